@@ -1,0 +1,172 @@
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// A small program over the observations before and after a skill ran.
+///
+/// Success is decided with these, not by asking a model. Paths are JSON pointers (RFC 6901) into
+/// [`Observation::state`](crate::Observation::state), such as `/inventory/wood`; a missing value counts as 0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// The number at `path` grew by at least `by`, or reached `cap`.
+    Increased {
+        /// Where the number stands.
+        path: String,
+        /// How much more there must be.
+        by: Amount,
+        /// The largest value the environment allows; reaching it counts as success.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cap: Option<f64>,
+    },
+    /// The number at `path` is at least `value` afterwards.
+    AtLeast {
+        /// Where the number stands.
+        path: String,
+        /// The least value that satisfies.
+        value: Amount,
+    },
+    /// The value at `path` equals `value` afterwards.
+    Equals {
+        /// Where the value stands.
+        path: String,
+        /// What it must equal.
+        value: Value,
+    },
+    /// Every one holds.
+    All(Vec<Condition>),
+    /// At least one holds.
+    Any(Vec<Condition>),
+    /// It does not hold.
+    Not(Box<Condition>),
+}
+
+/// A number that is either written down or taken from the skill's arguments.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Amount {
+    /// A number.
+    Literal(f64),
+    /// The named numeric argument of the call.
+    Param(String),
+}
+
+/// Why a condition could not be evaluated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConditionError {
+    /// An amount names an argument that the call did not have, or that is not a number.
+    #[error("the condition needs the numeric argument `{name}`")]
+    MissingArgument {
+        /// The argument's name.
+        name: String,
+    },
+}
+
+impl Amount {
+    fn resolve(&self, args: &Map<String, Value>) -> Result<f64, ConditionError> {
+        match self {
+            Self::Literal(value) => Ok(*value),
+            Self::Param(name) => args
+                .get(name)
+                .and_then(Value::as_f64)
+                .ok_or_else(|| ConditionError::MissingArgument { name: name.clone() }),
+        }
+    }
+}
+
+impl Condition {
+    /// Whether it holds for a call with `args` that led from the state `before` to the state `after`.
+    ///
+    /// # Errors
+    /// When an amount names an argument that `args` lacks.
+    pub fn holds(
+        &self,
+        before: &Value,
+        after: &Value,
+        args: &Map<String, Value>,
+    ) -> Result<bool, ConditionError> {
+        Ok(match self {
+            Self::Increased { path, by, cap } => {
+                let (was, is) = (number(before, path), number(after, path));
+                let target = was + by.resolve(args)?;
+                is >= cap.map_or(target, |cap| target.min(cap))
+                    && (is > was || cap.is_some_and(|cap| was >= cap))
+            }
+            Self::AtLeast { path, value } => number(after, path) >= value.resolve(args)?,
+            Self::Equals { path, value } => after.pointer(path) == Some(value),
+            Self::All(parts) => {
+                for part in parts {
+                    if !part.holds(before, after, args)? {
+                        return Ok(false);
+                    }
+                }
+                true
+            }
+            Self::Any(parts) => {
+                for part in parts {
+                    if part.holds(before, after, args)? {
+                        return Ok(true);
+                    }
+                }
+                false
+            }
+            Self::Not(inner) => !inner.holds(before, after, args)?,
+        })
+    }
+
+    /// The JSON pointers this condition reads, in order of appearance.
+    pub fn paths(&self) -> Vec<&str> {
+        match self {
+            Self::Increased { path, .. } | Self::AtLeast { path, .. } | Self::Equals { path, .. } => {
+                vec![path]
+            }
+            Self::All(parts) | Self::Any(parts) => parts.iter().flat_map(Self::paths).collect(),
+            Self::Not(inner) => inner.paths(),
+        }
+    }
+}
+
+fn number(state: &Value, path: &str) -> f64 {
+    match state.pointer(path) {
+        Some(Value::Bool(true)) => 1.0,
+        Some(value) => value.as_f64().unwrap_or(0.0),
+        None => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn gained_wood() -> Condition {
+        Condition::Increased { path: "/inventory/wood".into(), by: Amount::Param("n".into()), cap: Some(9.0) }
+    }
+
+    #[test]
+    fn increase_is_relative_and_stops_at_the_cap() {
+        let args = |n: u32| json!({"n": n}).as_object().unwrap().clone();
+        let wood = |n: u32| json!({"inventory": {"wood": n}});
+        for (before, after, n, expected) in
+            [(1, 3, 2, true), (1, 2, 2, false), (8, 9, 3, true), (9, 9, 1, true), (0, 0, 1, false)]
+        {
+            let holds = gained_wood().holds(&wood(before), &wood(after), &args(n));
+            assert_eq!(holds, Ok(expected), "{before} -> {after}, n = {n}");
+        }
+    }
+
+    #[test]
+    fn a_missing_argument_is_an_error_not_a_failure() {
+        let result = gained_wood().holds(&json!({}), &json!({}), &Map::new());
+        assert_eq!(result, Err(ConditionError::MissingArgument { name: "n".into() }));
+    }
+
+    #[test]
+    fn missing_values_count_as_zero() {
+        let holds = gained_wood().holds(
+            &json!({}),
+            &json!({"inventory": {"wood": 1}}),
+            &json!({"n": 1}).as_object().unwrap().clone(),
+        );
+        assert_eq!(holds, Ok(true));
+    }
+}

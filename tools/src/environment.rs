@@ -1,0 +1,166 @@
+use crate::{Example, Observation, Recipe, TaskSpec, ToolCall, ToolOutcome, ToolSpec};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A world that an agent lives in, one episode at a time.
+///
+/// A call to one of its tools is carried out as actions: [`begin`](Self::begin) takes the call, then the
+/// runtime alternates [`advance`](Self::advance) and [`step`](Self::step) until the call is done. The runtime
+/// may `step` an action of its own (a reflex's) between the two, so `advance` decides anew from the present
+/// state every time.
+#[async_trait]
+pub trait Environment: Send {
+    /// What this environment is and offers. The same for the whole life of the value.
+    fn spec(&self) -> &EnvironmentSpec;
+
+    /// Starts an episode. The same seed starts the same episode where the spec says `deterministic`.
+    async fn reset(&mut self, seed: u64) -> Result<(), EnvironmentError>;
+
+    /// What is seen now.
+    fn observe(&self) -> Result<Observation, EnvironmentError>;
+
+    /// Takes a call to one of [`EnvironmentSpec::tools`], replacing any unfinished one.
+    ///
+    /// A call with bad arguments does not fail here: the next [`advance`](Self::advance) answers it with a
+    /// [`ToolOutcome`] that says what was wrong.
+    fn begin(&mut self, call: &ToolCall) -> Result<(), EnvironmentError>;
+
+    /// The next action of the call under way, or its outcome.
+    fn advance(&mut self) -> Result<Progress, EnvironmentError>;
+
+    /// Carries out one action: one step of the environment.
+    async fn step(&mut self, action: &Action) -> Result<StepOutcome, EnvironmentError>;
+
+    /// The whole state as bytes, if this environment can do that.
+    fn snapshot(&self) -> Option<Snapshot> {
+        None
+    }
+
+    /// Goes back to a state taken by [`snapshot`](Self::snapshot) of the same environment and version.
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), EnvironmentError> {
+        let _ = snapshot;
+        Err(EnvironmentError::Unsupported { what: "snapshots" })
+    }
+
+    /// A second, independent world of the same kind in which to practise, if there can be one.
+    fn practice(&self) -> Option<Box<dyn Environment>> {
+        None
+    }
+}
+
+/// What an environment is, in the words of its documentation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EnvironmentSpec {
+    /// "crafter".
+    pub name: String,
+    /// Of its rules: a log is replayed only against the same version.
+    pub version: String,
+    /// The same seed and actions give the same states.
+    pub deterministic: bool,
+    /// One or two sentences: what this world is and whom the skills control.
+    pub about: String,
+    /// The primitives offered to the controller and the skills. A tool named `observe` without parameters is
+    /// offered to skills as a live view of [`Observation::state`].
+    pub tools: Vec<ToolSpec>,
+    /// What an action name may be, for reflexes.
+    pub actions: Vec<String>,
+    /// Tasks that can be asked for.
+    pub tasks: Vec<TaskSpec>,
+    /// How they are done.
+    pub recipes: Vec<Recipe>,
+    /// Worked examples of the language of skills; none of them solves a task.
+    pub examples: Vec<Example>,
+    /// JSON pointers into the state whose fall counts as harm when a skill is tried: `/health`.
+    pub vitals: Vec<String>,
+}
+
+/// One step of the environment: its name as the environment lists it in [`EnvironmentSpec::actions`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Action(pub String);
+
+/// What became of a call under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Progress {
+    /// It wants this action next.
+    Act(Action),
+    /// It is done.
+    Done(ToolOutcome),
+}
+
+/// What one action brought about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepOutcome {
+    /// The state afterwards, as in [`Observation::state`].
+    pub state: Value,
+    /// The environment's own reward.
+    pub reward: f64,
+    /// Tasks with `achievement` set that were done for the first time in this episode.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unlocked: Vec<String>,
+    /// Set on the episode's last step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ending>,
+}
+
+/// How an episode ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// In one word.
+    pub kind: EndingKind,
+    /// In a few: "killed by a zombie while asleep".
+    pub cause: String,
+}
+
+/// The ways an episode ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndingKind {
+    /// The agent died or lost.
+    Died,
+    /// The environment's goal was reached.
+    Succeeded,
+    /// Time was up.
+    TimeUp,
+}
+
+/// An environment's whole state, opaque to everybody else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot(pub Vec<u8>);
+
+/// Why an environment could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvironmentError {
+    /// It was acted on before a reset or after the episode's end.
+    #[error("the episode is not running: reset the environment first")]
+    NotRunning,
+    /// There is no action of that name.
+    #[error("no action named `{name}`")]
+    UnknownAction {
+        /// The name that was given.
+        name: String,
+    },
+    /// [`Environment::advance`] without a call.
+    #[error("no call is under way")]
+    NoCall,
+    /// It cannot do that at all.
+    #[error("this environment has no {what}")]
+    Unsupported {
+        /// What it lacks.
+        what: &'static str,
+    },
+    /// A snapshot of something else, or a damaged one.
+    #[error("the snapshot cannot be restored: {reason}")]
+    BadSnapshot {
+        /// What was wrong with it.
+        reason: String,
+    },
+    /// The world behind it failed: a process died, a page did not load.
+    #[error("the environment failed: {reason}")]
+    Failed {
+        /// What happened.
+        reason: String,
+    },
+}

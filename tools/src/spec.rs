@@ -1,0 +1,180 @@
+use crate::Condition;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// A capability as the controller and the skills see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolSpec {
+    /// Unique name, a valid JavaScript identifier.
+    pub name: String,
+    /// One line that a small model understands.
+    pub description: String,
+    /// Parameters in the order of the JavaScript call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<Parameter>,
+    /// What calling it may do.
+    pub effects: Effects,
+}
+
+/// One typed parameter of a tool or a skill.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Parameter {
+    /// A valid JavaScript identifier.
+    pub name: String,
+    /// What values it takes.
+    pub kind: ParameterKind,
+    /// The value when the caller gives none; without one the parameter is required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Value>,
+}
+
+/// The type of a parameter: the part of JSON Schema that a small model fills in reliably.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ParameterKind {
+    /// A whole number in `[min, max]`.
+    Integer {
+        /// Least value.
+        min: i64,
+        /// Greatest value.
+        max: i64,
+    },
+    /// One of a fixed list of strings.
+    Choice(Vec<String>),
+    /// Any string.
+    Text,
+    /// `true` or `false`.
+    Boolean,
+    /// Anything that a JSON Schema describes.
+    Schema(Value),
+}
+
+/// What a tool may do, declared by its author and checked by the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Effects {
+    /// It changes the environment or the machine.
+    #[serde(default)]
+    pub write: bool,
+    /// It talks to a network.
+    #[serde(default)]
+    pub network: bool,
+    /// What it does cannot be undone.
+    #[serde(default)]
+    pub irreversible: bool,
+    /// Calling it twice with the same arguments does the same as calling it once.
+    #[serde(default)]
+    pub idempotent: bool,
+}
+
+/// A task that an environment documents: something the curriculum may ask for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskSpec {
+    /// Unique name, a valid JavaScript identifier; the skill that learns it bears the same name.
+    pub name: String,
+    /// An imperative phrase: "make a wood pickaxe".
+    pub description: String,
+    /// Parameters of the skill, with defaults.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<Parameter>,
+    /// When it is done.
+    pub goal: Condition,
+    /// Whether doing it once is an achievement that the environment counts.
+    pub achievement: bool,
+}
+
+/// How a task is done, as the environment's documentation says it: the knowledge the planner computes with.
+///
+/// The fields are GITM's goal structure (object, count, material, tool; arXiv 2305.17144, section 3.2)
+/// plus what must stand nearby.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Recipe {
+    /// The task it does.
+    pub task: String,
+    /// The call that does it once everything is at hand: `make("wood_pickaxe")`.
+    pub call: String,
+    /// Kind of thing that has to be faced for `call`, if any: "tree".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Items used up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consumes: Vec<Ingredient>,
+    /// Items that must be held and are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<String>,
+    /// Things that must stand next to the agent; each is brought about by the task whose recipe `provides` it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nearby: Vec<String>,
+    /// Items or things that exist afterwards, with their number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub provides: Vec<Ingredient>,
+    /// What the documentation adds: "a cow moves and needs several hits".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// So many of one item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ingredient {
+    /// The item's name.
+    pub item: String,
+    /// How many.
+    pub count: u32,
+}
+
+/// A worked example of a skill, shown to the controller before it writes one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Example {
+    /// The request.
+    pub task: String,
+    /// The JavaScript that answers it.
+    pub source: String,
+}
+
+impl Parameter {
+    /// The JSON Schema of its values.
+    pub fn schema(&self) -> Value {
+        match &self.kind {
+            ParameterKind::Integer { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
+            ParameterKind::Choice(choices) => json!({"type": "string", "enum": choices}),
+            ParameterKind::Text => json!({"type": "string"}),
+            ParameterKind::Boolean => json!({"type": "boolean"}),
+            ParameterKind::Schema(schema) => schema.clone(),
+        }
+    }
+}
+
+/// The JSON Schema of an argument object for `parameters`: closed, required where there is no default.
+pub fn arguments_schema(parameters: &[Parameter]) -> Value {
+    let properties: Map<String, Value> = parameters.iter().map(|p| (p.name.clone(), p.schema())).collect();
+    let required: Vec<&str> =
+        parameters.iter().filter(|p| p.default.is_none()).map(|p| p.name.as_str()).collect();
+    json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+}
+
+/// `name(a, b = 1)`: how a call reads in a prompt.
+pub fn signature(name: &str, parameters: &[Parameter]) -> String {
+    let list: Vec<String> = parameters
+        .iter()
+        .map(|p| match &p.default {
+            Some(value) => format!("{} = {value}", p.name),
+            None => p.name.clone(),
+        })
+        .collect();
+    format!("{name}({})", list.join(", "))
+}
+
+/// `args` with the defaults of the parameters that it leaves out.
+pub fn with_defaults(parameters: &[Parameter], mut args: Map<String, Value>) -> Map<String, Value> {
+    for parameter in parameters {
+        if let Some(default) = &parameter.default {
+            args.entry(parameter.name.clone()).or_insert_with(|| default.clone());
+        }
+    }
+    args
+}
+
+/// Recipes by the task that they do.
+pub fn recipes_by_task(recipes: &[Recipe]) -> BTreeMap<&str, &Recipe> {
+    recipes.iter().map(|recipe| (recipe.task.as_str(), recipe)).collect()
+}

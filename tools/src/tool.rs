@@ -1,0 +1,112 @@
+use crate::ToolSpec;
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// One capability behind a schema.
+#[async_trait]
+pub trait Tool: Send + Sync {
+    /// Its name, parameters and effects.
+    fn spec(&self) -> &ToolSpec;
+
+    /// Carries out a call whose arguments the registry has validated.
+    async fn call(&self, args: &Map<String, Value>) -> Result<ToolOutcome, ToolError>;
+}
+
+/// A request to a tool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// The tool's name.
+    pub name: String,
+    /// Its arguments by name.
+    #[serde(default)]
+    pub args: Map<String, Value>,
+}
+
+/// What a call came to, as the tool tells it. Failing at the task is an outcome, not an error.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolOutcome {
+    /// Whether it did what it is for. Skills see this as `true` or `false` when there is no `value`.
+    pub ok: bool,
+    /// One line of what happened, for the trace: "needs 1 wood, have 0".
+    pub message: String,
+    /// A result to compute with, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
+    /// What was missing when it failed, so that a plan can be corrected by code.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Need>,
+}
+
+/// Something a failed call would have needed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Need {
+    /// More of an item.
+    Item {
+        /// Its name.
+        item: String,
+        /// How many the call needs.
+        count: u32,
+        /// How many there were.
+        have: u32,
+    },
+    /// A thing standing next to the agent.
+    Nearby {
+        /// Its name.
+        kind: String,
+    },
+    /// A thing that has not been seen yet.
+    Seen {
+        /// Its name.
+        kind: String,
+    },
+    /// A thing in front of the agent; it may have moved away.
+    Facing {
+        /// Its name; empty where anything of use would do.
+        kind: String,
+    },
+    /// Time: the call can succeed later.
+    Later {
+        /// What to wait for: "energy is below 9".
+        until: String,
+    },
+}
+
+/// Why a tool could not be called at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolError {
+    /// The tool itself failed: its process died, its server did not answer.
+    #[error("tool `{name}` failed: {reason}")]
+    Failed {
+        /// The tool.
+        name: String,
+        /// What happened.
+        reason: String,
+    },
+    /// It took too long.
+    #[error("tool `{name}` did not answer within {seconds} s")]
+    Timeout {
+        /// The tool.
+        name: String,
+        /// The limit.
+        seconds: u64,
+    },
+}
+
+impl ToolOutcome {
+    /// It worked.
+    pub fn done(message: impl Into<String>) -> Self {
+        Self { ok: true, message: message.into(), value: None, missing: Vec::new() }
+    }
+
+    /// It did not.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self { ok: false, message: message.into(), value: None, missing: Vec::new() }
+    }
+
+    /// It did not, for want of these.
+    pub fn lacking(message: impl Into<String>, missing: Vec<Need>) -> Self {
+        Self { ok: false, message: message.into(), value: None, missing }
+    }
+}
