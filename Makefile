@@ -1,0 +1,24 @@
+# Two commands do everything: `make demo` and `make test`.
+# Both build the same packages with the same profile, so that native code is compiled once.
+
+DEMO_MINUTES ?= 10
+DEMO_HOME ?= $(CURDIR)/runs/demo
+SOJOURN = target/debug/sojourn
+
+.PHONY: demo test lint build prerequisites
+
+demo: build
+	$(SOJOURN) --home $(DEMO_HOME) run examples/crafter/agent.toml --pull --time $(DEMO_MINUTES)m
+
+test: prerequisites
+	cargo test --workspace
+
+lint: prerequisites
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+build: prerequisites
+	cargo build --workspace
+
+prerequisites:
+	@scripts/prerequisites.sh

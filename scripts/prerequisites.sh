@@ -1,0 +1,32 @@
+#!/bin/sh
+# Makes sure that what llama.cpp's build needs is there: installs it where it may, otherwise says what to do.
+set -eu
+
+missing=""
+command -v cmake >/dev/null 2>&1 || missing="$missing cmake"
+command -v c++ >/dev/null 2>&1 || missing="$missing g++"
+# bindgen loads libclang at build time, and needs clang's own headers beside it.
+if [ -z "${LIBCLANG_PATH:-}" ] && ! ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* \
+    /usr/lib64/libclang.so* /opt/homebrew/opt/llvm/lib/libclang.dylib /Library/Developer/CommandLineTools/usr/lib/libclang.dylib \
+    >/dev/null 2>&1; then
+    missing="$missing clang libclang-dev"
+fi
+if [ -n "$missing" ]; then
+    if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+        echo "installing:$missing" >&2
+        apt-get update -q >/dev/null
+        # shellcheck disable=SC2086
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -q $missing >/dev/null
+    else
+        echo "error: building llama.cpp needs:$missing" >&2
+        echo "hint: on Debian or Ubuntu: sudo apt-get install$missing" >&2
+        echo "      on Fedora: sudo dnf install cmake gcc-c++ clang-devel; on macOS: xcode-select --install && brew install cmake" >&2
+        exit 1
+    fi
+fi
+
+if ! command -v cargo >/dev/null 2>&1; then
+    echo "error: cargo was not found" >&2
+    echo "hint: install Rust from https://rustup.rs" >&2
+    exit 1
+fi
