@@ -1,1 +1,41 @@
-//! To be filled.
+//! What a Sojourn agent keeps: the event log, the blobs it refers to, and episodic memory.
+//!
+//! All of it lives in one `SQLite` file per *home* directory, opened as a [`Store`]. The log is the truth:
+//! append-only, hash-chained, one [`Writer`] per run at a time, durable when [`Writer::commit`] says so.
+//! Large payloads are blobs, addressed by their hash and stored once. Memories are rows with provenance in
+//! the log; their vector and word indexes are disposable and rebuilt from the rows.
+//!
+//! ```
+//! # async fn example(home: &std::path::Path) -> Result<(), sojourn_memory::Error> {
+//! use sojourn_memory::{Durability, NewRun, RecordQuery, RunId, Store};
+//! let store = Store::open(home).await?;
+//! let run = RunId::new(1_795_456_740_000, 0xab3f);
+//! let mut writer = store.create_run(NewRun::new(run.clone(), "crafter", "qwen3-4b")).await?;
+//! writer.append("step", 1_795_456_740_100, serde_json::json!({"action": "left"}), vec![]).await?;
+//! writer.commit(Durability::Effect).await?;
+//! assert_eq!(store.records(&run, &RecordQuery::all()).await?.len(), 1);
+//! # Ok(())
+//! # }
+//! # let home = tempfile::tempdir().unwrap();
+//! # tokio::runtime::Runtime::new().unwrap().block_on(example(home.path())).unwrap();
+//! ```
+#![forbid(unsafe_code)]
+
+mod blobs;
+mod canonical;
+mod error;
+mod hash;
+mod log;
+mod packing;
+mod schema;
+mod store;
+
+pub use blobs::BlobStats;
+pub use canonical::{MAX_DEPTH, canonical_json};
+pub use error::Error;
+pub use hash::{BlobId, Hash};
+pub use log::{
+    Durability, EventSeq, Fault, FaultKind, NewRun, Record, RecordPages, RecordQuery, RunId, RunInfo,
+    RunStatus, VerifyReport, Writer,
+};
+pub use store::Store;

@@ -1,0 +1,3 @@
+//! What the log and recall cost.
+#![allow(missing_docs)]
+fn main() {}

@@ -1,0 +1,91 @@
+//! Content kept once under its hash.
+
+use crate::{BlobId, Error, Store, packing};
+use serde::Serialize;
+use sqlx::{Row, SqliteConnection};
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct BlobStats {
+    /// Different contents.
+    pub count: u64,
+    /// Bytes of content.
+    pub bytes: u64,
+    /// Bytes it takes compressed.
+    pub stored_bytes: u64,
+}
+
+impl Store {
+    /// Keeps content for good, in a transaction of its own. A [`Writer`](crate::Writer) keeps it together with
+    /// the record that refers to it.
+    pub async fn put_blob(&self, content: &[u8]) -> Result<BlobId, Error> {
+        let id = BlobId::of(content);
+        insert(&mut *self.pool.acquire().await?, &id, content).await?;
+        Ok(id)
+    }
+
+    /// The content at an address, checked against it.
+    ///
+    /// # Errors
+    /// [`Error::UnknownBlob`], [`Error::Damaged`].
+    pub async fn blob(&self, id: &BlobId) -> Result<Vec<u8>, Error> {
+        let content = read(&mut *self.pool.acquire().await?, id).await?;
+        let content = content.ok_or(Error::UnknownBlob { blob: *id })?;
+        content.map_err(|what| Error::Damaged { place: format!("blob `{id}`"), what: what.to_owned() })
+    }
+
+    /// Whether there is content at an address.
+    pub async fn has_blob(&self, id: &BlobId) -> Result<bool, Error> {
+        let found = sqlx::query("SELECT 1 FROM blobs WHERE id = ?").bind(id.0.as_bytes().as_slice());
+        Ok(found.fetch_optional(&self.pool).await?.is_some())
+    }
+
+    /// How many blobs there are and how large.
+    pub async fn blob_stats(&self) -> Result<BlobStats, Error> {
+        let row =
+            sqlx::query("SELECT count(*), coalesce(sum(size), 0), coalesce(sum(length(body)), 0) FROM blobs")
+                .fetch_one(&self.pool)
+                .await?;
+        let number = |column: usize| row.try_get::<i64, _>(column).map(|value| value as u64);
+        Ok(BlobStats { count: number(0)?, bytes: number(1)?, stored_bytes: number(2)? })
+    }
+}
+
+pub(crate) async fn insert(
+    connection: &mut SqliteConnection,
+    id: &BlobId,
+    content: &[u8],
+) -> Result<(), Error> {
+    let packed = packing::pack(content);
+    sqlx::query("INSERT INTO blobs (id, size, packed, body) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING")
+        .bind(id.0.as_bytes().as_slice())
+        .bind(content.len() as i64)
+        .bind(packed.is_some())
+        .bind(packed.as_deref().unwrap_or(content))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// The content, what is wrong with it, or `None` if there is none.
+pub(crate) async fn read(
+    connection: &mut SqliteConnection,
+    id: &BlobId,
+) -> Result<Option<Result<Vec<u8>, &'static str>>, Error> {
+    let row = sqlx::query("SELECT size, packed, body FROM blobs WHERE id = ?")
+        .bind(id.0.as_bytes().as_slice())
+        .fetch_optional(connection)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let (size, packed): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    let body: &[u8] = row.try_get(2)?;
+    let content = match packed {
+        0 => Ok(body.to_owned()),
+        1 => packing::unpack(body),
+        _ => Err("its row is damaged"),
+    };
+    Ok(Some(content.and_then(|content| {
+        let whole = content.len() as i64 == size && BlobId::of(&content) == *id;
+        if whole { Ok(content) } else { Err("the content does not have this hash") }
+    })))
+}

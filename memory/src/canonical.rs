@@ -1,0 +1,128 @@
+use crate::Error;
+use serde_json::{Map, Value};
+
+/// How deeply arrays and objects may nest in a payload: what a reader of JSON is willing to follow.
+pub const MAX_DEPTH: usize = 120;
+
+/// The one text of a JSON value that hashes are taken over.
+///
+/// No white space; an object's members sorted by the bytes of their names; strings, integers and floats as
+/// `serde_json` writes them (shortest decimal that reads back as the same float). Two values that are equal
+/// have the same text whatever the order of their members.
+///
+/// # Errors
+/// [`Error::TooDeep`] past [`MAX_DEPTH`].
+pub fn canonical_json(value: &Value) -> Result<String, Error> {
+    let mut text = String::new();
+    write(value, 0, &mut text)?;
+    Ok(text)
+}
+
+fn write(value: &Value, depth: usize, out: &mut String) -> Result<(), Error> {
+    if depth > MAX_DEPTH {
+        return Err(Error::TooDeep { limit: MAX_DEPTH });
+    }
+    match value {
+        Value::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write(item, depth + 1, out)?;
+            }
+            out.push(']');
+        }
+        Value::Object(members) => {
+            out.push('{');
+            for (index, (name, member)) in sorted(members).into_iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_string(name, out);
+                out.push(':');
+                write(member, depth + 1, out)?;
+            }
+            out.push('}');
+        }
+        Value::String(text) => write_string(text, out),
+        Value::Null => out.push_str("null"),
+        Value::Bool(true) => out.push_str("true"),
+        Value::Bool(false) => out.push_str("false"),
+        Value::Number(number) => out.push_str(&number.to_string()),
+    }
+    Ok(())
+}
+
+fn sorted(members: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    let mut members: Vec<_> = members.iter().collect();
+    members.sort_unstable_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
+    members
+}
+
+fn write_string(text: &str, out: &mut String) {
+    let plain = text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
+    if plain {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        out.push_str(&Value::String(text.to_owned()).to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn members_are_sorted_and_numbers_have_one_form() {
+        let value = json!({"b": [1, -2, 1.0, 1e300, 0.1], "a": {"z": null, "y": "q\"\n\u{0}é"}, "B": true});
+        let expected = r#"{"B":true,"a":{"y":"q\"\n\u0000é","z":null},"b":[1,-2,1.0,1e300,0.1]}"#;
+        assert_eq!(canonical_json(&value).unwrap(), expected);
+    }
+
+    #[test]
+    fn nesting_has_a_limit() {
+        let nested = |depth| (0..depth).fold(json!(0), |inner, _| json!([inner]));
+        assert!(canonical_json(&nested(MAX_DEPTH)).is_ok());
+        assert!(matches!(canonical_json(&nested(MAX_DEPTH + 1)), Err(Error::TooDeep { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn a_canonical_text_reads_back_as_the_same_value(value in crate::canonical::arbitrary::value()) {
+            let text = canonical_json(&value).unwrap();
+            let back: Value = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(&back, &value);
+            prop_assert_eq!(canonical_json(&back).unwrap(), text);
+        }
+    }
+}
+
+/// Arbitrary JSON for property tests.
+#[cfg(test)]
+pub(crate) mod arbitrary {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    pub(crate) fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::vec((any::<String>(), inner), 0..6)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+}

@@ -1,0 +1,47 @@
+//! The database's schema, one migration per version, applied in order inside a transaction each.
+
+use crate::Error;
+use sqlx::{Connection, Row, SqliteConnection};
+use std::path::Path;
+
+/// "Sjrn" in the file's header says whose database it is.
+const APPLICATION: i64 = 0x536a_726e;
+
+/// The migration at index `n` brings version `n` to `n + 1`. Never edit one that was released: add one.
+const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql")];
+
+/// Brings the database to the newest version this program knows.
+///
+/// # Errors
+/// [`Error::NewerSchema`] if the file is ahead of this program, [`Error::NotAStore`] if it is another's.
+pub(crate) async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), Error> {
+    let known = MIGRATIONS.len() as i64;
+    let found = version(connection).await?;
+    let application = pragma(connection, "PRAGMA application_id").await?;
+    if application != APPLICATION && (found != 0 || tables(connection).await? != 0) {
+        return Err(Error::NotAStore { path: path.to_owned() });
+    }
+    if found > known {
+        return Err(Error::NewerSchema { found, known });
+    }
+    for next in found..known {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::raw_sql(MIGRATIONS[next as usize]).execute(&mut *transaction).await?;
+        let stamp = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {}", next + 1);
+        sqlx::raw_sql(sqlx::AssertSqlSafe(stamp)).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+    }
+    Ok(())
+}
+
+async fn version(connection: &mut SqliteConnection) -> Result<i64, Error> {
+    pragma(connection, "PRAGMA user_version").await
+}
+
+async fn tables(connection: &mut SqliteConnection) -> Result<i64, Error> {
+    pragma(connection, "SELECT count(*) FROM sqlite_schema").await
+}
+
+async fn pragma(connection: &mut SqliteConnection, sql: &'static str) -> Result<i64, Error> {
+    Ok(sqlx::query(sql).fetch_one(connection).await?.try_get(0)?)
+}
