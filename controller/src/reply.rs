@@ -1,0 +1,75 @@
+use serde::{Deserialize, Serialize};
+
+/// What came back for one [`Request`](crate::Request).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The answers, as many as were asked for and in the order of their seeds.
+    pub candidates: Vec<Completion>,
+    /// What they cost in tokens.
+    pub usage: Usage,
+    /// What they cost in time.
+    pub timing: Timing,
+}
+
+impl Reply {
+    /// The texts that are whole answers and so obey the constraint.
+    pub fn complete(&self) -> impl Iterator<Item = &str> {
+        self.candidates.iter().filter(|c| c.finish.is_whole()).map(|c| c.text.as_str())
+    }
+}
+
+/// One answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completion {
+    /// The answer after the request's prefill.
+    pub text: String,
+    /// Its length in tokens; 0 where a server does not tell.
+    pub tokens: u32,
+    /// Why it ends where it ends.
+    pub finish: Finish,
+}
+
+/// Why an answer ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// It is a whole answer under its constraint.
+    Complete,
+    /// It reached `max_tokens`; under a constraint it is only the beginning of an answer.
+    Length,
+    /// It came to this stop string, which is not part of it.
+    Stopped(String),
+    /// Its caller cancelled it.
+    Cancelled,
+    /// Its deadline passed.
+    Deadline,
+}
+
+impl Finish {
+    /// Whether the answer was ended by the model or a stop string rather than cut.
+    pub fn is_whole(&self) -> bool {
+        matches!(self, Self::Complete | Self::Stopped(_))
+    }
+}
+
+/// Tokens read and written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Length of the prompt, prefill included.
+    pub prompt_tokens: u32,
+    /// How much of the prompt had been read before and was not read again.
+    pub cached_tokens: u32,
+    /// Length of all candidates together.
+    pub completion_tokens: u32,
+}
+
+/// Milliseconds spent, by where they went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Timing {
+    /// Waiting for the model to be free.
+    pub queue_ms: u64,
+    /// Reading the prompt.
+    pub prefill_ms: u64,
+    /// Writing the answers.
+    pub decode_ms: u64,
+}
