@@ -1,0 +1,61 @@
+//! What the environment says of itself: tools, tasks, recipes and worked examples.
+
+mod recipes;
+mod tasks;
+mod tools;
+
+pub(crate) use tools::{EXPLORE_STEPS, WAIT_STEPS, WALK_STEPS, makeable, placeable, tool_names};
+
+use crate::game::Move;
+use sojourn_tools::{EnvironmentSpec, Example};
+
+const COLLECT_EXAMPLE: &str = r#"function collect_berry(n = 1) {
+  const target = observe().inventory.berry + n;
+  for (let i = 0; i < 40 && observe().inventory.berry < target; i++) {
+    if (go_to("bush")) interact();
+    else explore(12);
+  }
+}"#;
+
+const MAKE_EXAMPLE: &str = r#"function make_rope() {
+  if (observe().inventory.reed < 4) collect_reed(4 - observe().inventory.reed);
+  if (observe().inventory.berry < 1) collect_berry(1 - observe().inventory.berry);
+  place_loom();
+  make("rope");
+}"#;
+
+/// The whole specification.
+pub(crate) fn spec() -> EnvironmentSpec {
+    EnvironmentSpec {
+        name: "crafter".to_owned(),
+        version: "1.8.3".to_owned(),
+        deterministic: true,
+        about: "Crafter is a survival game on a map of 64 by 64 cells with grassland, forests, lakes, mountains and \
+                caves. The skills control the player, who gathers, crafts, fights, eats, drinks and sleeps."
+            .to_owned(),
+        tools: tools::tools(),
+        actions: Move::ALL.iter().map(|action| action.name().to_owned()).collect(),
+        tasks: tasks::tasks(),
+        recipes: recipes::recipes(),
+        examples: examples(),
+        vitals: vec!["/health".to_owned()],
+    }
+}
+
+/// Of things that are not in the game: they teach the pattern and solve nothing.
+fn examples() -> Vec<Example> {
+    let example = |task: &str, source: &str| Example { task: task.to_owned(), source: source.to_owned() };
+    vec![
+        example(
+            "collect n more berries.\nRequirements: interact() with a bush gives 1 berry. No tool needed.\n\
+             Skills you can call: none.",
+            COLLECT_EXAMPLE,
+        ),
+        example(
+            "make a rope.\nRequirements: 1 berry and 2 reed in the inventory and a loom next to you (placing a loom \
+             uses 2 reed).\nPlan: collect until you have 4 reed (2 for the loom, 2 to make it) and 1 berry; then \
+             place_loom(); make(\"rope\").\nSkills you can call: collect_reed(n), collect_berry(n), place_loom().",
+            MAKE_EXAMPLE,
+        ),
+    ]
+}
