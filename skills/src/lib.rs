@@ -1,1 +1,36 @@
-//! To be filled.
+//! The skill library of a Sojourn agent.
+//!
+//! A [`Skill`] is a JavaScript function, its compiled module and a [`Manifest`] that says what it promises.
+//! Versions of a name are immutable; only their [`Status`] changes, and only by a [`LibraryEvent`].
+//! [`LibraryState`] is a pure fold of those events, so the event list is the truth and everything else
+//! (the folders people read, the SQLite index) can be rebuilt from it. [`Library`] is that list on disk.
+//!
+//! Nothing is admitted unverified: [`LibraryEvent::Admitted`] carries the [`TrialReport`] that earned it, and
+//! the fold judges the report again by its [`AdmissionRule`].
+//!
+//! For writing skills there are [`grammar`] (the JavaScript subset a small model is constrained to) and
+//! [`static_check`]; for choosing among them there is [`Index`].
+
+#![forbid(unsafe_code)]
+
+mod check;
+mod event;
+pub mod grammar;
+mod library;
+mod manifest;
+mod scan;
+mod shortlist;
+mod state;
+mod store;
+mod trial;
+mod usage;
+
+pub use check::{Problem, static_check};
+pub use event::{Illegal, LibraryEvent, Status};
+pub use library::{Library, LibraryError, Row};
+pub use manifest::{Callable, Compiled, Draft, Kind, Manifest, Origin, Skill, SkillId, Wasm};
+pub use scan::called_names;
+pub use shortlist::{ACTIVE_SKILLS, Hit, Index, Query};
+pub use state::{Entry, History, LibraryState};
+pub use trial::{AdmissionRule, Candidate, Refused, TrialReport, Verdict, WorldResult, best_of};
+pub use usage::{Demotion, DemotionRule, Usage, Use};

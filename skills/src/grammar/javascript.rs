@@ -1,0 +1,286 @@
+use super::node::{Grammar, Node, choice, name, optional, repeat, seq, text};
+use crate::Callable;
+use crate::scan::{KEYWORDS, is_identifier};
+use serde_json::Value;
+use sojourn_tools::{Parameter, ParameterKind};
+use std::collections::BTreeSet;
+
+/// What the function to be written is and may use.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GrammarSpec {
+    /// Its name; it may not call itself.
+    pub name: String,
+    /// Its parameters.
+    pub parameters: Vec<String>,
+    /// What it may call, apart from the view.
+    pub functions: Vec<Callable>,
+    /// How it sees the state.
+    pub view: Option<View>,
+}
+
+/// A function without parameters that shows the state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct View {
+    /// `observe`.
+    pub name: String,
+    /// A state, whose properties are those that can be read.
+    pub sample: Value,
+}
+
+/// Most statements in the function and in one block: enough for every good skill, too few to ramble.
+const BODY: u32 = 24;
+const BLOCK: u32 = 12;
+/// How deep properties of the state are followed.
+const MAX_PATH: usize = 4;
+
+const LETTERS: &[(char, char)] = &[('a', 'z'), ('A', 'Z'), ('_', '_')];
+const WORD: &[(char, char)] = &[('a', 'z'), ('A', 'Z'), ('0', '9'), ('_', '_')];
+const DIGIT: &[(char, char)] = &[('0', '9')];
+/// Printable ASCII but `"` and `\`.
+const QUOTABLE: &[(char, char)] = &[(' ', '!'), ('#', '['), (']', '~')];
+
+/// The grammar of the rest of the function after `function NAME(PARAMETERS) {` and a line break, with its
+/// closing brace.
+///
+/// Statements: declarations, assignments, `if`, counted `for`, `for … of` a list, `while`, `break`, `continue`,
+/// `return` and calls, one a line or after one blank. Operators have blanks around them. Names of functions and
+/// parameters cannot be declared again.
+pub fn javascript_subset(spec: &GrammarSpec) -> Grammar {
+    let functions: Vec<&Callable> = spec
+        .functions
+        .iter()
+        .filter(|f| f.name != spec.name && is_identifier(&f.name))
+        .filter(|f| spec.view.as_ref().is_none_or(|view| view.name != f.name))
+        .collect();
+    let view = spec.view.as_ref().filter(|view| is_identifier(&view.name));
+
+    let mut grammar = Grammar { definitions: Vec::new() };
+    statements(&mut grammar, !functions.is_empty());
+    expressions(&mut grammar, !functions.is_empty(), view);
+    if !functions.is_empty() {
+        grammar.define("call", choice(functions.iter().map(|function| call(function))));
+    }
+    words(&mut grammar, spec, &functions);
+    grammar
+}
+
+/// The rules that exist twice, because `break` and `continue` are syntax errors outside a loop.
+struct Place {
+    statement: &'static str,
+    simple: &'static str,
+    branch: &'static str,
+    block: &'static str,
+    body: &'static str,
+    leaves: &'static [&'static str],
+}
+
+const OUTSIDE: Place = Place {
+    statement: "statement",
+    simple: "simple",
+    branch: "branch",
+    block: "block",
+    body: "body",
+    leaves: &["return;"],
+};
+
+const INSIDE: Place = Place {
+    statement: "loop_statement",
+    simple: "loop_simple",
+    branch: "loop_branch",
+    block: "loop_block",
+    body: "loop_body",
+    leaves: &["return;", "break;", "continue;"],
+};
+
+fn statements(grammar: &mut Grammar, calls: bool) {
+    let lines = |statement: &'static str, most: u32| {
+        seq([name(statement), repeat(seq([name("GAP"), name(statement)]), 0, most - 1)])
+    };
+    grammar.define(
+        "start",
+        seq([optional(name("INDENT")), lines(OUTSIDE.statement, BODY), name("GAP"), text("}")]),
+    );
+    for place in [OUTSIDE, INSIDE] {
+        grammar.define(
+            place.statement,
+            choice([name(place.simple), name(place.branch), name("loop"), name("declaration")]),
+        );
+        let mut simple: Vec<Node> = place.leaves.iter().copied().map(text).collect();
+        simple.extend([
+            seq([text("return "), name("expression"), text(";")]),
+            seq([name("NAME"), name("ASSIGN"), name("expression"), text(";")]),
+            seq([name("NAME"), choice([text("++;"), text("--;")])]),
+        ]);
+        if calls {
+            simple.push(seq([name("call"), text(";")]));
+        }
+        grammar.define(place.simple, Node::Choice(simple));
+        let otherwise = seq([name("GAP"), text("else "), choice([name(place.branch), name(place.body)])]);
+        grammar.define(
+            place.branch,
+            seq([text("if ("), name("expression"), text(") "), name(place.body), optional(otherwise)]),
+        );
+        grammar.define(
+            place.block,
+            choice([
+                text("{}"),
+                seq([text("{"), name("GAP"), lines(place.statement, BLOCK), name("GAP"), text("}")]),
+            ]),
+        );
+        // A declaration cannot stand without braces.
+        grammar.define(place.body, choice([name(place.simple), name(place.block)]));
+    }
+    grammar.define(
+        "declaration",
+        seq([name("DECLARE"), name("NEW"), text(" = "), name("expression"), text(";")]),
+    );
+
+    let counted = ["i", "j", "k"].map(|counter| {
+        let and = seq([text(" && "), name("conjunction")]);
+        seq([
+            text(format!("for (let {counter} = 0; {counter} < ")),
+            name("sum"),
+            optional(and),
+            text(format!("; {counter}++) ")),
+        ])
+    });
+    let listed = seq([text("for (const "), name("NEW"), text(" of "), name("list"), text(") ")]);
+    let until = seq([text("while ("), name("expression"), text(") ")]);
+    let heads = counted.into_iter().chain([listed, until]);
+    grammar.define("loop", seq([choice(heads), choice([name(INSIDE.body), name(INSIDE.branch)])]));
+}
+
+/// One rule for each level of precedence, so that every expression is read in one way only.
+fn expressions(grammar: &mut Grammar, calls: bool, view: Option<&View>) {
+    let chain = |operand: &'static str, operator: Node, most: u32| {
+        seq([name(operand), repeat(seq([operator, name(operand)]), 0, most)])
+    };
+    let alternative = seq([text(" ? "), name("disjunction"), text(" : "), name("disjunction")]);
+    grammar.define("expression", seq([name("disjunction"), optional(alternative)]));
+    grammar.define("disjunction", chain("conjunction", text(" || "), 4));
+    grammar.define("conjunction", chain("comparison", text(" && "), 4));
+    grammar.define("comparison", seq([name("sum"), optional(seq([name("COMPARE"), name("sum")]))]));
+    grammar.define("sum", chain("product", name("ADD"), 4));
+    grammar.define("product", chain("unary", name("MULTIPLY"), 2));
+    grammar.define("unary", seq([optional(choice([text("!"), text("-")])), name("primary")]));
+
+    let pair = seq([name("sum"), text(", "), name("sum"), text(")")]);
+    let mut primary = vec![
+        name("NUMBER"),
+        name("STRING"),
+        text("true"),
+        text("false"),
+        name("local"),
+        seq([text("("), name("expression"), text(")")]),
+        seq([choice([text("Math.min("), text("Math.max(")]), pair]),
+        seq([choice(["Math.floor(", "Math.ceil(", "Math.abs("].map(text)), name("sum"), text(")")]),
+    ];
+    if calls {
+        primary.push(name("call"));
+    }
+    let properties = view.map(|view| properties(&view.sample)).unwrap_or_default();
+    if let Some(view) = view {
+        primary.push(name("STATE"));
+        let mut state = vec![text(format!("{}()", view.name))];
+        state.extend(path(&view.sample, MAX_PATH).map(optional));
+        grammar.define("STATE", Node::Seq(state));
+    }
+    grammar.define("primary", Node::Choice(primary));
+    if properties.is_empty() {
+        grammar.define("local", name("NAME"));
+    } else {
+        grammar.define("local", seq([name("NAME"), optional(name("PATH"))]));
+        let property = choice(properties.into_iter().map(|property| text(format!(".{property}"))));
+        grammar.define("PATH", repeat(property, 1, 2));
+    }
+    let item = choice([name("STRING"), name("NUMBER")]);
+    let items = seq([item.clone(), repeat(seq([text(", "), item]), 0, 11)]);
+    grammar.define("list", seq([text("["), items, text("]")]));
+}
+
+/// A call with an argument for each parameter; those with defaults may be left out from the right.
+fn call(function: &Callable) -> Node {
+    let mut arguments: Option<Node> = None;
+    for (position, parameter) in function.parameters.iter().enumerate().rev() {
+        let mut parts = vec![argument(parameter)];
+        if position > 0 {
+            parts.insert(0, text(", "));
+        }
+        parts.extend(arguments.take());
+        let argument = Node::Seq(parts);
+        arguments = Some(if parameter.default.is_some() { optional(argument) } else { argument });
+    }
+    let mut parts = vec![text(format!("{}(", function.name))];
+    parts.extend(arguments);
+    parts.push(text(")"));
+    Node::Seq(parts)
+}
+
+fn argument(parameter: &Parameter) -> Node {
+    match &parameter.kind {
+        ParameterKind::Integer { .. } => name("sum"),
+        ParameterKind::Choice(choices) => {
+            let quoted = choices.iter().map(|value| text(Value::from(value.as_str()).to_string()));
+            choice(quoted.chain([name("local")]))
+        }
+        ParameterKind::Text => choice([name("STRING"), name("local")]),
+        ParameterKind::Boolean => name("expression"),
+        ParameterKind::Schema(_) => choice([name("list"), name("expression")]),
+    }
+}
+
+fn words(grammar: &mut Grammar, spec: &GrammarSpec, functions: &[&Callable]) {
+    let one_of = |texts: &[&str]| choice(texts.iter().copied().map(text));
+    grammar.define("INDENT", repeat(Node::Class(&[(' ', ' ')]), 1, 4));
+    let line_break = seq([repeat(text("\n"), 1, 2), repeat(Node::Class(&[(' ', ' ')]), 0, 16)]);
+    grammar.define("GAP", choice([text(" "), line_break]));
+    grammar.define("DECLARE", one_of(&["const ", "let "]));
+    grammar.define("ASSIGN", one_of(&[" = ", " += ", " -= "]));
+    grammar.define("COMPARE", one_of(&[" < ", " <= ", " > ", " >= ", " === ", " !== "]));
+    grammar.define("ADD", one_of(&[" + ", " - "]));
+    grammar.define("MULTIPLY", one_of(&[" * ", " / ", " % "]));
+    let whole = choice([text("0"), seq([Node::Class(&[('1', '9')]), repeat(Node::Class(DIGIT), 0, 5)])]);
+    let fraction = optional(seq([text("."), repeat(Node::Class(DIGIT), 1, 3)]));
+    grammar.define("NUMBER", seq([whole, fraction]));
+    grammar.define("STRING", seq([text("\""), repeat(Node::Class(QUOTABLE), 0, 40), text("\"")]));
+
+    let mut reserved: BTreeSet<&str> = KEYWORDS.iter().copied().collect();
+    reserved.extend(["Math", "NaN", "Infinity", spec.name.as_str()]);
+    reserved.extend(functions.iter().map(|function| function.name.as_str()));
+    reserved.extend(spec.view.as_ref().map(|view| view.name.as_str()));
+    let identifier = || seq([Node::Class(LETTERS), repeat(Node::Class(WORD), 0, 23)]);
+    let owned = |names: &BTreeSet<&str>| names.iter().map(|&name| name.to_owned()).collect();
+    grammar.define_except("NAME", identifier(), owned(&reserved));
+    reserved.extend(spec.parameters.iter().map(String::as_str));
+    grammar.define_except("NEW", identifier(), owned(&reserved));
+}
+
+/// Every property that stands somewhere in a state, for locals that hold a part of it.
+fn properties(sample: &Value) -> BTreeSet<&str> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![(sample, 0)];
+    while let Some((value, depth)) = open.pop() {
+        for (key, inner) in value.as_object().into_iter().flatten() {
+            if depth < MAX_PATH && is_identifier(key) {
+                found.insert(key.as_str());
+                open.push((inner, depth + 1));
+            }
+        }
+    }
+    found
+}
+
+/// A way into the state: `.health`, `.inventory` or `.inventory.wood`. None where it has no properties.
+fn path(value: &Value, depth: usize) -> Option<Node> {
+    let keys = value.as_object().into_iter().flatten().filter(|(key, _)| depth > 0 && is_identifier(key));
+    let ways: Vec<Node> = keys
+        .map(|(key, inner)| {
+            let here = text(format!(".{key}"));
+            match path(inner, depth - 1) {
+                Some(deeper) => seq([here, optional(deeper)]),
+                None => here,
+            }
+        })
+        .collect();
+    (!ways.is_empty()).then(|| choice(ways))
+}

@@ -1,0 +1,114 @@
+//! Random sentences of a grammar.
+
+use super::node::{Grammar, Node};
+use std::collections::BTreeMap;
+
+impl Grammar {
+    /// A random sentence, the same for the same seed. Beyond `depth` nested rules it takes the shortest way out.
+    pub fn sample(&self, seed: u64, depth: u32) -> String {
+        let mut sampler = Sampler { grammar: self, heights: heights(self), random: Random(seed), depth };
+        let mut sentence = String::new();
+        if let Some(start) = self.definitions.first() {
+            sampler.define(start.name, 0, &mut sentence);
+        }
+        sentence
+    }
+}
+
+struct Sampler<'a> {
+    grammar: &'a Grammar,
+    /// The least number of nested definitions that a definition's sentences need.
+    heights: BTreeMap<&'static str, u32>,
+    random: Random,
+    depth: u32,
+}
+
+impl Sampler<'_> {
+    fn define(&mut self, name: &'static str, depth: u32, sentence: &mut String) {
+        let Some(definition) = self.grammar.find(name) else { return };
+        loop {
+            let start = sentence.len();
+            self.node(&definition.node, depth + 1, sentence);
+            if !definition.except.iter().any(|word| word == &sentence[start..]) {
+                return;
+            }
+            sentence.truncate(start);
+        }
+    }
+
+    fn node(&mut self, node: &Node, depth: u32, sentence: &mut String) {
+        let deep = depth > self.depth;
+        match node {
+            Node::Text(text) => sentence.push_str(text),
+            Node::Name(name) => self.define(name, depth, sentence),
+            Node::Seq(nodes) => nodes.iter().for_each(|node| self.node(node, depth, sentence)),
+            Node::Class(ranges) => {
+                let (from, to) = ranges[self.random.below(ranges.len() as u32) as usize];
+                let offset = self.random.below(to as u32 - from as u32 + 1);
+                sentence.extend(char::from_u32(from as u32 + offset));
+            }
+            Node::Choice(nodes) => {
+                let lowest = nodes.iter().map(|node| height(node, &self.heights)).min().unwrap_or(0);
+                let open: Vec<&Node> =
+                    nodes.iter().filter(|node| !deep || height(node, &self.heights) == lowest).collect();
+                let chosen = open[self.random.below(open.len() as u32) as usize];
+                self.node(chosen, depth, sentence);
+            }
+            Node::Repeat { node, min, max } => {
+                let extra = if deep { 0 } else { self.random.below(max - min + 1) };
+                // The less of two draws: long repetitions are rare in real text.
+                let extra = extra.min(self.random.below(max - min + 1));
+                for _ in 0..min + extra {
+                    self.node(node, depth, sentence);
+                }
+            }
+        }
+    }
+}
+
+/// Least fixed point of "one more than the highest part of the lowest alternative".
+fn heights(grammar: &Grammar) -> BTreeMap<&'static str, u32> {
+    let mut heights = BTreeMap::new();
+    loop {
+        let mut changed = false;
+        for definition in &grammar.definitions {
+            let new = height(&definition.node, &heights).saturating_add(1);
+            if heights.get(definition.name) != Some(&new) {
+                heights.insert(definition.name, new);
+                changed = true;
+            }
+        }
+        if !changed {
+            return heights;
+        }
+    }
+}
+
+fn height(node: &Node, heights: &BTreeMap<&'static str, u32>) -> u32 {
+    match node {
+        Node::Text(_) | Node::Class(_) => 0,
+        Node::Name(name) => heights.get(name).copied().unwrap_or(u32::MAX),
+        Node::Seq(nodes) => nodes.iter().map(|node| height(node, heights)).max().unwrap_or(0),
+        Node::Choice(nodes) => nodes.iter().map(|node| height(node, heights)).min().unwrap_or(u32::MAX),
+        Node::Repeat { min: 0, .. } => 0,
+        Node::Repeat { node, .. } => height(node, heights),
+    }
+}
+
+/// `SplitMix64` (Steele, Lea & Flood, OOPSLA 2014).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `bound`, which is not 0; its slight bias does not matter here.
+    fn below(&mut self, bound: u32) -> u32 {
+        (self.next() % u64::from(bound.max(1))) as u32
+    }
+}

@@ -1,0 +1,185 @@
+//! A tokeniser for just enough JavaScript to see which names a source calls.
+
+use std::collections::BTreeSet;
+
+/// A piece of source that matters to a scan. Comments and blanks are left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Token<'a> {
+    /// An identifier or keyword.
+    Word(&'a str),
+    /// A number, string or template, as written.
+    Value(&'a str),
+    /// One character of anything else.
+    Punct(char),
+}
+
+/// A token and the line it stands in, from 1.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Located<'a> {
+    pub(crate) token: Token<'a>,
+    pub(crate) line: usize,
+}
+
+/// Splits a source into tokens. Regular-expression literals are not known: their slashes come out as
+/// punctuation, which is harmless to what is asked of the tokens here.
+pub(crate) fn tokens(source: &str) -> Vec<Located<'_>> {
+    let mut found = Vec::new();
+    let (mut rest, mut line) = (source, 1);
+    while let Some(first) = rest.chars().next() {
+        let (length, token) = if first.is_whitespace() {
+            (first.len_utf8(), None)
+        } else if rest.starts_with("//") {
+            (rest.find('\n').unwrap_or(rest.len()), None)
+        } else if rest.starts_with("/*") {
+            (rest.find("*/").map_or(rest.len(), |end| end + 2), None)
+        } else if is_word_start(first) {
+            let length = span(rest, is_word_part);
+            (length, Some(Token::Word(&rest[..length])))
+        } else if first.is_ascii_digit() {
+            let length = span(rest, |c| c.is_ascii_alphanumeric() || c == '.' || c == '_');
+            (length, Some(Token::Value(&rest[..length])))
+        } else if matches!(first, '"' | '\'' | '`') {
+            let length = quoted(rest, first);
+            (length, Some(Token::Value(&rest[..length])))
+        } else {
+            (first.len_utf8(), Some(Token::Punct(first)))
+        };
+        if let Some(token) = token {
+            found.push(Located { token, line });
+        }
+        line += rest[..length].matches('\n').count();
+        rest = &rest[length..];
+    }
+    found
+}
+
+/// The names that a source calls as functions, `name(…)`, without those it calls as methods; sorted.
+pub fn called_names(source: &str) -> BTreeSet<String> {
+    calls(&tokens(source)).map(|(name, _)| name.to_owned()).collect()
+}
+
+/// Every call of a plain name with its line. Keywords and the names of functions being declared are no calls.
+pub(crate) fn calls<'a>(tokens: &[Located<'a>]) -> impl Iterator<Item = (&'a str, usize)> {
+    tokens.iter().enumerate().filter_map(|(at, located)| {
+        let Token::Word(name) = located.token else { return None };
+        let before = at.checked_sub(1).and_then(|at| tokens.get(at)).map(|located| located.token);
+        let declared = matches!(before, Some(Token::Punct('.') | Token::Word("function")));
+        let called = tokens.get(at + 1).is_some_and(|next| next.token == Token::Punct('('));
+        (called && !declared && !KEYWORDS.contains(&name)).then_some((name, located.line))
+    })
+}
+
+/// Whether `name` can be a JavaScript name in the subset that skills are written in: ASCII, not reserved.
+pub(crate) fn is_identifier(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !KEYWORDS.contains(&name)
+}
+
+/// Words that cannot be names in a module.
+pub(crate) const KEYWORDS: &[&str] = &[
+    "arguments",
+    "async",
+    "await",
+    "break",
+    "case",
+    "catch",
+    "class",
+    "const",
+    "continue",
+    "debugger",
+    "default",
+    "delete",
+    "do",
+    "else",
+    "enum",
+    "eval",
+    "export",
+    "extends",
+    "false",
+    "finally",
+    "for",
+    "function",
+    "if",
+    "implements",
+    "import",
+    "in",
+    "instanceof",
+    "interface",
+    "let",
+    "new",
+    "null",
+    "of",
+    "package",
+    "private",
+    "protected",
+    "public",
+    "return",
+    "static",
+    "super",
+    "switch",
+    "this",
+    "throw",
+    "true",
+    "try",
+    "typeof",
+    "undefined",
+    "var",
+    "void",
+    "while",
+    "with",
+    "yield",
+];
+
+fn is_word_start(c: char) -> bool {
+    c.is_alphabetic() || c == '_' || c == '$'
+}
+
+fn is_word_part(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == '$'
+}
+
+fn span(text: &str, part: impl Fn(char) -> bool) -> usize {
+    text.find(|c| !part(c)).unwrap_or(text.len())
+}
+
+/// Length of the string or template at the start of `text`, to the end of the text if it is not closed.
+fn quoted(text: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            c if c == quote => return at + c.len_utf8(),
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_a_call() {
+        for (source, expected) in [
+            ("function f(n = 1) { go_to(\"tree\"); }", vec!["go_to"]),
+            ("if (sleep()) while (noop (2)) {}", vec!["noop", "sleep"]),
+            ("// go_to()\n/* make() */ \"place()\"; `x(${1})`", vec![]),
+            ("Math.min(observe().wood, list.push(1))", vec!["observe"]),
+            ("const make = 1; make + 2", vec![]),
+            ("'it\\'s'; place(1)", vec!["place"]),
+            ("\"unclosed(", vec![]),
+        ] {
+            assert_eq!(called_names(source).into_iter().collect::<Vec<_>>(), expected, "{source}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_scanned(text in "\\PC*") {
+            called_names(&text);
+        }
+    }
+}

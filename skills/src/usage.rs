@@ -1,0 +1,204 @@
+use serde::{Deserialize, Serialize};
+
+/// One use of an admitted skill, as the critic saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Use {
+    /// In what circumstances: a task's name, or what the caller finds worth telling apart.
+    pub context: String,
+    /// The post-condition held afterwards.
+    pub success: bool,
+    /// The agent died within.
+    pub died: bool,
+    /// Environment steps taken.
+    pub steps: u32,
+    /// What it threw, or why it was stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A tally of uses.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Uses after which the post-condition held.
+    pub successes: u32,
+    /// Uses after which it did not.
+    pub failures: u32,
+    /// Uses within which the agent died.
+    pub deaths: u32,
+    /// Environment steps over all uses.
+    pub steps: u64,
+    /// What the latest use with an error threw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+}
+
+impl Usage {
+    /// Counts one use.
+    pub fn add(&mut self, one: &Use) {
+        let side = if one.success { &mut self.successes } else { &mut self.failures };
+        *side = side.saturating_add(1);
+        self.deaths = self.deaths.saturating_add(u32::from(one.died));
+        self.steps = self.steps.saturating_add(u64::from(one.steps));
+        if one.error.is_some() {
+            self.last_error.clone_from(&one.error);
+        }
+    }
+
+    /// One tally of several; the last error is that of the last tally that has one.
+    pub fn sum<'a>(tallies: impl IntoIterator<Item = &'a Self>) -> Self {
+        tallies.into_iter().fold(Self::default(), |sum, one| Self {
+            successes: sum.successes.saturating_add(one.successes),
+            failures: sum.failures.saturating_add(one.failures),
+            deaths: sum.deaths.saturating_add(one.deaths),
+            steps: sum.steps.saturating_add(one.steps),
+            last_error: one.last_error.clone().or(sum.last_error),
+        })
+    }
+
+    /// How often it was used.
+    pub fn uses(&self) -> u32 {
+        self.successes.saturating_add(self.failures)
+    }
+
+    /// Laplace's rule of succession, `(successes + 1) / (uses + 2)`: 0.5 for a skill that was never used.
+    pub fn success_rate(&self) -> f64 {
+        (f64::from(self.successes) + 1.0) / (f64::from(self.uses()) + 2.0)
+    }
+
+    /// Mean environment steps of a use.
+    pub fn mean_steps(&self) -> Option<f64> {
+        (self.uses() > 0).then(|| self.steps as f64 / f64::from(self.uses()))
+    }
+}
+
+/// When an admitted skill goes back to trial, judged by its uses since it was admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct DemotionRule {
+    /// Fewer uses say nothing about its rate or its steps.
+    pub min_uses: u32,
+    /// Least share of successes.
+    pub min_success: f64,
+    /// This many deaths within are too many, however often it was used.
+    pub max_deaths: u32,
+    /// Mean steps of a use may be this many times those of the trial.
+    pub waste: f64,
+}
+
+impl Default for DemotionRule {
+    /// From 4 uses on it must succeed in a third of them and take at most 5 times the steps of its trial;
+    /// two deaths are too many.
+    fn default() -> Self {
+        Self { min_uses: 4, min_success: 0.34, max_deaths: 2, waste: 5.0 }
+    }
+}
+
+/// Why a skill was demoted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Demotion {
+    /// It fails too often.
+    #[error("succeeded in {successes} of {uses} uses")]
+    Fails {
+        /// Successes since admission.
+        successes: u32,
+        /// Uses since admission.
+        uses: u32,
+    },
+    /// It kills.
+    #[error("the agent died within {deaths} of {uses} uses")]
+    Kills {
+        /// Deaths since admission.
+        deaths: u32,
+        /// Uses since admission.
+        uses: u32,
+    },
+    /// It takes far longer than in its trial.
+    #[error("takes {mean:.0} steps, {expected:.0} in its trial")]
+    Wastes {
+        /// Mean steps since admission.
+        mean: f64,
+        /// Mean steps in the trial.
+        expected: f64,
+    },
+    /// A skill that it calls is no longer the one it was tried with.
+    #[error("`{name}`, which it calls, has changed")]
+    Stale {
+        /// The callee's name.
+        name: String,
+    },
+    /// A person said so.
+    #[error("{note}")]
+    ByHand {
+        /// In their words.
+        note: String,
+    },
+}
+
+impl DemotionRule {
+    /// Why a skill with this usage since admission should be demoted, if it should. `expected` is the mean of
+    /// steps in its trial.
+    pub fn judge(&self, usage: &Usage, expected: Option<f64>) -> Option<Demotion> {
+        let Usage { successes, deaths, .. } = *usage;
+        let uses = usage.uses();
+        if deaths >= self.max_deaths {
+            return Some(Demotion::Kills { deaths, uses });
+        }
+        if uses < self.min_uses {
+            return None;
+        }
+        if f64::from(successes) < self.min_success * f64::from(uses) {
+            return Some(Demotion::Fails { successes, uses });
+        }
+        let (mean, expected) = (usage.mean_steps()?, expected?);
+        (mean > self.waste * expected.max(1.0)).then_some(Demotion::Wastes { mean, expected })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_a_skill_is_demoted() {
+        let tally = |successes, failures, deaths, steps| Usage {
+            successes,
+            failures,
+            deaths,
+            steps,
+            last_error: None,
+        };
+        for (usage, expected) in [
+            (tally(0, 0, 0, 0), None),
+            (tally(0, 3, 0, 30), None),
+            (tally(0, 4, 0, 40), Some(Demotion::Fails { successes: 0, uses: 4 })),
+            (tally(1, 3, 0, 40), Some(Demotion::Fails { successes: 1, uses: 4 })),
+            (tally(2, 2, 0, 40), None),
+            (tally(9, 1, 1, 99), None),
+            (tally(1, 1, 2, 20), Some(Demotion::Kills { deaths: 2, uses: 2 })),
+            (tally(4, 0, 0, 200), None),
+            (tally(4, 0, 0, 204), Some(Demotion::Wastes { mean: 51.0, expected: 10.0 })),
+        ] {
+            assert_eq!(DemotionRule::default().judge(&usage, Some(10.0)), expected, "{usage:?}");
+        }
+    }
+
+    #[test]
+    fn an_unused_skill_is_neither_good_nor_bad() {
+        assert!((Usage::default().success_rate() - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_last_error_outlives_a_success() {
+        let one = |success, error: Option<&str>| Use {
+            context: String::new(),
+            success,
+            died: false,
+            steps: 1,
+            error: error.map(Into::into),
+        };
+        let mut usage = Usage::default();
+        usage.add(&one(false, Some("stopped")));
+        usage.add(&one(true, None));
+        assert_eq!(usage.last_error.as_deref(), Some("stopped"));
+    }
+}
