@@ -1,4 +1,4 @@
-use crate::{BlobId, EventSeq, RunId};
+use crate::{BlobId, EventSeq, MemoryId, RunId};
 use std::path::PathBuf;
 
 /// Why the store could not do what it was asked.
@@ -87,6 +87,34 @@ pub enum Error {
         place: String,
         /// What was found.
         what: String,
+    },
+    /// A memory that cannot be kept.
+    #[error("the memory is not acceptable: {what}")]
+    BadMemory {
+        /// What is demanded of it.
+        what: &'static str,
+    },
+    /// The same record's memory is there with another text.
+    #[error("memory `{id}` is there already with another text")]
+    MemoryExists {
+        /// Its id.
+        id: MemoryId,
+    },
+    /// A vector that no similarity can be taken of.
+    #[error("the vector is not acceptable: {what}")]
+    BadVector {
+        /// What is demanded of it.
+        what: &'static str,
+    },
+    /// A vector of another length than the model's.
+    #[error("vectors of `{model}` have {expected} numbers, this one has {found}")]
+    Dimension {
+        /// The model.
+        model: String,
+        /// Of its vectors.
+        expected: usize,
+        /// Of this one.
+        found: usize,
     },
     /// There is no room on the disk. Nothing was half-written; the call can be repeated.
     #[error("the disk is full")]

@@ -26,6 +26,7 @@ mod canonical;
 mod error;
 mod hash;
 mod log;
+mod memories;
 mod packing;
 mod schema;
 mod store;
@@ -37,5 +38,10 @@ pub use hash::{BlobId, Hash};
 pub use log::{
     Durability, EventSeq, Fault, FaultKind, NewRun, Record, RecordPages, RecordQuery, RunId, RunInfo,
     RunStatus, VerifyReport, Writer,
+};
+pub use memories::{
+    Credit, Embedding, ExactVectors, Explanation, Forgotten, Found, Hit, Memories, Memory, MemoryId,
+    MemoryKind, MemoryStats, NewMemory, Point, Query, Scored, Source, Space, Tenant, Tick, VectorQuery,
+    VectorStore, conformance, estimated_tokens,
 };
 pub use store::Store;

@@ -38,3 +38,78 @@ CREATE TABLE blobs (
     packed INTEGER NOT NULL,
     body   BLOB    NOT NULL
 ) STRICT;
+
+-- Counts every change of memory that recall can see. `made`, `closed` and `tick` below are its values, so that
+-- a recall can be repeated as of any of them.
+CREATE TABLE memory_clock (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    tick INTEGER NOT NULL
+) STRICT;
+INSERT INTO memory_clock VALUES (1, 0);
+
+-- Episodic memory. `run`, `seq` and `ordinal` say what it was made of; `closed` is when `valid_to_ms` was set.
+CREATE TABLE memories (
+    no            INTEGER PRIMARY KEY AUTOINCREMENT,
+    id            BLOB    NOT NULL UNIQUE,
+    tenant        TEXT    NOT NULL,
+    kind          TEXT    NOT NULL,
+    text          TEXT    NOT NULL,
+    importance    REAL    NOT NULL,
+    event_time_ms INTEGER NOT NULL,
+    environment   TEXT,
+    run           TEXT,
+    seq           INTEGER NOT NULL,
+    ordinal       INTEGER NOT NULL,
+    expires_at_ms INTEGER,
+    valid_to_ms   INTEGER,
+    pinned        INTEGER NOT NULL,
+    content_hash  BLOB    NOT NULL,
+    helpful       INTEGER NOT NULL DEFAULT 0,
+    harmful       INTEGER NOT NULL DEFAULT 0,
+    made          INTEGER NOT NULL,
+    closed        INTEGER
+) STRICT;
+CREATE INDEX memories_by_made ON memories (made);
+CREATE INDEX memories_by_closed ON memories (closed) WHERE closed IS NOT NULL;
+CREATE INDEX memories_by_tenant ON memories (tenant, made);
+
+-- The log's records that a memory rests on.
+CREATE TABLE memory_sources (
+    memory INTEGER NOT NULL REFERENCES memories (no) ON DELETE CASCADE,
+    run    TEXT    NOT NULL,
+    seq    INTEGER NOT NULL,
+    PRIMARY KEY (memory, run, seq)
+) STRICT, WITHOUT ROWID;
+
+-- Embedding models, each with one dimension for good.
+CREATE TABLE memory_models (
+    no        INTEGER PRIMARY KEY,
+    name      TEXT    NOT NULL UNIQUE,
+    dimension INTEGER NOT NULL
+) STRICT;
+
+-- Unit vectors as little-endian f32.
+CREATE TABLE memory_vectors (
+    memory INTEGER NOT NULL REFERENCES memories (no) ON DELETE CASCADE,
+    model  INTEGER NOT NULL REFERENCES memory_models (no),
+    vector BLOB    NOT NULL,
+    tick   INTEGER NOT NULL,
+    UNIQUE (memory, model)
+) STRICT;
+CREATE INDEX memory_vectors_by_tick ON memory_vectors (tick);
+
+-- What was forgotten, by id alone, so that other processes drop it from their indexes.
+CREATE TABLE memory_tombstones (
+    tick INTEGER PRIMARY KEY,
+    id   BLOB NOT NULL
+) STRICT;
+
+-- Words, for people who search.
+CREATE VIRTUAL TABLE memory_words USING fts5 (text, content = 'memories', content_rowid = 'no');
+INSERT INTO memory_words (memory_words, rank) VALUES ('secure-delete', 1);
+CREATE TRIGGER memory_words_insert AFTER INSERT ON memories BEGIN
+    INSERT INTO memory_words (rowid, text) VALUES (new.no, new.text);
+END;
+CREATE TRIGGER memory_words_delete AFTER DELETE ON memories BEGIN
+    INSERT INTO memory_words (memory_words, rowid, text) VALUES ('delete', old.no, old.text);
+END;

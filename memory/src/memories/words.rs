@@ -1,0 +1,139 @@
+//! Words of any text in any script, and how well a text answers them.
+
+use std::collections::BTreeMap;
+
+/// How much of a text is looked at, in bytes.
+const LONGEST: usize = 64 << 10;
+/// How many different words of a query count.
+const MOST_TERMS: usize = 128;
+/// Longer words are cut.
+const LONGEST_WORD: usize = 64;
+
+/// The words of a text in lower case. A word is a run of letters and digits; in scripts written without
+/// spaces every character is one.
+pub(super) fn words(text: &str) -> impl Iterator<Item = String> {
+    let end = (0..=LONGEST.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    text[..end]
+        .split(|c: char| !c.is_alphanumeric())
+        .flat_map(pieces)
+        .map(|word| word.chars().take(LONGEST_WORD).flat_map(char::to_lowercase).collect())
+}
+
+/// The different words of a query, in their order.
+pub(super) fn terms(text: &str) -> Vec<String> {
+    let mut terms = Vec::new();
+    for word in words(text) {
+        if terms.len() == MOST_TERMS {
+            break;
+        }
+        if !terms.contains(&word) {
+            terms.push(word);
+        }
+    }
+    terms
+}
+
+/// An FTS5 query for texts with all of these words. Every word is quoted, so nothing in it is an operator.
+pub(super) fn match_all(text: &str) -> Option<String> {
+    let quoted: Vec<_> = terms(text).iter().map(|term| format!("\"{term}\"")).collect();
+    (!quoted.is_empty()).then(|| quoted.join(" "))
+}
+
+/// How often each word occurs.
+pub(super) fn counted(text: &str) -> BTreeMap<String, u32> {
+    let mut counts = BTreeMap::new();
+    for word in words(text) {
+        *counts.entry(word).or_insert(0) += 1;
+    }
+    counts
+}
+
+fn pieces(run: &str) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut start = 0;
+    for (at, c) in run.char_indices() {
+        if is_unspaced(c) {
+            pieces.push(&run[start..at]);
+            start = at + c.len_utf8();
+            pieces.push(&run[at..start]);
+        }
+    }
+    pieces.push(&run[start..]);
+    pieces.retain(|piece| !piece.is_empty());
+    pieces
+}
+
+/// Thai to Khmer, kana, and Chinese characters.
+fn is_unspaced(c: char) -> bool {
+    matches!(c as u32, 0x0e00..=0x0eff | 0x1000..=0x109f | 0x1780..=0x17ff | 0x3040..=0x30ff
+        | 0x3400..=0x4dbf | 0x4e00..=0x9fff | 0xf900..=0xfaff | 0x20000..=0x3ffff)
+}
+
+/// Okapi BM25 (Robertson and Zaragoza 2009, section 3.2) with k1 = 1.2, b = 0.75 and the inverse document
+/// frequency that is never negative, ln(1 + (N − n + ½) / (n + ½)).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bm25 {
+    /// Texts in all.
+    pub(super) texts: usize,
+    /// Words in a text on average.
+    pub(super) mean_length: f64,
+}
+
+impl Bm25 {
+    /// What one word of the query adds: it occurs in `holders` texts, and `count` times in this one of
+    /// `length` words.
+    pub(super) fn term(&self, holders: usize, count: u32, length: u32) -> f64 {
+        const K1: f64 = 1.2;
+        const B: f64 = 0.75;
+        let rarity = ((self.texts - holders) as f64 + 0.5) / (holders as f64 + 0.5);
+        let count = f64::from(count);
+        let norm = K1 * (1.0 - B + B * f64::from(length) / self.mean_length.max(1.0));
+        (1.0 + rarity).ln() * count * (K1 + 1.0) / (count + norm)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn words_of_several_scripts() {
+        for (text, expected) in [
+            ("Collect WOOD, then\0place_table!", vec!["collect", "wood", "then", "place", "table"]),
+            ("Ärger im Straßenbau", vec!["ärger", "im", "straßenbau"]),
+            ("木を切る axe", vec!["木", "を", "切", "る", "axe"]),
+            ("\" OR NEAR(*) -\"", vec!["or", "near"]),
+            ("", vec![]),
+            ("🪓 ؟ — ", vec![]),
+        ] {
+            assert_eq!(words(text).collect::<Vec<_>>(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_huge_query_is_cut() {
+        let text: String = (0..200_000).map(|n| format!("w{n} ")).collect();
+        assert!(text.len() > 1 << 20);
+        assert_eq!(terms(&text).len(), MOST_TERMS);
+        assert_eq!(words(&"é".repeat(1 << 20)).map(|word| word.chars().count()).sum::<usize>(), LONGEST_WORD);
+    }
+
+    #[test]
+    fn rarer_words_and_shorter_texts_count_more() {
+        let bm25 = Bm25 { texts: 100, mean_length: 10.0 };
+        assert!(bm25.term(1, 1, 10) > bm25.term(50, 1, 10));
+        assert!(bm25.term(5, 1, 5) > bm25.term(5, 1, 50));
+        assert!(bm25.term(5, 3, 10) > bm25.term(5, 1, 10));
+        assert!(bm25.term(100, 1, 10) > 0.0);
+    }
+
+    proptest! {
+        #[test]
+        fn words_hold_no_operators(text in any::<String>()) {
+            for word in words(&text) {
+                prop_assert!(!word.is_empty() && !word.contains(['"', '\0', ' ', '*']), "{:?}", word);
+            }
+        }
+    }
+}

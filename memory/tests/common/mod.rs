@@ -1,0 +1,63 @@
+//! What the tests share.
+#![allow(dead_code, missing_docs)]
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use serde_json::Value;
+use sojourn_memory::RunId;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, Row, SqliteConnection};
+use std::path::Path;
+
+pub fn home() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+pub fn run_id() -> RunId {
+    RunId::new(1_795_456_740_000, 0xab3f)
+}
+
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// The database without the store around it.
+pub async fn raw(home: &Path) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(home.join("sojourn.db")).create_if_missing(true);
+    SqliteConnection::connect_with(&options).await.unwrap()
+}
+
+/// Changes one byte of a column, whatever its type, in some row where it is not empty; returns the row's number.
+pub async fn flip_byte(home: &Path, table: &str, column: &str, row: Index, byte: Index, flip: u8) -> u64 {
+    let mut connection = raw(home).await;
+    let sql = format!(
+        "SELECT rowid, CAST({column} AS BLOB), typeof({column}) FROM {table} WHERE length({column}) > 0 ORDER BY rowid"
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap();
+    let row = row.get(&rows);
+    let (place, mut bytes, kind): (i64, Vec<u8>, String) = (row.get(0), row.get(1), row.get(2));
+    let at = byte.index(bytes.len());
+    bytes[at] ^= flip;
+    let sql = format!("UPDATE {table} SET {column} = CAST(? AS {kind}) WHERE rowid = ?");
+    sqlx::query(sqlx::AssertSqlSafe(sql)).bind(bytes).bind(place).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    place as u64
+}
+
+/// Any JSON an event could carry.
+pub fn payload() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 24, 5, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::vec((any::<String>(), inner), 0..5)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
