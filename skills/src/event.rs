@@ -10,7 +10,7 @@ pub enum Status {
     Draft,
     /// Being tried, for the first time or again.
     Trial,
-    /// Earned its place. The latest admitted version of a name is the active one, unless it was rolled back.
+    /// Earned its place. The latest admitted version of a name is its active one.
     Admitted,
     /// Out of use, kept for its history.
     Retired,
@@ -30,7 +30,7 @@ pub enum LibraryEvent {
         /// The version.
         id: SkillId,
     },
-    /// Trial → admitted; it becomes its name's active version.
+    /// Trial → admitted.
     Admitted {
         /// The version.
         id: SkillId,
@@ -39,7 +39,7 @@ pub enum LibraryEvent {
         /// What it was judged by.
         rule: AdmissionRule,
     },
-    /// Admitted → trial. The latest older admitted version, if any, becomes active.
+    /// Admitted → trial.
     Demoted {
         /// The version.
         id: SkillId,
@@ -58,7 +58,7 @@ pub enum LibraryEvent {
         /// The version.
         id: SkillId,
     },
-    /// An older admitted version becomes active again; admitted versions after it go back to trial.
+    /// All admitted versions after this admitted one → trial, which makes it the active one.
     RolledBack {
         /// The name.
         name: String,

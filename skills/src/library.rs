@@ -348,7 +348,7 @@ async fn index(
             .bind(&manifest.name)
             .bind(i64::from(manifest.version))
             .bind(entry.status.to_string())
-            .bind(history.active == Some(manifest.version))
+            .bind(history.active().is_some_and(|active| active.id() == entry.id()))
             .bind(&manifest.description)
             .bind(&manifest.environment)
             .bind(manifest.created_ms as i64)

@@ -18,8 +18,6 @@ pub struct LibraryState {
 pub struct History {
     /// Version `k` stands at position `k - 1`.
     pub versions: Vec<Entry>,
-    /// The version that is offered and called by this name.
-    pub active: Option<u32>,
 }
 
 /// One version and what became of it.
@@ -56,8 +54,9 @@ impl Entry {
 }
 
 impl History {
-    fn active(&self) -> Option<&Entry> {
-        self.active.and_then(|version| self.version(version))
+    /// The version that is offered and called by this name: the latest admitted one.
+    pub fn active(&self) -> Option<&Entry> {
+        self.versions.iter().rfind(|entry| entry.status == Status::Admitted)
     }
 
     /// The version of that number.
@@ -105,12 +104,16 @@ impl LibraryState {
                 entry.status = Status::Admitted;
                 entry.report = Some(report.clone());
                 entry.since_admission = Usage::default();
-                self.history_mut(name, version)?.active = Some(version);
                 Ok(())
             }
-            LibraryEvent::Demoted { id, .. } => self.withdraw(id, event, &[Status::Admitted], Status::Trial),
+            LibraryEvent::Demoted { id, .. } => {
+                self.expect(id, event, &[Status::Admitted])?.status = Status::Trial;
+                Ok(())
+            }
             LibraryEvent::Retired { id, .. } => {
-                self.withdraw(id, event, &[Status::Draft, Status::Trial, Status::Admitted], Status::Retired)
+                let used = [Status::Draft, Status::Trial, Status::Admitted];
+                self.expect(id, event, &used)?.status = Status::Retired;
+                Ok(())
             }
             LibraryEvent::Unretired { id } => {
                 self.expect(id, event, &[Status::Retired])?.status = Status::Trial;
@@ -250,39 +253,18 @@ impl LibraryState {
         false
     }
 
-    /// Takes a version out of use; if it was the active one, the latest older admitted version takes its place.
-    fn withdraw(
-        &mut self,
-        id: &SkillId,
-        event: &LibraryEvent,
-        from: &[Status],
-        to: Status,
-    ) -> Result<(), Illegal> {
-        let entry = self.expect(id, event, from)?;
-        entry.status = to;
-        let (name, version) = (entry.skill.manifest.name.clone(), entry.skill.manifest.version);
-        let history = self.history_mut(&name, version)?;
-        if history.active == Some(version) {
-            let older = &history.versions[..version as usize - 1];
-            let fallback = older.iter().rposition(|entry| entry.status == Status::Admitted);
-            history.active = fallback.map(|position| position as u32 + 1);
-        }
-        Ok(())
-    }
-
     fn roll_back(&mut self, name: &str, to: u32, event: &'static str) -> Result<(), Illegal> {
-        let history = self.history_mut(name, to)?;
-        let position = to as usize - 1;
-        let status = history.versions[position].status;
+        let unknown = || Illegal::UnknownVersion { name: name.into(), version: to };
+        let history = self.skills.get_mut(name).ok_or_else(unknown)?;
+        let status = history.version(to).ok_or_else(unknown)?.status;
         if status != Status::Admitted {
             return Err(Illegal::WrongStatus { name: name.into(), version: to, status, event });
         }
-        for newer in &mut history.versions[position + 1..] {
+        for newer in history.versions.iter_mut().skip(to as usize) {
             if newer.status == Status::Admitted {
                 newer.status = Status::Trial;
             }
         }
-        history.active = Some(to);
         Ok(())
     }
 
@@ -306,14 +288,6 @@ impl LibraryState {
             .flat_map(|history| &mut history.versions)
             .find(|entry| entry.id() == id)
             .ok_or_else(|| Illegal::UnknownId { id: id.clone() })
-    }
-
-    /// The history of `name`, which has a version of that number.
-    fn history_mut(&mut self, name: &str, version: u32) -> Result<&mut History, Illegal> {
-        self.skills
-            .get_mut(name)
-            .filter(|history| history.version(version).is_some())
-            .ok_or_else(|| Illegal::UnknownVersion { name: name.into(), version })
     }
 }
 

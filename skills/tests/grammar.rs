@@ -48,34 +48,30 @@ fn spec(name: &str, parameters: &[&str]) -> GrammarSpec {
     }
 }
 
-struct Checker(ParserFactory);
+/// One grammar, compiled by llguidance for a vocabulary of single bytes.
+struct Checker(Matcher);
 
 impl Checker {
-    fn new() -> Self {
+    fn new(grammar: &Grammar) -> Self {
         let mut factory = ParserFactory::new_simple(&ApproximateTokEnv::single_byte_env()).unwrap();
         factory.quiet();
-        Self(factory)
-    }
-
-    fn matcher(&self, grammar: &Grammar) -> Matcher {
-        let mut matcher = Matcher::new(self.0.create_parser(TopLevelGrammar::from_lark(grammar.to_lark())));
+        let mut matcher = Matcher::new(factory.create_parser(TopLevelGrammar::from_lark(grammar.to_lark())));
         assert_eq!(matcher.get_error(), None, "{}", grammar.to_lark());
-        assert_eq!(matcher.grammar_warnings(), Vec::<String>::new());
-        matcher
+        assert_eq!(matcher.grammar_warnings(), [""; 0]);
+        Self(matcher)
     }
 
     /// How much of `text` can be written, and whether the function may end there.
-    fn reach<'a>(&self, grammar: &Grammar, text: &'a str) -> (&'a str, bool) {
-        let mut matcher = self.matcher(grammar);
+    fn reach<'a>(&mut self, text: &'a str) -> (&'a str, bool) {
+        self.0.reset().unwrap();
         let bytes: Vec<u32> = text.bytes().map(u32::from).collect();
-        let taken = matcher.try_consume_tokens(&bytes).unwrap();
-        (&text[..taken], taken == bytes.len() && matcher.is_accepting().unwrap())
+        let taken = self.0.try_consume_tokens(&bytes).unwrap();
+        (&text[..taken], taken == bytes.len() && self.0.is_accepting().unwrap())
     }
 }
 
 #[test]
 fn skills_as_good_models_write_them_are_admitted() {
-    let checker = Checker::new();
     for (name, parameters, body) in [
         (
             "collect_coal",
@@ -127,16 +123,15 @@ fn skills_as_good_models_write_them_are_admitted() {
         ),
         ("one_line", vec![], "if (sleep()) { return; } else { noop(1); } }"),
     ] {
-        let grammar = javascript_subset(&spec(name, &parameters));
-        let (taken, ends) = checker.reach(&grammar, body);
+        let mut checker = Checker::new(&javascript_subset(&spec(name, &parameters)));
+        let (taken, ends) = checker.reach(body);
         assert!(ends, "{name}: stops after\n{taken}");
     }
 }
 
 #[test]
 fn what_is_not_offered_cannot_be_written() {
-    let checker = Checker::new();
-    let grammar = javascript_subset(&spec("collect_wood", &["n"]));
+    let mut checker = Checker::new(&javascript_subset(&spec("collect_wood", &["n"])));
     for (body, stops_after) in [
         ("  craft(\"table\");\n}", "  craft"),
         ("  collect_wood(1);\n}", "  collect_wood"),
@@ -157,7 +152,7 @@ fn what_is_not_offered_cannot_be_written() {
         ("  sleep();\n\n\n}", "  sleep();\n\n"),
         ("}", ""),
     ] {
-        let (taken, ends) = checker.reach(&grammar, body);
+        let (taken, ends) = checker.reach(body);
         assert!(!ends, "admitted: {body}");
         assert_eq!(taken, stops_after, "{body}");
     }
@@ -165,28 +160,28 @@ fn what_is_not_offered_cannot_be_written() {
 
 #[test]
 fn random_sentences_are_admitted() {
-    let checker = Checker::new();
     let grammar = javascript_subset(&spec("wander", &["n"]));
+    let mut checker = Checker::new(&grammar);
     for seed in 0..200 {
         let body = grammar.sample(seed, 14);
-        let (taken, ends) = checker.reach(&grammar, &body);
+        let (taken, ends) = checker.reach(&body);
         assert!(ends, "seed {seed}: stops after\n{taken}\nof\n{body}");
     }
 }
 
 #[test]
 fn a_grammar_without_functions_or_view_compiles() {
-    let checker = Checker::new();
     let grammar = javascript_subset(&GrammarSpec { name: "nothing".into(), ..GrammarSpec::default() });
-    assert!(checker.reach(&grammar, "  return 1;\n}").1);
-    assert!(!checker.reach(&grammar, "  observe();\n}").1);
+    let mut checker = Checker::new(&grammar);
+    assert!(checker.reach("  return 1;\n}").1);
+    assert!(!checker.reach("  observe();\n}").1);
 }
 
 #[test]
 fn an_empty_state_has_no_properties() {
-    let checker = Checker::new();
     let view = Some(View { name: "look".into(), sample: json!({}) });
     let grammar = javascript_subset(&GrammarSpec { name: "nothing".into(), view, ..GrammarSpec::default() });
-    assert!(checker.reach(&grammar, "  return look();\n}").1);
-    assert!(!checker.reach(&grammar, "  return look().x;\n}").1);
+    let mut checker = Checker::new(&grammar);
+    assert!(checker.reach("  return look();\n}").1);
+    assert!(!checker.reach("  return look().x;\n}").1);
 }
