@@ -6,8 +6,8 @@ use crate::sight::{Scene, Sight};
 use crate::{snapshot, spec};
 use async_trait::async_trait;
 use sojourn_tools::{
-    Action, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec, Observation, Progress, Snapshot,
-    StepOutcome, ToolCall,
+    Action, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec, Observation, Progress,
+    Snapshot, StepOutcome, ToolCall,
 };
 use std::sync::Arc;
 
@@ -178,8 +178,8 @@ impl Environment for CrafterEnvironment {
 
     async fn step(&mut self, action: &Action) -> Result<StepOutcome, EnvironmentError> {
         let life = self.running()?;
-        let action =
-            Move::named(&action.0).ok_or_else(|| EnvironmentError::UnknownAction { name: action.0.clone() })?;
+        let action = Move::named(&action.0)
+            .ok_or_else(|| EnvironmentError::UnknownAction { name: action.0.clone() })?;
         Ok(life.step(action))
     }
 

@@ -106,11 +106,8 @@ fn text(scene: Scene<'_>) -> String {
         .filter(|&item| scene.has(item) > 0)
         .map(|item| format!("{} {item}", scene.has(item)))
         .collect();
-    let nearest: Vec<String> = scene
-        .nearest()
-        .into_iter()
-        .map(|(thing, pos)| format!("{thing}: {}", bearing(here, pos)))
-        .collect();
+    let nearest: Vec<String> =
+        scene.nearest().into_iter().map(|(thing, pos)| format!("{thing}: {}", bearing(here, pos))).collect();
     let creature = |creature: &&Object| format!("{}: {}", creature.kind.name(), bearing(here, creature.pos));
     let creatures: Vec<String> = scene.creatures().iter().take(MOST_CREATURES).map(creature).collect();
     let near: Vec<String> = scene.nearby().into_iter().map(str::to_owned).collect();
@@ -124,7 +121,12 @@ fn text(scene: Scene<'_>) -> String {
             scene.has(Item::Energy)
         ),
         format!("inventory: {}", or_none(&items, ", ", "nothing")),
-        format!("{pose}, on {}, facing {}: {}", material_below(scene), player.facing().compass(), scene.facing()),
+        format!(
+            "{pose}, on {}, facing {}: {}",
+            material_below(scene),
+            player.facing().compass(),
+            scene.facing()
+        ),
         format!("{light}, daylight {daylight:.2}, step {} of {}", game.steps(), game.length()),
         format!("nearest known: {}", or_none(&nearest, "; ", "nothing")),
         format!("creatures in view: {}", or_none(&creatures, "; ", "none")),

@@ -128,6 +128,12 @@ impl<'a> Scene<'a> {
         self.visible_object(pos).is_some() || self.sight.plants.contains(&pos)
     }
 
+    /// What the land is to the agent, where nothing stands on it.
+    fn land(&self, pos: Pos) -> Option<Thing> {
+        let thing = self.sight.material(pos).and_then(Thing::of_material)?;
+        (pos != self.here() && !self.is_occupied(pos)).then_some(thing)
+    }
+
     /// What moves in view, nearest first.
     pub(crate) fn creatures(&self) -> Vec<&'a Object> {
         let here = self.here();
@@ -142,16 +148,14 @@ impl<'a> Scene<'a> {
     /// Where things of this kind are known to be.
     pub(crate) fn places(&self, thing: Thing) -> BTreeSet<Pos> {
         if thing.is_creature() || thing == Thing::RipePlant {
-            let in_view = view(self.here()).filter(|&p| self.visible_object(p).is_some_and(|o| thing.is(&o.kind)));
+            let in_view =
+                view(self.here()).filter(|&p| self.visible_object(p).is_some_and(|o| thing.is(&o.kind)));
             return in_view.collect();
         }
         if thing == Thing::Plant {
             return self.sight.plants.clone();
         }
-        Pos::all()
-            .filter(|&pos| self.sight.material(pos).and_then(Thing::of_material) == Some(thing))
-            .filter(|&pos| !self.is_occupied(pos))
-            .collect()
+        Pos::all().filter(|&pos| self.land(pos) == Some(thing)).collect()
     }
 
     /// The nearest known place of every kind that is known at all.
@@ -166,9 +170,7 @@ impl<'a> Scene<'a> {
             }
         };
         for pos in Pos::all() {
-            if let Some(thing) = self.sight.material(pos).and_then(Thing::of_material)
-                && !self.is_occupied(pos)
-            {
+            if let Some(thing) = self.land(pos) {
                 offer(thing, pos);
             }
         }
@@ -177,10 +179,7 @@ impl<'a> Scene<'a> {
                 offer(thing, pos);
             }
         }
-        Thing::ALL
-            .iter()
-            .filter_map(|&thing| best[thing as usize].map(|(_, pos)| (thing, pos)))
-            .collect()
+        Thing::ALL.iter().filter_map(|&thing| best[thing as usize].map(|(_, pos)| (thing, pos))).collect()
     }
 
     /// The name of what is ahead: an object's, else the material's; "edge" at the end of the map.

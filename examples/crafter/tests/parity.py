@@ -1,10 +1,12 @@
 """Plays the original Crafter and prints its whole state after every step.
 
-    python3 parity.py MODE FIRST_SEED SEEDS STEPS
+    python3 parity.py states MODE FIRST_SEED SEEDS STEPS
+    python3 parity.py golden
 
 MODE is `random` (an empty inventory) or `stocked` (a full one, topped up every 100 steps, on actions that
-favour placing, making and sleeping). One line of tab-separated `name=value` fields a state; the Rust test
-writes the same fields of its own game and compares them.
+favour walking). One line of tab-separated `name=value` fields a state; the Rust test writes the same fields of
+its own game and compares them. `golden` prints what is kept in `golden.tsv`: mode, seed, actions and a hash of
+all the states.
 
 The first call makes a virtual environment with pinned packages in the cache directory ($SOJOURN_CACHE, or the
 user's own) and goes on in it.
@@ -50,6 +52,7 @@ if __name__ == "__main__" and os.environ.get("SOJOURN_PARITY") != "ready":
     os.execv(python, [python, *sys.argv])
 
 import collections
+import hashlib
 
 import crafter
 import numpy as np
@@ -99,6 +102,7 @@ def describe(obj):
 
 
 def show(env, action, reward, done):
+    """A state as one line."""
     player, world = env._player, env._world
     _, words, position, *_ = world.random.get_state()
     needs = (player._hunger, player._thirst, player._fatigue, player._recover)
@@ -117,7 +121,7 @@ def show(env, action, reward, done):
         "reward": bits(reward),
         "done": int(done),
     }
-    print("\t".join(f"{name}={value}" for name, value in fields.items()))
+    return "\t".join(f"{name}={value}" for name, value in fields.items())
 
 
 def stock(env):
@@ -126,28 +130,48 @@ def stock(env):
     env._player.inventory["energy"] = 8
 
 
-def main(mode, first, seeds, steps):
-    for seed in range(first, first + seeds):
-        env = crafter.Env(seed=seed, length=10000)
-        # Nothing is drawn: at night, drawing takes numbers from the world's generator.
-        env._obs = env._sem_view = lambda: None
-        env.reset()
-        show(env, "reset", 0, False)
-        choose = np.random.RandomState(seed + 1_000_000)
-        done = False
-        for step in range(steps):
-            if done:
-                env.reset()
-                show(env, "reset", 0, False)
-            if mode == "stocked" and step % 100 == 0:
-                stock(env)
-            # The stocked player does one thing in three besides walking, so that it gets about.
-            moving = mode == "stocked" and choose.randint(3)
-            action = 1 + choose.randint(4) if moving else choose.randint(len(constants.actions))
-            _, reward, done, _ = env.step(action)
-            stocked = "+" if mode == "stocked" and step % 100 == 0 else ""
-            show(env, stocked + constants.actions[action], reward, done)
+def play(mode, seed, steps):
+    """Pairs of an action and the state after it. A `+` before an action says that the player was stocked first.
+
+    One seed in five begins a new episode when the player dies; in the others it plays on dead, which the
+    original allows, because making a world takes it seconds.
+    """
+    env = crafter.Env(seed=seed, length=10000)
+    # Nothing is drawn: at night, drawing takes numbers from the world's generator.
+    env._obs = env._sem_view = lambda: None
+    env.reset()
+    yield "reset", show(env, "reset", 0, False)
+    choose = np.random.RandomState((seed + 1_000_000) % 2**32)
+    done = False
+    for step in range(steps):
+        if done and seed % 5 == 0:
+            env.reset()
+            yield "reset", show(env, "reset", 0, False)
+        stocked = mode == "stocked" and step % 100 == 0
+        if stocked:
+            stock(env)
+        # The stocked player does one thing in three besides walking, so that it gets about.
+        walking = mode == "stocked" and choose.randint(3)
+        index = 1 + choose.randint(4) if walking else choose.randint(len(constants.actions))
+        _, reward, done, _ = env.step(index)
+        action = "+" * stocked + constants.actions[index]
+        yield action, show(env, action, reward, done)
+
+
+def states(mode, first, seeds, steps):
+    for seed in range(int(first), int(first) + int(seeds)):
+        for _, line in play(mode, seed, int(steps)):
+            print(line)
+
+
+def golden():
+    for mode, seed in [("random", 1), ("random", 2), ("random", 5), ("stocked", 3), ("stocked", 2**40 + 4)]:
+        actions, digest = [], hashlib.sha256()
+        for action, line in play(mode, seed, 600):
+            actions.append(action)
+            digest.update(line.encode() + b"\n")
+        print(mode, seed, ",".join(actions), digest.hexdigest(), sep="\t")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:5]))
+    {"states": states, "golden": golden}[sys.argv[1]](*sys.argv[2:])

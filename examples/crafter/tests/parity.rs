@@ -17,7 +17,13 @@ fn compare_with_original(mode: &str, first_seed: u64, seeds: u64, steps: u64) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity.py");
     let mut python = Command::new("python3")
         .arg(script)
-        .args([mode.to_owned(), first_seed.to_string(), seeds.to_string(), steps.to_string()])
+        .args([
+            "states".to_owned(),
+            mode.to_owned(),
+            first_seed.to_string(),
+            seeds.to_string(),
+            steps.to_string(),
+        ])
         .stdout(Stdio::piped())
         .spawn()
         .expect("this test plays the original game: install Python 3.11 or later with `venv` as `python3`");

@@ -77,9 +77,7 @@ impl Game {
             if away && self.world.id_at(pos).is_none() {
                 self.world.add((balance.spawn)(pos));
             }
-        } else if creatures.len() > greatest as usize
-            && self.world.rng.uniform() < balance.despawn_chance
-        {
+        } else if creatures.len() > greatest as usize && self.world.rng.uniform() < balance.despawn_chance {
             let id = creatures[self.world.rng.below(creatures.len() as u32) as usize];
             let away = self
                 .world

@@ -96,10 +96,7 @@ impl Game {
         for id in self.world.ids() {
             if id == PLAYER {
                 self.update_player(action);
-            } else if self
-                .world
-                .object(id)
-                .is_some_and(|o| self.position().distance(o.pos) < ACTIVE_DISTANCE)
+            } else if self.world.object(id).is_some_and(|o| self.position().distance(o.pos) < ACTIVE_DISTANCE)
             {
                 self.update_object(id);
             }

@@ -14,11 +14,7 @@ const NORM: f64 = 103.0;
 const GRADIENTS: [[f64; 3]; 24] = {
     const fn corner(signs: [f64; 3]) -> [[f64; 3]; 3] {
         let [x, y, z] = signs;
-        [
-            [11.0 * x, 4.0 * y, 4.0 * z],
-            [4.0 * x, 11.0 * y, 4.0 * z],
-            [4.0 * x, 4.0 * y, 11.0 * z],
-        ]
+        [[11.0 * x, 4.0 * y, 4.0 * z], [4.0 * x, 11.0 * y, 4.0 * z], [4.0 * x, 4.0 * y, 11.0 * z]]
     }
     const CORNERS: [[f64; 3]; 8] = [
         [-1.0, 1.0, 1.0],
@@ -227,8 +223,7 @@ impl Cell<'_> {
         self.add(value, axis(!far, -1, 1));
         // The original subtracts the 2 after the squish here, and before it everywhere else.
         let vertex = axis(near, 2, 0);
-        let displacement =
-            std::array::from_fn(|i| self.offset[i] - 2.0 * SQUISH - f64::from(vertex[i]));
+        let displacement = std::array::from_fn(|i| self.offset[i] - 2.0 * SQUISH - f64::from(vertex[i]));
         self.add_displaced(value, vertex, displacement);
     }
 }

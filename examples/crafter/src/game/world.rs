@@ -227,9 +227,8 @@ impl World {
     pub fn nearby(&self, pos: Pos, reach: i32) -> impl Iterator<Item = Material> + use<'_> {
         let (left, top) = (pos.x - reach, pos.y - reach);
         let size = if left < 0 || top < 0 { 0 } else { 2 * reach + 1 };
-        (left..left + size).flat_map(move |x| {
-            (top..top + size).filter_map(move |y| self.material(Pos::new(x, y)))
-        })
+        (left..left + size)
+            .flat_map(move |x| (top..top + size).filter_map(move |y| self.material(Pos::new(x, y))))
     }
 
     fn enter_chunk(&mut self, id: ObjectId, pos: Pos) {
@@ -319,9 +318,10 @@ impl TryFrom<StoredWorld> for World {
         if occupied != world.chunks.len() {
             return Err("the chunks do not match the objects");
         }
-        if stored.chunks.iter().any(|chunk| Pos::new(chunk.corner.0, chunk.corner.1).index().is_none()
-            || Chunk::corner_of(Pos::new(chunk.corner.0, chunk.corner.1)) != chunk.corner)
-        {
+        if stored.chunks.iter().any(|chunk| {
+            Pos::new(chunk.corner.0, chunk.corner.1).index().is_none()
+                || Chunk::corner_of(Pos::new(chunk.corner.0, chunk.corner.1)) != chunk.corner
+        }) {
             return Err("a chunk lies outside the map");
         }
         Ok(Self {

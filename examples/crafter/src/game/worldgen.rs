@@ -33,7 +33,9 @@ pub(super) fn generate(world: &mut World, player: Pos) {
 
 impl Generator<'_> {
     fn sum(&self, x: f64, y: f64, layer: f64, octaves: Octaves<'_>) -> f64 {
-        octaves.iter().fold(0.0, |sum, (size, weight)| sum + weight * self.noise.at([x / size, y / size, layer]))
+        octaves
+            .iter()
+            .fold(0.0, |sum, (size, weight)| sum + weight * self.noise.at([x / size, y / size, layer]))
     }
 
     fn normalised(&self, x: f64, y: f64, layer: f64, octaves: Octaves<'_>) -> f64 {
@@ -55,8 +57,7 @@ impl Generator<'_> {
         let near_start = 4.0 - self.distance_to_player(pos) + 2.0 * self.noise(x, y, 8.0, 3.0);
         let start = 1.0 / (1.0 + (-near_start).exp());
         let water = self.sum(x, y, 3.0, &[(15.0, 1.0), (5.0, 0.15)]) + 0.1 - 2.0 * start;
-        let mountain =
-            self.normalised(x, y, 0.0, &[(15.0, 1.0), (5.0, 0.3)]) - (4.0 * start + 0.3 * water);
+        let mountain = self.normalised(x, y, 0.0, &[(15.0, 1.0), (5.0, 0.3)]) - (4.0 * start + 0.3 * water);
         if start > 0.5 {
             Material::Grass
         } else if mountain > 0.15 {
@@ -76,7 +77,8 @@ impl Generator<'_> {
         let (x, y) = (f64::from(pos.x), f64::from(pos.y));
         if self.noise(x, y, 6.0, 7.0) > 0.15 && height > 0.3 {
             Material::Path
-        } else if self.noise(2.0 * x, y / 5.0, 7.0, 3.0) > 0.4 || self.noise(x / 5.0, 2.0 * y, 7.0, 3.0) > 0.4 {
+        } else if self.noise(2.0 * x, y / 5.0, 7.0, 3.0) > 0.4 || self.noise(x / 5.0, 2.0 * y, 7.0, 3.0) > 0.4
+        {
             self.tunnels.insert(pos);
             Material::Path
         } else if self.noise(x, y, 1.0, 8.0) > 0.0 && self.chance(0.85) {

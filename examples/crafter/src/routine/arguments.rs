@@ -21,9 +21,7 @@ fn parse(name: &str, args: &Arguments) -> Result<Routine, String> {
     Ok(match name {
         "observe" => Routine::Observe,
         "go_to" => Routine::GoTo { thing: choice(args, "kind", things(), thing)? },
-        "explore" => {
-            Routine::Explore { steps: number(args, "n", EXPLORE_STEPS)?, goal: None, known: None }
-        }
+        "explore" => Routine::Explore { steps: number(args, "n", EXPLORE_STEPS)?, goal: None, known: None },
         "move" => Routine::Walk {
             way: choice(args, "direction", directions(), direction)?,
             steps: number(args, "n", WALK_STEPS)?,
@@ -85,7 +83,8 @@ fn choice<T>(
 }
 
 fn unknown(what: &str, name: &str, legal: &[&'static str]) -> String {
-    let hint = nearest(name, legal.iter().copied()).map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
+    let hint =
+        nearest(name, legal.iter().copied()).map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
     format!("unknown {what} `{name}`{hint} (one of {})", legal.join(", "))
 }
 

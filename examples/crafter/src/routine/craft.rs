@@ -34,9 +34,8 @@ pub(super) fn place(action: Move, scene: Scene<'_>, actions: u32, effect: Option
 /// Where to turn, or to step, so that the cell ahead can take what is placed.
 fn turn_to_place(rule: Placing, scene: Scene<'_>) -> Option<Direction> {
     let here = scene.here();
-    let fits = |pos| {
-        scene.sight.material(pos).is_some_and(|m| rule.onto.contains(&m)) && !scene.is_occupied(pos)
-    };
+    let fits =
+        |pos| scene.sight.material(pos).is_some_and(|m| rule.onto.contains(&m)) && !scene.is_occupied(pos);
     let rank = |way: Direction| {
         let (next, beyond) = (here.step(way), here.step(way).step(way));
         if !scene.is_walkable(next) {

@@ -70,7 +70,8 @@ pub(super) fn explore(call: &mut Exploring<'_>, scene: Scene<'_>, actions: u32) 
     if actions >= call.steps {
         let new: Vec<&str> =
             kinds().into_iter().filter(|thing| !known.contains(thing)).map(Thing::name).collect();
-        let found = if new.is_empty() { "nothing new".to_owned() } else { format!("now seen: {}", new.join(", ")) };
+        let found =
+            if new.is_empty() { "nothing new".to_owned() } else { format!("now seen: {}", new.join(", ")) };
         return Next::done(format!("walked {actions} steps; {found}"));
     }
     let (ways, _) = Ways::search(scene, Terms::now(scene), |_| false);
@@ -102,8 +103,7 @@ fn most_promising(scene: Scene<'_>, ways: &Ways, heading: (f64, f64)) -> Option<
         let unseen = unseen_from(scene, pos);
         let steps = f64::from(ways.cost(pos)?) / 10.0;
         let onward = f64::from(pos.x - here.x) * heading.0 + f64::from(pos.y - here.y) * heading.1;
-        (pos != here && unseen >= WORTH_SEEING)
-            .then_some((steps - 0.35 * unseen as f64 - 0.25 * onward, pos))
+        (pos != here && unseen >= WORTH_SEEING).then_some((steps - 0.35 * unseen as f64 - 0.25 * onward, pos))
     };
     Pos::all().filter_map(score).min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, pos)| pos)
 }

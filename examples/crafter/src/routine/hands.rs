@@ -29,7 +29,10 @@ fn in_vain(scene: Scene<'_>) -> Option<Next> {
         return match object.kind {
             Kind::Plant { .. } if !object.kind.is_ripe() => {
                 let until = "the plant is ripe".to_owned();
-                Some(Next::lacking("the sapling is not ripe yet; come back later", vec![Need::Later { until }]))
+                Some(Next::lacking(
+                    "the sapling is not ripe yet; come back later",
+                    vec![Need::Later { until }],
+                ))
             }
             Kind::Plant { .. } | Kind::Cow | Kind::Zombie { .. } | Kind::Skeleton { .. } => None,
             Kind::Arrow { .. } | Kind::Player => useless(),

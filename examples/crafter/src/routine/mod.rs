@@ -43,19 +43,42 @@ pub(crate) struct Effect {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum Routine {
     /// The arguments were wrong.
-    Refuse { message: String },
+    Refuse {
+        message: String,
+    },
     Observe,
-    GoTo { thing: Thing },
-    Explore { steps: u32, goal: Option<Pos>, known: Option<Vec<Thing>> },
-    Walk { way: Direction, steps: u32 },
-    Face { way: Direction },
+    GoTo {
+        thing: Thing,
+    },
+    Explore {
+        steps: u32,
+        goal: Option<Pos>,
+        known: Option<Vec<Thing>>,
+    },
+    Walk {
+        way: Direction,
+        steps: u32,
+    },
+    Face {
+        way: Direction,
+    },
     /// `target` is what the last blow was aimed at.
-    Interact { target: Option<String> },
-    Place { action: Move },
-    Make { action: Move },
+    Interact {
+        target: Option<String>,
+    },
+    Place {
+        action: Move,
+    },
+    Make {
+        action: Move,
+    },
     /// `woken` is how often the player had woken up before.
-    Sleep { woken: Option<u32> },
-    Wait { steps: u32 },
+    Sleep {
+        woken: Option<u32>,
+    },
+    Wait {
+        steps: u32,
+    },
 }
 
 /// What a routine wants next.
