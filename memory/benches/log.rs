@@ -17,8 +17,9 @@ const DIMENSION: usize = 384;
 
 /// About what one step of a game leaves in the log.
 fn step(n: u64) -> Value {
+    let action = ["move_left", "do", "place_stone", "noop"][(n % 4) as usize];
     json!({
-        "action": ["move_left", "do", "place_stone", "noop"][(n % 4) as usize],
+        "action": action,
         "reward": n as f64 * 0.001,
         "state": {
             "health": 9 - n % 3, "food": 8, "drink": 7, "energy": n % 9, "position": [n % 64, n / 64 % 64],

@@ -1,24 +1,40 @@
 use crate::Error;
-use serde_json::{Map, Value};
+use serde_json::{Number, Value};
+use std::fmt::Write;
 
 /// How deeply arrays and objects may nest in a payload: what a reader of JSON is willing to follow.
 pub const MAX_DEPTH: usize = 120;
 
 /// The one text of a JSON value that hashes are taken over.
 ///
-/// No white space; an object's members sorted by the bytes of their names; strings, integers and floats as
-/// `serde_json` writes them (shortest decimal that reads back as the same float). Two values that are equal
-/// have the same text whatever the order of their members.
+/// No white space; an object's members sorted by the bytes of their names; in strings only `"`, `\` and control
+/// characters escaped, the latter as `\u001f`; integers in decimal; floats as the shortest decimal that reads
+/// back as the same float, with a `.` or an exponent so that 1.0 is not 1. Two values that are equal have the
+/// same text whatever the order of their members.
 ///
 /// # Errors
 /// [`Error::TooDeep`] past [`MAX_DEPTH`].
 pub fn canonical_json(value: &Value) -> Result<String, Error> {
     let mut text = String::new();
-    write(value, 0, &mut text)?;
+    write(value, Order::Sorted, 0, &mut text)?;
     Ok(text)
 }
 
-fn write(value: &Value, depth: usize, out: &mut String) -> Result<(), Error> {
+/// The same text but with members in the order they have. It is what is stored: a reader gets back the order
+/// that prompts were made from, and the spelling does not depend on the version of a JSON library.
+pub(crate) fn stored_json(value: &Value) -> Result<String, Error> {
+    let mut text = String::new();
+    write(value, Order::AsGiven, 0, &mut text)?;
+    Ok(text)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Sorted,
+    AsGiven,
+}
+
+fn write(value: &Value, order: Order, depth: usize, out: &mut String) -> Result<(), Error> {
     if depth > MAX_DEPTH {
         return Err(Error::TooDeep { limit: MAX_DEPTH });
     }
@@ -29,19 +45,23 @@ fn write(value: &Value, depth: usize, out: &mut String) -> Result<(), Error> {
                 if index > 0 {
                     out.push(',');
                 }
-                write(item, depth + 1, out)?;
+                write(item, order, depth + 1, out)?;
             }
             out.push(']');
         }
         Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            if order == Order::Sorted {
+                members.sort_unstable_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
+            }
             out.push('{');
-            for (index, (name, member)) in sorted(members).into_iter().enumerate() {
+            for (index, (name, member)) in members.into_iter().enumerate() {
                 if index > 0 {
                     out.push(',');
                 }
                 write_string(name, out);
                 out.push(':');
-                write(member, depth + 1, out)?;
+                write(member, order, depth + 1, out)?;
             }
             out.push('}');
         }
@@ -49,26 +69,36 @@ fn write(value: &Value, depth: usize, out: &mut String) -> Result<(), Error> {
         Value::Null => out.push_str("null"),
         Value::Bool(true) => out.push_str("true"),
         Value::Bool(false) => out.push_str("false"),
-        Value::Number(number) => out.push_str(&number.to_string()),
+        Value::Number(number) => write_number(number, out),
     }
     Ok(())
 }
 
-fn sorted(members: &Map<String, Value>) -> Vec<(&String, &Value)> {
-    let mut members: Vec<_> = members.iter().collect();
-    members.sort_unstable_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
-    members
+fn write_number(number: &Number, out: &mut String) {
+    // Writing to a string cannot fail.
+    let _ = match (number.as_u64(), number.as_i64(), number.as_f64()) {
+        (Some(natural), _, _) => write!(out, "{natural}"),
+        (_, Some(integer), _) => write!(out, "{integer}"),
+        (_, _, Some(float)) => write!(out, "{float:?}"),
+        _ => write!(out, "{number}"),
+    };
 }
 
 fn write_string(text: &str, out: &mut String) {
-    let plain = text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
-    if plain {
-        out.push('"');
-        out.push_str(text);
-        out.push('"');
-    } else {
-        out.push_str(&Value::String(text.to_owned()).to_string());
+    out.push('"');
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        out.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
+            quoted @ (b'"' | b'\\') => out.extend(['\\', char::from(quoted)]),
+            control => {
+                let _ = write!(out, "\\u{control:04x}");
+            }
+        }
+        rest = &rest[at + 1..];
     }
+    out.push_str(rest);
+    out.push('"');
 }
 
 #[cfg(test)]
@@ -80,7 +110,7 @@ mod tests {
     #[test]
     fn members_are_sorted_and_numbers_have_one_form() {
         let value = json!({"b": [1, -2, 1.0, 1e300, 0.1], "a": {"z": null, "y": "q\"\n\u{0}é"}, "B": true});
-        let expected = r#"{"B":true,"a":{"y":"q\"\n\u0000é","z":null},"b":[1,-2,1.0,1e300,0.1]}"#;
+        let expected = r#"{"B":true,"a":{"y":"q\"\u000a\u0000é","z":null},"b":[1,-2,1.0,1e300,0.1]}"#;
         assert_eq!(canonical_json(&value).unwrap(), expected);
     }
 
@@ -98,6 +128,10 @@ mod tests {
             let back: Value = serde_json::from_str(&text).unwrap();
             prop_assert_eq!(&back, &value);
             prop_assert_eq!(canonical_json(&back).unwrap(), text);
+            let stored = stored_json(&value).unwrap();
+            let back: Value = serde_json::from_str(&stored).unwrap();
+            prop_assert_eq!(stored_json(&back).unwrap(), stored);
+            prop_assert_eq!(back, value);
         }
     }
 }

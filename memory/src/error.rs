@@ -140,6 +140,9 @@ pub enum Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
+        if let sqlx::Error::ColumnDecode { index, source } = &error {
+            return Self::Damaged { place: format!("column {index}"), what: source.to_string() };
+        }
         // The low byte of SQLite's extended result code is the kind of failure.
         let kind = error
             .as_database_error()

@@ -1,7 +1,7 @@
 use super::RunId;
 use crate::Error;
 use std::fs::{self, File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The right to write a run, kept by the kernel for an open file: it ends with the process, however it ends.
@@ -26,8 +26,20 @@ impl RunLock {
         Err(Error::Locked { run: run.clone() })
     }
 
-    pub(super) fn try_take(home: &Path, run: &RunId) -> Result<Self, Error> {
-        let path = home.join("locks").join(format!("{run}.lock"));
+    /// Whether somebody has it now.
+    pub(super) fn is_taken(home: &Path, run: &RunId) -> Result<bool, Error> {
+        if !path(home, run).exists() {
+            return Ok(false);
+        }
+        match Self::try_take(home, run) {
+            Ok(_) => Ok(false),
+            Err(Error::Locked { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn try_take(home: &Path, run: &RunId) -> Result<Self, Error> {
+        let path = path(home, run);
         let io = |source| Error::Io { path: path.clone(), source };
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory).map_err(io)?;
@@ -39,4 +51,8 @@ impl RunLock {
             Err(TryLockError::Error(source)) => Err(io(source)),
         }
     }
+}
+
+fn path(home: &Path, run: &RunId) -> PathBuf {
+    home.join("locks").join(format!("{run}.lock"))
 }

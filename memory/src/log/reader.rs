@@ -83,7 +83,7 @@ impl Store {
         query: RecordQuery,
         size: usize,
     ) -> Result<RecordPages, Error> {
-        let run = self.find(run.as_str()).await?;
+        let run = self.exactly(run).await?;
         let genesis = run.genesis();
         Ok(RecordPages { store: self.clone(), run, genesis, query, size: size.max(1) })
     }

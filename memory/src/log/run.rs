@@ -166,7 +166,7 @@ impl Store {
         let lock = RunLock::take(self.home(), &new.id).await?;
         let mut connection = self.connection().await?;
         if let Some((parent, seq)) = &new.parent {
-            let last = self.find(parent.as_str()).await?.info.last_seq;
+            let last = self.exactly(parent).await?.info.last_seq;
             if *seq > last {
                 return Err(Error::NoSuchRecord { run: parent.clone(), seq: *seq, last });
             }
@@ -200,20 +200,19 @@ impl Store {
     /// # Errors
     /// [`Error::Locked`] while another writer lives, in this process or another; [`Error::NoSuchRun`].
     pub async fn resume_run(&self, id: &RunId) -> Result<Writer, Error> {
-        self.find(id.as_str()).await?;
+        let status = self.exactly(id).await?.info.status;
         let lock = RunLock::take(self.home(), id).await?;
         let writer = Writer::new(self.clone(), self.connection().await?, lock, id).await?;
-        self.set_status(id, RunStatus::Running).await?;
+        // A run that was cut off can be resumed although the disk is full.
+        if status != RunStatus::Running {
+            self.set_status(id, RunStatus::Running).await?;
+        }
         Ok(writer)
     }
 
     /// Whether somebody is writing the run at this moment.
     pub fn is_live(&self, id: &RunId) -> Result<bool, Error> {
-        match RunLock::try_take(self.home(), id) {
-            Ok(_) => Ok(false),
-            Err(Error::Locked { .. }) => Ok(true),
-            Err(error) => Err(error),
-        }
+        RunLock::is_taken(self.home(), id)
     }
 
     /// All runs, the newest first.
@@ -248,7 +247,14 @@ impl Store {
         if rows == 0 { Err(self.no_such_run(id.as_str()).await?) } else { Ok(()) }
     }
 
-    pub(crate) async fn find(&self, name: &str) -> Result<RunRow, Error> {
+    pub(crate) async fn exactly(&self, id: &RunId) -> Result<RunRow, Error> {
+        match RunRow::find(&mut *self.pool.acquire().await?, id).await? {
+            Some(run) => Ok(run),
+            None => Err(self.no_such_run(id.as_str()).await?),
+        }
+    }
+
+    async fn find(&self, name: &str) -> Result<RunRow, Error> {
         let rows =
             sqlx::query("SELECT * FROM runs WHERE substr(id, 1, length(?1)) = ?1 AND ?1 != '' ORDER BY id")
                 .bind(name)

@@ -1,5 +1,6 @@
 use super::reader::{decode, fetch, text};
 use super::{EventSeq, Record, RecordQuery, RunId};
+use crate::canonical::stored_json;
 use crate::{BlobId, Error, Hash, Store, blobs};
 use serde::Serialize;
 use sqlx::Row;
@@ -24,6 +25,10 @@ pub struct VerifyReport {
 }
 
 impl VerifyReport {
+    fn new(run: &RunId) -> Self {
+        Self { run: run.clone(), records: 0, blobs: 0, bytes: 0, first_fault: None }
+    }
+
     /// Whether everything is as it was written.
     pub fn is_intact(&self) -> bool {
         self.first_fault.is_none()
@@ -33,7 +38,7 @@ impl VerifyReport {
 /// Something in the log that is not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fault {
-    /// The record.
+    /// The record; 0 for the run's own row.
     pub seq: EventSeq,
     /// What sort of fault.
     pub kind: FaultKind,
@@ -55,7 +60,7 @@ pub enum FaultKind {
     BlobMissing,
     /// A blob it refers to is not what was stored.
     BlobAltered,
-    /// The run's own row contradicts the last record.
+    /// The run's own row cannot be read, or it contradicts the last record.
     Head,
 }
 
@@ -73,20 +78,20 @@ impl Store {
         run: &RunId,
         mut progress: impl FnMut(u64, u64) + Send,
     ) -> Result<VerifyReport, Error> {
-        let row = self.find(run.as_str()).await?;
+        let row = match self.exactly(run).await {
+            Err(Error::Damaged { what, .. }) => {
+                let fault = Fault { seq: EventSeq(0), kind: FaultKind::Head, detail: what };
+                return Ok(VerifyReport { first_fault: Some(fault), ..VerifyReport::new(run) });
+            }
+            row => row?,
+        };
         let last = row.info.last_seq;
         let mut check = Check {
             store: self,
             genesis: row.genesis(),
             head: row.genesis(),
             blobs_seen: HashSet::new(),
-            report: VerifyReport {
-                run: row.info.id.clone(),
-                records: 0,
-                blobs: 0,
-                bytes: 0,
-                first_fault: None,
-            },
+            report: VerifyReport::new(run),
         };
         let mut done = EventSeq(0);
         while done < last {
@@ -167,7 +172,7 @@ impl Check<'_> {
         let text = text(stored).map_err(|what| (FaultKind::Unreadable, what))?;
         self.report.bytes += text.len() as u64;
         // Equal values can be spelt differently (`1e5`, `1E5`); only one of them is what was written.
-        if record.payload.to_string() != text {
+        if stored_json(&record.payload).is_ok_and(|written| written != text) {
             return Err(altered("its payload is not spelt as it was written"));
         }
         if record.prev_hash != self.head {

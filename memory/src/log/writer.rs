@@ -2,6 +2,7 @@ use super::lock::RunLock;
 use super::record::VERSION;
 use super::run::RunRow;
 use super::{EventSeq, Record, RunId, RunStatus};
+use crate::canonical::stored_json;
 use crate::{BlobId, Error, Hash, Store, blobs, packing};
 use serde_json::Value;
 use sqlx::{Connection, Row, SqliteConnection};
@@ -146,10 +147,11 @@ impl Writer {
         let mut record =
             Record { run, seq, kind: kind.into(), at_ms, payload, blobs, prev_hash, hash: prev_hash };
         record.hash = record.expected_hash()?;
+        let queued = Queued::new(&record)?;
         if self.queue.len() >= GROUP {
             self.flush().await?;
         }
-        self.queue.push(Queued::new(&record));
+        self.queue.push(queued);
         self.last = record.seq;
         self.head = record.hash;
         Ok(record)
@@ -249,17 +251,17 @@ impl Writer {
 }
 
 impl Queued {
-    fn new(record: &Record) -> Self {
-        let text = record.payload.to_string();
+    fn new(record: &Record) -> Result<Self, Error> {
+        let text = stored_json(&record.payload)?;
         let blobs: Vec<u8> = record.blobs.iter().flat_map(|blob| *blob.0.as_bytes()).collect();
-        Self {
+        Ok(Self {
             seq: record.seq,
             at_ms: record.at_ms,
             kind: record.kind.clone(),
             payload: packing::pack(text.as_bytes()).map_or(Stored::Text(text), Stored::Packed),
             blobs: (!blobs.is_empty()).then_some(blobs),
             hash: record.hash,
-        }
+        })
     }
 
     async fn insert(&self, connection: &mut SqliteConnection, run: i64) -> Result<(), Error> {
