@@ -3,7 +3,7 @@
 //! A [`Skill`] is a JavaScript function, its compiled module and a [`Manifest`] that says what it promises.
 //! Versions of a name are immutable; only their [`Status`] changes, and only by a [`LibraryEvent`].
 //! [`LibraryState`] is a pure fold of those events, so the event list is the truth and everything else
-//! (the folders people read, the SQLite index) can be rebuilt from it. [`Library`] is that list on disk.
+//! (the folders people read, the `SQLite` index) can be rebuilt from it. [`Library`] is that list on disk.
 //!
 //! Nothing is admitted unverified: [`LibraryEvent::Admitted`] carries the [`TrialReport`] that earned it, and
 //! the fold judges the report again by its [`AdmissionRule`].

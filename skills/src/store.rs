@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Unfinished folders older than this were left by a process that died.
-const ABANDONED: Duration = Duration::from_secs(3600);
+const ABANDONED: Duration = Duration::from_hours(1);
 
 /// Makes the folder of a version, unless it is there.
 pub(crate) fn write(root: &Path, skill: &Skill) -> Result<(), LibraryError> {

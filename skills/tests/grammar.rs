@@ -1,4 +1,5 @@
 //! What the grammar admits, asked of llguidance itself.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use llguidance::api::TopLevelGrammar;
 use llguidance::toktrie::ApproximateTokEnv;

@@ -1,4 +1,5 @@
 //! The library on disk: what survives, what is healed, what is refused.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 mod common;
 

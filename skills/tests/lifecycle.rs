@@ -1,4 +1,5 @@
 //! Laws of the lifecycle, for any sequence of events.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 mod common;
 
@@ -22,8 +23,8 @@ fn check(state: &LibraryState) {
             assert_eq!(manifest.version as usize, position + 1, "versions have no gaps");
             assert!(entry.skill.is_intact());
             if entry.status == Status::Admitted {
-                let report = entry.report.as_ref().expect("admitted without a report");
-                assert!(report.passes() >= 1, "admitted without a pass");
+                let passes = entry.report.as_ref().map(TrialReport::passes);
+                assert!(passes >= Some(1), "admitted without a pass");
             }
         }
         let last = history.versions.iter().rfind(|entry| entry.status == Status::Admitted);
@@ -38,14 +39,13 @@ proptest! {
         for one in &moves {
             let Some(event) = event(&state, one) else { continue };
             let before = state.clone();
-            match state.apply(&event) {
-                Ok(()) => {
-                    if let LibraryEvent::Admitted { report, rule, .. } = &event {
-                        prop_assert!(rule.judge(report).admitted);
-                    }
-                    log.push(event);
+            if state.apply(&event).is_err() {
+                prop_assert_eq!(&before, &state, "an illegal event changed the state");
+            } else {
+                if let LibraryEvent::Admitted { report, rule, .. } = &event {
+                    prop_assert!(rule.judge(report).admitted);
                 }
-                Err(_) => prop_assert_eq!(&before, &state, "an illegal event changed the state"),
+                log.push(event);
             }
             check(&state);
             for (name, history) in before.histories() {

@@ -1,4 +1,5 @@
 //! Which skills are offered for a task.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 mod common;
 

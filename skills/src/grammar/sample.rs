@@ -86,12 +86,11 @@ fn heights(grammar: &Grammar) -> BTreeMap<&'static str, u32> {
 
 fn height(node: &Node, heights: &BTreeMap<&'static str, u32>) -> u32 {
     match node {
-        Node::Text(_) | Node::Class(_) => 0,
         Node::Name(name) => heights.get(name).copied().unwrap_or(u32::MAX),
         Node::Seq(nodes) => nodes.iter().map(|node| height(node, heights)).max().unwrap_or(0),
         Node::Choice(nodes) => nodes.iter().map(|node| height(node, heights)).min().unwrap_or(u32::MAX),
-        Node::Repeat { min: 0, .. } => 0,
-        Node::Repeat { node, .. } => height(node, heights),
+        Node::Repeat { node, min, .. } if *min > 0 => height(node, heights),
+        Node::Text(_) | Node::Class(_) | Node::Repeat { .. } => 0,
     }
 }
 

@@ -1,4 +1,5 @@
 //! What the tests of events and of the library on disk share.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use proptest::prelude::*;
@@ -66,7 +67,9 @@ pub fn admission(state: &LibraryState, name: &str, body: &str) -> [LibraryEvent;
 
 pub fn admit(state: &mut LibraryState, name: &str, body: &str) -> SkillId {
     let events = admission(state, name, body);
-    events.iter().for_each(|event| state.apply(event).unwrap());
+    for event in &events {
+        state.apply(event).unwrap();
+    }
     state.active(name).unwrap().id().clone()
 }
 
