@@ -58,7 +58,7 @@ impl Thing {
     }
 
     /// Whether an object is one of these. A ripe plant is a plant, too.
-    pub(crate) fn is(self, kind: &Kind) -> bool {
+    pub(crate) fn is(self, kind: Kind) -> bool {
         match self {
             Self::RipePlant => kind.is_ripe(),
             _ => self.name() == kind.name(),
@@ -149,7 +149,7 @@ impl<'a> Scene<'a> {
     pub(crate) fn places(&self, thing: Thing) -> BTreeSet<Pos> {
         if thing.is_creature() || thing == Thing::RipePlant {
             let in_view =
-                view(self.here()).filter(|&p| self.visible_object(p).is_some_and(|o| thing.is(&o.kind)));
+                view(self.here()).filter(|&p| self.visible_object(p).is_some_and(|o| thing.is(o.kind)));
             return in_view.collect();
         }
         if thing == Thing::Plant {

@@ -1,5 +1,7 @@
 //! Some games recorded from the original: the same check as `tests/parity.rs`, without Python.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
+
 mod common;
 
 use sha2::{Digest, Sha256};

@@ -3,6 +3,8 @@
 //! `tests/parity.py` plays the original and prints its whole state after every step; here the same actions are
 //! played in Rust and every field is compared. The first run installs the original from the package index.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
+
 mod common;
 
 use sojourn_crafter::game::{Game, Move};

@@ -1,5 +1,7 @@
 //! What the primitives do in real worlds, called as a skill would call them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
+
 use serde_json::{Value, json};
 use sojourn_crafter::CrafterEnvironment;
 use sojourn_crafter::game::Item;

@@ -1,5 +1,7 @@
 //! A restored world goes on as the one that was snapshot; whatever else is offered is refused.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
+
 use proptest::prelude::*;
 use sojourn_crafter::CrafterEnvironment;
 use sojourn_crafter::game::{Item, Move};

@@ -1,4 +1,4 @@
-//! OpenSimplex noise in three dimensions, float for float as the Python package `opensimplex` computes it.
+//! `OpenSimplex` noise in three dimensions, float for float as the Python package `opensimplex` computes it.
 //!
 //! Space is divided into cubes sheared along the diagonal; a point's value is the sum of what the lattice
 //! vertices around it contribute: those of the tetrahedron or octahedron that holds it, and two more beyond.

@@ -82,12 +82,13 @@ impl Rng {
     }
 }
 
-/// The seed of an episode: `hash((seed, episode)) % (2**31 - 1)` as CPython 3.8 and later compute it
+/// The seed of an episode: `hash((seed, episode)) % (2**31 - 1)` as `CPython` 3.8 and later compute it
 /// (xxHash's rounds over the items' hashes).
 pub(crate) fn episode_seed(seed: u64, episode: u64) -> u32 {
     const PRIME_1: u64 = 11_400_714_785_074_694_791;
     const PRIME_2: u64 = 14_029_467_366_897_019_727;
     const PRIME_5: u64 = 2_870_177_450_012_600_261;
+    const LENGTH: u64 = 2;
     const INTEGER_MODULUS: u64 = (1 << 61) - 1;
 
     let mut hash = PRIME_5;
@@ -95,8 +96,8 @@ pub(crate) fn episode_seed(seed: u64, episode: u64) -> u32 {
         let lane = item % INTEGER_MODULUS;
         hash = hash.wrapping_add(lane.wrapping_mul(PRIME_2)).rotate_left(31).wrapping_mul(PRIME_1);
     }
-    hash = hash.wrapping_add(2 ^ (PRIME_5 ^ 3_527_539));
-    // CPython keeps −1 for errors.
+    hash = hash.wrapping_add(LENGTH ^ (PRIME_5 ^ 0x0035_d373));
+    // `CPython` keeps −1 for errors.
     let signed = if hash == u64::MAX { 1_546_275_796 } else { hash as i64 };
     signed.rem_euclid((1 << 31) - 1) as u32
 }

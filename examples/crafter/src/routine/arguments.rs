@@ -20,16 +20,16 @@ impl Call {
 fn parse(name: &str, args: &Arguments) -> Result<Routine, String> {
     Ok(match name {
         "observe" => Routine::Observe,
-        "go_to" => Routine::GoTo { thing: choice(args, "kind", things(), thing)? },
+        "go_to" => Routine::GoTo { thing: choice(args, "kind", &things(), thing)? },
         "explore" => Routine::Explore { steps: number(args, "n", EXPLORE_STEPS)?, goal: None, known: None },
         "move" => Routine::Walk {
-            way: choice(args, "direction", directions(), direction)?,
+            way: choice(args, "direction", &directions(), direction)?,
             steps: number(args, "n", WALK_STEPS)?,
         },
-        "face" => Routine::Face { way: choice(args, "direction", directions(), direction)? },
+        "face" => Routine::Face { way: choice(args, "direction", &directions(), direction)? },
         "interact" => Routine::Interact { target: None },
-        "place" => Routine::Place { action: choice(args, "x", placeable(), placing_action)? },
-        "make" => Routine::Make { action: choice(args, "x", makeable(), making_action)? },
+        "place" => Routine::Place { action: choice(args, "x", &placeable(), placing_action)? },
+        "make" => Routine::Make { action: choice(args, "x", &makeable(), making_action)? },
         "sleep" => Routine::Sleep { woken: None },
         "noop" => Routine::Wait { steps: number(args, "n", WAIT_STEPS)? },
         _ => return Err(unknown("primitive", name, &tool_names())),
@@ -72,11 +72,11 @@ fn making_action(name: &str) -> Option<Move> {
 fn choice<T>(
     args: &Arguments,
     parameter: &str,
-    legal: Vec<&'static str>,
+    legal: &[&'static str],
     parse: impl Fn(&str) -> Option<T>,
 ) -> Result<T, String> {
     match args.get(parameter) {
-        Some(Value::String(name)) => parse(name).ok_or_else(|| unknown(parameter, name, &legal)),
+        Some(Value::String(name)) => parse(name).ok_or_else(|| unknown(parameter, name, legal)),
         Some(other) => Err(format!("`{parameter}` must be one of {}, not {other}", legal.join(", "))),
         None => Err(format!("`{parameter}` is missing: one of {}", legal.join(", "))),
     }

@@ -43,7 +43,7 @@ pub(super) fn recipes() -> Vec<Recipe> {
     recipes
 }
 
-fn ingredient(item: impl ToString, count: i32) -> Ingredient {
+fn ingredient(item: impl std::fmt::Display, count: i32) -> Ingredient {
     Ingredient { item: item.to_string(), count: count.unsigned_abs() }
 }
 
