@@ -1,1 +1,26 @@
-//! To be filled.
+//! The lifelong loop of a Sojourn agent.
+//!
+//! [`Core`] is the loop as a pure state machine: [`Event`]s go in, [`Effect`]s come out, and nothing in it reads a
+//! clock, a network or chance. [`Driver`] carries the effects out (the environment, the controller, the sandbox,
+//! memory) and logs intent and result. Because everything from outside enters as a logged event, a run can be
+//! replayed, resumed after a crash, and checked record by record.
+//!
+//! Nothing here knows a particular environment: what an environment documents about itself
+//! ([`sojourn_tools::EnvironmentSpec`]) is data to plan with.
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod core;
+mod driver;
+mod event;
+
+pub use config::{ActorConfig, Budgets, RunConfig};
+pub use core::curriculum::{Curriculum, Proposal, Situation, TaskRecord};
+pub use core::planner::{Planner, Total, held};
+pub use core::{Core, RunOrigin, Totals, seeds};
+pub use driver::{
+    DriveError, Driver, Journal, JournalError, LOG_VERSION, Notice, Observer, Outcome, Outside, Recollection, ReflexSource, Rehearsal,
+    Silent, StageError, StageEvent, Started, StepRecord, as_javascript, diff, inflate, merge, now_ms, rehearse,
+};
+pub use event::*;

@@ -1,0 +1,96 @@
+//! What a run is told: recorded with it, so that a replay starts from the same.
+
+use serde::{Deserialize, Serialize};
+use sojourn_sandbox::Limits;
+use sojourn_skills::AdmissionRule;
+
+/// The settings of one run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunConfig {
+    /// Everything that is drawn by chance in the core comes from this.
+    pub seed: u64,
+    /// Seeds of the episodes, in order; when empty, seeds are drawn without an end.
+    pub episodes: Vec<u64>,
+    /// Steps after which an episode is left.
+    pub episode_steps: u64,
+    /// Whether new skills are written.
+    pub learning: bool,
+    /// Whether the skill library is used. Without it the controller chooses primitives.
+    pub library: bool,
+    /// Whether memories are kept and recalled.
+    pub memory: bool,
+    /// Whether the controller chooses among the curriculum's proposals; without, the first is taken.
+    pub deliberate: bool,
+    /// What ends the run.
+    pub budgets: Budgets,
+    /// How skills are written, tried and run.
+    pub actor: ActorConfig,
+}
+
+/// What a run may use up at most. `None` is without limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Budgets {
+    /// Environment steps.
+    pub steps: Option<u64>,
+    /// Wall time, milliseconds.
+    pub time_ms: Option<u64>,
+    /// Tokens generated.
+    pub tokens: Option<u64>,
+}
+
+/// How skills are written, tried and run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ActorConfig {
+    /// Candidates decoded at once from one shared prefix.
+    pub candidates: u32,
+    /// Rounds of writing before a task is left for later; VOYAGER's number is 4.
+    pub rounds: u32,
+    /// Sampling temperature for skills.
+    pub temperature: f32,
+    /// Tokens a candidate may have.
+    pub max_tokens: u32,
+    /// When a candidate is admitted.
+    pub admission: AdmissionRule,
+    /// Environment steps one call may take in a practice world.
+    pub trial_steps: u32,
+    /// Environment steps one call may take in an episode.
+    pub act_steps: u32,
+    /// Limits of the sandbox.
+    pub limits: Limits,
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            episodes: Vec::new(),
+            episode_steps: 2000,
+            learning: true,
+            library: true,
+            memory: true,
+            deliberate: true,
+            budgets: Budgets::default(),
+            actor: ActorConfig::default(),
+        }
+    }
+}
+
+impl Default for ActorConfig {
+    fn default() -> Self {
+        Self {
+            candidates: 4,
+            rounds: 4,
+            temperature: 0.8,
+            max_tokens: 320,
+            // A death in a practice world is often bad luck with what roams there: needed passes decide.
+            admission: AdmissionRule { worlds: 5, needed: 3, allow_death: true, ..AdmissionRule::default() },
+            trial_steps: 400,
+            act_steps: 500,
+            // Enough for any sensible skill, and a fraction of a second where one runs wild.
+            limits: Limits { fuel: 400_000_000, host_calls: 2000, ..Limits::default() },
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! From the curriculum's proposals to a call.
+
+use super::curriculum::{Proposal, Situation};
+use super::prompts::{self, Choice};
+use super::{Core, Map, OPTIONS, Phase, Purpose, Recalled, Reply, ToolCall, Value, VecDeque};
+use crate::event::{Effect, FinishReason, Milestone};
+use sojourn_tools::with_defaults;
+
+/// Memories shown before a choice.
+const MEMORIES: usize = 3;
+/// Decisions that may pass without a proposal before an episode is left.
+const IDLE_DECISIONS: u32 = 600;
+
+impl Core {
+    /// Asks the curriculum, and has the controller choose.
+    pub(super) fn propose(&mut self) -> Vec<Effect> {
+        let mut proposals = self.proposals();
+        if proposals.is_empty() && self.episode.steps > 0 {
+            return self.next_episode("nothing was left to do".to_owned());
+        }
+        // At the start of an episode everything may be in back-off: let time pass.
+        for _ in 0..IDLE_DECISIONS {
+            if !proposals.is_empty() {
+                break;
+            }
+            self.curriculum.decided();
+            proposals = self.proposals();
+        }
+        self.curriculum.decided();
+        if proposals.is_empty() {
+            return self.improvise();
+        }
+        if !self.config.deliberate || proposals.len() == 1 {
+            let first = proposals.swap_remove(0);
+            return self.settle(&first, Map::new());
+        }
+        if self.config.memory {
+            let query = self.episode.observation.text.clone();
+            self.phase = Phase::Recalling { proposals };
+            return vec![Effect::Recall { query, limit: MEMORIES }];
+        }
+        self.choose(proposals, &[])
+    }
+
+    fn proposals(&self) -> Vec<Proposal> {
+        let skills = self.skills();
+        let situation = Situation {
+            planner: &self.planner,
+            skills: &skills,
+            done: &self.episode.done,
+            learning: self.config.learning,
+        };
+        self.curriculum.proposals(&situation, OPTIONS)
+    }
+
+    pub(super) fn choose(&mut self, proposals: Vec<Proposal>, memories: &[Recalled]) -> Vec<Effect> {
+        let seed = self.request_seed();
+        let choice = Choice {
+            spec: &self.spec,
+            planner: &self.planner,
+            curriculum: &self.curriculum,
+            observation: &self.episode.observation.text,
+            memories,
+            proposals: &proposals,
+        };
+        let request = prompts::choose(&choice, seed);
+        self.think(Purpose::Choose, request, Phase::Choosing { proposals })
+    }
+
+    /// The controller chose. Its answer obeys the schema unless it was cut short; then the first proposal stands.
+    pub(super) fn chosen(&mut self, proposals: &[Proposal], reply: &Reply) -> Vec<Effect> {
+        let answer = object(reply);
+        let name = answer.get("task").and_then(Value::as_str).map(str::to_owned);
+        let chosen = proposals.iter().find(|proposal| Some(proposal.task()) == name.as_deref());
+        let mut args = answer;
+        args.remove("task");
+        match chosen.or_else(|| proposals.first()) {
+            Some(proposal) => self.settle(&proposal.clone(), args),
+            None => self.decide(),
+        }
+    }
+
+    fn settle(&mut self, proposal: &Proposal, args: Map<String, Value>) -> Vec<Effect> {
+        let task = proposal.task().to_owned();
+        let learning = matches!(proposal, Proposal::Learn(_));
+        let mut effects = vec![Effect::Tell { milestone: Milestone::TaskChosen { task: task.clone(), learning } }];
+        effects.extend(if learning {
+            self.start_writing(&task)
+        } else {
+            self.plan(&task, args);
+            self.decide()
+        });
+        effects
+    }
+
+    /// Lines up the calls for `task`: first what brings the tools that are not there yet.
+    pub(super) fn plan(&mut self, task: &str, args: Map<String, Value>) {
+        let skills = self.skills();
+        let mut plan: VecDeque<ToolCall> = self
+            .planner
+            .missing_tools(task, &self.episode.observation.state)
+            .into_iter()
+            .filter(|name| skills.contains_key(name))
+            .map(|name| self.call(name, Map::new()))
+            .collect();
+        plan.push_back(self.call(task.to_owned(), args));
+        self.episode.plan = plan;
+    }
+
+    pub(super) fn call(&self, name: String, args: Map<String, Value>) -> ToolCall {
+        let args = match self.planner.task(&name) {
+            Some(task) => with_defaults(&task.parameters, args),
+            None => args,
+        };
+        ToolCall { name, args }
+    }
+
+    /// Has the controller choose a primitive.
+    pub(super) fn improvise(&mut self) -> Vec<Effect> {
+        if !self.spec.tools.iter().any(|tool| tool.effects.write) {
+            return self.finish(FinishReason::Episodes);
+        }
+        let seed = self.request_seed();
+        let request = prompts::improvise(&self.spec, &self.episode.observation.text, &[], seed);
+        self.think(Purpose::Choose, request, Phase::Improvising)
+    }
+
+    pub(super) fn improvised(&mut self, reply: &Reply) -> Vec<Effect> {
+        let mut args = object(reply);
+        match args.remove("action") {
+            Some(Value::String(name)) => self.act(ToolCall { name, args }),
+            _ => self.controller_failed("the answer was cut short".to_owned(), Self::decide),
+        }
+    }
+}
+
+/// The first candidate as a JSON object; empty where it was cut short.
+fn object(reply: &Reply) -> Map<String, Value> {
+    let text = reply.candidates.first().map_or("", |candidate| candidate.text.as_str());
+    match serde_json::from_str(text) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    }
+}

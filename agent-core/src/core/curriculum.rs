@@ -1,0 +1,187 @@
+//! What to do or to learn next: a prerequisite graph with success rates and back-off.
+//!
+//! VOYAGER (arXiv 2305.16291, section 2.1) asks a frontier model for the next task; a small model repeats
+//! itself and asks for the impossible. Here the feasible and novel tasks are computed, and the model chooses
+//! one of a few. A task that was done in this episode is not among them, so repeats cannot be asked for.
+
+use super::planner::Planner;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is known about each task from trying it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Curriculum {
+    tasks: BTreeMap<String, TaskRecord>,
+    /// Tasks found by failing to need another one, beyond what the recipes say.
+    learned_edges: BTreeMap<String, BTreeSet<String>>,
+    /// Counts decisions; back-off is told in it.
+    decision: u64,
+}
+
+/// One task's history.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TaskRecord {
+    /// Times its skill was run in an episode.
+    pub runs: u32,
+    /// Times that verified.
+    pub successes: u32,
+    /// Environment steps spent on it in episodes.
+    pub steps: u64,
+    /// Rounds of writing that came to nothing, since the last success.
+    pub failed_writes: u32,
+    /// Failures in the present episode.
+    pub episode_failures: u32,
+    /// Not proposed for writing before this decision.
+    pub back_off_until: u64,
+}
+
+/// Something the curriculum proposes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "task", rename_all = "snake_case")]
+pub enum Proposal {
+    /// Run the admitted skill of this task.
+    Do(String),
+    /// Write a skill for this task.
+    Learn(String),
+}
+
+/// What the curriculum looks at besides its own records.
+pub struct Situation<'a> {
+    /// The environment's knowledge.
+    pub planner: &'a Planner,
+    /// Tasks that have an admitted skill, with the mean steps of its trials.
+    pub skills: &'a BTreeMap<String, f64>,
+    /// Tasks done in this episode.
+    pub done: &'a BTreeSet<String>,
+    /// Whether new skills may be written.
+    pub learning: bool,
+}
+
+/// Failures in one episode after which a task is left alone until the next.
+const EPISODE_PATIENCE: u32 = 3;
+
+impl Proposal {
+    /// The task that is proposed.
+    pub fn task(&self) -> &str {
+        match self {
+            Self::Do(task) | Self::Learn(task) => task,
+        }
+    }
+}
+
+impl Curriculum {
+    /// At most `limit` feasible and novel proposals, the most promising first.
+    ///
+    /// Doing is ranked by expected achievements per step, `p / (steps + 10)`, with `p` the Laplace-smoothed
+    /// success rate; learning comes before doing, the tasks that rest on the least first.
+    pub fn proposals(&self, situation: &Situation<'_>, limit: usize) -> Vec<Proposal> {
+        let learn = if situation.learning { self.learnable(situation) } else { Vec::new() };
+        let mut doable: Vec<(f64, &str)> = Vec::new();
+        for task in situation.planner.tasks().filter(|task| task.achievement) {
+            let name = task.name.as_str();
+            let record = self.tasks.get(name).cloned().unwrap_or_default();
+            let Some(trial_steps) = situation.skills.get(name) else { continue };
+            if situation.done.contains(name) || record.episode_failures >= EPISODE_PATIENCE {
+                continue;
+            }
+            if !self.prerequisites(situation.planner, name).iter().all(|p| situation.skills.contains_key(p)) {
+                continue;
+            }
+            doable.push((record.promise(*trial_steps), name));
+        }
+        doable.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
+        let learn_slots = if doable.is_empty() { limit } else { limit.div_ceil(2) };
+        let mut proposals: Vec<Proposal> = learn.into_iter().take(learn_slots).map(Proposal::Learn).collect();
+        let room = limit.saturating_sub(proposals.len());
+        proposals.extend(doable.into_iter().take(room).map(|(_, name)| Proposal::Do(name.to_owned())));
+        proposals
+    }
+
+    /// Tasks without a skill whose prerequisites all have one and that are not in back-off.
+    fn learnable(&self, situation: &Situation<'_>) -> Vec<String> {
+        let mut names: Vec<(usize, &str)> = situation
+            .planner
+            .tasks()
+            .map(|task| task.name.as_str())
+            .filter(|name| !situation.skills.contains_key(*name))
+            .filter(|name| self.tasks.get(*name).is_none_or(|record| record.back_off_until <= self.decision))
+            .filter(|name| {
+                self.prerequisites(situation.planner, name).iter().all(|p| situation.skills.contains_key(p))
+            })
+            .map(|name| (self.effort(situation.planner, name), name))
+            .collect();
+        names.sort_unstable();
+        names.into_iter().map(|(_, name)| name.to_owned()).collect()
+    }
+
+    fn effort(&self, planner: &Planner, task: &str) -> usize {
+        let failed = self.tasks.get(task).map_or(0, |record| record.failed_writes as usize);
+        planner.closure(task).len() + 4 * failed
+    }
+
+    /// What `task` rests on: the documented prerequisites and those learned from failures.
+    pub fn prerequisites(&self, planner: &Planner, task: &str) -> BTreeSet<String> {
+        let mut all = planner.prerequisites(task);
+        all.extend(self.learned_edges.get(task).into_iter().flatten().cloned());
+        all
+    }
+
+    /// A failed run of `task` told that it needs what `prerequisite` provides.
+    pub fn learn_edge(&mut self, planner: &Planner, task: &str, prerequisite: &str) {
+        let cyclic = task == prerequisite || planner.closure(prerequisite).iter().any(|t| t == task);
+        if !cyclic && !planner.closure(task).iter().any(|t| t == prerequisite) {
+            self.learned_edges.entry(task.to_owned()).or_default().insert(prerequisite.to_owned());
+        }
+    }
+
+    /// A decision was made.
+    pub fn decided(&mut self) {
+        self.decision += 1;
+    }
+
+    /// A new episode starts: what failed in the last one may be tried again.
+    pub fn episode_started(&mut self) {
+        self.tasks.values_mut().for_each(|record| record.episode_failures = 0);
+    }
+
+    /// The skill of `task` was run.
+    pub fn ran(&mut self, task: &str, verified: bool, steps: u32) {
+        let record = self.tasks.entry(task.to_owned()).or_default();
+        record.runs += 1;
+        record.steps += u64::from(steps);
+        if verified {
+            record.successes += 1;
+        } else {
+            record.episode_failures += 1;
+        }
+    }
+
+    /// Writing a skill for `task` failed in every round: leave it for twice as long as the time before.
+    pub fn gave_up_writing(&mut self, task: &str) {
+        let decision = self.decision;
+        let record = self.tasks.entry(task.to_owned()).or_default();
+        record.failed_writes += 1;
+        record.back_off_until = decision + (4 << record.failed_writes.min(6));
+    }
+
+    /// A skill for `task` was admitted.
+    pub fn learned(&mut self, task: &str) {
+        let record = self.tasks.entry(task.to_owned()).or_default();
+        record.failed_writes = 0;
+        record.back_off_until = 0;
+    }
+
+    /// One task's history.
+    pub fn record(&self, task: &str) -> TaskRecord {
+        self.tasks.get(task).cloned().unwrap_or_default()
+    }
+}
+
+impl TaskRecord {
+    fn promise(&self, trial_steps: f64) -> f64 {
+        let rate = (f64::from(self.successes) + 1.0) / (f64::from(self.runs) + 2.0);
+        // Trials stand for two runs, so that one unlucky episode does not decide.
+        let steps = (2.0 * trial_steps + self.steps as f64) / (2.0 + f64::from(self.runs));
+        rate / (steps + 10.0) * 0.5_f64.powi(self.episode_failures.try_into().unwrap_or(i32::MAX))
+    }
+}

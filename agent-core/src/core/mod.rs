@@ -1,0 +1,289 @@
+//! The lifelong loop as a state machine without I/O: `(state, event) -> (state, effects)`.
+//!
+//! It reads no clock, no randomness and no network. What it needs from outside it asks for by an [`Effect`];
+//! what comes back is an [`Event`]. Feeding the recorded events again gives the same effects: that is replay.
+
+mod acting;
+mod choosing;
+pub mod curriculum;
+mod notes;
+pub mod planner;
+mod prompts;
+pub mod seeds;
+mod writing;
+
+use crate::config::{Budgets, RunConfig};
+use crate::event::{Effect, Event, FinishReason, Milestone, Purpose, Recalled};
+use curriculum::{Curriculum, Proposal};
+use planner::Planner;
+use serde_json::{Map, Value};
+use sojourn_controller::Reply;
+use sojourn_skills::LibraryState;
+use sojourn_tools::{EnvironmentSpec, Observation, ToolCall};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use writing::Draft;
+
+/// Failures of the controller in a row after which a run ends.
+const CONTROLLER_PATIENCE: u32 = 3;
+/// Proposals that the controller chooses from.
+const OPTIONS: usize = 4;
+
+/// The state of a run.
+pub struct Core {
+    config: RunConfig,
+    spec: EnvironmentSpec,
+    planner: Planner,
+    curriculum: Curriculum,
+    library: LibraryState,
+    /// Name of the controller's model and of the run: the origin of the skills it writes.
+    origin: RunOrigin,
+    phase: Phase,
+    episode: Episode,
+    totals: Totals,
+    /// Counts the requests to the controller; each draws its own seed.
+    requests: u64,
+    controller_failures: u32,
+    started_ms: i64,
+    now_ms: i64,
+}
+
+/// Where skills written in this run come from.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct RunOrigin {
+    /// The run.
+    pub run: String,
+    /// The controller's model.
+    pub model: String,
+    /// sha256 (hex) of the sandbox's engine.
+    pub engine: String,
+}
+
+/// What the core waits for.
+enum Phase {
+    /// An episode to start.
+    Resetting,
+    /// Memories, before a choice.
+    Recalling { proposals: Vec<Proposal> },
+    /// The controller's choice.
+    Choosing { proposals: Vec<Proposal> },
+    /// The controller's choice of a primitive.
+    Improvising,
+    /// Lessons, before a skill is written.
+    Preparing(Draft),
+    /// Candidates.
+    Writing(Draft),
+    /// Verdicts.
+    Trying(Draft),
+    /// A skill's run in the episode.
+    Acting { call: ToolCall },
+    /// A lesson in words.
+    Reflecting { then: AfterReflection },
+    /// Nothing: the run is over.
+    Finished,
+}
+
+/// What follows a reflection.
+enum AfterReflection {
+    /// Something else in the same episode; the lesson is about this task.
+    Decide { task: String },
+    /// The next episode; this one ended so.
+    NextEpisode(String),
+}
+
+/// The episode under way.
+struct Episode {
+    index: u64,
+    observation: Observation,
+    done: BTreeSet<String>,
+    steps: u64,
+    /// Calls still to be made for the chosen task, the task's own last.
+    plan: VecDeque<ToolCall>,
+}
+
+/// What the run has used up and brought.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Totals {
+    /// Environment steps in episodes.
+    pub steps: u64,
+    /// Tokens that the controller generated.
+    pub tokens: u64,
+    /// Tokens that it read anew.
+    pub prompt_tokens: u64,
+    /// Episodes that ended.
+    pub episodes: u64,
+}
+
+impl Core {
+    /// A run that has not started. `library` is what was learned before.
+    pub fn new(config: RunConfig, spec: EnvironmentSpec, library: LibraryState, origin: RunOrigin) -> Self {
+        let planner = Planner::new(&spec);
+        let observation = Observation { text: String::new(), state: Value::Null };
+        Self {
+            config,
+            planner,
+            spec,
+            curriculum: Curriculum::default(),
+            library,
+            origin,
+            phase: Phase::Resetting,
+            episode: Episode { index: 0, observation, done: BTreeSet::new(), steps: 0, plan: VecDeque::new() },
+            totals: Totals::default(),
+            requests: 0,
+            controller_failures: 0,
+            started_ms: 0,
+            now_ms: 0,
+        }
+    }
+
+    /// The first effects.
+    pub fn start(&mut self, at_ms: i64) -> Vec<Effect> {
+        (self.started_ms, self.now_ms) = (at_ms, at_ms);
+        self.reset()
+    }
+
+    /// What to do after `event`, which happened at `at_ms`. An event that nothing waits for has no effects.
+    pub fn apply(&mut self, at_ms: i64, event: Event) -> Vec<Effect> {
+        self.now_ms = at_ms;
+        let phase = std::mem::replace(&mut self.phase, Phase::Finished);
+        match (phase, event) {
+            (Phase::Resetting, Event::EpisodeStarted { observation, .. }) => {
+                self.curriculum.episode_started();
+                self.episode.observation = observation;
+                self.decide()
+            }
+            (Phase::Recalling { proposals }, Event::Recalled { memories }) => self.choose(proposals, &memories),
+            (Phase::Choosing { proposals }, Event::Thought { reply }) => {
+                self.count(&reply);
+                self.chosen(&proposals, &reply)
+            }
+            (Phase::Improvising, Event::Thought { reply }) => {
+                self.count(&reply);
+                self.improvised(&reply)
+            }
+            (Phase::Preparing(draft), Event::Recalled { memories }) => self.write(draft, &memories),
+            (Phase::Writing(draft), Event::Thought { reply }) => {
+                self.count(&reply);
+                self.try_candidates(draft, &reply)
+            }
+            (Phase::Trying(draft), Event::Tried { trials }) => self.tried(draft, &trials),
+            (Phase::Acting { call }, Event::Acted { report }) => self.acted(&call, report),
+            (Phase::Reflecting { then }, Event::Thought { reply }) => {
+                self.count(&reply);
+                self.reflected(&reply, &then)
+            }
+            (Phase::Reflecting { then }, Event::ThoughtFailed { error }) => {
+                self.controller_failed(error, move |core| core.go_on(&then))
+            }
+            (_, Event::ThoughtFailed { error }) => self.controller_failed(error, Self::decide),
+            (phase, _) => {
+                self.phase = phase;
+                Vec::new()
+            }
+        }
+    }
+
+    /// What the run has used up so far.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// What is known of the skills.
+    pub fn library(&self) -> &LibraryState {
+        &self.library
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &RunConfig {
+        &self.config
+    }
+
+    fn reset(&mut self) -> Vec<Effect> {
+        let index = self.episode.index;
+        let seed = if self.config.episodes.is_empty() {
+            seeds::world(self.config.seed, "episode", index)
+        } else {
+            match usize::try_from(index).ok().and_then(|index| self.config.episodes.get(index)) {
+                Some(seed) => *seed,
+                None => return self.finish(FinishReason::Episodes),
+            }
+        };
+        self.episode.done.clear();
+        self.episode.plan.clear();
+        self.episode.steps = 0;
+        self.phase = Phase::Resetting;
+        vec![Effect::Reset { seed }]
+    }
+
+    fn next_episode(&mut self, cause: String) -> Vec<Effect> {
+        let ended =
+            Milestone::EpisodeEnded { cause, achievements: self.episode.done.len(), steps: self.episode.steps };
+        self.totals.episodes += 1;
+        self.episode.index += 1;
+        let mut effects = vec![Effect::Tell { milestone: ended }];
+        match self.over_budget() {
+            Some(reason) => effects.extend(self.finish(reason)),
+            None => effects.extend(self.reset()),
+        }
+        effects
+    }
+
+    /// What comes next in the episode.
+    fn decide(&mut self) -> Vec<Effect> {
+        if let Some(reason) = self.over_budget() {
+            return self.finish(reason);
+        }
+        if self.episode.steps >= self.config.episode_steps {
+            return self.next_episode("time is up".to_owned());
+        }
+        if let Some(call) = self.episode.plan.pop_front() {
+            return self.act(call);
+        }
+        if !self.config.library {
+            return self.improvise();
+        }
+        self.propose()
+    }
+
+    fn over_budget(&self) -> Option<FinishReason> {
+        let Budgets { steps, time_ms, tokens } = self.config.budgets;
+        let elapsed = u64::try_from(self.now_ms - self.started_ms).unwrap_or(0);
+        if steps.is_some_and(|limit| self.totals.steps >= limit) {
+            Some(FinishReason::Steps)
+        } else if time_ms.is_some_and(|limit| elapsed >= limit) {
+            Some(FinishReason::Time)
+        } else if tokens.is_some_and(|limit| self.totals.tokens >= limit) {
+            Some(FinishReason::Tokens)
+        } else {
+            None
+        }
+    }
+
+    fn finish(&mut self, reason: FinishReason) -> Vec<Effect> {
+        self.phase = Phase::Finished;
+        vec![Effect::Finish { reason }]
+    }
+
+    fn controller_failed(&mut self, error: String, otherwise: impl FnOnce(&mut Self) -> Vec<Effect>) -> Vec<Effect> {
+        self.controller_failures += 1;
+        if self.controller_failures >= CONTROLLER_PATIENCE {
+            return self.finish(FinishReason::Controller { error });
+        }
+        otherwise(self)
+    }
+
+    fn count(&mut self, reply: &Reply) {
+        self.controller_failures = 0;
+        self.totals.tokens += u64::from(reply.usage.completion_tokens);
+        self.totals.prompt_tokens += u64::from(reply.usage.prompt_tokens.saturating_sub(reply.usage.cached_tokens));
+    }
+
+    fn think(&mut self, purpose: Purpose, request: sojourn_controller::Request, phase: Phase) -> Vec<Effect> {
+        self.phase = phase;
+        vec![Effect::Think { purpose, request }]
+    }
+
+    fn request_seed(&mut self) -> u64 {
+        self.requests += 1;
+        seeds::draw(self.config.seed, "request", self.requests)
+    }
+}

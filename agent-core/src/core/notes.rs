@@ -1,0 +1,92 @@
+//! Causal notes: what a retry is told about the attempt before, in one or two sentences.
+//!
+//! A small model copies failed code that it is shown, and a wrong hint makes it worse; so a note is computed
+//! from the last causal failure, and where the cause is not certain it only says what happened.
+
+use super::planner::Planner;
+use crate::event::{CallTrace, CandidateTrial};
+use serde_json::Value;
+use sojourn_tools::{Condition, Need, TaskSpec};
+
+/// The note for a candidate that was not admitted.
+pub fn causal_note(planner: &Planner, task: &TaskSpec, trial: &CandidateTrial) -> String {
+    if let Some(error) = &trial.compile_error {
+        return format!("The last program was not valid JavaScript: {error}.");
+    }
+    let Some(failure) = &trial.failure else {
+        return "The program did not reach the goal in most of the worlds that it was tried in.".to_owned();
+    };
+    let mut notes = Vec::new();
+    if let Some(error) = &failure.error {
+        notes.push(error_note(error));
+    }
+    if failure.trace.is_empty() && failure.error.is_none() {
+        notes.push("No function was called, so nothing happened: do not test a condition that is false at the start.".to_owned());
+    }
+    if let Some(note) = failure.trace.iter().rev().find_map(|call| call_note(planner, call)) {
+        notes.push(note);
+    }
+    if notes.is_empty() && let Some(note) = shortfall(&task.goal, &failure.before, &failure.after, &failure.call) {
+        notes.push(note);
+    }
+    if failure.died {
+        notes.push("The player died on the way: stop as soon as the goal is reached.".to_owned());
+    }
+    if notes.is_empty() {
+        notes.push("It ran to its end, but the goal was not reached: it must loop often enough, and get every needed thing first.".to_owned());
+    }
+    notes.truncate(2);
+    notes.join(" ")
+}
+
+fn error_note(error: &str) -> String {
+    if error.contains("budget") || error.contains("too long") || error.contains("limit") {
+        "It went on without an end. Use bounded loops, for (let i = 0; i < 40; i++), test a value that changes, and return when the goal is reached.".to_owned()
+    } else {
+        format!("It stopped with: {error}.")
+    }
+}
+
+fn call_note(planner: &Planner, failed: &CallTrace) -> Option<String> {
+    if failed.ok {
+        return None;
+    }
+    let call = &failed.call;
+    failed.missing.iter().find_map(|need| match need {
+        Need::Item { item, count, have } => {
+            let short = count.saturating_sub(*have);
+            Some(match planner.provider(item).and_then(|name| planner.task(name)) {
+                Some(provider) if planner.count_parameter(provider).is_some() => {
+                    format!("{call} failed because {short} {item} was missing at that moment. Call {}({short}) before it.", provider.name)
+                }
+                Some(provider) => format!("{call} failed because {item} was missing. Call {}() before it.", provider.name),
+                None => format!("{call} failed because {short} {item} was missing."),
+            })
+        }
+        Need::Nearby { kind } => {
+            let by = planner.provider(kind).map(|task| format!(" Call {task}() directly before it.")).unwrap_or_default();
+            Some(format!("{call} failed because no {kind} was next to the player.{by}"))
+        }
+        Need::Seen { kind } => Some(format!(
+            "No {kind} had been seen when {call} was called. Put it in a bounded loop, and look around further whenever it returns false."
+        )),
+        Need::Facing { kind } if kind.is_empty() => {
+            Some(format!("{call} had nothing useful in front of it. What moves must be found again before every call."))
+        }
+        Need::Facing { kind } => Some(format!("The {kind} was not in front of the player any more when {call} was called: find it again before every call.")),
+        Need::Later { until } => Some(format!("{call} came too early. First wait: {until}.")),
+    })
+}
+
+/// "called collect_wood(2) with 1: it must gain 2 more, but ended with 2".
+fn shortfall(goal: &Condition, before: &Value, after: &Value, call: &str) -> Option<String> {
+    let Condition::Increased { path, .. } = goal else { return None };
+    let number = |state: &Value| state.pointer(path).and_then(Value::as_i64).unwrap_or(0);
+    let item = path.rsplit('/').next().unwrap_or(path);
+    let read = path.trim_start_matches('/').replace('/', ".");
+    Some(format!(
+        "{call} was called with {} {item} and ended with {}: it must gain the number asked for on top of what was there. Start with: const target = observe().{read} + n;",
+        number(before),
+        number(after),
+    ))
+}

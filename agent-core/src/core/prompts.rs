@@ -1,0 +1,214 @@
+//! The requests that the core makes of the controller. Parts that never change come first, so that the
+//! controller's cache keeps them; only the tail differs from call to call.
+
+use super::curriculum::{Curriculum, Proposal};
+use super::planner::Planner;
+use crate::config::ActorConfig;
+use crate::event::Recalled;
+use serde_json::{Map, Value, json};
+use sojourn_controller::{Constraint, Message, Part, Request, Role, Sampling};
+use sojourn_tools::{EnvironmentSpec, Parameter, ParameterKind, TaskSpec, ToolSpec, signature};
+use std::fmt::Write as _;
+
+/// What the choice of a task is made from.
+pub struct Choice<'a> {
+    /// The environment.
+    pub spec: &'a EnvironmentSpec,
+    /// Its knowledge.
+    pub planner: &'a Planner,
+    /// What was tried.
+    pub curriculum: &'a Curriculum,
+    /// What is seen now.
+    pub observation: &'a str,
+    /// What was recalled.
+    pub memories: &'a [Recalled],
+    /// The options.
+    pub proposals: &'a [Proposal],
+}
+
+/// Asks for one of the proposals, with the arguments of its skill.
+pub fn choose(choice: &Choice<'_>, seed: u64) -> Request {
+    let system = format!(
+        "{} You decide what the player does next. Choose one of the options listed last, and answer with its JSON. \
+         Prefer what keeps the player alive, then what is near and quick.",
+        choice.spec.about
+    );
+    let mut user = format!("Now:\n{}\n", choice.observation.trim_end());
+    append_memories(&mut user, choice.memories);
+    user.push_str("Options:\n");
+    for proposal in choice.proposals {
+        let Some(task) = choice.planner.task(proposal.task()) else { continue };
+        let record = choice.curriculum.record(&task.name);
+        let _ = match proposal {
+            Proposal::Do(_) => writeln!(
+                user,
+                "- {}: {}. You know how; it worked {} of {} times.",
+                signature(&task.name, &task.parameters),
+                task.description,
+                record.successes,
+                record.runs
+            ),
+            Proposal::Learn(_) => writeln!(user, "- {}: {}. New: learn it.", task.name, task.description),
+        };
+    }
+    let options: Vec<Value> = choice
+        .proposals
+        .iter()
+        .filter_map(|proposal| {
+            let task = choice.planner.task(proposal.task())?;
+            let parameters = if matches!(proposal, Proposal::Do(_)) { task.parameters.as_slice() } else { &[] };
+            Some(option_schema("task", &task.name, parameters))
+        })
+        .collect();
+    request(vec![(Role::System, vec![system]), (Role::User, vec![user])], json!({"anyOf": options}), seed, 48)
+}
+
+/// Asks for one primitive with its arguments: what an agent without any skill can do.
+pub fn improvise(spec: &EnvironmentSpec, observation: &str, memories: &[Recalled], seed: u64) -> Request {
+    let tools: Vec<&ToolSpec> = spec.tools.iter().filter(|tool| tool.effects.write).collect();
+    let mut system = format!("{} You choose one action at a time and answer with its JSON. Actions:\n", spec.about);
+    tools.iter().for_each(|tool| push_tool(&mut system, tool));
+    let goals: Vec<&str> = spec.tasks.iter().map(|task| task.description.as_str()).collect();
+    let _ = write!(system, "Goals, each worth the same, once: {}.", goals.join("; "));
+    let mut user = format!("Now:\n{}\n", observation.trim_end());
+    append_memories(&mut user, memories);
+    let options: Vec<Value> =
+        tools.iter().map(|tool| option_schema("action", &tool.name, &tool.parameters)).collect();
+    request(vec![(Role::System, vec![system]), (Role::User, vec![user])], json!({"anyOf": options}), seed, 48)
+}
+
+/// What a skill is written from.
+pub struct Writing<'a> {
+    /// The environment.
+    pub spec: &'a EnvironmentSpec,
+    /// Its knowledge.
+    pub planner: &'a Planner,
+    /// The task to learn.
+    pub task: &'a TaskSpec,
+    /// Admitted skills that may be called: name and parameters.
+    pub skills: &'a [(String, Vec<Parameter>)],
+    /// Causal notes from the rounds before, and lessons.
+    pub notes: &'a [String],
+    /// The grammar of the function's body.
+    pub grammar: String,
+}
+
+/// Asks for several candidates of one skill: the rest of a function whose head is given.
+pub fn write(writing: &Writing<'_>, actor: &ActorConfig, seed: u64) -> Request {
+    let mut system = format!(
+        "You write small JavaScript functions (skills). {} Functions you can call; each returns true on success and \
+         false on failure unless it says otherwise:\n",
+        writing.spec.about
+    );
+    writing.spec.tools.iter().for_each(|tool| push_tool(&mut system, tool));
+    system.push_str("You may also call the learned skills listed in the task. There are no other functions.");
+    let mut messages = vec![(Role::System, vec![system])];
+    for example in &writing.spec.examples {
+        messages.push((Role::User, vec![example.task.clone()]));
+        messages.push((Role::Assistant, vec![example.source.clone()]));
+    }
+    messages.push((Role::User, vec![task_text(writing)]));
+    Request {
+        messages: messages.into_iter().map(message).collect(),
+        prefill: head(writing.task),
+        constraint: Constraint::Lark(writing.grammar.clone()),
+        candidates: actor.candidates,
+        sampling: Sampling { temperature: actor.temperature, top_p: 0.95, min_p: 0.05, seed },
+        max_tokens: actor.max_tokens,
+        stop: Vec::new(),
+        deadline_ms: None,
+    }
+}
+
+/// The line that a candidate's source starts with.
+pub fn head(task: &TaskSpec) -> String {
+    format!("function {} {{\n", signature(&task.name, &task.parameters))
+}
+
+fn task_text(writing: &Writing<'_>) -> String {
+    let task = writing.task;
+    let mut text = format!("Task: {}.\n", task.description);
+    if let Some(requirements) = writing.planner.requirements(&task.name) {
+        let _ = writeln!(text, "Requirements: {requirements}");
+    }
+    if let Some(plan) = writing.planner.plan_line(&task.name) {
+        let _ = writeln!(text, "Plan: {plan}");
+    }
+    let skills: Vec<String> =
+        writing.skills.iter().map(|(name, parameters)| signature(name, parameters)).collect();
+    let skills = if skills.is_empty() { "none".to_owned() } else { skills.join(", ") };
+    let _ = write!(text, "Skills you can call: {skills}.");
+    if !writing.notes.is_empty() {
+        let _ = write!(text, "\nNotes from failed attempts: {}", writing.notes.join(" "));
+    }
+    text
+}
+
+/// Asks for one sentence that should be remembered.
+pub fn reflect(spec: &EnvironmentSpec, what_happened: &str, seed: u64) -> Request {
+    let system = format!(
+        "{} You keep short lessons from what went wrong. Answer with one plain sentence that says what to do \
+         differently next time.",
+        spec.about
+    );
+    Request {
+        messages: [(Role::System, vec![system]), (Role::User, vec![what_happened.to_owned()])]
+            .into_iter()
+            .map(message)
+            .collect(),
+        prefill: String::new(),
+        constraint: Constraint::line(160),
+        candidates: 1,
+        sampling: Sampling { temperature: 0.3, top_p: 0.95, min_p: 0.05, seed },
+        max_tokens: 48,
+        stop: vec!["\n".to_owned()],
+        deadline_ms: None,
+    }
+}
+
+fn push_tool(text: &mut String, tool: &ToolSpec) {
+    let _ = write!(text, "- {}: {}", signature(&tool.name, &tool.parameters), tool.description);
+    for parameter in &tool.parameters {
+        if let ParameterKind::Choice(choices) = &parameter.kind {
+            let quoted: Vec<String> = choices.iter().map(|choice| format!("\"{choice}\"")).collect();
+            let _ = write!(text, " {}: {}.", parameter.name, quoted.join(", "));
+        }
+    }
+    text.push('\n');
+}
+
+fn append_memories(text: &mut String, memories: &[Recalled]) {
+    if !memories.is_empty() {
+        text.push_str("Remember:\n");
+        memories.iter().for_each(|memory| {
+            let _ = writeln!(text, "- {}", memory.text);
+        });
+    }
+}
+
+fn option_schema(key: &str, name: &str, parameters: &[Parameter]) -> Value {
+    let mut properties = Map::from_iter([(key.to_owned(), json!({"const": name}))]);
+    let mut required = vec![key];
+    for parameter in parameters {
+        properties.insert(parameter.name.clone(), parameter.schema());
+        required.push(&parameter.name);
+    }
+    json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+}
+
+fn request(messages: Vec<(Role, Vec<String>)>, schema: Value, seed: u64, max_tokens: u32) -> Request {
+    Request {
+        messages: messages.into_iter().map(message).collect(),
+        prefill: String::new(),
+        constraint: Constraint::JsonSchema(schema),
+        candidates: 1,
+        sampling: Sampling { temperature: 0.6, top_p: 0.95, min_p: 0.05, seed },
+        max_tokens,
+        stop: Vec::new(),
+        deadline_ms: None,
+    }
+}
+
+fn message((role, parts): (Role, Vec<String>)) -> Message {
+    Message { role, parts: parts.into_iter().map(|text| Part { text }).collect() }
+}

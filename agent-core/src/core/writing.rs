@@ -1,0 +1,307 @@
+//! Writing a skill: candidates, trials, admission, and what a retry is told.
+
+use super::notes::causal_note;
+use super::prompts::{self, Writing};
+use super::{AfterReflection, BTreeMap, Core, Map, Phase, Purpose, Recalled, Reply, Value, seeds};
+use crate::event::{ActReport, CandidateTrial, Effect, LessonKind, Milestone, NewLesson, TrialPlan};
+use sojourn_skills::{
+    Callable, Candidate, Compiled, DemotionRule, Draft as SkillDraft, Kind, LibraryEvent, Origin, TrialReport, Use,
+    best_of, grammar, static_check,
+};
+use sojourn_tools::{Condition, ParameterKind, TaskSpec};
+
+/// Notes shown to a retry.
+const NOTES: usize = 2;
+/// Lessons looked up before a skill is written.
+const LESSONS: usize = 2;
+/// Seeds of practice worlds offered for each that is needed: preludes fail.
+const SPARE_WORLDS: usize = 4;
+
+/// A skill being written.
+pub(super) struct Draft {
+    task: String,
+    round: u32,
+    notes: Vec<String>,
+    /// Sources tried so far: the same program is not tried twice.
+    tried: Vec<String>,
+    /// Sources under trial.
+    candidates: Vec<String>,
+}
+
+impl Core {
+    /// Tasks with an active skill, with the mean steps of its trial.
+    pub(super) fn skills(&self) -> BTreeMap<String, f64> {
+        self.library
+            .all_active()
+            .filter(|entry| entry.skill.manifest.kind == Kind::Skill)
+            .map(|entry| {
+                let steps = entry.report.as_ref().and_then(TrialReport::mean_steps).unwrap_or(50.0);
+                (entry.skill.manifest.name.clone(), steps)
+            })
+            .collect()
+    }
+
+    pub(super) fn start_writing(&mut self, task: &str) -> Vec<Effect> {
+        let draft =
+            Draft { task: task.to_owned(), round: 0, notes: Vec::new(), tried: Vec::new(), candidates: Vec::new() };
+        if !self.config.memory {
+            return self.write(draft, &[]);
+        }
+        let query = format!("{task}: lesson for writing the skill");
+        self.phase = Phase::Preparing(draft);
+        vec![Effect::Recall { query, limit: LESSONS }]
+    }
+
+    /// Asks for candidates. Of what was recalled only lessons about this very task are shown: others mislead.
+    pub(super) fn write(&mut self, mut draft: Draft, memories: &[Recalled]) -> Vec<Effect> {
+        let about = format!("{}: ", draft.task);
+        let lessons = memories.iter().filter(|m| m.kind == "reflection").filter_map(|m| m.text.strip_prefix(&about));
+        draft.notes.extend(lessons.map(str::to_owned));
+        let Some(task) = self.planner.task(&draft.task).cloned() else { return self.decide() };
+        let seed = self.request_seed();
+        let callables = self.granted(&task.name);
+        let skills: Vec<_> = callables.iter().map(|c| (c.name.clone(), c.parameters.clone())).collect();
+        let notes = &draft.notes[draft.notes.len().saturating_sub(NOTES)..];
+        let writing = Writing {
+            spec: &self.spec,
+            planner: &self.planner,
+            task: &task,
+            skills: &skills,
+            notes,
+            grammar: self.body_grammar(&task, callables),
+        };
+        let request = prompts::write(&writing, &self.config.actor, seed);
+        self.think(Purpose::Write, request, Phase::Writing(draft))
+    }
+
+    /// The skills that a skill for `task` may call: those it rests on.
+    fn granted(&self, task: &str) -> Vec<Callable> {
+        self.planner
+            .closure(task)
+            .iter()
+            .filter_map(|name| self.library.active(name))
+            .map(|entry| Callable::from(&entry.skill.manifest))
+            .collect()
+    }
+
+    fn body_grammar(&self, task: &TaskSpec, skills: Vec<Callable>) -> String {
+        let mut callables: Vec<Callable> = self.spec.tools.iter().map(Callable::from).collect();
+        callables.extend(skills);
+        let parameters = task.parameters.iter().map(|p| p.name.clone()).collect();
+        let spec = grammar::GrammarSpec::new(callables, parameters, &self.episode.observation.state);
+        grammar::javascript_subset(&spec)
+    }
+
+    pub(super) fn try_candidates(&mut self, mut draft: Draft, reply: &Reply) -> Vec<Effect> {
+        let Some(task) = self.planner.task(&draft.task).cloned() else { return self.decide() };
+        let skills = self.granted(&task.name);
+        let mut callables: Vec<Callable> = self.spec.tools.iter().map(Callable::from).collect();
+        callables.extend(skills.iter().cloned());
+        let mut sources = Vec::new();
+        let mut problem = None;
+        for completion in reply.candidates.iter().filter(|c| c.finish.is_whole()) {
+            let source = format!("{}{}", prompts::head(&task), completion.text.trim_end());
+            if draft.tried.contains(&source) || sources.contains(&source) {
+                continue;
+            }
+            match static_check(&source, &task.name, &task.parameters, &callables) {
+                Ok(()) => sources.push(source),
+                Err(problems) => problem = problems.first().map(ToString::to_string),
+            }
+        }
+        if sources.is_empty() {
+            let note = match problem {
+                Some(problem) => format!("The last program could not run: {problem}."),
+                None => "The last answer was too long or the same as before; write a short and different one.".to_owned(),
+            };
+            return self.next_round(draft, note);
+        }
+        draft.tried.extend(sources.iter().cloned());
+        draft.candidates.clone_from(&sources);
+        let plan = self.trial_plan(&task, sources, skills.into_iter().map(|c| c.name).collect());
+        self.phase = Phase::Trying(draft);
+        vec![Effect::Try { plan }]
+    }
+
+    fn trial_plan(&self, task: &TaskSpec, candidates: Vec<String>, granted: Vec<String>) -> TrialPlan {
+        let worlds = self.config.actor.admission.worlds;
+        let seeds = (0..worlds * SPARE_WORLDS).map(|i| seeds::world(self.config.seed, &task.name, i as u64)).collect();
+        let nothing = Value::Null;
+        let prelude = self.planner.missing_tools(&task.name, &nothing);
+        TrialPlan {
+            task: task.name.clone(),
+            parameters: task.parameters.clone(),
+            candidates,
+            granted,
+            seeds,
+            worlds,
+            needed: self.config.actor.admission.needed,
+            prelude: prelude.into_iter().map(|name| self.call(name, Map::new())).collect(),
+            calls: trial_calls(task),
+            max_steps: self.config.actor.trial_steps,
+        }
+    }
+
+    pub(super) fn tried(&mut self, draft: Draft, trials: &[CandidateTrial]) -> Vec<Effect> {
+        let Some(task) = self.planner.task(&draft.task).cloned() else { return self.decide() };
+        let candidates: Vec<Candidate<'_>> = draft
+            .candidates
+            .iter()
+            .zip(trials)
+            .map(|(source, trial)| Candidate { source, report: &trial.report })
+            .collect();
+        let rule = self.config.actor.admission;
+        if let Some(best) = best_of(&candidates)
+            && rule.judge(&trials[best].report).admitted
+            && let Some(effects) = self.admit(&draft, &task, best, &trials[best])
+        {
+            return effects;
+        }
+        // The note is about the candidate that came closest.
+        let closest = best_of(&candidates).unwrap_or(0);
+        let note = trials.get(closest).map(|trial| causal_note(&self.planner, &task, trial)).unwrap_or_default();
+        self.next_round(draft, note)
+    }
+
+    /// Puts the candidate into the library; `None` where the library refuses it.
+    fn admit(&mut self, draft: &Draft, task: &TaskSpec, best: usize, trial: &CandidateTrial) -> Option<Vec<Effect>> {
+        let wasm = trial.wasm.clone()?;
+        let skill_draft = SkillDraft {
+            name: task.name.clone(),
+            description: task.description.clone(),
+            parameters: task.parameters.clone(),
+            precondition: None,
+            postcondition: Some(task.goal.clone()),
+            origin: Origin::Model { model: self.origin.model.clone(), run: self.origin.run.clone(), seq: self.requests },
+            kind: Kind::Skill,
+            environment: self.spec.name.clone(),
+            created_ms: u64::try_from(self.now_ms).unwrap_or(0),
+            source: draft.candidates[best].clone(),
+        };
+        let compiled = Compiled { engine: self.origin.engine.clone(), wasm: wasm.0 };
+        let tools = self.spec.tools.iter().map(|tool| tool.name.as_str());
+        let skill = self.library.prepare(skill_draft, compiled, tools);
+        let id = skill.manifest.id.clone();
+        let mut report = trial.report.clone();
+        report.prerequisites = self.library.prerequisites(&skill.manifest.calls);
+        let rule = self.config.actor.admission;
+        let mut changes = Vec::new();
+        if self.library.entry(&id).is_none() {
+            changes.push(LibraryEvent::Drafted { skill: Box::new(skill) });
+            changes.push(LibraryEvent::TrialStarted { id: id.clone() });
+        }
+        changes.push(LibraryEvent::Admitted { id, report, rule });
+        let mut library = self.library.clone();
+        for change in &changes {
+            library.apply(change).ok()?;
+        }
+        self.library = library;
+        self.curriculum.learned(&task.name);
+
+        let mut effects: Vec<Effect> = changes.into_iter().map(|change| Effect::Library { change }).collect();
+        effects.push(Effect::Tell {
+            milestone: Milestone::SkillAdmitted {
+                skill: task.name.clone(),
+                verified: (trial.report.passes(), trial.report.worlds.len()),
+                steps: trial.report.mean_steps().unwrap_or(0.0),
+                rounds: draft.round + 1,
+            },
+        });
+        if self.config.memory {
+            let text = format!("Learned {}: {}.", task.name, task.description);
+            effects.push(Effect::Remember { memory: NewLesson { text, kind: LessonKind::Episode, importance: 5.0 } });
+        }
+        if task.achievement && !self.episode.done.contains(&task.name) {
+            self.plan(&task.name.clone(), Map::new());
+        }
+        effects.extend(self.decide());
+        Some(effects)
+    }
+
+    fn next_round(&mut self, mut draft: Draft, note: String) -> Vec<Effect> {
+        if !note.is_empty() && !draft.notes.contains(&note) {
+            draft.notes.push(note);
+        }
+        draft.round += 1;
+        if draft.round < self.config.actor.rounds && self.over_budget().is_none() {
+            return self.write(draft, &[]);
+        }
+        self.curriculum.gave_up_writing(&draft.task);
+        let mut effects = vec![Effect::Tell { milestone: Milestone::SkillGivenUp { task: draft.task.clone() } }];
+        if !self.config.memory || self.over_budget().is_some() {
+            effects.extend(self.decide());
+            return effects;
+        }
+        let seed = self.request_seed();
+        let what = format!(
+            "You tried {} times to write a program for the task \"{}\" and failed. What was found: {}",
+            draft.round,
+            draft.task,
+            draft.notes.join(" ")
+        );
+        let request = prompts::reflect(&self.spec, &what, seed);
+        let then = AfterReflection::Decide { task: draft.task };
+        effects.extend(self.think(Purpose::Reflect, request, Phase::Reflecting { then }));
+        effects
+    }
+
+    /// Counts every skill that ran, and demotes the called one where its uses speak against it.
+    pub(super) fn count_usage(&mut self, report: &ActReport, died: bool) -> Vec<Effect> {
+        let mut changes = Vec::new();
+        let last = report.skills.len().saturating_sub(1);
+        for (position, used) in report.skills.iter().enumerate() {
+            let Some(entry) = self.library.active(&used.name) else { continue };
+            let id = entry.id().clone();
+            let outer = position == last;
+            let error = if outer { report.error.as_ref().map(ToString::to_string) } else { None };
+            let usage = Use {
+                context: if outer { "task" } else { "called" }.to_owned(),
+                success: used.verified,
+                died: died && outer,
+                steps: used.steps,
+                error,
+            };
+            let change = LibraryEvent::Used { id, usage };
+            if self.library.apply(&change).is_ok() {
+                changes.push(Effect::Library { change });
+            }
+        }
+        if self.config.learning
+            && let Some(name) = report.skills.last().map(|used| used.name.clone())
+        {
+            changes.extend(self.demote(&name));
+        }
+        changes
+    }
+
+    fn demote(&mut self, name: &str) -> Vec<Effect> {
+        let Some(entry) = self.library.active(name) else { return Vec::new() };
+        let Some(reason) = entry.should_demote(&DemotionRule::default()) else { return Vec::new() };
+        let change = LibraryEvent::Demoted { id: entry.id().clone(), reason };
+        if self.library.apply(&change).is_err() {
+            return Vec::new();
+        }
+        let milestone = Milestone::SkillDemoted { skill: name.to_owned() };
+        vec![Effect::Library { change }, Effect::Tell { milestone }]
+    }
+}
+
+/// What a candidate is called with, world by world. One that takes a number is called with several, twice in a
+/// row in some worlds: a program that counts from zero instead of from what is there fails the second call.
+fn trial_calls(task: &TaskSpec) -> Vec<Vec<Map<String, Value>>> {
+    let number = task.parameters.iter().find_map(|p| match p.kind {
+        ParameterKind::Integer { min, max } => Some((p.name.clone(), min, max)),
+        _ => None,
+    });
+    let defaults = sojourn_tools::with_defaults(&task.parameters, Map::new());
+    let Some((name, min, max)) = number else { return vec![vec![defaults]] };
+    let with = |n: i64| {
+        let mut args = defaults.clone();
+        args.insert(name.clone(), n.clamp(min, max).into());
+        args
+    };
+    match &task.goal {
+        Condition::Increased { .. } => vec![vec![with(1), with(2)], vec![with(2)], vec![with(1), with(1)]],
+        _ => vec![vec![with(1)], vec![with(2)]],
+    }
+}

@@ -1,0 +1,230 @@
+//! The log as the driver sees it: what was recorded is compared or answered, what comes after is appended.
+//!
+//! Replay, resume and a first run are the same program. While recorded records are left, everything the program
+//! derives must equal them, and everything that comes from outside is taken from them; after the last one the run
+//! is live.
+
+use serde_json::{Map, Value, json};
+use sojourn_memory::{BlobId, Durability, EventSeq, Record, RunStatus, Store, Writer};
+use std::collections::VecDeque;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Strings longer than this stand in a blob, so that what many records share is stored once.
+const INLINE_BYTES: usize = 240;
+const BLOB_KEY: &str = "$blob";
+
+/// The log of one run, recorded part first.
+pub struct Journal {
+    store: Store,
+    recorded: VecDeque<Record>,
+    /// `None` when the run is only replayed.
+    writer: Option<Writer>,
+    seq: EventSeq,
+    matched: u64,
+}
+
+/// What a record became.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Noted {
+    /// Its place.
+    pub seq: EventSeq,
+    /// When it happened, milliseconds since 1970.
+    pub at_ms: i64,
+    /// Whether it had been recorded before.
+    pub replayed: bool,
+}
+
+/// Why the journal could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// What the program does now is not what was recorded.
+    #[error("record {seq} differs from the log: recorded {recorded}, now {now}")]
+    Diverged {
+        /// The record.
+        seq: EventSeq,
+        /// What the log says.
+        recorded: String,
+        /// What happened now.
+        now: String,
+    },
+    /// The recorded part is at its end, and nothing more may be written.
+    #[error("the recorded part of the run ends here")]
+    End,
+    /// The log could not be read or written.
+    #[error(transparent)]
+    Log(#[from] sojourn_memory::Error),
+    /// A record holds something that this version cannot read.
+    #[error("record {seq} cannot be read: {reason}")]
+    Unreadable {
+        /// The record.
+        seq: EventSeq,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Journal {
+    /// A journal that first goes through `recorded`, then appends to `writer`, if there is one.
+    pub fn new(store: Store, recorded: Vec<Record>, writer: Option<Writer>) -> Self {
+        Self { store, recorded: recorded.into(), writer, seq: EventSeq(0), matched: 0 }
+    }
+
+    /// Records that were compared so far and matched.
+    pub fn matched(&self) -> u64 {
+        self.matched
+    }
+
+    /// Whether records are left to compare with.
+    pub fn replaying(&self) -> bool {
+        !self.recorded.is_empty()
+    }
+
+    /// Notes something that the program derived. While replaying it must equal what was recorded.
+    ///
+    /// # Errors
+    /// [`JournalError::Diverged`], [`JournalError::End`], or what kept it from being written.
+    pub async fn note(&mut self, kind: &str, payload: &Value) -> Result<Noted, JournalError> {
+        let mut contents = Vec::new();
+        let compact = externalise(payload, &mut contents);
+        if let Some(record) = self.recorded.pop_front() {
+            self.seq = record.seq;
+            if record.kind != kind || record.payload != compact {
+                return Err(JournalError::Diverged {
+                    seq: record.seq,
+                    recorded: excerpt(&record.kind, &record.payload, &compact),
+                    now: excerpt(kind, &compact, &record.payload),
+                });
+            }
+            self.matched += 1;
+            return Ok(Noted { seq: record.seq, at_ms: record.at_ms, replayed: true });
+        }
+        let writer = self.writer.as_mut().ok_or(JournalError::End)?;
+        let mut blobs = Vec::new();
+        for content in &contents {
+            let id = writer.put_blob(content.as_bytes()).await?;
+            if !blobs.contains(&id) {
+                blobs.push(id);
+            }
+        }
+        let record = writer.append(kind, now_ms(), compact, blobs).await?;
+        self.seq = record.seq;
+        Ok(Noted { seq: record.seq, at_ms: record.at_ms, replayed: false })
+    }
+
+    /// What was recorded as coming from outside at this place, if it is of one of these kinds.
+    ///
+    /// # Errors
+    /// When another kind of record stands here, or it cannot be read.
+    pub async fn recall(&mut self, kinds: &[&str]) -> Result<Option<(Noted, Value)>, JournalError> {
+        let Some(record) = self.recorded.pop_front() else { return Ok(None) };
+        self.seq = record.seq;
+        if !kinds.contains(&record.kind.as_str()) {
+            let now = kinds.join(" or ");
+            return Err(JournalError::Diverged { seq: record.seq, recorded: record.kind, now });
+        }
+        let payload = inflate(&self.store, record.seq, record.payload).await?;
+        self.matched += 1;
+        Ok(Some((Noted { seq: record.seq, at_ms: record.at_ms, replayed: true }, payload)))
+    }
+
+    /// Makes everything noted so far durable.
+    ///
+    /// # Errors
+    /// What kept it from being written.
+    pub async fn commit(&mut self, durability: Durability) -> Result<(), JournalError> {
+        if let Some(writer) = &mut self.writer {
+            writer.commit(durability).await?;
+        }
+        Ok(())
+    }
+
+    /// The last record's place.
+    pub fn seq(&self) -> EventSeq {
+        self.seq
+    }
+
+    /// Makes everything durable, says how the run stands, and gives up the right to write.
+    ///
+    /// # Errors
+    /// What kept it from being written.
+    pub async fn close(&mut self, status: RunStatus) -> Result<(), JournalError> {
+        if let Some(writer) = self.writer.take() {
+            writer.close(status).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The payload of a record with its blobs put back.
+///
+/// # Errors
+/// When a blob is missing or not text.
+pub async fn inflate(store: &Store, seq: EventSeq, payload: Value) -> Result<Value, JournalError> {
+    let mut ids = Vec::new();
+    collect_blobs(&payload, &mut ids);
+    let mut texts = std::collections::BTreeMap::new();
+    for text_id in ids {
+        let id: BlobId = text_id
+            .parse()
+            .map_err(|_| JournalError::Unreadable { seq, reason: format!("`{text_id}` is no blob") })?;
+        let bytes = store.blob(&id).await?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| JournalError::Unreadable { seq, reason: format!("blob `{text_id}` is not text") })?;
+        texts.insert(text_id, text);
+    }
+    Ok(put_back(payload, &texts))
+}
+
+fn collect_blobs(value: &Value, ids: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => match blob_reference(fields) {
+            Some(id) => ids.push(id.to_owned()),
+            None => fields.values().for_each(|value| collect_blobs(value, ids)),
+        },
+        Value::Array(items) => items.iter().for_each(|value| collect_blobs(value, ids)),
+        _ => {}
+    }
+}
+
+fn put_back(value: Value, texts: &std::collections::BTreeMap<String, String>) -> Value {
+    match value {
+        Value::Object(fields) => match blob_reference(&fields).and_then(|id| texts.get(id)) {
+            Some(text) => Value::String(text.clone()),
+            None => Value::Object(fields.into_iter().map(|(key, value)| (key, put_back(value, texts))).collect()),
+        },
+        Value::Array(items) => Value::Array(items.into_iter().map(|value| put_back(value, texts)).collect()),
+        other => other,
+    }
+}
+
+fn blob_reference(fields: &Map<String, Value>) -> Option<&str> {
+    if fields.len() == 1 { fields.get(BLOB_KEY).and_then(Value::as_str) } else { None }
+}
+
+/// The value with long strings replaced by references; their contents are added to `contents`.
+fn externalise(value: &Value, contents: &mut Vec<String>) -> Value {
+    match value {
+        Value::String(text) if text.len() > INLINE_BYTES => {
+            contents.push(text.clone());
+            json!({BLOB_KEY: BlobId::of(text.as_bytes()).to_string()})
+        }
+        Value::Array(items) => Value::Array(items.iter().map(|item| externalise(item, contents)).collect()),
+        Value::Object(fields) => {
+            Value::Object(fields.iter().map(|(key, value)| (key.clone(), externalise(value, contents))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// The parts of `payload` that differ from `other`, short enough to read.
+fn excerpt(kind: &str, payload: &Value, other: &Value) -> String {
+    let difference = super::delta::diff(other, payload).unwrap_or(Value::Null);
+    let text: String = difference.to_string().chars().take(400).collect();
+    format!("`{kind}` {text}")
+}
+
+/// The clock, milliseconds since 1970. Only the driver reads it.
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,443 @@
+//! Carries the core's effects out, and logs them: intent before an effect, result after it.
+//!
+//! All that touches the outside world is here: the environment, the controller, the sandbox, memory, the clock.
+
+mod delta;
+mod journal;
+mod memory;
+mod observer;
+mod practice;
+mod rehearse;
+mod stage;
+mod start;
+
+pub use delta::{diff, merge};
+pub use journal::{Journal, JournalError, inflate, now_ms};
+pub use memory::Recollection;
+pub use observer::{Notice, Observer, Silent};
+pub use rehearse::{Rehearsal, rehearse};
+pub use stage::{StageError, StageEvent, StepRecord, as_javascript};
+pub use start::{LOG_VERSION, ReflexSource, Started};
+
+use crate::core::Core;
+use crate::event::{ActReport, Effect, Event, FinishReason};
+use async_trait::async_trait;
+use practice::Gym;
+use serde::Serialize;
+use serde_json::Value;
+use sojourn_controller::{Cancel, Controller};
+use sojourn_memory::{Durability, RunStatus};
+use sojourn_sandbox::{Limits, Program, Sandbox};
+use sojourn_skills::{Kind, Library, LibraryError, LibraryState, SkillId};
+use sojourn_tools::{Environment, ToolCall};
+use stage::{LiveReflex, Performance, Recorder, Runnable, Stage, Unrecorded};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+/// Everything that a run needs from outside.
+pub struct Driver {
+    core: Core,
+    environment: Option<Box<dyn Environment>>,
+    controller: Arc<dyn Controller>,
+    sandbox: Sandbox,
+    journal: Arc<Mutex<Journal>>,
+    /// Where memories are kept; `None` when the run is only replayed, or has none.
+    recollection: Option<Recollection>,
+    /// Where the library is kept; `None` when the run is only replayed.
+    library: Option<Library>,
+    observer: Arc<dyn Observer>,
+    cancel: Cancel,
+    run: String,
+    reflexes: Vec<(String, Program)>,
+    programs: BTreeMap<SkillId, Program>,
+    runnables: Arc<BTreeMap<String, Runnable>>,
+    episode_step: u64,
+}
+
+/// The outside world of a run, as it is handed to [`Driver::new`].
+pub struct Outside {
+    /// The world to live in.
+    pub environment: Box<dyn Environment>,
+    /// The model.
+    pub controller: Arc<dyn Controller>,
+    /// Runs skills.
+    pub sandbox: Sandbox,
+    /// The log.
+    pub journal: Journal,
+    /// Memory, if the run has one.
+    pub recollection: Option<Recollection>,
+    /// The library on disk, if the run may change it.
+    pub library: Option<Library>,
+    /// Who watches.
+    pub observer: Arc<dyn Observer>,
+    /// Stops the run after the step under way.
+    pub cancel: Cancel,
+}
+
+/// How a run came to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum Outcome {
+    /// It finished.
+    Finished(FinishReason),
+    /// It was interrupted and can be resumed.
+    Interrupted,
+    /// The recorded part was replayed to its end.
+    Replayed {
+        /// Records that matched.
+        matched: u64,
+    },
+}
+
+/// Why a run could not go on. What was recorded until then is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    /// The log diverged, ended or broke.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The world broke.
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    /// The sandbox could not load what it compiled, or ran out of instances.
+    #[error("the sandbox failed: {0}")]
+    Sandbox(String),
+    /// The library on disk could not be changed.
+    #[error(transparent)]
+    Library(#[from] LibraryError),
+    /// Memory failed.
+    #[error("memory failed: {0}")]
+    Memory(String),
+    /// Something could not be written as JSON.
+    #[error("not serialisable: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The run's first record cannot be used here.
+    #[error("{0}")]
+    Unusable(String),
+    /// The user asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Driver {
+    /// Starts, resumes or replays a run: the journal decides which. `started` is what the run was started with; while
+    /// the journal replays it must equal what was recorded.
+    ///
+    /// # Errors
+    /// When the start differs from the record, or a reflex does not compile.
+    pub async fn new(started: Started, mut outside: Outside) -> Result<(Self, i64), DriveError> {
+        let noted = outside.journal.note("started", &serde_json::to_value(&started)?).await?;
+        let mut reflexes = Vec::new();
+        for reflex in &started.reflexes {
+            let wasm = outside
+                .sandbox
+                .compile(&reflex.name, &reflex.source)
+                .await
+                .map_err(|error| DriveError::Unusable(format!("reflex `{}`: {error}", reflex.name)))?;
+            let program = outside.sandbox.load(&wasm).map_err(|error| DriveError::Sandbox(error.to_string()))?;
+            reflexes.push((reflex.name.clone(), program));
+        }
+        let run = started.origin.run.clone();
+        let core = Core::new(started.config, started.environment, started.library, started.origin);
+        let mut driver = Self {
+            core,
+            environment: Some(outside.environment),
+            controller: outside.controller,
+            sandbox: outside.sandbox,
+            journal: Arc::new(Mutex::new(outside.journal)),
+            recollection: outside.recollection,
+            library: outside.library,
+            observer: outside.observer,
+            cancel: outside.cancel,
+            run,
+            reflexes,
+            programs: BTreeMap::new(),
+            runnables: Arc::default(),
+            episode_step: 0,
+        };
+        driver.load_library()?;
+        Ok((driver, noted.at_ms))
+    }
+
+    /// Runs to the end, to an interruption, or to the end of what was recorded.
+    ///
+    /// # Errors
+    /// When something outside broke or the log diverged. What was recorded is durable in any case.
+    pub async fn run(mut self, started_ms: i64) -> Result<(Outcome, Core), DriveError> {
+        let mut effects = self.core.start(started_ms);
+        let result = loop {
+            match self.carry_out(effects).await {
+                Ok(Step::Next { at_ms, event }) => effects = self.core.apply(at_ms, event),
+                Ok(Step::Finished(reason)) => break Ok(Outcome::Finished(reason)),
+                Err(DriveError::Interrupted) => break Ok(Outcome::Interrupted),
+                Err(DriveError::Journal(JournalError::End)) => {
+                    break Ok(Outcome::Replayed { matched: self.journal.lock().await.matched() });
+                }
+                Err(_) if self.cancel.is_cancelled() => break Ok(Outcome::Interrupted),
+                Err(error) => break Err(error),
+            }
+        };
+        self.close(&result).await?;
+        Ok((result?, self.core))
+    }
+
+    /// Leaves the log durable and says how the run stands.
+    async fn close(&mut self, result: &Result<Outcome, DriveError>) -> Result<(), DriveError> {
+        let status = match result {
+            Ok(Outcome::Finished(_) | Outcome::Replayed { .. }) => RunStatus::Finished,
+            Ok(Outcome::Interrupted) => RunStatus::Paused,
+            Err(_) => RunStatus::Failed,
+        };
+        // The stage's recorder may hold the journal still when the world broke: then a commit must do.
+        let mut journal = self.journal.lock().await;
+        journal.close(status).await?;
+        Ok(())
+    }
+
+    async fn carry_out(&mut self, effects: Vec<Effect>) -> Result<Step, DriveError> {
+        for effect in effects {
+            if self.cancel.is_cancelled() {
+                return Err(DriveError::Interrupted);
+            }
+            let kind = kind_of(&effect);
+            let noted = self.journal.lock().await.note(kind, &serde_json::to_value(&effect)?).await?;
+            match effect {
+                Effect::Library { change } => {
+                    if let Some(library) = &mut self.library {
+                        let at_ms = u64::try_from(noted.at_ms).unwrap_or(0);
+                        library.apply_once(&change, at_ms, &format!("{}/{}", self.run, noted.seq)).await?;
+                    }
+                    self.load_library()?;
+                }
+                Effect::Remember { memory } => {
+                    if let Some(recollection) = &self.recollection {
+                        recollection.keep(&memory, &self.run, noted).await?;
+                    }
+                }
+                Effect::Tell { milestone } => self.observer.notice(&Notice::Milestone { milestone: &milestone, replayed: noted.replayed }),
+                Effect::Finish { reason } => return Ok(Step::Finished(reason)),
+                Effect::Reset { seed } => {
+                    let event = self.reset(seed).await?;
+                    return self.derived(event).await;
+                }
+                Effect::Try { plan } => {
+                    let event = self.practise(&plan).await?;
+                    return self.derived(event).await;
+                }
+                Effect::Act { call, max_steps } => {
+                    let event = self.act(&call, max_steps).await?;
+                    return self.derived(event).await;
+                }
+                Effect::Recall { query, limit } => {
+                    if let Some(step) = self.recorded(&["recalled"]).await? {
+                        return Ok(step);
+                    }
+                    let memories = match &self.recollection {
+                        Some(recollection) => recollection.recall(&query, limit).await?,
+                        None => Vec::new(),
+                    };
+                    return self.derived(Event::Recalled { memories }).await;
+                }
+                Effect::Think { purpose, request } => {
+                    if let Some(step) = self.recorded(&["thought", "thought_failed"]).await? {
+                        return Ok(step);
+                    }
+                    // The intent is durable before the model is asked: what it costs is never unaccounted for.
+                    self.journal.lock().await.commit(Durability::Effect).await?;
+                    let answer = self.controller.complete(&request, &self.cancel).await;
+                    if self.cancel.is_cancelled() {
+                        return Err(DriveError::Interrupted);
+                    }
+                    let event = match answer {
+                        Ok(reply) => Event::Thought { reply },
+                        Err(error) => Event::ThoughtFailed { error: error.to_string() },
+                    };
+                    self.observer.notice(&Notice::Thought { purpose, event: &event });
+                    let step = self.derived(event).await?;
+                    self.journal.lock().await.commit(Durability::Effect).await?;
+                    return Ok(step);
+                }
+            }
+        }
+        Err(DriveError::Unusable("the core asked for nothing".to_owned()))
+    }
+
+    /// Notes an event that the driver brought about.
+    async fn derived(&self, event: Event) -> Result<Step, DriveError> {
+        let noted = self.journal.lock().await.note(kind_of_event(&event), &serde_json::to_value(&event)?).await?;
+        Ok(Step::Next { at_ms: noted.at_ms, event })
+    }
+
+    /// An event from outside that was recorded.
+    async fn recorded(&self, kinds: &[&str]) -> Result<Option<Step>, DriveError> {
+        let mut journal = self.journal.lock().await;
+        let Some((noted, payload)) = journal.recall(kinds).await? else { return Ok(None) };
+        let event = serde_json::from_value(payload)
+            .map_err(|error| JournalError::Unreadable { seq: noted.seq, reason: error.to_string() })?;
+        Ok(Some(Step::Next { at_ms: noted.at_ms, event }))
+    }
+
+    async fn reset(&mut self, seed: u64) -> Result<Event, DriveError> {
+        let environment = self.environment.as_mut().ok_or(StageError::Busy)?;
+        environment.reset(seed).await.map_err(StageError::from)?;
+        let observation = environment.observe().map_err(StageError::from)?;
+        self.episode_step = 0;
+        self.observer.notice(&Notice::Episode { seed });
+        Ok(Event::EpisodeStarted { seed, observation })
+    }
+
+    async fn practise(&self, plan: &crate::event::TrialPlan) -> Result<Event, DriveError> {
+        let environment = self.environment.as_ref().ok_or(StageError::Busy)?;
+        let Some(world) = environment.practice() else {
+            let reason = "this environment has no practice worlds: skills cannot be learned in it yet".to_owned();
+            return Err(DriveError::Unusable(reason));
+        };
+        let task = environment.spec().tasks.iter().find(|task| task.name == plan.task);
+        let goal = task.map(|task| task.goal.clone()).ok_or_else(|| DriveError::Unusable(format!("no task `{}`", plan.task)))?;
+        let gym = Gym {
+            sandbox: self.sandbox.clone(),
+            library: Arc::clone(&self.runnables),
+            limits: self.core.config().actor.limits.clone(),
+        };
+        self.observer.notice(&Notice::Practising { task: &plan.task, candidates: plan.candidates.len() });
+        let trials = gym.try_all(plan, &goal, world, &|| self.live_reflexes()).await?;
+        Ok(Event::Tried { trials })
+    }
+
+    async fn act(&mut self, call: &ToolCall, max_steps: u32) -> Result<Event, DriveError> {
+        let environment = self.environment.take().ok_or(StageError::Busy)?;
+        let recorder = JournalRecorder {
+            journal: Arc::clone(&self.journal),
+            observer: Arc::clone(&self.observer),
+            cancel: self.cancel.clone(),
+        };
+        let mut stage = Stage::new(
+            self.sandbox.clone(),
+            environment,
+            Arc::clone(&self.runnables),
+            self.live_reflexes(),
+            Box::new(recorder),
+            self.core.config().actor.limits.clone(),
+        )?;
+        stage.set_episode_step(self.episode_step).await;
+        let result = if self.runnables.contains_key(&call.name) {
+            stage.perform(call, max_steps, self.core.config().seed).await
+        } else {
+            stage.improvise(call, max_steps).await
+        };
+        let (environment, ..) = stage.into_parts()?;
+        let observation = environment.observe().map_err(StageError::from);
+        self.environment = Some(environment);
+        let Performance { error, steps, reflex_steps, unlocked, skills, trace, ended, .. } = result?;
+        self.episode_step += u64::from(steps);
+        let report =
+            ActReport { observation: observation?, error, steps, reflex_steps, unlocked, skills, trace, ended };
+        Ok(Event::Acted { report })
+    }
+
+    /// Compiles what the core's library has that was not compiled yet.
+    fn load_library(&mut self) -> Result<(), DriveError> {
+        self.runnables = Arc::new(programs_of(&self.sandbox, self.core.library(), &mut self.programs)?);
+        Ok(())
+    }
+
+    fn live_reflexes(&self) -> Vec<LiveReflex> {
+        let limits = Limits::reflex();
+        self.reflexes
+            .iter()
+            .filter_map(|(name, program)| {
+                let reflex = self.sandbox.reflex(program, &limits).ok()?;
+                Some(LiveReflex { name: name.clone(), reflex })
+            })
+            .collect()
+    }
+}
+
+/// The active skills of `library`, ready to run; `programs` keeps what was compiled before.
+fn programs_of(
+    sandbox: &Sandbox,
+    library: &LibraryState,
+    programs: &mut BTreeMap<SkillId, Program>,
+) -> Result<BTreeMap<String, Runnable>, DriveError> {
+    let mut runnables = BTreeMap::new();
+    for entry in library.all_active() {
+        let manifest = &entry.skill.manifest;
+        if manifest.kind != Kind::Skill {
+            continue;
+        }
+        let program = match programs.get(&manifest.id) {
+            Some(program) => program.clone(),
+            None => {
+                let program = sandbox
+                    .load(&entry.skill.wasm.0)
+                    .map_err(|error| DriveError::Sandbox(format!("`{}`: {error}", manifest.name)))?;
+                programs.insert(manifest.id.clone(), program.clone());
+                program
+            }
+        };
+        let runnable = Runnable {
+            name: manifest.name.clone(),
+            parameters: manifest.parameters.clone(),
+            goal: manifest.postcondition.clone(),
+            program,
+            grants: manifest.calls.iter().cloned().collect(),
+        };
+        runnables.insert(manifest.name.clone(), runnable);
+    }
+    Ok(runnables)
+}
+
+enum Step {
+    Next { at_ms: i64, event: Event },
+    Finished(FinishReason),
+}
+
+/// Keeps what happens in the episode in the log.
+struct JournalRecorder {
+    journal: Arc<Mutex<Journal>>,
+    observer: Arc<dyn Observer>,
+    cancel: Cancel,
+}
+
+#[async_trait]
+impl Recorder for JournalRecorder {
+    async fn record(&mut self, event: StageEvent) -> Result<(), String> {
+        let kind = match &event {
+            StageEvent::Called { .. } => "called",
+            StageEvent::Stepped(_) => "stepped",
+            StageEvent::Returned { .. } => "returned",
+        };
+        let payload = serde_json::to_value(&event).map_err(|error| error.to_string())?;
+        let noted = self.journal.lock().await.note(kind, &payload).await.map_err(|error| error.to_string())?;
+        self.observer.notice(&Notice::Stage { event: &event, replayed: noted.replayed });
+        // Finish the step, then stop.
+        if self.cancel.is_cancelled() && matches!(event, StageEvent::Stepped(_)) {
+            return Err("interrupted".to_owned());
+        }
+        Ok(())
+    }
+}
+
+fn kind_of(effect: &Effect) -> &'static str {
+    match effect {
+        Effect::Reset { .. } => "reset",
+        Effect::Recall { .. } => "recall",
+        Effect::Think { .. } => "think",
+        Effect::Try { .. } => "try",
+        Effect::Act { .. } => "act",
+        Effect::Library { .. } => "library",
+        Effect::Remember { .. } => "remember",
+        Effect::Tell { .. } => "milestone",
+        Effect::Finish { .. } => "finish",
+    }
+}
+
+fn kind_of_event(event: &Event) -> &'static str {
+    match event {
+        Event::EpisodeStarted { .. } => "episode_started",
+        Event::Recalled { .. } => "recalled",
+        Event::Thought { .. } => "thought",
+        Event::ThoughtFailed { .. } => "thought_failed",
+        Event::Tried { .. } => "tried",
+        Event::Acted { .. } => "acted",
+    }
+}

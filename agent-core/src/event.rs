@@ -1,0 +1,336 @@
+//! What goes into the core and what comes out of it: plain data, logged as it stands.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sojourn_controller::{Reply, Request};
+use sojourn_sandbox::CallError;
+use sojourn_skills::{LibraryEvent, TrialReport, Wasm};
+use sojourn_tools::{Ending, Need, Observation, Parameter, ToolCall};
+
+/// Something that happened. All that is non-deterministic enters the core as one of these.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// An episode is under way.
+    EpisodeStarted {
+        /// The environment's seed.
+        seed: u64,
+        /// What is seen first.
+        observation: Observation,
+    },
+    /// Memories were looked up.
+    Recalled {
+        /// Best first.
+        memories: Vec<Recalled>,
+    },
+    /// The controller answered.
+    Thought {
+        /// Its answer.
+        reply: Reply,
+    },
+    /// The controller could not answer.
+    ThoughtFailed {
+        /// Why.
+        error: String,
+    },
+    /// Candidates were tried in practice worlds.
+    Tried {
+        /// In the order of the candidates.
+        trials: Vec<CandidateTrial>,
+    },
+    /// A skill was run in the episode.
+    Acted {
+        /// How it went.
+        report: ActReport,
+    },
+}
+
+/// Something the driver has to do. The last effect of a batch is answered by an [`Event`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "effect", rename_all = "snake_case")]
+pub enum Effect {
+    /// Start an episode. Answered by [`Event::EpisodeStarted`].
+    Reset {
+        /// The environment's seed.
+        seed: u64,
+    },
+    /// Look memories up. Answered by [`Event::Recalled`].
+    Recall {
+        /// What to look for.
+        query: String,
+        /// How many at most.
+        limit: usize,
+    },
+    /// Ask the controller. Answered by [`Event::Thought`] or [`Event::ThoughtFailed`].
+    Think {
+        /// What for.
+        purpose: Purpose,
+        /// The constrained request.
+        request: Request,
+    },
+    /// Try candidates in practice worlds. Answered by [`Event::Tried`].
+    Try {
+        /// What is tried, where and how.
+        plan: TrialPlan,
+    },
+    /// Run a skill in the episode. Answered by [`Event::Acted`].
+    Act {
+        /// The skill and its arguments.
+        call: ToolCall,
+        /// Environment steps it may take at most.
+        max_steps: u32,
+    },
+    /// The library changes. Not answered.
+    Library {
+        /// The change; the core has applied it to its own copy.
+        change: LibraryEvent,
+    },
+    /// Keep a memory. Not answered.
+    Remember {
+        /// What to keep.
+        memory: NewLesson,
+    },
+    /// Something worth telling the person who watches. Not answered.
+    Tell {
+        /// What happened.
+        milestone: Milestone,
+    },
+    /// The run is over. Not answered; nothing follows.
+    Finish {
+        /// Why.
+        reason: FinishReason,
+    },
+}
+
+/// What the controller is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Which task, with which arguments.
+    Choose,
+    /// A skill's source.
+    Write,
+    /// A lesson from a failure.
+    Reflect,
+}
+
+/// Candidates for one skill, and how to try them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrialPlan {
+    /// The task; the skill bears its name.
+    pub task: String,
+    /// The skill's parameters.
+    pub parameters: Vec<Parameter>,
+    /// JavaScript sources.
+    pub candidates: Vec<String>,
+    /// Admitted skills that candidates may call.
+    pub granted: Vec<String>,
+    /// Seeds of the practice worlds, in order of preference.
+    pub seeds: Vec<u64>,
+    /// How many of them are used.
+    pub worlds: usize,
+    /// In how many of those a candidate must pass; one that no longer can is not tried further.
+    pub needed: usize,
+    /// Skills that are run first in each world, to bring the preconditions about.
+    pub prelude: Vec<ToolCall>,
+    /// Calls made in turn in world `i`: `calls[i % calls.len()]`. Every one must verify.
+    pub calls: Vec<Vec<Map<String, Value>>>,
+    /// Environment steps a candidate may take per call.
+    pub max_steps: u32,
+}
+
+/// How one candidate did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CandidateTrial {
+    /// Why it did not compile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compile_error: Option<String>,
+    /// The module it compiled to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wasm: Option<Wasm>,
+    /// How it did in each world.
+    pub report: TrialReport,
+    /// The first world in which it failed, for the causal note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// What is known of a failed call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The call as JavaScript.
+    pub call: String,
+    /// The state before.
+    pub before: Value,
+    /// The state after.
+    pub after: Value,
+    /// What stopped it, if it did not return by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Whether the agent died.
+    pub died: bool,
+    /// The last calls it made.
+    pub trace: Vec<CallTrace>,
+}
+
+/// One call that a skill made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CallTrace {
+    /// As JavaScript: `go_to("tree")`.
+    pub call: String,
+    /// Whether it did what it is for.
+    pub ok: bool,
+    /// What happened.
+    pub message: String,
+    /// What was missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Need>,
+}
+
+/// How a skill's run in the episode went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ActReport {
+    /// What is seen afterwards.
+    pub observation: Observation,
+    /// What stopped it, if it did not return by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<CallError>,
+    /// Environment steps taken, reflexes' included.
+    pub steps: u32,
+    /// Steps of those that reflexes took.
+    pub reflex_steps: u32,
+    /// Achievements unlocked, with the episode's step.
+    pub unlocked: Vec<Unlocked>,
+    /// Skills that ran, the called one last: which, and whether their post-condition held.
+    pub skills: Vec<SkillUse>,
+    /// The last calls it made.
+    pub trace: Vec<CallTrace>,
+    /// Set if the episode ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ending>,
+}
+
+/// An achievement and when it came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unlocked {
+    /// The task.
+    pub task: String,
+    /// The episode's step.
+    pub step: u64,
+}
+
+/// One run of a skill, called by the core or by another skill.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkillUse {
+    /// The skill's name.
+    pub name: String,
+    /// Whether its post-condition held.
+    pub verified: bool,
+    /// Environment steps it took.
+    pub steps: u32,
+}
+
+/// A memory as it came back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recalled {
+    /// Its id.
+    pub id: String,
+    /// Its text.
+    pub text: String,
+    /// "reflection", "episode", …
+    pub kind: String,
+    /// The score, and what it is made of.
+    pub why: String,
+}
+
+/// A memory to keep.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewLesson {
+    /// What it says.
+    pub text: String,
+    /// A lesson in words, or what happened.
+    pub kind: LessonKind,
+    /// From 1 to 10.
+    pub importance: f32,
+}
+
+/// Kinds of memories that the loop makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LessonKind {
+    /// What happened.
+    Episode,
+    /// A lesson in words.
+    Reflection,
+}
+
+/// What a person who watches wants to know at once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "milestone", rename_all = "snake_case")]
+pub enum Milestone {
+    /// The curriculum and the controller settled on a task.
+    TaskChosen {
+        /// The task.
+        task: String,
+        /// Whether a skill has to be written for it.
+        learning: bool,
+    },
+    /// A skill was admitted.
+    SkillAdmitted {
+        /// The skill.
+        skill: String,
+        /// Worlds in which it verified, of those it was tried in.
+        verified: (usize, usize),
+        /// Mean steps when it verified.
+        steps: f64,
+        /// Rounds of writing it took.
+        rounds: u32,
+    },
+    /// Writing a skill was given up for now.
+    SkillGivenUp {
+        /// The task.
+        task: String,
+    },
+    /// An admitted skill did so badly that it must be earned again.
+    SkillDemoted {
+        /// The skill.
+        skill: String,
+    },
+    /// A task was tried in the episode.
+    TaskDone {
+        /// The task.
+        task: String,
+        /// Whether its goal was reached.
+        verified: bool,
+        /// Steps it took.
+        steps: u32,
+    },
+    /// An episode ended.
+    EpisodeEnded {
+        /// How.
+        cause: String,
+        /// Its achievements.
+        achievements: usize,
+        /// Its steps.
+        steps: u64,
+    },
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum FinishReason {
+    /// All the steps that were allowed were taken.
+    Steps,
+    /// The time that was allowed is over.
+    Time,
+    /// All the tokens that were allowed were generated.
+    Tokens,
+    /// All the episodes that were asked for are over.
+    Episodes,
+    /// The controller failed again and again.
+    Controller {
+        /// The last error.
+        error: String,
+    },
+}
