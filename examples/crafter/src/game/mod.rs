@@ -32,6 +32,8 @@ use world::PLAYER;
 
 /// Objects farther from the player than this do nothing.
 const ACTIVE_DISTANCE: i32 = 18;
+/// No counter of a game that was played gets beyond this.
+const LONGEST: u32 = 1 << 30;
 const CENTRE: Pos = Pos::new(AREA / 2, AREA / 2);
 
 /// One game: a seed's sequence of episodes, and the episode that is being played.
@@ -205,6 +207,14 @@ impl TryFrom<StoredGame> for Game {
         let needs = [player.needs.hunger, player.needs.thirst, player.needs.fatigue, player.needs.recover];
         if !sound || needs.iter().any(|need| !need.is_finite()) {
             return Err("the player's inventory is out of range");
+        }
+        let healths = [player.last_health, stored.last_health];
+        if healths.iter().any(|health| !(0..=MAX_ITEM).contains(health))
+            || player.achievements.iter().any(|&count| count > LONGEST)
+            || stored.step > LONGEST
+            || stored.episode > LONGEST.into()
+        {
+            return Err("a counter is out of range");
         }
         Ok(Self {
             seed: stored.seed,

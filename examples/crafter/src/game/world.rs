@@ -99,6 +99,19 @@ impl Kind {
     }
 }
 
+impl Object {
+    /// Whether its numbers can have come from play: what is read from outside has to be checked.
+    fn is_sound(&self) -> bool {
+        let counter = match self.kind {
+            Kind::Zombie { cooldown: counter }
+            | Kind::Skeleton { reload: counter }
+            | Kind::Plant { grown: counter } => counter,
+            Kind::Player | Kind::Cow | Kind::Arrow { .. } => 0,
+        };
+        (0..=5).contains(&self.health) && (0..1 << 30).contains(&counter)
+    }
+}
+
 impl Chunk {
     pub(crate) fn corner_of(pos: Pos) -> (i32, i32) {
         (pos.x / CHUNK * CHUNK, pos.y / CHUNK * CHUNK)
@@ -296,6 +309,9 @@ impl TryFrom<StoredWorld> for World {
         let is_player = |object: &Object| object.kind == Kind::Player;
         if !stored.objects.first().is_some_and(is_player) || stored.objects.iter().skip(1).any(is_player) {
             return Err("there must be one player, and it comes first");
+        }
+        if !stored.objects.iter().all(Object::is_sound) {
+            return Err("an object's counter is out of range");
         }
         let count = stored.objects.len();
         for object in stored.objects {

@@ -138,7 +138,7 @@ impl Call {
     pub(crate) fn witness(&mut self, action: Move, effect: Effect) {
         if self.wanted == Some(action) {
             self.wanted = None;
-            self.actions += 1;
+            self.actions = self.actions.saturating_add(1);
             self.effect = Some(effect);
         }
     }
