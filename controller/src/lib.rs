@@ -23,6 +23,8 @@
 //! request.candidates = 4;
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod cancel;
 mod constraint;
 mod controller;

@@ -1,0 +1,168 @@
+use super::load::Loaded;
+use crate::{ControllerError, Embedder, EmbedderInfo};
+use async_trait::async_trait;
+use llama_cpp_2::context::LlamaContext;
+use llama_cpp_2::context::params::{LlamaContextParams, LlamaPoolingType};
+use llama_cpp_2::llama_batch::LlamaBatch;
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
+
+/// Sentence encoders of the MiniLM family were trained on texts of this many tokens, whatever they could read.
+const MAX_TOKENS: u32 = 256;
+/// How many requests may wait before their callers wait too.
+const QUEUE: usize = 64;
+
+/// A BERT-like GGUF model that turns texts into vectors, run by llama.cpp in this process.
+///
+/// The vector of a text is the mean of its tokens' vectors, scaled to length 1. It depends on nothing but the text:
+/// texts are read one by one on one thread, so the same text always has the same vector, to the bit, on one machine.
+/// A text longer than [`EmbedderInfo::max_tokens`] counts up to there.
+#[derive(Debug)]
+pub struct LlamaEmbedder {
+    model: EmbedderInfo,
+    /// To the thread that owns the model; taken when the embedder is dropped.
+    jobs: Option<mpsc::Sender<Job>>,
+    /// That thread; joined when the embedder is dropped.
+    owner: Option<JoinHandle<()>>,
+}
+
+struct Job {
+    texts: Vec<String>,
+    reply: oneshot::Sender<Result<Vec<Vec<f32>>, ControllerError>>,
+}
+
+impl LlamaEmbedder {
+    /// Loads the model at `path`.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, ControllerError> {
+        let path = path.as_ref().to_path_buf();
+        let (ready, opened) = oneshot::channel();
+        let owner = std::thread::Builder::new()
+            .name("llama-embed".into())
+            .spawn(move || own(&path, ready))
+            .map_err(|error| ControllerError::Failed { reason: error.to_string() })?;
+        let (model, jobs) = opened.await.map_err(|_| ControllerError::Stopped)??;
+        Ok(Self { model, jobs: Some(jobs), owner: Some(owner) })
+    }
+}
+
+#[async_trait]
+impl Embedder for LlamaEmbedder {
+    fn model(&self) -> &EmbedderInfo {
+        &self.model
+    }
+
+    async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, ControllerError> {
+        let (reply, answered) = oneshot::channel();
+        let jobs = self.jobs.as_ref().ok_or(ControllerError::Stopped)?;
+        let job = Job { texts: texts.to_vec(), reply };
+        jobs.send(job).await.map_err(|_| ControllerError::Stopped)?;
+        answered.await.map_err(|_| ControllerError::Stopped)?
+    }
+}
+
+impl Drop for LlamaEmbedder {
+    fn drop(&mut self) {
+        self.jobs.take();
+        if let Some(owner) = self.owner.take() {
+            let _ = owner.join();
+        }
+    }
+}
+
+type Ready = oneshot::Sender<Result<(EmbedderInfo, mpsc::Sender<Job>), ControllerError>>;
+
+/// The life of the thread that owns the model.
+fn own(path: &Path, ready: Ready) {
+    let loaded = match Loaded::open(path) {
+        Ok(loaded) => loaded,
+        Err(error) => return drop(ready.send(Err(error))),
+    };
+    let mut encoder = match Encoder::new(path, &loaded) {
+        Ok(encoder) => encoder,
+        Err(error) => return drop(ready.send(Err(error))),
+    };
+    let info = EmbedderInfo {
+        name: loaded.info.name.clone(),
+        dimensions: loaded.model.n_embd_out().unsigned_abs(),
+        max_tokens: encoder.max_tokens as u32,
+    };
+    let (jobs, mut inbox) = mpsc::channel(QUEUE);
+    if ready.send(Ok((info, jobs))).is_err() {
+        return;
+    }
+    while let Some(job) = inbox.blocking_recv() {
+        let mut vectors = Ok(Vec::with_capacity(job.texts.len()));
+        for text in &job.texts {
+            if job.reply.is_closed() {
+                break;
+            }
+            vectors = vectors.and_then(|mut vectors| {
+                vectors.push(encoder.encode(text)?);
+                Ok(vectors)
+            });
+        }
+        // Nobody may be waiting any more.
+        let _ = job.reply.send(vectors);
+    }
+}
+
+/// Reads one text at a time.
+struct Encoder<'model> {
+    loaded: &'model Loaded,
+    context: LlamaContext<'model>,
+    batch: LlamaBatch<'static>,
+    max_tokens: usize,
+}
+
+impl<'model> Encoder<'model> {
+    fn new(path: &Path, loaded: &'model Loaded) -> Result<Self, ControllerError> {
+        let unloadable = |reason: &str| ControllerError::Unloadable {
+            path: path.to_path_buf(),
+            reason: reason.to_owned(),
+        };
+        // Any other kind would be accepted and give vectors that mean nothing.
+        if loaded.header.architecture_integer("pooling_type").is_none() {
+            return Err(unloadable("it is no embedding model: its header names no pooling type"));
+        }
+        let max_tokens = loaded.model.n_ctx_train().min(MAX_TOKENS);
+        let params = LlamaContextParams::default()
+            .with_n_ctx(NonZeroU32::new(max_tokens))
+            .with_n_batch(max_tokens)
+            .with_n_ubatch(max_tokens)
+            .with_embeddings(true)
+            .with_pooling_type(LlamaPoolingType::Unspecified)
+            .with_n_threads(1)
+            .with_n_threads_batch(1);
+        let context = loaded
+            .model
+            .new_context(loaded.backend, params)
+            .map_err(|_| unloadable("llama.cpp cannot make a context for it"))?;
+        let max_tokens = max_tokens as usize;
+        Ok(Self { loaded, context, batch: LlamaBatch::new(max_tokens, 1), max_tokens })
+    }
+
+    /// The vector of `text`.
+    fn encode(&mut self, text: &str) -> Result<Vec<f32>, ControllerError> {
+        let failed = |reason: String| ControllerError::Failed { reason };
+        let mut tokens = self.loaded.model.vocab().tokenize(text.as_bytes(), true, false);
+        if tokens.len() > self.max_tokens {
+            // The last token marks the end and stays there.
+            let end = tokens.last().copied();
+            tokens.truncate(self.max_tokens - 1);
+            tokens.extend(end);
+        }
+        self.batch.clear();
+        for (position, &token) in (0..).zip(&tokens) {
+            self.batch.add(token, position, &[0], true).map_err(|error| failed(error.to_string()))?;
+        }
+        self.context.decode(&mut self.batch).map_err(|error| failed(error.to_string()))?;
+        let vector = self.context.embeddings_seq_ith(0).map_err(|error| failed(error.to_string()))?;
+        let length = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        if !length.is_finite() || length == 0.0 {
+            return Err(failed("the model gave a vector without direction".into()));
+        }
+        Ok(vector.iter().map(|x| (f64::from(*x) / length) as f32).collect())
+    }
+}

@@ -1,0 +1,155 @@
+use crate::{Constraint, ControllerError};
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::sampling::LlamaSampler;
+use llama_cpp_2::token::LlamaToken;
+use llama_cpp_2::vocab::VocabType;
+use llguidance::toktrie::{InferenceCapabilities, TokEnv, TokTrie, TokenId, TokenizerEnv};
+use llguidance::{Matcher, ParserFactory};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How many compiled grammars are kept.
+const KEPT: usize = 64;
+
+/// Compiles constraints for one model's vocabulary, each of them once.
+pub(super) struct Grammars {
+    factory: ParserFactory,
+    compiled: Mutex<Compiled>,
+}
+
+impl fmt::Debug for Grammars {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grammars").finish_non_exhaustive()
+    }
+}
+
+/// Grammars at their start, by the JSON of their constraint.
+#[derive(Default)]
+struct Compiled {
+    matchers: HashMap<String, (u64, Matcher)>,
+    /// Counts uses, to tell which grammar was used longest ago.
+    clock: u64,
+}
+
+impl Grammars {
+    /// Reads the vocabulary, which takes some tenths of a second.
+    pub(super) fn new(model: &Arc<LlamaModel>) -> Result<Self, ControllerError> {
+        let vocabulary: TokEnv = Arc::new(Vocabulary::new(model));
+        let capabilities = InferenceCapabilities { ff_tokens: true, ..InferenceCapabilities::default() };
+        let mut factory =
+            ParserFactory::new(&vocabulary, capabilities, &llguidance::earley::SlicedBiasComputer::general_slices())
+                .map_err(|error| ControllerError::Failed { reason: error.to_string() })?;
+        factory.quiet();
+        Ok(Self { factory, compiled: Mutex::default() })
+    }
+
+    /// The tokens that grammars are matched in.
+    pub(super) fn vocabulary(&self) -> TokEnv {
+        self.factory.tok_env().clone()
+    }
+
+    /// A matcher at the start of `constraint`. Compiles it on a thread of its own if it is new.
+    pub(super) async fn matcher(
+        this: &Arc<Self>,
+        constraint: &Constraint,
+    ) -> Result<Matcher, ControllerError> {
+        let key = serde_json::to_string(constraint)
+            .map_err(|error| ControllerError::BadConstraint { reason: error.to_string() })?;
+        if let Some(matcher) = this.kept(&key) {
+            return Ok(matcher);
+        }
+        let grammars = Arc::clone(this);
+        let constraint = constraint.clone();
+        tokio::task::spawn_blocking(move || grammars.compile(key, &constraint))
+            .await
+            .map_err(|error| ControllerError::Failed { reason: error.to_string() })?
+    }
+
+    fn kept(&self, key: &str) -> Option<Matcher> {
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        compiled.clock += 1;
+        let now = compiled.clock;
+        let (used, matcher) = compiled.matchers.get_mut(key)?;
+        *used = now;
+        Some(matcher.clone())
+    }
+
+    fn compile(&self, key: String, constraint: &Constraint) -> Result<Matcher, ControllerError> {
+        let matcher = Matcher::new(self.factory.create_parser(constraint.grammar()));
+        if let Some(reason) = matcher.get_error() {
+            return Err(ControllerError::BadConstraint { reason });
+        }
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if compiled.matchers.len() >= KEPT {
+            let oldest = compiled.matchers.iter().min_by_key(|(_, (used, _))| *used);
+            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+                compiled.matchers.remove(&oldest);
+            }
+        }
+        compiled.clock += 1;
+        let now = compiled.clock;
+        compiled.matchers.insert(key, (now, matcher.clone()));
+        Ok(matcher)
+    }
+}
+
+/// `matcher` after the tokens with which every answer begins, and these tokens, `limit` at the most.
+///
+/// They are read with the prompt instead of being written one by one.
+pub(super) fn forced_start(
+    mut matcher: Matcher,
+    limit: u32,
+) -> Result<(Matcher, Vec<LlamaToken>), ControllerError> {
+    let mut forced = matcher.compute_ff_tokens();
+    forced.truncate(limit as usize);
+    matcher.consume_tokens(&forced).map_err(|error| failed(&error))?;
+    Ok((matcher, forced.into_iter().map(token).collect()))
+}
+
+/// A grammar that failed although it had compiled.
+pub(super) fn failed(error: &impl fmt::Display) -> ControllerError {
+    ControllerError::Failed { reason: format!("the grammar: {error}") }
+}
+
+/// The same token as llama.cpp numbers it.
+pub(super) fn token(id: TokenId) -> LlamaToken {
+    LlamaToken(id.cast_signed())
+}
+
+/// A model's tokens as llguidance wants to know them.
+struct Vocabulary {
+    model: Arc<LlamaModel>,
+    /// Knows the bytes of every token.
+    tokens: TokEnv,
+    /// Whether a text always has the tokens that the model's own tokeniser gives it.
+    canonical: bool,
+}
+
+impl Vocabulary {
+    fn new(model: &Arc<LlamaModel>) -> Self {
+        // Other kinds of tokeniser put a space before a text, which forced tokens must not have.
+        let canonical = model.vocab().vocab_type() == VocabType::BPE;
+        Self { model: Arc::clone(model), tokens: LlamaSampler::llguidance_tok_env(model), canonical }
+    }
+}
+
+impl TokenizerEnv for Vocabulary {
+    fn tok_trie(&self) -> &TokTrie {
+        self.tokens.tok_trie()
+    }
+
+    fn tokenize_bytes(&self, bytes: &[u8]) -> Vec<TokenId> {
+        if !self.canonical {
+            return self.tok_trie().greedy_tokenize(bytes);
+        }
+        self.tok_trie().tokenize_with_greedy_fallback(bytes, |text| {
+            let tokens = self.model.vocab().tokenize(text.as_bytes(), false, false);
+            tokens.into_iter().map(|token| token.0.cast_unsigned()).collect()
+        })
+    }
+
+    fn tokenize_is_canonical(&self) -> bool {
+        self.canonical
+    }
+}

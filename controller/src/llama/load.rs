@@ -1,0 +1,58 @@
+use crate::gguf::Header;
+use crate::{ControllerError, ModelInfo};
+use llama_cpp_2::llama_backend::LlamaBackend;
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::model::params::LlamaModelParams;
+use llama_cpp_2::{LogOptions, send_logs_to_tracing};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+/// A model in memory and what its file says about it.
+pub(super) struct Loaded {
+    pub model: Arc<LlamaModel>,
+    pub backend: &'static LlamaBackend,
+    pub header: Header,
+    /// `context_tokens` is what the model was trained for.
+    pub info: ModelInfo,
+}
+
+impl Loaded {
+    /// Loads the model at `path` after a look at its header.
+    pub(super) fn open(path: &Path) -> Result<Self, ControllerError> {
+        let header = Header::read(path)?;
+        let unloadable = |reason: &str| ControllerError::Unloadable {
+            path: path.to_path_buf(),
+            reason: reason.to_owned(),
+        };
+        let backend = backend()?;
+        let model = LlamaModel::load_from_file(backend, path, &LlamaModelParams::default())
+            .map_err(|_| unloadable("llama.cpp does not know its architecture or finds it damaged"))?;
+        let name = header
+            .name()
+            .map_or_else(|| path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), str::to_owned);
+        let info = ModelInfo {
+            name,
+            source: path.display().to_string(),
+            quantisation: header.quantisation().map(str::to_owned),
+            parameters: Some(header.parameters),
+            context_tokens: Some(model.n_ctx_train()),
+            sha256: None,
+        };
+        Ok(Self { model: Arc::new(model), backend, header, info })
+    }
+}
+
+/// llama.cpp itself, started once for the whole process and never stopped.
+fn backend() -> Result<&'static LlamaBackend, ControllerError> {
+    static BACKEND: OnceLock<Option<LlamaBackend>> = OnceLock::new();
+    BACKEND
+        .get_or_init(|| {
+            // Its words go where the program's own go, and nowhere when nobody listens.
+            send_logs_to_tracing(LogOptions::default());
+            LlamaBackend::init().ok()
+        })
+        .as_ref()
+        .ok_or_else(|| ControllerError::Failed {
+            reason: "llama.cpp was started by somebody else in this process".into(),
+        })
+}

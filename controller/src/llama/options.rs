@@ -1,0 +1,55 @@
+use super::load::Loaded;
+use super::threads;
+use crate::ControllerError;
+use serde::{Deserialize, Serialize};
+
+/// How a model is run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LlamaOptions {
+    /// How many tokens are held at once: a prompt and its answers have to fit, and what is left keeps earlier prompts.
+    /// It is lowered to what the model was trained for.
+    pub context_tokens: u32,
+    /// Threads that write; without a number the fastest is measured when the model is loaded.
+    pub threads: Option<u32>,
+    /// Threads that read prompts; all cores without a number.
+    pub prefill_threads: Option<u32>,
+    /// How many answers can be written at the same time, by one request or by several.
+    pub max_candidates: u32,
+}
+
+impl Default for LlamaOptions {
+    fn default() -> Self {
+        Self { context_tokens: 8192, threads: None, prefill_threads: None, max_candidates: 8 }
+    }
+}
+
+/// Least context that is any use.
+const LEAST_CONTEXT: u32 = 64;
+/// More sequences than this llama.cpp does not tell apart; some are kept for prompts.
+const MOST_CANDIDATES: u32 = 64;
+
+impl LlamaOptions {
+    /// The options with every number filled in and checked.
+    pub(super) fn settle(mut self, loaded: &Loaded) -> Result<Self, ControllerError> {
+        if self.max_candidates == 0 || self.max_candidates > MOST_CANDIDATES {
+            let reason = format!("`max_candidates` is {}; choose 1 to {MOST_CANDIDATES}", self.max_candidates);
+            return Err(ControllerError::BadRequest { reason });
+        }
+        self.context_tokens = self.context_tokens.min(loaded.model.n_ctx_train());
+        if self.context_tokens < LEAST_CONTEXT {
+            let reason = format!(
+                "a context of {} tokens is too small; choose at least {LEAST_CONTEXT}",
+                self.context_tokens
+            );
+            return Err(ControllerError::BadRequest { reason });
+        }
+        let cores = threads::cores();
+        self.prefill_threads = Some(self.prefill_threads.unwrap_or(cores).max(1));
+        self.threads = Some(match self.threads {
+            Some(threads) => threads.max(1),
+            None => threads::fastest(loaded, cores)?,
+        });
+        Ok(self)
+    }
+}

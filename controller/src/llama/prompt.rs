@@ -1,0 +1,93 @@
+use super::load::Loaded;
+use crate::{ControllerError, Message};
+use llama_cpp_2::model::{LlamaChatMessage, LlamaChatTemplate, LlamaModel};
+use llama_cpp_2::token::LlamaToken;
+use std::fmt;
+use std::sync::Arc;
+
+/// Writes a conversation as the tokens a model was trained to read.
+///
+/// The template is filled in with place holders, and the texts are put between its pieces only as tokens. A
+/// text can therefore not end its message, whatever marks it contains, and the same beginning of a
+/// conversation always has the same tokens.
+pub(super) struct Prompter {
+    model: Arc<LlamaModel>,
+    template: LlamaChatTemplate,
+    /// For messages.
+    name: String,
+}
+
+impl fmt::Debug for Prompter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prompter").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Prompter {
+    pub(super) fn new(loaded: &Loaded) -> Result<Self, ControllerError> {
+        let name = loaded.info.name.clone();
+        let template = loaded.model.chat_template(None).map_err(|error| ControllerError::NoChatTemplate {
+            model: name.clone(),
+            reason: error.to_string(),
+        })?;
+        let prompter = Self { model: Arc::clone(&loaded.model), template, name };
+        // A template that llama.cpp cannot fill in is better found now than at the first question.
+        prompter.pieces(&[Message::user("")])?;
+        Ok(prompter)
+    }
+
+    /// The tokens of `messages` and of an answer that begins with `prefill`.
+    pub(super) fn tokens(
+        &self,
+        messages: &[Message],
+        prefill: &str,
+    ) -> Result<Vec<LlamaToken>, ControllerError> {
+        let pieces = self.pieces(messages)?;
+        let vocabulary = self.model.vocab();
+        let mut tokens = Vec::new();
+        if vocabulary.should_add_bos() {
+            tokens.push(vocabulary.bos());
+        }
+        for (index, piece) in pieces.iter().enumerate() {
+            vocabulary.tokenize_into(piece.as_bytes(), &mut tokens, false, true);
+            let text = messages.get(index).map_or_else(|| prefill.to_owned(), Message::text);
+            if !text.is_empty() {
+                vocabulary.tokenize_into(text.as_bytes(), &mut tokens, false, false);
+            }
+        }
+        Ok(tokens)
+    }
+
+    /// What the template writes before, between and after the texts of `messages`: one piece more than there are
+    /// messages, the last of which opens the answer.
+    fn pieces(&self, messages: &[Message]) -> Result<Vec<String>, ControllerError> {
+        let unusable =
+            |reason: String| ControllerError::NoChatTemplate { model: self.name.clone(), reason };
+        let chat = messages
+            .iter()
+            .enumerate()
+            .map(|(index, message)| LlamaChatMessage::new(message.role.name().to_owned(), place_holder(index)))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| unusable(error.to_string()))?;
+        let written = self
+            .model
+            .apply_chat_template(&self.template, &chat, true)
+            .map_err(|error| unusable(format!("llama.cpp cannot fill it in: {error}")))?;
+        let mut pieces = Vec::with_capacity(messages.len() + 1);
+        let mut rest = written.as_str();
+        for (index, message) in messages.iter().enumerate() {
+            let Some((piece, after)) = rest.split_once(&place_holder(index)) else {
+                return Err(unusable(format!("it has no place for a {} message", message.role.name())));
+            };
+            pieces.push(piece.to_owned());
+            rest = after;
+        }
+        pieces.push(rest.to_owned());
+        Ok(pieces)
+    }
+}
+
+/// Stands for the text of message `index`, in characters that no template contains.
+fn place_holder(index: usize) -> String {
+    format!("\u{e000}{index}\u{e001}")
+}

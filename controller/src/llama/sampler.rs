@@ -1,0 +1,182 @@
+use crate::Sampling;
+
+/// Without `min_p`, tokens this many times less likely than the likeliest are not drawn. All of a large
+/// vocabulary together weighs less than a thousandth of the likeliest token then.
+const NEGLIGIBLE: f32 = 1e-9;
+
+/// Draws tokens by their logits, repeatably.
+#[derive(Debug)]
+pub(super) struct Sampler {
+    sampling: Sampling,
+    random: SplitMix64,
+    /// Token and weight of what may be drawn; kept to save allocations.
+    kept: Vec<(u32, f32)>,
+}
+
+impl Sampler {
+    /// The sampler of candidate `index`.
+    pub(super) fn new(sampling: Sampling, index: u32) -> Self {
+        // Two rounds apart, so that seed 1 of candidate 0 is not seed 0 of candidate 1.
+        let mut seeds = SplitMix64(sampling.seed);
+        let random = SplitMix64(seeds.next() ^ u64::from(index).wrapping_mul(0xd6e8_feb8_6659_fd93));
+        Self { sampling, random, kept: Vec::new() }
+    }
+
+    /// One of the tokens that are `allowed`, where `logits[t]` belongs to token `t`; none if none is, or if the logits
+    /// are no numbers.
+    pub(super) fn draw(&mut self, logits: &[f32], allowed: impl Fn(u32) -> bool) -> Option<u32> {
+        let (mut best, mut highest) = (None, f32::NEG_INFINITY);
+        for (token, &logit) in (0..).zip(logits) {
+            if logit > highest && allowed(token) {
+                (best, highest) = (Some(token), logit);
+            }
+        }
+        let Sampling { temperature, top_p, min_p, .. } = self.sampling;
+        if temperature <= 0.0 || best.is_none() || !highest.is_finite() {
+            return best;
+        }
+        let least = highest + temperature * min_p.max(NEGLIGIBLE).min(1.0).ln();
+        self.kept.clear();
+        for (token, &logit) in (0..).zip(logits) {
+            if logit >= least && allowed(token) {
+                self.kept.push((token, ((logit - highest) / temperature).exp()));
+            }
+        }
+        if top_p < 1.0 {
+            self.keep_likeliest(top_p);
+        }
+        let total: f64 = self.kept.iter().map(|&(_, weight)| f64::from(weight)).sum();
+        let mut point = self.random.unit() * total;
+        for &(token, weight) in &self.kept {
+            point -= f64::from(weight);
+            if point < 0.0 {
+                return Some(token);
+            }
+        }
+        // Rounding may leave the point a hair behind the last token.
+        self.kept.last().map(|&(token, _)| token).or(best)
+    }
+
+    /// Keeps the likeliest tokens, as few as have a share of `top_p`, and at least one.
+    fn keep_likeliest(&mut self, top_p: f32) {
+        self.kept.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        let total: f64 = self.kept.iter().map(|&(_, weight)| f64::from(weight)).sum();
+        let mut missing = total * f64::from(top_p);
+        let mut count = 0;
+        for &(_, weight) in &self.kept {
+            count += 1;
+            missing -= f64::from(weight);
+            if missing <= 0.0 {
+                break;
+            }
+        }
+        self.kept.truncate(count);
+    }
+}
+
+/// A small generator of good pseudo-random numbers (Steele, Lea and Flood, "Fast splittable pseudorandom
+/// number generators", OOPSLA 2014).
+#[derive(Debug)]
+struct SplitMix64(u64);
+
+impl SplitMix64 {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number in `[0, 1)`.
+    fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shares(sampling: Sampling, logits: &[f32], allowed: impl Fn(u32) -> bool + Copy) -> Vec<f64> {
+        let mut counts = vec![0.0; logits.len()];
+        let mut sampler = Sampler::new(sampling, 0);
+        for _ in 0..20_000 {
+            counts[sampler.draw(logits, allowed).unwrap() as usize] += 1.0 / 20_000.0;
+        }
+        counts
+    }
+
+    fn close(got: &[f64], expected: &[f64]) {
+        for (got_one, expected_one) in got.iter().zip(expected) {
+            assert!((got_one - expected_one).abs() < 0.02, "{got:?} is not {expected:?}");
+        }
+    }
+
+    fn plain(temperature: f32) -> Sampling {
+        Sampling { temperature, top_p: 1.0, min_p: 0.0, seed: 7 }
+    }
+
+    /// Logits of the probabilities 1/2, 1/4, 1/8, 1/8.
+    fn logits() -> [f32; 4] {
+        [8.0f32.ln(), 4.0f32.ln(), 2.0f32.ln(), 2.0f32.ln()]
+    }
+
+    #[test]
+    fn tokens_are_drawn_as_often_as_they_are_likely() {
+        close(&shares(plain(1.0), &logits(), |_| true), &[0.5, 0.25, 0.125, 0.125]);
+        // A temperature of one half squares the odds: 64, 16, 4, 4.
+        close(&shares(plain(0.5), &logits(), |_| true), &[0.727, 0.182, 0.045, 0.045]);
+    }
+
+    #[test]
+    fn what_is_not_allowed_leaves_its_share_to_the_rest() {
+        close(&shares(plain(1.0), &logits(), |token| token != 0), &[0.0, 0.5, 0.25, 0.25]);
+    }
+
+    #[test]
+    fn min_p_and_top_p_cut_the_unlikely() {
+        let min_p = Sampling { min_p: 0.3, ..plain(1.0) };
+        close(&shares(min_p, &logits(), |_| true), &[0.667, 0.333, 0.0, 0.0]);
+        let top_p = Sampling { top_p: 0.6, ..plain(1.0) };
+        close(&shares(top_p, &logits(), |_| true), &[0.667, 0.333, 0.0, 0.0]);
+        let none = Sampling { top_p: 0.0, ..plain(1.0) };
+        close(&shares(none, &logits(), |_| true), &[1.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn trying_first_and_masking_after_a_refusal_keeps_the_masked_odds() {
+        let mut sampler = Sampler::new(plain(1.0), 0);
+        let allowed = |token: u32| token == 1 || token == 2;
+        let mut counts = [0.0; 4];
+        for _ in 0..20_000 {
+            let mut token = sampler.draw(&logits(), |_| true).unwrap();
+            if !allowed(token) {
+                token = sampler.draw(&logits(), allowed).unwrap();
+            }
+            counts[token as usize] += 1.0 / 20_000.0;
+        }
+        close(&counts, &[0.0, 0.667, 0.333, 0.0]);
+    }
+
+    #[test]
+    fn greedy_takes_the_likeliest_allowed_token() {
+        let mut sampler = Sampler::new(Sampling::greedy(), 0);
+        assert_eq!(sampler.draw(&logits(), |_| true), Some(0));
+        assert_eq!(sampler.draw(&logits(), |token| token > 1), Some(2));
+        assert_eq!(sampler.draw(&logits(), |_| false), None);
+        assert_eq!(sampler.draw(&[f32::NAN, f32::NAN], |_| true), None);
+    }
+
+    #[test]
+    fn a_seed_repeats_its_draws_and_candidates_differ() {
+        let draws = |seed, index| {
+            let mut sampler = Sampler::new(Sampling { seed, ..plain(1.0) }, index);
+            (0..50).map(|_| sampler.draw(&logits(), |_| true).unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(draws(1, 0), draws(1, 0));
+        assert_ne!(draws(1, 0), draws(1, 1));
+        assert_ne!(draws(1, 0), draws(2, 0));
+        assert_ne!(draws(0, 1), draws(1, 0));
+    }
+}
