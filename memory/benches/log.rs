@@ -1,6 +1,6 @@
 //! What the log and recall cost: a durable append amortised over its group, verification per byte, and a
 //! recall among ten thousand memories.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::{Value, json};

@@ -6,6 +6,7 @@ mod exact;
 mod model;
 mod recall;
 mod rows;
+mod tables;
 mod vectors;
 mod words;
 

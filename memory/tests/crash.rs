@@ -1,4 +1,5 @@
 //! What is promised holds when the process is killed and when the disk is full.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The log's promises: what is committed stays, in order and unbroken; what is damaged is found.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 

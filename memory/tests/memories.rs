@@ -1,4 +1,5 @@
 //! What recall promises, whatever is remembered and asked.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 

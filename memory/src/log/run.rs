@@ -103,7 +103,7 @@ impl RunRow {
             self.info.created_ms,
             &self.info.environment,
             &self.info.model,
-            &self.info.parent,
+            self.info.parent.as_ref(),
         )
     }
 
@@ -143,7 +143,7 @@ fn genesis(
     created_ms: i64,
     environment: &str,
     model: &str,
-    parent: &Option<(RunId, EventSeq)>,
+    parent: Option<&(RunId, EventSeq)>,
 ) -> Hash {
     let mut encoder = Encoder::new("sojourn-run-v1\0");
     encoder.text(id.as_str());
@@ -171,7 +171,7 @@ impl Store {
                 return Err(Error::NoSuchRecord { run: parent.clone(), seq: *seq, last });
             }
         }
-        let genesis = genesis(&new.id, new.created_ms, &new.environment, &new.model, &new.parent);
+        let genesis = genesis(&new.id, new.created_ms, &new.environment, &new.model, new.parent.as_ref());
         let (parent_run, parent_seq) =
             new.parent.as_ref().map(|(run, seq)| (run.as_str(), seq.0 as i64)).unzip();
         let inserted = sqlx::query(

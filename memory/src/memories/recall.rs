@@ -1,5 +1,6 @@
 use super::corpus::{Entry, Shelf};
-use super::rows::{Memories, content_hash, find};
+use super::rows::{Memories, content_hash};
+use super::tables::find;
 use super::{Memory, MemoryId, MemoryKind, Tenant, Tick, VectorQuery};
 use crate::{Error, RunId};
 use serde::{Deserialize, Serialize};
