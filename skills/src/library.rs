@@ -18,7 +18,8 @@ const SCHEMA: &str = "
         seq INTEGER PRIMARY KEY,
         at_ms INTEGER NOT NULL,
         kind TEXT NOT NULL,
-        payload TEXT NOT NULL
+        payload TEXT NOT NULL,
+        source TEXT UNIQUE
     ) STRICT;
     CREATE TABLE IF NOT EXISTS skills (
         id TEXT PRIMARY KEY,
@@ -192,6 +193,34 @@ impl Library {
     /// [`LibraryError::Illegal`] changes nothing. After [`LibraryError::Io`] or [`LibraryError::Tampered`] the
     /// event is recorded but its files are not as they should be.
     pub async fn apply(&mut self, event: &LibraryEvent, at_ms: u64) -> Result<(), LibraryError> {
+        self.append(event, at_ms, None).await
+    }
+
+    /// As [`apply`](Self::apply), for an event that stands elsewhere too: one that came from the same `source`
+    /// (a run and a record) before is not applied again. Says whether it was new.
+    pub async fn apply_once(
+        &mut self,
+        event: &LibraryEvent,
+        at_ms: u64,
+        source: &str,
+    ) -> Result<bool, LibraryError> {
+        let known: Option<i64> = sqlx::query_scalar("SELECT seq FROM events WHERE source = ?")
+            .bind(source)
+            .fetch_optional(&self.pool)
+            .await?;
+        if known.is_some() {
+            return Ok(false);
+        }
+        self.append(event, at_ms, Some(source)).await?;
+        Ok(true)
+    }
+
+    async fn append(
+        &mut self,
+        event: &LibraryEvent,
+        at_ms: u64,
+        source: Option<&str>,
+    ) -> Result<(), LibraryError> {
         if !self.writable {
             return Err(LibraryError::ReadOnly);
         }
@@ -201,11 +230,12 @@ impl Library {
         let mut state = self.state.clone();
         state.apply(event)?;
         let seq = self.seq + 1;
-        sqlx::query("INSERT INTO events (seq, at_ms, kind, payload) VALUES (?, ?, ?, ?)")
+        sqlx::query("INSERT INTO events (seq, at_ms, kind, payload, source) VALUES (?, ?, ?, ?, ?)")
             .bind(seq)
             .bind(at_ms as i64)
             .bind(event.kind())
             .bind(payload)
+            .bind(source)
             .execute(&mut *transaction)
             .await?;
         if let Some(name) = name_of(&state, event) {

@@ -78,17 +78,20 @@ pub struct DemotionRule {
     pub min_uses: u32,
     /// Least share of successes.
     pub min_success: f64,
-    /// This many deaths within are too many, however often it was used.
-    pub max_deaths: u32,
+    /// From this many deaths within on, its share of deaths is looked at.
+    pub min_deaths: u32,
+    /// A larger share of uses with a death within is too much.
+    pub max_death_rate: f64,
     /// Mean steps of a use may be this many times those of the trial.
     pub waste: f64,
 }
 
 impl Default for DemotionRule {
     /// From 4 uses on it must succeed in a third of them and take at most 5 times the steps of its trial;
-    /// two deaths are too many.
+    /// two deaths are too many when they are more than half of the uses. Where agents die often by what roams
+    /// there, some skill is always running when it happens.
     fn default() -> Self {
-        Self { min_uses: 4, min_success: 0.34, max_deaths: 2, waste: 5.0 }
+        Self { min_uses: 4, min_success: 0.34, min_deaths: 2, max_death_rate: 0.5, waste: 5.0 }
     }
 }
 
@@ -140,7 +143,7 @@ impl DemotionRule {
     pub fn judge(&self, usage: &Usage, expected: Option<f64>) -> Option<Demotion> {
         let Usage { successes, deaths, .. } = *usage;
         let uses = usage.uses();
-        if deaths >= self.max_deaths {
+        if deaths >= self.min_deaths && f64::from(deaths) > self.max_death_rate * f64::from(uses) {
             return Some(Demotion::Kills { deaths, uses });
         }
         if uses < self.min_uses {

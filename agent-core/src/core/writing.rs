@@ -12,6 +12,8 @@ use sojourn_tools::{Condition, ParameterKind, TaskSpec};
 
 /// Notes shown to a retry.
 const NOTES: usize = 2;
+/// The tool that shows the state.
+const VIEW: &str = "observe";
 /// Lessons looked up before a skill is written.
 const LESSONS: usize = 2;
 /// Seeds of practice worlds offered for each that is needed: preludes fail.
@@ -85,11 +87,15 @@ impl Core {
     }
 
     fn body_grammar(&self, task: &TaskSpec, skills: Vec<Callable>) -> String {
-        let mut callables: Vec<Callable> = self.spec.tools.iter().map(Callable::from).collect();
-        callables.extend(skills);
+        let mut functions: Vec<Callable> = self.spec.tools.iter().map(Callable::from).collect();
+        functions.extend(skills);
+        let view = self.spec.tools.iter().any(|tool| tool.name == VIEW).then(|| grammar::View {
+            name: VIEW.to_owned(),
+            sample: self.episode.observation.state.clone(),
+        });
         let parameters = task.parameters.iter().map(|p| p.name.clone()).collect();
-        let spec = grammar::GrammarSpec::new(callables, parameters, &self.episode.observation.state);
-        grammar::javascript_subset(&spec)
+        let spec = grammar::GrammarSpec { name: task.name.clone(), parameters, functions, view };
+        grammar::javascript_subset(&spec).to_lark()
     }
 
     pub(super) fn try_candidates(&mut self, mut draft: Draft, reply: &Reply) -> Vec<Effect> {
@@ -97,6 +103,7 @@ impl Core {
         let skills = self.granted(&task.name);
         let mut callables: Vec<Callable> = self.spec.tools.iter().map(Callable::from).collect();
         callables.extend(skills.iter().cloned());
+        let parameters: Vec<&str> = task.parameters.iter().map(|p| p.name.as_str()).collect();
         let mut sources = Vec::new();
         let mut problem = None;
         for completion in reply.candidates.iter().filter(|c| c.finish.is_whole()) {
@@ -104,7 +111,7 @@ impl Core {
             if draft.tried.contains(&source) || sources.contains(&source) {
                 continue;
             }
-            match static_check(&source, &task.name, &task.parameters, &callables) {
+            match static_check(&source, &task.name, &parameters, &callables) {
                 Ok(()) => sources.push(source),
                 Err(problems) => problem = problems.first().map(ToString::to_string),
             }

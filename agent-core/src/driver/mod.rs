@@ -24,13 +24,12 @@ use crate::event::{ActReport, Effect, Event, FinishReason};
 use async_trait::async_trait;
 use practice::Gym;
 use serde::Serialize;
-use serde_json::Value;
 use sojourn_controller::{Cancel, Controller};
 use sojourn_memory::{Durability, RunStatus};
 use sojourn_sandbox::{Limits, Program, Sandbox};
 use sojourn_skills::{Kind, Library, LibraryError, LibraryState, SkillId};
 use sojourn_tools::{Environment, ToolCall};
-use stage::{LiveReflex, Performance, Recorder, Runnable, Stage, Unrecorded};
+use stage::{LiveReflex, Performance, Recorder, Runnable, Stage};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -296,10 +295,11 @@ impl Driver {
         let gym = Gym {
             sandbox: self.sandbox.clone(),
             library: Arc::clone(&self.runnables),
+            reflexes: self.live_reflexes(),
             limits: self.core.config().actor.limits.clone(),
         };
         self.observer.notice(&Notice::Practising { task: &plan.task, candidates: plan.candidates.len() });
-        let trials = gym.try_all(plan, &goal, world, &|| self.live_reflexes()).await?;
+        let trials = gym.try_all(plan, &goal, world).await?;
         Ok(Event::Tried { trials })
     }
 
@@ -324,7 +324,7 @@ impl Driver {
         } else {
             stage.improvise(call, max_steps).await
         };
-        let (environment, ..) = stage.into_parts()?;
+        let environment = stage.into_environment()?;
         let observation = environment.observe().map_err(StageError::from);
         self.environment = Some(environment);
         let Performance { error, steps, reflex_steps, unlocked, skills, trace, ended, .. } = result?;
@@ -344,10 +344,7 @@ impl Driver {
         let limits = Limits::reflex();
         self.reflexes
             .iter()
-            .filter_map(|(name, program)| {
-                let reflex = self.sandbox.reflex(program, &limits).ok()?;
-                Some(LiveReflex { name: name.clone(), reflex })
-            })
+            .map(|(name, program)| LiveReflex { name: name.clone(), reflex: self.sandbox.reflex(program, &limits) })
             .collect()
     }
 }

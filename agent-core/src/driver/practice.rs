@@ -15,6 +15,8 @@ pub struct Gym {
     pub sandbox: Sandbox,
     /// The admitted skills.
     pub library: Arc<BTreeMap<String, Runnable>>,
+    /// The reflexes that act in every world.
+    pub reflexes: Vec<LiveReflex>,
     /// Limits of one call.
     pub limits: Limits,
 }
@@ -52,7 +54,6 @@ impl Gym {
         plan: &TrialPlan,
         goal: &Condition,
         mut environment: Box<dyn Environment>,
-        make_reflexes: &(dyn Fn() -> Vec<LiveReflex> + Send + Sync),
     ) -> Result<Vec<CandidateTrial>, StageError> {
         let mut programs = Vec::new();
         for source in &plan.candidates {
@@ -76,7 +77,7 @@ impl Gym {
             if used == plan.worlds {
                 break;
             }
-            let (back, prepared) = self.prepare(plan, *seed, environment, make_reflexes()).await?;
+            let (back, prepared) = self.prepare(plan, *seed, environment).await?;
             environment = back;
             let Some(prepared) = prepared else { continue };
             let calls = &plan.calls[used % plan.calls.len().max(1)];
@@ -94,9 +95,9 @@ impl Gym {
                     program: program.clone(),
                     grants: plan.granted.iter().cloned().collect(),
                 };
-                environment = self.go_to_start(plan, &prepared, environment, make_reflexes()).await?;
+                environment = self.go_to_start(plan, &prepared, environment).await?;
                 let (back, world) =
-                    self.try_one(plan, &runnable, calls, prepared.seed, environment, make_reflexes()).await?;
+                    self.try_one(plan, &runnable, calls, prepared.seed, environment).await?;
                 environment = back;
                 trial.report.worlds.push(world.result);
                 if trial.failure.is_none() {
@@ -119,10 +120,9 @@ impl Gym {
         plan: &TrialPlan,
         seed: u64,
         mut environment: Box<dyn Environment>,
-        reflexes: Vec<LiveReflex>,
     ) -> Result<(Box<dyn Environment>, Option<Prepared>), StageError> {
         environment.reset(seed).await?;
-        let (environment, ready) = self.run_prelude(plan, environment, reflexes).await?;
+        let (environment, ready) = self.run_prelude(plan, environment).await?;
         if !ready {
             return Ok((environment, None));
         }
@@ -134,12 +134,11 @@ impl Gym {
         &self,
         plan: &TrialPlan,
         environment: Box<dyn Environment>,
-        reflexes: Vec<LiveReflex>,
     ) -> Result<(Box<dyn Environment>, bool), StageError> {
         if plan.prelude.is_empty() {
             return Ok((environment, true));
         }
-        let mut stage = self.stage(environment, reflexes)?;
+        let mut stage = self.stage(environment)?;
         let mut ready = true;
         for call in &plan.prelude {
             let done = stage.perform(call, plan.max_steps, 0).await?;
@@ -148,7 +147,7 @@ impl Gym {
                 break;
             }
         }
-        let (environment, ..) = stage.into_parts()?;
+        let environment = stage.into_environment()?;
         Ok((environment, ready))
     }
 
@@ -157,13 +156,12 @@ impl Gym {
         plan: &TrialPlan,
         prepared: &Prepared,
         mut environment: Box<dyn Environment>,
-        reflexes: Vec<LiveReflex>,
     ) -> Result<Box<dyn Environment>, StageError> {
         match &prepared.start {
             Start::Snapshot(snapshot) => environment.restore(snapshot)?,
             Start::Again => {
                 environment.reset(prepared.seed).await?;
-                let (back, ready) = self.run_prelude(plan, environment, reflexes).await?;
+                let (back, ready) = self.run_prelude(plan, environment).await?;
                 if !ready {
                     let reason = "the same seed and calls did not lead to the same state".to_owned();
                     return Err(EnvironmentError::Failed { reason }.into());
@@ -181,9 +179,8 @@ impl Gym {
         calls: &[Map<String, Value>],
         seed: u64,
         environment: Box<dyn Environment>,
-        reflexes: Vec<LiveReflex>,
     ) -> Result<(Box<dyn Environment>, WorldTrial), StageError> {
-        let mut stage = self.stage(environment, reflexes)?;
+        let mut stage = self.stage(environment)?;
         let mut result = WorldResult {
             seed,
             args: calls.first().cloned().unwrap_or_default(),
@@ -205,12 +202,12 @@ impl Gym {
                 break;
             }
         }
-        let (environment, ..) = stage.into_parts()?;
+        let environment = stage.into_environment()?;
         Ok((environment, WorldTrial { result, failure }))
     }
 
-    fn stage(&self, environment: Box<dyn Environment>, reflexes: Vec<LiveReflex>) -> Result<Stage, StageError> {
-        let library = Arc::clone(&self.library);
+    fn stage(&self, environment: Box<dyn Environment>) -> Result<Stage, StageError> {
+        let (library, reflexes) = (Arc::clone(&self.library), self.reflexes.clone());
         Stage::new(self.sandbox.clone(), environment, library, reflexes, Box::new(Unrecorded), self.limits.clone())
     }
 }

@@ -137,11 +137,12 @@ pub struct Performance {
     pub ended: Option<Ending>,
 }
 
-/// A named reflex in a warm instance.
+/// A named reflex.
+#[derive(Clone)]
 pub struct LiveReflex {
     /// Its name.
     pub name: String,
-    /// The instance.
+    /// What decides.
     pub reflex: Reflex,
 }
 
@@ -331,13 +332,13 @@ impl Stage {
         })
     }
 
-    /// Takes the world and the recorder back.
+    /// Takes the world back.
     ///
     /// # Errors
     /// When a call is still under way.
-    pub fn into_parts(self) -> Result<(Box<dyn Environment>, Box<dyn Recorder>, Vec<LiveReflex>), StageError> {
+    pub fn into_environment(self) -> Result<Box<dyn Environment>, StageError> {
         let shared = Arc::try_unwrap(self.shared).map_err(|_| StageError::Busy)?.into_inner();
-        Ok((shared.environment, shared.recorder, shared.reflexes))
+        Ok(shared.environment)
     }
 
     /// Sets the count of steps that the episode has had.
