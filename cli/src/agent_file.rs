@@ -1,0 +1,305 @@
+//! The agent file: what an agent lives in, thinks with and is told.
+//!
+//! Every error names the file, and where it is in the text also the line and the column.
+
+use crate::error::{Failure, Kind};
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+use sojourn_controller::openai::Dialect;
+use sojourn_core::{ReflexSource, RunConfig};
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+/// An agent as its file describes it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentFile {
+    /// The environment's name.
+    pub environment: String,
+    /// The controller's model: a name from the catalogue, a file, or what the server calls it.
+    pub model: Option<String>,
+    /// The model that embeds memories: a name from the catalogue, a file, or "none".
+    pub embedding: Option<String>,
+    /// JavaScript files of the reflexes, the first one first; relative to the agent file.
+    #[serde(default)]
+    pub reflexes: Vec<PathBuf>,
+    /// How the model is run.
+    #[serde(default)]
+    pub controller: ControllerSettings,
+    /// How the agent lives and learns.
+    #[serde(default)]
+    pub run: RunConfig,
+    /// The directory that paths are relative to.
+    #[serde(skip)]
+    pub directory: PathBuf,
+}
+
+/// How the controller's model is run.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ControllerSettings {
+    /// In this process, or by a server.
+    pub kind: ControllerKind,
+    /// Tokens held at once.
+    pub context_tokens: Option<u32>,
+    /// Threads that write; measured without a number.
+    pub threads: Option<u32>,
+    /// Threads that read prompts; all cores without a number.
+    pub prefill_threads: Option<u32>,
+    /// The server's address, up to and including the version.
+    pub base_url: Option<String>,
+    /// The environment variable that holds the server's key.
+    pub api_key_env: Option<String>,
+    /// What the server understands.
+    pub dialect: Dialect,
+}
+
+/// Who runs the controller's model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ControllerKind {
+    /// llama.cpp, in this process.
+    #[default]
+    Llama,
+    /// A server that speaks `chat/completions`.
+    OpenAi,
+}
+
+impl AgentFile {
+    /// Reads an agent file and applies `KEY=VALUE` overrides to it.
+    ///
+    /// # Errors
+    /// What is wrong, and where.
+    pub fn read(path: &Path, overrides: &[String]) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|error| missing(path, &error))?;
+        let directory = path.parent().unwrap_or(Path::new("")).to_owned();
+        Self::parse(&text, &path.display().to_string(), &directory, overrides)
+    }
+
+    /// Reads the text of an agent file named `name`, whose paths are relative to `directory`.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn parse(text: &str, name: &str, directory: &Path, overrides: &[String]) -> Result<Self> {
+        let mut agent: Self = match toml::from_str(text) {
+            Ok(agent) if overrides.is_empty() => agent,
+            // What the file lacks an override may give.
+            Err(error) if overrides.is_empty() || !error.message().starts_with("missing field") => {
+                return Err(located(&error, text, name).into());
+            }
+            _ => {
+                let mut table: Table = toml::from_str(text).map_err(|error| located(&error, text, name))?;
+                for assignment in overrides {
+                    assign(&mut table, assignment)?;
+                    // Tried one by one, so that the error names the override it comes from.
+                    if let Err(error) = table.clone().try_into::<Self>()
+                        && !error.message().starts_with("missing field")
+                    {
+                        return Err(Failure::new(
+                            Kind::Usage,
+                            format!("--set {assignment}: {}", plain(error.message())),
+                        )
+                        .into());
+                    }
+                }
+                table.try_into().map_err(|error| located(&error, text, name))?
+            }
+        };
+        directory.clone_into(&mut agent.directory);
+        agent.check(name)?;
+        Ok(agent)
+    }
+
+    /// The reflexes' sources; each is named after its file.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn reflex_sources(&self) -> Result<Vec<ReflexSource>> {
+        let read = |path: &PathBuf| {
+            let path = self.directory.join(path);
+            let source = std::fs::read_to_string(&path)
+                .map_err(|error| missing(&path, &error))
+                .context("`reflexes` of the agent file")?;
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            Ok(ReflexSource { name, source })
+        };
+        self.reflexes.iter().map(read).collect()
+    }
+
+    /// A model's name, or its path from where the program runs.
+    pub fn resolve_model(&self, name: &str) -> String {
+        let path = Path::new(name);
+        let is_path = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+        if is_path && path.is_relative() && !name.contains("://") {
+            return self.directory.join(path).to_string_lossy().into_owned();
+        }
+        name.to_owned()
+    }
+
+    fn check(&self, name: &str) -> Result<()> {
+        let bad = |message: &str, hint: &str| {
+            Err(Failure::new(Kind::Usage, format!("{name}: {message}")).hint(hint).into())
+        };
+        let settings = &self.controller;
+        match settings.kind {
+            ControllerKind::OpenAi if settings.base_url.is_none() => bad(
+                "`controller.kind` is \"openai\", but there is no `controller.base_url`",
+                "add the server's address: base_url = \"http://localhost:8080/v1\"",
+            ),
+            ControllerKind::OpenAi if self.model.is_none() => bad(
+                "`controller.kind` is \"openai\", but there is no `model`",
+                "add the name that the server knows the model by",
+            ),
+            ControllerKind::Llama if settings.base_url.is_some() => bad(
+                "`controller.base_url` has no meaning for the kind \"llama\"",
+                "add kind = \"openai\", or remove base_url",
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn missing(path: &Path, error: &std::io::Error) -> anyhow::Error {
+    let failure = match error.kind() {
+        std::io::ErrorKind::NotFound => Failure::new(Kind::NotFound, format!("no file `{}`", path.display())),
+        _ => Failure::new(Kind::Failure, format!("cannot read `{}`: {error}", path.display())),
+    };
+    failure.hint("an agent file to start from is examples/crafter/agent.toml").into()
+}
+
+/// `agent.toml:3:7: what is wrong`.
+fn located(error: &toml::de::Error, text: &str, name: &str) -> Failure {
+    let place = match error.span() {
+        // A span at the very beginning is the document's: something is missing from it.
+        Some(span) if !error.message().starts_with("missing field") => {
+            let (line, column) = position(text, span.start);
+            format!("{name}:{line}:{column}")
+        }
+        _ => name.to_owned(),
+    };
+    Failure::new(Kind::Usage, format!("{place}: {}", plain(error.message())))
+        .hint("`sojourn run --help` and examples/crafter/agent.toml show what an agent file may say")
+}
+
+/// Line and column, from 1, of the byte `offset`.
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
+
+/// The deserialiser's message in this program's words: ``unknown key `modle`; did you mean `model`?``
+fn plain(message: &str) -> String {
+    let message = message.trim();
+    let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let (what, Some((wrong, known))) =
+        (if message.starts_with("unknown field") { "key" } else { "value" }, names.split_first())
+    else {
+        return message.to_owned();
+    };
+    if message.starts_with("missing field") {
+        return format!("there is no key `{wrong}`");
+    }
+    if !message.starts_with("unknown field") && !message.starts_with("unknown variant") {
+        return message.replace('\n', "; ");
+    }
+    match sojourn_tools::nearest(wrong, known.iter().copied()) {
+        Some(nearest) => format!("unknown {what} `{wrong}`; did you mean `{nearest}`?"),
+        None => format!("unknown {what} `{wrong}`; known are {}", list(known)),
+    }
+}
+
+fn list(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// Sets `a.b.c=value` in a table. A value that is not TOML is taken for a string.
+fn assign(table: &mut Table, assignment: &str) -> Result<(), Failure> {
+    let bad = |reason: &str| {
+        Failure::new(Kind::Usage, format!("--set {assignment}: {reason}"))
+            .hint("write it like `--set run.actor.candidates=8`")
+    };
+    let (key, value) = assignment.split_once('=').ok_or_else(|| bad("there is no `=`"))?;
+    let mut names: Vec<&str> = key.trim().split('.').collect();
+    let last = names.pop().filter(|name| !name.is_empty()).ok_or_else(|| bad("there is no key"))?;
+    let mut place = table;
+    for name in names {
+        let entry = place.entry(name).or_insert_with(|| Value::Table(Table::new()));
+        place = entry.as_table_mut().ok_or_else(|| bad(&format!("`{name}` is not a table")))?;
+    }
+    let parsed =
+        toml::from_str::<Table>(&format!("value = {value}")).ok().and_then(|mut table| table.remove("value"));
+    place.insert(last.to_owned(), parsed.unwrap_or_else(|| Value::String(value.to_owned())));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, overrides: &[&str]) -> Result<AgentFile, String> {
+        let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
+        AgentFile::parse(text, "agent.toml", Path::new("dir"), &overrides).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn errors_say_where_and_what_was_meant() {
+        for (text, expected) in [
+            (
+                "environment = \"crafter\"\nmodle = \"x\"\n",
+                "agent.toml:2:1: unknown key `modle`; did you mean `model`?",
+            ),
+            (
+                "environment = \"crafter\"\n[run.budgets]\nstep = 3\n",
+                "agent.toml:3:1: unknown key `step`; did you mean `steps`?",
+            ),
+            (
+                "environment = \"crafter\"\n[controller]\nkind = \"lama\"\n",
+                "agent.toml:3:8: unknown value `lama`; did you mean `llama`?",
+            ),
+            ("model = \"x\"\n", "agent.toml: there is no key `environment`"),
+            (
+                "environment = \"crafter\"\n[controller]\nkind = \"openai\"\n",
+                "agent.toml: `controller.kind` is \"openai\", but there is no `controller.base_url`",
+            ),
+        ] {
+            assert_eq!(parse(text, &[]).unwrap_err(), expected);
+        }
+        let syntax = parse("environment = \"crafter\"\nmodel = [\n", &[]).unwrap_err();
+        assert!(syntax.starts_with("agent.toml:"), "{syntax}");
+        let wrong_type = parse("environment = \"crafter\"\n[run]\nseed = \"one\"\n", &[]).unwrap_err();
+        assert!(wrong_type.starts_with("agent.toml:3:8: invalid type"), "{wrong_type}");
+    }
+
+    #[test]
+    fn an_override_goes_before_the_file() {
+        let text = "environment = \"crafter\"\n[run]\nseed = 3\n";
+        let agent =
+            parse(text, &["run.seed=7", "run.actor.candidates=8", "model=some-model", "run.memory=false"])
+                .unwrap();
+        assert_eq!((agent.run.seed, agent.run.actor.candidates, agent.run.memory), (7, 8, false));
+        assert_eq!(agent.model.as_deref(), Some("some-model"));
+        assert_eq!(parse("model = \"x\"", &["environment=crafter"]).unwrap().environment, "crafter");
+    }
+
+    #[test]
+    fn a_bad_override_is_named() {
+        let text = "environment = \"crafter\"\n";
+        for (assignment, expected) in [
+            ("run.sed=7", "--set run.sed=7: unknown key `sed`; did you mean `seed`?"),
+            ("seed", "--set seed: there is no `=`"),
+            ("=3", "--set =3: there is no key"),
+            ("environment.x=3", "--set environment.x=3: `environment` is not a table"),
+        ] {
+            assert_eq!(parse(text, &[assignment]).unwrap_err(), expected);
+        }
+    }
+
+    #[test]
+    fn files_are_looked_for_beside_the_agent_file() {
+        let agent = parse("environment = \"crafter\"", &[]).unwrap();
+        assert_eq!(agent.resolve_model("models/a.gguf"), "dir/models/a.gguf");
+        assert_eq!(agent.resolve_model("/models/a.gguf"), "/models/a.gguf");
+        assert_eq!(agent.resolve_model("qwen2.5-coder-1.5b-instruct"), "qwen2.5-coder-1.5b-instruct");
+    }
+}

@@ -1,0 +1,155 @@
+//! What happened in a run so far, in numbers: folded from what the driver tells its observer.
+
+use crate::logbook;
+use serde::Serialize;
+use sojourn_core::{Event, Milestone, Notice, StageEvent};
+use sojourn_tools::{Ending, EndingKind};
+use std::collections::BTreeMap;
+
+/// A run so far.
+#[derive(Debug, Clone, Default)]
+pub struct Chronicle {
+    /// Episodes, in order; the last one may be under way.
+    pub episodes: Vec<Episode>,
+    /// Environment steps in all.
+    pub steps: u64,
+    /// Achievements by name, and when each was first unlocked.
+    pub first: BTreeMap<String, First>,
+    /// Skills admitted, in order.
+    pub skills: Vec<String>,
+    /// What the agent is at: "learning collect_wood".
+    pub task: Option<String>,
+    /// What the controller or the practice worlds are busy with.
+    pub activity: Activity,
+    /// Tokens generated and the milliseconds they took, since the run was started or resumed.
+    pub generated: (u64, u64),
+}
+
+/// What takes the time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Activity {
+    /// A skill runs, or is about to.
+    #[default]
+    Acting,
+    /// Candidates are tried.
+    Practising,
+}
+
+/// One episode.
+#[derive(Debug, Clone, Serialize)]
+pub struct Episode {
+    /// The world's seed.
+    pub seed: u64,
+    /// Environment steps.
+    pub steps: u64,
+    /// Steps of those that reflexes took.
+    pub reflex_steps: u64,
+    /// Achievements in the order in which they were unlocked, with the episode's step.
+    pub unlocked: Vec<(String, u64)>,
+    /// How the environment ended it, if it did.
+    pub ending: Option<Ending>,
+}
+
+/// When an achievement was first unlocked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct First {
+    /// The run's step, from 1.
+    pub step: u64,
+    /// The episode, from 1.
+    pub episode: usize,
+}
+
+impl Episode {
+    /// An episode that begins.
+    pub fn new(seed: u64) -> Self {
+        Self { seed, steps: 0, reflex_steps: 0, unlocked: Vec::new(), ending: None }
+    }
+
+    /// Whether the agent died.
+    pub fn died(&self) -> bool {
+        self.ending.as_ref().is_some_and(|ending| ending.kind == EndingKind::Died)
+    }
+}
+
+impl Chronicle {
+    /// Takes down one thing that happened.
+    pub fn note(&mut self, notice: &Notice<'_>) {
+        match notice {
+            Notice::Episode { seed } => self.begin(*seed),
+            Notice::Milestone { milestone, .. } => self.milestone(milestone),
+            Notice::Thought { event, .. } => {
+                self.activity = Activity::Acting;
+                if let Event::Thought { reply } = event {
+                    self.generated.0 += u64::from(reply.usage.completion_tokens);
+                    self.generated.1 += reply.timing.decode_ms;
+                }
+            }
+            Notice::Practising { .. } => self.activity = Activity::Practising,
+            Notice::Stage { event, .. } => {
+                self.activity = Activity::Acting;
+                if let StageEvent::Stepped(step) = event {
+                    let reflex = step.reflex.is_some();
+                    self.step(reflex, &step.unlocked, step.ended.as_ref());
+                }
+            }
+        }
+    }
+
+    /// An episode begins.
+    pub fn begin(&mut self, seed: u64) {
+        self.episodes.push(Episode::new(seed));
+    }
+
+    /// Counts one environment step.
+    pub fn step(&mut self, by_reflex: bool, unlocked: &[String], ended: Option<&Ending>) {
+        self.steps += 1;
+        let number = self.episodes.len();
+        let Some(episode) = self.episodes.last_mut() else { return };
+        episode.steps += 1;
+        episode.reflex_steps += u64::from(by_reflex);
+        episode.ending = ended.cloned();
+        for name in unlocked {
+            episode.unlocked.push((name.clone(), episode.steps));
+            self.first.entry(name.clone()).or_insert(First { step: self.steps, episode: number });
+        }
+    }
+
+    /// Tokens generated per second of generating.
+    pub fn tokens_per_second(&self) -> Option<f64> {
+        let (tokens, milliseconds) = self.generated;
+        (milliseconds > 0).then(|| tokens as f64 * 1000.0 / milliseconds as f64)
+    }
+
+    fn milestone(&mut self, milestone: &Milestone) {
+        match milestone {
+            Milestone::TaskChosen { .. } => self.task = Some(logbook::milestone_line(milestone)),
+            Milestone::SkillAdmitted { skill, .. } => self.skills.push(skill.clone()),
+            Milestone::TaskDone { .. } | Milestone::EpisodeEnded { .. } => self.task = None,
+            Milestone::SkillGivenUp { .. } | Milestone::SkillDemoted { .. } => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_time_counts_over_all_episodes() {
+        let mut chronicle = Chronicle::default();
+        chronicle.note(&Notice::Episode { seed: 1 });
+        chronicle.step(false, &[], None);
+        chronicle.step(true, &["drink".to_owned()], None);
+        chronicle.note(&Notice::Episode { seed: 2 });
+        let died = Ending { kind: EndingKind::Died, cause: "killed by a zombie".to_owned() };
+        chronicle.step(false, &["drink".to_owned(), "sleep".to_owned()], Some(&died));
+
+        assert_eq!(chronicle.first["drink"], First { step: 2, episode: 1 });
+        assert_eq!(chronicle.first["sleep"], First { step: 3, episode: 2 });
+        assert_eq!(chronicle.episodes[1].unlocked[0], ("drink".to_owned(), 1));
+        assert_eq!(
+            chronicle.episodes.iter().map(|e| (e.steps, e.reflex_steps, e.died())).collect::<Vec<_>>(),
+            [(2, 1, false), (1, 0, true)]
+        );
+    }
+}

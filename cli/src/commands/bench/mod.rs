@@ -1,0 +1,340 @@
+//! `sojourn bench crafter`: BALROG's protocol, with and without the parts of an agent.
+
+mod published;
+mod random;
+mod statistics;
+
+use crate::agent_file::AgentFile;
+use crate::args::Crafter;
+use crate::chronicle::Chronicle;
+use crate::error::{Failure, Kind};
+use crate::home::Home;
+use crate::progress::Progress;
+use crate::session::{Minds, Plan, Session, Shelf, Watch, Workshop, stop_on_ctrl_c};
+use crate::{duration, environments, output, table};
+use anyhow::Result;
+use serde::Serialize;
+use sojourn_controller::Cancel;
+use sojourn_core::{Budgets, Core, FinishReason, Outcome, ReflexSource, RunConfig, Totals, seeds};
+use sojourn_skills::LibraryState;
+use statistics::Statistics;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const ENVIRONMENT: &str = "crafter";
+/// The agent that is measured when nobody names another.
+const EXAMPLE: &str = include_str!("../../../../examples/crafter/agent.toml");
+
+/// A benchmark's result.
+#[derive(Debug, Serialize)]
+struct Report {
+    #[serde(flatten)]
+    statistics: Statistics,
+    /// Environment steps that reflexes took, of all.
+    reflex_steps: u64,
+    tokens: Tokens,
+    seconds: f64,
+    seeds: Vec<u64>,
+    episode_steps: u64,
+    /// "random", or the controller's model.
+    policy: String,
+    library_skills: usize,
+    /// What the agent had to do without.
+    without: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    learning: Option<Learning>,
+}
+
+/// Tokens that the episodes took, learning not counted.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+struct Tokens {
+    prompt: u64,
+    generated: u64,
+}
+
+/// What was spent on learning before.
+#[derive(Debug, Serialize)]
+struct Learning {
+    episodes: usize,
+    steps: u64,
+    tokens: Tokens,
+    seconds: f64,
+    skills: Vec<String>,
+}
+
+/// An agent to be measured.
+struct Subject {
+    config: RunConfig,
+    reflexes: Vec<ReflexSource>,
+    minds: Minds,
+    workshop: Workshop,
+    cancel: Cancel,
+    achievements: usize,
+}
+
+/// Plays episodes of Crafter and tells how far the agent got.
+pub async fn crafter(home: &Home, args: Crafter) -> Result<ExitCode> {
+    let worlds = worlds(&args)?;
+    let achievements: Vec<String> = {
+        let environment = environments::open(ENVIRONMENT)?;
+        environment
+            .spec()
+            .tasks
+            .iter()
+            .filter(|task| task.achievement)
+            .map(|task| task.name.clone())
+            .collect()
+    };
+    let cancel = Cancel::new();
+    stop_on_ctrl_c(cancel.clone());
+    let report = if args.random_policy {
+        let begun = Instant::now();
+        let chronicle = random::play(ENVIRONMENT, &worlds, args.steps, &cancel).await?;
+        (!cancel.is_cancelled()).then(|| Report {
+            reflex_steps: 0,
+            tokens: Tokens::default(),
+            seconds: begun.elapsed().as_secs_f64(),
+            policy: "random".to_owned(),
+            library_skills: 0,
+            without: vec!["agent"],
+            learning: None,
+            statistics: Statistics::of(&chronicle.episodes, &achievements),
+            seeds: worlds,
+            episode_steps: args.steps,
+        })
+    } else {
+        measure(home, &args, worlds, &achievements, cancel).await?
+    };
+    let Some(report) = report else {
+        output::note("interrupted: nothing was measured");
+        return Ok(ExitCode::from(Kind::Interrupted as u8));
+    };
+    if args.json {
+        output::json(&report)?
+    } else {
+        print(&report)?
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The seeds of the episodes: below those that learning draws.
+fn worlds(args: &Crafter) -> Result<Vec<u64>> {
+    let end = args.first_seed.checked_add(u64::from(args.episodes));
+    match end.filter(|end| *end <= seeds::FIRST_LEARNING_SEED) {
+        Some(end) if args.episodes > 0 => Ok((args.first_seed..end).collect()),
+        Some(_) => Err(Failure::new(Kind::Usage, "no episodes are no measurement")
+            .hint("give `--episodes` a number above 0")
+            .into()),
+        None => Err(Failure::new(
+            Kind::Usage,
+            format!("worlds from {} on are for learning, not for measuring", seeds::FIRST_LEARNING_SEED),
+        )
+        .hint("choose a smaller `--first-seed`")
+        .into()),
+    }
+}
+
+/// Measures an agent; `None` if it was interrupted.
+async fn measure(
+    home: &Home,
+    args: &Crafter,
+    worlds: Vec<u64>,
+    achievements: &[String],
+    cancel: Cancel,
+) -> Result<Option<Report>> {
+    let (mut agent, mut reflexes) = subject_file(args)?;
+    agent.model = args.model.clone().or(agent.model);
+    agent.run.memory &= !args.no_memory;
+    agent.run.library &= !args.no_library;
+    agent.run.deliberate &= !args.no_deliberation;
+    agent.run.episode_steps = args.steps;
+    agent.run.budgets = Budgets::default();
+    if args.no_reflex {
+        reflexes.clear();
+    }
+    let scratch = tempfile::tempdir()?;
+    let scratch_home = Home::at(scratch.path());
+    let store = scratch_home.store().await?;
+    let subject = Subject {
+        minds: Minds::load(&agent, false).await?,
+        config: agent.run,
+        reflexes,
+        workshop: Workshop::open(scratch_home, store).await?,
+        cancel,
+        achievements: achievements.len(),
+    };
+    let (library, learning) = if args.learn_episodes.is_some() || args.learn_minutes.is_some() {
+        match subject.learn(args).await? {
+            Some((library, learning)) => (library, Some(learning)),
+            None => return Ok(None),
+        }
+    } else {
+        let library = home.read_library().await?;
+        (library.map(|library| library.state().clone()).unwrap_or_default(), None)
+    };
+    let library_skills = library.all_active().count();
+    let config = RunConfig { learning: false, episodes: worlds.clone(), ..subject.config.clone() };
+    let begun = Instant::now();
+    let Some((core, chronicle)) = subject.live(config, Shelf::Lent(library), "measuring: ").await? else {
+        return Ok(None);
+    };
+    Ok(Some(Report {
+        statistics: Statistics::of(&chronicle.episodes, achievements),
+        reflex_steps: chronicle.episodes.iter().map(|episode| episode.reflex_steps).sum(),
+        tokens: core.totals().into(),
+        seconds: begun.elapsed().as_secs_f64(),
+        seeds: worlds,
+        episode_steps: args.steps,
+        policy: subject.minds.controller.model().name.clone(),
+        library_skills,
+        without: without(args),
+        learning,
+    }))
+}
+
+/// The agent file that is asked for, or the built-in example with the environment's own reflexes.
+fn subject_file(args: &Crafter) -> Result<(AgentFile, Vec<ReflexSource>)> {
+    let Some(path) = &args.agent else {
+        let agent = AgentFile::parse(EXAMPLE, "the built-in example", Path::new(""), &[])?;
+        return Ok((agent, environments::reflexes(ENVIRONMENT)));
+    };
+    let agent = AgentFile::read(path, &[])?;
+    if agent.environment != ENVIRONMENT {
+        return Err(Failure::new(
+            Kind::Usage,
+            format!("the agent lives in `{}`, not in `{ENVIRONMENT}`", agent.environment),
+        )
+        .hint("this benchmark is about Crafter only")
+        .into());
+    }
+    let reflexes = agent.reflex_sources()?;
+    Ok((agent, reflexes))
+}
+
+impl Subject {
+    /// Learns from nothing; `None` if it was interrupted.
+    async fn learn(&self, args: &Crafter) -> Result<Option<(LibraryState, Learning)>> {
+        let count = args.learn_episodes.unwrap_or(0);
+        let config = RunConfig {
+            learning: true,
+            episodes: (0..count).map(|index| seeds::world(self.config.seed, "episode", index)).collect(),
+            budgets: Budgets {
+                time_ms: args.learn_minutes.map(|minutes| minutes * 60_000),
+                ..Budgets::default()
+            },
+            ..self.config.clone()
+        };
+        let begun = Instant::now();
+        let library = Shelf::Open(Box::new(self.workshop.home.library().await?));
+        let Some((core, chronicle)) = self.live(config, library, "learning: ").await? else {
+            return Ok(None);
+        };
+        let learning = Learning {
+            episodes: chronicle.episodes.len(),
+            steps: chronicle.steps,
+            tokens: core.totals().into(),
+            seconds: begun.elapsed().as_secs_f64(),
+            skills: chronicle.skills,
+        };
+        Ok(Some((core.library().clone(), learning)))
+    }
+
+    /// One run to its end; `None` if it was interrupted.
+    async fn live(
+        &self,
+        config: RunConfig,
+        library: Shelf,
+        label: &str,
+    ) -> Result<Option<(Core, Chronicle)>> {
+        let progress = Arc::new(Progress::new(self.achievements, label));
+        let watch = Watch { observer: progress.clone(), cancel: self.cancel.clone() };
+        let plan =
+            Plan { config, reflexes: self.reflexes.clone(), library, title: Some("benchmark".to_owned()) };
+        let session = self.workshop.begin(ENVIRONMENT, plan, &self.minds, watch).await?;
+        let Session { driver, started_ms, .. } = session;
+        let result = driver.run(started_ms).await;
+        progress.finish();
+        let (outcome, core) = result?;
+        match outcome {
+            Outcome::Interrupted => Ok(None),
+            Outcome::Finished(FinishReason::Controller { error }) => Err(Failure::new(
+                Kind::Failure,
+                format!("the benchmark is incomplete: the controller failed: {error}"),
+            )
+            .into()),
+            Outcome::Finished(_) | Outcome::Replayed { .. } => {
+                let chronicle = progress.chronicle().clone();
+                Ok(Some((core, chronicle)))
+            }
+        }
+    }
+}
+
+impl From<Totals> for Tokens {
+    fn from(totals: Totals) -> Self {
+        Self { prompt: totals.prompt_tokens, generated: totals.tokens }
+    }
+}
+
+fn without(args: &Crafter) -> Vec<&'static str> {
+    let named = [
+        (args.no_library, "library"),
+        (args.no_memory, "memory"),
+        (args.no_reflex, "reflexes"),
+        (args.no_deliberation, "deliberation"),
+    ];
+    named.into_iter().filter(|(left_out, _)| *left_out).map(|(_, name)| name).collect()
+}
+
+fn print(report: &Report) -> Result<()> {
+    let Statistics { episodes, progress_percent, progress_se, score, mean_steps, per_achievement, deaths } =
+        &report.statistics;
+    let mut table = table::new(["achievement", "episodes %"]);
+    table::numbers(&mut table, [1]);
+    let mut rates: Vec<_> = per_achievement.iter().collect();
+    rates.sort_by(|one, other| other.1.total_cmp(one.1));
+    for (name, rate) in rates {
+        table.add_row([name.clone(), format!("{rate:.0}")]);
+    }
+    table::print(&table)?;
+    let without = if report.without.is_empty() {
+        String::new()
+    } else {
+        format!(", without {}", report.without.join(", "))
+    };
+    let time = |seconds: f64| duration::show(Duration::from_secs_f64(seconds));
+    output::line(format!(
+        "\nmeasured here: {}{without}; {} skills; {episodes} episodes, seeds {} to {}",
+        report.policy,
+        report.library_skills,
+        report.seeds.first().copied().unwrap_or_default(),
+        report.seeds.last().copied().unwrap_or_default()
+    ))?;
+    if let Some(learning) = &report.learning {
+        output::line(format!(
+            "  learned before, from nothing: {} skills in {} ({} steps in {} episodes, {} + {} tokens)",
+            learning.skills.len(),
+            time(learning.seconds),
+            learning.steps,
+            learning.episodes,
+            learning.tokens.prompt,
+            learning.tokens.generated
+        ))?;
+    }
+    output::line(format!(
+        "  progress    {progress_percent:.1} ± {progress_se:.1} % (mean and standard error)"
+    ))?;
+    output::line(format!("  score       {score:.1} %"))?;
+    output::line(format!(
+        "  steps       {mean_steps:.0} an episode, of at most {}; {deaths} deaths",
+        report.episode_steps
+    ))?;
+    output::line(format!(
+        "  tokens      {} + {} (read + generated)",
+        report.tokens.prompt, report.tokens.generated
+    ))?;
+    output::line(format!("  time        {}", time(report.seconds)))?;
+    Ok(published::print()?)
+}

@@ -1,0 +1,41 @@
+//! One module for each command.
+
+mod bench;
+mod completions;
+mod doctor;
+mod log;
+mod memory;
+mod models;
+mod replay;
+mod run;
+mod runs;
+mod skill_run;
+mod skills;
+mod tools;
+
+use crate::args::{Args, Bench, Command};
+use crate::home::Home;
+use anyhow::Result;
+use std::process::ExitCode;
+
+/// Carries out what the command line asks for.
+///
+/// # Errors
+/// What [`crate::error::report`] tells the user.
+pub async fn dispatch(args: Args) -> Result<ExitCode> {
+    let home = Home::find(args.home)?;
+    match args.command {
+        Command::Run(args) => return run::run(home, args).await,
+        Command::Replay(args) => return replay::replay(home, &args).await,
+        Command::Skills(command) => return skills::skills(home, command).await,
+        Command::Bench(Bench::Crafter(args)) => return bench::crafter(&home, args).await,
+        Command::Runs(args) => runs::runs(&home, args).await?,
+        Command::Log(args) => log::log(&home, args).await?,
+        Command::Memory(command) => memory::memory(&home, command).await?,
+        Command::Tools(command) => tools::tools(&command)?,
+        Command::Models(command) => models::models(command).await?,
+        Command::Doctor(args) => doctor::doctor(&home, args).await?,
+        Command::Completions { shell } => completions::completions(shell)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,76 @@
+use crate::args::Models as Command;
+use crate::{models, output, table};
+use anyhow::Result;
+use serde_json::json;
+use sojourn_controller::models::{ModelKind, ModelStatus};
+
+/// Lists and fetches models.
+pub async fn models(command: Command) -> Result<()> {
+    let models = models::open()?;
+    match command {
+        Command::List(args) => list(&models.list(), args.json),
+        Command::Pull { name, json } => {
+            let path = models::fetch(&models, &name).await?;
+            answer(&name, &path, json)
+        }
+        Command::Path { name, json } => answer(&name, &models.path(&name)?, json),
+    }
+}
+
+fn answer(name: &str, path: &std::path::Path, json: bool) -> Result<()> {
+    if json {
+        return Ok(output::json(&json!({"name": name, "path": path}))?);
+    }
+    Ok(output::line(path.display().to_string())?)
+}
+
+fn list(models: &[ModelStatus], json: bool) -> Result<()> {
+    if json {
+        let models: Vec<_> = models.iter().map(as_json).collect();
+        return Ok(output::json(&models)?);
+    }
+    let mut table = table::new(["model", "for", "size", "licence", "here", "what it is good for"]);
+    table::numbers(&mut table, [2]);
+    for ModelStatus { entry, present, bytes, .. } in models {
+        let kind = match entry.kind {
+            ModelKind::Chat => "chat",
+            ModelKind::Embedding => "embedding",
+        };
+        table.add_row([
+            format!("{}{}", entry.name, if entry.default { " *" } else { "" }),
+            kind.to_owned(),
+            output::bytes(entry.asset.bytes),
+            entry.licence.id.clone(),
+            here(*present, *bytes),
+            entry.summary.clone(),
+        ]);
+    }
+    table::print(&table)?;
+    output::note("* taken when nobody says which; fetch one with `sojourn models pull NAME`");
+    Ok(())
+}
+
+fn here(present: bool, bytes: u64) -> String {
+    match (present, bytes) {
+        (true, _) => "yes".to_owned(),
+        (false, 0) => "no".to_owned(),
+        (false, _) => format!("{} of it", output::bytes(bytes)),
+    }
+}
+
+fn as_json(status: &ModelStatus) -> serde_json::Value {
+    let ModelStatus { entry, present, path, bytes } = status;
+    json!({
+        "name": entry.name,
+        "kind": entry.kind,
+        "default": entry.default,
+        "summary": entry.summary,
+        "context": entry.context,
+        "licence": entry.licence,
+        "bytes": entry.asset.bytes,
+        "sha256": entry.asset.sha256,
+        "present": present,
+        "bytes_here": bytes,
+        "path": path,
+    })
+}

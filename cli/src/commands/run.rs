@@ -1,0 +1,242 @@
+use crate::agent_file::AgentFile;
+use crate::args::Run;
+use crate::chronicle::{Chronicle, First};
+use crate::error::{Failure, Kind};
+use crate::home::Home;
+use crate::progress::Progress;
+use crate::session::{Minds, Plan, Session, Shelf, Watch, Workshop, stop_on_ctrl_c};
+use crate::{duration, environments, logbook, output, table};
+use anyhow::Result;
+use serde::Serialize;
+use sojourn_controller::Cancel;
+use sojourn_core::{Core, Outcome, Totals};
+use sojourn_memory::{RunId, RunInfo, RunStatus, Store};
+use sojourn_skills::Origin;
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Launches an agent or resumes a run, and tells what came of it.
+pub async fn run(home: Home, args: Run) -> Result<ExitCode> {
+    let mut agent = AgentFile::read(&args.agent, &args.overrides)?;
+    apply(&mut agent, &args);
+    let achievements = achievements(&agent.environment)?;
+    let reflexes = agent.reflex_sources()?;
+    let store = home.store().await?;
+    let resumed = match &args.resume {
+        Some(asked) => Some(find_resumable(&store, &agent.environment, asked.as_deref()).await?),
+        None => None,
+    };
+    let minds = Minds::load(&agent, args.pull).await?;
+    let workshop = Workshop::open(home, store).await?;
+
+    let progress = Arc::new(Progress::new(achievements, ""));
+    let cancel = Cancel::new();
+    stop_on_ctrl_c(cancel.clone());
+    let watch = Watch { observer: progress.clone(), cancel };
+    let session = match &resumed {
+        Some(info) => workshop.resume(info, &minds, watch).await?,
+        None => {
+            let library = Shelf::Open(Box::new(workshop.home.library().await?));
+            let plan = Plan { config: agent.run.clone(), reflexes, library, title: None };
+            workshop.begin(&agent.environment, plan, &minds, watch).await?
+        }
+    };
+    let Session { run, started, driver, started_ms } = session;
+    progress.say(&format!("run {run}: {} with {}", started.environment.name, started.model.name));
+    if resumed.is_some() {
+        progress.say("the recorded part happens again first; the budgets are those the run was started with");
+    }
+    let result = driver.run(started_ms).await;
+    progress.finish();
+    let (outcome, core) = result.map_err(|error| {
+        anyhow::Error::new(error).context(
+            Failure::new(Kind::Failure, format!("run `{run}` could not go on")).hint(format!(
+                "what was recorded is kept: `sojourn log {run}`; go on with `sojourn run {} --resume {run}`",
+                args.agent.display()
+            )),
+        )
+    })?;
+    let chronicle = progress.chronicle().clone();
+    let result = RunResult::new(&run, &outcome, &core, &chronicle, progress.elapsed(), achievements);
+    if args.json {
+        output::json(&result)?
+    } else {
+        result.print()?
+    }
+    Ok(conclude(&outcome, &run, &args, resumed.as_ref()))
+}
+
+/// What comes last on stderr, and the exit code.
+fn conclude(outcome: &Outcome, run: &RunId, args: &Run, resumed: Option<&RunInfo>) -> ExitCode {
+    match outcome {
+        Outcome::Interrupted => {
+            output::note(format!(
+                "interrupted; go on with `sojourn run {} --resume {run}`",
+                args.agent.display()
+            ));
+            ExitCode::from(Kind::Interrupted as u8)
+        }
+        Outcome::Finished(sojourn_core::FinishReason::Time) if resumed.is_some() => {
+            output::note(
+                "note: the time of a run counts from its start, so a resumed run may be over at once; start a new one to go on learning",
+            );
+            ExitCode::SUCCESS
+        }
+        Outcome::Finished(sojourn_core::FinishReason::Controller { .. }) => {
+            ExitCode::from(Kind::Failure as u8)
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// The options that are short for keys of the agent file.
+fn apply(agent: &mut AgentFile, args: &Run) {
+    let budgets = &mut agent.run.budgets;
+    budgets.steps = args.steps.or(budgets.steps);
+    budgets.time_ms = args.time.map(|time| time.as_millis() as u64).or(budgets.time_ms);
+    agent.run.seed = args.seed.unwrap_or(agent.run.seed);
+}
+
+/// How many achievements an environment counts.
+fn achievements(environment: &str) -> Result<usize> {
+    Ok(environments::open(environment)?.spec().tasks.iter().filter(|task| task.achievement).count())
+}
+
+/// The run that was asked for, or the latest of this environment that was interrupted.
+async fn find_resumable(store: &Store, environment: &str, asked: Option<&str>) -> Result<RunInfo> {
+    let info = match asked {
+        Some(name) => store.run(name).await?,
+        None => {
+            let latest = store.runs().await?.into_iter().find(|run| {
+                run.environment == environment
+                    && run.status != RunStatus::Finished
+                    && !store.is_live(&run.id).unwrap_or(true)
+            });
+            latest.ok_or_else(|| {
+                Failure::new(Kind::NotFound, format!("no run in `{environment}` was interrupted"))
+                    .hint("`sojourn runs` lists all runs; without `--resume` a new one is started")
+            })?
+        }
+    };
+    if info.environment != environment {
+        return Err(Failure::new(
+            Kind::Usage,
+            format!("run `{}` lives in `{}`, the agent file says `{environment}`", info.id, info.environment),
+        )
+        .hint("resume it with the agent file that it was started with")
+        .into());
+    }
+    Ok(info)
+}
+
+/// What came of a run.
+#[derive(Debug, Serialize)]
+struct RunResult {
+    run: String,
+    outcome: String,
+    achievements: BTreeMap<String, First>,
+    achievements_possible: usize,
+    skills: Vec<SkillLine>,
+    episodes: usize,
+    totals: Totals,
+    /// Of this part of the run, if it was resumed.
+    seconds: f64,
+}
+
+/// A skill that the run learned.
+#[derive(Debug, Serialize)]
+struct SkillLine {
+    name: String,
+    version: u32,
+    status: String,
+    successes: u32,
+    uses: u32,
+}
+
+impl RunResult {
+    fn new(
+        run: &RunId,
+        outcome: &Outcome,
+        core: &Core,
+        chronicle: &Chronicle,
+        took: Duration,
+        possible: usize,
+    ) -> Self {
+        let learned = core.library().histories().flat_map(|(_, history)| &history.versions).filter(|entry| {
+            matches!(&entry.skill.manifest.origin, Origin::Model { run: origin, .. } if *origin == run.as_str())
+        });
+        let skills = learned.map(|entry| {
+            let usage = entry.total_usage();
+            SkillLine {
+                name: entry.skill.manifest.name.clone(),
+                version: entry.skill.manifest.version,
+                status: entry.status.to_string(),
+                successes: usage.successes,
+                uses: usage.successes + usage.failures,
+            }
+        });
+        Self {
+            run: run.to_string(),
+            outcome: match outcome {
+                Outcome::Finished(reason) => logbook::reason_line(reason),
+                Outcome::Interrupted => "interrupted".to_owned(),
+                Outcome::Replayed { .. } => "replayed".to_owned(),
+            },
+            achievements: chronicle.first.clone(),
+            achievements_possible: possible,
+            skills: skills.collect(),
+            episodes: chronicle.episodes.len(),
+            totals: core.totals(),
+            seconds: took.as_secs_f64(),
+        }
+    }
+
+    fn print(&self) -> std::io::Result<()> {
+        output::line(format!(
+            "\n{} of {} achievements",
+            self.achievements.len(),
+            self.achievements_possible
+        ))?;
+        if !self.achievements.is_empty() {
+            let mut table = table::new(["achievement", "first at step", "in episode"]);
+            table::numbers(&mut table, [1, 2]);
+            let mut order: Vec<_> = self.achievements.iter().collect();
+            order.sort_by_key(|(_, first)| first.step);
+            for (name, first) in order {
+                table.add_row([name.clone(), first.step.to_string(), first.episode.to_string()]);
+            }
+            table::print(&table)?;
+        }
+        output::line(format!("\n{} skills learned", self.skills.len()))?;
+        if !self.skills.is_empty() {
+            let mut table = table::new(["skill", "version", "status", "succeeded"]);
+            table::numbers(&mut table, [1]);
+            for skill in &self.skills {
+                let succeeded = format!("{} of {} uses", skill.successes, skill.uses);
+                table.add_row([
+                    skill.name.clone(),
+                    skill.version.to_string(),
+                    skill.status.clone(),
+                    succeeded,
+                ]);
+            }
+            table::print(&table)?;
+        }
+        output::line(format!(
+            "\n{}: {} steps in {} episodes, {} + {} tokens (read + generated), {}",
+            self.outcome,
+            self.totals.steps,
+            self.episodes,
+            self.totals.prompt_tokens,
+            self.totals.tokens,
+            duration::show(Duration::from_secs_f64(self.seconds))
+        ))?;
+        let skill = self.skills.first().map_or("NAME", |skill| skill.name.as_str());
+        output::line(format!(
+            "\n  sojourn log {}\n  sojourn skills show {skill}\n  sojourn replay {} --verify",
+            self.run, self.run
+        ))
+    }
+}

@@ -1,0 +1,165 @@
+//! Finding models, fetching them with a progress bar, and opening them.
+
+use crate::agent_file::{AgentFile, ControllerKind};
+use crate::error::{Failure, Kind};
+use crate::output;
+use anyhow::Result;
+use indicatif::{ProgressBar, ProgressStyle};
+use sojourn_controller::models::{ModelKind, Models, Progress};
+use sojourn_controller::openai::OpenAiOptions;
+use sojourn_controller::{Controller, Embedder, OpenAiController};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The models of this machine.
+///
+/// # Errors
+/// When there is no cache directory, or it cannot be made.
+pub fn open() -> Result<Models> {
+    Ok(Models::open(None)?)
+}
+
+/// The name of the default model of a kind.
+///
+/// # Errors
+/// When the catalogue has none.
+pub fn default_name(models: &Models, kind: ModelKind) -> Result<String> {
+    let entry = models.catalogue().default_of(kind);
+    entry
+        .map(|entry| entry.name.clone())
+        .ok_or_else(|| Failure::new(Kind::Failure, "the catalogue has no default model").into())
+}
+
+/// The controller that an agent file asks for.
+///
+/// # Errors
+/// When the model is not on this machine (and `pull` is false), cannot be loaded, or the server is not configured.
+pub async fn controller(agent: &AgentFile, models: &Models, pull: bool) -> Result<Arc<dyn Controller>> {
+    let settings = &agent.controller;
+    match (settings.kind, &settings.base_url, &agent.model) {
+        (ControllerKind::OpenAi, Some(base_url), Some(model)) => {
+            let options = OpenAiOptions {
+                key_variable: settings.api_key_env.clone(),
+                dialect: settings.dialect,
+                context_tokens: settings.context_tokens,
+                ..OpenAiOptions::new(base_url, model)
+            };
+            Ok(Arc::new(OpenAiController::new(options)?))
+        }
+        (_, _, model) => {
+            let name = match model {
+                Some(name) => agent.resolve_model(name),
+                None => default_name(models, ModelKind::Chat)?,
+            };
+            let path = find(models, &name, pull).await?;
+            llama(&path, agent).await
+        }
+    }
+}
+
+/// The embedder that an agent file asks for, or the default one; `None` where it says "none".
+///
+/// # Errors
+/// As [`controller`].
+pub async fn embedder(agent: &AgentFile, models: &Models, pull: bool) -> Result<Option<Arc<dyn Embedder>>> {
+    let name = match &agent.embedding {
+        Some(name) if name == "none" => return Ok(None),
+        Some(name) => agent.resolve_model(name),
+        None => default_name(models, ModelKind::Embedding)?,
+    };
+    let path = find(models, &name, pull).await?;
+    Ok(Some(llama_embedder(&path).await?))
+}
+
+/// The default embedder if it is on this machine and can be opened.
+pub async fn embedder_if_present(models: &Models) -> Option<Arc<dyn Embedder>> {
+    let name = default_name(models, ModelKind::Embedding).ok()?;
+    let path = models.path(&name).ok()?;
+    llama_embedder(&path).await.ok()
+}
+
+/// Where a model is; fetches it first if that is wanted and needed.
+async fn find(models: &Models, name: &str, pull: bool) -> Result<PathBuf> {
+    if pull { fetch(models, name).await } else { Ok(models.path(name)?) }
+}
+
+/// Fetches a model, showing how far it is.
+///
+/// # Errors
+/// When it is to be had nowhere, or the disk is full.
+pub async fn fetch(models: &Models, name: &str) -> Result<PathBuf> {
+    if let Ok(path) = models.path(name) {
+        return Ok(path);
+    }
+    output::note(format!("fetching the model `{name}`"));
+    let bar = bar();
+    let shown = bar.clone();
+    let pulled = models.pull(name, move |progress| show(&shown, progress)).await;
+    bar.finish_and_clear();
+    Ok(pulled?)
+}
+
+fn bar() -> ProgressBar {
+    // Hidden by itself where stderr is no terminal.
+    let bar = ProgressBar::no_length();
+    let template = "{spinner} {msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn show(bar: &ProgressBar, progress: Progress) {
+    match progress {
+        Progress::Waiting => bar.set_message("waiting for another pull"),
+        Progress::Started { bytes } => {
+            if let Some(bytes) = bytes {
+                bar.set_length(bytes);
+            }
+        }
+        Progress::Source { name } => bar.set_message(name),
+        Progress::SourceFailed { name, reason } => bar.suspend(|| output::note(format!("{name}: {reason}"))),
+        Progress::Advanced { bytes } => bar.set_position(bytes),
+        Progress::Verifying => bar.set_message("verifying"),
+        Progress::Converting => bar.set_message("converting"),
+        Progress::Done => bar.set_message("done"),
+    }
+}
+
+#[cfg(feature = "llama")]
+async fn llama(path: &Path, agent: &AgentFile) -> Result<Arc<dyn Controller>> {
+    use sojourn_controller::llama::{LlamaController, LlamaOptions};
+    let settings = &agent.controller;
+    let defaults = LlamaOptions::default();
+    let options = LlamaOptions {
+        context_tokens: settings.context_tokens.unwrap_or(defaults.context_tokens),
+        threads: settings.threads,
+        prefill_threads: settings.prefill_threads,
+        max_candidates: defaults.max_candidates.max(agent.run.actor.candidates),
+    };
+    Ok(Arc::new(LlamaController::open(path, options).await?))
+}
+
+#[cfg(feature = "llama")]
+async fn llama_embedder(path: &Path) -> Result<Arc<dyn Embedder>> {
+    Ok(Arc::new(sojourn_controller::llama::LlamaEmbedder::open(path).await?))
+}
+
+#[cfg(not(feature = "llama"))]
+#[allow(clippy::unused_async, reason = "the same signature as with the feature")]
+async fn llama(_path: &Path, _agent: &AgentFile) -> Result<Arc<dyn Controller>> {
+    Err(without_llama("set `controller.kind = \"openai\"` in the agent file to use a server"))
+}
+
+#[cfg(not(feature = "llama"))]
+#[allow(clippy::unused_async, reason = "the same signature as with the feature")]
+async fn llama_embedder(_path: &Path) -> Result<Arc<dyn Embedder>> {
+    Err(without_llama("set `embedding = \"none\"` in the agent file to find memories by their words alone"))
+}
+
+#[cfg(not(feature = "llama"))]
+fn without_llama(instead: &str) -> anyhow::Error {
+    Failure::new(Kind::Failure, "this program was built without llama.cpp and cannot run models itself")
+        .hint(format!("build it with the feature `llama`, or {instead}"))
+        .into()
+}

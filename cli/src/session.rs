@@ -1,0 +1,280 @@
+//! Puts a run together: the log, the library, the sandbox, the models and the environment, handed to the driver.
+
+use crate::agent_file::AgentFile;
+use crate::error::{Failure, Kind};
+use crate::home::Home;
+use crate::{environments, models};
+use anyhow::{Context as _, Result};
+use sojourn_controller::{Cancel, Controller, RecordedController};
+use sojourn_core::{
+    Driver, Journal, LOG_VERSION, Observer, Outside, Recollection, ReflexSource, RunConfig, RunOrigin,
+    Started, inflate, now_ms,
+};
+use sojourn_memory::{EventSeq, Memories, NewRun, Record, RecordQuery, RunId, RunInfo, RunStatus, Store};
+use sojourn_sandbox::{Sandbox, SandboxConfig, engine_sha256};
+use sojourn_skills::{Library, LibraryState};
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::Arc;
+
+/// A run that is ready to go.
+pub struct Session {
+    /// Its id.
+    pub run: RunId,
+    /// What it starts from.
+    pub started: Started,
+    /// Carries it out.
+    pub driver: Driver,
+    /// When it was started, milliseconds since 1970.
+    pub started_ms: i64,
+}
+
+/// What outlives a single run: opened once, used by one or several.
+pub struct Workshop {
+    /// Where everything is kept.
+    pub home: Home,
+    /// The log and the memories.
+    pub store: Store,
+    /// Runs skills.
+    pub sandbox: Sandbox,
+}
+
+/// The parts of a new run that its caller decides.
+pub struct Plan {
+    /// The settings.
+    pub config: RunConfig,
+    /// The reflexes.
+    pub reflexes: Vec<ReflexSource>,
+    /// What was learned before, and where more goes.
+    pub library: Shelf,
+    /// A name for people.
+    pub title: Option<String>,
+}
+
+/// The skill library of a run.
+pub enum Shelf {
+    /// On disk: what the run learns is added to it.
+    Open(Box<Library>),
+    /// As it was; what the run changes is forgotten with it.
+    Lent(LibraryState),
+}
+
+/// Who watches a run and who may stop it.
+#[derive(Clone)]
+pub struct Watch {
+    /// Told of everything.
+    pub observer: Arc<dyn Observer>,
+    /// Stops the run.
+    pub cancel: Cancel,
+}
+
+/// The models that a run uses.
+#[derive(Clone)]
+pub struct Minds {
+    /// Decides and writes.
+    pub controller: Arc<dyn Controller>,
+    /// Embeds memories; without one they are found by their words alone.
+    pub embedder: Option<Arc<dyn sojourn_controller::Embedder>>,
+}
+
+impl Minds {
+    /// Loads the models that an agent file asks for.
+    ///
+    /// # Errors
+    /// When one is not there, or cannot be loaded.
+    pub async fn load(agent: &AgentFile, pull: bool) -> Result<Self> {
+        let models = models::open()?;
+        // The small one first: if it is missing, nobody waits for the large one to load.
+        let embedder = if agent.run.memory { models::embedder(agent, &models, pull).await? } else { None };
+        Ok(Self { controller: models::controller(agent, &models, pull).await?, embedder })
+    }
+}
+
+impl Workshop {
+    /// Sets the sandbox up, for runs that are kept in `store`.
+    ///
+    /// # Errors
+    /// When there is no sandbox.
+    pub async fn open(home: Home, store: Store) -> Result<Self> {
+        let cache_dir =
+            directories::ProjectDirs::from("", "", "sojourn").map(|dirs| dirs.cache_dir().join("engine"));
+        let sandbox = tokio::task::spawn_blocking(|| {
+            Sandbox::new(SandboxConfig { cache_dir, ..SandboxConfig::default() })
+        });
+        Ok(Self { home, store, sandbox: sandbox.await?? })
+    }
+
+    /// Begins a new run.
+    ///
+    /// # Errors
+    /// When the environment is unknown, a reflex does not compile, or the log cannot be written.
+    pub async fn begin(&self, environment: &str, plan: Plan, minds: &Minds, watch: Watch) -> Result<Session> {
+        let environment = environments::open(environment)?;
+        let created_ms = now_ms();
+        let run = RunId::new(created_ms, entropy());
+        let model = minds.controller.model().clone();
+        let (library, state) = match plan.library {
+            Shelf::Open(library) => {
+                let state = library.state().clone();
+                (Some(*library), state)
+            }
+            Shelf::Lent(state) => (None, state),
+        };
+        let started = Started {
+            log_version: LOG_VERSION,
+            config: plan.config,
+            environment: environment.spec().clone(),
+            library: state,
+            reflexes: plan.reflexes,
+            origin: RunOrigin {
+                run: run.to_string(),
+                model: model.name.clone(),
+                engine: engine_sha256().to_owned(),
+            },
+            model,
+        };
+        let new = NewRun {
+            created_ms,
+            title: plan.title,
+            ..NewRun::new(run.clone(), &started.environment.name, &started.model.name)
+        };
+        let writer = self.store.create_run(new).await?;
+        let outside = Outside {
+            environment,
+            controller: Arc::clone(&minds.controller),
+            sandbox: self.sandbox.clone(),
+            journal: Journal::new(self.store.clone(), Vec::new(), Some(writer)),
+            recollection: self.recollection(minds, &started)?,
+            library,
+            observer: watch.observer,
+            cancel: watch.cancel,
+        };
+        let (driver, started_ms) = Driver::new(started.clone(), outside).await?;
+        Ok(Session { run, started, driver, started_ms })
+    }
+
+    /// Goes on with an interrupted run: what was recorded happens again, then it is live.
+    ///
+    /// # Errors
+    /// When the run is finished, is being written by another process, or was started with another model.
+    pub async fn resume(&self, info: &RunInfo, minds: &Minds, watch: Watch) -> Result<Session> {
+        if info.status == RunStatus::Finished {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!("run `{}` is finished: there is nothing to resume", info.id),
+            )
+            .hint(format!("look at it with `sojourn replay {}`, or start a new run", info.id))
+            .into());
+        }
+        let writer = self.store.resume_run(&info.id).await?;
+        let records = self.store.records(&info.id, &RecordQuery::all()).await?;
+        let started = self.started(info, records.first()).await?;
+        let model = minds.controller.model();
+        if model.name != started.model.name {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!(
+                    "run `{}` was started with the model `{}`, not `{}`",
+                    info.id, started.model.name, model.name
+                ),
+            )
+            .hint("resume it with the agent file that it was started with")
+            .into());
+        }
+        let outside = Outside {
+            environment: environments::open(&started.environment.name)?,
+            controller: Arc::clone(&minds.controller),
+            sandbox: self.sandbox.clone(),
+            journal: Journal::new(self.store.clone(), records, Some(writer)),
+            recollection: self.recollection(minds, &started)?,
+            library: Some(self.home.library().await?),
+            observer: watch.observer,
+            cancel: watch.cancel,
+        };
+        let (driver, started_ms) = Driver::new(started.clone(), outside).await?;
+        Ok(Session { run: info.id.clone(), started, driver, started_ms })
+    }
+
+    /// Prepares to run a recorded run again on its recorded answers, writing nothing.
+    ///
+    /// # Errors
+    /// When it was recorded by another version.
+    pub async fn replay(&self, info: &RunInfo, watch: Watch) -> Result<(Session, u64)> {
+        let records = self.store.records(&info.id, &RecordQuery::all()).await?;
+        let started = self.started(info, records.first()).await?;
+        let recorded = records.len() as u64;
+        let outside = Outside {
+            environment: environments::open(&started.environment.name)?,
+            controller: Arc::new(RecordedController::new(started.model.clone(), [])),
+            sandbox: self.sandbox.clone(),
+            journal: Journal::new(self.store.clone(), records, None),
+            recollection: None,
+            library: None,
+            observer: watch.observer,
+            cancel: watch.cancel,
+        };
+        let (driver, started_ms) = Driver::new(started.clone(), outside).await?;
+        Ok((Session { run: info.id.clone(), started, driver, started_ms }, recorded))
+    }
+
+    /// What the run was started from, as its first record says.
+    async fn started(&self, info: &RunInfo, first: Option<&Record>) -> Result<Started> {
+        let Some(first) = first.filter(|record| record.seq == EventSeq(1)) else {
+            return Err(Failure::new(
+                Kind::Failure,
+                format!("run `{}` was cut off before its first record", info.id),
+            )
+            .hint("nothing happened in it: start a new run")
+            .into());
+        };
+        let payload = inflate(&self.store, first.seq, first.payload.clone()).await?;
+        let started: Started = serde_json::from_value(payload)
+            .with_context(|| format!("the first record of run `{}` cannot be read", info.id))?;
+        let version = &environments::open(&started.environment.name)?.spec().version.clone();
+        if started.log_version != LOG_VERSION || started.environment.version != *version {
+            return Err(Failure::new(
+                Kind::Failure,
+                format!(
+                    "run `{}` was recorded with log version {} and {} {}; this program has {LOG_VERSION} and {version}",
+                    info.id, started.log_version, started.environment.name, started.environment.version
+                ),
+            )
+            .hint("use the program that recorded it")
+            .into());
+        }
+        Ok(started)
+    }
+
+    fn recollection(&self, minds: &Minds, started: &Started) -> Result<Option<Recollection>> {
+        if !started.config.memory {
+            return Ok(None);
+        }
+        let memories = Memories::new(self.store.clone());
+        let environment = started.environment.name.clone();
+        Ok(Some(Recollection::new(memories, self.home.tenant()?, environment, minds.embedder.clone())))
+    }
+}
+
+/// 16 bits that tell apart runs begun in the same second.
+fn entropy() -> u16 {
+    // The standard library seeds its hashers from the system.
+    std::hash::RandomState::new().build_hasher().finish() as u16
+}
+
+/// Throws `cancel` at the first Ctrl-C, and ends the process at the second.
+pub fn stop_on_ctrl_c(cancel: Cancel) {
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_err() {
+            return;
+        }
+        crate::output::note("stopping after the step under way; press Ctrl-C again to stop at once");
+        cancel.cancel();
+        if tokio::signal::ctrl_c().await.is_ok() {
+            exit_at_once();
+        }
+    });
+}
+
+#[allow(clippy::exit, reason = "the user asked twice, and the log loses at most its last unfinished group")]
+fn exit_at_once() -> ! {
+    std::process::exit(Kind::Interrupted as i32)
+}

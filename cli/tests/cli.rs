@@ -1,0 +1,195 @@
+//! What people read: help texts, and what the program says when something is not right.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+
+/// A home of its own for each test.
+struct Place {
+    dir: tempfile::TempDir,
+}
+
+struct Answer {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Runs the program in this place, without a model and without the user's settings.
+    fn sojourn(&self, args: &[&str]) -> Answer {
+        let output = Command::new(env!("CARGO_BIN_EXE_sojourn"))
+            .args(args)
+            .current_dir(self.path())
+            .env("SOJOURN_HOME", self.path().join("home"))
+            .env("SOJOURN_MODELS", self.path().join("models"))
+            .env_remove("RUST_LOG")
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| {
+            String::from_utf8(bytes).unwrap().replace(&self.path().display().to_string(), "[PLACE]")
+        };
+        Answer {
+            code: output.status.code().unwrap(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path().join(name), text).unwrap();
+    }
+
+    /// Exit code and stderr, as one text.
+    fn complaint(&self, args: &[&str]) -> String {
+        let Answer { code, stdout, stderr } = self.sojourn(args);
+        assert_eq!(stdout, "", "an error leaves stdout alone");
+        format!("exit code {code}\n{stderr}")
+    }
+}
+
+#[test]
+fn help_of_every_command() {
+    let place = Place::new();
+    for command in [
+        &[][..],
+        &["run"],
+        &["runs"],
+        &["log"],
+        &["log", "show"],
+        &["replay"],
+        &["memory", "search"],
+        &["skills", "list"],
+        &["skills", "show"],
+        &["tools", "list"],
+        &["models"],
+        &["doctor"],
+        &["bench", "crafter"],
+    ] {
+        let answer = place.sojourn(&[command, &["--help"]].concat());
+        assert_eq!(answer.code, 0);
+        insta::assert_snapshot!(format!("help_{}", command.join("_")), answer.stdout);
+    }
+}
+
+#[test]
+fn an_agent_file_that_is_not_right() {
+    let place = Place::new();
+    for (name, text) in [
+        ("unknown_key", "environment = \"crafter\"\nmodle = \"x\"\n"),
+        ("unknown_nested_key", "environment = \"crafter\"\n\n[run.actor]\ncandidate = 3\n"),
+        ("bad_toml", "environment = \"crafter\"\nmodel = \"x\nreflexes = []\n"),
+        ("wrong_type", "environment = \"crafter\"\n[run]\nseed = \"one\"\n"),
+        ("no_environment", "model = \"x\"\n"),
+        ("unknown_environment", "environment = \"crafty\"\n"),
+        ("no_such_reflex", "environment = \"crafter\"\nreflexes = [\"flee.js\"]\n"),
+        ("no_base_url", "environment = \"crafter\"\nmodel = \"x\"\n[controller]\nkind = \"openai\"\n"),
+    ] {
+        place.write("agent.toml", text);
+        insta::assert_snapshot!(name, place.complaint(&["run", "agent.toml"]));
+    }
+    insta::assert_snapshot!("no_such_file", place.complaint(&["run", "missing.toml"]));
+    place.write("agent.toml", "environment = \"crafter\"\n");
+    insta::assert_snapshot!("bad_override", place.complaint(&["run", "agent.toml", "--set", "run.sed=3"]));
+}
+
+#[test]
+fn names_that_are_not_there() {
+    let place = Place::new();
+    place.write(
+        "agent.toml",
+        "environment = \"crafter\"\nmodel = \"qwen2.5-coder-1.5b\"\n[run]\nmemory = false\n",
+    );
+    for (name, args) in [
+        ("unknown_model", &["run", "agent.toml"][..]),
+        ("model_not_pulled", &["run", "agent.toml", "--set", "model=qwen2.5-coder-1.5b-instruct"]),
+        ("unknown_model_path", &["models", "path", "qwen2.5-coder-1.5b"]),
+        ("unknown_run", &["log", "20261123-175900-ab3f"]),
+        ("unknown_run_replay", &["replay", "20261123-175900-ab3f", "--verify"]),
+        ("unknown_skill", &["skills", "show", "collectwood"]),
+        ("unknown_tools_environment", &["tools", "list", "--environment", "craft"]),
+        ("nothing_to_resume", &["run", "agent.toml", "--resume"]),
+    ] {
+        insta::assert_snapshot!(name, place.complaint(args));
+    }
+}
+
+#[test]
+fn command_lines_that_cannot_be() {
+    let place = Place::new();
+    for (name, args) in [
+        ("bad_time", &["run", "agent.toml", "--time", "10 minutes"][..]),
+        ("learning_worlds", &["bench", "crafter", "--random-policy", "--first-seed", "1000000000"]),
+        ("two_policies", &["bench", "crafter", "--random-policy", "--model", "x"]),
+    ] {
+        insta::assert_snapshot!(name, place.complaint(args));
+    }
+}
+
+#[test]
+fn reading_an_empty_home() {
+    let place = Place::new();
+    for args in [&["runs", "--json"][..], &["skills", "list", "--json"]] {
+        let answer = place.sojourn(args);
+        assert_eq!((answer.code, answer.stdout.trim()), (0, "[]"), "{args:?}: {}", answer.stderr);
+    }
+    let answer = place.sojourn(&["memory", "search", "cows", "--json"]);
+    let found: Value = serde_json::from_str(&answer.stdout).unwrap();
+    assert_eq!(found["memories"], serde_json::json!([]), "{}", answer.stderr);
+}
+
+#[test]
+fn every_reading_command_prints_one_json_document() {
+    let place = Place::new();
+    for args in [
+        &["tools", "list", "--json"][..],
+        &["models", "list", "--json"],
+        &["doctor", "--json"],
+        &["memory", "stats", "--json"],
+        &["bench", "crafter", "--random-policy", "--episodes", "2", "--json"],
+    ] {
+        let answer = place.sojourn(args);
+        assert_eq!(answer.code, 0, "{args:?}: {}", answer.stderr);
+        serde_json::from_str::<Value>(&answer.stdout).unwrap_or_else(|error| panic!("{args:?}: {error}"));
+    }
+}
+
+#[test]
+fn the_tools_of_crafter() {
+    insta::assert_snapshot!("tools_of_crafter", Place::new().sojourn(&["tools", "list"]).stdout);
+}
+
+#[test]
+fn completions_for_every_shell() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let answer = place.sojourn(&["completions", shell]);
+        assert_eq!(answer.code, 0);
+        assert!(answer.stdout.contains("sojourn"), "{shell}");
+    }
+}
+
+/// BALROG publishes 10.4 % for it; 30 episodes have a standard error of about 0.9.
+#[test]
+fn the_random_policy_gets_as_far_as_is_published() {
+    let place = Place::new();
+    let args = ["bench", "crafter", "--random-policy", "--episodes", "30", "--json"];
+    let first: Value = serde_json::from_str(&place.sojourn(&args).stdout).unwrap();
+    let progress = first["progress_percent"].as_f64().unwrap();
+    assert!((8.4..=12.4).contains(&progress), "{progress}");
+    assert_eq!(first["episodes"], 30);
+    assert_eq!(first["per_achievement"].as_object().unwrap().len(), 22);
+
+    let again: Value = serde_json::from_str(&place.sojourn(&args).stdout).unwrap();
+    assert_eq!(again["per_achievement"], first["per_achievement"], "the same seeds give the same episodes");
+}
