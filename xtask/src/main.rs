@@ -1,2 +1,20 @@
-//! To be filled.
-fn main() {}
+//! Chores of the Sojourn repository: `cargo xtask <chore>`.
+
+use anyhow::{Result, bail};
+
+mod engine;
+
+const USAGE: &str = "\
+usage: cargo xtask <chore>
+
+chores:
+  engine [--check]   build sandbox/engine/engine.wasm from its sources; with --check only compare";
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["engine"] => engine::run(engine::Mode::Write),
+        ["engine", "--check"] => engine::run(engine::Mode::Check),
+        _ => bail!("{USAGE}"),
+    }
+}

@@ -1,0 +1,345 @@
+//! The host's side of the interface that `engine/src/host.h` describes.
+
+use crate::limits::{MAX_LINE_BYTES, MAX_MEMORY_BYTES};
+use crate::{Host, HostError, LimitKind, Limits, LogLevel, LogLine};
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+use tokio::time::Instant;
+use wasmtime::{Caller, Engine, Error, Linker, Memory, Result, StoreLimits, StoreLimitsBuilder, format_err};
+
+/// Fuel beyond a call's budget with which the engine comes to an orderly end, so that the error names a line.
+pub(crate) const RESERVE_FUEL: u64 = 20_000_000;
+/// The engine's description of an error may be so long, whatever the limit on results.
+const MAX_ERROR_BYTES: usize = 256 << 10;
+
+/// What an instance of the engine is for and what came of it.
+pub(crate) struct Guest {
+    pub(crate) limits: Limits,
+    pub(crate) store_limits: StoreLimits,
+    pub(crate) seed: u64,
+    pub(crate) now_ms: i64,
+    /// When to stop; none while compiling, which fuel alone bounds.
+    pub(crate) deadline: Option<Instant>,
+    /// The source to compile, or the call's bindings and arguments; taken when the engine asks.
+    pub(crate) invocation: Vec<u8>,
+    /// Who answers calls, and to which names.
+    pub(crate) host: Option<Arc<dyn Host>>,
+    pub(crate) granted: Vec<String>,
+    /// Calls under way, in the order they were started.
+    operations: FuturesOrdered<BoxFuture<'static, (u32, Answer)>>,
+    operations_started: u32,
+    /// What the engine may fetch next.
+    announced: Vec<u8>,
+    pub(crate) host_calls: u32,
+    pub(crate) logs: Vec<LogLine>,
+    pub(crate) logs_dropped: u32,
+    /// The budget because of which the engine was asked to stop.
+    pub(crate) interrupted: Option<LimitKind>,
+    pub(crate) outcome: Option<Outcome>,
+}
+
+/// What the engine handed over at the end.
+pub(crate) enum Outcome {
+    /// Bytecode, or a result as JSON.
+    Done(Vec<u8>),
+    /// `{"name", "message", "stack"}`.
+    Failed(Vec<u8>),
+}
+
+/// How the host answered a call.
+enum Answer {
+    Value(Vec<u8>),
+    Failed(String),
+    Stop(String),
+}
+
+/// Why an instance was ended from outside, which nothing in it can catch.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Ended {
+    #[error("stopped: {0}")]
+    Stopped(String),
+    #[error("{1}")]
+    Limit(LimitKind, String),
+}
+
+impl Guest {
+    pub(crate) fn new(limits: Limits, invocation: Vec<u8>) -> Self {
+        let memory = limits.memory_bytes.min(MAX_MEMORY_BYTES) as usize;
+        Self {
+            store_limits: StoreLimitsBuilder::new()
+                .memory_size(memory)
+                .memories(1)
+                .tables(1)
+                .instances(2)
+                .build(),
+            limits,
+            seed: 0,
+            now_ms: 0,
+            deadline: None,
+            invocation,
+            host: None,
+            granted: Vec::new(),
+            operations: FuturesOrdered::new(),
+            operations_started: 0,
+            announced: Vec::new(),
+            host_calls: 0,
+            logs: Vec::new(),
+            logs_dropped: 0,
+            interrupted: None,
+            outcome: None,
+        }
+    }
+
+    /// Checks a call to the host and gives what answers it, as a future of its own.
+    fn ask(&mut self, name: String, args: &[u8]) -> Result<BoxFuture<'static, Answer>> {
+        self.check_going_on()?;
+        self.host_calls += 1;
+        let limit = self.limits.host_calls;
+        if self.host_calls > limit {
+            let message = format!("the skill asked the host more than {limit} times");
+            return Err(Error::new(Ended::Limit(LimitKind::HostCalls, message)));
+        }
+        let refused = |message: String| -> BoxFuture<'static, Answer> {
+            Box::pin(std::future::ready(Answer::Failed(message)))
+        };
+        let Some(host) = self.host.clone().filter(|_| self.granted.contains(&name)) else {
+            return Ok(refused(format!("`{name}` is not granted to this skill")));
+        };
+        let most = self.limits.args_bytes;
+        if args.len() as u64 > most {
+            let size = args.len();
+            return Ok(refused(format!(
+                "the arguments of `{name}` are {size} bytes; at most {most} are allowed"
+            )));
+        }
+        let args: Map<String, Value> = match serde_json::from_slice(args) {
+            Ok(args) => args,
+            Err(error) => {
+                return Ok(refused(format!("the arguments of `{name}` cannot be passed on: {error}")));
+            }
+        };
+        Ok(Box::pin(async move { answer(host.as_ref(), &name, args, most).await }))
+    }
+
+    /// After the engine was asked to stop, what it still runs (`finally` blocks, other promises) gets no answers.
+    fn check_going_on(&self) -> Result<()> {
+        match self.interrupted {
+            Some(kind) => Err(Error::new(Ended::Limit(kind, limit_message(kind, &self.limits)))),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes an answer ready to be fetched; packed as `host.h` says.
+    fn announce(&mut self, answer: Answer) -> Result<u64> {
+        let (failed, bytes) = match answer {
+            Answer::Value(bytes) => (0, bytes),
+            Answer::Failed(message) => (1, Value::String(message).to_string().into_bytes()),
+            Answer::Stop(reason) => return Err(Error::new(Ended::Stopped(reason))),
+        };
+        let length = u64::from(u32::try_from(bytes.len())?);
+        self.announced = bytes;
+        Ok(failed << 32 | length)
+    }
+}
+
+async fn answer(host: &dyn Host, name: &str, args: Map<String, Value>, most: u64) -> Answer {
+    match host.call(name, args).await {
+        Ok(value) => {
+            let bytes = value.to_string().into_bytes();
+            if bytes.len() as u64 > most {
+                let size = bytes.len();
+                return Answer::Failed(format!(
+                    "the answer of `{name}` is {size} bytes; at most {most} are allowed"
+                ));
+            }
+            Answer::Value(bytes)
+        }
+        Err(HostError::Failed(message)) => Answer::Failed(message),
+        Err(HostError::Stop(reason)) => Answer::Stop(reason),
+    }
+}
+
+/// What a skill's author should read about a used-up budget.
+pub(crate) fn limit_message(kind: LimitKind, limits: &Limits) -> String {
+    match kind {
+        LimitKind::Fuel => "the skill computed too long without finishing; a loop may never end".to_owned(),
+        LimitKind::Wall => {
+            format!("the skill took longer than {} s", limits.wall.as_secs_f64())
+        }
+        LimitKind::Memory => format!(
+            "the skill used up its memory of {} MiB",
+            limits.js_heap_bytes.min(limits.memory_bytes) >> 20
+        ),
+        other => format!("the skill ran into a limit: {other:?}"),
+    }
+}
+
+/// Host functions of a call.
+pub(crate) fn linker_for_calls(engine: &Engine) -> Result<Linker<Guest>> {
+    let mut linker = common(engine)?;
+    linker.func_wrap_async("host", "call", |caller: Caller<'_, Guest>, request: (u32, u32, u32, u32)| {
+        Box::new(call(caller, request))
+    })?;
+    linker.func_wrap(
+        "host",
+        "start",
+        |mut caller: Caller<'_, Guest>, name: u32, name_len: u32, args: u32, args_len: u32| -> Result<u32> {
+            let (name, args) = request(&mut caller, name, name_len, args, args_len)?;
+            let guest = caller.data_mut();
+            let answer = guest.ask(name, &args)?;
+            guest.operations_started += 1;
+            let number = guest.operations_started;
+            guest.operations.push_back(Box::pin(async move { (number, answer.await) }));
+            Ok(number)
+        },
+    )?;
+    linker.func_wrap_async("host", "wait", |caller: Caller<'_, Guest>, (): ()| Box::new(wait(caller)))?;
+    Ok(linker)
+}
+
+async fn call(
+    mut caller: Caller<'_, Guest>,
+    (name, name_len, args, args_len): (u32, u32, u32, u32),
+) -> Result<u64> {
+    let (name, args) = request(&mut caller, name, name_len, args, args_len)?;
+    let answer = caller.data_mut().ask(name, &args)?.await;
+    caller.data_mut().announce(answer)
+}
+
+async fn wait(mut caller: Caller<'_, Guest>) -> Result<u64> {
+    let guest = caller.data_mut();
+    guest.check_going_on()?;
+    let (number, answer) =
+        guest.operations.next().await.ok_or_else(|| format_err!("nothing is under way"))?;
+    Ok(u64::from(number) << 33 | guest.announce(answer)?)
+}
+
+/// Host functions of a compilation: those that act are not there.
+pub(crate) fn linker_for_compiling(engine: &Engine) -> Result<Linker<Guest>> {
+    let mut linker = common(engine)?;
+    let refuse = || format_err!("there is nobody to call while a skill is compiled");
+    linker
+        .func_wrap("host", "call", move |_: u32, _: u32, _: u32, _: u32| -> Result<u64> { Err(refuse()) })?;
+    linker
+        .func_wrap("host", "start", move |_: u32, _: u32, _: u32, _: u32| -> Result<u32> { Err(refuse()) })?;
+    linker.func_wrap("host", "wait", move || -> Result<u64> { Err(refuse()) })?;
+    Ok(linker)
+}
+
+/// Host functions that never wait.
+fn common(engine: &Engine) -> Result<Linker<Guest>> {
+    let mut linker = Linker::new(engine);
+    linker.func_wrap(
+        "host",
+        "invocation",
+        |mut caller: Caller<'_, Guest>, settings: u32| -> Result<u32> {
+            let guest = caller.data_mut();
+            let heap = u32::try_from(guest.limits.js_heap_bytes).unwrap_or(u32::MAX);
+            // `struct settings` of host.h.
+            let mut bytes = [0; 24];
+            bytes[0..8].copy_from_slice(&guest.seed.to_le_bytes());
+            bytes[8..16].copy_from_slice(&guest.now_ms.to_le_bytes());
+            bytes[16..20].copy_from_slice(&heap.to_le_bytes());
+            guest.announced = std::mem::take(&mut guest.invocation);
+            let length = u32::try_from(guest.announced.len())?;
+            memory(&mut caller)?.write(&mut caller, settings as usize, &bytes)?;
+            Ok(length)
+        },
+    )?;
+    linker.func_wrap("host", "take", |mut caller: Caller<'_, Guest>, to: u32| -> Result<()> {
+        let bytes = std::mem::take(&mut caller.data_mut().announced);
+        Ok(memory(&mut caller)?.write(&mut caller, to as usize, &bytes)?)
+    })?;
+    linker.func_wrap(
+        "host",
+        "log",
+        |mut caller: Caller<'_, Guest>, level: u32, at: u32, len: u32| -> Result<()> {
+            if caller.data().logs.len() as u64 >= u64::from(caller.data().limits.log_lines) {
+                let guest = caller.data_mut();
+                guest.logs_dropped = guest.logs_dropped.saturating_add(1);
+                return Ok(());
+            }
+            // A character may be cut in two at the end; it is shown as a replacement character.
+            let text = text(&mut caller, at, len.min(MAX_LINE_BYTES as u32))?;
+            caller.data_mut().logs.push(LogLine { level: LogLevel::from_engine(level), text });
+            Ok(())
+        },
+    )?;
+    linker.func_wrap("host", "should_stop", |caller: Caller<'_, Guest>| -> Result<i32> {
+        should_stop(caller).map(i32::from)
+    })?;
+    linker.func_wrap(
+        "host",
+        "finish",
+        |mut caller: Caller<'_, Guest>, status: u32, at: u32, len: u32| -> Result<()> {
+            finish(&mut caller, status, at, len)
+        },
+    )?;
+    Ok(linker)
+}
+
+fn should_stop(mut caller: Caller<'_, Guest>) -> Result<bool> {
+    let fuel = caller.get_fuel()?;
+    let guest = caller.data_mut();
+    if guest.interrupted.is_none() {
+        if fuel <= RESERVE_FUEL {
+            guest.interrupted = Some(LimitKind::Fuel);
+        } else if guest.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            guest.interrupted = Some(LimitKind::Wall);
+        }
+    }
+    Ok(guest.interrupted.is_some())
+}
+
+fn finish(caller: &mut Caller<'_, Guest>, status: u32, at: u32, len: u32) -> Result<()> {
+    let failed = status != 0;
+    let size = len as usize;
+    if failed && size > MAX_ERROR_BYTES {
+        let message = format!("it threw an error whose description is {size} bytes long");
+        let description = serde_json::json!({"name": "Error", "message": message});
+        caller.data_mut().outcome = Some(Outcome::Failed(description.to_string().into_bytes()));
+        return Ok(());
+    }
+    let most = caller.data().limits.output_bytes;
+    if !failed && size as u64 > most {
+        let message = format!("the skill's result is {size} bytes of JSON; at most {most} are allowed");
+        return Err(Error::new(Ended::Limit(LimitKind::Output, message)));
+    }
+    let bytes = bytes(caller, at, len)?;
+    caller.data_mut().outcome = Some(if failed { Outcome::Failed(bytes) } else { Outcome::Done(bytes) });
+    Ok(())
+}
+
+fn request(
+    caller: &mut Caller<'_, Guest>,
+    name: u32,
+    name_len: u32,
+    args: u32,
+    args_len: u32,
+) -> Result<(String, Vec<u8>)> {
+    Ok((text(caller, name, name_len)?, bytes(caller, args, args_len)?))
+}
+
+fn memory(caller: &mut Caller<'_, Guest>) -> Result<Memory> {
+    caller
+        .get_export("memory")
+        .and_then(wasmtime::Extern::into_memory)
+        .ok_or_else(|| format_err!("the engine has no memory"))
+}
+
+/// A copy of `len` bytes at `at`; the length is checked before anything is allocated.
+fn bytes(caller: &mut Caller<'_, Guest>, at: u32, len: u32) -> Result<Vec<u8>> {
+    let (at, len) = (at as usize, len as usize);
+    memory(caller)?
+        .data(&*caller)
+        .get(at..at + len)
+        .map(<[u8]>::to_vec)
+        .ok_or_else(|| format_err!("an address outside the engine's memory"))
+}
+
+fn text(caller: &mut Caller<'_, Guest>, at: u32, len: u32) -> Result<String> {
+    bytes(caller, at, len).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}

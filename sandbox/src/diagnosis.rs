@@ -1,0 +1,137 @@
+//! From what the engine says about an error to what the skill's author should read.
+
+use crate::{Binding, CallError, LimitKind};
+use serde::Deserialize;
+
+/// The file that a skill's frames name.
+const SKILL_FILE: &str = "skill.js:";
+/// A message is cut after so many characters.
+const MAX_MESSAGE_CHARS: usize = 2000;
+
+/// An error as the engine described it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Thrown {
+    /// `TypeError`; empty when something else than an error was thrown.
+    pub name: String,
+    pub message: String,
+    /// Of the innermost frame in the skill; 0 when there is none.
+    pub line: u32,
+    pub column: u32,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Description {
+    name: String,
+    message: String,
+    stack: String,
+}
+
+impl Thrown {
+    pub(crate) fn parse(description: &[u8]) -> Self {
+        let Ok(Description { name, mut message, stack }) = serde_json::from_slice(description) else {
+            return Self::plain("the skill failed without saying why");
+        };
+        if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE_CHARS) {
+            message.truncate(end);
+            message.push('…');
+        }
+        let (line, column) = stack.lines().find_map(position).unwrap_or((0, 0));
+        Self { name, message, line, column }
+    }
+
+    pub(crate) fn plain(message: impl Into<String>) -> Self {
+        Self { name: "Error".to_owned(), message: message.into(), line: 0, column: 0 }
+    }
+
+    /// Whether the engine ran out of memory.
+    pub(crate) fn is_out_of_memory(&self) -> bool {
+        self.name == "InternalError" && self.message == "out of memory"
+    }
+
+    /// The exception, with help for names that do not exist.
+    pub(crate) fn into_exception(self, source: &str, bindings: &[Binding]) -> CallError {
+        let source_line = line_of(source, self.line).to_owned();
+        let Self { name, mut message, line, column } = self;
+        match name.as_str() {
+            "ReferenceError" => {
+                if let Some(unknown) = message.strip_suffix(" is not defined").map(str::to_owned) {
+                    message += &help_with(&unknown, bindings);
+                }
+            }
+            "RangeError" if message.contains("call stack") => {
+                message += " (a function keeps calling itself)";
+            }
+            _ => {}
+        }
+        let name = if name.is_empty() { "Thrown".to_owned() } else { name };
+        CallError::Exception { name, message, line, column, source_line }
+    }
+
+    /// A limit that was reached where the error is.
+    pub(crate) fn into_limit(self, which: LimitKind, message: String) -> CallError {
+        CallError::Limit { which, message, line: self.line }
+    }
+}
+
+/// The line and column of a stack frame in the skill: `    at walk (skill.js:3:5)`.
+fn position(frame: &str) -> Option<(u32, u32)> {
+    let (_, place) = frame.split_once(SKILL_FILE)?;
+    let (line, column) = place.trim_end_matches(')').split_once(':')?;
+    Some((line.parse().ok()?, column.parse().ok()?))
+}
+
+/// The text of a line, counted from 1; empty when there is none.
+pub(crate) fn line_of(source: &str, line: u32) -> &str {
+    (line as usize).checked_sub(1).and_then(|index| source.lines().nth(index)).unwrap_or_default()
+}
+
+/// The name most like `name`, if one is close enough to be a slip of the pen.
+pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    names
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(score, _)| *score > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+fn help_with(unknown: &str, bindings: &[Binding]) -> String {
+    if bindings.is_empty() {
+        return "; this skill may call no other".to_owned();
+    }
+    let meant = nearest(unknown, bindings.iter().map(|binding| binding.name.as_str()))
+        .map(|name| format!("did you mean `{name}`? "))
+        .unwrap_or_default();
+    let granted: Vec<String> = bindings
+        .iter()
+        .map(|binding| format!("{}({})", binding.name, binding.parameters.join(", ")))
+        .collect();
+    format!("; {meant}there are: {}", granted.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_innermost_frame_of_the_skill_counts() {
+        let stack = "    at call (native)\n    at go_to (<prelude>:12:3)\n    at walk (skill.js:3:5)\n    at main (skill.js:9:1)\n";
+        let description = serde_json::json!({"name": "Error", "message": "no", "stack": stack});
+        let thrown = Thrown::parse(description.to_string().as_bytes());
+        assert_eq!((thrown.line, thrown.column), (3, 5));
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        let description = serde_json::json!({"name": "Error", "message": "ü".repeat(5000)});
+        let thrown = Thrown::parse(description.to_string().as_bytes());
+        assert_eq!(thrown.message.chars().count(), MAX_MESSAGE_CHARS + 1);
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_nearest_and_all() {
+        let bindings = [Binding::call("go_to", ["kind"]), Binding::live("observe")];
+        assert_eq!(help_with("goto", &bindings), "; did you mean `go_to`? there are: go_to(kind), observe()");
+        assert_eq!(help_with("xyz", &bindings), "; there are: go_to(kind), observe()");
+    }
+}

@@ -1,0 +1,212 @@
+//! Keeps the compiled engine on disk, so that a start takes milliseconds.
+//!
+//! Loading compiled code means running it, so a file is only believed when its keyed hash shows that this user's
+//! process wrote it: HMAC-SHA-256 with a random key that lies next to it, readable by this user alone, in a folder
+//! that only this user may enter. Whoever could forge it could as well replace the program itself. Where that
+//! cannot be made sure of, there is no cache.
+#![allow(unsafe_code)]
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use std::hash::{Hash, Hasher};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use wasmtime::{Engine, Module};
+
+const KEY_BYTES: usize = 32;
+const MAC_BYTES: usize = 32;
+const KEY_FILE: &str = "key";
+
+/// One compiled engine's place on disk.
+pub(crate) struct Cache {
+    file: PathBuf,
+    key: [u8; KEY_BYTES],
+}
+
+impl Cache {
+    /// The place for what `engine` makes of the module with the hash `sha256`; `None`, and a warning, when `folder`
+    /// is not safe.
+    pub(crate) fn open(folder: &Path, engine: &Engine, sha256: &str) -> Option<Self> {
+        match private::folder(folder).and_then(|()| key(folder)) {
+            Ok(key) => {
+                let file = folder.join(format!("engine-{}.bin", fingerprint(engine, sha256)));
+                Some(Self { file, key })
+            }
+            Err(error) => {
+                tracing::warn!("the compiled engine is not cached in {}: {error}", folder.display());
+                None
+            }
+        }
+    }
+
+    /// The cached module, if there is one and it is authentic.
+    pub(crate) fn load(&self, engine: &Engine) -> Option<Module> {
+        let bytes = private::read(&self.file).ok()?;
+        let (mac, code) = bytes.split_at_checked(MAC_BYTES)?;
+        if self.mac(code)?.verify_slice(mac).is_err() {
+            tracing::warn!("{} is not what this program wrote; it is ignored", self.file.display());
+            return None;
+        }
+        // SAFETY: `deserialize` must be given what `Module::serialize` gave. The keyed hash proves that these very
+        // bytes, which no one can change any more, were written by `store` below; the file's name and wasmtime's
+        // own header prove that it was for the same module, version, settings and processor.
+        match unsafe { Module::deserialize(engine, code) } {
+            Ok(module) => Some(module),
+            Err(error) => {
+                tracing::debug!("the cached engine does not fit: {error:#}");
+                None
+            }
+        }
+    }
+
+    /// Puts `module` into the cache.
+    pub(crate) fn store(&self, module: &Module) {
+        let written =
+            module.serialize().map_err(|error| io::Error::other(error.to_string())).and_then(|code| {
+                let mac = self.mac(&code).ok_or_else(|| io::Error::other("no keyed hash"))?.finalize();
+                private::write(&self.file, &[&mac.into_bytes(), &code])
+            });
+        if let Err(error) = written {
+            tracing::warn!("the compiled engine could not be cached in {}: {error}", self.file.display());
+        }
+    }
+
+    /// Covers the file's name too, so that one entry cannot be put in another's place.
+    fn mac(&self, code: &[u8]) -> Option<Hmac<Sha256>> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).ok()?;
+        mac.update(self.file.file_name()?.as_encoded_bytes());
+        mac.update(&[0]);
+        mac.update(code);
+        Some(mac)
+    }
+}
+
+/// Of everything that decides whether compiled code fits: wasmtime's version and settings, the processor, the module.
+fn fingerprint(engine: &Engine, sha256: &str) -> String {
+    struct Feed(Sha256);
+    impl Hasher for Feed {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+        fn finish(&self) -> u64 {
+            0
+        }
+    }
+    let mut feed = Feed(Sha256::new());
+    engine.precompile_compatibility_hash().hash(&mut feed);
+    feed.0.update(sha256);
+    hex::encode(feed.0.finalize())[..32].to_owned()
+}
+
+/// The folder's key, made when there is none.
+fn key(folder: &Path) -> io::Result<[u8; KEY_BYTES]> {
+    let file = folder.join(KEY_FILE);
+    if let Some(key) = existing_key(&file)? {
+        return Ok(key);
+    }
+    let mut key = [0; KEY_BYTES];
+    getrandom::fill(&mut key).map_err(io::Error::other)?;
+    match private::create(&file, &key) {
+        Ok(()) => Ok(key),
+        // Another process was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            existing_key(&file)?.ok_or_else(|| io::Error::other("the key vanished"))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn existing_key(file: &Path) -> io::Result<Option<[u8; KEY_BYTES]>> {
+    match private::read(file) {
+        Ok(bytes) => match bytes.try_into() {
+            Ok(key) => Ok(Some(key)),
+            Err(_) => Err(io::Error::other(format!("{} is damaged; delete it", file.display()))),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Files and folders that nobody else can read or change.
+#[cfg(unix)]
+mod private {
+    use super::{Path, Write, io};
+    use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+    use std::io::Read;
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+
+    /// Makes the folder if it is missing; fails unless it is this user's alone.
+    pub fn folder(path: &Path) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let metadata = std::fs::symlink_metadata(path)?;
+        if !metadata.is_dir() {
+            return Err(io::Error::other("it is not a folder"));
+        }
+        ours(&metadata)
+    }
+
+    fn ours(metadata: &Metadata) -> io::Result<()> {
+        if metadata.uid() != rustix::process::geteuid().as_raw() {
+            return Err(io::Error::other("it belongs to another user"));
+        }
+        if metadata.mode() & 0o077 != 0 {
+            return Err(io::Error::other("other users may enter it; its mode must be 0700"));
+        }
+        Ok(())
+    }
+
+    pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        ours(&file.metadata()?)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Writes a new file; it appears whole or not at all.
+    pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let draft = draft(path, &[bytes])?;
+        let linked = std::fs::hard_link(&draft, path);
+        std::fs::remove_file(&draft)?;
+        linked
+    }
+
+    /// Writes a file in place of what was there.
+    pub fn write(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+        std::fs::rename(draft(path, parts)?, path)
+    }
+
+    fn draft(path: &Path, parts: &[&[u8]]) -> io::Result<std::path::PathBuf> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let draft = path.with_extension(format!("draft-{}", hex::encode(random)));
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        for part in parts {
+            file.write_all(part)?;
+        }
+        file.sync_all()?;
+        Ok(draft)
+    }
+}
+
+/// Elsewhere there is no cache yet.
+#[cfg(not(unix))]
+mod private {
+    use super::{Path, io};
+
+    fn unsupported<T>() -> io::Result<T> {
+        Err(io::Error::other("only Unix permissions are understood so far"))
+    }
+    pub fn folder(_: &Path) -> io::Result<()> {
+        unsupported()
+    }
+    pub fn read(_: &Path) -> io::Result<Vec<u8>> {
+        unsupported()
+    }
+    pub fn create(_: &Path, _: &[u8]) -> io::Result<()> {
+        unsupported()
+    }
+    pub fn write(_: &Path, _: &[&[u8]]) -> io::Result<()> {
+        unsupported()
+    }
+}

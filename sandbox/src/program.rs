@@ -1,0 +1,60 @@
+use crate::engine::engine_sha256;
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::sync::Arc;
+use wasmtime::Module;
+
+/// A skill that is ready to be called. Cheap to clone.
+#[derive(Clone)]
+pub struct Program(Arc<Inner>);
+
+struct Inner {
+    id: String,
+    entry: String,
+    source: String,
+    module: Module,
+}
+
+impl Program {
+    pub(crate) fn new(entry: String, source: String, module: Module) -> Self {
+        Self(Arc::new(Inner { id: id(&entry, &source), entry, source, module }))
+    }
+
+    /// SHA-256, in hex, of the source, the entry's name and the engine.
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// The name of the function that a call calls.
+    pub fn entry(&self) -> &str {
+        &self.0.entry
+    }
+
+    /// The JavaScript it was compiled from.
+    pub fn source(&self) -> &str {
+        &self.0.source
+    }
+
+    pub(crate) fn module(&self) -> &Module {
+        &self.0.module
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program")
+            .field("id", &self.id())
+            .field("entry", &self.entry())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Each part is preceded by its length, so that no two skills share a hash by shifting text between parts.
+fn id(entry: &str, source: &str) -> String {
+    let mut hash = Sha256::new();
+    for part in [source, entry, engine_sha256()] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hex::encode(hash.finalize())
+}

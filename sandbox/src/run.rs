@@ -1,0 +1,160 @@
+//! One call, from a fresh instance to its report.
+
+use crate::abi::{Ended, Guest, Outcome, RESERVE_FUEL, limit_message};
+use crate::diagnosis::Thrown;
+use crate::engine::Runtime;
+use crate::{Binding, CallError, CallReport, Host, LimitKind, Limits, Program};
+use serde::Serialize;
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use wasmtime::{Extern, Instance, PoolConcurrencyLimitError, Result, Store, Trap, format_err};
+
+/// How often a call lets other tasks of its thread go on: about every millisecond.
+const YIELD_FUEL: u64 = 1_000_000;
+/// After its time is up, the engine may take so long to say in which line it was.
+const WALL_GRACE: Duration = Duration::from_millis(100);
+
+/// A call, seen from here.
+pub(crate) struct Job<'a> {
+    pub args: &'a [Value],
+    pub bindings: &'a [Binding],
+    pub host: Option<Arc<dyn Host>>,
+    pub limits: &'a Limits,
+    pub seed: u64,
+    pub now_ms: i64,
+    /// Whether the arguments are shown as views in which unknown names are errors.
+    pub checked: bool,
+}
+
+/// What the prelude's `install` takes.
+#[derive(Serialize)]
+struct Installation<'a> {
+    bindings: &'a [Binding],
+    args: &'a [Value],
+    checked: bool,
+}
+
+pub(crate) async fn run(runtime: &Runtime, program: &Program, job: Job<'_>) -> CallReport {
+    let mut store = match prepare(runtime, &job) {
+        Ok(store) => store,
+        Err(error) => return failed(error),
+    };
+    let ended = tokio::time::timeout(job.limits.wall + WALL_GRACE, call(runtime, program, &mut store)).await;
+    let budget = job.limits.fuel.saturating_add(RESERVE_FUEL);
+    let fuel_used = budget.saturating_sub(store.get_fuel().unwrap_or_default());
+    let guest = store.into_data();
+    let result = match ended {
+        Ok(Ok(())) => conclude(&guest, program, &job),
+        Ok(Err(error)) => Err(explain(&error, &guest)),
+        Err(_elapsed) => Err(limit(LimitKind::Wall, limit_message(LimitKind::Wall, job.limits))),
+    };
+    CallReport {
+        result,
+        logs: guest.logs,
+        logs_dropped: guest.logs_dropped,
+        host_calls: guest.host_calls,
+        fuel_used,
+    }
+}
+
+fn prepare(runtime: &Runtime, job: &Job<'_>) -> Result<Store<Guest>, CallError> {
+    let internal = |error: &dyn std::fmt::Display| CallError::Trap {
+        message: format!("the call could not be prepared: {error}"),
+    };
+    let installation = Installation { bindings: job.bindings, args: job.args, checked: job.checked };
+    let invocation = serde_json::to_vec(&installation).map_err(|error| internal(&error))?;
+    let most = job.limits.args_bytes;
+    if invocation.len() as u64 > most {
+        let size = invocation.len();
+        let message =
+            format!("the arguments and bindings are {size} bytes of JSON; at most {most} are allowed");
+        return Err(limit(LimitKind::Args, message));
+    }
+    let mut guest = Guest::new(job.limits.clone(), invocation);
+    guest.seed = job.seed;
+    guest.now_ms = job.now_ms;
+    guest.deadline = Some(Instant::now() + job.limits.wall);
+    guest.host.clone_from(&job.host);
+    guest.granted = job.bindings.iter().map(|binding| binding.name.clone()).collect();
+
+    let mut store = Store::new(&runtime.engine, guest);
+    store.limiter(|guest| &mut guest.store_limits);
+    store
+        .set_fuel(job.limits.fuel.saturating_add(RESERVE_FUEL))
+        .and_then(|()| store.fuel_async_yield_interval(Some(YIELD_FUEL)))
+        .map_err(|error| internal(&error))?;
+    Ok(store)
+}
+
+/// Instantiates the engine and the skill, loads the one into the other and calls it.
+async fn call(runtime: &Runtime, program: &Program, store: &mut Store<Guest>) -> Result<()> {
+    let engine = runtime.calling.instantiate_async(&mut *store).await?;
+    let mut imports: [Option<Extern>; 3] = Default::default();
+    for (slot, import) in imports.iter_mut().zip(program.module().imports()) {
+        *slot = engine.get_export(&mut *store, import.name());
+    }
+    let [Some(memory), Some(alloc), Some(load)] = imports else {
+        return Err(format_err!("the engine lacks what a skill imports"));
+    };
+    let skill = Instance::new_async(&mut *store, program.module(), &[memory, alloc, load]).await?;
+    let failed = skill.get_typed_func::<(), i32>(&mut *store, "load")?.call_async(&mut *store, ()).await?;
+    if failed == 0 {
+        engine.get_typed_func::<(), i32>(&mut *store, "sk_call")?.call_async(&mut *store, ()).await?;
+    }
+    Ok(())
+}
+
+/// The outcome of an instance that came to its end by itself.
+fn conclude(guest: &Guest, program: &Program, job: &Job<'_>) -> Result<Value, CallError> {
+    if let Some(kind) = guest.interrupted {
+        let place = match &guest.outcome {
+            Some(Outcome::Failed(description)) => Thrown::parse(description),
+            _ => Thrown::plain(""),
+        };
+        return Err(place.into_limit(kind, limit_message(kind, job.limits)));
+    }
+    match &guest.outcome {
+        Some(Outcome::Done(json)) => serde_json::from_slice(json)
+            .map_err(|error| limit(LimitKind::Output, format!("the skill's result cannot be read: {error}"))),
+        Some(Outcome::Failed(description)) => {
+            let thrown = Thrown::parse(description);
+            Err(if thrown.is_out_of_memory() {
+                thrown.into_limit(LimitKind::Memory, limit_message(LimitKind::Memory, job.limits))
+            } else {
+                thrown.into_exception(program.source(), job.bindings)
+            })
+        }
+        None => Err(CallError::Trap { message: "the engine ended without a result".to_owned() }),
+    }
+}
+
+/// Why an instance was ended from outside.
+fn explain(error: &wasmtime::Error, guest: &Guest) -> CallError {
+    if let Some(ended) = error.downcast_ref::<Ended>() {
+        return match ended {
+            Ended::Stopped(reason) => CallError::Stopped { reason: reason.clone() },
+            Ended::Limit(which, message) => limit(*which, message.clone()),
+        };
+    }
+    if error.is::<PoolConcurrencyLimitError>() {
+        return limit(LimitKind::Instances, "too many skills are running at once".to_owned());
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => limit(LimitKind::Fuel, limit_message(LimitKind::Fuel, &guest.limits)),
+        Some(Trap::StackOverflow | Trap::MemoryOutOfBounds) => {
+            CallError::Trap { message: "the skill nested values or calls too deeply".to_owned() }
+        }
+        Some(trap) => CallError::Trap { message: format!("the engine gave up: {trap}") },
+        None => CallError::Trap { message: format!("the engine failed: {error:#}") },
+    }
+}
+
+fn limit(which: LimitKind, message: String) -> CallError {
+    CallError::Limit { which, message, line: 0 }
+}
+
+fn failed(error: CallError) -> CallReport {
+    CallReport { result: Err(error), logs: Vec::new(), logs_dropped: 0, host_calls: 0, fuel_used: 0 }
+}

@@ -1,0 +1,135 @@
+use crate::engine::{Runtime, engine_sha256};
+use crate::run::{self, Job};
+use crate::{CallReport, CompileError, Invocation, Limits, LoadError, Program, Reflex, compile, module};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use wasmtime::Module;
+
+/// So many skills are remembered as compiled here; then all are forgotten.
+const MAX_KNOWN: usize = 4096;
+
+/// How a [`Sandbox`] is set up.
+#[derive(Debug, Clone)]
+pub struct SandboxConfig {
+    /// A folder for the compiled engine, which otherwise is compiled at every start (about two seconds). It is made
+    /// with mode 0700 if it is missing; one that others may enter, or whose files were tampered with, is not used.
+    pub cache_dir: Option<PathBuf>,
+    /// How many skills can run at once, counting those that wait for one they called. Each reserves 4 GiB of
+    /// address space, and memory as it needs. One too many fails at once; it does not wait, because those
+    /// it would wait for may wait for it.
+    pub instances: u32,
+}
+
+impl Default for SandboxConfig {
+    fn default() -> Self {
+        Self { cache_dir: None, instances: 1000 }
+    }
+}
+
+/// Why there is no sandbox.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The WebAssembly runtime could not be set up.
+    #[error("the sandbox could not be set up: {reason}")]
+    Engine {
+        /// What happened.
+        reason: String,
+    },
+}
+
+impl SandboxError {
+    pub(crate) fn engine(error: wasmtime::Error) -> Self {
+        Self::Engine { reason: format!("{error:#}") }
+    }
+}
+
+/// Compiles and runs skills. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct Sandbox(Arc<Inner>);
+
+struct Inner {
+    runtime: Runtime,
+    /// Hashes of the modules that were compiled here, with the program once it was loaded.
+    known: Mutex<HashMap<[u8; 32], Option<Program>>>,
+}
+
+impl Sandbox {
+    /// Sets the engine up. Without a cache it is compiled now, which takes seconds of one core.
+    pub fn new(config: SandboxConfig) -> Result<Self, SandboxError> {
+        let runtime = Runtime::new(config.cache_dir.as_deref(), config.instances)?;
+        Ok(Self(Arc::new(Inner { runtime, known: Mutex::default() })))
+    }
+
+    /// Compiles a script into a skill module; a call will call its function `entry`. The same script, entry and engine
+    /// give the same bytes. Runs on tokio's blocking pool, for a few milliseconds.
+    pub async fn compile(&self, entry: &str, source: &str) -> Result<Vec<u8>, CompileError> {
+        let (sandbox, entry, source) = (self.clone(), entry.to_owned(), source.to_owned());
+        tokio::task::spawn_blocking(move || sandbox.compile_now(&entry, &source))
+            .await
+            .unwrap_or_else(|error| Err(CompileError::whole(format!("compiling was cut short: {error}"))))
+    }
+
+    fn compile_now(&self, entry: &str, source: &str) -> Result<Vec<u8>, CompileError> {
+        let wasm = compile::compile(&self.0.runtime, entry, source)?;
+        let mut known = self.known();
+        if known.len() >= MAX_KNOWN {
+            known.clear();
+        }
+        known.entry(Sha256::digest(&wasm).into()).or_default();
+        Ok(wasm)
+    }
+
+    /// Makes a program of a skill module. One that was not compiled here is not believed: its source is compiled
+    /// again, which takes a few milliseconds.
+    pub fn load(&self, wasm: &[u8]) -> Result<Program, LoadError> {
+        let hash: [u8; 32] = Sha256::digest(wasm).into();
+        let known = self.known().get(&hash).cloned();
+        if let Some(Some(program)) = known {
+            return Ok(program);
+        }
+        let parts = module::decode(wasm)?;
+        let recompiled = match known {
+            Some(_) => None,
+            None => Some(self.compile_now(&parts.entry, &parts.source)?),
+        };
+        if recompiled.as_deref().is_some_and(|ours| parts.engine == engine_sha256() && ours != wasm) {
+            return Err(LoadError::Altered);
+        }
+        let ours = recompiled.as_deref().unwrap_or(wasm);
+        let module = Module::new(&self.0.runtime.engine, ours)
+            .map_err(|error| LoadError::Engine { reason: format!("{error:#}") })?;
+        let program = Program::new(parts.entry, parts.source, module);
+        self.known().insert(Sha256::digest(ours).into(), Some(program.clone()));
+        Ok(program)
+    }
+
+    /// Calls a program in a fresh instance. Needs a tokio runtime with time enabled. Dropping the future ends the
+    /// call. The host may call programs of the same sandbox in turn, as deeply as the caller allows.
+    pub async fn call(&self, program: &Program, invocation: Invocation<'_>) -> CallReport {
+        let Invocation { args, bindings, host, limits, seed, now_ms } = invocation;
+        let job = Job { args, bindings, host: Some(host), limits, seed, now_ms, checked: false };
+        run::run(&self.0.runtime, program, job).await
+    }
+
+    /// A program as a reflex; its entry takes one argument, the state. [`Limits::reflex`] suits most.
+    pub fn reflex(&self, program: &Program, limits: &Limits) -> Reflex {
+        Reflex::new(self.clone(), program.clone(), limits.clone())
+    }
+
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.0.runtime
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<[u8; 32], Option<Program>>> {
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sandbox")
+    }
+}

@@ -1,0 +1,52 @@
+//! The compiled engine on disk is believed only when this user's process wrote it.
+#![cfg(unix)]
+
+use sojourn_sandbox::{Sandbox, SandboxConfig};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+fn start(folder: &Path) -> Sandbox {
+    Sandbox::new(SandboxConfig { cache_dir: Some(folder.to_owned()), instances: 4 }).unwrap()
+}
+
+fn engine_file(folder: &Path) -> Option<PathBuf> {
+    let mut files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.find(|path| path.file_name().unwrap().to_string_lossy().starts_with("engine-"))
+}
+
+/// One test, because each start without a cache compiles the engine.
+#[test]
+fn tampering_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("deep/cache");
+    start(&cache);
+    let file = engine_file(&cache).expect("the engine was cached");
+    for path in [&file, &cache.join("key")] {
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    assert_eq!(fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(fs::read_dir(&cache).unwrap().count(), 2, "no drafts are left behind");
+
+    // Loaded as it is: the file is not written anew.
+    let written = fs::metadata(&file).unwrap().modified().unwrap();
+    start(&cache);
+    assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), written);
+
+    // One bit of the code: the engine is compiled and the file replaced.
+    let good = fs::read(&file).unwrap();
+    let mut bad = good.clone();
+    let middle = bad.len() / 2;
+    bad[middle] ^= 1;
+    fs::write(&file, &bad).unwrap();
+    start(&cache);
+    assert_eq!(fs::read(&file).unwrap().len(), good.len());
+    assert_ne!(fs::read(&file).unwrap(), bad);
+
+    // Others may enter: nothing is cached.
+    let open = folder.path().join("open");
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).unwrap();
+    start(&open);
+    assert_eq!(fs::read_dir(&open).unwrap().count(), 0);
+}

@@ -1,0 +1,154 @@
+//! From C to a linked WebAssembly module.
+
+use super::repository;
+use anyhow::{Context, Result, bail};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The compiler's major version; another one gives other bytes.
+const LLVM: u32 = 19;
+const COMPILER: &str = "clang-19";
+const LINKER: &str = "wasm-ld-19";
+const INSTALL: &str = "install LLVM 19 with its linker and its runtime for wasm32 \
+    (on Debian: apt install clang-19 lld-19 libclang-rt-19-dev-wasm32)";
+
+const OUR_SOURCES: [&str; 5] = ["engine.c", "calls.c", "random.c", "report.c", "system.c"];
+const QUICKJS_SOURCES: [&str; 4] = ["quickjs.c", "libregexp.c", "libunicode.c", "dtoa.c"];
+
+/// The sources have WebAssembly code paths for Emscripten; they ask for nothing else of it.
+const FLAGS: [&str; 13] = [
+    "--target=wasm32-unknown-unknown",
+    "-O2",
+    "-mbulk-memory",
+    "-msign-ext",
+    "-mnontrapping-fptoint",
+    "-mmutable-globals",
+    "-nostdlib",
+    "-D_GNU_SOURCE",
+    "-DNDEBUG",
+    "-DEMSCRIPTEN=1",
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-fvisibility=hidden",
+];
+/// wasm has one rounding mode only; the names are wanted all the same.
+const ROUNDING: [&str; 2] = ["-DFE_DOWNWARD=0", "-DFE_UPWARD=0"];
+
+/// Fails with what to install when a tool is missing or of another version.
+#[cfg_attr(feature = "engine", allow(dead_code, reason = "`link` calls it through `runtime_library`"))]
+pub fn check_tools() -> Result<()> {
+    runtime_library().map(drop)
+}
+
+/// Compiles and links everything; the module's bytes.
+#[cfg(feature = "engine")]
+pub fn link(sources: &Path) -> Result<Vec<u8>> {
+    let runtime = runtime_library()?;
+    let vendored = quickjs_package()?;
+    let folder = repository().join("target/engine");
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let folder = folder.canonicalize()?;
+    let sources = sources.canonicalize()?;
+    write_prelude(&sources.join("prelude.js"), &folder.join("prelude.h"))?;
+
+    let quickjs = vendored.join("quickjs");
+    let mut objects = Vec::new();
+    let ours = OUR_SOURCES.iter().map(|name| (sources.join(name), true));
+    let theirs = QUICKJS_SOURCES.iter().map(|name| (quickjs.join(name), false));
+    for (source, strict) in ours.chain(theirs) {
+        let object = source.with_extension("o");
+        let object = object.file_name().context("a source has a name")?.to_owned();
+        let mut compiler = Command::new(COMPILER);
+        compiler.current_dir(&folder).args(FLAGS).args(ROUNDING);
+        compiler.args(if strict { &["-Wall", "-Wextra", "-Werror"][..] } else { &["-w"] });
+        compiler.arg("-isystem").arg(vendored.join("vendor/wasi-libc/include"));
+        compiler.arg("-isystem").arg(&quickjs).arg("-I.");
+        run(compiler.arg("-c").arg(&source).arg("-o").arg(&object))?;
+        objects.push(object);
+    }
+
+    // Relative object paths: absolute ones would show in the result.
+    let mut linker = Command::new(LINKER);
+    linker.current_dir(&folder).args([
+        "--no-entry",
+        "--gc-sections",
+        "--stack-first",
+        "-z",
+        "stack-size=1048576",
+    ]);
+    linker.args(["-O2", "--strip-debug"]).args(&objects);
+    linker.arg(vendored.join("vendor/wasi-libc/lib/libc.a")).arg(runtime);
+    run(linker.args(["-o", "engine.linked.wasm"]))?;
+    Ok(std::fs::read(folder.join("engine.linked.wasm"))?)
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let output = command.output().with_context(|| format!("{} cannot be run; {INSTALL}", name(command)))?;
+    if !output.status.success() {
+        bail!("{} failed:\n{}", name(command), String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+fn name(command: &Command) -> String {
+    command.get_program().to_string_lossy().into_owned()
+}
+
+fn output(program: &str, arguments: &[&OsStr]) -> Result<String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .with_context(|| format!("`{program}` was not found; {INSTALL}"))?;
+    if !output.status.success() {
+        bail!("`{program}` failed: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The compiler's support library for wasm32, once compiler and linker are known to be there.
+fn runtime_library() -> Result<PathBuf> {
+    let version = output(COMPILER, &["-dumpversion".as_ref()])?;
+    if version.split('.').next() != Some(&LLVM.to_string()) {
+        bail!("`{COMPILER}` is version {}; {INSTALL}", version.trim());
+    }
+    output(LINKER, &["--version".as_ref()])?;
+    let resources = output(COMPILER, &["-print-resource-dir".as_ref()])?;
+    let library = Path::new(resources.trim()).join("lib/wasi/libclang_rt.builtins-wasm32.a");
+    if !library.is_file() {
+        bail!("{} is missing; {INSTALL}", library.display());
+    }
+    Ok(library)
+}
+
+/// Where cargo keeps the pinned `rquickjs-sys` sources.
+#[cfg(feature = "engine")]
+fn quickjs_package() -> Result<PathBuf> {
+    let manifest = repository().join("Cargo.toml");
+    let arguments = ["metadata", "--format-version", "1", "--manifest-path"]
+        .map(OsStr::new)
+        .into_iter()
+        .chain([manifest.as_os_str()]);
+    let metadata: serde_json::Value =
+        serde_json::from_str(&output(env!("CARGO"), &arguments.collect::<Vec<_>>())?)?;
+    let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
+    let package = packages
+        .iter()
+        .find(|package| package["name"] == "rquickjs-sys")
+        .context("`rquickjs-sys` is not among the dependencies of sojourn-sandbox")?;
+    let manifest = package["manifest_path"].as_str().context("a package has a manifest")?;
+    Ok(Path::new(manifest).parent().context("a manifest has a folder")?.to_owned())
+}
+
+/// The prelude as a C array, because C cannot include a text file yet.
+#[cfg(feature = "engine")]
+fn write_prelude(script: &Path, header: &Path) -> Result<()> {
+    use std::fmt::Write;
+    let text = std::fs::read(script).with_context(|| format!("cannot read {}", script.display()))?;
+    let mut c = String::from("static const unsigned char PRELUDE[] = {");
+    for byte in &text {
+        write!(c, "{byte},")?;
+    }
+    write!(c, "0}};\n#define PRELUDE_LENGTH {}\n", text.len())?;
+    Ok(std::fs::write(header, c)?)
+}
