@@ -55,10 +55,12 @@ impl Sampler<'_> {
                 self.node(chosen, depth, sentence);
             }
             Node::Repeat { node, min, max } => {
-                let extra = if deep { 0 } else { self.random.below(max - min + 1) };
-                // The less of two draws: long repetitions are rare in real text.
-                let extra = extra.min(self.random.below(max - min + 1));
-                for _ in 0..min + extra {
+                let mut times = *min;
+                // Long repetitions are as rare as in real text.
+                while !deep && times < *max && self.random.below(3) == 0 {
+                    times += 1;
+                }
+                for _ in 0..times {
                     self.node(node, depth, sentence);
                 }
             }
