@@ -1,8 +1,10 @@
 //! How fast a model reads and writes on this machine.
 //!
 //! ```text
-//! cargo run -p sojourn-controller --features llama --example throughput -- MODEL.gguf [THREADS]
+//! cargo run -p sojourn-controller --features llama --example throughput -- MODEL.gguf [THREADS [PREFILL-THREADS]]
 //! ```
+//!
+//! With `RUST_LOG=sojourn_controller=debug` it also tells how long the choice of tokens takes.
 
 use serde_json::json;
 use sojourn_controller::llama::{LlamaController, LlamaOptions};
@@ -10,27 +12,36 @@ use sojourn_controller::{Cancel, Constraint, Controller, Message, Reply, Request
 use std::error::Error;
 use std::io::Write;
 use std::time::Instant;
+use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
     let mut arguments = std::env::args().skip(1);
     let path = arguments.next().ok_or("give the path of a GGUF model")?;
     let threads = arguments.next().map(|threads| threads.parse()).transpose()?;
+    let prefill_threads = arguments.next().map(|threads| threads.parse()).transpose()?;
     let mut out = std::io::stdout();
 
     let start = Instant::now();
-    let controller = LlamaController::open(path, LlamaOptions { threads, ..LlamaOptions::default() }).await?;
+    let controller =
+        LlamaController::open(path, LlamaOptions { threads, prefill_threads, ..LlamaOptions::default() })
+            .await?;
     let options = controller.options();
     writeln!(
         out,
-        "{}: loaded in {:.1} s; {} threads write, {} read",
+        "{}: loaded in {:.1} s; {} threads for one token, {} for several",
         controller.model().name,
         start.elapsed().as_secs_f64(),
         options.threads.unwrap_or_default(),
         options.prefill_threads.unwrap_or_default()
     )?;
 
-    let rules = "A player in a survival game gathers wood, stone, coal and iron, and drinks, eats and sleeps. ";
+    let rules =
+        "A player in a survival game gathers wood, stone, coal and iron, and drinks, eats and sleeps. ";
     let free = Constraint::Lark("start: /(.|\\n)*/".into());
     let strict = Constraint::JsonSchema(json!({
         "type": "array",

@@ -129,7 +129,9 @@ async fn candidates_share_one_reading_of_the_prompt_and_the_next_prompt_its_begi
 async fn several_requests_are_answered_at_once() {
     let Some(model) = model().await else { return };
     let questions: Vec<Request> = ["fire", "water", "earth", "air", "iron", "wood"]
-        .map(|word| request(&format!("Is {word} hot? Answer yes or no."), Constraint::choice(["yes", "no"]), 8))
+        .map(|word| {
+            request(&format!("Is {word} hot? Answer yes or no."), Constraint::choice(["yes", "no"]), 8)
+        })
         .into();
     let cancel = Cancel::new();
     let asked = questions.iter().map(|request| model.complete(request, &cancel));

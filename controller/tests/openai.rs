@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use sojourn_controller::openai::{Dialect, OpenAiOptions};
 use sojourn_controller::{
-    Cancel, Constraint, Controller, ControllerError, Finish, Message, OpenAiController, Reply, Request, Sampling,
+    Cancel, Constraint, Controller, ControllerError, Finish, Message, OpenAiController, Reply, Request,
+    Sampling,
 };
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -158,7 +159,10 @@ async fn it_does_not_repeat_a_request_that_was_refused() {
 async fn what_is_no_chat_completion_is_an_error_that_says_so() {
     let cases = [
         (Act::Say(200, JSON, "{\"choices\": [".into()), "EOF"),
-        (Act::Say(200, "content-type: text/html\r\n", "<html>log in</html>".into()), "expected JSON, got text/html"),
+        (
+            Act::Say(200, "content-type: text/html\r\n", "<html>log in</html>".into()),
+            "expected JSON, got text/html",
+        ),
         (Act::Say(200, JSON, "{\"choices\": []}".into()), "no choices"),
         (Act::Say(200, JSON, "[1, 2]".into()), "expected"),
         (
@@ -184,7 +188,7 @@ async fn a_server_that_hangs_is_unreachable() {
     assert_eq!(reason, "no answer in time");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_and_a_cancellation_end_the_wait_with_an_answer() {
     let server = Server::start(vec![Act::Hang]);
     let mut request = choose();
@@ -212,10 +216,8 @@ async fn answers_that_break_the_constraint_or_are_missing_are_asked_for_again() 
     let reply = server.ask(&request).await.unwrap();
     let texts: Vec<&str> = reply.complete().collect();
     assert_eq!(texts, ["\"eat\"", "\"sleep\"", "\"eat\""]);
-    let asked: Vec<(Value, Value)> = (0..3)
-        .map(|_| server.seen().body)
-        .map(|body| (body["n"].clone(), body["seed"].clone()))
-        .collect();
+    let asked: Vec<(Value, Value)> =
+        (0..3).map(|_| server.seen().body).map(|body| (body["n"].clone(), body["seed"].clone())).collect();
     assert_eq!(asked, [(json!(3), json!(9)), (json!(2), json!(10)), (json!(1), json!(11))]);
 }
 
@@ -232,9 +234,11 @@ async fn a_grammar_and_a_prefill_reach_each_kind_of_server() {
     let mut request = choose();
     request.constraint = Constraint::Lark("start: \"a\"+".into());
     request.prefill = "say: ".into();
-    for (dialect, field) in
-        [(Dialect::LlamaCpp, Some("grammar")), (Dialect::Vllm, Some("structured_outputs")), (Dialect::OpenAi, None)]
-    {
+    for (dialect, field) in [
+        (Dialect::LlamaCpp, Some("grammar")),
+        (Dialect::Vllm, Some("structured_outputs")),
+        (Dialect::OpenAi, None),
+    ] {
         let mut server = Server::start(vec![say(&["say: aaa"])]);
         server.options.dialect = dialect;
         assert_eq!(server.ask(&request).await.unwrap().candidates[0].text, "aaa");

@@ -138,7 +138,10 @@ mod tests {
         for task in ["rules of the game: find stone", "rules of the game: eat", "rules of the game: sleep"] {
             let placement = read(&mut cache, task);
             assert_eq!((placement.slot, placement.source), (first.slot, first.slot));
-            assert_eq!(placement.shared, "rules of the game: ".len() + usize::from(task.contains("stone")) * 5);
+            assert_eq!(
+                placement.shared,
+                "rules of the game: ".len() + usize::from(task.contains("stone")) * 5
+            );
         }
         assert!(read(&mut cache, "judge this").ready);
     }
@@ -173,7 +176,8 @@ mod tests {
     #[test]
     fn the_oldest_goes_first_and_the_kept_one_never() {
         let mut cache = PromptCache::new(true);
-        let slots: Vec<usize> = ["aaaa", "bbbb", "cccc"].iter().map(|text| read(&mut cache, text).slot).collect();
+        let slots: Vec<usize> =
+            ["aaaa", "bbbb", "cccc"].iter().map(|text| read(&mut cache, text).slot).collect();
         read(&mut cache, "aaaa");
         assert_eq!(cache.evict(Some(slots[1])), Some(slots[2]));
         assert_eq!(cache.evict(Some(slots[1])), Some(slots[0]));

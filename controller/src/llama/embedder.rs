@@ -9,7 +9,7 @@ use std::path::Path;
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
-/// Sentence encoders of the MiniLM family were trained on texts of this many tokens, whatever they could read.
+/// Sentence encoders like `all-MiniLM-L6-v2` were trained on texts of this many tokens, whatever they could read.
 const MAX_TOKENS: u32 = 256;
 /// How many requests may wait before their callers wait too.
 const QUEUE: usize = 64;

@@ -13,11 +13,12 @@ use llguidance::Matcher;
 use llguidance::toktrie::TokEnv;
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
-/// The most tokens the model reads at once. Between two batches it looks whether the work is still wanted.
-const BATCH: usize = 512;
+/// The most tokens the model reads at once. Between two batches, a second or two apart on a small machine, it
+/// looks whether the work is still wanted.
+const BATCH: usize = 128;
 /// How many jobs are looked at before they are begun; the others wait in their queue.
 const LOOKAHEAD: usize = 16;
 
@@ -73,6 +74,10 @@ struct Running {
     timing: Timing,
     /// When its prompt had been read.
     begun: Instant,
+    /// Of the time since then, what went into choosing tokens.
+    choosing: Duration,
+    /// Why it cannot be answered, if it cannot.
+    fault: Option<ControllerError>,
 }
 
 /// The work of the thread that owns a model.
@@ -192,14 +197,12 @@ impl<'model> Engine<'model> {
         timing.prefill_ms = since(start);
         match read {
             Ok(Read::Whole(slot)) => {
-                let mut running = Running { lanes: Vec::new(), job, usage, timing, begun: Instant::now() };
-                match self.open_lanes(slot, &mut running) {
-                    Ok(()) => self.running.push(running),
-                    Err(error) => {
-                        self.close_lanes(&running.lanes);
-                        let _ = running.job.reply.send(Err(error));
-                    }
-                }
+                let begun = Instant::now();
+                let choosing = Duration::ZERO;
+                let mut running =
+                    Running { job, lanes: Vec::new(), usage, timing, begun, choosing, fault: None };
+                running.fault = self.open_lanes(slot, &mut running).err();
+                self.running.push(running);
             }
             Ok(Read::Cut(cut)) => job.answer(Vec::new(), &cut, usage, timing),
             Err(error) => {
@@ -275,7 +278,7 @@ impl<'model> Engine<'model> {
         for (at, running) in self.running.iter_mut().enumerate() {
             for (number, lane) in running.lanes.iter_mut().enumerate() {
                 let room = BATCH - self.batch.n_tokens() as usize;
-                if lane.finish.is_some() || room == 0 {
+                if lane.finish.is_some() || lane.pending.is_empty() || room == 0 {
                     continue;
                 }
                 let rest = lane.pending.split_off(lane.pending.len().min(room));
@@ -297,22 +300,32 @@ impl<'model> Engine<'model> {
         self.decode(None)?;
         let trie = self.vocabulary.tok_trie();
         for &(at, number, row) in &self.rows {
-            let logits = self.context.get_logits_ith(row);
-            self.running[at].lanes[number].choose(logits, trie)?;
+            let running = &mut self.running[at];
+            let start = Instant::now();
+            let chosen = running.lanes[number].choose(self.context.get_logits_ith(row), trie);
+            running.choosing += start.elapsed();
+            // A grammar that fails is the fault of one request, not of those beside it.
+            running.fault = running.fault.take().or(chosen.err());
         }
         Ok(())
     }
 
-    /// Answers the jobs all of whose lanes have ended.
+    /// Answers the jobs that failed or all of whose lanes have ended.
     fn finish(&mut self) {
-        let (done, running): (Vec<_>, Vec<_>) = std::mem::take(&mut self.running)
-            .into_iter()
-            .partition(|running| running.lanes.iter().all(|lane| lane.finish.is_some()));
+        let (done, running): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.running).into_iter().partition(|running| {
+                running.fault.is_some() || running.lanes.iter().all(|lane| lane.finish.is_some())
+            });
         self.running = running;
-        for Running { job, lanes, usage, mut timing, begun } in done {
+        for Running { job, lanes, usage, mut timing, begun, choosing, fault } in done {
             self.close_lanes(&lanes);
             timing.decode_ms = since(begun);
-            job.answer(lanes, &Finish::Cancelled, usage, timing);
+            tracing::debug!(?usage, ?timing, ?choosing, "answered");
+            match fault {
+                // Nobody may be waiting any more.
+                Some(error) => drop(job.reply.send(Err(error))),
+                None => job.answer(lanes, &Finish::Cancelled, usage, timing),
+            }
         }
     }
 

@@ -37,9 +37,12 @@ impl Grammars {
     pub(super) fn new(model: &Arc<LlamaModel>) -> Result<Self, ControllerError> {
         let vocabulary: TokEnv = Arc::new(Vocabulary::new(model));
         let capabilities = InferenceCapabilities { ff_tokens: true, ..InferenceCapabilities::default() };
-        let mut factory =
-            ParserFactory::new(&vocabulary, capabilities, &llguidance::earley::SlicedBiasComputer::general_slices())
-                .map_err(|error| ControllerError::Failed { reason: error.to_string() })?;
+        let mut factory = ParserFactory::new(
+            &vocabulary,
+            capabilities,
+            &llguidance::earley::SlicedBiasComputer::general_slices(),
+        )
+        .map_err(|error| ControllerError::Failed { reason: error.to_string() })?;
         factory.quiet();
         Ok(Self { factory, compiled: Mutex::default() })
     }

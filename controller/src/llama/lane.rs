@@ -142,3 +142,66 @@ fn first_stop(bytes: &[u8], before: usize, stops: &[String]) -> Option<(usize, S
         })
         .min_by_key(|hit| hit.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Constraint, Sampling};
+    use llguidance::ParserFactory;
+    use llguidance::toktrie::{ApproximateTokEnv, InferenceCapabilities, TokEnv};
+
+    /// Writes `max_tokens` bytes at the most under `constraint`, as a model would that only ever wants `wish`.
+    fn write(constraint: &Constraint, wish: &str, max_tokens: u32, stop: &[&str]) -> Completion {
+        let vocabulary: TokEnv = ApproximateTokEnv::single_byte_env();
+        let trie = vocabulary.tok_trie();
+        let factory = ParserFactory::new(&vocabulary, InferenceCapabilities::default(), &[]).unwrap();
+        let matcher = Matcher::new(factory.create_parser(constraint.grammar()));
+        let stop = stop.iter().map(|&stop| stop.to_owned()).collect();
+        let mut lane = Lane::new(0, 0, matcher, Sampler::new(Sampling::greedy(), 0), max_tokens, stop);
+        let mut wishes = wish.bytes().map(usize::from).cycle();
+        lane.begin(&[], trie);
+        while lane.finish.is_none() {
+            let mut logits = vec![0.0; trie.vocab_size()];
+            logits[wishes.next().unwrap()] = 1.0;
+            lane.pending.clear();
+            lane.choose(&logits, trie).unwrap();
+        }
+        lane.completion()
+    }
+
+    #[test]
+    fn the_model_gets_its_wish_only_where_the_grammar_allows_it() {
+        let grammar = Constraint::Lark("start: /[a-c]{3}/ \"!\"".into());
+        let free = write(&grammar, "cab", 9, &[]);
+        assert_eq!((free.text.as_str(), free.finish), ("cab!", Finish::Complete));
+        let bound = write(&grammar, "xyz", 9, &[]);
+        assert_eq!((bound.text.as_str(), bound.finish), ("aaa!", Finish::Complete));
+    }
+
+    #[test]
+    fn an_answer_ends_at_its_length_unless_the_grammar_ends_there_too() {
+        let grammar = Constraint::Lark("start: /[a-c]{3}/ \"!\"".into());
+        assert_eq!(write(&grammar, "abc", 2, &[]).finish, Finish::Length);
+        assert_eq!(write(&grammar, "abc", 4, &[]).finish, Finish::Complete);
+        // The forced end does not fit: the text must not be taken for whole.
+        let long = Constraint::Lark("start: /[ab]/ \" and so on\"".into());
+        let cut = write(&long, "a", 4, &[]);
+        assert_eq!((cut.text.as_str(), cut.tokens, cut.finish), ("a an", 4, Finish::Length));
+    }
+
+    #[test]
+    fn a_stop_string_ends_the_answer_before_itself_even_across_tokens() {
+        let grammar = Constraint::Lark("start: /[a-z]{1,20}/".into());
+        let stopped = write(&grammar, "abxyz", 20, &["zz", "xy"]);
+        assert_eq!((stopped.text.as_str(), stopped.finish), ("ab", Finish::Stopped("xy".into())));
+    }
+
+    #[test]
+    fn a_character_cut_in_two_is_left_out() {
+        let grammar = Constraint::Lark("start: /[äb]{4}/".into());
+        let cut = write(&grammar, "bä", 4, &[]);
+        assert_eq!((cut.text.as_str(), cut.tokens), ("bäb", 4));
+        let cut = write(&grammar, "bä", 2, &[]);
+        assert_eq!((cut.text.as_str(), cut.finish), ("b", Finish::Length));
+    }
+}

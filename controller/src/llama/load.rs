@@ -27,9 +27,10 @@ impl Loaded {
         let backend = backend()?;
         let model = LlamaModel::load_from_file(backend, path, &LlamaModelParams::default())
             .map_err(|_| unloadable("llama.cpp does not know its architecture or finds it damaged"))?;
-        let name = header
-            .name()
-            .map_or_else(|| path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), str::to_owned);
+        let name = header.name().map_or_else(
+            || path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            str::to_owned,
+        );
         let info = ModelInfo {
             name,
             source: path.display().to_string(),

@@ -10,9 +10,9 @@ pub struct LlamaOptions {
     /// How many tokens are held at once: a prompt and its answers have to fit, and what is left keeps earlier prompts.
     /// It is lowered to what the model was trained for.
     pub context_tokens: u32,
-    /// Threads that write; without a number the fastest is measured when the model is loaded.
+    /// Threads that write a single answer. Without a number the fastest is measured when the model is loaded.
     pub threads: Option<u32>,
-    /// Threads that read prompts; all cores without a number.
+    /// Threads that read prompts and write several answers together. Without a number the fastest is measured too.
     pub prefill_threads: Option<u32>,
     /// How many answers can be written at the same time, by one request or by several.
     pub max_candidates: u32,
@@ -33,7 +33,8 @@ impl LlamaOptions {
     /// The options with every number filled in and checked.
     pub(super) fn settle(mut self, loaded: &Loaded) -> Result<Self, ControllerError> {
         if self.max_candidates == 0 || self.max_candidates > MOST_CANDIDATES {
-            let reason = format!("`max_candidates` is {}; choose 1 to {MOST_CANDIDATES}", self.max_candidates);
+            let reason =
+                format!("`max_candidates` is {}; choose 1 to {MOST_CANDIDATES}", self.max_candidates);
             return Err(ControllerError::BadRequest { reason });
         }
         self.context_tokens = self.context_tokens.min(loaded.model.n_ctx_train());
@@ -44,12 +45,13 @@ impl LlamaOptions {
             );
             return Err(ControllerError::BadRequest { reason });
         }
-        let cores = threads::cores();
-        self.prefill_threads = Some(self.prefill_threads.unwrap_or(cores).max(1));
-        self.threads = Some(match self.threads {
-            Some(threads) => threads.max(1),
-            None => threads::fastest(loaded, cores)?,
-        });
+        if self.threads.is_none() || self.prefill_threads.is_none() {
+            let fastest = threads::fastest(loaded)?;
+            self.threads.get_or_insert(fastest.single);
+            self.prefill_threads.get_or_insert(fastest.several);
+        }
+        self.threads = self.threads.map(|threads| threads.max(1));
+        self.prefill_threads = self.prefill_threads.map(|threads| threads.max(1));
         Ok(self)
     }
 }

@@ -61,12 +61,13 @@ impl Prompter {
     /// What the template writes before, between and after the texts of `messages`: one piece more than there are
     /// messages, the last of which opens the answer.
     fn pieces(&self, messages: &[Message]) -> Result<Vec<String>, ControllerError> {
-        let unusable =
-            |reason: String| ControllerError::NoChatTemplate { model: self.name.clone(), reason };
+        let unusable = |reason: String| ControllerError::NoChatTemplate { model: self.name.clone(), reason };
         let chat = messages
             .iter()
             .enumerate()
-            .map(|(index, message)| LlamaChatMessage::new(message.role.name().to_owned(), place_holder(index)))
+            .map(|(index, message)| {
+                LlamaChatMessage::new(message.role.name().to_owned(), place_holder(index))
+            })
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| unusable(error.to_string()))?;
         let written = self

@@ -35,7 +35,7 @@ impl Sampler {
         if temperature <= 0.0 || best.is_none() || !highest.is_finite() {
             return best;
         }
-        let least = highest + temperature * min_p.max(NEGLIGIBLE).min(1.0).ln();
+        let least = highest + temperature * min_p.clamp(NEGLIGIBLE, 1.0).ln();
         self.kept.clear();
         for (token, &logit) in (0..).zip(logits) {
             if logit >= least && allowed(token) {
