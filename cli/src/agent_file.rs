@@ -3,7 +3,7 @@
 //! Every error names the file, and where it is in the text also the line and the column.
 
 use crate::error::{Failure, Kind};
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde::Deserialize;
 use sojourn_controller::openai::Dialect;
 use sojourn_core::{ReflexSource, RunConfig};
@@ -71,7 +71,9 @@ impl AgentFile {
     /// # Errors
     /// What is wrong, and where.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|error| missing(path, &error))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            missing(path, &error).hint("an agent file to start from is examples/crafter/agent.toml")
+        })?;
         let directory = path.parent().unwrap_or(Path::new("")).to_owned();
         Self::parse(&text, &path.display().to_string(), &directory, overrides)
     }
@@ -117,9 +119,10 @@ impl AgentFile {
     pub fn reflex_sources(&self) -> Result<Vec<ReflexSource>> {
         let read = |path: &PathBuf| {
             let path = self.directory.join(path);
-            let source = std::fs::read_to_string(&path)
-                .map_err(|error| missing(&path, &error))
-                .context("`reflexes` of the agent file")?;
+            let source = std::fs::read_to_string(&path).map_err(|error| {
+                missing(&path, &error)
+                    .hint("`reflexes` of the agent file names it; paths are relative to that file")
+            })?;
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             Ok(ReflexSource { name, source })
         };
@@ -159,12 +162,11 @@ impl AgentFile {
     }
 }
 
-fn missing(path: &Path, error: &std::io::Error) -> anyhow::Error {
-    let failure = match error.kind() {
+fn missing(path: &Path, error: &std::io::Error) -> Failure {
+    match error.kind() {
         std::io::ErrorKind::NotFound => Failure::new(Kind::NotFound, format!("no file `{}`", path.display())),
         _ => Failure::new(Kind::Failure, format!("cannot read `{}`: {error}", path.display())),
-    };
-    failure.hint("an agent file to start from is examples/crafter/agent.toml").into()
+    }
 }
 
 /// `agent.toml:3:7: what is wrong`.

@@ -6,19 +6,22 @@ use clap_complete::Shell;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The heading of the options that every command has.
+const GLOBAL: &str = "Everywhere";
+
 /// Launch agents that keep learning, and inspect and replay what they did.
 ///
 /// One local language model decides; tools perceive and act; everything that happens is kept in a log; what is
 /// learned is kept as memories and as a library of skills. No weight is ever changed.
 #[derive(Debug, Parser)]
-#[command(name = "sojourn", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "sojourn", version, arg_required_else_help = true)]
 pub struct Args {
     /// Where runs, memories and skills are kept [default: the platform's data directory].
-    #[arg(long, global = true, env = "SOJOURN_HOME", value_name = "DIR", value_hint = ValueHint::DirPath, hide_env_values = true)]
+    #[arg(long, global = true, env = "SOJOURN_HOME", value_name = "DIR", value_hint = ValueHint::DirPath, hide_env_values = true, help_heading = GLOBAL)]
     pub home: Option<PathBuf>,
 
     /// Say on stderr what goes on inside; give it twice or thrice for more.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = GLOBAL)]
     pub verbose: u8,
 
     /// What to do.
@@ -32,7 +35,7 @@ pub enum Command {
     /// Launch an agent, or resume one that was interrupted.
     ///
     /// Ctrl-C finishes the step under way and stops; `--resume` goes on from there. A second Ctrl-C stops at once,
-    /// and loses at most the last step.
+    /// and loses at most the last few records.
     Run(Run),
     /// List the runs, the newest first.
     Runs(Reading),

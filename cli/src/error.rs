@@ -142,9 +142,7 @@ fn explain_memory(error: &sojourn_memory::Error) -> (Kind, Option<String>) {
 
 fn explain_model(error: &ModelError) -> (Kind, Option<String>) {
     match error {
-        ModelError::Unknown { .. } | ModelError::NotPulled { .. } | ModelError::NoFile { .. } => {
-            (Kind::NotFound, None)
-        }
+        ModelError::NoFile { .. } => (Kind::NotFound, None),
         ModelError::Cancelled => (Kind::Interrupted, None),
         _ => (Kind::Failure, None),
     }

@@ -5,7 +5,7 @@ use crate::error::{Failure, Kind};
 use crate::output;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
-use sojourn_controller::models::{ModelKind, Models, Progress};
+use sojourn_controller::models::{ModelError, ModelKind, Models, Progress};
 use sojourn_controller::openai::OpenAiOptions;
 use sojourn_controller::{Controller, Embedder, OpenAiController};
 use std::path::{Path, PathBuf};
@@ -78,9 +78,17 @@ pub async fn embedder_if_present(models: &Models) -> Option<Arc<dyn Embedder>> {
     llama_embedder(&path).await.ok()
 }
 
+/// Where a model's file is.
+///
+/// # Errors
+/// When there is no such model, or it is not on this machine.
+pub fn path(models: &Models, name: &str) -> Result<PathBuf> {
+    models.path(name).map_err(told)
+}
+
 /// Where a model is; fetches it first if that is wanted and needed.
 async fn find(models: &Models, name: &str, pull: bool) -> Result<PathBuf> {
-    if pull { fetch(models, name).await } else { Ok(models.path(name)?) }
+    if pull { fetch(models, name).await } else { path(models, name) }
 }
 
 /// Fetches a model, showing how far it is.
@@ -96,7 +104,25 @@ pub async fn fetch(models: &Models, name: &str) -> Result<PathBuf> {
     let shown = bar.clone();
     let pulled = models.pull(name, move |progress| show(&shown, progress)).await;
     bar.finish_and_clear();
-    Ok(pulled?)
+    pulled.map_err(told)
+}
+
+/// The errors that a wrong name leads to, with what to do in a line of its own.
+fn told(error: ModelError) -> anyhow::Error {
+    match error {
+        ModelError::Unknown { name, nearest } => {
+            let meant = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+            Failure::new(Kind::NotFound, format!("no model named `{name}`{meant}"))
+                .hint("`sojourn models list` shows all models")
+                .into()
+        }
+        ModelError::NotPulled { name } => {
+            Failure::new(Kind::NotFound, format!("the model `{name}` is not on this machine"))
+                .hint(format!("fetch it with `sojourn models pull {name}`"))
+                .into()
+        }
+        other => other.into(),
+    }
 }
 
 fn bar() -> ProgressBar {

@@ -75,18 +75,19 @@ impl Progress {
 
 impl Observer for Progress {
     fn notice(&self, notice: &Notice<'_>) {
-        let mut chronicle = self.chronicle();
-        chronicle.note(notice);
-        self.redraw(&chronicle);
-        drop(chronicle);
+        let news = {
+            let mut chronicle = self.chronicle();
+            let known = chronicle.first.len();
+            chronicle.note(notice);
+            self.redraw(&chronicle);
+            chronicle.first.len() > known
+        };
         match notice {
             Notice::Milestone { milestone, replayed: false } if !is_small(milestone) => {
                 self.say(&logbook::milestone_line(milestone));
             }
-            Notice::Stage { event: StageEvent::Stepped(step), replayed: false } => {
-                for name in &step.unlocked {
-                    self.say(&format!("unlocked {name}"));
-                }
+            Notice::Stage { event: StageEvent::Stepped(step), replayed: false } if news => {
+                self.say(&format!("unlocked {} for the first time", step.unlocked.join(", ")));
             }
             _ => {}
         }

@@ -6,14 +6,14 @@ use sojourn_controller::models::{ModelKind, ModelStatus};
 
 /// Lists and fetches models.
 pub async fn models(command: Command) -> Result<()> {
-    let models = models::open()?;
+    let known = models::open()?;
     match command {
-        Command::List(args) => list(&models.list(), args.json),
+        Command::List(args) => list(&known.list(), args.json),
         Command::Pull { name, json } => {
-            let path = models::fetch(&models, &name).await?;
+            let path = models::fetch(&known, &name).await?;
             answer(&name, &path, json)
         }
-        Command::Path { name, json } => answer(&name, &models.path(&name)?, json),
+        Command::Path { name, json } => answer(&name, &models::path(&known, &name)?, json),
     }
 }
 

@@ -233,9 +233,9 @@ impl RunResult {
             self.totals.tokens,
             duration::show(Duration::from_secs_f64(self.seconds))
         ))?;
-        let skill = self.skills.first().map_or("NAME", |skill| skill.name.as_str());
+        let skills = self.skills.first().map_or("list".to_owned(), |skill| format!("show {}", skill.name));
         output::line(format!(
-            "\n  sojourn log {}\n  sojourn skills show {skill}\n  sojourn replay {} --verify",
+            "\n  sojourn log {}\n  sojourn skills {skills}\n  sojourn replay {} --verify",
             self.run, self.run
         ))
     }

@@ -1,0 +1,201 @@
+//! An agent's life from its first step to its replay, through the program, with a model behind a chat endpoint.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+use serde_json::{Map, Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// A program that collects wood, as a model might write it.
+const COLLECT_WOOD: &str = r#"  const start = observe().inventory.wood;
+  while (observe().inventory.wood < start + n) {
+    if (!go_to("tree")) {
+      explore(10);
+    }
+    interact();
+  }
+  return true;
+}"#;
+/// One that does nothing useful.
+const IDLE: &str = "  noop(1);\n  return true;\n}";
+
+/// A chat endpoint whose model takes the first of every choice and knows how to collect wood. Returns its address.
+fn endpoint() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/v1", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || while answer(&stream).is_some() {});
+        }
+    });
+    address
+}
+
+/// Answers one request; `None` when there are no more.
+fn answer(mut stream: &TcpStream) -> Option<()> {
+    let mut reader = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().ok()?;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let request: Value = serde_json::from_slice(&body).ok()?;
+    let question = request["messages"].as_array()?.last()?.to_string();
+    let text = match request.pointer("/response_format/json_schema/schema") {
+        Some(schema) => first(schema).to_string(),
+        None if question.contains("collect_wood") => COLLECT_WOOD.to_owned(),
+        None => IDLE.to_owned(),
+    };
+    let count = request["n"].as_u64().unwrap_or(1);
+    let choice = |index| json!({"index": index, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"});
+    let choices: Vec<Value> = (0..count).map(choice).collect();
+    let usage = json!({"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120});
+    let reply = json!({"choices": choices, "usage": usage}).to_string();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        reply.len()
+    );
+    stream.write_all(head.as_bytes()).ok()?;
+    stream.write_all(reply.as_bytes()).ok()
+}
+
+/// The first value that a schema allows.
+fn first(schema: &Value) -> Value {
+    if let Some(options) = schema["anyOf"].as_array() {
+        return options.first().map_or(Value::Null, first);
+    }
+    if let Some(value) = schema.get("const").or_else(|| schema["enum"].get(0)) {
+        return value.clone();
+    }
+    match schema["type"].as_str() {
+        Some("object") => {
+            let properties = schema["properties"].as_object().cloned().unwrap_or_default();
+            Value::Object(
+                properties.iter().map(|(name, schema)| (name.clone(), first(schema))).collect::<Map<_, _>>(),
+            )
+        }
+        Some("integer") => schema.get("minimum").cloned().unwrap_or(json!(1)),
+        Some("boolean") => json!(true),
+        _ => json!("a"),
+    }
+}
+
+fn sojourn(place: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sojourn"))
+        .args(args)
+        .current_dir(place)
+        .env("SOJOURN_HOME", place.join("home"))
+        .env("SOJOURN_MODELS", place.join("models"))
+        .env("XDG_CACHE_HOME", place.join("cache"))
+        .env_remove("RUST_LOG")
+        .output()
+        .unwrap()
+}
+
+/// What a command that must succeed prints.
+fn text(place: &Path, args: &[&str]) -> String {
+    let output = sojourn(place, args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn document(place: &Path, args: &[&str]) -> Value {
+    serde_json::from_str(&text(place, args)).unwrap()
+}
+
+#[test]
+fn a_run_is_lived_listed_told_verified_and_measured() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path();
+    let agent = format!(
+        "environment = \"crafter\"\nmodel = \"scripted\"\nembedding = \"none\"\n\
+         [controller]\nkind = \"openai\"\nbase_url = \"{}\"\n",
+        endpoint()
+    );
+    std::fs::write(place.join("agent.toml"), agent).unwrap();
+
+    // It learns to collect wood, and goes on until its steps are used up.
+    let result = document(place, &["run", "agent.toml", "--steps", "60", "--seed", "1", "--json"]);
+    assert_eq!(result["totals"]["steps"], 60);
+    assert!(result["achievements"]["collect_wood"]["step"].as_u64().is_some(), "{result}");
+    assert_eq!(result["skills"][0]["name"], "collect_wood");
+    let run = result["run"].as_str().unwrap();
+
+    // It is listed, and its log can be read to the last record.
+    let runs = document(place, &["runs", "--json"]);
+    assert_eq!((&runs[0]["run"], &runs[0]["status"]), (&result["run"], &json!("finished")));
+    let records = runs[0]["records"].as_u64().unwrap();
+    let lines = text(place, &["log", run, "--json"]);
+    assert_eq!(lines.lines().count() as u64, records);
+    assert_eq!(text(place, &["log", run]).lines().count() as u64, records);
+    assert_eq!(text(place, &["log", run, "--kind", "finish"]).lines().count(), 1);
+
+    // A prompt is shown as it was asked.
+    let think = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .find(|r| r["kind"] == "think")
+        .unwrap();
+    let shown = text(place, &["log", "show", run, &think["seq"].to_string()]);
+    assert!(
+        shown.contains("effect: think") && shown.contains("role: user") && !shown.contains("$blob"),
+        "{shown}"
+    );
+
+    // It happens again exactly as it was recorded.
+    let verdict = document(place, &["replay", run, "--verify", "--json"]);
+    assert_eq!(
+        (&verdict["matched"], verdict["records"].as_u64()),
+        (&json!(true), Some(records)),
+        "{verdict}"
+    );
+    assert!(text(place, &["replay", run]).contains("learned collect_wood"));
+
+    // What it learned can be looked at, tried and found again.
+    assert!(text(place, &["skills", "show", "collect_wood"]).contains("function collect_wood"));
+    let tried =
+        document(place, &["skills", "run", "collect_wood", "--args", "{\"n\": 1}", "--seed", "5", "--json"]);
+    assert_eq!(tried["result"]["verified"], true, "{tried}");
+    let found = document(place, &["memory", "search", "collect_wood", "--json"]);
+    assert!(!found["memories"].as_array().unwrap().is_empty());
+
+    // Measuring uses the library and leaves it as it is.
+    let before = text(place, &["skills", "list", "--all", "--json"]);
+    let measured =
+        document(place, &["bench", "crafter", "--agent", "agent.toml", "--episodes", "2", "--json"]);
+    assert_eq!((&measured["episodes"], &measured["library_skills"]), (&json!(2), &json!(1)), "{measured}");
+    assert!(measured["per_achievement"]["collect_wood"].as_f64().unwrap() > 0.0, "{measured}");
+    assert_eq!(text(place, &["skills", "list", "--all", "--json"]), before);
+    assert_eq!(document(place, &["runs", "--json"]).as_array().unwrap().len(), 1);
+
+    // A finished run is not resumed.
+    let refused = sojourn(place, &["run", "agent.toml", "--resume", run]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("is finished: there is nothing to resume"));
+}
+
+#[test]
+fn a_model_that_cannot_be_reached_ends_the_run_with_a_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    let agent = "environment = \"crafter\"\nmodel = \"m\"\nembedding = \"none\"\n\
+                 [controller]\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:9/v1\"\n";
+    std::fs::write(dir.path().join("agent.toml"), agent).unwrap();
+    let output = sojourn(dir.path(), &["run", "agent.toml", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(result["outcome"].as_str().unwrap().contains("cannot reach"), "{result}");
+}
