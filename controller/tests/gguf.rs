@@ -1,5 +1,8 @@
 //! Headers of GGUF files, whole and damaged.
 
+// What helpers of tests may do is what tests may do.
+#![allow(clippy::unwrap_used)]
+
 use proptest::prelude::*;
 use sojourn_controller::ControllerError;
 use sojourn_controller::gguf::{Entry, Header};

@@ -2,6 +2,9 @@
 //!
 //! `SOJOURN_TEST_MODEL` names a GGUF file with a chat template, `SOJOURN_TEST_EMBEDDER` one of an embedding model;
 //! a test without its model says so and passes. All tests share one loaded model.
+
+// What helpers of tests may do is what tests may do.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 #![cfg(feature = "llama")]
 
 use serde_json::{Value, json};

@@ -1,5 +1,8 @@
 //! The endpoint controller against a real server that behaves and misbehaves on purpose.
 
+// What helpers of tests may do is what tests may do.
+#![allow(clippy::unwrap_used)]
+
 use serde_json::{Value, json};
 use sojourn_controller::openai::{Dialect, OpenAiOptions};
 use sojourn_controller::{
@@ -244,15 +247,12 @@ async fn a_grammar_and_a_prefill_reach_each_kind_of_server() {
         assert_eq!(server.ask(&request).await.unwrap().candidates[0].text, "aaa");
         let body = server.seen().body;
         let last = body["messages"].as_array().unwrap().last().unwrap();
-        match field {
-            Some(field) => {
-                assert!(body[field].to_string().contains("start: "), "{body}");
-                assert_eq!((&last["role"], &last["content"]), (&json!("assistant"), &json!("say: ")));
-            }
-            None => {
-                let words = last["content"].as_str().unwrap();
-                assert!(words.contains("start: \"a\"+") && words.contains("say: "), "{words}");
-            }
+        if let Some(field) = field {
+            assert!(body[field].to_string().contains("start: "), "{body}");
+            assert_eq!((&last["role"], &last["content"]), (&json!("assistant"), &json!("say: ")));
+        } else {
+            let words = last["content"].as_str().unwrap();
+            assert!(words.contains("start: \"a\"+") && words.contains("say: "), "{words}");
         }
     }
 }
