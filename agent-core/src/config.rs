@@ -84,7 +84,7 @@ impl Default for ActorConfig {
             candidates: 4,
             rounds: 4,
             temperature: 0.8,
-            max_tokens: 320,
+            max_tokens: 240,
             // A death in a practice world is often bad luck with what roams there: needed passes decide.
             admission: AdmissionRule { worlds: 5, needed: 3, allow_death: true, ..AdmissionRule::default() },
             trial_steps: 400,

@@ -89,20 +89,20 @@ fn skills_as_good_models_write_them_are_admitted() {
         (
             "gather",
             vec![],
-            "  while (true) {\n    if (go_to(\"grass\")) interact();\n    else explore();\n    \
+            "  for (let i = 0; i < 90; i++) {\n    if (go_to(\"grass\")) interact();\n    else explore();\n    \
              if (observe().inventory.sapling > 0) break;\n  }\n}",
         ),
         (
             "eat_cow",
             vec![],
-            "  let hits = 0;\n  while (hits < 40) {\n    if (go_to(\"cow\")) {\n      interact();\n      hits++;\n    \
+            "  let hits = 0;\n  for (let i = 0; i < 60 && hits < 40; i++) {\n    if (go_to(\"cow\")) {\n      interact();\n      hits++;\n    \
              } else {\n      explore(12);\n    }\n  }\n}",
         ),
         (
             "wake_up",
             vec![],
-            "  const start = observe().energy;\n  while (start === observe().energy) noop(20);\n  \
-             while (!sleep()) {}\n  return true;\n}",
+            "  const start = observe().energy;\n  for (let i = 0; i < 9 && start === observe().energy; i++) noop(20);\n  \
+             for (let i = 0; i < 9 && !sleep(); i++) {}\n  return true;\n}",
         ),
         (
             "nested",

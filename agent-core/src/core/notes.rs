@@ -6,7 +6,7 @@
 use super::planner::Planner;
 use crate::event::{CallTrace, CandidateTrial};
 use serde_json::Value;
-use sojourn_tools::{Condition, Need, TaskSpec};
+use sojourn_tools::{Amount, Condition, Need, TaskSpec};
 
 /// The note for a candidate that was not admitted.
 pub fn causal_note(planner: &Planner, task: &TaskSpec, trial: &CandidateTrial) -> String {
@@ -80,12 +80,16 @@ fn call_note(planner: &Planner, failed: &CallTrace) -> Option<String> {
 
 /// "called collect_wood(2) with 1: it must gain 2 more, but ended with 2".
 fn shortfall(goal: &Condition, before: &Value, after: &Value, call: &str) -> Option<String> {
-    let Condition::Increased { path, .. } = goal else { return None };
+    let Condition::Increased { path, by, .. } = goal else { return None };
     let number = |state: &Value| state.pointer(path).and_then(Value::as_i64).unwrap_or(0);
     let item = path.rsplit('/').next().unwrap_or(path);
-    let read = path.trim_start_matches('/').replace('/', ".");
+    let read = path.replace('/', ".");
+    if matches!(by, Amount::Literal(_)) {
+        return Some(format!("It ended too early: observe(){read} had not grown. Repeat until it has."));
+    }
     Some(format!(
-        "{call} was called with {} {item} and ended with {}: it must gain the number asked for on top of what was there. Start with: const target = observe().{read} + n;",
+        "{call} was called with {} {item} and ended with {}: it must gain the number asked for on top of what was \
+         there. Start with: const target = observe(){read} + n;",
         number(before),
         number(after),
     ))

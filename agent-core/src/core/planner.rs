@@ -4,7 +4,7 @@
 //! model; small models do not add, so here the arithmetic is done by code and the model reads one plan line.
 
 use serde_json::Value;
-use sojourn_tools::{EnvironmentSpec, ParameterKind, Recipe, TaskSpec};
+use sojourn_tools::{Condition, EnvironmentSpec, ParameterKind, Recipe, TaskSpec};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The knowledge of one environment, indexed for planning.
@@ -174,8 +174,7 @@ impl Planner {
         if let Some(target) = &recipe.target {
             let until = match (self.count_parameter(spec), recipe.provides.first()) {
                 (Some(n), Some(made)) => format!("until you have {n} more {}", made.item),
-                (None, Some(made)) => format!("until you have gained {}", made.item),
-                _ => format!("until you have done it: {}", spec.description),
+                _ => format!("until {}", reached(spec)),
             };
             let call = &recipe.call;
             return Some(format!("repeat (find {} and then {call}; look further when there is none) {until}.", article(target)));
@@ -186,7 +185,7 @@ impl Planner {
         calls.push(recipe.call.clone());
         let calls = calls.join("; ");
         if totals.is_empty() {
-            return Some(format!("{calls}."));
+            return Some(format!("repeat {calls} until {}.", reached(spec)));
         }
         let parts = totals.iter().map(|total| match total.uses.as_slice() {
             [_] => format!("{} {}", total.count, total.item),
@@ -208,6 +207,16 @@ impl Planner {
 /// How many of `item` the state says are held.
 pub fn held(state: &Value, item: &str) -> u64 {
     state.pointer("/inventory").and_then(|inventory| inventory.get(item)).and_then(Value::as_u64).unwrap_or(0)
+}
+
+/// How a program sees that the task is done: "observe().achievements.eat_cow has grown".
+fn reached(task: &TaskSpec) -> String {
+    match &task.goal {
+        Condition::Increased { path, .. } => {
+            format!("observe(){} has grown", path.replace('/', "."))
+        }
+        _ => format!("it is done: {}", task.description),
+    }
 }
 
 fn add(totals: &mut Vec<Total>, item: &str, count: u32, what: &str) {

@@ -104,7 +104,7 @@ pub fn write(writing: &Writing<'_>, actor: &ActorConfig, seed: u64) -> Request {
     system.push_str("You may also call the learned skills listed in the task. There are no other functions.");
     let mut messages = vec![(Role::System, vec![system])];
     for example in &writing.spec.examples {
-        messages.push((Role::User, vec![example.task.clone()]));
+        messages.push((Role::User, vec![format!("Task: {}", example.task)]));
         messages.push((Role::Assistant, vec![example.source.clone()]));
     }
     messages.push((Role::User, vec![task_text(writing)]));

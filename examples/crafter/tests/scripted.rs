@@ -56,7 +56,7 @@ impl Player {
     }
 
     fn done(&self, achievement: &str) -> bool {
-        self.state["achievements"][achievement].as_i64().is_some()
+        self.state["achievements"][achievement].as_i64() > Some(0)
     }
 
     async fn seek(&mut self, kind: &str) -> Result<(), EnvironmentError> {
@@ -133,10 +133,10 @@ async fn a_scripted_player_achieves_about_half_of_everything() {
         let mut player = Player { crafter, state };
         let end = player.live().await;
         assert!(matches!(end, Ok(()) | Err(EnvironmentError::NotRunning)), "{end:?}");
-        achieved += player.state["achievements"].as_object().unwrap().len();
+        achieved += player.state["achievements"].as_object().unwrap().values().filter(|count| **count != 0).count();
         longest_state = longest_state.max(player.state.to_string().len());
     }
     let mean = achieved as f64 / SEEDS as f64;
     assert!(mean > 10.0, "mean distinct achievements: {mean}");
-    assert!(longest_state < 1400, "{longest_state} bytes");
+    assert!(longest_state < 1800, "{longest_state} bytes");
 }

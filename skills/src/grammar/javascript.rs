@@ -42,9 +42,9 @@ const QUOTABLE: &[(char, char)] = &[(' ', '!'), ('#', '['), (']', '~')];
 /// The grammar of the rest of the function after `function NAME(PARAMETERS) {` and a line break, with its
 /// closing brace.
 ///
-/// Statements: declarations, assignments, `if`, counted `for`, `for … of` a list, `while`, `break`, `continue`,
+/// Statements: declarations, assignments, `if`, counted `for`, `for … of` a list, `break`, `continue`,
 /// `return` and calls, one a line or after one blank. Operators have blanks around them. Names of functions and
-/// parameters cannot be declared again.
+/// parameters cannot be declared again. Every loop is counted, so that no program runs without an end.
 pub fn javascript_subset(spec: &GrammarSpec) -> Grammar {
     let functions: Vec<&Callable> = spec
         .functions
@@ -139,14 +139,13 @@ fn statements(grammar: &mut Grammar, calls: bool) {
         let and = seq([text(" && "), name("conjunction")]);
         seq([
             text(format!("for (let {counter} = 0; {counter} < ")),
-            name("sum"),
+            choice([name("BOUND"), name("local")]),
             optional(and),
             text(format!("; {counter}++) ")),
         ])
     });
     let listed = seq([text("for (const "), name("NEW"), text(" of "), name("list"), text(") ")]);
-    let until = seq([text("while ("), name("expression"), text(") ")]);
-    let heads = counted.into_iter().chain([listed, until]);
+    let heads = counted.into_iter().chain([listed]);
     grammar.define("loop", seq([choice(heads), choice([name(INSIDE.body), name(INSIDE.branch)])]));
 }
 
@@ -242,6 +241,7 @@ fn words(grammar: &mut Grammar, spec: &GrammarSpec, functions: &[&Callable]) {
     let whole = choice([text("0"), seq([Node::Class(&[('1', '9')]), repeat(Node::Class(DIGIT), 0, 5)])]);
     let fraction = optional(seq([text("."), repeat(Node::Class(DIGIT), 1, 3)]));
     grammar.define("NUMBER", seq([whole, fraction]));
+    grammar.define("BOUND", seq([Node::Class(&[('1', '9')]), optional(Node::Class(DIGIT))]));
     grammar.define("STRING", seq([text("\""), repeat(Node::Class(QUOTABLE), 0, 40), text("\"")]));
 
     let mut reserved: BTreeSet<&str> = KEYWORDS.iter().copied().collect();

@@ -17,6 +17,14 @@ const COLLECT_EXAMPLE: &str = r#"function collect_berry(n = 1) {
   }
 }"#;
 
+const EVENT_EXAMPLE: &str = r#"function shear_sheep() {
+  const before = observe().achievements.shear_sheep;
+  for (let i = 0; i < 40 && observe().achievements.shear_sheep === before; i++) {
+    if (go_to("sheep")) interact();
+    else explore(12);
+  }
+}"#;
+
 const MAKE_EXAMPLE: &str = r#"function make_rope() {
   if (observe().inventory.reed < 4) collect_reed(4 - observe().inventory.reed);
   if (observe().inventory.berry < 1) collect_berry(1 - observe().inventory.berry);
@@ -47,9 +55,16 @@ fn examples() -> Vec<Example> {
     let example = |task: &str, source: &str| Example { task: task.to_owned(), source: source.to_owned() };
     vec![
         example(
-            "collect n more berries.\nRequirements: interact() with a bush gives 1 berry. No tool needed.\n\
-             Skills you can call: none.",
+            "collect n more berries.\nRequirements: interact() needs a bush in front of you. It gives 1 berry.\n\
+             Plan: repeat (find a bush and then interact(); look further when there is none) until you have n more \
+             berry.\nSkills you can call: none.",
             COLLECT_EXAMPLE,
+        ),
+        example(
+            "shear a sheep.\nRequirements: interact() needs a sheep in front of you. a sheep moves and needs several \
+             tries.\nPlan: repeat (find a sheep and then interact(); look further when there is none) until \
+             observe().achievements.shear_sheep has grown.\nSkills you can call: none.",
+            EVENT_EXAMPLE,
         ),
         example(
             "make a rope.\nRequirements: 1 berry and 2 reed in the inventory and a loom next to you (placing a loom \
