@@ -10,8 +10,9 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use wasmtime::{Caller, Engine, Error, Linker, Memory, Result, StoreLimits, StoreLimitsBuilder, format_err};
 
-/// Fuel beyond a call's budget with which the engine comes to an orderly end, so that the error names a line.
-pub(crate) const RESERVE_FUEL: u64 = 20_000_000;
+/// Fuel beyond a call's budget with which the engine comes to an orderly end, so that the error names a line: it asks
+/// whether to stop at every ten-thousandth function call or loop turn, which may be costly ones.
+pub(crate) const RESERVE_FUEL: u64 = 100_000_000;
 /// The engine's description of an error may be so long, whatever the limit on results.
 const MAX_ERROR_BYTES: usize = 256 << 10;
 

@@ -1,13 +1,14 @@
 //! From a skill's source to its module.
 
 use crate::Limits;
-use crate::abi::{Ended, Guest, Outcome, RESERVE_FUEL};
+use crate::abi::{Ended, Guest, Outcome};
 use crate::diagnosis::{self, Thrown};
 use crate::engine::{Runtime, engine_sha256};
 use crate::module::{self, Parts};
+use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use wasmtime::Store;
+use wasmtime::{Store, format_err};
 
 const MAX_SOURCE_BYTES: usize = 256 << 10;
 const MAX_ENTRY_BYTES: usize = 64;
@@ -152,9 +153,14 @@ fn bytecode(runtime: &Runtime, text: String) -> Result<Vec<u8>, Thrown> {
     let limits = Limits { output_bytes: 16 << 20, log_lines: 0, host_calls: 0, ..Limits::default() };
     let mut store = Store::new(&runtime.engine, Guest::new(limits, text.into_bytes()));
     store.limiter(|guest| &mut guest.store_limits);
-    let ran = store.set_fuel(COMPILE_FUEL + RESERVE_FUEL).and_then(|()| {
-        let instance = runtime.compiling.instantiate(&mut store)?;
-        instance.get_typed_func::<(), i32>(&mut store, "sk_compile")?.call(&mut store, ())
+    let ran = store.set_fuel(COMPILE_FUEL).and_then(|()| {
+        // On a stack of its own, like every call: the thread's may be smaller than what wasm is allowed. Nothing
+        // in it waits, so that it is done when it was polled once.
+        let compiling = async {
+            let instance = runtime.compiling.instantiate_async(&mut store).await?;
+            instance.get_typed_func::<(), i32>(&mut store, "sk_compile")?.call_async(&mut store, ()).await
+        };
+        compiling.now_or_never().ok_or_else(|| format_err!("compiling waits for something"))?
     });
     match (ran, store.into_data().outcome) {
         (Ok(_), Some(Outcome::Done(bytecode))) => Ok(bytecode),

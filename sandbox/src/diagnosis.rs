@@ -17,6 +17,8 @@ pub(crate) struct Thrown {
     /// Of the innermost frame in the skill; 0 when there is none.
     pub line: u32,
     pub column: u32,
+    /// Whether it was thrown inside a function that is called there, not there itself.
+    inside_call: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -36,12 +38,14 @@ impl Thrown {
             message.truncate(end);
             message.push('…');
         }
-        let (line, column) = stack.lines().find_map(position).unwrap_or((0, 0));
-        Self { name, message, line, column }
+        let frame = stack.lines().zip(0..).find_map(|(frame, depth)| position(frame).map(|at| (at, depth)));
+        let ((line, column), depth) = frame.unwrap_or_default();
+        let inside_call = depth > 0 || message.ends_with("not a function");
+        Self { name, message, line, column, inside_call }
     }
 
     pub(crate) fn plain(message: impl Into<String>) -> Self {
-        Self { name: "Error".to_owned(), message: message.into(), line: 0, column: 0 }
+        Self { name: "Error".to_owned(), message: message.into(), line: 0, column: 0, inside_call: false }
     }
 
     /// Whether the engine ran out of memory.
@@ -52,7 +56,10 @@ impl Thrown {
     /// The exception, with help for names that do not exist.
     pub(crate) fn into_exception(self, source: &str, bindings: &[Binding]) -> CallError {
         let source_line = line_of(source, self.line).to_owned();
-        let Self { name, mut message, line, column } = self;
+        let Self { name, mut message, line, mut column, inside_call } = self;
+        if inside_call {
+            column = start_of_call(&source_line, column);
+        }
         match name.as_str() {
             "ReferenceError" => {
                 if let Some(unknown) = message.strip_suffix(" is not defined").map(str::to_owned) {
@@ -79,6 +86,18 @@ fn position(frame: &str) -> Option<(u32, u32)> {
     let (_, place) = frame.split_once(SKILL_FILE)?;
     let (line, column) = place.trim_end_matches(')').split_once(':')?;
     Some((line.parse().ok()?, column.parse().ok()?))
+}
+
+/// The column where a call begins. The engine names the one behind its opening bracket.
+fn start_of_call(line: &str, column: u32) -> u32 {
+    let before: Vec<char> = line.chars().take((column as usize).saturating_sub(1)).collect();
+    let Some((bracket, callee)) = before.split_last() else { return column };
+    let length = callee
+        .iter()
+        .rev()
+        .take_while(|c| c.is_alphanumeric() || matches!(**c, '_' | '$' | '.' | '#'))
+        .count();
+    if *bracket == '(' && length > 0 { (callee.len() - length) as u32 + 1 } else { column }
 }
 
 /// The text of a line, counted from 1; empty when there is none.
@@ -119,6 +138,22 @@ mod tests {
         let description = serde_json::json!({"name": "Error", "message": "no", "stack": stack});
         let thrown = Thrown::parse(description.to_string().as_bytes());
         assert_eq!((thrown.line, thrown.column), (3, 5));
+    }
+
+    #[test]
+    fn a_call_begins_with_its_callee() {
+        for (line, column, start) in [
+            ("  return fail(what);", 15, 10),
+            ("a.b.c(1)", 7, 1),
+            ("(x)", 2, 2),
+            ("f (x)", 4, 4),
+            ("ä(ö(1))", 5, 3),
+            ("", 1, 1),
+            ("f(1)", 99, 99),
+            ("f(1)", 0, 0),
+        ] {
+            assert_eq!(start_of_call(line, column), start, "{line}");
+        }
     }
 
     #[test]

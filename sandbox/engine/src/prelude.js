@@ -6,14 +6,15 @@
 //   log(level, text)
 // It returns the function that prepares one call: (invocation) => the entry's arguments, where
 //   invocation = { bindings: [{ name, parameters: [names], kind: "call" | "live" }], args, checked }.
+// What runs in every call is kept lean: a skill calls `observe()` in every turn of its loops.
 (function (call, start, log) {
   'use strict';
 
-  const { defineProperty, hasOwn, freeze, keys, create } = Object;
+  const { defineProperty, getPrototypeOf, hasOwn, freeze, keys, create, prototype: objectPrototype } = Object;
   const { isArray } = Array;
   const { stringify } = JSON;
   const isRecord = (value) => typeof value === 'object' && value !== null && !isArray(value);
-  const isPlain = (value) => isRecord(value) && (isView(value) || Object.getPrototypeOf(value) === Object.prototype);
+  const listed = (names) => names.slice(0, 40).join(', ') + (names.length > 40 ? ', …' : '') || 'none';
 
   // ---- console ------------------------------------------------------------------------------------
 
@@ -26,165 +27,206 @@
   ['debug', 'log', 'info', 'warn', 'error'].forEach((name, level) => {
     console[name] = (...values) => log(level, values.map(shown).join(' '));
   });
-  defineProperty(globalThis, 'console', { value: freeze(console), enumerable: false });
 
-  // ---- live views ---------------------------------------------------------------------------------
+  // ---- views --------------------------------------------------------------------------------------
+  //
+  // A view is a read-only stand-in for the record that a source gives at the moment of asking. Its source is
+  //   { read() -> the record, path: how messages call it, root: the source at the top or null, views: of its parts }.
+  // Where there is a root, a name that is one level off is found all the same.
 
-  // What the live bindings answered since the last call: reading between two calls asks the host once.
-  const states = new Map();
+  const viewOf = (source) => new Proxy(source, handler);
 
-  const views = new WeakSet();
-  const isView = (value) => views.has(value);
-
-  const listed = (names) => {
-    const shownNames = names.slice(0, 40).join(', ');
-    return names.length > 40 ? `${shownNames}, …` : shownNames || 'none';
-  };
-
-  // A read-only stand-in for the record that `read()` gives at the moment of asking. `path` is how
-  // messages call it; `root` reads the record at the top, in which a name one level off is looked up too.
-  function view(read, path, root) {
-    const child = (parent, key) => () => {
-      const value = parent()[key];
-      if (!isRecord(value)) throw new Error(`${path}.${key} is ${stringify(value) ?? 'gone'} now`);
-      return value;
-    };
-    const wrap = (parent, key, label) => {
-      const value = parent()[key];
-      if (isRecord(value)) return view(child(parent, key), label, root);
-      return isArray(value) ? frozenCopy(value, label) : value;
-    };
-
-    const elsewhere = (here, key) => {
-      if (!root) return undefined;
-      const top = root();
-      if (here !== top) return hasOwn(top, key) ? { parent: root, label: `${path}.${key}` } : undefined;
-      const homes = keys(top).filter((name) => isRecord(top[name]) && hasOwn(top[name], key));
-      if (homes.length !== 1) return undefined;
-      return { parent: () => root()[homes[0]], label: `${path}.${homes[0]}.${key}` };
-    };
-
-    const get = (_, key) => {
-      if (typeof key === 'symbol') return undefined;
-      const here = read();
-      if (hasOwn(here, key)) return wrap(read, key, `${path}.${key}`);
-      if (key in Object.prototype) return Object.prototype[key];
-      if (key === 'toJSON' || key === 'then') return undefined;
-      const found = elsewhere(here, key);
-      if (found) return wrap(found.parent, key, found.label);
-      throw new Error(`${path}.${key} does not exist; there are: ${listed(keys(here))}`);
-    };
-    const refuse = (_, key) => {
-      throw new TypeError(`${path}.${String(key)} cannot be set: it shows the world as it is`);
-    };
-    const made = new Proxy({}, {
-      get,
-      has: (_, key) => typeof key === 'string' && hasOwn(read(), key),
-      ownKeys: () => keys(read()),
-      getOwnPropertyDescriptor: (_, key) => {
-        if (typeof key === 'symbol' || !hasOwn(read(), key)) return undefined;
-        return { value: get(_, key), writable: false, enumerable: true, configurable: true };
+  function part(source, key) {
+    const { path, root } = source;
+    const made = {
+      read() {
+        const value = source.read()[key];
+        if (!isRecord(value)) throw new Error(`${made.path} is ${stringify(value) ?? 'gone'} now`);
+        return value;
       },
-      set: refuse,
-      defineProperty: refuse,
-      deleteProperty: refuse,
-      setPrototypeOf: refuse,
-      preventExtensions: () => false,
-    });
-    views.add(made);
+      path: `${path}.${key}`,
+      root,
+      views: null,
+    };
     return made;
   }
 
-  // A list is given as it is at the moment of reading: a loop over it must not shift under the loop's feet.
-  function frozenCopy(list, path) {
+  // What stands at a place: values as they are, records as views, lists as they are at this moment, because a loop
+  // over one must not shift under the loop's feet.
+  function shownAt(source, key, value) {
+    if (typeof value !== 'object' || value === null) return value;
+    if (isArray(value)) return copied(value, `${source.path}.${key}`);
+    source.views ??= new Map();
+    let view = source.views.get(key);
+    if (!view) source.views.set(key, (view = viewOf(part(source, key))));
+    return view;
+  }
+
+  function copied(list, path) {
     return list.map((item, index) => {
-      if (isArray(item)) return frozenCopy(item, `${path}[${index}]`);
-      return isRecord(item) ? view(() => item, `${path}[${index}]`, null) : item;
+      if (isArray(item)) return copied(item, `${path}[${index}]`);
+      return isRecord(item) ? fixed(item, `${path}[${index}]`) : item;
     });
   }
 
-  function shownAs(read, path) {
-    const value = read();
-    if (isArray(value)) return frozenCopy(value, path);
-    if (!isRecord(value)) return value;
-    const top = () => {
-      const now = read();
-      if (!isRecord(now)) throw new Error(`${path} is ${stringify(now)} now`);
-      return now;
-    };
-    return view(top, path, top);
+  const fixed = (record, path) => viewOf({ read: () => record, path, root: null, views: null });
+
+  // The view at the top: of a record that may change.
+  function top(read, path) {
+    const source = { read, path, root: null, views: null };
+    source.root = source;
+    return viewOf(source);
   }
 
+  // The source and record, one level up or down from `source`, that have `key`; or undefined.
+  function elsewhere(source, key) {
+    const { root } = source;
+    if (!root) return undefined;
+    const whole = root.read();
+    if (source !== root) return hasOwn(whole, key) ? { home: root, record: whole } : undefined;
+    const homes = keys(whole).filter((name) => isRecord(whole[name]) && hasOwn(whole[name], key));
+    return homes.length === 1 ? { home: part(root, homes[0]), record: whole[homes[0]] } : undefined;
+  }
+
+  const refuse = (source, key) => {
+    throw new TypeError(`${source.path}.${String(key)} cannot be set: it shows the world as it is`);
+  };
+
+  const handler = freeze({
+    get(source, key) {
+      if (typeof key === 'symbol') return undefined;
+      const record = source.read();
+      if (hasOwn(record, key)) return shownAt(source, key, record[key]);
+      if (key in objectPrototype) return objectPrototype[key];
+      if (key === 'toJSON' || key === 'then') return undefined;
+      const found = elsewhere(source, key);
+      if (found) return shownAt(found.home, key, found.record[key]);
+      throw new Error(`${source.path}.${key} does not exist; there are: ${listed(keys(record))}`);
+    },
+    has: (source, key) => typeof key === 'string' && hasOwn(source.read(), key),
+    ownKeys: (source) => keys(source.read()),
+    getOwnPropertyDescriptor(source, key) {
+      if (typeof key === 'symbol') return undefined;
+      const record = source.read();
+      if (!hasOwn(record, key)) return undefined;
+      const value = shownAt(source, key, record[key]);
+      return { value, writable: false, enumerable: true, configurable: true };
+    },
+    set: refuse,
+    defineProperty: refuse,
+    deleteProperty: refuse,
+    setPrototypeOf: () => false,
+    preventExtensions: () => false,
+  });
+
   // ---- bindings -----------------------------------------------------------------------------------
+
+  const isPlain = (value) =>
+    isRecord(value) && (getPrototypeOf(value) === objectPrototype || getPrototypeOf(value) === null);
 
   // Arguments by name, from a call by position or from one object of named arguments.
   function named(name, parameters, given) {
     while (given.length > 0 && given[given.length - 1] === undefined) given.pop();
     const args = create(null);
-    const only = given.length === 1 ? given[0] : undefined;
-    if (isPlain(only) && keys(only).every((key) => parameters.includes(key))) {
-      for (const key of keys(only)) args[key] = only[key];
+    if (given.length === 0) return args;
+    const first = given[0];
+    if (given.length === 1 && isPlain(first) && keys(first).every((key) => parameters.includes(key))) {
+      for (const key of keys(first)) args[key] = first[key];
       return args;
     }
     if (given.length > parameters.length) {
       const count = parameters.length === 1 ? '1 argument' : `${parameters.length || 'no'} arguments`;
       throw new TypeError(`${name}(${parameters.join(', ')}) takes ${count}, not ${given.length}`);
     }
-    given.forEach((value, index) => {
-      if (value !== undefined) args[parameters[index]] = value;
-    });
+    for (let i = 0; i < given.length; i++) {
+      if (given[i] !== undefined) args[parameters[i]] = given[i];
+    }
     return args;
   }
 
-  const called = (name, parameters) => (...given) => {
+  // Counts the acts: what a live binding answered before the last one is out of date.
+  let acts = 0;
+
+  const acting = (name, parameters) => (...given) => {
     const args = named(name, parameters, given);
     try {
       return call(name, args);
     } finally {
-      states.clear();
+      acts++;
     }
   };
 
-  const live = (name, parameters) => (...given) => {
-    const args = named(name, parameters, given);
-    const key = `${name} ${stringify(args)}`;
-    const read = () => {
-      if (!states.has(key)) states.set(key, call(name, args));
-      return states.get(key);
+  // One place that a live binding shows; the host is asked once between two acts.
+  function place(name, args, path) {
+    let answer;
+    let asked = -1;
+    const ask = () => {
+      if (asked !== acts) {
+        answer = call(name, args);
+        asked = acts;
+      }
+      return answer;
     };
-    return shownAs(read, `${name}(${given.map((value) => stringify(value)).join(', ')})`);
+    const view = top(() => {
+      const record = ask();
+      if (!isRecord(record)) throw new Error(`${path} is ${stringify(record)} now`);
+      return record;
+    }, path);
+    return () => {
+      const value = ask();
+      if (isArray(value)) return copied(value, path);
+      return isRecord(value) ? view : value;
+    };
+  }
+
+  const looking = (name, parameters) => {
+    const places = create(null);
+    return (...given) => {
+      const args = named(name, parameters, given);
+      const key = given.length === 0 ? '' : stringify(args);
+      places[key] ??= place(name, args, `${name}(${given.map((value) => stringify(value)).join(', ')})`);
+      return places[key]();
+    };
   };
 
-  const started = (name, parameters) => (...given) => {
-    const forget = () => states.clear();
-    let promise;
+  const forget = () => acts++;
+  const starting = (name, parameters) => (...given) => {
     try {
-      promise = start(name, named(name, parameters, given));
+      const promise = start(name, named(name, parameters, given));
+      promise.then(forget, forget);
+      return promise;
     } catch (error) {
       return Promise.reject(error);
     }
-    promise.then(forget, forget);
-    return promise;
   };
 
-  const catalogue = (label, members) => new Proxy(freeze(members), {
-    get(_, key) {
-      if (typeof key === 'symbol' || key === 'then' || key === 'toJSON') return undefined;
-      if (hasOwn(members, key)) return members[key];
-      throw new ReferenceError(`${label}.${key} is not defined; there are: ${listed(keys(members))}`);
-    },
-  });
+  // The bindings' parameters by name.
+  const granted = create(null);
+
+  // `tools.x(…)` and `skills.x(…)` call any binding in parallel.
+  const catalogue = (label) =>
+    new Proxy(freeze(create(null)), {
+      get(_, name) {
+        if (typeof name === 'symbol' || name === 'then' || name === 'toJSON') return undefined;
+        if (name in granted) return starting(name, granted[name]);
+        throw new ReferenceError(`${label}.${name} is not defined; there are: ${listed(keys(granted))}`);
+      },
+    });
+
+  const property = { value: undefined, writable: true, enumerable: false, configurable: true };
+  const define = (name, value) => {
+    property.value = value;
+    defineProperty(globalThis, name, property);
+  };
+  define('console', freeze(console));
+  define('tools', catalogue('tools'));
+  define('skills', catalogue('skills'));
 
   return function install({ bindings, args, checked }) {
-    const parallel = create(null);
-    const define = (name, value) => defineProperty(globalThis, name, { value, configurable: true });
     for (const { name, parameters, kind } of bindings) {
-      parallel[name] = started(name, parameters);
-      const offered = (kind === 'live' ? live : called)(name, parameters);
-      define(name, defineProperty(offered, 'name', { value: name }));
+      granted[name] = parameters;
+      define(name, kind === 'live' ? looking(name, parameters) : acting(name, parameters));
     }
-    if (!hasOwn(parallel, 'tools')) define('tools', catalogue('tools', parallel));
-    if (!hasOwn(parallel, 'skills')) define('skills', catalogue('skills', parallel));
-    return checked ? args.map((arg) => shownAs(() => arg, 'state')) : args;
+    return checked ? args.map((arg) => (isRecord(arg) ? top(() => arg, 'state') : arg)) : args;
   };
 })
