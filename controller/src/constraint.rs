@@ -106,9 +106,14 @@ mod tests {
     #[test]
     fn a_line_is_one_line_of_limited_length() {
         let line = Constraint::line(8);
-        for (text, whole) in
-            [("a", true), ("a b ü 界!", true), ("", false), (" a", false), ("a\nb", false), ("123456789", false)]
-        {
+        for (text, whole) in [
+            ("a", true),
+            ("a b ü 界!", true),
+            ("", false),
+            (" a", false),
+            ("a\nb", false),
+            ("123456789", false),
+        ] {
             assert_eq!(line.check(text).unwrap().is_ok(), whole, "{text:?}");
         }
     }

@@ -42,9 +42,7 @@ pub enum ControllerError {
         reason: String,
     },
     /// The model does not say how a conversation is written down for it, or in a way unknown here.
-    #[error(
-        "the model `{model}` has no usable chat template ({reason}); use an instruction-tuned model"
-    )]
+    #[error("the model `{model}` has no usable chat template ({reason}); use an instruction-tuned model")]
     NoChatTemplate {
         /// The model.
         model: String,

@@ -1,7 +1,8 @@
 //! The local controller with a real model.
 //!
-//! `SOJOURN_TEST_MODEL` names a GGUF file with a chat template, `SOJOURN_TEST_EMBEDDER` one of an embedding model;
-//! a test without its model says so and passes. All tests share one loaded model.
+//! `SOJOURN_TEST_MODEL` names a GGUF file with a chat template, `SOJOURN_TEST_EMBEDDER` one of an embedding model.
+//! Without them the models of the catalogue are used that have been pulled; a test whose model is not there says
+//! so and passes. All tests share one loaded model.
 
 // What helpers of tests may do is what tests may do.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
@@ -9,6 +10,7 @@
 
 use serde_json::{Value, json};
 use sojourn_controller::llama::{LlamaController, LlamaEmbedder, LlamaOptions};
+use sojourn_controller::models::Models;
 use sojourn_controller::{
     Cancel, Constraint, Controller, ControllerError, Embedder, Finish, Message, Reply, Request, Sampling,
 };
@@ -18,13 +20,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-/// The file that `variable` names, if it names one.
-fn file(variable: &str) -> Option<PathBuf> {
-    let path = std::env::var_os(variable).map(PathBuf::from);
+/// The file that `variable` names, or that of `name` in the catalogue if it was pulled.
+fn file(variable: &str, name: &str) -> Option<PathBuf> {
+    let named = std::env::var_os(variable).map(PathBuf::from);
+    let path = named.or_else(|| Models::open(None).ok()?.path(name).ok());
     if path.is_none() {
-        println!("skipped: `{variable}` is not set");
+        println!("skipped: `{variable}` is not set and `{name}` was not pulled");
     }
     path
+}
+
+fn controller_file() -> Option<PathBuf> {
+    file("SOJOURN_TEST_MODEL", "qwen2.5-coder-1.5b-instruct")
 }
 
 /// The shared model, and the right to be the only one who uses it: what is written beside an answer can
@@ -46,7 +53,7 @@ impl Deref for Turn {
 async fn model() -> Option<Turn> {
     static MODEL: OnceCell<LlamaController> = OnceCell::const_new();
     static TURN: Mutex<()> = Mutex::const_new(());
-    let path = file("SOJOURN_TEST_MODEL")?;
+    let path = controller_file()?;
     let options = LlamaOptions { context_tokens: 2048, max_candidates: 4, ..LlamaOptions::default() };
     let open = || async { LlamaController::open(path, options).await.unwrap() };
     let controller = MODEL.get_or_init(open).await;
@@ -201,7 +208,7 @@ async fn a_damaged_file_is_an_error_and_not_the_end() {
     let other = open(text).await;
     assert!(matches!(other, ControllerError::NotGguf { .. }), "{other}");
 
-    let Some(whole) = file("SOJOURN_TEST_MODEL") else { return };
+    let Some(whole) = controller_file() else { return };
     let mut beginning = vec![0; 20 << 20];
     std::fs::File::open(whole).unwrap().read_exact(&mut beginning).unwrap();
     let cut = directory.path().join("cut.gguf");
@@ -213,7 +220,7 @@ async fn a_damaged_file_is_an_error_and_not_the_end() {
 
 #[tokio::test]
 async fn alike_texts_have_alike_vectors() {
-    let Some(path) = file("SOJOURN_TEST_EMBEDDER") else { return };
+    let Some(path) = file("SOJOURN_TEST_EMBEDDER", "all-minilm-l6-v2") else { return };
     let embedder = LlamaEmbedder::open(path).await.unwrap();
     let texts = [
         "The player collects wood from a tree.".to_owned(),

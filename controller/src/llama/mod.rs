@@ -70,6 +70,13 @@ impl LlamaController {
         &self.options
     }
 
+    /// The same, of a file that is known to have this SHA-256.
+    #[must_use]
+    pub fn with_sha256(mut self, sha256: impl Into<String>) -> Self {
+        self.model.sha256 = Some(sha256.into());
+        self
+    }
+
     fn check(&self, request: &Request) -> Result<(), ControllerError> {
         let most = self.options.max_candidates;
         let reason = if request.messages.is_empty() {

@@ -59,9 +59,8 @@ impl OpenAiController {
             let missing = (wanted - good.len()) as u32;
             let body = wire::body(request, &self.options, missing, attempt);
             let answer = self.endpoint.post(&body).await?;
-            let (completions, cost) = wire::answer(&answer, request).map_err(|reason| {
-                ControllerError::Garbled { url: self.endpoint.url().to_owned(), reason }
-            })?;
+            let (completions, cost) = wire::answer(&answer, request)
+                .map_err(|reason| ControllerError::Garbled { url: self.endpoint.url().to_owned(), reason })?;
             usage.prompt_tokens = usage.prompt_tokens.max(cost.prompt_tokens);
             usage.cached_tokens = usage.cached_tokens.max(cost.cached_tokens);
             usage.completion_tokens += cost.completion_tokens;

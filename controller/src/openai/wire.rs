@@ -150,7 +150,8 @@ pub(super) fn answer(answer: &Value, request: &Request) -> Result<(Vec<Completio
 
 /// `text` before the first of `stops` in it, and which one that is.
 fn cut_at_stop(mut text: String, stops: &[String]) -> (String, Option<String>) {
-    let first = stops.iter().filter_map(|stop| Some((text.find(stop.as_str())?, stop))).min_by_key(|hit| hit.0);
+    let first =
+        stops.iter().filter_map(|stop| Some((text.find(stop.as_str())?, stop))).min_by_key(|hit| hit.0);
     match first {
         Some((at, stop)) => {
             text.truncate(at);
