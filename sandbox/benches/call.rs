@@ -1,5 +1,6 @@
 //! What a call costs: `cargo bench -p sojourn-sandbox`.
 #![allow(missing_docs, reason = "criterion's macros make public items")]
+#![allow(clippy::expect_used, reason = "a benchmark may panic")]
 
 use async_trait::async_trait;
 use criterion::{Criterion, criterion_group, criterion_main};

@@ -122,7 +122,7 @@ fn check_entry(entry: &str, source: &str) -> Result<(), CompileError> {
     }
     let mut message = format!("there is no function named `{entry}`");
     if let Some(found) = diagnosis::nearest(entry, declared.iter().copied()).or(declared.first().copied()) {
-        message += &format!("; `{found}` is declared instead");
+        message = format!("{message}; `{found}` is declared instead");
     }
     Err(CompileError::whole(message))
 }

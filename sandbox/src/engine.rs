@@ -46,10 +46,10 @@ impl Runtime {
         let module = load_module(&engine, cache_folder)?;
         let calling = abi::linker_for_calls(&engine)
             .and_then(|linker| linker.instantiate_pre(&module))
-            .map_err(SandboxError::engine)?;
+            .map_err(|error| SandboxError::engine(&error))?;
         let compiling = abi::linker_for_compiling(&engine)
             .and_then(|linker| linker.instantiate_pre(&module))
-            .map_err(SandboxError::engine)?;
+            .map_err(|error| SandboxError::engine(&error))?;
         Ok(Self { engine, calling, compiling })
     }
 }
@@ -71,7 +71,7 @@ fn new_engine(instances: u32) -> Result<Engine, SandboxError> {
     pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&pooled).or_else(|error| {
         tracing::warn!("no pool of {instances} instances, each call will be slower: {error:#}");
-        Engine::new(&config()).map_err(SandboxError::engine)
+        Engine::new(&config()).map_err(|error| SandboxError::engine(&error))
     })
 }
 
@@ -95,7 +95,7 @@ fn load_module(engine: &Engine, cache_folder: Option<&Path>) -> Result<Module, S
     if let Some(module) = cache.as_ref().and_then(|cache| cache.load(engine)) {
         return Ok(module);
     }
-    let module = Module::new(engine, ENGINE).map_err(SandboxError::engine)?;
+    let module = Module::new(engine, ENGINE).map_err(|error| SandboxError::engine(&error))?;
     if let Some(cache) = cache {
         cache.store(&module);
     }

@@ -41,7 +41,7 @@ pub enum SandboxError {
 }
 
 impl SandboxError {
-    pub(crate) fn engine(error: wasmtime::Error) -> Self {
+    pub(crate) fn engine(error: &wasmtime::Error) -> Self {
         Self::Engine { reason: format!("{error:#}") }
     }
 }
@@ -58,6 +58,7 @@ struct Inner {
 
 impl Sandbox {
     /// Sets the engine up. Without a cache it is compiled now, which takes seconds of one core.
+    #[allow(clippy::needless_pass_by_value, reason = "a configuration is made for one sandbox")]
     pub fn new(config: SandboxConfig) -> Result<Self, SandboxError> {
         let runtime = Runtime::new(config.cache_dir.as_deref(), config.instances)?;
         Ok(Self(Arc::new(Inner { runtime, known: Mutex::default() })))

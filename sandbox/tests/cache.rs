@@ -1,5 +1,6 @@
 //! The compiled engine on disk is believed only when this user's process wrote it.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 use sojourn_sandbox::{Sandbox, SandboxConfig};
 use std::fs;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 fn small() -> Limits {
-    Limits { fuel: 200_000_000, wall: Duration::from_secs(120), ..Limits::default() }
+    Limits { fuel: 200_000_000, wall: Duration::from_mins(2), ..Limits::default() }
 }
 
 async fn limited(source: &str, limits: &Limits) -> (LimitKind, String, u32) {

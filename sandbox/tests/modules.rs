@@ -1,4 +1,5 @@
 //! Compiling sources, and loading modules from anywhere.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 
@@ -255,7 +256,7 @@ fn hostile_modules_are_refused() {
     forged.sections[0].1 = vec![0xff, 0xfe];
     assert!(matches!(SANDBOX.load(&forged.bytes()), Err(LoadError::Invalid { .. })));
     assert!(matches!(SANDBOX.load(&vec![0; 5 << 20]), Err(LoadError::Invalid { .. })));
-    assert!(matches!(SANDBOX.load(include_bytes!("../engine/engine.wasm")), Err(_)));
+    assert!(SANDBOX.load(include_bytes!("../engine/engine.wasm")).is_err());
 }
 
 proptest! {

@@ -1,5 +1,5 @@
 //! A small world for skills to act in, and the sandbox all tests of a binary share.
-#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "shared by tests, each of which uses a part")]
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};

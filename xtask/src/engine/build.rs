@@ -1,17 +1,12 @@
 //! From C to a linked WebAssembly module.
 
 use super::repository;
+use super::tools::{COMPILER, INSTALL, LINKER, output, runtime_library};
 use anyhow::{Context, Result, bail};
 use std::ffi::OsStr;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// The compiler's major version; another one gives other bytes.
-const LLVM: u32 = 19;
-const COMPILER: &str = "clang-19";
-const LINKER: &str = "wasm-ld-19";
-const INSTALL: &str = "install LLVM 19 with its linker and its runtime for wasm32 \
-    (on Debian: apt install clang-19 lld-19 libclang-rt-19-dev-wasm32)";
 
 const OUR_SOURCES: [&str; 5] = ["engine.c", "calls.c", "random.c", "report.c", "system.c"];
 const QUICKJS_SOURCES: [&str; 4] = ["quickjs.c", "libregexp.c", "libunicode.c", "dtoa.c"];
@@ -35,14 +30,7 @@ const FLAGS: [&str; 13] = [
 /// wasm has one rounding mode only; the names are wanted all the same.
 const ROUNDING: [&str; 2] = ["-DFE_DOWNWARD=0", "-DFE_UPWARD=0"];
 
-/// Fails with what to install when a tool is missing or of another version.
-#[cfg_attr(feature = "engine", allow(dead_code, reason = "`link` calls it through `runtime_library`"))]
-pub fn check_tools() -> Result<()> {
-    runtime_library().map(drop)
-}
-
 /// Compiles and links everything; the module's bytes.
-#[cfg(feature = "engine")]
 pub fn link(sources: &Path) -> Result<Vec<u8>> {
     let runtime = runtime_library()?;
     let vendored = quickjs_package()?;
@@ -95,34 +83,7 @@ fn name(command: &Command) -> String {
     command.get_program().to_string_lossy().into_owned()
 }
 
-fn output(program: &str, arguments: &[&OsStr]) -> Result<String> {
-    let output = Command::new(program)
-        .args(arguments)
-        .output()
-        .with_context(|| format!("`{program}` was not found; {INSTALL}"))?;
-    if !output.status.success() {
-        bail!("`{program}` failed: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(String::from_utf8(output.stdout)?)
-}
-
-/// The compiler's support library for wasm32, once compiler and linker are known to be there.
-fn runtime_library() -> Result<PathBuf> {
-    let version = output(COMPILER, &["-dumpversion".as_ref()])?;
-    if version.split('.').next() != Some(&LLVM.to_string()) {
-        bail!("`{COMPILER}` is version {}; {INSTALL}", version.trim());
-    }
-    output(LINKER, &["--version".as_ref()])?;
-    let resources = output(COMPILER, &["-print-resource-dir".as_ref()])?;
-    let library = Path::new(resources.trim()).join("lib/wasi/libclang_rt.builtins-wasm32.a");
-    if !library.is_file() {
-        bail!("{} is missing; {INSTALL}", library.display());
-    }
-    Ok(library)
-}
-
 /// Where cargo keeps the pinned `rquickjs-sys` sources.
-#[cfg(feature = "engine")]
 fn quickjs_package() -> Result<PathBuf> {
     let manifest = repository().join("Cargo.toml");
     let arguments = ["metadata", "--format-version", "1", "--manifest-path"]
@@ -141,9 +102,7 @@ fn quickjs_package() -> Result<PathBuf> {
 }
 
 /// The prelude as a C array, because C cannot include a text file yet.
-#[cfg(feature = "engine")]
 fn write_prelude(script: &Path, header: &Path) -> Result<()> {
-    use std::fmt::Write;
     let text = std::fs::read(script).with_context(|| format!("cannot read {}", script.display()))?;
     let mut c = String::from("static const unsigned char PRELUDE[] = {");
     for byte in &text {

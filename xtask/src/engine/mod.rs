@@ -5,9 +5,11 @@
 //! so that an instance starts with everything in place. The same sources and tools give the same bytes,
 //! wherever they lie.
 
+#[cfg(feature = "engine")]
 mod build;
 #[cfg(feature = "engine")]
 mod snapshot;
+mod tools;
 
 use anyhow::{Result, bail};
 use std::path::PathBuf;
@@ -28,7 +30,7 @@ fn repository() -> PathBuf {
 /// Runs this chore again in an xtask that has a WebAssembly runtime built in.
 #[cfg(not(feature = "engine"))]
 pub fn run(mode: Mode) -> Result<()> {
-    build::check_tools()?;
+    tools::runtime_library()?;
     let mut command = std::process::Command::new(env!("CARGO"));
     command.args(["run", "--quiet", "--package", "xtask", "--features", "engine", "--", "engine"]);
     if mode == Mode::Check {
