@@ -10,7 +10,10 @@ SOJOURN = target/debug/sojourn
 demo: build
 	$(SOJOURN) --home $(DEMO_HOME) run examples/crafter/agent.toml --pull --time $(DEMO_MINUTES)m
 
-test: prerequisites
+# Tests with a real model use the one that the product pulls (once, into the user's cache directory).
+test: build
+	$(SOJOURN) models pull qwen2.5-coder-1.5b-instruct
+	$(SOJOURN) models pull all-minilm-l6-v2
 	cargo test --workspace
 
 lint: prerequisites

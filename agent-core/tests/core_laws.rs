@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use sojourn_controller::{Completion, Finish, Reply, Timing, Usage};
 use sojourn_core::{
-    ActReport, CandidateTrial, Core, Effect, Event, FinishReason, Milestone, RunConfig, RunOrigin, SkillUse, TrialPlan, Unlocked,
+    ActReport, CandidateTrial, Core, Effect, Event, FinishReason, Milestone, RunConfig, RunOrigin, SkillUse,
+    TrialPlan, Unlocked,
 };
 use sojourn_crafter::CrafterEnvironment;
 use sojourn_skills::{LibraryState, TrialReport, Wasm, WorldResult};
@@ -23,7 +24,11 @@ struct Whim {
 }
 
 fn whims() -> impl Strategy<Value = Vec<Whim>> {
-    let whim = (0..64_usize, any::<bool>(), 0..60_u32).prop_map(|(choice, lucky, steps)| Whim { choice, lucky, steps });
+    let whim = (0..64_usize, any::<bool>(), 0..60_u32).prop_map(|(choice, lucky, steps)| Whim {
+        choice,
+        lucky,
+        steps,
+    });
     prop::collection::vec(whim, 1..120)
 }
 
@@ -42,8 +47,13 @@ fn observation(whim: &Whim) -> Observation {
 }
 
 fn reply(texts: Vec<String>) -> Reply {
-    let candidates = texts.into_iter().map(|text| Completion { text, tokens: 7, finish: Finish::Complete }).collect();
-    Reply { candidates, usage: Usage { prompt_tokens: 90, cached_tokens: 60, completion_tokens: 7 }, timing: Timing::default() }
+    let candidates =
+        texts.into_iter().map(|text| Completion { text, tokens: 7, finish: Finish::Complete }).collect();
+    Reply {
+        candidates,
+        usage: Usage { prompt_tokens: 90, cached_tokens: 60, completion_tokens: 7 },
+        timing: Timing::default(),
+    }
 }
 
 /// An answer to a request: sometimes what was asked for, sometimes cut short.
@@ -61,7 +71,9 @@ fn answer(request: &sojourn_controller::Request, whim: &Whim) -> Event {
                         .map(|properties| {
                             properties
                                 .iter()
-                                .map(|(key, schema)| (key.clone(), schema.get("const").cloned().unwrap_or(json!(1))))
+                                .map(|(key, schema)| {
+                                    (key.clone(), schema.get("const").cloned().unwrap_or(json!(1)))
+                                })
                                 .collect()
                         })
                         .unwrap_or_default();
@@ -90,7 +102,10 @@ fn trials(plan: &TrialPlan, whim: &Whim) -> Event {
     let trial = CandidateTrial {
         compile_error: None,
         wasm: Some(Wasm(vec![whim.choice as u8])),
-        report: TrialReport { worlds: plan.seeds.iter().take(plan.worlds).map(world).collect(), prerequisites: vec![] },
+        report: TrialReport {
+            worlds: plan.seeds.iter().take(plan.worlds).map(world).collect(),
+            prerequisites: vec![],
+        },
         failure: None,
     };
     Event::Tried { trials: vec![trial; plan.candidates.len()] }
@@ -202,7 +217,13 @@ fn episodes_that_were_asked_for_are_run_in_order_and_then_it_ends() {
     let config = RunConfig { episodes: vec![5, 7], memory: false, ..RunConfig::default() };
     let whims = vec![Whim { choice: 11, lucky: true, steps: 5 }; 80];
     let effects = drive(config, &whims);
-    let seeds: Vec<u64> = effects.iter().filter_map(|e| match e { Effect::Reset { seed } => Some(*seed), _ => None }).collect();
+    let seeds: Vec<u64> = effects
+        .iter()
+        .filter_map(|e| match e {
+            Effect::Reset { seed } => Some(*seed),
+            _ => None,
+        })
+        .collect();
     assert_eq!(seeds, [5, 7]);
     assert_eq!(effects.last(), Some(&Effect::Finish { reason: FinishReason::Episodes }));
 }

@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 impl Core {
     pub(super) fn act(&mut self, call: ToolCall) -> Vec<Effect> {
         let left = self.config.episode_steps.saturating_sub(self.episode.steps);
-        let budget = self.config.budgets.steps.map_or(u64::MAX, |limit| limit.saturating_sub(self.totals.steps));
+        let budget =
+            self.config.budgets.steps.map_or(u64::MAX, |limit| limit.saturating_sub(self.totals.steps));
         let max_steps = left.min(budget).min(u64::from(self.config.actor.act_steps));
         let max_steps = u32::try_from(max_steps).unwrap_or(u32::MAX);
         self.phase = Phase::Acting { call: call.clone() };
@@ -58,7 +59,9 @@ impl Core {
     /// What a failed call missed tells what its task rests on.
     fn learn_edges(&mut self, task: &str, report: &ActReport) {
         for need in report.trace.iter().filter(|call| !call.ok).flat_map(|call| &call.missing) {
-            let (Need::Item { item: thing, have: 0, .. } | Need::Nearby { kind: thing }) = need else { continue };
+            let (Need::Item { item: thing, have: 0, .. } | Need::Nearby { kind: thing }) = need else {
+                continue;
+            };
             if let Some(provider) = self.planner.provider(thing).map(str::to_owned) {
                 self.curriculum.learn_edge(&self.planner, task, &provider);
             }

@@ -83,7 +83,8 @@ impl Core {
     fn settle(&mut self, proposal: &Proposal, args: Map<String, Value>) -> Vec<Effect> {
         let task = proposal.task().to_owned();
         let learning = matches!(proposal, Proposal::Learn(_));
-        let mut effects = vec![Effect::Tell { milestone: Milestone::TaskChosen { task: task.clone(), learning } }];
+        let mut effects =
+            vec![Effect::Tell { milestone: Milestone::TaskChosen { task: task.clone(), learning } }];
         effects.extend(if learning {
             self.start_writing(&task)
         } else {

@@ -126,7 +126,13 @@ impl Core {
             library,
             origin,
             phase: Phase::Resetting,
-            episode: Episode { index: 0, observation, done: BTreeSet::new(), steps: 0, plan: VecDeque::new() },
+            episode: Episode {
+                index: 0,
+                observation,
+                done: BTreeSet::new(),
+                steps: 0,
+                plan: VecDeque::new(),
+            },
             totals: Totals::default(),
             requests: 0,
             controller_failures: 0,
@@ -151,7 +157,9 @@ impl Core {
                 self.episode.observation = observation;
                 self.decide()
             }
-            (Phase::Recalling { proposals }, Event::Recalled { memories }) => self.choose(proposals, &memories),
+            (Phase::Recalling { proposals }, Event::Recalled { memories }) => {
+                self.choose(proposals, &memories)
+            }
             (Phase::Choosing { proposals }, Event::Thought { reply }) => {
                 self.count(&reply);
                 self.chosen(&proposals, &reply)
@@ -215,8 +223,11 @@ impl Core {
     }
 
     fn next_episode(&mut self, cause: String) -> Vec<Effect> {
-        let ended =
-            Milestone::EpisodeEnded { cause, achievements: self.episode.done.len(), steps: self.episode.steps };
+        let ended = Milestone::EpisodeEnded {
+            cause,
+            achievements: self.episode.done.len(),
+            steps: self.episode.steps,
+        };
         self.totals.episodes += 1;
         self.episode.index += 1;
         let mut effects = vec![Effect::Tell { milestone: ended }];
@@ -263,7 +274,11 @@ impl Core {
         vec![Effect::Finish { reason }]
     }
 
-    fn controller_failed(&mut self, error: String, otherwise: impl FnOnce(&mut Self) -> Vec<Effect>) -> Vec<Effect> {
+    fn controller_failed(
+        &mut self,
+        error: String,
+        otherwise: impl FnOnce(&mut Self) -> Vec<Effect>,
+    ) -> Vec<Effect> {
         self.controller_failures += 1;
         if self.controller_failures >= CONTROLLER_PATIENCE {
             return self.finish(FinishReason::Controller { error });
@@ -274,7 +289,8 @@ impl Core {
     fn count(&mut self, reply: &Reply) {
         self.controller_failures = 0;
         self.totals.tokens += u64::from(reply.usage.completion_tokens);
-        self.totals.prompt_tokens += u64::from(reply.usage.prompt_tokens.saturating_sub(reply.usage.cached_tokens));
+        self.totals.prompt_tokens +=
+            u64::from(reply.usage.prompt_tokens.saturating_sub(reply.usage.cached_tokens));
     }
 
     fn think(&mut self, purpose: Purpose, request: sojourn_controller::Request, phase: Phase) -> Vec<Effect> {

@@ -26,7 +26,9 @@ pub fn causal_note(planner: &Planner, task: &TaskSpec, trial: &CandidateTrial) -
     if let Some(note) = failure.trace.iter().rev().find_map(|call| call_note(planner, call)) {
         notes.push(note);
     }
-    if notes.is_empty() && let Some(note) = shortfall(&task.goal, &failure.before, &failure.after, &failure.call) {
+    if notes.is_empty()
+        && let Some(note) = shortfall(&task.goal, &failure.before, &failure.after, &failure.call)
+    {
         notes.push(note);
     }
     if failure.died {

@@ -177,11 +177,17 @@ impl Planner {
                 _ => format!("until {}", reached(spec)),
             };
             let call = &recipe.call;
-            return Some(format!("repeat (find {} and then {call}; look further when there is none) {until}.", article(target)));
+            return Some(format!(
+                "repeat (find {} and then {call}; look further when there is none) {until}.",
+                article(target)
+            ));
         }
         let totals = self.totals(task);
-        let mut calls: Vec<String> =
-            recipe.nearby.iter().filter_map(|thing| Some(format!("{}()", self.providers.get(thing)?))).collect();
+        let mut calls: Vec<String> = recipe
+            .nearby
+            .iter()
+            .filter_map(|thing| Some(format!("{}()", self.providers.get(thing)?)))
+            .collect();
         calls.push(recipe.call.clone());
         let calls = calls.join("; ");
         if totals.is_empty() {

@@ -56,7 +56,8 @@ pub fn choose(choice: &Choice<'_>, seed: u64) -> Request {
         .iter()
         .filter_map(|proposal| {
             let task = choice.planner.task(proposal.task())?;
-            let parameters = if matches!(proposal, Proposal::Do(_)) { task.parameters.as_slice() } else { &[] };
+            let parameters =
+                if matches!(proposal, Proposal::Do(_)) { task.parameters.as_slice() } else { &[] };
             Some(option_schema("task", &task.name, parameters))
         })
         .collect();
@@ -66,7 +67,8 @@ pub fn choose(choice: &Choice<'_>, seed: u64) -> Request {
 /// Asks for one primitive with its arguments: what an agent without any skill can do.
 pub fn improvise(spec: &EnvironmentSpec, observation: &str, memories: &[Recalled], seed: u64) -> Request {
     let tools: Vec<&ToolSpec> = spec.tools.iter().filter(|tool| tool.effects.write).collect();
-    let mut system = format!("{} You choose one action at a time and answer with its JSON. Actions:\n", spec.about);
+    let mut system =
+        format!("{} You choose one action at a time and answer with its JSON. Actions:\n", spec.about);
     tools.iter().for_each(|tool| push_tool(&mut system, tool));
     let goals: Vec<&str> = spec.tasks.iter().map(|task| task.description.as_str()).collect();
     let _ = write!(system, "Goals, each worth the same, once: {}.", goals.join("; "));

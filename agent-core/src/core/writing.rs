@@ -5,8 +5,8 @@ use super::prompts::{self, Writing};
 use super::{AfterReflection, BTreeMap, Core, Map, Phase, Purpose, Recalled, Reply, Value, seeds};
 use crate::event::{ActReport, CandidateTrial, Effect, LessonKind, Milestone, NewLesson, TrialPlan};
 use sojourn_skills::{
-    Callable, Candidate, Compiled, DemotionRule, Draft as SkillDraft, Kind, LibraryEvent, Origin, TrialReport, Use,
-    best_of, grammar, static_check,
+    Callable, Candidate, Compiled, DemotionRule, Draft as SkillDraft, Kind, LibraryEvent, Origin,
+    TrialReport, Use, best_of, grammar, static_check,
 };
 use sojourn_tools::{Condition, ParameterKind, TaskSpec};
 
@@ -44,8 +44,13 @@ impl Core {
     }
 
     pub(super) fn start_writing(&mut self, task: &str) -> Vec<Effect> {
-        let draft =
-            Draft { task: task.to_owned(), round: 0, notes: Vec::new(), tried: Vec::new(), candidates: Vec::new() };
+        let draft = Draft {
+            task: task.to_owned(),
+            round: 0,
+            notes: Vec::new(),
+            tried: Vec::new(),
+            candidates: Vec::new(),
+        };
         if !self.config.memory {
             return self.write(draft, &[]);
         }
@@ -57,7 +62,8 @@ impl Core {
     /// Asks for candidates. Of what was recalled only lessons about this very task are shown: others mislead.
     pub(super) fn write(&mut self, mut draft: Draft, memories: &[Recalled]) -> Vec<Effect> {
         let about = format!("{}: ", draft.task);
-        let lessons = memories.iter().filter(|m| m.kind == "reflection").filter_map(|m| m.text.strip_prefix(&about));
+        let lessons =
+            memories.iter().filter(|m| m.kind == "reflection").filter_map(|m| m.text.strip_prefix(&about));
         draft.notes.extend(lessons.map(str::to_owned));
         let Some(task) = self.planner.task(&draft.task).cloned() else { return self.decide() };
         let seed = self.request_seed();
@@ -89,10 +95,11 @@ impl Core {
     fn body_grammar(&self, task: &TaskSpec, skills: Vec<Callable>) -> String {
         let mut functions: Vec<Callable> = self.spec.tools.iter().map(Callable::from).collect();
         functions.extend(skills);
-        let view = self.spec.tools.iter().any(|tool| tool.name == VIEW).then(|| grammar::View {
-            name: VIEW.to_owned(),
-            sample: self.episode.observation.state.clone(),
-        });
+        let view =
+            self.spec.tools.iter().any(|tool| tool.name == VIEW).then(|| grammar::View {
+                name: VIEW.to_owned(),
+                sample: self.episode.observation.state.clone(),
+            });
         let parameters = task.parameters.iter().map(|p| p.name.clone()).collect();
         let spec = grammar::GrammarSpec { name: task.name.clone(), parameters, functions, view };
         grammar::javascript_subset(&spec).to_lark()
@@ -119,7 +126,10 @@ impl Core {
         if sources.is_empty() {
             let note = match problem {
                 Some(problem) => format!("The last program could not run: {problem}."),
-                None => "The last answer was too long or the same as before; write a short and different one.".to_owned(),
+                None => {
+                    "The last answer was too long or the same as before; write a short and different one."
+                        .to_owned()
+                }
             };
             return self.next_round(draft, note);
         }
@@ -132,7 +142,9 @@ impl Core {
 
     fn trial_plan(&self, task: &TaskSpec, candidates: Vec<String>, granted: Vec<String>) -> TrialPlan {
         let worlds = self.config.actor.admission.worlds;
-        let seeds = (0..worlds * SPARE_WORLDS).map(|i| seeds::world(self.config.seed, &task.name, i as u64)).collect();
+        let seeds = (0..worlds * SPARE_WORLDS)
+            .map(|i| seeds::world(self.config.seed, &task.name, i as u64))
+            .collect();
         let nothing = Value::Null;
         let prelude = self.planner.missing_tools(&task.name, &nothing);
         TrialPlan {
@@ -166,12 +178,19 @@ impl Core {
         }
         // The note is about the candidate that came closest.
         let closest = best_of(&candidates).unwrap_or(0);
-        let note = trials.get(closest).map(|trial| causal_note(&self.planner, &task, trial)).unwrap_or_default();
+        let note =
+            trials.get(closest).map(|trial| causal_note(&self.planner, &task, trial)).unwrap_or_default();
         self.next_round(draft, note)
     }
 
     /// Puts the candidate into the library; `None` where the library refuses it.
-    fn admit(&mut self, draft: &Draft, task: &TaskSpec, best: usize, trial: &CandidateTrial) -> Option<Vec<Effect>> {
+    fn admit(
+        &mut self,
+        draft: &Draft,
+        task: &TaskSpec,
+        best: usize,
+        trial: &CandidateTrial,
+    ) -> Option<Vec<Effect>> {
         let wasm = trial.wasm.clone()?;
         let skill_draft = SkillDraft {
             name: task.name.clone(),
@@ -179,7 +198,11 @@ impl Core {
             parameters: task.parameters.clone(),
             precondition: None,
             postcondition: Some(task.goal.clone()),
-            origin: Origin::Model { model: self.origin.model.clone(), run: self.origin.run.clone(), seq: self.requests },
+            origin: Origin::Model {
+                model: self.origin.model.clone(),
+                run: self.origin.run.clone(),
+                seq: self.requests,
+            },
             kind: Kind::Skill,
             environment: self.spec.name.clone(),
             created_ms: u64::try_from(self.now_ms).unwrap_or(0),
@@ -216,7 +239,9 @@ impl Core {
         });
         if self.config.memory {
             let text = format!("Learned {}: {}.", task.name, task.description);
-            effects.push(Effect::Remember { memory: NewLesson { text, kind: LessonKind::Episode, importance: 5.0 } });
+            effects.push(Effect::Remember {
+                memory: NewLesson { text, kind: LessonKind::Episode, importance: 5.0 },
+            });
         }
         if task.achievement && !self.episode.done.contains(&task.name) {
             self.plan(&task.name.clone(), Map::new());
@@ -234,7 +259,8 @@ impl Core {
             return self.write(draft, &[]);
         }
         self.curriculum.gave_up_writing(&draft.task);
-        let mut effects = vec![Effect::Tell { milestone: Milestone::SkillGivenUp { task: draft.task.clone() } }];
+        let mut effects =
+            vec![Effect::Tell { milestone: Milestone::SkillGivenUp { task: draft.task.clone() } }];
         if !self.config.memory || self.over_budget().is_some() {
             effects.extend(self.decide());
             return effects;

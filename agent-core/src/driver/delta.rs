@@ -56,8 +56,14 @@ mod tests {
 
     /// States: objects without `null` and without empty objects standing where something else stood.
     fn state() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![any::<i32>().prop_map(|n| json!(n)), "[a-c]{0,2}".prop_map(|s| json!(s)), any::<bool>().prop_map(|b| json!(b))];
-        let value = leaf.prop_recursive(3, 12, 4, |inner| prop::collection::btree_map("[a-d]", inner, 1..4).prop_map(|m| json!(m)));
+        let leaf = prop_oneof![
+            any::<i32>().prop_map(|n| json!(n)),
+            "[a-c]{0,2}".prop_map(|s| json!(s)),
+            any::<bool>().prop_map(|b| json!(b))
+        ];
+        let value = leaf.prop_recursive(3, 12, 4, |inner| {
+            prop::collection::btree_map("[a-d]", inner, 1..4).prop_map(|m| json!(m))
+        });
         prop::collection::btree_map("[a-d]", value, 0..4).prop_map(|m| json!(m))
     }
 

@@ -190,7 +190,9 @@ fn put_back(value: Value, texts: &std::collections::BTreeMap<String, String>) ->
     match value {
         Value::Object(fields) => match blob_reference(&fields).and_then(|id| texts.get(id)) {
             Some(text) => Value::String(text.clone()),
-            None => Value::Object(fields.into_iter().map(|(key, value)| (key, put_back(value, texts))).collect()),
+            None => {
+                Value::Object(fields.into_iter().map(|(key, value)| (key, put_back(value, texts))).collect())
+            }
         },
         Value::Array(items) => Value::Array(items.into_iter().map(|value| put_back(value, texts)).collect()),
         other => other,
@@ -209,9 +211,9 @@ fn externalise(value: &Value, contents: &mut Vec<String>) -> Value {
             json!({BLOB_KEY: BlobId::of(text.as_bytes()).to_string()})
         }
         Value::Array(items) => Value::Array(items.iter().map(|item| externalise(item, contents)).collect()),
-        Value::Object(fields) => {
-            Value::Object(fields.iter().map(|(key, value)| (key.clone(), externalise(value, contents))).collect())
-        }
+        Value::Object(fields) => Value::Object(
+            fields.iter().map(|(key, value)| (key.clone(), externalise(value, contents))).collect(),
+        ),
         other => other.clone(),
     }
 }

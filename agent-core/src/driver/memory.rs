@@ -1,7 +1,7 @@
 //! Memory as a run uses it: what the loop keeps is embedded and stored, and looked up again by meaning and words.
 
-use super::journal::{Noted, now_ms};
 use super::DriveError;
+use super::journal::{Noted, now_ms};
 use crate::event::{LessonKind, NewLesson, Recalled};
 use sojourn_controller::Embedder;
 use sojourn_memory::{Embedding, Hit, Memories, MemoryKind, NewMemory, Query, RunId, Tenant};
@@ -22,7 +22,12 @@ pub struct Recollection {
 
 impl Recollection {
     /// The memory of `tenant`'s agent in `environment`.
-    pub fn new(memories: Memories, tenant: Tenant, environment: String, embedder: Option<Arc<dyn Embedder>>) -> Self {
+    pub fn new(
+        memories: Memories,
+        tenant: Tenant,
+        environment: String,
+        embedder: Option<Arc<dyn Embedder>>,
+    ) -> Self {
         Self { memories, tenant, environment, embedder }
     }
 
@@ -81,8 +86,17 @@ fn recalled(hit: Hit) -> Recalled {
     if let Some(cosine) = hit.why.cosine {
         let _ = write!(why, "cosine {cosine:.2}, ");
     }
-    let _ = write!(why, "bm25 {:.2}, recency {:.2}, importance {:.2}", hit.why.bm25, hit.why.recency, hit.why.importance);
-    Recalled { id: hit.memory.id.to_string(), text: hit.memory.text, kind: hit.memory.kind.as_str().to_owned(), why }
+    let _ = write!(
+        why,
+        "bm25 {:.2}, recency {:.2}, importance {:.2}",
+        hit.why.bm25, hit.why.recency, hit.why.importance
+    );
+    Recalled {
+        id: hit.memory.id.to_string(),
+        text: hit.memory.text,
+        kind: hit.memory.kind.as_str().to_owned(),
+        why,
+    }
 }
 
 fn failed(error: impl std::fmt::Display) -> DriveError {

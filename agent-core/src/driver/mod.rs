@@ -132,7 +132,8 @@ impl Driver {
                 .compile(&reflex.name, &reflex.source)
                 .await
                 .map_err(|error| DriveError::Unusable(format!("reflex `{}`: {error}", reflex.name)))?;
-            let program = outside.sandbox.load(&wasm).map_err(|error| DriveError::Sandbox(error.to_string()))?;
+            let program =
+                outside.sandbox.load(&wasm).map_err(|error| DriveError::Sandbox(error.to_string()))?;
             reflexes.push((reflex.name.clone(), program));
         }
         let run = started.origin.run.clone();
@@ -212,7 +213,9 @@ impl Driver {
                         recollection.keep(&memory, &self.run, noted).await?;
                     }
                 }
-                Effect::Tell { milestone } => self.observer.notice(&Notice::Milestone { milestone: &milestone, replayed: noted.replayed }),
+                Effect::Tell { milestone } => self
+                    .observer
+                    .notice(&Notice::Milestone { milestone: &milestone, replayed: noted.replayed }),
                 Effect::Finish { reason } => return Ok(Step::Finished(reason)),
                 Effect::Reset { seed } => {
                     let event = self.reset(seed).await?;
@@ -262,7 +265,8 @@ impl Driver {
 
     /// Notes an event that the driver brought about.
     async fn derived(&self, event: Event) -> Result<Step, DriveError> {
-        let noted = self.journal.lock().await.note(kind_of_event(&event), &serde_json::to_value(&event)?).await?;
+        let noted =
+            self.journal.lock().await.note(kind_of_event(&event), &serde_json::to_value(&event)?).await?;
         Ok(Step::Next { at_ms: noted.at_ms, event })
     }
 
@@ -287,11 +291,14 @@ impl Driver {
     async fn practise(&self, plan: &crate::event::TrialPlan) -> Result<Event, DriveError> {
         let environment = self.environment.as_ref().ok_or(StageError::Busy)?;
         let Some(world) = environment.practice() else {
-            let reason = "this environment has no practice worlds: skills cannot be learned in it yet".to_owned();
+            let reason =
+                "this environment has no practice worlds: skills cannot be learned in it yet".to_owned();
             return Err(DriveError::Unusable(reason));
         };
         let task = environment.spec().tasks.iter().find(|task| task.name == plan.task);
-        let goal = task.map(|task| task.goal.clone()).ok_or_else(|| DriveError::Unusable(format!("no task `{}`", plan.task)))?;
+        let goal = task
+            .map(|task| task.goal.clone())
+            .ok_or_else(|| DriveError::Unusable(format!("no task `{}`", plan.task)))?;
         let gym = Gym {
             sandbox: self.sandbox.clone(),
             library: Arc::clone(&self.runnables),
@@ -329,8 +336,16 @@ impl Driver {
         self.environment = Some(environment);
         let Performance { error, steps, reflex_steps, unlocked, skills, trace, ended, .. } = result?;
         self.episode_step += u64::from(steps);
-        let report =
-            ActReport { observation: observation?, error, steps, reflex_steps, unlocked, skills, trace, ended };
+        let report = ActReport {
+            observation: observation?,
+            error,
+            steps,
+            reflex_steps,
+            unlocked,
+            skills,
+            trace,
+            ended,
+        };
         Ok(Event::Acted { report })
     }
 
@@ -344,7 +359,10 @@ impl Driver {
         let limits = Limits::reflex();
         self.reflexes
             .iter()
-            .map(|(name, program)| LiveReflex { name: name.clone(), reflex: self.sandbox.reflex(program, &limits) })
+            .map(|(name, program)| LiveReflex {
+                name: name.clone(),
+                reflex: self.sandbox.reflex(program, &limits),
+            })
             .collect()
     }
 }
@@ -404,7 +422,8 @@ impl Recorder for JournalRecorder {
             StageEvent::Returned { .. } => "returned",
         };
         let payload = serde_json::to_value(&event).map_err(|error| error.to_string())?;
-        let noted = self.journal.lock().await.note(kind, &payload).await.map_err(|error| error.to_string())?;
+        let noted =
+            self.journal.lock().await.note(kind, &payload).await.map_err(|error| error.to_string())?;
         self.observer.notice(&Notice::Stage { event: &event, replayed: noted.replayed });
         // Finish the step, then stop.
         if self.cancel.is_cancelled() && matches!(event, StageEvent::Stepped(_)) {

@@ -96,8 +96,7 @@ impl Gym {
                     grants: plan.granted.iter().cloned().collect(),
                 };
                 environment = self.go_to_start(plan, &prepared, environment).await?;
-                let (back, world) =
-                    self.try_one(plan, &runnable, calls, prepared.seed, environment).await?;
+                let (back, world) = self.try_one(plan, &runnable, calls, prepared.seed, environment).await?;
                 environment = back;
                 trial.report.worlds.push(world.result);
                 if trial.failure.is_none() {
@@ -208,7 +207,14 @@ impl Gym {
 
     fn stage(&self, environment: Box<dyn Environment>) -> Result<Stage, StageError> {
         let (library, reflexes) = (Arc::clone(&self.library), self.reflexes.clone());
-        Stage::new(self.sandbox.clone(), environment, library, reflexes, Box::new(Unrecorded), self.limits.clone())
+        Stage::new(
+            self.sandbox.clone(),
+            environment,
+            library,
+            reflexes,
+            Box::new(Unrecorded),
+            self.limits.clone(),
+        )
     }
 }
 

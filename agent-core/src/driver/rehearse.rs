@@ -48,8 +48,14 @@ pub async fn rehearse(
     let mut programs = BTreeMap::new();
     let runnables: Arc<BTreeMap<String, Runnable>> = Arc::new(programs_of(sandbox, library, &mut programs)?);
     let reflexes: Vec<LiveReflex> = Vec::new();
-    let mut stage =
-        Stage::new(sandbox.clone(), environment, runnables, reflexes, Box::new(Unrecorded), Limits::default())?;
+    let mut stage = Stage::new(
+        sandbox.clone(),
+        environment,
+        runnables,
+        reflexes,
+        Box::new(Unrecorded),
+        Limits::default(),
+    )?;
     let Performance { error, verified, before, after, steps, unlocked, trace, ended, .. } =
         stage.perform(call, max_steps, seed).await?;
     let error = error.map(|error| error.to_string());

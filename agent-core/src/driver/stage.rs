@@ -9,10 +9,12 @@ use crate::event::{CallTrace, SkillUse, Unlocked};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sojourn_sandbox::{Binding, BindingKind, CallError, Host, HostError, Invocation, Limits, Program, Reflex, Sandbox};
+use sojourn_sandbox::{
+    Binding, BindingKind, CallError, Host, HostError, Invocation, Limits, Program, Reflex, Sandbox,
+};
 use sojourn_tools::{
-    Action, Condition, Ending, Environment, EnvironmentError, Grants, Parameter, Progress, ToolCall, ToolOutcome,
-    nearest, with_defaults,
+    Action, Condition, Ending, Environment, EnvironmentError, Grants, Parameter, Progress, ToolCall,
+    ToolOutcome, nearest, with_defaults,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -243,7 +245,12 @@ impl Stage {
     ///
     /// # Errors
     /// When the skill is unknown or the environment or the recorder broke; a skill that fails is no error.
-    pub async fn perform(&mut self, call: &ToolCall, max_steps: u32, seed: u64) -> Result<Performance, StageError> {
+    pub async fn perform(
+        &mut self,
+        call: &ToolCall,
+        max_steps: u32,
+        seed: u64,
+    ) -> Result<Performance, StageError> {
         let runnable = self
             .library
             .get(&call.name)
@@ -409,7 +416,10 @@ impl StageHost {
         if let Some(CallError::Stopped { reason }) = error {
             return Err(HostError::Stop(reason));
         }
-        let message = error.map_or_else(|| if reached { "done".to_owned() } else { "not reached".to_owned() }, |e| e.to_string());
+        let message = error.map_or_else(
+            || if reached { "done".to_owned() } else { "not reached".to_owned() },
+            |e| e.to_string(),
+        );
         let outcome = ToolOutcome { ok: reached, message, value: None, missing: Vec::new() };
         let mut shared = self.shared.lock().await;
         shared.trace(depth, call, &outcome);
@@ -440,7 +450,8 @@ impl Shared {
     async fn call_tool(&mut self, depth: u32, call: &ToolCall) -> Result<Value, HostError> {
         let names = || self.bindings.iter().map(|binding| binding.name.as_str());
         if !names().any(|name| name == call.name) {
-            let hint = nearest(&call.name, names()).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+            let hint =
+                nearest(&call.name, names()).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
             return Err(HostError::Failed(format!("`{}` is not granted{hint}", call.name)));
         }
         self.keep(StageEvent::Called { depth, call: call.clone() }).await?;
@@ -508,9 +519,12 @@ impl Shared {
         self.episode_step += 1;
         self.tally.steps += 1;
         self.tally.reflex_steps += u32::from(reflex.is_some());
-        self.tally.harm += self.vitals.iter().map(|path| loss(&self.state, &outcome.state, path)).sum::<f64>();
+        self.tally.harm +=
+            self.vitals.iter().map(|path| loss(&self.state, &outcome.state, path)).sum::<f64>();
         let at = self.episode_step;
-        self.tally.unlocked.extend(outcome.unlocked.iter().map(|task| Unlocked { task: task.clone(), step: at }));
+        self.tally
+            .unlocked
+            .extend(outcome.unlocked.iter().map(|task| Unlocked { task: task.clone(), step: at }));
         self.tally.ended.clone_from(&outcome.ended);
         let change = diff(&self.state, &outcome.state);
         self.state = outcome.state;

@@ -133,7 +133,8 @@ async fn a_scripted_player_achieves_about_half_of_everything() {
         let mut player = Player { crafter, state };
         let end = player.live().await;
         assert!(matches!(end, Ok(()) | Err(EnvironmentError::NotRunning)), "{end:?}");
-        achieved += player.state["achievements"].as_object().unwrap().values().filter(|count| **count != 0).count();
+        achieved +=
+            player.state["achievements"].as_object().unwrap().values().filter(|count| **count != 0).count();
         longest_state = longest_state.max(player.state.to_string().len());
     }
     let mean = achieved as f64 / SEEDS as f64;
