@@ -58,7 +58,7 @@ fn reply(texts: Vec<String>) -> Reply {
 
 /// An answer to a request: sometimes what was asked for, sometimes cut short.
 fn answer(request: &sojourn_controller::Request, whim: &Whim) -> Event {
-    if !whim.lucky && whim.choice % 7 == 0 {
+    if !whim.lucky && whim.choice.is_multiple_of(7) {
         return Event::ThoughtFailed { error: "the model is gone".into() };
     }
     let text = match &request.constraint {
@@ -82,7 +82,7 @@ fn answer(request: &sojourn_controller::Request, whim: &Whim) -> Event {
                 None => String::new(),
             }
         }
-        _ => format!("  interact(); explore({});\n}}", whim.choice + 1),
+        sojourn_controller::Constraint::Lark(_) => format!("  interact(); explore({});\n}}", whim.choice + 1),
     };
     Event::Thought { reply: reply(vec![text; request.candidates as usize]) }
 }
@@ -113,7 +113,8 @@ fn trials(plan: &TrialPlan, whim: &Whim) -> Event {
 
 fn report(name: &str, whim: &Whim) -> Event {
     let unlocked = if whim.lucky { vec![Unlocked { task: name.to_owned(), step: 3 }] } else { Vec::new() };
-    let ended = (whim.choice % 11 == 0).then(|| Ending { kind: EndingKind::Died, cause: "a zombie".into() });
+    let ended =
+        whim.choice.is_multiple_of(11).then(|| Ending { kind: EndingKind::Died, cause: "a zombie".into() });
     let skills = vec![SkillUse { name: name.to_owned(), verified: whim.lucky, steps: whim.steps }];
     Event::Acted {
         report: ActReport {

@@ -149,14 +149,14 @@ mod tests {
         registry
     }
 
-    fn call(name: &str, args: Value) -> ToolCall {
+    fn call(name: &str, args: &Value) -> ToolCall {
         ToolCall { name: name.into(), args: args.as_object().unwrap().clone() }
     }
 
     #[tokio::test]
     async fn defaults_are_filled_in() {
         let outcome =
-            registry().call(&["add"].into_iter().collect(), &call("add", json!({"a": 2}))).await.unwrap();
+            registry().call(&["add"].into_iter().collect(), &call("add", &json!({"a": 2}))).await.unwrap();
         assert_eq!(outcome.value, Some(json!(3)));
     }
 
@@ -164,16 +164,16 @@ mod tests {
     async fn refusals_say_why() {
         let granted: Grants = ["add"].into_iter().collect();
         for (grants, call, expected) in [
-            (&granted, call("ad", json!({})), "no tool named `ad`; did you mean `add`?"),
-            (&Grants::none(), call("add", json!({"a": 1})), "`add` is not granted to this caller"),
+            (&granted, call("ad", &json!({})), "no tool named `ad`; did you mean `add`?"),
+            (&Grants::none(), call("add", &json!({"a": 1})), "`add` is not granted to this caller"),
             (
                 &granted,
-                call("add", json!({"a": 11})),
+                call("add", &json!({"a": 11})),
                 "bad arguments for `add`: 11 is greater than the maximum of 9",
             ),
             (
                 &granted,
-                call("add", json!({"a": 1, "z": 1})),
+                call("add", &json!({"a": 1, "z": 1})),
                 "bad arguments for `add`: Additional properties are not allowed ('z' was unexpected)",
             ),
         ] {

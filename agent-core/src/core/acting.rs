@@ -32,7 +32,7 @@ impl Core {
             effects.extend(self.count_usage(&report, died));
         }
         if self.config.memory {
-            effects.push(Effect::Remember { memory: self.episode_memory(call, &report, verified) });
+            effects.push(Effect::Remember { memory: episode_memory(call, &report, verified) });
         }
         self.episode.observation = report.observation;
         if !verified {
@@ -66,21 +66,6 @@ impl Core {
                 self.curriculum.learn_edge(&self.planner, task, &provider);
             }
         }
-    }
-
-    fn episode_memory(&self, call: &ToolCall, report: &ActReport, verified: bool) -> NewLesson {
-        let call = crate::driver::as_javascript(call);
-        let outcome = if verified { "worked" } else { "failed" };
-        let mut text = format!("{call} {outcome} in {} steps", report.steps);
-        if let Some(last) = report.trace.iter().rev().find(|call| !call.ok && !verified) {
-            let _ = write!(text, ": {}: {}", last.call, last.message);
-        }
-        if let Some(ending) = &report.ended {
-            let _ = write!(text, "; the episode ended: {}", ending.cause);
-        }
-        text.push('.');
-        let importance = if report.ended.is_some() || !report.unlocked.is_empty() { 6.0 } else { 3.0 };
-        NewLesson { text, kind: LessonKind::Episode, importance }
     }
 
     fn episode_ended(&mut self, ending: &Ending, call: &ToolCall) -> Vec<Effect> {
@@ -120,4 +105,20 @@ impl Core {
             AfterReflection::NextEpisode(cause) => self.next_episode(cause.clone()),
         }
     }
+}
+
+/// What happened, in a sentence.
+fn episode_memory(call: &ToolCall, report: &ActReport, verified: bool) -> NewLesson {
+    let call = crate::driver::as_javascript(call);
+    let outcome = if verified { "worked" } else { "failed" };
+    let mut text = format!("{call} {outcome} in {} steps", report.steps);
+    if let Some(last) = report.trace.iter().rev().find(|call| !call.ok && !verified) {
+        let _ = write!(text, ": {}: {}", last.call, last.message);
+    }
+    if let Some(ending) = &report.ended {
+        let _ = write!(text, "; the episode ended: {}", ending.cause);
+    }
+    text.push('.');
+    let importance = if report.ended.is_some() || !report.unlocked.is_empty() { 6.0 } else { 3.0 };
+    NewLesson { text, kind: LessonKind::Episode, importance }
 }

@@ -54,7 +54,7 @@ fn call_note(planner: &Planner, failed: &CallTrace) -> Option<String> {
         return None;
     }
     let call = &failed.call;
-    failed.missing.iter().find_map(|need| match need {
+    failed.missing.first().and_then(|need| match need {
         Need::Item { item, count, have } => {
             let short = count.saturating_sub(*have);
             Some(match planner.provider(item).and_then(|name| planner.task(name)) {
@@ -80,7 +80,7 @@ fn call_note(planner: &Planner, failed: &CallTrace) -> Option<String> {
     })
 }
 
-/// "called collect_wood(2) with 1: it must gain 2 more, but ended with 2".
+/// The difference between what a call had to bring and what it brought.
 fn shortfall(goal: &Condition, before: &Value, after: &Value, call: &str) -> Option<String> {
     let Condition::Increased { path, by, .. } = goal else { return None };
     let number = |state: &Value| state.pointer(path).and_then(Value::as_i64).unwrap_or(0);

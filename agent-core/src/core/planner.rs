@@ -6,6 +6,7 @@
 use serde_json::Value;
 use sojourn_tools::{Condition, EnvironmentSpec, ParameterKind, Recipe, TaskSpec};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 /// The knowledge of one environment, indexed for planning.
 ///
@@ -127,10 +128,14 @@ impl Planner {
         for thing in &recipe.nearby {
             if let Some(placing) = self.providers.get(thing).and_then(|task| self.recipes.get(task)) {
                 let what = format!("for the {thing}");
-                placing.consumes.iter().for_each(|i| add(&mut totals, &i.item, i.count, &what));
+                for i in &placing.consumes {
+                    add(&mut totals, &i.item, i.count, &what);
+                }
             }
         }
-        recipe.consumes.iter().for_each(|i| add(&mut totals, &i.item, i.count, "to make it"));
+        for i in &recipe.consumes {
+            add(&mut totals, &i.item, i.count, "to make it");
+        }
         totals
     }
 
@@ -158,7 +163,7 @@ impl Planner {
         };
         if recipe.target.is_some() && !recipe.provides.is_empty() {
             let gives = list(recipe.provides.iter().map(|i| format!("{} {}", i.count, i.item)));
-            line.push_str(&format!(" It gives {gives}."));
+            let _ = write!(line, " It gives {gives}.");
         }
         if let Some(note) = &recipe.note {
             line.push(' ');
@@ -215,7 +220,7 @@ pub fn held(state: &Value, item: &str) -> u64 {
     state.pointer("/inventory").and_then(|inventory| inventory.get(item)).and_then(Value::as_u64).unwrap_or(0)
 }
 
-/// How a program sees that the task is done: "observe().achievements.eat_cow has grown".
+/// How a program sees that the task is done: `observe().achievements.eat_cow has grown`.
 fn reached(task: &TaskSpec) -> String {
     match &task.goal {
         Condition::Increased { path, .. } => {

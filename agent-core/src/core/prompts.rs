@@ -69,7 +69,9 @@ pub fn improvise(spec: &EnvironmentSpec, observation: &str, memories: &[Recalled
     let tools: Vec<&ToolSpec> = spec.tools.iter().filter(|tool| tool.effects.write).collect();
     let mut system =
         format!("{} You choose one action at a time and answer with its JSON. Actions:\n", spec.about);
-    tools.iter().for_each(|tool| push_tool(&mut system, tool));
+    for tool in &tools {
+        push_tool(&mut system, tool);
+    }
     let goals: Vec<&str> = spec.tasks.iter().map(|task| task.description.as_str()).collect();
     let _ = write!(system, "Goals, each worth the same, once: {}.", goals.join("; "));
     let mut user = format!("Now:\n{}\n", observation.trim_end());
@@ -102,7 +104,9 @@ pub fn write(writing: &Writing<'_>, actor: &ActorConfig, seed: u64) -> Request {
          false on failure unless it says otherwise:\n",
         writing.spec.about
     );
-    writing.spec.tools.iter().for_each(|tool| push_tool(&mut system, tool));
+    for tool in &writing.spec.tools {
+        push_tool(&mut system, tool);
+    }
     system.push_str("You may also call the learned skills listed in the task. There are no other functions.");
     let mut messages = vec![(Role::System, vec![system])];
     for example in &writing.spec.examples {
@@ -182,9 +186,9 @@ fn push_tool(text: &mut String, tool: &ToolSpec) {
 fn append_memories(text: &mut String, memories: &[Recalled]) {
     if !memories.is_empty() {
         text.push_str("Remember:\n");
-        memories.iter().for_each(|memory| {
+        for memory in memories {
             let _ = writeln!(text, "- {}", memory.text);
-        });
+        }
     }
 }
 

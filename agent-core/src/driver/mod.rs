@@ -166,7 +166,7 @@ impl Driver {
         let mut effects = self.core.start(started_ms);
         let result = loop {
             match self.carry_out(effects).await {
-                Ok(Step::Next { at_ms, event }) => effects = self.core.apply(at_ms, event),
+                Ok(Step::Next { at_ms, event }) => effects = self.core.apply(at_ms, *event),
                 Ok(Step::Finished(reason)) => break Ok(Outcome::Finished(reason)),
                 Err(DriveError::Interrupted) => break Ok(Outcome::Interrupted),
                 Err(DriveError::Journal(JournalError::End)) => {
@@ -267,7 +267,7 @@ impl Driver {
     async fn derived(&self, event: Event) -> Result<Step, DriveError> {
         let noted =
             self.journal.lock().await.note(kind_of_event(&event), &serde_json::to_value(&event)?).await?;
-        Ok(Step::Next { at_ms: noted.at_ms, event })
+        Ok(Step::Next { at_ms: noted.at_ms, event: Box::new(event) })
     }
 
     /// An event from outside that was recorded.
@@ -379,15 +379,14 @@ fn programs_of(
         if manifest.kind != Kind::Skill {
             continue;
         }
-        let program = match programs.get(&manifest.id) {
-            Some(program) => program.clone(),
-            None => {
-                let program = sandbox
-                    .load(&entry.skill.wasm.0)
-                    .map_err(|error| DriveError::Sandbox(format!("`{}`: {error}", manifest.name)))?;
-                programs.insert(manifest.id.clone(), program.clone());
-                program
-            }
+        let program = if let Some(program) = programs.get(&manifest.id) {
+            program.clone()
+        } else {
+            let program = sandbox
+                .load(&entry.skill.wasm.0)
+                .map_err(|error| DriveError::Sandbox(format!("`{}`: {error}", manifest.name)))?;
+            programs.insert(manifest.id.clone(), program.clone());
+            program
         };
         let runnable = Runnable {
             name: manifest.name.clone(),
@@ -402,7 +401,7 @@ fn programs_of(
 }
 
 enum Step {
-    Next { at_ms: i64, event: Event },
+    Next { at_ms: i64, event: Box<Event> },
     Finished(FinishReason),
 }
 
