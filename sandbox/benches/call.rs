@@ -32,6 +32,12 @@ fn benchmarks(criterion: &mut Criterion) {
         sandbox.load(&wasm).expect("it loads")
     };
 
+    let folder = tempfile::tempdir().expect("a folder");
+    let cached = SandboxConfig { cache_dir: Some(folder.path().join("cache")), ..SandboxConfig::default() };
+    criterion.bench_function("start with the engine in the cache", |bencher| {
+        bencher.iter(|| Sandbox::new(cached.clone()).expect("a sandbox"));
+    });
+
     for (name, source) in [
         ("call that does nothing", "function main() {}"),
         ("call with one tool call", "function main(kind) { return { there: go_to(kind) } }"),

@@ -238,7 +238,8 @@ fn common(engine: &Engine) -> Result<Linker<Guest>> {
         "invocation",
         |mut caller: Caller<'_, Guest>, settings: u32| -> Result<u32> {
             let guest = caller.data_mut();
-            let heap = u32::try_from(guest.limits.js_heap_bytes).unwrap_or(u32::MAX);
+            // 0 would mean no limit.
+            let heap = u32::try_from(guest.limits.js_heap_bytes).unwrap_or(u32::MAX).max(1);
             // `struct settings` of host.h.
             let mut bytes = [0; 24];
             bytes[0..8].copy_from_slice(&guest.seed.to_le_bytes());

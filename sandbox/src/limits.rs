@@ -7,7 +7,8 @@ use std::time::Duration;
 pub struct Limits {
     /// Time from start to end, including the host's answers. The backstop: when it strikes, a replay may differ.
     pub wall: Duration,
-    /// WebAssembly instructions, roughly; a second of computing is about 10⁹. The budget to rely on.
+    /// WebAssembly instructions, roughly; a second of computing is a few 10⁹, a turn of a small loop 400. The budget to
+    /// rely on. An orderly end may take 10⁸ more.
     pub fuel: u64,
     /// Bytes of the instance's memory; at most 64 MiB, of which the engine takes 1.3.
     pub memory_bytes: u64,

@@ -16,6 +16,9 @@ const YIELD_FUEL: u64 = 1_000_000;
 /// After its time is up, the engine may take so long to say in which line it was.
 const WALL_GRACE: Duration = Duration::from_millis(100);
 
+/// The end of the time that `Date` can show (ECMA-262, section 21.4.1.1).
+const MAX_TIME_MS: i64 = 8_640_000_000_000_000;
+
 /// A call, seen from here.
 pub(crate) struct Job<'a> {
     pub args: &'a [Value],
@@ -41,7 +44,9 @@ pub(crate) async fn run(runtime: &Runtime, program: &Program, job: Job<'_>) -> C
         Ok(store) => store,
         Err(error) => return failed(error),
     };
-    let ended = tokio::time::timeout(job.limits.wall + WALL_GRACE, call(runtime, program, &mut store)).await;
+    let ended =
+        tokio::time::timeout(job.limits.wall.saturating_add(WALL_GRACE), call(runtime, program, &mut store))
+            .await;
     let budget = job.limits.fuel.saturating_add(RESERVE_FUEL);
     let fuel_used = budget.saturating_sub(store.get_fuel().unwrap_or_default());
     let guest = store.into_data();
@@ -74,8 +79,8 @@ fn prepare(runtime: &Runtime, job: &Job<'_>) -> Result<Store<Guest>, CallError> 
     }
     let mut guest = Guest::new(job.limits.clone(), invocation);
     guest.seed = job.seed;
-    guest.now_ms = job.now_ms;
-    guest.deadline = Some(Instant::now() + job.limits.wall);
+    guest.now_ms = job.now_ms.clamp(-MAX_TIME_MS, MAX_TIME_MS);
+    guest.deadline = Instant::now().checked_add(job.limits.wall);
     guest.host.clone_from(&job.host);
     guest.granted = job.bindings.iter().map(|binding| binding.name.clone()).collect();
 

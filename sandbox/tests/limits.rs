@@ -201,3 +201,43 @@ async fn fuel_is_counted() {
     let (first, second) = (used[1] - used[0], used[2] - used[1]);
     assert!(first > 0 && first.abs_diff(second) * 100 < first, "{used:?}");
 }
+
+#[tokio::test]
+async fn extreme_limits_are_limits_too() {
+    let none = Limits {
+        wall: Duration::ZERO,
+        fuel: 0,
+        memory_bytes: 0,
+        js_heap_bytes: 0,
+        host_calls: 0,
+        output_bytes: 0,
+        log_lines: 0,
+        args_bytes: 0,
+    };
+    let one_missing = [
+        Limits { fuel: 0, ..Limits::default() },
+        Limits { memory_bytes: 0, ..Limits::default() },
+        Limits { js_heap_bytes: 0, ..Limits::default() },
+        Limits { output_bytes: 0, ..Limits::default() },
+        Limits { args_bytes: 0, ..Limits::default() },
+        none,
+    ];
+    for limits in one_missing {
+        let report =
+            run_in(&Arc::default(), "function main() { return [1, 2].map(String) }", &[], &limits).await;
+        // Too little fuel is noticed only by what takes long.
+        assert!(report.result.is_err() || limits.fuel == 0, "{limits:?}");
+    }
+    let all = Limits {
+        wall: Duration::MAX,
+        fuel: u64::MAX,
+        memory_bytes: u64::MAX,
+        js_heap_bytes: u64::MAX,
+        host_calls: u32::MAX,
+        output_bytes: u64::MAX,
+        log_lines: u32::MAX,
+        args_bytes: u64::MAX,
+    };
+    let report = run_in(&Arc::default(), "function main() { return 1 }", &[], &all).await;
+    assert_eq!(report.result.unwrap(), 1);
+}
