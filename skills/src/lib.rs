@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod compile;
 mod event;
 pub mod grammar;
 mod library;

@@ -1,0 +1,75 @@
+//! Everything that the grammar admits is JavaScript to the engine that runs it.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
+mod common;
+
+use serde_json::json;
+use sojourn_sandbox::{Sandbox, SandboxConfig};
+use sojourn_skills::grammar::{GrammarSpec, View, javascript_subset};
+use sojourn_skills::{Callable, Compiled, LibraryEvent, LibraryState};
+use sojourn_tools::{Parameter, ParameterKind};
+use std::collections::BTreeSet;
+
+fn spec() -> GrammarSpec {
+    let kinds = [
+        ParameterKind::Choice(vec!["tree".into(), "with \"quotes\"".into()]),
+        ParameterKind::Integer { min: 0, max: 9 },
+        ParameterKind::Text,
+        ParameterKind::Boolean,
+        ParameterKind::Schema(json!({})),
+    ];
+    let functions = kinds.into_iter().enumerate().map(|(number, kind)| {
+        let parameter = |name: &str, default| Parameter { name: name.into(), kind: kind.clone(), default };
+        let parameters = vec![parameter("a", None), parameter("b", Some(json!(1)))];
+        Callable { name: format!("tool_{number}"), parameters }
+    });
+    GrammarSpec {
+        name: "wander".into(),
+        parameters: vec!["n".into()],
+        functions: functions.collect(),
+        view: Some(View {
+            name: "observe".into(),
+            sample: json!({"health": 9, "inventory": {"wood": 0, "stone": 0}}),
+        }),
+    }
+}
+
+/// Whether a source declares the same name twice: what a context-free grammar cannot forbid.
+fn declares_twice(source: &str) -> bool {
+    let words: Vec<&str> = source.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let mut seen = BTreeSet::new();
+    words.windows(2).any(|pair| matches!(pair[0], "const" | "let") && !seen.insert(pair[1]))
+}
+
+#[tokio::test]
+async fn every_sentence_of_the_grammar_compiles() {
+    let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
+    let grammar = javascript_subset(&spec());
+    let mut compiled = 0;
+    for seed in 0..400 {
+        let source = format!("function wander(n = 1) {{\n{}", grammar.sample(seed, 6 + (seed % 20) as u32));
+        if declares_twice(&source) {
+            continue;
+        }
+        if let Err(error) = Compiled::from_source(&sandbox, "wander", &source).await {
+            panic!("seed {seed}: {error}\n{source}");
+        }
+        compiled += 1;
+    }
+    assert!(compiled > 200, "only {compiled} sentences declare every name once");
+}
+
+#[tokio::test]
+async fn a_skill_in_the_library_is_one_that_the_sandbox_loads() {
+    let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
+    let draft = common::draft("collect_wood", "return go_to(\"tree\");");
+    let compiled = Compiled::from_source(&sandbox, &draft.name, &draft.source).await.unwrap();
+    let mut state = LibraryState::default();
+    let skill = state.prepare(draft, compiled, ["go_to"]);
+    assert_eq!(skill.manifest.calls, ["go_to"]);
+    state.apply(&LibraryEvent::Drafted { skill: Box::new(skill) }).unwrap();
+
+    let stored = &state.history("collect_wood").unwrap().version(1).unwrap().skill;
+    let program = sandbox.load(&stored.wasm.0).unwrap();
+    assert_eq!((program.entry(), program.source()), ("collect_wood", stored.source.as_str()));
+}
