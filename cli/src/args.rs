@@ -100,6 +100,7 @@ pub struct Run {
 
     /// Go on with an interrupted run; without an id, with the latest one in this environment.
     #[arg(long, value_name = "RUN", num_args = 0..=1, conflicts_with_all = ["steps", "time", "seed"])]
+    #[allow(clippy::option_option, reason = "clap's way to say: absent, without a value, with one")]
     pub resume: Option<Option<String>>,
 
     /// Fetch the models first where they are not on this machine.

@@ -17,7 +17,7 @@ pub struct Chronicle {
     pub first: BTreeMap<String, First>,
     /// Skills admitted, in order.
     pub skills: Vec<String>,
-    /// What the agent is at: "learning collect_wood".
+    /// What the agent is at: "learning `collect_wood`".
     pub task: Option<String>,
     /// What the controller or the practice worlds are busy with.
     pub activity: Activity,

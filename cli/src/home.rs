@@ -61,7 +61,7 @@ impl Home {
     }
 
     /// Whose memories are kept here.
-    pub fn tenant(&self) -> Result<Tenant> {
+    pub fn tenant() -> Result<Tenant> {
         Ok(Tenant::new(TENANT)?)
     }
 

@@ -6,6 +6,7 @@ use sojourn_core::{
     ActReport, Effect, Event, FinishReason, Milestone, Purpose, StageEvent, Started, as_javascript, inflate,
 };
 use sojourn_memory::{Record, Store};
+use std::fmt::Write as _;
 
 /// What a record says.
 pub enum Body {
@@ -125,19 +126,20 @@ fn event_line(event: &Event) -> String {
 
 /// How a skill's run in the episode went.
 pub fn acted_line(report: &ActReport) -> String {
+    // Writing to a string cannot fail.
     let mut line = format!("{} steps", report.steps);
     if report.reflex_steps > 0 {
-        line.push_str(&format!(" ({} by reflexes)", report.reflex_steps));
+        let _ = write!(line, " ({} by reflexes)", report.reflex_steps);
     }
     if !report.unlocked.is_empty() {
         let names: Vec<&str> = report.unlocked.iter().map(|unlocked| unlocked.task.as_str()).collect();
-        line.push_str(&format!("; unlocked {}", names.join(", ")));
+        let _ = write!(line, "; unlocked {}", names.join(", "));
     }
     if let Some(error) = &report.error {
-        line.push_str(&format!("; {}", short(&error.to_string())));
+        let _ = write!(line, "; {}", short(&error.to_string()));
     }
     if let Some(ending) = &report.ended {
-        line.push_str(&format!("; the episode is over: {}", ending.cause));
+        let _ = write!(line, "; the episode is over: {}", ending.cause);
     }
     line
 }
@@ -148,13 +150,13 @@ fn stage_line(event: &StageEvent) -> String {
         StageEvent::Stepped(step) => {
             let mut line = step.action.0.clone();
             if let Some(reflex) = &step.reflex {
-                line.push_str(&format!(" by reflex {reflex}"));
+                let _ = write!(line, " by reflex {reflex}");
             }
             if !step.unlocked.is_empty() {
-                line.push_str(&format!(", unlocked {}", step.unlocked.join(", ")));
+                let _ = write!(line, ", unlocked {}", step.unlocked.join(", "));
             }
             if let Some(ending) = &step.ended {
-                line.push_str(&format!(", the episode is over: {}", ending.cause));
+                let _ = write!(line, ", the episode is over: {}", ending.cause);
             }
             line
         }

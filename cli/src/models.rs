@@ -52,6 +52,7 @@ pub async fn controller(agent: &AgentFile, models: &Models, pull: bool) -> Resul
                 None => default_name(models, ModelKind::Chat)?,
             };
             let path = find(models, &name, pull).await?;
+            output::note(format!("loading the model `{name}`"));
             llama(&path, agent).await
         }
     }

@@ -250,7 +250,7 @@ impl Workshop {
         }
         let memories = Memories::new(self.store.clone());
         let environment = started.environment.name.clone();
-        Ok(Some(Recollection::new(memories, self.home.tenant()?, environment, minds.embedder.clone())))
+        Ok(Some(Recollection::new(memories, Home::tenant()?, environment, minds.embedder.clone())))
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{duration, logbook, output};
 use anyhow::Result;
 use serde_json::{Value, json};
 use sojourn_memory::{EventSeq, Record, RecordQuery, Store};
+use std::fmt::Write as _;
 
 /// The kinds of records there are.
 const KINDS: [&str; 19] = [
@@ -54,7 +55,7 @@ async fn timeline(store: &Store, run: &str, args: &Log) -> Result<()> {
     while let Some(page) = pages.next().await? {
         for record in page {
             if args.json {
-                output::json_line(&as_json(&record, logbook::whole(store, &record).await?))?;
+                output::json_line(&as_json(&record, &logbook::whole(store, &record).await?))?;
             } else {
                 output::line(one_line(store, &record, info.created_ms).await?)?;
             }
@@ -77,7 +78,7 @@ async fn show(store: &Store, run: &str, seq: EventSeq, json: bool) -> Result<()>
     };
     let payload = logbook::whole(store, &record).await?;
     if json {
-        return Ok(output::json(&as_json(&record, payload))?);
+        return Ok(output::json(&as_json(&record, &payload))?);
     }
     output::line(format!("record   {} of run {}", record.seq, record.run))?;
     output::line(format!("kind     {}", record.kind))?;
@@ -94,7 +95,7 @@ async fn show(store: &Store, run: &str, seq: EventSeq, json: bool) -> Result<()>
     Ok(output::line(text.trim_end())?)
 }
 
-fn as_json(record: &Record, payload: Value) -> Value {
+fn as_json(record: &Record, payload: &Value) -> Value {
     json!({
         "run": record.run,
         "seq": record.seq,
@@ -139,8 +140,12 @@ fn entry(head: &str, value: &Value, depth: usize, text: &mut String) {
                 text.push('\n');
             }
         }
-        Value::String(string) => text.push_str(&format!(" {string}\n")),
-        other => text.push_str(&format!(" {other}\n")),
+        Value::String(string) => {
+            let _ = writeln!(text, " {string}");
+        }
+        other => {
+            let _ = writeln!(text, " {other}");
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use sojourn_memory::{Hit, Memories, Query, Store, Tenant};
 /// Searches and counts memories.
 pub async fn memory(home: &Home, command: Command) -> Result<()> {
     let store = home.store().await?;
-    let tenant = home.tenant()?;
+    let tenant = Home::tenant()?;
     match command {
         Command::Search { text, k, json } => search(store, &tenant, &text, k, json).await,
         Command::Stats(args) => stats(store, &tenant, args.json).await,

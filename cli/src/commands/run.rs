@@ -35,13 +35,12 @@ pub async fn run(home: Home, args: Run) -> Result<ExitCode> {
     let cancel = Cancel::new();
     stop_on_ctrl_c(cancel.clone());
     let watch = Watch { observer: progress.clone(), cancel };
-    let session = match &resumed {
-        Some(info) => workshop.resume(info, &minds, watch).await?,
-        None => {
-            let library = Shelf::Open(Box::new(workshop.home.library().await?));
-            let plan = Plan { config: agent.run.clone(), reflexes, library, title: None };
-            workshop.begin(&agent.environment, plan, &minds, watch).await?
-        }
+    let session = if let Some(info) = &resumed {
+        workshop.resume(info, &minds, watch).await?
+    } else {
+        let library = Shelf::Open(Box::new(workshop.home.library().await?));
+        let plan = Plan { config: agent.run.clone(), reflexes, library, title: None };
+        workshop.begin(&agent.environment, plan, &minds, watch).await?
     };
     let Session { run, started, driver, started_ms } = session;
     progress.say(&format!("run {run}: {} with {}", started.environment.name, started.model.name));
@@ -61,9 +60,9 @@ pub async fn run(home: Home, args: Run) -> Result<ExitCode> {
     let chronicle = progress.chronicle().clone();
     let result = RunResult::new(&run, &outcome, &core, &chronicle, progress.elapsed(), achievements);
     if args.json {
-        output::json(&result)?
+        output::json(&result)?;
     } else {
-        result.print()?
+        result.print()?;
     }
     Ok(conclude(&outcome, &run, &args, resumed.as_ref()))
 }
@@ -106,19 +105,18 @@ fn achievements(environment: &str) -> Result<usize> {
 
 /// The run that was asked for, or the latest of this environment that was interrupted.
 async fn find_resumable(store: &Store, environment: &str, asked: Option<&str>) -> Result<RunInfo> {
-    let info = match asked {
-        Some(name) => store.run(name).await?,
-        None => {
-            let latest = store.runs().await?.into_iter().find(|run| {
-                run.environment == environment
-                    && run.status != RunStatus::Finished
-                    && !store.is_live(&run.id).unwrap_or(true)
-            });
-            latest.ok_or_else(|| {
-                Failure::new(Kind::NotFound, format!("no run in `{environment}` was interrupted"))
-                    .hint("`sojourn runs` lists all runs; without `--resume` a new one is started")
-            })?
-        }
+    let info = if let Some(name) = asked {
+        store.run(name).await?
+    } else {
+        let latest = store.runs().await?.into_iter().find(|run| {
+            run.environment == environment
+                && run.status != RunStatus::Finished
+                && !store.is_live(&run.id).unwrap_or(true)
+        });
+        latest.ok_or_else(|| {
+            Failure::new(Kind::NotFound, format!("no run in `{environment}` was interrupted"))
+                .hint("`sojourn runs` lists all runs; without `--resume` a new one is started")
+        })?
     };
     if info.environment != environment {
         return Err(Failure::new(

@@ -112,9 +112,9 @@ pub async fn crafter(home: &Home, args: Crafter) -> Result<ExitCode> {
         return Ok(ExitCode::from(Kind::Interrupted as u8));
     };
     if args.json {
-        output::json(&report)?
+        output::json(&report)?;
     } else {
-        print(&report)?
+        print(&report)?;
     }
     Ok(ExitCode::SUCCESS)
 }
