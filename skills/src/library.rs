@@ -193,7 +193,7 @@ impl Library {
     /// [`LibraryError::Illegal`] changes nothing. After [`LibraryError::Io`] or [`LibraryError::Tampered`] the
     /// event is recorded but its files are not as they should be.
     pub async fn apply(&mut self, event: &LibraryEvent, at_ms: u64) -> Result<(), LibraryError> {
-        self.append(event, at_ms, None).await
+        self.append(event, at_ms, None).await.map(|_| ())
     }
 
     /// As [`apply`](Self::apply), for an event that stands elsewhere too: one that came from the same `source`
@@ -204,15 +204,7 @@ impl Library {
         at_ms: u64,
         source: &str,
     ) -> Result<bool, LibraryError> {
-        let known: Option<i64> = sqlx::query_scalar("SELECT seq FROM events WHERE source = ?")
-            .bind(source)
-            .fetch_optional(&self.pool)
-            .await?;
-        if known.is_some() {
-            return Ok(false);
-        }
-        self.append(event, at_ms, Some(source)).await?;
-        Ok(true)
+        self.append(event, at_ms, Some(source)).await
     }
 
     async fn append(
@@ -220,12 +212,21 @@ impl Library {
         event: &LibraryEvent,
         at_ms: u64,
         source: Option<&str>,
-    ) -> Result<(), LibraryError> {
+    ) -> Result<bool, LibraryError> {
         if !self.writable {
             return Err(LibraryError::ReadOnly);
         }
         let payload = serde_json::to_string(event).map_err(|source| LibraryError::Encode { source })?;
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        if let Some(source) = source {
+            let known: Option<i64> = sqlx::query_scalar("SELECT seq FROM events WHERE source = ?")
+                .bind(source)
+                .fetch_optional(&mut *transaction)
+                .await?;
+            if known.is_some() {
+                return Ok(false);
+            }
+        }
         catch_up(&mut transaction, &mut self.state, &mut self.seq).await?;
         let mut state = self.state.clone();
         state.apply(event)?;
@@ -247,7 +248,7 @@ impl Library {
             let (root, skill) = (self.skills.clone(), Arc::new((**skill).clone()));
             blocking(move || store::write(&root, &skill)).await?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Every event with its time, in order.

@@ -121,6 +121,21 @@ async fn two_writers_see_each_other() {
 }
 
 #[tokio::test]
+async fn an_event_of_one_source_is_applied_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut library = filled(dir.path()).await;
+    let id = library.state().active("collect_wood").unwrap().id().clone();
+    let usage = Use { context: "night".into(), success: true, died: false, steps: 1, error: None };
+    let event = LibraryEvent::Used { id: id.clone(), usage };
+    let mut applied = Vec::new();
+    for source in ["run/1", "run/1", "run/2"] {
+        applied.push(library.apply_once(&event, 9, source).await.unwrap());
+    }
+    assert_eq!(applied, [true, false, true]);
+    assert_eq!(library.state().entry(&id).unwrap().usage["night"].uses(), 2);
+}
+
+#[tokio::test]
 async fn a_reader_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let missing = Library::open_read_only(dir.path()).await;

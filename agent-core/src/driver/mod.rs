@@ -124,6 +124,15 @@ impl Driver {
     /// # Errors
     /// When the start differs from the record, or a reflex does not compile.
     pub async fn new(started: Started, mut outside: Outside) -> Result<(Self, i64), DriveError> {
+        let engine = sojourn_sandbox::engine_sha256();
+        if started.origin.engine != engine {
+            return Err(DriveError::Unusable(format!(
+                "the run was recorded with another version of the skills' engine ({}, this program has {}): \
+                 use the program that recorded it",
+                started.origin.engine.get(..12).unwrap_or(&started.origin.engine),
+                &engine[..12]
+            )));
+        }
         let noted = outside.journal.note("started", &serde_json::to_value(&started)?).await?;
         let mut reflexes = Vec::new();
         for reflex in &started.reflexes {
