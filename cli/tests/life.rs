@@ -9,17 +9,14 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 /// A program that collects wood, as a model might write it.
-const COLLECT_WOOD: &str = r#"  const start = observe().inventory.wood;
-  while (observe().inventory.wood < start + n) {
-    if (!go_to("tree")) {
-      explore(10);
-    }
-    interact();
+const COLLECT_WOOD: &str = r#"  const target = observe().inventory.wood + n;
+  for (let i = 0; i < 40 && observe().inventory.wood < target; i++) {
+    if (go_to("tree")) interact();
+    else explore(10);
   }
-  return true;
 }"#;
 /// One that does nothing useful.
-const IDLE: &str = "  noop(1);\n  return true;\n}";
+const IDLE: &str = "  noop(1);\n}";
 
 /// A chat endpoint whose model takes the first of every choice and knows how to collect wood. Returns its address.
 fn endpoint() -> String {
@@ -129,7 +126,8 @@ fn a_run_is_lived_listed_told_verified_and_measured() {
     std::fs::write(place.join("agent.toml"), agent).unwrap();
 
     // It learns to collect wood, and goes on until its steps are used up.
-    let result = document(place, &["run", "agent.toml", "--steps", "60", "--seed", "1", "--json"]);
+    let result =
+        document(place, &["run", "agent.toml", "--steps", "60", "--time", "3m", "--seed", "1", "--json"]);
     assert_eq!(result["totals"]["steps"], 60);
     assert!(result["achievements"]["collect_wood"]["step"].as_u64().is_some(), "{result}");
     assert_eq!(result["skills"][0]["name"], "collect_wood");
