@@ -31,6 +31,8 @@ pub enum Activity {
     /// A skill runs, or is about to.
     #[default]
     Acting,
+    /// The model is asked.
+    Thinking,
     /// Candidates are tried.
     Practising,
 }
@@ -84,6 +86,7 @@ impl Chronicle {
                     self.generated.1 += reply.timing.decode_ms;
                 }
             }
+            Notice::Thinking { .. } => self.activity = Activity::Thinking,
             Notice::Practising { .. } => self.activity = Activity::Practising,
             Notice::Stage { event, .. } => {
                 self.activity = Activity::Acting;

@@ -105,6 +105,7 @@ fn status(chronicle: &Chronicle, achievements: usize, label: &str) -> String {
         chronicle.episodes.last().map_or((0, 0), |episode| (episode.steps, episode.unlocked.len()));
     let activity = match chronicle.activity {
         Activity::Acting => "",
+        Activity::Thinking => " (thinking)",
         Activity::Practising => " (trying programs)",
     };
     let mut text = format!(

@@ -182,6 +182,10 @@ impl Core {
             (Phase::Reflecting { then }, Event::ThoughtFailed { error }) => {
                 self.controller_failed(error, move |core| core.go_on(&then))
             }
+            (Phase::Writing(draft), Event::ThoughtFailed { error }) => {
+                // It counts as a round, so that a task that cannot be written is left for later.
+                self.controller_failed(error, move |core| core.next_round(draft, String::new()))
+            }
             (_, Event::ThoughtFailed { error }) => self.controller_failed(error, Self::decide),
             (phase, _) => {
                 self.phase = phase;

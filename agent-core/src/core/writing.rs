@@ -250,7 +250,7 @@ impl Core {
         Some(effects)
     }
 
-    fn next_round(&mut self, mut draft: Draft, note: String) -> Vec<Effect> {
+    pub(super) fn next_round(&mut self, mut draft: Draft, note: String) -> Vec<Effect> {
         if !note.is_empty() && !draft.notes.contains(&note) {
             draft.notes.push(note);
         }

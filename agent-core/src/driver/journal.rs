@@ -53,6 +53,9 @@ pub enum JournalError {
     /// The log could not be read or written.
     #[error(transparent)]
     Log(#[from] sojourn_memory::Error),
+    /// What happened cannot be written as JSON.
+    #[error("not serialisable: {0}")]
+    Json(#[from] serde_json::Error),
     /// A record holds something that this version cannot read.
     #[error("record {seq} cannot be read: {reason}")]
     Unreadable {

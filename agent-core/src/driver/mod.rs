@@ -96,7 +96,7 @@ pub enum DriveError {
     Journal(#[from] JournalError),
     /// The world broke.
     #[error(transparent)]
-    Stage(#[from] StageError),
+    Stage(StageError),
     /// The sandbox could not load what it compiled, or ran out of instances.
     #[error("the sandbox failed: {0}")]
     Sandbox(String),
@@ -115,6 +115,16 @@ pub enum DriveError {
     /// The user asked to stop.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl From<StageError> for DriveError {
+    fn from(error: StageError) -> Self {
+        match error {
+            StageError::Journal(error) => Self::Journal(error),
+            StageError::Interrupted => Self::Interrupted,
+            other => Self::Stage(other),
+        }
+    }
 }
 
 impl Driver {
@@ -254,6 +264,7 @@ impl Driver {
                     }
                     // The intent is durable before the model is asked: what it costs is never unaccounted for.
                     self.journal.lock().await.commit(Durability::Effect).await?;
+                    self.observer.notice(&Notice::Thinking { purpose });
                     let answer = self.controller.complete(&request, &self.cancel).await;
                     if self.cancel.is_cancelled() {
                         return Err(DriveError::Interrupted);
@@ -423,19 +434,18 @@ struct JournalRecorder {
 
 #[async_trait]
 impl Recorder for JournalRecorder {
-    async fn record(&mut self, event: StageEvent) -> Result<(), String> {
+    async fn record(&mut self, event: StageEvent) -> Result<(), StageError> {
         let kind = match &event {
             StageEvent::Called { .. } => "called",
             StageEvent::Stepped(_) => "stepped",
             StageEvent::Returned { .. } => "returned",
         };
-        let payload = serde_json::to_value(&event).map_err(|error| error.to_string())?;
-        let noted =
-            self.journal.lock().await.note(kind, &payload).await.map_err(|error| error.to_string())?;
+        let payload = serde_json::to_value(&event).map_err(JournalError::from)?;
+        let noted = self.journal.lock().await.note(kind, &payload).await?;
         self.observer.notice(&Notice::Stage { event: &event, replayed: noted.replayed });
         // Finish the step, then stop.
         if self.cancel.is_cancelled() && matches!(event, StageEvent::Stepped(_)) {
-            return Err("interrupted".to_owned());
+            return Err(StageError::Interrupted);
         }
         Ok(())
     }

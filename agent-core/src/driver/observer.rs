@@ -24,6 +24,11 @@ pub enum Notice<'a> {
         /// Whether it had been recorded before.
         replayed: bool,
     },
+    /// The controller is asked; it may take its time.
+    Thinking {
+        /// What for.
+        purpose: Purpose,
+    },
     /// The controller was asked and answered.
     Thought {
         /// What for.

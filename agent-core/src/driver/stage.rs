@@ -5,6 +5,7 @@
 //! worlds of a trial are both stages; they differ in who records.
 
 use super::delta::diff;
+use super::journal::JournalError;
 use crate::event::{CallTrace, SkillUse, Unlocked};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -99,7 +100,7 @@ pub trait Recorder: Send {
     ///
     /// # Errors
     /// When it cannot be kept, or differs from what was recorded before; the skill is stopped at once.
-    async fn record(&mut self, event: StageEvent) -> Result<(), String>;
+    async fn record(&mut self, event: StageEvent) -> Result<(), StageError>;
 }
 
 /// Keeps nothing: for practice, where the verdict is what is logged.
@@ -107,7 +108,7 @@ pub struct Unrecorded;
 
 #[async_trait]
 impl Recorder for Unrecorded {
-    async fn record(&mut self, _event: StageEvent) -> Result<(), String> {
+    async fn record(&mut self, _event: StageEvent) -> Result<(), StageError> {
         Ok(())
     }
 }
@@ -179,7 +180,8 @@ struct Tally {
     skills: Vec<SkillUse>,
     trace: Vec<CallTrace>,
     ended: Option<Ending>,
-    failed: Option<String>,
+    /// Why nothing more may happen: the world or the recorder broke, or somebody wants to stop.
+    failed: Option<StageError>,
 }
 
 /// Why a stage could not go on at all.
@@ -194,9 +196,12 @@ pub enum StageError {
         /// The name.
         name: String,
     },
-    /// What happened could not be recorded.
-    #[error("{0}")]
-    Recorder(String),
+    /// What happened could not be recorded, or differs from what was recorded before.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Somebody wants to stop; the step under way was finished and recorded.
+    #[error("interrupted")]
+    Interrupted,
     /// The skills' futures still hold the world.
     #[error("the world is still in use")]
     Busy,
@@ -289,7 +294,7 @@ impl Stage {
         let mut shared = self.shared.lock().await;
         let tally = std::mem::take(&mut shared.tally);
         if let Some(reason) = tally.failed {
-            return Err(StageError::Recorder(reason));
+            return Err(reason);
         }
         Ok(Performance {
             error,
@@ -318,7 +323,7 @@ impl Stage {
         let result = shared.call_tool(0, call).await;
         let tally = std::mem::take(&mut shared.tally);
         if let Some(reason) = tally.failed {
-            return Err(StageError::Recorder(reason));
+            return Err(reason);
         }
         let error = match &result {
             Err(HostError::Stop(reason)) => Some(CallError::Stopped { reason: reason.clone() }),
@@ -475,13 +480,13 @@ impl Shared {
 
     async fn carry_out(&mut self, call: &ToolCall) -> Result<ToolOutcome, HostError> {
         self.check_running()?;
-        self.environment.begin(call).map_err(|error| self.broken(&error))?;
+        self.environment.begin(call).map_err(|error| self.broken(error))?;
         loop {
             self.react().await?;
             match self.environment.advance() {
                 Ok(Progress::Done(outcome)) => return Ok(outcome),
                 Ok(Progress::Act(action)) => self.step(action, None).await?,
-                Err(error) => return Err(self.broken(&error)),
+                Err(error) => return Err(self.broken(error)),
             }
         }
     }
@@ -514,7 +519,7 @@ impl Shared {
         self.steps_left -= 1;
         let outcome = match self.environment.step(&action).await {
             Ok(outcome) => outcome,
-            Err(error) => return Err(self.broken(&error)),
+            Err(error) => return Err(self.broken(error)),
         };
         self.episode_step += 1;
         self.tally.steps += 1;
@@ -547,14 +552,19 @@ impl Shared {
         }
     }
 
-    fn broken(&mut self, error: &EnvironmentError) -> HostError {
-        self.tally.failed = Some(error.to_string());
-        HostError::Stop(error.to_string())
+    fn broken(&mut self, error: EnvironmentError) -> HostError {
+        let reason = error.to_string();
+        self.tally.failed = Some(error.into());
+        HostError::Stop(reason)
     }
 
     async fn keep(&mut self, event: StageEvent) -> Result<(), HostError> {
-        self.recorder.record(event).await.map_err(|reason| {
-            self.tally.failed = Some(reason.clone());
+        if let Some(failed) = &self.tally.failed {
+            return Err(HostError::Stop(failed.to_string()));
+        }
+        self.recorder.record(event).await.map_err(|failed| {
+            let reason = failed.to_string();
+            self.tally.failed = Some(failed);
             HostError::Stop(reason)
         })
     }
