@@ -232,9 +232,17 @@ impl RunResult {
             duration::show(Duration::from_secs_f64(self.seconds))
         ))?;
         let skills = self.skills.first().map_or("list".to_owned(), |skill| format!("show {}", skill.name));
+        let (sojourn, run) = (same_program(), &self.run);
         output::line(format!(
-            "\n  sojourn log {}\n  sojourn skills {skills}\n  sojourn replay {} --verify",
-            self.run, self.run
+            "\n  {sojourn} log {run}\n  {sojourn} skills {skills}\n  {sojourn} replay {run} --verify"
         ))
     }
+}
+
+/// How this program was called, with the home it was given, so that the commands it names can be copied.
+fn same_program() -> String {
+    let mut words: Vec<String> = std::env::args().take(1).collect();
+    let home = std::env::args().skip_while(|word| word != "--home").take(2);
+    words.extend(home);
+    words.join(" ")
 }

@@ -1,0 +1,61 @@
+//! What the planner computes from Crafter's documented recipes.
+
+use serde_json::{Value, json};
+use sojourn_core::Planner;
+use sojourn_crafter::CrafterEnvironment;
+use sojourn_tools::Environment;
+
+fn planner() -> Planner {
+    Planner::new(CrafterEnvironment::new().spec())
+}
+
+#[test]
+fn totals_add_up_what_the_surroundings_use() {
+    for (task, plan) in [
+        (
+            "make_iron_pickaxe",
+            "collect until you have 3 wood (2 for the table, 1 to make it), 4 stone, 1 coal and 1 iron; then place_table(); \
+             place_furnace(); make(\"iron_pickaxe\").",
+        ),
+        ("place_table", "collect until you have 2 wood; then place(\"table\")."),
+        (
+            "collect_stone",
+            "repeat (find a stone and then interact(); look further when there is none) until you have n more stone.",
+        ),
+        (
+            "eat_cow",
+            "repeat (find a cow and then interact(); look further when there is none) until \
+             observe().achievements.eat_cow has grown.",
+        ),
+    ] {
+        assert_eq!(planner().plan_line(task).as_deref(), Some(plan), "{task}");
+    }
+}
+
+#[test]
+fn tools_come_in_the_order_in_which_they_can_be_made() {
+    let nothing = Value::Null;
+    let with_wood_pickaxe = json!({"inventory": {"wood_pickaxe": 1}});
+    for (task, state, tools) in [
+        ("collect_wood", &nothing, vec![]),
+        ("collect_stone", &nothing, vec!["make_wood_pickaxe"]),
+        ("collect_stone", &with_wood_pickaxe, vec![]),
+        ("make_stone_pickaxe", &nothing, vec!["make_wood_pickaxe"]),
+        ("collect_diamond", &nothing, vec!["make_wood_pickaxe", "make_stone_pickaxe", "make_iron_pickaxe"]),
+        ("collect_iron", &with_wood_pickaxe, vec!["make_stone_pickaxe"]),
+    ] {
+        assert_eq!(planner().missing_tools(task, state), tools, "{task}");
+    }
+}
+
+#[test]
+fn a_task_comes_after_everything_that_it_rests_on() {
+    let planner = planner();
+    for task in planner.tasks() {
+        let closure = planner.closure(&task.name);
+        for (position, name) in closure.iter().enumerate() {
+            let later = &closure[position..];
+            assert!(planner.prerequisites(name).iter().all(|p| !later.contains(p)), "{name} in {closure:?}");
+        }
+    }
+}
