@@ -54,30 +54,39 @@ fn call_note(planner: &Planner, failed: &CallTrace) -> Option<String> {
         return None;
     }
     let call = &failed.call;
-    failed.missing.first().and_then(|need| match need {
+    let note = match failed.missing.first()? {
         Need::Item { item, count, have } => {
             let short = count.saturating_sub(*have);
-            Some(match planner.provider(item).and_then(|name| planner.task(name)) {
-                Some(provider) if planner.count_parameter(provider).is_some() => {
-                    format!("{call} failed because {short} {item} was missing at that moment. Call {}({short}) before it.", provider.name)
+            match planner.provider(item).and_then(|name| planner.task(name)) {
+                Some(provider) if planner.count_parameter(provider).is_some() => format!(
+                    "{call} failed because {short} {item} was missing at that moment. Call {}({short}) before it.",
+                    provider.name
+                ),
+                Some(provider) => {
+                    format!("{call} failed because {item} was missing. Call {}() before it.", provider.name)
                 }
-                Some(provider) => format!("{call} failed because {item} was missing. Call {}() before it.", provider.name),
                 None => format!("{call} failed because {short} {item} was missing."),
-            })
+            }
         }
         Need::Nearby { kind } => {
-            let by = planner.provider(kind).map(|task| format!(" Call {task}() directly before it.")).unwrap_or_default();
-            Some(format!("{call} failed because no {kind} was next to the player.{by}"))
+            let by = planner.provider(kind).map(|task| format!(" Call {task}() directly before it."));
+            format!("{call} failed because no {kind} was next to the player.{}", by.unwrap_or_default())
         }
-        Need::Seen { kind } => Some(format!(
-            "No {kind} had been seen when {call} was called. Put it in a bounded loop, and look around further whenever it returns false."
-        )),
+        Need::Seen { kind } => format!(
+            "No {kind} had been seen when {call} was called. Put it in a bounded loop, and look around further whenever \
+             it returns false."
+        ),
         Need::Facing { kind } if kind.is_empty() => {
-            Some(format!("{call} had nothing useful in front of it. What moves must be found again before every call."))
+            format!(
+                "{call} had nothing useful in front of it. What moves must be found again before every call."
+            )
         }
-        Need::Facing { kind } => Some(format!("The {kind} was not in front of the player any more when {call} was called: find it again before every call.")),
-        Need::Later { until } => Some(format!("{call} came too early. First wait: {until}.")),
-    })
+        Need::Facing { kind } => format!(
+            "The {kind} was not in front of the player any more when {call} was called: find it again before every call."
+        ),
+        Need::Later { until } => format!("{call} came too early. First wait: {until}."),
+    };
+    Some(note)
 }
 
 /// The difference between what a call had to bring and what it brought.
