@@ -222,6 +222,8 @@ impl Driver {
             match effect {
                 Effect::Library { change } => {
                     if let Some(library) = &mut self.library {
+                        // The library must never know of a change that the log could still lose.
+                        self.journal.lock().await.commit(Durability::Effect).await?;
                         let at_ms = u64::try_from(noted.at_ms).unwrap_or(0);
                         library.apply_once(&change, at_ms, &format!("{}/{}", self.run, noted.seq)).await?;
                     }
@@ -229,6 +231,7 @@ impl Driver {
                 }
                 Effect::Remember { memory } => {
                     if let Some(recollection) = &self.recollection {
+                        self.journal.lock().await.commit(Durability::Effect).await?;
                         recollection.keep(&memory, &self.run, noted).await?;
                     }
                 }

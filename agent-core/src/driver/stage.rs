@@ -184,6 +184,32 @@ struct Tally {
     failed: Option<StageError>,
 }
 
+impl Tally {
+    /// The call that this was the tally of.
+    fn performance(
+        self,
+        error: Option<CallError>,
+        verified: bool,
+        before: Value,
+        after: Value,
+    ) -> Performance {
+        let Self { steps, reflex_steps, harm, unlocked, skills, trace, ended, failed: _ } = self;
+        Performance {
+            error,
+            verified,
+            before,
+            after,
+            steps,
+            reflex_steps,
+            unlocked,
+            skills,
+            trace,
+            harm,
+            ended,
+        }
+    }
+}
+
 /// Why a stage could not go on at all.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
@@ -296,19 +322,7 @@ impl Stage {
         if let Some(reason) = tally.failed {
             return Err(reason);
         }
-        Ok(Performance {
-            error,
-            verified,
-            before,
-            after: shared.state.clone(),
-            steps: tally.steps,
-            reflex_steps: tally.reflex_steps,
-            unlocked: tally.unlocked,
-            skills: tally.skills,
-            trace: tally.trace,
-            harm: tally.harm,
-            ended: tally.ended,
-        })
+        Ok(tally.performance(error, verified, before, shared.state.clone()))
     }
 
     /// Calls one tool of the environment directly, as an agent without skills does.
@@ -329,19 +343,8 @@ impl Stage {
             Err(HostError::Stop(reason)) => Some(CallError::Stopped { reason: reason.clone() }),
             _ => None,
         };
-        Ok(Performance {
-            error,
-            verified: result.is_ok_and(|value| value != Value::Bool(false)),
-            before,
-            after: shared.state.clone(),
-            steps: tally.steps,
-            reflex_steps: tally.reflex_steps,
-            unlocked: tally.unlocked,
-            skills: tally.skills,
-            trace: tally.trace,
-            harm: tally.harm,
-            ended: tally.ended,
-        })
+        let verified = result.is_ok_and(|value| value != Value::Bool(false));
+        Ok(tally.performance(error, verified, before, shared.state.clone()))
     }
 
     /// Takes the world back.
