@@ -20,8 +20,8 @@ pub use core::curriculum::{Curriculum, Proposal, Situation, TaskRecord};
 pub use core::planner::{Planner, Total, held};
 pub use core::{Core, RunOrigin, Totals, seeds};
 pub use driver::{
-    DriveError, Driver, Journal, JournalError, LOG_VERSION, Notice, Observer, Outcome, Outside, Recollection,
-    ReflexSource, Rehearsal, Silent, StageError, StageEvent, Started, StepRecord, as_javascript, diff,
-    inflate, merge, now_ms, rehearse,
+    DriveError, Driver, Examiner, Journal, JournalError, LOG_VERSION, Notice, Observer, Outcome, Outside,
+    Recollection, ReflexSource, Rehearsal, Silent, StageError, StageEvent, Started, StepRecord,
+    as_javascript, diff, inflate, merge, now_ms, rehearse,
 };
 pub use event::*;

@@ -3,6 +3,7 @@
 //! All that touches the outside world is here: the environment, the controller, the sandbox, memory, the clock.
 
 mod delta;
+mod examine;
 mod journal;
 mod memory;
 mod observer;
@@ -12,6 +13,7 @@ mod stage;
 mod start;
 
 pub use delta::{diff, merge};
+pub use examine::Examiner;
 pub use journal::{Journal, JournalError, inflate, now_ms};
 pub use memory::Recollection;
 pub use observer::{Notice, Observer, Silent};
