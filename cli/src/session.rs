@@ -95,12 +95,7 @@ impl Workshop {
     /// # Errors
     /// When there is no sandbox.
     pub async fn open(home: Home, store: Store) -> Result<Self> {
-        let cache_dir =
-            directories::ProjectDirs::from("", "", "sojourn").map(|dirs| dirs.cache_dir().join("engine"));
-        let sandbox = tokio::task::spawn_blocking(|| {
-            Sandbox::new(SandboxConfig { cache_dir, ..SandboxConfig::default() })
-        });
-        Ok(Self { home, store, sandbox: sandbox.await?? })
+        Ok(Self { home, store, sandbox: sandbox().await? })
     }
 
     /// Begins a new run.
@@ -252,6 +247,18 @@ impl Workshop {
         let environment = started.environment.name.clone();
         Ok(Some(Recollection::new(memories, Home::tenant()?, environment, minds.embedder.clone())))
     }
+}
+
+/// A sandbox whose engine is kept compiled in the user's cache directory.
+///
+/// # Errors
+/// When the engine cannot be loaded.
+pub async fn sandbox() -> Result<Sandbox> {
+    let cache_dir =
+        directories::ProjectDirs::from("", "", "sojourn").map(|dirs| dirs.cache_dir().join("engine"));
+    let sandbox =
+        tokio::task::spawn_blocking(|| Sandbox::new(SandboxConfig { cache_dir, ..SandboxConfig::default() }));
+    Ok(sandbox.await??)
 }
 
 /// 16 bits that tell apart runs begun in the same second.

@@ -36,13 +36,14 @@ struct Examined {
 }
 
 impl Examiner {
-    /// Prepares the skills and the reflexes of a library, and further reflexes.
+    /// Prepares the skills of a library, its reflexes where `own_reflexes` says so, and further ones.
     ///
     /// # Errors
     /// When something does not load.
     pub async fn new(
         sandbox: Sandbox,
         library: &LibraryState,
+        own_reflexes: bool,
         more: &[ReflexSource],
         limits: Limits,
     ) -> Result<Self, DriveError> {
@@ -52,7 +53,7 @@ impl Examiner {
             DriveError::Unusable(format!("reflex `{name}`: {error}"))
         };
         let mut modules = Vec::new();
-        for entry in library.reflexes() {
+        for entry in library.reflexes().into_iter().filter(|_| own_reflexes) {
             modules.push((entry.skill.manifest.name.clone(), entry.skill.wasm.0.clone()));
         }
         for reflex in more {
