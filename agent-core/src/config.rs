@@ -4,10 +4,18 @@ use serde::{Deserialize, Serialize};
 use sojourn_sandbox::Limits;
 use sojourn_skills::AdmissionRule;
 
+/// The rules that the loop goes by today. A recorded run is replayed by those that it was recorded under.
+///
+/// 1: as first released. 2: repetition is noticed, tool calls and money are counted, reflexes are written.
+pub const RULES: u32 = 2;
+
 /// The settings of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunConfig {
+    /// The version of the loop's rules; see [`RULES`]. A log without it was recorded under the first.
+    #[serde(default = "first_rules", skip_serializing_if = "is_first")]
+    pub rules: u32,
     /// Everything that is drawn by chance in the core comes from this.
     pub seed: u64,
     /// Seeds of the episodes, in order; when empty, seeds are drawn without an end.
@@ -24,12 +32,27 @@ pub struct RunConfig {
     pub deliberate: bool,
     /// What ends the run.
     pub budgets: Budgets,
+    /// What the controller's tokens cost, where they cost something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Prices>,
+    /// Added to what the controller is told at the beginning of every request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<String>,
     /// How skills are written, tried and run.
     pub actor: ActorConfig,
 }
 
+fn first_rules() -> u32 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_first(rules: &u32) -> bool {
+    *rules == 1
+}
+
 /// What a run may use up at most. `None` is without limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budgets {
     /// Environment steps.
@@ -38,6 +61,25 @@ pub struct Budgets {
     pub time_ms: Option<u64>,
     /// Tokens generated.
     pub tokens: Option<u64>,
+    /// Calls of tools, by the controller or by skills.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_calls: Option<u64>,
+    /// Money, in the currency of the run's `prices`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
+}
+
+/// What a remote model's tokens cost, each per million and in one currency.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prices {
+    /// Tokens that are read anew.
+    pub prompt: f64,
+    /// Tokens that the server had read before.
+    #[serde(default)]
+    pub cached: f64,
+    /// Tokens that are generated.
+    pub completion: f64,
 }
 
 /// How skills are written, tried and run.
@@ -65,6 +107,7 @@ pub struct ActorConfig {
 impl Default for RunConfig {
     fn default() -> Self {
         Self {
+            rules: RULES,
             seed: 1,
             episodes: Vec::new(),
             episode_steps: 2000,
@@ -73,6 +116,8 @@ impl Default for RunConfig {
             memory: true,
             deliberate: true,
             budgets: Budgets::default(),
+            prices: None,
+            instructions: None,
             actor: ActorConfig::default(),
         }
     }

@@ -205,6 +205,9 @@ pub struct ActReport {
     pub skills: Vec<SkillUse>,
     /// The last calls it made.
     pub trace: Vec<CallTrace>,
+    /// How many calls it made in all, where the run counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls: Option<u32>,
     /// Set if the episode ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Ending>,
@@ -305,6 +308,13 @@ pub enum Milestone {
         /// Steps it took.
         steps: u32,
     },
+    /// The agent did the same again and again: it is told so, and the task is left until the next episode.
+    Nudged {
+        /// What it did.
+        what: String,
+        /// How often in a row.
+        times: u32,
+    },
     /// An episode ended.
     EpisodeEnded {
         /// How.
@@ -328,6 +338,15 @@ pub enum FinishReason {
     Tokens,
     /// All the episodes that were asked for are over.
     Episodes,
+    /// All the tool calls that were allowed were made.
+    ToolCalls,
+    /// All the money that was allowed is spent.
+    Cost,
+    /// The agent did the same again and again, and telling it so did not help. The run can be resumed.
+    Repetition {
+        /// What it did.
+        what: String,
+    },
     /// The controller failed again and again.
     Controller {
         /// The last error.

@@ -128,7 +128,7 @@ impl Chronicle {
             Milestone::TaskChosen { .. } => self.task = Some(logbook::milestone_line(milestone)),
             Milestone::SkillAdmitted { skill, .. } => self.skills.push(skill.clone()),
             Milestone::TaskDone { .. } | Milestone::EpisodeEnded { .. } => self.task = None,
-            Milestone::SkillGivenUp { .. } | Milestone::SkillDemoted { .. } => {}
+            Milestone::SkillGivenUp { .. } | Milestone::SkillDemoted { .. } | Milestone::Nudged { .. } => {}
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What follows from running a skill in the episode.
 
+use super::guard::Verdict;
 use super::{AfterReflection, Core, Phase, Purpose, Reply, ToolCall, prompts};
-use crate::event::{ActReport, Effect, LessonKind, Milestone, NewLesson};
+use crate::event::{ActReport, Effect, FinishReason, LessonKind, Milestone, NewLesson};
 use sojourn_tools::{Ending, EndingKind, Need};
 use std::fmt::Write as _;
 
@@ -18,6 +19,8 @@ impl Core {
 
     pub(super) fn acted(&mut self, call: &ToolCall, report: ActReport) -> Vec<Effect> {
         let verified = self.verify(call, &report);
+        let verdict = self.watch(call, &report, verified);
+        self.totals.tool_calls += u64::from(report.calls.unwrap_or(0));
         self.totals.steps += u64::from(report.steps);
         self.episode.steps += u64::from(report.steps);
         self.episode.done.extend(report.unlocked.iter().map(|unlocked| unlocked.task.clone()));
@@ -38,11 +41,36 @@ impl Core {
         if !verified {
             self.episode.plan.clear();
         }
+        match verdict {
+            Verdict::Fine => {}
+            Verdict::Nudge { what, times } => {
+                self.curriculum.set_aside(&call.name);
+                self.nudge = Some(format!(
+                    "You did {what} {times} times in a row and nothing changed. Do something else."
+                ));
+                effects.push(Effect::Tell { milestone: Milestone::Nudged { what, times } });
+            }
+            Verdict::Stuck { what } => {
+                effects.extend(self.finish(FinishReason::Repetition { what }));
+                return effects;
+            }
+        }
         match report.ended {
             Some(ending) => effects.extend(self.episode_ended(&ending, call)),
             None => effects.extend(self.decide()),
         }
         effects
+    }
+
+    /// Whether the agent does the same again and again.
+    fn watch(&mut self, call: &ToolCall, report: &ActReport, verified: bool) -> Verdict {
+        if self.config.rules < 2 {
+            return Verdict::Fine;
+        }
+        let is_task = self.planner.task(&call.name).is_some();
+        let another = report.observation.text != self.episode.observation.text;
+        let changed = if is_task { verified } else { another };
+        self.guard.turn(call, report, changed)
     }
 
     /// Whether the call reached its goal: decided by the state, never by a model.

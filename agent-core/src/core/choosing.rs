@@ -55,12 +55,14 @@ impl Core {
 
     pub(super) fn choose(&mut self, proposals: Vec<Proposal>, memories: &[Recalled]) -> Vec<Effect> {
         let seed = self.request_seed();
+        let nudge = self.nudge.take();
         let choice = Choice {
             spec: &self.spec,
             planner: &self.planner,
             curriculum: &self.curriculum,
             observation: &self.episode.observation.text,
             memories,
+            nudge: nudge.as_deref(),
             proposals: &proposals,
         };
         let request = prompts::choose(&choice, seed);
@@ -122,7 +124,8 @@ impl Core {
             return self.finish(FinishReason::Episodes);
         }
         let seed = self.request_seed();
-        let request = prompts::improvise(&self.spec, &self.episode.observation.text, &[], seed);
+        let nudge = self.nudge.take();
+        let request = prompts::improvise(&self.spec, &self.episode.observation.text, nudge.as_deref(), seed);
         self.think(Purpose::Choose, request, Phase::Improvising)
     }
 

@@ -156,6 +156,11 @@ impl Curriculum {
         }
     }
 
+    /// Leaves `task` alone until the next episode.
+    pub fn set_aside(&mut self, task: &str) {
+        self.tasks.entry(task.to_owned()).or_default().episode_failures = EPISODE_PATIENCE;
+    }
+
     /// Writing a skill for `task` failed in every round: leave it for twice as long as the time before.
     pub fn gave_up_writing(&mut self, task: &str) {
         let decision = self.decision;

@@ -22,6 +22,8 @@ pub struct Choice<'a> {
     pub observation: &'a str,
     /// What was recalled.
     pub memories: &'a [Recalled],
+    /// What the agent does again and again, if it does.
+    pub nudge: Option<&'a str>,
     /// The options.
     pub proposals: &'a [Proposal],
 }
@@ -35,6 +37,7 @@ pub fn choose(choice: &Choice<'_>, seed: u64) -> Request {
     );
     let mut user = format!("Now:\n{}\n", choice.observation.trim_end());
     append_memories(&mut user, choice.memories);
+    append_nudge(&mut user, choice.nudge);
     user.push_str("Options:\n");
     for proposal in choice.proposals {
         let Some(task) = choice.planner.task(proposal.task()) else { continue };
@@ -65,7 +68,7 @@ pub fn choose(choice: &Choice<'_>, seed: u64) -> Request {
 }
 
 /// Asks for one primitive with its arguments: what an agent without any skill can do.
-pub fn improvise(spec: &EnvironmentSpec, observation: &str, memories: &[Recalled], seed: u64) -> Request {
+pub fn improvise(spec: &EnvironmentSpec, observation: &str, nudge: Option<&str>, seed: u64) -> Request {
     let tools: Vec<&ToolSpec> = spec.tools.iter().filter(|tool| tool.effects.write).collect();
     let mut system =
         format!("{} You choose one action at a time and answer with its JSON. Actions:\n", spec.about);
@@ -75,7 +78,7 @@ pub fn improvise(spec: &EnvironmentSpec, observation: &str, memories: &[Recalled
     let goals: Vec<&str> = spec.tasks.iter().map(|task| task.description.as_str()).collect();
     let _ = write!(system, "Goals, each worth the same, once: {}.", goals.join("; "));
     let mut user = format!("Now:\n{}\n", observation.trim_end());
-    append_memories(&mut user, memories);
+    append_nudge(&mut user, nudge);
     let options: Vec<Value> =
         tools.iter().map(|tool| option_schema("action", &tool.name, &tool.parameters)).collect();
     request(vec![(Role::System, vec![system]), (Role::User, vec![user])], json!({"anyOf": options}), seed, 48)
@@ -189,6 +192,13 @@ fn append_memories(text: &mut String, memories: &[Recalled]) {
         for memory in memories {
             let _ = writeln!(text, "- {}", memory.text);
         }
+    }
+}
+
+fn append_nudge(text: &mut String, nudge: Option<&str>) {
+    if let Some(nudge) = nudge {
+        text.push_str(nudge);
+        text.push('\n');
     }
 }
 

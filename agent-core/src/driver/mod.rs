@@ -3,18 +3,22 @@
 //! All that touches the outside world is here: the environment, the controller, the sandbox, memory, the clock.
 
 mod delta;
+mod interjection;
 mod journal;
 mod memory;
 mod observer;
 mod practice;
+mod redact;
 mod rehearse;
 mod stage;
 mod start;
 
 pub use delta::{diff, merge};
-pub use journal::{Journal, JournalError, inflate, now_ms};
+pub use interjection::{Interjected, Interjection};
+pub use journal::{Clock, Journal, JournalError, inflate, now_ms};
 pub use memory::Recollection;
 pub use observer::{Notice, Observer, Silent};
+pub use redact::Redactor;
 pub use rehearse::{Rehearsal, rehearse};
 pub use stage::{StageError, StageEvent, StepRecord, as_javascript};
 pub use start::{LOG_VERSION, ReflexSource, Started};
@@ -47,6 +51,7 @@ pub struct Driver {
     library: Option<Library>,
     observer: Arc<dyn Observer>,
     cancel: Cancel,
+    redactor: Redactor,
     run: String,
     reflexes: Vec<(String, Program)>,
     programs: BTreeMap<SkillId, Program>,
@@ -72,6 +77,8 @@ pub struct Outside {
     pub observer: Arc<dyn Observer>,
     /// Stops the run after the step under way.
     pub cancel: Cancel,
+    /// What must not get into the log or to the controller.
+    pub redactor: Redactor,
 }
 
 /// How a run came to its end.
@@ -167,6 +174,7 @@ impl Driver {
             library: outside.library,
             observer: outside.observer,
             cancel: outside.cancel,
+            redactor: outside.redactor,
             run,
             reflexes,
             programs: BTreeMap::new(),
@@ -184,9 +192,18 @@ impl Driver {
     pub async fn run(mut self, started_ms: i64) -> Result<(Outcome, Core), DriveError> {
         let mut effects = self.core.start(started_ms);
         let result = loop {
-            match self.carry_out(effects).await {
+            let step = match self.interjected().await {
+                Ok(_) => self.carry_out(effects).await,
+                Err(error) => Err(error),
+            };
+            match step {
                 Ok(Step::Next { at_ms, event }) => effects = self.core.apply(at_ms, *event),
-                Ok(Step::Finished(reason)) => break Ok(Outcome::Finished(reason)),
+                Ok(Step::Finished(reason)) => match self.interjected().await {
+                    // It was taken up again.
+                    Ok(Some(at_ms)) => effects = self.core.reopen(at_ms),
+                    Ok(None) => break Ok(Outcome::Finished(reason)),
+                    Err(error) => break Err(error),
+                },
                 Err(DriveError::Interrupted) => break Ok(Outcome::Interrupted),
                 Err(DriveError::Journal(JournalError::End)) => {
                     break Ok(Outcome::Replayed { matched: self.journal.lock().await.matched() });
@@ -199,9 +216,24 @@ impl Driver {
         Ok((result?, self.core))
     }
 
+    /// Takes note of the interjections at this place of the log; says when the last one came.
+    async fn interjected(&mut self) -> Result<Option<i64>, DriveError> {
+        let interjections = self.journal.lock().await.interjections().await?;
+        for interjected in &interjections {
+            self.core.interject(interjected);
+            if let Interjection::Forked { run, .. } = &interjected.what {
+                // What a fork learns is its own: the library on disk goes on with the run that it left.
+                self.run.clone_from(run);
+                self.library = None;
+            }
+        }
+        Ok(interjections.last().map(|interjected| interjected.at_ms))
+    }
+
     /// Leaves the log durable and says how the run stands.
     async fn close(&mut self, result: &Result<Outcome, DriveError>) -> Result<(), DriveError> {
         let status = match result {
+            Ok(Outcome::Finished(FinishReason::Repetition { .. })) => RunStatus::Paused,
             Ok(Outcome::Finished(_) | Outcome::Replayed { .. }) => RunStatus::Finished,
             Ok(Outcome::Interrupted) => RunStatus::Paused,
             Err(_) => RunStatus::Failed,
@@ -213,7 +245,11 @@ impl Driver {
     }
 
     async fn carry_out(&mut self, effects: Vec<Effect>) -> Result<Step, DriveError> {
-        for effect in effects {
+        for mut effect in effects {
+            if let Effect::Think { request, .. } = &mut effect {
+                self.core.instruct(request);
+                *request = self.redactor.any(request.clone());
+            }
             if self.cancel.is_cancelled() {
                 return Err(DriveError::Interrupted);
             }
@@ -256,7 +292,7 @@ impl Driver {
                         return Ok(step);
                     }
                     let memories = match &self.recollection {
-                        Some(recollection) => recollection.recall(&query, limit).await?,
+                        Some(recollection) => self.redactor.any(recollection.recall(&query, limit).await?),
                         None => Vec::new(),
                     };
                     return self.derived(Event::Recalled { memories }).await;
@@ -273,8 +309,8 @@ impl Driver {
                         return Err(DriveError::Interrupted);
                     }
                     let event = match answer {
-                        Ok(reply) => Event::Thought { reply },
-                        Err(error) => Event::ThoughtFailed { error: error.to_string() },
+                        Ok(reply) => Event::Thought { reply: self.redactor.any(reply) },
+                        Err(error) => Event::ThoughtFailed { error: self.redactor.text(&error.to_string()) },
                     };
                     self.observer.notice(&Notice::Thought { purpose, event: &event });
                     let step = self.derived(event).await?;
@@ -308,7 +344,7 @@ impl Driver {
         let observation = environment.observe().map_err(StageError::from)?;
         self.episode_step = 0;
         self.observer.notice(&Notice::Episode { seed });
-        Ok(Event::EpisodeStarted { seed, observation })
+        Ok(Event::EpisodeStarted { seed, observation: self.redactor.any(observation) })
     }
 
     async fn practise(&self, plan: &crate::event::TrialPlan) -> Result<Event, DriveError> {
@@ -339,6 +375,7 @@ impl Driver {
             journal: Arc::clone(&self.journal),
             observer: Arc::clone(&self.observer),
             cancel: self.cancel.clone(),
+            redactor: self.redactor.clone(),
         };
         let mut stage = Stage::new(
             self.sandbox.clone(),
@@ -357,7 +394,7 @@ impl Driver {
         let environment = stage.into_environment()?;
         let observation = environment.observe().map_err(StageError::from);
         self.environment = Some(environment);
-        let Performance { error, steps, reflex_steps, unlocked, skills, trace, ended, .. } = result?;
+        let Performance { error, steps, reflex_steps, unlocked, skills, trace, calls, ended, .. } = result?;
         self.episode_step += u64::from(steps);
         let report = ActReport {
             observation: observation?,
@@ -367,9 +404,10 @@ impl Driver {
             unlocked,
             skills,
             trace,
+            calls: (self.core.config().rules >= 2).then_some(calls),
             ended,
         };
-        Ok(Event::Acted { report })
+        Ok(Event::Acted { report: self.redactor.any(report) })
     }
 
     /// Compiles what the core's library has that was not compiled yet.
@@ -433,6 +471,7 @@ struct JournalRecorder {
     journal: Arc<Mutex<Journal>>,
     observer: Arc<dyn Observer>,
     cancel: Cancel,
+    redactor: Redactor,
 }
 
 #[async_trait]
@@ -443,7 +482,8 @@ impl Recorder for JournalRecorder {
             StageEvent::Stepped(_) => "stepped",
             StageEvent::Returned { .. } => "returned",
         };
-        let payload = serde_json::to_value(&event).map_err(JournalError::from)?;
+        let mut payload = serde_json::to_value(&event).map_err(JournalError::from)?;
+        self.redactor.value(&mut payload);
         let noted = self.journal.lock().await.note(kind, &payload).await?;
         self.observer.notice(&Notice::Stage { event: &event, replayed: noted.replayed });
         // Finish the step, then stop.

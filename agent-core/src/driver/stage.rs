@@ -134,6 +134,8 @@ pub struct Performance {
     pub skills: Vec<SkillUse>,
     /// The calls it made: the first few and the last ones.
     pub trace: Vec<CallTrace>,
+    /// How many calls it made.
+    pub calls: u32,
     /// The sum of what the vitals lost on the way.
     pub harm: f64,
     /// Set if the episode ended.
@@ -179,6 +181,7 @@ struct Tally {
     unlocked: Vec<Unlocked>,
     skills: Vec<SkillUse>,
     trace: Vec<CallTrace>,
+    calls: u32,
     ended: Option<Ending>,
     /// Why nothing more may happen: the world or the recorder broke, or somebody wants to stop.
     failed: Option<StageError>,
@@ -193,7 +196,7 @@ impl Tally {
         before: Value,
         after: Value,
     ) -> Performance {
-        let Self { steps, reflex_steps, harm, unlocked, skills, trace, ended, failed: _ } = self;
+        let Self { steps, reflex_steps, harm, unlocked, skills, trace, calls, ended, failed: _ } = self;
         Performance {
             error,
             verified,
@@ -204,6 +207,7 @@ impl Tally {
             unlocked,
             skills,
             trace,
+            calls,
             harm,
             ended,
         }
@@ -573,6 +577,7 @@ impl Shared {
     }
 
     fn trace(&mut self, depth: u32, call: &ToolCall, outcome: &ToolOutcome) {
+        self.tally.calls += 1;
         // The model is told what its own program called, not what its callees did.
         if depth > 0 && outcome.missing.is_empty() {
             return;

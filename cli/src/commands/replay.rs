@@ -37,7 +37,7 @@ async fn verify(home: Home, args: &Replay) -> Result<ExitCode> {
     let workshop = Workshop::open(home, store).await?;
     let cancel = Cancel::new();
     stop_on_ctrl_c(cancel.clone());
-    let watch = Watch { observer: Arc::new(sojourn_core::Silent), cancel };
+    let watch = Watch::unguarded(Arc::new(sojourn_core::Silent), cancel);
     let verdict = match workshop.replay(&info, watch).await {
         Ok((Session { driver, started_ms, .. }, recorded)) => match driver.run(started_ms).await {
             Ok((Outcome::Interrupted, _)) => return Ok(ExitCode::from(Kind::Interrupted as u8)),
@@ -120,7 +120,7 @@ async fn tell(store: &Store, info: &RunInfo, as_json: bool) -> Result<()> {
 /// A record as a passage of the story; `None` where it adds nothing.
 fn passage(body: &Body, episode: &mut u32) -> Option<String> {
     Some(match body {
-        Body::Started(_) => logbook::summary(body),
+        Body::Started(_) | Body::Interjection(_) => logbook::summary(body),
         Body::Event(event) => match &**event {
             Event::EpisodeStarted { seed, observation } => {
                 *episode += 1;
