@@ -32,6 +32,8 @@ pub(crate) struct Guest {
     /// Calls under way, in the order they were started.
     operations: FuturesOrdered<BoxFuture<'static, (u32, Answer)>>,
     operations_started: u32,
+    /// The engine's, once a host function needed it.
+    memory: Option<Memory>,
     /// What the engine may fetch next.
     announced: Vec<u8>,
     pub(crate) host_calls: u32,
@@ -85,6 +87,7 @@ impl Guest {
             granted: Vec::new(),
             operations: FuturesOrdered::new(),
             operations_started: 0,
+            memory: None,
             announced: Vec::new(),
             host_calls: 0,
             logs: Vec::new(),
@@ -92,6 +95,16 @@ impl Guest {
             interrupted: None,
             outcome: None,
         }
+    }
+
+    /// Makes ready for another tick of a warm reflex; the state is what it may ask for.
+    pub(crate) fn begin_tick(&mut self, state: Vec<u8>, deadline: Option<Instant>) {
+        self.invocation = state;
+        self.deadline = deadline;
+        self.announced = Vec::new();
+        self.logs.clear();
+        self.interrupted = None;
+        self.outcome = None;
     }
 
     /// Checks a call to the host and gives what answers it, as a future of its own.
@@ -221,13 +234,39 @@ async fn wait(mut caller: Caller<'_, Guest>) -> Result<u64> {
 /// Host functions of a compilation: those that act are not there.
 pub(crate) fn linker_for_compiling(engine: &Engine) -> Result<Linker<Guest>> {
     let mut linker = common(engine)?;
-    let refuse = || format_err!("there is nobody to call while a skill is compiled");
-    linker
-        .func_wrap("host", "call", move |_: u32, _: u32, _: u32, _: u32| -> Result<u64> { Err(refuse()) })?;
-    linker
-        .func_wrap("host", "start", move |_: u32, _: u32, _: u32, _: u32| -> Result<u32> { Err(refuse()) })?;
-    linker.func_wrap("host", "wait", move || -> Result<u64> { Err(refuse()) })?;
+    linker.func_wrap("host", "call", |_: u32, _: u32, _: u32, _: u32| -> Result<u64> {
+        Err(nobody_to_call())
+    })?;
+    refuse_parallel_calls(&mut linker)?;
     Ok(linker)
+}
+
+/// Host functions of a warm reflex: the one thing it can ask for is the state, once per tick.
+pub(crate) fn linker_for_ticking(engine: &Engine) -> Result<Linker<Guest>> {
+    let mut linker = common(engine)?;
+    linker.func_wrap(
+        "host",
+        "call",
+        |mut caller: Caller<'_, Guest>, _: u32, _: u32, _: u32, _: u32| -> Result<u64> {
+            let guest = caller.data_mut();
+            let state = std::mem::take(&mut guest.invocation);
+            guest.announce(Answer::Value(if state.is_empty() { b"{}".to_vec() } else { state }))
+        },
+    )?;
+    refuse_parallel_calls(&mut linker)?;
+    Ok(linker)
+}
+
+fn refuse_parallel_calls(linker: &mut Linker<Guest>) -> Result<()> {
+    linker.func_wrap("host", "start", |_: u32, _: u32, _: u32, _: u32| -> Result<u32> {
+        Err(nobody_to_call())
+    })?;
+    linker.func_wrap("host", "wait", || -> Result<u64> { Err(nobody_to_call()) })?;
+    Ok(())
+}
+
+fn nobody_to_call() -> Error {
+    format_err!("there is nobody to call")
 }
 
 /// Host functions that never wait.
@@ -325,11 +364,17 @@ fn request(
     Ok((text(caller, name, name_len)?, bytes(caller, args, args_len)?))
 }
 
+/// The engine's memory, which is looked up by name once per instance.
 fn memory(caller: &mut Caller<'_, Guest>) -> Result<Memory> {
-    caller
+    if let Some(memory) = caller.data().memory {
+        return Ok(memory);
+    }
+    let memory = caller
         .get_export("memory")
         .and_then(wasmtime::Extern::into_memory)
-        .ok_or_else(|| format_err!("the engine has no memory"))
+        .ok_or_else(|| format_err!("the engine has no memory"))?;
+    caller.data_mut().memory = Some(memory);
+    Ok(memory)
 }
 
 /// A copy of `len` bytes at `at`; the length is checked before anything is allocated.

@@ -5,6 +5,8 @@ use crate::limits::MAX_MEMORY_BYTES;
 use crate::precompiled::Cache;
 use crate::sandbox::SandboxError;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, InstancePre, Module, PoolingAllocationConfig,
 };
@@ -12,6 +14,9 @@ use wasmtime::{
 /// QuickJS-NG with our host interface, already initialised; built by `cargo xtask engine`.
 pub(crate) const ENGINE: &[u8] = include_bytes!("../engine/engine.wasm");
 const ENGINE_SHA256: &str = include_str!("../engine/engine.sha256");
+
+/// The address of the engine's first variable, which its linker chose.
+const ENGINE_WRITABLE: &str = include_str!("../engine/engine.writable");
 
 /// What wasm frames may take of a call's stack. JavaScript's own limit (256 KiB of the engine's memory) is
 /// reached earlier, so that endless recursion is an ordinary error.
@@ -25,10 +30,18 @@ const MEMORY_GUARD_BYTES: u64 = 32 << 20;
 const KEEP_RESIDENT_BYTES: usize = 2 << 20;
 /// Functions that the engine calls indirectly; it has about 2000.
 const TABLE_ELEMENTS: usize = 10_000;
+/// One in so many instances may be kept loaded, so that warm reflexes never take the room of calls.
+const WARM_SHARE: u32 = 4;
 
 /// SHA-256, in hex, of the JavaScript engine that skills run in.
 pub fn engine_sha256() -> &'static str {
     ENGINE_SHA256.trim_ascii()
+}
+
+/// The address of the engine's first variable. Below it lie its stack and its constants. Were it not known it
+/// would be 0, which is always right.
+pub(crate) fn writable_from() -> usize {
+    ENGINE_WRITABLE.trim_ascii().parse().unwrap_or(0)
 }
 
 /// The compiled engine, linked with its host functions.
@@ -38,6 +51,19 @@ pub(crate) struct Runtime {
     pub(crate) calling: InstancePre<Guest>,
     /// For compiling skills, which asks nothing of the host.
     pub(crate) compiling: InstancePre<Guest>,
+    /// For reflexes that are kept loaded, which ask for the state.
+    pub(crate) ticking: InstancePre<Guest>,
+    /// How many more instances may be kept while nothing runs in them.
+    warm_places: Arc<AtomicU32>,
+}
+
+/// The right to keep an instance.
+pub(crate) struct Place(Arc<AtomicU32>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Runtime {
@@ -50,7 +76,19 @@ impl Runtime {
         let compiling = abi::linker_for_compiling(&engine)
             .and_then(|linker| linker.instantiate_pre(&module))
             .map_err(|error| SandboxError::engine(&error))?;
-        Ok(Self { engine, calling, compiling })
+        let ticking = abi::linker_for_ticking(&engine)
+            .and_then(|linker| linker.instantiate_pre(&module))
+            .map_err(|error| SandboxError::engine(&error))?;
+        let warm_places = Arc::new(AtomicU32::new(instances / WARM_SHARE));
+        Ok(Self { engine, calling, compiling, ticking, warm_places })
+    }
+
+    /// The right to keep one more instance, if there are any left.
+    pub(crate) fn keep_one_warm(&self) -> Option<Place> {
+        self.warm_places
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
+            .ok()
+            .map(|_| Place(Arc::clone(&self.warm_places)))
     }
 }
 

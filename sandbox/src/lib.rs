@@ -67,6 +67,7 @@ mod reflex;
 mod report;
 mod run;
 mod sandbox;
+mod warm;
 
 pub use binding::{Binding, BindingKind, Host, HostError, Invocation};
 pub use compile::CompileError;

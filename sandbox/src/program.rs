@@ -1,7 +1,8 @@
 use crate::engine::engine_sha256;
+use crate::warm::Pool;
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use wasmtime::Module;
 
 /// A skill that is ready to be called. Cheap to clone.
@@ -13,11 +14,15 @@ struct Inner {
     entry: String,
     source: String,
     module: Module,
+    /// The module that a warm reflex loads; none when it could not be made.
+    reflex: OnceLock<Option<Module>>,
+    warm: Pool,
 }
 
 impl Program {
     pub(crate) fn new(entry: String, source: String, module: Module) -> Self {
-        Self(Arc::new(Inner { id: id(&entry, &source), entry, source, module }))
+        let id = id(&entry, &source);
+        Self(Arc::new(Inner { id, entry, source, module, reflex: OnceLock::new(), warm: Pool::default() }))
     }
 
     /// SHA-256, in hex, of the source, the entry's name and the engine.
@@ -37,6 +42,15 @@ impl Program {
 
     pub(crate) fn module(&self) -> &Module {
         &self.0.module
+    }
+
+    /// The module of this program as a warm reflex, made by `make` when it is first needed.
+    pub(crate) fn reflex_module(&self, make: impl FnOnce() -> Option<Module>) -> Option<&Module> {
+        self.0.reflex.get_or_init(make).as_ref()
+    }
+
+    pub(crate) fn warm(&self) -> &Pool {
+        &self.0.warm
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use wasmtime::{Extern, Instance, PoolConcurrencyLimitError, Result, Store, Trap, format_err};
+use wasmtime::{Extern, Instance, Module, PoolConcurrencyLimitError, Result, Store, Trap, format_err};
 
 /// How often a call lets other tasks of its thread go on: about every millisecond.
 const YIELD_FUEL: u64 = 1_000_000;
@@ -84,31 +84,44 @@ fn prepare(runtime: &Runtime, job: &Job<'_>) -> Result<Store<Guest>, CallError> 
     guest.host.clone_from(&job.host);
     guest.granted = job.bindings.iter().map(|binding| binding.name.clone()).collect();
 
+    new_store(runtime, guest).map_err(|error| internal(&error))
+}
+
+/// A store with the fuel that its guest's limits allow.
+pub(crate) fn new_store(runtime: &Runtime, guest: Guest) -> Result<Store<Guest>> {
     let mut store = Store::new(&runtime.engine, guest);
     store.limiter(|guest| &mut guest.store_limits);
-    store
-        .set_fuel(job.limits.fuel.saturating_add(RESERVE_FUEL))
-        .and_then(|()| store.fuel_async_yield_interval(Some(YIELD_FUEL)))
-        .map_err(|error| internal(&error))?;
+    refuel(&mut store)?;
+    store.fuel_async_yield_interval(Some(YIELD_FUEL))?;
     Ok(store)
+}
+
+/// Gives it the whole of its fuel.
+pub(crate) fn refuel(store: &mut Store<Guest>) -> Result<()> {
+    store.set_fuel(store.data().limits.fuel.saturating_add(RESERVE_FUEL))
 }
 
 /// Instantiates the engine and the skill, loads the one into the other and calls it.
 async fn call(runtime: &Runtime, program: &Program, store: &mut Store<Guest>) -> Result<()> {
     let engine = runtime.calling.instantiate_async(&mut *store).await?;
+    if load_skill(store, &engine, program.module()).await? {
+        engine.get_typed_func::<(), i32>(&mut *store, "sk_call")?.call_async(&mut *store, ()).await?;
+    }
+    Ok(())
+}
+
+/// Loads a skill's module into an instance of the engine; false when it threw.
+pub(crate) async fn load_skill(store: &mut Store<Guest>, engine: &Instance, module: &Module) -> Result<bool> {
     let mut imports: [Option<Extern>; 3] = Default::default();
-    for (slot, import) in imports.iter_mut().zip(program.module().imports()) {
+    for (slot, import) in imports.iter_mut().zip(module.imports()) {
         *slot = engine.get_export(&mut *store, import.name());
     }
     let [Some(memory), Some(alloc), Some(load)] = imports else {
         return Err(format_err!("the engine lacks what a skill imports"));
     };
-    let skill = Instance::new_async(&mut *store, program.module(), &[memory, alloc, load]).await?;
+    let skill = Instance::new_async(&mut *store, module, &[memory, alloc, load]).await?;
     let failed = skill.get_typed_func::<(), i32>(&mut *store, "load")?.call_async(&mut *store, ()).await?;
-    if failed == 0 {
-        engine.get_typed_func::<(), i32>(&mut *store, "sk_call")?.call_async(&mut *store, ()).await?;
-    }
-    Ok(())
+    Ok(failed == 0)
 }
 
 /// The outcome of an instance that came to its end by itself.

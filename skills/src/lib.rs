@@ -13,12 +13,18 @@
 
 #![forbid(unsafe_code)]
 
+mod case;
 mod check;
 mod compile;
+mod duplicate;
 mod event;
+mod fold;
 pub mod grammar;
+mod illegal;
 mod library;
+mod lineage;
 mod manifest;
+mod reflex;
 mod scan;
 mod shortlist;
 mod state;
@@ -26,12 +32,16 @@ mod store;
 mod trial;
 mod usage;
 
+pub use case::{Case, CaseId, CaseResult, MAX_CASES, Setup, behaviour};
 pub use check::{Problem, static_check};
-pub use event::{Illegal, LibraryEvent, Status};
-pub use library::{Library, LibraryError, Row};
-pub use manifest::{Callable, Compiled, Draft, Kind, Manifest, Origin, Skill, SkillId, Wasm};
+pub use duplicate::{SAME_CASES, same_behaviour, same_source};
+pub use event::{LibraryEvent, Status};
+pub use illegal::Illegal;
+pub use library::{Applied, Library, LibraryError, Recorded, Row};
+pub use manifest::{Callable, Code, Compiled, Draft, Kind, Manifest, Origin, Skill, SkillId, Wasm};
+pub use reflex::{Arm, Comparison, PairedEpisode, ReflexFigures, ReflexRefused, ReflexRule, ReflexTrial};
 pub use scan::called_names;
-pub use shortlist::{ACTIVE_SKILLS, Hit, Index, Query};
+pub use shortlist::{ACTIVE_SKILLS, Hit, Index, Query, SHORTLIST, embedding_text};
 pub use state::{Entry, History, LibraryState};
 pub use trial::{AdmissionRule, Candidate, Refused, TrialReport, Verdict, WorldResult, best_of};
 pub use usage::{Demotion, DemotionRule, Usage, Use};

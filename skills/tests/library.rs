@@ -5,7 +5,7 @@ mod common;
 
 use common::{admission, event, moves};
 use proptest::prelude::*;
-use sojourn_skills::{Library, LibraryError, LibraryEvent, LibraryState, Use};
+use sojourn_skills::{Applied, Library, LibraryError, LibraryEvent, LibraryState, Use};
 use std::fs;
 use std::path::Path;
 
@@ -34,7 +34,7 @@ async fn a_library_is_what_it_was_when_it_is_opened_again() {
     again.rebuild().await.unwrap();
     assert_eq!((again.state(), &again.rows().await.unwrap()), (&state, &rows));
 
-    let events: Vec<_> = again.events().await.unwrap().into_iter().map(|(_, event)| event).collect();
+    let events: Vec<_> = again.records().await.unwrap().into_iter().map(|record| record.event).collect();
     assert_eq!(LibraryState::replay(&events).as_ref(), Ok(&state));
 
     let wood = rows.iter().find(|row| row.name == "collect_wood").unwrap();
@@ -131,7 +131,7 @@ async fn an_event_of_one_source_is_applied_once() {
     for source in ["run/1", "run/1", "run/2"] {
         applied.push(library.apply_once(&event, 9, source).await.unwrap());
     }
-    assert_eq!(applied, [true, false, true]);
+    assert_eq!(applied, [Applied::Whole, Applied::Known, Applied::Whole]);
     assert_eq!(library.state().entry(&id).unwrap().usage["night"].uses(), 2);
 }
 

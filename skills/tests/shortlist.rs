@@ -40,7 +40,7 @@ fn survival() -> LibraryState {
 }
 
 fn names(state: &LibraryState, text: &str, k: usize, threshold: f64) -> Vec<String> {
-    let query = Query { text, vector: None };
+    let query = Query { text, vector: None, context: None };
     Index::new(state).shortlist(&query, k, threshold).into_iter().map(|hit| hit.name).collect()
 }
 
@@ -109,7 +109,7 @@ fn vectors_count_only_within_their_model() {
         [(near.clone(), vec![1.0, 0.0]), (far, vec![0.0, 1.0])].into_iter().collect();
     let index = Index::new(&state).with_vectors("small", &vectors);
     let find = |model, vector: &[f32]| {
-        let query = Query { text: "fell something tall", vector: Some((model, vector)) };
+        let query = Query { text: "fell something tall", vector: Some((model, vector)), context: None };
         index.shortlist(&query, 5, 0.3).into_iter().map(|hit| hit.id).collect::<Vec<_>>()
     };
     assert_eq!(find("small", &[2.0, 0.1]), [near]);

@@ -31,7 +31,7 @@ use serde::Serialize;
 use sojourn_controller::{Cancel, Controller};
 use sojourn_memory::{Durability, RunStatus};
 use sojourn_sandbox::{Limits, Program, Sandbox};
-use sojourn_skills::{Kind, Library, LibraryError, LibraryState, SkillId};
+use sojourn_skills::{Library, LibraryError, LibraryState, SkillId};
 use sojourn_tools::{Environment, ToolCall};
 use stage::{LiveReflex, Performance, Recorder, Runnable, Stage};
 use std::collections::BTreeMap;
@@ -435,11 +435,8 @@ fn programs_of(
     programs: &mut BTreeMap<SkillId, Program>,
 ) -> Result<BTreeMap<String, Runnable>, DriveError> {
     let mut runnables = BTreeMap::new();
-    for entry in library.all_active() {
+    for (name, entry) in library.callables() {
         let manifest = &entry.skill.manifest;
-        if manifest.kind != Kind::Skill {
-            continue;
-        }
         let program = if let Some(program) = programs.get(&manifest.id) {
             program.clone()
         } else {
@@ -450,13 +447,13 @@ fn programs_of(
             program
         };
         let runnable = Runnable {
-            name: manifest.name.clone(),
+            name: name.to_owned(),
             parameters: manifest.parameters.clone(),
             goal: manifest.postcondition.clone(),
             program,
             grants: manifest.calls.iter().cloned().collect(),
         };
-        runnables.insert(manifest.name.clone(), runnable);
+        runnables.insert(name.to_owned(), runnable);
     }
     Ok(runnables)
 }

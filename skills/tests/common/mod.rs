@@ -50,6 +50,7 @@ pub fn report(state: &LibraryState, skill: &Skill, passes: u64) -> TrialReport {
     TrialReport {
         worlds: (0..3).map(|seed| world(seed, seed < passes)).collect(),
         prerequisites: state.prerequisites(&skill.manifest.calls),
+        ..TrialReport::default()
     }
 }
 

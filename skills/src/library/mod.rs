@@ -1,7 +1,12 @@
+mod error;
+mod index;
+
+pub use error::LibraryError;
+pub use index::Row;
+
 use crate::{Illegal, LibraryEvent, LibraryState, Skill, store};
-use serde::Serialize;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,8 +15,11 @@ use std::time::Duration;
 /// How long to wait for another process that is writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Written into the database; raised when the tables change.
-const SCHEMA_VERSION: i64 = 1;
+/// Written into the database; raised when the tables change or an event is of a new kind.
+const SCHEMA_VERSION: i64 = 2;
+
+/// What the source of an event begins with that no run's log has.
+const USER: &str = "user/";
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS events (
@@ -55,91 +63,33 @@ pub struct Library {
     writable: bool,
 }
 
-/// One line of the index: a version and its statistics.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
-pub struct Row {
-    /// Content address.
-    pub id: String,
-    /// The skill's name.
-    pub name: String,
-    /// From 1.
-    pub version: i64,
-    /// `draft`, `trial`, `admitted` or `retired`.
-    pub status: String,
-    /// Whether it is what its name calls.
-    pub active: bool,
-    /// One line.
-    pub description: String,
-    /// The environment that it is for.
-    pub environment: String,
-    /// When it was written, in milliseconds since 1970.
-    pub created_ms: i64,
-    /// Uses that succeeded.
-    pub successes: i64,
-    /// Uses that did not.
-    pub failures: i64,
-    /// Uses in which the agent died.
-    pub deaths: i64,
-    /// Environment steps over all uses.
-    pub steps: i64,
-    /// What the latest failing use threw.
-    pub last_error: Option<String>,
+/// An event as the library keeps it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    /// Its number, from 1.
+    pub seq: i64,
+    /// When it was appended, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The run and the record of its log where it stands too, `RUN/SEQ`; or `user/SEQ`, which stands nowhere else.
+    pub source: Option<String>,
+    /// The event.
+    pub event: LibraryEvent,
 }
 
-/// Why a library could not be read or changed.
-#[derive(Debug, thiserror::Error)]
-pub enum LibraryError {
-    /// The event contradicts the state of the library.
-    #[error(transparent)]
-    Illegal(#[from] Illegal),
-    /// A file is not what the events say.
-    #[error("`{}` is not the file that the library wrote", path.display())]
-    Tampered {
-        /// The file.
-        path: PathBuf,
+/// What became of an event of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Applied {
+    /// It was applied as it is.
+    Whole,
+    /// A draft, which got another number because its own was taken.
+    Renumbered {
+        /// Its number here.
+        version: u32,
     },
-    /// An event in the database cannot be read or applied.
-    #[error("event {seq} of the library is damaged: {reason}")]
-    Corrupt {
-        /// Its number.
-        seq: i64,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// There is no library to read.
-    #[error("there is no skill library in `{}`", path.display())]
-    Missing {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// It was opened to be read only.
-    #[error("the library was opened read-only")]
-    ReadOnly,
-    /// A newer program wrote it.
-    #[error("the library has schema version {found}, this program knows {known}: use a newer program")]
-    TooNew {
-        /// What the database says.
-        found: i64,
-        /// What this crate writes.
-        known: i64,
-    },
-    /// The database failed.
-    #[error("the library's database failed")]
-    Database(#[from] sqlx::Error),
-    /// A file could not be read or written.
-    #[error("cannot access `{}`", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A value could not be written as JSON.
-    #[error("cannot encode a library record")]
-    Encode {
-        /// What the encoder said.
-        source: serde_json::Error,
-    },
+    /// It contradicts what other runs did; it was kept and changes nothing.
+    SetAside(Box<Illegal>),
+    /// It was applied before.
+    Known,
 }
 
 impl Library {
@@ -157,7 +107,7 @@ impl Library {
         check_schema(&mut transaction).await?;
         sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
         // A pragma takes no bound parameters.
-        sqlx::raw_sql("PRAGMA user_version = 1").execute(&mut *transaction).await?;
+        sqlx::raw_sql("PRAGMA user_version = 2").execute(&mut *transaction).await?;
         transaction.commit().await?;
         library.refresh().await?;
         library.check_folders(true).await?;
@@ -187,75 +137,100 @@ impl Library {
         catch_up(&mut connection, &mut self.state, &mut self.seq).await
     }
 
-    /// Appends an event and brings index and folders up to date. `at_ms` is in milliseconds since 1970.
+    /// Appends an event that no run's log has, because a person brought it about, and brings index and folders up
+    /// to date. `at_ms` is in milliseconds since 1970.
     ///
     /// # Errors
     /// [`LibraryError::Illegal`] changes nothing. After [`LibraryError::Io`] or [`LibraryError::Tampered`] the
     /// event is recorded but its files are not as they should be.
     pub async fn apply(&mut self, event: &LibraryEvent, at_ms: u64) -> Result<(), LibraryError> {
-        self.append(event, at_ms, None).await.map(|_| ())
+        let mut transaction = self.begin().await?;
+        let mut state = self.state.clone();
+        state.apply(event)?;
+        let source = format!("{USER}{}", self.seq + 1);
+        self.append(&mut transaction, &state, event, at_ms, &source).await?;
+        transaction.commit().await?;
+        self.settle(state, event).await
     }
 
-    /// As [`apply`](Self::apply), for an event that stands elsewhere too: one that came from the same `source`
-    /// (a run and a record) before is not applied again. Says whether it was new.
+    /// Appends an event of a run, whose log has it under `source`: `RUN/SEQ`.
+    ///
+    /// A run changes its own copy of the library first, and another run may have changed this one since the copy
+    /// was taken. So a draft gets the next free number of its name, and a change that is not possible here is kept
+    /// as [`LibraryEvent::SetAside`], which changes nothing. One event of a source is appended once.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply); [`LibraryError::Illegal`] only for what is not possible in any library.
     pub async fn apply_once(
         &mut self,
         event: &LibraryEvent,
         at_ms: u64,
         source: &str,
-    ) -> Result<bool, LibraryError> {
-        self.append(event, at_ms, Some(source)).await
+    ) -> Result<Applied, LibraryError> {
+        let mut transaction = self.begin().await?;
+        let known: Option<i64> = sqlx::query_scalar("SELECT seq FROM events WHERE source = ?")
+            .bind(source)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if known.is_some() {
+            return Ok(Applied::Known);
+        }
+        let mut state = self.state.clone();
+        let (event, applied) = admit_into(&mut state, event)?;
+        self.append(&mut transaction, &state, &event, at_ms, source).await?;
+        transaction.commit().await?;
+        self.settle(state, &event).await?;
+        Ok(applied)
     }
 
-    async fn append(
-        &mut self,
-        event: &LibraryEvent,
-        at_ms: u64,
-        source: Option<&str>,
-    ) -> Result<bool, LibraryError> {
+    /// Starts a change: nobody else can write until it ends, and the state is that after all events so far.
+    async fn begin(&mut self) -> Result<Transaction<'static, Sqlite>, LibraryError> {
         if !self.writable {
             return Err(LibraryError::ReadOnly);
         }
-        let payload = serde_json::to_string(event).map_err(|source| LibraryError::Encode { source })?;
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        if let Some(source) = source {
-            let known: Option<i64> = sqlx::query_scalar("SELECT seq FROM events WHERE source = ?")
-                .bind(source)
-                .fetch_optional(&mut *transaction)
-                .await?;
-            if known.is_some() {
-                return Ok(false);
-            }
-        }
         catch_up(&mut transaction, &mut self.state, &mut self.seq).await?;
-        let mut state = self.state.clone();
-        state.apply(event)?;
-        let seq = self.seq + 1;
+        Ok(transaction)
+    }
+
+    /// Writes the event that led to `state`, and what the index has to say about it.
+    async fn append(
+        &self,
+        transaction: &mut SqliteConnection,
+        state: &LibraryState,
+        event: &LibraryEvent,
+        at_ms: u64,
+        source: &str,
+    ) -> Result<(), LibraryError> {
+        let payload = serde_json::to_string(event).map_err(|source| LibraryError::Encode { source })?;
         sqlx::query("INSERT INTO events (seq, at_ms, kind, payload, source) VALUES (?, ?, ?, ?, ?)")
-            .bind(seq)
+            .bind(self.seq + 1)
             .bind(at_ms as i64)
             .bind(event.kind())
             .bind(payload)
             .bind(source)
             .execute(&mut *transaction)
             .await?;
-        if let Some(name) = name_of(&state, event) {
-            index(&mut transaction, &state, name).await?;
+        if let Some(name) = index::name_of(state, event) {
+            index::write(transaction, state, name).await?;
         }
-        transaction.commit().await?;
-        (self.state, self.seq) = (state, seq);
+        Ok(())
+    }
+
+    /// Takes over what was committed, and writes the files of a new version.
+    async fn settle(&mut self, state: LibraryState, event: &LibraryEvent) -> Result<(), LibraryError> {
+        (self.state, self.seq) = (state, self.seq + 1);
         if let LibraryEvent::Drafted { skill } = event {
             let (root, skill) = (self.skills.clone(), Arc::new((**skill).clone()));
             blocking(move || store::write(&root, &skill)).await?;
         }
-        Ok(true)
+        Ok(())
     }
 
-    /// Every event with its time, in order.
-    pub async fn events(&self) -> Result<Vec<(u64, LibraryEvent)>, LibraryError> {
+    /// Every event as it was recorded, in order.
+    pub async fn records(&self) -> Result<Vec<Recorded>, LibraryError> {
         let mut connection = self.pool.acquire().await?;
-        let records = read_events(&mut connection, 0).await?;
-        Ok(records.into_iter().map(|(_, at_ms, event)| (at_ms, event)).collect())
+        read_events(&mut connection, 0).await
     }
 
     /// The index, by name and version.
@@ -273,7 +248,7 @@ impl Library {
         catch_up(&mut transaction, &mut state, &mut seq).await?;
         sqlx::query("DELETE FROM skills").execute(&mut *transaction).await?;
         for (name, _) in state.histories() {
-            index(&mut transaction, &state, name).await?;
+            index::write(&mut transaction, &state, name).await?;
         }
         transaction.commit().await?;
         (self.state, self.seq) = (state, seq);
@@ -337,7 +312,7 @@ async fn catch_up(
     state: &mut LibraryState,
     seq: &mut i64,
 ) -> Result<(), LibraryError> {
-    for (number, _, event) in read_events(connection, *seq).await? {
+    for Recorded { seq: number, event, .. } in read_events(connection, *seq).await? {
         let damaged = |reason: String| LibraryError::Corrupt { seq: number, reason };
         if number != *seq + 1 {
             return Err(damaged(format!("event {} is missing before it", *seq + 1)));
@@ -348,64 +323,41 @@ async fn catch_up(
     Ok(())
 }
 
-async fn read_events(
-    connection: &mut SqliteConnection,
-    after: i64,
-) -> Result<Vec<(i64, u64, LibraryEvent)>, LibraryError> {
-    let records: Vec<(i64, i64, String)> =
-        sqlx::query_as("SELECT seq, at_ms, payload FROM events WHERE seq > ? ORDER BY seq")
+async fn read_events(connection: &mut SqliteConnection, after: i64) -> Result<Vec<Recorded>, LibraryError> {
+    let records: Vec<(i64, i64, String, Option<String>)> =
+        sqlx::query_as("SELECT seq, at_ms, payload, source FROM events WHERE seq > ? ORDER BY seq")
             .bind(after)
             .fetch_all(connection)
             .await?;
-    let decode = |(seq, at_ms, payload): (i64, i64, String)| {
+    let decode = |(seq, at_ms, payload, source): (i64, i64, String, Option<String>)| {
         let event = serde_json::from_str(&payload)
             .map_err(|error| LibraryError::Corrupt { seq, reason: error.to_string() })?;
-        Ok((seq, at_ms as u64, event))
+        Ok(Recorded { seq, at_ms: at_ms as u64, source, event })
     };
     records.into_iter().map(decode).collect()
 }
 
-/// Writes the index rows of every version of `name`.
-async fn index(
-    connection: &mut SqliteConnection,
-    state: &LibraryState,
-    name: &str,
-) -> Result<(), LibraryError> {
-    let Some(history) = state.history(name) else { return Ok(()) };
-    for entry in &history.versions {
-        let (manifest, total) = (&entry.skill.manifest, entry.total_usage());
-        sqlx::query("INSERT OR REPLACE INTO skills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-            .bind(manifest.id.as_str())
-            .bind(&manifest.name)
-            .bind(i64::from(manifest.version))
-            .bind(entry.status.to_string())
-            .bind(history.active().is_some_and(|active| active.id() == entry.id()))
-            .bind(&manifest.description)
-            .bind(&manifest.environment)
-            .bind(manifest.created_ms as i64)
-            .bind(i64::from(total.successes))
-            .bind(i64::from(total.failures))
-            .bind(i64::from(total.deaths))
-            .bind(total.steps as i64)
-            .bind(total.last_error)
-            .execute(&mut *connection)
-            .await?;
+/// Applies an event of a run to a library that may have changed since the run took its copy. What is appended,
+/// and what became of it.
+fn admit_into(
+    state: &mut LibraryState,
+    event: &LibraryEvent,
+) -> Result<(LibraryEvent, Applied), LibraryError> {
+    let illegal = match state.apply(event) {
+        Ok(()) => return Ok((event.clone(), Applied::Whole)),
+        Err(illegal) => illegal,
+    };
+    if let (Illegal::WrongVersion { expected, .. }, LibraryEvent::Drafted { skill }) = (&illegal, event) {
+        let renumbered = LibraryEvent::Drafted { skill: Box::new((**skill).clone().renumbered(*expected)) };
+        if state.apply(&renumbered).is_ok() {
+            return Ok((renumbered, Applied::Renumbered { version: *expected }));
+        }
     }
-    Ok(())
-}
-
-/// The name of the skill that an event changed.
-fn name_of<'a>(state: &'a LibraryState, event: &'a LibraryEvent) -> Option<&'a str> {
-    match event {
-        LibraryEvent::Drafted { skill } => Some(&skill.manifest.name),
-        LibraryEvent::RolledBack { name, .. } => Some(name),
-        LibraryEvent::TrialStarted { id }
-        | LibraryEvent::Admitted { id, .. }
-        | LibraryEvent::Demoted { id, .. }
-        | LibraryEvent::Retired { id, .. }
-        | LibraryEvent::Unretired { id }
-        | LibraryEvent::Used { id, .. } => Some(&state.entry(id)?.skill.manifest.name),
+    if !illegal.is_conflict() {
+        return Err(illegal.into());
     }
+    let aside = LibraryEvent::SetAside { event: Box::new(event.clone()), reason: illegal.to_string() };
+    Ok((aside, Applied::SetAside(Box::new(illegal))))
 }
 
 /// Runs file work where it may block.
