@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sojourn_sandbox::Limits;
-use sojourn_skills::AdmissionRule;
+use sojourn_skills::{AdmissionRule, ReflexRule};
 
 /// The rules that the loop goes by today. A recorded run is replayed by those that it was recorded under.
 ///
@@ -38,8 +38,58 @@ pub struct RunConfig {
     /// Added to what the controller is told at the beginning of every request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instructions: Option<String>,
+    /// Whether an episode in which nothing is left to do goes on from the first task again, instead of being left.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub restless: bool,
     /// How skills are written, tried and run.
     pub actor: ActorConfig,
+    /// How reflexes are written and tried; without it none are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reflexes: Option<ReflexConfig>,
+}
+
+/// How reflexes are written after a death, and tried in practice episodes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReflexConfig {
+    /// Whether reflexes are written at all.
+    pub write: bool,
+    /// Candidates decoded at once.
+    pub candidates: u32,
+    /// Rounds of writing for one death.
+    pub rounds: u32,
+    /// Tokens a candidate may have.
+    pub max_tokens: u32,
+    /// Practice episodes in which every candidate is tried.
+    pub screening: u32,
+    /// Other practice episodes in which the best of them has to show the gain that it is admitted for.
+    pub confirming: u32,
+    /// Environment steps after which a practice episode ends.
+    pub steps: u32,
+    /// What it has to show.
+    pub rule: ReflexRule,
+    /// Attempts for one cause of death, and reflexes in all.
+    pub attempts: u32,
+    /// See `attempts`.
+    pub most: usize,
+}
+
+impl Default for ReflexConfig {
+    fn default() -> Self {
+        Self {
+            write: true,
+            candidates: 8,
+            rounds: 2,
+            max_tokens: 200,
+            screening: 6,
+            confirming: 16,
+            steps: 600,
+            // As many episodes as confirm it; a tenth longer a life, and twice the error of what was measured.
+            rule: ReflexRule { episodes: 16, margin: 0.1, errors: 2.0 },
+            attempts: 3,
+            most: 8,
+        }
+    }
 }
 
 fn first_rules() -> u32 {
@@ -118,7 +168,9 @@ impl Default for RunConfig {
             budgets: Budgets::default(),
             prices: None,
             instructions: None,
+            restless: false,
             actor: ActorConfig::default(),
+            reflexes: None,
         }
     }
 }

@@ -15,7 +15,7 @@ mod core;
 mod driver;
 mod event;
 
-pub use config::{ActorConfig, Budgets, Prices, RULES, RunConfig};
+pub use config::{ActorConfig, Budgets, Prices, RULES, ReflexConfig, RunConfig};
 pub use core::curriculum::{Curriculum, Proposal, Situation, TaskRecord};
 pub use core::planner::{Planner, Total, held};
 pub use core::{Core, RunOrigin, Totals, seeds};

@@ -125,6 +125,7 @@ impl AgentFile {
         directory.clone_into(&mut agent.directory);
         // A file does not say it: the rules are this program's, only a log has older ones.
         agent.run.rules = RULES;
+        agent.run.reflexes.get_or_insert_default();
         agent.check(name)?;
         Ok(agent)
     }

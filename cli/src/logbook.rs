@@ -103,6 +103,12 @@ fn effect_line(effect: &Effect) -> String {
         Effect::Try { plan } => {
             format!("try {} candidates for {} in {} worlds", plan.candidates.len(), plan.task, plan.worlds)
         }
+        Effect::TryReflexes { plan } => format!(
+            "try {} candidates for {} in {} practice episodes",
+            plan.candidates.len(),
+            plan.name,
+            plan.seeds.len()
+        ),
         Effect::Act { call, max_steps } => format!("{} within {max_steps} steps", as_javascript(call)),
         Effect::Library { change } => format!("library: {}", change.kind()),
         Effect::Remember { memory } => format!("remember: {}", short(&memory.text)),
@@ -137,6 +143,20 @@ fn event_line(event: &Event) -> String {
                 })
                 .collect();
             format!("candidates verified in {}", passes.join(", "))
+        }
+        Event::ReflexesTried { trials } => {
+            let gains: Vec<String> = trials
+                .iter()
+                .map(|trial| match (&trial.compile_error, trial.acts) {
+                    (Some(_), _) => "does not compile".to_owned(),
+                    (None, false) => "does nothing".to_owned(),
+                    (None, true) => {
+                        let steps = trial.trial.figures().steps;
+                        format!("{:+.0} steps ± {:.0}", steps.with - steps.without, steps.error)
+                    }
+                })
+                .collect();
+            format!("lives with the candidates: {}", gains.join(", "))
         }
         Event::Acted { report } => acted_line(report),
     }
@@ -196,6 +216,16 @@ pub fn milestone_line(milestone: &Milestone) -> String {
                 "learned {skill}: verified in {passed} of {tried} worlds, {steps:.0} steps, after {rounds}"
             )
         }
+        Milestone::ReflexAdmitted { reflex, figures, .. } => format!(
+            "learned the reflex {reflex}: practice lives of {:.0} steps with it, {:.0} ± {:.0} without; {} and {} of {} ended in death",
+            figures.steps.with,
+            figures.steps.without,
+            figures.steps.error,
+            figures.deaths_with,
+            figures.deaths_without,
+            figures.episodes
+        ),
+        Milestone::ReflexGivenUp { cause } => format!("found no reflex against: {cause}"),
         Milestone::SkillGivenUp { task } => format!("gave {task} up for now"),
         Milestone::SkillDemoted { skill } => format!("{skill} must be earned again"),
         Milestone::TaskDone { task, verified, steps } => {
@@ -230,6 +260,7 @@ pub fn purpose_name(purpose: Purpose) -> &'static str {
         Purpose::Choose => "choose",
         Purpose::Write => "write",
         Purpose::Reflect => "reflect",
+        Purpose::WriteReflex => "write a reflex",
     }
 }
 

@@ -208,6 +208,7 @@ impl Workshop {
             controller: Arc::clone(&minds.controller),
             sandbox: self.sandbox.clone(),
             journal: Journal::new(self.store.clone(), records, Some(writer))
+                .trusting_practice()
                 .announcing(Interjection::Resumed { budgets: more }),
             recollection: self.recollection(minds, &started)?,
             // What a fork learns stays in its log.

@@ -38,6 +38,7 @@ impl Core {
             effects.push(Effect::Remember { memory: episode_memory(call, &report, verified) });
         }
         self.episode.observation = report.observation;
+        self.moments = report.moments;
         if !verified {
             self.episode.plan.clear();
         }
@@ -97,8 +98,11 @@ impl Core {
     }
 
     fn episode_ended(&mut self, ending: &Ending, call: &ToolCall) -> Vec<Effect> {
-        if ending.kind != EndingKind::Died || !self.config.memory || !self.config.learning {
+        if ending.kind != EndingKind::Died {
             return self.next_episode(ending.cause.clone());
+        }
+        if !self.config.memory || !self.config.learning {
+            return self.after_death(ending.cause.clone());
         }
         let seed = self.request_seed();
         let what = format!(
@@ -130,7 +134,7 @@ impl Core {
     pub(super) fn go_on(&mut self, then: &AfterReflection) -> Vec<Effect> {
         match then {
             AfterReflection::Decide { .. } => self.decide(),
-            AfterReflection::NextEpisode(cause) => self.next_episode(cause.clone()),
+            AfterReflection::NextEpisode(cause) => self.after_death(cause.clone()),
         }
     }
 }

@@ -15,6 +15,12 @@ impl Core {
     /// Asks the curriculum, and has the controller choose.
     pub(super) fn propose(&mut self) -> Vec<Effect> {
         let mut proposals = self.proposals();
+        if proposals.is_empty() && self.config.restless && self.begun_anew != Some(self.episode.steps) {
+            self.begun_anew = Some(self.episode.steps);
+            self.episode.done.clear();
+            self.curriculum.episode_started();
+            proposals = self.proposals();
+        }
         if proposals.is_empty() && self.episode.steps > 0 {
             return self.next_episode("nothing was left to do".to_owned());
         }

@@ -92,6 +92,7 @@ mod tests {
             skills: Vec::new(),
             trace: Vec::new(),
             calls: None,
+            moments: Vec::new(),
             ended: None,
         }
     }

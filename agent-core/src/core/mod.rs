@@ -10,15 +10,17 @@ mod guard;
 mod notes;
 pub mod planner;
 mod prompts;
+mod reflexes;
 mod resuming;
 pub mod seeds;
 mod writing;
 
 use crate::config::{Budgets, RunConfig};
-use crate::event::{Effect, Event, FinishReason, Milestone, Purpose, Recalled};
+use crate::event::{Effect, Event, FinishReason, Milestone, Moment, Purpose, Recalled};
 use curriculum::{Curriculum, Proposal};
 use guard::Guard;
 use planner::Planner;
+use reflexes::ReflexDraft;
 use serde_json::{Map, Value};
 use sojourn_controller::Reply;
 use sojourn_skills::LibraryState;
@@ -49,6 +51,12 @@ pub struct Core {
     guard: Guard,
     /// What the controller is told with its next choice, after a nudge.
     nudge: Option<String>,
+    /// What led to the death that ended the episode.
+    moments: Vec<Moment>,
+    /// How often a reflex was written against each cause of death.
+    reflex_attempts: BTreeMap<String, u32>,
+    /// Steps of the episode when everything was last begun anew.
+    begun_anew: Option<u64>,
     /// Whether no episode is under way.
     episode_over: bool,
     started_ms: i64,
@@ -86,6 +94,10 @@ enum Phase {
     Trying(Draft),
     /// A skill's run in the episode.
     Acting { call: ToolCall },
+    /// Candidates for a reflex.
+    WritingReflex(ReflexDraft),
+    /// Verdicts on them.
+    TryingReflexes(ReflexDraft),
     /// A lesson in words.
     Reflecting { then: AfterReflection },
     /// Nothing: the run is over.
@@ -152,6 +164,9 @@ impl Core {
             controller_failures: 0,
             guard: Guard::default(),
             nudge: None,
+            moments: Vec::new(),
+            reflex_attempts: BTreeMap::new(),
+            begun_anew: None,
             episode_over: true,
             started_ms: 0,
             now_ms: 0,
@@ -192,6 +207,17 @@ impl Core {
                 self.try_candidates(draft, &reply)
             }
             (Phase::Trying(draft), Event::Tried { trials }) => self.tried(draft, &trials),
+            (Phase::WritingReflex(draft), Event::Thought { reply }) => {
+                self.count(&reply);
+                self.screen_reflexes(draft, &reply)
+            }
+            (Phase::WritingReflex(draft), Event::ThoughtFailed { error }) => {
+                let cause = draft.cause;
+                self.controller_failed(error, move |core| core.next_episode(cause))
+            }
+            (Phase::TryingReflexes(draft), Event::ReflexesTried { trials }) => {
+                self.reflexes_tried(draft, &trials)
+            }
             (Phase::Acting { call }, Event::Acted { report }) => self.acted(&call, report),
             (Phase::Reflecting { then }, Event::Thought { reply }) => {
                 self.count(&reply);
@@ -222,6 +248,11 @@ impl Core {
         &self.library
     }
 
+    /// Where what the run writes comes from.
+    pub fn origin(&self) -> &RunOrigin {
+        &self.origin
+    }
+
     /// The settings.
     pub fn config(&self) -> &RunConfig {
         &self.config
@@ -241,6 +272,7 @@ impl Core {
         self.episode.plan.clear();
         self.episode.steps = 0;
         self.episode_over = false;
+        self.begun_anew = None;
         self.phase = Phase::Resetting;
         vec![Effect::Reset { seed }]
     }

@@ -27,6 +27,8 @@ pub struct Journal {
     passed: Vec<Interjected>,
     /// Ends the process once this record is durable.
     crash: Option<(EventSeq, fn())>,
+    /// Whether recorded results of practice are taken as they are.
+    trusting: bool,
     seq: EventSeq,
     at_ms: i64,
     /// Records of the loop's own so far, interjections not counted.
@@ -108,6 +110,7 @@ impl Journal {
             announcement: None,
             passed: Vec::new(),
             crash: None,
+            trusting: false,
             seq: EventSeq(0),
             at_ms: 0,
             own: 0,
@@ -127,6 +130,19 @@ impl Journal {
     pub fn announcing(mut self, announcement: Interjection) -> Self {
         self.announcement = Some(announcement);
         self
+    }
+
+    /// Takes recorded results of practice as they are. Otherwise practice happens again and is compared, which is what
+    /// a verification wants and a resume need not wait for.
+    #[must_use]
+    pub fn trusting_practice(mut self) -> Self {
+        self.trusting = true;
+        self
+    }
+
+    /// Whether recorded results of practice are taken as they are.
+    pub fn trusting(&self) -> bool {
+        self.trusting
     }
 
     /// Calls `crash`, which should not return, as soon as record `seq` is durable: to see what a resume makes of it.

@@ -8,6 +8,7 @@ mod journal;
 mod memory;
 mod observer;
 mod practice;
+mod proving;
 mod redact;
 mod rehearse;
 mod stage;
@@ -27,13 +28,14 @@ use crate::core::Core;
 use crate::event::{ActReport, Effect, Event, FinishReason};
 use async_trait::async_trait;
 use practice::Gym;
+use proving::ProvingGround;
 use serde::Serialize;
 use sojourn_controller::{Cancel, Controller};
 use sojourn_memory::{Durability, RunStatus};
 use sojourn_sandbox::{Limits, Program, Sandbox};
-use sojourn_skills::{Library, LibraryError, LibraryState, SkillId};
-use sojourn_tools::{Environment, ToolCall};
-use stage::{LiveReflex, Performance, Recorder, Runnable, Stage};
+use sojourn_skills::{Entry, Kind, Library, LibraryError, LibraryState, SkillId};
+use sojourn_tools::{EndingKind, Environment, ToolCall};
+use stage::{LiveReflex, Recorder, Runnable, Stage};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -53,7 +55,10 @@ pub struct Driver {
     cancel: Cancel,
     redactor: Redactor,
     run: String,
-    reflexes: Vec<(String, Program)>,
+    /// The reflexes in force, the first one first: those of the run, then those of the library.
+    reflexes: Vec<LiveReflex>,
+    /// The reflexes that the run was started with.
+    given: Vec<LiveReflex>,
     programs: BTreeMap<SkillId, Program>,
     runnables: Arc<BTreeMap<String, Runnable>>,
     episode_step: u64,
@@ -160,7 +165,9 @@ impl Driver {
                 .map_err(|error| DriveError::Unusable(format!("reflex `{}`: {error}", reflex.name)))?;
             let program =
                 outside.sandbox.load(&wasm).map_err(|error| DriveError::Sandbox(error.to_string()))?;
-            reflexes.push((reflex.name.clone(), program));
+            let reflex =
+                LiveReflex::new(&reflex.name, outside.sandbox.reflex(&program, &Limits::reflex()), 0);
+            reflexes.push(reflex);
         }
         let run = started.origin.run.clone();
         let core = Core::new(started.config, started.environment, started.library, started.origin);
@@ -176,7 +183,8 @@ impl Driver {
             cancel: outside.cancel,
             redactor: outside.redactor,
             run,
-            reflexes,
+            reflexes: reflexes.clone(),
+            given: reflexes,
             programs: BTreeMap::new(),
             runnables: Arc::default(),
             episode_step: 0,
@@ -280,7 +288,17 @@ impl Driver {
                     return self.derived(event).await;
                 }
                 Effect::Try { plan } => {
+                    if let Some(step) = self.trusted("tried").await? {
+                        return Ok(step);
+                    }
                     let event = self.practise(&plan).await?;
+                    return self.derived(event).await;
+                }
+                Effect::TryReflexes { plan } => {
+                    if let Some(step) = self.trusted("reflexes_tried").await? {
+                        return Ok(step);
+                    }
+                    let event = self.prove(&plan).await?;
                     return self.derived(event).await;
                 }
                 Effect::Act { call, max_steps } => {
@@ -338,11 +356,20 @@ impl Driver {
         Ok(Some(Step::Next { at_ms: noted.at_ms, event }))
     }
 
+    /// What came of practice, where it is recorded and need not be checked.
+    async fn trusted(&self, kind: &str) -> Result<Option<Step>, DriveError> {
+        if !self.journal.lock().await.trusting() {
+            return Ok(None);
+        }
+        self.recorded(&[kind]).await
+    }
+
     async fn reset(&mut self, seed: u64) -> Result<Event, DriveError> {
         let environment = self.environment.as_mut().ok_or(StageError::Busy)?;
         environment.reset(seed).await.map_err(StageError::from)?;
         let observation = environment.observe().map_err(StageError::from)?;
         self.episode_step = 0;
+        self.reflexes = self.reflexes.iter().map(LiveReflex::rested).collect();
         self.observer.notice(&Notice::Episode { seed });
         Ok(Event::EpisodeStarted { seed, observation: self.redactor.any(observation) })
     }
@@ -361,7 +388,7 @@ impl Driver {
         let gym = Gym {
             sandbox: self.sandbox.clone(),
             library: Arc::clone(&self.runnables),
-            reflexes: self.live_reflexes(),
+            reflexes: self.reflexes.iter().map(LiveReflex::rested).collect(),
             limits: self.core.config().actor.limits.clone(),
         };
         self.observer.notice(&Notice::Practising { task: &plan.task, candidates: plan.candidates.len() });
@@ -381,7 +408,7 @@ impl Driver {
             self.sandbox.clone(),
             environment,
             Arc::clone(&self.runnables),
-            self.live_reflexes(),
+            std::mem::take(&mut self.reflexes),
             Box::new(recorder),
             self.core.config().actor.limits.clone(),
         )?;
@@ -391,41 +418,67 @@ impl Driver {
         } else {
             stage.improvise(call, max_steps).await
         };
-        let environment = stage.into_environment()?;
+        let environment;
+        (environment, self.reflexes) = stage.into_parts()?;
         let observation = environment.observe().map_err(StageError::from);
         self.environment = Some(environment);
-        let Performance { error, steps, reflex_steps, unlocked, skills, trace, calls, ended, .. } = result?;
-        self.episode_step += u64::from(steps);
-        let report = ActReport {
-            observation: observation?,
-            error,
-            steps,
-            reflex_steps,
-            unlocked,
-            skills,
-            trace,
-            calls: (self.core.config().rules >= 2).then_some(calls),
-            ended,
-        };
+        let performance = result?;
+        self.episode_step += u64::from(performance.steps);
+        let mut report = ActReport::of(performance, observation?);
+        if self.core.config().rules < 2 {
+            report.calls = None;
+        }
+        if self.core.config().reflexes.is_none() || !died(&report) {
+            report.moments.clear();
+        }
         Ok(Event::Acted { report: self.redactor.any(report) })
     }
 
     /// Compiles what the core's library has that was not compiled yet.
     fn load_library(&mut self) -> Result<(), DriveError> {
         self.runnables = Arc::new(programs_of(&self.sandbox, self.core.library(), &mut self.programs)?);
+        let resting = std::mem::take(&mut self.reflexes);
+        self.reflexes.clone_from(&self.given);
+        for entry in self.core.library().reflexes() {
+            let manifest = &entry.skill.manifest;
+            let Kind::Reflex { cooldown, .. } = manifest.kind else { continue };
+            let program = program_of(&self.sandbox, entry, &mut self.programs)?;
+            let reflex = self.sandbox.reflex(&program, &Limits::reflex());
+            self.reflexes.push(LiveReflex::new(&manifest.name, reflex, cooldown));
+        }
+        // Those that were there already go on resting.
+        for reflex in &mut self.reflexes {
+            if let Some(before) = resting.iter().find(|before| before.name == reflex.name) {
+                *reflex = before.clone();
+            }
+        }
         Ok(())
     }
 
-    fn live_reflexes(&self) -> Vec<LiveReflex> {
-        let limits = Limits::reflex();
-        self.reflexes
-            .iter()
-            .map(|(name, program)| LiveReflex {
-                name: name.clone(),
-                reflex: self.sandbox.reflex(program, &limits),
-            })
-            .collect()
+    /// Has candidates for a reflex tried.
+    async fn prove(&self, plan: &crate::event::ReflexPlan) -> Result<Event, DriveError> {
+        let environment = self.environment.as_ref().ok_or(StageError::Busy)?;
+        let Some(world) = environment.practice() else {
+            let reason = "this environment has no practice worlds: reflexes cannot be tried in it".to_owned();
+            return Err(DriveError::Unusable(reason));
+        };
+        let ground = ProvingGround {
+            sandbox: self.sandbox.clone(),
+            runnables: Arc::clone(&self.runnables),
+            library: self.core.library().clone(),
+            reflexes: self.reflexes.clone(),
+            spec: environment.spec().clone(),
+            origin: self.core.origin().clone(),
+            actor: self.core.config().actor.clone(),
+            seed: self.core.config().seed,
+        };
+        self.observer.notice(&Notice::Practising { task: &plan.name, candidates: plan.candidates.len() });
+        Ok(Event::ReflexesTried { trials: ground.try_all(plan, world).await? })
     }
+}
+
+fn died(report: &ActReport) -> bool {
+    report.ended.as_ref().is_some_and(|ending| ending.kind == EndingKind::Died)
 }
 
 /// The active skills of `library`, ready to run; `programs` keeps what was compiled before.
@@ -437,15 +490,7 @@ fn programs_of(
     let mut runnables = BTreeMap::new();
     for (name, entry) in library.callables() {
         let manifest = &entry.skill.manifest;
-        let program = if let Some(program) = programs.get(&manifest.id) {
-            program.clone()
-        } else {
-            let program = sandbox
-                .load(&entry.skill.wasm.0)
-                .map_err(|error| DriveError::Sandbox(format!("`{}`: {error}", manifest.name)))?;
-            programs.insert(manifest.id.clone(), program.clone());
-            program
-        };
+        let program = program_of(sandbox, entry, programs)?;
         let runnable = Runnable {
             name: name.to_owned(),
             parameters: manifest.parameters.clone(),
@@ -456,6 +501,23 @@ fn programs_of(
         runnables.insert(name.to_owned(), runnable);
     }
     Ok(runnables)
+}
+
+/// A version's program, loaded once.
+fn program_of(
+    sandbox: &Sandbox,
+    entry: &Entry,
+    programs: &mut BTreeMap<SkillId, Program>,
+) -> Result<Program, DriveError> {
+    let manifest = &entry.skill.manifest;
+    if let Some(program) = programs.get(&manifest.id) {
+        return Ok(program.clone());
+    }
+    let program = sandbox
+        .load(&entry.skill.wasm.0)
+        .map_err(|error| DriveError::Sandbox(format!("`{}`: {error}", manifest.name)))?;
+    programs.insert(manifest.id.clone(), program.clone());
+    Ok(program)
 }
 
 enum Step {
@@ -497,6 +559,7 @@ fn kind_of(effect: &Effect) -> &'static str {
         Effect::Recall { .. } => "recall",
         Effect::Think { .. } => "think",
         Effect::Try { .. } => "try",
+        Effect::TryReflexes { .. } => "try_reflexes",
         Effect::Act { .. } => "act",
         Effect::Library { .. } => "library",
         Effect::Remember { .. } => "remember",
@@ -512,6 +575,7 @@ fn kind_of_event(event: &Event) -> &'static str {
         Event::Thought { .. } => "thought",
         Event::ThoughtFailed { .. } => "thought_failed",
         Event::Tried { .. } => "tried",
+        Event::ReflexesTried { .. } => "reflexes_tried",
         Event::Acted { .. } => "acted",
     }
 }

@@ -131,7 +131,9 @@ fn passage(body: &Body, episode: &mut u32) -> Option<String> {
                     reply.candidates.iter().map(|candidate| candidate.text.trim_end()).collect();
                 format!("the controller: {}", texts.join("\n--- or ---\n"))
             }
-            Event::ThoughtFailed { .. } | Event::Tried { .. } => logbook::summary(body),
+            Event::ThoughtFailed { .. } | Event::Tried { .. } | Event::ReflexesTried { .. } => {
+                logbook::summary(body)
+            }
             Event::Acted { report } => {
                 format!("{}\n{}", logbook::acted_line(report), report.observation.text.trim_end())
             }
@@ -148,7 +150,11 @@ fn passage(body: &Body, episode: &mut u32) -> Option<String> {
             | Effect::Remember { .. }
             | Effect::Tell { .. }
             | Effect::Finish { .. } => logbook::summary(body),
-            Effect::Reset { .. } | Effect::Recall { .. } | Effect::Try { .. } | Effect::Library { .. } => {
+            Effect::Reset { .. }
+            | Effect::Recall { .. }
+            | Effect::Try { .. }
+            | Effect::TryReflexes { .. }
+            | Effect::Library { .. } => {
                 return None;
             }
         },
