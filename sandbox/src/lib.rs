@@ -67,6 +67,7 @@ mod reflex;
 mod report;
 mod run;
 mod sandbox;
+mod settings;
 mod warm;
 
 pub use binding::{Binding, BindingKind, Host, HostError, Invocation};
@@ -77,4 +78,5 @@ pub use module::LoadError;
 pub use program::Program;
 pub use reflex::Reflex;
 pub use report::{CallError, CallReport, LogLevel, LogLine};
+pub use settings::{LimitSettings, LimitsError};
 pub use sandbox::{Sandbox, SandboxConfig, SandboxError};

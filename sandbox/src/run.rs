@@ -8,7 +8,6 @@ use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 use wasmtime::{Extern, Instance, Module, PoolConcurrencyLimitError, Result, Store, Trap, format_err};
 
 /// How often a call lets other tasks of its thread go on: about every millisecond.
@@ -39,14 +38,29 @@ struct Installation<'a> {
     checked: bool,
 }
 
+tokio::task_local! {
+    /// How many calls the present one is inside of.
+    static DEPTH: u32;
+}
+
 pub(crate) async fn run(runtime: &Runtime, program: &Program, job: Job<'_>) -> CallReport {
+    let depth = DEPTH.try_with(|depth| *depth).unwrap_or(0);
+    if depth >= job.limits.depth {
+        return failed(limit(LimitKind::Depth, limit_message(LimitKind::Depth, job.limits)));
+    }
+    DEPTH.scope(depth + 1, run_here(runtime, program, job)).await
+}
+
+async fn run_here(runtime: &Runtime, program: &Program, job: Job<'_>) -> CallReport {
     let mut store = match prepare(runtime, &job) {
         Ok(store) => store,
         Err(error) => return failed(error),
     };
-    let ended =
-        tokio::time::timeout(job.limits.wall.saturating_add(WALL_GRACE), call(runtime, program, &mut store))
-            .await;
+    let called = call(runtime, program, &mut store);
+    let ended = match job.limits.clock() {
+        Some(wall) => tokio::time::timeout(wall.saturating_add(WALL_GRACE), called).await,
+        None => Ok(called.await),
+    };
     let budget = job.limits.fuel.saturating_add(RESERVE_FUEL);
     let fuel_used = budget.saturating_sub(store.get_fuel().unwrap_or_default());
     let guest = store.into_data();
@@ -80,7 +94,7 @@ fn prepare(runtime: &Runtime, job: &Job<'_>) -> Result<Store<Guest>, CallError> 
     let mut guest = Guest::new(job.limits.clone(), invocation);
     guest.seed = job.seed;
     guest.now_ms = job.now_ms.clamp(-MAX_TIME_MS, MAX_TIME_MS);
-    guest.deadline = Instant::now().checked_add(job.limits.wall);
+    guest.set_deadline();
     guest.host.clone_from(&job.host);
     guest.granted = job.bindings.iter().map(|binding| binding.name.clone()).collect();
 
