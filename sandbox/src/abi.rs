@@ -1,6 +1,6 @@
 //! The host's side of the interface that `engine/src/host.h` describes.
 
-use crate::limits::{MAX_LINE_BYTES, MAX_MEMORY_BYTES};
+use crate::limits::{MAX_LINE_BYTES, MAX_MEMORY_BYTES, MAX_TABLE_ELEMENTS};
 use crate::{Host, HostError, LimitKind, Limits, LogLevel, LogLine};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -76,6 +76,7 @@ impl Guest {
                 .memory_size(memory)
                 .memories(1)
                 .tables(1)
+                .table_elements(MAX_TABLE_ELEMENTS)
                 .instances(2)
                 .build(),
             limits,

@@ -51,6 +51,8 @@ pub struct Limits {
 
 /// The largest memory an instance can have.
 pub(crate) const MAX_MEMORY_BYTES: u64 = 64 << 20;
+/// The largest table an instance can have; the engine's, of functions it calls indirectly, has about 2000 elements.
+pub(crate) const MAX_TABLE_ELEMENTS: usize = 10_000;
 /// A logged line is cut after so many bytes.
 pub(crate) const MAX_LINE_BYTES: usize = 2000;
 
@@ -138,7 +140,9 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
         Written::Text(text) => seconds(&text),
     };
     seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or_else(|| {
-        serde::de::Error::custom("a duration is written like \"200ms\", \"1.5s\" or \"2m\", and is not negative")
+        serde::de::Error::custom(
+            "a duration is written like \"200ms\", \"1.5s\" or \"2m\", and is not negative",
+        )
     })
 }
 
@@ -177,8 +181,16 @@ mod tests {
     fn limits_are_written_as_they_always_were() {
         let written = serde_json::to_value(Limits::default()).unwrap();
         let names: Vec<_> = written.as_object().unwrap().keys().map(String::as_str).collect();
-        let old =
-            ["wall", "fuel", "memory_bytes", "js_heap_bytes", "host_calls", "output_bytes", "log_lines", "args_bytes"];
+        let old = [
+            "wall",
+            "fuel",
+            "memory_bytes",
+            "js_heap_bytes",
+            "host_calls",
+            "output_bytes",
+            "log_lines",
+            "args_bytes",
+        ];
         assert_eq!(names, old);
         assert_eq!(written["wall"], json!({"secs": 60, "nanos": 0}));
         let changed = Limits { depth: 3, deterministic: true, ..Limits::reflex() };

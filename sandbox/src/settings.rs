@@ -90,7 +90,11 @@ impl Limits {
     pub fn check(&self) -> Result<(), LimitsError> {
         let impossible = |key, value, why: String| Err(LimitsError::Impossible { key, value, why });
         if self.memory_bytes > MAX_MEMORY_BYTES {
-            return impossible("memory_bytes", self.memory_bytes, format!("it is at most {MAX_MEMORY_BYTES}"));
+            return impossible(
+                "memory_bytes",
+                self.memory_bytes,
+                format!("it is at most {MAX_MEMORY_BYTES}"),
+            );
         }
         if self.js_heap_bytes > self.memory_bytes {
             let why = format!("it lies in the memory of {} bytes", self.memory_bytes);
