@@ -1,6 +1,6 @@
 //! The host's side of the interface that `engine/src/host.h` describes.
 
-use crate::limits::{MAX_LINE_BYTES, MAX_MEMORY_BYTES};
+use crate::limits::{MAX_LINE_BYTES, MAX_MEMORY_BYTES, MAX_TABLE_ELEMENTS};
 use crate::{Host, HostError, LimitKind, Limits, LogLevel, LogLine};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -22,8 +22,8 @@ pub(crate) struct Guest {
     pub(crate) store_limits: StoreLimits,
     pub(crate) seed: u64,
     pub(crate) now_ms: i64,
-    /// When to stop; none while compiling, which fuel alone bounds.
-    pub(crate) deadline: Option<Instant>,
+    /// When to stop; none where fuel alone decides.
+    deadline: Option<Instant>,
     /// The source to compile, or the call's bindings and arguments; taken when the engine asks.
     pub(crate) invocation: Vec<u8>,
     /// Who answers calls, and to which names.
@@ -76,6 +76,7 @@ impl Guest {
                 .memory_size(memory)
                 .memories(1)
                 .tables(1)
+                .table_elements(MAX_TABLE_ELEMENTS)
                 .instances(2)
                 .build(),
             limits,
@@ -97,10 +98,15 @@ impl Guest {
         }
     }
 
+    /// Lets the time run from now on, if it is limited.
+    pub(crate) fn set_deadline(&mut self) {
+        self.deadline = self.limits.clock().and_then(|wall| Instant::now().checked_add(wall));
+    }
+
     /// Makes ready for another tick of a warm reflex; the state is what it may ask for.
-    pub(crate) fn begin_tick(&mut self, state: Vec<u8>, deadline: Option<Instant>) {
+    pub(crate) fn begin_tick(&mut self, state: Vec<u8>) {
         self.invocation = state;
-        self.deadline = deadline;
+        self.set_deadline();
         self.announced = Vec::new();
         self.logs.clear();
         self.interrupted = None;
@@ -187,6 +193,7 @@ pub(crate) fn limit_message(kind: LimitKind, limits: &Limits) -> String {
             "the skill used up its memory of {} MiB",
             limits.js_heap_bytes.min(limits.memory_bytes) >> 20
         ),
+        LimitKind::Depth => format!("skills call each other more than {} deep", limits.depth),
         other => format!("the skill ran into a limit: {other:?}"),
     }
 }

@@ -1,14 +1,14 @@
 //! The JavaScript engine: one WebAssembly module, compiled once per machine and shared by all calls.
 
 use crate::abi::{self, Guest};
-use crate::limits::MAX_MEMORY_BYTES;
+use crate::limits::{MAX_MEMORY_BYTES, MAX_TABLE_ELEMENTS};
 use crate::precompiled::Cache;
 use crate::sandbox::SandboxError;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use wasmtime::{
-    Config, Enabled, Engine, InstanceAllocationStrategy, InstancePre, Module, PoolingAllocationConfig,
+    Config, Enabled, Engine, InstanceAllocationStrategy, InstancePre, Linker, Module, PoolingAllocationConfig,
 };
 
 /// QuickJS-NG with our host interface, already initialised; built by `cargo xtask engine`.
@@ -28,8 +28,6 @@ const MEMORY_RESERVATION_BYTES: u64 = 4 << 30;
 const MEMORY_GUARD_BYTES: u64 = 32 << 20;
 /// What a finished instance leaves mapped for the next one; clearing these pages costs less than faulting them in.
 const KEEP_RESIDENT_BYTES: usize = 2 << 20;
-/// Functions that the engine calls indirectly; it has about 2000.
-const TABLE_ELEMENTS: usize = 10_000;
 /// One in so many instances may be kept loaded, so that warm reflexes never take the room of calls.
 const WARM_SHARE: u32 = 4;
 
@@ -49,6 +47,8 @@ pub(crate) struct Runtime {
     pub(crate) engine: Engine,
     /// For calls, whose host functions may wait.
     pub(crate) calling: InstancePre<Guest>,
+    /// What those are, for skills that need no engine.
+    pub(crate) linker: Linker<Guest>,
     /// For compiling skills, which asks nothing of the host.
     pub(crate) compiling: InstancePre<Guest>,
     /// For reflexes that are kept loaded, which ask for the state.
@@ -70,9 +70,8 @@ impl Runtime {
     pub(crate) fn new(cache_folder: Option<&Path>, instances: u32) -> Result<Self, SandboxError> {
         let engine = new_engine(instances)?;
         let module = load_module(&engine, cache_folder)?;
-        let calling = abi::linker_for_calls(&engine)
-            .and_then(|linker| linker.instantiate_pre(&module))
-            .map_err(|error| SandboxError::engine(&error))?;
+        let linker = abi::linker_for_calls(&engine).map_err(|error| SandboxError::engine(&error))?;
+        let calling = linker.instantiate_pre(&module).map_err(|error| SandboxError::engine(&error))?;
         let compiling = abi::linker_for_compiling(&engine)
             .and_then(|linker| linker.instantiate_pre(&module))
             .map_err(|error| SandboxError::engine(&error))?;
@@ -80,7 +79,7 @@ impl Runtime {
             .and_then(|linker| linker.instantiate_pre(&module))
             .map_err(|error| SandboxError::engine(&error))?;
         let warm_places = Arc::new(AtomicU32::new(instances / WARM_SHARE));
-        Ok(Self { engine, calling, compiling, ticking, warm_places })
+        Ok(Self { engine, calling, linker, compiling, ticking, warm_places })
     }
 
     /// The right to keep one more instance, if there are any left.
@@ -100,9 +99,9 @@ fn new_engine(instances: u32) -> Result<Engine, SandboxError> {
         .total_tables(instances)
         .total_stacks(instances)
         .max_memory_size(MAX_MEMORY_BYTES as usize)
-        .table_elements(TABLE_ELEMENTS)
+        .table_elements(MAX_TABLE_ELEMENTS)
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
-        .table_keep_resident(TABLE_ELEMENTS * 8)
+        .table_keep_resident(MAX_TABLE_ELEMENTS * 8)
         .async_stack_keep_resident(64 << 10)
         .pagemap_scan(Enabled::Auto);
     let mut pooled = config();

@@ -11,7 +11,7 @@ use wasmtime::Module;
 /// itself. Its argument is a view like that of a `Live` binding, in which reading an unknown name is an error.
 ///
 /// Ticks are served by warm instances, which all reflexes of one program share. What a warm instance cannot answer
-/// (an error, a limit, a state that is no record) is answered by a fresh one.
+/// (an error, a limit, a state that is no record, a prebuilt program) is answered by a fresh one.
 #[derive(Debug, Clone)]
 pub struct Reflex {
     sandbox: Sandbox,
@@ -42,7 +42,7 @@ impl Reflex {
 
     /// What a warm instance returns; none when it does not return, or there is none.
     async fn tick_warm(&self, state: &Value) -> Option<Value> {
-        if !state.is_object() {
+        if !state.is_object() || self.program.is_prebuilt() {
             return None;
         }
         let json = serde_json::to_vec(state).ok()?;

@@ -15,7 +15,6 @@ use crate::run::{self, load_skill};
 use crate::{Binding, Limits};
 use serde_json::{Value, json};
 use std::sync::{Mutex, PoisonError};
-use tokio::time::Instant;
 use wasmtime::{Memory, Module, Store, TypedFunc};
 
 const PAGE_BYTES: usize = 4096;
@@ -84,7 +83,7 @@ impl Warm {
         let bindings = [Binding::live(STATE), Binding::call(NEXT, Vec::<String>::new())];
         let invocation = json!({"bindings": bindings, "args": [], "checked": false});
         let mut guest = Guest::new(limits.clone(), invocation.to_string().into_bytes());
-        guest.deadline = Instant::now().checked_add(limits.wall);
+        guest.set_deadline();
         let mut store = run::new_store(runtime, guest).ok()?;
         let engine = runtime.ticking.instantiate_async(&mut store).await.ok()?;
         if !load_skill(&mut store, &engine, reflex).await.ok()? {
@@ -104,14 +103,13 @@ impl Warm {
         if std::mem::replace(&mut self.used, true) && !self.put_back() {
             return Tick::Spent;
         }
-        let guest = self.store.data_mut();
-        let wall = guest.limits.wall;
-        guest.begin_tick(state, Instant::now().checked_add(wall));
+        self.store.data_mut().begin_tick(state);
         if run::refuel(&mut self.store).is_err() {
             return Tick::Spent;
         }
-        match tokio::time::timeout(wall, self.call.call_async(&mut self.store, ())).await {
-            Ok(Ok(_)) if self.store.data().interrupted.is_none() => {}
+        // Nothing in a tick waits, so that fuel, and the clock that the engine is shown, always end it.
+        match self.call.call_async(&mut self.store, ()).await {
+            Ok(_) if self.store.data().interrupted.is_none() => {}
             _ => return Tick::Spent,
         }
         match &self.store.data().outcome {
