@@ -20,8 +20,8 @@ pub use core::curriculum::{Curriculum, Proposal, Situation, TaskRecord};
 pub use core::planner::{Planner, Total, held};
 pub use core::{Core, RunOrigin, Totals, seeds};
 pub use driver::{
-    Clock, DriveError, Driver, Interjected, Interjection, Journal, JournalError, LOG_VERSION, Notice,
-    Observer, Outcome, Outside, Recollection, Redactor, ReflexSource, Rehearsal, Silent, StageError,
+    Clock, DriveError, Driver, Examiner, Interjected, Interjection, Journal, JournalError, LOG_VERSION,
+    Notice, Observer, Outcome, Outside, Recollection, Redactor, ReflexSource, Rehearsal, Silent, StageError,
     StageEvent, Started, StepRecord, as_javascript, diff, inflate, merge, now_ms, rehearse,
 };
 pub use event::*;

@@ -1,5 +1,11 @@
 //! What the command line understands.
 
+mod reflexes;
+mod skills;
+
+pub use reflexes::Reflexes;
+pub use skills::{Format, Import, SkillRun, SkillTest, Skills, Target};
+
 use crate::duration;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
@@ -56,9 +62,12 @@ pub enum Command {
     /// Search what agents remember.
     #[command(subcommand)]
     Memory(Memory),
-    /// Show the skills that were learned.
+    /// Show, try, test and exchange the skills that were learned.
     #[command(subcommand)]
     Skills(Skills),
+    /// Show the learned reflexes, and switch them on and off.
+    #[command(subcommand)]
+    Reflexes(Reflexes),
     /// Show the tools that an environment offers.
     #[command(subcommand)]
     Tools(Tools),
@@ -277,60 +286,6 @@ pub enum Memory {
     },
     /// Say how much is remembered.
     Stats(Reading),
-}
-
-/// `sojourn skills`.
-#[derive(Debug, Subcommand)]
-pub enum Skills {
-    /// List the skills with how often they succeeded.
-    List {
-        /// Also versions that are not in use.
-        #[arg(long)]
-        all: bool,
-        /// Print one JSON document.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show a skill: its source, what earned it its place, and how it has done since.
-    Show {
-        /// The skill.
-        name: String,
-        /// Which version [default: the active one, else the latest].
-        #[arg(long, value_name = "N")]
-        version: Option<u32>,
-        /// Print one JSON document.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Run a skill in a fresh world, without reflexes, and show what it does. Nothing is recorded.
-    Run(SkillRun),
-}
-
-/// `sojourn skills run`.
-#[derive(Debug, ClapArgs)]
-pub struct SkillRun {
-    /// The skill; its active version is run.
-    pub name: String,
-
-    /// Its arguments: `{"n": 3}`.
-    #[arg(long, value_name = "JSON", default_value = "{}")]
-    pub args: String,
-
-    /// The environment [default: the one it was learned in].
-    #[arg(long, value_name = "NAME")]
-    pub environment: Option<String>,
-
-    /// The world's seed.
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub seed: u64,
-
-    /// Environment steps it may take.
-    #[arg(long, default_value_t = 500, value_name = "N")]
-    pub steps: u32,
-
-    /// Print one JSON document.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `sojourn tools`.

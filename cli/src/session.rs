@@ -106,12 +106,7 @@ impl Workshop {
     /// # Errors
     /// When there is no sandbox.
     pub async fn open(home: Home, store: Store) -> Result<Self> {
-        let cache_dir =
-            directories::ProjectDirs::from("", "", "sojourn").map(|dirs| dirs.cache_dir().join("engine"));
-        let sandbox = tokio::task::spawn_blocking(|| {
-            Sandbox::new(SandboxConfig { cache_dir, ..SandboxConfig::default() })
-        });
-        Ok(Self { home, store, sandbox: sandbox.await?? })
+        Ok(Self { home, store, sandbox: sandbox().await? })
     }
 
     /// Begins a new run.
@@ -323,6 +318,18 @@ impl Circumstances {
 /// An id for a run that begins now.
 pub fn new_run() -> RunId {
     RunId::new(now_ms(), entropy())
+}
+
+/// A sandbox whose engine is kept compiled in the user's cache directory.
+///
+/// # Errors
+/// When the engine cannot be loaded.
+pub async fn sandbox() -> Result<Sandbox> {
+    let cache_dir =
+        directories::ProjectDirs::from("", "", "sojourn").map(|dirs| dirs.cache_dir().join("engine"));
+    let sandbox =
+        tokio::task::spawn_blocking(|| Sandbox::new(SandboxConfig { cache_dir, ..SandboxConfig::default() }));
+    Ok(sandbox.await??)
 }
 
 /// 16 bits that tell apart runs begun in the same second.

@@ -8,6 +8,8 @@
 //! Nothing is admitted unverified: [`LibraryEvent::Admitted`] carries the [`TrialReport`] that earned it, and
 //! the fold judges the report again by its [`AdmissionRule`].
 //!
+//! Libraries exchange skills as Agent Skills folders ([`exchange`]); what comes in is a draft and earns its place here.
+//!
 //! For writing skills there are [`grammar`] (the JavaScript subset a small model is constrained to) and
 //! [`static_check`]; for choosing among them there is [`Index`].
 
@@ -18,6 +20,7 @@ mod check;
 mod compile;
 mod duplicate;
 mod event;
+pub mod exchange;
 mod fold;
 pub mod grammar;
 mod illegal;

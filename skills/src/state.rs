@@ -49,6 +49,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.skill.manifest.name
+    }
+
     /// Its content address.
     pub fn id(&self) -> &SkillId {
         &self.skill.manifest.id
@@ -110,6 +115,27 @@ impl LibraryState {
             .collect();
         let version = self.next_version(&draft.name);
         Skill::new(draft, compiled, version, calls)
+    }
+
+    /// The skill that a draft with a prebuilt module becomes. What it calls is not seen in its code: of what it
+    /// `declared`, it is granted the `tools` and the library's skills.
+    pub fn prepare_prebuilt<'a>(
+        &self,
+        draft: Draft,
+        compiled: Compiled,
+        declared: Vec<String>,
+        tools: impl IntoIterator<Item = &'a str>,
+    ) -> Skill {
+        let tools: BTreeSet<&str> = tools.into_iter().collect();
+        let mut calls: Vec<String> = declared
+            .into_iter()
+            .filter(|name| *name != draft.name)
+            .filter(|name| tools.contains(name.as_str()) || self.skills.contains_key(name))
+            .collect();
+        calls.sort();
+        calls.dedup();
+        let version = self.next_version(&draft.name);
+        Skill::new(draft, compiled, version, calls).prebuilt()
     }
 
     /// The number that the next version of `name` will bear.

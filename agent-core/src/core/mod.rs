@@ -27,6 +27,7 @@ use sojourn_skills::LibraryState;
 use sojourn_tools::{EnvironmentSpec, Observation, ToolCall};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use writing::Draft;
+pub(crate) use writing::trial_calls;
 
 /// Failures of the controller in a row after which a run ends.
 const CONTROLLER_PATIENCE: u32 = 3;

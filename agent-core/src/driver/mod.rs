@@ -3,6 +3,7 @@
 //! All that touches the outside world is here: the environment, the controller, the sandbox, memory, the clock.
 
 mod delta;
+mod examine;
 mod interjection;
 mod journal;
 mod memory;
@@ -15,6 +16,7 @@ mod stage;
 mod start;
 
 pub use delta::{diff, merge};
+pub use examine::Examiner;
 pub use interjection::{Interjected, Interjection};
 pub use journal::{Clock, Journal, JournalError, inflate, now_ms};
 pub use memory::Recollection;

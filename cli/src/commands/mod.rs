@@ -7,11 +7,11 @@ mod fork;
 mod log;
 mod memory;
 mod models;
+mod reflexes;
 mod replay;
 mod run;
 mod runs;
 mod simulate_crash;
-mod skill_run;
 mod skills;
 mod tools;
 
@@ -33,6 +33,7 @@ pub async fn dispatch(args: Args) -> Result<ExitCode> {
         Command::Replay(args) => return replay::replay(home, &args).await,
         Command::Skills(command) => return skills::skills(home, command).await,
         Command::Bench(Bench::Crafter(args)) => return bench::crafter(&home, args).await,
+        Command::Reflexes(command) => reflexes::reflexes(&home, command).await?,
         Command::Runs(args) => runs::runs(&home, args).await?,
         Command::Log(args) => log::log(&home, args).await?,
         Command::Memory(command) => memory::memory(&home, command).await?,

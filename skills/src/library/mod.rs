@@ -144,13 +144,23 @@ impl Library {
     /// [`LibraryError::Illegal`] changes nothing. After [`LibraryError::Io`] or [`LibraryError::Tampered`] the
     /// event is recorded but its files are not as they should be.
     pub async fn apply(&mut self, event: &LibraryEvent, at_ms: u64) -> Result<(), LibraryError> {
+        self.apply_all(std::slice::from_ref(event), at_ms).await
+    }
+
+    /// As [`apply`](Self::apply), for events that belong together: all of them or none.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply), for the first event that is illegal.
+    pub async fn apply_all(&mut self, events: &[LibraryEvent], at_ms: u64) -> Result<(), LibraryError> {
         let mut transaction = self.begin().await?;
-        let mut state = self.state.clone();
-        state.apply(event)?;
-        let source = format!("{USER}{}", self.seq + 1);
-        self.append(&mut transaction, &state, event, at_ms, &source).await?;
+        let (mut state, mut seq) = (self.state.clone(), self.seq);
+        for event in events {
+            state.apply(event)?;
+            seq += 1;
+            append(&mut transaction, &state, event, at_ms, (seq, &format!("{USER}{seq}"))).await?;
+        }
         transaction.commit().await?;
-        self.settle(state, event).await
+        self.settle(state, seq, events).await
     }
 
     /// Appends an event of a run, whose log has it under `source`: `RUN/SEQ`.
@@ -177,9 +187,10 @@ impl Library {
         }
         let mut state = self.state.clone();
         let (event, applied) = admit_into(&mut state, event)?;
-        self.append(&mut transaction, &state, &event, at_ms, source).await?;
+        let seq = self.seq + 1;
+        append(&mut transaction, &state, &event, at_ms, (seq, source)).await?;
         transaction.commit().await?;
-        self.settle(state, &event).await?;
+        self.settle(state, seq, std::slice::from_ref(&event)).await?;
         Ok(applied)
     }
 
@@ -193,36 +204,19 @@ impl Library {
         Ok(transaction)
     }
 
-    /// Writes the event that led to `state`, and what the index has to say about it.
-    async fn append(
-        &self,
-        transaction: &mut SqliteConnection,
-        state: &LibraryState,
-        event: &LibraryEvent,
-        at_ms: u64,
-        source: &str,
+    /// Takes over what was committed, and writes the files of new versions.
+    async fn settle(
+        &mut self,
+        state: LibraryState,
+        seq: i64,
+        events: &[LibraryEvent],
     ) -> Result<(), LibraryError> {
-        let payload = serde_json::to_string(event).map_err(|source| LibraryError::Encode { source })?;
-        sqlx::query("INSERT INTO events (seq, at_ms, kind, payload, source) VALUES (?, ?, ?, ?, ?)")
-            .bind(self.seq + 1)
-            .bind(at_ms as i64)
-            .bind(event.kind())
-            .bind(payload)
-            .bind(source)
-            .execute(&mut *transaction)
-            .await?;
-        if let Some(name) = index::name_of(state, event) {
-            index::write(transaction, state, name).await?;
-        }
-        Ok(())
-    }
-
-    /// Takes over what was committed, and writes the files of a new version.
-    async fn settle(&mut self, state: LibraryState, event: &LibraryEvent) -> Result<(), LibraryError> {
-        (self.state, self.seq) = (state, self.seq + 1);
-        if let LibraryEvent::Drafted { skill } = event {
-            let (root, skill) = (self.skills.clone(), Arc::new((**skill).clone()));
-            blocking(move || store::write(&root, &skill)).await?;
+        (self.state, self.seq) = (state, seq);
+        for event in events {
+            if let LibraryEvent::Drafted { skill } = event {
+                let (root, skill) = (self.skills.clone(), Arc::new((**skill).clone()));
+                blocking(move || store::write(&root, &skill)).await?;
+            }
         }
         Ok(())
     }
@@ -335,6 +329,29 @@ async fn read_events(connection: &mut SqliteConnection, after: i64) -> Result<Ve
         Ok(Recorded { seq, at_ms: at_ms as u64, source, event })
     };
     records.into_iter().map(decode).collect()
+}
+
+/// Writes the event that led to `state` under its number and source, and what the index has to say about it.
+async fn append(
+    transaction: &mut SqliteConnection,
+    state: &LibraryState,
+    event: &LibraryEvent,
+    at_ms: u64,
+    (seq, source): (i64, &str),
+) -> Result<(), LibraryError> {
+    let payload = serde_json::to_string(event).map_err(|source| LibraryError::Encode { source })?;
+    sqlx::query("INSERT INTO events (seq, at_ms, kind, payload, source) VALUES (?, ?, ?, ?, ?)")
+        .bind(seq)
+        .bind(at_ms as i64)
+        .bind(event.kind())
+        .bind(payload)
+        .bind(source)
+        .execute(&mut *transaction)
+        .await?;
+    if let Some(name) = index::name_of(state, event) {
+        index::write(transaction, state, name).await?;
+    }
+    Ok(())
 }
 
 /// Applies an event of a run to a library that may have changed since the run took its copy. What is appended,

@@ -1,8 +1,6 @@
-use super::skills;
-use crate::args::SkillRun;
+use crate::args::{SkillRun, Target};
 use crate::error::{Failure, Kind};
-use crate::home::Home;
-use crate::session::Workshop;
+use crate::session;
 use crate::{environments, output};
 use anyhow::Result;
 use serde_json::{Map, Value, json};
@@ -12,15 +10,15 @@ use sojourn_tools::{Parameter, ToolCall, with_defaults};
 use std::process::ExitCode;
 
 /// Runs one skill in a fresh world and shows what it did.
-pub async fn run(home: Home, library: &LibraryState, args: SkillRun) -> Result<ExitCode> {
-    let manifest = &skills::find(library, &args.name, None)?.skill.manifest;
+pub async fn run(library: &LibraryState, args: SkillRun) -> Result<ExitCode> {
+    let target = Target { name: args.name.clone(), version: None };
+    let manifest = &super::find(library, &target)?.skill.manifest;
     check_active(library, &args.name)?;
     let call = ToolCall { name: manifest.name.clone(), args: arguments(&manifest.parameters, &args.args)? };
     let environment = environments::open(args.environment.as_deref().unwrap_or(&manifest.environment))?;
 
-    let store = home.store().await?;
-    let workshop = Workshop::open(home, store).await?;
-    let rehearsal = rehearse(&workshop.sandbox, library, environment, args.seed, &call, args.steps).await?;
+    let sandbox = session::sandbox().await?;
+    let rehearsal = rehearse(&sandbox, library, environment, args.seed, &call, args.steps).await?;
     if args.json {
         output::json(&json!({"call": call, "seed": args.seed, "result": rehearsal}))?;
     } else {
