@@ -36,8 +36,8 @@ pub use canonical::{MAX_DEPTH, canonical_json};
 pub use error::Error;
 pub use hash::{BlobId, Hash};
 pub use log::{
-    Durability, EventSeq, Fault, FaultKind, NewRun, Record, RecordPages, RecordQuery, RunId, RunInfo,
-    RunStatus, VerifyReport, Writer,
+    Durability, EventSeq, FORKED, Fault, FaultKind, ForkPoint, NewRun, Record, RecordPages, RecordQuery,
+    RunId, RunInfo, RunStatus, VerifyReport, Writer,
 };
 pub use memories::{
     Credit, Embedding, ExactVectors, Explanation, Forgotten, Found, Hit, Memories, Memory, MemoryId,

@@ -1,5 +1,6 @@
 //! The append-only, hash-chained record of what happened in each run.
 
+mod fork;
 mod ids;
 mod lock;
 mod reader;
@@ -8,6 +9,7 @@ mod run;
 mod verify;
 mod writer;
 
+pub use fork::{FORKED, ForkPoint};
 pub use ids::{EventSeq, RunId};
 pub use reader::{RecordPages, RecordQuery};
 pub use record::Record;
