@@ -105,7 +105,7 @@ impl RunRow {
         )
     }
 
-    fn decode(row: &SqliteRow) -> Result<Self, Error> {
+    pub(super) fn decode(row: &SqliteRow) -> Result<Self, Error> {
         let id: RunId = row.try_get::<&str, _>("id")?.parse()?;
         let damaged = |what: &str| Error::Damaged { place: format!("run `{id}`"), what: what.to_owned() };
         let parent_run: Option<&str> = row.try_get("parent_run")?;
