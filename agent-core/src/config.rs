@@ -20,6 +20,9 @@ pub struct RunConfig {
     pub seed: u64,
     /// Seeds of the episodes, in order; when empty, seeds are drawn without an end.
     pub episodes: Vec<u64>,
+    /// The tasks that may be asked for; all that the environment documents when empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<String>,
     /// Steps after which an episode is left.
     pub episode_steps: u64,
     /// Whether new skills are written.
@@ -160,6 +163,7 @@ impl Default for RunConfig {
             rules: RULES,
             seed: 1,
             episodes: Vec::new(),
+            tasks: Vec::new(),
             episode_steps: 2000,
             learning: true,
             library: true,

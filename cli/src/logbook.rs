@@ -48,8 +48,8 @@ fn decode(payload: Value) -> serde_json::Result<Body> {
         Body::Event(Box::new(serde_json::from_value(payload)?))
     } else if payload.get("on").is_some() {
         Body::Stage(Box::new(serde_json::from_value(payload)?))
-    } else if payload.get("interjection").is_some() {
-        Body::Interjection(Box::new(serde_json::from_value(payload)?))
+    } else if payload.get("interjection").is_some() || payload.get("changes").is_some() {
+        Body::Interjection(Box::new(Interjection::read(payload)?))
     } else {
         Body::Started(Box::new(serde_json::from_value(payload)?))
     })

@@ -138,6 +138,8 @@ impl Workshop {
             },
             model,
         };
+        // The settings are the user's words: a secret may be among them.
+        let started = watch.redactor.any(started);
         let new = NewRun {
             created_ms,
             title: plan.title,
@@ -307,7 +309,7 @@ impl Circumstances {
         let mut now = Self { config: started.config.clone(), model: started.model.clone(), forked: false };
         for record in records.iter().filter(|record| record.kind == "forked") {
             let payload = inflate(store, record.seq, record.payload.clone()).await?;
-            if let Interjection::Forked { config, model, .. } = serde_json::from_value(payload)? {
+            if let Interjection::Forked { config, model, .. } = Interjection::read(payload)? {
                 now = Self { config: *config, model: *model, forked: true };
             }
         }

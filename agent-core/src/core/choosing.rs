@@ -55,6 +55,7 @@ impl Core {
             skills: &skills,
             done: &self.episode.done,
             learning: self.config.learning,
+            only: &self.config.tasks,
         };
         self.curriculum.proposals(&situation, OPTIONS)
     }

@@ -4,6 +4,7 @@
 
 use crate::config::{Budgets, RunConfig};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sojourn_controller::ModelInfo;
 
 /// A change of a run's circumstances that its own loop did not ask for.
@@ -35,6 +36,15 @@ pub enum Interjection {
 }
 
 impl Interjection {
+    /// Reads one from the payload of its record. What a fork changes stands beside where it branched off.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn read(mut payload: Value) -> serde_json::Result<Self> {
+        let changes = payload.get_mut("changes").map(Value::take);
+        serde_json::from_value(changes.unwrap_or(payload))
+    }
+
     /// The kind of its record.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -203,7 +203,7 @@ impl Journal {
             let before_ms = self.at_ms;
             let Some(record) = self.take() else { break };
             let payload = inflate(&self.store, record.seq, record.payload).await?;
-            let what = serde_json::from_value(payload)
+            let what = Interjection::read(payload)
                 .map_err(|error| JournalError::Unreadable { seq: record.seq, reason: error.to_string() })?;
             self.matched += 1;
             self.passed.push(Interjected { what, before_ms, at_ms: record.at_ms });

@@ -48,7 +48,10 @@ impl Recollection {
         }
         let vector = self.embed(query).await?;
         let query = Query {
-            vector: vector.as_ref().map(|embedding| (embedding.model.as_str(), embedding.vector.as_slice())),
+            vectors: vector
+                .iter()
+                .map(|embedding| (embedding.model.as_str(), embedding.vector.as_slice()))
+                .collect(),
             environment: Some(&self.environment),
             k: limit,
             token_budget: TOKEN_BUDGET,

@@ -7,8 +7,8 @@ use crate::{models, output};
 use anyhow::{Context as _, Result};
 use serde_json::json;
 use sojourn_controller::ModelInfo;
-use sojourn_core::{Budgets, Interjection, RunConfig, Started, now_ms};
-use sojourn_memory::{EventSeq, NewRun, Record, RecordQuery, RunId, RunInfo, RunStatus};
+use sojourn_core::{Budgets, Interjection, RunConfig, now_ms};
+use sojourn_memory::{EventSeq, NewRun, RecordQuery, RunStatus};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -68,7 +68,14 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
         budgets: (more != Budgets::default()).then_some(more),
         model: Box::new(model.clone()),
     };
-    branch(&workshop, &parent, &started, &model, &args, &run, prefix, &forked).await?;
+    let new = NewRun {
+        created_ms: now_ms(),
+        title: args.title.clone(),
+        ..NewRun::new(run.clone(), &started.environment.name, &model.name)
+    };
+    let changes = serde_json::to_value(&forked)?;
+    let writer = workshop.store.fork_run(&parent.id, EventSeq(args.at), new, changes).await?;
+    writer.close(RunStatus::Paused).await?;
     let Workshop { home, .. } = workshop;
     if args.no_run {
         if args.json {
@@ -129,31 +136,4 @@ async fn model(agent: &AgentFile, args: &Fork, before: &ModelInfo) -> Result<Mod
     }
     let controller = models::controller(agent, &models::open()?, false).await?;
     Ok(controller.model().clone())
-}
-
-/// Writes the shared records and the fork's own first one, all or nothing of which is durable in the end.
-#[allow(clippy::too_many_arguments, reason = "all of them are what the first record tells")]
-async fn branch(
-    workshop: &Workshop,
-    parent: &RunInfo,
-    started: &Started,
-    model: &ModelInfo,
-    args: &Fork,
-    run: &RunId,
-    prefix: Vec<Record>,
-    forked: &Interjection,
-) -> Result<()> {
-    let new = NewRun {
-        created_ms: now_ms(),
-        parent: Some((parent.id.clone(), EventSeq(args.at))),
-        title: args.title.clone(),
-        ..NewRun::new(run.clone(), &started.environment.name, &model.name)
-    };
-    let mut writer = workshop.store.create_run(new).await?;
-    for record in prefix {
-        writer.append(&record.kind, record.at_ms, record.payload, record.blobs).await?;
-    }
-    writer.append(forked.kind(), now_ms(), serde_json::to_value(forked)?, Vec::new()).await?;
-    writer.close(RunStatus::Paused).await?;
-    Ok(())
 }
