@@ -21,7 +21,10 @@ const MISTAKES: [(&str, &str); 24] = [
     ("a write into the world", "function main() {\n  observe().health = 9;\n}"),
     ("too many arguments", "function main() {\n  go_to('tree', 1, 2);\n}"),
     ("a tool that fails", "function main() {\n  fail('water');\n}"),
-    ("a tool that fails, in parallel", "async function main() {\n  await Promise.all([tools.fail('iron')]);\n}"),
+    (
+        "a tool that fails, in parallel",
+        "async function main() {\n  await Promise.all([tools.fail('iron')]);\n}",
+    ),
     ("a variable that was not declared", "function main() {\n  count = 1;\n}"),
     ("a constant that is set again", "function main() {\n  const n = 1;\n  n = 2;\n}"),
     ("a function that calls itself", "function main() {\n  return main();\n}"),
@@ -55,7 +58,10 @@ async fn sources_that_do_not_compile_are_explained() {
     let mut told = String::new();
     for (mistake, source) in [
         ("an expression that is missing", "function main() {\n  const x = ;\n}"),
-        ("a bracket that is not closed", "function main() {\n  if (observe().health > 3) {\n    interact();\n}"),
+        (
+            "a bracket that is not closed",
+            "function main() {\n  if (observe().health > 3) {\n    interact();\n}",
+        ),
         ("a text that is not closed", "function main() {\n  go_to('tree);\n}"),
         ("the entry under another name", "function mian() {\n  interact();\n}"),
         ("a module that there is not", "import fs from 'fs';\nfunction main() {}"),
@@ -77,7 +83,10 @@ async fn traps_are_plain_sentences() {
         ("a function that is not there", "(call_indirect (i32.const 0))"),
         ("a recursion", "(call 1)"),
         ("a number that does not fit", "(drop (i32.trunc_f64_s (f64.const 1e300)))"),
-        ("an address outside the memory, given to the host", "(call 0 (i32.const 0) (i32.const -1) (i32.const 9))"),
+        (
+            "an address outside the memory, given to the host",
+            "(call 0 (i32.const 0) (i32.const -1) (i32.const 9))",
+        ),
         ("no result", ""),
     ] {
         let module = format!(

@@ -34,9 +34,8 @@ fn modules() -> Vec<Vec<u8>> {
     let wasm = Path::new(env!("CARGO_TARGET_TMPDIR")).join("greet.wasm");
     let target = ["--target", "wasm32-unknown-unknown"];
     let installed = Command::new("rustc").args(["--print", "target-libdir"]).args(target).output();
-    let installed = installed.is_ok_and(|output| {
-        Path::new(String::from_utf8_lossy(&output.stdout).trim()).read_dir().is_ok()
-    });
+    let installed = installed
+        .is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).read_dir().is_ok());
     if installed {
         let mut rustc = Command::new("rustc");
         rustc.args(["--edition", "2024", "-O", "--crate-type", "cdylib"]).args(target);
