@@ -50,8 +50,14 @@ fn number() -> impl Strategy<Value = u32> {
 fn data() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         prop::collection::vec(any::<u8>(), 0..64),
-        prop::sample::select(vec!["interact{}", "place{\"where\":1}", "[]{}observe", "stop{}\u{0}", "nullbig{\"bytes\":9e9}"])
-            .prop_map(|text| text.as_bytes().to_vec()),
+        prop::sample::select(vec![
+            "interact{}",
+            "place{\"where\":1}",
+            "[]{}observe",
+            "stop{}\u{0}",
+            "nullbig{\"bytes\":9e9}"
+        ])
+        .prop_map(|text| text.as_bytes().to_vec()),
     ]
 }
 

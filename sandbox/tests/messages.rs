@@ -72,6 +72,21 @@ async fn sources_that_do_not_compile_are_explained() {
     insta::assert_snapshot!(told);
 }
 
+#[tokio::test]
+async fn the_nearest_name_is_known_where_names_are_listed() {
+    for (expression, nearest) in [
+        ("observe().helth", Some("health")),
+        ("observe().inventory.wod", Some("wood")),
+        ("observe().xyz", None),
+        ("tools.intract()", Some("interact")),
+        ("skills.zzz()", None),
+        ("null.x", None),
+    ] {
+        let error = common::error(&format!("async function main() {{ return await {expression} }}")).await;
+        assert_eq!(error.nearest_name(), nearest, "{error}");
+    }
+}
+
 /// Traps of WebAssembly are told as sentences, whatever language the skill was written in.
 #[tokio::test]
 async fn traps_are_plain_sentences() {
