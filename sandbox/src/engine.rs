@@ -28,7 +28,7 @@ const MEMORY_RESERVATION_BYTES: u64 = 4 << 30;
 const MEMORY_GUARD_BYTES: u64 = 32 << 20;
 /// What a finished instance leaves mapped for the next one; clearing these pages costs less than faulting them in.
 const KEEP_RESIDENT_BYTES: usize = 2 << 20;
-/// One in so many instances may be kept loaded, so that warm reflexes never take the room of calls.
+/// For so many instances that may run, one more may be kept loaded for reflexes.
 const WARM_SHARE: u32 = 4;
 
 /// SHA-256, in hex, of the JavaScript engine that skills run in.
@@ -93,6 +93,7 @@ impl Runtime {
 
 /// Prefers a pool of instances; where the address space for it cannot be had, makes each one when it is needed.
 fn new_engine(instances: u32) -> Result<Engine, SandboxError> {
+    let instances = instances.saturating_add(instances / WARM_SHARE);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(instances.saturating_mul(2))
         .total_memories(instances)
