@@ -1,6 +1,6 @@
 //! The head of a `SKILL.md`, between two lines of `---`.
 
-use serde::Deserialize;
+use super::yaml::{self, Node};
 use std::collections::BTreeMap;
 
 /// Fields of the Agent Skills specification, with its limits.
@@ -8,24 +8,15 @@ const MAX_NAME: usize = 64;
 const MAX_DESCRIPTION: usize = 1024;
 
 /// What the head says.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrontMatter {
     /// The folder's name.
     pub name: String,
     /// What it does and when to use it.
     pub description: String,
     /// A licence's name.
-    #[serde(default)]
     pub license: Option<String>,
-    /// What it needs.
-    #[serde(default)]
-    pub compatibility: Option<String>,
-    /// Tools that it may use; of other runtimes, and ignored.
-    #[serde(default, rename = "allowed-tools")]
-    pub allowed_tools: Option<String>,
     /// Anything else.
-    #[serde(default)]
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -37,11 +28,33 @@ impl FrontMatter {
     pub fn parse(text: &str) -> Result<Self, String> {
         let rest = text.strip_prefix("---").ok_or("it does not start with front matter (`---`)")?;
         let (head, _) = rest.split_once("\n---").ok_or("its front matter is not closed by `---`")?;
-        // One line: the parser's picture of the place is for terminals.
-        let parsed: Self = serde_saphyr::from_str(head).map_err(|error| {
-            let text = error.to_string();
-            format!("its front matter is not as it must be: {}", text.lines().next().unwrap_or_default())
-        })?;
+        let bad = |reason: String| format!("its front matter is not as it must be: {reason}");
+        let mut fields = yaml::parse(head).map_err(bad)?;
+        let metadata = match fields.remove("metadata") {
+            Some(Node::Map(map)) => map,
+            Some(Node::Text(_)) => return Err(bad("`metadata` is no mapping".to_owned())),
+            None => BTreeMap::new(),
+        };
+        let mut text = |name: &str| match fields.remove(name) {
+            Some(Node::Text(text)) => Ok(Some(text)),
+            Some(Node::Map(_)) => Err(bad(format!("`{name}` is a mapping"))),
+            None => Ok(None),
+        };
+        let required =
+            |name: &str, value: Option<String>| value.ok_or_else(|| bad(format!("`{name}` is missing")));
+        let parsed = Self {
+            name: required("name", text("name")?)?,
+            description: required("description", text("description")?)?,
+            license: text("license")?,
+            metadata,
+        };
+        // What it says to other runtimes.
+        for field in ["allowed-tools", "compatibility"] {
+            text(field)?;
+        }
+        if let Some(unknown) = fields.keys().next() {
+            return Err(bad(format!("unknown field `{}`", shown(unknown))));
+        }
         parsed.check()?;
         Ok(parsed)
     }

@@ -16,6 +16,7 @@ mod error;
 mod front_matter;
 mod read;
 mod write;
+mod yaml;
 
 pub use error::ExchangeError;
 pub use read::{folders, read};

@@ -89,8 +89,6 @@ fn skill_md(name: &str, entry: &Entry, license: Option<&str>) -> String {
         name: name.to_owned(),
         description: describe(&about),
         license: license.map(str::to_owned),
-        compatibility: None,
-        allowed_tools: None,
         metadata,
     };
     let call = signature(&manifest.name, &manifest.parameters);
