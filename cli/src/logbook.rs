@@ -3,7 +3,8 @@
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 use sojourn_core::{
-    ActReport, Effect, Event, FinishReason, Milestone, Purpose, StageEvent, Started, as_javascript, inflate,
+    ActReport, Effect, Event, FinishReason, Interjection, Milestone, Purpose, StageEvent, Started,
+    as_javascript, inflate,
 };
 use sojourn_memory::{Record, Store};
 use std::fmt::Write as _;
@@ -18,6 +19,8 @@ pub enum Body {
     Event(Box<Event>),
     /// Something that happened while a skill ran.
     Stage(Box<StageEvent>),
+    /// The run was resumed, or it is a fork from here on.
+    Interjection(Box<Interjection>),
 }
 
 /// A record with its blobs put back.
@@ -45,6 +48,8 @@ fn decode(payload: Value) -> serde_json::Result<Body> {
         Body::Event(Box::new(serde_json::from_value(payload)?))
     } else if payload.get("on").is_some() {
         Body::Stage(Box::new(serde_json::from_value(payload)?))
+    } else if payload.get("interjection").is_some() || payload.get("changes").is_some() {
+        Body::Interjection(Box::new(Interjection::read(payload)?))
     } else {
         Body::Started(Box::new(serde_json::from_value(payload)?))
     })
@@ -65,6 +70,19 @@ pub fn summary(body: &Body) -> String {
         Body::Effect(effect) => effect_line(effect),
         Body::Event(event) => event_line(event),
         Body::Stage(event) => stage_line(event),
+        Body::Interjection(what) => interjection_line(what),
+    }
+}
+
+fn interjection_line(what: &Interjection) -> String {
+    match what {
+        Interjection::Resumed { budgets: None } => "resumed by another process".to_owned(),
+        Interjection::Resumed { budgets: Some(_) } => {
+            "resumed by another process, with more to use up".to_owned()
+        }
+        Interjection::Forked { parent, seq, model, .. } => {
+            format!("forked from {parent} after its record {seq}; goes on with {}", model.name)
+        }
     }
 }
 
@@ -85,6 +103,12 @@ fn effect_line(effect: &Effect) -> String {
         Effect::Try { plan } => {
             format!("try {} candidates for {} in {} worlds", plan.candidates.len(), plan.task, plan.worlds)
         }
+        Effect::TryReflexes { plan } => format!(
+            "try {} candidates for {} in {} practice episodes",
+            plan.candidates.len(),
+            plan.name,
+            plan.seeds.len()
+        ),
         Effect::Act { call, max_steps } => format!("{} within {max_steps} steps", as_javascript(call)),
         Effect::Library { change } => format!("library: {}", change.kind()),
         Effect::Remember { memory } => format!("remember: {}", short(&memory.text)),
@@ -119,6 +143,20 @@ fn event_line(event: &Event) -> String {
                 })
                 .collect();
             format!("candidates verified in {}", passes.join(", "))
+        }
+        Event::ReflexesTried { trials } => {
+            let gains: Vec<String> = trials
+                .iter()
+                .map(|trial| match (&trial.compile_error, trial.acts) {
+                    (Some(_), _) => "does not compile".to_owned(),
+                    (None, false) => "does nothing".to_owned(),
+                    (None, true) => {
+                        let steps = trial.trial.figures().steps;
+                        format!("{:+.0} steps ± {:.0}", steps.with - steps.without, steps.error)
+                    }
+                })
+                .collect();
+            format!("lives with the candidates: {}", gains.join(", "))
         }
         Event::Acted { report } => acted_line(report),
     }
@@ -178,10 +216,23 @@ pub fn milestone_line(milestone: &Milestone) -> String {
                 "learned {skill}: verified in {passed} of {tried} worlds, {steps:.0} steps, after {rounds}"
             )
         }
+        Milestone::ReflexAdmitted { reflex, figures, .. } => format!(
+            "learned the reflex {reflex}: practice lives of {:.0} steps with it, {:.0} ± {:.0} without; {} and {} of {} ended in death",
+            figures.steps.with,
+            figures.steps.without,
+            figures.steps.error,
+            figures.deaths_with,
+            figures.deaths_without,
+            figures.episodes
+        ),
+        Milestone::ReflexGivenUp { cause } => format!("found no reflex against: {cause}"),
         Milestone::SkillGivenUp { task } => format!("gave {task} up for now"),
         Milestone::SkillDemoted { skill } => format!("{skill} must be earned again"),
         Milestone::TaskDone { task, verified, steps } => {
             format!("{task} {} in {steps} steps", if *verified { "done" } else { "failed" })
+        }
+        Milestone::Nudged { what, times } => {
+            format!("did {what} {times} times in a row for nothing; told so")
         }
         Milestone::EpisodeEnded { cause, achievements, steps } => {
             format!("episode over after {steps} steps with {achievements} achievements: {cause}")
@@ -196,6 +247,9 @@ pub fn reason_line(reason: &FinishReason) -> String {
         FinishReason::Time => "the time is over".to_owned(),
         FinishReason::Tokens => "all tokens were generated".to_owned(),
         FinishReason::Episodes => "all episodes are over".to_owned(),
+        FinishReason::ToolCalls => "all tool calls were made".to_owned(),
+        FinishReason::Cost => "all the money is spent".to_owned(),
+        FinishReason::Repetition { what } => format!("the agent did {what} again and again"),
         FinishReason::Controller { error } => format!("the controller failed again and again: {error}"),
     }
 }
@@ -206,6 +260,7 @@ pub fn purpose_name(purpose: Purpose) -> &'static str {
         Purpose::Choose => "choose",
         Purpose::Write => "write",
         Purpose::Reflect => "reflect",
+        Purpose::WriteReflex => "write a reflex",
     }
 }
 

@@ -15,6 +15,7 @@ mod models;
 mod output;
 mod progress;
 mod session;
+mod supervisor;
 mod table;
 
 use clap::Parser as _;

@@ -36,12 +36,14 @@ pub use canonical::{MAX_DEPTH, canonical_json};
 pub use error::Error;
 pub use hash::{BlobId, Hash};
 pub use log::{
-    Durability, EventSeq, Fault, FaultKind, NewRun, Record, RecordPages, RecordQuery, RunId, RunInfo,
-    RunStatus, VerifyReport, Writer,
+    Collected, Durability, EXPORT_VERSION, EventSeq, ExportLine, ExportedRecord, ExportedRun, Exporter,
+    FORKED, Fault, FaultKind, ForkPoint, Garbage, ImportError, Importer, Keep, NewRun, Record, RecordPages,
+    RecordQuery, RunId, RunInfo, RunStatus, VerifyReport, Writer,
 };
 pub use memories::{
-    Credit, Embedding, ExactVectors, Explanation, Forgotten, Found, Hit, Memories, Memory, MemoryId,
-    MemoryKind, MemoryStats, NewMemory, Point, Query, Scored, Source, Space, Tenant, Tick, VectorQuery,
-    VectorStore, conformance, estimated_tokens,
+    Attachment, Coverage, Credit, Delta, Document, DocumentChange, Duplicates, EmbeddedVectors, Embedding,
+    ExactVectors, Explanation, Exported, Forgotten, Found, Hit, Imported, Memories, Memory, MemoryId,
+    MemoryKind, MemoryStats, NewDocument, NewMemory, Point, Progress, Query, Ranking, Scored, Source, Space,
+    Stage, Tenant, TextEmbedder, Tick, VectorQuery, VectorStore, conformance, estimated_tokens,
 };
 pub use store::Store;

@@ -62,7 +62,7 @@ impl Examiner {
         }
         for (name, module) in modules {
             let program = sandbox.load(&module).map_err(|error| broken(&name, &error))?;
-            reflexes.push(LiveReflex { reflex: sandbox.reflex(&program, &Limits::reflex()), name });
+            reflexes.push(LiveReflex::new(&name, sandbox.reflex(&program, &Limits::reflex()), 0));
         }
         Ok(Self { sandbox, library: library.clone(), runnables, reflexes, limits })
     }

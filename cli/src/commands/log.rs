@@ -8,7 +8,7 @@ use sojourn_memory::{EventSeq, Record, RecordQuery, Store};
 use std::fmt::Write as _;
 
 /// The kinds of records there are.
-const KINDS: [&str; 19] = [
+const KINDS: [&str; 23] = [
     "started",
     "reset",
     "episode_started",
@@ -19,6 +19,8 @@ const KINDS: [&str; 19] = [
     "thought_failed",
     "try",
     "tried",
+    "try_reflexes",
+    "reflexes_tried",
     "act",
     "called",
     "stepped",
@@ -28,6 +30,8 @@ const KINDS: [&str; 19] = [
     "remember",
     "milestone",
     "finish",
+    "resumed",
+    "forked",
 ];
 /// Records read at once.
 const PAGE: usize = 512;

@@ -18,8 +18,8 @@ pub async fn memory(home: &Home, command: Command) -> Result<()> {
 
 async fn search(store: Store, tenant: &Tenant, text: &str, k: usize, json: bool) -> Result<()> {
     let embedding = embed(text).await?;
-    let vector = embedding.as_ref().map(|(model, vector)| (model.as_str(), vector.as_slice()));
-    let query = Query { vector, k, now_ms: now_ms(), ..Query::new(tenant, text) };
+    let vectors = embedding.iter().map(|(model, vector)| (model.as_str(), vector.as_slice())).collect();
+    let query = Query { vectors, k, now_ms: now_ms(), ..Query::new(tenant, text) };
     let hits = Memories::new(store).recall(&query).await?;
     if json {
         let how = if embedding.is_some() { "words and meaning" } else { "words" };

@@ -3,6 +3,7 @@
 mod bench;
 mod completions;
 mod doctor;
+mod fork;
 mod log;
 mod memory;
 mod models;
@@ -10,6 +11,7 @@ mod reflexes;
 mod replay;
 mod run;
 mod runs;
+mod simulate_crash;
 mod skills;
 mod tools;
 
@@ -26,6 +28,8 @@ pub async fn dispatch(args: Args) -> Result<ExitCode> {
     let home = Home::find(args.home)?;
     match args.command {
         Command::Run(args) => return run::run(home, args).await,
+        Command::Fork(args) => return fork::fork(home, args).await,
+        Command::SimulateCrash(args) => return simulate_crash::simulate_crash(home, args).await,
         Command::Replay(args) => return replay::replay(home, &args).await,
         Command::Skills(command) => return skills::skills(home, command).await,
         Command::Bench(Bench::Crafter(args)) => return bench::crafter(&home, args).await,

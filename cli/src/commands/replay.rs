@@ -37,7 +37,7 @@ async fn verify(home: Home, args: &Replay) -> Result<ExitCode> {
     let workshop = Workshop::open(home, store).await?;
     let cancel = Cancel::new();
     stop_on_ctrl_c(cancel.clone());
-    let watch = Watch { observer: Arc::new(sojourn_core::Silent), cancel };
+    let watch = Watch::unguarded(Arc::new(sojourn_core::Silent), cancel);
     let verdict = match workshop.replay(&info, watch).await {
         Ok((Session { driver, started_ms, .. }, recorded)) => match driver.run(started_ms).await {
             Ok((Outcome::Interrupted, _)) => return Ok(ExitCode::from(Kind::Interrupted as u8)),
@@ -120,7 +120,7 @@ async fn tell(store: &Store, info: &RunInfo, as_json: bool) -> Result<()> {
 /// A record as a passage of the story; `None` where it adds nothing.
 fn passage(body: &Body, episode: &mut u32) -> Option<String> {
     Some(match body {
-        Body::Started(_) => logbook::summary(body),
+        Body::Started(_) | Body::Interjection(_) => logbook::summary(body),
         Body::Event(event) => match &**event {
             Event::EpisodeStarted { seed, observation } => {
                 *episode += 1;
@@ -131,7 +131,9 @@ fn passage(body: &Body, episode: &mut u32) -> Option<String> {
                     reply.candidates.iter().map(|candidate| candidate.text.trim_end()).collect();
                 format!("the controller: {}", texts.join("\n--- or ---\n"))
             }
-            Event::ThoughtFailed { .. } | Event::Tried { .. } => logbook::summary(body),
+            Event::ThoughtFailed { .. } | Event::Tried { .. } | Event::ReflexesTried { .. } => {
+                logbook::summary(body)
+            }
             Event::Acted { report } => {
                 format!("{}\n{}", logbook::acted_line(report), report.observation.text.trim_end())
             }
@@ -148,7 +150,11 @@ fn passage(body: &Body, episode: &mut u32) -> Option<String> {
             | Effect::Remember { .. }
             | Effect::Tell { .. }
             | Effect::Finish { .. } => logbook::summary(body),
-            Effect::Reset { .. } | Effect::Recall { .. } | Effect::Try { .. } | Effect::Library { .. } => {
+            Effect::Reset { .. }
+            | Effect::Recall { .. }
+            | Effect::Try { .. }
+            | Effect::TryReflexes { .. }
+            | Effect::Library { .. } => {
                 return None;
             }
         },
