@@ -55,6 +55,7 @@ pub enum Origin {
 pub enum Code {
     /// A script, of which the sandbox makes the module.
     #[default]
+    #[serde(rename = "javascript")]
     JavaScript,
     /// A module that was built elsewhere; the source, if there is any, is for people.
     Wasm,

@@ -6,7 +6,7 @@ use llguidance::toktrie::ApproximateTokEnv;
 use llguidance::{Matcher, ParserFactory};
 use serde_json::json;
 use sojourn_skills::Callable;
-use sojourn_skills::grammar::{Grammar, GrammarSpec, View, javascript_subset};
+use sojourn_skills::grammar::{Grammar, GrammarSpec, Language, View, javascript_subset};
 use sojourn_tools::{Parameter, ParameterKind};
 
 fn parameter(name: &str, kind: ParameterKind, default: Option<serde_json::Value>) -> Parameter {
@@ -185,4 +185,29 @@ fn an_empty_state_has_no_properties() {
     let mut checker = Checker::new(&grammar);
     assert!(checker.reach("  return look();\n}").1);
     assert!(!checker.reach("  return look().x;\n}").1);
+}
+
+#[test]
+fn a_counter_is_counted_by_its_loop_alone() {
+    let mut checker = Checker::new(&Language::Subset.grammar(&spec("wander", &["n"])));
+    let inside = |statement: &str| format!("  for (let i = 0; i < 9; i++) {{\n    {statement}\n  }}\n}}");
+    assert!(checker.reach(&inside("n += i;")).1);
+    for statement in ["i = 0;", "i -= 1;", "i--;", "k++;"] {
+        assert!(!checker.reach(&inside(statement)).1, "admitted: {statement}");
+    }
+}
+
+#[test]
+fn free_javascript_is_one_function_long() {
+    let grammar = Language::JavaScript.grammar(&spec("wander", &["n"]));
+    let mut checker = Checker::new(&grammar);
+    let body = "  const seen = [];\n  while (seen.length < n) {\n    seen.push(go_to(\"tree\") ?? `none`);\n  }\n\n  return seen;\n}";
+    assert!(checker.reach(body).1);
+    assert_eq!(checker.reach("  return 1;\n}\nfunction more() {}").0, "  return 1;\n}");
+    assert!(!checker.reach("return 1;\n}").1, "a line that is not indented could close the function");
+    for seed in 0..20 {
+        let text = grammar.sample(seed, 9);
+        assert!(checker.reach(&text).1, "{text}");
+    }
+    assert!(Language::JavaScript.advice().is_some() && Language::Subset.advice().is_none());
 }

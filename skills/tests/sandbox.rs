@@ -5,8 +5,8 @@ mod common;
 
 use serde_json::json;
 use sojourn_sandbox::{Sandbox, SandboxConfig};
-use sojourn_skills::grammar::{GrammarSpec, View, javascript_subset};
-use sojourn_skills::{Callable, Compiled, LibraryEvent, LibraryState};
+use sojourn_skills::grammar::{GrammarSpec, Language, View, javascript_subset};
+use sojourn_skills::{Callable, Compiled, LibraryEvent, LibraryState, called_names};
 use sojourn_tools::{Parameter, ParameterKind};
 use std::collections::BTreeSet;
 
@@ -39,6 +39,52 @@ fn declares_twice(source: &str) -> bool {
     let words: Vec<&str> = source.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
     let mut seen = BTreeSet::new();
     words.windows(2).any(|pair| matches!(pair[0], "const" | "let") && !seen.insert(pair[1]))
+}
+
+/// The functions of a grammar's spec, one parameter of each kind, drawn by a number.
+fn drawn(number: u64) -> GrammarSpec {
+    let mut spec = spec();
+    spec.functions.retain(|function| {
+        let bit = function.name.trim_start_matches("tool_").parse::<u32>().unwrap_or(0);
+        number >> bit & 1 == 1
+    });
+    let names = ["go to", "if", "wander", "Math", "$x", "ok_1"];
+    let kind = ParameterKind::Choice(vec!["\n".into(), "\\".into(), "ä".into(), "</script>".into()]);
+    let parameters = vec![Parameter { name: "a".into(), kind, default: None }];
+    spec.functions.push(Callable { name: names[number as usize % names.len()].into(), parameters });
+    if number.is_multiple_of(3) {
+        spec.view = None;
+    }
+    spec
+}
+
+#[tokio::test]
+async fn whatever_is_granted_all_that_is_written_compiles_and_calls_nothing_else() {
+    let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
+    let mut compiled = 0;
+    for number in 0..192_u64 {
+        let spec = drawn(number);
+        let granted: BTreeSet<&str> = spec
+            .functions
+            .iter()
+            .map(|f| f.name.as_str())
+            .chain(spec.view.as_ref().map(|_| "observe"))
+            .collect();
+        let body = Language::Subset.grammar(&spec).sample(number, 5 + (number % 16) as u32);
+        let source = format!("function wander(n = 1) {{\n{body}");
+        for name in called_names(&body) {
+            assert!(granted.contains(name.as_str()) && name != "wander", "calls `{name}`:\n{source}");
+        }
+        assert!(!body.contains("while") && !body.contains("function"), "{source}");
+        if declares_twice(&source) {
+            continue;
+        }
+        if let Err(error) = Compiled::from_source(&sandbox, "wander", &source).await {
+            panic!("{number}: {error}\n{source}");
+        }
+        compiled += 1;
+    }
+    assert!(compiled > 96, "only {compiled} sentences declare every name once");
 }
 
 #[tokio::test]

@@ -1,13 +1,16 @@
 //! One version of a skill in its regression cases, or in fresh worlds to earn its admission: outside of any run.
 
+use super::proving::ProvingGround;
 use super::stage::{LiveReflex, Performance, Runnable, Stage, StageError, Unrecorded, as_javascript};
 use super::{DriveError, ReflexSource, programs_of};
+use crate::config::RunConfig;
 use crate::core::planner::Planner;
-use crate::core::{seeds, trial_calls};
+use crate::core::{RunOrigin, seeds, trial_calls};
 use serde_json::{Map, Value};
 use sojourn_sandbox::{Limits, Sandbox};
 use sojourn_skills::{
-    AdmissionRule, Case, CaseResult, LibraryState, Setup, Skill, TrialReport, WorldResult, behaviour,
+    AdmissionRule, Case, CaseResult, Kind, LibraryState, PairedEpisode, ReflexTrial, Setup, Skill,
+    TrialReport, WorldResult, behaviour,
 };
 use sojourn_tools::{Condition, EndingKind, Environment, ToolCall, with_defaults};
 use std::collections::BTreeMap;
@@ -158,6 +161,55 @@ impl Examiner {
         Ok((environment, report))
     }
 
+    /// Lives practice episodes with a reflex and without it, as a run does before it admits one of its own.
+    ///
+    /// # Errors
+    /// As [`case`](Self::case).
+    pub async fn reflex(
+        &self,
+        skill: &Skill,
+        config: &RunConfig,
+        seed: u64,
+        environment: Box<dyn Environment>,
+    ) -> Result<(Box<dyn Environment>, ReflexTrial), DriveError> {
+        let manifest = &skill.manifest;
+        let program = self
+            .sandbox
+            .load(&skill.wasm.0)
+            .map_err(|error| DriveError::Sandbox(format!("`{}`: {error}", manifest.name)))?;
+        let cooldown = match manifest.kind {
+            Kind::Reflex { cooldown, .. } => cooldown,
+            Kind::Skill => 0,
+        };
+        let reflex = self.sandbox.reflex(&program, &Limits::reflex());
+        let candidate = LiveReflex::new(&manifest.name, reflex, cooldown);
+        let ground = ProvingGround {
+            sandbox: self.sandbox.clone(),
+            runnables: Arc::clone(&self.runnables),
+            library: self.library.clone(),
+            reflexes: self.reflexes.clone(),
+            spec: environment.spec().clone(),
+            origin: RunOrigin {
+                run: String::new(),
+                model: String::new(),
+                engine: sojourn_sandbox::engine_sha256().to_owned(),
+            },
+            actor: config.actor.clone(),
+            seed,
+        };
+        let purpose = format!("admission of {}", manifest.name);
+        let rule = config.reflexes.clone().unwrap_or_default();
+        let seeds = (0..rule.confirming).map(|index| seeds::world(seed, &purpose, index.into()));
+        let (mut world, mut trial) = (environment, ReflexTrial::default());
+        for seed in seeds {
+            let (without, with);
+            (world, without) = ground.live(seed, rule.steps, None, world).await?;
+            (world, with) = ground.live(seed, rule.steps, Some(candidate.clone()), world).await?;
+            trial.episodes.push(PairedEpisode { seed, with, without });
+        }
+        Ok((world, trial))
+    }
+
     fn runnable(&self, skill: &Skill, goal: Option<Condition>) -> Result<Runnable, DriveError> {
         let manifest = &skill.manifest;
         let program = self
@@ -207,45 +259,26 @@ impl Examiner {
             Box::new(Unrecorded),
             self.limits.clone(),
         )?;
-        if let Some(reason) = self.start(&mut stage, &prelude, max_steps).await? {
-            return Ok(Examined {
-                environment: stage.into_environment()?,
-                outcome: Err(reason),
-                behaviour: None,
-            });
-        }
         let mut tally = Tally::new(setup);
-        for args in &setup.calls {
+        let mut hindrance = self.start(&mut stage, &prelude, max_steps).await?;
+        for args in setup.calls.iter().take(if hindrance.is_none() { usize::MAX } else { 0 }) {
             let call = ToolCall { name: skill.manifest.name.clone(), args: args.clone() };
-            let args = with_defaults(&runnable.parameters, args.clone());
             let done = stage.perform_runnable(runnable, &call, max_steps, setup.seed).await?;
-            let holds = |condition: &Option<Condition>| {
-                condition.as_ref().map(|c| c.holds(&done.before, &done.before, &args).unwrap_or(false))
-            };
-            if tally.is_new() && holds(&skill.manifest.precondition) == Some(false) {
-                let reason = "its pre-condition does not hold there".to_owned();
-                return Ok(Examined {
-                    environment: stage.into_environment()?,
-                    outcome: Err(reason),
-                    behaviour: None,
-                });
-            }
-            if fresh && tally.is_new() && holds(&runnable.goal) == Some(true) {
-                let reason = "what it promises holds there before it is called".to_owned();
-                return Ok(Examined {
-                    environment: stage.into_environment()?,
-                    outcome: Err(reason),
-                    behaviour: None,
-                });
+            if tally.is_new() {
+                let args = with_defaults(&runnable.parameters, args.clone());
+                hindrance = unfit(skill, runnable, &done.before, &args, fresh);
             }
             tally.add(done);
-            if !tally.result.passed() {
+            if hindrance.is_some() || !tally.result.passed() {
                 break;
             }
         }
         let environment = stage.into_environment()?;
         let (world, behaviour) = tally.conclude();
-        Ok(Examined { environment, outcome: Ok(world), behaviour: Some(behaviour) })
+        Ok(match hindrance {
+            Some(reason) => Examined { environment, outcome: Err(reason), behaviour: None },
+            None => Examined { environment, outcome: Ok(world), behaviour: Some(behaviour) },
+        })
     }
 
     /// Runs the prelude; says why the start was not reached, if it was not.
@@ -266,6 +299,22 @@ impl Examiner {
         }
         Ok(None)
     }
+}
+
+/// Why a world says nothing about a skill that starts in the state `before`, if it says nothing.
+fn unfit(
+    skill: &Skill,
+    runnable: &Runnable,
+    before: &Value,
+    args: &Map<String, Value>,
+    fresh: bool,
+) -> Option<String> {
+    let holds = |condition: &Condition| condition.holds(before, before, args).unwrap_or(false);
+    if skill.manifest.precondition.as_ref().is_some_and(|condition| !holds(condition)) {
+        return Some("its pre-condition does not hold there".to_owned());
+    }
+    let idle = fresh && runnable.goal.as_ref().is_some_and(holds);
+    idle.then(|| "what it promises holds there before it is called".to_owned())
 }
 
 /// What the calls of one case add up to.

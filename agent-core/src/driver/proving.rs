@@ -99,7 +99,10 @@ impl ProvingGround {
     }
 
     /// One episode.
-    async fn live(
+    ///
+    /// # Errors
+    /// When the environment breaks.
+    pub async fn live(
         &self,
         seed: u64,
         steps: u32,

@@ -32,6 +32,8 @@ const BODY: u32 = 24;
 const BLOCK: u32 = 12;
 /// How deep properties of the state are followed.
 const MAX_PATH: usize = 4;
+/// The names of loops' counters.
+const COUNTERS: [&str; 3] = ["i", "j", "k"];
 
 const LETTERS: &[(char, char)] = &[('a', 'z'), ('A', 'Z'), ('_', '_')];
 const WORD: &[(char, char)] = &[('a', 'z'), ('A', 'Z'), ('0', '9'), ('_', '_')];
@@ -44,8 +46,19 @@ const QUOTABLE: &[(char, char)] = &[(' ', '!'), ('#', '['), (']', '~')];
 ///
 /// Statements: declarations, assignments, `if`, counted `for`, `for … of` a list, `break`, `continue`,
 /// `return` and calls, one a line or after one blank. Operators have blanks around them. Names of functions and
-/// parameters cannot be declared again. Every loop is counted, so that no program runs without an end.
+/// parameters cannot be declared again. Every loop is counted.
 pub fn javascript_subset(spec: &GrammarSpec) -> Grammar {
+    subset(spec, "NAME")
+}
+
+/// The same, but a loop's counter is counted by its head alone: nothing else can be assigned to it, so that no loop
+/// up to a number runs without an end.
+pub(super) fn with_fixed_counters(spec: &GrammarSpec) -> Grammar {
+    subset(spec, "TARGET")
+}
+
+/// The grammar in which `target` is what can be assigned to.
+fn subset(spec: &GrammarSpec, target: &'static str) -> Grammar {
     let functions: Vec<&Callable> = spec
         .functions
         .iter()
@@ -55,12 +68,17 @@ pub fn javascript_subset(spec: &GrammarSpec) -> Grammar {
     let view = spec.view.as_ref().filter(|view| is_identifier(&view.name));
 
     let mut grammar = Grammar { definitions: Vec::new() };
-    statements(&mut grammar, !functions.is_empty());
+    statements(&mut grammar, !functions.is_empty(), target);
     expressions(&mut grammar, !functions.is_empty(), view);
     if !functions.is_empty() {
         grammar.define("call", choice(functions.iter().map(|function| call(function))));
     }
     words(&mut grammar, spec, &functions);
+    if target != "NAME" {
+        let mut kept = reserved(spec, &functions);
+        kept.extend(COUNTERS);
+        grammar.define_except(target, identifier(), owned(&kept));
+    }
     grammar
 }
 
@@ -92,7 +110,7 @@ const INSIDE: Place = Place {
     leaves: &["return;", "break;", "continue;"],
 };
 
-fn statements(grammar: &mut Grammar, calls: bool) {
+fn statements(grammar: &mut Grammar, calls: bool, target: &'static str) {
     let lines = |statement: &'static str, most: u32| {
         seq([name(statement), repeat(seq([name("GAP"), name(statement)]), 0, most - 1)])
     };
@@ -108,8 +126,8 @@ fn statements(grammar: &mut Grammar, calls: bool) {
         let mut simple: Vec<Node> = place.leaves.iter().copied().map(text).collect();
         simple.extend([
             seq([text("return "), name("expression"), text(";")]),
-            seq([name("NAME"), name("ASSIGN"), name("expression"), text(";")]),
-            seq([name("NAME"), choice([text("++;"), text("--;")])]),
+            seq([name(target), name("ASSIGN"), name("expression"), text(";")]),
+            seq([name(target), choice([text("++;"), text("--;")])]),
         ]);
         if calls {
             simple.push(seq([name("call"), text(";")]));
@@ -135,7 +153,7 @@ fn statements(grammar: &mut Grammar, calls: bool) {
         seq([name("DECLARE"), name("NEW"), text(" = "), name("expression"), text(";")]),
     );
 
-    let counted = ["i", "j", "k"].map(|counter| {
+    let counted = COUNTERS.map(|counter| {
         let and = seq([text(" && "), name("conjunction")]);
         seq([
             text(format!("for (let {counter} = 0; {counter} < ")),
@@ -244,15 +262,27 @@ fn words(grammar: &mut Grammar, spec: &GrammarSpec, functions: &[&Callable]) {
     grammar.define("BOUND", seq([Node::Class(&[('1', '9')]), optional(Node::Class(DIGIT))]));
     grammar.define("STRING", seq([text("\""), repeat(Node::Class(QUOTABLE), 0, 40), text("\"")]));
 
+    let mut reserved = reserved(spec, functions);
+    grammar.define_except("NAME", identifier(), owned(&reserved));
+    reserved.extend(spec.parameters.iter().map(String::as_str));
+    grammar.define_except("NEW", identifier(), owned(&reserved));
+}
+
+fn identifier() -> Node {
+    seq([Node::Class(LETTERS), repeat(Node::Class(WORD), 0, 23)])
+}
+
+/// The names that are not a program's own.
+fn reserved<'a>(spec: &'a GrammarSpec, functions: &[&'a Callable]) -> BTreeSet<&'a str> {
     let mut reserved: BTreeSet<&str> = KEYWORDS.iter().copied().collect();
     reserved.extend(["Math", "NaN", "Infinity", spec.name.as_str()]);
     reserved.extend(functions.iter().map(|function| function.name.as_str()));
     reserved.extend(spec.view.as_ref().map(|view| view.name.as_str()));
-    let identifier = || seq([Node::Class(LETTERS), repeat(Node::Class(WORD), 0, 23)]);
-    let owned = |names: &BTreeSet<&str>| names.iter().map(|&name| name.to_owned()).collect();
-    grammar.define_except("NAME", identifier(), owned(&reserved));
-    reserved.extend(spec.parameters.iter().map(String::as_str));
-    grammar.define_except("NEW", identifier(), owned(&reserved));
+    reserved
+}
+
+fn owned(names: &BTreeSet<&str>) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
 }
 
 /// Every property that stands somewhere in a state, for locals that hold a part of it.

@@ -5,15 +5,19 @@
 //! value is written as a Lark grammar for llguidance ([`Grammar::to_lark`]) and draws random sentences
 //! ([`Grammar::sample`]), which is how the claim that all of it is JavaScript is tested.
 //!
+//! [`Language`] chooses between the subset and free JavaScript, for larger models.
+//!
 //! What a context-free grammar cannot say is left to the compiler, to [`static_check`](crate::static_check) and to
 //! the trial: a local is declared once and before it is used, a `const` is not assigned, a loop ends.
 
 mod javascript;
+mod language;
 mod lark;
 mod node;
 mod reflex;
 mod sample;
 
 pub use javascript::{GrammarSpec, View, javascript_subset};
+pub use language::Language;
 pub use node::Grammar;
 pub use reflex::{ReflexSpec, reflex_subset};

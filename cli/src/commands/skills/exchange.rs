@@ -121,9 +121,16 @@ async fn drafted(
             Failure::new(Kind::Usage, format!("the source of `{name}` does not compile: {error}"))
         })?,
         Some(wasm) => {
-            sandbox.load(&wasm).map_err(|error| {
+            let program = sandbox.load(&wasm).map_err(|error| {
                 Failure::new(Kind::Usage, format!("the module of `{name}` cannot be loaded: {error}"))
             })?;
+            // The bytecode in a compiled script is verified by nobody: scripts come as sources.
+            if !program.is_prebuilt() {
+                let message = format!("the module of `{name}` is a compiled script, not a prebuilt module");
+                return Err(Failure::new(Kind::Usage, message)
+                    .hint("export the script's source; it is compiled here")
+                    .into());
+            }
             Compiled { engine: engine_sha256().to_owned(), wasm }
         }
     };

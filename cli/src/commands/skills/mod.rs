@@ -1,5 +1,6 @@
 //! `sojourn skills`: looking at the library, testing it, changing it and exchanging it.
 
+mod admit;
 pub mod change;
 mod diff;
 mod exchange;

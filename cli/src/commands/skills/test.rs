@@ -1,8 +1,8 @@
 //! `sojourn skills test`: regression cases, and the way from draft to admitted.
 
-use super::change;
+use super::{admit, change};
 use crate::args::{SkillTest, Target};
-use crate::error::{Failure, Kind};
+use crate::error::Kind;
 use crate::home::Home;
 use crate::{environments, output, session};
 use anyhow::Result;
@@ -10,8 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 use sojourn_core::{Examiner, RunConfig};
 use sojourn_skills::{
-    Case, CaseResult, Entry, Library, LibraryEvent, LibraryState, Skill, Status, TrialReport, WorldResult,
-    same_behaviour, same_source,
+    Case, CaseResult, Entry, LibraryEvent, LibraryState, ReflexTrial, Skill, TrialReport, WorldResult,
 };
 use sojourn_tools::{Environment, signature};
 use std::process::ExitCode;
@@ -95,12 +94,20 @@ impl Bench {
         self.environment = Some(world);
         Ok(report)
     }
+
+    /// How whole practice episodes go with a reflex and without it.
+    pub async fn reflex_trial(&mut self, skill: &Skill, seed: u64) -> Result<ReflexTrial> {
+        let world = self.world(&skill.manifest.environment)?;
+        let (world, trial) = self.examiner.reflex(skill, &RunConfig::default(), seed, world).await?;
+        self.environment = Some(world);
+        Ok(trial)
+    }
 }
 
 /// Runs the cases of one skill or of all, or tries a draft.
 pub async fn test(home: &Home, args: &SkillTest) -> Result<ExitCode> {
     if args.admit {
-        return admit(home, args).await;
+        return admit::admit(home, args).await;
     }
     let mut library = match args.renew {
         true => Some(change::open(home).await?),
@@ -162,12 +169,12 @@ impl Tested {
 }
 
 /// A line of the result while the rest is still under way. A reader that went away is found at the next line.
-fn progress(line: &str) {
+pub fn progress(line: &str) {
     let _ = output::line(line);
 }
 
 /// One case in one line.
-fn told(case: &Case, result: &CaseResult) -> String {
+pub fn told(case: &Case, result: &CaseResult) -> String {
     let verdict = match (result.reached, result.passed) {
         (false, _) => "not started",
         (true, true) => "passed",
@@ -221,132 +228,4 @@ fn conclude(reports: &[Tested], json: bool) -> Result<ExitCode> {
     }
     let good = failed == 0 && untested.is_empty();
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(Kind::Failure as u8) })
-}
-
-/// Tries a version in fresh worlds and, for a repair, in the cases of the version that it repairs; admits it if
-/// it earned that, and merges it into a skill that does the same.
-async fn admit(home: &Home, args: &SkillTest) -> Result<ExitCode> {
-    let mut library = change::open(home).await?;
-    let target = Target {
-        name: args.name.clone().unwrap_or_default(),
-        version: Some(candidate(library.state(), args)?),
-    };
-    let entry = super::find(library.state(), &target)?.clone();
-    check_admissible(&entry)?;
-    let mut bench = Bench::open(library.state(), !args.no_reflex).await?;
-    let quiet = args.json;
-    let mut report = bench
-        .trial(&entry.skill, args.seed, |world| {
-            if !quiet {
-                progress(&format!("  {}", in_world(world)));
-            }
-        })
-        .await?;
-    if let Some(repaired) = entry.skill.manifest.repairs.as_ref().and_then(|id| library.state().entry(id)) {
-        report.regressions = bench
-            .cases(&entry.skill, &repaired.cases(), |case, result| {
-                if !quiet {
-                    progress(&told(case, result));
-                }
-            })
-            .await?;
-    }
-    if entry.status == Status::Draft {
-        change::record(&mut library, &LibraryEvent::TrialStarted { id: entry.id().clone() }).await?;
-    }
-    let rule = RunConfig::default().actor.admission;
-    let event = LibraryEvent::Admitted { id: entry.id().clone(), report: report.clone(), rule };
-    let refused = match change::record(&mut library, &event).await {
-        Ok(()) => None,
-        Err(error) => match error.downcast_ref::<sojourn_skills::LibraryError>() {
-            Some(sojourn_skills::LibraryError::Illegal(illegal)) => Some(illegal.to_string()),
-            _ => return Err(error),
-        },
-    };
-    let merged = if refused.is_none() { merge(&mut library, &mut bench, &entry).await? } else { None };
-    let name = entry.name();
-    if args.json {
-        output::json(&json!({
-            "name": name,
-            "version": entry.skill.manifest.version,
-            "admitted": refused.is_none(),
-            "reason": refused,
-            "merged_into": merged,
-            "trial": report,
-        }))?;
-    } else {
-        match (&refused, &merged) {
-            (Some(reason), _) => output::line(format!("not admitted: {reason}"))?,
-            (None, None) => change::tell(&library, name, &format!("{name} is admitted"), false)?,
-            (None, Some(other)) => {
-                output::line(format!("{name} does what {other} does: it is now another name of it"))?;
-            }
-        }
-    }
-    Ok(if refused.is_none() { ExitCode::SUCCESS } else { ExitCode::from(Kind::Failure as u8) })
-}
-
-/// The version to be tried: the one that was asked for, or the latest that is a draft or on trial.
-fn candidate(state: &LibraryState, args: &SkillTest) -> Result<u32> {
-    let target = Target { name: args.name.clone().unwrap_or_default(), version: args.version };
-    let found = super::find(state, &target)?.skill.manifest.version;
-    let waits = |entry: &&Entry| matches!(entry.status, Status::Draft | Status::Trial);
-    let waiting = state.history(&target.name).and_then(|history| history.versions.iter().rfind(waits));
-    Ok(match (args.version, waiting) {
-        (None, Some(entry)) => entry.skill.manifest.version,
-        _ => found,
-    })
-}
-
-fn check_admissible(entry: &Entry) -> Result<()> {
-    let (name, version) = (entry.name(), entry.skill.manifest.version);
-    let refuse = |reason: &str, hint: String| {
-        Err(Failure::new(Kind::Usage, format!("`{name}` version {version} {reason}")).hint(hint).into())
-    };
-    match entry.status {
-        Status::Admitted => {
-            refuse("is admitted already", format!("`sojourn skills test {name}` runs its cases"))
-        }
-        Status::Retired => {
-            refuse("is retired", format!("`sojourn skills unretire {name} --version {version}` first"))
-        }
-        Status::Draft | Status::Trial if entry.is_reflex() => refuse(
-            "is a reflex: it is admitted for what it does to whole episodes",
-            "a run tries its reflexes by itself".to_owned(),
-        ),
-        Status::Draft | Status::Trial => Ok(()),
-    }
-}
-
-/// Merges a skill that was just admitted into one that does the same in the same cases; says into which.
-async fn merge(library: &mut Library, bench: &mut Bench, entry: &Entry) -> Result<Option<String>> {
-    let state = library.state().clone();
-    let promise = |entry: &Entry| {
-        let manifest = &entry.skill.manifest;
-        (manifest.environment.clone(), manifest.parameters.clone(), manifest.postcondition.clone())
-    };
-    let name = entry.name();
-    let alike = state.all_active().filter(|other| other.name() != name && !other.is_reflex());
-    for other in alike.filter(|other| promise(other) == promise(entry)) {
-        let mut evidence = Vec::new();
-        if !same_source(&entry.skill, &other.skill) {
-            evidence = bench.cases(&entry.skill, &other.cases(), |_, _| ()).await?;
-            if !same_behaviour(other, &evidence) {
-                continue;
-            }
-        }
-        let into = other.name().to_owned();
-        let event = LibraryEvent::Merged { name: name.to_owned(), into: into.clone(), evidence };
-        if change::record(library, &event).await.is_ok() {
-            return Ok(Some(into));
-        }
-    }
-    Ok(None)
-}
-
-fn in_world(world: &WorldResult) -> String {
-    let verdict = if world.passed() { "passed" } else { "FAILED" };
-    let why = world.error.as_deref().and_then(|error| error.lines().next());
-    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-    format!("world {:<10} {verdict:<11} {} steps{why}", world.seed, world.steps)
 }

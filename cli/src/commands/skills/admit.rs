@@ -1,0 +1,223 @@
+//! From draft to admitted, on the command of a person: by the same trial that a run's own candidates pass.
+
+use super::change;
+use super::test::{Bench, progress, told};
+use crate::args::{SkillTest, Target};
+use crate::error::{Failure, Kind};
+use crate::home::Home;
+use crate::output;
+use anyhow::Result;
+use serde::Serialize;
+use sojourn_core::{DriveError, RunConfig};
+use sojourn_skills::{
+    Entry, Library, LibraryError, LibraryEvent, LibraryState, ReflexTrial, SkillId, Status, TrialReport,
+    WorldResult, same_behaviour, same_source,
+};
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+/// What came of trying one version.
+#[derive(Debug, Serialize)]
+struct Tried {
+    name: String,
+    version: u32,
+    admitted: bool,
+    /// Why not.
+    reason: Option<String>,
+    /// The skill that does the same.
+    merged_into: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trial: Option<TrialReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reflex_trial: Option<ReflexTrial>,
+}
+
+/// Tries one version, or every draft: again as long as one of them was admitted, on which others may rest.
+pub async fn admit(home: &Home, args: &SkillTest) -> Result<ExitCode> {
+    let mut library = change::open(home).await?;
+    let mut tried: BTreeMap<SkillId, Tried> = BTreeMap::new();
+    if args.all {
+        loop {
+            let admitted = |tried: &BTreeMap<SkillId, Tried>| tried.values().filter(|t| t.admitted).count();
+            let before = admitted(&tried);
+            for id in drafts(library.state()) {
+                if tried.get(&id).is_none_or(|one| !one.admitted) {
+                    let one = attempt(&mut library, &id, args).await?;
+                    tried.insert(id, one);
+                }
+            }
+            if admitted(&tried) == before {
+                break;
+            }
+        }
+    } else {
+        let id = candidate(library.state(), args)?;
+        check_admissible(library.state().entry(&id))?;
+        let one = attempt(&mut library, &id, args).await?;
+        tried.insert(id, one);
+    }
+    let mut tried: Vec<Tried> = tried.into_values().collect();
+    tried.sort_by(|a, b| a.name.cmp(&b.name));
+    let refused = tried.iter().filter(|one| !one.admitted).count();
+    if args.json {
+        output::json(&tried)?;
+    } else if args.all {
+        output::line(format!("{} of {} drafts are admitted", tried.len() - refused, tried.len()))?;
+    }
+    Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::from(Kind::Failure as u8) })
+}
+
+/// The latest version of every name, where it is a draft or on trial and nothing is in use by that name.
+fn drafts(state: &LibraryState) -> Vec<SkillId> {
+    let names = state.histories().filter(|(name, _)| state.active(name).is_none());
+    let latest = names.filter_map(|(_, history)| history.versions.last());
+    let waiting = latest.filter(|entry| matches!(entry.status, Status::Draft | Status::Trial));
+    waiting.map(|entry| entry.id().clone()).collect()
+}
+
+/// The version to be tried: the one that was asked for, or the latest that is a draft or on trial.
+fn candidate(state: &LibraryState, args: &SkillTest) -> Result<SkillId> {
+    let target = Target { name: args.name.clone().unwrap_or_default(), version: args.version };
+    let found = super::find(state, &target)?;
+    let waits = |entry: &&Entry| matches!(entry.status, Status::Draft | Status::Trial);
+    let waiting = state.history(&target.name).and_then(|history| history.versions.iter().rfind(waits));
+    Ok(match (args.version, waiting) {
+        (None, Some(entry)) => entry.id().clone(),
+        _ => found.id().clone(),
+    })
+}
+
+fn check_admissible(entry: Option<&Entry>) -> Result<()> {
+    let Some(entry) = entry else { return Ok(()) };
+    let (name, version) = (entry.name(), entry.skill.manifest.version);
+    let (reason, hint) = match entry.status {
+        Status::Admitted => ("is admitted already", format!("`sojourn skills test {name}` runs its cases")),
+        Status::Retired => {
+            ("is retired", format!("`sojourn skills unretire {name} --version {version}` comes first"))
+        }
+        Status::Draft | Status::Trial => return Ok(()),
+    };
+    Err(Failure::new(Kind::Usage, format!("`{name}` version {version} {reason}")).hint(hint).into())
+}
+
+/// Tries a version and says what came of it.
+async fn attempt(library: &mut Library, id: &SkillId, args: &SkillTest) -> Result<Tried> {
+    let state = library.state().clone();
+    let Some(entry) = state.entry(id) else {
+        return Err(Failure::new(Kind::NotFound, "the draft is gone").into());
+    };
+    let mut tried = Tried {
+        name: entry.name().to_owned(),
+        version: entry.skill.manifest.version,
+        admitted: false,
+        reason: None,
+        merged_into: None,
+        trial: None,
+        reflex_trial: None,
+    };
+    let say = |line: &str| {
+        if !args.json {
+            progress(line);
+        }
+    };
+    say(&format!("{}, version {}", tried.name, tried.version));
+    let unused = state.callees(entry).find(|name| state.active(name).is_none());
+    let mut bench = Bench::open(&state, !args.no_reflex).await?;
+    let event = match unused {
+        Some(callee) => Err(format!("`{callee}`, which it calls, is not in use")),
+        None if entry.is_reflex() => {
+            let trial = bench.reflex_trial(&entry.skill, args.seed).await?;
+            tried.reflex_trial = Some(trial.clone());
+            let rule = RunConfig::default().reflexes.unwrap_or_default().rule;
+            Ok(LibraryEvent::ReflexAdmitted { id: id.clone(), trial, rule })
+        }
+        None => match trial(&mut bench, &state, entry, args.seed, &say).await {
+            Ok(report) => {
+                tried.trial = Some(report.clone());
+                let rule = RunConfig::default().actor.admission;
+                Ok(LibraryEvent::Admitted { id: id.clone(), report, rule })
+            }
+            Err(error) => match error.downcast_ref() {
+                Some(DriveError::Unusable(reason)) => Err(reason.clone()),
+                _ => return Err(error),
+            },
+        },
+    };
+    let event = match event {
+        Ok(event) => event,
+        Err(reason) => {
+            say(&format!("  not tried: {reason}"));
+            tried.reason = Some(reason);
+            return Ok(tried);
+        }
+    };
+    if entry.status == Status::Draft {
+        change::record(library, &LibraryEvent::TrialStarted { id: id.clone() }).await?;
+    }
+    if let Err(error) = change::record(library, &event).await {
+        let Some(LibraryError::Illegal(illegal)) = error.downcast_ref() else { return Err(error) };
+        say(&format!("  not admitted: {illegal}"));
+        tried.reason = Some(illegal.to_string());
+        return Ok(tried);
+    }
+    tried.admitted = true;
+    tried.merged_into = merge(library, &mut bench, entry).await?;
+    match &tried.merged_into {
+        Some(other) => say(&format!("  does what {other} does: it is now another name of it")),
+        None => say("  admitted"),
+    }
+    Ok(tried)
+}
+
+/// A trial in fresh worlds and, for a repair, in the cases of the version that it repairs.
+async fn trial(
+    bench: &mut Bench,
+    state: &LibraryState,
+    entry: &Entry,
+    seed: u64,
+    say: &impl Fn(&str),
+) -> Result<TrialReport> {
+    let mut report = bench.trial(&entry.skill, seed, |world| say(&format!("  {}", in_world(world)))).await?;
+    if let Some(repaired) = entry.skill.manifest.repairs.as_ref().and_then(|id| state.entry(id)) {
+        let cases = repaired.cases();
+        report.regressions =
+            bench.cases(&entry.skill, &cases, |case, result| say(&told(case, result))).await?;
+    }
+    Ok(report)
+}
+
+/// Merges a skill that was just admitted into one that does the same in the same cases; says into which.
+async fn merge(library: &mut Library, bench: &mut Bench, entry: &Entry) -> Result<Option<String>> {
+    let state = library.state().clone();
+    let promise = |entry: &Entry| {
+        let manifest = &entry.skill.manifest;
+        (manifest.environment.clone(), manifest.parameters.clone(), manifest.postcondition.clone())
+    };
+    let name = entry.name();
+    if entry.is_reflex() {
+        return Ok(None);
+    }
+    let alike = state.all_active().filter(|other| other.name() != name && !other.is_reflex());
+    for other in alike.filter(|other| promise(other) == promise(entry)) {
+        let mut evidence = Vec::new();
+        if !same_source(&entry.skill, &other.skill) {
+            evidence = bench.cases(&entry.skill, &other.cases(), |_, _| ()).await?;
+            if !same_behaviour(other, &evidence) {
+                continue;
+            }
+        }
+        let into = other.name().to_owned();
+        let event = LibraryEvent::Merged { name: name.to_owned(), into: into.clone(), evidence };
+        if change::record(library, &event).await.is_ok() {
+            return Ok(Some(into));
+        }
+    }
+    Ok(None)
+}
+
+fn in_world(world: &WorldResult) -> String {
+    let verdict = if world.passed() { "passed" } else { "FAILED" };
+    let why = world.error.as_deref().and_then(|error| error.lines().next());
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    format!("world {:<10} {verdict:<11} {} steps{why}", world.seed, world.steps)
+}
