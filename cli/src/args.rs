@@ -2,7 +2,7 @@
 
 mod log;
 
-pub use log::{Diff, Export, Format, Log, LogCommand, Replay};
+pub use log::{Diff, Export, Format, Log, LogCommand, LogSpeed, Replay};
 
 use crate::duration;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueHint};
@@ -249,6 +249,8 @@ pub enum Bench {
     /// home of its own that is thrown away, and what it learned is measured. Memory starts empty in
     /// either case.
     Crafter(Crafter),
+    /// The log: how fast it is written, checked and replayed, and how large it gets.
+    Log(LogSpeed),
 }
 
 /// `sojourn bench crafter`.

@@ -67,7 +67,13 @@ fn help_of_every_command() {
         &["runs"],
         &["log"],
         &["log", "show"],
+        &["log", "verify"],
+        &["log", "recover"],
+        &["log", "export"],
+        &["log", "import"],
+        &["log", "gc"],
         &["replay"],
+        &["diff"],
         &["memory", "search"],
         &["skills", "list"],
         &["skills", "show"],
@@ -76,6 +82,7 @@ fn help_of_every_command() {
         &["models"],
         &["doctor"],
         &["bench", "crafter"],
+        &["bench", "log"],
     ] {
         let answer = place.sojourn(&[command, &["--help"]].concat());
         assert_eq!(answer.code, 0);

@@ -8,8 +8,8 @@ use common::{home, payload, run_id, runtime};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sojourn_memory::{
-    Error, EventSeq, ImportError, Keep, Memories, MemoryKind, NewMemory, NewRun, RecordQuery, RunId, RunStatus,
-    Store, Tenant,
+    Error, EventSeq, ImportError, Keep, Memories, MemoryKind, NewMemory, NewRun, RecordQuery, RunId,
+    RunStatus, Store, Tenant,
 };
 
 /// A run with blobs, one of them not text, shared and not shared.
@@ -55,7 +55,10 @@ async fn a_run_comes_in_as_it_went_out() {
     let lines = exported(&here, &run_id(), None).await;
     assert_eq!(imported(&there, &lines).await.unwrap(), run_id());
     let query = RecordQuery::all();
-    assert_eq!(there.records(&run_id(), &query).await.unwrap(), here.records(&run_id(), &query).await.unwrap());
+    assert_eq!(
+        there.records(&run_id(), &query).await.unwrap(),
+        here.records(&run_id(), &query).await.unwrap()
+    );
     assert_eq!(there.run(run_id().as_str()).await.unwrap(), here.run(run_id().as_str()).await.unwrap());
     assert!(there.verify(&run_id(), |_, _| ()).await.unwrap().is_intact());
     assert_eq!(exported(&there, &run_id(), None).await, lines);
@@ -187,10 +190,12 @@ async fn only_what_nothing_needs_is_collected() {
         let status = if name == "paused" { RunStatus::Paused } else { RunStatus::Finished };
         writer.close(status).await.unwrap();
     }
-    let fork = store.fork_run(&run("old"), EventSeq(1), NewRun::new(run("fork"), "crafter", "model"), Value::Null);
-    fork.await.unwrap().close(RunStatus::Paused).await.unwrap();
+    let new = NewRun::new(run("fork"), "crafter", "model");
+    let writer = store.fork_run(&run("old"), EventSeq(1), new, Value::Null).await.unwrap();
+    writer.close(RunStatus::Paused).await.unwrap();
     let tenant = Tenant::new("somebody").unwrap();
-    let lesson = NewMemory { run: Some(run("lesson")), ..NewMemory::new(tenant, MemoryKind::Reflection, "learned") };
+    let lesson =
+        NewMemory { run: Some(run("lesson")), ..NewMemory::new(tenant, MemoryKind::Reflection, "learned") };
     Memories::new(store.clone()).remember(&lesson, &[]).await.unwrap();
     let orphan = store.put_blob(b"nobody refers to this").await.unwrap();
 
@@ -198,8 +203,18 @@ async fn only_what_nothing_needs_is_collected() {
     let garbage = store.garbage(&everything).await.unwrap();
     assert_eq!(garbage.runs, [run("new"), run("old")]);
     assert_eq!(garbage.needed.keys().map(RunId::as_str).collect::<Vec<_>>(), ["fork", "lesson", "paused"]);
-    assert!(store.garbage(&Keep { newest: Some(9), since_ms: Some(9), ..Keep::default() }).await.unwrap().runs.is_empty());
-    assert_eq!(store.garbage(&Keep { since_ms: Some(2), ..Keep::default() }).await.unwrap().runs, [run("old")]);
+    assert!(
+        store
+            .garbage(&Keep { newest: Some(9), since_ms: Some(9), ..Keep::default() })
+            .await
+            .unwrap()
+            .runs
+            .is_empty()
+    );
+    assert_eq!(
+        store.garbage(&Keep { since_ms: Some(2), ..Keep::default() }).await.unwrap().runs,
+        [run("old")]
+    );
 
     // Without a limit only the orphan goes.
     assert_eq!(store.collect(&Keep::default()).await.unwrap().garbage.blobs, 1);

@@ -9,20 +9,38 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
 use sojourn_memory::{
-    BlobId, Durability, Error, EventSeq, FORKED, Keep, NewRun, Record, RecordQuery, RunId, RunStatus, Store, Writer,
+    BlobId, Durability, Error, EventSeq, FORKED, Keep, NewRun, Record, RecordQuery, RunId, RunStatus, Store,
+    Writer,
 };
 use std::collections::BTreeMap;
 
 #[derive(Debug, Clone)]
 enum Action {
-    Append { run: Index, at_ms: i64, payload: Value, blob: Option<Vec<u8>> },
-    Commit { run: Index },
+    Append {
+        run: Index,
+        at_ms: i64,
+        payload: Value,
+        blob: Option<Vec<u8>>,
+    },
+    Commit {
+        run: Index,
+    },
     /// The writer is gone without a word.
-    Crash { run: Index },
-    Close { run: Index, status: RunStatus },
-    Fork { run: Index, at: Index },
+    Crash {
+        run: Index,
+    },
+    Close {
+        run: Index,
+        status: RunStatus,
+    },
+    Fork {
+        run: Index,
+        at: Index,
+    },
     /// Somebody else wants to write.
-    Intrude { run: Index },
+    Intrude {
+        run: Index,
+    },
     /// All writers are gone, and what nothing refers to is removed.
     Collect,
     /// All processes are gone.
@@ -152,8 +170,11 @@ impl World {
         let writer = self.store.fork_run(&parent, EventSeq(at as u64), new, json!({})).await.unwrap();
         let records = self.store.records(&id, &RecordQuery::all()).await.unwrap();
         assert_eq!(records.len(), at + 1);
-        for (copy, original) in records.iter().zip(&self.runs[&parent].appended) {
-            assert_eq!((&copy.payload, &copy.blobs, copy.at_ms), (&original.payload, &original.blobs, original.at_ms));
+        for (copy, original) in records[..at].iter().zip(&self.runs[&parent].appended) {
+            assert_eq!(
+                (&copy.payload, &copy.blobs, copy.at_ms),
+                (&original.payload, &original.blobs, original.at_ms)
+            );
         }
         assert_eq!(records[at].kind, FORKED);
         let blobs = self.runs[&parent].blobs.clone();

@@ -192,6 +192,31 @@ pub struct Diff {
     pub json: bool,
 }
 
+/// `sojourn bench log`.
+#[derive(Debug, ClapArgs)]
+pub struct LogSpeed {
+    /// A run to replay and to weigh as well: its id, its beginning, or `latest`.
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<String>,
+
+    /// Records to write.
+    #[arg(long, default_value_t = 20_000, value_name = "N")]
+    pub records: u32,
+
+    /// Turns of an agent's loop with a model that answers at once.
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    pub turns: u32,
+
+    /// A program that does the same turns with another runtime, as `benches/peers/langgraph/turns.py` does: it is called with
+    /// the number of turns and a directory, and prints one JSON document. Can be given several times.
+    #[arg(long = "peer", value_name = "COMMAND")]
+    pub peers: Vec<String>,
+
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
 fn speed(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
     if number.is_finite() && number > 0.0 { Ok(number) } else { Err("it has to be more than 0".to_owned()) }

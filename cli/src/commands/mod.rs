@@ -30,6 +30,7 @@ pub async fn dispatch(args: Args) -> Result<ExitCode> {
         Command::Log(args) => return log::log(&home, args).await,
         Command::Replay(args) => return replay::replay(home, &args).await,
         Command::Skills(command) => return skills::skills(home, command).await,
+        Command::Bench(Bench::Log(args)) => log::speed(home, &args).await?,
         Command::Bench(Bench::Crafter(args)) => return bench::crafter(&home, args).await,
         Command::Runs(args) => runs::runs(&home, args).await?,
         Command::Diff(args) => diff::diff(&home, &args).await?,

@@ -13,6 +13,7 @@ use sojourn_controller::{Message, Request};
 use sojourn_core::{Effect, Event, Milestone, Purpose, StageEvent, Started};
 use sojourn_memory::{BlobId, EventSeq, Hash, Record, RecordQuery, RunInfo, Store};
 use sojourn_skills::{LibraryEvent, SkillId};
+use sojourn_tools::{Parameter, ToolCall};
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -26,7 +27,10 @@ struct Conversation<'a> {
     split: &'static str,
     task: &'a str,
     messages: Vec<Value>,
-    tools: &'a [Value],
+    tools: Vec<&'a Value>,
+    /// What was seen at the end of a task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<String>,
     /// Blobs of images that messages refer to by their hash.
     images: Vec<BlobId>,
     provenance: Provenance,
@@ -49,7 +53,8 @@ struct Provenance {
 /// What a reader of the run remembers until it is told how it ended.
 #[derive(Default)]
 struct Reader {
-    tools: Vec<Value>,
+    /// Tools and skills by name, as chat endpoints want them told.
+    tools: BTreeMap<String, Value>,
     episode: u64,
     world: Option<u64>,
     /// The last question of each sort, where it stands, and its answer.
@@ -68,8 +73,14 @@ struct Asked {
 
 struct Act {
     at: (EventSeq, Hash),
+    /// Where the call itself stands.
+    seq: EventSeq,
+    call: ToolCall,
     messages: Vec<Value>,
-    /// What the outermost call that is open is called by.
+    /// What the controller decided; it goes with the first call.
+    decision: Option<String>,
+    outcome: Option<String>,
+    /// The id of the call that is open.
     open: Option<String>,
     images: Vec<BlobId>,
 }
@@ -107,16 +118,18 @@ impl Reader {
                     }
                 }
                 Effect::Act { call, .. } => {
-                    let choice = self.choice.take();
-                    let (at, mut messages, answer) = match choice {
+                    let (at, messages, decision) = match self.choice.take() {
                         Some(Asked { at, request, answer }) => (at, said(&request.messages), answer),
                         None => (at, Vec::new(), None),
                     };
-                    messages.push(call_message(&record.seq.to_string(), &call.name, &call.args, answer));
-                    self.act = Some(Act { at, messages, open: None, images: Vec::new() });
+                    let (open, outcome, images) = (None, None, Vec::new());
+                    let (seq, call) = (record.seq, call.clone());
+                    self.act = Some(Act { at, seq, call, messages, decision, outcome, open, images });
                 }
                 Effect::Library { change: LibraryEvent::Drafted { skill } } => {
                     let manifest = &skill.manifest;
+                    let told = told(&manifest.name, &manifest.description, &manifest.parameters);
+                    self.tools.insert(manifest.name.clone(), told);
                     self.drafts.insert(manifest.id.clone(), (manifest.name.clone(), skill.source.clone()));
                 }
                 Effect::Library { change: LibraryEvent::Admitted { id, .. } } => {
@@ -131,7 +144,8 @@ impl Reader {
                         split,
                         task: name,
                         messages,
-                        tools: &self.tools,
+                        tools: self.tools.values().collect(),
+                        outcome: None,
                         images: Vec::new(),
                         provenance,
                     });
@@ -145,7 +159,8 @@ impl Reader {
                         split,
                         task,
                         messages: act.messages,
-                        tools: &self.tools,
+                        tools: self.tools.values().collect(),
+                        outcome: act.outcome,
                         images: act.images,
                         provenance,
                     });
@@ -173,14 +188,15 @@ impl Reader {
                 }
             }
             Event::Acted { report } => {
-                if let Some(act) = &mut self.act {
-                    let result =
-                        json!({"ok": report.error.is_none(), "observation": report.observation.text});
-                    let id = act.messages.iter().find_map(|message| message["tool_calls"][0]["id"].as_str());
-                    let id = id.unwrap_or_default().to_owned();
-                    act.messages
-                        .push(json!({"role": "tool", "tool_call_id": id, "content": result.to_string()}));
+                let Some(act) = &mut self.act else { return };
+                let message = report.error.as_ref().map(ToString::to_string);
+                if act.decision.is_some() || act.messages.is_empty() {
+                    // A tool by itself, or a skill that called none.
+                    let (seq, call) = (act.seq, act.call.clone());
+                    act.call(seq, &call);
                 }
+                act.answer(message.is_none(), message.as_deref().unwrap_or("done"));
+                act.outcome = Some(report.observation.text.clone());
             }
             Event::Recalled { .. } | Event::ThoughtFailed { .. } | Event::Tried { .. } => {}
         }
@@ -191,16 +207,8 @@ impl Reader {
         let Some(act) = &mut self.act else { return };
         act.images.extend(record.blobs.iter().filter(|_| record.payload.get("image").is_some()));
         match event {
-            StageEvent::Called { depth: 0, call } => {
-                let id = record.seq.to_string();
-                act.messages.push(call_message(&id, &call.name, &call.args, None));
-                act.open = Some(id);
-            }
-            StageEvent::Returned { depth: 0, outcome } => {
-                let id = act.open.take().unwrap_or_default();
-                let content = json!({"ok": outcome.ok, "message": outcome.message}).to_string();
-                act.messages.push(json!({"role": "tool", "tool_call_id": id, "content": content}));
-            }
+            StageEvent::Called { depth: 0, call } => act.call(record.seq, call),
+            StageEvent::Returned { depth: 0, outcome } => act.answer(outcome.ok, &outcome.message),
             StageEvent::Called { .. } | StageEvent::Returned { .. } | StageEvent::Stepped(_) => {}
         }
     }
@@ -235,24 +243,47 @@ fn said(messages: &[Message]) -> Vec<Value> {
     messages.iter().map(|message| json!({"role": message.role.name(), "content": message.text()})).collect()
 }
 
-fn call_message(
-    id: &str,
-    name: &str,
-    args: &serde_json::Map<String, Value>,
-    thought: Option<String>,
-) -> Value {
-    let arguments = Value::Object(args.clone()).to_string();
-    json!({
-        "role": "assistant",
-        "content": thought.unwrap_or_default(),
-        "tool_calls": [{"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}],
-    })
+impl Act {
+    fn call(&mut self, seq: EventSeq, call: &ToolCall) {
+        let id = format!("call_{seq}");
+        let arguments = Value::Object(call.args.clone()).to_string();
+        self.messages.push(json!({
+            "role": "assistant",
+            "content": self.decision.take().unwrap_or_default(),
+            "tool_calls": [{
+                "id": id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": arguments},
+            }],
+        }));
+        self.open = Some(id);
+    }
+
+    /// Answers the call that is open, if one is.
+    fn answer(&mut self, ok: bool, message: &str) {
+        let Some(id) = self.open.take() else { return };
+        let content = json!({"ok": ok, "message": message}).to_string();
+        self.messages.push(json!({"role": "tool", "tool_call_id": id, "content": content}));
+    }
 }
 
-fn tools(started: &Started) -> Vec<Value> {
-    let own =
-        started.environment.tools.iter().map(
-            |tool| json!({"type": "function", "function": serde_json::to_value(tool).unwrap_or_default()}),
-        );
-    own.collect()
+fn tools(started: &Started) -> BTreeMap<String, Value> {
+    let own = started
+        .environment
+        .tools
+        .iter()
+        .map(|tool| (tool.name.clone(), told(&tool.name, &tool.description, &tool.parameters)));
+    let learned = started.library.all_active().map(|entry| {
+        let manifest = &entry.skill.manifest;
+        (manifest.name.clone(), told(&manifest.name, &manifest.description, &manifest.parameters))
+    });
+    own.chain(learned).collect()
+}
+
+fn told(name: &str, description: &str, parameters: &[Parameter]) -> Value {
+    let parameters = sojourn_tools::arguments_schema(parameters);
+    json!({
+        "type": "function",
+        "function": {"name": name, "description": description, "parameters": parameters},
+    })
 }

@@ -88,7 +88,7 @@ async fn exchange(store: &Store, info: &RunInfo, seq: EventSeq) -> Result<Option
                     break;
                 }
                 found =
-                    Some(Exchange { asked: record.seq, request, answered: None, recalled: recalled.take() });
+                    Some(Exchange { asked: record.seq, request, answered: None, recalled: recalled.clone() });
             }
             Body::Event(event) => {
                 let answer = match *event {
