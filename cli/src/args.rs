@@ -1,8 +1,10 @@
 //! What the command line understands.
 
+mod log;
 mod reflexes;
 mod skills;
 
+pub use log::{Diff, Export, Format as LogFormat, Log, LogCommand, Replay};
 pub use reflexes::Reflexes;
 pub use skills::{Format, Import, SkillRun, SkillTest, Skills, Target};
 
@@ -55,10 +57,12 @@ pub enum Command {
     SimulateCrash(SimulateCrash),
     /// List the runs, the newest first.
     Runs(Reading),
-    /// Show a run's log: what was seen, thought and done, record by record.
+    /// Show a run's log: what was seen, thought and done, record by record; check, save, export and import logs.
     Log(Log),
-    /// Tell a run's story again, or check that it happens again exactly as it was recorded.
+    /// Watch a run again, or check that it happens again exactly as it was recorded.
     Replay(Replay),
+    /// Compare two runs: where they part, and what came of each.
+    Diff(Diff),
     /// Search what agents remember.
     #[command(subcommand)]
     Memory(Memory),
@@ -209,65 +213,6 @@ pub struct SimulateCrash {
     /// Be a process that lives the run again in this home and is killed after the first record of `--at`.
     #[arg(long, value_name = "DIR", hide = true)]
     pub relive: Option<PathBuf>,
-}
-
-/// `sojourn log`.
-#[derive(Debug, ClapArgs)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-pub struct Log {
-    /// One record instead of the timeline.
-    #[command(subcommand)]
-    pub one: Option<LogOne>,
-
-    /// The run's id, or its beginning.
-    #[arg(required = true)]
-    pub run: Option<String>,
-
-    /// Only records of this kind (`think`, `thought`, `acted`, `milestone`, …). Can be given several times.
-    #[arg(long = "kind", value_name = "KIND")]
-    pub kinds: Vec<String>,
-
-    /// From this record on.
-    #[arg(long, value_name = "SEQ", default_value_t = 1)]
-    pub from: u64,
-
-    /// Up to this record.
-    #[arg(long, value_name = "SEQ")]
-    pub to: Option<u64>,
-
-    /// Print one JSON document a line, whole records.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `sojourn log show`.
-#[derive(Debug, Subcommand)]
-pub enum LogOne {
-    /// Show one record whole, prompts in full.
-    Show {
-        /// The run's id, or its beginning.
-        run: String,
-        /// The record's number.
-        seq: u64,
-        /// Print it as JSON.
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-/// `sojourn replay`.
-#[derive(Debug, ClapArgs)]
-pub struct Replay {
-    /// The run's id, or its beginning.
-    pub run: String,
-
-    /// Run the agent, its skills and its environment again on the recorded answers, and compare every record.
-    #[arg(long)]
-    pub verify: bool,
-
-    /// Print JSON: the verdict, or the story line by line.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `sojourn memory`.

@@ -9,12 +9,14 @@ use sqlx::{Connection, Row, SqliteConnection};
 use std::collections::{BTreeMap, HashSet};
 
 /// Which runs stay whole. By default, all of them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keep {
     /// The newest so many, whatever their age.
     pub newest: Option<usize>,
     /// Those that had a record at this time or later, in milliseconds since 1970.
     pub since_ms: Option<i64>,
+    /// Those that something outside of the log rests on, with what that is.
+    pub needed: BTreeMap<RunId, &'static str>,
 }
 
 /// What could be removed, and what stays although it is old.
@@ -53,7 +55,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Damaged`] for records whose references cannot be read: then nothing may be taken for garbage.
-    pub async fn garbage(&self, keep: Keep) -> Result<Garbage, Error> {
+    pub async fn garbage(&self, keep: &Keep) -> Result<Garbage, Error> {
         find(&mut *self.pool.acquire().await?, keep).await
     }
 
@@ -61,7 +63,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Collecting`] while some run is being written, or another process collects.
-    pub async fn collect(&self, keep: Keep) -> Result<Collected, Error> {
+    pub async fn collect(&self, keep: &Keep) -> Result<Collected, Error> {
         let Some(_lock) = CollectorLock::take(self.home())? else { return Err(Error::Collecting) };
         let mut connection = self.connection().await?;
         let before = size(&mut connection).await?;
@@ -97,7 +99,7 @@ async fn size(connection: &mut SqliteConnection) -> Result<u64, Error> {
     Ok(row.try_get::<i64, _>(0)? as u64)
 }
 
-async fn find(connection: &mut SqliteConnection, keep: Keep) -> Result<Garbage, Error> {
+async fn find(connection: &mut SqliteConnection, keep: &Keep) -> Result<Garbage, Error> {
     let mut garbage = Garbage::default();
     let rows = sqlx::query("SELECT * FROM runs ORDER BY created_ms DESC, no DESC")
         .fetch_all(&mut *connection)
@@ -108,7 +110,8 @@ async fn find(connection: &mut SqliteConnection, keep: Keep) -> Result<Garbage, 
         if !may_go(&run.info, index, keep) {
             continue;
         }
-        if let Some(reason) = needed(connection, &run.info).await? {
+        let outside = keep.needed.get(&run.info.id).copied();
+        if let Some(reason) = outside.or(needed(connection, &run.info).await?) {
             garbage.needed.insert(run.info.id, reason);
             continue;
         }
@@ -145,7 +148,7 @@ async fn find(connection: &mut SqliteConnection, keep: Keep) -> Result<Garbage, 
 }
 
 /// Whether the user can do without it. Without a limit of either kind, no run goes.
-fn may_go(run: &RunInfo, index: usize, keep: Keep) -> bool {
+fn may_go(run: &RunInfo, index: usize, keep: &Keep) -> bool {
     let beyond = keep.newest.map(|newest| index >= newest);
     let old = keep.since_ms.map(|since| run.last_at_ms < since);
     match (beyond, old) {
