@@ -1,5 +1,9 @@
 //! What the command line understands.
 
+mod memory;
+
+pub use memory::{Knowledge, Memory, One as OneMemory, Search as MemorySearch};
+
 use crate::duration;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
@@ -43,9 +47,12 @@ pub enum Command {
     Log(Log),
     /// Tell a run's story again, or check that it happens again exactly as it was recorded.
     Replay(Replay),
-    /// Search what agents remember.
+    /// Search, correct and forget what agents remember.
     #[command(subcommand)]
     Memory(Memory),
+    /// Give agents documents to know.
+    #[command(subcommand)]
+    Knowledge(Knowledge),
     /// Show the skills that were learned.
     #[command(subcommand)]
     Skills(Skills),
@@ -169,24 +176,6 @@ pub struct Replay {
     /// Print JSON: the verdict, or the story line by line.
     #[arg(long)]
     pub json: bool,
-}
-
-/// `sojourn memory`.
-#[derive(Debug, Subcommand)]
-pub enum Memory {
-    /// Find memories by what they say.
-    Search {
-        /// What to look for.
-        text: String,
-        /// How many at most.
-        #[arg(long, short, default_value_t = 5, value_name = "N")]
-        k: usize,
-        /// Print one JSON document.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Say how much is remembered.
-    Stats(Reading),
 }
 
 /// `sojourn skills`.

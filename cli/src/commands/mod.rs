@@ -3,6 +3,7 @@
 mod bench;
 mod completions;
 mod doctor;
+mod knowledge;
 mod log;
 mod memory;
 mod models;
@@ -32,6 +33,7 @@ pub async fn dispatch(args: Args) -> Result<ExitCode> {
         Command::Runs(args) => runs::runs(&home, args).await?,
         Command::Log(args) => log::log(&home, args).await?,
         Command::Memory(command) => memory::memory(&home, command).await?,
+        Command::Knowledge(command) => knowledge::knowledge(&home, command).await?,
         Command::Tools(command) => tools::tools(&command)?,
         Command::Models(command) => models::models(command).await?,
         Command::Doctor(args) => doctor::doctor(&home, args).await?,
