@@ -1,10 +1,12 @@
 //! What the command line understands.
 
 mod log;
+mod memory;
 mod reflexes;
 mod skills;
 
 pub use log::{Diff, Export, Format as LogFormat, Log, LogCommand, Replay};
+pub use memory::{Knowledge, Memory, One as OneMemory, Search as MemorySearch};
 pub use reflexes::Reflexes;
 pub use skills::{Format, Import, SkillRun, SkillTest, Skills, Target};
 
@@ -63,9 +65,12 @@ pub enum Command {
     Replay(Replay),
     /// Compare two runs: where they part, and what came of each.
     Diff(Diff),
-    /// Search what agents remember.
+    /// Search, correct and forget what agents remember.
     #[command(subcommand)]
     Memory(Memory),
+    /// Give agents documents to know.
+    #[command(subcommand)]
+    Knowledge(Knowledge),
     /// Show, try, test and exchange the skills that were learned.
     #[command(subcommand)]
     Skills(Skills),
@@ -213,24 +218,6 @@ pub struct SimulateCrash {
     /// Be a process that lives the run again in this home and is killed after the first record of `--at`.
     #[arg(long, value_name = "DIR", hide = true)]
     pub relive: Option<PathBuf>,
-}
-
-/// `sojourn memory`.
-#[derive(Debug, Subcommand)]
-pub enum Memory {
-    /// Find memories by what they say.
-    Search {
-        /// What to look for.
-        text: String,
-        /// How many at most.
-        #[arg(long, short, default_value_t = 5, value_name = "N")]
-        k: usize,
-        /// Print one JSON document.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Say how much is remembered.
-    Stats(Reading),
 }
 
 /// `sojourn tools`.

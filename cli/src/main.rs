@@ -7,6 +7,7 @@ mod args;
 mod chronicle;
 mod commands;
 mod duration;
+mod embedding;
 mod environments;
 mod error;
 mod home;

@@ -5,6 +5,7 @@ mod completions;
 mod diff;
 mod doctor;
 mod fork;
+mod knowledge;
 mod log;
 mod memory;
 mod models;
@@ -39,6 +40,7 @@ pub async fn dispatch(args: Args) -> Result<ExitCode> {
         Command::Runs(args) => runs::runs(&home, args).await?,
         Command::Diff(args) => diff::diff(&home, &args).await?,
         Command::Memory(command) => memory::memory(&home, command).await?,
+        Command::Knowledge(command) => knowledge::knowledge(&home, command).await?,
         Command::Tools(command) => tools::tools(&command)?,
         Command::Models(command) => models::models(command).await?,
         Command::Doctor(args) => doctor::doctor(&home, args).await?,
