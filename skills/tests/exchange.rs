@@ -148,7 +148,7 @@ fn spoil(folder: &Path, how: &str) -> &'static str {
             "EOF"
         }
         "deep json" => {
-            put("cases.json", "[".repeat(100_000).as_bytes());
+            put("schema.json", "[".repeat(100_000).as_bytes());
             "recursion limit"
         }
         "a schema that lies" => {

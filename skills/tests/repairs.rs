@@ -195,7 +195,7 @@ fn merged(name: &str, into: &str, evidence: Vec<CaseResult>) -> LibraryEvent {
 #[test]
 fn skills_with_the_same_source_become_one() {
     let mut state = LibraryState::default();
-    let wood = admit(&mut state, "collect_wood", "go_to(\"tree\"); // near");
+    let wood = admit(&mut state, "collect_wood", "go_to(\"tree\"); /* near */");
     let sword = admit(&mut state, "make_sword", "go_to( 'tree' );");
     admit(&mut state, "place_table", "make_sword();");
     state.apply(&merged("make_sword", "collect_wood", Vec::new())).unwrap();

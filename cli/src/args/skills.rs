@@ -174,12 +174,12 @@ pub struct SkillTest {
     #[arg(long, value_name = "N", conflicts_with = "all")]
     pub version: Option<u32>,
 
-    /// Every skill in use.
+    /// Every skill in use; with `--admit`, every draft, those first that others call.
     #[arg(long)]
     pub all: bool,
 
     /// Try a draft in fresh practice worlds, and admit it if it earns that.
-    #[arg(long, conflicts_with = "all")]
+    #[arg(long)]
     pub admit: bool,
 
     /// Record that stale skills which pass were tested with the skills that they call now.

@@ -65,13 +65,31 @@ pub async fn import(home: &Home, args: &Import) -> Result<()> {
     let mut library = home.library().await?;
     library.apply_all(&events, u64::try_from(now_ms()).unwrap_or(0)).await?;
     let drafts: Vec<String> = names.into_iter().collect();
+    let missing = missing(&state, &events)?;
     if args.json {
-        return Ok(output::json(&json!({"drafts": drafts}))?);
+        return Ok(output::json(&json!({"drafts": drafts, "missing": missing}))?);
+    }
+    if !missing.is_empty() {
+        output::note(format!("they call what is not here: {}", missing.join(", ")));
     }
     for name in &drafts {
         output::line(format!("{name} is a draft; `sojourn skills test {name} --admit` tries it"))?;
     }
     Ok(())
+}
+
+/// What the new skills call that is neither a tool nor a skill here.
+fn missing(state: &LibraryState, events: &[LibraryEvent]) -> Result<Vec<String>> {
+    let mut missing = BTreeSet::new();
+    for event in events {
+        let LibraryEvent::Drafted { skill } = event else { continue };
+        let environment = environments::open(&skill.manifest.environment)?;
+        let tools = &environment.spec().tools;
+        let unknown =
+            |name: &&String| state.history(name).is_none() && tools.iter().all(|tool| tool.name != **name);
+        missing.extend(skill.manifest.calls.iter().filter(unknown).cloned());
+    }
+    Ok(missing.into_iter().collect())
 }
 
 /// The first version of a new name, made of a parcel.
@@ -123,9 +141,12 @@ async fn drafted(
         created_ms: u64::try_from(now_ms()).unwrap_or(0),
         source,
     };
-    let known = tools.into_iter().chain(together.iter().map(String::as_str));
+    // A skill that it calls and that is not here yet may come later: until then nothing is granted by that name.
+    let named = declared.iter().map(String::as_str);
+    let known: Vec<&str> =
+        tools.into_iter().chain(together.iter().map(String::as_str)).chain(named).collect();
     Ok(match code {
         Code::JavaScript => state.prepare(draft, compiled, known),
-        Code::Wasm => state.prepare_prebuilt(draft, compiled, declared, known),
+        Code::Wasm => state.prepare_prebuilt(draft, compiled, declared.clone(), known),
     })
 }

@@ -176,13 +176,14 @@ fn told(case: &Case, result: &CaseResult) -> String {
     let args: Vec<String> =
         case.setup.calls.iter().map(|args| serde_json::to_string(args).unwrap_or_default()).collect();
     let steps = match result.steps {
-        steps if steps == case.steps => format!("{steps} steps"),
+        // Older records count the steps of several calls, and know the arguments of the first only.
+        steps if steps == case.steps || case.behaviour.is_none() => format!("{steps} steps"),
         steps => format!("{steps} steps, {} when recorded", case.steps),
     };
     let why = result.error.as_deref().and_then(|error| error.lines().next()).unwrap_or_default();
     let why = if why.is_empty() { String::new() } else { format!(": {why}") };
     format!(
-        "  {}  world {:<10} {:<11} {:<24} {}{why}",
+        "  {}  world {:<10} {:<11} {:<27} {}{why}",
         result.case,
         case.setup.seed,
         verdict,
