@@ -7,12 +7,12 @@ pub use scope::{Scope, is_error};
 
 use crate::error::{Failure, Kind};
 use anyhow::{Context as _, Result};
-use serde::Deserialize;
 use serde_json::Value;
 use sojourn_core::{
-    ActReport, Effect, Event, FinishReason, Milestone, Purpose, StageEvent, Started, as_javascript, inflate,
+    ActReport, Effect, Event, FinishReason, Interjection, Milestone, Purpose, StageEvent, Started,
+    as_javascript, inflate,
 };
-use sojourn_memory::{ForkPoint, Record, RecordPages, RecordQuery, RunInfo, Store};
+use sojourn_memory::{Record, RecordPages, RecordQuery, RunInfo, Store};
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
@@ -26,18 +26,8 @@ pub enum Body {
     Event(Box<Event>),
     /// Something that happened while a skill ran.
     Stage(Box<StageEvent>),
-    /// Here a fork goes on by itself.
-    Forked(Box<Forked>),
-}
-
-/// How a fork begins its own part.
-#[derive(Debug, Deserialize)]
-pub struct Forked {
-    /// The last record that it shares.
-    pub forked_from: ForkPoint,
-    /// What is different from there on.
-    #[serde(default)]
-    pub changes: Value,
+    /// The run was resumed, or it is a fork from here on.
+    Interjection(Box<Interjection>),
 }
 
 /// The run of that name: an id, the beginning of one, or `latest`.
@@ -112,8 +102,8 @@ fn decode(payload: Value) -> serde_json::Result<Body> {
         Body::Event(Box::new(serde_json::from_value(payload)?))
     } else if payload.get("on").is_some() {
         Body::Stage(Box::new(serde_json::from_value(payload)?))
-    } else if payload.get("forked_from").is_some() {
-        Body::Forked(Box::new(serde_json::from_value(payload)?))
+    } else if payload.get("interjection").is_some() || payload.get("changes").is_some() {
+        Body::Interjection(Box::new(Interjection::read(payload)?))
     } else {
         Body::Started(Box::new(serde_json::from_value(payload)?))
     })
@@ -134,20 +124,24 @@ pub fn summary(body: &Body) -> String {
         Body::Effect(effect) => effect_line(effect),
         Body::Event(event) => event_line(event),
         Body::Stage(event) => stage_line(event),
-        Body::Forked(forked) => {
-            let point = &forked.forked_from;
-            format!(
-                "a fork of run {} after its record {}: {}",
-                point.run,
-                point.seq,
-                short(&forked.changes.to_string())
-            )
+        Body::Interjection(what) => interjection_line(what),
+    }
+}
+
+fn interjection_line(what: &Interjection) -> String {
+    match what {
+        Interjection::Resumed { budgets: None } => "resumed by another process".to_owned(),
+        Interjection::Resumed { budgets: Some(_) } => {
+            "resumed by another process, with more to use up".to_owned()
+        }
+        Interjection::Forked { parent, seq, model, .. } => {
+            format!("forked from {parent} after its record {seq}; goes on with {}", model.name)
         }
     }
 }
 
 /// What a record of each sort is called.
-pub const KINDS: [&str; 20] = [
+pub const KINDS: [&str; 23] = [
     "started",
     "reset",
     "episode_started",
@@ -158,6 +152,8 @@ pub const KINDS: [&str; 20] = [
     "thought_failed",
     "try",
     "tried",
+    "try_reflexes",
+    "reflexes_tried",
     "act",
     "called",
     "stepped",
@@ -167,6 +163,7 @@ pub const KINDS: [&str; 20] = [
     "remember",
     "milestone",
     "finish",
+    "resumed",
     "forked",
 ];
 
@@ -187,6 +184,12 @@ fn effect_line(effect: &Effect) -> String {
         Effect::Try { plan } => {
             format!("try {} candidates for {} in {} worlds", plan.candidates.len(), plan.task, plan.worlds)
         }
+        Effect::TryReflexes { plan } => format!(
+            "try {} candidates for {} in {} practice episodes",
+            plan.candidates.len(),
+            plan.name,
+            plan.seeds.len()
+        ),
         Effect::Act { call, max_steps } => format!("{} within {max_steps} steps", as_javascript(call)),
         Effect::Library { change } => format!("library: {}", change.kind()),
         Effect::Remember { memory } => format!("remember: {}", short(&memory.text)),
@@ -221,6 +224,20 @@ fn event_line(event: &Event) -> String {
                 })
                 .collect();
             format!("candidates verified in {}", passes.join(", "))
+        }
+        Event::ReflexesTried { trials } => {
+            let gains: Vec<String> = trials
+                .iter()
+                .map(|trial| match (&trial.compile_error, trial.acts) {
+                    (Some(_), _) => "does not compile".to_owned(),
+                    (None, false) => "does nothing".to_owned(),
+                    (None, true) => {
+                        let steps = trial.trial.figures().steps;
+                        format!("{:+.0} steps ± {:.0}", steps.with - steps.without, steps.error)
+                    }
+                })
+                .collect();
+            format!("lives with the candidates: {}", gains.join(", "))
         }
         Event::Acted { report } => acted_line(report),
     }
@@ -280,10 +297,23 @@ pub fn milestone_line(milestone: &Milestone) -> String {
                 "learned {skill}: verified in {passed} of {tried} worlds, {steps:.0} steps, after {rounds}"
             )
         }
+        Milestone::ReflexAdmitted { reflex, figures, .. } => format!(
+            "learned the reflex {reflex}: practice lives of {:.0} steps with it, {:.0} ± {:.0} without; {} and {} of {} ended in death",
+            figures.steps.with,
+            figures.steps.without,
+            figures.steps.error,
+            figures.deaths_with,
+            figures.deaths_without,
+            figures.episodes
+        ),
+        Milestone::ReflexGivenUp { cause } => format!("found no reflex against: {cause}"),
         Milestone::SkillGivenUp { task } => format!("gave {task} up for now"),
         Milestone::SkillDemoted { skill } => format!("{skill} must be earned again"),
         Milestone::TaskDone { task, verified, steps } => {
             format!("{task} {} in {steps} steps", if *verified { "done" } else { "failed" })
+        }
+        Milestone::Nudged { what, times } => {
+            format!("did {what} {times} times in a row for nothing; told so")
         }
         Milestone::EpisodeEnded { cause, achievements, steps } => {
             format!("episode over after {steps} steps with {achievements} achievements: {cause}")
@@ -298,6 +328,9 @@ pub fn reason_line(reason: &FinishReason) -> String {
         FinishReason::Time => "the time is over".to_owned(),
         FinishReason::Tokens => "all tokens were generated".to_owned(),
         FinishReason::Episodes => "all episodes are over".to_owned(),
+        FinishReason::ToolCalls => "all tool calls were made".to_owned(),
+        FinishReason::Cost => "all the money is spent".to_owned(),
+        FinishReason::Repetition { what } => format!("the agent did {what} again and again"),
         FinishReason::Controller { error } => format!("the controller failed again and again: {error}"),
     }
 }
@@ -308,6 +341,7 @@ pub fn purpose_name(purpose: Purpose) -> &'static str {
         Purpose::Choose => "choose",
         Purpose::Write => "write",
         Purpose::Reflect => "reflect",
+        Purpose::WriteReflex => "write a reflex",
     }
 }
 

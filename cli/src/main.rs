@@ -7,6 +7,7 @@ mod args;
 mod chronicle;
 mod commands;
 mod duration;
+mod embedding;
 mod environments;
 mod error;
 mod home;
@@ -15,6 +16,7 @@ mod models;
 mod output;
 mod progress;
 mod session;
+mod supervisor;
 mod table;
 
 use clap::Parser as _;

@@ -33,10 +33,13 @@ impl Store {
     /// The content at an address, checked against it.
     ///
     /// # Errors
-    /// [`Error::UnknownBlob`], [`Error::Damaged`].
+    /// [`Error::UnknownBlob`], [`Error::ForgottenBlob`], [`Error::Damaged`].
     pub async fn blob(&self, id: &BlobId) -> Result<Vec<u8>, Error> {
         let content = read(&mut *self.pool.acquire().await?, id).await?;
-        let content = content.ok_or(Error::UnknownBlob { blob: *id })?;
+        let content = match content {
+            None if is_forgotten(self, id).await? => return Err(Error::ForgottenBlob { blob: *id }),
+            content => content.ok_or(Error::UnknownBlob { blob: *id })?,
+        };
         content.map_err(|what| Error::Damaged { place: format!("blob `{id}`"), what: what.to_owned() })
     }
 
@@ -148,4 +151,10 @@ fn content(row: &SqliteRow, id: &BlobId) -> Result<Result<Vec<u8>, &'static str>
         let whole = content.len() as i64 == size && BlobId::of(&content) == *id;
         if whole { Ok(content) } else { Err("the content does not have this hash") }
     }))
+}
+
+/// Whether its content was removed with a memory.
+pub(crate) async fn is_forgotten(store: &Store, id: &BlobId) -> Result<bool, Error> {
+    let found = sqlx::query("SELECT 1 FROM forgotten_blobs WHERE id = ?").bind(id.0.as_bytes().as_slice());
+    Ok(found.fetch_optional(&store.pool).await?.is_some())
 }

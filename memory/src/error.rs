@@ -83,6 +83,12 @@ pub enum Error {
         /// Its address.
         blob: BlobId,
     },
+    /// The content was removed together with a memory that it quoted.
+    #[error("the content of blob `{blob}` was forgotten")]
+    ForgottenBlob {
+        /// Its address.
+        blob: BlobId,
+    },
     /// Something that is stored is not what was written.
     #[error("{place} is damaged: {what}")]
     Damaged {
@@ -90,6 +96,12 @@ pub enum Error {
         place: String,
         /// What was found.
         what: String,
+    },
+    /// There is no memory of that id.
+    #[error("no memory `{id}`")]
+    NoSuchMemory {
+        /// What was asked for.
+        id: MemoryId,
     },
     /// A memory that cannot be kept.
     #[error("the memory is not acceptable: {what}")]
@@ -118,6 +130,20 @@ pub enum Error {
         expected: usize,
         /// Of this one.
         found: usize,
+    },
+    /// A model could not make vectors of texts.
+    #[error("the model `{model}` could not embed: {what}")]
+    Embedding {
+        /// The model.
+        model: String,
+        /// Why.
+        what: String,
+    },
+    /// The vector index cannot be used now. Nothing is lost: it catches up from the tables later.
+    #[error("the vector index cannot be used: {what}")]
+    IndexUnavailable {
+        /// Why.
+        what: String,
     },
     /// There is no room on the disk. Nothing was half-written; the call can be repeated.
     #[error("the disk is full")]

@@ -41,8 +41,9 @@ pub use log::{
     RecordQuery, RunId, RunInfo, RunStatus, VerifyReport, Writer,
 };
 pub use memories::{
-    Credit, Embedding, ExactVectors, Explanation, Forgotten, Found, Hit, Memories, Memory, MemoryId,
-    MemoryKind, MemoryStats, NewMemory, Point, Query, Scored, Source, Space, Tenant, Tick, VectorQuery,
-    VectorStore, conformance, estimated_tokens,
+    Attachment, Coverage, Credit, Delta, Document, DocumentChange, Duplicates, EmbeddedVectors, Embedding,
+    ExactVectors, Explanation, Exported, Forgotten, Found, Hit, Imported, Memories, Memory, MemoryId,
+    MemoryKind, MemoryStats, NewDocument, NewMemory, Point, Progress, Query, Ranking, Scored, Source, Space,
+    Stage, Tenant, TextEmbedder, Tick, VectorQuery, VectorStore, conformance, estimated_tokens,
 };
 pub use store::Store;

@@ -8,7 +8,7 @@ use std::path::Path;
 const APPLICATION: i64 = 0x536a_726e;
 
 /// The migration at index `n` brings version `n` to `n + 1`. Never edit one that was released: add one.
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
 
 /// Brings the database to the newest version this program knows.
 ///

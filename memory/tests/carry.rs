@@ -232,3 +232,38 @@ async fn only_what_nothing_needs_is_collected() {
     drop(writer);
     assert!(store.collect(&everything).await.is_ok());
 }
+
+#[tokio::test]
+async fn what_was_forgotten_stays_forgotten_in_forks_and_elsewhere() {
+    let (here, there) = (home(), home());
+    let (here, there) = (Store::open(here.path()).await.unwrap(), Store::open(there.path()).await.unwrap());
+    let secret = "the vault opens with seven turns to the left and one to the right";
+    let mut writer = here.create_run(NewRun::new(run_id(), "crafter", "model")).await.unwrap();
+    writer.append("step", 1, json!({"n": 1}), vec![]).await.unwrap();
+    let blob = writer.put_blob(format!("once more: {secret}").as_bytes()).await.unwrap();
+    writer.append("remember", 2, json!({"text": secret}), vec![blob]).await.unwrap();
+    writer.append("step", 3, json!({"n": 3}), vec![]).await.unwrap();
+    writer.close(RunStatus::Finished).await.unwrap();
+    let tenant = Tenant::new("somebody").unwrap();
+    let new = NewMemory {
+        run: Some(run_id()),
+        seq: EventSeq(2),
+        ..NewMemory::new(tenant.clone(), MemoryKind::Reflection, secret)
+    };
+    let memories = Memories::new(here.clone());
+    let memory = memories.remember(&new, &[]).await.unwrap();
+    memories.forget(&tenant, &memory.id).await.unwrap().unwrap();
+
+    let fork: RunId = "fork".parse().unwrap();
+    let new = NewRun::new(fork.clone(), "crafter", "model");
+    drop(here.fork_run(&run_id(), EventSeq(3), new, json!({})).await.unwrap());
+    for run in [run_id(), fork] {
+        let lines = exported(&here, &run, None).await;
+        assert!(!lines.join("\n").contains("vault"));
+        imported(&there, &lines).await.unwrap();
+        for store in [&here, &there] {
+            let report = store.verify(&run, |_, _| ()).await.unwrap();
+            assert!(report.is_intact() && report.forgotten > 0, "{report:?}");
+        }
+    }
+}

@@ -6,8 +6,8 @@ mod common;
 use common::{home, run_id, runtime};
 use proptest::prelude::*;
 use sojourn_memory::{
-    Credit, Embedding, Error, EventSeq, ExactVectors, Hit, Memories, MemoryKind, NewMemory, Query, Store,
-    Tenant, Tick, conformance, estimated_tokens,
+    Credit, EmbeddedVectors, Embedding, Error, EventSeq, ExactVectors, Hit, Memories, MemoryKind, NewMemory,
+    Query, Store, Tenant, Tick, conformance, estimated_tokens,
 };
 
 const MODEL: &str = "toy";
@@ -49,8 +49,16 @@ fn texts(hits: &[Hit]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn the_embedded_index_conforms() {
+async fn the_embedded_indexes_conform() {
     conformance::check(&ExactVectors::new(), 1.0).await.unwrap();
+    conformance::check(&EmbeddedVectors::in_memory(16_384), 1.0).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_graph_conforms() {
+    let home = home();
+    conformance::check(&EmbeddedVectors::in_memory(100), 0.95).await.unwrap();
+    conformance::check(&EmbeddedVectors::open(home.path(), [7; 16]), 0.95).await.unwrap();
 }
 
 const LESSONS: [&str; 6] = [
@@ -72,7 +80,7 @@ async fn words_and_meaning_both_find() {
     assert_eq!(by_words[0].memory.text, LESSONS[1]);
     assert!(by_words[0].why.bm25 > 0.0 && by_words[0].why.cosine.is_none());
     let vector = embed(LESSONS[4]).vector;
-    let query = Query { vector: Some((MODEL, &vector)), ..Query::new(&owner, "") };
+    let query = Query { vectors: vec![(MODEL, &vector)], ..Query::new(&owner, "") };
     let by_meaning = memories.recall(&query).await.unwrap();
     assert_eq!(by_meaning[0].memory.text, LESSONS[4]);
     assert!(by_meaning[0].why.cosine.unwrap() > 0.999);
@@ -149,7 +157,7 @@ async fn a_recall_can_be_repeated_as_it_was() {
     let (owner, other) = (tenant("a"), tenant("b"));
     remember(&memories, &owner, &LESSONS[..4]).await;
     let vector = embed("wood").vector;
-    let query = Query { vector: Some((MODEL, &vector)), k: 10, ..Query::new(&owner, "wood at night") };
+    let query = Query { vectors: vec![(MODEL, &vector)], k: 10, ..Query::new(&owner, "wood at night") };
     let then = memories.now().await.unwrap();
     let before = memories.recall(&query).await.unwrap();
     assert_eq!(before.len(), 4);
@@ -196,7 +204,7 @@ async fn remembering_twice_is_once_and_bad_memories_are_refused() {
         assert!(matches!(memories.remember(&bad, &[]).await, Err(Error::BadMemory { .. })));
     }
     let zero = [0.0; 27];
-    let query = Query { vector: Some((MODEL, &zero)), ..Query::new(&owner, "wood") };
+    let query = Query { vectors: vec![(MODEL, &zero)], ..Query::new(&owner, "wood") };
     assert!(matches!(memories.recall(&query).await, Err(Error::BadVector { .. })));
     assert!(Tenant::new("").is_err());
     assert_eq!(memories.stats(&owner).await.unwrap().kinds[&MemoryKind::Reflection], 1);
@@ -249,7 +257,8 @@ async fn what_is_forgotten_leaves_no_trace() {
 
     assert_eq!(memories.forget(&other, &secret.id()).await.unwrap(), None);
     let gone = memories.forget(&owner, &secret.id()).await.unwrap().unwrap();
-    assert_eq!((gone.memory.text, gone.models), (secret.text.clone(), vec![MODEL.to_owned()]));
+    assert_eq!((gone.id, gone.models), (secret.id(), vec![MODEL.to_owned()]));
+    assert!(gone.residue.is_empty() && gone.files > 0);
     for memories in [&memories, &second] {
         assert!(!texts(&memories.recall(&query).await.unwrap()).contains(&secret.text.as_str()));
         assert!(memories.search(&owner, "quetzalcoatl", 5).await.unwrap().is_empty());
@@ -286,7 +295,7 @@ proptest! {
             remember(&memories, &owner, &mine).await;
             let vector = embed(&asked).vector;
             let query = Query {
-                vector: Some((MODEL, &vector)), k, token_budget, ..Query::new(&owner, &asked)
+                vectors: vec![(MODEL, &vector)], k, token_budget, ..Query::new(&owner, &asked)
             };
             let alone = memories.recall(&query).await.unwrap();
             remember(&memories, &other, &theirs).await;
@@ -302,7 +311,7 @@ proptest! {
             if !mine.is_empty() {
                 let wanted = pick.get(&mine);
                 let vector = embed(wanted).vector;
-                let query = Query { vector: Some((MODEL, &vector)), ..Query::new(&owner, wanted) };
+                let query = Query { vectors: vec![(MODEL, &vector)], ..Query::new(&owner, wanted) };
                 let hits = memories.recall(&query).await.unwrap();
                 prop_assert!(hits[0].why.exact, "{:?} is not first in {:?}", wanted, hits);
             }

@@ -62,7 +62,7 @@ impl Scope {
                     self.names.insert(manifest.id.clone(), manifest.name.clone());
                 }
             }
-            Body::Forked(_) => {}
+            Body::Interjection(_) => {}
         }
     }
 
@@ -81,6 +81,7 @@ impl Scope {
         match effect {
             Effect::Act { call, .. } => self.act = Some(call.name.clone()),
             Effect::Try { plan } => self.about = Some(plan.task.clone()),
+            Effect::TryReflexes { plan } => self.about = Some(plan.name.clone()),
             Effect::Library { change } => self.about = self.skill_of(change),
             Effect::Tell { milestone } => self.milestone(milestone),
             Effect::Think { .. }
@@ -95,10 +96,11 @@ impl Scope {
         match milestone {
             Milestone::TaskChosen { task, .. } => self.task = Some(task.clone()),
             Milestone::TaskDone { .. } | Milestone::SkillGivenUp { .. } => self.leaving = true,
+            Milestone::ReflexAdmitted { reflex, .. } => self.about = Some(reflex.clone()),
             Milestone::SkillAdmitted { skill, .. } | Milestone::SkillDemoted { skill } => {
                 self.about = Some(skill.clone());
             }
-            Milestone::EpisodeEnded { .. } => {}
+            Milestone::ReflexGivenUp { .. } | Milestone::Nudged { .. } | Milestone::EpisodeEnded { .. } => {}
         }
     }
 
@@ -109,9 +111,14 @@ impl Scope {
                 self.names.insert(manifest.id.clone(), manifest.name.clone());
                 Some(manifest.name.clone())
             }
-            LibraryEvent::RolledBack { name, .. } => Some(name.clone()),
+            LibraryEvent::RolledBack { name, .. }
+            | LibraryEvent::Merged { name, .. }
+            | LibraryEvent::Switched { name, .. } => Some(name.clone()),
+            LibraryEvent::SetAside { event, .. } => self.skill_of(event),
             LibraryEvent::TrialStarted { id }
             | LibraryEvent::Admitted { id, .. }
+            | LibraryEvent::ReflexAdmitted { id, .. }
+            | LibraryEvent::Retested { id, .. }
             | LibraryEvent::Demoted { id, .. }
             | LibraryEvent::Retired { id, .. }
             | LibraryEvent::Unretired { id }
@@ -123,13 +130,17 @@ impl Scope {
 /// Whether a record says that something went wrong.
 pub fn is_error(body: &Body) -> bool {
     match body {
-        Body::Started(_) | Body::Forked(_) => false,
+        Body::Started(_) | Body::Interjection(_) => false,
         Body::Effect(effect) => match &**effect {
             Effect::Tell { milestone } => match milestone {
                 Milestone::TaskDone { verified, .. } => !verified,
-                Milestone::SkillGivenUp { .. } | Milestone::SkillDemoted { .. } => true,
+                Milestone::SkillGivenUp { .. }
+                | Milestone::SkillDemoted { .. }
+                | Milestone::ReflexGivenUp { .. }
+                | Milestone::Nudged { .. } => true,
                 Milestone::TaskChosen { .. }
                 | Milestone::SkillAdmitted { .. }
+                | Milestone::ReflexAdmitted { .. }
                 | Milestone::EpisodeEnded { .. } => false,
             },
             Effect::Finish { reason } => matches!(reason, sojourn_core::FinishReason::Controller { .. }),
@@ -139,6 +150,7 @@ pub fn is_error(body: &Body) -> bool {
             Event::ThoughtFailed { .. } => true,
             Event::Acted { report } => report.error.is_some(),
             Event::Tried { trials } => trials.iter().all(|trial| trial.report.passes() == 0),
+            Event::ReflexesTried { trials } => !trials.iter().any(|trial| trial.acts),
             Event::EpisodeStarted { .. } | Event::Recalled { .. } | Event::Thought { .. } => false,
         },
         Body::Stage(event) => match &**event {

@@ -49,7 +49,7 @@ pub struct Collected {
 impl Store {
     /// What [`collect`](Self::collect) would remove.
     ///
-    /// A blob goes when no record of a run that stays refers to it; forks have records of their own, so what they
+    /// A blob goes when no record of a run that stays and no memory refers to it; forks have records of their own, so what they
     /// need stays whatever becomes of the run they branched off. A run goes when `keep` allows it, unless it can
     /// be resumed still, or a memory rests on it.
     ///
@@ -70,10 +70,12 @@ impl Store {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let garbage = find(&mut transaction, keep).await?;
         for run in &garbage.runs {
-            sqlx::query("DELETE FROM records WHERE run = (SELECT no FROM runs WHERE id = ?)")
-                .bind(run.as_str())
-                .execute(&mut *transaction)
-                .await?;
+            for sql in [
+                "DELETE FROM records WHERE run = (SELECT no FROM runs WHERE id = ?)",
+                "DELETE FROM forgotten_records WHERE run = (SELECT no FROM runs WHERE id = ?)",
+            ] {
+                sqlx::query(sql).bind(run.as_str()).execute(&mut *transaction).await?;
+            }
             sqlx::query("DELETE FROM runs WHERE id = ?")
                 .bind(run.as_str())
                 .execute(&mut *transaction)
@@ -135,6 +137,12 @@ async fn find(connection: &mut SqliteConnection, keep: &Keep) -> Result<Garbage,
             return Err(Error::Damaged { place, what: "its list of blobs is cut".to_owned() });
         }
         referenced.extend(blobs.iter().map(|bytes| BlobId(Hash::from(*bytes))));
+    }
+    // Images and sounds that memories keep.
+    for row in
+        sqlx::query("SELECT blob FROM memories WHERE blob IS NOT NULL").fetch_all(&mut *connection).await?
+    {
+        referenced.insert(BlobId(row.try_get::<&[u8], _>(0)?.try_into()?));
     }
     for row in sqlx::query("SELECT no, id, length(body) FROM blobs").fetch_all(connection).await? {
         let id = BlobId(row.try_get::<&[u8], _>(1)?.try_into()?);

@@ -5,6 +5,7 @@ use super::reordered::Reorderer;
 use super::rows::{Row, Rows};
 use super::run::RunRow;
 use super::{EventSeq, RecordQuery, RunId};
+use crate::memories::TOMBSTONE;
 use crate::{BlobId, Error, Hash, Store, blobs};
 use serde::Serialize;
 use sqlx::Row as _;
@@ -24,13 +25,15 @@ pub struct VerifyReport {
     pub blobs: u64,
     /// Bytes of payloads and blobs that were read, before compression.
     pub bytes: u64,
+    /// Records and blobs whose content was removed with a memory: what they held cannot be checked any more.
+    pub forgotten: u64,
     /// The first thing that is not as it was written. Nothing after it was looked at.
     pub first_fault: Option<Fault>,
 }
 
 impl VerifyReport {
     fn new(run: &RunId) -> Self {
-        Self { run: run.clone(), records: 0, blobs: 0, bytes: 0, first_fault: None }
+        Self { run: run.clone(), records: 0, blobs: 0, bytes: 0, forgotten: 0, first_fault: None }
     }
 
     /// Whether everything is as it was written.
@@ -222,10 +225,26 @@ impl Pages<'_> {
                 }
             }
         }
+        page.unchecked.forgotten = self.forgotten(&page.rows).await?;
         let mut connection = self.store.pool.acquire().await?;
         let ids: Vec<BlobId> = page.unchecked.asked.iter().copied().collect();
         blobs::check(&mut connection, &ids, &mut page.unchecked.blobs).await?;
+        drop(connection);
+        for id in ids.iter().filter(|id| !page.unchecked.blobs.contains_key(id)) {
+            if blobs::is_forgotten(self.store, id).await? {
+                page.unchecked.forgotten_blobs.insert(*id);
+            }
+        }
         Ok(page)
+    }
+
+    /// Which of these records were emptied with a memory.
+    async fn forgotten(&self, rows: &Rows) -> Result<HashSet<i64>, Error> {
+        let places: Vec<i64> = rows.iter().map(|row| row.seq.0 as i64).collect();
+        let (Some(first), Some(last)) = (places.first(), places.last()) else { return Ok(HashSet::new()) };
+        let query = sqlx::query("SELECT seq FROM forgotten_records WHERE run = ? AND seq BETWEEN ? AND ?");
+        let rows = query.bind(self.run).bind(first).bind(last).fetch_all(&self.store.pool).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 }
 
@@ -236,6 +255,10 @@ struct Unchecked {
     asked: HashSet<BlobId>,
     /// How many bytes each has, or what is wrong with it. Those that are gone are not in it.
     blobs: HashMap<BlobId, Result<u64, String>>,
+    /// Those that are gone because they were forgotten.
+    forgotten_blobs: HashSet<BlobId>,
+    /// The places of records that were emptied.
+    forgotten: HashSet<i64>,
 }
 
 /// A verification under way.
@@ -293,8 +316,10 @@ impl Check {
             blobs: blobs.iter(),
             prev_hash: self.head,
         };
-        let hash = envelope.hash();
-        if hash.as_bytes() != row.hash {
+        // What was emptied has another hash now; that the next record is chained to its old one is checked there.
+        let emptied = payload == TOMBSTONE && page.forgotten.contains(&(row.seq.0 as i64));
+        self.report.forgotten += u64::from(emptied);
+        if !emptied && envelope.hash().as_bytes() != row.hash {
             return Err(altered(
                 "it does not have the hash it says, or is not chained to the record before it",
             ));
@@ -302,7 +327,7 @@ impl Check {
         for bytes in blobs {
             self.blob(BlobId(Hash::from(*bytes)), page)?;
         }
-        self.head = hash;
+        self.head = Hash::try_from(row.hash).map_err(|error| broken(&error.to_string()))?;
         self.report.records += 1;
         self.report.bytes += payload.len() as u64;
         self.done = row.seq;
@@ -320,6 +345,10 @@ impl Check {
                 Ok(())
             }
             Some(Err(what)) => Err((FaultKind::BlobAltered, format!("blob `{id}`: {what}"))),
+            None if page.forgotten_blobs.contains(&id) => {
+                self.report.forgotten += 1;
+                Ok(())
+            }
             None => Err((FaultKind::BlobMissing, format!("blob `{id}` is gone"))),
         }
     }

@@ -35,13 +35,15 @@ pub async fn check(store: &dyn VectorStore, recall: f64) -> Result<(), Violation
     models_are_apart(store).await?;
     bad_vectors_are_refused(store).await?;
     the_last_vector_counts(store).await?;
-    what_is_removed_is_gone(store).await
+    what_is_removed_is_gone(store).await?;
+    what_is_applied_was_given(store).await?;
+    what_is_cleared_is_empty(store).await
 }
 
 async fn nothing_is_found_in_nothing(store: &dyn VectorStore) -> Result<(), Violation> {
     let found = store.search(&query(&tenant("a")?, &noise(1, 8), 3)).await?;
     demand("an empty index finds nothing", found.is_empty(), &found)?;
-    let scores = store.similarities(MODEL, &noise(1, 8), &[id(&tenant("a")?, 0)]).await?;
+    let scores = store.similarities(MODEL, &tenant("a")?, &noise(1, 8), &[id(&tenant("a")?, 0)]).await?;
     demand("an empty index has no similarities", scores == [None], &scores)
 }
 
@@ -63,7 +65,7 @@ async fn the_nearest_come_first(store: &dyn VectorStore, recall: f64) -> Result<
         wanted += 10;
         met += truth[..10].iter().filter(|(_, n)| found.iter().any(|hit| hit.id == id(&owner, *n))).count();
         let ids: Vec<MemoryId> = found.iter().map(|hit| hit.id).collect();
-        let again = store.similarities(MODEL, &vector, &ids).await?;
+        let again = store.similarities(MODEL, &owner, &vector, &ids).await?;
         let alike = found
             .iter()
             .zip(&again)
@@ -128,13 +130,14 @@ async fn bad_vectors_are_refused(store: &dyn VectorStore) -> Result<(), Violatio
         let found = store.search(&query(&owner, &vector, 1)).await;
         demand(rule, matches!(found, Err(Error::BadVector { .. } | Error::Dimension { .. })), &found)?;
     }
-    let scores = store.similarities(MODEL, &noise(801, 8), &[id(&owner, 801)]).await?;
+    let scores = store.similarities(MODEL, &owner, &noise(801, 8), &[id(&owner, 801)]).await?;
     demand("of a refused batch nothing is added", scores == [None], &scores)
 }
 
 async fn the_last_vector_counts(store: &dyn VectorStore) -> Result<(), Violation> {
     let owner = tenant("a")?;
-    let moved = Point { vector: vec![-3.0, 0.0, 0.0, 4e30, 0.0, 0.0, 0.0, 0.0], ..point(&owner, 7) };
+    let moved =
+        Point { tick: Tick(900), vector: vec![-3.0, 0.0, 0.0, 4e30, 0.0, 0.0, 0.0, 0.0], ..point(&owner, 7) };
     store.upsert(MODEL, vec![moved.clone()]).await?;
     store.upsert(MODEL, vec![moved.clone()]).await?;
     let found = store.search(&query(&owner, &moved.vector, 1000)).await?;
@@ -153,9 +156,30 @@ async fn what_is_removed_is_gone(store: &dyn VectorStore) -> Result<(), Violatio
     let found = store.search(&VectorQuery { model: OTHER, ..query(&owner, &other, 10) }).await?;
     demand("it is removed from every model", found.is_empty(), &found)?;
     let vector = noise(598, 8);
-    let scores = store.similarities(MODEL, &vector, &[id(&owner, 598), id(&owner, 1)]).await?;
+    let scores = store.similarities(MODEL, &owner, &vector, &[id(&owner, 598), id(&owner, 1)]).await?;
     let kept = scores[0].is_some_and(|score| score > 0.999) && scores[1].is_none();
     demand("removal leaves the others alone", kept, &scores)
+}
+
+async fn what_is_applied_was_given(store: &dyn VectorStore) -> Result<(), Violation> {
+    store.advance(Tick(1000)).await?;
+    let applied = store.applied().await?;
+    demand("no more is applied than was given", applied <= Tick(1000), &applied)?;
+    store.purge().await?;
+    store.settle(&|_| ()).await?;
+    let owner = tenant("a")?;
+    let vector = noise(1, 8);
+    let found = store.search(&query(&owner, &vector, 1000)).await?;
+    demand("settling changes no answer", found.len() == 598, &found.len())
+}
+
+async fn what_is_cleared_is_empty(store: &dyn VectorStore) -> Result<(), Violation> {
+    store.clear().await?;
+    let owner = tenant("a")?;
+    let found = store.search(&query(&owner, &noise(2, 8), 10)).await?;
+    demand("after clearing nothing is found", found.is_empty(), &found)?;
+    let applied = store.applied().await?;
+    demand("after clearing nothing is applied", applied == Tick(0), &applied)
 }
 
 fn demand(rule: &'static str, holds: bool, found: &impl std::fmt::Debug) -> Result<(), Violation> {
@@ -171,7 +195,7 @@ fn id(tenant: &Tenant, n: u64) -> MemoryId {
 }
 
 fn point(tenant: &Tenant, n: u64) -> Point {
-    Point { id: id(tenant, n), tenant: tenant.clone(), made: Tick(n), vector: noise(n, 8) }
+    Point { id: id(tenant, n), tenant: tenant.clone(), made: Tick(n), tick: Tick(n), vector: noise(n, 8) }
 }
 
 fn query<'a>(tenant: &'a Tenant, vector: &'a [f32], k: usize) -> VectorQuery<'a> {

@@ -5,8 +5,12 @@
 //! repeated as of an earlier time.
 
 use super::{MemoryId, MemoryKind, Tenant, Tick, words};
-use crate::{EventSeq, Hash, RunId};
-use std::collections::{BTreeMap, HashMap};
+use crate::{EventSeq, Hash};
+use std::collections::HashMap;
+
+/// Words are looked up from the rarest on until so many occurrences have been seen. What is more common than that
+/// still counts for the rank, but finds nothing by itself.
+const OCCURRENCES: usize = 400_000;
 
 /// All tenants' memories.
 #[derive(Debug, Default)]
@@ -16,35 +20,110 @@ pub(super) struct Corpus {
     tenants: HashMap<Tenant, Shelf>,
 }
 
-/// One tenant's memories.
+/// One tenant's memories. A slot is a memory's place in the order in which they were made.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
-    /// By when they were made.
-    entries: BTreeMap<Tick, Entry>,
-    /// Numbers for words.
-    terms: HashMap<String, u32>,
+    /// `None` where one was forgotten.
+    entries: Vec<Option<Entry>>,
+    /// When each was made, rising.
+    made: Vec<Tick>,
+    slots: HashMap<MemoryId, u32>,
+    /// The last memory with this text.
+    texts: HashMap<u128, u32>,
+    /// Where each word occurs, by slots.
+    words: HashMap<String, Vec<Occurrence>>,
+    /// Each run's memories in the order of its records.
+    runs: Names,
+    runs_order: Vec<Vec<u32>>,
+    environments: Names,
+    live: usize,
+    total_length: u64,
+}
+
+/// Small numbers for names.
+#[derive(Debug, Default)]
+struct Names(HashMap<String, u32>);
+
+#[derive(Debug, Clone, Copy)]
+struct Occurrence {
+    slot: u32,
+    count: u16,
+    /// Words in the whole text.
+    length: u16,
 }
 
 /// A memory without its text.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) id: MemoryId,
-    pub(super) made: Tick,
     pub(super) kind: MemoryKind,
     pub(super) importance: f32,
     pub(super) event_time_ms: i64,
-    pub(super) environment: Option<String>,
-    pub(super) run: Option<RunId>,
+    pub(super) environment: Option<u32>,
+    pub(super) run: Option<u32>,
     pub(super) seq: EventSeq,
     pub(super) expires_at_ms: Option<i64>,
+    pub(super) valid_from_ms: Option<i64>,
     /// From when it is no longer true, and when that was said.
     pub(super) closed: Option<(i64, Tick)>,
     pub(super) pinned: bool,
-    pub(super) content_hash: Hash,
-    pub(super) tokens: usize,
-    /// How often which word occurs, by the words' numbers.
-    words: Vec<(u32, u32)>,
-    length: u32,
+    pub(super) content: u128,
+    pub(super) tokens: u32,
+    /// Counted when it is put.
+    pub(super) length: u32,
+}
+
+/// What a row of the tables says about a memory.
+pub(super) struct Row {
+    pub(super) tenant: Tenant,
+    pub(super) made: Tick,
+    pub(super) environment: Option<String>,
+    pub(super) run: Option<String>,
+    pub(super) text: String,
+    pub(super) entry: Entry,
+}
+
+/// The part of a shelf that had been made by some moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View<'a> {
+    shelf: &'a Shelf,
+    /// Slots below this one.
+    end: u32,
+    bm25: words::Bm25,
+}
+
+impl Entry {
+    pub(super) fn new(id: MemoryId, kind: MemoryKind, content: &Hash, text: &str) -> Self {
+        Self {
+            id,
+            kind,
+            importance: 1.0,
+            event_time_ms: 0,
+            environment: None,
+            run: None,
+            seq: EventSeq(0),
+            expires_at_ms: None,
+            valid_from_ms: None,
+            closed: None,
+            pinned: false,
+            content: short(content),
+            tokens: super::estimated_tokens(text) as u32,
+            length: 0,
+        }
+    }
+}
+
+/// Enough of a hash to tell texts apart.
+pub(super) fn short(hash: &Hash) -> u128 {
+    let (head, _) = hash.as_bytes().split_at(16);
+    head.iter().fold(0, |number, byte| number << 8 | u128::from(*byte))
+}
+
+impl Names {
+    fn number(&mut self, name: String) -> u32 {
+        let next = self.0.len() as u32;
+        *self.0.entry(name).or_insert(next)
+    }
 }
 
 impl Corpus {
@@ -52,78 +131,207 @@ impl Corpus {
         self.tenants.get(tenant)
     }
 
-    /// Adds a memory, or replaces it.
-    pub(super) fn put(&mut self, tenant: Tenant, mut entry: Entry, text: &str) {
-        let shelf = self.tenants.entry(tenant).or_default();
-        for (word, count) in words::counted(text) {
-            let next = shelf.terms.len() as u32;
-            entry.words.push((*shelf.terms.entry(word).or_insert(next), count));
-            entry.length += count;
+    /// Adds a memory, or changes what it is filtered and ranked by. They come in the order they were made.
+    pub(super) fn put(&mut self, row: Row) {
+        let shelf = self.tenants.entry(row.tenant).or_default();
+        let mut entry = row.entry;
+        entry.environment = row.environment.map(|name| shelf.environments.number(name));
+        entry.run = row.run.map(|name| shelf.runs.number(name));
+        if let Some(slot) = shelf.slots.get(&entry.id).copied() {
+            if let Some(known) = &mut shelf.entries[slot as usize] {
+                entry.length = known.length;
+                *known = entry;
+            }
+            return;
         }
-        entry.words.sort_unstable();
-        shelf.entries.insert(entry.made, entry);
+        shelf.add(row.made, entry, &row.text);
     }
 
     pub(super) fn remove(&mut self, ids: &[MemoryId]) {
-        if !ids.is_empty() {
-            for shelf in self.tenants.values_mut() {
-                shelf.entries.retain(|_, entry| !ids.contains(&entry.id));
-            }
+        for shelf in self.tenants.values_mut() {
+            shelf.remove(ids);
         }
     }
 }
 
 impl Shelf {
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values()
+    fn add(&mut self, made: Tick, mut entry: Entry, text: &str) {
+        let slot = self.entries.len() as u32;
+        let counted = words::counted(text);
+        entry.length = counted.values().sum();
+        let length = u16::try_from(entry.length).unwrap_or(u16::MAX);
+        for (word, count) in counted {
+            let count = u16::try_from(count).unwrap_or(u16::MAX);
+            self.words.entry(word).or_default().push(Occurrence { slot, count, length });
+        }
+        self.live += 1;
+        self.total_length += u64::from(entry.length);
+        self.slots.insert(entry.id, slot);
+        self.texts.insert(entry.content, slot);
+        if let Some(run) = entry.run {
+            if self.runs_order.len() <= run as usize {
+                self.runs_order.resize_with(run as usize + 1, Vec::new);
+            }
+            let seq_of =
+                |slot: &u32| self.entries[*slot as usize].as_ref().map_or(EventSeq(0), |other| other.seq);
+            let place = self.runs_order[run as usize].partition_point(|other| seq_of(other) <= entry.seq);
+            self.runs_order[run as usize].insert(place, slot);
+        }
+        self.made.push(made);
+        self.entries.push(Some(entry));
     }
 
-    /// The BM25 score of each of these memories, which are also what the statistics are taken over.
-    pub(super) fn bm25(&self, text: &str, among: &[&Entry]) -> Vec<f64> {
-        let terms: Vec<u32> =
-            words::terms(text).iter().filter_map(|word| self.terms.get(word).copied()).collect();
-        let length: u64 = among.iter().map(|entry| u64::from(entry.length)).sum();
-        let mean_length = length as f64 / among.len().max(1) as f64;
-        let bm25 = words::Bm25 { texts: among.len(), mean_length };
-        let mut scores = vec![0.0; among.len()];
-        for term in terms {
-            let holding: Vec<(usize, u32)> = among
-                .iter()
-                .enumerate()
-                .filter_map(|(place, entry)| entry.count(term).map(|count| (place, count)))
-                .collect();
-            for (place, count) in &holding {
-                scores[*place] += bm25.term(holding.len(), *count, among[*place].length);
+    fn remove(&mut self, ids: &[MemoryId]) {
+        let mut gone = Vec::new();
+        for id in ids {
+            let Some(slot) = self.slots.remove(id) else { continue };
+            let Some(entry) = self.entries[slot as usize].take() else { continue };
+            self.live -= 1;
+            self.total_length -= u64::from(entry.length);
+            if self.texts.get(&entry.content) == Some(&slot) {
+                self.texts.remove(&entry.content);
             }
+            if let Some(run) = entry.run {
+                self.runs_order[run as usize].retain(|other| *other != slot);
+            }
+            gone.push(slot);
         }
-        scores
+        if !gone.is_empty() {
+            gone.sort_unstable();
+            self.words.retain(|_, occurrences| {
+                occurrences.retain(|occurrence| gone.binary_search(&occurrence.slot).is_err());
+                !occurrences.is_empty()
+            });
+        }
+    }
+
+    pub(super) fn run(&self, name: &str) -> Option<u32> {
+        self.runs.0.get(name).copied()
+    }
+
+    pub(super) fn environment(&self, name: &str) -> Option<u32> {
+        self.environments.0.get(name).copied()
+    }
+
+    /// What had been made by that moment, or all.
+    pub(super) fn view(&self, as_of: Option<Tick>) -> View<'_> {
+        let (end, texts, length) = match as_of {
+            None => (self.entries.len(), self.live, self.total_length),
+            Some(tick) => {
+                let end = self.made.partition_point(|made| *made <= tick);
+                let live = self.entries[..end].iter().flatten();
+                let length = live.clone().map(|entry| u64::from(entry.length)).sum();
+                (end, live.count(), length)
+            }
+        };
+        let mean_length = length as f64 / texts.max(1) as f64;
+        View { shelf: self, end: end as u32, bm25: words::Bm25 { texts, mean_length } }
     }
 }
 
-impl Entry {
-    /// Without its words, which [`Corpus::put`] counts.
-    pub(super) fn new(memory: &super::Memory, closed: Option<(i64, Tick)>) -> Self {
-        Self {
-            id: memory.id,
-            made: memory.made,
-            kind: memory.kind,
-            importance: memory.importance,
-            event_time_ms: memory.event_time_ms,
-            environment: memory.environment.clone(),
-            run: memory.run.clone(),
-            seq: memory.seq,
-            expires_at_ms: memory.expires_at_ms,
-            closed,
-            pinned: memory.pinned,
-            content_hash: memory.content_hash,
-            tokens: super::estimated_tokens(&memory.text),
-            words: Vec::new(),
-            length: 0,
-        }
+/// The words of a question and where they occur, the rarest first.
+pub(super) struct Asked<'a>(Vec<&'a [Occurrence]>);
+
+impl<'a> View<'a> {
+    pub(super) fn get(&self, slot: u32) -> Option<&'a Entry> {
+        if slot < self.end { self.shelf.entries[slot as usize].as_ref() } else { None }
     }
 
-    fn count(&self, term: u32) -> Option<u32> {
-        let found = self.words.binary_search_by_key(&term, |(word, _)| *word).ok()?;
-        Some(self.words[found].1)
+    pub(super) fn slot(&self, id: &MemoryId) -> Option<u32> {
+        self.shelf.slots.get(id).copied().filter(|slot| *slot < self.end)
+    }
+
+    /// The last memory with this very text.
+    pub(super) fn with_text(&self, content: u128) -> Option<u32> {
+        self.shelf.texts.get(&content).copied().filter(|slot| *slot < self.end)
+    }
+
+    /// All slots, the newest first.
+    pub(super) fn newest(&self) -> impl Iterator<Item = u32> + use<> {
+        (0..self.end).rev()
+    }
+
+    /// The memories told right before and right after one in the same run.
+    pub(super) fn beside(&self, slot: u32) -> impl Iterator<Item = u32> {
+        let order = self
+            .get(slot)
+            .and_then(|entry| Some((entry.seq, self.shelf.runs_order[entry.run? as usize].as_slice())));
+        let place = order.and_then(|(seq, order)| {
+            let first =
+                order.partition_point(|other| self.shelf.entry_seq(*other).is_some_and(|other| other < seq));
+            let place = first + order[first..].iter().position(|other| *other == slot)?;
+            Some((order, place))
+        });
+        let pair = place.map_or([None, None], |(order, place)| {
+            [place.checked_sub(1).map(|before| order[before]), order.get(place + 1).copied()]
+        });
+        pair.into_iter().flatten().filter(|other| *other < self.end)
+    }
+
+    pub(super) fn asked(&self, text: &str) -> Asked<'a> {
+        let mut found: Vec<&[Occurrence]> = words::terms(text)
+            .iter()
+            .filter_map(|word| self.shelf.words.get(word))
+            .map(|all| &all[..all.partition_point(|occurrence| occurrence.slot < self.end)])
+            .filter(|occurrences| !occurrences.is_empty())
+            .collect();
+        found.sort_by_key(|occurrences| occurrences.len());
+        Asked(found)
+    }
+
+    /// The memories that answer the words best and pass, about so many, in no order.
+    pub(super) fn by_words(&self, asked: &Asked<'_>, count: usize, passes: impl Fn(u32) -> bool) -> Vec<u32> {
+        let mut scores = vec![0_f32; self.end as usize];
+        let mut touched = Vec::new();
+        let mut seen = 0;
+        for occurrences in &asked.0 {
+            seen += occurrences.len();
+            if seen > OCCURRENCES && !touched.is_empty() {
+                break;
+            }
+            let weigh = self.bm25.word(occurrences.len());
+            for occurrence in *occurrences {
+                let score = &mut scores[occurrence.slot as usize];
+                if *score == 0.0 {
+                    touched.push(occurrence.slot);
+                }
+                *score += weigh.count(occurrence.count.into(), occurrence.length.into()) as f32;
+            }
+        }
+        let order =
+            |a: &u32, b: &u32| scores[*b as usize].total_cmp(&scores[*a as usize]).then_with(|| b.cmp(a));
+        // Most pass, as a rule; looking at all of them costs a visit to each.
+        let first = count * 4;
+        if touched.len() > first {
+            touched.select_nth_unstable_by(first, order);
+            let mut best: Vec<u32> = touched[..first].iter().copied().filter(|slot| passes(*slot)).collect();
+            if best.len() >= count {
+                best.select_nth_unstable_by(count - 1, order);
+                best.truncate(count);
+                return best;
+            }
+        }
+        touched.retain(|slot| passes(*slot));
+        if touched.len() > count {
+            touched.select_nth_unstable_by(count - 1, order);
+            touched.truncate(count);
+        }
+        touched
+    }
+
+    /// The BM25 score of one memory.
+    pub(super) fn bm25(&self, asked: &Asked<'_>, slot: u32) -> f64 {
+        let score = |occurrences: &&[Occurrence]| {
+            let found = occurrences.binary_search_by_key(&slot, |occurrence| occurrence.slot).ok()?;
+            let Occurrence { count, length, .. } = occurrences[found];
+            Some(self.bm25.word(occurrences.len()).count(count.into(), length.into()))
+        };
+        asked.0.iter().filter_map(score).sum()
+    }
+}
+
+impl Shelf {
+    fn entry_seq(&self, slot: u32) -> Option<EventSeq> {
+        self.entries[slot as usize].as_ref().map(|entry| entry.seq)
     }
 }

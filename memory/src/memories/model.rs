@@ -1,4 +1,4 @@
-use crate::{Error, EventSeq, Hash, RunId};
+use crate::{BlobId, Error, EventSeq, Hash, RunId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -49,6 +49,11 @@ impl MemoryId {
         let run = run.map_or("", RunId::as_str);
         let name = format!("{}\0{run}\0{seq}\0{ordinal}", tenant.as_str());
         Self(Uuid::new_v5(&Self::NAMESPACE, name.as_bytes()))
+    }
+
+    /// Of the memory that takes this one's place with another text.
+    pub fn revised(&self, text: &str) -> Self {
+        Self(Uuid::new_v5(&self.0, text.as_bytes()))
     }
 
     /// As raw bytes.
@@ -138,6 +143,16 @@ pub struct Source {
     pub seq: EventSeq,
 }
 
+/// What is not text: an image, a sound. Its vectors are those of the memory, under the names of models that make
+/// vectors of such things.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// Where the content is.
+    pub blob: BlobId,
+    /// What it is: `image/png`.
+    pub media_type: String,
+}
+
 /// Something to be remembered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewMemory {
@@ -155,7 +170,7 @@ pub struct NewMemory {
     pub environment: Option<String>,
     /// The run it was made in; `None` for what came from outside.
     pub run: Option<RunId>,
-    /// The record it was made of.
+    /// The record it was made of; without a run, any number below 2⁶³ that tells it apart.
     pub seq: EventSeq,
     /// Which of the memories made of that record.
     pub ordinal: u32,
@@ -163,8 +178,12 @@ pub struct NewMemory {
     pub sources: Vec<Source>,
     /// Not to be recalled from then on, unless pinned.
     pub expires_at_ms: Option<i64>,
+    /// True from then on only; always if `None`.
+    pub valid_from_ms: Option<i64>,
     /// Exempt from expiry.
     pub pinned: bool,
+    /// The image or sound that the text describes.
+    pub attachment: Option<Attachment>,
 }
 
 impl NewMemory {
@@ -182,7 +201,9 @@ impl NewMemory {
             ordinal: 0,
             sources: Vec::new(),
             expires_at_ms: None,
+            valid_from_ms: None,
             pinned: false,
+            attachment: None,
         }
     }
 
@@ -217,8 +238,20 @@ pub struct Memory {
     pub sources: Vec<Source>,
     /// Not to be recalled from then on, unless pinned.
     pub expires_at_ms: Option<i64>,
+    /// True from then on only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_from_ms: Option<i64>,
     /// No longer true from then on.
     pub valid_to_ms: Option<i64>,
+    /// The memory that replaced it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superseded_by: Option<MemoryId>,
+    /// The document it is a passage of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<String>,
+    /// The image or sound that the text describes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attachment: Option<Attachment>,
     /// Exempt from expiry.
     pub pinned: bool,
     /// Of the text without regard to case and spacing: equal texts are recalled once.

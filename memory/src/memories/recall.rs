@@ -1,20 +1,40 @@
-use super::corpus::{Entry, Shelf};
+use super::corpus::{Entry, View, short};
 use super::rows::{Memories, content_hash};
-use super::tables::find;
+use super::tables::find_all;
 use super::{Memory, MemoryId, MemoryKind, Tenant, Tick, VectorQuery};
 use crate::{Error, RunId};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 /// How many of the most similar, and of the best by words, are ranked together.
 const CANDIDATES: usize = 256;
-/// What a neighbour in the same run passes on of its own score.
-const NEIGHBOUR: f64 = 0.3;
-/// What recency and importance, each from 0 to 1, weigh against scores whose spread is 1.
-const RECENCY: f64 = 0.25;
-const IMPORTANCE: f64 = 0.25;
 /// Recency falls by this factor every hour (Park et al. 2023, "Generative Agents", section 4.1).
 const FADING: f64 = 0.995;
+
+/// What each reason for recalling a memory weighs.
+///
+/// Similarity and words are measured in standard deviations above the mean of the candidates.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ranking {
+    /// Of a standard deviation of cosine similarity.
+    pub meaning: f64,
+    /// Of a standard deviation of BM25.
+    pub words: f64,
+    /// The share of their own score that the memories right before and after in the same run pass on.
+    pub neighbours: f64,
+    /// Of recency, from 0 to 1.
+    pub recency: f64,
+    /// Of importance, from 0 to 1.
+    pub importance: f64,
+}
+
+impl Default for Ranking {
+    /// Chosen on the development split of a question set over long conversations (README, "Memory").
+    fn default() -> Self {
+        Self { meaning: 1.0, words: 1.0, neighbours: 0.3, recency: 0.25, importance: 0.25 }
+    }
+}
 
 /// What to recall.
 #[derive(Debug, Clone)]
@@ -23,14 +43,19 @@ pub struct Query<'a> {
     pub tenant: &'a Tenant,
     /// In words: any text, also none.
     pub text: &'a str,
-    /// The text's vector and the name of the model that made it.
-    pub vector: Option<(&'a str, &'a [f32])>,
+    /// The text's vectors, each with the name of the model that made it. A memory is compared by the first of these
+    /// models that it has a vector of: while all memories get vectors of a new model, the old one goes second.
+    pub vectors: Vec<(&'a str, &'a [f32])>,
     /// Of these kinds only; of any kind if empty.
     pub kinds: &'a [MemoryKind],
     /// From this environment only; what came from none is recalled as well.
     pub environment: Option<&'a str>,
     /// From this run only.
     pub run: Option<&'a RunId>,
+    /// Only what happened at or after this time, in milliseconds since 1970.
+    pub since_ms: Option<i64>,
+    /// Only what happened before this time.
+    pub until_ms: Option<i64>,
     /// As it would have been at that moment.
     pub as_of: Option<Tick>,
     /// At most so many.
@@ -39,6 +64,8 @@ pub struct Query<'a> {
     pub token_budget: usize,
     /// The present, in milliseconds since 1970, for recency, expiry and validity.
     pub now_ms: i64,
+    /// What is ranked by.
+    pub ranking: Ranking,
 }
 
 impl<'a> Query<'a> {
@@ -47,14 +74,17 @@ impl<'a> Query<'a> {
         Self {
             tenant,
             text,
-            vector: None,
+            vectors: Vec::new(),
             kinds: &[],
             environment: None,
             run: None,
+            since_ms: None,
+            until_ms: None,
             as_of: None,
             k: 5,
             token_budget: usize::MAX,
             now_ms: 0,
+            ranking: Ranking::default(),
         }
     }
 }
@@ -94,19 +124,30 @@ pub fn estimated_tokens(text: &str) -> usize {
 
 /// A memory on its way to being ranked.
 struct Candidate<'a> {
+    slot: u32,
     entry: &'a Entry,
-    cosine: Option<f32>,
+    /// The place of the query's vector it was compared with, and the similarity.
+    cosine: Option<(usize, f32)>,
     bm25: f64,
+}
+
+/// What a query lets through, with names looked up.
+struct Filter<'a> {
+    query: &'a Query<'a>,
+    view: View<'a>,
+    /// `Some(None)` where no memory has that name.
+    run: Option<Option<u32>>,
+    environment: Option<Option<u32>>,
 }
 
 impl Memories {
     /// The memories that answer a query best, the best first; the same query at the same moment gives the same
-    /// answer, whatever other tenants do.
+    /// answer, whatever other tenants do, as long as the index is exact.
     ///
     /// Cosine and BM25 are brought to one scale by their mean and spread over the candidates and added; a memory
     /// gains a share of what its neighbours in the same run have; recency and importance are added. Texts that
     /// are the same but for case and spacing are recalled once. What does not fit into what is left of the token
-    /// budget is passed over.
+    /// budget is passed over. While the index cannot be used, words find and the tables say how similar it is.
     ///
     /// # Errors
     /// [`Error::Dimension`] and [`Error::BadVector`] for the query's vector. No text is an error.
@@ -115,149 +156,184 @@ impl Memories {
         let chosen = {
             let corpus = self.corpus.read().await;
             let Some(shelf) = corpus.shelf(query.tenant) else { return Ok(Vec::new()) };
-            let visible: Vec<&Entry> = shelf.entries().filter(|entry| query.sees(entry)).collect();
-            let candidates = self.candidates(query, shelf, &visible).await?;
-            choose(query, rank(query, &candidates))
+            let view = shelf.view(query.as_of);
+            let filter = Filter {
+                query,
+                view,
+                run: query.run.map(|run| shelf.run(run.as_str())),
+                environment: query.environment.map(|name| shelf.environment(name)),
+            };
+            let candidates = self.candidates(&filter).await?;
+            choose(query, rank(query, &view, &candidates))
         };
+        let ids: Vec<MemoryId> = chosen.iter().map(|(id, _, _)| *id).collect();
         let mut connection = self.store.pool.acquire().await?;
-        let mut hits = Vec::with_capacity(chosen.len());
-        for (id, score, why) in chosen {
-            // Another process may have forgotten it a moment ago.
-            if let Some(memory) = find(&mut connection, query.tenant, &id).await? {
-                hits.push(Hit { memory, score, why });
-            }
-        }
-        Ok(hits)
+        // Another process may have forgotten one a moment ago.
+        let mut memories = find_all(&mut connection, query.tenant, &ids).await?;
+        let hit = |(id, score, why)| memories.remove(&id).map(|memory| Hit { memory, score, why });
+        Ok(chosen.into_iter().filter_map(hit).collect())
     }
 
-    /// The most similar and the best by words. With fewer memories than that, all.
-    async fn candidates<'a>(
-        &self,
-        query: &Query<'_>,
-        shelf: &Shelf,
-        visible: &[&'a Entry],
-    ) -> Result<Vec<Candidate<'a>>, Error> {
-        let bm25 = shelf.bm25(query.text, visible);
-        let mut places: Vec<usize> = (0..visible.len()).collect();
-        places.sort_by(|a, b| bm25[*b].total_cmp(&bm25[*a]).then(b.cmp(a)));
-        places.truncate(CANDIDATES);
-        let mut cosines = vec![None; visible.len()];
-        if let Some((model, vector)) = query.vector {
-            let by_id: HashMap<MemoryId, usize> =
-                visible.iter().enumerate().map(|(place, entry)| (entry.id, place)).collect();
-            let similar = self.similar(query, model, vector, &by_id).await?;
-            places.extend(similar);
-            places.sort_unstable();
-            places.dedup();
-            let ids: Vec<MemoryId> = places.iter().map(|place| visible[*place].id).collect();
-            let found = self.index.similarities(model, vector, &ids).await?;
-            for (place, cosine) in places.iter().zip(found) {
-                cosines[*place] = cosine;
+    /// The best by words, the most similar, and what stands beside them; with few memories, all.
+    async fn candidates<'a>(&self, filter: &Filter<'a>) -> Result<Vec<Candidate<'a>>, Error> {
+        let (query, view) = (filter.query, &filter.view);
+        let asked = view.asked(query.text);
+        let mut slots: BTreeSet<u32> =
+            view.by_words(&asked, CANDIDATES, |slot| filter.passes(slot)).into_iter().collect();
+        if slots.len() < CANDIDATES {
+            let newest = view.newest().filter(|slot| filter.passes(*slot));
+            let missing = CANDIDATES - slots.len();
+            slots.extend(newest.take(missing));
+        }
+        slots.extend(view.with_text(short(&content_hash(query.text))).filter(|slot| filter.passes(*slot)));
+        for (model, vector) in &query.vectors {
+            slots.extend(self.similar(filter, model, vector).await?);
+        }
+        if query.ranking.neighbours > 0.0 {
+            let beside: Vec<u32> = slots.iter().flat_map(|slot| view.beside(*slot)).collect();
+            slots.extend(beside.into_iter().filter(|slot| filter.passes(*slot)));
+        }
+        let found: Vec<(u32, &Entry)> =
+            slots.into_iter().filter_map(|slot| Some((slot, view.get(slot)?))).collect();
+        let ids: Vec<MemoryId> = found.iter().map(|(_, entry)| entry.id).collect();
+        let mut cosines = vec![None; found.len()];
+        for (place, (model, vector)) in query.vectors.iter().enumerate() {
+            let found = self.similarities(model, query.tenant, vector, &ids).await?;
+            for (cosine, found) in cosines.iter_mut().zip(found) {
+                *cosine = cosine.or(found.map(|found| (place, found)));
             }
         }
-        // The order in which they were made, so that sums over them are always taken alike.
-        places.sort_unstable();
-        let candidate =
-            |place: usize| Candidate { entry: visible[place], cosine: cosines[place], bm25: bm25[place] };
-        Ok(places.into_iter().map(candidate).collect())
+        Ok(found
+            .into_iter()
+            .zip(cosines)
+            .map(|((slot, entry), cosine)| {
+                let bm25 = view.bm25(&asked, slot);
+                Candidate { slot, entry, cosine, bm25 }
+            })
+            .collect())
     }
 
-    /// The places of the most similar memories among those that can be seen. The index does not know all
-    /// filters, so it is asked for more until enough of its answers pass.
-    async fn similar(
-        &self,
-        query: &Query<'_>,
-        model: &str,
-        vector: &[f32],
-        visible: &HashMap<MemoryId, usize>,
-    ) -> Result<Vec<usize>, Error> {
+    /// The most similar memories that pass. The index does not know all filters, so it is asked for more until
+    /// enough of its answers pass; where few pass at all, those are compared one by one.
+    async fn similar(&self, filter: &Filter<'_>, model: &str, vector: &[f32]) -> Result<Vec<u32>, Error> {
+        let (query, view) = (filter.query, &filter.view);
         let mut k = CANDIDATES;
         loop {
             let search = VectorQuery { model, tenant: query.tenant, vector, as_of: query.as_of, k };
-            let found = self.index.search(&search).await?;
-            let passing: Vec<usize> =
-                found.iter().filter_map(|scored| visible.get(&scored.id).copied()).take(CANDIDATES).collect();
-            if passing.len() >= CANDIDATES.min(visible.len()) || found.len() < k {
+            let Some(found) = self.search_index(&search).await? else { return Ok(Vec::new()) };
+            let passing: Vec<u32> = found
+                .iter()
+                .filter_map(|scored| view.slot(&scored.id))
+                .filter(|slot| filter.passes(*slot))
+                .take(CANDIDATES)
+                .collect();
+            if passing.len() >= CANDIDATES || found.len() < k {
                 return Ok(passing);
             }
-            k = k.saturating_mul(4);
+            if k >= CANDIDATES * 16 {
+                return self.similar_of_few(filter, model, vector).await;
+            }
+            k *= 4;
         }
+    }
+
+    async fn similar_of_few(
+        &self,
+        filter: &Filter<'_>,
+        model: &str,
+        vector: &[f32],
+    ) -> Result<Vec<u32>, Error> {
+        let passing: Vec<(u32, MemoryId)> = filter
+            .view
+            .newest()
+            .filter(|slot| filter.passes(*slot))
+            .filter_map(|slot| Some((slot, filter.view.get(slot)?.id)))
+            .collect();
+        let ids: Vec<MemoryId> = passing.iter().map(|(_, id)| *id).collect();
+        let cosines = self.similarities(model, filter.query.tenant, vector, &ids).await?;
+        let mut scored: Vec<(f32, u32)> =
+            passing.iter().zip(cosines).filter_map(|((slot, _), cosine)| Some((cosine?, *slot))).collect();
+        scored.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        Ok(scored.into_iter().take(CANDIDATES).map(|(_, slot)| slot).collect())
     }
 }
 
-impl Query<'_> {
-    fn sees(&self, entry: &Entry) -> bool {
-        let known = |tick: Tick| self.as_of.is_none_or(|as_of| tick <= as_of);
-        let expired = !entry.pinned && entry.expires_at_ms.is_some_and(|at| at <= self.now_ms);
-        let outdated = entry.closed.is_some_and(|(at, said)| known(said) && at <= self.now_ms);
-        known(entry.made)
-            && !expired
+impl Filter<'_> {
+    fn passes(&self, slot: u32) -> bool {
+        let Some(entry) = self.view.get(slot) else { return false };
+        let query = self.query;
+        let known = |tick: Tick| query.as_of.is_none_or(|as_of| tick <= as_of);
+        let expired = !entry.pinned && entry.expires_at_ms.is_some_and(|at| at <= query.now_ms);
+        let outdated = entry.closed.is_some_and(|(at, said)| known(said) && at <= query.now_ms);
+        let early = entry.valid_from_ms.is_some_and(|from| from > query.now_ms);
+        !expired
             && !outdated
-            && (self.kinds.is_empty() || self.kinds.contains(&entry.kind))
-            && self.run.is_none_or(|run| entry.run.as_ref() == Some(run))
-            && self
-                .environment
-                .is_none_or(|here| entry.environment.as_deref().is_none_or(|there| there == here))
+            && !early
+            && (query.kinds.is_empty() || query.kinds.contains(&entry.kind))
+            && self.run.is_none_or(|run| run.is_some() && entry.run == run)
+            && self.environment.is_none_or(|here| entry.environment.is_none_or(|there| Some(there) == here))
+            && query.since_ms.is_none_or(|since| entry.event_time_ms >= since)
+            && query.until_ms.is_none_or(|until| entry.event_time_ms < until)
     }
 }
 
 type Ranked<'a> = (&'a Entry, f64, Explanation);
 
 /// All candidates, the best first.
-fn rank<'a>(query: &Query<'_>, candidates: &[Candidate<'a>]) -> Vec<Ranked<'a>> {
+fn rank<'a>(query: &Query<'_>, view: &View<'a>, candidates: &[Candidate<'a>]) -> Vec<Ranked<'a>> {
+    let weights = query.ranking;
     let bm25 = Spread::of(candidates.iter().map(|candidate| candidate.bm25));
-    let cosine = Spread::of(candidates.iter().filter_map(|candidate| candidate.cosine.map(f64::from)));
+    // Similarities by different models are not on one scale.
+    let spread_of = |place: usize| {
+        let of_model = move |candidate: &Candidate<'_>| candidate.cosine.filter(|(by, _)| *by == place);
+        Spread::of(candidates.iter().filter_map(of_model).map(|(_, cosine)| f64::from(cosine)))
+    };
+    let cosine: Vec<Spread> = (0..query.vectors.len()).map(spread_of).collect();
     let base: Vec<f64> = candidates
         .iter()
         .map(|candidate| {
-            let similar = candidate.cosine.map_or(0.0, |value| cosine.standardised(f64::from(value)));
-            similar + bm25.standardised(candidate.bm25)
+            let similar =
+                candidate.cosine.map_or(0.0, |(place, value)| cosine[place].standardised(f64::from(value)));
+            weights.meaning * similar + weights.words * bm25.standardised(candidate.bm25)
         })
         .collect();
-    let passed_on = neighbours(candidates, &base);
-    let wanted = content_hash(query.text);
-    let mut ranked: Vec<Ranked<'a>> = candidates
+    let passed_on = neighbours(weights.neighbours, view, candidates, &base);
+    let wanted = short(&content_hash(query.text));
+    let mut ranked: Vec<(u32, Ranked<'a>)> = candidates
         .iter()
         .enumerate()
         .map(|(place, candidate)| {
             let entry = candidate.entry;
             let hours = query.now_ms.saturating_sub(entry.event_time_ms).max(0) as f64 / 3_600_000.0;
             let why = Explanation {
-                exact: entry.content_hash == wanted,
-                cosine: candidate.cosine,
+                exact: entry.content == wanted,
+                cosine: candidate.cosine.map(|(_, value)| value),
                 bm25: candidate.bm25,
                 recency: FADING.powf(hours),
                 importance: (f64::from(entry.importance) - 1.0) / 9.0,
                 neighbours: passed_on[place],
             };
-            let score = base[place] + why.neighbours + RECENCY * why.recency + IMPORTANCE * why.importance;
-            (entry, score, why)
+            let score = base[place]
+                + why.neighbours
+                + weights.recency * why.recency
+                + weights.importance * why.importance;
+            (candidate.slot, (entry, score, why))
         })
         .collect();
-    ranked.sort_by(|(a, score_a, why_a), (b, score_b, why_b)| {
-        why_b.exact.cmp(&why_a.exact).then(score_b.total_cmp(score_a)).then(b.made.cmp(&a.made))
+    ranked.sort_by(|(slot_a, (_, score_a, why_a)), (slot_b, (_, score_b, why_b))| {
+        why_b.exact.cmp(&why_a.exact).then(score_b.total_cmp(score_a)).then(slot_b.cmp(slot_a))
     });
-    ranked
+    ranked.into_iter().map(|(_, ranked)| ranked).collect()
 }
 
-/// What each candidate gains from those before and after it in the same run. What is told in one breath
-/// belongs together: an answer often stands next to the words that were asked for.
-fn neighbours(candidates: &[Candidate<'_>], base: &[f64]) -> Vec<f64> {
-    let mut runs: BTreeMap<&RunId, Vec<usize>> = BTreeMap::new();
-    for (place, candidate) in candidates.iter().enumerate() {
-        if let Some(run) = &candidate.entry.run {
-            runs.entry(run).or_default().push(place);
-        }
-    }
-    let mut gains = vec![0.0; base.len()];
-    for places in runs.values_mut() {
-        places.sort_by_key(|place| (candidates[*place].entry.seq, candidates[*place].entry.made));
-        for pair in places.windows(2) {
-            gains[pair[0]] += NEIGHBOUR * base[pair[1]].max(0.0);
-            gains[pair[1]] += NEIGHBOUR * base[pair[0]].max(0.0);
-        }
-    }
-    gains
+/// What each candidate gains from those told right before and after it in the same run. What is told in one
+/// breath belongs together: an answer often stands next to the words that were asked for.
+fn neighbours(share: f64, view: &View<'_>, candidates: &[Candidate<'_>], base: &[f64]) -> Vec<f64> {
+    let place_of = |slot: u32| candidates.binary_search_by_key(&slot, |candidate| candidate.slot).ok();
+    let gain = |candidate: &Candidate<'_>| -> f64 {
+        view.beside(candidate.slot).filter_map(place_of).map(|place| share * base[place].max(0.0)).sum()
+    };
+    candidates.iter().map(gain).collect()
 }
 
 /// The best that fit, each text once.
@@ -269,8 +345,9 @@ fn choose(query: &Query<'_>, ranked: Vec<Ranked<'_>>) -> Vec<(MemoryId, f64, Exp
         if chosen.len() >= query.k {
             break;
         }
-        if entry.tokens <= left && texts.insert(entry.content_hash) {
-            left -= entry.tokens;
+        let tokens = entry.tokens as usize;
+        if tokens <= left && texts.insert(entry.content) {
+            left -= tokens;
             chosen.push((entry.id, score, why));
         }
     }

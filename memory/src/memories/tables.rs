@@ -1,15 +1,18 @@
 //! The memory tables, row by row.
 
+use super::corpus::{Entry, Row};
 use super::vectors::{check_dimension, normalised};
-use super::{Embedding, Memory, MemoryId, MemoryKind, Point, Source, Tenant, Tick};
-use crate::{Error, EventSeq};
+use super::{Attachment, Embedding, Memory, MemoryId, MemoryKind, Point, Source, Tenant, Tick};
+use crate::{BlobId, Error, EventSeq, Hash};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::{Row as _, SqliteConnection};
+use std::collections::HashMap;
 
-/// What [`decode`] reads.
-pub(super) const COLUMNS: &str = "id, tenant, kind, text, importance, event_time_ms, environment, run, seq, expires_at_ms, \
-     valid_to_ms, pinned, content_hash, helpful, harmful, made, closed, \
-     (SELECT json_group_array(json_array(s.run, s.seq)) FROM memory_sources s WHERE s.memory = no) AS sources";
+/// What [`decode`] reads, of the table `memories`.
+pub(super) const COLUMNS: &str = "memories.id, memories.tenant, kind, memories.text, importance, event_time_ms, environment, run, seq, \
+     expires_at_ms, valid_from_ms, valid_to_ms, superseded_by, pinned, memories.content_hash, helpful, harmful, made, \
+     blob, media_type, (SELECT uri FROM memory_documents d WHERE d.no = memories.document) AS uri, \
+     (SELECT json_group_array(json_array(s.run, s.seq)) FROM memory_sources s WHERE s.memory = memories.no) AS sources";
 
 pub(super) async fn tick(connection: &mut SqliteConnection) -> Result<Tick, Error> {
     let row =
@@ -34,6 +37,9 @@ pub(super) async fn add_vectors(
         .await?;
         let (model_no, dimension): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
         check_dimension(model, dimension as usize, &unit)?;
+        if model.is_empty() || model.len() > 200 {
+            return Err(Error::BadVector { what: "its model's name has 1 to 200 bytes" });
+        }
         let bytes: Vec<u8> = unit.iter().flat_map(|x| x.to_le_bytes()).collect();
         let tick = tick(connection).await?;
         sqlx::query(
@@ -64,6 +70,32 @@ pub(super) async fn find(
     row.as_ref().map(decode).transpose()
 }
 
+/// Those of a tenant's memories that there are.
+pub(super) async fn find_all(
+    connection: &mut SqliteConnection,
+    tenant: &Tenant,
+    ids: &[MemoryId],
+) -> Result<HashMap<MemoryId, Memory>, Error> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let sql = format!(
+        "SELECT {COLUMNS} FROM json_each(?1) wanted CROSS JOIN memories ON memories.id = unhex(wanted.value) WHERE tenant = ?2"
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(hex_list(ids))
+        .bind(tenant.as_str())
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(|row| decode(row).map(|memory| (memory.id, memory))).collect()
+}
+
+/// Ids as a JSON list of hexadecimal digits, which `json_each` and `unhex` take apart again.
+pub(super) fn hex_list(ids: &[MemoryId]) -> String {
+    let digits: Vec<String> = ids.iter().map(|id| hex::encode(id.as_bytes())).collect();
+    serde_json::json!(digits).to_string()
+}
+
 pub(super) fn id(row: &SqliteRow, column: usize) -> Result<MemoryId, Error> {
     let bytes: &[u8] = row.try_get(column)?;
     bytes.try_into().map(MemoryId::from_bytes).map_err(|_| damaged("its id is not 16 bytes"))
@@ -73,19 +105,58 @@ fn damaged(what: &str) -> Error {
     Error::Damaged { place: "a memory".to_owned(), what: what.to_owned() }
 }
 
+/// The model and the point of a row with name, id, tenant, made, vector and tick.
 pub(super) fn point(row: &SqliteRow) -> Result<(String, Point), Error> {
-    let bytes: &[u8] = row.try_get(4)?;
-    let (numbers, rest) = bytes.as_chunks::<4>();
-    if !rest.is_empty() {
-        return Err(damaged("its vector is cut"));
-    }
     let point = Point {
         id: id(row, 1)?,
         tenant: Tenant::new(row.try_get::<String, _>(2)?)?,
         made: Tick(row.try_get::<i64, _>(3)? as u64),
-        vector: numbers.iter().map(|number| f32::from_le_bytes(*number)).collect(),
+        tick: Tick(row.try_get::<i64, _>(5)? as u64),
+        vector: vector(row.try_get(4)?)?,
     };
     Ok((row.try_get(0)?, point))
+}
+
+pub(super) fn vector(bytes: &[u8]) -> Result<Vec<f32>, Error> {
+    let (numbers, rest) = bytes.as_chunks::<4>();
+    if !rest.is_empty() {
+        return Err(damaged("its vector is cut"));
+    }
+    Ok(numbers.iter().map(|number| f32::from_le_bytes(*number)).collect())
+}
+
+/// What recall keeps in memory of a row.
+pub(super) const CORPUS: &str = "id, tenant, kind, text, importance, event_time_ms, environment, run, seq, expires_at_ms, \
+     valid_from_ms, valid_to_ms, closed, pinned, content_hash, made";
+
+/// A row with the columns [`CORPUS`].
+pub(super) fn corpus_row(row: &SqliteRow) -> Result<Row, Error> {
+    let hash = Hash::try_from(row.try_get::<&[u8], _>("content_hash")?)?;
+    let text: String = row.try_get("text")?;
+    let closed: Option<i64> = row.try_get("closed")?;
+    let valid_to: Option<i64> = row.try_get("valid_to_ms")?;
+    let entry = Entry {
+        importance: row.try_get::<f64, _>("importance")? as f32,
+        event_time_ms: row.try_get("event_time_ms")?,
+        seq: EventSeq(row.try_get::<i64, _>("seq")? as u64),
+        expires_at_ms: row.try_get("expires_at_ms")?,
+        valid_from_ms: row.try_get("valid_from_ms")?,
+        closed: valid_to.zip(closed.map(|tick| Tick(tick as u64))),
+        pinned: row.try_get("pinned")?,
+        ..Entry::new(id(row, 0)?, kind(row)?, &hash, &text)
+    };
+    Ok(Row {
+        tenant: Tenant::new(row.try_get::<String, _>("tenant")?)?,
+        made: Tick(row.try_get::<i64, _>("made")? as u64),
+        environment: row.try_get("environment")?,
+        run: row.try_get("run")?,
+        text,
+        entry,
+    })
+}
+
+fn kind(row: &SqliteRow) -> Result<MemoryKind, Error> {
+    MemoryKind::parse(row.try_get("kind")?).ok_or_else(|| damaged("its kind is unknown"))
 }
 
 pub(super) fn decode(row: &SqliteRow) -> Result<Memory, Error> {
@@ -93,10 +164,11 @@ pub(super) fn decode(row: &SqliteRow) -> Result<Memory, Error> {
         serde_json::from_str(row.try_get("sources")?).map_err(|_| damaged("its sources are unreadable"))?;
     let run: Option<&str> = row.try_get("run")?;
     let hash = row.try_get::<&[u8], _>("content_hash")?;
+    let superseded_by: Option<&[u8]> = row.try_get("superseded_by")?;
     Ok(Memory {
         id: id(row, 0)?,
         tenant: Tenant::new(row.try_get::<String, _>("tenant")?)?,
-        kind: MemoryKind::parse(row.try_get("kind")?).ok_or_else(|| damaged("its kind is unknown"))?,
+        kind: kind(row)?,
         text: row.try_get("text")?,
         importance: row.try_get::<f64, _>("importance")? as f32,
         event_time_ms: row.try_get("event_time_ms")?,
@@ -105,11 +177,25 @@ pub(super) fn decode(row: &SqliteRow) -> Result<Memory, Error> {
         seq: EventSeq(row.try_get::<i64, _>("seq")? as u64),
         sources: sources.into_iter().map(|(run, seq)| Source { run, seq }).collect(),
         expires_at_ms: row.try_get("expires_at_ms")?,
+        valid_from_ms: row.try_get("valid_from_ms")?,
         valid_to_ms: row.try_get("valid_to_ms")?,
+        superseded_by: superseded_by
+            .map(|bytes| bytes.try_into().map(MemoryId::from_bytes))
+            .transpose()
+            .map_err(|_| damaged("what replaced it has no id"))?,
+        document: row.try_get("uri")?,
+        attachment: attachment(row)?,
         pinned: row.try_get("pinned")?,
         content_hash: hash.try_into().map_err(|_| damaged("its content hash is no hash"))?,
         helpful: row.try_get::<i64, _>("helpful")? as u32,
         harmful: row.try_get::<i64, _>("harmful")? as u32,
         made: Tick(row.try_get::<i64, _>("made")? as u64),
     })
+}
+
+fn attachment(row: &SqliteRow) -> Result<Option<Attachment>, Error> {
+    let blob: Option<&[u8]> = row.try_get("blob")?;
+    let media_type: Option<String> = row.try_get("media_type")?;
+    let Some((blob, media_type)) = blob.zip(media_type) else { return Ok(None) };
+    Ok(Some(Attachment { blob: BlobId(Hash::try_from(blob)?), media_type }))
 }

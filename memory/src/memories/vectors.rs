@@ -6,40 +6,83 @@ use serde::{Deserialize, Serialize};
 /// An index over vectors of several models, each with a dimension of its own.
 ///
 /// An index is disposable: it is filled from the memory tables and holds ids and filter fields, never text.
-/// Every implementation passes [`conformance`](super::conformance). [`ExactVectors`](super::ExactVectors)
-/// serves up to about 50,000 memories; an approximate index (HNSW) for more of them on one machine, or a
-/// server (Qdrant) for several machines, is another implementation of this trait.
+/// Every implementation passes [`conformance`](super::conformance). [`EmbeddedVectors`](super::EmbeddedVectors)
+/// serves one machine; a server for several machines is another implementation of this trait.
+///
+/// What is to be indexed comes in the order of the memory clock. An index that keeps something over a restart says
+/// up to where by [`applied`](Self::applied), and is given what came after it, whatever it lost.
 #[async_trait]
 pub trait VectorStore: Send + Sync {
+    /// Everything up to this moment is kept even if the process is killed now; 0 if nothing is.
+    async fn applied(&self) -> Result<Tick, Error>;
+
     /// Adds vectors or replaces those of the same id. The first vector of a model fixes its dimension.
     ///
     /// # Errors
-    /// [`Error::Dimension`], [`Error::BadVector`]; then none of them was added.
+    /// [`Error::Dimension`], [`Error::BadVector`]; then none of them was added. [`Error::IndexUnavailable`]; then
+    /// they are given again.
     async fn upsert(&self, model: &str, points: Vec<Point>) -> Result<(), Error>;
 
     /// Drops the vectors of these memories in all models. Unknown ids are ignored.
     async fn remove(&self, ids: &[MemoryId]) -> Result<(), Error>;
 
+    /// Says that everything up to this moment has been given.
+    async fn advance(&self, to: Tick) -> Result<(), Error>;
+
     /// The `k` most similar vectors that the query may see, the most similar first; among equals the older
     /// first. Nothing for a model without vectors.
     ///
     /// # Errors
-    /// [`Error::Dimension`], [`Error::BadVector`].
+    /// [`Error::Dimension`], [`Error::BadVector`], [`Error::IndexUnavailable`].
     async fn search(&self, query: &VectorQuery<'_>) -> Result<Vec<Scored>, Error>;
 
-    /// The similarity of each of these memories to a vector, in their order; `None` where there is no vector.
+    /// The similarity of each of these memories of a tenant to a vector, in their order; `None` where there is no
+    /// vector.
     ///
     /// # Errors
-    /// [`Error::Dimension`], [`Error::BadVector`].
+    /// [`Error::Dimension`], [`Error::BadVector`], [`Error::IndexUnavailable`].
     async fn similarities(
         &self,
         model: &str,
+        tenant: &Tenant,
         vector: &[f32],
         ids: &[MemoryId],
     ) -> Result<Vec<Option<f32>>, Error>;
 
     /// The models it knows, by name.
     async fn spaces(&self) -> Result<Vec<Space>, Error>;
+
+    /// Drops everything, to be filled again.
+    async fn clear(&self) -> Result<(), Error>;
+
+    /// Writes what it keeps on disk so that nothing of what was removed is left in its files.
+    async fn purge(&self) -> Result<(), Error>;
+
+    /// Finishes all work that waits in the background, and keeps the result.
+    async fn settle(&self, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<(), Error>;
+}
+
+/// How far long work on an index is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub struct Progress {
+    /// What is being done.
+    pub stage: Stage,
+    /// Vectors or texts done.
+    pub done: u64,
+    /// Of so many.
+    pub of: u64,
+}
+
+/// What is being done to an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Texts get their vectors.
+    Embedding,
+    /// The tables are read.
+    Reading,
+    /// The index is built.
+    Building,
 }
 
 /// A memory's vector and what it is filtered by.
@@ -51,6 +94,8 @@ pub struct Point {
     pub tenant: Tenant,
     /// When it was remembered.
     pub made: Tick,
+    /// When this vector of it was made.
+    pub tick: Tick,
     /// Of any length but zero.
     pub vector: Vec<f32>,
 }
@@ -64,7 +109,7 @@ pub struct VectorQuery<'a> {
     pub tenant: &'a Tenant,
     /// What to be similar to.
     pub vector: &'a [f32],
-    /// Only what had been remembered by then.
+    /// Only what had been remembered by then, found by comparing with every vector.
     pub as_of: Option<Tick>,
     /// At most so many.
     pub k: usize,

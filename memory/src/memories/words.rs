@@ -79,16 +79,31 @@ pub(super) struct Bm25 {
     pub(super) mean_length: f64,
 }
 
+/// One word of a query under [`Bm25`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Word {
+    rarity: f64,
+    mean_length: f64,
+}
+
 impl Bm25 {
-    /// What one word of the query adds: it occurs in `holders` texts, and `count` times in this one of
-    /// `length` words.
-    pub(super) fn term(&self, holders: usize, count: u32, length: u32) -> f64 {
+    /// A word that occurs in so many of the texts.
+    pub(super) fn word(&self, holders: usize) -> Word {
+        let others = self.texts.saturating_sub(holders) as f64;
+        let rarity = (1.0 + (others + 0.5) / (holders as f64 + 0.5)).ln();
+        Word { rarity, mean_length: self.mean_length.max(1.0) }
+    }
+}
+
+impl Word {
+    /// What it adds for a text of `length` words in which it occurs `count` times.
+    #[inline]
+    pub(super) fn count(self, count: u32, length: u32) -> f64 {
         const K1: f64 = 1.2;
         const B: f64 = 0.75;
-        let rarity = ((self.texts - holders) as f64 + 0.5) / (holders as f64 + 0.5);
         let count = f64::from(count);
-        let norm = K1 * (1.0 - B + B * f64::from(length) / self.mean_length.max(1.0));
-        (1.0 + rarity).ln() * count * (K1 + 1.0) / (count + norm)
+        let norm = K1 * (1.0 - B + B * f64::from(length) / self.mean_length);
+        self.rarity * count * (K1 + 1.0) / (count + norm)
     }
 }
 
@@ -122,10 +137,11 @@ mod tests {
     #[test]
     fn rarer_words_and_shorter_texts_count_more() {
         let bm25 = Bm25 { texts: 100, mean_length: 10.0 };
-        assert!(bm25.term(1, 1, 10) > bm25.term(50, 1, 10));
-        assert!(bm25.term(5, 1, 5) > bm25.term(5, 1, 50));
-        assert!(bm25.term(5, 3, 10) > bm25.term(5, 1, 10));
-        assert!(bm25.term(100, 1, 10) > 0.0);
+        let term = |holders, count, length| bm25.word(holders).count(count, length);
+        assert!(term(1, 1, 10) > term(50, 1, 10));
+        assert!(term(5, 1, 5) > term(5, 1, 50));
+        assert!(term(5, 3, 10) > term(5, 1, 10));
+        assert!(term(100, 1, 10) > 0.0);
     }
 
     proptest! {

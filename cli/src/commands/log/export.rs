@@ -1,5 +1,5 @@
 use super::{otlp, sft};
-use crate::args::{Export, Format};
+use crate::args::{Export, LogFormat as Format};
 use crate::error::{Failure, Kind};
 use crate::{logbook, output};
 use anyhow::{Context as _, Result};

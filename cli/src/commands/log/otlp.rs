@@ -131,7 +131,7 @@ impl Trace {
                 }
                 StageEvent::Stepped(_) => {}
             },
-            Body::Started(_) | Body::Forked(_) => {}
+            Body::Started(_) | Body::Interjection(_) => {}
         }
     }
 

@@ -114,7 +114,7 @@ impl Reader {
                     match purpose {
                         Purpose::Choose => (self.choice, self.writing) = (asked, None),
                         Purpose::Write => self.writing = asked,
-                        Purpose::Reflect => {}
+                        Purpose::Reflect | Purpose::WriteReflex => {}
                     }
                 }
                 Effect::Act { call, .. } => {
@@ -167,7 +167,7 @@ impl Reader {
                 }
                 _ => {}
             },
-            Body::Forked(_) => {}
+            Body::Interjection(_) => {}
         }
         None
     }
@@ -198,7 +198,10 @@ impl Reader {
                 act.answer(message.is_none(), message.as_deref().unwrap_or("done"));
                 act.outcome = Some(report.observation.text.clone());
             }
-            Event::Recalled { .. } | Event::ThoughtFailed { .. } | Event::Tried { .. } => {}
+            Event::Recalled { .. }
+            | Event::ThoughtFailed { .. }
+            | Event::Tried { .. }
+            | Event::ReflexesTried { .. } => {}
         }
     }
 

@@ -105,7 +105,7 @@ impl Camera {
     async fn turn(&mut self, body: &Body) {
         match body {
             Body::Started(started) => self.world = environments::open(&started.environment.name).ok(),
-            Body::Forked(_) => {}
+            Body::Interjection(_) => {}
             Body::Effect(effect) => self.effect(effect),
             Body::Event(event) => self.event(event).await,
             Body::Stage(event) => self.stage(event).await,
@@ -130,11 +130,16 @@ impl Camera {
                 | Milestone::EpisodeEnded { .. } => {
                     self.now.task = "".into();
                 }
-                Milestone::SkillAdmitted { .. } | Milestone::SkillDemoted { .. } => {}
+                Milestone::SkillAdmitted { .. }
+                | Milestone::SkillDemoted { .. }
+                | Milestone::ReflexAdmitted { .. }
+                | Milestone::ReflexGivenUp { .. }
+                | Milestone::Nudged { .. } => {}
             },
             Effect::Reset { .. }
             | Effect::Recall { .. }
             | Effect::Try { .. }
+            | Effect::TryReflexes { .. }
             | Effect::Library { .. }
             | Effect::Remember { .. }
             | Effect::Finish { .. } => {}
@@ -170,7 +175,7 @@ impl Camera {
                 self.open.clear();
                 self.now.calls = Arc::new([]);
             }
-            Event::Tried { .. } => {}
+            Event::Tried { .. } | Event::ReflexesTried { .. } => {}
         }
     }
 

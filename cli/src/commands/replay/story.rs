@@ -34,7 +34,7 @@ pub async fn tell(store: &Store, info: &RunInfo, at: u64, speed: Option<f64>, as
 /// A record as a passage of the story; `None` where it adds nothing.
 fn passage(body: &Body, episode: &mut u32) -> Option<String> {
     Some(match body {
-        Body::Started(_) | Body::Forked(_) => logbook::summary(body),
+        Body::Started(_) | Body::Interjection(_) => logbook::summary(body),
         Body::Event(event) => match &**event {
             Event::EpisodeStarted { seed, observation } => {
                 *episode += 1;
@@ -45,7 +45,9 @@ fn passage(body: &Body, episode: &mut u32) -> Option<String> {
                     reply.candidates.iter().map(|candidate| candidate.text.trim_end()).collect();
                 format!("the controller: {}", texts.join("\n--- or ---\n"))
             }
-            Event::ThoughtFailed { .. } | Event::Tried { .. } => logbook::summary(body),
+            Event::ThoughtFailed { .. } | Event::Tried { .. } | Event::ReflexesTried { .. } => {
+                logbook::summary(body)
+            }
             Event::Acted { report } => {
                 format!("{}\n{}", logbook::acted_line(report), report.observation.text.trim_end())
             }
@@ -62,7 +64,11 @@ fn passage(body: &Body, episode: &mut u32) -> Option<String> {
             | Effect::Remember { .. }
             | Effect::Tell { .. }
             | Effect::Finish { .. } => logbook::summary(body),
-            Effect::Reset { .. } | Effect::Recall { .. } | Effect::Try { .. } | Effect::Library { .. } => {
+            Effect::Reset { .. }
+            | Effect::Recall { .. }
+            | Effect::Try { .. }
+            | Effect::TryReflexes { .. }
+            | Effect::Library { .. } => {
                 return None;
             }
         },

@@ -1,0 +1,294 @@
+//! Changing what is remembered without ever rewriting it: a memory is closed and another takes its place.
+
+use super::rows::{Memories, add_sources, insert};
+use super::tables::{COLUMNS, add_vectors, decode, find, tick};
+use super::{Embedding, Memory, MemoryId, NewMemory, Tenant, Tick};
+use crate::{Error, EventSeq, RunId};
+use serde::{Deserialize, Serialize};
+use sqlx::{Row, SqliteConnection};
+use std::collections::BTreeMap;
+
+/// What a memory that was recalled turned out to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Credit {
+    /// It helped.
+    Helpful,
+    /// It did harm.
+    Harmful,
+}
+
+/// One step of a consolidation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "delta", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Delta {
+    /// Something new. Its sources are the records it was drawn from, never a recalled text.
+    Remember {
+        /// What.
+        memory: NewMemory,
+    },
+    /// A memory proved helpful or harmful.
+    Credit {
+        /// Which.
+        id: MemoryId,
+        /// What it did.
+        credit: Credit,
+    },
+    /// A memory is contradicted by a later one: it is not true from then on.
+    Contradict {
+        /// What is no longer true.
+        older: MemoryId,
+        /// What is true instead.
+        newer: MemoryId,
+    },
+    /// A memory says what another says: the other gets its sources, counts and weight, and it is closed.
+    Merge {
+        /// What stays.
+        keep: MemoryId,
+        /// What goes.
+        duplicate: MemoryId,
+    },
+}
+
+/// Memories that say the same.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Duplicates {
+    /// The one that stays: pinned, else the most important, else the oldest.
+    pub keep: Memory,
+    /// The others.
+    pub duplicates: Vec<Memory>,
+}
+
+impl Memories {
+    /// Says that a memory helped or did harm. Returns whether there is one.
+    pub async fn credit(&self, tenant: &Tenant, id: &MemoryId, credit: Credit) -> Result<bool, Error> {
+        self::credit(&mut *self.store.pool.acquire().await?, tenant, id, credit).await
+    }
+
+    /// Says that a memory is no longer true from a time on: it stays, and is not recalled for later times.
+    /// Returns whether there is one.
+    pub async fn invalidate(&self, tenant: &Tenant, id: &MemoryId, valid_to_ms: i64) -> Result<bool, Error> {
+        let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let closed = close(&mut transaction, tenant, id, valid_to_ms, None).await?;
+        transaction.commit().await?;
+        Ok(closed)
+    }
+
+    /// Exempts a memory from expiry, or no longer. Returns whether there is one.
+    pub async fn pin(&self, tenant: &Tenant, id: &MemoryId, pinned: bool) -> Result<bool, Error> {
+        let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let changed = tick(&mut transaction).await?;
+        let updated = sqlx::query("UPDATE memories SET pinned = ?, changed = ? WHERE id = ? AND tenant = ?")
+            .bind(pinned)
+            .bind(changed.0 as i64)
+            .bind(id.as_bytes().as_slice())
+            .bind(tenant.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(updated.rows_affected() > 0)
+    }
+
+    /// Puts another text in a memory's place. The old one stays as what was believed until now, and is not recalled
+    /// any more. `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`remember`](Self::remember).
+    pub async fn edit(
+        &self,
+        tenant: &Tenant,
+        id: &MemoryId,
+        text: &str,
+        at_ms: i64,
+        vectors: &[Embedding],
+    ) -> Result<Option<Memory>, Error> {
+        let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let Some(old) = find(&mut transaction, tenant, id).await? else { return Ok(None) };
+        if old.text == text {
+            return Ok(Some(old));
+        }
+        let new = NewMemory {
+            importance: old.importance,
+            event_time_ms: old.event_time_ms,
+            environment: old.environment,
+            run: old.run,
+            seq: old.seq,
+            sources: old.sources,
+            expires_at_ms: old.expires_at_ms,
+            valid_from_ms: old.valid_from_ms,
+            pinned: old.pinned,
+            attachment: old.attachment,
+            ..NewMemory::new(tenant.clone(), old.kind, text)
+        };
+        let newer = insert(&mut transaction, &new, id.revised(text), None).await?;
+        add_vectors(&mut transaction, &newer, vectors).await?;
+        close(&mut transaction, tenant, id, at_ms, Some(&newer)).await?;
+        let memory = find(&mut transaction, tenant, &newer).await?;
+        transaction.commit().await?;
+        Ok(memory)
+    }
+
+    /// Carries out a consolidation as a whole, once: `source` is the record that holds it, and a second call with
+    /// that record changes nothing. Returns whether it was carried out now.
+    ///
+    /// # Errors
+    /// As [`remember`](Self::remember), and [`Error::NoSuchMemory`]; then none of it was carried out.
+    pub async fn consolidate(
+        &self,
+        tenant: &Tenant,
+        source: (&RunId, EventSeq),
+        deltas: &[Delta],
+        at_ms: i64,
+    ) -> Result<bool, Error> {
+        let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let noted = sqlx::query("INSERT OR IGNORE INTO memory_consolidations VALUES (?, ?, ?)")
+            .bind(tenant.as_str())
+            .bind(source.0.as_str())
+            .bind(source.1.0 as i64)
+            .execute(&mut *transaction)
+            .await?;
+        if noted.rows_affected() == 0 {
+            return Ok(false);
+        }
+        for delta in deltas {
+            apply(&mut transaction, tenant, delta, at_ms).await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Memories of a tenant with the same kind, environment and text but for case and spacing.
+    pub async fn duplicates(&self, tenant: &Tenant) -> Result<Vec<Duplicates>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM memories WHERE tenant = ?1 AND closed IS NULL AND content_hash IN \
+             (SELECT content_hash FROM memories WHERE tenant = ?1 AND closed IS NULL \
+              GROUP BY content_hash HAVING count(*) > 1) ORDER BY pinned DESC, importance DESC, made"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant.as_str());
+        let mut groups: BTreeMap<_, Vec<Memory>> = BTreeMap::new();
+        for row in &rows.fetch_all(&self.store.pool).await? {
+            let memory = decode(row)?;
+            let alike = (memory.content_hash, memory.kind, memory.environment.clone());
+            groups.entry(alike).or_default().push(memory);
+        }
+        let mut found: Vec<Duplicates> = groups
+            .into_values()
+            .filter(|group| group.len() > 1)
+            .map(|mut group| Duplicates { keep: group.remove(0), duplicates: group })
+            .collect();
+        found.sort_by_key(|group| group.keep.made);
+        Ok(found)
+    }
+
+    /// Merges them; returns what was merged.
+    pub async fn dedupe(&self, tenant: &Tenant, at_ms: i64) -> Result<Vec<Duplicates>, Error> {
+        let groups = self.duplicates(tenant).await?;
+        let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
+        for Duplicates { keep, duplicates } in &groups {
+            for duplicate in duplicates {
+                let merge = Delta::Merge { keep: keep.id, duplicate: duplicate.id };
+                apply(&mut transaction, tenant, &merge, at_ms).await?;
+            }
+        }
+        transaction.commit().await?;
+        Ok(groups)
+    }
+
+    /// The summed importance of what was remembered after a moment: past about 150 it is time to reflect (Park et
+    /// al. 2023, "Generative Agents", section 4.2).
+    pub async fn importance_since(&self, tenant: &Tenant, after: Tick) -> Result<f64, Error> {
+        let sum = sqlx::query("SELECT total(importance) FROM memories WHERE tenant = ? AND made > ?")
+            .bind(tenant.as_str())
+            .bind(after.0 as i64);
+        Ok(sum.fetch_one(&self.store.pool).await?.try_get(0)?)
+    }
+}
+
+async fn apply(
+    connection: &mut SqliteConnection,
+    tenant: &Tenant,
+    delta: &Delta,
+    at_ms: i64,
+) -> Result<(), Error> {
+    let there =
+        |found: bool, id: &MemoryId| if found { Ok(()) } else { Err(Error::NoSuchMemory { id: *id }) };
+    match delta {
+        Delta::Remember { memory } if memory.tenant != *tenant => {
+            Err(Error::BadMemory { what: "it belongs to the tenant that is consolidated" })
+        }
+        Delta::Remember { memory } => insert(connection, memory, memory.id(), None).await.map(drop),
+        Delta::Credit { id, credit } => there(self::credit(connection, tenant, id, *credit).await?, id),
+        Delta::Contradict { older, newer } => {
+            there(find(connection, tenant, newer).await?.is_some(), newer)?;
+            there(close(connection, tenant, older, at_ms, Some(newer)).await?, older)
+        }
+        Delta::Merge { keep, duplicate } => merge(connection, tenant, (keep, duplicate), at_ms).await,
+    }
+}
+
+async fn credit(
+    connection: &mut SqliteConnection,
+    tenant: &Tenant,
+    id: &MemoryId,
+    credit: Credit,
+) -> Result<bool, Error> {
+    let sql = match credit {
+        Credit::Helpful => "UPDATE memories SET helpful = helpful + 1 WHERE id = ? AND tenant = ?",
+        Credit::Harmful => "UPDATE memories SET harmful = harmful + 1 WHERE id = ? AND tenant = ?",
+    };
+    let update = sqlx::query(sql).bind(id.as_bytes().as_slice()).bind(tenant.as_str());
+    Ok(update.execute(connection).await?.rows_affected() > 0)
+}
+
+async fn close(
+    connection: &mut SqliteConnection,
+    tenant: &Tenant,
+    id: &MemoryId,
+    valid_to_ms: i64,
+    newer: Option<&MemoryId>,
+) -> Result<bool, Error> {
+    let closed = tick(connection).await?;
+    let updated = sqlx::query(
+        "UPDATE memories SET valid_to_ms = ?1, closed = ?2, changed = ?2, superseded_by = ?3 \
+         WHERE id = ?4 AND tenant = ?5",
+    )
+    .bind(valid_to_ms)
+    .bind(closed.0 as i64)
+    .bind(newer.map(|newer| newer.as_bytes().as_slice()))
+    .bind(id.as_bytes().as_slice())
+    .bind(tenant.as_str())
+    .execute(connection)
+    .await?;
+    Ok(updated.rows_affected() > 0)
+}
+
+async fn merge(
+    connection: &mut SqliteConnection,
+    tenant: &Tenant,
+    (keep, duplicate): (&MemoryId, &MemoryId),
+    at_ms: i64,
+) -> Result<(), Error> {
+    if keep == duplicate {
+        return Err(Error::BadMemory { what: "it is not a duplicate of itself" });
+    }
+    let missing = |id: &MemoryId| Error::NoSuchMemory { id: *id };
+    let other = find(connection, tenant, duplicate).await?.ok_or_else(|| missing(duplicate))?;
+    let changed = tick(connection).await?;
+    let row = sqlx::query(
+        "UPDATE memories SET helpful = helpful + ?1, harmful = harmful + ?2, importance = max(importance, ?3), \
+         pinned = max(pinned, ?4), changed = ?5 WHERE id = ?6 AND tenant = ?7 RETURNING no",
+    )
+    .bind(i64::from(other.helpful))
+    .bind(i64::from(other.harmful))
+    .bind(f64::from(other.importance))
+    .bind(other.pinned)
+    .bind(changed.0 as i64)
+    .bind(keep.as_bytes().as_slice())
+    .bind(tenant.as_str())
+    .fetch_optional(&mut *connection)
+    .await?
+    .ok_or_else(|| missing(keep))?;
+    add_sources(connection, row.try_get(0)?, other.sources.iter()).await?;
+    close(connection, tenant, duplicate, at_ms, Some(keep)).await?;
+    Ok(())
+}

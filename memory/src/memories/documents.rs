@@ -1,0 +1,190 @@
+//! Knowledge from outside: documents, kept as passages that are recalled like other memories.
+
+use super::rows::{Memories, content_hash, insert};
+use super::tables::{id, tick};
+use super::{MemoryId, MemoryKind, NewMemory, Tenant};
+use crate::{Error, EventSeq, Hash};
+use serde::Serialize;
+use sqlx::{Row, SqliteConnection};
+use std::collections::HashMap;
+
+/// What is to be known of a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDocument<'a> {
+    /// Where it came from; the same document added again replaces itself.
+    pub uri: &'a str,
+    /// Its name for people.
+    pub title: Option<&'a str>,
+    /// Its passages, in their order, each no longer than a memory may be.
+    pub passages: &'a [String],
+    /// Its environment, if it is about one.
+    pub environment: Option<&'a str>,
+    /// Now, in milliseconds since 1970.
+    pub at_ms: i64,
+}
+
+/// What adding a document changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct DocumentChange {
+    /// Passages that are new.
+    pub added: u64,
+    /// Passages that were there already.
+    pub kept: u64,
+    /// Passages that the document no longer has.
+    pub removed: u64,
+}
+
+/// A document that is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Document {
+    /// Where it came from.
+    pub uri: String,
+    /// Its name for people.
+    pub title: Option<String>,
+    /// Of all its passages.
+    pub content_hash: Hash,
+    /// When it was added last, in milliseconds since 1970.
+    pub added_ms: i64,
+    /// How many passages it has.
+    pub passages: u64,
+}
+
+impl Memories {
+    /// Adds a document, or brings it up to date: passages that it still has keep their ids and vectors, the others
+    /// are dropped.
+    ///
+    /// # Errors
+    /// [`Error::BadMemory`]; then nothing was changed.
+    pub async fn add_document(
+        &self,
+        tenant: &Tenant,
+        new: &NewDocument<'_>,
+    ) -> Result<DocumentChange, Error> {
+        let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let whole = Hash::of(new.passages.join("\0").as_bytes());
+        let row = sqlx::query(
+            "INSERT INTO memory_documents (tenant, uri, title, content_hash, added_ms) VALUES (?, ?, ?, ?, ?) \
+             ON CONFLICT (tenant, uri) DO UPDATE SET title = excluded.title, \
+             content_hash = excluded.content_hash, added_ms = excluded.added_ms RETURNING no",
+        )
+        .bind(tenant.as_str())
+        .bind(new.uri)
+        .bind(new.title)
+        .bind(whole.as_bytes().as_slice())
+        .bind(new.at_ms)
+        .fetch_one(&mut *transaction)
+        .await?;
+        let document: i64 = row.try_get(0)?;
+        let mut old = passages(&mut transaction, document).await?;
+        let mut change = DocumentChange::default();
+        for (text, position) in new.passages.iter().zip(0_i64..) {
+            let hash = content_hash(text);
+            if let Some(known) = old.get_mut(&hash).and_then(Vec::pop) {
+                sqlx::query("UPDATE memories SET position = ? WHERE id = ?")
+                    .bind(position)
+                    .bind(known.as_bytes().as_slice())
+                    .execute(&mut *transaction)
+                    .await?;
+                change.kept += 1;
+                continue;
+            }
+            let memory = NewMemory {
+                event_time_ms: new.at_ms,
+                environment: new.environment.map(str::to_owned),
+                seq: number(new.uri, &hash, new.at_ms, position),
+                ..NewMemory::new(tenant.clone(), MemoryKind::Knowledge, text.clone())
+            };
+            insert(&mut transaction, &memory, memory.id(), Some((document, position))).await?;
+            change.added += 1;
+        }
+        for gone in old.into_values().flatten() {
+            drop_passage(&mut transaction, &gone).await?;
+            change.removed += 1;
+        }
+        transaction.commit().await?;
+        Ok(change)
+    }
+
+    /// The documents of a tenant, by where they came from.
+    pub async fn documents(&self, tenant: &Tenant) -> Result<Vec<Document>, Error> {
+        let rows = sqlx::query(
+            "SELECT uri, title, content_hash, added_ms, \
+             (SELECT count(*) FROM memories WHERE document = d.no) FROM memory_documents d \
+             WHERE tenant = ? ORDER BY uri",
+        )
+        .bind(tenant.as_str())
+        .fetch_all(&self.store.pool)
+        .await?;
+        let document = |row: &sqlx::sqlite::SqliteRow| {
+            Ok(Document {
+                uri: row.try_get(0)?,
+                title: row.try_get(1)?,
+                content_hash: Hash::try_from(row.try_get::<&[u8], _>(2)?)?,
+                added_ms: row.try_get(3)?,
+                passages: row.try_get::<i64, _>(4)? as u64,
+            })
+        };
+        rows.iter().map(document).collect()
+    }
+
+    /// Drops a document and its passages; returns how many it had, or `None` if there is none.
+    pub async fn remove_document(&self, tenant: &Tenant, uri: &str) -> Result<Option<u64>, Error> {
+        let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let row = sqlx::query("SELECT no FROM memory_documents WHERE tenant = ? AND uri = ?")
+            .bind(tenant.as_str())
+            .bind(uri)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let document: i64 = row.try_get(0)?;
+        let mut removed = 0;
+        for passage in passages(&mut transaction, document).await?.into_values().flatten() {
+            drop_passage(&mut transaction, &passage).await?;
+            removed += 1;
+        }
+        sqlx::query("DELETE FROM memory_documents WHERE no = ?")
+            .bind(document)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(Some(removed))
+    }
+}
+
+/// A document's passages by their text.
+async fn passages(
+    connection: &mut SqliteConnection,
+    document: i64,
+) -> Result<HashMap<Hash, Vec<MemoryId>>, Error> {
+    let rows = sqlx::query("SELECT id, content_hash FROM memories WHERE document = ? ORDER BY position DESC")
+        .bind(document)
+        .fetch_all(connection)
+        .await?;
+    let mut passages: HashMap<Hash, Vec<MemoryId>> = HashMap::new();
+    for row in &rows {
+        let hash = Hash::try_from(row.try_get::<&[u8], _>(1)?)?;
+        passages.entry(hash).or_default().push(id(row, 0)?);
+    }
+    Ok(passages)
+}
+
+async fn drop_passage(connection: &mut SqliteConnection, id: &MemoryId) -> Result<(), Error> {
+    let tick = tick(connection).await?;
+    sqlx::query("DELETE FROM memories WHERE id = ?")
+        .bind(id.as_bytes().as_slice())
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("INSERT INTO memory_tombstones VALUES (?, ?)")
+        .bind(tick.0 as i64)
+        .bind(id.as_bytes().as_slice())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// What tells passages from outside of any run apart.
+fn number(uri: &str, text: &Hash, at_ms: i64, position: i64) -> EventSeq {
+    let hash = Hash::of(format!("{uri}\0{text}\0{at_ms}\0{position}").as_bytes());
+    let (head, _) = hash.as_bytes().split_at(8);
+    EventSeq(head.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)) >> 1)
+}

@@ -1,0 +1,292 @@
+//! Forgetting for good: a memory's text, words and vectors, and every copy of its text in the log and the blobs.
+//!
+//! A record that held the text keeps its place, its time and its hash, so that the chain still proves that nothing
+//! else was changed or left out; its content is a tombstone. What was derived from the content cannot be replayed.
+
+use super::rows::Memories;
+use super::tables::{find, tick};
+use super::{Memory, MemoryId, Tenant};
+use crate::{Error, Store, packing};
+use serde::Serialize;
+use sqlx::{Row, SqliteConnection};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// What stands in the place of a forgotten record's payload.
+pub(crate) const TOMBSTONE: &str = r#"{"$forgotten":true}"#;
+/// Texts shorter than this, in bytes, are not looked for in other records: they are in many by chance.
+const TELLING: usize = 12;
+/// Rows read at once.
+const PAGE: i64 = 512;
+
+/// What was removed for good.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Forgotten {
+    /// The memory's id.
+    pub id: MemoryId,
+    /// Models whose vectors of it are gone too.
+    pub models: Vec<String>,
+    /// Records of the log whose content went with it.
+    pub records: u64,
+    /// Blobs whose content went with it.
+    pub blobs: u64,
+    /// Files of the home that were searched afterwards, byte by byte.
+    pub files: u64,
+    /// Those that still hold the text: none, unless another process was reading while it was removed.
+    pub residue: Vec<PathBuf>,
+}
+
+impl Memories {
+    /// Removes a memory for good, wherever its text is: its row, its words, its vectors, the index's files, records of
+    /// the log and blobs that quote it, and what it is attached to. Then searches every file of the home for the
+    /// text. `None` if there is no such memory.
+    ///
+    /// Texts of less than 12 bytes are removed from the memory and its own records only.
+    ///
+    /// # Errors
+    /// Nothing was removed, or the call can be repeated.
+    pub async fn forget(&self, tenant: &Tenant, id: &MemoryId) -> Result<Option<Forgotten>, Error> {
+        let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let Some(memory) = find(&mut transaction, tenant, id).await? else { return Ok(None) };
+        let models = sqlx::query(
+            "SELECT m.name FROM memory_vectors v JOIN memory_models m ON m.no = v.model \
+             JOIN memories ON memories.no = v.memory WHERE memories.id = ? ORDER BY m.name",
+        )
+        .bind(id.as_bytes().as_slice())
+        .fetch_all(&mut *transaction)
+        .await?;
+        let models = models.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+        let tick = tick(&mut transaction).await?;
+        sqlx::query("DELETE FROM memories WHERE id = ?")
+            .bind(id.as_bytes().as_slice())
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("INSERT INTO memory_tombstones VALUES (?, ?)")
+            .bind(tick.0 as i64)
+            .bind(id.as_bytes().as_slice())
+            .execute(&mut *transaction)
+            .await?;
+        let needles = needles(&memory.text);
+        let records = forget_records(&mut transaction, &memory, &needles).await?;
+        let mut blobs = forget_blobs(&mut transaction, &needles).await?;
+        blobs += forget_attachment(&mut transaction, &memory).await?;
+        transaction.commit().await?;
+        self.sync().await?;
+        self.index().await?.purge().await?;
+        self.store.checkpoint().await?;
+        let home = self.store.home().to_owned();
+        let searched = tokio::task::spawn_blocking(move || search(&home, &needles));
+        let (files, residue) =
+            searched.await.map_err(|error| Error::IndexUnavailable { what: error.to_string() })??;
+        Ok(Some(Forgotten { id: *id, models, records, blobs, files, residue }))
+    }
+}
+
+impl Store {
+    /// Empties the write-ahead log into the database, waiting a little for readers elsewhere.
+    async fn checkpoint(&self) -> Result<(), Error> {
+        for _ in 0..20 {
+            let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.pool).await?;
+            if row.try_get::<i64, _>(0)? == 0 {
+                return Ok(());
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+}
+
+/// The text as it stands in files: plain, in JSON, and in JSON within JSON.
+fn needles(text: &str) -> Vec<Vec<u8>> {
+    let text = text.trim();
+    if text.len() < TELLING {
+        return Vec::new();
+    }
+    let mut needles = vec![text.to_owned()];
+    for depth in 0..2 {
+        let quoted = serde_json::Value::from(needles[depth].as_str()).to_string();
+        needles.push(quoted[1..quoted.len() - 1].to_owned());
+    }
+    needles.dedup();
+    needles.into_iter().map(String::into_bytes).collect()
+}
+
+fn holds(haystack: &[u8], needles: &[Vec<u8>]) -> bool {
+    needles.iter().any(|needle| find_bytes(haystack, needle))
+}
+
+fn find_bytes(haystack: &[u8], needle: &[u8]) -> bool {
+    let Some((first, rest)) = needle.split_first() else { return false };
+    let mut from = 0;
+    while let Some(at) = haystack.get(from..).and_then(|left| memchr(*first, left)) {
+        let after = from + at + 1;
+        if haystack.get(after..after + rest.len()) == Some(rest) {
+            return true;
+        }
+        from = after;
+    }
+    false
+}
+
+fn memchr(byte: u8, haystack: &[u8]) -> Option<usize> {
+    haystack.iter().position(|other| *other == byte)
+}
+
+/// Content as it was before it was stored. What cannot be unpacked holds nothing readable.
+fn unpacked(stored: &[u8], packed: bool) -> Vec<u8> {
+    if packed { packing::unpack(stored).unwrap_or_default() } else { stored.to_owned() }
+}
+
+async fn forget_records(
+    connection: &mut SqliteConnection,
+    memory: &Memory,
+    needles: &[Vec<u8>],
+) -> Result<u64, Error> {
+    let mut forgotten = 0;
+    let mut after = 0_i64;
+    loop {
+        let rows = sqlx::query(
+            "SELECT place, records.run, seq, runs.id, CAST(payload AS BLOB), typeof(payload) FROM records \
+             JOIN runs ON runs.no = records.run WHERE place > ? ORDER BY place LIMIT ?",
+        )
+        .bind(after)
+        .bind(PAGE)
+        .fetch_all(&mut *connection)
+        .await?;
+        for row in &rows {
+            after = row.try_get(0)?;
+            let (run, seq): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
+            let payload = unpacked(row.try_get(4)?, row.try_get::<&str, _>(5)? == "blob");
+            let own = memory
+                .run
+                .as_ref()
+                .is_some_and(|run| row.try_get(3).is_ok_and(|id: &str| id == run.as_str()))
+                && memory.seq.0 == seq as u64
+                && holds(&payload, &[memory.text.trim().as_bytes().to_vec()]);
+            if !own && !holds(&payload, needles) {
+                continue;
+            }
+            sqlx::query("UPDATE records SET payload = ? WHERE place = ?")
+                .bind(TOMBSTONE)
+                .bind(after)
+                .execute(&mut *connection)
+                .await?;
+            sqlx::query("INSERT OR IGNORE INTO forgotten_records VALUES (?, ?)")
+                .bind(run)
+                .bind(seq)
+                .execute(&mut *connection)
+                .await?;
+            forgotten += 1;
+        }
+        if (rows.len() as i64) < PAGE {
+            return Ok(forgotten);
+        }
+    }
+}
+
+async fn forget_blobs(connection: &mut SqliteConnection, needles: &[Vec<u8>]) -> Result<u64, Error> {
+    let mut forgotten = 0;
+    let mut after = 0_i64;
+    loop {
+        let rows = sqlx::query("SELECT no, id, packed, body FROM blobs WHERE no > ? ORDER BY no LIMIT ?")
+            .bind(after)
+            .bind(PAGE)
+            .fetch_all(&mut *connection)
+            .await?;
+        for row in &rows {
+            after = row.try_get(0)?;
+            if holds(&unpacked(row.try_get(3)?, row.try_get::<i64, _>(2)? == 1), needles) {
+                forget_blob(connection, row.try_get(1)?).await?;
+                forgotten += 1;
+            }
+        }
+        if (rows.len() as i64) < PAGE {
+            return Ok(forgotten);
+        }
+    }
+}
+
+/// The image or sound goes too, unless another memory has it.
+async fn forget_attachment(connection: &mut SqliteConnection, memory: &Memory) -> Result<u64, Error> {
+    let Some(attachment) = &memory.attachment else { return Ok(0) };
+    let id = attachment.blob.0.as_bytes().as_slice();
+    let other = sqlx::query("SELECT 1 FROM memories WHERE blob = ?").bind(id);
+    if other.fetch_optional(&mut *connection).await?.is_some() {
+        return Ok(0);
+    }
+    forget_blob(connection, id).await.map(|()| 1)
+}
+
+async fn forget_blob(connection: &mut SqliteConnection, id: &[u8]) -> Result<(), Error> {
+    sqlx::query("DELETE FROM blobs WHERE id = ?").bind(id).execute(&mut *connection).await?;
+    sqlx::query("INSERT OR IGNORE INTO forgotten_blobs VALUES (?)").bind(id).execute(connection).await?;
+    Ok(())
+}
+
+/// How many files there are below a directory, and which of them hold one of the needles.
+fn search(directory: &Path, needles: &[Vec<u8>]) -> Result<(u64, Vec<PathBuf>), Error> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::Io { path, source }
+    };
+    let (mut files, mut found) = (0, Vec::new());
+    let mut directories = vec![directory.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(&directory).map_err(io(&directory))? {
+            let entry = entry.map_err(io(&directory))?;
+            let (path, kind) = (entry.path(), entry.file_type().map_err(io(&directory))?);
+            if kind.is_dir() {
+                directories.push(path);
+            } else if kind.is_file() {
+                files += 1;
+                if file_holds(&path, needles).map_err(io(&path))? {
+                    found.push(path);
+                }
+            }
+        }
+    }
+    Ok((files, found))
+}
+
+fn file_holds(path: &Path, needles: &[Vec<u8>]) -> std::io::Result<bool> {
+    let longest = needles.iter().map(Vec::len).max().unwrap_or(0);
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        file => file?,
+    };
+    let mut buffer = Vec::new();
+    loop {
+        // What might be the beginning of one is looked at again with what follows.
+        let kept = buffer.len().min(longest);
+        buffer.drain(..buffer.len() - kept);
+        if file.by_ref().take(1 << 20).read_to_end(&mut buffer)? == 0 {
+            return Ok(false);
+        }
+        if holds(&buffer, needles) {
+            return Ok(true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_found_however_it_is_quoted_and_wherever_it_stands() {
+        let text = "say \"open\" \\ sésame\nnow";
+        let needles = needles(text);
+        let once = serde_json::json!({"text": text}).to_string();
+        let twice = serde_json::json!({"reply": once}).to_string();
+        for haystack in [text, &once, &twice] {
+            assert!(holds(haystack.as_bytes(), &needles), "{haystack}");
+        }
+        assert!(!holds(b"say nothing", &needles));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut content = vec![b's'; (1 << 20) - 5];
+        content.extend(text.as_bytes());
+        std::fs::write(file.path(), content).unwrap();
+        assert!(file_holds(file.path(), &needles).unwrap());
+    }
+}

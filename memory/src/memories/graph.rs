@@ -1,0 +1,197 @@
+//! A navigable graph (HNSW, Malkov and Yashunin 2018) over the vectors of one model and one tenant.
+
+use super::flat::{Label, cosine};
+use super::{MemoryId, Tick};
+use crate::Error;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{PoisonError, RwLock};
+use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
+
+/// Links of a node.
+const CONNECTIVITY: usize = 16;
+/// Nodes looked at when one is added, and at least when one is searched for. With the 256 candidates that recall
+/// asks for, more gains nothing.
+const EXPANSION: usize = 96;
+/// Searches and additions at once: more than any runtime has threads.
+const THREADS: usize = 64;
+/// Additions between two moments at which the graph may grow or be searched.
+const STRIDE: usize = 64;
+
+pub(super) struct Graph {
+    dimension: usize,
+    /// Written to only to make room; usearch's own operations may run side by side.
+    index: RwLock<Index>,
+    names: RwLock<Names>,
+}
+
+/// Which memory each node stands for. A node's key is its place here.
+#[derive(Default)]
+struct Names {
+    /// `None` for what was removed: its node stays, with another vector.
+    labels: Vec<Option<Label>>,
+    keys: HashMap<MemoryId, u64>,
+}
+
+impl Graph {
+    pub(super) fn new(dimension: usize) -> Result<Self, Error> {
+        let index = Index::new(&options(dimension)).map_err(failed)?;
+        Ok(Self { dimension, index: RwLock::new(index), names: RwLock::default() })
+    }
+
+    /// Reads what [`save`](Self::save) wrote.
+    pub(super) fn load(dimension: usize, path: &Path, labels: Vec<Option<Label>>) -> Result<Self, Error> {
+        let index = Index::new(&options(dimension)).map_err(failed)?;
+        index.load(&path.to_string_lossy()).map_err(failed)?;
+        if index.dimensions() != dimension || index.size() != labels.len() {
+            return Err(failed("it does not hold what it says"));
+        }
+        index.reserve_capacity_and_threads(labels.len().max(1), THREADS).map_err(failed)?;
+        let keys =
+            labels.iter().zip(0..).filter_map(|(label, key)| label.map(|label| (label.id, key))).collect();
+        Ok(Self { dimension, index: RwLock::new(index), names: RwLock::new(Names { labels, keys }) })
+    }
+
+    /// Writes the nodes to a file; returns what they stand for.
+    pub(super) fn save(&self, path: &Path) -> Result<Vec<Option<Label>>, Error> {
+        // Nothing may be added or removed until both are taken.
+        let index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        index.save(&path.to_string_lossy()).map_err(failed)?;
+        Ok(self.names.read().unwrap_or_else(PoisonError::into_inner).labels.clone())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.names.read().unwrap_or_else(PoisonError::into_inner).keys.len()
+    }
+
+    pub(super) fn label(&self, id: &MemoryId) -> Option<Label> {
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        names.keys.get(id).and_then(|key| names.labels[*key as usize])
+    }
+
+    /// Adds vectors that are not here yet, on so many threads.
+    pub(super) fn add(&self, points: &[(Label, Vec<f32>)], threads: usize) -> Result<(), Error> {
+        for stride in points.chunks(STRIDE.max(threads)) {
+            let first = self.reserve(stride)?;
+            let keyed: Vec<(u64, &[f32])> =
+                stride.iter().zip(first..).map(|((_, vector), key)| (key, vector.as_slice())).collect();
+            let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+            let part = keyed.len().div_ceil(threads.max(1)).max(1);
+            let add = |part: &[(u64, &[f32])]| {
+                part.iter().try_for_each(|(key, vector)| index.add(*key, vector).map_err(failed))
+            };
+            if threads <= 1 {
+                add(&keyed)?;
+            } else {
+                std::thread::scope(|scope| {
+                    let workers: Vec<_> =
+                        keyed.chunks(part).map(|part| scope.spawn(move || add(part))).collect();
+                    workers.into_iter().try_for_each(|worker| {
+                        worker.join().unwrap_or_else(|_| Err(failed("a thread that builds it died")))
+                    })
+                })?;
+            }
+            drop(index);
+            let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+            for ((label, _), key) in stride.iter().zip(first..) {
+                names.labels[key as usize] = Some(*label);
+                names.keys.insert(label.id, key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes room for a stride; returns its first key. Only one thread adds at a time.
+    fn reserve(&self, stride: &[(Label, Vec<f32>)]) -> Result<u64, Error> {
+        let first = self.names.read().unwrap_or_else(PoisonError::into_inner).labels.len();
+        let needed = first + stride.len();
+        let room = self.index.read().unwrap_or_else(PoisonError::into_inner).capacity();
+        if room < needed {
+            let index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+            index
+                .reserve_capacity_and_threads(needed.next_power_of_two().max(1024), THREADS)
+                .map_err(failed)?;
+        }
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        names.labels.resize(needed, None);
+        Ok(first as u64)
+    }
+
+    /// Takes a vector away and overwrites it. Returns whether there was one.
+    pub(super) fn remove(&self, id: &MemoryId) -> Result<bool, Error> {
+        let key = {
+            let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+            let Some(key) = names.keys.remove(id) else { return Ok(false) };
+            names.labels[key as usize] = None;
+            key
+        };
+        // A removed node keeps its numbers until another takes its place: one that stands for nothing does.
+        let index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        let mut filler = vec![0.0_f32; self.dimension];
+        filler[key as usize % self.dimension] = 1.0;
+        index.remove(key).map_err(failed)?;
+        index.add(key, &filler).map_err(failed)?;
+        Ok(true)
+    }
+
+    /// About the `k` most similar.
+    pub(super) fn search(&self, unit: &[f32], k: usize) -> Result<Vec<(f32, Label)>, Error> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        let matches = index.search(unit, k.min(names.labels.len())).map_err(failed)?;
+        let label = |key: &u64| names.labels.get(*key as usize).copied().flatten();
+        let mut buffer = vec![0.0; self.dimension];
+        matches
+            .keys
+            .iter()
+            .filter_map(|key| Some((*key, label(key)?)))
+            .map(|(key, label)| Ok((similarity(&index, key, unit, &mut buffer)?, label)))
+            .collect()
+    }
+
+    /// The similarity of one memory.
+    pub(super) fn similarity(&self, unit: &[f32], id: &MemoryId) -> Result<Option<f32>, Error> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(key) = names.keys.get(id) else { return Ok(None) };
+        similarity(&index, *key, unit, &mut vec![0.0; self.dimension]).map(Some)
+    }
+
+    /// The similarity of every vector whose memory had been made by then.
+    pub(super) fn scores(&self, unit: &[f32], as_of: Option<Tick>) -> Result<Vec<(f32, Label)>, Error> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        let mut buffer = vec![0.0; self.dimension];
+        names
+            .labels
+            .iter()
+            .zip(0..)
+            .filter_map(|(label, key)| label.map(|label| (key, label)))
+            .filter(|(_, label)| as_of.is_none_or(|at| label.made <= at))
+            .map(|(key, label)| Ok((similarity(&index, key, unit, &mut buffer)?, label)))
+            .collect()
+    }
+}
+
+/// Taken by the same arithmetic everywhere, so that every path to a memory gives it the same score.
+fn similarity(index: &Index, key: u64, unit: &[f32], buffer: &mut [f32]) -> Result<f32, Error> {
+    index.get(key, &mut *buffer).map_err(failed)?;
+    Ok(cosine(unit, buffer))
+}
+
+fn options(dimension: usize) -> IndexOptions {
+    IndexOptions {
+        dimensions: dimension,
+        metric: MetricKind::IP,
+        // Half the room of single precision; the error of a similarity stays below 0.001.
+        quantization: ScalarKind::F16,
+        connectivity: CONNECTIVITY,
+        expansion_add: EXPANSION,
+        expansion_search: EXPANSION,
+        multi: false,
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> Error {
+    Error::IndexUnavailable { what: error.to_string() }
+}

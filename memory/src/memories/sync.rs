@@ -1,0 +1,250 @@
+//! How what is in memory, and the vector index, follow the tables.
+//!
+//! The tables' clock is the queue: whatever was remembered, changed or forgotten has a tick, and what an index lost or
+//! missed is what has a later tick than it has applied. So a killed process, a deleted index and a server that was
+//! away are one case.
+
+use super::flat::cosine;
+use super::rows::Memories;
+use super::tables::{CORPUS, corpus_row, hex_list, id, point, vector};
+use super::vectors::{Progress, Stage, check_dimension, normalised};
+use super::{MemoryId, Point, Scored, Tenant, Tick, VectorQuery};
+use crate::Error;
+use sqlx::Row;
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+/// Rows read at once.
+const PAGE: i64 = 2048;
+/// How long an index that cannot be used is left alone, at first and at most.
+const PATIENCE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+/// How far the index is.
+#[derive(Debug, Default)]
+pub(super) struct Feed {
+    /// What it was given everything up to; `None` before it was asked.
+    given: Option<Tick>,
+    /// Why it cannot be used.
+    pub(super) failure: Option<String>,
+    /// When to try again, and how long was waited for that.
+    pause: Option<(Instant, Duration)>,
+}
+
+impl Feed {
+    fn failed(&mut self, error: &Error) {
+        let patience = self.pause.map_or(PATIENCE.0, |(_, patience)| (patience * 2).min(PATIENCE.1));
+        self.pause = Some((Instant::now() + patience, patience));
+        self.failure = Some(error.to_string());
+    }
+
+    fn recovered(&mut self) {
+        self.pause = None;
+        self.failure = None;
+    }
+
+    fn waits(&self) -> bool {
+        self.pause.is_some_and(|(until, _)| Instant::now() < until)
+    }
+}
+
+impl Memories {
+    /// Brings what is in memory up to date with the tables, which other processes may have written too.
+    pub(super) async fn sync(&self) -> Result<(), Error> {
+        let now = self.now().await?;
+        if self.corpus.read().await.tick != now {
+            self.refresh_corpus(now).await?;
+        }
+        self.feed_index(now).await
+    }
+
+    async fn refresh_corpus(&self, now: Tick) -> Result<(), Error> {
+        let mut corpus = self.corpus.write().await;
+        let since = corpus.tick;
+        if since >= now {
+            return Ok(());
+        }
+        corpus.remove(&self.removed(since).await?);
+        let sql =
+            format!("SELECT {CORPUS} FROM memories WHERE made > ?1 AND made <= ?2 ORDER BY made LIMIT ?3");
+        let mut after = since;
+        loop {
+            let rows = sqlx::query(sqlx::AssertSqlSafe(sql.as_str()))
+                .bind(after.0 as i64)
+                .bind(now.0 as i64)
+                .bind(PAGE)
+                .fetch_all(&self.store.pool)
+                .await?;
+            for row in &rows {
+                let row = corpus_row(row)?;
+                after = row.made;
+                corpus.put(row);
+            }
+            if (rows.len() as i64) < PAGE {
+                break;
+            }
+        }
+        if since > Tick(0) {
+            let sql = format!("SELECT {CORPUS} FROM memories WHERE changed > ?1 AND made <= ?1");
+            let changed = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(since.0 as i64);
+            for row in &changed.fetch_all(&self.store.pool).await? {
+                corpus.put(corpus_row(row)?);
+            }
+        }
+        corpus.tick = now;
+        Ok(())
+    }
+
+    async fn removed(&self, since: Tick) -> Result<Vec<MemoryId>, Error> {
+        let removed = sqlx::query("SELECT id FROM memory_tombstones WHERE tick > ?").bind(since.0 as i64);
+        removed.fetch_all(&self.store.pool).await?.iter().map(|row| id(row, 0)).collect()
+    }
+
+    /// Gives the index what it lacks. That it cannot be used is noted, and tried again later.
+    async fn feed_index(&self, now: Tick) -> Result<(), Error> {
+        let mut feed = self.feed.lock().await;
+        if feed.given == Some(now) && feed.failure.is_none() || feed.waits() {
+            return Ok(());
+        }
+        match self.feed_from(&mut feed, now, &|_| ()).await {
+            Err(error @ Error::IndexUnavailable { .. }) => feed.failed(&error),
+            result => {
+                result?;
+                feed.recovered();
+            }
+        }
+        Ok(())
+    }
+
+    async fn feed_from(
+        &self,
+        feed: &mut Feed,
+        now: Tick,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<(), Error> {
+        let index = self.index().await?;
+        let mut given = match feed.given {
+            Some(given) => given,
+            None => index.applied().await?,
+        };
+        if given > now {
+            // It knows a future that this store does not have: a backup was put back.
+            index.clear().await?;
+            given = Tick(0);
+        }
+        index.remove(&self.removed(given).await?).await?;
+        let of = if given == Tick(0) { self.count_vectors().await? } else { 0 };
+        let mut done = 0;
+        loop {
+            let rows = sqlx::query(
+                "SELECT m.name, memories.id, tenant, made, vector, v.tick FROM memory_vectors v \
+                 JOIN memories ON memories.no = v.memory JOIN memory_models m ON m.no = v.model \
+                 WHERE v.tick > ?1 AND v.tick <= ?2 ORDER BY v.tick LIMIT ?3",
+            )
+            .bind(given.0 as i64)
+            .bind(now.0 as i64)
+            .bind(PAGE)
+            .fetch_all(&self.store.pool)
+            .await?;
+            let mut points: BTreeMap<String, Vec<Point>> = BTreeMap::new();
+            for row in &rows {
+                let (model, point) = point(row)?;
+                given = point.tick;
+                points.entry(model).or_default().push(point);
+            }
+            for (model, points) in points {
+                index.upsert(&model, points).await?;
+            }
+            done += rows.len() as u64;
+            if of > 0 {
+                progress(Progress { stage: Stage::Reading, done: done.min(of), of });
+            }
+            if (rows.len() as i64) < PAGE {
+                break;
+            }
+            feed.given = Some(given);
+        }
+        index.advance(now).await?;
+        feed.given = Some(now);
+        Ok(())
+    }
+
+    async fn count_vectors(&self) -> Result<u64, Error> {
+        let row = sqlx::query("SELECT count(*) FROM memory_vectors").fetch_one(&self.store.pool).await?;
+        Ok(row.try_get::<i64, _>(0)? as u64)
+    }
+
+    /// Builds the index anew from the tables, and keeps it.
+    ///
+    /// # Errors
+    /// [`Error::IndexUnavailable`]; the next recall tries again.
+    pub async fn rebuild(&self, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<(), Error> {
+        let index = self.index().await?;
+        {
+            let mut feed = self.feed.lock().await;
+            index.clear().await?;
+            *feed = Feed { given: Some(Tick(0)), ..Feed::default() };
+            let now = self.now().await?;
+            self.feed_from(&mut feed, now, progress).await?;
+        }
+        index.settle(progress).await
+    }
+
+    /// Finishes what the index has to do in the background, and keeps the result.
+    ///
+    /// # Errors
+    /// [`Error::IndexUnavailable`].
+    pub async fn settle(&self, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<(), Error> {
+        self.sync().await?;
+        self.index().await?.settle(progress).await
+    }
+
+    /// The index's answer; `None` where it cannot be used now.
+    pub(super) async fn search_index(&self, query: &VectorQuery<'_>) -> Result<Option<Vec<Scored>>, Error> {
+        normalised(query.vector)?;
+        if self.feed.lock().await.failure.is_some() {
+            return Ok(None);
+        }
+        match self.index().await?.search(query).await {
+            Err(error @ Error::IndexUnavailable { .. }) => {
+                self.feed.lock().await.failed(&error);
+                Ok(None)
+            }
+            other => other.map(Some),
+        }
+    }
+
+    /// How similar memories are, by the index or, where it cannot be used, by the tables.
+    pub(super) async fn similarities(
+        &self,
+        model: &str,
+        tenant: &Tenant,
+        vector: &[f32],
+        ids: &[MemoryId],
+    ) -> Result<Vec<Option<f32>>, Error> {
+        let usable = self.feed.lock().await.failure.is_none();
+        if usable {
+            match self.index().await?.similarities(model, tenant, vector, ids).await {
+                Err(error @ Error::IndexUnavailable { .. }) => self.feed.lock().await.failed(&error),
+                other => return other,
+            }
+        }
+        let unit = normalised(vector)?;
+        let rows = sqlx::query(
+            "SELECT memories.id, v.vector FROM json_each(?1) wanted CROSS JOIN memories ON memories.id = unhex(wanted.value) \
+             JOIN memory_vectors v ON v.memory = memories.no JOIN memory_models m ON m.no = v.model \
+             WHERE m.name = ?2 AND tenant = ?3",
+        )
+        .bind(hex_list(ids))
+        .bind(model)
+        .bind(tenant.as_str())
+        .fetch_all(&self.store.pool)
+        .await?;
+        let mut found = HashMap::new();
+        for row in &rows {
+            let other = self::vector(row.try_get(1)?)?;
+            check_dimension(model, other.len(), &unit)?;
+            found.insert(id(row, 0)?, cosine(&unit, &other));
+        }
+        Ok(ids.iter().map(|id| found.get(id).copied()).collect())
+    }
+}

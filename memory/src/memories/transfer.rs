@@ -1,0 +1,136 @@
+//! Memories as lines of JSON, to be taken elsewhere and brought back.
+
+use super::rows::{Memories, insert};
+use super::tables::{COLUMNS, add_vectors, decode, vector};
+use super::{Embedding, Memory, MemoryId, NewMemory, Tenant, Tick};
+use crate::Error;
+use serde::{Deserialize, Serialize};
+use sqlx::Row;
+
+/// A memory on its way: one line of an export.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Exported {
+    /// The memory.
+    #[serde(flatten)]
+    pub memory: Memory,
+    /// Its vectors, if they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vectors: Vec<Embedding>,
+}
+
+/// What an import did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Imported {
+    /// Memories that are new.
+    pub added: u64,
+    /// Memories that were there already.
+    pub known: u64,
+}
+
+impl Memories {
+    /// A page of a tenant's memories in the order they were made, those after a moment, with their vectors if wanted.
+    pub async fn export(
+        &self,
+        tenant: &Tenant,
+        after: Tick,
+        limit: usize,
+        vectors: bool,
+    ) -> Result<Vec<Exported>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM memories WHERE memories.tenant = ? AND made > ? ORDER BY made LIMIT ?"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(tenant.as_str())
+            .bind(after.0 as i64)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.store.pool)
+            .await?;
+        let mut exported = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let memory = decode(row)?;
+            let vectors = if vectors { self.vectors_of(&memory.id).await? } else { Vec::new() };
+            exported.push(Exported { memory, vectors });
+        }
+        Ok(exported)
+    }
+
+    async fn vectors_of(&self, id: &MemoryId) -> Result<Vec<Embedding>, Error> {
+        let rows = sqlx::query(
+            "SELECT m.name, v.vector FROM memory_vectors v JOIN memory_models m ON m.no = v.model \
+             JOIN memories ON memories.no = v.memory WHERE memories.id = ? ORDER BY m.name",
+        )
+        .bind(id.as_bytes().as_slice())
+        .fetch_all(&self.store.pool)
+        .await?;
+        let embedding = |row: &sqlx::sqlite::SqliteRow| {
+            Ok(Embedding { model: row.try_get(0)?, vector: vector(row.try_get(1)?)? })
+        };
+        rows.iter().map(embedding).collect()
+    }
+
+    /// Takes exported memories in as a tenant's own, all or none. Those that are there already stay as they are.
+    ///
+    /// # Errors
+    /// As [`remember`](Self::remember): with the place, from 0, of the memory that is not acceptable.
+    pub async fn import(
+        &self,
+        tenant: &Tenant,
+        exported: &[Exported],
+    ) -> Result<Imported, (Option<usize>, Error)> {
+        let whole = |error: sqlx::Error| (None, Error::from(error));
+        let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await.map_err(whole)?;
+        let mut imported = Imported::default();
+        for (place, Exported { memory, vectors }) in exported.iter().enumerate() {
+            let added = take_in(&mut transaction, tenant, memory, vectors).await;
+            if added.map_err(|error| (Some(place), error))? {
+                imported.added += 1;
+            } else {
+                imported.known += 1;
+            }
+        }
+        transaction.commit().await.map_err(whole)?;
+        Ok(imported)
+    }
+}
+
+/// Whether it is new.
+async fn take_in(
+    connection: &mut sqlx::SqliteConnection,
+    tenant: &Tenant,
+    memory: &Memory,
+    vectors: &[Embedding],
+) -> Result<bool, Error> {
+    let known = sqlx::query("SELECT tenant FROM memories WHERE id = ?").bind(memory.id.as_bytes().as_slice());
+    if let Some(row) = known.fetch_optional(&mut *connection).await? {
+        let other: String = row.try_get(0)?;
+        return if other == tenant.as_str() { Ok(false) } else { Err(Error::MemoryExists { id: memory.id }) };
+    }
+    let new = NewMemory {
+        importance: memory.importance,
+        event_time_ms: memory.event_time_ms,
+        environment: memory.environment.clone(),
+        run: memory.run.clone(),
+        seq: memory.seq,
+        sources: memory.sources.clone(),
+        expires_at_ms: memory.expires_at_ms,
+        valid_from_ms: memory.valid_from_ms,
+        pinned: memory.pinned,
+        // The blob stays where it was; what is said of it comes along.
+        attachment: None,
+        ..NewMemory::new(tenant.clone(), memory.kind, memory.text.clone())
+    };
+    insert(connection, &new, memory.id, None).await?;
+    add_vectors(connection, &memory.id, vectors).await?;
+    sqlx::query(
+        "UPDATE memories SET helpful = ?1, harmful = ?2, valid_to_ms = ?3, superseded_by = ?4, \
+                 closed = CASE WHEN ?3 IS NULL THEN NULL ELSE made END WHERE id = ?5",
+    )
+    .bind(i64::from(memory.helpful))
+    .bind(i64::from(memory.harmful))
+    .bind(memory.valid_to_ms)
+    .bind(memory.superseded_by.as_ref().map(|id| id.as_bytes().as_slice()))
+    .bind(memory.id.as_bytes().as_slice())
+    .execute(connection)
+    .await?;
+    Ok(true)
+}

@@ -1,0 +1,50 @@
+-- Tells this store's vector index from that of another.
+CREATE TABLE memory_store (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    mark BLOB NOT NULL
+) STRICT;
+INSERT INTO memory_store VALUES (1, randomblob(16));
+
+-- What was given from outside as a whole: a file, a page. `content_hash` is of all of it, `title` for people.
+CREATE TABLE memory_documents (
+    no           INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant       TEXT    NOT NULL,
+    uri          TEXT    NOT NULL,
+    title        TEXT,
+    content_hash BLOB    NOT NULL,
+    added_ms     INTEGER NOT NULL,
+    UNIQUE (tenant, uri)
+) STRICT;
+
+-- `changed` is when anything but the text was changed last: its validity, a pin. `blob` is an image, a sound.
+ALTER TABLE memories ADD COLUMN valid_from_ms INTEGER;
+ALTER TABLE memories ADD COLUMN superseded_by BLOB;
+ALTER TABLE memories ADD COLUMN changed INTEGER;
+ALTER TABLE memories ADD COLUMN document INTEGER REFERENCES memory_documents (no);
+ALTER TABLE memories ADD COLUMN position INTEGER;
+ALTER TABLE memories ADD COLUMN blob BLOB;
+ALTER TABLE memories ADD COLUMN media_type TEXT;
+UPDATE memories SET changed = closed;
+DROP INDEX memories_by_closed;
+CREATE INDEX memories_by_changed ON memories (changed) WHERE changed IS NOT NULL;
+CREATE INDEX memories_by_document ON memories (document) WHERE document IS NOT NULL;
+CREATE INDEX memories_by_content ON memories (content_hash);
+
+-- Records of the log whose content was removed with a memory's. They keep their place and their hash.
+CREATE TABLE forgotten_records (
+    run INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (run, seq)
+) STRICT, WITHOUT ROWID;
+-- The same for blobs.
+CREATE TABLE forgotten_blobs (
+    id BLOB PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+-- Consolidations that were carried out, by the records that hold them.
+CREATE TABLE memory_consolidations (
+    tenant TEXT    NOT NULL,
+    run    TEXT    NOT NULL,
+    seq    INTEGER NOT NULL,
+    PRIMARY KEY (tenant, run, seq)
+) STRICT, WITHOUT ROWID;
