@@ -39,6 +39,8 @@ pub use log::{
     Durability, EventSeq, Fault, FaultKind, NewRun, Record, RecordPages, RecordQuery, RunId, RunInfo,
     RunStatus, VerifyReport, Writer,
 };
+#[cfg(feature = "qdrant")]
+pub use memories::QdrantVectors;
 pub use memories::{
     Attachment, Coverage, Credit, Delta, Document, DocumentChange, Duplicates, EmbeddedVectors, Embedding,
     ExactVectors, Explanation, Exported, Forgotten, Found, Hit, Imported, Memories, Memory, MemoryId,
