@@ -22,6 +22,6 @@ pub use core::{Core, RunOrigin, Totals, seeds};
 pub use driver::{
     DriveError, Driver, Journal, JournalError, LOG_VERSION, Notice, Observer, Outcome, Outside, Recollection,
     ReflexSource, Rehearsal, Silent, StageError, StageEvent, Started, StepRecord, as_javascript, diff,
-    inflate, merge, now_ms, rehearse,
+    inflate, is_forgotten, merge, now_ms, rehearse,
 };
 pub use event::*;

@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 use sojourn_core::{
     ActReport, Effect, Event, FinishReason, Milestone, Purpose, StageEvent, Started, as_javascript, inflate,
+    is_forgotten,
 };
 use sojourn_memory::{Record, Store};
 use std::fmt::Write as _;
@@ -18,6 +19,8 @@ pub enum Body {
     Event(Box<Event>),
     /// Something that happened while a skill ran.
     Stage(Box<StageEvent>),
+    /// Something that was removed with a memory.
+    Forgotten,
 }
 
 /// A record with its blobs put back.
@@ -39,7 +42,9 @@ pub async fn read(store: &Store, record: &Record) -> Result<Body> {
 
 /// Every sort of payload has a tag of its own, except the first record.
 fn decode(payload: Value) -> serde_json::Result<Body> {
-    Ok(if payload.get("effect").is_some() {
+    Ok(if is_forgotten(&payload) {
+        Body::Forgotten
+    } else if payload.get("effect").is_some() {
         Body::Effect(Box::new(serde_json::from_value(payload)?))
     } else if payload.get("event").is_some() {
         Body::Event(Box::new(serde_json::from_value(payload)?))
@@ -65,6 +70,7 @@ pub fn summary(body: &Body) -> String {
         Body::Effect(effect) => effect_line(effect),
         Body::Event(event) => event_line(event),
         Body::Stage(event) => stage_line(event),
+        Body::Forgotten => "forgotten".to_owned(),
     }
 }
 

@@ -17,6 +17,7 @@ mod output;
 mod progress;
 mod session;
 mod table;
+mod vectors;
 
 use clap::Parser as _;
 use std::process::ExitCode;

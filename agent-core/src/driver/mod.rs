@@ -12,7 +12,7 @@ mod stage;
 mod start;
 
 pub use delta::{diff, merge};
-pub use journal::{Journal, JournalError, inflate, now_ms};
+pub use journal::{Journal, JournalError, inflate, is_forgotten, now_ms};
 pub use memory::Recollection;
 pub use observer::{Notice, Observer, Silent};
 pub use rehearse::{Rehearsal, rehearse};

@@ -120,7 +120,7 @@ async fn tell(store: &Store, info: &RunInfo, as_json: bool) -> Result<()> {
 /// A record as a passage of the story; `None` where it adds nothing.
 fn passage(body: &Body, episode: &mut u32) -> Option<String> {
     Some(match body {
-        Body::Started(_) => logbook::summary(body),
+        Body::Started(_) | Body::Forgotten => logbook::summary(body),
         Body::Event(event) => match &**event {
             Event::EpisodeStarted { seed, observation } => {
                 *episode += 1;
