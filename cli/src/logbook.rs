@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 use sojourn_core::{
     ActReport, Effect, Event, FinishReason, Interjection, Milestone, Purpose, StageEvent, Started,
-    as_javascript, inflate,
+    as_javascript, inflate, is_forgotten,
 };
 use sojourn_memory::{Record, RecordPages, RecordQuery, RunInfo, Store};
 use std::collections::VecDeque;
@@ -28,6 +28,8 @@ pub enum Body {
     Stage(Box<StageEvent>),
     /// The run was resumed, or it is a fork from here on.
     Interjection(Box<Interjection>),
+    /// Something that was removed with a memory.
+    Forgotten,
 }
 
 /// The run of that name: an id, the beginning of one, or `latest`.
@@ -96,7 +98,9 @@ pub async fn read(store: &Store, record: &Record) -> Result<Body> {
 
 /// Every sort of payload has a tag of its own, except the first record.
 fn decode(payload: Value) -> serde_json::Result<Body> {
-    Ok(if payload.get("effect").is_some() {
+    Ok(if is_forgotten(&payload) {
+        Body::Forgotten
+    } else if payload.get("effect").is_some() {
         Body::Effect(Box::new(serde_json::from_value(payload)?))
     } else if payload.get("event").is_some() {
         Body::Event(Box::new(serde_json::from_value(payload)?))
@@ -125,6 +129,7 @@ pub fn summary(body: &Body) -> String {
         Body::Event(event) => event_line(event),
         Body::Stage(event) => stage_line(event),
         Body::Interjection(what) => interjection_line(what),
+        Body::Forgotten => "forgotten".to_owned(),
     }
 }
 

@@ -18,6 +18,7 @@ mod progress;
 mod session;
 mod supervisor;
 mod table;
+mod vectors;
 
 use clap::Parser as _;
 use std::process::ExitCode;

@@ -18,7 +18,7 @@ mod start;
 pub use delta::{diff, merge};
 pub use examine::Examiner;
 pub use interjection::{Interjected, Interjection};
-pub use journal::{Clock, Journal, JournalError, inflate, now_ms};
+pub use journal::{Clock, Journal, JournalError, inflate, is_forgotten, now_ms};
 pub use memory::Recollection;
 pub use observer::{Notice, Observer, Silent};
 pub use redact::Redactor;

@@ -62,7 +62,7 @@ impl Scope {
                     self.names.insert(manifest.id.clone(), manifest.name.clone());
                 }
             }
-            Body::Interjection(_) => {}
+            Body::Interjection(_) | Body::Forgotten => {}
         }
     }
 
@@ -130,7 +130,7 @@ impl Scope {
 /// Whether a record says that something went wrong.
 pub fn is_error(body: &Body) -> bool {
     match body {
-        Body::Started(_) | Body::Interjection(_) => false,
+        Body::Started(_) | Body::Interjection(_) | Body::Forgotten => false,
         Body::Effect(effect) => match &**effect {
             Effect::Tell { milestone } => match milestone {
                 Milestone::TaskDone { verified, .. } => !verified,

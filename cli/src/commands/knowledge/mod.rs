@@ -7,6 +7,7 @@ use crate::args::Knowledge as Command;
 use crate::commands::memory::find;
 use crate::error::Failure;
 use crate::home::Home;
+use crate::vectors::Vectors;
 use crate::{duration, embedding, output, table};
 use anyhow::Result;
 use read::Source;
@@ -19,7 +20,7 @@ use sojourn_memory::{DocumentChange, Memories, MemoryKind, NewDocument, Query, T
 /// # Errors
 /// When a document cannot be read, or the store fails.
 pub async fn knowledge(home: &Home, command: Command) -> Result<()> {
-    let memories = Memories::new(home.store().await?);
+    let memories = Vectors::default().open(home.store().await?).await?;
     let tenant = Home::tenant()?;
     match command {
         Command::Add { sources, environment, hosts, json } => {

@@ -131,7 +131,7 @@ impl Trace {
                 }
                 StageEvent::Stepped(_) => {}
             },
-            Body::Started(_) | Body::Interjection(_) => {}
+            Body::Started(_) | Body::Interjection(_) | Body::Forgotten => {}
         }
     }
 

@@ -167,7 +167,7 @@ impl Reader {
                 }
                 _ => {}
             },
-            Body::Interjection(_) => {}
+            Body::Interjection(_) | Body::Forgotten => {}
         }
         None
     }

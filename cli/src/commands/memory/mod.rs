@@ -7,6 +7,7 @@ mod transfer;
 use crate::args::{Memory as Command, MemorySearch};
 use crate::error::{Failure, Kind};
 use crate::home::Home;
+use crate::vectors::Vectors;
 use crate::{duration, embedding, output, table};
 use anyhow::Result;
 use serde_json::json;
@@ -18,7 +19,7 @@ use sojourn_memory::{Hit, Memories, Memory, MemoryId, MemoryKind, Query, RunId, 
 /// # Errors
 /// When there is no such memory, the input cannot be read, or the store fails.
 pub async fn memory(home: &Home, command: Command) -> Result<()> {
-    let memories = Memories::new(home.store().await?);
+    let memories = Vectors::default().open(home.store().await?).await?;
     let tenant = Home::tenant()?;
     match command {
         Command::Search(args) => search(&memories, &tenant, args).await,

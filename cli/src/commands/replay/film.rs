@@ -105,7 +105,7 @@ impl Camera {
     async fn turn(&mut self, body: &Body) {
         match body {
             Body::Started(started) => self.world = environments::open(&started.environment.name).ok(),
-            Body::Interjection(_) => {}
+            Body::Interjection(_) | Body::Forgotten => {}
             Body::Effect(effect) => self.effect(effect),
             Body::Event(event) => self.event(event).await,
             Body::Stage(event) => self.stage(event).await,

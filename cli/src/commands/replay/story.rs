@@ -34,7 +34,7 @@ pub async fn tell(store: &Store, info: &RunInfo, at: u64, speed: Option<f64>, as
 /// A record as a passage of the story; `None` where it adds nothing.
 fn passage(body: &Body, episode: &mut u32) -> Option<String> {
     Some(match body {
-        Body::Started(_) | Body::Interjection(_) => logbook::summary(body),
+        Body::Started(_) | Body::Interjection(_) | Body::Forgotten => logbook::summary(body),
         Body::Event(event) => match &**event {
             Event::EpisodeStarted { seed, observation } => {
                 *episode += 1;
