@@ -20,7 +20,7 @@ use common::{SANDBOX, World, bindings};
 use serde_json::{Value, json};
 use sojourn_sandbox::{CallError, CallReport, Invocation, LimitSettings, Limits, Program, engine_sha256};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What the corpus may use, so that a thousand rounds of it take minutes.
@@ -193,18 +193,29 @@ fn rounds(runtime: &tokio::runtime::Runtime, corpus: &[Case], count: u32) {
     }
 }
 
+/// Memory is measured of the whole process, so that nothing else of it may run meanwhile.
+static ALONE: Mutex<()> = Mutex::new(());
+
 fn contained(count: u32) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let corpus = corpus();
     assert!(corpus.len() >= 60, "{} files", corpus.len());
     // What is allocated once, is.
     rounds(&runtime, &corpus, 3);
-    let before = resident_bytes();
-    rounds(&runtime, &corpus, count);
-    if let (Some(before), Some(after)) = (before, resident_bytes()) {
-        let grown = after.saturating_sub(before);
-        assert!(grown <= 1 << 20, "{count} rounds left {grown} bytes behind");
+    // A slot of the pool that is used for the first time keeps its memory, which looks like growth; but only once,
+    // while what leaks grows every time.
+    let mut grown = Vec::new();
+    for _ in 0..5 {
+        let before = resident_bytes();
+        rounds(&runtime, &corpus, count);
+        let (Some(before), Some(after)) = (before, resident_bytes()) else { return };
+        if after <= before + (1 << 20) {
+            return;
+        }
+        grown.push(after - before);
     }
+    panic!("{count} rounds leave bytes behind every time: {grown:?}");
 }
 
 #[test]
@@ -221,12 +232,15 @@ fn hostile_for_a_thousand_rounds() {
 }
 
 /// Hostile skills at once, with honest ones between them.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hostile_all_at_once() {
+#[test]
+fn hostile_all_at_once() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
     let runs: Vec<_> =
-        corpus().into_iter().map(|case| tokio::spawn(async move { case.run().await })).collect();
+        corpus().into_iter().map(|case| runtime.spawn(async move { case.run().await })).collect();
     for run in runs {
-        assert_eq!(run.await.unwrap(), None);
+        assert_eq!(runtime.block_on(run).unwrap(), None);
     }
 }
 

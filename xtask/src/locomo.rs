@@ -39,43 +39,59 @@ type Turn = (u64, u64);
 pub fn run(arguments: &[String]) -> Result<()> {
     let mut data = None;
     let mut as_json = false;
+    let mut grid = false;
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--data" => data = Some(PathBuf::from(arguments.next().context("--data needs a directory")?)),
             "--json" => as_json = true,
-            other => bail!("locomo does not know `{other}`: it takes --data DIR and --json"),
+            "--grid" => grid = true,
+            other => bail!("locomo does not know `{other}`: it takes --data DIR, --grid and --json"),
         }
     }
     let data = data.context("where are the conversations? --data DIR")?;
-    tokio::runtime::Runtime::new()?.block_on(measure(&data, as_json))
+    tokio::runtime::Runtime::new()?.block_on(measure(&data, grid, as_json))
 }
 
-async fn measure(data: &Path, as_json: bool) -> Result<()> {
+async fn measure(data: &Path, grid: bool, as_json: bool) -> Result<()> {
     let memories = Memories::new(Store::open(CACHE).await?);
     let (tenants, questions) = load(&memories, data).await?;
     embed(&memories, &tenants).await?;
     let vectors = question_vectors(&memories).await?;
     let mut rows = Vec::new();
-    for (name, ranking) in rankings() {
+    let rankings = if grid { self::grid() } else { ablation() };
+    for (name, ranking) in rankings {
         rows.push((name, score(&memories, &questions, &vectors, ranking).await?));
     }
     report(&rows, &questions, as_json);
     Ok(())
 }
 
+/// The weights that were tried.
+fn grid() -> Vec<(String, Ranking)> {
+    let mut rankings = Vec::new();
+    for words in [0.8, 1.0, 1.25] {
+        for neighbours in [0.0, 0.1, 0.15, 0.2, 0.3, 0.4] {
+            let ranking = Ranking { words, neighbours, ..Ranking::default() };
+            rankings.push((format!("words {words} neighbours {neighbours}"), ranking));
+        }
+    }
+    rankings
+}
+
 /// What is taken away, one after the other.
-fn rankings() -> Vec<(&'static str, Ranking)> {
+fn ablation() -> Vec<(String, Ranking)> {
     let full = Ranking::default();
     let bare = Ranking { neighbours: 0.0, ..full };
-    vec![
+    let rankings = [
         ("as the product ranks", full),
         ("without neighbours", bare),
         ("words alone", Ranking { meaning: 0.0, ..bare }),
         ("meaning alone", Ranking { words: 0.0, ..bare }),
         ("words and neighbours", Ranking { meaning: 0.0, ..full }),
         ("meaning and neighbours", Ranking { words: 0.0, ..full }),
-    ]
+    ];
+    rankings.into_iter().map(|(name, ranking)| (name.to_owned(), ranking)).collect()
 }
 
 async fn load(memories: &Memories, data: &Path) -> Result<(Vec<Tenant>, Vec<Question>)> {
@@ -244,9 +260,9 @@ fn total(scores: &Scores) -> Sums {
     })
 }
 
-fn report(rows: &[(&str, Scores)], questions: &[Question], as_json: bool) {
+fn report(rows: &[(String, Scores)], questions: &[Question], as_json: bool) {
     if as_json {
-        let row = |(name, scores): &(&str, Scores)| {
+        let row = |(name, scores): &(String, Scores)| {
             let all = total(scores);
             let turns: BTreeMap<_, _> = scores
                 .iter()
@@ -265,7 +281,7 @@ fn report(rows: &[(&str, Scores)], questions: &[Question], as_json: bool) {
     }
     println!("{} questions, {MODEL}", questions.len());
     println!(
-        "{:<26}{:>14}{:>16}   by category 1 (several turns), 2 (time), 3 (inference), 4 (one turn)",
+        "{:<28}{:>14}{:>16}   by category 1 (several turns), 2 (time), 3 (inference), 4 (one turn)",
         "ranking", "turn recall@10", "session hit@10"
     );
     for (name, scores) in rows {
@@ -273,7 +289,7 @@ fn report(rows: &[(&str, Scores)], questions: &[Question], as_json: bool) {
         let by: Vec<String> =
             scores.values().map(|sums| format!("{:.3}", sums.turns / sums.questions)).collect();
         println!(
-            "{name:<26}{:>14.3}{:>16.3}   {}",
+            "{name:<28}{:>14.3}{:>16.3}   {}",
             all.turns / all.questions,
             all.sessions / all.questions,
             by.join("  ")

@@ -11,7 +11,8 @@ usage: cargo xtask <chore>
 
 chores:
   engine [--check]            build sandbox/engine/engine.wasm from its sources; with --check only compare
-  locomo --data DIR [--json]  how well memory finds what questions over long conversations are about";
+  locomo --data DIR [--grid] [--json]
+                              how well memory finds what questions over long conversations are about";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

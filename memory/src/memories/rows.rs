@@ -179,7 +179,7 @@ impl Memories {
 
 impl Store {
     /// What tells this store's vector index from another's.
-    pub(super) async fn mark(&self) -> Result<[u8; 16], Error> {
+    pub(crate) async fn mark(&self) -> Result<[u8; 16], Error> {
         let row = sqlx::query("SELECT mark FROM memory_store").fetch_one(&self.pool).await?;
         let mark: &[u8] = row.try_get(0)?;
         mark.try_into().map_err(|_| Error::Damaged {

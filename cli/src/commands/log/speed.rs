@@ -164,7 +164,7 @@ async fn size(store: &Store, info: &RunInfo) -> Result<Value> {
 
 async fn replay(home: Home, store: Store, info: &RunInfo) -> Result<Value> {
     let workshop = Workshop::open(home, store).await?;
-    let watch = Watch { observer: Arc::new(Silent), cancel: Cancel::new() };
+    let watch = Watch::unguarded(Arc::new(Silent), Cancel::new());
     let begun = Instant::now();
     let (session, records) = workshop.replay(info, watch).await?;
     session.driver.run(session.started_ms).await?;
