@@ -3,7 +3,7 @@
 
 use super::fork::is_forgotten;
 use super::{EventSeq, Record, RecordPages, RecordQuery, RunId, RunStatus};
-use crate::{BlobId, Error, Hash, Store, blobs};
+use crate::{BlobId, Error, Hash, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{HashSet, VecDeque};
@@ -164,7 +164,7 @@ impl Exporter {
 
     async fn blob(&self, id: BlobId) -> Result<ExportLine, Error> {
         let content = match self.store.blob(&id).await {
-            Err(Error::UnknownBlob { .. }) if blobs::is_forgotten(&self.store, &id).await? => {
+            Err(Error::ForgottenBlob { .. }) => {
                 return Ok(ExportLine::Blob { id, text: None, hex: None });
             }
             content => content?,
