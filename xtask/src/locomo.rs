@@ -4,6 +4,8 @@
 //! marked; questions of category 5 have none and are left out. Printed are the share of the evidence among the ten
 //! memories recalled, averaged over questions, and the share of questions with a memory from a right session.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a chore told on the terminal")]
+
 use anyhow::{Context as _, Result, bail};
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -191,7 +193,7 @@ async fn embed(memories: &Memories, tenants: &[Tenant]) -> Result<()> {
     let embedder = MiniLm(LlamaEmbedder::open(&path).await?);
     for tenant in tenants {
         let progress = |progress: sojourn_memory::Progress| {
-            if progress.done % 256 == 0 {
+            if progress.done.is_multiple_of(256) {
                 eprintln!("{}: {} of {} embedded", tenant.as_str(), progress.done, progress.of);
             }
         };

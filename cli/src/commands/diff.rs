@@ -202,6 +202,7 @@ fn summary(left: &RunInfo, right: &RunInfo, [here, there]: &[Outcome; 2]) -> Res
     table::numbers(&mut table, [1, 2]);
     let seconds = |outcome: &Outcome| duration::show(Duration::from_secs_f64(outcome.seconds));
     table.add_row(["lasted".to_owned(), seconds(here), seconds(there)]);
+    #[allow(clippy::type_complexity, reason = "a table of names and what they count")]
     let counts: [(&str, fn(&Outcome) -> u64); 9] = [
         ("records", |o| o.records),
         ("episodes", |o| o.episodes),
