@@ -10,6 +10,7 @@ use sojourn_tools::{Ending, Need, Observation, Parameter, ToolCall};
 /// Something that happened. All that is non-deterministic enters the core as one of these.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "one is under way at a time")]
 pub enum Event {
     /// An episode is under way.
     EpisodeStarted {

@@ -22,6 +22,6 @@ pub use core::{Core, RunOrigin, Totals, seeds};
 pub use driver::{
     Clock, DriveError, Driver, Examiner, Interjected, Interjection, Journal, JournalError, LOG_VERSION,
     Notice, Observer, Outcome, Outside, Recollection, Redactor, ReflexSource, Rehearsal, Silent, StageError,
-    StageEvent, Started, StepRecord, as_javascript, diff, inflate, merge, now_ms, rehearse,
+    StageEvent, Started, StepRecord, as_javascript, diff, inflate, is_forgotten, merge, now_ms, rehearse,
 };
 pub use event::*;

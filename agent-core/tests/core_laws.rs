@@ -5,8 +5,9 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use sojourn_controller::{Completion, Finish, Reply, Timing, Usage};
 use sojourn_core::{
-    ActReport, Budgets, CandidateTrial, Core, Effect, Event, FinishReason, Interjected, Interjection, Milestone,
-    Moment, ReflexCandidateTrial, ReflexConfig, ReflexPlan, RunConfig, RunOrigin, SkillUse, TrialPlan, Unlocked,
+    ActReport, Budgets, CandidateTrial, Core, Effect, Event, FinishReason, Interjected, Interjection,
+    Milestone, Moment, ReflexCandidateTrial, ReflexConfig, ReflexPlan, RunConfig, RunOrigin, SkillUse,
+    TrialPlan, Unlocked,
 };
 use sojourn_crafter::CrafterEnvironment;
 use sojourn_skills::{Arm, LibraryState, PairedEpisode, ReflexTrial, TrialReport, Wasm, WorldResult};
@@ -239,18 +240,26 @@ fn after_a_death_a_reflex_is_written_confirmed_in_other_episodes_and_admitted() 
         })
         .collect();
     let [screening, confirming, ..] = plans.as_slice() else { panic!("{} trials", plans.len()) };
-    assert!(!confirming.seeds.iter().any(|seed| screening.seeds.contains(seed)), "the same episodes decide twice");
+    assert!(
+        !confirming.seeds.iter().any(|seed| screening.seeds.contains(seed)),
+        "the same episodes decide twice"
+    );
     assert_eq!(confirming.candidates.len(), 1);
     let admitted = effects.iter().find_map(|effect| match effect {
-        Effect::Tell { milestone: Milestone::ReflexAdmitted { reflex, figures, .. } } => Some((reflex, figures)),
+        Effect::Tell { milestone: Milestone::ReflexAdmitted { reflex, figures, .. } } => {
+            Some((reflex, figures))
+        }
         _ => None,
     });
     let (reflex, figures) = admitted.expect("a reflex that doubles life is admitted");
-    assert_eq!((reflex.as_str(), figures.steps.with, figures.steps.without), ("against_a_zombie", 200.0, 100.0));
+    assert_eq!(
+        (reflex.as_str(), figures.steps.with, figures.steps.without),
+        ("against_a_zombie", 200.0, 100.0)
+    );
     let most = ReflexConfig::default().most;
-    let count = effects.iter().filter(|effect| {
-        matches!(effect, Effect::Tell { milestone: Milestone::ReflexAdmitted { .. } })
-    });
+    let count = effects
+        .iter()
+        .filter(|effect| matches!(effect, Effect::Tell { milestone: Milestone::ReflexAdmitted { .. } }));
     assert!(count.count() <= most);
 }
 
@@ -263,9 +272,13 @@ fn a_reflex_that_shortens_life_is_not_admitted() {
     let effects = drive(config, &whims);
     let tried = effects.iter().position(|effect| matches!(effect, Effect::TryReflexes { .. }));
     let after = &effects[tried.unwrap_or(0)..];
-    let late = after.iter().skip_while(|effect| !matches!(effect, Effect::Tell { milestone: Milestone::ReflexGivenUp { .. } }));
+    let late = after
+        .iter()
+        .skip_while(|effect| !matches!(effect, Effect::Tell { milestone: Milestone::ReflexGivenUp { .. } }));
     assert!(
-        !late.clone().any(|effect| matches!(effect, Effect::Tell { milestone: Milestone::ReflexAdmitted { .. } })),
+        !late
+            .clone()
+            .any(|effect| matches!(effect, Effect::Tell { milestone: Milestone::ReflexAdmitted { .. } })),
     );
 }
 
@@ -286,7 +299,8 @@ fn the_time_between_two_processes_is_not_the_runs() {
                 let what = Interjection::Resumed { budgets: None };
                 core.interject(&Interjected { what, before_ms: 0, at_ms: gap });
             }
-            let effects = core.apply(gap, Event::EpisodeStarted { seed: 1, observation: observation(&first) });
+            let effects =
+                core.apply(gap, Event::EpisodeStarted { seed: 1, observation: observation(&first) });
             let over = matches!(effects.last(), Some(Effect::Finish { reason: FinishReason::Time }));
             assert_eq!(over, ends && !told, "gap {gap}, told {told}: {effects:?}");
         }
@@ -295,14 +309,20 @@ fn the_time_between_two_processes_is_not_the_runs() {
 
 #[test]
 fn a_run_that_used_its_steps_up_goes_on_when_it_is_given_more() {
-    let config = RunConfig { budgets: Budgets { steps: Some(10), ..Budgets::default() }, memory: false, ..RunConfig::default() };
+    let config = RunConfig {
+        budgets: Budgets { steps: Some(10), ..Budgets::default() },
+        memory: false,
+        ..RunConfig::default()
+    };
     let mut core = core(config);
     let mut effects = core.start(0);
     let mut clock = 0;
     let mut live = |core: &mut Core, effects: &mut Vec<Effect>| {
         for whim in lucky() {
             let event = match effects.last() {
-                Some(Effect::Reset { seed }) => Event::EpisodeStarted { seed: *seed, observation: observation(&whim) },
+                Some(Effect::Reset { seed }) => {
+                    Event::EpisodeStarted { seed: *seed, observation: observation(&whim) }
+                }
                 Some(Effect::Think { request, .. }) => answer(request, &whim),
                 Some(Effect::Try { plan }) => trials(plan, &whim),
                 Some(Effect::Act { call, .. }) => report(&call.name, &whim),

@@ -3,6 +3,7 @@
 //! Every error names the file, and where it is in the text also the line and the column.
 
 use crate::error::{Failure, Kind};
+use crate::vectors::Vectors;
 use anyhow::Result;
 use serde::Deserialize;
 use sojourn_controller::openai::Dialect;
@@ -30,6 +31,9 @@ pub struct AgentFile {
     /// How the model is run.
     #[serde(default)]
     pub controller: ControllerSettings,
+    /// Where memories are found.
+    #[serde(default)]
+    pub memory: MemorySettings,
     /// How the agent lives and learns.
     #[serde(default)]
     pub run: RunConfig,
@@ -39,6 +43,14 @@ pub struct AgentFile {
     /// Whether it is the example that is built in, whose reflexes are the environment's own.
     #[serde(skip)]
     pub built_in: bool,
+}
+
+/// Where memories are found.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MemorySettings {
+    /// "embedded", or the address of a Qdrant server.
+    pub vectors: Vectors,
 }
 
 /// How the controller's model is run.

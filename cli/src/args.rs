@@ -1,8 +1,12 @@
 //! What the command line understands.
 
+mod log;
+mod memory;
 mod reflexes;
 mod skills;
 
+pub use log::{Diff, Export, Format as LogFormat, Log, LogCommand, LogSpeed, Replay};
+pub use memory::{Knowledge, Memory, One as OneMemory, Search as MemorySearch};
 pub use reflexes::Reflexes;
 pub use skills::{Format, Import, SkillRun, SkillTest, Skills, Target};
 
@@ -55,13 +59,18 @@ pub enum Command {
     SimulateCrash(SimulateCrash),
     /// List the runs, the newest first.
     Runs(Reading),
-    /// Show a run's log: what was seen, thought and done, record by record.
+    /// Show a run's log: what was seen, thought and done, record by record; check, save, export and import logs.
     Log(Log),
-    /// Tell a run's story again, or check that it happens again exactly as it was recorded.
+    /// Watch a run again, or check that it happens again exactly as it was recorded.
     Replay(Replay),
-    /// Search what agents remember.
+    /// Compare two runs: where they part, and what came of each.
+    Diff(Diff),
+    /// Search, correct and forget what agents remember.
     #[command(subcommand)]
     Memory(Memory),
+    /// Give agents documents to know.
+    #[command(subcommand)]
+    Knowledge(Knowledge),
     /// Show, try, test and exchange the skills that were learned.
     #[command(subcommand)]
     Skills(Skills),
@@ -211,83 +220,6 @@ pub struct SimulateCrash {
     pub relive: Option<PathBuf>,
 }
 
-/// `sojourn log`.
-#[derive(Debug, ClapArgs)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-pub struct Log {
-    /// One record instead of the timeline.
-    #[command(subcommand)]
-    pub one: Option<LogOne>,
-
-    /// The run's id, or its beginning.
-    #[arg(required = true)]
-    pub run: Option<String>,
-
-    /// Only records of this kind (`think`, `thought`, `acted`, `milestone`, …). Can be given several times.
-    #[arg(long = "kind", value_name = "KIND")]
-    pub kinds: Vec<String>,
-
-    /// From this record on.
-    #[arg(long, value_name = "SEQ", default_value_t = 1)]
-    pub from: u64,
-
-    /// Up to this record.
-    #[arg(long, value_name = "SEQ")]
-    pub to: Option<u64>,
-
-    /// Print one JSON document a line, whole records.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `sojourn log show`.
-#[derive(Debug, Subcommand)]
-pub enum LogOne {
-    /// Show one record whole, prompts in full.
-    Show {
-        /// The run's id, or its beginning.
-        run: String,
-        /// The record's number.
-        seq: u64,
-        /// Print it as JSON.
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-/// `sojourn replay`.
-#[derive(Debug, ClapArgs)]
-pub struct Replay {
-    /// The run's id, or its beginning.
-    pub run: String,
-
-    /// Run the agent, its skills and its environment again on the recorded answers, and compare every record.
-    #[arg(long)]
-    pub verify: bool,
-
-    /// Print JSON: the verdict, or the story line by line.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `sojourn memory`.
-#[derive(Debug, Subcommand)]
-pub enum Memory {
-    /// Find memories by what they say.
-    Search {
-        /// What to look for.
-        text: String,
-        /// How many at most.
-        #[arg(long, short, default_value_t = 5, value_name = "N")]
-        k: usize,
-        /// Print one JSON document.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Say how much is remembered.
-    Stats(Reading),
-}
-
 /// `sojourn tools`.
 #[derive(Debug, Subcommand)]
 pub enum Tools {
@@ -347,6 +279,8 @@ pub enum Bench {
     /// home of its own that is thrown away, and what it learned is measured. Memory starts empty in
     /// either case.
     Crafter(Crafter),
+    /// The log: how fast it is written, checked and replayed, and how large it gets.
+    Log(LogSpeed),
 }
 
 /// `sojourn bench crafter`.

@@ -135,6 +135,11 @@ fn explain_memory(error: &sojourn_memory::Error) -> (Kind, Option<String>) {
             (Kind::Failure, "use the program that wrote it, or another directory with `--home`")
         }
         E::NotAStore { .. } => (Kind::Usage, "choose another directory with `--home`"),
+        E::NoSuchMemory { .. } => (Kind::NotFound, "`sojourn memory search` finds memories"),
+        E::ForgottenBlob { .. } => (
+            Kind::Failure,
+            "a memory that it quoted was forgotten: what followed cannot be shown or replayed",
+        ),
         E::DiskFull => (Kind::Failure, "free some space and resume; nothing that was recorded is lost"),
         E::ReadOnly => {
             (Kind::Failure, "check the permissions of the home directory, or choose another with `--home`")

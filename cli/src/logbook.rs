@@ -1,12 +1,19 @@
 //! The log as people read it: typed records, one line each.
 
+mod scope;
+pub mod sides;
+
+pub use scope::{Scope, is_error};
+
+use crate::error::{Failure, Kind};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 use sojourn_core::{
     ActReport, Effect, Event, FinishReason, Interjection, Milestone, Purpose, StageEvent, Started,
-    as_javascript, inflate,
+    as_javascript, inflate, is_forgotten,
 };
-use sojourn_memory::{Record, Store};
+use sojourn_memory::{Record, RecordPages, RecordQuery, RunInfo, Store};
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 /// What a record says.
@@ -21,6 +28,55 @@ pub enum Body {
     Stage(Box<StageEvent>),
     /// The run was resumed, or it is a fork from here on.
     Interjection(Box<Interjection>),
+    /// Something that was removed with a memory.
+    Forgotten,
+}
+
+/// The run of that name: an id, the beginning of one, or `latest`.
+///
+/// # Errors
+/// When there is none, or several.
+pub async fn find_run(store: &Store, name: &str) -> Result<RunInfo> {
+    if name != "latest" {
+        return Ok(store.run(name).await?);
+    }
+    store.runs().await?.into_iter().next().ok_or_else(|| {
+        Failure::new(Kind::NotFound, "there are no runs here yet")
+            .hint("start one with `sojourn run AGENT.TOML`, or choose another home with `--home`")
+            .into()
+    })
+}
+
+/// The records of a run one by one, each with what it says.
+pub struct Reading {
+    store: Store,
+    pages: RecordPages,
+    ready: VecDeque<Record>,
+}
+
+impl Reading {
+    /// Of these records.
+    ///
+    /// # Errors
+    /// When the run cannot be read.
+    pub async fn new(store: &Store, run: &RunInfo, query: RecordQuery) -> Result<Self> {
+        const PAGE: usize = 512;
+        let pages = store.record_pages(&run.id, query, PAGE).await?;
+        Ok(Self { store: store.clone(), pages, ready: VecDeque::new() })
+    }
+
+    /// The next one; a later call finds what was written since.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn next(&mut self) -> Result<Option<(Record, Body)>> {
+        if self.ready.is_empty() {
+            self.ready.extend(self.pages.next().await?.unwrap_or_default());
+        }
+        let Some(record) = self.ready.pop_front() else { return Ok(None) };
+        let body = read(&self.store, &record).await?;
+        Ok(Some((record, body)))
+    }
 }
 
 /// A record with its blobs put back.
@@ -42,7 +98,9 @@ pub async fn read(store: &Store, record: &Record) -> Result<Body> {
 
 /// Every sort of payload has a tag of its own, except the first record.
 fn decode(payload: Value) -> serde_json::Result<Body> {
-    Ok(if payload.get("effect").is_some() {
+    Ok(if is_forgotten(&payload) {
+        Body::Forgotten
+    } else if payload.get("effect").is_some() {
         Body::Effect(Box::new(serde_json::from_value(payload)?))
     } else if payload.get("event").is_some() {
         Body::Event(Box::new(serde_json::from_value(payload)?))
@@ -71,6 +129,7 @@ pub fn summary(body: &Body) -> String {
         Body::Event(event) => event_line(event),
         Body::Stage(event) => stage_line(event),
         Body::Interjection(what) => interjection_line(what),
+        Body::Forgotten => "forgotten".to_owned(),
     }
 }
 
@@ -85,6 +144,33 @@ fn interjection_line(what: &Interjection) -> String {
         }
     }
 }
+
+/// What a record of each sort is called.
+pub const KINDS: [&str; 23] = [
+    "started",
+    "reset",
+    "episode_started",
+    "recall",
+    "recalled",
+    "think",
+    "thought",
+    "thought_failed",
+    "try",
+    "tried",
+    "try_reflexes",
+    "reflexes_tried",
+    "act",
+    "called",
+    "stepped",
+    "returned",
+    "acted",
+    "library",
+    "remember",
+    "milestone",
+    "finish",
+    "resumed",
+    "forked",
+];
 
 fn effect_line(effect: &Effect) -> String {
     match effect {

@@ -7,6 +7,7 @@ mod args;
 mod chronicle;
 mod commands;
 mod duration;
+mod embedding;
 mod environments;
 mod error;
 mod home;
@@ -17,6 +18,7 @@ mod progress;
 mod session;
 mod supervisor;
 mod table;
+mod vectors;
 
 use clap::Parser as _;
 use std::process::ExitCode;

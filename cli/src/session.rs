@@ -3,6 +3,7 @@
 use crate::agent_file::AgentFile;
 use crate::error::{Failure, Kind};
 use crate::home::Home;
+use crate::vectors::Vectors;
 use crate::{environments, models};
 use anyhow::{Context as _, Result};
 use sojourn_controller::{Cancel, Controller, ModelInfo, RecordedController};
@@ -10,7 +11,7 @@ use sojourn_core::{
     Budgets, Driver, Interjection, Journal, LOG_VERSION, Observer, Outside, RULES, Recollection, Redactor,
     ReflexSource, RunConfig, RunOrigin, Started, inflate, now_ms,
 };
-use sojourn_memory::{EventSeq, Memories, NewRun, Record, RecordQuery, RunId, RunInfo, RunStatus, Store};
+use sojourn_memory::{EventSeq, NewRun, Record, RecordQuery, RunId, RunInfo, RunStatus, Store};
 use sojourn_sandbox::{Sandbox, SandboxConfig, engine_sha256};
 use sojourn_skills::{Library, LibraryState};
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -85,6 +86,8 @@ pub struct Minds {
     pub controller: Arc<dyn Controller>,
     /// Embeds memories; without one they are found by their words alone.
     pub embedder: Option<Arc<dyn sojourn_controller::Embedder>>,
+    /// Where the vectors of memories are.
+    pub vectors: Vectors,
 }
 
 impl Minds {
@@ -96,7 +99,8 @@ impl Minds {
         let models = models::open()?;
         // The small one first: if it is missing, nobody waits for the large one to load.
         let embedder = if agent.run.memory { models::embedder(agent, &models, pull).await? } else { None };
-        Ok(Self { controller: models::controller(agent, &models, pull).await?, embedder })
+        let vectors = agent.memory.vectors.clone();
+        Ok(Self { controller: models::controller(agent, &models, pull).await?, embedder, vectors })
     }
 }
 
@@ -151,7 +155,7 @@ impl Workshop {
             controller: Arc::clone(&minds.controller),
             sandbox: self.sandbox.clone(),
             journal: Journal::new(self.store.clone(), Vec::new(), Some(writer)),
-            recollection: self.recollection(minds, &started)?,
+            recollection: self.recollection(minds, &started).await?,
             library,
             observer: watch.observer,
             cancel: watch.cancel,
@@ -207,7 +211,7 @@ impl Workshop {
             journal: Journal::new(self.store.clone(), records, Some(writer))
                 .trusting_practice()
                 .announcing(Interjection::Resumed { budgets: more }),
-            recollection: self.recollection(minds, &started)?,
+            recollection: self.recollection(minds, &started).await?,
             // What a fork learns stays in its log.
             library: if circumstances.forked { None } else { Some(self.home.library().await?) },
             observer: watch.observer,
@@ -280,11 +284,11 @@ impl Workshop {
         Ok(started)
     }
 
-    fn recollection(&self, minds: &Minds, started: &Started) -> Result<Option<Recollection>> {
+    async fn recollection(&self, minds: &Minds, started: &Started) -> Result<Option<Recollection>> {
         if !started.config.memory {
             return Ok(None);
         }
-        let memories = Memories::new(self.store.clone());
+        let memories = minds.vectors.open(self.store.clone()).await?;
         let environment = started.environment.name.clone();
         Ok(Some(Recollection::new(memories, Home::tenant()?, environment, minds.embedder.clone())))
     }

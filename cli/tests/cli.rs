@@ -67,8 +67,17 @@ fn help_of_every_command() {
         &["runs"],
         &["log"],
         &["log", "show"],
+        &["log", "verify"],
+        &["log", "recover"],
+        &["log", "export"],
+        &["log", "import"],
+        &["log", "gc"],
         &["replay"],
+        &["diff"],
+        &["memory"],
         &["memory", "search"],
+        &["memory", "forget"],
+        &["knowledge", "add"],
         &["skills", "list"],
         &["skills", "show"],
         &["skills", "run"],
@@ -76,6 +85,7 @@ fn help_of_every_command() {
         &["models"],
         &["doctor"],
         &["bench", "crafter"],
+        &["bench", "log"],
     ] {
         let answer = place.sojourn(&[command, &["--help"]].concat());
         assert_eq!(answer.code, 0);

@@ -137,8 +137,21 @@ fn a_fork_shares_what_was_and_goes_its_own_way() {
     let place = dir.path();
     std::fs::write(place.join("prompt.txt"), "Prefer drinking.").unwrap();
     let args = [
-        "fork", &parent, "--at", "180", "--agent", "agent.toml", "--set", "run.actor.candidates=2", "--prompt-file",
-        "prompt.txt", "--steps", "15", "--title", "another way", "--json",
+        "fork",
+        &parent,
+        "--at",
+        "180",
+        "--agent",
+        "agent.toml",
+        "--set",
+        "run.actor.candidates=2",
+        "--prompt-file",
+        "prompt.txt",
+        "--steps",
+        "15",
+        "--title",
+        "another way",
+        "--json",
     ];
     let result = document(place, &args);
     let fork = result["run"].as_str().unwrap();
@@ -162,7 +175,8 @@ fn a_fork_shares_what_was_and_goes_its_own_way() {
     let prompt = asked["payload"].to_string();
     assert!(prompt.contains("Prefer drinking."), "{prompt}");
     let written = after[181..].iter().filter(|record| record["kind"] == "think");
-    let candidates: Vec<_> = written.map(|record| record["payload"]["request"]["candidates"].clone()).collect();
+    let candidates: Vec<_> =
+        written.map(|record| record["payload"]["request"]["candidates"].clone()).collect();
     assert!(!candidates.contains(&json!(4)), "{candidates:?}");
 
     for run in [&parent, fork] {

@@ -55,7 +55,7 @@ fn a_run_is_lived_listed_told_verified_and_measured() {
         .unwrap();
     let shown = text(place, &["log", "show", run, &think["seq"].to_string()]);
     assert!(
-        shown.contains("effect: think") && shown.contains("role: user") && !shown.contains("$blob"),
+        shown.contains("── system: ") && shown.contains("── user: ") && !shown.contains("$blob"),
         "{shown}"
     );
 

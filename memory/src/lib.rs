@@ -40,6 +40,8 @@ pub use log::{
     FORKED, Fault, FaultKind, ForkPoint, Garbage, ImportError, Importer, Keep, NewRun, Record, RecordPages,
     RecordQuery, RunId, RunInfo, RunStatus, VerifyReport, Writer,
 };
+#[cfg(feature = "qdrant")]
+pub use memories::QdrantVectors;
 pub use memories::{
     Attachment, Coverage, Credit, Delta, Document, DocumentChange, Duplicates, EmbeddedVectors, Embedding,
     ExactVectors, Explanation, Exported, Forgotten, Found, Hit, Imported, Memories, Memory, MemoryId,

@@ -9,6 +9,7 @@ mod lock;
 mod reader;
 mod record;
 mod reordered;
+mod rows;
 mod run;
 mod verify;
 mod writer;

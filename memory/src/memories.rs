@@ -12,6 +12,8 @@ mod flat;
 mod forget;
 mod graph;
 mod model;
+#[cfg(feature = "qdrant")]
+mod qdrant;
 mod recall;
 mod rows;
 mod shard;
@@ -29,6 +31,8 @@ pub use exact::ExactVectors;
 pub use forget::Forgotten;
 pub(crate) use forget::TOMBSTONE;
 pub use model::{Attachment, Embedding, Memory, MemoryId, MemoryKind, NewMemory, Source, Tenant, Tick};
+#[cfg(feature = "qdrant")]
+pub use qdrant::QdrantVectors;
 pub use recall::{Explanation, Hit, Query, Ranking, estimated_tokens};
 pub use rows::{Found, Memories, MemoryStats};
 pub use transfer::{Exported, Imported};

@@ -49,10 +49,11 @@ pub(crate) async fn run(runtime: &Runtime, program: &Program, job: Job<'_>) -> C
     if depth >= job.limits.depth {
         return failed(limit(LimitKind::Depth, limit_message(LimitKind::Depth, job.limits)));
     }
-    DEPTH.scope(depth + 1, run_here(runtime, program, job)).await
+    DEPTH.scope(depth + 1, run_at_any_depth(runtime, program, job)).await
 }
 
-async fn run_here(runtime: &Runtime, program: &Program, job: Job<'_>) -> CallReport {
+/// The same for what calls nothing in turn.
+pub(crate) async fn run_at_any_depth(runtime: &Runtime, program: &Program, job: Job<'_>) -> CallReport {
     let mut store = match prepare(runtime, &job) {
         Ok(store) => store,
         Err(error) => return failed(error),

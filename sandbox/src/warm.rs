@@ -6,8 +6,8 @@
 //! a tick leaves in variables, objects or prototypes can be seen by the next.
 //!
 //! What is put back are the engine's variables and its heap ([`writable_from`]). Below them lie its stack, which is
-//! empty between ticks, and its constants. An instance that cannot be put back (its memory grew) or was ended in the middle of
-//! something (a trap, a limit) is not used again.
+//! empty between ticks, and its constants. An instance that cannot be put back (its memory grew) or was ended in the
+//! middle of something (a trap, a limit) is not used again.
 
 use crate::abi::{Guest, Outcome};
 use crate::engine::{Place, Runtime, writable_from};

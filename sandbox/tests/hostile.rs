@@ -12,6 +12,7 @@
 //!
 //! While each of them runs, another skill runs beside it, which must notice nothing. Afterwards the process must hold
 //! no more memory than before.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod common;
 
@@ -19,7 +20,7 @@ use common::{SANDBOX, World, bindings};
 use serde_json::{Value, json};
 use sojourn_sandbox::{CallError, CallReport, Invocation, LimitSettings, Limits, Program, engine_sha256};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What the corpus may use, so that a thousand rounds of it take minutes.
@@ -52,14 +53,15 @@ impl Case {
     fn read(path: &Path) -> Self {
         let text = std::fs::read_to_string(path).unwrap();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let comment = if name.ends_with(".js") { "// " } else { ";; " };
+        let script = path.extension().is_some_and(|extension| extension == "js");
+        let comment = if script { "// " } else { ";; " };
         let said = |key: &str| {
-            let header = text.lines().map_while(|line| line.strip_prefix(comment));
-            header.filter_map(|line| line.strip_prefix(key)?.strip_prefix(": ")).next().map(str::to_owned)
+            let mut header = text.lines().map_while(|line| line.strip_prefix(comment));
+            header.find_map(|line| line.strip_prefix(key)?.strip_prefix(": ")).map(str::to_owned)
         };
         let settings: LimitSettings =
             said("limits").map_or_else(LimitSettings::default, |json| serde_json::from_str(&json).unwrap());
-        let body = if name.ends_with(".js") {
+        let body = if script {
             Body::Script(text.clone())
         } else {
             let text = text.replace("{ENGINE}", engine_sha256());
@@ -191,18 +193,29 @@ fn rounds(runtime: &tokio::runtime::Runtime, corpus: &[Case], count: u32) {
     }
 }
 
+/// Memory is measured of the whole process, so that nothing else of it may run meanwhile.
+static ALONE: Mutex<()> = Mutex::new(());
+
 fn contained(count: u32) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let corpus = corpus();
     assert!(corpus.len() >= 60, "{} files", corpus.len());
     // What is allocated once, is.
     rounds(&runtime, &corpus, 3);
-    let before = resident_bytes();
-    rounds(&runtime, &corpus, count);
-    if let (Some(before), Some(after)) = (before, resident_bytes()) {
-        let grown = after.saturating_sub(before);
-        assert!(grown <= 1 << 20, "{count} rounds left {grown} bytes behind");
+    // A slot of the pool that is used for the first time keeps its memory, which looks like growth; but only once,
+    // while what leaks grows every time.
+    let mut grown = Vec::new();
+    for _ in 0..5 {
+        let before = resident_bytes();
+        rounds(&runtime, &corpus, count);
+        let (Some(before), Some(after)) = (before, resident_bytes()) else { return };
+        if after <= before + (1 << 20) {
+            return;
+        }
+        grown.push(after - before);
     }
+    panic!("{count} rounds leave bytes behind every time: {grown:?}");
 }
 
 #[test]
@@ -210,20 +223,24 @@ fn hostile() {
     contained(3);
 }
 
-/// The same for long: ten minutes or so.
+/// The same for long; `HOSTILE_ROUNDS=100` is a tenth of it.
 #[test]
-#[ignore = "takes ten minutes"]
+#[ignore = "takes a quarter of an hour"]
 fn hostile_for_a_thousand_rounds() {
-    contained(1000);
+    let rounds = std::env::var("HOSTILE_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
+    contained(rounds.unwrap_or(1000));
 }
 
 /// Hostile skills at once, with honest ones between them.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hostile_all_at_once() {
+#[test]
+fn hostile_all_at_once() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
     let runs: Vec<_> =
-        corpus().into_iter().map(|case| tokio::spawn(async move { case.run().await })).collect();
+        corpus().into_iter().map(|case| runtime.spawn(async move { case.run().await })).collect();
     for run in runs {
-        assert_eq!(run.await.unwrap(), None);
+        assert_eq!(runtime.block_on(run).unwrap(), None);
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the author of a skill reads when something is wrong with it: the message, the place, the line, what it was
 //! granted, and the nearest name that exists.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! A skill that was WebAssembly to begin with is a skill like any other.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic")]
 
 mod common;
 

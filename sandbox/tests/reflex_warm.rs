@@ -1,4 +1,5 @@
 //! A tick in a warm instance is the tick of a fresh one.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod common;
 

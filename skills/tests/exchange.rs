@@ -42,8 +42,8 @@ fn written(dir: &Path) -> PathBuf {
 fn what_is_written_is_read_again() {
     let dir = tempfile::tempdir().unwrap();
     let folder = written(dir.path());
-    assert_eq!(folders(dir.path()).unwrap(), [folder.clone()]);
-    assert_eq!(folders(&folder).unwrap(), [folder.clone()]);
+    assert_eq!(folders(dir.path()).unwrap(), std::slice::from_ref(&folder));
+    assert_eq!(folders(&folder).unwrap(), std::slice::from_ref(&folder));
     let (parcel, entry) = (read(&folder, None).unwrap(), entry());
     let manifest = &entry.skill.manifest;
     assert_eq!((&parcel.promise.name, &parcel.promise.description), (&manifest.name, &manifest.description));

@@ -3,18 +3,24 @@
 use anyhow::{Result, bail};
 
 mod engine;
+#[cfg(feature = "locomo")]
+mod locomo;
 
 const USAGE: &str = "\
 usage: cargo xtask <chore>
 
 chores:
-  engine [--check]   build sandbox/engine/engine.wasm from its sources; with --check only compare";
+  engine [--check]            build sandbox/engine/engine.wasm from its sources; with --check only compare
+  locomo --data DIR [--grid] [--json]
+                              how well memory finds what questions over long conversations are about";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["engine"] => engine::run(engine::Mode::Write),
         ["engine", "--check"] => engine::run(engine::Mode::Check),
+        #[cfg(feature = "locomo")]
+        ["locomo", ..] => locomo::run(&arguments[1..]),
         _ => bail!("{USAGE}"),
     }
 }

@@ -13,7 +13,7 @@ impl Core {
                 self.paused_ms += (interjected.at_ms - interjected.before_ms).max(0);
                 self.now_ms = interjected.at_ms;
                 if let Some(more) = budgets {
-                    self.config.budgets = self.from_now_on(*more);
+                    self.config.budgets = self.more_budgets(*more);
                 }
             }
             Interjection::Forked { run, config, budgets, model, .. } => {
@@ -21,7 +21,7 @@ impl Core {
                 self.now_ms = interjected.at_ms;
                 self.config = (**config).clone();
                 if let Some(more) = budgets {
-                    self.config.budgets = self.from_now_on(*more);
+                    self.config.budgets = self.more_budgets(*more);
                 }
                 self.origin.run.clone_from(run);
                 self.origin.model.clone_from(&model.name);
@@ -32,7 +32,7 @@ impl Core {
     }
 
     /// The budgets of which `more` is what is left; what `more` does not speak of stays as it is.
-    fn from_now_on(&self, more: Budgets) -> Budgets {
+    fn more_budgets(&self, more: Budgets) -> Budgets {
         let Budgets { steps, time_ms, tokens, tool_calls, cost } = self.config.budgets;
         let Totals { steps: walked, tokens: written, tool_calls: called, cost: spent, .. } = self.totals;
         Budgets {

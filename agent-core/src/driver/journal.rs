@@ -89,6 +89,12 @@ pub enum JournalError {
     /// What happened cannot be written as JSON.
     #[error("not serialisable: {0}")]
     Json(#[from] serde_json::Error),
+    /// What came from outside was removed with a memory that it quoted.
+    #[error("the content of record {seq} was forgotten: the run cannot happen again past it")]
+    Forgotten {
+        /// The record.
+        seq: EventSeq,
+    },
     /// A record holds something that this version cannot read.
     #[error("record {seq} cannot be read: {reason}")]
     Unreadable {
@@ -172,7 +178,9 @@ impl Journal {
         let compact = externalise(payload, &mut contents);
         if let Some(record) = self.take() {
             self.own += 1;
-            if record.kind != kind || record.payload != compact {
+            // What was forgotten and is derived is derived again; there is nothing left to compare it with.
+            let same = record.payload == compact || is_forgotten(&record.payload);
+            if record.kind != kind || !same {
                 return Err(JournalError::Diverged {
                     seq: record.seq,
                     recorded: excerpt(&record.kind, &record.payload, &compact),
@@ -269,6 +277,9 @@ impl Journal {
             let now = kinds.join(" or ");
             return Err(JournalError::Diverged { seq: record.seq, recorded: record.kind, now });
         }
+        if is_forgotten(&record.payload) {
+            return Err(JournalError::Forgotten { seq: record.seq });
+        }
         let payload = inflate(&self.store, record.seq, record.payload).await?;
         self.matched += 1;
         Ok(Some((Noted { seq: record.seq, at_ms: record.at_ms, replayed: true }, payload)))
@@ -320,6 +331,11 @@ pub async fn inflate(store: &Store, seq: EventSeq, payload: Value) -> Result<Val
         texts.insert(text_id, text);
     }
     Ok(put_back(payload, &texts))
+}
+
+/// Whether a record's content was removed for good.
+pub fn is_forgotten(payload: &Value) -> bool {
+    payload.get("$forgotten").is_some()
 }
 
 fn collect_blobs(value: &Value, ids: &mut Vec<String>) {

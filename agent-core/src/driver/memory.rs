@@ -1,13 +1,17 @@
-//! Memory as a run uses it: what the loop keeps is embedded and stored, and looked up again by meaning and words.
+//! Memory as a run uses it: what the loop keeps is stored, embedded in the background, and looked up again by meaning
+//! and words.
 
 use super::DriveError;
 use super::journal::{Noted, now_ms};
 use crate::event::{LessonKind, NewLesson, Recalled};
+use async_trait::async_trait;
 use sojourn_controller::Embedder;
-use sojourn_memory::{Embedding, Hit, Memories, MemoryKind, NewMemory, Query, RunId, Tenant};
+use sojourn_memory::{Hit, Memories, MemoryKind, NewMemory, Query, RunId, Tenant, TextEmbedder};
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 /// What recalled memories may take of a prompt, in tokens.
 const TOKEN_BUDGET: usize = 160;
@@ -21,6 +25,28 @@ pub struct Recollection {
     embedder: Option<Arc<dyn Embedder>>,
     /// What is answered before anything is looked up.
     answers: Mutex<VecDeque<Vec<Recalled>>>,
+    background: Option<Background>,
+}
+
+/// Embeds what was kept while the run goes on. Until then it is found by its words.
+struct Background {
+    /// Says that there is something; one call waits at most, because each embeds all there is.
+    wake: mpsc::Sender<()>,
+    worker: JoinHandle<()>,
+}
+
+/// A controller's embedder, as memory wants it.
+struct Texts(Arc<dyn Embedder>);
+
+#[async_trait]
+impl TextEmbedder for Texts {
+    fn model(&self) -> &str {
+        &self.0.model().name
+    }
+
+    async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, String> {
+        self.0.embed(texts).await.map_err(|error| error.to_string())
+    }
 }
 
 impl Recollection {
@@ -31,7 +57,7 @@ impl Recollection {
         environment: String,
         embedder: Option<Arc<dyn Embedder>>,
     ) -> Self {
-        Self { memories, tenant, environment, embedder, answers: Mutex::default() }
+        Self { memories, tenant, environment, embedder, background: None, answers: Mutex::default() }
     }
 
     /// Answers from another log first: what was recalled there, in order.
@@ -41,22 +67,52 @@ impl Recollection {
         self
     }
 
+    /// Embeds what waits and ends the work in the background. What could not be embedded is when memory is used next.
+    pub(super) async fn finish(&mut self) {
+        if let Some(Background { wake, worker }) = self.background.take() {
+            drop(wake);
+            // It returns nothing; a panic in it cannot be helped here.
+            let _ = worker.await;
+        }
+    }
+
+    fn embed_soon(&mut self) {
+        let Some(embedder) = &self.embedder else { return };
+        let background = self.background.get_or_insert_with(|| {
+            let (wake, mut woken) = mpsc::channel(1);
+            let texts = Texts(Arc::clone(embedder));
+            let (memories, tenant) = (self.memories.clone(), self.tenant.clone());
+            let worker = tokio::spawn(async move {
+                while woken.recv().await.is_some() {
+                    // A failure leaves them to be found by their words; the next time all are tried again.
+                    let _ = memories.embed_missing(&tenant, &texts, &|_| ()).await;
+                }
+            });
+            Background { wake, worker }
+        });
+        // A full channel means that it will look anyway.
+        let _ = background.wake.try_send(());
+    }
+
     /// What answers `query` best.
     pub(super) async fn recall(&self, query: &str, limit: usize) -> Result<Vec<Recalled>, DriveError> {
         if let Some(answer) = self.answers.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
             return Ok(answer);
         }
-        let vector = self.embed(query).await?;
+        let vector = match &self.embedder {
+            Some(embedder) => {
+                let vectors = embedder.embed(&[query.to_owned()]).await.map_err(failed)?;
+                vectors.into_iter().next().map(|vector| (embedder.model().name.clone(), vector))
+            }
+            None => None,
+        };
         let query = Query {
-            vectors: vector
-                .iter()
-                .map(|embedding| (embedding.model.as_str(), embedding.vector.as_slice()))
-                .collect(),
+            vectors: vector.iter().map(|(model, vector)| (model.as_str(), vector.as_slice())).collect(),
             environment: Some(&self.environment),
             k: limit,
             token_budget: TOKEN_BUDGET,
             now_ms: now_ms(),
-            kinds: &[MemoryKind::Reflection, MemoryKind::Episode, MemoryKind::Knowledge],
+            kinds: &[MemoryKind::Reflection, MemoryKind::Fact, MemoryKind::Episode, MemoryKind::Knowledge],
             ..Query::new(&self.tenant, query)
         };
         let hits = self.memories.recall(&query).await.map_err(failed)?;
@@ -64,7 +120,12 @@ impl Recollection {
     }
 
     /// Keeps a lesson, with the record it was made of as its source. Keeping the same record's again changes nothing.
-    pub(super) async fn keep(&self, lesson: &NewLesson, run: &str, noted: Noted) -> Result<(), DriveError> {
+    pub(super) async fn keep(
+        &mut self,
+        lesson: &NewLesson,
+        run: &str,
+        noted: Noted,
+    ) -> Result<(), DriveError> {
         let kind = match lesson.kind {
             LessonKind::Episode => MemoryKind::Episode,
             LessonKind::Reflection => MemoryKind::Reflection,
@@ -81,16 +142,9 @@ impl Recollection {
         if noted.replayed && self.memories.show(&self.tenant, &memory.id()).await.map_err(failed)?.is_some() {
             return Ok(());
         }
-        let vectors: Vec<Embedding> = self.embed(&lesson.text).await?.into_iter().collect();
-        self.memories.remember(&memory, &vectors).await.map_err(failed)?;
+        self.memories.remember(&memory, &[]).await.map_err(failed)?;
+        self.embed_soon();
         Ok(())
-    }
-
-    async fn embed(&self, text: &str) -> Result<Option<Embedding>, DriveError> {
-        let Some(embedder) = &self.embedder else { return Ok(None) };
-        let vectors = embedder.embed(&[text.to_owned()]).await.map_err(failed)?;
-        let model = embedder.model().name.clone();
-        Ok(vectors.into_iter().next().map(|vector| Embedding { model, vector }))
     }
 }
 
@@ -102,11 +156,11 @@ fn recalled(hit: Hit) -> Recalled {
     if let Some(cosine) = hit.why.cosine {
         let _ = write!(why, "cosine {cosine:.2}, ");
     }
-    let _ = write!(
-        why,
-        "bm25 {:.2}, recency {:.2}, importance {:.2}",
-        hit.why.bm25, hit.why.recency, hit.why.importance
-    );
+    let _ = write!(why, "bm25 {:.2}, ", hit.why.bm25);
+    if hit.why.neighbours > 0.0 {
+        let _ = write!(why, "beside {:.2}, ", hit.why.neighbours);
+    }
+    let _ = write!(why, "recency {:.2}, importance {:.2}", hit.why.recency, hit.why.importance);
     Recalled {
         id: hit.memory.id.to_string(),
         text: hit.memory.text,

@@ -18,7 +18,7 @@ mod start;
 pub use delta::{diff, merge};
 pub use examine::Examiner;
 pub use interjection::{Interjected, Interjection};
-pub use journal::{Clock, Journal, JournalError, inflate, now_ms};
+pub use journal::{Clock, Journal, JournalError, inflate, is_forgotten, now_ms};
 pub use memory::Recollection;
 pub use observer::{Notice, Observer, Silent};
 pub use redact::Redactor;
@@ -251,6 +251,10 @@ impl Driver {
         // The stage's recorder may hold the journal still when the world broke: then a commit must do.
         let mut journal = self.journal.lock().await;
         journal.close(status).await?;
+        drop(journal);
+        if let Some(recollection) = &mut self.recollection {
+            recollection.finish().await;
+        }
         Ok(())
     }
 
@@ -276,7 +280,7 @@ impl Driver {
                     self.load_library()?;
                 }
                 Effect::Remember { memory } => {
-                    if let Some(recollection) = &self.recollection {
+                    if let Some(recollection) = &mut self.recollection {
                         self.journal.lock().await.commit(Durability::Effect).await?;
                         recollection.keep(&memory, &self.run, noted).await?;
                     }

@@ -2,8 +2,10 @@
 
 mod bench;
 mod completions;
+mod diff;
 mod doctor;
 mod fork;
+mod knowledge;
 mod log;
 mod memory;
 mod models;
@@ -30,13 +32,16 @@ pub async fn dispatch(args: Args) -> Result<ExitCode> {
         Command::Run(args) => return run::run(home, args).await,
         Command::Fork(args) => return fork::fork(home, args).await,
         Command::SimulateCrash(args) => return simulate_crash::simulate_crash(home, args).await,
+        Command::Log(args) => return log::log(&home, args).await,
         Command::Replay(args) => return replay::replay(home, &args).await,
         Command::Skills(command) => return skills::skills(home, command).await,
+        Command::Bench(Bench::Log(args)) => log::speed(home, &args).await?,
         Command::Bench(Bench::Crafter(args)) => return bench::crafter(&home, args).await,
         Command::Reflexes(command) => reflexes::reflexes(&home, command).await?,
         Command::Runs(args) => runs::runs(&home, args).await?,
-        Command::Log(args) => log::log(&home, args).await?,
+        Command::Diff(args) => diff::diff(&home, &args).await?,
         Command::Memory(command) => memory::memory(&home, command).await?,
+        Command::Knowledge(command) => knowledge::knowledge(&home, command).await?,
         Command::Tools(command) => tools::tools(&command)?,
         Command::Models(command) => models::models(command).await?,
         Command::Doctor(args) => doctor::doctor(&home, args).await?,

@@ -9,12 +9,14 @@ use sqlx::{Connection, Row, SqliteConnection};
 use std::collections::{BTreeMap, HashSet};
 
 /// Which runs stay whole. By default, all of them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keep {
     /// The newest so many, whatever their age.
     pub newest: Option<usize>,
     /// Those that had a record at this time or later, in milliseconds since 1970.
     pub since_ms: Option<i64>,
+    /// Those that something outside of the log rests on, with what that is.
+    pub needed: BTreeMap<RunId, &'static str>,
 }
 
 /// What could be removed, and what stays although it is old.
@@ -47,13 +49,13 @@ pub struct Collected {
 impl Store {
     /// What [`collect`](Self::collect) would remove.
     ///
-    /// A blob goes when no record of a run that stays refers to it; forks have records of their own, so what they
+    /// A blob goes when no record of a run that stays and no memory refers to it; forks have records of their own, so what they
     /// need stays whatever becomes of the run they branched off. A run goes when `keep` allows it, unless it can
     /// be resumed still, or a memory rests on it.
     ///
     /// # Errors
     /// [`Error::Damaged`] for records whose references cannot be read: then nothing may be taken for garbage.
-    pub async fn garbage(&self, keep: Keep) -> Result<Garbage, Error> {
+    pub async fn garbage(&self, keep: &Keep) -> Result<Garbage, Error> {
         find(&mut *self.pool.acquire().await?, keep).await
     }
 
@@ -61,17 +63,19 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Collecting`] while some run is being written, or another process collects.
-    pub async fn collect(&self, keep: Keep) -> Result<Collected, Error> {
+    pub async fn collect(&self, keep: &Keep) -> Result<Collected, Error> {
         let Some(_lock) = CollectorLock::take(self.home())? else { return Err(Error::Collecting) };
         let mut connection = self.connection().await?;
         let before = size(&mut connection).await?;
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let garbage = find(&mut transaction, keep).await?;
         for run in &garbage.runs {
-            sqlx::query("DELETE FROM records WHERE run = (SELECT no FROM runs WHERE id = ?)")
-                .bind(run.as_str())
-                .execute(&mut *transaction)
-                .await?;
+            for sql in [
+                "DELETE FROM records WHERE run = (SELECT no FROM runs WHERE id = ?)",
+                "DELETE FROM forgotten_records WHERE run = (SELECT no FROM runs WHERE id = ?)",
+            ] {
+                sqlx::query(sql).bind(run.as_str()).execute(&mut *transaction).await?;
+            }
             sqlx::query("DELETE FROM runs WHERE id = ?")
                 .bind(run.as_str())
                 .execute(&mut *transaction)
@@ -97,7 +101,7 @@ async fn size(connection: &mut SqliteConnection) -> Result<u64, Error> {
     Ok(row.try_get::<i64, _>(0)? as u64)
 }
 
-async fn find(connection: &mut SqliteConnection, keep: Keep) -> Result<Garbage, Error> {
+async fn find(connection: &mut SqliteConnection, keep: &Keep) -> Result<Garbage, Error> {
     let mut garbage = Garbage::default();
     let rows = sqlx::query("SELECT * FROM runs ORDER BY created_ms DESC, no DESC")
         .fetch_all(&mut *connection)
@@ -108,7 +112,8 @@ async fn find(connection: &mut SqliteConnection, keep: Keep) -> Result<Garbage, 
         if !may_go(&run.info, index, keep) {
             continue;
         }
-        if let Some(reason) = needed(connection, &run.info).await? {
+        let outside = keep.needed.get(&run.info.id).copied();
+        if let Some(reason) = outside.or(needed(connection, &run.info).await?) {
             garbage.needed.insert(run.info.id, reason);
             continue;
         }
@@ -133,6 +138,12 @@ async fn find(connection: &mut SqliteConnection, keep: Keep) -> Result<Garbage, 
         }
         referenced.extend(blobs.iter().map(|bytes| BlobId(Hash::from(*bytes))));
     }
+    // Images and sounds that memories keep.
+    for row in
+        sqlx::query("SELECT blob FROM memories WHERE blob IS NOT NULL").fetch_all(&mut *connection).await?
+    {
+        referenced.insert(BlobId(row.try_get::<&[u8], _>(0)?.try_into()?));
+    }
     for row in sqlx::query("SELECT no, id, length(body) FROM blobs").fetch_all(connection).await? {
         let id = BlobId(row.try_get::<&[u8], _>(1)?.try_into()?);
         if !referenced.contains(&id) {
@@ -145,7 +156,7 @@ async fn find(connection: &mut SqliteConnection, keep: Keep) -> Result<Garbage, 
 }
 
 /// Whether the user can do without it. Without a limit of either kind, no run goes.
-fn may_go(run: &RunInfo, index: usize, keep: Keep) -> bool {
+fn may_go(run: &RunInfo, index: usize, keep: &Keep) -> bool {
     let beyond = keep.newest.map(|newest| index >= newest);
     let old = keep.since_ms.map(|since| run.last_at_ms < since);
     match (beyond, old) {

@@ -1,6 +1,7 @@
 //! A run as lines of JSON that another home can take in: the run, each blob before the first record that refers to
 //! it, the records, and a last line by which a reader knows that nothing is missing.
 
+use super::fork::is_forgotten;
 use super::{EventSeq, Record, RecordPages, RecordQuery, RunId, RunStatus};
 use crate::{BlobId, Error, Hash, Store};
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ const PAGE: usize = 256;
 pub enum ExportLine {
     /// The first line.
     Run(ExportedRun),
-    /// Content that records refer to. One of `text` and `hex` is there.
+    /// Content that records refer to. One of `text` and `hex` is there, or neither where it was forgotten.
     Blob {
         /// Its address.
         id: BlobId,
@@ -79,14 +80,19 @@ pub struct ExportedRecord {
     /// Blobs that belong to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blobs: Vec<BlobId>,
-    /// Its hash.
+    /// Its hash; where the content was forgotten, the one it had.
     pub hash: Hash,
+    /// Whether its content was removed with a memory.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forgotten: bool,
 }
 
 /// The lines of a run, one after another.
 #[derive(Debug)]
 pub struct Exporter {
     store: Store,
+    /// The run's row.
+    no: i64,
     /// Taken when it was told.
     run: Option<ExportedRun>,
     pages: RecordPages,
@@ -110,7 +116,7 @@ impl Store {
             return Err(Error::NoSuchRecord { run: run.clone(), seq, last });
         }
         let pages = self.record_pages(run, RecordQuery::all().to(to.unwrap_or(last)), PAGE).await?;
-        let genesis = row.genesis();
+        let (genesis, no) = (row.genesis(), row.no);
         let info = row.info;
         let run = ExportedRun {
             sojourn_log: EXPORT_VERSION,
@@ -124,7 +130,7 @@ impl Store {
         };
         let store = self.clone();
         let (records, told) = (VecDeque::new(), HashSet::new());
-        Ok(Exporter { store, run: Some(run), pages, records, told, last: (0, genesis), ended: false })
+        Ok(Exporter { store, no, run: Some(run), pages, records, told, last: (0, genesis), ended: false })
     }
 }
 
@@ -147,14 +153,25 @@ impl Exporter {
         };
         if let Some(id) = record.blobs.iter().find(|id| !self.told.contains(id)).copied() {
             self.told.insert(id);
-            return Ok(Some(match String::from_utf8(self.store.blob(&id).await?) {
-                Ok(text) => ExportLine::Blob { id, text: Some(text), hex: None },
-                Err(error) => ExportLine::Blob { id, text: None, hex: Some(hex::encode(error.as_bytes())) },
-            }));
+            return self.blob(id).await.map(Some);
         }
         let Some(record) = self.records.pop_front() else { return Ok(None) };
         self.last = (record.seq.0, record.hash);
+        let forgotten = is_forgotten(&self.store, self.no, &record).await?;
         let Record { seq, at_ms, kind, payload, blobs, hash, .. } = record;
-        Ok(Some(ExportLine::Record(ExportedRecord { seq, at_ms, kind, payload, blobs, hash })))
+        Ok(Some(ExportLine::Record(ExportedRecord { seq, at_ms, kind, payload, blobs, hash, forgotten })))
+    }
+
+    async fn blob(&self, id: BlobId) -> Result<ExportLine, Error> {
+        let content = match self.store.blob(&id).await {
+            Err(Error::ForgottenBlob { .. }) => {
+                return Ok(ExportLine::Blob { id, text: None, hex: None });
+            }
+            content => content?,
+        };
+        Ok(match String::from_utf8(content) {
+            Ok(text) => ExportLine::Blob { id, text: Some(text), hex: None },
+            Err(error) => ExportLine::Blob { id, text: None, hex: Some(hex::encode(error.as_bytes())) },
+        })
     }
 }

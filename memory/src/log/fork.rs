@@ -5,6 +5,7 @@ use super::reader::{decode, fetch};
 use super::record::VERSION;
 use super::{EventSeq, NewRun, Record, RecordQuery, RunId, Writer, run};
 use crate::canonical::stored_json;
+use crate::memories::TOMBSTONE;
 use crate::{Error, Hash, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -68,10 +69,10 @@ impl Store {
             for row in &rows {
                 let record =
                     decode(row, parent, origin.genesis()).map_err(|(seq, what)| damaged(seq, &what))?;
-                if record.seq != shared.seq.next()
-                    || record.prev_hash != shared.hash
-                    || record.expected_hash()? != record.hash
-                {
+                // What was forgotten is copied as it is now, without its content.
+                let whole =
+                    record.expected_hash()? == record.hash || is_forgotten(self, origin.no, &record).await?;
+                if record.seq != shared.seq.next() || record.prev_hash != shared.hash || !whole {
                     return Err(damaged(shared.seq.next(), "it is not as it was written"));
                 }
                 (shared.seq, shared.hash) = (record.seq, record.hash);
@@ -83,6 +84,15 @@ impl Store {
         transaction.commit().await?;
         Writer::new(self.clone(), connection, lock, &new.id).await
     }
+}
+
+/// Whether the record was emptied with a memory. `run` is the run's row.
+pub(super) async fn is_forgotten(store: &Store, run: i64, record: &Record) -> Result<bool, Error> {
+    if stored_json(&record.payload)? != TOMBSTONE {
+        return Ok(false);
+    }
+    let query = sqlx::query("SELECT 1 FROM forgotten_records WHERE run = ? AND seq = ?");
+    Ok(query.bind(run).bind(record.seq.0 as i64).fetch_optional(&store.pool).await?.is_some())
 }
 
 /// A fork that is being written.

@@ -5,6 +5,8 @@ use super::lock::RunLock;
 use super::run::{NewRun, insert};
 use super::writer::Queued;
 use super::{EventSeq, Record, RunId, RunStatus};
+use crate::canonical::stored_json;
+use crate::memories::TOMBSTONE;
 use crate::{BlobId, Error, Hash, Store, blobs};
 use sqlx::SqliteConnection;
 use std::collections::HashSet;
@@ -155,12 +157,22 @@ impl Importer {
             (None, Some(digits)) => {
                 hex::decode(&digits).map_err(|error| self.bad(format!("the blob: {error}")))?
             }
-            _ => return Err(self.bad("a blob has one of `text` and `hex`")),
+            (None, None) => return self.forgotten_blob(id).await,
+            (Some(_), Some(_)) => return Err(self.bad("a blob has one of `text` and `hex`")),
         };
         if BlobId::of(&content) != id {
             return Err(self.bad(format!("the content does not have the hash {id}")));
         }
         blobs::insert(&mut self.connection, &id, &content).await?;
+        self.blobs.insert(id);
+        Ok(())
+    }
+
+    /// One that was forgotten where the run comes from. Where this home has it, it stays.
+    async fn forgotten_blob(&mut self, id: BlobId) -> Result<(), ImportError> {
+        let query = "INSERT OR IGNORE INTO forgotten_blobs SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE id = ?1)";
+        let insert = sqlx::query(query).bind(id.0.as_bytes().as_slice());
+        insert.execute(&mut self.connection).await.map_err(Error::from)?;
         self.blobs.insert(id);
         Ok(())
     }
@@ -175,7 +187,7 @@ impl Importer {
         if record.seq != run.last.next() {
             return Err(bad(format!("record {} stands where {} belongs", record.seq, run.last.next())));
         }
-        let told = record.hash;
+        let (told, forgotten) = (record.hash, record.forgotten);
         let mut record = Record {
             run: run.id.clone(),
             seq: record.seq,
@@ -187,6 +199,19 @@ impl Importer {
             hash: run.head,
         };
         record.hash = record.expected_hash().map_err(|error| bad(error.to_string()))?;
+        if forgotten {
+            // Of what it was, only the hash is left; the records after it are chained to that.
+            if stored_json(&record.payload)? != TOMBSTONE {
+                return Err(bad(format!(
+                    "record {} says that it was forgotten, and has content",
+                    record.seq
+                )));
+            }
+            record.hash = told;
+            let insert = sqlx::query("INSERT INTO forgotten_records VALUES (?, ?)");
+            let insert = insert.bind(run.no).bind(record.seq.0 as i64).execute(&mut self.connection);
+            insert.await.map_err(Error::from)?;
+        }
         if record.hash != told {
             return Err(bad(format!("record {} does not have the hash it says", record.seq)));
         }

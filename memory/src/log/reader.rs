@@ -6,9 +6,6 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use std::borrow::Cow;
 
-/// The first byte of a zstd frame, which no JSON text begins with.
-const FRAME: u8 = 0x28;
-
 /// Which records of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RecordQuery {
@@ -178,7 +175,8 @@ fn decode_fields(row: &SqliteRow, run: &RunId, seq: EventSeq, genesis: Hash) -> 
 pub(super) fn text(stored: &[u8]) -> Result<Cow<'_, str>, String> {
     let not_utf8 = "its payload is not UTF-8";
     match stored.first() {
-        Some(&FRAME) => {
+        // No JSON text begins with this byte.
+        Some(&first) if packing::is_packed(first) => {
             String::from_utf8(packing::unpack(stored)?).map(Cow::Owned).map_err(|_| not_utf8.to_owned())
         }
         _ => std::str::from_utf8(stored).map(Cow::Borrowed).map_err(|_| not_utf8.to_owned()),

@@ -2,14 +2,13 @@ use super::fork::ForkPoint;
 use super::reader::text;
 use super::record::{Envelope, VERSION};
 use super::reordered::Reorderer;
+use super::rows::{Row, Rows};
 use super::run::RunRow;
 use super::{EventSeq, RecordQuery, RunId};
 use crate::memories::TOMBSTONE;
 use crate::{BlobId, Error, Hash, Store, blobs};
-use futures_util::TryStreamExt as _;
 use serde::Serialize;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::Row as _;
 use std::collections::{HashMap, HashSet};
 
 /// Records read at once.
@@ -103,8 +102,14 @@ impl Store {
             reorderer: Reorderer::default(),
             report: VerifyReport::new(run),
         };
-        let mut pages =
-            Pages { store: self, run: row.no, last, next: EventSeq(1), blobs_seen: HashSet::new() };
+        let mut pages = Pages {
+            store: self,
+            run: row.no,
+            last,
+            next: EventSeq(1),
+            size: PAGE,
+            blobs_seen: HashSet::new(),
+        };
         let mut page = pages.next().await?;
         while check.done < last {
             progress(check.done.0, last.0);
@@ -178,12 +183,14 @@ struct Pages<'a> {
     run: i64,
     last: EventSeq,
     next: EventSeq,
+    /// Records asked for at once: fewer and fewer where the file is damaged, until the damage stands alone.
+    size: i64,
     blobs_seen: HashSet<BlobId>,
 }
 
 #[derive(Default)]
 struct Page {
-    rows: Vec<SqliteRow>,
+    rows: Rows,
     unchecked: Unchecked,
     /// What kept the records after `rows` from being read.
     broken: Option<String>,
@@ -195,31 +202,23 @@ impl Pages<'_> {
         if self.next > self.last {
             return Ok(page);
         }
-        let query = sqlx::query(
-            "SELECT seq, v, at_ms, kind, payload, blobs, hash FROM records \
-             WHERE run = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq LIMIT ?4",
-        )
-        .bind(self.run)
-        .bind(self.next.0 as i64)
-        .bind(self.last.0 as i64)
-        .bind(PAGE);
-        let mut rows = query.fetch(&self.store.pool);
         loop {
-            match rows.try_next().await.map_err(Error::from) {
-                Ok(Some(row)) => page.rows.push(row),
-                Ok(None) => break,
-                Err(Error::Damaged { what, .. }) => {
+            match Rows::read(self.store, self.run, self.next, self.last, self.size).await {
+                Ok(rows) => {
+                    page.rows = rows;
+                    break;
+                }
+                Err(Error::Damaged { what, .. }) if self.size == 1 => {
                     page.broken = Some(what);
                     break;
                 }
+                Err(Error::Damaged { .. }) => self.size /= 2,
                 Err(error) => return Err(error),
             }
         }
-        drop(rows);
         self.next = EventSeq(self.next.0 + page.rows.len() as u64);
-        for row in &page.rows {
-            let listed: Option<&[u8]> = row.try_get("blobs").unwrap_or_default();
-            for bytes in listed.unwrap_or_default().as_chunks::<32>().0 {
+        for row in page.rows.iter() {
+            for bytes in row.blobs.as_chunks::<32>().0 {
                 let id = BlobId(Hash::from(*bytes));
                 if self.blobs_seen.insert(id) {
                     page.unchecked.asked.insert(id);
@@ -240,11 +239,9 @@ impl Pages<'_> {
     }
 
     /// Which of these records were emptied with a memory.
-    async fn forgotten(&self, rows: &[SqliteRow]) -> Result<HashSet<i64>, Error> {
-        let place = |row: Option<&SqliteRow>| row.and_then(|row| row.try_get::<i64, _>(0).ok());
-        let (Some(first), Some(last)) = (place(rows.first()), place(rows.last())) else {
-            return Ok(HashSet::new());
-        };
+    async fn forgotten(&self, rows: &Rows) -> Result<HashSet<i64>, Error> {
+        let places: Vec<i64> = rows.iter().map(|row| row.seq.0 as i64).collect();
+        let (Some(first), Some(last)) = (places.first(), places.last()) else { return Ok(HashSet::new()) };
         let query = sqlx::query("SELECT seq FROM forgotten_records WHERE run = ? AND seq BETWEEN ? AND ?");
         let rows = query.bind(self.run).bind(first).bind(last).fetch_all(&self.store.pool).await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
@@ -282,31 +279,27 @@ impl Check {
     }
 
     fn page(&mut self, mut page: Page) -> Finding {
-        for row in &page.rows {
-            self.row(row, &mut page.unchecked)?;
+        for row in page.rows.iter() {
+            self.row(&row, &mut page.unchecked)?;
         }
         match page.broken {
             Some(what) => Err((FaultKind::Unreadable, what)),
-            None if page.rows.is_empty() => Err((FaultKind::Missing, "it is gone".to_owned())),
+            None if page.rows.len() == 0 => Err((FaultKind::Missing, "it is gone".to_owned())),
             None => Ok(()),
         }
     }
 
-    fn row(&mut self, row: &SqliteRow, page: &mut Unchecked) -> Finding {
-        let unreadable = |error: sqlx::Error| (FaultKind::Unreadable, error.to_string());
+    fn row(&mut self, row: &Row<'_>, page: &mut Unchecked) -> Finding {
         let broken = |what: &str| (FaultKind::Unreadable, what.to_owned());
         let altered = |what: &str| (FaultKind::Altered, what.to_owned());
-        let seq = EventSeq(row.try_get::<i64, _>(0).map_err(unreadable)? as u64);
-        if seq != self.done.next() {
-            return Err((FaultKind::Missing, format!("it is gone: the next one is {seq}")));
+        if row.seq != self.done.next() {
+            return Err((FaultKind::Missing, format!("it is gone: the next one is {}", row.seq)));
         }
-        let version: i64 = row.try_get(1).map_err(unreadable)?;
-        if version != VERSION {
-            return Err(broken(&format!("its encoding has the unknown version {version}")));
+        if row.version != VERSION {
+            return Err(broken(&format!("its encoding has the unknown version {}", row.version)));
         }
-        let payload = text(row.try_get(4).map_err(unreadable)?).map_err(|what| broken(&what))?;
-        let listed: Option<&[u8]> = row.try_get(5).map_err(unreadable)?;
-        let (blobs, rest) = listed.unwrap_or_default().as_chunks::<32>();
+        let payload = text(row.payload).map_err(|what| broken(&what))?;
+        let (blobs, rest) = row.blobs.as_chunks::<32>();
         if !rest.is_empty() {
             return Err(broken("its list of blobs is cut"));
         }
@@ -316,18 +309,17 @@ impl Check {
             .ok_or_else(|| altered("its payload is not spelt as it was written"))?;
         let envelope = Envelope {
             run: self.report.run.as_str(),
-            seq,
-            at_ms: row.try_get(2).map_err(unreadable)?,
-            kind: row.try_get(3).map_err(unreadable)?,
+            seq: row.seq,
+            at_ms: row.at_ms,
+            kind: std::str::from_utf8(row.kind).map_err(|_| broken("its kind is not UTF-8"))?,
             payload: canonical,
             blobs: blobs.iter(),
             prev_hash: self.head,
         };
-        let hash: &[u8] = row.try_get(6).map_err(unreadable)?;
         // What was emptied has another hash now; that the next record is chained to its old one is checked there.
-        let emptied = payload == TOMBSTONE && page.forgotten.contains(&(seq.0 as i64));
+        let emptied = payload == TOMBSTONE && page.forgotten.contains(&(row.seq.0 as i64));
         self.report.forgotten += u64::from(emptied);
-        if !emptied && envelope.hash().as_bytes() != hash {
+        if !emptied && envelope.hash().as_bytes() != row.hash {
             return Err(altered(
                 "it does not have the hash it says, or is not chained to the record before it",
             ));
@@ -335,10 +327,10 @@ impl Check {
         for bytes in blobs {
             self.blob(BlobId(Hash::from(*bytes)), page)?;
         }
-        self.head = Hash::try_from(hash).map_err(|error| broken(&error.to_string()))?;
+        self.head = Hash::try_from(row.hash).map_err(|error| broken(&error.to_string()))?;
         self.report.records += 1;
         self.report.bytes += payload.len() as u64;
-        self.done = seq;
+        self.done = row.seq;
         Ok(())
     }
 

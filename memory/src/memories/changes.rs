@@ -21,6 +21,7 @@ pub enum Credit {
 /// One step of a consolidation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "delta", rename_all = "snake_case", deny_unknown_fields)]
+#[allow(clippy::large_enum_variant, reason = "a handful exist at a time")]
 pub enum Delta {
     /// Something new. Its sources are the records it was drawn from, never a recalled text.
     Remember {

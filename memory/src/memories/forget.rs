@@ -31,6 +31,8 @@ pub struct Forgotten {
     pub records: u64,
     /// Blobs whose content went with it.
     pub blobs: u64,
+    /// The index is on a server that does not answer: its vectors go when it does.
+    pub index_behind: bool,
     /// Files of the home that were searched afterwards, byte by byte.
     pub files: u64,
     /// Those that still hold the text: none, unless another process was reading while it was removed.
@@ -73,13 +75,19 @@ impl Memories {
         blobs += forget_attachment(&mut transaction, &memory).await?;
         transaction.commit().await?;
         self.sync().await?;
-        self.index().await?.purge().await?;
+        let index_behind = match self.index().await?.purge().await {
+            Err(Error::IndexUnavailable { .. }) => true,
+            result => {
+                result?;
+                self.feed.lock().await.failure.is_some()
+            }
+        };
         self.store.checkpoint().await?;
         let home = self.store.home().to_owned();
         let searched = tokio::task::spawn_blocking(move || search(&home, &needles));
         let (files, residue) =
             searched.await.map_err(|error| Error::IndexUnavailable { what: error.to_string() })??;
-        Ok(Some(Forgotten { id: *id, models, records, blobs, files, residue }))
+        Ok(Some(Forgotten { id: *id, models, records, blobs, index_behind, files, residue }))
     }
 }
 

@@ -8,6 +8,8 @@ use std::collections::{BTreeSet, HashSet};
 
 /// How many of the most similar, and of the best by words, are ranked together.
 const CANDIDATES: usize = 256;
+/// So many of the most similar that pass the filters are enough not to ask the index for more.
+const ENOUGH: usize = 64;
 /// Recency falls by this factor every hour (Park et al. 2023, "Generative Agents", section 4.1).
 const FADING: f64 = 0.995;
 
@@ -32,7 +34,7 @@ pub struct Ranking {
 impl Default for Ranking {
     /// Chosen on the development split of a question set over long conversations (README, "Memory").
     fn default() -> Self {
-        Self { meaning: 1.0, words: 1.0, neighbours: 0.3, recency: 0.25, importance: 0.25 }
+        Self { meaning: 1.0, words: 1.0, neighbours: 0.15, recency: 0.25, importance: 0.25 }
     }
 }
 
@@ -227,7 +229,7 @@ impl Memories {
                 .filter(|slot| filter.passes(*slot))
                 .take(CANDIDATES)
                 .collect();
-            if passing.len() >= CANDIDATES || found.len() < k {
+            if passing.len() >= ENOUGH || found.len() < k {
                 return Ok(passing);
             }
             if k >= CANDIDATES * 16 {

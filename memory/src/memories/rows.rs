@@ -94,6 +94,32 @@ impl Memories {
         find(&mut *self.store.pool.acquire().await?, tenant, id).await
     }
 
+    /// At most so many of a tenant's memories whose ids begin like this.
+    pub async fn beginning_with(
+        &self,
+        tenant: &Tenant,
+        beginning: &str,
+        limit: usize,
+    ) -> Result<Vec<Memory>, Error> {
+        let digits: String = beginning.chars().filter(|c| *c != '-').collect();
+        if digits.is_empty() || digits.len() > 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(Vec::new());
+        }
+        let bound = |filler: &str| hex::decode(format!("{digits}{}", filler.repeat(32 - digits.len())));
+        let (Ok(first), Ok(last)) = (bound("0"), bound("f")) else { return Ok(Vec::new()) };
+        let sql = format!(
+            "SELECT {COLUMNS} FROM memories WHERE memories.tenant = ? AND id BETWEEN ? AND ? ORDER BY id LIMIT ?"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(tenant.as_str())
+            .bind(first)
+            .bind(last)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.store.pool)
+            .await?;
+        rows.iter().map(decode).collect()
+    }
+
     /// A tenant's memories in the order they were made, at most `limit` of those made after `after`.
     pub async fn list(&self, tenant: &Tenant, after: Tick, limit: usize) -> Result<Vec<Memory>, Error> {
         let sql =
@@ -153,7 +179,7 @@ impl Memories {
 
 impl Store {
     /// What tells this store's vector index from another's.
-    pub(super) async fn mark(&self) -> Result<[u8; 16], Error> {
+    pub(crate) async fn mark(&self) -> Result<[u8; 16], Error> {
         let row = sqlx::query("SELECT mark FROM memory_store").fetch_one(&self.pool).await?;
         let mark: &[u8] = row.try_get(0)?;
         mark.try_into().map_err(|_| Error::Damaged {

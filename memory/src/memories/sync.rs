@@ -230,7 +230,7 @@ impl Memories {
         }
         let unit = normalised(vector)?;
         let rows = sqlx::query(
-            "SELECT memories.id, v.vector FROM json_each(?1) wanted JOIN memories ON memories.id = unhex(wanted.value) \
+            "SELECT memories.id, v.vector FROM json_each(?1) wanted CROSS JOIN memories ON memories.id = unhex(wanted.value) \
              JOIN memory_vectors v ON v.memory = memories.no JOIN memory_models m ON m.no = v.model \
              WHERE m.name = ?2 AND tenant = ?3",
         )

@@ -80,7 +80,7 @@ pub(super) async fn find_all(
         return Ok(HashMap::new());
     }
     let sql = format!(
-        "SELECT {COLUMNS} FROM json_each(?1) wanted JOIN memories ON memories.id = unhex(wanted.value) WHERE tenant = ?2"
+        "SELECT {COLUMNS} FROM json_each(?1) wanted CROSS JOIN memories ON memories.id = unhex(wanted.value) WHERE tenant = ?2"
     );
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(hex_list(ids))

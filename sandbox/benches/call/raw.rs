@@ -1,4 +1,4 @@
-//! The engine as it is before it is initialised: what a call costs that starts QuickJS and evaluates the source.
+//! The engine as it is before it is initialised: what a call costs that starts the engine and evaluates the source.
 
 use crate::table::{Sample, sample};
 use std::path::Path;

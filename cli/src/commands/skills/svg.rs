@@ -117,6 +117,7 @@ impl Layout {
         let mut paths = Vec::new();
         for (number, &(from, to)) in graph.edges.iter().enumerate() {
             let mut path = vec![Place::Skill(from)];
+            #[allow(clippy::needless_range_loop, reason = "columns are named by their number")]
             for between in column(from) + 1..column(to) {
                 let bend = Place::Bend(number, between);
                 columns[between].push(bend);

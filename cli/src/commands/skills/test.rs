@@ -7,7 +7,6 @@ use crate::home::Home;
 use crate::{environments, output, session};
 use anyhow::Result;
 use serde::Serialize;
-use serde_json::json;
 use sojourn_core::{Examiner, RunConfig};
 use sojourn_skills::{
     Case, CaseResult, Entry, LibraryEvent, LibraryState, ReflexTrial, Skill, TrialReport, WorldResult,
@@ -82,7 +81,7 @@ impl Bench {
     }
 
     /// How a version does in fresh practice worlds.
-    async fn trial(
+    pub async fn trial(
         &mut self,
         skill: &Skill,
         seed: u64,

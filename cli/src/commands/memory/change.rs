@@ -1,0 +1,126 @@
+use super::{resolve, short};
+use crate::args::OneMemory;
+use crate::error::{Failure, Kind};
+use crate::{embedding, output, table};
+use anyhow::Result;
+use serde_json::json;
+use sojourn_core::now_ms;
+use sojourn_memory::{Memories, Tenant};
+use std::io::{IsTerminal as _, Write as _};
+
+/// Another text in a memory's place.
+pub async fn edit(memories: &Memories, tenant: &Tenant, id: &str, text: &str, json: bool) -> Result<()> {
+    let old = resolve(memories, tenant, id).await?;
+    let Some(new) = memories.edit(tenant, &old.id, text, now_ms(), &[]).await? else {
+        return Err(Failure::new(Kind::NotFound, format!("memory `{id}` was forgotten meanwhile")).into());
+    };
+    embedding::embed_missing(memories, tenant).await?;
+    if json {
+        return Ok(output::json(&new)?);
+    }
+    Ok(output::line(format!("{} replaces {}", new.id, old.id))?)
+}
+
+/// Exempts a memory from expiry, or no longer.
+pub async fn pin(memories: &Memories, tenant: &Tenant, args: &OneMemory, pinned: bool) -> Result<()> {
+    let memory = resolve(memories, tenant, &args.id).await?;
+    memories.pin(tenant, &memory.id, pinned).await?;
+    if args.json {
+        return Ok(output::json(&json!({"id": memory.id, "pinned": pinned}))?);
+    }
+    Ok(output::line(format!("{} {}", if pinned { "pinned" } else { "unpinned" }, memory.id))?)
+}
+
+/// Removes memories for good.
+pub async fn forget(
+    memories: &Memories,
+    tenant: &Tenant,
+    ids: &[String],
+    yes: bool,
+    json: bool,
+) -> Result<()> {
+    let mut doomed = Vec::new();
+    for id in ids {
+        doomed.push(resolve(memories, tenant, id).await?);
+    }
+    if !yes {
+        if !std::io::stdin().is_terminal() {
+            return Err(Failure::new(Kind::Usage, "forgetting cannot be undone, and nobody is here to ask")
+                .hint("say `--yes`")
+                .into());
+        }
+        for memory in &doomed {
+            output::note(format!("{}  {}", short(&memory.id), memory.text));
+        }
+        let _ = write!(std::io::stderr(), "forget for good? [y/N] ");
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer)?;
+        if !answer.trim().eq_ignore_ascii_case("y") {
+            output::note("nothing was forgotten");
+            return Ok(());
+        }
+    }
+    let mut forgotten = Vec::new();
+    for memory in &doomed {
+        forgotten.extend(memories.forget(tenant, &memory.id).await?);
+    }
+    if json {
+        output::json(&json!({"forgotten": forgotten}))?;
+    } else {
+        for it in &forgotten {
+            output::line(format!(
+                "forgot {}: {} records and {} blobs of the log lost their content; searched {} files",
+                it.id, it.records, it.blobs, it.files
+            ))?;
+        }
+    }
+    let residue: Vec<String> =
+        forgotten.iter().flat_map(|it| &it.residue).map(|path| path.display().to_string()).collect();
+    if residue.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Failure, format!("the text is still in {}", residue.join(", ")))
+        .hint("another process may be reading the database: stop it and run any `sojourn memory` command")
+        .into())
+}
+
+/// Embeds what lacks a vector and builds the index anew.
+pub async fn rebuild(memories: &Memories, tenant: &Tenant, json: bool) -> Result<()> {
+    let embedded = embedding::embed_missing(memories, tenant).await?;
+    let bar = embedding::Bar::new();
+    memories.rebuild(&|progress| bar.show(progress)).await?;
+    bar.finish();
+    let stats = memories.stats(tenant).await?;
+    if json {
+        return Ok(output::json(&json!({"embedded": embedded, "vectors": stats.vectors}))?);
+    }
+    let vectors: u64 = stats.vectors.iter().map(|space| space.count).sum();
+    match embedded {
+        Some(count) => output::note(format!("embedded {count} memories")),
+        None => output::note("note: the embedding model is not on this machine: nothing was embedded"),
+    }
+    Ok(output::line(format!("the index holds {vectors} vectors"))?)
+}
+
+/// Merges memories that say the same.
+pub async fn dedupe(memories: &Memories, tenant: &Tenant, dry_run: bool, json: bool) -> Result<()> {
+    let groups =
+        if dry_run { memories.duplicates(tenant).await? } else { memories.dedupe(tenant, now_ms()).await? };
+    if json {
+        return Ok(output::json(&json!({"merged": !dry_run, "groups": groups}))?);
+    }
+    if groups.is_empty() {
+        output::note("no two memories say the same");
+        return Ok(());
+    }
+    let mut table = table::new(["kept", "merged into it", "memory"]);
+    table::numbers(&mut table, [1]);
+    for group in &groups {
+        table.add_row([short(&group.keep.id), group.duplicates.len().to_string(), group.keep.text.clone()]);
+    }
+    table::print(&table)?;
+    if dry_run {
+        output::note("nothing was changed; without --dry-run they are merged");
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! `sojourn memory`: what people do with what agents remember.
+
+mod change;
+mod show;
+mod transfer;
+
+use crate::args::{Memory as Command, MemorySearch};
+use crate::error::{Failure, Kind};
+use crate::home::Home;
+use crate::vectors::Vectors;
+use crate::{duration, embedding, output, table};
+use anyhow::Result;
+use serde_json::json;
+use sojourn_core::now_ms;
+use sojourn_memory::{Hit, Memories, Memory, MemoryId, MemoryKind, Query, RunId, Tenant, Tick};
+
+/// Carries out one of its commands.
+///
+/// # Errors
+/// When there is no such memory, the input cannot be read, or the store fails.
+pub async fn memory(home: &Home, command: Command) -> Result<()> {
+    let memories = Vectors::default().open(home.store().await?).await?;
+    let tenant = Home::tenant()?;
+    match command {
+        Command::Search(args) => search(&memories, &tenant, args).await,
+        Command::Show(args) => show::show(&memories, &tenant, &args).await,
+        Command::Why(args) => show::why(&memories, &tenant, &args).await,
+        Command::Edit { id, text, json } => change::edit(&memories, &tenant, &id, &text, json).await,
+        Command::Pin(args) => change::pin(&memories, &tenant, &args, true).await,
+        Command::Unpin(args) => change::pin(&memories, &tenant, &args, false).await,
+        Command::Forget { ids, yes, json } => change::forget(&memories, &tenant, &ids, yes, json).await,
+        Command::Export { file, vectors } => {
+            transfer::export(&memories, &tenant, file.as_deref(), vectors).await
+        }
+        Command::Import { file, json } => transfer::import(&memories, &tenant, &file, json).await,
+        Command::Stats(args) => show::stats(&memories, &tenant, args.json).await,
+        Command::Rebuild(args) => change::rebuild(&memories, &tenant, args.json).await,
+        Command::Dedupe { dry_run, json } => change::dedupe(&memories, &tenant, dry_run, json).await,
+    }
+}
+
+async fn search(memories: &Memories, tenant: &Tenant, args: MemorySearch) -> Result<()> {
+    let kinds: Vec<MemoryKind> = args.kinds.into_iter().map(MemoryKind::from).collect();
+    let run = match &args.run {
+        Some(name) => Some(memories.store().run(name).await?.id),
+        None => None,
+    };
+    let query = Query {
+        k: args.k,
+        kinds: &kinds,
+        environment: args.environment.as_deref(),
+        run: run.as_ref(),
+        as_of: args.as_of.map(Tick),
+        ..Query::new(tenant, &args.text)
+    };
+    find(memories, query, args.explain, args.json).await
+}
+
+/// Recalls by words and, where the embedding model is here, by meaning, and prints what was found.
+///
+/// # Errors
+/// When the store or the model fails.
+pub async fn find(memories: &Memories, query: Query<'_>, explain: bool, json: bool) -> Result<()> {
+    let embedding = embedding::of_question(query.text).await?;
+    let vectors = embedding.iter().map(|(model, vector)| (model.as_str(), vector.as_slice())).collect();
+    let query = Query { vectors, now_ms: now_ms(), ..query };
+    let hits = memories.recall(&query).await?;
+    if json {
+        let how = if embedding.is_some() { "words and meaning" } else { "words" };
+        return Ok(output::json(&json!({"query": query.text, "searched_by": how, "memories": hits}))?);
+    }
+    if embedding.is_none() {
+        output::note("note: searching by words only, because the embedding model is not on this machine");
+    }
+    if hits.is_empty() {
+        output::note("nothing like that is remembered");
+        return Ok(());
+    }
+    let mut table = if explain {
+        table::new(["id", "score", "cosine", "bm25", "beside", "recency", "importance", "memory"])
+    } else {
+        table::new(["id", "score", "kind", "when (UTC)", "where from", "memory"])
+    };
+    for hit in &hits {
+        table.add_row(if explain { explained(hit) } else { row(hit) });
+    }
+    Ok(table::print(&table)?)
+}
+
+fn row(Hit { memory, score, .. }: &Hit) -> Vec<String> {
+    vec![
+        short(&memory.id),
+        format!("{score:.2}"),
+        memory.kind.as_str().to_owned(),
+        duration::date(memory.event_time_ms),
+        origin(memory),
+        memory.text.clone(),
+    ]
+}
+
+fn explained(Hit { memory, score, why }: &Hit) -> Vec<String> {
+    vec![
+        short(&memory.id),
+        if why.exact { "exact".to_owned() } else { format!("{score:.2}") },
+        why.cosine.map_or("-".to_owned(), |cosine| format!("{cosine:.2}")),
+        format!("{:.2}", why.bm25),
+        format!("{:.2}", why.neighbours),
+        format!("{:.2}", why.recency),
+        format!("{:.2}", why.importance),
+        memory.text.clone(),
+    ]
+}
+
+/// Where a memory came from: a record, a document, a person.
+fn origin(memory: &Memory) -> String {
+    match (&memory.run, &memory.document) {
+        (Some(run), _) => format!("{run} {}", memory.seq),
+        (None, Some(document)) => document.clone(),
+        (None, None) => "outside".to_owned(),
+    }
+}
+
+/// Enough of an id to name it by.
+fn short(id: &MemoryId) -> String {
+    id.to_string().chars().take(8).collect()
+}
+
+/// The memory that an id, or its beginning, names.
+///
+/// # Errors
+/// When there is none, or several begin with it.
+async fn resolve(memories: &Memories, tenant: &Tenant, name: &str) -> Result<Memory> {
+    let found = memories.beginning_with(tenant, name, 2).await?;
+    let hint = "`sojourn memory search` shows the ids of what it finds";
+    match <[Memory; 1]>::try_from(found) {
+        Ok([memory]) => Ok(memory),
+        Err(none) if none.is_empty() => {
+            Err(Failure::new(Kind::NotFound, format!("no memory `{name}`")).hint(hint).into())
+        }
+        Err(_) => Err(Failure::new(Kind::NotFound, format!("several memories begin with `{name}`"))
+            .hint("give more of the id")
+            .into()),
+    }
+}
+
+/// The record that a source names, as the log shows it.
+fn place(run: &RunId, seq: sojourn_memory::EventSeq) -> String {
+    format!("sojourn log show {run} {seq}")
+}

@@ -1,0 +1,126 @@
+use super::{origin, place, resolve};
+use crate::args::OneMemory;
+use crate::{duration, embedding, logbook, output, table};
+use anyhow::Result;
+use serde_json::json;
+use sojourn_memory::{Memories, Memory, RecordQuery, Source, Tenant};
+
+/// A memory whole.
+pub async fn show(memories: &Memories, tenant: &Tenant, args: &OneMemory) -> Result<()> {
+    let memory = resolve(memories, tenant, &args.id).await?;
+    if args.json {
+        return Ok(output::json(&memory)?);
+    }
+    for (name, value) in lines(&memory) {
+        output::line(format!("{name:<12}{value}"))?;
+    }
+    Ok(output::line(format!("\n{}", memory.text))?)
+}
+
+fn lines(memory: &Memory) -> Vec<(&'static str, String)> {
+    let mut lines = vec![
+        ("id", memory.id.to_string()),
+        ("kind", memory.kind.as_str().to_owned()),
+        ("importance", format!("{} of 10", memory.importance)),
+        ("happened", duration::date(memory.event_time_ms)),
+        ("from", origin(memory)),
+        ("credit", format!("{} times helpful, {} times harmful", memory.helpful, memory.harmful)),
+    ];
+    let mut add = |name, value: Option<String>| lines.extend(value.map(|value| (name, value)));
+    add("environment", memory.environment.clone());
+    add("pinned", memory.pinned.then(|| "yes".to_owned()));
+    add("valid from", memory.valid_from_ms.map(duration::date));
+    add("valid to", memory.valid_to_ms.map(duration::date));
+    add("expires", memory.expires_at_ms.map(duration::date));
+    add("replaced by", memory.superseded_by.map(|id| id.to_string()));
+    add("attached", memory.attachment.as_ref().map(|it| format!("{} {}", it.media_type, it.blob)));
+    lines
+}
+
+/// Where a memory came from, record by record.
+pub async fn why(memories: &Memories, tenant: &Tenant, args: &OneMemory) -> Result<()> {
+    let memory = resolve(memories, tenant, &args.id).await?;
+    let mut sources = Vec::new();
+    for Source { run, seq } in &memory.sources {
+        let query = RecordQuery::from(*seq).to(*seq);
+        let (kind, says) = match memories.store().records(run, &query).await {
+            Ok(records) => match records.first() {
+                Some(record) => {
+                    let says = match logbook::read(memories.store(), record).await {
+                        Ok(body) => logbook::summary(&body),
+                        Err(error) => format!("{error:#}"),
+                    };
+                    (record.kind.clone(), says)
+                }
+                None => ("-".to_owned(), "the log does not have it".to_owned()),
+            },
+            Err(error) => ("-".to_owned(), error.to_string()),
+        };
+        sources.push((run, *seq, kind, says));
+    }
+    let mut later = Vec::new();
+    let mut next = memory.superseded_by;
+    while let Some(id) = next.filter(|id| later.iter().all(|other: &Memory| other.id != *id)) {
+        let Some(newer) = memories.show(tenant, &id).await? else { break };
+        next = newer.superseded_by;
+        later.push(newer);
+    }
+    if args.json {
+        let sources: Vec<_> = sources
+            .iter()
+            .map(|(run, seq, kind, says)| json!({"run": run, "seq": seq, "kind": kind, "says": says}))
+            .collect();
+        return Ok(output::json(&json!({"memory": memory, "sources": sources, "replaced_by": later}))?);
+    }
+    output::line(&memory.text)?;
+    if sources.is_empty() {
+        output::line(format!("\nfrom {}", origin(&memory)))?;
+    } else {
+        output::line("\nmade of")?;
+        for (run, seq, kind, says) in &sources {
+            output::line(format!("  {kind}: {says}\n    {}", place(run, *seq)))?;
+        }
+    }
+    for newer in &later {
+        output::line(format!("\nreplaced by {}\n  {}", newer.id, newer.text))?;
+    }
+    Ok(())
+}
+
+/// How much is remembered, and how the index is.
+pub async fn stats(memories: &Memories, tenant: &Tenant, json: bool) -> Result<()> {
+    let stats = memories.stats(tenant).await?;
+    let blobs = memories.store().blob_stats().await?;
+    let coverage = match embedding::model_name() {
+        Some(model) => Some((model.clone(), memories.coverage(tenant, &model).await?)),
+        None => None,
+    };
+    if json {
+        let coverage = coverage
+            .map(|(model, it)| json!({"model": model, "embedded": it.embedded, "memories": it.memories}));
+        return Ok(output::json(&json!({"memories": stats, "blobs": blobs, "coverage": coverage}))?);
+    }
+    let mut table = table::new(["what", "count"]);
+    table::numbers(&mut table, [1]);
+    for (kind, count) in &stats.kinds {
+        table.add_row([kind.as_str().to_owned(), count.to_string()]);
+    }
+    for space in &stats.vectors {
+        table.add_row([format!("vectors of {} ({})", space.model, space.dimension), space.count.to_string()]);
+    }
+    table.add_row(["changes so far".to_owned(), stats.now.0.to_string()]);
+    table.add_row(["blobs".to_owned(), blobs.count.to_string()]);
+    table::print(&table)?;
+    let (size, stored) = (output::bytes(blobs.bytes), output::bytes(blobs.stored_bytes));
+    output::note(format!("blobs hold {size}, kept in {stored}"));
+    if let Some((model, it)) = coverage.filter(|(_, it)| !it.is_complete()) {
+        let missing = it.memories - it.embedded;
+        output::note(format!(
+            "{missing} memories have no vector of {model}: `sojourn memory rebuild` embeds them"
+        ));
+    }
+    if let Some(failure) = &stats.index_failure {
+        output::note(format!("the index is behind and catches up by itself: {failure}"));
+    }
+    Ok(())
+}

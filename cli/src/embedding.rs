@@ -1,0 +1,85 @@
+//! The default embedding model as memory uses it.
+
+use crate::models;
+use anyhow::Result;
+use async_trait::async_trait;
+use indicatif::{ProgressBar, ProgressStyle};
+use sojourn_controller::Embedder;
+use sojourn_controller::models::ModelKind;
+use sojourn_memory::{Memories, Progress, Stage, Tenant, TextEmbedder};
+use std::sync::Arc;
+
+/// A model of the catalogue, as memory wants it.
+struct Texts(Arc<dyn Embedder>);
+
+#[async_trait]
+impl TextEmbedder for Texts {
+    fn model(&self) -> &str {
+        &self.0.model().name
+    }
+
+    async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, String> {
+        self.0.embed(texts).await.map_err(|error| error.to_string())
+    }
+}
+
+/// The text's vector with its model's name; `None` where the model is not here.
+///
+/// # Errors
+/// When the model is here and fails.
+pub async fn of_question(text: &str) -> Result<Option<(String, Vec<f32>)>> {
+    let Some(embedder) = models::embedder_if_present(&models::open()?).await else { return Ok(None) };
+    let vector = embedder.embed(&[text.to_owned()]).await?.pop();
+    Ok(vector.map(|vector| (embedder.model().name.clone(), vector)))
+}
+
+/// The name of the default embedding model.
+pub fn model_name() -> Option<String> {
+    models::default_name(&models::open().ok()?, ModelKind::Embedding).ok()
+}
+
+/// Embeds the memories that lack a vector, showing how far it is; how many, or `None` where the model is not here.
+///
+/// # Errors
+/// When the model fails; what was embedded until then is kept.
+pub async fn embed_missing(memories: &Memories, tenant: &Tenant) -> Result<Option<u64>> {
+    let Some(model) = model_name() else { return Ok(None) };
+    if memories.coverage(tenant, &model).await?.is_complete() {
+        return Ok(Some(0));
+    }
+    let Some(embedder) = models::embedder_if_present(&models::open()?).await else { return Ok(None) };
+    let bar = Bar::new();
+    let count = memories.embed_missing(tenant, &Texts(embedder), &|progress| bar.show(progress)).await?;
+    bar.finish();
+    Ok(Some(count))
+}
+
+/// A progress bar for work on memories. It is hidden by itself where stderr is no terminal.
+pub struct Bar(ProgressBar);
+
+impl Bar {
+    /// Of unknown length.
+    pub fn new() -> Self {
+        let bar = ProgressBar::no_length();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {wide_bar} {pos}/{len} {eta}") {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+
+    /// Shows how far it is.
+    pub fn show(&self, progress: Progress) {
+        self.0.set_message(match progress.stage {
+            Stage::Embedding => "embedding",
+            Stage::Reading => "reading",
+            Stage::Building => "building",
+        });
+        self.0.set_length(progress.of);
+        self.0.set_position(progress.done);
+    }
+
+    /// Takes it away.
+    pub fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,329 @@
+use super::vectors::{Progress, check_dimension, normalised};
+use super::{MemoryId, Point, Scored, Space, Tenant, Tick, VectorQuery, VectorStore};
+use crate::{Error, Store};
+use async_trait::async_trait;
+use qdrant_client::qdrant::point_id::PointIdOptions;
+use qdrant_client::qdrant::vectors_config::Config;
+use qdrant_client::qdrant::{
+    Condition, CountPointsBuilder, CreateCollectionBuilder, CreateFieldIndexCollectionBuilder,
+    DeletePointsBuilder, Distance, FieldType, Filter, GetPointsBuilder, PointId, PointStruct, PointsIdsList,
+    QueryPointsBuilder, Range, SearchParamsBuilder, UpsertPointsBuilder, VectorParamsBuilder,
+};
+use qdrant_client::{Payload, Qdrant, QdrantError};
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+use tokio::sync::RwLock;
+
+/// How long the server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Points to a request.
+const BATCH: usize = 256;
+/// The collection with the one point that says what was applied.
+const CLOCK: &str = "clock";
+
+/// Vectors in Qdrant, a server or a cluster of them.
+///
+/// Each model has a collection, `sojourn-<store>-m-<model>`; a point's id is the memory's, its payload is the tenant and
+/// the moments. Everything up to the moment kept in `sojourn-<store>-clock` is in them: a server that was away, or
+/// lost everything, is given what it lacks.
+pub struct QdrantVectors {
+    client: Qdrant,
+    prefix: String,
+    /// The models' dimensions, as far as they are known here.
+    dimensions: RwLock<BTreeMap<String, usize>>,
+}
+
+impl QdrantVectors {
+    /// The vectors of a store on a server: `http://host:6334`, or `qdrant://host:6334`, which is the same.
+    /// `api_key` is what the server asks for, if anything. The server need not be there yet.
+    ///
+    /// # Errors
+    /// [`Error::IndexUnavailable`] for an address that is none.
+    pub async fn open(store: &Store, address: &str, api_key: Option<&str>) -> Result<Self, Error> {
+        Self::at(address, api_key, &hex::encode(store.mark().await?))
+    }
+
+    /// The same under a name of one's own.
+    ///
+    /// # Errors
+    /// [`Error::IndexUnavailable`] for an address that is none.
+    pub fn at(address: &str, api_key: Option<&str>, name: &str) -> Result<Self, Error> {
+        let url = address.replacen("qdrant://", "http://", 1);
+        let mut config =
+            Qdrant::from_url(&url).timeout(PATIENCE).connect_timeout(PATIENCE).skip_compatibility_check();
+        if let Some(key) = api_key {
+            config = config.api_key(key);
+        }
+        let client = config.build().map_err(failed)?;
+        Ok(Self { client, prefix: format!("sojourn-{name}-"), dimensions: RwLock::default() })
+    }
+
+    fn collection(&self, model: &str) -> String {
+        format!("{}m-{}", self.prefix, escaped(model))
+    }
+
+    /// A model's dimension, if the server knows it.
+    async fn dimension(&self, model: &str) -> Result<Option<usize>, Error> {
+        if let Some(dimension) = self.dimensions.read().await.get(model) {
+            return Ok(Some(*dimension));
+        }
+        let name = self.collection(model);
+        if !self.client.collection_exists(&name).await.map_err(failed)? {
+            return Ok(None);
+        }
+        let info = self.client.collection_info(&name).await.map_err(failed)?;
+        let config = info
+            .result
+            .and_then(|info| info.config?.params?.vectors_config?.config)
+            .ok_or_else(|| unusable("the server does not say what a collection holds"))?;
+        let Config::Params(params) = config else {
+            return Err(unusable("a collection has vectors of several names"));
+        };
+        let dimension = params.size as usize;
+        self.dimensions.write().await.insert(model.to_owned(), dimension);
+        Ok(Some(dimension))
+    }
+
+    async fn create(&self, model: &str, dimension: usize) -> Result<(), Error> {
+        let name = self.collection(model);
+        let vectors = VectorParamsBuilder::new(dimension as u64, Distance::Cosine);
+        let new = CreateCollectionBuilder::new(&name).vectors_config(vectors);
+        let created = self.client.create_collection(new).await;
+        if let Err(error) = created
+            && !self.client.collection_exists(&name).await.map_err(failed)?
+        {
+            return Err(failed(error));
+        }
+        for (field, kind) in [("tenant", FieldType::Keyword), ("made", FieldType::Integer)] {
+            let index = CreateFieldIndexCollectionBuilder::new(&name, field, kind).wait(true);
+            self.client.create_field_index(index).await.map_err(failed)?;
+        }
+        self.dimensions.write().await.insert(model.to_owned(), dimension);
+        Ok(())
+    }
+
+    /// This store's collections that hold a model's vectors, with the models' names.
+    async fn models(&self) -> Result<Vec<(String, String)>, Error> {
+        let all = self.client.list_collections().await.map_err(failed)?;
+        let prefix = format!("{}m-", self.prefix);
+        let mut models: Vec<(String, String)> = all
+            .collections
+            .into_iter()
+            .filter_map(|it| Some((unescaped(it.name.strip_prefix(&prefix)?)?, it.name)))
+            .collect();
+        models.sort();
+        Ok(models)
+    }
+
+    async fn nearest(
+        &self,
+        model: &str,
+        unit: &[f32],
+        (filter, exact): (Filter, bool),
+        limit: usize,
+    ) -> Result<Vec<Scored>, Error> {
+        let query = QueryPointsBuilder::new(self.collection(model))
+            .query(unit.to_vec())
+            .filter(filter)
+            .params(SearchParamsBuilder::default().exact(exact))
+            .limit(limit as u64);
+        let found = self.client.query(query).await.map_err(failed)?;
+        let scored = |point: qdrant_client::qdrant::ScoredPoint| {
+            Ok(Scored { id: memory(point.id.as_ref())?, cosine: point.score.clamp(-1.0, 1.0) })
+        };
+        found.result.into_iter().map(scored).collect()
+    }
+}
+
+#[async_trait]
+impl VectorStore for QdrantVectors {
+    async fn applied(&self) -> Result<Tick, Error> {
+        let name = format!("{}{CLOCK}", self.prefix);
+        if !self.client.collection_exists(&name).await.map_err(failed)? {
+            return Ok(Tick(0));
+        }
+        let get = GetPointsBuilder::new(name, vec![PointId::from(1)]).with_payload(true);
+        let found = self.client.get_points(get).await.map_err(failed)?;
+        let applied = found.result.first().and_then(|point| point.payload.get("applied")?.as_integer());
+        Ok(Tick(applied.map_or(0, |tick| tick.max(0) as u64)))
+    }
+
+    async fn upsert(&self, model: &str, points: Vec<Point>) -> Result<(), Error> {
+        let Some(first) = points.first() else { return Ok(()) };
+        let known = self.dimension(model).await?;
+        let dimension = known.unwrap_or(first.vector.len());
+        let mut structs = Vec::with_capacity(points.len());
+        for point in &points {
+            check_dimension(model, dimension, &point.vector)?;
+            let mut payload = Payload::new();
+            payload.insert("tenant", point.tenant.as_str());
+            payload.insert("made", point.made.0 as i64);
+            structs.push(PointStruct::new(point.id.to_string(), normalised(&point.vector)?, payload));
+        }
+        if known.is_none() {
+            self.create(model, dimension).await?;
+        }
+        for batch in structs.chunks(BATCH) {
+            let upsert = UpsertPointsBuilder::new(self.collection(model), batch.to_vec()).wait(true);
+            self.client.upsert_points(upsert).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, ids: &[MemoryId]) -> Result<(), Error> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        for (_, collection) in self.models().await? {
+            for batch in ids.chunks(BATCH) {
+                let list = PointsIdsList { ids: batch.iter().map(point_id).collect() };
+                let delete = DeletePointsBuilder::new(&collection).points(list).wait(true);
+                self.client.delete_points(delete).await.map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn advance(&self, to: Tick) -> Result<(), Error> {
+        let name = format!("{}{CLOCK}", self.prefix);
+        if !self.client.collection_exists(&name).await.map_err(failed)? {
+            let new = CreateCollectionBuilder::new(&name)
+                .vectors_config(VectorParamsBuilder::new(1, Distance::Cosine));
+            self.client.create_collection(new).await.map_err(failed)?;
+        }
+        let mut payload = Payload::new();
+        payload.insert("applied", to.0 as i64);
+        let point = PointStruct::new(1, vec![1.0_f32], payload);
+        let upsert = UpsertPointsBuilder::new(name, vec![point]).wait(true);
+        self.client.upsert_points(upsert).await.map_err(failed)?;
+        Ok(())
+    }
+
+    async fn search(&self, query: &VectorQuery<'_>) -> Result<Vec<Scored>, Error> {
+        let unit = normalised(query.vector)?;
+        let Some(dimension) = self.dimension(query.model).await? else { return Ok(Vec::new()) };
+        check_dimension(query.model, dimension, &unit)?;
+        let mut conditions = vec![Condition::matches("tenant", query.tenant.as_str().to_owned())];
+        if let Some(as_of) = query.as_of {
+            let until = Range { lte: Some(as_of.0 as f64), ..Range::default() };
+            conditions.push(Condition::range("made", until));
+        }
+        let filter = (Filter::must(conditions), query.as_of.is_some());
+        self.nearest(query.model, &unit, filter, query.k).await
+    }
+
+    async fn similarities(
+        &self,
+        model: &str,
+        tenant: &Tenant,
+        vector: &[f32],
+        ids: &[MemoryId],
+    ) -> Result<Vec<Option<f32>>, Error> {
+        let unit = normalised(vector)?;
+        let Some(dimension) = self.dimension(model).await? else { return Ok(vec![None; ids.len()]) };
+        check_dimension(model, dimension, &unit)?;
+        let mut scores = HashMap::new();
+        for batch in ids.chunks(BATCH * 4) {
+            let filter = Filter::must([
+                Condition::matches("tenant", tenant.as_str().to_owned()),
+                Condition::has_id(batch.iter().map(point_id)),
+            ]);
+            for scored in self.nearest(model, &unit, (filter, true), batch.len()).await? {
+                scores.insert(scored.id, scored.cosine);
+            }
+        }
+        Ok(ids.iter().map(|id| scores.get(id).copied()).collect())
+    }
+
+    async fn spaces(&self) -> Result<Vec<Space>, Error> {
+        let mut spaces = Vec::new();
+        for (model, collection) in self.models().await? {
+            let count = CountPointsBuilder::new(collection).exact(true);
+            let count = self.client.count(count).await.map_err(failed)?.result.map_or(0, |it| it.count);
+            let dimension = self.dimension(&model).await?.unwrap_or(0);
+            spaces.push(Space { model, dimension, count });
+        }
+        Ok(spaces)
+    }
+
+    async fn clear(&self) -> Result<(), Error> {
+        // The clock first: if this is cut off, everything is given again.
+        let clock = format!("{}{CLOCK}", self.prefix);
+        let models = self.models().await?.into_iter().map(|(_, collection)| collection);
+        for collection in std::iter::once(clock).chain(models) {
+            if self.client.collection_exists(&collection).await.map_err(failed)? {
+                self.client.delete_collection(&collection).await.map_err(failed)?;
+            }
+        }
+        self.dimensions.write().await.clear();
+        Ok(())
+    }
+
+    /// What the server does with its own files is the server's: it drops deleted vectors when it next optimises.
+    async fn purge(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn settle(&self, _progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for QdrantVectors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QdrantVectors").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+fn point_id(id: &MemoryId) -> PointId {
+    PointId::from(id.to_string())
+}
+
+fn memory(id: Option<&PointId>) -> Result<MemoryId, Error> {
+    match id.and_then(|id| id.point_id_options.as_ref()) {
+        Some(PointIdOptions::Uuid(text)) => text.parse(),
+        _ => Err(unusable("a point of it is no memory")),
+    }
+}
+
+/// A model's name as part of a collection's: letters, digits and `-` as they are, other bytes as `_` and two digits.
+fn escaped(model: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => char::from(byte).to_string(),
+        other => format!("_{other:02x}"),
+    };
+    model.bytes().map(byte).collect()
+}
+
+fn unescaped(name: &str) -> Option<String> {
+    let mut parts = name.split('_');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (code, rest) = part.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(code, 16).ok()?);
+        bytes.extend(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn unusable(what: &str) -> Error {
+    Error::IndexUnavailable { what: what.to_owned() }
+}
+
+fn failed(error: QdrantError) -> Error {
+    Error::IndexUnavailable { what: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_models_name_survives_its_collection() {
+        for model in ["all-minilm-l6-v2", "text_embedding.3/large", "模型", "_", ""] {
+            let name = escaped(model);
+            assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
+            assert_eq!(unescaped(&name).as_deref(), Some(model));
+        }
+    }
+}
