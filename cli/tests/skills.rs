@@ -348,6 +348,47 @@ fn what_promises_nothing_or_too_little_is_not_admitted() {
 }
 
 #[test]
+fn a_prebuilt_module_enters_by_the_same_door() {
+    let place = Place::learned();
+    let module = r#"(module
+        (import "host" "call" (func $call (param i32 i32 i32 i32) (result i64)))
+        (import "host" "finish" (func $finish (param i32 i32 i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "noop{\"n\":2}null")
+        (func (export "sojourn_call")
+          (drop (call $call (i32.const 0) (i32.const 4) (i32.const 4) (i32.const 7)))
+          (call $finish (i32.const 0) (i32.const 11) (i32.const 4))))"#;
+    let prebuilt = |promise: &mut Value| {
+        promise["code"] = "wasm".into();
+        promise["calls"] = json!(["noop", "rm"]);
+        promise["postcondition"] = json!({"increased": {"path": "/step", "by": {"literal": 2.0}}});
+    };
+    let folder = place.folder("wait", "", prebuilt);
+    std::fs::remove_file(folder.join("scripts/skill.js")).unwrap();
+    std::fs::write(folder.join("scripts/skill.wasm"), wat::parse_str(module).unwrap()).unwrap();
+    assert_eq!(place.document(&["skills", "import", "in"])["missing"], json!(["rm"]));
+    place.text(&["skills", "test", "wait", "--admit"]);
+    assert!(place.text(&["skills", "show", "wait"]).contains("a prebuilt WebAssembly module"));
+    let tested = place.document(&["skills", "test", "wait"]);
+    assert_eq!(tested[0]["passed"], 5, "{tested}");
+    place.text(&["skills", "export", "wait", "out"]);
+    assert_eq!(
+        std::fs::read(place.path().join("out/wait/scripts/skill.wasm")).unwrap(),
+        wat::parse_str(module).unwrap()
+    );
+
+    // Bytecode of a script would be run unverified.
+    let folder = place.folder("lose_wood", "", prebuilt);
+    std::fs::copy(
+        place.path().join("home/library/skills/collect_wood/v1/skill.wasm"),
+        folder.join("scripts/skill.wasm"),
+    )
+    .unwrap();
+    let refused = place.sojourn(&["skills", "import", folder.to_str().unwrap()]);
+    assert!(refused.code == 2 && refused.stderr.contains("is a compiled script"), "{}", refused.stderr);
+}
+
+#[test]
 fn a_reflex_is_admitted_for_what_it_does_to_episodes() {
     let place = Place::new();
     place.folder("idle", "function idle(state) { return null; }", |promise| {

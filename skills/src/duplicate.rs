@@ -9,10 +9,7 @@ pub const SAME_CASES: usize = 2;
 /// Whether two sources are the same but for the names of their functions, comments, blanks and quotes.
 pub fn same_source(a: &Skill, b: &Skill) -> bool {
     a.manifest.code == b.manifest.code
-        && match a.manifest.code.is_script() {
-            true => normalised(a) == normalised(b),
-            false => a.wasm == b.wasm,
-        }
+        && if a.manifest.code.is_script() { normalised(a) == normalised(b) } else { a.wasm == b.wasm }
 }
 
 /// Whether a skill that was run in all the `cases` of another did in each what that one had done, and that in

@@ -189,7 +189,7 @@ impl LibraryState {
 
     fn switch(&mut self, name: &str, enabled: bool, event: &'static str) -> Result<(), Illegal> {
         let history = self.skills.get_mut(name).ok_or_else(|| Illegal::Unused { name: name.to_owned() })?;
-        let reflex = history.versions.iter().any(|entry| entry.is_reflex());
+        let reflex = history.versions.iter().any(Entry::is_reflex);
         if !reflex {
             return Err(Illegal::WrongKind { name: name.to_owned(), kind: "a skill", event });
         }

@@ -108,7 +108,7 @@ pub enum Illegal {
         reason: ReflexRefused,
     },
     /// A case that must be passed was not.
-    #[error("`{name}` version {version} does not pass case {case}{}", whose(.of))]
+    #[error("`{name}` version {version} does not pass case {case}{}", whose(*.of))]
     CaseFailed {
         /// The name.
         name: String,
@@ -172,7 +172,7 @@ impl Illegal {
     }
 }
 
-fn whose(of: &Option<u32>) -> String {
+fn whose(of: Option<u32>) -> String {
     of.map(|version| format!(", which version {version} passed")).unwrap_or_default()
 }
 

@@ -79,12 +79,12 @@ impl FrontMatter {
         let quoted = |text: &str| serde_json::Value::from(flat(text)).to_string();
         let mut head = format!("---\nname: {}\ndescription: {}\n", self.name, quoted(&self.description));
         if let Some(license) = &self.license {
-            head += &format!("license: {}\n", quoted(license));
+            head.extend(["license: ", &quoted(license), "\n"]);
         }
         if !self.metadata.is_empty() {
             head += "metadata:\n";
             for (key, value) in &self.metadata {
-                head += &format!("  {key}: {}\n", quoted(value));
+                head.extend(["  ", key, ": ", &quoted(value), "\n"]);
             }
         }
         head + "---\n"

@@ -131,9 +131,11 @@ fn check(promise: &Promise) -> Result<(), String> {
     if promise.format != FORMAT {
         return Err(format!("its format is {}, this program reads {FORMAT}", promise.format));
     }
-    let named = |what: &str, name: &str| match is_identifier(name) && name.len() <= MAX_NAME {
-        true => Ok(()),
-        false => Err(format!("`{}` cannot be the name of a {what}", shown(name))),
+    let named = |what: &str, name: &str| {
+        if is_identifier(name) && name.len() <= MAX_NAME {
+            return Ok(());
+        }
+        Err(format!("`{}` cannot be the name of a {what}", shown(name)))
     };
     named("skill", &promise.name)?;
     if promise.description.chars().count() > MAX_DESCRIPTION || promise.description.trim().is_empty() {
