@@ -93,7 +93,7 @@ impl Place {
         folder
     }
 
-    /// A home in which collect_wood, and place_table which calls it, have earned their places.
+    /// A home in which `collect_wood`, and `place_table` which calls it, have earned their places.
     fn learned() -> Self {
         let place = Self::new();
         place.folder("collect_wood", COLLECT_WOOD, |_| ());
@@ -109,6 +109,9 @@ impl Place {
         place
     }
 }
+
+/// Makes what comes in bad.
+type Spoil = fn(&Place);
 
 /// Times and the addresses that depend on the engine are left out of snapshots.
 fn plain(text: &str) -> String {
@@ -281,7 +284,6 @@ fn what_comes_in_is_refused_whole_if_any_of_it_is_wrong() {
     let before = place.text(&["skills", "list", "--all", "--json"]);
     let good =
         |place: &Place| place.folder("get_wood", &COLLECT_WOOD.replace("collect_wood", "get_wood"), |_| ());
-    type Spoil = fn(&Place);
     let spoils: [(&str, Spoil); 6] = [
         ("there is a skill named `collect_wood` already", |place| {
             place.folder("collect_wood", COLLECT_WOOD, |_| ());
@@ -294,7 +296,7 @@ fn what_comes_in_is_refused_whole_if_any_of_it_is_wrong() {
         }),
         ("no environment named `crafty`; did you mean `crafter`?", |place| {
             place.folder("lose_wood", "function lose_wood() {}", |promise| {
-                promise["environment"] = "crafty".into()
+                promise["environment"] = "crafty".into();
             });
         }),
         ("cannot be loaded", |place| {

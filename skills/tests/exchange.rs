@@ -110,7 +110,8 @@ fn spoil(folder: &Path, how: &str) -> &'static str {
         "yaml that grows" => {
             let mut bomb = "---\nname: collect-wood\ndescription: x\nmetadata: &a0 {k: v}\n".to_owned();
             for level in 1..30 {
-                bomb += &format!("x{level}: &a{level} [*a{0}, *a{0}, *a{0}, *a{0}]\n", level - 1);
+                let one = format!("*a{}", level - 1);
+                bomb.extend([format!("x{level}: &a{level} [{one}, {one}, {one}, {one}]\n")]);
             }
             put("SKILL.md", (bomb + "---\n").as_bytes());
             "front matter"

@@ -152,7 +152,10 @@ fn a_changed_callee_is_told_until_its_caller_is_tested_again() {
     let mut state = LibraryState::default();
     admit(&mut state, "collect_wood", "go_to(1);");
     let table = admit_with_cases(&mut state, "place_table", "collect_wood();", 0, "collect_wood");
-    assert_eq!(state.callers("collect_wood").map(|entry| entry.name()).collect::<Vec<_>>(), ["place_table"]);
+    assert_eq!(
+        state.callers("collect_wood").map(sojourn_skills::Entry::name).collect::<Vec<_>>(),
+        ["place_table"]
+    );
     assert_eq!(state.stale(), []);
     admit(&mut state, "collect_wood", "go_to(2);");
     assert_eq!(state.stale().len(), 1);

@@ -133,7 +133,7 @@ impl Examiner {
             }
         };
         let calls = trial_calls(&manifest.parameters, &goal);
-        let prelude = self.prelude(&planner, &manifest.name);
+        let prelude = prelude(&planner, &manifest.name);
         let runnable = self.runnable(skill, Some(goal))?;
         let mut report =
             TrialReport { prerequisites: self.library.prerequisites(&manifest.calls), ..Default::default() };
@@ -225,18 +225,6 @@ impl Examiner {
         })
     }
 
-    /// The skills that bring about what a skill of this name needs, as practice does it.
-    fn prelude(&self, planner: &Planner, name: &str) -> Vec<ToolCall> {
-        let call = |name: String| {
-            let args = planner
-                .task(&name)
-                .map(|task| with_defaults(&task.parameters, Map::new()))
-                .unwrap_or_default();
-            ToolCall { name, args }
-        };
-        planner.missing_tools(name, &Value::Null).into_iter().map(call).collect()
-    }
-
     async fn run(
         &self,
         runnable: &Runnable,
@@ -248,7 +236,7 @@ impl Examiner {
         environment.reset(setup.seed).await.map_err(StageError::from)?;
         let prelude = match &setup.prelude {
             Some(calls) => calls.clone(),
-            None => self.prelude(&Planner::new(environment.spec()), &skill.manifest.name),
+            None => prelude(&Planner::new(environment.spec()), &skill.manifest.name),
         };
         let max_steps = setup.max_steps.unwrap_or(MAX_STEPS);
         let mut stage = Stage::new(
@@ -299,6 +287,16 @@ impl Examiner {
         }
         Ok(None)
     }
+}
+
+/// The skills that bring about what a skill of this name needs, as practice does it.
+fn prelude(planner: &Planner, name: &str) -> Vec<ToolCall> {
+    let call = |name: String| {
+        let args =
+            planner.task(&name).map(|task| with_defaults(&task.parameters, Map::new())).unwrap_or_default();
+        ToolCall { name, args }
+    };
+    planner.missing_tools(name, &Value::Null).into_iter().map(call).collect()
 }
 
 /// Why a world says nothing about a skill that starts in the state `before`, if it says nothing.

@@ -86,10 +86,8 @@ async fn switch(home: &Home, name: String, enabled: bool, json: bool) -> Result<
     let mut library = change::open(home).await?;
     reflex(library.state(), &Target { name: name.clone(), version: None })?;
     change::record(&mut library, &LibraryEvent::Switched { name: name.clone(), enabled }).await?;
-    let said = match enabled {
-        true => format!("{name} acts again, from the next run on"),
-        false => format!("{name} is switched off, from the next run on"),
-    };
+    let now = if enabled { "acts again" } else { "is switched off" };
+    let said = format!("{name} {now}, from the next run on");
     change::tell(&library, &name, &said, json)
 }
 

@@ -136,19 +136,19 @@ impl Layout {
         for sweep in 0..SWEEPS {
             let forward = sweep % 2 == 0;
             for step in 1..self.columns.len() {
-                let (number, beside) = match forward {
-                    true => (step, step - 1),
-                    false => (self.columns.len() - 1 - step, self.columns.len() - step),
-                };
+                let last = self.columns.len() - 1;
+                let (number, beside) =
+                    if forward { (step, step - 1) } else { (last - step, last - step + 1) };
                 let row: BTreeMap<Place, usize> =
                     self.columns[beside].iter().enumerate().map(|(row, place)| (*place, row)).collect();
                 let mean = |place: Place, stay: usize| {
-                    let linked = links.iter().filter_map(|&(from, to)| match forward {
-                        true => (to == place).then(|| row.get(&from)).flatten(),
-                        false => (from == place).then(|| row.get(&to)).flatten(),
-                    });
+                    let neighbour = |&(from, to): &(Place, Place)| {
+                        let (own, other) = if forward { (to, from) } else { (from, to) };
+                        (own == place).then(|| row.get(&other)).flatten()
+                    };
+                    let linked = links.iter().filter_map(neighbour);
                     let (sum, count) = linked.fold((0, 0), |(sum, count), row| (sum + row, count + 1));
-                    if count > 0 { f64::from(sum as u32) / f64::from(count) } else { stay as f64 }
+                    if count > 0 { sum as f64 / f64::from(count) } else { stay as f64 }
                 };
                 let mut placed: Vec<(f64, Place)> = self.columns[number]
                     .iter()

@@ -108,10 +108,7 @@ pub async fn test(home: &Home, args: &SkillTest) -> Result<ExitCode> {
     if args.admit {
         return admit::admit(home, args).await;
     }
-    let mut library = match args.renew {
-        true => Some(change::open(home).await?),
-        false => home.read_library().await?,
-    };
+    let mut library = if args.renew { Some(change::open(home).await?) } else { home.read_library().await? };
     let state = library.as_ref().map(|library| library.state().clone()).unwrap_or_default();
     let entries: Vec<&Entry> = match &args.name {
         Some(name) => vec![super::find(&state, &Target { name: name.clone(), version: args.version })?],
