@@ -2,16 +2,27 @@
 
 use serde::{Deserialize, Serialize};
 use sojourn_sandbox::Limits;
-use sojourn_skills::AdmissionRule;
+use sojourn_skills::{AdmissionRule, ReflexRule};
+
+/// The rules that the loop goes by today. A recorded run is replayed by those that it was recorded under.
+///
+/// 1: as first released. 2: repetition is noticed, tool calls and money are counted, reflexes are written.
+pub const RULES: u32 = 2;
 
 /// The settings of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunConfig {
+    /// The version of the loop's rules; see [`RULES`]. A log without it was recorded under the first.
+    #[serde(default = "first_rules", skip_serializing_if = "is_first")]
+    pub rules: u32,
     /// Everything that is drawn by chance in the core comes from this.
     pub seed: u64,
     /// Seeds of the episodes, in order; when empty, seeds are drawn without an end.
     pub episodes: Vec<u64>,
+    /// The tasks that may be asked for; all that the environment documents when empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<String>,
     /// Steps after which an episode is left.
     pub episode_steps: u64,
     /// Whether new skills are written.
@@ -24,12 +35,77 @@ pub struct RunConfig {
     pub deliberate: bool,
     /// What ends the run.
     pub budgets: Budgets,
+    /// What the controller's tokens cost, where they cost something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Prices>,
+    /// Added to what the controller is told at the beginning of every request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<String>,
+    /// Whether an episode in which nothing is left to do goes on from the first task again, instead of being left.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub restless: bool,
     /// How skills are written, tried and run.
     pub actor: ActorConfig,
+    /// How reflexes are written and tried; without it none are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reflexes: Option<ReflexConfig>,
+}
+
+/// How reflexes are written after a death, and tried in practice episodes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReflexConfig {
+    /// Whether reflexes are written at all.
+    pub write: bool,
+    /// Candidates decoded at once.
+    pub candidates: u32,
+    /// Rounds of writing for one death.
+    pub rounds: u32,
+    /// Tokens a candidate may have.
+    pub max_tokens: u32,
+    /// Practice episodes in which every candidate is tried.
+    pub screening: u32,
+    /// Other practice episodes in which the best of them has to show the gain that it is admitted for.
+    pub confirming: u32,
+    /// Environment steps after which a practice episode ends.
+    pub steps: u32,
+    /// What it has to show.
+    pub rule: ReflexRule,
+    /// Attempts for one cause of death, and reflexes in all.
+    pub attempts: u32,
+    /// See `attempts`.
+    pub most: usize,
+}
+
+impl Default for ReflexConfig {
+    fn default() -> Self {
+        Self {
+            write: true,
+            candidates: 8,
+            rounds: 2,
+            max_tokens: 200,
+            screening: 6,
+            confirming: 16,
+            steps: 600,
+            // As many episodes as confirm it; a tenth longer a life, and twice the error of what was measured.
+            rule: ReflexRule { episodes: 16, margin: 0.1, errors: 2.0 },
+            attempts: 3,
+            most: 8,
+        }
+    }
+}
+
+fn first_rules() -> u32 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_first(rules: &u32) -> bool {
+    *rules == 1
 }
 
 /// What a run may use up at most. `None` is without limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budgets {
     /// Environment steps.
@@ -38,6 +114,25 @@ pub struct Budgets {
     pub time_ms: Option<u64>,
     /// Tokens generated.
     pub tokens: Option<u64>,
+    /// Calls of tools, by the controller or by skills.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_calls: Option<u64>,
+    /// Money, in the currency of the run's `prices`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
+}
+
+/// What a remote model's tokens cost, each per million and in one currency.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prices {
+    /// Tokens that are read anew.
+    pub prompt: f64,
+    /// Tokens that the server had read before.
+    #[serde(default)]
+    pub cached: f64,
+    /// Tokens that are generated.
+    pub completion: f64,
 }
 
 /// How skills are written, tried and run.
@@ -65,15 +160,21 @@ pub struct ActorConfig {
 impl Default for RunConfig {
     fn default() -> Self {
         Self {
+            rules: RULES,
             seed: 1,
             episodes: Vec::new(),
+            tasks: Vec::new(),
             episode_steps: 2000,
             learning: true,
             library: true,
             memory: true,
             deliberate: true,
             budgets: Budgets::default(),
+            prices: None,
+            instructions: None,
+            restless: false,
             actor: ActorConfig::default(),
+            reflexes: None,
         }
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sojourn_controller::{Reply, Request};
 use sojourn_sandbox::CallError;
-use sojourn_skills::{LibraryEvent, TrialReport, Wasm};
+use sojourn_skills::{LibraryEvent, ReflexFigures, ReflexTrial, TrialReport, Wasm};
 use sojourn_tools::{Ending, Need, Observation, Parameter, ToolCall};
 
 /// Something that happened. All that is non-deterministic enters the core as one of these.
@@ -37,6 +37,11 @@ pub enum Event {
     Tried {
         /// In the order of the candidates.
         trials: Vec<CandidateTrial>,
+    },
+    /// Candidates for a reflex were tried in practice episodes.
+    ReflexesTried {
+        /// In the order of the candidates.
+        trials: Vec<ReflexCandidateTrial>,
     },
     /// A skill was run in the episode.
     Acted {
@@ -72,6 +77,11 @@ pub enum Effect {
     Try {
         /// What is tried, where and how.
         plan: TrialPlan,
+    },
+    /// Try candidates for a reflex in practice episodes. Answered by [`Event::ReflexesTried`].
+    TryReflexes {
+        /// What is tried, where and how.
+        plan: ReflexPlan,
     },
     /// Run a skill in the episode. Answered by [`Event::Acted`].
     Act {
@@ -112,6 +122,8 @@ pub enum Purpose {
     Write,
     /// A lesson from a failure.
     Reflect,
+    /// A reflex's source.
+    WriteReflex,
 }
 
 /// Candidates for one skill, and how to try them.
@@ -205,9 +217,55 @@ pub struct ActReport {
     pub skills: Vec<SkillUse>,
     /// The last calls it made.
     pub trace: Vec<CallTrace>,
+    /// How many calls it made in all, where the run counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls: Option<u32>,
+    /// The last moments before a death, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moments: Vec<Moment>,
     /// Set if the episode ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Ending>,
+}
+
+/// A state, and the action that was taken in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Moment {
+    /// What was seen.
+    pub state: Value,
+    /// What was done.
+    pub action: String,
+}
+
+/// What is tried to find a reflex: each candidate in the same practice episodes, which are also lived without it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReflexPlan {
+    /// The reflex's name.
+    pub name: String,
+    /// Sources.
+    pub candidates: Vec<String>,
+    /// Seeds of the practice episodes.
+    pub seeds: Vec<u64>,
+    /// Environment steps after which an episode ends.
+    pub steps: u32,
+    /// A candidate that does nothing in any of these states is not tried.
+    pub moments: Vec<Moment>,
+}
+
+/// What came of trying one candidate for a reflex.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReflexCandidateTrial {
+    /// Why it does not compile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compile_error: Option<String>,
+    /// The module that was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wasm: Option<Wasm>,
+    /// Whether it would have acted in one of the moments, and differently.
+    pub acts: bool,
+    /// The episodes with it and without it.
+    #[serde(default)]
+    pub trial: ReflexTrial,
 }
 
 /// An achievement and when it came.
@@ -286,6 +344,20 @@ pub enum Milestone {
         /// Rounds of writing it took.
         rounds: u32,
     },
+    /// A reflex that the controller wrote was admitted.
+    ReflexAdmitted {
+        /// The reflex.
+        reflex: String,
+        /// What it was written against.
+        cause: String,
+        /// Practice episodes with it and without it.
+        figures: ReflexFigures,
+    },
+    /// No reflex that was written for a cause of death prolongs life.
+    ReflexGivenUp {
+        /// The cause.
+        cause: String,
+    },
     /// Writing a skill was given up for now.
     SkillGivenUp {
         /// The task.
@@ -304,6 +376,13 @@ pub enum Milestone {
         verified: bool,
         /// Steps it took.
         steps: u32,
+    },
+    /// The agent did the same again and again: it is told so, and the task is left until the next episode.
+    Nudged {
+        /// What it did.
+        what: String,
+        /// How often in a row.
+        times: u32,
     },
     /// An episode ended.
     EpisodeEnded {
@@ -328,6 +407,15 @@ pub enum FinishReason {
     Tokens,
     /// All the episodes that were asked for are over.
     Episodes,
+    /// All the tool calls that were allowed were made.
+    ToolCalls,
+    /// All the money that was allowed is spent.
+    Cost,
+    /// The agent did the same again and again, and telling it so did not help. The run can be resumed.
+    Repetition {
+        /// What it did.
+        what: String,
+    },
     /// The controller failed again and again.
     Controller {
         /// The last error.

@@ -5,11 +5,12 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use sojourn_controller::{Completion, Finish, Reply, Timing, Usage};
 use sojourn_core::{
-    ActReport, CandidateTrial, Core, Effect, Event, FinishReason, Milestone, RunConfig, RunOrigin, SkillUse,
+    ActReport, Budgets, CandidateTrial, Core, Effect, Event, FinishReason, Interjected, Interjection,
+    Milestone, Moment, ReflexCandidateTrial, ReflexConfig, ReflexPlan, RunConfig, RunOrigin, SkillUse,
     TrialPlan, Unlocked,
 };
 use sojourn_crafter::CrafterEnvironment;
-use sojourn_skills::{LibraryState, TrialReport, Wasm, WorldResult};
+use sojourn_skills::{Arm, LibraryState, PairedEpisode, ReflexTrial, TrialReport, Wasm, WorldResult};
 use sojourn_tools::{Ending, EndingKind, Environment, EnvironmentSpec, Observation};
 
 /// What the outside does next, whatever it was asked.
@@ -104,7 +105,7 @@ fn trials(plan: &TrialPlan, whim: &Whim) -> Event {
         wasm: Some(Wasm(vec![whim.choice as u8])),
         report: TrialReport {
             worlds: plan.seeds.iter().take(plan.worlds).map(world).collect(),
-            prerequisites: vec![],
+            ..TrialReport::default()
         },
         failure: None,
     };
@@ -125,9 +126,28 @@ fn report(name: &str, whim: &Whim) -> Event {
             unlocked,
             skills,
             trace: Vec::new(),
+            calls: Some(1),
+            moments: vec![Moment { state: observation(whim).state, action: "noop".into() }],
             ended,
         },
     }
+}
+
+/// Practice lives that are longer with the first candidate where the whim is lucky.
+fn lives(plan: &ReflexPlan, whim: &Whim) -> Event {
+    let arm = |steps| Arm { steps, died: true, achievements: 2 };
+    let episode = |seed: &u64| PairedEpisode {
+        seed: *seed,
+        with: arm(if whim.lucky { 200 } else { 90 }),
+        without: arm(100),
+    };
+    let trial = ReflexCandidateTrial {
+        compile_error: None,
+        wasm: Some(Wasm(vec![whim.choice as u8])),
+        acts: true,
+        trial: ReflexTrial { episodes: plan.seeds.iter().map(episode).collect() },
+    };
+    Event::ReflexesTried { trials: vec![trial; plan.candidates.len()] }
 }
 
 /// Drives a core by whims; gives everything it asked for.
@@ -142,6 +162,7 @@ fn drive(config: RunConfig, whims: &[Whim]) -> Vec<Effect> {
             Effect::Recall { .. } => Event::Recalled { memories: Vec::new() },
             Effect::Think { request, .. } => answer(request, whim),
             Effect::Try { plan } => trials(plan, whim),
+            Effect::TryReflexes { plan } => lives(plan, whim),
             Effect::Act { call, .. } => report(&call.name, whim),
             Effect::Finish { .. } => break,
             other => panic!("{other:?} is not answered and must not be last"),
@@ -157,7 +178,7 @@ proptest! {
 
     #[test]
     fn the_same_events_give_the_same_effects(whims in whims(), seed in any::<u64>()) {
-        let config = RunConfig { seed, ..RunConfig::default() };
+        let config = RunConfig { seed, reflexes: Some(ReflexConfig::default()), ..RunConfig::default() };
         prop_assert_eq!(drive(config.clone(), &whims), drive(config, &whims));
     }
 
@@ -200,6 +221,126 @@ proptest! {
             effects = core.apply(0, event);
         }
     }
+}
+
+/// An endless supply of good luck, with a death now and then.
+fn lucky() -> Vec<Whim> {
+    (0..600).map(|choice| Whim { choice, lucky: true, steps: 5 }).collect()
+}
+
+#[test]
+fn after_a_death_a_reflex_is_written_confirmed_in_other_episodes_and_admitted() {
+    let config = RunConfig { reflexes: Some(ReflexConfig::default()), ..RunConfig::default() };
+    let effects = drive(config, &lucky());
+    let plans: Vec<&ReflexPlan> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::TryReflexes { plan } => Some(plan),
+            _ => None,
+        })
+        .collect();
+    let [screening, confirming, ..] = plans.as_slice() else { panic!("{} trials", plans.len()) };
+    assert!(
+        !confirming.seeds.iter().any(|seed| screening.seeds.contains(seed)),
+        "the same episodes decide twice"
+    );
+    assert_eq!(confirming.candidates.len(), 1);
+    let admitted = effects.iter().find_map(|effect| match effect {
+        Effect::Tell { milestone: Milestone::ReflexAdmitted { reflex, figures, .. } } => {
+            Some((reflex, figures))
+        }
+        _ => None,
+    });
+    let (reflex, figures) = admitted.expect("a reflex that doubles life is admitted");
+    assert_eq!(
+        (reflex.as_str(), figures.steps.with, figures.steps.without),
+        ("against_a_zombie", 200.0, 100.0)
+    );
+    let most = ReflexConfig::default().most;
+    let count = effects
+        .iter()
+        .filter(|effect| matches!(effect, Effect::Tell { milestone: Milestone::ReflexAdmitted { .. } }));
+    assert!(count.count() <= most);
+}
+
+#[test]
+fn a_reflex_that_shortens_life_is_not_admitted() {
+    let mut whims = lucky();
+    // Skills are learned by luck; then lives with a candidate are short.
+    whims.iter_mut().skip(60).for_each(|whim| whim.lucky = false);
+    let config = RunConfig { reflexes: Some(ReflexConfig::default()), ..RunConfig::default() };
+    let effects = drive(config, &whims);
+    let tried = effects.iter().position(|effect| matches!(effect, Effect::TryReflexes { .. }));
+    let after = &effects[tried.unwrap_or(0)..];
+    let late = after
+        .iter()
+        .skip_while(|effect| !matches!(effect, Effect::Tell { milestone: Milestone::ReflexGivenUp { .. } }));
+    assert!(
+        !late
+            .clone()
+            .any(|effect| matches!(effect, Effect::Tell { milestone: Milestone::ReflexAdmitted { .. } })),
+    );
+}
+
+#[test]
+fn the_time_between_two_processes_is_not_the_runs() {
+    let config = RunConfig {
+        budgets: Budgets { time_ms: Some(1000), ..Budgets::default() },
+        memory: false,
+        ..RunConfig::default()
+    };
+    let first = Whim { choice: 1, lucky: true, steps: 1 };
+    for (gap, ends) in [(0, false), (5000, true)] {
+        // A pause of 5 s: told by an interjection it does not count, untold it does.
+        for told in [true, false] {
+            let mut core = core(config.clone());
+            core.start(0);
+            if told {
+                let what = Interjection::Resumed { budgets: None };
+                core.interject(&Interjected { what, before_ms: 0, at_ms: gap });
+            }
+            let effects =
+                core.apply(gap, Event::EpisodeStarted { seed: 1, observation: observation(&first) });
+            let over = matches!(effects.last(), Some(Effect::Finish { reason: FinishReason::Time }));
+            assert_eq!(over, ends && !told, "gap {gap}, told {told}: {effects:?}");
+        }
+    }
+}
+
+#[test]
+fn a_run_that_used_its_steps_up_goes_on_when_it_is_given_more() {
+    let config = RunConfig {
+        budgets: Budgets { steps: Some(10), ..Budgets::default() },
+        memory: false,
+        ..RunConfig::default()
+    };
+    let mut core = core(config);
+    let mut effects = core.start(0);
+    let mut clock = 0;
+    let mut live = |core: &mut Core, effects: &mut Vec<Effect>| {
+        for whim in lucky() {
+            let event = match effects.last() {
+                Some(Effect::Reset { seed }) => {
+                    Event::EpisodeStarted { seed: *seed, observation: observation(&whim) }
+                }
+                Some(Effect::Think { request, .. }) => answer(request, &whim),
+                Some(Effect::Try { plan }) => trials(plan, &whim),
+                Some(Effect::Act { call, .. }) => report(&call.name, &whim),
+                _ => return,
+            };
+            clock += 1;
+            *effects = core.apply(clock, event);
+        }
+    };
+    live(&mut core, &mut effects);
+    assert_eq!(effects.last(), Some(&Effect::Finish { reason: FinishReason::Steps }));
+    let walked = core.totals().steps;
+    let what = Interjection::Resumed { budgets: Some(Budgets { steps: Some(7), ..Budgets::default() }) };
+    core.interject(&Interjected { what, before_ms: 0, at_ms: 0 });
+    effects = core.reopen(0);
+    live(&mut core, &mut effects);
+    assert_eq!(effects.last(), Some(&Effect::Finish { reason: FinishReason::Steps }));
+    assert!(core.totals().steps >= walked + 7, "{walked} and then {}", core.totals().steps);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::vectors::Vectors;
 use anyhow::Result;
 use serde::Deserialize;
 use sojourn_controller::openai::Dialect;
-use sojourn_core::{ReflexSource, RunConfig};
+use sojourn_core::{RULES, Redactor, ReflexSource, RunConfig};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -24,6 +24,10 @@ pub struct AgentFile {
     /// JavaScript files of the reflexes, the first one first; relative to the agent file.
     #[serde(default)]
     pub reflexes: Vec<PathBuf>,
+    /// Environment variables whose values must not get into the log, into prompts or into errors. The controller's
+    /// `api_key_env` is always one of them.
+    #[serde(default)]
+    pub secrets: Vec<String>,
     /// How the model is run.
     #[serde(default)]
     pub controller: ControllerSettings,
@@ -36,6 +40,9 @@ pub struct AgentFile {
     /// The directory that paths are relative to.
     #[serde(skip)]
     pub directory: PathBuf,
+    /// Whether it is the example that is built in, whose reflexes are the environment's own.
+    #[serde(skip)]
+    pub built_in: bool,
 }
 
 /// Where memories are found.
@@ -83,6 +90,14 @@ impl AgentFile {
     /// # Errors
     /// What is wrong, and where.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self> {
+        if let Some(example) = path.to_str().and_then(example)
+            && !path.exists()
+        {
+            return Ok(Self {
+                built_in: true,
+                ..Self::parse(example, "the built-in example", Path::new(""), overrides)?
+            });
+        }
         let text = std::fs::read_to_string(path).map_err(|error| {
             missing(path, &error).hint("an agent file to start from is examples/crafter/agent.toml")
         })?;
@@ -120,6 +135,9 @@ impl AgentFile {
             }
         };
         directory.clone_into(&mut agent.directory);
+        // A file does not say it: the rules are this program's, only a log has older ones.
+        agent.run.rules = RULES;
+        agent.run.reflexes.get_or_insert_default();
         agent.check(name)?;
         Ok(agent)
     }
@@ -129,6 +147,9 @@ impl AgentFile {
     /// # Errors
     /// When a file cannot be read.
     pub fn reflex_sources(&self) -> Result<Vec<ReflexSource>> {
+        if self.built_in {
+            return Ok(crate::environments::reflexes(&self.environment));
+        }
         let read = |path: &PathBuf| {
             let path = self.directory.join(path);
             let source = std::fs::read_to_string(&path).map_err(|error| {
@@ -139,6 +160,12 @@ impl AgentFile {
             Ok(ReflexSource { name, source })
         };
         self.reflexes.iter().map(read).collect()
+    }
+
+    /// What keeps the declared secrets out of the log. A variable that is not set hides nothing.
+    pub fn redactor(&self) -> Redactor {
+        let names = self.secrets.iter().chain(&self.controller.api_key_env);
+        Redactor::new(names.filter_map(|name| Some((name.clone(), std::env::var(name).ok()?))))
     }
 
     /// A model's name, or its path from where the program runs.
@@ -172,6 +199,11 @@ impl AgentFile {
             _ => Ok(()),
         }
     }
+}
+
+/// The built-in example of an environment.
+fn example(environment: &str) -> Option<&'static str> {
+    (environment == "crafter").then_some(include_str!("../../examples/crafter/agent.toml"))
 }
 
 fn missing(path: &Path, error: &std::io::Error) -> Failure {
@@ -228,7 +260,7 @@ fn list(names: &[&str]) -> String {
 }
 
 /// Sets `a.b.c=value` in a table. A value that is not TOML is taken for a string.
-fn assign(table: &mut Table, assignment: &str) -> Result<(), Failure> {
+pub fn assign(table: &mut Table, assignment: &str) -> Result<(), Failure> {
     let bad = |reason: &str| {
         Failure::new(Kind::Usage, format!("--set {assignment}: {reason}"))
             .hint("write it like `--set run.actor.candidates=8`")

@@ -1,8 +1,14 @@
 //! What the command line understands.
 
+mod log;
 mod memory;
+mod reflexes;
+mod skills;
 
+pub use log::{Diff, Export, Format as LogFormat, Log, LogCommand, LogSpeed, Replay};
 pub use memory::{Knowledge, Memory, One as OneMemory, Search as MemorySearch};
+pub use reflexes::Reflexes;
+pub use skills::{Format, Import, SkillRun, SkillTest, Skills, Target};
 
 use crate::duration;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueHint};
@@ -39,23 +45,38 @@ pub enum Command {
     /// Launch an agent, or resume one that was interrupted.
     ///
     /// Ctrl-C finishes the step under way and stops; `--resume` goes on from there. A second Ctrl-C stops at once,
-    /// and loses at most the last few records.
+    /// and loses at most the last few records. The run is carried out by a worker process that is started again where
+    /// it dies: killed, out of memory, or aborted in native code.
     Run(Run),
+    /// Branch off from a run: a new run that shares the records up to one, and goes its own way from there.
+    ///
+    /// The other run is not changed. What a fork learns stays in its log and is not added to the skill library.
+    Fork(Fork),
+    /// Kill a run's process at a record, resume it, and check that nothing was lost. The run itself is not touched.
+    ///
+    /// The run is lived again in a home of its own that is thrown away, by a process that gets the recorded answers, is
+    /// ended by SIGKILL as soon as the record is on the disk, and is then taken up by the next one.
+    SimulateCrash(SimulateCrash),
     /// List the runs, the newest first.
     Runs(Reading),
-    /// Show a run's log: what was seen, thought and done, record by record.
+    /// Show a run's log: what was seen, thought and done, record by record; check, save, export and import logs.
     Log(Log),
-    /// Tell a run's story again, or check that it happens again exactly as it was recorded.
+    /// Watch a run again, or check that it happens again exactly as it was recorded.
     Replay(Replay),
+    /// Compare two runs: where they part, and what came of each.
+    Diff(Diff),
     /// Search, correct and forget what agents remember.
     #[command(subcommand)]
     Memory(Memory),
     /// Give agents documents to know.
     #[command(subcommand)]
     Knowledge(Knowledge),
-    /// Show the skills that were learned.
+    /// Show, try, test and exchange the skills that were learned.
     #[command(subcommand)]
     Skills(Skills),
+    /// Show the learned reflexes, and switch them on and off.
+    #[command(subcommand)]
+    Reflexes(Reflexes),
     /// Show the tools that an environment offers.
     #[command(subcommand)]
     Tools(Tools),
@@ -85,15 +106,16 @@ pub struct Reading {
 /// `sojourn run`.
 #[derive(Debug, ClapArgs)]
 pub struct Run {
-    /// The agent file (TOML): environment, model, reflexes and settings.
+    /// The agent file (TOML): environment, model, reflexes and settings. `crafter` is the built-in example.
     #[arg(value_name = "AGENT.TOML", value_hint = ValueHint::FilePath)]
     pub agent: PathBuf,
 
-    /// Stop after so many environment steps.
+    /// Stop after so many environment steps; of a resumed run, after so many more.
     #[arg(long, value_name = "N")]
     pub steps: Option<u64>,
 
-    /// Stop after so much time: `90s`, `10m`, `1h30m`.
+    /// Stop after so much time: `90s`, `10m`, `1h30m`; a resumed run after so much more. The time that a run lies
+    /// still does not count.
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     pub time: Option<Duration>,
 
@@ -106,7 +128,7 @@ pub struct Run {
     pub overrides: Vec<String>,
 
     /// Go on with an interrupted run; without an id, with the latest one in this environment.
-    #[arg(long, value_name = "RUN", num_args = 0..=1, conflicts_with_all = ["steps", "time", "seed"])]
+    #[arg(long, value_name = "RUN", num_args = 0..=1, conflicts_with = "seed")]
     #[allow(clippy::option_option, reason = "clap's way to say: absent, without a value, with one")]
     pub resume: Option<Option<String>>,
 
@@ -117,119 +139,85 @@ pub struct Run {
     /// Print the result as one JSON document.
     #[arg(long)]
     pub json: bool,
-}
 
-/// `sojourn log`.
-#[derive(Debug, ClapArgs)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-pub struct Log {
-    /// One record instead of the timeline.
-    #[command(subcommand)]
-    pub one: Option<LogOne>,
-
-    /// The run's id, or its beginning.
-    #[arg(required = true)]
-    pub run: Option<String>,
-
-    /// Only records of this kind (`think`, `thought`, `acted`, `milestone`, …). Can be given several times.
-    #[arg(long = "kind", value_name = "KIND")]
-    pub kinds: Vec<String>,
-
-    /// From this record on.
-    #[arg(long, value_name = "SEQ", default_value_t = 1)]
-    pub from: u64,
-
-    /// Up to this record.
-    #[arg(long, value_name = "SEQ")]
-    pub to: Option<u64>,
-
-    /// Print one JSON document a line, whole records.
+    /// Do not start the worker again where it dies: it is this process.
     #[arg(long)]
-    pub json: bool,
+    pub unsupervised: bool,
+
+    /// Be the worker that begins this run, or goes on with it.
+    #[arg(long, value_name = "RUN", hide = true)]
+    pub worker: Option<String>,
 }
 
-/// `sojourn log show`.
-#[derive(Debug, Subcommand)]
-pub enum LogOne {
-    /// Show one record whole, prompts in full.
-    Show {
-        /// The run's id, or its beginning.
-        run: String,
-        /// The record's number.
-        seq: u64,
-        /// Print it as JSON.
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-/// `sojourn replay`.
+/// `sojourn fork`.
 #[derive(Debug, ClapArgs)]
-pub struct Replay {
+pub struct Fork {
     /// The run's id, or its beginning.
     pub run: String,
 
-    /// Run the agent, its skills and its environment again on the recorded answers, and compare every record.
-    #[arg(long)]
-    pub verify: bool,
+    /// The last record that both runs have in common.
+    #[arg(long, value_name = "SEQ")]
+    pub at: u64,
 
-    /// Print JSON: the verdict, or the story line by line.
+    /// The agent file for everything that the log does not hold: how the model is run, and where [default: the
+    /// built-in example of the run's environment].
+    #[arg(long, value_name = "AGENT.TOML", value_hint = ValueHint::FilePath)]
+    pub agent: Option<PathBuf>,
+
+    /// Change a setting from there on: `--set run.actor.candidates=8`. Can be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+
+    /// Go on with another model: a name from `sojourn models list`, or a file.
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+
+    /// Add the text of this file to what the controller is told at the beginning of every request.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub prompt_file: Option<PathBuf>,
+
+    /// Stop after so many more environment steps.
+    #[arg(long, value_name = "N")]
+    pub steps: Option<u64>,
+
+    /// Stop after so much more time: `90s`, `10m`, `1h30m`.
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub time: Option<Duration>,
+
+    /// A name for people.
+    #[arg(long)]
+    pub title: Option<String>,
+
+    /// Only make the fork; `sojourn run AGENT.TOML --resume FORK` goes on with it.
+    #[arg(long)]
+    pub no_run: bool,
+
+    /// Print the result as one JSON document.
     #[arg(long)]
     pub json: bool,
 }
 
-/// `sojourn skills`.
-#[derive(Debug, Subcommand)]
-pub enum Skills {
-    /// List the skills with how often they succeeded.
-    List {
-        /// Also versions that are not in use.
-        #[arg(long)]
-        all: bool,
-        /// Print one JSON document.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show a skill: its source, what earned it its place, and how it has done since.
-    Show {
-        /// The skill.
-        name: String,
-        /// Which version [default: the active one, else the latest].
-        #[arg(long, value_name = "N")]
-        version: Option<u32>,
-        /// Print one JSON document.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Run a skill in a fresh world, without reflexes, and show what it does. Nothing is recorded.
-    Run(SkillRun),
-}
-
-/// `sojourn skills run`.
+/// `sojourn simulate-crash`.
 #[derive(Debug, ClapArgs)]
-pub struct SkillRun {
-    /// The skill; its active version is run.
-    pub name: String,
+pub struct SimulateCrash {
+    /// The run's id, or its beginning.
+    pub run: String,
 
-    /// Its arguments: `{"n": 3}`.
-    #[arg(long, value_name = "JSON", default_value = "{}")]
-    pub args: String,
+    /// Kill the process after this record. Can be given several times.
+    #[arg(long, value_name = "SEQ", required_unless_present = "every")]
+    pub at: Vec<u64>,
 
-    /// The environment [default: the one it was learned in].
-    #[arg(long, value_name = "NAME")]
-    pub environment: Option<String>,
-
-    /// The world's seed.
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub seed: u64,
-
-    /// Environment steps it may take.
-    #[arg(long, default_value_t = 500, value_name = "N")]
-    pub steps: u32,
+    /// Kill it after every N-th record, one process after the other.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub every: Option<u64>,
 
     /// Print one JSON document.
     #[arg(long)]
     pub json: bool,
+
+    /// Be a process that lives the run again in this home and is killed after the first record of `--at`.
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub relive: Option<PathBuf>,
 }
 
 /// `sojourn tools`.
@@ -291,6 +279,8 @@ pub enum Bench {
     /// home of its own that is thrown away, and what it learned is measured. Memory starts empty in
     /// either case.
     Crafter(Crafter),
+    /// The log: how fast it is written, checked and replayed, and how large it gets.
+    Log(LogSpeed),
 }
 
 /// `sojourn bench crafter`.

@@ -126,9 +126,14 @@ impl Chronicle {
     fn milestone(&mut self, milestone: &Milestone) {
         match milestone {
             Milestone::TaskChosen { .. } => self.task = Some(logbook::milestone_line(milestone)),
-            Milestone::SkillAdmitted { skill, .. } => self.skills.push(skill.clone()),
+            Milestone::SkillAdmitted { skill, .. } | Milestone::ReflexAdmitted { reflex: skill, .. } => {
+                self.skills.push(skill.clone())
+            }
             Milestone::TaskDone { .. } | Milestone::EpisodeEnded { .. } => self.task = None,
-            Milestone::SkillGivenUp { .. } | Milestone::SkillDemoted { .. } => {}
+            Milestone::SkillGivenUp { .. }
+            | Milestone::SkillDemoted { .. }
+            | Milestone::ReflexGivenUp { .. }
+            | Milestone::Nudged { .. } => {}
         }
     }
 }

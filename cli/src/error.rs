@@ -4,6 +4,7 @@ use crate::output;
 use sojourn_controller::ControllerError;
 use sojourn_controller::models::ModelError;
 use sojourn_skills::LibraryError;
+use sojourn_skills::exchange::ExchangeError;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -106,6 +107,9 @@ fn explain(error: &anyhow::Error) -> (Kind, Option<String>) {
         if let Some(error) = cause.downcast_ref::<LibraryError>() {
             return explain_library(error);
         }
+        if let Some(error) = cause.downcast_ref::<ExchangeError>() {
+            return explain_exchange(error);
+        }
         if let Some(error) = cause.downcast_ref::<ControllerError>() {
             return explain_controller(error);
         }
@@ -159,7 +163,24 @@ fn explain_library(error: &LibraryError) -> (Kind, Option<String>) {
             Kind::NotFound,
             Some("skills are learned by `sojourn run`; choose the home with `--home`".to_owned()),
         ),
+        LibraryError::Illegal(_) => {
+            (Kind::Usage, Some("`sojourn skills history NAME` tells how a skill stands".to_owned()))
+        }
         _ => (Kind::Failure, None),
+    }
+}
+
+fn explain_exchange(error: &ExchangeError) -> (Kind, Option<String>) {
+    match error {
+        ExchangeError::NoSkill { .. } => (
+            Kind::NotFound,
+            Some("a skill's folder has a SKILL.md; `sojourn skills export` writes one".to_owned()),
+        ),
+        ExchangeError::Exists { .. } => {
+            (Kind::Usage, Some("remove it, or export to another directory".to_owned()))
+        }
+        ExchangeError::Io { .. } => (Kind::Failure, None),
+        _ => (Kind::Usage, Some("nothing was taken over".to_owned())),
     }
 }
 

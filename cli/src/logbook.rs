@@ -1,12 +1,19 @@
 //! The log as people read it: typed records, one line each.
 
+mod scope;
+pub mod sides;
+
+pub use scope::{Scope, is_error};
+
+use crate::error::{Failure, Kind};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 use sojourn_core::{
-    ActReport, Effect, Event, FinishReason, Milestone, Purpose, StageEvent, Started, as_javascript, inflate,
-    is_forgotten,
+    ActReport, Effect, Event, FinishReason, Interjection, Milestone, Purpose, StageEvent, Started,
+    as_javascript, inflate, is_forgotten,
 };
-use sojourn_memory::{Record, Store};
+use sojourn_memory::{Record, RecordPages, RecordQuery, RunInfo, Store};
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 /// What a record says.
@@ -21,6 +28,55 @@ pub enum Body {
     Stage(Box<StageEvent>),
     /// Something that was removed with a memory.
     Forgotten,
+    /// The run was resumed, or it is a fork from here on.
+    Interjection(Box<Interjection>),
+}
+
+/// The run of that name: an id, the beginning of one, or `latest`.
+///
+/// # Errors
+/// When there is none, or several.
+pub async fn find_run(store: &Store, name: &str) -> Result<RunInfo> {
+    if name != "latest" {
+        return Ok(store.run(name).await?);
+    }
+    store.runs().await?.into_iter().next().ok_or_else(|| {
+        Failure::new(Kind::NotFound, "there are no runs here yet")
+            .hint("start one with `sojourn run AGENT.TOML`, or choose another home with `--home`")
+            .into()
+    })
+}
+
+/// The records of a run one by one, each with what it says.
+pub struct Reading {
+    store: Store,
+    pages: RecordPages,
+    ready: VecDeque<Record>,
+}
+
+impl Reading {
+    /// Of these records.
+    ///
+    /// # Errors
+    /// When the run cannot be read.
+    pub async fn new(store: &Store, run: &RunInfo, query: RecordQuery) -> Result<Self> {
+        const PAGE: usize = 512;
+        let pages = store.record_pages(&run.id, query, PAGE).await?;
+        Ok(Self { store: store.clone(), pages, ready: VecDeque::new() })
+    }
+
+    /// The next one; a later call finds what was written since.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn next(&mut self) -> Result<Option<(Record, Body)>> {
+        if self.ready.is_empty() {
+            self.ready.extend(self.pages.next().await?.unwrap_or_default());
+        }
+        let Some(record) = self.ready.pop_front() else { return Ok(None) };
+        let body = read(&self.store, &record).await?;
+        Ok(Some((record, body)))
+    }
 }
 
 /// A record with its blobs put back.
@@ -50,6 +106,8 @@ fn decode(payload: Value) -> serde_json::Result<Body> {
         Body::Event(Box::new(serde_json::from_value(payload)?))
     } else if payload.get("on").is_some() {
         Body::Stage(Box::new(serde_json::from_value(payload)?))
+    } else if payload.get("interjection").is_some() || payload.get("changes").is_some() {
+        Body::Interjection(Box::new(Interjection::read(payload)?))
     } else {
         Body::Started(Box::new(serde_json::from_value(payload)?))
     })
@@ -71,8 +129,48 @@ pub fn summary(body: &Body) -> String {
         Body::Event(event) => event_line(event),
         Body::Stage(event) => stage_line(event),
         Body::Forgotten => "forgotten".to_owned(),
+        Body::Interjection(what) => interjection_line(what),
     }
 }
+
+fn interjection_line(what: &Interjection) -> String {
+    match what {
+        Interjection::Resumed { budgets: None } => "resumed by another process".to_owned(),
+        Interjection::Resumed { budgets: Some(_) } => {
+            "resumed by another process, with more to use up".to_owned()
+        }
+        Interjection::Forked { parent, seq, model, .. } => {
+            format!("forked from {parent} after its record {seq}; goes on with {}", model.name)
+        }
+    }
+}
+
+/// What a record of each sort is called.
+pub const KINDS: [&str; 23] = [
+    "started",
+    "reset",
+    "episode_started",
+    "recall",
+    "recalled",
+    "think",
+    "thought",
+    "thought_failed",
+    "try",
+    "tried",
+    "try_reflexes",
+    "reflexes_tried",
+    "act",
+    "called",
+    "stepped",
+    "returned",
+    "acted",
+    "library",
+    "remember",
+    "milestone",
+    "finish",
+    "resumed",
+    "forked",
+];
 
 fn effect_line(effect: &Effect) -> String {
     match effect {
@@ -91,6 +189,12 @@ fn effect_line(effect: &Effect) -> String {
         Effect::Try { plan } => {
             format!("try {} candidates for {} in {} worlds", plan.candidates.len(), plan.task, plan.worlds)
         }
+        Effect::TryReflexes { plan } => format!(
+            "try {} candidates for {} in {} practice episodes",
+            plan.candidates.len(),
+            plan.name,
+            plan.seeds.len()
+        ),
         Effect::Act { call, max_steps } => format!("{} within {max_steps} steps", as_javascript(call)),
         Effect::Library { change } => format!("library: {}", change.kind()),
         Effect::Remember { memory } => format!("remember: {}", short(&memory.text)),
@@ -125,6 +229,20 @@ fn event_line(event: &Event) -> String {
                 })
                 .collect();
             format!("candidates verified in {}", passes.join(", "))
+        }
+        Event::ReflexesTried { trials } => {
+            let gains: Vec<String> = trials
+                .iter()
+                .map(|trial| match (&trial.compile_error, trial.acts) {
+                    (Some(_), _) => "does not compile".to_owned(),
+                    (None, false) => "does nothing".to_owned(),
+                    (None, true) => {
+                        let steps = trial.trial.figures().steps;
+                        format!("{:+.0} steps ± {:.0}", steps.with - steps.without, steps.error)
+                    }
+                })
+                .collect();
+            format!("lives with the candidates: {}", gains.join(", "))
         }
         Event::Acted { report } => acted_line(report),
     }
@@ -184,10 +302,23 @@ pub fn milestone_line(milestone: &Milestone) -> String {
                 "learned {skill}: verified in {passed} of {tried} worlds, {steps:.0} steps, after {rounds}"
             )
         }
+        Milestone::ReflexAdmitted { reflex, figures, .. } => format!(
+            "learned the reflex {reflex}: practice lives of {:.0} steps with it, {:.0} ± {:.0} without; {} and {} of {} ended in death",
+            figures.steps.with,
+            figures.steps.without,
+            figures.steps.error,
+            figures.deaths_with,
+            figures.deaths_without,
+            figures.episodes
+        ),
+        Milestone::ReflexGivenUp { cause } => format!("found no reflex against: {cause}"),
         Milestone::SkillGivenUp { task } => format!("gave {task} up for now"),
         Milestone::SkillDemoted { skill } => format!("{skill} must be earned again"),
         Milestone::TaskDone { task, verified, steps } => {
             format!("{task} {} in {steps} steps", if *verified { "done" } else { "failed" })
+        }
+        Milestone::Nudged { what, times } => {
+            format!("did {what} {times} times in a row for nothing; told so")
         }
         Milestone::EpisodeEnded { cause, achievements, steps } => {
             format!("episode over after {steps} steps with {achievements} achievements: {cause}")
@@ -202,6 +333,9 @@ pub fn reason_line(reason: &FinishReason) -> String {
         FinishReason::Time => "the time is over".to_owned(),
         FinishReason::Tokens => "all tokens were generated".to_owned(),
         FinishReason::Episodes => "all episodes are over".to_owned(),
+        FinishReason::ToolCalls => "all tool calls were made".to_owned(),
+        FinishReason::Cost => "all the money is spent".to_owned(),
+        FinishReason::Repetition { what } => format!("the agent did {what} again and again"),
         FinishReason::Controller { error } => format!("the controller failed again and again: {error}"),
     }
 }
@@ -212,6 +346,7 @@ pub fn purpose_name(purpose: Purpose) -> &'static str {
         Purpose::Choose => "choose",
         Purpose::Write => "write",
         Purpose::Reflect => "reflect",
+        Purpose::WriteReflex => "write a reflex",
     }
 }
 

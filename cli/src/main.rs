@@ -16,6 +16,7 @@ mod models;
 mod output;
 mod progress;
 mod session;
+mod supervisor;
 mod table;
 mod vectors;
 

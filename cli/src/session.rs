@@ -6,10 +6,10 @@ use crate::home::Home;
 use crate::vectors::Vectors;
 use crate::{environments, models};
 use anyhow::{Context as _, Result};
-use sojourn_controller::{Cancel, Controller, RecordedController};
+use sojourn_controller::{Cancel, Controller, ModelInfo, RecordedController};
 use sojourn_core::{
-    Driver, Journal, LOG_VERSION, Observer, Outside, Recollection, ReflexSource, RunConfig, RunOrigin,
-    Started, inflate, now_ms,
+    Budgets, Driver, Interjection, Journal, LOG_VERSION, Observer, Outside, RULES, Recollection, Redactor,
+    ReflexSource, RunConfig, RunOrigin, Started, inflate, now_ms,
 };
 use sojourn_memory::{EventSeq, NewRun, Record, RecordQuery, RunId, RunInfo, RunStatus, Store};
 use sojourn_sandbox::{Sandbox, SandboxConfig, engine_sha256};
@@ -49,6 +49,8 @@ pub struct Plan {
     pub library: Shelf,
     /// A name for people.
     pub title: Option<String>,
+    /// The run's id, if it was decided already.
+    pub run: Option<RunId>,
 }
 
 /// The skill library of a run.
@@ -66,6 +68,15 @@ pub struct Watch {
     pub observer: Arc<dyn Observer>,
     /// Stops the run.
     pub cancel: Cancel,
+    /// What nobody may see.
+    pub redactor: Redactor,
+}
+
+impl Watch {
+    /// Where there are no secrets to hide.
+    pub fn unguarded(observer: Arc<dyn Observer>, cancel: Cancel) -> Self {
+        Self { observer, cancel, redactor: Redactor::default() }
+    }
 }
 
 /// The models that a run uses.
@@ -99,12 +110,7 @@ impl Workshop {
     /// # Errors
     /// When there is no sandbox.
     pub async fn open(home: Home, store: Store) -> Result<Self> {
-        let cache_dir =
-            directories::ProjectDirs::from("", "", "sojourn").map(|dirs| dirs.cache_dir().join("engine"));
-        let sandbox = tokio::task::spawn_blocking(|| {
-            Sandbox::new(SandboxConfig { cache_dir, ..SandboxConfig::default() })
-        });
-        Ok(Self { home, store, sandbox: sandbox.await?? })
+        Ok(Self { home, store, sandbox: sandbox().await? })
     }
 
     /// Begins a new run.
@@ -114,7 +120,7 @@ impl Workshop {
     pub async fn begin(&self, environment: &str, plan: Plan, minds: &Minds, watch: Watch) -> Result<Session> {
         let environment = environments::open(environment)?;
         let created_ms = now_ms();
-        let run = RunId::new(created_ms, entropy());
+        let run = plan.run.unwrap_or_else(new_run);
         let model = minds.controller.model().clone();
         let (library, state) = match plan.library {
             Shelf::Open(library) => {
@@ -136,6 +142,8 @@ impl Workshop {
             },
             model,
         };
+        // The settings are the user's words: a secret may be among them.
+        let started = watch.redactor.any(started);
         let new = NewRun {
             created_ms,
             title: plan.title,
@@ -151,34 +159,46 @@ impl Workshop {
             library,
             observer: watch.observer,
             cancel: watch.cancel,
+            redactor: watch.redactor,
         };
         let (driver, started_ms) = Driver::new(started.clone(), outside).await?;
         Ok(Session { run, started, driver, started_ms })
     }
 
-    /// Goes on with an interrupted run: what was recorded happens again, then it is live.
+    /// Goes on with an interrupted run: what was recorded happens again, then it is live. `more` is what it may use
+    /// up from now on, where that changes; with it a run that had used its budgets up goes on too.
     ///
     /// # Errors
-    /// When the run is finished, is being written by another process, or was started with another model.
-    pub async fn resume(&self, info: &RunInfo, minds: &Minds, watch: Watch) -> Result<Session> {
-        if info.status == RunStatus::Finished {
+    /// When the run is finished, is being written by another process, or goes on with another model.
+    pub async fn resume(
+        &self,
+        info: &RunInfo,
+        more: Option<Budgets>,
+        minds: &Minds,
+        watch: Watch,
+    ) -> Result<Session> {
+        if info.status == RunStatus::Finished && more.is_none() {
             return Err(Failure::new(
                 Kind::Usage,
                 format!("run `{}` is finished: there is nothing to resume", info.id),
             )
-            .hint(format!("look at it with `sojourn replay {}`, or start a new run", info.id))
+            .hint(format!(
+                "give it more with `--resume {} --time 10m`, look at it with `sojourn replay {}`, or start a new run",
+                info.id, info.id
+            ))
             .into());
         }
         let writer = self.store.resume_run(&info.id).await?;
         let records = self.store.records(&info.id, &RecordQuery::all()).await?;
         let started = self.started(info, records.first()).await?;
+        let circumstances = Circumstances::of(&self.store, &started, &records).await?;
         let model = minds.controller.model();
-        if model.name != started.model.name {
+        if model.name != circumstances.model.name {
             return Err(Failure::new(
                 Kind::Usage,
                 format!(
                     "run `{}` was started with the model `{}`, not `{}`",
-                    info.id, started.model.name, model.name
+                    info.id, circumstances.model.name, model.name
                 ),
             )
             .hint("resume it with the agent file that it was started with")
@@ -188,11 +208,15 @@ impl Workshop {
             environment: environments::open(&started.environment.name)?,
             controller: Arc::clone(&minds.controller),
             sandbox: self.sandbox.clone(),
-            journal: Journal::new(self.store.clone(), records, Some(writer)),
+            journal: Journal::new(self.store.clone(), records, Some(writer))
+                .trusting_practice()
+                .announcing(Interjection::Resumed { budgets: more }),
             recollection: self.recollection(minds, &started).await?,
-            library: Some(self.home.library().await?),
+            // What a fork learns stays in its log.
+            library: if circumstances.forked { None } else { Some(self.home.library().await?) },
             observer: watch.observer,
             cancel: watch.cancel,
+            redactor: watch.redactor,
         };
         let (driver, started_ms) = Driver::new(started.clone(), outside).await?;
         Ok(Session { run: info.id.clone(), started, driver, started_ms })
@@ -215,13 +239,14 @@ impl Workshop {
             library: None,
             observer: watch.observer,
             cancel: watch.cancel,
+            redactor: watch.redactor,
         };
         let (driver, started_ms) = Driver::new(started.clone(), outside).await?;
         Ok((Session { run: info.id.clone(), started, driver, started_ms }, recorded))
     }
 
     /// What the run was started from, as its first record says.
-    async fn started(&self, info: &RunInfo, first: Option<&Record>) -> Result<Started> {
+    pub async fn started(&self, info: &RunInfo, first: Option<&Record>) -> Result<Started> {
         let Some(first) = first.filter(|record| record.seq == EventSeq(1)) else {
             return Err(Failure::new(
                 Kind::Failure,
@@ -234,6 +259,17 @@ impl Workshop {
         let started: Started = serde_json::from_value(payload)
             .with_context(|| format!("the first record of run `{}` cannot be read", info.id))?;
         let version = &environments::open(&started.environment.name)?.spec().version.clone();
+        if started.config.rules > RULES {
+            return Err(Failure::new(
+                Kind::Failure,
+                format!(
+                    "run `{}` was recorded by a newer program: its loop goes by the rules {}, this one knows {RULES}",
+                    info.id, started.config.rules
+                ),
+            )
+            .hint("use the program that recorded it")
+            .into());
+        }
         if started.log_version != LOG_VERSION || started.environment.version != *version {
             return Err(Failure::new(
                 Kind::Failure,
@@ -258,22 +294,77 @@ impl Workshop {
     }
 }
 
+/// What a run goes by at the end of its log: what it was started with, or what its last fork changed.
+pub struct Circumstances {
+    /// The settings.
+    pub config: RunConfig,
+    /// The controller's model.
+    pub model: ModelInfo,
+    /// Whether the run is a fork.
+    pub forked: bool,
+}
+
+impl Circumstances {
+    /// What `records` leave a run with that was started with `started`.
+    ///
+    /// # Errors
+    /// When a record cannot be read.
+    pub async fn of(store: &Store, started: &Started, records: &[Record]) -> Result<Self> {
+        let mut now = Self { config: started.config.clone(), model: started.model.clone(), forked: false };
+        for record in records.iter().filter(|record| record.kind == "forked") {
+            let payload = inflate(store, record.seq, record.payload.clone()).await?;
+            if let Interjection::Forked { config, model, .. } = Interjection::read(payload)? {
+                now = Self { config: *config, model: *model, forked: true };
+            }
+        }
+        Ok(now)
+    }
+}
+
+/// An id for a run that begins now.
+pub fn new_run() -> RunId {
+    RunId::new(now_ms(), entropy())
+}
+
+/// A sandbox whose engine is kept compiled in the user's cache directory.
+///
+/// # Errors
+/// When the engine cannot be loaded.
+pub async fn sandbox() -> Result<Sandbox> {
+    let cache_dir =
+        directories::ProjectDirs::from("", "", "sojourn").map(|dirs| dirs.cache_dir().join("engine"));
+    let sandbox =
+        tokio::task::spawn_blocking(|| Sandbox::new(SandboxConfig { cache_dir, ..SandboxConfig::default() }));
+    Ok(sandbox.await??)
+}
+
 /// 16 bits that tell apart runs begun in the same second.
 fn entropy() -> u16 {
     // The standard library seeds its hashers from the system.
     std::hash::RandomState::new().build_hasher().finish() as u16
 }
 
-/// Throws `cancel` at the first Ctrl-C, and ends the process at the second.
+/// Throws `cancel` at the first Ctrl-C or `kill`, and ends the process at the second.
 pub fn stop_on_ctrl_c(cancel: Cancel) {
+    use tokio::signal::unix::{SignalKind, signal};
     tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_err() {
+        let (Ok(mut interrupts), Ok(mut terminations)) =
+            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
             return;
-        }
-        crate::output::note("stopping after the step under way; press Ctrl-C again to stop at once");
-        cancel.cancel();
-        if tokio::signal::ctrl_c().await.is_ok() {
-            exit_at_once();
+        };
+        let mut asked = false;
+        loop {
+            tokio::select! {
+                _ = interrupts.recv() => {}
+                _ = terminations.recv() => {}
+            }
+            if asked {
+                exit_at_once();
+            }
+            asked = true;
+            crate::output::note("stopping after the step under way; press Ctrl-C again to stop at once");
+            cancel.cancel();
         }
     });
 }

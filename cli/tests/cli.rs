@@ -67,8 +67,14 @@ fn help_of_every_command() {
         &["runs"],
         &["log"],
         &["log", "show"],
+        &["log", "verify"],
+        &["log", "recover"],
+        &["log", "export"],
+        &["log", "import"],
+        &["log", "gc"],
         &["replay"],
         &["memory"],
+        &["diff"],
         &["memory", "search"],
         &["memory", "forget"],
         &["knowledge", "add"],
@@ -79,6 +85,7 @@ fn help_of_every_command() {
         &["models"],
         &["doctor"],
         &["bench", "crafter"],
+        &["bench", "log"],
     ] {
         let answer = place.sojourn(&[command, &["--help"]].concat());
         assert_eq!(answer.code, 0);

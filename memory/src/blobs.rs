@@ -1,8 +1,14 @@
 //! Content kept once under its hash.
 
 use crate::{BlobId, Error, Store, packing};
+use futures_util::TryStreamExt as _;
 use serde::Serialize;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
+use std::collections::HashMap;
+
+/// Blobs that are looked up by one query.
+const CHECKED_AT_ONCE: usize = 256;
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -79,7 +85,61 @@ pub(crate) async fn read(
         .bind(id.0.as_bytes().as_slice())
         .fetch_optional(connection)
         .await?;
-    let Some(row) = row else { return Ok(None) };
+    row.map(|row| content(&row, id)).transpose()
+}
+
+/// How many bytes each of the blobs has, or what is wrong with it; nothing for those that are gone.
+pub(crate) async fn check(
+    connection: &mut SqliteConnection,
+    ids: &[BlobId],
+    found: &mut HashMap<BlobId, Result<u64, String>>,
+) -> Result<(), Error> {
+    for ids in ids.chunks(CHECKED_AT_ONCE) {
+        let listed: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let mut rows = sqlx::query(
+            "SELECT size, packed, body, id FROM blobs WHERE id IN (SELECT unhex(value) FROM json_each(?))",
+        )
+        .bind(serde_json::json!(listed).to_string())
+        .fetch(&mut *connection);
+        loop {
+            match rows.try_next().await.map_err(Error::from) {
+                Ok(Some(row)) => {
+                    let id = BlobId(row.try_get::<&[u8], _>(3)?.try_into()?);
+                    let content = content(&row, &id)?;
+                    found.insert(id, content.map(|bytes| bytes.len() as u64).map_err(str::to_owned));
+                }
+                Ok(None) => break,
+                // The page of one of them is damaged: which one, is found out by asking for each.
+                Err(Error::Damaged { .. }) => {
+                    drop(rows);
+                    check_each(connection, ids, found).await?;
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn check_each(
+    connection: &mut SqliteConnection,
+    ids: &[BlobId],
+    found: &mut HashMap<BlobId, Result<u64, String>>,
+) -> Result<(), Error> {
+    for id in ids {
+        let checked = match read(connection, id).await {
+            Ok(None) => continue,
+            Ok(Some(content)) => content.map(|bytes| bytes.len() as u64).map_err(str::to_owned),
+            Err(Error::Damaged { what, .. }) => Err(what),
+            Err(error) => return Err(error),
+        };
+        found.insert(*id, checked);
+    }
+    Ok(())
+}
+
+fn content(row: &SqliteRow, id: &BlobId) -> Result<Result<Vec<u8>, &'static str>, Error> {
     let (size, packed): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
     let body: &[u8] = row.try_get(2)?;
     let content = match packed {
@@ -87,10 +147,10 @@ pub(crate) async fn read(
         1 => packing::unpack(body),
         _ => Err("its row is damaged"),
     };
-    Ok(Some(content.and_then(|content| {
+    Ok(content.and_then(|content| {
         let whole = content.len() as i64 == size && BlobId::of(&content) == *id;
         if whole { Ok(content) } else { Err("the content does not have this hash") }
-    })))
+    }))
 }
 
 /// Whether its content was removed with a memory.

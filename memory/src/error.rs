@@ -24,6 +24,9 @@ pub enum Error {
         /// The run.
         run: RunId,
     },
+    /// What no run refers to is being removed at this moment.
+    #[error("the log is being collected by another process")]
+    Collecting,
     /// There is no run of that name.
     #[error("no run `{name}`{}", did_you_mean(nearest.as_ref()))]
     NoSuchRun {

@@ -36,8 +36,9 @@ pub use canonical::{MAX_DEPTH, canonical_json};
 pub use error::Error;
 pub use hash::{BlobId, Hash};
 pub use log::{
-    Durability, EventSeq, Fault, FaultKind, NewRun, Record, RecordPages, RecordQuery, RunId, RunInfo,
-    RunStatus, VerifyReport, Writer,
+    Collected, Durability, EXPORT_VERSION, EventSeq, ExportLine, ExportedRecord, ExportedRun, Exporter,
+    FORKED, Fault, FaultKind, ForkPoint, Garbage, ImportError, Importer, Keep, NewRun, Record, RecordPages,
+    RecordQuery, RunId, RunInfo, RunStatus, VerifyReport, Writer,
 };
 #[cfg(feature = "qdrant")]
 pub use memories::QdrantVectors;

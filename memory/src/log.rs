@@ -1,14 +1,24 @@
 //! The append-only, hash-chained record of what happened in each run.
 
+mod collect;
+mod export;
+mod fork;
 mod ids;
+mod import;
 mod lock;
 mod reader;
 mod record;
+mod reordered;
+mod rows;
 mod run;
 mod verify;
 mod writer;
 
+pub use collect::{Collected, Garbage, Keep};
+pub use export::{EXPORT_VERSION, ExportLine, ExportedRecord, ExportedRun, Exporter};
+pub use fork::{FORKED, ForkPoint};
 pub use ids::{EventSeq, RunId};
+pub use import::{ImportError, Importer};
 pub use reader::{RecordPages, RecordQuery};
 pub use record::Record;
 pub use run::{NewRun, RunInfo, RunStatus};

@@ -2,20 +2,55 @@
 //!
 //! Some bits of a zstd frame can change without changing what it decompresses to. The checksum covers them,
 //! so that not one stored byte can rot unnoticed, and a damaged frame is never handed to the decompressor.
+//!
+//! Most of what is stored is a few hundred bytes of JSON, too short to have much in common with itself. It is
+//! compressed with a dictionary of what records have in common, made from the payloads of the recorded run that the
+//! tests replay. What was packed with a dictionary needs that dictionary for ever: another one needs a mark of its own.
 
 use crate::Hash;
+use std::cell::RefCell;
+use std::sync::LazyLock;
+use zstd::bulk::{Compressor, Decompressor};
+use zstd::dict::{DecoderDictionary, EncoderDictionary};
 
 const LEVEL: i32 = 3;
 const CHECKSUM: usize = 8;
 /// Below this a frame's header and the checksum eat the gain.
-pub(crate) const WORTHWHILE: usize = 512;
+const WORTHWHILE: usize = 64;
+/// Above this, contents have enough in common with themselves.
+const LONG: usize = 16 << 10;
+/// The first byte of a zstd frame.
+const FRAME: u8 = 0x28;
+/// The first byte of a package whose frame needs the dictionary.
+const MARK: u8 = 0x01;
+
+static DICTIONARY: &[u8] = include_bytes!("packing/payloads.zdict");
+static ENCODER: LazyLock<EncoderDictionary<'static>> =
+    LazyLock::new(|| EncoderDictionary::copy(DICTIONARY, LEVEL));
+static DECODER: LazyLock<DecoderDictionary<'static>> = LazyLock::new(|| DecoderDictionary::copy(DICTIONARY));
+
+thread_local! {
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// Whether a package may begin with this byte. No JSON text does.
+pub(crate) fn is_packed(first: u8) -> bool {
+    matches!(first, FRAME | MARK)
+}
 
 /// The bytes as a zstd frame followed by its checksum, or `None` if that is not smaller.
 pub(crate) fn pack(bytes: &[u8]) -> Option<Vec<u8>> {
     if bytes.len() <= WORTHWHILE {
         return None;
     }
-    let mut packed = zstd::bulk::compress(bytes, LEVEL).ok()?;
+    let mut packed = if bytes.len() > LONG {
+        zstd::bulk::compress(bytes, LEVEL).ok()?
+    } else {
+        let mut packed = vec![MARK];
+        packed.append(&mut with_dictionary(bytes)?);
+        packed
+    };
     let checksum = Hash::of(&packed);
     packed.extend_from_slice(&checksum.as_bytes()[..CHECKSUM]);
     (packed.len() < bytes.len()).then_some(packed)
@@ -28,7 +63,30 @@ pub(crate) fn unpack(packed: &[u8]) -> Result<Vec<u8>, &'static str> {
     if &Hash::of(frame).as_bytes()[..CHECKSUM] != checksum {
         return Err("the compressed bytes do not match their checksum");
     }
-    zstd::stream::decode_all(frame).map_err(|_| "the compressed bytes cannot be decompressed")
+    let bytes = match frame.split_first() {
+        Some((&MARK, frame)) => without_dictionary(frame),
+        _ => zstd::stream::decode_all(frame).ok(),
+    };
+    bytes.ok_or("the compressed bytes cannot be decompressed")
+}
+
+fn with_dictionary(bytes: &[u8]) -> Option<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|kept| {
+        if kept.is_none() {
+            *kept = Some(Compressor::with_prepared_dictionary(&ENCODER).ok()?);
+        }
+        kept.as_mut()?.compress(bytes).ok()
+    })
+}
+
+fn without_dictionary(frame: &[u8]) -> Option<Vec<u8>> {
+    DECOMPRESSOR.with_borrow_mut(|kept| {
+        if kept.is_none() {
+            *kept = Some(Decompressor::with_prepared_dictionary(&DECODER).ok()?);
+        }
+        // Nothing longer was ever packed so.
+        kept.as_mut()?.decompress(frame, LONG).ok()
+    })
 }
 
 #[cfg(test)]
@@ -37,13 +95,16 @@ mod tests {
 
     #[test]
     fn packing_is_undone_and_no_flipped_bit_passes() {
-        let bytes: Vec<u8> = (0..2000_u32).map(|i| (i / 7 % 31) as u8).collect();
-        let packed = pack(&bytes).unwrap();
-        assert_eq!(unpack(&packed).unwrap(), bytes);
-        for bit in 0..packed.len() * 8 {
-            let mut damaged = packed.clone();
-            damaged[bit / 8] ^= 1 << (bit % 8);
-            assert!(unpack(&damaged).is_err(), "bit {bit}");
+        for length in [100_u32, 2000, 40_000] {
+            let bytes: Vec<u8> = (0..length).map(|i| (i / 7 % 31) as u8).collect();
+            let packed = pack(&bytes).unwrap();
+            assert_eq!(unpack(&packed).unwrap(), bytes);
+            assert!(is_packed(packed[0]));
+            for bit in 0..packed.len() * 8 {
+                let mut damaged = packed.clone();
+                damaged[bit / 8] ^= 1 << (bit % 8);
+                assert!(unpack(&damaged).is_err(), "bit {bit} of {length} bytes");
+            }
         }
         assert!(unpack(&[]).is_err());
     }
@@ -53,5 +114,18 @@ mod tests {
         assert!(pack(b"short").is_none());
         let noise: Vec<u8> = (0..64_u8).flat_map(|i| *Hash::of(&[i]).as_bytes()).collect();
         assert!(pack(&noise).is_none());
+    }
+
+    #[test]
+    fn a_step_shrinks_to_a_third() {
+        let step = br#"{"on":"stepped","action":"move_left","change":{"facing":"grass","direction":"west","seen":{"tree":{"distance":7,"dx":-4,"dy":3},"stone":{"distance":2,"dx":-2},"coal":{"distance":3,"dx":-3}},"position":[29,38],"step":46}}"#;
+        assert!(pack(step).unwrap().len() * 3 < step.len());
+    }
+
+    /// Logs are full of packages made with it.
+    #[test]
+    fn the_dictionary_never_changes() {
+        let golden = "2a18f70749dce5709549700f995d5ef97f1ab2da691a63927ba1b0b5a3eb84eb";
+        assert_eq!(Hash::of(DICTIONARY).to_string(), golden);
     }
 }

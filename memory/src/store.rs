@@ -2,7 +2,7 @@ use crate::{Error, schema};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,6 +45,14 @@ impl Store {
     /// Waits for reads under way and closes the database; without it, dropping does the same later.
     pub async fn close(self) {
         self.pool.close().await;
+    }
+
+    /// How many bytes the database takes, what waits in its write-ahead log aside.
+    pub async fn size(&self) -> Result<u64, Error> {
+        let row = sqlx::query("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(row.try_get::<i64, _>(0)? as u64)
     }
 
     /// A connection of a writer's own, so that readers never wait behind its transactions.

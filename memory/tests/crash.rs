@@ -137,3 +137,29 @@ async fn a_full_disk_is_an_error_and_nothing_more() {
     assert_eq!(store.records(&run_id(), &RecordQuery::all()).await.unwrap().len() as u64, durable.next().0);
     store.close().await;
 }
+
+#[tokio::test]
+async fn a_read_only_directory_is_an_error_and_nothing_more() {
+    let home = home();
+    let Some(disk) = SmallDisk::mount(home.path().to_owned(), "4m") else {
+        println!("skipped: mounting a small file system needs root");
+        return;
+    };
+    let remount = |how: &str| {
+        let status = Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(&disk.0).status();
+        assert!(status.unwrap().success());
+    };
+    let store = Store::open(&disk.0).await.unwrap();
+    let mut writer = store.create_run(NewRun::new(run_id(), "crafter", "model")).await.unwrap();
+    writer.append("step", 0, json!({}), vec![]).await.unwrap();
+    writer.commit(Durability::Effect).await.unwrap();
+    drop(writer);
+    store.close().await;
+    remount("ro");
+    let refused = Store::open(&disk.0).await;
+    assert!(matches!(refused, Err(Error::Io { .. } | Error::ReadOnly)), "{refused:?}");
+    remount("rw");
+    let store = Store::open(&disk.0).await.unwrap();
+    assert_eq!(store.resume_run(&run_id()).await.unwrap().last_seq(), EventSeq(1));
+    store.close().await;
+}

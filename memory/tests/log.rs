@@ -3,11 +3,12 @@
 
 mod common;
 
-use common::{flip_byte, home, payload, run_id, runtime};
+use common::{flip_byte, home, payload, raw, run_id, runtime};
 use proptest::prelude::*;
 use serde_json::json;
 use sojourn_memory::{
-    BlobId, Durability, Error, EventSeq, FaultKind, NewRun, RecordQuery, RunStatus, Store, Writer,
+    BlobId, Durability, Error, EventSeq, FORKED, FaultKind, ForkPoint, NewRun, RecordQuery, RunId, RunStatus,
+    Store, Writer,
 };
 use sqlx::Connection;
 
@@ -304,19 +305,52 @@ async fn a_step_takes_at_most_600_bytes() {
 }
 
 #[tokio::test]
-async fn a_fork_names_a_record_that_exists() {
+async fn a_fork_shares_the_beginning_and_goes_on_by_itself() {
+    let home = home();
+    let store = Store::open(home.path()).await.unwrap();
+    let original = written(&store, 5).await;
+    let (fork, at) = ("fork".parse::<RunId>().unwrap(), EventSeq(3));
+    let new = || NewRun::new(fork.clone(), "crafter", "model");
+    for seq in [0, 6] {
+        let refused = store.fork_run(&run_id(), EventSeq(seq), new(), json!({})).await;
+        assert!(matches!(refused, Err(Error::NoSuchRecord { last: EventSeq(5), .. })));
+    }
+    let mut writer = store.fork_run(&run_id(), at, new(), json!({"seed": 2})).await.unwrap();
+    let head = store.records(&fork, &RecordQuery::from(at.next())).await.unwrap();
+    assert_eq!(head[0].kind, FORKED);
+    let point = ForkPoint { run: run_id(), seq: at, hash: original[2].hash };
+    assert_eq!(head[0].payload, json!({"forked_from": point, "changes": {"seed": 2}}));
+    writer.append("step", 9, json!("on its own"), original[1].blobs.clone()).await.unwrap();
+    writer.close(RunStatus::Paused).await.unwrap();
+
+    let records = store.records(&fork, &RecordQuery::all()).await.unwrap();
+    assert_eq!(records.len(), 5);
+    for (copy, original) in records.iter().zip(&original[..3]) {
+        assert_eq!(
+            (&copy.kind, copy.at_ms, &copy.payload),
+            (&original.kind, original.at_ms, &original.payload)
+        );
+        assert_eq!(copy.blobs, original.blobs);
+        assert_ne!(copy.hash, original.hash);
+    }
+    assert_eq!(store.run("fork").await.unwrap().parent, Some((run_id(), at)));
+    assert!(store.verify(&fork, |_, _| ()).await.unwrap().is_intact());
+    let again = store.fork_run(&run_id(), at, new(), json!({})).await;
+    assert!(matches!(again, Err(Error::RunExists { .. })));
+}
+
+#[tokio::test]
+async fn damage_is_not_copied_into_a_fork() {
     let home = home();
     let store = Store::open(home.path()).await.unwrap();
     written(&store, 5).await;
-    let fork = |seq| NewRun {
-        parent: Some((run_id(), EventSeq(seq))),
-        ..NewRun::new("fork".parse().unwrap(), "crafter", "model")
-    };
-    let refused = store.create_run(fork(6)).await;
-    assert!(matches!(refused, Err(Error::NoSuchRecord { last: EventSeq(5), .. })));
-    store.create_run(fork(5)).await.unwrap();
-    assert_eq!(store.run("fork").await.unwrap().parent, Some((run_id(), EventSeq(5))));
-    assert!(store.verify(&"fork".parse().unwrap(), |_, _| ()).await.unwrap().is_intact());
+    let mut raw = raw(home.path()).await;
+    sqlx::query("UPDATE records SET at_ms = at_ms + 1 WHERE seq = 2").execute(&mut raw).await.unwrap();
+    let new = |name: &str| NewRun::new(name.parse().unwrap(), "crafter", "model");
+    let refused = store.fork_run(&run_id(), EventSeq(4), new("late"), json!({})).await;
+    assert!(matches!(refused, Err(Error::Damaged { .. })));
+    assert!(matches!(store.run("late").await, Err(Error::NoSuchRun { .. })));
+    assert!(store.fork_run(&run_id(), EventSeq(1), new("early"), json!({})).await.is_ok());
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The host's side of the interface that `engine/src/host.h` describes.
 
-use crate::limits::{MAX_LINE_BYTES, MAX_MEMORY_BYTES};
+use crate::limits::{MAX_LINE_BYTES, MAX_MEMORY_BYTES, MAX_TABLE_ELEMENTS};
 use crate::{Host, HostError, LimitKind, Limits, LogLevel, LogLine};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -22,8 +22,8 @@ pub(crate) struct Guest {
     pub(crate) store_limits: StoreLimits,
     pub(crate) seed: u64,
     pub(crate) now_ms: i64,
-    /// When to stop; none while compiling, which fuel alone bounds.
-    pub(crate) deadline: Option<Instant>,
+    /// When to stop; none where fuel alone decides.
+    deadline: Option<Instant>,
     /// The source to compile, or the call's bindings and arguments; taken when the engine asks.
     pub(crate) invocation: Vec<u8>,
     /// Who answers calls, and to which names.
@@ -32,6 +32,8 @@ pub(crate) struct Guest {
     /// Calls under way, in the order they were started.
     operations: FuturesOrdered<BoxFuture<'static, (u32, Answer)>>,
     operations_started: u32,
+    /// The engine's, once a host function needed it.
+    memory: Option<Memory>,
     /// What the engine may fetch next.
     announced: Vec<u8>,
     pub(crate) host_calls: u32,
@@ -74,6 +76,7 @@ impl Guest {
                 .memory_size(memory)
                 .memories(1)
                 .tables(1)
+                .table_elements(MAX_TABLE_ELEMENTS)
                 .instances(2)
                 .build(),
             limits,
@@ -85,6 +88,7 @@ impl Guest {
             granted: Vec::new(),
             operations: FuturesOrdered::new(),
             operations_started: 0,
+            memory: None,
             announced: Vec::new(),
             host_calls: 0,
             logs: Vec::new(),
@@ -92,6 +96,21 @@ impl Guest {
             interrupted: None,
             outcome: None,
         }
+    }
+
+    /// Lets the time run from now on, if it is limited.
+    pub(crate) fn set_deadline(&mut self) {
+        self.deadline = self.limits.clock().and_then(|wall| Instant::now().checked_add(wall));
+    }
+
+    /// Makes ready for another tick of a warm reflex; the state is what it may ask for.
+    pub(crate) fn begin_tick(&mut self, state: Vec<u8>) {
+        self.invocation = state;
+        self.set_deadline();
+        self.announced = Vec::new();
+        self.logs.clear();
+        self.interrupted = None;
+        self.outcome = None;
     }
 
     /// Checks a call to the host and gives what answers it, as a future of its own.
@@ -174,6 +193,7 @@ pub(crate) fn limit_message(kind: LimitKind, limits: &Limits) -> String {
             "the skill used up its memory of {} MiB",
             limits.js_heap_bytes.min(limits.memory_bytes) >> 20
         ),
+        LimitKind::Depth => format!("skills call each other more than {} deep", limits.depth),
         other => format!("the skill ran into a limit: {other:?}"),
     }
 }
@@ -221,13 +241,39 @@ async fn wait(mut caller: Caller<'_, Guest>) -> Result<u64> {
 /// Host functions of a compilation: those that act are not there.
 pub(crate) fn linker_for_compiling(engine: &Engine) -> Result<Linker<Guest>> {
     let mut linker = common(engine)?;
-    let refuse = || format_err!("there is nobody to call while a skill is compiled");
-    linker
-        .func_wrap("host", "call", move |_: u32, _: u32, _: u32, _: u32| -> Result<u64> { Err(refuse()) })?;
-    linker
-        .func_wrap("host", "start", move |_: u32, _: u32, _: u32, _: u32| -> Result<u32> { Err(refuse()) })?;
-    linker.func_wrap("host", "wait", move || -> Result<u64> { Err(refuse()) })?;
+    linker.func_wrap("host", "call", |_: u32, _: u32, _: u32, _: u32| -> Result<u64> {
+        Err(nobody_to_call())
+    })?;
+    refuse_parallel_calls(&mut linker)?;
     Ok(linker)
+}
+
+/// Host functions of a warm reflex: the one thing it can ask for is the state, once per tick.
+pub(crate) fn linker_for_ticking(engine: &Engine) -> Result<Linker<Guest>> {
+    let mut linker = common(engine)?;
+    linker.func_wrap(
+        "host",
+        "call",
+        |mut caller: Caller<'_, Guest>, _: u32, _: u32, _: u32, _: u32| -> Result<u64> {
+            let guest = caller.data_mut();
+            let state = std::mem::take(&mut guest.invocation);
+            guest.announce(Answer::Value(if state.is_empty() { b"{}".to_vec() } else { state }))
+        },
+    )?;
+    refuse_parallel_calls(&mut linker)?;
+    Ok(linker)
+}
+
+fn refuse_parallel_calls(linker: &mut Linker<Guest>) -> Result<()> {
+    linker.func_wrap("host", "start", |_: u32, _: u32, _: u32, _: u32| -> Result<u32> {
+        Err(nobody_to_call())
+    })?;
+    linker.func_wrap("host", "wait", || -> Result<u64> { Err(nobody_to_call()) })?;
+    Ok(())
+}
+
+fn nobody_to_call() -> Error {
+    format_err!("there is nobody to call")
 }
 
 /// Host functions that never wait.
@@ -325,11 +371,17 @@ fn request(
     Ok((text(caller, name, name_len)?, bytes(caller, args, args_len)?))
 }
 
+/// The engine's memory, which is looked up by name once per instance.
 fn memory(caller: &mut Caller<'_, Guest>) -> Result<Memory> {
-    caller
+    if let Some(memory) = caller.data().memory {
+        return Ok(memory);
+    }
+    let memory = caller
         .get_export("memory")
         .and_then(wasmtime::Extern::into_memory)
-        .ok_or_else(|| format_err!("the engine has no memory"))
+        .ok_or_else(|| format_err!("the engine has no memory"))?;
+    caller.data_mut().memory = Some(memory);
+    Ok(memory)
 }
 
 /// A copy of `len` bytes at `at`; the length is checked before anything is allocated.

@@ -5,6 +5,7 @@ use crate::abi::{Ended, Guest, Outcome};
 use crate::diagnosis::{self, Thrown};
 use crate::engine::{Runtime, engine_sha256};
 use crate::module::{self, Parts};
+use crate::warm::{NEXT, STATE};
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -104,6 +105,18 @@ pub(crate) fn compile(runtime: &Runtime, entry: &str, source: &str) -> Result<Ve
     let parts =
         Parts { entry: entry.to_owned(), source: source.to_owned(), engine: engine_sha256().to_owned() };
     Ok(module::encode(&parts, &bytecode))
+}
+
+/// The module of a program that takes its argument by asking the host for it, when it is called.
+pub(crate) fn compile_reflex(runtime: &Runtime, entry: &str, source: &str) -> Option<Vec<u8>> {
+    // Asking once now, and then letting the answer grow old, leaves less to be made at every tick.
+    let text = format!(
+        "{source}\n;globalThis['{STATE}'](), globalThis['{NEXT}']();\n\
+         export default () => {entry}(globalThis['{STATE}']());"
+    );
+    let bytecode = bytecode(runtime, text).ok()?;
+    let parts = Parts { entry: entry.to_owned(), source: String::new(), engine: String::new() };
+    Some(module::encode(&parts, &bytecode))
 }
 
 fn check_entry(entry: &str, source: &str) -> Result<(), CompileError> {

@@ -9,6 +9,10 @@
 //! the caller's [`Host`] answers. A `Call` binding acts; a `Live` binding is a view of the present state,
 //! so that `while (observe().inventory.wood < 3) { … }` sees the world change.
 //!
+//! A [`Reflex`] is a program that maps a state to a decision; it is kept loaded between ticks, without one being able to
+//! see anything of another. What a call may use are its [`Limits`], which a user sets as [`LimitSettings`]. A skill can
+//! also be WebAssembly to begin with: `ABI.md` beside this crate says how such a module speaks with the host.
+//!
 //! Calls are reproducible: the clock and the seed come from the caller, parallel calls are settled in the order
 //! they were started, and the computing budget is counted in wasm instructions ([`Limits::fuel`]). The same
 //! program, arguments, seed, time and host answers give the same result and the same fuel.
@@ -61,12 +65,15 @@ mod diagnosis;
 mod engine;
 mod limits;
 mod module;
+mod prebuilt;
 mod precompiled;
 mod program;
 mod reflex;
 mod report;
 mod run;
 mod sandbox;
+mod settings;
+mod warm;
 
 pub use binding::{Binding, BindingKind, Host, HostError, Invocation};
 pub use compile::CompileError;
@@ -77,3 +84,4 @@ pub use program::Program;
 pub use reflex::Reflex;
 pub use report::{CallError, CallReport, LogLevel, LogLine};
 pub use sandbox::{Sandbox, SandboxConfig, SandboxError};
+pub use settings::{LimitSettings, LimitsError};

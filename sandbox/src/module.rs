@@ -112,8 +112,6 @@ pub(crate) fn decode(wasm: &[u8]) -> Result<Parts, LoadError> {
         let reason = format!("it is {} bytes long; at most {MAX_MODULE_BYTES} are allowed", wasm.len());
         return Err(LoadError::Invalid { reason });
     }
-    let invalid =
-        |error: wasmparser::BinaryReaderError| LoadError::Invalid { reason: error.message().to_owned() };
     Validator::new_with_features(WasmFeatures::WASM2).validate_all(wasm).map_err(invalid)?;
 
     let (mut source, mut entry, mut engine) = (None, None, None);
@@ -177,7 +175,12 @@ pub(crate) fn decode(wasm: &[u8]) -> Result<Parts, LoadError> {
     })
 }
 
-fn forbidden(what: impl Into<String>) -> LoadError {
+#[allow(clippy::needless_pass_by_value, reason = "for `map_err`")]
+pub(crate) fn invalid(error: wasmparser::BinaryReaderError) -> LoadError {
+    LoadError::Invalid { reason: error.message().to_owned() }
+}
+
+pub(crate) fn forbidden(what: impl Into<String>) -> LoadError {
     LoadError::Forbidden { what: what.into() }
 }
 

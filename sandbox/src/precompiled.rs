@@ -210,3 +210,33 @@ mod private {
         unsupported()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasmtime::Config;
+    use wasmtime::ModuleVersionStrategy::Custom;
+
+    #[test]
+    fn what_decides_whether_code_fits_is_in_the_name() {
+        let name = |change: fn(&mut Config) -> &mut Config, sha256: &str| {
+            let mut config = Config::new();
+            change(&mut config);
+            fingerprint(&Engine::new(&config).unwrap(), sha256)
+        };
+        let same = name(|config| config, "engine");
+        assert_eq!(same, name(|config| config, "engine"));
+        assert_eq!(same.len(), 32);
+        let others = [
+            name(|config| config, "another engine"),
+            name(|config| config.consume_fuel(true), "engine"),
+            name(|config| config.memory_reservation(1 << 20), "engine"),
+            // wasmtime's version, as far as a configuration can stand for it.
+            name(|config| config.module_version(Custom("1".into())).unwrap(), "engine"),
+        ];
+        for (at, other) in others.iter().enumerate() {
+            assert_ne!(&same, other);
+            assert!(!others[..at].contains(other));
+        }
+    }
+}

@@ -1,4 +1,4 @@
-use crate::LimitKind;
+use crate::{LimitKind, diagnosis};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
@@ -91,6 +91,19 @@ pub enum CallError {
         /// A plain sentence.
         message: String,
     },
+}
+
+impl CallError {
+    /// The name that was probably meant, where the message lists those that there are: of a binding that was asked for
+    /// through `tools` or `skills`, or of a property of what a live binding shows.
+    pub fn nearest_name(&self) -> Option<&str> {
+        let Self::Exception { message, .. } = self else { return None };
+        let (unknown, there_are) = ["does not exist", "is not defined"]
+            .iter()
+            .find_map(|says| message.split_once(&format!(" {says}; there are: ")))?;
+        let (_, unknown) = unknown.rsplit_once('.')?;
+        diagnosis::nearest(unknown, there_are.split(", "))
+    }
 }
 
 impl fmt::Display for CallError {

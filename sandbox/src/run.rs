@@ -3,13 +3,13 @@
 use crate::abi::{Ended, Guest, Outcome, RESERVE_FUEL, limit_message};
 use crate::diagnosis::Thrown;
 use crate::engine::Runtime;
-use crate::{Binding, CallError, CallReport, Host, LimitKind, Limits, Program};
+use crate::program::Code;
+use crate::{Binding, CallError, CallReport, Host, LimitKind, Limits, Program, prebuilt};
 use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
-use wasmtime::{Extern, Instance, PoolConcurrencyLimitError, Result, Store, Trap, format_err};
+use wasmtime::{Extern, Instance, Module, PoolConcurrencyLimitError, Result, Store, Trap, format_err};
 
 /// How often a call lets other tasks of its thread go on: about every millisecond.
 const YIELD_FUEL: u64 = 1_000_000;
@@ -39,20 +39,37 @@ struct Installation<'a> {
     checked: bool,
 }
 
+tokio::task_local! {
+    /// How many calls the present one is inside of.
+    static DEPTH: u32;
+}
+
 pub(crate) async fn run(runtime: &Runtime, program: &Program, job: Job<'_>) -> CallReport {
+    let depth = DEPTH.try_with(|depth| *depth).unwrap_or(0);
+    if depth >= job.limits.depth {
+        return failed(limit(LimitKind::Depth, limit_message(LimitKind::Depth, job.limits)));
+    }
+    DEPTH.scope(depth + 1, run_at_any_depth(runtime, program, job)).await
+}
+
+/// The same for what calls nothing in turn.
+pub(crate) async fn run_at_any_depth(runtime: &Runtime, program: &Program, job: Job<'_>) -> CallReport {
     let mut store = match prepare(runtime, &job) {
         Ok(store) => store,
         Err(error) => return failed(error),
     };
-    let ended =
-        tokio::time::timeout(job.limits.wall.saturating_add(WALL_GRACE), call(runtime, program, &mut store))
-            .await;
-    let budget = job.limits.fuel.saturating_add(RESERVE_FUEL);
+    let called = call(runtime, program, &mut store);
+    let ended = match job.limits.clock() {
+        Some(wall) => tokio::time::timeout(wall.saturating_add(WALL_GRACE), called).await,
+        None => Ok(called.await),
+    };
+    let reserve = if program.is_prebuilt() { 0 } else { RESERVE_FUEL };
+    let budget = job.limits.fuel.saturating_add(reserve);
     let fuel_used = budget.saturating_sub(store.get_fuel().unwrap_or_default());
     let guest = store.into_data();
     let result = match ended {
         Ok(Ok(())) => conclude(&guest, program, &job),
-        Ok(Err(error)) => Err(explain(&error, &guest)),
+        Ok(Err(error)) => Err(explain(&error, &guest, program.is_prebuilt())),
         Err(_elapsed) => Err(limit(LimitKind::Wall, limit_message(LimitKind::Wall, job.limits))),
     };
     CallReport {
@@ -80,35 +97,58 @@ fn prepare(runtime: &Runtime, job: &Job<'_>) -> Result<Store<Guest>, CallError> 
     let mut guest = Guest::new(job.limits.clone(), invocation);
     guest.seed = job.seed;
     guest.now_ms = job.now_ms.clamp(-MAX_TIME_MS, MAX_TIME_MS);
-    guest.deadline = Instant::now().checked_add(job.limits.wall);
+    guest.set_deadline();
     guest.host.clone_from(&job.host);
     guest.granted = job.bindings.iter().map(|binding| binding.name.clone()).collect();
 
+    new_store(runtime, guest).map_err(|error| internal(&error))
+}
+
+/// A store with the fuel that its guest's limits allow.
+pub(crate) fn new_store(runtime: &Runtime, guest: Guest) -> Result<Store<Guest>> {
     let mut store = Store::new(&runtime.engine, guest);
     store.limiter(|guest| &mut guest.store_limits);
-    store
-        .set_fuel(job.limits.fuel.saturating_add(RESERVE_FUEL))
-        .and_then(|()| store.fuel_async_yield_interval(Some(YIELD_FUEL)))
-        .map_err(|error| internal(&error))?;
+    refuel(&mut store)?;
+    store.fuel_async_yield_interval(Some(YIELD_FUEL))?;
     Ok(store)
 }
 
-/// Instantiates the engine and the skill, loads the one into the other and calls it.
+/// Gives it the whole of its fuel.
+pub(crate) fn refuel(store: &mut Store<Guest>) -> Result<()> {
+    store.set_fuel(store.data().limits.fuel.saturating_add(RESERVE_FUEL))
+}
+
+/// Instantiates the engine and the skill, loads the one into the other and calls it; or a prebuilt skill alone.
 async fn call(runtime: &Runtime, program: &Program, store: &mut Store<Guest>) -> Result<()> {
-    let engine = runtime.calling.instantiate_async(&mut *store).await?;
+    match program.code() {
+        Code::Script(module) => {
+            let engine = runtime.calling.instantiate_async(&mut *store).await?;
+            if load_skill(store, &engine, module).await? {
+                engine.get_typed_func::<(), i32>(&mut *store, "sk_call")?.call_async(&mut *store, ()).await?;
+            }
+            Ok(())
+        }
+        Code::Prebuilt(linked) => {
+            // Nobody in there watches the fuel, so that there is none in reserve for an orderly end.
+            store.set_fuel(store.data().limits.fuel)?;
+            let skill = linked.instantiate_async(&mut *store).await?;
+            skill.get_typed_func::<(), ()>(&mut *store, prebuilt::CALL)?.call_async(&mut *store, ()).await
+        }
+    }
+}
+
+/// Loads a skill's module into an instance of the engine; false when it threw.
+pub(crate) async fn load_skill(store: &mut Store<Guest>, engine: &Instance, module: &Module) -> Result<bool> {
     let mut imports: [Option<Extern>; 3] = Default::default();
-    for (slot, import) in imports.iter_mut().zip(program.module().imports()) {
+    for (slot, import) in imports.iter_mut().zip(module.imports()) {
         *slot = engine.get_export(&mut *store, import.name());
     }
     let [Some(memory), Some(alloc), Some(load)] = imports else {
         return Err(format_err!("the engine lacks what a skill imports"));
     };
-    let skill = Instance::new_async(&mut *store, program.module(), &[memory, alloc, load]).await?;
+    let skill = Instance::new_async(&mut *store, module, &[memory, alloc, load]).await?;
     let failed = skill.get_typed_func::<(), i32>(&mut *store, "load")?.call_async(&mut *store, ()).await?;
-    if failed == 0 {
-        engine.get_typed_func::<(), i32>(&mut *store, "sk_call")?.call_async(&mut *store, ()).await?;
-    }
-    Ok(())
+    Ok(failed == 0)
 }
 
 /// The outcome of an instance that came to its end by itself.
@@ -136,7 +176,7 @@ fn conclude(guest: &Guest, program: &Program, job: &Job<'_>) -> Result<Value, Ca
 }
 
 /// Why an instance was ended from outside.
-fn explain(error: &wasmtime::Error, guest: &Guest) -> CallError {
+fn explain(error: &wasmtime::Error, guest: &Guest, prebuilt: bool) -> CallError {
     if let Some(ended) = error.downcast_ref::<Ended>() {
         return match ended {
             Ended::Stopped(reason) => CallError::Stopped { reason: reason.clone() },
@@ -148,11 +188,33 @@ fn explain(error: &wasmtime::Error, guest: &Guest) -> CallError {
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => limit(LimitKind::Fuel, limit_message(LimitKind::Fuel, &guest.limits)),
+        Some(Trap::MemoryOutOfBounds) if prebuilt => {
+            CallError::Trap { message: "the skill used an address outside its memory".to_owned() }
+        }
         Some(Trap::StackOverflow | Trap::MemoryOutOfBounds) => {
             CallError::Trap { message: "the skill nested values or calls too deeply".to_owned() }
         }
-        Some(trap) => CallError::Trap { message: format!("the engine gave up: {trap}") },
-        None => CallError::Trap { message: format!("the engine failed: {error:#}") },
+        Some(trap) => CallError::Trap { message: told(*trap) },
+        None => {
+            let reason = error.root_cause();
+            CallError::Trap { message: format!("the skill asked the host for what cannot be: {reason}") }
+        }
+    }
+}
+
+/// A trap as a plain sentence.
+fn told(trap: Trap) -> String {
+    match trap {
+        Trap::UnreachableCodeReached => {
+            "the skill gave up: it panicked, or met what it thought impossible".to_owned()
+        }
+        Trap::IntegerDivisionByZero => "the skill divided a whole number by zero".to_owned(),
+        Trap::IntegerOverflow => "a whole number became too large".to_owned(),
+        Trap::BadConversionToInteger => "a number that is no whole number was taken for one".to_owned(),
+        Trap::TableOutOfBounds | Trap::IndirectCallToNull | Trap::BadSignature => {
+            "the skill called a function that does not exist".to_owned()
+        }
+        other => format!("the skill gave up: {other}"),
     }
 }
 

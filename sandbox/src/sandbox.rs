@@ -1,6 +1,8 @@
 use crate::engine::{Runtime, engine_sha256};
 use crate::run::{self, Job};
-use crate::{CallReport, CompileError, Invocation, Limits, LoadError, Program, Reflex, compile, module};
+use crate::{
+    CallReport, CompileError, Invocation, Limits, LoadError, Program, Reflex, compile, module, prebuilt,
+};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fmt;
@@ -83,13 +85,17 @@ impl Sandbox {
         Ok(wasm)
     }
 
-    /// Makes a program of a skill module. One that was not compiled here is not believed: its source is compiled
-    /// again, which takes a few milliseconds.
+    /// Makes a program of a skill module. One that carries a script and was not compiled here is not believed: its
+    /// source is compiled again, which takes a few milliseconds. A module that exports `sojourn_call` is a prebuilt
+    /// skill, as `ABI.md` describes it; compiling it takes about two seconds per megabyte.
     pub fn load(&self, wasm: &[u8]) -> Result<Program, LoadError> {
         let hash: [u8; 32] = Sha256::digest(wasm).into();
         let known = self.known().get(&hash).cloned();
         if let Some(Some(program)) = known {
             return Ok(program);
+        }
+        if prebuilt::is_prebuilt(wasm) {
+            return self.load_prebuilt(wasm, hash);
         }
         let parts = module::decode(wasm)?;
         let recompiled = match known {
@@ -102,8 +108,23 @@ impl Sandbox {
         let ours = recompiled.as_deref().unwrap_or(wasm);
         let module = Module::new(&self.0.runtime.engine, ours)
             .map_err(|error| LoadError::Engine { reason: format!("{error:#}") })?;
-        let program = Program::new(parts.entry, parts.source, module);
+        let program = Program::script(parts.entry, parts.source, module);
         self.known().insert(Sha256::digest(ours).into(), Some(program.clone()));
+        Ok(program)
+    }
+
+    fn load_prebuilt(&self, wasm: &[u8], hash: [u8; 32]) -> Result<Program, LoadError> {
+        prebuilt::check(wasm)?;
+        let runtime = &self.0.runtime;
+        let linked = Module::new(&runtime.engine, wasm)
+            .and_then(|module| runtime.linker.instantiate_pre(&module))
+            .map_err(|error| LoadError::Engine { reason: format!("{error:#}") })?;
+        let program = Program::prebuilt(wasm, linked);
+        let mut known = self.known();
+        if known.len() >= MAX_KNOWN {
+            known.clear();
+        }
+        known.insert(hash, Some(program.clone()));
         Ok(program)
     }
 

@@ -34,20 +34,38 @@ fn tampering_is_noticed() {
     start(&cache);
     assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), written);
 
-    // One bit of the code: the engine is compiled and the file replaced.
+    // One bit of the code, or its end missing: the engine is compiled and the file replaced.
     let good = fs::read(&file).unwrap();
-    let mut bad = good.clone();
-    let middle = bad.len() / 2;
-    bad[middle] ^= 1;
-    fs::write(&file, &bad).unwrap();
+    let mut flipped = good.clone();
+    flipped[good.len() / 2] ^= 1;
+    for bad in [flipped, good[..good.len() - 1].to_vec()] {
+        fs::write(&file, &bad).unwrap();
+        start(&cache);
+        assert_eq!(fs::read(&file).unwrap().len(), good.len());
+        assert_ne!(fs::read(&file).unwrap(), bad);
+    }
+
+    // Proven with another key than the one that lies there: likewise.
+    let proven = fs::read(&file).unwrap();
+    fs::remove_file(cache.join("key")).unwrap();
     start(&cache);
-    assert_eq!(fs::read(&file).unwrap().len(), good.len());
-    assert_ne!(fs::read(&file).unwrap(), bad);
+    assert_ne!(fs::read(&file).unwrap()[..32], proven[..32]);
+
+    // Readable by others: it is not ours alone any more, and replaced.
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    start(&cache);
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 
     // Others may enter: nothing is cached.
     let open = folder.path().join("open");
     fs::create_dir(&open).unwrap();
     fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).unwrap();
     start(&open);
+    assert_eq!(fs::read_dir(&open).unwrap().count(), 0);
+
+    // A link to elsewhere is no folder of ours.
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&open, &link).unwrap();
+    start(&link);
     assert_eq!(fs::read_dir(&open).unwrap().count(), 0);
 }

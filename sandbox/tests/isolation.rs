@@ -128,7 +128,17 @@ async fn recursive() -> Arc<Recursive> {
 
 #[tokio::test]
 async fn skills_nest() {
-    assert_eq!(nest(&recursive().await, 8).await.result, Ok(json!(8)));
+    assert_eq!(nest(&recursive().await, 7).await.result, Ok(json!(7)));
+}
+
+#[tokio::test]
+async fn skills_nest_only_so_deep() {
+    let error = nest(&recursive().await, 8).await.result.unwrap_err().to_string();
+    assert!(error.contains("skills call each other more than 8 deep"), "{error}");
+    // Only those that are inside one another count.
+    for _ in 0..10 {
+        assert_eq!(nest(&recursive().await, 2).await.result, Ok(json!(2)));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -190,6 +190,19 @@ async fn time_runs_out_while_the_skill_computes() {
 }
 
 #[tokio::test]
+async fn without_a_clock_only_what_is_counted_ends_a_call() {
+    let limits = Limits { wall: Duration::ZERO, fuel: 50_000_000, deterministic: true, ..Limits::default() };
+    let (which, ..) = limited("function main() {\n  while (true) {}\n}", &limits).await;
+    assert_eq!(which, LimitKind::Fuel);
+    let source = "async function main() { return await Promise.all([tools.wait(20), tools.wait(10)]) }";
+    let report = run_in(&Arc::default(), source, &[], &limits).await;
+    assert_eq!(report.result, Ok(serde_json::json!([20, 10])));
+    let timed = Limits { deterministic: false, ..limits };
+    let (which, ..) = limited("async function main() { await tools.wait(300) }", &timed).await;
+    assert_eq!(which, LimitKind::Wall);
+}
+
+#[tokio::test]
 async fn fuel_is_counted() {
     let limits = Limits::default();
     let source =
@@ -213,6 +226,8 @@ async fn extreme_limits_are_limits_too() {
         output_bytes: 0,
         log_lines: 0,
         args_bytes: 0,
+        depth: 0,
+        deterministic: false,
     };
     let one_missing = [
         Limits { fuel: 0, ..Limits::default() },
@@ -220,6 +235,7 @@ async fn extreme_limits_are_limits_too() {
         Limits { js_heap_bytes: 0, ..Limits::default() },
         Limits { output_bytes: 0, ..Limits::default() },
         Limits { args_bytes: 0, ..Limits::default() },
+        Limits { depth: 0, ..Limits::default() },
         none,
     ];
     for limits in one_missing {
@@ -237,6 +253,8 @@ async fn extreme_limits_are_limits_too() {
         output_bytes: u64::MAX,
         log_lines: u32::MAX,
         args_bytes: u64::MAX,
+        depth: u32::MAX,
+        deterministic: false,
     };
     let report = run_in(&Arc::default(), "function main() { return 1 }", &[], &all).await;
     assert_eq!(report.result.unwrap(), 1);

@@ -1,4 +1,4 @@
-use crate::{AdmissionRule, Demotion, Refused, Skill, SkillId, TrialReport, Use};
+use crate::{AdmissionRule, CaseResult, Demotion, ReflexRule, ReflexTrial, Skill, SkillId, TrialReport, Use};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -39,6 +39,25 @@ pub enum LibraryEvent {
         /// What it was judged by.
         rule: AdmissionRule,
     },
+    /// Trial → admitted, for a reflex.
+    ReflexAdmitted {
+        /// The version.
+        id: SkillId,
+        /// What earned it.
+        trial: ReflexTrial,
+        /// What it was judged by.
+        rule: ReflexRule,
+    },
+    /// An admitted version passed all its cases again, with the skills that it calls as they are now.
+    Retested {
+        /// The version.
+        id: SkillId,
+        /// One for each of its cases.
+        results: Vec<CaseResult>,
+        /// The versions that it called.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        prerequisites: Vec<SkillId>,
+    },
     /// Admitted → trial.
     Demoted {
         /// The version.
@@ -65,6 +84,32 @@ pub enum LibraryEvent {
         /// The version that becomes active.
         to: u32,
     },
+    /// `name` does what `into` does: its versions retire, and the name calls `into` from now on.
+    Merged {
+        /// The name that becomes an alias.
+        name: String,
+        /// The name that stays.
+        into: String,
+        /// What the active version of `name` did in the cases of `into`; not needed where the sources are the
+        /// same but for their names, comments and blanks.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        evidence: Vec<CaseResult>,
+    },
+    /// A reflex is switched on or off; its status stays.
+    Switched {
+        /// The name.
+        name: String,
+        /// Whether it may act.
+        enabled: bool,
+    },
+    /// A change that a run made to its own copy of the library and that is not possible here, because another
+    /// run changed the library meanwhile. It changes nothing; it is kept so that nothing is lost.
+    SetAside {
+        /// The change.
+        event: Box<LibraryEvent>,
+        /// Why it is not possible.
+        reason: String,
+    },
     /// A version was used; only its statistics change.
     Used {
         /// The version.
@@ -81,102 +126,18 @@ impl LibraryEvent {
             Self::Drafted { .. } => "drafted",
             Self::TrialStarted { .. } => "trial_started",
             Self::Admitted { .. } => "admitted",
+            Self::ReflexAdmitted { .. } => "reflex_admitted",
+            Self::Retested { .. } => "retested",
             Self::Demoted { .. } => "demoted",
             Self::Retired { .. } => "retired",
             Self::Unretired { .. } => "unretired",
             Self::RolledBack { .. } => "rolled_back",
+            Self::Merged { .. } => "merged",
+            Self::Switched { .. } => "switched",
+            Self::SetAside { .. } => "set_aside",
             Self::Used { .. } => "used",
         }
     }
-}
-
-/// Why an event cannot be applied to a state.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum Illegal {
-    /// The library has no version with this id.
-    #[error("no skill version with id `{id}`")]
-    UnknownId {
-        /// The id.
-        id: SkillId,
-    },
-    /// The library has no such version of the name.
-    #[error("no version {version} of a skill named `{name}`")]
-    UnknownVersion {
-        /// The name.
-        name: String,
-        /// The version.
-        version: u32,
-    },
-    /// The version stands elsewhere.
-    #[error("`{name}` version {version} is {status}: it cannot be {event}")]
-    WrongStatus {
-        /// The name.
-        name: String,
-        /// The version.
-        version: u32,
-        /// Where it stands.
-        status: Status,
-        /// The event's kind.
-        event: &'static str,
-    },
-    /// The report does not satisfy its rule.
-    #[error("`{name}` version {version} has not earned admission: {}", list(.reasons))]
-    NotEarned {
-        /// The name.
-        name: String,
-        /// The version.
-        version: u32,
-        /// What is missing.
-        reasons: Vec<Refused>,
-    },
-    /// The trial did not run with the active versions of the skills that it calls.
-    #[error("`{name}` was not tried with the active version of `{callee}`, which it calls")]
-    UntriedChain {
-        /// The name.
-        name: String,
-        /// The skill that it calls.
-        callee: String,
-    },
-    /// It would come to call itself.
-    #[error("`{name}` would come to call itself through `{callee}`")]
-    Cycle {
-        /// The name.
-        name: String,
-        /// The skill through which it would.
-        callee: String,
-    },
-    /// The same content is already there.
-    #[error("`{name}` version {version} has the same content")]
-    Duplicate {
-        /// The name.
-        name: String,
-        /// The version that is there.
-        version: u32,
-    },
-    /// Versions are numbered without gaps.
-    #[error("the next version of `{name}` is {expected}, not {version}")]
-    WrongVersion {
-        /// The name.
-        name: String,
-        /// The version given.
-        version: u32,
-        /// The version it must be.
-        expected: u32,
-    },
-    /// Not a JavaScript identifier.
-    #[error("`{name}` cannot be a skill's name: use letters, digits and `_`, not starting with a digit")]
-    BadName {
-        /// The name.
-        name: String,
-    },
-    /// Id or module hash are not those of the content.
-    #[error("the content of `{name}` version {version} does not match its hash")]
-    WrongHash {
-        /// The name.
-        name: String,
-        /// The version.
-        version: u32,
-    },
 }
 
 impl fmt::Display for Status {
@@ -188,8 +149,4 @@ impl fmt::Display for Status {
             Self::Retired => "retired",
         })
     }
-}
-
-fn list(reasons: &[Refused]) -> String {
-    reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

@@ -49,6 +49,17 @@ pub enum Origin {
     Builtin,
 }
 
+/// What the code of a skill is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// A script, of which the sandbox makes the module.
+    #[default]
+    JavaScript,
+    /// A module that was built elsewhere; the source, if there is any, is for people.
+    Wasm,
+}
+
 /// How a skill is set off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -133,6 +144,12 @@ pub struct Manifest {
     pub engine: String,
     /// sha256 (hex) of the module.
     pub wasm_sha256: String,
+    /// What the code is.
+    #[serde(default, skip_serializing_if = "Code::is_script")]
+    pub code: Code,
+    /// The version of the same name that this one repairs: it must pass the cases that that one passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repairs: Option<SkillId>,
 }
 
 /// One version of a skill: manifest and code.
@@ -178,14 +195,52 @@ impl Skill {
             created_ms: draft.created_ms,
             engine: compiled.engine,
             wasm_sha256: sha256(&compiled.wasm),
+            code: Code::JavaScript,
+            repairs: None,
         };
         Self { manifest, source, wasm: Wasm(compiled.wasm) }
     }
 
+    /// The same, marked as a prebuilt module: its address covers the module's bytes, not its source.
+    #[must_use]
+    pub fn prebuilt(mut self) -> Self {
+        self.manifest.code = Code::Wasm;
+        self.manifest.id = self.address();
+        self
+    }
+
+    /// The same, marked as a repair of another version of its name.
+    #[must_use]
+    pub fn repairing(mut self, version: &SkillId) -> Self {
+        self.manifest.repairs = Some(version.clone());
+        self
+    }
+
+    /// The same as another version of its name; its address does not depend on the number.
+    #[must_use]
+    pub(crate) fn renumbered(mut self, version: u32) -> Self {
+        self.manifest.version = version;
+        self
+    }
+
     /// Whether id and module hash are those of the content.
     pub fn is_intact(&self) -> bool {
-        let Manifest { id, name, parameters, engine, wasm_sha256, .. } = &self.manifest;
-        *id == SkillId::of(name, &self.source, parameters, engine) && *wasm_sha256 == sha256(&self.wasm.0)
+        self.manifest.id == self.address() && self.manifest.wasm_sha256 == sha256(&self.wasm.0)
+    }
+
+    fn address(&self) -> SkillId {
+        let Manifest { name, parameters, engine, wasm_sha256, .. } = &self.manifest;
+        match self.manifest.code {
+            Code::JavaScript => SkillId::of(name, &self.source, parameters, engine),
+            Code::Wasm => SkillId::of(name, wasm_sha256, parameters, engine),
+        }
+    }
+}
+
+impl Code {
+    /// Whether it is JavaScript.
+    pub fn is_script(&self) -> bool {
+        *self == Self::JavaScript
     }
 }
 

@@ -1,8 +1,16 @@
-use crate::{Entry, LibraryState, SkillId};
+use crate::{Entry, LibraryState, Manifest, SkillId, Usage};
+use sojourn_tools::Condition;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// At most this many skills are offered at all: with hundreds, the wrong one is chosen up to a fifth of the time.
+/// At most this many skills are offered at all, unless a caller says otherwise: with hundreds, the wrong one is
+/// chosen up to a fifth of the time.
 pub const ACTIVE_SKILLS: usize = 64;
+
+/// A shortlist is no longer than this.
+pub const SHORTLIST: usize = 5;
+
+/// What a use in a context without a word in common with the query's counts, against 1 for one in the same.
+const ELSEWHERE: f64 = 0.2;
 
 /// Saturation of term frequency and weight of document length (Robertson & Zaragoza, "The Probabilistic Relevance
 /// Framework: BM25 and Beyond", 2009, section 3.2: usual values).
@@ -11,7 +19,7 @@ const B: f64 = 0.75;
 
 /// The active skills, ready to be searched by a task's words and, where given, by embedding.
 ///
-/// It keeps the [`ACTIVE_SKILLS`] with the best success rate, then the most used.
+/// It keeps those with the best success rate, then the most used. Reflexes are not in it: nobody calls them.
 #[derive(Debug, Clone, Default)]
 pub struct Index {
     documents: Vec<Document>,
@@ -26,7 +34,7 @@ pub struct Index {
 struct Document {
     id: SkillId,
     name: String,
-    success_rate: f64,
+    usage: BTreeMap<String, Usage>,
     terms: BTreeMap<String, usize>,
     length: usize,
     vector: Option<Vec<f32>>,
@@ -39,6 +47,9 @@ pub struct Query<'a> {
     pub text: &'a str,
     /// Its embedding and the name of the model that made it. It is compared only with vectors of the same model.
     pub vector: Option<(&'a str, &'a [f32])>,
+    /// The circumstances, in the words that [`Use::context`](crate::Use::context) is written in: uses in similar
+    /// ones count more.
+    pub context: Option<&'a str>,
 }
 
 /// A skill that fits a query.
@@ -50,7 +61,7 @@ pub struct Hit {
     pub name: String,
     /// How much it is like the query, in `[0, 1]`.
     pub similarity: f64,
-    /// Laplace-smoothed success rate, in `(0, 1)`.
+    /// Laplace-smoothed success rate in similar circumstances, in `(0, 1)`.
     pub success_rate: f64,
 }
 
@@ -62,20 +73,25 @@ impl Hit {
 }
 
 impl Index {
-    /// The index of a library's active skills.
+    /// The index of a library's active skills, at most [`ACTIVE_SKILLS`] of them.
     pub fn new(state: &LibraryState) -> Self {
+        Self::with_cap(state, ACTIVE_SKILLS)
+    }
+
+    /// The index of a library's active skills, at most `cap` of them.
+    pub fn with_cap(state: &LibraryState, cap: usize) -> Self {
         let mut entries: Vec<(&Entry, f64, u32)> = state
             .all_active()
+            .filter(|entry| !entry.is_reflex())
             .map(|entry| {
                 let usage = entry.total_usage();
                 (entry, usage.success_rate(), usage.uses())
             })
             .collect();
         entries.sort_by(|a, b| b.1.total_cmp(&a.1).then(b.2.cmp(&a.2)));
-        entries.truncate(ACTIVE_SKILLS);
+        entries.truncate(cap);
 
-        let documents: Vec<Document> =
-            entries.into_iter().map(|(entry, rate, _)| Document::new(entry, rate)).collect();
+        let documents: Vec<Document> = entries.into_iter().map(|(entry, ..)| Document::new(entry)).collect();
         let mut frequency = BTreeMap::new();
         for term in documents.iter().flat_map(|document| document.terms.keys()) {
             *frequency.entry(term.clone()).or_insert(0) += 1;
@@ -100,7 +116,7 @@ impl Index {
         self.documents.iter().map(|document| &document.id)
     }
 
-    /// The at most `k` skills with the highest score among those whose similarity is at least `threshold`.
+    /// The at most `k` (and [`SHORTLIST`]) skills with the highest score among those whose similarity is at least `threshold`.
     pub fn shortlist(&self, query: &Query<'_>, k: usize, threshold: f64) -> Vec<Hit> {
         let terms: BTreeSet<String> = words(query.text).collect();
         let mut hits: Vec<Hit> = self
@@ -110,12 +126,12 @@ impl Index {
                 id: document.id.clone(),
                 name: document.name.clone(),
                 similarity: self.similarity(document, &terms, query.vector),
-                success_rate: document.success_rate,
+                success_rate: success_in(&document.usage, query.context),
             })
             .filter(|hit| hit.similarity > 0.0 && hit.similarity >= threshold)
             .collect();
         hits.sort_by(|a, b| b.score().total_cmp(&a.score()).then_with(|| a.name.cmp(&b.name)));
-        hits.truncate(k);
+        hits.truncate(k.min(SHORTLIST));
         hits
     }
 
@@ -160,29 +176,60 @@ impl Index {
 }
 
 impl Document {
-    fn new(entry: &Entry, success_rate: f64) -> Self {
+    fn new(entry: &Entry) -> Self {
         let manifest = &entry.skill.manifest;
-        let parameters = manifest.parameters.iter().map(|parameter| parameter.name.as_str());
         let mut terms = BTreeMap::new();
         let mut length = 0;
         // The name stands twice: it says most.
-        for text in
-            [manifest.name.as_str(), &manifest.name, &manifest.description].into_iter().chain(parameters)
-        {
-            for word in words(text) {
-                *terms.entry(word).or_insert(0) += 1;
-                length += 1;
-            }
+        for word in words(&manifest.name).chain(words(&embedding_text(manifest))) {
+            *terms.entry(word).or_insert(0) += 1;
+            length += 1;
         }
         Self {
             id: manifest.id.clone(),
             name: manifest.name.clone(),
-            success_rate,
+            usage: entry.usage.clone(),
             terms,
             length,
             vector: None,
         }
     }
+}
+
+/// What a skill is embedded as: name, description, parameters and pre-condition.
+pub fn embedding_text(manifest: &Manifest) -> String {
+    let mut text = format!("{}: {}", manifest.name.replace('_', " "), manifest.description);
+    for parameter in &manifest.parameters {
+        text.push_str(", ");
+        text.push_str(&parameter.name);
+    }
+    for path in manifest.precondition.iter().flat_map(Condition::paths) {
+        text.push_str(", needs");
+        text.push_str(&path.replace(['/', '_'], " "));
+    }
+    text
+}
+
+/// Laplace's rule of succession over uses that count the more the more words their context shares with `context`
+/// (Jaccard's index); without a context all count the same.
+fn success_in(usage: &BTreeMap<String, Usage>, context: Option<&str>) -> f64 {
+    let here: BTreeSet<String> = context.map(words).into_iter().flatten().collect();
+    let (mut successes, mut uses) = (0.0, 0.0);
+    for (there, tally) in usage {
+        let weight = match context {
+            None => 1.0,
+            Some(context) if context == there => 1.0,
+            Some(_) => {
+                let there: BTreeSet<String> = words(there).collect();
+                let shared = here.intersection(&there).count() as f64;
+                let all = here.union(&there).count().max(1) as f64;
+                ELSEWHERE + (1.0 - ELSEWHERE) * shared / all
+            }
+        };
+        successes += weight * f64::from(tally.successes);
+        uses += weight * f64::from(tally.uses());
+    }
+    (successes + 1.0) / (uses + 2.0)
 }
 
 /// Lower-case words and numbers without a plural `s`; `_` separates.

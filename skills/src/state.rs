@@ -1,6 +1,7 @@
+use crate::case::cases_of;
 use crate::{
-    Compiled, Demotion, DemotionRule, Draft, Illegal, LibraryEvent, Skill, SkillId, Status, TrialReport,
-    Usage, Use, called_names, scan::is_identifier,
+    Case, Compiled, Demotion, DemotionRule, Draft, Kind, ReflexTrial, Skill, SkillId, Status, TrialReport,
+    Usage, called_names,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +11,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LibraryState {
-    skills: BTreeMap<String, History>,
+    pub(crate) skills: BTreeMap<String, History>,
 }
 
 /// The versions of one name.
@@ -18,6 +19,12 @@ pub struct LibraryState {
 pub struct History {
     /// Version `k` stands at position `k - 1`.
     pub versions: Vec<Entry>,
+    /// The name that this one stands for since it was merged; for as long as no version of its own is admitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
+    /// A reflex that was switched off.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
 }
 
 /// One version and what became of it.
@@ -29,6 +36,12 @@ pub struct Entry {
     pub status: Status,
     /// What earned it its latest admission.
     pub report: Option<TrialReport>,
+    /// What earned a reflex its latest admission.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<ReflexTrial>,
+    /// What it passed in its trials, its own and those of the versions that it repairs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) cases: Vec<Case>,
     /// Uses by context, over its whole life.
     pub usage: BTreeMap<String, Usage>,
     /// Uses since its latest admission: what demotion is judged by.
@@ -36,9 +49,29 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.skill.manifest.name
+    }
+
     /// Its content address.
     pub fn id(&self) -> &SkillId {
         &self.skill.manifest.id
+    }
+
+    /// Its regression cases. Where the record is older than cases, the worlds in which it passed.
+    pub fn cases(&self) -> Vec<Case> {
+        if self.cases.is_empty()
+            && let Some(report) = &self.report
+        {
+            return cases_of(report, &self.skill.manifest.environment);
+        }
+        self.cases.clone()
+    }
+
+    /// Whether it runs on every observation instead of being called.
+    pub fn is_reflex(&self) -> bool {
+        matches!(self.skill.manifest.kind, Kind::Reflex { .. })
     }
 
     /// Uses over all contexts.
@@ -66,68 +99,6 @@ impl History {
 }
 
 impl LibraryState {
-    /// The state after these events.
-    ///
-    /// # Errors
-    /// The first event that is illegal, with its position.
-    pub fn replay<'a>(
-        events: impl IntoIterator<Item = &'a LibraryEvent>,
-    ) -> Result<Self, (usize, Box<Illegal>)> {
-        let mut state = Self::default();
-        for (position, event) in events.into_iter().enumerate() {
-            state.apply(event).map_err(|illegal| (position, Box::new(illegal)))?;
-        }
-        Ok(state)
-    }
-
-    /// Applies one event. An illegal one leaves the state as it was.
-    ///
-    /// # Errors
-    /// What makes the event illegal here.
-    pub fn apply(&mut self, event: &LibraryEvent) -> Result<(), Illegal> {
-        match event {
-            LibraryEvent::Drafted { skill } => self.draft(skill),
-            LibraryEvent::TrialStarted { id } => {
-                self.expect(id, event, &[Status::Draft])?.status = Status::Trial;
-                Ok(())
-            }
-            LibraryEvent::Admitted { id, report, rule } => {
-                let Entry { skill, .. } = self.expect(id, event, &[Status::Trial])?;
-                let skill = Arc::clone(skill);
-                let (name, version) = (&skill.manifest.name, skill.manifest.version);
-                let verdict = rule.judge(report);
-                if !verdict.admitted {
-                    return Err(Illegal::NotEarned { name: name.clone(), version, reasons: verdict.reasons });
-                }
-                self.check_chain(&skill, report)?;
-                let entry = self.entry_mut(id)?;
-                entry.status = Status::Admitted;
-                entry.report = Some(report.clone());
-                entry.since_admission = Usage::default();
-                Ok(())
-            }
-            LibraryEvent::Demoted { id, .. } => {
-                self.expect(id, event, &[Status::Admitted])?.status = Status::Trial;
-                Ok(())
-            }
-            LibraryEvent::Retired { id, .. } => {
-                let used = [Status::Draft, Status::Trial, Status::Admitted];
-                self.expect(id, event, &used)?.status = Status::Retired;
-                Ok(())
-            }
-            LibraryEvent::Unretired { id } => {
-                self.expect(id, event, &[Status::Retired])?.status = Status::Trial;
-                Ok(())
-            }
-            LibraryEvent::RolledBack { name, to } => self.roll_back(name, *to, event.kind()),
-            LibraryEvent::Used { id, usage } => {
-                let used = [Status::Trial, Status::Admitted, Status::Retired];
-                self.expect(id, event, &used)?.count(usage);
-                Ok(())
-            }
-        }
-    }
-
     /// The skill that a draft becomes: the next version of its name, with its calls found among `tools` and the
     /// library's skills. Apply [`LibraryEvent::Drafted`] to put it in.
     pub fn prepare<'a>(
@@ -144,6 +115,27 @@ impl LibraryState {
             .collect();
         let version = self.next_version(&draft.name);
         Skill::new(draft, compiled, version, calls)
+    }
+
+    /// The skill that a draft with a prebuilt module becomes. What it calls is not seen in its code: of what it
+    /// `declared`, it is granted the `tools` and the library's skills.
+    pub fn prepare_prebuilt<'a>(
+        &self,
+        draft: Draft,
+        compiled: Compiled,
+        declared: Vec<String>,
+        tools: impl IntoIterator<Item = &'a str>,
+    ) -> Skill {
+        let tools: BTreeSet<&str> = tools.into_iter().collect();
+        let mut calls: Vec<String> = declared
+            .into_iter()
+            .filter(|name| *name != draft.name)
+            .filter(|name| tools.contains(name.as_str()) || self.skills.contains_key(name))
+            .collect();
+        calls.sort();
+        calls.dedup();
+        let version = self.next_version(&draft.name);
+        Skill::new(draft, compiled, version, calls).prebuilt()
     }
 
     /// The number that the next version of `name` will bear.
@@ -166,9 +158,47 @@ impl LibraryState {
         self.skills.values().flat_map(|history| &history.versions).find(|entry| entry.id() == id)
     }
 
-    /// The version that is called by this name.
+    /// The version that is called by this name, which may be an alias.
     pub fn active(&self, name: &str) -> Option<&Entry> {
-        self.skills.get(name)?.active()
+        self.skills.get(self.resolve(name))?.active()
+    }
+
+    /// The name that `name` stands for: itself unless it was merged into another.
+    pub fn resolve<'a>(&'a self, name: &'a str) -> &'a str {
+        let mut name = name;
+        // A name is merged only into one that is no alias then, so that this ends; the bound is for states
+        // that were read from elsewhere.
+        for _ in 0..self.skills.len() {
+            match self.skills.get(name).and_then(|history| history.alias.as_deref()) {
+                Some(other) => name = other,
+                None => break,
+            }
+        }
+        name
+    }
+
+    /// Everything that can be called: each name with the skill that it calls, aliases included, sorted by name.
+    pub fn callables(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.skills
+            .keys()
+            .filter_map(|name| Some((name.as_str(), self.active(name)?)))
+            .filter(|(_, entry)| !entry.is_reflex())
+    }
+
+    /// The reflexes that may act: admitted and not switched off, in the order in which they are asked. The
+    /// highest priority comes first, then the name.
+    pub fn reflexes(&self) -> Vec<&Entry> {
+        let enabled = self.skills.values().filter(|history| !history.disabled);
+        let mut found: Vec<&Entry> =
+            enabled.filter_map(History::active).filter(|entry| entry.is_reflex()).collect();
+        let priority = |entry: &Entry| match entry.skill.manifest.kind {
+            Kind::Reflex { priority, .. } => priority,
+            Kind::Skill => 0,
+        };
+        found.sort_by(|a, b| {
+            priority(b).cmp(&priority(a)).then_with(|| a.skill.manifest.name.cmp(&b.skill.manifest.name))
+        });
+        found
     }
 
     /// The active version of every name that has one, sorted by name.
@@ -180,122 +210,5 @@ impl LibraryState {
     /// [`TrialReport::prerequisites`].
     pub fn prerequisites(&self, calls: &[String]) -> Vec<SkillId> {
         calls.iter().filter_map(|name| self.active(name)).map(|entry| entry.id().clone()).collect()
-    }
-
-    /// Active skills that were admitted with versions of their callees that are no longer active, each with the
-    /// first such callee: they have to be tried again.
-    pub fn stale(&self) -> Vec<(&Entry, &str)> {
-        self.all_active().filter_map(|entry| Some((entry, self.stale_callee(entry)?))).collect()
-    }
-
-    fn stale_callee(&self, entry: &Entry) -> Option<&str> {
-        let tried = &entry.report.as_ref()?.prerequisites;
-        tried.iter().filter_map(|id| self.entry(id)).find_map(|callee| {
-            let name = callee.skill.manifest.name.as_str();
-            let is_active = self.active(name).is_some_and(|active| active.id() == callee.id());
-            (!is_active).then_some(name)
-        })
-    }
-
-    fn draft(&mut self, skill: &Skill) -> Result<(), Illegal> {
-        let (name, version) = (&skill.manifest.name, skill.manifest.version);
-        if !is_identifier(name) {
-            return Err(Illegal::BadName { name: name.clone() });
-        }
-        if !skill.is_intact() {
-            return Err(Illegal::WrongHash { name: name.clone(), version });
-        }
-        if let Some(same) = self.entry(&skill.manifest.id) {
-            return Err(Illegal::Duplicate { name: name.clone(), version: same.skill.manifest.version });
-        }
-        let expected = self.next_version(name);
-        if version != expected {
-            return Err(Illegal::WrongVersion { name: name.clone(), version, expected });
-        }
-        self.skills.entry(name.clone()).or_default().versions.push(Entry {
-            skill: Arc::new(skill.clone()),
-            status: Status::Draft,
-            report: None,
-            usage: BTreeMap::new(),
-            since_admission: Usage::default(),
-        });
-        Ok(())
-    }
-
-    /// Every skill that `skill` calls must be active, must be the version it was tried with, and must not call
-    /// `skill` in turn.
-    fn check_chain(&self, skill: &Skill, report: &TrialReport) -> Result<(), Illegal> {
-        let name = &skill.manifest.name;
-        for callee in skill.manifest.calls.iter().filter(|callee| self.skills.contains_key(*callee)) {
-            let active = self.active(callee).map(Entry::id);
-            if active.is_none_or(|id| !report.prerequisites.contains(id)) {
-                return Err(Illegal::UntriedChain { name: name.clone(), callee: callee.clone() });
-            }
-            if self.reaches(callee, name) {
-                return Err(Illegal::Cycle { name: name.clone(), callee: callee.clone() });
-            }
-        }
-        Ok(())
-    }
-
-    fn reaches(&self, from: &str, target: &str) -> bool {
-        let (mut open, mut seen) = (vec![from], BTreeSet::new());
-        while let Some(name) = open.pop() {
-            if name == target {
-                return true;
-            }
-            if seen.insert(name)
-                && let Some(entry) = self.active(name)
-            {
-                open.extend(entry.skill.manifest.calls.iter().map(String::as_str));
-            }
-        }
-        false
-    }
-
-    fn roll_back(&mut self, name: &str, to: u32, event: &'static str) -> Result<(), Illegal> {
-        let unknown = || Illegal::UnknownVersion { name: name.into(), version: to };
-        let history = self.skills.get_mut(name).ok_or_else(unknown)?;
-        let status = history.version(to).ok_or_else(unknown)?.status;
-        if status != Status::Admitted {
-            return Err(Illegal::WrongStatus { name: name.into(), version: to, status, event });
-        }
-        for newer in history.versions.iter_mut().skip(to as usize) {
-            if newer.status == Status::Admitted {
-                newer.status = Status::Trial;
-            }
-        }
-        Ok(())
-    }
-
-    fn expect(
-        &mut self,
-        id: &SkillId,
-        event: &LibraryEvent,
-        allowed: &[Status],
-    ) -> Result<&mut Entry, Illegal> {
-        let entry = self.entry_mut(id)?;
-        if allowed.contains(&entry.status) {
-            return Ok(entry);
-        }
-        let (name, version) = (entry.skill.manifest.name.clone(), entry.skill.manifest.version);
-        Err(Illegal::WrongStatus { name, version, status: entry.status, event: event.kind() })
-    }
-
-    fn entry_mut(&mut self, id: &SkillId) -> Result<&mut Entry, Illegal> {
-        self.skills
-            .values_mut()
-            .flat_map(|history| &mut history.versions)
-            .find(|entry| entry.id() == id)
-            .ok_or_else(|| Illegal::UnknownId { id: id.clone() })
-    }
-}
-
-impl Entry {
-    fn count(&mut self, one: &Use) {
-        self.usage.entry(one.context.clone()).or_default().add(one);
-        if self.status == Status::Admitted {
-            self.since_admission.add(one);
-        }
     }
 }

@@ -1,4 +1,4 @@
-use crate::SkillId;
+use crate::{Case, CaseResult, SkillId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
@@ -11,6 +11,12 @@ pub struct TrialReport {
     /// The versions of the library's skills that it called: a chain is only as good as its links.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prerequisites: Vec<SkillId>,
+    /// How the worlds in which it passed are brought about again: its regression cases.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cases: Vec<Case>,
+    /// For a repair: how it did in the cases of the version that it repairs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regressions: Vec<CaseResult>,
 }
 
 /// What came of one call in one world.
@@ -250,7 +256,7 @@ mod tests {
     }
 
     fn report(worlds: impl IntoIterator<Item = WorldResult>) -> TrialReport {
-        TrialReport { worlds: worlds.into_iter().collect(), prerequisites: Vec::new() }
+        TrialReport { worlds: worlds.into_iter().collect(), ..TrialReport::default() }
     }
 
     #[test]

@@ -129,6 +129,14 @@ pub enum Demotion {
         /// The callee's name.
         name: String,
     },
+    /// It no longer passes its cases.
+    #[error("fails {failed} of its {cases} cases")]
+    Regressed {
+        /// Cases that it fails.
+        failed: u32,
+        /// Cases that could be started.
+        cases: u32,
+    },
     /// A person said so.
     #[error("{note}")]
     ByHand {

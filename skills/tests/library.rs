@@ -5,7 +5,7 @@ mod common;
 
 use common::{admission, event, moves};
 use proptest::prelude::*;
-use sojourn_skills::{Library, LibraryError, LibraryEvent, LibraryState, Use};
+use sojourn_skills::{Applied, Library, LibraryError, LibraryEvent, LibraryState, Use};
 use std::fs;
 use std::path::Path;
 
@@ -34,7 +34,7 @@ async fn a_library_is_what_it_was_when_it_is_opened_again() {
     again.rebuild().await.unwrap();
     assert_eq!((again.state(), &again.rows().await.unwrap()), (&state, &rows));
 
-    let events: Vec<_> = again.events().await.unwrap().into_iter().map(|(_, event)| event).collect();
+    let events: Vec<_> = again.records().await.unwrap().into_iter().map(|record| record.event).collect();
     assert_eq!(LibraryState::replay(&events).as_ref(), Ok(&state));
 
     let wood = rows.iter().find(|row| row.name == "collect_wood").unwrap();
@@ -131,8 +131,88 @@ async fn an_event_of_one_source_is_applied_once() {
     for source in ["run/1", "run/1", "run/2"] {
         applied.push(library.apply_once(&event, 9, source).await.unwrap());
     }
-    assert_eq!(applied, [true, false, true]);
+    assert_eq!(applied, [Applied::Whole, Applied::Known, Applied::Whole]);
     assert_eq!(library.state().entry(&id).unwrap().usage["night"].uses(), 2);
+}
+
+/// Two runs learn in one home, each with its own copy of the library, and write the same names.
+#[tokio::test]
+async fn two_runs_that_learn_the_same_names_both_keep_what_they_learned() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut library = Library::open(dir.path()).await.unwrap();
+    let learn = |skills: [(&str, &str); 2]| {
+        let (mut own, mut events) = (LibraryState::default(), Vec::new());
+        for (name, body) in skills {
+            for event in admission(&own, name, body) {
+                own.apply(&event).unwrap();
+                events.push(event);
+            }
+        }
+        events
+    };
+    let one = learn([("collect_wood", "go_to(1);"), ("place_table", "collect_wood();")]);
+    let two = learn([("collect_wood", "go_to(2);"), ("place_table", "collect_wood(); go_to(3);")]);
+    for (number, (one, two)) in one.iter().zip(&two).enumerate() {
+        library.apply_once(one, 1, &format!("one/{number}")).await.unwrap();
+        let applied = library.apply_once(two, 2, &format!("two/{number}")).await.unwrap();
+        let drafted = matches!(two, LibraryEvent::Drafted { .. });
+        assert_eq!(drafted, matches!(applied, Applied::Renumbered { version: 2 }), "{number}: {applied:?}");
+    }
+    let state = library.state();
+    let versions: Vec<_> = state.histories().map(|(name, history)| (name, history.versions.len())).collect();
+    assert_eq!(versions, [("collect_wood", 2), ("place_table", 2)]);
+    assert_eq!(state.active("collect_wood").unwrap().skill.manifest.version, 2);
+    assert_eq!(state.active("place_table").unwrap().skill.manifest.version, 2);
+
+    // The same once more, from the same records, changes nothing; from other records it is set aside.
+    let before = state.clone();
+    for (number, event) in one.iter().enumerate() {
+        let again = library.apply_once(event, 3, &format!("one/{number}")).await.unwrap();
+        assert_eq!(again, Applied::Known);
+        let elsewhere = library.apply_once(event, 3, &format!("three/{number}")).await.unwrap();
+        assert!(matches!(elsewhere, Applied::SetAside(_)), "{number}: {elsewhere:?}");
+    }
+    assert_eq!(library.state(), &before);
+    library.rebuild().await.unwrap();
+    assert_eq!(library.state(), &before);
+    let kept = library.records().await.unwrap();
+    assert_eq!(kept.iter().filter(|record| record.event.kind() == "set_aside").count(), one.len());
+}
+
+#[tokio::test]
+async fn what_no_library_can_hold_is_an_error_for_a_run_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut library = Library::open(dir.path()).await.unwrap();
+    let [LibraryEvent::Drafted { mut skill }, ..] = admission(library.state(), "collect_wood", "go_to(1);")
+    else {
+        unreachable!()
+    };
+    skill.source.push(' ');
+    let refused = library.apply_once(&LibraryEvent::Drafted { skill }, 1, "run/1").await;
+    assert!(matches!(refused, Err(LibraryError::Illegal(_))));
+    assert_eq!(library.records().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_a_person_does_is_kept_and_rebuilt() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut library = filled(dir.path()).await;
+    let table = library.state().active("place_table").unwrap().id().clone();
+    let retire = LibraryEvent::Retired { id: table.clone(), reason: "by hand".into() };
+    // Events that belong together are applied together or not at all.
+    let impossible = [retire.clone(), LibraryEvent::TrialStarted { id: table.clone() }];
+    let before = library.state().clone();
+    assert!(matches!(library.apply_all(&impossible, 9).await, Err(LibraryError::Illegal(_))));
+    assert_eq!(library.state(), &before);
+
+    library.apply_all(&[retire, LibraryEvent::Unretired { id: table }], 9).await.unwrap();
+    let state = library.state().clone();
+    let sources: Vec<_> = library.records().await.unwrap().into_iter().filter_map(|r| r.source).collect();
+    assert_eq!(sources.last().map(String::as_str), Some("user/9"));
+    library.rebuild().await.unwrap();
+    assert_eq!(library.state(), &state);
+    drop(library);
+    assert_eq!(Library::open(dir.path()).await.unwrap().state(), &state);
 }
 
 #[tokio::test]

@@ -28,7 +28,14 @@ fn check(state: &LibraryState) {
             }
         }
         let last = history.versions.iter().rfind(|entry| entry.status == Status::Admitted);
-        assert_eq!(state.active(name).map(Entry::id), last.map(Entry::id));
+        match &history.alias {
+            None => assert_eq!(state.active(name).map(Entry::id), last.map(Entry::id)),
+            Some(other) => {
+                assert!(last.is_none(), "an alias has an admitted version of its own");
+                assert_eq!(state.active(name).map(Entry::id), state.active(other).map(Entry::id));
+                assert_ne!(state.resolve(name), name);
+            }
+        }
     }
 }
 
@@ -42,8 +49,19 @@ proptest! {
             if state.apply(&event).is_err() {
                 prop_assert_eq!(&before, &state, "an illegal event changed the state");
             } else {
-                if let LibraryEvent::Admitted { report, rule, .. } = &event {
+                if let LibraryEvent::Admitted { id, report, rule } = &event {
                     prop_assert!(rule.judge(report).admitted);
+                    let repairs = state.entry(id).and_then(|entry| entry.skill.manifest.repairs.clone());
+                    for case in repairs.iter().filter_map(|id| before.entry(id)).flat_map(Entry::cases) {
+                        let passed = |one: &sojourn_skills::CaseResult| one.case == case.id() && one.passed;
+                        prop_assert!(report.regressions.iter().any(passed), "a repair lost a case");
+                    }
+                }
+                if let LibraryEvent::RolledBack { name, to } = &event {
+                    let active = state.active(name).unwrap();
+                    prop_assert_eq!(active.skill.manifest.version, *to);
+                    let was = before.history(name).and_then(|history| history.version(*to)).unwrap();
+                    prop_assert_eq!(&active.skill, &was.skill);
                 }
                 log.push(event);
             }

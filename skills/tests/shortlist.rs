@@ -40,7 +40,7 @@ fn survival() -> LibraryState {
 }
 
 fn names(state: &LibraryState, text: &str, k: usize, threshold: f64) -> Vec<String> {
-    let query = Query { text, vector: None };
+    let query = Query { text, vector: None, context: None };
     Index::new(state).shortlist(&query, k, threshold).into_iter().map(|hit| hit.name).collect()
 }
 
@@ -89,6 +89,37 @@ fn a_skill_that_fails_falls_behind_its_equal() {
 }
 
 #[test]
+fn success_in_similar_circumstances_counts_more() {
+    let mut state = library(&[("gather_wood_a", "gather wood"), ("gather_wood_b", "gather wood")]);
+    for (name, by_day) in [("gather_wood_a", true), ("gather_wood_b", false)] {
+        let id = state.active(name).unwrap().id().clone();
+        for (context, success) in [("forest day", by_day), ("forest night", !by_day)] {
+            for _ in 0..4 {
+                let usage = Use { context: context.into(), success, died: false, steps: 1, error: None };
+                state.apply(&LibraryEvent::Used { id: id.clone(), usage }).unwrap();
+            }
+        }
+    }
+    let first = |context| {
+        let query = Query { text: "gather wood", vector: None, context };
+        Index::new(&state).shortlist(&query, 5, 0.0).remove(0).name
+    };
+    assert_eq!(first(Some("forest day")), "gather_wood_a");
+    assert_eq!(first(Some("forest night")), "gather_wood_b");
+    assert_eq!(first(Some("caves at night")), "gather_wood_b", "a word in common is enough");
+    assert_eq!(first(None), "gather_wood_a", "without a context they are equal, and the name decides");
+}
+
+#[test]
+fn a_shortlist_is_short() {
+    let list: Vec<String> = (0..9).map(|number| format!("gather_{number}")).collect();
+    let pairs: Vec<(&str, &str)> = list.iter().map(|name| (name.as_str(), "gather wood")).collect();
+    let state = library(&pairs);
+    assert_eq!(names(&state, "gather wood", 100, 0.0).len(), sojourn_skills::SHORTLIST);
+    assert_eq!(Index::with_cap(&state, 3).ids().count(), 3);
+}
+
+#[test]
 fn only_so_many_skills_are_offered_at_all() {
     let list: Vec<String> = (0..ACTIVE_SKILLS + 6).map(|number| format!("skill_{number}")).collect();
     let pairs: Vec<(&str, &str)> = list.iter().map(|name| (name.as_str(), "skill")).collect();
@@ -109,7 +140,7 @@ fn vectors_count_only_within_their_model() {
         [(near.clone(), vec![1.0, 0.0]), (far, vec![0.0, 1.0])].into_iter().collect();
     let index = Index::new(&state).with_vectors("small", &vectors);
     let find = |model, vector: &[f32]| {
-        let query = Query { text: "fell something tall", vector: Some((model, vector)) };
+        let query = Query { text: "fell something tall", vector: Some((model, vector)), context: None };
         index.shortlist(&query, 5, 0.3).into_iter().map(|hit| hit.id).collect::<Vec<_>>()
     };
     assert_eq!(find("small", &[2.0, 0.1]), [near]);

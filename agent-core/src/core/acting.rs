@@ -1,7 +1,8 @@
 //! What follows from running a skill in the episode.
 
+use super::guard::Verdict;
 use super::{AfterReflection, Core, Phase, Purpose, Reply, ToolCall, prompts};
-use crate::event::{ActReport, Effect, LessonKind, Milestone, NewLesson};
+use crate::event::{ActReport, Effect, FinishReason, LessonKind, Milestone, NewLesson};
 use sojourn_tools::{Ending, EndingKind, Need};
 use std::fmt::Write as _;
 
@@ -18,6 +19,8 @@ impl Core {
 
     pub(super) fn acted(&mut self, call: &ToolCall, report: ActReport) -> Vec<Effect> {
         let verified = self.verify(call, &report);
+        let verdict = self.watch(call, &report, verified);
+        self.totals.tool_calls += u64::from(report.calls.unwrap_or(0));
         self.totals.steps += u64::from(report.steps);
         self.episode.steps += u64::from(report.steps);
         self.episode.done.extend(report.unlocked.iter().map(|unlocked| unlocked.task.clone()));
@@ -35,14 +38,40 @@ impl Core {
             effects.push(Effect::Remember { memory: episode_memory(call, &report, verified) });
         }
         self.episode.observation = report.observation;
+        self.moments = report.moments;
         if !verified {
             self.episode.plan.clear();
+        }
+        match verdict {
+            Verdict::Fine => {}
+            Verdict::Nudge { what, times } => {
+                self.curriculum.set_aside(&call.name);
+                self.nudge = Some(format!(
+                    "You did {what} {times} times in a row and nothing changed. Do something else."
+                ));
+                effects.push(Effect::Tell { milestone: Milestone::Nudged { what, times } });
+            }
+            Verdict::Stuck { what } => {
+                effects.extend(self.finish(FinishReason::Repetition { what }));
+                return effects;
+            }
         }
         match report.ended {
             Some(ending) => effects.extend(self.episode_ended(&ending, call)),
             None => effects.extend(self.decide()),
         }
         effects
+    }
+
+    /// Whether the agent does the same again and again.
+    fn watch(&mut self, call: &ToolCall, report: &ActReport, verified: bool) -> Verdict {
+        if self.config.rules < 2 {
+            return Verdict::Fine;
+        }
+        let is_task = self.planner.task(&call.name).is_some();
+        let another = report.observation.text != self.episode.observation.text;
+        let changed = if is_task { verified } else { another };
+        self.guard.turn(call, report, changed)
     }
 
     /// Whether the call reached its goal: decided by the state, never by a model.
@@ -69,8 +98,11 @@ impl Core {
     }
 
     fn episode_ended(&mut self, ending: &Ending, call: &ToolCall) -> Vec<Effect> {
-        if ending.kind != EndingKind::Died || !self.config.memory || !self.config.learning {
+        if ending.kind != EndingKind::Died {
             return self.next_episode(ending.cause.clone());
+        }
+        if !self.config.memory || !self.config.learning {
+            return self.after_death(ending.cause.clone());
         }
         let seed = self.request_seed();
         let what = format!(
@@ -102,7 +134,7 @@ impl Core {
     pub(super) fn go_on(&mut self, then: &AfterReflection) -> Vec<Effect> {
         match then {
             AfterReflection::Decide { .. } => self.decide(),
-            AfterReflection::NextEpisode(cause) => self.next_episode(cause.clone()),
+            AfterReflection::NextEpisode(cause) => self.after_death(cause.clone()),
         }
     }
 }

@@ -15,6 +15,12 @@ impl Core {
     /// Asks the curriculum, and has the controller choose.
     pub(super) fn propose(&mut self) -> Vec<Effect> {
         let mut proposals = self.proposals();
+        if proposals.is_empty() && self.config.restless && self.begun_anew != Some(self.episode.steps) {
+            self.begun_anew = Some(self.episode.steps);
+            self.episode.done.clear();
+            self.curriculum.episode_started();
+            proposals = self.proposals();
+        }
         if proposals.is_empty() && self.episode.steps > 0 {
             return self.next_episode("nothing was left to do".to_owned());
         }
@@ -49,18 +55,21 @@ impl Core {
             skills: &skills,
             done: &self.episode.done,
             learning: self.config.learning,
+            only: &self.config.tasks,
         };
         self.curriculum.proposals(&situation, OPTIONS)
     }
 
     pub(super) fn choose(&mut self, proposals: Vec<Proposal>, memories: &[Recalled]) -> Vec<Effect> {
         let seed = self.request_seed();
+        let nudge = self.nudge.take();
         let choice = Choice {
             spec: &self.spec,
             planner: &self.planner,
             curriculum: &self.curriculum,
             observation: &self.episode.observation.text,
             memories,
+            nudge: nudge.as_deref(),
             proposals: &proposals,
         };
         let request = prompts::choose(&choice, seed);
@@ -122,7 +131,8 @@ impl Core {
             return self.finish(FinishReason::Episodes);
         }
         let seed = self.request_seed();
-        let request = prompts::improvise(&self.spec, &self.episode.observation.text, &[], seed);
+        let nudge = self.nudge.take();
+        let request = prompts::improvise(&self.spec, &self.episode.observation.text, nudge.as_deref(), seed);
         self.think(Purpose::Choose, request, Phase::Improvising)
     }
 

@@ -55,6 +55,14 @@ pub struct Situation<'a> {
     pub done: &'a BTreeSet<String>,
     /// Whether new skills may be written.
     pub learning: bool,
+    /// Tasks that may be proposed; all when empty.
+    pub only: &'a [String],
+}
+
+impl Situation<'_> {
+    fn allows(&self, task: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|name| name == task)
+    }
 }
 
 /// Failures in one episode after which a task is left alone until the next.
@@ -77,7 +85,8 @@ impl Curriculum {
     pub fn proposals(&self, situation: &Situation<'_>, limit: usize) -> Vec<Proposal> {
         let learn = if situation.learning { self.learnable(situation) } else { Vec::new() };
         let mut doable: Vec<(f64, &str)> = Vec::new();
-        for task in situation.planner.tasks().filter(|task| task.achievement) {
+        let achievements = situation.planner.tasks().filter(|task| task.achievement);
+        for task in achievements.filter(|task| situation.allows(&task.name)) {
             let name = task.name.as_str();
             let record = self.tasks.get(name).cloned().unwrap_or_default();
             let Some(trial_steps) = situation.skills.get(name) else { continue };
@@ -103,7 +112,7 @@ impl Curriculum {
             .planner
             .tasks()
             .map(|task| task.name.as_str())
-            .filter(|name| !situation.skills.contains_key(*name))
+            .filter(|name| situation.allows(name) && !situation.skills.contains_key(*name))
             .filter(|name| self.tasks.get(*name).is_none_or(|record| record.back_off_until <= self.decision))
             .filter(|name| {
                 self.prerequisites(situation.planner, name).iter().all(|p| situation.skills.contains_key(p))
@@ -154,6 +163,11 @@ impl Curriculum {
         } else {
             record.episode_failures += 1;
         }
+    }
+
+    /// Leaves `task` alone until the next episode.
+    pub fn set_aside(&mut self, task: &str) {
+        self.tasks.entry(task.to_owned()).or_default().episode_failures = EPISODE_PATIENCE;
     }
 
     /// Writing a skill for `task` failed in every round: leave it for twice as long as the time before.

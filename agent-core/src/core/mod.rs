@@ -6,22 +6,28 @@
 mod acting;
 mod choosing;
 pub mod curriculum;
+mod guard;
 mod notes;
 pub mod planner;
 mod prompts;
+mod reflexes;
+mod resuming;
 pub mod seeds;
 mod writing;
 
 use crate::config::{Budgets, RunConfig};
-use crate::event::{Effect, Event, FinishReason, Milestone, Purpose, Recalled};
+use crate::event::{Effect, Event, FinishReason, Milestone, Moment, Purpose, Recalled};
 use curriculum::{Curriculum, Proposal};
+use guard::Guard;
 use planner::Planner;
+use reflexes::ReflexDraft;
 use serde_json::{Map, Value};
 use sojourn_controller::Reply;
 use sojourn_skills::LibraryState;
 use sojourn_tools::{EnvironmentSpec, Observation, ToolCall};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use writing::Draft;
+pub(crate) use writing::trial_calls;
 
 /// Failures of the controller in a row after which a run ends.
 const CONTROLLER_PATIENCE: u32 = 3;
@@ -43,8 +49,21 @@ pub struct Core {
     /// Counts the requests to the controller; each draws its own seed.
     requests: u64,
     controller_failures: u32,
+    guard: Guard,
+    /// What the controller is told with its next choice, after a nudge.
+    nudge: Option<String>,
+    /// What led to the death that ended the episode.
+    moments: Vec<Moment>,
+    /// How often a reflex was written against each cause of death.
+    reflex_attempts: BTreeMap<String, u32>,
+    /// Steps of the episode when everything was last begun anew.
+    begun_anew: Option<u64>,
+    /// Whether no episode is under way.
+    episode_over: bool,
     started_ms: i64,
     now_ms: i64,
+    /// How long the run lay still between two processes, in milliseconds.
+    paused_ms: i64,
 }
 
 /// Where skills written in this run come from.
@@ -76,6 +95,10 @@ enum Phase {
     Trying(Draft),
     /// A skill's run in the episode.
     Acting { call: ToolCall },
+    /// Candidates for a reflex.
+    WritingReflex(ReflexDraft),
+    /// Verdicts on them.
+    TryingReflexes(ReflexDraft),
     /// A lesson in words.
     Reflecting { then: AfterReflection },
     /// Nothing: the run is over.
@@ -101,7 +124,7 @@ struct Episode {
 }
 
 /// What the run has used up and brought.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
 pub struct Totals {
     /// Environment steps in episodes.
     pub steps: u64,
@@ -111,6 +134,10 @@ pub struct Totals {
     pub prompt_tokens: u64,
     /// Episodes that ended.
     pub episodes: u64,
+    /// Calls of tools, by the controller or by skills.
+    pub tool_calls: u64,
+    /// Money, in the currency of the run's prices; 0 without any.
+    pub cost: f64,
 }
 
 impl Core {
@@ -136,8 +163,15 @@ impl Core {
             totals: Totals::default(),
             requests: 0,
             controller_failures: 0,
+            guard: Guard::default(),
+            nudge: None,
+            moments: Vec::new(),
+            reflex_attempts: BTreeMap::new(),
+            begun_anew: None,
+            episode_over: true,
             started_ms: 0,
             now_ms: 0,
+            paused_ms: 0,
         }
     }
 
@@ -174,6 +208,17 @@ impl Core {
                 self.try_candidates(draft, &reply)
             }
             (Phase::Trying(draft), Event::Tried { trials }) => self.tried(draft, &trials),
+            (Phase::WritingReflex(draft), Event::Thought { reply }) => {
+                self.count(&reply);
+                self.screen_reflexes(draft, &reply)
+            }
+            (Phase::WritingReflex(draft), Event::ThoughtFailed { error }) => {
+                let cause = draft.cause;
+                self.controller_failed(error, move |core| core.next_episode(cause))
+            }
+            (Phase::TryingReflexes(draft), Event::ReflexesTried { trials }) => {
+                self.reflexes_tried(draft, &trials)
+            }
             (Phase::Acting { call }, Event::Acted { report }) => self.acted(&call, report),
             (Phase::Reflecting { then }, Event::Thought { reply }) => {
                 self.count(&reply);
@@ -204,6 +249,11 @@ impl Core {
         &self.library
     }
 
+    /// Where what the run writes comes from.
+    pub fn origin(&self) -> &RunOrigin {
+        &self.origin
+    }
+
     /// The settings.
     pub fn config(&self) -> &RunConfig {
         &self.config
@@ -222,6 +272,8 @@ impl Core {
         self.episode.done.clear();
         self.episode.plan.clear();
         self.episode.steps = 0;
+        self.episode_over = false;
+        self.begun_anew = None;
         self.phase = Phase::Resetting;
         vec![Effect::Reset { seed }]
     }
@@ -234,6 +286,7 @@ impl Core {
         };
         self.totals.episodes += 1;
         self.episode.index += 1;
+        self.episode_over = true;
         let mut effects = vec![Effect::Tell { milestone: ended }];
         match self.over_budget() {
             Some(reason) => effects.extend(self.finish(reason)),
@@ -259,15 +312,24 @@ impl Core {
         self.propose()
     }
 
+    /// How long the run has been going on, without the time it lay still.
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.now_ms - self.started_ms - self.paused_ms).unwrap_or(0)
+    }
+
     fn over_budget(&self) -> Option<FinishReason> {
-        let Budgets { steps, time_ms, tokens } = self.config.budgets;
-        let elapsed = u64::try_from(self.now_ms - self.started_ms).unwrap_or(0);
+        let Budgets { steps, time_ms, tokens, tool_calls, cost } = self.config.budgets;
+        let elapsed = self.elapsed_ms();
         if steps.is_some_and(|limit| self.totals.steps >= limit) {
             Some(FinishReason::Steps)
         } else if time_ms.is_some_and(|limit| elapsed >= limit) {
             Some(FinishReason::Time)
         } else if tokens.is_some_and(|limit| self.totals.tokens >= limit) {
             Some(FinishReason::Tokens)
+        } else if tool_calls.is_some_and(|limit| self.totals.tool_calls >= limit) {
+            Some(FinishReason::ToolCalls)
+        } else if cost.is_some_and(|limit| self.totals.cost >= limit) {
+            Some(FinishReason::Cost)
         } else {
             None
         }
@@ -295,6 +357,14 @@ impl Core {
         self.totals.tokens += u64::from(reply.usage.completion_tokens);
         self.totals.prompt_tokens +=
             u64::from(reply.usage.prompt_tokens.saturating_sub(reply.usage.cached_tokens));
+        if let Some(prices) = &self.config.prices {
+            let usage = &reply.usage;
+            let read = f64::from(usage.prompt_tokens.saturating_sub(usage.cached_tokens));
+            let spent = read * prices.prompt
+                + f64::from(usage.cached_tokens) * prices.cached
+                + f64::from(usage.completion_tokens) * prices.completion;
+            self.totals.cost += spent / 1e6;
+        }
     }
 
     fn think(&mut self, purpose: Purpose, request: sojourn_controller::Request, phase: Phase) -> Vec<Effect> {

@@ -3,8 +3,8 @@
 
 use super::curriculum::{Curriculum, Proposal};
 use super::planner::Planner;
-use crate::config::ActorConfig;
-use crate::event::Recalled;
+use crate::config::{ActorConfig, ReflexConfig};
+use crate::event::{Moment, Recalled};
 use serde_json::{Map, Value, json};
 use sojourn_controller::{Constraint, Message, Part, Request, Role, Sampling};
 use sojourn_tools::{EnvironmentSpec, Parameter, ParameterKind, TaskSpec, ToolSpec, signature};
@@ -22,6 +22,8 @@ pub struct Choice<'a> {
     pub observation: &'a str,
     /// What was recalled.
     pub memories: &'a [Recalled],
+    /// What the agent does again and again, if it does.
+    pub nudge: Option<&'a str>,
     /// The options.
     pub proposals: &'a [Proposal],
 }
@@ -35,6 +37,7 @@ pub fn choose(choice: &Choice<'_>, seed: u64) -> Request {
     );
     let mut user = format!("Now:\n{}\n", choice.observation.trim_end());
     append_memories(&mut user, choice.memories);
+    append_nudge(&mut user, choice.nudge);
     user.push_str("Options:\n");
     for proposal in choice.proposals {
         let Some(task) = choice.planner.task(proposal.task()) else { continue };
@@ -65,7 +68,7 @@ pub fn choose(choice: &Choice<'_>, seed: u64) -> Request {
 }
 
 /// Asks for one primitive with its arguments: what an agent without any skill can do.
-pub fn improvise(spec: &EnvironmentSpec, observation: &str, memories: &[Recalled], seed: u64) -> Request {
+pub fn improvise(spec: &EnvironmentSpec, observation: &str, nudge: Option<&str>, seed: u64) -> Request {
     let tools: Vec<&ToolSpec> = spec.tools.iter().filter(|tool| tool.effects.write).collect();
     let mut system =
         format!("{} You choose one action at a time and answer with its JSON. Actions:\n", spec.about);
@@ -75,7 +78,7 @@ pub fn improvise(spec: &EnvironmentSpec, observation: &str, memories: &[Recalled
     let goals: Vec<&str> = spec.tasks.iter().map(|task| task.description.as_str()).collect();
     let _ = write!(system, "Goals, each worth the same, once: {}.", goals.join("; "));
     let mut user = format!("Now:\n{}\n", observation.trim_end());
-    append_memories(&mut user, memories);
+    append_nudge(&mut user, nudge);
     let options: Vec<Value> =
         tools.iter().map(|tool| option_schema("action", &tool.name, &tool.parameters)).collect();
     request(vec![(Role::System, vec![system]), (Role::User, vec![user])], json!({"anyOf": options}), seed, 48)
@@ -150,6 +153,107 @@ fn task_text(writing: &Writing<'_>) -> String {
     text
 }
 
+/// What a reflex is written from.
+pub struct ReflexWriting<'a> {
+    /// The environment.
+    pub spec: &'a EnvironmentSpec,
+    /// The reflex's name.
+    pub name: &'a str,
+    /// The cause of the death that it should prevent.
+    pub cause: &'a str,
+    /// The last moments, the latest last.
+    pub moments: &'a [Moment],
+    /// What the rounds before found.
+    pub notes: &'a [String],
+    /// The grammar of the function's body.
+    pub grammar: String,
+}
+
+/// A worked example of a reflex, about a world that is nobody's.
+const REFLEX_EXAMPLE: (&str, &str) = (
+    "The player died: the boat sank. The last moments, each with the action that was taken in it:\n\
+     {\"hull\":4,\"gulls\":[{\"kind\":\"gull\",\"dx\":2,\"dy\":0}]} -> \"row\"\n\
+     {\"hull\":2,\"gulls\":[{\"kind\":\"gull\",\"dx\":1,\"dy\":0}]} -> \"row\"\n\
+     Write the reflex `keep_afloat`.",
+    "function keep_afloat(state) {\n  for (const one of state.gulls) {\n    if (one.kind === \"gull\" && \
+     Math.abs(one.dx) + Math.abs(one.dy) < 3) return one.dx > 0 ? \"wave_right\" : \"wave_left\";\n  }\n  \
+     if (state.hull < 5) return \"pump\";\n  return null;\n}",
+);
+
+/// Moments shown to the controller.
+const MOMENTS: usize = 4;
+/// Records with more fields than this say little about one moment.
+const WIDE: usize = 12;
+
+/// Asks for several candidates of one reflex: the rest of a function whose head is given.
+pub fn write_reflex(
+    writing: &ReflexWriting<'_>,
+    config: &ReflexConfig,
+    temperature: f32,
+    seed: u64,
+) -> Request {
+    let system = format!(
+        "You write reflexes: small JavaScript functions of the state that run before every step of a player. A reflex \
+         returns the action that must be taken at once, or null; then the player goes on with what it does. It should \
+         act only in danger. {} Actions: {}.",
+        writing.spec.about,
+        writing.spec.actions.join(", ")
+    );
+    let mut task = format!(
+        "The player died: {}. The last moments, each with the action that was taken in it:\n",
+        writing.cause
+    );
+    for moment in &writing.moments[writing.moments.len().saturating_sub(MOMENTS)..] {
+        let _ = writeln!(task, "{} -> \"{}\"", telling(&moment.state), moment.action);
+    }
+    for note in writing.notes {
+        let _ = writeln!(task, "{note}");
+    }
+    let _ = write!(task, "Write the reflex `{}`.", writing.name);
+    let (question, answer) = REFLEX_EXAMPLE;
+    Request {
+        messages: [
+            (Role::System, vec![system]),
+            (Role::User, vec![question.to_owned()]),
+            (Role::Assistant, vec![answer.to_owned()]),
+            (Role::User, vec![task]),
+        ]
+        .into_iter()
+        .map(message)
+        .collect(),
+        prefill: reflex_head(writing.name),
+        constraint: Constraint::Lark(writing.grammar.clone()),
+        candidates: config.candidates,
+        sampling: Sampling { temperature, top_p: 0.95, min_p: 0.05, seed },
+        max_tokens: config.max_tokens,
+        stop: Vec::new(),
+        deadline_ms: None,
+    }
+}
+
+/// The line that a reflex's source starts with.
+pub fn reflex_head(name: &str) -> String {
+    format!("function {name}(state) {{\n")
+}
+
+/// The parts of a state that tell something: what is not zero, false or empty, and no wide tables.
+fn telling(state: &Value) -> Value {
+    let Value::Object(fields) = state else { return state.clone() };
+    let told = fields.iter().filter_map(|(key, value)| {
+        let value = telling(value);
+        let silent = match &value {
+            Value::Null | Value::Bool(false) => true,
+            Value::Number(number) => number.as_f64() == Some(0.0),
+            Value::String(text) => text.is_empty(),
+            Value::Array(items) => items.is_empty(),
+            Value::Object(inner) => inner.is_empty() || inner.len() > WIDE,
+            Value::Bool(true) => false,
+        };
+        (!silent).then(|| (key.clone(), value))
+    });
+    Value::Object(told.collect())
+}
+
 /// Asks for one sentence that should be remembered.
 pub fn reflect(spec: &EnvironmentSpec, what_happened: &str, seed: u64) -> Request {
     let system = format!(
@@ -189,6 +293,13 @@ fn append_memories(text: &mut String, memories: &[Recalled]) {
         for memory in memories {
             let _ = writeln!(text, "- {}", memory.text);
         }
+    }
+}
+
+fn append_nudge(text: &mut String, nudge: Option<&str>) {
+    if let Some(nudge) = nudge {
+        text.push_str(nudge);
+        text.push('\n');
     }
 }
 

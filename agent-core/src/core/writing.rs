@@ -8,7 +8,7 @@ use sojourn_skills::{
     Callable, Candidate, Compiled, DemotionRule, Draft as SkillDraft, Kind, LibraryEvent, Origin,
     TrialReport, Use, best_of, grammar, static_check,
 };
-use sojourn_tools::{Condition, ParameterKind, TaskSpec};
+use sojourn_tools::{Condition, Parameter, ParameterKind, TaskSpec};
 
 /// Notes shown to a retry.
 const NOTES: usize = 2;
@@ -156,7 +156,7 @@ impl Core {
             worlds,
             needed: self.config.actor.admission.needed,
             prelude: prelude.into_iter().map(|name| self.call(name, Map::new())).collect(),
-            calls: trial_calls(task),
+            calls: trial_calls(&task.parameters, &task.goal),
             max_steps: self.config.actor.trial_steps,
         }
     }
@@ -321,19 +321,19 @@ impl Core {
 
 /// What a candidate is called with, world by world. One that takes a number is called with several, twice in a
 /// row in some worlds: a program that counts from zero instead of from what is there fails the second call.
-fn trial_calls(task: &TaskSpec) -> Vec<Vec<Map<String, Value>>> {
-    let number = task.parameters.iter().find_map(|p| match p.kind {
+pub(crate) fn trial_calls(parameters: &[Parameter], goal: &Condition) -> Vec<Vec<Map<String, Value>>> {
+    let number = parameters.iter().find_map(|p| match p.kind {
         ParameterKind::Integer { min, max } => Some((p.name.clone(), min, max)),
         _ => None,
     });
-    let defaults = sojourn_tools::with_defaults(&task.parameters, Map::new());
+    let defaults = sojourn_tools::with_defaults(parameters, Map::new());
     let Some((name, min, max)) = number else { return vec![vec![defaults]] };
     let with = |n: i64| {
         let mut args = defaults.clone();
         args.insert(name.clone(), n.clamp(min, max).into());
         args
     };
-    match &task.goal {
+    match goal {
         Condition::Increased { .. } => vec![vec![with(1), with(2)], vec![with(2)], vec![with(1), with(1)]],
         _ => vec![vec![with(1)], vec![with(2)]],
     }

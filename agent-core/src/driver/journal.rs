@@ -4,6 +4,7 @@
 //! derives must equal them, and everything that comes from outside is taken from them; after the last one the run
 //! is live.
 
+use super::interjection::{Interjected, Interjection};
 use serde_json::{Map, Value, json};
 use sojourn_memory::{BlobId, Durability, EventSeq, Record, RunStatus, Store, Writer};
 use std::collections::VecDeque;
@@ -19,8 +20,40 @@ pub struct Journal {
     recorded: VecDeque<Record>,
     /// `None` when the run is only replayed.
     writer: Option<Writer>,
+    clock: Clock,
+    /// Written before the first record that is live.
+    announcement: Option<Interjection>,
+    /// Interjections that were passed and that nobody has asked for yet.
+    passed: Vec<Interjected>,
+    /// Ends the process once this record is durable.
+    crash: Option<(EventSeq, fn())>,
+    /// Whether recorded results of practice are taken as they are.
+    trusting: bool,
     seq: EventSeq,
+    at_ms: i64,
+    /// Records of the loop's own so far, interjections not counted.
+    own: usize,
     matched: u64,
+}
+
+/// Where the times of live records come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Clock {
+    /// The system's clock.
+    System,
+    /// Another log: the times of its records, in milliseconds since 1970, interjections left out. Where that log ends,
+    /// this one does.
+    Recorded(Vec<i64>),
+}
+
+impl Clock {
+    /// The time of a record; `None` after the other log's last.
+    fn at(&self, own: usize) -> Option<i64> {
+        match self {
+            Self::System => Some(now_ms()),
+            Self::Recorded(times) => times.get(own).copied(),
+        }
+    }
 }
 
 /// What a record became.
@@ -75,7 +108,54 @@ pub enum JournalError {
 impl Journal {
     /// A journal that first goes through `recorded`, then appends to `writer`, if there is one.
     pub fn new(store: Store, recorded: Vec<Record>, writer: Option<Writer>) -> Self {
-        Self { store, recorded: recorded.into(), writer, seq: EventSeq(0), matched: 0 }
+        Self {
+            store,
+            recorded: recorded.into(),
+            writer,
+            clock: Clock::System,
+            announcement: None,
+            passed: Vec::new(),
+            crash: None,
+            trusting: false,
+            seq: EventSeq(0),
+            at_ms: 0,
+            own: 0,
+            matched: 0,
+        }
+    }
+
+    /// Takes the times of live records from `clock`.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Writes `announcement` before the first record that is live.
+    #[must_use]
+    pub fn announcing(mut self, announcement: Interjection) -> Self {
+        self.announcement = Some(announcement);
+        self
+    }
+
+    /// Takes recorded results of practice as they are. Otherwise practice happens again and is compared, which is what
+    /// a verification wants and a resume need not wait for.
+    #[must_use]
+    pub fn trusting_practice(mut self) -> Self {
+        self.trusting = true;
+        self
+    }
+
+    /// Whether recorded results of practice are taken as they are.
+    pub fn trusting(&self) -> bool {
+        self.trusting
+    }
+
+    /// Calls `crash`, which should not return, as soon as record `seq` is durable: to see what a resume makes of it.
+    #[must_use]
+    pub fn crashing(mut self, seq: EventSeq, crash: fn()) -> Self {
+        self.crash = Some((seq, crash));
+        self
     }
 
     /// Records that were compared so far and matched.
@@ -93,10 +173,11 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Diverged`], [`JournalError::End`], or what kept it from being written.
     pub async fn note(&mut self, kind: &str, payload: &Value) -> Result<Noted, JournalError> {
+        self.pass().await?;
         let mut contents = Vec::new();
         let compact = externalise(payload, &mut contents);
-        if let Some(record) = self.recorded.pop_front() {
-            self.seq = record.seq;
+        if let Some(record) = self.take() {
+            self.own += 1;
             // What was forgotten and is derived is derived again; there is nothing left to compare it with.
             let same = record.payload == compact || is_forgotten(&record.payload);
             if record.kind != kind || !same {
@@ -109,16 +190,78 @@ impl Journal {
             self.matched += 1;
             return Ok(Noted { seq: record.seq, at_ms: record.at_ms, replayed: true });
         }
+        let at_ms = self.clock.at(self.own).ok_or(JournalError::End)?;
+        let noted = self.append(kind, at_ms, compact, &contents).await?;
+        self.own += 1;
+        Ok(noted)
+    }
+
+    /// The interjections that stand at this place of the log; the announcement where the recorded part ends.
+    ///
+    /// # Errors
+    /// When one cannot be read or written.
+    pub async fn interjections(&mut self) -> Result<Vec<Interjected>, JournalError> {
+        self.pass().await?;
+        Ok(std::mem::take(&mut self.passed))
+    }
+
+    /// Goes past the interjections at this place, and writes the announcement where the recorded part ends.
+    async fn pass(&mut self) -> Result<(), JournalError> {
+        while self.recorded.front().is_some_and(|record| Interjection::is_kind(&record.kind)) {
+            let before_ms = self.at_ms;
+            let Some(record) = self.take() else { break };
+            let payload = inflate(&self.store, record.seq, record.payload).await?;
+            let what = Interjection::read(payload)
+                .map_err(|error| JournalError::Unreadable { seq: record.seq, reason: error.to_string() })?;
+            self.matched += 1;
+            self.passed.push(Interjected { what, before_ms, at_ms: record.at_ms });
+        }
+        if self.recorded.is_empty()
+            && self.writer.is_some()
+            && let Some(what) = self.announcement.clone()
+        {
+            let before_ms = self.at_ms;
+            let mut contents = Vec::new();
+            let compact = externalise(&serde_json::to_value(&what)?, &mut contents);
+            // With another log's clock no time has passed.
+            let at_ms = if self.clock == Clock::System { now_ms() } else { before_ms };
+            let noted = self.append(what.kind(), at_ms, compact, &contents).await?;
+            self.announcement = None;
+            self.passed.push(Interjected { what, before_ms, at_ms: noted.at_ms });
+        }
+        Ok(())
+    }
+
+    /// The next recorded record.
+    fn take(&mut self) -> Option<Record> {
+        let record = self.recorded.pop_front()?;
+        (self.seq, self.at_ms) = (record.seq, record.at_ms);
+        Some(record)
+    }
+
+    async fn append(
+        &mut self,
+        kind: &str,
+        at_ms: i64,
+        payload: Value,
+        contents: &[String],
+    ) -> Result<Noted, JournalError> {
         let writer = self.writer.as_mut().ok_or(JournalError::End)?;
         let mut blobs = Vec::new();
-        for content in &contents {
+        for content in contents {
             let id = writer.put_blob(content.as_bytes()).await?;
             if !blobs.contains(&id) {
                 blobs.push(id);
             }
         }
-        let record = writer.append(kind, now_ms(), compact, blobs).await?;
-        self.seq = record.seq;
+        let record = writer.append(kind, at_ms, payload, blobs).await?;
+        (self.seq, self.at_ms) = (record.seq, record.at_ms);
+        if let Some((seq, crash)) = self.crash
+            && seq == record.seq
+        {
+            writer.commit(Durability::Effect).await?;
+            crash();
+        }
         Ok(Noted { seq: record.seq, at_ms: record.at_ms, replayed: false })
     }
 
@@ -127,8 +270,9 @@ impl Journal {
     /// # Errors
     /// When another kind of record stands here, or it cannot be read.
     pub async fn recall(&mut self, kinds: &[&str]) -> Result<Option<(Noted, Value)>, JournalError> {
-        let Some(record) = self.recorded.pop_front() else { return Ok(None) };
-        self.seq = record.seq;
+        self.pass().await?;
+        let Some(record) = self.take() else { return Ok(None) };
+        self.own += 1;
         if !kinds.contains(&record.kind.as_str()) {
             let now = kinds.join(" or ");
             return Err(JournalError::Diverged { seq: record.seq, recorded: record.kind, now });

@@ -3,18 +3,25 @@
 //! All that touches the outside world is here: the environment, the controller, the sandbox, memory, the clock.
 
 mod delta;
+mod examine;
+mod interjection;
 mod journal;
 mod memory;
 mod observer;
 mod practice;
+mod proving;
+mod redact;
 mod rehearse;
 mod stage;
 mod start;
 
 pub use delta::{diff, merge};
-pub use journal::{Journal, JournalError, inflate, is_forgotten, now_ms};
+pub use examine::Examiner;
+pub use interjection::{Interjected, Interjection};
+pub use journal::{Clock, Journal, JournalError, inflate, is_forgotten, now_ms};
 pub use memory::Recollection;
 pub use observer::{Notice, Observer, Silent};
+pub use redact::Redactor;
 pub use rehearse::{Rehearsal, rehearse};
 pub use stage::{StageError, StageEvent, StepRecord, as_javascript};
 pub use start::{LOG_VERSION, ReflexSource, Started};
@@ -23,13 +30,14 @@ use crate::core::Core;
 use crate::event::{ActReport, Effect, Event, FinishReason};
 use async_trait::async_trait;
 use practice::Gym;
+use proving::ProvingGround;
 use serde::Serialize;
 use sojourn_controller::{Cancel, Controller};
 use sojourn_memory::{Durability, RunStatus};
 use sojourn_sandbox::{Limits, Program, Sandbox};
-use sojourn_skills::{Kind, Library, LibraryError, LibraryState, SkillId};
-use sojourn_tools::{Environment, ToolCall};
-use stage::{LiveReflex, Performance, Recorder, Runnable, Stage};
+use sojourn_skills::{Entry, Kind, Library, LibraryError, LibraryState, SkillId};
+use sojourn_tools::{EndingKind, Environment, ToolCall};
+use stage::{LiveReflex, Recorder, Runnable, Stage};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -47,8 +55,12 @@ pub struct Driver {
     library: Option<Library>,
     observer: Arc<dyn Observer>,
     cancel: Cancel,
+    redactor: Redactor,
     run: String,
-    reflexes: Vec<(String, Program)>,
+    /// The reflexes in force, the first one first: those of the run, then those of the library.
+    reflexes: Vec<LiveReflex>,
+    /// The reflexes that the run was started with.
+    given: Vec<LiveReflex>,
     programs: BTreeMap<SkillId, Program>,
     runnables: Arc<BTreeMap<String, Runnable>>,
     episode_step: u64,
@@ -72,6 +84,8 @@ pub struct Outside {
     pub observer: Arc<dyn Observer>,
     /// Stops the run after the step under way.
     pub cancel: Cancel,
+    /// What must not get into the log or to the controller.
+    pub redactor: Redactor,
 }
 
 /// How a run came to its end.
@@ -153,7 +167,9 @@ impl Driver {
                 .map_err(|error| DriveError::Unusable(format!("reflex `{}`: {error}", reflex.name)))?;
             let program =
                 outside.sandbox.load(&wasm).map_err(|error| DriveError::Sandbox(error.to_string()))?;
-            reflexes.push((reflex.name.clone(), program));
+            let reflex =
+                LiveReflex::new(&reflex.name, outside.sandbox.reflex(&program, &Limits::reflex()), 0);
+            reflexes.push(reflex);
         }
         let run = started.origin.run.clone();
         let core = Core::new(started.config, started.environment, started.library, started.origin);
@@ -167,8 +183,10 @@ impl Driver {
             library: outside.library,
             observer: outside.observer,
             cancel: outside.cancel,
+            redactor: outside.redactor,
             run,
-            reflexes,
+            reflexes: reflexes.clone(),
+            given: reflexes,
             programs: BTreeMap::new(),
             runnables: Arc::default(),
             episode_step: 0,
@@ -184,9 +202,18 @@ impl Driver {
     pub async fn run(mut self, started_ms: i64) -> Result<(Outcome, Core), DriveError> {
         let mut effects = self.core.start(started_ms);
         let result = loop {
-            match self.carry_out(effects).await {
+            let step = match self.interjected().await {
+                Ok(_) => self.carry_out(effects).await,
+                Err(error) => Err(error),
+            };
+            match step {
                 Ok(Step::Next { at_ms, event }) => effects = self.core.apply(at_ms, *event),
-                Ok(Step::Finished(reason)) => break Ok(Outcome::Finished(reason)),
+                Ok(Step::Finished(reason)) => match self.interjected().await {
+                    // It was taken up again.
+                    Ok(Some(at_ms)) => effects = self.core.reopen(at_ms),
+                    Ok(None) => break Ok(Outcome::Finished(reason)),
+                    Err(error) => break Err(error),
+                },
                 Err(DriveError::Interrupted) => break Ok(Outcome::Interrupted),
                 Err(DriveError::Journal(JournalError::End)) => {
                     break Ok(Outcome::Replayed { matched: self.journal.lock().await.matched() });
@@ -199,9 +226,24 @@ impl Driver {
         Ok((result?, self.core))
     }
 
+    /// Takes note of the interjections at this place of the log; says when the last one came.
+    async fn interjected(&mut self) -> Result<Option<i64>, DriveError> {
+        let interjections = self.journal.lock().await.interjections().await?;
+        for interjected in &interjections {
+            self.core.interject(interjected);
+            if let Interjection::Forked { run, .. } = &interjected.what {
+                // What a fork learns is its own: the library on disk goes on with the run that it left.
+                self.run.clone_from(run);
+                self.library = None;
+            }
+        }
+        Ok(interjections.last().map(|interjected| interjected.at_ms))
+    }
+
     /// Leaves the log durable and says how the run stands.
     async fn close(&mut self, result: &Result<Outcome, DriveError>) -> Result<(), DriveError> {
         let status = match result {
+            Ok(Outcome::Finished(FinishReason::Repetition { .. })) => RunStatus::Paused,
             Ok(Outcome::Finished(_) | Outcome::Replayed { .. }) => RunStatus::Finished,
             Ok(Outcome::Interrupted) => RunStatus::Paused,
             Err(_) => RunStatus::Failed,
@@ -217,7 +259,11 @@ impl Driver {
     }
 
     async fn carry_out(&mut self, effects: Vec<Effect>) -> Result<Step, DriveError> {
-        for effect in effects {
+        for mut effect in effects {
+            if let Effect::Think { request, .. } = &mut effect {
+                self.core.instruct(request);
+                *request = self.redactor.any(request.clone());
+            }
             if self.cancel.is_cancelled() {
                 return Err(DriveError::Interrupted);
             }
@@ -248,7 +294,17 @@ impl Driver {
                     return self.derived(event).await;
                 }
                 Effect::Try { plan } => {
+                    if let Some(step) = self.trusted("tried").await? {
+                        return Ok(step);
+                    }
                     let event = self.practise(&plan).await?;
+                    return self.derived(event).await;
+                }
+                Effect::TryReflexes { plan } => {
+                    if let Some(step) = self.trusted("reflexes_tried").await? {
+                        return Ok(step);
+                    }
+                    let event = self.prove(&plan).await?;
                     return self.derived(event).await;
                 }
                 Effect::Act { call, max_steps } => {
@@ -260,7 +316,7 @@ impl Driver {
                         return Ok(step);
                     }
                     let memories = match &self.recollection {
-                        Some(recollection) => recollection.recall(&query, limit).await?,
+                        Some(recollection) => self.redactor.any(recollection.recall(&query, limit).await?),
                         None => Vec::new(),
                     };
                     return self.derived(Event::Recalled { memories }).await;
@@ -277,8 +333,8 @@ impl Driver {
                         return Err(DriveError::Interrupted);
                     }
                     let event = match answer {
-                        Ok(reply) => Event::Thought { reply },
-                        Err(error) => Event::ThoughtFailed { error: error.to_string() },
+                        Ok(reply) => Event::Thought { reply: self.redactor.any(reply) },
+                        Err(error) => Event::ThoughtFailed { error: self.redactor.text(&error.to_string()) },
                     };
                     self.observer.notice(&Notice::Thought { purpose, event: &event });
                     let step = self.derived(event).await?;
@@ -306,13 +362,22 @@ impl Driver {
         Ok(Some(Step::Next { at_ms: noted.at_ms, event }))
     }
 
+    /// What came of practice, where it is recorded and need not be checked.
+    async fn trusted(&self, kind: &str) -> Result<Option<Step>, DriveError> {
+        if !self.journal.lock().await.trusting() {
+            return Ok(None);
+        }
+        self.recorded(&[kind]).await
+    }
+
     async fn reset(&mut self, seed: u64) -> Result<Event, DriveError> {
         let environment = self.environment.as_mut().ok_or(StageError::Busy)?;
         environment.reset(seed).await.map_err(StageError::from)?;
         let observation = environment.observe().map_err(StageError::from)?;
         self.episode_step = 0;
+        self.reflexes = self.reflexes.iter().map(LiveReflex::rested).collect();
         self.observer.notice(&Notice::Episode { seed });
-        Ok(Event::EpisodeStarted { seed, observation })
+        Ok(Event::EpisodeStarted { seed, observation: self.redactor.any(observation) })
     }
 
     async fn practise(&self, plan: &crate::event::TrialPlan) -> Result<Event, DriveError> {
@@ -329,7 +394,7 @@ impl Driver {
         let gym = Gym {
             sandbox: self.sandbox.clone(),
             library: Arc::clone(&self.runnables),
-            reflexes: self.live_reflexes(),
+            reflexes: self.reflexes.iter().map(LiveReflex::rested).collect(),
             limits: self.core.config().actor.limits.clone(),
         };
         self.observer.notice(&Notice::Practising { task: &plan.task, candidates: plan.candidates.len() });
@@ -343,12 +408,13 @@ impl Driver {
             journal: Arc::clone(&self.journal),
             observer: Arc::clone(&self.observer),
             cancel: self.cancel.clone(),
+            redactor: self.redactor.clone(),
         };
         let mut stage = Stage::new(
             self.sandbox.clone(),
             environment,
             Arc::clone(&self.runnables),
-            self.live_reflexes(),
+            std::mem::take(&mut self.reflexes),
             Box::new(recorder),
             self.core.config().actor.limits.clone(),
         )?;
@@ -358,40 +424,67 @@ impl Driver {
         } else {
             stage.improvise(call, max_steps).await
         };
-        let environment = stage.into_environment()?;
+        let environment;
+        (environment, self.reflexes) = stage.into_parts()?;
         let observation = environment.observe().map_err(StageError::from);
         self.environment = Some(environment);
-        let Performance { error, steps, reflex_steps, unlocked, skills, trace, ended, .. } = result?;
-        self.episode_step += u64::from(steps);
-        let report = ActReport {
-            observation: observation?,
-            error,
-            steps,
-            reflex_steps,
-            unlocked,
-            skills,
-            trace,
-            ended,
-        };
-        Ok(Event::Acted { report })
+        let performance = result?;
+        self.episode_step += u64::from(performance.steps);
+        let mut report = ActReport::of(performance, observation?);
+        if self.core.config().rules < 2 {
+            report.calls = None;
+        }
+        if self.core.config().reflexes.is_none() || !died(&report) {
+            report.moments.clear();
+        }
+        Ok(Event::Acted { report: self.redactor.any(report) })
     }
 
     /// Compiles what the core's library has that was not compiled yet.
     fn load_library(&mut self) -> Result<(), DriveError> {
         self.runnables = Arc::new(programs_of(&self.sandbox, self.core.library(), &mut self.programs)?);
+        let resting = std::mem::take(&mut self.reflexes);
+        self.reflexes.clone_from(&self.given);
+        for entry in self.core.library().reflexes() {
+            let manifest = &entry.skill.manifest;
+            let Kind::Reflex { cooldown, .. } = manifest.kind else { continue };
+            let program = program_of(&self.sandbox, entry, &mut self.programs)?;
+            let reflex = self.sandbox.reflex(&program, &Limits::reflex());
+            self.reflexes.push(LiveReflex::new(&manifest.name, reflex, cooldown));
+        }
+        // Those that were there already go on resting.
+        for reflex in &mut self.reflexes {
+            if let Some(before) = resting.iter().find(|before| before.name == reflex.name) {
+                *reflex = before.clone();
+            }
+        }
         Ok(())
     }
 
-    fn live_reflexes(&self) -> Vec<LiveReflex> {
-        let limits = Limits::reflex();
-        self.reflexes
-            .iter()
-            .map(|(name, program)| LiveReflex {
-                name: name.clone(),
-                reflex: self.sandbox.reflex(program, &limits),
-            })
-            .collect()
+    /// Has candidates for a reflex tried.
+    async fn prove(&self, plan: &crate::event::ReflexPlan) -> Result<Event, DriveError> {
+        let environment = self.environment.as_ref().ok_or(StageError::Busy)?;
+        let Some(world) = environment.practice() else {
+            let reason = "this environment has no practice worlds: reflexes cannot be tried in it".to_owned();
+            return Err(DriveError::Unusable(reason));
+        };
+        let ground = ProvingGround {
+            sandbox: self.sandbox.clone(),
+            runnables: Arc::clone(&self.runnables),
+            library: self.core.library().clone(),
+            reflexes: self.reflexes.clone(),
+            spec: environment.spec().clone(),
+            origin: self.core.origin().clone(),
+            actor: self.core.config().actor.clone(),
+            seed: self.core.config().seed,
+        };
+        self.observer.notice(&Notice::Practising { task: &plan.name, candidates: plan.candidates.len() });
+        Ok(Event::ReflexesTried { trials: ground.try_all(plan, world).await? })
     }
+}
+
+fn died(report: &ActReport) -> bool {
+    report.ended.as_ref().is_some_and(|ending| ending.kind == EndingKind::Died)
 }
 
 /// The active skills of `library`, ready to run; `programs` keeps what was compiled before.
@@ -401,30 +494,36 @@ fn programs_of(
     programs: &mut BTreeMap<SkillId, Program>,
 ) -> Result<BTreeMap<String, Runnable>, DriveError> {
     let mut runnables = BTreeMap::new();
-    for entry in library.all_active() {
+    for (name, entry) in library.callables() {
         let manifest = &entry.skill.manifest;
-        if manifest.kind != Kind::Skill {
-            continue;
-        }
-        let program = if let Some(program) = programs.get(&manifest.id) {
-            program.clone()
-        } else {
-            let program = sandbox
-                .load(&entry.skill.wasm.0)
-                .map_err(|error| DriveError::Sandbox(format!("`{}`: {error}", manifest.name)))?;
-            programs.insert(manifest.id.clone(), program.clone());
-            program
-        };
+        let program = program_of(sandbox, entry, programs)?;
         let runnable = Runnable {
-            name: manifest.name.clone(),
+            name: name.to_owned(),
             parameters: manifest.parameters.clone(),
             goal: manifest.postcondition.clone(),
             program,
             grants: manifest.calls.iter().cloned().collect(),
         };
-        runnables.insert(manifest.name.clone(), runnable);
+        runnables.insert(name.to_owned(), runnable);
     }
     Ok(runnables)
+}
+
+/// A version's program, loaded once.
+fn program_of(
+    sandbox: &Sandbox,
+    entry: &Entry,
+    programs: &mut BTreeMap<SkillId, Program>,
+) -> Result<Program, DriveError> {
+    let manifest = &entry.skill.manifest;
+    if let Some(program) = programs.get(&manifest.id) {
+        return Ok(program.clone());
+    }
+    let program = sandbox
+        .load(&entry.skill.wasm.0)
+        .map_err(|error| DriveError::Sandbox(format!("`{}`: {error}", manifest.name)))?;
+    programs.insert(manifest.id.clone(), program.clone());
+    Ok(program)
 }
 
 enum Step {
@@ -437,6 +536,7 @@ struct JournalRecorder {
     journal: Arc<Mutex<Journal>>,
     observer: Arc<dyn Observer>,
     cancel: Cancel,
+    redactor: Redactor,
 }
 
 #[async_trait]
@@ -447,7 +547,8 @@ impl Recorder for JournalRecorder {
             StageEvent::Stepped(_) => "stepped",
             StageEvent::Returned { .. } => "returned",
         };
-        let payload = serde_json::to_value(&event).map_err(JournalError::from)?;
+        let mut payload = serde_json::to_value(&event).map_err(JournalError::from)?;
+        self.redactor.value(&mut payload);
         let noted = self.journal.lock().await.note(kind, &payload).await?;
         self.observer.notice(&Notice::Stage { event: &event, replayed: noted.replayed });
         // Finish the step, then stop.
@@ -464,6 +565,7 @@ fn kind_of(effect: &Effect) -> &'static str {
         Effect::Recall { .. } => "recall",
         Effect::Think { .. } => "think",
         Effect::Try { .. } => "try",
+        Effect::TryReflexes { .. } => "try_reflexes",
         Effect::Act { .. } => "act",
         Effect::Library { .. } => "library",
         Effect::Remember { .. } => "remember",
@@ -479,6 +581,7 @@ fn kind_of_event(event: &Event) -> &'static str {
         Event::Thought { .. } => "thought",
         Event::ThoughtFailed { .. } => "thought_failed",
         Event::Tried { .. } => "tried",
+        Event::ReflexesTried { .. } => "reflexes_tried",
         Event::Acted { .. } => "acted",
     }
 }

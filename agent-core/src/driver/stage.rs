@@ -6,7 +6,7 @@
 
 use super::delta::diff;
 use super::journal::JournalError;
-use crate::event::{CallTrace, SkillUse, Unlocked};
+use crate::event::{ActReport, CallTrace, Moment, SkillUse, Unlocked};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -14,10 +14,10 @@ use sojourn_sandbox::{
     Binding, BindingKind, CallError, Host, HostError, Invocation, Limits, Program, Reflex, Sandbox,
 };
 use sojourn_tools::{
-    Action, Condition, Ending, Environment, EnvironmentError, Grants, Parameter, Progress, ToolCall,
-    ToolOutcome, nearest, with_defaults,
+    Action, Condition, Ending, Environment, EnvironmentError, Grants, Observation, Parameter, Progress,
+    ToolCall, ToolOutcome, nearest, with_defaults,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
@@ -28,6 +28,8 @@ const TRACE_HEAD: usize = 4;
 const TRACE_TAIL: usize = 24;
 /// Actions that reflexes may take in a row before the skill gets its turn.
 const REFLEX_BURST: u32 = 12;
+/// States kept from before an end.
+const MOMENTS: usize = 8;
 
 /// A skill ready to run.
 #[derive(Clone)]
@@ -134,6 +136,10 @@ pub struct Performance {
     pub skills: Vec<SkillUse>,
     /// The calls it made: the first few and the last ones.
     pub trace: Vec<CallTrace>,
+    /// How many calls it made.
+    pub calls: u32,
+    /// The last moments, the latest last.
+    pub moments: Vec<Moment>,
     /// The sum of what the vitals lost on the way.
     pub harm: f64,
     /// Set if the episode ended.
@@ -147,6 +153,23 @@ pub struct LiveReflex {
     pub name: String,
     /// What decides.
     pub reflex: Reflex,
+    /// Environment steps that it rests after it acted.
+    cooldown: u64,
+    /// The episode's step before which it rests.
+    ready_at: u64,
+}
+
+impl LiveReflex {
+    /// A reflex that rests for so many environment steps after it acted.
+    pub fn new(name: &str, reflex: Reflex, cooldown: u32) -> Self {
+        Self { name: name.to_owned(), reflex, cooldown: u64::from(cooldown), ready_at: 0 }
+    }
+
+    /// The same at the beginning of an episode.
+    #[must_use]
+    pub fn rested(&self) -> Self {
+        Self { ready_at: 0, ..self.clone() }
+    }
 }
 
 /// A world, its reflexes and the library that runs in it.
@@ -179,6 +202,8 @@ struct Tally {
     unlocked: Vec<Unlocked>,
     skills: Vec<SkillUse>,
     trace: Vec<CallTrace>,
+    calls: u32,
+    moments: VecDeque<Moment>,
     ended: Option<Ending>,
     /// Why nothing more may happen: the world or the recorder broke, or somebody wants to stop.
     failed: Option<StageError>,
@@ -193,7 +218,8 @@ impl Tally {
         before: Value,
         after: Value,
     ) -> Performance {
-        let Self { steps, reflex_steps, harm, unlocked, skills, trace, ended, failed: _ } = self;
+        let Self { steps, reflex_steps, harm, unlocked, skills, trace, calls, moments, ended, failed: _ } =
+            self;
         Performance {
             error,
             verified,
@@ -204,6 +230,8 @@ impl Tally {
             unlocked,
             skills,
             trace,
+            calls,
+            moments: moments.into(),
             harm,
             ended,
         }
@@ -352,8 +380,16 @@ impl Stage {
     /// # Errors
     /// When a call is still under way.
     pub fn into_environment(self) -> Result<Box<dyn Environment>, StageError> {
+        Ok(self.into_parts()?.0)
+    }
+
+    /// Takes the world back, and the reflexes, some of which may be resting.
+    ///
+    /// # Errors
+    /// When a call is still under way.
+    pub fn into_parts(self) -> Result<(Box<dyn Environment>, Vec<LiveReflex>), StageError> {
         let shared = Arc::try_unwrap(self.shared).map_err(|_| StageError::Busy)?.into_inner();
-        Ok(shared.environment)
+        Ok((shared.environment, shared.reflexes))
     }
 
     /// Sets the count of steps that the episode has had.
@@ -498,10 +534,11 @@ impl Shared {
     async fn react(&mut self) -> Result<(), HostError> {
         for _ in 0..REFLEX_BURST {
             let mut wanted = None;
-            for live in &mut self.reflexes {
+            for live in self.reflexes.iter_mut().filter(|live| live.ready_at <= self.episode_step) {
                 // A reflex that fails has no opinion; its error is in the trace of the sandbox.
                 if let Ok(Value::String(action)) = live.reflex.tick(&self.state).await {
                     wanted = Some((Action(action), live.name.clone()));
+                    live.ready_at = self.episode_step + live.cooldown;
                     break;
                 }
             }
@@ -535,7 +572,11 @@ impl Shared {
             .extend(outcome.unlocked.iter().map(|task| Unlocked { task: task.clone(), step: at }));
         self.tally.ended.clone_from(&outcome.ended);
         let change = diff(&self.state, &outcome.state);
-        self.state = outcome.state;
+        let before = std::mem::replace(&mut self.state, outcome.state);
+        if self.tally.moments.len() == MOMENTS {
+            self.tally.moments.pop_front();
+        }
+        self.tally.moments.push_back(Moment { state: before, action: action.0.clone() });
         let record = StepRecord {
             action,
             reflex,
@@ -573,6 +614,7 @@ impl Shared {
     }
 
     fn trace(&mut self, depth: u32, call: &ToolCall, outcome: &ToolOutcome) {
+        self.tally.calls += 1;
         // The model is told what its own program called, not what its callees did.
         if depth > 0 && outcome.missing.is_empty() {
             return;
@@ -598,4 +640,15 @@ fn loss(before: &Value, after: &Value, path: &str) -> f64 {
 pub fn as_javascript(call: &ToolCall) -> String {
     let args: Vec<String> = call.args.values().map(Value::to_string).collect();
     format!("{}({})", call.name, args.join(", "))
+}
+
+impl ActReport {
+    /// What a performance came to, with what is seen afterwards.
+    pub(super) fn of(performance: Performance, observation: Observation) -> Self {
+        let Performance {
+            error, steps, reflex_steps, unlocked, skills, trace, calls, moments, ended, ..
+        } = performance;
+        let calls = Some(calls);
+        Self { observation, error, steps, reflex_steps, unlocked, skills, trace, calls, moments, ended }
+    }
 }

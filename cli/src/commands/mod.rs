@@ -2,15 +2,18 @@
 
 mod bench;
 mod completions;
+mod diff;
 mod doctor;
+mod fork;
 mod knowledge;
 mod log;
 mod memory;
 mod models;
+mod reflexes;
 mod replay;
 mod run;
 mod runs;
-mod skill_run;
+mod simulate_crash;
 mod skills;
 mod tools;
 
@@ -27,11 +30,16 @@ pub async fn dispatch(args: Args) -> Result<ExitCode> {
     let home = Home::find(args.home)?;
     match args.command {
         Command::Run(args) => return run::run(home, args).await,
+        Command::Fork(args) => return fork::fork(home, args).await,
+        Command::SimulateCrash(args) => return simulate_crash::simulate_crash(home, args).await,
+        Command::Log(args) => return log::log(&home, args).await,
         Command::Replay(args) => return replay::replay(home, &args).await,
         Command::Skills(command) => return skills::skills(home, command).await,
+        Command::Bench(Bench::Log(args)) => log::speed(home, &args).await?,
         Command::Bench(Bench::Crafter(args)) => return bench::crafter(&home, args).await,
+        Command::Reflexes(command) => reflexes::reflexes(&home, command).await?,
         Command::Runs(args) => runs::runs(&home, args).await?,
-        Command::Log(args) => log::log(&home, args).await?,
+        Command::Diff(args) => diff::diff(&home, &args).await?,
         Command::Memory(command) => memory::memory(&home, command).await?,
         Command::Knowledge(command) => knowledge::knowledge(&home, command).await?,
         Command::Tools(command) => tools::tools(&command)?,

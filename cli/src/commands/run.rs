@@ -4,12 +4,13 @@ use crate::chronicle::{Chronicle, First};
 use crate::error::{Failure, Kind};
 use crate::home::Home;
 use crate::progress::Progress;
-use crate::session::{Minds, Plan, Session, Shelf, Watch, Workshop, stop_on_ctrl_c};
+use crate::session::{Minds, Plan, Session, Shelf, Watch, Workshop, new_run, stop_on_ctrl_c};
+use crate::supervisor::{self, Work};
 use crate::{duration, environments, logbook, output, table};
 use anyhow::Result;
 use serde::Serialize;
 use sojourn_controller::Cancel;
-use sojourn_core::{Core, Outcome, Totals};
+use sojourn_core::{Budgets, Core, FinishReason, Outcome, Totals};
 use sojourn_memory::{RunId, RunInfo, RunStatus, Store};
 use sojourn_skills::Origin;
 use std::collections::BTreeMap;
@@ -18,14 +19,79 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Launches an agent or resumes a run, and tells what came of it.
+///
+/// Everything that can be wrong with what the user asked for is found out before a worker is started.
 pub async fn run(home: Home, args: Run) -> Result<ExitCode> {
+    if let Some(worker) = &args.worker {
+        supervisor::follow_supervisor();
+        let run = worker.parse()?;
+        return live(home, &args, Some(run)).await;
+    }
+    let agent = AgentFile::read(&args.agent, &args.overrides)?;
+    achievements(&agent.environment)?;
+    agent.reflex_sources()?;
+    let run = match &args.resume {
+        Some(asked) => {
+            Some(find_resumable(&home.store().await?, &agent.environment, asked.as_deref()).await?.id)
+        }
+        None => None,
+    };
+    if args.unsupervised {
+        return live(home, &args, run).await;
+    }
+    let work = Work { run: run.unwrap_or_else(new_run), args: command_line(&args), once: budgets_of(&args) };
+    supervisor::supervise(&home, work).await
+}
+
+/// Goes on with a run under a supervisor, as `sojourn run --resume` does.
+pub async fn supervise_resumed(home: &Home, run: RunId, args: &Run) -> Result<ExitCode> {
+    let work = Work { run, args: command_line(args), once: budgets_of(args) };
+    supervisor::supervise(home, work).await
+}
+
+/// The worker's command line.
+fn command_line(args: &Run) -> Vec<String> {
+    let mut line = vec!["run".to_owned(), args.agent.to_string_lossy().into_owned()];
+    if let Some(seed) = args.seed {
+        line.extend(["--seed".to_owned(), seed.to_string()]);
+    }
+    for assignment in &args.overrides {
+        line.extend(["--set".to_owned(), assignment.clone()]);
+    }
+    line.extend(args.pull.then(|| "--pull".to_owned()));
+    line.extend(args.json.then(|| "--json".to_owned()));
+    if args.resume.is_some() {
+        line.push("--resume".to_owned());
+    }
+    line
+}
+
+/// What a worker is told only once: a run that it goes on with later has it in its log.
+fn budgets_of(args: &Run) -> Vec<String> {
+    let mut line = Vec::new();
+    if let Some(steps) = args.steps {
+        line.extend(["--steps".to_owned(), steps.to_string()]);
+    }
+    if let Some(time) = args.time {
+        line.extend(["--time".to_owned(), format!("{}ms", time.as_millis())]);
+    }
+    line
+}
+
+/// Carries a run out in this process: goes on with `run` where its log exists, else begins it.
+async fn live(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCode> {
     let mut agent = AgentFile::read(&args.agent, &args.overrides)?;
-    apply(&mut agent, &args);
+    apply(&mut agent, args);
     let achievements = achievements(&agent.environment)?;
     let reflexes = agent.reflex_sources()?;
     let store = home.store().await?;
-    let resumed = match &args.resume {
-        Some(asked) => Some(find_resumable(&store, &agent.environment, asked.as_deref()).await?),
+    let resumed = match &run {
+        // A worker that died before its first record begins anew, under the same name.
+        Some(run) => match store.run(run.as_str()).await {
+            Ok(info) => Some(info),
+            Err(_) if args.resume.is_none() => None,
+            Err(error) => return Err(error.into()),
+        },
         None => None,
     };
     let minds = Minds::load(&agent, args.pull).await?;
@@ -34,23 +100,24 @@ pub async fn run(home: Home, args: Run) -> Result<ExitCode> {
     let progress = Arc::new(Progress::new(achievements, ""));
     let cancel = Cancel::new();
     stop_on_ctrl_c(cancel.clone());
-    let watch = Watch { observer: progress.clone(), cancel };
+    let redactor = agent.redactor();
+    let watch = Watch { observer: progress.clone(), cancel, redactor: redactor.clone() };
     let session = if let Some(info) = &resumed {
-        workshop.resume(info, &minds, watch).await?
+        workshop.resume(info, more(args), &minds, watch).await?
     } else {
         let library = Shelf::Open(Box::new(workshop.home.library().await?));
-        let plan = Plan { config: agent.run.clone(), reflexes, library, title: None };
+        let plan = Plan { config: agent.run.clone(), reflexes, library, title: None, run };
         workshop.begin(&agent.environment, plan, &minds, watch).await?
     };
     let Session { run, started, driver, started_ms } = session;
-    progress.say(&format!("run {run}: {} with {}", started.environment.name, started.model.name));
+    progress.say(&format!("run {run}: {} with {}", started.environment.name, minds.controller.model().name));
     if resumed.is_some() {
-        progress.say("the recorded part happens again first; the budgets are those the run was started with");
+        progress.say("the recorded part happens again first");
     }
     let result = driver.run(started_ms).await;
     progress.finish();
     let (outcome, core) = result.map_err(|error| {
-        anyhow::Error::new(error).context(
+        anyhow::anyhow!(redactor.text(&error.to_string())).context(
             Failure::new(Kind::Failure, format!("run `{run}` could not go on")).hint(format!(
                 "what was recorded is kept: `sojourn log {run}`; go on with `sojourn run {} --resume {run}`",
                 args.agent.display()
@@ -64,28 +131,32 @@ pub async fn run(home: Home, args: Run) -> Result<ExitCode> {
     } else {
         result.print()?;
     }
-    Ok(conclude(&outcome, &run, &args, resumed.as_ref()))
+    Ok(conclude(&outcome, &run, args))
+}
+
+/// What a resumed run may use up from now on, if its caller says so.
+fn more(args: &Run) -> Option<Budgets> {
+    let more = Budgets {
+        steps: args.steps,
+        time_ms: args.time.map(|time| time.as_millis() as u64),
+        ..Budgets::default()
+    };
+    (more != Budgets::default()).then_some(more)
 }
 
 /// What comes last on stderr, and the exit code.
-fn conclude(outcome: &Outcome, run: &RunId, args: &Run, resumed: Option<&RunInfo>) -> ExitCode {
+fn conclude(outcome: &Outcome, run: &RunId, args: &Run) -> ExitCode {
+    let go_on = format!("`sojourn run {} --resume {run}`", args.agent.display());
     match outcome {
         Outcome::Interrupted => {
-            output::note(format!(
-                "interrupted; go on with `sojourn run {} --resume {run}`",
-                args.agent.display()
-            ));
+            output::note(format!("interrupted; go on with {go_on}"));
             ExitCode::from(Kind::Interrupted as u8)
         }
-        Outcome::Finished(sojourn_core::FinishReason::Time) if resumed.is_some() => {
-            output::note(
-                "note: the time of a run counts from its start, so a resumed run may be over at once; start a new one to go on learning",
-            );
-            ExitCode::SUCCESS
-        }
-        Outcome::Finished(sojourn_core::FinishReason::Controller { .. }) => {
+        Outcome::Finished(FinishReason::Repetition { what }) => {
+            output::note(format!("paused: the agent did {what} again and again; go on with {go_on}"));
             ExitCode::from(Kind::Failure as u8)
         }
+        Outcome::Finished(FinishReason::Controller { .. }) => ExitCode::from(Kind::Failure as u8),
         _ => ExitCode::SUCCESS,
     }
 }

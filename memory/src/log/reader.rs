@@ -4,9 +4,7 @@ use super::{EventSeq, Record, RunId};
 use crate::{BlobId, Error, Hash, Store, packing};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-
-/// The first byte of a zstd frame, which no JSON text begins with.
-const FRAME: u8 = 0x28;
+use std::borrow::Cow;
 
 /// Which records of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -174,10 +172,13 @@ fn decode_fields(row: &SqliteRow, run: &RunId, seq: EventSeq, genesis: Hash) -> 
 }
 
 /// The payload's text as it was written.
-pub(super) fn text(stored: &[u8]) -> Result<String, String> {
-    let bytes = match stored.first() {
-        Some(&FRAME) => packing::unpack(stored)?,
-        _ => stored.to_owned(),
-    };
-    String::from_utf8(bytes).map_err(|_| "its payload is not UTF-8".to_owned())
+pub(super) fn text(stored: &[u8]) -> Result<Cow<'_, str>, String> {
+    let not_utf8 = "its payload is not UTF-8";
+    match stored.first() {
+        // No JSON text begins with this byte.
+        Some(&first) if packing::is_packed(first) => {
+            String::from_utf8(packing::unpack(stored)?).map(Cow::Owned).map_err(|_| not_utf8.to_owned())
+        }
+        _ => std::str::from_utf8(stored).map(Cow::Borrowed).map_err(|_| not_utf8.to_owned()),
+    }
 }

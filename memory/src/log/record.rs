@@ -40,18 +40,46 @@ impl Record {
     /// # Errors
     /// [`Error::TooDeep`].
     pub fn expected_hash(&self) -> Result<Hash, Error> {
+        let payload = canonical_json(&self.payload)?;
+        let envelope = Envelope {
+            run: self.run.as_str(),
+            seq: self.seq,
+            at_ms: self.at_ms,
+            kind: &self.kind,
+            payload: payload.as_bytes(),
+            blobs: self.blobs.iter().map(|blob| blob.0.as_bytes()),
+            prev_hash: self.prev_hash,
+        };
+        Ok(envelope.hash())
+    }
+}
+
+/// All that a record's hash is taken over.
+pub(super) struct Envelope<'a, B> {
+    pub(super) run: &'a str,
+    pub(super) seq: EventSeq,
+    pub(super) at_ms: i64,
+    pub(super) kind: &'a str,
+    /// In its canonical text.
+    pub(super) payload: &'a [u8],
+    pub(super) blobs: B,
+    pub(super) prev_hash: Hash,
+}
+
+impl<'a, B: ExactSizeIterator<Item = &'a [u8; 32]>> Envelope<'a, B> {
+    pub(super) fn hash(self) -> Hash {
         let mut hasher = Encoder::new("sojourn-record-v1\0");
-        hasher.text(self.run.as_str());
+        hasher.text(self.run);
         hasher.integer(self.seq.0);
         hasher.signed(self.at_ms);
-        hasher.text(&self.kind);
-        hasher.text(&canonical_json(&self.payload)?);
+        hasher.text(self.kind);
+        hasher.bytes(self.payload);
         hasher.integer(self.blobs.len() as u64);
-        for blob in &self.blobs {
-            hasher.hash(&blob.0);
+        for blob in self.blobs {
+            hasher.0.update(blob);
         }
         hasher.hash(&self.prev_hash);
-        Ok(hasher.finish())
+        hasher.finish()
     }
 }
 
@@ -64,8 +92,12 @@ impl Encoder {
     }
 
     pub(super) fn text(&mut self, text: &str) {
-        self.integer(text.len() as u64);
-        self.0.update(text);
+        self.bytes(text.as_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.integer(bytes.len() as u64);
+        self.0.update(bytes);
     }
 
     pub(super) fn integer(&mut self, value: u64) {

@@ -17,17 +17,15 @@ pub struct NewRun {
     pub environment: String,
     /// The controller model's name.
     pub model: String,
-    /// Where it branched off, if it is a fork: the last record that both runs have in common.
-    pub parent: Option<(RunId, EventSeq)>,
     /// A name for people; this one may be changed.
     pub title: Option<String>,
 }
 
 impl NewRun {
-    /// A run without a parent or a title, created at the time 0.
+    /// A run without a title, created at the time 0.
     pub fn new(id: RunId, environment: impl Into<String>, model: impl Into<String>) -> Self {
         let (environment, model) = (environment.into(), model.into());
-        Self { id, created_ms: 0, environment, model, parent: None, title: None }
+        Self { id, created_ms: 0, environment, model, title: None }
     }
 }
 
@@ -42,7 +40,7 @@ pub struct RunInfo {
     pub environment: String,
     /// The controller model's name.
     pub model: String,
-    /// Where it branched off, if it is a fork.
+    /// The last record that it shares with the run it branched off, if it is a fork.
     pub parent: Option<(RunId, EventSeq)>,
     /// A name for people.
     pub title: Option<String>,
@@ -107,7 +105,7 @@ impl RunRow {
         )
     }
 
-    fn decode(row: &SqliteRow) -> Result<Self, Error> {
+    pub(super) fn decode(row: &SqliteRow) -> Result<Self, Error> {
         let id: RunId = row.try_get::<&str, _>("id")?.parse()?;
         let damaged = |what: &str| Error::Damaged { place: format!("run `{id}`"), what: what.to_owned() };
         let parent_run: Option<&str> = row.try_get("parent_run")?;
@@ -157,41 +155,44 @@ fn genesis(
     encoder.finish()
 }
 
+/// Adds the row of a run without records; returns its number and the hash that its first record follows.
+pub(super) async fn insert(
+    connection: &mut SqliteConnection,
+    new: &NewRun,
+    parent: Option<&(RunId, EventSeq)>,
+) -> Result<(i64, Hash), Error> {
+    let genesis = genesis(&new.id, new.created_ms, &new.environment, &new.model, parent);
+    let (parent_run, parent_seq) = parent.map(|(run, seq)| (run.as_str(), seq.0 as i64)).unzip();
+    let inserted = sqlx::query(
+        "INSERT INTO runs (id, created_ms, environment, model, parent_run, parent_seq, title, status, \
+         last_at_ms, head) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?2, ?9) ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(new.id.as_str())
+    .bind(new.created_ms)
+    .bind(&new.environment)
+    .bind(&new.model)
+    .bind(parent_run)
+    .bind(parent_seq)
+    .bind(&new.title)
+    .bind(RunStatus::Running.as_str())
+    .bind(genesis.as_bytes().as_slice())
+    .execute(connection)
+    .await?;
+    if inserted.rows_affected() == 0 {
+        return Err(Error::RunExists { run: new.id.clone() });
+    }
+    Ok((inserted.last_insert_rowid(), genesis))
+}
+
 impl Store {
     /// Begins a run and takes the sole right to write it.
     ///
     /// # Errors
-    /// [`Error::RunExists`]; [`Error::NoSuchRun`] or [`Error::NoSuchRecord`] for a parent that is not there.
+    /// [`Error::RunExists`].
     pub async fn create_run(&self, new: NewRun) -> Result<Writer, Error> {
         let lock = RunLock::take(self.home(), &new.id).await?;
         let mut connection = self.connection().await?;
-        if let Some((parent, seq)) = &new.parent {
-            let last = self.exactly(parent).await?.info.last_seq;
-            if *seq > last {
-                return Err(Error::NoSuchRecord { run: parent.clone(), seq: *seq, last });
-            }
-        }
-        let genesis = genesis(&new.id, new.created_ms, &new.environment, &new.model, new.parent.as_ref());
-        let (parent_run, parent_seq) =
-            new.parent.as_ref().map(|(run, seq)| (run.as_str(), seq.0 as i64)).unzip();
-        let inserted = sqlx::query(
-            "INSERT INTO runs (id, created_ms, environment, model, parent_run, parent_seq, title, status, \
-             last_at_ms, head) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?2, ?9) ON CONFLICT (id) DO NOTHING",
-        )
-        .bind(new.id.as_str())
-        .bind(new.created_ms)
-        .bind(&new.environment)
-        .bind(&new.model)
-        .bind(parent_run)
-        .bind(parent_seq)
-        .bind(&new.title)
-        .bind(RunStatus::Running.as_str())
-        .bind(genesis.as_bytes().as_slice())
-        .execute(&mut connection)
-        .await?;
-        if inserted.rows_affected() == 0 {
-            return Err(Error::RunExists { run: new.id });
-        }
+        insert(&mut connection, &new, None).await?;
         Writer::new(self.clone(), connection, lock, &new.id).await
     }
 

@@ -1,14 +1,18 @@
-use super::reader::{decode, fetch, text};
-use super::{EventSeq, Record, RecordQuery, RunId};
-use crate::canonical::stored_json;
+use super::fork::ForkPoint;
+use super::reader::text;
+use super::record::{Envelope, VERSION};
+use super::reordered::Reorderer;
+use super::rows::{Row, Rows};
+use super::run::RunRow;
+use super::{EventSeq, RecordQuery, RunId};
 use crate::memories::TOMBSTONE;
 use crate::{BlobId, Error, Hash, Store, blobs};
 use serde::Serialize;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-use std::collections::HashSet;
+use sqlx::Row as _;
+use std::collections::{HashMap, HashSet};
 
-const PAGE: usize = 256;
+/// Records read at once.
+const PAGE: i64 = 1024;
 
 /// What checking a run found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -21,7 +25,7 @@ pub struct VerifyReport {
     pub blobs: u64,
     /// Bytes of payloads and blobs that were read, before compression.
     pub bytes: u64,
-    /// Records and blobs whose content was removed with a memory: they have their place and hash only.
+    /// Records and blobs whose content was removed with a memory: what they held cannot be checked any more.
     pub forgotten: u64,
     /// The first thing that is not as it was written. Nothing after it was looked at.
     pub first_fault: Option<Fault>,
@@ -65,11 +69,14 @@ pub enum FaultKind {
     BlobAltered,
     /// The run's own row cannot be read, or it contradicts the last record.
     Head,
+    /// A fork does not begin as the run it branched off.
+    Parent,
 }
 
 impl Store {
     /// Reads a run from its first record to its last and checks that places have no gaps, that every record
-    /// has its hash and is chained to the one before it, and that its blobs are there and whole.
+    /// has its hash and is chained to the one before it, that its blobs are there and whole, and that a fork
+    /// begins as the run it branched off, where that is kept still.
     ///
     /// `progress` is told how many records of how many are done. Damage is reported, not returned as an
     /// error, down to damage of the database file itself.
@@ -90,144 +97,259 @@ impl Store {
         };
         let last = row.info.last_seq;
         let mut check = Check {
-            store: self,
-            genesis: row.genesis(),
             head: row.genesis(),
-            blobs_seen: HashSet::new(),
+            done: EventSeq(0),
+            reorderer: Reorderer::default(),
             report: VerifyReport::new(run),
         };
-        let mut done = EventSeq(0);
-        while done < last {
-            progress(done.0, last.0);
-            let rows = match fetch(self, row.no, &RecordQuery::from(done.next()).to(last), PAGE).await {
-                Ok(rows) if rows.is_empty() => {
-                    return Ok(check.fault(done.next(), FaultKind::Missing, "it is gone"));
-                }
-                Ok(rows) => rows,
-                Err(Error::Damaged { what, .. }) => {
-                    return Ok(check.fault(done.next(), FaultKind::Unreadable, what));
-                }
-                Err(error) => return Err(error),
-            };
-            for row in &rows {
-                done = done.next();
-                if let Err((kind, detail)) = check.row(row, done).await? {
-                    return Ok(check.fault(done, kind, detail));
-                }
+        let mut pages = Pages {
+            store: self,
+            run: row.no,
+            last,
+            next: EventSeq(1),
+            size: PAGE,
+            blobs_seen: HashSet::new(),
+        };
+        let mut page = pages.next().await?;
+        while check.done < last {
+            progress(check.done.0, last.0);
+            // One page is checked on one core while another reads the next.
+            let checking = tokio::task::spawn_blocking(move || {
+                let found = check.page(page);
+                (check, found)
+            });
+            let (next, checked) = tokio::join!(pages.next(), checking);
+            let found;
+            (check, found) = checked.map_err(|error| Error::Io {
+                path: self.home().to_owned(),
+                source: std::io::Error::other(error),
+            })?;
+            if let Err((kind, detail)) = found {
+                return Ok(check.fault(kind, detail));
             }
+            page = next?;
         }
         progress(last.0, last.0);
         if check.head != row.head {
-            return Ok(check.fault(
-                last,
-                FaultKind::Head,
-                "the run's row says its last record has another hash",
-            ));
+            check.done = EventSeq(last.0.saturating_sub(1));
+            let detail = "the run's row says its last record has another hash";
+            return Ok(check.fault(FaultKind::Head, detail.to_owned()));
+        }
+        if let Some(detail) = self.strayed(&row).await? {
+            check.done = row.info.parent.map_or(EventSeq(0), |(_, seq)| seq);
+            return Ok(check.fault(FaultKind::Parent, detail));
         }
         Ok(check.report)
+    }
+
+    /// What is wrong with the place where a fork branched off, if anything is.
+    async fn strayed(&self, row: &RunRow) -> Result<Option<String>, Error> {
+        let Some((parent, seq)) = &row.info.parent else { return Ok(None) };
+        let hash_of = async |run: &RunId| -> Result<Option<Hash>, Error> {
+            let row = sqlx::query(
+                "SELECT hash FROM records WHERE run = (SELECT no FROM runs WHERE id = ?) AND seq = ?",
+            )
+            .bind(run.as_str())
+            .bind(seq.0 as i64)
+            .fetch_optional(&self.pool)
+            .await?;
+            row.map(|row| row.try_get::<&[u8], _>(0)?.try_into()).transpose()
+        };
+        let there = match RunRow::find(&mut *self.pool.acquire().await?, parent).await? {
+            Some(_) => hash_of(parent).await?,
+            None => return Ok(None),
+        };
+        let own = self.records(&row.info.id, &RecordQuery::from(seq.next()).to(seq.next())).await?;
+        let told = own.first().and_then(|own| own.payload.get("forked_from").cloned());
+        let point: Option<ForkPoint> = told.and_then(|told| serde_json::from_value(told).ok());
+        Ok(match point {
+            None => Some("a fork does not say where it branched off".to_owned()),
+            Some(point) if (&point.run, point.seq) != (parent, *seq) => {
+                Some(format!("it says that it branched off at record {} of `{}`", point.seq, point.run))
+            }
+            Some(point) if there != Some(point.hash) => {
+                Some(format!("record {seq} of `{parent}` is not the one that it branched off at"))
+            }
+            Some(_) => None,
+        })
     }
 }
 
 type Finding = Result<(), (FaultKind, String)>;
 
-/// A verification under way.
-struct Check<'a> {
+/// Reads ahead: the records of a page, and how those of their blobs are that no earlier page had.
+struct Pages<'a> {
     store: &'a Store,
-    genesis: Hash,
+    run: i64,
+    last: EventSeq,
+    next: EventSeq,
+    /// Records asked for at once: fewer and fewer where the file is damaged, until the damage stands alone.
+    size: i64,
+    blobs_seen: HashSet<BlobId>,
+}
+
+#[derive(Default)]
+struct Page {
+    rows: Rows,
+    unchecked: Unchecked,
+    /// What kept the records after `rows` from being read.
+    broken: Option<String>,
+}
+
+impl Pages<'_> {
+    async fn next(&mut self) -> Result<Page, Error> {
+        let mut page = Page::default();
+        if self.next > self.last {
+            return Ok(page);
+        }
+        loop {
+            match Rows::read(self.store, self.run, self.next, self.last, self.size).await {
+                Ok(rows) => {
+                    page.rows = rows;
+                    break;
+                }
+                Err(Error::Damaged { what, .. }) if self.size == 1 => {
+                    page.broken = Some(what);
+                    break;
+                }
+                Err(Error::Damaged { .. }) => self.size /= 2,
+                Err(error) => return Err(error),
+            }
+        }
+        self.next = EventSeq(self.next.0 + page.rows.len() as u64);
+        for row in page.rows.iter() {
+            for bytes in row.blobs.as_chunks::<32>().0 {
+                let id = BlobId(Hash::from(*bytes));
+                if self.blobs_seen.insert(id) {
+                    page.unchecked.asked.insert(id);
+                }
+            }
+        }
+        page.unchecked.forgotten = self.forgotten(&page.rows).await?;
+        let mut connection = self.store.pool.acquire().await?;
+        let ids: Vec<BlobId> = page.unchecked.asked.iter().copied().collect();
+        blobs::check(&mut connection, &ids, &mut page.unchecked.blobs).await?;
+        drop(connection);
+        for id in ids.iter().filter(|id| !page.unchecked.blobs.contains_key(id)) {
+            if blobs::is_forgotten(self.store, id).await? {
+                page.unchecked.forgotten_blobs.insert(*id);
+            }
+        }
+        Ok(page)
+    }
+
+    /// Which of these records were emptied with a memory.
+    async fn forgotten(&self, rows: &Rows) -> Result<HashSet<i64>, Error> {
+        let places: Vec<i64> = rows.iter().map(|row| row.seq.0 as i64).collect();
+        let (Some(first), Some(last)) = (places.first(), places.last()) else { return Ok(HashSet::new()) };
+        let query = sqlx::query("SELECT seq FROM forgotten_records WHERE run = ? AND seq BETWEEN ? AND ?");
+        let rows = query.bind(self.run).bind(first).bind(last).fetch_all(&self.store.pool).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+}
+
+/// The blobs of a page that no record before referred to.
+#[derive(Default)]
+struct Unchecked {
+    /// Their addresses.
+    asked: HashSet<BlobId>,
+    /// How many bytes each has, or what is wrong with it. Those that are gone are not in it.
+    blobs: HashMap<BlobId, Result<u64, String>>,
+    /// Those that are gone because they were forgotten.
+    forgotten_blobs: HashSet<BlobId>,
+    /// The places of records that were emptied.
+    forgotten: HashSet<i64>,
+}
+
+/// A verification under way.
+struct Check {
     /// The hash of the last record that was found whole.
     head: Hash,
-    blobs_seen: HashSet<BlobId>,
+    /// Its place.
+    done: EventSeq,
+    reorderer: Reorderer,
     report: VerifyReport,
 }
 
-impl Check<'_> {
-    fn fault(mut self, seq: EventSeq, kind: FaultKind, detail: impl Into<String>) -> VerifyReport {
-        self.report.first_fault = Some(Fault { seq, kind, detail: detail.into() });
+impl Check {
+    /// With what was found at the record after the last whole one.
+    fn fault(mut self, kind: FaultKind, detail: String) -> VerifyReport {
+        self.report.first_fault = Some(Fault { seq: self.done.next(), kind, detail });
         self.report
     }
 
-    async fn row(&mut self, row: &SqliteRow, expected: EventSeq) -> Result<Finding, Error> {
-        let record = match decode(row, &self.report.run, self.genesis) {
-            Ok(record) => record,
-            Err((seq, _)) if seq != expected => return Ok(missing(seq)),
-            Err((_, what)) => return Ok(Err((FaultKind::Unreadable, what))),
-        };
-        if record.seq != expected {
-            return Ok(missing(record.seq));
+    fn page(&mut self, mut page: Page) -> Finding {
+        for row in page.rows.iter() {
+            self.row(&row, &mut page.unchecked)?;
         }
-        if self.is_forgotten(&record).await? {
-            // Its own hash cannot be computed any more, but the next record is chained to it.
-            self.report.forgotten += 1;
-            if record.prev_hash != self.head {
-                return Ok(Err((FaultKind::Altered, "it is not chained to the record before it".to_owned())));
-            }
-        } else if let Err(finding) = self.record(row, &record) {
-            return Ok(Err(finding));
+        match page.broken {
+            Some(what) => Err((FaultKind::Unreadable, what)),
+            None if page.rows.len() == 0 => Err((FaultKind::Missing, "it is gone".to_owned())),
+            None => Ok(()),
         }
-        for blob in &record.blobs {
-            if let Err(finding) = self.blob(blob).await? {
-                return Ok(Err(finding));
-            }
-        }
-        self.report.records += 1;
-        self.head = record.hash;
-        Ok(Ok(()))
     }
 
-    async fn is_forgotten(&self, record: &Record) -> Result<bool, Error> {
-        if stored_json(&record.payload)? != TOMBSTONE {
-            return Ok(false);
-        }
-        let listed = sqlx::query(
-            "SELECT 1 FROM forgotten_records JOIN runs ON runs.no = run WHERE runs.id = ? AND seq = ?",
-        );
-        let listed = listed.bind(record.run.as_str()).bind(record.seq.0 as i64);
-        Ok(listed.fetch_optional(&self.store.pool).await?.is_some())
-    }
-
-    fn record(&mut self, row: &SqliteRow, record: &Record) -> Finding {
+    fn row(&mut self, row: &Row<'_>, page: &mut Unchecked) -> Finding {
+        let broken = |what: &str| (FaultKind::Unreadable, what.to_owned());
         let altered = |what: &str| (FaultKind::Altered, what.to_owned());
-        let stored: &[u8] =
-            row.try_get("payload").map_err(|error| (FaultKind::Unreadable, error.to_string()))?;
-        let text = text(stored).map_err(|what| (FaultKind::Unreadable, what))?;
-        self.report.bytes += text.len() as u64;
-        // Equal values can be spelt differently (`1e5`, `1E5`); only one of them is what was written.
-        if stored_json(&record.payload).is_ok_and(|written| written != text) {
-            return Err(altered("its payload is not spelt as it was written"));
+        if row.seq != self.done.next() {
+            return Err((FaultKind::Missing, format!("it is gone: the next one is {}", row.seq)));
         }
-        if record.prev_hash != self.head {
-            return Err(altered("it is not chained to the record before it"));
+        if row.version != VERSION {
+            return Err(broken(&format!("its encoding has the unknown version {}", row.version)));
         }
-        match record.expected_hash() {
-            Ok(hash) if hash == record.hash => Ok(()),
-            Ok(_) => Err(altered("it does not have the hash it says")),
-            Err(error) => Err((FaultKind::Unreadable, error.to_string())),
+        let payload = text(row.payload).map_err(|what| broken(&what))?;
+        let (blobs, rest) = row.blobs.as_chunks::<32>();
+        if !rest.is_empty() {
+            return Err(broken("its list of blobs is cut"));
         }
-    }
-
-    async fn blob(&mut self, id: &BlobId) -> Result<Finding, Error> {
-        if !self.blobs_seen.insert(*id) {
-            return Ok(Ok(()));
-        }
-        let content = match blobs::read(&mut *self.store.pool.acquire().await?, id).await {
-            Ok(Some(Ok(content))) => content,
-            Ok(None) if blobs::is_forgotten(self.store, id).await? => {
-                self.report.forgotten += 1;
-                return Ok(Ok(()));
-            }
-            Ok(None) => return Ok(Err((FaultKind::BlobMissing, format!("blob `{id}` is gone")))),
-            Ok(Some(Err(what))) => return Ok(Err((FaultKind::BlobAltered, format!("blob `{id}`: {what}")))),
-            Err(Error::Damaged { what, .. }) => {
-                return Ok(Err((FaultKind::BlobAltered, format!("blob `{id}`: {what}"))));
-            }
-            Err(error) => return Err(error),
+        let canonical = self
+            .reorderer
+            .canonical(payload.as_bytes())
+            .ok_or_else(|| altered("its payload is not spelt as it was written"))?;
+        let envelope = Envelope {
+            run: self.report.run.as_str(),
+            seq: row.seq,
+            at_ms: row.at_ms,
+            kind: std::str::from_utf8(row.kind).map_err(|_| broken("its kind is not UTF-8"))?,
+            payload: canonical,
+            blobs: blobs.iter(),
+            prev_hash: self.head,
         };
-        self.report.blobs += 1;
-        self.report.bytes += content.len() as u64;
-        Ok(Ok(()))
+        // What was emptied has another hash now; that the next record is chained to its old one is checked there.
+        let emptied = payload == TOMBSTONE && page.forgotten.contains(&(row.seq.0 as i64));
+        self.report.forgotten += u64::from(emptied);
+        if !emptied && envelope.hash().as_bytes() != row.hash {
+            return Err(altered(
+                "it does not have the hash it says, or is not chained to the record before it",
+            ));
+        }
+        for bytes in blobs {
+            self.blob(BlobId(Hash::from(*bytes)), page)?;
+        }
+        self.head = Hash::try_from(row.hash).map_err(|error| broken(&error.to_string()))?;
+        self.report.records += 1;
+        self.report.bytes += payload.len() as u64;
+        self.done = row.seq;
+        Ok(())
     }
-}
 
-fn missing(found: EventSeq) -> Finding {
-    Err((FaultKind::Missing, format!("it is gone: the next one is {found}")))
+    fn blob(&mut self, id: BlobId, page: &mut Unchecked) -> Finding {
+        if !page.asked.remove(&id) {
+            return Ok(());
+        }
+        match page.blobs.remove(&id) {
+            Some(Ok(size)) => {
+                self.report.blobs += 1;
+                self.report.bytes += size;
+                Ok(())
+            }
+            Some(Err(what)) => Err((FaultKind::BlobAltered, format!("blob `{id}`: {what}"))),
+            None if page.forgotten_blobs.contains(&id) => {
+                self.report.forgotten += 1;
+                Ok(())
+            }
+            None => Err((FaultKind::BlobMissing, format!("blob `{id}` is gone"))),
+        }
+    }
 }

@@ -54,7 +54,7 @@ pub struct Writer {
 
 /// A record as its row will be.
 #[derive(Debug)]
-struct Queued {
+pub(super) struct Queued {
     seq: EventSeq,
     at_ms: i64,
     kind: String,
@@ -251,7 +251,7 @@ impl Writer {
 }
 
 impl Queued {
-    fn new(record: &Record) -> Result<Self, Error> {
+    pub(super) fn new(record: &Record) -> Result<Self, Error> {
         let text = stored_json(&record.payload)?;
         let blobs: Vec<u8> = record.blobs.iter().flat_map(|blob| *blob.0.as_bytes()).collect();
         Ok(Self {
@@ -264,7 +264,7 @@ impl Queued {
         })
     }
 
-    async fn insert(&self, connection: &mut SqliteConnection, run: i64) -> Result<(), Error> {
+    pub(super) async fn insert(&self, connection: &mut SqliteConnection, run: i64) -> Result<(), Error> {
         let query = sqlx::query(
             "INSERT INTO records (run, seq, v, at_ms, kind, blobs, hash, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         )

@@ -11,7 +11,9 @@
 mod javascript;
 mod lark;
 mod node;
+mod reflex;
 mod sample;
 
 pub use javascript::{GrammarSpec, View, javascript_subset};
 pub use node::Grammar;
+pub use reflex::{ReflexSpec, reflex_subset};

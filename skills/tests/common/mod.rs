@@ -5,8 +5,8 @@
 use proptest::prelude::*;
 use serde_json::Map;
 use sojourn_skills::{
-    AdmissionRule, Compiled, Demotion, Draft, Entry, Kind, LibraryEvent, LibraryState, Origin, Skill,
-    SkillId, TrialReport, Use, WorldResult,
+    AdmissionRule, CaseResult, Compiled, Demotion, Draft, Entry, Kind, LibraryEvent, LibraryState, Origin,
+    Skill, SkillId, TrialReport, Use, WorldResult,
 };
 
 pub const NAMES: [&str; 3] = ["collect_wood", "place_table", "make_sword"];
@@ -50,6 +50,7 @@ pub fn report(state: &LibraryState, skill: &Skill, passes: u64) -> TrialReport {
     TrialReport {
         worlds: (0..3).map(|seed| world(seed, seed < passes)).collect(),
         prerequisites: state.prerequisites(&skill.manifest.calls),
+        ..TrialReport::default()
     }
 }
 
@@ -84,6 +85,11 @@ pub enum Move {
     Unretire(usize),
     RollBack { name: usize, to: u32 },
     Use { which: usize, success: bool, died: bool },
+    Merge { name: usize, into: usize },
+    Retest { which: usize, passed: bool, stale: bool },
+    Switch { name: usize, enabled: bool },
+    Repair { which: usize, salt: u8 },
+    SetAside(usize),
 }
 
 pub fn moves() -> impl Strategy<Value = Vec<Move>> {
@@ -100,6 +106,12 @@ pub fn moves() -> impl Strategy<Value = Vec<Move>> {
         1 => (0..3_usize, 0..4_u32).prop_map(|(name, to)| Move::RollBack { name, to }),
         2 => (which(), any::<bool>(), any::<bool>())
             .prop_map(|(which, success, died)| Move::Use { which, success, died }),
+        1 => (0..3_usize, 0..3_usize).prop_map(|(name, into)| Move::Merge { name, into }),
+        1 => (which(), proptest::bool::weighted(0.8), proptest::bool::weighted(0.1))
+            .prop_map(|(which, passed, stale)| Move::Retest { which, passed, stale }),
+        1 => (0..3_usize, any::<bool>()).prop_map(|(name, enabled)| Move::Switch { name, enabled }),
+        2 => (which(), 6..9_u8).prop_map(|(which, salt)| Move::Repair { which, salt }),
+        1 => which().prop_map(Move::SetAside),
     ];
     proptest::collection::vec(one, 0..60)
 }
@@ -117,7 +129,10 @@ pub fn event(state: &LibraryState, one: &Move) -> Option<LibraryEvent> {
         }
         Move::Start(which) => LibraryEvent::TrialStarted { id: id(which)? },
         Move::Admit { which, passes, lax, stale } => {
-            let mut report = report(state, &entry(which)?.skill, passes);
+            let skill = &entry(which)?.skill;
+            let mut report = report(state, skill, passes);
+            let repaired = skill.manifest.repairs.as_ref().and_then(|id| state.entry(id));
+            report.regressions = repaired.map(|entry| results(entry, passes > 1)).unwrap_or_default();
             if stale {
                 report.prerequisites.clear();
             }
@@ -133,9 +148,41 @@ pub fn event(state: &LibraryState, one: &Move) -> Option<LibraryEvent> {
         Move::Retire(which) => LibraryEvent::Retired { id: id(which)?, reason: "test".into() },
         Move::Unretire(which) => LibraryEvent::Unretired { id: id(which)? },
         Move::RollBack { name, to } => LibraryEvent::RolledBack { name: NAMES[name].into(), to },
+        Move::Merge { name, into } => {
+            LibraryEvent::Merged { name: NAMES[name].into(), into: NAMES[into].into(), evidence: Vec::new() }
+        }
+        Move::Retest { which, passed, stale } => {
+            let entry = entry(which)?;
+            let prerequisites =
+                if stale { Vec::new() } else { state.prerequisites(&entry.skill.manifest.calls) };
+            LibraryEvent::Retested { id: entry.id().clone(), results: results(entry, passed), prerequisites }
+        }
+        Move::Switch { name, enabled } => LibraryEvent::Switched { name: NAMES[name].into(), enabled },
+        Move::Repair { which, salt } => {
+            let entry = entry(which)?;
+            let skill = prepare(state, entry.name(), &format!("go_to({salt});")).repairing(entry.id());
+            LibraryEvent::Drafted { skill: Box::new(skill) }
+        }
+        Move::SetAside(which) => LibraryEvent::SetAside {
+            event: Box::new(LibraryEvent::TrialStarted { id: id(which)? }),
+            reason: "another run was first".into(),
+        },
         Move::Use { which, success, died } => LibraryEvent::Used {
             id: id(which)?,
             usage: Use { context: NAMES[which % 3].into(), success, died, steps: 3, error: None },
         },
     })
+}
+
+/// The cases of a version, all passed or all failed.
+fn results(entry: &Entry, passed: bool) -> Vec<CaseResult> {
+    let result = |case: &sojourn_skills::Case| CaseResult {
+        case: case.id(),
+        reached: true,
+        passed,
+        steps: 1,
+        error: None,
+        behaviour: None,
+    };
+    entry.cases().iter().map(result).collect()
 }

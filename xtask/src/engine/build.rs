@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use wasmparser::{Data, DataKind, Operator, Parser, Payload};
 
 const OUR_SOURCES: [&str; 5] = ["engine.c", "calls.c", "random.c", "report.c", "system.c"];
 const QUICKJS_SOURCES: [&str; 4] = ["quickjs.c", "libregexp.c", "libunicode.c", "dtoa.c"];
@@ -69,6 +70,30 @@ pub fn link(sources: &Path) -> Result<Vec<u8>> {
     linker.arg(vendored.join("vendor/wasi-libc/lib/libc.a")).arg(runtime);
     run(linker.args(["-o", "engine.linked.wasm"]))?;
     Ok(std::fs::read(folder.join("engine.linked.wasm"))?)
+}
+
+/// Where the constants end and the variables begin: the linker lays out the stack, the constants and the variables
+/// in this order, and gives each of the latter a data segment.
+pub fn writable_from(linked: &[u8]) -> Result<u64> {
+    for payload in Parser::new(0).parse_all(linked) {
+        let Payload::DataSection(segments) = payload? else { continue };
+        let segments = segments.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let [constants, variables] = &segments[..] else { break };
+        let (constants_end, variables) =
+            (address(constants)? + constants.data.len() as u64, address(variables)?);
+        if variables >= constants_end {
+            return Ok(constants_end);
+        }
+    }
+    bail!("the linked engine does not have a segment of constants before one of variables")
+}
+
+fn address(segment: &Data<'_>) -> Result<u64> {
+    let DataKind::Active { offset_expr, .. } = &segment.kind else { bail!("a segment has no address") };
+    match offset_expr.get_operators_reader().read()? {
+        Operator::I32Const { value } => Ok(u64::from(value.cast_unsigned())),
+        _ => bail!("a segment's address is computed"),
+    }
 }
 
 fn run(command: &mut Command) -> Result<()> {

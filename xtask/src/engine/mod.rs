@@ -53,15 +53,21 @@ pub fn run(mode: Mode) -> Result<()> {
     let engine = snapshot::pre_initialise(&linked)
         .map_err(|error| anyhow::anyhow!("the linked engine could not be initialised: {error:#}"))?;
     let sha256 = hex::encode(Sha256::digest(&engine));
+    let writable = build::writable_from(&linked)?.to_string();
     let (wasm, sum) = (folder.join("engine.wasm"), folder.join("engine.sha256"));
+    let layout = folder.join("engine.writable");
     match mode {
         Mode::Write => {
             std::fs::write(&wasm, &engine).with_context(|| format!("cannot write {}", wasm.display()))?;
             std::fs::write(&sum, format!("{sha256}\n"))?;
+            std::fs::write(&layout, format!("{writable}\n"))?;
         }
         Mode::Check => {
             let committed =
                 std::fs::read(&wasm).with_context(|| format!("cannot read {}", wasm.display()))?;
+            if std::fs::read_to_string(&layout)?.trim() != writable {
+                bail!("engine.writable is not what the sources give: {writable}; run `cargo xtask engine`");
+            }
             if committed != engine || std::fs::read_to_string(&sum)?.trim() != sha256 {
                 bail!(
                     "engine.wasm is not what its sources give: built {sha256}, committed {}; \

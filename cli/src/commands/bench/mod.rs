@@ -24,9 +24,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const ENVIRONMENT: &str = "crafter";
-/// The agent that is measured when nobody names another.
-const EXAMPLE: &str = include_str!("../../../../examples/crafter/agent.toml");
-
 /// A benchmark's result.
 #[derive(Debug, Serialize)]
 struct Report {
@@ -194,12 +191,9 @@ async fn measure(
     }))
 }
 
-/// The agent file that is asked for, or the built-in example with the environment's own reflexes.
+/// The agent file that is asked for, or the built-in example.
 fn subject_file(args: &Crafter) -> Result<(AgentFile, Vec<ReflexSource>)> {
-    let Some(path) = &args.agent else {
-        let agent = AgentFile::parse(EXAMPLE, "the built-in example", Path::new(""), &[])?;
-        return Ok((agent, environments::reflexes(ENVIRONMENT)));
-    };
+    let path = args.agent.as_deref().unwrap_or(Path::new(ENVIRONMENT));
     let agent = AgentFile::read(path, &[])?;
     if agent.environment != ENVIRONMENT {
         return Err(Failure::new(
@@ -249,9 +243,14 @@ impl Subject {
         label: &str,
     ) -> Result<Option<(Core, Chronicle)>> {
         let progress = Arc::new(Progress::new(self.achievements, label));
-        let watch = Watch { observer: progress.clone(), cancel: self.cancel.clone() };
-        let plan =
-            Plan { config, reflexes: self.reflexes.clone(), library, title: Some("benchmark".to_owned()) };
+        let watch = Watch::unguarded(progress.clone(), self.cancel.clone());
+        let plan = Plan {
+            config,
+            reflexes: self.reflexes.clone(),
+            library,
+            title: Some("benchmark".to_owned()),
+            run: None,
+        };
         let session = self.workshop.begin(ENVIRONMENT, plan, &self.minds, watch).await?;
         let Session { driver, started_ms, .. } = session;
         let result = driver.run(started_ms).await;

@@ -1,0 +1,165 @@
+//! The proving ground of reflexes: the same practice episodes, lived with a candidate and without it.
+//!
+//! Whoever lives there is the agent itself without System 2: the curriculum's first proposal is taken, and the skills of
+//! the library carry it out. An episode lasts until death or until its steps are used up.
+
+use super::DriveError;
+use super::stage::{LiveReflex, Runnable, Stage, StageError, Unrecorded};
+use crate::config::{ActorConfig, Budgets, RunConfig};
+use crate::core::{Core, RunOrigin};
+use crate::event::{ActReport, Effect, Event, ReflexCandidateTrial, ReflexPlan};
+use serde_json::Value;
+use sojourn_sandbox::{Limits, Sandbox};
+use sojourn_skills::{Arm, LibraryState, PairedEpisode, ReflexTrial, Wasm};
+use sojourn_tools::{EndingKind, Environment, EnvironmentSpec};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What the proving ground needs besides the plan.
+pub struct ProvingGround {
+    /// Runs skills and reflexes.
+    pub sandbox: Sandbox,
+    /// The admitted skills, ready to run.
+    pub runnables: Arc<BTreeMap<String, Runnable>>,
+    /// The library that they come from.
+    pub library: LibraryState,
+    /// The reflexes in force; a candidate is asked after them.
+    pub reflexes: Vec<LiveReflex>,
+    /// The environment as it describes itself.
+    pub spec: EnvironmentSpec,
+    /// Where the run comes from.
+    pub origin: RunOrigin,
+    /// The run's settings for skills.
+    pub actor: ActorConfig,
+    /// The run's seed.
+    pub seed: u64,
+}
+
+impl ProvingGround {
+    /// Tries every candidate of `plan`.
+    ///
+    /// # Errors
+    /// When the environment breaks.
+    pub async fn try_all(
+        &self,
+        plan: &ReflexPlan,
+        mut world: Box<dyn Environment>,
+    ) -> Result<Vec<ReflexCandidateTrial>, DriveError> {
+        let mut candidates = Vec::new();
+        let mut trials = Vec::new();
+        for source in &plan.candidates {
+            let (reflex, trial) = self.prepare(plan, source).await?;
+            candidates.push(reflex);
+            trials.push(trial);
+        }
+        if candidates.iter().all(Option::is_none) {
+            return Ok(trials);
+        }
+        for seed in &plan.seeds {
+            let (back, without) = self.live(*seed, plan.steps, None, world).await?;
+            world = back;
+            for (reflex, trial) in candidates.iter().zip(&mut trials) {
+                let Some(reflex) = reflex else { continue };
+                let (back, with) = self.live(*seed, plan.steps, Some(reflex.clone()), world).await?;
+                world = back;
+                trial.trial.episodes.push(PairedEpisode { seed: *seed, with, without });
+            }
+        }
+        Ok(trials)
+    }
+
+    /// Compiles a candidate, and asks it what it would have done. Only one that would have acted is tried.
+    async fn prepare(
+        &self,
+        plan: &ReflexPlan,
+        source: &str,
+    ) -> Result<(Option<LiveReflex>, ReflexCandidateTrial), DriveError> {
+        let mut trial = ReflexCandidateTrial {
+            compile_error: None,
+            wasm: None,
+            acts: false,
+            trial: ReflexTrial::default(),
+        };
+        let wasm = match self.sandbox.compile(&plan.name, source).await {
+            Ok(wasm) => wasm,
+            Err(error) => {
+                trial.compile_error = Some(error.to_string());
+                return Ok((None, trial));
+            }
+        };
+        let program = self.sandbox.load(&wasm).map_err(|error| DriveError::Sandbox(error.to_string()))?;
+        trial.wasm = Some(Wasm(wasm));
+        let mut live = LiveReflex::new(&plan.name, self.sandbox.reflex(&program, &Limits::reflex()), 0);
+        for moment in &plan.moments {
+            if let Ok(Value::String(action)) = live.reflex.tick(&moment.state).await {
+                trial.acts |= action != moment.action && self.spec.actions.contains(&action);
+            }
+        }
+        Ok((trial.acts.then_some(live), trial))
+    }
+
+    /// One episode.
+    async fn live(
+        &self,
+        seed: u64,
+        steps: u32,
+        candidate: Option<LiveReflex>,
+        mut world: Box<dyn Environment>,
+    ) -> Result<(Box<dyn Environment>, Arm), DriveError> {
+        let mut reflexes: Vec<LiveReflex> = self.reflexes.iter().map(LiveReflex::rested).collect();
+        reflexes.extend(candidate.map(|candidate| candidate.rested()));
+        let config = RunConfig {
+            seed: self.seed,
+            episodes: vec![seed],
+            episode_steps: u64::from(steps),
+            learning: false,
+            memory: false,
+            deliberate: false,
+            library: true,
+            restless: true,
+            budgets: Budgets::default(),
+            actor: self.actor.clone(),
+            ..RunConfig::default()
+        };
+        let mut core = Core::new(config, self.spec.clone(), self.library.clone(), self.origin.clone());
+        let mut arm = Arm { steps: 0, died: false, achievements: 0 };
+        let mut unlocked = BTreeSet::new();
+        let mut effects = core.start(0);
+        'life: loop {
+            // The last effect of a batch is the one that is answered.
+            let Some(effect) = effects.pop() else { break };
+            let event = match effect {
+                Effect::Reset { seed } => {
+                    world.reset(seed).await.map_err(StageError::from)?;
+                    let observation = world.observe().map_err(StageError::from)?;
+                    Event::EpisodeStarted { seed, observation }
+                }
+                Effect::Act { call, max_steps } => {
+                    let mut stage = Stage::new(
+                        self.sandbox.clone(),
+                        world,
+                        Arc::clone(&self.runnables),
+                        reflexes,
+                        Box::new(Unrecorded),
+                        self.actor.limits.clone(),
+                    )?;
+                    stage.set_episode_step(u64::from(arm.steps)).await;
+                    let performance = stage.perform(&call, max_steps, self.seed).await;
+                    (world, reflexes) = stage.into_parts()?;
+                    let performance = performance?;
+                    arm.steps += performance.steps;
+                    unlocked.extend(performance.unlocked.iter().map(|unlocked| unlocked.task.clone()));
+                    arm.died |= performance.ended.as_ref().is_some_and(|end| end.kind == EndingKind::Died);
+                    let observation = world.observe().map_err(StageError::from)?;
+                    Event::Acted { report: ActReport::of(performance, observation) }
+                }
+                // Without System 2 there is nobody to ask; the core gives up where it cannot do without.
+                Effect::Think { .. } => Event::ThoughtFailed { error: String::new() },
+                _ => break 'life,
+            };
+            effects = core.apply(0, event);
+        }
+        arm.achievements = unlocked.len() as u32;
+        Ok((world, arm))
+    }
+}

@@ -1,0 +1,255 @@
+use crate::args::Diff;
+use crate::home::Home;
+use crate::logbook::{self, Body, Reading, sides};
+use crate::{duration, output, table};
+use anyhow::Result;
+use serde::Serialize;
+use serde_json::{Value, json};
+use sojourn_core::{Effect, Event, Milestone, StageEvent};
+use sojourn_memory::{EventSeq, Record, RecordQuery, RunInfo, Store};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// What came of a run, in numbers.
+#[derive(Debug, Default, Serialize)]
+struct Outcome {
+    records: u64,
+    seconds: f64,
+    episodes: u64,
+    steps: u64,
+    tasks_done: u64,
+    tasks_failed: u64,
+    achievements: BTreeSet<String>,
+    skills: BTreeSet<String>,
+    tokens_read: u64,
+    tokens_written: u64,
+}
+
+/// The first records of two runs that are not alike; `None` where a run has ended.
+struct Parting {
+    seq: EventSeq,
+    left: Option<Record>,
+    right: Option<Record>,
+}
+
+/// Compares two runs.
+pub async fn diff(home: &Home, args: &Diff) -> Result<()> {
+    let store = home.store().await?;
+    let left = logbook::find_run(&store, &args.left).await?;
+    let right = logbook::find_run(&store, &args.right).await?;
+    let start = beginnings(&store, &left, &right).await?;
+    let parting = parting(&store, &left, &right).await?;
+    let outcomes = [outcome(&store, &left).await?, outcome(&store, &right).await?];
+    if args.json {
+        return as_json(&store, [&left, &right], &start, parting.as_ref(), &outcomes).await;
+    }
+    output::line(format!("- {}", named(&left)))?;
+    output::line(format!("+ {}", named(&right)))?;
+    if !start.is_empty() {
+        output::line("\nthey start from different things:")?;
+        start.iter().try_for_each(output::line)?;
+    }
+    match &parting {
+        None => output::line("\nevery record after the first is the same")?,
+        Some(parting) => {
+            output::line(format!("\nthe first record that differs is {}:", parting.seq))?;
+            parting.told(&store).await?.iter().try_for_each(output::line)?;
+        }
+    }
+    output::line("")?;
+    summary(&left, &right, &outcomes)
+}
+
+fn named(run: &RunInfo) -> String {
+    let fork = run.parent.as_ref().map(|(parent, seq)| format!(", a fork of {parent} after record {seq}"));
+    format!("{} ({}, {}{})", run.id, run.environment, run.model, fork.unwrap_or_default())
+}
+
+/// What differs in what the runs start from: settings, model, library. Their names do not count.
+async fn beginnings(store: &Store, left: &RunInfo, right: &RunInfo) -> Result<Vec<String>> {
+    let mut payloads = Vec::new();
+    for run in [left, right] {
+        let query = RecordQuery::from(EventSeq(1)).to(EventSeq(1));
+        let Some(first) = store.records(&run.id, &query).await?.pop() else { return Ok(Vec::new()) };
+        let mut payload = first.payload;
+        if let Some(origin) = payload.get_mut("origin").and_then(Value::as_object_mut) {
+            origin.remove("run");
+        }
+        payloads.push(payload);
+    }
+    Ok(sides::between(&payloads[0], &payloads[1]).into_iter().map(|line| shortened(&line)).collect())
+}
+
+fn shortened(line: &str) -> String {
+    const LONGEST: usize = 160;
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
+/// The first place after the first record where the runs are not alike. When something happened does not count.
+async fn parting(store: &Store, left: &RunInfo, right: &RunInfo) -> Result<Option<Parting>> {
+    const PAGE: usize = 512;
+    let query = || RecordQuery::from(EventSeq(2));
+    let mut pages = [
+        store.record_pages(&left.id, query(), PAGE).await?,
+        store.record_pages(&right.id, query(), PAGE).await?,
+    ];
+    loop {
+        let mut here = pages[0].next().await?.unwrap_or_default().into_iter();
+        let mut there = pages[1].next().await?.unwrap_or_default().into_iter();
+        if here.len() == 0 && there.len() == 0 {
+            return Ok(None);
+        }
+        loop {
+            match (here.next(), there.next()) {
+                (None, None) => break,
+                (Some(left), Some(right)) if same(&left, &right) => {}
+                (left, right) => {
+                    let seq = left.as_ref().or(right.as_ref()).map_or(EventSeq(2), |record| record.seq);
+                    return Ok(Some(Parting { seq, left, right }));
+                }
+            }
+        }
+    }
+}
+
+/// How long the model took is not a difference in what happened.
+fn same(left: &Record, right: &Record) -> bool {
+    let timeless = |record: &Record| {
+        let mut payload = record.payload.clone();
+        if let Some(reply) = payload.get_mut("reply").and_then(Value::as_object_mut) {
+            reply.remove("timing");
+            reply.remove("usage");
+        }
+        payload
+    };
+    left.kind == right.kind
+        && (left.payload == right.payload || (left.kind == "thought" && timeless(left) == timeless(right)))
+}
+
+impl Parting {
+    async fn told(&self, store: &Store) -> Result<Vec<String>> {
+        let mut lines = Vec::new();
+        for (sign, record) in [("-", &self.left), ("+", &self.right)] {
+            lines.push(match record {
+                None => format!("{sign} the run has ended"),
+                Some(record) => {
+                    let summary = logbook::summary(&logbook::read(store, record).await?);
+                    format!("{sign} {:<15}  {summary}", record.kind)
+                }
+            });
+        }
+        if let (Some(left), Some(right)) = (&self.left, &self.right)
+            && left.kind == right.kind
+        {
+            let (left, right) = (logbook::whole(store, left).await?, logbook::whole(store, right).await?);
+            lines.extend(sides::between(&left, &right).iter().map(|line| shortened(line)));
+        }
+        Ok(lines)
+    }
+}
+
+async fn outcome(store: &Store, run: &RunInfo) -> Result<Outcome> {
+    let mut reading = Reading::new(store, run, RecordQuery::all()).await?;
+    let mut outcome = Outcome {
+        records: run.last_seq.0,
+        seconds: (run.last_at_ms - run.created_ms).max(0) as f64 / 1000.0,
+        ..Outcome::default()
+    };
+    while let Some((_, body)) = reading.next().await? {
+        outcome.count(body);
+    }
+    Ok(outcome)
+}
+
+impl Outcome {
+    fn count(&mut self, body: Body) {
+        match body {
+            Body::Event(event) => match *event {
+                Event::EpisodeStarted { .. } => self.episodes += 1,
+                Event::Thought { reply } => {
+                    self.tokens_read += u64::from(reply.usage.prompt_tokens - reply.usage.cached_tokens);
+                    self.tokens_written += u64::from(reply.usage.completion_tokens);
+                }
+                _ => {}
+            },
+            Body::Stage(event) => {
+                if let StageEvent::Stepped(step) = *event {
+                    self.steps += 1;
+                    self.achievements.extend(step.unlocked);
+                }
+            }
+            Body::Effect(effect) => {
+                let Effect::Tell { milestone } = *effect else { return };
+                match milestone {
+                    Milestone::TaskDone { verified: true, .. } => self.tasks_done += 1,
+                    Milestone::TaskDone { verified: false, .. } => self.tasks_failed += 1,
+                    Milestone::SkillAdmitted { skill, .. } => {
+                        self.skills.insert(skill);
+                    }
+                    _ => {}
+                }
+            }
+            Body::Started(_) | Body::Interjection(_) | Body::Forgotten => {}
+        }
+    }
+}
+
+fn summary(left: &RunInfo, right: &RunInfo, [here, there]: &[Outcome; 2]) -> Result<()> {
+    let mut table = table::new(["", left.id.as_str(), right.id.as_str()]);
+    table::numbers(&mut table, [1, 2]);
+    let seconds = |outcome: &Outcome| duration::show(Duration::from_secs_f64(outcome.seconds));
+    table.add_row(["lasted".to_owned(), seconds(here), seconds(there)]);
+    let counts: [(&str, fn(&Outcome) -> u64); 9] = [
+        ("records", |o| o.records),
+        ("episodes", |o| o.episodes),
+        ("steps", |o| o.steps),
+        ("achievements", |o| o.achievements.len() as u64),
+        ("tasks done", |o| o.tasks_done),
+        ("tasks failed", |o| o.tasks_failed),
+        ("skills learned", |o| o.skills.len() as u64),
+        ("tokens read", |o| o.tokens_read),
+        ("tokens written", |o| o.tokens_written),
+    ];
+    for (name, count) in counts {
+        table.add_row([name.to_owned(), count(here).to_string(), count(there).to_string()]);
+    }
+    table::print(&table)?;
+    for (what, here, there) in
+        [("achievements", &here.achievements, &there.achievements), ("skills", &here.skills, &there.skills)]
+    {
+        for (sign, only) in [("-", here.difference(there)), ("+", there.difference(here))] {
+            let names: Vec<&str> = only.map(String::as_str).collect();
+            if !names.is_empty() {
+                output::line(format!("{sign} {what} only here: {}", names.join(", ")))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn as_json(
+    store: &Store,
+    runs: [&RunInfo; 2],
+    start: &[String],
+    parting: Option<&Parting>,
+    outcomes: &[Outcome; 2],
+) -> Result<()> {
+    let mut records = Vec::new();
+    if let Some(parting) = parting {
+        for record in [&parting.left, &parting.right] {
+            records.push(match record {
+                Some(record) => json!({"kind": record.kind, "payload": logbook::whole(store, record).await?}),
+                None => Value::Null,
+            });
+        }
+    }
+    Ok(output::json(&json!({
+        "runs": runs.map(|run| &run.id),
+        "same_start": start.is_empty(),
+        "first_difference": parting.map(|parting| json!({"seq": parting.seq, "records": records})),
+        "outcomes": outcomes,
+    }))?)
+}

@@ -1,0 +1,139 @@
+use crate::agent_file::{self, AgentFile};
+use crate::args::{Fork, Run};
+use crate::error::{Failure, Kind};
+use crate::home::Home;
+use crate::session::{Circumstances, Workshop, new_run};
+use crate::{models, output};
+use anyhow::{Context as _, Result};
+use serde_json::json;
+use sojourn_controller::ModelInfo;
+use sojourn_core::{Budgets, Interjection, RunConfig, now_ms};
+use sojourn_memory::{EventSeq, NewRun, RecordQuery, RunStatus};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Makes a run that shares the records of another up to one, and goes on with it.
+pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
+    let (settings, file): (Vec<_>, Vec<_>) =
+        args.overrides.iter().cloned().partition(|assignment| assignment.trim_start().starts_with("run."));
+    let store = home.store().await?;
+    let parent = store.run(&args.run).await?;
+    if args.at == 0 || args.at > parent.last_seq.0 {
+        return Err(Failure::new(
+            Kind::NotFound,
+            format!(
+                "run `{}` has no record {}: its records are 1 to {}",
+                parent.id, args.at, parent.last_seq
+            ),
+        )
+        .hint(format!("`sojourn log {}` lists them", parent.id))
+        .into());
+    }
+    let path = args.agent.clone().unwrap_or_else(|| PathBuf::from(&parent.environment));
+    let agent = agent(&path, &args, &file)?;
+    if agent.environment != parent.environment {
+        return Err(Failure::new(
+            Kind::Usage,
+            format!(
+                "run `{}` lives in `{}`, the agent file says `{}`",
+                parent.id, parent.environment, agent.environment
+            ),
+        )
+        .hint("fork it with an agent file of the same environment")
+        .into());
+    }
+    let workshop = Workshop::open(home, store).await?;
+    let query = RecordQuery { to: Some(EventSeq(args.at)), ..RecordQuery::all() };
+    let prefix = workshop.store.records(&parent.id, &query).await?;
+    let started = workshop.started(&parent, prefix.first()).await?;
+    let circumstances = Circumstances::of(&workshop.store, &started, &prefix).await?;
+    let mut config = adjusted(&circumstances.config, &settings)?;
+    if let Some(path) = &args.prompt_file {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        config.instructions = Some(text.trim().to_owned());
+    }
+    let model = model(&agent, &args, &circumstances.model).await?;
+    let more = Budgets {
+        steps: args.steps,
+        time_ms: args.time.map(|time| time.as_millis() as u64),
+        ..Budgets::default()
+    };
+    let run = new_run();
+    let forked = Interjection::Forked {
+        run: run.to_string(),
+        parent: parent.id.to_string(),
+        seq: args.at,
+        config: Box::new(config),
+        budgets: (more != Budgets::default()).then_some(more),
+        model: Box::new(model.clone()),
+    };
+    let new = NewRun {
+        created_ms: now_ms(),
+        title: args.title.clone(),
+        ..NewRun::new(run.clone(), &started.environment.name, &model.name)
+    };
+    let changes = serde_json::to_value(&forked)?;
+    let writer = workshop.store.fork_run(&parent.id, EventSeq(args.at), new, changes).await?;
+    writer.close(RunStatus::Paused).await?;
+    let Workshop { home, .. } = workshop;
+    if args.no_run {
+        if args.json {
+            output::json(&json!({"run": run, "parent": parent.id, "at": args.at}))?;
+        } else {
+            output::line(run.to_string())?;
+            output::note(format!("go on with `sojourn run {} --resume {run}`", path.display()));
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::note(format!("run {run}: a fork of {} after record {}", parent.id, args.at));
+    let go_on = Run {
+        agent: path,
+        steps: None,
+        time: None,
+        seed: None,
+        overrides: with_model(file, &args),
+        resume: Some(Some(run.to_string())),
+        pull: false,
+        json: args.json,
+        unsupervised: false,
+        worker: None,
+    };
+    super::run::supervise_resumed(&home, run, &go_on).await
+}
+
+fn agent(path: &std::path::Path, args: &Fork, file: &[String]) -> Result<AgentFile> {
+    AgentFile::read(path, &with_model(file.to_vec(), args))
+}
+
+/// The overrides of the agent file, the model's among them.
+fn with_model(mut file: Vec<String>, args: &Fork) -> Vec<String> {
+    if let Some(model) = &args.model {
+        file.push(format!("model={}", toml::Value::String(model.clone())));
+    }
+    file
+}
+
+/// The settings with `--set run.…` applied.
+fn adjusted(config: &RunConfig, settings: &[String]) -> Result<RunConfig> {
+    let mut table = toml::Table::new();
+    table.insert("run".to_owned(), toml::Value::try_from(config)?);
+    for assignment in settings {
+        agent_file::assign(&mut table, assignment)?;
+        let run = table.get("run").cloned().unwrap_or_else(|| toml::Value::Table(toml::Table::new()));
+        run.try_into::<RunConfig>()
+            .map_err(|error| Failure::new(Kind::Usage, format!("--set {assignment}: {}", error.message())))?;
+    }
+    let run = table.remove("run").unwrap_or_else(|| toml::Value::Table(toml::Table::new()));
+    Ok(run.try_into()?)
+}
+
+/// The model that goes on with the run: the one that it had, unless another may be asked for. Only a loaded model
+/// tells what it is.
+async fn model(agent: &AgentFile, args: &Fork, before: &ModelInfo) -> Result<ModelInfo> {
+    if args.model.is_none() && args.agent.is_none() {
+        return Ok(before.clone());
+    }
+    let controller = models::controller(agent, &models::open()?, false).await?;
+    Ok(controller.model().clone())
+}

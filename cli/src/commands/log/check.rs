@@ -1,0 +1,196 @@
+use crate::error::{Failure, Kind};
+use crate::{duration, logbook, output};
+use anyhow::{Context as _, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use sojourn_memory::{
+    EventSeq, Fault, NewRun, Record, RecordQuery, RunId, RunInfo, RunStatus, Store, VerifyReport,
+};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Checks one run, or all.
+pub async fn verify(store: &Store, run: Option<&str>, json: bool) -> Result<ExitCode> {
+    let runs = match run {
+        Some(run) => vec![logbook::find_run(store, run).await?],
+        None => store.runs().await?,
+    };
+    let mut reports = Vec::new();
+    let begun = Instant::now();
+    for run in &runs {
+        reports.push(checked(store, &run.id).await?);
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    let bytes: u64 = reports.iter().map(|report| report.bytes).sum();
+    let broken = reports.iter().filter(|report| !report.is_intact()).count();
+    if json {
+        output::json(&json!({
+            "intact": broken == 0,
+            "bytes": bytes,
+            "seconds": seconds,
+            "runs": reports,
+        }))?;
+    } else {
+        for report in &reports {
+            output::line(told(report))?;
+        }
+        output::line(format!(
+            "{} of {} runs intact; {} read in {}",
+            runs.len() - broken,
+            runs.len(),
+            output::bytes(bytes),
+            duration::show(Duration::from_secs_f64(seconds)),
+        ))?;
+    }
+    if broken == 0 {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !json {
+        output::note("hint: `sojourn log recover RUN` saves what is intact of a damaged run");
+    }
+    Ok(ExitCode::from(Kind::Failure as u8))
+}
+
+/// Verifies a run while a bar shows how far it got.
+pub async fn checked(store: &Store, run: &RunId) -> Result<VerifyReport> {
+    let bar = if output::is_watched() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} records") {
+        bar.set_style(style);
+    }
+    bar.set_message(run.to_string());
+    let report = store.verify(run, |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    });
+    let report = report.await;
+    bar.finish_and_clear();
+    Ok(report?)
+}
+
+fn told(report: &VerifyReport) -> String {
+    let VerifyReport { run, records, blobs, first_fault, .. } = report;
+    match first_fault {
+        None => format!("{run}  intact: {records} records, {blobs} blobs"),
+        Some(Fault { seq, detail, .. }) => {
+            format!("{run}  DAMAGED at record {seq}: {detail}; {records} records before it are intact")
+        }
+    }
+}
+
+/// What was saved, and what was not.
+struct Recovery {
+    fault: Fault,
+    /// The last record that is intact.
+    intact: EventSeq,
+    /// Records that the run has, or says it has.
+    all: u64,
+    /// The run that was made of the intact ones.
+    saved: RunId,
+}
+
+/// Makes a run of the intact beginning of a damaged one.
+pub async fn recover(store: &Store, run: &str, into: Option<&Path>, as_json: bool) -> Result<()> {
+    let info = logbook::find_run(store, run).await?;
+    let report = checked(store, &info.id).await?;
+    let Some(fault) = report.first_fault else {
+        let run = &info.id;
+        return if as_json {
+            Ok(output::json(&json!({"run": run, "intact": true, "records": report.records}))?)
+        } else {
+            Ok(output::line(format!("run {run} is intact: there is nothing to recover"))?)
+        };
+    };
+    let intact = EventSeq(report.records);
+    if intact == EventSeq(0) {
+        return Err(Failure::new(
+            Kind::Failure,
+            format!("nothing of run `{}` can be saved: {}", info.id, fault.detail),
+        )
+        .into());
+    }
+    let saved = match into {
+        Some(home) => copy(store, &info, intact, home).await?,
+        None => fork(store, &info, intact).await?,
+    };
+    let recovery = Recovery { fault, intact, all: info.last_seq.0.max(intact.0), saved };
+    let lost = recovery.lost(store, &info).await;
+    if as_json {
+        return Ok(output::json(&recovery.as_json(&info, &lost))?);
+    }
+    output::line(format!("record {} is damaged: {}", recovery.fault.seq, recovery.fault.detail))?;
+    output::line(format!("saved: records 1 to {intact}, as run {}", recovery.saved))?;
+    if lost.is_empty() {
+        output::line("not saved: nothing; only the run's own row was wrong")?;
+    } else {
+        output::line(format!(
+            "not saved: {} records, which stay in run {} as they are:",
+            lost.len(),
+            info.id
+        ))?;
+        for line in lost.iter().take(20) {
+            output::line(format!("  {line}"))?;
+        }
+        if lost.len() > 20 {
+            output::line(format!("  … and {} more", lost.len() - 20))?;
+        }
+    }
+    let resume = format!("go on with `sojourn run AGENT.TOML --resume {}`", recovery.saved);
+    Ok(output::line(if into.is_some() { format!("{resume} in that home") } else { resume })?)
+}
+
+/// In the same home the intact beginning is a fork: skills and memories of the damaged part keep their sources.
+async fn fork(store: &Store, info: &RunInfo, intact: EventSeq) -> Result<RunId> {
+    let now = sojourn_core::now_ms();
+    let id = RunId::new(now, now as u16);
+    let new = NewRun {
+        created_ms: now,
+        title: Some(format!("recovered from {}", info.id)),
+        ..NewRun::new(id.clone(), &info.environment, &info.model)
+    };
+    let writer = store.fork_run(&info.id, intact, new, json!({})).await?;
+    writer.close(RunStatus::Paused).await?;
+    Ok(id)
+}
+
+async fn copy(store: &Store, info: &RunInfo, intact: EventSeq, home: &Path) -> Result<RunId> {
+    let target = Store::open(home).await.with_context(|| format!("cannot use `{}`", home.display()))?;
+    let mut lines = store.export(&info.id, Some(intact)).await?;
+    let mut importer = target.import().await?;
+    while let Some(line) = lines.next().await? {
+        importer.line(&serde_json::to_string(&line)?).await?;
+    }
+    let id = importer.finish().await?;
+    target.close().await;
+    Ok(id)
+}
+
+impl Recovery {
+    /// What is told of each record that was not saved.
+    async fn lost(&self, store: &Store, info: &RunInfo) -> Vec<String> {
+        let mut lost = Vec::new();
+        for seq in self.intact.next().0..=self.all {
+            let query = RecordQuery::from(EventSeq(seq)).to(EventSeq(seq));
+            let line = match store.records(&info.id, &query).await.map(|mut records| records.pop()) {
+                Ok(Some(Record { kind, at_ms, .. })) => {
+                    format!("{seq}  {}  {kind}", duration::clock(at_ms - info.created_ms))
+                }
+                Ok(None) => format!("{seq}  gone"),
+                Err(error) => format!("{seq}  {error}"),
+            };
+            lost.push(line);
+        }
+        lost
+    }
+
+    fn as_json(&self, info: &RunInfo, lost: &[String]) -> Value {
+        json!({
+            "run": info.id,
+            "intact": false,
+            "fault": self.fault,
+            "saved_as": self.saved,
+            "saved_to": self.intact,
+            "not_saved": lost,
+        })
+    }
+}

@@ -1,0 +1,67 @@
+use crate::home::Home;
+use crate::output;
+use anyhow::Result;
+use serde_json::json;
+use sojourn_memory::{Garbage, Keep, RunId, Store};
+use sojourn_skills::Origin;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Shows, or removes, what can be done without.
+pub async fn collect(
+    home: &Home,
+    store: &Store,
+    newest: Option<usize>,
+    older_than: Option<Duration>,
+    yes: bool,
+    as_json: bool,
+) -> Result<()> {
+    let since_ms = older_than.map(|age| sojourn_core::now_ms().saturating_sub(age.as_millis() as i64));
+    let keep = Keep { newest, since_ms, needed: schools(home).await? };
+    let (garbage, freed) = if yes {
+        let collected = store.collect(&keep).await?;
+        (collected.garbage, Some(collected.freed))
+    } else {
+        (store.garbage(&keep).await?, None)
+    };
+    if as_json {
+        return Ok(output::json(&json!({"removed": yes, "freed": freed, "garbage": garbage}))?);
+    }
+    tell(&garbage)?;
+    match freed {
+        Some(freed) => output::line(format!("removed; the database is {} smaller", output::bytes(freed)))?,
+        None if garbage.blobs + garbage.records > 0 => {
+            output::line("nothing was changed: add `--yes` to remove it")?
+        }
+        None => {}
+    }
+    Ok(())
+}
+
+fn tell(garbage: &Garbage) -> Result<()> {
+    for run in &garbage.runs {
+        output::line(format!("run {run}"))?;
+    }
+    for (run, reason) in &garbage.needed {
+        output::line(format!("run {run} stays: {reason}"))?;
+    }
+    let Garbage { runs, records, blobs, bytes, .. } = garbage;
+    Ok(output::line(format!(
+        "{} runs with {records} records, {blobs} blobs that nothing refers to: {}",
+        runs.len(),
+        output::bytes(*bytes)
+    ))?)
+}
+
+/// The runs in which the library's skills were learned.
+async fn schools(home: &Home) -> Result<BTreeMap<RunId, &'static str>> {
+    let Some(library) = home.read_library().await? else { return Ok(BTreeMap::new()) };
+    let versions = library.state().histories().flat_map(|(_, history)| &history.versions);
+    Ok(versions
+        .filter_map(|entry| match &entry.skill.manifest.origin {
+            Origin::Model { run, .. } => run.parse().ok(),
+            Origin::Human | Origin::Imported | Origin::Builtin => None,
+        })
+        .map(|run| (run, "skills were learned in it"))
+        .collect())
+}

@@ -1,0 +1,105 @@
+use super::{otlp, sft};
+use crate::args::{Export, LogFormat as Format};
+use crate::error::{Failure, Kind};
+use crate::{logbook, output};
+use anyhow::{Context as _, Result};
+use serde_json::json;
+use sojourn_memory::{EventSeq, ImportError, RunInfo, Store};
+use std::io::{self, BufRead, BufReader, BufWriter, Read as _, Write};
+use std::path::Path;
+
+/// The longest line of an export that is read into memory.
+const LONGEST_LINE: u64 = 64 << 20;
+
+/// Writes a run to a file or to stdout.
+pub async fn export(store: &Store, args: &Export) -> Result<()> {
+    let info = logbook::find_run(store, &args.run).await?;
+    let to = args.to.map(EventSeq);
+    if let Some(seq) = to.filter(|seq| *seq > info.last_seq) {
+        return Err(sojourn_memory::Error::NoSuchRecord { run: info.id, seq, last: info.last_seq }.into());
+    }
+    let Some(path) = &args.out else {
+        let mut out = BufWriter::new(io::stdout().lock());
+        written(store, &info, args.format, to, &mut out).await?;
+        return Ok(out.flush()?);
+    };
+    let unwritable = || format!("cannot write `{}`", path.display());
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(directory).with_context(unwritable)?;
+    let mut out = BufWriter::new(file.as_file_mut());
+    let count = written(store, &info, args.format, to, &mut out).await?;
+    out.flush().with_context(unwritable)?;
+    drop(out);
+    file.as_file().sync_all().with_context(unwritable)?;
+    file.persist(path).with_context(unwritable)?;
+    let what = match args.format {
+        Format::Jsonl => "lines",
+        Format::Sft => "conversations",
+        Format::Otlp => "spans",
+    };
+    output::note(format!("wrote {count} {what} of run {} to `{}`", info.id, path.display()));
+    Ok(())
+}
+
+async fn written(
+    store: &Store,
+    info: &RunInfo,
+    format: Format,
+    to: Option<EventSeq>,
+    out: &mut impl Write,
+) -> Result<u64> {
+    match format {
+        Format::Sft => sft::write(store, info, to, out).await,
+        Format::Otlp => otlp::write(store, info, to, out).await,
+        Format::Jsonl => {
+            let mut lines = store.export(&info.id, to).await?;
+            let mut count = 0;
+            while let Some(line) = lines.next().await? {
+                serde_json::to_writer(&mut *out, &line)?;
+                out.write_all(b"\n")?;
+                count += 1;
+            }
+            Ok(count)
+        }
+    }
+}
+
+/// Takes a run in, all or nothing.
+pub async fn import(store: &Store, path: &Path, as_json: bool) -> Result<()> {
+    let name = path.display();
+    let mut input: Box<dyn BufRead> = if path == Path::new("-") {
+        Box::new(BufReader::new(io::stdin()))
+    } else {
+        let file = std::fs::File::open(path).map_err(|error| {
+            let kind = if error.kind() == io::ErrorKind::NotFound { Kind::NotFound } else { Kind::Failure };
+            Failure::new(kind, format!("cannot read `{name}`: {error}"))
+        })?;
+        Box::new(BufReader::new(file))
+    };
+    let mut importer = store.import().await?;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = input.by_ref().take(LONGEST_LINE + 1).read_until(b'\n', &mut line);
+        if read.with_context(|| format!("cannot read `{name}`"))? == 0 {
+            break;
+        }
+        let text = String::from_utf8_lossy(&line);
+        importer.line(text.trim_end_matches(['\n', '\r'])).await.map_err(|error| refused(path, error))?;
+    }
+    let run = importer.finish().await.map_err(|error| refused(path, error))?;
+    let info = store.run(run.as_str()).await?;
+    if as_json {
+        return Ok(output::json(&json!({"run": run, "records": info.last_seq}))?);
+    }
+    Ok(output::line(format!("took in run {run}: {} records", info.last_seq))?)
+}
+
+fn refused(path: &Path, error: ImportError) -> anyhow::Error {
+    match error {
+        ImportError::Store(error) => anyhow::Error::new(error),
+        error => Failure::new(Kind::Failure, format!("`{}` was not taken in: {error}", path.display()))
+            .hint("nothing was changed; export the run again where it is intact")
+            .into(),
+    }
+}

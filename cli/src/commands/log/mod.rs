@@ -1,0 +1,43 @@
+//! Logs: the timeline of one, a record of it, whether it is intact, and carrying it elsewhere.
+
+mod check;
+mod collect;
+mod export;
+mod otlp;
+mod sft;
+mod show;
+mod speed;
+mod timeline;
+
+pub use check::checked;
+pub use speed::speed;
+
+use crate::args::{Log, LogCommand};
+use crate::home::Home;
+use anyhow::Result;
+use sojourn_memory::EventSeq;
+use std::process::ExitCode;
+
+/// Shows a run's log, or does with logs what else was asked for.
+pub async fn log(home: &Home, args: Log) -> Result<ExitCode> {
+    let store = home.store().await?;
+    match (&args.command, &args.run) {
+        (None, Some(run)) => timeline::timeline(&store, run, &args).await?,
+        (None, None) => {}
+        (Some(LogCommand::Show { run, seq, json }), _) => {
+            show::show(&store, run, EventSeq(*seq), *json).await?;
+        }
+        (Some(LogCommand::Verify { run, json }), _) => {
+            return check::verify(&store, run.as_deref(), *json).await;
+        }
+        (Some(LogCommand::Recover { run, into, json }), _) => {
+            check::recover(&store, run, into.as_deref(), *json).await?;
+        }
+        (Some(LogCommand::Export(export)), _) => export::export(&store, export).await?,
+        (Some(LogCommand::Import { file, json }), _) => export::import(&store, file, *json).await?,
+        (Some(LogCommand::Gc { keep, older_than, yes, json }), _) => {
+            collect::collect(home, &store, *keep, *older_than, *yes, *json).await?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,291 @@
+use super::timeline::as_json;
+use crate::logbook::{self, Body, Reading};
+use crate::{duration, output};
+use anyhow::Result;
+use serde::Serialize;
+use serde_json::Value;
+use sojourn_controller::{Reply, Request};
+use sojourn_core::{Effect, Event, Recalled};
+use sojourn_memory::{EventSeq, Record, RecordQuery, RunInfo, Store};
+use std::fmt::Write as _;
+
+/// Records between a question and what belongs to it, at most.
+const NEAR: u64 = 32;
+
+/// A question to the controller with everything that belongs to it.
+struct Exchange {
+    asked: EventSeq,
+    request: Request,
+    answered: Option<(EventSeq, Result<Reply, String>)>,
+    recalled: Option<(EventSeq, Vec<Recalled>)>,
+}
+
+/// One part of a prompt, and how much of it that is.
+#[derive(Serialize)]
+struct PartTokens {
+    role: &'static str,
+    characters: usize,
+    /// The prompt's tokens shared out by characters; absent while nobody has counted them.
+    tokens: Option<u64>,
+}
+
+/// Shows all that is known about one record.
+pub async fn show(store: &Store, run: &str, seq: EventSeq, json: bool) -> Result<()> {
+    let info = logbook::find_run(store, run).await?;
+    let Some(record) = store.records(&info.id, &RecordQuery::from(seq).to(seq)).await?.pop() else {
+        return Err(sojourn_memory::Error::NoSuchRecord { run: info.id, seq, last: info.last_seq }.into());
+    };
+    let payload = logbook::whole(store, &record).await?;
+    let exchange = match record.kind.as_str() {
+        "think" | "thought" | "thought_failed" => exchange(store, &info, seq).await?,
+        _ => None,
+    };
+    if json {
+        let mut whole = as_json(&record, &payload);
+        if let (Value::Object(fields), Some(exchange)) = (&mut whole, &exchange) {
+            fields.insert("exchange".to_owned(), exchange.as_json()?);
+        }
+        return Ok(output::json(&whole)?);
+    }
+    head(&record, &info)?;
+    let mut text = String::new();
+    match exchange {
+        Some(exchange) => exchange.tell(&mut text),
+        None => outline(&payload, 0, &mut text),
+    }
+    Ok(output::line(text.trim_end())?)
+}
+
+fn head(record: &Record, info: &RunInfo) -> Result<()> {
+    output::line(format!("record   {} of run {}", record.seq, record.run))?;
+    output::line(format!("kind     {}", record.kind))?;
+    output::line(format!(
+        "at       {} UTC ({} after the start)",
+        duration::date(record.at_ms),
+        duration::clock(record.at_ms - info.created_ms)
+    ))?;
+    output::line(format!("hash     {}", record.hash))?;
+    output::line(format!("follows  {}", record.prev_hash))?;
+    for blob in &record.blobs {
+        output::line(format!("blob     {blob}"))?;
+    }
+    Ok(output::line("")?)
+}
+
+/// The question that stands at `seq` or was answered there, what was answered, and what had been looked up for it.
+async fn exchange(store: &Store, info: &RunInfo, seq: EventSeq) -> Result<Option<Exchange>> {
+    let from = EventSeq(seq.0.saturating_sub(NEAR).max(1));
+    let query =
+        RecordQuery::from(from).to(seq.next()).kinds(["think", "thought", "thought_failed", "recalled"]);
+    let mut reading = Reading::new(store, info, query).await?;
+    let mut recalled = None;
+    let mut found: Option<Exchange> = None;
+    while let Some((record, body)) = reading.next().await? {
+        match body {
+            Body::Effect(effect) => {
+                let Effect::Think { request, .. } = *effect else { continue };
+                if record.seq > seq {
+                    break;
+                }
+                found =
+                    Some(Exchange { asked: record.seq, request, answered: None, recalled: recalled.clone() });
+            }
+            Body::Event(event) => {
+                let answer = match *event {
+                    Event::Recalled { memories } => {
+                        recalled = Some((record.seq, memories));
+                        continue;
+                    }
+                    Event::Thought { reply } => Ok(reply),
+                    Event::ThoughtFailed { error } => Err(error),
+                    _ => continue,
+                };
+                if let Some(exchange) = &mut found {
+                    exchange.answered = Some((record.seq, answer));
+                    if record.seq >= seq {
+                        break;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+impl Exchange {
+    fn parts(&self) -> Vec<(&str, PartTokens)> {
+        let counted = match &self.answered {
+            Some((_, Ok(reply))) if reply.usage.prompt_tokens > 0 => Some(reply.usage.prompt_tokens),
+            _ => None,
+        };
+        let parts: Vec<(&'static str, &str)> = self
+            .request
+            .messages
+            .iter()
+            .flat_map(|message| message.parts.iter().map(|part| (message.role.name(), part.text.as_str())))
+            .chain((!self.request.prefill.is_empty()).then_some(("prefill", self.request.prefill.as_str())))
+            .collect();
+        let all: usize = parts.iter().map(|(_, text)| text.chars().count()).sum();
+        parts
+            .into_iter()
+            .map(|(role, text)| {
+                let characters = text.chars().count();
+                let share =
+                    |total: u32| (characters as f64 / all.max(1) as f64 * f64::from(total)).round() as u64;
+                (text, PartTokens { role, characters, tokens: counted.map(share) })
+            })
+            .collect()
+    }
+
+    fn as_json(&self) -> Result<Value> {
+        let parts: Vec<PartTokens> = self.parts().into_iter().map(|(_, tokens)| tokens).collect();
+        let mut fields = serde_json::Map::new();
+        fields.insert("asked".to_owned(), serde_json::to_value(self.asked)?);
+        fields.insert("request".to_owned(), serde_json::to_value(&self.request)?);
+        fields.insert("tokens_by_part".to_owned(), serde_json::to_value(parts)?);
+        match &self.answered {
+            Some((seq, Ok(reply))) => {
+                fields.insert("answered".to_owned(), serde_json::to_value(seq)?);
+                fields.insert("reply".to_owned(), serde_json::to_value(reply)?);
+            }
+            Some((seq, Err(error))) => {
+                fields.insert("answered".to_owned(), serde_json::to_value(seq)?);
+                fields.insert("error".to_owned(), Value::String(error.clone()));
+            }
+            None => {}
+        }
+        if let Some((seq, memories)) = &self.recalled {
+            fields.insert("recalled_at".to_owned(), serde_json::to_value(seq)?);
+            fields.insert("recalled".to_owned(), serde_json::to_value(memories)?);
+        }
+        Ok(Value::Object(fields))
+    }
+
+    /// Writing to a string cannot fail.
+    fn tell(&self, text: &mut String) {
+        let request = &self.request;
+        let _ = writeln!(
+            text,
+            "asked in record {}: {} answers of at most {} tokens at temperature {}",
+            self.asked, request.candidates, request.max_tokens, request.sampling.temperature
+        );
+        match &self.answered {
+            Some((seq, Ok(reply))) => {
+                let (usage, timing) = (&reply.usage, &reply.timing);
+                let _ = writeln!(
+                    text,
+                    "answered in record {seq}: {} tokens read, {} of them from the cache, {} written\n\
+                     time: {} ms waiting, {} ms reading, {} ms writing",
+                    usage.prompt_tokens,
+                    usage.cached_tokens,
+                    usage.completion_tokens,
+                    timing.queue_ms,
+                    timing.prefill_ms,
+                    timing.decode_ms
+                );
+            }
+            Some((seq, Err(_))) => {
+                let _ = writeln!(text, "failed in record {seq}");
+            }
+            None => text.push_str("not answered\n"),
+        }
+        if let Some((seq, memories)) = &self.recalled {
+            let _ = writeln!(text, "\nmemories looked up before (record {seq}): {}", memories.len());
+            for memory in memories {
+                let _ =
+                    writeln!(text, "  {} ({}, {})\n    {}", memory.text, memory.kind, memory.why, memory.id);
+            }
+        }
+        for (content, part) in self.parts() {
+            let tokens = part.tokens.map(|tokens| format!(", about {tokens} tokens")).unwrap_or_default();
+            let _ = writeln!(text, "\n── {}: {} characters{tokens}", part.role, part.characters);
+            let _ = writeln!(text, "{}", content.trim_end_matches('\n'));
+        }
+        match &self.answered {
+            Some((_, Ok(reply))) => {
+                for (index, candidate) in reply.candidates.iter().enumerate() {
+                    let finish = serde_json::to_string(&candidate.finish).unwrap_or_default();
+                    let _ = writeln!(
+                        text,
+                        "\n── answer {} of {}: {} tokens, {}",
+                        index + 1,
+                        reply.candidates.len(),
+                        candidate.tokens,
+                        finish.trim_matches('"')
+                    );
+                    let _ = writeln!(text, "{}", candidate.text.trim_end_matches('\n'));
+                }
+            }
+            Some((_, Err(error))) => {
+                let _ = writeln!(text, "\n── no answer\n{error}");
+            }
+            None => {}
+        }
+        let constraint = serde_json::to_value(&request.constraint).unwrap_or_default();
+        text.push_str("\n── constraint\n");
+        outline(&constraint, 0, text);
+    }
+}
+
+/// A value as an indented outline in which texts keep their lines: prompts and programs can be read.
+fn outline(value: &Value, depth: usize, text: &mut String) {
+    let indent = "  ".repeat(depth);
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                entry(&format!("{indent}{key}:"), value, depth, text);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                entry(&format!("{indent}-"), item, depth, text);
+            }
+        }
+        leaf => entry(&indent, leaf, depth, text),
+    }
+}
+
+fn entry(head: &str, value: &Value, depth: usize, text: &mut String) {
+    text.push_str(head);
+    match value {
+        Value::Object(_) | Value::Array(_) => {
+            text.push('\n');
+            outline(value, depth + 1, text);
+        }
+        Value::String(string) if string.contains('\n') => {
+            text.push_str(" |\n");
+            for line in string.lines() {
+                text.push_str(&"  ".repeat(depth + 1));
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+        Value::String(string) => {
+            let _ = writeln!(text, " {string}");
+        }
+        other => {
+            let _ = writeln!(text, " {other}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn texts_keep_their_lines_in_an_outline() {
+        let mut text = String::new();
+        outline(
+            &json!({"effect": "think", "messages": [{"role": "user", "text": "one\ntwo"}], "n": 3}),
+            0,
+            &mut text,
+        );
+        assert_eq!(
+            text,
+            "effect: think\nmessages:\n  -\n    role: user\n    text: |\n      one\n      two\nn: 3\n"
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! What the log costs, measured in one go so that the figures can be set beside each other.
+
+use crate::args::LogSpeed;
+use crate::error::{Failure, Kind};
+use crate::home::Home;
+use crate::logbook;
+use crate::output;
+use crate::session::{Watch, Workshop};
+use anyhow::{Context as _, Result};
+use serde_json::{Map, Value, json};
+use sojourn_controller::Cancel;
+use sojourn_core::Silent;
+use sojourn_memory::{Durability, NewRun, RecordQuery, RunId, RunInfo, RunStatus, Store};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Records between commits that demand durability: what the writer gathers by itself.
+const GROUP: u32 = 64;
+
+/// Measures, and prints what came of it.
+pub async fn speed(home: Home, args: &LogSpeed) -> Result<()> {
+    let place = tempfile::tempdir_in(existing(home.path())).context("there is no room to measure in")?;
+    let mut figures = Map::new();
+    figures.insert("load_before".to_owned(), load());
+    let store = Store::open(place.path()).await?;
+    figures.insert("append".to_owned(), append(&store, args.records).await?);
+    figures.insert("verify".to_owned(), verify(&store).await?);
+    let (turns, each) = turns(&store, args.turns).await?;
+    figures.insert("turns".to_owned(), turns);
+    if let Some(run) = &args.run {
+        let own = home.store().await?;
+        let info = logbook::find_run(&own, run).await?;
+        figures.insert("size".to_owned(), size(&own, &info).await?);
+        figures.insert("replay".to_owned(), replay(home, own, &info).await?);
+    }
+    let mut peers = Vec::new();
+    for command in &args.peers {
+        let mut told = peer(command, args.turns, place.path()).await?;
+        if let Some(theirs) = told.get("us_per_turn").and_then(Value::as_f64) {
+            told["ratio"] = json!(theirs / each);
+        }
+        peers.push(told);
+    }
+    figures.insert("peers".to_owned(), Value::Array(peers));
+    figures.insert("load_after".to_owned(), load());
+    if args.json {
+        return Ok(output::json(&figures)?);
+    }
+    for (name, figure) in &figures {
+        output::line(format!("{name:<12} {figure}"))?;
+    }
+    Ok(())
+}
+
+/// On the disk of the home, because that is what is measured.
+fn existing(path: &Path) -> &Path {
+    path.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."))
+}
+
+/// How many programs wait for a processor, averaged over a minute.
+fn load() -> Value {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().and_then(|number| number.parse::<f64>().ok()).map_or(Value::Null, Value::from)
+}
+
+/// About what one step of a game leaves in the log.
+fn step(n: u32) -> Value {
+    let action = ["move_left", "do", "place_stone", "noop"][(n % 4) as usize];
+    json!({"on": "stepped", "action": action, "change": {
+        "facing": "stone", "near": ["coal", "stone"], "position": [n % 64, n / 64 % 64], "step": n,
+        "seen": {"tree": {"distance": n % 9, "dx": -3}, "coal": {"distance": 2, "dx": -2}, "table": {"dx": 5}},
+    }})
+}
+
+async fn append(store: &Store, records: u32) -> Result<Value> {
+    let mut figures = Map::new();
+    for (name, group, count) in [("grouped", GROUP, records), ("one_by_one", 1, records / 20)] {
+        let new = NewRun::new(RunId::new(0, group as u16), "speed", "none");
+        let mut writer = store.create_run(new).await?;
+        let begun = Instant::now();
+        for n in 0..count {
+            writer.append("stepped", i64::from(n), step(n), Vec::new()).await?;
+            if n % group == group - 1 {
+                writer.commit(Durability::Effect).await?;
+            }
+        }
+        writer.commit(Durability::Effect).await?;
+        let each = begun.elapsed().as_secs_f64() / f64::from(count.max(1));
+        writer.close(RunStatus::Finished).await?;
+        figures.insert(
+            name.to_owned(),
+            json!({"records": count, "us_per_record": each * 1e6, "records_per_s": 1.0 / each}),
+        );
+    }
+    Ok(figures.into())
+}
+
+async fn verify(store: &Store) -> Result<Value> {
+    let run = RunId::new(0, GROUP as u16);
+    let mut best = f64::INFINITY;
+    let mut bytes = 0;
+    for _ in 0..5 {
+        let begun = Instant::now();
+        bytes = store.verify(&run, |_, _| ()).await?.bytes;
+        best = best.min(begun.elapsed().as_secs_f64());
+    }
+    Ok(json!({"bytes": bytes, "best_seconds": best, "mb_per_s": bytes as f64 / best / 1e6}))
+}
+
+/// An agent's loop without a model and without a world: a question that is durable before it is asked, its answer,
+/// durable as well, a call, a step and what came of it. Microseconds a turn beside the figures.
+async fn turns(store: &Store, turns: u32) -> Result<(Value, f64)> {
+    let mut writer = store.create_run(NewRun::new(RunId::new(0, 7777), "speed", "none")).await?;
+    let prompt = "You decide what the player does next. ".repeat(30);
+    let begun = Instant::now();
+    for n in 0..turns {
+        let at = i64::from(n);
+        let blob = writer.put_blob(prompt.as_bytes()).await?;
+        let question = json!({"effect": "think", "purpose": "choose", "prompt": {"$blob": blob}, "n": n});
+        writer.append("think", at, question, vec![blob]).await?;
+        writer.commit(Durability::Effect).await?;
+        writer
+            .append(
+                "thought",
+                at,
+                json!({"event": "thought", "text": "{\"task\": \"collect_wood\"}"}),
+                Vec::new(),
+            )
+            .await?;
+        writer.commit(Durability::Effect).await?;
+        writer
+            .append("act", at, json!({"effect": "act", "call": {"name": "collect_wood"}}), Vec::new())
+            .await?;
+        writer.append("stepped", at, step(n), Vec::new()).await?;
+        writer.append("acted", at, json!({"event": "acted", "steps": 1, "unlocked": []}), Vec::new()).await?;
+    }
+    writer.commit(Durability::Effect).await?;
+    let each = begun.elapsed().as_secs_f64() * 1e6 / f64::from(turns.max(1));
+    writer.close(RunStatus::Finished).await?;
+    Ok((
+        json!({"turns": turns, "records_per_turn": 5, "durable_commits_per_turn": 2, "us_per_turn": each}),
+        each,
+    ))
+}
+
+/// What the run takes alone in a home of its own.
+async fn size(store: &Store, info: &RunInfo) -> Result<Value> {
+    let place = tempfile::tempdir()?;
+    let alone = Store::open(place.path()).await?;
+    let empty = alone.size().await?;
+    let mut lines = store.export(&info.id, None).await?;
+    let mut importer = alone.import().await?;
+    while let Some(line) = lines.next().await? {
+        importer.line(&serde_json::to_string(&line)?).await?;
+    }
+    importer.finish().await?;
+    let bytes = alone.size().await?.saturating_sub(empty);
+    alone.close().await;
+    let steps = store.records(&info.id, &RecordQuery::all().kinds(["stepped"])).await?.len();
+    let each = bytes as f64 / steps.max(1) as f64;
+    Ok(json!({"bytes": bytes, "records": info.last_seq, "steps": steps, "bytes_per_step": each}))
+}
+
+async fn replay(home: Home, store: Store, info: &RunInfo) -> Result<Value> {
+    let workshop = Workshop::open(home, store).await?;
+    let watch = Watch::unguarded(Arc::new(Silent), Cancel::new());
+    let begun = Instant::now();
+    let (session, records) = workshop.replay(info, watch).await?;
+    session.driver.run(session.started_ms).await?;
+    let seconds = begun.elapsed().as_secs_f64();
+    let recorded = (info.last_at_ms - info.created_ms) as f64 / 1000.0;
+    Ok(json!({
+        "records": records,
+        "seconds": seconds,
+        "recorded_seconds": recorded,
+        "times_real_time": recorded / seconds,
+    }))
+}
+
+/// What another runtime says of itself.
+async fn peer(command: &str, turns: u32, place: &Path) -> Result<Value> {
+    let mut words = command.split_whitespace();
+    let program = words.next().ok_or_else(|| Failure::new(Kind::Usage, "`--peer` needs a command"))?;
+    let output = tokio::process::Command::new(program)
+        .args(words)
+        .arg(turns.to_string())
+        .arg(place)
+        .output()
+        .await
+        .with_context(|| format!("cannot start `{program}`"))?;
+    if !output.status.success() {
+        let told = String::from_utf8_lossy(&output.stderr);
+        let last = told.lines().last().unwrap_or_default();
+        return Err(Failure::new(Kind::Failure, format!("`{command}` failed: {last}")).into());
+    }
+    serde_json::from_slice(&output.stdout).with_context(|| format!("`{command}` did not print JSON"))
+}

@@ -1,0 +1,86 @@
+use crate::args::Log;
+use crate::error::Failure;
+use crate::logbook::{self, KINDS, Reading, Scope};
+use crate::{duration, output};
+use anyhow::Result;
+use serde_json::{Value, json};
+use sojourn_memory::{EventSeq, Record, RecordQuery, RunStatus, Store};
+use std::time::Duration;
+
+/// How often a run that is followed is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Prints a line for each record that was asked for.
+pub async fn timeline(store: &Store, run: &str, args: &Log) -> Result<()> {
+    let info = logbook::find_run(store, run).await?;
+    if let Some(unknown) = args.kinds.iter().find(|kind| !KINDS.contains(&kind.as_str())) {
+        return Err(Failure::unknown("kind of record", unknown, KINDS.into_iter())
+            .hint(format!("kinds are: {}", KINDS.join(", ")))
+            .into());
+    }
+    // What a record has to do with a task or a skill is only known to who read those before it.
+    let selective = args.task.is_some() || args.skill.is_some();
+    let mut query = if selective {
+        RecordQuery::all()
+    } else {
+        RecordQuery::from(EventSeq(args.from)).kinds(args.kinds.clone())
+    };
+    query.to = args.to.map(EventSeq);
+    let mut reading = Reading::new(store, &info, query).await?;
+    let mut scope = Scope::default();
+    let mut shown = 0_u64;
+    loop {
+        // Looked at first: what was added before the run was over is then shown below.
+        let last_look = !args.follow || over(store, &info.id).await?;
+        while let Some((record, body)) = reading.next().await? {
+            scope.enter(&body);
+            let wanted = record.seq.0 >= args.from
+                && (args.kinds.is_empty() || args.kinds.contains(&record.kind))
+                && args.task.as_deref().is_none_or(|task| scope.in_task(task))
+                && args.skill.as_deref().is_none_or(|skill| scope.in_skill(skill))
+                && (!args.errors || logbook::is_error(&body));
+            if !wanted {
+                continue;
+            }
+            shown += 1;
+            if args.json {
+                output::json_line(&as_json(&record, &logbook::whole(store, &record).await?))?;
+            } else {
+                let clock = duration::clock(record.at_ms - info.created_ms);
+                let summary = logbook::summary(&body);
+                output::line(format!(
+                    "{:>6}  {clock}  {:<15}  {summary}",
+                    record.seq.to_string(),
+                    record.kind
+                ))?;
+            }
+        }
+        if last_look {
+            break;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    if shown == 0 && !args.json {
+        output::note("no record of this run is like that");
+    }
+    Ok(())
+}
+
+/// Whether nothing will be added any more.
+async fn over(store: &Store, run: &sojourn_memory::RunId) -> Result<bool> {
+    let info = store.run(run.as_str()).await?;
+    Ok(info.status != RunStatus::Running || !store.is_live(run)?)
+}
+
+/// A record as one JSON document.
+pub fn as_json(record: &Record, payload: &Value) -> Value {
+    json!({
+        "run": record.run,
+        "seq": record.seq,
+        "at_ms": record.at_ms,
+        "kind": record.kind,
+        "payload": payload,
+        "prev_hash": record.prev_hash.to_string(),
+        "hash": record.hash.to_string(),
+    })
+}

@@ -1,0 +1,224 @@
+//! A run as a row of pictures: for each record, what the agent saw, what it was at and what it knew.
+
+use crate::environments;
+use crate::logbook::{self, Body, Reading, milestone_line, purpose_name};
+use anyhow::Result;
+use sojourn_core::{Effect, Event, Milestone, StageEvent, as_javascript, merge};
+use sojourn_memory::{RecordQuery, RunInfo, Store};
+use sojourn_tools::Environment;
+use std::sync::Arc;
+
+/// All pictures, at least one.
+pub struct Film {
+    /// In order.
+    pub frames: Vec<Frame>,
+    /// When the run began, milliseconds since 1970.
+    pub begun_ms: i64,
+}
+
+/// One record and the world around it.
+#[derive(Clone)]
+pub struct Frame {
+    /// The record's place.
+    pub seq: u64,
+    /// When, milliseconds since 1970.
+    pub at_ms: i64,
+    /// The record in one line.
+    pub line: String,
+    /// From 1; 0 before the first.
+    pub episode: u64,
+    /// Environment steps in the episode.
+    pub step: u64,
+    /// What the environment showed.
+    pub view: Arc<str>,
+    /// What the agent is at.
+    pub task: Arc<str>,
+    /// What the controller was asked last and what it answered.
+    pub decision: Arc<str>,
+    /// Calls that are open, outermost first, and the last that came back.
+    pub calls: Arc<[String]>,
+    /// What was recalled last.
+    pub memories: Arc<[String]>,
+    /// Whether something went wrong.
+    pub failure: bool,
+    /// What was unlocked.
+    pub achievement: bool,
+}
+
+/// What changes from record to record.
+struct Camera {
+    /// The world, stepped along with the log so that every step can be seen; `None` where it cannot be, or strays.
+    world: Option<Box<dyn Environment>>,
+    /// The state as the log tells it.
+    state: serde_json::Value,
+    now: Frame,
+    open: Vec<String>,
+}
+
+impl Film {
+    /// Of a run.
+    ///
+    /// # Errors
+    /// When the run cannot be read.
+    pub async fn of(store: &Store, info: &RunInfo) -> Result<Self> {
+        let mut reading = Reading::new(store, info, RecordQuery::all()).await?;
+        let mut camera = Camera::new();
+        let mut frames = Vec::new();
+        while let Some((record, body)) = reading.next().await? {
+            camera.now.seq = record.seq.0;
+            camera.now.at_ms = record.at_ms;
+            camera.now.line = format!("{}  {}", record.kind, logbook::summary(&body));
+            camera.now.failure = logbook::is_error(&body);
+            camera.now.achievement = false;
+            camera.turn(&body).await;
+            frames.push(camera.now.clone());
+        }
+        Ok(Self { frames, begun_ms: info.created_ms })
+    }
+
+    /// The first frame after `from` that is like this.
+    pub fn next(&self, from: usize, like: impl Fn(&Frame) -> bool) -> Option<usize> {
+        (from + 1..self.frames.len()).find(|&index| like(&self.frames[index]))
+    }
+}
+
+impl Camera {
+    fn new() -> Self {
+        let nothing: Arc<str> = "".into();
+        let now = Frame {
+            seq: 0,
+            at_ms: 0,
+            line: String::new(),
+            episode: 0,
+            step: 0,
+            view: Arc::clone(&nothing),
+            task: Arc::clone(&nothing),
+            decision: nothing,
+            calls: Arc::new([]),
+            memories: Arc::new([]),
+            failure: false,
+            achievement: false,
+        };
+        Self { world: None, state: serde_json::Value::Null, now, open: Vec::new() }
+    }
+
+    async fn turn(&mut self, body: &Body) {
+        match body {
+            Body::Started(started) => self.world = environments::open(&started.environment.name).ok(),
+            Body::Interjection(_) | Body::Forgotten => {}
+            Body::Effect(effect) => self.effect(effect),
+            Body::Event(event) => self.event(event).await,
+            Body::Stage(event) => self.stage(event).await,
+        }
+    }
+
+    fn effect(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Think { purpose, request } => {
+                let asked =
+                    request.messages.last().map(sojourn_controller::Message::text).unwrap_or_default();
+                self.now.decision = format!("{}?\n{}", purpose_name(*purpose), asked.trim()).into();
+            }
+            Effect::Act { call, .. } => {
+                self.open = vec![as_javascript(call)];
+                self.now.calls = self.open.clone().into();
+            }
+            Effect::Tell { milestone } => match milestone {
+                Milestone::TaskChosen { .. } => self.now.task = milestone_line(milestone).into(),
+                Milestone::TaskDone { .. }
+                | Milestone::SkillGivenUp { .. }
+                | Milestone::EpisodeEnded { .. } => {
+                    self.now.task = "".into();
+                }
+                Milestone::SkillAdmitted { .. }
+                | Milestone::SkillDemoted { .. }
+                | Milestone::ReflexAdmitted { .. }
+                | Milestone::ReflexGivenUp { .. }
+                | Milestone::Nudged { .. } => {}
+            },
+            Effect::Reset { .. }
+            | Effect::Recall { .. }
+            | Effect::Try { .. }
+            | Effect::TryReflexes { .. }
+            | Effect::Library { .. }
+            | Effect::Remember { .. }
+            | Effect::Finish { .. } => {}
+        }
+    }
+
+    async fn event(&mut self, event: &Event) {
+        match event {
+            Event::EpisodeStarted { seed, observation } => {
+                self.now.episode += 1;
+                self.now.step = 0;
+                self.open.clear();
+                self.now.calls = Arc::new([]);
+                self.now.view = observation.text.as_str().into();
+                self.state = observation.state.clone();
+                if let Some(world) = &mut self.world
+                    && world.reset(*seed).await.is_err()
+                {
+                    self.world = None;
+                }
+            }
+            Event::Recalled { memories } => {
+                self.now.memories = memories.iter().map(|memory| memory.text.clone()).collect();
+            }
+            Event::Thought { reply } => {
+                let answers: Vec<&str> = reply.candidates.iter().map(|answer| answer.text.trim()).collect();
+                self.now.decision = answers.join("\n— or —\n").into();
+            }
+            Event::ThoughtFailed { error } => self.now.decision = format!("no answer: {error}").into(),
+            Event::Acted { report } => {
+                self.now.view = report.observation.text.as_str().into();
+                self.state = report.observation.state.clone();
+                self.open.clear();
+                self.now.calls = Arc::new([]);
+            }
+            Event::Tried { .. } | Event::ReflexesTried { .. } => {}
+        }
+    }
+
+    async fn stage(&mut self, event: &StageEvent) {
+        match event {
+            StageEvent::Called { depth, call } => {
+                self.open.truncate(*depth as usize + 1);
+                self.open.push(as_javascript(call));
+                self.now.calls = self.open.clone().into();
+            }
+            StageEvent::Returned { depth, outcome } => {
+                self.open.truncate(*depth as usize + 2);
+                let call = self.open.pop().unwrap_or_default();
+                let sign = if outcome.ok { "→" } else { "✗" };
+                let mut calls = self.open.clone();
+                calls.push(format!("{call} {sign} {}", outcome.message));
+                self.now.calls = calls.into();
+            }
+            StageEvent::Stepped(step) => {
+                self.now.step += 1;
+                self.now.achievement = !step.unlocked.is_empty();
+                if let Some(change) = &step.change {
+                    merge(&mut self.state, change);
+                }
+                let mut strayed = false;
+                if let Some(world) = &mut self.world {
+                    let stepped = world.step(&step.action).await;
+                    match world.observe() {
+                        Ok(seen) if stepped.is_ok() => {
+                            self.now.view = seen.text.as_str().into();
+                            strayed =
+                                seen.state != self.state && stepped.is_ok_and(|out| out.state != self.state);
+                        }
+                        _ => strayed = true,
+                    }
+                }
+                if strayed {
+                    self.world = None;
+                }
+                if self.world.is_none() {
+                    self.now.view = serde_json::to_string_pretty(&self.state).unwrap_or_default().into();
+                }
+            }
+        }
+    }
+}

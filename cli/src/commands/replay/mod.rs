@@ -1,0 +1,50 @@
+//! A run once more: to watch, to check that it happens again, and to make again what was made of it.
+
+mod film;
+mod rebuild;
+mod screen;
+mod story;
+mod verify;
+mod viewer;
+
+use crate::args::Replay;
+use crate::error::{Failure, Kind};
+use crate::home::Home;
+use crate::{logbook, output};
+use anyhow::Result;
+use std::io::{IsTerminal as _, stdin};
+use std::process::ExitCode;
+
+/// How fast a run is shown on a terminal where nothing else is asked for.
+const SPEED: f64 = 8.0;
+
+/// Shows a run again, or checks it.
+pub async fn replay(home: Home, args: &Replay) -> Result<ExitCode> {
+    if args.verify {
+        return verify::verify(home, args).await;
+    }
+    let store = home.store().await?;
+    let info = logbook::find_run(&store, &args.run).await?;
+    if args.rebuild {
+        return rebuild::rebuild(&home, &store, &info, args.json).await;
+    }
+    let at = args.at.unwrap_or(1);
+    if at == 0 || at > info.last_seq.0 {
+        let (seq, last) = (sojourn_memory::EventSeq(at), info.last_seq);
+        return Err(sojourn_memory::Error::NoSuchRecord { run: info.id, seq, last }.into());
+    }
+    if !args.json && output::is_terminal() && stdin().is_terminal() {
+        let film = film::Film::of(&store, &info).await?;
+        let pace = (!args.step).then(|| args.speed.unwrap_or(SPEED));
+        let title = format!("{} · {}", info.id, info.environment);
+        tokio::task::spawn_blocking(move || viewer::show(&film, &title, at, pace)).await??;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.step {
+        return Err(Failure::new(Kind::Usage, "`--step` needs a terminal")
+            .hint("without it, the story is printed")
+            .into());
+    }
+    story::tell(&store, &info, at, args.speed, args.json).await?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,165 @@
+//! Makes what a run left behind again from its log alone, and compares it with what the home has.
+
+use crate::error::Kind;
+use crate::home::Home;
+use crate::logbook::{Body, Reading};
+use crate::output;
+use anyhow::{Context as _, Result};
+use serde_json::json;
+use sojourn_core::{Effect, LessonKind};
+use sojourn_memory::{Memories, Memory, MemoryKind, NewMemory, RecordQuery, RunInfo, Store, Tenant, Tick};
+use sojourn_skills::LibraryState;
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+/// What was compared.
+#[derive(Default)]
+struct Comparison {
+    skills: usize,
+    memories: usize,
+    differences: Vec<String>,
+}
+
+/// Rebuilds the skills and the memories of a run in a place of their own.
+pub async fn rebuild(home: &Home, store: &Store, info: &RunInfo, as_json: bool) -> Result<ExitCode> {
+    let place = tempfile::tempdir().context("there is no room for temporary files")?;
+    let rebuilt = Store::open(place.path()).await?;
+    let memories = Memories::new(rebuilt.clone());
+    let tenant = Home::tenant()?;
+    let mut library = None;
+    let mut reading = Reading::new(store, info, RecordQuery::all()).await?;
+    while let Some((record, body)) = reading.next().await? {
+        match body {
+            Body::Started(started) => library = Some(started.library),
+            Body::Effect(effect) => match *effect {
+                Effect::Library { change } => {
+                    let library = library.as_mut().context("the run has no first record")?;
+                    library
+                        .apply(&change)
+                        .with_context(|| format!("record {} does not apply", record.seq))?;
+                }
+                Effect::Remember { memory } => {
+                    let kind = match memory.kind {
+                        LessonKind::Episode => MemoryKind::Episode,
+                        LessonKind::Reflection => MemoryKind::Reflection,
+                    };
+                    let new = NewMemory {
+                        importance: memory.importance,
+                        event_time_ms: record.at_ms,
+                        environment: Some(info.environment.clone()),
+                        run: Some(info.id.clone()),
+                        seq: record.seq,
+                        ..NewMemory::new(tenant.clone(), kind, memory.text)
+                    };
+                    memories.remember(&new, &[]).await?;
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+    let mut comparison = Comparison::default();
+    let again = of_run(&memories, &tenant, info).await?;
+    let kept = of_run(&Memories::new(store.clone()), &tenant, info).await?;
+    comparison.compare_memories(&again, &kept);
+    if let Some(library) = &library {
+        let own = home.read_library().await?;
+        let empty = LibraryState::default();
+        comparison.compare_skills(library, own.as_ref().map_or(&empty, |own| own.state()));
+    }
+    rebuilt.close().await;
+    comparison.tell(info, as_json)
+}
+
+/// The memories made in a run, by their ids.
+async fn of_run(memories: &Memories, tenant: &Tenant, info: &RunInfo) -> Result<BTreeMap<String, Memory>> {
+    const PAGE: usize = 1000;
+    let mut found = BTreeMap::new();
+    let mut after = Tick(0);
+    loop {
+        let page = memories.list(tenant, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(found) };
+        after = last.made;
+        let own = page.into_iter().filter(|memory| memory.run.as_ref() == Some(&info.id));
+        found.extend(own.map(|memory| (memory.id.to_string(), memory)));
+    }
+}
+
+impl Comparison {
+    fn compare_memories(&mut self, again: &BTreeMap<String, Memory>, kept: &BTreeMap<String, Memory>) {
+        self.memories = again.len();
+        for (id, memory) in again {
+            match kept.get(id) {
+                None => self.differ(format!("memory {id} is not in the home: {}", memory.text)),
+                Some(other) => {
+                    let same = memory.content_hash == other.content_hash
+                        && memory.text == other.text
+                        && memory.kind == other.kind
+                        && memory.importance.to_bits() == other.importance.to_bits()
+                        && memory.event_time_ms == other.event_time_ms
+                        && memory.environment == other.environment
+                        && memory.seq == other.seq;
+                    if !same {
+                        self.differ(format!(
+                            "memory {id} is another: the log says \"{}\", the home \"{}\"",
+                            memory.text, other.text
+                        ));
+                    }
+                }
+            }
+        }
+        for (id, memory) in kept.iter().filter(|(id, _)| !again.contains_key(*id)) {
+            self.differ(format!("memory {id} is not in the log: {}", memory.text));
+        }
+    }
+
+    fn compare_skills(&mut self, again: &LibraryState, kept: &LibraryState) {
+        for (name, history) in again.histories() {
+            for (index, entry) in history.versions.iter().enumerate() {
+                self.skills += 1;
+                let version = index + 1;
+                match kept.history(name).and_then(|kept| kept.versions.get(index)) {
+                    None => self.differ(format!("skill {name} version {version} is not in the home")),
+                    Some(other) if entry.skill != other.skill => {
+                        self.differ(format!(
+                            "skill {name} version {version} has another source, module or manifest"
+                        ));
+                    }
+                    Some(other) if entry != other => {
+                        self.differ(format!(
+                            "skill {name} version {version} stands elsewhere or was used since"
+                        ));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+
+    fn differ(&mut self, what: String) {
+        self.differences.push(what);
+    }
+
+    fn tell(&self, info: &RunInfo, as_json: bool) -> Result<ExitCode> {
+        let Self { skills, memories, differences } = self;
+        if as_json {
+            output::json(&json!({
+                "run": info.id,
+                "equal": differences.is_empty(),
+                "skills": skills,
+                "memories": memories,
+                "differences": differences,
+            }))?;
+        } else {
+            differences.iter().try_for_each(output::line)?;
+            let verdict = match differences.len() {
+                0 => "all are as the home has them".to_owned(),
+                count => format!("{count} differ"),
+            };
+            output::line(format!(
+                "{skills} skills and {memories} memories made again from the log: {verdict}"
+            ))?;
+        }
+        Ok(if differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(Kind::Failure as u8) })
+    }
+}

@@ -1,0 +1,162 @@
+//! Lets a run happen again on its recorded answers and compares every record.
+
+use crate::args::Replay;
+use crate::commands::log::checked;
+use crate::error::{Failure, Kind};
+use crate::home::Home;
+use crate::logbook::sides;
+use crate::session::{Session, Watch, Workshop, stop_on_ctrl_c};
+use crate::{logbook, output};
+use anyhow::Result;
+use serde_json::{Value, json};
+use sojourn_controller::Cancel;
+use sojourn_core::{DriveError, JournalError, Outcome};
+use sojourn_memory::{RecordQuery, RunInfo, Store, VerifyReport};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// First the hash chain, then everything again: the core, the skills and the environment on the recorded answers.
+pub async fn verify(home: Home, args: &Replay) -> Result<ExitCode> {
+    let store = home.store().await?;
+    let info = logbook::find_run(&store, &args.run).await?;
+    let report = checked(&store, &info.id).await?;
+    if !report.is_intact() {
+        return broken(&report, args.json);
+    }
+    let begun = Instant::now();
+    let workshop = Workshop::open(home, store.clone()).await?;
+    let cancel = Cancel::new();
+    stop_on_ctrl_c(cancel.clone());
+    let watch = Watch::unguarded(Arc::new(sojourn_core::Silent), cancel);
+    let verdict = match workshop.replay(&info, watch).await {
+        Ok((Session { driver, started_ms, .. }, recorded)) => match driver.run(started_ms).await {
+            Ok((Outcome::Interrupted, _)) => return Ok(ExitCode::from(Kind::Interrupted as u8)),
+            Ok((Outcome::Replayed { matched }, _)) => Ok(matched),
+            Ok((Outcome::Finished(_), _)) => Ok(recorded),
+            Err(error) => Err(error),
+        },
+        Err(error) => Err(error.downcast::<DriveError>()?),
+    };
+    match verdict {
+        Ok(records) => {
+            if args.json {
+                output::json(&json!({
+                    "run": info.id,
+                    "matched": true,
+                    "records": records,
+                    "hash_chain": "intact",
+                    "seconds": begun.elapsed().as_secs_f64(),
+                    "recorded_seconds": (info.last_at_ms - info.created_ms) as f64 / 1000.0,
+                }))?;
+            } else {
+                output::line(format!("every event matched ({records} records)"))?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => diverged(&store, &info, &error, args.json).await,
+    }
+}
+
+fn broken(report: &VerifyReport, json: bool) -> Result<ExitCode> {
+    if json {
+        output::json(&json!({"run": report.run, "matched": false, "hash_chain": report.first_fault}))?;
+        return Ok(ExitCode::from(Kind::Failure as u8));
+    }
+    let fault = report.first_fault.as_ref().map(|fault| format!("record {}: {}", fault.seq, fault.detail));
+    Err(Failure::new(
+        Kind::Failure,
+        format!("the log of run `{}` is not as it was written: {}", report.run, fault.unwrap_or_default()),
+    )
+    .hint(format!(
+        "{} records before it are intact; `sojourn log recover {}` saves them",
+        report.records, report.run
+    ))
+    .into())
+}
+
+/// Says where the run goes another way now, with both ways.
+async fn diverged(store: &Store, info: &RunInfo, error: &DriveError, as_json: bool) -> Result<ExitCode> {
+    let divergence = match error {
+        DriveError::Journal(JournalError::Diverged { seq, recorded, now }) => Some((*seq, recorded, now)),
+        _ => None,
+    };
+    if as_json {
+        let both =
+            divergence.map(|(seq, recorded, now)| json!({"seq": seq, "recorded": recorded, "now": now}));
+        output::json(&json!({
+            "run": info.id,
+            "matched": false,
+            "divergence": error.to_string(),
+            "sides": both,
+            "hash_chain": "intact",
+        }))?;
+        return Ok(ExitCode::from(Kind::Failure as u8));
+    }
+    let Some((seq, recorded, now)) = divergence else {
+        return Err(Failure::new(
+            Kind::Failure,
+            format!("the run does not happen again as it was recorded: {error}"),
+        )
+        .hint("the log itself is intact: this program or its environment has changed since")
+        .into());
+    };
+    let query = RecordQuery::from(seq).to(seq);
+    if let Some(record) = store.records(&info.id, &query).await?.first() {
+        let summary = logbook::summary(&logbook::read(store, record).await?);
+        output::line(format!("record {seq}, {}: {summary}", record.kind))?;
+    }
+    for line in both(recorded, now) {
+        output::line(line)?;
+    }
+    Err(Failure::new(
+        Kind::Failure,
+        format!("the run does not happen again as it was recorded: record {seq} differs"),
+    )
+    .hint(format!("the log itself is intact: this program or its environment has changed since; `sojourn log show {} {seq}` shows all of the record", info.id))
+    .into())
+}
+
+/// Two excerpts, each a kind and what differs as a JSON patch, path by path: `-` as recorded, `+` as it is now.
+fn both(recorded: &str, now: &str) -> Vec<String> {
+    let (Some((old_kind, old)), Some((new_kind, new))) = (parsed(recorded), parsed(now)) else {
+        return vec![format!("  - {recorded}"), format!("  + {now}")];
+    };
+    let mut lines = Vec::new();
+    if old_kind != new_kind {
+        lines.extend([format!("  - {old_kind}"), format!("  + {new_kind}")]);
+    }
+    lines.extend(sides::patches(&old, &new));
+    lines
+}
+
+fn parsed(excerpt: &str) -> Option<(String, Value)> {
+    let (kind, patch) = excerpt.strip_prefix('`')?.split_once("` ")?;
+    Some((kind.to_owned(), serde_json::from_str(patch).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_sides_are_told_path_by_path() {
+        let recorded = r#"`stepped` {"change":{"food":7,"near":null},"reward":1.0}"#;
+        let now = r#"`stepped` {"change":{"food":8,"near":["cow"]},"reward":null}"#;
+        assert_eq!(
+            both(recorded, now),
+            [
+                "  change.food",
+                "    - 7",
+                "    + 8",
+                "  change.near",
+                "    - nothing",
+                "    + [\"cow\"]",
+                "  reward",
+                "    - 1.0",
+                "    + nothing",
+            ]
+        );
+        assert_eq!(both("thought", "act or try"), ["  - thought", "  + act or try"]);
+    }
+}

@@ -1,0 +1,115 @@
+//! Changes of the library by a person: each an event that no run's log has.
+
+use super::test::Bench;
+use crate::args::Target;
+use crate::error::{Failure, Kind};
+use crate::home::Home;
+use crate::output;
+use anyhow::Result;
+use serde_json::json;
+use sojourn_core::now_ms;
+use sojourn_skills::{Entry, History, Library, LibraryEvent, LibraryState, Status, same_source};
+
+/// Takes a version out of use.
+pub async fn retire(home: &Home, target: &Target, reason: String, json: bool) -> Result<()> {
+    let mut library = open(home).await?;
+    let (id, title) = named(library.state(), target)?;
+    record(&mut library, &LibraryEvent::Retired { id, reason }).await?;
+    tell(&library, &target.name, &format!("retired {title}"), json)
+}
+
+/// Lets a retired version be tried again.
+pub async fn unretire(home: &Home, target: &Target, json: bool) -> Result<()> {
+    let mut library = open(home).await?;
+    let latest_retired = |history: &History| {
+        history
+            .versions
+            .iter()
+            .rfind(|entry| entry.status == Status::Retired)
+            .map(|entry| Target { name: target.name.clone(), version: Some(entry.skill.manifest.version) })
+    };
+    let guessed = match target.version {
+        None => library.state().history(&target.name).and_then(latest_retired),
+        Some(_) => None,
+    };
+    let (id, title) = named(library.state(), guessed.as_ref().unwrap_or(target))?;
+    record(&mut library, &LibraryEvent::Unretired { id }).await?;
+    let said = format!("{title} is on trial again; `sojourn skills test {} --admit` tries it", target.name);
+    tell(&library, &target.name, &said, json)
+}
+
+/// Goes back to an earlier admitted version.
+pub async fn roll_back(home: &Home, name: String, to: Option<u32>, json: bool) -> Result<()> {
+    let mut library = open(home).await?;
+    super::find(library.state(), &Target { name: name.clone(), version: to })?;
+    let before = library.state().history(&name).and_then(|history| {
+        let admitted = history.versions.iter().filter(|entry| entry.status == Status::Admitted);
+        admitted.rev().nth(1).map(|entry| entry.skill.manifest.version)
+    });
+    let to = to.or(before).ok_or_else(|| {
+        Failure::new(Kind::NotFound, format!("`{name}` has no earlier admitted version to go back to"))
+            .hint(format!("`sojourn skills history {name}` tells what became of each"))
+    })?;
+    record(&mut library, &LibraryEvent::RolledBack { name: name.clone(), to }).await?;
+    tell(&library, &name, &format!("{name} is version {to} again"), json)
+}
+
+/// Makes a skill an alias of another, on evidence.
+pub async fn merge(home: &Home, name: &str, into: &str, json: bool) -> Result<()> {
+    let mut library = open(home).await?;
+    let target = |name: &str| Target { name: name.to_owned(), version: None };
+    let one = super::find(library.state(), &target(name))?.clone();
+    let other = super::find(library.state(), &target(into))?.clone();
+    let mut evidence = Vec::new();
+    if !same_source(&one.skill, &other.skill) {
+        evidence =
+            Bench::open(library.state(), true).await?.cases(&one.skill, &other.cases(), |_, _| ()).await?;
+    }
+    let event = LibraryEvent::Merged { name: name.to_owned(), into: into.to_owned(), evidence };
+    record(&mut library, &event).await?;
+    tell(&library, name, &format!("{name} is now another name of {into}"), json)
+}
+
+/// Opens the library to change it, if there is one.
+pub async fn open(home: &Home) -> Result<Library> {
+    if home.read_library().await?.is_none() {
+        return Err(Failure::new(
+            Kind::NotFound,
+            format!("there are no skills in `{}`", home.path().display()),
+        )
+        .hint("`sojourn run AGENT.TOML` learns some; `sojourn skills import DIR` takes some over")
+        .into());
+    }
+    home.library().await
+}
+
+/// Appends an event of a person.
+pub async fn record(library: &mut Library, event: &LibraryEvent) -> Result<()> {
+    Ok(library.apply(event, u64::try_from(now_ms()).unwrap_or(0)).await?)
+}
+
+/// The id of the version that was asked for, and how it is called to people.
+fn named(state: &LibraryState, target: &Target) -> Result<(sojourn_skills::SkillId, String)> {
+    let entry: &Entry = super::find(state, target)?;
+    let manifest = &entry.skill.manifest;
+    Ok((entry.id().clone(), format!("{} version {}", manifest.name, manifest.version)))
+}
+
+/// Says what was done, and what it means for others.
+pub fn tell(library: &Library, name: &str, said: &str, json: bool) -> Result<()> {
+    let state = library.state();
+    let stale: Vec<&str> =
+        state.callers(name).filter(|caller| state.stale_callee(caller).is_some()).map(Entry::name).collect();
+    if json {
+        let active = state.active(name).map(|entry| entry.skill.manifest.version);
+        let alias = Some(state.resolve(name)).filter(|other| *other != name);
+        return Ok(output::json(
+            &json!({"name": name, "active": active, "alias_of": alias, "stale_callers": stale}),
+        )?);
+    }
+    output::line(said)?;
+    if !stale.is_empty() {
+        output::line(format!("to be tested again: {}", stale.join(", ")))?;
+    }
+    Ok(())
+}

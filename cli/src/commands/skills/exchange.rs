@@ -1,0 +1,152 @@
+//! Skills to and from Agent Skills folders.
+
+use crate::args::{Import, Target};
+use crate::error::{Failure, Kind};
+use crate::home::Home;
+use crate::{environments, output, session};
+use anyhow::{Context as _, Result};
+use serde_json::json;
+use sojourn_core::now_ms;
+use sojourn_sandbox::{Sandbox, engine_sha256};
+use sojourn_skills::exchange::{self, Parcel};
+use sojourn_skills::{Code, Compiled, Draft, Entry, LibraryEvent, LibraryState, Origin, Skill};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Writes one skill, or all in use.
+pub fn export(
+    state: &LibraryState,
+    name: Option<&str>,
+    dir: &Path,
+    license: Option<&str>,
+    json: bool,
+) -> Result<()> {
+    let entries: Vec<&Entry> = match name {
+        Some(name) => vec![super::find(state, &Target { name: name.to_owned(), version: None })?],
+        None => state.all_active().collect(),
+    };
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make `{}`", dir.display()))?;
+    let mut taken = BTreeSet::new();
+    let mut written = Vec::new();
+    for entry in entries {
+        let base = exchange::folder_name(entry.name());
+        let numbered = (2..).map(|number| format!("{base}-{number}"));
+        let name = std::iter::once(base.clone()).chain(numbered).find(|name| taken.insert(name.clone()));
+        let folder = exchange::write(dir, &name.unwrap_or(base), entry, license)?;
+        if !json {
+            output::line(folder.display().to_string())?;
+        }
+        written
+            .push(json!({"name": entry.name(), "version": entry.skill.manifest.version, "folder": folder}));
+    }
+    if json {
+        output::json(&written)?;
+    }
+    Ok(())
+}
+
+/// Takes skills over as drafts: all of them, or none if one is not right.
+pub async fn import(home: &Home, args: &Import) -> Result<()> {
+    let parcels = exchange::folders(&args.dir)?
+        .iter()
+        .map(|folder| exchange::read(folder, args.environment.as_deref()))
+        .collect::<Result<Vec<Parcel>, _>>()?;
+    let mut state = super::state(home).await?;
+    let sandbox = session::sandbox().await?;
+    let names: BTreeSet<String> = parcels.iter().map(|parcel| parcel.promise.name.clone()).collect();
+    let mut events = Vec::new();
+    for parcel in parcels {
+        let event =
+            LibraryEvent::Drafted { skill: Box::new(drafted(&state, &sandbox, parcel, &names).await?) };
+        state.apply(&event)?;
+        events.push(event);
+    }
+    // Nothing was written so far: what is wrong with any of them was found above.
+    let mut library = home.library().await?;
+    library.apply_all(&events, u64::try_from(now_ms()).unwrap_or(0)).await?;
+    let drafts: Vec<String> = names.into_iter().collect();
+    let missing = missing(&state, &events)?;
+    if args.json {
+        return Ok(output::json(&json!({"drafts": drafts, "missing": missing}))?);
+    }
+    if !missing.is_empty() {
+        output::note(format!("they call what is not here: {}", missing.join(", ")));
+    }
+    for name in &drafts {
+        output::line(format!("{name} is a draft; `sojourn skills test {name} --admit` tries it"))?;
+    }
+    Ok(())
+}
+
+/// What the new skills call that is neither a tool nor a skill here.
+fn missing(state: &LibraryState, events: &[LibraryEvent]) -> Result<Vec<String>> {
+    let mut missing = BTreeSet::new();
+    for event in events {
+        let LibraryEvent::Drafted { skill } = event else { continue };
+        let environment = environments::open(&skill.manifest.environment)?;
+        let tools = &environment.spec().tools;
+        let unknown =
+            |name: &&String| state.history(name).is_none() && tools.iter().all(|tool| tool.name != **name);
+        missing.extend(skill.manifest.calls.iter().filter(unknown).cloned());
+    }
+    Ok(missing.into_iter().collect())
+}
+
+/// The first version of a new name, made of a parcel.
+async fn drafted(
+    state: &LibraryState,
+    sandbox: &Sandbox,
+    parcel: Parcel,
+    together: &BTreeSet<String>,
+) -> Result<Skill> {
+    let Parcel { promise, source, module, .. } = parcel;
+    let name = promise.name.clone();
+    let environment = environments::open(&promise.environment)?;
+    let tools: Vec<&str> = environment.spec().tools.iter().map(|tool| tool.name.as_str()).collect();
+    if tools.contains(&name.as_str()) {
+        return Err(Failure::new(
+            Kind::Usage,
+            format!("`{name}` is the name of a tool of {}", promise.environment),
+        )
+        .hint("rename it where it comes from")
+        .into());
+    }
+    if state.history(&name).is_some() {
+        return Err(Failure::new(Kind::Usage, format!("there is a skill named `{name}` already"))
+            .hint(format!("`sojourn skills show {name}` shows it; rename the one that comes in"))
+            .into());
+    }
+    let compiled = match module {
+        None => Compiled::from_source(sandbox, &name, &source).await.map_err(|error| {
+            Failure::new(Kind::Usage, format!("the source of `{name}` does not compile: {error}"))
+        })?,
+        Some(wasm) => {
+            sandbox.load(&wasm).map_err(|error| {
+                Failure::new(Kind::Usage, format!("the module of `{name}` cannot be loaded: {error}"))
+            })?;
+            Compiled { engine: engine_sha256().to_owned(), wasm }
+        }
+    };
+    let code = promise.code;
+    let declared = promise.calls;
+    let draft = Draft {
+        name,
+        description: promise.description,
+        parameters: promise.parameters,
+        precondition: promise.precondition,
+        postcondition: promise.postcondition,
+        origin: Origin::Imported,
+        kind: promise.kind,
+        environment: promise.environment,
+        created_ms: u64::try_from(now_ms()).unwrap_or(0),
+        source,
+    };
+    // A skill that it calls and that is not here yet may come later: until then nothing is granted by that name.
+    let named = declared.iter().map(String::as_str);
+    let known: Vec<&str> =
+        tools.into_iter().chain(together.iter().map(String::as_str)).chain(named).collect();
+    Ok(match code {
+        Code::JavaScript => state.prepare(draft, compiled, known),
+        Code::Wasm => state.prepare_prebuilt(draft, compiled, declared.clone(), known),
+    })
+}

@@ -1,0 +1,65 @@
+use super::show::as_json;
+use crate::home::Home;
+use crate::{output, table};
+use anyhow::Result;
+use sojourn_skills::{Entry, LibraryState};
+use sojourn_tools::signature;
+
+/// Lists the skills in use, or all versions.
+pub fn list(state: &LibraryState, all: bool, json: bool, home: &Home) -> Result<()> {
+    let entries: Vec<&Entry> = if all {
+        state.histories().flat_map(|(_, history)| &history.versions).collect()
+    } else {
+        state.all_active().filter(|entry| !entry.is_reflex()).collect()
+    };
+    if json {
+        let entries: Vec<_> = entries.into_iter().map(|entry| as_json(entry, state)).collect();
+        return Ok(output::json(&entries)?);
+    }
+    if entries.is_empty() {
+        output::note(format!(
+            "no skills have been learned in `{}` yet; `sojourn run AGENT.TOML` learns some",
+            home.path().display()
+        ));
+        return Ok(());
+    }
+    let mut table =
+        table::new(["skill", "version", "status", "succeeded", "deaths", "steps/use", "what it does"]);
+    table::numbers(&mut table, [1, 4, 5]);
+    for entry in entries {
+        let (manifest, usage) = (&entry.skill.manifest, entry.total_usage());
+        let uses = usage.uses();
+        table.add_row([
+            signature(&manifest.name, &manifest.parameters),
+            manifest.version.to_string(),
+            standing(state, entry),
+            format!("{} of {uses}", usage.successes),
+            usage.deaths.to_string(),
+            usage.mean_steps().map_or_else(|| "–".to_owned(), |steps| format!("{steps:.0}")),
+            manifest.description.clone(),
+        ]);
+    }
+    table::print(&table)?;
+    for (alias, name) in aliases(state) {
+        output::line(format!("{alias} is another name of {name}"))?;
+    }
+    Ok(())
+}
+
+/// A version's status, and whether it has to be tested again.
+pub fn standing(state: &LibraryState, entry: &Entry) -> String {
+    let active = state.active(&entry.skill.manifest.name).is_some_and(|active| active.id() == entry.id());
+    match state.stale_callee(entry) {
+        Some(_) if active => format!("{}, stale", entry.status),
+        _ => entry.status.to_string(),
+    }
+}
+
+/// Names that stand for others, with those.
+pub fn aliases(state: &LibraryState) -> Vec<(&str, &str)> {
+    state
+        .histories()
+        .filter(|(_, history)| history.alias.is_some())
+        .map(|(name, _)| (name, state.resolve(name)))
+        .collect()
+}

@@ -1,0 +1,78 @@
+use crate::args::{SkillRun, Target};
+use crate::error::{Failure, Kind};
+use crate::session;
+use crate::{environments, output};
+use anyhow::Result;
+use serde_json::{Map, Value, json};
+use sojourn_core::{Rehearsal, as_javascript, diff, rehearse};
+use sojourn_skills::LibraryState;
+use sojourn_tools::{Parameter, ToolCall, with_defaults};
+use std::process::ExitCode;
+
+/// Runs one skill in a fresh world and shows what it did.
+pub async fn run(library: &LibraryState, args: SkillRun) -> Result<ExitCode> {
+    let target = Target { name: args.name.clone(), version: None };
+    let manifest = &super::find(library, &target)?.skill.manifest;
+    check_active(library, &args.name)?;
+    let call = ToolCall { name: manifest.name.clone(), args: arguments(&manifest.parameters, &args.args)? };
+    let environment = environments::open(args.environment.as_deref().unwrap_or(&manifest.environment))?;
+
+    let sandbox = session::sandbox().await?;
+    let rehearsal = rehearse(&sandbox, library, environment, args.seed, &call, args.steps).await?;
+    if args.json {
+        output::json(&json!({"call": call, "seed": args.seed, "result": rehearsal}))?;
+    } else {
+        print(&call, &rehearsal)?;
+    }
+    Ok(if rehearsal.verified { ExitCode::SUCCESS } else { ExitCode::from(Kind::Failure as u8) })
+}
+
+fn check_active(state: &LibraryState, name: &str) -> Result<()> {
+    if state.active(name).is_some() {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::NotFound, format!("no version of `{name}` is in use"))
+        .hint(format!("`sojourn skills show {name}` says how it stands"))
+        .into())
+}
+
+/// The arguments, which must be those that the skill takes.
+fn arguments(parameters: &[Parameter], text: &str) -> Result<Map<String, Value>> {
+    let bad = |reason: String| Failure::new(Kind::Usage, format!("--args: {reason}"));
+    let args: Map<String, Value> = serde_json::from_str(text)
+        .map_err(|error| bad(format!("not a JSON object: {error}")).hint("write it like '{\"n\": 3}'"))?;
+    if let Some(unknown) = args.keys().find(|key| parameters.iter().all(|parameter| parameter.name != **key))
+    {
+        let names = parameters.iter().map(|parameter| parameter.name.as_str());
+        return Err(Failure::unknown("parameter", unknown, names)
+            .hint("`sojourn skills list` shows what each skill takes")
+            .into());
+    }
+    let args = with_defaults(parameters, args);
+    match parameters.iter().find(|parameter| !args.contains_key(&parameter.name)) {
+        Some(missing) => Err(bad(format!("`{}` is missing", missing.name)).into()),
+        None => Ok(args),
+    }
+}
+
+fn print(call: &ToolCall, rehearsal: &Rehearsal) -> Result<()> {
+    output::line(as_javascript(call))?;
+    for made in &rehearsal.trace {
+        output::line(format!("  {:<32} {}", made.call, made.message))?;
+    }
+    let verdict = if rehearsal.verified { "reached its goal" } else { "did not reach its goal" };
+    output::line(format!("{verdict} in {} steps", rehearsal.steps))?;
+    if let Some(error) = &rehearsal.error {
+        output::line(format!("stopped by: {error}"))?;
+    }
+    for unlocked in &rehearsal.unlocked {
+        output::line(format!("unlocked {} at step {}", unlocked.task, unlocked.step))?;
+    }
+    if let Some(ending) = &rehearsal.ended {
+        output::line(format!("the episode is over: {}", ending.cause))?;
+    }
+    if let Some(change) = diff(&rehearsal.before, &rehearsal.after) {
+        output::line(format!("changed {change}"))?;
+    }
+    Ok(())
+}

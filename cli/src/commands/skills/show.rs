@@ -1,0 +1,139 @@
+use super::list::{aliases, standing};
+use crate::args::Target;
+use crate::{duration, output};
+use anyhow::Result;
+use serde_json::json;
+use sojourn_skills::{Code, Entry, LibraryState, Origin};
+use sojourn_tools::{arguments_schema, signature};
+
+/// Shows one version whole.
+pub fn show(state: &LibraryState, target: &Target, json: bool) -> Result<()> {
+    let entry = super::find(state, target)?;
+    if json {
+        return Ok(output::json(&as_json(entry, state))?);
+    }
+    let manifest = &entry.skill.manifest;
+    heading(state, entry)?;
+    let calls: Vec<&str> = manifest.calls.iter().map(String::as_str).collect();
+    field("calls", &calls.join(", "))?;
+    let callers: Vec<&str> =
+        state.callers(&manifest.name).map(|caller| caller.skill.manifest.name.as_str()).collect();
+    field("called by", &callers.join(", "))?;
+    if let Some(callee) = state.stale_callee(entry) {
+        field("stale", &format!("`{callee}`, which it calls, is not the one it was tested with"))?;
+    }
+    if let Some(condition) = &manifest.precondition {
+        field("before", &serde_json::to_string(condition)?)?;
+    }
+    if let Some(condition) = &manifest.postcondition {
+        field("after", &serde_json::to_string(condition)?)?;
+    }
+    if !manifest.parameters.is_empty() {
+        field("schema", &arguments_schema(&manifest.parameters).to_string())?;
+    }
+    if let Some(report) = &entry.report {
+        let steps =
+            report.mean_steps().map(|steps| format!(", {steps:.0} steps on average")).unwrap_or_default();
+        field(
+            "earned by",
+            &format!("{} of {} practice worlds{steps}", report.passes(), report.worlds.len()),
+        )?;
+    }
+    let cases = entry.cases();
+    if !cases.is_empty() {
+        field("cases", &format!("{}; `sojourn skills test {}` runs them", cases.len(), manifest.name))?;
+    }
+    let usage = entry.total_usage();
+    field(
+        "used",
+        &format!(
+            "{} times, {} succeeded, {} deaths, {} steps",
+            usage.uses(),
+            usage.successes,
+            usage.deaths,
+            usage.steps
+        ),
+    )?;
+    if entry.usage.len() > 1 {
+        for (context, tally) in &entry.usage {
+            field("", &format!("{context}: {} of {} succeeded", tally.successes, tally.uses()))?;
+        }
+    }
+    if let Some(error) = &usage.last_error {
+        field("last error", &error.replace('\n', "\n           "))?;
+    }
+    Ok(output::line(format!("\n{}", entry.skill.source.trim_end()))?)
+}
+
+/// What every skill and reflex has: name, description, version, id and author.
+pub fn heading(state: &LibraryState, entry: &Entry) -> Result<()> {
+    let manifest = &entry.skill.manifest;
+    let versions = state.history(&manifest.name).map_or(0, |history| history.versions.len());
+    output::line(signature(&manifest.name, &manifest.parameters))?;
+    output::line(format!("  {}", manifest.description))?;
+    field("version", &format!("{} of {versions}, {}", manifest.version, standing(state, entry)))?;
+    let aliases: Vec<&str> = aliases(state)
+        .into_iter()
+        .filter(|(_, name)| *name == manifest.name)
+        .map(|(alias, _)| alias)
+        .collect();
+    field("also called", &aliases.join(", "))?;
+    field("id", manifest.id.as_str())?;
+    let written = duration::date(manifest.created_ms as i64);
+    field("written", &format!("{written} UTC by {}", author(&manifest.origin)))?;
+    let repaired = manifest.repairs.as_ref().and_then(|id| state.entry(id));
+    if let Some(repaired) = repaired {
+        field("repairs", &format!("version {}", repaired.skill.manifest.version))?;
+    }
+    if manifest.code == Code::Wasm {
+        field("code", "a prebuilt WebAssembly module")?;
+    }
+    Ok(())
+}
+
+/// A line of a name and a value; none where there is nothing to say.
+pub fn field(name: &str, value: &str) -> Result<()> {
+    if value.is_empty() {
+        return Ok(());
+    }
+    Ok(output::line(format!("{name:<10} {value}"))?)
+}
+
+/// Who wrote a skill, in words.
+fn author(origin: &Origin) -> String {
+    match origin {
+        Origin::Model { model, run, seq } => format!("{model} in run {run} (request {seq})"),
+        Origin::Human => "a person".to_owned(),
+        Origin::Imported => "another library".to_owned(),
+        Origin::Builtin => "Sojourn".to_owned(),
+    }
+}
+
+/// One version as JSON.
+pub fn as_json(entry: &Entry, state: &LibraryState) -> serde_json::Value {
+    let manifest = &entry.skill.manifest;
+    let names = |entries: Vec<&Entry>| -> Vec<String> {
+        entries.into_iter().map(|entry| entry.skill.manifest.name.clone()).collect()
+    };
+    let cases: Vec<_> = entry
+        .cases()
+        .into_iter()
+        .map(|case| json!({"id": case.id(), "setup": case.setup, "steps": case.steps, "behaviour": case.behaviour}))
+        .collect();
+    json!({
+        "manifest": manifest,
+        "status": entry.status,
+        "active": state.active(&manifest.name).is_some_and(|active| active.id() == entry.id()),
+        "aliases": aliases(state).into_iter().filter(|(_, name)| *name == manifest.name).map(|(alias, _)| alias).collect::<Vec<_>>(),
+        "stale": state.stale_callee(entry),
+        "calls_skills": state.callees(entry).collect::<Vec<_>>(),
+        "called_by": names(state.callers(&manifest.name).collect()),
+        "schema": arguments_schema(&manifest.parameters),
+        "usage": entry.total_usage(),
+        "usage_by_context": entry.usage,
+        "trial": entry.report,
+        "reflex_trial": entry.trial,
+        "cases": cases,
+        "source": entry.skill.source,
+    })
+}

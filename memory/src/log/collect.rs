@@ -1,0 +1,179 @@
+//! Gives back the room of what nothing refers to any more, and of old runs that the user can do without.
+
+use super::lock::CollectorLock;
+use super::run::RunRow;
+use super::{RunId, RunInfo, RunStatus};
+use crate::{BlobId, Error, Hash, Store};
+use serde::Serialize;
+use sqlx::{Connection, Row, SqliteConnection};
+use std::collections::{BTreeMap, HashSet};
+
+/// Which runs stay whole. By default, all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// The newest so many, whatever their age.
+    pub newest: Option<usize>,
+    /// Those that had a record at this time or later, in milliseconds since 1970.
+    pub since_ms: Option<i64>,
+    /// Those that something outside of the log rests on, with what that is.
+    pub needed: BTreeMap<RunId, &'static str>,
+}
+
+/// What could be removed, and what stays although it is old.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Garbage {
+    /// Runs that go, the newest first.
+    pub runs: Vec<RunId>,
+    /// Runs that [`Keep`] would let go, with the reason for which they stay.
+    pub needed: BTreeMap<RunId, &'static str>,
+    /// Records of the runs that go.
+    pub records: u64,
+    /// Blobs that nothing else refers to.
+    pub blobs: u64,
+    /// Bytes that all of it takes.
+    pub bytes: u64,
+    #[serde(skip)]
+    unreferenced: Vec<i64>,
+}
+
+/// What was removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Collected {
+    /// As it had been found.
+    #[serde(flatten)]
+    pub garbage: Garbage,
+    /// Bytes by which the database file shrank.
+    pub freed: u64,
+}
+
+impl Store {
+    /// What [`collect`](Self::collect) would remove.
+    ///
+    /// A blob goes when no record of a run that stays and no memory refers to it; forks have records of their own, so what they
+    /// need stays whatever becomes of the run they branched off. A run goes when `keep` allows it, unless it can
+    /// be resumed still, or a memory rests on it.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for records whose references cannot be read: then nothing may be taken for garbage.
+    pub async fn garbage(&self, keep: &Keep) -> Result<Garbage, Error> {
+        find(&mut *self.pool.acquire().await?, keep).await
+    }
+
+    /// Removes it, and gives the room back to the file system.
+    ///
+    /// # Errors
+    /// [`Error::Collecting`] while some run is being written, or another process collects.
+    pub async fn collect(&self, keep: &Keep) -> Result<Collected, Error> {
+        let Some(_lock) = CollectorLock::take(self.home())? else { return Err(Error::Collecting) };
+        let mut connection = self.connection().await?;
+        let before = size(&mut connection).await?;
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let garbage = find(&mut transaction, keep).await?;
+        for run in &garbage.runs {
+            for sql in [
+                "DELETE FROM records WHERE run = (SELECT no FROM runs WHERE id = ?)",
+                "DELETE FROM forgotten_records WHERE run = (SELECT no FROM runs WHERE id = ?)",
+            ] {
+                sqlx::query(sql).bind(run.as_str()).execute(&mut *transaction).await?;
+            }
+            sqlx::query("DELETE FROM runs WHERE id = ?")
+                .bind(run.as_str())
+                .execute(&mut *transaction)
+                .await?;
+        }
+        for no in &garbage.unreferenced {
+            sqlx::query("DELETE FROM blobs WHERE no = ?").bind(no).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        if garbage.records + garbage.blobs > 0 {
+            sqlx::query("VACUUM").execute(&mut connection).await?;
+        }
+        let after = size(&mut connection).await?;
+        connection.close().await?;
+        Ok(Collected { garbage, freed: before.saturating_sub(after) })
+    }
+}
+
+async fn size(connection: &mut SqliteConnection) -> Result<u64, Error> {
+    let row = sqlx::query("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
+        .fetch_one(connection)
+        .await?;
+    Ok(row.try_get::<i64, _>(0)? as u64)
+}
+
+async fn find(connection: &mut SqliteConnection, keep: &Keep) -> Result<Garbage, Error> {
+    let mut garbage = Garbage::default();
+    let rows = sqlx::query("SELECT * FROM runs ORDER BY created_ms DESC, no DESC")
+        .fetch_all(&mut *connection)
+        .await?;
+    let mut going = HashSet::new();
+    for (index, row) in rows.iter().enumerate() {
+        let run = RunRow::decode(row)?;
+        if !may_go(&run.info, index, keep) {
+            continue;
+        }
+        let outside = keep.needed.get(&run.info.id).copied();
+        if let Some(reason) = outside.or(needed(connection, &run.info).await?) {
+            garbage.needed.insert(run.info.id, reason);
+            continue;
+        }
+        garbage.records += run.info.last_seq.0;
+        going.insert(run.no);
+        garbage.runs.push(run.info.id);
+    }
+    let mut referenced: HashSet<BlobId> = HashSet::new();
+    let rows = sqlx::query("SELECT run, seq, blobs, length(payload) FROM records WHERE blobs IS NOT NULL OR run IN (SELECT value FROM json_each(?))")
+        .bind(serde_json::json!(going).to_string())
+        .fetch_all(&mut *connection)
+        .await?;
+    for row in rows {
+        if going.contains(&row.try_get(0)?) {
+            garbage.bytes += row.try_get::<i64, _>(3)? as u64;
+            continue;
+        }
+        let (blobs, rest) = row.try_get::<&[u8], _>(2)?.as_chunks::<32>();
+        if !rest.is_empty() {
+            let place = format!("record {}", row.try_get::<i64, _>(1)?);
+            return Err(Error::Damaged { place, what: "its list of blobs is cut".to_owned() });
+        }
+        referenced.extend(blobs.iter().map(|bytes| BlobId(Hash::from(*bytes))));
+    }
+    // Images and sounds that memories keep.
+    for row in
+        sqlx::query("SELECT blob FROM memories WHERE blob IS NOT NULL").fetch_all(&mut *connection).await?
+    {
+        referenced.insert(BlobId(row.try_get::<&[u8], _>(0)?.try_into()?));
+    }
+    for row in sqlx::query("SELECT no, id, length(body) FROM blobs").fetch_all(connection).await? {
+        let id = BlobId(row.try_get::<&[u8], _>(1)?.try_into()?);
+        if !referenced.contains(&id) {
+            garbage.unreferenced.push(row.try_get(0)?);
+            garbage.blobs += 1;
+            garbage.bytes += row.try_get::<i64, _>(2)? as u64;
+        }
+    }
+    Ok(garbage)
+}
+
+/// Whether the user can do without it. Without a limit of either kind, no run goes.
+fn may_go(run: &RunInfo, index: usize, keep: &Keep) -> bool {
+    let beyond = keep.newest.map(|newest| index >= newest);
+    let old = keep.since_ms.map(|since| run.last_at_ms < since);
+    match (beyond, old) {
+        (None, None) => false,
+        (beyond, old) => beyond.unwrap_or(true) && old.unwrap_or(true),
+    }
+}
+
+async fn needed(connection: &mut SqliteConnection, run: &RunInfo) -> Result<Option<&'static str>, Error> {
+    if matches!(run.status, RunStatus::Running | RunStatus::Paused) {
+        return Ok(Some("it can be resumed"));
+    }
+    let memory = sqlx::query(
+        "SELECT 1 FROM memories WHERE run = ?1 UNION ALL SELECT 1 FROM memory_sources WHERE run = ?1 LIMIT 1",
+    )
+    .bind(run.id.as_str())
+    .fetch_optional(connection)
+    .await?;
+    Ok(memory.map(|_| "memories rest on it"))
+}

@@ -1,0 +1,116 @@
+//! Many records as one row.
+//!
+//! The database runs on a thread of its own, and handing a row over to another thread costs more than everything
+//! that is done to check it. So whoever reads a whole run asks for a page of records as a single value: for each record
+//! a line of numbers, up to a `;`, then its kind, payload, blobs and hash end to end.
+
+use super::EventSeq;
+use crate::{Error, Store};
+use sqlx::Row as _;
+use std::ops::Range;
+
+/// A page of records, as they are stored.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    bytes: Vec<u8>,
+    places: Vec<Place>,
+}
+
+/// One record, as it is stored.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row<'a> {
+    pub(super) seq: EventSeq,
+    pub(super) version: i64,
+    pub(super) at_ms: i64,
+    pub(super) kind: &'a [u8],
+    /// JSON, or packed.
+    pub(super) payload: &'a [u8],
+    /// Addresses of 32 bytes, end to end.
+    pub(super) blobs: &'a [u8],
+    pub(super) hash: &'a [u8],
+}
+
+#[derive(Debug)]
+struct Place {
+    seq: EventSeq,
+    version: i64,
+    at_ms: i64,
+    kind: Range<usize>,
+    payload: Range<usize>,
+    blobs: Range<usize>,
+    hash: Range<usize>,
+}
+
+impl Rows {
+    /// The first `size` records of a run from `from` to `to`.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if one of them cannot be read.
+    pub(super) async fn read(
+        store: &Store,
+        run: i64,
+        from: EventSeq,
+        to: EventSeq,
+        size: i64,
+    ) -> Result<Self, Error> {
+        const SQL: &str = "SELECT group_concat(line, '') FROM (SELECT \
+             printf('%d %d %d %d %d %d %d;', seq, v, at_ms, octet_length(kind), octet_length(payload), \
+             coalesce(octet_length(blobs), 0), octet_length(hash)) \
+             || kind || payload || coalesce(blobs, '') || hash AS line \
+             FROM records WHERE run = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq LIMIT ?4)";
+        let row = sqlx::query(SQL)
+            .bind(run)
+            .bind(from.0 as i64)
+            .bind(to.0 as i64)
+            .bind(size)
+            .fetch_one(&store.pool)
+            .await?;
+        let bytes: Option<Vec<u8>> = row.try_get(0)?;
+        let bytes = bytes.unwrap_or_default();
+        let places = places(&bytes).ok_or_else(|| Error::Damaged {
+            place: format!("a record after {from}"),
+            what: "its row is damaged".to_owned(),
+        })?;
+        Ok(Self { bytes, places })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Row<'_>> {
+        let bytes = |range: &Range<usize>| &self.bytes[range.clone()];
+        self.places.iter().map(move |place| Row {
+            seq: place.seq,
+            version: place.version,
+            at_ms: place.at_ms,
+            kind: bytes(&place.kind),
+            payload: bytes(&place.payload),
+            blobs: bytes(&place.blobs),
+            hash: bytes(&place.hash),
+        })
+    }
+}
+
+/// Where the records stand; `None` if they are not as the query makes them.
+fn places(bytes: &[u8]) -> Option<Vec<Place>> {
+    let mut places = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let line = at + bytes[at..].iter().position(|byte| *byte == b';')?;
+        let mut numbers = std::str::from_utf8(&bytes[at..line]).ok()?.split(' ').map(str::parse::<i64>);
+        let mut number = || numbers.next()?.ok();
+        let (seq, version, at_ms) = (number()?, number()?, number()?);
+        at = line + 1;
+        let mut field = || {
+            let end = at.checked_add(usize::try_from(number()?).ok()?)?;
+            Some(std::mem::replace(&mut at, end)..end)
+        };
+        let (kind, payload, blobs, hash) = (field()?, field()?, field()?, field()?);
+        if hash.end > bytes.len() {
+            return None;
+        }
+        places.push(Place { seq: EventSeq(seq as u64), version, at_ms, kind, payload, blobs, hash });
+    }
+    Some(places)
+}

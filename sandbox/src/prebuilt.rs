@@ -1,0 +1,128 @@
+//! Skills that are WebAssembly to begin with, compiled from Rust or anything else; `ABI.md` is their side of it.
+//!
+//! Such a module asks the host with the very functions the JavaScript engine asks with, so that grants, limits, the
+//! log and errors are the same. Unlike a script's bytecode, its code is verified by WebAssembly's own rules, so that it
+//! runs as it is.
+
+use crate::LoadError;
+use crate::limits::{MAX_MEMORY_BYTES, MAX_TABLE_ELEMENTS};
+use crate::module::{forbidden, invalid};
+use wasmparser::{
+    ExternalKind, FuncType, Import, MemoryType, Parser, Payload, TypeRef, ValType, Validator, WasmFeatures,
+};
+
+/// The function that makes a module a prebuilt skill: it is what a call calls.
+pub(crate) const CALL: &str = "sojourn_call";
+const MEMORY: &str = "memory";
+/// Compiling takes about two seconds per megabyte of code.
+const MAX_BYTES: usize = 4 << 20;
+const PAGE_BYTES: u64 = 64 << 10;
+
+use ValType::{I32, I64};
+
+/// What the module may import from `host`, with parameters and results.
+const HOST: [(&str, &[ValType], &[ValType]); 8] = [
+    ("invocation", &[I32], &[I32]),
+    ("take", &[I32], &[]),
+    ("call", &[I32, I32, I32, I32], &[I64]),
+    ("start", &[I32, I32, I32, I32], &[I32]),
+    ("wait", &[], &[I64]),
+    ("log", &[I32, I32, I32], &[]),
+    ("should_stop", &[], &[I32]),
+    ("finish", &[I32, I32, I32], &[]),
+];
+
+/// Whether the module means to be a prebuilt skill. What is not valid does not.
+pub(crate) fn is_prebuilt(wasm: &[u8]) -> bool {
+    Parser::new(0).parse_all(wasm).map_while(Result::ok).any(|payload| match payload {
+        Payload::ExportSection(exports) => exports.into_iter().flatten().any(|export| export.name == CALL),
+        _ => false,
+    })
+}
+
+/// Whether it may be run: valid, importing nothing but the host's functions, and with bounded needs.
+pub(crate) fn check(wasm: &[u8]) -> Result<(), LoadError> {
+    if wasm.len() > MAX_BYTES {
+        let reason = format!("it is {} bytes long; at most {MAX_BYTES} are allowed", wasm.len());
+        return Err(LoadError::Invalid { reason });
+    }
+    let types = Validator::new_with_features(WasmFeatures::WASM2).validate_all(wasm).map_err(invalid)?;
+    let types = types.as_ref();
+    let mut memory = false;
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload.map_err(invalid)? {
+            Payload::ImportSection(imports) => {
+                for import in imports.into_imports() {
+                    let import = import.map_err(invalid)?;
+                    let TypeRef::Func(index) = import.ty else { return Err(unknown_import(&import)) };
+                    check_import(&import, as_function(&types[types.core_type_at_in_module(index)]))?;
+                }
+            }
+            Payload::MemorySection(memories) => {
+                for memory in memories {
+                    check_memory(&memory.map_err(invalid)?)?;
+                }
+            }
+            Payload::TableSection(tables) => {
+                if tables.count() > 1 {
+                    return Err(forbidden("more than one table"));
+                }
+                for table in tables {
+                    let elements = table.map_err(invalid)?.ty.initial;
+                    if elements > MAX_TABLE_ELEMENTS as u64 {
+                        return Err(forbidden(format!("a table of {elements} elements")));
+                    }
+                }
+            }
+            Payload::StartSection { .. } => return Err(forbidden("a start function")),
+            Payload::ExportSection(exports) => {
+                for export in exports {
+                    let export = export.map_err(invalid)?;
+                    match (export.name, export.kind) {
+                        (CALL, ExternalKind::Func) => {
+                            let ty = as_function(&types[types.core_function_at(export.index)]);
+                            if ty.is_none_or(|ty| !ty.params().is_empty() || !ty.results().is_empty()) {
+                                return Err(forbidden(format!("a `{CALL}` with parameters or results")));
+                            }
+                        }
+                        (CALL, _) => return Err(forbidden(format!("a `{CALL}` that is not a function"))),
+                        (MEMORY, ExternalKind::Memory) => memory = true,
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    if memory { Ok(()) } else { Err(LoadError::Missing { what: "exported memory" }) }
+}
+
+fn as_function(ty: &wasmparser::SubType) -> Option<&FuncType> {
+    match &ty.composite_type.inner {
+        wasmparser::CompositeInnerType::Func(ty) => Some(ty),
+        _ => None,
+    }
+}
+
+fn check_import(import: &Import<'_>, ty: Option<&FuncType>) -> Result<(), LoadError> {
+    let known = HOST.iter().find(|(name, ..)| import.module == "host" && import.name == *name);
+    match (known, ty) {
+        (Some((_, params, results)), Some(ty)) if ty.params() == *params && ty.results() == *results => {
+            Ok(())
+        }
+        (Some(_), _) => Err(forbidden(format!("an import `host.{}` of another type", import.name))),
+        (None, _) => Err(unknown_import(import)),
+    }
+}
+
+fn unknown_import(import: &Import<'_>) -> LoadError {
+    forbidden(format!("an import `{}.{}`", import.module, import.name))
+}
+
+fn check_memory(memory: &MemoryType) -> Result<(), LoadError> {
+    let bytes = memory.initial.saturating_mul(PAGE_BYTES);
+    if bytes > MAX_MEMORY_BYTES {
+        return Err(forbidden(format!("a memory of {bytes} bytes")));
+    }
+    Ok(())
+}

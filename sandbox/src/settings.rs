@@ -1,0 +1,167 @@
+//! Limits as a user writes them.
+
+use crate::Limits;
+use crate::limits::MAX_MEMORY_BYTES;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+
+/// The limits that a user changes, as a section of an agent file:
+///
+/// ```toml
+/// [limits]                # of every call of a skill
+/// fuel = 400_000_000
+/// wall = "30s"
+/// deterministic = true
+///
+/// [limits.reflex]         # of every tick of a reflex
+/// fuel = 5_000_000
+/// ```
+///
+/// The keys are the fields of [`Limits`]; those that are left out keep what they were. Unknown keys and values that
+/// cannot be had are errors when it is read.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct LimitSettings {
+    #[serde(flatten)]
+    skill: Map<String, Value>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    reflex: Map<String, Value>,
+}
+
+/// Why limits are not possible.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LimitsError {
+    /// A key is unknown or its value is of the wrong kind.
+    #[error("{reason}")]
+    Unreadable {
+        /// Which one, and what is expected.
+        reason: String,
+    },
+    /// A value that cannot be had.
+    #[error("`{key}` cannot be {value}: {why}")]
+    Impossible {
+        /// The field of [`Limits`].
+        key: &'static str,
+        /// What was asked for.
+        value: u64,
+        /// What is possible.
+        why: String,
+    },
+}
+
+impl LimitSettings {
+    /// The limits of a skill's call, where those that are not set are `base`.
+    ///
+    /// # Errors
+    /// When they do not go together with `base`.
+    pub fn skill(&self, base: &Limits) -> Result<Limits, LimitsError> {
+        changed(base, &self.skill)
+    }
+
+    /// The limits of a reflex's tick, where those that are not set are [`Limits::reflex`].
+    ///
+    /// # Errors
+    /// None, when this was read from a file.
+    pub fn reflex(&self) -> Result<Limits, LimitsError> {
+        changed(&Limits::reflex(), &self.reflex)
+    }
+}
+
+impl<'de> Deserialize<'de> for LimitSettings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+        let mut skill = Map::deserialize(deserializer)?;
+        let reflex = match skill.remove("reflex") {
+            None => Map::new(),
+            Some(Value::Object(reflex)) => reflex,
+            Some(_) => return Err(D::Error::custom("`reflex` is a table of limits")),
+        };
+        let settings = Self { skill, reflex };
+        settings.skill(&Limits::default()).map_err(D::Error::custom)?;
+        settings.reflex().map_err(|error| D::Error::custom(format!("reflex: {error}")))?;
+        Ok(settings)
+    }
+}
+
+impl Limits {
+    /// Whether there can be such limits.
+    ///
+    /// # Errors
+    /// When a value is out of range.
+    pub fn check(&self) -> Result<(), LimitsError> {
+        let impossible = |key, value, why: String| Err(LimitsError::Impossible { key, value, why });
+        if self.memory_bytes > MAX_MEMORY_BYTES {
+            return impossible(
+                "memory_bytes",
+                self.memory_bytes,
+                format!("it is at most {MAX_MEMORY_BYTES}"),
+            );
+        }
+        if self.js_heap_bytes > self.memory_bytes {
+            let why = format!("it lies in the memory of {} bytes", self.memory_bytes);
+            return impossible("js_heap_bytes", self.js_heap_bytes, why);
+        }
+        if self.depth == 0 {
+            return impossible("depth", 0, "the first call counts as one".to_owned());
+        }
+        Ok(())
+    }
+}
+
+fn changed(base: &Limits, given: &Map<String, Value>) -> Result<Limits, LimitsError> {
+    let unreadable = |error: serde_json::Error| LimitsError::Unreadable { reason: error.to_string() };
+    let mut all = serde_json::to_value(base).map_err(unreadable)?;
+    if let Some(all) = all.as_object_mut() {
+        all.extend(given.clone());
+        // Less memory leaves less for values, unless that is said too.
+        if let Some(memory) = given.get("memory_bytes").and_then(Value::as_u64)
+            && !given.contains_key("js_heap_bytes")
+        {
+            all.insert("js_heap_bytes".to_owned(), base.js_heap_bytes.min(memory).into());
+        }
+    }
+    let limits: Limits = serde_json::from_value(all).map_err(unreadable)?;
+    limits.check()?;
+    Ok(limits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::time::Duration;
+
+    fn read(value: Value) -> Result<LimitSettings, String> {
+        serde_json::from_value(value).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_not_set_stays() {
+        let settings = read(json!({"fuel": 5, "wall": "30s", "reflex": {"fuel": 7, "depth": 2}})).unwrap();
+        let base = Limits { host_calls: 2000, ..Limits::default() };
+        let expected = Limits { fuel: 5, wall: Duration::from_secs(30), ..base.clone() };
+        assert_eq!(settings.skill(&base), Ok(expected));
+        assert_eq!(settings.reflex(), Ok(Limits { fuel: 7, depth: 2, ..Limits::reflex() }));
+        assert_eq!(read(json!({})).unwrap().skill(&base), Ok(base));
+        let again = serde_json::to_value(&settings).unwrap();
+        assert_eq!(read(again).unwrap(), settings);
+        let small = read(json!({"memory_bytes": 8 << 20})).unwrap().skill(&Limits::default()).unwrap();
+        assert_eq!(small.js_heap_bytes, 8 << 20);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        for (written, says) in [
+            (json!({"fule": 5}), "unknown field `fule`, expected one of `wall`, `fuel`"),
+            (json!({"reflex": {"fule": 5}}), "reflex: unknown field `fule`"),
+            (json!({"reflex": 5}), "`reflex` is a table of limits"),
+            (json!({"fuel": "much"}), "expected u64"),
+            (json!({"fuel": -1}), "expected u64"),
+            (json!({"memory_bytes": 1 << 30}), "`memory_bytes` cannot be 1073741824: it is at most 67108864"),
+            (json!({"memory_bytes": 1, "js_heap_bytes": 2}), "`js_heap_bytes` cannot be 2"),
+            (json!({"depth": 0}), "`depth` cannot be 0"),
+        ] {
+            let error = read(written.clone()).unwrap_err();
+            assert!(error.contains(says), "{written}: {error}");
+        }
+    }
+}

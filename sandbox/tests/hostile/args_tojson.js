@@ -1,0 +1,5 @@
+// An argument that never becomes JSON.
+// expect: limit fuel
+function main() {
+  return place([{ toJSON() { for (;;) {} } }]);
+}

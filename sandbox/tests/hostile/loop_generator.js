@@ -1,0 +1,8 @@
+// A generator that never runs dry, spread.
+// expect: limit fuel
+function main() {
+  function* ones() {
+    for (;;) yield* [];
+  }
+  return [...ones()];
+}

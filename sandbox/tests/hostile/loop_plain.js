@@ -1,0 +1,5 @@
+// An endless loop.
+// expect: limit fuel
+function main() {
+  for (;;) {}
+}

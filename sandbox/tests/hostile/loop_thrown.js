@@ -1,0 +1,9 @@
+// An error whose message never comes.
+// expect: limit fuel
+function main() {
+  throw {
+    get message() {
+      for (;;) {}
+    },
+  };
+}

@@ -1,0 +1,6 @@
+// A text that doubles.
+// expect: exception string too long
+function main() {
+  let text = "x";
+  for (;;) text += text;
+}

@@ -1,0 +1,4 @@
+// Never gets to its function because it waits first.
+// expect: exception nothing will ever settle
+await new Promise(() => {});
+function main() {}
