@@ -1,8 +1,10 @@
-//! How well recall finds what a question is about: LoCoMo (Maharana et al. 2024, arXiv 2402.17753), without a judge.
+//! How well recall finds what a question is about: `LoCoMo` (Maharana et al. 2024, arXiv 2402.17753), without a judge.
 //!
 //! Every turn of a conversation is a memory, every session a run. A question's evidence is the turns that its author
 //! marked; questions of category 5 have none and are left out. Printed are the share of the evidence among the ten
 //! memories recalled, averaged over questions, and the share of questions with a memory from a right session.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a chore speaks to the person who runs it")]
 
 use anyhow::{Context as _, Result, bail};
 use async_trait::async_trait;
@@ -132,7 +134,7 @@ async fn remember_turns(memories: &Memories, tenant: &Tenant, conversation: &Val
                 (turn["speaker"].as_str().unwrap_or_default(), turn["text"].as_str().unwrap_or_default());
             let mut text = format!("{speaker}: {said}");
             if let Some(caption) = turn["blip_caption"].as_str() {
-                text.push_str(&format!(" (shows {caption})"));
+                text = format!("{text} (shows {caption})");
             }
             let Some(place) = turn["dia_id"].as_str().and_then(|id| turns_in(id).pop()) else { continue };
             let memory = NewMemory {
@@ -191,7 +193,7 @@ async fn embed(memories: &Memories, tenants: &[Tenant]) -> Result<()> {
     let embedder = MiniLm(LlamaEmbedder::open(&path).await?);
     for tenant in tenants {
         let progress = |progress: sojourn_memory::Progress| {
-            if progress.done % 256 == 0 {
+            if progress.done.is_multiple_of(256) {
                 eprintln!("{}: {} of {} embedded", tenant.as_str(), progress.done, progress.of);
             }
         };
