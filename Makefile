@@ -18,7 +18,7 @@ test: build
 
 lint: prerequisites
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings -A clippy::pedantic
+	cargo clippy --workspace --all-targets -- -D warnings
 
 build: prerequisites
 	cargo build --workspace

@@ -142,7 +142,7 @@ fn any_question_is_answered() {
         let (code, stdout, stderr) = place.run(&["memory", "search", "--json", "--", question]);
         assert_eq!(code, 0, "{stderr}");
         let found: Value = serde_json::from_str(&stdout).unwrap();
-        assert_eq!(found["memories"].as_array().unwrap().len(), 1, "{:.40}", question);
+        assert_eq!(found["memories"].as_array().unwrap().len(), 1, "{question:.40}");
     }
 }
 

@@ -103,7 +103,7 @@ async fn a_consolidation_is_carried_out_once_and_as_a_whole() {
     let lesson_of = |n, text: &str| NewMemory { kind: MemoryKind::Fact, ..lesson(n, text) };
     let new = lesson_of(3, "cows are food");
     let deltas = [
-        Delta::Remember { memory: new.clone() },
+        Delta::Remember { memory: Box::new(new.clone()) },
         Delta::Credit { id: twin.id, credit: Credit::Harmful },
         Delta::Merge { keep: old.id, duplicate: twin.id },
         Delta::Contradict { older: old.id, newer: new.id() },
@@ -117,7 +117,7 @@ async fn a_consolidation_is_carried_out_once_and_as_a_whole() {
 
     let missing = lesson(77, "never").id();
     let broken = [
-        Delta::Remember { memory: lesson_of(4, "half done") },
+        Delta::Remember { memory: Box::new(lesson_of(4, "half done")) },
         Delta::Credit { id: missing, credit: Credit::Helpful },
     ];
     let refused = memories.consolidate(&owner(), (&run, EventSeq(10)), &broken, 900).await;
@@ -164,7 +164,9 @@ async fn memories_travel() {
 
     let mut broken = read.clone();
     broken[3].memory.text = String::new();
-    broken.iter_mut().for_each(|it| it.memory.id = it.memory.id.revised("other"));
+    for it in &mut broken {
+        it.memory.id = it.memory.id.revised("other");
+    }
     let (place, error) = elsewhere.import(&owner(), &broken).await.unwrap_err();
     assert!(place == Some(3) && matches!(error, Error::BadMemory { .. }));
     assert_eq!(elsewhere.export(&owner(), Tick(0), 100, false).await.unwrap().len(), 6);
@@ -211,7 +213,7 @@ struct Counting {
 
 #[async_trait]
 impl TextEmbedder for Counting {
-    fn model(&self) -> &str {
+    fn model(&self) -> &'static str {
         "counting"
     }
 
@@ -559,7 +561,7 @@ async fn an_index_that_is_away_is_waited_for_and_nothing_is_lost() {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(60), waited).await.unwrap();
+    tokio::time::timeout(std::time::Duration::from_mins(1), waited).await.unwrap();
     assert_eq!(index.spaces().await.unwrap()[0].count, 2);
 }
 

@@ -1,4 +1,4 @@
-//! How well recall finds what a question is about: LoCoMo (Maharana et al. 2024, arXiv 2402.17753), without a judge.
+//! How well recall finds what a question is about: `LoCoMo` (Maharana et al. 2024, arXiv 2402.17753), without a judge.
 //!
 //! Every turn of a conversation is a memory, every session a run. A question's evidence is the turns that its author
 //! marked; questions of category 5 have none and are left out. Printed are the share of the evidence among the ten
@@ -134,7 +134,7 @@ async fn remember_turns(memories: &Memories, tenant: &Tenant, conversation: &Val
                 (turn["speaker"].as_str().unwrap_or_default(), turn["text"].as_str().unwrap_or_default());
             let mut text = format!("{speaker}: {said}");
             if let Some(caption) = turn["blip_caption"].as_str() {
-                text.push_str(&format!(" (shows {caption})"));
+                text = format!("{text} (shows {caption})");
             }
             let Some(place) = turn["dia_id"].as_str().and_then(|id| turns_in(id).pop()) else { continue };
             let memory = NewMemory {

@@ -26,7 +26,7 @@ pub enum Delta {
     /// Something new. Its sources are the records it was drawn from, never a recalled text.
     Remember {
         /// What.
-        memory: NewMemory,
+        memory: Box<NewMemory>,
     },
     /// A memory proved helpful or harmful.
     Credit {

@@ -134,8 +134,12 @@ impl Graph {
         Ok(true)
     }
 
-    /// About the `k` most similar.
+    /// About the `k` most similar. Where that is much of what there is, every vector is compared: links lead to most
+    /// nodes, not to all of them.
     pub(super) fn search(&self, unit: &[f32], k: usize) -> Result<Vec<(f32, Label)>, Error> {
+        if k >= self.len() / 4 {
+            return self.scores(unit, None);
+        }
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
         let matches = index.search(unit, k.min(names.labels.len())).map_err(failed)?;

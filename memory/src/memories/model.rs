@@ -52,6 +52,7 @@ impl MemoryId {
     }
 
     /// Of the memory that takes this one's place with another text.
+    #[must_use]
     pub fn revised(&self, text: &str) -> Self {
         Self(Uuid::new_v5(&self.0, text.as_bytes()))
     }

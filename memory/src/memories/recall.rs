@@ -10,6 +10,8 @@ use std::collections::{BTreeSet, HashSet};
 const CANDIDATES: usize = 256;
 /// So many of the most similar that pass the filters are enough not to ask the index for more.
 const ENOUGH: usize = 64;
+/// The number of a run or environment that no memory is of.
+const NO_NAME: u32 = u32::MAX;
 /// Recency falls by this factor every hour (Park et al. 2023, "Generative Agents", section 4.1).
 const FADING: f64 = 0.995;
 
@@ -137,9 +139,8 @@ struct Candidate<'a> {
 struct Filter<'a> {
     query: &'a Query<'a>,
     view: View<'a>,
-    /// `Some(None)` where no memory has that name.
-    run: Option<Option<u32>>,
-    environment: Option<Option<u32>>,
+    run: Option<u32>,
+    environment: Option<u32>,
 }
 
 impl Memories {
@@ -162,8 +163,8 @@ impl Memories {
             let filter = Filter {
                 query,
                 view,
-                run: query.run.map(|run| shelf.run(run.as_str())),
-                environment: query.environment.map(|name| shelf.environment(name)),
+                run: query.run.map(|run| shelf.run(run.as_str()).unwrap_or(NO_NAME)),
+                environment: query.environment.map(|name| shelf.environment(name).unwrap_or(NO_NAME)),
             };
             let candidates = self.candidates(&filter).await?;
             choose(query, rank(query, &view, &candidates))
@@ -272,8 +273,8 @@ impl Filter<'_> {
             && !outdated
             && !early
             && (query.kinds.is_empty() || query.kinds.contains(&entry.kind))
-            && self.run.is_none_or(|run| run.is_some() && entry.run == run)
-            && self.environment.is_none_or(|here| entry.environment.is_none_or(|there| Some(there) == here))
+            && self.run.is_none_or(|run| entry.run == Some(run))
+            && self.environment.is_none_or(|here| entry.environment.is_none_or(|there| there == here))
             && query.since_ms.is_none_or(|since| entry.event_time_ms >= since)
             && query.until_ms.is_none_or(|until| entry.event_time_ms < until)
     }

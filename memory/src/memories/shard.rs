@@ -73,13 +73,12 @@ impl Shard {
     /// Moves about so many vectors from the tail into the graph; returns how many are left.
     pub(super) fn join(&self, count: usize, threads: usize) -> Result<usize, Error> {
         let moving = self.tail().last(count);
-        let graph = match self.graph() {
-            Some(graph) => graph,
-            None => {
-                let graph = Arc::new(Graph::new(self.dimension)?);
-                *self.graph.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&graph));
-                graph
-            }
+        let graph = if let Some(graph) = self.graph() {
+            graph
+        } else {
+            let graph = Arc::new(Graph::new(self.dimension)?);
+            *self.graph.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&graph));
+            graph
         };
         graph.add(&moving, threads)?;
         let mut tail = self.tail_mut();

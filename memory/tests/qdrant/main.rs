@@ -22,7 +22,7 @@ fn unique(purpose: &str) -> String {
 #[tokio::test]
 async fn a_server_conforms() {
     let real = std::env::var("QDRANT_URL").ok();
-    let server = Server::start().await;
+    let server = Server::start();
     let address = real.clone().unwrap_or_else(|| server.address());
     let store = QdrantVectors::at(&address, None, &unique("conforms")).unwrap();
     let recall = if real.is_some() { 0.95 } else { 1.0 };
@@ -59,14 +59,14 @@ async fn caught_up(memories: &Memories) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap();
+    tokio::time::timeout(Duration::from_mins(1), waiting).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_server_that_goes_away_is_waited_for_and_given_what_it_lacks() {
     let home = tempfile::tempdir().unwrap();
     let store = Store::open(home.path()).await.unwrap();
-    let mut server = Server::start().await;
+    let mut server = Server::start();
     let index = Arc::new(QdrantVectors::open(&store, &server.address(), None).await.unwrap());
     let memories = Memories::with_index(store.clone(), index.clone());
     for n in 0..10 {
@@ -75,13 +75,13 @@ async fn a_server_that_goes_away_is_waited_for_and_given_what_it_lacks() {
     assert_eq!(nearest(&memories, 3).await, "memory 3");
     assert_eq!(server.points(), 10);
 
-    server.stop().await;
+    server.stop();
     remember(&memories, 10).await;
     assert_eq!(nearest(&memories, 10).await, "memory 10");
     let gone = memories.forget(&owner(), &NewMemory::new(owner(), MemoryKind::Fact, "").id()).await;
     assert!(gone.unwrap().unwrap().index_behind);
     assert!(memories.stats(&owner()).await.unwrap().index_failure.is_some());
-    server.restart().await;
+    server.restart();
     caught_up(&memories).await;
     assert_eq!(server.points(), 10);
     assert_eq!(nearest(&memories, 10).await, "memory 10");

@@ -1,21 +1,20 @@
 //! As much of a Qdrant server as the back end asks for: exact search over points in memory, behind real gRPC.
 
-use qdrant_client::qdrant::collections_server::{Collections, CollectionsServer};
-use qdrant_client::qdrant::condition::ConditionOneOf;
-use qdrant_client::qdrant::r#match::MatchValue;
-use qdrant_client::qdrant::points_selector::PointsSelectorOneOf;
-use qdrant_client::qdrant::points_server::{Points, PointsServer};
-use qdrant_client::qdrant::vectors::VectorsOptions;
-use qdrant_client::qdrant::vectors_config::Config;
-use qdrant_client::qdrant::*;
+use ::qdrant_client::qdrant::collections_server::{Collections, CollectionsServer};
+use ::qdrant_client::qdrant::condition::ConditionOneOf;
+use ::qdrant_client::qdrant::r#match::MatchValue;
+use ::qdrant_client::qdrant::points_selector::PointsSelectorOneOf;
+use ::qdrant_client::qdrant::points_server::{Points, PointsServer};
+use ::qdrant_client::qdrant::vectors::VectorsOptions;
+use ::qdrant_client::qdrant::vectors_config::Config;
+use ::qdrant_client::qdrant::*;
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::runtime::Runtime;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
@@ -34,40 +33,42 @@ struct Service(State);
 pub struct Server {
     at: SocketAddr,
     state: State,
-    running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    /// Its own, so that all its connections end with it.
+    running: Option<Runtime>,
 }
 
 impl Server {
-    pub async fn start() -> Self {
+    pub fn start() -> Self {
         let at = "127.0.0.1:0".parse().unwrap();
         let mut server = Self { at, state: State::default(), running: None };
-        server.restart().await;
+        server.restart();
         server
     }
 
-    pub async fn restart(&mut self) {
-        let listener = TcpListener::bind(self.at).await.unwrap();
+    pub fn restart(&mut self) {
+        let listener = std::net::TcpListener::bind(self.at).unwrap();
+        listener.set_nonblocking(true).unwrap();
         self.at = listener.local_addr().unwrap();
         let service = Service(Arc::clone(&self.state));
-        let (stop, stopped) = oneshot::channel();
-        let serving = tonic::transport::Server::builder()
-            .add_service(PointsServer::new(service.clone()))
-            .add_service(CollectionsServer::new(service))
-            .serve_with_incoming(TcpIncoming::from(listener));
-        let task = tokio::spawn(async move {
-            tokio::select! {
-                served = serving => served.unwrap(),
-                _ = stopped => {}
-            }
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.spawn(async move {
+            let listener = TcpListener::from_std(listener).unwrap();
+            tonic::transport::Server::builder()
+                .add_service(PointsServer::new(service.clone()))
+                .add_service(CollectionsServer::new(service))
+                .serve_with_incoming(TcpIncoming::from(listener))
+                .await
+                .unwrap();
         });
-        self.running = Some((stop, task));
+        self.running = Some(runtime);
     }
 
     /// Cuts every connection, as a crash does.
-    pub async fn stop(&mut self) {
-        let (stop, task) = self.running.take().unwrap();
-        drop(stop);
-        task.await.unwrap();
+    pub fn stop(&mut self) {
+        if let Some(runtime) = self.running.take() {
+            runtime.shutdown_background();
+        }
     }
 
     pub fn lose_everything(&self) {
@@ -82,6 +83,12 @@ impl Server {
 
     pub fn address(&self) -> String {
         format!("qdrant://{}", self.at)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

@@ -49,7 +49,7 @@ async fn add(
     let mut changes: Vec<(String, DocumentChange)> = Vec::new();
     for source in found {
         let document = source.read(hosts).await?;
-        let passages = passages::split(&document.text, document.markup);
+        let passages = passages::split(&document.content, document.markup);
         if passages.is_empty() {
             output::note(format!("note: `{}` has no text", document.uri));
             continue;

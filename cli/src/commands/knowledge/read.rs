@@ -29,7 +29,7 @@ pub struct Text {
     /// What it is called, if it says so.
     pub title: Option<String>,
     /// All of it.
-    pub text: String,
+    pub content: String,
     /// How its headings are marked.
     pub markup: Markup,
 }
@@ -201,7 +201,7 @@ async fn text(uri: String, bytes: Vec<u8>, format: Format) -> Result<Text> {
     let markup =
         if format == Format::Plain || format == Format::Pdf { Markup::Plain } else { Markup::Markdown };
     let title = (markup == Markup::Markdown).then(|| title(&text)).flatten();
-    Ok(Text { uri, title, text, markup })
+    Ok(Text { uri, title, content: text, markup })
 }
 
 fn unreadable(uri: &str, what: &str) -> Failure {
@@ -258,7 +258,7 @@ mod tests {
 
     async fn read(bytes: &[u8], format: Format) -> Result<String, String> {
         let text = text("it".to_owned(), bytes.to_vec(), format).await;
-        text.map(|it| it.text).map_err(|error| error.to_string())
+        text.map(|it| it.content).map_err(|error| error.to_string())
     }
 
     #[tokio::test]

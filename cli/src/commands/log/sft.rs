@@ -106,6 +106,8 @@ impl Reader {
         let at = (record.seq, record.hash);
         match body {
             Body::Started(started) => self.tools = tools(started),
+            // What it was a question or an answer of can no longer be told whole.
+            Body::Forgotten => (self.choice, self.writing) = (None, None),
             Body::Event(event) => self.event(event),
             Body::Stage(event) => self.stage(event, record),
             Body::Effect(effect) => match &**effect {
