@@ -222,19 +222,21 @@ impl Workshop {
         Ok(Session { run: info.id.clone(), started, driver, started_ms })
     }
 
-    /// Prepares to run a recorded run again on its recorded answers, writing nothing.
+    /// Prepares to run a recorded run again on its recorded answers, writing nothing. What was tried in practice is tried
+    /// again, unless its records are trusted.
     ///
     /// # Errors
     /// When it was recorded by another version.
-    pub async fn replay(&self, info: &RunInfo, watch: Watch) -> Result<(Session, u64)> {
+    pub async fn replay(&self, info: &RunInfo, trusting: bool, watch: Watch) -> Result<(Session, u64)> {
         let records = self.store.records(&info.id, &RecordQuery::all()).await?;
         let started = self.started(info, records.first()).await?;
         let recorded = records.len() as u64;
+        let journal = Journal::new(self.store.clone(), records, None);
         let outside = Outside {
             environment: environments::open(&started.environment.name)?,
             controller: Arc::new(RecordedController::new(started.model.clone(), [])),
             sandbox: self.sandbox.clone(),
-            journal: Journal::new(self.store.clone(), records, None),
+            journal: if trusting { journal.trusting_practice() } else { journal },
             recollection: None,
             library: None,
             observer: watch.observer,

@@ -1,22 +1,28 @@
 //! What the log costs, measured in one go so that the figures can be set beside each other.
 
 use crate::args::LogSpeed;
+use crate::environments;
 use crate::error::{Failure, Kind};
 use crate::home::Home;
 use crate::logbook;
 use crate::output;
-use crate::session::{Watch, Workshop};
+use crate::session::{Minds, Plan, Shelf, Watch, Workshop};
+use crate::vectors::Vectors;
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
-use sojourn_controller::Cancel;
-use sojourn_core::Silent;
+use sojourn_controller::{Cancel, ModelInfo, RecordedController};
+use sojourn_core::{Budgets, RunConfig, Silent};
 use sojourn_memory::{Durability, NewRun, RecordQuery, RunId, RunInfo, RunStatus, Store};
+use sojourn_skills::LibraryState;
+use sojourn_tools::Action;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Records between commits that demand durability: what the writer gathers by itself.
 const GROUP: u32 = 64;
+/// Steps of the environment that are lived through.
+const LIVE_STEPS: u64 = 3000;
 
 /// Measures, and prints what came of it.
 pub async fn speed(home: Home, args: &LogSpeed) -> Result<()> {
@@ -32,7 +38,11 @@ pub async fn speed(home: Home, args: &LogSpeed) -> Result<()> {
         let own = home.store().await?;
         let info = logbook::find_run(&own, run).await?;
         figures.insert("size".to_owned(), size(&own, &info).await?);
-        figures.insert("replay".to_owned(), replay(home, own, &info).await?);
+        let workshop = Workshop::open(home, own).await?;
+        let (checked, library, model) = replay(&workshop, &info, false).await?;
+        figures.insert("replay".to_owned(), checked);
+        figures.insert("replay_without_practice".to_owned(), replay(&workshop, &info, true).await?.0);
+        figures.insert("live_steps".to_owned(), live(workshop, &info, store, library, model).await?);
     }
     let mut peers = Vec::new();
     for command in &args.peers {
@@ -162,19 +172,76 @@ async fn size(store: &Store, info: &RunInfo) -> Result<Value> {
     Ok(json!({"bytes": bytes, "records": info.last_seq, "steps": steps, "bytes_per_step": each}))
 }
 
-async fn replay(home: Home, store: Store, info: &RunInfo) -> Result<Value> {
-    let workshop = Workshop::open(home, store).await?;
+/// Everything once more against the log, with what was tried in practice or trusting its records; also what the run knew
+/// in the end.
+async fn replay(
+    workshop: &Workshop,
+    info: &RunInfo,
+    trusting: bool,
+) -> Result<(Value, LibraryState, ModelInfo)> {
     let watch = Watch::unguarded(Arc::new(Silent), Cancel::new());
     let begun = Instant::now();
-    let (session, records) = workshop.replay(info, watch).await?;
-    session.driver.run(session.started_ms).await?;
+    let (session, records) = workshop.replay(info, trusting, watch).await?;
+    let model = session.started.model.clone();
+    let (_, core) = session.driver.run(session.started_ms).await?;
     let seconds = begun.elapsed().as_secs_f64();
     let recorded = (info.last_at_ms - info.created_ms) as f64 / 1000.0;
-    Ok(json!({
+    let figures = json!({
         "records": records,
         "seconds": seconds,
         "recorded_seconds": recorded,
         "times_real_time": recorded / seconds,
+    });
+    Ok((figures, core.library().clone(), model))
+}
+
+/// The run's environment lived in with what the run knew in the end and no model: every step is decided, carried out by
+/// a skill in the sandbox, and in the log. Of this the world's own share, its steps taken again alone.
+async fn live(
+    workshop: Workshop,
+    info: &RunInfo,
+    store: Store,
+    library: LibraryState,
+    model: ModelInfo,
+) -> Result<Value> {
+    let workshop = Workshop { store, ..workshop };
+    let config = RunConfig {
+        learning: false,
+        memory: false,
+        deliberate: false,
+        budgets: Budgets { steps: Some(LIVE_STEPS), ..Budgets::default() },
+        ..RunConfig::default()
+    };
+    let plan = Plan { config, reflexes: Vec::new(), library: Shelf::Lent(library), title: None, run: None };
+    let controller = RecordedController::new(model, []);
+    let minds = Minds { controller: Arc::new(controller), embedder: None, vectors: Vectors::default() };
+    let watch = Watch::unguarded(Arc::new(Silent), Cancel::new());
+    let session = workshop.begin(&info.environment, plan, &minds, watch).await?;
+    let run = session.run.clone();
+    let begun = Instant::now();
+    session.driver.run(session.started_ms).await?;
+    let seconds = begun.elapsed().as_secs_f64();
+
+    let records = workshop.store.records(&run, &RecordQuery::all()).await?;
+    let mut world = environments::open(&info.environment)?;
+    let (mut steps, mut alone) = (0_u64, 0.0);
+    for record in &records {
+        match record.kind.as_str() {
+            "reset" => world.reset(record.payload["seed"].as_u64().unwrap_or(0)).await?,
+            "stepped" => {
+                let action = record.payload["action"].as_str().unwrap_or_default();
+                let begun = Instant::now();
+                world.step(&Action(action.to_owned())).await?;
+                alone += begun.elapsed().as_secs_f64();
+                steps += 1;
+            }
+            _ => {}
+        }
+    }
+    let each = |seconds: f64| seconds * 1e6 / steps.max(1) as f64;
+    Ok(json!({
+        "steps": steps, "records": records.len(), "us_per_step": each(seconds), "of_it_us_world": each(alone),
+        "us_runtime": each(seconds - alone),
     }))
 }
 

@@ -29,7 +29,7 @@ pub async fn verify(home: Home, args: &Replay) -> Result<ExitCode> {
     let cancel = Cancel::new();
     stop_on_ctrl_c(cancel.clone());
     let watch = Watch::unguarded(Arc::new(sojourn_core::Silent), cancel);
-    let verdict = match workshop.replay(&info, watch).await {
+    let verdict = match workshop.replay(&info, false, watch).await {
         Ok((Session { driver, started_ms, .. }, recorded)) => match driver.run(started_ms).await {
             Ok((Outcome::Interrupted, _)) => return Ok(ExitCode::from(Kind::Interrupted as u8)),
             Ok((Outcome::Replayed { matched }, _)) => Ok(matched),
