@@ -102,7 +102,13 @@ impl Core {
             });
         let parameters = task.parameters.iter().map(|p| p.name.clone()).collect();
         let spec = grammar::GrammarSpec { name: task.name.clone(), parameters, functions, view };
-        grammar::javascript_subset(&spec).to_lark()
+        // Older logs have the subset without its counters that only go up.
+        let grammar = if self.config.rules < 3 {
+            grammar::javascript_subset(&spec)
+        } else {
+            self.config.actor.language.grammar(&spec)
+        };
+        grammar.to_lark()
     }
 
     pub(super) fn try_candidates(&mut self, mut draft: Draft, reply: &Reply) -> Vec<Effect> {

@@ -34,7 +34,7 @@ use proving::ProvingGround;
 use serde::Serialize;
 use sojourn_controller::{Cancel, Controller};
 use sojourn_memory::{Durability, RunStatus};
-use sojourn_sandbox::{Limits, Program, Sandbox};
+use sojourn_sandbox::{Program, Sandbox};
 use sojourn_skills::{Entry, Kind, Library, LibraryError, LibraryState, SkillId};
 use sojourn_tools::{EndingKind, Environment, ToolCall};
 use stage::{LiveReflex, Recorder, Runnable, Stage};
@@ -159,6 +159,7 @@ impl Driver {
         }
         let noted = outside.journal.note("started", &serde_json::to_value(&started)?).await?;
         let mut reflexes = Vec::new();
+        let limits = started.config.actor.tick_limits();
         for reflex in &started.reflexes {
             let wasm = outside
                 .sandbox
@@ -167,8 +168,7 @@ impl Driver {
                 .map_err(|error| DriveError::Unusable(format!("reflex `{}`: {error}", reflex.name)))?;
             let program =
                 outside.sandbox.load(&wasm).map_err(|error| DriveError::Sandbox(error.to_string()))?;
-            let reflex =
-                LiveReflex::new(&reflex.name, outside.sandbox.reflex(&program, &Limits::reflex()), 0);
+            let reflex = LiveReflex::new(&reflex.name, outside.sandbox.reflex(&program, &limits), 0);
             reflexes.push(reflex);
         }
         let run = started.origin.run.clone();
@@ -449,7 +449,7 @@ impl Driver {
             let manifest = &entry.skill.manifest;
             let Kind::Reflex { cooldown, .. } = manifest.kind else { continue };
             let program = program_of(&self.sandbox, entry, &mut self.programs)?;
-            let reflex = self.sandbox.reflex(&program, &Limits::reflex());
+            let reflex = self.sandbox.reflex(&program, &self.core.config().actor.tick_limits());
             self.reflexes.push(LiveReflex::new(&manifest.name, reflex, cooldown));
         }
         // Those that were there already go on resting.
