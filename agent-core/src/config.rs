@@ -8,8 +8,8 @@ use sojourn_skills::{AdmissionRule, ReflexRule};
 /// The rules that the loop goes by today. A recorded run is replayed by those that it was recorded under.
 ///
 /// 1: as first released. 2: repetition is noticed, tool calls and money are counted, reflexes are written. 3: a skill that
-/// was demoted is repaired, what calls a changed skill is tried again, duplicates are merged, practice records cases and
-/// effects beside the task, and calls of skills by skills share one budget.
+/// was demoted is repaired, what calls a changed skill is tested again, duplicates are merged, and practice records cases
+/// and effects beside the task.
 pub const RULES: u32 = 3;
 
 /// The settings of one run.

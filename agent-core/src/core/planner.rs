@@ -90,6 +90,33 @@ impl Planner {
         }
     }
 
+    /// Counters that the environment describes and that have nothing to do with reaching `goal` for `task`: those of the
+    /// goals, and the items, of tasks on which it does not rest. JSON pointers, sorted.
+    pub fn unrelated(&self, task: &str, goal: &Condition) -> Vec<String> {
+        let mut described: BTreeSet<String> =
+            self.tasks.keys().flat_map(|name| self.counters(name)).collect();
+        for name in self.closure(task).iter().map(String::as_str).chain([task]) {
+            for counter in self.counters(name) {
+                described.remove(&counter);
+            }
+        }
+        for path in goal.paths() {
+            described.remove(path);
+        }
+        described.into_iter().collect()
+    }
+
+    /// Counters that doing `task` changes, or looks at.
+    fn counters(&self, task: &str) -> BTreeSet<String> {
+        let goal = self.tasks.get(task).map(|task| task.goal.paths()).unwrap_or_default();
+        let mut counters: BTreeSet<String> = goal.into_iter().map(str::to_owned).collect();
+        if let Some(recipe) = self.recipes.get(task) {
+            let items = recipe.consumes.iter().chain(&recipe.provides).map(|i| &i.item).chain(&recipe.tools);
+            counters.extend(items.map(|item| format!("/inventory/{item}")));
+        }
+        counters
+    }
+
     /// What has to be held or done before `task` can start in `state`: the tasks that provide lasting tools
     /// which are not there yet, in order. Ingredients are left to the skill, which tops them up itself.
     pub fn missing_tools(&self, task: &str, state: &Value) -> Vec<String> {

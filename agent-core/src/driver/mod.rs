@@ -2,6 +2,7 @@
 //!
 //! All that touches the outside world is here: the environment, the controller, the sandbox, memory, the clock.
 
+mod attempt;
 mod delta;
 mod examine;
 mod interjection;
@@ -300,6 +301,13 @@ impl Driver {
                     let event = self.practise(&plan).await?;
                     return self.derived(event).await;
                 }
+                Effect::Retest { skills } => {
+                    if let Some(step) = self.trusted("retested").await? {
+                        return Ok(step);
+                    }
+                    let event = self.retest(&skills).await?;
+                    return self.derived(event).await;
+                }
                 Effect::TryReflexes { plan } => {
                     if let Some(step) = self.trusted("reflexes_tried").await? {
                         return Ok(step);
@@ -391,15 +399,35 @@ impl Driver {
         let goal = task
             .map(|task| task.goal.clone())
             .ok_or_else(|| DriveError::Unusable(format!("no task `{}`", plan.task)))?;
-        let gym = Gym {
+        self.observer.notice(&Notice::Practising { task: &plan.task, candidates: plan.candidates.len() });
+        let trials = self.gym().try_all(plan, &goal, world).await?;
+        Ok(Event::Tried { trials })
+    }
+
+    /// Runs skills of the library in their cases again.
+    async fn retest(&self, skills: &[SkillId]) -> Result<Event, DriveError> {
+        let environment = self.environment.as_ref().ok_or(StageError::Busy)?;
+        let Some(world) = environment.practice() else {
+            let reason = "this environment has no practice worlds: skills cannot be tested again in it";
+            return Err(DriveError::Unusable(reason.to_owned()));
+        };
+        let mut subjects = Vec::new();
+        for entry in skills.iter().filter_map(|id| self.core.library().entry(id)) {
+            let Some(runnable) = self.runnables.get(entry.name()) else { continue };
+            self.observer.notice(&Notice::Practising { task: entry.name(), candidates: 1 });
+            subjects.push((entry.id().clone(), runnable.clone(), entry.cases()));
+        }
+        Ok(Event::Retested { retests: self.gym().retest(&subjects, world).await? })
+    }
+
+    /// Where skills are tried, as things stand.
+    fn gym(&self) -> Gym {
+        Gym {
             sandbox: self.sandbox.clone(),
             library: Arc::clone(&self.runnables),
             reflexes: self.reflexes.iter().map(LiveReflex::rested).collect(),
             limits: self.core.config().actor.limits.clone(),
-        };
-        self.observer.notice(&Notice::Practising { task: &plan.task, candidates: plan.candidates.len() });
-        let trials = gym.try_all(plan, &goal, world).await?;
-        Ok(Event::Tried { trials })
+        }
     }
 
     async fn act(&mut self, call: &ToolCall, max_steps: u32) -> Result<Event, DriveError> {
@@ -565,6 +593,7 @@ fn kind_of(effect: &Effect) -> &'static str {
         Effect::Recall { .. } => "recall",
         Effect::Think { .. } => "think",
         Effect::Try { .. } => "try",
+        Effect::Retest { .. } => "retest",
         Effect::TryReflexes { .. } => "try_reflexes",
         Effect::Act { .. } => "act",
         Effect::Library { .. } => "library",
@@ -581,6 +610,7 @@ fn kind_of_event(event: &Event) -> &'static str {
         Event::Thought { .. } => "thought",
         Event::ThoughtFailed { .. } => "thought_failed",
         Event::Tried { .. } => "tried",
+        Event::Retested { .. } => "retested",
         Event::ReflexesTried { .. } => "reflexes_tried",
         Event::Acted { .. } => "acted",
     }
