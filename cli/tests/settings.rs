@@ -16,7 +16,7 @@ fn live(place: &Path, settings: &str) -> (String, Vec<Value>) {
         endpoint()
     );
     std::fs::write(place.join("agent.toml"), agent).unwrap();
-    let run = ["run", "agent.toml", "--steps", "20", "--time", "3m", "--seed", "1", "--json"];
+    let run = ["run", "agent.toml", "--steps", "8", "--time", "3m", "--seed", "1", "--json"];
     let output = sojourn(place, &run);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let result: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -51,7 +51,10 @@ fn a_larger_model_may_write_any_javascript() {
 fn a_skill_that_exceeds_the_limits_of_the_agent_file_is_not_admitted() {
     let dir = tempfile::tempdir().unwrap();
     // Enough for nothing: the same program is admitted without the limit.
-    let (run, records) = live(dir.path(), "[limits]\nhost_calls = 1\n[limits.reflex]\nfuel = 7_000_000\n");
+    let (run, records) = live(
+        dir.path(),
+        "[run]\ntasks = [\"collect_wood\"]\n[run.actor]\nrounds = 1\n[run.budgets]\ntool_calls = 5\n[limits]\nhost_calls = 1\n[limits.reflex]\nfuel = 7_000_000\n",
+    );
     let actor = &records[0]["payload"]["config"]["actor"];
     assert_eq!(
         (&actor["limits"]["host_calls"], &actor["reflex_limits"]["fuel"]),
@@ -60,6 +63,15 @@ fn a_skill_that_exceeds_the_limits_of_the_agent_file_is_not_admitted() {
     let skills = sojourn(dir.path(), &["skills", "list", "--json"]);
     assert_eq!(serde_json::from_slice::<Value>(&skills.stdout).unwrap(), json!([]));
     let tried = records.iter().find(|record| record["kind"] == "tried").unwrap();
-    assert!(tried.to_string().contains("limit"), "{tried}");
+    let errors: Vec<&str> = tried["payload"]["trials"][0]["report"]["worlds"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|world| world["error"].as_str())
+        .collect();
+    assert!(
+        !errors.is_empty() && errors.iter().all(|error| error.contains("asked the host more than 1 times")),
+        "{errors:?}"
+    );
     verify(dir.path(), &run);
 }

@@ -90,31 +90,28 @@ impl Planner {
         }
     }
 
-    /// Counters that the environment describes and that have nothing to do with reaching `goal` for `task`: those of the
-    /// goals, and the items, of tasks on which it does not rest. JSON pointers, sorted.
+    /// Counters of what is made by using something up and has nothing to do with reaching `goal` for `task`: it does
+    /// not rest on them. What is only gathered on the way is no loss. JSON pointers, sorted.
     pub fn unrelated(&self, task: &str, goal: &Condition) -> Vec<String> {
-        let mut described: BTreeSet<String> =
-            self.tasks.keys().flat_map(|name| self.counters(name)).collect();
+        let costly = self.recipes.values().filter(|recipe| !recipe.consumes.is_empty());
+        let mut counters: BTreeSet<String> = costly.flat_map(|recipe| self.counters(&recipe.task)).collect();
         for name in self.closure(task).iter().map(String::as_str).chain([task]) {
             for counter in self.counters(name) {
-                described.remove(&counter);
+                counters.remove(&counter);
             }
         }
         for path in goal.paths() {
-            described.remove(path);
+            counters.remove(path);
         }
-        described.into_iter().collect()
+        counters.into_iter().collect()
     }
 
-    /// Counters that doing `task` changes, or looks at.
+    /// Counters of what `task` brings about.
     fn counters(&self, task: &str) -> BTreeSet<String> {
         let goal = self.tasks.get(task).map(|task| task.goal.paths()).unwrap_or_default();
-        let mut counters: BTreeSet<String> = goal.into_iter().map(str::to_owned).collect();
-        if let Some(recipe) = self.recipes.get(task) {
-            let items = recipe.consumes.iter().chain(&recipe.provides).map(|i| &i.item).chain(&recipe.tools);
-            counters.extend(items.map(|item| format!("/inventory/{item}")));
-        }
-        counters
+        let made = self.recipes.get(task).map(|recipe| recipe.provides.as_slice()).unwrap_or_default();
+        let items = made.iter().map(|made| format!("/inventory/{}", made.item));
+        goal.into_iter().map(str::to_owned).chain(items).collect()
     }
 
     /// What has to be held or done before `task` can start in `state`: the tasks that provide lasting tools
