@@ -43,6 +43,13 @@ pub trait Environment: Send {
         Err(EnvironmentError::Unsupported { what: "snapshots" })
     }
 
+    /// Asked after a crash where the spec does not say `deterministic`: whether this world is the one that the process
+    /// before acted on, and goes on from this state. What says no is reset, and the episode is lost.
+    async fn rejoin(&mut self, state: &Value) -> Result<bool, EnvironmentError> {
+        let _ = state;
+        Ok(false)
+    }
+
     /// A second, independent world of the same kind in which to practise, if there can be one.
     fn practice(&self) -> Option<Box<dyn Environment>> {
         None
@@ -65,6 +72,9 @@ pub struct EnvironmentSpec {
     pub tools: Vec<ToolSpec>,
     /// What an action name may be, for reflexes.
     pub actions: Vec<String>,
+    /// What the actions do and where the state shows it, in a few sentences.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub controls: String,
     /// Tasks that can be asked for.
     pub tasks: Vec<TaskSpec>,
     /// How they are done.
@@ -124,6 +134,8 @@ pub enum EndingKind {
     Succeeded,
     /// Time was up.
     TimeUp,
+    /// The world broke off; what would have come of the episode is unknown.
+    Lost,
 }
 
 /// An environment's whole state, opaque to everybody else.
@@ -156,6 +168,12 @@ pub enum EnvironmentError {
     BadSnapshot {
         /// What was wrong with it.
         reason: String,
+    },
+    /// The episode broke off and cannot go on; a reset begins another.
+    #[error("{cause}")]
+    Lost {
+        /// What happened.
+        cause: String,
     },
     /// The world behind it failed: a process died, a page did not load.
     #[error("the environment failed: {reason}")]

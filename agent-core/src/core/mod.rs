@@ -256,6 +256,11 @@ impl Core {
         &self.library
     }
 
+    /// The environment as it described itself.
+    pub fn spec(&self) -> &EnvironmentSpec {
+        &self.spec
+    }
+
     /// Where what the run writes comes from.
     pub fn origin(&self) -> &RunOrigin {
         &self.origin

@@ -168,6 +168,21 @@ impl Journal {
         !self.recorded.is_empty()
     }
 
+    /// Records that were not gone through yet.
+    pub fn left(&self) -> impl Iterator<Item = &Record> {
+        self.recorded.iter()
+    }
+
+    /// Where the records are kept.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Whether the run goes on after what was recorded.
+    pub fn writes(&self) -> bool {
+        self.writer.is_some()
+    }
+
     /// Notes something that the program derived. While replaying it must equal what was recorded.
     ///
     /// # Errors

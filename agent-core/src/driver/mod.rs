@@ -15,6 +15,7 @@ mod redact;
 mod rehearse;
 mod stage;
 mod start;
+mod witness;
 
 pub use delta::{diff, merge};
 pub use examine::Examiner;
@@ -42,6 +43,7 @@ use stage::{LiveReflex, Recorder, Runnable, Stage};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Mutex;
+use witness::Witness;
 
 /// Everything that a run needs from outside.
 pub struct Driver {
@@ -158,6 +160,9 @@ impl Driver {
                 &engine[..12]
             )));
         }
+        if !started.environment.deterministic {
+            outside.environment = Box::new(Witness::new(outside.environment, &outside.journal).await?);
+        }
         let noted = outside.journal.note("started", &serde_json::to_value(&started)?).await?;
         let mut reflexes = Vec::new();
         let limits = started.config.actor.tick_limits();
@@ -244,9 +249,10 @@ impl Driver {
     /// Leaves the log durable and says how the run stands.
     async fn close(&mut self, result: &Result<Outcome, DriveError>) -> Result<(), DriveError> {
         let status = match result {
-            Ok(Outcome::Finished(FinishReason::Repetition { .. })) => RunStatus::Paused,
+            Ok(Outcome::Finished(FinishReason::Repetition { .. }) | Outcome::Interrupted) => {
+                RunStatus::Paused
+            }
             Ok(Outcome::Finished(_) | Outcome::Replayed { .. }) => RunStatus::Finished,
-            Ok(Outcome::Interrupted) => RunStatus::Paused,
             Err(_) => RunStatus::Failed,
         };
         // The stage's recorder may hold the journal still when the world broke: then a commit must do.
@@ -372,7 +378,8 @@ impl Driver {
 
     /// What came of practice, where it is recorded and need not be checked.
     async fn trusted(&self, kind: &str) -> Result<Option<Step>, DriveError> {
-        if !self.journal.lock().await.trusting() {
+        let again = self.core.spec().deterministic;
+        if again && !self.journal.lock().await.trusting() {
             return Ok(None);
         }
         self.recorded(&[kind]).await
@@ -437,6 +444,7 @@ impl Driver {
             observer: Arc::clone(&self.observer),
             cancel: self.cancel.clone(),
             redactor: self.redactor.clone(),
+            durable: !self.core.spec().deterministic,
         };
         let mut stage = Stage::new(
             self.sandbox.clone(),
@@ -565,6 +573,8 @@ struct JournalRecorder {
     observer: Arc<dyn Observer>,
     cancel: Cancel,
     redactor: Redactor,
+    /// Whether what the world is about to do, and did, must be durable at once: because it cannot be done again.
+    durable: bool,
 }
 
 #[async_trait]
@@ -577,7 +587,12 @@ impl Recorder for JournalRecorder {
         };
         let mut payload = serde_json::to_value(&event).map_err(JournalError::from)?;
         self.redactor.value(&mut payload);
-        let noted = self.journal.lock().await.note(kind, &payload).await?;
+        let mut journal = self.journal.lock().await;
+        let noted = journal.note(kind, &payload).await?;
+        if self.durable && !noted.replayed {
+            journal.commit(Durability::Effect).await?;
+        }
+        drop(journal);
         self.observer.notice(&Notice::Stage { event: &event, replayed: noted.replayed });
         // Finish the step, then stop.
         if self.cancel.is_cancelled() && matches!(event, StageEvent::Stepped(_)) {

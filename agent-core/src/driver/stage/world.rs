@@ -6,7 +6,9 @@ use super::{LiveReflex, Recorder, StageEvent, StepRecord};
 use crate::event::{CallTrace, Moment, Unlocked};
 use serde_json::Value;
 use sojourn_sandbox::{Binding, HostError};
-use sojourn_tools::{Action, Environment, EnvironmentError, Progress, ToolCall, ToolOutcome, nearest};
+use sojourn_tools::{
+    Action, Ending, EndingKind, Environment, EnvironmentError, Progress, ToolCall, ToolOutcome, nearest,
+};
 
 /// Calls kept of a run's trace: the first few and the last many tell what went wrong.
 const TRACE_HEAD: usize = 4;
@@ -142,6 +144,10 @@ impl Shared {
 
     fn broken(&mut self, error: EnvironmentError) -> HostError {
         let reason = error.to_string();
+        if let EnvironmentError::Lost { cause } = error {
+            self.tally.ended = Some(Ending { kind: EndingKind::Lost, cause });
+            return HostError::Stop(reason);
+        }
         self.tally.failed = Some(error.into());
         HostError::Stop(reason)
     }

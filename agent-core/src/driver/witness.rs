@@ -1,0 +1,363 @@
+//! A world that does not do the same twice, as its log saw it.
+//!
+//! Where an environment is deterministic, a replay steps it again. Any other is not asked a second time: the log
+//! answers for it while records are left, skills and reflexes run against those answers, and only then the world itself
+//! is met, if it still stands where it stood. What was under way when a process ended is settled by what its tool
+//! declares; nothing that may have taken effect is silently repeated.
+
+use super::delta::merge;
+use super::journal::{Journal, JournalError, inflate};
+use super::stage::{StageEvent, StepRecord};
+use crate::event::Event;
+use async_trait::async_trait;
+use serde_json::Value;
+use sojourn_sandbox::CallError;
+use sojourn_tools::{
+    Action, EndingKind, Environment, EnvironmentError, EnvironmentSpec, Observation, Progress, StepOutcome,
+    ToolCall, ToolOutcome,
+};
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+/// What the log has of a world, in order.
+#[derive(Debug, Clone)]
+enum Seen {
+    Reset(Observation),
+    Called(ToolCall),
+    Stepped(StepRecord),
+    Returned(ToolOutcome),
+    /// The call wanted a step that it was not given: nothing was left of its budget.
+    Refused,
+    /// The call ended with the episode, which broke off.
+    Lost {
+        cause: String,
+    },
+    /// What was observed after a call of the controller's was carried out.
+    Observed(Observation),
+}
+
+/// How the world itself stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// The log answers for it; whether the world will go on where the log ends.
+    Recorded { rejoined: bool },
+    /// It is met.
+    Live,
+    /// It did not survive the process that it was met by.
+    Lost,
+}
+
+/// A world of which everything that is seen is kept, or was.
+pub(super) struct Witness {
+    world: Box<dyn Environment>,
+    tape: VecDeque<Seen>,
+    standing: Standing,
+    state: Value,
+    /// The call that the log has no outcome of yet.
+    call: Option<ToolCall>,
+    told: Mutex<Told>,
+}
+
+/// What was told last: the same is told again until something happens, because nobody records a mere look.
+#[derive(Default)]
+struct Told {
+    observation: Option<Observation>,
+    stale: bool,
+}
+
+impl Witness {
+    /// The world as `journal` has seen it. Where the journal goes on to write, the world is asked whether it still stands
+    /// where the records end.
+    ///
+    /// # Errors
+    /// When a record cannot be read, or the world breaks.
+    pub(super) async fn new(
+        mut world: Box<dyn Environment>,
+        journal: &Journal,
+    ) -> Result<Self, super::DriveError> {
+        let tape = tape(journal, world.spec()).await?;
+        let standing = match last_seen(&tape) {
+            None => Standing::Live,
+            Some(state) => {
+                let rejoined =
+                    journal.writes() && world.rejoin(&state).await.map_err(super::StageError::from)?;
+                Standing::Recorded { rejoined }
+            }
+        };
+        Ok(Self { world, tape, standing, state: Value::Null, call: None, told: Mutex::default() })
+    }
+
+    fn happened(&mut self) {
+        self.told.get_mut().unwrap_or_else(PoisonError::into_inner).stale = true;
+    }
+
+    fn tell(&mut self, observation: Observation) {
+        self.state = observation.state.clone();
+        *self.told.get_mut().unwrap_or_else(PoisonError::into_inner) =
+            Told { observation: Some(observation), stale: false };
+    }
+
+    /// Meets the world where the records end.
+    fn meet(&mut self) -> Result<(), EnvironmentError> {
+        match self.standing {
+            Standing::Live => Ok(()),
+            Standing::Recorded { rejoined: true } => {
+                self.standing = Standing::Live;
+                Ok(())
+            }
+            Standing::Recorded { rejoined: false } | Standing::Lost => {
+                self.standing = Standing::Lost;
+                let cause = match &self.call {
+                    Some(call) => format!(
+                        "the process ended during `{}`, and the world with it: what came of it is unknown",
+                        call.name
+                    ),
+                    None => "the process ended, and the world with it".to_owned(),
+                };
+                Err(EnvironmentError::Lost { cause })
+            }
+        }
+    }
+
+    /// Says what becomes of the call that was under way where the records end.
+    fn settle(&mut self) -> Result<Progress, EnvironmentError> {
+        self.meet()?;
+        let Some(call) = self.call.take() else { return self.world.advance() };
+        let effects = self.world.spec().tools.iter().find(|tool| tool.name == call.name).map(|t| t.effects);
+        if effects.is_some_and(|effects| !effects.write || effects.idempotent) {
+            self.world.begin(&call)?;
+            return self.world.advance();
+        }
+        Ok(Progress::Done(ToolOutcome::failed(format!(
+            "the process ended during `{}`: it is unknown whether it took effect; look before you repeat it",
+            call.name
+        ))))
+    }
+
+    fn differs(&self, now: &str) -> EnvironmentError {
+        let recorded = match self.tape.front() {
+            None => "nothing".to_owned(),
+            Some(Seen::Reset(_)) => "a reset".to_owned(),
+            Some(Seen::Called(call)) => format!("a call of `{}`", call.name),
+            Some(Seen::Stepped(step)) => format!("the step `{}`", step.action.0),
+            Some(Seen::Returned(_) | Seen::Refused | Seen::Lost { .. }) => "the outcome of a call".to_owned(),
+            Some(Seen::Observed(_)) => "the end of a call".to_owned(),
+        };
+        EnvironmentError::Failed { reason: format!("the log goes on with {recorded}, not with {now}") }
+    }
+
+    /// The end of the episode, if it breaks off here.
+    fn lost(&mut self) -> Option<EnvironmentError> {
+        let Some(Seen::Lost { cause }) = self.tape.front() else { return None };
+        let cause = cause.clone();
+        self.tape.pop_front();
+        self.call = None;
+        Some(EnvironmentError::Lost { cause })
+    }
+
+    /// Whether the log still answers.
+    fn recorded(&self) -> bool {
+        matches!(self.standing, Standing::Recorded { .. }) && !self.tape.is_empty()
+    }
+}
+
+/// The world's part of the records that are left.
+async fn tape(journal: &Journal, spec: &EnvironmentSpec) -> Result<VecDeque<Seen>, JournalError> {
+    let unreadable =
+        |seq, error: serde_json::Error| JournalError::Unreadable { seq, reason: error.to_string() };
+    let mut tape = VecDeque::new();
+    // Whether each call under way, the innermost last, is one of the environment's tools.
+    let mut calls = Vec::new();
+    for record in journal.left() {
+        let of_world = ["episode_started", "called", "stepped", "returned", "acted"];
+        if !of_world.contains(&record.kind.as_str()) {
+            continue;
+        }
+        let payload = inflate(journal.store(), record.seq, record.payload.clone()).await?;
+        match record.kind.as_str() {
+            "episode_started" | "acted" => {
+                calls.clear();
+                match serde_json::from_value(payload).map_err(|error| unreadable(record.seq, error))? {
+                    Event::EpisodeStarted { observation, .. } => tape.push_back(Seen::Reset(observation)),
+                    Event::Acted { report } => {
+                        if let Some(Seen::Returned(outcome)) = tape.back() {
+                            let lost = report.ended.filter(|ending| ending.kind == EndingKind::Lost);
+                            let refused = stopped(report.error.as_ref(), outcome);
+                            if let Some(ending) = lost {
+                                tape.pop_back();
+                                tape.push_back(Seen::Lost { cause: ending.cause });
+                            } else if refused {
+                                tape.pop_back();
+                                tape.push_back(Seen::Refused);
+                            }
+                        }
+                        tape.push_back(Seen::Observed(report.observation));
+                    }
+                    _ => {}
+                }
+            }
+            _ => match serde_json::from_value(payload).map_err(|error| unreadable(record.seq, error))? {
+                StageEvent::Called { call, .. } => {
+                    let tool = spec.tools.iter().any(|tool| tool.name == call.name);
+                    calls.push(tool);
+                    if tool {
+                        tape.push_back(Seen::Called(call));
+                    }
+                }
+                StageEvent::Stepped(step) => tape.push_back(Seen::Stepped(step)),
+                StageEvent::Returned { outcome, .. } => {
+                    if calls.pop().unwrap_or(false) {
+                        tape.push_back(Seen::Returned(outcome));
+                    }
+                }
+            },
+        }
+    }
+    Ok(tape)
+}
+
+/// Whether what stopped a skill also ended this call of it.
+fn stopped(error: Option<&CallError>, outcome: &ToolOutcome) -> bool {
+    matches!(error, Some(CallError::Stopped { reason }) if !outcome.ok && *reason == outcome.message)
+}
+
+/// The state at the end of the records, if there is one.
+fn last_seen(tape: &VecDeque<Seen>) -> Option<Value> {
+    let mut last = None;
+    for seen in tape {
+        match seen {
+            Seen::Reset(observation) | Seen::Observed(observation) => last = Some(observation.state.clone()),
+            Seen::Stepped(step) => {
+                if let (Some(state), Some(change)) = (&mut last, &step.change) {
+                    merge(state, change);
+                }
+            }
+            Seen::Called(_) | Seen::Returned(_) | Seen::Refused | Seen::Lost { .. } => {}
+        }
+    }
+    last
+}
+
+#[async_trait]
+impl Environment for Witness {
+    fn spec(&self) -> &EnvironmentSpec {
+        self.world.spec()
+    }
+
+    async fn reset(&mut self, seed: u64) -> Result<(), EnvironmentError> {
+        self.call = None;
+        while self.recorded() {
+            if let Some(Seen::Reset(observation)) = self.tape.pop_front() {
+                self.tell(observation);
+                return Ok(());
+            }
+        }
+        self.standing = Standing::Live;
+        self.world.reset(seed).await?;
+        self.happened();
+        let observation = self.observe()?;
+        self.tell(observation);
+        Ok(())
+    }
+
+    fn observe(&self) -> Result<Observation, EnvironmentError> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if !told.stale
+            && let Some(observation) = &told.observation
+        {
+            return Ok(observation.clone());
+        }
+        let seen = self.tape.iter().find(|seen| !matches!(seen, Seen::Returned(_) | Seen::Refused));
+        let observation = match (self.standing, seen) {
+            (Standing::Recorded { .. }, Some(Seen::Observed(observation))) => observation.clone(),
+            (Standing::Live, _) | (Standing::Recorded { rejoined: true }, None) => self.world.observe()?,
+            _ => Observation {
+                text: "What is there now is unknown: the process ended, and the world with it.".to_owned(),
+                state: self.state.clone(),
+            },
+        };
+        *told = Told { observation: Some(observation.clone()), stale: false };
+        Ok(observation)
+    }
+
+    fn begin(&mut self, call: &ToolCall) -> Result<(), EnvironmentError> {
+        self.happened();
+        while self.recorded() {
+            match self.tape.front() {
+                Some(Seen::Observed(_) | Seen::Returned(_) | Seen::Refused) => {
+                    self.tape.pop_front();
+                }
+                Some(Seen::Called(recorded)) if recorded == call => {
+                    self.tape.pop_front();
+                    self.call = Some(call.clone());
+                    return Ok(());
+                }
+                _ => return Err(self.differs(&format!("a call of `{}`", call.name))),
+            }
+        }
+        match self.meet() {
+            Ok(()) => self.world.begin(call),
+            // The next question is answered with it.
+            Err(EnvironmentError::Lost { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn advance(&mut self) -> Result<Progress, EnvironmentError> {
+        if !self.recorded() {
+            return self.settle();
+        }
+        if let Some(lost) = self.lost() {
+            return Err(lost);
+        }
+        match self.tape.front() {
+            Some(Seen::Stepped(step)) if step.reflex.is_none() => Ok(Progress::Act(step.action.clone())),
+            Some(Seen::Refused) => {
+                self.tape.pop_front();
+                self.call = None;
+                // Whichever it was, it is refused again before anybody looks at it.
+                Ok(Progress::Act(Action(String::new())))
+            }
+            Some(Seen::Returned(outcome)) => {
+                let outcome = outcome.clone();
+                self.tape.pop_front();
+                self.call = None;
+                Ok(Progress::Done(outcome))
+            }
+            _ => Err(self.differs("a step or an outcome of the call under way")),
+        }
+    }
+
+    async fn step(&mut self, action: &Action) -> Result<StepOutcome, EnvironmentError> {
+        self.happened();
+        if !self.recorded() {
+            self.meet()?;
+            let outcome = self.world.step(action).await?;
+            self.state.clone_from(&outcome.state);
+            return Ok(outcome);
+        }
+        if let Some(lost) = self.lost() {
+            return Err(lost);
+        }
+        match self.tape.front() {
+            Some(Seen::Stepped(step)) if step.action == *action => {
+                let step = step.clone();
+                self.tape.pop_front();
+                if let Some(change) = &step.change {
+                    merge(&mut self.state, change);
+                }
+                Ok(StepOutcome {
+                    state: self.state.clone(),
+                    reward: step.reward,
+                    unlocked: step.unlocked,
+                    ended: step.ended,
+                })
+            }
+            _ => Err(self.differs(&format!("the step `{}`", action.0))),
+        }
+    }
+
+    fn practice(&self) -> Option<Box<dyn Environment>> {
+        self.world.practice()
+    }
+}
