@@ -187,11 +187,13 @@ impl Life {
     }
 
     fn plans(&self) -> Vec<&TrialPlan> {
-        let plan = |effect| match effect {
-            &Effect::Try { ref plan } => Some(plan),
-            _ => None,
-        };
-        self.all.iter().filter_map(plan).collect()
+        let mut plans = Vec::new();
+        for effect in &self.all {
+            if let Effect::Try { plan } = effect {
+                plans.push(plan);
+            }
+        }
+        plans
     }
 
     fn changes(&self) -> Vec<&'static str> {
