@@ -2,12 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 use sojourn_sandbox::Limits;
+use sojourn_skills::grammar::Language;
 use sojourn_skills::{AdmissionRule, ReflexRule};
 
 /// The rules that the loop goes by today. A recorded run is replayed by those that it was recorded under.
 ///
-/// 1: as first released. 2: repetition is noticed, tool calls and money are counted, reflexes are written.
-pub const RULES: u32 = 2;
+/// 1: as first released. 2: repetition is noticed, tool calls and money are counted, reflexes are written. 3: a skill that
+/// was demoted is repaired, what calls a changed skill is tested again, duplicates are merged, and practice records cases
+/// and effects beside the task.
+pub const RULES: u32 = 3;
 
 /// The settings of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -148,14 +151,32 @@ pub struct ActorConfig {
     pub temperature: f32,
     /// Tokens a candidate may have.
     pub max_tokens: u32,
+    /// What candidates are written in.
+    #[serde(skip_serializing_if = "is_subset")]
+    pub language: Language,
     /// When a candidate is admitted.
     pub admission: AdmissionRule,
     /// Environment steps one call may take in a practice world.
     pub trial_steps: u32,
     /// Environment steps one call may take in an episode.
     pub act_steps: u32,
-    /// Limits of the sandbox.
+    /// Limits of a skill's call.
     pub limits: Limits,
+    /// Limits of a reflex's tick; [`Limits::reflex`] where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reflex_limits: Option<Limits>,
+}
+
+impl ActorConfig {
+    /// Limits of a reflex's tick.
+    pub fn tick_limits(&self) -> Limits {
+        self.reflex_limits.clone().unwrap_or_else(Limits::reflex)
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_subset(language: &Language) -> bool {
+    *language == Language::Subset
 }
 
 impl Default for RunConfig {
@@ -187,12 +208,20 @@ impl Default for ActorConfig {
             rounds: 4,
             temperature: 0.8,
             max_tokens: 240,
+            language: Language::Subset,
             // A death in a practice world is often bad luck with what roams there: needed passes decide.
-            admission: AdmissionRule { worlds: 5, needed: 3, allow_death: true, ..AdmissionRule::default() },
+            admission: AdmissionRule {
+                worlds: 5,
+                needed: 3,
+                allow_death: true,
+                tidy: true,
+                ..AdmissionRule::default()
+            },
             trial_steps: 400,
             act_steps: 500,
             // Enough for any sensible skill, and a fraction of a second where one runs wild.
             limits: Limits { fuel: 400_000_000, host_calls: 2000, ..Limits::default() },
+            reflex_limits: None,
         }
     }
 }

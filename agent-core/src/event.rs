@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sojourn_controller::{Reply, Request};
 use sojourn_sandbox::CallError;
-use sojourn_skills::{LibraryEvent, ReflexFigures, ReflexTrial, TrialReport, Wasm};
+use sojourn_skills::{
+    Case, CaseResult, LibraryEvent, ReflexFigures, ReflexTrial, Setup, SkillId, TrialReport, Wasm,
+};
 use sojourn_tools::{Ending, Need, Observation, Parameter, ToolCall};
 
 /// Something that happened. All that is non-deterministic enters the core as one of these.
@@ -38,6 +40,11 @@ pub enum Event {
     Tried {
         /// In the order of the candidates.
         trials: Vec<CandidateTrial>,
+    },
+    /// Skills were run in their cases again.
+    Retested {
+        /// In the order that was asked for; one that could not be run is left out.
+        retests: Vec<SkillRetest>,
     },
     /// Candidates for a reflex were tried in practice episodes.
     ReflexesTried {
@@ -78,6 +85,11 @@ pub enum Effect {
     Try {
         /// What is tried, where and how.
         plan: TrialPlan,
+    },
+    /// Run admitted skills in their cases again, because what they call has changed. Answered by [`Event::Retested`].
+    Retest {
+        /// Which.
+        skills: Vec<SkillId>,
     },
     /// Try candidates for a reflex in practice episodes. Answered by [`Event::ReflexesTried`].
     TryReflexes {
@@ -150,6 +162,63 @@ pub struct TrialPlan {
     pub calls: Vec<Vec<Map<String, Value>>>,
     /// Environment steps a candidate may take per call.
     pub max_steps: u32,
+    /// What else is looked at; nothing in logs of the first two rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scrutiny: Option<Scrutiny>,
+}
+
+impl TrialPlan {
+    /// How the trial in a world is brought about again.
+    pub fn setup(&self, environment: &str, seed: u64, calls: &[Map<String, Value>]) -> Setup {
+        Setup {
+            environment: environment.to_owned(),
+            seed,
+            prelude: Some(self.prelude.clone()),
+            calls: calls.to_vec(),
+            max_steps: Some(self.max_steps),
+        }
+    }
+}
+
+/// What is looked at besides whether a candidate does its task.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Scrutiny {
+    /// Counters that the task has nothing to do with, as JSON pointers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unrelated: Vec<String>,
+    /// Cases of the version that the candidates repair.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regressions: Vec<Case>,
+    /// Skills that promise the same: one of them may do it in the same way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alike: Vec<Alike>,
+}
+
+/// A skill that promises what a candidate promises.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alike {
+    /// Its name.
+    pub name: String,
+    /// Its cases.
+    pub cases: Vec<Case>,
+}
+
+/// How a candidate did in the cases of a skill that promises the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlikeTrial {
+    /// That skill's name.
+    pub name: String,
+    /// One for each of its cases.
+    pub results: Vec<CaseResult>,
+}
+
+/// How an admitted skill did in its cases.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkillRetest {
+    /// The version.
+    pub id: SkillId,
+    /// One for each of its cases.
+    pub results: Vec<CaseResult>,
 }
 
 /// How one candidate did.
@@ -166,6 +235,9 @@ pub struct CandidateTrial {
     /// The first world in which it failed, for the causal note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// How it did in the cases of skills that promise the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alike: Vec<AlikeTrial>,
 }
 
 /// What is known of a failed call.
@@ -368,6 +440,20 @@ pub enum Milestone {
     SkillDemoted {
         /// The skill.
         skill: String,
+    },
+    /// An admitted skill does what another one does: it is another name of it now.
+    SkillMerged {
+        /// The skill.
+        skill: String,
+        /// The other.
+        into: String,
+    },
+    /// What a skill calls has changed, and it still passes its cases.
+    SkillRetested {
+        /// The skill.
+        skill: String,
+        /// Cases that it passed.
+        passed: usize,
     },
     /// A task was tried in the episode.
     TaskDone {

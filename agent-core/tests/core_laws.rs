@@ -108,6 +108,7 @@ fn trials(plan: &TrialPlan, whim: &Whim) -> Event {
             ..TrialReport::default()
         },
         failure: None,
+        alike: Vec::new(),
     };
     Event::Tried { trials: vec![trial; plan.candidates.len()] }
 }

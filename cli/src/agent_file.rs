@@ -8,6 +8,7 @@ use anyhow::Result;
 use serde::Deserialize;
 use sojourn_controller::openai::Dialect;
 use sojourn_core::{RULES, Redactor, ReflexSource, RunConfig};
+use sojourn_sandbox::{LimitSettings, Limits, LimitsError};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -34,6 +35,9 @@ pub struct AgentFile {
     /// Where memories are found.
     #[serde(default)]
     pub memory: MemorySettings,
+    /// What a call of a skill and a tick of a reflex may use.
+    #[serde(default)]
+    pub limits: LimitSettings,
     /// How the agent lives and learns.
     #[serde(default)]
     pub run: RunConfig,
@@ -138,6 +142,7 @@ impl AgentFile {
         // A file does not say it: the rules are this program's, only a log has older ones.
         agent.run.rules = RULES;
         agent.run.reflexes.get_or_insert_default();
+        agent.limit(name)?;
         agent.check(name)?;
         Ok(agent)
     }
@@ -176,6 +181,19 @@ impl AgentFile {
             return self.directory.join(path).to_string_lossy().into_owned();
         }
         name.to_owned()
+    }
+
+    /// Puts the limits where a run, and its replay, finds them.
+    fn limit(&mut self, name: &str) -> Result<(), Failure> {
+        let bad = |error: LimitsError| Failure::new(Kind::Usage, format!("{name}: limits: {error}"));
+        let actor = &mut self.run.actor;
+        actor.limits = self.limits.skill(&actor.limits).map_err(bad)?;
+        actor.limits.check().map_err(bad)?;
+        let reflex = self.limits.reflex().map_err(bad)?;
+        if reflex != Limits::reflex() {
+            actor.reflex_limits = Some(reflex);
+        }
+        Ok(())
     }
 
     fn check(&self, name: &str) -> Result<()> {
@@ -237,6 +255,9 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
 /// The deserialiser's message in this program's words: ``unknown key `modle`; did you mean `model`?``
 fn plain(message: &str) -> String {
     let message = message.trim();
+    if let Some(rest) = message.strip_prefix("reflex: ") {
+        return format!("reflex: {}", plain(rest));
+    }
     let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let (what, Some((wrong, known))) =
         (if message.starts_with("unknown field") { "key" } else { "value" }, names.split_first())
@@ -315,6 +336,43 @@ mod tests {
         assert!(syntax.starts_with("agent.toml:"), "{syntax}");
         let wrong_type = parse("environment = \"crafter\"\n[run]\nseed = \"one\"\n", &[]).unwrap_err();
         assert!(wrong_type.starts_with("agent.toml:3:8: invalid type"), "{wrong_type}");
+    }
+
+    #[test]
+    fn limits_reach_the_settings_of_the_run() {
+        let text =
+            "environment = \"crafter\"\n[limits]\nfuel = 5\nwall = \"3s\"\n[limits.reflex]\nfuel = 7\n";
+        let agent = parse(text, &["limits.depth=2"]).unwrap();
+        let actor = &agent.run.actor;
+        let base = RunConfig::default().actor.limits;
+        let wall = std::time::Duration::from_secs(3);
+        assert_eq!(actor.limits, Limits { fuel: 5, wall, depth: 2, ..base.clone() });
+        assert_eq!(actor.tick_limits(), Limits { fuel: 7, ..Limits::reflex() });
+        let silent = parse("environment = \"crafter\"\n[limits]\n", &[]).unwrap();
+        assert_eq!((&silent.run.actor.limits, &silent.run.actor.reflex_limits), (&base, &None));
+    }
+
+    #[test]
+    fn limits_that_cannot_be_are_refused() {
+        for (limits, expected) in [
+            ("[limits]\nfule = 5\n", "agent.toml:2:1: unknown key `fule`; did you mean `fuel`?"),
+            (
+                "[limits.reflex]\nfule = 5\n",
+                "agent.toml:2:2: reflex: unknown key `fule`; did you mean `fuel`?",
+            ),
+            ("[limits]\ndepth = 0\n", "agent.toml:2:1: `depth` cannot be 0: the first call counts as one"),
+            (
+                "[run.actor.limits]\ndepth = 0\n",
+                "agent.toml: limits: `depth` cannot be 0: the first call counts as one",
+            ),
+        ] {
+            assert_eq!(parse(&format!("environment = \"crafter\"\n{limits}"), &[]).unwrap_err(), expected);
+        }
+        let many =
+            parse("environment = \"crafter\"\n[limits]\nmemory_bytes = 1_000_000_000\n", &[]).unwrap_err();
+        assert!(many.contains("`memory_bytes` cannot be 1000000000: it is at most 67108864"), "{many}");
+        let wrong = parse("environment = \"crafter\"\n[limits]\nwall = \"soon\"\n", &[]).unwrap_err();
+        assert!(wrong.contains("a duration is written like"), "{wrong}");
     }
 
     #[test]

@@ -132,6 +132,8 @@ impl Chronicle {
             Milestone::TaskDone { .. } | Milestone::EpisodeEnded { .. } => self.task = None,
             Milestone::SkillGivenUp { .. }
             | Milestone::SkillDemoted { .. }
+            | Milestone::SkillMerged { .. }
+            | Milestone::SkillRetested { .. }
             | Milestone::ReflexGivenUp { .. }
             | Milestone::Nudged { .. } => {}
         }

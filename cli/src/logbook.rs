@@ -146,7 +146,7 @@ fn interjection_line(what: &Interjection) -> String {
 }
 
 /// What a record of each sort is called.
-pub const KINDS: [&str; 23] = [
+pub const KINDS: [&str; 25] = [
     "started",
     "reset",
     "episode_started",
@@ -157,6 +157,8 @@ pub const KINDS: [&str; 23] = [
     "thought_failed",
     "try",
     "tried",
+    "retest",
+    "retested",
     "try_reflexes",
     "reflexes_tried",
     "act",
@@ -189,6 +191,7 @@ fn effect_line(effect: &Effect) -> String {
         Effect::Try { plan } => {
             format!("try {} candidates for {} in {} worlds", plan.candidates.len(), plan.task, plan.worlds)
         }
+        Effect::Retest { skills } => format!("test {} skills again", skills.len()),
         Effect::TryReflexes { plan } => format!(
             "try {} candidates for {} in {} practice episodes",
             plan.candidates.len(),
@@ -229,6 +232,11 @@ fn event_line(event: &Event) -> String {
                 })
                 .collect();
             format!("candidates verified in {}", passes.join(", "))
+        }
+        Event::Retested { retests } => {
+            let results = || retests.iter().flat_map(|retest| &retest.results);
+            let passed = results().filter(|result| result.passed).count();
+            format!("{} skills passed {passed} of {} cases", retests.len(), results().count())
         }
         Event::ReflexesTried { trials } => {
             let gains: Vec<String> = trials
@@ -314,6 +322,12 @@ pub fn milestone_line(milestone: &Milestone) -> String {
         Milestone::ReflexGivenUp { cause } => format!("found no reflex against: {cause}"),
         Milestone::SkillGivenUp { task } => format!("gave {task} up for now"),
         Milestone::SkillDemoted { skill } => format!("{skill} must be earned again"),
+        Milestone::SkillMerged { skill, into } => {
+            format!("{skill} does what {into} does: it is another name of it")
+        }
+        Milestone::SkillRetested { skill, passed } => {
+            format!("{skill} rests on what changed, and passed {passed} cases again")
+        }
         Milestone::TaskDone { task, verified, steps } => {
             format!("{task} {} in {steps} steps", if *verified { "done" } else { "failed" })
         }

@@ -36,6 +36,11 @@ fn call(program: &Program) -> CallReport {
     RUNTIME.block_on(SANDBOX.call(program, invocation))
 }
 
+/// How many times each is asked: `PROPTEST_CASES`, or what takes a second.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(150)
+}
+
 /// A number that is likely to matter: small, at an edge, or any.
 fn number() -> impl Strategy<Value = u32> {
     prop_oneof![
@@ -64,7 +69,7 @@ fn data() -> impl Strategy<Value = Vec<u8>> {
 const SCRIPT: &str = "function main(x) { return [x, interact()] }";
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_is_asked_of_the_host_is_contained(

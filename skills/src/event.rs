@@ -120,6 +120,23 @@ pub enum LibraryEvent {
 }
 
 impl LibraryEvent {
+    /// The version that it is about; `None` where it is about a name.
+    pub fn id(&self) -> Option<&SkillId> {
+        match self {
+            Self::Drafted { skill } => Some(&skill.manifest.id),
+            Self::TrialStarted { id }
+            | Self::Admitted { id, .. }
+            | Self::ReflexAdmitted { id, .. }
+            | Self::Retested { id, .. }
+            | Self::Demoted { id, .. }
+            | Self::Retired { id, .. }
+            | Self::Unretired { id }
+            | Self::Used { id, .. } => Some(id),
+            Self::SetAside { event, .. } => event.id(),
+            Self::RolledBack { .. } | Self::Merged { .. } | Self::Switched { .. } => None,
+        }
+    }
+
     /// The event's kind as it is written in the log: `drafted`.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -88,6 +88,19 @@ async fn whatever_is_granted_all_that_is_written_compiles_and_calls_nothing_else
 }
 
 #[tokio::test]
+async fn free_javascript_is_compiled_or_refused_with_a_place() {
+    let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
+    let grammar = Language::JavaScript.grammar(&spec());
+    for seed in 0..60 {
+        let source = format!("function wander(n = 1) {{\n{}", grammar.sample(seed, 4 + (seed % 8) as u32));
+        // Any characters are in it, so that most of it is no JavaScript; the error says where.
+        if let Err(error) = Compiled::from_source(&sandbox, "wander", &source).await {
+            assert!(error.to_string().contains("line"), "{seed}: {error}\n{source}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_sentence_of_the_grammar_compiles() {
     let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
     let grammar = javascript_subset(&spec());

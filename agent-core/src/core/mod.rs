@@ -13,6 +13,7 @@ mod prompts;
 mod reflexes;
 mod resuming;
 pub mod seeds;
+mod upkeep;
 mod writing;
 
 use crate::config::{Budgets, RunConfig};
@@ -23,7 +24,7 @@ use planner::Planner;
 use reflexes::ReflexDraft;
 use serde_json::{Map, Value};
 use sojourn_controller::Reply;
-use sojourn_skills::LibraryState;
+use sojourn_skills::{LibraryState, SkillId};
 use sojourn_tools::{EnvironmentSpec, Observation, ToolCall};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use writing::Draft;
@@ -56,6 +57,8 @@ pub struct Core {
     moments: Vec<Moment>,
     /// How often a reflex was written against each cause of death.
     reflex_attempts: BTreeMap<String, u32>,
+    /// Why the skills were demoted that have not been repaired yet.
+    demoted: BTreeMap<String, String>,
     /// Steps of the episode when everything was last begun anew.
     begun_anew: Option<u64>,
     /// Whether no episode is under way.
@@ -95,6 +98,8 @@ enum Phase {
     Trying(Draft),
     /// A skill's run in the episode.
     Acting { call: ToolCall },
+    /// Verdicts on skills whose callees changed.
+    Retesting { skills: Vec<SkillId> },
     /// Candidates for a reflex.
     WritingReflex(ReflexDraft),
     /// Verdicts on them.
@@ -167,6 +172,7 @@ impl Core {
             nudge: None,
             moments: Vec::new(),
             reflex_attempts: BTreeMap::new(),
+            demoted: BTreeMap::new(),
             begun_anew: None,
             episode_over: true,
             started_ms: 0,
@@ -219,6 +225,7 @@ impl Core {
             (Phase::TryingReflexes(draft), Event::ReflexesTried { trials }) => {
                 self.reflexes_tried(draft, &trials)
             }
+            (Phase::Retesting { skills }, Event::Retested { retests }) => self.retested(&skills, &retests),
             (Phase::Acting { call }, Event::Acted { report }) => self.acted(&call, report),
             (Phase::Reflecting { then }, Event::Thought { reply }) => {
                 self.count(&reply);
@@ -307,6 +314,9 @@ impl Core {
         }
         if self.episode.steps >= self.config.episode_steps {
             return self.next_episode("time is up".to_owned());
+        }
+        if let Some(effects) = self.retest_callers() {
+            return effects;
         }
         if let Some(call) = self.episode.plan.pop_front() {
             return self.act(call);

@@ -90,6 +90,30 @@ impl Planner {
         }
     }
 
+    /// Counters of what is made by using something up and has nothing to do with reaching `goal` for `task`: it does
+    /// not rest on them. What is only gathered on the way is no loss. JSON pointers, sorted.
+    pub fn unrelated(&self, task: &str, goal: &Condition) -> Vec<String> {
+        let costly = self.recipes.values().filter(|recipe| !recipe.consumes.is_empty());
+        let mut counters: BTreeSet<String> = costly.flat_map(|recipe| self.counters(&recipe.task)).collect();
+        for name in self.closure(task).iter().map(String::as_str).chain([task]) {
+            for counter in self.counters(name) {
+                counters.remove(&counter);
+            }
+        }
+        for path in goal.paths() {
+            counters.remove(path);
+        }
+        counters.into_iter().collect()
+    }
+
+    /// Counters of what `task` brings about.
+    fn counters(&self, task: &str) -> BTreeSet<String> {
+        let goal = self.tasks.get(task).map(|task| task.goal.paths()).unwrap_or_default();
+        let made = self.recipes.get(task).map(|recipe| recipe.provides.as_slice()).unwrap_or_default();
+        let items = made.iter().map(|made| format!("/inventory/{}", made.item));
+        goal.into_iter().map(str::to_owned).chain(items).collect()
+    }
+
     /// What has to be held or done before `task` can start in `state`: the tasks that provide lasting tools
     /// which are not there yet, in order. Ingredients are left to the skill, which tops them up itself.
     pub fn missing_tools(&self, task: &str, state: &Value) -> Vec<String> {

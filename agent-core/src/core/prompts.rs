@@ -111,6 +111,9 @@ pub fn write(writing: &Writing<'_>, actor: &ActorConfig, seed: u64) -> Request {
         push_tool(&mut system, tool);
     }
     system.push_str("You may also call the learned skills listed in the task. There are no other functions.");
+    if let Some(advice) = actor.language.advice() {
+        let _ = write!(system, " {advice}");
+    }
     let mut messages = vec![(Role::System, vec![system])];
     for example in &writing.spec.examples {
         messages.push((Role::User, vec![format!("Task: {}", example.task)]));

@@ -2,11 +2,11 @@
 
 use super::notes::causal_note;
 use super::prompts::{self, Writing};
-use super::{AfterReflection, BTreeMap, Core, Map, Phase, Purpose, Recalled, Reply, Value, seeds};
-use crate::event::{ActReport, CandidateTrial, Effect, LessonKind, Milestone, NewLesson, TrialPlan};
+use super::{AfterReflection, Core, Map, Phase, Purpose, Recalled, Reply, Value, seeds};
+use crate::event::{CandidateTrial, Effect, LessonKind, Milestone, NewLesson, TrialPlan};
 use sojourn_skills::{
-    Callable, Candidate, Compiled, DemotionRule, Draft as SkillDraft, Kind, LibraryEvent, Origin,
-    TrialReport, Use, best_of, grammar, static_check,
+    Callable, Candidate, Compiled, Draft as SkillDraft, Kind, LibraryEvent, Origin, best_of, grammar,
+    static_check,
 };
 use sojourn_tools::{Condition, Parameter, ParameterKind, TaskSpec};
 
@@ -21,7 +21,7 @@ const SPARE_WORLDS: usize = 4;
 
 /// A skill being written.
 pub(super) struct Draft {
-    task: String,
+    pub(super) task: String,
     round: u32,
     notes: Vec<String>,
     /// Sources tried so far: the same program is not tried twice.
@@ -31,23 +31,11 @@ pub(super) struct Draft {
 }
 
 impl Core {
-    /// Tasks with an active skill, with the mean steps of its trial.
-    pub(super) fn skills(&self) -> BTreeMap<String, f64> {
-        self.library
-            .all_active()
-            .filter(|entry| entry.skill.manifest.kind == Kind::Skill)
-            .map(|entry| {
-                let steps = entry.report.as_ref().and_then(TrialReport::mean_steps).unwrap_or(50.0);
-                (entry.skill.manifest.name.clone(), steps)
-            })
-            .collect()
-    }
-
     pub(super) fn start_writing(&mut self, task: &str) -> Vec<Effect> {
         let draft = Draft {
             task: task.to_owned(),
             round: 0,
-            notes: Vec::new(),
+            notes: self.complaint(task).into_iter().collect(),
             tried: Vec::new(),
             candidates: Vec::new(),
         };
@@ -102,7 +90,13 @@ impl Core {
             });
         let parameters = task.parameters.iter().map(|p| p.name.clone()).collect();
         let spec = grammar::GrammarSpec { name: task.name.clone(), parameters, functions, view };
-        grammar::javascript_subset(&spec).to_lark()
+        // Older logs have the subset without its counters that only go up.
+        let grammar = if self.config.rules < 3 {
+            grammar::javascript_subset(&spec)
+        } else {
+            self.config.actor.language.grammar(&spec)
+        };
+        grammar.to_lark()
     }
 
     pub(super) fn try_candidates(&mut self, mut draft: Draft, reply: &Reply) -> Vec<Effect> {
@@ -158,6 +152,7 @@ impl Core {
             prelude: prelude.into_iter().map(|name| self.call(name, Map::new())).collect(),
             calls: trial_calls(&task.parameters, &task.goal),
             max_steps: self.config.actor.trial_steps,
+            scrutiny: self.scrutiny(task),
         }
     }
 
@@ -169,18 +164,35 @@ impl Core {
             .zip(trials)
             .map(|(source, trial)| Candidate { source, report: &trial.report })
             .collect();
-        let rule = self.config.actor.admission;
-        if let Some(best) = best_of(&candidates)
-            && rule.judge(&trials[best].report).admitted
-            && let Some(effects) = self.admit(&draft, &task, best, &trials[best])
-        {
-            return effects;
+        for best in self.in_order(&candidates) {
+            if self.config.actor.admission.judge(&trials[best].report).admitted
+                && let Some(effects) = self.admit(&draft, &task, best, &trials[best])
+            {
+                return effects;
+            }
         }
         // The note is about the candidate that came closest.
         let closest = best_of(&candidates).unwrap_or(0);
-        let note =
-            trials.get(closest).map(|trial| causal_note(&self.planner, &task, trial)).unwrap_or_default();
+        let note = match trials.get(closest).map(|trial| (Self::regressions(trial), trial)) {
+            Some(((failed, cases), _)) if failed > 0 => Self::regression_note(&draft, failed, cases),
+            Some((_, trial)) => causal_note(&self.planner, &task, trial),
+            None => String::new(),
+        };
         self.next_round(draft, note)
+    }
+
+    /// The candidates that may be admitted, the best first. Under the first rules only the very best one is looked at.
+    fn in_order(&self, candidates: &[Candidate<'_>]) -> Vec<usize> {
+        let mut left: Vec<usize> = (0..candidates.len()).collect();
+        let mut order = Vec::new();
+        loop {
+            let rest: Vec<Candidate<'_>> = left.iter().map(|&position| candidates[position]).collect();
+            let Some(best) = best_of(&rest) else { return order };
+            order.push(left.remove(best));
+            if !self.upkeep() {
+                return order;
+            }
+        }
     }
 
     /// Puts the candidate into the library; `None` where the library refuses it.
@@ -210,7 +222,12 @@ impl Core {
         };
         let compiled = Compiled { engine: self.origin.engine.clone(), wasm: wasm.0 };
         let tools = self.spec.tools.iter().map(|tool| tool.name.as_str());
-        let skill = self.library.prepare(skill_draft, compiled, tools);
+        let mut skill = self.library.prepare(skill_draft, compiled, tools);
+        if let Some(repaired) = self.repaired(&task.name).map(|entry| entry.id().clone())
+            && repaired != skill.manifest.id
+        {
+            skill = skill.repairing(&repaired);
+        }
         let id = skill.manifest.id.clone();
         let mut report = trial.report.clone();
         report.prerequisites = self.library.prerequisites(&skill.manifest.calls);
@@ -227,6 +244,7 @@ impl Core {
         }
         self.library = library;
         self.curriculum.learned(&task.name);
+        self.demoted.remove(&task.name);
 
         let mut effects: Vec<Effect> = changes.into_iter().map(|change| Effect::Library { change }).collect();
         effects.push(Effect::Tell {
@@ -243,6 +261,7 @@ impl Core {
                 memory: NewLesson { text, kind: LessonKind::Episode, importance: 5.0 },
             });
         }
+        effects.extend(self.merge(&task.name, trial));
         if task.achievement && !self.episode.done.contains(&task.name) {
             self.plan(&task.name.clone(), Map::new());
         }
@@ -276,46 +295,6 @@ impl Core {
         let then = AfterReflection::Decide { task: draft.task };
         effects.extend(self.think(Purpose::Reflect, request, Phase::Reflecting { then }));
         effects
-    }
-
-    /// Counts every skill that ran, and demotes the called one where its uses speak against it.
-    pub(super) fn count_usage(&mut self, report: &ActReport, died: bool) -> Vec<Effect> {
-        let mut changes = Vec::new();
-        let last = report.skills.len().saturating_sub(1);
-        for (position, used) in report.skills.iter().enumerate() {
-            let Some(entry) = self.library.active(&used.name) else { continue };
-            let id = entry.id().clone();
-            let outer = position == last;
-            let error = if outer { report.error.as_ref().map(ToString::to_string) } else { None };
-            let usage = Use {
-                context: if outer { "task" } else { "called" }.to_owned(),
-                success: used.verified,
-                died: died && outer,
-                steps: used.steps,
-                error,
-            };
-            let change = LibraryEvent::Used { id, usage };
-            if self.library.apply(&change).is_ok() {
-                changes.push(Effect::Library { change });
-            }
-        }
-        if self.config.learning
-            && let Some(name) = report.skills.last().map(|used| used.name.clone())
-        {
-            changes.extend(self.demote(&name));
-        }
-        changes
-    }
-
-    fn demote(&mut self, name: &str) -> Vec<Effect> {
-        let Some(entry) = self.library.active(name) else { return Vec::new() };
-        let Some(reason) = entry.should_demote(&DemotionRule::default()) else { return Vec::new() };
-        let change = LibraryEvent::Demoted { id: entry.id().clone(), reason };
-        if self.library.apply(&change).is_err() {
-            return Vec::new();
-        }
-        let milestone = Milestone::SkillDemoted { skill: name.to_owned() };
-        vec![Effect::Library { change }, Effect::Tell { milestone }]
     }
 }
 

@@ -1,41 +1,29 @@
 //! One version of a skill in its regression cases, or in fresh worlds to earn its admission: outside of any run.
 
+use super::attempt::{MAX_STEPS, Subject, prelude};
+use super::practice::Gym;
 use super::proving::ProvingGround;
-use super::stage::{LiveReflex, Performance, Runnable, Stage, StageError, Unrecorded, as_javascript};
+use super::stage::{LiveReflex, Runnable};
 use super::{DriveError, ReflexSource, programs_of};
 use crate::config::RunConfig;
 use crate::core::planner::Planner;
 use crate::core::{RunOrigin, seeds, trial_calls};
-use serde_json::{Map, Value};
 use sojourn_sandbox::{Limits, Sandbox};
 use sojourn_skills::{
     AdmissionRule, Case, CaseResult, Kind, LibraryState, PairedEpisode, ReflexTrial, Setup, Skill,
-    TrialReport, WorldResult, behaviour,
+    TrialReport, WorldResult,
 };
-use sojourn_tools::{Condition, EndingKind, Environment, ToolCall, with_defaults};
+use sojourn_tools::{Condition, Environment};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Environment steps that a call may take where a case does not say.
-const MAX_STEPS: u32 = 400;
 /// Seeds that are tried for each world that a trial needs: not every world can be brought to the start.
 const SPARE_WORLDS: usize = 4;
 
 /// Runs single versions of skills, with the rest of a library at hand.
 pub struct Examiner {
-    sandbox: Sandbox,
+    gym: Gym,
     library: LibraryState,
-    runnables: Arc<BTreeMap<String, Runnable>>,
-    reflexes: Vec<LiveReflex>,
-    limits: Limits,
-}
-
-/// A world after the calls of a case, and what they came to.
-struct Examined {
-    environment: Box<dyn Environment>,
-    /// None where the starting point was not reached, with the reason.
-    outcome: Result<WorldResult, String>,
-    behaviour: Option<String>,
 }
 
 impl Examiner {
@@ -67,7 +55,8 @@ impl Examiner {
             let program = sandbox.load(&module).map_err(|error| broken(&name, &error))?;
             reflexes.push(LiveReflex::new(&name, sandbox.reflex(&program, &Limits::reflex()), 0));
         }
-        Ok(Self { sandbox, library: library.clone(), runnables, reflexes, limits })
+        let gym = Gym { sandbox, library: runnables, reflexes, limits };
+        Ok(Self { gym, library: library.clone() })
     }
 
     /// Runs a version in one of its cases, or in one of another version's.
@@ -81,27 +70,9 @@ impl Examiner {
         environment: Box<dyn Environment>,
     ) -> Result<(Box<dyn Environment>, CaseResult), DriveError> {
         let runnable = self.runnable(skill, skill.manifest.postcondition.clone())?;
-        let done = self.run(&runnable, skill, &case.setup, environment, false).await?;
-        let id = case.id();
-        let result = match done.outcome {
-            Ok(world) => CaseResult {
-                case: id,
-                reached: true,
-                passed: world.passed(),
-                steps: world.steps,
-                error: world.error,
-                behaviour: done.behaviour,
-            },
-            Err(reason) => CaseResult {
-                case: id,
-                reached: false,
-                passed: false,
-                steps: 0,
-                error: Some(reason),
-                behaviour: None,
-            },
-        };
-        Ok((done.environment, result))
+        let precondition = skill.manifest.precondition.as_ref();
+        let subject = Subject { runnable: &runnable, precondition, fresh: false, unrelated: &[] };
+        Ok(self.gym.case(subject, case, environment).await?)
     }
 
     /// Tries a version in fresh practice worlds, as its author's candidates were tried: the same calls, brought to
@@ -134,7 +105,14 @@ impl Examiner {
         };
         let calls = trial_calls(&manifest.parameters, &goal);
         let prelude = prelude(&planner, &manifest.name);
+        let unrelated = planner.unrelated(&manifest.name, &goal);
         let runnable = self.runnable(skill, Some(goal))?;
+        let subject = Subject {
+            runnable: &runnable,
+            precondition: manifest.precondition.as_ref(),
+            fresh: true,
+            unrelated: &unrelated,
+        };
         let mut report =
             TrialReport { prerequisites: self.library.prerequisites(&manifest.calls), ..Default::default() };
         let purpose = format!("admission of {}", manifest.name);
@@ -149,12 +127,12 @@ impl Examiner {
                 calls: calls[report.worlds.len() % calls.len().max(1)].clone(),
                 max_steps: Some(MAX_STEPS),
             };
-            let done = self.run(&runnable, skill, &setup, environment, true).await?;
+            let done = self.gym.attempt(subject, &setup, environment).await?;
             environment = done.environment;
-            let Ok(world) = done.outcome else { continue };
+            let Ok((world, behaviour)) = done.outcome else { continue };
             told(&world);
             if world.passed() {
-                report.cases.push(Case { setup, steps: world.steps, behaviour: done.behaviour });
+                report.cases.push(Case { setup, steps: world.steps, behaviour: Some(behaviour) });
             }
             report.worlds.push(world);
         }
@@ -174,6 +152,7 @@ impl Examiner {
     ) -> Result<(Box<dyn Environment>, ReflexTrial), DriveError> {
         let manifest = &skill.manifest;
         let program = self
+            .gym
             .sandbox
             .load(&skill.wasm.0)
             .map_err(|error| DriveError::Sandbox(format!("`{}`: {error}", manifest.name)))?;
@@ -181,13 +160,13 @@ impl Examiner {
             Kind::Reflex { cooldown, .. } => cooldown,
             Kind::Skill => 0,
         };
-        let reflex = self.sandbox.reflex(&program, &Limits::reflex());
+        let reflex = self.gym.sandbox.reflex(&program, &config.actor.tick_limits());
         let candidate = LiveReflex::new(&manifest.name, reflex, cooldown);
         let ground = ProvingGround {
-            sandbox: self.sandbox.clone(),
-            runnables: Arc::clone(&self.runnables),
+            sandbox: self.gym.sandbox.clone(),
+            runnables: Arc::clone(&self.gym.library),
             library: self.library.clone(),
-            reflexes: self.reflexes.clone(),
+            reflexes: self.gym.reflexes.clone(),
             spec: environment.spec().clone(),
             origin: RunOrigin {
                 run: String::new(),
@@ -213,6 +192,7 @@ impl Examiner {
     fn runnable(&self, skill: &Skill, goal: Option<Condition>) -> Result<Runnable, DriveError> {
         let manifest = &skill.manifest;
         let program = self
+            .gym
             .sandbox
             .load(&skill.wasm.0)
             .map_err(|error| DriveError::Sandbox(format!("`{}`: {error}", manifest.name)))?;
@@ -223,143 +203,5 @@ impl Examiner {
             program,
             grants: manifest.calls.iter().cloned().collect(),
         })
-    }
-
-    async fn run(
-        &self,
-        runnable: &Runnable,
-        skill: &Skill,
-        setup: &Setup,
-        mut environment: Box<dyn Environment>,
-        fresh: bool,
-    ) -> Result<Examined, DriveError> {
-        environment.reset(setup.seed).await.map_err(StageError::from)?;
-        let prelude = match &setup.prelude {
-            Some(calls) => calls.clone(),
-            None => prelude(&Planner::new(environment.spec()), &skill.manifest.name),
-        };
-        let max_steps = setup.max_steps.unwrap_or(MAX_STEPS);
-        let mut stage = Stage::new(
-            self.sandbox.clone(),
-            environment,
-            Arc::clone(&self.runnables),
-            self.reflexes.clone(),
-            Box::new(Unrecorded),
-            self.limits.clone(),
-        )?;
-        let mut tally = Tally::new(setup);
-        let mut hindrance = self.start(&mut stage, &prelude, max_steps).await?;
-        for args in setup.calls.iter().take(if hindrance.is_none() { usize::MAX } else { 0 }) {
-            let call = ToolCall { name: skill.manifest.name.clone(), args: args.clone() };
-            let done = stage.perform_runnable(runnable, &call, max_steps, setup.seed).await?;
-            if tally.is_new() {
-                let args = with_defaults(&runnable.parameters, args.clone());
-                hindrance = unfit(skill, runnable, &done.before, &args, fresh);
-            }
-            tally.add(done);
-            if hindrance.is_some() || !tally.result.passed() {
-                break;
-            }
-        }
-        let environment = stage.into_environment()?;
-        let (world, behaviour) = tally.conclude();
-        Ok(match hindrance {
-            Some(reason) => Examined { environment, outcome: Err(reason), behaviour: None },
-            None => Examined { environment, outcome: Ok(world), behaviour: Some(behaviour) },
-        })
-    }
-
-    /// Runs the prelude; says why the start was not reached, if it was not.
-    async fn start(
-        &self,
-        stage: &mut Stage,
-        prelude: &[ToolCall],
-        max_steps: u32,
-    ) -> Result<Option<String>, DriveError> {
-        for call in prelude {
-            if !self.runnables.contains_key(&call.name) {
-                return Ok(Some(format!("no skill `{}` is in use to prepare it", call.name)));
-            }
-            let done = stage.perform(call, max_steps, 0).await?;
-            if !done.verified || done.ended.is_some() {
-                return Ok(Some(format!("`{}`, which prepares it, failed", as_javascript(call))));
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// The skills that bring about what a skill of this name needs, as practice does it.
-fn prelude(planner: &Planner, name: &str) -> Vec<ToolCall> {
-    let call = |name: String| {
-        let args =
-            planner.task(&name).map(|task| with_defaults(&task.parameters, Map::new())).unwrap_or_default();
-        ToolCall { name, args }
-    };
-    planner.missing_tools(name, &Value::Null).into_iter().map(call).collect()
-}
-
-/// Why a world says nothing about a skill that starts in the state `before`, if it says nothing.
-fn unfit(
-    skill: &Skill,
-    runnable: &Runnable,
-    before: &Value,
-    args: &Map<String, Value>,
-    fresh: bool,
-) -> Option<String> {
-    let holds = |condition: &Condition| condition.holds(before, before, args).unwrap_or(false);
-    if skill.manifest.precondition.as_ref().is_some_and(|condition| !holds(condition)) {
-        return Some("its pre-condition does not hold there".to_owned());
-    }
-    let idle = fresh && runnable.goal.as_ref().is_some_and(holds);
-    idle.then(|| "what it promises holds there before it is called".to_owned())
-}
-
-/// What the calls of one case add up to.
-struct Tally {
-    result: WorldResult,
-    calls: Vec<(String, bool)>,
-    after: Value,
-}
-
-impl Tally {
-    fn new(setup: &Setup) -> Self {
-        let result = WorldResult {
-            seed: setup.seed,
-            args: setup.calls.first().cloned().unwrap_or_default(),
-            verified: true,
-            returned: true,
-            steps: 0,
-            harm: 0.0,
-            died: false,
-            unrelated: Vec::new(),
-            error: None,
-        };
-        Self { result, calls: Vec::new(), after: Value::Null }
-    }
-
-    /// Whether nothing was called yet.
-    fn is_new(&self) -> bool {
-        self.after.is_null()
-    }
-
-    fn add(&mut self, done: Performance) {
-        let result = &mut self.result;
-        result.verified &= done.verified;
-        result.returned &= done.error.is_none();
-        result.steps += done.steps;
-        result.harm += done.harm;
-        result.died |= done.ended.as_ref().is_some_and(|ending| ending.kind == EndingKind::Died);
-        if result.error.is_none() {
-            result.error = done.error.as_ref().map(ToString::to_string);
-        }
-        self.calls.extend(done.trace.into_iter().map(|call| (call.call, call.ok)));
-        self.after = done.after;
-    }
-
-    fn conclude(self) -> (WorldResult, String) {
-        let calls = self.calls.iter().map(|(call, ok)| (call.as_str(), *ok));
-        let behaviour = behaviour(calls, self.result.steps, &self.after);
-        (self.result, behaviour)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! All that touches the outside world is here: the environment, the controller, the sandbox, memory, the clock.
 
+mod attempt;
 mod delta;
 mod examine;
 mod interjection;
@@ -14,6 +15,7 @@ mod redact;
 mod rehearse;
 mod stage;
 mod start;
+mod trials;
 mod witness;
 
 pub use delta::{diff, merge};
@@ -30,12 +32,10 @@ pub use start::{LOG_VERSION, ReflexSource, Started};
 use crate::core::Core;
 use crate::event::{ActReport, Effect, Event, FinishReason};
 use async_trait::async_trait;
-use practice::Gym;
-use proving::ProvingGround;
 use serde::Serialize;
 use sojourn_controller::{Cancel, Controller};
 use sojourn_memory::{Durability, RunStatus};
-use sojourn_sandbox::{Limits, Program, Sandbox};
+use sojourn_sandbox::{Program, Sandbox};
 use sojourn_skills::{Entry, Kind, Library, LibraryError, LibraryState, SkillId};
 use sojourn_tools::{EndingKind, Environment, ToolCall};
 use stage::{LiveReflex, Recorder, Runnable, Stage};
@@ -164,6 +164,7 @@ impl Driver {
         }
         let noted = outside.journal.note("started", &serde_json::to_value(&started)?).await?;
         let mut reflexes = Vec::new();
+        let limits = started.config.actor.tick_limits();
         for reflex in &started.reflexes {
             let wasm = outside
                 .sandbox
@@ -172,8 +173,7 @@ impl Driver {
                 .map_err(|error| DriveError::Unusable(format!("reflex `{}`: {error}", reflex.name)))?;
             let program =
                 outside.sandbox.load(&wasm).map_err(|error| DriveError::Sandbox(error.to_string()))?;
-            let reflex =
-                LiveReflex::new(&reflex.name, outside.sandbox.reflex(&program, &Limits::reflex()), 0);
+            let reflex = LiveReflex::new(&reflex.name, outside.sandbox.reflex(&program, &limits), 0);
             reflexes.push(reflex);
         }
         let run = started.origin.run.clone();
@@ -306,6 +306,13 @@ impl Driver {
                     let event = self.practise(&plan).await?;
                     return self.derived(event).await;
                 }
+                Effect::Retest { skills } => {
+                    if let Some(step) = self.trusted("retested").await? {
+                        return Ok(step);
+                    }
+                    let event = self.retest(&skills).await?;
+                    return self.derived(event).await;
+                }
                 Effect::TryReflexes { plan } => {
                     if let Some(step) = self.trusted("reflexes_tried").await? {
                         return Ok(step);
@@ -387,28 +394,6 @@ impl Driver {
         Ok(Event::EpisodeStarted { seed, observation: self.redactor.any(observation) })
     }
 
-    async fn practise(&self, plan: &crate::event::TrialPlan) -> Result<Event, DriveError> {
-        let environment = self.environment.as_ref().ok_or(StageError::Busy)?;
-        let Some(world) = environment.practice() else {
-            let reason =
-                "this environment has no practice worlds: skills cannot be learned in it yet".to_owned();
-            return Err(DriveError::Unusable(reason));
-        };
-        let task = environment.spec().tasks.iter().find(|task| task.name == plan.task);
-        let goal = task
-            .map(|task| task.goal.clone())
-            .ok_or_else(|| DriveError::Unusable(format!("no task `{}`", plan.task)))?;
-        let gym = Gym {
-            sandbox: self.sandbox.clone(),
-            library: Arc::clone(&self.runnables),
-            reflexes: self.reflexes.iter().map(LiveReflex::rested).collect(),
-            limits: self.core.config().actor.limits.clone(),
-        };
-        self.observer.notice(&Notice::Practising { task: &plan.task, candidates: plan.candidates.len() });
-        let trials = gym.try_all(plan, &goal, world).await?;
-        Ok(Event::Tried { trials })
-    }
-
     async fn act(&mut self, call: &ToolCall, max_steps: u32) -> Result<Event, DriveError> {
         let environment = self.environment.take().ok_or(StageError::Busy)?;
         let recorder = JournalRecorder {
@@ -457,7 +442,7 @@ impl Driver {
             let manifest = &entry.skill.manifest;
             let Kind::Reflex { cooldown, .. } = manifest.kind else { continue };
             let program = program_of(&self.sandbox, entry, &mut self.programs)?;
-            let reflex = self.sandbox.reflex(&program, &Limits::reflex());
+            let reflex = self.sandbox.reflex(&program, &self.core.config().actor.tick_limits());
             self.reflexes.push(LiveReflex::new(&manifest.name, reflex, cooldown));
         }
         // Those that were there already go on resting.
@@ -467,27 +452,6 @@ impl Driver {
             }
         }
         Ok(())
-    }
-
-    /// Has candidates for a reflex tried.
-    async fn prove(&self, plan: &crate::event::ReflexPlan) -> Result<Event, DriveError> {
-        let environment = self.environment.as_ref().ok_or(StageError::Busy)?;
-        let Some(world) = environment.practice() else {
-            let reason = "this environment has no practice worlds: reflexes cannot be tried in it".to_owned();
-            return Err(DriveError::Unusable(reason));
-        };
-        let ground = ProvingGround {
-            sandbox: self.sandbox.clone(),
-            runnables: Arc::clone(&self.runnables),
-            library: self.core.library().clone(),
-            reflexes: self.reflexes.clone(),
-            spec: environment.spec().clone(),
-            origin: self.core.origin().clone(),
-            actor: self.core.config().actor.clone(),
-            seed: self.core.config().seed,
-        };
-        self.observer.notice(&Notice::Practising { task: &plan.name, candidates: plan.candidates.len() });
-        Ok(Event::ReflexesTried { trials: ground.try_all(plan, world).await? })
     }
 }
 
@@ -580,6 +544,7 @@ fn kind_of(effect: &Effect) -> &'static str {
         Effect::Recall { .. } => "recall",
         Effect::Think { .. } => "think",
         Effect::Try { .. } => "try",
+        Effect::Retest { .. } => "retest",
         Effect::TryReflexes { .. } => "try_reflexes",
         Effect::Act { .. } => "act",
         Effect::Library { .. } => "library",
@@ -596,6 +561,7 @@ fn kind_of_event(event: &Event) -> &'static str {
         Event::Thought { .. } => "thought",
         Event::ThoughtFailed { .. } => "thought_failed",
         Event::Tried { .. } => "tried",
+        Event::Retested { .. } => "retested",
         Event::ReflexesTried { .. } => "reflexes_tried",
         Event::Acted { .. } => "acted",
     }

@@ -1,10 +1,11 @@
 //! Practice: candidates tried in worlds of their own, each from the same starting points.
 
+use super::attempt::{Subject, Tally};
 use super::stage::{LiveReflex, Performance, Runnable, Stage, StageError, Unrecorded};
-use crate::event::{CandidateTrial, Failure, TrialPlan};
+use crate::event::{AlikeTrial, CandidateTrial, Failure, Scrutiny, SkillRetest, TrialPlan};
 use serde_json::{Map, Value};
 use sojourn_sandbox::{Limits, Program, Sandbox};
-use sojourn_skills::{TrialReport, Wasm, WorldResult};
+use sojourn_skills::{Case, SkillId, TrialReport, Wasm, WorldResult};
 use sojourn_tools::{Condition, Environment, EnvironmentError, Snapshot, ToolCall};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ enum Start {
 /// How many calls make up each world's trial, and how it went.
 struct WorldTrial {
     result: WorldResult,
+    behaviour: String,
     failure: Option<Failure>,
 }
 
@@ -66,6 +68,7 @@ impl Gym {
                 wasm: program.as_ref().ok().map(|(_, wasm)| wasm.clone()),
                 report: TrialReport::default(),
                 failure: None,
+                alike: Vec::new(),
             })
             .collect();
         if programs.iter().all(Result::is_err) {
@@ -88,23 +91,68 @@ impl Gym {
                 if trial.report.passes() + plan.worlds - (used - 1) < plan.needed {
                     continue;
                 }
-                let runnable = Runnable {
-                    name: plan.task.clone(),
-                    parameters: plan.parameters.clone(),
-                    goal: Some(goal.clone()),
-                    program: program.clone(),
-                    grants: plan.granted.iter().cloned().collect(),
-                };
+                let runnable = candidate(plan, goal, program);
                 environment = self.go_to_start(plan, &prepared, environment).await?;
                 let (back, world) = self.try_one(plan, &runnable, calls, prepared.seed, environment).await?;
                 environment = back;
+                if plan.scrutiny.is_some() && world.result.passed() {
+                    let setup = plan.setup(&environment.spec().name, prepared.seed, calls);
+                    let (steps, behaviour) = (world.result.steps, Some(world.behaviour));
+                    trial.report.cases.push(Case { setup, steps, behaviour });
+                }
                 trial.report.worlds.push(world.result);
                 if trial.failure.is_none() {
                     trial.failure = world.failure;
                 }
             }
         }
+        let Some(scrutiny) = &plan.scrutiny else { return Ok(trials) };
+        for (program, trial) in programs.iter().zip(&mut trials) {
+            let Ok((program, _)) = program else { continue };
+            if trial.report.passes() >= plan.needed {
+                let runnable = candidate(plan, goal, program);
+                environment = self.scrutinise(scrutiny, &runnable, trial, environment).await?;
+            }
+        }
         Ok(trials)
+    }
+
+    /// Runs a candidate in the cases of the version that it repairs, and of skills that promise the same.
+    async fn scrutinise(
+        &self,
+        scrutiny: &Scrutiny,
+        runnable: &Runnable,
+        trial: &mut CandidateTrial,
+        mut environment: Box<dyn Environment>,
+    ) -> Result<Box<dyn Environment>, StageError> {
+        let subject = Subject { runnable, precondition: None, fresh: false, unrelated: &[] };
+        (environment, trial.report.regressions) =
+            self.cases(subject, &scrutiny.regressions, environment).await?;
+        for alike in &scrutiny.alike {
+            let (back, results) = self.cases(subject, &alike.cases, environment).await?;
+            environment = back;
+            trial.alike.push(AlikeTrial { name: alike.name.clone(), results });
+        }
+        Ok(environment)
+    }
+
+    /// Runs skills of the library in their own cases.
+    ///
+    /// # Errors
+    /// When the environment breaks.
+    pub async fn retest(
+        &self,
+        skills: &[(SkillId, Runnable, Vec<Case>)],
+        mut environment: Box<dyn Environment>,
+    ) -> Result<Vec<SkillRetest>, StageError> {
+        let mut retests = Vec::new();
+        for (id, runnable, cases) in skills {
+            let subject = Subject { runnable, precondition: None, fresh: false, unrelated: &[] };
+            let (back, results) = self.cases(subject, cases, environment).await?;
+            environment = back;
+            retests.push(SkillRetest { id: id.clone(), results });
+        }
+        Ok(retests)
     }
 
     async fn compile(&self, entry: &str, source: &str) -> Result<(Program, Wasm), String> {
@@ -180,32 +228,27 @@ impl Gym {
         environment: Box<dyn Environment>,
     ) -> Result<(Box<dyn Environment>, WorldTrial), StageError> {
         let mut stage = self.stage(environment)?;
-        let mut result = WorldResult {
-            seed,
-            args: calls.first().cloned().unwrap_or_default(),
-            verified: true,
-            returned: true,
-            steps: 0,
-            harm: 0.0,
-            died: false,
-            unrelated: Vec::new(),
-            error: None,
-        };
+        if let Some(scrutiny) = &plan.scrutiny {
+            stage.watch(&scrutiny.unrelated).await;
+        }
+        let mut tally = Tally::new(seed, calls);
         let mut failure = None;
         for args in calls {
             let call = ToolCall { name: plan.task.clone(), args: args.clone() };
             let done = stage.perform_runnable(runnable, &call, plan.max_steps, seed).await?;
-            add(&mut result, &done);
-            if !result.passed() {
+            tally.add(&done);
+            if !tally.result.passed() {
                 failure = Some(failure_of(&call, done));
                 break;
             }
         }
         let environment = stage.into_environment()?;
-        Ok((environment, WorldTrial { result, failure }))
+        let (result, behaviour) = tally.conclude();
+        Ok((environment, WorldTrial { result, behaviour, failure }))
     }
 
-    fn stage(&self, environment: Box<dyn Environment>) -> Result<Stage, StageError> {
+    /// A world with the skills and reflexes of this place.
+    pub(super) fn stage(&self, environment: Box<dyn Environment>) -> Result<Stage, StageError> {
         let (library, reflexes) = (Arc::clone(&self.library), self.reflexes.clone());
         Stage::new(
             self.sandbox.clone(),
@@ -218,15 +261,14 @@ impl Gym {
     }
 }
 
-/// Adds one call to the result of its world.
-fn add(result: &mut WorldResult, done: &Performance) {
-    result.verified &= done.verified;
-    result.returned &= done.error.is_none();
-    result.steps += done.steps;
-    result.harm += done.harm;
-    result.died |= done.ended.as_ref().is_some_and(|ending| ending.kind == sojourn_tools::EndingKind::Died);
-    if result.error.is_none() {
-        result.error = done.error.as_ref().map(ToString::to_string);
+/// A candidate of `plan`, ready to run.
+fn candidate(plan: &TrialPlan, goal: &Condition, program: &Program) -> Runnable {
+    Runnable {
+        name: plan.task.clone(),
+        parameters: plan.parameters.clone(),
+        goal: Some(goal.clone()),
+        program: program.clone(),
+        grants: plan.granted.iter().cloned().collect(),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::config::{ActorConfig, Budgets, RunConfig};
 use crate::core::{Core, RunOrigin};
 use crate::event::{ActReport, Effect, Event, ReflexCandidateTrial, ReflexPlan};
 use serde_json::Value;
-use sojourn_sandbox::{Limits, Sandbox};
+use sojourn_sandbox::Sandbox;
 use sojourn_skills::{Arm, LibraryState, PairedEpisode, ReflexTrial, Wasm};
 use sojourn_tools::{EndingKind, Environment, EnvironmentSpec};
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,7 +89,8 @@ impl ProvingGround {
         };
         let program = self.sandbox.load(&wasm).map_err(|error| DriveError::Sandbox(error.to_string()))?;
         trial.wasm = Some(Wasm(wasm));
-        let mut live = LiveReflex::new(&plan.name, self.sandbox.reflex(&program, &Limits::reflex()), 0);
+        let mut live =
+            LiveReflex::new(&plan.name, self.sandbox.reflex(&program, &self.actor.tick_limits()), 0);
         for moment in &plan.moments {
             if let Ok(Value::String(action)) = live.reflex.tick(&moment.state).await {
                 trial.acts |= action != moment.action && self.spec.actions.contains(&action);

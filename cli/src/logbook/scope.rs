@@ -85,6 +85,7 @@ impl Scope {
             Effect::Library { change } => self.about = self.skill_of(change),
             Effect::Tell { milestone } => self.milestone(milestone),
             Effect::Think { .. }
+            | Effect::Retest { .. }
             | Effect::Reset { .. }
             | Effect::Recall { .. }
             | Effect::Remember { .. }
@@ -97,7 +98,10 @@ impl Scope {
             Milestone::TaskChosen { task, .. } => self.task = Some(task.clone()),
             Milestone::TaskDone { .. } | Milestone::SkillGivenUp { .. } => self.leaving = true,
             Milestone::ReflexAdmitted { reflex, .. } => self.about = Some(reflex.clone()),
-            Milestone::SkillAdmitted { skill, .. } | Milestone::SkillDemoted { skill } => {
+            Milestone::SkillAdmitted { skill, .. }
+            | Milestone::SkillDemoted { skill }
+            | Milestone::SkillMerged { skill, .. }
+            | Milestone::SkillRetested { skill, .. } => {
                 self.about = Some(skill.clone());
             }
             Milestone::ReflexGivenUp { .. } | Milestone::Nudged { .. } | Milestone::EpisodeEnded { .. } => {}
@@ -115,14 +119,7 @@ impl Scope {
             | LibraryEvent::Merged { name, .. }
             | LibraryEvent::Switched { name, .. } => Some(name.clone()),
             LibraryEvent::SetAside { event, .. } => self.skill_of(event),
-            LibraryEvent::TrialStarted { id }
-            | LibraryEvent::Admitted { id, .. }
-            | LibraryEvent::ReflexAdmitted { id, .. }
-            | LibraryEvent::Retested { id, .. }
-            | LibraryEvent::Demoted { id, .. }
-            | LibraryEvent::Retired { id, .. }
-            | LibraryEvent::Unretired { id }
-            | LibraryEvent::Used { id, .. } => self.names.get(id).cloned(),
+            change => change.id().and_then(|id| self.names.get(id)).cloned(),
         }
     }
 }
@@ -140,6 +137,8 @@ pub fn is_error(body: &Body) -> bool {
                 | Milestone::Nudged { .. } => true,
                 Milestone::TaskChosen { .. }
                 | Milestone::SkillAdmitted { .. }
+                | Milestone::SkillMerged { .. }
+                | Milestone::SkillRetested { .. }
                 | Milestone::ReflexAdmitted { .. }
                 | Milestone::EpisodeEnded { .. } => false,
             },
@@ -150,6 +149,9 @@ pub fn is_error(body: &Body) -> bool {
             Event::ThoughtFailed { .. } => true,
             Event::Acted { report } => report.error.is_some(),
             Event::Tried { trials } => trials.iter().all(|trial| trial.report.passes() == 0),
+            Event::Retested { retests } => {
+                retests.iter().flat_map(|retest| &retest.results).any(|one| one.reached && !one.passed)
+            }
             Event::ReflexesTried { trials } => !trials.iter().any(|trial| trial.acts),
             Event::EpisodeStarted { .. } | Event::Recalled { .. } | Event::Thought { .. } => false,
         },

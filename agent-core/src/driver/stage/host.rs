@@ -11,9 +11,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
-/// Calls of skills by skills go no deeper than this.
-const MAX_DEPTH: u32 = 8;
-
 /// Answers the calls of one running skill.
 #[derive(Clone)]
 pub(super) struct StageHost {
@@ -65,8 +62,11 @@ impl StageHost {
     }
 
     async fn call_skill(&self, skill: &Runnable, call: &ToolCall) -> Result<Value, HostError> {
-        if self.depth + 1 >= MAX_DEPTH {
-            return Err(HostError::Failed(format!("skills call each other more than {MAX_DEPTH} deep")));
+        if self.depth + 1 >= self.limits.depth {
+            return Err(HostError::Failed(format!(
+                "skills call each other more than {} deep",
+                self.limits.depth
+            )));
         }
         let depth = self.depth;
         self.shared.lock().await.keep(StageEvent::Called { depth, call: call.clone() }).await?;

@@ -103,6 +103,7 @@ impl Stage {
             bindings,
             state,
             vitals,
+            watched: Vec::new(),
             steps_left: 0,
             episode_step: 0,
             tally: Tally::default(),
@@ -200,6 +201,11 @@ impl Stage {
     pub fn into_parts(self) -> Result<(Box<dyn Environment>, Vec<LiveReflex>), StageError> {
         let shared = Arc::try_unwrap(self.shared).map_err(|_| StageError::Busy)?.into_inner();
         Ok((shared.environment, shared.reflexes))
+    }
+
+    /// Looks from now on for changes of these counters, given as JSON pointers, that are not a reflex's doing.
+    pub async fn watch(&self, counters: &[String]) {
+        self.shared.lock().await.watched = counters.to_vec();
     }
 
     /// Sets the count of steps that the episode has had.

@@ -5,7 +5,7 @@ use crate::event::{ActReport, CallTrace, Moment, SkillUse, Unlocked};
 use serde_json::Value;
 use sojourn_sandbox::CallError;
 use sojourn_tools::{Ending, Observation, ToolCall};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// How one call of a skill went.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub struct Performance {
     pub moments: Vec<Moment>,
     /// The sum of what the vitals lost on the way.
     pub harm: f64,
+    /// Those of the watched counters that changed, in order.
+    pub touched: Vec<String>,
     /// Set if the episode ended.
     pub ended: Option<Ending>,
 }
@@ -44,6 +46,7 @@ pub(super) struct Tally {
     pub(super) steps: u32,
     pub(super) reflex_steps: u32,
     pub(super) harm: f64,
+    pub(super) touched: BTreeSet<String>,
     pub(super) unlocked: Vec<Unlocked>,
     pub(super) skills: Vec<SkillUse>,
     pub(super) trace: Vec<CallTrace>,
@@ -63,8 +66,19 @@ impl Tally {
         before: Value,
         after: Value,
     ) -> Performance {
-        let Self { steps, reflex_steps, harm, unlocked, skills, trace, calls, moments, ended, failed: _ } =
-            self;
+        let Self {
+            steps,
+            reflex_steps,
+            harm,
+            touched,
+            unlocked,
+            skills,
+            trace,
+            calls,
+            moments,
+            ended,
+            failed: _,
+        } = self;
         Performance {
             error,
             verified,
@@ -78,6 +92,7 @@ impl Tally {
             calls,
             moments: moments.into(),
             harm,
+            touched: touched.into_iter().collect(),
             ended,
         }
     }

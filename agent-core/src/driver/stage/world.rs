@@ -26,6 +26,8 @@ pub(super) struct Shared {
     pub(super) bindings: Vec<Binding>,
     pub(super) state: Value,
     pub(super) vitals: Vec<String>,
+    /// Counters whose changes are noted, as JSON pointers.
+    pub(super) watched: Vec<String>,
     pub(super) steps_left: u32,
     pub(super) episode_step: u64,
     pub(super) tally: Tally,
@@ -106,6 +108,10 @@ impl Shared {
         self.tally.reflex_steps += u32::from(reflex.is_some());
         self.tally.harm +=
             self.vitals.iter().map(|path| loss(&self.state, &outcome.state, path)).sum::<f64>();
+        if reflex.is_none() {
+            let changed = |path: &&String| self.state.pointer(path) != outcome.state.pointer(path);
+            self.tally.touched.extend(self.watched.iter().filter(changed).cloned());
+        }
         let at = self.episode_step;
         self.tally
             .unlocked

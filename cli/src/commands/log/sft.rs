@@ -203,6 +203,7 @@ impl Reader {
             Event::Recalled { .. }
             | Event::ThoughtFailed { .. }
             | Event::Tried { .. }
+            | Event::Retested { .. }
             | Event::ReflexesTried { .. } => {}
         }
     }

@@ -132,6 +132,8 @@ impl Camera {
                 }
                 Milestone::SkillAdmitted { .. }
                 | Milestone::SkillDemoted { .. }
+                | Milestone::SkillMerged { .. }
+                | Milestone::SkillRetested { .. }
                 | Milestone::ReflexAdmitted { .. }
                 | Milestone::ReflexGivenUp { .. }
                 | Milestone::Nudged { .. } => {}
@@ -139,6 +141,7 @@ impl Camera {
             Effect::Reset { .. }
             | Effect::Recall { .. }
             | Effect::Try { .. }
+            | Effect::Retest { .. }
             | Effect::TryReflexes { .. }
             | Effect::Library { .. }
             | Effect::Remember { .. }
@@ -175,7 +178,7 @@ impl Camera {
                 self.open.clear();
                 self.now.calls = Arc::new([]);
             }
-            Event::Tried { .. } | Event::ReflexesTried { .. } => {}
+            Event::Tried { .. } | Event::Retested { .. } | Event::ReflexesTried { .. } => {}
         }
     }
 

@@ -45,9 +45,10 @@ fn passage(body: &Body, episode: &mut u32) -> Option<String> {
                     reply.candidates.iter().map(|candidate| candidate.text.trim_end()).collect();
                 format!("the controller: {}", texts.join("\n--- or ---\n"))
             }
-            Event::ThoughtFailed { .. } | Event::Tried { .. } | Event::ReflexesTried { .. } => {
-                logbook::summary(body)
-            }
+            Event::ThoughtFailed { .. }
+            | Event::Tried { .. }
+            | Event::Retested { .. }
+            | Event::ReflexesTried { .. } => logbook::summary(body),
             Event::Acted { report } => {
                 format!("{}\n{}", logbook::acted_line(report), report.observation.text.trim_end())
             }
@@ -67,6 +68,7 @@ fn passage(body: &Body, episode: &mut u32) -> Option<String> {
             Effect::Reset { .. }
             | Effect::Recall { .. }
             | Effect::Try { .. }
+            | Effect::Retest { .. }
             | Effect::TryReflexes { .. }
             | Effect::Library { .. } => {
                 return None;

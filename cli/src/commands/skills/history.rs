@@ -3,7 +3,7 @@ use crate::home::Home;
 use crate::{duration, output, table};
 use anyhow::Result;
 use serde_json::json;
-use sojourn_skills::{LibraryEvent, LibraryState, Recorded, SkillId};
+use sojourn_skills::{LibraryEvent, LibraryState, Recorded};
 
 /// Tells every event of a skill, but its single uses, which are counted between the others.
 pub async fn history(home: &Home, name: &str, json: bool) -> Result<()> {
@@ -59,27 +59,10 @@ fn used(table: &mut comfy_table::Table, uses: &mut u32, succeeded: &mut u32) {
     (*uses, *succeeded) = (0, 0);
 }
 
-/// The version that an event is about.
-fn id(event: &LibraryEvent) -> Option<&SkillId> {
-    match event {
-        LibraryEvent::Drafted { skill } => Some(&skill.manifest.id),
-        LibraryEvent::TrialStarted { id }
-        | LibraryEvent::Admitted { id, .. }
-        | LibraryEvent::ReflexAdmitted { id, .. }
-        | LibraryEvent::Retested { id, .. }
-        | LibraryEvent::Demoted { id, .. }
-        | LibraryEvent::Retired { id, .. }
-        | LibraryEvent::Unretired { id }
-        | LibraryEvent::Used { id, .. } => Some(id),
-        LibraryEvent::SetAside { event, .. } => id(event),
-        LibraryEvent::RolledBack { .. } | LibraryEvent::Merged { .. } | LibraryEvent::Switched { .. } => None,
-    }
-}
-
 fn version(state: &LibraryState, event: &LibraryEvent) -> Option<u32> {
     match event {
         LibraryEvent::RolledBack { to, .. } => Some(*to),
-        event => Some(state.entry(id(event)?)?.skill.manifest.version),
+        event => Some(state.entry(event.id()?)?.skill.manifest.version),
     }
 }
 
@@ -90,7 +73,7 @@ fn concerns(state: &LibraryState, event: &LibraryEvent, asked: &str) -> bool {
         LibraryEvent::Merged { name, into, .. } => name == asked || into == asked,
         LibraryEvent::SetAside { event, .. } => concerns(state, event, asked),
         event => {
-            id(event).and_then(|id| state.entry(id)).is_some_and(|entry| entry.skill.manifest.name == asked)
+            event.id().and_then(|id| state.entry(id)).is_some_and(|entry| entry.skill.manifest.name == asked)
         }
     }
 }

@@ -1,0 +1,215 @@
+//! Keeping the library sound while it is used: counting uses, demoting what does badly, having it repaired, testing
+//! again what calls a skill that changed, and merging what does the same.
+
+use super::writing::Draft;
+use super::{BTreeMap, Core, Phase};
+use crate::event::{ActReport, Alike, CandidateTrial, Effect, Milestone, Scrutiny, SkillRetest};
+use sojourn_skills::{
+    Demotion, DemotionRule, Entry, Illegal, Kind, LibraryEvent, SkillId, Status, TrialReport, Use,
+    same_behaviour, same_source,
+};
+use sojourn_tools::TaskSpec;
+
+/// The rules of the loop from which on the library is kept in this way; before, skills were only demoted.
+const SINCE: u32 = 3;
+/// Steps that a skill is thought to take of which no trial is known.
+const STEPS: f64 = 50.0;
+
+impl Core {
+    /// Whether this run keeps its library sound.
+    pub(super) fn upkeep(&self) -> bool {
+        self.config.rules >= SINCE
+    }
+
+    /// Tasks with a skill that can be called, with the mean steps of its trial.
+    pub(super) fn skills(&self) -> BTreeMap<String, f64> {
+        let steps = |entry: &Entry| entry.report.as_ref().and_then(TrialReport::mean_steps).unwrap_or(STEPS);
+        if self.upkeep() {
+            let whole = |entry: &Entry| self.library.callees(entry).all(|c| self.library.active(c).is_some());
+            let callables = self.library.callables().filter(|(_, entry)| whole(entry));
+            return callables.map(|(name, entry)| (name.to_owned(), steps(entry))).collect();
+        }
+        self.library
+            .all_active()
+            .filter(|entry| entry.skill.manifest.kind == Kind::Skill)
+            .map(|entry| (entry.skill.manifest.name.clone(), steps(entry)))
+            .collect()
+    }
+
+    /// Counts every skill that ran, and demotes the called one where its uses speak against it.
+    pub(super) fn count_usage(&mut self, report: &ActReport, died: bool) -> Vec<Effect> {
+        let mut changes = Vec::new();
+        let last = report.skills.len().saturating_sub(1);
+        for (position, used) in report.skills.iter().enumerate() {
+            let Some(entry) = self.library.active(&used.name) else { continue };
+            let id = entry.id().clone();
+            let outer = position == last;
+            let error = if outer { report.error.as_ref().map(ToString::to_string) } else { None };
+            let usage = Use {
+                context: if outer { "task" } else { "called" }.to_owned(),
+                success: used.verified,
+                died: died && outer,
+                steps: used.steps,
+                error,
+            };
+            let change = LibraryEvent::Used { id, usage };
+            if self.library.apply(&change).is_ok() {
+                changes.push(Effect::Library { change });
+            }
+        }
+        if self.config.learning
+            && let Some(name) = report.skills.last().map(|used| used.name.clone())
+            && let Some(entry) = self.library.active(&name)
+            && let Some(reason) = entry.should_demote(&DemotionRule::default())
+        {
+            let id = entry.id().clone();
+            changes.extend(self.demote(&name, id, reason));
+        }
+        changes
+    }
+
+    fn demote(&mut self, name: &str, id: SkillId, reason: Demotion) -> Vec<Effect> {
+        let told = self.upkeep().then(|| reason.to_string());
+        let change = LibraryEvent::Demoted { id, reason };
+        if self.library.apply(&change).is_err() {
+            return Vec::new();
+        }
+        if let Some(told) = told {
+            self.demoted.insert(name.to_owned(), told);
+        }
+        let milestone = Milestone::SkillDemoted { skill: name.to_owned() };
+        vec![Effect::Library { change }, Effect::Tell { milestone }]
+    }
+
+    /// The version that a new skill of this name repairs: the latest that was in use and had to leave it.
+    pub(super) fn repaired(&self, name: &str) -> Option<&Entry> {
+        if !self.upkeep() {
+            return None;
+        }
+        let versions = &self.library.history(name)?.versions;
+        versions.iter().rfind(|entry| entry.status == Status::Trial && entry.report.is_some())
+    }
+
+    /// What a repair is told about the version before it.
+    pub(super) fn complaint(&self, name: &str) -> Option<String> {
+        self.repaired(name)?;
+        let why = self.demoted.get(name)?;
+        Some(format!("The program before this one was given up, because it {}.", plain(why)))
+    }
+
+    /// What candidates for `task` are looked at for, besides whether they do it.
+    pub(super) fn scrutiny(&self, task: &TaskSpec) -> Option<Scrutiny> {
+        if !self.upkeep() {
+            return None;
+        }
+        let alike = |entry: &&Entry| {
+            let manifest = &entry.skill.manifest;
+            manifest.name != task.name
+                && manifest.environment == self.spec.name
+                && manifest.parameters == task.parameters
+                && manifest.postcondition.as_ref() == Some(&task.goal)
+                && !entry.is_reflex()
+        };
+        let others = self.library.all_active().filter(alike);
+        Some(Scrutiny {
+            unrelated: self.planner.unrelated(&task.name, &task.goal),
+            regressions: self.repaired(&task.name).map(Entry::cases).unwrap_or_default(),
+            alike: others
+                .map(|entry| Alike { name: entry.name().to_owned(), cases: entry.cases() })
+                .collect(),
+        })
+    }
+
+    /// How many of the cases of the version that it repairs a candidate fails, and how many could be started.
+    pub(super) fn regressions(trial: &CandidateTrial) -> (usize, usize) {
+        let started = trial.report.regressions.iter().filter(|result| result.reached);
+        (started.clone().filter(|result| !result.passed).count(), started.count())
+    }
+
+    /// Makes a skill that was just admitted another name of one that does the same, if there is one.
+    pub(super) fn merge(&mut self, name: &str, trial: &CandidateTrial) -> Vec<Effect> {
+        for alike in &trial.alike {
+            let (Some(one), Some(other)) = (self.library.active(name), self.library.active(&alike.name))
+            else {
+                continue;
+            };
+            let same = same_source(&one.skill, &other.skill);
+            if !same && !same_behaviour(other, &alike.results) {
+                continue;
+            }
+            let evidence = if same { Vec::new() } else { alike.results.clone() };
+            let into = alike.name.clone();
+            let change = LibraryEvent::Merged { name: name.to_owned(), into: into.clone(), evidence };
+            if self.library.apply(&change).is_ok() {
+                let milestone = Milestone::SkillMerged { skill: name.to_owned(), into };
+                return vec![Effect::Library { change }, Effect::Tell { milestone }];
+            }
+        }
+        Vec::new()
+    }
+
+    /// Has the skills tested again that call a skill which is not the one they were tried with.
+    pub(super) fn retest_callers(&mut self) -> Option<Vec<Effect>> {
+        if !self.upkeep() || !self.config.learning || !self.config.library {
+            return None;
+        }
+        let active = |name: &str| self.library.active(name).is_some();
+        // Those whose callee is gone wait until there is one again.
+        let stale = self.library.stale().into_iter().map(|(entry, _)| entry);
+        let ready = stale.filter(|entry| !entry.is_reflex() && self.library.callees(entry).all(active));
+        let skills: Vec<SkillId> = ready.map(|entry| entry.id().clone()).collect();
+        if skills.is_empty() {
+            return None;
+        }
+        self.phase = Phase::Retesting { skills: skills.clone() };
+        Some(vec![Effect::Retest { skills }])
+    }
+
+    /// Keeps the skills in use that passed their cases, and demotes the others.
+    pub(super) fn retested(&mut self, skills: &[SkillId], retests: &[SkillRetest]) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for id in skills {
+            let Some(entry) = self.library.entry(id) else { continue };
+            let name = entry.name().to_owned();
+            let results = retests.iter().find(|retest| retest.id == *id).map(|retest| retest.results.clone());
+            let results = results.unwrap_or_default();
+            let passed = results.iter().filter(|result| result.passed).count();
+            let failed = results.iter().filter(|result| result.reached).count() - passed;
+            let callee = self.library.stale_callee(entry).unwrap_or_default().to_owned();
+            let prerequisites = self.library.prerequisites(&entry.skill.manifest.calls);
+            let change = LibraryEvent::Retested { id: id.clone(), results, prerequisites };
+            match self.library.apply(&change) {
+                Ok(()) => {
+                    effects.push(Effect::Library { change });
+                    let milestone = Milestone::SkillRetested { skill: name, passed };
+                    effects.push(Effect::Tell { milestone });
+                }
+                Err(Illegal::CaseFailed { .. }) if failed > 0 => {
+                    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+                    let reason = Demotion::Regressed { failed: count(failed), cases: count(passed + failed) };
+                    effects.extend(self.demote(&name, id.clone(), reason));
+                }
+                Err(_) => effects.extend(self.demote(&name, id.clone(), Demotion::Stale { name: callee })),
+            }
+        }
+        effects.extend(self.decide());
+        effects
+    }
+
+    /// What a round is told whose best candidate fails cases of the version that it repairs.
+    pub(super) fn regression_note(draft: &Draft, failed: usize, cases: usize) -> String {
+        format!(
+            "The last program for {} failed in {failed} of {cases} worlds in which the one before it had succeeded.",
+            draft.task
+        )
+    }
+}
+
+/// A demotion's reason as the end of a sentence that begins with "it".
+fn plain(why: &str) -> String {
+    match why.split_once(' ') {
+        Some(("the", _)) => format!("is dangerous: {why}"),
+        Some((first, _)) if first.starts_with('`') => format!("rests on what changed: {why}"),
+        _ => why.to_owned(),
+    }
+}

@@ -1,0 +1,75 @@
+//! What the core has tried in practice worlds: candidates for skills and reflexes, and skills whose callees changed.
+
+use super::practice::Gym;
+use super::proving::ProvingGround;
+use super::stage::{LiveReflex, StageError};
+use super::{DriveError, Driver, Notice};
+use crate::event::Event;
+use sojourn_skills::SkillId;
+use std::sync::Arc;
+
+impl Driver {
+    /// Has candidates for a skill tried.
+    pub(super) async fn practise(&self, plan: &crate::event::TrialPlan) -> Result<Event, DriveError> {
+        let environment = self.environment.as_ref().ok_or(StageError::Busy)?;
+        let Some(world) = environment.practice() else {
+            let reason =
+                "this environment has no practice worlds: skills cannot be learned in it yet".to_owned();
+            return Err(DriveError::Unusable(reason));
+        };
+        let task = environment.spec().tasks.iter().find(|task| task.name == plan.task);
+        let goal = task
+            .map(|task| task.goal.clone())
+            .ok_or_else(|| DriveError::Unusable(format!("no task `{}`", plan.task)))?;
+        self.observer.notice(&Notice::Practising { task: &plan.task, candidates: plan.candidates.len() });
+        let trials = self.gym().try_all(plan, &goal, world).await?;
+        Ok(Event::Tried { trials })
+    }
+
+    /// Runs skills of the library in their cases again.
+    pub(super) async fn retest(&self, skills: &[SkillId]) -> Result<Event, DriveError> {
+        let environment = self.environment.as_ref().ok_or(StageError::Busy)?;
+        let Some(world) = environment.practice() else {
+            let reason = "this environment has no practice worlds: skills cannot be tested again in it";
+            return Err(DriveError::Unusable(reason.to_owned()));
+        };
+        let mut subjects = Vec::new();
+        for entry in skills.iter().filter_map(|id| self.core.library().entry(id)) {
+            let Some(runnable) = self.runnables.get(entry.name()) else { continue };
+            self.observer.notice(&Notice::Practising { task: entry.name(), candidates: 1 });
+            subjects.push((entry.id().clone(), runnable.clone(), entry.cases()));
+        }
+        Ok(Event::Retested { retests: self.gym().retest(&subjects, world).await? })
+    }
+
+    /// Where skills are tried, as things stand.
+    fn gym(&self) -> Gym {
+        Gym {
+            sandbox: self.sandbox.clone(),
+            library: Arc::clone(&self.runnables),
+            reflexes: self.reflexes.iter().map(LiveReflex::rested).collect(),
+            limits: self.core.config().actor.limits.clone(),
+        }
+    }
+
+    /// Has candidates for a reflex tried.
+    pub(super) async fn prove(&self, plan: &crate::event::ReflexPlan) -> Result<Event, DriveError> {
+        let environment = self.environment.as_ref().ok_or(StageError::Busy)?;
+        let Some(world) = environment.practice() else {
+            let reason = "this environment has no practice worlds: reflexes cannot be tried in it".to_owned();
+            return Err(DriveError::Unusable(reason));
+        };
+        let ground = ProvingGround {
+            sandbox: self.sandbox.clone(),
+            runnables: Arc::clone(&self.runnables),
+            library: self.core.library().clone(),
+            reflexes: self.reflexes.clone(),
+            spec: environment.spec().clone(),
+            origin: self.core.origin().clone(),
+            actor: self.core.config().actor.clone(),
+            seed: self.core.config().seed,
+        };
+        self.observer.notice(&Notice::Practising { task: &plan.name, candidates: plan.candidates.len() });
+        Ok(Event::ReflexesTried { trials: ground.try_all(plan, world).await? })
+    }
+}
