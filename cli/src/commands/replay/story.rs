@@ -62,12 +62,14 @@ fn passage(body: &Body, episode: &mut u32) -> Option<String> {
             Effect::Think { .. }
             | Effect::Act { .. }
             | Effect::Remember { .. }
+            | Effect::Consolidate { .. }
             | Effect::Tell { .. }
             | Effect::Finish { .. } => logbook::summary(body),
             Effect::Reset { .. }
             | Effect::Recall { .. }
             | Effect::Try { .. }
             | Effect::TryReflexes { .. }
+            | Effect::Credit { .. }
             | Effect::Library { .. } => {
                 return None;
             }
