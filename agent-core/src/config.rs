@@ -106,11 +106,12 @@ impl Default for ReflexConfig {
             candidates: 8,
             rounds: 2,
             max_tokens: 200,
-            screening: 6,
-            confirming: 16,
+            screening: 12,
+            // Lives differ so much that fewer would not show a tenth; they take seconds.
+            confirming: 64,
             steps: 600,
             // As many episodes as confirm it; a tenth longer a life, and twice the error of what was measured.
-            rule: ReflexRule { episodes: 16, margin: 0.1, errors: 2.0 },
+            rule: ReflexRule { episodes: 64, margin: 0.1, errors: 2.0 },
             attempts: 3,
             most: 8,
         }

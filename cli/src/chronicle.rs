@@ -127,7 +127,7 @@ impl Chronicle {
         match milestone {
             Milestone::TaskChosen { .. } => self.task = Some(logbook::milestone_line(milestone)),
             Milestone::SkillAdmitted { skill, .. } | Milestone::ReflexAdmitted { reflex: skill, .. } => {
-                self.skills.push(skill.clone())
+                self.skills.push(skill.clone());
             }
             Milestone::TaskDone { .. } | Milestone::EpisodeEnded { .. } => self.task = None,
             Milestone::SkillGivenUp { .. }

@@ -65,6 +65,9 @@ pub struct EnvironmentSpec {
     pub tools: Vec<ToolSpec>,
     /// What an action name may be, for reflexes.
     pub actions: Vec<String>,
+    /// What the actions do and where the state shows it, in a few sentences.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub controls: String,
     /// Tasks that can be asked for.
     pub tasks: Vec<TaskSpec>,
     /// How they are done.

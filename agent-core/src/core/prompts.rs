@@ -172,10 +172,10 @@ pub struct ReflexWriting<'a> {
 /// A worked example of a reflex, about a world that is nobody's.
 const REFLEX_EXAMPLE: (&str, &str) = (
     "The player died: the boat sank. The last moments, each with the action that was taken in it:\n\
-     {\"hull\":4,\"gulls\":[{\"kind\":\"gull\",\"dx\":2,\"dy\":0}]} -> \"row\"\n\
-     {\"hull\":2,\"gulls\":[{\"kind\":\"gull\",\"dx\":1,\"dy\":0}]} -> \"row\"\n\
+     {\"hull\":4,\"ahead\":\"gull\",\"gulls\":[{\"kind\":\"gull\",\"dx\":1,\"dy\":0}]} -> \"row\", hull fell by 2\n\
+     {\"hull\":2,\"ahead\":\"sea\",\"gulls\":[{\"kind\":\"gull\",\"dx\":2,\"dy\":0}]} -> \"row\", then the end\n\
      Write the reflex `keep_afloat`.",
-    "function keep_afloat(state) {\n  for (const one of state.gulls) {\n    if (one.kind === \"gull\" && \
+    "function keep_afloat(state) {\n  if (state.ahead === \"gull\") return \"throw_fish\";\n  for (const one of state.gulls) {\n    if (one.kind === \"gull\" && \
      Math.abs(one.dx) + Math.abs(one.dy) < 3) return one.dx > 0 ? \"wave_right\" : \"wave_left\";\n  }\n  \
      if (state.hull < 5) return \"pump\";\n  return null;\n}",
 );
@@ -183,7 +183,7 @@ const REFLEX_EXAMPLE: (&str, &str) = (
 /// Moments shown to the controller.
 const MOMENTS: usize = 4;
 /// Records with more fields than this say little about one moment.
-const WIDE: usize = 12;
+const WIDE: usize = 8;
 
 /// Asks for several candidates of one reflex: the rest of a function whose head is given.
 pub fn write_reflex(
@@ -195,16 +195,20 @@ pub fn write_reflex(
     let system = format!(
         "You write reflexes: small JavaScript functions of the state that run before every step of a player. A reflex \
          returns the action that must be taken at once, or null; then the player goes on with what it does. It should \
-         act only in danger. {} Actions: {}.",
+         act only in danger. {} Actions: {}. {}",
         writing.spec.about,
-        writing.spec.actions.join(", ")
+        writing.spec.actions.join(", "),
+        writing.spec.controls
     );
     let mut task = format!(
         "The player died: {}. The last moments, each with the action that was taken in it:\n",
         writing.cause
     );
-    for moment in &writing.moments[writing.moments.len().saturating_sub(MOMENTS)..] {
-        let _ = writeln!(task, "{} -> \"{}\"", telling(&moment.state), moment.action);
+    let shown = &writing.moments[writing.moments.len().saturating_sub(MOMENTS)..];
+    for (moment, next) in shown.iter().zip(shown.iter().skip(1).map(Some).chain([None])) {
+        let _ = write!(task, "{} -> \"{}\"", telling(&moment.state), moment.action);
+        task.push_str(&hurt(&writing.spec.vitals, moment, next));
+        task.push('\n');
     }
     for note in writing.notes {
         let _ = writeln!(task, "{note}");
@@ -229,6 +233,18 @@ pub fn write_reflex(
         stop: Vec::new(),
         deadline_ms: None,
     }
+}
+
+/// Which vitals fell with an action; `None` comes after the last.
+fn hurt(vitals: &[String], moment: &Moment, next: Option<&Moment>) -> String {
+    let Some(next) = next else { return ", then the end".to_owned() };
+    let number = |state: &Value, path: &str| state.pointer(path).and_then(Value::as_f64).unwrap_or(0.0);
+    let falls = vitals.iter().filter_map(|path| {
+        let fall = number(&moment.state, path) - number(&next.state, path);
+        let name = path.rsplit('/').next().unwrap_or(path);
+        (fall > 0.0).then(|| format!(", {name} fell by {fall}"))
+    });
+    falls.collect()
 }
 
 /// The line that a reflex's source starts with.

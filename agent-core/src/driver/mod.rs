@@ -248,9 +248,8 @@ impl Driver {
     /// Leaves the log durable and says how the run stands.
     async fn close(&mut self, result: &Result<Outcome, DriveError>) -> Result<(), DriveError> {
         let status = match result {
-            Ok(Outcome::Finished(FinishReason::Repetition { .. })) => RunStatus::Paused,
+            Ok(Outcome::Finished(FinishReason::Repetition { .. }) | Outcome::Interrupted) => RunStatus::Paused,
             Ok(Outcome::Finished(_) | Outcome::Replayed { .. }) => RunStatus::Finished,
-            Ok(Outcome::Interrupted) => RunStatus::Paused,
             Err(_) => RunStatus::Failed,
         };
         // The stage's recorder may hold the journal still when the world broke: then a commit must do.

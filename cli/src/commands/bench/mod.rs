@@ -102,7 +102,7 @@ pub async fn crafter(home: &Home, args: Crafter) -> Result<ExitCode> {
             episode_steps: args.steps,
         })
     } else {
-        measure(home, &args, worlds, &achievements, cancel).await?
+        Box::pin(measure(home, &args, worlds, &achievements, cancel)).await?
     };
     let Some(report) = report else {
         output::note("interrupted: nothing was measured");

@@ -31,7 +31,7 @@ pub async fn collect(
     match freed {
         Some(freed) => output::line(format!("removed; the database is {} smaller", output::bytes(freed)))?,
         None if garbage.blobs + garbage.records > 0 => {
-            output::line("nothing was changed: add `--yes` to remove it")?
+            output::line("nothing was changed: add `--yes` to remove it")?;
         }
         None => {}
     }

@@ -19,6 +19,7 @@ const ERROR: u8 = 2;
 /// A span in OTLP's JSON: ids in hexadecimal, 64-bit numbers as texts.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[allow(clippy::struct_field_names, reason = "the names are the format's")]
 struct Span {
     trace_id: String,
     span_id: String,

@@ -170,7 +170,7 @@ impl Reader {
                 }
                 _ => {}
             },
-            Body::Interjection(_) | Body::Forgotten => {}
+            Body::Interjection(_) => {}
         }
         None
     }

@@ -43,6 +43,10 @@ pub(crate) fn spec() -> EnvironmentSpec {
             .to_owned(),
         tools: tools::tools(),
         actions: Move::ALL.iter().map(|action| action.name().to_owned()).collect(),
+        controls: "A move turns the player that way and goes one cell if nothing stands there. `do` uses what the \
+                   player faces, which `state.facing` names: it gathers material, drinks, eats, and hits a creature. \
+                   dx counts cells to the right of the player, dy cells down; a creature with distance 1 touches it."
+            .to_owned(),
         tasks: tasks::tasks(),
         recipes: recipes::recipes(),
         examples: examples(),

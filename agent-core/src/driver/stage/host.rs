@@ -1,0 +1,110 @@
+//! What a running skill may ask for: the tools of the world, and the skills that it was granted.
+
+use super::world::Shared;
+use super::{Runnable, StageEvent};
+use crate::event::SkillUse;
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+use sojourn_sandbox::{Binding, BindingKind, CallError, Host, HostError, Invocation, Limits, Sandbox};
+use sojourn_tools::{Grants, ToolCall, ToolOutcome, with_defaults};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+/// Calls of skills by skills go no deeper than this.
+const MAX_DEPTH: u32 = 8;
+
+/// Answers the calls of one running skill.
+#[derive(Clone)]
+pub(super) struct StageHost {
+    pub(super) sandbox: Sandbox,
+    pub(super) library: Arc<BTreeMap<String, Runnable>>,
+    pub(super) limits: Limits,
+    pub(super) shared: Arc<Mutex<Shared>>,
+    pub(super) grants: Grants,
+    pub(super) depth: u32,
+    pub(super) seed: u64,
+}
+
+impl StageHost {
+    /// Runs `runnable` with this host's powers; says what stopped it and whether its goal was reached.
+    pub(super) async fn run(
+        &self,
+        runnable: &Runnable,
+        args: &Map<String, Value>,
+    ) -> (Option<CallError>, bool) {
+        let args = with_defaults(&runnable.parameters, args.clone());
+        let positional: Vec<Value> =
+            runnable.parameters.iter().map(|p| args.get(&p.name).cloned().unwrap_or(Value::Null)).collect();
+        let (before, steps_before, mut bindings) = {
+            let shared = self.shared.lock().await;
+            (shared.state.clone(), shared.tally.steps, shared.bindings.clone())
+        };
+        bindings.extend(self.grants.names().filter_map(|name| self.library.get(name)).map(|skill| Binding {
+            name: skill.name.clone(),
+            parameters: skill.parameters.iter().map(|p| p.name.clone()).collect(),
+            kind: BindingKind::Call,
+        }));
+        let invocation = Invocation {
+            args: &positional,
+            bindings: &bindings,
+            host: Arc::new(self.clone()),
+            limits: &self.limits,
+            seed: self.seed,
+            now_ms: 0,
+        };
+        let report = self.sandbox.call(&runnable.program, invocation).await;
+        let mut shared = self.shared.lock().await;
+        let reached = match &runnable.goal {
+            Some(goal) => goal.holds(&before, &shared.state, &args).unwrap_or(false),
+            None => report.result.is_ok(),
+        };
+        let steps = shared.tally.steps - steps_before;
+        shared.tally.skills.push(SkillUse { name: runnable.name.clone(), verified: reached, steps });
+        (report.result.err(), reached)
+    }
+
+    async fn call_skill(&self, skill: &Runnable, call: &ToolCall) -> Result<Value, HostError> {
+        if self.depth + 1 >= MAX_DEPTH {
+            return Err(HostError::Failed(format!("skills call each other more than {MAX_DEPTH} deep")));
+        }
+        let depth = self.depth;
+        self.shared.lock().await.keep(StageEvent::Called { depth, call: call.clone() }).await?;
+        let callee = Self {
+            // A callee has its own grants, and never more than it was admitted with.
+            grants: skill.grants.clone(),
+            depth: depth + 1,
+            ..self.clone()
+        };
+        let (error, reached) = Box::pin(callee.run(skill, &call.args)).await;
+        if let Some(CallError::Stopped { reason }) = error {
+            return Err(HostError::Stop(reason));
+        }
+        let message = error.map_or_else(
+            || if reached { "done".to_owned() } else { "not reached".to_owned() },
+            |e| e.to_string(),
+        );
+        let outcome = ToolOutcome { ok: reached, message, value: None, missing: Vec::new() };
+        let mut shared = self.shared.lock().await;
+        shared.trace(depth, call, &outcome);
+        shared.keep(StageEvent::Returned { depth, outcome }).await?;
+        Ok(Value::Bool(reached))
+    }
+}
+
+#[async_trait]
+impl Host for StageHost {
+    async fn call(&self, name: &str, args: Map<String, Value>) -> Result<Value, HostError> {
+        let call = ToolCall { name: name.to_owned(), args };
+        if self.grants.allow(name)
+            && let Some(skill) = self.library.get(name)
+        {
+            return self.call_skill(skill, &call).await;
+        }
+        let mut shared = self.shared.lock().await;
+        if name == "observe" {
+            return Ok(shared.state.clone());
+        }
+        shared.call_tool(self.depth, &call).await
+    }
+}

@@ -1,0 +1,175 @@
+//! One world, as the skills and the reflexes that act in it share it.
+
+use super::super::delta::diff;
+use super::performance::{Tally, as_javascript};
+use super::{LiveReflex, Recorder, StageEvent, StepRecord};
+use crate::event::{CallTrace, Moment, Unlocked};
+use serde_json::Value;
+use sojourn_sandbox::{Binding, HostError};
+use sojourn_tools::{Action, Environment, EnvironmentError, Progress, ToolCall, ToolOutcome, nearest};
+
+/// Calls kept of a run's trace: the first few and the last many tell what went wrong.
+const TRACE_HEAD: usize = 4;
+const TRACE_TAIL: usize = 24;
+/// Actions that reflexes may take in a row before the skill gets its turn.
+const REFLEX_BURST: u32 = 12;
+/// States kept from before an end.
+const MOMENTS: usize = 8;
+
+/// What the nested calls of one skill share. Calls on one world are served one at a time.
+pub(super) struct Shared {
+    pub(super) environment: Box<dyn Environment>,
+    pub(super) recorder: Box<dyn Recorder>,
+    pub(super) reflexes: Vec<LiveReflex>,
+    pub(super) bindings: Vec<Binding>,
+    pub(super) state: Value,
+    pub(super) vitals: Vec<String>,
+    pub(super) steps_left: u32,
+    pub(super) episode_step: u64,
+    pub(super) tally: Tally,
+}
+
+impl Shared {
+    /// Carries out a call to a tool of the environment.
+    pub(super) async fn call_tool(&mut self, depth: u32, call: &ToolCall) -> Result<Value, HostError> {
+        let names = || self.bindings.iter().map(|binding| binding.name.as_str());
+        if !names().any(|name| name == call.name) {
+            let hint =
+                nearest(&call.name, names()).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+            return Err(HostError::Failed(format!("`{}` is not granted{hint}", call.name)));
+        }
+        self.keep(StageEvent::Called { depth, call: call.clone() }).await?;
+        let outcome = match self.carry_out(call).await {
+            Ok(outcome) => outcome,
+            Err(stop) => {
+                let reason = match &stop {
+                    HostError::Stop(reason) | HostError::Failed(reason) => reason.clone(),
+                };
+                let outcome = ToolOutcome::failed(reason);
+                self.trace(depth, call, &outcome);
+                self.keep(StageEvent::Returned { depth, outcome }).await?;
+                return Err(stop);
+            }
+        };
+        self.trace(depth, call, &outcome);
+        let value = outcome.value.clone().unwrap_or(Value::Bool(outcome.ok));
+        self.keep(StageEvent::Returned { depth, outcome }).await?;
+        Ok(value)
+    }
+
+    async fn carry_out(&mut self, call: &ToolCall) -> Result<ToolOutcome, HostError> {
+        self.check_running()?;
+        self.environment.begin(call).map_err(|error| self.broken(error))?;
+        loop {
+            self.react().await?;
+            match self.environment.advance() {
+                Ok(Progress::Done(outcome)) => return Ok(outcome),
+                Ok(Progress::Act(action)) => self.step(action, None).await?,
+                Err(error) => return Err(self.broken(error)),
+            }
+        }
+    }
+
+    /// Lets the reflexes act until none wants to.
+    async fn react(&mut self) -> Result<(), HostError> {
+        for _ in 0..REFLEX_BURST {
+            let mut wanted = None;
+            for live in &mut self.reflexes {
+                if let Some(action) = live.decide(&self.state, self.episode_step).await {
+                    wanted = Some((action, live.name.clone()));
+                    break;
+                }
+            }
+            let Some((action, reflex)) = wanted else { return Ok(()) };
+            if !self.environment.spec().actions.contains(&action.0) {
+                return Ok(());
+            }
+            self.step(action, Some(reflex)).await?;
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self, action: Action, reflex: Option<String>) -> Result<(), HostError> {
+        self.check_running()?;
+        if self.steps_left == 0 {
+            return Err(HostError::Stop("the step budget is used up".to_owned()));
+        }
+        self.steps_left -= 1;
+        let outcome = match self.environment.step(&action).await {
+            Ok(outcome) => outcome,
+            Err(error) => return Err(self.broken(error)),
+        };
+        self.episode_step += 1;
+        self.tally.steps += 1;
+        self.tally.reflex_steps += u32::from(reflex.is_some());
+        self.tally.harm +=
+            self.vitals.iter().map(|path| loss(&self.state, &outcome.state, path)).sum::<f64>();
+        let at = self.episode_step;
+        self.tally
+            .unlocked
+            .extend(outcome.unlocked.iter().map(|task| Unlocked { task: task.clone(), step: at }));
+        self.tally.ended.clone_from(&outcome.ended);
+        let change = diff(&self.state, &outcome.state);
+        let before = std::mem::replace(&mut self.state, outcome.state);
+        if self.tally.moments.len() == MOMENTS {
+            self.tally.moments.pop_front();
+        }
+        self.tally.moments.push_back(Moment { state: before, action: action.0.clone() });
+        let record = StepRecord {
+            action,
+            reflex,
+            change,
+            reward: outcome.reward,
+            unlocked: outcome.unlocked,
+            ended: outcome.ended,
+        };
+        self.keep(StageEvent::Stepped(record)).await?;
+        self.check_running()
+    }
+
+    fn check_running(&self) -> Result<(), HostError> {
+        match &self.tally.ended {
+            Some(ending) => Err(HostError::Stop(format!("the episode is over: {}", ending.cause))),
+            None => Ok(()),
+        }
+    }
+
+    fn broken(&mut self, error: EnvironmentError) -> HostError {
+        let reason = error.to_string();
+        self.tally.failed = Some(error.into());
+        HostError::Stop(reason)
+    }
+
+    pub(super) async fn keep(&mut self, event: StageEvent) -> Result<(), HostError> {
+        if let Some(failed) = &self.tally.failed {
+            return Err(HostError::Stop(failed.to_string()));
+        }
+        self.recorder.record(event).await.map_err(|failed| {
+            let reason = failed.to_string();
+            self.tally.failed = Some(failed);
+            HostError::Stop(reason)
+        })
+    }
+
+    pub(super) fn trace(&mut self, depth: u32, call: &ToolCall, outcome: &ToolOutcome) {
+        self.tally.calls += 1;
+        // The model is told what its own program called, not what its callees did.
+        if depth > 0 && outcome.missing.is_empty() {
+            return;
+        }
+        self.tally.trace.push(CallTrace {
+            call: as_javascript(call),
+            ok: outcome.ok,
+            message: outcome.message.clone(),
+            missing: outcome.missing.clone(),
+        });
+        if self.tally.trace.len() > TRACE_HEAD + TRACE_TAIL {
+            self.tally.trace.remove(TRACE_HEAD);
+        }
+    }
+}
+
+fn loss(before: &Value, after: &Value, path: &str) -> f64 {
+    let number = |state: &Value| state.pointer(path).and_then(Value::as_f64).unwrap_or(0.0);
+    (number(before) - number(after)).max(0.0)
+}
