@@ -203,6 +203,40 @@ fn lessons_cite_what_they_rest_on_and_survive_crashes_and_replays() {
 }
 
 #[test]
+fn what_was_forgotten_does_not_come_back_with_a_resume() {
+    let place = Place::new();
+    let agent = format!(
+        "environment = \"crafter\"\nmodel = \"scripted\"\nembedding = \"none\"\n\
+         [controller]\nkind = \"openai\"\nbase_url = \"{}\"\n\
+         [run]\nepisodes = [3]\ntasks = [\"collect_wood\"]\n[run.actor]\nrounds = 1\ncandidates = 1\n",
+        support::endpoint()
+    );
+    place.write("agent.toml", agent.as_bytes());
+    let run = place.json(&["run", "agent.toml", "--time", "3m"])["run"].clone();
+    let found = place.json(&["memory", "search", "Learned collect_wood"]);
+    let memory = &found["memories"][0]["memory"];
+    assert!(memory["text"].as_str().unwrap().starts_with("Learned collect_wood"), "{found}");
+    place.json(&["memory", "forget", memory["id"].as_str().unwrap(), "--yes"]);
+    let (code, _, stderr) =
+        place.run(&["run", "agent.toml", "--resume", run.as_str().unwrap(), "--time", "1m"]);
+    assert_eq!(code, 0, "{stderr}");
+    let found = place.json(&["memory", "search", "Learned collect_wood"]);
+    let hits = found["memories"].as_array().unwrap();
+    assert!(!hits.is_empty() && hits.iter().all(|hit| hit["memory"]["id"] != memory["id"]), "{found}");
+}
+
+#[test]
+fn a_document_of_ten_million_characters_is_taken_in() {
+    let place = Place::new();
+    let line = "A furnace needs stone nearby. Ein Ofen braucht Stein. 炉には石が要る。\n\n";
+    place.write("long.txt", line.repeat(10_000_000_usize.div_ceil(line.chars().count())).as_bytes());
+    let added = place.json(&["knowledge", "add", "long.txt"]);
+    assert!(counts(&added).0 > 1000, "{added}");
+    let found = place.json(&["knowledge", "search", "furnace"]);
+    assert!(!found["memories"].as_array().unwrap().is_empty());
+}
+
+#[test]
 fn a_server_of_vectors_is_named_rightly() {
     let place = Place::new();
     place.write("agent.toml", b"environment = \"crafter\"\n[memory]\nvectors = \"postgres://x\"\n");
@@ -211,4 +245,13 @@ fn a_server_of_vectors_is_named_rightly() {
         code == 2 && stderr.contains("agent.toml:3:11") && stderr.contains("qdrant://localhost:6334"),
         "{stderr}"
     );
+    if !cfg!(feature = "qdrant") {
+        place.write(
+            "agent.toml",
+            b"environment = \"crafter\"\nmodel = \"x\"\nembedding = \"none\"\n[controller]\nkind = \"openai\"\n\
+              base_url = \"http://127.0.0.1:1/v1\"\n[memory]\nvectors = \"qdrant://127.0.0.1:1\"\n",
+        );
+        let (code, stderr) = place.fails(&["run", "agent.toml"]);
+        assert!(code == 1 && stderr.contains("--features qdrant"), "{stderr}");
+    }
 }

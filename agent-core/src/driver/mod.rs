@@ -248,7 +248,9 @@ impl Driver {
     /// Leaves the log durable and says how the run stands.
     async fn close(&mut self, result: &Result<Outcome, DriveError>) -> Result<(), DriveError> {
         let status = match result {
-            Ok(Outcome::Finished(FinishReason::Repetition { .. }) | Outcome::Interrupted) => RunStatus::Paused,
+            Ok(Outcome::Finished(FinishReason::Repetition { .. }) | Outcome::Interrupted) => {
+                RunStatus::Paused
+            }
             Ok(Outcome::Finished(_) | Outcome::Replayed { .. }) => RunStatus::Finished,
             Err(_) => RunStatus::Failed,
         };
