@@ -353,7 +353,7 @@ pub enum Edit {
         /// The place of the new one among those that are added here.
         added: usize,
     },
-    /// A lesson that was there is contradicted by a new one: it is not true any more.
+    /// A lesson that was there is contradicted by a new one: it is not true any more, if it did more harm than good.
     Close {
         /// Its id.
         older: String,

@@ -166,6 +166,8 @@ pub const KINDS: [&str; 23] = [
     "acted",
     "library",
     "remember",
+    "consolidate",
+    "credit",
     "milestone",
     "finish",
     "resumed",
@@ -222,7 +224,7 @@ fn consolidation_line(edits: &[Edit]) -> String {
         .collect();
     let merged = edits.iter().filter(|edit| matches!(edit, Edit::Merge { .. })).count();
     let closed = edits.iter().filter(|edit| matches!(edit, Edit::Close { .. })).count();
-    format!("{} lessons, {merged} known, {closed} outdated: {}", texts.len(), short(&texts.join(" / ")))
+    format!("{} lessons, {merged} known, {closed} contradicted: {}", texts.len(), short(&texts.join(" / ")))
 }
 
 fn event_line(event: &Event) -> String {

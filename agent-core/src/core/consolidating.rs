@@ -154,7 +154,7 @@ impl Core {
         }
         let different: Vec<&str> = comparison.unlike().map(|memory| memory.text.as_str()).collect();
         if different.is_empty() {
-            return self.consolidated(comparison, Vec::new());
+            return self.consolidated(&comparison, Vec::new());
         }
         let new: Vec<&str> = comparison.lessons.iter().map(|lesson| lesson.text.as_str()).collect();
         let seed = self.request_seed();
@@ -188,11 +188,11 @@ impl Core {
                 }
             }
         }
-        self.consolidated(comparison, edits)
+        self.consolidated(&comparison, edits)
     }
 
     /// Changes the memories, and goes on. Each new lesson is merged at most once.
-    pub(super) fn consolidated(&mut self, comparison: Comparison, said: Vec<Edit>) -> Vec<Effect> {
+    pub(super) fn consolidated(&mut self, comparison: &Comparison, said: Vec<Edit>) -> Vec<Effect> {
         let mut edits: Vec<Edit> = comparison
             .lessons
             .iter()

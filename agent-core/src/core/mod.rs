@@ -260,7 +260,7 @@ impl Core {
                 self.compared(comparison, &reply)
             }
             (Phase::Comparing(comparison), Event::ThoughtFailed { error }) => {
-                self.controller_failed(error, move |core| core.consolidated(comparison, Vec::new()))
+                self.controller_failed(error, move |core| core.consolidated(&comparison, Vec::new()))
             }
             (_, Event::ThoughtFailed { error }) => self.controller_failed(error, Self::decide),
             (phase, _) => {

@@ -30,7 +30,8 @@ impl Provenance {
 
     /// Changes memories as a record says, once. Returns whether that was done now.
     ///
-    /// A memory that somebody has removed or pinned meanwhile is left as it is.
+    /// A memory that somebody has removed or pinned meanwhile is left as it is, and so is a contradicted one that has not
+    /// done more harm than good.
     ///
     /// # Errors
     /// When the tables cannot be read or written, or a lesson is too long or blank.
@@ -67,7 +68,8 @@ impl Provenance {
             }
             match edit {
                 Edit::Merge { .. } => deltas.push(Delta::Merge { keep: older, duplicate: *newer }),
-                _ if known.pinned => {}
+                // Small models see contradictions everywhere: what came of the lesson must speak against it too.
+                _ if known.pinned || known.harmful <= known.helpful => {}
                 _ => deltas.push(Delta::Contradict { older, newer: *newer }),
             }
         }
