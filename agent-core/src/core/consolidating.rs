@@ -174,7 +174,7 @@ impl Core {
     }
 
     /// The controller said how the older lessons stand to the new ones.
-    pub(super) fn compared(&mut self, comparison: Comparison, reply: &Reply) -> Vec<Effect> {
+    pub(super) fn compared(&mut self, comparison: &Comparison, reply: &Reply) -> Vec<Effect> {
         let answer = answer(reply);
         let mut edits = Vec::new();
         for (number, memory) in comparison.unlike().enumerate() {
@@ -188,7 +188,7 @@ impl Core {
                 }
             }
         }
-        self.consolidated(&comparison, edits)
+        self.consolidated(comparison, edits)
     }
 
     /// Changes the memories, and goes on. Each new lesson is merged at most once.

@@ -257,7 +257,7 @@ impl Core {
             (Phase::Comparing(comparison), Event::Recalled { memories }) => self.met(comparison, memories),
             (Phase::Comparing(comparison), Event::Thought { reply }) => {
                 self.count(&reply);
-                self.compared(comparison, &reply)
+                self.compared(&comparison, &reply)
             }
             (Phase::Comparing(comparison), Event::ThoughtFailed { error }) => {
                 self.controller_failed(error, move |core| core.consolidated(&comparison, Vec::new()))

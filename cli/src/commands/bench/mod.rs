@@ -136,7 +136,7 @@ async fn compare_memory(
     let mut reports = Vec::new();
     for no_memory in [false, true] {
         let args = Crafter { no_memory, ..args.clone() };
-        match measure(home, &args, worlds.to_vec(), achievements, cancel.clone()).await? {
+        match Box::pin(measure(home, &args, worlds.to_vec(), achievements, cancel.clone())).await? {
             Some(report) => reports.push(report),
             None => return Ok(interrupted()),
         }
