@@ -10,12 +10,14 @@ SOJOURN = target/debug/sojourn
 demo: build
 	$(SOJOURN) --home $(DEMO_HOME) run examples/crafter/agent.toml --pull --time $(DEMO_MINUTES)m
 
-# Tests with a real model use the one that the product pulls (once, into the user's cache directory).
+# Tests with a real model use the one that the product pulls (once, into the user's cache directory). The last line is apart
+# because nothing else needs gRPC: the product is tested as it is built.
 test: build
 	$(SOJOURN) models pull qwen2.5-coder-1.5b-instruct
 	$(SOJOURN) models pull all-minilm-l6-v2
 	@scripts/validate-skills.sh --install || echo "note: exported skills are not validated by skills-ref in these tests" >&2
 	cargo test --workspace
+	cargo test -p sojourn-memory --features qdrant-contract --test qdrant
 
 lint: prerequisites
 	cargo fmt --all --check

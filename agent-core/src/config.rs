@@ -52,6 +52,28 @@ pub struct RunConfig {
     /// How reflexes are written and tried; without it none are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reflexes: Option<ReflexConfig>,
+    /// How lessons are drawn from episodes; without it none are, and lessons are not credited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consolidation: Option<ConsolidationConfig>,
+}
+
+/// When lessons are drawn from what happened, and how many.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConsolidationConfig {
+    /// Lessons drawn at once, at most; with 0 none are.
+    pub lessons: u32,
+    /// Summed importance of new memories past which the end of the episode is not waited for.
+    pub importance: f32,
+    /// Things that happened which the controller is told, at most: the weightiest.
+    pub events: usize,
+}
+
+impl Default for ConsolidationConfig {
+    /// The importance is that of Park et al. 2023, "Generative Agents", section 4.2.
+    fn default() -> Self {
+        Self { lessons: 3, importance: 150.0, events: 24 }
+    }
 }
 
 /// How reflexes are written after a death, and tried in practice episodes.
@@ -197,6 +219,7 @@ impl Default for RunConfig {
             restless: false,
             actor: ActorConfig::default(),
             reflexes: None,
+            consolidation: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sojourn_controller::{Reply, Request};
+use sojourn_memory::EventSeq;
 use sojourn_sandbox::CallError;
 use sojourn_skills::{
     Case, CaseResult, LibraryEvent, ReflexFigures, ReflexTrial, Setup, SkillId, TrialReport, Wasm,
@@ -73,6 +74,9 @@ pub enum Effect {
         query: String,
         /// How many at most.
         limit: usize,
+        /// Lessons only, not what happened or was read.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        lessons: bool,
     },
     /// Ask the controller. Answered by [`Event::Thought`] or [`Event::ThoughtFailed`].
     Think {
@@ -113,6 +117,18 @@ pub enum Effect {
         /// What to keep.
         memory: NewLesson,
     },
+    /// Change what is remembered by what an episode taught. Not answered.
+    Consolidate {
+        /// Step by step.
+        edits: Vec<Edit>,
+    },
+    /// Note what came of a task that these memories were recalled for. Not answered.
+    Credit {
+        /// Their ids.
+        memories: Vec<String>,
+        /// Whether it was done.
+        helped: bool,
+    },
     /// Something worth telling the person who watches. Not answered.
     Tell {
         /// What happened.
@@ -137,6 +153,10 @@ pub enum Purpose {
     Reflect,
     /// A reflex's source.
     WriteReflex,
+    /// Lessons from an episode.
+    Consolidate,
+    /// How older lessons stand to new ones.
+    Compare,
 }
 
 /// Candidates for one skill, and how to try them.
@@ -383,6 +403,35 @@ pub struct NewLesson {
     pub kind: LessonKind,
     /// From 1 to 10.
     pub importance: f32,
+}
+
+/// One step of a consolidation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "edit", rename_all = "snake_case")]
+pub enum Edit {
+    /// A new lesson.
+    Add {
+        /// What it says.
+        text: String,
+        /// From 1 to 10.
+        importance: f32,
+        /// The records of this run that it rests on.
+        sources: Vec<EventSeq>,
+    },
+    /// A lesson that was there says what a new one says: it stays, and what the new one rests on becomes its own.
+    Merge {
+        /// Its id.
+        older: String,
+        /// The place of the new one among those that are added here.
+        added: usize,
+    },
+    /// A lesson that was there is contradicted by a new one: it is not true any more, if it did more harm than good.
+    Close {
+        /// Its id.
+        older: String,
+        /// The place of the new one among those that are added here.
+        added: usize,
+    },
 }
 
 /// Kinds of memories that the loop makes.

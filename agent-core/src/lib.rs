@@ -15,13 +15,14 @@ mod core;
 mod driver;
 mod event;
 
-pub use config::{ActorConfig, Budgets, Prices, RULES, ReflexConfig, RunConfig};
+pub use config::{ActorConfig, Budgets, ConsolidationConfig, Prices, RULES, ReflexConfig, RunConfig};
 pub use core::curriculum::{Curriculum, Proposal, Situation, TaskRecord};
 pub use core::planner::{Planner, Total, held};
 pub use core::{Core, RunOrigin, Totals, seeds};
 pub use driver::{
     Clock, DriveError, Driver, Examiner, Interjected, Interjection, Journal, JournalError, LOG_VERSION,
-    Notice, Observer, Outcome, Outside, Recollection, Redactor, ReflexSource, Rehearsal, Silent, StageError,
-    StageEvent, Started, StepRecord, as_javascript, diff, inflate, is_forgotten, merge, now_ms, rehearse,
+    Noted, Notice, Observer, Outcome, Outside, Provenance, Recollection, Redactor, ReflexSource, Rehearsal,
+    Silent, StageError, StageEvent, Started, StepRecord, Texts, as_javascript, diff, inflate, is_forgotten,
+    merge, now_ms, rehearse,
 };
 pub use event::*;

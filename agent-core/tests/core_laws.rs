@@ -5,11 +5,12 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use sojourn_controller::{Completion, Finish, Reply, Timing, Usage};
 use sojourn_core::{
-    ActReport, Budgets, CandidateTrial, Core, Effect, Event, FinishReason, Interjected, Interjection,
-    Milestone, Moment, ReflexCandidateTrial, ReflexConfig, ReflexPlan, RunConfig, RunOrigin, SkillUse,
-    TrialPlan, Unlocked,
+    ActReport, Budgets, CandidateTrial, ConsolidationConfig, Core, Edit, Effect, Event, FinishReason,
+    Interjected, Interjection, Milestone, Moment, Purpose, Recalled, ReflexCandidateTrial, ReflexConfig,
+    ReflexPlan, RunConfig, RunOrigin, SkillUse, TrialPlan, Unlocked,
 };
 use sojourn_crafter::CrafterEnvironment;
+use sojourn_memory::EventSeq;
 use sojourn_skills::{Arm, LibraryState, PairedEpisode, ReflexTrial, TrialReport, Wasm, WorldResult};
 use sojourn_tools::{Ending, EndingKind, Environment, EnvironmentSpec, Observation};
 
@@ -63,6 +64,9 @@ fn answer(request: &sojourn_controller::Request, whim: &Whim) -> Event {
         return Event::ThoughtFailed { error: "the model is gone".into() };
     }
     let text = match &request.constraint {
+        sojourn_controller::Constraint::JsonSchema(schema) if schema.get("anyOf").is_none() => {
+            lessons(schema, whim)
+        }
         sojourn_controller::Constraint::JsonSchema(schema) => {
             let options = schema["anyOf"].as_array().cloned().unwrap_or_default();
             match options.get(whim.choice % options.len().max(1)) {
@@ -86,6 +90,33 @@ fn answer(request: &sojourn_controller::Request, whim: &Whim) -> Event {
         sojourn_controller::Constraint::Lark(_) => format!("  interact(); explore({});\n}}", whim.choice + 1),
     };
     Event::Thought { reply: reply(vec![text; request.candidates as usize]) }
+}
+
+/// New lessons, or how older ones stand to them; sometimes what no schema allows.
+fn lessons(schema: &Value, whim: &Whim) -> String {
+    let number = whim.choice as u64;
+    if schema["properties"].get("lessons").is_some() {
+        let lesson = |n: u64| json!({"lesson": format!("lesson {}", n % 5), "because": [n % 9, 1 + n % 3]});
+        return json!({"lessons": [lesson(number), lesson(number + 1), lesson(number), {"lesson": " "}]})
+            .to_string();
+    }
+    let answers = schema["properties"].as_object().cloned().unwrap_or_default();
+    let chosen = answers.into_iter().map(|(older, options)| {
+        let options = options["enum"].as_array().cloned().unwrap_or_default();
+        (older, options[whim.choice % options.len()].clone())
+    });
+    Value::Object(chosen.collect()).to_string()
+}
+
+/// What is recalled: older lessons, one of which may have the text of a new one.
+fn memories(whim: &Whim) -> Event {
+    let memory = |n: usize| Recalled {
+        id: format!("00000000-0000-0000-0000-{:012}", n % 7),
+        text: format!("Lesson  {}", n % 7),
+        kind: ["reflection", "episode"][n % 2].to_owned(),
+        why: String::new(),
+    };
+    Event::Recalled { memories: (whim.choice..whim.choice + whim.choice % 4).map(memory).collect() }
 }
 
 fn trials(plan: &TrialPlan, whim: &Whim) -> Event {
@@ -160,7 +191,7 @@ fn drive(config: RunConfig, whims: &[Whim]) -> Vec<Effect> {
         let Some(last) = effects.last() else { panic!("the core asked for nothing after {all:?}") };
         let event = match last {
             Effect::Reset { seed } => Event::EpisodeStarted { seed: *seed, observation: observation(whim) },
-            Effect::Recall { .. } => Event::Recalled { memories: Vec::new() },
+            Effect::Recall { .. } => memories(whim),
             Effect::Think { request, .. } => answer(request, whim),
             Effect::Try { plan } => trials(plan, whim),
             Effect::TryReflexes { plan } => lives(plan, whim),
@@ -168,6 +199,7 @@ fn drive(config: RunConfig, whims: &[Whim]) -> Vec<Effect> {
             Effect::Finish { .. } => break,
             other => panic!("{other:?} is not answered and must not be last"),
         };
+        core.at_record(EventSeq(position as u64 + 1));
         effects = core.apply(position as i64 * 100, event);
         all.extend(effects.iter().cloned());
     }
@@ -179,7 +211,9 @@ proptest! {
 
     #[test]
     fn the_same_events_give_the_same_effects(whims in whims(), seed in any::<u64>()) {
-        let config = RunConfig { seed, reflexes: Some(ReflexConfig::default()), ..RunConfig::default() };
+        let reflexes = Some(ReflexConfig::default());
+        let consolidation = Some(ConsolidationConfig { importance: 20.0, ..ConsolidationConfig::default() });
+        let config = RunConfig { seed, reflexes, consolidation, ..RunConfig::default() };
         prop_assert_eq!(drive(config.clone(), &whims), drive(config, &whims));
     }
 
@@ -190,6 +224,48 @@ proptest! {
         let effects = drive(config, &whims);
         let acted: Vec<u32> = effects.iter().filter_map(|e| match e { Effect::Act { max_steps, .. } => Some(*max_steps), _ => None }).collect();
         prop_assert!(acted.iter().all(|max| u64::from(*max) <= limit));
+    }
+
+    #[test]
+    fn lessons_rest_on_what_happened_since_the_last_ones(whims in whims(), importance in 0..100_u8) {
+        let consolidation = ConsolidationConfig { importance: f32::from(importance), ..ConsolidationConfig::default() };
+        let config = RunConfig { consolidation: Some(consolidation.clone()), ..RunConfig::default() };
+        let mut asked = 0;
+        let mut last = EventSeq(0);
+        let mut written = Vec::new();
+        for effect in drive(config, &whims) {
+            match effect {
+                Effect::Think { purpose: Purpose::Consolidate, request } => {
+                    asked += 1;
+                    let told = request.messages[1].text();
+                    prop_assert!(told.lines().count() > 3, "{told}");
+                    prop_assert!(written.iter().all(|text| !told.contains(text)), "a lesson is no event: {told}");
+                }
+                Effect::Consolidate { edits } => {
+                    asked -= 1;
+                    let mut texts = std::collections::BTreeSet::new();
+                    let mut merged = std::collections::BTreeSet::new();
+                    let mut newest = last;
+                    for edit in &edits {
+                        match edit {
+                            Edit::Add { text, importance, sources } => {
+                                prop_assert!(!text.trim().is_empty() && texts.insert(text.to_lowercase()));
+                                prop_assert!((1.0..=10.0).contains(importance) && !sources.is_empty());
+                                prop_assert!(sources.iter().all(|seq| *seq > last), "{sources:?} after {last:?}");
+                                newest = newest.max(sources.iter().copied().max().unwrap_or(last));
+                                written.push(text.clone());
+                            }
+                            Edit::Merge { added, .. } => prop_assert!(*added < texts.len() && merged.insert(*added)),
+                            Edit::Close { added, .. } => prop_assert!(*added < texts.len()),
+                        }
+                    }
+                    prop_assert!((1..=consolidation.lessons as usize).contains(&texts.len()));
+                    last = newest;
+                }
+                _ => {}
+            }
+        }
+        prop_assert!(asked >= 0);
     }
 
     #[test]
@@ -222,6 +298,19 @@ proptest! {
             effects = core.apply(0, event);
         }
     }
+}
+
+/// Whether an event answers it.
+fn answered(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::Reset { .. }
+            | Effect::Recall { .. }
+            | Effect::Think { .. }
+            | Effect::Try { .. }
+            | Effect::TryReflexes { .. }
+            | Effect::Act { .. }
+    )
 }
 
 /// An endless supply of good luck, with a death now and then.
@@ -281,6 +370,44 @@ fn a_reflex_that_shortens_life_is_not_admitted() {
             .clone()
             .any(|effect| matches!(effect, Effect::Tell { milestone: Milestone::ReflexAdmitted { .. } })),
     );
+}
+
+#[test]
+fn lessons_that_were_recalled_are_credited_when_the_task_is_over() {
+    let config = RunConfig { consolidation: Some(ConsolidationConfig::default()), ..RunConfig::default() };
+    let mut recalled = std::collections::BTreeSet::new();
+    let mut verdicts = std::collections::BTreeSet::new();
+    let mut whims = lucky();
+    whims.iter_mut().skip(200).for_each(|whim| whim.lucky = whim.choice % 2 == 0);
+    let mut position = 0;
+    for effect in drive(config, &whims) {
+        let answers = usize::from(answered(&effect));
+        match effect {
+            Effect::Recall { .. } => {
+                let Event::Recalled { memories } = memories(&whims[position]) else { continue };
+                recalled.extend(memories.into_iter().filter(|m| m.kind == "reflection").map(|m| m.id));
+            }
+            Effect::Credit { memories, helped } => {
+                assert!(!memories.is_empty() && memories.iter().all(|id| recalled.contains(id)));
+                verdicts.insert(helped);
+            }
+            _ => {}
+        }
+        position += answers;
+    }
+    assert_eq!(verdicts.len(), 2, "some helped and some did not");
+}
+
+#[test]
+fn without_consolidation_nothing_of_it_happens() {
+    let effects = drive(RunConfig::default(), &lucky());
+    let of_it = |effect: &Effect| {
+        matches!(effect, Effect::Consolidate { .. } | Effect::Credit { .. })
+            || matches!(effect, Effect::Think { purpose: Purpose::Consolidate | Purpose::Compare, .. })
+    };
+    assert!(!effects.iter().any(of_it));
+    let config = serde_json::to_value(RunConfig::default()).unwrap();
+    assert!(config.get("consolidation").is_none(), "the settings of older logs are as they were");
 }
 
 #[test]

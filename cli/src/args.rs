@@ -284,7 +284,7 @@ pub enum Bench {
 }
 
 /// `sojourn bench crafter`.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub struct Crafter {
     /// How many episodes to play.
     #[arg(long, default_value_t = 10, value_name = "N")]
@@ -322,6 +322,10 @@ pub struct Crafter {
     #[arg(long)]
     pub no_memory: bool,
 
+    /// Play the episodes twice, with the home's memories and without any, and print both.
+    #[arg(long, conflicts_with_all = ["no_memory", "no_deliberation", "no_library"])]
+    pub compare_memory: bool,
+
     /// Without reflexes.
     #[arg(long)]
     pub no_reflex: bool,
@@ -331,7 +335,7 @@ pub struct Crafter {
     pub no_deliberation: bool,
 
     /// No agent at all: every action is drawn with equal chances.
-    #[arg(long, conflicts_with_all = ["agent", "model", "learn_episodes", "learn_minutes", "no_library", "no_memory", "no_reflex", "no_deliberation"])]
+    #[arg(long, conflicts_with_all = ["agent", "model", "learn_episodes", "learn_minutes", "no_library", "no_memory", "compare_memory", "no_reflex", "no_deliberation"])]
     pub random_policy: bool,
 
     /// Print one JSON document.

@@ -2,26 +2,10 @@
 
 use crate::models;
 use anyhow::Result;
-use async_trait::async_trait;
 use indicatif::{ProgressBar, ProgressStyle};
-use sojourn_controller::Embedder;
 use sojourn_controller::models::ModelKind;
-use sojourn_memory::{Memories, Progress, Stage, Tenant, TextEmbedder};
-use std::sync::Arc;
-
-/// A model of the catalogue, as memory wants it.
-struct Texts(Arc<dyn Embedder>);
-
-#[async_trait]
-impl TextEmbedder for Texts {
-    fn model(&self) -> &str {
-        &self.0.model().name
-    }
-
-    async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, String> {
-        self.0.embed(texts).await.map_err(|error| error.to_string())
-    }
-}
+use sojourn_core::Texts;
+use sojourn_memory::{Memories, Progress, Stage, Tenant};
 
 /// The text's vector with its model's name; `None` where the model is not here.
 ///

@@ -9,7 +9,7 @@ use crate::error::{Failure, Kind};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 use sojourn_core::{
-    ActReport, Effect, Event, FinishReason, Interjection, Milestone, Purpose, StageEvent, Started,
+    ActReport, Edit, Effect, Event, FinishReason, Interjection, Milestone, Purpose, StageEvent, Started,
     as_javascript, inflate, is_forgotten,
 };
 use sojourn_memory::{Record, RecordPages, RecordQuery, RunInfo, Store};
@@ -168,6 +168,8 @@ pub const KINDS: [&str; 25] = [
     "acted",
     "library",
     "remember",
+    "consolidate",
+    "credit",
     "milestone",
     "finish",
     "resumed",
@@ -177,7 +179,10 @@ pub const KINDS: [&str; 25] = [
 fn effect_line(effect: &Effect) -> String {
     match effect {
         Effect::Reset { seed } => format!("start an episode in world {seed}"),
-        Effect::Recall { query, limit } => format!("look up {limit} memories about \"{}\"", short(query)),
+        Effect::Recall { query, limit, lessons } => {
+            let what = if *lessons { "lessons like" } else { "memories about" };
+            format!("look up {limit} {what} \"{}\"", short(query))
+        }
         Effect::Think { purpose, request } => {
             let characters: usize =
                 request.messages.iter().map(|message| message.text().chars().count()).sum();
@@ -201,9 +206,28 @@ fn effect_line(effect: &Effect) -> String {
         Effect::Act { call, max_steps } => format!("{} within {max_steps} steps", as_javascript(call)),
         Effect::Library { change } => format!("library: {}", change.kind()),
         Effect::Remember { memory } => format!("remember: {}", short(&memory.text)),
+        Effect::Consolidate { edits } => consolidation_line(edits),
+        Effect::Credit { memories, helped } => {
+            let verb = if *helped { "helped" } else { "did not help" };
+            format!("{} recalled lessons {verb}", memories.len())
+        }
         Effect::Tell { milestone } => milestone_line(milestone),
         Effect::Finish { reason } => format!("finish: {}", reason_line(reason)),
     }
+}
+
+/// "2 lessons, 1 merged: …".
+fn consolidation_line(edits: &[Edit]) -> String {
+    let texts: Vec<&str> = edits
+        .iter()
+        .filter_map(|edit| match edit {
+            Edit::Add { text, .. } => Some(text.as_str()),
+            Edit::Merge { .. } | Edit::Close { .. } => None,
+        })
+        .collect();
+    let merged = edits.iter().filter(|edit| matches!(edit, Edit::Merge { .. })).count();
+    let closed = edits.iter().filter(|edit| matches!(edit, Edit::Close { .. })).count();
+    format!("{} lessons, {merged} known, {closed} contradicted: {}", texts.len(), short(&texts.join(" / ")))
 }
 
 fn event_line(event: &Event) -> String {
@@ -361,6 +385,8 @@ pub fn purpose_name(purpose: Purpose) -> &'static str {
         Purpose::Write => "write",
         Purpose::Reflect => "reflect",
         Purpose::WriteReflex => "write a reflex",
+        Purpose::Consolidate => "draw lessons",
+        Purpose::Compare => "compare lessons",
     }
 }
 

@@ -1,6 +1,8 @@
 //! What people do with memories, through the program.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+mod support;
+
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -147,6 +149,94 @@ fn any_question_is_answered() {
 }
 
 #[test]
+fn lessons_cite_what_they_rest_on_and_survive_crashes_and_replays() {
+    let place = Place::new();
+    let agent = format!(
+        "environment = \"crafter\"\nmodel = \"scripted\"\nembedding = \"none\"\n\
+         [controller]\nkind = \"openai\"\nbase_url = \"{}\"\n\
+         [run]\nepisodes = [3, 4, 5, 6, 7, 8]\ntasks = [\"collect_wood\", \"collect_drink\"]\n\
+         [run.actor]\nrounds = 1\ncandidates = 1\n[run.consolidation]\nimportance = 15.0\n",
+        support::endpoint()
+    );
+    place.write("agent.toml", agent.as_bytes());
+    // The second run is decided with what the first one taught.
+    place.json(&["run", "agent.toml", "--time", "3m"]);
+    let run = place.json(&["run", "agent.toml", "--time", "3m"])["run"].clone();
+    let (_, log, _) = place.run(&["log", "latest", "--json"]);
+    let records: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_kind = |kind: &str| -> Vec<&Value> { records.iter().filter(|r| r["kind"] == kind).collect() };
+    let consolidations = of_kind("consolidate");
+    let counts = (consolidations.len(), of_kind("credit").len());
+    assert!(counts.0 > 1 && counts.1 > 0, "{counts:?} of {} records", records.len());
+
+    // The first lesson names records of what happened; those after it say the same and became part of it.
+    let listed = place.json(&["memory", "search", "a", "--kind", "reflection"]);
+    let lesson = &listed["memories"][0]["memory"];
+    let sources = lesson["sources"].as_array().unwrap();
+    let cited: Vec<u64> =
+        sources.iter().filter(|s| s["run"] == run).map(|s| s["seq"].as_u64().unwrap()).collect();
+    let kind_of = |seq: &u64| records[*seq as usize - 1]["kind"].as_str().unwrap();
+    let events = cited.iter().filter(|seq| matches!(kind_of(seq), "acted" | "tried")).count();
+    assert_eq!(events, consolidations.len(), "{lesson}");
+    place.run(&["memory", "export", "all.jsonl"]);
+    let exported = std::fs::read_to_string(place.path().join("all.jsonl")).unwrap();
+    let credited = exported
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .any(|memory| memory["helpful"].as_u64().unwrap() + memory["harmful"].as_u64().unwrap() > 0);
+    assert!(credited, "{exported}");
+    let why = place.json(&["memory", "why", lesson["id"].as_str().unwrap()]);
+    assert!(why["sources"].as_array().is_some_and(|sources| sources.len() > events), "{why}");
+
+    assert_eq!(place.json(&["replay", "latest", "--verify"])["matched"], true);
+    assert_eq!(place.json(&["replay", "latest", "--rebuild"])["differences"], serde_json::json!([]));
+    let at = |record: &Value, later: u64| (record["seq"].as_u64().unwrap() + later).to_string();
+    let killed = place.json(&[
+        "simulate-crash",
+        run.as_str().unwrap(),
+        "--at",
+        &at(consolidations[0], 0),
+        "--at",
+        &at(consolidations[1], 1),
+    ]);
+    assert_eq!(killed["lost"], false, "{killed}");
+}
+
+#[test]
+fn what_was_forgotten_does_not_come_back_with_a_resume() {
+    let place = Place::new();
+    let agent = format!(
+        "environment = \"crafter\"\nmodel = \"scripted\"\nembedding = \"none\"\n\
+         [controller]\nkind = \"openai\"\nbase_url = \"{}\"\n\
+         [run]\nepisodes = [3]\ntasks = [\"collect_wood\"]\n[run.actor]\nrounds = 1\ncandidates = 1\n",
+        support::endpoint()
+    );
+    place.write("agent.toml", agent.as_bytes());
+    let run = place.json(&["run", "agent.toml", "--time", "3m"])["run"].clone();
+    let found = place.json(&["memory", "search", "Learned collect_wood"]);
+    let memory = &found["memories"][0]["memory"];
+    assert!(memory["text"].as_str().unwrap().starts_with("Learned collect_wood"), "{found}");
+    place.json(&["memory", "forget", memory["id"].as_str().unwrap(), "--yes"]);
+    let (code, _, stderr) =
+        place.run(&["run", "agent.toml", "--resume", run.as_str().unwrap(), "--time", "1m"]);
+    assert_eq!(code, 0, "{stderr}");
+    let found = place.json(&["memory", "search", "Learned collect_wood"]);
+    let hits = found["memories"].as_array().unwrap();
+    assert!(!hits.is_empty() && hits.iter().all(|hit| hit["memory"]["id"] != memory["id"]), "{found}");
+}
+
+#[test]
+fn a_document_of_ten_million_characters_is_taken_in() {
+    let place = Place::new();
+    let line = "A furnace needs stone nearby. Ein Ofen braucht Stein. 炉には石が要る。\n\n";
+    place.write("long.txt", line.repeat(10_000_000_usize.div_ceil(line.chars().count())).as_bytes());
+    let added = place.json(&["knowledge", "add", "long.txt"]);
+    assert!(counts(&added).0 > 1000, "{added}");
+    let found = place.json(&["knowledge", "search", "furnace"]);
+    assert!(!found["memories"].as_array().unwrap().is_empty());
+}
+
+#[test]
 fn a_server_of_vectors_is_named_rightly() {
     let place = Place::new();
     place.write("agent.toml", b"environment = \"crafter\"\n[memory]\nvectors = \"postgres://x\"\n");
@@ -155,4 +245,13 @@ fn a_server_of_vectors_is_named_rightly() {
         code == 2 && stderr.contains("agent.toml:3:11") && stderr.contains("qdrant://localhost:6334"),
         "{stderr}"
     );
+    if !cfg!(feature = "qdrant") {
+        place.write(
+            "agent.toml",
+            b"environment = \"crafter\"\nmodel = \"x\"\nembedding = \"none\"\n[controller]\nkind = \"openai\"\n\
+              base_url = \"http://127.0.0.1:1/v1\"\n[memory]\nvectors = \"qdrant://127.0.0.1:1\"\n",
+        );
+        let (code, stderr) = place.fails(&["run", "agent.toml"]);
+        assert!(code == 1 && stderr.contains("--features qdrant"), "{stderr}");
+    }
 }

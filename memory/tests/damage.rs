@@ -45,6 +45,20 @@ async fn read_back(place: &Path, written: &[Record]) -> Option<usize> {
     Some(records.len())
 }
 
+/// Reads back from a database, all in one file, whose bytes were changed.
+async fn damaged(change: impl FnOnce(&mut Vec<u8>)) {
+    let place = home();
+    let written = powerless(place.path()).await;
+    let store = Store::open(place.path()).await.unwrap();
+    drop(store.resume_run(&run_id()).await.unwrap());
+    store.close().await;
+    let path = place.path().join("sojourn.db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    change(&mut bytes);
+    std::fs::write(&path, bytes).unwrap();
+    read_back(place.path(), &written).await;
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
@@ -73,34 +87,18 @@ proptest! {
     #[test]
     fn a_changed_byte_anywhere_is_found_or_harmless(at in any::<Index>(), flip in 1..=255_u8) {
         runtime().block_on(async {
-            let place = home();
-            let written = powerless(place.path()).await;
-            // Everything into the one file.
-            let store = Store::open(place.path()).await.unwrap();
-            drop(store.resume_run(&run_id()).await.unwrap());
-            store.close().await;
-            let path = place.path().join("sojourn.db");
-            let mut bytes = std::fs::read(&path).unwrap();
-            let at = at.index(bytes.len());
-            bytes[at] ^= flip;
-            std::fs::write(&path, bytes).unwrap();
-            read_back(place.path(), &written).await;
+            damaged(|bytes| {
+                let at = at.index(bytes.len());
+                bytes[at] ^= flip;
+            })
+            .await;
         });
     }
 
     #[test]
     fn a_cut_file_is_found(cut in any::<Index>()) {
         runtime().block_on(async {
-            let place = home();
-            let written = powerless(place.path()).await;
-            let store = Store::open(place.path()).await.unwrap();
-            drop(store.resume_run(&run_id()).await.unwrap());
-            store.close().await;
-            let path = place.path().join("sojourn.db");
-            let mut bytes = std::fs::read(&path).unwrap();
-            bytes.truncate(cut.index(bytes.len()));
-            std::fs::write(&path, bytes).unwrap();
-            read_back(place.path(), &written).await;
+            damaged(|bytes| bytes.truncate(cut.index(bytes.len()))).await;
         });
     }
 }

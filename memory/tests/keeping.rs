@@ -312,6 +312,8 @@ async fn forgetting_reaches_every_copy_and_the_log_still_verifies() {
     assert_eq!((forgotten.records, forgotten.blobs), (2, 1));
     assert!(forgotten.residue.is_empty() && forgotten.files >= 2, "{forgotten:?}");
     assert_nowhere(home.path(), b"quetzalcoatl");
+    assert!(memories.was_forgotten(&id).await.unwrap());
+    assert!(!memories.was_forgotten(&lesson(5, "").id()).await.unwrap());
     assert_eq!(hashes().await, before);
     let report = store.verify(&run_id(), |_, _| ()).await.unwrap();
     assert!(report.is_intact() && report.records == 5 && report.forgotten == 3, "{report:?}");
@@ -563,6 +565,33 @@ async fn an_index_that_is_away_is_waited_for_and_nothing_is_lost() {
     };
     tokio::time::timeout(std::time::Duration::from_mins(1), waited).await.unwrap();
     assert_eq!(index.spaces().await.unwrap()[0].count, 2);
+}
+
+#[tokio::test]
+async fn two_processes_remember_at_once_and_nothing_is_lost() {
+    let home = home();
+    let memories = open(home.path()).await;
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["child", "--exact", "--nocapture", "--test-threads=1"])
+        .env(CHILD, home.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    lines.by_ref().find(|line| line.contains("begun")).expect("the child ended by itself");
+    for n in 0..50 {
+        let own = 1_000_000 + n;
+        memories.remember(&lesson(own, &format!("mine {n}")), &[embedding(own)]).await.unwrap();
+    }
+    let theirs = lines.by_ref().filter(|line| line.contains("durable ")).nth(50);
+    assert!(theirs.is_some(), "the child ended by itself");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for n in 0..50 {
+        assert_eq!(nearest(&memories, n).await.unwrap(), format!("memory {n}"));
+        assert_eq!(nearest(&memories, 1_000_000 + n).await.unwrap(), format!("mine {n}"));
+    }
 }
 
 #[tokio::test]

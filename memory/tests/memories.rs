@@ -321,6 +321,26 @@ proptest! {
 }
 
 #[tokio::test]
+async fn any_bytes_of_text_are_remembered_as_they_are() {
+    let home = home();
+    let memories = open(&home).await;
+    let owner = tenant("a");
+    let texts = ["a\0wood\0b", "木を切る", "نص عربي \u{202e}", "ä\u{308}\u{200d}👩‍🚀 \u{fffd}", "' OR 1=1; --"];
+    remember(&memories, &owner, &texts).await;
+    drop(memories);
+    let memories = open(&home).await;
+    let mut kept: Vec<String> =
+        memories.list(&owner, Tick(0), 10).await.unwrap().into_iter().map(|memory| memory.text).collect();
+    kept.sort_unstable();
+    let mut expected = texts.map(str::to_owned);
+    expected.sort_unstable();
+    assert_eq!(kept, expected);
+    for text in texts {
+        assert!(memories.recall(&Query::new(&owner, text)).await.unwrap()[0].why.exact, "{text:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_huge_question_is_answered() {
     let home = home();
     let memories = open(&home).await;

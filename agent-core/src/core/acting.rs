@@ -34,8 +34,11 @@ impl Core {
             effects.push(Effect::Tell { milestone });
             effects.extend(self.count_usage(&report, died));
         }
+        if self.episode.plan.is_empty() || !verified {
+            effects.extend(self.credit(verified && !died));
+        }
         if self.config.memory {
-            effects.push(Effect::Remember { memory: episode_memory(call, &report, verified) });
+            effects.push(self.remember(episode_memory(call, &report, verified)));
         }
         self.episode.observation = report.observation;
         self.moments = report.moments;
@@ -124,8 +127,7 @@ impl Core {
                 AfterReflection::Decide { task } => format!("{task}: {lesson}"),
                 AfterReflection::NextEpisode(cause) => format!("{cause}: {lesson}"),
             };
-            let memory = NewLesson { text, kind: LessonKind::Reflection, importance: 8.0 };
-            effects.push(Effect::Remember { memory });
+            effects.push(self.remember(NewLesson { text, kind: LessonKind::Reflection, importance: 8.0 }));
         }
         effects.extend(self.go_on(then));
         effects

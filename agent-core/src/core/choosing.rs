@@ -43,7 +43,7 @@ impl Core {
         if self.config.memory {
             let query = self.episode.observation.text.clone();
             self.phase = Phase::Recalling { proposals };
-            return vec![Effect::Recall { query, limit: MEMORIES }];
+            return vec![Effect::Recall { query, limit: MEMORIES, lessons: false }];
         }
         self.choose(proposals, &[])
     }
@@ -63,6 +63,8 @@ impl Core {
     pub(super) fn choose(&mut self, proposals: Vec<Proposal>, memories: &[Recalled]) -> Vec<Effect> {
         let seed = self.request_seed();
         let nudge = self.nudge.take();
+        self.relied_on.clear();
+        self.rely_on(memories);
         let choice = Choice {
             spec: &self.spec,
             planner: &self.planner,

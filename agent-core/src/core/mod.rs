@@ -5,6 +5,7 @@
 
 mod acting;
 mod choosing;
+mod consolidating;
 pub mod curriculum;
 mod guard;
 mod notes;
@@ -18,12 +19,14 @@ mod writing;
 
 use crate::config::{Budgets, RunConfig};
 use crate::event::{Effect, Event, FinishReason, Milestone, Moment, Purpose, Recalled};
+use consolidating::{Comparison, Experiences, Resume};
 use curriculum::{Curriculum, Proposal};
 use guard::Guard;
 use planner::Planner;
 use reflexes::ReflexDraft;
 use serde_json::{Map, Value};
 use sojourn_controller::Reply;
+use sojourn_memory::EventSeq;
 use sojourn_skills::{LibraryState, SkillId};
 use sojourn_tools::{EnvironmentSpec, Observation, ToolCall};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -61,6 +64,12 @@ pub struct Core {
     demoted: BTreeMap<String, String>,
     /// Steps of the episode when everything was last begun anew.
     begun_anew: Option<u64>,
+    /// The record of the event that is applied.
+    seq: EventSeq,
+    /// What lessons are drawn from.
+    experiences: Experiences,
+    /// Lessons that what is under way was decided with.
+    relied_on: Vec<String>,
     /// Whether no episode is under way.
     episode_over: bool,
     started_ms: i64,
@@ -106,6 +115,10 @@ enum Phase {
     TryingReflexes(ReflexDraft),
     /// A lesson in words.
     Reflecting { then: AfterReflection },
+    /// Lessons from the episode.
+    Consolidating { told: Vec<EventSeq>, then: Resume },
+    /// Older lessons, and how they stand to the new ones.
+    Comparing(Comparison),
     /// Nothing: the run is over.
     Finished,
 }
@@ -174,6 +187,9 @@ impl Core {
             reflex_attempts: BTreeMap::new(),
             demoted: BTreeMap::new(),
             begun_anew: None,
+            seq: EventSeq(0),
+            experiences: Experiences::default(),
+            relied_on: Vec::new(),
             episode_over: true,
             started_ms: 0,
             now_ms: 0,
@@ -238,6 +254,21 @@ impl Core {
                 // It counts as a round, so that a task that cannot be written is left for later.
                 self.controller_failed(error, move |core| core.next_round(draft, String::new()))
             }
+            (Phase::Consolidating { told, then }, Event::Thought { reply }) => {
+                self.count(&reply);
+                self.drawn(&reply, &told, then)
+            }
+            (Phase::Consolidating { then, .. }, Event::ThoughtFailed { error }) => {
+                self.controller_failed(error, move |core| core.resume(then))
+            }
+            (Phase::Comparing(comparison), Event::Recalled { memories }) => self.met(comparison, memories),
+            (Phase::Comparing(comparison), Event::Thought { reply }) => {
+                self.count(&reply);
+                self.compared(&comparison, &reply)
+            }
+            (Phase::Comparing(comparison), Event::ThoughtFailed { error }) => {
+                self.controller_failed(error, move |core| core.consolidated(&comparison, Vec::new()))
+            }
             (_, Event::ThoughtFailed { error }) => self.controller_failed(error, Self::decide),
             (phase, _) => {
                 self.phase = phase;
@@ -300,10 +331,11 @@ impl Core {
         self.episode.index += 1;
         self.episode_over = true;
         let mut effects = vec![Effect::Tell { milestone: ended }];
-        match self.over_budget() {
-            Some(reason) => effects.extend(self.finish(reason)),
-            None => effects.extend(self.reset()),
-        }
+        effects.extend(match (self.over_budget(), self.teaches()) {
+            (Some(reason), _) => self.finish(reason),
+            (None, true) => self.consolidate(Resume::NextEpisode),
+            (None, false) => self.reset(),
+        });
         effects
     }
 
@@ -320,6 +352,9 @@ impl Core {
         }
         if let Some(call) = self.episode.plan.pop_front() {
             return self.act(call);
+        }
+        if self.overflows() {
+            return self.consolidate(Resume::Decide);
         }
         if !self.config.library {
             return self.improvise();

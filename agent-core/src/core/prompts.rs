@@ -295,6 +295,88 @@ pub fn reflect(spec: &EnvironmentSpec, what_happened: &str, seed: u64) -> Reques
     }
 }
 
+/// The longest lesson, in characters.
+const LESSON_LENGTH: u32 = 160;
+/// Events that a lesson may rest on, at most.
+const REASONS: usize = 4;
+
+/// Asks for lessons from what happened, each with the numbers of the events that it rests on.
+pub fn consolidate(spec: &EnvironmentSpec, events: &[&str], most: u32, seed: u64) -> Request {
+    let system = format!(
+        "{} You look back at what happened and keep what helps next time. Answer with JSON: at most {most} different \
+         lessons. Each is one plain sentence that says what worked or what to do differently, and in \"because\" the \
+         numbers of the events that show it.",
+        spec.about
+    );
+    let mut user = String::from("Events:\n");
+    for (number, event) in (1..).zip(events) {
+        let _ = writeln!(user, "{number}. {event}");
+    }
+    let lesson = json!({
+        "type": "object",
+        "properties": {
+            "lesson": {"type": "string", "maxLength": LESSON_LENGTH},
+            "because": {
+                "type": "array",
+                "items": {"type": "integer", "minimum": 1, "maximum": events.len()},
+                "minItems": 1,
+                "maxItems": REASONS,
+            },
+        },
+        "required": ["lesson", "because"],
+        "additionalProperties": false,
+    });
+    let schema = json!({
+        "type": "object",
+        "properties": {"lessons": {"type": "array", "items": lesson, "minItems": 1, "maxItems": most}},
+        "required": ["lessons"],
+        "additionalProperties": false,
+    });
+    request(vec![(Role::System, vec![system]), (Role::User, vec![user])], schema, seed, 16 + 72 * most)
+}
+
+/// Asks how older lessons stand to new ones: a choice for each older one.
+pub fn compare(new: &[&str], older: &[&str], seed: u64) -> Request {
+    let system = "You compare lessons. For each numbered one say whether it means the same as one of the lettered \
+                  ones, is contradicted by one, or is different from all of them. Most are different. Answer with JSON."
+        .to_owned();
+    let mut user = String::new();
+    for (letter, text) in LETTERS.zip(new) {
+        let _ = writeln!(user, "{letter}. {text}");
+    }
+    for (number, text) in (1..).zip(older) {
+        let _ = writeln!(user, "{number}. {text}");
+    }
+    let answers: Vec<String> = std::iter::once("different".to_owned())
+        .chain((0..new.len()).flat_map(|place| [same_as(place), contradicted_by(place)]))
+        .collect();
+    let numbers: Vec<String> = (1..=older.len()).map(|number| number.to_string()).collect();
+    let properties: Map<String, Value> =
+        numbers.iter().map(|number| (number.clone(), json!({"enum": answers}))).collect();
+    let schema = json!({
+        "type": "object", "properties": properties, "required": numbers, "additionalProperties": false,
+    });
+    let max_tokens = 8 + 16 * u32::try_from(older.len()).unwrap_or(u32::MAX / 32);
+    request(vec![(Role::System, vec![system]), (Role::User, vec![user])], schema, seed, max_tokens)
+}
+
+/// What the new lessons are called when they are compared.
+const LETTERS: std::ops::RangeInclusive<char> = 'A'..='Z';
+
+/// The answer that an older lesson means the same as the new one at this place.
+pub fn same_as(place: usize) -> String {
+    format!("same as {}", letter(place))
+}
+
+/// The answer that an older lesson is contradicted by the new one at this place.
+pub fn contradicted_by(place: usize) -> String {
+    format!("contradicted by {}", letter(place))
+}
+
+fn letter(place: usize) -> char {
+    LETTERS.clone().nth(place).unwrap_or('Z')
+}
+
 fn push_tool(text: &mut String, tool: &ToolSpec) {
     let _ = write!(text, "- {}: {}", signature(&tool.name, &tool.parameters), tool.description);
     for parameter in &tool.parameters {

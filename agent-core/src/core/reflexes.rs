@@ -244,9 +244,7 @@ impl Core {
                 "Learned the reflex {}: practice lives lasted {:.0} steps with it, {:.0} without.",
                 draft.name, figures.steps.with, figures.steps.without
             );
-            effects.push(Effect::Remember {
-                memory: NewLesson { text, kind: LessonKind::Episode, importance: 7.0 },
-            });
+            effects.push(self.remember(NewLesson { text, kind: LessonKind::Episode, importance: 7.0 }));
         }
         effects.extend(self.next_episode(draft.cause.clone()));
         Some(effects)

@@ -1,5 +1,6 @@
 //! Writing a skill: candidates, trials, admission, and what a retry is told.
 
+use super::consolidating::LESSON;
 use super::notes::causal_note;
 use super::prompts::{self, Writing};
 use super::{AfterReflection, Core, Map, Phase, Purpose, Recalled, Reply, Value, seeds};
@@ -44,15 +45,15 @@ impl Core {
         }
         let query = format!("{task}: lesson for writing the skill");
         self.phase = Phase::Preparing(draft);
-        vec![Effect::Recall { query, limit: LESSONS }]
+        vec![Effect::Recall { query, limit: LESSONS, lessons: false }]
     }
 
     /// Asks for candidates. Of what was recalled only lessons about this very task are shown: others mislead.
     pub(super) fn write(&mut self, mut draft: Draft, memories: &[Recalled]) -> Vec<Effect> {
         let about = format!("{}: ", draft.task);
-        let lessons =
-            memories.iter().filter(|m| m.kind == "reflection").filter_map(|m| m.text.strip_prefix(&about));
-        draft.notes.extend(lessons.map(str::to_owned));
+        let lessons = memories.iter().filter(|m| m.kind == LESSON).filter(|m| m.text.starts_with(&about));
+        self.rely_on(lessons.clone());
+        draft.notes.extend(lessons.map(|m| m.text[about.len()..].to_owned()));
         let Some(task) = self.planner.task(&draft.task).cloned() else { return self.decide() };
         let seed = self.request_seed();
         let callables = self.granted(&task.name);
@@ -257,11 +258,10 @@ impl Core {
         });
         if self.config.memory {
             let text = format!("Learned {}: {}.", task.name, task.description);
-            effects.push(Effect::Remember {
-                memory: NewLesson { text, kind: LessonKind::Episode, importance: 5.0 },
-            });
+            effects.push(self.remember(NewLesson { text, kind: LessonKind::Episode, importance: 5.0 }));
         }
         effects.extend(self.merge(&task.name, trial));
+        effects.extend(self.credit(true));
         if task.achievement && !self.episode.done.contains(&task.name) {
             self.plan(&task.name.clone(), Map::new());
         }
@@ -280,6 +280,7 @@ impl Core {
         self.curriculum.gave_up_writing(&draft.task);
         let mut effects =
             vec![Effect::Tell { milestone: Milestone::SkillGivenUp { task: draft.task.clone() } }];
+        effects.extend(self.credit(false));
         if !self.config.memory || self.over_budget().is_some() {
             effects.extend(self.decide());
             return effects;

@@ -3,10 +3,11 @@
 
 use super::DriveError;
 use super::journal::{Noted, now_ms};
-use crate::event::{LessonKind, NewLesson, Recalled};
+use super::lessons::Provenance;
+use crate::event::{Edit, NewLesson, Recalled};
 use async_trait::async_trait;
 use sojourn_controller::Embedder;
-use sojourn_memory::{Hit, Memories, MemoryKind, NewMemory, Query, RunId, Tenant, TextEmbedder};
+use sojourn_memory::{Hit, Memories, MemoryKind, Query, RunId, Tenant, TextEmbedder};
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,9 @@ use tokio::task::JoinHandle;
 
 /// What recalled memories may take of a prompt, in tokens.
 const TOKEN_BUDGET: usize = 160;
+/// What is recalled: lessons first.
+const KINDS: [MemoryKind; 4] =
+    [MemoryKind::Reflection, MemoryKind::Fact, MemoryKind::Episode, MemoryKind::Knowledge];
 
 /// One agent's memory.
 pub struct Recollection {
@@ -36,7 +40,7 @@ struct Background {
 }
 
 /// A controller's embedder, as memory wants it.
-struct Texts(Arc<dyn Embedder>);
+pub struct Texts(pub Arc<dyn Embedder>);
 
 #[async_trait]
 impl TextEmbedder for Texts {
@@ -95,7 +99,12 @@ impl Recollection {
     }
 
     /// What answers `query` best.
-    pub(super) async fn recall(&self, query: &str, limit: usize) -> Result<Vec<Recalled>, DriveError> {
+    pub(super) async fn recall(
+        &self,
+        query: &str,
+        limit: usize,
+        lessons: bool,
+    ) -> Result<Vec<Recalled>, DriveError> {
         if let Some(answer) = self.answers.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
             return Ok(answer);
         }
@@ -112,39 +121,64 @@ impl Recollection {
             k: limit,
             token_budget: TOKEN_BUDGET,
             now_ms: now_ms(),
-            kinds: &[MemoryKind::Reflection, MemoryKind::Fact, MemoryKind::Episode, MemoryKind::Knowledge],
+            kinds: if lessons { &KINDS[..1] } else { &KINDS },
             ..Query::new(&self.tenant, query)
         };
         let hits = self.memories.recall(&query).await.map_err(failed)?;
         Ok(hits.into_iter().map(recalled).collect())
     }
 
-    /// Keeps a lesson, with the record it was made of as its source. Keeping the same record's again changes nothing.
+    /// Keeps a lesson, with the record it was made of as its source. Keeping the same record's again changes nothing,
+    /// also when somebody has forgotten the lesson meanwhile.
     pub(super) async fn keep(
         &mut self,
         lesson: &NewLesson,
         run: &str,
         noted: Noted,
     ) -> Result<(), DriveError> {
-        let kind = match lesson.kind {
-            LessonKind::Episode => MemoryKind::Episode,
-            LessonKind::Reflection => MemoryKind::Reflection,
-        };
-        let run: RunId = run.parse().map_err(failed)?;
-        let memory = NewMemory {
-            importance: lesson.importance,
-            event_time_ms: noted.at_ms,
-            environment: Some(self.environment.clone()),
-            run: Some(run),
-            seq: noted.seq,
-            ..NewMemory::new(self.tenant.clone(), kind, lesson.text.clone())
-        };
-        if noted.replayed && self.memories.show(&self.tenant, &memory.id()).await.map_err(failed)?.is_some() {
-            return Ok(());
+        let memory = self.provenance(run)?.memory(lesson, noted);
+        if noted.replayed {
+            let id = memory.id();
+            let known = self.memories.show(&self.tenant, &id).await.map_err(failed)?.is_some();
+            if known || self.memories.was_forgotten(&id).await.map_err(failed)? {
+                return Ok(());
+            }
         }
         self.memories.remember(&memory, &[]).await.map_err(failed)?;
         self.embed_soon();
         Ok(())
+    }
+
+    /// Changes lessons as a record says.
+    pub(super) async fn consolidate(
+        &mut self,
+        edits: &[Edit],
+        run: &str,
+        noted: Noted,
+    ) -> Result<(), DriveError> {
+        let provenance = self.provenance(run)?;
+        if provenance.consolidate(&self.memories, edits, noted).await.map_err(failed)? {
+            self.embed_soon();
+        }
+        Ok(())
+    }
+
+    /// Counts that lessons helped, or that they did not.
+    pub(super) async fn credit(
+        &self,
+        ids: &[String],
+        helped: bool,
+        run: &str,
+        noted: Noted,
+    ) -> Result<(), DriveError> {
+        let provenance = self.provenance(run)?;
+        provenance.credit(&self.memories, ids, helped, noted).await.map_err(failed)?;
+        Ok(())
+    }
+
+    fn provenance(&self, run: &str) -> Result<Provenance, DriveError> {
+        let run: RunId = run.parse().map_err(failed)?;
+        Ok(Provenance { tenant: self.tenant.clone(), environment: self.environment.clone(), run })
     }
 }
 

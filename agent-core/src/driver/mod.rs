@@ -7,6 +7,7 @@ mod delta;
 mod examine;
 mod interjection;
 mod journal;
+mod lessons;
 mod memory;
 mod observer;
 mod practice;
@@ -21,8 +22,9 @@ mod witness;
 pub use delta::{diff, merge};
 pub use examine::Examiner;
 pub use interjection::{Interjected, Interjection};
-pub use journal::{Clock, Journal, JournalError, inflate, is_forgotten, now_ms};
-pub use memory::Recollection;
+pub use journal::{Clock, Journal, JournalError, Noted, inflate, is_forgotten, now_ms};
+pub use lessons::Provenance;
+pub use memory::{Recollection, Texts};
 pub use observer::{Notice, Observer, Silent};
 pub use redact::Redactor;
 pub use rehearse::{Rehearsal, rehearse};
@@ -212,7 +214,10 @@ impl Driver {
                 Err(error) => Err(error),
             };
             match step {
-                Ok(Step::Next { at_ms, event }) => effects = self.core.apply(at_ms, *event),
+                Ok(Step::Next { at_ms, event }) => {
+                    self.core.at_record(self.journal.lock().await.seq());
+                    effects = self.core.apply(at_ms, *event);
+                }
                 Ok(Step::Finished(reason)) => match self.interjected().await {
                     // It was taken up again.
                     Ok(Some(at_ms)) => effects = self.core.reopen(at_ms),
@@ -291,6 +296,18 @@ impl Driver {
                         recollection.keep(&memory, &self.run, noted).await?;
                     }
                 }
+                Effect::Consolidate { edits } => {
+                    if let Some(recollection) = &mut self.recollection {
+                        self.journal.lock().await.commit(Durability::Effect).await?;
+                        recollection.consolidate(&edits, &self.run, noted).await?;
+                    }
+                }
+                Effect::Credit { memories, helped } => {
+                    if let Some(recollection) = &mut self.recollection {
+                        self.journal.lock().await.commit(Durability::Effect).await?;
+                        recollection.credit(&memories, helped, &self.run, noted).await?;
+                    }
+                }
                 Effect::Tell { milestone } => self
                     .observer
                     .notice(&Notice::Milestone { milestone: &milestone, replayed: noted.replayed }),
@@ -324,12 +341,14 @@ impl Driver {
                     let event = self.act(&call, max_steps).await?;
                     return self.derived(event).await;
                 }
-                Effect::Recall { query, limit } => {
+                Effect::Recall { query, limit, lessons } => {
                     if let Some(step) = self.recorded(&["recalled"]).await? {
                         return Ok(step);
                     }
                     let memories = match &self.recollection {
-                        Some(recollection) => self.redactor.any(recollection.recall(&query, limit).await?),
+                        Some(recollection) => {
+                            self.redactor.any(recollection.recall(&query, limit, lessons).await?)
+                        }
                         None => Vec::new(),
                     };
                     return self.derived(Event::Recalled { memories }).await;
@@ -549,6 +568,8 @@ fn kind_of(effect: &Effect) -> &'static str {
         Effect::Act { .. } => "act",
         Effect::Library { .. } => "library",
         Effect::Remember { .. } => "remember",
+        Effect::Consolidate { .. } => "consolidate",
+        Effect::Credit { .. } => "credit",
         Effect::Tell { .. } => "milestone",
         Effect::Finish { .. } => "finish",
     }

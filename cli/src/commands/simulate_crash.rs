@@ -4,7 +4,7 @@ use crate::home::Home;
 use crate::session::Workshop;
 use crate::{environments, logbook, output};
 use anyhow::{Context as _, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 use sojourn_controller::{Cancel, RecordedController, Recording};
 use sojourn_core::{
     Clock, Driver, Effect, Event, Interjection, Journal, Outcome, Outside, Recollection, Redactor, Silent,
@@ -84,7 +84,10 @@ async fn compare(scratch: &Path, run: &RunId, source: &[Record], crashes: usize)
     if taken_up != crashes {
         return Ok(Some(format!("it was killed {crashes} times and taken up {taken_up} times")));
     }
-    let mut lived = lived.iter().filter(|record| !Interjection::is_kind(&record.kind));
+    let (between, lived): (Vec<Record>, Vec<Record>) =
+        lived.into_iter().partition(|record| Interjection::is_kind(&record.kind));
+    let between: Vec<EventSeq> = between.iter().map(|record| record.seq).collect();
+    let mut lived = lived.into_iter().map(|record| without(&between, record));
     for record in source {
         let Some(again) = lived.next() else {
             return Ok(Some(format!("record {} and all after it are lost", record.seq)));
@@ -111,6 +114,20 @@ async fn compare(scratch: &Path, run: &RunId, source: &[Record], crashes: usize)
         return Ok(Some(format!("{} texts were to be remembered, {remembered} are", texts.len())));
     }
     Ok(None)
+}
+
+/// The record as it would be if those records were not there: lessons cite others by their places.
+fn without(between: &[EventSeq], mut record: Record) -> Record {
+    let edits = record.payload.get_mut("edits").and_then(Value::as_array_mut);
+    for edit in edits.into_iter().flatten() {
+        let sources = edit.get_mut("sources").and_then(Value::as_array_mut);
+        for source in sources.into_iter().flatten() {
+            if let Some(seq) = source.as_u64() {
+                *source = json!(seq - between.iter().filter(|place| place.0 < seq).count() as u64);
+            }
+        }
+    }
+    record
 }
 
 fn tell(

@@ -89,6 +89,8 @@ impl Scope {
             | Effect::Reset { .. }
             | Effect::Recall { .. }
             | Effect::Remember { .. }
+            | Effect::Consolidate { .. }
+            | Effect::Credit { .. }
             | Effect::Finish { .. } => {}
         }
     }

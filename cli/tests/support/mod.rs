@@ -85,6 +85,7 @@ fn first(schema: &Value) -> Value {
                 properties.iter().map(|(name, schema)| (name.clone(), first(schema))).collect::<Map<_, _>>(),
             )
         }
+        Some("array") => json!([first(&schema["items"])]),
         Some("integer") => schema.get("minimum").cloned().unwrap_or(json!(1)),
         Some("boolean") => json!(true),
         _ => json!("a"),

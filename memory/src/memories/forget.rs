@@ -89,6 +89,13 @@ impl Memories {
             searched.await.map_err(|error| Error::IndexUnavailable { what: error.to_string() })??;
         Ok(Some(Forgotten { id: *id, models, records, blobs, index_behind, files, residue }))
     }
+
+    /// Whether there was a memory of this id that was forgotten.
+    pub async fn was_forgotten(&self, id: &MemoryId) -> Result<bool, Error> {
+        let found =
+            sqlx::query("SELECT 1 FROM memory_tombstones WHERE id = ?").bind(id.as_bytes().as_slice());
+        Ok(found.fetch_optional(&self.store.pool).await?.is_some())
+    }
 }
 
 impl Store {

@@ -16,6 +16,7 @@ use anyhow::Result;
 use serde::Serialize;
 use sojourn_controller::Cancel;
 use sojourn_core::{Budgets, Core, FinishReason, Outcome, ReflexSource, RunConfig, Totals, seeds};
+use sojourn_memory::{Memories, Store, Tick};
 use sojourn_skills::LibraryState;
 use statistics::Statistics;
 use std::path::Path;
@@ -86,6 +87,9 @@ pub async fn crafter(home: &Home, args: Crafter) -> Result<ExitCode> {
     };
     let cancel = Cancel::new();
     stop_on_ctrl_c(cancel.clone());
+    if args.compare_memory {
+        return compare_memory(home, &args, &worlds, &achievements, &cancel).await;
+    }
     let report = if args.random_policy {
         let begun = Instant::now();
         let chronicle = random::play(ENVIRONMENT, &worlds, args.steps, &cancel).await?;
@@ -114,6 +118,64 @@ pub async fn crafter(home: &Home, args: Crafter) -> Result<ExitCode> {
         print(&report)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn interrupted() -> ExitCode {
+    output::note("interrupted: nothing was measured");
+    ExitCode::from(Kind::Interrupted as u8)
+}
+
+/// The same agent in the same worlds with memories and without.
+async fn compare_memory(
+    home: &Home,
+    args: &Crafter,
+    worlds: &[u64],
+    achievements: &[String],
+    cancel: &Cancel,
+) -> Result<ExitCode> {
+    let mut reports = Vec::new();
+    for no_memory in [false, true] {
+        let args = Crafter { no_memory, ..args.clone() };
+        match Box::pin(measure(home, &args, worlds.to_vec(), achievements, cancel.clone())).await? {
+            Some(report) => reports.push(report),
+            None => return Ok(interrupted()),
+        }
+    }
+    if args.json {
+        output::json(&serde_json::json!({"with": reports[0], "without": reports[1]}))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table =
+        table::new(["memory", "progress %", "score %", "steps", "read + generated", "generated a step"]);
+    table::numbers(&mut table, [1, 2, 3, 4, 5]);
+    for (name, Report { statistics, tokens, .. }) in ["with", "without"].into_iter().zip(&reports) {
+        let steps = statistics.mean_steps * statistics.episodes as f64;
+        table.add_row([
+            name.to_owned(),
+            format!("{:.1} ± {:.1}", statistics.progress_percent, statistics.progress_se),
+            format!("{:.1}", statistics.score),
+            format!("{:.0}", statistics.mean_steps),
+            format!("{} + {}", tokens.prompt, tokens.generated),
+            format!("{:.3}", tokens.generated as f64 / steps.max(1.0)),
+        ]);
+    }
+    table::print(&table)?;
+    output::line("± is the standard error of the mean; a difference below twice both is none")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes the memories of `home` along. What is remembered meanwhile stays where it is measured.
+async fn lend_memories(home: &Home, store: &Store) -> Result<()> {
+    const PAGE: usize = 500;
+    let (own, lent) = (Memories::new(home.store().await?), Memories::new(store.clone()));
+    let tenant = Home::tenant()?;
+    let mut after = Tick(0);
+    loop {
+        let page = own.export(&tenant, after, PAGE, true).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.memory.made;
+        lent.import(&tenant, &page).await.map_err(|(_, error)| error)?;
+    }
 }
 
 /// The seeds of the episodes: below those that learning draws.
@@ -154,6 +216,9 @@ async fn measure(
     let scratch = tempfile::tempdir()?;
     let scratch_home = Home::at(scratch.path());
     let store = scratch_home.store().await?;
+    if args.compare_memory && agent.run.memory {
+        lend_memories(home, &store).await?;
+    }
     let subject = Subject {
         minds: Minds::load(&agent, false).await?,
         config: agent.run,

@@ -116,7 +116,8 @@ impl Reader {
                     match purpose {
                         Purpose::Choose => (self.choice, self.writing) = (asked, None),
                         Purpose::Write => self.writing = asked,
-                        Purpose::Reflect | Purpose::WriteReflex => {}
+                        Purpose::Reflect | Purpose::WriteReflex | Purpose::Consolidate | Purpose::Compare => {
+                        }
                     }
                 }
                 Effect::Act { call, .. } => {

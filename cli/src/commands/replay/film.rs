@@ -145,6 +145,8 @@ impl Camera {
             | Effect::TryReflexes { .. }
             | Effect::Library { .. }
             | Effect::Remember { .. }
+            | Effect::Consolidate { .. }
+            | Effect::Credit { .. }
             | Effect::Finish { .. } => {}
         }
     }

@@ -6,8 +6,8 @@ use crate::logbook::{Body, Reading};
 use crate::output;
 use anyhow::{Context as _, Result};
 use serde_json::json;
-use sojourn_core::{Effect, LessonKind};
-use sojourn_memory::{Memories, Memory, MemoryKind, NewMemory, RecordQuery, RunInfo, Store, Tenant, Tick};
+use sojourn_core::{Effect, Noted, Provenance};
+use sojourn_memory::{Memories, Memory, RecordQuery, RunInfo, Store, Tenant, Tick};
 use sojourn_skills::LibraryState;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -28,7 +28,10 @@ pub async fn rebuild(home: &Home, store: &Store, info: &RunInfo, as_json: bool) 
     let tenant = Home::tenant()?;
     let mut library = None;
     let mut reading = Reading::new(store, info, RecordQuery::all()).await?;
+    let environment = info.environment.clone();
+    let provenance = Provenance { tenant: tenant.clone(), environment, run: info.id.clone() };
     while let Some((record, body)) = reading.next().await? {
+        let noted = Noted { seq: record.seq, at_ms: record.at_ms, replayed: true };
         match body {
             Body::Started(started) => library = Some(started.library),
             Body::Effect(effect) => match *effect {
@@ -39,19 +42,13 @@ pub async fn rebuild(home: &Home, store: &Store, info: &RunInfo, as_json: bool) 
                         .with_context(|| format!("record {} does not apply", record.seq))?;
                 }
                 Effect::Remember { memory } => {
-                    let kind = match memory.kind {
-                        LessonKind::Episode => MemoryKind::Episode,
-                        LessonKind::Reflection => MemoryKind::Reflection,
-                    };
-                    let new = NewMemory {
-                        importance: memory.importance,
-                        event_time_ms: record.at_ms,
-                        environment: Some(info.environment.clone()),
-                        run: Some(info.id.clone()),
-                        seq: record.seq,
-                        ..NewMemory::new(tenant.clone(), kind, memory.text)
-                    };
-                    memories.remember(&new, &[]).await?;
+                    memories.remember(&provenance.memory(&memory, noted), &[]).await?;
+                }
+                Effect::Consolidate { edits } => {
+                    provenance.consolidate(&memories, &edits, noted).await?;
+                }
+                Effect::Credit { memories: ids, helped } => {
+                    provenance.credit(&memories, &ids, helped, noted).await?;
                 }
                 _ => {}
             },
@@ -98,7 +95,11 @@ impl Comparison {
                         && memory.importance.to_bits() == other.importance.to_bits()
                         && memory.event_time_ms == other.event_time_ms
                         && memory.environment == other.environment
-                        && memory.seq == other.seq;
+                        && memory.seq == other.seq
+                        // Other runs may have added to these.
+                        && memory.sources.iter().all(|source| other.sources.contains(source))
+                        && memory.helpful <= other.helpful
+                        && memory.harmful <= other.harmful;
                     if !same {
                         self.differ(format!(
                             "memory {id} is another: the log says \"{}\", the home \"{}\"",

@@ -63,6 +63,7 @@ fn passage(body: &Body, episode: &mut u32) -> Option<String> {
             Effect::Think { .. }
             | Effect::Act { .. }
             | Effect::Remember { .. }
+            | Effect::Consolidate { .. }
             | Effect::Tell { .. }
             | Effect::Finish { .. } => logbook::summary(body),
             Effect::Reset { .. }
@@ -70,6 +71,7 @@ fn passage(body: &Body, episode: &mut u32) -> Option<String> {
             | Effect::Try { .. }
             | Effect::Retest { .. }
             | Effect::TryReflexes { .. }
+            | Effect::Credit { .. }
             | Effect::Library { .. } => {
                 return None;
             }
