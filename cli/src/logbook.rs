@@ -146,7 +146,7 @@ fn interjection_line(what: &Interjection) -> String {
 }
 
 /// What a record of each sort is called.
-pub const KINDS: [&str; 25] = [
+pub const KINDS: [&str; 27] = [
     "started",
     "reset",
     "episode_started",
