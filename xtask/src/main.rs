@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 mod engine;
 #[cfg(feature = "locomo")]
 mod locomo;
+mod soak;
 
 const USAGE: &str = "\
 usage: cargo xtask <chore>
@@ -12,7 +13,9 @@ usage: cargo xtask <chore>
 chores:
   engine [--check]            build sandbox/engine/engine.wasm from its sources; with --check only compare
   locomo --data DIR [--grid] [--json]
-                              how well memory finds what questions over long conversations are about";
+                              how well memory finds what questions over long conversations are about
+  soak [--home HOME] [--run RUN] [--cases N]
+                              kills a run after every record, and tries the log's properties long; takes half an hour";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -21,6 +24,7 @@ fn main() -> Result<()> {
         ["engine", "--check"] => engine::run(engine::Mode::Check),
         #[cfg(feature = "locomo")]
         ["locomo", ..] => locomo::run(&arguments[1..]),
+        ["soak", ..] => soak::run(&arguments[1..]),
         _ => bail!("{USAGE}"),
     }
 }

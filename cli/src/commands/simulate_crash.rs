@@ -26,7 +26,7 @@ pub async fn simulate_crash(home: Home, args: SimulateCrash) -> Result<ExitCode>
         return relive(&home, &args, scratch).await;
     }
     let store = home.store().await?;
-    let info = store.run(&args.run).await?;
+    let info = logbook::find_run(&store, &args.run).await?;
     let source = store.records(&info.id, &RecordQuery::all()).await?;
     if let Some(record) = source.iter().find(|record| Interjection::is_kind(&record.kind)) {
         return Err(Failure::new(
@@ -214,7 +214,8 @@ async fn relive(home: &Home, args: &SimulateCrash, scratch: &Path) -> Result<Exi
     let mut journal = Journal::new(store.clone(), lived, Some(writer))
         .with_clock(Clock::Recorded(source.iter().map(|record| record.at_ms).collect()));
     if resumed {
-        journal = journal.announcing(Interjection::Resumed { budgets: None });
+        // As every resume does.
+        journal = journal.trusting_practice().announcing(Interjection::Resumed { budgets: None });
     }
     if let Some(seq) = args.at.first().filter(|seq| **seq > 0) {
         journal = journal.crashing(EventSeq(*seq), die);

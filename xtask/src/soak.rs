@@ -1,0 +1,84 @@
+//! The long form of the tests of crashes: a real run of at least 500 records is killed after every one of them and taken
+//! up again by another process each time, and the properties of the log are tried in many more cases than in CI.
+
+use anyhow::{Context as _, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A run with fewer records says little.
+const RECORDS: u64 = 500;
+/// Cases of every property, unless the caller says otherwise.
+const CASES: &str = "2000";
+const PROPERTIES: [&str; 6] = ["machine", "log", "damage", "carry", "arbitrary", "core_laws"];
+
+/// Runs it; `words` are `--home HOME`, `--run RUN`, `--cases N`.
+///
+/// # Errors
+/// When a word is unknown, or anything was lost.
+pub fn run(words: &[String]) -> Result<()> {
+    let (mut home, mut run, mut cases) = (None, "latest".to_owned(), CASES.to_owned());
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let value = words.next().with_context(|| format!("`{word}` needs a value"))?.clone();
+        match word.as_str() {
+            "--home" => home = Some(PathBuf::from(value)),
+            "--run" => run = value,
+            "--cases" => cases = value,
+            other => bail!("unknown option `{other}`: --home, --run or --cases"),
+        }
+    }
+    cargo(&["build", "--workspace", "--bin", "sojourn"], &[])?;
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/soak");
+    let home = match home {
+        Some(home) => home,
+        None => learn(&place)?,
+    };
+    let (run, records) = find(&home, &run)?;
+    if records < RECORDS {
+        bail!("run `{run}` has {records} records: give one with at least {RECORDS} (`--home HOME --run RUN`)");
+    }
+    sojourn(&home, &["simulate-crash", &run, "--every", "1"])?;
+    let mut test = vec!["test", "--workspace"];
+    for property in PROPERTIES {
+        test.extend(["--test", property]);
+    }
+    cargo(&test, &[("PROPTEST_CASES", &cases)])
+}
+
+/// Lets the default model learn in a home of its own until there is a run to kill.
+fn learn(home: &Path) -> Result<PathBuf> {
+    if home.exists() {
+        std::fs::remove_dir_all(home)?;
+    }
+    sojourn(home, &["run", "examples/crafter/agent.toml", "--pull", "--seed", "3", "--time", "5m"])?;
+    Ok(home.to_owned())
+}
+
+/// The run of that name and how many records it has.
+fn find(home: &Path, run: &str) -> Result<(String, u64)> {
+    let output = program(home, &["runs", "--json"]).output().context("cannot start sojourn")?;
+    let runs: serde_json::Value = serde_json::from_slice(&output.stdout).context("there are no runs")?;
+    let runs = runs.as_array().context("there are no runs")?;
+    let name = |one: &serde_json::Value| one["run"].as_str().unwrap_or_default().to_owned();
+    let found = runs.iter().find(|one| run == "latest" || name(one).starts_with(run));
+    let found = found.with_context(|| format!("no run `{run}` in {}", home.display()))?;
+    Ok((name(found), found["records"].as_u64().unwrap_or(0)))
+}
+
+fn program(home: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/sojourn"));
+    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).arg("--home").arg(home).args(words);
+    command
+}
+
+fn sojourn(home: &Path, words: &[&str]) -> Result<()> {
+    let status = program(home, words).status().context("cannot start sojourn")?;
+    if status.success() { Ok(()) } else { bail!("`sojourn {}` failed: {status}", words.join(" ")) }
+}
+
+fn cargo(words: &[&str], variables: &[(&str, &str)]) -> Result<()> {
+    let mut command = Command::new("cargo");
+    command.args(words).envs(variables.iter().copied());
+    let status = command.status().context("cannot start cargo")?;
+    if status.success() { Ok(()) } else { bail!("`cargo {}` failed: {status}", words.join(" ")) }
+}
