@@ -35,7 +35,9 @@ pub fn run(words: &[String]) -> Result<()> {
     };
     let (run, records) = find(&home, &run)?;
     if records < RECORDS {
-        bail!("run `{run}` has {records} records: give one with at least {RECORDS} (`--home HOME --run RUN`)");
+        bail!(
+            "run `{run}` has {records} records: give one with at least {RECORDS} (`--home HOME --run RUN`)"
+        );
     }
     sojourn(&home, &["simulate-crash", &run, "--every", "1"])?;
     let mut test = vec!["test", "--workspace"];

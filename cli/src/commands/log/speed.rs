@@ -238,10 +238,11 @@ async fn live(
             _ => {}
         }
     }
+    let weight = size(&workshop.store, &workshop.store.run(run.as_str()).await?).await?;
     let each = |seconds: f64| seconds * 1e6 / steps.max(1) as f64;
     Ok(json!({
         "steps": steps, "records": records.len(), "us_per_step": each(seconds), "of_it_us_world": each(alone),
-        "us_runtime": each(seconds - alone),
+        "us_runtime": each(seconds - alone), "bytes_per_step": weight["bytes_per_step"],
     }))
 }
 
