@@ -174,13 +174,15 @@ pub struct ReflexWriting<'a> {
 
 /// A worked example of a reflex, about a world that is nobody's.
 const REFLEX_EXAMPLE: (&str, &str) = (
-    "The player died: the boat sank. The last moments, each with the action that was taken in it:\n\
+    "The player died: the boat sank. `shoo` drives off what is ahead, which `state.ahead` names; a turn turns the boat. The \
+     last moments, each with the action that was taken in it:\n\
      {\"hull\":4,\"ahead\":\"gull\",\"gulls\":[{\"kind\":\"gull\",\"dx\":1,\"dy\":0}]} -> \"row\", hull fell by 2\n\
-     {\"hull\":2,\"ahead\":\"sea\",\"gulls\":[{\"kind\":\"gull\",\"dx\":2,\"dy\":0}]} -> \"row\", then the end\n\
+     {\"hull\":2,\"ahead\":\"sea\",\"gulls\":[{\"kind\":\"gull\",\"dx\":0,\"dy\":-1}]} -> \"row\", then the end\n\
      Write the reflex `keep_afloat`.",
-    "function keep_afloat(state) {\n  if (state.ahead === \"gull\") return \"throw_fish\";\n  for (const one of state.gulls) {\n    if (one.kind === \"gull\" && \
-     Math.abs(one.dx) + Math.abs(one.dy) < 3) return one.dx > 0 ? \"wave_right\" : \"wave_left\";\n  }\n  \
-     if (state.hull < 5) return \"pump\";\n  return null;\n}",
+    "function keep_afloat(state) {\n  if (state.ahead === \"gull\") return \"shoo\";\n  for (const one of state.gulls) \
+     {\n    if (one.kind === \"gull\" && Math.abs(one.dx) + Math.abs(one.dy) === 1) return Math.abs(one.dx) > \
+     Math.abs(one.dy) ? (one.dx > 0 ? \"turn_right\" : \"turn_left\") : (one.dy > 0 ? \"turn_down\" : \
+     \"turn_up\");\n  }\n  return null;\n}",
 );
 
 /// Moments shown to the controller.
