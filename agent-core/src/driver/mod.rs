@@ -210,7 +210,7 @@ impl Driver {
         let mut effects = self.core.start(started_ms);
         let result = loop {
             let step = match self.interjected().await {
-                Ok(_) => self.carry_out(effects).await,
+                Ok(_) => Box::pin(self.carry_out(effects)).await,
                 Err(error) => Err(error),
             };
             match step {
