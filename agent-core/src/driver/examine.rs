@@ -8,6 +8,7 @@ use super::{DriveError, ReflexSource, programs_of};
 use crate::config::RunConfig;
 use crate::core::planner::Planner;
 use crate::core::{RunOrigin, seeds, trial_calls};
+use sojourn_controller::Cancel;
 use sojourn_sandbox::{Limits, Sandbox};
 use sojourn_skills::{
     AdmissionRule, Case, CaseResult, Kind, LibraryState, PairedEpisode, ReflexTrial, Setup, Skill,
@@ -175,6 +176,7 @@ impl Examiner {
             },
             actor: config.actor.clone(),
             seed,
+            cancel: Cancel::new(),
         };
         let purpose = format!("admission of {}", manifest.name);
         let rule = config.reflexes.clone().unwrap_or_default();

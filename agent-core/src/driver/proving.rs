@@ -9,11 +9,15 @@ use crate::config::{ActorConfig, Budgets, RunConfig};
 use crate::core::{Core, RunOrigin};
 use crate::event::{ActReport, Effect, Event, ReflexCandidateTrial, ReflexPlan};
 use serde_json::Value;
+use sojourn_controller::Cancel;
 use sojourn_sandbox::Sandbox;
 use sojourn_skills::{Arm, LibraryState, PairedEpisode, ReflexTrial, Wasm};
 use sojourn_tools::{EndingKind, Environment, EnvironmentSpec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// Calls in a row without a step, after which a life stands still.
+const IDLE: u32 = 32;
 
 /// What the proving ground needs besides the plan.
 pub struct ProvingGround {
@@ -33,6 +37,8 @@ pub struct ProvingGround {
     pub actor: ActorConfig,
     /// The run's seed.
     pub seed: u64,
+    /// Stops it between two calls.
+    pub cancel: Cancel,
 }
 
 impl ProvingGround {
@@ -128,6 +134,7 @@ impl ProvingGround {
         let mut core = Core::new(config, self.spec.clone(), self.library.clone(), self.origin.clone());
         let mut arm = Arm { steps: 0, died: false, achievements: 0 };
         let mut unlocked = BTreeSet::new();
+        let mut idle = 0_u32;
         let mut effects = core.start(0);
         'life: loop {
             // The last effect of a batch is the one that is answered.
@@ -138,6 +145,7 @@ impl ProvingGround {
                     let observation = world.observe().map_err(StageError::from)?;
                     Event::EpisodeStarted { seed, observation }
                 }
+                Effect::Act { .. } if self.cancel.is_cancelled() => return Err(DriveError::Interrupted),
                 Effect::Act { call, max_steps } => {
                     let mut stage = Stage::new(
                         self.sandbox.clone(),
@@ -151,10 +159,15 @@ impl ProvingGround {
                     let performance = stage.perform(&call, max_steps, self.seed).await;
                     (world, reflexes) = stage.into_parts()?;
                     let performance = performance?;
+                    idle = if performance.steps == 0 { idle + 1 } else { 0 };
                     arm.steps += performance.steps;
                     unlocked.extend(performance.unlocked.iter().map(|unlocked| unlocked.task.clone()));
                     arm.died |= performance.ended.as_ref().is_some_and(|end| end.kind == EndingKind::Died);
                     let observation = world.observe().map_err(StageError::from)?;
+                    // Where nothing more can be gained, calls succeed without a step and time stands still.
+                    if idle == IDLE {
+                        break 'life;
+                    }
                     Event::Acted { report: ActReport::of(performance, observation) }
                 }
                 // Without System 2 there is nobody to ask; the core gives up where it cannot do without.

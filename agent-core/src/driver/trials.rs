@@ -68,6 +68,7 @@ impl Driver {
             origin: self.core.origin().clone(),
             actor: self.core.config().actor.clone(),
             seed: self.core.config().seed,
+            cancel: self.cancel.clone(),
         };
         self.observer.notice(&Notice::Practising { task: &plan.name, candidates: plan.candidates.len() });
         Ok(Event::ReflexesTried { trials: ground.try_all(plan, world).await? })

@@ -32,7 +32,9 @@ fn repository() -> PathBuf {
 pub fn run(mode: Mode) -> Result<()> {
     tools::runtime_library()?;
     let mut command = std::process::Command::new(env!("CARGO"));
-    command.args(["run", "--quiet", "--package", "xtask", "--features", "engine", "--", "engine"]);
+    // Nothing of the other chores: their native code would be compiled a second time.
+    command.args(["run", "--quiet", "--package", "xtask", "--no-default-features", "--features", "engine"]);
+    command.args(["--", "engine"]);
     if mode == Mode::Check {
         command.arg("--check");
     }
