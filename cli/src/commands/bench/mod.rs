@@ -17,7 +17,7 @@ use serde::Serialize;
 use sojourn_controller::Cancel;
 use sojourn_core::{Budgets, Core, FinishReason, Outcome, ReflexSource, RunConfig, Totals, seeds};
 use sojourn_memory::{Memories, Store, Tick};
-use sojourn_skills::LibraryState;
+use sojourn_skills::{LibraryEvent, LibraryState};
 use statistics::Statistics;
 use std::path::Path;
 use std::process::ExitCode;
@@ -195,6 +195,16 @@ fn worlds(args: &Crafter) -> Result<Vec<u64>> {
     }
 }
 
+/// The library with its own reflexes switched off.
+fn without_reflexes(mut library: LibraryState) -> Result<LibraryState> {
+    let names: Vec<String> =
+        library.reflexes().iter().map(|entry| entry.skill.manifest.name.clone()).collect();
+    for name in names {
+        library.apply(&LibraryEvent::Switched { name, enabled: false })?;
+    }
+    Ok(library)
+}
+
 /// Measures an agent; `None` if it was interrupted.
 async fn measure(
     home: &Home,
@@ -239,6 +249,7 @@ async fn measure(
     let library_skills = library.all_active().count();
     let config = RunConfig { learning: false, episodes: worlds.clone(), ..subject.config.clone() };
     let begun = Instant::now();
+    let library = if args.no_reflex { without_reflexes(library)? } else { library };
     let Some((core, chronicle)) = subject.live(config, Shelf::Lent(library), "measuring: ").await? else {
         return Ok(None);
     };
