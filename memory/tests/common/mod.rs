@@ -1,6 +1,8 @@
 //! What the tests share.
 #![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod toy;
+
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::Value;
