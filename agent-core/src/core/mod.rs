@@ -27,7 +27,7 @@ use reflexes::ReflexDraft;
 use serde_json::{Map, Value};
 use sojourn_controller::Reply;
 use sojourn_memory::EventSeq;
-use sojourn_skills::{LibraryState, SkillId};
+use sojourn_skills::{Demotion, LibraryState, SkillId};
 use sojourn_tools::{EnvironmentSpec, Observation, ToolCall};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use writing::Draft;
@@ -61,7 +61,7 @@ pub struct Core {
     /// How often a reflex was written against each cause of death.
     reflex_attempts: BTreeMap<String, u32>,
     /// Why the skills were demoted that have not been repaired yet.
-    demoted: BTreeMap<String, String>,
+    demoted: BTreeMap<String, Demotion>,
     /// Steps of the episode when everything was last begun anew.
     begun_anew: Option<u64>,
     /// The record of the event that is applied.

@@ -69,7 +69,7 @@ impl Core {
     }
 
     fn demote(&mut self, name: &str, id: SkillId, reason: Demotion) -> Vec<Effect> {
-        let told = self.upkeep().then(|| reason.to_string());
+        let told = self.upkeep().then(|| reason.clone());
         let change = LibraryEvent::Demoted { id, reason };
         if self.library.apply(&change).is_err() {
             return Vec::new();
@@ -206,10 +206,13 @@ impl Core {
 }
 
 /// A demotion's reason as the end of a sentence that begins with "it".
-fn plain(why: &str) -> String {
-    match why.split_once(' ') {
-        Some(("the", _)) => format!("is dangerous: {why}"),
-        Some((first, _)) if first.starts_with('`') => format!("rests on what changed: {why}"),
-        _ => why.to_owned(),
+fn plain(why: &Demotion) -> String {
+    match why {
+        Demotion::Kills { .. } => format!("is dangerous: {why}"),
+        Demotion::Stale { .. } => format!("rests on what changed: {why}"),
+        Demotion::Fails { .. }
+        | Demotion::Wastes { .. }
+        | Demotion::Regressed { .. }
+        | Demotion::ByHand { .. } => why.to_string(),
     }
 }
