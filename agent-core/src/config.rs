@@ -61,7 +61,7 @@ pub struct RunConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConsolidationConfig {
-    /// Lessons drawn at once, at most; with 0 none are.
+    /// Lessons drawn at once, at most, and never more than 26; with 0 none are.
     pub lessons: u32,
     /// Summed importance of new memories past which the end of the episode is not waited for.
     pub importance: f32,

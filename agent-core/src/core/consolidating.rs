@@ -8,6 +8,7 @@
 //! ACE (arXiv 2510.04618) changes what is kept by small edits and counts what helped, which is done here.
 
 use super::{Core, Phase, Purpose, Recalled, Reply, Value, prompts};
+use crate::config::ConsolidationConfig;
 use crate::event::{Edit, Effect, LessonKind, NewLesson};
 use sojourn_memory::EventSeq;
 
@@ -116,14 +117,14 @@ impl Core {
         events.sort_by_key(|event| event.seq);
         let seed = self.request_seed();
         let texts: Vec<&str> = events.iter().map(|event| event.text.as_str()).collect();
-        let request = prompts::consolidate(&self.spec, &texts, config.lessons, seed);
+        let request = prompts::consolidate(&self.spec, &texts, most(&config), seed);
         let told = events.iter().map(|event| event.seq).collect();
         self.think(Purpose::Consolidate, request, Phase::Consolidating { told, then })
     }
 
     /// The controller drew lessons. One that is empty, said twice or rests on nothing is none.
     pub(super) fn drawn(&mut self, reply: &Reply, told: &[EventSeq], then: Resume) -> Vec<Effect> {
-        let most = self.config.consolidation.as_ref().map_or(0, |config| config.lessons as usize);
+        let most = self.config.consolidation.as_ref().map_or(0, |config| most(config) as usize);
         let mut lessons: Vec<Lesson> = Vec::new();
         for answer in array(&answer(reply), "lessons") {
             let text = answer.get("lesson").and_then(Value::as_str).map(str::trim).unwrap_or_default();
@@ -239,6 +240,11 @@ impl Comparison {
             Some(Edit::Merge { older: older.id.clone(), added })
         })
     }
+}
+
+/// Lessons drawn at once.
+fn most(config: &ConsolidationConfig) -> u32 {
+    config.lessons.min(prompts::MOST_LESSONS)
 }
 
 /// Whether two texts are the same but for case and spacing.

@@ -362,7 +362,9 @@ pub fn compare(new: &[&str], older: &[&str], seed: u64) -> Request {
     request(vec![(Role::System, vec![system]), (Role::User, vec![user])], schema, seed, max_tokens)
 }
 
-/// What the new lessons are called when they are compared.
+/// Lessons that can be told apart when they are compared: one for each letter.
+pub const MOST_LESSONS: u32 = 26;
+/// What the new lessons are called then.
 const LETTERS: std::ops::RangeInclusive<char> = 'A'..='Z';
 
 /// The answer that an older lesson means the same as the new one at this place.
