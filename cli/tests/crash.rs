@@ -123,11 +123,13 @@ fn a_run_killed_again_and_again_is_the_same_run() {
 #[test]
 fn a_place_that_is_not_in_the_run_is_refused() {
     let (dir, run) = recorded();
-    for args in [&["simulate-crash", &run, "--at", "999999"][..], &["fork", &run, "--at", "999999"]] {
-        let output = sojourn(dir.path(), args);
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(3), "{told}");
-        assert!(told.contains("has no record 999999: its records are 1 to"), "{told}");
+    for command in ["simulate-crash", "fork"] {
+        for name in [run.as_str(), "latest"] {
+            let output = sojourn(dir.path(), &[command, name, "--at", "999999"]);
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(3), "{told}");
+            assert!(told.contains("has no record 999999: its records are 1 to"), "{told}");
+        }
     }
 }
 

@@ -3,7 +3,7 @@ use crate::args::{Fork, Run};
 use crate::error::{Failure, Kind};
 use crate::home::Home;
 use crate::session::{Circumstances, Workshop, new_run};
-use crate::{models, output};
+use crate::{logbook, models, output};
 use anyhow::{Context as _, Result};
 use serde_json::json;
 use sojourn_controller::ModelInfo;
@@ -17,7 +17,7 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
     let (settings, file): (Vec<_>, Vec<_>) =
         args.overrides.iter().cloned().partition(|assignment| assignment.trim_start().starts_with("run."));
     let store = home.store().await?;
-    let parent = store.run(&args.run).await?;
+    let parent = logbook::find_run(&store, &args.run).await?;
     if args.at == 0 || args.at > parent.last_seq.0 {
         return Err(Failure::new(
             Kind::NotFound,

@@ -177,7 +177,7 @@ fn achievements(environment: &str) -> Result<usize> {
 /// The run that was asked for, or the latest of this environment that was interrupted.
 async fn find_resumable(store: &Store, environment: &str, asked: Option<&str>) -> Result<RunInfo> {
     let info = if let Some(name) = asked {
-        store.run(name).await?
+        logbook::find_run(store, name).await?
     } else {
         let latest = store.runs().await?.into_iter().find(|run| {
             run.environment == environment
