@@ -10,7 +10,7 @@ use sojourn_core::{
     Budgets, Driver, Interjection, Journal, LOG_VERSION, Outcome, Outside, Redactor, RunConfig, RunOrigin,
     Silent, Started,
 };
-use sojourn_memory::{EventSeq, NewRun, Record, RecordQuery, RunId, Store, Writer};
+use sojourn_memory::{NewRun, Record, RecordQuery, RunId, Store, Writer};
 use sojourn_sandbox::{Sandbox, SandboxConfig, engine_sha256};
 use sojourn_skills::{
     AdmissionRule, Compiled, Draft, Kind, LibraryEvent, LibraryState, Origin, TrialReport, WorldResult,
@@ -361,12 +361,19 @@ async fn nothing_is_silently_done_again() {
                         after.iter().take_while(|record| record.seq < told.seq).all(|r| r.kind != "stepped")
                     );
                 }
-                if !stays
-                    && all.iter().any(|record| record.kind == "acted" && record.seq > EventSeq(at as u64))
-                {
-                    let lost = all.iter().any(|record| record.payload.to_string().contains("\"lost\""));
-                    let fresh = after.iter().any(|record| record.kind == "episode_started");
-                    assert!(lost || fresh, "{place}: it went on in a world that is gone");
+                if !stays {
+                    // Until another episode begins nothing happens, and whoever asks for something is told why.
+                    let rest: Vec<&Record> =
+                        after.iter().take_while(|record| record.kind != "episode_started").collect();
+                    assert!(rest.iter().all(|record| record.kind != "stepped"), "{place}");
+                    let open = ["called", "stepped"].contains(&last.kind.as_str());
+                    let asks =
+                        if open { Some(0) } else { rest.iter().position(|record| record.kind == "called") };
+                    if let Some(asks) = asks {
+                        let acted = rest[asks..].iter().find(|record| record.kind == "acted");
+                        let ended = &acted.unwrap_or_else(|| panic!("{place}")).payload["report"]["ended"];
+                        assert_eq!(ended["kind"], "lost", "{place}");
+                    }
                 }
                 lab.verify(&copy).await;
             }
