@@ -36,6 +36,10 @@ pub struct RunConfig {
     pub memory: bool,
     /// Whether the controller chooses among the curriculum's proposals; without, the first is taken.
     pub deliberate: bool,
+    /// Tokens, read anew and generated, that an episode is worth: once so many were used for every episode begun, the
+    /// curriculum's first proposal is taken until the next one. What an episode leaves over the next ones may use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub episode_tokens: Option<u64>,
     /// What ends the run.
     pub budgets: Budgets,
     /// What the controller's tokens cost, where they cost something.
@@ -213,6 +217,7 @@ impl Default for RunConfig {
             library: true,
             memory: true,
             deliberate: true,
+            episode_tokens: None,
             budgets: Budgets::default(),
             prices: None,
             instructions: None,

@@ -322,9 +322,14 @@ pub struct Crafter {
     #[arg(long)]
     pub no_memory: bool,
 
-    /// Play the episodes twice, with the home's memories and without any, and print both.
+    /// Play the episodes twice, with the home's memories and without any, and print both. Both may use the same tokens:
+    /// 2500 an episode, or `--episode-tokens`.
     #[arg(long, conflicts_with_all = ["no_memory", "no_deliberation", "no_library"])]
     pub compare_memory: bool,
+
+    /// Tokens that an episode is worth; when they are used up, the curriculum's first proposal is taken.
+    #[arg(long, value_name = "N", conflicts_with_all = ["no_deliberation", "no_library"])]
+    pub episode_tokens: Option<u64>,
 
     /// Without reflexes.
     #[arg(long)]
@@ -335,7 +340,7 @@ pub struct Crafter {
     pub no_deliberation: bool,
 
     /// No agent at all: every action is drawn with equal chances.
-    #[arg(long, conflicts_with_all = ["agent", "model", "learn_episodes", "learn_minutes", "no_library", "no_memory", "compare_memory", "no_reflex", "no_deliberation"])]
+    #[arg(long, conflicts_with_all = ["agent", "model", "learn_episodes", "learn_minutes", "no_library", "no_memory", "compare_memory", "no_reflex", "no_deliberation", "episode_tokens"])]
     pub random_policy: bool,
 
     /// Print one JSON document.

@@ -36,7 +36,7 @@ impl Core {
         if proposals.is_empty() {
             return self.improvise();
         }
-        if !self.config.deliberate || proposals.len() == 1 {
+        if !self.config.deliberate || proposals.len() == 1 || self.has_thought_enough() {
             let first = proposals.swap_remove(0);
             return self.settle(&first, Map::new());
         }
@@ -46,6 +46,13 @@ impl Core {
             return vec![Effect::Recall { query, limit: MEMORIES, lessons: false }];
         }
         self.choose(proposals, &[])
+    }
+
+    /// Whether the episodes begun so far have used up the tokens that they are worth.
+    fn has_thought_enough(&self) -> bool {
+        let used = self.totals.tokens + self.totals.prompt_tokens;
+        let begun = self.episode.index + 1;
+        self.config.episode_tokens.is_some_and(|each| used >= each.saturating_mul(begun))
     }
 
     fn proposals(&self) -> Vec<Proposal> {

@@ -25,6 +25,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const ENVIRONMENT: &str = "crafter";
+/// Tokens that an episode is worth in a comparison: less than agents of either kind use if nothing holds them back, so that
+/// both use as many.
+const MATCHED_TOKENS: u64 = 2500;
+
 /// A benchmark's result.
 #[derive(Debug, Serialize)]
 struct Report {
@@ -135,7 +139,8 @@ async fn compare_memory(
 ) -> Result<ExitCode> {
     let mut reports = Vec::new();
     for no_memory in [false, true] {
-        let args = Crafter { no_memory, ..args.clone() };
+        let episode_tokens = Some(args.episode_tokens.unwrap_or(MATCHED_TOKENS));
+        let args = Crafter { no_memory, episode_tokens, ..args.clone() };
         match Box::pin(measure(home, &args, worlds.to_vec(), achievements, cancel.clone())).await? {
             Some(report) => reports.push(report),
             None => return Ok(interrupted()),
@@ -146,17 +151,17 @@ async fn compare_memory(
         return Ok(ExitCode::SUCCESS);
     }
     let mut table =
-        table::new(["memory", "progress %", "score %", "steps", "read + generated", "generated a step"]);
+        table::new(["memory", "progress %", "score %", "steps", "read + generated", "tokens an episode"]);
     table::numbers(&mut table, [1, 2, 3, 4, 5]);
     for (name, Report { statistics, tokens, .. }) in ["with", "without"].into_iter().zip(&reports) {
-        let steps = statistics.mean_steps * statistics.episodes as f64;
+        let all = (tokens.prompt + tokens.generated) as f64;
         table.add_row([
             name.to_owned(),
             format!("{:.1} ± {:.1}", statistics.progress_percent, statistics.progress_se),
             format!("{:.1}", statistics.score),
             format!("{:.0}", statistics.mean_steps),
             format!("{} + {}", tokens.prompt, tokens.generated),
-            format!("{:.3}", tokens.generated as f64 / steps.max(1.0)),
+            format!("{:.0}", all / statistics.episodes as f64),
         ]);
     }
     table::print(&table)?;
@@ -219,6 +224,7 @@ async fn measure(
     agent.run.library &= !args.no_library;
     agent.run.deliberate &= !args.no_deliberation;
     agent.run.episode_steps = args.steps;
+    agent.run.episode_tokens = args.episode_tokens.or(agent.run.episode_tokens);
     agent.run.budgets = Budgets::default();
     if args.no_reflex {
         reflexes.clear();
