@@ -63,10 +63,8 @@ struct Table {
 impl Table {
     fn new(pile: Pile, stays: bool) -> Self {
         let tool = |name: &str, write| ToolSpec {
-            name: name.into(),
-            description: name.into(),
-            parameters: Vec::new(),
             effects: Effects { write, irreversible: write, ..Effects::default() },
+            ..ToolSpec::new(name, name)
         };
         let spec = EnvironmentSpec {
             name: "cards".into(),
@@ -126,19 +124,9 @@ impl Environment for Table {
             Some("peek") => {
                 self.pile.0.peeks.fetch_add(1, Ordering::SeqCst);
                 let value = Some(json!(chance()));
-                Ok(Progress::Done(ToolOutcome {
-                    ok: true,
-                    message: "a card".into(),
-                    value,
-                    missing: Vec::new(),
-                }))
+                Ok(Progress::Done(ToolOutcome { value, ..ToolOutcome::done("a card") }))
             }
-            Some(_) if self.acted => Ok(Progress::Done(ToolOutcome {
-                ok: true,
-                message: "drawn".into(),
-                value: None,
-                missing: Vec::new(),
-            })),
+            Some(_) if self.acted => Ok(Progress::Done(ToolOutcome::done("drawn"))),
             Some(name) => Ok(Progress::Act(Action(name.to_owned()))),
             None => Err(EnvironmentError::NoCall),
         }

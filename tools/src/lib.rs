@@ -1,7 +1,8 @@
 //! What a Sojourn agent perceives and acts through.
 //!
 //! An agent knows the world in two ways only. A [`Tool`] is one capability behind a JSON schema, with
-//! declared [`Effects`]; a [`Registry`] holds them and checks every call against the caller's [`Grants`].
+//! declared [`Effects`]; a [`Toolbox`] holds those of all [`ToolSource`]s, checks every call and survives every tool; a
+//! [`Policy`] says which calls may be made.
 //! An [`Environment`] is a world with a state: it is reset with a seed, observed, and acted on one
 //! [`Action`] at a time. Its capabilities reach the controller as tools too, but each of those *calls*
 //! may take several actions, and between two actions the runtime looks at the observation and may let a
@@ -11,23 +12,30 @@
 //! Everything that crosses these traits is plain, serialisable data, so that it can be logged and replayed.
 
 mod condition;
+mod content;
 mod environment;
 mod grants;
 mod observation;
-mod registry;
+mod policy;
+pub mod schema;
+mod source;
 mod spec;
 mod tool;
+mod toolbox;
 
 pub use condition::{Amount, Condition, ConditionError};
+pub use content::Content;
 pub use environment::{
     Action, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec, Progress, Snapshot,
     StepOutcome,
 };
 pub use grants::Grants;
 pub use observation::Observation;
-pub use registry::{Refusal, Registry, nearest};
+pub use policy::{Decision, EffectKind, Policy, PolicyError, PolicyFile, Rule, Verdict};
+pub use source::ToolSource;
 pub use spec::{
-    Effects, Example, Ingredient, Parameter, ParameterKind, Recipe, TaskSpec, ToolSpec, arguments_schema,
-    recipes_by_task, signature, with_defaults,
+    Effects, Example, Ingredient, Parameter, ParameterKind, Recipe, ResultKind, TaskSpec, ToolSpec,
+    arguments_schema, recipes_by_task, signature, with_defaults,
 };
-pub use tool::{Need, Tool, ToolCall, ToolError, ToolOutcome};
+pub use tool::{CallContext, CallProgress, Need, Tool, ToolCall, ToolError, ToolOutcome};
+pub use toolbox::{CallLimits, Changes, ReadyCall, Refusal, Toolbox, nearest};

@@ -15,6 +15,59 @@ pub struct ToolSpec {
     pub parameters: Vec<Parameter>,
     /// What calling it may do.
     pub effects: Effects,
+    /// The JSON Schema of its argument object, where `parameters` do not say all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Value>,
+    /// What its results are; any of them without a word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returns: Option<ResultKind>,
+    /// Milliseconds that a call may take; the toolbox's own limit without a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+
+impl ToolSpec {
+    /// A tool that reads, without parameters.
+    pub fn new(name: impl Into<String>, description: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            description: description.into(),
+            parameters: Vec::new(),
+            effects: Effects::default(),
+            input: None,
+            returns: None,
+            timeout_ms: None,
+        }
+    }
+
+    /// The same with the parameters of a peer's JSON Schema; see [`parameters_of`](crate::schema::parameters_of).
+    #[must_use]
+    pub fn with_input(mut self, schema: Value) -> Self {
+        self.parameters = crate::schema::parameters_of(&schema);
+        self.input = Some(schema);
+        self
+    }
+
+    /// The JSON Schema of its argument object.
+    pub fn input_schema(&self) -> Value {
+        self.input.clone().unwrap_or_else(|| arguments_schema(&self.parameters))
+    }
+}
+
+/// What a tool's results are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResultKind {
+    /// Words.
+    Text,
+    /// A value to compute with.
+    Json,
+    /// A picture.
+    Image,
+    /// A sound.
+    Audio,
+    /// Where something can be read.
+    ResourceLink,
 }
 
 /// One typed parameter of a tool or a skill.
@@ -65,6 +118,18 @@ pub struct Effects {
     /// Calling it twice with the same arguments does the same as calling it once.
     #[serde(default)]
     pub idempotent: bool,
+}
+
+impl Effects {
+    /// Only looks, on this machine.
+    pub fn reads_only(self) -> bool {
+        !self.write && !self.network && !self.irreversible
+    }
+
+    /// Whether a call that may have been carried out already can be made again: it only reads, or is idempotent.
+    pub fn repeatable(self) -> bool {
+        self.idempotent || !(self.write || self.irreversible)
+    }
 }
 
 /// A task that an environment documents: something the curriculum may ask for.

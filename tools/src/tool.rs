@@ -1,7 +1,9 @@
-use crate::ToolSpec;
+use crate::{Content, ToolSpec};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// One capability behind a schema.
 #[async_trait]
@@ -9,8 +11,35 @@ pub trait Tool: Send + Sync {
     /// Its name, parameters and effects.
     fn spec(&self) -> &ToolSpec;
 
-    /// Carries out a call whose arguments the registry has validated.
-    async fn call(&self, args: &Map<String, Value>) -> Result<ToolOutcome, ToolError>;
+    /// Carries out a call whose arguments the toolbox has validated.
+    ///
+    /// The toolbox watches the time: a call that outlives [`ToolSpec::timeout_ms`] is told so through
+    /// [`CallContext::cancel`] and dropped soon after.
+    async fn call(&self, args: &Map<String, Value>, context: &CallContext) -> Result<ToolOutcome, ToolError>;
+}
+
+/// What a tool is told besides its arguments.
+#[derive(Clone, Default)]
+pub struct CallContext {
+    /// The log's time of the call, milliseconds since 1970. A tool that needs a clock takes this one.
+    pub now_ms: i64,
+    /// The same when a call is repeated after a crash, and for no other call: for peers that can tell repetitions.
+    pub idempotency_key: String,
+    /// Thrown when nobody waits for the result any more.
+    pub cancel: CancellationToken,
+    /// Who is told how far a long call has got.
+    pub progress: Option<Arc<dyn Fn(CallProgress) + Send + Sync>>,
+}
+
+/// How far a call has got.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallProgress {
+    /// So much is done; it only grows.
+    pub done: f64,
+    /// Of so much, if that is known.
+    pub total: Option<f64>,
+    /// What is being done.
+    pub message: Option<String>,
 }
 
 /// A request to a tool.
@@ -24,7 +53,7 @@ pub struct ToolCall {
 }
 
 /// What a call came to, as the tool tells it. Failing at the task is an outcome, not an error.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ToolOutcome {
     /// Whether it did what it is for. Skills see this as `true` or `false` when there is no `value`.
     pub ok: bool,
@@ -36,6 +65,9 @@ pub struct ToolOutcome {
     /// What was missing when it failed, so that a plan can be corrected by code.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<Need>,
+    /// What it shows: text, pictures, sounds, links.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub content: Vec<Content>,
 }
 
 /// Something a failed call would have needed.
@@ -90,23 +122,29 @@ pub enum ToolError {
         /// The tool.
         name: String,
         /// The limit.
-        seconds: u64,
+        seconds: f64,
+    },
+    /// Nobody waits for it any more.
+    #[error("tool `{name}` was interrupted")]
+    Cancelled {
+        /// The tool.
+        name: String,
     },
 }
 
 impl ToolOutcome {
     /// It worked.
     pub fn done(message: impl Into<String>) -> Self {
-        Self { ok: true, message: message.into(), value: None, missing: Vec::new() }
+        Self { ok: true, message: message.into(), ..Self::default() }
     }
 
     /// It did not.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self { ok: false, message: message.into(), value: None, missing: Vec::new() }
+        Self { ok: false, message: message.into(), ..Self::default() }
     }
 
     /// It did not, for want of these.
     pub fn lacking(message: impl Into<String>, missing: Vec<Need>) -> Self {
-        Self { ok: false, message: message.into(), value: None, missing }
+        Self { ok: false, message: message.into(), missing, ..Self::default() }
     }
 }

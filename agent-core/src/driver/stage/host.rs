@@ -84,7 +84,7 @@ impl StageHost {
             || if reached { "done".to_owned() } else { "not reached".to_owned() },
             |e| e.to_string(),
         );
-        let outcome = ToolOutcome { ok: reached, message, value: None, missing: Vec::new() };
+        let outcome = ToolOutcome { ok: reached, message, ..ToolOutcome::default() };
         let mut shared = self.shared.lock().await;
         shared.trace(depth, call, &outcome);
         shared.keep(StageEvent::Returned { depth, outcome }).await?;

@@ -70,10 +70,9 @@ pub(super) fn tools() -> Vec<ToolSpec> {
 
 fn tool(name: &str, description: &str, parameters: Vec<Parameter>) -> ToolSpec {
     ToolSpec {
-        name: name.to_owned(),
-        description: description.to_owned(),
         parameters,
         effects: Effects { write: true, ..Effects::default() },
+        ..ToolSpec::new(name, description)
     }
 }
 

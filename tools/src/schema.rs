@@ -1,0 +1,124 @@
+//! Peers' JSON Schemas as parameters that a skill can name and a small model can fill in.
+
+use crate::{Parameter, ParameterKind};
+use serde_json::{Map, Value};
+
+/// The parameters of an argument object that `schema` describes: what is required first, in the order of `required`, then
+/// the rest in the order of `properties`.
+///
+/// Whatever says more than a name and a type stays in the schema itself, by which calls are validated. A property that is
+/// not required has the default that it declares, or may be left out.
+pub fn parameters_of(schema: &Value) -> Vec<Parameter> {
+    let empty = Map::new();
+    let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
+    let required: Vec<&str> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .map(|names| names.iter().filter_map(Value::as_str).collect())
+        .unwrap_or_default();
+    let first = required.iter().filter_map(|name| properties.get_key_value(*name));
+    let rest = properties.iter().filter(|(name, _)| !required.contains(&name.as_str()));
+    first
+        .map(|(name, schema)| (name, schema, true))
+        .chain(rest.map(|(name, schema)| (name, schema, false)))
+        .map(|(name, schema, required)| Parameter {
+            name: name.clone(),
+            kind: kind_of(schema),
+            default: if required {
+                None
+            } else {
+                Some(schema.get("default").cloned().unwrap_or(Value::Null))
+            },
+        })
+        .collect()
+}
+
+fn kind_of(schema: &Value) -> ParameterKind {
+    let keys = schema.as_object().map(Map::len).unwrap_or_default();
+    let described = usize::from(schema.get("description").is_some())
+        + usize::from(schema.get("title").is_some())
+        + usize::from(schema.get("default").is_some());
+    let plain = |known: usize| keys == known + described;
+    match schema.get("type").and_then(Value::as_str) {
+        Some("string") if plain(1) => ParameterKind::Text,
+        Some("boolean") if plain(1) => ParameterKind::Boolean,
+        Some("string") if plain(2) => match choices(schema) {
+            Some(choices) => ParameterKind::Choice(choices),
+            None => ParameterKind::Schema(schema.clone()),
+        },
+        Some("integer") if plain(3) => {
+            let bound = |name: &str| schema.get(name).and_then(Value::as_i64);
+            match (bound("minimum"), bound("maximum")) {
+                (Some(min), Some(max)) => ParameterKind::Integer { min, max },
+                _ => ParameterKind::Schema(schema.clone()),
+            }
+        }
+        _ => ParameterKind::Schema(schema.clone()),
+    }
+}
+
+fn choices(schema: &Value) -> Option<Vec<String>> {
+    let list = schema.get("enum")?.as_array()?;
+    list.iter().map(|choice| choice.as_str().map(str::to_owned)).collect()
+}
+
+/// A peer's name as a JavaScript identifier: `get-sum` of `everything` is `everything_get_sum`.
+pub fn identifier(source: &str, name: &str) -> String {
+    let joined = if source.is_empty() { name.to_owned() } else { format!("{source}_{name}") };
+    let mut identifier: String = joined
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '$' { c } else { '_' })
+        .collect();
+    if identifier.is_empty() || identifier.starts_with(|c: char| c.is_ascii_digit()) {
+        identifier.insert(0, '_');
+    }
+    identifier
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn required_parameters_come_first_and_plain_types_are_known() {
+        let schema = json!({
+            "type": "object",
+            "properties": {
+                "limit": {"type": "integer", "minimum": 1, "maximum": 9, "default": 3},
+                "mode": {"type": "string", "enum": ["a", "b"], "description": "how"},
+                "query": {"type": "string"},
+                "tags": {"type": "array", "items": {"type": "string"}},
+            },
+            "required": ["query"],
+        });
+        let parameters = parameters_of(&schema);
+        let told: Vec<(&str, &ParameterKind, Option<&Value>)> =
+            parameters.iter().map(|p| (p.name.as_str(), &p.kind, p.default.as_ref())).collect();
+        assert_eq!(
+            told,
+            [
+                ("query", &ParameterKind::Text, None),
+                ("limit", &ParameterKind::Integer { min: 1, max: 9 }, Some(&json!(3))),
+                ("mode", &ParameterKind::Choice(vec!["a".into(), "b".into()]), Some(&Value::Null)),
+                (
+                    "tags",
+                    &ParameterKind::Schema(json!({"type": "array", "items": {"type": "string"}})),
+                    Some(&Value::Null)
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn any_name_becomes_an_identifier() {
+        for (source, name, expected) in [
+            ("everything", "get-sum", "everything_get_sum"),
+            ("", "2nd", "_2nd"),
+            ("", "", "_"),
+            ("fs", "lire/écrire", "fs_lire__crire"),
+        ] {
+            assert_eq!(identifier(source, name), expected);
+        }
+    }
+}

@@ -1,0 +1,21 @@
+use crate::Tool;
+use async_trait::async_trait;
+use std::sync::Arc;
+
+/// Where tools come from: a program that offers some, a server, a directory. What it offers may change while a run goes on.
+#[async_trait]
+pub trait ToolSource: Send + Sync {
+    /// The name that the agent file gives it.
+    fn name(&self) -> &str;
+
+    /// What it offers now. Cheap: it is asked before every decision.
+    fn tools(&self) -> Vec<Arc<dyn Tool>>;
+
+    /// What happened to it since this was last asked, for the agent and the log: "the server died and is started again".
+    fn notices(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Ends what it started. Called once, at the end of a run.
+    async fn close(&self) {}
+}

@@ -1,0 +1,151 @@
+//! A toolbox outlives its tools, and says what changed.
+
+use async_trait::async_trait;
+use serde_json::{Map, Value, json};
+use sojourn_tools::{
+    CallContext, CallLimits, Content, Effects, Parameter, ParameterKind, Tool, ToolCall, ToolError,
+    ToolOutcome, ToolSource, ToolSpec, Toolbox,
+};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A tool that does what its name says.
+struct Odd(ToolSpec);
+
+#[async_trait]
+impl Tool for Odd {
+    fn spec(&self) -> &ToolSpec {
+        &self.0
+    }
+    async fn call(&self, args: &Map<String, Value>, context: &CallContext) -> Result<ToolOutcome, ToolError> {
+        match self.0.name.as_str() {
+            "add" => {
+                let sum = args.values().filter_map(Value::as_i64).sum::<i64>();
+                Ok(ToolOutcome { value: Some(sum.into()), ..ToolOutcome::done("added") })
+            }
+            "hang" => std::future::pending().await,
+            "obey" => {
+                context.cancel.cancelled().await;
+                Ok(ToolOutcome::done("never seen: the time was up before"))
+            }
+            "panic" => panic!("as asked"),
+            "flood" => Ok(ToolOutcome {
+                content: vec![Content::text("x".repeat(10_000))],
+                ..ToolOutcome::done("much")
+            }),
+            "echo" => Ok(ToolOutcome { value: Some(Value::Object(args.clone())), ..ToolOutcome::done("") }),
+            other => Err(ToolError::Failed { name: other.into(), reason: "broken".into() }),
+        }
+    }
+}
+
+fn odd(name: &str) -> Arc<dyn Tool> {
+    Arc::new(Odd(ToolSpec { timeout_ms: Some(50), ..ToolSpec::new(name, "") }))
+}
+
+fn add() -> Arc<dyn Tool> {
+    let integer = |name: &str, default: Option<Value>| Parameter {
+        name: name.into(),
+        kind: ParameterKind::Integer { min: 0, max: 9 },
+        default,
+    };
+    let parameters = vec![integer("a", None), integer("b", Some(json!(1)))];
+    Arc::new(Odd(ToolSpec { parameters, effects: Effects::default(), ..ToolSpec::new("add", "adds") }))
+}
+
+/// A source whose tools the test changes.
+#[derive(Default)]
+struct Changing {
+    tools: Mutex<Vec<Arc<dyn Tool>>>,
+    notices: Mutex<Vec<String>>,
+}
+
+impl ToolSource for Changing {
+    fn name(&self) -> &str {
+        "changing"
+    }
+    fn tools(&self) -> Vec<Arc<dyn Tool>> {
+        self.tools.lock().unwrap().clone()
+    }
+    fn notices(&self) -> Vec<String> {
+        std::mem::take(&mut self.notices.lock().unwrap())
+    }
+}
+
+fn toolbox(tools: Vec<Arc<dyn Tool>>) -> (Arc<Changing>, Toolbox) {
+    let source = Arc::new(Changing { tools: Mutex::new(tools), ..Changing::default() });
+    let limits = CallLimits { timeout: Duration::from_secs(5), result_bytes: 5000 };
+    (Arc::clone(&source), Toolbox::new(vec![source], limits))
+}
+
+async fn call(toolbox: &Toolbox, name: &str, args: Value) -> ToolOutcome {
+    let Value::Object(args) = args else { panic!("not an object") };
+    match toolbox.ready(&ToolCall { name: name.into(), args }) {
+        Ok(ready) => ready.run(CallContext::default()).await,
+        Err(refusal) => ToolOutcome::failed(refusal.to_string()),
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_checked_before_it_is_made() {
+    let (_, toolbox) = toolbox(vec![add()]);
+    assert_eq!(call(&toolbox, "add", json!({"a": 2})).await.value, Some(json!(3)));
+    for (name, args, expected) in [
+        ("ad", json!({}), "no tool named `ad`; did you mean `add`?"),
+        ("add", json!({"a": 11}), "bad arguments for `add`: `/a`: 11 is greater than the maximum of 9"),
+        (
+            "add",
+            json!({"a": 1, "z": 1}),
+            "bad arguments for `add`: Additional properties are not allowed ('z' was unexpected)",
+        ),
+    ] {
+        let outcome = call(&toolbox, name, args).await;
+        assert_eq!((outcome.ok, outcome.message.as_str()), (false, expected));
+    }
+}
+
+#[tokio::test]
+async fn a_tool_that_misbehaves_costs_its_call_only() {
+    let (_, toolbox) = toolbox(["hang", "obey", "panic", "flood", "broken"].map(odd).to_vec());
+    for (name, expected) in [
+        ("hang", "tool `hang` did not answer within 0.05 s"),
+        ("obey", "tool `obey` did not answer within 0.05 s"),
+        ("panic", "tool `panic` failed: it panicked"),
+        ("flood", "the result has 10004 bytes, of at most 5000; this is its beginning"),
+        ("broken", "tool `broken` failed: broken"),
+    ] {
+        let outcome = call(&toolbox, name, json!({})).await;
+        assert_eq!((outcome.ok, outcome.message.as_str()), (false, expected));
+    }
+}
+
+#[tokio::test]
+async fn what_may_be_left_out_is_left_out_and_not_null() {
+    let schema = json!({
+        "type": "object",
+        "properties": {"query": {"type": "string"}, "limit": {"type": "integer", "minimum": 1}},
+        "required": ["query"],
+        "additionalProperties": false,
+    });
+    let echo: Arc<dyn Tool> = Arc::new(Odd(ToolSpec::new("echo", "").with_input(schema)));
+    let (_, toolbox) = toolbox(vec![echo]);
+    for args in [json!({"query": "q"}), json!({"query": "q", "limit": null})] {
+        assert_eq!(call(&toolbox, "echo", args).await.value, Some(json!({"query": "q"})));
+    }
+    assert!(!call(&toolbox, "echo", json!({"query": null})).await.ok);
+}
+
+#[tokio::test]
+async fn tools_appear_and_vanish() {
+    let (source, toolbox) = toolbox(vec![add()]);
+    assert!(toolbox.look().is_empty());
+    let broken: Arc<dyn Tool> = Arc::new(Odd(ToolSpec::new("bad", "").with_input(json!({"type": 7}))));
+    *source.tools.lock().unwrap() = vec![odd("hang"), odd("hang"), broken];
+    source.notices.lock().unwrap().push("it was started again".into());
+    let changes = toolbox.look();
+    assert_eq!(changes.vanished, ["add"]);
+    assert_eq!(changes.appeared.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>(), ["hang"]);
+    assert_eq!(changes.notices.len(), 3, "{:?}", changes.notices);
+    assert!(toolbox.look().is_empty(), "said once");
+    assert!(call(&toolbox, "add", json!({"a": 1})).await.message.starts_with("no tool named `add`"));
+}
