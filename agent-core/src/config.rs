@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sojourn_sandbox::Limits;
 use sojourn_skills::grammar::Language;
 use sojourn_skills::{AdmissionRule, ReflexRule};
+use sojourn_tools::PolicyFile;
 
 /// The rules that the loop goes by today. A recorded run is replayed by those that it was recorded under.
 ///
@@ -59,6 +60,27 @@ pub struct RunConfig {
     /// How lessons are drawn from episodes; without it none are, and lessons are not credited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consolidation: Option<ConsolidationConfig>,
+    /// Tools besides the environment's; without it there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<ToolUse>,
+}
+
+/// Tools besides the environment's, and how they may be used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ToolUse {
+    /// What may be called.
+    pub policy: PolicyFile,
+    /// How many are offered to the controller at once; of more, those that fit what is seen best.
+    pub shown: usize,
+    /// How many it may ask before it settles on a task.
+    pub in_a_row: u32,
+}
+
+impl Default for ToolUse {
+    fn default() -> Self {
+        Self { policy: PolicyFile::default(), shown: 8, in_a_row: 3 }
+    }
 }
 
 /// When lessons are drawn from what happened, and how many.
@@ -218,6 +240,7 @@ impl Default for RunConfig {
             memory: true,
             deliberate: true,
             episode_tokens: None,
+            tools: None,
             budgets: Budgets::default(),
             prices: None,
             instructions: None,

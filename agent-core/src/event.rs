@@ -8,7 +8,7 @@ use sojourn_sandbox::CallError;
 use sojourn_skills::{
     Case, CaseResult, LibraryEvent, ReflexFigures, ReflexTrial, Setup, SkillId, TrialReport, Wasm,
 };
-use sojourn_tools::{Ending, Need, Observation, Parameter, ToolCall};
+use sojourn_tools::{Ending, Need, Observation, Parameter, ToolCall, ToolOutcome};
 
 /// Something that happened. All that is non-deterministic enters the core as one of these.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,17 @@ pub enum Event {
     Recalled {
         /// Best first.
         memories: Vec<Recalled>,
+        /// Names of the tools that fit best, best first, where that was asked for.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tools: Vec<String>,
+    },
+    /// A tool that is not the environment's answered, or was not called because the policy says so.
+    ToolAnswered {
+        /// What it came to.
+        outcome: ToolOutcome,
+        /// Whether what it says counts as the user's own words.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        trusted: bool,
     },
     /// The controller answered.
     Thought {
@@ -77,6 +88,16 @@ pub enum Effect {
         /// Lessons only, not what happened or was read.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         lessons: bool,
+        /// So many names of tools that fit are wanted too.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tools: Option<usize>,
+    },
+    /// Ask a tool that is not the environment's. Answered by [`Event::ToolAnswered`].
+    UseTool {
+        /// The call.
+        call: ToolCall,
+        /// Whether something that a tool showed before may stand behind it.
+        untrusted: bool,
     },
     /// Ask the controller. Answered by [`Event::Thought`] or [`Event::ThoughtFailed`].
     Think {
@@ -313,6 +334,9 @@ pub struct ActReport {
     /// How many calls it made in all, where the run counts them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls: Option<u32>,
+    /// How many of them were to tools that are not the environment's.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub consulted: u32,
     /// The last moments before a death, the latest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moments: Vec<Moment>,
@@ -557,4 +581,9 @@ pub enum FinishReason {
         /// The last error.
         error: String,
     },
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }

@@ -20,9 +20,9 @@ pub use core::curriculum::{Curriculum, Proposal, Situation, TaskRecord};
 pub use core::planner::{Planner, Total, held};
 pub use core::{Core, RunOrigin, Totals, seeds};
 pub use driver::{
-    Clock, DriveError, Driver, Examiner, Interjected, Interjection, Journal, JournalError, LOG_VERSION,
-    Noted, Notice, Observer, Outcome, Outside, Provenance, Recollection, Redactor, ReflexSource, Rehearsal,
-    Silent, StageError, StageEvent, Started, StepRecord, Texts, as_javascript, diff, inflate, is_forgotten,
-    merge, now_ms, rehearse,
+    Approval, Approver, Clock, DriveError, Driver, Examiner, Grant, Interjected, Interjection, Journal,
+    JournalError, LOG_VERSION, Noted, Notice, Observer, Outcome, Outside, Provenance, Recollection, Redactor,
+    ReflexSource, Rehearsal, Silent, StageError, StageEvent, Started, StepRecord, Texts, Tools, Unattended,
+    as_javascript, diff, inflate, is_forgotten, merge, now_ms, rehearse,
 };
 pub use event::*;

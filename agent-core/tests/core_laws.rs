@@ -116,7 +116,8 @@ fn memories(whim: &Whim) -> Event {
         kind: ["reflection", "episode"][n % 2].to_owned(),
         why: String::new(),
     };
-    Event::Recalled { memories: (whim.choice..whim.choice + whim.choice % 4).map(memory).collect() }
+    let memories = (whim.choice..whim.choice + whim.choice % 4).map(memory).collect();
+    Event::Recalled { memories, tools: Vec::new() }
 }
 
 fn trials(plan: &TrialPlan, whim: &Whim) -> Event {
@@ -159,6 +160,7 @@ fn report(name: &str, whim: &Whim) -> Event {
             skills,
             trace: Vec::new(),
             calls: Some(1),
+            consulted: 0,
             moments: vec![Moment { state: observation(whim).state, action: "noop".into() }],
             ended,
         },
@@ -284,7 +286,7 @@ proptest! {
                     unlocked.clear();
                     Event::EpisodeStarted { seed: *seed, observation: observation(whim) }
                 }
-                Some(Effect::Recall { .. }) => Event::Recalled { memories: Vec::new() },
+                Some(Effect::Recall { .. }) => Event::Recalled { memories: Vec::new(), tools: Vec::new() },
                 Some(Effect::Think { request, .. }) => answer(request, whim),
                 Some(Effect::Try { plan }) => trials(plan, whim),
                 Some(Effect::Act { call, .. }) => {
@@ -384,7 +386,7 @@ fn lessons_that_were_recalled_are_credited_when_the_task_is_over() {
         let answers = usize::from(answered(&effect));
         match effect {
             Effect::Recall { .. } => {
-                let Event::Recalled { memories } = memories(&whims[position]) else { continue };
+                let Event::Recalled { memories, .. } = memories(&whims[position]) else { continue };
                 recalled.extend(memories.into_iter().filter(|m| m.kind == "reflection").map(|m| m.id));
             }
             Effect::Credit { memories, helped } => {

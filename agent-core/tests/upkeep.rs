@@ -216,6 +216,7 @@ fn acted(used: SkillUse) -> Event {
             skills: vec![used],
             trace: Vec::new(),
             calls: None,
+            consulted: 0,
             moments: Vec::new(),
             ended: None,
         },

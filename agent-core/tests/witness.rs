@@ -248,6 +248,7 @@ impl Lab {
             journal,
             recollection: None,
             library: None,
+            tools: None,
             observer: Arc::new(Silent),
             cancel: Cancel::new(),
             redactor: Redactor::default(),

@@ -9,8 +9,8 @@ use crate::error::{Failure, Kind};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 use sojourn_core::{
-    ActReport, Edit, Effect, Event, FinishReason, Interjection, Milestone, Purpose, StageEvent, Started,
-    as_javascript, inflate, is_forgotten,
+    ActReport, Edit, Effect, Event, FinishReason, Grant, Interjection, Milestone, Purpose, StageEvent,
+    Started, as_javascript, inflate, is_forgotten,
 };
 use sojourn_memory::{Record, RecordPages, RecordQuery, RunInfo, Store};
 use std::collections::VecDeque;
@@ -26,7 +26,9 @@ pub enum Body {
     Event(Box<Event>),
     /// Something that happened while a skill ran.
     Stage(Box<StageEvent>),
-    /// The run was resumed, or it is a fork from here on.
+    /// What was decided about a call.
+    Granted(Grant),
+    /// The run was resumed, or it is a fork from here on; or its tools changed.
     Interjection(Box<Interjection>),
     /// Something that was removed with a memory.
     Forgotten,
@@ -106,6 +108,8 @@ fn decode(payload: Value) -> serde_json::Result<Body> {
         Body::Event(Box::new(serde_json::from_value(payload)?))
     } else if payload.get("on").is_some() {
         Body::Stage(Box::new(serde_json::from_value(payload)?))
+    } else if payload.get("granted").is_some() {
+        Body::Granted(serde_json::from_value(payload)?)
     } else if payload.get("interjection").is_some() || payload.get("changes").is_some() {
         Body::Interjection(Box::new(Interjection::read(payload)?))
     } else {
@@ -128,6 +132,7 @@ pub fn summary(body: &Body) -> String {
         Body::Effect(effect) => effect_line(effect),
         Body::Event(event) => event_line(event),
         Body::Stage(event) => stage_line(event),
+        Body::Granted(grant) => grant_line(grant),
         Body::Interjection(what) => interjection_line(what),
         Body::Forgotten => "forgotten".to_owned(),
     }
@@ -142,11 +147,32 @@ fn interjection_line(what: &Interjection) -> String {
         Interjection::Forked { parent, seq, model, .. } => {
             format!("forked from {parent} after its record {seq}; goes on with {}", model.name)
         }
+        Interjection::Tools { appeared, vanished, notices, loose } => {
+            let names: Vec<&str> = appeared.iter().map(|spec| spec.name.as_str()).collect();
+            let listed = |what: &str, names: &[&str]| match names {
+                [] => None,
+                names => Some(format!("{what} {}", names.join(", "))),
+            };
+            let vanished: Vec<&str> = vanished.iter().map(String::as_str).collect();
+            let loose: Vec<&str> = loose.keys().map(String::as_str).collect();
+            let parts = [
+                listed("there are", &names),
+                listed("gone are", &vanished),
+                listed("checked afterwards only:", &loose),
+                (!notices.is_empty()).then(|| notices.join("; ")),
+            ];
+            format!("tools: {}", parts.into_iter().flatten().collect::<Vec<_>>().join("; "))
+        }
     }
 }
 
+fn grant_line(grant: &Grant) -> String {
+    let verb = if grant.granted { "may be called" } else { "is not called" };
+    format!("{} {verb}: {}", grant.tool, grant.by)
+}
+
 /// What a record of each sort is called.
-pub const KINDS: [&str; 27] = [
+pub const KINDS: [&str; 31] = [
     "started",
     "reset",
     "episode_started",
@@ -161,6 +187,9 @@ pub const KINDS: [&str; 27] = [
     "retested",
     "try_reflexes",
     "reflexes_tried",
+    "use_tool",
+    "granted",
+    "tool_answered",
     "act",
     "called",
     "stepped",
@@ -174,12 +203,17 @@ pub const KINDS: [&str; 27] = [
     "finish",
     "resumed",
     "forked",
+    "tools",
 ];
 
 fn effect_line(effect: &Effect) -> String {
     match effect {
         Effect::Reset { seed } => format!("start an episode in world {seed}"),
-        Effect::Recall { query, limit, lessons } => {
+        Effect::Recall { query, limit: 0, tools, .. } => {
+            format!("pick {} tools for \"{}\"", tools.unwrap_or_default(), short(query))
+        }
+        Effect::UseTool { call, .. } => format!("ask {}", as_javascript(call)),
+        Effect::Recall { query, limit, lessons, .. } => {
             let what = if *lessons { "lessons like" } else { "memories about" };
             format!("look up {limit} {what} \"{}\"", short(query))
         }
@@ -233,7 +267,12 @@ fn consolidation_line(edits: &[Edit]) -> String {
 fn event_line(event: &Event) -> String {
     match event {
         Event::EpisodeStarted { seed, observation } => format!("world {seed}: {}", short(&observation.text)),
-        Event::Recalled { memories } => match memories.first() {
+        Event::ToolAnswered { outcome, .. } => {
+            let verdict = if outcome.ok { "answered" } else { "failed" };
+            format!("{verdict}: {}", short(&outcome.words()))
+        }
+        Event::Recalled { memories, tools } => match memories.first() {
+            None if !tools.is_empty() => format!("tools: {}", tools.join(", ")),
             Some(best) => format!("{} memories, the best: {}", memories.len(), short(&best.text)),
             None => "no memories".to_owned(),
         },

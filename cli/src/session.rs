@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use sojourn_controller::{Cancel, Controller, ModelInfo, RecordedController};
 use sojourn_core::{
     Budgets, Driver, Interjection, Journal, LOG_VERSION, Observer, Outside, RULES, Recollection, Redactor,
-    ReflexSource, RunConfig, RunOrigin, Started, inflate, now_ms,
+    ReflexSource, RunConfig, RunOrigin, Started, Tools, inflate, now_ms,
 };
 use sojourn_memory::{EventSeq, NewRun, Record, RecordQuery, RunId, RunInfo, RunStatus, Store};
 use sojourn_sandbox::{Sandbox, SandboxConfig, engine_sha256};
@@ -88,6 +88,8 @@ pub struct Minds {
     pub embedder: Option<Arc<dyn sojourn_controller::Embedder>>,
     /// Where the vectors of memories are.
     pub vectors: Vectors,
+    /// What may be asked besides the environment.
+    pub tools: Option<Tools>,
 }
 
 impl Minds {
@@ -100,7 +102,12 @@ impl Minds {
         // The small one first: if it is missing, nobody waits for the large one to load.
         let embedder = if agent.run.memory { models::embedder(agent, &models, pull).await? } else { None };
         let vectors = agent.memory.vectors.clone();
-        Ok(Self { controller: models::controller(agent, &models, pull).await?, embedder, vectors })
+        Ok(Self {
+            controller: models::controller(agent, &models, pull).await?,
+            embedder,
+            vectors,
+            tools: None,
+        })
     }
 }
 
@@ -157,6 +164,7 @@ impl Workshop {
             journal: Journal::new(self.store.clone(), Vec::new(), Some(writer)),
             recollection: self.recollection(minds, &started).await?,
             library,
+            tools: minds.tools.clone(),
             observer: watch.observer,
             cancel: watch.cancel,
             redactor: watch.redactor,
@@ -214,6 +222,7 @@ impl Workshop {
             recollection: self.recollection(minds, &started).await?,
             // What a fork learns stays in its log.
             library: if circumstances.forked { None } else { Some(self.home.library().await?) },
+            tools: minds.tools.clone(),
             observer: watch.observer,
             cancel: watch.cancel,
             redactor: watch.redactor,
@@ -239,6 +248,7 @@ impl Workshop {
             journal: if trusting { journal.trusting_practice() } else { journal },
             recollection: None,
             library: None,
+            tools: None,
             observer: watch.observer,
             cancel: watch.cancel,
             redactor: watch.redactor,

@@ -5,6 +5,9 @@ use llguidance::{Matcher, ParserFactory};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+/// Bytes of a schema that answers are held to.
+const SCHEMA_BYTES: usize = 64 << 10;
+
 /// The form an answer must have.
 ///
 /// There is no "anything goes": what the program reads is well-formed because it cannot be sampled otherwise.
@@ -62,17 +65,42 @@ impl Constraint {
         }
     }
 
-    fn check_lark(&self, text: &str) -> Result<Result<(), String>, ControllerError> {
+    /// Whether answers can be held to this schema while they are sampled; why not, if not.
+    ///
+    /// What cannot is asked for in a wider form, and checked afterwards.
+    pub async fn expressible(schema: Value) -> Result<(), String> {
+        let size = schema.to_string().len();
+        if size > SCHEMA_BYTES {
+            return Err(format!("the schema has {size} bytes, of at most {SCHEMA_BYTES}"));
+        }
+        // The compiler of grammars has been seen to panic on odd ones; on a thread of its own that is an answer too.
+        let compiled = tokio::task::spawn_blocking(move || Self::JsonSchema(schema).compile().map(|_| ()));
+        match compiled.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(ControllerError::BadConstraint { reason })) => Err(reason),
+            Ok(Err(other)) => Err(other.to_string()),
+            Err(_) => Err("the grammar compiler gave up".to_owned()),
+        }
+    }
+
+    /// The constraint as something that takes bytes.
+    fn compile(&self) -> Result<Matcher, ControllerError> {
         let bad = |reason: String| ControllerError::BadConstraint { reason };
         // A vocabulary of single bytes makes every text its own tokens.
         let bytes = ApproximateTokEnv::single_byte_env();
         let mut factory = ParserFactory::new(&bytes, InferenceCapabilities::default(), &[])
             .map_err(|error| bad(error.to_string()))?;
         factory.quiet();
-        let mut matcher = Matcher::new(factory.create_parser(self.grammar()));
-        if let Some(error) = matcher.get_error() {
-            return Err(bad(error));
+        let matcher = Matcher::new(factory.create_parser(self.grammar()));
+        match matcher.get_error() {
+            Some(error) => Err(bad(error)),
+            None => Ok(matcher),
         }
+    }
+
+    fn check_lark(&self, text: &str) -> Result<Result<(), String>, ControllerError> {
+        let bad = |reason: String| ControllerError::BadConstraint { reason };
+        let mut matcher = self.compile()?;
         let tokens: Vec<TokenId> = text.bytes().map(TokenId::from).collect();
         let taken = matcher.try_consume_tokens(&tokens).map_err(|error| bad(error.to_string()))?;
         if taken < tokens.len() {

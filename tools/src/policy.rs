@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 pub struct Policy {
     rules: Vec<CompiledRule>,
     default: Option<Verdict>,
+    trusted: Vec<GlobMatcher>,
 }
 
 /// A policy as a file says it.
@@ -22,6 +23,9 @@ pub struct PolicyFile {
     /// What becomes of a call that no rule fits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Verdict>,
+    /// Names of tools whose answers count as the user's own words, with `*` for any letters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trusted: Vec<String>,
     /// The rules, the first that fits decides.
     #[serde(default, rename = "rule", skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
@@ -84,10 +88,10 @@ pub struct Decision {
 
 /// Why a policy cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("rule {number}: `{pattern}` is not a pattern: {reason}")]
+#[error("{place}: `{pattern}` is not a pattern: {reason}")]
 pub struct PolicyError {
-    /// Its place among the rules, from 1.
-    pub number: usize,
+    /// Where it stands: "rule 2".
+    pub place: String,
     /// What was written.
     pub pattern: String,
     /// What is wrong with it.
@@ -110,7 +114,7 @@ impl Policy {
         let mut rules = Vec::with_capacity(file.rules.len());
         for (place, rule) in file.rules.into_iter().enumerate() {
             let bad = |pattern: &str, reason: String| PolicyError {
-                number: place + 1,
+                place: format!("rule {}", place + 1),
                 pattern: pattern.to_owned(),
                 reason,
             };
@@ -128,7 +132,21 @@ impl Policy {
             }
             rules.push(CompiledRule { rule, tool, args });
         }
-        Ok(Self { rules, default: file.default })
+        let mut trusted = Vec::with_capacity(file.trusted.len());
+        for pattern in &file.trusted {
+            let glob = Glob::new(pattern).map_err(|error| PolicyError {
+                place: "trusted".to_owned(),
+                pattern: pattern.clone(),
+                reason: error.to_string(),
+            })?;
+            trusted.push(glob.compile_matcher());
+        }
+        Ok(Self { rules, default: file.default, trusted })
+    }
+
+    /// Whether what the tool `name` says counts as the user's own words.
+    pub fn trusts(&self, name: &str) -> bool {
+        self.trusted.iter().any(|glob| glob.is_match(name))
     }
 
     /// What becomes of a call of `spec` with `args`; `untrusted` where content that came from a tool may have led to it.
@@ -220,7 +238,7 @@ mod tests {
         let under_tmp =
             Rule { args: [("path".into(), "/tmp/[^.]*".into())].into(), ..rule("files_*", Verdict::Allow) };
         let rules = vec![under_tmp, rule("files_*", Verdict::Deny)];
-        let policy = Policy::new(PolicyFile { default: None, rules }).unwrap();
+        let policy = Policy::new(PolicyFile { rules, ..PolicyFile::default() }).unwrap();
         let write = tool("files_write", Effects { write: true, ..Effects::default() });
         assert_eq!(verdict(&policy, &write, &json!({"path": "/tmp/a"}), false), Verdict::Allow);
         for path in ["/tmp/../etc/passwd", "x/tmp/a", "/etc/passwd"] {
@@ -233,20 +251,23 @@ mod tests {
     fn what_cannot_be_undone_needs_a_grant_that_says_so_after_untrusted_content() {
         let pay = tool("pay", Effects { write: true, irreversible: true, ..Effects::default() });
         let plain =
-            Policy::new(PolicyFile { default: None, rules: vec![rule("pay", Verdict::Allow)] }).unwrap();
+            Policy::new(PolicyFile { rules: vec![rule("pay", Verdict::Allow)], ..PolicyFile::default() })
+                .unwrap();
         assert_eq!(verdict(&plain, &pay, &json!({}), false), Verdict::Allow);
         assert_eq!(verdict(&plain, &pay, &json!({}), true), Verdict::Deny);
-        let open = Policy::new(PolicyFile { default: Some(Verdict::Allow), rules: Vec::new() }).unwrap();
+        let open =
+            Policy::new(PolicyFile { default: Some(Verdict::Allow), ..PolicyFile::default() }).unwrap();
         assert_eq!(verdict(&open, &pay, &json!({}), true), Verdict::Deny);
         let said = Rule { after_untrusted: true, ..rule("pay", Verdict::Allow) };
-        let said = Policy::new(PolicyFile { default: None, rules: vec![said] }).unwrap();
+        let said = Policy::new(PolicyFile { rules: vec![said], ..PolicyFile::default() }).unwrap();
         assert_eq!(verdict(&said, &pay, &json!({}), true), Verdict::Allow);
     }
 
     #[test]
     fn a_pattern_that_is_none_is_named() {
         let error =
-            Policy::new(PolicyFile { default: None, rules: vec![rule("a[", Verdict::Allow)] }).unwrap_err();
+            Policy::new(PolicyFile { rules: vec![rule("a[", Verdict::Allow)], ..PolicyFile::default() })
+                .unwrap_err();
         assert!(error.to_string().starts_with("rule 1: `a[` is not a pattern"), "{error}");
     }
 }

@@ -62,6 +62,38 @@ fn choices(schema: &Value) -> Option<Vec<String>> {
     list.iter().map(|choice| choice.as_str().map(str::to_owned)).collect()
 }
 
+/// `schema` as the definition `name` of another one: a reference to it, and what has to stand under the other's `$defs`.
+/// References within it, which count from its root, count from the other's afterwards.
+pub fn embedded(name: &str, schema: &Value) -> (Value, Value) {
+    let root = format!("#/$defs/{name}");
+    let mut definition = schema.clone();
+    rebase(&mut definition, &root);
+    if let Value::Object(fields) = &mut definition {
+        fields.remove("$schema");
+        fields.remove("$id");
+    }
+    (serde_json::json!({"$ref": root}), definition)
+}
+
+fn rebase(schema: &mut Value, root: &str) {
+    match schema {
+        Value::Object(fields) => {
+            for (key, value) in fields.iter_mut() {
+                match value {
+                    Value::String(target) if key == "$ref" && target.starts_with('#') => {
+                        *target = format!("{root}{}", &target[1..]);
+                    }
+                    // What is listed there is data.
+                    _ if key == "enum" || key == "const" || key == "default" || key == "examples" => {}
+                    other => rebase(other, root),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| rebase(item, root)),
+        _ => {}
+    }
+}
+
 /// A peer's name as a JavaScript identifier: `get-sum` of `everything` is `everything_get_sum`.
 pub fn identifier(source: &str, name: &str) -> String {
     let joined = if source.is_empty() { name.to_owned() } else { format!("{source}_{name}") };

@@ -21,6 +21,9 @@ impl Core {
         let verified = self.verify(call, &report);
         let verdict = self.watch(call, &report, verified);
         self.totals.tool_calls += u64::from(report.calls.unwrap_or(0));
+        if report.consulted > 0 {
+            self.consultations.used_by_skill();
+        }
         self.totals.steps += u64::from(report.steps);
         self.episode.steps += u64::from(report.steps);
         self.episode.done.extend(report.unlocked.iter().map(|unlocked| unlocked.task.clone()));

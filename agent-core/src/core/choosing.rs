@@ -1,5 +1,6 @@
 //! From the curriculum's proposals to a call.
 
+use super::consulting::{AfterConsultation, object};
 use super::curriculum::{Proposal, Situation};
 use super::prompts::{self, Choice};
 use super::{Core, Map, OPTIONS, Phase, Purpose, Recalled, Reply, ToolCall, Value, VecDeque};
@@ -36,16 +37,19 @@ impl Core {
         if proposals.is_empty() {
             return self.improvise();
         }
-        if !self.config.deliberate || proposals.len() == 1 || self.has_thought_enough() {
+        let settled = proposals.len() == 1 && self.may_consult().is_none();
+        if !self.config.deliberate || settled || self.has_thought_enough() {
             let first = proposals.swap_remove(0);
             return self.settle(&first, Map::new());
         }
-        if self.config.memory {
+        let tools = self.picks_tools();
+        if self.config.memory || tools.is_some() {
             let query = self.episode.observation.text.clone();
+            let limit = if self.config.memory { MEMORIES } else { 0 };
             self.phase = Phase::Recalling { proposals };
-            return vec![Effect::Recall { query, limit: MEMORIES, lessons: false }];
+            return vec![Effect::Recall { query, limit, lessons: false, tools }];
         }
-        self.choose(proposals, &[])
+        self.choose(proposals, Vec::new(), &[])
     }
 
     /// Whether the episodes begun so far have used up the tokens that they are worth.
@@ -67,27 +71,44 @@ impl Core {
         self.curriculum.proposals(&situation, OPTIONS)
     }
 
-    pub(super) fn choose(&mut self, proposals: Vec<Proposal>, memories: &[Recalled]) -> Vec<Effect> {
+    /// `tools` are the names of those that fit best, where there are too many to offer all.
+    pub(super) fn choose(
+        &mut self,
+        proposals: Vec<Proposal>,
+        memories: Vec<Recalled>,
+        tools: &[String],
+    ) -> Vec<Effect> {
         let seed = self.request_seed();
         let nudge = self.nudge.take();
         self.relied_on.clear();
-        self.rely_on(memories);
+        self.rely_on(&memories);
+        let consultable = self.consultable(tools);
         let choice = Choice {
             spec: &self.spec,
             planner: &self.planner,
             curriculum: &self.curriculum,
             observation: &self.episode.observation.text,
-            memories,
+            memories: &memories,
+            consultable: &consultable,
             nudge: nudge.as_deref(),
             proposals: &proposals,
         };
         let request = prompts::choose(&choice, seed);
-        self.think(Purpose::Choose, request, Phase::Choosing { proposals })
+        self.think(Purpose::Choose, request, Phase::Choosing { proposals, memories })
     }
 
     /// The controller chose. Its answer obeys the schema unless it was cut short; then the first proposal stands.
-    pub(super) fn chosen(&mut self, proposals: &[Proposal], reply: &Reply) -> Vec<Effect> {
+    pub(super) fn chosen(
+        &mut self,
+        proposals: Vec<Proposal>,
+        memories: Vec<Recalled>,
+        reply: &Reply,
+    ) -> Vec<Effect> {
         let answer = object(reply);
+        if let Some(call) = self.asked_for(&answer) {
+            return self.consult(call, AfterConsultation::Choose { proposals, memories });
+        }
+        self.consultations.settled();
         let name = answer.get("task").and_then(Value::as_str).map(str::to_owned);
         let chosen = proposals.iter().find(|proposal| Some(proposal.task()) == name.as_deref());
         let mut args = answer;
@@ -141,24 +162,21 @@ impl Core {
         }
         let seed = self.request_seed();
         let nudge = self.nudge.take();
-        let request = prompts::improvise(&self.spec, &self.episode.observation.text, nudge.as_deref(), seed);
+        let consultable = self.consultable(&[]);
+        let observation = &self.episode.observation.text;
+        let request = prompts::improvise(&self.spec, observation, &consultable, nudge.as_deref(), seed);
         self.think(Purpose::Choose, request, Phase::Improvising)
     }
 
     pub(super) fn improvised(&mut self, reply: &Reply) -> Vec<Effect> {
         let mut args = object(reply);
+        if let Some(call) = self.asked_for(&args) {
+            return self.consult(call, AfterConsultation::Improvise);
+        }
+        self.consultations.settled();
         match args.remove("action") {
             Some(Value::String(name)) => self.act(ToolCall { name, args }),
             _ => self.controller_failed("the answer was cut short".to_owned(), Self::decide),
         }
-    }
-}
-
-/// The first candidate as a JSON object; empty where it was cut short.
-fn object(reply: &Reply) -> Map<String, Value> {
-    let text = reply.candidates.first().map_or("", |candidate| candidate.text.as_str());
-    match serde_json::from_str(text) {
-        Ok(Value::Object(fields)) => fields,
-        _ => Map::new(),
     }
 }

@@ -151,7 +151,7 @@ impl Core {
         if let Some(lesson) = comparison.lessons.get(comparison.looked_up) {
             let query = lesson.text.clone();
             self.phase = Phase::Comparing(comparison);
-            return vec![Effect::Recall { query, limit: ALIKE, lessons: true }];
+            return vec![Effect::Recall { query, limit: ALIKE, lessons: true, tools: None }];
         }
         let different: Vec<&str> = comparison.unlike().map(|memory| memory.text.as_str()).collect();
         if different.is_empty() {

@@ -92,6 +92,7 @@ mod tests {
             skills: Vec::new(),
             trace: Vec::new(),
             calls: None,
+            consulted: 0,
             moments: Vec::new(),
             ended: None,
         }

@@ -6,6 +6,7 @@
 mod acting;
 mod choosing;
 mod consolidating;
+mod consulting;
 pub mod curriculum;
 mod guard;
 mod notes;
@@ -20,6 +21,7 @@ mod writing;
 use crate::config::{Budgets, RunConfig};
 use crate::event::{Effect, Event, FinishReason, Milestone, Moment, Purpose, Recalled};
 use consolidating::{Comparison, Experiences, Resume};
+use consulting::{Consultation, Consultations};
 use curriculum::{Curriculum, Proposal};
 use guard::Guard;
 use planner::Planner;
@@ -70,6 +72,8 @@ pub struct Core {
     experiences: Experiences,
     /// Lessons that what is under way was decided with.
     relied_on: Vec<String>,
+    /// Tools that are not the environment's.
+    consultations: Consultations,
     /// Whether no episode is under way.
     episode_over: bool,
     started_ms: i64,
@@ -96,7 +100,9 @@ enum Phase {
     /// Memories, before a choice.
     Recalling { proposals: Vec<Proposal> },
     /// The controller's choice.
-    Choosing { proposals: Vec<Proposal> },
+    Choosing { proposals: Vec<Proposal>, memories: Vec<Recalled> },
+    /// A tool's answer, before a choice.
+    Consulting(Consultation),
     /// The controller's choice of a primitive.
     Improvising,
     /// Lessons, before a skill is written.
@@ -190,6 +196,7 @@ impl Core {
             seq: EventSeq(0),
             experiences: Experiences::default(),
             relied_on: Vec::new(),
+            consultations: Consultations::default(),
             episode_over: true,
             started_ms: 0,
             now_ms: 0,
@@ -210,21 +217,25 @@ impl Core {
         match (phase, event) {
             (Phase::Resetting, Event::EpisodeStarted { observation, .. }) => {
                 self.curriculum.episode_started();
+                self.consultations.episode_started();
                 self.episode.observation = observation;
                 self.decide()
             }
-            (Phase::Recalling { proposals }, Event::Recalled { memories }) => {
-                self.choose(proposals, &memories)
+            (Phase::Recalling { proposals }, Event::Recalled { memories, tools }) => {
+                self.choose(proposals, memories, &tools)
             }
-            (Phase::Choosing { proposals }, Event::Thought { reply }) => {
+            (Phase::Choosing { proposals, memories }, Event::Thought { reply }) => {
                 self.count(&reply);
-                self.chosen(&proposals, &reply)
+                self.chosen(proposals, memories, &reply)
+            }
+            (Phase::Consulting(consultation), Event::ToolAnswered { outcome, trusted }) => {
+                self.consulted(consultation, &outcome, trusted)
             }
             (Phase::Improvising, Event::Thought { reply }) => {
                 self.count(&reply);
                 self.improvised(&reply)
             }
-            (Phase::Preparing(draft), Event::Recalled { memories }) => self.write(draft, &memories),
+            (Phase::Preparing(draft), Event::Recalled { memories, .. }) => self.write(draft, &memories),
             (Phase::Writing(draft), Event::Thought { reply }) => {
                 self.count(&reply);
                 self.try_candidates(draft, &reply)
@@ -261,7 +272,9 @@ impl Core {
             (Phase::Consolidating { then, .. }, Event::ThoughtFailed { error }) => {
                 self.controller_failed(error, move |core| core.resume(then))
             }
-            (Phase::Comparing(comparison), Event::Recalled { memories }) => self.met(comparison, memories),
+            (Phase::Comparing(comparison), Event::Recalled { memories, .. }) => {
+                self.met(comparison, memories)
+            }
             (Phase::Comparing(comparison), Event::Thought { reply }) => {
                 self.count(&reply);
                 self.compared(&comparison, &reply)

@@ -26,6 +26,11 @@ impl Core {
                 self.origin.run.clone_from(run);
                 self.origin.model.clone_from(&model.name);
             }
+            Interjection::Tools { appeared, loose, vanished, notices } => {
+                self.now_ms = interjected.at_ms;
+                self.consultations.changed(appeared, loose, vanished, notices);
+                return;
+            }
         }
         self.controller_failures = 0;
         self.guard = super::Guard::default();

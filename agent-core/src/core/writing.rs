@@ -45,7 +45,7 @@ impl Core {
         }
         let query = format!("{task}: lesson for writing the skill");
         self.phase = Phase::Preparing(draft);
-        vec![Effect::Recall { query, limit: LESSONS, lessons: false }]
+        vec![Effect::Recall { query, limit: LESSONS, lessons: false, tools: None }]
     }
 
     /// Asks for candidates. Of what was recalled only lessons about this very task are shown: others mislead.

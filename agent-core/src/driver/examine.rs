@@ -56,7 +56,7 @@ impl Examiner {
             let program = sandbox.load(&module).map_err(|error| broken(&name, &error))?;
             reflexes.push(LiveReflex::new(&name, sandbox.reflex(&program, &Limits::reflex()), 0));
         }
-        let gym = Gym { sandbox, library: runnables, reflexes, limits };
+        let gym = Gym { sandbox, library: runnables, reflexes, limits, toolkit: None };
         Ok(Self { gym, library: library.clone() })
     }
 

@@ -6,6 +6,8 @@ use crate::config::{Budgets, RunConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sojourn_controller::ModelInfo;
+use sojourn_tools::ToolSpec;
+use std::collections::BTreeMap;
 
 /// A change of a run's circumstances that its own loop did not ask for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +35,22 @@ pub enum Interjection {
         /// The controller's model from now on.
         model: Box<ModelInfo>,
     },
+    /// Tools came or went, or something happened to them.
+    Tools {
+        /// Those that are new, or are not what they were.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        appeared: Vec<ToolSpec>,
+        /// Why the arguments of some of them are not held to their schema while the controller writes them, but checked
+        /// afterwards.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        loose: BTreeMap<String, String>,
+        /// Names of those that are gone.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        vanished: Vec<String>,
+        /// What else happened.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        notices: Vec<String>,
+    },
 }
 
 impl Interjection {
@@ -50,12 +68,13 @@ impl Interjection {
         match self {
             Self::Resumed { .. } => "resumed",
             Self::Forked { .. } => "forked",
+            Self::Tools { .. } => "tools",
         }
     }
 
     /// Whether records of this kind are interjections.
     pub fn is_kind(kind: &str) -> bool {
-        matches!(kind, "resumed" | "forked")
+        matches!(kind, "resumed" | "forked" | "tools")
     }
 }
 

@@ -300,6 +300,33 @@ impl Journal {
         Ok(Some((Noted { seq: record.seq, at_ms: record.at_ms, replayed: true }, payload)))
     }
 
+    /// What the next record that is the run's own says, if it is of this kind; it stays where it is.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn foresee(&mut self, kind: &str) -> Result<Option<Value>, JournalError> {
+        let next = self.recorded.iter().find(|record| !Interjection::is_kind(&record.kind));
+        let Some(record) = next.filter(|record| record.kind == kind) else { return Ok(None) };
+        if is_forgotten(&record.payload) {
+            return Err(JournalError::Forgotten { seq: record.seq });
+        }
+        Ok(Some(inflate(&self.store, record.seq, record.payload.clone()).await?))
+    }
+
+    /// Writes what came between two records of the loop's own, now. Only where nothing is left to compare with.
+    ///
+    /// # Errors
+    /// What kept it from being written.
+    pub async fn interject(&mut self, what: Interjection) -> Result<(), JournalError> {
+        let before_ms = self.at_ms;
+        let mut contents = Vec::new();
+        let compact = externalise(&serde_json::to_value(&what)?, &mut contents);
+        let at_ms = if self.clock == Clock::System { now_ms() } else { before_ms };
+        let noted = self.append(what.kind(), at_ms, compact, &contents).await?;
+        self.passed.push(Interjected { what, before_ms, at_ms: noted.at_ms });
+        Ok(())
+    }
+
     /// Makes everything noted so far durable.
     ///
     /// # Errors

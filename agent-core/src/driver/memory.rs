@@ -130,6 +130,19 @@ impl Recollection {
 
     /// Keeps a lesson, with the record it was made of as its source. Keeping the same record's again changes nothing,
     /// also when somebody has forgotten the lesson meanwhile.
+    /// The places of `texts`, those nearest to `query` in meaning first; `None` without a model that embeds.
+    pub(super) async fn rank(&self, query: &str, texts: &[String]) -> Result<Option<Vec<usize>>, DriveError> {
+        let Some(embedder) = &self.embedder else { return Ok(None) };
+        let wanted: Vec<String> = std::iter::once(query.to_owned()).chain(texts.iter().cloned()).collect();
+        let vectors = embedder.embed(&wanted).await.map_err(failed)?;
+        let Some((query, rest)) = vectors.split_first() else { return Ok(None) };
+        // Embedders give vectors of length 1.
+        let likeness = |vector: &[f32]| -> f32 { vector.iter().zip(query).map(|(a, b)| a * b).sum() };
+        let mut order: Vec<(usize, f32)> = rest.iter().map(|vector| likeness(vector)).enumerate().collect();
+        order.sort_by(|one, other| other.1.total_cmp(&one.1));
+        Ok(Some(order.into_iter().map(|(place, _)| place).collect()))
+    }
+
     pub(super) async fn keep(
         &mut self,
         lesson: &NewLesson,

@@ -16,6 +16,7 @@ mod redact;
 mod rehearse;
 mod stage;
 mod start;
+mod toolkit;
 mod trials;
 mod witness;
 
@@ -30,6 +31,7 @@ pub use redact::Redactor;
 pub use rehearse::{Rehearsal, rehearse};
 pub use stage::{StageError, StageEvent, StepRecord, as_javascript};
 pub use start::{LOG_VERSION, ReflexSource, Started};
+pub use toolkit::{Approval, Approver, Grant, Tools, Unattended};
 
 use crate::core::Core;
 use crate::event::{ActReport, Effect, Event, FinishReason};
@@ -39,11 +41,12 @@ use sojourn_controller::{Cancel, Controller};
 use sojourn_memory::{Durability, RunStatus};
 use sojourn_sandbox::{Program, Sandbox};
 use sojourn_skills::{Entry, Kind, Library, LibraryError, LibraryState, SkillId};
-use sojourn_tools::{EndingKind, Environment, ToolCall};
+use sojourn_tools::{EndingKind, Environment, ToolCall, ToolSpec};
 use stage::{LiveReflex, Recorder, Runnable, Stage};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Mutex;
+use toolkit::{Toolkit, Use};
 use witness::Witness;
 
 /// Everything that a run needs from outside.
@@ -67,6 +70,8 @@ pub struct Driver {
     given: Vec<LiveReflex>,
     programs: BTreeMap<SkillId, Program>,
     runnables: Arc<BTreeMap<String, Runnable>>,
+    /// Tools that are not the environment's; `None` in a run without any.
+    toolkit: Option<Toolkit>,
     episode_step: u64,
 }
 
@@ -84,6 +89,8 @@ pub struct Outside {
     pub recollection: Option<Recollection>,
     /// The library on disk, if the run may change it.
     pub library: Option<Library>,
+    /// Tools that are not the environment's; `None` when the run is only replayed, or has none.
+    pub tools: Option<Tools>,
     /// Who watches.
     pub observer: Arc<dyn Observer>,
     /// Stops the run after the step under way.
@@ -179,13 +186,25 @@ impl Driver {
             reflexes.push(reflex);
         }
         let run = started.origin.run.clone();
+        let journal = Arc::new(Mutex::new(outside.journal));
+        let toolkit = match &started.config.tools {
+            Some(settings) => Some(Toolkit::new(
+                outside.tools,
+                &settings.policy,
+                run.clone(),
+                Arc::clone(&journal),
+                outside.cancel.clone(),
+                outside.redactor.clone(),
+            )?),
+            None => None,
+        };
         let core = Core::new(started.config, started.environment, started.library, started.origin);
         let mut driver = Self {
             core,
             environment: Some(outside.environment),
             controller: outside.controller,
             sandbox: outside.sandbox,
-            journal: Arc::new(Mutex::new(outside.journal)),
+            journal,
             recollection: outside.recollection,
             library: outside.library,
             observer: outside.observer,
@@ -196,6 +215,7 @@ impl Driver {
             given: reflexes,
             programs: BTreeMap::new(),
             runnables: Arc::default(),
+            toolkit,
             episode_step: 0,
         };
         driver.load_library()?;
@@ -209,7 +229,7 @@ impl Driver {
     pub async fn run(mut self, started_ms: i64) -> Result<(Outcome, Core), DriveError> {
         let mut effects = self.core.start(started_ms);
         let result = loop {
-            let step = match self.interjected().await {
+            let step = match self.look_at_tools().await {
                 Ok(_) => Box::pin(self.carry_out(effects)).await,
                 Err(error) => Err(error),
             };
@@ -236,7 +256,25 @@ impl Driver {
         Ok((result?, self.core))
     }
 
-    /// Takes note of the interjections at this place of the log; says when the last one came.
+    /// As [`interjected`](Self::interjected), and says it in the log if tools came or went.
+    async fn look_at_tools(&mut self) -> Result<Option<i64>, DriveError> {
+        let seen = self.interjected().await?;
+        let Some(toolkit) = self.toolkit.clone() else { return Ok(seen) };
+        if let Some(toolbox) = toolkit.toolbox() {
+            let mut journal = self.journal.lock().await;
+            if !journal.replaying()
+                && journal.writes()
+                && let Some(change) = toolkit::change(self.core.tools(), toolbox).await
+            {
+                journal.interject(self.redactor.any(change)).await?;
+            }
+        }
+        let changed = self.interjected().await?;
+        toolkit.knows(self.core.tools());
+        Ok(changed.or(seen))
+    }
+
+    /// Takes note of the interjections at this place of the log; says when the run was last taken up again.
     async fn interjected(&mut self) -> Result<Option<i64>, DriveError> {
         let interjections = self.journal.lock().await.interjections().await?;
         for interjected in &interjections {
@@ -247,7 +285,8 @@ impl Driver {
                 self.library = None;
             }
         }
-        Ok(interjections.last().map(|interjected| interjected.at_ms))
+        let tools = |interjected: &&Interjected| matches!(interjected.what, Interjection::Tools { .. });
+        Ok(interjections.iter().rfind(|i| !tools(i)).map(|interjected| interjected.at_ms))
     }
 
     /// Leaves the log durable and says how the run stands.
@@ -341,17 +380,27 @@ impl Driver {
                     let event = self.act(&call, max_steps).await?;
                     return self.derived(event).await;
                 }
-                Effect::Recall { query, limit, lessons } => {
+                Effect::UseTool { call, untrusted } => {
+                    let event = self.use_tool(&call, untrusted).await?;
+                    let step = self.derived(event).await?;
+                    self.journal.lock().await.commit(Durability::Effect).await?;
+                    return Ok(step);
+                }
+                Effect::Recall { query, limit, lessons, tools } => {
                     if let Some(step) = self.recorded(&["recalled"]).await? {
                         return Ok(step);
                     }
                     let memories = match &self.recollection {
-                        Some(recollection) => {
+                        Some(recollection) if limit > 0 => {
                             self.redactor.any(recollection.recall(&query, limit, lessons).await?)
                         }
+                        _ => Vec::new(),
+                    };
+                    let tools = match tools {
+                        Some(most) => self.fitting_tools(&query, most).await?,
                         None => Vec::new(),
                     };
-                    return self.derived(Event::Recalled { memories }).await;
+                    return self.derived(Event::Recalled { memories, tools }).await;
                 }
                 Effect::Think { purpose, request } => {
                     if let Some(step) = self.recorded(&["thought", "thought_failed"]).await? {
@@ -396,7 +445,8 @@ impl Driver {
 
     /// What came of practice, where it is recorded and need not be checked.
     async fn trusted(&self, kind: &str) -> Result<Option<Step>, DriveError> {
-        let again = self.core.spec().deterministic;
+        // What other tools say in practice is not in the log.
+        let again = self.core.spec().deterministic && self.toolkit.is_none();
         if again && !self.journal.lock().await.trusting() {
             return Ok(None);
         }
@@ -411,6 +461,33 @@ impl Driver {
         self.reflexes = self.reflexes.iter().map(LiveReflex::rested).collect();
         self.observer.notice(&Notice::Episode { seed });
         Ok(Event::EpisodeStarted { seed, observation: self.redactor.any(observation) })
+    }
+
+    /// A tool's answer to the controller.
+    async fn use_tool(&self, call: &ToolCall, untrusted: bool) -> Result<Event, DriveError> {
+        let Some(toolkit) = &self.toolkit else {
+            return Err(DriveError::Unusable("this run has no tools of its own".to_owned()));
+        };
+        let outcome_of = |payload| match serde_json::from_value(payload) {
+            Ok(Event::ToolAnswered { outcome, .. }) => Some(outcome),
+            _ => None,
+        };
+        let wanted = Use { call, untrusted, recorded_as: "tool_answered", outcome_of };
+        let outcome = toolkit.answer(&wanted).await?;
+        Ok(Event::ToolAnswered { outcome, trusted: toolkit.trusts(&call.name) })
+    }
+
+    /// The names of at most `most` tools that fit `query`, best first.
+    async fn fitting_tools(&self, query: &str, most: usize) -> Result<Vec<String>, DriveError> {
+        let specs: Vec<&ToolSpec> = self.core.tools().values().collect();
+        let texts: Vec<String> =
+            specs.iter().map(|spec| format!("{}: {}", spec.name, spec.description)).collect();
+        let ranked = match &self.recollection {
+            Some(recollection) => recollection.rank(query, &texts).await?,
+            None => None,
+        };
+        let order = ranked.unwrap_or_else(|| toolkit::by_words(query, &texts));
+        Ok(order.into_iter().take(most).map(|place| specs[place].name.clone()).collect())
     }
 
     async fn act(&mut self, call: &ToolCall, max_steps: u32) -> Result<Event, DriveError> {
@@ -431,6 +508,9 @@ impl Driver {
             self.core.config().actor.limits.clone(),
         )?;
         stage.set_episode_step(self.episode_step).await;
+        if let Some(toolkit) = &self.toolkit {
+            stage.lend(toolkit.clone(), self.core.tainted()).await;
+        }
         let result = if self.runnables.contains_key(&call.name) {
             stage.perform(call, max_steps, self.core.config().seed).await
         } else {
@@ -561,6 +641,7 @@ fn kind_of(effect: &Effect) -> &'static str {
     match effect {
         Effect::Reset { .. } => "reset",
         Effect::Recall { .. } => "recall",
+        Effect::UseTool { .. } => "use_tool",
         Effect::Think { .. } => "think",
         Effect::Try { .. } => "try",
         Effect::Retest { .. } => "retest",
@@ -579,6 +660,7 @@ fn kind_of_event(event: &Event) -> &'static str {
     match event {
         Event::EpisodeStarted { .. } => "episode_started",
         Event::Recalled { .. } => "recalled",
+        Event::ToolAnswered { .. } => "tool_answered",
         Event::Thought { .. } => "thought",
         Event::ThoughtFailed { .. } => "thought_failed",
         Event::Tried { .. } => "tried",

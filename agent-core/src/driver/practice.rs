@@ -2,6 +2,7 @@
 
 use super::attempt::{Subject, Tally};
 use super::stage::{LiveReflex, Performance, Runnable, Stage, StageError, Unrecorded};
+use super::toolkit::Toolkit;
 use crate::event::{AlikeTrial, CandidateTrial, Failure, Scrutiny, SkillRetest, TrialPlan};
 use serde_json::{Map, Value};
 use sojourn_sandbox::{Limits, Program, Sandbox};
@@ -20,6 +21,8 @@ pub struct Gym {
     pub reflexes: Vec<LiveReflex>,
     /// Limits of one call.
     pub limits: Limits,
+    /// Tools that are not the environment's.
+    pub toolkit: Option<Toolkit>,
 }
 
 /// A world whose preconditions have been brought about.
@@ -250,14 +253,18 @@ impl Gym {
     /// A world with the skills and reflexes of this place.
     pub(super) fn stage(&self, environment: Box<dyn Environment>) -> Result<Stage, StageError> {
         let (library, reflexes) = (Arc::clone(&self.library), self.reflexes.clone());
-        Stage::new(
+        let stage = Stage::new(
             self.sandbox.clone(),
             environment,
             library,
             reflexes,
             Box::new(Unrecorded),
             self.limits.clone(),
-        )
+        )?;
+        Ok(match &self.toolkit {
+            Some(toolkit) => stage.with_tools(toolkit.clone()),
+            None => stage,
+        })
     }
 }
 

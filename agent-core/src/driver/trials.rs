@@ -3,6 +3,7 @@
 use super::practice::Gym;
 use super::proving::ProvingGround;
 use super::stage::{LiveReflex, StageError};
+use super::toolkit::Toolkit;
 use super::{DriveError, Driver, Notice};
 use crate::event::Event;
 use sojourn_skills::SkillId;
@@ -49,6 +50,7 @@ impl Driver {
             library: Arc::clone(&self.runnables),
             reflexes: self.reflexes.iter().map(LiveReflex::rested).collect(),
             limits: self.core.config().actor.limits.clone(),
+            toolkit: self.toolkit.as_ref().map(Toolkit::in_practice),
         }
     }
 

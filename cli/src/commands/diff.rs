@@ -192,7 +192,7 @@ impl Outcome {
                     _ => {}
                 }
             }
-            Body::Started(_) | Body::Interjection(_) | Body::Forgotten => {}
+            Body::Started(_) | Body::Granted(_) | Body::Interjection(_) | Body::Forgotten => {}
         }
     }
 }

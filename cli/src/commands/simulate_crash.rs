@@ -32,7 +32,7 @@ pub async fn simulate_crash(home: Home, args: SimulateCrash) -> Result<ExitCode>
         return Err(Failure::new(
             Kind::Usage,
             format!(
-                "run `{}` was resumed or forked at record {}: its times cannot be lived again",
+                "run `{}` was resumed, forked or given tools at record {}: it cannot be lived again",
                 info.id, record.seq
             ),
         )
@@ -230,6 +230,7 @@ async fn relive(home: &Home, args: &SimulateCrash, scratch: &Path) -> Result<Exi
         journal,
         recollection: started.config.memory.then_some(recollection),
         library,
+        tools: None,
         observer: Arc::new(Silent),
         cancel: Cancel::new(),
         redactor: Redactor::default(),
@@ -288,7 +289,7 @@ impl Answers {
                     Event::Thought { reply } => {
                         answers.thoughts.push(Recording { request: std::mem::take(&mut request), reply });
                     }
-                    Event::Recalled { memories } => answers.recalled.push(memories),
+                    Event::Recalled { memories, .. } => answers.recalled.push(memories),
                     _ => {}
                 },
                 _ => {}

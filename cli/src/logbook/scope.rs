@@ -62,7 +62,7 @@ impl Scope {
                     self.names.insert(manifest.id.clone(), manifest.name.clone());
                 }
             }
-            Body::Interjection(_) | Body::Forgotten => {}
+            Body::Granted(_) | Body::Interjection(_) | Body::Forgotten => {}
         }
     }
 
@@ -79,7 +79,7 @@ impl Scope {
 
     fn effect(&mut self, effect: &Effect) {
         match effect {
-            Effect::Act { call, .. } => self.act = Some(call.name.clone()),
+            Effect::Act { call, .. } | Effect::UseTool { call, .. } => self.act = Some(call.name.clone()),
             Effect::Try { plan } => self.about = Some(plan.task.clone()),
             Effect::TryReflexes { plan } => self.about = Some(plan.name.clone()),
             Effect::Library { change } => self.about = self.skill_of(change),
@@ -130,6 +130,7 @@ impl Scope {
 pub fn is_error(body: &Body) -> bool {
     match body {
         Body::Started(_) | Body::Interjection(_) | Body::Forgotten => false,
+        Body::Granted(grant) => !grant.granted,
         Body::Effect(effect) => match &**effect {
             Effect::Tell { milestone } => match milestone {
                 Milestone::TaskDone { verified, .. } => !verified,
@@ -149,6 +150,7 @@ pub fn is_error(body: &Body) -> bool {
         },
         Body::Event(event) => match &**event {
             Event::ThoughtFailed { .. } => true,
+            Event::ToolAnswered { outcome, .. } => !outcome.ok,
             Event::Acted { report } => report.error.is_some(),
             Event::Tried { trials } => trials.iter().all(|trial| trial.report.passes() == 0),
             Event::Retested { retests } => {

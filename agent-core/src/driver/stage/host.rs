@@ -1,5 +1,6 @@
 //! What a running skill may ask for: the tools of the world, and the skills that it was granted.
 
+use super::super::toolkit::Toolkit;
 use super::world::Shared;
 use super::{Runnable, StageEvent};
 use crate::event::SkillUse;
@@ -7,7 +8,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use sojourn_sandbox::{Binding, BindingKind, CallError, Host, HostError, Invocation, Limits, Sandbox};
 use sojourn_tools::{Grants, ToolCall, ToolOutcome, with_defaults};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
@@ -19,6 +20,7 @@ pub(super) struct StageHost {
     pub(super) limits: Limits,
     pub(super) shared: Arc<Mutex<Shared>>,
     pub(super) grants: Grants,
+    pub(super) toolkit: Option<Toolkit>,
     pub(super) depth: u32,
     pub(super) seed: u64,
 }
@@ -41,6 +43,11 @@ impl StageHost {
             name: skill.name.clone(),
             parameters: skill.parameters.iter().map(|p| p.name.clone()).collect(),
             kind: BindingKind::Call,
+        }));
+        let worlds: BTreeSet<String> = bindings.iter().map(|binding| binding.name.clone()).collect();
+        bindings.extend(self.grants.names().filter(|name| !worlds.contains(*name)).filter_map(|name| {
+            let spec = self.toolkit.as_ref()?.spec(name)?;
+            Some(Binding::call(spec.name, spec.parameters.into_iter().map(|p| p.name)))
         }));
         let invocation = Invocation {
             args: &positional,
@@ -102,6 +109,12 @@ impl Host for StageHost {
             return self.call_skill(skill, &call).await;
         }
         let mut shared = self.shared.lock().await;
+        if let Some(toolkit) = &self.toolkit
+            && self.grants.allow(name)
+            && !shared.bindings.iter().any(|binding| binding.name == name)
+        {
+            return shared.ask_tool(toolkit, self.depth, &call).await;
+        }
         if name == "observe" {
             return Ok(shared.state.clone());
         }

@@ -15,6 +15,7 @@ pub use performance::{Performance, as_javascript};
 pub use record::{Recorder, StageEvent, StepRecord, Unrecorded};
 
 use super::journal::JournalError;
+use super::toolkit::Toolkit;
 use host::StageHost;
 use performance::Tally;
 use serde_json::Value;
@@ -46,6 +47,8 @@ pub struct Stage {
     library: Arc<BTreeMap<String, Runnable>>,
     limits: Limits,
     shared: Arc<Mutex<Shared>>,
+    /// Tools that are not the environment's.
+    toolkit: Option<Toolkit>,
 }
 
 /// Why a stage could not go on at all.
@@ -60,6 +63,9 @@ pub enum StageError {
         /// The name.
         name: String,
     },
+    /// A tool that is not the environment's could not be asked at all.
+    #[error("{0}")]
+    Tools(String),
     /// What happened could not be recorded, or differs from what was recorded before.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -107,8 +113,22 @@ impl Stage {
             steps_left: 0,
             episode_step: 0,
             tally: Tally::default(),
+            tainted: false,
         };
-        Ok(Self { sandbox, library, limits, shared: Arc::new(Mutex::new(shared)) })
+        Ok(Self { sandbox, library, limits, shared: Arc::new(Mutex::new(shared)), toolkit: None })
+    }
+
+    /// The same with tools that are not the environment's.
+    #[must_use]
+    pub fn with_tools(mut self, toolkit: Toolkit) -> Self {
+        self.toolkit = Some(toolkit);
+        self
+    }
+
+    /// Lends tools that are not the environment's; `tainted` if something that a tool showed may stand behind what is done.
+    pub async fn lend(&mut self, toolkit: Toolkit, tainted: bool) {
+        self.toolkit = Some(toolkit);
+        self.shared.lock().await.tainted = tainted;
     }
 
     /// Runs a skill of the library to its end, or until it is stopped.
@@ -152,6 +172,7 @@ impl Stage {
             limits: self.limits.clone(),
             shared: Arc::clone(&self.shared),
             grants: runnable.grants.clone(),
+            toolkit: self.toolkit.clone(),
             depth: 0,
             seed,
         };

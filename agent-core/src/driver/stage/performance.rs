@@ -30,6 +30,8 @@ pub struct Performance {
     pub trace: Vec<CallTrace>,
     /// How many calls it made.
     pub calls: u32,
+    /// How many of them were to tools that are not the environment's.
+    pub consulted: u32,
     /// The last moments, the latest last.
     pub moments: Vec<Moment>,
     /// The sum of what the vitals lost on the way.
@@ -51,6 +53,7 @@ pub(super) struct Tally {
     pub(super) skills: Vec<SkillUse>,
     pub(super) trace: Vec<CallTrace>,
     pub(super) calls: u32,
+    pub(super) consulted: u32,
     pub(super) moments: VecDeque<Moment>,
     pub(super) ended: Option<Ending>,
     /// Why nothing more may happen: the world or the recorder broke, or somebody wants to stop.
@@ -75,6 +78,7 @@ impl Tally {
             skills,
             trace,
             calls,
+            consulted,
             moments,
             ended,
             failed: _,
@@ -90,6 +94,7 @@ impl Tally {
             skills,
             trace,
             calls,
+            consulted,
             moments: moments.into(),
             harm,
             touched: touched.into_iter().collect(),
@@ -108,9 +113,31 @@ impl ActReport {
     /// What a performance came to, with what is seen afterwards.
     pub(in crate::driver) fn of(performance: Performance, observation: Observation) -> Self {
         let Performance {
-            error, steps, reflex_steps, unlocked, skills, trace, calls, moments, ended, ..
+            error,
+            steps,
+            reflex_steps,
+            unlocked,
+            skills,
+            trace,
+            calls,
+            consulted,
+            moments,
+            ended,
+            ..
         } = performance;
         let calls = Some(calls);
-        Self { observation, error, steps, reflex_steps, unlocked, skills, trace, calls, moments, ended }
+        Self {
+            observation,
+            error,
+            steps,
+            reflex_steps,
+            unlocked,
+            skills,
+            trace,
+            calls,
+            consulted,
+            moments,
+            ended,
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! One world, as the skills and the reflexes that act in it share it.
 
+use super::super::DriveError;
 use super::super::delta::diff;
+use super::super::toolkit::{Toolkit, Use};
 use super::performance::{Tally, as_javascript};
-use super::{LiveReflex, Recorder, StageEvent, StepRecord};
+use super::{LiveReflex, Recorder, StageError, StageEvent, StepRecord};
 use crate::event::{CallTrace, Moment, Unlocked};
 use serde_json::Value;
 use sojourn_sandbox::{Binding, HostError};
@@ -31,6 +33,8 @@ pub(super) struct Shared {
     pub(super) steps_left: u32,
     pub(super) episode_step: u64,
     pub(super) tally: Tally,
+    /// Whether something that a tool showed may stand behind what is done now.
+    pub(super) tainted: bool,
 }
 
 impl Shared {
@@ -57,6 +61,44 @@ impl Shared {
         };
         self.trace(depth, call, &outcome);
         let value = outcome.value.clone().unwrap_or(Value::Bool(outcome.ok));
+        self.keep(StageEvent::Returned { depth, outcome }).await?;
+        Ok(value)
+    }
+
+    /// Asks a tool that is not the environment's. Time stands still in the world meanwhile.
+    pub(super) async fn ask_tool(
+        &mut self,
+        toolkit: &Toolkit,
+        depth: u32,
+        call: &ToolCall,
+    ) -> Result<Value, HostError> {
+        self.keep(StageEvent::Called { depth, call: call.clone() }).await?;
+        let outcome_of = |payload| match serde_json::from_value(payload) {
+            Ok(StageEvent::Returned { outcome, .. }) => Some(outcome),
+            _ => None,
+        };
+        let wanted = Use { call, untrusted: self.tainted, recorded_as: "returned", outcome_of };
+        let outcome = match toolkit.answer(&wanted).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                let reason = error.to_string();
+                self.tally.failed = Some(match error {
+                    DriveError::Journal(error) => StageError::Journal(error),
+                    DriveError::Interrupted => StageError::Interrupted,
+                    other => StageError::Tools(other.to_string()),
+                });
+                return Err(HostError::Stop(reason));
+            }
+        };
+        self.tally.consulted += 1;
+        self.tainted |= !toolkit.trusts(&call.name);
+        self.trace(depth, call, &outcome);
+        let value = match (&outcome.value, outcome.ok) {
+            (Some(value), true) => value.clone(),
+            (_, false) => Value::Bool(false),
+            (None, true) if outcome.content.is_empty() => Value::Bool(true),
+            (None, true) => Value::String(outcome.words()),
+        };
         self.keep(StageEvent::Returned { depth, outcome }).await?;
         Ok(value)
     }

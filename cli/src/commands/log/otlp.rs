@@ -94,7 +94,9 @@ impl Trace {
                     let name = format!("chat {}", self.model);
                     self.begin(record, &name, CLIENT, attributes);
                 }
-                Effect::Act { call, .. } => self.begin_call(record, &call.name, &call.args),
+                Effect::Act { call, .. } | Effect::UseTool { call, .. } => {
+                    self.begin_call(record, &call.name, &call.args)
+                }
                 _ => {}
             },
             Body::Event(event) => match &**event {
@@ -115,6 +117,10 @@ impl Trace {
                         json!({"key": "gen_ai.response.finish_reasons", "value": {"arrayValue": {"values": reasons}}}),
                     ]);
                 }
+                Event::ToolAnswered { outcome, .. } => {
+                    let result = text("gen_ai.tool.call.result", &outcome.words());
+                    self.end(record, if outcome.ok { OK } else { ERROR }, vec![result]);
+                }
                 Event::ThoughtFailed { error } => self.end(record, ERROR, vec![text("error.type", error)]),
                 Event::Acted { report } => {
                     // What was open inside was left when the skill was stopped.
@@ -132,7 +138,7 @@ impl Trace {
                 }
                 StageEvent::Stepped(_) => {}
             },
-            Body::Started(_) | Body::Interjection(_) | Body::Forgotten => {}
+            Body::Started(_) | Body::Granted(_) | Body::Interjection(_) | Body::Forgotten => {}
         }
     }
 

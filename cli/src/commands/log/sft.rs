@@ -170,7 +170,7 @@ impl Reader {
                 }
                 _ => {}
             },
-            Body::Interjection(_) => {}
+            Body::Granted(_) | Body::Interjection(_) => {}
         }
         None
     }
@@ -202,6 +202,7 @@ impl Reader {
                 act.outcome = Some(report.observation.text.clone());
             }
             Event::Recalled { .. }
+            | Event::ToolAnswered { .. }
             | Event::ThoughtFailed { .. }
             | Event::Tried { .. }
             | Event::Retested { .. }

@@ -92,7 +92,7 @@ async fn exchange(store: &Store, info: &RunInfo, seq: EventSeq) -> Result<Option
             }
             Body::Event(event) => {
                 let answer = match *event {
-                    Event::Recalled { memories } => {
+                    Event::Recalled { memories, .. } => {
                         recalled = Some((record.seq, memories));
                         continue;
                     }

@@ -214,7 +214,8 @@ async fn live(
     };
     let plan = Plan { config, reflexes: Vec::new(), library: Shelf::Lent(library), title: None, run: None };
     let controller = RecordedController::new(model, []);
-    let minds = Minds { controller: Arc::new(controller), embedder: None, vectors: Vectors::default() };
+    let minds =
+        Minds { controller: Arc::new(controller), embedder: None, vectors: Vectors::default(), tools: None };
     let watch = Watch::unguarded(Arc::new(Silent), Cancel::new());
     let session = workshop.begin(&info.environment, plan, &minds, watch).await?;
     let run = session.run.clone();

@@ -105,7 +105,7 @@ impl Camera {
     async fn turn(&mut self, body: &Body) {
         match body {
             Body::Started(started) => self.world = environments::open(&started.environment.name).ok(),
-            Body::Interjection(_) | Body::Forgotten => {}
+            Body::Granted(_) | Body::Interjection(_) | Body::Forgotten => {}
             Body::Effect(effect) => self.effect(effect),
             Body::Event(event) => self.event(event).await,
             Body::Stage(event) => self.stage(event).await,
@@ -119,7 +119,7 @@ impl Camera {
                     request.messages.last().map(sojourn_controller::Message::text).unwrap_or_default();
                 self.now.decision = format!("{}?\n{}", purpose_name(*purpose), asked.trim()).into();
             }
-            Effect::Act { call, .. } => {
+            Effect::Act { call, .. } | Effect::UseTool { call, .. } => {
                 self.open = vec![as_javascript(call)];
                 self.now.calls = self.open.clone().into();
             }
@@ -166,12 +166,17 @@ impl Camera {
                     self.world = None;
                 }
             }
-            Event::Recalled { memories } => {
+            Event::Recalled { memories, .. } => {
                 self.now.memories = memories.iter().map(|memory| memory.text.clone()).collect();
             }
             Event::Thought { reply } => {
                 let answers: Vec<&str> = reply.candidates.iter().map(|answer| answer.text.trim()).collect();
                 self.now.decision = answers.join("\n— or —\n").into();
+            }
+            Event::ToolAnswered { outcome, .. } => {
+                let call = self.open.pop().unwrap_or_default();
+                let sign = if outcome.ok { "→" } else { "✗" };
+                self.now.calls = [format!("{call} {sign} {}", outcome.words())].into();
             }
             Event::ThoughtFailed { error } => self.now.decision = format!("no answer: {error}").into(),
             Event::Acted { report } => {

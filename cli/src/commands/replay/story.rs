@@ -34,7 +34,9 @@ pub async fn tell(store: &Store, info: &RunInfo, at: u64, speed: Option<f64>, as
 /// A record as a passage of the story; `None` where it adds nothing.
 fn passage(body: &Body, episode: &mut u32) -> Option<String> {
     Some(match body {
-        Body::Started(_) | Body::Interjection(_) | Body::Forgotten => logbook::summary(body),
+        Body::Started(_) | Body::Granted(_) | Body::Interjection(_) | Body::Forgotten => {
+            logbook::summary(body)
+        }
         Body::Event(event) => match &**event {
             Event::EpisodeStarted { seed, observation } => {
                 *episode += 1;
@@ -46,14 +48,15 @@ fn passage(body: &Body, episode: &mut u32) -> Option<String> {
                 format!("the controller: {}", texts.join("\n--- or ---\n"))
             }
             Event::ThoughtFailed { .. }
+            | Event::ToolAnswered { .. }
             | Event::Tried { .. }
             | Event::Retested { .. }
             | Event::ReflexesTried { .. } => logbook::summary(body),
             Event::Acted { report } => {
                 format!("{}\n{}", logbook::acted_line(report), report.observation.text.trim_end())
             }
-            Event::Recalled { memories } if memories.is_empty() => return None,
-            Event::Recalled { memories } => {
+            Event::Recalled { memories, .. } if memories.is_empty() => return None,
+            Event::Recalled { memories, .. } => {
                 let texts: Vec<&str> = memories.iter().map(|memory| memory.text.as_str()).collect();
                 format!("remembers: {}", texts.join("\n           "))
             }
@@ -62,6 +65,7 @@ fn passage(body: &Body, episode: &mut u32) -> Option<String> {
             Effect::Think { purpose: Purpose::Choose, .. } => return None,
             Effect::Think { .. }
             | Effect::Act { .. }
+            | Effect::UseTool { .. }
             | Effect::Remember { .. }
             | Effect::Consolidate { .. }
             | Effect::Tell { .. }
