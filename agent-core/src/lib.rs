@@ -15,7 +15,9 @@ mod core;
 mod driver;
 mod event;
 
-pub use config::{ActorConfig, Budgets, ConsolidationConfig, Prices, RULES, ReflexConfig, RunConfig};
+pub use config::{
+    ActorConfig, Budgets, ConsolidationConfig, Prices, RULES, ReflexConfig, RunConfig, ToolUse,
+};
 pub use core::curriculum::{Curriculum, Proposal, Situation, TaskRecord};
 pub use core::planner::{Planner, Total, held};
 pub use core::{Core, RunOrigin, Totals, seeds};

@@ -85,9 +85,13 @@ fn told(uri: &str, change: DocumentChange) -> String {
     match change {
         DocumentChange { added: 0, removed: 0, kept } => format!("{uri}: nothing new in {kept} passages"),
         DocumentChange { added, kept, removed } => {
-            format!("{uri}: {added} passages added, {kept} kept, {removed} removed")
+            format!("{uri}: {}, {kept} kept, {removed} removed", passages(added))
         }
     }
+}
+
+fn passages(count: usize) -> String {
+    if count == 1 { "1 passage added".to_owned() } else { format!("{count} passages added") }
 }
 
 async fn list(memories: &Memories, tenant: &Tenant, json: bool) -> Result<()> {
