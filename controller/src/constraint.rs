@@ -73,6 +73,9 @@ impl Constraint {
         if size > SCHEMA_BYTES {
             return Err(format!("the schema has {size} bytes, of at most {SCHEMA_BYTES}"));
         }
+        if let Err(error) = jsonschema::validator_for(&schema) {
+            return Err(error.to_string());
+        }
         // The compiler of grammars has been seen to panic on odd ones; on a thread of its own that is an answer too.
         let compiled = tokio::task::spawn_blocking(move || Self::JsonSchema(schema).compile().map(|_| ()));
         match compiled.await {
@@ -84,7 +87,7 @@ impl Constraint {
     }
 
     /// The constraint as something that takes bytes.
-    fn compile(&self) -> Result<Matcher, ControllerError> {
+    pub(crate) fn compile(&self) -> Result<Matcher, ControllerError> {
         let bad = |reason: String| ControllerError::BadConstraint { reason };
         // A vocabulary of single bytes makes every text its own tokens.
         let bytes = ApproximateTokEnv::single_byte_env();

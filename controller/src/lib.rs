@@ -28,6 +28,7 @@
 mod cancel;
 mod constraint;
 mod controller;
+mod draw;
 mod error;
 pub mod gguf;
 #[cfg(feature = "llama")]
