@@ -14,7 +14,8 @@ impl Constraint {
     /// # Errors
     /// When there is nothing to draw from, or the grammar outgrows its limits on the way.
     pub fn draw(&self, seed: u64, bytes: usize) -> Result<Option<String>, ControllerError> {
-        let bad = |error: &dyn std::fmt::Display| ControllerError::BadConstraint { reason: error.to_string() };
+        let bad =
+            |error: &dyn std::fmt::Display| ControllerError::BadConstraint { reason: error.to_string() };
         let mut matcher = self.compile()?;
         let mut chance = fastrand::Rng::with_seed(seed);
         let mut text = Vec::new();
@@ -24,7 +25,8 @@ impl Constraint {
             }
             let ends = matcher.is_accepting().map_err(|error| bad(&error))?;
             let mask = matcher.compute_mask_or_eos().map_err(|error| bad(&error))?;
-            let allowed: Vec<u8> = (0..=u8::MAX).filter(|byte| mask.is_allowed(TokenId::from(*byte))).collect();
+            let allowed: Vec<u8> =
+                (0..=u8::MAX).filter(|byte| mask.is_allowed(TokenId::from(*byte))).collect();
             if allowed.is_empty() || (ends && chance.bool()) {
                 return Ok(if ends { String::from_utf8(text).ok() } else { None });
             }

@@ -20,8 +20,11 @@ fn leaf() -> impl Strategy<Value = Value> {
         Just(json!({})),
         Just(json!({"type": "null"})),
         Just(json!({"type": "boolean"})),
-        (bound.clone(), bound.clone()).prop_map(|(a, b)| json!({"type": "integer", "minimum": a, "maximum": b})),
-        (bound.clone(), 1..4i64).prop_map(|(a, m)| json!({"type": "number", "exclusiveMinimum": a, "multipleOf": m})),
+        (bound.clone(), bound.clone())
+            .prop_map(|(a, b)| json!({"type": "integer", "minimum": a, "maximum": b})),
+        (bound.clone(), 1..4i64).prop_map(
+            |(a, m)| json!({"type": "number", "exclusiveMinimum": a, "maximum": 1000, "multipleOf": m})
+        ),
         (0u8..5, 0u8..5).prop_map(|(a, b)| json!({"type": "string", "minLength": a, "maxLength": b})),
         Just(json!({"type": "string", "pattern": "^[a-f0-9]{2,4}$"})),
         Just(json!({"type": "string", "pattern": "(?=look)ahead"})),
@@ -34,7 +37,8 @@ fn leaf() -> impl Strategy<Value = Value> {
         Just(json!({"type": "dict"})),
         Just(json!({"type": "string", "unheardOf": [1, 2]})),
         prop::collection::vec(word(), 1..4).prop_map(|words| json!({"enum": words})),
-        (1usize..3000).prop_map(|n| json!({"enum": (0..n).map(|i| format!("choice {i}")).collect::<Vec<_>>()})),
+        (1usize..3000)
+            .prop_map(|n| json!({"enum": (0..n).map(|i| format!("choice {i}")).collect::<Vec<_>>()})),
     ]
 }
 
