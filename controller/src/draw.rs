@@ -25,10 +25,14 @@ impl Constraint {
             }
             let ends = matcher.is_accepting().map_err(|error| bad(&error))?;
             let mask = matcher.compute_mask_or_eos().map_err(|error| bad(&error))?;
-            let allowed: Vec<u8> =
+            let mut allowed: Vec<u8> =
                 (0..=u8::MAX).filter(|byte| mask.is_allowed(TokenId::from(*byte))).collect();
             if allowed.is_empty() || (ends && chance.bool()) {
                 return Ok(if ends { String::from_utf8(text).ok() } else { None });
+            }
+            // No exponents: most of those drawn are of numbers that no machine has.
+            if text.last().is_some_and(u8::is_ascii_digit) && allowed.len() > 2 {
+                allowed.retain(|byte| !byte.eq_ignore_ascii_case(&b'e'));
             }
             let closing: Vec<u8> = allowed.iter().copied().filter(|byte| CLOSERS.contains(byte)).collect();
             let hurried = chance.usize(..bytes) < 8 * text.len() + bytes / 8;

@@ -2,8 +2,10 @@
 
 use anyhow::{Result, bail};
 
+#[cfg(feature = "measure")]
+mod bfcl;
 mod engine;
-#[cfg(feature = "locomo")]
+#[cfg(feature = "measure")]
 mod locomo;
 mod soak;
 
@@ -12,6 +14,8 @@ usage: cargo xtask <chore>
 
 chores:
   engine [--check]            build sandbox/engine/engine.wasm from its sources; with --check only compare
+  bfcl [--data DIR] [--model N]
+                              whether the schemas of published functions become grammars that admit only what is valid
   locomo --data DIR [--grid] [--json]
                               how well memory finds what questions over long conversations are about
   soak [--home HOME] [--run RUN] [--cases N]
@@ -22,7 +26,9 @@ fn main() -> Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["engine"] => engine::run(engine::Mode::Write),
         ["engine", "--check"] => engine::run(engine::Mode::Check),
-        #[cfg(feature = "locomo")]
+        #[cfg(feature = "measure")]
+        ["bfcl", ..] => bfcl::run(&arguments[1..]),
+        #[cfg(feature = "measure")]
         ["locomo", ..] => locomo::run(&arguments[1..]),
         ["soak", ..] => soak::run(&arguments[1..]),
         _ => bail!("{USAGE}"),
