@@ -39,6 +39,16 @@ pub struct Args {
     pub command: Command,
 }
 
+impl Args {
+    /// The collector that spans are sent to: by the process that carries a run out, not by its supervisor.
+    pub fn otlp(&self) -> Option<&str> {
+        match &self.command {
+            Command::Run(run) if run.worker.is_some() || run.unsupervised => run.otlp.as_deref(),
+            _ => None,
+        }
+    }
+}
+
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -139,6 +149,10 @@ pub struct Run {
     /// Print the result as one JSON document.
     #[arg(long)]
     pub json: bool,
+
+    /// Send what goes on as spans to this collector, which takes OTLP over HTTP: `http://localhost:4318`.
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub otlp: Option<String>,
 
     /// Do not start the worker again where it dies: it is this process.
     #[arg(long)]

@@ -134,6 +134,31 @@ impl Core {
         self.may_consult().filter(|most| self.consultations.tools.len() > *most)
     }
 
+    /// How many tools a skill may be offered, where they have to be picked for the task.
+    pub(super) fn picks_readers(&self) -> Option<usize> {
+        let settings = self.config.tools.as_ref()?;
+        let readers = self.consultations.tools.values().filter(|spec| reads(spec)).count();
+        (readers > settings.shown && settings.shown > 0).then_some(settings.shown)
+    }
+
+    /// Names of the tools that a skill written now may call: those that only read, because a skill is tried before it is
+    /// trusted. Of `picked` where that is not empty.
+    pub(super) fn readers(&self, picked: &[String]) -> Vec<String> {
+        let Some(settings) = &self.config.tools else { return Vec::new() };
+        let known = &self.consultations.tools;
+        let fits = |name: &&String| known.get(*name).is_some_and(reads);
+        if picked.is_empty() {
+            known.keys().filter(fits).take(settings.shown).cloned().collect()
+        } else {
+            picked.iter().filter(fits).take(settings.shown).cloned().collect()
+        }
+    }
+
+    /// What is known of the tools of these names.
+    pub(super) fn offered_to_skills(&self, names: &[String]) -> Vec<ToolSpec> {
+        names.iter().filter_map(|name| self.consultations.tools.get(name)).cloned().collect()
+    }
+
     /// What the controller is offered and told; `picked` are the names that fit best, where there are too many.
     pub(super) fn consultable(&mut self, picked: &[String]) -> Consultable {
         let known = &self.consultations;
@@ -187,6 +212,10 @@ impl Core {
             AfterConsultation::Improvise => self.improvise(),
         }
     }
+}
+
+fn reads(spec: &ToolSpec) -> bool {
+    !spec.effects.write && !spec.effects.irreversible
 }
 
 /// The first candidate as a JSON object; empty where it was cut short.

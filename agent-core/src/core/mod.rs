@@ -235,7 +235,9 @@ impl Core {
                 self.count(&reply);
                 self.improvised(&reply)
             }
-            (Phase::Preparing(draft), Event::Recalled { memories, .. }) => self.write(draft, &memories),
+            (Phase::Preparing(draft), Event::Recalled { memories, tools }) => {
+                self.write(draft, &memories, &tools)
+            }
             (Phase::Writing(draft), Event::Thought { reply }) => {
                 self.count(&reply);
                 self.try_candidates(draft, &reply)

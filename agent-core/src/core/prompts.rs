@@ -126,6 +126,8 @@ pub struct Writing<'a> {
     pub task: &'a TaskSpec,
     /// Admitted skills that may be called: name and parameters.
     pub skills: &'a [(String, Vec<Parameter>)],
+    /// Tools, other than the environment's, that may be called.
+    pub tools: &'a [ToolSpec],
     /// Causal notes from the rounds before, and lessons.
     pub notes: &'a [String],
     /// The grammar of the function's body.
@@ -182,6 +184,12 @@ fn task_text(writing: &Writing<'_>) -> String {
         writing.skills.iter().map(|(name, parameters)| signature(name, parameters)).collect();
     let skills = if skills.is_empty() { "none".to_owned() } else { skills.join(", ") };
     let _ = write!(text, "Skills you can call: {skills}.");
+    if !writing.tools.is_empty() {
+        text.push_str("\nTools you can call, which return text or data, or false:\n");
+        for tool in writing.tools {
+            push_tool(&mut text, tool);
+        }
+    }
     if !writing.notes.is_empty() {
         let _ = write!(text, "\nNotes from failed attempts: {}", writing.notes.join(" "));
     }

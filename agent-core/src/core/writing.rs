@@ -9,7 +9,7 @@ use sojourn_skills::{
     Callable, Candidate, Compiled, Draft as SkillDraft, Kind, LibraryEvent, Origin, best_of, grammar,
     static_check,
 };
-use sojourn_tools::{Condition, Parameter, ParameterKind, TaskSpec};
+use sojourn_tools::{Condition, Parameter, ParameterKind, TaskSpec, ToolSpec};
 
 /// Notes shown to a retry.
 const NOTES: usize = 2;
@@ -29,6 +29,8 @@ pub(super) struct Draft {
     tried: Vec<String>,
     /// Sources under trial.
     candidates: Vec<String>,
+    /// Names of the tools, other than the environment's, that it may call.
+    tools: Vec<String>,
 }
 
 impl Core {
@@ -39,17 +41,28 @@ impl Core {
             notes: self.complaint(task).into_iter().collect(),
             tried: Vec::new(),
             candidates: Vec::new(),
+            tools: Vec::new(),
         };
-        if !self.config.memory {
-            return self.write(draft, &[]);
+        let tools = self.picks_readers();
+        if !self.config.memory && tools.is_none() {
+            return self.write(draft, &[], &[]);
         }
         let query = format!("{task}: lesson for writing the skill");
+        let limit = if self.config.memory { LESSONS } else { 0 };
         self.phase = Phase::Preparing(draft);
-        vec![Effect::Recall { query, limit: LESSONS, lessons: false, tools: None }]
+        vec![Effect::Recall { query, limit, lessons: false, tools }]
     }
 
     /// Asks for candidates. Of what was recalled only lessons about this very task are shown: others mislead.
-    pub(super) fn write(&mut self, mut draft: Draft, memories: &[Recalled]) -> Vec<Effect> {
+    pub(super) fn write(
+        &mut self,
+        mut draft: Draft,
+        memories: &[Recalled],
+        picked: &[String],
+    ) -> Vec<Effect> {
+        if draft.round == 0 {
+            draft.tools = self.readers(picked);
+        }
         let about = format!("{}: ", draft.task);
         let lessons = memories.iter().filter(|m| m.kind == LESSON).filter(|m| m.text.starts_with(&about));
         self.rely_on(lessons.clone());
@@ -58,14 +71,16 @@ impl Core {
         let seed = self.request_seed();
         let callables = self.granted(&task.name);
         let skills: Vec<_> = callables.iter().map(|c| (c.name.clone(), c.parameters.clone())).collect();
+        let tools = self.offered_to_skills(&draft.tools);
         let notes = &draft.notes[draft.notes.len().saturating_sub(NOTES)..];
         let writing = Writing {
             spec: &self.spec,
             planner: &self.planner,
             task: &task,
             skills: &skills,
+            tools: &tools,
             notes,
-            grammar: self.body_grammar(&task, callables),
+            grammar: self.body_grammar(&task, callables, &tools),
         };
         let request = prompts::write(&writing, &self.config.actor, seed);
         self.think(Purpose::Write, request, Phase::Writing(draft))
@@ -81,8 +96,8 @@ impl Core {
             .collect()
     }
 
-    fn body_grammar(&self, task: &TaskSpec, skills: Vec<Callable>) -> String {
-        let mut functions: Vec<Callable> = self.spec.tools.iter().map(Callable::from).collect();
+    fn body_grammar(&self, task: &TaskSpec, skills: Vec<Callable>, tools: &[ToolSpec]) -> String {
+        let mut functions: Vec<Callable> = self.spec.tools.iter().chain(tools).map(Callable::from).collect();
         functions.extend(skills);
         let view =
             self.spec.tools.iter().any(|tool| tool.name == VIEW).then(|| grammar::View {
@@ -103,7 +118,8 @@ impl Core {
     pub(super) fn try_candidates(&mut self, mut draft: Draft, reply: &Reply) -> Vec<Effect> {
         let Some(task) = self.planner.task(&draft.task).cloned() else { return self.decide() };
         let skills = self.granted(&task.name);
-        let mut callables: Vec<Callable> = self.spec.tools.iter().map(Callable::from).collect();
+        let tools = self.offered_to_skills(&draft.tools);
+        let mut callables: Vec<Callable> = self.spec.tools.iter().chain(&tools).map(Callable::from).collect();
         callables.extend(skills.iter().cloned());
         let parameters: Vec<&str> = task.parameters.iter().map(|p| p.name.as_str()).collect();
         let mut sources = Vec::new();
@@ -130,7 +146,8 @@ impl Core {
         }
         draft.tried.extend(sources.iter().cloned());
         draft.candidates.clone_from(&sources);
-        let plan = self.trial_plan(&task, sources, skills.into_iter().map(|c| c.name).collect());
+        let granted = skills.into_iter().map(|c| c.name).chain(draft.tools.iter().cloned()).collect();
+        let plan = self.trial_plan(&task, sources, granted);
         self.phase = Phase::Trying(draft);
         vec![Effect::Try { plan }]
     }
@@ -223,6 +240,7 @@ impl Core {
         };
         let compiled = Compiled { engine: self.origin.engine.clone(), wasm: wasm.0 };
         let tools = self.spec.tools.iter().map(|tool| tool.name.as_str());
+        let tools = tools.chain(draft.tools.iter().map(String::as_str));
         let mut skill = self.library.prepare(skill_draft, compiled, tools);
         if let Some(repaired) = self.repaired(&task.name).map(|entry| entry.id().clone())
             && repaired != skill.manifest.id
@@ -275,7 +293,7 @@ impl Core {
         }
         draft.round += 1;
         if draft.round < self.config.actor.rounds && self.over_budget().is_none() {
-            return self.write(draft, &[]);
+            return self.write(draft, &[], &[]);
         }
         self.curriculum.gave_up_writing(&draft.task);
         let mut effects =

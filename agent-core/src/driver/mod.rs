@@ -14,6 +14,7 @@ mod practice;
 mod proving;
 mod redact;
 mod rehearse;
+mod spans;
 mod stage;
 mod start;
 mod toolkit;
@@ -42,11 +43,12 @@ use sojourn_memory::{Durability, RunStatus};
 use sojourn_sandbox::{Program, Sandbox};
 use sojourn_skills::{Entry, Kind, Library, LibraryError, LibraryState, SkillId};
 use sojourn_tools::{EndingKind, Environment, ToolCall, ToolSpec};
-use stage::{LiveReflex, Recorder, Runnable, Stage};
+use stage::{LiveReflex, Performance, Recorder, Runnable, Stage};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 use toolkit::{Toolkit, Use};
+use tracing::Instrument as _;
 use witness::Witness;
 
 /// Everything that a run needs from outside.
@@ -226,7 +228,12 @@ impl Driver {
     ///
     /// # Errors
     /// When something outside broke or the log diverged. What was recorded is durable in any case.
-    pub async fn run(mut self, started_ms: i64) -> Result<(Outcome, Core), DriveError> {
+    pub async fn run(self, started_ms: i64) -> Result<(Outcome, Core), DriveError> {
+        let span = spans::agent(&self.core.spec().name, &self.run, &self.controller.model().name);
+        Box::pin(self.live(started_ms)).instrument(span).await
+    }
+
+    async fn live(mut self, started_ms: i64) -> Result<(Outcome, Core), DriveError> {
         let mut effects = self.core.start(started_ms);
         let result = loop {
             let step = match self.look_at_tools().await {
@@ -409,7 +416,10 @@ impl Driver {
                     // The intent is durable before the model is asked: what it costs is never unaccounted for.
                     self.journal.lock().await.commit(Durability::Effect).await?;
                     self.observer.notice(&Notice::Thinking { purpose });
-                    let answer = self.controller.complete(&request, &self.cancel).await;
+                    let span = spans::chat(&self.controller.model().name, purpose, &request);
+                    let asking = self.controller.complete(&request, &self.cancel);
+                    let answer = asking.instrument(span.clone()).await;
+                    spans::answered(&span, &answer);
                     if self.cancel.is_cancelled() {
                         return Err(DriveError::Interrupted);
                     }
@@ -511,11 +521,21 @@ impl Driver {
         if let Some(toolkit) = &self.toolkit {
             stage.lend(toolkit.clone(), self.core.tainted()).await;
         }
-        let result = if self.runnables.contains_key(&call.name) {
-            stage.perform(call, max_steps, self.core.config().seed).await
+        let seed = self.core.config().seed;
+        let skill = self.runnables.contains_key(&call.name);
+        let span = if self.journal.lock().await.replaying() {
+            tracing::Span::none()
         } else {
-            stage.improvise(call, max_steps).await
+            spans::tool(call, if skill { "extension" } else { "function" })
         };
+        let result = if skill {
+            stage.perform(call, max_steps, seed).instrument(span.clone()).await
+        } else {
+            stage.improvise(call, max_steps).instrument(span.clone()).await
+        };
+        if let Ok(Performance { error: Some(error), .. }) = &result {
+            spans::failed(&span, &error.to_string());
+        }
         let environment;
         (environment, self.reflexes) = stage.into_parts()?;
         let observation = environment.observe().map_err(StageError::from);

@@ -4,7 +4,7 @@
 //! when a process died is repeated only if that does no harm; otherwise the agent is told that nobody knows.
 
 use super::journal::{Journal, JournalError};
-use super::{Cancel, DriveError, Interjection, Redactor};
+use super::{Cancel, DriveError, Interjection, Redactor, spans};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 /// The record of a decision.
 const GRANTED: &str = "granted";
@@ -197,10 +198,14 @@ impl Toolkit {
         };
         let token = CancellationToken::new();
         let context = CallContext { now_ms, idempotency_key: key, cancel: token.clone(), progress: None };
-        let running = ready.run(context);
+        let span = spans::tool(call, "function");
+        let running = ready.run(context).instrument(span.clone());
         tokio::pin!(running);
         tokio::select! {
-            outcome = &mut running => Ok(redactor.any(outcome)),
+            outcome = &mut running => {
+                spans::returned(&span, &outcome);
+                Ok(redactor.any(outcome))
+            }
             () = cancel.cancelled() => {
                 token.cancel();
                 // The tool is told, and given the little time that the toolbox gives it.

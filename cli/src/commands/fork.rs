@@ -98,6 +98,7 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
         json: args.json,
         unsupervised: false,
         worker: None,
+        otlp: None,
     };
     super::run::supervise_resumed(&home, run, &go_on).await
 }

@@ -58,6 +58,9 @@ fn command_line(args: &Run) -> Vec<String> {
     for assignment in &args.overrides {
         line.extend(["--set".to_owned(), assignment.clone()]);
     }
+    if let Some(otlp) = &args.otlp {
+        line.extend(["--otlp".to_owned(), otlp.clone()]);
+    }
     line.extend(args.pull.then(|| "--pull".to_owned()));
     line.extend(args.json.then(|| "--json".to_owned()));
     if args.resume.is_some() {

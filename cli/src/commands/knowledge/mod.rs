@@ -90,7 +90,7 @@ fn told(uri: &str, change: DocumentChange) -> String {
     }
 }
 
-fn passages(count: usize) -> String {
+fn passages(count: u64) -> String {
     if count == 1 { "1 passage added".to_owned() } else { format!("{count} passages added") }
 }
 

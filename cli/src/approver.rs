@@ -1,0 +1,95 @@
+//! Asks the person at the terminal whether a tool may be called.
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+use sojourn_controller::Cancel;
+use sojourn_core::{Approval, Approver, Unattended};
+use sojourn_tools::ToolSpec;
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Characters of the arguments that are shown.
+const SHOWN: usize = 600;
+
+/// Whoever sits at the terminal, or nobody.
+pub fn approver(cancel: Cancel) -> Arc<dyn Approver> {
+    match terminal() {
+        Ok(_) => Arc::new(Terminal { cancel, always: Mutex::default() }),
+        Err(_) => Arc::new(Unattended),
+    }
+}
+
+/// The terminal that the process belongs to; there is none in a service or a pipeline of a scheduler.
+fn terminal() -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open("/dev/tty")
+}
+
+struct Terminal {
+    cancel: Cancel,
+    /// Tools that need not be asked about again in this process.
+    always: Mutex<BTreeSet<String>>,
+}
+
+#[async_trait]
+impl Approver for Terminal {
+    async fn approve(&self, spec: &ToolSpec, args: &Map<String, Value>) -> Approval {
+        let always = || self.always.lock().unwrap_or_else(PoisonError::into_inner);
+        if always().contains(&spec.name) {
+            return Approval { granted: true, by: "the user, who said always".to_owned() };
+        }
+        let question = question(spec, args);
+        let asked = tokio::task::spawn_blocking(move || ask(&question));
+        let answer = tokio::select! {
+            answer = asked => answer.ok().and_then(Result::ok).unwrap_or_default(),
+            () = self.cancel.cancelled() => return Approval { granted: false, by: "the run was stopped".to_owned() },
+        };
+        match answer.trim().to_lowercase().as_str() {
+            "y" | "yes" => Approval { granted: true, by: "the user".to_owned() },
+            "a" | "always" => {
+                always().insert(spec.name.clone());
+                Approval { granted: true, by: "the user, who said always".to_owned() }
+            }
+            _ => Approval { granted: false, by: "the user said no".to_owned() },
+        }
+    }
+}
+
+/// What is asked. Arguments come from a model: nothing in them may move the cursor.
+fn question(spec: &ToolSpec, args: &Map<String, Value>) -> String {
+    let args = Value::Object(args.clone()).to_string();
+    let mut shown: String = args.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
+    if shown.len() < args.len() {
+        shown.push('…');
+    }
+    let cannot = if spec.effects.irreversible { ", which cannot be undone" } else { "" };
+    format!(
+        "\nThe agent wants to call {}({shown}){cannot}.\nMay it? [y]es, [a]lways in this run, [N]o: ",
+        spec.name
+    )
+}
+
+fn ask(question: &str) -> io::Result<String> {
+    let mut terminal = terminal()?;
+    terminal.write_all(question.as_bytes())?;
+    terminal.flush()?;
+    let mut line = String::new();
+    BufReader::new(terminal).read_line(&mut line)?;
+    Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn arguments_cannot_paint_over_the_question() {
+        let spec = ToolSpec::new("pay", "");
+        let args = json!({"to": "bob\u{1b}[2K\r\u{8}ok", "note": "x".repeat(2000)});
+        let question = question(&spec, args.as_object().unwrap());
+        assert_eq!(question.matches('\u{1b}').count(), 0);
+        assert!(question.contains("pay({") && question.contains('…') && question.len() < 900);
+    }
+}
