@@ -15,6 +15,7 @@ mod condition;
 mod content;
 mod environment;
 mod grants;
+pub mod mcp;
 mod observation;
 mod policy;
 pub mod schema;

@@ -1,0 +1,108 @@
+//! Tools of servers that speak the Model Context Protocol, over stdio or streamable HTTP.
+//!
+//! The stateless protocol of 2026-07-28 is tried first and the older ones after it. What a server offers is listed anew when it
+//! says that it has changed; a server that dies is started again with growing pauses, and its tools are gone meanwhile.
+
+mod connection;
+mod handler;
+mod link;
+mod tool;
+
+use crate::{Effects, ToolSource};
+use connection::Connection;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a server is reached, and what is let through to it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct McpSettings {
+    /// The program and its arguments, where it is started here and spoken to over its standard input and output.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Its address, where it is reached over HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Names of the environment variables that the program may see, besides PATH, HOME, LANG and TMPDIR.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+    /// The environment variable that holds the bearer token for `url`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_env: Option<String>,
+    /// What its tools may do, by the name that the server gives them. For the others the server's own hints count, and
+    /// without hints the worst is assumed.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub effects: BTreeMap<String, Effects>,
+    /// What it is told when it asks the user something.
+    pub elicitation: Elicitation,
+    /// Milliseconds that a call may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+
+/// What a server is told when it asks the user something.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Elicitation {
+    /// That the user does not say.
+    #[default]
+    Decline,
+    /// That the user wants none of it.
+    Cancel,
+    /// These fields.
+    Accept(Map<String, Value>),
+}
+
+/// Why a server cannot be used as it is described.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the MCP server `{name}` needs either `command` or `url`")]
+pub struct McpSettingsError {
+    /// The name that the agent file gives it.
+    pub name: String,
+}
+
+/// A server's tools. Connecting goes on in the background.
+pub struct McpSource {
+    connection: Arc<Connection>,
+}
+
+impl McpSource {
+    /// Begins to connect. A relative program is looked for in `directory` when it names a path.
+    ///
+    /// # Errors
+    /// When the settings name no server, or two.
+    pub fn open(name: &str, settings: McpSettings, directory: &Path) -> Result<Self, McpSettingsError> {
+        if settings.command.is_empty() == settings.url.is_none() {
+            return Err(McpSettingsError { name: name.to_owned() });
+        }
+        Ok(Self { connection: Connection::begin(name, settings, directory) })
+    }
+
+    /// Waits until the server's tools are known, it could not be reached, or the time is over. Says whether they are.
+    pub async fn ready(&self, within: Duration) -> bool {
+        self.connection.ready(within).await
+    }
+}
+
+#[async_trait::async_trait]
+impl ToolSource for McpSource {
+    fn name(&self) -> &str {
+        self.connection.name()
+    }
+
+    fn tools(&self) -> Vec<Arc<dyn crate::Tool>> {
+        self.connection.tools()
+    }
+
+    fn notices(&self) -> Vec<String> {
+        self.connection.take_notices()
+    }
+
+    async fn close(&self) {
+        self.connection.close().await;
+    }
+}

@@ -1,0 +1,88 @@
+"""A server of the Model Context Protocol that misbehaves as its first argument says. Standard library only."""
+
+import json
+import sys
+import time
+
+FAULT = sys.argv[1]
+OUT = sys.stdout.buffer
+
+
+def send(message, raw=None):
+    OUT.write(raw if raw is not None else json.dumps(message).encode() + b"\n")
+    OUT.flush()
+
+
+def answer(request, result):
+    send({"jsonrpc": "2.0", "id": request["id"], "result": result})
+
+
+def text(words):
+    return {"content": [{"type": "text", "text": words}]}
+
+
+def tools():
+    schema = {"type": "object", "properties": {}}
+    if FAULT == "wrong-schema":
+        schema = {"type": 7}
+    names = ["misbehave", "behave"] + (["late"] if CHANGED else [])
+    sane = {"type": "object", "properties": {}}
+    return [{"name": n, "description": n, "inputSchema": schema if n == "misbehave" else sane} for n in names]
+
+
+def misbehave(request):
+    global CHANGED
+    if FAULT == "hang":
+        return
+    if FAULT == "exit":
+        print("it was too much for me", file=sys.stderr, flush=True)
+        sys.exit(3)
+    if FAULT == "flood":
+        for _ in range(200):
+            send(None, b"x" * 1_000_000 + b"\n")
+        return
+    if FAULT == "drip":
+        for byte in json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": text("slowly")}).encode() + b"\n":
+            send(None, bytes([byte]))
+            time.sleep(0.002)
+        return
+    if FAULT == "utf8":
+        send(None, b'{"jsonrpc": "2.0", "id": %d, "result": {"content": [{"type": "text", "text": "\xff\xfe"}]}}\n' % request["id"])
+        return
+    if FAULT == "large":
+        answer(request, text("x" * 100_000_000))
+        return
+    if FAULT == "wrong-id":
+        send({"jsonrpc": "2.0", "id": request["id"] + 1000, "result": text("for somebody else")})
+        return
+    if FAULT == "mid-message":
+        send(None, b'{"jsonrpc": "2.0", "id": %d, "result": {"con' % request["id"])
+        sys.exit(0)
+    if FAULT == "change":
+        CHANGED = True
+        send({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
+        time.sleep(0.2)
+    if FAULT == "noise":
+        send(None, b"Loading model...\n\n{not json}\n[1, 2\n")
+    answer(request, text("done"))
+
+
+CHANGED = False
+for line in sys.stdin:
+    request = json.loads(line)
+    method = request.get("method")
+    if method == "initialize":
+        answer(request, {
+            "protocolVersion": request["params"]["protocolVersion"],
+            "capabilities": {"tools": {"listChanged": True}},
+            "serverInfo": {"name": "faulty", "version": "1"},
+        })
+    elif method == "tools/list":
+        answer(request, {"tools": tools()})
+    elif method == "tools/call":
+        if request["params"]["name"] == "misbehave":
+            misbehave(request)
+        else:
+            answer(request, text("well"))
+    elif "id" in request and method:
+        send({"jsonrpc": "2.0", "id": request["id"], "error": {"code": -32601, "message": "unknown method"}})
