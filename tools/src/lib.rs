@@ -11,6 +11,7 @@
 //!
 //! Everything that crosses these traits is plain, serialisable data, so that it can be logged and replayed.
 
+mod child;
 mod condition;
 mod content;
 mod environment;
@@ -18,6 +19,8 @@ mod grants;
 pub mod mcp;
 mod observation;
 mod policy;
+pub mod process;
+mod revival;
 pub mod schema;
 mod source;
 mod spec;

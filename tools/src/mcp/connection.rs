@@ -1,131 +1,58 @@
-//! A connection that is kept up: made, listed, watched, and made again.
+//! A connection from its beginning to its end: made, listed, and watched for changes.
 
 use super::McpSettings;
 use super::handler::Client;
-use super::link::{Complaints, Link};
+use super::link::Link;
 use super::tool::offered;
-use crate::Tool;
+use crate::child::Complaints;
+use crate::revival::Standing;
 use rmcp::RoleClient;
 use rmcp::model::SubscriptionFilter;
 use rmcp::service::RunningService;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
-/// The pauses before a server is tried again grow from the first to the last of these.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// A connection that held this long begins with the first pause again.
-const STEADY: Duration = Duration::from_secs(60);
 /// How often it is looked whether the server is still there.
 const WATCH: Duration = Duration::from_millis(100);
 
 type Service = RunningService<RoleClient, Client>;
 
-/// What is known of a server, and who keeps it so.
+/// What is known of a server.
 pub struct Connection {
-    name: String,
+    /// What it offers, and what happened to it.
+    pub standing: Standing,
     settings: McpSettings,
     directory: PathBuf,
-    now: Mutex<Now>,
-    /// Whether its tools are known, or it was found out that they cannot be.
-    known: watch::Sender<Option<bool>>,
-    closing: CancellationToken,
-    closed: CancellationToken,
-}
-
-#[derive(Default)]
-struct Now {
-    service: Option<Arc<Service>>,
-    tools: Vec<Arc<dyn Tool>>,
-    notices: Vec<String>,
-    complaints: Complaints,
+    /// The conversation under way, and what the server's program said.
+    now: Mutex<(Option<Arc<Service>>, Complaints)>,
 }
 
 impl Connection {
     pub fn begin(name: &str, settings: McpSettings, directory: &Path) -> Arc<Self> {
         let connection = Arc::new(Self {
-            name: name.to_owned(),
+            standing: Standing::new(name),
             settings,
             directory: directory.to_owned(),
             now: Mutex::default(),
-            known: watch::Sender::new(None),
-            closing: CancellationToken::new(),
-            closed: CancellationToken::new(),
         });
-        tokio::spawn(Arc::clone(&connection).keep_up());
+        let kept = Arc::clone(&connection);
+        tokio::spawn(async move { kept.standing.keep_up(|| Box::pin(kept.live())).await });
         connection
     }
 
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub fn tools(&self) -> Vec<Arc<dyn Tool>> {
-        self.now().tools.clone()
-    }
-
-    pub fn take_notices(&self) -> Vec<String> {
-        std::mem::take(&mut self.now().notices)
-    }
-
     pub fn service(&self) -> Option<Arc<Service>> {
-        self.now().service.clone()
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 
     /// `reason`, and what the server's program said before.
     pub fn why(&self, reason: &str) -> String {
-        let complaints = self.now().complaints.clone();
+        let complaints = self.now.lock().unwrap_or_else(PoisonError::into_inner).1.clone();
         complaints.after(reason)
     }
 
-    pub async fn ready(&self, within: Duration) -> bool {
-        let mut known = self.known.subscribe();
-        let settled = tokio::time::timeout(within, known.wait_for(Option::is_some)).await;
-        matches!(settled.map(|known| known.map(|known| *known)), Ok(Ok(Some(true))))
-    }
-
-    pub async fn close(&self) {
-        self.closing.cancel();
-        self.closed.cancelled().await;
-    }
-
-    fn now(&self) -> MutexGuard<'_, Now> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn notice(&self, text: &str) {
-        self.now().notices.push(format!("the tools of `{}`: {text}", self.name));
-    }
-
-    async fn keep_up(self: Arc<Self>) {
-        let mut pause = FIRST_PAUSE;
-        while !self.closing.is_cancelled() {
-            let begun = tokio::time::Instant::now();
-            let ended = tokio::select! {
-                ended = Box::pin(self.live()) => ended,
-                () = self.closing.cancelled() => break,
-            };
-            {
-                let mut now = self.now();
-                now.service = None;
-                now.tools.clear();
-            }
-            self.known.send_if_modified(|known| known.replace(false).is_none());
-            if begun.elapsed() >= STEADY {
-                pause = FIRST_PAUSE;
-            }
-            let again = pause.as_secs();
-            self.notice(&format!("{ended}; they are gone, the server is tried again in {again} s"));
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.closing.cancelled() => break,
-            }
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-        self.closed.cancel();
+    fn set(&self, service: Option<Arc<Service>>, complaints: Complaints) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = (service, complaints);
     }
 
     /// One connection from its beginning to its end; says how it ended.
@@ -136,12 +63,17 @@ impl Connection {
             Ok(link) => link,
             Err(error) => return error,
         };
-        self.now().complaints = link.complaints.clone();
-        match self.list(&link.service).await {
-            Ok(()) => {}
-            Err(error) => return error,
+        self.set(Some(Arc::clone(&link.service)), link.complaints.clone());
+        let ended = self.follow(&link, &changed).await;
+        self.set(None, link.complaints.clone());
+        ended
+    }
+
+    /// Lists what the server offers, again whenever it says that this has changed, until it is gone.
+    async fn follow(self: &Arc<Self>, link: &Link, changed: &tokio::sync::Notify) -> String {
+        if let Err(error) = self.list(&link.service).await {
+            return error;
         }
-        let _ = self.known.send_replace(Some(true));
         // Since 2026-07-28 changes are told to whoever asks to be told; older servers tell anyway.
         let filter = SubscriptionFilter::builder()
             .tools_list_changed()
@@ -152,10 +84,7 @@ impl Connection {
         loop {
             let told = async {
                 match &mut subscription {
-                    Some(subscription) => match subscription.next().await {
-                        Ok(Some(_)) => true,
-                        Ok(None) | Err(_) => false,
-                    },
+                    Some(subscription) => matches!(subscription.next().await, Ok(Some(_))),
                     None => std::future::pending().await,
                 }
             };
@@ -180,12 +109,10 @@ impl Connection {
 
     /// Asks what the server offers.
     async fn list(self: &Arc<Self>, service: &Arc<Service>) -> Result<(), String> {
-        let tools = offered(service, &self.name, &self.settings, self)
+        let tools = offered(service, self.standing.name(), &self.settings, self)
             .await
             .map_err(|error| self.why(&format!("what it offers could not be listed: {error}")))?;
-        let mut now = self.now();
-        now.service = Some(Arc::clone(service));
-        now.tools = tools;
+        self.standing.offers(tools);
         Ok(())
     }
 }

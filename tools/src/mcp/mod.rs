@@ -84,25 +84,25 @@ impl McpSource {
 
     /// Waits until the server's tools are known, it could not be reached, or the time is over. Says whether they are.
     pub async fn ready(&self, within: Duration) -> bool {
-        self.connection.ready(within).await
+        self.connection.standing.ready(within).await
     }
 }
 
 #[async_trait::async_trait]
 impl ToolSource for McpSource {
     fn name(&self) -> &str {
-        self.connection.name()
+        self.connection.standing.name()
     }
 
     fn tools(&self) -> Vec<Arc<dyn crate::Tool>> {
-        self.connection.tools()
+        self.connection.standing.tools()
     }
 
     fn notices(&self) -> Vec<String> {
-        self.connection.take_notices()
+        self.connection.standing.take_notices()
     }
 
     async fn close(&self) {
-        self.connection.close().await;
+        self.connection.standing.close().await;
     }
 }

@@ -1,0 +1,104 @@
+//! Plugins that misbehave cost the call that met it, and nothing else.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use common::{Bench, PATIENCE, faulty, first_notice};
+use sojourn_tools::ToolSource as _;
+use sojourn_tools::process::{ProcessSettings, ProcessSource};
+use std::path::Path;
+use std::sync::Arc;
+
+fn settings(command: Vec<String>) -> ProcessSettings {
+    ProcessSettings { command, env: Vec::new(), effects: [].into(), timeout_ms: None }
+}
+
+async fn bench(fault: &str) -> Bench {
+    let settings = settings(faulty("faulty_process.py", fault));
+    let source = Arc::new(ProcessSource::open("faulty", settings, Path::new(".")).unwrap());
+    assert!(source.ready(PATIENCE).await, "{:?}", source.notices());
+    Bench::new(source)
+}
+
+#[tokio::test]
+async fn a_fault_costs_one_call_and_the_program_goes_on() {
+    for (fault, ok, part) in [
+        ("hang", false, "did not answer within 2 s"),
+        ("drip", true, "slowly"),
+        ("noise", true, "done"),
+        ("wrong-id", false, "did not answer within 2 s"),
+        ("flood", false, "did not answer within 2 s"),
+        ("utf8", false, "did not answer within 2 s"),
+        ("large", false, "did not answer within 2 s"),
+        ("wrong-result", false, "the result cannot be read"),
+    ] {
+        let bench = bench(fault).await;
+        let outcome = bench.call("faulty_misbehave").await;
+        let words = outcome.words();
+        assert!(outcome.ok == ok && words.contains(part), "{fault}: {outcome:?}");
+        let after = bench.call("faulty_behave").await;
+        assert_eq!((after.ok, after.words().as_str()), (true, "well"), "{fault}, afterwards");
+        bench.source.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_dies_is_started_again_and_its_tools_are_gone_meanwhile() {
+    for (fault, said) in [("exit", "it was too much for me"), ("mid-message", "the program ended")] {
+        let bench = bench(fault).await;
+        let outcome = bench.call("faulty_misbehave").await;
+        assert!(!outcome.ok && outcome.message.contains(said), "{fault}: {outcome:?}");
+        let notices = bench.until("faulty_behave", false).await;
+        assert!(notices.iter().any(|notice| notice.contains("tried again in 1 s")), "{fault}: {notices:?}");
+        bench.until("faulty_behave", true).await;
+        assert!(bench.call("faulty_behave").await.ok, "{fault}: not back");
+        bench.source.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_changes_in_mid_call_is_seen_and_a_wrong_schema_leaves_its_tool_out() {
+    let changing = bench("change").await;
+    assert!(changing.call("faulty_misbehave").await.ok);
+    changing.until("faulty_late", true).await;
+    changing.source.close().await;
+
+    let wrong = bench("wrong-schema").await;
+    let names: Vec<String> = wrong.toolbox.specs().into_iter().map(|spec| spec.name).collect();
+    assert_eq!(names, ["faulty_behave"]);
+    wrong.source.close().await;
+}
+
+#[tokio::test]
+async fn a_program_that_is_none_says_why() {
+    for (command, part) in [
+        (vec!["/nowhere/plugin"], "cannot be started"),
+        (vec!["python3", "-c", "import sys; sys.exit('no licence')"], "no licence"),
+        (vec!["python3", "-c", "input(); print('{\"id\": 1, \"result\": {\"tools\": 7}}')"], "cannot be read"),
+    ] {
+        let command = command.into_iter().map(str::to_owned).collect();
+        let source = ProcessSource::open("faulty", settings(command), Path::new(".")).unwrap();
+        assert!(!source.ready(PATIENCE).await);
+        let notice = first_notice(&source).await;
+        assert!(notice.contains(part), "{notice}");
+        source.close().await;
+    }
+}
+
+#[tokio::test]
+async fn it_sees_only_the_variables_that_it_was_granted() {
+    let tells = "import json, os, sys
+for line in sys.stdin:
+    ask = json.loads(line)
+    told = {'tools': [{'name': 'env', 'effects': {}}]} if ask['method'] == 'describe' else sorted(os.environ)
+    print(json.dumps({'id': ask['id'], 'result': told}), flush=True)";
+    let command = ["python3", "-c", tells].map(str::to_owned).to_vec();
+    let granted = ProcessSettings { env: vec!["CARGO_PKG_NAME".into()], ..settings(command) };
+    let source = Arc::new(ProcessSource::open("p", granted, Path::new(".")).unwrap());
+    assert!(source.ready(PATIENCE).await);
+    let seen = Bench::new(source).call("p_env").await.value.unwrap();
+    let seen: Vec<&str> = seen.as_array().unwrap().iter().filter_map(|name| name.as_str()).collect();
+    assert!(seen.contains(&"CARGO_PKG_NAME") && seen.contains(&"PATH"), "{seen:?}");
+    assert!(!seen.contains(&"CARGO_MANIFEST_DIR"), "{seen:?}");
+}
