@@ -11,11 +11,13 @@
 //!
 //! Everything that crosses these traits is plain, serialisable data, so that it can be logged and replayed.
 
+pub mod builtin;
 mod child;
 mod condition;
 mod content;
 mod environment;
 mod grants;
+pub mod http;
 pub mod mcp;
 mod observation;
 mod policy;
@@ -23,9 +25,11 @@ pub mod process;
 mod revival;
 pub mod schema;
 mod source;
+mod sources;
 mod spec;
 mod tool;
 mod toolbox;
+mod web;
 
 pub use condition::{Amount, Condition, ConditionError};
 pub use content::Content;
@@ -37,6 +41,7 @@ pub use grants::Grants;
 pub use observation::Observation;
 pub use policy::{Decision, EffectKind, Policy, PolicyError, PolicyFile, Rule, Verdict};
 pub use source::ToolSource;
+pub use sources::{SourceError, SourceSettings};
 pub use spec::{
     Effects, Example, Ingredient, Parameter, ParameterKind, Recipe, ResultKind, TaskSpec, ToolSpec,
     arguments_schema, recipes_by_task, signature, with_defaults,

@@ -1,6 +1,7 @@
 use crate::Tool;
 use async_trait::async_trait;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where tools come from: a program that offers some, a server, a directory. What it offers may change while a run goes on.
 #[async_trait]
@@ -14,6 +15,12 @@ pub trait ToolSource: Send + Sync {
     /// What happened to it since this was last asked, for the agent and the log: "the server died and is started again".
     fn notices(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Waits until it is known what it offers, that cannot be found out, or the time is over. Says whether it is known.
+    async fn ready(&self, within: Duration) -> bool {
+        let _ = within;
+        true
     }
 
     /// Ends what it started. Called once, at the end of a run.

@@ -75,7 +75,10 @@ async fn a_program_that_is_none_says_why() {
     for (command, part) in [
         (vec!["/nowhere/plugin"], "cannot be started"),
         (vec!["python3", "-c", "import sys; sys.exit('no licence')"], "no licence"),
-        (vec!["python3", "-c", "input(); print('{\"id\": 1, \"result\": {\"tools\": 7}}')"], "cannot be read"),
+        (
+            vec!["python3", "-c", "input(); print('{\"id\": 1, \"result\": {\"tools\": 7}}')"],
+            "cannot be read",
+        ),
     ] {
         let command = command.into_iter().map(str::to_owned).collect();
         let source = ProcessSource::open("faulty", settings(command), Path::new(".")).unwrap();

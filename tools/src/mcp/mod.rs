@@ -81,11 +81,6 @@ impl McpSource {
         }
         Ok(Self { connection: Connection::begin(name, settings, directory) })
     }
-
-    /// Waits until the server's tools are known, it could not be reached, or the time is over. Says whether they are.
-    pub async fn ready(&self, within: Duration) -> bool {
-        self.connection.standing.ready(within).await
-    }
 }
 
 #[async_trait::async_trait]
@@ -100,6 +95,10 @@ impl ToolSource for McpSource {
 
     fn notices(&self) -> Vec<String> {
         self.connection.standing.take_notices()
+    }
+
+    async fn ready(&self, within: Duration) -> bool {
+        self.connection.standing.ready(within).await
     }
 
     async fn close(&self) {

@@ -61,11 +61,6 @@ impl ProcessSource {
         }
         Ok(Self { connection: Connection::begin(name, settings, directory) })
     }
-
-    /// Waits until the program's tools are known, it could not be started, or the time is over. Says whether they are.
-    pub async fn ready(&self, within: Duration) -> bool {
-        self.connection.standing.ready(within).await
-    }
 }
 
 #[async_trait]
@@ -80,6 +75,10 @@ impl ToolSource for ProcessSource {
 
     fn notices(&self) -> Vec<String> {
         self.connection.standing.take_notices()
+    }
+
+    async fn ready(&self, within: Duration) -> bool {
+        self.connection.standing.ready(within).await
     }
 
     async fn close(&self) {

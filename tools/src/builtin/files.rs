@@ -1,0 +1,189 @@
+use super::cut;
+use crate::schema::identifier;
+use crate::{CallContext, Content, Effects, Tool, ToolError, ToolOutcome, ToolSource, ToolSpec};
+use async_trait::async_trait;
+use cap_std::fs::Dir;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Characters of a file that are read at once.
+const READ: usize = 20_000;
+/// Bytes of a file that is looked at.
+const LARGEST: u64 = 10 << 20;
+/// Names that are listed, and lines that are found, at most.
+const LISTED: usize = 500;
+
+/// A directory that can be read, and written if that is granted. Nothing outside it can be named, not by `..` and not by a
+/// link.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilesSettings {
+    /// The directory.
+    pub root: PathBuf,
+    /// Whether files may be written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub write: bool,
+}
+
+/// The tools of a directory.
+pub struct FilesSource {
+    name: String,
+    tools: Vec<Arc<dyn Tool>>,
+}
+
+#[derive(Clone, Copy)]
+enum What {
+    List,
+    Read,
+    Search,
+    Write,
+}
+
+struct FileTool {
+    spec: ToolSpec,
+    what: What,
+    root: Arc<Dir>,
+}
+
+impl FilesSource {
+    /// Opens the directory.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open(name: &str, settings: &FilesSettings, directory: &Path) -> Result<Self, String> {
+        let path = directory.join(&settings.root);
+        let root = Dir::open_ambient_dir(&path, cap_std::ambient_authority())
+            .map_err(|error| format!("the directory `{}` cannot be opened: {error}", path.display()))?;
+        let root = Arc::new(root);
+        let text = json!({"type": "string"});
+        let path = json!({"type": "string", "default": "."});
+        let object = |properties: Value, required: &[&str]| json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false});
+        let reads = Effects { idempotent: true, ..Effects::default() };
+        let writes = Effects { write: true, idempotent: true, ..Effects::default() };
+        let tool = |what, called, about: &str, effects, input| -> Arc<dyn Tool> {
+            let spec =
+                ToolSpec { effects, ..ToolSpec::new(identifier(name, called), about).with_input(input) };
+            Arc::new(FileTool { spec, what, root: Arc::clone(&root) })
+        };
+        let mut tools = vec![
+            tool(What::List, "list", "lists a directory", reads, object(json!({"path": path}), &[])),
+            tool(What::Read, "read", "reads a text file", reads, object(json!({"path": text}), &["path"])),
+            tool(
+                What::Search,
+                "search",
+                "finds the lines that hold a text, in all files below a directory",
+                reads,
+                object(json!({"text": {"type": "string", "minLength": 1}, "path": path}), &["text"]),
+            ),
+        ];
+        if settings.write {
+            let input = object(json!({"path": text, "text": text}), &["path", "text"]);
+            tools.push(tool(
+                What::Write,
+                "write",
+                "writes a text file, over the one that is there",
+                writes,
+                input,
+            ));
+        }
+        Ok(Self { name: name.to_owned(), tools })
+    }
+}
+
+impl ToolSource for FilesSource {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn tools(&self) -> Vec<Arc<dyn Tool>> {
+        self.tools.clone()
+    }
+}
+
+#[async_trait]
+impl Tool for FileTool {
+    fn spec(&self) -> &ToolSpec {
+        &self.spec
+    }
+
+    async fn call(
+        &self,
+        args: &Map<String, Value>,
+        _context: &CallContext,
+    ) -> Result<ToolOutcome, ToolError> {
+        let text = |name: &str| args.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (root, what, path, words) = (Arc::clone(&self.root), self.what, text("path"), text("text"));
+        let done = tokio::task::spawn_blocking(move || match what {
+            What::List => list(&root, &path),
+            What::Read => read(&root, &path).map(|text| cut(&text, READ)),
+            What::Search => search(&root, &path, &words),
+            What::Write => write(&root, &path, &words),
+        });
+        Ok(match done.await {
+            Ok(Ok(text)) => ToolOutcome { content: vec![Content::text(text)], ..ToolOutcome::done("") },
+            Ok(Err(error)) => ToolOutcome::failed(error.to_string()),
+            Err(error) => {
+                return Err(ToolError::Failed { name: self.spec.name.clone(), reason: error.to_string() });
+            }
+        })
+    }
+}
+
+fn read(root: &Dir, path: &str) -> io::Result<String> {
+    let size = root.metadata(path)?.len();
+    if size > LARGEST {
+        return Err(io::Error::other(format!("the file has {size} bytes, of at most {LARGEST}")));
+    }
+    let bytes = root.read(path)?;
+    String::from_utf8(bytes).map_err(|_| io::Error::other("this is not a text file"))
+}
+
+fn list(root: &Dir, path: &str) -> io::Result<String> {
+    let mut names = Vec::new();
+    for entry in root.read_dir(path)?.take(LISTED) {
+        let entry = entry?;
+        let end = if entry.file_type()?.is_dir() { "/" } else { "" };
+        names.push(format!("{}{end}", entry.file_name().to_string_lossy()));
+    }
+    names.sort();
+    Ok(names.join("\n"))
+}
+
+fn search(root: &Dir, path: &str, text: &str) -> io::Result<String> {
+    let mut found = Vec::new();
+    let mut open = vec![PathBuf::from(path)];
+    while let Some(directory) = open.pop() {
+        for entry in root.read_dir(&directory)? {
+            let entry = entry?;
+            let path = directory.join(entry.file_name());
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                open.push(path);
+            } else if kind.is_file()
+                && let Some(name) = path.to_str()
+                // What is no text, or too large, has no lines.
+                && let Ok(content) = read(root, name)
+            {
+                let lines = content.lines().enumerate().filter(|(_, line)| line.contains(text));
+                found.extend(lines.map(|(number, line)| format!("{name}:{}: {}", number + 1, line.trim())));
+                if found.len() >= LISTED {
+                    found.truncate(LISTED);
+                    found.push(format!("[only the first {LISTED} are shown]"));
+                    return Ok(found.join("\n"));
+                }
+            }
+        }
+    }
+    Ok(if found.is_empty() { "nothing found".to_owned() } else { found.join("\n") })
+}
+
+fn write(root: &Dir, path: &str, text: &str) -> io::Result<String> {
+    if let Some(parent) = Path::new(path).parent() {
+        root.create_dir_all(parent)?;
+    }
+    root.write(path, text)?;
+    Ok(format!("{} bytes written", text.len()))
+}

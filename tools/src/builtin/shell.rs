@@ -1,0 +1,132 @@
+use super::cut;
+use crate::child::{Group, command};
+use crate::schema::identifier;
+use crate::{CallContext, Content, Effects, Tool, ToolError, ToolOutcome, ToolSource, ToolSpec};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use tokio::io::AsyncReadExt as _;
+
+/// Bytes of each output that are kept.
+const OUTPUT: u64 = 64 << 10;
+
+/// Commands of a shell. It is not a sandbox: what runs has the user's powers, but for the environment variables.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShellSettings {
+    /// Must be true: nobody gets a shell by mistake.
+    #[serde(default)]
+    pub enabled: bool,
+    /// Where commands run.
+    #[serde(default = "here")]
+    pub directory: PathBuf,
+    /// Names of the environment variables that they may see, besides PATH, HOME, LANG and TMPDIR.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+    /// Milliseconds that one may take.
+    #[serde(default = "timeout_ms")]
+    pub timeout_ms: u64,
+}
+
+fn here() -> PathBuf {
+    PathBuf::from(".")
+}
+
+fn timeout_ms() -> u64 {
+    60_000
+}
+
+/// Runs commands.
+pub struct ShellSource {
+    name: String,
+    tool: Arc<dyn Tool>,
+}
+
+struct Shell {
+    spec: ToolSpec,
+    settings: ShellSettings,
+    directory: PathBuf,
+}
+
+impl ShellSource {
+    /// The tool `NAME_run`.
+    ///
+    /// # Errors
+    /// When it is not enabled, or its directory is none.
+    pub fn open(name: &str, settings: ShellSettings, directory: &Path) -> Result<Self, String> {
+        if !settings.enabled {
+            return Err("a shell needs `enabled = true`: whatever it runs has your powers".to_owned());
+        }
+        let directory = directory.join(&settings.directory);
+        if !directory.is_dir() {
+            return Err(format!("`{}` is no directory", directory.display()));
+        }
+        let input = json!({
+            "type": "object",
+            "properties": {"command": {"type": "string", "minLength": 1}},
+            "required": ["command"],
+            "additionalProperties": false,
+        });
+        let spec = ToolSpec {
+            effects: Effects { write: true, network: true, irreversible: true, idempotent: false },
+            timeout_ms: Some(settings.timeout_ms),
+            ..ToolSpec::new(identifier(name, "run"), "runs a command of sh").with_input(input)
+        };
+        Ok(Self { name: name.to_owned(), tool: Arc::new(Shell { spec, settings, directory }) })
+    }
+}
+
+impl ToolSource for ShellSource {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn tools(&self) -> Vec<Arc<dyn Tool>> {
+        vec![Arc::clone(&self.tool)]
+    }
+}
+
+#[async_trait]
+impl Tool for Shell {
+    fn spec(&self) -> &ToolSpec {
+        &self.spec
+    }
+
+    async fn call(&self, args: &Map<String, Value>, context: &CallContext) -> Result<ToolOutcome, ToolError> {
+        let failed = |reason: String| ToolError::Failed { name: self.spec.name.clone(), reason };
+        let line = args.get("command").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let line = ["sh".to_owned(), "-c".to_owned(), line];
+        let mut child = command(&line, &self.settings.env, &self.directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| failed(error.to_string()))?;
+        // Whatever happens, what it started ends with this call.
+        let _group = Group::of(child.id());
+        let (Some(mut stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(failed("it has no output".to_owned()));
+        };
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let run = async {
+            let mut limited = (&mut stdout).take(OUTPUT);
+            let mut limited_err = (&mut stderr).take(OUTPUT);
+            let (one, other) = tokio::join!(limited.read_to_end(&mut out), limited_err.read_to_end(&mut err));
+            one.and(other)?;
+            child.wait().await
+        };
+        let status = tokio::select! {
+            status = run => status.map_err(|error| failed(error.to_string()))?,
+            () = context.cancel.cancelled() => {
+                return Err(ToolError::Cancelled { name: self.spec.name.clone() });
+            }
+        };
+        let words = format!("{}{}", String::from_utf8_lossy(&out), String::from_utf8_lossy(&err));
+        let shown = vec![Content::text(cut(words.trim_end(), 20_000))];
+        let message = if status.success() { String::new() } else { status.to_string() };
+        Ok(ToolOutcome { ok: status.success(), message, content: shown, ..ToolOutcome::default() })
+    }
+}

@@ -1,0 +1,72 @@
+//! Where tools come from, as the agent file says it.
+
+use crate::ToolSource;
+use crate::builtin::{
+    ClockSource, FetchSettings, FetchSource, FilesSettings, FilesSource, ShellSettings, ShellSource,
+};
+use crate::http::{HttpSettings, HttpSource};
+use crate::mcp::{McpSettings, McpSource};
+use crate::process::{ProcessSettings, ProcessSource};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::sync::Arc;
+
+/// One source of tools, by its kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+#[allow(clippy::large_enum_variant, reason = "there are a handful of them")]
+pub enum SourceSettings {
+    /// A server of the Model Context Protocol.
+    Mcp(McpSettings),
+    /// A program that speaks lines of JSON.
+    Process(ProcessSettings),
+    /// One request over HTTP.
+    Http(HttpSettings),
+    /// A directory.
+    Files(FilesSettings),
+    /// Pages of the web.
+    Fetch(FetchSettings),
+    /// Commands.
+    Shell(ShellSettings),
+    /// The time of the log.
+    Clock,
+}
+
+/// Why a source cannot be used as it is described.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("tools.{name}: {reason}")]
+pub struct SourceError {
+    /// The name that the agent file gives it.
+    pub name: String,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl SourceSettings {
+    /// Opens it; what takes long goes on in the background. Paths are relative to `directory`.
+    ///
+    /// # Errors
+    /// When it cannot be used as it is described.
+    pub fn open(&self, name: &str, directory: &Path) -> Result<Arc<dyn ToolSource>, SourceError> {
+        let bad = |reason: String| SourceError { name: name.to_owned(), reason };
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            return Err(bad(
+                "a name is made of letters, digits and `_`: tools are called NAME_TOOL".to_owned()
+            ));
+        }
+        let source: Arc<dyn ToolSource> = match self.clone() {
+            Self::Mcp(settings) => {
+                Arc::new(McpSource::open(name, settings, directory).map_err(|error| bad(error.to_string()))?)
+            }
+            Self::Process(settings) => Arc::new(
+                ProcessSource::open(name, settings, directory).map_err(|error| bad(error.to_string()))?,
+            ),
+            Self::Http(settings) => Arc::new(HttpSource::open(name, settings).map_err(bad)?),
+            Self::Files(settings) => Arc::new(FilesSource::open(name, &settings, directory).map_err(bad)?),
+            Self::Fetch(settings) => Arc::new(FetchSource::open(name, settings).map_err(bad)?),
+            Self::Shell(settings) => Arc::new(ShellSource::open(name, settings, directory).map_err(bad)?),
+            Self::Clock => Arc::new(ClockSource::open(name)),
+        };
+        Ok(source)
+    }
+}
