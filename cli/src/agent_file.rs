@@ -9,8 +9,14 @@ use serde::Deserialize;
 use sojourn_controller::openai::Dialect;
 use sojourn_core::{RULES, Redactor, ReflexSource, RunConfig};
 use sojourn_sandbox::{LimitSettings, Limits, LimitsError};
+use sojourn_tools::{CallLimits, Policy, PolicyFile, SourceSettings, Toolbox};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use toml::{Table, Value};
+
+/// How long a source may take to say what it offers before the run begins without it.
+const READY: Duration = Duration::from_secs(20);
 
 /// An agent as its file describes it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -29,6 +35,12 @@ pub struct AgentFile {
     /// `api_key_env` is always one of them.
     #[serde(default)]
     pub secrets: Vec<String>,
+    /// Where tools besides the environment's come from, by name.
+    #[serde(default)]
+    pub tools: BTreeMap<String, SourceSettings>,
+    /// What may be called of them: a table, or the name of a file that holds one.
+    #[serde(default)]
+    pub policy: Option<PolicyPlace>,
     /// How the model is run.
     #[serde(default)]
     pub controller: ControllerSettings,
@@ -47,6 +59,16 @@ pub struct AgentFile {
     /// Whether it is the example that is built in, whose reflexes are the environment's own.
     #[serde(skip)]
     pub built_in: bool,
+}
+
+/// A policy, or where it is.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum PolicyPlace {
+    /// In a file of its own, relative to the agent file.
+    File(PathBuf),
+    /// Here.
+    Here(PolicyFile),
 }
 
 /// Where memories are found.
@@ -143,6 +165,7 @@ impl AgentFile {
         agent.run.rules = RULES;
         agent.run.reflexes.get_or_insert_default();
         agent.limit(name)?;
+        agent.equip(name)?;
         agent.check(name)?;
         Ok(agent)
     }
@@ -194,6 +217,48 @@ impl AgentFile {
             actor.reflex_limits = Some(reflex);
         }
         Ok(())
+    }
+
+    /// Puts the policy where a run, and its replay, finds it.
+    fn equip(&mut self, name: &str) -> Result<()> {
+        let policy = match &self.policy {
+            None if self.tools.is_empty() => return Ok(()),
+            None => PolicyFile::default(),
+            Some(PolicyPlace::Here(policy)) => policy.clone(),
+            Some(PolicyPlace::File(path)) => {
+                let path = self.directory.join(path);
+                let text = std::fs::read_to_string(&path).map_err(|error| {
+                    missing(&path, &error)
+                        .hint("`policy` of the agent file names it; paths are relative to that file")
+                })?;
+                toml::from_str(&text).map_err(|error| located(&error, &text, &path.display().to_string()))?
+            }
+        };
+        if let Err(error) = Policy::new(policy.clone()) {
+            return Err(Failure::new(Kind::Usage, format!("{name}: policy: {error}")).into());
+        }
+        self.run.tools.get_or_insert_default().policy = policy;
+        Ok(())
+    }
+
+    /// Opens where tools come from, and waits a little for what they offer; `None` where the file names none.
+    ///
+    /// # Errors
+    /// When one cannot be used as it is described. One that cannot be reached is no error: it is tried again.
+    pub async fn toolbox(&self) -> Result<Option<Toolbox>> {
+        if self.tools.is_empty() {
+            return Ok(None);
+        }
+        let mut sources = Vec::with_capacity(self.tools.len());
+        for (name, settings) in &self.tools {
+            let source = settings.open(name, &self.directory).map_err(|error| {
+                Failure::new(Kind::Usage, error.to_string())
+                    .hint("the README's chapter on tools shows what each kind of source needs")
+            })?;
+            sources.push(source);
+        }
+        futures_util::future::join_all(sources.iter().map(|source| source.ready(READY))).await;
+        Ok(Some(Toolbox::new(sources, CallLimits::default())))
     }
 
     fn check(&self, name: &str) -> Result<()> {
@@ -336,6 +401,28 @@ mod tests {
         assert!(syntax.starts_with("agent.toml:"), "{syntax}");
         let wrong_type = parse("environment = \"crafter\"\n[run]\nseed = \"one\"\n", &[]).unwrap_err();
         assert!(wrong_type.starts_with("agent.toml:3:8: invalid type"), "{wrong_type}");
+    }
+
+    #[test]
+    fn tools_and_their_policy_are_read_and_checked() {
+        let text = "environment = \"crafter\"\n[tools.notes]\nkind = \"files\"\nroot = \"notes\"\n\
+                    [[policy.rule]]\ntool = \"notes_*\"\nthen = \"allow\"\n";
+        let agent = parse(text, &["run.tools.shown=3"]).unwrap();
+        assert!(matches!(agent.tools["notes"], SourceSettings::Files(_)));
+        let settings = agent.run.tools.unwrap();
+        assert_eq!((settings.shown, settings.policy.rules.len()), (3, 1));
+        assert_eq!(parse("environment = \"crafter\"\n", &[]).unwrap().run.tools, None);
+        for (text, part) in [
+            ("[tools.x]\nkind = \"file\"\n", "unknown value `file`; did you mean `files`?"),
+            (
+                "[tools.x]\nkind = \"process\"\ncommand = [\"a\"]\nenvv = [\"B\"]\n",
+                "unknown key `envv`; did you mean `env`?",
+            ),
+            ("[[policy.rule]]\ntool = \"a[\"\nthen = \"allow\"\n", "policy: rule 1: `a[` is not a pattern"),
+        ] {
+            let error = parse(&format!("environment = \"crafter\"\n{text}"), &[]).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
     }
 
     #[test]

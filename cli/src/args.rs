@@ -4,11 +4,13 @@ mod log;
 mod memory;
 mod reflexes;
 mod skills;
+mod tools;
 
 pub use log::{Diff, Export, Format as LogFormat, Log, LogCommand, LogSpeed, Replay};
 pub use memory::{Knowledge, Memory, One as OneMemory, Search as MemorySearch};
 pub use reflexes::Reflexes;
 pub use skills::{Format, Import, SkillRun, SkillTest, Skills, Target};
+pub use tools::{Lang, Tools};
 
 use crate::duration;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueHint};
@@ -232,20 +234,6 @@ pub struct SimulateCrash {
     /// Be a process that lives the run again in this home and is killed after the first record of `--at`.
     #[arg(long, value_name = "DIR", hide = true)]
     pub relive: Option<PathBuf>,
-}
-
-/// `sojourn tools`.
-#[derive(Debug, Subcommand)]
-pub enum Tools {
-    /// List the tools, with their parameters and effects.
-    List {
-        /// Of which environment.
-        #[arg(long, default_value = "crafter", value_name = "NAME")]
-        environment: String,
-        /// Print one JSON document.
-        #[arg(long)]
-        json: bool,
-    },
 }
 
 /// `sojourn models`.

@@ -42,7 +42,7 @@ pub async fn dispatch(args: Args) -> Result<ExitCode> {
         Command::Diff(args) => diff::diff(&home, &args).await?,
         Command::Memory(command) => memory::memory(&home, command).await?,
         Command::Knowledge(command) => knowledge::knowledge(&home, command).await?,
-        Command::Tools(command) => tools::tools(&command)?,
+        Command::Tools(command) => return tools::tools(command).await,
         Command::Models(command) => models::models(command).await?,
         Command::Doctor(args) => doctor::doctor(&home, args).await?,
         Command::Completions { shell } => completions::completions(shell)?,

@@ -6,11 +6,11 @@ use crate::home::Home;
 use crate::progress::Progress;
 use crate::session::{Minds, Plan, Session, Shelf, Watch, Workshop, new_run, stop_on_ctrl_c};
 use crate::supervisor::{self, Work};
-use crate::{duration, environments, logbook, output, table};
+use crate::{approver, duration, environments, logbook, output, table};
 use anyhow::Result;
 use serde::Serialize;
 use sojourn_controller::Cancel;
-use sojourn_core::{Budgets, Core, FinishReason, Outcome, Totals};
+use sojourn_core::{Budgets, Core, FinishReason, Outcome, Tools, Totals};
 use sojourn_memory::{RunId, RunInfo, RunStatus, Store};
 use sojourn_skills::Origin;
 use std::collections::BTreeMap;
@@ -97,12 +97,17 @@ async fn live(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCode> {
         },
         None => None,
     };
-    let minds = Minds::load(&agent, args.pull).await?;
+    let mut minds = Minds::load(&agent, args.pull).await?;
     let workshop = Workshop::open(home, store).await?;
 
     let progress = Arc::new(Progress::new(achievements, ""));
     let cancel = Cancel::new();
     stop_on_ctrl_c(cancel.clone());
+    if let Some(toolbox) = agent.toolbox().await? {
+        minds.tools =
+            Some(Tools { toolbox: Arc::new(toolbox), approver: approver::approver(cancel.clone()) });
+    }
+    let tools = minds.tools.clone();
     let redactor = agent.redactor();
     let watch = Watch { observer: progress.clone(), cancel, redactor: redactor.clone() };
     let session = if let Some(info) = &resumed {
@@ -117,8 +122,14 @@ async fn live(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCode> {
     if resumed.is_some() {
         progress.say("the recorded part happens again first");
     }
+    if let Some(tools) = &tools {
+        progress.say(&format!("{} tools besides the environment's", tools.toolbox.specs().len()));
+    }
     let result = driver.run(started_ms).await;
     progress.finish();
+    if let Some(tools) = &tools {
+        tools.toolbox.close().await;
+    }
     let (outcome, core) = result.map_err(|error| {
         anyhow::anyhow!(redactor.text(&error.to_string())).context(
             Failure::new(Kind::Failure, format!("run `{run}` could not go on")).hint(format!(

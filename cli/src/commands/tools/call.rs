@@ -1,0 +1,65 @@
+use super::manifest::{FILE, Manifest, NAME};
+use crate::agent_file::AgentFile;
+use crate::error::{Failure, Kind};
+use crate::{approver, output};
+use anyhow::Result;
+use serde_json::{Map, Value};
+use sojourn_controller::Cancel;
+use sojourn_core::now_ms;
+use sojourn_tools::schema::identifier;
+use sojourn_tools::{CallContext, Policy, ToolCall, Verdict};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Calls a tool once.
+pub async fn call(path: &Path, tool: String, args: &str, yes: bool, json: bool) -> Result<ExitCode> {
+    let args: Map<String, Value> = serde_json::from_str(args).map_err(|error| {
+        Failure::new(Kind::Usage, format!("the arguments are no JSON object: {error}"))
+            .hint("write them like '{\"path\": \".\"}'")
+    })?;
+    let (toolbox, policy, name) = if path.is_dir() {
+        let (_, toolbox) = Manifest::read(path)?.start(path).await?;
+        // Both the plugin's own name for it and the one that it has here will do.
+        let known = toolbox.specs().iter().any(|spec| spec.name == tool);
+        (toolbox, Policy::default(), if known { tool } else { identifier(NAME, &tool) })
+    } else {
+        let agent = AgentFile::read(path, &[])?;
+        let policy = Policy::new(agent.run.tools.clone().unwrap_or_default().policy)?;
+        let toolbox = agent.toolbox().await?.ok_or_else(|| {
+            Failure::new(Kind::Usage, format!("`{}` names no tools", path.display()))
+                .hint(format!("add a table like [tools.notes], or name a directory with a `{FILE}`"))
+        })?;
+        (toolbox, policy, tool)
+    };
+    let call = ToolCall { name, args };
+    let ready = match toolbox.ready(&call) {
+        Ok(ready) => ready,
+        Err(refusal) => {
+            toolbox.close().await;
+            return Err(Failure::new(Kind::Usage, refusal.to_string()).into());
+        }
+    };
+    let decision = policy.decide(ready.spec(), ready.args(), false);
+    let granted = match decision.verdict {
+        Verdict::Allow => true,
+        Verdict::Ask if yes => true,
+        Verdict::Ask => approver::approver(Cancel::new()).approve(ready.spec(), ready.args()).await.granted,
+        Verdict::Deny => false,
+    };
+    if !granted {
+        toolbox.close().await;
+        return Err(Failure::new(Kind::Failure, format!("not called: {}", decision.by))
+            .hint("the agent file's policy decides; `--yes` answers what it would ask")
+            .into());
+    }
+    let key = format!("by-hand/{}", now_ms());
+    let context = CallContext { now_ms: now_ms(), idempotency_key: key, ..CallContext::default() };
+    let outcome = ready.run(context).await;
+    toolbox.close().await;
+    if json {
+        output::json(&outcome)?;
+    } else {
+        output::line(outcome.words())?;
+    }
+    Ok(if outcome.ok { ExitCode::SUCCESS } else { ExitCode::from(Kind::Failure as u8) })
+}
