@@ -1,0 +1,147 @@
+//! Plugins as their authors and their users meet them: the examples, the templates, and a run that asks them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use support::{endpoint, sojourn};
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("examples/plugins")
+}
+
+/// Whether a program is on this machine; says so if not.
+fn has(program: &str) -> bool {
+    let there = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    if !there {
+        eprintln!("skipped: there is no `{program}` here");
+    }
+    there
+}
+
+fn checked(place: &Path, plugin: &Path) -> Value {
+    let output = sojourn(place, &["tools", "check", plugin.to_str().unwrap(), "--json"]);
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}: {out}{err}", plugin.display());
+    serde_json::from_str(&out).unwrap()
+}
+
+#[test]
+fn the_examples_are_sound() {
+    let place = tempfile::tempdir().unwrap();
+    for (plugin, program) in [("python", "python3"), ("node", "node")] {
+        if !has(program) {
+            continue;
+        }
+        let report = checked(place.path(), &examples().join(plugin));
+        assert_eq!(report["examples"][0]["passed"], true, "{report}");
+        assert!(report["tools"][0]["calls"].as_u64().unwrap() >= 10, "{report}");
+    }
+}
+
+#[test]
+fn a_new_plugin_passes_its_own_test_and_the_check() {
+    let place = tempfile::tempdir().unwrap();
+    for (lang, program, test) in [
+        ("python", "python3", &["-m", "unittest"][..]),
+        ("node", "node", &["--test"]),
+        ("rust", "cargo", &["test", "--quiet", "--offline"]),
+    ] {
+        if !has(program) {
+            continue;
+        }
+        let name = format!("my-{lang}");
+        let made = sojourn(place.path(), &["tools", "new", &name, "--lang", lang]);
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let plugin = place.path().join(&name);
+        let mut run = Command::new(program);
+        run.args(test).current_dir(&plugin);
+        if lang == "rust" {
+            // The package that it needs is one of this repository's: it is here already.
+            let lock = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("Cargo.lock");
+            std::fs::copy(lock, plugin.join("Cargo.lock")).unwrap();
+            run.env("CARGO_TARGET_DIR", place.path().join("target"));
+        }
+        let tested = run.output().unwrap();
+        assert!(tested.status.success(), "{lang}: {}", String::from_utf8_lossy(&tested.stderr));
+        if lang != "rust" {
+            let report = checked(place.path(), &plugin);
+            assert_eq!(report["examples"][0]["passed"], true, "{report}");
+        }
+        let again = sojourn(place.path(), &["tools", "new", &name, "--lang", lang]);
+        assert_eq!(again.status.code(), Some(2), "it would write over what is there");
+    }
+}
+
+#[test]
+fn a_check_tells_what_is_wrong() {
+    if !has("python3") {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let plugin = place.path().join("bad");
+    std::fs::create_dir(&plugin).unwrap();
+    let source = "import json, sys
+for line in sys.stdin:
+    ask = json.loads(line)
+    if ask['method'] == 'describe':
+        tools = [{'name': 'half', 'effects': {}, 'input': {'type': 'object', 'properties': {'n': {'type': 'integer'}}, 'required': ['n']}}]
+        print(json.dumps({'id': ask['id'], 'result': {'tools': tools}}), flush=True)
+    elif ask['method'] == 'call':
+        print(json.dumps({'id': ask['id'], 'result': ask['params']['args']['n'] // 2}), flush=True)
+";
+    std::fs::write(plugin.join("plugin.py"), source).unwrap();
+    let manifest = "kind = \"process\"\ncommand = [\"python3\", \"plugin.py\"]\n\
+                    [[example]]\ntool = \"half\"\nargs = { n = 5 }\nresult = 2.5\n";
+    std::fs::write(plugin.join("tool.toml"), manifest).unwrap();
+    let output = sojourn(place.path(), &["tools", "check", "bad", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["examples"][0]["problem"], "expected 2.5, got 2");
+    let problems = report["tools"][0]["problems"].to_string();
+    assert!(problems.contains("no description") && problems.contains("given no arguments"), "{problems}");
+    let nothing = sojourn(place.path(), &["tools", "check", "."]);
+    assert!(String::from_utf8_lossy(&nothing.stderr).contains("tools new NAME --lang python"));
+}
+
+#[test]
+fn a_run_asks_a_plugin_and_its_replay_does_not() {
+    if !has("python3") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path();
+    let plugin = examples().join("python/dice.py");
+    let agent = format!(
+        "environment = \"crafter\"\nmodel = \"scripted\"\nembedding = \"none\"\n\
+         [controller]\nkind = \"openai\"\nbase_url = \"{}\"\n\
+         [run]\nlibrary = false\nmemory = false\n\
+         [tools.dice]\nkind = \"process\"\ncommand = [\"python3\", {:?}]\n\
+         [tools.notes]\nkind = \"files\"\nroot = \".\"\n",
+        endpoint(),
+        plugin.to_str().unwrap()
+    );
+    std::fs::write(place.join("agent.toml"), agent).unwrap();
+    let run = |args: &[&str]| {
+        let output = sojourn(place, args);
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let listed: Value = serde_json::from_str(&run(&["tools", "list", "agent.toml", "--json"])).unwrap();
+    let names: Vec<&str> =
+        listed["sources"].as_array().unwrap().iter().map(|one| one["tool"]["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["dice_roll", "notes_list", "notes_read", "notes_search"]);
+    let rolled: Value = serde_json::from_str(&run(&["tools", "call", "agent.toml", "dice_roll", r#"{"sides": 2}"#, "--json"])).unwrap();
+    assert!(rolled["value"][0].as_u64().unwrap() <= 2);
+
+    // The scripted model takes the first option, a primitive; tools are told of in its prompts and in the log.
+    let result: Value = serde_json::from_str(&run(&["run", "agent.toml", "--steps", "5", "--json"])).unwrap();
+    let id = result["run"].as_str().unwrap();
+    let log = run(&["log", id]);
+    assert!(log.contains("tools: there are dice_roll, notes_list, notes_read, notes_search"), "{log}");
+    let verdict: Value = serde_json::from_str(&run(&["replay", id, "--verify", "--json"])).unwrap();
+    assert_eq!(verdict["matched"], json!(true));
+}
