@@ -131,10 +131,22 @@ fn a_run_asks_a_plugin_and_its_replay_does_not() {
         String::from_utf8(output.stdout).unwrap()
     };
     let listed: Value = serde_json::from_str(&run(&["tools", "list", "agent.toml", "--json"])).unwrap();
-    let names: Vec<&str> =
-        listed["sources"].as_array().unwrap().iter().map(|one| one["tool"]["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = listed["sources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["tool"]["name"].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["dice_roll", "notes_list", "notes_read", "notes_search"]);
-    let rolled: Value = serde_json::from_str(&run(&["tools", "call", "agent.toml", "dice_roll", r#"{"sides": 2}"#, "--json"])).unwrap();
+    let rolled: Value = serde_json::from_str(&run(&[
+        "tools",
+        "call",
+        "agent.toml",
+        "dice_roll",
+        r#"{"sides": 2}"#,
+        "--json",
+    ]))
+    .unwrap();
     assert!(rolled["value"][0].as_u64().unwrap() <= 2);
 
     // The scripted model takes the first option, a primitive; tools are told of in its prompts and in the log.
