@@ -2,6 +2,7 @@
 //!
 //! Every error names the file, and where it is in the text also the line and the column.
 
+use crate::approver;
 use crate::error::{Failure, Kind};
 use crate::vectors::Vectors;
 use anyhow::Result;
@@ -251,7 +252,7 @@ impl AgentFile {
         }
         let mut sources = Vec::with_capacity(self.tools.len());
         for (name, settings) in &self.tools {
-            let source = settings.open(name, &self.directory).map_err(|error| {
+            let source = settings.open(name, &self.directory, approver::person()).map_err(|error| {
                 Failure::new(Kind::Usage, error.to_string())
                     .hint("the README's chapter on tools shows what each kind of source needs")
             })?;

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use sojourn_controller::Cancel;
 use sojourn_core::{Approval, Approver, Unattended};
 use sojourn_tools::ToolSpec;
+use sojourn_tools::builtin::Person;
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -18,6 +19,23 @@ pub fn approver(cancel: Cancel) -> Arc<dyn Approver> {
     match terminal() {
         Ok(_) => Arc::new(Terminal { cancel, always: Mutex::default() }),
         Err(_) => Arc::new(Unattended),
+    }
+}
+
+/// The same person, to be asked what only the user knows.
+pub fn person() -> Option<Arc<dyn Person>> {
+    terminal().ok().map(|_| Arc::new(AtTerminal) as Arc<dyn Person>)
+}
+
+struct AtTerminal;
+
+#[async_trait]
+impl Person for AtTerminal {
+    async fn asked(&self, question: &str) -> Option<String> {
+        let plain: String = question.chars().filter(|c| !c.is_control()).collect();
+        let asked = tokio::task::spawn_blocking(move || ask(&format!("\nThe agent asks: {plain}\n> ")));
+        let line = asked.await.ok()?.ok()?;
+        Some(line.trim().to_owned()).filter(|line| !line.is_empty())
     }
 }
 

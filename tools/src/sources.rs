@@ -2,7 +2,8 @@
 
 use crate::ToolSource;
 use crate::builtin::{
-    ClockSource, FetchSettings, FetchSource, FilesSettings, FilesSource, ShellSettings, ShellSource,
+    ClockSource, FetchSettings, FetchSource, FilesSettings, FilesSource, HumanSettings, HumanSource, Person,
+    ShellSettings, ShellSource,
 };
 use crate::http::{HttpSettings, HttpSource};
 use crate::mcp::{McpSettings, McpSource};
@@ -26,6 +27,8 @@ pub enum SourceSettings {
     Files(FilesSettings),
     /// Pages of the web.
     Fetch(FetchSettings),
+    /// The user.
+    Human(HumanSettings),
     /// Commands.
     Shell(ShellSettings),
     /// The time of the log.
@@ -43,11 +46,16 @@ pub struct SourceError {
 }
 
 impl SourceSettings {
-    /// Opens it; what takes long goes on in the background. Paths are relative to `directory`.
+    /// Opens it; what takes long goes on in the background. Paths are relative to `directory`; `person` is who is asked.
     ///
     /// # Errors
     /// When it cannot be used as it is described.
-    pub fn open(&self, name: &str, directory: &Path) -> Result<Arc<dyn ToolSource>, SourceError> {
+    pub fn open(
+        &self,
+        name: &str,
+        directory: &Path,
+        person: Option<Arc<dyn Person>>,
+    ) -> Result<Arc<dyn ToolSource>, SourceError> {
         let bad = |reason: String| SourceError { name: name.to_owned(), reason };
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
             return Err(bad(
@@ -65,6 +73,7 @@ impl SourceSettings {
             Self::Files(settings) => Arc::new(FilesSource::open(name, &settings, directory).map_err(bad)?),
             Self::Fetch(settings) => Arc::new(FetchSource::open(name, settings).map_err(bad)?),
             Self::Shell(settings) => Arc::new(ShellSource::open(name, settings, directory).map_err(bad)?),
+            Self::Human(settings) => Arc::new(HumanSource::open(name, settings, person)),
             Self::Clock => Arc::new(ClockSource::open(name)),
         };
         Ok(source)

@@ -3,11 +3,13 @@
 mod clock;
 mod fetch;
 mod files;
+mod human;
 mod shell;
 
 pub use clock::ClockSource;
 pub use fetch::{FetchSettings, FetchSource};
 pub use files::{FilesSettings, FilesSource};
+pub use human::{HumanSettings, HumanSource, Person};
 pub use shell::{ShellSettings, ShellSource};
 
 /// The beginning of a text, and a note if it is not all of it.

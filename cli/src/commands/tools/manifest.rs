@@ -1,5 +1,6 @@
 //! A plugin's `tool.toml`: how it is started, and examples of its calls.
 
+use crate::approver;
 use crate::error::{Failure, Kind};
 use anyhow::Result;
 use serde::Deserialize;
@@ -67,7 +68,7 @@ impl Manifest {
     /// When it does not say what it offers.
     pub async fn start(&self, directory: &Path) -> Result<(Arc<dyn sojourn_tools::ToolSource>, Toolbox)> {
         let directory = directory.canonicalize()?;
-        let source = self.source.open(NAME, &directory).map_err(|error| {
+        let source = self.source.open(NAME, &directory, approver::person()).map_err(|error| {
             Failure::new(Kind::Usage, format!("{}: {}", directory.join(FILE).display(), error.reason))
         })?;
         if !source.ready(READY).await {

@@ -1,0 +1,92 @@
+use crate::schema::identifier;
+use crate::{CallContext, Content, Effects, Tool, ToolError, ToolOutcome, ToolSource, ToolSpec};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Who is asked.
+#[async_trait]
+pub trait Person: Send + Sync {
+    /// What is said to the question; `None` where nobody is there.
+    async fn asked(&self, question: &str) -> Option<String>;
+}
+
+/// The person at the terminal.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HumanSettings {
+    /// What is answered where nobody is there; without it the question fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unattended: Option<String>,
+    /// Milliseconds that an answer may take, before nobody counts as there; five minutes without a number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+
+/// Asks a person.
+pub struct HumanSource {
+    name: String,
+    tool: Arc<dyn Tool>,
+}
+
+struct Human {
+    spec: ToolSpec,
+    settings: HumanSettings,
+    patience: Duration,
+    person: Option<Arc<dyn Person>>,
+}
+
+impl HumanSource {
+    /// The tool `NAME_ask`.
+    pub fn open(name: &str, settings: HumanSettings, person: Option<Arc<dyn Person>>) -> Self {
+        let input = json!({
+            "type": "object",
+            "properties": {"question": {"type": "string", "minLength": 1, "maxLength": 1000}},
+            "required": ["question"],
+            "additionalProperties": false,
+        });
+        let patience = Duration::from_millis(settings.timeout_ms.unwrap_or(300_000));
+        let spec = ToolSpec {
+            effects: Effects { idempotent: true, ..Effects::default() },
+            timeout_ms: u64::try_from(patience.as_millis()).ok().map(|ms| ms + 1000),
+            ..ToolSpec::new(identifier(name, "ask"), "asks the user something that only the user knows")
+                .with_input(input)
+        };
+        Self { name: name.to_owned(), tool: Arc::new(Human { spec, settings, patience, person }) }
+    }
+}
+
+impl ToolSource for HumanSource {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn tools(&self) -> Vec<Arc<dyn Tool>> {
+        vec![Arc::clone(&self.tool)]
+    }
+}
+
+#[async_trait]
+impl Tool for Human {
+    fn spec(&self) -> &ToolSpec {
+        &self.spec
+    }
+
+    async fn call(
+        &self,
+        args: &Map<String, Value>,
+        _context: &CallContext,
+    ) -> Result<ToolOutcome, ToolError> {
+        let question = args.get("question").and_then(Value::as_str).unwrap_or_default();
+        let answer = match &self.person {
+            Some(person) => tokio::time::timeout(self.patience, person.asked(question)).await.ok().flatten(),
+            None => None,
+        };
+        Ok(match answer.or_else(|| self.settings.unattended.clone()) {
+            Some(text) => ToolOutcome { content: vec![Content::text(text)], ..ToolOutcome::done("") },
+            None => ToolOutcome::failed("nobody is there to answer"),
+        })
+    }
+}

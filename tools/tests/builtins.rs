@@ -1,0 +1,174 @@
+//! Built-in tools: what they do, and what they cannot be led to do.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use sojourn_tools::builtin::Person;
+use sojourn_tools::{CallContext, CallLimits, SourceSettings, ToolCall, ToolOutcome, Toolbox};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+
+fn open(settings: &Value, directory: &Path, person: Option<Arc<dyn Person>>) -> Result<Toolbox, String> {
+    let settings: SourceSettings =
+        serde_json::from_value(settings.clone()).map_err(|error| error.to_string())?;
+    let source = settings.open("it", directory, person).map_err(|error| error.to_string())?;
+    Ok(Toolbox::new(vec![source], CallLimits::default()))
+}
+
+async fn call(toolbox: &Toolbox, name: &str, args: Value) -> ToolOutcome {
+    let Value::Object(args) = args else { panic!("not an object") };
+    match toolbox.ready(&ToolCall { name: name.into(), args }) {
+        Ok(ready) => ready.run(CallContext { now_ms: 7, ..CallContext::default() }).await,
+        Err(refusal) => ToolOutcome::failed(refusal.to_string()),
+    }
+}
+
+#[tokio::test]
+async fn a_directory_cannot_be_left() {
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path().join("root");
+    std::fs::create_dir_all(root.join("deep")).unwrap();
+    std::fs::write(place.path().join("secret"), "sesame").unwrap();
+    std::fs::write(root.join("deep/a.txt"), "one\ntwo words\n").unwrap();
+    std::os::unix::fs::symlink(place.path().join("secret"), root.join("link")).unwrap();
+    std::os::unix::fs::symlink(place.path(), root.join("up")).unwrap();
+    let reads = open(&json!({"kind": "files", "root": "root"}), place.path(), None).unwrap();
+    assert_eq!(call(&reads, "it_read", json!({"path": "deep/a.txt"})).await.words(), "one\ntwo words\n");
+    assert_eq!(call(&reads, "it_list", json!({})).await.words(), "deep/\nlink\nup");
+    assert_eq!(call(&reads, "it_search", json!({"text": "two"})).await.words(), "./deep/a.txt:2: two words");
+    let absolute = place.path().join("secret");
+    for path in ["../secret", "link", "up/secret", "deep/../../secret", absolute.to_str().unwrap()] {
+        let outcome = call(&reads, "it_read", json!({"path": path})).await;
+        assert!(!outcome.ok && !outcome.words().contains("sesame"), "{path}: {outcome:?}");
+    }
+    assert!(
+        call(&reads, "it_write", json!({"path": "x", "text": ""})).await.message.starts_with("no tool named")
+    );
+
+    let writes = open(&json!({"kind": "files", "root": "root", "write": true}), place.path(), None).unwrap();
+    assert!(call(&writes, "it_write", json!({"path": "new/b.txt", "text": "hello"})).await.ok);
+    assert_eq!(std::fs::read_to_string(root.join("new/b.txt")).unwrap(), "hello");
+    for path in ["../out", "up/out", "link"] {
+        assert!(!call(&writes, "it_write", json!({"path": path, "text": "x"})).await.ok, "{path}");
+    }
+    assert_eq!(std::fs::read_to_string(place.path().join("secret")).unwrap(), "sesame");
+    assert!(!place.path().join("out").exists());
+}
+
+/// A server that answers every request in the same way.
+fn server(answer: impl Fn(&str) -> String + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = String::new();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            while reader.read_line(&mut head).unwrap_or(0) > 2 {}
+            let _ = stream.write_all(answer(&head).as_bytes());
+        }
+    });
+    address
+}
+
+fn page(kind: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+#[tokio::test]
+async fn only_listed_hosts_are_asked_also_behind_a_redirect() {
+    let inner = server(|_| page("text/plain", "internal"));
+    let target = inner.clone();
+    let outer = server(move |head| {
+        if head.starts_with("GET /away") {
+            format!(
+                "HTTP/1.1 302 Found\r\nlocation: http://{target}/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            )
+        } else if head.starts_with("GET /large") {
+            page("text/plain", &"x".repeat(100_000))
+        } else {
+            page("text/html", "<h1>Title</h1><script>alert(1)</script><p>Some <b>text</b>.</p>")
+        }
+    });
+    let settings = json!({"kind": "fetch", "hosts": [outer], "most_bytes": 50_000});
+    let toolbox = open(&settings, Path::new("."), None).unwrap();
+    let text = call(&toolbox, "it_get", json!({"url": format!("http://{outer}/")})).await.words();
+    assert!(text.contains("Title") && text.contains("text") && !text.contains("alert"), "{text}");
+    for (url, part) in [
+        (format!("http://{outer}/away"), "is not among the hosts"),
+        (format!("http://{inner}/"), "is not among the hosts"),
+        (format!("http://{outer}/large"), "more than 50000 bytes"),
+        ("file:///etc/passwd".to_owned(), "only http and https"),
+        ("nonsense".to_owned(), "is no address"),
+    ] {
+        let outcome = call(&toolbox, "it_get", json!({"url": url})).await;
+        assert!(!outcome.ok && outcome.message.contains(part), "{url}: {outcome:?}");
+    }
+    let none = open(&json!({"kind": "fetch", "hosts": []}), Path::new("."), None).err().unwrap();
+    assert!(none.contains("tools.it: `hosts` lists no host"), "{none}");
+}
+
+#[tokio::test]
+async fn a_request_has_its_arguments_where_they_belong_and_its_secret_in_the_header() {
+    let heard = server(|head| page("application/json", &json!({"head": head}).to_string()));
+    let settings = json!({
+        "kind": "http", "description": "", "url": format!("http://{heard}/city/{{name}}"), "hosts": [heard],
+        "input": {"type": "object", "properties": {"name": {"type": "string"}, "days": {"type": "integer"}}},
+        "headers": {"x-key": "k ${CARGO_PKG_NAME}"}, "secrets": ["CARGO_PKG_NAME"],
+    });
+    let toolbox = open(&settings, Path::new("."), None).unwrap();
+    let outcome = call(&toolbox, "it", json!({"name": "a/b", "days": 3})).await;
+    let head = outcome.value.unwrap()["head"].as_str().unwrap().to_lowercase();
+    assert!(head.starts_with("get /city/a%2fb?days=3 "), "{head}");
+    assert!(head.contains("x-key: k sojourn-tools"), "{head}");
+    let unlisted = json!({"kind": "http", "description": "", "url": "http://h/", "hosts": ["h"], "headers": {"a": "${HOME}"}});
+    let error = open(&unlisted, Path::new("."), None).err().unwrap();
+    assert!(error.contains("uses `HOME`, which `secrets` does not list"), "{error}");
+}
+
+#[tokio::test]
+async fn a_shell_has_to_be_wanted_and_ends_with_its_call() {
+    let place = tempfile::tempdir().unwrap();
+    let off = open(&json!({"kind": "shell"}), place.path(), None).err().unwrap();
+    assert!(off.contains("needs `enabled = true`"), "{off}");
+    let on = json!({"kind": "shell", "enabled": true, "timeout_ms": 300});
+    let toolbox = open(&on, place.path(), None).unwrap();
+    let outcome = call(&toolbox, "it_run", json!({"command": "pwd; echo oops >&2; exit 3"})).await;
+    assert!(!outcome.ok && outcome.message.contains('3') && outcome.words().contains("oops"), "{outcome:?}");
+    assert!(outcome.words().contains(place.path().canonicalize().unwrap().to_str().unwrap()));
+    let left = "(sleep 1; touch late) & sleep 5";
+    assert!(call(&toolbox, "it_run", json!({"command": left})).await.message.contains("did not answer"));
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    assert!(!place.path().join("late").exists(), "it went on after its call had ended");
+}
+
+#[tokio::test]
+async fn a_person_is_asked_and_nobody_there_has_an_answer_too() {
+    struct Ada;
+    #[async_trait]
+    impl Person for Ada {
+        async fn asked(&self, question: &str) -> Option<String> {
+            (question == "who?").then(|| "Ada".to_owned())
+        }
+    }
+    let here = open(&json!({"kind": "human"}), Path::new("."), Some(Arc::new(Ada))).unwrap();
+    assert_eq!(call(&here, "it_ask", json!({"question": "who?"})).await.words(), "Ada");
+    let away = open(&json!({"kind": "human", "unattended": "go on"}), Path::new("."), None).unwrap();
+    assert_eq!(call(&away, "it_ask", json!({"question": "may I?"})).await.words(), "go on");
+    let silent = open(&json!({"kind": "human"}), Path::new("."), None).unwrap();
+    assert!(!call(&silent, "it_ask", json!({"question": "may I?"})).await.ok);
+}
+
+#[tokio::test]
+async fn the_clock_is_the_logs_and_names_are_names() {
+    let clock = open(&json!({"kind": "clock"}), Path::new("."), None).unwrap();
+    assert_eq!(call(&clock, "it_now", json!({})).await.value, Some(json!(7)));
+    let settings: SourceSettings = serde_json::from_value(json!({"kind": "clock"})).unwrap();
+    let error = settings.open("my clock", Path::new("."), None).err().unwrap().to_string();
+    assert!(error.contains("letters, digits and `_`"), "{error}");
+}
