@@ -9,7 +9,7 @@ use rmcp::model::{
 };
 use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{ClientHandler, RoleClient};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
@@ -64,15 +64,16 @@ impl ClientHandler for Client {
 
     async fn create_elicitation(
         &self,
-        _request: ElicitRequestParams,
+        request: ElicitRequestParams,
         _context: RequestContext<RoleClient>,
     ) -> Result<ElicitResult, ErrorData> {
         Ok(match &self.elicitation {
             Elicitation::Decline => ElicitResult::new(ElicitationAction::Decline),
             Elicitation::Cancel => ElicitResult::new(ElicitationAction::Cancel),
-            Elicitation::Accept(fields) => {
-                ElicitResult::new(ElicitationAction::Accept).with_content(Value::Object(fields.clone()))
-            }
+            Elicitation::Accept(fields) => match filled_in(&request, fields) {
+                Some(form) => ElicitResult::new(ElicitationAction::Accept).with_content(Value::Object(form)),
+                None => ElicitResult::new(ElicitationAction::Decline),
+            },
         })
     }
 
@@ -103,4 +104,16 @@ impl ClientHandler for Client {
     async fn on_resource_list_changed(&self, _context: NotificationContext<RoleClient>) {
         self.changed.notify_one();
     }
+}
+
+/// The form that a server asks to have filled in: `fields`, and its own defaults for the others. None where it asks for
+/// something else than a form, such as a visit to an address.
+fn filled_in(request: &ElicitRequestParams, fields: &Map<String, Value>) -> Option<Map<String, Value>> {
+    let ElicitRequestParams::FormElicitationParams { requested_schema, .. } = request else { return None };
+    let schema = serde_json::to_value(requested_schema).ok()?;
+    let asked = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+    let defaults = asked.filter_map(|(name, field)| Some((name.clone(), field.get("default")?.clone())));
+    let mut form: Map<String, Value> = defaults.collect();
+    form.extend(fields.clone());
+    Some(form)
 }

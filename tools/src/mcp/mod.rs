@@ -53,7 +53,7 @@ pub enum Elicitation {
     Decline,
     /// That the user wants none of it.
     Cancel,
-    /// These fields.
+    /// These fields, and the form's own defaults for the others.
     Accept(Map<String, Value>),
 }
 
