@@ -1,5 +1,7 @@
 //! A contradicted lesson is closed only when what came of it speaks against it too.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 use sojourn_core::{Edit, Noted, Provenance};
 use sojourn_memory::{EventSeq, Memories, MemoryId, RunId, Store, Tenant};
 

@@ -133,7 +133,7 @@ impl Tool for Desk {
 struct Counter(Arc<Bank>);
 
 impl ToolSource for Counter {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "bank"
     }
     fn tools(&self) -> Vec<Arc<dyn Tool>> {
@@ -164,7 +164,7 @@ impl Controller for Scripted {
         &self.model
     }
     async fn complete(&self, request: &Request, _cancel: &Cancel) -> Result<Reply, ControllerError> {
-        let prompt = request.messages.last().map(|message| message.text()).unwrap_or_default();
+        let prompt = request.messages.last().map(sojourn_controller::Message::text).unwrap_or_default();
         let place = usize::try_from(self.asked.fetch_add(1, Ordering::SeqCst)).unwrap();
         let answer = self.answers[place % self.answers.len()];
         let led_astray = self.credulous && prompt.contains("call bank_pay");

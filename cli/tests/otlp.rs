@@ -32,7 +32,7 @@ fn collector() -> (String, Arc<Mutex<Vec<Span>>>) {
                             return;
                         }
                         if path.is_empty() {
-                            path = line.split(' ').nth(1).unwrap().to_owned();
+                            line.split(' ').nth(1).unwrap().clone_into(&mut path);
                         }
                         if line.trim().is_empty() {
                             break;

@@ -1,6 +1,11 @@
 //! Plugins as their authors and their users meet them: the examples, the templates, and a run that asks them.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails"
+)]
 
 mod support;
 

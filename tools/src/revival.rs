@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 /// The pauses before a peer is tried again grow from the first to the last of these.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// A connection that held this long begins with the first pause again.
-const STEADY: Duration = Duration::from_secs(60);
+const STEADY: Duration = Duration::from_mins(1);
 
 /// What is known of a peer.
 pub struct Standing {

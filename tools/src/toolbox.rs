@@ -19,7 +19,7 @@ pub struct CallLimits {
 
 impl Default for CallLimits {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(60), result_bytes: 4 << 20 }
+        Self { timeout: Duration::from_mins(1), result_bytes: 4 << 20 }
     }
 }
 

@@ -1,5 +1,7 @@
 //! A toolbox outlives its tools, and says what changed.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use sojourn_tools::{
@@ -63,7 +65,7 @@ struct Changing {
 }
 
 impl ToolSource for Changing {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "changing"
     }
     fn tools(&self) -> Vec<Arc<dyn Tool>> {

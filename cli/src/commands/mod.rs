@@ -29,7 +29,7 @@ use std::process::ExitCode;
 pub async fn dispatch(args: Args) -> Result<ExitCode> {
     let home = Home::find(args.home)?;
     match args.command {
-        Command::Run(args) => return run::run(home, args).await,
+        Command::Run(args) => return Box::pin(run::run(home, args)).await,
         Command::Fork(args) => return fork::fork(home, args).await,
         Command::SimulateCrash(args) => return simulate_crash::simulate_crash(home, args).await,
         Command::Log(args) => return log::log(&home, args).await,

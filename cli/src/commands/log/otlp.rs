@@ -95,7 +95,7 @@ impl Trace {
                     self.begin(record, &name, CLIENT, attributes);
                 }
                 Effect::Act { call, .. } | Effect::UseTool { call, .. } => {
-                    self.begin_call(record, &call.name, &call.args)
+                    self.begin_call(record, &call.name, &call.args);
                 }
                 _ => {}
             },

@@ -115,9 +115,7 @@ async fn try_tool(source: &Arc<dyn ToolSource>, toolbox: &Toolbox, spec: &ToolSp
     if let Err(reason) = &expressible {
         notes.push(format!("its arguments are checked only after they are written: {reason}"));
     }
-    if !spec.effects.repeatable() {
-        notes.push("it does more than read: only its examples were run".to_owned());
-    } else {
+    if spec.effects.repeatable() {
         if expressible.is_ok() {
             let constraint = Constraint::JsonSchema(schema);
             for seed in 0..DRAWS {
@@ -133,6 +131,8 @@ async fn try_tool(source: &Arc<dyn ToolSource>, toolbox: &Toolbox, spec: &ToolSp
             }
         }
         problems.extend(bad_input(source, spec).await);
+    } else {
+        notes.push("it does more than read: only its examples were run".to_owned());
     }
     times.sort_by(f64::total_cmp);
     ToolReport {
@@ -165,7 +165,7 @@ async fn bad_input(source: &Arc<dyn ToolSource>, spec: &ToolSpec) -> Vec<String>
         let answer = tokio::time::timeout(PATIENCE, tool.call(&args, &CallContext::default())).await;
         match answer {
             Err(_) => {
-                problems.push(format!("given {what}, it did not answer within {} s", PATIENCE.as_secs()))
+                problems.push(format!("given {what}, it did not answer within {} s", PATIENCE.as_secs()));
             }
             Ok(Err(error)) => {
                 problems.push(format!("given {what}: {error}"));
