@@ -110,7 +110,7 @@ async fn a_long_call_tells_how_far_it_is_and_can_be_given_up() {
     let cancel = context.cancel.clone();
     let (outcome, ()) =
         tokio::join!(call(&toolbox, long, json!({"duration": 3600, "steps": 2}), context), async {
-            cancel.cancel()
+            cancel.cancel();
         });
     assert!(outcome.message.contains("interrupted"), "{outcome:?}");
     let echo = call(&toolbox, "it_echo", json!({"message": "still here"}), CallContext::default()).await;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a server may take to say what it is.
-const HANDSHAKE: Duration = Duration::from_secs(60);
+const HANDSHAKE: Duration = Duration::from_mins(1);
 
 /// A server that said what it is. The conversation ends when this is dropped, and with it the server's program.
 pub struct Link {
