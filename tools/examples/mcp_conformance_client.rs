@@ -2,6 +2,7 @@
 //!
 //! The suite appends the address of its server to the command line.
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sojourn_tools::mcp::{Elicitation, McpSettings, McpSource};
 use sojourn_tools::{CallContext, CallLimits, ToolCall, ToolSource, ToolSpec, Toolbox};
@@ -36,12 +37,11 @@ async fn main() -> ExitCode {
         eprintln!("{}", source.notices().join("\n"));
     }
     let toolbox = Toolbox::new(vec![Arc::clone(&source) as Arc<dyn ToolSource>], CallLimits::default());
-    for spec in toolbox.specs() {
-        let call = ToolCall { name: spec.name.clone(), args: arguments(&spec) };
+    for call in calls(&toolbox.specs()) {
         match toolbox.ready(&call) {
             Ok(ready) => {
                 let outcome = ready.run(CallContext::default()).await;
-                eprintln!("{}: {} {}", spec.name, outcome.ok, outcome.words());
+                eprintln!("{}: {} {}", call.name, outcome.ok, outcome.words());
             }
             Err(refusal) => eprintln!("{refusal}"),
         }
@@ -50,8 +50,41 @@ async fn main() -> ExitCode {
     if reached { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Something for every parameter that has no default.
-fn arguments(spec: &ToolSpec) -> Map<String, Value> {
+/// The calls that the scenario asks for, or else one of each tool.
+fn calls(specs: &[ToolSpec]) -> Vec<ToolCall> {
+    let context = std::env::var("MCP_CONFORMANCE_CONTEXT").unwrap_or_default();
+    let asked: Option<Asked> = serde_json::from_str(&context).ok();
+    match asked {
+        Some(asked) => {
+            asked.calls.into_iter().map(|call| ToolCall { name: call.name, args: call.arguments }).collect()
+        }
+        None => specs
+            .iter()
+            .map(|spec| ToolCall { name: spec.name.clone(), args: arguments(spec, specs) })
+            .collect(),
+    }
+}
+
+/// What a scenario says of itself.
+#[derive(Deserialize)]
+struct Asked {
+    #[serde(rename = "toolCalls")]
+    calls: Vec<AskedCall>,
+}
+
+#[derive(Deserialize)]
+struct AskedCall {
+    name: String,
+    arguments: Map<String, Value>,
+}
+
+/// Something for every parameter that has no default; to the tool that wants to see what arrived of another's schema, that.
+fn arguments(spec: &ToolSpec, specs: &[ToolSpec]) -> Map<String, Value> {
+    if spec.name == "json_schema_echo" {
+        let other = specs.iter().find(|other| other.name != spec.name);
+        let schema = other.map(ToolSpec::input_schema).unwrap_or_default();
+        return Map::from_iter([("schema".to_owned(), schema)]);
+    }
     let schemas = spec.input_schema();
     let required = spec.parameters.iter().filter(|parameter| parameter.default.is_none());
     required

@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 
 #[cfg(feature = "measure")]
 mod bfcl;
+mod conformance;
 mod engine;
 #[cfg(feature = "measure")]
 mod locomo;
@@ -16,6 +17,7 @@ chores:
   engine [--check]            build sandbox/engine/engine.wasm from its sources; with --check only compare
   bfcl [--data DIR] [--model N]
                               whether the schemas of published functions become grammars that admit only what is valid
+  conformance [SCENARIO...]   what the Model Context Protocol's own suite says of our client; needs npm
   locomo --data DIR [--grid] [--json]
                               how well memory finds what questions over long conversations are about
   soak [--home HOME] [--run RUN] [--cases N]
@@ -30,6 +32,7 @@ fn main() -> Result<()> {
         ["bfcl", ..] => bfcl::run(&arguments[1..]),
         #[cfg(feature = "measure")]
         ["locomo", ..] => locomo::run(&arguments[1..]),
+        ["conformance", ..] => conformance::run(&arguments[1..]),
         ["soak", ..] => soak::run(&arguments[1..]),
         _ => bail!("{USAGE}"),
     }

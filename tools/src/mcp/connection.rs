@@ -80,7 +80,9 @@ impl Connection {
             .prompts_list_changed()
             .resources_list_changed()
             .build();
-        let mut subscription = link.service.peer().listen(filter).await.ok();
+        let peer = link.service.peer();
+        let asks = peer.peer_info().is_some_and(|info| !info.protocol_version.has_initialize());
+        let mut subscription = if asks { peer.listen(filter).await.ok() } else { None };
         loop {
             let told = async {
                 match &mut subscription {

@@ -5,7 +5,7 @@ use crate::CallProgress;
 use rmcp::model::FormElicitationCapability;
 use rmcp::model::{
     ClientCapabilities, ClientConfig, ElicitRequestParams, ElicitResult, ElicitationAction,
-    ElicitationCapability, ErrorData, Implementation, ProgressNotificationParam,
+    ElicitationCapability, ErrorData, Implementation, ProgressNotificationParam, ProtocolVersion,
 };
 use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{ClientHandler, RoleClient};
@@ -59,7 +59,11 @@ impl ClientHandler for Client {
         let mut capabilities = ClientCapabilities::default();
         capabilities.elicitation =
             Some(ElicitationCapability::new().with_form(FormElicitationCapability::default()));
-        ClientConfig::new(capabilities, Implementation::new("sojourn", env!("CARGO_PKG_VERSION")))
+        let mut config =
+            ClientConfig::new(capabilities, Implementation::new("sojourn", env!("CARGO_PKG_VERSION")));
+        // What is named in a handshake, which the newest protocol does without.
+        config.protocol_version = ProtocolVersion::LATEST_WITH_INITIALIZE;
+        config
     }
 
     async fn create_elicitation(

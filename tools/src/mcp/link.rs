@@ -4,7 +4,7 @@ use super::McpSettings;
 use super::handler::Client;
 use crate::child::{Complaints, Group, command};
 use rmcp::model::ProtocolVersion;
-use rmcp::service::RunningService;
+use rmcp::service::{ClientInitializeError, RunningService};
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use rmcp::transport::{StreamableHttpClientTransport, TokioChildProcess};
 use rmcp::{ClientLifecycleMode, ClientServiceExt as _, RoleClient};
@@ -29,16 +29,33 @@ pub struct Link {
 impl Link {
     /// Starts the program, or reaches out to the address, and agrees on a protocol.
     pub async fn open(settings: &McpSettings, directory: &Path, client: Client) -> Result<Self, String> {
-        let lifecycle = ClientLifecycleMode::Auto {
+        let newest = ClientLifecycleMode::Auto {
             preferred_versions: vec![ProtocolVersion::V_2026_07_28],
             legacy_version: Some(ProtocolVersion::V_2025_11_25),
         };
+        match Self::agree(settings, directory, client.clone(), newest).await {
+            // A server that answers what it does not know with anything but an error is an older one.
+            Err(Failure::Misunderstood(_)) => {
+                Self::agree(settings, directory, client, ClientLifecycleMode::Initialize).await
+            }
+            outcome => outcome,
+        }
+        .map_err(Failure::told)
+    }
+
+    async fn agree(
+        settings: &McpSettings,
+        directory: &Path,
+        client: Client,
+        lifecycle: ClientLifecycleMode,
+    ) -> Result<Self, Failure> {
         let complaints = Complaints::default();
         let mut group = Group::of(None);
         let served = if let Some(url) = &settings.url {
             let mut config = StreamableHttpClientTransportConfig::with_uri(url.as_str());
             if let Some(name) = &settings.token_env {
-                let token = std::env::var(name).map_err(|_| format!("the variable `{name}` is not set"))?;
+                let token = std::env::var(name)
+                    .map_err(|_| Failure::Other(format!("the variable `{name}` is not set")))?;
                 config = config.auth_header(token);
             }
             let transport = StreamableHttpClientTransport::from_config(config);
@@ -48,7 +65,9 @@ impl Link {
                 TokioChildProcess::builder(command(&settings.command, &settings.env, directory))
                     .stderr(Stdio::piped())
                     .spawn()
-                    .map_err(|error| format!("`{}` cannot be started: {error}", settings.command[0]))?;
+                    .map_err(|error| {
+                        Failure::Other(format!("`{}` cannot be started: {error}", settings.command[0]))
+                    })?;
             group = Group::of(process.id());
             if let Some(stderr) = stderr {
                 complaints.listen(stderr);
@@ -60,11 +79,30 @@ impl Link {
             Ok(Err(error)) => {
                 // What it wrote while it died may still be on its way.
                 tokio::time::sleep(Duration::from_millis(50)).await;
-                Err(complaints.after(&error.to_string()))
+                let reason = complaints.after(&error.to_string());
+                Err(match error {
+                    ClientInitializeError::ExpectedInitResult(_) => Failure::Misunderstood(reason),
+                    _ => Failure::Other(reason),
+                })
             }
-            Err(_) => {
-                Err(complaints.after(&format!("it did not say what it is within {} s", HANDSHAKE.as_secs())))
-            }
+            Err(_) => Err(Failure::Other(
+                complaints.after(&format!("it did not say what it is within {} s", HANDSHAKE.as_secs())),
+            )),
+        }
+    }
+}
+
+/// Why there is no conversation.
+enum Failure {
+    /// The server answered the question what it is with something else.
+    Misunderstood(String),
+    Other(String),
+}
+
+impl Failure {
+    fn told(self) -> String {
+        match self {
+            Self::Misunderstood(reason) | Self::Other(reason) => reason,
         }
     }
 }
