@@ -33,7 +33,7 @@ pub struct AgentFile {
     #[serde(default)]
     pub reflexes: Vec<PathBuf>,
     /// Environment variables whose values must not get into the log, into prompts or into errors. The controller's
-    /// `api_key_env` is always one of them.
+    /// `api_key_env` and what tools call secret are always among them.
     #[serde(default)]
     pub secrets: Vec<String>,
     /// Where tools besides the environment's come from, by name.
@@ -193,8 +193,9 @@ impl AgentFile {
 
     /// What keeps the declared secrets out of the log. A variable that is not set hides nothing.
     pub fn redactor(&self) -> Redactor {
-        let names = self.secrets.iter().chain(&self.controller.api_key_env);
-        Redactor::new(names.filter_map(|name| Some((name.clone(), std::env::var(name).ok()?))))
+        let names = self.secrets.iter().chain(&self.controller.api_key_env).map(String::as_str);
+        let names = names.chain(self.tools.values().flat_map(SourceSettings::secrets));
+        Redactor::new(names.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))))
     }
 
     /// A model's name, or its path from where the program runs.

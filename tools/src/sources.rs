@@ -46,6 +46,15 @@ pub struct SourceError {
 }
 
 impl SourceSettings {
+    /// Names of the environment variables whose values must not get into a log.
+    pub fn secrets(&self) -> Vec<&str> {
+        match self {
+            Self::Mcp(settings) => settings.token_env.as_deref().into_iter().collect(),
+            Self::Http(settings) => settings.secrets.iter().map(String::as_str).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Opens it; what takes long goes on in the background. Paths are relative to `directory`; `person` is who is asked.
     ///
     /// # Errors
