@@ -89,7 +89,12 @@ pub enum Command {
     /// Show the learned reflexes, and switch them on and off.
     #[command(subcommand)]
     Reflexes(Reflexes),
-    /// Show the tools that an environment offers.
+    /// Serve skills, memories and logs to other hosts, by the Model Context Protocol.
+    ///
+    /// It speaks on standard input and output. Skills in use are tools, each call in a fresh world; `memory_search` is one
+    /// too; runs and their logs are resources.
+    Mcp,
+    /// List, call, check and begin tools: an environment's, and those that an agent is given.
     #[command(subcommand)]
     Tools(Tools),
     /// List and fetch language models.

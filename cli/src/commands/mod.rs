@@ -7,6 +7,7 @@ mod doctor;
 mod fork;
 mod knowledge;
 mod log;
+mod mcp;
 mod memory;
 mod models;
 mod reflexes;
@@ -43,6 +44,7 @@ pub async fn dispatch(args: Args) -> Result<ExitCode> {
         Command::Memory(command) => memory::memory(&home, command).await?,
         Command::Knowledge(command) => knowledge::knowledge(&home, command).await?,
         Command::Tools(command) => return tools::tools(command).await,
+        Command::Mcp => mcp::mcp(home).await?,
         Command::Models(command) => models::models(command).await?,
         Command::Doctor(args) => doctor::doctor(&home, args).await?,
         Command::Completions { shell } => completions::completions(shell)?,

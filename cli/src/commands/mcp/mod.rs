@@ -1,0 +1,159 @@
+//! `sojourn mcp`: what agents have learned, for other hosts: skills and memories as tools, runs and their logs as resources,
+//! over the Model Context Protocol on standard input and output.
+
+mod resources;
+mod skills;
+
+use crate::home::Home;
+use crate::{embedding, session};
+use anyhow::Result;
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, Implementation,
+    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
+    ReadResourceResponse, ReadResourceResult, ResourcesCapability, ServerCapabilities, ServerConfig, Tool,
+    ToolsCapability,
+};
+use rmcp::service::RequestContext;
+use rmcp::{RoleServer, ServerHandler, ServiceExt as _};
+use serde_json::{Map, Value, json};
+use sojourn_core::now_ms;
+use sojourn_memory::{Memories, Query};
+use sojourn_sandbox::Sandbox;
+
+/// The tool that looks memories up.
+const SEARCH: &str = "memory_search";
+/// Memories that it gives, at most.
+const MOST: u64 = 50;
+
+/// Serves until the other side hangs up.
+pub async fn mcp(home: Home) -> Result<()> {
+    let server = Server { home, sandbox: session::sandbox().await? };
+    let service = server.serve(rmcp::transport::io::stdio()).await?;
+    service.waiting().await?;
+    Ok(())
+}
+
+struct Server {
+    home: Home,
+    sandbox: Sandbox,
+}
+
+impl ServerHandler for Server {
+    fn get_info(&self) -> ServerConfig {
+        let mut capabilities = ServerCapabilities::default();
+        capabilities.tools = Some(ToolsCapability::default());
+        capabilities.resources = Some(ResourcesCapability::default());
+        ServerConfig::new(capabilities)
+            .with_server_info(Implementation::new("sojourn", env!("CARGO_PKG_VERSION")))
+            .with_instructions(
+                "Tools are skills that an agent has learned and verified; each call lives in a fresh world of its own, which \
+                 the argument `seed` chooses. memory_search finds what the agent remembers. Runs and their logs are resources.",
+            )
+    }
+
+    async fn list_tools(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let mut tools = vec![search_tool()];
+        tools.extend(skills::offered(&self.home).await.map_err(internal)?);
+        Ok(ListToolsResult { tools, ..ListToolsResult::default() })
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let args = request.arguments.unwrap_or_default();
+        let answer = if request.name == SEARCH {
+            self.search(&args).await
+        } else {
+            Box::pin(skills::call(&self.home, &self.sandbox, &request.name, args)).await
+        };
+        // What goes wrong with a call is the caller's to read, not the protocol's.
+        Ok(CallToolResponse::Complete(match answer {
+            Ok(value) => {
+                let mut result = CallToolResult::success(vec![ContentBlock::text(value.to_string())]);
+                result.structured_content = Some(value);
+                result
+            }
+            Err(error) => {
+                let mut result = CallToolResult::success(vec![ContentBlock::text(format!("{error:#}"))]);
+                result.is_error = Some(true);
+                result
+            }
+        }))
+    }
+
+    async fn list_resources(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let resources = resources::listed(&self.home).await.map_err(internal)?;
+        Ok(ListResourcesResult { resources, ..ListResourcesResult::default() })
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        match resources::read(&self.home, &request.uri).await {
+            Ok(contents) => Ok(ReadResourceResponse::Complete(ReadResourceResult::new(vec![contents]))),
+            Err(error) => Err(ErrorData::resource_not_found(format!("{error:#}"), None)),
+        }
+    }
+}
+
+impl Server {
+    async fn search(&self, args: &Map<String, Value>) -> Result<Value> {
+        let text = args.get("query").and_then(Value::as_str).unwrap_or_default();
+        anyhow::ensure!(!text.trim().is_empty(), "`query` is empty: say what is looked for");
+        let limit = args.get("limit").and_then(Value::as_u64).unwrap_or(8).clamp(1, MOST);
+        let memories = Memories::new(self.home.store().await?);
+        let tenant = Home::tenant()?;
+        let embedding = embedding::of_question(text).await?;
+        let vectors = embedding.iter().map(|(model, vector)| (model.as_str(), vector.as_slice())).collect();
+        let k = usize::try_from(limit)?;
+        let hits =
+            memories.recall(&Query { k, vectors, now_ms: now_ms(), ..Query::new(&tenant, text) }).await?;
+        Ok(json!({"memories": hits}))
+    }
+}
+
+fn search_tool() -> Tool {
+    let input = json!({
+        "type": "object",
+        "properties": {
+            "query": {"type": "string", "minLength": 1},
+            "limit": {"type": "integer", "minimum": 1, "maximum": MOST, "default": 8},
+        },
+        "required": ["query"],
+        "additionalProperties": false,
+    });
+    read_only(Tool::new(SEARCH, "finds what the agent remembers, by words and meaning", schema(input)))
+}
+
+/// A tool that changes nothing outside itself.
+fn read_only(mut tool: Tool) -> Tool {
+    let mut hints = rmcp::model::ToolAnnotations::default();
+    hints.read_only_hint = Some(true);
+    hints.open_world_hint = Some(false);
+    tool.annotations = Some(hints);
+    tool
+}
+
+fn schema(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
+fn internal(error: anyhow::Error) -> ErrorData {
+    ErrorData::internal_error(format!("{error:#}"), None)
+}

@@ -1,0 +1,59 @@
+//! Skills in use as tools: each call lives in a fresh world.
+
+use super::{read_only, schema};
+use crate::environments;
+use crate::home::Home;
+use anyhow::{Context as _, Result};
+use rmcp::model::Tool;
+use serde_json::{Map, Value, json};
+use sojourn_core::rehearse;
+use sojourn_sandbox::Sandbox;
+use sojourn_skills::LibraryState;
+use sojourn_tools::{ToolCall, arguments_schema, with_defaults};
+
+/// Environment steps that a call may take.
+const STEPS: u32 = 1000;
+/// The world of a call that names none.
+const SEED: u64 = 0;
+
+async fn library(home: &Home) -> Result<LibraryState> {
+    Ok(home.read_library().await?.map(|library| library.state().clone()).unwrap_or_default())
+}
+
+/// The skills in use.
+pub async fn offered(home: &Home) -> Result<Vec<Tool>> {
+    let library = library(home).await?;
+    let tool = |(name, entry): (&str, &sojourn_skills::Entry)| {
+        let manifest = &entry.skill.manifest;
+        let mut input = arguments_schema(&manifest.parameters);
+        if let Some(properties) = input.get_mut("properties").and_then(Value::as_object_mut) {
+            let seed =
+                json!({"type": "integer", "minimum": 0, "default": SEED, "description": "the world's seed"});
+            properties.entry("seed").or_insert(seed);
+        }
+        let about = format!(
+            "{} (a learned skill, in a fresh world of {})",
+            manifest.description, manifest.environment
+        );
+        read_only(Tool::new(name.to_owned(), about, schema(input)))
+    };
+    Ok(library.callables().map(|(name, entry)| tool((name, entry))).collect())
+}
+
+/// Runs a skill in a world of its own, and says what it did.
+pub async fn call(home: &Home, sandbox: &Sandbox, name: &str, mut args: Map<String, Value>) -> Result<Value> {
+    let library = library(home).await?;
+    let entry = library.active(name).with_context(|| format!("there is no tool `{name}`"))?;
+    let manifest = &entry.skill.manifest;
+    let own = manifest.parameters.iter().any(|parameter| parameter.name == "seed");
+    let seed = if own { SEED } else { args.remove("seed").and_then(|seed| seed.as_u64()).unwrap_or(SEED) };
+    let args = with_defaults(&manifest.parameters, args);
+    let validator = jsonschema::validator_for(&arguments_schema(&manifest.parameters))?;
+    if let Err(error) = validator.validate(&Value::Object(args.clone())) {
+        anyhow::bail!("bad arguments for `{name}`: {error}");
+    }
+    let environment = environments::open(&manifest.environment)?;
+    let call = ToolCall { name: name.to_owned(), args };
+    let done = Box::pin(rehearse(sandbox, &library, environment, seed, &call, STEPS)).await?;
+    Ok(json!({"seed": seed, "result": done}))
+}
