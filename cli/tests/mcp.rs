@@ -38,7 +38,7 @@ async fn skills_memories_and_runs_are_served() {
     let command = [env!("CARGO_BIN_EXE_sojourn"), "--home", home.to_str().unwrap(), "mcp"];
     let settings = McpSettings { command: command.map(str::to_owned).to_vec(), ..McpSettings::default() };
     let source = Arc::new(McpSource::open("sj", settings, dir.path()).unwrap());
-    assert!(source.ready(Duration::from_secs(60)).await, "{:?}", source.notices());
+    assert!(source.ready(Duration::from_mins(1)).await, "{:?}", source.notices());
     let toolbox = Toolbox::new(vec![source.clone()], CallLimits::default());
 
     let done = call(&toolbox, "sj_collect_wood", json!({"n": 1, "seed": 3})).await;

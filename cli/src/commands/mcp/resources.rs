@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use rmcp::model::{Resource, ResourceContents};
 use serde_json::json;
 use sojourn_memory::{EventSeq, RecordQuery};
+use std::fmt::Write as _;
 
 const RUNS: &str = "sojourn://runs";
 /// Records of a log that one reading gives.
@@ -46,10 +47,11 @@ pub async fn read(home: &Home, uri: &str) -> Result<ResourceContents> {
     let mut text = String::new();
     for record in store.records(&info.id, &query).await? {
         let says = logbook::summary(&logbook::read(&store, &record).await?);
-        text.push_str(&format!("{} {} {says}\n", record.seq, record.kind));
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{} {} {says}", record.seq, record.kind);
     }
     if info.last_seq.0 > after + PAGE {
-        text.push_str(&format!("[more: {RUNS}/{}?after={}]\n", info.id, after + PAGE));
+        let _ = writeln!(text, "[more: {RUNS}/{}?after={}]", info.id, after + PAGE);
     }
     Ok(ResourceContents::text(text, uri))
 }
