@@ -2,9 +2,10 @@
 
 use super::attempt::{MAX_STEPS, Subject, prelude};
 use super::practice::Gym;
+use super::programs::programs_of;
 use super::proving::ProvingGround;
 use super::stage::{LiveReflex, Runnable};
-use super::{DriveError, ReflexSource, programs_of};
+use super::{DriveError, ReflexSource};
 use crate::config::RunConfig;
 use crate::core::planner::Planner;
 use crate::core::{RunOrigin, seeds, trial_calls};

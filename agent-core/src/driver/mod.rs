@@ -2,6 +2,7 @@
 //!
 //! All that touches the outside world is here: the environment, the controller, the sandbox, memory, the clock.
 
+mod asking;
 mod attempt;
 mod delta;
 mod examine;
@@ -11,7 +12,9 @@ mod lessons;
 mod memory;
 mod observer;
 mod practice;
+mod programs;
 mod proving;
+mod recorder;
 mod redact;
 mod rehearse;
 mod spans;
@@ -36,18 +39,19 @@ pub use toolkit::{Approval, Approver, Grant, Tools, Unattended};
 
 use crate::core::Core;
 use crate::event::{ActReport, Effect, Event, FinishReason};
-use async_trait::async_trait;
+use programs::{program_of, programs_of};
+use recorder::JournalRecorder;
 use serde::Serialize;
 use sojourn_controller::{Cancel, Controller};
 use sojourn_memory::{Durability, RunStatus};
 use sojourn_sandbox::{Program, Sandbox};
-use sojourn_skills::{Entry, Kind, Library, LibraryError, LibraryState, SkillId};
-use sojourn_tools::{EndingKind, Environment, ToolCall, ToolSpec};
-use stage::{LiveReflex, Performance, Recorder, Runnable, Stage};
+use sojourn_skills::{Kind, Library, LibraryError, SkillId};
+use sojourn_tools::{EndingKind, Environment, ToolCall};
+use stage::{LiveReflex, Performance, Runnable, Stage};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Mutex;
-use toolkit::{Toolkit, Use};
+use toolkit::Toolkit;
 use tracing::Instrument as _;
 use witness::Witness;
 
@@ -263,24 +267,6 @@ impl Driver {
         Ok((result?, self.core))
     }
 
-    /// As [`interjected`](Self::interjected), and says it in the log if tools came or went.
-    async fn look_at_tools(&mut self) -> Result<Option<i64>, DriveError> {
-        let seen = self.interjected().await?;
-        let Some(toolkit) = self.toolkit.clone() else { return Ok(seen) };
-        if let Some(toolbox) = toolkit.toolbox() {
-            let mut journal = self.journal.lock().await;
-            if !journal.replaying()
-                && journal.writes()
-                && let Some(change) = toolkit::change(self.core.tools(), toolbox).await
-            {
-                journal.interject(self.redactor.any(change)).await?;
-            }
-        }
-        let changed = self.interjected().await?;
-        toolkit.knows(self.core.tools());
-        Ok(changed.or(seen))
-    }
-
     /// Takes note of the interjections at this place of the log; says when the run was last taken up again.
     async fn interjected(&mut self) -> Result<Option<i64>, DriveError> {
         let interjections = self.journal.lock().await.interjections().await?;
@@ -473,33 +459,6 @@ impl Driver {
         Ok(Event::EpisodeStarted { seed, observation: self.redactor.any(observation) })
     }
 
-    /// A tool's answer to the controller.
-    async fn use_tool(&self, call: &ToolCall, untrusted: bool) -> Result<Event, DriveError> {
-        let Some(toolkit) = &self.toolkit else {
-            return Err(DriveError::Unusable("this run has no tools of its own".to_owned()));
-        };
-        let outcome_of = |payload| match serde_json::from_value(payload) {
-            Ok(Event::ToolAnswered { outcome, .. }) => Some(outcome),
-            _ => None,
-        };
-        let wanted = Use { call, untrusted, recorded_as: "tool_answered", outcome_of };
-        let outcome = toolkit.answer(&wanted).await?;
-        Ok(Event::ToolAnswered { outcome, trusted: toolkit.trusts(&call.name) })
-    }
-
-    /// The names of at most `most` tools that fit `query`, best first.
-    async fn fitting_tools(&self, query: &str, most: usize) -> Result<Vec<String>, DriveError> {
-        let specs: Vec<&ToolSpec> = self.core.tools().values().collect();
-        let texts: Vec<String> =
-            specs.iter().map(|spec| format!("{}: {}", spec.name, spec.description)).collect();
-        let ranked = match &self.recollection {
-            Some(recollection) => recollection.rank(query, &texts).await?,
-            None => None,
-        };
-        let order = ranked.unwrap_or_else(|| toolkit::by_words(query, &texts));
-        Ok(order.into_iter().take(most).map(|place| specs[place].name.clone()).collect())
-    }
-
     async fn act(&mut self, call: &ToolCall, max_steps: u32) -> Result<Event, DriveError> {
         let environment = self.environment.take().ok_or(StageError::Busy)?;
         let recorder = JournalRecorder {
@@ -578,83 +537,9 @@ fn died(report: &ActReport) -> bool {
     report.ended.as_ref().is_some_and(|ending| ending.kind == EndingKind::Died)
 }
 
-/// The active skills of `library`, ready to run; `programs` keeps what was compiled before.
-fn programs_of(
-    sandbox: &Sandbox,
-    library: &LibraryState,
-    programs: &mut BTreeMap<SkillId, Program>,
-) -> Result<BTreeMap<String, Runnable>, DriveError> {
-    let mut runnables = BTreeMap::new();
-    for (name, entry) in library.callables() {
-        let manifest = &entry.skill.manifest;
-        let program = program_of(sandbox, entry, programs)?;
-        let runnable = Runnable {
-            name: name.to_owned(),
-            parameters: manifest.parameters.clone(),
-            goal: manifest.postcondition.clone(),
-            program,
-            grants: manifest.calls.iter().cloned().collect(),
-        };
-        runnables.insert(name.to_owned(), runnable);
-    }
-    Ok(runnables)
-}
-
-/// A version's program, loaded once.
-fn program_of(
-    sandbox: &Sandbox,
-    entry: &Entry,
-    programs: &mut BTreeMap<SkillId, Program>,
-) -> Result<Program, DriveError> {
-    let manifest = &entry.skill.manifest;
-    if let Some(program) = programs.get(&manifest.id) {
-        return Ok(program.clone());
-    }
-    let program = sandbox
-        .load(&entry.skill.wasm.0)
-        .map_err(|error| DriveError::Sandbox(format!("`{}`: {error}", manifest.name)))?;
-    programs.insert(manifest.id.clone(), program.clone());
-    Ok(program)
-}
-
 enum Step {
     Next { at_ms: i64, event: Box<Event> },
     Finished(FinishReason),
-}
-
-/// Keeps what happens in the episode in the log.
-struct JournalRecorder {
-    journal: Arc<Mutex<Journal>>,
-    observer: Arc<dyn Observer>,
-    cancel: Cancel,
-    redactor: Redactor,
-    /// Whether what the world is about to do, and did, must be durable at once: because it cannot be done again.
-    durable: bool,
-}
-
-#[async_trait]
-impl Recorder for JournalRecorder {
-    async fn record(&mut self, event: StageEvent) -> Result<(), StageError> {
-        let kind = match &event {
-            StageEvent::Called { .. } => "called",
-            StageEvent::Stepped(_) => "stepped",
-            StageEvent::Returned { .. } => "returned",
-        };
-        let mut payload = serde_json::to_value(&event).map_err(JournalError::from)?;
-        self.redactor.value(&mut payload);
-        let mut journal = self.journal.lock().await;
-        let noted = journal.note(kind, &payload).await?;
-        if self.durable && !noted.replayed {
-            journal.commit(Durability::Effect).await?;
-        }
-        drop(journal);
-        self.observer.notice(&Notice::Stage { event: &event, replayed: noted.replayed });
-        // Finish the step, then stop.
-        if self.cancel.is_cancelled() && matches!(event, StageEvent::Stepped(_)) {
-            return Err(StageError::Interrupted);
-        }
-        Ok(())
-    }
 }
 
 fn kind_of(effect: &Effect) -> &'static str {

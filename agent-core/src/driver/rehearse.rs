@@ -1,7 +1,8 @@
 //! One skill in one fresh world, outside of any run: for people who want to see what it does.
 
+use super::DriveError;
+use super::programs::programs_of;
 use super::stage::{LiveReflex, Performance, Runnable, Stage, StageError, Unrecorded};
-use super::{DriveError, programs_of};
 use crate::event::{CallTrace, Unlocked};
 use serde::Serialize;
 use serde_json::Value;
