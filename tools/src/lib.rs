@@ -40,7 +40,7 @@ pub use environment::{
 pub use grants::Grants;
 pub use observation::Observation;
 pub use policy::{Decision, EffectKind, Policy, PolicyError, PolicyFile, Rule, Verdict};
-pub use source::ToolSource;
+pub use source::{FixedSource, ToolSource};
 pub use sources::{SourceError, SourceSettings};
 pub use spec::{
     Effects, Example, Ingredient, Parameter, ParameterKind, Recipe, ResultKind, TaskSpec, ToolSpec,

@@ -26,3 +26,26 @@ pub trait ToolSource: Send + Sync {
     /// Ends what it started. Called once, at the end of a run.
     async fn close(&self) {}
 }
+
+/// A source that offers the same from its beginning to its end.
+pub struct FixedSource {
+    name: String,
+    tools: Vec<Arc<dyn Tool>>,
+}
+
+impl FixedSource {
+    /// These tools.
+    pub fn new(name: impl Into<String>, tools: Vec<Arc<dyn Tool>>) -> Self {
+        Self { name: name.into(), tools }
+    }
+}
+
+impl ToolSource for FixedSource {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn tools(&self) -> Vec<Arc<dyn Tool>> {
+        self.tools.clone()
+    }
+}

@@ -1,11 +1,8 @@
 //! Where tools come from, as the agent file says it.
 
 use crate::ToolSource;
-use crate::builtin::{
-    ClockSource, FetchSettings, FetchSource, FilesSettings, FilesSource, HumanSettings, HumanSource, Person,
-    ShellSettings, ShellSource,
-};
-use crate::http::{HttpSettings, HttpSource};
+use crate::builtin::{FetchSettings, FilesSettings, HumanSettings, Person, ShellSettings, clock};
+use crate::http::HttpSettings;
 use crate::mcp::{McpSettings, McpSource};
 use crate::process::{ProcessSettings, ProcessSource};
 use serde::{Deserialize, Serialize};
@@ -78,12 +75,12 @@ impl SourceSettings {
             Self::Process(settings) => Arc::new(
                 ProcessSource::open(name, settings, directory).map_err(|error| bad(error.to_string()))?,
             ),
-            Self::Http(settings) => Arc::new(HttpSource::open(name, settings).map_err(bad)?),
-            Self::Files(settings) => Arc::new(FilesSource::open(name, &settings, directory).map_err(bad)?),
-            Self::Fetch(settings) => Arc::new(FetchSource::open(name, settings).map_err(bad)?),
-            Self::Shell(settings) => Arc::new(ShellSource::open(name, settings, directory).map_err(bad)?),
-            Self::Human(settings) => Arc::new(HumanSource::open(name, settings, person)),
-            Self::Clock => Arc::new(ClockSource::open(name)),
+            Self::Http(settings) => Arc::new(settings.open(name).map_err(bad)?),
+            Self::Files(settings) => Arc::new(settings.open(name, directory).map_err(bad)?),
+            Self::Fetch(settings) => Arc::new(settings.open(name).map_err(bad)?),
+            Self::Shell(settings) => Arc::new(settings.open(name, directory).map_err(bad)?),
+            Self::Human(settings) => Arc::new(settings.open(name, person)),
+            Self::Clock => Arc::new(clock(name)),
         };
         Ok(source)
     }

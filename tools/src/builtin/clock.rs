@@ -1,36 +1,18 @@
 use crate::schema::identifier;
-use crate::{CallContext, Effects, Tool, ToolError, ToolOutcome, ToolSource, ToolSpec};
+use crate::{CallContext, Effects, FixedSource, Tool, ToolError, ToolOutcome, ToolSpec};
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
-/// Tells the time of the log: in a replay it is what it was.
-pub struct ClockSource {
-    name: String,
-    now: Arc<dyn Tool>,
-}
-
 struct Now(ToolSpec);
 
-impl ClockSource {
-    /// The clock as `NAME_now`.
-    pub fn open(name: &str) -> Self {
-        let spec = ToolSpec {
-            effects: Effects { idempotent: true, ..Effects::default() },
-            ..ToolSpec::new(identifier(name, "now"), "the time in milliseconds since 1970, UTC")
-        };
-        Self { name: name.to_owned(), now: Arc::new(Now(spec)) }
-    }
-}
-
-impl ToolSource for ClockSource {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn tools(&self) -> Vec<Arc<dyn Tool>> {
-        vec![Arc::clone(&self.now)]
-    }
+/// Tells the time of the log, as `NAME_now`: in a replay it is what it was.
+pub fn clock(name: &str) -> FixedSource {
+    let spec = ToolSpec {
+        effects: Effects { idempotent: true, ..Effects::default() },
+        ..ToolSpec::new(identifier(name, "now"), "the time in milliseconds since 1970, UTC")
+    };
+    FixedSource::new(name, vec![Arc::new(Now(spec))])
 }
 
 #[async_trait]

@@ -1,7 +1,7 @@
 use super::cut;
 use crate::schema::identifier;
 use crate::web::{Hosts, body, told};
-use crate::{CallContext, Content, Effects, Tool, ToolError, ToolOutcome, ToolSource, ToolSpec};
+use crate::{CallContext, Content, Effects, FixedSource, Tool, ToolError, ToolOutcome, ToolSpec};
 use async_trait::async_trait;
 use reqwest::{Client, Url};
 use serde::{Deserialize, Serialize};
@@ -41,12 +41,6 @@ fn timeout_ms() -> u64 {
     30_000
 }
 
-/// Reads pages.
-pub struct FetchSource {
-    name: String,
-    tool: Arc<dyn Tool>,
-}
-
 struct Fetch {
     spec: ToolSpec,
     settings: FetchSettings,
@@ -54,15 +48,15 @@ struct Fetch {
     client: Client,
 }
 
-impl FetchSource {
+impl FetchSettings {
     /// The tool `NAME_get`.
     ///
     /// # Errors
     /// When no host is listed, or one is no pattern.
-    pub fn open(name: &str, settings: FetchSettings) -> Result<Self, String> {
-        let hosts = Hosts::new(&settings.hosts)?;
-        let client = hosts.client(Duration::from_millis(settings.timeout_ms))?;
-        let about = format!("reads a page of {} as text", settings.hosts.join(", "));
+    pub fn open(self, name: &str) -> Result<FixedSource, String> {
+        let hosts = Hosts::new(&self.hosts)?;
+        let client = hosts.client(Duration::from_millis(self.timeout_ms))?;
+        let about = format!("reads a page of {} as text", self.hosts.join(", "));
         let input = json!({
             "type": "object",
             "properties": {"url": {"type": "string"}},
@@ -71,20 +65,10 @@ impl FetchSource {
         });
         let spec = ToolSpec {
             effects: Effects { network: true, idempotent: true, ..Effects::default() },
-            timeout_ms: Some(settings.timeout_ms + 1000),
+            timeout_ms: Some(self.timeout_ms + 1000),
             ..ToolSpec::new(identifier(name, "get"), about).with_input(input)
         };
-        Ok(Self { name: name.to_owned(), tool: Arc::new(Fetch { spec, settings, hosts, client }) })
-    }
-}
-
-impl ToolSource for FetchSource {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn tools(&self) -> Vec<Arc<dyn Tool>> {
-        vec![Arc::clone(&self.tool)]
+        Ok(FixedSource::new(name, vec![Arc::new(Fetch { spec, settings: self, hosts, client })]))
     }
 }
 

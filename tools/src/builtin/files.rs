@@ -1,6 +1,6 @@
 use super::cut;
 use crate::schema::identifier;
-use crate::{CallContext, Content, Effects, Tool, ToolError, ToolOutcome, ToolSource, ToolSpec};
+use crate::{CallContext, Content, Effects, FixedSource, Tool, ToolError, ToolOutcome, ToolSpec};
 use async_trait::async_trait;
 use cap_std::fs::Dir;
 use serde::{Deserialize, Serialize};
@@ -28,12 +28,6 @@ pub struct FilesSettings {
     pub write: bool,
 }
 
-/// The tools of a directory.
-pub struct FilesSource {
-    name: String,
-    tools: Vec<Arc<dyn Tool>>,
-}
-
 #[derive(Clone, Copy)]
 enum What {
     List,
@@ -48,13 +42,13 @@ struct FileTool {
     root: Arc<Dir>,
 }
 
-impl FilesSource {
+impl FilesSettings {
     /// Opens the directory.
     ///
     /// # Errors
     /// When it cannot be opened.
-    pub fn open(name: &str, settings: &FilesSettings, directory: &Path) -> Result<Self, String> {
-        let path = directory.join(&settings.root);
+    pub fn open(self, name: &str, directory: &Path) -> Result<FixedSource, String> {
+        let path = directory.join(&self.root);
         let root = Dir::open_ambient_dir(&path, cap_std::ambient_authority())
             .map_err(|error| format!("the directory `{}` cannot be opened: {error}", path.display()))?;
         let root = Arc::new(root);
@@ -79,7 +73,7 @@ impl FilesSource {
                 object(json!({"text": {"type": "string", "minLength": 1}, "path": path}), &["text"]),
             ),
         ];
-        if settings.write {
+        if self.write {
             let input = object(json!({"path": text, "text": text}), &["path", "text"]);
             tools.push(tool(
                 What::Write,
@@ -89,17 +83,7 @@ impl FilesSource {
                 input,
             ));
         }
-        Ok(Self { name: name.to_owned(), tools })
-    }
-}
-
-impl ToolSource for FilesSource {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn tools(&self) -> Vec<Arc<dyn Tool>> {
-        self.tools.clone()
+        Ok(FixedSource::new(name, tools))
     }
 }
 

@@ -1,5 +1,5 @@
 use crate::schema::identifier;
-use crate::{CallContext, Content, Effects, Tool, ToolError, ToolOutcome, ToolSource, ToolSpec};
+use crate::{CallContext, Content, Effects, FixedSource, Tool, ToolError, ToolOutcome, ToolSpec};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -25,12 +25,6 @@ pub struct HumanSettings {
     pub timeout_ms: Option<u64>,
 }
 
-/// Asks a person.
-pub struct HumanSource {
-    name: String,
-    tool: Arc<dyn Tool>,
-}
-
 struct Human {
     spec: ToolSpec,
     settings: HumanSettings,
@@ -38,33 +32,23 @@ struct Human {
     person: Option<Arc<dyn Person>>,
 }
 
-impl HumanSource {
+impl HumanSettings {
     /// The tool `NAME_ask`.
-    pub fn open(name: &str, settings: HumanSettings, person: Option<Arc<dyn Person>>) -> Self {
+    pub fn open(self, name: &str, person: Option<Arc<dyn Person>>) -> FixedSource {
         let input = json!({
             "type": "object",
             "properties": {"question": {"type": "string", "minLength": 1, "maxLength": 1000}},
             "required": ["question"],
             "additionalProperties": false,
         });
-        let patience = Duration::from_millis(settings.timeout_ms.unwrap_or(300_000));
+        let patience = Duration::from_millis(self.timeout_ms.unwrap_or(300_000));
         let spec = ToolSpec {
             effects: Effects { idempotent: true, ..Effects::default() },
             timeout_ms: u64::try_from(patience.as_millis()).ok().map(|ms| ms + 1000),
             ..ToolSpec::new(identifier(name, "ask"), "asks the user something that only the user knows")
                 .with_input(input)
         };
-        Self { name: name.to_owned(), tool: Arc::new(Human { spec, settings, patience, person }) }
-    }
-}
-
-impl ToolSource for HumanSource {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn tools(&self) -> Vec<Arc<dyn Tool>> {
-        vec![Arc::clone(&self.tool)]
+        FixedSource::new(name, vec![Arc::new(Human { spec, settings: self, patience, person })])
     }
 }
 

@@ -6,11 +6,11 @@ mod files;
 mod human;
 mod shell;
 
-pub use clock::ClockSource;
-pub use fetch::{FetchSettings, FetchSource};
-pub use files::{FilesSettings, FilesSource};
-pub use human::{HumanSettings, HumanSource, Person};
-pub use shell::{ShellSettings, ShellSource};
+pub use clock::clock;
+pub use fetch::FetchSettings;
+pub use files::FilesSettings;
+pub use human::{HumanSettings, Person};
+pub use shell::ShellSettings;
 
 /// The beginning of a text, and a note if it is not all of it.
 fn cut(text: &str, chars: usize) -> String {

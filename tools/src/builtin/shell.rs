@@ -1,7 +1,7 @@
 use super::cut;
 use crate::child::{Group, command};
 use crate::schema::identifier;
-use crate::{CallContext, Content, Effects, Tool, ToolError, ToolOutcome, ToolSource, ToolSpec};
+use crate::{CallContext, Content, Effects, FixedSource, Tool, ToolError, ToolOutcome, ToolSpec};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -39,28 +39,22 @@ fn timeout_ms() -> u64 {
     60_000
 }
 
-/// Runs commands.
-pub struct ShellSource {
-    name: String,
-    tool: Arc<dyn Tool>,
-}
-
 struct Shell {
     spec: ToolSpec,
     settings: ShellSettings,
     directory: PathBuf,
 }
 
-impl ShellSource {
+impl ShellSettings {
     /// The tool `NAME_run`.
     ///
     /// # Errors
     /// When it is not enabled, or its directory is none.
-    pub fn open(name: &str, settings: ShellSettings, directory: &Path) -> Result<Self, String> {
-        if !settings.enabled {
+    pub fn open(self, name: &str, directory: &Path) -> Result<FixedSource, String> {
+        if !self.enabled {
             return Err("a shell needs `enabled = true`: whatever it runs has your powers".to_owned());
         }
-        let directory = directory.join(&settings.directory);
+        let directory = directory.join(&self.directory);
         if !directory.is_dir() {
             return Err(format!("`{}` is no directory", directory.display()));
         }
@@ -72,20 +66,10 @@ impl ShellSource {
         });
         let spec = ToolSpec {
             effects: Effects { write: true, network: true, irreversible: true, idempotent: false },
-            timeout_ms: Some(settings.timeout_ms),
+            timeout_ms: Some(self.timeout_ms),
             ..ToolSpec::new(identifier(name, "run"), "runs a command of sh").with_input(input)
         };
-        Ok(Self { name: name.to_owned(), tool: Arc::new(Shell { spec, settings, directory }) })
-    }
-}
-
-impl ToolSource for ShellSource {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn tools(&self) -> Vec<Arc<dyn Tool>> {
-        vec![Arc::clone(&self.tool)]
+        Ok(FixedSource::new(name, vec![Arc::new(Shell { spec, settings: self, directory })]))
     }
 }
 

@@ -4,7 +4,7 @@ mod template;
 
 use crate::schema::identifier;
 use crate::web::{Hosts, body, told};
-use crate::{CallContext, Content, Effects, Tool, ToolError, ToolOutcome, ToolSource, ToolSpec};
+use crate::{CallContext, Content, Effects, FixedSource, Tool, ToolError, ToolOutcome, ToolSpec};
 use async_trait::async_trait;
 use reqwest::{Client, Method};
 use serde::{Deserialize, Serialize};
@@ -63,12 +63,6 @@ fn timeout_ms() -> u64 {
     30_000
 }
 
-/// A request as a tool.
-pub struct HttpSource {
-    name: String,
-    tool: Arc<dyn Tool>,
-}
-
 struct HttpTool {
     spec: ToolSpec,
     settings: HttpSettings,
@@ -77,19 +71,19 @@ struct HttpTool {
     client: Client,
 }
 
-impl HttpSource {
+impl HttpSettings {
     /// The tool `NAME`.
     ///
     /// # Errors
     /// When no host is listed, the method is none, or a header wants a variable that is not listed.
-    pub fn open(name: &str, settings: HttpSettings) -> Result<Self, String> {
-        let hosts = Hosts::new(&settings.hosts)?;
-        let client = hosts.client(Duration::from_millis(settings.timeout_ms))?;
-        let method = Method::from_bytes(settings.method.to_uppercase().as_bytes())
-            .map_err(|_| format!("`{}` is no method", settings.method))?;
-        for (header, text) in &settings.headers {
+    pub fn open(self, name: &str) -> Result<FixedSource, String> {
+        let hosts = Hosts::new(&self.hosts)?;
+        let client = hosts.client(Duration::from_millis(self.timeout_ms))?;
+        let method = Method::from_bytes(self.method.to_uppercase().as_bytes())
+            .map_err(|_| format!("`{}` is no method", self.method))?;
+        for (header, text) in &self.headers {
             for variable in template::variables(text) {
-                if !settings.secrets.iter().any(|secret| secret == variable) {
+                if !self.secrets.iter().any(|secret| secret == variable) {
                     return Err(format!(
                         "the header `{header}` uses `{variable}`, which `secrets` does not list"
                     ));
@@ -100,23 +94,12 @@ impl HttpSource {
         let reads = Effects { network: true, idempotent: true, ..Effects::default() };
         let assumed = if method == Method::GET || method == Method::HEAD { reads } else { worst };
         let spec = ToolSpec {
-            effects: settings.effects.map_or(assumed, |effects| Effects { network: true, ..effects }),
-            timeout_ms: Some(settings.timeout_ms + 1000),
-            ..ToolSpec::new(identifier("", name), settings.description.clone())
-                .with_input(settings.input.clone())
+            effects: self.effects.map_or(assumed, |effects| Effects { network: true, ..effects }),
+            timeout_ms: Some(self.timeout_ms + 1000),
+            ..ToolSpec::new(identifier("", name), self.description.clone()).with_input(self.input.clone())
         };
-        let tool = HttpTool { spec, settings, method, hosts, client };
-        Ok(Self { name: name.to_owned(), tool: Arc::new(tool) })
-    }
-}
-
-impl ToolSource for HttpSource {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn tools(&self) -> Vec<Arc<dyn Tool>> {
-        vec![Arc::clone(&self.tool)]
+        let tool = HttpTool { spec, settings: self, method, hosts, client };
+        Ok(FixedSource::new(name, vec![Arc::new(tool)]))
     }
 }
 
