@@ -405,7 +405,7 @@ impl Driver {
                     let span = spans::chat(&self.controller.model().name, purpose, &request);
                     let asking = self.controller.complete(&request, &self.cancel);
                     let answer = asking.instrument(span.clone()).await;
-                    spans::answered(&span, &answer);
+                    spans::answered(&span, &answer, &self.redactor);
                     if self.cancel.is_cancelled() {
                         return Err(DriveError::Interrupted);
                     }
@@ -493,7 +493,7 @@ impl Driver {
             stage.improvise(call, max_steps).instrument(span.clone()).await
         };
         if let Ok(Performance { error: Some(error), .. }) = &result {
-            spans::failed(&span, &error.to_string());
+            spans::failed(&span, &self.redactor.text(&error.to_string()));
         }
         let environment;
         (environment, self.reflexes) = stage.into_parts()?;

@@ -1,6 +1,7 @@
 //! What a run does as spans of `tracing`, named by OpenTelemetry's conventions for generative AI, so that any collector can
-//! follow it live. What is only replayed has none.
+//! follow it live. What is only replayed has none, and secrets get into none.
 
+use super::Redactor;
 use crate::event::Purpose;
 use sojourn_controller::{ControllerError, Reply, Request};
 use sojourn_tools::{ToolCall, ToolOutcome};
@@ -44,7 +45,7 @@ pub fn chat(model: &str, purpose: Purpose, request: &Request) -> Span {
 }
 
 /// Adds what the controller answered.
-pub fn answered(span: &Span, answer: &Result<Reply, ControllerError>) {
+pub fn answered(span: &Span, answer: &Result<Reply, ControllerError>, redactor: &Redactor) {
     match answer {
         Ok(reply) => {
             span.record("otel.status_code", "OK");
@@ -52,7 +53,7 @@ pub fn answered(span: &Span, answer: &Result<Reply, ControllerError>) {
             span.record("gen_ai.usage.cache_read.input_tokens", i64::from(reply.usage.cached_tokens));
             span.record("gen_ai.usage.output_tokens", i64::from(reply.usage.completion_tokens));
         }
-        Err(error) => failed(span, &error.to_string()),
+        Err(error) => failed(span, &redactor.text(&error.to_string())),
     }
 }
 
@@ -70,7 +71,7 @@ pub fn tool(call: &ToolCall, kind: &'static str) -> Span {
     )
 }
 
-/// Adds what became of a call.
+/// Adds what became of a call, of which the secrets were taken out before.
 pub fn returned(span: &Span, outcome: &ToolOutcome) {
     if outcome.ok {
         span.record("otel.status_code", "OK");
@@ -79,7 +80,7 @@ pub fn returned(span: &Span, outcome: &ToolOutcome) {
     }
 }
 
-/// Adds why something failed.
+/// Adds why something failed, in words without secrets.
 pub fn failed(span: &Span, error: &str) {
     span.record("otel.status_code", "ERROR");
     span.record("error.type", error);

@@ -203,8 +203,9 @@ impl Toolkit {
         tokio::pin!(running);
         tokio::select! {
             outcome = &mut running => {
+                let outcome = redactor.any(outcome);
                 spans::returned(&span, &outcome);
-                Ok(redactor.any(outcome))
+                Ok(outcome)
             }
             () = cancel.cancelled() => {
                 token.cancel();
