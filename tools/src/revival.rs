@@ -51,6 +51,12 @@ impl Standing {
         std::mem::take(&mut self.now().notices)
     }
 
+    /// Something happened that the agent should know.
+    pub fn notice(&self, text: &str) {
+        let notice = format!("the tools of `{}`: {text}", self.name);
+        self.now().notices.push(notice);
+    }
+
     /// The peer offers these now.
     pub fn offers(&self, tools: Vec<Arc<dyn Tool>>) {
         self.now().tools = tools;
@@ -83,15 +89,8 @@ impl Standing {
             if begun.elapsed() >= STEADY {
                 pause = FIRST_PAUSE;
             }
-            {
-                let mut now = self.now();
-                now.tools.clear();
-                let again = pause.as_secs();
-                now.notices.push(format!(
-                    "the tools of `{}`: {ended}; they are gone, it is tried again in {again} s",
-                    self.name
-                ));
-            }
+            self.now().tools.clear();
+            self.notice(&format!("{ended}; they are gone, it is tried again in {} s", pause.as_secs()));
             self.known.send_if_modified(|known| known.replace(false).is_none());
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}

@@ -38,12 +38,17 @@ impl Hosts {
         if listed { Ok(()) } else { Err(format!("`{host}` is not among the hosts that may be spoken to")) }
     }
 
-    /// A client that follows redirects to listed hosts only.
-    pub fn client(&self, timeout: Duration) -> Result<Client, String> {
+    /// A client that follows redirects to listed hosts only; of requests that are `secret` only to where they came from.
+    pub fn client(&self, timeout: Duration, secret: bool) -> Result<Client, String> {
         let hosts = self.clone();
         let policy = redirect::Policy::custom(move |attempt| {
             if attempt.previous().len() >= HOPS {
                 return attempt.error(format!("more than {HOPS} redirects"));
+            }
+            // A header with a secret would go along.
+            let origin = attempt.previous().first().map(Url::origin);
+            if secret && origin.is_some_and(|origin| origin != attempt.url().origin()) {
+                return attempt.error("a redirect to somewhere else is not followed with a secret");
             }
             match hosts.check(attempt.url()) {
                 Ok(()) => attempt.follow(),

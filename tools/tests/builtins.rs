@@ -58,6 +58,25 @@ async fn a_directory_cannot_be_left() {
     assert!(!place.path().join("out").exists());
 }
 
+#[tokio::test]
+async fn what_is_no_regular_file_is_not_opened_and_what_is_left_out_is_told() {
+    let place = tempfile::tempdir().unwrap();
+    let made = std::process::Command::new("mkfifo").arg(place.path().join("pipe")).status().unwrap();
+    assert!(made.success());
+    let toolbox = open(&json!({"kind": "files", "root": ".", "write": true}), place.path(), None).unwrap();
+    for (name, args) in
+        [("it_read", json!({"path": "pipe"})), ("it_write", json!({"path": "pipe", "text": "x"}))]
+    {
+        let outcome = call(&toolbox, name, args).await;
+        assert_eq!((outcome.ok, outcome.message.as_str()), (false, "this is not a regular file"));
+    }
+    for number in 0..600 {
+        std::fs::write(place.path().join(format!("f{number}")), "").unwrap();
+    }
+    let listed = call(&toolbox, "it_list", json!({})).await.words();
+    assert!(listed.ends_with("[101 more are not shown]"), "{listed}");
+}
+
 /// A server that answers every request in the same way.
 fn server(answer: impl Fn(&str) -> String + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -126,6 +145,27 @@ async fn a_request_has_its_arguments_where_they_belong_and_its_secret_in_the_hea
     let head = outcome.value.unwrap()["head"].as_str().unwrap().to_lowercase();
     assert!(head.starts_with("get /city/a%2fb?days=3 "), "{head}");
     assert!(head.contains("x-key: k sojourn-tools"), "{head}");
+    let again = heard.clone();
+    let turns = server(move |head| {
+        let host = if head.starts_with("GET /same") { "" } else { again.as_str() };
+        let to = if host.is_empty() { "/there".to_owned() } else { format!("http://{host}/") };
+        if head.starts_with("GET /there") {
+            return page("text/plain", "here");
+        }
+        format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+    });
+    let redirected = |path: &str, secrets: Value| {
+        let settings = json!({
+            "kind": "http", "description": "", "url": format!("http://{turns}/{path}"), "hosts": [turns, heard],
+            "headers": {"x-key": if secrets == json!([]) { "plain" } else { "${CARGO_PKG_NAME}" }}, "secrets": secrets,
+        });
+        open(&settings, Path::new("."), None).unwrap()
+    };
+    let secret = json!(["CARGO_PKG_NAME"]);
+    let refused = call(&redirected("away", secret.clone()), "it", json!({})).await;
+    assert!(!refused.ok && refused.message.contains("not followed with a secret"), "{refused:?}");
+    assert_eq!(call(&redirected("same", secret), "it", json!({})).await.words(), "here");
+    assert!(call(&redirected("away", json!([])), "it", json!({})).await.ok, "nothing is given away");
     let unlisted = json!({"kind": "http", "description": "", "url": "http://h/", "hosts": ["h"], "headers": {"a": "${HOME}"}});
     let error = open(&unlisted, Path::new("."), None).err().unwrap();
     assert!(error.contains("uses `HOME`, which `secrets` does not list"), "{error}");
@@ -141,6 +181,12 @@ async fn a_shell_has_to_be_wanted_and_ends_with_its_call() {
     let outcome = call(&toolbox, "it_run", json!({"command": "pwd; echo oops >&2; exit 3"})).await;
     assert!(!outcome.ok && outcome.message.contains('3') && outcome.words().contains("oops"), "{outcome:?}");
     assert!(outcome.words().contains(place.path().canonicalize().unwrap().to_str().unwrap()));
+    let roomy = json!({"kind": "shell", "enabled": true});
+    let roomy = open(&roomy, place.path(), None).unwrap();
+    let much = call(&roomy, "it_run", json!({"command": "seq 1 100000"})).await;
+    assert!(much.ok && much.words().starts_with("1\n2\n"), "{}", much.message);
+    let behind = call(&roomy, "it_run", json!({"command": "(sleep 30; touch late) & echo hi"})).await;
+    assert_eq!((behind.ok, behind.words().as_str()), (true, "hi"));
     let left = "(sleep 1; touch late) & sleep 5";
     assert!(call(&toolbox, "it_run", json!({"command": left})).await.message.contains("did not answer"));
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;

@@ -32,6 +32,9 @@ async fn a_fault_costs_one_call_and_the_program_goes_on() {
         ("utf8", false, "did not answer within 2 s"),
         ("large", false, "did not answer within 2 s"),
         ("wrong-result", false, "the result cannot be read"),
+        ("error-object", false, "not today"),
+        ("echo", true, "done"),
+        ("null", true, ""),
     ] {
         let bench = bench(fault).await;
         let outcome = bench.call("faulty_misbehave").await;
@@ -58,16 +61,18 @@ async fn a_program_that_dies_is_started_again_and_its_tools_are_gone_meanwhile()
 }
 
 #[tokio::test]
-async fn a_list_that_changes_in_mid_call_is_seen_and_a_wrong_schema_leaves_its_tool_out() {
+async fn a_list_that_changes_in_mid_call_is_seen_and_a_tool_that_cannot_be_read_is_left_out() {
     let changing = bench("change").await;
     assert!(changing.call("faulty_misbehave").await.ok);
     changing.until("faulty_late", true).await;
     changing.source.close().await;
 
-    let wrong = bench("wrong-schema").await;
-    let names: Vec<String> = wrong.toolbox.specs().into_iter().map(|spec| spec.name).collect();
-    assert_eq!(names, ["faulty_behave"]);
-    wrong.source.close().await;
+    for fault in ["wrong-schema", "nameless"] {
+        let wrong = bench(fault).await;
+        let names: Vec<String> = wrong.toolbox.specs().into_iter().map(|spec| spec.name).collect();
+        assert_eq!(names, ["faulty_behave"], "{fault}");
+        wrong.source.close().await;
+    }
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ impl FetchSettings {
     /// When no host is listed, or one is no pattern.
     pub fn open(self, name: &str) -> Result<FixedSource, String> {
         let hosts = Hosts::new(&self.hosts)?;
-        let client = hosts.client(Duration::from_millis(self.timeout_ms))?;
+        let client = hosts.client(Duration::from_millis(self.timeout_ms), false)?;
         let about = format!("reads a page of {} as text", self.hosts.join(", "));
         let input = json!({
             "type": "object",

@@ -117,7 +117,9 @@ impl Tool for FileTool {
 }
 
 fn read(root: &Dir, path: &str) -> io::Result<String> {
-    let size = root.metadata(path)?.len();
+    let about = root.metadata(path)?;
+    regular(&about)?;
+    let size = about.len();
     if size > LARGEST {
         return Err(io::Error::other(format!("the file has {size} bytes, of at most {LARGEST}")));
     }
@@ -125,14 +127,27 @@ fn read(root: &Dir, path: &str) -> io::Result<String> {
     String::from_utf8(bytes).map_err(|_| io::Error::other("this is not a text file"))
 }
 
+/// A pipe or a device is not opened: that may wait for ever, or do something.
+fn regular(about: &cap_std::fs::Metadata) -> io::Result<()> {
+    if about.is_file() { Ok(()) } else { Err(io::Error::other("this is not a regular file")) }
+}
+
 fn list(root: &Dir, path: &str) -> io::Result<String> {
     let mut names = Vec::new();
-    for entry in root.read_dir(path)?.take(LISTED) {
+    let mut left_out = 0;
+    for entry in root.read_dir(path)? {
         let entry = entry?;
+        if names.len() == LISTED {
+            left_out += 1;
+            continue;
+        }
         let end = if entry.file_type()?.is_dir() { "/" } else { "" };
         names.push(format!("{}{end}", entry.file_name().to_string_lossy()));
     }
     names.sort();
+    if left_out > 0 {
+        names.push(format!("[{left_out} more are not shown]"));
+    }
     Ok(names.join("\n"))
 }
 
@@ -140,7 +155,13 @@ fn search(root: &Dir, path: &str, text: &str) -> io::Result<String> {
     let mut found = Vec::new();
     let mut open = vec![PathBuf::from(path)];
     while let Some(directory) = open.pop() {
-        for entry in root.read_dir(&directory)? {
+        let entries = match root.read_dir(&directory) {
+            Ok(entries) => entries,
+            // One that may not be read is no reason not to look into the others.
+            Err(_) if directory != Path::new(path) => continue,
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
             let entry = entry?;
             let path = directory.join(entry.file_name());
             let kind = entry.file_type()?;
@@ -167,6 +188,9 @@ fn search(root: &Dir, path: &str, text: &str) -> io::Result<String> {
 fn write(root: &Dir, path: &str, text: &str) -> io::Result<String> {
     if let Some(parent) = Path::new(path).parent() {
         root.create_dir_all(parent)?;
+    }
+    if let Ok(about) = root.metadata(path) {
+        regular(&about)?;
     }
     root.write(path, text)?;
     Ok(format!("{} bytes written", text.len()))

@@ -8,10 +8,13 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
-use tokio::io::AsyncReadExt as _;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// Bytes of each output that are kept.
-const OUTPUT: u64 = 64 << 10;
+const OUTPUT: usize = 64 << 10;
+/// How long what a command left running may go on talking after the command has ended.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// Commands of a shell. It is not a sandbox: what runs has the user's powers, but for the environment variables.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -96,11 +99,19 @@ impl Tool for Shell {
         };
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let run = async {
-            let mut limited = (&mut stdout).take(OUTPUT);
-            let mut limited_err = (&mut stderr).take(OUTPUT);
-            let (one, other) = tokio::join!(limited.read_to_end(&mut out), limited_err.read_to_end(&mut err));
-            one.and(other)?;
-            child.wait().await
+            let reading = async { tokio::join!(keep(&mut stdout, &mut out), keep(&mut stderr, &mut err)) };
+            tokio::pin!(reading);
+            tokio::select! {
+                (one, other) = &mut reading => {
+                    one.and(other)?;
+                    child.wait().await
+                }
+                status = child.wait() => {
+                    // Something that it left running may hold its output open; that is not waited for.
+                    let _ = tokio::time::timeout(LAST_WORDS, &mut reading).await;
+                    status
+                }
+            }
         };
         let status = tokio::select! {
             status = run => status.map_err(|error| failed(error.to_string()))?,
@@ -112,5 +123,18 @@ impl Tool for Shell {
         let shown = vec![Content::text(cut(words.trim_end(), 20_000))];
         let message = if status.success() { String::new() } else { status.to_string() };
         Ok(ToolOutcome { ok: status.success(), message, content: shown, ..ToolOutcome::default() })
+    }
+}
+
+/// Reads to the end and keeps the first [`OUTPUT`] bytes: whoever writes more must not be held up.
+async fn keep(reader: &mut (impl AsyncRead + Unpin), kept: &mut Vec<u8>) -> std::io::Result<()> {
+    let mut piece = [0; 8192];
+    loop {
+        let count = reader.read(&mut piece).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        let room = OUTPUT - kept.len();
+        kept.extend_from_slice(&piece[..count.min(room)]);
     }
 }

@@ -24,7 +24,7 @@ pub struct HttpSettings {
     pub method: String,
     /// The address, with `{name}` where an argument goes; the argument is percent-encoded.
     pub url: String,
-    /// The hosts that may be spoken to, also by a redirect.
+    /// The hosts that may be spoken to, also by a redirect; with `secrets` a redirect is followed only to where it came from.
     pub hosts: Vec<String>,
     /// The JSON Schema of the arguments. Those that are not in the address are the query of a GET, and the JSON body of
     /// anything else.
@@ -78,7 +78,7 @@ impl HttpSettings {
     /// When no host is listed, the method is none, or a header wants a variable that is not listed.
     pub fn open(self, name: &str) -> Result<FixedSource, String> {
         let hosts = Hosts::new(&self.hosts)?;
-        let client = hosts.client(Duration::from_millis(self.timeout_ms))?;
+        let client = hosts.client(Duration::from_millis(self.timeout_ms), !self.secrets.is_empty())?;
         let method = Method::from_bytes(self.method.to_uppercase().as_bytes())
             .map_err(|_| format!("`{}` is no method", self.method))?;
         for (header, text) in &self.headers {

@@ -57,10 +57,16 @@ impl Connection {
         let description: Description = serde_json::from_value(answer)
             .map_err(|error| conversation.why(&format!("what it offers cannot be read: {error}")))?;
         let name = self.standing.name();
-        let tool = |offer| -> Arc<dyn Tool> {
-            Arc::new(ProcessTool::new(name, offer, &self.settings, conversation))
-        };
-        self.standing.offers(description.tools.into_iter().map(tool).collect());
+        let mut tools: Vec<Arc<dyn Tool>> = Vec::new();
+        for offer in description.tools {
+            match serde_json::from_value(offer) {
+                Ok(offer) => {
+                    tools.push(Arc::new(ProcessTool::new(name, offer, &self.settings, conversation)))
+                }
+                Err(error) => self.standing.notice(&format!("one is left out, it cannot be read: {error}")),
+            }
+        }
+        self.standing.offers(tools);
         Ok(())
     }
 }

@@ -136,7 +136,7 @@ impl Conversation {
             return;
         };
         // What is no message is noise: kept for errors, like what comes on the standard error.
-        let Ok(told) = serde_json::from_slice::<Told>(&line) else {
+        let Ok(mut told) = serde_json::from_slice::<Told>(&line) else {
             let noise = String::from_utf8_lossy(&line).chars().take(200).collect::<String>();
             self.complaints.add(&format!("{noise}\n"));
             return;
@@ -144,17 +144,17 @@ impl Conversation {
         if told.tools_changed {
             self.changed.notify_one();
         }
-        if let Some(progress) = told.progress {
+        if let Some(progress) = told.progress.take() {
             let sink = self.waiting().get(&progress.id).and_then(|waiting| waiting.progress.clone());
             if let Some(sink) = sink {
                 sink(CallProgress { done: progress.done, total: progress.total, message: progress.message });
             }
         }
-        let Some(waiting) = told.id.and_then(|id| self.waiting().remove(&id)) else { return };
-        let answer = match (told.result, told.error) {
-            (_, Some(error)) => Err(Fault::Said(error)),
-            (result, None) => Ok(result.unwrap_or_default()),
-        };
+        let id = told.id;
+        // A line that has a number and no answer is an echo of the question.
+        let Some(answer) = told.answer() else { return };
+        let Some(waiting) = id.and_then(|id| self.waiting().remove(&id)) else { return };
+        let answer = answer.map_err(Fault::Said);
         // Whoever asked may have gone.
         let _ = waiting.answer.send(answer);
     }

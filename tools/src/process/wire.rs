@@ -22,10 +22,12 @@ pub struct Ask<'a> {
 pub struct Told {
     /// Of the question that this answers.
     pub id: Option<u64>,
-    /// The answer, if it could be given.
+    /// The answer, if it could be given; `null` is one.
+    #[serde(default, deserialize_with = "given")]
     pub result: Option<Value>,
-    /// Why it could not.
-    pub error: Option<String>,
+    /// Why it could not: a text, or what other protocols put there.
+    #[serde(default, deserialize_with = "given")]
+    pub error: Option<Value>,
     /// How far a call has got.
     pub progress: Option<Progress>,
     /// Whether what it offers has changed.
@@ -42,11 +44,31 @@ pub struct Progress {
     pub message: Option<String>,
 }
 
-/// What a program is.
+impl Told {
+    /// The answer, if this is one.
+    pub fn answer(self) -> Option<Result<Value, String>> {
+        match (self.result, self.error) {
+            (_, Some(Value::String(error))) => Some(Err(error)),
+            (_, Some(error)) => {
+                let message = error.get("message").and_then(Value::as_str).map(str::to_owned);
+                Some(Err(message.unwrap_or_else(|| error.to_string())))
+            }
+            (Some(result), None) => Some(Ok(result)),
+            (None, None) => None,
+        }
+    }
+}
+
+/// What is there, `null` too.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+/// What a program is. Its tools are read one by one, so that one that cannot be read costs itself only.
 #[derive(Debug, Deserialize)]
 pub struct Description {
     #[serde(default)]
-    pub tools: Vec<Offer>,
+    pub tools: Vec<Value>,
 }
 
 /// One of its tools.

@@ -17,6 +17,8 @@ def tools():
     reads = {"write": False}
     names = ["misbehave", "behave"] + (["late"] if CHANGED else [])
     offers = [{"name": name, "effects": reads} for name in names]
+    if FAULT == "nameless":
+        offers[0].pop("name")
     if FAULT == "wrong-schema":
         offers[0]["input"] = {"type": 7}
     return {"tools": offers}
@@ -50,6 +52,14 @@ def misbehave(id):
     if FAULT == "mid-message":
         send(None, b'{"id": %d, "resu' % id)
         sys.exit(0)
+    if FAULT == "error-object":
+        send({"id": id, "error": {"code": -1, "message": "not today"}})
+        return
+    if FAULT == "echo":
+        send({"id": id, "method": "call", "params": {}})
+    if FAULT == "null":
+        send({"id": id, "result": None})
+        return
     if FAULT == "wrong-result":
         send({"id": id, "result": {"ok": "perhaps"}})
         return
