@@ -4,7 +4,9 @@
 
 mod common;
 
-use common::{Bench, PATIENCE, faulty, first_notice};
+use common::{
+    Bench, PATIENCE, each_costs_one_call, each_is_revived, faulty, first_notice, lists_are_followed,
+};
 use serde_json::json;
 use sojourn_tools::ToolSource as _;
 use sojourn_tools::mcp::{McpSettings, McpSource};
@@ -21,7 +23,7 @@ async fn bench(fault: &str) -> Bench {
 
 #[tokio::test]
 async fn a_fault_costs_one_call_and_the_server_goes_on() {
-    for (fault, ok, part) in [
+    let cases = [
         ("hang", false, "did not answer within 2 s"),
         ("drip", true, "slowly"),
         ("noise", true, "done"),
@@ -29,47 +31,19 @@ async fn a_fault_costs_one_call_and_the_server_goes_on() {
         ("flood", false, "did not answer within 2 s"),
         ("utf8", false, "did not answer within 2 s"),
         ("large", false, "did not answer within 2 s"),
-    ] {
-        let bench = bench(fault).await;
-        let outcome = bench.call("faulty_misbehave").await;
-        let words = outcome.words();
-        assert!(outcome.ok == ok && words.contains(part), "{fault}: {outcome:?}");
-        let after = bench.call("faulty_behave").await;
-        assert_eq!((after.ok, after.words().as_str()), (true, "well"), "{fault}, afterwards");
-        bench.source.close().await;
-    }
+    ];
+    each_costs_one_call(bench, &cases).await;
 }
 
 #[tokio::test]
 async fn a_server_that_dies_is_started_again_and_its_tools_are_gone_meanwhile() {
-    for fault in ["exit", "mid-message"] {
-        let bench = bench(fault).await;
-        let outcome = bench.call("faulty_misbehave").await;
-        assert!(!outcome.ok, "{fault}: {outcome:?}");
-        let notices = bench.until("faulty_behave", false).await;
-        assert!(notices.iter().any(|notice| notice.contains("tried again in 1 s")), "{fault}: {notices:?}");
-        if fault == "exit" {
-            assert!(notices[0].contains("it was too much for me"), "{notices:?}");
-        }
-        let gone = bench.call("faulty_behave").await;
-        assert!(gone.message.starts_with("no tool named"), "{gone:?}");
-        bench.until("faulty_behave", true).await;
-        assert!(bench.call("faulty_behave").await.ok, "{fault}: not back");
-        bench.source.close().await;
-    }
+    each_is_revived(bench, &[("exit", "", "it was too much for me"), ("mid-message", "", "tried again")])
+        .await;
 }
 
 #[tokio::test]
 async fn a_list_that_changes_in_mid_call_is_seen_and_a_wrong_schema_leaves_its_tool_out() {
-    let changing = bench("change").await;
-    assert!(changing.call("faulty_misbehave").await.ok);
-    changing.until("faulty_late", true).await;
-    changing.source.close().await;
-
-    let wrong = bench("wrong-schema").await;
-    let names: Vec<String> = wrong.toolbox.specs().into_iter().map(|spec| spec.name).collect();
-    assert_eq!(names, ["faulty_behave"]);
-    wrong.source.close().await;
+    lists_are_followed(bench, &["wrong-schema"]).await;
 }
 
 #[tokio::test]

@@ -4,7 +4,9 @@
 
 mod common;
 
-use common::{Bench, PATIENCE, faulty, first_notice};
+use common::{
+    Bench, PATIENCE, each_costs_one_call, each_is_revived, faulty, first_notice, lists_are_followed,
+};
 use sojourn_tools::ToolSource as _;
 use sojourn_tools::process::{ProcessSettings, ProcessSource};
 use std::path::Path;
@@ -23,7 +25,7 @@ async fn bench(fault: &str) -> Bench {
 
 #[tokio::test]
 async fn a_fault_costs_one_call_and_the_program_goes_on() {
-    for (fault, ok, part) in [
+    let cases = [
         ("hang", false, "did not answer within 2 s"),
         ("drip", true, "slowly"),
         ("noise", true, "done"),
@@ -35,44 +37,22 @@ async fn a_fault_costs_one_call_and_the_program_goes_on() {
         ("error-object", false, "not today"),
         ("echo", true, "done"),
         ("null", true, ""),
-    ] {
-        let bench = bench(fault).await;
-        let outcome = bench.call("faulty_misbehave").await;
-        let words = outcome.words();
-        assert!(outcome.ok == ok && words.contains(part), "{fault}: {outcome:?}");
-        let after = bench.call("faulty_behave").await;
-        assert_eq!((after.ok, after.words().as_str()), (true, "well"), "{fault}, afterwards");
-        bench.source.close().await;
-    }
+    ];
+    each_costs_one_call(bench, &cases).await;
 }
 
 #[tokio::test]
 async fn a_program_that_dies_is_started_again_and_its_tools_are_gone_meanwhile() {
-    for (fault, said) in [("exit", "it was too much for me"), ("mid-message", "the program ended")] {
-        let bench = bench(fault).await;
-        let outcome = bench.call("faulty_misbehave").await;
-        assert!(!outcome.ok && outcome.message.contains(said), "{fault}: {outcome:?}");
-        let notices = bench.until("faulty_behave", false).await;
-        assert!(notices.iter().any(|notice| notice.contains("tried again in 1 s")), "{fault}: {notices:?}");
-        bench.until("faulty_behave", true).await;
-        assert!(bench.call("faulty_behave").await.ok, "{fault}: not back");
-        bench.source.close().await;
-    }
+    each_is_revived(
+        bench,
+        &[("exit", "it was too much for me", ""), ("mid-message", "the program ended", "")],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_list_that_changes_in_mid_call_is_seen_and_a_tool_that_cannot_be_read_is_left_out() {
-    let changing = bench("change").await;
-    assert!(changing.call("faulty_misbehave").await.ok);
-    changing.until("faulty_late", true).await;
-    changing.source.close().await;
-
-    for fault in ["wrong-schema", "nameless"] {
-        let wrong = bench(fault).await;
-        let names: Vec<String> = wrong.toolbox.specs().into_iter().map(|spec| spec.name).collect();
-        assert_eq!(names, ["faulty_behave"], "{fault}");
-        wrong.source.close().await;
-    }
+    lists_are_followed(bench, &["wrong-schema", "nameless"]).await;
 }
 
 #[tokio::test]

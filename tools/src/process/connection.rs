@@ -61,7 +61,7 @@ impl Connection {
         for offer in description.tools {
             match serde_json::from_value(offer) {
                 Ok(offer) => {
-                    tools.push(Arc::new(ProcessTool::new(name, offer, &self.settings, conversation)))
+                    tools.push(Arc::new(ProcessTool::new(name, offer, &self.settings, conversation)));
                 }
                 Err(error) => self.standing.notice(&format!("one is left out, it cannot be read: {error}")),
             }

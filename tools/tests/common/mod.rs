@@ -63,3 +63,54 @@ pub async fn first_notice(source: &dyn ToolSource) -> String {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+/// A fault, whether its call is good all the same, and a part of what it says.
+pub type Case = (&'static str, bool, &'static str);
+
+/// Each fault costs the call that meets it, and the peer goes on.
+pub async fn each_costs_one_call(bench: impl AsyncFn(&str) -> Bench, cases: &[Case]) {
+    for &(fault, ok, part) in cases {
+        let bench = bench(fault).await;
+        let outcome = bench.call("faulty_misbehave").await;
+        let words = outcome.words();
+        assert!(outcome.ok == ok && words.contains(part), "{fault}: {outcome:?}");
+        let after = bench.call("faulty_behave").await;
+        assert_eq!((after.ok, after.words().as_str()), (true, "well"), "{fault}, afterwards");
+        bench.source.close().await;
+    }
+}
+
+/// A peer that dies of its fault is started again, and its tools are gone meanwhile. Each case is a fault, a part of
+/// what its call is told, and a part of what is said of the peer.
+pub async fn each_is_revived(
+    bench: impl AsyncFn(&str) -> Bench,
+    cases: &[(&'static str, &'static str, &'static str)],
+) {
+    for &(fault, told, said) in cases {
+        let bench = bench(fault).await;
+        let outcome = bench.call("faulty_misbehave").await;
+        assert!(!outcome.ok && outcome.message.contains(told), "{fault}: {outcome:?}");
+        let notices = bench.until("faulty_behave", false).await;
+        assert!(notices.iter().any(|notice| notice.contains("tried again in 1 s")), "{fault}: {notices:?}");
+        assert!(notices.iter().any(|notice| notice.contains(said)), "{fault}: {notices:?}");
+        let gone = bench.call("faulty_behave").await;
+        assert!(gone.message.starts_with("no tool named"), "{fault}: {gone:?}");
+        bench.until("faulty_behave", true).await;
+        assert!(bench.call("faulty_behave").await.ok, "{fault}: not back");
+        bench.source.close().await;
+    }
+}
+
+/// Tools that come in mid-call are seen, and one that cannot be used is left out alone.
+pub async fn lists_are_followed(bench: impl AsyncFn(&str) -> Bench, unusable: &[&'static str]) {
+    let changing = bench("change").await;
+    assert!(changing.call("faulty_misbehave").await.ok);
+    changing.until("faulty_late", true).await;
+    changing.source.close().await;
+    for fault in unusable {
+        let wrong = bench(fault).await;
+        let names: Vec<String> = wrong.toolbox.specs().into_iter().map(|spec| spec.name).collect();
+        assert_eq!(names, ["faulty_behave"], "{fault}");
+        wrong.source.close().await;
+    }
+}

@@ -4,13 +4,13 @@ import json
 import sys
 import time
 
+import faults
+
 FAULT = sys.argv[1]
-OUT = sys.stdout.buffer
 
 
 def send(message, raw=None):
-    OUT.write(raw if raw is not None else json.dumps(message).encode() + b"\n")
-    OUT.flush()
+    faults.write(raw if raw is not None else json.dumps(message).encode() + b"\n")
 
 
 def answer(request, result):
@@ -32,19 +32,7 @@ def tools():
 
 def misbehave(request):
     global CHANGED
-    if FAULT == "hang":
-        return
-    if FAULT == "exit":
-        print("it was too much for me", file=sys.stderr, flush=True)
-        sys.exit(3)
-    if FAULT == "flood":
-        for _ in range(200):
-            send(None, b"x" * 1_000_000 + b"\n")
-        return
-    if FAULT == "drip":
-        for byte in json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": text("slowly")}).encode() + b"\n":
-            send(None, bytes([byte]))
-            time.sleep(0.002)
+    if faults.misbehave(FAULT, json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": text("slowly")}).encode() + b"\n"):
         return
     if FAULT == "utf8":
         send(None, b'{"jsonrpc": "2.0", "id": %d, "result": {"content": [{"type": "text", "text": "\xff\xfe"}]}}\n' % request["id"])
@@ -62,8 +50,6 @@ def misbehave(request):
         CHANGED = True
         send({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
         time.sleep(0.2)
-    if FAULT == "noise":
-        send(None, b"Loading model...\n\n{not json}\n[1, 2\n")
     answer(request, text("done"))
 
 
