@@ -16,7 +16,7 @@ use sojourn_skills::{
     AdmissionRule, Compiled, Draft, Kind, LibraryEvent, LibraryState, Origin, TrialReport, WorldResult,
 };
 use sojourn_tools::{
-    Action, Condition, Effects, Environment, EnvironmentError, EnvironmentSpec, Observation, Progress,
+    Action, Condition, Effects, Environment, EnvironmentError, EnvironmentSpec, Observation, Past, Progress,
     StepOutcome, TaskSpec, ToolCall, ToolOutcome, ToolSpec,
 };
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -139,7 +139,7 @@ impl Environment for Table {
         Ok(StepOutcome { state: self.state(), reward: 0.0, unlocked: Vec::new(), ended: None })
     }
 
-    async fn rejoin(&mut self, _state: &serde_json::Value) -> Result<bool, EnvironmentError> {
+    async fn rejoin(&mut self, _past: &Past) -> Result<bool, EnvironmentError> {
         Ok(self.stays)
     }
 }

@@ -3,6 +3,7 @@
 //! Every error names the file, and where it is in the text also the line and the column.
 
 use crate::approver;
+use crate::environments::{self, EnvironmentChoice, gym};
 use crate::error::{Failure, Kind};
 use crate::vectors::Vectors;
 use anyhow::Result;
@@ -24,7 +25,7 @@ const READY: Duration = Duration::from_secs(20);
 #[serde(deny_unknown_fields)]
 pub struct AgentFile {
     /// The environment's name.
-    pub environment: String,
+    pub environment: EnvironmentChoice,
     /// The controller's model: a name from the catalogue, a file, or what the server calls it.
     pub model: Option<String>,
     /// The model that embeds memories: a name from the catalogue, a file, or "none".
@@ -122,7 +123,7 @@ impl AgentFile {
         {
             return Ok(Self {
                 built_in: true,
-                ..Self::parse(example, "the built-in example", Path::new(""), overrides)?
+                ..Self::parse(&example, "the built-in example", Path::new(""), overrides)?
             });
         }
         let text = std::fs::read_to_string(path).map_err(|error| {
@@ -177,7 +178,7 @@ impl AgentFile {
     /// When a file cannot be read.
     pub fn reflex_sources(&self) -> Result<Vec<ReflexSource>> {
         if self.built_in {
-            return Ok(crate::environments::reflexes(&self.environment));
+            return Ok(self.environment.name().map(environments::reflexes).unwrap_or_default());
         }
         let read = |path: &PathBuf| {
             let path = self.directory.join(path);
@@ -287,8 +288,12 @@ impl AgentFile {
 }
 
 /// The built-in example of an environment.
-fn example(environment: &str) -> Option<&'static str> {
-    (environment == "crafter").then_some(include_str!("../../examples/crafter/agent.toml"))
+fn example(environment: &str) -> Option<String> {
+    match environment {
+        "crafter" => Some(include_str!("../../examples/crafter/agent.toml").to_owned()),
+        // Nothing but the defaults fits all of Gymnasium.
+        name => gym::id(name).map(|_| format!("environment = {name:?}\n")),
+    }
 }
 
 fn missing(path: &Path, error: &std::io::Error) -> Failure {

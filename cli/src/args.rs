@@ -1,11 +1,13 @@
 //! What the command line understands.
 
+mod environments;
 mod log;
 mod memory;
 mod reflexes;
 mod skills;
 mod tools;
 
+pub use environments::{Environments, Install};
 pub use log::{Diff, Export, Format as LogFormat, Log, LogCommand, LogSpeed, Replay};
 pub use memory::{Knowledge, Memory, One as OneMemory, Search as MemorySearch};
 pub use reflexes::Reflexes;
@@ -97,6 +99,9 @@ pub enum Command {
     /// List, call, check and begin tools: an environment's, and those that an agent is given.
     #[command(subcommand)]
     Tools(Tools),
+    /// List, install and try environments.
+    #[command(subcommand)]
+    Environments(Environments),
     /// List and fetch language models.
     #[command(subcommand)]
     Models(Models),

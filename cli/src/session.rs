@@ -14,6 +14,7 @@ use sojourn_core::{
 use sojourn_memory::{EventSeq, NewRun, Record, RecordQuery, RunId, RunInfo, RunStatus, Store};
 use sojourn_sandbox::{Sandbox, SandboxConfig, engine_sha256};
 use sojourn_skills::{Library, LibraryState};
+use sojourn_tools::{Environment, EnvironmentSpec};
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
 
@@ -124,8 +125,13 @@ impl Workshop {
     ///
     /// # Errors
     /// When the environment is unknown, a reflex does not compile, or the log cannot be written.
-    pub async fn begin(&self, environment: &str, plan: Plan, minds: &Minds, watch: Watch) -> Result<Session> {
-        let environment = environments::open(environment)?;
+    pub async fn begin(
+        &self,
+        environment: Box<dyn Environment>,
+        plan: Plan,
+        minds: &Minds,
+        watch: Watch,
+    ) -> Result<Session> {
         let created_ms = now_ms();
         let run = plan.run.unwrap_or_else(new_run);
         let model = minds.controller.model().clone();
@@ -181,6 +187,7 @@ impl Workshop {
     pub async fn resume(
         &self,
         info: &RunInfo,
+        environment: Box<dyn Environment>,
         more: Option<Budgets>,
         minds: &Minds,
         watch: Watch,
@@ -200,6 +207,7 @@ impl Workshop {
         let records = self.store.records(&info.id, &RecordQuery::all()).await?;
         let started = self.started(info, records.first()).await?;
         let circumstances = Circumstances::of(&self.store, &started, &records).await?;
+        same_world(info, &started.environment, environment.spec())?;
         let model = minds.controller.model();
         if model.name != circumstances.model.name {
             return Err(Failure::new(
@@ -213,7 +221,7 @@ impl Workshop {
             .into());
         }
         let outside = Outside {
-            environment: environments::open(&started.environment.name)?,
+            environment,
             controller: Arc::clone(&minds.controller),
             sandbox: self.sandbox.clone(),
             journal: Journal::new(self.store.clone(), records, Some(writer))
@@ -242,7 +250,7 @@ impl Workshop {
         let recorded = records.len() as u64;
         let journal = Journal::new(self.store.clone(), records, None);
         let outside = Outside {
-            environment: environments::open(&started.environment.name)?,
+            environment: environments::of_log(&started.environment),
             controller: Arc::new(RecordedController::new(started.model.clone(), [])),
             sandbox: self.sandbox.clone(),
             journal: if trusting { journal.trusting_practice() } else { journal },
@@ -270,7 +278,7 @@ impl Workshop {
         let payload = inflate(&self.store, first.seq, first.payload.clone()).await?;
         let started: Started = serde_json::from_value(payload)
             .with_context(|| format!("the first record of run `{}` cannot be read", info.id))?;
-        let version = &environments::open(&started.environment.name)?.spec().version.clone();
+        let here = environments::of_log(&started.environment).spec().version.clone();
         if started.config.rules > RULES {
             return Err(Failure::new(
                 Kind::Failure,
@@ -282,11 +290,11 @@ impl Workshop {
             .hint("use the program that recorded it")
             .into());
         }
-        if started.log_version != LOG_VERSION || started.environment.version != *version {
+        if started.log_version != LOG_VERSION || started.environment.version != here {
             return Err(Failure::new(
                 Kind::Failure,
                 format!(
-                    "run `{}` was recorded with log version {} and {} {}; this program has {LOG_VERSION} and {version}",
+                    "run `{}` was recorded with log version {} and {} {}; this program has {LOG_VERSION} and {here}",
                     info.id, started.log_version, started.environment.name, started.environment.version
                 ),
             )
@@ -384,4 +392,20 @@ pub fn stop_on_ctrl_c(cancel: Cancel) {
 #[allow(clippy::exit, reason = "the user asked twice, and the log loses at most its last unfinished group")]
 fn exit_at_once() -> ! {
     std::process::exit(Kind::Interrupted as i32)
+}
+
+/// Whether a run can go on in this world.
+fn same_world(info: &RunInfo, then: &EnvironmentSpec, now: &EnvironmentSpec) -> Result<()> {
+    if (&then.name, &then.version, &then.actions) == (&now.name, &now.version, &now.actions) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Kind::Usage,
+        format!(
+            "run `{}` lives in `{}` {}, this is `{}` {}",
+            info.id, then.name, then.version, now.name, now.version
+        ),
+    )
+    .hint("go on with what it was started with; `sojourn replay` needs no environment")
+    .into())
 }

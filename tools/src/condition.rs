@@ -42,12 +42,30 @@ pub enum Condition {
 
 /// A number that is either written down or taken from the skill's arguments.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", from = "AmountForm")]
 pub enum Amount {
     /// A number.
     Literal(f64),
     /// The named numeric argument of the call.
     Param(String),
+}
+
+/// An amount as people write it: a bare number will do.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AmountForm {
+    Number(f64),
+    Literal { literal: f64 },
+    Param { param: String },
+}
+
+impl From<AmountForm> for Amount {
+    fn from(form: AmountForm) -> Self {
+        match form {
+            AmountForm::Number(value) | AmountForm::Literal { literal: value } => Self::Literal(value),
+            AmountForm::Param { param } => Self::Param(param),
+        }
+    }
 }
 
 /// Why a condition could not be evaluated.

@@ -43,10 +43,10 @@ pub trait Environment: Send {
         Err(EnvironmentError::Unsupported { what: "snapshots" })
     }
 
-    /// Asked after a crash where the spec does not say `deterministic`: whether this world is the one that the process
-    /// before acted on, and goes on from this state. What says no is reset, and the episode is lost.
-    async fn rejoin(&mut self, state: &Value) -> Result<bool, EnvironmentError> {
-        let _ = state;
+    /// Asked after a crash where the spec does not say `deterministic`: whether this world is, or has just been made, the
+    /// one that the process before acted on. What says no is reset, and the episode is lost.
+    async fn rejoin(&mut self, past: &Past) -> Result<bool, EnvironmentError> {
+        let _ = past;
         Ok(false)
     }
 
@@ -63,7 +63,8 @@ pub struct EnvironmentSpec {
     pub name: String,
     /// Of its rules: a log is replayed only against the same version.
     pub version: String,
-    /// The same seed and actions give the same states.
+    /// The same seed and actions give the same states, wherever a log is replayed: it is stepped again there. Any other
+    /// is not; its log answers for it.
     pub deterministic: bool,
     /// One or two sentences: what this world is and whom the skills control.
     pub about: String,
@@ -136,6 +137,60 @@ pub enum EndingKind {
     TimeUp,
     /// The world broke off; what would have come of the episode is unknown.
     Lost,
+}
+
+/// What a log knows of the episode that was under way when a process ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Past {
+    /// What it was begun with.
+    pub seed: u64,
+    /// The steps since then, in order.
+    pub actions: Vec<Action>,
+    /// The last state that was seen.
+    pub state: Value,
+}
+
+/// An environment that is only known from a log: it can be told of, not lived in.
+#[derive(Debug, Clone)]
+pub struct Remembered(EnvironmentSpec);
+
+impl Remembered {
+    /// What a log says of its environment.
+    pub fn new(spec: EnvironmentSpec) -> Self {
+        Self(spec)
+    }
+
+    fn absent<T>(&self) -> Result<T, EnvironmentError> {
+        let reason = format!("`{}` is known from the log only, it is not here", self.0.name);
+        Err(EnvironmentError::Failed { reason })
+    }
+}
+
+#[async_trait]
+impl Environment for Remembered {
+    fn spec(&self) -> &EnvironmentSpec {
+        &self.0
+    }
+
+    async fn reset(&mut self, _seed: u64) -> Result<(), EnvironmentError> {
+        self.absent()
+    }
+
+    fn observe(&self) -> Result<Observation, EnvironmentError> {
+        self.absent()
+    }
+
+    fn begin(&mut self, _call: &ToolCall) -> Result<(), EnvironmentError> {
+        self.absent()
+    }
+
+    fn advance(&mut self) -> Result<Progress, EnvironmentError> {
+        self.absent()
+    }
+
+    async fn step(&mut self, _action: &Action) -> Result<StepOutcome, EnvironmentError> {
+        self.absent()
+    }
 }
 
 /// An environment's whole state, opaque to everybody else.

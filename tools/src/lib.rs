@@ -27,6 +27,7 @@ pub mod schema;
 mod source;
 mod sources;
 mod spec;
+mod stepped;
 mod tool;
 mod toolbox;
 mod web;
@@ -34,8 +35,8 @@ mod web;
 pub use condition::{Amount, Condition, ConditionError};
 pub use content::Content;
 pub use environment::{
-    Action, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec, Progress, Snapshot,
-    StepOutcome,
+    Action, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec, Past, Progress, Remembered,
+    Snapshot, StepOutcome,
 };
 pub use grants::Grants;
 pub use observation::Observation;
@@ -46,5 +47,6 @@ pub use spec::{
     Effects, Example, Ingredient, Parameter, ParameterKind, Recipe, ResultKind, TaskSpec, ToolSpec,
     arguments_schema, recipes_by_task, signature, with_defaults,
 };
+pub use stepped::{McpWorld, ProcessWorld, SteppedWorld, WorldError};
 pub use tool::{CallContext, CallProgress, Need, Tool, ToolCall, ToolError, ToolOutcome};
 pub use toolbox::{CallLimits, Changes, ReadyCall, Refusal, Toolbox, nearest};

@@ -145,6 +145,7 @@ pub struct TaskSpec {
     /// When it is done.
     pub goal: Condition,
     /// Whether doing it once is an achievement that the environment counts.
+    #[serde(default)]
     pub achievement: bool,
 }
 

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use serde_json::Value;
 use sojourn_sandbox::CallError;
 use sojourn_tools::{
-    Action, EndingKind, Environment, EnvironmentError, EnvironmentSpec, Observation, Progress, StepOutcome,
-    ToolCall, ToolOutcome,
+    Action, EndingKind, Environment, EnvironmentError, EnvironmentSpec, Observation, Past, Progress,
+    StepOutcome, ToolCall, ToolOutcome,
 };
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -22,7 +22,8 @@ use std::sync::{Mutex, PoisonError};
 /// What the log has of a world, in order.
 #[derive(Debug, Clone)]
 enum Seen {
-    Reset(Observation),
+    /// With a seed.
+    Reset(u64, Observation),
     Called(ToolCall),
     Stepped(StepRecord),
     Returned(ToolOutcome),
@@ -76,11 +77,11 @@ impl Witness {
         journal: &Journal,
     ) -> Result<Self, super::DriveError> {
         let tape = tape(journal, world.spec()).await?;
-        let standing = match last_seen(&tape) {
+        let standing = match past(&tape) {
             None => Standing::Live,
-            Some(state) => {
+            Some(past) => {
                 let rejoined =
-                    journal.writes() && world.rejoin(&state).await.map_err(super::StageError::from)?;
+                    journal.writes() && world.rejoin(&past).await.map_err(super::StageError::from)?;
                 Standing::Recorded { rejoined }
             }
         };
@@ -137,7 +138,7 @@ impl Witness {
     fn differs(&self, now: &str) -> EnvironmentError {
         let recorded = match self.tape.front() {
             None => "nothing".to_owned(),
-            Some(Seen::Reset(_)) => "a reset".to_owned(),
+            Some(Seen::Reset(..)) => "a reset".to_owned(),
             Some(Seen::Called(call)) => format!("a call of `{}`", call.name),
             Some(Seen::Stepped(step)) => format!("the step `{}`", step.action.0),
             Some(Seen::Returned(_) | Seen::Refused | Seen::Lost { .. }) => "the outcome of a call".to_owned(),
@@ -178,7 +179,9 @@ async fn tape(journal: &Journal, spec: &EnvironmentSpec) -> Result<VecDeque<Seen
             "episode_started" | "acted" => {
                 calls.clear();
                 match serde_json::from_value(payload).map_err(|error| unreadable(record.seq, error))? {
-                    Event::EpisodeStarted { observation, .. } => tape.push_back(Seen::Reset(observation)),
+                    Event::EpisodeStarted { seed, observation } => {
+                        tape.push_back(Seen::Reset(seed, observation));
+                    }
                     Event::Acted { report } => {
                         if let Some(Seen::Returned(outcome)) = tape.back() {
                             let lost = report.ended.filter(|ending| ending.kind == EndingKind::Lost);
@@ -221,15 +224,25 @@ fn stopped(error: Option<&CallError>, outcome: &ToolOutcome) -> bool {
     matches!(error, Some(CallError::Stopped { reason }) if !outcome.ok && *reason == outcome.message)
 }
 
-/// The state at the end of the records, if there is one.
-fn last_seen(tape: &VecDeque<Seen>) -> Option<Value> {
-    let mut last = None;
+/// The episode that is under way at the end of the records, if there is one.
+fn past(tape: &VecDeque<Seen>) -> Option<Past> {
+    let mut last: Option<Past> = None;
     for seen in tape {
         match seen {
-            Seen::Reset(observation) | Seen::Observed(observation) => last = Some(observation.state.clone()),
+            Seen::Reset(seed, observation) => {
+                let state = observation.state.clone();
+                last = Some(Past { seed: *seed, actions: Vec::new(), state });
+            }
+            Seen::Observed(observation) => {
+                if let Some(past) = &mut last {
+                    past.state.clone_from(&observation.state);
+                }
+            }
             Seen::Stepped(step) => {
-                if let (Some(state), Some(change)) = (&mut last, &step.change) {
-                    merge(state, change);
+                let Some(past) = &mut last else { continue };
+                past.actions.push(step.action.clone());
+                if let Some(change) = &step.change {
+                    merge(&mut past.state, change);
                 }
             }
             Seen::Called(_) | Seen::Returned(_) | Seen::Refused | Seen::Lost { .. } => {}
@@ -247,7 +260,7 @@ impl Environment for Witness {
     async fn reset(&mut self, seed: u64) -> Result<(), EnvironmentError> {
         self.call = None;
         while self.recorded() {
-            if let Some(Seen::Reset(observation)) = self.tape.pop_front() {
+            if let Some(Seen::Reset(_, observation)) = self.tape.pop_front() {
                 self.tell(observation);
                 return Ok(());
             }

@@ -31,12 +31,13 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
     }
     let path = args.agent.clone().unwrap_or_else(|| PathBuf::from(&parent.environment));
     let agent = agent(&path, &args, &file)?;
-    if agent.environment != parent.environment {
+    let environment = agent.environment.open(&agent.directory).await?.spec().name.clone();
+    if environment != parent.environment {
         return Err(Failure::new(
             Kind::Usage,
             format!(
                 "run `{}` lives in `{}`, the agent file says `{}`",
-                parent.id, parent.environment, agent.environment
+                parent.id, parent.environment, environment
             ),
         )
         .hint("fork it with an agent file of the same environment")

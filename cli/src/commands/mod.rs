@@ -4,6 +4,7 @@ mod bench;
 mod completions;
 mod diff;
 mod doctor;
+mod environments;
 mod fork;
 mod knowledge;
 mod log;
@@ -44,6 +45,7 @@ pub async fn dispatch(args: Args) -> Result<ExitCode> {
         Command::Memory(command) => memory::memory(&home, command).await?,
         Command::Knowledge(command) => knowledge::knowledge(&home, command).await?,
         Command::Tools(command) => return tools::tools(command).await,
+        Command::Environments(command) => return environments::environments(command).await,
         Command::Mcp => mcp::mcp(home).await?,
         Command::Models(command) => models::models(command).await?,
         Command::Doctor(args) => doctor::doctor(&home, args).await?,

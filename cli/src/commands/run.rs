@@ -6,7 +6,7 @@ use crate::home::Home;
 use crate::progress::Progress;
 use crate::session::{Minds, Plan, Session, Shelf, Watch, Workshop, new_run, stop_on_ctrl_c};
 use crate::supervisor::{self, Work};
-use crate::{approver, duration, environments, logbook, output, table};
+use crate::{approver, duration, logbook, output, table};
 use anyhow::Result;
 use serde::Serialize;
 use sojourn_controller::Cancel;
@@ -28,12 +28,10 @@ pub async fn run(home: Home, args: Run) -> Result<ExitCode> {
         return live(home, &args, Some(run)).await;
     }
     let agent = AgentFile::read(&args.agent, &args.overrides)?;
-    achievements(&agent.environment)?;
     agent.reflex_sources()?;
+    let environment = agent.environment.open(&agent.directory).await?.spec().name.clone();
     let run = match &args.resume {
-        Some(asked) => {
-            Some(find_resumable(&home.store().await?, &agent.environment, asked.as_deref()).await?.id)
-        }
+        Some(asked) => Some(find_resumable(&home.store().await?, &environment, asked.as_deref()).await?.id),
         None => None,
     };
     if args.unsupervised {
@@ -85,7 +83,8 @@ fn budgets_of(args: &Run) -> Vec<String> {
 async fn live(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCode> {
     let mut agent = AgentFile::read(&args.agent, &args.overrides)?;
     apply(&mut agent, args);
-    let achievements = achievements(&agent.environment)?;
+    let environment = agent.environment.open(&agent.directory).await?;
+    let achievements = environment.spec().tasks.iter().filter(|task| task.achievement).count();
     let reflexes = agent.reflex_sources()?;
     let store = home.store().await?;
     let resumed = match &run {
@@ -111,11 +110,11 @@ async fn live(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCode> {
     let redactor = agent.redactor();
     let watch = Watch { observer: progress.clone(), cancel, redactor: redactor.clone() };
     let session = if let Some(info) = &resumed {
-        workshop.resume(info, more(args), &minds, watch).await?
+        workshop.resume(info, environment, more(args), &minds, watch).await?
     } else {
         let library = Shelf::Open(Box::new(workshop.home.library().await?));
         let plan = Plan { config: agent.run.clone(), reflexes, library, title: None, run };
-        workshop.begin(&agent.environment, plan, &minds, watch).await?
+        workshop.begin(environment, plan, &minds, watch).await?
     };
     let Session { run, started, driver, started_ms } = session;
     progress.say(&format!("run {run}: {} with {}", started.environment.name, minds.controller.model().name));
@@ -181,11 +180,6 @@ fn apply(agent: &mut AgentFile, args: &Run) {
     budgets.steps = args.steps.or(budgets.steps);
     budgets.time_ms = args.time.map(|time| time.as_millis() as u64).or(budgets.time_ms);
     agent.run.seed = args.seed.unwrap_or(agent.run.seed);
-}
-
-/// How many achievements an environment counts.
-fn achievements(environment: &str) -> Result<usize> {
-    Ok(environments::open(environment)?.spec().tasks.iter().filter(|task| task.achievement).count())
 }
 
 /// The run that was asked for, or the latest of this environment that was interrupted.

@@ -39,6 +39,14 @@ pub async fn simulate_crash(home: Home, args: SimulateCrash) -> Result<ExitCode>
         .hint("choose a run that went through in one piece")
         .into());
     }
+    if environments::built_in(&info.environment).is_none() {
+        return Err(Failure::new(
+            Kind::Usage,
+            format!("`{}` is no part of this program: a run in it cannot be lived again", info.environment),
+        )
+        .hint("kill the run itself, and resume it")
+        .into());
+    }
     let last = info.last_seq.0;
     let mut places: Vec<u64> = args.at.clone();
     if let Some(every) = args.every {
@@ -224,7 +232,7 @@ async fn relive(home: &Home, args: &SimulateCrash, scratch: &Path) -> Result<Exi
     let fresh = started.library.histories().next().is_none();
     let library = if fresh { Some(scratch.library().await?) } else { None };
     let outside = Outside {
-        environment: environments::open(&started.environment.name)?,
+        environment: environments::of_log(&started.environment),
         controller: Arc::new(controller),
         sandbox: original.sandbox.clone(),
         journal,

@@ -6,6 +6,8 @@ mod lines;
 mod tool;
 mod wire;
 
+pub(crate) use conversation::{Conversation, Fault};
+
 use crate::{Effects, Tool, ToolSource};
 use async_trait::async_trait;
 use connection::Connection;

@@ -80,7 +80,7 @@ struct Subject {
 pub async fn crafter(home: &Home, args: Crafter) -> Result<ExitCode> {
     let worlds = worlds(&args)?;
     let achievements: Vec<String> = {
-        let environment = environments::open(ENVIRONMENT)?;
+        let environment = environments::open(ENVIRONMENT).await?;
         environment
             .spec()
             .tasks
@@ -277,13 +277,10 @@ async fn measure(
 fn subject_file(args: &Crafter) -> Result<(AgentFile, Vec<ReflexSource>)> {
     let path = args.agent.as_deref().unwrap_or(Path::new(ENVIRONMENT));
     let agent = AgentFile::read(path, &[])?;
-    if agent.environment != ENVIRONMENT {
-        return Err(Failure::new(
-            Kind::Usage,
-            format!("the agent lives in `{}`, not in `{ENVIRONMENT}`", agent.environment),
-        )
-        .hint("this benchmark is about Crafter only")
-        .into());
+    if agent.environment.name() != Some(ENVIRONMENT) {
+        return Err(Failure::new(Kind::Usage, format!("the agent does not live in `{ENVIRONMENT}`"))
+            .hint("this benchmark is about Crafter only")
+            .into());
     }
     let reflexes = agent.reflex_sources()?;
     Ok((agent, reflexes))
@@ -333,7 +330,8 @@ impl Subject {
             title: Some("benchmark".to_owned()),
             run: None,
         };
-        let session = self.workshop.begin(ENVIRONMENT, plan, &self.minds, watch).await?;
+        let session =
+            self.workshop.begin(environments::open(ENVIRONMENT).await?, plan, &self.minds, watch).await?;
         let Session { driver, started_ms, .. } = session;
         let result = driver.run(started_ms).await;
         progress.finish();

@@ -9,7 +9,7 @@ use sojourn_tools::Action;
 
 /// Plays one episode in each of the worlds, at most `steps` steps long. Stops early when cancelled.
 pub async fn play(environment: &str, worlds: &[u64], steps: u64, cancel: &Cancel) -> Result<Chronicle> {
-    let mut world = environments::open(environment)?;
+    let mut world = environments::open(environment).await?;
     let actions = world.spec().actions.clone();
     let mut chronicle = Chronicle::default();
     for &seed in worlds {

@@ -217,14 +217,14 @@ async fn live(
     let minds =
         Minds { controller: Arc::new(controller), embedder: None, vectors: Vectors::default(), tools: None };
     let watch = Watch::unguarded(Arc::new(Silent), Cancel::new());
-    let session = workshop.begin(&info.environment, plan, &minds, watch).await?;
+    let session = workshop.begin(environments::open(&info.environment).await?, plan, &minds, watch).await?;
     let run = session.run.clone();
     let begun = Instant::now();
     session.driver.run(session.started_ms).await?;
     let seconds = begun.elapsed().as_secs_f64();
 
     let records = workshop.store.records(&run, &RecordQuery::all()).await?;
-    let mut world = environments::open(&info.environment)?;
+    let mut world = environments::open(&info.environment).await?;
     let (mut steps, mut alone) = (0_u64, 0.0);
     for record in &records {
         match record.kind.as_str() {

@@ -52,7 +52,7 @@ pub async fn call(home: &Home, sandbox: &Sandbox, name: &str, mut args: Map<Stri
     if let Err(error) = validator.validate(&Value::Object(args.clone())) {
         anyhow::bail!("bad arguments for `{name}`: {error}");
     }
-    let environment = environments::open(&manifest.environment)?;
+    let environment = environments::open(&manifest.environment).await?;
     let call = ToolCall { name: name.to_owned(), args };
     let done = Box::pin(rehearse(sandbox, &library, environment, seed, &call, STEPS)).await?;
     Ok(json!({"seed": seed, "result": done}))

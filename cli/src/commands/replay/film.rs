@@ -104,7 +104,7 @@ impl Camera {
 
     async fn turn(&mut self, body: &Body) {
         match body {
-            Body::Started(started) => self.world = environments::open(&started.environment.name).ok(),
+            Body::Started(started) => self.world = environments::built_in(&started.environment.name),
             Body::Granted(_) | Body::Interjection(_) | Body::Forgotten => {}
             Body::Effect(effect) => self.effect(effect),
             Body::Event(event) => self.event(event).await,

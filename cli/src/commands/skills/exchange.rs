@@ -65,7 +65,7 @@ pub async fn import(home: &Home, args: &Import) -> Result<()> {
     let mut library = home.library().await?;
     library.apply_all(&events, u64::try_from(now_ms()).unwrap_or(0)).await?;
     let drafts: Vec<String> = names.into_iter().collect();
-    let missing = missing(&state, &events)?;
+    let missing = missing(&state, &events).await?;
     if args.json {
         return Ok(output::json(&json!({"drafts": drafts, "missing": missing}))?);
     }
@@ -79,11 +79,11 @@ pub async fn import(home: &Home, args: &Import) -> Result<()> {
 }
 
 /// What the new skills call that is neither a tool nor a skill here.
-fn missing(state: &LibraryState, events: &[LibraryEvent]) -> Result<Vec<String>> {
+async fn missing(state: &LibraryState, events: &[LibraryEvent]) -> Result<Vec<String>> {
     let mut missing = BTreeSet::new();
     for event in events {
         let LibraryEvent::Drafted { skill } = event else { continue };
-        let environment = environments::open(&skill.manifest.environment)?;
+        let environment = environments::open(&skill.manifest.environment).await?;
         let tools = &environment.spec().tools;
         let unknown =
             |name: &&String| state.history(name).is_none() && tools.iter().all(|tool| tool.name != **name);
@@ -101,7 +101,7 @@ async fn drafted(
 ) -> Result<Skill> {
     let Parcel { promise, source, module, .. } = parcel;
     let name = promise.name.clone();
-    let environment = environments::open(&promise.environment)?;
+    let environment = environments::open(&promise.environment).await?;
     let tools: Vec<&str> = environment.spec().tools.iter().map(|tool| tool.name.as_str()).collect();
     if tools.contains(&name.as_str()) {
         return Err(Failure::new(

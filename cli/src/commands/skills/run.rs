@@ -15,7 +15,8 @@ pub async fn run(library: &LibraryState, args: SkillRun) -> Result<ExitCode> {
     let manifest = &super::find(library, &target)?.skill.manifest;
     check_active(library, &args.name)?;
     let call = ToolCall { name: manifest.name.clone(), args: arguments(&manifest.parameters, &args.args)? };
-    let environment = environments::open(args.environment.as_deref().unwrap_or(&manifest.environment))?;
+    let environment =
+        environments::open(args.environment.as_deref().unwrap_or(&manifest.environment)).await?;
 
     let sandbox = session::sandbox().await?;
     let rehearsal = rehearse(&sandbox, library, environment, args.seed, &call, args.steps).await?;

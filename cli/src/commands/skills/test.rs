@@ -55,10 +55,10 @@ impl Bench {
         Ok(Self { examiner, environment: None })
     }
 
-    fn world(&mut self, name: &str) -> Result<Box<dyn Environment>> {
+    async fn world(&mut self, name: &str) -> Result<Box<dyn Environment>> {
         match self.environment.take() {
             Some(environment) if environment.spec().name == name => Ok(environment),
-            _ => environments::open(name),
+            _ => environments::open(name).await,
         }
     }
 
@@ -71,7 +71,7 @@ impl Bench {
     ) -> Result<Vec<CaseResult>> {
         let mut results = Vec::new();
         for case in cases {
-            let world = self.world(&case.setup.environment)?;
+            let world = self.world(&case.setup.environment).await?;
             let (world, result) = self.examiner.case(skill, case, world).await?;
             self.environment = Some(world);
             told(case, &result);
@@ -87,7 +87,7 @@ impl Bench {
         seed: u64,
         told: impl FnMut(&WorldResult),
     ) -> Result<TrialReport> {
-        let world = self.world(&skill.manifest.environment)?;
+        let world = self.world(&skill.manifest.environment).await?;
         let rule = RunConfig::default().actor.admission;
         let (world, report) = self.examiner.admission(skill, &rule, seed, world, told).await?;
         self.environment = Some(world);
@@ -96,7 +96,7 @@ impl Bench {
 
     /// How whole practice episodes go with a reflex and without it.
     pub async fn reflex_trial(&mut self, skill: &Skill, seed: u64) -> Result<ReflexTrial> {
-        let world = self.world(&skill.manifest.environment)?;
+        let world = self.world(&skill.manifest.environment).await?;
         let (world, trial) = self.examiner.reflex(skill, &RunConfig::default(), seed, world).await?;
         self.environment = Some(world);
         Ok(trial)

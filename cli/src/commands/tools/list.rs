@@ -8,8 +8,11 @@ use std::path::Path;
 /// Shows what an agent can call, and what its policy says of it.
 pub async fn list(agent: Option<&Path>, environment: &str, json: bool) -> Result<()> {
     let agent = agent.map(|path| AgentFile::read(path, &[])).transpose()?;
-    let name = agent.as_ref().map_or(environment, |agent| agent.environment.as_str());
-    let own = environments::open(name)?.spec().tools.clone();
+    let world = match &agent {
+        Some(agent) => agent.environment.open(&agent.directory).await?,
+        None => environments::open(environment).await?,
+    };
+    let own = world.spec().tools.clone();
     let (mut others, mut notices) = (Vec::new(), Vec::new());
     let mut policy = Policy::default();
     if let Some(agent) = &agent

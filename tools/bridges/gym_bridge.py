@@ -1,0 +1,204 @@
+"""Gymnasium environments in the lines of JSON that tools/PROCESS.md describes: python gym_bridge.py SETTINGS (JSON).
+
+Settings: {"name": "gym:MiniGrid-Empty-5x5-v0", "id": "MiniGrid-Empty-5x5-v0", "make": {...}, "actions": [...] or null}.
+"""
+
+import importlib
+import inspect
+import json
+import os
+import sys
+
+# Environments print. What the runtime reads goes out by another door.
+OUT = os.fdopen(os.dup(1), "w", encoding="utf-8")
+os.dup2(2, 1)
+
+import gymnasium  # noqa: E402
+import numpy  # noqa: E402
+
+# Packages that have to be imported before their environments are known, by the first word of an id.
+FAMILIES = {"MiniGrid": "minigrid", "BabyAI": "minigrid", "ALE": "ale_py", "MiniHack": "minihack", "NetHack": "nle"}
+# Numbers of an array beyond which its shape is shown in place of it.
+LARGEST = 1000
+
+
+def make(settings):
+    name, options = settings["id"], settings["make"]
+    try:
+        return gymnasium.make(name, **options)
+    except gymnasium.error.NameNotFound:
+        family = FAMILIES.get(name.split("-")[0].split("/")[0])
+        if family is None:
+            raise
+        try:
+            module = importlib.import_module(family)
+        except ImportError:
+            sys.exit(f"`{name}` is in the package `{family}`: sojourn environments install gym {family}")
+        if family == "ale_py":
+            gymnasium.register_envs(module)
+        return gymnasium.make(name, **options)
+
+
+def names_of(environment, given):
+    space = environment.action_space
+    if not isinstance(space, gymnasium.spaces.Discrete):
+        sys.exit(f"only environments with a list of actions can be lived in; these are {space}")
+    if given:
+        names = given
+    elif hasattr(getattr(environment.unwrapped, "actions", None), "__members__"):
+        names = list(environment.unwrapped.actions.__members__)
+    elif hasattr(environment.unwrapped, "get_action_meanings"):
+        names = [name.lower() for name in environment.unwrapped.get_action_meanings()]
+    else:
+        names = [f"action_{number}" for number in range(space.n)]
+    if len(names) != space.n:
+        sys.exit(f"there are {space.n} actions, and {len(names)} names for them")
+    return {name: int(space.start) + number for number, name in enumerate(names)}
+
+
+def plain(value):
+    """A value as JSON has it."""
+    if isinstance(value, dict):
+        return {str(name): plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(part) for part in value]
+    if isinstance(value, numpy.ndarray):
+        return f"an array of {value.shape}" if value.size > LARGEST else plain(value.tolist())
+    if isinstance(value, numpy.generic):
+        return plain(value.item())
+    if isinstance(value, float):
+        return value if numpy.isfinite(value) else str(value)
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+
+
+def grid(environment, seen):
+    """MiniGrid's view in words: what is where from the agent, as the package's documentation encodes it."""
+    from minigrid.core.constants import IDX_TO_COLOR, IDX_TO_OBJECT, STATE_TO_IDX
+
+    states = {number: name for name, number in STATE_TO_IDX.items()}
+    size = seen["image"].shape[0]
+    near, lines = {}, []
+    front = "nothing"
+    for column in range(size):
+        for row in range(size):
+            kind, color, state = (int(number) for number in seen["image"][column][row])
+            name = IDX_TO_OBJECT[kind]
+            ahead, right = size - 1 - row, column - size // 2
+            if name in ("unseen", "empty", "floor", "agent") or (ahead, right) == (0, 0):
+                continue
+            if name not in ("wall", "goal", "lava"):
+                name = f"{IDX_TO_COLOR[color]} {name}"
+            if name.endswith("door"):
+                name = f"{states[state]} {name}"
+            if (ahead, right) == (1, 0):
+                front = name
+            if name == "wall":
+                continue
+            side = f"{right} right" if right > 0 else f"{-right} left" if right < 0 else "straight on"
+            lines.append(f"{name}: {ahead} ahead, {side}")
+            key = name.replace(" ", "_")
+            known = near.get(key)
+            if known is None or ahead + abs(right) < known["ahead"] + abs(known["right"]):
+                near[key] = {"ahead": ahead, "right": right}
+    carrying = environment.unwrapped.carrying
+    carries = f"{carrying.color} {carrying.type}" if carrying else "nothing"
+    text = f"The mission: {seen['mission']}.\nIn front: {front}. Carrying: {carries}.\n" + "\n".join(lines)
+    state = {"mission": seen["mission"], "front": front, "carrying": carries, "near": near,
+             "direction": ["east", "south", "west", "north"][int(seen["direction"])]}
+    return text, state
+
+
+def documentation(kind):
+    """The sections of a class's documentation by their headings; what comes before the first is the description."""
+    sections, heading = {"Description": ""}, "Description"
+    for line in (inspect.getdoc(kind) or kind.__name__).splitlines():
+        if line.startswith("#"):
+            heading = line.strip("# ")
+        else:
+            sections[heading] = sections.get(heading, "") + line + "\n"
+    return {heading: " ".join(text.split()) for heading, text in sections.items()}
+
+
+def sentences(text, most=400):
+    """As many whole sentences as have room."""
+    if len(text) <= most:
+        return text
+    end = text[:most].rfind(". ")
+    return text[:end + 1] if end > 0 else text[:most]
+
+
+class World:
+    def __init__(self, settings):
+        self.settings = settings
+        self.environment = make(settings)
+        self.actions = names_of(self.environment, settings.get("actions"))
+        self.steps, self.sum = 0, 0.0
+
+    def describe(self):
+        kind = self.environment.unwrapped.__class__
+        sections = documentation(kind)
+        is_grid = "minigrid" in kind.__module__
+        controls = (
+            "left and right turn the agent, forward moves it one cell, pickup takes what is in front, drop puts it there, "
+            "toggle opens a door or a box in front. near.NAME.ahead and near.NAME.right say where the nearest thing of a "
+            "name is (right is negative for left); front names what is directly in front."
+        ) if is_grid else " ".join(
+            sentences(sections[heading]) for heading in ("Action Space", "Observation Space") if heading in sections
+        )
+        return {"environment": {
+            "name": self.settings["name"],
+            "version": f"gymnasium {gymnasium.__version__}",
+            "deterministic": True,
+            "about": sentences(sections["Description"]),
+            "actions": list(self.actions),
+            "controls": controls,
+            "tasks": [{
+                "name": "succeed",
+                "description": "end the episode with a reward" if not is_grid else "do what the mission says",
+                "goal": {"equals": {"path": "/success", "value": True}},
+                "achievement": True,
+            }],
+        }}
+
+    def seen(self, observation, reward=0.0, terminated=False, truncated=False):
+        success = bool(terminated and reward > 0)
+        if isinstance(observation, dict) and "image" in observation and "mission" in observation:
+            text, state = grid(self.environment, observation)
+        else:
+            observation = plain(observation)
+            state = dict(observation) if isinstance(observation, dict) else {"observation": observation}
+            text = "\n".join(f"{name}: {value}" for name, value in state.items())
+        state |= {"reward": float(reward), "return": self.sum, "steps": self.steps, "success": success}
+        cause = f"the episode ended with a reward of {round(float(reward), 3)}"
+        kind = "succeeded" if success else "died" if terminated else "time_up" if truncated else None
+        return {"text": text, "state": state, "reward": float(reward), "unlocked": ["succeed"] if success else [],
+                "ended": {"kind": kind, "cause": cause} if kind else None}
+
+    def reset(self, seed):
+        self.steps, self.sum = 0, 0.0
+        # Seeds of the runtime have 64 bits, those of some environments 32.
+        observation, _ = self.environment.reset(seed=seed % 2**31)
+        return self.seen(observation)
+
+    def step(self, action):
+        observation, reward, terminated, truncated, _ = self.environment.step(self.actions[action])
+        self.steps, self.sum = self.steps + 1, self.sum + float(reward)
+        return self.seen(observation, reward, terminated, truncated)
+
+
+def main():
+    world = World(json.loads(sys.argv[1]))
+    answers = {"describe": lambda _: world.describe(), "reset": lambda p: world.reset(p["seed"]),
+               "step": lambda p: world.step(p["action"])}
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request["method"] not in answers:
+            continue
+        try:
+            answer = {"result": answers[request["method"]](request.get("params"))}
+        except Exception as error:  # whatever an environment raises is the runtime's to hear
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps({"id": request["id"], **answer}), file=OUT, flush=True)
+
+
+main()
