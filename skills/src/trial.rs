@@ -29,7 +29,7 @@ pub struct WorldResult {
     pub args: Map<String, Value>,
     /// The post-condition held afterwards.
     pub verified: bool,
-    /// The function came to its own end; false when it was stopped or threw.
+    /// The function came to its own end, or to the episode's by reaching its goal; false when it was stopped or threw.
     pub returned: bool,
     /// Environment steps taken.
     pub steps: u32,

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import json
 import os
+import re
 import sys
 
 # Environments print. What the runtime reads goes out by another door.
@@ -101,11 +102,38 @@ def grid(environment, seen):
             if known is None or ahead + abs(right) < known["ahead"] + abs(known["right"]):
                 near[key] = {"ahead": ahead, "right": right}
     carrying = environment.unwrapped.carrying
-    carries = f"{carrying.color} {carrying.type}" if carrying else "nothing"
+    carries = f"{carrying.color}_{carrying.type}" if carrying else "nothing"
+    front = front.replace(" ", "_")
     text = f"The mission: {seen['mission']}.\nIn front: {front}. Carrying: {carries}.\n" + "\n".join(lines)
     state = {"mission": seen["mission"], "front": front, "carrying": carries, "near": near,
              "direction": ["east", "south", "west", "north"][int(seen["direction"])]}
     return text, state
+
+
+# What MiniGrid's documentation says of its actions.
+GRID_ACTIONS = {
+    "left": "turns left", "right": "turns right", "forward": "moves one cell ahead, if nothing is in the way",
+    "pickup": "takes what is in front", "drop": "puts what is carried in front",
+    "toggle": "opens or closes the door or the box in front", "done": "says that the mission is done; rarely of use",
+}
+GRID_CONTROLS = (
+    "front is what is directly in front: nothing, wall, goal, red_key…; carrying what is carried; mission what is to be "
+    "done. near.NAME is the nearest thing of that name in view, absent if there is none: near.NAME.ahead cells ahead and "
+    "near.NAME.right cells to the right (negative: to the left). Names have colours and doors their state: near.goal, "
+    "near.red_key, near.locked_red_door. Only what is ahead is in view. success is true once the mission is done."
+)
+# In a world of its own: no environment here has berries.
+GRID_EXAMPLE = {"task": "stand beside a berry", "source": """function stand_beside_berry() {
+  for (let i = 0; i < 50; i++) {
+    const berry = observe().near.berry;
+    if (!berry) right();
+    else if (berry.ahead > 1) forward();
+    else if (berry.right > 0) { right(); forward(); left(); }
+    else if (berry.right < 0) { left(); forward(); right(); }
+    else return true;
+  }
+  return false;
+}"""}
 
 
 def documentation(kind):
@@ -133,16 +161,22 @@ class World:
         self.environment = make(settings)
         self.actions = names_of(self.environment, settings.get("actions"))
         self.steps, self.sum = 0, 0.0
+        self.task = "succeed"
+
+    def goal(self, is_grid):
+        """What is to be done, in words: a mission that is the same in every episode is the task itself."""
+        missions = {self.environment.reset(seed=seed)[0]["mission"] for seed in range(5)} if is_grid else set()
+        if len(missions) == 1:
+            mission = missions.pop()
+            self.task = re.sub(r"\W+", "_", mission)[:60].strip("_")
+            return mission
+        return "do what observe().mission says" if is_grid else "end the episode with a reward"
 
     def describe(self):
         kind = self.environment.unwrapped.__class__
         sections = documentation(kind)
         is_grid = "minigrid" in kind.__module__
-        controls = (
-            "left and right turn the agent, forward moves it one cell, pickup takes what is in front, drop puts it there, "
-            "toggle opens a door or a box in front. near.NAME.ahead and near.NAME.right say where the nearest thing of a "
-            "name is (right is negative for left); front names what is directly in front."
-        ) if is_grid else " ".join(
+        controls = GRID_CONTROLS if is_grid else " ".join(
             sentences(sections[heading]) for heading in ("Action Space", "Observation Space") if heading in sections
         )
         return {"environment": {
@@ -150,11 +184,14 @@ class World:
             "version": f"gymnasium {gymnasium.__version__}",
             "deterministic": True,
             "about": sentences(sections["Description"]),
-            "actions": list(self.actions),
+            "actions": [
+                {"name": name, "description": GRID_ACTIONS.get(name, "") if is_grid else ""} for name in self.actions
+            ],
+            "examples": [GRID_EXAMPLE] if is_grid else [],
             "controls": controls,
             "tasks": [{
-                "name": "succeed",
-                "description": "end the episode with a reward" if not is_grid else "do what the mission says",
+                "description": self.goal(is_grid),
+                "name": self.task,
                 "goal": {"equals": {"path": "/success", "value": True}},
                 "achievement": True,
             }],
@@ -171,7 +208,7 @@ class World:
         state |= {"reward": float(reward), "return": self.sum, "steps": self.steps, "success": success}
         cause = f"the episode ended with a reward of {round(float(reward), 3)}"
         kind = "succeeded" if success else "died" if terminated else "time_up" if truncated else None
-        return {"text": text, "state": state, "reward": float(reward), "unlocked": ["succeed"] if success else [],
+        return {"text": text, "state": state, "reward": float(reward), "unlocked": [self.task] if success else [],
                 "ended": {"kind": kind, "cause": cause} if kind else None}
 
     def reset(self, seed):

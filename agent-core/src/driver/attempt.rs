@@ -59,7 +59,7 @@ impl Gym {
                 hindrance = unfit(subject, &done.before, args);
             }
             tally.add(&done);
-            if hindrance.is_some() || !tally.result.passed() {
+            if hindrance.is_some() || !tally.result.passed() || done.ended.is_some() {
                 break;
             }
         }
@@ -193,14 +193,14 @@ impl Tally {
     pub fn add(&mut self, done: &Performance) {
         let result = &mut self.result;
         result.verified &= done.verified;
-        result.returned &= done.error.is_none();
+        result.returned &= done.finished();
         result.steps += done.steps;
         result.harm += done.harm;
         result.died |= done.ended.as_ref().is_some_and(|ending| ending.kind == EndingKind::Died);
         result.unrelated.extend(done.touched.iter().cloned());
         result.unrelated.sort();
         result.unrelated.dedup();
-        if result.error.is_none() {
+        if result.error.is_none() && !done.finished() {
             result.error = done.error.as_ref().map(ToString::to_string);
         }
         self.calls.extend(done.trace.iter().map(|call| (call.call.clone(), call.ok)));

@@ -240,8 +240,11 @@ impl Gym {
             let call = ToolCall { name: plan.task.clone(), args: args.clone() };
             let done = stage.perform_runnable(runnable, &call, plan.max_steps, seed).await?;
             tally.add(&done);
+            let over = done.ended.is_some();
             if !tally.result.passed() {
                 failure = Some(failure_of(&call, done));
+            }
+            if over || failure.is_some() {
                 break;
             }
         }

@@ -1,40 +1,51 @@
-"""Crafter's original Python environment as a world for Sojourn; needs `pip install crafter`."""
+"""Crafter's original Python environment as a world to live in; needs `pip install crafter`."""
 import json, os, sys
 
 out = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # what libraries print goes to the standard error
 import crafter
 
-env = crafter.Env()
 names = list(crafter.constants.actions)
-task = lambda name: {"name": name, "description": name.replace("_", " "), "achievement": True,
-                     "goal": {"increased": {"path": f"/achievements/{name}", "by": 1}}}
-world = {"name": "crafter-original", "version": "1.8.3", "actions": names, "vitals": ["/health"],
+tasks = [{"name": name, "description": name.replace("_", " "), "achievement": True,
+          "goal": {"increased": {"path": f"/achievements/{name}", "by": 1}}} for name in crafter.constants.achievements]
+world = {"name": "crafter-original", "version": "1.8.3", "actions": names, "tasks": tasks, "vitals": ["/health"],
          "about": "A world to survive in: gather wood and stone, make tools, eat, drink, sleep.",
-         "controls": "move_* walks or turns; do acts on what is in front; place_* and make_* use up what they need.",
-         "tasks": [task(name) for name in crafter.constants.achievements]}
-done = set()
+         "controls": "move_* walks or turns, do acts on what is in front. facing is what is in front; near.NAME says where "
+                     "the nearest thing of that name is: x to the right, y downwards. inventory says what is held."}
+
 
 def seen(reward=0.0, over=False):
-    player, local = env._player, env._local_view  # what stands around the player, in the game's own words
-    unlocked, state = [a for a, n in player.achievements.items() if n and a not in done], dict(player.inventory)
-    done.update(unlocked)
-    state |= {"facing": env._world[player.pos + player.facing][0], "achievements": dict(player.achievements)}
-    ended = {"kind": "died" if player.health <= 0 else "time_up", "cause": "the episode is over"} if over else None
+    global done
+    player, near = env._player, {}
+    for x in range(-4, 5):
+        for y in range(-3, 4):
+            material, thing = env._world[player.pos + (x, y)]
+            name = type(thing).__name__.lower() if thing and thing is not player else material
+            if name and abs(x) + abs(y) < sum(map(abs, near.get(name, {"x": 9, "y": 9}).values())):
+                near[name] = {"x": x, "y": y}
+    unlocked = [name for name in player.achievements if name not in done and player.achievements[name]]
+    done |= set(unlocked)
+    state = {"health": player.health, "inventory": dict(player.inventory), "near": near,
+             "facing": env._world[player.pos + player.facing][0], "achievements": dict(player.achievements)}
+    ended = ("died" if player.health <= 0 else "time_up") if over else None
     return {"state": state, "reward": float(reward), "unlocked": unlocked, "ended": ended}
 
-def reset(params):
-    global env
-    env = crafter.Env(seed=params["seed"] % 2**31); env.reset(); done.clear()
+
+def reset(seed):
+    global env, done
+    env, done = crafter.Env(seed=seed % 2**31), set()
+    env.reset()
     return seen()
 
-def step(params):
-    _, reward, over, _ = env.step(names.index(params["action"]))
+
+def step(action):
+    _, reward, over, _ = env.step(names.index(action))
     return seen(reward, over)
 
-answer = {"describe": lambda _: {"environment": world}, "reset": reset, "step": step}
+
+answers = {"describe": lambda: {"environment": world}, "reset": reset, "step": step}
 for line in sys.stdin:
     request = json.loads(line)
-    if request["method"] in answer:
-        result = answer[request["method"]](request.get("params"))
+    if request["method"] in answers:
+        result = answers[request["method"]](**(request.get("params") or {}))
         print(json.dumps({"id": request["id"], "result": result}), file=out, flush=True)

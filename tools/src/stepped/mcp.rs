@@ -291,10 +291,6 @@ impl Peer for McpPeer {
         if self.source.is_none() {
             self.start().await.map_err(failed)?;
         }
-        if let Some(source) = &self.source {
-            // One that died is started again.
-            source.ready(PATIENCE).await;
-        }
         self.tally = Tally::default();
         let settings = Arc::clone(&self.settings);
         // JSON has no whole numbers beyond 2^53 that every peer can read.
@@ -306,9 +302,16 @@ impl Peer for McpPeer {
     async fn step(&mut self, action: &str) -> Result<Seen, EnvironmentError> {
         let settings = Arc::clone(&self.settings);
         let args = Map::from_iter([(settings.action.clone(), settings.value_of(action))]);
-        let result = self.call(&settings.step, args).await;
-        let result = result.map_err(|cause| EnvironmentError::Lost { cause })?;
-        Ok(self.seen(&result, true))
+        match self.call(&settings.step, args).await {
+            Ok(result) => Ok(self.seen(&result, true)),
+            Err(cause) => {
+                // The next episode begins with a server that nothing happened to.
+                if let Some(source) = self.source.take() {
+                    source.close().await;
+                }
+                Err(EnvironmentError::Lost { cause })
+            }
+        }
     }
 
     fn another(&self) -> Box<dyn Peer> {

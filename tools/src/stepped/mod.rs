@@ -197,7 +197,8 @@ impl SteppedWorld {
             return Err(WorldError("it names no actions".to_owned()));
         }
         let mut by_tool = BTreeMap::new();
-        let look = ToolSpec::new("observe", "what is seen now");
+        // Skills read the state by it: what the controls say of the state is said here.
+        let look = ToolSpec::new("observe", format!("what is seen now. {}", spec.controls).trim().to_owned());
         spec.tools = vec![look];
         spec.actions = Vec::new();
         for (action, description) in actions {

@@ -4,7 +4,7 @@ use super::StageError;
 use crate::event::{ActReport, CallTrace, Moment, SkillUse, Unlocked};
 use serde_json::Value;
 use sojourn_sandbox::CallError;
-use sojourn_tools::{Ending, Observation, ToolCall};
+use sojourn_tools::{Ending, EndingKind, Observation, ToolCall};
 use std::collections::{BTreeSet, VecDeque};
 
 /// How one call of a skill went.
@@ -40,6 +40,19 @@ pub struct Performance {
     pub touched: Vec<String>,
     /// Set if the episode ended.
     pub ended: Option<Ending>,
+}
+
+impl Performance {
+    /// Whether it came to its own end. Where reaching the goal ends the episode, that is the end.
+    pub fn finished(&self) -> bool {
+        match &self.error {
+            None => true,
+            Some(CallError::Stopped { .. }) => {
+                self.ended.as_ref().is_some_and(|ending| ending.kind == EndingKind::Succeeded)
+            }
+            Some(_) => false,
+        }
+    }
 }
 
 /// What adds up while a skill runs.
