@@ -105,7 +105,10 @@ fn a_killed_run_goes_on_in_the_same_episode_where_the_program_does_the_same_agai
     assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), said(&output));
     let log = sojourn(place.path(), &["log", "latest", "--json"]);
     let log = String::from_utf8_lossy(&log.stdout).into_owned();
-    assert!(log.contains("\"resumed\"") && log.contains("the goal was reached"), "it lived before it was killed");
+    assert!(
+        log.contains("\"resumed\"") && log.contains("the goal was reached"),
+        "it lived before it was killed"
+    );
     assert!(!log.contains("\"lost\""), "no episode was given up");
 }
 
@@ -182,7 +185,11 @@ fn gymnasium_and_the_python_example_are_worlds() {
     let run = ["run", "agent.toml", "--steps", "20", "--time", "2m", "--json"];
     let output = gym(place.path(), &run).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
-    assert!(document(&output)["achievements"].get("get_to_the_green_goal_square").is_some(), "{}", said(&output));
+    assert!(
+        document(&output)["achievements"].get("get_to_the_green_goal_square").is_some(),
+        "{}",
+        said(&output)
+    );
     let output =
         gym(place.path(), &["replay", "latest", "--verify"]).env("SOJOURN_GYM", "/nowhere").output().unwrap();
     assert!(output.status.success(), "{}", said(&output));

@@ -16,6 +16,7 @@ mod child;
 mod condition;
 mod content;
 mod environment;
+mod function;
 mod grants;
 pub mod http;
 pub mod mcp;
@@ -30,6 +31,7 @@ mod spec;
 mod stepped;
 mod tool;
 mod toolbox;
+pub mod wasm;
 mod web;
 
 pub use condition::{Amount, Condition, ConditionError};
@@ -38,9 +40,11 @@ pub use environment::{
     Action, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec, Past, Progress, Remembered,
     Snapshot, StepOutcome,
 };
+pub use function::{FunctionTool, IntoOutcome, Json, NoArguments};
 pub use grants::Grants;
 pub use observation::Observation;
 pub use policy::{Decision, EffectKind, Policy, PolicyError, PolicyFile, Rule, Verdict};
+pub use sojourn_tools_macros::tool;
 pub use source::{FixedSource, ToolSource};
 pub use sources::{SourceError, SourceSettings};
 pub use spec::{

@@ -5,6 +5,7 @@ use crate::builtin::{FetchSettings, FilesSettings, HumanSettings, Person, ShellS
 use crate::http::HttpSettings;
 use crate::mcp::{McpSettings, McpSource};
 use crate::process::{ProcessSettings, ProcessSource};
+use crate::wasm::WasmSettings;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ pub enum SourceSettings {
     Mcp(McpSettings),
     /// A program that speaks lines of JSON.
     Process(ProcessSettings),
+    /// A WebAssembly component.
+    Wasm(WasmSettings),
     /// One request over HTTP.
     Http(HttpSettings),
     /// A directory.
@@ -75,6 +78,12 @@ impl SourceSettings {
             Self::Process(settings) => Arc::new(
                 ProcessSource::open(name, settings, directory).map_err(|error| bad(error.to_string()))?,
             ),
+            #[cfg(feature = "wasm")]
+            Self::Wasm(settings) => Arc::new(crate::wasm::WasmSource::open(name, settings, directory)),
+            #[cfg(not(feature = "wasm"))]
+            Self::Wasm(_) => {
+                return Err(bad("this program was built without WebAssembly components".to_owned()));
+            }
             Self::Http(settings) => Arc::new(settings.open(name).map_err(bad)?),
             Self::Files(settings) => Arc::new(settings.open(name, directory).map_err(bad)?),
             Self::Fetch(settings) => Arc::new(settings.open(name).map_err(bad)?),

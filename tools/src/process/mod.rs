@@ -3,8 +3,15 @@
 mod connection;
 mod conversation;
 mod lines;
+mod serve;
 mod tool;
 mod wire;
+
+pub use serve::{serve, serve_on};
+#[cfg(feature = "wasm")]
+pub(crate) use tool::outcome_of;
+#[cfg(feature = "wasm")]
+pub(crate) use wire::{Description, Offer};
 
 pub(crate) use conversation::{Conversation, Fault};
 

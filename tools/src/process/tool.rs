@@ -70,7 +70,7 @@ impl Tool for ProcessTool {
 }
 
 /// A result as it was written: an outcome, or a text, or any other value.
-fn outcome_of(result: Value) -> ToolOutcome {
+pub fn outcome_of(result: Value) -> ToolOutcome {
     match result {
         Value::String(text) => ToolOutcome { content: vec![Content::text(text)], ..ToolOutcome::done("") },
         Value::Null => ToolOutcome::done(""),
