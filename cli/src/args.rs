@@ -17,6 +17,7 @@ pub use tools::{Lang, Tools};
 use crate::duration;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -93,9 +94,9 @@ pub enum Command {
     Reflexes(Reflexes),
     /// Serve skills, memories and logs to other hosts, by the Model Context Protocol.
     ///
-    /// It speaks on standard input and output. Skills in use are tools, each call in a fresh world; `memory_search` is one
-    /// too; runs and their logs are resources.
-    Mcp,
+    /// It speaks on standard input and output, or over HTTP with `--http`. Skills in use are tools, each call in a fresh
+    /// world; `memory_search` is one too; runs and their logs are resources.
+    Mcp(Mcp),
     /// List, call, check and begin tools: an environment's, and those that an agent is given.
     #[command(subcommand)]
     Tools(Tools),
@@ -115,6 +116,20 @@ pub enum Command {
         /// The shell.
         shell: Shell,
     },
+}
+
+/// `sojourn mcp`.
+#[derive(Debug, ClapArgs)]
+pub struct Mcp {
+    /// Serve over HTTP, at this address.
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8808")]
+    pub http: Option<SocketAddr>,
+    /// The environment variable that holds the token; where it is not set, one is made and told.
+    #[arg(long, default_value = "SOJOURN_MCP_TOKEN", value_name = "NAME", requires = "http")]
+    pub token_env: String,
+    /// A name of this machine that requests may be addressed to, besides localhost.
+    #[arg(long, value_name = "HOST", requires = "http")]
+    pub allow_host: Vec<String>,
 }
 
 /// How an answer is written.

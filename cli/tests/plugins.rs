@@ -34,16 +34,42 @@ fn checked(place: &Path, plugin: &Path) -> Value {
     serde_json::from_str(&out).unwrap()
 }
 
+/// Builds a component; says so where Rust cannot.
+fn built(directory: &Path) -> bool {
+    let _ = Command::new("rustup").args(["target", "add", "wasm32-wasip2"]).output();
+    let output = Command::new("cargo")
+        .args(["build", "--release", "--target", "wasm32-wasip2"])
+        .current_dir(directory)
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_TARGET_DIR")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("target may not be installed") {
+        eprintln!("skipped: Rust has no target wasm32-wasip2 here");
+        return false;
+    }
+    assert!(output.status.success(), "{said}");
+    true
+}
+
 #[test]
 fn the_examples_are_sound() {
     let place = tempfile::tempdir().unwrap();
-    for (plugin, program) in [("python", "python3"), ("node", "node")] {
-        if !has(program) {
+    for (plugin, program) in [("python", "python3"), ("node", "node"), ("wasm", "cargo")] {
+        let directory = examples().join(plugin);
+        if !has(program) || plugin == "wasm" && !built(&directory) {
             continue;
         }
-        let report = checked(place.path(), &examples().join(plugin));
+        let report = checked(place.path(), &directory);
         assert_eq!(report["examples"][0]["passed"], true, "{report}");
-        assert!(report["tools"][0]["calls"].as_u64().unwrap() >= 10, "{report}");
+        let read: Vec<&Value> = report["tools"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|tool| tool["calls"].as_u64() > Some(0))
+            .collect();
+        assert!(!read.is_empty(), "{report}");
     }
 }
 
@@ -51,7 +77,8 @@ fn the_examples_are_sound() {
 fn a_new_plugin_passes_its_own_test_and_the_check() {
     let place = tempfile::tempdir().unwrap();
     for (lang, program, test) in [
-        ("python", "python3", &["-m", "unittest"][..]),
+        ("wasm", "cargo", &["test", "--quiet"][..]),
+        ("python", "python3", &["-m", "unittest"]),
         ("node", "node", &["--test"]),
         ("rust", "cargo", &["test", "--quiet", "--offline"]),
     ] {
@@ -64,6 +91,9 @@ fn a_new_plugin_passes_its_own_test_and_the_check() {
         let plugin = place.path().join(&name);
         let mut run = Command::new(program);
         run.args(test).current_dir(&plugin);
+        if lang == "wasm" && !built(&plugin) {
+            continue;
+        }
         if lang == "rust" {
             // The package that it needs is one of this repository's: it is here already.
             let lock = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("Cargo.lock");

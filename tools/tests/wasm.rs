@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::{Bench, PATIENCE};
+use common::{Bench, PATIENCE, first_notice};
 use serde_json::{Value, json};
 use sojourn_tools::wasm::{WasmSettings, WasmSource};
 use sojourn_tools::{CallContext, Effects, ToolCall, ToolOutcome, ToolSource as _};
@@ -203,14 +203,15 @@ async fn a_file_that_comes_later_or_changes_is_taken_up() {
     let settings: WasmSettings = serde_json::from_value(json!({"component": "it.wasm"})).unwrap();
     let source = Arc::new(WasmSource::open("it", settings, place.path()));
     assert!(!source.ready(PATIENCE).await);
-    let bench = Bench::new(source);
+    let notice = first_notice(&*source).await;
+    assert!(notice.contains("cannot be read"), "{notice}");
     let file = place.path().join("it.wasm");
     std::fs::write(&file, b"\0asm").unwrap();
-    let notices = bench.until("it_spin", false).await;
-    assert!(notices.iter().any(|notice| notice.contains("cannot be read")), "{notices:?}");
+    let notice = first_notice(&*source).await;
+    assert!(notice.contains("is no component"), "{notice}");
+    let bench = Bench::new(source);
     std::fs::copy(component, &file).unwrap();
-    let notices = bench.until("it_spin", true).await;
-    assert!(notices.iter().any(|notice| notice.contains("is no component")), "{notices:?}");
+    bench.until("it_spin", true).await;
     std::fs::write(&file, b"no component any more").unwrap();
     let notices = bench.until("it_spin", false).await;
     assert!(notices.iter().any(|notice| notice.contains("the component has changed")), "{notices:?}");

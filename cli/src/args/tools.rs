@@ -68,4 +68,6 @@ pub enum Lang {
     Node,
     /// A program of its own, with `serde_json`.
     Rust,
+    /// A WebAssembly component, in Rust.
+    Wasm,
 }

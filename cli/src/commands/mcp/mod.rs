@@ -1,9 +1,11 @@
 //! `sojourn mcp`: what agents have learned, for other hosts: skills and memories as tools, runs and their logs as resources,
-//! over the Model Context Protocol on standard input and output.
+//! over the Model Context Protocol on standard input and output, or HTTP.
 
+mod http;
 mod resources;
 mod skills;
 
+use crate::args::Mcp;
 use crate::home::Home;
 use crate::{embedding, session};
 use anyhow::Result;
@@ -25,14 +27,19 @@ const SEARCH: &str = "memory_search";
 /// Memories that it gives, at most.
 const MOST: u64 = 50;
 
-/// Serves until the other side hangs up.
-pub async fn mcp(home: Home) -> Result<()> {
+/// Serves until the other side hangs up, or over HTTP until it is interrupted.
+pub async fn mcp(home: Home, args: Mcp) -> Result<()> {
     let server = Server { home, sandbox: session::sandbox().await? };
+    if let Some(address) = args.http {
+        let place = http::Place { address, token_env: args.token_env, hosts: args.allow_host };
+        return http::serve(server, place).await;
+    }
     let service = server.serve(rmcp::transport::io::stdio()).await?;
     service.waiting().await?;
     Ok(())
 }
 
+#[derive(Clone)]
 struct Server {
     home: Home,
     sandbox: Sandbox,

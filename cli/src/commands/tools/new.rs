@@ -22,6 +22,13 @@ const RUST: &[File] = &[
     ("src/main.rs", include_str!("../../../templates/rust/src/main.rs")),
 ];
 
+const WASM: &[File] = &[
+    ("tool.toml", include_str!("../../../templates/wasm/tool.toml")),
+    ("Cargo.toml", include_str!("../../../templates/wasm/manifest.toml")),
+    ("src/lib.rs", include_str!("../../../templates/wasm/src/lib.rs")),
+    ("wit/plugin.wit", include_str!("../../../../tools/wit/plugin.wit")),
+];
+
 /// Writes a plugin to start from.
 pub fn new(name: &str, lang: Lang, into: &Path) -> Result<()> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
@@ -40,6 +47,7 @@ pub fn new(name: &str, lang: Lang, into: &Path) -> Result<()> {
         Lang::Python => (PYTHON, "python3 -m unittest"),
         Lang::Node => (NODE, "node --test"),
         Lang::Rust => (RUST, "cargo test"),
+        Lang::Wasm => (WASM, "cargo test && cargo build --release --target wasm32-wasip2"),
     };
     for (file, text) in files {
         let path = directory.join(file);
@@ -56,9 +64,9 @@ pub fn new(name: &str, lang: Lang, into: &Path) -> Result<()> {
         files[0]
             .1
             .lines()
-            .filter(|line| line.starts_with("kind") || line.starts_with("command"))
+            .filter(|line| ["kind", "command", "component"].iter().any(|key| line.starts_with(key)))
             .fold(String::new(), |text, line| format!("{text}  {line}\n"))
             .replace("PLUGIN_NAME", name)
     ))?;
-    Ok(output::line("  (paths of `command` are relative to the agent file)")?)
+    Ok(output::line("  (paths are relative to the agent file)")?)
 }
