@@ -477,7 +477,8 @@ mod tests {
                 .unwrap();
         assert_eq!((agent.run.seed, agent.run.actor.candidates, agent.run.memory), (7, 8, false));
         assert_eq!(agent.model.as_deref(), Some("some-model"));
-        assert_eq!(parse("model = \"x\"", &["environment=crafter"]).unwrap().environment, "crafter");
+        let given = parse("model = \"x\"", &["environment=crafter"]).unwrap();
+        assert_eq!(given.environment.name(), Some("crafter"));
     }
 
     #[test]

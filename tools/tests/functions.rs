@@ -25,7 +25,7 @@ struct Letter {
 /// Sends a letter
 /// to somebody.
 #[tool(write, network, irreversible, timeout_ms = 500)]
-async fn send(letter: Letter, context: &CallContext) -> Result<Json<Value>, String> {
+fn send(letter: Letter, context: &CallContext) -> Result<Json<Value>, String> {
     if letter.to == "nobody" {
         return Err("there is nobody of that name".to_owned());
     }
@@ -124,8 +124,6 @@ async fn served_tools_answer_side_by_side_and_bad_lines_do_no_harm() {
 
     writer.write_all(b"{\"method\": \"cancel\", \"params\": {\"id\": 2}}\n").await.unwrap();
     assert_eq!(next().await["id"], 2);
-    drop(writer);
-    drop(next);
-    drop(lines);
+    writer.shutdown().await.unwrap();
     served.await.unwrap().unwrap();
 }

@@ -21,7 +21,7 @@ pub fn id(name: &str) -> Option<&str> {
     name.strip_prefix("gym:").filter(|id| !id.is_empty())
 }
 
-/// Where its packages are: SOJOURN_GYM, or `gym` in this user's cache.
+/// Where its packages are: `SOJOURN_GYM`, or `gym` in this user's cache.
 ///
 /// # Errors
 /// When the system has no cache directory.

@@ -99,6 +99,8 @@ fn expand(settings: &Settings, function: &ItemFn) -> syn::Result<Tokens> {
     let text = name.to_string();
     let about = format!("The tool `{name}`.");
     Ok(quote! {
+        // Arguments are a tool's own, and a tool may be asynchronous one day.
+        #[allow(clippy::needless_pass_by_value, clippy::unused_async)]
         #function
 
         #[doc = #about]

@@ -270,12 +270,11 @@ impl Environment for SteppedWorld {
 
     fn advance(&mut self) -> Result<Progress, EnvironmentError> {
         let outcome = match self.call.as_ref().ok_or(EnvironmentError::NoCall)? {
-            Call::Bad(reason) => ToolOutcome::failed(reason),
+            Call::Bad(reason) | Call::Act { failed: Some(reason), .. } => ToolOutcome::failed(reason),
             Call::Look => ToolOutcome {
                 value: Some(Value::Object(self.running()?.state.clone())),
                 ..ToolOutcome::done("looked")
             },
-            Call::Act { failed: Some(reason), .. } => ToolOutcome::failed(reason),
             Call::Act { action, left: 0, done, .. } => ToolOutcome::done(format!("{action} x {done}")),
             Call::Act { action, .. } => return Ok(Progress::Act(Action(action.clone()))),
         };

@@ -64,15 +64,18 @@ pub async fn check(name: &str, seed: u64, steps: u64, json: bool) -> Result<Exit
         text.push_str(line);
         text.push('\n');
     }
-    text.push_str(&match parted {
-        None => "\nThe same seed and steps gave the same again.\n".to_owned(),
-        Some(0) => "\nThe same seed began another episode: it does not do the same twice.\n".to_owned(),
-        Some(step) => format!("\nThe same seed and steps gave something else after {step} of them.\n"),
-    });
-    // Writing to a string cannot fail.
-    let _ = write!(
+    text.push('\n');
+    match parted {
+        None => text.push_str("The same seed and steps gave the same again.\n"),
+        Some(0) => text.push_str("The same seed began another episode: it does not do the same twice.\n"),
+        // Writing to a string cannot fail.
+        Some(step) => {
+            let _ = writeln!(text, "The same seed and steps gave something else after {step} of them.");
+        }
+    }
+    let _ = writeln!(
         text,
-        "{} steps at random, {rate:.0} a second: {} episodes, reward {:.2}, achievements: {}. The longest text has {longest} characters.\n",
+        "{} steps at random, {rate:.0} a second: {} episodes, reward {:.2}, achievements: {}. The longest text has {longest} characters.",
         first.steps,
         first.episodes,
         first.reward,

@@ -37,10 +37,11 @@ impl Unit {
 /// Converts a length from one unit to another.
 #[tool(idempotent)]
 fn convert(length: Length) -> Result<Json<f64>, &'static str> {
-    if length.value < 0.0 {
+    let Length { value, from, to } = length;
+    if value < 0.0 {
         return Err("a length is not negative");
     }
-    Ok(Json(length.value * length.from.metres() / length.to.metres()))
+    Ok(Json(value * from.metres() / to.metres()))
 }
 
 /// How long a march is.
