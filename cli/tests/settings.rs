@@ -53,7 +53,7 @@ fn a_skill_that_exceeds_the_limits_of_the_agent_file_is_not_admitted() {
     // Enough for nothing: the same program is admitted without the limit.
     let (run, records) = live(
         dir.path(),
-        "[run]\ntasks = [\"collect_wood\"]\n[run.actor]\nrounds = 1\n[run.budgets]\ntool_calls = 5\n[limits]\nhost_calls = 1\n[limits.reflex]\nfuel = 7_000_000\n",
+        "[run]\ntasks = [\"collect_wood\"]\n[run.actor]\nrounds = 1\n[run.budgets]\ntool_calls = 5\ntokens = 400\n[limits]\nhost_calls = 1\n[limits.reflex]\nfuel = 7_000_000\n",
     );
     let actor = &records[0]["payload"]["config"]["actor"];
     assert_eq!(
