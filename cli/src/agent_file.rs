@@ -195,6 +195,7 @@ impl AgentFile {
     /// What keeps the declared secrets out of the log. A variable that is not set hides nothing.
     pub fn redactor(&self) -> Redactor {
         let names = self.secrets.iter().chain(&self.controller.api_key_env).map(String::as_str);
+        let names = names.chain(self.environment.secret());
         let names = names.chain(self.tools.values().flat_map(SourceSettings::secrets));
         Redactor::new(names.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))))
     }

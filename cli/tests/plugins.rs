@@ -10,6 +10,7 @@
 mod support;
 
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use support::{endpoint, sojourn};
@@ -108,6 +109,70 @@ fn a_new_plugin_passes_its_own_test_and_the_check() {
         }
         let again = sojourn(place.path(), &["tools", "new", &name, "--lang", lang]);
         assert_eq!(again.status.code(), Some(2), "it would write over what is there");
+    }
+}
+
+#[test]
+fn a_request_a_directory_and_a_server_of_others_are_plugins() {
+    let place = tempfile::tempdir().unwrap();
+    let report = checked(place.path(), &examples().join("files"));
+    assert_eq!(
+        (&report["examples"][0]["passed"], &report["examples"][1]["passed"]),
+        (&json!(true), &json!(true))
+    );
+
+    if has("python3") {
+        // The service of the example, at a port that is free here.
+        let port =
+            std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        let http = examples().join("http");
+        let mut service = Command::new("python3").arg(http.join("service.py")).arg(&port).spawn().unwrap();
+        let begun = std::time::Instant::now();
+        while std::net::TcpStream::connect(format!("127.0.0.1:{port}")).is_err() {
+            assert!(begun.elapsed().as_secs() < 30, "the service does not come up");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        let plugin = place.path().join("http");
+        std::fs::create_dir(&plugin).unwrap();
+        let text = std::fs::read_to_string(http.join("tool.toml")).unwrap().replace("8791", &port);
+        std::fs::write(plugin.join("tool.toml"), text).unwrap();
+        let check = |key: &str| {
+            let args = ["tools", "check", plugin.to_str().unwrap(), "--json"];
+            let output = support::command(place.path(), &args).env("TIDES_KEY", key).output().unwrap();
+            serde_json::from_slice::<Value>(&output.stdout).unwrap()
+        };
+        let (right, wrong) = (check("open sesame"), check("abracadabra"));
+        service.kill().unwrap();
+        service.wait().unwrap();
+        assert_eq!(right["examples"][0]["passed"], true, "{right}");
+        assert!(wrong["examples"][0]["problem"].as_str().unwrap().contains("the key is wrong"), "{wrong}");
+        assert!(!wrong.to_string().contains("abracadabra"));
+    }
+
+    if has("npx") {
+        let plugin = place.path().join("mcp");
+        std::fs::create_dir(&plugin).unwrap();
+        std::fs::copy(examples().join("mcp/tool.toml"), plugin.join("tool.toml")).unwrap();
+        // What npx would fetch is put where it looks first.
+        let fetched = Command::new("npm")
+            .args(["install", "--silent", "--no-audit", "--no-fund", "--prefer-offline"])
+            .arg("@modelcontextprotocol/server-filesystem@2026.8.31")
+            .current_dir(&plugin)
+            .status();
+        if !fetched.is_ok_and(|status| status.success()) {
+            eprintln!("skipped: npm cannot fetch the server");
+            return;
+        }
+        let there = || -> BTreeSet<_> {
+            std::fs::read_dir(&plugin).unwrap().flatten().map(|entry| entry.file_name()).collect()
+        };
+        let before = there();
+        let report = checked(place.path(), &plugin);
+        assert_eq!(
+            (&report["examples"][0]["passed"], &report["examples"][1]["passed"]),
+            (&json!(true), &json!(true))
+        );
+        assert_eq!(there(), before, "what writes is not called by chance, also where it does the same twice");
     }
 }
 

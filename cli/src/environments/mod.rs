@@ -71,6 +71,14 @@ impl EnvironmentChoice {
         }
     }
 
+    /// The environment variable whose value must not get into a log.
+    pub fn secret(&self) -> Option<&str> {
+        match self {
+            Self::Described(Described::Mcp(world)) => world.token_env.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The world, not reset yet. Programs are started in `directory`.
     ///
     /// # Errors

@@ -89,7 +89,11 @@ async fn call(toolbox: &Toolbox, name: &str, args: Map<String, Value>) -> ToolOu
 }
 
 async fn run_example(toolbox: &Toolbox, example: &Example) -> ExampleReport {
-    let outcome = call(toolbox, &identifier(NAME, &example.tool), example.args.clone()).await;
+    let name = match &example.tool {
+        Some(tool) => identifier(NAME, tool),
+        None => NAME.to_owned(),
+    };
+    let outcome = call(toolbox, &name, example.args.clone()).await;
     let got = outcome.value.clone().unwrap_or_else(|| outcome.words().into());
     let wrong_schema = example.schema.as_ref().and_then(|schema| match jsonschema::validator_for(schema) {
         Ok(validator) => validator.validate(&got).err().map(|error| error.to_string()),
@@ -102,7 +106,7 @@ async fn run_example(toolbox: &Toolbox, example: &Example) -> ExampleReport {
     } else {
         wrong_schema.map(|reason| format!("{got}: {reason}"))
     };
-    ExampleReport { tool: example.tool.clone(), passed: problem.is_none(), problem }
+    ExampleReport { tool: example.tool.clone().unwrap_or(name), passed: problem.is_none(), problem }
 }
 
 async fn try_tool(source: &Arc<dyn ToolSource>, toolbox: &Toolbox, spec: &ToolSpec) -> ToolReport {
@@ -115,7 +119,8 @@ async fn try_tool(source: &Arc<dyn ToolSource>, toolbox: &Toolbox, spec: &ToolSp
     if let Err(reason) = &expressible {
         notes.push(format!("its arguments are checked only after they are written: {reason}"));
     }
-    if spec.effects.repeatable() {
+    // One that writes the same again and again writes all the same.
+    if !spec.effects.write && !spec.effects.irreversible {
         if expressible.is_ok() {
             let constraint = Constraint::JsonSchema(schema);
             for seed in 0..DRAWS {

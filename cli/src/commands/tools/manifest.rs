@@ -28,8 +28,8 @@ pub struct Manifest {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Example {
-    /// The plugin's name for the tool.
-    pub tool: String,
+    /// The plugin's name for the tool; none where its source is one tool.
+    pub tool: Option<String>,
     /// The arguments.
     #[serde(default)]
     pub args: Map<String, Value>,
