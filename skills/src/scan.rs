@@ -1,5 +1,6 @@
 //! A tokeniser for just enough JavaScript to see which names a source calls.
 
+use sojourn_tools::schema::RESERVED;
 use std::collections::BTreeSet;
 
 /// A piece of source that matters to a scan. Comments and blanks are left out.
@@ -65,7 +66,7 @@ pub(crate) fn calls<'a>(tokens: &[Located<'a>]) -> impl Iterator<Item = (&'a str
         let before = at.checked_sub(1).and_then(|at| tokens.get(at)).map(|located| located.token);
         let declared = matches!(before, Some(Token::Punct('.') | Token::Word("function")));
         let called = tokens.get(at + 1).is_some_and(|next| next.token == Token::Punct('('));
-        (called && !declared && !KEYWORDS.contains(&name)).then_some((name, located.line))
+        (called && !declared && !is_keyword(name)).then_some((name, located.line))
     })
 }
 
@@ -73,63 +74,20 @@ pub(crate) fn calls<'a>(tokens: &[Located<'a>]) -> impl Iterator<Item = (&'a str
 pub(crate) fn is_identifier(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && !KEYWORDS.contains(&name)
+        && !is_keyword(name)
 }
 
-/// Words that cannot be names in a module.
-pub(crate) const KEYWORDS: &[&str] = &[
-    "arguments",
-    "async",
-    "await",
-    "break",
-    "case",
-    "catch",
-    "class",
-    "const",
-    "continue",
-    "debugger",
-    "default",
-    "delete",
-    "do",
-    "else",
-    "enum",
-    "eval",
-    "export",
-    "extends",
-    "false",
-    "finally",
-    "for",
-    "function",
-    "if",
-    "implements",
-    "import",
-    "in",
-    "instanceof",
-    "interface",
-    "let",
-    "new",
-    "null",
-    "of",
-    "package",
-    "private",
-    "protected",
-    "public",
-    "return",
-    "static",
-    "super",
-    "switch",
-    "this",
-    "throw",
-    "true",
-    "try",
-    "typeof",
-    "undefined",
-    "var",
-    "void",
-    "while",
-    "with",
-    "yield",
-];
+/// Words that are no names in a skill, besides those that a module cannot use.
+const MORE: [&str; 3] = ["async", "of", "undefined"];
+
+/// Words that are no names in a skill.
+pub(crate) fn keywords() -> impl Iterator<Item = &'static str> {
+    RESERVED.into_iter().chain(MORE)
+}
+
+fn is_keyword(name: &str) -> bool {
+    RESERVED.contains(&name) || MORE.contains(&name)
+}
 
 fn is_word_start(c: char) -> bool {
     c.is_alphabetic() || c == '_' || c == '$'

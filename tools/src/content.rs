@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// A piece of what a tool shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,11 @@ pub enum Content {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mime: Option<String>,
     },
+}
+
+/// A value as it reads: a text as it is, anything else as JSON.
+pub(crate) fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 impl Content {

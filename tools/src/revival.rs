@@ -4,7 +4,7 @@ use crate::Tool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The pauses before a peer is tried again grow from the first to the last of these.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -68,6 +68,11 @@ impl Standing {
         let mut known = self.known.subscribe();
         let settled = tokio::time::timeout(within, known.wait_for(Option::is_some)).await;
         matches!(settled.map(|known| known.map(|known| *known)), Ok(Ok(Some(true))))
+    }
+
+    /// What ends [`keep_up`](Self::keep_up) when it is dropped: whoever forgets to close leaves nothing behind.
+    pub fn lease(&self) -> DropGuard {
+        self.closing.clone().drop_guard()
     }
 
     /// Ends [`keep_up`](Self::keep_up), and waits until it has ended.

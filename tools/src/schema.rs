@@ -94,6 +94,58 @@ fn rebase(schema: &mut Value, root: &str) {
     }
 }
 
+/// Words that a JavaScript module cannot use as names (ECMA-262, 12.7.2).
+pub const RESERVED: [&str; 48] = [
+    "arguments",
+    "await",
+    "break",
+    "case",
+    "catch",
+    "class",
+    "const",
+    "continue",
+    "debugger",
+    "default",
+    "delete",
+    "do",
+    "else",
+    "enum",
+    "eval",
+    "export",
+    "extends",
+    "false",
+    "finally",
+    "for",
+    "function",
+    "if",
+    "implements",
+    "import",
+    "in",
+    "instanceof",
+    "interface",
+    "let",
+    "new",
+    "null",
+    "package",
+    "private",
+    "protected",
+    "public",
+    "return",
+    "static",
+    "super",
+    "switch",
+    "this",
+    "throw",
+    "true",
+    "try",
+    "typeof",
+    "var",
+    "void",
+    "while",
+    "with",
+    "yield",
+];
+
 /// A peer's name as a JavaScript identifier: `get-sum` of `everything` is `everything_get_sum`.
 pub fn identifier(source: &str, name: &str) -> String {
     let joined = if source.is_empty() { name.to_owned() } else { format!("{source}_{name}") };

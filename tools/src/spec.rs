@@ -121,6 +121,9 @@ pub struct Effects {
 }
 
 impl Effects {
+    /// What is assumed of a tool that does not say what it does.
+    pub const WORST: Self = Self { write: true, network: true, irreversible: true, idempotent: false };
+
     /// Only looks, on this machine.
     pub fn reads_only(self) -> bool {
         !self.write && !self.network && !self.irreversible

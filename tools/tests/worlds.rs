@@ -212,6 +212,26 @@ async fn a_server_with_two_tools_is_a_world() {
 }
 
 #[tokio::test]
+async fn a_world_that_is_put_away_takes_its_program_along() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("pid");
+    let mut command = faulty("corridor_mcp.py", "none");
+    command.push(file.to_str().unwrap().to_owned());
+    let world = server(&json!({"command": command})).open(Path::new("")).await.unwrap();
+    let mut practice = world.practice().unwrap();
+    practice.reset(1).await.unwrap();
+    let practising = std::fs::read_to_string(&file).unwrap();
+    let there = || Path::new("/proc").join(&practising).join("fd/0").exists();
+    assert!(there());
+    drop(practice);
+    let begun = std::time::Instant::now();
+    while there() {
+        assert!(begun.elapsed() < common::PATIENCE, "it is still there");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_lacks_a_tool_is_none() {
     let open = async |more: Value| match server(&more).open(Path::new("")).await {
         Ok(_) => panic!("it was opened"),

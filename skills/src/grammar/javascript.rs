@@ -1,6 +1,6 @@
 use super::node::{Grammar, Node, choice, name, optional, repeat, seq, text};
 use crate::Callable;
-use crate::scan::{KEYWORDS, is_identifier};
+use crate::scan::{is_identifier, keywords};
 use serde_json::Value;
 use sojourn_tools::{Parameter, ParameterKind};
 use std::collections::BTreeSet;
@@ -274,7 +274,7 @@ fn identifier() -> Node {
 
 /// The names that are not a program's own.
 fn reserved<'a>(spec: &'a GrammarSpec, functions: &[&'a Callable]) -> BTreeSet<&'a str> {
-    let mut reserved: BTreeSet<&str> = KEYWORDS.iter().copied().collect();
+    let mut reserved: BTreeSet<&str> = keywords().collect();
     reserved.extend(["Math", "NaN", "Infinity", spec.name.as_str()]);
     reserved.extend(functions.iter().map(|function| function.name.as_str()));
     reserved.extend(spec.view.as_ref().map(|view| view.name.as_str()));

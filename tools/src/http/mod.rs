@@ -2,6 +2,7 @@
 
 mod template;
 
+use crate::content::plain;
 use crate::schema::identifier;
 use crate::web::{Hosts, body, told};
 use crate::{CallContext, Content, Effects, FixedSource, Tool, ToolError, ToolOutcome, ToolSpec};
@@ -129,7 +130,7 @@ impl HttpTool {
         if reads && !rest.is_empty() {
             let mut query = url.query_pairs_mut();
             for (name, value) in &rest {
-                query.append_pair(name, &template::plain(value));
+                query.append_pair(name, &plain(value));
             }
         }
         let mut request = self.client.request(self.method.clone(), url);

@@ -1,12 +1,8 @@
 //! Addresses with arguments in them, and headers with secrets in them.
 
+use crate::content::plain;
 use reqwest::Url;
 use serde_json::{Map, Value};
-
-/// A value as it stands in an address: a text as it is, anything else as JSON.
-pub fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
 
 /// The address, and the arguments that are not in it. An argument cannot leave its place: what would separate parts of an
 /// address is percent-encoded.

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::DropGuard;
 
 /// How a server is reached, and what is let through to it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -68,6 +69,7 @@ pub struct McpSettingsError {
 /// A server's tools. Connecting goes on in the background.
 pub struct McpSource {
     connection: Arc<Connection>,
+    _lease: DropGuard,
 }
 
 impl McpSource {
@@ -79,7 +81,8 @@ impl McpSource {
         if settings.command.is_empty() == settings.url.is_none() {
             return Err(McpSettingsError { name: name.to_owned() });
         }
-        Ok(Self { connection: Connection::begin(name, settings, directory) })
+        let connection = Connection::begin(name, settings, directory);
+        Ok(Self { _lease: connection.standing.lease(), connection })
     }
 }
 

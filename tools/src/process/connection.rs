@@ -33,10 +33,11 @@ impl Connection {
 
     /// One process from its start to its end; says how it ended.
     async fn live(&self) -> String {
-        let conversation = match Conversation::begin(&self.settings, &self.directory) {
-            Ok(conversation) => conversation,
-            Err(error) => return error,
-        };
+        let conversation =
+            match Conversation::begin(&self.settings.command, &self.settings.env, &self.directory) {
+                Ok(conversation) => conversation,
+                Err(error) => return error,
+            };
         loop {
             if let Err(error) = self.describe(&conversation).await {
                 return error;
@@ -57,16 +58,10 @@ impl Connection {
         let description: Description = serde_json::from_value(answer)
             .map_err(|error| conversation.why(&format!("what it offers cannot be read: {error}")))?;
         let name = self.standing.name();
-        let mut tools: Vec<Arc<dyn Tool>> = Vec::new();
-        for offer in description.tools {
-            match serde_json::from_value(offer) {
-                Ok(offer) => {
-                    tools.push(Arc::new(ProcessTool::new(name, offer, &self.settings, conversation)));
-                }
-                Err(error) => self.standing.notice(&format!("one is left out, it cannot be read: {error}")),
-            }
-        }
-        self.standing.offers(tools);
+        let tool = |offer| -> Arc<dyn Tool> {
+            Arc::new(ProcessTool::new(name, offer, &self.settings, conversation))
+        };
+        self.standing.offers(description.offers(&self.standing).into_iter().map(tool).collect());
         Ok(())
     }
 }

@@ -1,6 +1,5 @@
 //! Questions and answers with one process, until it ends.
 
-use super::ProcessSettings;
 use super::lines::{self, Line};
 use super::wire::{Ask, Told};
 use crate::CallProgress;
@@ -54,14 +53,14 @@ struct Waiting {
 }
 
 impl Conversation {
-    /// Starts the program.
-    pub fn begin(settings: &ProcessSettings, directory: &Path) -> Result<Arc<Self>, String> {
-        let mut child = command(&settings.command, &settings.env, directory)
+    /// Starts the program `line`, which may see the variables `env`, in `directory`.
+    pub fn begin(line: &[String], env: &[String], directory: &Path) -> Result<Arc<Self>, String> {
+        let mut child = command(line, env, directory)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|error| format!("`{}` cannot be started: {error}", settings.command[0]))?;
+            .map_err(|error| format!("`{}` cannot be started: {error}", line[0]))?;
         let group = Group::of(child.id());
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())

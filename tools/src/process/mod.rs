@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::DropGuard;
 
 /// How a program is started, and what is let through to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +54,7 @@ pub struct ProcessSettingsError {
 /// A program's tools. It is started in the background.
 pub struct ProcessSource {
     connection: Arc<Connection>,
+    _lease: DropGuard,
 }
 
 impl ProcessSource {
@@ -68,7 +70,8 @@ impl ProcessSource {
         if settings.command.is_empty() {
             return Err(ProcessSettingsError { name: name.to_owned() });
         }
-        Ok(Self { connection: Connection::begin(name, settings, directory) })
+        let connection = Connection::begin(name, settings, directory);
+        Ok(Self { _lease: connection.standing.lease(), connection })
     }
 }
 

@@ -3,14 +3,10 @@
 use super::ProcessSettings;
 use super::conversation::{Conversation, Fault};
 use super::wire::{Call, Offer};
-use crate::schema::identifier;
 use crate::{CallContext, Content, Effects, Tool, ToolError, ToolOutcome, ToolSpec};
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 use std::sync::{Arc, Weak};
-
-/// What is assumed of a tool that does not say what it does.
-const WORST: Effects = Effects { write: true, network: true, irreversible: true, idempotent: false };
 
 pub struct ProcessTool {
     spec: ToolSpec,
@@ -26,15 +22,10 @@ impl ProcessTool {
         settings: &ProcessSettings,
         conversation: &Arc<Conversation>,
     ) -> Self {
-        let effects = settings.effects.get(&offer.name).copied().or(offer.effects).unwrap_or(WORST);
-        let description = offer.description.split_whitespace().collect::<Vec<_>>().join(" ");
-        let spec = ToolSpec {
-            effects,
-            returns: offer.returns,
-            timeout_ms: offer.timeout_ms.or(settings.timeout_ms),
-            ..ToolSpec::new(identifier(source, &offer.name), description).with_input(offer.input)
-        };
-        Self { spec, name: offer.name, conversation: Arc::downgrade(conversation) }
+        let effects = settings.effects.get(&offer.name).copied().or(offer.effects).unwrap_or(Effects::WORST);
+        let name = offer.name.clone();
+        let spec = offer.spec(source, effects, settings.timeout_ms);
+        Self { spec, name, conversation: Arc::downgrade(conversation) }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The messages.
 
-use crate::{Effects, ResultKind};
+use crate::revival::Standing;
+use crate::schema::identifier;
+use crate::{Effects, ResultKind, ToolSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -71,6 +73,20 @@ pub struct Description {
     pub tools: Vec<Value>,
 }
 
+impl Description {
+    /// Those of its tools that can be read; of the others `standing` is told.
+    pub fn offers(self, standing: &Standing) -> Vec<Offer> {
+        let read = |offer| match serde_json::from_value(offer) {
+            Ok(offer) => Some(offer),
+            Err(error) => {
+                standing.notice(&format!("one is left out, it cannot be read: {error}"));
+                None
+            }
+        };
+        self.tools.into_iter().filter_map(read).collect()
+    }
+}
+
 /// One of its tools.
 #[derive(Debug, Deserialize)]
 pub struct Offer {
@@ -83,6 +99,19 @@ pub struct Offer {
     pub effects: Option<Effects>,
     pub returns: Option<ResultKind>,
     pub timeout_ms: Option<u64>,
+}
+
+impl Offer {
+    /// What it is to an agent that has it from `source`; `timeout_ms` counts where it does not say how long it may take.
+    pub fn spec(self, source: &str, effects: Effects, timeout_ms: Option<u64>) -> ToolSpec {
+        let description = self.description.split_whitespace().collect::<Vec<_>>().join(" ");
+        ToolSpec {
+            effects,
+            returns: self.returns,
+            timeout_ms: self.timeout_ms.or(timeout_ms),
+            ..ToolSpec::new(identifier(source, &self.name), description).with_input(self.input)
+        }
+    }
 }
 
 fn no_arguments() -> Value {

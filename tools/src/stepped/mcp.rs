@@ -1,11 +1,12 @@
 //! A world that is an MCP server with one tool that resets and one that steps.
 
-use super::{Peer, Seen, SteppedWorld, WorldError, plain};
+use super::{Peer, Seen, SteppedWorld, WorldError};
+use crate::content::plain;
 use crate::mcp::{McpSettings, McpSource};
 use crate::schema::identifier;
 use crate::{
-    CallContext, Condition, Content, Ending, EndingKind, EnvironmentError, EnvironmentSpec, TaskSpec, Tool,
-    ToolOutcome, ToolSource as _,
+    CallContext, Condition, Ending, EndingKind, EnvironmentError, EnvironmentSpec, TaskSpec, Tool,
+    ToolSource as _,
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -219,10 +220,10 @@ impl McpPeer {
             .map_err(|_| format!("the world did not answer within {} s", patience.as_secs_f64()))?
             .map_err(|error| error.to_string())?;
         if !outcome.ok {
-            return Err(format!("the world says: {}", words(&outcome)));
+            return Err(format!("the world says: {}", outcome.words()));
         }
         // Many servers put JSON into a text, and a copy of that text into what is structured.
-        let text = words(&outcome);
+        let text = outcome.words();
         Ok(match serde_json::from_str(&text) {
             Ok(Value::Object(fields)) => Value::Object(fields),
             _ => outcome.value.clone().unwrap_or(Value::String(text)),
@@ -271,17 +272,6 @@ impl McpPeer {
 fn tool(source: &McpSource, name: &str) -> Option<Arc<dyn Tool>> {
     let name = identifier(SOURCE, name);
     source.tools().into_iter().find(|tool| tool.spec().name == name)
-}
-
-/// All that an outcome says.
-fn words(outcome: &ToolOutcome) -> String {
-    let mut words = outcome.message.clone();
-    for content in &outcome.content {
-        if let Content::Text { text } = content {
-            words.push_str(text);
-        }
-    }
-    words
 }
 
 #[async_trait]

@@ -6,7 +6,8 @@ mod process;
 pub use mcp::McpWorld;
 pub use process::ProcessWorld;
 
-use crate::schema::identifier;
+use crate::content::plain;
+use crate::schema::{RESERVED, identifier};
 use crate::{
     Action, Effects, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec, Observation,
     Parameter, ParameterKind, Past, Progress, StepOutcome, ToolCall, ToolOutcome, ToolSpec, with_defaults,
@@ -97,11 +98,6 @@ impl Seen {
     }
 }
 
-/// A value without the quotes of a string.
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
 /// An environment whose steps are somebody else's.
 ///
 /// Each action is a tool of its name that may be repeated: `forward(3)`. Such a world is never stepped a second time in a
@@ -116,58 +112,6 @@ pub struct SteppedWorld {
     seen: Option<Seen>,
     call: Option<Call>,
 }
-
-/// What a script cannot name its own things.
-const RESERVED: [&str; 48] = [
-    "arguments",
-    "await",
-    "break",
-    "case",
-    "catch",
-    "class",
-    "const",
-    "continue",
-    "debugger",
-    "default",
-    "delete",
-    "do",
-    "else",
-    "enum",
-    "eval",
-    "export",
-    "extends",
-    "false",
-    "finally",
-    "for",
-    "function",
-    "if",
-    "implements",
-    "import",
-    "in",
-    "instanceof",
-    "interface",
-    "let",
-    "new",
-    "null",
-    "package",
-    "private",
-    "protected",
-    "public",
-    "return",
-    "static",
-    "super",
-    "switch",
-    "this",
-    "throw",
-    "true",
-    "try",
-    "typeof",
-    "var",
-    "void",
-    "while",
-    "with",
-    "yield",
-];
 
 /// An action's name as a script can say it: `do` is `do_`.
 fn word(action: &str) -> String {

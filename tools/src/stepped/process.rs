@@ -1,7 +1,7 @@
 //! A world that is a program: `reset` and `step` in [lines of JSON](../../PROCESS.md).
 
 use super::{Peer, Seen, SteppedWorld, WorldError};
-use crate::process::{Conversation, Fault, ProcessSettings};
+use crate::process::{Conversation, Fault};
 use crate::{EnvironmentError, EnvironmentSpec, Example, Recipe, TaskSpec};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -112,13 +112,8 @@ struct ProcessPeer {
 
 impl ProcessPeer {
     async fn start(&self) -> Result<(Arc<Conversation>, World), String> {
-        let settings = ProcessSettings {
-            command: self.settings.command.clone(),
-            env: self.settings.env.clone(),
-            effects: std::collections::BTreeMap::default(),
-            timeout_ms: None,
-        };
-        let conversation = Conversation::begin(&settings, &self.directory)?;
+        let ProcessWorld { command, env, .. } = &self.settings;
+        let conversation = Conversation::begin(command, env, &self.directory)?;
         let answer = tokio::time::timeout(PATIENCE, conversation.ask("describe", Value::Null, None))
             .await
             .map_err(|_| conversation.why("it did not say within a minute what it is"))?

@@ -1,6 +1,7 @@
 //! Where components run.
 
 use super::WasmSettings;
+use crate::child::Complaints;
 use crate::web::Hosts;
 use reqwest::Url;
 use std::path::Path;
@@ -22,7 +23,7 @@ wasmtime::component::bindgen!({
 /// How often a call that only computes lets others go on, and may be ended.
 const TICK: Duration = Duration::from_millis(10);
 /// Bytes of what a call writes to its standard error.
-const COMPLAINTS: usize = 1 << 20;
+const SAID: usize = 1 << 20;
 /// Instances, tables and memories of one call; components are made of several.
 const PARTS: usize = 64;
 
@@ -133,7 +134,7 @@ impl Host {
 
     /// A world for one call: what was granted, and nothing else.
     fn store(&self) -> Result<(Store<World>, MemoryOutputPipe), String> {
-        let complaints = MemoryOutputPipe::new(COMPLAINTS);
+        let complaints = MemoryOutputPipe::new(SAID);
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(complaints.clone()).stderr(complaints.clone());
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
@@ -171,12 +172,9 @@ impl Host {
     }
 }
 
-/// Why a call came to nothing: the first line of it, and what the component wrote last.
-fn broken(error: &wasmtime::Error, complaints: &MemoryOutputPipe) -> String {
-    let root = error.root_cause().to_string();
-    let said = complaints.contents();
-    let said = String::from_utf8_lossy(&said);
-    let mut last: Vec<&str> = said.lines().rev().take(3).collect();
-    last.reverse();
-    if last.is_empty() { root } else { format!("{root}; it said: {}", last.join(" / ")) }
+/// Why a call came to nothing: the root of it, and what the component wrote last.
+fn broken(error: &wasmtime::Error, said: &MemoryOutputPipe) -> String {
+    let complaints = Complaints::default();
+    complaints.add(&String::from_utf8_lossy(&said.contents()));
+    complaints.after(&error.root_cause().to_string())
 }

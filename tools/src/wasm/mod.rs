@@ -71,8 +71,7 @@ impl WasmSettings {
             return *effects;
         }
         let reach = self.reach();
-        let said =
-            said.unwrap_or(Effects { write: true, network: true, irreversible: true, idempotent: false });
+        let said = said.unwrap_or(Effects::WORST);
         Effects {
             write: said.write && reach.write,
             network: said.network && reach.network,

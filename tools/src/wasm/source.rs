@@ -4,13 +4,13 @@ use super::WasmSettings;
 use super::host::{Host, Request};
 use crate::process::{Description, Offer, outcome_of};
 use crate::revival::Standing;
-use crate::schema::identifier;
 use crate::{CallContext, Tool, ToolError, ToolOutcome, ToolSource, ToolSpec};
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
+use tokio_util::sync::DropGuard;
 
 /// How long a component may take to say what it offers.
 const DESCRIBE: Duration = Duration::from_secs(30);
@@ -20,6 +20,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// A component's tools. It is compiled in the background, and again when its file changes.
 pub struct WasmSource {
     held: Arc<Held>,
+    _lease: DropGuard,
 }
 
 struct Held {
@@ -35,7 +36,7 @@ impl WasmSource {
             Arc::new(Held { standing: Standing::new(name), settings, directory: directory.to_owned() });
         let kept = Arc::clone(&held);
         tokio::spawn(async move { kept.standing.keep_up(|| kept.live()).await });
-        Self { held }
+        Self { _lease: held.standing.lease(), held }
     }
 }
 
@@ -65,27 +66,16 @@ impl Held {
             .map_err(|_| format!("it did not say what it offers within {} s", DESCRIBE.as_secs()))??;
         let description: Description = serde_json::from_str(&described)
             .map_err(|error| format!("what it offers cannot be read: {error}"))?;
-        let mut tools: Vec<Arc<dyn Tool>> = Vec::new();
-        for offer in description.tools {
-            match serde_json::from_value(offer) {
-                Ok(offer) => tools.push(Arc::new(self.tool(offer, &host))),
-                Err(error) => self.standing.notice(&format!("one is left out, it cannot be read: {error}")),
-            }
-        }
-        self.standing.offers(tools);
+        let tool = |offer| -> Arc<dyn Tool> { Arc::new(self.tool(offer, &host)) };
+        self.standing.offers(description.offers(&self.standing).into_iter().map(tool).collect());
         Ok(host)
     }
 
     fn tool(&self, offer: Offer, host: &Arc<Host>) -> WasmTool {
-        let description = offer.description.split_whitespace().collect::<Vec<_>>().join(" ");
-        let spec = ToolSpec {
-            effects: self.settings.effects_of(&offer.name, offer.effects),
-            returns: offer.returns,
-            timeout_ms: offer.timeout_ms.or(self.settings.timeout_ms),
-            ..ToolSpec::new(identifier(self.standing.name(), &offer.name), description)
-                .with_input(offer.input)
-        };
-        WasmTool { spec, name: offer.name, host: Arc::downgrade(host) }
+        let name = offer.name.clone();
+        let effects = self.settings.effects_of(&name, offer.effects);
+        let spec = offer.spec(self.standing.name(), effects, self.settings.timeout_ms);
+        WasmTool { spec, name, host: Arc::downgrade(host) }
     }
 
     fn changed(&self) -> Option<SystemTime> {

@@ -1,7 +1,13 @@
 """The same corridor as an MCP server with a tool that resets and one that steps, as Gymnasium tells its results."""
 
 import json
+import os
 import sys
+
+# Who this is, for a test that looks whether it is still there.
+if len(sys.argv) > 2:
+    with open(sys.argv[2], "w", encoding="utf-8") as mine:
+        mine.write(str(os.getpid()))
 
 TOOLS = [
     {"name": "reset-env", "inputSchema": {"type": "object", "properties": {"seed": {"type": "integer"}}}},

@@ -24,7 +24,7 @@ struct Walk {
     seconds: f64,
 }
 
-/// Tells what there is, and what a walk at random came to; fails where it does not do the same twice though it says so.
+/// Tells what there is, what a walk at random came to, and whether the same walk comes to the same again.
 pub async fn check(name: &str, seed: u64, steps: u64, json: bool) -> Result<ExitCode> {
     let path = Path::new(name);
     let mut world = if path.is_file() {
