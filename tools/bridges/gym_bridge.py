@@ -140,8 +140,8 @@ def documentation(kind):
     """The sections of a class's documentation by their headings; what comes before the first is the description."""
     sections, heading = {"Description": ""}, "Description"
     for line in (inspect.getdoc(kind) or kind.__name__).splitlines():
-        if line.startswith("#"):
-            heading = line.strip("# ")
+        if line.strip().startswith("#"):
+            heading = line.strip().strip("# ")
         else:
             sections[heading] = sections.get(heading, "") + line + "\n"
     return {heading: " ".join(text.split()) for heading, text in sections.items()}
