@@ -49,6 +49,7 @@ impl Lamp {
             parameters: Vec::new(),
             goal,
             achievement: true,
+            episodes: None,
         };
         let spec = EnvironmentSpec {
             name: "lamp".into(),
@@ -62,6 +63,7 @@ impl Lamp {
             recipes: Vec::new(),
             examples: Vec::new(),
             vitals: Vec::new(),
+            in_view: false,
         };
         Self { spec, lit: 0, called: false, acted: false }
     }

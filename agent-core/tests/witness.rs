@@ -84,10 +84,12 @@ impl Table {
                     cap: None,
                 },
                 achievement: true,
+                episodes: None,
             }],
             recipes: Vec::new(),
             examples: Vec::new(),
             vitals: Vec::new(),
+            in_view: false,
         };
         Self { spec, pile, stays, call: None, acted: false }
     }

@@ -292,6 +292,7 @@ impl AgentFile {
 fn example(environment: &str) -> Option<String> {
     match environment {
         "crafter" => Some(include_str!("../../examples/crafter/agent.toml").to_owned()),
+        "miniwob" => Some(include_str!("../../examples/miniwob/agent.toml").to_owned()),
         // Nothing but the defaults fits all of Gymnasium.
         name => gym::id(name).map(|_| format!("environment = {name:?}\n")),
     }

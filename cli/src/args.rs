@@ -306,6 +306,12 @@ pub enum Bench {
     /// home of its own that is thrown away, and what it learned is measured. Memory starts empty in
     /// either case.
     Crafter(Crafter),
+    /// MiniWoB++: the share of its small tasks on web pages that are done, with what the skill library holds.
+    ///
+    /// Instances of the tasks are ones that learning never sees. With `--practice-episodes` or `--practice-minutes` the
+    /// agent is measured without any skills first, then practises in a home of its own that is thrown away, and is measured
+    /// again with what it learned. Memory starts empty in either case.
+    Miniwob(Miniwob),
     /// The log: how fast it is written, checked and replayed, and how large it gets.
     Log(LogSpeed),
 }
@@ -369,6 +375,62 @@ pub struct Crafter {
     /// No agent at all: every action is drawn with equal chances.
     #[arg(long, conflicts_with_all = ["agent", "model", "learn_episodes", "learn_minutes", "no_library", "no_memory", "compare_memory", "no_reflex", "no_deliberation", "episode_tokens"])]
     pub random_policy: bool,
+
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sojourn bench miniwob`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Miniwob {
+    /// The tasks: `all`, or a file with one a line.
+    #[arg(long, default_value = "all", value_name = "all|FILE", value_hint = ValueHint::FilePath)]
+    pub tasks: String,
+
+    /// How many instances of each task to do.
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub seeds: u64,
+
+    /// The first instance; the others follow.
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    pub first_seed: u64,
+
+    /// Actions after which an episode is over.
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub max_steps: u64,
+
+    /// Tabs in which episodes go on side by side.
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub tabs: usize,
+
+    /// Measure without skills, practise for so many episodes, and measure again.
+    #[arg(long, value_name = "N", conflicts_with = "practice_minutes")]
+    pub practice_episodes: Option<u64>,
+
+    /// Measure without skills, practise for so many minutes, and measure again.
+    #[arg(long, value_name = "T")]
+    pub practice_minutes: Option<u64>,
+
+    /// Take model and settings from this agent file [default: the built-in example's].
+    #[arg(long, value_name = "AGENT.TOML", value_hint = ValueHint::FilePath)]
+    pub agent: Option<PathBuf>,
+
+    /// The controller's model: a name from `sojourn models list`, or a file.
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+
+    /// Without skills: the controller chooses every action.
+    #[arg(long, conflicts_with_all = ["practice_episodes", "practice_minutes"])]
+    pub no_library: bool,
+
+    /// Without memories.
+    #[arg(long)]
+    pub no_memory: bool,
+
+    /// Without the controller: a task that there is no skill for is left alone.
+    #[arg(long)]
+    pub no_deliberation: bool,
 
     /// Print one JSON document.
     #[arg(long)]

@@ -84,6 +84,9 @@ pub struct EnvironmentSpec {
     pub examples: Vec<Example>,
     /// JSON pointers into the state whose fall counts as harm when a skill is tried: `/health`.
     pub vitals: Vec<String>,
+    /// Whether what is seen is part of the question when a skill is asked for: pages look different from task to task.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_view: bool,
 }
 
 /// One step of the environment: its name as the environment lists it in [`EnvironmentSpec::actions`].

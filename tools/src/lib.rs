@@ -48,7 +48,7 @@ pub use sojourn_tools_macros::tool;
 pub use source::{FixedSource, ToolSource};
 pub use sources::{SourceError, SourceSettings};
 pub use spec::{
-    Effects, Example, Ingredient, Parameter, ParameterKind, Recipe, ResultKind, TaskSpec, ToolSpec,
+    Effects, Example, Ingredient, Parameter, ParameterKind, Recipe, Residue, ResultKind, TaskSpec, ToolSpec,
     arguments_schema, recipes_by_task, signature, with_defaults,
 };
 pub use stepped::{McpWorld, ProcessWorld, SteppedWorld, WorldError};

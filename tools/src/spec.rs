@@ -150,6 +150,39 @@ pub struct TaskSpec {
     /// Whether doing it once is an achievement that the environment counts.
     #[serde(default)]
     pub achievement: bool,
+    /// The episodes that it is part of, in a world whose episodes are about different things; every one without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub episodes: Option<Residue>,
+}
+
+/// The seeds that leave a certain remainder: how a world of many tasks says by its seed which one an episode is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Residue {
+    /// How many kinds of episodes there are, at least 1.
+    pub modulus: u64,
+    /// Which one this is.
+    pub remainder: u64,
+}
+
+impl Residue {
+    /// Whether `seed` is one of them.
+    pub fn has(self, seed: u64) -> bool {
+        seed % self.modulus.max(1) == self.remainder
+    }
+
+    /// The one that is nearest to `seed` from below; the first of all where there is none below.
+    pub fn near(self, seed: u64) -> u64 {
+        let modulus = self.modulus.max(1);
+        let down = (seed % modulus + modulus - self.remainder % modulus) % modulus;
+        seed.checked_sub(down).unwrap_or(self.remainder)
+    }
+}
+
+impl TaskSpec {
+    /// Whether it can be done in the episode with this seed.
+    pub fn is_in(&self, seed: u64) -> bool {
+        self.episodes.is_none_or(|episodes| episodes.has(seed))
+    }
 }
 
 /// How a task is done, as the environment's documentation says it: the knowledge the planner computes with.

@@ -1,6 +1,6 @@
 //! What follows from running a skill in the episode.
 
-use super::guard::Verdict;
+use super::guard::{Guard, Verdict};
 use super::{AfterReflection, Core, Phase, Purpose, Reply, ToolCall, prompts};
 use crate::event::{ActReport, Effect, FinishReason, LessonKind, Milestone, NewLesson};
 use sojourn_tools::{Ending, EndingKind, Need};
@@ -56,6 +56,12 @@ impl Core {
                     "You did {what} {times} times in a row and nothing changed. Do something else."
                 ));
                 effects.push(Effect::Tell { milestone: Milestone::Nudged { what, times } });
+            }
+            // Another episode looks different.
+            Verdict::Stuck { what } if self.spec.in_view => {
+                self.guard = Guard::default();
+                effects.extend(self.next_episode(format!("{what} was done again and again")));
+                return effects;
             }
             Verdict::Stuck { what } => {
                 effects.extend(self.finish(FinishReason::Repetition { what }));

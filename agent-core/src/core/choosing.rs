@@ -5,7 +5,7 @@ use super::curriculum::{Proposal, Situation};
 use super::prompts::{self, Choice};
 use super::{Core, Map, OPTIONS, Phase, Purpose, Recalled, Reply, ToolCall, Value, VecDeque};
 use crate::event::{Effect, FinishReason, Milestone};
-use sojourn_tools::with_defaults;
+use sojourn_tools::{TaskSpec, with_defaults};
 
 /// Memories shown before a choice.
 const MEMORIES: usize = 3;
@@ -21,6 +21,9 @@ impl Core {
             self.episode.done.clear();
             self.curriculum.episode_started();
             proposals = self.proposals();
+        }
+        if proposals.is_empty() && self.spec.in_view {
+            return self.without_a_skill();
         }
         if proposals.is_empty() && self.episode.steps > 0 {
             return self.next_episode("nothing was left to do".to_owned());
@@ -59,6 +62,24 @@ impl Core {
         self.config.episode_tokens.is_some_and(|each| used >= each.saturating_mul(begun))
     }
 
+    /// Nothing is proposed for what is in view. Where other episodes teach something, learning goes on there; else the
+    /// controller does what there is no skill for, step by step.
+    fn without_a_skill(&mut self) -> Vec<Effect> {
+        self.curriculum.decided();
+        let seed = self.episode.seed;
+        let undone = |task: &TaskSpec| task.is_in(seed) && !self.episode.done.contains(&task.name);
+        if !self.planner.tasks().any(undone) {
+            return self.next_episode("nothing was left to do".to_owned());
+        }
+        if self.config.learning && self.planner.tasks().any(|task| !task.is_in(seed)) {
+            return self.next_episode("its task is left for later".to_owned());
+        }
+        if !self.config.deliberate && self.config.library {
+            return self.next_episode("there is no skill for its task".to_owned());
+        }
+        self.improvise()
+    }
+
     fn proposals(&self) -> Vec<Proposal> {
         let skills = self.skills();
         let situation = Situation {
@@ -67,6 +88,7 @@ impl Core {
             done: &self.episode.done,
             learning: self.config.learning,
             only: &self.config.tasks,
+            seed: self.episode.seed,
         };
         self.curriculum.proposals(&situation, OPTIONS)
     }
@@ -164,7 +186,14 @@ impl Core {
         let nudge = self.nudge.take();
         let consultable = self.consultable(&[]);
         let observation = &self.episode.observation.text;
-        let request = prompts::improvise(&self.spec, observation, &consultable, nudge.as_deref(), seed);
+        let request = prompts::improvise(
+            &self.spec,
+            self.episode.seed,
+            observation,
+            &consultable,
+            nudge.as_deref(),
+            seed,
+        );
         self.think(Purpose::Choose, request, Phase::Improvising)
     }
 

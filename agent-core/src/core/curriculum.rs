@@ -6,6 +6,7 @@
 
 use super::planner::Planner;
 use serde::{Deserialize, Serialize};
+use sojourn_tools::TaskSpec;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known about each task from trying it.
@@ -57,11 +58,13 @@ pub struct Situation<'a> {
     pub learning: bool,
     /// Tasks that may be proposed; all when empty.
     pub only: &'a [String],
+    /// The episode's seed.
+    pub seed: u64,
 }
 
 impl Situation<'_> {
-    fn allows(&self, task: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|name| name == task)
+    fn allows(&self, task: &TaskSpec) -> bool {
+        task.is_in(self.seed) && (self.only.is_empty() || self.only.contains(&task.name))
     }
 }
 
@@ -86,7 +89,7 @@ impl Curriculum {
         let learn = if situation.learning { self.learnable(situation) } else { Vec::new() };
         let mut doable: Vec<(f64, &str)> = Vec::new();
         let achievements = situation.planner.tasks().filter(|task| task.achievement);
-        for task in achievements.filter(|task| situation.allows(&task.name)) {
+        for task in achievements.filter(|task| situation.allows(task)) {
             let name = task.name.as_str();
             let record = self.tasks.get(name).cloned().unwrap_or_default();
             let Some(trial_steps) = situation.skills.get(name) else { continue };
@@ -111,8 +114,9 @@ impl Curriculum {
         let mut names: Vec<(usize, &str)> = situation
             .planner
             .tasks()
+            .filter(|task| situation.allows(task))
             .map(|task| task.name.as_str())
-            .filter(|name| situation.allows(name) && !situation.skills.contains_key(*name))
+            .filter(|name| !situation.skills.contains_key(*name))
             .filter(|name| self.tasks.get(*name).is_none_or(|record| record.back_off_until <= self.decision))
             .filter(|name| {
                 self.prerequisites(situation.planner, name).iter().all(|p| situation.skills.contains_key(p))

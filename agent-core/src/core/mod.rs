@@ -140,6 +140,7 @@ enum AfterReflection {
 /// The episode under way.
 struct Episode {
     index: u64,
+    seed: u64,
     observation: Observation,
     done: BTreeSet<String>,
     steps: u64,
@@ -179,6 +180,7 @@ impl Core {
             phase: Phase::Resetting,
             episode: Episode {
                 index: 0,
+                seed: 0,
                 observation,
                 done: BTreeSet::new(),
                 steps: 0,
@@ -320,13 +322,14 @@ impl Core {
     fn reset(&mut self) -> Vec<Effect> {
         let index = self.episode.index;
         let seed = if self.config.episodes.is_empty() {
-            seeds::world(self.config.seed, "episode", index)
+            self.suited(seeds::world(self.config.seed, "episode", index), index)
         } else {
             match usize::try_from(index).ok().and_then(|index| self.config.episodes.get(index)) {
                 Some(seed) => *seed,
                 None => return self.finish(FinishReason::Episodes),
             }
         };
+        self.episode.seed = seed;
         self.episode.done.clear();
         self.episode.plan.clear();
         self.episode.steps = 0;
@@ -334,6 +337,16 @@ impl Core {
         self.begun_anew = None;
         self.phase = Phase::Resetting;
         vec![Effect::Reset { seed }]
+    }
+
+    /// `seed`, or the one next to it whose episode is about a task that may be asked for: these take turns.
+    fn suited(&self, seed: u64, index: u64) -> u64 {
+        let only = &self.config.tasks;
+        let kinds: Vec<_> =
+            self.planner.tasks().filter(|task| only.is_empty() || only.contains(&task.name)).collect();
+        let turn = usize::try_from(index % kinds.len().max(1) as u64).unwrap_or_default();
+        let episodes = kinds.get(turn).and_then(|task| task.episodes);
+        episodes.map_or(seed, |episodes| episodes.near(seed))
     }
 
     fn next_episode(&mut self, cause: String) -> Vec<Effect> {

@@ -4,18 +4,24 @@
 //! from the last causal failure, and where the cause is not certain it only says what happened.
 
 use super::planner::Planner;
-use crate::event::{CallTrace, CandidateTrial};
+use crate::event::{CallTrace, CandidateTrial, Failure};
 use serde_json::Value;
 use sojourn_tools::{Amount, Condition, Need, TaskSpec};
+use std::fmt::Write as _;
 
 /// The note for a candidate that was not admitted.
-pub fn causal_note(planner: &Planner, task: &TaskSpec, trial: &CandidateTrial) -> String {
+///
+/// `in_view` where what is seen differs from world to world: then it is told what was to be done in the one that failed.
+pub fn causal_note(planner: &Planner, task: &TaskSpec, trial: &CandidateTrial, in_view: bool) -> String {
     if let Some(error) = &trial.compile_error {
         return format!("The last program was not valid JavaScript: {error}.");
     }
     let Some(failure) = &trial.failure else {
         return "The program did not reach the goal in most of the worlds that it was tried in.".to_owned();
     };
+    if in_view {
+        return scene_note(failure);
+    }
     let mut notes = Vec::new();
     if let Some(error) = &failure.error {
         notes.push(error_note(error));
@@ -39,6 +45,52 @@ pub fn causal_note(planner: &Planner, task: &TaskSpec, trial: &CandidateTrial) -
     }
     notes.truncate(2);
     notes.join(" ")
+}
+
+/// What was to be done, what the program did instead, and what came of it.
+fn scene_note(failure: &Failure) -> String {
+    let mut note = String::from("The last program failed");
+    if let Some(goal) = failure.before.pointer("/goal").and_then(Value::as_str) {
+        // Writing to a string cannot fail.
+        let _ = write!(note, " where the goal was: {}", shortened(goal, SCENE));
+    }
+    note.push_str(". ");
+    let calls: Vec<String> = failure
+        .trace
+        .iter()
+        .take(CALLS)
+        .map(|call| {
+            let how =
+                if call.ok { String::new() } else { format!(" failed: {}", shortened(&call.message, SCENE)) };
+            format!("{}{how}", shortened(&call.call, SCENE))
+        })
+        .collect();
+    if calls.is_empty() {
+        note.push_str("It called nothing.");
+    } else {
+        let _ = write!(note, "It called {}.", calls.join("; "));
+    }
+    match &failure.error {
+        Some(error) if !failure.died => {
+            let _ = write!(note, " {}", error_note(error));
+        }
+        _ if failure.died => note.push_str(" That was wrong."),
+        _ => note.push_str(" The goal was not reached by that."),
+    }
+    note
+}
+
+/// Characters of one part of a note, and calls told of.
+const SCENE: usize = 160;
+/// See [`SCENE`].
+const CALLS: usize = 6;
+
+fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        text.to_owned()
+    } else {
+        text.chars().take(most).chain(['…']).collect()
+    }
 }
 
 fn error_note(error: &str) -> String {

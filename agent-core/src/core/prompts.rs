@@ -94,6 +94,7 @@ pub fn choose(choice: &Choice<'_>, seed: u64) -> Request {
 /// Asks for one primitive with its arguments: what an agent without any skill can do.
 pub fn improvise(
     spec: &EnvironmentSpec,
+    episode: u64,
     observation: &str,
     consultable: &Consultable,
     nudge: Option<&str>,
@@ -105,8 +106,12 @@ pub fn improvise(
     for tool in &tools {
         push_tool(&mut system, tool);
     }
-    let goals: Vec<&str> = spec.tasks.iter().map(|task| task.description.as_str()).collect();
-    let _ = write!(system, "Goals, each worth the same, once: {}.", goals.join("; "));
+    // What is in view says what is to be done.
+    if !spec.in_view {
+        let here = spec.tasks.iter().filter(|task| task.is_in(episode));
+        let goals: Vec<&str> = here.map(|task| task.description.as_str()).collect();
+        let _ = write!(system, "Goals, each worth the same, once: {}.", goals.join("; "));
+    }
     let mut user = format!("Now:\n{}\n", observation.trim_end());
     consultable.append(&mut user);
     append_nudge(&mut user, nudge);
@@ -124,6 +129,8 @@ pub struct Writing<'a> {
     pub planner: &'a Planner,
     /// The task to learn.
     pub task: &'a TaskSpec,
+    /// What is seen where it begins, if that is part of the question.
+    pub seen: Option<&'a str>,
     /// Admitted skills that may be called: name and parameters.
     pub skills: &'a [(String, Vec<Parameter>)],
     /// Tools, other than the environment's, that may be called.
@@ -173,7 +180,15 @@ pub fn head(task: &TaskSpec) -> String {
 
 fn task_text(writing: &Writing<'_>) -> String {
     let task = writing.task;
-    let mut text = format!("Task: {}.\n", task.description);
+    let mut text = match writing.seen {
+        None => format!("Task: {}.\n", task.description),
+        Some(seen) => format!(
+            "Task: {}. An example of what is seen when it starts:\n{}\nThe words of the goal and the page differ each \
+             time.\n",
+            task.description,
+            seen.trim_end()
+        ),
+    };
     if let Some(requirements) = writing.planner.requirements(&task.name) {
         let _ = writeln!(text, "Requirements: {requirements}");
     }

@@ -104,7 +104,10 @@ impl Core {
         }
         let alike = |entry: &&Entry| {
             let manifest = &entry.skill.manifest;
+            // What is promised in other episodes is not the same promise.
+            let episodes = self.planner.task(&manifest.name).and_then(|task| task.episodes);
             manifest.name != task.name
+                && episodes == task.episodes
                 && manifest.environment == self.spec.name
                 && manifest.parameters == task.parameters
                 && manifest.postcondition.as_ref() == Some(&task.goal)

@@ -77,6 +77,7 @@ impl Core {
             spec: &self.spec,
             planner: &self.planner,
             task: &task,
+            seen: self.spec.in_view.then_some(self.episode.observation.text.as_str()),
             skills: &skills,
             tools: &tools,
             notes,
@@ -156,6 +157,7 @@ impl Core {
         let worlds = self.config.actor.admission.worlds;
         let seeds = (0..worlds * SPARE_WORLDS)
             .map(|i| seeds::world(self.config.seed, &task.name, i as u64))
+            .map(|seed| task.episodes.map_or(seed, |episodes| episodes.near(seed)))
             .collect();
         let nothing = Value::Null;
         let prelude = self.planner.missing_tools(&task.name, &nothing);
@@ -193,7 +195,7 @@ impl Core {
         let closest = best_of(&candidates).unwrap_or(0);
         let note = match trials.get(closest).map(|trial| (Self::regressions(trial), trial)) {
             Some(((failed, cases), _)) if failed > 0 => Self::regression_note(&draft, failed, cases),
-            Some((_, trial)) => causal_note(&self.planner, &task, trial),
+            Some((_, trial)) => causal_note(&self.planner, &task, trial, self.spec.in_view),
             None => String::new(),
         };
         self.next_round(draft, note)

@@ -39,4 +39,6 @@ pub enum Install {
         /// Packages with more environments: minigrid, ale-py, crafter…
         packages: Vec<String>,
     },
+    /// The pages of MiniWoB++, small tasks on the web; Chromium is needed too.
+    Miniwob,
 }

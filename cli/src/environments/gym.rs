@@ -3,6 +3,7 @@
 //! `gym:ID` is the environment that Gymnasium knows by that id; `gym:ID?is_slippery=false&actions=left,down` gives it
 //! options, and names to actions that have none.
 
+use super::run_python;
 use crate::error::{Failure, Kind};
 use crate::output;
 use anyhow::{Context as _, Result};
@@ -26,14 +27,7 @@ pub fn id(name: &str) -> Option<&str> {
 /// # Errors
 /// When the system has no cache directory.
 pub fn place() -> Result<PathBuf> {
-    if let Some(place) = std::env::var_os("SOJOURN_GYM") {
-        return Ok(place.into());
-    }
-    let dirs = directories::ProjectDirs::from("", "", "sojourn").ok_or_else(|| {
-        Failure::new(Kind::Usage, "this system has no cache directory")
-            .hint("set SOJOURN_GYM to the directory that Gymnasium goes to")
-    })?;
-    Ok(dirs.cache_dir().join("gym"))
+    super::place("SOJOURN_GYM", "gym")
 }
 
 /// Whether it is installed there.
@@ -94,31 +88,15 @@ pub async fn install(packages: &[String]) -> Result<PathBuf> {
     if !python(&place).is_file() {
         output::note(format!("a Python environment in {}", place.display()));
         // Not every system has the part of Python that brings pip along.
-        run(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(&place)).await?;
+        run_python(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(&place)).await?;
     }
     output::note(format!("installing gymnasium {}", packages.join(" ")));
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "--python"]).arg(python(&place));
     pip.args(["install", "--disable-pip-version-check", "--quiet", "gymnasium"]).args(packages);
-    run(&mut pip).await?;
+    run_python(&mut pip).await?;
     write(&place)?;
     Ok(place)
-}
-
-async fn run(command: &mut Command) -> Result<()> {
-    let done = command.kill_on_drop(true).output().await.map_err(|error| {
-        Failure::new(Kind::Failure, format!("python3 cannot be started: {error}"))
-            .hint("install Python 3.10 or later, with pip")
-    })?;
-    if done.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&done.stderr);
-    let last: Vec<&str> = said.lines().rev().take(5).collect();
-    let last: Vec<&str> = last.into_iter().rev().collect();
-    Err(Failure::new(Kind::Failure, format!("Python says: {}", last.join("\n")))
-        .hint("`python3 -m pip --version` must be 22.3 or later")
-        .into())
 }
 
 fn python(place: &Path) -> PathBuf {

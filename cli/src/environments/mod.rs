@@ -1,19 +1,22 @@
 //! The environments: those that are built in, those of Gymnasium by their ids, and those that an agent file describes.
 
 pub mod gym;
+pub mod miniwob;
 
 use crate::error::{Failure, Kind};
 use anyhow::Result;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use sojourn_browser::WebSettings;
 use sojourn_core::ReflexSource;
 use sojourn_tools::{Environment, EnvironmentSpec, McpWorld, ProcessWorld, Remembered, WorldError};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use tokio::process::Command;
 
-/// The names of those that are built in.
-pub const BUILT_IN: [&str; 1] = ["crafter"];
+/// The names of those that are built in, and of those whose pages are installed.
+pub const NAMED: [&str; 2] = ["crafter", miniwob::NAME];
 
 /// What an agent file names or describes.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +37,8 @@ pub enum Described {
     Process(ProcessWorld),
     /// A server of the Model Context Protocol with a tool that resets and one that steps.
     Mcp(McpWorld),
+    /// Pages of the web.
+    Web(WebSettings),
 }
 
 impl<'de> Deserialize<'de> for EnvironmentChoice {
@@ -93,6 +98,13 @@ impl EnvironmentChoice {
             Self::Described(Described::Process(world)) => {
                 Ok(Box::new(world.clone().open(directory).await.map_err(unusable)?))
             }
+            Self::Described(Described::Web(site)) => {
+                let open = site.clone().open().map_err(|error| {
+                    Failure::new(Kind::Usage, format!("the environment cannot be used: {error}"))
+                        .hint("`environment` of the agent file describes it; examples/web has one")
+                })?;
+                Ok(Box::new(open))
+            }
             Self::Described(Described::Mcp(world)) => {
                 Ok(Box::new(world.clone().open(directory).await.map_err(unusable)?))
             }
@@ -111,10 +123,13 @@ pub async fn open(name: &str) -> Result<Box<dyn Environment>> {
     if let Some(id) = gym::id(name) {
         return gym::open(id).await;
     }
-    Err(Failure::unknown("environment", name, BUILT_IN.into_iter())
+    if name == miniwob::NAME {
+        return miniwob::open();
+    }
+    Err(Failure::unknown("environment", name, NAMED.into_iter())
         .hint(format!(
             "there is {}, and gym:ID; what an agent file describes can only be reached through it",
-            BUILT_IN.join(", ")
+            NAMED.join(", ")
         ))
         .into())
 }
@@ -142,4 +157,33 @@ pub fn reflexes(name: &str) -> Vec<ReflexSource> {
         .iter()
         .map(|&(name, source)| ReflexSource { name: name.to_owned(), source: source.to_owned() })
         .collect()
+}
+
+/// Where the packages of an environment are: where a variable says, or in this user's cache.
+fn place(variable: &str, name: &str) -> Result<PathBuf> {
+    if let Some(place) = std::env::var_os(variable) {
+        return Ok(place.into());
+    }
+    let dirs = directories::ProjectDirs::from("", "", "sojourn").ok_or_else(|| {
+        Failure::new(Kind::Usage, "this system has no cache directory")
+            .hint(format!("set {variable} to the directory that the packages go to"))
+    })?;
+    Ok(dirs.cache_dir().join(name))
+}
+
+/// Runs a command of Python, and tells the last of what it says if it fails.
+async fn run_python(command: &mut Command) -> Result<()> {
+    let done = command.kill_on_drop(true).output().await.map_err(|error| {
+        Failure::new(Kind::Failure, format!("python3 cannot be started: {error}"))
+            .hint("install Python 3.10 or later, with pip")
+    })?;
+    if done.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&done.stderr);
+    let last: Vec<&str> = said.lines().rev().take(5).collect();
+    let last: Vec<&str> = last.into_iter().rev().collect();
+    Err(Failure::new(Kind::Failure, format!("Python says: {}", last.join("\n")))
+        .hint("`python3 -m pip --version` must be 22.3 or later")
+        .into())
 }

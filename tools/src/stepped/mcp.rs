@@ -125,6 +125,7 @@ impl McpWorld {
             parameters: Vec::new(),
             goal: Condition::Equals { path: "/success".to_owned(), value: true.into() },
             achievement: true,
+            episodes: None,
         };
         let spec = EnvironmentSpec {
             name: self.name.clone(),
@@ -138,6 +139,7 @@ impl McpWorld {
             recipes: Vec::new(),
             examples: Vec::new(),
             vitals: Vec::new(),
+            in_view: false,
         };
         let names: Vec<String> = match &self.actions {
             Actions::Names(names) => names.clone(),

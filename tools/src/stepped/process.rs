@@ -88,6 +88,7 @@ impl ProcessWorld {
             recipes: world.recipes,
             examples: world.examples,
             vitals: world.vitals,
+            in_view: false,
         };
         let actions: Vec<(String, String)> = world
             .actions

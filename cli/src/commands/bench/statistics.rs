@@ -62,11 +62,13 @@ fn ratio(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-fn mean(values: &[f64]) -> f64 {
+/// The mean; 0 of nothing.
+pub fn mean(values: &[f64]) -> f64 {
     if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
 }
 
-fn standard_error(values: &[f64]) -> f64 {
+/// The standard error of the mean: the sample's standard deviation over √n; 0 of fewer than two values.
+pub fn standard_error(values: &[f64]) -> f64 {
     if values.len() < 2 {
         return 0.0;
     }

@@ -3,7 +3,7 @@
 mod check;
 
 use crate::args::{Environments, Install};
-use crate::environments::{BUILT_IN, gym};
+use crate::environments::{gym, miniwob};
 use crate::{output, table};
 use anyhow::Result;
 use serde_json::json;
@@ -17,6 +17,10 @@ pub async fn environments(command: Environments) -> Result<ExitCode> {
             let place = gym::install(&packages).await?;
             output::note(format!("Gymnasium is in {}; `sojourn run gym:ID` lives in it", place.display()));
         }
+        Environments::Install(Install::Miniwob) => {
+            let place = miniwob::install().await?;
+            output::note(format!("MiniWoB++ is in {}; `sojourn run miniwob` lives in it", place.display()));
+        }
         Environments::Check { environment, seed, steps, json } => {
             return check::check(&environment, seed, steps, json).await;
         }
@@ -29,12 +33,19 @@ fn list(json: bool) -> Result<()> {
     let there = gym::installed(&place);
     if json {
         let gym = json!({"installed": there, "place": place});
-        return Ok(output::json(&json!({"built_in": BUILT_IN, "gym": gym}))?);
+        let pages = miniwob::place()?;
+        let pages = json!({"installed": miniwob::installed(&pages), "place": pages});
+        return Ok(output::json(&json!({"built_in": ["crafter"], "gym": gym, "miniwob": pages}))?);
     }
     let mut rows = table::new(["name", "what"]);
-    for name in BUILT_IN {
-        rows.add_row([name, "built in"]);
-    }
+    rows.add_row(["crafter", "built in"]);
+    let pages = miniwob::place()?;
+    let pages = if miniwob::installed(&pages) {
+        format!("MiniWoB++, in {}", pages.display())
+    } else {
+        "MiniWoB++ is not installed: `sojourn environments install miniwob`".to_owned()
+    };
+    rows.add_row([miniwob::NAME, &pages]);
     let gym = if there {
         format!("Gymnasium, in {}", place.display())
     } else {

@@ -31,6 +31,7 @@ fn task(achievement: Achievement) -> TaskSpec {
         parameters: item.map(|_| number).into_iter().collect(),
         goal,
         achievement: true,
+        episodes: None,
     }
 }
 

@@ -1,0 +1,96 @@
+//! Keys by their names.
+
+use chromiumoxide::cdp::browser_protocol::input::{DispatchKeyEventParams, DispatchKeyEventType};
+use chromiumoxide::keys::get_key_definition;
+
+/// What is held down, by the bits that Chromium gives it.
+const HELD: [(&str, i64); 5] = [("Alt", 1), ("Control", 2), ("Ctrl", 2), ("Meta", 4), ("Shift", 8)];
+/// What a browser does at certain keys, which it is only told of and does not work out itself.
+const COMMANDS: [(&str, &str); 6] =
+    [("a", "selectAll"), ("c", "copy"), ("v", "paste"), ("x", "cut"), ("z", "undo"), ("y", "redo")];
+
+/// The events of a key, or of several held at once: `Enter`, `Control+A`, `x`.
+pub(crate) fn chord(keys: &str) -> Result<Vec<DispatchKeyEventParams>, String> {
+    let unknown =
+        || format!("there is no key \"{keys}\"; keys are called like Enter, Tab, ArrowDown, a, Control+A");
+    let mut parts: Vec<&str> = keys.split('+').collect();
+    // The plus itself is a key.
+    if keys == "+" || keys.ends_with("++") {
+        parts.truncate(parts.len().saturating_sub(2));
+        parts.push("+");
+    }
+    let last = parts.pop().ok_or_else(unknown)?;
+    let mut held = 0;
+    for part in parts {
+        held |= HELD.iter().find(|(name, _)| name.eq_ignore_ascii_case(part)).ok_or_else(unknown)?.1;
+    }
+    let named = match last {
+        "Space" | "space" => " ",
+        "Esc" => "Escape",
+        "Return" => "Enter",
+        "Up" => "ArrowUp",
+        "Down" => "ArrowDown",
+        "Left" => "ArrowLeft",
+        "Right" => "ArrowRight",
+        other => other,
+    };
+    let key = get_key_definition(named)
+        .or_else(|| {
+            let mut letters = named.chars();
+            let capital: String = letters.next()?.to_uppercase().chain(letters).collect();
+            get_key_definition(capital)
+        })
+        .ok_or_else(unknown)?;
+    let printable = key.text.or(Some(key.key)).filter(|text| text.chars().count() == 1 && held & 0b111 == 0);
+    let event = |kind: DispatchKeyEventType| {
+        let mut event = DispatchKeyEventParams::new(kind);
+        event.modifiers = Some(held);
+        event.key = Some(key.key.to_owned());
+        event.code = Some(key.code.to_owned());
+        event.windows_virtual_key_code = Some(key.key_code);
+        event
+    };
+    let text = if key.key == "Enter" { Some("\r") } else { printable };
+    let mut down =
+        event(if text.is_some() { DispatchKeyEventType::KeyDown } else { DispatchKeyEventType::RawKeyDown });
+    down.text = text.map(str::to_owned);
+    if held & 0b10 != 0 {
+        let lower = key.key.to_ascii_lowercase();
+        let commands = COMMANDS.iter().filter(|(letter, _)| *letter == lower);
+        down.commands = Some(commands.map(|(_, command)| (*command).to_owned()).collect());
+    }
+    Ok(vec![down, event(DispatchKeyEventType::KeyUp)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_known_by_their_usual_names() {
+        for name in [
+            "Enter",
+            "enter",
+            "Tab",
+            "Esc",
+            "ArrowLeft",
+            "Left",
+            "a",
+            "A",
+            "7",
+            "Space",
+            "Control+A",
+            "+",
+            "Ctrl++",
+        ] {
+            let strokes = chord(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(strokes.len(), 2, "{name}");
+        }
+        for name in ["", "Nonsense", "Super+A", "Control+"] {
+            assert!(chord(name).is_err(), "{name}");
+        }
+        let select = chord("Control+A").unwrap().remove(0);
+        assert_eq!((select.modifiers, select.text), (Some(2), None));
+        assert_eq!(select.commands, Some(vec!["selectAll".to_owned()]));
+    }
+}
