@@ -111,7 +111,6 @@ impl Site for MiniWob {
                 }})"
             ))
             .await?;
-        page.settle().await?;
         let mut state = Map::new();
         state.insert("task".to_owned(), task.name.clone().into());
         Ok(Errand { goal: told.as_str().unwrap_or_default().to_owned(), state })

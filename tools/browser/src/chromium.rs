@@ -6,7 +6,6 @@ use crate::requests::Checkpoint;
 use crate::{BrowserError, Settings};
 use chromiumoxide::browser::{Browser, BrowserConfig};
 use chromiumoxide::cdp::browser_protocol::browser::{SetDownloadBehaviorBehavior, SetDownloadBehaviorParams};
-use chromiumoxide::cdp::browser_protocol::page::FrameId;
 use chromiumoxide::cdp::browser_protocol::target::{
     CreateBrowserContextParams, CreateTargetParams, DisposeBrowserContextParams,
 };
@@ -202,9 +201,9 @@ impl Chromium {
         self.process
     }
 
-    /// What a tab's page was refused since this was last asked.
-    pub(crate) fn refusals(&self, frame: &FrameId) -> Vec<String> {
-        self.checkpoint.as_ref().map(|checkpoint| checkpoint.refused(frame)).unwrap_or_default()
+    /// What stops requests, if anything does.
+    pub(crate) fn checkpoint(&self) -> Option<&Checkpoint> {
+        self.checkpoint.as_ref()
     }
 
     /// Whether a connection to this `host:port` was refused. The browser asks for some by itself.

@@ -160,7 +160,8 @@
   const itemOf = (element, root) => {
     for (let up = element; up && up !== root && up.parentElement; up = up.parentElement) {
       if (up.parentElement === document.body || INLINE.has(up.tagName) || up.ownerSVGElement || ["TD", "TH", "INPUT", "BUTTON", "LABEL", "BR", "P"].includes(up.tagName)) continue;
-      const kind = (other) => other.tagName === up.tagName && other.className === up.className;
+      const kind = (other) => other.tagName === up.tagName && other.className === up.className
+        && !(settings.ignored && other.matches(settings.ignored));
       const alike = [...up.parentElement.children].filter(kind);
       if (alike.length > 1) return alike.indexOf(up);
     }
@@ -358,12 +359,6 @@
     return { what, focused: document.activeElement === element };
   };
 
-  const blurred = (target) => {
-    const { element } = find(target, WANTED.type);
-    if (element && element.tagName !== "DIV") element.dispatchEvent(new Event("change", { bubbles: true }));
-    return null;
-  };
-
   const choose = (target, wanted) => {
     const { element, error } = find(target, WANTED.select);
     if (error) return { error };
@@ -419,26 +414,27 @@
 
   const text = (most) => clean(document.body?.innerText).slice(0, most);
 
+  // When anything changed last: what a click sets off may begin before anybody waits for it.
+  let changedAt = -Infinity;
+  new MutationObserver(() => { changedAt = performance.now(); })
+    .observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
+
   // Until nothing changes for a while; at once where nothing does.
   const settle = (quiet, most) => new Promise((done) => {
-    let last = null;
     const begun = performance.now();
-    const observer = new MutationObserver(() => { last = performance.now(); });
-    observer.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
-    const over = () => { observer.disconnect(); done(document.readyState); };
     const moving = () => document.getAnimations().some((one) => one.playState === "running" && one.effect?.getTiming().iterations !== Infinity);
     const look = () => {
       const now = performance.now();
-      if (now - begun > most) return over();
+      if (now - begun > most) return done();
       if (document.readyState === "loading") return setTimeout(look, quiet);
-      if ((last === null || now - last >= quiet) && !moving()) return over();
+      if (now - changedAt >= quiet && !moving()) return done();
       setTimeout(look, quiet / 2);
     };
     setTimeout(look, 0);
   });
 
   globalThis.sojourn = {
-    see, locate, prepare, blurred, choose, scroll, mark, text, settle,
+    see, locate, prepare, choose, scroll, mark, text, settle,
     configure: (given) => { settings = { ...settings, ...given }; },
   };
 })();

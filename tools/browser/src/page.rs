@@ -11,11 +11,13 @@ use chromiumoxide::cdp::browser_protocol::input::{
     DispatchMouseEventParams, DispatchMouseEventType, InsertTextParams, MouseButton,
 };
 use chromiumoxide::cdp::browser_protocol::inspector::{EnableParams, EventTargetCrashed};
-use chromiumoxide::cdp::browser_protocol::network::{EventRequestWillBeSent, EventWebSocketCreated};
+use chromiumoxide::cdp::browser_protocol::network::{
+    EventLoadingFailed, EventLoadingFinished, EventRequestWillBeSent, EventWebSocketCreated, RequestId, ResourceType,
+};
 use chromiumoxide::cdp::browser_protocol::page::{
     BringToFrontParams, CreateIsolatedWorldParams, DialogType, EventFrameRequestedNavigation,
     EventFrameStartedLoading, EventFrameStoppedLoading, EventJavascriptDialogOpening, FrameId,
-    GetNavigationHistoryParams, HandleJavaScriptDialogParams, NavigateParams, NavigateToHistoryEntryParams,
+    GetNavigationHistoryParams, HandleJavaScriptDialogParams, NavigateParams, NavigateReturns, NavigateToHistoryEntryParams,
 };
 use chromiumoxide::cdp::browser_protocol::target::{
     CloseTargetParams, EventTargetCreated, GetTargetInfoParams,
@@ -24,7 +26,7 @@ use chromiumoxide::cdp::js_protocol::runtime::{EvaluateParams, ExecutionContextI
 use chromiumoxide::page::ScreenshotParams;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -64,6 +66,8 @@ struct Notes {
     loading: AtomicBool,
     crashed: AtomicBool,
     popups: Mutex<Vec<String>>,
+    /// Requests of its scripts that are under way.
+    under_way: Mutex<HashSet<RequestId>>,
     /// Hosts that it asked for, with their ports.
     asked: Mutex<BTreeSet<String>>,
     /// How the next question of the page is answered.
@@ -71,6 +75,11 @@ struct Notes {
 }
 
 impl Notes {
+    /// Whether scripts wait for an answer, which will change the page.
+    fn is_asking(&self) -> bool {
+        !self.under_way.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     fn tell(&self, what: String) {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).push(what);
     }
@@ -134,10 +143,20 @@ impl Page {
     /// # Errors
     /// When the address is refused or does not answer, or the browser is gone.
     pub async fn open(&mut self, url: &str) -> Result<(), BrowserError> {
-        self.notes.loading.store(true, Ordering::Release);
-        let went = self.execute(NavigateParams::new(url)).await;
-        self.world = None;
         let failed = |reason: String| BrowserError::Open { url: url.to_owned(), reason };
+        let went = match self.browser.checkpoint() {
+            None => self.go(url).await,
+            Some(checkpoint) => {
+                if let Some(why) = checkpoint.refusal(url) {
+                    return Err(failed(why));
+                }
+                checkpoint.opening(&self.frame, true);
+                let went = self.go(url).await;
+                checkpoint.opening(&self.frame, false);
+                went
+            }
+        };
+        self.world = None;
         match went {
             Ok(done) => {
                 if let Some(reason) = done.error_text.filter(|reason| !reason.is_empty()) {
@@ -151,7 +170,16 @@ impl Page {
             }
             Err(error) => return Err(error),
         }
-        self.settle().await
+        self.settle().await?;
+        match host(url).filter(|host| self.browser.has_refused(host)) {
+            Some(host) => Err(failed(format!("{host} is not among the hosts that the agent may visit"))),
+            None => Ok(()),
+        }
+    }
+
+    async fn go(&self, url: &str) -> Result<NavigateReturns, BrowserError> {
+        self.notes.loading.store(true, Ordering::Release);
+        self.execute(NavigateParams::new(url)).await
     }
 
     fn with_refusals(&self, reason: String) -> String {
@@ -260,10 +288,15 @@ impl Page {
                 self.notes.tell(format!(
                     "the page opened {url} in another tab; it is shown here, and back() returns"
                 ));
-                self.execute(NavigateParams::new(url)).await?;
+                // Where it may not be shown, the page that opened it stays.
+                match Box::pin(self.open(&url)).await {
+                    Ok(()) | Err(BrowserError::Open { .. }) => {}
+                    Err(error) => return Err(error),
+                }
                 continue;
             }
-            if !self.notes.loading.load(Ordering::Acquire) {
+            let asking = begun.elapsed() < Duration::from_millis(u64::from(most)) && self.notes.is_asking();
+            if !asking && !self.notes.loading.load(Ordering::Acquire) {
                 return Ok(());
             }
             if begun.elapsed() > LOAD {
@@ -306,7 +339,7 @@ impl Page {
         told.extend(
             self.refused().map(|host| format!("{host} is not among the hosts that the agent may visit")),
         );
-        told.extend(self.browser.refusals(&self.frame));
+        told.extend(self.browser.checkpoint().into_iter().flat_map(|checkpoint| checkpoint.refused(&self.frame)));
         View::read(seen, told).ok_or_else(|| BrowserError::Program("the page cannot be read".to_owned()))
     }
 
@@ -585,11 +618,30 @@ async fn listen(
 
     let mut requests = page.event_listener::<EventRequestWillBeSent>().await?;
     let mut sockets = page.event_listener::<EventWebSocketCreated>().await?;
+    let mut finished = page.event_listener::<EventLoadingFinished>().await?;
+    let mut failed = page.event_listener::<EventLoadingFailed>().await?;
     let kept = Arc::clone(notes);
     listeners.spawn(async move {
+        let under_way = || kept.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let url = tokio::select! {
-                Some(event) = requests.next() => event.request.url.clone(),
+                // What began before it ended is told before it.
+                biased;
+                Some(event) = requests.next() => {
+                    let mut under_way = under_way();
+                    if matches!(event.r#type, Some(ResourceType::Xhr | ResourceType::Fetch)) && under_way.len() < HOSTS {
+                        under_way.insert(event.request_id.clone());
+                    }
+                    event.request.url.clone()
+                }
+                Some(event) = finished.next() => {
+                    under_way().remove(&event.request_id);
+                    continue;
+                }
+                Some(event) = failed.next() => {
+                    under_way().remove(&event.request_id);
+                    continue;
+                }
                 Some(event) = sockets.next() => event.url.replacen("ws", "http", 1),
                 else => return,
             };

@@ -11,7 +11,7 @@ use chromiumoxide::cdp::browser_protocol::network::{ErrorReason, ResourceType};
 use chromiumoxide::cdp::browser_protocol::page::FrameId;
 use futures_util::StreamExt as _;
 use globset::{Glob, GlobSet, GlobSetBuilder};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -68,10 +68,19 @@ fn set(patterns: &[String]) -> Result<GlobSet, String> {
     set.build().map_err(|error| error.to_string())
 }
 
-/// Stops requests. Dropping it stops stopping them, which ends with the browser.
+/// Stops requests. It ends with the browser.
 pub(crate) struct Checkpoint {
-    refused: Arc<Mutex<VecDeque<(FrameId, String)>>>,
+    grants: Grants,
+    notes: Arc<Mutex<Notes>>,
     _tasks: JoinSet<()>,
+}
+
+#[derive(Default)]
+struct Notes {
+    /// What was refused to whom, until it is told.
+    refused: VecDeque<(FrameId, String)>,
+    /// Frames that are being led to an address by the agent itself.
+    opening: HashSet<FrameId>,
 }
 
 /// The answer to a request that waits.
@@ -87,7 +96,7 @@ impl Checkpoint {
         browser: &Arc<tokio::sync::Mutex<Browser>>,
         grants: Grants,
     ) -> Result<Self, BrowserError> {
-        let refused = Arc::new(Mutex::new(VecDeque::new()));
+        let notes = Arc::new(Mutex::new(Notes::default()));
         let (answers, mut waiting) = mpsc::channel(WAITING);
         let mut tasks = JoinSet::new();
         let mut paused = {
@@ -97,10 +106,10 @@ impl Checkpoint {
             browser.execute(EnableParams::builder().pattern(everything).build()).await?;
             paused
         };
-        let kept = Arc::clone(&refused);
+        let (own, kept) = (grants.clone(), Arc::clone(&notes));
         tasks.spawn(async move {
             while let Some(event) = paused.next().await {
-                let answer = decide(&grants, &event, &kept);
+                let answer = decide(&own, &event, &kept);
                 if answers.send(answer).await.is_err() {
                     return;
                 }
@@ -118,33 +127,44 @@ impl Checkpoint {
                 };
             }
         });
-        Ok(Self { refused, _tasks: tasks })
+        Ok(Self { grants, notes, _tasks: tasks })
+    }
+
+    /// Why the agent may not go to an address; `None` where it may.
+    pub fn refusal(&self, url: &str) -> Option<String> {
+        self.grants.refusal("GET", url)
+    }
+
+    /// Tells whether a frame is being led to an address by the agent itself.
+    pub fn opening(&self, frame: &FrameId, opening: bool) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        if opening {
+            notes.opening.insert(frame.clone());
+        } else {
+            notes.opening.remove(frame);
+        }
     }
 
     /// What a frame was refused since this was last asked.
     pub fn refused(&self, frame: &FrameId) -> Vec<String> {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let (own, others) = refused.drain(..).partition(|(of, _)| of == frame);
-        *refused = others;
-        VecDeque::into_iter(own).map(|(_, why)| why).collect()
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let (own, others): (Vec<_>, Vec<_>) = notes.refused.drain(..).partition(|(of, _)| of == frame);
+        notes.refused = others.into();
+        own.into_iter().map(|(_, why)| why).collect()
     }
 }
 
-fn decide(
-    grants: &Grants,
-    event: &EventRequestPaused,
-    refused: &Mutex<VecDeque<(FrameId, String)>>,
-) -> Answer {
+fn decide(grants: &Grants, event: &EventRequestPaused, notes: &Mutex<Notes>) -> Answer {
     let id = event.request_id.clone();
     let Some(why) = grants.refusal(&event.request.method, &event.request.url) else {
         return Answer::Go(ContinueRequestParams::new(id));
     };
-    let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
-    if refused.len() < MOST {
-        refused.push_back((event.frame_id.clone(), why));
+    let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
+    if notes.refused.len() < MOST {
+        notes.refused.push_back((event.frame_id.clone(), why));
     }
-    // No content: the page that is shown stays.
-    if event.resource_type == ResourceType::Document {
+    // Without content, the page that is shown stays. Whoever leads it elsewhere waits for a page, though.
+    if event.resource_type == ResourceType::Document && !notes.opening.contains(&event.frame_id) {
         Answer::Stay(FulfillRequestParams::new(id, 204))
     } else {
         Answer::Fail(FailRequestParams::new(id, ErrorReason::AccessDenied))

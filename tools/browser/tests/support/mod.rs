@@ -3,12 +3,11 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use axum::Router;
-use axum::extract::{Form, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{any, get, post};
 use sojourn_browser::{Act, Chromium, Settings, find};
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -64,6 +63,8 @@ impl Server {
             .route("/late", get(|| page(LATE)))
             .route("/trap", get(|| page(TRAP)))
             .route("/worker.js", get(|| async { script("fetch('/delete', {method: 'POST'})") }))
+            .route("/answer", get(slow))
+            .route("/gone", get(|| async { Redirect::temporary("/delete") }))
             .route("/download", get(download))
             .route("/detour", post(|| async { Redirect::temporary("/delete") }))
             .route("/delete", any(harmful))
@@ -108,10 +109,31 @@ async fn harmful(
     Html("<p>Everything was deleted.</p>")
 }
 
-async fn received(Form(given): Form<HashMap<String, String>>) -> Html<String> {
-    let value = |name: &str| given.get(name).cloned().unwrap_or_default().replace('&', "&amp;");
-    let told = ["to", "size", "fragile", "day"].map(|name| format!("{name}={}", value(name)));
-    Html(format!("<p>{}</p>", told.join(", ")))
+async fn received(body: String) -> Html<String> {
+    let given: Vec<String> = body.split('&').filter_map(decoded).filter(|field| !field.ends_with('=')).collect();
+    Html(format!("<p>{}</p>", given.join(", ").replace('&', "&amp;")))
+}
+
+/// A field of a form as browsers send it.
+fn decoded(field: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut rest = field.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digits = [rest.next()?, rest.next()?];
+                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+async fn slow() -> &'static str {
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    "the answer"
 }
 
 async fn download() -> Response {
@@ -153,9 +175,12 @@ const SURPRISES: &str = r#"<!doctype html><title>-</title>
 <button onclick="document.title = prompt('How many?')">Prompt</button>
 <a href="/download">Download</a> <a href="/form" target="_blank">New tab</a>"#;
 
-const LATE: &str = r#"<!doctype html><title>Late</title><button onclick="go()">Begin</button><p id="out">-</p><script>
+const LATE: &str = r#"<!doctype html><title>Late</title><button onclick="go()">Begin</button>
+<button onclick="ask()">Ask</button><p id="out">-</p><script>
+async function ask() { out.innerText = await (await fetch('/answer')).text(); }
 function go() {
   let count = 0;
+  out.innerText = 'begun';
   const timer = setInterval(() => {
     count += 1;
     out.innerText = count < 20 ? 'step ' + count : 'finished';
@@ -173,7 +198,7 @@ const TRAP: &str = r#"<!doctype html><title>A trap</title>
 <button onclick="fetch('/delete', {method: 'POST', keepalive: true})">Delete by script</button>
 <button onclick="old()">Delete by old script</button>
 <button onclick="navigator.sendBeacon('/delete', 'x')">Delete by beacon</button>
-<button onclick="addEventListener('pagehide', () => navigator.sendBeacon('/delete', 'x'))">Delete when leaving</button>
+<button onclick="window.addEventListener('pagehide', () => navigator.sendBeacon('/delete', 'x'))">Delete when leaving</button>
 <form method="post" action="/detour"><button>Delete by detour</button></form>
 <button onclick="new Worker('/worker.js')">Delete by worker</button>
 <button onclick="new Image().src = '/delete?picture'">Delete by picture</button>
