@@ -15,6 +15,8 @@ demo: build
 test: build
 	$(SOJOURN) models pull qwen2.5-coder-1.5b-instruct
 	$(SOJOURN) models pull all-minilm-l6-v2
+	@scripts/chromium.sh && $(SOJOURN) environments install miniwob || \
+		echo "note: what needs a browser is not tested" >&2
 	@scripts/validate-skills.sh --install || echo "note: exported skills are not validated by skills-ref in these tests" >&2
 	cargo test --workspace
 	cargo test -p sojourn-memory --features qdrant-contract --test qdrant

@@ -24,6 +24,7 @@ struct Health {
     embedding: Option<ModelHealth>,
     python3: Option<PathBuf>,
     node: Option<PathBuf>,
+    chromium: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     speed: Option<Speed>,
 }
@@ -73,6 +74,7 @@ fn examine(home: &Home, models: &Models) -> Health {
         embedding: model(ModelKind::Embedding),
         python3: find_program("python3"),
         node: find_program("node"),
+        chromium: sojourn_browser::find(),
         speed: None,
     }
 }
@@ -96,6 +98,13 @@ fn print(health: &Health) -> Result<()> {
         ("embedding", model_line(health.embedding.as_ref())),
         ("python3", or_none(path(&health.python3), "not found (only needed to fetch some models)")),
         ("node", or_none(path(&health.node), "not found (only needed for tools written for it)")),
+        (
+            "chromium",
+            or_none(
+                path(&health.chromium),
+                "not found (only needed for web pages; on Debian and Ubuntu: apt-get install chromium)",
+            ),
+        ),
     ];
     for (name, value) in rows {
         output::line(format!("{name:<11} {value}"))?;

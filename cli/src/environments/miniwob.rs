@@ -38,6 +38,7 @@ pub fn open() -> Result<Box<dyn Environment>> {
             .hint("`sojourn environments install miniwob`")
             .into());
     }
+    super::browser(None)?;
     Ok(Box::new(sojourn_miniwob::open(&pages(&place))?))
 }
 

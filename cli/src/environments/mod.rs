@@ -99,6 +99,7 @@ impl EnvironmentChoice {
                 Ok(Box::new(world.clone().open(directory).await.map_err(unusable)?))
             }
             Self::Described(Described::Web(site)) => {
+                browser(site.program.as_deref())?;
                 let open = site.clone().open().map_err(|error| {
                     Failure::new(Kind::Usage, format!("the environment cannot be used: {error}"))
                         .hint("`environment` of the agent file describes it; examples/web has one")
@@ -157,6 +158,21 @@ pub fn reflexes(name: &str) -> Vec<ReflexSource> {
         .iter()
         .map(|&(name, source)| ReflexSource { name: name.to_owned(), source: source.to_owned() })
         .collect()
+}
+
+/// Makes sure that there is a browser, before anything else is loaded.
+fn browser(program: Option<&Path>) -> Result<()> {
+    let there = program.map_or_else(|| sojourn_browser::find().is_some(), Path::is_file);
+    if there {
+        return Ok(());
+    }
+    let at = program.map(|program| format!(" at {}", program.display())).unwrap_or_default();
+    Err(Failure::new(Kind::NotFound, format!("no Chromium was found{at}"))
+        .hint(format!(
+            "install it (on Debian and Ubuntu: `apt-get install chromium`), or set {} to where it is",
+            sojourn_browser::PROGRAM_VARIABLE
+        ))
+        .into())
 }
 
 /// Where the packages of an environment are: where a variable says, or in this user's cache.

@@ -2,9 +2,12 @@
 (() => {
   if (globalThis.sojourn) return;
 
-  const ids = new WeakMap();
-  const elements = new Map();
+  let ids = new WeakMap();
+  let elements = new Map();
   let count = 0;
+
+  // Ids begin at e1 again, so that the same episode has the same ones wherever it is lived.
+  const renumber = () => { ids = new WeakMap(); elements = new Map(); count = 0; };
 
   const idOf = (element) => {
     let id = ids.get(element);
@@ -434,7 +437,7 @@
   });
 
   globalThis.sojourn = {
-    see, locate, prepare, choose, scroll, mark, text, settle,
+    see, locate, prepare, choose, renumber, scroll, mark, text, settle,
     configure: (given) => { settings = { ...settings, ...given }; },
   };
 })();

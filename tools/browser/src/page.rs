@@ -329,6 +329,14 @@ impl Page {
         Ok(Some(url).filter(|url| url.starts_with("http://") || url.starts_with("https://")))
     }
 
+    /// Gives elements their ids from the first one on again: for the beginning of an episode.
+    ///
+    /// # Errors
+    /// When the browser is gone.
+    pub async fn renumber(&mut self) -> Result<(), BrowserError> {
+        self.inside("sojourn.renumber()").await.map(|_| ())
+    }
+
     /// What is seen now, and what happened unasked since the last look.
     ///
     /// # Errors

@@ -199,6 +199,7 @@ impl WebWorld {
         self.tab().await?;
         let Some(tab) = self.tab.as_mut() else { return Err(BrowserError::Gone("lost the page")) };
         self.errand = self.site.begin(&mut tab.page, seed).await?;
+        tab.page.renumber().await?;
         let view = tab.page.see().await?;
         self.state = state(&self.errand, view, 0.0, None);
         Ok(())
