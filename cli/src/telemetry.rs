@@ -25,7 +25,8 @@ impl Telemetry {
     /// When `otlp` is no address.
     pub fn start(verbose: u8, otlp: Option<&str>) -> Result<Self> {
         let default = match verbose {
-            0 => "error",
+            // A browser that dies is told of by the world that used it.
+            0 => "error,chromiumoxide=off",
             1 => "info",
             2 => "debug",
             _ => "trace",

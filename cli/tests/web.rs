@@ -153,42 +153,59 @@ fn a_browser_that_is_killed_again_and_again_loses_no_episode() {
     let mut run = command(place.path(), &["run", "agent.toml", "--time", "5m", "--json", "--set", &episodes])
         .env("TMPDIR", &temporary)
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let begun = Instant::now();
     let mut killed = 0;
-    // Pauses of no pattern, so that it dies in all kinds of moments.
-    for pause in [700_u64, 310, 1130, 150, 890, 470, 1510, 230].iter().cycle() {
+    // Pauses of no pattern, so that it dies in all kinds of moments, each once it shows pages.
+    for pause in [100_u64, 410, 730, 150, 590, 270, 910, 330].iter().cycle() {
+        while !shows_pages(&temporary) && run.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         if run.try_wait().unwrap().is_some() {
             break;
         }
         assert!(begun.elapsed() < Duration::from_mins(5), "it does not end");
         std::thread::sleep(Duration::from_millis(*pause));
         if let Some(process) = browser_of(&temporary) {
-            killed += u32::from(
-                Command::new("kill").args(["-9", &process]).stderr(Stdio::null()).status().unwrap().success(),
-            );
+            let done = Command::new("kill").args(["-9", &process]).stderr(Stdio::null()).status().unwrap();
+            killed += u32::from(done.success());
+        }
+        // Its pages go with it.
+        while shows_pages(&temporary) && begun.elapsed() < Duration::from_mins(5) {
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
     let output = run.wait_with_output().unwrap();
-    assert!(killed >= 3, "it was killed {killed} times only");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(killed >= 3, "it was killed {killed} times only: {}", said(&output));
     let log = log(place.path());
-    let started = log.matches("\"kind\":\"reset\"").count().max(log.matches("\"reset\"").count());
-    assert!(started >= 20, "{started} episodes began");
+    let started = log.matches("\"kind\":\"episode_started\"").count();
+    assert_eq!(started, 20, "every episode is in the log");
     for check in [&["log", "verify"][..], &["replay", "latest", "--verify"]] {
         let output = sojourn(place.path(), check);
         assert!(output.status.success(), "{check:?}: {}{}", String::from_utf8_lossy(&output.stdout), said(&output));
     }
 }
 
-/// The process of the browser whose profile is under `temporary`, and not one of its children.
-fn browser_of(temporary: &Path) -> Option<String> {
-    let listed = Command::new("ps").args(["-eo", "pid,args"]).output().ok()?;
+/// The processes of the browser whose profile is under `temporary`: their numbers and commands.
+fn processes(temporary: &Path) -> Vec<String> {
+    let listed = Command::new("ps").args(["-eo", "pid,args"]).output().unwrap();
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-    let own = |line: &&str| line.contains(temporary.to_str().unwrap_or_default()) && !line.contains("--type=");
-    listed.lines().find(own)?.split_whitespace().next().map(str::to_owned)
+    let own = |line: &&str| line.contains(temporary.to_str().unwrap_or_default());
+    listed.lines().filter(own).map(str::to_owned).collect()
+}
+
+/// The process that all others of it belong to.
+fn browser_of(temporary: &Path) -> Option<String> {
+    let listed = processes(temporary);
+    let main = listed.iter().find(|line| !line.contains("--type="))?;
+    main.split_whitespace().next().map(str::to_owned)
+}
+
+fn shows_pages(temporary: &Path) -> bool {
+    processes(temporary).iter().any(|line| line.contains("--type=renderer"))
 }
 
 #[test]

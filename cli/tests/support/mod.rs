@@ -70,9 +70,9 @@ fn answer(mut stream: &TcpStream) -> Option<()> {
         Some(schema) => first(schema).to_string(),
         None if question.contains("collect_wood") => COLLECT_WOOD.to_owned(),
         None if question.contains("function leave") || question.contains("Task: leave") => LEAVE.to_owned(),
-        None if question.contains("Task: Log in as") => LOG_IN.to_owned(),
-        None if question.contains("Task: Open the page of") => FIND_PLUM.to_owned(),
-        None if question.contains("Task: Order 3 kilograms") => ORDER_PEARS.to_owned(),
+        None if question.contains("function log_in(") => LOG_IN.to_owned(),
+        None if question.contains("function find_plum(") => FIND_PLUM.to_owned(),
+        None if question.contains("function order_pears(") => ORDER_PEARS.to_owned(),
         None if question.contains("green_goal_square") => CROSS.to_owned(),
         None => IDLE.to_owned(),
     };

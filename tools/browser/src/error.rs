@@ -36,6 +36,11 @@ impl BrowserError {
     pub fn is_gone(&self) -> bool {
         matches!(self, Self::Gone(_))
     }
+
+    /// Whether a new browser may help: it died, perhaps while it started.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Gone(_) | Self::Start(_))
+    }
 }
 
 impl From<CdpError> for BrowserError {

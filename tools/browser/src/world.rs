@@ -14,10 +14,13 @@ use sojourn_tools::{
 };
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Mutex;
 
-/// Browsers started for one episode before it is given up.
-const STARTS: u32 = 3;
+/// Times that a browser is started again for one episode, or one step, before that is given up.
+const STARTS: u32 = 5;
+/// How long it is waited before each of them, times its number.
+const PAUSE: Duration = Duration::from_millis(100);
 /// What reflexes may do: what needs no knowledge of the page's ids.
 const ACTIONS: [&str; 6] = [
     "back()",
@@ -225,16 +228,29 @@ impl WebWorld {
         Ok((acted, verdict))
     }
 
-    /// The page is opened anew in a new browser.
+    /// The page is opened anew in a new browser, which may need several.
     async fn come_back(&mut self, cause: &str) -> Result<(), BrowserError> {
         let url = self.state.get("url").and_then(Value::as_str).unwrap_or_default().to_owned();
-        self.put_away().await;
-        let page = &mut self.tab().await?.page;
-        page.open(&url).await?;
-        let view = page.see().await?;
+        let mut tries = 0;
+        let view = loop {
+            tries += 1;
+            self.put_away().await;
+            tokio::time::sleep(PAUSE * tries).await;
+            match self.reopen(&url).await {
+                Ok(view) => break view,
+                Err(error) if error.may_pass() && tries < STARTS => {}
+                Err(error) => return Err(error),
+            }
+        };
         let told = format!("Chromium {cause}; it was started again and the page opened anew");
         self.state = state(&self.errand, view, 0.0, Some(&Acted { ok: false, message: told, text: None }));
         Ok(())
+    }
+
+    async fn reopen(&mut self, url: &str) -> Result<View, BrowserError> {
+        let page = &mut self.tab().await?.page;
+        page.open(url).await?;
+        page.see().await
     }
 
     fn running(&self) -> Result<(), EnvironmentError> {
@@ -267,15 +283,13 @@ impl Environment for WebWorld {
     async fn reset(&mut self, seed: u64) -> Result<(), EnvironmentError> {
         (self.over, self.call) = (true, None);
         let mut tries = 0;
-        loop {
-            match self.begin_episode(seed).await {
-                Ok(()) => break,
-                Err(error) if error.is_gone() && tries < STARTS => {
-                    tries += 1;
-                    self.put_away().await;
-                }
-                Err(error) => return Err(EnvironmentError::Failed { reason: error.to_string() }),
+        while let Err(error) = self.begin_episode(seed).await {
+            tries += 1;
+            if !error.may_pass() || tries > STARTS {
+                return Err(EnvironmentError::Failed { reason: error.to_string() });
             }
+            self.put_away().await;
+            tokio::time::sleep(PAUSE * tries).await;
         }
         self.over = false;
         Ok(())
