@@ -89,6 +89,7 @@ fn help_of_every_command() {
         &["models"],
         &["doctor"],
         &["bench", "crafter"],
+        &["bench", "miniwob"],
         &["bench", "log"],
     ] {
         let answer = place.sojourn(&[command, &["--help"]].concat());

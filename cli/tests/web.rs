@@ -158,8 +158,8 @@ fn a_browser_that_is_killed_again_and_again_loses_no_episode() {
         .unwrap();
     let begun = Instant::now();
     let mut killed = 0;
-    // Pauses of no pattern, so that it dies in all kinds of moments, each once it shows pages.
-    for pause in [100_u64, 410, 730, 150, 590, 270, 910, 330].iter().cycle() {
+    // Pauses of no pattern, so that it dies in all kinds of moments, each once it shows pages; then it is left in peace.
+    for pause in [100_u64, 410, 730, 150, 590, 270, 910, 330] {
         while !shows_pages(&temporary) && run.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -167,7 +167,7 @@ fn a_browser_that_is_killed_again_and_again_loses_no_episode() {
             break;
         }
         assert!(begun.elapsed() < Duration::from_mins(5), "it does not end");
-        std::thread::sleep(Duration::from_millis(*pause));
+        std::thread::sleep(Duration::from_millis(pause));
         if let Some(process) = browser_of(&temporary) {
             let done = Command::new("kill").args(["-9", &process]).stderr(Stdio::null()).status().unwrap();
             killed += u32::from(done.success());
@@ -185,7 +185,12 @@ fn a_browser_that_is_killed_again_and_again_loses_no_episode() {
     assert_eq!(started, 20, "every episode is in the log");
     for check in [&["log", "verify"][..], &["replay", "latest", "--verify"]] {
         let output = sojourn(place.path(), check);
-        assert!(output.status.success(), "{check:?}: {}{}", String::from_utf8_lossy(&output.stdout), said(&output));
+        assert!(
+            output.status.success(),
+            "{check:?}: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            said(&output)
+        );
     }
 }
 

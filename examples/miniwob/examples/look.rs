@@ -2,6 +2,8 @@
 //!
 //!     cargo run --release -p sojourn-miniwob --example look -- HTML click-test login-user
 
+#![allow(clippy::print_stdout, reason = "it is for people")]
+
 use sojourn_miniwob::{documented, open, seed};
 use sojourn_tools::{Action, Environment};
 use std::path::PathBuf;

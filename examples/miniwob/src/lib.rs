@@ -143,7 +143,7 @@ impl Site for MiniWob {
         Some(SIZE)
     }
 
-    fn ignored(&self) -> &str {
+    fn ignored(&self) -> &'static str {
         FURNITURE
     }
 

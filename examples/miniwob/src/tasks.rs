@@ -9,7 +9,7 @@ pub struct Documented {
 }
 
 impl Documented {
-    /// Its name as programs can bear it: "click_test".
+    /// Its name as programs can bear it: `click_test`.
     pub fn identifier(&self) -> String {
         self.name.replace('-', "_")
     }

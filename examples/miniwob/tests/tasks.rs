@@ -1,6 +1,10 @@
 //! The package's pages as an environment: all of them open, the same seed is the same task, and their own scripts judge.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails; one that is skipped says so")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails; one that is skipped says so"
+)]
 
 use sojourn_browser::WebWorld;
 use sojourn_miniwob::{documented, open, seed};
@@ -9,7 +13,8 @@ use std::path::PathBuf;
 
 /// Where `sojourn environments install miniwob` puts the pages; where they or a browser are missing, a test is skipped.
 fn pages() -> Option<PathBuf> {
-    let cache = || directories::ProjectDirs::from("", "", "sojourn").map(|dirs| dirs.cache_dir().join("miniwob"));
+    let cache =
+        || directories::ProjectDirs::from("", "", "sojourn").map(|dirs| dirs.cache_dir().join("miniwob"));
     let place = std::env::var_os("SOJOURN_MINIWOB").map(PathBuf::from).or_else(cache)?;
     let pages = place.join("miniwob/html");
     let there = pages.join("miniwob/click-test.html").is_file() && sojourn_browser::find().is_some();
@@ -83,7 +88,10 @@ async fn an_episode_is_rejoined_by_its_actions_and_tabs_go_on_side_by_side() {
     let seed = seed(tasks, at, 5);
     world.reset(seed).await.unwrap();
     let words: Vec<String> = goal(&world).split('"').map(str::to_owned).collect();
-    let typed = [act(&format!("type(\"Username\", {:?})", words[1])), act(&format!("type(\"Password\", {:?})", words[3]))];
+    let typed = [
+        act(&format!("type(\"Username\", {:?})", words[1])),
+        act(&format!("type(\"Password\", {:?})", words[3])),
+    ];
     for action in &typed {
         assert!(world.step(action).await.unwrap().ended.is_none());
     }

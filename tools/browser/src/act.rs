@@ -335,6 +335,7 @@ pub fn tools() -> Vec<ToolSpec> {
 mod tests {
     use super::*;
 
+    #[allow(clippy::needless_pass_by_value, reason = "calls read as they are written")]
     fn call(name: &str, args: Value) -> ToolCall {
         ToolCall { name: name.to_owned(), args: args.as_object().cloned().unwrap_or_default() }
     }

@@ -151,7 +151,7 @@ impl Keeper {
                 let connection = if upgrades { "Upgrade" } else { "close" };
                 let mut sent = format!("{line}\r\n");
                 kept.for_each(|field| sent.extend([field, "\r\n"]));
-                sent.push_str(&format!("Connection: {connection}\r\n\r\n"));
+                sent.extend(["Connection: ", connection, "\r\n\r\n"]);
                 server.write_all(sent.as_bytes()).await?;
             }
         }

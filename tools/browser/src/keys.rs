@@ -41,7 +41,8 @@ pub(crate) fn chord(keys: &str) -> Result<Vec<DispatchKeyEventParams>, String> {
             get_key_definition(capital)
         })
         .ok_or_else(unknown)?;
-    let printable = key.text.or(Some(key.key)).filter(|text| text.chars().count() == 1 && held & 0b111 == 0);
+    let printable =
+        key.text.or(Some(key.key)).filter(|text| text.chars().count() == 1 && held.trailing_zeros() >= 3);
     let event = |kind: DispatchKeyEventType| {
         let mut event = DispatchKeyEventParams::new(kind);
         event.modifiers = Some(held);

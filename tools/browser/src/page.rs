@@ -12,12 +12,14 @@ use chromiumoxide::cdp::browser_protocol::input::{
 };
 use chromiumoxide::cdp::browser_protocol::inspector::{EnableParams, EventTargetCrashed};
 use chromiumoxide::cdp::browser_protocol::network::{
-    EventLoadingFailed, EventLoadingFinished, EventRequestWillBeSent, EventWebSocketCreated, RequestId, ResourceType,
+    EventLoadingFailed, EventLoadingFinished, EventRequestWillBeSent, EventWebSocketCreated, RequestId,
+    ResourceType,
 };
 use chromiumoxide::cdp::browser_protocol::page::{
     BringToFrontParams, CreateIsolatedWorldParams, DialogType, EventFrameRequestedNavigation,
     EventFrameStartedLoading, EventFrameStoppedLoading, EventJavascriptDialogOpening, FrameId,
-    GetNavigationHistoryParams, HandleJavaScriptDialogParams, NavigateParams, NavigateReturns, NavigateToHistoryEntryParams,
+    GetNavigationHistoryParams, HandleJavaScriptDialogParams, NavigateParams, NavigateReturns,
+    NavigateToHistoryEntryParams,
 };
 use chromiumoxide::cdp::browser_protocol::target::{
     CloseTargetParams, EventTargetCreated, GetTargetInfoParams,
@@ -47,7 +49,7 @@ const DRAG_STEPS: u32 = 8;
 
 /// A tab of its own in a running browser.
 pub struct Page {
-    page: chromiumoxide::Page,
+    tab: chromiumoxide::Page,
     context: Option<BrowserContextId>,
     browser: Arc<Chromium>,
     frame: FrameId,
@@ -107,7 +109,7 @@ impl Page {
         let frame = FrameId::new(page.target_id().inner().clone());
         let listeners = browser.timed(listen(&page, &browser, &notes, &frame)).await?;
         Ok(Self {
-            page,
+            tab: page,
             context: Some(context),
             browser,
             frame,
@@ -267,7 +269,7 @@ impl Page {
         if self.notes.crashed.load(Ordering::Acquire) {
             return Err(BrowserError::Gone("lost the page"));
         }
-        let work = async { Ok(self.page.execute(command).await?.result) };
+        let work = async { Ok(self.tab.execute(command).await?.result) };
         let done = self.browser.timed(work).await;
         if done.is_err() && self.notes.crashed.load(Ordering::Acquire) {
             return Err(BrowserError::Gone("lost the page"));
@@ -312,8 +314,7 @@ impl Page {
     async fn popup(&self) -> Result<Option<String>, BrowserError> {
         let opened = self.notes.popups.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let Some(id) = opened else { return Ok(None) };
-        let mut info = GetTargetInfoParams::default();
-        info.target_id = Some(id.clone().into());
+        let info = GetTargetInfoParams { target_id: Some(id.clone().into()) };
         let mut url = String::new();
         // Its address is known a moment after the tab is.
         for _ in 0..20 {
@@ -347,7 +348,9 @@ impl Page {
         told.extend(
             self.refused().map(|host| format!("{host} is not among the hosts that the agent may visit")),
         );
-        told.extend(self.browser.checkpoint().into_iter().flat_map(|checkpoint| checkpoint.refused(&self.frame)));
+        told.extend(
+            self.browser.checkpoint().into_iter().flat_map(|checkpoint| checkpoint.refused(&self.frame)),
+        );
         View::read(seen, told).ok_or_else(|| BrowserError::Program("the page cannot be read".to_owned()))
     }
 
@@ -357,7 +360,7 @@ impl Page {
     /// When the browser is gone.
     pub async fn picture(&self) -> Result<Vec<u8>, BrowserError> {
         let format = ScreenshotParams::builder().build();
-        let taken = async { Ok(self.page.screenshot(format).await?) };
+        let taken = async { Ok(self.tab.screenshot(format).await?) };
         self.browser.timed(taken).await
     }
 

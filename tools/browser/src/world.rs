@@ -68,7 +68,7 @@ pub trait Site: Send + Sync {
     }
 
     /// A selector of what is not part of the task.
-    fn ignored(&self) -> &str {
+    fn ignored(&self) -> &'static str {
         ""
     }
 
@@ -191,10 +191,10 @@ impl WebWorld {
 
     /// The tab is of no use any more, nor is a browser that does not answer.
     async fn put_away(&mut self) {
-        if let Some(tab) = self.tab.take() {
-            if !tab.page.is_gone() || tab.browser.is_gone() {
-                self.launcher.give_up(&tab.browser).await;
-            }
+        if let Some(tab) = self.tab.take()
+            && (!tab.page.is_gone() || tab.browser.is_gone())
+        {
+            self.launcher.give_up(&tab.browser).await;
         }
     }
 

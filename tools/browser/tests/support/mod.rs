@@ -90,8 +90,8 @@ impl Server {
     }
 }
 
-async fn page(text: &'static str) -> Html<&'static str> {
-    Html(text)
+fn page(text: &'static str) -> std::future::Ready<Html<&'static str>> {
+    std::future::ready(Html(text))
 }
 
 fn script(text: &'static str) -> Response {
@@ -110,7 +110,8 @@ async fn harmful(
 }
 
 async fn received(body: String) -> Html<String> {
-    let given: Vec<String> = body.split('&').filter_map(decoded).filter(|field| !field.ends_with('=')).collect();
+    let given: Vec<String> =
+        body.split('&').filter_map(decoded).filter(|field| !field.ends_with('=')).collect();
     Html(format!("<p>{}</p>", given.join(", ").replace('&', "&amp;")))
 }
 
