@@ -14,6 +14,7 @@ mod keys;
 mod page;
 mod requests;
 mod site;
+mod unasked;
 mod view;
 mod world;
 

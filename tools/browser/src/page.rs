@@ -3,34 +3,24 @@
 use crate::act::{Act, Target};
 use crate::chromium::Chromium;
 use crate::site::host;
+use crate::unasked::{Notes, listen};
 use crate::view::View;
 use crate::{BrowserError, keys};
-use chromiumoxide::cdp::browser_protocol::browser::{BrowserContextId, EventDownloadWillBegin};
+use chromiumoxide::cdp::browser_protocol::browser::BrowserContextId;
 use chromiumoxide::cdp::browser_protocol::emulation::SetDeviceMetricsOverrideParams;
 use chromiumoxide::cdp::browser_protocol::input::{
     DispatchMouseEventParams, DispatchMouseEventType, InsertTextParams, MouseButton,
 };
-use chromiumoxide::cdp::browser_protocol::inspector::{EnableParams, EventTargetCrashed};
-use chromiumoxide::cdp::browser_protocol::network::{
-    EventLoadingFailed, EventLoadingFinished, EventRequestWillBeSent, EventWebSocketCreated, RequestId,
-    ResourceType,
-};
 use chromiumoxide::cdp::browser_protocol::page::{
-    BringToFrontParams, CreateIsolatedWorldParams, DialogType, EventFrameRequestedNavigation,
-    EventFrameStartedLoading, EventFrameStoppedLoading, EventJavascriptDialogOpening, FrameId,
-    GetNavigationHistoryParams, HandleJavaScriptDialogParams, NavigateParams, NavigateReturns,
-    NavigateToHistoryEntryParams,
+    BringToFrontParams, CreateIsolatedWorldParams, FrameId, GetNavigationHistoryParams, NavigateParams,
+    NavigateReturns, NavigateToHistoryEntryParams,
 };
-use chromiumoxide::cdp::browser_protocol::target::{
-    CloseTargetParams, EventTargetCreated, GetTargetInfoParams,
-};
+use chromiumoxide::cdp::browser_protocol::target::{CloseTargetParams, GetTargetInfoParams};
 use chromiumoxide::cdp::js_protocol::runtime::{EvaluateParams, ExecutionContextId};
 use chromiumoxide::page::ScreenshotParams;
-use futures_util::StreamExt as _;
 use serde_json::{Value, json};
-use std::collections::{BTreeSet, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
@@ -42,8 +32,6 @@ const LOAD: Duration = Duration::from_secs(15);
 const QUIET: (u32, u32) = (30, 1500);
 /// The longest text read from a page, in characters.
 const TEXT: usize = 12_000;
-/// Hosts remembered that a page asked for.
-const HOSTS: usize = 100;
 /// Steps of the pointer while it drags.
 const DRAG_STEPS: u32 = 8;
 
@@ -59,32 +47,6 @@ pub struct Page {
     ignored: String,
     notes: Arc<Notes>,
     _listeners: JoinSet<()>,
-}
-
-/// What happened on a page that nobody asked for.
-#[derive(Default)]
-struct Notes {
-    told: Mutex<Vec<String>>,
-    loading: AtomicBool,
-    crashed: AtomicBool,
-    popups: Mutex<Vec<String>>,
-    /// Requests of its scripts that are under way.
-    under_way: Mutex<HashSet<RequestId>>,
-    /// Hosts that it asked for, with their ports.
-    asked: Mutex<BTreeSet<String>>,
-    /// How the next question of the page is answered.
-    answer: Mutex<Option<(bool, String)>>,
-}
-
-impl Notes {
-    /// Whether scripts wait for an answer, which will change the page.
-    fn is_asking(&self) -> bool {
-        !self.under_way.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
-    }
-
-    fn tell(&self, what: String) {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).push(what);
-    }
 }
 
 /// What came of an action.
@@ -193,7 +155,7 @@ impl Page {
 
     /// Hosts that the page asked for since this was last asked, and that it was refused.
     fn refused(&self) -> impl Iterator<Item = String> {
-        let asked = std::mem::take(&mut *self.notes.asked.lock().unwrap_or_else(PoisonError::into_inner));
+        let asked = self.notes.take_asked();
         asked.into_iter().filter(|host| self.browser.has_refused(host))
     }
 
@@ -297,8 +259,12 @@ impl Page {
                 }
                 continue;
             }
-            let asking = begun.elapsed() < Duration::from_millis(u64::from(most)) && self.notes.is_asking();
-            if !asking && !self.notes.loading.load(Ordering::Acquire) {
+            if self.notes.is_asking() && begun.elapsed() < Duration::from_millis(u64::from(most)) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                continue;
+            }
+            self.notes.give_up_asking();
+            if !self.notes.loading.load(Ordering::Acquire) {
                 return Ok(());
             }
             if begun.elapsed() > LOAD {
@@ -312,8 +278,7 @@ impl Page {
 
     /// The address of a tab that the page opened; the tab is closed.
     async fn popup(&self) -> Result<Option<String>, BrowserError> {
-        let opened = self.notes.popups.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let Some(id) = opened else { return Ok(None) };
+        let Some(id) = self.notes.take_popup() else { return Ok(None) };
         let info = GetTargetInfoParams { target_id: Some(id.clone().into()) };
         let mut url = String::new();
         // Its address is known a moment after the tab is.
@@ -344,7 +309,7 @@ impl Page {
     /// When the browser is gone.
     pub async fn see(&mut self) -> Result<View, BrowserError> {
         let seen = self.inside("sojourn.see()").await?;
-        let mut told = std::mem::take(&mut *self.notes.told.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut told = self.notes.take_told();
         told.extend(
             self.refused().map(|host| format!("{host} is not among the hosts that the agent may visit")),
         );
@@ -442,8 +407,7 @@ impl Page {
                 Acted::done(format!("waited {ms} ms"))
             }
             Act::Answer { accept, text } => {
-                *self.notes.answer.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Some((*accept, text.clone()));
+                self.notes.answer_next(*accept, text);
                 let how = if *accept { "accepted" } else { "dismissed" };
                 Acted::done(format!("the next question of the page will be {how}"))
             }
@@ -574,117 +538,4 @@ struct Place {
     x: f64,
     y: f64,
     what: String,
-}
-
-/// Listens to what a page does by itself.
-async fn listen(
-    page: &chromiumoxide::Page,
-    browser: &Chromium,
-    notes: &Arc<Notes>,
-    frame: &FrameId,
-) -> Result<JoinSet<()>, BrowserError> {
-    let mut listeners = JoinSet::new();
-    let mut dialogs = page.event_listener::<EventJavascriptDialogOpening>().await?;
-    let (own, kept) = (page.clone(), Arc::clone(notes));
-    listeners.spawn(async move {
-        while let Some(dialog) = dialogs.next().await {
-            let said = kept.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let harmless = matches!(dialog.r#type, DialogType::Alert | DialogType::Beforeunload);
-            let (accept, text) = said.unwrap_or((harmless, String::new()));
-            let mut answer = HandleJavaScriptDialogParams::new(accept);
-            if accept && dialog.r#type == DialogType::Prompt {
-                answer.prompt_text = Some(text);
-            }
-            // If the page is gone, so is its question.
-            let _ = own.execute(answer).await;
-            let how = match (harmless, accept) {
-                (true, _) => "it was closed",
-                (false, true) => "it was accepted",
-                (false, false) => "it was dismissed; answer_dialog(true) before the action accepts it",
-            };
-            let asked: String = dialog.message.chars().take(300).collect();
-            kept.tell(format!("the page showed a dialog \"{asked}\": {how}"));
-        }
-    });
-
-    let mut starts = page.event_listener::<EventFrameStartedLoading>().await?;
-    let mut stops = page.event_listener::<EventFrameStoppedLoading>().await?;
-    let mut wishes = page.event_listener::<EventFrameRequestedNavigation>().await?;
-    let mut crashes = page.event_listener::<EventTargetCrashed>().await?;
-    let (kept, main) = (Arc::clone(notes), frame.clone());
-    listeners.spawn(async move {
-        loop {
-            tokio::select! {
-                // What began before it ended is told before it.
-                biased;
-                Some(event) = wishes.next() => if event.frame_id == main { kept.loading.store(true, Ordering::Release) },
-                Some(event) = starts.next() => if event.frame_id == main { kept.loading.store(true, Ordering::Release) },
-                Some(event) = stops.next() => if event.frame_id == main { kept.loading.store(false, Ordering::Release) },
-                Some(_) = crashes.next() => kept.crashed.store(true, Ordering::Release),
-                else => return,
-            }
-        }
-    });
-    page.execute(EnableParams::default()).await?;
-
-    let mut requests = page.event_listener::<EventRequestWillBeSent>().await?;
-    let mut sockets = page.event_listener::<EventWebSocketCreated>().await?;
-    let mut finished = page.event_listener::<EventLoadingFinished>().await?;
-    let mut failed = page.event_listener::<EventLoadingFailed>().await?;
-    let kept = Arc::clone(notes);
-    listeners.spawn(async move {
-        let under_way = || kept.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            let url = tokio::select! {
-                // What began before it ended is told before it.
-                biased;
-                Some(event) = requests.next() => {
-                    let mut under_way = under_way();
-                    if matches!(event.r#type, Some(ResourceType::Xhr | ResourceType::Fetch)) && under_way.len() < HOSTS {
-                        under_way.insert(event.request_id.clone());
-                    }
-                    event.request.url.clone()
-                }
-                Some(event) = finished.next() => {
-                    under_way().remove(&event.request_id);
-                    continue;
-                }
-                Some(event) = failed.next() => {
-                    under_way().remove(&event.request_id);
-                    continue;
-                }
-                Some(event) = sockets.next() => event.url.replacen("ws", "http", 1),
-                else => return,
-            };
-            let Some(host) = host(&url) else { continue };
-            let mut asked = kept.asked.lock().unwrap_or_else(PoisonError::into_inner);
-            if asked.len() < HOSTS {
-                asked.insert(host);
-            }
-        }
-    });
-
-    let mut downloads = browser.listen::<EventDownloadWillBegin>().await?;
-    let (kept, main) = (Arc::clone(notes), frame.clone());
-    listeners.spawn(async move {
-        while let Some(download) = downloads.next().await {
-            if download.frame_id == main {
-                let name: String = download.suggested_filename.chars().take(80).collect();
-                kept.loading.store(false, Ordering::Release);
-                kept.tell(format!("the page offered the download {name}; nothing was saved"));
-            }
-        }
-    });
-
-    let mut tabs = browser.listen::<EventTargetCreated>().await?;
-    let (kept, own) = (Arc::clone(notes), page.target_id().clone());
-    listeners.spawn(async move {
-        while let Some(tab) = tabs.next().await {
-            if tab.target_info.opener_id.as_ref() == Some(&own) {
-                let id = tab.target_info.target_id.inner().clone();
-                kept.popups.lock().unwrap_or_else(PoisonError::into_inner).push(id);
-            }
-        }
-    });
-    Ok(listeners)
 }
