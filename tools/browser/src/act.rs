@@ -269,7 +269,8 @@ pub fn tools() -> Vec<ToolSpec> {
             "observe",
             "the page as it is now: observe().goal is what to do, in words; observe().elements is an array of what is \
              seen, each with id, role, name (its words), and where it has them value, checked, options, row, col, item, \
-             color, x, y, w, h",
+             color, x, y, w, h. Elements are plain data, not nodes of a document: they have no innerText, no children and \
+             no methods, and there is no document; act on one by click(e.id). After an action, observe() again",
             Vec::new(),
             look,
         ),
