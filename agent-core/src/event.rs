@@ -48,6 +48,11 @@ pub enum Event {
         /// Why.
         error: String,
     },
+    /// It was seen how other episodes of a task begin.
+    Surveyed {
+        /// In words, in the order that was asked for; nothing where there are no practice worlds.
+        seen: Vec<String>,
+    },
     /// Candidates were tried in practice worlds.
     Tried {
         /// In the order of the candidates.
@@ -105,6 +110,13 @@ pub enum Effect {
         purpose: Purpose,
         /// The constrained request.
         request: Request,
+    },
+    /// See how other episodes of a task begin. Answered by [`Event::Surveyed`].
+    Survey {
+        /// The task.
+        task: String,
+        /// The practice worlds' seeds.
+        seeds: Vec<u64>,
     },
     /// Try candidates in practice worlds. Answered by [`Event::Tried`].
     Try {

@@ -227,6 +227,7 @@ fn effect_line(effect: &Effect) -> String {
                 request.max_tokens
             )
         }
+        Effect::Survey { task, seeds } => format!("see how {} other episodes of {task} begin", seeds.len()),
         Effect::Try { plan } => {
             format!("try {} candidates for {} in {} worlds", plan.candidates.len(), plan.task, plan.worlds)
         }
@@ -286,6 +287,10 @@ fn event_line(event: &Event) -> String {
             )
         }
         Event::ThoughtFailed { error } => format!("the controller failed: {}", short(error)),
+        Event::Surveyed { seen } => {
+            let first = |text: &String| short(text.lines().next().unwrap_or_default());
+            seen.iter().map(first).collect::<Vec<_>>().join("; ")
+        }
         Event::Tried { trials } => {
             let passes: Vec<String> = trials
                 .iter()

@@ -105,6 +105,8 @@ enum Phase {
     Consulting(Consultation),
     /// The controller's choice of a primitive.
     Improvising,
+    /// How other episodes of the task begin, before a skill is written from what is seen.
+    Surveying(Draft),
     /// Lessons, before a skill is written.
     Preparing(Draft),
     /// Candidates.
@@ -237,6 +239,7 @@ impl Core {
                 self.count(&reply);
                 self.improvised(&reply)
             }
+            (Phase::Surveying(draft), Event::Surveyed { seen }) => self.surveyed(draft, seen),
             (Phase::Preparing(draft), Event::Recalled { memories, tools }) => {
                 self.write(draft, &memories, &tools)
             }

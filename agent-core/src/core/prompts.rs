@@ -131,6 +131,8 @@ pub struct Writing<'a> {
     pub task: &'a TaskSpec,
     /// What is seen where it begins, if that is part of the question.
     pub seen: Option<&'a str>,
+    /// How other episodes of it begin.
+    pub scenes: &'a [String],
     /// Admitted skills that may be called: name and parameters.
     pub skills: &'a [(String, Vec<Parameter>)],
     /// Tools, other than the environment's, that may be called.
@@ -173,21 +175,32 @@ pub fn write(writing: &Writing<'_>, actor: &ActorConfig, seed: u64) -> Request {
     }
 }
 
+/// Characters shown of how a task begins at other times: enough for its goal and what stands first.
+const SCENE: usize = 500;
+
 /// The line that a candidate's source starts with.
 pub fn head(task: &TaskSpec) -> String {
     format!("function {} {{\n", signature(&task.name, &task.parameters))
+}
+
+/// A task as it is seen when it begins, and how it looks at other times.
+fn scenes(description: &str, seen: &str, others: &[String]) -> String {
+    let mut text =
+        format!("Task: {description}. An example of what is seen when it starts:\n{}\n", seen.trim_end());
+    for other in others {
+        let shown: String = other.trim_end().chars().take(SCENE).collect();
+        let rest = if shown.len() < other.trim_end().len() { " …" } else { "" };
+        let _ = writeln!(text, "Another time it starts with:\n{shown}{rest}");
+    }
+    text.push_str("The words of the goal and the page differ each time.\n");
+    text
 }
 
 fn task_text(writing: &Writing<'_>) -> String {
     let task = writing.task;
     let mut text = match writing.seen {
         None => format!("Task: {}.\n", task.description),
-        Some(seen) => format!(
-            "Task: {}. An example of what is seen when it starts:\n{}\nThe words of the goal and the page differ each \
-             time.\n",
-            task.description,
-            seen.trim_end()
-        ),
+        Some(seen) => scenes(&task.description, seen, writing.scenes),
     };
     if let Some(requirements) = writing.planner.requirements(&task.name) {
         let _ = writeln!(text, "Requirements: {requirements}");

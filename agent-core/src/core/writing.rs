@@ -13,6 +13,8 @@ use sojourn_tools::{Condition, Parameter, ParameterKind, TaskSpec, ToolSpec};
 
 /// Notes shown to a retry.
 const NOTES: usize = 2;
+/// Other beginnings of a task that are looked at where what is seen is part of the question.
+const SCENES: u64 = 2;
 /// The tool that shows the state.
 const VIEW: &str = "observe";
 /// Lessons looked up before a skill is written.
@@ -25,6 +27,8 @@ pub(super) struct Draft {
     pub(super) task: String,
     round: u32,
     notes: Vec<String>,
+    /// How other episodes begin, in words.
+    scenes: Vec<String>,
     /// Sources tried so far: the same program is not tried twice.
     tried: Vec<String>,
     /// Sources under trial.
@@ -39,15 +43,41 @@ impl Core {
             task: task.to_owned(),
             round: 0,
             notes: self.complaint(task).into_iter().collect(),
+            scenes: Vec::new(),
             tried: Vec::new(),
             candidates: Vec::new(),
             tools: Vec::new(),
         };
+        if !self.spec.in_view {
+            return self.prepare(draft);
+        }
+        // Not those in which candidates are tried: what is seen there stays unknown to them.
+        let about = format!("{task}: what is seen");
+        let seeds = (0..SCENES).map(|i| self.practice_seed(task, &about, i)).collect();
+        self.phase = Phase::Surveying(draft);
+        vec![Effect::Survey { task: task.to_owned(), seeds }]
+    }
+
+    /// It was seen how other episodes of the task begin.
+    pub(super) fn surveyed(&mut self, mut draft: Draft, seen: Vec<String>) -> Vec<Effect> {
+        draft.scenes = seen;
+        self.prepare(draft)
+    }
+
+    /// The seed of a practice world in which the task can be done.
+    fn practice_seed(&self, task: &str, purpose: &str, index: u64) -> u64 {
+        let seed = seeds::world(self.config.seed, purpose, index);
+        let episodes = self.planner.task(task).and_then(|task| task.episodes);
+        episodes.map_or(seed, |episodes| episodes.near(seed))
+    }
+
+    /// Looks up lessons and tools, where there may be any, and writes.
+    fn prepare(&mut self, draft: Draft) -> Vec<Effect> {
         let tools = self.picks_readers();
         if !self.config.memory && tools.is_none() {
             return self.write(draft, &[], &[]);
         }
-        let query = format!("{task}: lesson for writing the skill");
+        let query = format!("{}: lesson for writing the skill", draft.task);
         let limit = if self.config.memory { LESSONS } else { 0 };
         self.phase = Phase::Preparing(draft);
         vec![Effect::Recall { query, limit, lessons: false, tools }]
@@ -78,6 +108,7 @@ impl Core {
             planner: &self.planner,
             task: &task,
             seen: self.spec.in_view.then_some(self.episode.observation.text.as_str()),
+            scenes: &draft.scenes,
             skills: &skills,
             tools: &tools,
             notes,
@@ -156,8 +187,7 @@ impl Core {
     fn trial_plan(&self, task: &TaskSpec, candidates: Vec<String>, granted: Vec<String>) -> TrialPlan {
         let worlds = self.config.actor.admission.worlds;
         let seeds = (0..worlds * SPARE_WORLDS)
-            .map(|i| seeds::world(self.config.seed, &task.name, i as u64))
-            .map(|seed| task.episodes.map_or(seed, |episodes| episodes.near(seed)))
+            .map(|i| self.practice_seed(&task.name, &task.name, i as u64))
             .collect();
         let nothing = Value::Null;
         let prelude = self.planner.missing_tools(&task.name, &nothing);

@@ -348,6 +348,13 @@ impl Driver {
                     let event = self.reset(seed).await?;
                     return self.derived(event).await;
                 }
+                Effect::Survey { task, seeds } => {
+                    if let Some(step) = self.trusted("surveyed").await? {
+                        return Ok(step);
+                    }
+                    let event = self.survey(&task, &seeds).await?;
+                    return self.derived(event).await;
+                }
                 Effect::Try { plan } => {
                     if let Some(step) = self.trusted("tried").await? {
                         return Ok(step);
@@ -548,6 +555,7 @@ fn kind_of(effect: &Effect) -> &'static str {
         Effect::Recall { .. } => "recall",
         Effect::UseTool { .. } => "use_tool",
         Effect::Think { .. } => "think",
+        Effect::Survey { .. } => "survey",
         Effect::Try { .. } => "try",
         Effect::Retest { .. } => "retest",
         Effect::TryReflexes { .. } => "try_reflexes",
@@ -568,6 +576,7 @@ fn kind_of_event(event: &Event) -> &'static str {
         Event::ToolAnswered { .. } => "tool_answered",
         Event::Thought { .. } => "thought",
         Event::ThoughtFailed { .. } => "thought_failed",
+        Event::Surveyed { .. } => "surveyed",
         Event::Tried { .. } => "tried",
         Event::Retested { .. } => "retested",
         Event::ReflexesTried { .. } => "reflexes_tried",

@@ -10,6 +10,21 @@ use sojourn_skills::SkillId;
 use std::sync::Arc;
 
 impl Driver {
+    /// Looks at how episodes of a task begin.
+    pub(super) async fn survey(&self, task: &str, seeds: &[u64]) -> Result<Event, DriveError> {
+        let environment = self.environment.as_ref().ok_or(StageError::Busy)?;
+        let mut seen = Vec::new();
+        if let Some(mut world) = environment.practice() {
+            self.observer.notice(&Notice::Practising { task, candidates: 0 });
+            for seed in seeds {
+                world.reset(*seed).await.map_err(StageError::from)?;
+                let observation = world.observe().map_err(StageError::from)?;
+                seen.push(self.redactor.any(observation).text);
+            }
+        }
+        Ok(Event::Surveyed { seen })
+    }
+
     /// Has candidates for a skill tried.
     pub(super) async fn practise(&self, plan: &crate::event::TrialPlan) -> Result<Event, DriveError> {
         let environment = self.environment.as_ref().ok_or(StageError::Busy)?;

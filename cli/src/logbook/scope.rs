@@ -80,6 +80,7 @@ impl Scope {
     fn effect(&mut self, effect: &Effect) {
         match effect {
             Effect::Act { call, .. } | Effect::UseTool { call, .. } => self.act = Some(call.name.clone()),
+            Effect::Survey { task, .. } => self.about = Some(task.clone()),
             Effect::Try { plan } => self.about = Some(plan.task.clone()),
             Effect::TryReflexes { plan } => self.about = Some(plan.name.clone()),
             Effect::Library { change } => self.about = self.skill_of(change),
@@ -157,7 +158,10 @@ pub fn is_error(body: &Body) -> bool {
                 retests.iter().flat_map(|retest| &retest.results).any(|one| one.reached && !one.passed)
             }
             Event::ReflexesTried { trials } => !trials.iter().any(|trial| trial.acts),
-            Event::EpisodeStarted { .. } | Event::Recalled { .. } | Event::Thought { .. } => false,
+            Event::EpisodeStarted { .. }
+            | Event::Recalled { .. }
+            | Event::Surveyed { .. }
+            | Event::Thought { .. } => false,
         },
         Body::Stage(event) => match &**event {
             StageEvent::Returned { outcome, .. } => !outcome.ok,

@@ -342,6 +342,8 @@
   // Focuses a field and selects what stands in it, so that what is typed takes its place.
   const prepare = (target, text) => {
     const { element, error } = find(target, WANTED.type);
+    // The two are easily given the wrong way round.
+    if (error && text && find(text, WANTED.type).element) return { error: `${error}; the field comes first, then the text` };
     if (error) return { error };
     const what = nearText(element, roleOf(element, getComputedStyle(element)));
     if (element.disabled || element.readOnly) return { error: `${what} cannot be typed into` };

@@ -38,6 +38,9 @@ pub struct WebSettings {
     /// real.
     #[serde(default)]
     pub practice: bool,
+    /// Whether cookies and storage stay from one episode to the next. Otherwise nobody is signed in when one begins.
+    #[serde(default)]
+    pub keep_session: bool,
     /// Width and height of what is seen, in pixels.
     #[serde(default)]
     pub window: Option<(u32, u32)>,
@@ -120,7 +123,11 @@ impl WebSettings {
             visible: self.visible,
             window: self.window.unwrap_or(Settings::default().window),
         };
-        Ok(WebWorld::new(spec, Box::new(OwnSite { settings: self, task: None }), Launcher::new(settings)))
+        Ok(WebWorld::new(
+            spec,
+            Box::new(OwnSite { settings: self, task: None, already: false }),
+            Launcher::new(settings),
+        ))
     }
 }
 
@@ -150,6 +157,8 @@ pub(crate) fn examples() -> Vec<Example> {
              e2 clickable \"song.mp3\" item=1\n\
              e3 textbox \"New name\"\n\
              e4 button \"Save\"\n\
+             Another time it starts with:\n\
+             goal: Rename the file \"cat.png\" to \"my dog.png\" and save it.\n\
              The words of the goal and the page differ each time.",
             "function rename_file() {\n  const goal = observe().goal;\n  const names = goal.match(/\"[^\"]*\"/g).map(s => \
              s.slice(1, -1));\n  click(names[0]);\n  type(\"New name\", names[1]);\n  return click(\"Save\");\n}",
@@ -162,6 +171,8 @@ pub(crate) fn examples() -> Vec<Example> {
              e2 checkbox \"rose\" item=1\n\
              e3 checkbox \"ivy\" item=2\n\
              e4 button \"Done\"\n\
+             Another time it starts with:\n\
+             goal: Water the plants oak, rose and lily, then press Done.\n\
              The words of the goal and the page differ each time.",
             "function water_plants() {\n  const goal = observe().goal;\n  const wanted = goal.match(/plants (.*), \
              then/)[1].split(/, | and /);\n  for (const e of observe().elements) {\n    if (e.role === \"checkbox\" && \
@@ -175,6 +186,10 @@ pub(crate) fn examples() -> Vec<Example> {
              e2 button \"Call\" item=0\n\
              e3 text \"Hen: 2 kg\" item=1\n\
              e4 button \"Call\" item=1\n\
+             Another time it starts with:\n\
+             goal: Call the heaviest animal.\n\
+             page: Zoo\n\
+             e1 text \"Cat: 4 kg\" item=0\n\
              The words of the goal and the page differ each time.",
             "function call_heaviest() {\n  const elements = observe().elements;\n  let best = null;\n  let most = \
              -Infinity;\n  for (const e of elements) {\n    const m = e.name.match(/: (\\d+) kg/);\n    if (m && \
@@ -189,6 +204,8 @@ struct OwnSite {
     settings: WebSettings,
     /// The task of the episode.
     task: Option<(String, WebTask)>,
+    /// Whether its goal has held since the episode began: then nobody has reached it.
+    already: bool,
 }
 
 #[async_trait]
@@ -204,24 +221,24 @@ impl Site for OwnSite {
         let mut state = Map::new();
         state.insert("task".to_owned(), name.clone().into());
         let errand = Errand { goal: task.goal.clone(), state };
+        self.already = holds(page, &task.success).await?;
         self.task = Some((name, task));
         Ok(errand)
     }
 
     async fn judge(&mut self, page: &mut Page) -> Result<Verdict, BrowserError> {
         let Some((name, task)) = &self.task else { return Ok(Verdict::default()) };
-        let program = format!("Boolean(({}))", task.success);
-        // A program that does not fit this page is not true of it.
-        let done = match page.inspect(&program).await {
-            Ok(value) => value == Value::Bool(true),
-            Err(BrowserError::Program(_)) => false,
-            Err(error) => return Err(error),
-        };
-        if !done {
+        let done = holds(page, &task.success).await?;
+        self.already &= done;
+        if !done || self.already {
             return Ok(Verdict::default());
         }
         let ended = Ending { kind: EndingKind::Succeeded, cause: "the goal was reached".to_owned() };
         Ok(Verdict { reward: 1.0, success: 1.0, unlocked: vec![name.clone()], ended: Some(ended) })
+    }
+
+    fn fresh(&self) -> bool {
+        !self.settings.keep_session
     }
 
     fn reopens(&self) -> bool {
@@ -229,9 +246,18 @@ impl Site for OwnSite {
     }
 
     fn another(&self) -> Option<Box<dyn Site>> {
-        self.settings
-            .practice
-            .then(|| Box::new(Self { settings: self.settings.clone(), task: None }) as Box<dyn Site>)
+        self.settings.practice.then(|| {
+            Box::new(Self { settings: self.settings.clone(), task: None, already: false }) as Box<dyn Site>
+        })
+    }
+}
+
+/// Whether an expression is true of the page. One that does not fit it is not.
+async fn holds(page: &mut Page, expression: &str) -> Result<bool, BrowserError> {
+    match page.inspect(&format!("Boolean(({expression}))")).await {
+        Ok(value) => Ok(value == Value::Bool(true)),
+        Err(BrowserError::Program(_)) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -77,6 +77,11 @@ pub trait Site: Send + Sync {
         false
     }
 
+    /// Whether every episode begins in a browsing context of its own, without cookies and storage from the one before.
+    fn fresh(&self) -> bool {
+        false
+    }
+
     /// Whether an episode goes on at the same address when the browser had to be started again.
     fn reopens(&self) -> bool {
         false
@@ -199,6 +204,9 @@ impl WebWorld {
     }
 
     async fn begin_episode(&mut self, seed: u64) -> Result<(), BrowserError> {
+        if self.site.fresh() {
+            self.tab = None;
+        }
         self.tab().await?;
         let Some(tab) = self.tab.as_mut() else { return Err(BrowserError::Gone("lost the page")) };
         self.errand = self.site.begin(&mut tab.page, seed).await?;

@@ -204,6 +204,7 @@ impl Reader {
             Event::Recalled { .. }
             | Event::ToolAnswered { .. }
             | Event::ThoughtFailed { .. }
+            | Event::Surveyed { .. }
             | Event::Tried { .. }
             | Event::Retested { .. }
             | Event::ReflexesTried { .. } => {}

@@ -140,6 +140,7 @@ impl Camera {
             },
             Effect::Reset { .. }
             | Effect::Recall { .. }
+            | Effect::Survey { .. }
             | Effect::Try { .. }
             | Effect::Retest { .. }
             | Effect::TryReflexes { .. }
@@ -185,7 +186,10 @@ impl Camera {
                 self.open.clear();
                 self.now.calls = Arc::new([]);
             }
-            Event::Tried { .. } | Event::Retested { .. } | Event::ReflexesTried { .. } => {}
+            Event::Surveyed { .. }
+            | Event::Tried { .. }
+            | Event::Retested { .. }
+            | Event::ReflexesTried { .. } => {}
         }
     }
 

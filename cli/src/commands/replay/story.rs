@@ -49,6 +49,7 @@ fn passage(body: &Body, episode: &mut u32) -> Option<String> {
             }
             Event::ThoughtFailed { .. }
             | Event::ToolAnswered { .. }
+            | Event::Surveyed { .. }
             | Event::Tried { .. }
             | Event::Retested { .. }
             | Event::ReflexesTried { .. } => logbook::summary(body),
@@ -72,6 +73,7 @@ fn passage(body: &Body, episode: &mut u32) -> Option<String> {
             | Effect::Finish { .. } => logbook::summary(body),
             Effect::Reset { .. }
             | Effect::Recall { .. }
+            | Effect::Survey { .. }
             | Effect::Try { .. }
             | Effect::Retest { .. }
             | Effect::TryReflexes { .. }

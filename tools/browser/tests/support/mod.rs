@@ -7,7 +7,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{any, get, post};
-use sojourn_browser::{Act, Chromium, Settings, find};
+use serde_json::{Value, json};
+use sojourn_browser::{Act, Chromium, Settings, WebSettings, WebWorld, find};
+use sojourn_tools::{Action, Environment};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -41,6 +43,36 @@ pub fn kill(process: u32) {
     assert!(done.success());
 }
 
+/// Ends what this process started.
+pub fn kill_children() {
+    let own = std::process::id().to_string();
+    let listed = std::process::Command::new("ps").args(["--ppid", &own, "-o", "pid="]).output().unwrap();
+    for process in String::from_utf8_lossy(&listed.stdout).split_whitespace() {
+        // The one that listed them is among them, and gone.
+        let _ = std::process::Command::new("kill").args(["-9", process]).status();
+    }
+}
+
+/// The action with this name.
+pub fn action(call: &str) -> Action {
+    Action(call.to_owned())
+}
+
+/// What a model is shown of a world.
+pub fn text(world: &dyn Environment) -> String {
+    world.observe().unwrap().text
+}
+
+/// A site of the server whose one task is done once `success` holds.
+pub fn world(server: &Server, start: &str, success: &str, more: Value) -> WebWorld {
+    let mut settings = json!({
+        "name": "site", "start": server.url(start), "practice": true,
+        "tasks": {"do_it": {"goal": "Do it.", "success": success}},
+    });
+    settings.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+    serde_json::from_value::<WebSettings>(settings).unwrap().open().unwrap()
+}
+
 type Harm = Arc<Mutex<Vec<String>>>;
 
 /// A server of pages. It ends with the test.
@@ -63,6 +95,7 @@ impl Server {
             .route("/late", get(|| page(LATE)))
             .route("/trap", get(|| page(TRAP)))
             .route("/worker.js", get(|| async { script("fetch('/delete', {method: 'POST'})") }))
+            .route("/session", get(session))
             .route("/answer", get(slow))
             .route("/gone", get(|| async { Redirect::temporary("/delete") }))
             .route("/download", get(download))
@@ -130,6 +163,14 @@ fn decoded(field: &str) -> Option<String> {
         });
     }
     String::from_utf8(bytes).ok()
+}
+
+/// Knows who was here before.
+async fn session(headers: HeaderMap) -> Response {
+    let known = headers.get(header::COOKIE).is_some();
+    let text =
+        if known { "<p>Welcome back</p>" } else { "<p>Who are you?</p><a href='/session'>Look again</a>" };
+    ([(header::SET_COOKIE, "known=1; HttpOnly")], Html(text)).into_response()
 }
 
 async fn slow() -> &'static str {
