@@ -12,7 +12,7 @@ use sojourn_core::{
 use sojourn_crafter::CrafterEnvironment;
 use sojourn_memory::EventSeq;
 use sojourn_skills::{Arm, LibraryState, PairedEpisode, ReflexTrial, TrialReport, Wasm, WorldResult};
-use sojourn_tools::{Ending, EndingKind, Environment, EnvironmentSpec, Observation};
+use sojourn_tools::{Ending, EndingKind, Environment, EnvironmentSpec, Observation, Residue};
 
 /// What the outside does next, whatever it was asked.
 #[derive(Debug, Clone)]
@@ -38,9 +38,25 @@ fn spec() -> EnvironmentSpec {
     CrafterEnvironment::default().spec().clone()
 }
 
+/// A world whose episodes are each about another task, seen in them.
+fn pages() -> EnvironmentSpec {
+    let mut spec = spec();
+    spec.in_view = true;
+    spec.recipes.clear();
+    let modulus = spec.tasks.len() as u64;
+    for (remainder, task) in (0..).zip(&mut spec.tasks) {
+        task.episodes = Some(Residue { modulus, remainder });
+    }
+    spec
+}
+
 fn core(config: RunConfig) -> Core {
+    core_in(spec(), config)
+}
+
+fn core_in(spec: EnvironmentSpec, config: RunConfig) -> Core {
     let origin = RunOrigin { run: "test".into(), model: "test".into(), engine: "test".into() };
-    Core::new(config, spec(), LibraryState::default(), origin)
+    Core::new(config, spec, LibraryState::default(), origin)
 }
 
 fn observation(whim: &Whim) -> Observation {
@@ -186,7 +202,11 @@ fn lives(plan: &ReflexPlan, whim: &Whim) -> Event {
 
 /// Drives a core by whims; gives everything it asked for.
 fn drive(config: RunConfig, whims: &[Whim]) -> Vec<Effect> {
-    let mut core = core(config);
+    drive_in(spec(), config, whims)
+}
+
+fn drive_in(spec: EnvironmentSpec, config: RunConfig, whims: &[Whim]) -> Vec<Effect> {
+    let mut core = core_in(spec, config);
     let mut effects = core.start(0);
     let mut all = effects.clone();
     for (position, whim) in whims.iter().enumerate() {
@@ -195,6 +215,9 @@ fn drive(config: RunConfig, whims: &[Whim]) -> Vec<Effect> {
             Effect::Reset { seed } => Event::EpisodeStarted { seed: *seed, observation: observation(whim) },
             Effect::Recall { .. } => memories(whim),
             Effect::Think { request, .. } => answer(request, whim),
+            Effect::Survey { seeds, .. } => {
+                Event::Surveyed { seen: seeds.iter().map(|seed| format!("goal: number {seed}")).collect() }
+            }
             Effect::Try { plan } => trials(plan, whim),
             Effect::TryReflexes { plan } => lives(plan, whim),
             Effect::Act { call, .. } => report(&call.name, whim),
@@ -217,6 +240,33 @@ proptest! {
         let consolidation = Some(ConsolidationConfig { importance: 20.0, ..ConsolidationConfig::default() });
         let config = RunConfig { seed, reflexes, consolidation, ..RunConfig::default() };
         prop_assert_eq!(drive(config.clone(), &whims), drive(config, &whims));
+    }
+
+    #[test]
+    fn an_episode_is_only_asked_for_what_it_is_about(whims in whims(), seed in any::<u64>()) {
+        let spec = pages();
+        let is_in = |name: &str, seed: u64| spec.tasks.iter().find(|task| task.name == name).is_none_or(|task| task.is_in(seed));
+        let (mut episode, mut seen): (u64, Option<Vec<u64>>) = (0, None);
+        for effect in drive_in(spec.clone(), RunConfig { seed, ..RunConfig::default() }, &whims) {
+            match effect {
+                Effect::Reset { seed } => episode = seed,
+                Effect::Tell { milestone: Milestone::TaskChosen { task, .. } } => {
+                    prop_assert!(is_in(&task, episode));
+                    seen = None;
+                }
+                Effect::Survey { task, seeds } => {
+                    prop_assert!(is_in(&task, episode) && seeds.iter().all(|seed| is_in(&task, *seed)));
+                    seen = Some(seeds);
+                }
+                // Candidates are tried where nothing was seen before they were written, on what they are about.
+                Effect::Try { plan } => {
+                    let seen = seen.as_ref().expect("other beginnings were looked at first");
+                    prop_assert!(plan.seeds.iter().all(|seed| is_in(&plan.task, *seed) && !seen.contains(seed)));
+                }
+                Effect::Act { call, .. } => prop_assert!(is_in(&call.name, episode)),
+                _ => {}
+            }
+        }
     }
 
     #[test]
@@ -309,6 +359,7 @@ fn answered(effect: &Effect) -> bool {
         Effect::Reset { .. }
             | Effect::Recall { .. }
             | Effect::Think { .. }
+            | Effect::Survey { .. }
             | Effect::Try { .. }
             | Effect::TryReflexes { .. }
             | Effect::Act { .. }
@@ -498,4 +549,20 @@ fn episodes_that_were_asked_for_are_run_in_order_and_then_it_ends() {
         .collect();
     assert_eq!(seeds, [5, 7]);
     assert_eq!(effects.last(), Some(&Effect::Finish { reason: FinishReason::Episodes }));
+}
+
+#[test]
+fn tasks_of_different_episodes_are_learned_in_turn() {
+    let tasks = ["collect_wood", "collect_drink", "place_plant"].map(str::to_owned).to_vec();
+    let config = RunConfig { tasks: tasks.clone(), ..RunConfig::default() };
+    let mut learned = Vec::new();
+    for effect in drive_in(pages(), config, &lucky()) {
+        if let Effect::Tell { milestone: Milestone::SkillAdmitted { skill, .. } } = effect {
+            learned.push(skill);
+        }
+    }
+    learned.sort();
+    let mut expected = tasks;
+    expected.sort();
+    assert_eq!(learned, expected);
 }
