@@ -268,9 +268,10 @@ pub fn tools() -> Vec<ToolSpec> {
         tool(
             "observe",
             "the page as it is now: observe().goal is what to do, in words; observe().elements is an array of what is \
-             seen, each with id, role, name (its words), and where it has them value, checked, options, row, col, item, \
-             color, x, y, w, h. Elements are plain data, not nodes of a document: they have no innerText, no children and \
-             no methods, and there is no document; act on one by click(e.id). After an action, observe() again",
+             seen, each with id, role, name (its words), value, options, color (\"\" or [] where it has none), row, col, item \
+             (-1 where it has none), checked, selected, expanded, collapsed, disabled, x, y, w, h. Elements are plain data, not \
+             nodes of a document: they have no innerText, no children and no methods, and there is no document; act on one by \
+             click(e.id). After an action, observe() again",
             Vec::new(),
             look,
         ),

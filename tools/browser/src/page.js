@@ -175,38 +175,34 @@
     const style = getComputedStyle(element);
     const role = roleOf(element, style);
     const tag = element.tagName;
-    const told = { id: idOf(element), role, name: nameOf(element, role).slice(0, 400) };
+    // Every element has every field, so that a program can ask all of them the same.
+    const told = {
+      id: idOf(element), role, name: nameOf(element, role).slice(0, 400), key: (element.id || element.getAttribute("name") || "").slice(0, 60),
+      value: "", options: [], color: colorOf(element, style), row: -1, col: -1, item: itemOf(element, root) ?? -1,
+      checked: false, selected: false, expanded: false, collapsed: false, pressed: false,
+      disabled: Boolean(element.disabled), readonly: Boolean(element.readOnly), focused: element === document.activeElement, hidden: !visible,
+    };
     if (tag === "INPUT" || tag === "TEXTAREA" || tag === "SELECT") {
       if (role === "checkbox" || role === "radio") told.checked = element.checked;
       else if (tag === "SELECT") {
         told.value = [...element.selectedOptions].map((option) => clean(option.text)).join(", ");
         told.options = [...element.options].slice(0, 60).map((option) => clean(option.text));
       } else if (role !== "button") told.value = element.type === "password" ? "*".repeat(element.value.length) : element.value.slice(0, 400);
-      if (element.readOnly) told.readonly = true;
     } else if (role === "textbox") told.value = clean(element.innerText).slice(0, 400);
-    if (element.disabled) told.disabled = true;
     for (const flag of ["checked", "selected", "expanded", "pressed"]) {
-      const value = element.getAttribute(`aria-${flag}`);
-      if (value === "true" || value === "false") told[flag] = value === "true";
+      if (element.getAttribute(`aria-${flag}`) === "true") told[flag] = true;
     }
-    const key = element.id || element.getAttribute("name");
-    if (key) told.key = key.slice(0, 60);
-    const color = colorOf(element, style);
-    if (color) told.color = color;
+    told.collapsed = element.getAttribute("aria-expanded") === "false";
     if (tag === "TD" || tag === "TH") {
       told.row = element.parentElement?.rowIndex ?? 0;
       told.col = element.cellIndex;
     }
-    const item = itemOf(element, root);
-    if (item !== null) told.item = item;
     const middle = visible ?? box;
     told.x = Math.round((middle.left + middle.right) / 2);
     told.y = Math.round((middle.top + middle.bottom) / 2);
     told.w = Math.round(box.width);
     told.h = Math.round(box.height);
-    if (element.ownerSVGElement && style.fontSize && tag.toLowerCase() === "text") told.size = Math.round(parseFloat(style.fontSize));
-    if (!visible) told.hidden = true;
-    if (element === document.activeElement) told.focused = true;
+    told.size = Math.round(parseFloat(style.fontSize)) || 0;
     return told;
   };
 
@@ -216,7 +212,8 @@
     if (element.ownerSVGElement) return SHAPES.has(tag.toLowerCase());
     if (tag === "A" && element.hasAttribute("href")) return true;
     if (ownText(element)) return true;
-    if (element.hasAttribute("role") || element.isContentEditable) return element.children.length === 0 || roleOf(element, style) !== "text";
+    // What only holds other things together is told by what it holds.
+    if (element.hasAttribute("role") || element.isContentEditable) return element.children.length === 0 || ACTIVE.has(roleOf(element, style));
     if (style.cursor === "pointer" && getComputedStyle(element.parentElement ?? element).cursor !== "pointer") return true;
     // A coloured patch without a word.
     return element.children.length === 0 && colorOf(element, style) !== "" && element.getBoundingClientRect().width < innerWidth / 2;

@@ -46,7 +46,7 @@ pub fn words(state: &Map<String, Value>) -> String {
     let elements = state.get("elements").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let shown: Vec<&Map<String, Value>> = elements.iter().filter_map(Value::as_object).collect();
     let (seen, hidden): (Vec<_>, Vec<_>) =
-        shown.into_iter().partition(|element| !element.contains_key("hidden"));
+        shown.into_iter().partition(|element| element.get("hidden") != Some(&Value::Bool(true)));
     let mut left = 0;
     for element in seen {
         if lines.len() > WORDS {
@@ -87,23 +87,23 @@ fn line(lines: &mut String, element: &Map<String, Value>) {
     if let Some(value) = element.get("value").and_then(Value::as_str).filter(|value| !value.is_empty()) {
         let _ = write!(lines, " value={}", Value::from(cut(value)));
     }
-    if let Some(options) = element.get("options").and_then(Value::as_array) {
+    if let Some(options) =
+        element.get("options").and_then(Value::as_array).filter(|options| !options.is_empty())
+    {
         let named: Vec<&str> = options.iter().take(OPTIONS).filter_map(Value::as_str).collect();
         let rest = if options.len() > OPTIONS { ", …" } else { "" };
         let _ = write!(lines, " options=[{}{rest}]", named.join(", "));
     }
-    if let (Some(row), Some(col)) = (number("row"), number("col")) {
+    let place = |name: &str| number(name).filter(|place| *place >= 0);
+    if let (Some(row), Some(col)) = (place("row"), place("col")) {
         let _ = write!(lines, " row={row} col={col}");
-    } else if let Some(item) = number("item") {
+    } else if let Some(item) = place("item") {
         let _ = write!(lines, " item={item}");
     }
-    for flag in ["checked", "selected", "expanded", "pressed", "disabled", "readonly", "focused"] {
-        match element.get(flag) {
-            Some(Value::Bool(true)) => {
-                let _ = write!(lines, " {flag}");
-            }
-            Some(Value::Bool(false)) if flag == "expanded" => lines.push_str(" collapsed"),
-            _ => {}
+    for flag in ["checked", "selected", "expanded", "collapsed", "pressed", "disabled", "readonly", "focused"]
+    {
+        if element.get(flag) == Some(&Value::Bool(true)) {
+            let _ = write!(lines, " {flag}");
         }
     }
     lines.push('\n');
