@@ -18,7 +18,7 @@ async fn an_episode_goes_on_when_the_browser_died_and_is_over_when_it_is_over() 
         return;
     }
     let server = Server::start().await;
-    let mut site = world(&server, "/keys", "document.querySelector('p').innerText === 'Enter'", json!({}));
+    let mut site = world(&server, "/keys", "document.querySelector('p').innerText === 'Enter'", &json!({}));
     assert!(matches!(site.step(&action("back()")).await, Err(EnvironmentError::NotRunning)));
     site.reset(0).await.unwrap();
     support::kill_children();

@@ -19,7 +19,7 @@ async fn an_episode_begins_without_what_the_one_before_left() {
     }
     let server = Server::start().await;
     let success = "document.body.innerText.includes('Welcome')";
-    let mut site = world(&server, "/session", success, json!({}));
+    let mut site = world(&server, "/session", success, &json!({}));
     for seed in 0..2 {
         site.reset(seed).await.unwrap();
         assert!(text(&site).contains("Who are you?"));
@@ -40,7 +40,7 @@ async fn a_goal_that_holds_from_the_beginning_is_not_reached() {
     }
     let server = Server::start().await;
     let success = "document.body.innerText.includes('Welcome')";
-    let mut site = world(&server, "/session", success, json!({"keep_session": true}));
+    let mut site = world(&server, "/session", success, &json!({"keep_session": true}));
     site.reset(0).await.unwrap();
     assert!(site.step(&action("click(\"Look again\")")).await.unwrap().ended.is_some());
     // Signed in already: nothing that is done now is the reason.

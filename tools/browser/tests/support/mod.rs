@@ -64,7 +64,7 @@ pub fn text(world: &dyn Environment) -> String {
 }
 
 /// A site of the server whose one task is done once `success` holds.
-pub fn world(server: &Server, start: &str, success: &str, more: Value) -> WebWorld {
+pub fn world(server: &Server, start: &str, success: &str, more: &Value) -> WebWorld {
     let mut settings = json!({
         "name": "site", "start": server.url(start), "practice": true,
         "tasks": {"do_it": {"goal": "Do it.", "success": success}},
