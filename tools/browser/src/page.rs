@@ -12,8 +12,8 @@ use chromiumoxide::cdp::browser_protocol::input::{
     DispatchMouseEventParams, DispatchMouseEventType, InsertTextParams, MouseButton,
 };
 use chromiumoxide::cdp::browser_protocol::page::{
-    BringToFrontParams, CreateIsolatedWorldParams, FrameId, GetNavigationHistoryParams, NavigateParams,
-    NavigateReturns, NavigateToHistoryEntryParams,
+    CreateIsolatedWorldParams, FrameId, GetNavigationHistoryParams, NavigateParams, NavigateReturns,
+    NavigateToHistoryEntryParams,
 };
 use chromiumoxide::cdp::browser_protocol::target::{CloseTargetParams, GetTargetInfoParams};
 use chromiumoxide::cdp::js_protocol::runtime::{EvaluateParams, ExecutionContextId};
@@ -249,12 +249,14 @@ impl Page {
             let (quiet, most) = QUIET;
             self.inside(&format!("sojourn.settle({quiet}, {most})")).await?;
             if let Some(url) = self.popup().await? {
-                self.notes.tell(format!(
-                    "the page opened {url} in another tab; it is shown here, and back() returns"
-                ));
-                // Where it may not be shown, the page that opened it stays.
                 match Box::pin(self.open(&url)).await {
-                    Ok(()) | Err(BrowserError::Open { .. }) => {}
+                    Ok(()) => self.notes.tell(format!(
+                        "the page opened {url} in another tab; it is shown here, and back() returns"
+                    )),
+                    // Where it may not be shown, the page that opened it stays.
+                    Err(error @ BrowserError::Open { .. }) => {
+                        self.notes.tell(format!("the page opened another tab, which was closed: {error}"));
+                    }
                     Err(error) => return Err(error),
                 }
                 continue;
@@ -500,14 +502,6 @@ impl Page {
         self.execute(NavigateToHistoryEntryParams::new(entry.id)).await?;
         self.world = None;
         Ok(Acted::done(format!("went back to {}", entry.url)))
-    }
-
-    /// Shows it to a person, where the browser is visible.
-    ///
-    /// # Errors
-    /// When the browser is gone.
-    pub async fn show(&self) -> Result<(), BrowserError> {
-        self.execute(BringToFrontParams::default()).await.map(|_| ())
     }
 }
 
