@@ -46,6 +46,7 @@ async fn a_form_is_seen_filled_in_and_sent() {
     e8 date "Day"
     e9 button "Send"
     "#);
+    assert!(page.picture().await.unwrap().starts_with(b"\x89PNG"));
     assert_eq!(
         done(&mut page, r#"type("To", "Zoë & Söhne")"#).await,
         r#"ok: typed "Zoë & Söhne" into textbox "To""#

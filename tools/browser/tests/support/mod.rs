@@ -43,13 +43,13 @@ pub fn kill(process: u32) {
     assert!(done.success());
 }
 
-/// Ends what this process started.
-pub fn kill_children() {
+/// Ends what this process started, with `-KILL`, or stops it, with `-STOP`.
+pub fn signal_children(signal: &str) {
     let own = std::process::id().to_string();
     let listed = std::process::Command::new("ps").args(["--ppid", &own, "-o", "pid="]).output().unwrap();
     for process in String::from_utf8_lossy(&listed.stdout).split_whitespace() {
         // The one that listed them is among them, and gone.
-        let _ = std::process::Command::new("kill").args(["-9", process]).status();
+        let _ = std::process::Command::new("kill").args([signal, process]).status();
     }
 }
 
