@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sojourn_controller::{Reply, Request};
+use sojourn_controller::{Priority, Reply, Request};
 use sojourn_memory::EventSeq;
 use sojourn_sandbox::CallError;
 use sojourn_skills::{
@@ -190,6 +190,18 @@ pub enum Purpose {
     Consolidate,
     /// How older lessons stand to new ones.
     Compare,
+}
+
+impl Purpose {
+    /// How much a question of this kind matters beside those of other runs that ask the same model.
+    pub fn priority(self) -> Priority {
+        match self {
+            // Until the reflex is there the agent dies of the same cause again.
+            Self::WriteReflex => Priority::Urgent,
+            Self::Choose | Self::Write => Priority::Acting,
+            Self::Reflect | Self::Consolidate | Self::Compare => Priority::Background,
+        }
+    }
 }
 
 /// Candidates for one skill, and how to try them.

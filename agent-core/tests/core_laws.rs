@@ -67,11 +67,8 @@ fn observation(whim: &Whim) -> Observation {
 fn reply(texts: Vec<String>) -> Reply {
     let candidates =
         texts.into_iter().map(|text| Completion { text, tokens: 7, finish: Finish::Complete }).collect();
-    Reply {
-        candidates,
-        usage: Usage { prompt_tokens: 90, cached_tokens: 60, completion_tokens: 7 },
-        timing: Timing::default(),
-    }
+    let usage = Usage { prompt_tokens: 90, cached_tokens: 60, completion_tokens: 7 };
+    Reply::new(candidates, usage, Timing::default())
 }
 
 /// An answer to a request: sometimes what was asked for, sometimes cut short.

@@ -8,6 +8,7 @@ use crate::error::{Failure, Kind};
 use crate::vectors::Vectors;
 use anyhow::Result;
 use serde::Deserialize;
+use sojourn_controller::Lora;
 use sojourn_controller::openai::Dialect;
 use sojourn_core::{RULES, Redactor, ReflexSource, RunConfig};
 use sojourn_sandbox::{LimitSettings, Limits, LimitsError};
@@ -82,7 +83,7 @@ pub struct MemorySettings {
 }
 
 /// How the controller's model is run.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ControllerSettings {
     /// In this process, or by a server.
@@ -91,14 +92,37 @@ pub struct ControllerSettings {
     pub context_tokens: Option<u32>,
     /// Threads that write; measured without a number.
     pub threads: Option<u32>,
-    /// Threads that read prompts; all cores without a number.
+    /// Threads that read prompts; measured without a number.
     pub prefill_threads: Option<u32>,
+    /// Layers of the model that are put on a graphics processor, where the program was built for one.
+    pub gpu_layers: Option<u32>,
+    /// A low-rank adapter for the model: `{path = "…", scale = 1.0}`.
+    pub lora: Option<Lora>,
+    /// Whether beginnings of prompts are kept on the disk, so that a run that is resumed need not read them again.
+    pub keep_prefixes: bool,
     /// The server's address, up to and including the version.
     pub base_url: Option<String>,
     /// The environment variable that holds the server's key.
     pub api_key_env: Option<String>,
     /// What the server understands.
     pub dialect: Dialect,
+}
+
+impl Default for ControllerSettings {
+    fn default() -> Self {
+        Self {
+            kind: ControllerKind::default(),
+            context_tokens: None,
+            threads: None,
+            prefill_threads: None,
+            gpu_layers: None,
+            lora: None,
+            keep_prefixes: true,
+            base_url: None,
+            api_key_env: None,
+            dialect: Dialect::default(),
+        }
+    }
 }
 
 /// Who runs the controller's model.

@@ -314,6 +314,43 @@ pub enum Bench {
     Miniwob(Miniwob),
     /// The log: how fast it is written, checked and replayed, and how large it gets.
     Log(LogSpeed),
+    /// The controller: how fast a model reads and writes here, for one run and for several, and what reuse wins.
+    ///
+    /// Every figure is a ratio between two things measured one after the other; with `--peers` also between this
+    /// program and llama.cpp's own, on the same model and with as many threads.
+    Controller(ControllerSpeed),
+}
+
+/// `sojourn bench controller`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct ControllerSpeed {
+    /// A model of the catalogue, or a file [default: the default model].
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+
+    /// Threads, for reading and for writing [default: all cores].
+    #[arg(long, value_name = "N")]
+    pub threads: Option<u32>,
+
+    /// How many runs ask at once.
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    pub runs: u32,
+
+    /// How often everything is measured.
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeat: u32,
+
+    /// Where llama-bench, llama-server and llama-cli are.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub peers: Option<PathBuf>,
+
+    /// Print one JSON document instead of a table.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Load the model, write one token and end.
+    #[arg(long, hide = true)]
+    pub load_only: bool,
 }
 
 /// `sojourn bench crafter`.

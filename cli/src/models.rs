@@ -163,8 +163,17 @@ async fn llama(path: &Path, agent: &AgentFile) -> Result<Arc<dyn Controller>> {
         threads: settings.threads,
         prefill_threads: settings.prefill_threads,
         max_candidates: defaults.max_candidates.max(agent.run.actor.candidates),
+        gpu_layers: settings.gpu_layers,
+        lora: settings.lora.clone(),
+        prefixes: settings.keep_prefixes.then(prefixes_directory).flatten(),
     };
     Ok(Arc::new(LlamaController::open(path, options).await?))
+}
+
+/// Where what models made of prompts is kept between processes: with the models, as it can be made again.
+#[cfg(feature = "llama")]
+fn prefixes_directory() -> Option<PathBuf> {
+    Some(Models::open(None).ok()?.cache_dir().parent()?.join("prefixes"))
 }
 
 #[cfg(feature = "llama")]
@@ -185,7 +194,7 @@ async fn llama_embedder(_path: &Path) -> Result<Arc<dyn Embedder>> {
 }
 
 #[cfg(not(feature = "llama"))]
-fn without_llama(instead: &str) -> anyhow::Error {
+pub fn without_llama(instead: &str) -> anyhow::Error {
     Failure::new(Kind::Failure, "this program was built without llama.cpp and cannot run models itself")
         .hint(format!("build it with the feature `llama`, or {instead}"))
         .into()

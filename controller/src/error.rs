@@ -51,8 +51,9 @@ pub enum ControllerError {
     },
     /// Prompt and answers are too long for the model's memory.
     #[error(
-        "the prompt has {prompt_tokens} tokens and {candidates} answers of up to {max_tokens} tokens follow, \
-         but the context holds {context_tokens}; shorten the prompt, lower `max_tokens` or raise the context"
+        "the prompt has {prompt_tokens} tokens without anything that could be left out, and {candidates} answers of up \
+         to {max_tokens} tokens follow, but the context holds {context_tokens}; raise `controller.context_tokens`, \
+         or ask for fewer candidates or shorter answers"
     )]
     ContextOverflow {
         /// Length of the prompt, in tokens.
@@ -62,6 +63,12 @@ pub enum ControllerError {
         /// The longest answer, in tokens.
         max_tokens: u32,
         /// What the context holds.
+        context_tokens: u32,
+    },
+    /// The machine has too little memory for the context that was asked for.
+    #[error("there is no memory for a context of {context_tokens} tokens; lower `controller.context_tokens`")]
+    NoMemory {
+        /// What was asked for.
         context_tokens: u32,
     },
     /// The request contradicts itself or asks for more than there is.

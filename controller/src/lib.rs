@@ -33,6 +33,7 @@ mod error;
 pub mod gguf;
 #[cfg(feature = "llama")]
 pub mod llama;
+mod lora;
 pub mod models;
 pub mod openai;
 mod recorded;
@@ -43,7 +44,8 @@ pub use cancel::Cancel;
 pub use constraint::Constraint;
 pub use controller::{Controller, Embedder, EmbedderInfo, ModelInfo};
 pub use error::ControllerError;
+pub use lora::Lora;
 pub use openai::OpenAiController;
 pub use recorded::{RecordedController, Recording};
 pub use reply::{Completion, Finish, Reply, Timing, Usage};
-pub use request::{Message, Part, Request, Role, Sampling};
+pub use request::{Message, Part, Priority, Request, Role, Sampling};

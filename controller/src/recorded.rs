@@ -80,8 +80,7 @@ mod tests {
 
     fn recording(question: &str, answer: &str) -> Recording {
         let completion = Completion { text: answer.into(), tokens: 1, finish: Finish::Complete };
-        let reply =
-            Reply { candidates: vec![completion], usage: Usage::default(), timing: Timing::default() };
+        let reply = Reply::new(vec![completion], Usage::default(), Timing::default());
         Recording { request: ask(question).digest(), reply }
     }
 

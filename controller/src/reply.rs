@@ -9,9 +9,21 @@ pub struct Reply {
     pub usage: Usage,
     /// What they cost in time.
     pub timing: Timing,
+    /// The length in tokens of each part of each message, where the controller counts them itself; the rest of the
+    /// prompt is what the model's template puts between them. A token across a border counts for the part it begins in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub part_tokens: Vec<Vec<u32>>,
+    /// Message and part of what was left out because the prompt was too long, in that order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<(u32, u32)>,
 }
 
 impl Reply {
+    /// A reply that says nothing of its prompt's parts.
+    pub fn new(candidates: Vec<Completion>, usage: Usage, timing: Timing) -> Self {
+        Self { candidates, usage, timing, part_tokens: Vec::new(), left_out: Vec::new() }
+    }
+
     /// The texts that are whole answers and so obey the constraint.
     pub fn complete(&self) -> impl Iterator<Item = &str> {
         self.candidates.iter().filter(|c| c.finish.is_whole()).map(|c| c.text.as_str())

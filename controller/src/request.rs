@@ -27,6 +27,22 @@ pub struct Request {
     /// Milliseconds from the call after which unfinished answers are cut.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
+    /// Who goes first where several wait. It changes when an answer comes, never the answer, and is no part of the
+    /// request's JSON or digest.
+    #[serde(skip)]
+    pub priority: Priority,
+}
+
+/// How much a request matters beside others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Priority {
+    /// Nobody waits for it: lessons, upkeep.
+    Background,
+    /// An agent waits for it to act.
+    #[default]
+    Acting,
+    /// An agent is in danger until it comes: a reflex to be repaired.
+    Urgent,
 }
 
 impl Request {
@@ -41,6 +57,7 @@ impl Request {
             max_tokens,
             stop: Vec::new(),
             deadline_ms: None,
+            priority: Priority::default(),
         }
     }
 
@@ -103,12 +120,26 @@ impl Message {
 pub struct Part {
     /// The text.
     pub text: String,
+    /// 0 for what must be there. Where a prompt is too long for the model, other parts are left out, whole ones only,
+    /// the highest number first and of equals the last.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub spare: u8,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(spare: &u8) -> bool {
+    *spare == 0
 }
 
 impl Part {
-    /// A part of this text.
+    /// A part of this text that must be there.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into() }
+        Self { text: text.into(), spare: 0 }
+    }
+
+    /// A part of this text that can be left out.
+    pub fn spare(text: impl Into<String>, spare: u8) -> Self {
+        Self { text: text.into(), spare }
     }
 }
 
@@ -175,7 +206,11 @@ mod tests {
     fn equal_requests_have_equal_digests_and_every_field_counts() {
         let base = request(json!({"type": "string"}));
         assert_eq!(base.digest(), base.clone().digest());
-        let changes: [fn(&mut Request); 8] = [
+        let mut sooner = base.clone();
+        sooner.priority = Priority::Urgent;
+        assert_eq!(base.digest(), sooner.digest(), "when it is answered is not what is asked");
+        let changes: [fn(&mut Request); 9] = [
+            |r| r.messages[0].parts[0].spare = 1,
             |r| r.messages[0].role = Role::System,
             |r| r.prefill = "a".into(),
             |r| r.constraint = Constraint::Lark("start: \"a\"".into()),

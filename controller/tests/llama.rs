@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use sojourn_controller::llama::{LlamaController, LlamaEmbedder, LlamaOptions};
 use sojourn_controller::models::Models;
 use sojourn_controller::{
-    Cancel, Constraint, Controller, ControllerError, Embedder, Finish, Message, Reply, Request, Sampling,
+    Cancel, Constraint, Controller, ControllerError, Embedder, Finish, Message, Part, Priority, Reply,
+    Request, Sampling,
 };
 use std::io::{Read, Write};
 use std::ops::Deref;
@@ -238,4 +239,136 @@ async fn alike_texts_have_alike_vectors() {
     }
     assert!(cosine(&vectors[0], &vectors[1]) > cosine(&vectors[0], &vectors[2]) + 0.2);
     assert_eq!(embedder.embed(&texts).await.unwrap(), vectors);
+}
+
+/// A question whose prompt is `rules`, which no other test uses, and a task.
+fn about(rules: &str, task: &str) -> Request {
+    let messages = vec![Message::system(rules), Message::user(format!("What about {task}?"))];
+    Request::new(messages, Constraint::line(80), 4)
+}
+
+#[tokio::test]
+async fn requests_that_come_together_read_their_common_beginning_once() {
+    let Some(model) = model().await else { return };
+    let rules = "A diver looks for pearls, corals and wrecks. ".repeat(12);
+    let questions: Vec<Request> = ["pearls", "corals", "wrecks"].map(|task| about(&rules, task)).into();
+    let cancel = Cancel::new();
+    let asked = questions.iter().map(|request| model.complete(request, &cancel));
+    let replies = futures_util::future::join_all(asked).await;
+    let read: Vec<u32> = (replies.into_iter())
+        .map(|reply| reply.unwrap().usage)
+        .map(|usage| usage.prompt_tokens - usage.cached_tokens)
+        .collect();
+    assert!(read[0] > 100, "{read:?}");
+    assert!(read[1] < 24 && read[2] < 24, "{read:?}");
+}
+
+#[tokio::test]
+async fn a_prompt_is_read_while_an_answer_is_written_and_the_urgent_goes_first() {
+    let Some(model) = model().await else { return };
+    let model: &LlamaController = &model;
+    let order = std::sync::Mutex::new(Vec::new());
+    let cancel = Cancel::new();
+    let ask = |name: &'static str, request: Request| {
+        let (order, cancel) = (&order, &cancel);
+        async move {
+            let reply = model.complete(&request, cancel).await.unwrap();
+            order.lock().unwrap().push(name);
+            reply
+        }
+    };
+    // One that writes for long, then one that is in no hurry and one that is; both have to read first.
+    let long = request("Count from one to one thousand in words.", Constraint::line(4000), 60);
+    let mut idle = about(&"An archivist files letters by their dates. ".repeat(30), "letters");
+    idle.priority = Priority::Background;
+    idle.candidates = 3;
+    let mut urgent = about(&"A pilot watches gauges of fuel and height. ".repeat(30), "fuel");
+    urgent.priority = Priority::Urgent;
+    urgent.candidates = 3;
+    let later = |name, request, milliseconds| async move {
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+        (name, request)
+    };
+    let (first, _, _) = tokio::join!(
+        ask("long", long),
+        async {
+            let (name, request) = later("idle", idle, 100).await;
+            ask(name, request).await
+        },
+        async {
+            let (name, request) = later("urgent", urgent, 200).await;
+            ask(name, request).await
+        },
+    );
+    assert_eq!(first.candidates[0].tokens, 60);
+    let order = order.into_inner().unwrap();
+    let place = |name| order.iter().position(|&other| other == name).unwrap();
+    assert!(place("urgent") < place("idle"), "{order:?}");
+}
+
+#[tokio::test]
+async fn parts_are_counted_and_spare_ones_left_out_whole() {
+    let Some(model) = model().await else { return };
+    let mut message = Message::user("Rules: be brief. ");
+    message.parts.push(Part::spare("A worked example. ".repeat(300), 1));
+    message.parts.push(Part::spare("An old memory. ".repeat(200), 2));
+    message.parts.push(Part::spare("Another one. ".repeat(200), 2));
+    message.parts.push(Part::new("What is two and two?"));
+    let request = Request::new(vec![Message::system("You answer."), message], Constraint::line(20), 8);
+    let reply = ask(&model, &request).await;
+    // All together are longer than the context of 2048; without the last of the most spare they fit.
+    assert_eq!(reply.left_out, [(1, 3)]);
+    assert_eq!(reply.part_tokens[1][3], 0);
+    let counted: u32 = reply.part_tokens.iter().flatten().sum();
+    assert!(counted < reply.usage.prompt_tokens && counted + 40 > reply.usage.prompt_tokens, "{reply:?}");
+
+    let mut short = request.clone();
+    for part in [1, 2, 3] {
+        short.messages[1].parts[part].text.truncate(30);
+    }
+    let whole = ask(&model, &short).await;
+    assert!(whole.left_out.is_empty() && whole.part_tokens[1].iter().all(|&tokens| tokens > 0), "{whole:?}");
+}
+
+#[tokio::test]
+async fn a_prefix_outlives_its_process_and_a_damaged_one_is_read_again() {
+    let Some(path) = controller_file() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let options = LlamaOptions {
+        context_tokens: 1024,
+        threads: Some(2),
+        prefill_threads: Some(2),
+        max_candidates: 2,
+        prefixes: Some(directory.path().to_path_buf()),
+        ..LlamaOptions::default()
+    };
+    let open = || LlamaController::open(&path, options.clone());
+    let rules = "A gardener waters roses, prunes hedges and pulls weeds. ".repeat(30);
+    let one = open().await.unwrap();
+    // What only one prompt began with may not be wanted again; the second shows that it is.
+    ask(&one, &about(&rules, "roses")).await;
+    assert!(std::fs::read_dir(directory.path()).is_ok_and(|mut entries| entries.next().is_none()));
+    let before = ask(&one, &about(&rules, "hedges")).await;
+    drop(one);
+
+    let two = open().await.unwrap();
+    let after = ask(&two, &about(&rules, "hedges")).await;
+    assert!(after.usage.cached_tokens > 256, "{:?}", after.usage);
+    assert_eq!(after.candidates, before.candidates);
+    drop(two);
+
+    let model = std::fs::read_dir(directory.path()).unwrap().next().unwrap().unwrap().path();
+    for file in std::fs::read_dir(model).unwrap() {
+        let file = file.unwrap().path();
+        if file.extension().is_some_and(|extension| extension == "state") {
+            let mut bytes = std::fs::read(&file).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            std::fs::write(&file, bytes).unwrap();
+        }
+    }
+    let three = open().await.unwrap();
+    let again = ask(&three, &about(&rules, "hedges")).await;
+    assert_eq!(again.usage.cached_tokens, 0);
+    assert_eq!(again.candidates, before.candidates);
 }

@@ -6,7 +6,7 @@ use super::planner::Planner;
 use crate::config::{ActorConfig, ReflexConfig};
 use crate::event::{Moment, Recalled};
 use serde_json::{Map, Value, json};
-use sojourn_controller::{Constraint, Message, Part, Request, Role, Sampling};
+use sojourn_controller::{Constraint, Message, Part, Priority, Request, Role, Sampling};
 use sojourn_tools::schema::embedded;
 use sojourn_tools::{EnvironmentSpec, Parameter, ParameterKind, TaskSpec, ToolSpec, signature};
 use std::collections::BTreeSet;
@@ -57,8 +57,8 @@ pub fn choose(choice: &Choice<'_>, seed: u64) -> Request {
          Prefer what keeps the player alive, then what is near and quick.",
         choice.spec.about
     );
-    let mut user = format!("Now:\n{}\n", choice.observation.trim_end());
-    append_memories(&mut user, choice.memories);
+    let now = format!("Now:\n{}\n", choice.observation.trim_end());
+    let mut user = String::new();
     choice.consultable.append(&mut user);
     append_nudge(&mut user, choice.nudge);
     user.push_str("Options:\n");
@@ -88,7 +88,19 @@ pub fn choose(choice: &Choice<'_>, seed: u64) -> Request {
         })
         .collect();
     let (schema, max_tokens) = choice.consultable.schema(options);
-    request(vec![(Role::System, vec![system]), (Role::User, vec![user])], schema, seed, max_tokens)
+    let mut request = request(vec![(Role::System, vec![system])], schema, seed, max_tokens);
+    let mut parts = vec![Part::new(now)];
+    parts.extend(memories(choice.memories));
+    parts.push(Part::new(user));
+    request.messages.push(Message { role: Role::User, parts });
+    request
+}
+
+/// Everything in one part for each message that must all be there, as it was written down before there were spare parts.
+pub fn undivided(request: &mut Request) {
+    for message in &mut request.messages {
+        message.parts = vec![Part::new(message.text())];
+    }
 }
 
 /// Asks for one primitive with its arguments: what an agent without any skill can do.
@@ -172,6 +184,7 @@ pub fn write(writing: &Writing<'_>, actor: &ActorConfig, seed: u64) -> Request {
         max_tokens: actor.max_tokens,
         stop: Vec::new(),
         deadline_ms: None,
+        priority: Priority::default(),
     }
 }
 
@@ -305,6 +318,7 @@ pub fn write_reflex(
         max_tokens: config.max_tokens,
         stop: Vec::new(),
         deadline_ms: None,
+        priority: Priority::default(),
     }
 }
 
@@ -362,6 +376,7 @@ pub fn reflect(spec: &EnvironmentSpec, what_happened: &str, seed: u64) -> Reques
         max_tokens: 48,
         stop: vec!["\n".to_owned()],
         deadline_ms: None,
+        priority: Priority::default(),
     }
 }
 
@@ -460,13 +475,14 @@ fn push_tool(text: &mut String, tool: &ToolSpec) {
     text.push('\n');
 }
 
-fn append_memories(text: &mut String, memories: &[Recalled]) {
-    if !memories.is_empty() {
-        text.push_str("Remember:\n");
-        for memory in memories {
-            let _ = writeln!(text, "- {}", memory.text);
-        }
+/// What was recalled, which a prompt that is too long can do without: the part recalled last goes first.
+fn memories(memories: &[Recalled]) -> Vec<Part> {
+    let mut parts: Vec<Part> =
+        memories.iter().map(|memory| Part::spare(format!("- {}\n", memory.text), 1)).collect();
+    if let Some(first) = parts.first_mut() {
+        first.text.insert_str(0, "Remember:\n");
     }
+    parts
 }
 
 impl Consultable {
@@ -547,9 +563,10 @@ fn request(messages: Vec<(Role, Vec<String>)>, schema: Value, seed: u64, max_tok
         max_tokens,
         stop: Vec::new(),
         deadline_ms: None,
+        priority: Priority::default(),
     }
 }
 
 fn message((role, parts): (Role, Vec<String>)) -> Message {
-    Message { role, parts: parts.into_iter().map(|text| Part { text }).collect() }
+    Message { role, parts: parts.into_iter().map(Part::new).collect() }
 }

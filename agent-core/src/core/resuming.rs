@@ -1,9 +1,12 @@
 //! What the core makes of interjections: it was resumed, or it is a fork now.
 
-use super::{Core, Effect, Phase, Totals};
+use super::{Core, Effect, Phase, Totals, prompts};
 use crate::config::Budgets;
 use crate::driver::{Interjected, Interjection};
 use sojourn_controller::{Part, Request, Role};
+
+/// The rules of the loop from which on prompts have parts that can be left out.
+const PARTS_SINCE: u32 = 4;
 
 impl Core {
     /// Takes note of what came between two events.
@@ -61,13 +64,16 @@ impl Core {
 
     /// Adds the run's instructions to what the controller is told.
     pub fn instruct(&self, request: &mut Request) {
+        if self.config.rules < PARTS_SINCE {
+            prompts::undivided(request);
+        }
         let Some(instructions) = self.config.instructions.as_deref().map(str::trim) else { return };
         if instructions.is_empty() {
             return;
         }
         let system = request.messages.iter_mut().find(|message| message.role == Role::System);
         if let Some(system) = system {
-            system.parts.push(Part { text: format!("\n{instructions}") });
+            system.parts.push(Part::new(format!("\n{instructions}")));
         }
     }
 }

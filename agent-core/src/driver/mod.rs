@@ -410,6 +410,8 @@ impl Driver {
                     self.journal.lock().await.commit(Durability::Effect).await?;
                     self.observer.notice(&Notice::Thinking { purpose });
                     let span = spans::chat(&self.controller.model().name, purpose, &request);
+                    let mut request = request;
+                    request.priority = purpose.priority();
                     let asking = self.controller.complete(&request, &self.cancel);
                     let answer = asking.instrument(span.clone()).await;
                     spans::answered(&span, &answer, &self.redactor);

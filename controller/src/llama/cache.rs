@@ -1,14 +1,15 @@
 use llama_cpp_2::token::LlamaToken;
 
-/// How many prompts are kept; a run asks a handful of kinds of question, each with its own stable beginning.
-pub(super) const PROMPTS: usize = 4;
+/// How many prompts are kept besides those being read; a run asks a handful of kinds of question, each with its own
+/// stable beginning.
+pub(super) const KEPT: usize = 8;
 
 /// Which prompts the model has read and still holds, each in the llama.cpp sequence of the same number.
 ///
 /// This is the bookkeeping only: whoever owns the context does to it what a [`Placement`] says.
 #[derive(Debug)]
 pub(super) struct PromptCache {
-    slots: [Slot; PROMPTS],
+    slots: Vec<Slot>,
     /// Counts uses, to tell which slot was used longest ago.
     clock: u64,
     /// Whether the model can forget the end of a sequence, or copy its beginning. Recurrent ones cannot.
@@ -24,6 +25,8 @@ struct Slot {
     logits: Vec<f32>,
     /// When it was used last.
     used: u64,
+    /// Whether the rest of it is being read. Nothing else may be put there then.
+    reading: bool,
 }
 
 /// Where a prompt goes and how much of it is there already.
@@ -40,35 +43,64 @@ pub(super) struct Placement {
 }
 
 impl PromptCache {
-    pub(super) fn new(divisible: bool) -> Self {
-        Self { slots: Default::default(), clock: 0, divisible }
+    /// A cache that can hold `reading` prompts being read at the same time, and [`KEPT`] more.
+    pub(super) fn new(reading: usize, divisible: bool) -> Self {
+        let slots = (0..reading + KEPT).map(|_| Slot::default()).collect();
+        Self { slots, clock: 0, divisible }
     }
 
-    /// Finds a place for `prompt` and takes note that its shared beginning is there.
+    /// How many slots there are.
+    pub(super) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// How much of the beginning of `prompt` is held by some slot, in tokens.
+    pub(super) fn longest(&self, prompt: &[LlamaToken]) -> usize {
+        self.slots.iter().map(|slot| common_length(&slot.tokens, prompt)).max().unwrap_or(0)
+    }
+
+    /// What `slot` holds.
+    pub(super) fn tokens(&self, slot: usize) -> &[LlamaToken] {
+        &self.slots[slot].tokens
+    }
+
+    /// The slots that hold something and are not being read, the one used last first.
+    pub(super) fn by_use(&self) -> Vec<usize> {
+        let mut held: Vec<usize> = (0..self.slots.len()).filter(|&slot| self.is_idle(slot)).collect();
+        held.sort_by_key(|&slot| std::cmp::Reverse(self.slots[slot].used));
+        held
+    }
+
+    /// Finds a place for `prompt` and takes note that its shared beginning is there. The place is not given to another
+    /// prompt until [`Self::set_logits`] or [`Self::release`].
     ///
     /// The slot that shares most is used again when what it loses is shorter than what it keeps: the ends of prompts
     /// of one kind are seldom asked for again. Otherwise the beginning is copied over the slot used longest ago.
-    pub(super) fn place(&mut self, prompt: &[LlamaToken]) -> Placement {
+    pub(super) fn place(&mut self, prompt: &[LlamaToken]) -> Option<Placement> {
         self.clock += 1;
-        let (source, common) = (0..PROMPTS)
+        let (source, common) = (0..self.slots.len())
             .map(|slot| (slot, common_length(&self.slots[slot].tokens, prompt)))
-            .max_by_key(|&(slot, common)| (common, self.slots[slot].used))
-            .unwrap_or((0, 0));
+            .max_by_key(|&(slot, common)| (common, self.slots[slot].used))?;
         let held = self.slots[source].tokens.len();
         if common == prompt.len() && held == common && !self.slots[source].logits.is_empty() {
             self.slots[source].used = self.clock;
-            return Placement { slot: source, source, shared: common, ready: true };
+            return Some(Placement { slot: source, source, shared: common, ready: true });
         }
         // The last token is always read, for its logits.
         let mut shared = common.min(prompt.len().saturating_sub(1));
-        if !self.divisible && shared < held {
+        if !self.divisible && (shared < held || self.slots[source].reading) {
             shared = 0;
         }
-        let lost = held - shared;
-        let slot = if shared > 0 && lost <= shared { source } else { self.oldest() };
-        let beginning = prompt[..shared].to_vec();
-        self.slots[slot] = Slot { tokens: beginning, logits: Vec::new(), used: self.clock };
-        Placement { slot, source: if shared == 0 { slot } else { source }, shared, ready: false }
+        let again = shared > 0 && held - shared <= shared && !self.slots[source].reading;
+        let slot = if again { source } else { self.oldest()? };
+        let tokens = prompt[..shared].to_vec();
+        self.slots[slot] = Slot { tokens, logits: Vec::new(), used: self.clock, reading: true };
+        Some(Placement { slot, source: if shared == 0 { slot } else { source }, shared, ready: false })
+    }
+
+    /// Takes note that `slot` now holds just `tokens`.
+    pub(super) fn hold(&mut self, slot: usize, tokens: &[LlamaToken]) {
+        self.slots[slot].tokens = tokens.to_vec();
     }
 
     /// Takes note that `tokens` were read after what `slot` held.
@@ -76,9 +108,10 @@ impl PromptCache {
         self.slots[slot].tokens.extend_from_slice(tokens);
     }
 
-    /// Takes note of what comes after the prompt in `slot`.
+    /// Takes note that the prompt in `slot` was read to its end, and of what comes after it.
     pub(super) fn set_logits(&mut self, slot: usize, logits: &[f32]) {
         self.slots[slot].logits = logits.to_vec();
+        self.slots[slot].reading = false;
     }
 
     /// What comes after the prompt in `slot`.
@@ -86,26 +119,43 @@ impl PromptCache {
         &self.slots[slot].logits
     }
 
-    /// Forgets the prompt used longest ago, except the one in `keep`, and returns its slot, if there is one.
-    pub(super) fn evict(&mut self, keep: Option<usize>) -> Option<usize> {
-        let slot = (0..PROMPTS)
-            .filter(|&slot| Some(slot) != keep && !self.slots[slot].tokens.is_empty())
+    /// Takes note that the prompt in `slot` is not read further.
+    pub(super) fn release(&mut self, slot: usize) {
+        self.slots[slot].reading = false;
+    }
+
+    /// Forgets the prompt used longest ago of those that are not being read, and returns its slot, if there is one.
+    pub(super) fn evict(&mut self) -> Option<usize> {
+        let slot = (0..self.slots.len())
+            .filter(|&slot| self.is_idle(slot))
             .min_by_key(|&slot| self.slots[slot].used)?;
         self.slots[slot] = Slot::default();
         Some(slot)
     }
 
-    /// Forgets everything.
-    pub(super) fn clear(&mut self) {
-        self.slots = Default::default();
+    /// Forgets what `slot` held.
+    pub(super) fn forget(&mut self, slot: usize) {
+        self.slots[slot] = Slot::default();
     }
 
-    fn oldest(&self) -> usize {
-        (0..PROMPTS).min_by_key(|&slot| self.slots[slot].used).unwrap_or(0)
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.slots.fill_with(Slot::default);
+    }
+
+    fn is_idle(&self, slot: usize) -> bool {
+        !self.slots[slot].tokens.is_empty() && !self.slots[slot].reading
+    }
+
+    /// The slot used longest ago of those that are not being read.
+    fn oldest(&self) -> Option<usize> {
+        let free = (0..self.slots.len()).filter(|&slot| !self.slots[slot].reading);
+        free.min_by_key(|&slot| self.slots[slot].used)
     }
 }
 
-fn common_length(one: &[LlamaToken], other: &[LlamaToken]) -> usize {
+/// How many tokens `one` and `other` have in common at their beginning.
+pub(super) fn common_length(one: &[LlamaToken], other: &[LlamaToken]) -> usize {
     one.iter().zip(other).take_while(|(a, b)| a == b).count()
 }
 
@@ -120,7 +170,7 @@ mod tests {
 
     /// Places `text` and reads it to its end.
     fn read(cache: &mut PromptCache, text: &str) -> Placement {
-        let placement = cache.place(&prompt(text));
+        let placement = cache.place(&prompt(text)).unwrap();
         if !placement.ready {
             cache.extend(placement.slot, &prompt(text)[placement.shared..]);
             cache.set_logits(placement.slot, &[0.0]);
@@ -130,7 +180,7 @@ mod tests {
 
     #[test]
     fn prompts_of_one_kind_share_a_slot_and_other_kinds_keep_theirs() {
-        let mut cache = PromptCache::new(true);
+        let mut cache = PromptCache::new(0, true);
         let first = read(&mut cache, "rules of the game: find wood");
         assert_eq!((first.shared, first.ready), (0, false));
         let other = read(&mut cache, "judge this");
@@ -148,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_short_shared_beginning_is_copied_and_its_source_stays() {
-        let mut cache = PromptCache::new(true);
+        let mut cache = PromptCache::new(0, true);
         let long = read(&mut cache, "abcdefghijklmnop");
         let branch = read(&mut cache, "abcXYZ");
         assert_eq!((branch.source, branch.shared), (long.slot, 3));
@@ -158,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_prompt_that_is_a_beginning_of_another_reads_its_last_token_for_the_logits() {
-        let mut cache = PromptCache::new(true);
+        let mut cache = PromptCache::new(0, true);
         read(&mut cache, "abcdef");
         let shorter = read(&mut cache, "abcde");
         assert_eq!((shorter.shared, shorter.ready), (4, false));
@@ -166,7 +216,7 @@ mod tests {
 
     #[test]
     fn an_indivisible_sequence_is_only_continued() {
-        let mut cache = PromptCache::new(false);
+        let mut cache = PromptCache::new(0, false);
         let first = read(&mut cache, "abc");
         let longer = read(&mut cache, "abcdef");
         assert_eq!((longer.slot, longer.shared), (first.slot, 3));
@@ -174,13 +224,27 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_goes_first_and_the_kept_one_never() {
-        let mut cache = PromptCache::new(true);
+    fn the_oldest_goes_first_and_what_is_being_read_never() {
+        let mut cache = PromptCache::new(0, true);
         let slots: Vec<usize> =
             ["aaaa", "bbbb", "cccc"].iter().map(|text| read(&mut cache, text).slot).collect();
         read(&mut cache, "aaaa");
-        assert_eq!(cache.evict(Some(slots[1])), Some(slots[2]));
-        assert_eq!(cache.evict(Some(slots[1])), Some(slots[0]));
-        assert_eq!(cache.evict(Some(slots[1])), None);
+        let reading = cache.place(&prompt("bbbbbbb")).unwrap();
+        assert_eq!((reading.slot, reading.shared), (slots[1], 4));
+        assert_eq!(cache.evict(), Some(slots[2]));
+        assert_eq!(cache.evict(), Some(slots[0]));
+        assert_eq!(cache.evict(), None);
+        cache.release(reading.slot);
+        assert_eq!(cache.evict(), Some(slots[1]));
+    }
+
+    #[test]
+    fn a_prompt_being_read_lends_its_beginning_but_not_its_place() {
+        let mut cache = PromptCache::new(1, true);
+        let first = cache.place(&prompt("rules, and a task")).unwrap();
+        cache.extend(first.slot, &prompt("rules, and"));
+        let second = cache.place(&prompt("rules, and another")).unwrap();
+        assert_eq!((second.source, second.shared), (first.slot, "rules, and".len()));
+        assert_ne!(second.slot, first.slot);
     }
 }

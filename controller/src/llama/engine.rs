@@ -1,135 +1,107 @@
-use super::cache::{PROMPTS, PromptCache};
+use super::cache::{KEPT, Placement, PromptCache, common_length};
+use super::job::{Job, Running, Stage, since};
 use super::lane::Lane;
 use super::load::Loaded;
 use super::options::LlamaOptions;
+use super::pace::{Pace, Verdict};
+use super::prefixes::Prefixes;
+use super::queue::{May, Queue, Waits};
 use super::sampler::Sampler;
-use crate::{Cancel, Completion, ControllerError, Finish, Reply, Sampling, Timing, Usage};
+use super::threads::{self, Threads};
+use crate::{ControllerError, Finish, Priority, Timing, Usage};
 use llama_cpp_2::DecodeError;
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::LlamaContextParams;
+use llama_cpp_2::context::session::LlamaStateSeqFlags;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
-use llguidance::Matcher;
 use llguidance::toktrie::TokEnv;
-use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-/// The most tokens the model reads at once. Between two batches, a second or two apart on a small machine, it
+/// The most tokens the model reads at once. Between two batches, some seconds apart on a small machine, it
 /// looks whether the work is still wanted.
-const BATCH: usize = 128;
-/// How many jobs are looked at before they are begun; the others wait in their queue.
-const LOOKAHEAD: usize = 16;
+const BATCH: usize = 256;
+/// The most of them that are of prompts while answers are being written, which wait for the whole batch.
+const BESIDE: usize = 64;
+/// How many jobs are looked at before they are begun; the others wait in their channel.
+const LOOKAHEAD: usize = 64;
+/// A prompt that has so many more tokens in common with one being read than with all that were read waits for it.
+const WORTH_WAITING: usize = 32;
+/// A saved prefix is loaded where it spares reading so many tokens.
+const WORTH_LOADING: usize = 64;
+/// A prefix that a second prompt begins with is saved if it is so long.
+const WORTH_SAVING: usize = 256;
 
-/// A request made ready for the model.
-pub(super) struct Job {
-    /// The conversation, the prefill and `forced`.
-    pub prompt: Vec<LlamaToken>,
-    /// The tokens with which every answer begins.
-    pub forced: Vec<LlamaToken>,
-    /// The grammar after `forced`.
-    pub matcher: Matcher,
-    pub candidates: u32,
-    pub sampling: Sampling,
-    pub max_tokens: u32,
-    pub stop: Vec<String>,
-    /// How many tokens prompt and answers may have together.
-    pub cells: u32,
-    pub queued: Instant,
-    pub deadline: Option<Instant>,
-    pub cancel: Cancel,
-    pub reply: oneshot::Sender<Result<Reply, ControllerError>>,
-}
-
-impl Job {
-    /// Why the job is not worth going on with, if it is not.
-    fn cut(&self) -> Option<Finish> {
-        if self.cancel.is_cancelled() || self.reply.is_closed() {
-            Some(Finish::Cancelled)
-        } else if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            Some(Finish::Deadline)
-        } else {
-            None
-        }
-    }
-
-    /// Answers with `candidates`, or with empty ones that were never begun.
-    fn answer(self, lanes: Vec<Lane>, cut: &Finish, usage: Usage, timing: Timing) {
-        let mut candidates: Vec<Completion> = lanes.into_iter().map(Lane::completion).collect();
-        let empty = Completion { text: String::new(), tokens: 0, finish: cut.clone() };
-        candidates.resize(self.candidates as usize, empty);
-        let completion_tokens = candidates.iter().map(|candidate| candidate.tokens).sum();
-        let usage = Usage { completion_tokens, ..usage };
-        // Nobody may be waiting any more.
-        let _ = self.reply.send(Ok(Reply { candidates, usage, timing }));
-    }
-}
-
-/// A job whose answers are being written.
-struct Running {
-    job: Job,
-    lanes: Vec<Lane>,
-    usage: Usage,
-    timing: Timing,
-    /// When its prompt had been read.
-    begun: Instant,
-    /// Of the time since then, what went into choosing tokens.
-    choosing: Duration,
-    /// Why it cannot be answered, if it cannot.
-    fault: Option<ControllerError>,
+/// Where in the last batch a choice is to be made.
+#[derive(Debug, Clone, Copy)]
+enum Row {
+    /// The next token of this lane of this job.
+    Lane { job: usize, lane: usize, row: i32 },
+    /// The first token after the prompt of this job.
+    Prompt { job: usize, row: i32 },
 }
 
 /// The work of the thread that owns a model.
 ///
-/// Each round begins what waits, as far as there is room, and then lets the model read one batch with the next
-/// token of every answer at hand.
+/// Each round begins what waits, as far as there is room, and then lets the model read one batch: the next token of
+/// every answer at hand, and as much as fits of the prompts that are being read.
 pub(super) struct Engine<'model> {
+    loaded: &'model Loaded,
+    options: LlamaOptions,
     context: LlamaContext<'model>,
     batch: LlamaBatch<'static>,
-    /// Where the logits of each lane are in the last batch: job, lane, row.
-    rows: Vec<(usize, usize, i32)>,
+    rows: Vec<Row>,
     prompts: PromptCache,
+    /// What earlier processes have read.
+    prefixes: Option<Prefixes>,
     vocabulary: TokEnv,
     /// Sequences for answers that are not in use.
     free: Vec<i32>,
-    /// Tokens that can be held.
-    capacity: u32,
-    waiting: VecDeque<Job>,
+    waiting: Queue<Job>,
     running: Vec<Running>,
+    /// Watches the speed, where the numbers of threads are ours to choose.
+    pace: Option<Pace>,
+    /// Whether the numbers of threads are to be measured again as soon as nothing is under way.
+    tune: bool,
+}
+
+impl Waits for Job {
+    fn priority(&self) -> Priority {
+        self.priority
+    }
+
+    fn since(&self) -> Instant {
+        self.queued
+    }
 }
 
 impl<'model> Engine<'model> {
+    /// An engine with `options` that are settled; `tuned` says that the numbers of threads were measured.
     pub(super) fn new(
         loaded: &'model Loaded,
         options: &LlamaOptions,
+        tuned: bool,
         vocabulary: TokEnv,
     ) -> Result<Self, ControllerError> {
-        let sequences = PROMPTS as u32 + options.max_candidates;
-        let params = LlamaContextParams::default()
-            .with_n_ctx(NonZeroU32::new(options.context_tokens))
-            .with_n_batch(BATCH as u32)
-            .with_n_ubatch(BATCH as u32)
-            .with_n_seq_max(sequences)
-            // One memory for all sequences, so that they can share the cells of a prompt.
-            .with_kv_unified(true)
-            .with_n_threads(options.threads.unwrap_or(1) as i32)
-            .with_n_threads_batch(options.prefill_threads.unwrap_or(1) as i32);
-        let context = loaded.model.new_context(loaded.backend, params).map_err(|_| {
-            let tokens = options.context_tokens;
-            ControllerError::Failed { reason: format!("there is no memory for a context of {tokens} tokens") }
-        })?;
         let divisible = !loaded.model.is_recurrent() && !loaded.model.is_hybrid();
+        let prompts = PromptCache::new(options.max_candidates as usize, divisible);
+        let first = prompts.slots() as i32;
         Ok(Self {
-            context,
+            loaded,
+            options: options.clone(),
+            context: context(loaded, options)?,
             batch: LlamaBatch::new(BATCH, 1),
             rows: Vec::new(),
-            prompts: PromptCache::new(divisible),
+            prompts,
+            prefixes: options.prefixes.as_ref().map(|root| Prefixes::open(root, loaded, divisible)),
             vocabulary,
-            free: (PROMPTS as i32..sequences as i32).rev().collect(),
-            capacity: options.context_tokens,
-            waiting: VecDeque::new(),
+            free: (first..first + options.max_candidates as i32).rev().collect(),
+            waiting: Queue::new(),
             running: Vec::new(),
+            pace: tuned.then(|| Pace::new(Instant::now())),
+            tune: false,
         })
     }
 
@@ -138,87 +110,120 @@ impl<'model> Engine<'model> {
         loop {
             if self.waiting.is_empty() && self.running.is_empty() {
                 match inbox.blocking_recv() {
-                    Some(job) => self.waiting.push_back(job),
+                    Some(job) => self.waiting.push(job),
                     None => return,
                 }
             }
             while self.waiting.len() < LOOKAHEAD
                 && let Ok(job) = inbox.try_recv()
             {
-                self.waiting.push_back(job);
+                self.waiting.push(job);
             }
             self.drop_unwanted();
-            while let Some(job) = self.next_that_fits() {
+            self.tune_if_due();
+            while let Some(job) = self.next_job() {
                 self.begin(job);
             }
-            if let Err(error) = self.write_on() {
+            if let Err(error) = self.round() {
                 self.fail_all(&error);
             }
             self.finish();
         }
     }
 
-    /// Answers the waiting jobs that were cut, and ends the lanes of running ones.
+    /// Answers the waiting jobs that were cut, and ends running ones.
     fn drop_unwanted(&mut self) {
-        for _ in 0..self.waiting.len() {
-            if let Some(job) = self.waiting.pop_front() {
-                match job.cut() {
-                    Some(cut) => {
-                        let timing = Timing { queue_ms: since(job.queued), ..Timing::default() };
-                        job.answer(Vec::new(), &cut, Usage::default(), timing);
-                    }
-                    None => self.waiting.push_back(job),
-                }
-            }
+        for job in self.waiting.take_if(|job| job.cut().is_some()) {
+            let cut = job.cut().unwrap_or(Finish::Cancelled);
+            let timing = Timing { queue_ms: since(job.queued), ..Timing::default() };
+            job.answer(Vec::new(), &cut, Usage::default(), timing);
         }
         for running in &mut self.running {
-            if let Some(cut) = running.job.cut() {
-                for lane in running.lanes.iter_mut().filter(|lane| lane.finish.is_none()) {
-                    lane.finish = Some(cut.clone());
+            let Some(cut) = running.job.cut() else { continue };
+            match &mut running.stage {
+                Stage::Reading { slot, .. } => {
+                    // What was read of it stays of use to others.
+                    self.prompts.release(*slot);
+                    running.timing.prefill_ms = since(running.since);
+                    running.stage = Stage::Cut(cut);
                 }
+                Stage::Writing(lanes) => {
+                    for lane in lanes.iter_mut().filter(|lane| lane.finish.is_none()) {
+                        lane.finish = Some(cut.clone());
+                    }
+                }
+                Stage::Cut(_) => {}
             }
         }
     }
 
-    /// The longest-waiting job, if there are sequences and memory for it.
-    fn next_that_fits(&mut self) -> Option<Job> {
+    /// The next job to begin, if there is one for which there are sequences and memory.
+    fn next_job(&mut self) -> Option<Job> {
+        if self.tune {
+            return None;
+        }
         let used: u32 = self.running.iter().map(|running| running.job.cells).sum();
-        let job = self.waiting.front()?;
-        let fits = job.candidates as usize <= self.free.len() && used + job.cells <= self.capacity;
-        if fits { self.waiting.pop_front() } else { None }
+        // Each job at work has promised sequences to all its answers, even while its prompt is being read.
+        let promised: usize = (self.running.iter())
+            .filter(|running| matches!(running.stage, Stage::Reading { .. }))
+            .map(|running| running.job.candidates as usize)
+            .sum();
+        let free = self.free.len().saturating_sub(promised);
+        let (capacity, prompts, running) = (self.options.context_tokens, &self.prompts, &self.running);
+        self.waiting.next(Instant::now(), |job| {
+            if job.candidates as usize > free || used.saturating_add(job.cells) > capacity {
+                May::NotYet
+            } else if is_read_by_another(job, running, prompts) {
+                May::Later
+            } else {
+                May::Begin
+            }
+        })
     }
 
-    /// Reads the prompt of `job` and chooses the first token of each of its answers.
+    /// Finds a place for the prompt of `job`, and has what is known of it put there.
     fn begin(&mut self, job: Job) {
-        let mut timing = Timing { queue_ms: since(job.queued), ..Timing::default() };
-        let start = Instant::now();
+        let now = Instant::now();
+        let timing = Timing { queue_ms: since(job.queued), ..Timing::default() };
         let mut usage = Usage { prompt_tokens: job.prompt.len() as u32, ..Usage::default() };
-        let read = self.read_prompt(&job, &mut usage);
-        timing.prefill_ms = since(start);
-        match read {
-            Ok(Read::Whole(slot)) => {
-                let begun = Instant::now();
+        match self.place(&job) {
+            Ok(place) => {
+                usage.cached_tokens = place.shared as u32;
+                let stage = Stage::Reading { slot: place.slot, next: place.shared };
                 let choosing = Duration::ZERO;
-                let mut running =
-                    Running { job, lanes: Vec::new(), usage, timing, begun, choosing, fault: None };
-                running.fault = self.open_lanes(slot, &mut running).err();
+                let mut running = Running { job, stage, usage, timing, since: now, choosing, fault: None };
+                if place.ready {
+                    self.open_lanes(place.slot, &mut running);
+                }
                 self.running.push(running);
             }
-            Ok(Read::Cut(cut)) => job.answer(Vec::new(), &cut, usage, timing),
             Err(error) => {
-                self.forget_everything();
+                tracing::error!(%error, "a prompt has no place");
                 let _ = job.reply.send(Err(error));
             }
         }
     }
 
-    /// Has the model read what it has not read of the prompt yet.
-    fn read_prompt(&mut self, job: &Job, usage: &mut Usage) -> Result<Read, ControllerError> {
-        let place = self.prompts.place(&job.prompt);
-        usage.cached_tokens = place.shared as u32;
+    /// Gives the prompt of `job` a slot and moves its beginning there from where it is known: another slot or the disk.
+    fn place(&mut self, job: &Job) -> Result<Placement, ControllerError> {
+        let none = || failed("there is no free place for a prompt");
+        let mut place = self.prompts.place(&job.prompt).ok_or_else(none)?;
         if place.ready {
-            return Ok(Read::Whole(place.slot));
+            return Ok(place);
         }
+        let moved = self.move_prefix(&place);
+        let known = moved.and_then(|()| self.use_saved(&job.prompt, &mut place));
+        if let Err(error) = known {
+            // Whatever went wrong, the slot can be emptied and the prompt read from its start.
+            tracing::warn!(%error, "a known prefix could not be used");
+            self.context.kv_cache_seq_rm(place.slot as i32, None, None).map_err(memory)?;
+            self.prompts.hold(place.slot, &[]);
+            place.shared = 0;
+        }
+        Ok(place)
+    }
+
+    fn move_prefix(&mut self, place: &Placement) -> Result<(), ControllerError> {
         let (slot, source, shared) = (place.slot as i32, place.source as i32, place.shared as u32);
         if slot == source {
             self.context.kv_cache_seq_rm(slot, Some(shared), None).map_err(memory)?;
@@ -226,57 +231,119 @@ impl<'model> Engine<'model> {
             self.context.kv_cache_seq_rm(slot, None, None).map_err(memory)?;
             self.context.kv_cache_seq_cp(source, slot, Some(0), Some(shared)).map_err(memory)?;
         }
-        let mut position = place.shared;
-        for tokens in job.prompt[place.shared..].chunks(BATCH) {
-            if let Some(cut) = job.cut() {
-                return Ok(Read::Cut(cut));
-            }
-            self.batch.clear();
-            for &token in tokens {
-                position += 1;
-                let last = position == job.prompt.len();
-                self.batch.add(token, position as i32 - 1, &[slot], last).map_err(batch)?;
-            }
-            self.decode(Some(place.slot))?;
-            self.prompts.extend(place.slot, tokens);
-        }
-        let logits = self.context.get_logits_ith(self.batch.n_tokens() - 1);
-        self.prompts.set_logits(place.slot, logits);
-        Ok(Read::Whole(place.slot))
+        Ok(())
     }
 
-    /// Starts the answers of a job whose prompt is in `slot`.
-    fn open_lanes(&mut self, slot: usize, running: &mut Running) -> Result<(), ControllerError> {
-        let job = &running.job;
-        let trie = self.vocabulary.tok_trie();
-        for index in 0..job.candidates {
-            let sequence =
-                self.free.pop().ok_or_else(|| failed("there is no free sequence for an answer"))?;
-            let sampler = Sampler::new(job.sampling, index);
-            let mut lane = Lane::new(
-                sequence,
-                job.prompt.len(),
-                job.matcher.clone(),
-                sampler,
-                job.max_tokens,
-                job.stop.clone(),
-            );
-            self.context.kv_cache_seq_cp(slot as i32, sequence, None, None).map_err(memory)?;
-            lane.begin(&job.forced, trie);
-            if lane.finish.is_none() {
-                lane.choose(self.prompts.logits(slot), trie)?;
+    /// Loads from the disk what earlier processes knew of `prompt`, if that is more than what is in `place`; and saves
+    /// what is there if it has shown to be the beginning of several prompts.
+    fn use_saved(&mut self, prompt: &[LlamaToken], place: &mut Placement) -> Result<(), ControllerError> {
+        let Some(prefixes) = &mut self.prefixes else { return Ok(()) };
+        let slot = place.slot as i32;
+        let saved = prefixes.longest(prompt);
+        if let Some((entry, common)) = saved
+            && common >= place.shared + WORTH_LOADING
+        {
+            self.context.kv_cache_seq_rm(slot, None, None).map_err(memory)?;
+            self.prompts.hold(place.slot, &[]);
+            place.shared = 0;
+            let used: u32 = self.running.iter().map(|running| running.job.cells).sum();
+            let length = prefixes.length(entry);
+            // The cells that the file asks for are made free first: loading does not do it.
+            while used as usize + held(&self.prompts) + length > self.options.context_tokens as usize
+                && let Some(old) = self.prompts.evict()
+            {
+                self.context.kv_cache_seq_rm(old as i32, None, None).map_err(memory)?;
             }
-            running.lanes.push(lane);
+            if prefixes.load(entry, &mut self.context, slot) {
+                // The last token is always read, for its logits.
+                let shared = common.min(prompt.len().saturating_sub(1));
+                if shared < length {
+                    self.context.kv_cache_seq_rm(slot, Some(shared as u32), None).map_err(memory)?;
+                }
+                self.prompts.hold(place.slot, &prompt[..shared]);
+                place.shared = shared;
+            } else {
+                self.context.kv_cache_seq_rm(slot, None, None).map_err(memory)?;
+            }
+        } else if place.shared >= WORTH_SAVING
+            && saved.is_none_or(|(_, common)| place.shared >= common + WORTH_SAVING)
+        {
+            prefixes.save(&self.context, slot, &prompt[..place.shared]);
         }
         Ok(())
     }
 
-    /// Has the model read the pending tokens of all answers and chooses the next ones.
-    fn write_on(&mut self) -> Result<(), ControllerError> {
+    /// Starts the answers of a job whose prompt is in `slot`.
+    fn open_lanes(&mut self, slot: usize, running: &mut Running) {
+        running.timing.prefill_ms = since(running.since);
+        running.since = Instant::now();
+        let job = &running.job;
+        let trie = self.vocabulary.tok_trie();
+        let mut lanes = Vec::with_capacity(job.candidates as usize);
+        for index in 0..job.candidates {
+            let Some(sequence) = self.free.pop() else {
+                running.fault = Some(failed("there is no free sequence for an answer"));
+                break;
+            };
+            let mut lane = Lane::new(
+                sequence,
+                job.prompt.len(),
+                job.matcher.clone(),
+                Sampler::new(job.sampling, index),
+                job.max_tokens,
+                job.stop.clone(),
+            );
+            let copied = self.context.kv_cache_seq_cp(slot as i32, sequence, None, None).map_err(memory);
+            lane.begin(&job.forced, trie);
+            let chosen = copied.and_then(|()| match lane.finish {
+                None => lane.choose(self.prompts.logits(slot), trie),
+                Some(_) => Ok(()),
+            });
+            lanes.push(lane);
+            if let Err(error) = chosen {
+                running.fault = Some(error);
+                break;
+            }
+        }
+        running.stage = Stage::Writing(lanes);
+    }
+
+    /// Has the model read one batch, and makes the choices that follow from it.
+    fn round(&mut self) -> Result<(), ControllerError> {
         self.batch.clear();
         self.rows.clear();
-        for (at, running) in self.running.iter_mut().enumerate() {
-            for (number, lane) in running.lanes.iter_mut().enumerate() {
+        self.add_lanes()?;
+        let writing = self.batch.n_tokens() as usize;
+        let read = self.add_prompts()?;
+        let tokens = self.batch.n_tokens() as usize;
+        if tokens == 0 {
+            return Ok(());
+        }
+        let start = Instant::now();
+        self.decode()?;
+        if let Some(pace) = &mut self.pace
+            && writing == tokens
+            && pace.note(tokens, start.elapsed(), Instant::now()) == Verdict::Collapsed
+        {
+            tracing::warn!("the model has become much slower; its numbers of threads are measured again");
+            self.tune = true;
+        }
+        for (at, upto) in read {
+            let running = &mut self.running[at];
+            if let Stage::Reading { slot, next } = &mut running.stage {
+                self.prompts.extend(*slot, &running.job.prompt[*next..upto]);
+                *next = upto;
+            }
+        }
+        self.choose();
+        Ok(())
+    }
+
+    /// Puts the pending tokens of all answers into the batch.
+    fn add_lanes(&mut self) -> Result<(), ControllerError> {
+        for (job, running) in self.running.iter_mut().enumerate() {
+            let Stage::Writing(lanes) = &mut running.stage else { continue };
+            for (number, lane) in lanes.iter_mut().enumerate() {
                 let room = BATCH - self.batch.n_tokens() as usize;
                 if lane.finish.is_some() || lane.pending.is_empty() || room == 0 {
                     continue;
@@ -289,51 +356,104 @@ impl<'model> Engine<'model> {
                     lane.position += 1;
                 }
                 if rest.is_empty() {
-                    self.rows.push((at, number, self.batch.n_tokens() - 1));
+                    self.rows.push(Row::Lane { job, lane: number, row: self.batch.n_tokens() - 1 });
                 }
                 lane.pending = rest;
             }
         }
-        if self.batch.n_tokens() == 0 {
-            return Ok(());
+        Ok(())
+    }
+
+    /// Puts as much of the prompts into the batch as there is room for, what matters most first; says up to where each
+    /// job's prompt is read by it.
+    fn add_prompts(&mut self) -> Result<Vec<(usize, usize)>, ControllerError> {
+        let writing = self.batch.n_tokens() as usize;
+        let mut room = if writing == 0 { BATCH } else { BESIDE.min(BATCH - writing) };
+        let mut readers: Vec<usize> = (0..self.running.len())
+            .filter(|&at| matches!(self.running[at].stage, Stage::Reading { .. }))
+            .collect();
+        readers.sort_by_key(|&at| std::cmp::Reverse(self.running[at].job.priority));
+        let mut read = Vec::new();
+        for at in readers {
+            let running = &self.running[at];
+            let Stage::Reading { slot, next } = running.stage else { continue };
+            let prompt = &running.job.prompt;
+            let upto = prompt.len().min(next + room);
+            for (position, &token) in prompt.iter().enumerate().take(upto).skip(next) {
+                let last = position + 1 == prompt.len();
+                self.batch.add(token, position as i32, &[slot as i32], last).map_err(batch)?;
+            }
+            if upto == prompt.len() {
+                self.rows.push(Row::Prompt { job: at, row: self.batch.n_tokens() - 1 });
+            }
+            room -= upto - next;
+            read.push((at, upto));
+            if room == 0 {
+                break;
+            }
         }
-        self.decode(None)?;
-        let trie = self.vocabulary.tok_trie();
-        for &(at, number, row) in &self.rows {
-            let running = &mut self.running[at];
+        Ok(read)
+    }
+
+    /// Makes the choices that the last batch led to.
+    fn choose(&mut self) {
+        // Lanes first: opening new ones does not touch the logits, but it takes the engine as a whole.
+        for &row in &self.rows {
+            let Row::Lane { job, lane, row } = row else { continue };
+            let running = &mut self.running[job];
+            let Stage::Writing(lanes) = &mut running.stage else { continue };
             let start = Instant::now();
-            let chosen = running.lanes[number].choose(self.context.get_logits_ith(row), trie);
+            let chosen = lanes[lane].choose(self.context.get_logits_ith(row), self.vocabulary.tok_trie());
             running.choosing += start.elapsed();
             // A grammar that fails is the fault of one request, not of those beside it.
             running.fault = running.fault.take().or(chosen.err());
         }
-        Ok(())
+        let whole: Vec<(usize, i32)> = (self.rows.iter())
+            .filter_map(|row| match *row {
+                Row::Prompt { job, row } => Some((job, row)),
+                Row::Lane { .. } => None,
+            })
+            .collect();
+        for (at, row) in whole {
+            let Stage::Reading { slot, .. } = self.running[at].stage else { continue };
+            self.prompts.set_logits(slot, self.context.get_logits_ith(row));
+            let mut running = self.running.remove(at);
+            self.open_lanes(slot, &mut running);
+            self.running.insert(at, running);
+        }
     }
 
-    /// Answers the jobs that failed or all of whose lanes have ended.
+    /// Answers the jobs that failed or have nothing left to do.
     fn finish(&mut self) {
         let (done, running): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.running).into_iter().partition(|running| {
-                running.fault.is_some() || running.lanes.iter().all(|lane| lane.finish.is_some())
-            });
+            std::mem::take(&mut self.running).into_iter().partition(Running::is_done);
         self.running = running;
-        for Running { job, lanes, usage, mut timing, begun, choosing, fault } in done {
-            self.close_lanes(&lanes);
-            timing.decode_ms = since(begun);
+        for mut running in done {
+            self.close(&running);
+            if matches!(running.stage, Stage::Writing(_)) {
+                running.timing.decode_ms = since(running.since);
+            }
+            let Running { job, stage, usage, timing, choosing, fault, .. } = running;
             tracing::debug!(?usage, ?timing, ?choosing, "answered");
-            match fault {
+            match (fault, stage) {
                 // Nobody may be waiting any more.
-                Some(error) => drop(job.reply.send(Err(error))),
-                None => job.answer(lanes, &Finish::Cancelled, usage, timing),
+                (Some(error), _) => drop(job.reply.send(Err(error))),
+                (None, Stage::Writing(lanes)) => job.answer(lanes, &Finish::Cancelled, usage, timing),
+                (None, Stage::Cut(cut)) => job.answer(Vec::new(), &cut, usage, timing),
+                (None, Stage::Reading { .. }) => {}
             }
         }
     }
 
-    fn close_lanes(&mut self, lanes: &[Lane]) {
-        for lane in lanes {
+    /// Gives back what `running` holds.
+    fn close(&mut self, running: &Running) {
+        for lane in running.lanes() {
             // A whole sequence can always be removed.
             let _ = self.context.kv_cache_seq_rm(lane.sequence, None, None);
             self.free.push(lane.sequence);
+        }
+        if let Stage::Reading { slot, .. } = running.stage {
+            self.prompts.release(slot);
         }
     }
 
@@ -341,49 +461,113 @@ impl<'model> Engine<'model> {
     fn fail_all(&mut self, error: &ControllerError) {
         tracing::error!(%error, "the model failed");
         for running in std::mem::take(&mut self.running) {
-            self.close_lanes(&running.lanes);
+            self.close(&running);
             let _ = running.job.reply.send(Err(failed(error)));
         }
-        self.forget_everything();
-    }
-
-    /// Forgets all prompts, and everything that no answer under way needs.
-    fn forget_everything(&mut self) {
         self.prompts.clear();
-        if self.running.is_empty() {
-            self.context.clear_kv_cache();
-        } else {
-            for slot in 0..PROMPTS as i32 {
-                let _ = self.context.kv_cache_seq_rm(slot, None, None);
-            }
-        }
+        self.context.clear_kv_cache();
     }
 
-    /// Has the model read the batch, forgetting old prompts other than the one in `keep` until there is room.
-    fn decode(&mut self, keep: Option<usize>) -> Result<(), ControllerError> {
+    /// Has the model read the batch, forgetting old prompts until there is room.
+    fn decode(&mut self) -> Result<(), ControllerError> {
         loop {
             match self.context.decode(&mut self.batch) {
                 Ok(()) => return Ok(()),
                 Err(error @ DecodeError::NoKvCacheSlot) => {
-                    let slot = self.prompts.evict(keep).ok_or_else(|| failed(error))?;
+                    let slot = self.prompts.evict().ok_or_else(|| failed(error))?;
                     self.context.kv_cache_seq_rm(slot as i32, None, None).map_err(memory)?;
                 }
                 Err(error) => return Err(failed(error)),
             }
         }
     }
+
+    /// Measures the numbers of threads again when that is due, which needs the model for itself.
+    fn tune_if_due(&mut self) {
+        let Some(pace) = &self.pace else { return };
+        if !self.running.is_empty() || !(self.tune || pace.is_stale(Instant::now())) {
+            return;
+        }
+        self.tune = false;
+        match threads::fastest(self.loaded) {
+            Ok(fastest) => self.use_threads(fastest),
+            Err(error) => tracing::warn!(%error, "the numbers of threads could not be measured"),
+        }
+        let slow = self.options.threads != Some(threads::cores());
+        if let Some(pace) = &mut self.pace {
+            pace.restart(Instant::now(), slow);
+        }
+    }
+
+    /// Goes on with other numbers of threads: in a new context, as an old one keeps its own, which is given
+    /// the prompts used last.
+    fn use_threads(&mut self, fastest: Threads) {
+        let Threads { single, several } = fastest;
+        if (self.options.threads, self.options.prefill_threads) == (Some(single), Some(several)) {
+            return;
+        }
+        let options =
+            LlamaOptions { threads: Some(single), prefill_threads: Some(several), ..self.options.clone() };
+        let Ok(mut fresh) = context(self.loaded, &options) else { return };
+        tracing::info!(single, several, "the numbers of threads were changed");
+        let mut room = options.context_tokens as usize / 2;
+        for slot in self.prompts.by_use() {
+            let length = self.prompts.tokens(slot).len();
+            let state = (length <= room)
+                .then(|| self.context.state_seq_get(slot as i32, LlamaStateSeqFlags::empty()).ok())
+                .flatten();
+            match state.map(|state| fresh.state_seq_set(&state, slot as i32)) {
+                Some(Ok(())) => room -= length,
+                _ => {
+                    let _ = fresh.kv_cache_seq_rm(slot as i32, None, None);
+                    self.prompts.forget(slot);
+                }
+            }
+        }
+        self.context = fresh;
+        self.options = options;
+    }
 }
 
-/// How far the reading of a prompt came.
-enum Read {
-    /// To its end, in this slot.
-    Whole(usize),
-    /// Until it was no longer wanted.
-    Cut(Finish),
+/// Whether the beginning of `job`'s prompt is just being read for another job, so that it need not be read twice.
+fn is_read_by_another(job: &Job, running: &[Running], prompts: &PromptCache) -> bool {
+    let known = prompts.longest(&job.prompt);
+    running.iter().any(|other| match other.stage {
+        Stage::Reading { next, .. } => {
+            let common = common_length(&other.job.prompt, &job.prompt);
+            next < common && common >= known + WORTH_WAITING
+        }
+        Stage::Writing(_) | Stage::Cut(_) => false,
+    })
 }
 
-fn since(start: Instant) -> u64 {
-    start.elapsed().as_millis() as u64
+/// How many tokens the prompts that could be forgotten have, at the most.
+fn held(prompts: &PromptCache) -> usize {
+    prompts.by_use().into_iter().map(|slot| prompts.tokens(slot).len()).sum()
+}
+
+/// The memory of a model at work.
+fn context<'model>(
+    loaded: &'model Loaded,
+    options: &LlamaOptions,
+) -> Result<LlamaContext<'model>, ControllerError> {
+    // Slots for prompts being read and kept, and a sequence for each answer.
+    let sequences = KEPT as u32 + 2 * options.max_candidates;
+    let params = LlamaContextParams::default()
+        .with_n_ctx(NonZeroU32::new(options.context_tokens))
+        .with_n_batch(BATCH as u32)
+        .with_n_ubatch(BATCH as u32)
+        .with_n_seq_max(sequences)
+        // One memory for all sequences, so that they can share the cells of a prompt.
+        .with_kv_unified(true)
+        .with_n_threads(options.threads.unwrap_or(1) as i32)
+        .with_n_threads_batch(options.prefill_threads.unwrap_or(1) as i32);
+    let no_memory = |_| ControllerError::NoMemory { context_tokens: options.context_tokens };
+    let mut context = loaded.model.new_context(loaded.backend, params).map_err(no_memory)?;
+    if let Some((adapter, lora)) = &loaded.lora {
+        context.lora_adapter_set(&mut adapter.borrow_mut(), lora.scale).map_err(failed)?;
+    }
+    Ok(context)
 }
 
 fn failed(error: impl std::fmt::Display) -> ControllerError {

@@ -1,15 +1,21 @@
+use super::options::LlamaOptions;
 use crate::gguf::Header;
-use crate::{ControllerError, ModelInfo};
+use crate::{ControllerError, Lora, ModelInfo};
 use llama_cpp_2::llama_backend::LlamaBackend;
-use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
+use llama_cpp_2::model::{LlamaLoraAdapter, LlamaModel};
 use llama_cpp_2::{LogOptions, send_logs_to_tracing};
-use std::path::Path;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// A model in memory and what its file says about it.
 pub(super) struct Loaded {
     pub model: Arc<LlamaModel>,
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// What is added to its weights, and how much of it.
+    pub lora: Option<(RefCell<LlamaLoraAdapter>, Lora)>,
     pub backend: &'static LlamaBackend,
     pub header: Header,
     /// `context_tokens` is what the model was trained for.
@@ -19,14 +25,24 @@ pub(super) struct Loaded {
 impl Loaded {
     /// Loads the model at `path` after a look at its header.
     pub(super) fn open(path: &Path) -> Result<Self, ControllerError> {
+        Self::open_with(path, &LlamaOptions::default())
+    }
+
+    /// The same, with the adapter and the graphics processor that `options` name.
+    pub(super) fn open_with(path: &Path, options: &LlamaOptions) -> Result<Self, ControllerError> {
         let header = Header::read(path)?;
         let unloadable = |reason: &str| ControllerError::Unloadable {
             path: path.to_path_buf(),
             reason: reason.to_owned(),
         };
         let backend = backend()?;
-        let model = LlamaModel::load_from_file(backend, path, &LlamaModelParams::default())
+        let mut params = LlamaModelParams::default();
+        if let Some(layers) = options.gpu_layers {
+            params = params.with_n_gpu_layers(layers);
+        }
+        let mut model = LlamaModel::load_from_file(backend, path, &params)
             .map_err(|_| unloadable("llama.cpp does not know its architecture or finds it damaged"))?;
+        let lora = options.lora.as_ref().map(|lora| adapter(&mut model, lora)).transpose()?;
         let name = header.name().map_or_else(
             || path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
             str::to_owned,
@@ -39,8 +55,22 @@ impl Loaded {
             context_tokens: Some(model.n_ctx_train()),
             sha256: None,
         };
-        Ok(Self { model: Arc::new(model), backend, header, info })
+        Ok(Self { model: Arc::new(model), path: path.to_path_buf(), lora, backend, header, info })
     }
+}
+
+/// The adapter that `lora` names, made ready for `model`.
+fn adapter(
+    model: &mut LlamaModel,
+    lora: &Lora,
+) -> Result<(RefCell<LlamaLoraAdapter>, Lora), ControllerError> {
+    // llama.cpp is only shown what is a whole GGUF file.
+    Header::read(&lora.path)?;
+    let adapter = model.lora_adapter_init(&lora.path).map_err(|_| ControllerError::Unloadable {
+        path: lora.path.clone(),
+        reason: "it is no low-rank adapter for this model".into(),
+    })?;
+    Ok((RefCell::new(adapter), lora.clone()))
 }
 
 /// llama.cpp itself, started once for the whole process and never stopped.

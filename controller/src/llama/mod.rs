@@ -1,27 +1,34 @@
 //! Models that llama.cpp runs in this process.
 //!
-//! One thread owns a model and everything that C++ does with it ([`engine`]). It decodes the candidates of all
-//! requests at hand in one batch per token, from prompts that are read once and kept ([`cache`]); what a candidate
-//! may say next is decided by its grammar ([`grammar`]) and its [`sampler`].
+//! One thread owns a model and everything that C++ does with it ([`engine`]). Requests of any number of callers wait
+//! in its [`queue`]. Each batch that the model reads has the next token of every answer at hand and, beside them, a
+//! piece of the prompts that are new. Prompts are read once and kept, in memory ([`cache`]) and on the disk
+//! ([`prefixes`]); what an answer may say next is decided by its [`grammar`] and its [`sampler`].
 
 mod cache;
 mod embedder;
 mod engine;
 mod grammar;
+mod job;
 mod lane;
 mod load;
 mod options;
+mod pace;
+mod prefixes;
 mod prompt;
+mod queue;
 mod sampler;
 mod threads;
 
 pub use embedder::LlamaEmbedder;
 pub use options::LlamaOptions;
 
-use crate::{Cancel, Controller, ControllerError, ModelInfo, Reply, Request};
+use crate::{Cancel, Controller, ControllerError, Message, ModelInfo, Reply, Request};
 use async_trait::async_trait;
-use engine::{Engine, Job};
+use engine::Engine;
 use grammar::Grammars;
+use job::{Job, Ledger};
+use llama_cpp_2::token::LlamaToken;
 use load::Loaded;
 use prompt::Prompter;
 use std::path::Path;
@@ -77,6 +84,40 @@ impl LlamaController {
         self
     }
 
+    /// The prompt of `request` with `forced` after it; without its spare parts, as many as it takes, if it is too long.
+    fn fit(
+        &self,
+        request: &Request,
+        forced: &[LlamaToken],
+    ) -> Result<(Vec<LlamaToken>, Ledger), ControllerError> {
+        let mut spare = spare_parts(&request.messages);
+        let mut left_out = Vec::new();
+        loop {
+            let (mut prompt, part_tokens) =
+                self.prompter.tokens(&request.messages, &request.prefill, &left_out)?;
+            prompt.extend(forced);
+            let excess = cells(prompt.len(), request).saturating_sub(self.options.context_tokens);
+            if excess == 0 {
+                return Ok((prompt, Ledger { part_tokens, left_out }));
+            }
+            if spare.is_empty() {
+                return Err(ControllerError::ContextOverflow {
+                    prompt_tokens: prompt.len() as u32,
+                    candidates: request.candidates,
+                    max_tokens: request.max_tokens,
+                    context_tokens: self.options.context_tokens,
+                });
+            }
+            let mut gained = 0;
+            while gained < excess
+                && let Some((message, part)) = spare.pop()
+            {
+                gained += part_tokens[message as usize][part as usize];
+                left_out.push((message, part));
+            }
+        }
+    }
+
     fn check(&self, request: &Request) -> Result<(), ControllerError> {
         let most = self.options.max_candidates;
         let reason = if request.messages.is_empty() {
@@ -101,20 +142,10 @@ impl Controller for LlamaController {
     async fn complete(&self, request: &Request, cancel: &Cancel) -> Result<Reply, ControllerError> {
         self.check(request)?;
         let queued = Instant::now();
-        let mut prompt = self.prompter.tokens(&request.messages, &request.prefill)?;
         let matcher = Grammars::matcher(&self.grammars, &request.constraint).await?;
         let (matcher, forced) = grammar::forced_start(matcher, request.max_tokens)?;
-        prompt.extend(&forced);
-        let prompt_tokens = prompt.len() as u32;
-        let cells = prompt_tokens.saturating_add(request.candidates.saturating_mul(request.max_tokens));
-        if cells > self.options.context_tokens {
-            return Err(ControllerError::ContextOverflow {
-                prompt_tokens,
-                candidates: request.candidates,
-                max_tokens: request.max_tokens,
-                context_tokens: self.options.context_tokens,
-            });
-        }
+        let (prompt, ledger) = self.fit(request, &forced)?;
+        let cells = cells(prompt.len(), request);
         let (reply, answered) = oneshot::channel();
         let job = Job {
             prompt,
@@ -124,7 +155,9 @@ impl Controller for LlamaController {
             sampling: request.sampling,
             max_tokens: request.max_tokens,
             stop: request.stop.clone(),
+            priority: request.priority,
             cells,
+            ledger,
             queued,
             deadline: request.deadline_ms.and_then(|limit| queued.checked_add(Duration::from_millis(limit))),
             cancel: cancel.clone(),
@@ -146,18 +179,35 @@ impl Drop for LlamaController {
     }
 }
 
+/// How many tokens a prompt of this length and its answers may have together.
+fn cells(prompt: usize, request: &Request) -> u32 {
+    (prompt as u32).saturating_add(request.candidates.saturating_mul(request.max_tokens))
+}
+
+/// Message and part of what can be left out, what goes first last.
+fn spare_parts(messages: &[Message]) -> Vec<(u32, u32)> {
+    let mut spare = Vec::new();
+    for (at, message) in messages.iter().enumerate() {
+        for (number, part) in message.parts.iter().enumerate().filter(|(_, part)| part.spare > 0) {
+            spare.push((part.spare, at as u32, number as u32));
+        }
+    }
+    spare.sort_unstable();
+    spare.into_iter().map(|(_, message, part)| (message, part)).collect()
+}
+
 type Ready = oneshot::Sender<Result<(LlamaController, mpsc::Sender<Job>), ControllerError>>;
 
 /// The life of the thread that owns the model.
 fn own(path: &Path, options: LlamaOptions, ready: Ready) {
-    let loaded = match Loaded::open(path) {
+    let loaded = match Loaded::open_with(path, &options) {
         Ok(loaded) => loaded,
         Err(error) => return drop(ready.send(Err(error))),
     };
-    let opened = options.settle(&loaded).and_then(|options| {
-        let prompter = Prompter::new(&loaded)?;
+    let opened = options.settle(&loaded).and_then(|(options, tuned)| {
         let grammars = Arc::new(Grammars::new(&loaded.model)?);
-        let engine = Engine::new(&loaded, &options, grammars.vocabulary())?;
+        let prompter = Prompter::new(&loaded, &grammars.vocabulary())?;
+        let engine = Engine::new(&loaded, &options, tuned, grammars.vocabulary())?;
         let model = ModelInfo { context_tokens: Some(options.context_tokens), ..loaded.info.clone() };
         Ok((LlamaController { model, options, prompter, grammars, jobs: None, owner: None }, engine))
     });

@@ -1,10 +1,11 @@
 use super::load::Loaded;
 use super::threads;
-use crate::ControllerError;
+use crate::{ControllerError, Lora};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// How a model is run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LlamaOptions {
     /// How many tokens are held at once: a prompt and its answers have to fit, and what is left keeps earlier prompts.
@@ -16,11 +17,25 @@ pub struct LlamaOptions {
     pub prefill_threads: Option<u32>,
     /// How many answers can be written at the same time, by one request or by several.
     pub max_candidates: u32,
+    /// How many layers are put on a graphics processor, where the program was built for one; all without a number.
+    pub gpu_layers: Option<u32>,
+    /// A low-rank adapter that is added to the model's weights.
+    pub lora: Option<Lora>,
+    /// Where beginnings of prompts are kept between processes, with what the model made of them; nowhere without it.
+    pub prefixes: Option<PathBuf>,
 }
 
 impl Default for LlamaOptions {
     fn default() -> Self {
-        Self { context_tokens: 8192, threads: None, prefill_threads: None, max_candidates: 8 }
+        Self {
+            context_tokens: 8192,
+            threads: None,
+            prefill_threads: None,
+            max_candidates: 8,
+            gpu_layers: None,
+            lora: None,
+            prefixes: None,
+        }
     }
 }
 
@@ -30,8 +45,8 @@ const LEAST_CONTEXT: u32 = 64;
 const MOST_CANDIDATES: u32 = 64;
 
 impl LlamaOptions {
-    /// The options with every number filled in and checked.
-    pub(super) fn settle(mut self, loaded: &Loaded) -> Result<Self, ControllerError> {
+    /// The options with every number filled in and checked, and whether the numbers of threads were measured.
+    pub(super) fn settle(mut self, loaded: &Loaded) -> Result<(Self, bool), ControllerError> {
         if self.max_candidates == 0 || self.max_candidates > MOST_CANDIDATES {
             let reason =
                 format!("`max_candidates` is {}; choose 1 to {MOST_CANDIDATES}", self.max_candidates);
@@ -45,6 +60,7 @@ impl LlamaOptions {
             );
             return Err(ControllerError::BadRequest { reason });
         }
+        let tuned = self.threads.is_none() && self.prefill_threads.is_none();
         if self.threads.is_none() || self.prefill_threads.is_none() {
             let fastest = threads::fastest(loaded)?;
             self.threads.get_or_insert(fastest.single);
@@ -52,6 +68,6 @@ impl LlamaOptions {
         }
         self.threads = self.threads.map(|threads| threads.max(1));
         self.prefill_threads = self.prefill_threads.map(|threads| threads.max(1));
-        Ok(self)
+        Ok((self, tuned))
     }
 }

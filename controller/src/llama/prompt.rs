@@ -2,6 +2,7 @@ use super::load::Loaded;
 use crate::{ControllerError, Message};
 use llama_cpp_2::model::{LlamaChatMessage, LlamaChatTemplate, LlamaModel};
 use llama_cpp_2::token::LlamaToken;
+use llguidance::toktrie::TokEnv;
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,6 +14,8 @@ use std::sync::Arc;
 pub(super) struct Prompter {
     model: Arc<LlamaModel>,
     template: LlamaChatTemplate,
+    /// Knows the bytes of every token.
+    token_bytes: TokEnv,
     /// For messages.
     name: String,
 }
@@ -24,38 +27,74 @@ impl fmt::Debug for Prompter {
 }
 
 impl Prompter {
-    pub(super) fn new(loaded: &Loaded) -> Result<Self, ControllerError> {
+    pub(super) fn new(loaded: &Loaded, vocabulary: &TokEnv) -> Result<Self, ControllerError> {
         let name = loaded.info.name.clone();
         let template = loaded.model.chat_template(None).map_err(|error| ControllerError::NoChatTemplate {
             model: name.clone(),
             reason: error.to_string(),
         })?;
-        let prompter = Self { model: Arc::clone(&loaded.model), template, name };
+        let token_bytes = vocabulary.clone();
+        let prompter = Self { model: Arc::clone(&loaded.model), template, token_bytes, name };
         // A template that llama.cpp cannot fill in is better found now than at the first question.
         prompter.pieces(&[Message::user("")])?;
         Ok(prompter)
     }
 
-    /// The tokens of `messages` and of an answer that begins with `prefill`.
+    /// The tokens of `messages` and of an answer that begins with `prefill`, and the length of each part. Parts in
+    /// `left_out`, by message and part, are not there.
     pub(super) fn tokens(
         &self,
         messages: &[Message],
         prefill: &str,
-    ) -> Result<Vec<LlamaToken>, ControllerError> {
+        left_out: &[(u32, u32)],
+    ) -> Result<(Vec<LlamaToken>, Vec<Vec<u32>>), ControllerError> {
         let pieces = self.pieces(messages)?;
         let vocabulary = self.model.vocab();
         let mut tokens = Vec::new();
+        let mut part_tokens = Vec::with_capacity(messages.len());
         if vocabulary.should_add_bos() {
             tokens.push(vocabulary.bos());
         }
         for (index, piece) in pieces.iter().enumerate() {
             vocabulary.tokenize_into(piece.as_bytes(), &mut tokens, false, true);
-            let text = messages.get(index).map_or_else(|| prefill.to_owned(), Message::text);
+            let Some(message) = messages.get(index) else {
+                if !prefill.is_empty() {
+                    vocabulary.tokenize_into(prefill.as_bytes(), &mut tokens, false, false);
+                }
+                continue;
+            };
+            let parts: Vec<&str> = (message.parts.iter().enumerate())
+                .map(|(part, text)| {
+                    let left_out = left_out.contains(&(index as u32, part as u32));
+                    if left_out { "" } else { text.text.as_str() }
+                })
+                .collect();
+            let text = parts.concat();
+            let before = tokens.len();
             if !text.is_empty() {
                 vocabulary.tokenize_into(text.as_bytes(), &mut tokens, false, false);
             }
+            part_tokens.push(self.shares(&tokens[before..], &parts));
         }
-        Ok(tokens)
+        Ok((tokens, part_tokens))
+    }
+
+    /// How many of `tokens` begin in each of `parts`, of which they are the text.
+    fn shares(&self, tokens: &[LlamaToken], parts: &[&str]) -> Vec<u32> {
+        let mut shares = vec![0; parts.len()];
+        if parts.is_empty() {
+            return shares;
+        }
+        let (mut part, mut end, mut at) = (0, parts[0].len(), 0);
+        for token in tokens {
+            while at >= end && part + 1 < parts.len() {
+                part += 1;
+                end += parts[part].len();
+            }
+            shares[part] += 1;
+            at += self.token_bytes.tok_trie().token(token.0.cast_unsigned()).len();
+        }
+        shares
     }
 
     /// What the template writes before, between and after the texts of `messages`: one piece more than there are

@@ -25,8 +25,31 @@ struct Exchange {
 struct PartTokens {
     role: &'static str,
     characters: usize,
-    /// The prompt's tokens shared out by characters; absent while nobody has counted them.
+    /// How many of the prompt's tokens begin in it; absent while nobody has counted them.
     tokens: Option<u64>,
+    /// Whether nobody counted this part and the tokens are its share of the prompt's characters.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    estimated: bool,
+    /// Whether it was left out because the prompt was too long.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    left_out: bool,
+}
+
+impl PartTokens {
+    fn new(role: &'static str, text: &str, tokens: Option<u32>, left_out: bool) -> Self {
+        let characters = text.chars().count();
+        Self { role, characters, tokens: tokens.map(u64::from), estimated: false, left_out }
+    }
+
+    /// ", 12 tokens"
+    fn words(&self) -> String {
+        match self.tokens {
+            _ if self.left_out => ", left out".to_owned(),
+            Some(tokens) if self.estimated => format!(", about {tokens} tokens"),
+            Some(tokens) => format!(", {tokens} tokens"),
+            None => String::new(),
+        }
+    }
 }
 
 /// Shows all that is known about one record.
@@ -114,28 +137,44 @@ async fn exchange(store: &Store, info: &RunInfo, seq: EventSeq) -> Result<Option
 }
 
 impl Exchange {
+    /// The parts of the prompt with their lengths: as the controller counted them, or else by their share of the characters.
     fn parts(&self) -> Vec<(&str, PartTokens)> {
-        let counted = match &self.answered {
-            Some((_, Ok(reply))) if reply.usage.prompt_tokens > 0 => Some(reply.usage.prompt_tokens),
-            _ => None,
-        };
-        let parts: Vec<(&'static str, &str)> = self
-            .request
-            .messages
-            .iter()
-            .flat_map(|message| message.parts.iter().map(|part| (message.role.name(), part.text.as_str())))
-            .chain((!self.request.prefill.is_empty()).then_some(("prefill", self.request.prefill.as_str())))
-            .collect();
-        let all: usize = parts.iter().map(|(_, text)| text.chars().count()).sum();
+        let reply = self.answered.as_ref().and_then(|(_, answer)| answer.as_ref().ok());
+        let total = reply.map(|reply| reply.usage.prompt_tokens).filter(|&tokens| tokens > 0);
+        let counted = reply.map(|reply| &reply.part_tokens).filter(|counted| !counted.is_empty());
+        let mut parts = Vec::new();
+        for (number, message) in self.request.messages.iter().enumerate() {
+            for (place, part) in message.parts.iter().enumerate() {
+                let tokens = counted.and_then(|counted| counted.get(number)?.get(place).copied());
+                let left_out =
+                    reply.is_some_and(|reply| reply.left_out.contains(&(number as u32, place as u32)));
+                parts.push((
+                    part.text.as_str(),
+                    PartTokens::new(message.role.name(), &part.text, tokens, left_out),
+                ));
+            }
+        }
+        let prefill = self.request.prefill.as_str();
+        match (counted, total) {
+            (Some(_), Some(total)) => {
+                let known: u64 = parts.iter().filter_map(|(_, part)| part.tokens).sum();
+                let rest = u64::from(total).saturating_sub(known) as u32;
+                parts.push((prefill, PartTokens::new("template and prefill", prefill, Some(rest), false)));
+            }
+            _ if !prefill.is_empty() => {
+                parts.push((prefill, PartTokens::new("prefill", prefill, None, false)));
+            }
+            _ => {}
+        }
+        if let (None, Some(total)) = (counted, total) {
+            let all: usize = parts.iter().map(|(_, part)| part.characters).sum();
+            for (_, part) in &mut parts {
+                let share = part.characters as f64 / all.max(1) as f64;
+                part.tokens = Some((share * f64::from(total)).round() as u64);
+                part.estimated = true;
+            }
+        }
         parts
-            .into_iter()
-            .map(|(role, text)| {
-                let characters = text.chars().count();
-                let share =
-                    |total: u32| (characters as f64 / all.max(1) as f64 * f64::from(total)).round() as u64;
-                (text, PartTokens { role, characters, tokens: counted.map(share) })
-            })
-            .collect()
     }
 
     fn as_json(&self) -> Result<Value> {
@@ -198,8 +237,7 @@ impl Exchange {
             }
         }
         for (content, part) in self.parts() {
-            let tokens = part.tokens.map(|tokens| format!(", about {tokens} tokens")).unwrap_or_default();
-            let _ = writeln!(text, "\n── {}: {} characters{tokens}", part.role, part.characters);
+            let _ = writeln!(text, "\n── {}: {} characters{}", part.role, part.characters, part.words());
             let _ = writeln!(text, "{}", content.trim_end_matches('\n'));
         }
         match &self.answered {

@@ -1,0 +1,138 @@
+//! `sojourn bench controller`: what the runtime costs on top of llama.cpp, and what it wins by reuse.
+
+mod ours;
+mod peers;
+mod report;
+
+use crate::args::ControllerSpeed;
+use crate::error::{Failure, Kind};
+use crate::{models, output};
+use anyhow::Result;
+use indicatif::{ProgressBar, ProgressStyle};
+use ours::Ours;
+use peers::Peers;
+use report::{Machine, Measure, Report};
+use sojourn_controller::models::ModelKind;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Tokens written where the speed of writing is measured.
+const WRITTEN: u32 = 64;
+
+/// What is measured, on which model, with how many threads.
+struct Setting {
+    model: PathBuf,
+    threads: u32,
+    runs: u32,
+}
+
+/// Measures how fast the controller is, as ratios between two things measured in one go.
+pub async fn controller(args: ControllerSpeed) -> Result<()> {
+    let models = models::open()?;
+    let name = match &args.model {
+        Some(name) => name.clone(),
+        None => models::default_name(&models, ModelKind::Chat)?,
+    };
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+    let setting = Setting {
+        model: models::path(&models, &name)?,
+        threads: args.threads.unwrap_or(cores),
+        runs: args.runs,
+    };
+    if args.load_only {
+        ours::load(&setting).await?;
+        return Ok(());
+    }
+    if !(2..=16).contains(&args.runs) {
+        return Err(Failure::new(Kind::Usage, "`--runs` must be between 2 and 16").into());
+    }
+    let peers = args.peers.as_deref().map(Peers::find).transpose()?;
+    let report = measure(&setting, &args, peers.as_ref(), &name).await?;
+    if args.json { Ok(output::json(&report)?) } else { report.print() }
+}
+
+async fn measure(
+    setting: &Setting,
+    args: &ControllerSpeed,
+    peers: Option<&Peers>,
+    name: &str,
+) -> Result<Report> {
+    let bar = ProgressBar::new(u64::from(args.repeat) * if peers.is_some() { 9 } else { 6 });
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_bar} {pos}/{len} {msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    let step = |what: &'static str| {
+        bar.inc(1);
+        bar.set_message(what);
+    };
+    let mut read = Measure::at_least("reading a prompt", "tokens/s", "llama-bench", 0.98);
+    let mut write = Measure::at_least("writing one answer", "tokens/s", "llama-bench", 0.98);
+    let mut together = Measure::at_least("several runs at once", "tokens/s", "llama-server", 1.0);
+    let mut in_turn = Measure::at_least("several runs at once", "tokens/s", "the same in turn", 2.5);
+    let mut next = Measure::at_most("first token, 2k tokens known", "ms", "nothing known", 0.15);
+    let mut bound = Measure::at_least("writing under a schema", "tokens/s", "any text", 0.95);
+    let mut resumed = Measure::at_most("first token, 2k tokens on disk", "ms", "nothing known", 0.1);
+    let mut load = Measure::at_most("load to first token", "ms", "llama-cli", 1.1);
+
+    let mut ours = Ours::open(setting).await?;
+    // What is not measured: the first use of everything.
+    ours.speed(64, 8).await?;
+    for round in 0..args.repeat {
+        // Both orders in turn, so that neither always has the warmer or the cooler machine.
+        let ours_first = round % 2 == 0;
+        step("one run");
+        let mine = if ours_first { Some(ours.speed(512, WRITTEN).await?) } else { None };
+        if let Some(peers) = peers {
+            step("llama-bench");
+            let theirs = peers.bench(setting, 512, WRITTEN).await?;
+            let mine = match mine {
+                Some(mine) => mine,
+                None => ours.speed(512, WRITTEN).await?,
+            };
+            read.add(mine.read, theirs.read);
+            write.add(mine.write, theirs.write);
+        } else {
+            let mine = match mine {
+                Some(mine) => mine,
+                None => ours.speed(512, WRITTEN).await?,
+            };
+            read.add_alone(mine.read);
+            write.add_alone(mine.write);
+        }
+        step("several runs");
+        let at_once = ours.together(setting.runs, WRITTEN).await?;
+        step("in turn");
+        in_turn.add(at_once, ours.in_turn(setting.runs, WRITTEN).await?);
+        if let Some(peers) = peers {
+            step("llama-server");
+            together.add(at_once, peers.server(setting, WRITTEN).await?);
+        }
+        step("shared beginnings");
+        let (cold, warm) = ours.next_step().await?;
+        next.add(warm, cold);
+        step("a schema");
+        let (free, strict) = ours.constrained(WRITTEN * 2).await?;
+        bound.add(strict, free);
+        step("resuming");
+        let (cold, disk) = ours::resume(setting).await?;
+        resumed.add(disk, cold);
+        if let Some(peers) = peers {
+            step("loading");
+            load.add(ours::load_in_a_process(setting, name).await?, peers.load(setting).await?);
+        }
+    }
+    bar.finish_and_clear();
+    Ok(Report {
+        machine: Machine::this(),
+        model: name.to_owned(),
+        threads: setting.threads,
+        runs: setting.runs,
+        repeated: args.repeat,
+        peers: peers.map(|peers| peers.version.clone()),
+        measures: vec![read, write, together, in_turn, next, bound, resumed, load]
+            .into_iter()
+            .filter(|measure| !measure.is_empty())
+            .collect(),
+    })
+}

@@ -1,0 +1,193 @@
+//! The measurements of this program's own controller.
+
+use super::Setting;
+use anyhow::{Context, Result, ensure};
+use futures_util::future::try_join_all;
+use serde_json::json;
+use sojourn_controller::llama::{LlamaController, LlamaOptions};
+use sojourn_controller::{Cancel, Constraint, Controller, Message, Reply, Request, Sampling};
+use std::path::Path;
+use std::time::Instant;
+
+/// About so many tokens are common to the steps of a run.
+const KNOWN: u32 = 2000;
+/// Long texts of which no token has to be refused; the least length keeps the model from ending early.
+const ANY_TEXT: &str = "start: /(.|\\n){600,}/";
+
+/// Tokens per second.
+pub struct Speed {
+    pub read: f64,
+    pub write: f64,
+}
+
+/// A controller, and a count that makes every prompt a new one.
+pub struct Ours {
+    controller: LlamaController,
+    asked: u32,
+}
+
+impl Ours {
+    pub async fn open(setting: &Setting) -> Result<Self> {
+        Ok(Self { controller: open(setting, None).await?, asked: 0 })
+    }
+
+    /// One run alone: how fast about `read` tokens are read and `write` written.
+    pub async fn speed(&mut self, read: u32, write: u32) -> Result<Speed> {
+        let request = self.request(read, any_text(), write);
+        let reply = ask(&self.controller, &request).await?;
+        ensure!(reply.usage.completion_tokens == write, "an answer ended early");
+        Ok(Speed {
+            read: rate(reply.usage.prompt_tokens - reply.usage.cached_tokens, reply.timing.prefill_ms),
+            // The first token comes with the prompt.
+            write: rate(write - 1, reply.timing.decode_ms),
+        })
+    }
+
+    /// Tokens written per second by so many runs that ask at the same time, each with a prompt of its own.
+    pub async fn together(&mut self, runs: u32, write: u32) -> Result<f64> {
+        let requests: Vec<Request> = (0..runs).map(|_| self.request(256, any_text(), write)).collect();
+        let start = Instant::now();
+        try_join_all(requests.iter().map(|request| ask(&self.controller, request))).await?;
+        Ok(f64::from(runs * write) / start.elapsed().as_secs_f64())
+    }
+
+    /// The same, one after the other.
+    pub async fn in_turn(&mut self, runs: u32, write: u32) -> Result<f64> {
+        let requests: Vec<Request> = (0..runs).map(|_| self.request(256, any_text(), write)).collect();
+        let start = Instant::now();
+        for request in &requests {
+            ask(&self.controller, request).await?;
+        }
+        Ok(f64::from(runs * write) / start.elapsed().as_secs_f64())
+    }
+
+    /// Milliseconds to the first token of a run's first step, and of its next one.
+    pub async fn next_step(&mut self) -> Result<(f64, f64)> {
+        let first = self.request(KNOWN, any_text(), 1);
+        let cold = timed(&self.controller, &first).await?;
+        let warm = timed(&self.controller, &next_of(&first)).await?;
+        Ok((cold, warm))
+    }
+
+    /// Tokens per second without a constraint to speak of, and under a schema.
+    pub async fn constrained(&mut self, write: u32) -> Result<(f64, f64)> {
+        let free = self.request(64, any_text(), write);
+        let strict = self.request(64, Constraint::JsonSchema(steps_schema()), write);
+        let mut rates = Vec::new();
+        for request in [&free, &strict] {
+            let reply = ask(&self.controller, request).await?;
+            rates.push(rate(reply.usage.completion_tokens.saturating_sub(1), reply.timing.decode_ms));
+        }
+        Ok((rates[0], rates[1]))
+    }
+
+    /// A request with a prompt of about so many tokens that begins like no other.
+    fn request(&mut self, read: u32, constraint: Constraint, write: u32) -> Request {
+        self.asked += 1;
+        request(self.asked, read, constraint, write)
+    }
+}
+
+/// Milliseconds to the first token of a run's first step; and of its next one in another process's place, with what
+/// the first had left on the disk.
+pub async fn resume(setting: &Setting) -> Result<(f64, f64)> {
+    let directory = tempfile::tempdir()?;
+    let first = request(0, KNOWN, any_text(), 1);
+    let controller = open(setting, Some(directory.path())).await?;
+    let cold = timed(&controller, &first).await?;
+    ask(&controller, &next_of(&first)).await?;
+    drop(controller);
+    let controller = open(setting, Some(directory.path())).await?;
+    let mut other = next_of(&first);
+    other.messages.push(Message::user("And then?"));
+    let reply_start = Instant::now();
+    let reply = ask(&controller, &other).await?;
+    ensure!(reply.usage.cached_tokens > KNOWN / 2, "nothing was found on the disk: {:?}", reply.usage);
+    Ok((cold, reply_start.elapsed().as_secs_f64() * 1000.0))
+}
+
+/// Loads the model and has it write one token.
+pub async fn load(setting: &Setting) -> Result<()> {
+    let controller = open(setting, None).await?;
+    ask(&controller, &request(0, 8, any_text(), 1)).await?;
+    Ok(())
+}
+
+/// Milliseconds that a process of its own needs for [`load`], from its start to its end.
+pub async fn load_in_a_process(setting: &Setting, model: &str) -> Result<f64> {
+    let program = std::env::current_exe().context("where this program is")?;
+    let start = Instant::now();
+    let status = tokio::process::Command::new(program)
+        .args(["bench", "controller", "--load-only", "--model", model, "--threads"])
+        .arg(setting.threads.to_string())
+        .status()
+        .await?;
+    ensure!(status.success(), "loading in a process of its own failed");
+    Ok(start.elapsed().as_secs_f64() * 1000.0)
+}
+
+async fn open(setting: &Setting, prefixes: Option<&Path>) -> Result<LlamaController> {
+    let options = LlamaOptions {
+        threads: Some(setting.threads),
+        prefill_threads: Some(setting.threads),
+        max_candidates: setting.runs.max(1),
+        prefixes: prefixes.map(Path::to_path_buf),
+        ..LlamaOptions::default()
+    };
+    Ok(LlamaController::open(&setting.model, options).await?)
+}
+
+fn request(number: u32, read: u32, constraint: Constraint, write: u32) -> Request {
+    // Each sentence has 17 tokens or so.
+    let story = "Trees stand north and west of the river, and a cow grazes between them. ";
+    let text = format!("Day {number} of the journey. {}", story.repeat((read / 17).max(1) as usize));
+    let messages = vec![Message::system(text), Message::user("Tell what happens next, at length.")];
+    let mut request = Request::new(messages, constraint, write);
+    request.sampling = Sampling::varied(0.8, u64::from(number));
+    request
+}
+
+/// The same beginning with another ending.
+fn next_of(first: &Request) -> Request {
+    let mut next = first.clone();
+    next.messages[1] =
+        Message::user("The cow has left. Wood 3, health 8, a zombie is 4 south. What is to be done now?");
+    next
+}
+
+fn any_text() -> Constraint {
+    Constraint::Lark(ANY_TEXT.into())
+}
+
+/// A list that is longer than any answer here.
+fn steps_schema() -> serde_json::Value {
+    json!({
+        "type": "array",
+        "minItems": 60,
+        "items": {
+            "type": "object",
+            "properties": {
+                "step": {"type": "string", "enum": ["collect_wood", "place_table", "make_pickaxe", "sleep", "drink"]},
+                "count": {"type": "integer", "minimum": 1, "maximum": 9},
+                "why": {"type": "string", "maxLength": 60}
+            },
+            "required": ["step", "count", "why"],
+            "additionalProperties": false
+        }
+    })
+}
+
+async fn ask(controller: &LlamaController, request: &Request) -> Result<Reply> {
+    Ok(controller.complete(request, &Cancel::new()).await?)
+}
+
+/// Milliseconds until `request` is answered.
+async fn timed(controller: &LlamaController, request: &Request) -> Result<f64> {
+    let start = Instant::now();
+    ask(controller, request).await?;
+    Ok(start.elapsed().as_secs_f64() * 1000.0)
+}
+
+fn rate(tokens: u32, milliseconds: u64) -> f64 {
+    f64::from(tokens) * 1000.0 / milliseconds.max(1) as f64
+}

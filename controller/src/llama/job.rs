@@ -1,0 +1,112 @@
+use super::lane::Lane;
+use crate::{Cancel, Completion, ControllerError, Finish, Priority, Reply, Sampling, Timing, Usage};
+use llama_cpp_2::token::LlamaToken;
+use llguidance::Matcher;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// A request made ready for the model.
+pub(super) struct Job {
+    /// The conversation, the prefill and `forced`.
+    pub prompt: Vec<LlamaToken>,
+    /// The tokens with which every answer begins.
+    pub forced: Vec<LlamaToken>,
+    /// The grammar after `forced`.
+    pub matcher: Matcher,
+    pub candidates: u32,
+    pub sampling: Sampling,
+    pub max_tokens: u32,
+    pub stop: Vec<String>,
+    pub priority: Priority,
+    /// How many tokens prompt and answers may have together.
+    pub cells: u32,
+    /// What the parts of the prompt came to, for the reply.
+    pub ledger: Ledger,
+    pub queued: Instant,
+    pub deadline: Option<Instant>,
+    pub cancel: Cancel,
+    pub reply: oneshot::Sender<Result<Reply, ControllerError>>,
+}
+
+/// The lengths of a prompt's parts, in tokens, and which of them were left out.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    /// By message and part.
+    pub part_tokens: Vec<Vec<u32>>,
+    /// Message and part, in the order in which they were given up.
+    pub left_out: Vec<(u32, u32)>,
+}
+
+impl Job {
+    /// Why the job is not worth going on with, if it is not.
+    pub(super) fn cut(&self) -> Option<Finish> {
+        if self.cancel.is_cancelled() || self.reply.is_closed() {
+            Some(Finish::Cancelled)
+        } else if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            Some(Finish::Deadline)
+        } else {
+            None
+        }
+    }
+
+    /// Answers with `lanes`, or with empty answers where none was begun.
+    pub(super) fn answer(self, lanes: Vec<Lane>, cut: &Finish, usage: Usage, timing: Timing) {
+        let mut candidates: Vec<Completion> = lanes.into_iter().map(Lane::completion).collect();
+        let empty = Completion { text: String::new(), tokens: 0, finish: cut.clone() };
+        candidates.resize(self.candidates as usize, empty);
+        let completion_tokens = candidates.iter().map(|candidate| candidate.tokens).sum();
+        let usage = Usage { completion_tokens, ..usage };
+        let Ledger { part_tokens, left_out } = self.ledger;
+        // Nobody may be waiting any more.
+        let _ = self.reply.send(Ok(Reply { part_tokens, left_out, ..Reply::new(candidates, usage, timing) }));
+    }
+}
+
+/// A job that the model is at work on.
+pub(super) struct Running {
+    pub job: Job,
+    pub stage: Stage,
+    pub usage: Usage,
+    pub timing: Timing,
+    /// When this stage began.
+    pub since: Instant,
+    /// Of the time of writing, what went into choosing tokens.
+    pub choosing: Duration,
+    /// Why it cannot be answered, if it cannot.
+    pub fault: Option<ControllerError>,
+}
+
+/// How far a job has come.
+pub(super) enum Stage {
+    /// Its prompt is being read into this slot of the prompt cache, up to the token `next`.
+    Reading { slot: usize, next: usize },
+    /// Its answers are being written.
+    Writing(Vec<Lane>),
+    /// Its reading was cut off.
+    Cut(Finish),
+}
+
+impl Running {
+    /// Whether there is nothing left to do but to answer.
+    pub(super) fn is_done(&self) -> bool {
+        self.fault.is_some()
+            || match &self.stage {
+                Stage::Reading { .. } => false,
+                Stage::Writing(lanes) => lanes.iter().all(|lane| lane.finish.is_some()),
+                Stage::Cut(_) => true,
+            }
+    }
+
+    /// The answers so far.
+    pub(super) fn lanes(&self) -> &[Lane] {
+        match &self.stage {
+            Stage::Writing(lanes) => lanes,
+            Stage::Reading { .. } | Stage::Cut(_) => &[],
+        }
+    }
+}
+
+/// Milliseconds since `start`.
+pub(super) fn since(start: Instant) -> u64 {
+    start.elapsed().as_millis() as u64
+}

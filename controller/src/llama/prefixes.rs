@@ -1,0 +1,227 @@
+use super::cache::common_length;
+use super::load::Loaded;
+use llama_cpp_2::context::LlamaContext;
+use llama_cpp_2::token::LlamaToken;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// All saved prefixes of one model together are kept below so many bytes.
+const BUDGET: u64 = 1 << 30;
+/// How many pieces of a model's file are looked at to tell it from others, and their length in bytes.
+const SAMPLES: u64 = 16;
+const SAMPLE: u64 = 1 << 16;
+
+/// Beginnings of prompts that were read before, perhaps by another process, with what the model made of them.
+///
+/// Each is a file of llama.cpp's own, and one of JSON beside it that says which tokens it is of and what its
+/// bytes should hash to. A file that was cut or changed is not loaded. Several processes may share the directory.
+#[derive(Debug)]
+pub(super) struct Prefixes {
+    directory: PathBuf,
+    entries: Vec<Entry>,
+    /// Whether a part of a saved prefix is of use.
+    divisible: bool,
+}
+
+/// What is known of one saved prefix.
+#[derive(Debug, Serialize, Deserialize)]
+struct Entry {
+    tokens: Vec<i32>,
+    /// Of the state's file.
+    bytes: u64,
+    sha256: String,
+}
+
+impl Prefixes {
+    /// Those of this model below `root`.
+    pub(super) fn open(root: &Path, loaded: &Loaded, divisible: bool) -> Self {
+        let mut this = Self { directory: root.to_path_buf(), entries: Vec::new(), divisible };
+        let lora = loaded.lora.as_ref().map(|(_, lora)| (lora.path.as_path(), lora.scale));
+        match fingerprint(&loaded.path, lora) {
+            Ok(model) => {
+                // Another version may compute or write down something else.
+                this.directory.push(format!("{model}-{}", env!("CARGO_PKG_VERSION")));
+                this.entries = read_entries(&this.directory);
+            }
+            Err(error) => tracing::warn!(%error, "saved prefixes cannot be told apart"),
+        }
+        this
+    }
+
+    /// The saved prefix that has most in common with `prompt`, and how many tokens that is.
+    pub(super) fn longest(&self, prompt: &[LlamaToken]) -> Option<(usize, usize)> {
+        let commons = self.entries.iter().enumerate().map(|(index, entry)| {
+            let common = common_length(&entry.tokens(), prompt);
+            (index, if self.divisible || common == entry.tokens.len() { common } else { 0 })
+        });
+        commons.max_by_key(|&(_, common)| common)
+    }
+
+    /// The length of a saved prefix, in tokens.
+    pub(super) fn length(&self, entry: usize) -> usize {
+        self.entries[entry].tokens.len()
+    }
+
+    /// Has `context` take over a saved prefix into the empty sequence `slot`; false if that cannot be done, and then
+    /// the prefix is forgotten.
+    pub(super) fn load(&mut self, entry: usize, context: &mut LlamaContext<'_>, slot: i32) -> bool {
+        let known = &self.entries[entry];
+        let path = self.directory.join(known.file());
+        let whole =
+            checksum(&path).is_ok_and(|(bytes, sha256)| bytes == known.bytes && sha256 == known.sha256);
+        let loaded = whole
+            && context
+                .state_seq_load_file(&path, slot, known.tokens.len())
+                .is_ok_and(|(tokens, _)| tokens == known.tokens());
+        if loaded {
+            // What is used stays longest.
+            let touched = File::options().append(true).open(&path);
+            let _ = touched.and_then(|file| file.set_modified(SystemTime::now()));
+        } else {
+            tracing::warn!(path = %path.display(), "a saved prefix is damaged or gone");
+            let known = self.entries.remove(entry);
+            remove(&self.directory, &known.file());
+        }
+        loaded
+    }
+
+    /// Saves what `context` holds in `slot`, which is `tokens` and nothing else. That it cannot be saved is no
+    /// failure of the work at hand.
+    pub(super) fn save(&mut self, context: &LlamaContext<'_>, slot: i32, tokens: &[LlamaToken]) {
+        match self.try_save(context, slot, tokens) {
+            Ok(entry) => {
+                tracing::debug!(tokens = tokens.len(), bytes = entry.bytes, "saved a prefix");
+                self.entries.push(entry);
+                self.make_room();
+            }
+            Err(error) => tracing::warn!(%error, "a prefix could not be saved"),
+        }
+    }
+
+    fn try_save(&self, context: &LlamaContext<'_>, slot: i32, tokens: &[LlamaToken]) -> io::Result<Entry> {
+        fs::create_dir_all(&self.directory)?;
+        let mut entry =
+            Entry { tokens: tokens.iter().map(|token| token.0).collect(), bytes: 0, sha256: String::new() };
+        let file = self.directory.join(entry.file());
+        let draft = self.directory.join(format!("{}.{}.draft", entry.file(), std::process::id()));
+        let saved = context
+            .state_seq_save_file(&draft, slot, tokens)
+            .map_err(io::Error::other)
+            .and_then(|_| checksum(&draft));
+        let (bytes, sha256) = saved.inspect_err(|_| {
+            let _ = fs::remove_file(&draft);
+        })?;
+        entry.bytes = bytes;
+        entry.sha256 = sha256;
+        let words = serde_json::to_vec(&entry).map_err(io::Error::other)?;
+        fs::rename(&draft, &file)?;
+        // Last, because an entry is what makes its file count.
+        fs::write(&draft, words)?;
+        fs::rename(&draft, file.with_extension("json"))?;
+        Ok(entry)
+    }
+
+    /// Removes the prefixes used longest ago until all together are within their budget.
+    fn make_room(&mut self) {
+        let used = |entry: &Entry| {
+            let file = fs::metadata(self.directory.join(entry.file()));
+            file.and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
+        };
+        self.entries.sort_by_cached_key(|entry| std::cmp::Reverse(used(entry)));
+        let mut sum = 0;
+        let within = self.entries.iter().take_while(|entry| {
+            sum += entry.bytes;
+            sum <= BUDGET
+        });
+        let keep = within.count().max(1);
+        for entry in self.entries.split_off(keep.min(self.entries.len())) {
+            remove(&self.directory, &entry.file());
+        }
+    }
+}
+
+impl Entry {
+    fn tokens(&self) -> Vec<LlamaToken> {
+        self.tokens.iter().map(|&token| LlamaToken(token)).collect()
+    }
+
+    /// The name of its state's file: two prefixes of the same tokens are one.
+    fn file(&self) -> String {
+        let mut hash = Sha256::new();
+        for token in &self.tokens {
+            hash.update(token.to_le_bytes());
+        }
+        format!("{}.state", &hex::encode(hash.finalize())[..32])
+    }
+}
+
+/// All entries in `directory` that can be read.
+fn read_entries(directory: &Path) -> Vec<Entry> {
+    let Ok(files) = fs::read_dir(directory) else { return Vec::new() };
+    files
+        .filter_map(|file| {
+            let path = file.ok()?.path();
+            if path.extension().is_none_or(|extension| extension != "json") {
+                return None;
+            }
+            serde_json::from_slice(&fs::read(path).ok()?).ok()
+        })
+        .collect()
+}
+
+fn remove(directory: &Path, file: &str) {
+    let state = directory.join(file);
+    // Another process may have been quicker.
+    let _ = fs::remove_file(state.with_extension("json"));
+    let _ = fs::remove_file(state);
+}
+
+/// Length and SHA-256 of a file.
+fn checksum(path: &Path) -> io::Result<(u64, String)> {
+    let mut hash = Sha256::new();
+    let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
+    let bytes = io::copy(&mut file, &mut HashWriter(&mut hash))?;
+    Ok((bytes, hex::encode(hash.finalize())))
+}
+
+/// What tells one model and adapter from others without reading all of them.
+fn fingerprint(model: &Path, lora: Option<(&Path, f32)>) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    sample(model, &mut hash)?;
+    if let Some((path, scale)) = lora {
+        sample(path, &mut hash)?;
+        hash.update(scale.to_le_bytes());
+    }
+    Ok(hex::encode(hash.finalize())[..24].to_owned())
+}
+
+/// Adds the length of a file and some pieces of it to `hash`.
+fn sample(path: &Path, hash: &mut Sha256) -> io::Result<()> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    hash.update(length.to_le_bytes());
+    let last = length.saturating_sub(SAMPLE);
+    for piece in 0..SAMPLES {
+        file.seek(SeekFrom::Start(last / (SAMPLES - 1) * piece))?;
+        io::copy(&mut file.by_ref().take(SAMPLE), &mut HashWriter(hash))?;
+    }
+    Ok(())
+}
+
+/// Writes into a hash.
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
