@@ -134,6 +134,8 @@ pub enum ControllerKind {
     Llama,
     /// A server that speaks `chat/completions`.
     OpenAi,
+    /// `sojourn models serve`.
+    Served,
 }
 
 impl AgentFile {
@@ -305,7 +307,11 @@ impl AgentFile {
             ),
             ControllerKind::Llama if settings.base_url.is_some() => bad(
                 "`controller.base_url` has no meaning for the kind \"llama\"",
-                "add kind = \"openai\", or remove base_url",
+                "add kind = \"openai\" or kind = \"served\", or remove base_url",
+            ),
+            ControllerKind::Served if settings.base_url.is_none() => bad(
+                "`controller.kind` is \"served\", but there is no `controller.base_url`",
+                "add what `sojourn models serve` says when it starts: base_url = \"http://127.0.0.1:8809\"",
             ),
             _ => Ok(()),
         }

@@ -103,7 +103,7 @@ pub enum Command {
     /// List, install and try environments.
     #[command(subcommand)]
     Environments(Environments),
-    /// List and fetch language models.
+    /// List, fetch and serve language models.
     #[command(subcommand)]
     Models(Models),
     /// Say what this machine has and what is missing.
@@ -274,6 +274,11 @@ pub enum Models {
         #[arg(long)]
         json: bool,
     },
+    /// Keep a model in memory for any number of runs.
+    ///
+    /// Runs whose agent file says `[controller] kind = "served"` ask this process, which writes their answers together,
+    /// each word of all of them in one go, and reads what their prompts have in common once.
+    Serve(Serve),
     /// Print where a model's file is.
     Path {
         /// A name from `sojourn models list`.
@@ -282,6 +287,34 @@ pub enum Models {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// `sojourn models serve`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Serve {
+    /// A model of the catalogue, or a file [default: the default model].
+    #[arg(value_name = "MODEL")]
+    pub model: Option<String>,
+
+    /// The address to listen on.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8809")]
+    pub http: SocketAddr,
+
+    /// The environment variable that holds the token; where it is not set, one is made and told.
+    #[arg(long, default_value = "SOJOURN_MODEL_TOKEN", value_name = "NAME")]
+    pub token_env: String,
+
+    /// Tokens held at once, by all runs together.
+    #[arg(long, value_name = "N", default_value_t = 16384)]
+    pub context_tokens: u32,
+
+    /// How many answers are written at the same time.
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub answers: u32,
+
+    /// Threads, for reading and for writing; measured without a number.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<u32>,
 }
 
 /// `sojourn doctor`.

@@ -7,7 +7,7 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use sojourn_controller::models::{ModelError, ModelKind, Models, Progress};
 use sojourn_controller::openai::OpenAiOptions;
-use sojourn_controller::{Controller, Embedder, OpenAiController};
+use sojourn_controller::{Controller, Embedder, OpenAiController, ServedController};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -45,6 +45,10 @@ pub async fn controller(agent: &AgentFile, models: &Models, pull: bool) -> Resul
                 ..OpenAiOptions::new(base_url, model)
             };
             Ok(Arc::new(OpenAiController::new(options)?))
+        }
+        (ControllerKind::Served, Some(base_url), _) => {
+            let key = settings.api_key_env.as_deref();
+            Ok(Arc::new(ServedController::open(base_url, key).await?))
         }
         (_, _, model) => {
             let name = match model {
@@ -170,6 +174,24 @@ async fn llama(path: &Path, agent: &AgentFile) -> Result<Arc<dyn Controller>> {
     Ok(Arc::new(LlamaController::open(path, options).await?))
 }
 
+/// The model at `path`, to be shared by several runs.
+///
+/// # Errors
+/// When it cannot be loaded.
+#[cfg(feature = "llama")]
+pub async fn served(path: &Path, args: &crate::args::Serve) -> Result<Arc<dyn Controller>> {
+    use sojourn_controller::llama::{LlamaController, LlamaOptions};
+    let options = LlamaOptions {
+        context_tokens: args.context_tokens,
+        threads: args.threads,
+        prefill_threads: args.threads,
+        max_candidates: args.answers,
+        prefixes: prefixes_directory(),
+        ..LlamaOptions::default()
+    };
+    Ok(Arc::new(LlamaController::open(path, options).await?))
+}
+
 /// Where what models made of prompts is kept between processes: with the models, as it can be made again.
 #[cfg(feature = "llama")]
 fn prefixes_directory() -> Option<PathBuf> {
@@ -185,6 +207,12 @@ async fn llama_embedder(path: &Path) -> Result<Arc<dyn Embedder>> {
 #[allow(clippy::unused_async, reason = "the same signature as with the feature")]
 async fn llama(_path: &Path, _agent: &AgentFile) -> Result<Arc<dyn Controller>> {
     Err(without_llama("set `controller.kind = \"openai\"` in the agent file to use a server"))
+}
+
+#[cfg(not(feature = "llama"))]
+#[allow(clippy::unused_async, reason = "the same signature as with the feature")]
+pub async fn served(_path: &Path, _args: &crate::args::Serve) -> Result<Arc<dyn Controller>> {
+    Err(without_llama("serve the model with another program"))
 }
 
 #[cfg(not(feature = "llama"))]

@@ -8,6 +8,7 @@
 //! | controller | answers come from |
 //! |---|---|
 //! | `llama::LlamaController` (feature `llama`) | a GGUF file, run in this process by llama.cpp |
+//! | [`ServedController`] | such a model in another process, which many runs share |
 //! | [`OpenAiController`] | a server with a chat endpoint |
 //! | [`RecordedController`] | a log, for replay and tests |
 //!
@@ -39,6 +40,7 @@ pub mod openai;
 mod recorded;
 mod reply;
 mod request;
+pub mod served;
 
 pub use cancel::Cancel;
 pub use constraint::Constraint;
@@ -49,3 +51,4 @@ pub use openai::OpenAiController;
 pub use recorded::{RecordedController, Recording};
 pub use reply::{Completion, Finish, Reply, Timing, Usage};
 pub use request::{Message, Part, Priority, Request, Role, Sampling};
+pub use served::ServedController;

@@ -34,7 +34,8 @@ pub struct Request {
 }
 
 /// How much a request matters beside others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Priority {
     /// Nobody waits for it: lessons, upkeep.
     Background,

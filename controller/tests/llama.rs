@@ -372,3 +372,28 @@ async fn a_prefix_outlives_its_process_and_a_damaged_one_is_read_again() {
     assert_eq!(again.usage.cached_tokens, 0);
     assert_eq!(again.candidates, before.candidates);
 }
+
+#[tokio::test]
+async fn a_model_of_another_kind_is_an_error_that_says_so() {
+    let Some(embedder) = file("SOJOURN_TEST_EMBEDDER", "all-minilm-l6-v2") else { return };
+    let error = LlamaController::open(&embedder, LlamaOptions::default()).await.map(drop).unwrap_err();
+    assert!(matches!(error, ControllerError::NoChatTemplate { .. }), "{error}");
+    assert!(error.to_string().contains("use an instruction-tuned model"), "{error}");
+
+    // The same file, of an architecture that nobody knows.
+    let mut bytes = std::fs::read(&embedder).unwrap();
+    let key = b"general.architecture";
+    let at = bytes.windows(key.len()).position(|window| window == key).unwrap() + key.len() + 12;
+    assert_eq!(&bytes[at..at + 4], b"bert");
+    bytes[at..at + 4].copy_from_slice(b"zzzz");
+    let directory = tempfile::tempdir().unwrap();
+    let unknown = directory.path().join("unknown.gguf");
+    std::fs::write(&unknown, bytes).unwrap();
+    let error = LlamaController::open(unknown, LlamaOptions::default()).await.map(drop).unwrap_err();
+    assert!(error.to_string().contains("does not know its architecture"), "{error}");
+
+    let Some(chat) = controller_file() else { return };
+    let tiny = LlamaOptions { context_tokens: 8, ..LlamaOptions::default() };
+    let error = LlamaController::open(chat, tiny).await.map(drop).unwrap_err();
+    assert!(error.to_string().contains("choose at least 64"), "{error}");
+}

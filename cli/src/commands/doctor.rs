@@ -1,11 +1,11 @@
-use crate::agent_file::AgentFile;
 use crate::args::Doctor;
 use crate::home::Home;
 use crate::{models, output};
 use anyhow::Result;
 use serde::Serialize;
 use sojourn_controller::models::{ModelKind, Models};
-use sojourn_controller::{Cancel, Constraint, Message, Request};
+#[cfg(feature = "llama")]
+use sojourn_controller::{Cancel, Constraint, Controller, Message, Request, Sampling};
 use std::path::{Path, PathBuf};
 
 /// What this machine has.
@@ -35,11 +35,24 @@ struct ModelHealth {
     present: bool,
 }
 
-/// How fast the default model is, in tokens per second.
+/// What the default model does on this machine.
 #[derive(Debug, Serialize)]
 struct Speed {
+    quantisation: Option<String>,
+    parameters: Option<u64>,
+    file_bytes: Option<u64>,
+    /// Tokens that prompt and answers may have together.
+    context_tokens: Option<u32>,
+    /// Threads that were found fastest for one token, and for several.
+    threads: Option<u32>,
+    prefill_threads: Option<u32>,
+    /// Tokens per second.
     read: Option<f64>,
     write: Option<f64>,
+    /// Of the time per token, what a schema adds, in percent.
+    grammar_percent: Option<f64>,
+    /// What would make it faster here.
+    advice: Vec<String>,
 }
 
 /// Says what is here and what is missing.
@@ -110,11 +123,48 @@ fn print(health: &Health) -> Result<()> {
         output::line(format!("{name:<11} {value}"))?;
     }
     if let Some(speed) = &health.speed {
-        let rate =
-            |rate: Option<f64>| rate.map_or("unknown".to_owned(), |rate| format!("{rate:.1} tokens/s"));
-        output::line(format!("{:<11} reads {}, writes {}", "speed", rate(speed.read), rate(speed.write)))?;
+        for (name, value) in speed.rows() {
+            output::line(format!("{name:<11} {value}"))?;
+        }
     }
     Ok(())
+}
+
+impl Speed {
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        let rate =
+            |rate: Option<f64>| rate.map_or("unknown".to_owned(), |rate| format!("{rate:.1} tokens/s"));
+        let number = |number: Option<u32>| number.map_or("unknown".to_owned(), |number| number.to_string());
+        let mut rows = vec![
+            (
+                "model",
+                format!(
+                    "{}, {}, {}, context of {} tokens",
+                    self.parameters.map_or("unknown size".to_owned(), |weights| format!(
+                        "{:.2} billion weights",
+                        weights as f64 / 1e9
+                    )),
+                    self.quantisation.as_deref().unwrap_or("unknown quantisation"),
+                    self.file_bytes.map_or("unknown".to_owned(), output::bytes),
+                    number(self.context_tokens)
+                ),
+            ),
+            (
+                "threads",
+                format!(
+                    "{} for one token, {} for several",
+                    number(self.threads),
+                    number(self.prefill_threads)
+                ),
+            ),
+            ("speed", format!("reads {}, writes {}", rate(self.read), rate(self.write))),
+        ];
+        if let Some(percent) = self.grammar_percent {
+            rows.push(("grammar", format!("a schema adds {percent:.1} % to the time of a token")));
+        }
+        rows.extend(self.advice.iter().map(|advice| ("faster", advice.clone())));
+        rows
+    }
 }
 
 fn model_line(model: Option<&ModelHealth>) -> String {
@@ -127,23 +177,109 @@ fn model_line(model: Option<&ModelHealth>) -> String {
     }
 }
 
-/// One request with a prompt of some hundred tokens and an answer of 48.
+/// Tokens written in a measurement, and how often text and schema are measured in turn.
+const WRITTEN: u32 = 48;
+const ROUNDS: u64 = 3;
+
+/// Requests with a prompt of some hundred tokens and an answer of 48, free ones and such as a schema binds.
+#[cfg(feature = "llama")]
 async fn measure(models: &Models) -> Result<Speed> {
-    let agent = AgentFile::parse("environment = \"crafter\"", "doctor", Path::new(""), &[])?;
-    let controller = models::controller(&agent, models, false).await?;
-    let prompt = "Trees stand north and west of the river, and a cow grazes between them. ".repeat(16);
-    let schema =
-        serde_json::json!({"type": "array", "items": {"type": "integer"}, "minItems": 40, "maxItems": 40});
-    let request = Request::new(vec![Message::user(prompt)], Constraint::JsonSchema(schema), 48);
-    let reply = controller.complete(&request, &Cancel::new()).await?;
-    let rate = |tokens: u32, milliseconds: u64| {
-        (milliseconds > 0).then(|| f64::from(tokens) * 1000.0 / milliseconds as f64)
+    use sojourn_controller::llama::{LlamaController, LlamaOptions};
+    let path = models::path(models, &models::default_name(models, ModelKind::Chat)?)?;
+    let controller = LlamaController::open(&path, LlamaOptions::default()).await?;
+    let free = Constraint::Lark("start: /(.|\\n){400,}/".into());
+    let schema = serde_json::json!({
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {"do": {"type": "string", "enum": ["eat", "sleep", "dig"]}, "why": {"type": "string"}},
+            "required": ["do", "why"],
+            "additionalProperties": false
+        },
+        "minItems": 40
+    });
+    let schema = Constraint::JsonSchema(schema);
+    let (mut read, mut texts, mut bound) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        for (constraint, times) in [(&free, &mut texts), (&schema, &mut bound)] {
+            let story = "Trees stand north and west of the river, and a cow grazes between them. ".repeat(16);
+            let message = Message::user(format!("Day {}. {story} What now?", 2 * round + times.len() as u64));
+            let mut request = Request::new(vec![message], constraint.clone(), WRITTEN);
+            request.sampling = Sampling::varied(0.8, round);
+            let reply = controller.complete(&request, &Cancel::new()).await?;
+            let fresh = reply.usage.prompt_tokens.saturating_sub(reply.usage.cached_tokens);
+            if fresh > 100 && reply.timing.prefill_ms > 0 {
+                read.push(f64::from(fresh) * 1000.0 / reply.timing.prefill_ms as f64);
+            }
+            let written = reply.usage.completion_tokens.saturating_sub(1);
+            if written > 0 {
+                times.push(reply.timing.decode_ms as f64 / f64::from(written));
+            }
+        }
+    }
+    let middle = |values: &mut Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied()
     };
-    let read = reply.usage.prompt_tokens.saturating_sub(reply.usage.cached_tokens);
+    let (text, bound) = (middle(&mut texts), middle(&mut bound));
+    let options = controller.options();
+    let info = controller.model();
     Ok(Speed {
-        read: rate(read, reply.timing.prefill_ms),
-        write: rate(reply.usage.completion_tokens, reply.timing.decode_ms),
+        quantisation: info.quantisation.clone(),
+        parameters: info.parameters,
+        file_bytes: std::fs::metadata(&path).ok().map(|file| file.len()),
+        context_tokens: info.context_tokens,
+        threads: options.threads,
+        prefill_threads: options.prefill_threads,
+        read: middle(&mut read),
+        write: text.map(|time| 1000.0 / time),
+        grammar_percent: text.zip(bound).map(|(text, bound)| 100.0 * (bound / text - 1.0)),
+        advice: advice(options.threads.unwrap_or(1)),
     })
+}
+
+#[cfg(not(feature = "llama"))]
+#[allow(clippy::unused_async, reason = "the same signature as with the feature")]
+async fn measure(_models: &Models) -> Result<Speed> {
+    Err(models::without_llama("measure your server with its own tools"))
+}
+
+/// What this machine has that the program does not use, or others use.
+#[cfg(feature = "llama")]
+fn advice(threads: u32) -> Vec<String> {
+    let mut advice = Vec::new();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    #[cfg(target_arch = "x86_64")]
+    {
+        let unused = [
+            ("AVX-512", std::arch::is_x86_feature_detected!("avx512f"), cfg!(target_feature = "avx512f")),
+            ("AVX2", std::arch::is_x86_feature_detected!("avx2"), cfg!(target_feature = "avx2")),
+        ];
+        if let Some((name, ..)) = unused.iter().find(|(_, has, used)| *has && !used) {
+            advice.push(format!(
+                "this processor has {name}, which the program was not built for: build it with \
+                 RUSTFLAGS=\"-C target-cpu=native\""
+            ));
+        }
+    }
+    if Path::new("/dev/nvidia0").exists() && !cfg!(feature = "cuda") {
+        advice.push("there is an NVIDIA graphics processor: build with --features cuda".to_owned());
+    } else if Path::new("/dev/dri/renderD128").exists() && !cfg!(feature = "vulkan") {
+        advice.push("there is a graphics processor: build with --features vulkan".to_owned());
+    }
+    if (threads as usize) < cores {
+        advice.push(format!(
+            "{threads} of {cores} cores was fastest: other programs use them; it is measured again while a run goes on"
+        ));
+    }
+    let available = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?.to_owned();
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    });
+    if available.is_some_and(|kibibytes| kibibytes < 512 * 1024) {
+        advice.push("less than 512 MiB of memory are free: a smaller model, or a smaller context".to_owned());
+    }
+    advice
 }
 
 /// The machine's memory where the system tells it in a file, as Linux does.

@@ -15,6 +15,7 @@ mod reflexes;
 mod replay;
 mod run;
 mod runs;
+mod serve;
 mod simulate_crash;
 mod skills;
 mod tools;

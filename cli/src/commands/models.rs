@@ -1,10 +1,11 @@
+use super::serve;
 use crate::args::Models as Command;
 use crate::{models, output, table};
 use anyhow::Result;
 use serde_json::json;
 use sojourn_controller::models::{ModelKind, ModelStatus};
 
-/// Lists and fetches models.
+/// Lists, fetches and serves models.
 pub async fn models(command: Command) -> Result<()> {
     let known = models::open()?;
     match command {
@@ -13,6 +14,7 @@ pub async fn models(command: Command) -> Result<()> {
             let path = models::fetch(&known, &name).await?;
             answer(&name, &path, json)
         }
+        Command::Serve(args) => serve::serve(args).await,
         Command::Path { name, json } => answer(&name, &models::path(&known, &name)?, json),
     }
 }

@@ -27,13 +27,13 @@ pub struct Place {
 }
 
 /// A token's digest: comparing digests tells nothing about how much of a guess is right.
-type Token = Arc<[u8; 32]>;
+pub type Token = Arc<[u8; 32]>;
 
 /// Serves until it is interrupted.
 ///
 /// # Errors
 /// When the address cannot be had, or is not this machine's own and no token was chosen.
-pub async fn serve(server: Server, place: Place) -> Result<()> {
+pub(super) async fn serve(server: Server, place: Place) -> Result<()> {
     let token = token(&place)?;
     let mut config = StreamableHttpServerConfig::default().enforce_origin_validation();
     // A page that had its name point here would be addressed by that name.
@@ -60,7 +60,7 @@ pub async fn serve(server: Server, place: Place) -> Result<()> {
 }
 
 /// The token that was chosen, or one that is made for this time and told.
-fn token(place: &Place) -> Result<Token> {
+pub fn token(place: &Place) -> Result<Token> {
     let token = match std::env::var(&place.token_env) {
         Ok(token) if token.len() >= 16 => token,
         Ok(_) => {
@@ -80,14 +80,15 @@ fn token(place: &Place) -> Result<Token> {
                 Kind::Usage,
                 format!("{} can be reached by others, and {} holds no token", place.address, place.token_env),
             )
-            .hint("choose one: export SOJOURN_MCP_TOKEN=$(openssl rand -hex 16)")
+            .hint(format!("choose one: export {}=$(openssl rand -hex 16)", place.token_env))
             .into());
         }
     };
     Ok(Arc::new(Sha256::digest(token).into()))
 }
 
-async fn admit(State(token): State<Token>, request: Request, next: Next) -> Response {
+/// Lets those through who have the token.
+pub async fn admit(State(token): State<Token>, request: Request, next: Next) -> Response {
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     // The scheme's name is said in any case (RFC 9110, 11.1).
     let given = given.and_then(|value| value.split_once(' '));

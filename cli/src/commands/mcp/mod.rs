@@ -1,7 +1,7 @@
 //! `sojourn mcp`: what agents have learned, for other hosts: skills and memories as tools, runs and their logs as resources,
 //! over the Model Context Protocol on standard input and output, or HTTP.
 
-mod http;
+pub mod http;
 mod resources;
 mod skills;
 

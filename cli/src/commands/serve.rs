@@ -1,0 +1,94 @@
+//! `sojourn models serve`: one model in memory, for any number of runs.
+
+use crate::args::Serve;
+use crate::commands::mcp::http::{self, Place};
+use crate::{models, output, session};
+use anyhow::{Context as _, Result};
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum::{Router, middleware};
+use serde::Serialize;
+use sojourn_controller::models::ModelKind;
+use sojourn_controller::served::{COMPLETE, MODEL, Posted, Refusal};
+use sojourn_controller::{Cancel, Controller, ControllerError};
+use std::sync::Arc;
+
+/// The longest request, in bytes: far more than any context holds.
+const LONGEST: usize = 16 << 20;
+
+/// Serves a model until it is interrupted.
+///
+/// # Errors
+/// When the model is not here or cannot be loaded, or the address cannot be had.
+pub async fn serve(args: Serve) -> Result<()> {
+    let place = Place { address: args.http, token_env: args.token_env.clone(), hosts: Vec::new() };
+    let token = http::token(&place)?;
+    let catalogue = models::open()?;
+    let name = match &args.model {
+        Some(name) => name.clone(),
+        None => models::default_name(&catalogue, ModelKind::Chat)?,
+    };
+    // The address first: whoever cannot have it need not wait for the model.
+    let listener = tokio::net::TcpListener::bind(place.address)
+        .await
+        .with_context(|| format!("cannot listen on {}", place.address))?;
+    output::note(format!("loading the model `{name}`"));
+    let controller = models::served(&models::path(&catalogue, &name)?, &args).await?;
+    let router = Router::new()
+        .route(MODEL, get(model))
+        .route(COMPLETE, post(complete))
+        .layer(DefaultBodyLimit::max(LONGEST))
+        .layer(middleware::from_fn_with_state(token, http::admit))
+        .with_state(controller);
+    let address = listener.local_addr()?;
+    output::note(format!(
+        "serving at http://{address}; in an agent file: [controller] kind = \"served\", base_url = \
+         \"http://{address}\", api_key_env = \"{}\"",
+        args.token_env
+    ));
+    let cancel = Cancel::new();
+    session::stop_on_ctrl_c(cancel.clone());
+    let stopped = async move { cancel.cancelled().await };
+    Ok(axum::serve(listener, router).with_graceful_shutdown(stopped).await?)
+}
+
+type Shared = Arc<dyn Controller>;
+
+async fn model(State(controller): State<Shared>) -> Response {
+    answer(StatusCode::OK, controller.model())
+}
+
+/// A client that goes away ends this future, and with it the work.
+async fn complete(State(controller): State<Shared>, body: Bytes) -> Response {
+    let Posted { mut request, priority } = match serde_json::from_slice(&body) {
+        Ok(posted) => posted,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &format!("this is no request: {error}")),
+    };
+    request.priority = priority;
+    match controller.complete(&request, &Cancel::new()).await {
+        Ok(reply) => answer(StatusCode::OK, &reply),
+        Err(error) => {
+            let status = match error {
+                ControllerError::ContextOverflow { .. }
+                | ControllerError::BadRequest { .. }
+                | ControllerError::BadConstraint { .. } => StatusCode::BAD_REQUEST,
+                _ => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            refuse(status, &error.to_string())
+        }
+    }
+}
+
+fn refuse(status: StatusCode, error: &str) -> Response {
+    answer(status, &Refusal { error: error.to_owned() })
+}
+
+fn answer(status: StatusCode, value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(json) => (status, [(header::CONTENT_TYPE, "application/json")], json).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}

@@ -1,0 +1,99 @@
+//! One model in a process of its own, asked by several runs.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "what helpers of tests may do is what tests may do"
+)]
+#![cfg(feature = "llama")]
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+const TOKEN: &str = "a-token-of-this-test";
+
+fn sojourn(home: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sojourn"));
+    command.arg("--home").arg(home).args(args).env("SOJOURN_MODEL_TOKEN", TOKEN);
+    command
+}
+
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The default model, served; nothing where it was not pulled.
+fn serve(home: &Path) -> Option<Server> {
+    let mut child = sojourn(home, &["models", "serve", "--http", "127.0.0.1:0", "--threads", "2"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = String::new();
+    for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+        let line = line.unwrap();
+        if let Some((_, rest)) = line.split_once("serving at ") {
+            let url = rest.split(';').next().unwrap().to_owned();
+            return Some(Server { child, url });
+        }
+        told.push_str(&line);
+    }
+    assert!(told.contains("sojourn models pull"), "{told}");
+    println!("skipped: the default model was not pulled");
+    let _ = child.wait();
+    None
+}
+
+fn run(home: &Path, url: &str, seed: &str) -> Command {
+    let base_url = format!("controller.base_url=\"{url}\"");
+    let mut command = sojourn(home, &["run", "crafter", "--steps", "40", "--seed", seed, "--json"]);
+    for set in [
+        "controller.kind=\"served\"",
+        &base_url,
+        "controller.api_key_env=\"SOJOURN_MODEL_TOKEN\"",
+        "embedding=\"none\"",
+        "run.actor.candidates=2",
+        "run.actor.max_tokens=64",
+    ] {
+        command.args(["--set", set]);
+    }
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn succeeded(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn runs_share_a_served_model_and_their_logs_replay() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(server) = serve(home.path()) else { return };
+    let runs: Vec<Child> = ["1", "2"].map(|seed| run(home.path(), &server.url, seed).spawn().unwrap()).into();
+    for child in runs {
+        let told = succeeded(&child.wait_with_output().unwrap());
+        let id = told["run"].as_str().unwrap();
+        let replayed = sojourn(home.path(), &["replay", id, "--verify", "--json"]).output().unwrap();
+        assert_eq!(succeeded(&replayed)["matched"], true);
+    }
+
+    let refused =
+        run(home.path(), &server.url, "3").env("SOJOURN_MODEL_TOKEN", "something else").output().unwrap();
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && words.contains("401"), "{words}");
+    let url = server.url.clone();
+    drop(server);
+    let gone = run(home.path(), &url, "4").output().unwrap();
+    let words = String::from_utf8_lossy(&gone.stderr).into_owned();
+    assert!(!gone.status.success() && words.contains("cannot reach"), "{words}");
+}
