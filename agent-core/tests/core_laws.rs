@@ -71,6 +71,7 @@ fn reply(texts: Vec<String>) -> Reply {
         candidates,
         usage: Usage { prompt_tokens: 90, cached_tokens: 60, completion_tokens: 7 },
         timing: Timing::default(),
+        cost_usd: None,
     }
 }
 

@@ -178,7 +178,7 @@ impl Controller for Scripted {
         };
         self.prompts.lock().unwrap().push(prompt);
         let candidates = vec![Completion { text: text.to_owned(), tokens: 1, finish: Finish::Complete }];
-        Ok(Reply { candidates, usage: Usage::default(), timing: Timing::default() })
+        Ok(Reply { candidates, usage: Usage::default(), timing: Timing::default(), cost_usd: None })
     }
 }
 

@@ -183,7 +183,9 @@ impl Life {
         };
         let completion = Completion { text, tokens: 7, finish: Finish::Complete };
         let candidates = vec![completion; request.candidates as usize];
-        Event::Thought { reply: Reply { candidates, usage: Usage::default(), timing: Timing::default() } }
+        Event::Thought {
+            reply: Reply { candidates, usage: Usage::default(), timing: Timing::default(), cost_usd: None },
+        }
     }
 
     fn plans(&self) -> Vec<&TrialPlan> {

@@ -80,8 +80,8 @@ mod tests {
 
     fn recording(question: &str, answer: &str) -> Recording {
         let completion = Completion { text: answer.into(), tokens: 1, finish: Finish::Complete };
-        let reply =
-            Reply { candidates: vec![completion], usage: Usage::default(), timing: Timing::default() };
+        let (usage, timing) = (Usage::default(), Timing::default());
+        let reply = Reply { candidates: vec![completion], usage, timing, cost_usd: None };
         Recording { request: ask(question).digest(), reply }
     }
 

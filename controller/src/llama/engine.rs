@@ -62,7 +62,7 @@ impl Job {
         let completion_tokens = candidates.iter().map(|candidate| candidate.tokens).sum();
         let usage = Usage { completion_tokens, ..usage };
         // Nobody may be waiting any more.
-        let _ = self.reply.send(Ok(Reply { candidates, usage, timing }));
+        let _ = self.reply.send(Ok(Reply { candidates, usage, timing, cost_usd: None }));
     }
 }
 

@@ -102,7 +102,7 @@ impl Controller for OpenAiController {
         };
         // A server does not tell reading from writing.
         let decode_ms = start.elapsed().as_millis() as u64;
-        Ok(Reply { candidates, usage, timing: Timing { decode_ms, ..Timing::default() } })
+        Ok(Reply { candidates, usage, timing: Timing { decode_ms, ..Timing::default() }, cost_usd: None })
     }
 }
 
