@@ -9,8 +9,8 @@ use crate::vectors::Vectors;
 use anyhow::Result;
 use serde::Deserialize;
 use sojourn_controller::Lora;
-use sojourn_controller::openai::Dialect;
-use sojourn_core::{RULES, Redactor, ReflexSource, RunConfig};
+use sojourn_controller::openai::{Dialect, Price};
+use sojourn_core::{Prices, RULES, Redactor, ReflexSource, RunConfig};
 use sojourn_sandbox::{LimitSettings, Limits, LimitsError};
 use sojourn_tools::{CallLimits, Policy, PolicyFile, SourceSettings, Toolbox};
 use std::collections::BTreeMap;
@@ -106,6 +106,18 @@ pub struct ControllerSettings {
     pub api_key_env: Option<String>,
     /// What the server understands.
     pub dialect: Dialect,
+    /// Whether the server's answers are read while they are written; they are without a word.
+    pub stream: Option<bool>,
+    /// Milliseconds of the server's silence after which a request has failed.
+    pub timeout_ms: Option<u64>,
+    /// How often a request is sent to a busy or failing server, the first time included.
+    pub tries: Option<u32>,
+    /// How many requests a minute the server is sent at most.
+    pub requests_per_minute: Option<u32>,
+    /// How many requests the server works on at once at most.
+    pub max_concurrent: Option<u32>,
+    /// What the server's tokens cost, in US dollars per million. The run's prices where it has none of its own.
+    pub price: Option<Price>,
 }
 
 impl Default for ControllerSettings {
@@ -121,6 +133,12 @@ impl Default for ControllerSettings {
             base_url: None,
             api_key_env: None,
             dialect: Dialect::default(),
+            stream: None,
+            timeout_ms: None,
+            tries: None,
+            requests_per_minute: None,
+            max_concurrent: None,
+            price: None,
         }
     }
 }
@@ -192,6 +210,7 @@ impl AgentFile {
         // A file does not say it: the rules are this program's, only a log has older ones.
         agent.run.rules = RULES;
         agent.run.reflexes.get_or_insert_default();
+        agent.account();
         agent.limit(name)?;
         agent.equip(name)?;
         agent.check(name)?;
@@ -234,6 +253,14 @@ impl AgentFile {
             return self.directory.join(path).to_string_lossy().into_owned();
         }
         name.to_owned()
+    }
+
+    /// Puts the price where the budget of a run finds it, unless the run has its own.
+    fn account(&mut self) {
+        let Some(price) = self.controller.price else { return };
+        let cached = price.cached.unwrap_or(price.prompt);
+        let prices = Prices { prompt: price.prompt, cached, completion: price.completion };
+        self.run.prices.get_or_insert(prices);
     }
 
     /// Puts the limits where a run, and its replay, finds them.
@@ -440,6 +467,33 @@ mod tests {
         assert!(syntax.starts_with("agent.toml:"), "{syntax}");
         let wrong_type = parse("environment = \"crafter\"\n[run]\nseed = \"one\"\n", &[]).unwrap_err();
         assert!(wrong_type.starts_with("agent.toml:3:8: invalid type"), "{wrong_type}");
+    }
+
+    #[test]
+    fn what_a_server_may_be_asked_and_what_it_costs_is_read() {
+        let text = "environment = \"crafter\"\nmodel = \"m\"\n[controller]\nkind = \"openai\"\n\
+                    base_url = \"http://localhost/v1\"\nstream = false\ntimeout_ms = 9000\ntries = 2\n\
+                    requests_per_minute = 30\nmax_concurrent = 4\nprice = { prompt = 0.5, completion = 2 }\n";
+        let agent = parse(text, &[]).unwrap();
+        let settings = &agent.controller;
+        assert_eq!(
+            (settings.stream, settings.timeout_ms, settings.tries),
+            (Some(false), Some(9000), Some(2))
+        );
+        assert_eq!((settings.requests_per_minute, settings.max_concurrent), (Some(30), Some(4)));
+        assert_eq!(settings.price, Some(Price { prompt: 0.5, cached: None, completion: 2.0 }));
+        // The budget counts in the same money, at the full price where none is told for what was read before.
+        assert_eq!(agent.run.prices, Some(Prices { prompt: 0.5, cached: 0.5, completion: 2.0 }));
+        let own = parse(text, &["run.prices={prompt=1, completion=1}"]).unwrap();
+        assert_eq!(own.run.prices, Some(Prices { prompt: 1.0, cached: 0.0, completion: 1.0 }));
+        for (assignment, part) in [
+            ("controller.stramm=true", "unknown key `stramm`; did you mean `stream`?"),
+            ("controller.price={promt=1, completion=1}", "unknown key `promt`; did you mean `prompt`?"),
+            ("controller.price={prompt=1}", "there is no key `completion`"),
+        ] {
+            let error = parse(text, &[assignment]).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
     }
 
     #[test]

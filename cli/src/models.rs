@@ -38,11 +38,18 @@ pub async fn controller(agent: &AgentFile, models: &Models, pull: bool) -> Resul
     let settings = &agent.controller;
     match (settings.kind, &settings.base_url, &agent.model) {
         (ControllerKind::OpenAi, Some(base_url), Some(model)) => {
+            let defaults = OpenAiOptions::new(base_url, model);
             let options = OpenAiOptions {
                 key_variable: settings.api_key_env.clone(),
                 dialect: settings.dialect,
+                stream: settings.stream.unwrap_or(defaults.stream),
+                timeout_ms: settings.timeout_ms.unwrap_or(defaults.timeout_ms),
+                tries: settings.tries.unwrap_or(defaults.tries),
+                requests_per_minute: settings.requests_per_minute,
+                max_concurrent: settings.max_concurrent,
+                price: settings.price,
                 context_tokens: settings.context_tokens,
-                ..OpenAiOptions::new(base_url, model)
+                ..defaults
             };
             Ok(Arc::new(OpenAiController::new(options)?))
         }

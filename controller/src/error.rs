@@ -122,6 +122,14 @@ pub enum ControllerError {
         /// The beginning of what it said.
         reason: String,
     },
+    /// The server began an answer and did not end it.
+    #[error("`{url}` broke its answer off: {reason}")]
+    BrokenOff {
+        /// The address.
+        url: String,
+        /// What happened.
+        reason: String,
+    },
     /// The server answered something that is not a chat completion.
     #[error("`{url}` gave an answer that cannot be read: {reason}")]
     Garbled {

@@ -16,12 +16,16 @@ pub struct Reply {
     /// Message and part of what was left out because the prompt was too long, in that order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<(u32, u32)>,
+    /// What they cost in US dollars, where the prices and all tokens are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<f64>,
 }
 
 impl Reply {
     /// A reply that says nothing of its prompt's parts.
     pub fn new(candidates: Vec<Completion>, usage: Usage, timing: Timing) -> Self {
-        Self { candidates, usage, timing, part_tokens: Vec::new(), left_out: Vec::new() }
+        let (part_tokens, left_out) = (Vec::new(), Vec::new());
+        Self { candidates, usage, timing, part_tokens, left_out, cost_usd: None }
     }
 
     /// The texts that are whole answers and so obey the constraint.
@@ -35,7 +39,7 @@ impl Reply {
 pub struct Completion {
     /// The answer after the request's prefill.
     pub text: String,
-    /// Its length in tokens; 0 where a server does not tell.
+    /// Its length in tokens. Where a server does not tell, the pieces that it came in; 0 if it came whole.
     pub tokens: u32,
     /// Why it ends where it ends.
     pub finish: Finish,
@@ -78,10 +82,23 @@ pub struct Usage {
 /// Milliseconds spent, by where they went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Timing {
-    /// Waiting for the model to be free.
+    /// Waiting for the model to be free, or for a server that is busy or may not be asked yet.
     pub queue_ms: u64,
-    /// Reading the prompt.
+    /// Reading the prompt: of a server, until the first token came.
     pub prefill_ms: u64,
     /// Writing the answers.
     pub decode_ms: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_of_an_old_log_is_read_and_written_as_it_was() {
+        let old = r#"{"candidates":[{"text":"a","tokens":1,"finish":"complete"}],"usage":{"prompt_tokens":3,"cached_tokens":2,"completion_tokens":1},"timing":{"queue_ms":0,"prefill_ms":4,"decode_ms":5}}"#;
+        let reply: Reply = serde_json::from_str(old).unwrap();
+        assert_eq!(reply.cost_usd, None);
+        assert_eq!(serde_json::to_string(&reply).unwrap(), old);
+    }
 }

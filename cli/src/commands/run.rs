@@ -25,7 +25,7 @@ pub async fn run(home: Home, args: Run) -> Result<ExitCode> {
     if let Some(worker) = &args.worker {
         supervisor::follow_supervisor();
         let run = worker.parse()?;
-        return live(home, &args, Some(run)).await;
+        return Box::pin(live(home, &args, Some(run))).await;
     }
     let agent = AgentFile::read(&args.agent, &args.overrides)?;
     agent.reflex_sources()?;
@@ -35,7 +35,7 @@ pub async fn run(home: Home, args: Run) -> Result<ExitCode> {
         None => None,
     };
     if args.unsupervised {
-        return live(home, &args, run).await;
+        return Box::pin(live(home, &args, run)).await;
     }
     let work = Work { run: run.unwrap_or_else(new_run), args: command_line(&args), once: budgets_of(&args) };
     supervisor::supervise(&home, work).await

@@ -1,25 +1,33 @@
-use super::OpenAiOptions;
+//! An address that is asked, again where that may help.
+
+use super::draft::Draft;
+use super::fault::{Blame, Failure, MAX_WAIT, Trouble};
+use super::pace::Pace;
+use super::wire::{Answer, Streaming, set_streaming};
+use super::{Dialect, OpenAiOptions, stream};
 use crate::ControllerError;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{Client, Response, Url};
 use serde_json::Value;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-
-/// The longest answer that is read, in bytes.
-const MAX_ANSWER: usize = 16 << 20;
-/// The longest piece of a server's words that goes into an error, in characters.
-const MAX_REASON: usize = 300;
-/// The longest wait that a server may ask for.
-const MAX_WAIT: Duration = Duration::from_mins(1);
+use tokio::time::timeout;
 
 /// An address to post to, with the key to show there.
 pub(super) struct Endpoint {
     client: Client,
     /// Of the chat completions.
     url: Url,
-    /// What to show there. Never printed.
-    key: Option<String>,
+    /// The key, as it is shown there. Never printed.
+    authorization: Option<HeaderValue>,
+    blame: Blame,
+    pace: Pace,
+    dialect: Dialect,
+    /// How answers are asked to come; less is asked of a server that cannot do more.
+    streaming: Mutex<Streaming>,
+    /// The longest silence.
+    silence: Duration,
     tries: u32,
     backoff: Duration,
 }
@@ -30,26 +38,11 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// Whether another try may help.
-enum Failure {
-    /// It may, after the wait that the server asked for, if it did.
-    Passing(ControllerError, Option<Duration>),
-    /// It will not.
-    Lasting(ControllerError),
-}
-
 impl Endpoint {
     pub(super) fn new(options: &OpenAiOptions) -> Result<Self, ControllerError> {
         let bad = |reason: String| ControllerError::BadEndpoint { reason };
-        let address = format!("{}/chat/completions", options.base_url.trim_end_matches('/'));
-        let url = Url::parse(&address)
-            .map_err(|error| bad(format!("`{}` is not an address: {error}", options.base_url)))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(bad(format!("`{}` is neither http nor https", options.base_url)));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(bad("an address must not hold a password; name the key's variable instead".into()));
-        }
+        options.check()?;
+        let url = address(&options.base_url).map_err(bad)?;
         let key = match &options.key_variable {
             None => None,
             Some(variable) => match std::env::var(variable) {
@@ -57,131 +50,147 @@ impl Endpoint {
                 _ => return Err(ControllerError::NoKey { variable: variable.clone() }),
             },
         };
-        if let Some(key) = &key
-            && HeaderValue::from_str(key).is_err()
-        {
-            return Err(bad("the key has characters that no header can hold".into()));
-        }
+        let authorization = match &key {
+            None => None,
+            Some(key) => {
+                let mut header = HeaderValue::from_str(&format!("Bearer {key}"))
+                    .map_err(|_| bad("the key has characters that no header can hold".into()))?;
+                header.set_sensitive(true);
+                Some(header)
+            }
+        };
         let client = Client::builder()
-            .timeout(Duration::from_millis(options.timeout_ms))
             // A redirect could carry the key elsewhere.
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| bad(error.without_url().to_string()))?;
-        let backoff = Duration::from_millis(options.backoff_ms);
-        Ok(Self { client, url, key, tries: options.tries.max(1), backoff })
+        Ok(Self {
+            client,
+            blame: Blame::new(url.as_str(), key.as_deref()),
+            url,
+            authorization,
+            pace: Pace::new(options),
+            dialect: options.dialect,
+            streaming: Mutex::new(if options.stream { Streaming::Counted } else { Streaming::Off }),
+            silence: Duration::from_millis(options.timeout_ms),
+            tries: options.tries.max(1),
+            backoff: Duration::from_millis(options.backoff_ms),
+        })
     }
 
-    pub(super) fn url(&self) -> &str {
-        self.url.as_str()
+    /// What is said about this endpoint.
+    pub(super) fn blame(&self) -> &Blame {
+        &self.blame
     }
 
-    /// Posts `body` and returns the JSON of the answer, trying again while the server is busy or failing.
-    pub(super) async fn post(&self, body: &Value) -> Result<Value, ControllerError> {
+    /// Posts `body` and reads the answer into `draft`, trying again while the server is busy or failing.
+    ///
+    /// What came of a last try that was not ended is left in `draft`.
+    pub(super) async fn ask(&self, body: &mut Value, draft: &mut Draft<'_>) -> Result<(), ControllerError> {
         let mut wait = self.backoff;
         let mut tried = 0;
         loop {
+            let streaming = self.streaming();
+            set_streaming(body, streaming, self.dialect);
+            let failure = match self.try_once(body, streaming, draft).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => failure,
+            };
+            if self.asks_less(streaming, &failure) {
+                continue;
+            }
             tried += 1;
-            match self.try_once(body).await {
-                Ok(answer) => return Ok(answer),
-                Err(Failure::Lasting(error)) => return Err(error),
-                Err(Failure::Passing(error, asked)) => {
-                    if tried >= self.tries {
-                        return Err(error);
-                    }
+            match failure {
+                Failure::Lasting(error) => return Err(error),
+                Failure::Passing(error, _) if tried >= self.tries => return Err(error),
+                Failure::Passing(error, asked) => {
                     tracing::warn!(%error, tried, "the endpoint is busy or failing; trying again");
                     tokio::time::sleep(asked.unwrap_or(wait).min(MAX_WAIT)).await;
-                    wait *= 2;
+                    wait = wait.saturating_mul(2);
                 }
             }
         }
     }
 
-    async fn try_once(&self, body: &Value) -> Result<Value, Failure> {
+    async fn try_once(
+        &self,
+        body: &Value,
+        streaming: Streaming,
+        draft: &mut Draft<'_>,
+    ) -> Result<(), Failure> {
+        let _turn = self.pace.turn().await;
+        draft.begin(streaming != Streaming::Off);
         let mut post = self.client.post(self.url.clone()).json(body);
-        if let Some(key) = &self.key {
-            post = post.header(AUTHORIZATION, format!("Bearer {key}"));
+        if let Some(authorization) = &self.authorization {
+            post = post.header(AUTHORIZATION, authorization.clone());
         }
-        let response = post.send().await.map_err(|error| Failure::Passing(self.unreachable(error), None))?;
-        let status = response.status();
-        let asked = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-            .map(Duration::from_secs);
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let is_json = kind.is_some_and(|kind| kind.contains("json"));
-        let kind = kind.unwrap_or("no content type").to_owned();
-        let text = self.read(response).await?;
-        if !status.is_success() {
-            let error = ControllerError::Refused {
-                url: self.url().to_owned(),
-                status: status.as_u16(),
-                reason: self.quote(&refusal(&text)),
-            };
-            let passing = status == StatusCode::TOO_MANY_REQUESTS
-                || status == StatusCode::REQUEST_TIMEOUT
-                || status.is_server_error();
-            return Err(if passing { Failure::Passing(error, asked) } else { Failure::Lasting(error) });
-        }
-        if !is_json {
-            return Err(self.garbled(&format!("expected JSON, got {kind}: {text}")));
-        }
-        serde_json::from_str(&text).map_err(|error| self.garbled(&format!("{error}: {text}")))
-    }
-
-    /// The body of `response`, unless it is absurdly long.
-    async fn read(&self, mut response: Response) -> Result<String, Failure> {
-        let mut bytes = Vec::new();
-        while let Some(chunk) =
-            response.chunk().await.map_err(|error| Failure::Passing(self.unreachable(error), None))?
-        {
-            if bytes.len() + chunk.len() > MAX_ANSWER {
-                return Err(self.garbled(&format!("it is longer than {MAX_ANSWER} bytes")));
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    }
-
-    fn unreachable(&self, error: reqwest::Error) -> ControllerError {
-        let mut reason = if error.is_timeout() { "no answer in time".to_owned() } else { String::new() };
-        if reason.is_empty() {
-            // The outermost error only says that sending failed; the innermost says why.
-            let error = error.without_url();
-            let mut cause: &dyn std::error::Error = &error;
-            while let Some(inner) = cause.source() {
-                cause = inner;
-            }
-            reason = cause.to_string();
-        }
-        ControllerError::Unreachable { url: self.url().to_owned(), reason: self.quote(&reason) }
-    }
-
-    fn garbled(&self, reason: &str) -> Failure {
-        Failure::Lasting(ControllerError::Garbled { url: self.url().to_owned(), reason: self.quote(reason) })
-    }
-
-    /// The beginning of `words` without the key, which some servers repeat.
-    fn quote(&self, words: &str) -> String {
-        let words = match &self.key {
-            Some(key) => words.replace(key.as_str(), "[key]"),
-            None => words.to_owned(),
+        let response = match timeout(self.silence, post.send()).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(self.blame.unreachable(Some(error))),
+            Err(_) => return Err(self.blame.unreachable(None)),
         };
-        let mut quoted: String = words.chars().take(MAX_REASON).collect();
-        if quoted.len() < words.len() {
-            quoted.push('…');
+        if !response.status().is_success() {
+            let (status, headers) = (response.status(), response.headers().clone());
+            let text = stream::beginning(stream::body(response, self.silence), self.silence).await;
+            return Err(self.blame.refused(status, &headers, &text));
         }
-        quoted
+        self.read(response, draft).await.map_err(|trouble| self.blame.trouble(trouble))
+    }
+
+    /// Reads what came, be it what was asked for or not.
+    async fn read(&self, response: Response, draft: &mut Draft<'_>) -> Result<(), Trouble> {
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let kind = kind.unwrap_or("no content type").to_ascii_lowercase();
+        let body = stream::body(response, self.silence);
+        if kind.contains("event-stream") {
+            return stream::events(body, draft, self.silence).await;
+        }
+        if !kind.contains("json") {
+            let text = stream::beginning(body, self.silence).await;
+            return Err(Trouble::Garbled(format!("expected JSON, got {kind}: {text}")));
+        }
+        let text = stream::whole(body, self.silence).await?;
+        let answer = Answer::read(&text).map_err(Trouble::Garbled)?;
+        if let Some(error) = answer.error {
+            return Err(Trouble::Told(error));
+        }
+        draft.take_whole(answer).map_err(Trouble::Garbled)
+    }
+
+    fn streaming(&self) -> Streaming {
+        *self.streaming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the server refused to answer as it was asked to, and can be asked for less.
+    fn asks_less(&self, asked: Streaming, failure: &Failure) -> bool {
+        let (Failure::Passing(error, _) | Failure::Lasting(error)) = failure;
+        let ControllerError::Refused { status: 400 | 422 | 501, reason, .. } = error else { return false };
+        let reason = reason.to_lowercase();
+        let less = match asked {
+            Streaming::Counted if reason.contains("stream_options") => Streaming::Plain,
+            Streaming::Counted | Streaming::Plain if reason.contains("stream") => Streaming::Off,
+            _ => return false,
+        };
+        tracing::info!(%error, ?less, "the endpoint cannot send answers as it was asked to");
+        let mut streaming = self.streaming.lock().unwrap_or_else(PoisonError::into_inner);
+        *streaming = less.max(*streaming);
+        true
     }
 }
 
-/// The message in a refusal, which most servers wrap as `{"error": {"message": …}}`.
-fn refusal(text: &str) -> String {
-    let body: Option<Value> = serde_json::from_str(text).ok();
-    let message = body.as_ref().and_then(|body| {
-        let error = body.get("error").unwrap_or(body);
-        error.get("message").unwrap_or(error).as_str()
-    });
-    message.unwrap_or(text.trim()).to_owned()
+/// The address of the chat completions below `base`, or what is wrong with it.
+fn address(base: &str) -> Result<Url, String> {
+    let address = format!("{}/chat/completions", base.trim_end_matches('/'));
+    let url = Url::parse(&address).map_err(|error| format!("`{base}` is not an address: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("`{base}` is neither http nor https"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("an address must not hold a password; name the key's variable instead".into());
+    }
+    // Addresses are told in errors, and some have keys there.
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("an address must end before `?` and `#`; name the key's variable instead".into());
+    }
+    Ok(url)
 }

@@ -2,21 +2,29 @@
 //!
 //! Servers differ in how far they can be held to a constraint ([`Dialect`]), so every answer is checked here
 //! again, and answers that break their constraint are asked for again with another seed.
+//!
+//! Answers are read while they are written, where the server can: then they are cut at once where they must end, and
+//! what came before a deadline is not lost.
 
+mod draft;
 mod endpoint;
+mod fault;
 mod options;
+mod pace;
+mod stream;
 mod wire;
 
-pub use options::{Dialect, OpenAiOptions};
+pub use options::{Dialect, OpenAiOptions, Price};
 
 use crate::{
     Cancel, Completion, Controller, ControllerError, Finish, ModelInfo, Reply, Request, Timing, Usage,
 };
 use async_trait::async_trait;
+use draft::{Draft, Outcome};
 use endpoint::Endpoint;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How often answers that break their constraint are asked for, the first time included.
+/// How often in a row a server may answer without a single answer that obeys its constraint.
 const ATTEMPTS: u32 = 3;
 
 /// A model that a server runs.
@@ -27,11 +35,22 @@ pub struct OpenAiController {
     model: ModelInfo,
 }
 
+/// What a request has brought so far.
+struct Tally<'r> {
+    good: Vec<Completion>,
+    /// What is being answered.
+    draft: Option<Draft<'r>>,
+    usage: Usage,
+    timing: Timing,
+    /// In US dollars, while all tokens are known.
+    cost: Option<f64>,
+}
+
 impl OpenAiController {
     /// Prepares to talk to the server that `options` describe; the first request reaches it.
     ///
     /// Fails with [`ControllerError::NoKey`] when the key's environment variable is not set and with
-    /// [`ControllerError::BadEndpoint`] when the address is none.
+    /// [`ControllerError::BadEndpoint`] when the address is none or a limit lets nothing through.
     pub fn new(options: OpenAiOptions) -> Result<Self, ControllerError> {
         let endpoint = Endpoint::new(&options)?;
         let model = ModelInfo {
@@ -46,34 +65,98 @@ impl OpenAiController {
     }
 
     /// Asks until there are as many good answers as wanted.
-    async fn gather(&self, request: &Request) -> Result<(Vec<Completion>, Usage), ControllerError> {
+    ///
+    /// Many servers give one answer however many are asked for, so that is no failure.
+    async fn gather<'r>(&self, request: &'r Request, tally: &mut Tally<'r>) -> Result<(), ControllerError> {
         let wanted = request.candidates as usize;
-        let mut good = Vec::with_capacity(wanted);
-        let mut usage = Usage::default();
-        let mut attempt = 0;
+        let (mut attempt, mut in_vain) = (0, 0);
         let mut broken = String::new();
-        while good.len() < wanted {
-            if attempt == ATTEMPTS {
-                return Err(ControllerError::Unconstrained { attempts: ATTEMPTS, reason: broken });
+        while tally.good.len() < wanted {
+            if in_vain == ATTEMPTS {
+                let reason = self.endpoint.blame().quote(&broken);
+                return Err(ControllerError::Unconstrained { attempts: ATTEMPTS, reason });
             }
-            let missing = (wanted - good.len()) as u32;
-            let body = wire::body(request, &self.options, missing, attempt);
-            let answer = self.endpoint.post(&body).await?;
-            let (completions, cost) = wire::answer(&answer, request)
-                .map_err(|reason| ControllerError::Garbled { url: self.endpoint.url().to_owned(), reason })?;
-            usage.prompt_tokens = usage.prompt_tokens.max(cost.prompt_tokens);
-            usage.cached_tokens = usage.cached_tokens.max(cost.cached_tokens);
-            usage.completion_tokens += cost.completion_tokens;
-            for completion in completions.into_iter().take(missing as usize) {
-                // What was cut is a beginning, which its caller is told by `finish`.
-                match (&completion.finish, request.constraint.check(&completion.text)?) {
-                    (Finish::Complete, Err(reason)) => broken = reason,
-                    _ => good.push(completion),
+            let missing = (wanted - tally.good.len()) as u32;
+            let mut body = wire::body(request, &self.options, missing, attempt);
+            let draft = tally.draft.insert(Draft::new(request, missing));
+            self.endpoint.ask(&mut body, draft).await?;
+            let had = tally.good.len();
+            let outcomes = tally.settle(self.options.price);
+            for outcome in outcomes.map_err(|reason| self.endpoint.blame().garbled(&reason))? {
+                match outcome {
+                    // What was cut is a beginning, which its caller is told by `finish`.
+                    Outcome::Answer(one) if one.finish != Finish::Complete => tally.good.push(one),
+                    Outcome::Answer(one) => match request.constraint.check(&one.text)? {
+                        Ok(()) => tally.good.push(one),
+                        Err(reason) => broken = reason,
+                    },
+                    Outcome::Broken(reason) => broken = reason,
                 }
             }
+            in_vain = if tally.good.len() > had { 0 } else { in_vain + 1 };
             attempt += 1;
         }
-        Ok((good, usage))
+        Ok(())
+    }
+}
+
+impl<'r> Tally<'r> {
+    fn new() -> Self {
+        Self {
+            good: Vec::new(),
+            draft: None,
+            usage: Usage::default(),
+            timing: Timing::default(),
+            cost: Some(0.0),
+        }
+    }
+
+    /// Counts what the draft cost, and says what its answers came to.
+    fn settle(&mut self, price: Option<Price>) -> Result<Vec<Outcome>, String> {
+        match self.draft.take() {
+            Some(draft) => {
+                self.count(&draft, price);
+                draft.outcomes()
+            }
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn count(&mut self, draft: &Draft<'r>, price: Option<Price>) {
+        let (usage, told) = draft.usage();
+        self.usage.prompt_tokens = self.usage.prompt_tokens.max(usage.prompt_tokens);
+        self.usage.cached_tokens = self.usage.cached_tokens.max(usage.cached_tokens);
+        self.usage.completion_tokens = self.usage.completion_tokens.saturating_add(usage.completion_tokens);
+        let known = price.filter(|_| told).zip(self.cost);
+        self.cost = known.map(|(price, cost)| cost + price.of(&usage));
+        let timing = draft.timing();
+        self.timing.queue_ms += timing.queue_ms;
+        self.timing.prefill_ms += timing.prefill_ms;
+        self.timing.decode_ms += timing.decode_ms;
+    }
+
+    /// Leaves what is being answered as it is; what had not ended ends with `finish`.
+    fn cut(&mut self, request: &Request, finish: &Finish, price: Option<Price>) {
+        if let Some(draft) = self.draft.take() {
+            self.count(&draft, price);
+            for mut one in draft.unfinished(finish) {
+                let breaks = |one: &Completion| !matches!(request.constraint.check(&one.text), Ok(Ok(())));
+                if one.finish == Finish::Complete && breaks(&one) {
+                    one.finish = finish.clone();
+                }
+                self.good.push(one);
+            }
+        }
+        // Before the first was asked for there is no draft.
+        let empty = Completion { text: String::new(), tokens: 0, finish: finish.clone() };
+        self.good.resize(request.candidates as usize, empty);
+    }
+
+    fn reply(self, price: Option<Price>) -> Reply {
+        // In billionths, because that many decimals come back from a log as they were written.
+        let rounded = |cost: f64| (cost * 1e9).round() / 1e9;
+        let cost_usd = price.and(self.cost).map(rounded).filter(|cost| cost.is_finite());
+        Reply { cost_usd, ..Reply::new(self.good, self.usage, self.timing) }
     }
 }
 
@@ -88,26 +171,23 @@ impl Controller for OpenAiController {
             let reason = "a request needs a message and at least one candidate".to_owned();
             return Err(ControllerError::BadRequest { reason });
         }
-        let start = Instant::now();
-        let cut = async {
+        let late = async {
             match request.deadline_ms {
                 Some(limit) => tokio::time::sleep(Duration::from_millis(limit)).await,
                 None => std::future::pending().await,
             }
         };
-        let (candidates, usage) = tokio::select! {
-            gathered = self.gather(request) => gathered?,
-            () = cancel.cancelled() => (unfinished(request, &Finish::Cancelled), Usage::default()),
-            () = cut => (unfinished(request, &Finish::Deadline), Usage::default()),
+        let mut tally = Tally::new();
+        // What loses is dropped, which closes its connection: then the server stops writing.
+        let cut = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Some(Finish::Cancelled),
+            () = late => Some(Finish::Deadline),
+            gathered = self.gather(request, &mut tally) => gathered.map(|()| None)?,
         };
-        // A server does not tell reading from writing.
-        let decode_ms = start.elapsed().as_millis() as u64;
-        Ok(Reply::new(candidates, usage, Timing { decode_ms, ..Timing::default() }))
+        if let Some(finish) = cut {
+            tally.cut(request, &finish, self.options.price);
+        }
+        Ok(tally.reply(self.options.price))
     }
-}
-
-/// As many empty answers as were asked for.
-fn unfinished(request: &Request, finish: &Finish) -> Vec<Completion> {
-    let empty = Completion { text: String::new(), tokens: 0, finish: finish.clone() };
-    vec![empty; request.candidates as usize]
 }

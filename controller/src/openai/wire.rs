@@ -1,11 +1,22 @@
 //! Requests and answers as the chat endpoint writes them.
 
 use super::{Dialect, OpenAiOptions};
-use crate::{Completion, Constraint, Finish, Request, Usage};
+use crate::{Constraint, Request, Usage};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// The body that asks for `candidates` answers to `request`, the `attempt`-th time.
+/// How an answer is asked to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Streaming {
+    /// In pieces, the last of which tells the tokens.
+    Counted,
+    /// In pieces, for servers that do not know the option that asks for the tokens.
+    Plain,
+    /// Whole.
+    Off,
+}
+
+/// The body that asks for `candidates` answers to `request`, the `attempt`-th time, without how they are to come.
 pub(super) fn body(request: &Request, options: &OpenAiOptions, candidates: u32, attempt: u32) -> Value {
     let dialect = options.dialect;
     let mut messages: Vec<Value> = request
@@ -16,7 +27,6 @@ pub(super) fn body(request: &Request, options: &OpenAiOptions, candidates: u32, 
     let mut fields = Map::new();
     fields.insert("model".into(), json!(options.model));
     fields.insert("n".into(), json!(candidates));
-    fields.insert("stream".into(), json!(false));
 
     let mut in_words = Vec::new();
     match &request.constraint {
@@ -74,89 +84,141 @@ pub(super) fn body(request: &Request, options: &OpenAiOptions, candidates: u32, 
     Value::Object(fields)
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    choices: Vec<Choice>,
-    #[serde(default)]
-    usage: Option<AnswerUsage>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    message: AnswerMessage,
-    #[serde(default)]
-    finish_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct AnswerMessage {
-    #[serde(default)]
-    content: Option<String>,
-    #[serde(default)]
-    refusal: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct AnswerUsage {
-    #[serde(default)]
-    prompt_tokens: u32,
-    #[serde(default)]
-    completion_tokens: u32,
-    #[serde(default)]
-    prompt_tokens_details: Option<PromptDetails>,
-}
-
-#[derive(Deserialize)]
-struct PromptDetails {
-    #[serde(default)]
-    cached_tokens: Option<u32>,
-}
-
-/// The completions in `answer` and what they cost, or what is wrong with it.
-pub(super) fn answer(answer: &Value, request: &Request) -> Result<(Vec<Completion>, Usage), String> {
-    let answer = Answer::deserialize(answer).map_err(|error| error.to_string())?;
-    if answer.choices.is_empty() {
-        return Err("it holds no choices".into());
-    }
-    let single = answer.choices.len() == 1;
-    let cost = answer.usage.map_or_else(Usage::default, |usage| Usage {
-        prompt_tokens: usage.prompt_tokens,
-        cached_tokens: usage.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0),
-        completion_tokens: usage.completion_tokens,
-    });
-    let mut completions = Vec::with_capacity(answer.choices.len());
-    for choice in answer.choices {
-        if let Some(refusal) = choice.message.refusal {
-            return Err(format!("the model refused: {refusal}"));
+/// Says in `body` how the answer is to come.
+pub(super) fn set_streaming(body: &mut Value, streaming: Streaming, dialect: Dialect) {
+    let Value::Object(fields) = body else { return };
+    fields.insert("stream".into(), json!(streaming != Streaming::Off));
+    if streaming == Streaming::Counted {
+        let mut options = json!({"include_usage": true});
+        if dialect == Dialect::Vllm {
+            // Then the tokens of what is cut are known too.
+            options["continuous_usage_stats"] = json!(true);
         }
-        let content = choice.message.content.unwrap_or_default();
-        // Some servers give the prefill back with the answer.
-        let text = match content.strip_prefix(request.prefill.as_str()) {
-            Some(rest) => rest.to_owned(),
-            None => content,
-        };
-        let (text, stopped) = cut_at_stop(text, &request.stop);
-        let finish = match (choice.finish_reason.as_deref(), stopped) {
-            (_, Some(stop)) => Finish::Stopped(stop),
-            (Some("length"), None) => Finish::Length,
-            _ => Finish::Complete,
-        };
-        // The cost is told for all choices together.
-        let tokens = if single { cost.completion_tokens } else { 0 };
-        completions.push(Completion { text, tokens, finish });
+        fields.insert("stream_options".into(), options);
+    } else {
+        fields.remove("stream_options");
     }
-    Ok((completions, cost))
 }
 
-/// `text` before the first of `stops` in it, and which one that is.
-fn cut_at_stop(mut text: String, stops: &[String]) -> (String, Option<String>) {
-    let first =
-        stops.iter().filter_map(|stop| Some((text.find(stop.as_str())?, stop))).min_by_key(|hit| hit.0);
-    match first {
-        Some((at, stop)) => {
-            text.truncate(at);
-            (text, Some(stop.clone()))
-        }
-        None => (text, None),
+/// A whole answer, or a piece of one.
+#[derive(Debug, Deserialize)]
+pub(super) struct Answer {
+    #[serde(default)]
+    pub(super) choices: Option<Vec<Choice>>,
+    #[serde(default)]
+    usage: Option<Value>,
+    #[serde(default)]
+    pub(super) error: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Choice {
+    #[serde(default)]
+    pub(super) index: Option<u32>,
+    #[serde(default)]
+    message: Option<Said>,
+    #[serde(default)]
+    delta: Option<Said>,
+    #[serde(default)]
+    pub(super) finish_reason: Option<String>,
+    /// What vLLM stopped at: a string that was asked for, or the number of a token.
+    #[serde(default)]
+    pub(super) stop_reason: Option<Value>,
+}
+
+/// What is said in a whole message or in a piece of one.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Said {
+    #[serde(default)]
+    pub(super) content: Option<String>,
+    #[serde(default)]
+    pub(super) refusal: Option<String>,
+    #[serde(default)]
+    pub(super) tool_calls: Option<Vec<Value>>,
+    /// What is thought before the answer, as most servers call it.
+    #[serde(default)]
+    reasoning_content: Option<Value>,
+    /// The same, as others do.
+    #[serde(default)]
+    reasoning: Option<Value>,
+}
+
+impl Answer {
+    /// Reads JSON; says what is wrong with it and shows it, if something is.
+    pub(super) fn read(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|error| format!("{error}: {text}"))
+    }
+
+    /// What the answer cost, if it tells.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        let told = self.usage.as_ref()?;
+        let count = |path: &str| {
+            told.pointer(path).and_then(Value::as_u64).map(|count| u32::try_from(count).unwrap_or(u32::MAX))
+        };
+        let prompt_tokens = count("/prompt_tokens")?;
+        // The second name is DeepSeek's.
+        let cached =
+            count("/prompt_tokens_details/cached_tokens").or_else(|| count("/prompt_cache_hit_tokens"));
+        Some(Usage {
+            prompt_tokens,
+            cached_tokens: cached.unwrap_or(0).min(prompt_tokens),
+            completion_tokens: count("/completion_tokens").unwrap_or(0),
+        })
+    }
+}
+
+impl Choice {
+    pub(super) fn said(&mut self) -> Said {
+        self.delta.take().or_else(|| self.message.take()).unwrap_or_default()
+    }
+}
+
+impl Said {
+    /// Whether the model was at work on it.
+    pub(super) fn is_something(&self) -> bool {
+        let text = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+        let thought = |thought: &Option<Value>| {
+            thought.as_ref().and_then(Value::as_str).is_some_and(|text| !text.is_empty())
+        };
+        text(&self.content)
+            || text(&self.refusal)
+            || thought(&self.reasoning_content)
+            || thought(&self.reasoning)
+            || self.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_read_leniently() {
+        let usage =
+            |usage: Value| Answer::read(&json!({"choices": [], "usage": usage}).to_string()).unwrap().usage();
+        let tokens = |prompt_tokens, cached_tokens, completion_tokens| {
+            Some(Usage { prompt_tokens, cached_tokens, completion_tokens })
+        };
+        assert_eq!(usage(json!(null)), None);
+        assert_eq!(usage(json!("many")), None);
+        assert_eq!(usage(json!({"prompt_tokens": -3})), None);
+        assert_eq!(usage(json!({"prompt_tokens": 9, "completion_tokens": 2})), tokens(9, 0, 2));
+        assert_eq!(usage(json!({"prompt_tokens": 9, "prompt_cache_hit_tokens": 4})), tokens(9, 4, 0));
+        let more_than_all = json!({"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 90}});
+        assert_eq!(usage(more_than_all), tokens(9, 9, 0));
+        assert_eq!(usage(json!({"prompt_tokens": u64::MAX})), tokens(u32::MAX, 0, 0));
+    }
+
+    #[test]
+    fn how_an_answer_is_to_come_can_be_changed() {
+        let request = Request::new(Vec::new(), Constraint::line(3), 5);
+        let options = OpenAiOptions::new("http://localhost/v1", "m");
+        let mut body = body(&request, &options, 1, 0);
+        set_streaming(&mut body, Streaming::Counted, Dialect::Vllm);
+        assert_eq!(body["stream_options"], json!({"include_usage": true, "continuous_usage_stats": true}));
+        set_streaming(&mut body, Streaming::Plain, Dialect::Vllm);
+        assert_eq!((&body["stream"], body.get("stream_options")), (&json!(true), None));
+        set_streaming(&mut body, Streaming::Off, Dialect::Vllm);
+        assert_eq!((&body["stream"], body.get("stream_options")), (&json!(false), None));
     }
 }

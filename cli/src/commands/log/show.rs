@@ -212,9 +212,10 @@ impl Exchange {
         match &self.answered {
             Some((seq, Ok(reply))) => {
                 let (usage, timing) = (&reply.usage, &reply.timing);
+                let cost = reply.cost_usd.map(|cost| format!(", for {cost} US dollars")).unwrap_or_default();
                 let _ = writeln!(
                     text,
-                    "answered in record {seq}: {} tokens read, {} of them from the cache, {} written\n\
+                    "answered in record {seq}: {} tokens read, {} of them from the cache, {} written{cost}\n\
                      time: {} ms waiting, {} ms reading, {} ms writing",
                     usage.prompt_tokens,
                     usage.cached_tokens,

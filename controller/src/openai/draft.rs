@@ -1,0 +1,353 @@
+//! The answers to one request while they come.
+
+use super::wire::{Answer, Said};
+use crate::{Completion, Finish, Request, Timing, Usage};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// What a server has said so far in answer to one request, and when.
+#[derive(Debug)]
+pub(super) struct Draft<'r> {
+    request: &'r Request,
+    /// How many answers were asked for.
+    asked: u32,
+    /// By the index that the server gives them.
+    choices: BTreeMap<u32, Choice>,
+    usage: Option<Usage>,
+    /// Whether the answer comes in pieces, as far as is known.
+    in_pieces: bool,
+    asked_at: Instant,
+    /// When the last try began.
+    sent_at: Option<Instant>,
+    /// When something of an answer came first.
+    first_at: Option<Instant>,
+}
+
+/// One answer, as far as it came.
+#[derive(Debug, Default)]
+struct Choice {
+    text: String,
+    /// Whether it is settled that `text` does not begin with the prefill, which some servers give back.
+    begun: bool,
+    pieces: u32,
+    refusal: String,
+    called: bool,
+    end: Option<End>,
+}
+
+#[derive(Debug)]
+enum End {
+    /// At this stop string.
+    Stopped(String),
+    /// For a reason in the server's words.
+    Told(String),
+}
+
+/// What one answer came to.
+#[derive(Debug, PartialEq)]
+pub(super) enum Outcome {
+    /// An answer, still to be checked if it is whole.
+    Answer(Completion),
+    /// None, and why.
+    Broken(String),
+}
+
+impl<'r> Draft<'r> {
+    /// Of `asked` answers to `request`.
+    pub(super) fn new(request: &'r Request, asked: u32) -> Self {
+        Self {
+            request,
+            asked,
+            choices: BTreeMap::new(),
+            usage: None,
+            in_pieces: false,
+            asked_at: Instant::now(),
+            sent_at: None,
+            first_at: None,
+        }
+    }
+
+    /// The request is sent, perhaps again: what a broken try left is worth nothing.
+    pub(super) fn begin(&mut self, in_pieces: bool) {
+        self.choices.clear();
+        self.usage = None;
+        self.in_pieces = in_pieces;
+        self.sent_at = Some(Instant::now());
+        self.first_at = None;
+    }
+
+    /// Takes in a whole answer.
+    pub(super) fn take_whole(&mut self, answer: Answer) -> Result<(), String> {
+        self.in_pieces = false;
+        self.usage = answer.usage();
+        // Their order is surer than their indices, which some servers leave out.
+        for (index, mut choice) in (0..self.asked).zip(answer.choices.into_iter().flatten()) {
+            let said = choice.said();
+            let stop = choice.stop_reason.as_ref().and_then(|stop| stop.as_str());
+            self.say(index, said, choice.finish_reason, stop);
+        }
+        self.have_choices()
+    }
+
+    /// Takes in a piece of an answer, and says whether it brought something.
+    pub(super) fn take_piece(&mut self, answer: Answer) -> bool {
+        let mut brought = false;
+        if let Some(usage) = answer.usage() {
+            self.usage = Some(usage);
+        }
+        for mut choice in answer.choices.into_iter().flatten() {
+            let index = choice.index.unwrap_or(0);
+            if index >= self.asked {
+                continue;
+            }
+            let said = choice.said();
+            if said.is_something() || choice.finish_reason.is_some() {
+                brought = true;
+                self.first_at.get_or_insert_with(Instant::now);
+            }
+            let stop = choice.stop_reason.as_ref().and_then(|stop| stop.as_str());
+            self.say(index, said, choice.finish_reason, stop);
+        }
+        brought
+    }
+
+    fn say(&mut self, index: u32, said: Said, finish_reason: Option<String>, stop: Option<&str>) {
+        let choice = self.choices.entry(index).or_default();
+        if choice.end.is_some() {
+            return;
+        }
+        choice.refusal.push_str(said.refusal.as_deref().unwrap_or_default());
+        choice.called |= said.tool_calls.is_some_and(|calls| !calls.is_empty());
+        if let Some(content) = said.content.filter(|content| !content.is_empty()) {
+            choice.pieces = choice.pieces.saturating_add(u32::from(self.in_pieces));
+            choice.append(&content, self.request);
+        }
+        if let (None, Some(reason)) = (&choice.end, finish_reason) {
+            let stop = stop.filter(|stop| self.request.stop.iter().any(|asked| asked == stop));
+            choice.end = Some(stop.map_or(End::Told(reason), |stop| End::Stopped(stop.to_owned())));
+        }
+    }
+
+    /// Whether all answers that were asked for have ended.
+    pub(super) fn is_finished(&self) -> bool {
+        self.choices.len() == self.asked as usize && self.have_ended()
+    }
+
+    /// Whether all answers that began have ended, and at least one began.
+    pub(super) fn have_ended(&self) -> bool {
+        !self.choices.is_empty() && self.choices.values().all(|choice| choice.end.is_some())
+    }
+
+    /// Whether all answers that were asked for have ended, some of them at a stop string that the server goes on from.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_finished() && self.choices.values().any(|choice| matches!(choice.end, Some(End::Stopped(_))))
+    }
+
+    pub(super) fn have_choices(&self) -> Result<(), String> {
+        if self.choices.is_empty() { Err("it holds no choices".into()) } else { Ok(()) }
+    }
+
+    /// What all answers cost, and whether the server told it; if not, the pieces are counted.
+    pub(super) fn usage(&self) -> (Usage, bool) {
+        if let Some(usage) = self.usage {
+            return (usage, true);
+        }
+        let pieces = self.choices.values().fold(0u32, |all, choice| all.saturating_add(choice.pieces));
+        (Usage { completion_tokens: pieces, ..Usage::default() }, false)
+    }
+
+    /// Where the time went until now.
+    pub(super) fn timing(&self) -> Timing {
+        let now = Instant::now();
+        let ms = |from: Instant, to: Instant| to.saturating_duration_since(from).as_millis() as u64;
+        let Some(sent) = self.sent_at else {
+            return Timing { queue_ms: ms(self.asked_at, now), ..Timing::default() };
+        };
+        // A server that answers in one piece does not tell reading from writing.
+        let first = self.first_at.unwrap_or(if self.in_pieces { now } else { sent });
+        Timing { queue_ms: ms(self.asked_at, sent), prefill_ms: ms(sent, first), decode_ms: ms(first, now) }
+    }
+
+    /// What the answers came to, or what the model said in place of all of them.
+    pub(super) fn outcomes(self) -> Result<Vec<Outcome>, String> {
+        let alone = self.choices.len() == 1;
+        let told = self.usage.filter(|_| alone).map(|usage| usage.completion_tokens);
+        if let Some(refused) = self.choices.values().find(|choice| !choice.refusal.is_empty()) {
+            return Err(format!("the model refused: {}", refused.refusal));
+        }
+        // The cost is told for all choices together.
+        Ok(self.choices.into_values().map(|choice| choice.outcome(told)).collect())
+    }
+
+    /// As many answers as were asked for, as far as they came; those that had not ended end with `finish`.
+    pub(super) fn unfinished(&self, finish: &Finish) -> Vec<Completion> {
+        let of = |index| match self.choices.get(&index) {
+            Some(choice) => choice.so_far(finish, &self.request.prefill),
+            None => Completion { text: String::new(), tokens: 0, finish: finish.clone() },
+        };
+        (0..self.asked).map(of).collect()
+    }
+}
+
+impl Choice {
+    /// Adds `content`, without a prefill given back, up to the first stop string.
+    fn append(&mut self, content: &str, request: &Request) {
+        let mut searched = self.text.len();
+        self.text.push_str(content);
+        if !self.begun {
+            let prefill = request.prefill.as_str();
+            if let Some(rest) = self.text.strip_prefix(prefill) {
+                self.text = rest.to_owned();
+            } else if prefill.starts_with(&self.text) {
+                return;
+            }
+            self.begun = true;
+            searched = 0;
+        }
+        let stops = request.stop.iter().filter(|stop| !stop.is_empty());
+        // A stop string may have begun in the text before.
+        let longest = stops.clone().map(String::len).max().unwrap_or(0);
+        let from = self.text.floor_char_boundary(searched.saturating_sub(longest));
+        let tail = self.text.get(from..).unwrap_or_default();
+        let first = stops.filter_map(|stop| Some((tail.find(stop.as_str())?, stop))).min_by_key(|hit| hit.0);
+        if let Some((at, stop)) = first {
+            self.text.truncate(from + at);
+            self.end = Some(End::Stopped(stop.clone()));
+        }
+    }
+
+    /// Why it ends, if it did and is an answer.
+    fn finish(&self) -> Result<Option<Finish>, String> {
+        Ok(match &self.end {
+            None => None,
+            Some(End::Stopped(stop)) => Some(Finish::Stopped(stop.clone())),
+            Some(End::Told(reason)) => match reason.as_str() {
+                "length" => Some(Finish::Length),
+                "content_filter" => return Err("the server's content filter cut it".to_owned()),
+                _ if self.called && self.text.is_empty() => {
+                    return Err("it is a call of a tool, without a text".to_owned());
+                }
+                // Servers have many words for an answer that is whole.
+                _ => Some(Finish::Complete),
+            },
+        })
+    }
+
+    /// `told` is its length, if the server told it.
+    fn outcome(self, told: Option<u32>) -> Outcome {
+        match self.finish() {
+            Err(reason) => Outcome::Broken(reason),
+            Ok(finish) => Outcome::Answer(Completion {
+                text: self.text,
+                tokens: told.unwrap_or(self.pieces),
+                // Some do not say that it ends, and end.
+                finish: finish.unwrap_or(Finish::Complete),
+            }),
+        }
+    }
+
+    fn so_far(&self, finish: &Finish, prefill: &str) -> Completion {
+        let finish = self.finish().ok().flatten().unwrap_or_else(|| finish.clone());
+        // What may still be the prefill given back is no part of an answer yet.
+        let known = self.begun || self.end.is_some();
+        let text = if known || !prefill.starts_with(&self.text) { self.text.clone() } else { String::new() };
+        Completion { text, tokens: self.pieces, finish }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Constraint, Message};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn request(prefill: &str, stop: &[&str]) -> Request {
+        let mut request = Request::new(vec![Message::user("?")], Constraint::line(99), 99);
+        request.prefill = prefill.to_owned();
+        request.stop = stop.iter().map(|&stop| stop.to_owned()).collect();
+        request
+    }
+
+    fn piece(index: u32, text: &str, finish: Option<&str>) -> Answer {
+        let choice = json!({"index": index, "delta": {"content": text}, "finish_reason": finish});
+        Answer::read(&json!({"choices": [choice]}).to_string()).unwrap()
+    }
+
+    fn whole(text: &str) -> Answer {
+        let choice = json!({"message": {"content": text}, "finish_reason": "stop"});
+        Answer::read(&json!({"choices": [choice]}).to_string()).unwrap()
+    }
+
+    proptest! {
+        /// However a text is cut into pieces, what is read is what the whole text holds.
+        #[test]
+        fn pieces_come_to_the_same_as_the_whole(
+            text in "(say: |sa)?[aäx.é]{0,20}",
+            cuts in proptest::collection::vec(0usize..30, 0..6),
+            prefill in "(say: )?",
+        ) {
+            // No stop is the beginning of another: which of two comes first would hang on the cuts.
+            let request = request(&prefill, &["x.", "éé"]);
+            let mut draft = Draft::new(&request, 1);
+            draft.take_whole(whole(&text)).unwrap();
+            let expected = draft.unfinished(&Finish::Cancelled).remove(0);
+
+            let mut cuts: Vec<usize> = cuts.iter().map(|&at| text.floor_char_boundary(at)).collect();
+            cuts.extend([0, text.len()]);
+            cuts.sort_unstable();
+            let mut draft = Draft::new(&request, 1);
+            draft.begin(true);
+            for ends in cuts.windows(2) {
+                draft.take_piece(piece(0, &text[ends[0]..ends[1]], None));
+            }
+            draft.take_piece(piece(0, "", Some("stop")));
+            prop_assert!(draft.is_finished());
+            let read = draft.unfinished(&Finish::Cancelled).remove(0);
+            prop_assert_eq!((read.text, read.finish), (expected.text, expected.finish));
+        }
+    }
+
+    #[test]
+    fn choices_interleave_and_what_was_not_asked_for_is_left() {
+        let request = request("", &[]);
+        let mut draft = Draft::new(&request, 2);
+        draft.begin(true);
+        for (index, text) in [(1, "b"), (0, "a"), (7, "z"), (1, "b"), (0, "a"), (u32::MAX, "z")] {
+            assert_eq!(draft.take_piece(piece(index, text, None)), index < 2);
+        }
+        assert_eq!(draft.usage(), (Usage { completion_tokens: 4, ..Usage::default() }, false));
+        draft.take_piece(piece(0, "", Some("length")));
+        assert!(!draft.have_ended());
+        let texts: Vec<(String, Finish)> =
+            draft.unfinished(&Finish::Deadline).into_iter().map(|one| (one.text, one.finish)).collect();
+        assert_eq!(texts, [("aa".to_owned(), Finish::Length), ("bb".to_owned(), Finish::Deadline)]);
+    }
+
+    #[test]
+    fn it_is_cut_when_nothing_that_may_come_counts() {
+        let request = request("", &["."]);
+        let mut draft = Draft::new(&request, 2);
+        draft.begin(true);
+        draft.take_piece(piece(0, "one. And mo", None));
+        assert!(!draft.is_cut());
+        draft.take_piece(piece(0, "re.", None));
+        draft.take_piece(piece(1, "two", Some("stop")));
+        assert!(draft.is_cut());
+        let texts: Vec<String> =
+            draft.unfinished(&Finish::Cancelled).into_iter().map(|one| one.text).collect();
+        assert_eq!(texts, ["one", "two"]);
+    }
+
+    #[test]
+    fn a_server_that_tells_where_it_stopped_is_believed_if_it_was_asked_to() {
+        let request = request("", &["END"]);
+        for (reason, finish) in [("END", Finish::Stopped("END".into())), ("other", Finish::Complete)] {
+            let choice = json!({"message": {"content": "a"}, "finish_reason": "stop", "stop_reason": reason});
+            let mut draft = Draft::new(&request, 1);
+            draft.take_whole(Answer::read(&json!({"choices": [choice]}).to_string()).unwrap()).unwrap();
+            let expected = Completion { text: "a".into(), tokens: 0, finish };
+            assert_eq!(draft.outcomes().unwrap(), [Outcome::Answer(expected)]);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Reading an answer: its bytes within limits, and the events in them.
+
+use super::draft::Draft;
+use super::fault::{Fault, Trouble};
+use super::wire::Answer;
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use reqwest::Response;
+use sse_stream::SseStream;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+
+/// The longest answer that is read, in bytes.
+const MAX_ANSWER: usize = 16 << 20;
+/// The longest refusal that is read, in bytes.
+const MAX_REFUSAL: usize = 64 << 10;
+/// How often a server may use up the limit of silence with signs of life before something of an answer must come.
+const PATIENCE: u32 = 5;
+/// How long the tokens are waited for after the last answer has ended.
+const AFTERTHOUGHT: Duration = Duration::from_secs(5);
+/// How long the end of a stream is waited for; its connection can be used again then.
+const GOODBYE: Duration = Duration::from_millis(50);
+
+/// The bytes of an answer, each piece of which comes within `silence`.
+pub(super) type Body = BoxStream<'static, Result<Bytes, Fault>>;
+
+/// The body of `response`, unless it is absurdly long.
+pub(super) fn body(response: Response, silence: Duration) -> Body {
+    stream::try_unfold((response, MAX_ANSWER), move |(mut response, left)| async move {
+        let chunk = timeout(silence, response.chunk()).await.map_err(|_| Fault::Silent(silence))?;
+        let Some(chunk) = chunk.map_err(|error| Fault::Transport(error.without_url()))? else {
+            return Ok(None);
+        };
+        let left = left.checked_sub(chunk.len()).ok_or(Fault::TooLong(MAX_ANSWER))?;
+        Ok(Some((chunk, (response, left))))
+    })
+    .boxed()
+}
+
+/// All of `body`, as a text.
+pub(super) async fn whole(mut body: Body, silence: Duration) -> Result<String, Trouble> {
+    let patience = silence.saturating_mul(PATIENCE);
+    let read = async {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = body.next().await {
+            bytes.extend_from_slice(&chunk.map_err(Trouble::Bytes)?);
+        }
+        String::from_utf8(bytes).map_err(|error| Trouble::Garbled(error.utf8_error().to_string()))
+    };
+    timeout(patience, read).await.unwrap_or(Err(Trouble::Idle(patience)))
+}
+
+/// The beginning of `body`, for an error: whatever of it can be had.
+pub(super) async fn beginning(mut body: Body, silence: Duration) -> String {
+    let mut bytes = Vec::new();
+    let read = async {
+        while let Some(Ok(chunk)) = body.next().await {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() >= MAX_REFUSAL {
+                break;
+            }
+        }
+    };
+    // What was read until then is as good.
+    let _ = timeout(silence, read).await;
+    bytes.truncate(MAX_REFUSAL);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Reads the events of `body` into `draft` until the answers are whole.
+pub(super) async fn events(body: Body, draft: &mut Draft<'_>, silence: Duration) -> Result<(), Trouble> {
+    match read_events(body, draft, silence.saturating_mul(PATIENCE)).await {
+        // What goes wrong after the last answer takes nothing from it.
+        Err(trouble) if !draft.is_finished() => Err(trouble),
+        _ => draft.have_choices().map_err(Trouble::Garbled),
+    }
+}
+
+async fn read_events(body: Body, draft: &mut Draft<'_>, patience: Duration) -> Result<(), Trouble> {
+    let mut events = SseStream::from_bytes_stream(body);
+    let mut brought = Instant::now();
+    let mut limit = patience;
+    loop {
+        let event = timeout(limit.saturating_sub(brought.elapsed()), events.next()).await;
+        let Some(event) = event.map_err(|_| Trouble::Idle(patience))? else { break };
+        let Some(data) = event.map_err(trouble)?.data else { continue };
+        match data.trim() {
+            "" => continue,
+            "[DONE]" => {
+                let _ = timeout(GOODBYE, events.next()).await;
+                return Ok(());
+            }
+            _ => {}
+        }
+        let answer = Answer::read(&data).map_err(Trouble::Garbled)?;
+        if let Some(error) = answer.error {
+            return Err(Trouble::Told(error));
+        }
+        if draft.take_piece(answer) {
+            brought = Instant::now();
+        }
+        if draft.is_cut() {
+            return Ok(());
+        }
+        if draft.is_finished() {
+            limit = AFTERTHOUGHT.min(patience);
+        }
+    }
+    // Some servers end without saying so.
+    if draft.have_ended() { Ok(()) } else { Err(Trouble::Ended) }
+}
+
+fn trouble(error: sse_stream::Error) -> Trouble {
+    match error {
+        sse_stream::Error::Body(inner) => match inner.downcast::<Fault>() {
+            Ok(fault) => Trouble::Bytes(*fault),
+            Err(inner) => Trouble::Garbled(inner.to_string()),
+        },
+        other => Trouble::Garbled(format!("it is not a stream of events: {other}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Constraint, Finish, Message, Request};
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    /// What becomes of a stream that comes in chunks of `size` bytes.
+    async fn read(text: &[u8], size: usize, asked: u32) -> (Result<(), Trouble>, Vec<String>) {
+        let request = Request::new(vec![Message::user("?")], Constraint::line(9), 9);
+        let mut draft = Draft::new(&request, asked);
+        draft.begin(true);
+        let chunks: Vec<Result<Bytes, Fault>> =
+            text.chunks(size).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+        let result = events(stream::iter(chunks).boxed(), &mut draft, LIMIT).await;
+        let texts = draft.unfinished(&Finish::Cancelled).into_iter().map(|one| one.text).collect();
+        (result, texts)
+    }
+
+    #[tokio::test]
+    async fn a_stream_may_be_cut_anywhere() {
+        let text = "\u{feff}: hello\r\n\r\nevent: message\r\ndata: {\"choices\": [{\"index\": 1, \"delta\": \
+                    {\"content\": \"é\"}}]}\r\n\r\ndata:{\"choices\": [{\"index\": 0,\ndata: \"delta\": {\"content\": \
+                    \"日本\"}, \"finish_reason\": \"stop\"}]}\n\ndata: {\"choices\": null}\r\rdata: [DONE]\n\n";
+        for size in 1..40 {
+            let (result, texts) = read(text.as_bytes(), size, 2).await;
+            assert!(result.is_ok(), "{size}: {result:?}");
+            assert_eq!(texts, ["日本", "é"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_say_that_it_ends_has_ended_when_its_answers_have() {
+        let piece = |finish: &str| {
+            format!(
+                "data: {{\"choices\": [{{\"delta\": {{\"content\": \"a\"}}, \"finish_reason\": {finish}}}]}}\n\n"
+            )
+        };
+        assert!(read(piece("\"stop\"").as_bytes(), 99, 1).await.0.is_ok());
+        // Asked for two it ended all that it began.
+        assert!(read(piece("\"stop\"").as_bytes(), 99, 2).await.0.is_ok());
+        let (result, texts) = read(piece("null").as_bytes(), 99, 1).await;
+        assert!(matches!(result, Err(Trouble::Ended)), "{result:?}");
+        assert_eq!(texts, ["a"]);
+        // Garbage after the last answer is nobody's.
+        assert!(read(format!("{}garbage\n", piece("\"stop\"")).as_bytes(), 7, 1).await.0.is_ok());
+    }
+
+    #[tokio::test]
+    async fn random_bytes_are_an_error_and_nothing_worse() {
+        let mut chance = fastrand::Rng::with_seed(7);
+        for _ in 0..500 {
+            let start: &[u8] = if chance.bool() { b"data: {\"choices\": [{\"delta\": " } else { b"" };
+            let mut text = start.to_vec();
+            text.extend(
+                (0..chance.usize(0..200)).map(|_| chance.choice(b"data: {}[]\"\n\r:,\xff\x00e1").unwrap()),
+            );
+            let (result, _) = read(&text, chance.usize(1..20), 1).await;
+            assert!(result.is_err(), "{:?}", String::from_utf8_lossy(&text));
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! A server that does what it is told to.
+
+use serde_json::{Value, json};
+use sojourn_controller::openai::OpenAiOptions;
+use sojourn_controller::{
+    Cancel, Constraint, Controller, ControllerError, Message, OpenAiController, Reply, Request, Sampling,
+};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// What the server does with one request, step by step; then it closes the connection.
+pub type Act = Vec<Step>;
+
+pub enum Step {
+    /// Sends these bytes.
+    Send(Vec<u8>),
+    /// Sends these bytes again and again with a pause between, until nobody takes them.
+    Repeat(Vec<u8>, Duration),
+    Pause(Duration),
+    /// Takes the next request on the same connection, or the end of it.
+    Next,
+    /// Tells the test that it is here.
+    Mark(&'static str),
+    /// Says nothing until the other side closes the connection, and tells the test.
+    Hold,
+}
+
+/// A request as the server saw it.
+pub struct Seen {
+    pub head: String,
+    pub body: Value,
+}
+
+/// What the server tells the test, in the order in which it happened.
+pub enum News {
+    Connected,
+    Asked(Seen),
+    Mark(&'static str),
+    /// The other side closed the connection.
+    Left,
+}
+
+/// A server that does one act a connection, in order, and tells what it saw.
+pub struct Server {
+    pub options: OpenAiOptions,
+    news: mpsc::Receiver<News>,
+}
+
+impl Server {
+    pub fn start(acts: Vec<Act>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (tell, news) = mpsc::channel();
+        std::thread::spawn(move || {
+            for act in acts {
+                let (stream, _) = listener.accept().unwrap();
+                let tell = tell.clone();
+                std::thread::spawn(move || serve(stream, act, &tell));
+            }
+        });
+        let mut options = OpenAiOptions::new(format!("http://{address}/v1"), "test-model");
+        options.backoff_ms = 1;
+        options.timeout_ms = 20_000;
+        Self { options, news }
+    }
+
+    pub fn controller(&self) -> OpenAiController {
+        OpenAiController::new(self.options.clone()).unwrap()
+    }
+
+    pub async fn ask(&self, request: &Request) -> Result<Reply, ControllerError> {
+        self.controller().complete(request, &Cancel::new()).await
+    }
+
+    pub fn news(&self) -> News {
+        self.news.recv_timeout(Duration::from_secs(20)).unwrap()
+    }
+
+    /// The next request.
+    pub fn seen(&self) -> Seen {
+        loop {
+            if let News::Asked(seen) = self.news() {
+                return seen;
+            }
+        }
+    }
+
+    /// Waits until the server comes to this mark. It keeps its thread, so the client must have another one.
+    pub fn reaches(&self, mark: &str) {
+        while !matches!(self.news(), News::Mark(told) if told == mark) {}
+    }
+
+    /// Waits in the same way until the other side has closed a connection that the server would have gone on with.
+    pub fn is_left(&self) {
+        while !matches!(self.news(), News::Left) {}
+    }
+
+    /// How many more requests there were.
+    pub fn asked(&self) -> usize {
+        self.news.try_iter().filter(|news| matches!(news, News::Asked(_))).count()
+    }
+
+    /// How many connections were opened, if nothing else was asked of the news before.
+    pub fn connected(&self) -> usize {
+        self.news.try_iter().filter(|news| matches!(news, News::Connected)).count()
+    }
+}
+
+fn serve(mut stream: TcpStream, act: Act, tell: &mpsc::Sender<News>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let _ = tell.send(News::Connected);
+    if hear(&mut reader, tell).is_none() {
+        return;
+    }
+    for step in act {
+        match step {
+            Step::Send(bytes) => {
+                if stream.write_all(&bytes).is_err() {
+                    break;
+                }
+            }
+            Step::Repeat(bytes, pause) => {
+                while stream.write_all(&bytes).is_ok() {
+                    std::thread::sleep(pause);
+                }
+                let _ = tell.send(News::Left);
+            }
+            Step::Next => {
+                if hear(&mut reader, tell).is_none() {
+                    break;
+                }
+            }
+            Step::Pause(time) => std::thread::sleep(time),
+            Step::Mark(mark) => {
+                let _ = tell.send(News::Mark(mark));
+            }
+            Step::Hold => {
+                // An end and an error both mean that nobody is there.
+                while reader.read(&mut [0; 64]).is_ok_and(|read| read > 0) {}
+                let _ = tell.send(News::Left);
+            }
+        }
+    }
+}
+
+/// Reads one request; `None` when there are no more.
+fn hear(reader: &mut BufReader<TcpStream>, tell: &mpsc::Sender<News>) -> Option<()> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+    }
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().unwrap())
+    });
+    let mut body = vec![0; length.unwrap_or(0)];
+    reader.read_exact(&mut body).ok()?;
+    let body = serde_json::from_slice(&body).unwrap_or_default();
+    tell.send(News::Asked(Seen { head, body })).ok()
+}
+
+pub const JSON: &str = "content-type: application/json\r\n";
+const EVENTS: &str = "content-type: text/event-stream\r\n";
+
+/// Answers with this status, header lines and body.
+pub fn answer(status: u16, headers: &str, body: &str) -> Act {
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status} Test\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    );
+    vec![Step::Send(head.into_bytes())]
+}
+
+/// Reads the request and then says nothing.
+pub fn hang() -> Act {
+    vec![Step::Hold]
+}
+
+/// A well-formed whole answer with these texts.
+pub fn say(texts: &[&str]) -> Act {
+    let choices: Vec<Value> = texts
+        .iter()
+        .map(|text| json!({"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}))
+        .collect();
+    answer(200, JSON, &json!({"choices": choices, "usage": usage()}).to_string())
+}
+
+pub fn usage() -> Value {
+    json!({"prompt_tokens": 11, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 8}})
+}
+
+/// The head of a stream of events that ends with the connection, and these steps after it.
+pub fn stream(steps: impl IntoIterator<Item = Step>) -> Act {
+    let head = format!("HTTP/1.1 200 OK\r\n{EVENTS}connection: close\r\n\r\n");
+    std::iter::once(Step::Send(head.into_bytes())).chain(steps).collect()
+}
+
+/// One event.
+pub fn event(data: &str) -> Step {
+    Step::Send(format!("data: {data}\n\n").into_bytes())
+}
+
+/// A piece of the answer with this index.
+pub fn piece_of(index: u32, text: &str) -> Step {
+    event(&json!({"choices": [{"index": index, "delta": {"content": text}}]}).to_string())
+}
+
+pub fn piece(text: &str) -> Step {
+    piece_of(0, text)
+}
+
+/// The answer with this index ends, for this reason.
+pub fn finish(index: u32, reason: &str) -> Step {
+    event(&json!({"choices": [{"index": index, "delta": {}, "finish_reason": reason}]}).to_string())
+}
+
+/// The tokens, and the end of the stream.
+pub fn goodbye() -> [Step; 2] {
+    [event(&json!({"choices": [], "usage": usage()}).to_string()), event("[DONE]")]
+}
+
+/// A well-formed stream with this answer.
+pub fn stream_of(pieces: &[&str]) -> Act {
+    let pieces = pieces.iter().map(|text| piece(text));
+    stream(pieces.chain([finish(0, "stop")]).chain(goodbye()))
+}
+
+/// So many comments that they do not fit between the server and its reader: when they are sent, what came before them
+/// has been read.
+pub fn until_read() -> Step {
+    Step::Send(format!(": {}\n", "~".repeat(1020)).repeat(12 << 10).into_bytes())
+}
+
+pub fn choose() -> Request {
+    let mut request =
+        Request::new(vec![Message::user("eat or sleep?")], Constraint::choice(["eat", "sleep"]), 16);
+    request.sampling = Sampling::varied(0.5, 9);
+    request
+}
+
+pub fn texts(reply: &Reply) -> Vec<&str> {
+    reply.candidates.iter().map(|one| one.text.as_str()).collect()
+}
