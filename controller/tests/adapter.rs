@@ -39,13 +39,17 @@ fn adapter(architecture: &str, width: usize) -> Vec<u8> {
     {
         text(&mut out, name);
         out.extend(2u32.to_le_bytes());
-        shape.iter().for_each(|&side| out.extend((side as u64).to_le_bytes()));
+        for side in shape {
+            out.extend((side as u64).to_le_bytes());
+        }
         out.extend(0u32.to_le_bytes());
         out.extend((offset as u64).to_le_bytes());
     }
     out.resize(out.len().next_multiple_of(ALIGNMENT), 0);
     let waves = (0..2 * width).map(|at| (at as f32 * 0.7).sin() * 0.5);
-    waves.for_each(|weight| out.extend(weight.to_le_bytes()));
+    for weight in waves {
+        out.extend(weight.to_le_bytes());
+    }
     out
 }
 

@@ -516,12 +516,11 @@ impl<'model> Engine<'model> {
             let state = (length <= room)
                 .then(|| self.context.state_seq_get(slot as i32, LlamaStateSeqFlags::empty()).ok())
                 .flatten();
-            match state.map(|state| fresh.state_seq_set(&state, slot as i32)) {
-                Some(Ok(())) => room -= length,
-                _ => {
-                    let _ = fresh.kv_cache_seq_rm(slot as i32, None, None);
-                    self.prompts.forget(slot);
-                }
+            if state.is_some_and(|state| fresh.state_seq_set(&state, slot as i32).is_ok()) {
+                room -= length;
+            } else {
+                let _ = fresh.kv_cache_seq_rm(slot as i32, None, None);
+                self.prompts.forget(slot);
             }
         }
         self.context = fresh;
