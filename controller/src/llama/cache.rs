@@ -143,6 +143,17 @@ impl PromptCache {
         self.slots.fill_with(Slot::default);
     }
 
+    /// How many tokens are held by prompts that are not being read; what several begin with counts once.
+    pub(super) fn idle_tokens(&self) -> usize {
+        let idle = self.by_use();
+        let own = idle.iter().enumerate().map(|(at, &slot)| {
+            let tokens = &self.slots[slot].tokens;
+            let before = idle[..at].iter().map(|&other| common_length(&self.slots[other].tokens, tokens));
+            tokens.len() - before.max().unwrap_or(0)
+        });
+        own.sum()
+    }
+
     fn is_idle(&self, slot: usize) -> bool {
         !self.slots[slot].tokens.is_empty() && !self.slots[slot].reading
     }
@@ -236,6 +247,16 @@ mod tests {
         assert_eq!(cache.evict(), None);
         cache.release(reading.slot);
         assert_eq!(cache.evict(), Some(slots[1]));
+    }
+
+    #[test]
+    fn what_idle_prompts_have_in_common_counts_once() {
+        let mut cache = PromptCache::new(0, true);
+        read(&mut cache, "abcdefgh");
+        read(&mut cache, "abcXYZWV");
+        assert_eq!(cache.idle_tokens(), 8 + 5);
+        read(&mut cache, "other");
+        assert_eq!(cache.idle_tokens(), 8 + 5 + 5);
     }
 
     #[test]

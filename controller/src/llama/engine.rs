@@ -27,6 +27,9 @@ const BATCH: usize = 256;
 const BESIDE: usize = 64;
 /// How many jobs are looked at before they are begun; the others wait in their channel.
 const LOOKAHEAD: usize = 64;
+/// How much of the memory idle prompts may take, as one part of so many. Every token at work looks at all memory in
+/// use, whoever's it is, so what is kept for later costs all who work now; what is forgotten is still on the disk.
+const IDLE_SHARE: usize = 2;
 /// A prompt that has so many more tokens in common with one being read than with all that were read waits for it.
 const WORTH_WAITING: usize = 32;
 /// A saved prefix is loaded where it spares reading so many tokens.
@@ -249,7 +252,7 @@ impl<'model> Engine<'model> {
             let used: u32 = self.running.iter().map(|running| running.job.cells).sum();
             let length = prefixes.length(entry);
             // The cells that the file asks for are made free first: loading does not do it.
-            while used as usize + held(&self.prompts) + length > self.options.context_tokens as usize
+            while used as usize + self.prompts.idle_tokens() + length > self.options.context_tokens as usize
                 && let Some(old) = self.prompts.evict()
             {
                 self.context.kv_cache_seq_rm(old as i32, None, None).map_err(memory)?;
@@ -428,6 +431,11 @@ impl<'model> Engine<'model> {
         let (done, running): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.running).into_iter().partition(Running::is_done);
         self.running = running;
+        if !done.is_empty()
+            && let Err(error) = self.trim()
+        {
+            tracing::warn!(%error, "idle prompts could not be forgotten");
+        }
         for mut running in done {
             self.close(&running);
             if matches!(running.stage, Stage::Writing(_)) {
@@ -443,6 +451,17 @@ impl<'model> Engine<'model> {
                 (None, Stage::Reading { .. }) => {}
             }
         }
+    }
+
+    /// Forgets the prompts used longest ago as long as idle ones take more than their share.
+    fn trim(&mut self) -> Result<(), ControllerError> {
+        let share = self.options.context_tokens as usize / IDLE_SHARE;
+        while self.prompts.idle_tokens() > share
+            && let Some(slot) = self.prompts.evict()
+        {
+            self.context.kv_cache_seq_rm(slot as i32, None, None).map_err(memory)?;
+        }
+        Ok(())
     }
 
     /// Gives back what `running` holds.
@@ -538,11 +557,6 @@ fn is_read_by_another(job: &Job, running: &[Running], prompts: &PromptCache) -> 
         }
         Stage::Writing(_) | Stage::Cut(_) => false,
     })
-}
-
-/// How many tokens the prompts that could be forgotten have, at the most.
-fn held(prompts: &PromptCache) -> usize {
-    prompts.by_use().into_iter().map(|slot| prompts.tokens(slot).len()).sum()
 }
 
 /// The memory of a model at work.
