@@ -253,9 +253,13 @@ impl AgentFile {
         if self.tools.is_empty() {
             return Ok(None);
         }
+        // Not in the home of a run: whoever is given that should not be signed in with it.
+        let tokens =
+            directories::ProjectDirs::from("", "", "sojourn").map(|dirs| dirs.data_dir().join("oauth"));
         let mut sources = Vec::with_capacity(self.tools.len());
         for (name, settings) in &self.tools {
-            let source = settings.open(name, &self.directory, approver::person()).map_err(|error| {
+            let opened = settings.open(name, &self.directory, approver::person(), tokens.clone());
+            let source = opened.map_err(|error| {
                 Failure::new(Kind::Usage, error.to_string())
                     .hint("the README's chapter on tools shows what each kind of source needs")
             })?;
