@@ -15,6 +15,9 @@ use tokio::net::TcpListener;
 /// The path that is served.
 pub const PATH: &str = "/mcp";
 
+/// What this machine calls itself.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
 /// Who is let in.
 pub struct Door {
     /// The bearer token that every request must show.
@@ -26,8 +29,9 @@ pub struct Door {
 /// A token's digest: comparing digests tells nothing about how much of a guess is right.
 type Token = Arc<[u8; 32]>;
 
-/// Serves `server` at [`PATH`] until `stopped` is ready. Requests that come from a page in a browser are refused, and so are
-/// those that are addressed to another name than this machine's: a page could have had its own name point here.
+/// Serves `server` at [`PATH`] until `stopped` is ready. Requests that come from a page in a browser are refused, unless the page
+/// is this server's own on this machine; and so are those that are addressed to another name than this machine's: a page could
+/// have had its own name point here.
 ///
 /// # Errors
 /// When nothing can be accepted any more.
@@ -40,6 +44,8 @@ pub async fn serve(
     let token: Token = Arc::new(Sha256::digest(door.token).into());
     let mut config = StreamableHttpServerConfig::default().enforce_origin_validation();
     config.allowed_hosts.extend(door.hosts);
+    let port = listener.local_addr()?.port();
+    config.allowed_origins.extend(LOOPBACK.map(|name| format!("http://{name}:{port}")));
     let closing = config.cancellation_token.clone();
     let sessions = Arc::new(LocalSessionManager::default());
     let service = StreamableHttpService::new(move || Ok(server.clone()), sessions, config);

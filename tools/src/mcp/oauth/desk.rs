@@ -2,7 +2,7 @@
 
 use super::keeper::{Keeper, Registration};
 use super::loopback::Loopback;
-use super::{Grant, OAuthSettings, SignInError, machine, variable};
+use super::{Grant, OAuthSettings, SignInError, legacy, machine, variable};
 use crate::builtin::Person;
 use reqwest::Url;
 use rmcp::transport::auth::{
@@ -162,7 +162,13 @@ impl Desk {
         challenge: Option<&str>,
     ) -> Result<(AuthorizationManager, AuthorizationMetadata), SignInError> {
         let mut manager = self.manager().await?;
-        let metadata = manager.resolve_metadata_from_challenge(challenge).await?.metadata;
+        let metadata = match manager.resolve_metadata_from_challenge(challenge).await {
+            Ok(found) => found.metadata,
+            Err(error @ AuthError::AuthorizationServerMismatch { .. }) => {
+                legacy::metadata(&self.url, challenge).await.ok_or(error)?
+            }
+            Err(error) => return Err(error.into()),
+        };
         if let Some(expected) = &self.settings.issuer {
             let found = metadata.issuer.clone().unwrap_or_default();
             if found.trim_end_matches('/') != expected.trim_end_matches('/') {

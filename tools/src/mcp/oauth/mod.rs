@@ -8,6 +8,7 @@
 mod desk;
 mod error;
 mod keeper;
+mod legacy;
 mod loopback;
 mod machine;
 mod transport;
