@@ -3,7 +3,7 @@
 use crate::ToolSource;
 use crate::builtin::{FetchSettings, FilesSettings, HumanSettings, Person, ShellSettings, clock};
 use crate::http::HttpSettings;
-use crate::mcp::{McpSettings, McpSource, SignIn};
+use crate::mcp::{Grant, McpSettings, McpSource, SignIn};
 use crate::process::{ProcessSettings, ProcessSource};
 use crate::wasm::WasmSettings;
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,11 @@ impl SourceSettings {
             Self::Http(settings) => settings.secrets.iter().map(String::as_str).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// Whether somebody may have to sign in before it is there, which takes them a while.
+    pub fn wants_person(&self) -> bool {
+        matches!(self, Self::Mcp(settings) if settings.oauth.as_ref().is_some_and(|oauth| oauth.grant == Grant::AuthorizationCode))
     }
 
     /// Opens it; what takes long goes on in the background. Paths are relative to `directory`; `person` is who is asked

@@ -63,15 +63,14 @@ pub fn settings() -> OAuthSettings {
     let given = given();
     let named = |name: &str, value: &Option<String>| value.as_ref().map(|_| name.to_owned());
     let scenario = std::env::var("MCP_CONFORMANCE_SCENARIO").unwrap_or_default();
-    let enterprise = given.idp_issuer.zip(given.idp_token_endpoint).map(|(issuer, token_endpoint)| {
-        EnterpriseSettings {
+    let enterprise =
+        given.idp_issuer.zip(given.idp_token_endpoint).map(|(issuer, token_endpoint)| EnterpriseSettings {
             issuer,
             token_endpoint,
             client_id_env: IDP_CLIENT_ID.to_owned(),
             client_secret_env: None,
             id_token_env: ID_TOKEN.to_owned(),
-        }
-    });
+        });
     let grant = match &enterprise {
         Some(_) => Grant::Enterprise,
         None if scenario.contains("client-credentials") => Grant::ClientCredentials,

@@ -2,8 +2,8 @@
 
 use super::tools::tool;
 use rmcp::model::{
-    CallToolResult, ClientResult, ContentBlock, CreateMessageRequestParams, ElicitRequest, ElicitRequestParams,
-    SamplingMessage, ServerRequest, Tool,
+    CallToolResult, ClientResult, ContentBlock, CreateMessageRequestParams, ElicitRequest,
+    ElicitRequestParams, SamplingMessage, ServerRequest, Tool,
 };
 use rmcp::service::{RequestContext, ServiceError};
 use rmcp::{ErrorData, RoleServer};
@@ -39,10 +39,7 @@ pub async fn call(
     Some(Ok(asked))
 }
 
-async fn sampled(
-    prompt: &str,
-    context: &RequestContext<RoleServer>,
-) -> Result<CallToolResult, ServiceError> {
+async fn sampled(prompt: &str, context: &RequestContext<RoleServer>) -> Result<CallToolResult, ServiceError> {
     let request = CreateMessageRequestParams::new(vec![SamplingMessage::user_text(prompt)], 100);
     let answer = context.peer.create_message(request).await?;
     let words = answer.message.content.first().and_then(|content| content.as_text());

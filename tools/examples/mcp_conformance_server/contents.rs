@@ -8,7 +8,8 @@ use rmcp::model::{
 use serde_json::{Map, Value, json};
 
 /// A red pixel.
-pub const IMAGE: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8/5+hHgAHggJ/PchI7wAAAABJRU5ErkJggg==";
+pub const IMAGE: &str =
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8/5+hHgAHggJ/PchI7wAAAABJRU5ErkJggg==";
 /// A moment of silence.
 pub const AUDIO: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEARKwAAIhYAQACABAAZGF0YQAAAAA=";
 const TEXT: &str = "test://static-text";
@@ -101,10 +102,7 @@ pub fn prompt(name: &str, arguments: &Map<String, Value>) -> Result<GetPromptRes
         }
         "test_prompt_with_image" => {
             let image = ContentBlock::Image(ImageContent::new(IMAGE, "image/png"));
-            vec![
-                PromptMessage::new(Role::User, image),
-                says("Please analyze the image above.".to_owned()),
-            ]
+            vec![PromptMessage::new(Role::User, image), says("Please analyze the image above.".to_owned())]
         }
         _ => return Err(ErrorData::invalid_params(format!("there is no prompt `{name}`"), None)),
     };

@@ -26,7 +26,10 @@ const NAMES: [&str; 8] = [
 const KEY: &[u8] = b"a key that everybody may know: it is for tests";
 
 pub fn tools() -> Vec<Tool> {
-    NAMES.iter().map(|name| tool(&format!("{PREFIX}{name}"), "needs an answer first", &json!({}), &[])).collect()
+    NAMES
+        .iter()
+        .map(|name| tool(&format!("{PREFIX}{name}"), "needs an answer first", &json!({}), &[]))
+        .collect()
 }
 
 /// Asks the user for one field.
@@ -126,7 +129,8 @@ fn rounds(
             if opened.is_some() && keys.iter().all(|key| answer(responses, key).is_some()) {
                 says("all of it is known now")
             } else {
-                let all = [("user_name", name_form()?), ("greeting", sample("Greet!")), ("client_roots", roots())];
+                let all =
+                    [("user_name", name_form()?), ("greeting", sample("Greet!")), ("client_roots", roots())];
                 InputRequiredResult::new(Some(named(all)), Some(seal(json!({"stage": "gather"}))?)).into()
             }
         }
@@ -166,7 +170,10 @@ fn rounds(
 }
 
 /// The prompt that needs to know something first; `None` where it is another one.
-pub fn prompt(name: &str, responses: Option<&InputResponses>) -> Option<Result<GetPromptResponse, ErrorData>> {
+pub fn prompt(
+    name: &str,
+    responses: Option<&InputResponses>,
+) -> Option<Result<GetPromptResponse, ErrorData>> {
     (name == "test_input_required_result_prompt").then(|| {
         Ok(match answer(responses, "user_context") {
             Some(answer) => {

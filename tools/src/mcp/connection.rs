@@ -1,10 +1,10 @@
 //! A connection from its beginning to its end: made, listed, and watched for changes.
 
-use super::oauth::Desk;
-use super::{McpSettings, SignIn};
 use super::handler::Client;
 use super::link::Link;
+use super::oauth::Desk;
 use super::tool::offered;
+use super::{McpSettings, SignIn};
 use crate::child::Complaints;
 use crate::revival::Standing;
 use rmcp::RoleClient;
@@ -33,9 +33,11 @@ pub struct Connection {
 
 impl Connection {
     pub fn begin(name: &str, settings: McpSettings, directory: &Path, sign_in: SignIn) -> Arc<Self> {
-        let desk = settings.oauth.clone().zip(settings.url.as_deref()).map(|(oauth, url)| {
-            Arc::new(Desk::new(name, url, oauth, sign_in.person, sign_in.tokens))
-        });
+        let desk = settings
+            .oauth
+            .clone()
+            .zip(settings.url.as_deref())
+            .map(|(oauth, url)| Arc::new(Desk::new(name, url, oauth, sign_in.person, sign_in.tokens)));
         let connection = Arc::new(Self {
             standing: Standing::new(name),
             settings,

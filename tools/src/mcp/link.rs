@@ -7,7 +7,7 @@ use crate::child::{Complaints, Group, command};
 use rmcp::model::ProtocolVersion;
 use rmcp::service::{ClientInitializeError, RunningService};
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
-use rmcp::transport::{StreamableHttpClientTransport, TokioChildProcess};
+use rmcp::transport::{AuthError, StreamableHttpClientTransport, TokioChildProcess};
 use rmcp::{ClientLifecycleMode, ClientServiceExt as _, RoleClient};
 use std::path::Path;
 use std::process::Stdio;
@@ -93,7 +93,7 @@ impl Link {
             Ok(Err(error)) => {
                 // What it wrote while it died may still be on its way.
                 tokio::time::sleep(Duration::from_millis(50)).await;
-                let mut reason = complaints.after(&error.to_string());
+                let mut reason = complaints.after(&told(&error));
                 if settings.oauth.is_none() && error.auth_challenge().is_some() {
                     reason.push_str("; it wants somebody to sign in: give it `oauth = {}`, or `token_env`");
                 }
@@ -107,6 +107,19 @@ impl Link {
             )),
         }
     }
+}
+
+/// What went wrong in few words where somebody could not sign in, and in rmcp's where it was something else.
+fn told(error: &ClientInitializeError) -> String {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        match error.downcast_ref::<AuthError>() {
+            Some(AuthError::AuthorizationFailed(reason)) => return reason.clone(),
+            Some(error) => return error.to_string(),
+            None => cause = error.source(),
+        }
+    }
+    error.to_string()
 }
 
 /// Why there is no conversation.

@@ -98,7 +98,11 @@ pub struct SignIn {
 impl McpSettings {
     /// Names of the environment variables whose values must not get into a log.
     pub fn secrets(&self) -> Vec<&str> {
-        self.token_env.as_deref().into_iter().chain(self.oauth.iter().flat_map(OAuthSettings::secrets)).collect()
+        self.token_env
+            .as_deref()
+            .into_iter()
+            .chain(self.oauth.iter().flat_map(OAuthSettings::secrets))
+            .collect()
     }
 }
 

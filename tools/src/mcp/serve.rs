@@ -36,7 +36,7 @@ type Token = Arc<[u8; 32]>;
 /// # Errors
 /// When nothing can be accepted any more.
 pub async fn serve(
-    server: impl ServerHandler + Clone + Sync,
+    server: impl ServerHandler + Clone,
     listener: TcpListener,
     door: Door,
     stopped: impl Future<Output = ()> + Send + 'static,

@@ -42,7 +42,11 @@ pub fn run(named: &[String]) -> Result<()> {
     verdict::print(&verdicts);
     let failed = verdicts.iter().filter(|verdict| verdict.fails()).count();
     if failed > 0 {
-        bail!("{failed} of {} scenarios failed; {} holds what was seen", verdicts.len(), suite::cache()?.display());
+        bail!(
+            "{failed} of {} scenarios failed; {} holds what was seen",
+            verdicts.len(),
+            suite::cache()?.display()
+        );
     }
     Ok(())
 }

@@ -55,7 +55,8 @@ pub fn read(output: &str, version: &'static str, side: Side) -> Vec<Verdict> {
                 version,
                 side,
                 scenario: scenario.to_owned(),
-                passed: mark == "✓",
+                // Some scenarios of the suite look at nothing yet.
+                passed: mark == "✓" && !checks.starts_with("0 passed"),
                 checks: checks.to_owned(),
                 excused: None,
             });
@@ -107,11 +108,11 @@ mod tests {
 
     #[test]
     fn a_summary_is_read() {
-        let output = "[x] ✓ no\n✓ a/b: 3 passed, 0 failed\n✗ c: 1 passed, 0 failed, 2 warnings\n✗ d: 0 passed, 4 failed\n\
+        let output = "[x] ✓ no\n✓ a/b: 3 passed, 0 failed\n✗ c: 1 passed, 0 failed, 2 warnings\n✗ d: 0 passed, 4 failed\n✓ e: 0 passed, 0 failed\n\
                       \nTotal: 4 passed, 4 failed\nNot scored for 2026-07-28: 1\n  ✗ d (extension)\n";
         let verdicts = read(output, "1", Side::Client);
         let said: Vec<(&str, bool)> =
             verdicts.iter().map(|verdict| (verdict.scenario.as_str(), verdict.fails())).collect();
-        assert_eq!(said, [("a/b", false), ("c", true), ("d", false)]);
+        assert_eq!(said, [("a/b", false), ("c", true), ("d", false), ("e", true)]);
     }
 }

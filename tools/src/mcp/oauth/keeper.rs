@@ -126,7 +126,10 @@ impl CredentialStore for Keeper {
             file.lock()?;
             io::Result::Ok(file)
         });
-        let file = locked.await.map_err(|error| failed(&io::Error::other(error)))?.map_err(|error| failed(&error))?;
+        let file = locked
+            .await
+            .map_err(|error| failed(&io::Error::other(error)))?
+            .map_err(|error| failed(&error))?;
         Ok(Some(CredentialRefreshGuard::new(file)))
     }
 }
@@ -152,7 +155,10 @@ mod tests {
         {
             use std::os::unix::fs::PermissionsExt as _;
             assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-            assert_eq!(std::fs::metadata(file.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+            assert_eq!(
+                std::fs::metadata(file.parent().unwrap()).unwrap().permissions().mode() & 0o777,
+                0o700
+            );
         }
         std::fs::write(&file, "{ no").unwrap();
         assert!(again.load().await.unwrap().is_none());

@@ -18,7 +18,9 @@ const SERVER: &str = "/.well-known/oauth-authorization-server";
 /// What the server at `url` publishes of itself as its own authorization server, if it is such an old one.
 pub async fn metadata(url: &str, challenge: Option<&str>) -> Option<AuthorizationMetadata> {
     let url = Url::parse(url).ok()?;
-    if challenge.is_some_and(|words| WWWAuthenticateParams::parse(words, &url).resource_metadata_url.is_some()) {
+    if challenge
+        .is_some_and(|words| WWWAuthenticateParams::parse(words, &url).resource_metadata_url.is_some())
+    {
         return None;
     }
     let http = reqwest::Client::builder().redirect(Policy::none()).timeout(PATIENCE).build().ok()?;

@@ -42,7 +42,9 @@ impl Loopback {
         let waiting = async {
             loop {
                 let (mut stream, _) = self.listener.accept().await?;
-                let Ok(Some(target)) = tokio::time::timeout(REQUEST, target(&mut stream)).await else { continue };
+                let Ok(Some(target)) = tokio::time::timeout(REQUEST, target(&mut stream)).await else {
+                    continue;
+                };
                 let address = format!("http://127.0.0.1{target}");
                 // Only the page that was opened knows the state; others on this machine may guess the port.
                 if !target.starts_with(PATH) || parameter(&address, "state").as_ref() != Some(&state) {
@@ -106,7 +108,9 @@ mod tests {
         let port = Loopback::open(None).await.unwrap();
         let back = port.address().to_owned();
         let waiting = tokio::spawn(port.answer("http://as.example/authorize?state=right"));
-        for (query, status) in [("state=wrong&code=evil", 404), ("state=right&code=good&iss=http://as.example", 200)] {
+        for (query, status) in
+            [("state=wrong&code=evil", 404), ("state=right&code=good&iss=http://as.example", 200)]
+        {
             let answer = reqwest::get(format!("{back}?{query}")).await.unwrap();
             assert_eq!(answer.status().as_u16(), status);
         }

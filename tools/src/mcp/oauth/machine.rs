@@ -92,8 +92,8 @@ pub async fn by_company(
     if let Some(lasts) = token.expires_in {
         answer["expires_in"] = json!(lasts.as_secs());
     }
-    let answer: OAuthTokenResponse = serde_json::from_value(answer)
-        .map_err(|error| AuthError::InternalError(error.to_string()))?;
+    let answer: OAuthTokenResponse =
+        serde_json::from_value(answer).map_err(|error| AuthError::InternalError(error.to_string()))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let granted = token.scopes.into_iter().collect();
     Ok(StoredCredentials::new(id, Some(answer), granted, Some(now)).with_issuer(metadata.issuer.clone()))

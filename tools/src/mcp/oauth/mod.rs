@@ -113,8 +113,11 @@ pub struct EnterpriseSettings {
 impl OAuthSettings {
     /// Names of the environment variables whose values must not get into a log.
     pub fn secrets(&self) -> Vec<&str> {
-        let mut names: Vec<&str> =
-            [&self.client_secret_env, &self.private_key_env].into_iter().flatten().map(String::as_str).collect();
+        let mut names: Vec<&str> = [&self.client_secret_env, &self.private_key_env]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
         if let Some(enterprise) = &self.enterprise {
             names.extend(enterprise.client_secret_env.as_deref());
             names.push(&enterprise.id_token_env);
@@ -129,9 +132,9 @@ impl OAuthSettings {
             _ if proof && self.client_id_env.is_none() => {
                 Err("a client's secret or key belongs to a client: add `client_id_env`")
             }
-            Grant::ClientCredentials if !proof => Err(
-                "`client_credentials` need `client_id_env` and `client_secret_env`, or `private_key_env`",
-            ),
+            Grant::ClientCredentials if !proof => {
+                Err("`client_credentials` need `client_id_env` and `client_secret_env`, or `private_key_env`")
+            }
             Grant::Enterprise if self.enterprise.is_none() || self.client_id_env.is_none() => {
                 Err("`enterprise` needs `client_id_env` and a table `enterprise`")
             }
@@ -146,4 +149,39 @@ impl OAuthSettings {
 /// The value of an environment variable that the settings name.
 fn variable(name: &str) -> Result<String, SignInError> {
     std::env::var(name).map_err(|_| SignInError::Variable { name: name.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Result<OAuthSettings, String> {
+        let settings: OAuthSettings = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        settings.check().map_err(str::to_owned)?;
+        Ok(settings)
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_refused() {
+        assert!(settings("{}").is_ok());
+        for (text, word) in [
+            (r#"{"client_secret_env": "S"}"#, "client_id_env"),
+            (r#"{"grant": "client_credentials"}"#, "client_secret_env"),
+            (r#"{"grant": "enterprise", "client_id_env": "I"}"#, "enterprise"),
+            (r#"{"client_id_env": "I", "private_key_env": "K"}"#, "client_credentials"),
+            (r#"{"client_secret": "in the open"}"#, "unknown field"),
+        ] {
+            let error = settings(text).unwrap_err();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn all_that_is_secret_is_hidden_from_the_log() {
+        let company = r#"{"issuer": "i", "token_endpoint": "t", "client_id_env": "A", "client_secret_env": "B", "id_token_env": "C"}"#;
+        let text = format!(
+            r#"{{"grant": "enterprise", "client_id_env": "I", "client_secret_env": "S", "enterprise": {company}}}"#
+        );
+        assert_eq!(settings(&text).unwrap().secrets(), ["S", "B", "C"]);
+    }
 }

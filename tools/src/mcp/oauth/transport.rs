@@ -92,7 +92,14 @@ impl StreamableHttpClient for Authorized {
     ) -> Result<StreamableHttpPostResponse, Failure> {
         self.admitted(|token| {
             let (uri, message, session) = (uri.clone(), message.clone(), session.clone());
-            self.http.post_message_with_max_sse_event_size(uri, message, session, token, headers.clone(), size)
+            self.http.post_message_with_max_sse_event_size(
+                uri,
+                message,
+                session,
+                token,
+                headers.clone(),
+                size,
+            )
         })
         .await
     }
