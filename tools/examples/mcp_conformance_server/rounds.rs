@@ -117,13 +117,11 @@ fn rounds(
             Some(answer) => says(format!("the roots: {}", answer.get("roots").unwrap_or(&Value::Null))),
             None => needs([("client_roots", roots())]).into(),
         },
-        "request_state" | "tampered_state" => match opened {
-            Some(_) => says("state-ok"),
-            None => {
-                let requests = named([("confirm", form("Is that right?", "ok", "boolean")?)]);
-                InputRequiredResult::new(Some(requests), Some(seal(json!({"stage": "confirm"}))?)).into()
-            }
-        },
+        "request_state" | "tampered_state" if opened.is_some() => says("state-ok"),
+        "request_state" | "tampered_state" => {
+            let requests = named([("confirm", form("Is that right?", "ok", "boolean")?)]);
+            InputRequiredResult::new(Some(requests), Some(seal(json!({"stage": "confirm"}))?)).into()
+        }
         "multiple_inputs" => {
             let keys = ["user_name", "greeting", "client_roots"];
             if opened.is_some() && keys.iter().all(|key| answer(responses, key).is_some()) {

@@ -41,10 +41,7 @@ impl Verdict {
 pub fn read(output: &str, version: &'static str, side: Side) -> Vec<Verdict> {
     let mut verdicts: Vec<Verdict> = Vec::new();
     for line in output.lines() {
-        let (mark, rest) = match line.trim_start().split_once(' ') {
-            Some((mark @ ("✓" | "✗"), rest)) => (mark, rest),
-            _ => continue,
-        };
+        let Some((mark @ ("✓" | "✗"), rest)) = line.trim_start().split_once(' ') else { continue };
         if let Some((scenario, reason)) = rest.strip_suffix(')').and_then(|rest| rest.split_once(" (")) {
             let known = verdicts.iter_mut().find(|verdict| verdict.scenario == scenario);
             if let Some(verdict) = known.filter(|_| line.starts_with("  ")) {
