@@ -20,6 +20,8 @@ use toml::{Table, Value};
 
 /// How long a source may take to say what it offers before the run begins without it.
 const READY: Duration = Duration::from_secs(20);
+/// How long it may take where somebody has to sign in first.
+const SIGNED_IN: Duration = Duration::from_mins(6);
 
 /// An agent as its file describes it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -306,15 +308,23 @@ impl AgentFile {
         if self.tools.is_empty() {
             return Ok(None);
         }
-        let mut sources = Vec::with_capacity(self.tools.len());
+        // Not in the home of a run: whoever is given that should not be signed in with it.
+        let tokens =
+            directories::ProjectDirs::from("", "", "sojourn").map(|dirs| dirs.data_dir().join("oauth"));
+        let (mut sources, mut waits) = (Vec::with_capacity(self.tools.len()), Vec::new());
         for (name, settings) in &self.tools {
-            let source = settings.open(name, &self.directory, approver::person()).map_err(|error| {
+            let opened = settings.open(name, &self.directory, approver::person(), tokens.clone());
+            let source = opened.map_err(|error| {
                 Failure::new(Kind::Usage, error.to_string())
                     .hint("the README's chapter on tools shows what each kind of source needs")
             })?;
+            let within =
+                if settings.wants_person() && approver::person().is_some() { SIGNED_IN } else { READY };
+            waits.push(within);
             sources.push(source);
         }
-        futures_util::future::join_all(sources.iter().map(|source| source.ready(READY))).await;
+        let ready = sources.iter().zip(waits).map(|(source, within)| source.ready(within));
+        futures_util::future::join_all(ready).await;
         Ok(Some(Toolbox::new(sources, CallLimits::default())))
     }
 

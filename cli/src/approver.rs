@@ -1,5 +1,6 @@
 //! Asks the person at the terminal whether a tool may be called.
 
+use crate::output;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 use sojourn_controller::Cancel;
@@ -36,6 +37,12 @@ impl Person for AtTerminal {
         let asked = tokio::task::spawn_blocking(move || ask(&format!("\nThe agent asks: {plain}\n> ")));
         let line = asked.await.ok()?.ok()?;
         Some(line.trim().to_owned()).filter(|line| !line.is_empty())
+    }
+
+    fn sent_to(&self, reason: &str, address: &str) -> bool {
+        let plain = |text: &str| text.chars().filter(|c| !c.is_control()).collect::<String>();
+        output::note(format!("{}: open this in a browser\n  {}", plain(reason), plain(address)));
+        true
     }
 }
 

@@ -32,6 +32,8 @@ impl Telemetry {
             _ => "trace",
         };
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+        // rmcp would tell of authorization codes while somebody signs in.
+        let filter = filter.add_directive("rmcp::transport::auth=info".parse()?);
         let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
         let stderr = fmt::layer().with_writer(std::io::stderr).with_ansi(colours).with_filter(filter);
         let provider = otlp.map(provider).transpose()?;

@@ -109,6 +109,8 @@ async fn over_http_those_who_have_the_token_are_served_and_nobody_else() {
     // A page whose name was made to point here, and a page of any other site.
     assert_eq!(status(&address, &["host: evil.example.org", &bearer]), 403);
     assert_eq!(status(&address, &[&host, &bearer, "origin: http://evil.example.org"]), 403);
+    // A page of the same machine, but not of this server.
+    assert_eq!(status(&address, &[&host, &bearer, "origin: http://localhost:1"]), 403);
 
     // Our own client, told the token by a variable as an agent is.
     let agent = format!(

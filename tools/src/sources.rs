@@ -3,11 +3,11 @@
 use crate::ToolSource;
 use crate::builtin::{FetchSettings, FilesSettings, HumanSettings, Person, ShellSettings, clock};
 use crate::http::HttpSettings;
-use crate::mcp::{McpSettings, McpSource};
+use crate::mcp::{Grant, McpSettings, McpSource, SignIn};
 use crate::process::{ProcessSettings, ProcessSource};
 use crate::wasm::WasmSettings;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// One source of tools, by its kind.
@@ -49,13 +49,19 @@ impl SourceSettings {
     /// Names of the environment variables whose values must not get into a log.
     pub fn secrets(&self) -> Vec<&str> {
         match self {
-            Self::Mcp(settings) => settings.token_env.as_deref().into_iter().collect(),
+            Self::Mcp(settings) => settings.secrets(),
             Self::Http(settings) => settings.secrets.iter().map(String::as_str).collect(),
             _ => Vec::new(),
         }
     }
 
-    /// Opens it; what takes long goes on in the background. Paths are relative to `directory`; `person` is who is asked.
+    /// Whether somebody may have to sign in before it is there, which takes them a while.
+    pub fn wants_person(&self) -> bool {
+        matches!(self, Self::Mcp(settings) if settings.oauth.as_ref().is_some_and(|oauth| oauth.grant == Grant::AuthorizationCode))
+    }
+
+    /// Opens it; what takes long goes on in the background. Paths are relative to `directory`; `person` is who is asked
+    /// and signs in at servers, and `tokens` a directory of the user's own where that is kept.
     ///
     /// # Errors
     /// When it cannot be used as it is described.
@@ -64,6 +70,7 @@ impl SourceSettings {
         name: &str,
         directory: &Path,
         person: Option<Arc<dyn Person>>,
+        tokens: Option<PathBuf>,
     ) -> Result<Arc<dyn ToolSource>, SourceError> {
         let bad = |reason: String| SourceError { name: name.to_owned(), reason };
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
@@ -73,7 +80,8 @@ impl SourceSettings {
         }
         let source: Arc<dyn ToolSource> = match self.clone() {
             Self::Mcp(settings) => {
-                Arc::new(McpSource::open(name, settings, directory).map_err(|error| bad(error.to_string()))?)
+                let source = McpSource::open_for(name, settings, directory, SignIn { person, tokens });
+                Arc::new(source.map_err(|error| bad(error.to_string()))?)
             }
             Self::Process(settings) => Arc::new(
                 ProcessSource::open(name, settings, directory).map_err(|error| bad(error.to_string()))?,

@@ -14,7 +14,7 @@ use std::sync::Arc;
 fn open(settings: &Value, directory: &Path, person: Option<Arc<dyn Person>>) -> Result<Toolbox, String> {
     let settings: SourceSettings =
         serde_json::from_value(settings.clone()).map_err(|error| error.to_string())?;
-    let source = settings.open("it", directory, person).map_err(|error| error.to_string())?;
+    let source = settings.open("it", directory, person, None).map_err(|error| error.to_string())?;
     Ok(Toolbox::new(vec![source], CallLimits::default()))
 }
 
@@ -215,6 +215,6 @@ async fn the_clock_is_the_logs_and_names_are_names() {
     let clock = open(&json!({"kind": "clock"}), Path::new("."), None).unwrap();
     assert_eq!(call(&clock, "it_now", json!({})).await.value, Some(json!(7)));
     let settings: SourceSettings = serde_json::from_value(json!({"kind": "clock"})).unwrap();
-    let error = settings.open("my clock", Path::new("."), None).err().unwrap().to_string();
+    let error = settings.open("my clock", Path::new("."), None, None).err().unwrap().to_string();
     assert!(error.contains("letters, digits and `_`"), "{error}");
 }

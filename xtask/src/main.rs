@@ -17,7 +17,7 @@ chores:
   engine [--check]            build sandbox/engine/engine.wasm from its sources; with --check only compare
   bfcl [--data DIR] [--model N]
                               whether the schemas of published functions become grammars that admit only what is valid
-  conformance [SCENARIO...]   what the Model Context Protocol's own suite says of our client; needs npm
+  conformance [SCENARIO...]   what the Model Context Protocol's own suite says of our client and our server; needs npm
   locomo --data DIR [--grid] [--json]
                               how well memory finds what questions over long conversations are about
   soak [--home HOME] [--run RUN] [--cases N]

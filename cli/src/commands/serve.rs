@@ -9,11 +9,12 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use axum::{Router, middleware};
+use axum::Router;
 use serde::Serialize;
 use sojourn_controller::models::ModelKind;
 use sojourn_controller::served::{COMPLETE, MODEL, Posted, Refusal};
 use sojourn_controller::{Cancel, Controller, ControllerError};
+use sojourn_tools::mcp::serve::guarded;
 use std::sync::Arc;
 
 /// The longest request, in bytes: far more than any context holds.
@@ -41,8 +42,8 @@ pub async fn serve(args: Serve) -> Result<()> {
         .route(MODEL, get(model))
         .route(COMPLETE, post(complete))
         .layer(DefaultBodyLimit::max(LONGEST))
-        .layer(middleware::from_fn_with_state(token, http::admit))
         .with_state(controller);
+    let router = guarded(router, token);
     let address = listener.local_addr()?;
     output::note(format!(
         "serving at http://{address}; in an agent file: [controller] kind = \"served\", base_url = \

@@ -11,6 +11,12 @@ use std::time::Duration;
 pub trait Person: Send + Sync {
     /// What is said to the question; `None` where nobody is there.
     async fn asked(&self, question: &str) -> Option<String>;
+
+    /// Shows the address of a page where something is to be done, and why; false where nobody would see it.
+    fn sent_to(&self, reason: &str, address: &str) -> bool {
+        let _ = (reason, address);
+        false
+    }
 }
 
 /// The person at the terminal.

@@ -1,9 +1,10 @@
 //! A connection from its beginning to its end: made, listed, and watched for changes.
 
-use super::McpSettings;
 use super::handler::Client;
 use super::link::Link;
+use super::oauth::Desk;
 use super::tool::offered;
+use super::{McpSettings, SignIn};
 use crate::child::Complaints;
 use crate::revival::Standing;
 use rmcp::RoleClient;
@@ -24,16 +25,24 @@ pub struct Connection {
     pub standing: Standing,
     settings: McpSettings,
     directory: PathBuf,
+    /// Where tokens come from.
+    desk: Option<Arc<Desk>>,
     /// The conversation under way, and what the server's program said.
     now: Mutex<(Option<Arc<Service>>, Complaints)>,
 }
 
 impl Connection {
-    pub fn begin(name: &str, settings: McpSettings, directory: &Path) -> Arc<Self> {
+    pub fn begin(name: &str, settings: McpSettings, directory: &Path, sign_in: SignIn) -> Arc<Self> {
+        let desk = settings
+            .oauth
+            .clone()
+            .zip(settings.url.as_deref())
+            .map(|(oauth, url)| Arc::new(Desk::new(name, url, oauth, sign_in.person, sign_in.tokens)));
         let connection = Arc::new(Self {
             standing: Standing::new(name),
             settings,
             directory: directory.to_owned(),
+            desk,
             now: Mutex::default(),
         });
         let kept = Arc::clone(&connection);
@@ -59,7 +68,7 @@ impl Connection {
     async fn live(self: &Arc<Self>) -> String {
         let client = Client::new(self.settings.elicitation.clone());
         let changed = Arc::clone(&client.changed);
-        let link = match Link::open(&self.settings, &self.directory, client).await {
+        let link = match Link::open(&self.settings, self.desk.as_ref(), &self.directory, client).await {
             Ok(link) => link,
             Err(error) => return error,
         };

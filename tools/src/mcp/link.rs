@@ -2,11 +2,12 @@
 
 use super::McpSettings;
 use super::handler::Client;
+use super::oauth::{Authorized, Desk, SIGNING_IN};
 use crate::child::{Complaints, Group, command};
 use rmcp::model::ProtocolVersion;
 use rmcp::service::{ClientInitializeError, RunningService};
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
-use rmcp::transport::{StreamableHttpClientTransport, TokioChildProcess};
+use rmcp::transport::{AuthError, StreamableHttpClientTransport, TokioChildProcess};
 use rmcp::{ClientLifecycleMode, ClientServiceExt as _, RoleClient};
 use std::path::Path;
 use std::process::Stdio;
@@ -28,15 +29,20 @@ pub struct Link {
 
 impl Link {
     /// Starts the program, or reaches out to the address, and agrees on a protocol.
-    pub async fn open(settings: &McpSettings, directory: &Path, client: Client) -> Result<Self, String> {
+    pub async fn open(
+        settings: &McpSettings,
+        desk: Option<&Arc<Desk>>,
+        directory: &Path,
+        client: Client,
+    ) -> Result<Self, String> {
         let newest = ClientLifecycleMode::Auto {
             preferred_versions: vec![ProtocolVersion::V_2026_07_28],
             legacy_version: Some(ProtocolVersion::V_2025_11_25),
         };
-        match Self::agree(settings, directory, client.clone(), newest).await {
+        match Self::agree(settings, desk, directory, client.clone(), newest).await {
             // A server that answers what it does not know with anything but an error is an older one.
             Err(Failure::Misunderstood(_)) => {
-                Self::agree(settings, directory, client, ClientLifecycleMode::Initialize).await
+                Self::agree(settings, desk, directory, client, ClientLifecycleMode::Initialize).await
             }
             outcome => outcome,
         }
@@ -45,6 +51,7 @@ impl Link {
 
     async fn agree(
         settings: &McpSettings,
+        desk: Option<&Arc<Desk>>,
         directory: &Path,
         client: Client,
         lifecycle: ClientLifecycleMode,
@@ -58,8 +65,15 @@ impl Link {
                     .map_err(|_| Failure::Other(format!("the variable `{name}` is not set")))?;
                 config = config.auth_header(token);
             }
-            let transport = StreamableHttpClientTransport::from_config(config);
-            tokio::time::timeout(HANDSHAKE, client.serve_with_lifecycle(transport, lifecycle)).await
+            if let Some(desk) = desk {
+                let http = Authorized::new(reqwest::Client::default(), Arc::clone(desk));
+                let transport = StreamableHttpClientTransport::with_client(http, config);
+                let within = HANDSHAKE + SIGNING_IN;
+                tokio::time::timeout(within, client.serve_with_lifecycle(transport, lifecycle)).await
+            } else {
+                let transport = StreamableHttpClientTransport::from_config(config);
+                tokio::time::timeout(HANDSHAKE, client.serve_with_lifecycle(transport, lifecycle)).await
+            }
         } else {
             let (process, stderr) =
                 TokioChildProcess::builder(command(&settings.command, &settings.env, directory))
@@ -79,7 +93,10 @@ impl Link {
             Ok(Err(error)) => {
                 // What it wrote while it died may still be on its way.
                 tokio::time::sleep(Duration::from_millis(50)).await;
-                let reason = complaints.after(&error.to_string());
+                let mut reason = complaints.after(&told(&error));
+                if settings.oauth.is_none() && error.auth_challenge().is_some() {
+                    reason.push_str("; it wants somebody to sign in: give it `oauth = {}`, or `token_env`");
+                }
                 Err(match error {
                     ClientInitializeError::ExpectedInitResult(_) => Failure::Misunderstood(reason),
                     _ => Failure::Other(reason),
@@ -90,6 +107,19 @@ impl Link {
             )),
         }
     }
+}
+
+/// What went wrong in few words where somebody could not sign in, and in rmcp's where it was something else.
+fn told(error: &ClientInitializeError) -> String {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        match error.downcast_ref::<AuthError>() {
+            Some(AuthError::AuthorizationFailed(reason)) => return reason.clone(),
+            Some(error) => return error.to_string(),
+            None => cause = error.source(),
+        }
+    }
+    error.to_string()
 }
 
 /// Why there is no conversation.

@@ -6,14 +6,20 @@
 mod connection;
 mod handler;
 mod link;
+mod oauth;
+#[cfg(feature = "serve")]
+pub mod serve;
 mod tool;
 
+pub use oauth::{Algorithm, EnterpriseSettings, Grant, OAuthSettings};
+
+use crate::builtin::Person;
 use crate::{Effects, ToolSource};
 use connection::Connection;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::DropGuard;
@@ -34,6 +40,9 @@ pub struct McpSettings {
     /// The environment variable that holds the bearer token for `url`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_env: Option<String>,
+    /// How to sign in at `url`, where it demands that. Without it nobody signs in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oauth: Option<OAuthSettings>,
     /// What its tools may do, by the name that the server gives them. For the others the server's own hints count, and
     /// without hints the worst is assumed.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -60,10 +69,41 @@ pub enum Elicitation {
 
 /// Why a server cannot be used as it is described.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the MCP server `{name}` needs either `command` or `url`")]
-pub struct McpSettingsError {
-    /// The name that the agent file gives it.
-    pub name: String,
+pub enum McpSettingsError {
+    /// It is nowhere, or in two places.
+    #[error("the MCP server `{name}` needs either `command` or `url`")]
+    Where {
+        /// The name that the agent file gives it.
+        name: String,
+    },
+    /// Nobody could sign in like this.
+    #[error("the MCP server `{name}`: oauth: {reason}")]
+    SignIn {
+        /// The name that the agent file gives it.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Who signs in where a server demands it, and where the tokens are kept between runs.
+#[derive(Clone, Default)]
+pub struct SignIn {
+    /// Who is sent to a page.
+    pub person: Option<Arc<dyn Person>>,
+    /// A directory of the user's own.
+    pub tokens: Option<PathBuf>,
+}
+
+impl McpSettings {
+    /// Names of the environment variables whose values must not get into a log.
+    pub fn secrets(&self) -> Vec<&str> {
+        self.token_env
+            .as_deref()
+            .into_iter()
+            .chain(self.oauth.iter().flat_map(OAuthSettings::secrets))
+            .collect()
+    }
 }
 
 /// A server's tools. Connecting goes on in the background.
@@ -78,10 +118,34 @@ impl McpSource {
     /// # Errors
     /// When the settings name no server, or two.
     pub fn open(name: &str, settings: McpSettings, directory: &Path) -> Result<Self, McpSettingsError> {
+        Self::open_for(name, settings, directory, SignIn::default())
+    }
+
+    /// As [`open`](Self::open); where the server demands it, somebody signs in.
+    ///
+    /// # Errors
+    /// When the settings name no server, or two, or nobody could sign in like this.
+    pub fn open_for(
+        name: &str,
+        settings: McpSettings,
+        directory: &Path,
+        sign_in: SignIn,
+    ) -> Result<Self, McpSettingsError> {
+        let name_of = || name.to_owned();
         if settings.command.is_empty() == settings.url.is_none() {
-            return Err(McpSettingsError { name: name.to_owned() });
+            return Err(McpSettingsError::Where { name: name_of() });
         }
-        let connection = Connection::begin(name, settings, directory);
+        if let Some(oauth) = &settings.oauth {
+            let bad = |reason: &str| McpSettingsError::SignIn { name: name_of(), reason: reason.to_owned() };
+            if settings.url.is_none() {
+                return Err(bad("only servers with a `url` let sign in"));
+            }
+            if settings.token_env.is_some() {
+                return Err(bad("`token_env` is a token already: leave one of them out"));
+            }
+            oauth.check().map_err(bad)?;
+        }
+        let connection = Connection::begin(name, settings, directory, sign_in);
         Ok(Self { _lease: connection.standing.lease(), connection })
     }
 }

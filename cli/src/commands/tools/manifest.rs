@@ -68,7 +68,8 @@ impl Manifest {
     /// When it does not say what it offers.
     pub async fn start(&self, directory: &Path) -> Result<(Arc<dyn sojourn_tools::ToolSource>, Toolbox)> {
         let directory = directory.canonicalize()?;
-        let source = self.source.open(NAME, &directory, approver::person()).map_err(|error| {
+        // What is only tried keeps no tokens.
+        let source = self.source.open(NAME, &directory, approver::person(), None).map_err(|error| {
             Failure::new(Kind::Usage, format!("{}: {}", directory.join(FILE).display(), error.reason))
         })?;
         if !source.ready(READY).await {

@@ -1,10 +1,13 @@
 //! The client that the protocol's own conformance suite looks at: it connects, and calls every tool that it is offered.
 //!
-//! The suite appends the address of its server to the command line.
+//! All of the protocol and of signing in is the product's. What is here chooses the settings that a scenario asks for, which
+//! calls are made, and is the person with the browser. The suite appends the address of its server to the command line.
+
+mod signing_in;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use sojourn_tools::mcp::{Elicitation, McpSettings, McpSource};
+use sojourn_tools::mcp::{Elicitation, McpSettings, McpSource, SignIn};
 use sojourn_tools::{CallContext, CallLimits, ToolCall, ToolSource, ToolSpec, Toolbox};
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,10 +15,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a connection is given to settle.
+const SETTLED: Duration = Duration::from_millis(300);
 
-#[tokio::main(flavor = "current_thread")]
+fn main() -> ExitCode {
+    // The settings name variables; what the suite gives in another form is put into some for a second process.
+    match signing_in::told_by_variables() {
+        Ok(Some(code)) => code,
+        Ok(None) => tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .map_or(ExitCode::FAILURE, |runtime| runtime.block_on(connect())),
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
 #[allow(clippy::print_stderr, reason = "the suite shows what it says")]
-async fn main() -> ExitCode {
+async fn connect() -> ExitCode {
     let Some(url) = std::env::args().next_back().filter(|word| word.starts_with("http")) else {
         eprintln!("usage: mcp_conformance_client URL");
         return ExitCode::FAILURE;
@@ -23,9 +39,11 @@ async fn main() -> ExitCode {
     let settings = McpSettings {
         url: Some(url),
         elicitation: Elicitation::Accept(Map::new()),
+        oauth: Some(signing_in::settings()),
         ..McpSettings::default()
     };
-    let source = match McpSource::open("", settings, Path::new(".")) {
+    let sign_in = SignIn { person: Some(Arc::new(signing_in::Browser)), tokens: None };
+    let source = match McpSource::open_for("", settings, Path::new("."), sign_in) {
         Ok(source) => Arc::new(source),
         Err(error) => {
             eprintln!("{error}");
@@ -36,6 +54,8 @@ async fn main() -> ExitCode {
     if !reached {
         eprintln!("{}", source.notices().join("\n"));
     }
+    // The stream for what the server says by itself opens meanwhile: a scenario answers on the one that is opened last.
+    tokio::time::sleep(SETTLED).await;
     let toolbox = Toolbox::new(vec![Arc::clone(&source) as Arc<dyn ToolSource>], CallLimits::default());
     for call in calls(&toolbox.specs()) {
         match toolbox.ready(&call) {

@@ -1,0 +1,67 @@
+//! What the Model Context Protocol's own conformance suite says of our client and of our server, in both generations of the
+//! protocol.
+//!
+//! The client is `tools/examples/mcp_conformance_client`, the server `tools/examples/mcp_conformance_server`: each says what of it
+//! is the product's. No failure is expected and none is forgiven, except of what a revision of the protocol does not require
+//! (its extensions): that is run, and the table says so.
+
+mod server;
+mod suite;
+mod verdict;
+
+use anyhow::{Result, bail};
+use server::Server;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use suite::Suite;
+
+/// Versions of the suite, and what is asked of each: the first knows the protocols with a handshake, the second the one without.
+const SUITES: [(&str, &[&str]); 2] =
+    [("0.1.16", &["--suite", "all"]), ("0.2.0-alpha.12", &["--requirements", "2026-07-28"])];
+
+/// Runs it, and shows all scenarios or those that are named.
+///
+/// # Errors
+/// When a suite cannot be had, or a scenario fails that counts.
+pub fn run(named: &[String]) -> Result<()> {
+    let examples = build()?;
+    let server = Server::start(&examples.join("mcp_conformance_server"))?;
+    let client = examples.join("mcp_conformance_client");
+    let mut verdicts = Vec::new();
+    for (version, asked) in SUITES {
+        let suite = Suite::installed(version)?;
+        verdicts.extend(suite.client(&client, asked)?);
+        verdicts.extend(suite.server(&server, asked)?);
+    }
+    if !named.is_empty() {
+        verdicts.retain(|verdict| named.contains(&verdict.scenario));
+    }
+    if verdicts.is_empty() {
+        bail!("no scenario has that name");
+    }
+    verdict::print(&verdicts);
+    let failed = verdicts.iter().filter(|verdict| verdict.fails()).count();
+    if failed > 0 {
+        bail!(
+            "{failed} of {} scenarios failed; {} holds what was seen",
+            verdicts.len(),
+            suite::cache()?.display()
+        );
+    }
+    Ok(())
+}
+
+/// Builds the client and the server, and says where they are.
+fn build() -> Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--workspace", "--example", "mcp_conformance_client"])
+        .args(["--example", "mcp_conformance_server"])
+        .current_dir(&root)
+        .status()?;
+    if !status.success() {
+        bail!("the client and the server could not be built");
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    Ok(target.join("debug/examples").canonicalize()?)
+}
