@@ -5,7 +5,7 @@
 //! is the product's. No failure is expected and none is forgiven, except of what a revision of the protocol does not require
 //! (its extensions): that is run, and the table says so.
 //!
-//! Of those, `auth/dpop` and `auth/dpop-nonce` fail because rmcp 3.11 shows tokens as `Bearer` only and makes no DPoP proofs, and
+//! Of those, `auth/dpop` and `auth/dpop-nonce` fail because rmcp 3.11 shows tokens as `Bearer` only and makes no proofs for them, and
 //! `auth/wif-jwt-bearer` because it has no grant for an assertion that was made elsewhere. `tasks-status-notifications` skips all
 //! its checks in this version of the suite, which is not counted as passing.
 
