@@ -4,6 +4,10 @@
 //! The client is `tools/examples/mcp_conformance_client`, the server `tools/examples/mcp_conformance_server`: each says what of it
 //! is the product's. No failure is expected and none is forgiven, except of what a revision of the protocol does not require
 //! (its extensions): that is run, and the table says so.
+//!
+//! Of those, `auth/dpop` and `auth/dpop-nonce` fail because rmcp 3.11 shows tokens as `Bearer` only and makes no proofs for them, and
+//! `auth/wif-jwt-bearer` because it has no grant for an assertion that was made elsewhere. `tasks-status-notifications` skips all
+//! its checks in this version of the suite, which is not counted as passing.
 
 mod server;
 mod suite;

@@ -290,6 +290,12 @@ impl Desk {
         let registration = self.registered(manager, metadata, known, back.address(), scopes).await?;
         let words: Vec<&str> = scopes.iter().map(String::as_str).collect();
         let page = manager.get_authorization_url(&words).await?;
+        // The address is made of what the server says: nobody is sent to anything but a page of the web.
+        if !Url::parse(&page).is_ok_and(|page| matches!(page.scheme(), "http" | "https")) {
+            return Err(SignInError::Refused {
+                reason: "the server names no web page to do it at".to_owned(),
+            });
+        }
         if !person.sent_to(&format!("`{}` wants you to sign in", self.name), &page) {
             return Err(SignInError::Nobody);
         }
