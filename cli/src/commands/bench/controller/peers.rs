@@ -28,6 +28,7 @@ pub struct Peers {
 struct Row {
     n_prompt: u32,
     n_gen: u32,
+    n_depth: u32,
     avg_ts: f64,
 }
 
@@ -62,20 +63,24 @@ impl Peers {
             .arg(&setting.model)
             .args(["-r", "1", "-o", "json", "-t"])
             .arg(setting.threads.to_string())
-            .args(["-p", &read.to_string(), "-n", &write.to_string()])
+            // Written after a prompt of as many tokens as ours: the longer a text, the slower it grows.
+            .args(["-p", &read.to_string(), "-n", &write.to_string(), "-d", &format!("0,{read}")])
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .output()
             .await?;
         ensure!(output.status.success(), "llama-bench failed");
         let rows: Vec<Row> = serde_json::from_slice(&output.stdout).context("what llama-bench printed")?;
-        let of = |wanted: fn(&Row) -> bool| {
+        let of = |wanted: &dyn Fn(&Row) -> bool| {
             rows.iter()
                 .find(|row| wanted(row))
                 .map(|row| row.avg_ts)
                 .ok_or_else(|| anyhow!("a row is missing"))
         };
-        Ok(Speed { read: of(|row| row.n_prompt > 0)?, write: of(|row| row.n_gen > 0)? })
+        Ok(Speed {
+            read: of(&|row| row.n_prompt > 0 && row.n_depth == 0)?,
+            write: of(&|row| row.n_gen > 0 && row.n_depth == read)?,
+        })
     }
 
     /// Tokens written per second by `llama-server` for as many clients as there are runs, each with a prompt of its own.
