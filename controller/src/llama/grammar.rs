@@ -2,7 +2,6 @@ use crate::{Constraint, ControllerError};
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
-use llama_cpp_2::vocab::VocabType;
 use llguidance::toktrie::{InferenceCapabilities, TokEnv, TokTrie, TokenId, TokenizerEnv};
 use llguidance::{Matcher, ParserFactory};
 use std::collections::HashMap;
@@ -132,7 +131,8 @@ struct Vocabulary {
 impl Vocabulary {
     fn new(model: &Arc<LlamaModel>) -> Self {
         // Other kinds of tokeniser put a space before a text, which forced tokens must not have.
-        let canonical = model.vocab().vocab_type() == VocabType::BPE;
+        // The header says it by the name of the first model with byte pairs; the binding knows two kinds and panics at others.
+        let canonical = model.meta_val_str("tokenizer.ggml.model").is_ok_and(|kind| kind == "gpt2");
         Self { model: Arc::clone(model), tokens: LlamaSampler::llguidance_tok_env(model), canonical }
     }
 }

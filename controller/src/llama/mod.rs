@@ -205,6 +205,8 @@ fn own(path: &Path, options: LlamaOptions, ready: Ready) {
         Err(error) => return drop(ready.send(Err(error))),
     };
     let opened = options.settle(&loaded).and_then(|(options, tuned)| {
+        // A model without a template is of another kind, whose vocabulary may be one that grammars cannot be made for.
+        prompt::template(&loaded)?;
         let grammars = Arc::new(Grammars::new(&loaded.model)?);
         let prompter = Prompter::new(&loaded, &grammars.vocabulary())?;
         let engine = Engine::new(&loaded, &options, tuned, grammars.vocabulary())?;

@@ -29,10 +29,7 @@ impl fmt::Debug for Prompter {
 impl Prompter {
     pub(super) fn new(loaded: &Loaded, vocabulary: &TokEnv) -> Result<Self, ControllerError> {
         let name = loaded.info.name.clone();
-        let template = loaded.model.chat_template(None).map_err(|error| ControllerError::NoChatTemplate {
-            model: name.clone(),
-            reason: error.to_string(),
-        })?;
+        let template = template(loaded)?;
         let token_bytes = vocabulary.clone();
         let prompter = Self { model: Arc::clone(&loaded.model), template, token_bytes, name };
         // A template that llama.cpp cannot fill in is better found now than at the first question.
@@ -125,6 +122,14 @@ impl Prompter {
         pieces.push(rest.to_owned());
         Ok(pieces)
     }
+}
+
+/// How the model wants a conversation written down.
+pub(super) fn template(loaded: &Loaded) -> Result<LlamaChatTemplate, ControllerError> {
+    loaded.model.chat_template(None).map_err(|error| ControllerError::NoChatTemplate {
+        model: loaded.info.name.clone(),
+        reason: error.to_string(),
+    })
 }
 
 /// Stands for the text of message `index`, in characters that no template contains.
