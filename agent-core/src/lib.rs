@@ -14,6 +14,7 @@ mod config;
 mod core;
 mod driver;
 mod event;
+mod purpose;
 
 pub use config::{
     ActorConfig, Budgets, ConsolidationConfig, Prices, RULES, ReflexConfig, RunConfig, ToolUse,
