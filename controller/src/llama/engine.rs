@@ -219,9 +219,13 @@ impl<'model> Engine<'model> {
         if let Err(error) = known {
             // Whatever went wrong, the slot can be emptied and the prompt read from its start.
             tracing::warn!(%error, "a known prefix could not be used");
-            self.context.kv_cache_seq_rm(place.slot as i32, None, None).map_err(memory)?;
+            let emptied = self.context.kv_cache_seq_rm(place.slot as i32, None, None).map_err(memory);
             self.prompts.hold(place.slot, &[]);
             place.shared = 0;
+            if let Err(error) = emptied {
+                self.prompts.release(place.slot);
+                return Err(error);
+            }
         }
         Ok(place)
     }
@@ -242,17 +246,18 @@ impl<'model> Engine<'model> {
     fn use_saved(&mut self, prompt: &[LlamaToken], place: &mut Placement) -> Result<(), ControllerError> {
         let Some(prefixes) = &mut self.prefixes else { return Ok(()) };
         let slot = place.slot as i32;
-        let saved = prefixes.longest(prompt);
+        let used: u32 = self.running.iter().map(|running| running.job.cells).sum();
+        let room = self.options.context_tokens.saturating_sub(used) as usize;
+        let saved = prefixes.longest(prompt, room);
         if let Some((entry, common)) = saved
             && common >= place.shared + WORTH_LOADING
         {
             self.context.kv_cache_seq_rm(slot, None, None).map_err(memory)?;
             self.prompts.hold(place.slot, &[]);
             place.shared = 0;
-            let used: u32 = self.running.iter().map(|running| running.job.cells).sum();
             let length = prefixes.length(entry);
             // The cells that the file asks for are made free first: loading does not do it.
-            while used as usize + self.prompts.idle_tokens() + length > self.options.context_tokens as usize
+            while self.prompts.idle_tokens() + length > room
                 && let Some(old) = self.prompts.evict()
             {
                 self.context.kv_cache_seq_rm(old as i32, None, None).map_err(memory)?;

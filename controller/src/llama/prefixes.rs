@@ -7,13 +7,15 @@ use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-/// All saved prefixes of one model together are kept below so many bytes.
+/// The saved prefixes of each model are kept below so many bytes.
 const BUDGET: u64 = 1 << 30;
 /// How many pieces of a model's file are looked at to tell it from others, and their length in bytes.
 const SAMPLES: u64 = 16;
 const SAMPLE: u64 = 1 << 16;
+/// A file without an entry that is so old was left by a process that died while it wrote.
+const ABANDONED: Duration = Duration::from_hours(1);
 
 /// Beginnings of prompts that were read before, perhaps by another process, with what the model made of them.
 ///
@@ -46,15 +48,17 @@ impl Prefixes {
                 // Another version may compute or write down something else.
                 this.directory.push(format!("{model}-{}", env!("CARGO_PKG_VERSION")));
                 this.entries = read_entries(&this.directory);
+                this.sweep();
             }
             Err(error) => tracing::warn!(%error, "saved prefixes cannot be told apart"),
         }
         this
     }
 
-    /// The saved prefix that has most in common with `prompt`, and how many tokens that is.
-    pub(super) fn longest(&self, prompt: &[LlamaToken]) -> Option<(usize, usize)> {
-        let commons = self.entries.iter().enumerate().map(|(index, entry)| {
+    /// The saved prefix of at most `room` tokens that has most in common with `prompt`, and how many tokens that is.
+    pub(super) fn longest(&self, prompt: &[LlamaToken], room: usize) -> Option<(usize, usize)> {
+        let fitting = self.entries.iter().enumerate().filter(|(_, entry)| entry.tokens.len() <= room);
+        let commons = fitting.map(|(index, entry)| {
             let common = common_length(&entry.tokens(), prompt);
             (index, if self.divisible || common == entry.tokens.len() { common } else { 0 })
         });
@@ -66,13 +70,12 @@ impl Prefixes {
         self.entries[entry].tokens.len()
     }
 
-    /// Has `context` take over a saved prefix into the empty sequence `slot`; false if that cannot be done, and then
-    /// the prefix is forgotten.
+    /// Has `context` take over a saved prefix into the empty sequence `slot`; false if that cannot be done, and then it is
+    /// not tried again.
     pub(super) fn load(&mut self, entry: usize, context: &mut LlamaContext<'_>, slot: i32) -> bool {
         let known = &self.entries[entry];
         let path = self.directory.join(known.file());
-        let whole =
-            checksum(&path).is_ok_and(|(bytes, sha256)| bytes == known.bytes && sha256 == known.sha256);
+        let whole = checksum(&path).is_ok_and(|found| found == (known.bytes, known.sha256.clone()));
         let loaded = whole
             && context
                 .state_seq_load_file(&path, slot, known.tokens.len())
@@ -81,12 +84,17 @@ impl Prefixes {
             // What is used stays longest.
             let touched = File::options().append(true).open(&path);
             let _ = touched.and_then(|file| file.set_modified(SystemTime::now()));
+            return true;
+        }
+        let known = self.entries.remove(entry);
+        if whole {
+            // Another process may have more room for it.
+            tracing::warn!(path = %path.display(), "a saved prefix cannot be loaded");
         } else {
             tracing::warn!(path = %path.display(), "a saved prefix is damaged or gone");
-            let known = self.entries.remove(entry);
             remove(&self.directory, &known.file());
         }
-        loaded
+        false
     }
 
     /// Saves what `context` holds in `slot`, which is `tokens` and nothing else. That it cannot be saved is no
@@ -95,7 +103,8 @@ impl Prefixes {
         match self.try_save(context, slot, tokens) {
             Ok(entry) => {
                 tracing::debug!(tokens = tokens.len(), bytes = entry.bytes, "saved a prefix");
-                self.entries.push(entry);
+                // With what other processes have saved since.
+                self.entries = read_entries(&self.directory);
                 self.make_room();
             }
             Err(error) => tracing::warn!(%error, "a prefix could not be saved"),
@@ -123,6 +132,20 @@ impl Prefixes {
         fs::write(&draft, words)?;
         fs::rename(&draft, file.with_extension("json"))?;
         Ok(entry)
+    }
+
+    /// Removes what processes left that died while they wrote.
+    fn sweep(&self) {
+        let known: Vec<String> = self.entries.iter().map(Entry::file).collect();
+        for file in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
+            let name = file.file_name().to_string_lossy().into_owned();
+            let abandoned = name.ends_with(".draft") || (name.ends_with(".state") && !known.contains(&name));
+            let written = file.metadata().and_then(|file| file.modified());
+            let old = written.is_ok_and(|written| written.elapsed().is_ok_and(|age| age > ABANDONED));
+            if abandoned && old {
+                let _ = fs::remove_file(file.path());
+            }
+        }
     }
 
     /// Removes the prefixes used longest ago until all together are within their budget.
