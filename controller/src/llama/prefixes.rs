@@ -138,12 +138,16 @@ impl Prefixes {
     fn sweep(&self) {
         let known: Vec<String> = self.entries.iter().map(Entry::file).collect();
         for file in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
-            let name = file.file_name().to_string_lossy().into_owned();
-            let abandoned = name.ends_with(".draft") || (name.ends_with(".state") && !known.contains(&name));
+            let path = file.path();
+            let abandoned = match path.extension().and_then(|extension| extension.to_str()) {
+                Some("draft") => true,
+                Some("state") => !known.iter().any(|name| path.ends_with(name)),
+                _ => false,
+            };
             let written = file.metadata().and_then(|file| file.modified());
             let old = written.is_ok_and(|written| written.elapsed().is_ok_and(|age| age > ABANDONED));
             if abandoned && old {
-                let _ = fs::remove_file(file.path());
+                let _ = fs::remove_file(path);
             }
         }
     }
