@@ -42,8 +42,9 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let used = runtime.block_on(program(HOARDERS[which]));
         for state in &states {
-            // A program that differs in nothing but a comment shares no instance with the other.
-            let source = format!("{} // {state}", HOARDERS[which]);
+            // A program that differs in nothing but a comment shares no instance with the other; what would end the
+            // comment's line is escaped in it.
+            let source = format!("{} // {state:?}", HOARDERS[which]);
             let unused = runtime.block_on(program(&source));
             prop_assert_eq!(tick(&used, state), tick(&unused, state));
         }
