@@ -100,6 +100,8 @@ pub struct ControllerSettings {
     pub gpu_layers: Option<u32>,
     /// A low-rank adapter for the model: `{path = "…", scale = 1.0}`.
     pub lora: Option<Lora>,
+    /// How much memory may hold prompts that are not at work now, in MiB, besides what `context_tokens` takes.
+    pub prompt_memory_mib: Option<u32>,
     /// Whether beginnings of prompts are kept on the disk, so that a run that is resumed need not read them again.
     pub keep_prefixes: bool,
     /// The server's address, up to and including the version.
@@ -131,6 +133,7 @@ impl Default for ControllerSettings {
             prefill_threads: None,
             gpu_layers: None,
             lora: None,
+            prompt_memory_mib: None,
             keep_prefixes: true,
             base_url: None,
             api_key_env: None,

@@ -312,6 +312,10 @@ pub struct Serve {
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub answers: u32,
 
+    /// How much memory may hold prompts that no run is asking about now, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    pub prompt_memory_mib: u32,
+
     /// Threads, for reading and for writing; measured without a number.
     #[arg(long, value_name = "N")]
     pub threads: Option<u32>,

@@ -176,6 +176,7 @@ async fn llama(path: &Path, agent: &AgentFile) -> Result<Arc<dyn Controller>> {
         max_candidates: defaults.max_candidates.max(agent.run.actor.candidates),
         gpu_layers: settings.gpu_layers,
         lora: settings.lora.clone(),
+        prompt_memory_mib: settings.prompt_memory_mib.unwrap_or(defaults.prompt_memory_mib),
         prefixes: settings.keep_prefixes.then(prefixes_directory).flatten(),
     };
     Ok(Arc::new(LlamaController::open(path, options).await?))
@@ -193,6 +194,7 @@ pub async fn served(path: &Path, args: &crate::args::Serve) -> Result<Arc<dyn Co
         threads: args.threads,
         prefill_threads: args.threads,
         max_candidates: args.answers,
+        prompt_memory_mib: args.prompt_memory_mib,
         prefixes: prefixes_directory(),
         ..LlamaOptions::default()
     };

@@ -27,6 +27,8 @@ struct Slot {
     used: u64,
     /// Whether the rest of it is being read. Nothing else may be put there then.
     reading: bool,
+    /// How many jobs read it or write on from it.
+    users: u32,
 }
 
 /// Where a prompt goes and how much of it is there already.
@@ -64,15 +66,15 @@ impl PromptCache {
         &self.slots[slot].tokens
     }
 
-    /// The slots that hold something and are not being read, the one used last first.
-    pub(super) fn by_use(&self) -> Vec<usize> {
+    /// The slots that hold something and that nobody works with, the one used last first.
+    pub(super) fn idle(&self) -> Vec<usize> {
         let mut held: Vec<usize> = (0..self.slots.len()).filter(|&slot| self.is_idle(slot)).collect();
         held.sort_by_key(|&slot| std::cmp::Reverse(self.slots[slot].used));
         held
     }
 
     /// Finds a place for `prompt` and takes note that its shared beginning is there. The place is not given to another
-    /// prompt until [`Self::set_logits`] or [`Self::release`].
+    /// prompt until [`Self::set_logits`] or [`Self::stop_reading`], and not idle until [`Self::leave`].
     ///
     /// The slot that shares most is used again when what it loses is shorter than what it keeps: the ends of prompts
     /// of one kind are seldom asked for again. Otherwise the beginning is copied over the slot used longest ago.
@@ -84,6 +86,7 @@ impl PromptCache {
         let held = self.slots[source].tokens.len();
         if common == prompt.len() && held == common && !self.slots[source].logits.is_empty() {
             self.slots[source].used = self.clock;
+            self.slots[source].users += 1;
             return Some(Placement { slot: source, source, shared: common, ready: true });
         }
         // The last token is always read, for its logits.
@@ -94,13 +97,21 @@ impl PromptCache {
         let again = shared > 0 && held - shared <= shared && !self.slots[source].reading;
         let slot = if again { source } else { self.oldest()? };
         let tokens = prompt[..shared].to_vec();
-        self.slots[slot] = Slot { tokens, logits: Vec::new(), used: self.clock, reading: true };
+        // Who writes on from what was there before has sequences of its own, and leaves it like everybody else.
+        let users = self.slots[slot].users + 1;
+        self.slots[slot] = Slot { tokens, logits: Vec::new(), used: self.clock, reading: true, users };
         Some(Placement { slot, source: if shared == 0 { slot } else { source }, shared, ready: false })
     }
 
     /// Takes note that `slot` now holds just `tokens`.
     pub(super) fn hold(&mut self, slot: usize, tokens: &[LlamaToken]) {
         self.slots[slot].tokens = tokens.to_vec();
+    }
+
+    /// Takes note that `slot` now holds a whole prompt that was read before, and what comes after it.
+    pub(super) fn bring_back(&mut self, slot: usize, tokens: &[LlamaToken], logits: &[f32]) {
+        self.hold(slot, tokens);
+        self.set_logits(slot, logits);
     }
 
     /// Takes note that `tokens` were read after what `slot` held.
@@ -120,22 +131,19 @@ impl PromptCache {
     }
 
     /// Takes note that the prompt in `slot` is not read further.
-    pub(super) fn release(&mut self, slot: usize) {
+    pub(super) fn stop_reading(&mut self, slot: usize) {
         self.slots[slot].reading = false;
     }
 
-    /// Forgets the prompt used longest ago of those that are not being read, and returns its slot, if there is one.
-    pub(super) fn evict(&mut self) -> Option<usize> {
-        let slot = (0..self.slots.len())
-            .filter(|&slot| self.is_idle(slot))
-            .min_by_key(|&slot| self.slots[slot].used)?;
-        self.slots[slot] = Slot::default();
-        Some(slot)
+    /// Takes note that a job that was given `slot` is done with it.
+    pub(super) fn leave(&mut self, slot: usize) {
+        self.slots[slot].users = self.slots[slot].users.saturating_sub(1);
     }
 
     /// Forgets what `slot` held.
     pub(super) fn forget(&mut self, slot: usize) {
-        self.slots[slot] = Slot::default();
+        let users = self.slots[slot].users;
+        self.slots[slot] = Slot { users, ..Slot::default() };
     }
 
     /// Forgets everything.
@@ -143,9 +151,9 @@ impl PromptCache {
         self.slots.fill_with(Slot::default);
     }
 
-    /// How many tokens are held by prompts that are not being read; what several begin with counts once.
+    /// How many tokens are held by idle prompts; what several of them begin with counts once.
     pub(super) fn idle_tokens(&self) -> usize {
-        let idle = self.by_use();
+        let idle = self.idle();
         let own = idle.iter().enumerate().map(|(at, &slot)| {
             let tokens = &self.slots[slot].tokens;
             let before = idle[..at].iter().map(|&other| common_length(&self.slots[other].tokens, tokens));
@@ -155,13 +163,13 @@ impl PromptCache {
     }
 
     fn is_idle(&self, slot: usize) -> bool {
-        !self.slots[slot].tokens.is_empty() && !self.slots[slot].reading
+        !self.slots[slot].tokens.is_empty() && !self.slots[slot].reading && self.slots[slot].users == 0
     }
 
-    /// The slot used longest ago of those that are not being read.
+    /// The slot used longest ago of those that are not being read, one that nobody works with if there is any.
     fn oldest(&self) -> Option<usize> {
         let free = (0..self.slots.len()).filter(|&slot| !self.slots[slot].reading);
-        free.min_by_key(|&slot| self.slots[slot].used)
+        free.min_by_key(|&slot| (self.slots[slot].users > 0, self.slots[slot].used))
     }
 }
 
@@ -186,6 +194,7 @@ mod tests {
             cache.extend(placement.slot, &prompt(text)[placement.shared..]);
             cache.set_logits(placement.slot, &[0.0]);
         }
+        cache.leave(placement.slot);
         placement
     }
 
@@ -235,18 +244,36 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_goes_first_and_what_is_being_read_never() {
+    fn what_is_idle_is_told_by_its_last_use_and_what_is_being_read_never_is() {
         let mut cache = PromptCache::new(0, true);
         let slots: Vec<usize> =
             ["aaaa", "bbbb", "cccc"].iter().map(|text| read(&mut cache, text).slot).collect();
         read(&mut cache, "aaaa");
         let reading = cache.place(&prompt("bbbbbbb")).unwrap();
         assert_eq!((reading.slot, reading.shared), (slots[1], 4));
-        assert_eq!(cache.evict(), Some(slots[2]));
-        assert_eq!(cache.evict(), Some(slots[0]));
-        assert_eq!(cache.evict(), None);
-        cache.release(reading.slot);
-        assert_eq!(cache.evict(), Some(slots[1]));
+        assert_eq!(cache.idle(), [slots[0], slots[2]]);
+        cache.forget(slots[2]);
+        cache.forget(slots[0]);
+        cache.stop_reading(reading.slot);
+        assert!(cache.idle().is_empty());
+        cache.leave(reading.slot);
+        assert_eq!(cache.idle(), [slots[1]]);
+    }
+
+    #[test]
+    fn a_prompt_that_is_written_on_from_is_not_idle_and_may_give_its_place_all_the_same() {
+        let mut cache = PromptCache::new(0, true);
+        let first = cache.place(&prompt("rules of the game: find wood")).unwrap();
+        cache.extend(first.slot, &prompt("rules of the game: find wood"));
+        cache.set_logits(first.slot, &[0.0]);
+        assert_eq!((cache.idle(), cache.idle_tokens()), (Vec::new(), 0));
+        let second = cache.place(&prompt("rules of the game: eat")).unwrap();
+        assert_eq!(second.slot, first.slot);
+        cache.leave(first.slot);
+        cache.stop_reading(second.slot);
+        assert!(cache.idle().is_empty());
+        cache.leave(second.slot);
+        assert_eq!(cache.idle(), [second.slot]);
     }
 
     #[test]

@@ -1,42 +1,26 @@
-use super::cache::{KEPT, Placement, PromptCache, common_length};
+use super::cache::{Placement, common_length};
 use super::job::{Job, Running, Stage, since};
 use super::lane::Lane;
 use super::load::Loaded;
+use super::memory::{BATCH, Memory, failed};
 use super::options::LlamaOptions;
 use super::pace::{Pace, Verdict};
-use super::prefixes::Prefixes;
 use super::queue::{May, Queue, Waits};
 use super::sampler::Sampler;
 use super::threads::{self, Threads};
 use crate::{ControllerError, Finish, Priority, Timing, Usage};
-use llama_cpp_2::DecodeError;
-use llama_cpp_2::context::LlamaContext;
-use llama_cpp_2::context::params::LlamaContextParams;
-use llama_cpp_2::context::session::LlamaStateSeqFlags;
 use llama_cpp_2::llama_batch::LlamaBatch;
-use llama_cpp_2::token::LlamaToken;
 use llguidance::toktrie::TokEnv;
-use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// The most tokens the model reads at once. Between two batches, some seconds apart on a small machine, it
-/// looks whether the work is still wanted.
-const BATCH: usize = 256;
-/// The most of them that are of prompts while answers are being written, which wait for the whole batch.
+/// The most tokens of prompts that are read at once while more urgent answers are being written, which wait for the whole
+/// batch. Answers that are no more urgent gain nothing by small batches: reading the prompt takes its time all the same.
 const BESIDE: usize = 64;
 /// How many jobs are looked at before they are begun; the others wait in their channel.
 const LOOKAHEAD: usize = 64;
-/// How much of the memory idle prompts may take, as one part of so many. Every token at work looks at all memory in
-/// use, whoever's it is, so what is kept for later costs all who work now; what is forgotten is still on the disk.
-const IDLE_SHARE: usize = 2;
 /// A prompt that has so many more tokens in common with one being read than with all that were read waits for it.
 const WORTH_WAITING: usize = 32;
-/// A saved prefix is loaded where it spares reading so many tokens.
-const WORTH_LOADING: usize = 64;
-/// A prefix that a second prompt begins with is saved if it is so long.
-const WORTH_SAVING: usize = 256;
-
 /// Where in the last batch a choice is to be made.
 #[derive(Debug, Clone, Copy)]
 enum Row {
@@ -53,12 +37,9 @@ enum Row {
 pub(super) struct Engine<'model> {
     loaded: &'model Loaded,
     options: LlamaOptions,
-    context: LlamaContext<'model>,
+    memory: Memory<'model>,
     batch: LlamaBatch<'static>,
     rows: Vec<Row>,
-    prompts: PromptCache,
-    /// What earlier processes have read.
-    prefixes: Option<Prefixes>,
     vocabulary: TokEnv,
     /// Sequences for answers that are not in use.
     free: Vec<i32>,
@@ -88,17 +69,14 @@ impl<'model> Engine<'model> {
         tuned: bool,
         vocabulary: TokEnv,
     ) -> Result<Self, ControllerError> {
-        let divisible = !loaded.model.is_recurrent() && !loaded.model.is_hybrid();
-        let prompts = PromptCache::new(options.max_candidates as usize, divisible);
-        let first = prompts.slots() as i32;
+        let memory = Memory::new(loaded, options)?;
+        let first = memory.first_free();
         Ok(Self {
             loaded,
             options: options.clone(),
-            context: context(loaded, options)?,
+            memory,
             batch: LlamaBatch::new(BATCH, 1),
             rows: Vec::new(),
-            prompts,
-            prefixes: options.prefixes.as_ref().map(|root| Prefixes::open(root, loaded, divisible)),
             vocabulary,
             free: (first..first + options.max_candidates as i32).rev().collect(),
             waiting: Queue::new(),
@@ -144,9 +122,8 @@ impl<'model> Engine<'model> {
         for running in &mut self.running {
             let Some(cut) = running.job.cut() else { continue };
             match &mut running.stage {
-                Stage::Reading { slot, .. } => {
-                    // What was read of it stays of use to others.
-                    self.prompts.release(*slot);
+                Stage::Reading { .. } => {
+                    self.memory.stop_reading(running.slot);
                     running.timing.prefill_ms = since(running.since);
                     running.stage = Stage::Cut(cut);
                 }
@@ -172,11 +149,11 @@ impl<'model> Engine<'model> {
             .map(|running| running.job.candidates as usize)
             .sum();
         let free = self.free.len().saturating_sub(promised);
-        let (capacity, prompts, running) = (self.options.context_tokens, &self.prompts, &self.running);
+        let (capacity, memory, running) = (self.options.context_tokens, &self.memory, &self.running);
         self.waiting.next(Instant::now(), |job| {
             if job.candidates as usize > free || used.saturating_add(job.cells) > capacity {
                 May::NotYet
-            } else if is_read_by_another(job, running, prompts) {
+            } else if is_read_by_another(job, running, memory) {
                 May::Later
             } else {
                 May::Begin
@@ -189,14 +166,17 @@ impl<'model> Engine<'model> {
         let now = Instant::now();
         let timing = Timing { queue_ms: since(job.queued), ..Timing::default() };
         let mut usage = Usage { prompt_tokens: job.prompt.len() as u32, ..Usage::default() };
-        match self.place(&job) {
-            Ok(place) => {
-                usage.cached_tokens = place.shared as u32;
-                let stage = Stage::Reading { slot: place.slot, next: place.shared };
+        let used: u32 = self.running.iter().map(|running| running.job.cells).sum();
+        let room = self.options.context_tokens.saturating_sub(used) as usize;
+        match self.memory.place(&job.prompt, room) {
+            Ok(Placement { slot, shared, ready, .. }) => {
+                usage.cached_tokens = shared as u32;
+                let stage = Stage::Reading { next: shared };
                 let choosing = Duration::ZERO;
-                let mut running = Running { job, stage, usage, timing, since: now, choosing, fault: None };
-                if place.ready {
-                    self.open_lanes(place.slot, &mut running);
+                let mut running =
+                    Running { job, slot, stage, usage, timing, since: now, choosing, fault: None };
+                if ready {
+                    self.open_lanes(&mut running);
                 }
                 self.running.push(running);
             }
@@ -207,82 +187,8 @@ impl<'model> Engine<'model> {
         }
     }
 
-    /// Gives the prompt of `job` a slot and moves its beginning there from where it is known: another slot or the disk.
-    fn place(&mut self, job: &Job) -> Result<Placement, ControllerError> {
-        let none = || failed("there is no free place for a prompt");
-        let mut place = self.prompts.place(&job.prompt).ok_or_else(none)?;
-        if place.ready {
-            return Ok(place);
-        }
-        let moved = self.move_prefix(&place);
-        let known = moved.and_then(|()| self.use_saved(&job.prompt, &mut place));
-        if let Err(error) = known {
-            // Whatever went wrong, the slot can be emptied and the prompt read from its start.
-            tracing::warn!(%error, "a known prefix could not be used");
-            let emptied = self.context.kv_cache_seq_rm(place.slot as i32, None, None).map_err(memory);
-            self.prompts.hold(place.slot, &[]);
-            place.shared = 0;
-            if let Err(error) = emptied {
-                self.prompts.release(place.slot);
-                return Err(error);
-            }
-        }
-        Ok(place)
-    }
-
-    fn move_prefix(&mut self, place: &Placement) -> Result<(), ControllerError> {
-        let (slot, source, shared) = (place.slot as i32, place.source as i32, place.shared as u32);
-        if slot == source {
-            self.context.kv_cache_seq_rm(slot, Some(shared), None).map_err(memory)?;
-        } else {
-            self.context.kv_cache_seq_rm(slot, None, None).map_err(memory)?;
-            self.context.kv_cache_seq_cp(source, slot, Some(0), Some(shared)).map_err(memory)?;
-        }
-        Ok(())
-    }
-
-    /// Loads from the disk what earlier processes knew of `prompt`, if that is more than what is in `place`; and saves
-    /// what is there if it has shown to be the beginning of several prompts.
-    fn use_saved(&mut self, prompt: &[LlamaToken], place: &mut Placement) -> Result<(), ControllerError> {
-        let Some(prefixes) = &mut self.prefixes else { return Ok(()) };
-        let slot = place.slot as i32;
-        let used: u32 = self.running.iter().map(|running| running.job.cells).sum();
-        let room = self.options.context_tokens.saturating_sub(used) as usize;
-        let saved = prefixes.longest(prompt, room);
-        if let Some((entry, common)) = saved
-            && common >= place.shared + WORTH_LOADING
-        {
-            self.context.kv_cache_seq_rm(slot, None, None).map_err(memory)?;
-            self.prompts.hold(place.slot, &[]);
-            place.shared = 0;
-            let length = prefixes.length(entry);
-            // The cells that the file asks for are made free first: loading does not do it.
-            while self.prompts.idle_tokens() + length > room
-                && let Some(old) = self.prompts.evict()
-            {
-                self.context.kv_cache_seq_rm(old as i32, None, None).map_err(memory)?;
-            }
-            if prefixes.load(entry, &mut self.context, slot) {
-                // The last token is always read, for its logits.
-                let shared = common.min(prompt.len().saturating_sub(1));
-                if shared < length {
-                    self.context.kv_cache_seq_rm(slot, Some(shared as u32), None).map_err(memory)?;
-                }
-                self.prompts.hold(place.slot, &prompt[..shared]);
-                place.shared = shared;
-            } else {
-                self.context.kv_cache_seq_rm(slot, None, None).map_err(memory)?;
-            }
-        } else if place.shared >= WORTH_SAVING
-            && saved.is_none_or(|(_, common)| place.shared >= common + WORTH_SAVING)
-        {
-            prefixes.save(&self.context, slot, &prompt[..place.shared]);
-        }
-        Ok(())
-    }
-
-    /// Starts the answers of a job whose prompt is in `slot`.
-    fn open_lanes(&mut self, slot: usize, running: &mut Running) {
+    /// Starts the answers of a job whose prompt was read.
+    fn open_lanes(&mut self, running: &mut Running) {
         running.timing.prefill_ms = since(running.since);
         running.since = Instant::now();
         let job = &running.job;
@@ -301,10 +207,10 @@ impl<'model> Engine<'model> {
                 job.max_tokens,
                 job.stop.clone(),
             );
-            let copied = self.context.kv_cache_seq_cp(slot as i32, sequence, None, None).map_err(memory);
+            let shared = self.memory.share(running.slot, sequence);
             lane.begin(&job.forced, trie);
-            let chosen = copied.and_then(|()| match lane.finish {
-                None => lane.choose(self.prompts.logits(slot), trie),
+            let chosen = shared.and_then(|()| match lane.finish {
+                None => lane.choose(self.memory.logits(running.slot), trie),
                 Some(_) => Ok(()),
             });
             lanes.push(lane);
@@ -328,7 +234,7 @@ impl<'model> Engine<'model> {
             return Ok(());
         }
         let start = Instant::now();
-        self.decode()?;
+        self.memory.decode(&mut self.batch)?;
         if let Some(pace) = &mut self.pace
             && writing == tokens
             && pace.note(tokens, start.elapsed(), Instant::now()) == Verdict::Collapsed
@@ -338,8 +244,8 @@ impl<'model> Engine<'model> {
         }
         for (at, upto) in read {
             let running = &mut self.running[at];
-            if let Stage::Reading { slot, next } = &mut running.stage {
-                self.prompts.extend(*slot, &running.job.prompt[*next..upto]);
+            if let Stage::Reading { next } = &mut running.stage {
+                self.memory.extend(running.slot, &running.job.prompt[*next..upto]);
                 *next = upto;
             }
         }
@@ -376,7 +282,10 @@ impl<'model> Engine<'model> {
     /// job's prompt is read by it.
     fn add_prompts(&mut self) -> Result<Vec<(usize, usize)>, ControllerError> {
         let writing = self.batch.n_tokens() as usize;
-        let mut room = if writing == 0 { BATCH } else { BESIDE.min(BATCH - writing) };
+        let most_urgent =
+            |running: &&Running| matches!(running.stage, Stage::Writing(_)).then_some(running.job.priority);
+        let writers = self.running.iter().filter_map(|running| most_urgent(&running)).max();
+        let mut room = BATCH - writing;
         let mut readers: Vec<usize> = (0..self.running.len())
             .filter(|&at| matches!(self.running[at].stage, Stage::Reading { .. }))
             .collect();
@@ -384,12 +293,15 @@ impl<'model> Engine<'model> {
         let mut read = Vec::new();
         for at in readers {
             let running = &self.running[at];
-            let Stage::Reading { slot, next } = running.stage else { continue };
+            let Stage::Reading { next } = running.stage else { continue };
+            if writers.is_some_and(|writer| writer > running.job.priority) {
+                room = room.min(BESIDE);
+            }
             let prompt = &running.job.prompt;
             let upto = prompt.len().min(next + room);
             for (position, &token) in prompt.iter().enumerate().take(upto).skip(next) {
                 let last = position + 1 == prompt.len();
-                self.batch.add(token, position as i32, &[slot as i32], last).map_err(batch)?;
+                self.batch.add(token, position as i32, &[running.slot as i32], last).map_err(batch)?;
             }
             if upto == prompt.len() {
                 self.rows.push(Row::Prompt { job: at, row: self.batch.n_tokens() - 1 });
@@ -411,7 +323,7 @@ impl<'model> Engine<'model> {
             let running = &mut self.running[job];
             let Stage::Writing(lanes) = &mut running.stage else { continue };
             let start = Instant::now();
-            let chosen = lanes[lane].choose(self.context.get_logits_ith(row), self.vocabulary.tok_trie());
+            let chosen = lanes[lane].choose(self.memory.row(row), self.vocabulary.tok_trie());
             running.choosing += start.elapsed();
             // A grammar that fails is the fault of one request, not of those beside it.
             running.fault = running.fault.take().or(chosen.err());
@@ -423,10 +335,12 @@ impl<'model> Engine<'model> {
             })
             .collect();
         for (at, row) in whole {
-            let Stage::Reading { slot, .. } = self.running[at].stage else { continue };
-            self.prompts.set_logits(slot, self.context.get_logits_ith(row));
+            if !matches!(self.running[at].stage, Stage::Reading { .. }) {
+                continue;
+            }
             let mut running = self.running.remove(at);
-            self.open_lanes(slot, &mut running);
+            self.memory.end(running.slot, row);
+            self.open_lanes(&mut running);
             self.running.insert(at, running);
         }
     }
@@ -436,11 +350,6 @@ impl<'model> Engine<'model> {
         let (done, running): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.running).into_iter().partition(Running::is_done);
         self.running = running;
-        if !done.is_empty()
-            && let Err(error) = self.trim()
-        {
-            tracing::warn!(%error, "idle prompts could not be forgotten");
-        }
         for mut running in done {
             self.close(&running);
             if matches!(running.stage, Stage::Writing(_)) {
@@ -458,27 +367,17 @@ impl<'model> Engine<'model> {
         }
     }
 
-    /// Forgets the prompts used longest ago as long as idle ones take more than their share.
-    fn trim(&mut self) -> Result<(), ControllerError> {
-        let share = self.options.context_tokens as usize / IDLE_SHARE;
-        while self.prompts.idle_tokens() > share
-            && let Some(slot) = self.prompts.evict()
-        {
-            self.context.kv_cache_seq_rm(slot as i32, None, None).map_err(memory)?;
-        }
-        Ok(())
-    }
-
     /// Gives back what `running` holds.
     fn close(&mut self, running: &Running) {
         for lane in running.lanes() {
             // A whole sequence can always be removed.
-            let _ = self.context.kv_cache_seq_rm(lane.sequence, None, None);
+            let _ = self.memory.remove(lane.sequence);
             self.free.push(lane.sequence);
         }
-        if let Stage::Reading { slot, .. } = running.stage {
-            self.prompts.release(slot);
+        if let Stage::Reading { .. } = running.stage {
+            self.memory.stop_reading(running.slot);
         }
+        self.memory.leave(running.slot);
     }
 
     /// Tells all running jobs that the model failed, and starts afresh.
@@ -488,22 +387,7 @@ impl<'model> Engine<'model> {
             self.close(&running);
             let _ = running.job.reply.send(Err(failed(error)));
         }
-        self.prompts.clear();
-        self.context.clear_kv_cache();
-    }
-
-    /// Has the model read the batch, forgetting old prompts until there is room.
-    fn decode(&mut self) -> Result<(), ControllerError> {
-        loop {
-            match self.context.decode(&mut self.batch) {
-                Ok(()) => return Ok(()),
-                Err(error @ DecodeError::NoKvCacheSlot) => {
-                    let slot = self.prompts.evict().ok_or_else(|| failed(error))?;
-                    self.context.kv_cache_seq_rm(slot as i32, None, None).map_err(memory)?;
-                }
-                Err(error) => return Err(failed(error)),
-            }
-        }
+        self.memory.clear();
     }
 
     /// Measures the numbers of threads again when that is due, which needs the model for itself.
@@ -523,8 +407,7 @@ impl<'model> Engine<'model> {
         }
     }
 
-    /// Goes on with other numbers of threads: in a new context, as an old one keeps its own, which is given
-    /// the prompts used last.
+    /// Goes on with other numbers of threads.
     fn use_threads(&mut self, fastest: Threads) {
         let Threads { single, several } = fastest;
         if (self.options.threads, self.options.prefill_threads) == (Some(single), Some(several)) {
@@ -532,68 +415,26 @@ impl<'model> Engine<'model> {
         }
         let options =
             LlamaOptions { threads: Some(single), prefill_threads: Some(several), ..self.options.clone() };
-        let Ok(mut fresh) = context(self.loaded, &options) else { return };
-        tracing::info!(single, several, "the numbers of threads were changed");
-        let mut room = options.context_tokens as usize / 2;
-        for slot in self.prompts.by_use() {
-            let length = self.prompts.tokens(slot).len();
-            let state = (length <= room)
-                .then(|| self.context.state_seq_get(slot as i32, LlamaStateSeqFlags::empty()).ok())
-                .flatten();
-            if state.is_some_and(|state| fresh.state_seq_set(&state, slot as i32).is_ok()) {
-                room -= length;
-            } else {
-                let _ = fresh.kv_cache_seq_rm(slot as i32, None, None);
-                self.prompts.forget(slot);
+        match self.memory.renew(&options) {
+            Ok(()) => {
+                tracing::info!(single, several, "the numbers of threads were changed");
+                self.options = options;
             }
+            Err(error) => tracing::warn!(%error, "the numbers of threads could not be changed"),
         }
-        self.context = fresh;
-        self.options = options;
     }
 }
 
 /// Whether the beginning of `job`'s prompt is just being read for another job, so that it need not be read twice.
-fn is_read_by_another(job: &Job, running: &[Running], prompts: &PromptCache) -> bool {
-    let known = prompts.longest(&job.prompt);
+fn is_read_by_another(job: &Job, running: &[Running], memory: &Memory<'_>) -> bool {
+    let known = memory.longest(&job.prompt);
     running.iter().any(|other| match other.stage {
-        Stage::Reading { next, .. } => {
+        Stage::Reading { next } => {
             let common = common_length(&other.job.prompt, &job.prompt);
             next < common && common >= known + WORTH_WAITING
         }
         Stage::Writing(_) | Stage::Cut(_) => false,
     })
-}
-
-/// The memory of a model at work.
-fn context<'model>(
-    loaded: &'model Loaded,
-    options: &LlamaOptions,
-) -> Result<LlamaContext<'model>, ControllerError> {
-    // Slots for prompts being read and kept, and a sequence for each answer.
-    let sequences = KEPT as u32 + 2 * options.max_candidates;
-    let params = LlamaContextParams::default()
-        .with_n_ctx(NonZeroU32::new(options.context_tokens))
-        .with_n_batch(BATCH as u32)
-        .with_n_ubatch(BATCH as u32)
-        .with_n_seq_max(sequences)
-        // One memory for all sequences, so that they can share the cells of a prompt.
-        .with_kv_unified(true)
-        .with_n_threads(options.threads.unwrap_or(1) as i32)
-        .with_n_threads_batch(options.prefill_threads.unwrap_or(1) as i32);
-    let no_memory = |_| ControllerError::NoMemory { context_tokens: options.context_tokens };
-    let mut context = loaded.model.new_context(loaded.backend, params).map_err(no_memory)?;
-    if let Some((adapter, lora)) = &loaded.lora {
-        context.lora_adapter_set(&mut adapter.borrow_mut(), lora.scale).map_err(failed)?;
-    }
-    Ok(context)
-}
-
-fn failed(error: impl std::fmt::Display) -> ControllerError {
-    ControllerError::Failed { reason: error.to_string() }
-}
-
-fn memory(error: impl std::fmt::Display) -> ControllerError {
-    failed(format!("its memory: {error}"))
 }
 
 fn batch(error: impl std::fmt::Display) -> ControllerError {

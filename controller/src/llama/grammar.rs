@@ -1,3 +1,4 @@
+use super::load;
 use crate::{Constraint, ControllerError};
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::sampling::LlamaSampler;
@@ -6,7 +7,8 @@ use llguidance::toktrie::{InferenceCapabilities, TokEnv, TokTrie, TokenId, Token
 use llguidance::{Matcher, ParserFactory};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// How many compiled grammars are kept.
 const KEPT: usize = 64;
@@ -14,6 +16,7 @@ const KEPT: usize = 64;
 /// Compiles constraints for one model's vocabulary, each of them once.
 pub(super) struct Grammars {
     factory: ParserFactory,
+    vocabulary: Arc<Vocabulary>,
     compiled: Mutex<Compiled>,
 }
 
@@ -32,18 +35,25 @@ struct Compiled {
 }
 
 impl Grammars {
-    /// Reads the vocabulary, which takes some tenths of a second.
-    pub(super) fn new(model: &Arc<LlamaModel>) -> Result<Self, ControllerError> {
-        let vocabulary: TokEnv = Arc::new(Vocabulary::new(model));
+    /// Reads the vocabulary in the file at `path`, which takes some tenths of a second, as long as the weights may take
+    /// that somebody else reads in the meantime.
+    pub(super) fn read(path: &Path) -> Result<Self, ControllerError> {
+        let vocabulary = Arc::new(Vocabulary::new(load::vocabulary(path)?));
+        let environment: TokEnv = Arc::clone(&vocabulary) as TokEnv;
         let capabilities = InferenceCapabilities { ff_tokens: true, ..InferenceCapabilities::default() };
         let mut factory = ParserFactory::new(
-            &vocabulary,
+            &environment,
             capabilities,
             &llguidance::earley::SlicedBiasComputer::general_slices(),
         )
         .map_err(|error| ControllerError::Failed { reason: error.to_string() })?;
         factory.quiet();
-        Ok(Self { factory, compiled: Mutex::default() })
+        Ok(Self { factory, vocabulary, compiled: Mutex::default() })
+    }
+
+    /// From now on texts are tokenised by `model`, the same with its weights, so that its vocabulary is not held twice.
+    pub(super) fn use_model(&self, model: &Arc<LlamaModel>) {
+        *self.vocabulary.model.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(model);
     }
 
     /// The tokens that grammars are matched in.
@@ -121,7 +131,7 @@ pub(super) fn token(id: TokenId) -> LlamaToken {
 
 /// A model's tokens as llguidance wants to know them.
 struct Vocabulary {
-    model: Arc<LlamaModel>,
+    model: RwLock<Arc<LlamaModel>>,
     /// Knows the bytes of every token.
     tokens: TokEnv,
     /// Whether a text always has the tokens that the model's own tokeniser gives it.
@@ -129,11 +139,12 @@ struct Vocabulary {
 }
 
 impl Vocabulary {
-    fn new(model: &Arc<LlamaModel>) -> Self {
+    fn new(model: LlamaModel) -> Self {
         // Other kinds of tokeniser put a space before a text, which forced tokens must not have.
         // The header says it by the name of the first model with byte pairs; the binding knows two kinds and panics at others.
         let canonical = model.meta_val_str("tokenizer.ggml.model").is_ok_and(|kind| kind == "gpt2");
-        Self { model: Arc::clone(model), tokens: LlamaSampler::llguidance_tok_env(model), canonical }
+        let tokens = LlamaSampler::llguidance_tok_env(&model);
+        Self { model: RwLock::new(Arc::new(model)), tokens, canonical }
     }
 }
 
@@ -146,8 +157,9 @@ impl TokenizerEnv for Vocabulary {
         if !self.canonical {
             return self.tok_trie().greedy_tokenize(bytes);
         }
+        let model = Arc::clone(&self.model.read().unwrap_or_else(PoisonError::into_inner));
         self.tok_trie().tokenize_with_greedy_fallback(bytes, |text| {
-            let tokens = self.model.vocab().tokenize(text.as_bytes(), false, false);
+            let tokens = model.vocab().tokenize(text.as_bytes(), false, false);
             tokens.into_iter().map(|token| token.0.cast_unsigned()).collect()
         })
     }

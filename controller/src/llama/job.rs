@@ -65,6 +65,8 @@ impl Job {
 /// A job that the model is at work on.
 pub(super) struct Running {
     pub job: Job,
+    /// Where its prompt is, or was when the answers began.
+    pub slot: usize,
     pub stage: Stage,
     pub usage: Usage,
     pub timing: Timing,
@@ -78,8 +80,8 @@ pub(super) struct Running {
 
 /// How far a job has come.
 pub(super) enum Stage {
-    /// Its prompt is being read into this slot of the prompt cache, up to the token `next`.
-    Reading { slot: usize, next: usize },
+    /// Its prompt is being read, up to the token `next`.
+    Reading { next: usize },
     /// Its answers are being written.
     Writing(Vec<Lane>),
     /// Its reading was cut off.

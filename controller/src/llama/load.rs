@@ -25,12 +25,15 @@ pub(super) struct Loaded {
 impl Loaded {
     /// Loads the model at `path` after a look at its header.
     pub(super) fn open(path: &Path) -> Result<Self, ControllerError> {
-        Self::open_with(path, &LlamaOptions::default())
+        Self::open_with(path, Header::read(path)?, &LlamaOptions::default())
     }
 
-    /// The same, with the adapter and the graphics processor that `options` name.
-    pub(super) fn open_with(path: &Path, options: &LlamaOptions) -> Result<Self, ControllerError> {
-        let header = Header::read(path)?;
+    /// The same where the header was read, with the adapter and the graphics processor that `options` name.
+    pub(super) fn open_with(
+        path: &Path,
+        header: Header,
+        options: &LlamaOptions,
+    ) -> Result<Self, ControllerError> {
         let unloadable = |reason: &str| ControllerError::Unloadable {
             path: path.to_path_buf(),
             reason: reason.to_owned(),
@@ -57,6 +60,15 @@ impl Loaded {
         };
         Ok(Self { model: Arc::new(model), path: path.to_path_buf(), lora, backend, header, info })
     }
+}
+
+/// The model at `path` without its weights.
+pub(super) fn vocabulary(path: &Path) -> Result<LlamaModel, ControllerError> {
+    let params = LlamaModelParams::default().with_vocab_only(true);
+    LlamaModel::load_from_file(backend()?, path, &params).map_err(|_| ControllerError::Unloadable {
+        path: path.to_path_buf(),
+        reason: "llama.cpp does not know its vocabulary".into(),
+    })
 }
 
 /// The adapter that `lora` names, made ready for `model`.

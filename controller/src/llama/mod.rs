@@ -2,8 +2,8 @@
 //!
 //! One thread owns a model and everything that C++ does with it ([`engine`]). Requests of any number of callers wait
 //! in its [`queue`]. Each batch that the model reads has the next token of every answer at hand and, beside them, a
-//! piece of the prompts that are new. Prompts are read once and kept, in memory ([`cache`]) and on the disk
-//! ([`prefixes`]); what an answer may say next is decided by its [`grammar`] and its [`sampler`].
+//! piece of the prompts that are new. Prompts are read once and kept ([`memory`]): in llama.cpp's own memory while they
+//! are at work ([`cache`]), in ordinary memory ([`shelf`]) and on the disk ([`prefixes`]); what an answer may say next is decided by its [`grammar`] and its [`sampler`].
 
 mod cache;
 mod embedder;
@@ -12,17 +12,20 @@ mod grammar;
 mod job;
 mod lane;
 mod load;
+mod memory;
 mod options;
 mod pace;
 mod prefixes;
 mod prompt;
 mod queue;
 mod sampler;
+mod shelf;
 mod threads;
 
 pub use embedder::LlamaEmbedder;
 pub use options::LlamaOptions;
 
+use crate::gguf::Header;
 use crate::{Cancel, Controller, ControllerError, Message, ModelInfo, Reply, Request};
 use async_trait::async_trait;
 use engine::Engine;
@@ -200,14 +203,11 @@ type Ready = oneshot::Sender<Result<(LlamaController, mpsc::Sender<Job>), Contro
 
 /// The life of the thread that owns the model.
 fn own(path: &Path, options: LlamaOptions, ready: Ready) {
-    let loaded = match Loaded::open_with(path, &options) {
+    let (loaded, grammars) = match load(path, &options) {
         Ok(loaded) => loaded,
         Err(error) => return drop(ready.send(Err(error))),
     };
     let opened = options.settle(&loaded).and_then(|(options, tuned)| {
-        // A model without a template is of another kind, whose vocabulary may be one that grammars cannot be made for.
-        prompt::template(&loaded)?;
-        let grammars = Arc::new(Grammars::new(&loaded.model)?);
         let prompter = Prompter::new(&loaded, &grammars.vocabulary())?;
         let engine = Engine::new(&loaded, &options, tuned, grammars.vocabulary())?;
         let model = ModelInfo { context_tokens: Some(options.context_tokens), ..loaded.info.clone() };
@@ -222,4 +222,24 @@ fn own(path: &Path, options: LlamaOptions, ready: Ready) {
         }
         Err(error) => drop(ready.send(Err(error))),
     }
+}
+
+/// The model in the file at `path` and the grammars of its vocabulary, which are made ready while its weights are read.
+fn load(path: &Path, options: &LlamaOptions) -> Result<(Loaded, Arc<Grammars>), ControllerError> {
+    let header = Header::read(path)?;
+    // A model without a template is of another kind, whose vocabulary may be one that grammars cannot be made for.
+    let speaks = prompt::has_template(&header);
+    let vocabulary = path.to_path_buf();
+    let grammars = speaks.then(|| std::thread::spawn(move || Grammars::read(&vocabulary)));
+    let loaded = Loaded::open_with(path, header, options);
+    // It is waited for in any case, so that no C++ runs while the process exits.
+    let grammars = grammars.map(|thread| {
+        let panicked = |_| ControllerError::Failed { reason: "its vocabulary cannot be read".into() };
+        thread.join().map_err(panicked).flatten()
+    });
+    let loaded = loaded?;
+    prompt::template(&loaded)?;
+    let grammars = grammars.unwrap_or_else(|| Grammars::read(path))?;
+    grammars.use_model(&loaded.model);
+    Ok((loaded, Arc::new(grammars)))
 }

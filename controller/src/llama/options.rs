@@ -21,6 +21,8 @@ pub struct LlamaOptions {
     pub gpu_layers: Option<u32>,
     /// A low-rank adapter that is added to the model's weights.
     pub lora: Option<Lora>,
+    /// How much ordinary memory may hold prompts that are not at work now, in MiB.
+    pub prompt_memory_mib: u32,
     /// Where beginnings of prompts are kept between processes, with what the model made of them; nowhere without it.
     pub prefixes: Option<PathBuf>,
 }
@@ -34,6 +36,7 @@ impl Default for LlamaOptions {
             max_candidates: 8,
             gpu_layers: None,
             lora: None,
+            prompt_memory_mib: 1024,
             prefixes: None,
         }
     }

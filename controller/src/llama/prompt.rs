@@ -1,4 +1,5 @@
 use super::load::Loaded;
+use crate::gguf::Header;
 use crate::{ControllerError, Message};
 use llama_cpp_2::model::{LlamaChatMessage, LlamaChatTemplate, LlamaModel};
 use llama_cpp_2::token::LlamaToken;
@@ -122,6 +123,11 @@ impl Prompter {
         pieces.push(rest.to_owned());
         Ok(pieces)
     }
+}
+
+/// Whether a file with this header says how the model wants a conversation written down.
+pub(super) fn has_template(header: &Header) -> bool {
+    header.text("tokenizer.chat_template").is_some()
 }
 
 /// How the model wants a conversation written down.

@@ -1,0 +1,330 @@
+use super::cache::{KEPT, Placement, PromptCache};
+use super::load::Loaded;
+use super::options::LlamaOptions;
+use super::prefixes::Prefixes;
+use super::shelf::{Shelf, Shelved};
+use crate::ControllerError;
+use llama_cpp_2::DecodeError;
+use llama_cpp_2::context::LlamaContext;
+use llama_cpp_2::context::params::LlamaContextParams;
+use llama_cpp_2::context::session::{LlamaStateSeqFlags, SeqState};
+use llama_cpp_2::llama_batch::LlamaBatch;
+use llama_cpp_2::token::LlamaToken;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+/// The most tokens the model reads at once. Between two batches, some seconds apart on a small machine, it
+/// looks whether the work is still wanted. It reads up to a twentieth slower in smaller ones.
+pub(super) const BATCH: usize = 512;
+/// A prompt that was set aside or saved is brought back where it spares reading so many tokens.
+const WORTH_LOADING: usize = 64;
+/// A prefix that a second prompt begins with is saved if it is so long.
+const WORTH_SAVING: usize = 256;
+/// Idle prompts stay where they are while they are this short together: llama.cpp looks at its memory in such pieces.
+const WORTH_SETTING_ASIDE: usize = 256;
+
+/// What a model has read and still knows.
+///
+/// Prompts at work are in llama.cpp's own memory, where the beginning of one is shared with others. Every token at work
+/// looks at all of that memory that is in use, whoever's it is; so when other work begins, idle prompts are set aside in
+/// ordinary memory, and brought back when they are asked for. Beginnings that several prompts had are also on the disk.
+pub(super) struct Memory<'model> {
+    loaded: &'model Loaded,
+    context: LlamaContext<'model>,
+    prompts: PromptCache,
+    shelf: Shelf<SeqState>,
+    /// What earlier processes have read.
+    prefixes: Option<Prefixes>,
+}
+
+impl<'model> Memory<'model> {
+    pub(super) fn new(loaded: &'model Loaded, options: &LlamaOptions) -> Result<Self, ControllerError> {
+        let divisible = !loaded.model.is_recurrent() && !loaded.model.is_hybrid();
+        Ok(Self {
+            loaded,
+            context: context(loaded, options)?,
+            prompts: PromptCache::new(options.max_candidates as usize, divisible),
+            shelf: Shelf::new((options.prompt_memory_mib as usize) << 20, divisible),
+            prefixes: options.prefixes.as_ref().map(|root| Prefixes::open(root, loaded, divisible)),
+        })
+    }
+
+    /// The first sequence that is not one of the prompts'.
+    pub(super) fn first_free(&self) -> i32 {
+        self.prompts.slots() as i32
+    }
+
+    /// How much of the beginning of `prompt` is known without the disk, in tokens.
+    pub(super) fn longest(&self, prompt: &[LlamaToken]) -> usize {
+        let aside = self.shelf.longest(prompt, usize::MAX).map_or(0, |(_, common)| common);
+        self.prompts.longest(prompt).max(aside)
+    }
+
+    /// Gives `prompt` a slot and moves its beginning there from where it is known. `room` is how many tokens are not
+    /// promised to the work at hand. Whoever was given the slot has to [`Self::leave`] it.
+    pub(super) fn place(&mut self, prompt: &[LlamaToken], room: usize) -> Result<Placement, ControllerError> {
+        let none = || failed("there is no free place for a prompt");
+        let mut place = self.prompts.place(prompt).ok_or_else(none)?;
+        let known = self.use_known(prompt, room, &mut place);
+        if let Err(error) = known {
+            // Whatever went wrong, the slot can be emptied and the prompt read from its start.
+            tracing::warn!(%error, "a known prefix could not be used");
+            let emptied = self.remove(place.slot as i32);
+            self.prompts.hold(place.slot, &[]);
+            (place.shared, place.ready) = (0, false);
+            if let Err(error) = emptied {
+                self.prompts.stop_reading(place.slot);
+                self.prompts.leave(place.slot);
+                return Err(error);
+            }
+        }
+        Ok(place)
+    }
+
+    fn use_known(
+        &mut self,
+        prompt: &[LlamaToken],
+        room: usize,
+        place: &mut Placement,
+    ) -> Result<(), ControllerError> {
+        if !place.ready {
+            self.move_prefix(place)?;
+        }
+        // Found before others are set aside, for which it might have to go.
+        let aside = self.shelf.longest(prompt, room);
+        if self.prompts.idle_tokens() >= WORTH_SETTING_ASIDE {
+            self.set_aside()?;
+        }
+        if place.ready {
+            return Ok(());
+        }
+        if let Some((shelved, common)) = aside
+            && common >= place.shared + WORTH_LOADING
+        {
+            self.bring_back(prompt, &shelved, common, place)?;
+        }
+        if place.ready { Ok(()) } else { self.use_saved(prompt, room, place) }
+    }
+
+    fn move_prefix(&mut self, place: &Placement) -> Result<(), ControllerError> {
+        let (slot, source, shared) = (place.slot as i32, place.source as i32, place.shared as u32);
+        if slot == source {
+            self.context.kv_cache_seq_rm(slot, Some(shared), None).map_err(memory)?;
+        } else {
+            self.remove(slot)?;
+            self.context.kv_cache_seq_cp(source, slot, Some(0), Some(shared)).map_err(memory)?;
+        }
+        Ok(())
+    }
+
+    /// Copies all idle prompts out of llama.cpp's memory; says how many there were.
+    fn set_aside(&mut self) -> Result<usize, ControllerError> {
+        let mut idle = self.prompts.idle();
+        // The one used last has to be the last to go.
+        idle.reverse();
+        for &slot in &idle {
+            let tokens = self.prompts.tokens(slot);
+            let flags = LlamaStateSeqFlags::empty();
+            if !self.shelf.holds(tokens)
+                && self.shelf.has_room(self.context.state_seq_get_size_ext(slot as i32, flags))
+                && let Ok(state) = self.context.state_seq_get(slot as i32, flags)
+            {
+                let logits = self.prompts.logits(slot).to_vec();
+                let state_bytes = state.byte_len();
+                self.shelf.put(Shelved { tokens: tokens.to_vec(), logits, state, state_bytes });
+            }
+            self.prompts.forget(slot);
+            self.remove(slot as i32)?;
+        }
+        Ok(idle.len())
+    }
+
+    /// Puts a prompt that was set aside into `place`, of which `common` tokens are the beginning of `prompt`.
+    fn bring_back(
+        &mut self,
+        prompt: &[LlamaToken],
+        shelved: &Arc<Shelved<SeqState>>,
+        common: usize,
+        place: &mut Placement,
+    ) -> Result<(), ControllerError> {
+        let (slot, held) = (place.slot as i32, shelved.tokens.len());
+        self.make_room(held)?;
+        self.remove(slot)?;
+        self.prompts.hold(place.slot, &[]);
+        place.shared = 0;
+        self.context.state_seq_set(&shelved.state, slot).map_err(memory)?;
+        if common == prompt.len() && held == common && !shelved.logits.is_empty() {
+            self.prompts.bring_back(place.slot, prompt, &shelved.logits);
+            (place.shared, place.ready) = (common, true);
+        } else {
+            self.keep_beginning(prompt, common, held, place)?;
+        }
+        // What is lost of it is seldom asked for again, unless it is most of it.
+        if held - place.shared <= place.shared {
+            self.shelf.remove(shelved);
+        }
+        Ok(())
+    }
+
+    /// Loads from the disk what earlier processes knew of `prompt`, if that is more than what is in `place`; and saves
+    /// what is there if it has shown to be the beginning of several prompts.
+    fn use_saved(
+        &mut self,
+        prompt: &[LlamaToken],
+        room: usize,
+        place: &mut Placement,
+    ) -> Result<(), ControllerError> {
+        let Some(prefixes) = &mut self.prefixes else { return Ok(()) };
+        let slot = place.slot as i32;
+        let saved = prefixes.longest(prompt, room);
+        if let Some((entry, common)) = saved
+            && common >= place.shared + WORTH_LOADING
+        {
+            let length = prefixes.length(entry);
+            self.make_room(length)?;
+            self.remove(slot)?;
+            self.prompts.hold(place.slot, &[]);
+            place.shared = 0;
+            let Some(prefixes) = &mut self.prefixes else { return Ok(()) };
+            if prefixes.load(entry, &mut self.context, slot) {
+                self.keep_beginning(prompt, common, length, place)?;
+            } else {
+                self.remove(slot)?;
+            }
+        } else if place.shared >= WORTH_SAVING
+            && saved.is_none_or(|(_, common)| place.shared >= common + WORTH_SAVING)
+        {
+            prefixes.save(&self.context, slot, &prompt[..place.shared]);
+        }
+        Ok(())
+    }
+
+    /// Forgets all but the first `common` tokens of the `held` ones in `place`.
+    fn keep_beginning(
+        &mut self,
+        prompt: &[LlamaToken],
+        common: usize,
+        held: usize,
+        place: &mut Placement,
+    ) -> Result<(), ControllerError> {
+        // The last token is always read, for its logits.
+        let shared = common.min(prompt.len().saturating_sub(1));
+        if shared < held {
+            self.context.kv_cache_seq_rm(place.slot as i32, Some(shared as u32), None).map_err(memory)?;
+        }
+        self.prompts.hold(place.slot, &prompt[..shared]);
+        place.shared = shared;
+        Ok(())
+    }
+
+    /// Sees to it that so many tokens can be brought back at once: idle prompts are no longer in the way then.
+    fn make_room(&mut self, tokens: usize) -> Result<(), ControllerError> {
+        if self.prompts.idle_tokens() + tokens > self.context.n_ctx() as usize / 2 {
+            self.set_aside()?;
+        }
+        Ok(())
+    }
+
+    /// Has the model read the batch; idle prompts are set aside if there is no room otherwise.
+    pub(super) fn decode(&mut self, batch: &mut LlamaBatch<'_>) -> Result<(), ControllerError> {
+        loop {
+            match self.context.decode(batch) {
+                Ok(()) => return Ok(()),
+                Err(error @ DecodeError::NoKvCacheSlot) => {
+                    if self.set_aside()? == 0 {
+                        return Err(failed(error));
+                    }
+                }
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+
+    /// What the model thinks comes after the token in this row of the last batch.
+    pub(super) fn row(&self, row: i32) -> &[f32] {
+        self.context.get_logits_ith(row)
+    }
+
+    /// Takes note that `tokens` of the prompt in `slot` were read.
+    pub(super) fn extend(&mut self, slot: usize, tokens: &[LlamaToken]) {
+        self.prompts.extend(slot, tokens);
+    }
+
+    /// Takes note that the prompt in `slot` ends at this row of the last batch.
+    pub(super) fn end(&mut self, slot: usize, row: i32) {
+        self.prompts.set_logits(slot, self.context.get_logits_ith(row));
+    }
+
+    /// What comes after the prompt in `slot`.
+    pub(super) fn logits(&self, slot: usize) -> &[f32] {
+        self.prompts.logits(slot)
+    }
+
+    /// Takes note that the prompt in `slot` is not read further; what was read of it stays of use to others.
+    pub(super) fn stop_reading(&mut self, slot: usize) {
+        self.prompts.stop_reading(slot);
+    }
+
+    /// Takes note that a job that was given `slot` is done with it.
+    pub(super) fn leave(&mut self, slot: usize) {
+        self.prompts.leave(slot);
+    }
+
+    /// Lets an answer in `sequence` begin after the prompt in `slot`.
+    pub(super) fn share(&mut self, slot: usize, sequence: i32) -> Result<(), ControllerError> {
+        self.context.kv_cache_seq_cp(slot as i32, sequence, None, None).map_err(memory)
+    }
+
+    /// Forgets all that is in `sequence`.
+    pub(super) fn remove(&mut self, sequence: i32) -> Result<(), ControllerError> {
+        self.context.kv_cache_seq_rm(sequence, None, None).map_err(memory).map(drop)
+    }
+
+    /// Forgets everything that is not set aside.
+    pub(super) fn clear(&mut self) {
+        self.prompts.clear();
+        self.context.clear_kv_cache();
+    }
+
+    /// Goes on with other `options`, which need a new context. Nothing may be at work.
+    pub(super) fn renew(&mut self, options: &LlamaOptions) -> Result<(), ControllerError> {
+        let fresh = context(self.loaded, options)?;
+        self.set_aside()?;
+        self.context = fresh;
+        self.prompts.clear();
+        Ok(())
+    }
+}
+
+/// llama.cpp's memory of a model at work.
+fn context<'model>(
+    loaded: &'model Loaded,
+    options: &LlamaOptions,
+) -> Result<LlamaContext<'model>, ControllerError> {
+    // Slots for prompts being read and kept, and a sequence for each answer.
+    let sequences = KEPT as u32 + 2 * options.max_candidates;
+    let params = LlamaContextParams::default()
+        .with_n_ctx(NonZeroU32::new(options.context_tokens))
+        .with_n_batch(BATCH as u32)
+        .with_n_ubatch(BATCH as u32)
+        .with_n_seq_max(sequences)
+        // One memory for all sequences, so that they can share the cells of a prompt.
+        .with_kv_unified(true)
+        .with_n_threads(options.threads.unwrap_or(1) as i32)
+        .with_n_threads_batch(options.prefill_threads.unwrap_or(1) as i32);
+    let no_memory = |_| ControllerError::NoMemory { context_tokens: options.context_tokens };
+    let mut context = loaded.model.new_context(loaded.backend, params).map_err(no_memory)?;
+    if let Some((adapter, lora)) = &loaded.lora {
+        context.lora_adapter_set(&mut adapter.borrow_mut(), lora.scale).map_err(failed)?;
+    }
+    Ok(context)
+}
+
+/// An error of llama.cpp's that says no more.
+pub(super) fn failed(error: impl std::fmt::Display) -> ControllerError {
+    ControllerError::Failed { reason: error.to_string() }
+}
+
+fn memory(error: impl std::fmt::Display) -> ControllerError {
+    failed(format!("its memory: {error}"))
+}
