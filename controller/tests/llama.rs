@@ -137,6 +137,28 @@ async fn candidates_share_one_reading_of_the_prompt_and_the_next_prompt_its_begi
 }
 
 #[tokio::test]
+async fn prompts_that_do_not_fit_together_are_all_remembered() {
+    let Some(model) = model().await else { return };
+    let about = |thing: &str| {
+        let text = format!("All about {thing}. {}", "It is found in the hills, and kept dry. ".repeat(80));
+        request(&text, Constraint::line(200), 6)
+    };
+    let things = ["iron", "coal", "amber", "salt"];
+    let mut first = Vec::new();
+    for thing in things {
+        let reply = ask(&model, &about(thing)).await;
+        // A third of the context each: there is no room for four of them.
+        assert!(reply.usage.prompt_tokens > 700 && reply.usage.cached_tokens < 50, "{:?}", reply.usage);
+        first.push(reply.candidates);
+    }
+    for (thing, first) in things.iter().zip(&first) {
+        let again = ask(&model, &about(thing)).await;
+        assert_eq!(again.usage.cached_tokens, again.usage.prompt_tokens, "{thing}");
+        assert_eq!(&again.candidates, first, "{thing}");
+    }
+}
+
+#[tokio::test]
 async fn several_requests_are_answered_at_once() {
     let Some(model) = model().await else { return };
     let questions: Vec<Request> = ["fire", "water", "earth", "air", "iron", "wood"]

@@ -9,7 +9,7 @@ use crate::error::{Failure, Kind};
 use crate::{models, output};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
-use ours::Ours;
+use ours::{Ours, Prompts};
 use peers::Peers;
 use report::{Machine, Measure, Report};
 use sojourn_controller::models::ModelKind;
@@ -57,7 +57,7 @@ async fn measure(
     peers: Option<&Peers>,
     name: &str,
 ) -> Result<Report> {
-    let bar = ProgressBar::new(u64::from(args.repeat) * if peers.is_some() { 9 } else { 6 });
+    let bar = ProgressBar::new(u64::from(args.repeat) * if peers.is_some() { 12 } else { 8 });
     if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_bar} {pos}/{len} {msg}") {
         bar.set_style(style);
     }
@@ -68,8 +68,12 @@ async fn measure(
     };
     let mut read = Measure::at_least("reading a prompt", "tokens/s", "llama-bench", 0.98);
     let mut write = Measure::at_least("writing one answer", "tokens/s", "llama-bench", 0.98);
-    let mut together = Measure::at_least("several runs at once", "tokens/s", "llama-server", 1.0);
-    let mut in_turn = Measure::at_least("several runs at once", "tokens/s", "the same in turn", 2.5);
+    let mut firsts = Measure::at_least("first steps of several runs", "tokens/s", "llama-server", 1.0);
+    let mut firsts_in_turn =
+        Measure::at_least("first steps of several runs", "tokens/s", "the same in turn", 2.5);
+    let mut nexts = Measure::at_least("next steps of several runs", "tokens/s", "llama-server", 1.0);
+    let mut nexts_in_turn =
+        Measure::at_least("next steps of several runs", "tokens/s", "the same in turn", 2.5);
     let mut next = Measure::at_most("first token, 2k tokens known", "ms", "nothing known", 0.15);
     let mut bound = Measure::at_least("writing under a schema", "tokens/s", "any text", 0.95);
     let mut resumed = Measure::at_most("first token, 2k tokens on disk", "ms", "nothing known", 0.1);
@@ -100,13 +104,18 @@ async fn measure(
             read.add_alone(mine.read);
             write.add_alone(mine.write);
         }
-        step("several runs");
-        let at_once = ours.together(setting.runs, WRITTEN).await?;
-        step("in turn");
-        in_turn.add(at_once, ours.in_turn(setting.runs, WRITTEN).await?);
-        if let Some(peers) = peers {
-            step("llama-server");
-            together.add(at_once, peers.server(setting, WRITTEN).await?);
+        for (prompts, against_server, against_turns) in [
+            (Prompts::New, &mut firsts, &mut firsts_in_turn),
+            (Prompts::Known, &mut nexts, &mut nexts_in_turn),
+        ] {
+            step("several runs");
+            let at_once = ours.together(setting.runs, WRITTEN, prompts).await?;
+            step("in turn");
+            against_turns.add(at_once, ours.in_turn(setting.runs, WRITTEN, prompts).await?);
+            if let Some(peers) = peers {
+                step("llama-server");
+                against_server.add(at_once, peers.server(setting, WRITTEN, prompts).await?);
+            }
         }
         step("shared beginnings");
         let (cold, warm) = ours.next_step().await?;
@@ -130,7 +139,7 @@ async fn measure(
         runs: setting.runs,
         repeated: args.repeat,
         peers: peers.map(|peers| peers.version.clone()),
-        measures: vec![read, write, together, in_turn, next, bound, resumed, load]
+        measures: vec![read, write, firsts, firsts_in_turn, nexts, nexts_in_turn, next, bound, resumed, load]
             .into_iter()
             .filter(|measure| !measure.is_empty())
             .collect(),

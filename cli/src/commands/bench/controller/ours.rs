@@ -14,10 +14,26 @@ const KNOWN: u32 = 2000;
 /// Long texts of which no token has to be refused; the least length keeps the model from ending early.
 const ANY_TEXT: &str = "start: /(.|\\n){600,}/";
 
+/// With what a prompt ends at a run's first step, and at its next one.
+pub const FIRST: &str = "Tell what happens next, at length.";
+pub const NEXT: &str = "The cow has left. Wood 3, health 8, a zombie is 4 south. What is to be done now?";
+
+/// What is asked to see that a model was loaded. Ours is read with the marks of its template around it.
+pub const GREETING: &str = "Trees stand north and west of the river, and a cow grazes between them.";
+
 /// Tokens per second.
 pub struct Speed {
     pub read: f64,
     pub write: f64,
+}
+
+/// What the runs ask that ask at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prompts {
+    /// Each its first question: all of its prompt has to be read.
+    New,
+    /// Each its next question: its prompt was read before, up to the last words.
+    Known,
 }
 
 /// A controller, and a count that makes every prompt a new one.
@@ -43,22 +59,37 @@ impl Ours {
         })
     }
 
-    /// Tokens written per second by so many runs that ask at the same time, each with a prompt of its own.
-    pub async fn together(&mut self, runs: u32, write: u32) -> Result<f64> {
-        let requests: Vec<Request> = (0..runs).map(|_| self.request(256, any_text(), write)).collect();
+    /// Tokens written per second by so many runs that ask at the same time.
+    pub async fn together(&mut self, runs: u32, write: u32, prompts: Prompts) -> Result<f64> {
+        let requests = self.requests(runs, write, prompts).await?;
         let start = Instant::now();
         try_join_all(requests.iter().map(|request| ask(&self.controller, request))).await?;
         Ok(f64::from(runs * write) / start.elapsed().as_secs_f64())
     }
 
     /// The same, one after the other.
-    pub async fn in_turn(&mut self, runs: u32, write: u32) -> Result<f64> {
-        let requests: Vec<Request> = (0..runs).map(|_| self.request(256, any_text(), write)).collect();
+    pub async fn in_turn(&mut self, runs: u32, write: u32, prompts: Prompts) -> Result<f64> {
+        let requests = self.requests(runs, write, prompts).await?;
         let start = Instant::now();
         for request in &requests {
             ask(&self.controller, request).await?;
         }
         Ok(f64::from(runs * write) / start.elapsed().as_secs_f64())
+    }
+
+    /// One request for each run, of a prompt of its own.
+    async fn requests(&mut self, runs: u32, write: u32, prompts: Prompts) -> Result<Vec<Request>> {
+        let mut requests = Vec::new();
+        for _ in 0..runs {
+            let first = self.request(256, any_text(), write);
+            if prompts == Prompts::Known {
+                ask(&self.controller, &Request { max_tokens: 1, ..first.clone() }).await?;
+                requests.push(next_of(&first));
+            } else {
+                requests.push(first);
+            }
+        }
+        Ok(requests)
     }
 
     /// Milliseconds to the first token of a run's first step, and of its next one.
@@ -109,7 +140,8 @@ pub async fn resume(setting: &Setting) -> Result<(f64, f64)> {
 /// Loads the model and has it write one token.
 pub async fn load(setting: &Setting) -> Result<()> {
     let controller = open(setting, None).await?;
-    ask(&controller, &request(0, 8, any_text(), 1)).await?;
+    let request = Request::new(vec![Message::user(GREETING)], any_text(), 1);
+    ask(&controller, &request).await?;
     Ok(())
 }
 
@@ -141,7 +173,7 @@ fn request(number: u32, read: u32, constraint: Constraint, write: u32) -> Reques
     // Each sentence has 17 tokens or so.
     let story = "Trees stand north and west of the river, and a cow grazes between them. ";
     let text = format!("Day {number} of the journey. {}", story.repeat((read / 17).max(1) as usize));
-    let messages = vec![Message::system(text), Message::user("Tell what happens next, at length.")];
+    let messages = vec![Message::system(text), Message::user(FIRST)];
     let mut request = Request::new(messages, constraint, write);
     request.sampling = Sampling::varied(0.8, u64::from(number));
     request
@@ -150,8 +182,7 @@ fn request(number: u32, read: u32, constraint: Constraint, write: u32) -> Reques
 /// The same beginning with another ending.
 fn next_of(first: &Request) -> Request {
     let mut next = first.clone();
-    next.messages[1] =
-        Message::user("The cow has left. Wood 3, health 8, a zombie is 4 south. What is to be done now?");
+    next.messages[1] = Message::user(NEXT);
     next
 }
 

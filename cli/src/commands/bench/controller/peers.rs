@@ -1,7 +1,7 @@
 //! llama.cpp's own programs, run on the same model with as many threads.
 
 use super::Setting;
-use super::ours::Speed;
+use super::ours::{FIRST, GREETING, NEXT, Prompts, Speed};
 use crate::error::{Failure, Kind};
 use anyhow::{Context, Result, anyhow, ensure};
 use futures_util::future::try_join_all;
@@ -84,13 +84,22 @@ impl Peers {
     }
 
     /// Tokens written per second by `llama-server` for as many clients as there are runs, each with a prompt of its own.
-    pub async fn server(&self, setting: &Setting, write: u32) -> Result<f64> {
+    pub async fn server(&self, setting: &Setting, write: u32, asked: Prompts) -> Result<f64> {
         let mut server = Server::start(&self.server, setting).await?;
         // The first use of everything is not measured, and the beginning of a conversation is not shared by ours either.
-        server.complete("Hello.", 2).await?;
-        let prompts: Vec<String> = (0..setting.runs).map(story).collect();
+        server.complete(0, "Hello.", 2).await?;
+        let mut prompts: Vec<String> = (0..setting.runs).map(story).collect();
+        if asked == Prompts::Known {
+            for (slot, prompt) in (0..).zip(&mut prompts) {
+                server.complete(slot, &format!("{prompt} {FIRST}"), 1).await?;
+                prompt.push_str(NEXT);
+            }
+        } else {
+            prompts.iter_mut().for_each(|prompt| prompt.push_str(FIRST));
+        }
         let start = Instant::now();
-        let written = try_join_all(prompts.iter().map(|prompt| server.complete(prompt, write))).await?;
+        let asked = (0..).zip(&prompts).map(|(slot, prompt)| server.complete(slot, prompt, write));
+        let written = try_join_all(asked).await?;
         let seconds = start.elapsed().as_secs_f64();
         server.stop().await?;
         ensure!(written.iter().all(|&tokens| tokens == write), "llama-server ended early: {written:?}");
@@ -103,7 +112,7 @@ impl Peers {
         let status = Command::new(&self.once)
             .arg("-m")
             .arg(&setting.model)
-            .args(["-p", "Hello.", "-n", "1", "-c", "8192", "-no-cnv", "-t"])
+            .args(["-p", GREETING, "-n", "1", "-c", "8192", "-no-cnv", "-t"])
             .arg(setting.threads.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -116,10 +125,10 @@ impl Peers {
     }
 }
 
-/// As long as what our own controller reads, template included.
+/// About as long as what our own controller reads, template included.
 fn story(run: u32) -> String {
     let sentence = "Trees stand north and west of the river, and a cow grazes between them. ";
-    format!("Day {run} of another journey. {} Tell what happens next, at length.", sentence.repeat(16))
+    format!("Day {run} of another journey. {}", sentence.repeat(16))
 }
 
 struct Server {
@@ -157,11 +166,11 @@ impl Server {
         }
     }
 
-    /// Has so many tokens written after `prompt`, and says how many there were.
-    async fn complete(&self, prompt: &str, write: u32) -> Result<u32> {
+    /// Has so many tokens written after `prompt` in this slot, and says how many there were.
+    async fn complete(&self, slot: u32, prompt: &str, write: u32) -> Result<u32> {
         let body = json!({
             "prompt": prompt, "n_predict": write, "ignore_eos": true, "temperature": 0.8, "min_p": 0.05,
-            "cache_prompt": false, "stream": false,
+            "id_slot": slot, "cache_prompt": true, "stream": false,
         });
         let answer = self.client.post(format!("{}/completion", self.url)).json(&body).send().await?;
         let answer: Value = answer.error_for_status()?.json().await?;
