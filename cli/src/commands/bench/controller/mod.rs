@@ -82,27 +82,19 @@ async fn measure(
     let mut ours = Ours::open(setting).await?;
     // What is not measured: the first use of everything.
     ours.speed(64, 8).await?;
-    for round in 0..args.repeat {
-        // Both orders in turn, so that neither always has the warmer or the cooler machine.
-        let ours_first = round % 2 == 0;
+    for _ in 0..args.repeat {
         step("one run");
-        let mine = if ours_first { Some(ours.speed(512, WRITTEN).await?) } else { None };
+        let before = ours.speed(512, WRITTEN).await?;
         if let Some(peers) = peers {
             step("llama-bench");
             let theirs = peers.bench(setting, 512, WRITTEN).await?;
-            let mine = match mine {
-                Some(mine) => mine,
-                None => ours.speed(512, WRITTEN).await?,
-            };
-            read.add(mine.read, theirs.read);
-            write.add(mine.write, theirs.write);
+            // Before and after: a machine that others share becomes slower and faster by itself.
+            let after = ours.speed(512, WRITTEN).await?;
+            read.add(f64::midpoint(before.read, after.read), theirs.read);
+            write.add(f64::midpoint(before.write, after.write), theirs.write);
         } else {
-            let mine = match mine {
-                Some(mine) => mine,
-                None => ours.speed(512, WRITTEN).await?,
-            };
-            read.add_alone(mine.read);
-            write.add_alone(mine.write);
+            read.add_alone(before.read);
+            write.add_alone(before.write);
         }
         for (prompts, against_server, against_turns) in [
             (Prompts::New, &mut firsts, &mut firsts_in_turn),
