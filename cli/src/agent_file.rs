@@ -96,6 +96,8 @@ pub struct ControllerSettings {
     pub threads: Option<u32>,
     /// Threads that read prompts; measured without a number.
     pub prefill_threads: Option<u32>,
+    /// Whether the model checks guesses of what it will say next, instead of saying all of it token by token.
+    pub speculate: bool,
     /// Layers of the model that are put on a graphics processor, where the program was built for one.
     pub gpu_layers: Option<u32>,
     /// A low-rank adapter for the model: `{path = "…", scale = 1.0}`.
@@ -131,6 +133,7 @@ impl Default for ControllerSettings {
             context_tokens: None,
             threads: None,
             prefill_threads: None,
+            speculate: true,
             gpu_layers: None,
             lora: None,
             prompt_memory_mib: None,

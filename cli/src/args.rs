@@ -319,6 +319,10 @@ pub struct Serve {
     /// Threads, for reading and for writing; measured without a number.
     #[arg(long, value_name = "N")]
     pub threads: Option<u32>,
+
+    /// Be the worker that has the model.
+    #[arg(long, hide = true)]
+    pub worker: bool,
 }
 
 /// `sojourn doctor`.

@@ -174,6 +174,7 @@ async fn llama(path: &Path, agent: &AgentFile) -> Result<Arc<dyn Controller>> {
         threads: settings.threads,
         prefill_threads: settings.prefill_threads,
         max_candidates: defaults.max_candidates.max(agent.run.actor.candidates),
+        speculate: settings.speculate,
         gpu_layers: settings.gpu_layers,
         lora: settings.lora.clone(),
         prompt_memory_mib: settings.prompt_memory_mib.unwrap_or(defaults.prompt_memory_mib),

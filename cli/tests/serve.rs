@@ -11,6 +11,7 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 const TOKEN: &str = "a-token-of-this-test";
 
@@ -96,4 +97,35 @@ fn runs_share_a_served_model_and_their_logs_replay() {
     let gone = run(home.path(), &url, "4").output().unwrap();
     let words = String::from_utf8_lossy(&gone.stderr).into_owned();
     assert!(!gone.status.success() && words.contains("cannot reach"), "{words}");
+}
+
+#[test]
+fn a_served_model_that_is_killed_comes_back_and_no_run_is_lost() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(server) = serve(home.path()) else { return };
+    let going = run(home.path(), &server.url, "5").spawn().unwrap();
+    // Its children are the workers: the first as long as it lives, and the one after it.
+    let first = worker_of(server.child.id(), None);
+    std::thread::sleep(Duration::from_secs(3));
+    let killed = Command::new("kill").args(["-9", &first.to_string()]).status().unwrap();
+    assert!(killed.success());
+    assert_ne!(worker_of(server.child.id(), Some(first)), first);
+    let told = succeeded(&going.wait_with_output().unwrap());
+    let id = told["run"].as_str().unwrap();
+    let replayed = sojourn(home.path(), &["replay", id, "--verify", "--json"]).output().unwrap();
+    assert_eq!(succeeded(&replayed)["matched"], true);
+}
+
+/// Waits for the child of this process that is not `other`.
+fn worker_of(parent: u32, other: Option<u32>) -> u32 {
+    for _ in 0..600 {
+        let listed = Command::new("ps").args(["-o", "pid=", "--ppid", &parent.to_string()]).output().unwrap();
+        let listed = String::from_utf8(listed.stdout).unwrap();
+        let mut children = listed.split_whitespace().map(|pid| pid.parse().unwrap());
+        if let Some(worker) = children.find(|&pid| Some(pid) != other) {
+            return worker;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("there is no worker");
 }

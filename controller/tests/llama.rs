@@ -159,6 +159,22 @@ async fn prompts_that_do_not_fit_together_are_all_remembered() {
 }
 
 #[tokio::test]
+async fn guesses_change_nothing_about_an_answer() {
+    let Some(model) = model().await else { return };
+    let options = LlamaOptions { context_tokens: 2048, speculate: false, ..LlamaOptions::default() };
+    let without = LlamaController::open(controller_file().unwrap(), options).await.unwrap();
+    // What is copied is guessed right for the most part, and wrong where the copy has to differ.
+    let list = "north 3, east 12, north 3, west 7, north 3, south 44, north 3, east 12, west 9";
+    let text = format!("Write this list down again, with `up` in place of `north`: {list}");
+    let mut copy = request(&text, Constraint::line(400), 80);
+    copy.candidates = 3;
+    let texts = |reply: Reply| reply.candidates.into_iter().map(|c| c.text).collect::<Vec<_>>();
+    let (guessed, plain) = (texts(ask(&model, &copy).await), texts(ask(&without, &copy).await));
+    assert_eq!(guessed, plain);
+    assert!(plain[0].contains("east 12"), "{plain:?}");
+}
+
+#[tokio::test]
 async fn several_requests_are_answered_at_once() {
     let Some(model) = model().await else { return };
     let questions: Vec<Request> = ["fire", "water", "earth", "air", "iron", "wood"]

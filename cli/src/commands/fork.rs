@@ -101,7 +101,7 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
         worker: None,
         otlp: None,
     };
-    super::run::supervise_resumed(&home, run, &go_on).await
+    super::run::supervise(home, run, &go_on).await
 }
 
 fn agent(path: &std::path::Path, args: &Fork, file: &[String]) -> Result<AgentFile> {

@@ -50,7 +50,7 @@ pub async fn dispatch(args: Args) -> Result<ExitCode> {
         Command::Tools(command) => return tools::tools(command).await,
         Command::Environments(command) => return environments::environments(command).await,
         Command::Mcp(args) => mcp::mcp(home, args).await?,
-        Command::Models(command) => models::models(command).await?,
+        Command::Models(command) => return models::models(command).await,
         Command::Doctor(args) => doctor::doctor(&home, args).await?,
         Command::Completions { shell } => completions::completions(shell)?,
     }

@@ -4,19 +4,21 @@ use crate::{models, output, table};
 use anyhow::Result;
 use serde_json::json;
 use sojourn_controller::models::{ModelKind, ModelStatus};
+use std::process::ExitCode;
 
 /// Lists, fetches and serves models.
-pub async fn models(command: Command) -> Result<()> {
+pub async fn models(command: Command) -> Result<ExitCode> {
     let known = models::open()?;
     match command {
-        Command::List(args) => list(&known.list(), args.json),
+        Command::List(args) => list(&known.list(), args.json)?,
         Command::Pull { name, json } => {
             let path = models::fetch(&known, &name).await?;
-            answer(&name, &path, json)
+            answer(&name, &path, json)?;
         }
-        Command::Serve(args) => serve::serve(args).await,
-        Command::Path { name, json } => answer(&name, &models::path(&known, &name)?, json),
+        Command::Serve(args) => return serve::serve(args).await,
+        Command::Path { name, json } => answer(&name, &models::path(&known, &name)?, json)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn answer(name: &str, path: &std::path::Path, json: bool) -> Result<()> {

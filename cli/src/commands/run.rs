@@ -5,7 +5,7 @@ use crate::error::{Failure, Kind};
 use crate::home::Home;
 use crate::progress::Progress;
 use crate::session::{Minds, Plan, Session, Shelf, Watch, Workshop, new_run, stop_on_ctrl_c};
-use crate::supervisor::{self, Work};
+use crate::supervisor::{self, Task, Work};
 use crate::{approver, duration, logbook, output, table};
 use anyhow::Result;
 use serde::Serialize;
@@ -37,14 +37,15 @@ pub async fn run(home: Home, args: Run) -> Result<ExitCode> {
     if args.unsupervised {
         return Box::pin(live(home, &args, run)).await;
     }
-    let work = Work { run: run.unwrap_or_else(new_run), args: command_line(&args), once: budgets_of(&args) };
-    supervisor::supervise(&home, work).await
+    let run = run.unwrap_or_else(new_run);
+    supervise(home, run, &args).await
 }
 
-/// Goes on with a run under a supervisor, as `sojourn run --resume` does.
-pub async fn supervise_resumed(home: &Home, run: RunId, args: &Run) -> Result<ExitCode> {
-    let work = Work { run, args: command_line(args), once: budgets_of(args) };
-    supervisor::supervise(home, work).await
+/// Begins a run under a supervisor, or goes on with it, as `sojourn run --resume` does.
+pub async fn supervise(home: Home, run: RunId, args: &Run) -> Result<ExitCode> {
+    let (line, once) = (command_line(args), budgets_of(args));
+    let task = Task::Run(home, run);
+    supervisor::supervise(Work { args: line, once, variables: Vec::new(), task }).await
 }
 
 /// The worker's command line.

@@ -2,6 +2,7 @@
 
 use crate::args::Serve;
 use crate::commands::mcp::http::{self, Place};
+use crate::supervisor::{self, Task, Work};
 use crate::{models, output, session};
 use anyhow::{Context as _, Result};
 use axum::Router;
@@ -15,27 +16,62 @@ use sojourn_controller::models::ModelKind;
 use sojourn_controller::served::{COMPLETE, MODEL, Posted, Refusal};
 use sojourn_controller::{Cancel, Controller, ControllerError};
 use sojourn_tools::mcp::serve::guarded;
+use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The longest request, in bytes: far more than any context holds.
 const LONGEST: usize = 16 << 20;
 
-/// Serves a model until it is interrupted.
+/// Serves a model until it is interrupted, in a worker process that is started again should it die.
 ///
 /// # Errors
 /// When the model is not here or cannot be loaded, or the address cannot be had.
-pub async fn serve(args: Serve) -> Result<()> {
+pub async fn serve(args: Serve) -> Result<ExitCode> {
     let place = Place { address: args.http, token_env: args.token_env.clone(), hosts: Vec::new() };
     let token = http::token(&place)?;
+    if args.worker {
+        supervisor::follow_supervisor();
+        work(args, token).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    // A worker that is started again has to be found where the first one was.
+    let address = std::net::TcpListener::bind(args.http).and_then(|listener| listener.local_addr());
+    let address = address.with_context(|| format!("cannot listen on {}", args.http))?;
+    let variables = vec![(args.token_env.clone(), token)];
+    let task = Task::Service(Instant::now());
+    supervisor::supervise(Work { args: command_line(&args, address), once: Vec::new(), variables, task })
+        .await
+}
+
+/// The worker's command line.
+fn command_line(args: &Serve, address: SocketAddr) -> Vec<String> {
+    let mut line = vec!["models".to_owned(), "serve".to_owned()];
+    line.extend(args.model.clone());
+    let mut set = |name: &str, value: String| line.extend([name.to_owned(), value]);
+    set("--http", address.to_string());
+    set("--token-env", args.token_env.clone());
+    set("--context-tokens", args.context_tokens.to_string());
+    set("--answers", args.answers.to_string());
+    set("--prompt-memory-mib", args.prompt_memory_mib.to_string());
+    if let Some(threads) = args.threads {
+        set("--threads", threads.to_string());
+    }
+    line
+}
+
+/// Has the model, and answers.
+async fn work(args: Serve, token: String) -> Result<()> {
     let catalogue = models::open()?;
     let name = match &args.model {
         Some(name) => name.clone(),
         None => models::default_name(&catalogue, ModelKind::Chat)?,
     };
     // The address first: whoever cannot have it need not wait for the model.
-    let listener = tokio::net::TcpListener::bind(place.address)
+    let listener = tokio::net::TcpListener::bind(args.http)
         .await
-        .with_context(|| format!("cannot listen on {}", place.address))?;
+        .with_context(|| format!("cannot listen on {}", args.http))?;
     output::note(format!("loading the model `{name}`"));
     let controller = models::served(&models::path(&catalogue, &name)?, &args).await?;
     let router = Router::new()

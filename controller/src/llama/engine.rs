@@ -17,6 +17,8 @@ use tokio::sync::mpsc;
 /// The most tokens of prompts that are read at once while more urgent answers are being written, which wait for the whole
 /// batch. Answers that are no more urgent gain nothing by small batches: reading the prompt takes its time all the same.
 const BESIDE: usize = 64;
+/// So many tokens are read in about the time of one: the kernels of llama.cpp take them together.
+const TOGETHER: usize = 4;
 /// How many jobs are looked at before they are begun; the others wait in their channel.
 const LOOKAHEAD: usize = 64;
 /// A prompt that has so many more tokens in common with one being read than with all that were read waits for it.
@@ -24,8 +26,8 @@ const WORTH_WAITING: usize = 32;
 /// Where in the last batch a choice is to be made.
 #[derive(Debug, Clone, Copy)]
 enum Row {
-    /// The next token of this lane of this job.
-    Lane { job: usize, lane: usize, row: i32 },
+    /// The next token of this lane of this job, and from `guess` on what comes after each token of its guess.
+    Lane { job: usize, lane: usize, row: i32, guess: i32 },
     /// The first token after the prompt of this job.
     Prompt { job: usize, row: i32 },
 }
@@ -208,6 +210,9 @@ impl<'model> Engine<'model> {
                 job.stop.clone(),
             );
             let shared = self.memory.share(running.slot, sequence);
+            if self.options.speculate && self.memory.is_divisible() {
+                lane.guess_by(&job.prompt[..job.prompt.len() - job.forced.len()]);
+            }
             lane.begin(&job.forced, trie);
             let chosen = shared.and_then(|()| match lane.finish {
                 None => lane.choose(self.memory.logits(running.slot), trie),
@@ -227,6 +232,7 @@ impl<'model> Engine<'model> {
         self.batch.clear();
         self.rows.clear();
         self.add_lanes()?;
+        self.add_guesses()?;
         let writing = self.batch.n_tokens() as usize;
         let read = self.add_prompts()?;
         let tokens = self.batch.n_tokens() as usize;
@@ -270,9 +276,36 @@ impl<'model> Engine<'model> {
                     lane.position += 1;
                 }
                 if rest.is_empty() {
-                    self.rows.push(Row::Lane { job, lane: number, row: self.batch.n_tokens() - 1 });
+                    let row = self.batch.n_tokens() - 1;
+                    self.rows.push(Row::Lane { job, lane: number, row, guess: row + 1 });
                 }
                 lane.pending = rest;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills the places of the batch that cost nothing or little with guesses of what the answers say next.
+    fn add_guesses(&mut self) -> Result<(), ControllerError> {
+        let writing = self.batch.n_tokens() as usize;
+        let used: u32 = self.running.iter().map(|running| running.job.cells).sum();
+        if writing.is_multiple_of(TOGETHER) || used + TOGETHER as u32 > self.options.context_tokens {
+            return Ok(());
+        }
+        let mut room = TOGETHER - writing % TOGETHER;
+        for row in &mut self.rows {
+            let Row::Lane { job, lane, guess, .. } = row else { continue };
+            let Stage::Writing(lanes) = &mut self.running[*job].stage else { continue };
+            let lane = &mut lanes[*lane];
+            *guess = self.batch.n_tokens();
+            let (sequence, position) = (lane.sequence, lane.position);
+            let made = lane.guess(room, writing == 1);
+            for (position, &token) in (position..).zip(made) {
+                self.batch.add(token, position, &[sequence], true).map_err(batch)?;
+            }
+            room -= made.len();
+            if room == 0 {
+                break;
             }
         }
         Ok(())
@@ -319,11 +352,21 @@ impl<'model> Engine<'model> {
     fn choose(&mut self) {
         // Lanes first: opening new ones does not touch the logits, but it takes the engine as a whole.
         for &row in &self.rows {
-            let Row::Lane { job, lane, row } = row else { continue };
+            let Row::Lane { job, lane, row, guess } = row else { continue };
             let running = &mut self.running[job];
             let Stage::Writing(lanes) = &mut running.stage else { continue };
+            let lane = &mut lanes[lane];
             let start = Instant::now();
-            let chosen = lanes[lane].choose(self.memory.row(row), self.vocabulary.tok_trie());
+            let (memory, trie) = (&self.memory, self.vocabulary.tok_trie());
+            let after = |guessed: usize| match guessed {
+                0 => memory.row(row),
+                _ => memory.row(guess + guessed as i32 - 1),
+            };
+            let chosen = lane.choose_all(after, trie);
+            let chosen = chosen.and_then(|wrong| match wrong {
+                true => self.memory.cut(lane.sequence, lane.position),
+                false => Ok(()),
+            });
             running.choosing += start.elapsed();
             // A grammar that fails is the fault of one request, not of those beside it.
             running.fault = running.fault.take().or(chosen.err());

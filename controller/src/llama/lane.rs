@@ -1,4 +1,6 @@
+use super::cache::common_length;
 use super::grammar::{failed, token};
+use super::lookup::Lookup;
 use super::sampler::Sampler;
 use crate::{Completion, ControllerError, Finish};
 use llama_cpp_2::token::LlamaToken;
@@ -13,8 +15,12 @@ pub(super) struct Lane {
     pub position: i32,
     /// Tokens chosen but not yet read by the model; they end where the next choice is to be made.
     pub pending: Vec<LlamaToken>,
+    /// Tokens read after those, which the answer may go on with.
+    guess: Vec<LlamaToken>,
     /// Why it ended, once it has.
     pub finish: Option<Finish>,
+    /// Where guesses come from, if any are made.
+    lookup: Option<Lookup>,
     matcher: Matcher,
     sampler: Sampler,
     /// What was written.
@@ -39,7 +45,9 @@ impl Lane {
             sequence,
             position: position as i32,
             pending: Vec::new(),
+            guess: Vec::new(),
             finish: None,
+            lookup: None,
             matcher,
             sampler,
             bytes: Vec::new(),
@@ -47,6 +55,46 @@ impl Lane {
             max_tokens,
             stop,
         }
+    }
+
+    /// From now on guesses are made, by what stands in `prompt` and in the answer.
+    pub(super) fn guess_by(&mut self, prompt: &[LlamaToken]) {
+        self.lookup = Some(Lookup::new(prompt));
+    }
+
+    /// Makes a guess of at most `most` tokens, which are to be read after the pending ones; `alone` says that without them
+    /// a single token would be read.
+    pub(super) fn guess(&mut self, most: usize, alone: bool) -> &[LlamaToken] {
+        self.guess.clear();
+        if let Some(lookup) = &mut self.lookup {
+            self.guess.extend_from_slice(lookup.guess(most, alone));
+        }
+        &self.guess
+    }
+
+    /// Chooses by the logits of what was read: those after the pending tokens, and as long as the guess was right those
+    /// after its tokens. `row` gives the logits after so many of them. Says whether a part of the guess was wrong, which
+    /// then has to be forgotten from [`Self::position`] on.
+    pub(super) fn choose_all<'a>(
+        &mut self,
+        row: impl Fn(usize) -> &'a [f32],
+        vocabulary: &TokTrie,
+    ) -> Result<bool, ControllerError> {
+        let guess = std::mem::take(&mut self.guess);
+        let mut right = 0;
+        while self.finish.is_none() && self.pending.is_empty() {
+            self.choose(row(right), vocabulary)?;
+            let alike = common_length(&self.pending, &guess[right..]);
+            self.pending.drain(..alike);
+            self.position += alike as i32;
+            right += alike;
+        }
+        if let Some(lookup) = &mut self.lookup
+            && !guess.is_empty()
+        {
+            lookup.judge(right);
+        }
+        Ok(right < guess.len())
     }
 
     /// Takes note of the tokens that the model has read with the prompt.
@@ -121,6 +169,9 @@ impl Lane {
         self.bytes.extend_from_slice(&vocabulary.decode(&[token.0.cast_unsigned()]));
         self.tokens += 1;
         self.pending.push(token);
+        if let Some(lookup) = &mut self.lookup {
+            lookup.note(token);
+        }
         if let Some((at, stop)) = first_stop(&self.bytes, before, &self.stop) {
             self.bytes.truncate(at);
             self.finish = Some(Finish::Stopped(stop));

@@ -35,6 +35,7 @@ pub(super) struct Memory<'model> {
     shelf: Shelf<SeqState>,
     /// What earlier processes have read.
     prefixes: Option<Prefixes>,
+    divisible: bool,
 }
 
 impl<'model> Memory<'model> {
@@ -46,12 +47,18 @@ impl<'model> Memory<'model> {
             prompts: PromptCache::new(options.max_candidates as usize, divisible),
             shelf: Shelf::new((options.prompt_memory_mib as usize) << 20, divisible),
             prefixes: options.prefixes.as_ref().map(|root| Prefixes::open(root, loaded, divisible)),
+            divisible,
         })
     }
 
     /// The first sequence that is not one of the prompts'.
     pub(super) fn first_free(&self) -> i32 {
         self.prompts.slots() as i32
+    }
+
+    /// Whether the end of a sequence can be forgotten without the rest. Recurrent models cannot do that.
+    pub(super) fn is_divisible(&self) -> bool {
+        self.divisible
     }
 
     /// How much of the beginning of `prompt` is known without the disk, in tokens.
@@ -278,6 +285,12 @@ impl<'model> Memory<'model> {
     /// Forgets all that is in `sequence`.
     pub(super) fn remove(&mut self, sequence: i32) -> Result<(), ControllerError> {
         self.context.kv_cache_seq_rm(sequence, None, None).map_err(memory).map(drop)
+    }
+
+    /// Forgets what is in `sequence` from `position` on.
+    pub(super) fn cut(&mut self, sequence: i32, position: i32) -> Result<(), ControllerError> {
+        let from = u32::try_from(position).map_err(memory)?;
+        self.context.kv_cache_seq_rm(sequence, Some(from), None).map_err(memory)
     }
 
     /// Forgets everything that is not set aside.

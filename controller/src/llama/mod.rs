@@ -12,6 +12,7 @@ mod grammar;
 mod job;
 mod lane;
 mod load;
+mod lookup;
 mod memory;
 mod options;
 mod pace;

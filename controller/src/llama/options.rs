@@ -17,6 +17,9 @@ pub struct LlamaOptions {
     pub prefill_threads: Option<u32>,
     /// How many answers can be written at the same time, by one request or by several.
     pub max_candidates: u32,
+    /// Whether what an answer says next is guessed by what its prompt says, and checked by the model (speculative decoding
+    /// by prompt lookup).
+    pub speculate: bool,
     /// How many layers are put on a graphics processor, where the program was built for one; all without a number.
     pub gpu_layers: Option<u32>,
     /// A low-rank adapter that is added to the model's weights.
@@ -34,6 +37,7 @@ impl Default for LlamaOptions {
             threads: None,
             prefill_threads: None,
             max_candidates: 8,
+            speculate: true,
             gpu_layers: None,
             lora: None,
             prompt_memory_mib: 1024,

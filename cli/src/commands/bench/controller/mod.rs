@@ -57,7 +57,7 @@ async fn measure(
     peers: Option<&Peers>,
     name: &str,
 ) -> Result<Report> {
-    let bar = ProgressBar::new(u64::from(args.repeat) * if peers.is_some() { 12 } else { 8 });
+    let bar = ProgressBar::new(u64::from(args.repeat) * if peers.is_some() { 13 } else { 9 });
     if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_bar} {pos}/{len} {msg}") {
         bar.set_style(style);
     }
@@ -76,6 +76,7 @@ async fn measure(
         Measure::at_least("next steps of several runs", "tokens/s", "the same in turn", 2.5);
     let mut next = Measure::at_most("first token, 2k tokens known", "ms", "nothing known", 0.15);
     let mut bound = Measure::at_least("writing under a schema", "tokens/s", "any text", 0.95);
+    let mut guessed = Measure::at_least("writing a program, guessing", "tokens/s", "token by token", 1.0);
     let mut resumed = Measure::at_most("first token, 2k tokens on disk", "ms", "nothing known", 0.1);
     let mut load = Measure::at_most("load to first token", "ms", "llama-cli", 1.1);
 
@@ -87,7 +88,7 @@ async fn measure(
         let before = ours.speed(512, WRITTEN).await?;
         if let Some(peers) = peers {
             step("llama-bench");
-            let theirs = peers.bench(setting, 512, WRITTEN).await?;
+            let theirs = peers.bench(setting, before.tokens, WRITTEN).await?;
             // Before and after: a machine that others share becomes slower and faster by itself.
             let after = ours.speed(512, WRITTEN).await?;
             read.add(f64::midpoint(before.read, after.read), theirs.read);
@@ -115,6 +116,9 @@ async fn measure(
         step("a schema");
         let (free, strict) = ours.constrained(WRITTEN * 2).await?;
         bound.add(strict, free);
+        step("guessing");
+        let (guesses, without) = ours::guessing(setting).await?;
+        guessed.add(guesses, without);
         step("resuming");
         let (cold, disk) = ours::resume(setting).await?;
         resumed.add(disk, cold);

@@ -21,10 +21,30 @@ pub const NEXT: &str = "The cow has left. Wood 3, health 8, a zombie is 4 south.
 /// What is asked to see that a model was loaded. Ours is read with the marks of its template around it.
 pub const GREETING: &str = "Trees stand north and west of the river, and a cow grazes between them.";
 
+/// A program, and the wish for another one.
+const PROGRAM: &str = "You write small programs in JavaScript for an agent. This one gathers wood:
+
+async function main({ wanted }) {
+  let state = await observe();
+  while (state.inventory.wood < wanted) {
+    const tree = nearest(state, \"tree\");
+    if (!tree) return { done: false, why: \"no tree is near\" };
+    await walk_to(tree.position);
+    const result = await act(\"collect\", { what: \"wood\" });
+    if (!result.ok) return { done: false, why: result.why };
+    state = await observe();
+  }
+  return { done: true, wood: state.inventory.wood };
+}
+";
+const ANOTHER: &str = "Write one that mines iron. It needs a stone pickaxe, rests when health is below 4, and gives up after 100 steps.";
+
 /// Tokens per second.
 pub struct Speed {
     pub read: f64,
     pub write: f64,
+    /// How many tokens were read.
+    pub tokens: u32,
 }
 
 /// What the runs ask that ask at once.
@@ -52,8 +72,10 @@ impl Ours {
         let request = self.request(read, any_text(), write);
         let reply = ask(&self.controller, &request).await?;
         ensure!(reply.usage.completion_tokens == write, "an answer ended early");
+        let tokens = reply.usage.prompt_tokens - reply.usage.cached_tokens;
         Ok(Speed {
-            read: rate(reply.usage.prompt_tokens - reply.usage.cached_tokens, reply.timing.prefill_ms),
+            tokens,
+            read: rate(tokens, reply.timing.prefill_ms),
             // The first token comes with the prompt.
             write: rate(write - 1, reply.timing.decode_ms),
         })
@@ -137,6 +159,20 @@ pub async fn resume(setting: &Setting) -> Result<(f64, f64)> {
     Ok((cold, reply_start.elapsed().as_secs_f64() * 1000.0))
 }
 
+/// Tokens per second of a program that is like one in the prompt: with guesses by the prompt, and without.
+pub async fn guessing(setting: &Setting) -> Result<(f64, f64)> {
+    let messages = vec![Message::system(PROGRAM), Message::user(ANOTHER)];
+    let mut request = Request::new(messages, any_text(), 192);
+    request.sampling = Sampling::varied(0.3, 1);
+    let mut rates = [0.0; 2];
+    for (speculate, speed) in [true, false].into_iter().zip(&mut rates) {
+        let controller = LlamaController::open(&setting.model, options(setting, speculate, None)).await?;
+        let reply = ask(&controller, &request).await?;
+        *speed = rate(reply.usage.completion_tokens.saturating_sub(1), reply.timing.decode_ms);
+    }
+    Ok(rates.into())
+}
+
 /// Loads the model and has it write one token.
 pub async fn load(setting: &Setting) -> Result<()> {
     let controller = open(setting, None).await?;
@@ -159,14 +195,20 @@ pub async fn load_in_a_process(setting: &Setting, model: &str) -> Result<f64> {
 }
 
 async fn open(setting: &Setting, prefixes: Option<&Path>) -> Result<LlamaController> {
-    let options = LlamaOptions {
+    // The story that is read elsewhere repeats itself, and so does what is written about it: guesses would be right too
+    // often.
+    Ok(LlamaController::open(&setting.model, options(setting, false, prefixes)).await?)
+}
+
+fn options(setting: &Setting, speculate: bool, prefixes: Option<&Path>) -> LlamaOptions {
+    LlamaOptions {
         threads: Some(setting.threads),
         prefill_threads: Some(setting.threads),
         max_candidates: setting.runs.max(1),
+        speculate,
         prefixes: prefixes.map(Path::to_path_buf),
         ..LlamaOptions::default()
-    };
-    Ok(LlamaController::open(&setting.model, options).await?)
+    }
 }
 
 fn request(number: u32, read: u32, constraint: Constraint, write: u32) -> Request {

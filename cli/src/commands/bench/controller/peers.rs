@@ -80,6 +80,7 @@ impl Peers {
         Ok(Speed {
             read: of(&|row| row.n_prompt > 0 && row.n_depth == 0)?,
             write: of(&|row| row.n_gen > 0 && row.n_depth == read)?,
+            tokens: read,
         })
     }
 
