@@ -135,9 +135,21 @@ async fn measure(
         runs: setting.runs,
         repeated: args.repeat,
         peers: peers.map(|peers| peers.version.clone()),
-        measures: vec![read, write, firsts, firsts_in_turn, nexts, nexts_in_turn, next, bound, resumed, load]
-            .into_iter()
-            .filter(|measure| !measure.is_empty())
-            .collect(),
+        measures: vec![
+            read,
+            write,
+            firsts,
+            firsts_in_turn,
+            nexts,
+            nexts_in_turn,
+            next,
+            bound,
+            guessed,
+            resumed,
+            load,
+        ]
+        .into_iter()
+        .filter(|measure| !measure.is_empty())
+        .collect(),
     })
 }
