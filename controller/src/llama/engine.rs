@@ -363,10 +363,8 @@ impl<'model> Engine<'model> {
                 _ => memory.row(guess + guessed as i32 - 1),
             };
             let chosen = lane.choose_all(after, trie);
-            let chosen = chosen.and_then(|wrong| match wrong {
-                true => self.memory.cut(lane.sequence, lane.position),
-                false => Ok(()),
-            });
+            let chosen = chosen
+                .and_then(|wrong| if wrong { self.memory.cut(lane.sequence, lane.position) } else { Ok(()) });
             running.choosing += start.elapsed();
             // A grammar that fails is the fault of one request, not of those beside it.
             running.fault = running.fault.take().or(chosen.err());

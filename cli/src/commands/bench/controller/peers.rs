@@ -96,7 +96,9 @@ impl Peers {
                 prompt.push_str(NEXT);
             }
         } else {
-            prompts.iter_mut().for_each(|prompt| prompt.push_str(FIRST));
+            for prompt in &mut prompts {
+                prompt.push_str(FIRST);
+            }
         }
         let start = Instant::now();
         let asked = (0..).zip(&prompts).map(|(slot, prompt)| server.complete(slot, prompt, write));
