@@ -19,10 +19,16 @@ TOKEN = "for-the-crowd-only"
 
 
 def resident_mib(pid):
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+    """What the process and its workers hold: the model is in a worker."""
+    kilobytes = 0
+    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    for process in [pid, *children]:
+        try:
+            status = pathlib.Path(f"/proc/{process}/status").read_text()
+        except FileNotFoundError:
+            continue
+        kilobytes += sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon:"))
+    return kilobytes / 1024
 
 
 def answers(program, home, environment):
