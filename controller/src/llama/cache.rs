@@ -130,6 +130,12 @@ impl PromptCache {
         &self.slots[slot].logits
     }
 
+    /// Takes note that nothing of the prompt in `slot` is there, and that it is being read.
+    pub(super) fn start_over(&mut self, slot: usize) {
+        let Slot { used, users, .. } = self.slots[slot];
+        self.slots[slot] = Slot { used, users, reading: true, ..Slot::default() };
+    }
+
     /// Takes note that the prompt in `slot` is not read further.
     pub(super) fn stop_reading(&mut self, slot: usize) {
         self.slots[slot].reading = false;

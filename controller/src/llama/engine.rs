@@ -17,12 +17,13 @@ use tokio::sync::mpsc;
 /// The most tokens of prompts that are read at once while more urgent answers are being written, which wait for the whole
 /// batch. Answers that are no more urgent gain nothing by small batches: reading the prompt takes its time all the same.
 const BESIDE: usize = 64;
-/// So many tokens are read in about the time of one: the kernels of llama.cpp take them together.
+/// The kernels of llama.cpp take so many tokens together: fewer take as long, but for a single one.
 const TOGETHER: usize = 4;
 /// How many jobs are looked at before they are begun; the others wait in their channel.
 const LOOKAHEAD: usize = 64;
 /// A prompt that has so many more tokens in common with one being read than with all that were read waits for it.
 const WORTH_WAITING: usize = 32;
+
 /// Where in the last batch a choice is to be made.
 #[derive(Debug, Clone, Copy)]
 enum Row {
@@ -139,12 +140,17 @@ impl<'model> Engine<'model> {
         }
     }
 
+    /// How many tokens the jobs at work may come to together.
+    fn promised(&self) -> u32 {
+        self.running.iter().map(|running| running.job.cells).sum()
+    }
+
     /// The next job to begin, if there is one for which there are sequences and memory.
     fn next_job(&mut self) -> Option<Job> {
         if self.tune {
             return None;
         }
-        let used: u32 = self.running.iter().map(|running| running.job.cells).sum();
+        let used = self.promised();
         // Each job at work has promised sequences to all its answers, even while its prompt is being read.
         let promised: usize = (self.running.iter())
             .filter(|running| matches!(running.stage, Stage::Reading { .. }))
@@ -168,7 +174,7 @@ impl<'model> Engine<'model> {
         let now = Instant::now();
         let timing = Timing { queue_ms: since(job.queued), ..Timing::default() };
         let mut usage = Usage { prompt_tokens: job.prompt.len() as u32, ..Usage::default() };
-        let used: u32 = self.running.iter().map(|running| running.job.cells).sum();
+        let used = self.promised();
         let room = self.options.context_tokens.saturating_sub(used) as usize;
         match self.memory.place(&job.prompt, room) {
             Ok(Placement { slot, shared, ready, .. }) => {
@@ -288,7 +294,7 @@ impl<'model> Engine<'model> {
     /// Fills the places of the batch that cost nothing or little with guesses of what the answers say next.
     fn add_guesses(&mut self) -> Result<(), ControllerError> {
         let writing = self.batch.n_tokens() as usize;
-        let used: u32 = self.running.iter().map(|running| running.job.cells).sum();
+        let used = self.promised();
         if writing.is_multiple_of(TOGETHER) || used + TOGETHER as u32 > self.options.context_tokens {
             return Ok(());
         }
@@ -315,9 +321,10 @@ impl<'model> Engine<'model> {
     /// job's prompt is read by it.
     fn add_prompts(&mut self) -> Result<Vec<(usize, usize)>, ControllerError> {
         let writing = self.batch.n_tokens() as usize;
-        let most_urgent =
-            |running: &&Running| matches!(running.stage, Stage::Writing(_)).then_some(running.job.priority);
-        let writers = self.running.iter().filter_map(|running| most_urgent(&running)).max();
+        let writers = (self.running.iter())
+            .filter(|running| matches!(running.stage, Stage::Writing(_)))
+            .map(|running| running.job.priority)
+            .max();
         let mut room = BATCH - writing;
         let mut readers: Vec<usize> = (0..self.running.len())
             .filter(|&at| matches!(self.running[at].stage, Stage::Reading { .. }))

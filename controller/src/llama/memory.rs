@@ -77,7 +77,7 @@ impl<'model> Memory<'model> {
             // Whatever went wrong, the slot can be emptied and the prompt read from its start.
             tracing::warn!(%error, "a known prefix could not be used");
             let emptied = self.remove(place.slot as i32);
-            self.prompts.hold(place.slot, &[]);
+            self.prompts.start_over(place.slot);
             (place.shared, place.ready) = (0, false);
             if let Err(error) = emptied {
                 self.prompts.stop_reading(place.slot);
@@ -284,7 +284,7 @@ impl<'model> Memory<'model> {
 
     /// Forgets all that is in `sequence`.
     pub(super) fn remove(&mut self, sequence: i32) -> Result<(), ControllerError> {
-        self.context.kv_cache_seq_rm(sequence, None, None).map_err(memory).map(drop)
+        self.context.kv_cache_seq_rm(sequence, None, None).map_err(memory)
     }
 
     /// Forgets what is in `sequence` from `position` on.

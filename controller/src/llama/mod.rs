@@ -3,7 +3,8 @@
 //! One thread owns a model and everything that C++ does with it ([`engine`]). Requests of any number of callers wait
 //! in its [`queue`]. Each batch that the model reads has the next token of every answer at hand and, beside them, a
 //! piece of the prompts that are new. Prompts are read once and kept ([`memory`]): in llama.cpp's own memory while they
-//! are at work ([`cache`]), in ordinary memory ([`shelf`]) and on the disk ([`prefixes`]); what an answer may say next is decided by its [`grammar`] and its [`sampler`].
+//! are at work ([`cache`]), in ordinary memory ([`shelf`]) and on the disk ([`prefixes`]). What an answer may say next is
+//! decided by its [`grammar`] and its [`sampler`], and may be guessed beforehand ([`lookup`]).
 
 mod cache;
 mod embedder;
