@@ -52,6 +52,9 @@ pub struct RunConfig {
     /// Whether an episode in which nothing is left to do goes on from the first task again, instead of being left.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub restless: bool,
+    /// How worlds are played with that can be; without it nothing is looked for by chance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub play: Option<PlayConfig>,
     /// How skills are written, tried and run.
     pub actor: ActorConfig,
     /// How reflexes are written and tried; without it none are.
@@ -63,6 +66,24 @@ pub struct RunConfig {
     /// Tools besides the environment's; without it there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tools: Option<ToolUse>,
+}
+
+/// How long something is looked for by chance before a skill is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PlayConfig {
+    /// Episodes of play for one task; with 0 there is none.
+    pub episodes: u32,
+    /// Calls made in an episode at most.
+    pub moves: u32,
+    /// So many episodes that reach the goal are enough.
+    pub wanted: usize,
+}
+
+impl Default for PlayConfig {
+    fn default() -> Self {
+        Self { episodes: 120, moves: 4, wanted: 3 }
+    }
 }
 
 /// Tools besides the environment's, and how they may be used.
@@ -247,6 +268,7 @@ impl Default for RunConfig {
             restless: false,
             actor: ActorConfig::default(),
             reflexes: None,
+            play: None,
             consolidation: None,
         }
     }

@@ -54,6 +54,11 @@ pub enum Event {
         /// In words, in the order that was asked for; nothing where there are no practice worlds.
         seen: Vec<String>,
     },
+    /// Things were done by chance in practice worlds.
+    Played {
+        /// What reached the goal.
+        shown: Vec<Demonstration>,
+    },
     /// Candidates were tried in practice worlds.
     Tried {
         /// In the order of the candidates.
@@ -119,6 +124,11 @@ pub enum Effect {
         /// The practice worlds' seeds.
         seeds: Vec<u64>,
     },
+    /// Do things by chance in practice worlds. Answered by [`Event::Played`].
+    Play {
+        /// Where, and for how long.
+        plan: PlayPlan,
+    },
     /// Try candidates in practice worlds. Answered by [`Event::Tried`].
     Try {
         /// What is tried, where and how.
@@ -173,6 +183,39 @@ pub enum Effect {
         /// Why.
         reason: FinishReason,
     },
+}
+
+/// How long something is looked for by chance that reaches a task's goal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlayPlan {
+    /// The task.
+    pub task: String,
+    /// Seeds of the practice worlds, one for each episode of play.
+    pub seeds: Vec<u64>,
+    /// Calls made in an episode at most.
+    pub moves: u32,
+    /// So many episodes that reach the goal are enough.
+    pub wanted: usize,
+}
+
+/// What was done in a world and reached the goal there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Demonstration {
+    /// The practice world's seed.
+    pub seed: u64,
+    /// Call by call.
+    pub steps: Vec<Shown>,
+}
+
+/// A call, and what was seen before it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Shown {
+    /// What was to be done, in words.
+    pub question: String,
+    /// The things that could be acted on.
+    pub things: Vec<Value>,
+    /// What was done.
+    pub call: ToolCall,
 }
 
 /// Candidates for one skill, and how to try them.

@@ -17,7 +17,7 @@ mod event;
 mod purpose;
 
 pub use config::{
-    ActorConfig, Budgets, ConsolidationConfig, Prices, RULES, ReflexConfig, RunConfig, ToolUse,
+    ActorConfig, Budgets, ConsolidationConfig, PlayConfig, Prices, RULES, ReflexConfig, RunConfig, ToolUse,
 };
 pub use core::curriculum::{Curriculum, Proposal, Situation, TaskRecord};
 pub use core::planner::{Planner, Total, held};

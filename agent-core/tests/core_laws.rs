@@ -5,14 +5,17 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use sojourn_controller::{Completion, Finish, Reply, Timing, Usage};
 use sojourn_core::{
-    ActReport, Budgets, CandidateTrial, ConsolidationConfig, Core, Edit, Effect, Event, FinishReason,
-    Interjected, Interjection, Milestone, Moment, Purpose, Recalled, ReflexCandidateTrial, ReflexConfig,
-    ReflexPlan, RunConfig, RunOrigin, SkillUse, TrialPlan, Unlocked,
+    ActReport, Budgets, CandidateTrial, ConsolidationConfig, Core, Demonstration, Edit, Effect, Event,
+    FinishReason, Interjected, Interjection, Milestone, Moment, PlayConfig, PlayPlan, Purpose, Recalled,
+    ReflexCandidateTrial, ReflexConfig, ReflexPlan, RunConfig, RunOrigin, Shown, SkillUse, TrialPlan,
+    Unlocked,
 };
 use sojourn_crafter::CrafterEnvironment;
 use sojourn_memory::EventSeq;
 use sojourn_skills::{Arm, LibraryState, PairedEpisode, ReflexTrial, TrialReport, Wasm, WorldResult};
-use sojourn_tools::{Ending, EndingKind, Environment, EnvironmentSpec, Observation, Residue};
+use sojourn_tools::{
+    Ending, EndingKind, Environment, EnvironmentSpec, Move, Observation, Play, Residue, Stuff, ToolCall,
+};
 
 /// What the outside does next, whatever it was asked.
 #[derive(Debug, Clone)]
@@ -47,7 +50,31 @@ fn pages() -> EnvironmentSpec {
     for (remainder, task) in (0..).zip(&mut spec.tasks) {
         task.episodes = Some(Residue { modulus, remainder });
     }
+    let walk = Move { tool: "go_to".into(), args: vec![Stuff::Said] };
+    spec.play = Some(Play {
+        question: "/goal".into(),
+        things: "/things".into(),
+        kind: "kind".into(),
+        label: "name".into(),
+        moves: vec![walk],
+    });
     spec
+}
+
+/// What was done by chance: sometimes something that reached the goal.
+fn played(plan: &PlayPlan, whim: &Whim) -> Event {
+    let target = if whim.choice.is_multiple_of(2) { "tree" } else { "cow" };
+    let step = Shown {
+        question: format!("Walk to the {target} now"),
+        things: Vec::new(),
+        call: ToolCall {
+            name: "go_to".into(),
+            args: [("kind".to_owned(), json!(target))].into_iter().collect(),
+        },
+    };
+    let one = |seed: &u64| Demonstration { seed: *seed, steps: vec![step.clone()] };
+    let enough = if whim.lucky { plan.wanted } else { 0 };
+    Event::Played { shown: plan.seeds.iter().take(enough).map(one).collect() }
 }
 
 fn core(config: RunConfig) -> Core {
@@ -215,6 +242,7 @@ fn drive_in(spec: EnvironmentSpec, config: RunConfig, whims: &[Whim]) -> Vec<Eff
             Effect::Survey { seeds, .. } => {
                 Event::Surveyed { seen: seeds.iter().map(|seed| format!("goal: number {seed}")).collect() }
             }
+            Effect::Play { plan } => played(plan, whim),
             Effect::Try { plan } => trials(plan, whim),
             Effect::TryReflexes { plan } => lives(plan, whim),
             Effect::Act { call, .. } => report(&call.name, whim),
@@ -244,7 +272,8 @@ proptest! {
         let spec = pages();
         let is_in = |name: &str, seed: u64| spec.tasks.iter().find(|task| task.name == name).is_none_or(|task| task.is_in(seed));
         let (mut episode, mut seen): (u64, Option<Vec<u64>>) = (0, None);
-        for effect in drive_in(spec.clone(), RunConfig { seed, ..RunConfig::default() }, &whims) {
+        let config = RunConfig { seed, play: Some(PlayConfig::default()), ..RunConfig::default() };
+        for effect in drive_in(spec.clone(), config, &whims) {
             match effect {
                 Effect::Reset { seed } => episode = seed,
                 Effect::Tell { milestone: Milestone::TaskChosen { task, .. } } => {
@@ -254,6 +283,10 @@ proptest! {
                 Effect::Survey { task, seeds } => {
                     prop_assert!(is_in(&task, episode) && seeds.iter().all(|seed| is_in(&task, *seed)));
                     seen = Some(seeds);
+                }
+                Effect::Play { plan } => {
+                    prop_assert!(plan.seeds.iter().all(|seed| is_in(&plan.task, *seed)));
+                    seen = Some(plan.seeds);
                 }
                 // Candidates are tried where nothing was seen before they were written, on what they are about.
                 Effect::Try { plan } => {
@@ -357,6 +390,7 @@ fn answered(effect: &Effect) -> bool {
             | Effect::Recall { .. }
             | Effect::Think { .. }
             | Effect::Survey { .. }
+            | Effect::Play { .. }
             | Effect::Try { .. }
             | Effect::TryReflexes { .. }
             | Effect::Act { .. }

@@ -64,6 +64,7 @@ impl Lamp {
             examples: Vec::new(),
             vitals: Vec::new(),
             in_view: false,
+            play: None,
         };
         Self { spec, lit: 0, called: false, acted: false }
     }

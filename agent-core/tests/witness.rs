@@ -90,6 +90,7 @@ impl Table {
             examples: Vec::new(),
             vitals: Vec::new(),
             in_view: false,
+            play: None,
         };
         Self { spec, pile, stays, call: None, acted: false }
     }

@@ -218,6 +218,7 @@ impl AgentFile {
         // A file does not say it: the rules are this program's, only a log has older ones.
         agent.run.rules = RULES;
         agent.run.reflexes.get_or_insert_default();
+        agent.run.play.get_or_insert_default();
         agent.account();
         agent.limit(name)?;
         agent.equip(name)?;

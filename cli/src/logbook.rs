@@ -228,6 +228,9 @@ fn effect_line(effect: &Effect) -> String {
             )
         }
         Effect::Survey { task, seeds } => format!("see how {} other episodes of {task} begin", seeds.len()),
+        Effect::Play { plan } => {
+            format!("do things by chance in {} episodes of {}", plan.seeds.len(), plan.task)
+        }
         Effect::Try { plan } => {
             format!("try {} candidates for {} in {} worlds", plan.candidates.len(), plan.task, plan.worlds)
         }
@@ -290,6 +293,16 @@ fn event_line(event: &Event) -> String {
         Event::Surveyed { seen } => {
             let first = |text: &String| short(text.lines().next().unwrap_or_default());
             seen.iter().map(first).collect::<Vec<_>>().join("; ")
+        }
+        Event::Played { shown } => {
+            let calls = |one: &sojourn_core::Demonstration| {
+                let calls = one.steps.iter().map(|step| as_javascript(&step.call));
+                calls.collect::<Vec<_>>().join(", ")
+            };
+            match shown.first() {
+                None => "nothing reached the goal".to_owned(),
+                Some(first) => format!("{} episodes reached the goal: {}", shown.len(), short(&calls(first))),
+            }
         }
         Event::Tried { trials } => {
             let passes: Vec<String> = trials

@@ -41,6 +41,13 @@ pub enum Origin {
         /// Sequence number of the log record.
         seq: u64,
     },
+    /// Nobody: it does again what was done by chance and worked, in the run and at the log record where that stands.
+    Play {
+        /// The run.
+        run: String,
+        /// Sequence number of the log record.
+        seq: u64,
+    },
     /// A person.
     Human,
     /// Another library.

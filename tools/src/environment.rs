@@ -87,6 +87,9 @@ pub struct EnvironmentSpec {
     /// Whether what is seen is part of the question when a skill is asked for: pages look different from task to task.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_view: bool,
+    /// How it may be played with, where that does no harm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub play: Option<crate::Play>,
 }
 
 /// One step of the environment: its name as the environment lists it in [`EnvironmentSpec::actions`].

@@ -21,6 +21,7 @@ mod grants;
 pub mod http;
 pub mod mcp;
 mod observation;
+mod play;
 mod policy;
 pub mod process;
 mod revival;
@@ -43,6 +44,7 @@ pub use environment::{
 pub use function::{FunctionTool, IntoOutcome, Json, NoArguments};
 pub use grants::Grants;
 pub use observation::Observation;
+pub use play::{Move, Play, Stuff};
 pub use policy::{Decision, EffectKind, Policy, PolicyError, PolicyFile, Rule, Verdict};
 pub use sojourn_tools_macros::tool;
 pub use source::{FixedSource, ToolSource};

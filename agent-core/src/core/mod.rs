@@ -9,6 +9,8 @@ mod consolidating;
 mod consulting;
 pub mod curriculum;
 mod guard;
+mod imitation;
+mod locate;
 mod notes;
 pub mod planner;
 mod prompts;
@@ -24,6 +26,7 @@ use consolidating::{Comparison, Experiences, Resume};
 use consulting::{Consultation, Consultations};
 use curriculum::{Curriculum, Proposal};
 use guard::Guard;
+pub(crate) use locate::quoted;
 use planner::Planner;
 use reflexes::ReflexDraft;
 use serde_json::{Map, Value};
@@ -105,6 +108,8 @@ enum Phase {
     Consulting(Consultation),
     /// The controller's choice of a primitive.
     Improvising,
+    /// What reaches the goal by chance, before anybody thinks about it.
+    Playing(Draft),
     /// How other episodes of the task begin, before a skill is written from what is seen.
     Surveying(Draft),
     /// Lessons, before a skill is written.
@@ -239,6 +244,7 @@ impl Core {
                 self.count(&reply);
                 self.improvised(&reply)
             }
+            (Phase::Playing(draft), Event::Played { shown }) => self.played(draft, &shown),
             (Phase::Surveying(draft), Event::Surveyed { seen }) => self.surveyed(draft, seen),
             (Phase::Preparing(draft), Event::Recalled { memories, tools }) => {
                 self.write(draft, &memories, &tools)

@@ -1,10 +1,13 @@
 //! Writing a skill: candidates, trials, admission, and what a retry is told.
 
 use super::consolidating::LESSON;
+use super::imitation;
 use super::notes::causal_note;
 use super::prompts::{self, Writing};
 use super::{AfterReflection, Core, Map, Phase, Purpose, Recalled, Reply, Value, seeds};
-use crate::event::{CandidateTrial, Effect, LessonKind, Milestone, NewLesson, TrialPlan};
+use crate::event::{
+    CandidateTrial, Demonstration, Effect, LessonKind, Milestone, NewLesson, PlayPlan, TrialPlan,
+};
 use sojourn_skills::{
     Callable, Candidate, Compiled, Draft as SkillDraft, Kind, LibraryEvent, Origin, best_of, grammar,
     static_check,
@@ -17,6 +20,8 @@ const NOTES: usize = 2;
 const SCENES: u64 = 2;
 /// The tool that shows the state.
 const VIEW: &str = "observe";
+/// Programs tried that do again what was seen to work.
+const IMITATIONS: usize = 6;
 /// Lessons looked up before a skill is written.
 const LESSONS: usize = 2;
 /// Seeds of practice worlds offered for each that is needed: preludes fail.
@@ -35,6 +40,8 @@ pub(super) struct Draft {
     candidates: Vec<String>,
     /// Names of the tools, other than the environment's, that it may call.
     tools: Vec<String>,
+    /// Whether the candidates do again what was seen to work, and nobody wrote them.
+    imitating: bool,
 }
 
 impl Core {
@@ -47,15 +54,52 @@ impl Core {
             tried: Vec::new(),
             candidates: Vec::new(),
             tools: Vec::new(),
+            imitating: false,
         };
+        match (&self.config.play, &self.spec.play) {
+            (Some(play), Some(_)) if play.episodes > 0 => {
+                let about = format!("{task}: play");
+                let seeds = (0..u64::from(play.episodes)).map(|i| self.practice_seed(task, &about, i));
+                let plan = PlayPlan {
+                    task: task.to_owned(),
+                    seeds: seeds.collect(),
+                    moves: play.moves,
+                    wanted: play.wanted,
+                };
+                self.phase = Phase::Playing(draft);
+                vec![Effect::Play { plan }]
+            }
+            _ => self.look(draft),
+        }
+    }
+
+    /// Something was found by chance, or nothing: programs that do the same are tried.
+    pub(super) fn played(&mut self, mut draft: Draft, shown: &[Demonstration]) -> Vec<Effect> {
+        let Some(task) = self.planner.task(&draft.task).cloned() else { return self.decide() };
+        let sources = imitation::programs(&self.spec, &task, shown, IMITATIONS);
+        if sources.is_empty() {
+            return self.look(draft);
+        }
+        draft.tried.extend(sources.iter().cloned());
+        draft.candidates.clone_from(&sources);
+        draft.imitating = true;
+        let plan = self.trial_plan(&task, sources, Vec::new());
+        self.phase = Phase::Trying(draft);
+        vec![Effect::Try { plan }]
+    }
+
+    /// Looks at how other episodes begin, where what is seen is part of the question.
+    fn look(&mut self, draft: Draft) -> Vec<Effect> {
         if !self.spec.in_view {
             return self.prepare(draft);
         }
+        let task = draft.task.as_str();
         // Not those in which candidates are tried: what is seen there stays unknown to them.
         let about = format!("{task}: what is seen");
         let seeds = (0..SCENES).map(|i| self.practice_seed(task, &about, i)).collect();
+        let survey = Effect::Survey { task: task.to_owned(), seeds };
         self.phase = Phase::Surveying(draft);
-        vec![Effect::Survey { task: task.to_owned(), seeds }]
+        vec![survey]
     }
 
     /// It was seen how other episodes of the task begin.
@@ -221,6 +265,10 @@ impl Core {
                 return effects;
             }
         }
+        if draft.imitating {
+            // What nobody wrote teaches nobody.
+            return self.look(Draft { imitating: false, ..draft });
+        }
         // The note is about the candidate that came closest.
         let closest = best_of(&candidates).unwrap_or(0);
         let note = match trials.get(closest).map(|trial| (Self::regressions(trial), trial)) {
@@ -260,10 +308,14 @@ impl Core {
             parameters: task.parameters.clone(),
             precondition: None,
             postcondition: Some(task.goal.clone()),
-            origin: Origin::Model {
-                model: self.origin.model.clone(),
-                run: self.origin.run.clone(),
-                seq: self.requests,
+            origin: if draft.imitating {
+                Origin::Play { run: self.origin.run.clone(), seq: self.seq.0 }
+            } else {
+                Origin::Model {
+                    model: self.origin.model.clone(),
+                    run: self.origin.run.clone(),
+                    seq: self.requests,
+                }
             },
             kind: Kind::Skill,
             environment: self.spec.name.clone(),

@@ -11,6 +11,7 @@ mod journal;
 mod lessons;
 mod memory;
 mod observer;
+mod playing;
 mod practice;
 mod programs;
 mod proving;
@@ -355,6 +356,13 @@ impl Driver {
                     let event = self.survey(&task, &seeds).await?;
                     return self.derived(event).await;
                 }
+                Effect::Play { plan } => {
+                    if let Some(step) = self.trusted("played").await? {
+                        return Ok(step);
+                    }
+                    let event = self.play(&plan).await?;
+                    return self.derived(event).await;
+                }
                 Effect::Try { plan } => {
                     if let Some(step) = self.trusted("tried").await? {
                         return Ok(step);
@@ -558,6 +566,7 @@ fn kind_of(effect: &Effect) -> &'static str {
         Effect::UseTool { .. } => "use_tool",
         Effect::Think { .. } => "think",
         Effect::Survey { .. } => "survey",
+        Effect::Play { .. } => "play",
         Effect::Try { .. } => "try",
         Effect::Retest { .. } => "retest",
         Effect::TryReflexes { .. } => "try_reflexes",
@@ -579,6 +588,7 @@ fn kind_of_event(event: &Event) -> &'static str {
         Event::Thought { .. } => "thought",
         Event::ThoughtFailed { .. } => "thought_failed",
         Event::Surveyed { .. } => "surveyed",
+        Event::Played { .. } => "played",
         Event::Tried { .. } => "tried",
         Event::Retested { .. } => "retested",
         Event::ReflexesTried { .. } => "reflexes_tried",

@@ -1,5 +1,6 @@
 //! What the core has tried in practice worlds: candidates for skills and reflexes, and skills whose callees changed.
 
+use super::playing::Player;
 use super::practice::Gym;
 use super::proving::ProvingGround;
 use super::stage::{LiveReflex, StageError};
@@ -23,6 +24,20 @@ impl Driver {
             }
         }
         Ok(Event::Surveyed { seen })
+    }
+
+    /// Does things by chance in practice worlds.
+    pub(super) async fn play(&self, plan: &crate::event::PlayPlan) -> Result<Event, DriveError> {
+        let environment = self.environment.as_ref().ok_or(StageError::Busy)?;
+        let spec = environment.spec();
+        let goal = spec.tasks.iter().find(|task| task.name == plan.task).map(|task| &task.goal);
+        let (Some(world), Some(play), Some(goal)) = (environment.practice(), &spec.play, goal) else {
+            return Ok(Event::Played { shown: Vec::new() });
+        };
+        self.observer.notice(&Notice::Practising { task: &plan.task, candidates: 0 });
+        let player = Player { gym: self.gym(), play, goal, plan, cancel: &self.cancel };
+        let shown = player.find(world).await?;
+        Ok(Event::Played { shown: self.redactor.any(shown) })
     }
 
     /// Has candidates for a skill tried.

@@ -81,6 +81,7 @@ impl Scope {
         match effect {
             Effect::Act { call, .. } | Effect::UseTool { call, .. } => self.act = Some(call.name.clone()),
             Effect::Survey { task, .. } => self.about = Some(task.clone()),
+            Effect::Play { plan } => self.about = Some(plan.task.clone()),
             Effect::Try { plan } => self.about = Some(plan.task.clone()),
             Effect::TryReflexes { plan } => self.about = Some(plan.name.clone()),
             Effect::Library { change } => self.about = self.skill_of(change),
@@ -161,6 +162,7 @@ pub fn is_error(body: &Body) -> bool {
             Event::EpisodeStarted { .. }
             | Event::Recalled { .. }
             | Event::Surveyed { .. }
+            | Event::Played { .. }
             | Event::Thought { .. } => false,
         },
         Body::Stage(event) => match &**event {

@@ -58,6 +58,7 @@ pub fn open(html: &Path) -> io::Result<WebWorld> {
         examples: WebSettings::examples(),
         vitals: Vec::new(),
         in_view: true,
+        play: Some(sojourn_browser::play()),
     };
     let settings = Settings { files: true, window: SIZE, ..Settings::default() };
     let site = MiniWob { html: html.to_owned(), tasks: tasks.into(), at: None };

@@ -2,7 +2,9 @@
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
-use sojourn_tools::{Effects, Parameter, ParameterKind, ToolCall, ToolSpec, with_defaults};
+use sojourn_tools::{
+    Effects, Move, Parameter, ParameterKind, Play, Stuff, ToolCall, ToolSpec, with_defaults,
+};
 
 /// The longest that one action waits, in milliseconds.
 const LONGEST_WAIT: i64 = 5000;
@@ -243,6 +245,23 @@ impl Arguments<'_> {
 fn number(value: Option<&Value>) -> Option<i64> {
     let number = value?.as_f64()?;
     number.is_finite().then_some(number.round() as i64)
+}
+
+/// What may be done by chance on pages where nothing can be broken.
+pub fn play() -> Play {
+    let kinds = |kinds: &[&str]| Stuff::Thing(kinds.iter().map(|&kind| kind.to_owned()).collect());
+    let chance = |tool: &str, args: Vec<Stuff>| Move { tool: tool.to_owned(), args };
+    Play {
+        question: "/goal".to_owned(),
+        things: "/elements".to_owned(),
+        kind: "role".to_owned(),
+        label: "name".to_owned(),
+        moves: vec![
+            chance("click", vec![kinds(&[])]),
+            chance("type", vec![kinds(&["textbox"]), Stuff::Said]),
+            chance("select", vec![kinds(&["combobox", "listbox"]), Stuff::Option("options".to_owned())]),
+        ],
+    }
 }
 
 /// The primitives, as the controller and the skills see them.

@@ -18,7 +18,7 @@ mod unasked;
 mod view;
 mod world;
 
-pub use act::{Act, Target, tools};
+pub use act::{Act, Target, play, tools};
 pub use chromium::{Chromium, PROGRAM_VARIABLE, find};
 pub use error::BrowserError;
 pub use gate::Host;

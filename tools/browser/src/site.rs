@@ -114,6 +114,8 @@ impl WebSettings {
             examples: examples(),
             vitals: Vec::new(),
             in_view: true,
+            // Nobody knows what stands behind the buttons of somebody's page.
+            play: None,
         };
         let settings = Settings {
             program: self.program.clone(),

@@ -140,6 +140,7 @@ impl McpWorld {
             examples: Vec::new(),
             vitals: Vec::new(),
             in_view: false,
+            play: None,
         };
         let names: Vec<String> = match &self.actions {
             Actions::Names(names) => names.clone(),

@@ -89,6 +89,7 @@ impl ProcessWorld {
             examples: world.examples,
             vitals: world.vitals,
             in_view: false,
+            play: None,
         };
         let actions: Vec<(String, String)> = world
             .actions

@@ -205,6 +205,7 @@ impl Reader {
             | Event::ToolAnswered { .. }
             | Event::ThoughtFailed { .. }
             | Event::Surveyed { .. }
+            | Event::Played { .. }
             | Event::Tried { .. }
             | Event::Retested { .. }
             | Event::ReflexesTried { .. } => {}

@@ -141,6 +141,7 @@ impl Camera {
             Effect::Reset { .. }
             | Effect::Recall { .. }
             | Effect::Survey { .. }
+            | Effect::Play { .. }
             | Effect::Try { .. }
             | Effect::Retest { .. }
             | Effect::TryReflexes { .. }
@@ -187,6 +188,7 @@ impl Camera {
                 self.now.calls = Arc::new([]);
             }
             Event::Surveyed { .. }
+            | Event::Played { .. }
             | Event::Tried { .. }
             | Event::Retested { .. }
             | Event::ReflexesTried { .. } => {}

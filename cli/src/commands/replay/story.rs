@@ -50,6 +50,7 @@ fn passage(body: &Body, episode: &mut u32) -> Option<String> {
             Event::ThoughtFailed { .. }
             | Event::ToolAnswered { .. }
             | Event::Surveyed { .. }
+            | Event::Played { .. }
             | Event::Tried { .. }
             | Event::Retested { .. }
             | Event::ReflexesTried { .. } => logbook::summary(body),
@@ -74,6 +75,7 @@ fn passage(body: &Body, episode: &mut u32) -> Option<String> {
             Effect::Reset { .. }
             | Effect::Recall { .. }
             | Effect::Survey { .. }
+            | Effect::Play { .. }
             | Effect::Try { .. }
             | Effect::Retest { .. }
             | Effect::TryReflexes { .. }

@@ -1,0 +1,41 @@
+use serde::{Deserialize, Serialize};
+
+/// How a world may be played with: what may be done in it by chance, so that something is found that works before
+/// anybody thinks about it.
+///
+/// A world says what is to be done in words, and shows things that can be acted on, each an object with an `id`. Those
+/// with `hidden` or `disabled` set are left alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Play {
+    /// JSON pointer into the state to what is to be done, in words: `/goal`.
+    pub question: String,
+    /// JSON pointer to the list of things: `/elements`.
+    pub things: String,
+    /// The field of a thing that says what kind of thing it is: `role`.
+    pub kind: String,
+    /// The field with its words: `name`.
+    pub label: String,
+    /// What may be done.
+    pub moves: Vec<Move>,
+}
+
+/// A call that may be made by chance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    /// The tool.
+    pub tool: String,
+    /// What its first parameters are given.
+    pub args: Vec<Stuff>,
+}
+
+/// What a parameter is given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stuff {
+    /// The id of a thing of one of these kinds; of any where there are none.
+    Thing(Vec<String>),
+    /// One of the texts that this field of the thing before is a list of.
+    Option(String),
+    /// Words out of what is to be done.
+    Said,
+}
