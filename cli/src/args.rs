@@ -316,6 +316,10 @@ pub struct Serve {
     #[arg(long, value_name = "MIB", default_value_t = 1024)]
     pub prompt_memory_mib: u32,
 
+    /// A smaller model of the same family that guesses what the model says next.
+    #[arg(long, value_name = "MODEL")]
+    pub draft: Option<String>,
+
     /// Threads, for reading and for writing; measured without a number.
     #[arg(long, value_name = "N")]
     pub threads: Option<u32>,
