@@ -5,8 +5,10 @@
 
 mod connection;
 mod handler;
+mod http;
 mod link;
 mod oauth;
+mod output;
 #[cfg(feature = "serve")]
 pub mod serve;
 mod tool;

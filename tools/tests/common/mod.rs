@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// How long anything may take before the test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// So long, in milliseconds, that whoever waits for it is seen to hang.
+pub const FOR_EVER: u64 = 600_000;
+
 /// The command line of a server of the tests that has this fault.
 pub fn faulty(server: &str, fault: &str) -> Vec<String> {
     let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers").join(server);
