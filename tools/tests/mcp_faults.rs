@@ -5,7 +5,8 @@
 mod common;
 
 use common::{
-    Bench, FOR_EVER, PATIENCE, each_costs_one_call, each_is_revived, faulty, first_notice, lists_are_followed,
+    Bench, FOR_EVER, PATIENCE, each_call_hears_of_itself, each_costs_one_call, each_is_revived, faulty,
+    first_notice, lists_are_followed,
 };
 use serde_json::json;
 use sojourn_tools::ToolSource as _;
@@ -79,6 +80,11 @@ async fn over_http_an_answer_is_refused_while_it_arrives() {
         };
         each_costs_one_call(async |_: &str| connected(settings.clone()).await, &[case]).await;
     }
+}
+
+#[tokio::test]
+async fn each_of_several_calls_hears_how_far_it_has_got_itself() {
+    each_call_hears_of_itself(patient).await;
 }
 
 /// A server that is reached over HTTP.

@@ -5,7 +5,8 @@
 mod common;
 
 use common::{
-    Bench, FOR_EVER, PATIENCE, each_costs_one_call, each_is_revived, faulty, first_notice, lists_are_followed,
+    Bench, FOR_EVER, PATIENCE, each_call_hears_of_itself, each_costs_one_call, each_is_revived, faulty,
+    first_notice, lists_are_followed,
 };
 use sojourn_tools::ToolSource as _;
 use sojourn_tools::process::{ProcessSettings, ProcessSource};
@@ -60,6 +61,11 @@ async fn an_answer_that_is_too_long_or_no_json_is_said_to_be_at_once() {
 async fn a_program_that_writes_for_ever_is_given_up_and_started_again() {
     let noise = "in which there is no message, of at most 67108864";
     each_is_revived(patient, &[("flood", noise, noise), ("endless", "does not end", "does not end")]).await;
+}
+
+#[tokio::test]
+async fn each_of_several_calls_hears_how_far_it_has_got_itself() {
+    each_call_hears_of_itself(patient).await;
 }
 
 #[tokio::test]

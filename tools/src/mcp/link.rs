@@ -5,6 +5,7 @@ use super::handler::Client;
 use super::http::{self, Bounded};
 use super::oauth::{Authorized, Desk, SIGNING_IN};
 use super::output::Output;
+use super::progress::Telling;
 use crate::child::{Complaints, Group, command};
 use crate::lines::MESSAGE;
 use rmcp::model::ProtocolVersion;
@@ -61,6 +62,7 @@ impl Link {
         lifecycle: ClientLifecycleMode,
     ) -> Result<Self, Failure> {
         let complaints = Complaints::default();
+        let progress = client.progress.clone();
         let mut program = None;
         let served = if let Some(url) = &settings.url {
             let mut config = http::bounded(url);
@@ -73,17 +75,17 @@ impl Link {
             if let Some(desk) = desk {
                 let http = Bounded(Authorized::new(http, Arc::clone(desk)));
                 let transport = StreamableHttpClientTransport::with_client(http, config);
-                serve(client, transport, lifecycle, HANDSHAKE + SIGNING_IN).await
+                serve(client, Telling { transport, progress }, lifecycle, HANDSHAKE + SIGNING_IN).await
             } else {
                 let transport = StreamableHttpClientTransport::with_client(Bounded(http), config);
-                serve(client, transport, lifecycle, HANDSHAKE).await
+                serve(client, Telling { transport, progress }, lifecycle, HANDSHAKE).await
             }
         } else {
             let (started, stdin, stdout) = start(settings, directory, &complaints)?;
             program = Some(started);
             let transport = AsyncRwTransport::new(Output::new(stdout, complaints.clone()), stdin)
                 .with_max_line_length(MESSAGE + 1);
-            serve(client, transport, lifecycle, HANDSHAKE).await
+            serve(client, Telling { transport, progress }, lifecycle, HANDSHAKE).await
         };
         match served {
             Ok(Ok(service)) => Ok(Self { service: Arc::new(service), complaints, _program: program }),

@@ -9,6 +9,7 @@ mod http;
 mod link;
 mod oauth;
 mod output;
+mod progress;
 #[cfg(feature = "serve")]
 pub mod serve;
 mod tool;
