@@ -17,9 +17,15 @@ pub struct CallLimits {
     pub result_bytes: usize,
 }
 
+impl CallLimits {
+    /// Bytes that a result may have where nobody says otherwise. Peers are held to messages of four times as many, whatever
+    /// the limits of a toolbox are.
+    pub const RESULT_BYTES: usize = 4 << 20;
+}
+
 impl Default for CallLimits {
     fn default() -> Self {
-        Self { timeout: Duration::from_mins(1), result_bytes: 4 << 20 }
+        Self { timeout: Duration::from_mins(1), result_bytes: Self::RESULT_BYTES }
     }
 }
 
