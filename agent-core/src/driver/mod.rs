@@ -20,6 +20,7 @@ mod rehearse;
 mod spans;
 mod stage;
 mod start;
+mod tape;
 mod toolkit;
 mod trials;
 mod witness;
