@@ -2,7 +2,7 @@
 
 use super::delta::merge;
 use super::journal::{JournalError, inflate};
-use super::stage::{StageEvent, StepRecord};
+use super::stage::{SPENT, StageEvent, StepRecord};
 use crate::event::Event;
 use sojourn_memory::{Record, Store};
 use sojourn_sandbox::CallError;
@@ -88,6 +88,12 @@ pub(super) async fn tape<'a>(
                 }
             },
         }
+    }
+    // A process may have died before it wrote what the refusal came to.
+    if let Some((_, last)) = tape.last_mut()
+        && matches!(last, Seen::Returned(outcome) if !outcome.ok && outcome.message == SPENT)
+    {
+        *last = Seen::Refused;
     }
     Ok(tape)
 }
