@@ -11,11 +11,14 @@ use super::tape::{Seen, differs, past, tape};
 use async_trait::async_trait;
 use serde_json::Value;
 use sojourn_tools::{
-    Action, Environment, EnvironmentError, EnvironmentSpec, Observation, Progress, StepOutcome,
-    ToolCall, ToolOutcome,
+    Action, Environment, EnvironmentError, EnvironmentSpec, Observation, Progress, StepOutcome, ToolCall,
+    ToolOutcome,
 };
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
+
+/// What the agent is told of a call that was under way when a process died, and that may not be repeated.
+pub(super) const UNKNOWN: &str = "it is unknown whether it took effect; look before you repeat it";
 
 /// How the world itself stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +115,7 @@ impl Witness {
             return self.world.advance();
         }
         Ok(Progress::Done(ToolOutcome::failed(format!(
-            "the process ended during `{}`: it is unknown whether it took effect; look before you repeat it",
+            "the process ended during `{}`: {UNKNOWN}",
             call.name
         ))))
     }
