@@ -27,12 +27,15 @@ use std::sync::Arc;
 use tools::Desk;
 use world::RecordedWorld;
 
+/// What was recalled, and the names of the tools that fitted best.
+type Looked = (Vec<Recalled>, Vec<String>);
+
 /// What the log of a run in one piece has of everything that came from outside.
 pub struct Precedent {
     spec: EnvironmentSpec,
     times: Vec<i64>,
     thoughts: Vec<(usize, Recording)>,
-    recalled: Vec<(usize, (Vec<Recalled>, Vec<String>))>,
+    recalled: Vec<(usize, Looked)>,
     practised: BTreeMap<usize, Value>,
     desk: Arc<Desk>,
     tape: Vec<(usize, Seen)>,
@@ -172,7 +175,7 @@ impl Precedent {
     }
 
     /// The tools that are not the environment's, and who is asked about them, as they were where `place` is.
-    pub fn tools(&self, lived: Lived, place: Place) -> Tools {
+    pub fn tools(&self, lived: Lived, place: &Place) -> Tools {
         Desk::open(&self.desk, lived, place)
     }
 

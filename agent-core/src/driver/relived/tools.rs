@@ -56,7 +56,7 @@ struct RecordedTool {
 
 impl Desk {
     /// Opens it where `place` is.
-    pub fn open(desk: &Arc<Self>, lived: Lived, place: Place) -> Tools {
+    pub fn open(desk: &Arc<Self>, lived: Lived, place: &Place) -> Tools {
         let attended = |desk: &Arc<Self>| Attended {
             desk: Arc::clone(desk),
             lived,

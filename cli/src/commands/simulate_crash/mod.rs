@@ -73,26 +73,26 @@ pub async fn simulate_crash(home: Home, args: SimulateCrash) -> Result<ExitCode>
     for kill in &kills {
         let Kill { place, parting } = kill;
         let seq = place + taken_up;
-        let Some(parting) = parting else {
+        if let Some(parting) = parting {
+            // A life of its own: from there on it is another.
+            let aside = tempfile::tempdir()?;
+            copy(scratch.path(), aside.path())?;
+            killed(&home, &info.id, aside.path(), seq, *place)?;
+            process(&home, &info.id, aside.path(), None, Some(*parting))?;
+            verdict = compare::parted(aside.path(), &info.id, &source, *parting).await?;
+            if let Some(difference) = &mut verdict {
+                difference.insert_str(0, &format!("killed after record {place}, "));
+                break;
+            }
+            output::note(format!(
+                "killed after record {place}, within a call that may not be made again: the agent was told that nobody \
+                 knows what came of it"
+            ));
+        } else {
             killed(&home, &info.id, scratch.path(), seq, *place)?;
             output::note(format!("killed after record {place}, taken up again"));
             taken_up += 1;
-            continue;
-        };
-        // A life of its own: from there on it is another.
-        let aside = tempfile::tempdir()?;
-        copy(scratch.path(), aside.path())?;
-        killed(&home, &info.id, aside.path(), seq, *place)?;
-        process(&home, &info.id, aside.path(), None, Some(*parting))?;
-        verdict = compare::parted(aside.path(), &info.id, &source, *parting).await?;
-        if let Some(difference) = &mut verdict {
-            difference.insert_str(0, &format!("killed after record {place}, "));
-            break;
         }
-        output::note(format!(
-            "killed after record {place}, within a call that may not be made again: the agent was told that nobody \
-             knows what came of it"
-        ));
     }
     if verdict.is_none() {
         process(&home, &info.id, scratch.path(), None, None)?;

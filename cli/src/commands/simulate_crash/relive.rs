@@ -47,7 +47,7 @@ pub async fn relive(home: &Home, args: &SimulateCrash, scratch: &Path) -> Result
     let mut journal = Journal::new(store.clone(), lived, Some(writer))
         .with_clock(precedent.clock(args.until))
         .with_practice(precedent.practised());
-    let tools = started.config.tools.is_some().then(|| precedent.tools(at, journal.place()));
+    let tools = started.config.tools.is_some().then(|| precedent.tools(at, &journal.place()));
     if resumed {
         // As every resume does.
         journal = journal.trusting_practice().announcing(Interjection::Resumed { budgets: None });
