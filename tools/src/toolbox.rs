@@ -45,6 +45,8 @@ struct Shelf {
     entries: BTreeMap<String, Entry>,
     /// Names offered twice, or with a schema that is none: said once.
     complaints: BTreeMap<String, String>,
+    /// What the first look found out, before there was anybody to tell.
+    untold: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -103,14 +105,15 @@ impl Toolbox {
     /// A toolbox with these sources; names that two of them offer belong to the first.
     pub fn new(sources: Vec<Arc<dyn ToolSource>>, limits: CallLimits) -> Self {
         let toolbox = Self { sources, limits, shelf: Mutex::default() };
-        toolbox.look();
+        let first = toolbox.look();
+        toolbox.shelf.lock().unwrap_or_else(PoisonError::into_inner).untold = first.notices;
         toolbox
     }
 
     /// Asks the sources again and says what is different.
     pub fn look(&self) -> Changes {
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut changes = Changes::default();
+        let mut changes = Changes { notices: std::mem::take(&mut shelf.untold), ..Changes::default() };
         let mut entries = BTreeMap::new();
         let mut complaints = BTreeMap::new();
         for source in &self.sources {
@@ -150,7 +153,7 @@ impl Toolbox {
             shelf.entries.keys().filter(|name| !entries.contains_key(*name)).cloned().collect();
         let new = complaints.iter().filter(|(key, text)| shelf.complaints.get(*key) != Some(text));
         changes.notices.extend(new.map(|(_, text)| text.clone()));
-        *shelf = Shelf { entries, complaints };
+        *shelf = Shelf { entries, complaints, untold: Vec::new() };
         changes
     }
 
