@@ -223,8 +223,8 @@ impl<'model> Engine<'model> {
             let shared = self.memory.share(running.slot, sequence);
             if self.options.speculate && self.memory.is_divisible() {
                 lane.guess_by(&job.prompt[..job.prompt.len() - job.forced.len()]);
-                lane.drafted = job.candidates == 1
-                    && self.draft.as_mut().is_some_and(|draft| draft.speeds().choose());
+                lane.drafted =
+                    job.candidates == 1 && self.draft.as_mut().is_some_and(|draft| draft.speeds().choose());
             }
             lane.begin(&job.forced, trie);
             let chosen = shared.and_then(|()| match lane.finish {
