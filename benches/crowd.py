@@ -21,8 +21,8 @@ TOKEN = "for-the-crowd-only"
 def resident_mib(pid):
     """What the process and its workers hold: the model is in a worker."""
     kilobytes = 0
-    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    for process in [pid, *children]:
+    children = [lines.read_text().split() for lines in pathlib.Path(f"/proc/{pid}/task").glob("*/children")]
+    for process in [pid, *sum(children, [])]:
         try:
             status = pathlib.Path(f"/proc/{process}/status").read_text()
         except FileNotFoundError:

@@ -24,8 +24,9 @@ pub use core::planner::{Planner, Total, held};
 pub use core::{Core, RunOrigin, Totals, seeds};
 pub use driver::{
     Approval, Approver, Clock, DriveError, Driver, Examiner, Grant, Interjected, Interjection, Journal,
-    JournalError, LOG_VERSION, Noted, Notice, Observer, Outcome, Outside, Provenance, Recollection, Redactor,
-    ReflexSource, Rehearsal, Silent, StageError, StageEvent, Started, StepRecord, Texts, Tools, Unattended,
-    as_javascript, diff, inflate, is_forgotten, merge, now_ms, rehearse,
+    JournalError, LOG_VERSION, Lived, Noted, Notice, Observer, Outcome, Outside, Place, Precedent,
+    Provenance, Recollection, Redactor, ReflexSource, Rehearsal, Silent, StageError, StageEvent, Started,
+    StepRecord, Texts, Tools, Unattended, as_javascript, diff, inflate, is_forgotten, merge, now_ms,
+    rehearse,
 };
 pub use event::*;

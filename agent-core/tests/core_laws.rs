@@ -94,7 +94,7 @@ fn observation(whim: &Whim) -> Observation {
 fn reply(texts: Vec<String>) -> Reply {
     let candidates =
         texts.into_iter().map(|text| Completion { text, tokens: 7, finish: Finish::Complete }).collect();
-    let usage = Usage { prompt_tokens: 90, cached_tokens: 60, completion_tokens: 7 };
+    let usage = Usage { prompt_tokens: 90, cached_tokens: 60, completion_tokens: 7, ..Usage::default() };
     Reply::new(candidates, usage, Timing::default())
 }
 

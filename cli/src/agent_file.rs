@@ -98,6 +98,8 @@ pub struct ControllerSettings {
     pub prefill_threads: Option<u32>,
     /// Whether the model checks guesses of what it will say next, instead of saying all of it token by token.
     pub speculate: bool,
+    /// A smaller model of the same family that guesses too: a name of the catalogue, or a file.
+    pub draft: Option<String>,
     /// Layers of the model that are put on a graphics processor, where the program was built for one.
     pub gpu_layers: Option<u32>,
     /// A low-rank adapter for the model: `{path = "…", scale = 1.0}`.
@@ -134,6 +136,7 @@ impl Default for ControllerSettings {
             threads: None,
             prefill_threads: None,
             speculate: true,
+            draft: None,
             gpu_layers: None,
             lora: None,
             prompt_memory_mib: None,

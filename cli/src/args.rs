@@ -70,7 +70,12 @@ pub enum Command {
     /// Kill a run's process at a record, resume it, and check that nothing was lost. The run itself is not touched.
     ///
     /// The run is lived again in a home of its own that is thrown away, by a process that gets the recorded answers, is
-    /// ended by SIGKILL as soon as the record is on the disk, and is then taken up by the next one.
+    /// ended by SIGKILL as soon as the record is on the disk, and is then taken up by the next one. What tools, people and
+    /// worlds that are not built in answered comes from the log too: none of them is needed or asked.
+    ///
+    /// Where a call is under way at the record that its tool does not declare to be repeatable, nobody can know what came of
+    /// it: such a process is taken up in a life of its own, which must be as it was up to there and then tell the agent so. A
+    /// run that was resumed or forked cannot be lived again, nor can it be killed where it gives up a controller that fails.
     SimulateCrash(SimulateCrash),
     /// List the runs, the newest first.
     Runs(Reading),
@@ -259,6 +264,10 @@ pub struct SimulateCrash {
     /// Be a process that lives the run again in this home and is killed after the first record of `--at`.
     #[arg(long, value_name = "DIR", hide = true)]
     pub relive: Option<PathBuf>,
+
+    /// End after so many records of the loop's own, and one.
+    #[arg(long, value_name = "PLACE", hide = true, requires = "relive")]
+    pub until: Option<usize>,
 }
 
 /// `sojourn models`.
@@ -315,6 +324,10 @@ pub struct Serve {
     /// How much memory may hold prompts that no run is asking about now, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 1024)]
     pub prompt_memory_mib: u32,
+
+    /// A smaller model of the same family that guesses what the model says next.
+    #[arg(long, value_name = "MODEL")]
+    pub draft: Option<String>,
 
     /// Threads, for reading and for writing; measured without a number.
     #[arg(long, value_name = "N")]

@@ -63,8 +63,12 @@ pub async fn controller(agent: &AgentFile, models: &Models, pull: bool) -> Resul
                 None => default_name(models, ModelKind::Chat)?,
             };
             let path = find(models, &name, pull).await?;
+            let draft = match &settings.draft {
+                Some(draft) => Some(find(models, &agent.resolve_model(draft), pull).await?),
+                None => None,
+            };
             output::note(format!("loading the model `{name}`"));
-            llama(&path, agent).await
+            llama(&path, draft, agent).await
         }
     }
 }
@@ -165,7 +169,7 @@ fn show(bar: &ProgressBar, progress: Progress) {
 }
 
 #[cfg(feature = "llama")]
-async fn llama(path: &Path, agent: &AgentFile) -> Result<Arc<dyn Controller>> {
+async fn llama(path: &Path, draft: Option<PathBuf>, agent: &AgentFile) -> Result<Arc<dyn Controller>> {
     use sojourn_controller::llama::{LlamaController, LlamaOptions};
     let settings = &agent.controller;
     let defaults = LlamaOptions::default();
@@ -175,6 +179,7 @@ async fn llama(path: &Path, agent: &AgentFile) -> Result<Arc<dyn Controller>> {
         prefill_threads: settings.prefill_threads,
         max_candidates: defaults.max_candidates.max(agent.run.actor.candidates),
         speculate: settings.speculate,
+        draft,
         gpu_layers: settings.gpu_layers,
         lora: settings.lora.clone(),
         prompt_memory_mib: settings.prompt_memory_mib.unwrap_or(defaults.prompt_memory_mib),
@@ -188,9 +193,14 @@ async fn llama(path: &Path, agent: &AgentFile) -> Result<Arc<dyn Controller>> {
 /// # Errors
 /// When it cannot be loaded.
 #[cfg(feature = "llama")]
-pub async fn served(path: &Path, args: &crate::args::Serve) -> Result<Arc<dyn Controller>> {
+pub async fn served(
+    path: &Path,
+    draft: Option<PathBuf>,
+    args: &crate::args::Serve,
+) -> Result<Arc<dyn Controller>> {
     use sojourn_controller::llama::{LlamaController, LlamaOptions};
     let options = LlamaOptions {
+        draft,
         context_tokens: args.context_tokens,
         threads: args.threads,
         prefill_threads: args.threads,
@@ -215,13 +225,17 @@ async fn llama_embedder(path: &Path) -> Result<Arc<dyn Embedder>> {
 
 #[cfg(not(feature = "llama"))]
 #[allow(clippy::unused_async, reason = "the same signature as with the feature")]
-async fn llama(_path: &Path, _agent: &AgentFile) -> Result<Arc<dyn Controller>> {
+async fn llama(_path: &Path, _draft: Option<PathBuf>, _agent: &AgentFile) -> Result<Arc<dyn Controller>> {
     Err(without_llama("set `controller.kind = \"openai\"` in the agent file to use a server"))
 }
 
 #[cfg(not(feature = "llama"))]
 #[allow(clippy::unused_async, reason = "the same signature as with the feature")]
-pub async fn served(_path: &Path, _args: &crate::args::Serve) -> Result<Arc<dyn Controller>> {
+pub async fn served(
+    _path: &Path,
+    _draft: Option<PathBuf>,
+    _args: &crate::args::Serve,
+) -> Result<Arc<dyn Controller>> {
     Err(without_llama("serve the model with another program"))
 }
 

@@ -77,39 +77,75 @@ fn the_examples_are_sound() {
 #[test]
 fn a_new_plugin_passes_its_own_test_and_the_check() {
     let place = tempfile::tempdir().unwrap();
-    for (lang, program, test) in [
-        ("wasm", "cargo", &["test", "--quiet"][..]),
-        ("python", "python3", &["-m", "unittest"]),
-        ("node", "node", &["--test"]),
-        ("rust", "cargo", &["test", "--quiet", "--offline"]),
+    let mut agent = "environment = \"crafter\"\nmodel = \"m\"\n".to_owned();
+    let mut made = Vec::new();
+    for (lang, program, test, build) in [
+        ("wasm", "cargo", &["test", "--quiet"][..], &[][..]),
+        ("python", "python3", &["-m", "unittest"], &[]),
+        ("node", "node", &["--test"], &[]),
+        ("rust", "cargo", &["test", "--quiet", "--offline"], &["build", "--release", "--quiet", "--offline"]),
     ] {
         if !has(program) {
             continue;
         }
         let name = format!("my-{lang}");
-        let made = sojourn(place.path(), &["tools", "new", &name, "--lang", lang]);
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let output = sojourn(place.path(), &["tools", "new", &name, "--lang", lang]);
+        let (said, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{err}");
         let plugin = place.path().join(&name);
-        let mut run = Command::new(program);
-        run.args(test).current_dir(&plugin);
         if lang == "wasm" && !built(&plugin) {
             continue;
         }
         if lang == "rust" {
+            // What is not built cannot be started, and what to do is said.
+            let unbuilt = sojourn(place.path(), &["tools", "check", &name]);
+            let told = String::from_utf8_lossy(&unbuilt.stderr).into_owned();
+            assert!(
+                !unbuilt.status.success() && told.contains("what has to be built is built first"),
+                "{told}"
+            );
             // The package that it needs is one of this repository's: it is here already.
             let lock = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("Cargo.lock");
             std::fs::copy(lock, plugin.join("Cargo.lock")).unwrap();
-            run.env("CARGO_TARGET_DIR", place.path().join("target"));
         }
-        let tested = run.output().unwrap();
-        assert!(tested.status.success(), "{lang}: {}", String::from_utf8_lossy(&tested.stderr));
-        if lang != "rust" {
-            let report = checked(place.path(), &plugin);
-            assert_eq!(report["examples"][0]["passed"], true, "{report}");
+        for args in [test, build].into_iter().filter(|args| !args.is_empty()) {
+            let mut run = Command::new(program);
+            let run =
+                run.args(args).current_dir(&plugin).env_remove("RUSTFLAGS").env_remove("CARGO_TARGET_DIR");
+            let done = run.output().unwrap();
+            assert!(done.status.success(), "{lang}: {}", String::from_utf8_lossy(&done.stderr));
         }
+        let report = checked(place.path(), &plugin);
+        assert_eq!(report["examples"][0]["passed"], true, "{report}");
         let again = sojourn(place.path(), &["tools", "new", &name, "--lang", lang]);
         assert_eq!(again.status.code(), Some(2), "it would write over what is there");
+        // What it says of an agent file is put into one.
+        let table = said
+            .lines()
+            .skip_while(|line| !line.starts_with("  [tools."))
+            .take_while(|line| !line.is_empty());
+        table.for_each(|line| agent.extend([line, "\n"]));
+        made.push(format!("my_{lang}_greet"));
     }
+    std::fs::write(place.path().join("agent.toml"), &agent).unwrap();
+    for tool in made {
+        let output =
+            sojourn(place.path(), &["tools", "call", "agent.toml", &tool, r#"{"name": "Ada"}"#, "--json"]);
+        let told = String::from_utf8_lossy(&output.stderr);
+        let outcome: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{tool}: {told}{agent}"));
+        assert_eq!(outcome["value"], json!({"greeting": "Hello, Ada!"}), "{tool}");
+    }
+
+    if !agent.contains("[tools.") {
+        return;
+    }
+    // A source that does not start is not passed over in silence.
+    let gone = agent.replace("[tools.my_", "[tools.no_").replace("my-", "no-");
+    std::fs::write(place.path().join("gone.toml"), gone).unwrap();
+    let listed = sojourn(place.path(), &["tools", "list", "gone.toml"]);
+    let told = String::from_utf8_lossy(&listed.stderr).into_owned();
+    assert!(listed.status.success() && told.contains("the tools of `no_"), "{told}");
 }
 
 #[test]

@@ -4,6 +4,12 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ControllerError {
+    /// It failed when it was recorded, and is played as it was.
+    #[error("{reason}")]
+    Recorded {
+        /// What was said then.
+        reason: String,
+    },
     /// There is no such file, or it cannot be read.
     #[error("cannot read the model file `{}`: {source}", path.display())]
     Unreadable {

@@ -9,8 +9,8 @@ use std::sync::{Mutex, PoisonError};
 pub struct Recording {
     /// [`Request::digest`] of the request.
     pub request: String,
-    /// What was answered.
-    pub reply: Reply,
+    /// What was answered, or why nothing was.
+    pub answer: Result<Reply, String>,
 }
 
 /// A controller that answers what was answered before, in the same order, and refuses any other request.
@@ -49,14 +49,15 @@ impl Controller for RecordedController {
         &self.model
     }
 
-    /// Fails with [`ControllerError::Diverged`], and stays where it is, when `request` is not the next one.
+    /// Fails with [`ControllerError::Diverged`], and stays where it is, when `request` is not the next one; with
+    /// [`ControllerError::Recorded`] where there was no answer.
     async fn complete(&self, request: &Request, _cancel: &Cancel) -> Result<Reply, ControllerError> {
         let got = request.digest();
         let mut tape = self.tape.lock().unwrap_or_else(PoisonError::into_inner);
         match tape.rest.pop_front() {
             Some(next) if next.request == got => {
                 tape.position += 1;
-                Ok(next.reply)
+                next.answer.map_err(|reason| ControllerError::Recorded { reason })
             }
             other => {
                 let expected = other.as_ref().map(|next| next.request.clone());
@@ -81,7 +82,7 @@ mod tests {
     fn recording(question: &str, answer: &str) -> Recording {
         let completion = Completion { text: answer.into(), tokens: 1, finish: Finish::Complete };
         let reply = Reply::new(vec![completion], Usage::default(), Timing::default());
-        Recording { request: ask(question).digest(), reply }
+        Recording { request: ask(question).digest(), answer: Ok(reply) }
     }
 
     fn model() -> ModelInfo {
@@ -98,7 +99,9 @@ mod tests {
     #[tokio::test]
     async fn it_plays_in_order_and_refuses_what_was_not_recorded() {
         let cancel = Cancel::new();
-        let controller = RecordedController::new(model(), [recording("a", "1"), recording("b", "2")]);
+        let failure = Recording { request: ask("e").digest(), answer: Err("it was away".into()) };
+        let controller =
+            RecordedController::new(model(), [recording("a", "1"), recording("b", "2"), failure]);
         assert_eq!(controller.complete(&ask("a"), &cancel).await.unwrap().candidates[0].text, "1");
 
         let error = controller.complete(&ask("c"), &cancel).await.unwrap_err();
@@ -108,8 +111,10 @@ mod tests {
         assert_eq!((expected, got), (ask("b").digest(), ask("c").digest()));
 
         assert_eq!(controller.complete(&ask("b"), &cancel).await.unwrap().candidates[0].text, "2");
-        assert_eq!(controller.remaining(), 0);
+        assert_eq!(controller.remaining(), 1);
+        let failure = controller.complete(&ask("e"), &cancel).await.unwrap_err();
+        assert_eq!(failure.to_string(), "it was away");
         let error = controller.complete(&ask("b"), &cancel).await.unwrap_err();
-        assert!(matches!(error, ControllerError::Diverged { position: 2, expected: None, .. }), "{error}");
+        assert!(matches!(error, ControllerError::Diverged { position: 3, expected: None, .. }), "{error}");
     }
 }

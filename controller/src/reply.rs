@@ -77,6 +77,14 @@ pub struct Usage {
     pub cached_tokens: u32,
     /// Length of all candidates together.
     pub completion_tokens: u32,
+    /// How many of those were guessed right before the model said them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub guessed_tokens: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Milliseconds spent, by where they went.

@@ -35,6 +35,10 @@ fn controller_file() -> Option<PathBuf> {
     file("SOJOURN_TEST_MODEL", "qwen2.5-coder-1.5b-instruct")
 }
 
+fn file_of_embedder() -> Option<PathBuf> {
+    file("SOJOURN_TEST_EMBEDDER", "all-minilm-l6-v2")
+}
+
 /// The shared model, and the right to be the only one who uses it: what is written beside an answer can
 /// change its last bits.
 struct Turn {
@@ -169,9 +173,33 @@ async fn guesses_change_nothing_about_an_answer() {
     let mut copy = request(&text, Constraint::line(400), 80);
     copy.candidates = 3;
     let texts = |reply: Reply| reply.candidates.into_iter().map(|c| c.text).collect::<Vec<_>>();
-    let (guessed, plain) = (texts(ask(&model, &copy).await), texts(ask(&without, &copy).await));
+    let (guessed, plain) = (ask(&model, &copy).await, ask(&without, &copy).await);
+    assert!(guessed.usage.guessed_tokens > 0, "{:?}", guessed.usage);
+    assert_eq!(plain.usage.guessed_tokens, 0);
+    let (guessed, plain) = (texts(guessed), texts(plain));
     assert_eq!(guessed, plain);
     assert!(plain[0].contains("east 12"), "{plain:?}");
+}
+
+#[tokio::test]
+async fn a_draft_changes_nothing_about_an_answer() {
+    let Some(model) = model().await else { return };
+    let file = controller_file().unwrap();
+    // Nobody guesses better what a model says than it does itself.
+    let options = LlamaOptions { context_tokens: 1024, draft: Some(file.clone()), ..LlamaOptions::default() };
+    let drafted = LlamaController::open(&file, options).await.unwrap();
+    let question = request("Why is the sky blue? Tell a child.", Constraint::line(400), 48);
+    let (with, plain) = (ask(&drafted, &question).await, ask(&model, &question).await);
+    assert_eq!(with.candidates, plain.candidates);
+    // The first answer is always written with the draft: most of its tokens come in fours.
+    assert!(with.usage.guessed_tokens >= with.usage.completion_tokens / 2, "{:?}", with.usage);
+    drop(drafted);
+
+    // A model of another kind cannot draft for it.
+    let Some(other) = file_of_embedder() else { return };
+    let options = LlamaOptions { draft: Some(other), ..LlamaOptions::default() };
+    let refused = LlamaController::open(&file, options).await.unwrap_err();
+    assert!(refused.to_string().contains("cannot draft"), "{refused}");
 }
 
 #[tokio::test]

@@ -47,9 +47,15 @@ impl Drop for Group {
     }
 }
 
-/// The last of what a program wrote on its standard error.
+/// The last of what a program wrote on its standard error, and why it was given up, if it was.
 #[derive(Clone, Default)]
-pub struct Complaints(Arc<Mutex<String>>);
+pub struct Complaints(Arc<Mutex<Said>>);
+
+#[derive(Default)]
+struct Said {
+    text: String,
+    verdict: Option<String>,
+}
 
 impl Complaints {
     /// Keeps the last lines until there are no more.
@@ -68,7 +74,7 @@ impl Complaints {
 
     /// Adds to it.
     pub fn add(&self, piece: &str) {
-        let mut text = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = &mut self.0.lock().unwrap_or_else(PoisonError::into_inner).text;
         text.push_str(piece);
         while text.len() > COMPLAINTS {
             let first = text.find('\n').map_or(text.len(), |end| end + 1);
@@ -76,10 +82,16 @@ impl Complaints {
         }
     }
 
-    /// `reason`, and what the program said before.
+    /// The program is given up: what follows from that is said to have this reason.
+    pub fn give_up(&self, verdict: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).verdict.get_or_insert(verdict);
+    }
+
+    /// `reason`, or why the program was given up; and what the program said before.
     pub fn after(&self, reason: &str) -> String {
-        let text = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut last: Vec<&str> = text.lines().rev().take(3).collect();
+        let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let reason = said.verdict.as_deref().unwrap_or(reason);
+        let mut last: Vec<&str> = said.text.lines().rev().take(3).collect();
         if last.is_empty() {
             return reason.to_owned();
         }

@@ -19,6 +19,7 @@ mod environment;
 mod function;
 mod grants;
 pub mod http;
+mod lines;
 pub mod mcp;
 mod observation;
 mod play;

@@ -17,9 +17,15 @@ pub struct CallLimits {
     pub result_bytes: usize,
 }
 
+impl CallLimits {
+    /// Bytes that a result may have where nobody says otherwise. Peers are held to messages of four times as many, whatever
+    /// the limits of a toolbox are.
+    pub const RESULT_BYTES: usize = 4 << 20;
+}
+
 impl Default for CallLimits {
     fn default() -> Self {
-        Self { timeout: Duration::from_mins(1), result_bytes: 4 << 20 }
+        Self { timeout: Duration::from_mins(1), result_bytes: Self::RESULT_BYTES }
     }
 }
 
@@ -39,6 +45,8 @@ struct Shelf {
     entries: BTreeMap<String, Entry>,
     /// Names offered twice, or with a schema that is none: said once.
     complaints: BTreeMap<String, String>,
+    /// What the first look found out, before there was anybody to tell.
+    untold: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -97,14 +105,15 @@ impl Toolbox {
     /// A toolbox with these sources; names that two of them offer belong to the first.
     pub fn new(sources: Vec<Arc<dyn ToolSource>>, limits: CallLimits) -> Self {
         let toolbox = Self { sources, limits, shelf: Mutex::default() };
-        toolbox.look();
+        let first = toolbox.look();
+        toolbox.shelf.lock().unwrap_or_else(PoisonError::into_inner).untold = first.notices;
         toolbox
     }
 
     /// Asks the sources again and says what is different.
     pub fn look(&self) -> Changes {
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut changes = Changes::default();
+        let mut changes = Changes { notices: std::mem::take(&mut shelf.untold), ..Changes::default() };
         let mut entries = BTreeMap::new();
         let mut complaints = BTreeMap::new();
         for source in &self.sources {
@@ -144,7 +153,7 @@ impl Toolbox {
             shelf.entries.keys().filter(|name| !entries.contains_key(*name)).cloned().collect();
         let new = complaints.iter().filter(|(key, text)| shelf.complaints.get(*key) != Some(text));
         changes.notices.extend(new.map(|(_, text)| text.clone()));
-        *shelf = Shelf { entries, complaints };
+        *shelf = Shelf { entries, complaints, untold: Vec::new() };
         changes
     }
 

@@ -5,7 +5,8 @@
 mod common;
 
 use common::{
-    Bench, PATIENCE, each_costs_one_call, each_is_revived, faulty, first_notice, lists_are_followed,
+    Bench, FOR_EVER, PATIENCE, each_call_hears_of_itself, each_costs_one_call, each_is_revived, faulty,
+    first_notice, lists_are_followed,
 };
 use sojourn_tools::ToolSource as _;
 use sojourn_tools::process::{ProcessSettings, ProcessSource};
@@ -17,7 +18,16 @@ fn settings(command: Vec<String>) -> ProcessSettings {
 }
 
 async fn bench(fault: &str) -> Bench {
+    started(settings(faulty("faulty_process.py", fault))).await
+}
+
+/// Calls have so much time that one that only ends with it would be seen to hang.
+async fn patient(fault: &str) -> Bench {
     let settings = settings(faulty("faulty_process.py", fault));
+    started(ProcessSettings { timeout_ms: Some(FOR_EVER), ..settings }).await
+}
+
+async fn started(settings: ProcessSettings) -> Bench {
     let source = Arc::new(ProcessSource::open("faulty", settings, Path::new(".")).unwrap());
     assert!(source.ready(PATIENCE).await, "{:?}", source.notices());
     Bench::new(source)
@@ -30,15 +40,32 @@ async fn a_fault_costs_one_call_and_the_program_goes_on() {
         ("drip", true, "slowly"),
         ("noise", true, "done"),
         ("wrong-id", false, "did not answer within 2 s"),
-        ("flood", false, "did not answer within 2 s"),
-        ("utf8", false, "did not answer within 2 s"),
-        ("large", false, "did not answer within 2 s"),
         ("wrong-result", false, "the result cannot be read"),
         ("error-object", false, "not today"),
         ("echo", true, "done"),
         ("null", true, ""),
     ];
     each_costs_one_call(bench, &cases).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_or_no_json_is_said_to_be_at_once() {
+    let cases = [
+        ("large", false, "bytes, of at most 16777216"),
+        ("utf8", false, "its answer cannot be read: invalid"),
+    ];
+    each_costs_one_call(patient, &cases).await;
+}
+
+#[tokio::test]
+async fn a_program_that_writes_for_ever_is_given_up_and_started_again() {
+    let noise = "in which there is no message, of at most 67108864";
+    each_is_revived(patient, &[("flood", noise, noise), ("endless", "does not end", "does not end")]).await;
+}
+
+#[tokio::test]
+async fn each_of_several_calls_hears_how_far_it_has_got_itself() {
+    each_call_hears_of_itself(patient).await;
 }
 
 #[tokio::test]

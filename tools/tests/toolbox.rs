@@ -152,4 +152,11 @@ async fn tools_appear_and_vanish() {
     assert_eq!(changes.notices.len(), 3, "{:?}", changes.notices);
     assert!(toolbox.look().is_empty(), "said once");
     assert!(call(&toolbox, "add", json!({"a": 1})).await.message.starts_with("no tool named `add`"));
+
+    // What was wrong from the beginning is said to the first who looks.
+    source.notices.lock().unwrap().push("it does not start".into());
+    let late = Toolbox::new(vec![source], CallLimits::default());
+    let notices = late.look().notices;
+    assert!(notices.len() == 3 && notices[0] == "it does not start", "{notices:?}");
+    assert!(late.look().is_empty(), "said once");
 }

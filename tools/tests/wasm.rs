@@ -88,6 +88,18 @@ async fn whatever_it_does_costs_one_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn its_clock_stands_at_the_log_s_time_of_the_call() {
+    let Some(bench) = hostile(&json!({})).await else { return };
+    for now_ms in [1_764_000_000_123_i64, 0, 1_764_000_000_123] {
+        let call = ToolCall { name: "it_time".into(), args: serde_json::Map::new() };
+        let context = CallContext { now_ms, ..CallContext::default() };
+        let outcome = bench.toolbox.ready(&call).unwrap().run(context).await;
+        let seen = json!({"before": now_ms, "after": now_ms, "told": now_ms, "goes": true});
+        assert_eq!(outcome.value, Some(seen), "{outcome:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_calls_at_once_do_not_wait_for_one_that_spins() {
     let Some(bench) = hostile(&json!({})).await else { return };
     let nothing = json!({});

@@ -1,7 +1,7 @@
 //! Tools that are not the environment's, as the run meets them: looked at before every step of the loop, asked by the controller.
 
 use super::toolkit::{self, Use};
-use super::{DriveError, Driver};
+use super::{DriveError, Driver, Recollection};
 use crate::event::Event;
 use sojourn_tools::{ToolCall, ToolSpec};
 
@@ -40,6 +40,9 @@ impl Driver {
 
     /// The names of at most `most` tools that fit `query`, best first.
     pub(super) async fn fitting_tools(&self, query: &str, most: usize) -> Result<Vec<String>, DriveError> {
+        if let Some(names) = self.recollection.as_ref().and_then(Recollection::fitting) {
+            return Ok(names);
+        }
         let specs: Vec<&ToolSpec> = self.core.tools().values().collect();
         let texts: Vec<String> =
             specs.iter().map(|spec| format!("{}: {}", spec.name, spec.description)).collect();

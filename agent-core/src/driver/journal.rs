@@ -4,10 +4,11 @@
 //! derives must equal them, and everything that comes from outside is taken from them; after the last one the run
 //! is live.
 
+use super::clock::{Clock, Place};
 use super::interjection::{Interjected, Interjection};
 use serde_json::{Map, Value, json};
 use sojourn_memory::{BlobId, Durability, EventSeq, Record, RunStatus, Store, Writer};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Strings longer than this stand in a blob, so that what many records share is stored once.
@@ -32,28 +33,10 @@ pub struct Journal {
     seq: EventSeq,
     at_ms: i64,
     /// Records of the loop's own so far, interjections not counted.
-    own: usize,
+    own: Place,
+    /// What came of practice in another log, by the places of its records.
+    practised: BTreeMap<usize, Value>,
     matched: u64,
-}
-
-/// Where the times of live records come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Clock {
-    /// The system's clock.
-    System,
-    /// Another log: the times of its records, in milliseconds since 1970, interjections left out. Where that log ends,
-    /// this one does.
-    Recorded(Vec<i64>),
-}
-
-impl Clock {
-    /// The time of a record; `None` after the other log's last.
-    fn at(&self, own: usize) -> Option<i64> {
-        match self {
-            Self::System => Some(now_ms()),
-            Self::Recorded(times) => times.get(own).copied(),
-        }
-    }
 }
 
 /// What a record became.
@@ -119,7 +102,8 @@ impl Journal {
             trusting: false,
             seq: EventSeq(0),
             at_ms: 0,
-            own: 0,
+            own: Place::default(),
+            practised: BTreeMap::new(),
             matched: 0,
         }
     }
@@ -144,6 +128,23 @@ impl Journal {
     pub fn trusting_practice(mut self) -> Self {
         self.trusting = true;
         self
+    }
+
+    /// Takes what came of practice from another log, where it cannot happen again here.
+    #[must_use]
+    pub fn with_practice(mut self, practised: BTreeMap<usize, Value>) -> Self {
+        self.practised = practised;
+        self
+    }
+
+    /// What another log has at this place as the outcome of practice. Only where nothing is left to compare with.
+    pub fn practised(&self) -> Option<&Value> {
+        self.practised.get(&self.own.now())
+    }
+
+    /// How many records of the loop's own were gone through, now and later.
+    pub fn place(&self) -> Place {
+        self.own.clone()
     }
 
     /// Whether recorded results of practice are taken as they are.
@@ -192,7 +193,7 @@ impl Journal {
         let mut contents = Vec::new();
         let compact = externalise(payload, &mut contents);
         if let Some(record) = self.take() {
-            self.own += 1;
+            self.own.advance();
             // What was forgotten and is derived is derived again; there is nothing left to compare it with.
             let same = record.payload == compact || is_forgotten(&record.payload);
             if record.kind != kind || !same {
@@ -205,9 +206,9 @@ impl Journal {
             self.matched += 1;
             return Ok(Noted { seq: record.seq, at_ms: record.at_ms, replayed: true });
         }
-        let at_ms = self.clock.at(self.own).ok_or(JournalError::End)?;
+        let at_ms = self.clock.own(self.own.now()).ok_or(JournalError::End)?;
         let noted = self.append(kind, at_ms, compact, &contents).await?;
-        self.own += 1;
+        self.own.advance();
         Ok(noted)
     }
 
@@ -238,8 +239,7 @@ impl Journal {
             let before_ms = self.at_ms;
             let mut contents = Vec::new();
             let compact = externalise(&serde_json::to_value(&what)?, &mut contents);
-            // With another log's clock no time has passed.
-            let at_ms = if self.clock == Clock::System { now_ms() } else { before_ms };
+            let at_ms = self.clock.between(before_ms);
             let noted = self.append(what.kind(), at_ms, compact, &contents).await?;
             self.announcement = None;
             self.passed.push(Interjected { what, before_ms, at_ms: noted.at_ms });
@@ -287,7 +287,7 @@ impl Journal {
     pub async fn recall(&mut self, kinds: &[&str]) -> Result<Option<(Noted, Value)>, JournalError> {
         self.pass().await?;
         let Some(record) = self.take() else { return Ok(None) };
-        self.own += 1;
+        self.own.advance();
         if !kinds.contains(&record.kind.as_str()) {
             let now = kinds.join(" or ");
             return Err(JournalError::Diverged { seq: record.seq, recorded: record.kind, now });
@@ -321,7 +321,10 @@ impl Journal {
         let before_ms = self.at_ms;
         let mut contents = Vec::new();
         let compact = externalise(&serde_json::to_value(&what)?, &mut contents);
-        let at_ms = if self.clock == Clock::System { now_ms() } else { before_ms };
+        let at_ms = match &what {
+            Interjection::Tools { .. } => self.clock.tools(self.own.now(), before_ms),
+            Interjection::Resumed { .. } | Interjection::Forked { .. } => self.clock.between(before_ms),
+        };
         let noted = self.append(what.kind(), at_ms, compact, &contents).await?;
         self.passed.push(Interjected { what, before_ms, at_ms: noted.at_ms });
         Ok(())

@@ -27,8 +27,10 @@ pub struct Recollection {
     environment: String,
     /// Without one, memories are found by their words alone.
     embedder: Option<Arc<dyn Embedder>>,
-    /// What is answered before anything is looked up.
-    answers: Mutex<VecDeque<Vec<Recalled>>>,
+    /// What is answered before anything is looked up: memories, and the tools that fit best.
+    answers: Mutex<VecDeque<(Vec<Recalled>, Vec<String>)>>,
+    /// The tools of the last such answer.
+    fitting: Mutex<Option<Vec<String>>>,
     background: Option<Background>,
 }
 
@@ -61,12 +63,20 @@ impl Recollection {
         environment: String,
         embedder: Option<Arc<dyn Embedder>>,
     ) -> Self {
-        Self { memories, tenant, environment, embedder, background: None, answers: Mutex::default() }
+        Self {
+            memories,
+            tenant,
+            environment,
+            embedder,
+            background: None,
+            answers: Mutex::default(),
+            fitting: Mutex::default(),
+        }
     }
 
-    /// Answers from another log first: what was recalled there, in order.
+    /// Answers from another log first: what was recalled there, and which tools fitted best, in order.
     #[must_use]
-    pub fn answering(mut self, answers: impl IntoIterator<Item = Vec<Recalled>>) -> Self {
+    pub fn answering(mut self, answers: impl IntoIterator<Item = (Vec<Recalled>, Vec<String>)>) -> Self {
         self.answers = Mutex::new(answers.into_iter().collect());
         self
     }
@@ -105,8 +115,10 @@ impl Recollection {
         limit: usize,
         lessons: bool,
     ) -> Result<Vec<Recalled>, DriveError> {
-        if let Some(answer) = self.answers.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
-            return Ok(answer);
+        let answer = self.answers.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        if let Some((memories, tools)) = answer {
+            *self.fitting.lock().unwrap_or_else(PoisonError::into_inner) = Some(tools);
+            return Ok(memories);
         }
         let vector = match &self.embedder {
             Some(embedder) => {
@@ -128,8 +140,11 @@ impl Recollection {
         Ok(hits.into_iter().map(recalled).collect())
     }
 
-    /// Keeps a lesson, with the record it was made of as its source. Keeping the same record's again changes nothing,
-    /// also when somebody has forgotten the lesson meanwhile.
+    /// The tools that fitted best where another log answers.
+    pub(super) fn fitting(&self) -> Option<Vec<String>> {
+        self.fitting.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// The places of `texts`, those nearest to `query` in meaning first; `None` without a model that embeds.
     pub(super) async fn rank(&self, query: &str, texts: &[String]) -> Result<Option<Vec<usize>>, DriveError> {
         let Some(embedder) = &self.embedder else { return Ok(None) };
@@ -143,6 +158,8 @@ impl Recollection {
         Ok(Some(order.into_iter().map(|(place, _)| place).collect()))
     }
 
+    /// Keeps a lesson, with the record it was made of as its source. Keeping the same record's again changes nothing,
+    /// also when somebody has forgotten the lesson meanwhile.
     pub(super) async fn keep(
         &mut self,
         lesson: &NewLesson,

@@ -4,6 +4,7 @@
 
 mod asking;
 mod attempt;
+mod clock;
 mod delta;
 mod examine;
 mod interjection;
@@ -18,22 +19,26 @@ mod proving;
 mod recorder;
 mod redact;
 mod rehearse;
+mod relived;
 mod spans;
 mod stage;
 mod start;
+mod tape;
 mod toolkit;
 mod trials;
 mod witness;
 
+pub use clock::{Clock, Place};
 pub use delta::{diff, merge};
 pub use examine::Examiner;
 pub use interjection::{Interjected, Interjection};
-pub use journal::{Clock, Journal, JournalError, Noted, inflate, is_forgotten, now_ms};
+pub use journal::{Journal, JournalError, Noted, inflate, is_forgotten, now_ms};
 pub use lessons::Provenance;
 pub use memory::{Recollection, Texts};
 pub use observer::{Notice, Observer, Silent};
 pub use redact::Redactor;
 pub use rehearse::{Rehearsal, rehearse};
+pub use relived::{Lived, Precedent};
 pub use stage::{StageError, StageEvent, StepRecord, as_javascript};
 pub use start::{LOG_VERSION, ReflexSource, Started};
 pub use toolkit::{Approval, Approver, Grant, Tools, Unattended};
@@ -454,16 +459,6 @@ impl Driver {
         let event = serde_json::from_value(payload)
             .map_err(|error| JournalError::Unreadable { seq: noted.seq, reason: error.to_string() })?;
         Ok(Some(Step::Next { at_ms: noted.at_ms, event }))
-    }
-
-    /// What came of practice, where it is recorded and need not be checked.
-    async fn trusted(&self, kind: &str) -> Result<Option<Step>, DriveError> {
-        // What other tools say in practice is not in the log.
-        let again = self.core.spec().deterministic && self.toolkit.is_none();
-        if again && !self.journal.lock().await.trusting() {
-            return Ok(None);
-        }
-        self.recorded(&[kind]).await
     }
 
     async fn reset(&mut self, seed: u64) -> Result<Event, DriveError> {

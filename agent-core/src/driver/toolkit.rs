@@ -21,6 +21,9 @@ use tracing::Instrument as _;
 
 /// The record of a decision.
 const GRANTED: &str = "granted";
+/// What the agent is told of a call that was under way when a process died, and that may not be made again.
+pub(super) const UNKNOWN: &str =
+    "the program was stopped while this was under way: nobody knows whether it was done";
 
 /// Says yes or no where a policy asks.
 #[async_trait]
@@ -189,9 +192,7 @@ impl Toolkit {
         }
         let harmless = self.spec(&call.name).is_some_and(|spec| spec.effects.repeatable());
         if repeated && !harmless {
-            return Ok(ToolOutcome::failed(
-                "the program was stopped while this was under way: nobody knows whether it was done",
-            ));
+            return Ok(ToolOutcome::failed(UNKNOWN));
         }
         let Some(ready) = ready else {
             return Ok(ToolOutcome::failed(format!("there is no tool `{}` any more", call.name)));

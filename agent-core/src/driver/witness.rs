@@ -6,36 +6,19 @@
 //! declares; nothing that may have taken effect is silently repeated.
 
 use super::delta::merge;
-use super::journal::{Journal, JournalError, inflate};
-use super::stage::{StageEvent, StepRecord};
-use crate::event::Event;
+use super::journal::Journal;
+use super::tape::{Seen, differs, past, tape};
 use async_trait::async_trait;
 use serde_json::Value;
-use sojourn_sandbox::CallError;
 use sojourn_tools::{
-    Action, EndingKind, Environment, EnvironmentError, EnvironmentSpec, Observation, Past, Progress,
-    StepOutcome, ToolCall, ToolOutcome,
+    Action, Environment, EnvironmentError, EnvironmentSpec, Observation, Progress, StepOutcome, ToolCall,
+    ToolOutcome,
 };
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-/// What the log has of a world, in order.
-#[derive(Debug, Clone)]
-enum Seen {
-    /// With a seed.
-    Reset(u64, Observation),
-    Called(ToolCall),
-    Stepped(StepRecord),
-    Returned(ToolOutcome),
-    /// The call wanted a step that it was not given: nothing was left of its budget.
-    Refused,
-    /// The call ended with the episode, which broke off.
-    Lost {
-        cause: String,
-    },
-    /// What was observed after a call of the controller's was carried out.
-    Observed(Observation),
-}
+/// What the agent is told of a call that was under way when a process died, and that may not be repeated.
+pub(super) const UNKNOWN: &str = "it is unknown whether it took effect; look before you repeat it";
 
 /// How the world itself stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +59,9 @@ impl Witness {
         mut world: Box<dyn Environment>,
         journal: &Journal,
     ) -> Result<Self, super::DriveError> {
-        let tape = tape(journal, world.spec()).await?;
+        let left = journal.left().map(|record| (0, record));
+        let seen = tape(journal.store(), left, world.spec()).await?;
+        let tape: VecDeque<Seen> = seen.into_iter().map(|(_, seen)| seen).collect();
         let standing = match past(&tape) {
             None => Standing::Live,
             Some(past) => {
@@ -130,21 +115,9 @@ impl Witness {
             return self.world.advance();
         }
         Ok(Progress::Done(ToolOutcome::failed(format!(
-            "the process ended during `{}`: it is unknown whether it took effect; look before you repeat it",
+            "the process ended during `{}`: {UNKNOWN}",
             call.name
         ))))
-    }
-
-    fn differs(&self, now: &str) -> EnvironmentError {
-        let recorded = match self.tape.front() {
-            None => "nothing".to_owned(),
-            Some(Seen::Reset(..)) => "a reset".to_owned(),
-            Some(Seen::Called(call)) => format!("a call of `{}`", call.name),
-            Some(Seen::Stepped(step)) => format!("the step `{}`", step.action.0),
-            Some(Seen::Returned(_) | Seen::Refused | Seen::Lost { .. }) => "the outcome of a call".to_owned(),
-            Some(Seen::Observed(_)) => "the end of a call".to_owned(),
-        };
-        EnvironmentError::Failed { reason: format!("the log goes on with {recorded}, not with {now}") }
     }
 
     /// The end of the episode, if it breaks off here.
@@ -160,95 +133,6 @@ impl Witness {
     fn recorded(&self) -> bool {
         matches!(self.standing, Standing::Recorded { .. }) && !self.tape.is_empty()
     }
-}
-
-/// The world's part of the records that are left.
-async fn tape(journal: &Journal, spec: &EnvironmentSpec) -> Result<VecDeque<Seen>, JournalError> {
-    let unreadable =
-        |seq, error: serde_json::Error| JournalError::Unreadable { seq, reason: error.to_string() };
-    let mut tape = VecDeque::new();
-    // Whether each call under way, the innermost last, is one of the environment's tools.
-    let mut calls = Vec::new();
-    for record in journal.left() {
-        let of_world = ["episode_started", "called", "stepped", "returned", "acted"];
-        if !of_world.contains(&record.kind.as_str()) {
-            continue;
-        }
-        let payload = inflate(journal.store(), record.seq, record.payload.clone()).await?;
-        match record.kind.as_str() {
-            "episode_started" | "acted" => {
-                calls.clear();
-                match serde_json::from_value(payload).map_err(|error| unreadable(record.seq, error))? {
-                    Event::EpisodeStarted { seed, observation } => {
-                        tape.push_back(Seen::Reset(seed, observation));
-                    }
-                    Event::Acted { report } => {
-                        if let Some(Seen::Returned(outcome)) = tape.back() {
-                            let lost = report.ended.filter(|ending| ending.kind == EndingKind::Lost);
-                            let refused = stopped(report.error.as_ref(), outcome);
-                            if let Some(ending) = lost {
-                                tape.pop_back();
-                                tape.push_back(Seen::Lost { cause: ending.cause });
-                            } else if refused {
-                                tape.pop_back();
-                                tape.push_back(Seen::Refused);
-                            }
-                        }
-                        tape.push_back(Seen::Observed(report.observation));
-                    }
-                    _ => {}
-                }
-            }
-            _ => match serde_json::from_value(payload).map_err(|error| unreadable(record.seq, error))? {
-                StageEvent::Called { call, .. } => {
-                    let tool = spec.tools.iter().any(|tool| tool.name == call.name);
-                    calls.push(tool);
-                    if tool {
-                        tape.push_back(Seen::Called(call));
-                    }
-                }
-                StageEvent::Stepped(step) => tape.push_back(Seen::Stepped(step)),
-                StageEvent::Returned { outcome, .. } => {
-                    if calls.pop().unwrap_or(false) {
-                        tape.push_back(Seen::Returned(outcome));
-                    }
-                }
-            },
-        }
-    }
-    Ok(tape)
-}
-
-/// Whether what stopped a skill also ended this call of it.
-fn stopped(error: Option<&CallError>, outcome: &ToolOutcome) -> bool {
-    matches!(error, Some(CallError::Stopped { reason }) if !outcome.ok && *reason == outcome.message)
-}
-
-/// The episode that is under way at the end of the records, if there is one.
-fn past(tape: &VecDeque<Seen>) -> Option<Past> {
-    let mut last: Option<Past> = None;
-    for seen in tape {
-        match seen {
-            Seen::Reset(seed, observation) => {
-                let state = observation.state.clone();
-                last = Some(Past { seed: *seed, actions: Vec::new(), state });
-            }
-            Seen::Observed(observation) => {
-                if let Some(past) = &mut last {
-                    past.state.clone_from(&observation.state);
-                }
-            }
-            Seen::Stepped(step) => {
-                let Some(past) = &mut last else { continue };
-                past.actions.push(step.action.clone());
-                if let Some(change) = &step.change {
-                    merge(&mut past.state, change);
-                }
-            }
-            Seen::Called(_) | Seen::Returned(_) | Seen::Refused | Seen::Lost { .. } => {}
-        }
-    }
-    last
 }
 
 #[async_trait]
@@ -305,7 +189,7 @@ impl Environment for Witness {
                     self.call = Some(call.clone());
                     return Ok(());
                 }
-                _ => return Err(self.differs(&format!("a call of `{}`", call.name))),
+                _ => return Err(differs(self.tape.front(), &format!("a call of `{}`", call.name))),
             }
         }
         match self.meet() {
@@ -337,7 +221,7 @@ impl Environment for Witness {
                 self.call = None;
                 Ok(Progress::Done(outcome))
             }
-            _ => Err(self.differs("a step or an outcome of the call under way")),
+            _ => Err(differs(self.tape.front(), "a step or an outcome of the call under way")),
         }
     }
 
@@ -366,7 +250,7 @@ impl Environment for Witness {
                     ended: step.ended,
                 })
             }
-            _ => Err(self.differs(&format!("the step `{}`", action.0))),
+            _ => Err(differs(self.tape.front(), &format!("the step `{}`", action.0))),
         }
     }
 

@@ -38,7 +38,7 @@ pub async fn dispatch(args: Args) -> Result<ExitCode> {
         Command::Log(args) => return log::log(&home, args).await,
         Command::Replay(args) => return replay::replay(home, &args).await,
         Command::Skills(command) => return skills::skills(home, command).await,
-        Command::Bench(Bench::Log(args)) => log::speed(home, &args).await?,
+        Command::Bench(Bench::Log(args)) => Box::pin(log::speed(home, &args)).await?,
         Command::Bench(Bench::Controller(args)) => Box::pin(bench::controller(args)).await?,
         Command::Bench(Bench::Crafter(args)) => return Box::pin(bench::crafter(&home, args)).await,
         Command::Bench(Bench::Miniwob(args)) => return Box::pin(bench::miniwob(&home, args)).await,

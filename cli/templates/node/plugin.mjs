@@ -1,4 +1,5 @@
 // PLUGIN_NAME: tools for a Sojourn agent. One JSON object a line comes in, one a line goes out.
+import { realpathSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
@@ -35,7 +36,8 @@ export async function answer({ id, method, params }) {
   }
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+// Only where it is started, not where its test imports it.
+if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
   createInterface({ input: process.stdin }).on("line", async (line) => {
     const reply = await answer(JSON.parse(line));
     if (reply) process.stdout.write(JSON.stringify(reply) + "\n");

@@ -62,12 +62,21 @@ fn answer(mut stream: &TcpStream) -> Option<()> {
     reader.read_exact(&mut body).ok()?;
     let request: Value = serde_json::from_slice(&body).ok()?;
     let question = request["messages"].as_array()?.last()?.to_string();
-    let text = match request.pointer("/response_format/json_schema/schema") {
+    let schema = request.pointer("/response_format/json_schema/schema");
+    let text = match schema {
+        // Where it is told to, it asks each tool once.
+        Some(schema) if request["messages"].to_string().contains("Ask every tool.") => {
+            unasked(schema, &question).unwrap_or_else(|| first(schema)).to_string()
+        }
         // It does what it is told by whoever tells it.
         Some(_) if question.contains("press the button") && question.contains("Delete everything") => {
             json!({"action": "click", "target": "Delete everything"}).to_string()
         }
         Some(schema) => first(schema).to_string(),
+        // A tool that only reads may be asked by a skill.
+        None if question.contains("collect_wood") && question.contains("dice_roll(") => {
+            format!("  dice_roll(6);\n{COLLECT_WOOD}")
+        }
         None if question.contains("collect_wood") => COLLECT_WOOD.to_owned(),
         None if question.contains("function leave") || question.contains("Task: leave") => LEAVE.to_owned(),
         None if question.contains("function log_in(") => LOG_IN.to_owned(),
@@ -87,6 +96,19 @@ fn answer(mut stream: &TcpStream) -> Option<()> {
     );
     stream.write_all(head.as_bytes()).ok()?;
     stream.write_all(reply.as_bytes()).ok()
+}
+
+/// A call of the first tool on offer that has not answered yet.
+fn unasked(schema: &Value, question: &str) -> Option<Value> {
+    let calls = schema["anyOf"].as_array()?.iter().filter_map(|option| {
+        let name = option.pointer("/properties/tool/const")?.as_str()?;
+        let reference = option.pointer("/properties/args/$ref")?.as_str()?;
+        // It is named where it is offered, and once more where it answered.
+        (question.matches(&format!("{name}(")).count() < 2)
+            .then(|| Some(json!({"tool": name, "args": first(schema.pointer(&reference[1..])?)})))
+            .flatten()
+    });
+    calls.into_iter().next()
 }
 
 /// The first value that a schema allows.

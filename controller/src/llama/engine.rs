@@ -1,6 +1,7 @@
 use super::cache::{Placement, common_length};
+use super::draft::Draft;
 use super::job::{Job, Running, Stage, since};
-use super::lane::Lane;
+use super::lane::{Guesser, Lane};
 use super::load::Loaded;
 use super::memory::{BATCH, Memory, failed};
 use super::options::LlamaOptions;
@@ -41,6 +42,8 @@ pub(super) struct Engine<'model> {
     loaded: &'model Loaded,
     options: LlamaOptions,
     memory: Memory<'model>,
+    /// A smaller model that guesses what this one says, if there is one.
+    draft: Option<Draft<'model>>,
     batch: LlamaBatch<'static>,
     rows: Vec<Row>,
     vocabulary: TokEnv,
@@ -65,9 +68,10 @@ impl Waits for Job {
 }
 
 impl<'model> Engine<'model> {
-    /// An engine with `options` that are settled; `tuned` says that the numbers of threads were measured.
+    /// An engine with `options` that are settled, for which the model `small` may guess; `tuned` says that the numbers of threads were measured.
     pub(super) fn new(
         loaded: &'model Loaded,
+        small: Option<&'model Loaded>,
         options: &LlamaOptions,
         tuned: bool,
         vocabulary: TokEnv,
@@ -78,6 +82,7 @@ impl<'model> Engine<'model> {
             loaded,
             options: options.clone(),
             memory,
+            draft: small.map(|small| Draft::new(small, options)).transpose()?,
             batch: LlamaBatch::new(BATCH, 1),
             rows: Vec::new(),
             vocabulary,
@@ -218,6 +223,8 @@ impl<'model> Engine<'model> {
             let shared = self.memory.share(running.slot, sequence);
             if self.options.speculate && self.memory.is_divisible() {
                 lane.guess_by(&job.prompt[..job.prompt.len() - job.forced.len()]);
+                lane.drafted =
+                    job.candidates == 1 && self.draft.as_mut().is_some_and(|draft| draft.speeds().choose());
             }
             lane.begin(&job.forced, trie);
             let chosen = shared.and_then(|()| match lane.finish {
@@ -237,6 +244,7 @@ impl<'model> Engine<'model> {
     fn round(&mut self) -> Result<(), ControllerError> {
         self.batch.clear();
         self.rows.clear();
+        let start = Instant::now();
         self.add_lanes()?;
         self.add_guesses()?;
         let writing = self.batch.n_tokens() as usize;
@@ -245,11 +253,12 @@ impl<'model> Engine<'model> {
         if tokens == 0 {
             return Ok(());
         }
-        let start = Instant::now();
+        let reading = Instant::now();
         self.memory.decode(&mut self.batch)?;
+        let took = start.elapsed();
         if let Some(pace) = &mut self.pace
             && writing == tokens
-            && pace.note(tokens, start.elapsed(), Instant::now()) == Verdict::Collapsed
+            && pace.note(tokens, reading.elapsed(), Instant::now()) == Verdict::Collapsed
         {
             tracing::warn!("the model has become much slower; its numbers of threads are measured again");
             self.tune = true;
@@ -261,8 +270,27 @@ impl<'model> Engine<'model> {
                 *next = upto;
             }
         }
+        let alone = if writing == tokens { self.alone().map(|lane| lane.position) } else { None };
         self.choose();
+        self.judge_draft(alone, took);
         Ok(())
+    }
+
+    /// The answer that the last batch was for, if it was for a single one and for no more than its next token.
+    fn alone(&self) -> Option<&Lane> {
+        let &[Row::Lane { job, lane, row: 0, .. }] = &self.rows[..] else { return None };
+        self.running.get(job)?.lanes().get(lane)
+    }
+
+    /// Takes note of what the last batch brought to the answer that it was for `alone`, if there is somebody to draft.
+    fn judge_draft(&mut self, alone: Option<i32>, took: Duration) {
+        let (Some(before), Some(lane)) = (alone, self.alone()) else { return };
+        let (guesser, right) = (lane.guessed_by, lane.position - before);
+        if let Some(draft) = &mut self.draft
+            && guesser != Some(Guesser::Lookup)
+        {
+            draft.speeds().note(guesser == Some(Guesser::Draft), 1 + right.unsigned_abs() as usize, took);
+        }
     }
 
     /// Puts the pending tokens of all answers into the batch.
@@ -305,7 +333,7 @@ impl<'model> Engine<'model> {
             let lane = &mut lanes[*lane];
             *guess = self.batch.n_tokens();
             let (sequence, position) = (lane.sequence, lane.position);
-            let made = lane.guess(room, writing == 1);
+            let made = lane.guess(room, writing == 1, self.draft.as_mut())?;
             for (position, &token) in (position..).zip(made) {
                 self.batch.add(token, position, &[sequence], true).map_err(batch)?;
             }
@@ -463,7 +491,8 @@ impl<'model> Engine<'model> {
         }
         let options =
             LlamaOptions { threads: Some(single), prefill_threads: Some(several), ..self.options.clone() };
-        match self.memory.renew(&options) {
+        let drafting = self.draft.as_mut().map(|draft| draft.renew(&options)).transpose();
+        match drafting.and_then(|_| self.memory.renew(&options)) {
             Ok(()) => {
                 tracing::info!(single, several, "the numbers of threads were changed");
                 self.options = options;

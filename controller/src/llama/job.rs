@@ -51,11 +51,12 @@ impl Job {
 
     /// Answers with `lanes`, or with empty answers where none was begun.
     pub(super) fn answer(self, lanes: Vec<Lane>, cut: &Finish, usage: Usage, timing: Timing) {
+        let guessed_tokens = lanes.iter().map(|lane| lane.guessed).sum();
         let mut candidates: Vec<Completion> = lanes.into_iter().map(Lane::completion).collect();
         let empty = Completion { text: String::new(), tokens: 0, finish: cut.clone() };
         candidates.resize(self.candidates as usize, empty);
         let completion_tokens = candidates.iter().map(|candidate| candidate.tokens).sum();
-        let usage = Usage { completion_tokens, ..usage };
+        let usage = Usage { completion_tokens, guessed_tokens, ..usage };
         let Ledger { part_tokens, left_out } = self.ledger;
         // Nobody may be waiting any more.
         let _ = self.reply.send(Ok(Reply { part_tokens, left_out, ..Reply::new(candidates, usage, timing) }));

@@ -1,4 +1,5 @@
 use super::cache::common_length;
+use super::draft::Draft;
 use super::grammar::{failed, token};
 use super::lookup::Lookup;
 use super::sampler::Sampler;
@@ -6,6 +7,15 @@ use crate::{Completion, ControllerError, Finish};
 use llama_cpp_2::token::LlamaToken;
 use llguidance::Matcher;
 use llguidance::toktrie::TokTrie;
+
+/// Who guesses what an answer says next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Guesser {
+    /// What was said before.
+    Lookup,
+    /// A smaller model.
+    Draft,
+}
 
 /// One answer being written.
 pub(super) struct Lane {
@@ -17,6 +27,12 @@ pub(super) struct Lane {
     pub pending: Vec<LlamaToken>,
     /// Tokens read after those, which the answer may go on with.
     guess: Vec<LlamaToken>,
+    /// Who made that guess, if there was one.
+    pub guessed_by: Option<Guesser>,
+    /// Whether a smaller model may guess, where there is one.
+    pub drafted: bool,
+    /// How many tokens of guesses were right.
+    pub guessed: u32,
     /// Why it ended, once it has.
     pub finish: Option<Finish>,
     /// Where guesses come from, if any are made.
@@ -46,6 +62,9 @@ impl Lane {
             position: position as i32,
             pending: Vec::new(),
             guess: Vec::new(),
+            guessed_by: None,
+            drafted: false,
+            guessed: 0,
             finish: None,
             lookup: None,
             matcher,
@@ -63,13 +82,29 @@ impl Lane {
     }
 
     /// Makes a guess of at most `most` tokens, which are to be read after the pending ones; `alone` says that without them
-    /// a single token would be read.
-    pub(super) fn guess(&mut self, most: usize, alone: bool) -> &[LlamaToken] {
+    /// a single token would be read, and `draft` is a smaller model that may be asked.
+    pub(super) fn guess(
+        &mut self,
+        most: usize,
+        alone: bool,
+        draft: Option<&mut Draft<'_>>,
+    ) -> Result<&[LlamaToken], ControllerError> {
         self.guess.clear();
+        self.guessed_by = None;
         if let Some(lookup) = &mut self.lookup {
             self.guess.extend_from_slice(lookup.guess(most, alone));
+            if !self.guess.is_empty() {
+                self.guessed_by = Some(Guesser::Lookup);
+            } else if let Some(draft) = draft
+                && alone
+                && self.drafted
+            {
+                // Its time counts where it had to read too much to guess, too.
+                self.guessed_by = Some(Guesser::Draft);
+                self.guess = draft.after(lookup.text(), most)?;
+            }
         }
-        &self.guess
+        Ok(&self.guess)
     }
 
     /// Chooses by the logits of what was read: those after the pending tokens, and as long as the guess was right those
@@ -87,10 +122,11 @@ impl Lane {
             let alike = common_length(&self.pending, &guess[right..]);
             self.pending.drain(..alike);
             self.position += alike as i32;
+            self.guessed += alike as u32;
             right += alike;
         }
         if let Some(lookup) = &mut self.lookup
-            && !guess.is_empty()
+            && self.guessed_by == Some(Guesser::Lookup)
         {
             lookup.judge(right);
         }

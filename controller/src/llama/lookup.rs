@@ -34,6 +34,11 @@ impl Lookup {
         self.text.push(token);
     }
 
+    /// The prompt, and the answer so far.
+    pub(super) fn text(&self) -> &[LlamaToken] {
+        &self.text
+    }
+
     /// At most `most` tokens that may come next; `alone` says that without them the batch would have a single token.
     pub(super) fn guess(&mut self, most: usize, alone: bool) -> &[LlamaToken] {
         if alone && self.right < WORTH {

@@ -4,9 +4,11 @@
 //! in its [`queue`]. Each batch that the model reads has the next token of every answer at hand and, beside them, a
 //! piece of the prompts that are new. Prompts are read once and kept ([`memory`]): in llama.cpp's own memory while they
 //! are at work ([`cache`]), in ordinary memory ([`shelf`]) and on the disk ([`prefixes`]). What an answer may say next is
-//! decided by its [`grammar`] and its [`sampler`], and may be guessed beforehand ([`lookup`]).
+//! decided by its [`grammar`] and its [`sampler`], and may be guessed beforehand ([`lookup`],
+//! [`draft`]).
 
 mod cache;
+mod draft;
 mod embedder;
 mod engine;
 mod grammar;
@@ -209,9 +211,14 @@ fn own(path: &Path, options: LlamaOptions, ready: Ready) {
         Ok(loaded) => loaded,
         Err(error) => return drop(ready.send(Err(error))),
     };
+    let small = options.draft.as_deref().map(|path| draft::load(path, &loaded)).transpose();
+    let small = match small {
+        Ok(small) => small,
+        Err(error) => return drop(ready.send(Err(error))),
+    };
     let opened = options.settle(&loaded).and_then(|(options, tuned)| {
         let prompter = Prompter::new(&loaded, &grammars.vocabulary())?;
-        let engine = Engine::new(&loaded, &options, tuned, grammars.vocabulary())?;
+        let engine = Engine::new(&loaded, small.as_ref(), &options, tuned, grammars.vocabulary())?;
         let model = ModelInfo { context_tokens: Some(options.context_tokens), ..loaded.info.clone() };
         Ok((LlamaController { model, options, prompter, grammars, jobs: None, owner: None }, engine))
     });

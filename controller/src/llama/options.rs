@@ -20,6 +20,9 @@ pub struct LlamaOptions {
     /// Whether what an answer says next is guessed by what its prompt says, and checked by the model (speculative decoding
     /// by prompt lookup).
     pub speculate: bool,
+    /// A smaller model with the same vocabulary, which guesses where the prompt does not help. It is used while answers come
+    /// sooner for it.
+    pub draft: Option<PathBuf>,
     /// How many layers are put on a graphics processor, where the program was built for one; all without a number.
     pub gpu_layers: Option<u32>,
     /// A low-rank adapter that is added to the model's weights.
@@ -38,6 +41,7 @@ impl Default for LlamaOptions {
             prefill_threads: None,
             max_candidates: 8,
             speculate: true,
+            draft: None,
             gpu_layers: None,
             lora: None,
             prompt_memory_mib: 1024,

@@ -148,7 +148,12 @@ mod tests {
 
     #[test]
     fn a_price_counts_what_was_read_before_apart() {
-        let usage = Usage { prompt_tokens: 1_000_000, cached_tokens: 400_000, completion_tokens: 500_000 };
+        let usage = Usage {
+            prompt_tokens: 1_000_000,
+            cached_tokens: 400_000,
+            completion_tokens: 500_000,
+            ..Usage::default()
+        };
         let close = |price: Price, cost: f64| assert!((price.of(&usage) - cost).abs() < 1e-9, "{price:?}");
         close(Price { prompt: 2.0, cached: Some(0.5), completion: 8.0 }, 1.2 + 0.2 + 4.0);
         close(Price { prompt: 2.0, cached: None, completion: 8.0 }, 2.0 + 4.0);

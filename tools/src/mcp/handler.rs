@@ -1,20 +1,17 @@
 //! What a server may ask of us and tell us.
 
 use super::Elicitation;
-use crate::CallProgress;
+use super::progress::Progress;
 use rmcp::model::FormElicitationCapability;
 use rmcp::model::{
     ClientCapabilities, ClientConfig, ElicitRequestParams, ElicitResult, ElicitationAction,
-    ElicitationCapability, ErrorData, Implementation, ProgressNotificationParam, ProtocolVersion,
+    ElicitationCapability, ErrorData, Implementation, ProtocolVersion,
 };
 use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{ClientHandler, RoleClient};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tokio::sync::Notify;
-
-type Sink = Arc<dyn Fn(CallProgress) + Send + Sync>;
 
 /// Our side of the conversation.
 #[derive(Clone)]
@@ -22,35 +19,13 @@ pub struct Client {
     elicitation: Elicitation,
     /// Rung when what the server offers has changed.
     pub changed: Arc<Notify>,
-    /// Who wants to know how far calls have got, by number.
-    listeners: Arc<Mutex<BTreeMap<u64, Sink>>>,
+    /// Who wants to know how far calls have got.
+    pub progress: Progress,
 }
 
 impl Client {
     pub fn new(elicitation: Elicitation) -> Self {
-        Self { elicitation, changed: Arc::default(), listeners: Arc::default() }
-    }
-
-    /// Tells `sink` of progress until the guard is dropped. Where several calls are under way each hears of all.
-    pub fn listen(&self, sink: Option<Sink>) -> Listening {
-        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = listeners.keys().next_back().map_or(0, |last| last + 1);
-        if let Some(sink) = sink {
-            listeners.insert(number, sink);
-        }
-        Listening { client: self.clone(), number }
-    }
-}
-
-/// As long as it lives progress is told.
-pub struct Listening {
-    client: Client,
-    number: u64,
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        self.client.listeners.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+        Self { elicitation, changed: Arc::default(), progress: Progress::default() }
     }
 }
 
@@ -79,22 +54,6 @@ impl ClientHandler for Client {
                 None => ElicitResult::new(ElicitationAction::Decline),
             },
         })
-    }
-
-    async fn on_progress(
-        &self,
-        params: ProgressNotificationParam,
-        _context: NotificationContext<RoleClient>,
-    ) {
-        let sinks: Vec<Sink> =
-            self.listeners.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        for sink in sinks {
-            sink(CallProgress {
-                done: params.progress,
-                total: params.total,
-                message: params.message.clone(),
-            });
-        }
     }
 
     async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {

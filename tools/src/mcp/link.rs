@@ -2,17 +2,22 @@
 
 use super::McpSettings;
 use super::handler::Client;
+use super::http::{self, Bounded};
 use super::oauth::{Authorized, Desk, SIGNING_IN};
+use super::output::Output;
+use super::progress::Telling;
 use crate::child::{Complaints, Group, command};
+use crate::lines::MESSAGE;
 use rmcp::model::ProtocolVersion;
 use rmcp::service::{ClientInitializeError, RunningService};
-use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
-use rmcp::transport::{AuthError, StreamableHttpClientTransport, TokioChildProcess};
+use rmcp::transport::async_rw::AsyncRwTransport;
+use rmcp::transport::{AuthError, StreamableHttpClientTransport, Transport};
 use rmcp::{ClientLifecycleMode, ClientServiceExt as _, RoleClient};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::process::{Child, ChildStdin, ChildStdout};
 
 /// How long a server may take to say what it is.
 const HANDSHAKE: Duration = Duration::from_mins(1);
@@ -23,8 +28,8 @@ pub struct Link {
     pub service: Arc<RunningService<RoleClient, Client>>,
     /// What its program wrote on its standard error last.
     pub complaints: Complaints,
-    /// Its program.
-    _group: Group,
+    /// Its program, and what that started.
+    _program: Option<(Group, Child)>,
 }
 
 impl Link {
@@ -57,39 +62,33 @@ impl Link {
         lifecycle: ClientLifecycleMode,
     ) -> Result<Self, Failure> {
         let complaints = Complaints::default();
-        let mut group = Group::of(None);
+        let progress = client.progress.clone();
+        let mut program = None;
         let served = if let Some(url) = &settings.url {
-            let mut config = StreamableHttpClientTransportConfig::with_uri(url.as_str());
+            let mut config = http::bounded(url);
             if let Some(name) = &settings.token_env {
                 let token = std::env::var(name)
                     .map_err(|_| Failure::Other(format!("the variable `{name}` is not set")))?;
                 config = config.auth_header(token);
             }
+            let http = http::client().map_err(|error| Failure::Other(error.to_string()))?;
             if let Some(desk) = desk {
-                let http = Authorized::new(reqwest::Client::default(), Arc::clone(desk));
+                let http = Bounded(Authorized::new(http, Arc::clone(desk)));
                 let transport = StreamableHttpClientTransport::with_client(http, config);
-                let within = HANDSHAKE + SIGNING_IN;
-                tokio::time::timeout(within, client.serve_with_lifecycle(transport, lifecycle)).await
+                serve(client, Telling { transport, progress }, lifecycle, HANDSHAKE + SIGNING_IN).await
             } else {
-                let transport = StreamableHttpClientTransport::from_config(config);
-                tokio::time::timeout(HANDSHAKE, client.serve_with_lifecycle(transport, lifecycle)).await
+                let transport = StreamableHttpClientTransport::with_client(Bounded(http), config);
+                serve(client, Telling { transport, progress }, lifecycle, HANDSHAKE).await
             }
         } else {
-            let (process, stderr) =
-                TokioChildProcess::builder(command(&settings.command, &settings.env, directory))
-                    .stderr(Stdio::piped())
-                    .spawn()
-                    .map_err(|error| {
-                        Failure::Other(format!("`{}` cannot be started: {error}", settings.command[0]))
-                    })?;
-            group = Group::of(process.id());
-            if let Some(stderr) = stderr {
-                complaints.listen(stderr);
-            }
-            tokio::time::timeout(HANDSHAKE, client.serve_with_lifecycle(process, lifecycle)).await
+            let (started, stdin, stdout) = start(settings, directory, &complaints)?;
+            program = Some(started);
+            let transport = AsyncRwTransport::new(Output::new(stdout, complaints.clone()), stdin)
+                .with_max_line_length(MESSAGE + 1);
+            serve(client, Telling { transport, progress }, lifecycle, HANDSHAKE).await
         };
         match served {
-            Ok(Ok(service)) => Ok(Self { service: Arc::new(service), complaints, _group: group }),
+            Ok(Ok(service)) => Ok(Self { service: Arc::new(service), complaints, _program: program }),
             Ok(Err(error)) => {
                 // What it wrote while it died may still be on its way.
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -107,6 +106,39 @@ impl Link {
             )),
         }
     }
+}
+
+type Served = Result<RunningService<RoleClient, Client>, ClientInitializeError>;
+
+/// Agrees on a protocol, if the server does so in time.
+async fn serve<T: Transport<RoleClient> + 'static>(
+    client: Client,
+    transport: T,
+    lifecycle: ClientLifecycleMode,
+    within: Duration,
+) -> Result<Served, tokio::time::error::Elapsed> {
+    tokio::time::timeout(within, client.serve_with_lifecycle(transport, lifecycle)).await
+}
+
+type Started = ((Group, Child), ChildStdin, ChildStdout);
+
+/// Starts the server's program.
+fn start(settings: &McpSettings, directory: &Path, complaints: &Complaints) -> Result<Started, Failure> {
+    let name = settings.command.first().map_or("", String::as_str);
+    let mut child = command(&settings.command, &settings.env, directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| Failure::Other(format!("`{name}` cannot be started: {error}")))?;
+    let group = Group::of(child.id());
+    let (Some(stdin), Some(stdout), Some(stderr)) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
+        return Err(Failure::Other("the program has no standard input and output".to_owned()));
+    };
+    complaints.listen(stderr);
+    Ok(((group, child), stdin, stdout))
 }
 
 /// What went wrong in few words where somebody could not sign in, and in rmcp's where it was something else.

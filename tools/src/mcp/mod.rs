@@ -5,8 +5,11 @@
 
 mod connection;
 mod handler;
+mod http;
 mod link;
 mod oauth;
+mod output;
+mod progress;
 #[cfg(feature = "serve")]
 pub mod serve;
 mod tool;

@@ -1,6 +1,7 @@
 //! What a server offers, as tools: its tools, its resources and its prompts.
 
 use super::handler::Client;
+use super::progress::Listening;
 use super::{McpSettings, connection::Connection};
 use crate::schema::identifier;
 use crate::{CallContext, Content, Effects, Tool, ToolError, ToolOutcome, ToolSpec};
@@ -113,10 +114,10 @@ impl Tool for McpTool {
         let failed = |reason: String| ToolError::Failed { name: self.spec.name.clone(), reason };
         let connection = self.connection.upgrade().ok_or_else(|| failed("the run is over".to_owned()))?;
         let service = connection.service().ok_or_else(|| failed("its server is not there".to_owned()))?;
-        let _listening = service.service().listen(context.progress.clone());
+        let listening = context.progress.clone().map(|sink| service.service().progress.listen(sink));
         // Dropped before its answer, the request is cancelled at the server.
         let answer = tokio::select! {
-            answer = self.ask(&service, args) => answer,
+            answer = self.ask(&service, args, listening.as_ref()) => answer,
             () = context.cancel.cancelled() => {
                 return Err(ToolError::Cancelled { name: self.spec.name.clone() });
             }
@@ -134,11 +135,13 @@ impl McpTool {
         &self,
         service: &RunningService<RoleClient, Client>,
         args: &Map<String, Value>,
+        listening: Option<&Listening>,
     ) -> Result<ToolOutcome, ServiceError> {
         let text = |name: &str| args.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         match &self.what {
             What::Tool(name) => {
-                let params = CallToolRequestParams::new(name.clone()).with_arguments(args.clone());
+                let mut params = CallToolRequestParams::new(name.clone()).with_arguments(args.clone());
+                params.meta = listening.map(Listening::mark);
                 Ok(outcome_of(service.call_tool(params).await?))
             }
             What::ListResources => {

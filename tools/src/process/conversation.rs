@@ -1,9 +1,9 @@
 //! Questions and answers with one process, until it ends.
 
-use super::lines::{self, Line};
 use super::wire::{Ask, Told};
 use crate::CallProgress;
 use crate::child::{Complaints, Group, command};
+use crate::lines::{self, Line, Lines, MESSAGE, Noise};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,12 +11,9 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::io::{AsyncWriteExt as _, BufReader};
-use tokio::process::{ChildStdin, ChildStdout};
+use tokio::process::ChildStdin;
 use tokio::sync::{Mutex as AsyncMutex, Notify, oneshot};
 use tokio_util::sync::CancellationToken;
-
-/// Bytes of a message.
-const LINE: usize = 16 << 20;
 
 type Sink = Arc<dyn Fn(CallProgress) + Send + Sync>;
 type Answer = Result<Value, Fault>;
@@ -81,10 +78,14 @@ impl Conversation {
         });
         let heard = Arc::downgrade(&conversation);
         tokio::spawn(async move {
-            let mut reader = BufReader::new(stdout);
-            while let Ok(Some(line)) = next(&mut reader).await {
+            let (mut reader, mut lines) = (BufReader::with_capacity(1 << 16, stdout), Lines::new(MESSAGE));
+            let mut noise = Noise::default();
+            while let Ok(Some(line)) = lines::next(&mut reader, &mut lines).await {
                 let Some(conversation) = heard.upgrade() else { return };
-                conversation.hear(line);
+                if let Err(verdict) = conversation.hear(line, &mut noise) {
+                    conversation.complaints.give_up(verdict);
+                    break;
+                }
             }
             if let Some(conversation) = heard.upgrade() {
                 // What it wrote while it died may still be on its way.
@@ -129,21 +130,39 @@ impl Conversation {
         stdin.flush().await
     }
 
-    fn hear(&self, line: Line) {
-        let Line::Whole(line) = line else {
-            self.complaints.add(&format!("a line of more than {LINE} bytes was left out\n"));
-            return;
+    /// Takes a line in; says why the program is given up, if it is.
+    fn hear(&self, line: Line, noise: &mut Noise) -> Result<(), String> {
+        let line = match line {
+            Line::Whole(line) => line,
+            Line::TooLong { bytes, answered: Some(id) } => {
+                self.settle(id.as_u64(), Err(Fault::Said(lines::too_long(bytes))));
+                noise.message();
+                return Ok(());
+            }
+            Line::TooLong { bytes, answered: None } => {
+                self.complaints.add(&format!("a line of {bytes} bytes was left out\n"));
+                return noise.add(bytes);
+            }
+            Line::Endless { bytes } => return Err(lines::endless(bytes)),
         };
-        // What is no message is noise: kept for errors, like what comes on the standard error.
-        let Ok(mut told) = serde_json::from_slice::<Told>(&line) else {
-            let noise = String::from_utf8_lossy(&line).chars().take(200).collect::<String>();
-            self.complaints.add(&format!("{noise}\n"));
-            return;
+        let mut told = match serde_json::from_slice::<Told>(&line) {
+            Ok(told) => told,
+            Err(error) => {
+                // What is no message is noise: kept for errors, like what comes on the standard error.
+                let said = String::from_utf8_lossy(&line).chars().take(200).collect::<String>();
+                self.complaints.add(&format!("{said}\n"));
+                let answered = lines::answered(&line).and_then(|id| id.as_u64());
+                self.settle(answered, Err(Fault::Said(format!("its answer cannot be read: {error}"))));
+                return noise.add(line.len() as u64 + 1);
+            }
         };
+        let bytes = line.len() as u64 + 1;
+        let mut heard = told.tools_changed;
         if told.tools_changed {
             self.changed.notify_one();
         }
         if let Some(progress) = told.progress.take() {
+            heard = true;
             let sink = self.waiting().get(&progress.id).and_then(|waiting| waiting.progress.clone());
             if let Some(sink) = sink {
                 sink(CallProgress { done: progress.done, total: progress.total, message: progress.message });
@@ -151,10 +170,21 @@ impl Conversation {
         }
         let id = told.id;
         // A line that has a number and no answer is an echo of the question.
-        let Some(answer) = told.answer() else { return };
+        if let Some(answer) = told.answer() {
+            heard = true;
+            self.settle(id, answer.map_err(Fault::Said));
+        }
+        if heard {
+            noise.message();
+            return Ok(());
+        }
+        noise.add(bytes)
+    }
+
+    /// Gives whoever asked the answer.
+    fn settle(&self, id: Option<u64>, answer: Answer) {
         let Some(waiting) = id.and_then(|id| self.waiting().remove(&id)) else { return };
-        let answer = answer.map_err(Fault::Said);
-        // Whoever asked may have gone.
+        // They may have gone.
         let _ = waiting.answer.send(answer);
     }
 
@@ -169,10 +199,6 @@ impl Conversation {
     fn waiting(&self) -> MutexGuard<'_, BTreeMap<u64, Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-async fn next(reader: &mut BufReader<ChildStdout>) -> std::io::Result<Option<Line>> {
-    lines::next(reader, LINE).await
 }
 
 /// A question that waits for its answer.

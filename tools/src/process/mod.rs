@@ -2,7 +2,6 @@
 
 mod connection;
 mod conversation;
-mod lines;
 mod serve;
 mod tool;
 mod wire;

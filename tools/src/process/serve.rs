@@ -1,6 +1,6 @@
 //! The other side of the protocol: this program's tools for another one's agent.
 
-use super::lines::{self, Line};
+use crate::lines::{self, Line, Lines, MESSAGE};
 use crate::{CallContext, CallLimits, CallProgress, FixedSource, Tool, ToolCall, Toolbox};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -11,9 +11,6 @@ use std::time::Duration;
 use tokio::io::{AsyncBufRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-
-/// Bytes of a request.
-const LINE: usize = 16 << 20;
 
 #[derive(Deserialize)]
 struct Request {
@@ -54,7 +51,7 @@ where
     W: AsyncWrite + Unpin + Send + 'static,
 {
     // Whoever calls has limits of its own; a tool's own are shorter.
-    let limits = CallLimits { timeout: Duration::MAX, result_bytes: LINE };
+    let limits = CallLimits { timeout: Duration::MAX, result_bytes: MESSAGE };
     let toolbox = Arc::new(Toolbox::new(vec![Arc::new(FixedSource::new("", tools))], limits));
     let running: Arc<Mutex<BTreeMap<u64, CancellationToken>>> = Arc::default();
     let (say, mut said) = mpsc::unbounded_channel::<Value>();
@@ -67,8 +64,13 @@ where
         }
         io::Result::Ok(())
     });
-    while let Some(line) = lines::next(&mut reader, LINE).await? {
-        let Line::Whole(line) = line else { continue };
+    let mut lines = Lines::new(MESSAGE);
+    while let Some(line) = lines::next(&mut reader, &mut lines).await? {
+        let line = match line {
+            Line::Whole(line) => line,
+            Line::TooLong { .. } => continue,
+            Line::Endless { bytes } => return Err(io::Error::other(lines::endless(bytes))),
+        };
         let Ok(request) = serde_json::from_slice::<Request>(&line) else { continue };
         match (request.method.as_str(), request.id) {
             ("describe", Some(id)) => {

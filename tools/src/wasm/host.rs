@@ -9,7 +9,7 @@ use std::time::Duration;
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Config, Engine, Store, StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
     Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
@@ -54,6 +54,20 @@ impl WasiView for World {
 impl WasiHttpView for World {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView { hooks: &mut self.gate, table: &mut self.table, ctx: &mut self.http }
+    }
+}
+
+/// The wall clock of a call: it stands at the log's time of it, since 1970, so that a call that is made again sees no other.
+/// How long something takes is measured by the other clock, which goes.
+struct LogTime(Duration);
+
+impl HostWallClock for LogTime {
+    fn resolution(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+
+    fn now(&self) -> Duration {
+        self.0
     }
 }
 
@@ -112,9 +126,9 @@ impl Host {
         Ok(Self { engine, plugin, settings: settings.clone(), hosts, directory: directory.to_owned() })
     }
 
-    /// What it offers.
+    /// What it offers; that depends on no time, so its clock stands at 1970.
     pub async fn describe(&self) -> Result<String, String> {
-        let (mut store, complaints) = self.store()?;
+        let (mut store, complaints) = self.store(0)?;
         let described = async {
             let plugin = self.plugin.instantiate_async(&mut store).await?;
             plugin.call_describe(&mut store).await
@@ -124,7 +138,7 @@ impl Host {
 
     /// Carries out a call.
     pub async fn call(&self, request: &Request) -> Result<Result<String, String>, String> {
-        let (mut store, complaints) = self.store()?;
+        let (mut store, complaints) = self.store(request.now_ms)?;
         let called = async {
             let plugin = self.plugin.instantiate_async(&mut store).await?;
             plugin.call_call(&mut store, request).await
@@ -132,10 +146,11 @@ impl Host {
         called.await.map_err(|error| broken(&error, &complaints))
     }
 
-    /// A world for one call: what was granted, and nothing else.
-    fn store(&self) -> Result<(Store<World>, MemoryOutputPipe), String> {
+    /// A world for one call at `now_ms`: what was granted, and nothing else.
+    fn store(&self, now_ms: i64) -> Result<(Store<World>, MemoryOutputPipe), String> {
         let complaints = MemoryOutputPipe::new(SAID);
         let mut wasi = WasiCtxBuilder::new();
+        wasi.wall_clock(LogTime(Duration::from_millis(now_ms.try_into().unwrap_or(0))));
         wasi.stdout(complaints.clone()).stderr(complaints.clone());
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
         for name in &self.settings.env {

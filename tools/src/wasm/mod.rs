@@ -1,6 +1,8 @@
 //! Tools of WebAssembly components. A component sees the directories, hosts and variables that it was granted and nothing
-//! else; every call is an instance of its own, so that nothing is left of one call for the next. [Its interface](../wit/plugin.wit)
-//! is two functions that speak the JSON of [the process protocol](../PROCESS.md).
+//! else; every call is an instance of its own, so that nothing is left of one call for the next. Its wall clock stands at the
+//! log's time of the call: a call that is made again, after a crash or in a test, sees the same. (Clocks that only measure how
+//! long something takes go on, and what it draws by chance is drawn anew.) [Its interface](../wit/plugin.wit) is two functions
+//! that speak the JSON of [the process protocol](../PROCESS.md).
 
 #[cfg(feature = "wasm")]
 mod host;

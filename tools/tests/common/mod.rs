@@ -3,13 +3,16 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use serde_json::Map;
-use sojourn_tools::{CallContext, CallLimits, ToolCall, ToolOutcome, ToolSource, Toolbox};
+use sojourn_tools::{CallContext, CallLimits, CallProgress, ToolCall, ToolOutcome, ToolSource, Toolbox};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How long anything may take before the test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// So long, in milliseconds, that whoever waits for it is seen to hang.
+pub const FOR_EVER: u64 = 600_000;
 
 /// The command line of a server of the tests that has this fault.
 pub fn faulty(server: &str, fault: &str) -> Vec<String> {
@@ -99,6 +102,32 @@ pub async fn each_is_revived(
         assert!(bench.call("faulty_behave").await.ok, "{fault}: not back");
         bench.source.close().await;
     }
+}
+
+/// Each of two calls at once hears how far it has got itself, in order, and nothing of the other.
+pub async fn each_call_hears_of_itself(bench: impl AsyncFn(&str) -> Bench) {
+    let bench = bench("interleave").await;
+    let call = async || {
+        let heard: Arc<Mutex<Vec<CallProgress>>> = Arc::default();
+        let kept = Arc::clone(&heard);
+        let context = CallContext {
+            progress: Some(Arc::new(move |progress| kept.lock().unwrap().push(progress))),
+            ..CallContext::default()
+        };
+        let call = ToolCall { name: "faulty_misbehave".into(), args: Map::new() };
+        let words = bench.toolbox.ready(&call).unwrap().run(context).await.words();
+        let heard: Vec<String> =
+            heard.lock().unwrap().iter().filter_map(|progress| progress.message.clone()).collect();
+        (words, heard)
+    };
+    let (one, other) = tokio::join!(call(), call());
+    let (first, second) = if one.0.starts_with("call 0") { (one, other) } else { (other, one) };
+    for (number, (words, heard)) in [first, second].into_iter().enumerate() {
+        assert_eq!(words, format!("call {number} []"));
+        let expected: Vec<String> = (1..5).map(|done| format!("{done} of call {number}")).collect();
+        assert_eq!(heard, expected);
+    }
+    bench.source.close().await;
 }
 
 /// Tools that come in mid-call are seen, and one that cannot be used is left out alone.

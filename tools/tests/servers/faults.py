@@ -17,12 +17,16 @@ def misbehave(fault, slow):
         print("it was too much for me", file=sys.stderr, flush=True)
         sys.exit(3)
     if fault == "flood":
-        for _ in range(200):
+        while True:
             write(b"x" * 1_000_000 + b"\n")
+    if fault == "endless":
+        write(slow.rstrip(b"\n"))
+        while True:
+            write(b" " * 1_000_000)
     if fault == "drip":
         for byte in slow:
             write(bytes([byte]))
             time.sleep(0.002)
     if fault == "noise":
         write(b"Loading model...\n\n{not json}\n[1, 2\n7\n")
-    return fault in ("hang", "flood", "drip")
+    return fault in ("hang", "drip")

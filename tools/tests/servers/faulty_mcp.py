@@ -53,7 +53,25 @@ def misbehave(request):
     answer(request, text("done"))
 
 
+def interleave(request):
+    """Waits for a second call, and then tells of both by turns."""
+    WAITING.append(request)
+    if len(WAITING) < 2:
+        return
+    for done in range(1, 5):
+        for number, each in enumerate(WAITING):
+            token = each["params"]["_meta"]["progressToken"]
+            told = {"progressToken": token, "progress": done, "message": "%d of call %d" % (done, number)}
+            send({"jsonrpc": "2.0", "method": "notifications/progress", "params": told})
+    for number, each in enumerate(WAITING):
+        # Nothing of ours may reach a server.
+        extra = [key for key in each["params"]["_meta"] if "sojourn" in key]
+        answer(each, text("call %d %s" % (number, extra)))
+    WAITING.clear()
+
+
 CHANGED = False
+WAITING = []
 for line in sys.stdin:
     request = json.loads(line)
     method = request.get("method")
@@ -66,7 +84,9 @@ for line in sys.stdin:
     elif method == "tools/list":
         answer(request, {"tools": tools()})
     elif method == "tools/call":
-        if request["params"]["name"] == "misbehave":
+        if request["params"]["name"] == "misbehave" and FAULT == "interleave":
+            interleave(request)
+        elif request["params"]["name"] == "misbehave":
             misbehave(request)
         else:
             answer(request, text("well"))

@@ -58,13 +58,29 @@ def misbehave(id):
     send({"id": id, "result": "done"})
 
 
+def interleave(id):
+    """Waits for a second call, and then tells of both by turns."""
+    WAITING.append(id)
+    if len(WAITING) < 2:
+        return
+    for done in range(1, 5):
+        for number, each in enumerate(WAITING):
+            send({"progress": {"id": each, "done": done, "message": "%d of call %d" % (done, number)}})
+    for number, each in enumerate(WAITING):
+        send({"id": each, "result": "call %d []" % number})
+    WAITING.clear()
+
+
 CHANGED = False
+WAITING = []
 for line in sys.stdin:
     request = json.loads(line)
     if request["method"] == "describe":
         send({"id": request["id"], "result": tools()})
     elif request["method"] == "cancel":
         print("cancelled", request["params"]["id"], file=sys.stderr, flush=True)
+    elif request["params"]["tool"] == "misbehave" and FAULT == "interleave":
+        interleave(request["id"])
     elif request["params"]["tool"] == "misbehave":
         misbehave(request["id"])
     else:

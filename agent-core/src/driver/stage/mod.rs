@@ -24,6 +24,7 @@ use sojourn_tools::{Condition, Environment, EnvironmentError, Grants, Parameter,
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Mutex;
+pub(super) use world::SPENT;
 use world::Shared;
 
 /// A skill ready to run.

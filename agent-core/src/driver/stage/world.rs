@@ -17,6 +17,8 @@ const TRACE_HEAD: usize = 4;
 const TRACE_TAIL: usize = 24;
 /// Actions that reflexes may take in a row before the skill gets its turn.
 const REFLEX_BURST: u32 = 12;
+/// Why a call is stopped whose steps are used up.
+pub(in crate::driver) const SPENT: &str = "the step budget is used up";
 /// States kept from before an end.
 const MOMENTS: usize = 8;
 
@@ -138,7 +140,7 @@ impl Shared {
     async fn step(&mut self, action: Action, reflex: Option<String>) -> Result<(), HostError> {
         self.check_running()?;
         if self.steps_left == 0 {
-            return Err(HostError::Stop("the step budget is used up".to_owned()));
+            return Err(HostError::Stop(SPENT.to_owned()));
         }
         self.steps_left -= 1;
         let outcome = match self.environment.step(&action).await {

@@ -213,9 +213,13 @@ impl Exchange {
             Some((seq, Ok(reply))) => {
                 let (usage, timing) = (&reply.usage, &reply.timing);
                 let cost = reply.cost_usd.map(|cost| format!(", for {cost} US dollars")).unwrap_or_default();
+                let guessed = match usage.guessed_tokens {
+                    0 => String::new(),
+                    guessed => format!(", {guessed} of them guessed"),
+                };
                 let _ = writeln!(
                     text,
-                    "answered in record {seq}: {} tokens read, {} of them from the cache, {} written{cost}\n\
+                    "answered in record {seq}: {} tokens read, {} of them from the cache, {} written{guessed}{cost}\n\
                      time: {} ms waiting, {} ms reading, {} ms writing",
                     usage.prompt_tokens,
                     usage.cached_tokens,

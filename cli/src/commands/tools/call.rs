@@ -35,8 +35,16 @@ pub async fn call(path: &Path, tool: String, args: &str, yes: bool, json: bool) 
     let ready = match toolbox.ready(&call) {
         Ok(ready) => ready,
         Err(refusal) => {
+            // A source that does not start offers nothing: that is the reason then.
+            let notices = toolbox.look().notices;
+            let there: Vec<String> = toolbox.specs().into_iter().map(|spec| spec.name).collect();
             toolbox.close().await;
-            return Err(Failure::new(Kind::Usage, refusal.to_string()).into());
+            let hint = match (notices.is_empty(), there.is_empty()) {
+                (false, _) => notices.join("; "),
+                (true, false) => format!("there is {}", there.join(", ")),
+                (true, true) => "it offers no tools".to_owned(),
+            };
+            return Err(Failure::new(Kind::Usage, refusal.to_string()).hint(hint).into());
         }
     };
     let decision = policy.decide(ready.spec(), ready.args(), false);

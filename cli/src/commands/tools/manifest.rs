@@ -75,7 +75,12 @@ impl Manifest {
         if !source.ready(READY).await {
             let why = source.notices().into_iter().next().unwrap_or_else(|| "it says nothing".to_owned());
             source.close().await;
-            return Err(Failure::new(Kind::Failure, format!("the plugin does not start: {why}")).into());
+            return Err(Failure::new(Kind::Failure, format!("the plugin does not start: {why}"))
+                .hint(format!(
+                    "`{}` says what it starts; what has to be built is built first",
+                    directory.join(FILE).display()
+                ))
+                .into());
         }
         let toolbox = Toolbox::new(vec![Arc::clone(&source)], CallLimits::default());
         Ok((source, toolbox))

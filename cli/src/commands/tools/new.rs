@@ -4,30 +4,55 @@ use crate::output;
 use anyhow::Result;
 use std::path::Path;
 
-type File = (&'static str, &'static str);
+/// A plugin to start from.
+struct Template {
+    files: &'static [(&'static str, &'static str)],
+    /// What its `tool.toml` starts, as that is named there.
+    start: &'static str,
+    /// What is typed in its directory to test it, and to build what has to be built.
+    test: &'static str,
+}
 
-const PYTHON: &[File] = &[
-    ("tool.toml", include_str!("../../../templates/python/tool.toml")),
-    ("plugin.py", include_str!("../../../templates/python/plugin.py")),
-    ("test_plugin.py", include_str!("../../../templates/python/test_plugin.py")),
-];
-const NODE: &[File] = &[
-    ("tool.toml", include_str!("../../../templates/node/tool.toml")),
-    ("plugin.mjs", include_str!("../../../templates/node/plugin.mjs")),
-    ("plugin.test.mjs", include_str!("../../../templates/node/plugin.test.mjs")),
-];
-const RUST: &[File] = &[
-    ("tool.toml", include_str!("../../../templates/rust/tool.toml")),
-    ("Cargo.toml", include_str!("../../../templates/rust/manifest.toml")),
-    ("src/main.rs", include_str!("../../../templates/rust/src/main.rs")),
-];
-
-const WASM: &[File] = &[
-    ("tool.toml", include_str!("../../../templates/wasm/tool.toml")),
-    ("Cargo.toml", include_str!("../../../templates/wasm/manifest.toml")),
-    ("src/lib.rs", include_str!("../../../templates/wasm/src/lib.rs")),
-    ("wit/plugin.wit", include_str!("../../../../tools/wit/plugin.wit")),
-];
+const PYTHON: Template = Template {
+    files: &[
+        ("tool.toml", include_str!("../../../templates/python/tool.toml")),
+        ("plugin.py", include_str!("../../../templates/python/plugin.py")),
+        ("test_plugin.py", include_str!("../../../templates/python/test_plugin.py")),
+        (".gitignore", "__pycache__/\n"),
+    ],
+    start: "plugin.py",
+    test: "python3 -m unittest",
+};
+const NODE: Template = Template {
+    files: &[
+        ("tool.toml", include_str!("../../../templates/node/tool.toml")),
+        ("plugin.mjs", include_str!("../../../templates/node/plugin.mjs")),
+        ("plugin.test.mjs", include_str!("../../../templates/node/plugin.test.mjs")),
+    ],
+    start: "plugin.mjs",
+    test: "node --test",
+};
+const RUST: Template = Template {
+    files: &[
+        ("tool.toml", include_str!("../../../templates/rust/tool.toml")),
+        ("Cargo.toml", include_str!("../../../templates/rust/manifest.toml")),
+        ("src/main.rs", include_str!("../../../templates/rust/src/main.rs")),
+        (".gitignore", "target/\n"),
+    ],
+    start: "target/release/PLUGIN_NAME",
+    test: "cargo test && cargo build --release",
+};
+const WASM: Template = Template {
+    files: &[
+        ("tool.toml", include_str!("../../../templates/wasm/tool.toml")),
+        ("Cargo.toml", include_str!("../../../templates/wasm/manifest.toml")),
+        ("src/lib.rs", include_str!("../../../templates/wasm/src/lib.rs")),
+        ("wit/plugin.wit", include_str!("../../../../tools/wit/plugin.wit")),
+        (".gitignore", "target/\n"),
+    ],
+    start: "target/wasm32-wasip2/release/plugin.wasm",
+    test: "rustup target add wasm32-wasip2 && cargo test && cargo build --release --target wasm32-wasip2",
+};
 
 /// Writes a plugin to start from.
 pub fn new(name: &str, lang: Lang, into: &Path) -> Result<()> {
@@ -43,30 +68,33 @@ pub fn new(name: &str, lang: Lang, into: &Path) -> Result<()> {
             .hint("choose another name, or another place with `--into`")
             .into());
     }
-    let (files, test) = match lang {
-        Lang::Python => (PYTHON, "python3 -m unittest"),
-        Lang::Node => (NODE, "node --test"),
-        Lang::Rust => (RUST, "cargo test"),
-        Lang::Wasm => (WASM, "cargo test && cargo build --release --target wasm32-wasip2"),
+    let template = match lang {
+        Lang::Python => PYTHON,
+        Lang::Node => NODE,
+        Lang::Rust => RUST,
+        Lang::Wasm => WASM,
     };
-    for (file, text) in files {
+    for (file, text) in template.files {
         let path = directory.join(file);
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)?;
         }
         std::fs::write(path, text.replace("PLUGIN_NAME", name))?;
     }
-    let place = directory.display();
+    // As somebody in this directory would say it.
+    let place = directory.strip_prefix(".").unwrap_or(&directory).display();
     let table = name.replace('-', "_");
-    output::line(format!(
-        "{place} is a plugin with one tool.\n\n  cd {place} && {test}\n  sojourn tools check {place}\n\n\
-         To give it to an agent, add to its file:\n\n  [tools.{table}]\n{}",
-        files[0]
-            .1
-            .lines()
-            .filter(|line| ["kind", "command", "component"].iter().any(|key| line.starts_with(key)))
-            .fold(String::new(), |text, line| format!("{text}  {line}\n"))
-            .replace("PLUGIN_NAME", name)
-    ))?;
-    Ok(output::line("  (paths are relative to the agent file)")?)
+    // As its own `tool.toml` has it, but seen from the agent file.
+    let source = template.files[0].1.lines().filter(|line| !line.starts_with('#'));
+    let source = source.take_while(|line| !line.is_empty()).fold(String::new(), |text, line| {
+        let line = line.replace(template.start, &format!("{place}/{}", template.start));
+        format!("{text}  {line}\n")
+    });
+    Ok(output::line(format!(
+        "{place} is a plugin with one tool, `greet`. To test it:\n\n  (cd {place} && {})\n  sojourn tools check {place}\n\n\
+         To give it to an agent, add to an agent file in this directory (paths are relative to that file):\n\n  \
+         [tools.{table}]\n{}\nand call it there:\n\n  sojourn tools call agent.toml {table}_greet '{{\"name\": \"Ada\"}}'",
+        template.test,
+        source.replace("PLUGIN_NAME", name)
+    ))?)
 }

@@ -1,4 +1,6 @@
 //! PLUGIN_NAME: tools for a Sojourn agent. One JSON object a line comes in, one a line goes out.
+//!
+//! cargo build --release
 
 use serde_json::{Value, json};
 use std::io::{BufRead, Write};

@@ -11,7 +11,7 @@ impl Guest for Hostile {
     fn describe() -> String {
         let names = [
             "spin", "grow", "panic", "deep", "chatter", "no_json", "refuse", "large", "variables", "read", "write", "connect", "get",
-            "remember", "wait",
+            "remember", "wait", "time",
         ];
         let tools: Vec<Value> =
             names.iter().map(|name| json!({"name": name, "input": {"type": "object"}})).collect();
@@ -47,6 +47,12 @@ impl Guest for Hostile {
             "wait" => {
                 std::thread::sleep(std::time::Duration::from_secs(60));
                 told(json!("waited"))
+            }
+            "time" => {
+                let wall = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(-1, |time| time.as_millis() as i64);
+                let (begun, before) = (std::time::Instant::now(), wall());
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                told(json!({"before": before, "after": wall(), "told": request.now_ms, "goes": begun.elapsed().as_millis() >= 20}))
             }
             "variables" => told(std::env::vars().map(|(name, value)| (name, json!(value))).collect::<serde_json::Map<_, _>>().into()),
             "read" => match std::fs::read_to_string(text("path")) {
