@@ -214,7 +214,7 @@ pub struct Prices {
 pub struct ActorConfig {
     /// Candidates decoded at once from one shared prefix.
     pub candidates: u32,
-    /// Rounds of writing before a task is left for later; VOYAGER's number is 4.
+    /// Rounds of writing before a task is left for later; VOYAGER's number is 4. With 0 nothing is written.
     pub rounds: u32,
     /// Sampling temperature for skills.
     pub temperature: f32,

@@ -386,10 +386,12 @@ pub fn milestone_line(milestone: &Milestone) -> String {
         Milestone::TaskChosen { task, learning: true } => format!("learning {task}"),
         Milestone::TaskChosen { task, learning: false } => format!("doing {task}"),
         Milestone::SkillAdmitted { skill, verified: (passed, tried), steps, rounds } => {
-            let rounds = if *rounds == 1 { "1 round".to_owned() } else { format!("{rounds} rounds") };
-            format!(
-                "learned {skill}: verified in {passed} of {tried} worlds, {steps:.0} steps, after {rounds}"
-            )
+            let how = match rounds {
+                0 => "by play".to_owned(),
+                1 => "after 1 round".to_owned(),
+                _ => format!("after {rounds} rounds"),
+            };
+            format!("learned {skill}: verified in {passed} of {tried} worlds, {steps:.0} steps, {how}")
         }
         Milestone::ReflexAdmitted { reflex, figures, .. } => format!(
             "learned the reflex {reflex}: practice lives of {:.0} steps with it, {:.0} ± {:.0} without; {} and {} of {} ended in death",

@@ -41,11 +41,11 @@ pub enum Origin {
         /// Sequence number of the log record.
         seq: u64,
     },
-    /// Nobody: it does again what was done by chance and worked, in the run and at the log record where that stands.
+    /// Nobody: it does again what was done by chance and worked.
     Play {
         /// The run.
         run: String,
-        /// Sequence number of the log record.
+        /// Which of the run's searches by chance found it, from 1.
         seq: u64,
     },
     /// A person.

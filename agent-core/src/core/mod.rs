@@ -57,6 +57,8 @@ pub struct Core {
     totals: Totals,
     /// Counts the requests to the controller; each draws its own seed.
     requests: u64,
+    /// Counts how often something was looked for by chance; each time in other worlds.
+    plays: u64,
     controller_failures: u32,
     guard: Guard,
     /// What the controller is told with its next choice, after a nudge.
@@ -195,6 +197,7 @@ impl Core {
             },
             totals: Totals::default(),
             requests: 0,
+            plays: 0,
             controller_failures: 0,
             guard: Guard::default(),
             nudge: None,

@@ -58,7 +58,8 @@ impl Core {
         };
         match (&self.config.play, &self.spec.play) {
             (Some(play), Some(_)) if play.episodes > 0 => {
-                let about = format!("{task}: play");
+                self.plays += 1;
+                let about = format!("{task}: play {}", self.plays);
                 let seeds = (0..u64::from(play.episodes)).map(|i| self.practice_seed(task, &about, i));
                 let plan = PlayPlan {
                     task: task.to_owned(),
@@ -90,6 +91,9 @@ impl Core {
 
     /// Looks at how other episodes begin, where what is seen is part of the question.
     fn look(&mut self, draft: Draft) -> Vec<Effect> {
+        if self.config.actor.rounds == 0 {
+            return self.give_up(&draft);
+        }
         if !self.spec.in_view {
             return self.prepare(draft);
         }
@@ -309,7 +313,7 @@ impl Core {
             precondition: None,
             postcondition: Some(task.goal.clone()),
             origin: if draft.imitating {
-                Origin::Play { run: self.origin.run.clone(), seq: self.seq.0 }
+                Origin::Play { run: self.origin.run.clone(), seq: self.plays }
             } else {
                 Origin::Model {
                     model: self.origin.model.clone(),
@@ -355,7 +359,7 @@ impl Core {
                 skill: task.name.clone(),
                 verified: (trial.report.passes(), trial.report.worlds.len()),
                 steps: trial.report.mean_steps().unwrap_or(0.0),
-                rounds: draft.round + 1,
+                rounds: if draft.imitating { 0 } else { draft.round + 1 },
             },
         });
         if self.config.memory {
@@ -379,11 +383,16 @@ impl Core {
         if draft.round < self.config.actor.rounds && self.over_budget().is_none() {
             return self.write(draft, &[], &[]);
         }
+        self.give_up(&draft)
+    }
+
+    /// Leaves a task for later, with a lesson where something was tried that somebody wrote.
+    fn give_up(&mut self, draft: &Draft) -> Vec<Effect> {
         self.curriculum.gave_up_writing(&draft.task);
         let mut effects =
             vec![Effect::Tell { milestone: Milestone::SkillGivenUp { task: draft.task.clone() } }];
         effects.extend(self.credit(false));
-        if !self.config.memory || self.over_budget().is_some() {
+        if !self.config.memory || draft.round == 0 || self.over_budget().is_some() {
             effects.extend(self.decide());
             return effects;
         }
@@ -395,7 +404,7 @@ impl Core {
             draft.notes.join(" ")
         );
         let request = prompts::reflect(&self.spec, &what, seed);
-        let then = AfterReflection::Decide { task: draft.task };
+        let then = AfterReflection::Decide { task: draft.task.clone() };
         effects.extend(self.think(Purpose::Reflect, request, Phase::Reflecting { then }));
         effects
     }
