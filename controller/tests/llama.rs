@@ -188,7 +188,8 @@ async fn a_draft_changes_nothing_about_an_answer() {
     // Nobody guesses better what a model says than it does itself.
     let options = LlamaOptions { context_tokens: 1024, draft: Some(file.clone()), ..LlamaOptions::default() };
     let drafted = LlamaController::open(&file, options).await.unwrap();
-    let question = request("Why is the sky blue? Tell a child.", Constraint::line(400), 48);
+    // Nothing that could as well be said otherwise: in another batch the last bits of a sum may differ.
+    let question = request("Write down the numbers from 1 to 40, with commas.", Constraint::line(400), 48);
     let (with, plain) = (ask(&drafted, &question).await, ask(&model, &question).await);
     assert_eq!(with.candidates, plain.candidates);
     // The first answer is always written with the draft: most of its tokens come in fours.

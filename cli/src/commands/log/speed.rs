@@ -42,7 +42,8 @@ pub async fn speed(home: Home, args: &LogSpeed) -> Result<()> {
         let (checked, library, model) = replay(&workshop, &info, false).await?;
         figures.insert("replay".to_owned(), checked);
         figures.insert("replay_without_practice".to_owned(), replay(&workshop, &info, true).await?.0);
-        figures.insert("live_steps".to_owned(), live(workshop, &info, store, library, model).await?);
+        figures
+            .insert("live_steps".to_owned(), Box::pin(live(workshop, &info, store, library, model)).await?);
     }
     let mut peers = Vec::new();
     for command in &args.peers {
