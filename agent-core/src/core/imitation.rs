@@ -12,7 +12,7 @@ use super::prompts;
 use crate::event::{Demonstration, Shown};
 use serde_json::Value;
 use sojourn_tools::{EnvironmentSpec, Play, Stuff, TaskSpec};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// Expressions tried for one argument.
@@ -30,6 +30,16 @@ enum Argument {
     Mentioned(String),
 }
 
+/// Calls of a demonstration that belong together.
+struct Segment<'a> {
+    steps: &'a [Shown],
+    /// The kind of the things, where the same was done to all of them that the question speaks of.
+    each: Option<&'a str>,
+}
+
+/// The tools of segments, and whether each was used for all things of a kind.
+type Shape<'a> = Vec<(&'a str, Option<&'a str>)>;
+
 /// At most `most` programs for `task`, those first that explain best what was shown.
 pub(super) fn programs(
     spec: &EnvironmentSpec,
@@ -38,23 +48,45 @@ pub(super) fn programs(
     most: usize,
 ) -> Vec<String> {
     let Some(play) = &spec.play else { return Vec::new() };
+    let by_calls = imitate(play, spec, task, shown, false);
+    let by_loops = imitate(play, spec, task, shown, true);
+    // Some of both: where as many things are meant each time, both explain it.
+    let loops = by_loops.len().min((most / 2).max(most.saturating_sub(by_calls.len())));
+    let mut sources: Vec<String> = by_calls.into_iter().take(most - loops).collect();
+    sources.extend(by_loops.into_iter().take(loops));
+    sources
+}
+
+/// Programs for what was shown; with `loops` only such as do the same to all things that the question speaks of.
+fn imitate(
+    play: &Play,
+    spec: &EnvironmentSpec,
+    task: &TaskSpec,
+    shown: &[Demonstration],
+    loops: bool,
+) -> Vec<String> {
     // What was done in the same way is explained together, the commonest first.
-    let mut alike: BTreeMap<Vec<&str>, Vec<&Demonstration>> = BTreeMap::new();
-    for demonstration in shown.iter().filter(|demonstration| !demonstration.steps.is_empty()) {
-        let shape = demonstration.steps.iter().map(|step| step.call.name.as_str()).collect();
-        alike.entry(shape).or_default().push(demonstration);
+    let mut alike: BTreeMap<Shape<'_>, Vec<Vec<Segment<'_>>>> = BTreeMap::new();
+    for demonstration in shown {
+        let segments = segments(play, &demonstration.steps, loops);
+        let shape: Shape<'_> =
+            segments.iter().map(|part| (part.steps[0].call.name.as_str(), part.each)).collect();
+        if !shape.is_empty() && loops == shape.iter().any(|(_, each)| each.is_some()) {
+            alike.entry(shape).or_default().push(segments);
+        }
     }
-    let mut groups: Vec<Vec<&Demonstration>> = alike.into_values().collect();
-    groups.sort_by_key(|group| (std::cmp::Reverse(group.len()), group[0].steps.len()));
+    let mut groups: Vec<Vec<Vec<Segment<'_>>>> = alike.into_values().collect();
+    groups.sort_by_key(|group| (std::cmp::Reverse(group.len()), group[0].len()));
     let mut sources = Vec::new();
     for group in groups {
-        let mut found = explain(play, spec, task, &group, most);
+        let all: Vec<&[Segment<'_>]> = group.iter().map(Vec::as_slice).collect();
+        let mut found = explain(play, spec, task, &all);
         // One of them may have been luck: then each is explained by itself.
-        if found.is_empty() && group.len() > 1 {
-            found = group.iter().flat_map(|one| explain(play, spec, task, &[one], most)).collect();
+        if found.is_empty() && all.len() > 1 {
+            found = all.iter().flat_map(|one| explain(play, spec, task, &[one])).collect();
         }
         for source in found {
-            if sources.len() < most && !sources.contains(&source) {
+            if !sources.contains(&source) {
                 sources.push(source);
             }
         }
@@ -62,37 +94,91 @@ pub(super) fn programs(
     sources
 }
 
-/// Programs that do what was done in every one of `group`.
-fn explain(
-    play: &Play,
-    spec: &EnvironmentSpec,
-    task: &TaskSpec,
-    group: &[&Demonstration],
-    most: usize,
-) -> Vec<String> {
-    let mut steps = Vec::new();
-    for at in 0..group[0].steps.len() {
-        let shown: Vec<&Shown> = group.iter().map(|demonstration| &demonstration.steps[at]).collect();
-        let Some(arguments) = arguments(play, spec, &shown) else { return Vec::new() };
-        steps.push((shown[0].call.name.as_str(), arguments));
+/// The calls one by one; with `loops` those together that do the same to all things of a kind that the question speaks of.
+fn segments<'a>(play: &Play, steps: &'a [Shown], loops: bool) -> Vec<Segment<'a>> {
+    let mut parts = Vec::new();
+    let mut rest = steps;
+    while !rest.is_empty() {
+        let (kind, run) = if loops { alike_from_start(play, rest) } else { (None, 1) };
+        let each = kind.filter(|kind| does_all(play, &rest[..run], kind));
+        let length = if each.is_some() { run } else { 1 };
+        parts.push(Segment { steps: &rest[..length], each });
+        rest = &rest[length..];
+    }
+    parts
+}
+
+/// The kind of the first thing, and how many calls from the first on do the same to things of that kind.
+fn alike_from_start<'a>(play: &Play, steps: &'a [Shown]) -> (Option<&'a str>, usize) {
+    let of = |step: &'a Shown| {
+        let thing = only_thing(step)?;
+        Some((step.call.name.as_str(), thing.get(&play.kind)?.as_str()?))
+    };
+    let Some(first) = of(&steps[0]) else { return (None, 1) };
+    (Some(first.1), steps.iter().take_while(|step| of(step) == Some(first)).count())
+}
+
+/// The thing that a call is about which is about nothing else.
+fn only_thing(step: &Shown) -> Option<&Value> {
+    let mut given = step.call.args.values();
+    let id = given.next().filter(|_| given.next().is_none())?;
+    step.things.iter().find(|thing| thing["id"] == *id)
+}
+
+/// Whether `steps` are about all things of this kind that the question speaks of, and no others.
+fn does_all(play: &Play, steps: &[Shown], kind: &str) -> bool {
+    let text =
+        |thing: &Value, field: &str| thing.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let meant = |thing: &&Value| {
+        let label = text(thing, &play.label);
+        text(thing, &play.kind) == kind && !label.is_empty() && steps[0].question.contains(&label)
+    };
+    let wanted: BTreeSet<String> =
+        steps[0].things.iter().filter(meant).map(|thing| thing["id"].to_string()).collect();
+    let done: BTreeSet<String> =
+        steps.iter().filter_map(only_thing).map(|thing| thing["id"].to_string()).collect();
+    !wanted.is_empty() && wanted == done
+}
+
+/// Programs that do what was done in every one of `group`, the best first.
+fn explain(play: &Play, spec: &EnvironmentSpec, task: &TaskSpec, group: &[&[Segment<'_>]]) -> Vec<String> {
+    let mut parts = Vec::new();
+    for (at, part) in group[0].iter().enumerate() {
+        let arguments = if part.each.is_some() {
+            Vec::new()
+        } else {
+            let shown: Vec<&Shown> = group.iter().map(|parts| &parts[at].steps[0]).collect();
+            let Some(arguments) = arguments(play, spec, &shown) else { return Vec::new() };
+            arguments
+        };
+        parts.push((part.steps[0].call.name.as_str(), part.each, arguments));
     }
     let choices: Vec<usize> =
-        steps.iter().flat_map(|(_, arguments)| arguments.iter().map(Vec::len)).collect();
+        parts.iter().flat_map(|(_, _, arguments)| arguments.iter().map(Vec::len)).collect();
     combinations(&choices)
         .into_iter()
-        .take(most)
         .map(|combination| {
             let mut chosen = combination.into_iter();
-            let calls: Vec<(&str, Vec<&Argument>)> = (steps.iter())
-                .map(|(tool, arguments)| {
-                    let one = |options: &'_ Vec<Argument>| chosen.next().unwrap_or(0).min(options.len() - 1);
+            let calls: Vec<Call<'_>> = (parts.iter())
+                .map(|(tool, each, arguments)| {
+                    let one = |options: &Vec<Argument>| chosen.next().unwrap_or(0).min(options.len() - 1);
                     let places: Vec<usize> = arguments.iter().map(one).collect();
-                    (*tool, arguments.iter().zip(places).map(|(options, place)| &options[place]).collect())
+                    let arguments =
+                        arguments.iter().zip(places).map(|(options, place)| &options[place]).collect();
+                    Call { tool, each: *each, arguments }
                 })
                 .collect();
             program(play, task, &calls)
         })
         .collect()
+}
+
+/// A call of a program.
+struct Call<'a> {
+    tool: &'a str,
+    /// It is made for all things of this kind that the question speaks of.
+    each: Option<&'a str>,
+    arguments: Vec<&'a Argument>,
 }
 
 /// For each argument of a call the expressions that give it in all that was shown, the best first; nothing where there is
@@ -169,15 +255,26 @@ fn combinations(choices: &[usize]) -> Vec<Vec<usize>> {
     all
 }
 
-fn program(play: &Play, task: &TaskSpec, calls: &[(&str, Vec<&Argument>)]) -> String {
+fn program(play: &Play, task: &TaskSpec, calls: &[Call<'_>]) -> String {
     let mut text = prompts::head(task);
     let view = |pointer: &str| format!("observe(){}", pointer.replace('/', "."));
     // Writing to a string cannot fail.
     let _ = writeln!(text, "  const goal = {};", view(&play.question));
-    for (at, (tool, arguments)) in calls.iter().enumerate() {
+    for (at, call) in calls.iter().enumerate() {
+        if let Some(kind) = call.each {
+            let meant = format!(
+                "e.{0} === {1} && e.{2} && goal.includes(e.{2})",
+                play.kind,
+                Value::from(kind),
+                play.label
+            );
+            let _ = writeln!(text, "  for (const e of {}) {{", view(&play.things));
+            let _ = writeln!(text, "    if ({meant}) {}(e.id);\n  }}", call.tool);
+            continue;
+        }
         let mut given = Vec::new();
         let mut thing = String::new();
-        for (number, argument) in arguments.iter().enumerate() {
+        for (number, argument) in call.arguments.iter().enumerate() {
             given.push(match argument {
                 Argument::Thing(pick) => {
                     thing = format!("thing{}{}", at + 1, if number == 0 { "" } else { "b" });
@@ -192,7 +289,7 @@ fn program(play: &Play, task: &TaskSpec, calls: &[(&str, Vec<&Argument>)]) -> St
             });
         }
         let last = if at + 1 == calls.len() { "return " } else { "" };
-        let _ = writeln!(text, "  {last}{tool}({});", given.join(", "));
+        let _ = writeln!(text, "  {last}{}({});", call.tool, given.join(", "));
     }
     text.push('}');
     text
@@ -289,7 +386,7 @@ mod tests {
         insta::assert_snapshot!(sources[0]);
         // A word that always stood there, or a place, does not explain both.
         assert!(
-            sources.iter().all(|source| !source.contains("\"Stop\"") && !source.contains("[1]")),
+            sources.iter().all(|source| !source.contains("\"Stop\"") && !source.contains(")[1];")),
             "{sources:#?}"
         );
     }
@@ -317,6 +414,26 @@ mod tests {
             shown("Set it to low.", &things, &[("turn", json!({"what": "a", "to": "low"}))]),
         ]);
         insta::assert_snapshot!(sources[0]);
+    }
+
+    #[test]
+    fn as_many_as_the_question_speaks_of_are_done() {
+        let things = json!([
+            {"id": "a", "kind": "box", "words": "fern"},
+            {"id": "b", "kind": "box", "words": "ivy"},
+            {"id": "c", "kind": "box", "words": "rose"},
+            {"id": "d", "kind": "button", "words": "Done"},
+        ]);
+        let calls = |ids: &[&str]| ids.iter().map(|id| ("push", json!({"what": id}))).collect::<Vec<_>>();
+        let sources = found(&[
+            shown("Water fern and rose, then press the button.", &things, &calls(&["c", "a", "d"])),
+            shown("Water ivy, then press the button.", &things, &calls(&["b", "d"])),
+        ]);
+        let looped = sources.iter().find(|source| source.contains("for (")).unwrap();
+        insta::assert_snapshot!(looped);
+        // Who left one out did not do them all.
+        let partly = found(&[shown("Water fern and rose.", &things, &calls(&["c"]))]);
+        assert!(partly.iter().all(|source| !source.contains("for (")), "{partly:#?}");
     }
 
     #[test]
