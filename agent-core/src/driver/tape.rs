@@ -4,10 +4,12 @@ use super::delta::merge;
 use super::journal::{JournalError, inflate};
 use super::stage::{SPENT, StageEvent, StepRecord};
 use crate::event::Event;
+use serde_json::Value;
 use sojourn_memory::{Record, Store};
 use sojourn_sandbox::CallError;
 use sojourn_tools::{
-    EndingKind, EnvironmentError, EnvironmentSpec, Observation, Past, ToolCall, ToolOutcome,
+    Action, EndingKind, EnvironmentError, EnvironmentSpec, Observation, Past, Progress, StepOutcome,
+    ToolCall, ToolOutcome,
 };
 use std::collections::VecDeque;
 
@@ -128,6 +130,58 @@ pub(super) fn past(tape: &VecDeque<Seen>) -> Option<Past> {
         }
     }
     last
+}
+
+/// What the call under way comes to next. What is taken off the tape for it has ended the call.
+pub(super) fn advance(tape: &mut VecDeque<Seen>) -> Result<Progress, EnvironmentError> {
+    if let Some(lost) = lost(tape) {
+        return Err(lost);
+    }
+    match tape.front() {
+        Some(Seen::Stepped(step)) if step.reflex.is_none() => Ok(Progress::Act(step.action.clone())),
+        Some(Seen::Refused) => {
+            tape.pop_front();
+            // Whichever it was, it is refused again before anybody looks at it.
+            Ok(Progress::Act(Action(String::new())))
+        }
+        Some(Seen::Returned(outcome)) => {
+            let outcome = outcome.clone();
+            tape.pop_front();
+            Ok(Progress::Done(outcome))
+        }
+        next => Err(differs(next, "a step or an outcome of the call under way")),
+    }
+}
+
+/// What the step came to, which leads to another `state`.
+pub(super) fn step(
+    tape: &mut VecDeque<Seen>,
+    state: &mut Value,
+    action: &Action,
+) -> Result<StepOutcome, EnvironmentError> {
+    if let Some(lost) = lost(tape) {
+        return Err(lost);
+    }
+    match tape.front() {
+        Some(Seen::Stepped(step)) if step.action == *action => {
+            let step = step.clone();
+            tape.pop_front();
+            if let Some(change) = &step.change {
+                merge(state, change);
+            }
+            let StepRecord { reward, unlocked, ended, .. } = step;
+            Ok(StepOutcome { state: state.clone(), reward, unlocked, ended })
+        }
+        next => Err(differs(next, &format!("the step `{}`", action.0))),
+    }
+}
+
+/// The end of the episode, if it breaks off here.
+fn lost(tape: &mut VecDeque<Seen>) -> Option<EnvironmentError> {
+    let Some(Seen::Lost { cause }) = tape.front() else { return None };
+    let cause = cause.clone();
+    tape.pop_front();
+    Some(EnvironmentError::Lost { cause })
 }
 
 /// What is said where the log does not go on with what is asked now.

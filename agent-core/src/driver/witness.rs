@@ -5,9 +5,8 @@
 //! is met, if it still stands where it stood. What was under way when a process ended is settled by what its tool
 //! declares; nothing that may have taken effect is silently repeated.
 
-use super::delta::merge;
 use super::journal::Journal;
-use super::tape::{Seen, differs, past, tape};
+use super::tape::{self, Seen, differs, past};
 use async_trait::async_trait;
 use serde_json::Value;
 use sojourn_tools::{
@@ -60,7 +59,7 @@ impl Witness {
         journal: &Journal,
     ) -> Result<Self, super::DriveError> {
         let left = journal.left().map(|record| (0, record));
-        let seen = tape(journal.store(), left, world.spec()).await?;
+        let seen = tape::tape(journal.store(), left, world.spec()).await?;
         let tape: VecDeque<Seen> = seen.into_iter().map(|(_, seen)| seen).collect();
         let standing = match past(&tape) {
             None => Standing::Live,
@@ -118,15 +117,6 @@ impl Witness {
             "the process ended during `{}`: {UNKNOWN}",
             call.name
         ))))
-    }
-
-    /// The end of the episode, if it breaks off here.
-    fn lost(&mut self) -> Option<EnvironmentError> {
-        let Some(Seen::Lost { cause }) = self.tape.front() else { return None };
-        let cause = cause.clone();
-        self.tape.pop_front();
-        self.call = None;
-        Some(EnvironmentError::Lost { cause })
     }
 
     /// Whether the log still answers.
@@ -204,25 +194,12 @@ impl Environment for Witness {
         if !self.recorded() {
             return self.settle();
         }
-        if let Some(lost) = self.lost() {
-            return Err(lost);
+        let left = self.tape.len();
+        let next = tape::advance(&mut self.tape);
+        if self.tape.len() < left {
+            self.call = None;
         }
-        match self.tape.front() {
-            Some(Seen::Stepped(step)) if step.reflex.is_none() => Ok(Progress::Act(step.action.clone())),
-            Some(Seen::Refused) => {
-                self.tape.pop_front();
-                self.call = None;
-                // Whichever it was, it is refused again before anybody looks at it.
-                Ok(Progress::Act(Action(String::new())))
-            }
-            Some(Seen::Returned(outcome)) => {
-                let outcome = outcome.clone();
-                self.tape.pop_front();
-                self.call = None;
-                Ok(Progress::Done(outcome))
-            }
-            _ => Err(differs(self.tape.front(), "a step or an outcome of the call under way")),
-        }
+        next
     }
 
     async fn step(&mut self, action: &Action) -> Result<StepOutcome, EnvironmentError> {
@@ -233,25 +210,11 @@ impl Environment for Witness {
             self.state.clone_from(&outcome.state);
             return Ok(outcome);
         }
-        if let Some(lost) = self.lost() {
-            return Err(lost);
+        let next = tape::step(&mut self.tape, &mut self.state, action);
+        if matches!(next, Err(EnvironmentError::Lost { .. })) {
+            self.call = None;
         }
-        match self.tape.front() {
-            Some(Seen::Stepped(step)) if step.action == *action => {
-                let step = step.clone();
-                self.tape.pop_front();
-                if let Some(change) = &step.change {
-                    merge(&mut self.state, change);
-                }
-                Ok(StepOutcome {
-                    state: self.state.clone(),
-                    reward: step.reward,
-                    unlocked: step.unlocked,
-                    ended: step.ended,
-                })
-            }
-            _ => Err(differs(self.tape.front(), &format!("the step `{}`", action.0))),
-        }
+        next
     }
 
     fn practice(&self) -> Option<Box<dyn Environment>> {

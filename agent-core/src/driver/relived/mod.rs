@@ -114,7 +114,7 @@ impl Precedent {
                         this.recalled.push((place, (memories, tools)));
                     }
                 }
-                "surveyed" | "tried" | "retested" | "reflexes_tried" => {
+                "surveyed" | "played" | "tried" | "retested" | "reflexes_tried" => {
                     this.practised.insert(place, whole(store, record).await?);
                 }
                 "granted" => {

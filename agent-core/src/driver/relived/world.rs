@@ -1,7 +1,7 @@
 //! A world as a log has it, which lives on while the processes that live in it die.
 
 use super::super::delta::merge;
-use super::super::tape::{Seen, differs};
+use super::super::tape::{self, Seen, differs};
 use super::Lived;
 use async_trait::async_trait;
 use serde_json::Value;
@@ -56,14 +56,6 @@ impl RecordedWorld {
     fn differs(&self, now: &str) -> EnvironmentError {
         differs(self.tape.front(), now)
     }
-
-    /// The end of the episode, if it breaks off here.
-    fn lost(&mut self) -> Option<EnvironmentError> {
-        let Some(Seen::Lost { cause }) = self.tape.front() else { return None };
-        let cause = cause.clone();
-        self.tape.pop_front();
-        Some(EnvironmentError::Lost { cause })
-    }
 }
 
 #[async_trait]
@@ -117,46 +109,12 @@ impl Environment for RecordedWorld {
     }
 
     fn advance(&mut self) -> Result<Progress, EnvironmentError> {
-        if let Some(lost) = self.lost() {
-            return Err(lost);
-        }
-        match self.tape.front() {
-            Some(Seen::Stepped(step)) if step.reflex.is_none() => Ok(Progress::Act(step.action.clone())),
-            Some(Seen::Refused) => {
-                self.tape.pop_front();
-                // Whichever it was, it is refused again before anybody looks at it.
-                Ok(Progress::Act(Action(String::new())))
-            }
-            Some(Seen::Returned(outcome)) => {
-                let outcome = outcome.clone();
-                self.tape.pop_front();
-                Ok(Progress::Done(outcome))
-            }
-            _ => Err(self.differs("a step or an outcome of the call under way")),
-        }
+        tape::advance(&mut self.tape)
     }
 
     async fn step(&mut self, action: &Action) -> Result<StepOutcome, EnvironmentError> {
         self.first = None;
-        if let Some(lost) = self.lost() {
-            return Err(lost);
-        }
-        match self.tape.front() {
-            Some(Seen::Stepped(step)) if step.action == *action => {
-                let step = step.clone();
-                self.tape.pop_front();
-                if let Some(change) = &step.change {
-                    merge(&mut self.state, change);
-                }
-                Ok(StepOutcome {
-                    state: self.state.clone(),
-                    reward: step.reward,
-                    unlocked: step.unlocked,
-                    ended: step.ended,
-                })
-            }
-            _ => Err(self.differs(&format!("the step `{}`", action.0))),
-        }
+        tape::step(&mut self.tape, &mut self.state, action)
     }
 
     async fn rejoin(&mut self, past: &Past) -> Result<bool, EnvironmentError> {
