@@ -14,6 +14,7 @@ mod config;
 mod core;
 mod driver;
 mod event;
+mod practice;
 mod purpose;
 
 pub use config::{
