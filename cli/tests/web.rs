@@ -10,7 +10,7 @@ mod support;
 
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use support::{command, endpoint, sojourn};
@@ -191,6 +191,45 @@ fn a_browser_that_is_killed_again_and_again_loses_no_episode() {
             String::from_utf8_lossy(&output.stdout),
             said(&output)
         );
+    }
+}
+
+#[test]
+fn what_works_by_chance_is_learned_without_a_model_and_lived_again() {
+    // Where `sojourn environments install miniwob` puts the pages, and not in the cache of the test.
+    let cache =
+        || directories::ProjectDirs::from("", "", "sojourn").map(|dirs| dirs.cache_dir().join("miniwob"));
+    let Some(pages) = std::env::var_os("SOJOURN_MINIWOB").map(PathBuf::from).or_else(cache) else { return };
+    if !can_browse() || !pages.is_dir() {
+        eprintln!("skipped: `sojourn environments install miniwob` brings the pages");
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let text = format!(
+        "environment = \"miniwob\"\nmodel = \"scripted\"\nembedding = \"none\"\n\
+         [controller]\nkind = \"openai\"\nbase_url = \"{}\"\n\
+         [run]\nmemory = false\ndeliberate = false\ntasks = [\"click_button\", \"enter_text\"]\n\
+         [run.actor]\nlanguage = \"javascript\"\nrounds = 0\n",
+        endpoint()
+    );
+    std::fs::write(place.path().join("agent.toml"), text).unwrap();
+    let sojourn =
+        |args: &[&str]| command(place.path(), args).env("SOJOURN_MINIWOB", &pages).output().unwrap();
+    let output = sojourn(&["run", "agent.toml", "--steps", "5", "--json"]);
+    let run = document(&output);
+    let skills: Vec<&str> =
+        run["skills"].as_array().unwrap().iter().filter_map(|one| one["name"].as_str()).collect();
+    assert_eq!(skills, ["click_button", "enter_text"], "{run}");
+    let log = log(place.path());
+    assert!(!log.contains("\"kind\":\"think\""), "no model was asked");
+    for check in [
+        &["log", "verify"][..],
+        &["replay", "latest", "--verify"],
+        // What was found by chance comes from the log there, like everything else.
+        &["simulate-crash", "latest", "--every", "9"],
+    ] {
+        let output = sojourn(check);
+        assert!(output.status.success(), "{check:?}: {}", said(&output));
     }
 }
 
