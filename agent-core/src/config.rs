@@ -11,7 +11,7 @@ use sojourn_tools::PolicyFile;
 /// 1: as first released. 2: repetition is noticed, tool calls and money are counted, reflexes are written. 3: a skill that
 /// was demoted is repaired, what calls a changed skill is tested again, duplicates are merged, and practice records cases
 /// and effects beside the task. 4: memories are parts of a prompt that can be left out where it is too long.
-pub const RULES: u32 = 4;
+pub const RULES: u32 = 5;
 
 /// The settings of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,15 +74,15 @@ pub struct RunConfig {
 pub struct PlayConfig {
     /// Episodes of play for one task; with 0 there is none.
     pub episodes: u32,
-    /// Calls made in an episode at most.
+    /// Things done in an episode by chance at most.
     pub moves: u32,
-    /// So many episodes that reach the goal are enough.
+    /// A program that reaches the goal in so many episodes is enough.
     pub wanted: usize,
 }
 
 impl Default for PlayConfig {
     fn default() -> Self {
-        Self { episodes: 120, moves: 4, wanted: 3 }
+        Self { episodes: 200, moves: 5, wanted: 4 }
     }
 }
 

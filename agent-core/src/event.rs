@@ -55,8 +55,11 @@ pub enum Event {
     },
     /// Things were done by chance in practice worlds.
     Played {
-        /// What reached the goal.
+        /// What reached the goal by chance.
         shown: Vec<Demonstration>,
+        /// Programs that do the same, those first that did so best in other worlds.
+        #[serde(default)]
+        programs: Vec<String>,
     },
     /// Candidates were tried in practice worlds.
     Tried {

@@ -13,9 +13,12 @@ pub struct PlayPlan {
     pub task: String,
     /// Seeds of the practice worlds, one for each episode of play.
     pub seeds: Vec<u64>,
-    /// Calls made in an episode at most.
+    /// Things done in an episode by chance at most; one of them may be several calls.
     pub moves: u32,
-    /// So many episodes that reach the goal are enough.
+    /// Calls made in an episode at most.
+    #[serde(default)]
+    pub steps: u32,
+    /// A program that reaches the goal in so many episodes is enough.
     pub wanted: usize,
 }
 

@@ -50,12 +50,13 @@ fn pages() -> EnvironmentSpec {
     for (remainder, task) in (0..).zip(&mut spec.tasks) {
         task.episodes = Some(Residue { modulus, remainder });
     }
-    let walk = Move { tool: "go_to".into(), args: vec![Stuff::Said] };
+    let walk = Move { tool: "go_to".into(), args: vec![Stuff::Said], often: 1 };
     spec.play = Some(Play {
         question: "/goal".into(),
         things: "/things".into(),
         kind: "kind".into(),
         label: "name".into(),
+        groups: vec![],
         moves: vec![walk],
     });
     spec
@@ -74,7 +75,11 @@ fn played(plan: &PlayPlan, whim: &Whim) -> Event {
     };
     let one = |seed: &u64| Demonstration { seed: *seed, steps: vec![step.clone()] };
     let enough = if whim.lucky { plan.wanted } else { 0 };
-    Event::Played { shown: plan.seeds.iter().take(enough).map(one).collect() }
+    let program = format!("function {}() {{\n  return go_to(\"{target}\");\n}}", plan.task);
+    Event::Played {
+        shown: plan.seeds.iter().take(enough).map(one).collect(),
+        programs: vec![program; enough.min(1)],
+    }
 }
 
 fn core(config: RunConfig) -> Core {

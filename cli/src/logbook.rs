@@ -294,14 +294,19 @@ fn event_line(event: &Event) -> String {
             let first = |text: &String| short(text.lines().next().unwrap_or_default());
             seen.iter().map(first).collect::<Vec<_>>().join("; ")
         }
-        Event::Played { shown } => {
+        Event::Played { shown, programs } => {
             let calls = |one: &sojourn_core::Demonstration| {
                 let calls = one.steps.iter().map(|step| as_javascript(&step.call));
                 calls.collect::<Vec<_>>().join(", ")
             };
             match shown.first() {
                 None => "nothing reached the goal".to_owned(),
-                Some(first) => format!("{} episodes reached the goal: {}", shown.len(), short(&calls(first))),
+                Some(first) => format!(
+                    "{} episodes reached the goal, {} programs do: {}",
+                    shown.len(),
+                    programs.len(),
+                    short(&calls(first))
+                ),
             }
         }
         Event::Tried { trials } => {

@@ -1,10 +1,11 @@
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// How a world may be played with: what may be done in it by chance, so that something is found that works before
 /// anybody thinks about it.
 ///
 /// A world says what is to be done in words, and shows things that can be acted on, each an object with an `id`. Those
-/// with `hidden` or `disabled` set are left alone.
+/// with `disabled` set are left alone; those with `hidden` set too, unless what is to be done speaks of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Play {
     /// JSON pointer into the state to what is to be done, in words: `/goal`.
@@ -15,6 +16,9 @@ pub struct Play {
     pub kind: String,
     /// The field with its words: `name`.
     pub label: String,
+    /// Fields with numbers that things which belong together have in common, none where negative: `row`.
+    #[serde(default)]
+    pub groups: Vec<String>,
     /// What may be done.
     pub moves: Vec<Move>,
 }
@@ -26,6 +30,13 @@ pub struct Move {
     pub tool: String,
     /// What its first parameters are given.
     pub args: Vec<Stuff>,
+    /// How often it is made, beside the others.
+    #[serde(default = "once")]
+    pub often: u32,
+}
+
+fn once() -> u32 {
+    1
 }
 
 /// What a parameter is given.
@@ -38,4 +49,8 @@ pub enum Stuff {
     Option(String),
     /// Words out of what is to be done.
     Said,
+    /// Words that stand on a thing: those in this field.
+    Seen(String),
+    /// One of these.
+    OneOf(Vec<Value>),
 }

@@ -9,8 +9,6 @@ mod consolidating;
 mod consulting;
 pub mod curriculum;
 mod guard;
-mod imitation;
-mod locate;
 mod notes;
 pub mod planner;
 mod prompts;
@@ -26,8 +24,8 @@ use consolidating::{Comparison, Experiences, Resume};
 use consulting::{Consultation, Consultations};
 use curriculum::{Curriculum, Proposal};
 use guard::Guard;
-pub(crate) use locate::quoted;
 use planner::Planner;
+pub(crate) use prompts::head as task_head;
 use reflexes::ReflexDraft;
 use serde_json::{Map, Value};
 use sojourn_controller::Reply;
@@ -247,7 +245,7 @@ impl Core {
                 self.count(&reply);
                 self.improvised(&reply)
             }
-            (Phase::Playing(draft), Event::Played { shown }) => self.played(draft, &shown),
+            (Phase::Playing(draft), Event::Played { programs, .. }) => self.played(draft, programs),
             (Phase::Surveying(draft), Event::Surveyed { seen }) => self.surveyed(draft, seen),
             (Phase::Preparing(draft), Event::Recalled { memories, tools }) => {
                 self.write(draft, &memories, &tools)

@@ -1,13 +1,10 @@
 //! Writing a skill: candidates, trials, admission, and what a retry is told.
 
 use super::consolidating::LESSON;
-use super::imitation;
 use super::notes::causal_note;
 use super::prompts::{self, Writing};
 use super::{AfterReflection, Core, Map, Phase, Purpose, Recalled, Reply, Value, seeds};
-use crate::event::{
-    CandidateTrial, Demonstration, Effect, LessonKind, Milestone, NewLesson, PlayPlan, TrialPlan,
-};
+use crate::event::{CandidateTrial, Effect, LessonKind, Milestone, NewLesson, PlayPlan, TrialPlan};
 use sojourn_skills::{
     Callable, Candidate, Compiled, Draft as SkillDraft, Kind, LibraryEvent, Origin, best_of, grammar,
     static_check,
@@ -20,8 +17,6 @@ const NOTES: usize = 2;
 const SCENES: u64 = 2;
 /// The tool that shows the state.
 const VIEW: &str = "observe";
-/// Programs tried that do again what was seen to work.
-const IMITATIONS: usize = 6;
 /// Lessons looked up before a skill is written.
 const LESSONS: usize = 2;
 /// Seeds of practice worlds offered for each that is needed: preludes fail.
@@ -65,6 +60,7 @@ impl Core {
                     task: task.to_owned(),
                     seeds: seeds.collect(),
                     moves: play.moves,
+                    steps: self.config.actor.trial_steps,
                     wanted: play.wanted,
                 };
                 self.phase = Phase::Playing(draft);
@@ -74,10 +70,9 @@ impl Core {
         }
     }
 
-    /// Something was found by chance, or nothing: programs that do the same are tried.
-    pub(super) fn played(&mut self, mut draft: Draft, shown: &[Demonstration]) -> Vec<Effect> {
+    /// Programs were found that do again what worked by chance, or nothing was: they go through the trials of any other.
+    pub(super) fn played(&mut self, mut draft: Draft, sources: Vec<String>) -> Vec<Effect> {
         let Some(task) = self.planner.task(&draft.task).cloned() else { return self.decide() };
-        let sources = imitation::programs(&self.spec, &task, shown, IMITATIONS);
         if sources.is_empty() {
             return self.look(draft);
         }

@@ -12,7 +12,7 @@ mod journal;
 mod lessons;
 mod memory;
 mod observer;
-mod playing;
+mod play;
 mod practice;
 mod programs;
 mod proving;

@@ -1,6 +1,6 @@
 //! What the core has tried in practice worlds: candidates for skills and reflexes, and skills whose callees changed.
 
-use super::playing::Player;
+use super::play::{Found, Player};
 use super::practice::Gym;
 use super::proving::ProvingGround;
 use super::stage::{LiveReflex, StageError};
@@ -50,14 +50,14 @@ impl Driver {
     pub(super) async fn play(&self, plan: &crate::event::PlayPlan) -> Result<Event, DriveError> {
         let environment = self.environment.as_ref().ok_or(StageError::Busy)?;
         let spec = environment.spec();
-        let goal = spec.tasks.iter().find(|task| task.name == plan.task).map(|task| &task.goal);
-        let (Some(world), Some(play), Some(goal)) = (environment.practice(), &spec.play, goal) else {
-            return Ok(Event::Played { shown: Vec::new() });
+        let task = spec.tasks.iter().find(|task| task.name == plan.task);
+        let (Some(world), Some(play), Some(task)) = (environment.practice(), &spec.play, task) else {
+            return Ok(Event::Played { shown: Vec::new(), programs: Vec::new() });
         };
         self.observer.notice(&Notice::Practising { task: &plan.task, candidates: 0 });
-        let player = Player { gym: self.gym(), play, goal, plan, cancel: &self.cancel };
-        let shown = player.find(world).await?;
-        Ok(Event::Played { shown: self.redactor.any(shown) })
+        let player = Player { gym: self.gym(), spec, play, task, plan, cancel: &self.cancel };
+        let Found { shown, programs } = player.find(world).await?;
+        Ok(Event::Played { shown: self.redactor.any(shown), programs: self.redactor.any(programs) })
     }
 
     /// Has candidates for a skill tried.

@@ -247,19 +247,50 @@ fn number(value: Option<&Value>) -> Option<i64> {
     number.is_finite().then_some(number.round() as i64)
 }
 
+/// What pages are mostly worked with.
+const ACTIVE: [&str; 12] = [
+    "button",
+    "link",
+    "clickable",
+    "checkbox",
+    "radio",
+    "tab",
+    "menuitem",
+    "option",
+    "switch",
+    "image",
+    "listitem",
+    "slider",
+];
+
 /// What may be done by chance on pages where nothing can be broken.
 pub fn play() -> Play {
     let kinds = |kinds: &[&str]| Stuff::Thing(kinds.iter().map(|&kind| kind.to_owned()).collect());
-    let chance = |tool: &str, args: Vec<Stuff>| Move { tool: tool.to_owned(), args };
+    let chance = |often: u32, tool: &str, args: Vec<Stuff>| Move { tool: tool.to_owned(), args, often };
+    let texts = || kinds(&["textbox", "date", "time", "spinbutton", "number", "searchbox"]);
+    let keys = ["Enter", "Tab", "ArrowDown", "ArrowUp", "ArrowRight", "ArrowLeft"];
     Play {
         question: "/goal".to_owned(),
         things: "/elements".to_owned(),
         kind: "role".to_owned(),
         label: "name".to_owned(),
+        groups: vec!["row".to_owned(), "item".to_owned()],
         moves: vec![
-            chance("click", vec![kinds(&[])]),
-            chance("type", vec![kinds(&["textbox"]), Stuff::Said]),
-            chance("select", vec![kinds(&["combobox", "listbox"]), Stuff::Option("options".to_owned())]),
+            chance(8, "click", vec![kinds(&ACTIVE)]),
+            chance(6, "click", vec![kinds(&[])]),
+            chance(8, "type", vec![texts(), Stuff::Said]),
+            chance(3, "type", vec![texts(), Stuff::Seen("name".to_owned())]),
+            chance(1, "type", vec![texts(), Stuff::Seen("value".to_owned())]),
+            chance(6, "select", vec![kinds(&["combobox", "listbox"]), Stuff::Option("options".to_owned())]),
+            chance(1, "press", vec![Stuff::OneOf(keys.map(Value::from).to_vec())]),
+            chance(1, "hover", vec![kinds(&[])]),
+            chance(1, "drag", vec![kinds(&[]), kinds(&[])]),
+            chance(1, "mark", vec![kinds(&[])]),
+            chance(
+                1,
+                "scroll",
+                vec![Stuff::OneOf(vec![FURTHEST_SCROLL.into(), (-FURTHEST_SCROLL).into()]), kinds(&[])],
+            ),
         ],
     }
 }
