@@ -20,6 +20,9 @@ pub struct PlayPlan {
     pub steps: u32,
     /// A program that reaches the goal in so many episodes is enough.
     pub wanted: usize,
+    /// Skills of other tasks that are tried first, by name.
+    #[serde(default)]
+    pub known: Vec<String>,
 }
 
 /// What was done in a world and reached the goal there.

@@ -10,6 +10,7 @@ use sojourn_skills::{
     static_check,
 };
 use sojourn_tools::{Condition, Parameter, ParameterKind, TaskSpec, ToolSpec};
+use std::collections::BTreeSet;
 
 /// Notes shown to a retry.
 const NOTES: usize = 2;
@@ -19,6 +20,8 @@ const SCENES: u64 = 2;
 const VIEW: &str = "observe";
 /// Lessons looked up before a skill is written.
 const LESSONS: usize = 2;
+/// Skills of other tasks that are tried on a task.
+const OTHERS: usize = 16;
 /// Seeds of practice worlds offered for each that is needed: preludes fail.
 const SPARE_WORLDS: usize = 4;
 
@@ -35,6 +38,8 @@ pub(super) struct Draft {
     candidates: Vec<String>,
     /// Names of the tools, other than the environment's, that it may call.
     tools: Vec<String>,
+    /// Skills of other tasks that it may call, because they were tried on this one.
+    others: Vec<String>,
     /// Whether the candidates do again what was seen to work, and nobody wrote them.
     imitating: bool,
 }
@@ -49,6 +54,7 @@ impl Core {
             tried: Vec::new(),
             candidates: Vec::new(),
             tools: Vec::new(),
+            others: Vec::new(),
             imitating: false,
         };
         match (&self.config.play, &self.spec.play) {
@@ -56,14 +62,16 @@ impl Core {
                 self.plays += 1;
                 let about = format!("{task}: play {}", self.plays);
                 let seeds = (0..u64::from(play.episodes)).map(|i| self.practice_seed(task, &about, i));
+                let known = self.others(task);
                 let plan = PlayPlan {
                     task: task.to_owned(),
                     seeds: seeds.collect(),
                     moves: play.moves,
                     steps: self.config.actor.trial_steps,
                     wanted: play.wanted,
+                    known: known.clone(),
                 };
-                self.phase = Phase::Playing(draft);
+                self.phase = Phase::Playing(Draft { others: known, ..draft });
                 vec![Effect::Play { plan }]
             }
             _ => self.look(draft),
@@ -79,9 +87,30 @@ impl Core {
         draft.tried.extend(sources.iter().cloned());
         draft.candidates.clone_from(&sources);
         draft.imitating = true;
-        let plan = self.trial_plan(&task, sources, Vec::new());
+        let plan = self.trial_plan(&task, sources, draft.others.clone());
         self.phase = Phase::Trying(draft);
         vec![Effect::Try { plan }]
+    }
+
+    /// Skills of other tasks, those first whose names have most words in common with this one's. Only such as rest on no
+    /// other skill: so none calls itself in the end.
+    fn others(&self, task: &str) -> Vec<String> {
+        let words = |name: &str| name.split('_').map(str::to_owned).collect::<BTreeSet<_>>();
+        let of_task = words(task);
+        let mut others: Vec<&str> = self
+            .library
+            .all_active()
+            .filter(|entry| {
+                !entry.is_reflex() && entry.name() != task && self.library.resolve(task) != entry.name()
+            })
+            .map(|entry| &entry.skill.manifest)
+            .filter(|skill| {
+                skill.parameters.is_empty() && self.library.prerequisites(&skill.calls).is_empty()
+            })
+            .map(|skill| skill.name.as_str())
+            .collect();
+        others.sort_by_key(|name| std::cmp::Reverse(words(name).intersection(&of_task).count()));
+        others.into_iter().take(OTHERS).map(str::to_owned).collect()
     }
 
     /// Looks at how other episodes begin, where what is seen is part of the question.
@@ -266,7 +295,7 @@ impl Core {
         }
         if draft.imitating {
             // What nobody wrote teaches nobody.
-            return self.look(Draft { imitating: false, ..draft });
+            return self.look(Draft { imitating: false, others: Vec::new(), ..draft });
         }
         // The note is about the candidate that came closest.
         let closest = best_of(&candidates).unwrap_or(0);

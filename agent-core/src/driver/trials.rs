@@ -10,6 +10,9 @@ use crate::event::Event;
 use sojourn_skills::SkillId;
 use std::sync::Arc;
 
+/// Worlds that are played in at once.
+const PLAYGROUNDS: usize = 4;
+
 impl Driver {
     /// What came of practice, where it is recorded and need not be checked.
     pub(super) async fn trusted(&self, kind: &str) -> Result<Option<Step>, DriveError> {
@@ -51,12 +54,13 @@ impl Driver {
         let environment = self.environment.as_ref().ok_or(StageError::Busy)?;
         let spec = environment.spec();
         let task = spec.tasks.iter().find(|task| task.name == plan.task);
-        let (Some(world), Some(play), Some(task)) = (environment.practice(), &spec.play, task) else {
+        let worlds: Vec<_> = (0..PLAYGROUNDS).map_while(|_| environment.practice()).collect();
+        let (false, Some(play), Some(task)) = (worlds.is_empty(), &spec.play, task) else {
             return Ok(Event::Played { shown: Vec::new(), programs: Vec::new() });
         };
         self.observer.notice(&Notice::Practising { task: &plan.task, candidates: 0 });
         let player = Player { gym: self.gym(), spec, play, task, plan, cancel: &self.cancel };
-        let Found { shown, programs } = player.find(world).await?;
+        let Found { shown, programs } = player.find(worlds).await?;
         Ok(Event::Played { shown: self.redactor.any(shown), programs: self.redactor.any(programs) })
     }
 

@@ -15,6 +15,7 @@ use super::stage::StageError;
 use crate::core::task_head;
 use crate::event::{Demonstration, PlayPlan, Shown};
 use chance::{Chance, Questions};
+use futures_util::future::join_all;
 use program::{Run, Step};
 use scene::Scene;
 use serde_json::{Map, Value};
@@ -50,18 +51,31 @@ pub(super) struct Found {
     pub programs: Vec<String>,
 }
 
-/// A program, and how it did.
+/// What may reach the goal, and how it did.
 struct Idea {
-    steps: Vec<Step>,
+    way: Way,
     source: String,
     won: usize,
     lost: usize,
 }
 
+enum Way {
+    /// As a program.
+    Program(Vec<Step>),
+    /// As a skill of another task.
+    Skill(String),
+}
+
 impl Idea {
     /// Whether it may still be the one.
     fn is_open(&self, wanted: usize) -> bool {
-        self.lost < 2 + self.won / 2 && self.won < wanted
+        let chances = if matches!(self.way, Way::Skill(_)) { 1 } else { 2 };
+        self.lost < chances + self.won / 2 && self.won < wanted
+    }
+
+    /// Less for those that won more.
+    fn balance(&self) -> i64 {
+        self.lost as i64 - self.won as i64
     }
 
     fn is_found(&self, wanted: usize) -> bool {
@@ -69,73 +83,127 @@ impl Idea {
     }
 }
 
+/// A practice world.
+pub(super) type World = Box<dyn Environment>;
 /// A world, and what was done in it if that reached the goal.
-type Lived = (Box<dyn Environment>, Option<Vec<Shown>>);
+type Lived = (World, Option<Vec<Shown>>);
 
 impl Player<'_> {
-    /// Plays until a program was found that reaches the goal again and again, or all episodes are over.
+    /// Plays until a program was found that reaches the goal again and again, or all episodes are over. Episodes are lived
+    /// in all `worlds` at once; what comes of them does not hang on which is quickest.
     ///
     /// # Errors
     /// When the environment breaks, or somebody wants to stop.
-    pub async fn find(&self, mut world: Box<dyn Environment>) -> Result<Found, StageError> {
+    pub async fn find(&self, mut worlds: Vec<World>) -> Result<Found, StageError> {
         let wanted = self.plan.wanted;
-        let (mut shown, mut ideas) = (Vec::<Demonstration>::new(), Vec::<Idea>::new());
+        let mut ideas: Vec<Idea> = self.plan.known.iter().map(|name| self.of_skill(name)).collect();
+        let mut shown = Vec::<Demonstration>::new();
         let mut questions = Questions::default();
+        let mut seeds = self.plan.seeds.iter().copied();
+        // An idea that is run costs an episode too.
         let mut left = self.plan.seeds.len();
-        for &seed in &self.plan.seeds {
-            if left == 0 || ideas.iter().any(|idea| idea.is_found(wanted)) {
-                break;
-            }
+        while left > 0 && !ideas.iter().any(|idea| idea.is_found(wanted)) {
             if self.cancel.is_cancelled() {
                 return Err(StageError::Interrupted);
             }
             // The most promising of those that it may be.
             let mut open: Vec<&mut Idea> = ideas.iter_mut().filter(|idea| idea.is_open(wanted)).collect();
-            open.sort_by_key(|idea| idea.lost as i64 - idea.won as i64);
+            open.sort_by_key(|idea| idea.balance());
             open.truncate(AT_ONCE.min(left));
             if !open.is_empty() {
+                let Some(seed) = seeds.next() else { break };
                 left -= open.len();
-                for idea in open {
-                    let mut run = Run::new(self.spec, &idea.steps);
-                    let (back, done) = self.act(seed, world, |scene| run.next(scene)).await?;
-                    world = back;
-                    if done.is_some() {
-                        idea.won += 1;
-                    } else {
-                        idea.lost += 1;
+                for ideas in open.chunks_mut(worlds.len()) {
+                    let runs = ideas.iter().zip(worlds.drain(..ideas.len()));
+                    let runs = runs.map(|(idea, world)| self.run(idea, seed, world));
+                    let lives = join_all(runs).await;
+                    for (idea, lived) in ideas.iter_mut().zip(lives) {
+                        let (world, reached) = lived?;
+                        worlds.push(world);
+                        *(if reached { &mut idea.won } else { &mut idea.lost }) += 1;
                     }
                 }
                 continue;
             }
-            left -= 1;
-            let (back, done) = self.by_chance(seed, &mut questions, world).await?;
-            world = back;
-            let Some(done) = done else { continue };
-            let (back, steps) = self.shorten(seed, done, world).await?;
-            world = back;
-            shown.push(Demonstration { seed, steps });
+            let batch: Vec<u64> = seeds.by_ref().take(worlds.len().min(left)).collect();
+            if batch.is_empty() {
+                break;
+            }
+            left -= batch.len();
+            let lives = batch.iter().zip(worlds.drain(..batch.len()));
+            let lives = lives.map(|(seed, world)| self.by_chance(*seed, &questions, world));
+            let mut new = Vec::new();
+            for (seed, lived) in batch.iter().zip(join_all(lives).await) {
+                let ((world, done), question) = lived?;
+                worlds.push(world);
+                questions.hear(&question);
+                new.extend(done.map(|done| (*seed, done)));
+            }
+            if new.is_empty() {
+                continue;
+            }
+            for (seed, done) in new {
+                let Some(world) = worlds.pop() else { break };
+                let (world, steps) = self.shorten(seed, done, world).await?;
+                worlds.push(world);
+                shown.push(Demonstration { seed, steps });
+            }
             let from = shown.len().saturating_sub(KEPT);
-            for steps in explain::ideas(self.spec, self.play, &shown[from..], IDEAS) {
-                let source = program::write(self.play, &task_head(self.task), &steps);
-                if ideas.iter().all(|idea| idea.source != source) {
-                    ideas.push(Idea { steps, source, won: 0, lost: 0 });
+            for idea in self.of_demonstrations(&shown[from..]) {
+                if ideas.iter().all(|other| other.source != idea.source) {
+                    ideas.push(idea);
                 }
             }
         }
         // Those that nobody had the time to run are better than nothing.
         ideas.retain(|idea| idea.won > 0 || idea.lost == 0);
-        ideas.sort_by_key(|idea| idea.lost as i64 - idea.won as i64);
+        ideas.sort_by_key(Idea::balance);
         shown.truncate(KEPT);
         Ok(Found { shown, programs: ideas.into_iter().take(PROGRAMS).map(|idea| idea.source).collect() })
     }
 
-    /// One episode by chance.
+    fn of_skill(&self, name: &str) -> Idea {
+        let source = format!("{}  return {name}();\n}}", task_head(self.task));
+        Idea { way: Way::Skill(name.to_owned()), source, won: 0, lost: 0 }
+    }
+
+    fn of_demonstrations(&self, shown: &[Demonstration]) -> impl Iterator<Item = Idea> {
+        let head = task_head(self.task);
+        explain::ideas(self.spec, self.play, shown, IDEAS).into_iter().map(move |steps| {
+            let source = program::write(self.play, &head, &steps);
+            Idea { way: Way::Program(steps), source, won: 0, lost: 0 }
+        })
+    }
+
+    /// Whether an idea reaches the goal in a world.
+    async fn run(&self, idea: &Idea, seed: u64, world: World) -> Result<(World, bool), StageError> {
+        match &idea.way {
+            Way::Program(steps) => {
+                let mut run = Run::new(self.spec, steps);
+                let (world, done) = self.act(seed, world, |scene| run.next(scene)).await?;
+                Ok((world, done.is_some()))
+            }
+            Way::Skill(name) => self.use_skill(seed, name, world).await,
+        }
+    }
+
+    /// Runs a skill of another task.
+    async fn use_skill(&self, seed: u64, name: &str, mut world: World) -> Result<(World, bool), StageError> {
+        world.reset(seed).await?;
+        let mut stage = self.gym.stage(world)?;
+        let call = ToolCall { name: name.to_owned(), args: Map::new() };
+        let done = stage.perform(&call, self.plan.steps, seed).await?;
+        let reached = self.task.goal.holds(&done.before, &done.after, &Map::new()).unwrap_or(false);
+        Ok((stage.into_environment()?, reached))
+    }
+
+    /// One episode by chance, and what was to be done in it.
     async fn by_chance(
         &self,
         seed: u64,
-        questions: &mut Questions,
-        world: Box<dyn Environment>,
-    ) -> Result<Lived, StageError> {
+        questions: &Questions,
+        world: World,
+    ) -> Result<(Lived, String), StageError> {
         let mut heard = None;
         let mut chance = Chance::new(seed, questions);
         let mut done: Vec<ToolCall> = Vec::new();
@@ -166,8 +234,7 @@ impl Player<'_> {
                 Some(call)
             })
             .await?;
-        questions.hear(heard.as_deref().unwrap_or_default());
-        Ok(lived)
+        Ok((lived, heard.unwrap_or_default()))
     }
 
     /// Leaves out what is not needed, as far as that can be seen in the world that it was done in.
@@ -175,8 +242,8 @@ impl Player<'_> {
         &self,
         seed: u64,
         mut done: Vec<Shown>,
-        mut world: Box<dyn Environment>,
-    ) -> Result<(Box<dyn Environment>, Vec<Shown>), StageError> {
+        mut world: World,
+    ) -> Result<(World, Vec<Shown>), StageError> {
         let mut at = 0;
         while at < done.len() && done.len() > 1 {
             let mut rest =
@@ -195,7 +262,7 @@ impl Player<'_> {
     async fn act(
         &self,
         seed: u64,
-        mut world: Box<dyn Environment>,
+        mut world: World,
         mut next: impl FnMut(&Scene<'_>) -> Option<ToolCall>,
     ) -> Result<Lived, StageError> {
         world.reset(seed).await?;
