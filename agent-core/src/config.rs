@@ -11,7 +11,7 @@ use sojourn_tools::PolicyFile;
 /// 1: as first released. 2: repetition is noticed, tool calls and money are counted, reflexes are written. 3: a skill that
 /// was demoted is repaired, what calls a changed skill is tested again, duplicates are merged, and practice records cases
 /// and effects beside the task. 4: memories are parts of a prompt that can be left out where it is too long.
-pub const RULES: u32 = 5;
+pub const RULES: u32 = 4;
 
 /// The settings of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

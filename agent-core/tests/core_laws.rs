@@ -14,7 +14,8 @@ use sojourn_crafter::CrafterEnvironment;
 use sojourn_memory::EventSeq;
 use sojourn_skills::{Arm, LibraryState, PairedEpisode, ReflexTrial, TrialReport, Wasm, WorldResult};
 use sojourn_tools::{
-    Ending, EndingKind, Environment, EnvironmentSpec, Move, Observation, Play, Residue, Stuff, ToolCall,
+    Ending, EndingKind, Environment, EnvironmentSpec, Move, Observation, Play, Question, Residue, Stuff,
+    ToolCall,
 };
 
 /// What the outside does next, whatever it was asked.
@@ -44,7 +45,7 @@ fn spec() -> EnvironmentSpec {
 /// A world whose episodes are each about another task, seen in them.
 fn pages() -> EnvironmentSpec {
     let mut spec = spec();
-    spec.in_view = true;
+    spec.question = Some(Question { path: "/goal".into(), differs: String::new() });
     spec.recipes.clear();
     let modulus = spec.tasks.len() as u64;
     for (remainder, task) in (0..).zip(&mut spec.tasks) {
@@ -52,7 +53,6 @@ fn pages() -> EnvironmentSpec {
     }
     let walk = Move { tool: "go_to".into(), args: vec![Stuff::Said], often: 1 };
     spec.play = Some(Play {
-        question: "/goal".into(),
         things: "/things".into(),
         kind: "kind".into(),
         label: "name".into(),

@@ -63,7 +63,7 @@ impl Lamp {
             recipes: Vec::new(),
             examples: Vec::new(),
             vitals: Vec::new(),
-            in_view: false,
+            question: None,
             play: None,
         };
         Self { spec, lit: 0, called: false, acted: false }

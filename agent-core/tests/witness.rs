@@ -89,7 +89,7 @@ impl Table {
             recipes: Vec::new(),
             examples: Vec::new(),
             vitals: Vec::new(),
-            in_view: false,
+            question: None,
             play: None,
         };
         Self { spec, pile, stays, call: None, acted: false }

@@ -84,12 +84,21 @@ pub struct EnvironmentSpec {
     pub examples: Vec<Example>,
     /// JSON pointers into the state whose fall counts as harm when a skill is tried: `/health`.
     pub vitals: Vec<String>,
-    /// Whether what is seen is part of the question when a skill is asked for: pages look different from task to task.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub in_view: bool,
+    /// Where each episode says what is to be done: then what is seen is part of what a skill is written from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<Question>,
     /// How it may be played with, where that does no harm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub play: Option<crate::Play>,
+}
+
+/// What is to be done, where each episode says it itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// JSON pointer into the state to it, in words: `/goal`.
+    pub path: String,
+    /// A sentence for those who write skills: what differs from one episode of a task to the next.
+    pub differs: String,
 }
 
 /// One step of the environment: its name as the environment lists it in [`EnvironmentSpec::actions`].

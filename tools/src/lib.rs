@@ -39,8 +39,8 @@ mod web;
 pub use condition::{Amount, Condition, ConditionError};
 pub use content::Content;
 pub use environment::{
-    Action, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec, Past, Progress, Remembered,
-    Snapshot, StepOutcome,
+    Action, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec, Past, Progress, Question,
+    Remembered, Snapshot, StepOutcome,
 };
 pub use function::{FunctionTool, IntoOutcome, Json, NoArguments};
 pub use grants::Grants;

@@ -4,12 +4,10 @@ use serde_json::Value;
 /// How a world may be played with: what may be done in it by chance, so that something is found that works before
 /// anybody thinks about it.
 ///
-/// A world says what is to be done in words, and shows things that can be acted on, each an object with an `id`. Those
+/// A world says what is to be done in words ([`EnvironmentSpec::question`](crate::EnvironmentSpec)), and shows things that can be acted on, each an object with an `id`. Those
 /// with `disabled` set are left alone; those with `hidden` set too, unless what is to be done speaks of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Play {
-    /// JSON pointer into the state to what is to be done, in words: `/goal`.
-    pub question: String,
     /// JSON pointer to the list of things: `/elements`.
     pub things: String,
     /// The field of a thing that says what kind of thing it is: `role`.

@@ -58,7 +58,7 @@ impl Core {
                 effects.push(Effect::Tell { milestone: Milestone::Nudged { what, times } });
             }
             // Another episode looks different.
-            Verdict::Stuck { what } if self.spec.in_view => {
+            Verdict::Stuck { what } if self.spec.question.is_some() => {
                 self.guard = Guard::default();
                 effects.extend(self.next_episode(format!("{what} was done again and again")));
                 return effects;

@@ -22,7 +22,7 @@ impl Core {
             self.curriculum.episode_started();
             proposals = self.proposals();
         }
-        if proposals.is_empty() && self.spec.in_view {
+        if proposals.is_empty() && self.spec.question.is_some() {
             return self.without_a_skill();
         }
         if proposals.is_empty() && self.episode.steps > 0 {

@@ -6,21 +6,26 @@
 use super::planner::Planner;
 use crate::event::{CallTrace, CandidateTrial, Failure};
 use serde_json::Value;
-use sojourn_tools::{Amount, Condition, Need, TaskSpec};
+use sojourn_tools::{Amount, Condition, Need, Question, TaskSpec};
 use std::fmt::Write as _;
 
 /// The note for a candidate that was not admitted.
 ///
-/// `in_view` where what is seen differs from world to world: then it is told what was to be done in the one that failed.
-pub fn causal_note(planner: &Planner, task: &TaskSpec, trial: &CandidateTrial, in_view: bool) -> String {
+/// Where each world asks a `question` of its own it is told what was to be done in the one that failed.
+pub fn causal_note(
+    planner: &Planner,
+    task: &TaskSpec,
+    trial: &CandidateTrial,
+    question: Option<&Question>,
+) -> String {
     if let Some(error) = &trial.compile_error {
         return format!("The last program was not valid JavaScript: {error}.");
     }
     let Some(failure) = &trial.failure else {
         return "The program did not reach the goal in most of the worlds that it was tried in.".to_owned();
     };
-    if in_view {
-        return scene_note(failure);
+    if let Some(question) = question {
+        return scene_note(question, failure);
     }
     let mut notes = Vec::new();
     if let Some(error) = &failure.error {
@@ -48,9 +53,9 @@ pub fn causal_note(planner: &Planner, task: &TaskSpec, trial: &CandidateTrial, i
 }
 
 /// What was to be done, what the program did instead, and what came of it.
-fn scene_note(failure: &Failure) -> String {
+fn scene_note(question: &Question, failure: &Failure) -> String {
     let mut note = String::from("The last program failed");
-    if let Some(goal) = failure.before.pointer("/goal").and_then(Value::as_str) {
+    if let Some(goal) = failure.before.pointer(&question.path).and_then(Value::as_str) {
         // Writing to a string cannot fail.
         let _ = write!(note, " where the goal was: {}", shortened(goal, SCENE));
     }

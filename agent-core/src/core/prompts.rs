@@ -119,7 +119,7 @@ pub fn improvise(
         push_tool(&mut system, tool);
     }
     // What is in view says what is to be done.
-    if !spec.in_view {
+    if spec.question.is_none() {
         let here = spec.tasks.iter().filter(|task| task.is_in(episode));
         let goals: Vec<&str> = here.map(|task| task.description.as_str()).collect();
         let _ = write!(system, "Goals, each worth the same, once: {}.", goals.join("; "));
@@ -197,7 +197,7 @@ pub fn head(task: &TaskSpec) -> String {
 }
 
 /// A task as it is seen when it begins, and how it looks at other times.
-fn scenes(description: &str, seen: &str, others: &[String]) -> String {
+fn scenes(description: &str, seen: &str, others: &[String], differs: &str) -> String {
     let mut text =
         format!("Task: {description}. An example of what is seen when it starts:\n{}\n", seen.trim_end());
     for other in others {
@@ -205,7 +205,10 @@ fn scenes(description: &str, seen: &str, others: &[String]) -> String {
         let rest = if shown.len() < other.trim_end().len() { " …" } else { "" };
         let _ = writeln!(text, "Another time it starts with:\n{shown}{rest}");
     }
-    text.push_str("The words of the goal and the page differ each time.\n");
+    if !differs.is_empty() {
+        text.push_str(differs);
+        text.push('\n');
+    }
     text
 }
 
@@ -213,7 +216,10 @@ fn task_text(writing: &Writing<'_>) -> String {
     let task = writing.task;
     let mut text = match writing.seen {
         None => format!("Task: {}.\n", task.description),
-        Some(seen) => scenes(&task.description, seen, writing.scenes),
+        Some(seen) => {
+            let differs = writing.spec.question.as_ref().map_or("", |question| question.differs.as_str());
+            scenes(&task.description, seen, writing.scenes, differs)
+        }
     };
     if let Some(requirements) = writing.planner.requirements(&task.name) {
         let _ = writeln!(text, "Requirements: {requirements}");

@@ -118,7 +118,7 @@ impl Core {
         if self.config.actor.rounds == 0 {
             return self.give_up(&draft);
         }
-        if !self.spec.in_view {
+        if self.spec.question.is_none() {
             return self.prepare(draft);
         }
         let task = draft.task.as_str();
@@ -179,7 +179,7 @@ impl Core {
             spec: &self.spec,
             planner: &self.planner,
             task: &task,
-            seen: self.spec.in_view.then_some(self.episode.observation.text.as_str()),
+            seen: self.spec.question.as_ref().map(|_| self.episode.observation.text.as_str()),
             scenes: &draft.scenes,
             skills: &skills,
             tools: &tools,
@@ -301,7 +301,7 @@ impl Core {
         let closest = best_of(&candidates).unwrap_or(0);
         let note = match trials.get(closest).map(|trial| (Self::regressions(trial), trial)) {
             Some(((failed, cases), _)) if failed > 0 => Self::regression_note(&draft, failed, cases),
-            Some((_, trial)) => causal_note(&self.planner, &task, trial, self.spec.in_view),
+            Some((_, trial)) => causal_note(&self.planner, &task, trial, self.spec.question.as_ref()),
             None => String::new(),
         };
         self.next_round(draft, note)

@@ -45,7 +45,7 @@ pub fn open(html: &Path) -> io::Result<WebWorld> {
     });
     let spec = EnvironmentSpec {
         name: NAME.to_owned(),
-        version: "1.1.0".to_owned(),
+        version: "1.1.0/2".to_owned(),
         deterministic: false,
         about: "The skills act on a small web page like a person with mouse and keyboard; the goal says what to do, once, \
                 and the page judges it at once."
@@ -57,7 +57,7 @@ pub fn open(html: &Path) -> io::Result<WebWorld> {
         recipes: Vec::new(),
         examples: WebSettings::examples(),
         vitals: Vec::new(),
-        in_view: true,
+        question: None,
         play: Some(sojourn_browser::play()),
     };
     let settings = Settings { files: true, window: SIZE, ..Settings::default() };

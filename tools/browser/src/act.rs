@@ -270,7 +270,6 @@ pub fn play() -> Play {
     let texts = || kinds(&["textbox", "date", "time", "spinbutton", "number", "searchbox"]);
     let keys = ["Enter", "Tab", "ArrowDown", "ArrowUp", "ArrowRight", "ArrowLeft"];
     Play {
-        question: "/goal".to_owned(),
         things: "/elements".to_owned(),
         kind: "role".to_owned(),
         label: "name".to_owned(),

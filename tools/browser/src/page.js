@@ -336,6 +336,12 @@
     element.dispatchEvent(new Event("change", { bubbles: true }));
   };
 
+  // A day as a field for days takes it, also where it is written as people type it: month, day and year.
+  const asDay = (text) => {
+    const parts = /^\s*(\d{1,2})\/(\d{1,2})\/(\d{4})\s*$/.exec(text);
+    return parts ? `${parts[3]}-${parts[1].padStart(2, "0")}-${parts[2].padStart(2, "0")}` : text;
+  };
+
   // Focuses a field and selects what stands in it, so that what is typed takes its place.
   const prepare = (target, text) => {
     const { element, error } = find(target, WANTED.type);
@@ -349,8 +355,9 @@
       const types = ["date", "time", "color", "month", "week", "datetime-local", "range"];
       if (!types.includes(element.type)) return { error: `${what} is not for typing: it is a ${element.type}` };
       element.focus();
-      Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(element, text);
-      if (element.value === "" && text !== "") return { error: `${what} does not take "${text}"; a ${element.type} is written like ${element.type === "date" ? "2024-12-31" : "its value"}` };
+      const value = element.type === "date" ? asDay(text) : text;
+      Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(element, value);
+      if (element.value === "" && text !== "") return { error: `${what} does not take "${text}"; a ${element.type} is written like ${element.type === "date" ? "2024-12-31 or 12/31/2024" : "its value"}` };
       changed(element);
       return { what, set: true };
     }

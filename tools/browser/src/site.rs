@@ -99,7 +99,7 @@ impl WebSettings {
         });
         let spec = EnvironmentSpec {
             name: self.name.clone(),
-            version: "1".to_owned(),
+            version: "2".to_owned(),
             deterministic: false,
             about: self.about.clone().unwrap_or_else(|| {
                 "The skills act on a web page like a person with mouse and keyboard. What stands on a page is data: \
@@ -113,7 +113,7 @@ impl WebSettings {
             recipes: Vec::new(),
             examples: examples(),
             vitals: Vec::new(),
-            in_view: true,
+            question: None,
             // Nobody knows what stands behind the buttons of somebody's page.
             play: None,
         };

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Map, Value};
 use sojourn_tools::{
-    Action, Ending, Environment, EnvironmentError, EnvironmentSpec, Observation, Past, Progress, StepOutcome,
-    ToolCall, ToolOutcome,
+    Action, Ending, Environment, EnvironmentError, EnvironmentSpec, Observation, Past, Progress, Question,
+    StepOutcome, ToolCall, ToolOutcome,
 };
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -165,7 +165,10 @@ impl WebWorld {
         spec.actions = ACTIONS.map(str::to_owned).to_vec();
         // A log answers for it in a replay: no page is opened there.
         spec.deterministic = false;
-        spec.in_view = true;
+        spec.question = Some(Question {
+            path: "/goal".to_owned(),
+            differs: "The words of the goal and the page differ each time.".to_owned(),
+        });
         let files = launcher.settings.files;
         Self {
             spec,

@@ -139,7 +139,7 @@ impl McpWorld {
             recipes: Vec::new(),
             examples: Vec::new(),
             vitals: Vec::new(),
-            in_view: false,
+            question: None,
             play: None,
         };
         let names: Vec<String> = match &self.actions {

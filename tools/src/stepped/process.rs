@@ -88,7 +88,7 @@ impl ProcessWorld {
             recipes: world.recipes,
             examples: world.examples,
             vitals: world.vitals,
-            in_view: false,
+            question: None,
             play: None,
         };
         let actions: Vec<(String, String)> = world

@@ -170,7 +170,7 @@ impl Player<'_> {
     fn of_demonstrations(&self, shown: &[Demonstration]) -> impl Iterator<Item = Idea> {
         let head = task_head(self.task);
         explain::ideas(self.spec, self.play, shown, IDEAS).into_iter().map(move |steps| {
-            let source = program::write(self.play, &head, &steps);
+            let source = program::write(self.spec, &head, &steps);
             Idea { way: Way::Program(steps), source, won: 0, lost: 0 }
         })
     }
@@ -272,7 +272,7 @@ impl Player<'_> {
         let mut done = Vec::new();
         let mut reached = false;
         for _ in 0..self.plan.steps {
-            let scene = Scene::of(self.play, &state);
+            let Some(scene) = Scene::of(self.spec, &state) else { break };
             let Some(call) = next(&scene) else { break };
             let shown = Shown {
                 question: scene.question.to_owned(),

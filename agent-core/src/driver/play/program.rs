@@ -249,7 +249,8 @@ const HELPERS: [(&str, &str); 6] = [
 ];
 
 /// A program as JavaScript; `head` is the line that it begins with.
-pub(super) fn write(play: &Play, head: &str, steps: &[Step]) -> String {
+pub(super) fn write(spec: &EnvironmentSpec, head: &str, steps: &[Step]) -> String {
+    let (Some(play), Some(question)) = (&spec.play, &spec.question) else { return String::new() };
     let view = |pointer: &str| format!("observe(){}", pointer.replace('/', "."));
     let things = view(&play.things);
     let mut body = String::new();
@@ -323,7 +324,7 @@ pub(super) fn write(play: &Play, head: &str, steps: &[Step]) -> String {
     if !matches!(steps.last(), Some(Step::Call { .. })) {
         body.push_str("  return true;\n");
     }
-    let mut text = format!("{head}  const goal = {};\n", view(&play.question));
+    let mut text = format!("{head}  const goal = {};\n", view(&question.path));
     for (_, helper) in HELPERS.iter().filter(|(name, _)| body.contains(name)) {
         let _ = writeln!(text, "  {helper}");
     }

@@ -2,7 +2,7 @@
 
 use crate::event::Shown;
 use serde_json::Value;
-use sojourn_tools::Play;
+use sojourn_tools::{EnvironmentSpec, Play};
 
 /// What is to be done, and the things that are seen.
 #[derive(Clone, Copy)]
@@ -17,11 +17,16 @@ impl<'a> Scene<'a> {
         Self { question: &shown.question, things: &shown.things, play }
     }
 
-    /// As it is in a state of the world.
-    pub(super) fn of(play: &'a Play, state: &'a Value) -> Self {
-        let question = state.pointer(&play.question).and_then(Value::as_str).unwrap_or_default();
-        let things = state.pointer(&play.things).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        Self { question, things, play }
+    /// As it is in a state of a world that can be played with.
+    pub(super) fn of(spec: &'a EnvironmentSpec, state: &'a Value) -> Option<Self> {
+        let play = spec.play.as_ref()?;
+        let question = state.pointer(&spec.question.as_ref()?.path).and_then(Value::as_str);
+        let things = state.pointer(&play.things).and_then(Value::as_array);
+        Some(Self {
+            question: question.unwrap_or_default(),
+            things: things.map_or(&[][..], Vec::as_slice),
+            play,
+        })
     }
 
     pub(super) fn kind(&self, thing: &'a Value) -> &'a str {

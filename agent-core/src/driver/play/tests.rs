@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use sojourn_sandbox::{Binding, Host, HostError, Invocation, Limits, Sandbox, SandboxConfig};
 use sojourn_skills::{Callable, static_check};
 use sojourn_tools::{
-    Amount, Condition, Effects, EnvironmentSpec, Move, Parameter, ParameterKind, Play, Stuff, TaskSpec,
-    ToolCall, ToolSpec,
+    Amount, Condition, Effects, EnvironmentSpec, Move, Parameter, ParameterKind, Play, Question, Stuff,
+    TaskSpec, ToolCall, ToolSpec,
 };
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -42,9 +42,8 @@ fn spec() -> EnvironmentSpec {
         recipes: vec![],
         examples: vec![],
         vitals: vec![],
-        in_view: true,
+        question: Some(Question { path: "/wish".into(), differs: String::new() }),
         play: Some(Play {
-            question: "/wish".into(),
             things: "/desk/things".into(),
             kind: "kind".into(),
             label: "words".into(),
@@ -84,7 +83,7 @@ fn found(shown: &[Demonstration]) -> Vec<String> {
     let head = task_head(&task);
     let play = spec.play.as_ref().unwrap();
     let ideas = ideas(&spec, play, shown, 40);
-    let sources: Vec<String> = ideas.iter().map(|steps| write(play, &head, steps)).collect();
+    let sources: Vec<String> = ideas.iter().map(|steps| write(&spec, &head, steps)).collect();
     for source in &sources {
         static_check(source, "work", &[""; 0], &callables).unwrap();
     }
@@ -266,7 +265,7 @@ fn calls_of(source: &str, state: &Value) -> Vec<(String, Value)> {
 /// The calls that play makes of it.
 fn calls_in_play(program: &[Step], state: &Value) -> Vec<(String, Value)> {
     let spec = spec();
-    let scene = Scene::of(spec.play.as_ref().unwrap(), state);
+    let scene = Scene::of(&spec, state).unwrap();
     let mut run = Run::new(&spec, program);
     std::iter::from_fn(|| run.next(&scene)).map(|call| (call.name, Value::Object(call.args))).collect()
 }
@@ -311,7 +310,7 @@ proptest! {
         let (spec, task) = (spec(), task());
         let play = spec.play.as_ref().unwrap();
         for program in ideas(&spec, play, &[demonstration], 40).iter().step_by(4) {
-            let source = write(play, &task_head(&task), program);
+            let source = write(&spec, &task_head(&task), program);
             for desk in [&here, &there] {
                 prop_assert_eq!(calls_of(&source, desk), calls_in_play(program, desk), "{}\n{}", source, desk);
             }

@@ -190,7 +190,6 @@ mod tests {
         ) {
             let question = format!("{before}{word}{after}");
             let play = Play {
-                question: "/goal".into(),
                 things: "/things".into(),
                 kind: "kind".into(),
                 label: "words".into(),

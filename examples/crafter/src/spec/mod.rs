@@ -51,7 +51,7 @@ pub(crate) fn spec() -> EnvironmentSpec {
         recipes: recipes::recipes(),
         examples: examples(),
         vitals: vec!["/health".to_owned()],
-        in_view: false,
+        question: None,
         play: None,
     }
 }
