@@ -2,33 +2,55 @@
 
 use super::scene::{Scene, calculated, ordinals, quoted, text, words};
 use crate::core::seeds;
+use crate::event::Shown;
 use serde_json::Value;
-use sojourn_tools::{Move, Stuff};
+use sojourn_tools::{Move, Play, Stuff};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The same is done to so many things at most.
 const SEVERAL: usize = 10;
 
-/// Words of the questions so far: those that differ from world to world say what is to be done in this one.
+/// What the episodes so far have shown.
 #[derive(Default)]
-pub(super) struct Questions {
+pub(super) struct Experience {
     asked: usize,
+    /// Words of the questions: those that differ from world to world say what is to be done in this one.
     words: BTreeMap<String, usize>,
+    /// What was done to which kind of thing with which words: how often, and how often it was the last.
+    done: BTreeMap<(String, String, String), (usize, usize)>,
 }
 
-impl Questions {
-    /// Hears one.
-    pub(super) fn hear(&mut self, question: &str) {
+impl Experience {
+    /// Takes in one; `over` says whether its last call ended it.
+    pub(super) fn take_in(&mut self, play: &Play, question: &str, steps: &[Shown], over: bool) {
         self.asked += 1;
         for word in spoken(question).collect::<BTreeSet<_>>() {
             *self.words.entry(word.to_owned()).or_default() += 1;
         }
+        for (at, step) in steps.iter().enumerate() {
+            let scene = Scene::new(play, step);
+            let Some(thing) = step.call.args.values().next().and_then(|id| scene.thing(id)) else { continue };
+            let sign = sign(&step.call.name, &scene, thing);
+            let (times, last) = self.done.entry(sign).or_default();
+            *times += 1;
+            *last += usize::from(over && at + 1 == steps.len());
+        }
+    }
+
+    /// Whether this has always ended an episode.
+    fn ends(&self, tool: &str, scene: &Scene<'_>, thing: &Value) -> bool {
+        self.done.get(&sign(tool, scene, thing)).is_some_and(|(times, last)| *times > 1 && times == last)
     }
 
     /// Whether a word is not in most questions.
     fn differs(&self, word: &str) -> bool {
         self.asked > 3 && self.words.get(word).is_none_or(|times| times * 2 < self.asked)
     }
+}
+
+fn sign(tool: &str, scene: &Scene<'_>, thing: &Value) -> (String, String, String) {
+    let of = |field: &str| text(thing, field).to_owned();
+    (tool.to_owned(), of(&scene.play.kind), of(&scene.play.label))
 }
 
 /// What stands between blanks, without the signs around it.
@@ -46,7 +68,7 @@ fn spoken(question: &str) -> impl Iterator<Item = &str> {
 /// An episode of chance.
 pub(super) struct Chance<'a> {
     pub dice: Dice,
-    pub questions: &'a Questions,
+    pub experience: &'a Experience,
     /// Ids of things that were seen before the last move; nothing at first.
     known: BTreeSet<String>,
     /// Ids of things that something was done to.
@@ -54,12 +76,13 @@ pub(super) struct Chance<'a> {
 }
 
 impl<'a> Chance<'a> {
-    pub(super) fn new(seed: u64, questions: &'a Questions) -> Self {
-        Self { dice: Dice { seed, throws: 0 }, questions, known: BTreeSet::new(), used: BTreeSet::new() }
+    pub(super) fn new(seed: u64, experience: &'a Experience) -> Self {
+        Self { dice: Dice { seed, throws: 0 }, experience, known: BTreeSet::new(), used: BTreeSet::new() }
     }
 
-    /// A move, and what its parameters are given, call by call; none where nothing can be done.
-    pub(super) fn draw<'s>(&mut self, scene: &Scene<'s>) -> Option<(&'s Move, Vec<Vec<Value>>)> {
+    /// A move, and what its parameters are given, call by call; none where nothing can be done. What is known to end
+    /// episodes is rather done as the `last`.
+    pub(super) fn draw<'s>(&mut self, scene: &Scene<'s>, last: bool) -> Option<(&'s Move, Vec<Vec<Value>>)> {
         let set = |thing: &Value, flag: &str| thing.get(flag) == Some(&Value::Bool(true));
         let there: Vec<&'s Value> = scene
             .things
@@ -83,13 +106,33 @@ impl<'a> Chance<'a> {
             .filter(possible)
             .flat_map(|chance| std::iter::repeat_n(chance, chance.often as usize))
             .collect();
+        if last && self.dice.below(4) > 0 {
+            let mut ending: Vec<(&'s Move, Vec<Vec<Value>>)> = Vec::new();
+            for chance in &moves {
+                let [Stuff::Thing(kinds)] = chance.args.as_slice() else { continue };
+                let all = of(kinds).into_iter();
+                let ends = all.filter(|thing| self.experience.ends(&chance.tool, scene, thing));
+                ending.extend(ends.map(|thing| (*chance, vec![vec![thing["id"].clone()]])));
+            }
+            if !ending.is_empty() {
+                let place = self.dice.below(ending.len());
+                return Some(ending.swap_remove(place));
+            }
+        }
         let chance = *self.dice.one(&moves)?;
         let mut given: Vec<Value> = Vec::new();
         let mut thing = &Value::Null;
         for stuff in &chance.args {
             given.push(match stuff {
                 Stuff::Thing(kinds) => {
-                    thing = self.thing(scene, of(kinds), given.is_empty())?;
+                    let mut all = of(kinds);
+                    if !last && self.dice.below(8) > 0 {
+                        let experience = self.experience;
+                        let others = all.iter().copied();
+                        let others = others.filter(|thing| !experience.ends(&chance.tool, scene, thing));
+                        all = others.collect();
+                    }
+                    thing = self.thing(scene, all, given.is_empty())?;
                     thing["id"].clone()
                 }
                 Stuff::Option(field) => {
@@ -200,7 +243,7 @@ impl<'a> Chance<'a> {
     fn said(&mut self, question: &str) -> Option<String> {
         let marked: Vec<&str> = quoted(question).filter(|text| !text.is_empty()).collect();
         let all: Vec<&str> = spoken(question).collect();
-        let telling: Vec<&str> = all.iter().filter(|word| self.questions.differs(word)).copied().collect();
+        let telling: Vec<&str> = all.iter().filter(|word| self.experience.differs(word)).copied().collect();
         let pool = if !marked.is_empty() && self.dice.below(4) > 0 {
             marked
         } else if !telling.is_empty() && self.dice.below(4) > 0 {

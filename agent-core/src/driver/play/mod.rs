@@ -14,7 +14,7 @@ use super::practice::Gym;
 use super::stage::StageError;
 use crate::core::task_head;
 use crate::event::{Demonstration, PlayPlan, Shown};
-use chance::{Chance, Questions};
+use chance::{Chance, Experience};
 use futures_util::future::join_all;
 use program::{Run, Step};
 use scene::Scene;
@@ -85,8 +85,17 @@ impl Idea {
 
 /// A practice world.
 pub(super) type World = Box<dyn Environment>;
-/// A world, and what was done in it if that reached the goal.
-type Lived = (World, Option<Vec<Shown>>);
+/// An episode that was lived.
+struct Lived {
+    /// Where it was.
+    world: World,
+    /// What was done in it.
+    steps: Vec<Shown>,
+    /// Whether that reached the goal.
+    reached: bool,
+    /// Whether its last step ended it.
+    over: bool,
+}
 
 impl Player<'_> {
     /// Plays until a program was found that reaches the goal again and again, or all episodes are over. Episodes are lived
@@ -98,7 +107,7 @@ impl Player<'_> {
         let wanted = self.plan.wanted;
         let mut ideas: Vec<Idea> = self.plan.known.iter().map(|name| self.of_skill(name)).collect();
         let mut shown = Vec::<Demonstration>::new();
-        let mut questions = Questions::default();
+        let mut experience = Experience::default();
         let mut seeds = self.plan.seeds.iter().copied();
         // An idea that is run costs an episode too.
         let mut left = self.plan.seeds.len();
@@ -131,13 +140,15 @@ impl Player<'_> {
             }
             left -= batch.len();
             let lives = batch.iter().zip(worlds.drain(..batch.len()));
-            let lives = lives.map(|(seed, world)| self.by_chance(*seed, &questions, world));
+            let lives = lives.map(|(seed, world)| self.by_chance(*seed, &experience, world));
             let mut new = Vec::new();
             for (seed, lived) in batch.iter().zip(join_all(lives).await) {
-                let ((world, done), question) = lived?;
-                worlds.push(world);
-                questions.hear(&question);
-                new.extend(done.map(|done| (*seed, done)));
+                let (lived, question) = lived?;
+                worlds.push(lived.world);
+                experience.take_in(self.play, &question, &lived.steps, lived.over);
+                if lived.reached {
+                    new.push((*seed, lived.steps));
+                }
             }
             if new.is_empty() {
                 continue;
@@ -180,8 +191,8 @@ impl Player<'_> {
         match &idea.way {
             Way::Program(steps) => {
                 let mut run = Run::new(self.spec, steps);
-                let (world, done) = self.act(seed, world, |scene| run.next(scene)).await?;
-                Ok((world, done.is_some()))
+                let lived = self.act(seed, world, |scene| run.next(scene)).await?;
+                Ok((lived.world, lived.reached))
             }
             Way::Skill(name) => self.use_skill(seed, name, world).await,
         }
@@ -201,25 +212,23 @@ impl Player<'_> {
     async fn by_chance(
         &self,
         seed: u64,
-        questions: &Questions,
+        experience: &Experience,
         world: World,
     ) -> Result<(Lived, String), StageError> {
         let mut heard = None;
-        let mut chance = Chance::new(seed, questions);
+        let mut chance = Chance::new(seed, experience);
         let mut done: Vec<ToolCall> = Vec::new();
-        let mut moves = 0;
+        // Not always as many, so that what comes last comes early too.
+        let mut moves = 1 + chance.dice.below(self.plan.moves as usize);
         let mut rest: VecDeque<ToolCall> = VecDeque::new();
         let lived = self
             .act(seed, world, |scene| {
                 heard.get_or_insert_with(|| scene.question.to_owned());
                 if rest.is_empty() {
-                    if moves >= self.plan.moves {
-                        return None;
-                    }
-                    moves += 1;
+                    moves = moves.checked_sub(1)?;
                     // The same again does nothing new.
                     rest = (0..4).find_map(|_| {
-                        let (chance, calls) = chance.draw(scene)?;
+                        let (chance, calls) = chance.draw(scene, moves == 0)?;
                         let tool = self.spec.tools.iter().find(|tool| tool.name == chance.tool)?;
                         let call = |given: Vec<Value>| {
                             let names = tool.parameters.iter().map(|parameter| parameter.name.clone());
@@ -248,11 +257,12 @@ impl Player<'_> {
         while at < done.len() && done.len() > 1 {
             let mut rest =
                 done.iter().enumerate().filter(|(step, _)| *step != at).map(|(_, shown)| shown.call.clone());
-            let (back, shorter) = self.act(seed, world, |_| rest.next()).await?;
-            world = back;
-            match shorter {
-                Some(shorter) => done = shorter,
-                None => at += 1,
+            let lived = self.act(seed, world, |_| rest.next()).await?;
+            world = lived.world;
+            if lived.reached {
+                done = lived.steps;
+            } else {
+                at += 1;
             }
         }
         Ok((world, done))
@@ -270,7 +280,7 @@ impl Player<'_> {
         let first = state.clone();
         let mut stage = self.gym.stage(world)?;
         let mut done = Vec::new();
-        let mut reached = false;
+        let (mut reached, mut over) = (false, false);
         for _ in 0..self.plan.steps {
             let Some(scene) = Scene::of(self.spec, &state) else { break };
             let Some(call) = next(&scene) else { break };
@@ -282,14 +292,15 @@ impl Player<'_> {
             let performed = stage.improvise(&call, self.plan.steps).await?;
             state = performed.after.clone();
             reached = self.task.goal.holds(&first, &state, &Map::new()).unwrap_or(false);
+            over = performed.ended.is_some();
             // What could not be done is no part of what was.
-            if performed.verified || reached {
+            if performed.verified || reached || over {
                 done.push(shown);
             }
-            if reached || performed.ended.is_some() {
+            if reached || over {
                 break;
             }
         }
-        Ok((stage.into_environment()?, reached.then_some(done)))
+        Ok(Lived { world: stage.into_environment()?, steps: done, reached, over })
     }
 }
