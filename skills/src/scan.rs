@@ -21,28 +21,49 @@ pub(crate) struct Located<'a> {
     pub(crate) line: usize,
 }
 
-/// Splits a source into tokens. Regular-expression literals are not known: their slashes come out as
-/// punctuation, which is harmless to what is asked of the tokens here.
+/// Splits a source into tokens. What stands in a template between `${` and `}` is source too. Whether a slash divides
+/// or begins a regular expression is told by what stands before it, as far as that tells.
 pub(crate) fn tokens(source: &str) -> Vec<Located<'_>> {
-    let mut found = Vec::new();
+    let mut found: Vec<Located<'_>> = Vec::new();
     let (mut rest, mut line) = (source, 1);
+    // Braces that are open in each template that is.
+    let mut templates: Vec<usize> = Vec::new();
     while let Some(first) = rest.chars().next() {
         let (length, token) = if first.is_whitespace() {
             (first.len_utf8(), None)
         } else if rest.starts_with("//") {
             (rest.find('\n').unwrap_or(rest.len()), None)
-        } else if rest.starts_with("/*") {
-            (rest.find("*/").map_or(rest.len(), |end| end + 2), None)
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            (comment.find("*/").map_or(rest.len(), |end| end + 4), None)
         } else if is_word_start(first) {
             let length = span(rest, is_word_part);
             (length, Some(Token::Word(&rest[..length])))
         } else if first.is_ascii_digit() {
             let length = span(rest, |c| c.is_ascii_alphanumeric() || c == '.' || c == '_');
             (length, Some(Token::Value(&rest[..length])))
-        } else if matches!(first, '"' | '\'' | '`') {
+        } else if matches!(first, '"' | '\'') {
             let length = quoted(rest, first);
             (length, Some(Token::Value(&rest[..length])))
+        } else if first == '`' || (first == '}' && templates.last() == Some(&0)) {
+            if first == '}' {
+                templates.pop();
+            }
+            let (length, opens) = template(rest);
+            if opens {
+                templates.push(0);
+            }
+            (length, Some(Token::Value(&rest[..length])))
+        } else if first == '/' && begins_expression(found.last()) {
+            let length = regular_expression(rest);
+            (length, Some(Token::Value(&rest[..length])))
         } else {
+            if let Some(open) = templates.last_mut() {
+                match first {
+                    '{' => *open += 1,
+                    '}' => *open -= 1,
+                    _ => {}
+                }
+            }
             (first.len_utf8(), Some(Token::Punct(first)))
         };
         if let Some(token) = token {
@@ -52,6 +73,15 @@ pub(crate) fn tokens(source: &str) -> Vec<Located<'_>> {
         rest = &rest[length..];
     }
     found
+}
+
+/// Whether an expression begins after this token, rather than going on.
+fn begins_expression(before: Option<&Located<'_>>) -> bool {
+    match before.map(|located| located.token) {
+        Some(Token::Word(word)) => is_keyword(word) && !matches!(word, "this" | "null" | "true" | "false"),
+        Some(Token::Value(_) | Token::Punct(')' | ']' | '}')) => false,
+        Some(Token::Punct(_)) | None => true,
+    }
 }
 
 /// The names that a source calls as functions, `name(…)`, without those it calls as methods; sorted.
@@ -115,6 +145,44 @@ fn quoted(text: &str, quote: char) -> usize {
     text.len()
 }
 
+/// Length of the piece of a template at the start of `text`, its first letter included, and whether an expression follows.
+fn template(text: &str) -> (usize, bool) {
+    let mut escaped = false;
+    let mut before = ' ';
+    for (at, c) in text.char_indices().skip(1) {
+        match c {
+            _ if escaped => {
+                escaped = false;
+                before = ' ';
+                continue;
+            }
+            '\\' => escaped = true,
+            '`' => return (at + 1, false),
+            '{' if before == '$' => return (at + 1, true),
+            _ => {}
+        }
+        before = c;
+    }
+    (text.len(), false)
+}
+
+/// Length of the regular expression at the start of `text` without its flags; of the slash alone where no other closes it.
+fn regular_expression(text: &str) -> usize {
+    let (mut escaped, mut in_class) = (false, false);
+    for (at, c) in text.char_indices().skip(1) {
+        match c {
+            '\n' => return 1,
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '[' => in_class = true,
+            ']' => in_class = false,
+            '/' if !in_class => return at + 1,
+            _ => {}
+        }
+    }
+    1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +197,13 @@ mod tests {
             ("const make = 1; make + 2", vec![]),
             ("'it\\'s'; place(1)", vec!["place"]),
             ("\"unclosed(", vec![]),
+            ("`a ${go_to(`b ${make({x: \"}\"})}`)} place()` + sleep()", vec!["go_to", "make", "sleep"]),
+            ("`\\${go_to()}`; `$`; place()", vec!["place"]),
+            ("goal.match(/\"[^\"/(]*\"/g); go_to(1)", vec!["go_to"]),
+            ("return /it's (here)/.test(x) && make()", vec!["make"]),
+            ("a / place(1) / sleep(2); list[0] / go_to() / 2", vec!["go_to", "place", "sleep"]),
+            ("x = / go_to(1)", vec!["go_to"]),
+            ("/*/ go_to() */ make()", vec!["make"]),
         ] {
             assert_eq!(called_names(source).into_iter().collect::<Vec<_>>(), expected, "{source}");
         }

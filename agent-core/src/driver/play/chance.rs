@@ -1,6 +1,6 @@
 //! What is done by chance.
 
-use super::scene::{Scene, calculated, ordinals, quoted, text, words};
+use super::scene::{Scene, calculated, group as group_of, ordinals, quoted, text, words};
 use crate::core::seeds;
 use crate::event::Shown;
 use serde_json::Value;
@@ -202,8 +202,8 @@ impl<'a> Chance<'a> {
                 _ if label.is_empty() || text(one, &scene.play.label) != label => false,
                 [] => true,
                 groups => groups.iter().any(|group| {
-                    scene.group(one, group).is_some_and(|number| {
-                        let near = |other: &&&Value| scene.group(other, group) == Some(number);
+                    group_of(one, group).is_some_and(|number| {
+                        let near = |other: &&&Value| group_of(other, group) == Some(number);
                         there.iter().filter(near).any(|other| scene.says(text(other, &scene.play.label)))
                     })
                 }),

@@ -135,7 +135,7 @@ fn looped<'a>(play: &'a Play, steps: &'a [Shown]) -> (Form<'a>, usize) {
     let same =
         |step: &&Shown| step.call.name == steps[0].call.name && step.call.args.values().next() == thing;
     let run = steps.iter().take_while(same).count();
-    if !options(play, &steps[..run]).is_empty() { (Form::EachOption, run) } else { (Form::Call, 1) }
+    if options(play, &steps[..run]).is_empty() { (Form::Call, 1) } else { (Form::EachOption, run) }
 }
 
 /// How many calls from the first on were a search for what the next call is about, and what they become.

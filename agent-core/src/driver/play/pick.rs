@@ -1,6 +1,6 @@
 //! Expressions that find one of the things: what each finds here, and how it is written in a program.
 
-use super::scene::{Scene, number, ordinals, text};
+use super::scene::{Scene, group as group_of, number, ordinals, text};
 use super::text::{Text, quote};
 use serde_json::Value;
 use sojourn_tools::Play;
@@ -103,9 +103,9 @@ impl Pick {
         let label = scene.label(taken).to_owned();
         let (mut spoken, mut others) = (Vec::new(), Vec::new());
         for group in &scene.play.groups {
-            let Some(number) = scene.group(taken, group) else { continue };
+            let Some(number) = group_of(taken, group) else { continue };
             let near = scene.things.iter().enumerate().filter(|(at, thing)| {
-                *at != place && scene.group(thing, group) == Some(number) && !scene.label(thing).is_empty()
+                *at != place && group_of(thing, group) == Some(number) && !scene.label(thing).is_empty()
             });
             // Those first that the question says most of.
             let mut near: Vec<usize> = near.map(|(at, _)| at).collect();
@@ -122,7 +122,7 @@ impl Pick {
                         continue;
                     }
                     let alike = scene.things[..place].iter().filter(|thing| {
-                        scene.group(thing, group) == Some(number)
+                        group_of(thing, group) == Some(number)
                             && kind.as_deref().is_none_or(|kind| scene.kind(thing) == kind)
                             && (label.is_empty() || scene.label(thing) == label)
                     });
@@ -203,8 +203,8 @@ impl Pick {
                     .map(|(_, thing)| thing)
             }
             By::Beside { group, anchor, label, place } => {
-                let number = scene.group(anchor.find(scene)?, group)?;
-                let near = things.filter(|thing| scene.group(thing, group) == Some(number));
+                let number = group_of(anchor.find(scene)?, group)?;
+                let near = things.filter(|thing| group_of(thing, group) == Some(number));
                 near.filter(|thing| label.is_empty() || scene.label(thing) == label).nth(*place)
             }
             By::After(anchor) => {

@@ -1,7 +1,7 @@
 //! Programs that play makes: what they do here, step by step, and how they are written in JavaScript.
 
 use super::pick::Pick;
-use super::scene::{Scene, number, text};
+use super::scene::{Scene, group as group_of, number, text};
 use super::text::{Text, quote};
 use serde_json::{Map, Value};
 use sojourn_tools::{EnvironmentSpec, Play, ToolCall};
@@ -87,8 +87,8 @@ impl Which {
                     That::Like(label) => scene.label(thing) == label,
                     That::Beside { group, label } => {
                         (label.is_empty() || scene.label(thing) == label)
-                            && scene.group(thing, group).is_some_and(|number| {
-                                let near = |other: &Value| scene.group(other, group) == Some(number);
+                            && group_of(thing, group).is_some_and(|number| {
+                                let near = |other: &Value| group_of(other, group) == Some(number);
                                 scene.things.iter().any(|other| near(other) && scene.says(scene.label(other)))
                             })
                     }

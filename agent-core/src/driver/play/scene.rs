@@ -56,11 +56,11 @@ impl<'a> Scene<'a> {
         });
         said.map(|(field, _)| field.as_str())
     }
+}
 
-    /// The number that a thing has in common with those it belongs to.
-    pub(super) fn group(&self, thing: &Value, field: &str) -> Option<i64> {
-        thing.get(field)?.as_i64().filter(|number| *number >= 0)
-    }
+/// The number that a thing has in common with those it belongs to.
+pub(super) fn group(thing: &Value, field: &str) -> Option<i64> {
+    thing.get(field)?.as_i64().filter(|number| *number >= 0)
 }
 
 /// A field of a thing that is a text.

@@ -258,8 +258,7 @@ fn calls_of(source: &str, state: &Value) -> Vec<(String, Value)> {
         SANDBOX.call(&program, invocation).await
     });
     report.result.unwrap_or_else(|error| panic!("{error}\n{source}\n{state}"));
-    let calls = desk.calls.lock().unwrap().clone();
-    calls
+    std::mem::take(&mut *desk.calls.lock().unwrap())
 }
 
 /// The calls that play makes of it.
