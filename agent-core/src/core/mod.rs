@@ -245,7 +245,9 @@ impl Core {
                 self.count(&reply);
                 self.improvised(&reply)
             }
-            (Phase::Playing(draft), Event::Played { programs, .. }) => self.played(draft, programs),
+            (Phase::Playing(draft), Event::Played { shown, programs }) => {
+                self.played(draft, &shown, programs)
+            }
             (Phase::Surveying(draft), Event::Surveyed { seen }) => self.surveyed(draft, seen),
             (Phase::Preparing(draft), Event::Recalled { memories, tools }) => {
                 self.write(draft, &memories, &tools)

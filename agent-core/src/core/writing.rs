@@ -4,7 +4,9 @@ use super::consolidating::LESSON;
 use super::notes::causal_note;
 use super::prompts::{self, Writing};
 use super::{AfterReflection, Core, Map, Phase, Purpose, Recalled, Reply, Value, seeds};
-use crate::event::{CandidateTrial, Effect, LessonKind, Milestone, NewLesson, PlayPlan, TrialPlan};
+use crate::event::{
+    CandidateTrial, Demonstration, Effect, LessonKind, Milestone, NewLesson, PlayPlan, TrialPlan,
+};
 use sojourn_skills::{
     Callable, Candidate, Compiled, Draft as SkillDraft, Kind, LibraryEvent, Origin, best_of, grammar,
     static_check,
@@ -16,6 +18,8 @@ use std::collections::BTreeSet;
 const NOTES: usize = 2;
 /// Other beginnings of a task that are looked at where what is seen is part of the question.
 const SCENES: u64 = 2;
+/// Episodes told of in which chance reached the goal.
+const SHOWN: usize = 2;
 /// The tool that shows the state.
 const VIEW: &str = "observe";
 /// Lessons looked up before a skill is written.
@@ -32,6 +36,8 @@ pub(super) struct Draft {
     notes: Vec<String>,
     /// How other episodes begin, in words.
     scenes: Vec<String>,
+    /// What reached the goal by chance in other episodes, in words.
+    worked: Vec<String>,
     /// Sources tried so far: the same program is not tried twice.
     tried: Vec<String>,
     /// Sources under trial.
@@ -51,6 +57,7 @@ impl Core {
             round: 0,
             notes: self.complaint(task).into_iter().collect(),
             scenes: Vec::new(),
+            worked: Vec::new(),
             tried: Vec::new(),
             candidates: Vec::new(),
             tools: Vec::new(),
@@ -79,8 +86,16 @@ impl Core {
     }
 
     /// Programs were found that do again what worked by chance, or nothing was: they go through the trials of any other.
-    pub(super) fn played(&mut self, mut draft: Draft, sources: Vec<String>) -> Vec<Effect> {
+    pub(super) fn played(
+        &mut self,
+        mut draft: Draft,
+        shown: &[Demonstration],
+        sources: Vec<String>,
+    ) -> Vec<Effect> {
         let Some(task) = self.planner.task(&draft.task).cloned() else { return self.decide() };
+        if let Some(play) = &self.spec.play {
+            draft.worked = shown.iter().take(SHOWN).map(|one| prompts::demonstration(play, one)).collect();
+        }
         if sources.is_empty() {
             return self.look(draft);
         }
@@ -181,6 +196,7 @@ impl Core {
             task: &task,
             seen: self.spec.question.as_ref().map(|_| self.episode.observation.text.as_str()),
             scenes: &draft.scenes,
+            worked: &draft.worked,
             skills: &skills,
             tools: &tools,
             notes,
