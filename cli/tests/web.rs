@@ -195,6 +195,46 @@ fn a_browser_that_is_killed_again_and_again_loses_no_episode() {
 }
 
 #[test]
+fn chance_learns_on_a_site_that_allows_it_and_does_no_more_than_was_granted() {
+    if !can_browse() {
+        return;
+    }
+    let site = Site::start();
+    let place = site.agent();
+    let file = place.path().join("agent.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("# play = true ", "play = true ")).unwrap();
+    let output = sojourn(
+        place.path(),
+        &[
+            "run",
+            "agent.toml",
+            "--json",
+            "--set",
+            "run.episodes=[1, 0]",
+            "--set",
+            "run.play.episodes=150",
+            "--set",
+            "run.actor.rounds=0",
+            "--set",
+            "run.memory=false",
+            "--set",
+            "run.deliberate=false",
+        ],
+    );
+    assert!(output.status.success(), "{}", said(&output));
+    let skills = document(&output)["skills"].clone();
+    let skills: Vec<&str> =
+        skills.as_array().unwrap().iter().filter_map(|one| one["name"].as_str()).collect();
+    // The other task is played too, on the page with the trap.
+    assert!(skills.contains(&"log_in"), "{skills:?} {}", said(&output));
+    let log = log(place.path());
+    assert_eq!(log.matches("\"kind\":\"played\"").count(), 2, "{log}");
+    assert!(!log.contains("\"kind\":\"think\""), "no model was asked");
+    assert_eq!(site.harm(), serde_json::json!([]));
+}
+
+#[test]
 fn what_works_by_chance_is_learned_without_a_model_and_lived_again() {
     // Where `sojourn environments install miniwob` puts the pages, and not in the cache of the test.
     let cache =
@@ -255,6 +295,10 @@ fn shows_pages(temporary: &Path) -> bool {
 #[test]
 fn what_is_wrong_with_a_described_site_is_said() {
     for (environment, part) in [
+        (
+            "kind = \"web\"\nname = \"x\"\nstart = \"http://a.example/\"\nplay = true\ntasks.t = { goal = \"g\", success = \"true\" }",
+            "`play` needs `practice = true`",
+        ),
         ("kind = \"web\"\nname = \"x\"\nstart = \"http://a.example/\"\ntasks = {}", "it has no tasks"),
         (
             "kind = \"web\"\nname = \"x\"\nstart = \"ftp://a.example/\"\ntasks.t = { goal = \"g\", success = \"true\" }",

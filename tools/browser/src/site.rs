@@ -38,6 +38,10 @@ pub struct WebSettings {
     /// real.
     #[serde(default)]
     pub practice: bool,
+    /// Whether things are done by chance on the site too, before a skill is written. It needs `practice`; what is done is as
+    /// real, and bounded by the same grants.
+    #[serde(default)]
+    pub play: bool,
     /// Whether cookies and storage stay from one episode to the next. Otherwise nobody is signed in when one begins.
     #[serde(default)]
     pub keep_session: bool,
@@ -81,6 +85,12 @@ impl WebSettings {
                 "it has no tasks: give it `[environment.tasks.NAME]` with `goal` and `success`".to_owned()
             );
         }
+        if self.play && !self.practice {
+            return Err(
+                "`play` needs `practice = true`: things are done by chance only where skills are tried"
+                    .to_owned(),
+            );
+        }
         let mut hosts = self.allow.clone();
         for start in self.tasks.values().filter_map(|task| task.start.as_ref()).chain([&self.start]) {
             hosts.push(
@@ -114,8 +124,8 @@ impl WebSettings {
             examples: examples(),
             vitals: Vec::new(),
             question: None,
-            // Nobody knows what stands behind the buttons of somebody's page.
-            play: None,
+            // Nobody but its owner knows what stands behind the buttons of a page.
+            play: self.play.then(crate::play),
         };
         let settings = Settings {
             program: self.program.clone(),
