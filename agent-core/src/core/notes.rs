@@ -1,12 +1,12 @@
-//! Causal notes: what a retry is told about the attempt before, in one or two sentences.
+//! Causal notes: what a retry is told about the attempt before, in one or two sentences; and what worked by chance.
 //!
 //! A small model copies failed code that it is shown, and a wrong hint makes it worse; so a note is computed
 //! from the last causal failure, and where the cause is not certain it only says what happened.
 
 use super::planner::Planner;
-use crate::event::{CallTrace, CandidateTrial, Failure};
+use crate::event::{CallTrace, CandidateTrial, Demonstration, Failure};
 use serde_json::Value;
-use sojourn_tools::{Amount, Condition, Need, Question, TaskSpec};
+use sojourn_tools::{Amount, Condition, Need, Play, Question, TaskSpec};
 use std::fmt::Write as _;
 
 /// The note for a candidate that was not admitted.
@@ -90,6 +90,23 @@ const SCENE: usize = 160;
 /// See [`SCENE`].
 const CALLS: usize = 6;
 
+/// What reached the goal by chance, and what it was done to.
+pub fn demonstration(play: &Play, shown: &Demonstration) -> String {
+    let question = shortened(shown.steps.first().map_or("", |step| &step.question), SCENE);
+    let done = shown.steps.iter().map(|step| {
+        let args: Vec<String> = step.call.args.values().map(Value::to_string).collect();
+        let mut text = format!("{}({})", step.call.name, args.join(", "));
+        for thing in step.call.args.values().filter_map(|id| step.things.iter().find(|one| one["id"] == *id))
+        {
+            let of = |field: &str| thing.get(field).and_then(Value::as_str).unwrap_or_default();
+            let _ =
+                write!(text, ", {} being {} {}", thing["id"], of(&play.kind), Value::from(of(&play.label)));
+        }
+        text
+    });
+    format!("{question} This was done: {}.", done.collect::<Vec<_>>().join("; "))
+}
+
 fn shortened(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         text.to_owned()
@@ -161,4 +178,37 @@ fn shortfall(goal: &Condition, before: &Value, after: &Value, call: &str) -> Opt
         number(before),
         number(after),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Shown;
+    use serde_json::json;
+    use sojourn_tools::ToolCall;
+
+    #[test]
+    fn what_worked_by_chance_is_told() {
+        let play = Play {
+            things: "/things".into(),
+            kind: "kind".into(),
+            label: "words".into(),
+            groups: vec![],
+            moves: vec![],
+        };
+        let step = |name: &str, args: Value| Shown {
+            question: "Write \"go\" and send it.".into(),
+            things: vec![
+                json!({"id": "a", "kind": "field", "words": "note"}),
+                json!({"id": "b", "kind": "button"}),
+            ],
+            call: ToolCall { name: name.into(), args: args.as_object().cloned().unwrap_or_default() },
+        };
+        let steps =
+            vec![step("type", json!({"what": "a", "text": "go"})), step("push", json!({"what": "b"}))];
+        assert_eq!(
+            demonstration(&play, &Demonstration { seed: 1, steps }),
+            "Write \"go\" and send it. This was done: type(\"a\", \"go\"), \"a\" being field \"note\"; push(\"b\"), \"b\" being button \"\"."
+        );
+    }
 }

@@ -4,11 +4,11 @@
 use super::curriculum::{Curriculum, Proposal};
 use super::planner::Planner;
 use crate::config::{ActorConfig, ReflexConfig};
-use crate::event::{Demonstration, Moment, Recalled};
+use crate::event::{Moment, Recalled};
 use serde_json::{Map, Value, json};
 use sojourn_controller::{Constraint, Message, Part, Priority, Request, Role, Sampling};
 use sojourn_tools::schema::embedded;
-use sojourn_tools::{EnvironmentSpec, Parameter, ParameterKind, Play, TaskSpec, ToolSpec, signature};
+use sojourn_tools::{EnvironmentSpec, Parameter, ParameterKind, TaskSpec, ToolSpec, signature};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -212,23 +212,6 @@ fn scenes(description: &str, seen: &str, others: &[String], differs: &str) -> St
         text.push('\n');
     }
     text
-}
-
-/// What reached the goal by chance, and what it was done to.
-pub fn demonstration(play: &Play, shown: &Demonstration) -> String {
-    let question: String =
-        shown.steps.first().map_or("", |step| &step.question).chars().take(SCENE).collect();
-    let done = shown.steps.iter().map(|step| {
-        let args: Vec<String> = step.call.args.values().map(Value::to_string).collect();
-        let mut text = format!("{}({})", step.call.name, args.join(", "));
-        for thing in step.call.args.values().filter_map(|id| step.things.iter().find(|one| one["id"] == *id))
-        {
-            let of = |field: &str| thing.get(field).and_then(Value::as_str).unwrap_or_default();
-            let _ = write!(text, ", {} being {} {}", thing["id"], of(&play.kind), json!(of(&play.label)));
-        }
-        text
-    });
-    format!("{question} This was done: {}.", done.collect::<Vec<_>>().join("; "))
 }
 
 fn task_text(writing: &Writing<'_>) -> String {
@@ -597,36 +580,4 @@ fn request(messages: Vec<(Role, Vec<String>)>, schema: Value, seed: u64, max_tok
 
 fn message((role, parts): (Role, Vec<String>)) -> Message {
     Message { role, parts: parts.into_iter().map(Part::new).collect() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::Shown;
-    use sojourn_tools::ToolCall;
-
-    #[test]
-    fn what_worked_by_chance_is_told() {
-        let play = Play {
-            things: "/things".into(),
-            kind: "kind".into(),
-            label: "words".into(),
-            groups: vec![],
-            moves: vec![],
-        };
-        let step = |name: &str, args: Value| Shown {
-            question: "Write \"go\" and send it.".into(),
-            things: vec![
-                json!({"id": "a", "kind": "field", "words": "note"}),
-                json!({"id": "b", "kind": "button"}),
-            ],
-            call: ToolCall { name: name.into(), args: args.as_object().cloned().unwrap_or_default() },
-        };
-        let steps =
-            vec![step("type", json!({"what": "a", "text": "go"})), step("push", json!({"what": "b"}))];
-        assert_eq!(
-            demonstration(&play, &Demonstration { seed: 1, steps }),
-            "Write \"go\" and send it. This was done: type(\"a\", \"go\"), \"a\" being field \"note\"; push(\"b\"), \"b\" being button \"\"."
-        );
-    }
 }

@@ -1,7 +1,7 @@
 //! Writing a skill: candidates, trials, admission, and what a retry is told.
 
 use super::consolidating::LESSON;
-use super::notes::causal_note;
+use super::notes::{causal_note, demonstration};
 use super::prompts::{self, Writing};
 use super::{AfterReflection, Core, Map, Phase, Purpose, Recalled, Reply, Value, seeds};
 use crate::event::{
@@ -94,7 +94,7 @@ impl Core {
     ) -> Vec<Effect> {
         let Some(task) = self.planner.task(&draft.task).cloned() else { return self.decide() };
         if let Some(play) = &self.spec.play {
-            draft.worked = shown.iter().take(SHOWN).map(|one| prompts::demonstration(play, one)).collect();
+            draft.worked = shown.iter().take(SHOWN).map(|one| demonstration(play, one)).collect();
         }
         if sources.is_empty() {
             return self.look(draft);
