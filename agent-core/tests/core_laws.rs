@@ -291,6 +291,7 @@ proptest! {
                 }
                 Effect::Play { plan } => {
                     prop_assert!(plan.seeds.iter().all(|seed| is_in(&plan.task, *seed)));
+                    prop_assert!(!plan.known.contains(&plan.task));
                     seen = Some(plan.seeds);
                 }
                 // Candidates are tried where nothing was seen before they were written, on what they are about.

@@ -6,7 +6,7 @@ use serde_json::Value;
 ///
 /// A world says what is to be done in words ([`EnvironmentSpec::question`](crate::EnvironmentSpec)), and shows things that can be acted on, each an object with an `id`. Those
 /// with `disabled` set are left alone; those with `hidden` set too, unless what is to be done speaks of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Play {
     /// JSON pointer to the list of things: `/elements`.
     pub things: String,

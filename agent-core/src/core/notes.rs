@@ -189,13 +189,7 @@ mod tests {
 
     #[test]
     fn what_worked_by_chance_is_told() {
-        let play = Play {
-            things: "/things".into(),
-            kind: "kind".into(),
-            label: "words".into(),
-            groups: vec![],
-            moves: vec![],
-        };
+        let play = Play { kind: "kind".into(), label: "words".into(), ..Play::default() };
         let step = |name: &str, args: Value| Shown {
             question: "Write \"go\" and send it.".into(),
             things: vec![

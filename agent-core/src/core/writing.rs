@@ -119,6 +119,7 @@ impl Core {
                 !entry.is_reflex() && entry.name() != task && self.library.resolve(task) != entry.name()
             })
             .map(|entry| &entry.skill.manifest)
+            .filter(|skill| skill.environment == self.spec.name)
             .filter(|skill| {
                 skill.parameters.is_empty() && self.library.prerequisites(&skill.calls).is_empty()
             })

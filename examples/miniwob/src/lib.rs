@@ -45,6 +45,7 @@ pub fn open(html: &Path) -> io::Result<WebWorld> {
     });
     let spec = EnvironmentSpec {
         name: NAME.to_owned(),
+        // The package's, and how it is described here.
         version: "1.1.0/2".to_owned(),
         deterministic: false,
         about: "The skills act on a small web page like a person with mouse and keyboard; the goal says what to do, once, \

@@ -263,7 +263,7 @@ const ACTIVE: [&str; 12] = [
     "slider",
 ];
 
-/// What may be done by chance on pages where nothing can be broken.
+/// What may be done by chance on pages where whoever describes them lets it be.
 pub fn play() -> Play {
     let kinds = |kinds: &[&str]| Stuff::Thing(kinds.iter().map(|&kind| kind.to_owned()).collect());
     let chance = |often: u32, tool: &str, args: Vec<Stuff>| Move { tool: tool.to_owned(), args, often };

@@ -159,7 +159,7 @@ enum Call {
 }
 
 impl WebWorld {
-    /// A world on a site. `spec` says what it is; its tools and actions are those of pages.
+    /// A world on a site. `spec` says what it is; its tools, its actions and where it asks are those of pages.
     pub fn new(mut spec: EnvironmentSpec, site: Box<dyn Site>, launcher: Arc<Launcher>) -> Self {
         spec.tools = tools();
         spec.actions = ACTIONS.map(str::to_owned).to_vec();

@@ -1,6 +1,6 @@
 //! What is done by chance.
 
-use super::scene::{Scene, calculated, group as group_of, ordinals, quoted, text, words};
+use super::scene::{Scene, calculated, group as group_of, number, ordinals, quoted, text, words};
 use crate::core::seeds;
 use crate::event::Shown;
 use serde_json::Value;
@@ -88,7 +88,7 @@ impl<'a> Chance<'a> {
             .things
             .iter()
             .filter(|thing| thing.get("id").is_some() && !set(thing, "disabled"))
-            .filter(|thing| !set(thing, "hidden") || scene.said_fields(thing).next().is_some())
+            .filter(|thing| !set(thing, "hidden") || scene.speaks_of(thing))
             .collect();
         let of = |kinds: &[String]| -> Vec<&'s Value> {
             let is =
@@ -179,11 +179,7 @@ impl<'a> Chance<'a> {
             narrow(&mut all, &|thing| !known.contains(&thing["id"].to_string()));
         }
         if self.dice.below(2) == 0 {
-            let said: Vec<&'s Value> =
-                all.iter().filter(|thing| scene.said_fields(thing).next().is_some()).copied().collect();
-            if !said.is_empty() {
-                all = said;
-            }
+            narrow(&mut all, &|thing| scene.speaks_of(thing));
         }
         self.dice.one(&all).copied()
     }
@@ -195,9 +191,10 @@ impl<'a> Chance<'a> {
             return alone;
         }
         let (kind, label) = (text(thing, &scene.play.kind), text(thing, &scene.play.label));
-        let like: Vec<&Value> = there
+        let all: Vec<&Value> =
+            there.iter().filter(|one| text(one, &scene.play.kind) == kind).copied().collect();
+        let like: Vec<&Value> = all
             .iter()
-            .filter(|one| text(one, &scene.play.kind) == kind)
             .filter(|one| match scene.play.groups.as_slice() {
                 _ if label.is_empty() || text(one, &scene.play.label) != label => false,
                 [] => true,
@@ -210,26 +207,14 @@ impl<'a> Chance<'a> {
             })
             .copied()
             .collect();
-        let said: Vec<&Value> = there
-            .iter()
-            .filter(|one| text(one, &scene.play.kind) == kind)
-            .filter(|one| {
-                let fields = one.as_object().into_iter().flatten();
-                fields
-                    .filter(|(field, _)| *field != "id" && *field != &scene.play.kind)
-                    .any(|(_, value)| value.as_str().is_some_and(|text| scene.says(text)))
-            })
-            .copied()
-            .collect();
-        let all: Vec<&Value> =
-            there.iter().filter(|one| text(one, &scene.play.kind) == kind).copied().collect();
+        let said: Vec<&Value> = all.iter().filter(|one| scene.speaks_of(one)).copied().collect();
         let mut sets: Vec<Vec<&Value>> = [like, said, all].into_iter().filter(|set| set.len() > 1).collect();
         let Some(place) = (!sets.is_empty()).then(|| self.dice.below(sets.len())) else { return alone };
         let mut set = sets.swap_remove(place);
         if set.len() > SEVERAL {
             return alone;
         }
-        let number = |thing: &&Value| super::scene::number(text(thing, &scene.play.label));
+        let number = |thing: &&Value| number(text(thing, &scene.play.label));
         if set.iter().all(|thing| number(thing).is_some()) && self.dice.below(2) == 0 {
             set.sort_by(|a, b| number(a).unwrap_or(0.0).total_cmp(&number(b).unwrap_or(0.0)));
             if self.dice.below(2) == 0 {

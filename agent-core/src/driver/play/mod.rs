@@ -122,16 +122,7 @@ impl Player<'_> {
             if !open.is_empty() {
                 let Some(seed) = seeds.next() else { break };
                 left -= open.len();
-                for ideas in open.chunks_mut(worlds.len()) {
-                    let runs = ideas.iter().zip(worlds.drain(..ideas.len()));
-                    let runs = runs.map(|(idea, world)| self.run(idea, seed, world));
-                    let lives = join_all(runs).await;
-                    for (idea, lived) in ideas.iter_mut().zip(lives) {
-                        let (world, reached) = lived?;
-                        worlds.push(world);
-                        *(if reached { &mut idea.won } else { &mut idea.lost }) += 1;
-                    }
-                }
+                self.try_ideas(&mut open, seed, &mut worlds).await?;
                 continue;
             }
             let batch: Vec<u64> = seeds.by_ref().take(worlds.len().min(left)).collect();
@@ -139,26 +130,11 @@ impl Player<'_> {
                 break;
             }
             left -= batch.len();
-            let lives = batch.iter().zip(worlds.drain(..batch.len()));
-            let lives = lives.map(|(seed, world)| self.by_chance(*seed, &experience, world));
-            let mut new = Vec::new();
-            for (seed, lived) in batch.iter().zip(join_all(lives).await) {
-                let (lived, question) = lived?;
-                worlds.push(lived.world);
-                experience.take_in(self.play, &question, &lived.steps, lived.over);
-                if lived.reached {
-                    new.push((*seed, lived.steps));
-                }
-            }
+            let new = self.try_chance(&batch, &mut experience, &mut worlds).await?;
             if new.is_empty() {
                 continue;
             }
-            for (seed, done) in new {
-                let Some(world) = worlds.pop() else { break };
-                let (world, steps) = self.shorten(seed, done, world).await?;
-                worlds.push(world);
-                shown.push(Demonstration { seed, steps });
-            }
+            shown.extend(new);
             let from = shown.len().saturating_sub(KEPT);
             for idea in self.of_demonstrations(&shown[from..]) {
                 if ideas.iter().all(|other| other.source != idea.source) {
@@ -171,6 +147,54 @@ impl Player<'_> {
         ideas.sort_by_key(Idea::balance);
         shown.truncate(KEPT);
         Ok(Found { shown, programs: ideas.into_iter().take(PROGRAMS).map(|idea| idea.source).collect() })
+    }
+
+    /// Runs ideas, each in an episode of this seed.
+    async fn try_ideas(
+        &self,
+        ideas: &mut [&mut Idea],
+        seed: u64,
+        worlds: &mut Vec<World>,
+    ) -> Result<(), StageError> {
+        for ideas in ideas.chunks_mut(worlds.len()) {
+            let runs = ideas.iter().zip(worlds.drain(..ideas.len()));
+            let lives = join_all(runs.map(|(idea, world)| self.run(idea, seed, world))).await;
+            for (idea, lived) in ideas.iter_mut().zip(lives) {
+                let (world, reached) = lived?;
+                worlds.push(world);
+                *(if reached { &mut idea.won } else { &mut idea.lost }) += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Plays an episode of each of these seeds by chance, no more than there are worlds: what reached the goal.
+    async fn try_chance(
+        &self,
+        seeds: &[u64],
+        experience: &mut Experience,
+        worlds: &mut Vec<World>,
+    ) -> Result<Vec<Demonstration>, StageError> {
+        let before = &*experience;
+        let lives = seeds.iter().zip(worlds.drain(..seeds.len()));
+        let lives = join_all(lives.map(|(seed, world)| self.by_chance(*seed, before, world))).await;
+        let mut reached = Vec::new();
+        for (&seed, lived) in seeds.iter().zip(lives) {
+            let (lived, question) = lived?;
+            worlds.push(lived.world);
+            experience.take_in(self.play, &question, &lived.steps, lived.over);
+            if lived.reached {
+                reached.push((seed, lived.steps));
+            }
+        }
+        let mut shown = Vec::new();
+        for (seed, steps) in reached {
+            let Some(world) = worlds.pop() else { break };
+            let (world, steps) = self.shorten(seed, steps, world).await?;
+            worlds.push(world);
+            shown.push(Demonstration { seed, steps });
+        }
+        Ok(shown)
     }
 
     fn of_skill(&self, name: &str) -> Idea {

@@ -1,6 +1,6 @@
 //! Expressions that find one of the things: what each finds here, and how it is written in a program.
 
-use super::scene::{Scene, group as group_of, number, ordinals, text};
+use super::scene::{Scene, group as group_of, number, ordinals, quoted, text};
 use super::text::{Text, quote};
 use serde_json::Value;
 use sojourn_tools::Play;
@@ -14,7 +14,7 @@ const FIELD: usize = 3;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pick {
     /// Only things of this kind are looked at, where there is one.
-    pub(super) kind: Option<String>,
+    kind: Option<String>,
     by: By,
 }
 
@@ -64,8 +64,8 @@ impl Pick {
         let mut ways = Vec::new();
         let mut said = if label.is_empty() { Vec::new() } else { Text::said(scene.question, label) };
         said.sort_by_key(|text| !matches!(text, Text::Quoted(_)));
-        let quoted = said.iter().filter(|text| matches!(text, Text::Quoted(_))).count();
-        let unmarked = said.split_off(quoted);
+        let marked = said.iter().filter(|text| matches!(text, Text::Quoted(_))).count();
+        let unmarked = said.split_off(marked);
         ways.extend(said.into_iter().map(By::Label));
         let fields: Vec<String> = scene.said_fields(taken).map(str::to_owned).collect();
         ways.extend(fields.iter().map(|field| By::Mentioned(vec![field.clone()])));
@@ -81,8 +81,8 @@ impl Pick {
             }
         }
         if !label.is_empty() {
-            let words = scene.question.split('"').skip(1).step_by(2).filter(|said| said.len() > 1);
-            let within = words.enumerate().filter(|(_, said)| label != *said && label.contains(said));
+            let part = |said: &str| said.len() > 1 && label != said && label.contains(said);
+            let within = quoted(scene.question).enumerate().filter(|(_, said)| part(said));
             ways.extend(within.map(|(place, _)| By::Containing(Text::Quoted(place))));
             ways.push(By::Label(Text::Fixed(label.to_owned())));
         }

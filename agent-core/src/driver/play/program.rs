@@ -177,7 +177,7 @@ impl<'a> Run<'a> {
                     }
                     (tool, self.several.as_mut().and_then(VecDeque::pop_front))
                 }
-                Step::Seek { until, .. } if until.find(scene).is_some() => (&self.spec.name, None),
+                Step::Seek { tool, until, .. } if until.find(scene).is_some() => (tool, None),
                 Step::Seek { tool, among: Among::Kind(kind), .. } => {
                     let several = self.several.get_or_insert_with(|| {
                         let of_kind = scene.things.iter().filter(|thing| scene.kind(thing) == kind);

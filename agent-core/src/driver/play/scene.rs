@@ -49,12 +49,17 @@ impl<'a> Scene<'a> {
     }
 
     /// The fields of a thing whose text the question has; its id is none.
-    pub(super) fn said_fields(&self, thing: &'a Value) -> impl Iterator<Item = &'a str> {
+    pub(super) fn said_fields<'t>(&self, thing: &'t Value) -> impl Iterator<Item = &'t str> {
         let fields = thing.as_object().into_iter().flatten();
         let said = fields.filter(|(field, value)| {
             *field != "id" && *field != &self.play.kind && value.as_str().is_some_and(|text| self.says(text))
         });
         said.map(|(field, _)| field.as_str())
+    }
+
+    /// Whether the question speaks of a thing.
+    pub(super) fn speaks_of(&self, thing: &Value) -> bool {
+        self.said_fields(thing).next().is_some()
     }
 }
 

@@ -189,13 +189,7 @@ mod tests {
             before in "[a-c \"]{0,12}", word in "[a-c]{1,4}", after in "[a-c .\"]{0,12}",
         ) {
             let question = format!("{before}{word}{after}");
-            let play = Play {
-                things: "/things".into(),
-                kind: "kind".into(),
-                label: "words".into(),
-                groups: vec![],
-                moves: vec![],
-            };
+            let play = Play { kind: "kind".into(), label: "words".into(), ..Play::default() };
             let scene = Scene { question: &question, things: &[], play: &play };
             let ways = Text::all(&scene, &word);
             prop_assert!(ways.iter().any(|way| way.find(&scene).as_deref() == Some(word.as_str())));
