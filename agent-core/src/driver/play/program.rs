@@ -118,19 +118,26 @@ impl Which {
 
 impl Order {
     pub(super) fn sort(self, scene: &Scene<'_>, things: &mut [&Value]) {
-        let value = |thing: &Value| number(text(thing, &scene.play.label)).unwrap_or(f64::NAN);
+        let value = |thing: &Value| number(text(thing, &scene.play.label));
+        // What is no number comes last.
+        let or = |thing: &Value, last: f64| value(thing).unwrap_or(last);
         match self {
             Self::AsSeen => {}
-            Self::Ascending => things.sort_by(|a, b| value(a).total_cmp(&value(b))),
-            Self::Descending => things.sort_by(|a, b| value(b).total_cmp(&value(a))),
+            Self::Ascending => things.sort_by(|a, b| or(a, f64::INFINITY).total_cmp(&or(b, f64::INFINITY))),
+            Self::Descending => {
+                things.sort_by(|a, b| or(b, f64::NEG_INFINITY).total_cmp(&or(a, f64::NEG_INFINITY)));
+            }
         }
     }
 
     fn expression(self, label: &str) -> String {
+        let or = |thing: &str, last: &str| format!("(isNumber({thing}.{label}) ? +{thing}.{label} : {last})");
         match self {
             Self::AsSeen => String::new(),
-            Self::Ascending => format!(".sort((a, b) => a.{label} - b.{label})"),
-            Self::Descending => format!(".sort((a, b) => b.{label} - a.{label})"),
+            Self::Ascending => format!(".sort((a, b) => {} - {})", or("a", "Infinity"), or("b", "Infinity")),
+            Self::Descending => {
+                format!(".sort((a, b) => {} - {})", or("b", "-Infinity"), or("a", "-Infinity"))
+            }
         }
     }
 }
