@@ -3,10 +3,11 @@
 use super::LibraryError;
 use crate::{LibraryEvent, LibraryState};
 use serde::Serialize;
-use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row as _, SqliteConnection};
 
 /// One line of the index: a version and its statistics.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
     /// Content address.
     pub id: String,
@@ -34,6 +35,26 @@ pub struct Row {
     pub steps: i64,
     /// What the latest failing use threw.
     pub last_error: Option<String>,
+}
+
+impl FromRow<'_, SqliteRow> for Row {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            name: row.try_get("name")?,
+            version: row.try_get("version")?,
+            status: row.try_get("status")?,
+            active: row.try_get("active")?,
+            description: row.try_get("description")?,
+            environment: row.try_get("environment")?,
+            created_ms: row.try_get("created_ms")?,
+            successes: row.try_get("successes")?,
+            failures: row.try_get("failures")?,
+            deaths: row.try_get("deaths")?,
+            steps: row.try_get("steps")?,
+            last_error: row.try_get("last_error")?,
+        })
+    }
 }
 
 /// Writes the index rows of every version of `name`.
