@@ -1,7 +1,7 @@
 //! Any questions to the host, in any order and with any numbers.
 #![no_main]
 
-#[path = "../../tests/common/driver.rs"]
+#[path = "../../tests/it/common/driver.rs"]
 mod driver;
 mod shared;
 

@@ -1,0 +1,8 @@
+//! The integration tests of `sojourn-core`, in one program so that it is linked once.
+
+mod core_laws;
+mod lessons;
+mod plans;
+mod tools;
+mod upkeep;
+mod witness;

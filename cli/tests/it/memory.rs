@@ -1,0 +1,255 @@
+//! What people do with memories, through the program.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Exit code, stdout and stderr of the program, without models.
+    fn run(&self, args: &[&str]) -> (i32, String, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_sojourn"))
+            .args(args)
+            .current_dir(self.path())
+            .env("SOJOURN_HOME", self.path().join("home"))
+            .env("SOJOURN_MODELS", self.path().join("models"))
+            .env_remove("RUST_LOG")
+            .env_remove("SOJOURN_VECTORS")
+            .env_remove("SOJOURN_KNOWLEDGE_HOSTS")
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        let (code, stdout, stderr) = self.run(&[args, &["--json"]].concat());
+        assert_eq!(code, 0, "{args:?}: {stderr}");
+        serde_json::from_str(&stdout).unwrap()
+    }
+
+    fn fails(&self, args: &[&str]) -> (i32, String) {
+        let (code, stdout, stderr) = self.run(args);
+        assert_eq!(stdout, "", "an error leaves stdout alone");
+        (code, stderr)
+    }
+
+    fn write(&self, name: &str, text: &[u8]) {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+}
+
+fn counts(change: &Value) -> (u64, u64, u64) {
+    let count = |name: &str| change["documents"][0][name].as_u64().unwrap();
+    (count("added"), count("kept"), count("removed"))
+}
+
+const MANUAL: &str = "# Manual\n\n## Tables\nA table needs wood.\n\n## Cows\nEat cows.\n";
+
+#[test]
+fn a_document_is_known_corrected_and_forgotten() {
+    let place = Place::new();
+    place.write("docs/manual.md", MANUAL.as_bytes());
+    place.write("docs/page.html", b"<h1>Water</h1><p>Drink it at lakes.</p>");
+    place.write("docs/picture.png", b"\x89PNG");
+    let added = place.json(&["knowledge", "add", "docs"]);
+    assert_eq!(added["documents"].as_array().unwrap().len(), 2);
+    assert_eq!(counts(&place.json(&["knowledge", "add", "docs/manual.md"])), (0, 2, 0));
+    place.write("docs/manual.md", MANUAL.replace("Eat cows", "Milk cows").as_bytes());
+    assert_eq!(counts(&place.json(&["knowledge", "add", "docs/manual.md"])), (1, 1, 1));
+    let listed = place.json(&["knowledge", "list"]);
+    assert_eq!((listed[0]["title"].as_str(), listed[0]["passages"].as_u64()), (Some("Manual"), Some(2)));
+    let found = place.json(&["knowledge", "search", "which wood for tables?"]);
+    let memory = &found["memories"][0]["memory"];
+    assert_eq!(memory["text"], "Manual › Tables\nA table needs wood.");
+    let id = memory["id"].as_str().unwrap().to_owned();
+
+    let (_, shown, _) = place.run(&["memory", "show", &id[..8]]);
+    assert!(shown.contains("knowledge") && shown.contains("docs/manual.md"), "{shown}");
+    assert!(place.json(&["memory", "pin", &id])["pinned"].as_bool().unwrap());
+    let new = place.json(&["memory", "edit", &id, "A table needs one piece of oak."]);
+    let why = place.json(&["memory", "why", &id]);
+    assert_eq!(why["replaced_by"][0]["id"], new["id"]);
+    let (_, explained, _) = place.run(&["memory", "search", "oak", "--explain"]);
+    assert!(explained.contains("bm25") && explained.contains("piece of oak"), "{explained}");
+
+    place.run(&["memory", "export", "all.jsonl"]);
+    let new = new["id"].as_str().unwrap();
+    let (code, stderr) = place.fails(&["memory", "forget", new]);
+    assert!(code == 2 && stderr.contains("--yes"), "{stderr}");
+    let forgotten = place.json(&["memory", "forget", new, "--yes"]);
+    assert_eq!(forgotten["forgotten"][0]["residue"], serde_json::json!([]));
+    let found = place.json(&["memory", "search", "oak"]);
+    assert!(found["memories"].as_array().unwrap().iter().all(|hit| hit["memory"]["id"] != *new));
+    let imported = place.json(&["memory", "import", "all.jsonl"]);
+    assert_eq!((imported["added"].as_u64(), imported["known"].as_u64()), (Some(1), Some(3)));
+    place.json(&["memory", "rebuild"]);
+    assert_eq!(place.json(&["memory", "stats"])["memories"]["kinds"]["knowledge"], 4);
+    assert_eq!(place.json(&["knowledge", "remove", "docs/page.html"])["removed"], 1);
+    assert_eq!(place.json(&["memory", "dedupe"])["groups"], serde_json::json!([]));
+}
+
+#[test]
+fn what_cannot_be_done_says_why() {
+    let place = Place::new();
+    place.write("broken.pdf", b"%PDF-1.4 broken");
+    place.write("binary.txt", b"a\0b");
+    place.write("latin.txt", b"\xe4");
+    place.write("thing.docx", b"PK");
+    place.write("lines.jsonl", b"{\"id\": 3}\n");
+    for (args, expected) in [
+        (&["memory", "show", "12345678"][..], "no memory `12345678`"),
+        (&["memory", "show", "not an id"], "no memory `not an id`"),
+        (&["memory", "why", ""], "no memory ``"),
+        (&["memory", "import", "lines.jsonl"], "lines.jsonl:1: not an exported memory"),
+        (&["memory", "import", "missing.jsonl"], "cannot read `missing.jsonl`"),
+        (&["memory", "search", "x", "--run", "nothing"], "no run `nothing`"),
+        (&["knowledge", "add", "missing.md"], "no file `missing.md`"),
+        (&["knowledge", "add", "thing.docx"], "in no known format"),
+        (&["knowledge", "add", "broken.pdf"], "cannot read"),
+        (&["knowledge", "add", "binary.txt"], "it is not text"),
+        (&["knowledge", "add", "latin.txt"], "it is not UTF-8"),
+        (&["knowledge", "add", "https://example.org/x"], "allow it with `--allow example.org`"),
+        (&["knowledge", "add", "https://"], "is no address"),
+        (&["knowledge", "remove", "missing.md"], "no document named"),
+    ] {
+        let (code, stderr) = place.fails(args);
+        assert!(code > 0 && stderr.contains(expected), "{args:?}: {stderr}");
+        assert!(!stderr.contains("RUST_BACKTRACE") || args.contains(&"broken.pdf"), "{args:?}: {stderr}");
+    }
+    let listed = place.json(&["knowledge", "list"]);
+    assert_eq!(listed, serde_json::json!([]));
+}
+
+#[test]
+fn any_question_is_answered() {
+    let place = Place::new();
+    place.write("notes.txt", "木を切る。 \u{202e}نص عربي. Ärger im Straßenbau.".as_bytes());
+    place.json(&["knowledge", "add", "notes.txt"]);
+    for question in ["木", "عربي", "straßenbau", "", "\" OR * NEAR(", &"long ".repeat(20_000)] {
+        let (code, stdout, stderr) = place.run(&["memory", "search", "--json", "--", question]);
+        assert_eq!(code, 0, "{stderr}");
+        let found: Value = serde_json::from_str(&stdout).unwrap();
+        assert_eq!(found["memories"].as_array().unwrap().len(), 1, "{question:.40}");
+    }
+}
+
+#[test]
+fn lessons_cite_what_they_rest_on_and_survive_crashes_and_replays() {
+    let place = Place::new();
+    let agent = format!(
+        "environment = \"crafter\"\nmodel = \"scripted\"\nembedding = \"none\"\n\
+         [controller]\nkind = \"openai\"\nbase_url = \"{}\"\n\
+         [run]\nepisodes = [3, 4, 5, 6, 7, 8]\ntasks = [\"collect_wood\", \"collect_drink\"]\n\
+         [run.actor]\nrounds = 1\ncandidates = 1\n[run.consolidation]\nimportance = 15.0\n",
+        crate::support::endpoint()
+    );
+    place.write("agent.toml", agent.as_bytes());
+    // The second run is decided with what the first one taught.
+    place.json(&["run", "agent.toml", "--time", "3m"]);
+    let run = place.json(&["run", "agent.toml", "--time", "3m"])["run"].clone();
+    let (_, log, _) = place.run(&["log", "latest", "--json"]);
+    let records: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_kind = |kind: &str| -> Vec<&Value> { records.iter().filter(|r| r["kind"] == kind).collect() };
+    let consolidations = of_kind("consolidate");
+    let counts = (consolidations.len(), of_kind("credit").len());
+    assert!(counts.0 > 1 && counts.1 > 0, "{counts:?} of {} records", records.len());
+
+    // The first lesson names records of what happened; those after it say the same and became part of it.
+    let listed = place.json(&["memory", "search", "a", "--kind", "reflection"]);
+    let lesson = &listed["memories"][0]["memory"];
+    let sources = lesson["sources"].as_array().unwrap();
+    let cited: Vec<u64> =
+        sources.iter().filter(|s| s["run"] == run).map(|s| s["seq"].as_u64().unwrap()).collect();
+    let kind_of = |seq: &u64| records[*seq as usize - 1]["kind"].as_str().unwrap();
+    let events = cited.iter().filter(|seq| matches!(kind_of(seq), "acted" | "tried")).count();
+    assert_eq!(events, consolidations.len(), "{lesson}");
+    place.run(&["memory", "export", "all.jsonl"]);
+    let exported = std::fs::read_to_string(place.path().join("all.jsonl")).unwrap();
+    let credited = exported
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .any(|memory| memory["helpful"].as_u64().unwrap() + memory["harmful"].as_u64().unwrap() > 0);
+    assert!(credited, "{exported}");
+    let why = place.json(&["memory", "why", lesson["id"].as_str().unwrap()]);
+    assert!(why["sources"].as_array().is_some_and(|sources| sources.len() > events), "{why}");
+
+    assert_eq!(place.json(&["replay", "latest", "--verify"])["matched"], true);
+    assert_eq!(place.json(&["replay", "latest", "--rebuild"])["differences"], serde_json::json!([]));
+    let at = |record: &Value, later: u64| (record["seq"].as_u64().unwrap() + later).to_string();
+    let killed = place.json(&[
+        "simulate-crash",
+        run.as_str().unwrap(),
+        "--at",
+        &at(consolidations[0], 0),
+        "--at",
+        &at(consolidations[1], 1),
+    ]);
+    assert_eq!(killed["lost"], false, "{killed}");
+}
+
+#[test]
+fn what_was_forgotten_does_not_come_back_with_a_resume() {
+    let place = Place::new();
+    let agent = format!(
+        "environment = \"crafter\"\nmodel = \"scripted\"\nembedding = \"none\"\n\
+         [controller]\nkind = \"openai\"\nbase_url = \"{}\"\n\
+         [run]\nepisodes = [3]\ntasks = [\"collect_wood\"]\n[run.actor]\nrounds = 1\ncandidates = 1\n",
+        crate::support::endpoint()
+    );
+    place.write("agent.toml", agent.as_bytes());
+    let run = place.json(&["run", "agent.toml", "--time", "3m"])["run"].clone();
+    let found = place.json(&["memory", "search", "Learned collect_wood"]);
+    let memory = &found["memories"][0]["memory"];
+    assert!(memory["text"].as_str().unwrap().starts_with("Learned collect_wood"), "{found}");
+    place.json(&["memory", "forget", memory["id"].as_str().unwrap(), "--yes"]);
+    let (code, _, stderr) =
+        place.run(&["run", "agent.toml", "--resume", run.as_str().unwrap(), "--time", "1m"]);
+    assert_eq!(code, 0, "{stderr}");
+    let found = place.json(&["memory", "search", "Learned collect_wood"]);
+    let hits = found["memories"].as_array().unwrap();
+    assert!(!hits.is_empty() && hits.iter().all(|hit| hit["memory"]["id"] != memory["id"]), "{found}");
+}
+
+#[test]
+fn a_document_of_ten_million_characters_is_taken_in() {
+    let place = Place::new();
+    let line = "A furnace needs stone nearby. Ein Ofen braucht Stein. 炉には石が要る。\n\n";
+    place.write("long.txt", line.repeat(10_000_000_usize.div_ceil(line.chars().count())).as_bytes());
+    let added = place.json(&["knowledge", "add", "long.txt"]);
+    assert!(counts(&added).0 > 1000, "{added}");
+    let found = place.json(&["knowledge", "search", "furnace"]);
+    assert!(!found["memories"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn a_server_of_vectors_is_named_rightly() {
+    let place = Place::new();
+    place.write("agent.toml", b"environment = \"crafter\"\n[memory]\nvectors = \"postgres://x\"\n");
+    let (code, stderr) = place.fails(&["run", "agent.toml"]);
+    assert!(
+        code == 2 && stderr.contains("agent.toml:3:11") && stderr.contains("qdrant://localhost:6334"),
+        "{stderr}"
+    );
+    if !cfg!(feature = "qdrant") {
+        place.write(
+            "agent.toml",
+            b"environment = \"crafter\"\nmodel = \"x\"\nembedding = \"none\"\n[controller]\nkind = \"openai\"\n\
+              base_url = \"http://127.0.0.1:1/v1\"\n[memory]\nvectors = \"qdrant://127.0.0.1:1\"\n",
+        );
+        let (code, stderr) = place.fails(&["run", "agent.toml"]);
+        assert!(code == 1 && stderr.contains("--features qdrant"), "{stderr}");
+    }
+}

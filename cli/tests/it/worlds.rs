@@ -1,0 +1,214 @@
+//! Environments that are somebody else's: lived in, learned in, cut off, and replayed where they are not.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails; one that is skipped says so"
+)]
+
+use crate::support::{command, endpoint, sojourn};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// An agent whose model is a script, in this environment.
+fn agent(environment: &str) -> tempfile::TempDir {
+    let place = tempfile::tempdir().unwrap();
+    let text = format!(
+        "{environment}\nmodel = \"scripted\"\nembedding = \"none\"\n\
+         [controller]\nkind = \"openai\"\nbase_url = \"{}\"\n",
+        endpoint()
+    );
+    // Tables come last.
+    let (keys, table): (Vec<&str>, Vec<&str>) =
+        text.lines().partition(|line| line.starts_with("model") || line.starts_with("embedding"));
+    std::fs::write(place.path().join("agent.toml"), [keys, table].concat().join("\n")).unwrap();
+    place
+}
+
+/// The corridor of the tools' tests.
+fn corridor(fault: &str) -> tempfile::TempDir {
+    let program = root().join("tools/tests/servers/corridor.py");
+    agent(&format!(
+        "[environment]\nkind = \"process\"\ncommand = [\"python3\", {:?}, {fault:?}]",
+        program.to_str().unwrap()
+    ))
+}
+
+fn document(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_skill_is_learned_in_a_program_and_the_log_needs_the_program_no_more() {
+    let place = corridor("none");
+    let run = ["run", "agent.toml", "--steps", "60", "--time", "3m", "--seed", "1", "--json"];
+    let output = sojourn(place.path(), &run);
+    assert!(output.status.success(), "{}", said(&output));
+    let result = document(&output);
+    assert_eq!(result["achievements_possible"], 1, "{result}");
+    assert!(result["achievements"].get("leave").is_some(), "{result}");
+    assert_eq!(result["skills"][0]["name"], "leave", "{result}");
+
+    // Whatever becomes of the program, the log goes on telling what it was.
+    std::fs::remove_file(place.path().join("agent.toml")).unwrap();
+    let output = sojourn(place.path(), &["replay", "latest", "--verify"]);
+    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), said(&output));
+    let output = sojourn(place.path(), &["log", "latest"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("corridor 1 with scripted"));
+
+    // What needs a world says that there is none.
+    let output = sojourn(place.path(), &["skills", "test", "leave"]);
+    assert!(!output.status.success());
+    assert!(said(&output).contains("no environment named `corridor`"), "{}", said(&output));
+}
+
+#[test]
+fn a_killed_run_goes_on_in_the_same_episode_where_the_program_does_the_same_again() {
+    let place = corridor("none");
+    let mut worker =
+        command(place.path(), &["run", "agent.toml", "--steps", "4000", "--time", "3m", "--unsupervised"])
+            .stderr(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+    let begun = Instant::now();
+    let count = || {
+        let runs = sojourn(place.path(), &["runs", "--json"]);
+        serde_json::from_slice::<Value>(&runs.stdout).ok().and_then(|runs| runs[0]["records"].as_u64())
+    };
+    while count().unwrap_or(0) < 200 {
+        assert!(begun.elapsed() < Duration::from_mins(2), "it wrote nothing");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+
+    let output =
+        sojourn(place.path(), &["run", "agent.toml", "--resume", "--steps", "50", "--time", "3m", "--json"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let output = sojourn(place.path(), &["replay", "latest", "--verify"]);
+    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), said(&output));
+    let log = sojourn(place.path(), &["log", "latest", "--json"]);
+    let log = String::from_utf8_lossy(&log.stdout).into_owned();
+    assert!(
+        log.contains("\"resumed\"") && log.contains("the goal was reached"),
+        "it lived before it was killed"
+    );
+    assert!(!log.contains("\"lost\""), "no episode was given up");
+}
+
+#[test]
+fn what_is_wrong_with_a_described_environment_is_said() {
+    for (fault, part) in [("no-world", "it offers no environment"), ("nameless", "missing field `name`")] {
+        let place = corridor(fault);
+        let output = sojourn(place.path(), &["run", "agent.toml", "--steps", "5"]);
+        assert!(!output.status.success() && said(&output).contains(part), "{}", said(&output));
+    }
+    for (environment, part) in [
+        ("environment = \"craftr\"", "did you mean `crafter`?"),
+        ("environment = \"gym:\"", "no environment named `gym:`"),
+        ("environment = 3", "an environment's name, or a table that describes one"),
+        ("[environment]\nkind = \"proces\"", "did you mean `process`?"),
+        ("[environment]\nkind = \"process\"\ncommand = []", "it needs a `command`"),
+        ("[environment]\nkind = \"process\"\ncomand = []", "`comand`"),
+        ("[environment]\nkind = \"mcp\"\nname = \"it\"", "there is no key `reset`"),
+    ] {
+        let place = agent(environment);
+        let output = sojourn(place.path(), &["run", "agent.toml", "--steps", "5"]);
+        assert!(!output.status.success() && said(&output).contains(part), "{environment}: {}", said(&output));
+    }
+}
+
+/// The program, with Gymnasium where it is kept from one test to the next.
+fn gym(place: &Path, args: &[&str]) -> Command {
+    let mut command = command(place, args);
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"), PathBuf::from);
+    command.env("SOJOURN_GYM", cache.join("sojourn/gym-of-tests"));
+    command
+}
+
+/// Installs what is needed by the product's own command. Without a package index there is nothing to test.
+fn installed(place: &Path) -> bool {
+    let output =
+        gym(place, &["environments", "install", "gym", "minigrid", "crafter==1.8.3"]).output().unwrap();
+    if !output.status.success() {
+        eprintln!("skipped: {}", said(&output));
+    }
+    output.status.success()
+}
+
+#[test]
+fn gymnasium_and_the_python_example_are_worlds() {
+    let place = agent("environment = \"gym:MiniGrid-Empty-5x5-v0\"");
+    let output = gym(place.path(), &["environments", "check", "gym:CartPole-v1"])
+        .env("SOJOURN_GYM", "/nowhere")
+        .output()
+        .unwrap();
+    assert!(said(&output).contains("`sojourn environments install gym PACKAGE…`"), "{}", said(&output));
+    if !installed(place.path()) {
+        return;
+    }
+    let check = |environment: &str| {
+        let output = gym(place.path(), &["environments", "check", environment, "--json"]).output().unwrap();
+        document(&output)
+    };
+    let grid = check("gym:MiniGrid-Empty-5x5-v0");
+    assert_eq!(grid["repeats"], true, "{grid}");
+    assert_eq!(grid["tasks"][0]["description"], "get to the green goal square", "{grid}");
+    assert_eq!(grid["first"]["state"]["near"]["goal"], serde_json::json!({"ahead": 2, "right": 2}), "{grid}");
+    assert_eq!(grid["actions"].as_array().unwrap().len(), 7);
+    let lake = check("gym:FrozenLake-v1?is_slippery=false&actions=left,down,right,up");
+    assert_eq!(lake["actions"], serde_json::json!(["left", "down", "right", "up"]));
+    assert_eq!(lake["first"]["state"]["observation"], 0);
+    for (id, part) in
+        [("gym:Pendulum-v1", "only environments with a list of actions"), ("gym:No-v0", "doesn't exist")]
+    {
+        let output = gym(place.path(), &["environments", "check", id]).output().unwrap();
+        assert!(!output.status.success() && said(&output).contains(part), "{}", said(&output));
+    }
+    let run = ["run", "agent.toml", "--steps", "20", "--time", "2m", "--json"];
+    let output = gym(place.path(), &run).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(
+        document(&output)["achievements"].get("get_to_the_green_goal_square").is_some(),
+        "{}",
+        said(&output)
+    );
+    let output =
+        gym(place.path(), &["replay", "latest", "--verify"]).env("SOJOURN_GYM", "/nowhere").output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+
+    // The example, as its own README says, with the packages that were just installed.
+    let python = gym(place.path(), &[])
+        .get_envs()
+        .find(|(name, _)| *name == "SOJOURN_GYM")
+        .unwrap()
+        .1
+        .unwrap()
+        .to_owned();
+    let example = root().join("examples/plugins/crafter");
+    let text = std::fs::read_to_string(example.join("agent.toml")).unwrap();
+    let text = text
+        .replace("\"python3\"", &format!("{:?}", Path::new(&python).join("bin/python").to_str().unwrap()));
+    let text = text.replace("crafter_env.py", example.join("crafter_env.py").to_str().unwrap());
+    std::fs::write(place.path().join("crafter.toml"), text).unwrap();
+    let original = check("crafter.toml");
+    assert_eq!(original["tasks"].as_array().unwrap().len(), 22, "{original}");
+    assert_eq!(original["first"]["state"]["health"], 9, "{original}");
+    assert!(
+        !original["unlocked"].as_array().unwrap().is_empty(),
+        "two hundred steps at random find something: {original}"
+    );
+}

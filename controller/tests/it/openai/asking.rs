@@ -1,0 +1,161 @@
+//! What is sent, and whole answers.
+
+use super::server::{Seen, Server, choose, event, finish, hang, piece, say, stream, stream_of, texts};
+use serde_json::{Value, json};
+use sojourn_controller::openai::{Dialect, OpenAiOptions, Price};
+use sojourn_controller::{Cancel, Constraint, Controller, ControllerError, Finish, OpenAiController, Reply};
+
+#[tokio::test]
+async fn it_sends_the_schema_and_reads_the_answer() {
+    let server = Server::start(vec![say(&["\"eat\""])]);
+    let reply = server.ask(&choose()).await.unwrap();
+    assert_eq!(reply.candidates[0].text, "\"eat\"");
+    assert_eq!(reply.candidates[0].finish, Finish::Complete);
+    assert_eq!((reply.usage.prompt_tokens, reply.usage.cached_tokens), (11, 8));
+    let Seen { head, body } = server.seen();
+    assert!(head.starts_with("POST /v1/chat/completions "), "{head}");
+    assert!(!head.to_lowercase().contains("authorization"), "{head}");
+    assert_eq!(body["model"], "test-model");
+    assert_eq!(body["response_format"]["json_schema"]["schema"]["enum"], json!(["eat", "sleep"]));
+    assert_eq!((&body["seed"], &body["max_tokens"], &body["n"]), (&json!(9), &json!(16), &json!(1)));
+    assert_eq!(body.get("min_p"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_and_a_cancellation_end_the_wait_with_an_answer() {
+    let server = Server::start(vec![hang()]);
+    let mut request = choose();
+    request.candidates = 2;
+    request.deadline_ms = Some(50);
+    let reply = server.ask(&request).await.unwrap();
+    assert_eq!(reply.candidates.len(), 2);
+    assert_eq!(reply.candidates[1].finish, Finish::Deadline);
+
+    let server = Server::start(vec![hang()]);
+    let controller = server.controller();
+    let cancel = Cancel::new();
+    let (request, switch) = (choose(), cancel.clone());
+    let answer = tokio::spawn(async move { controller.complete(&request, &cancel).await });
+    server.seen();
+    switch.cancel();
+    assert_eq!(answer.await.unwrap().unwrap().candidates[0].finish, Finish::Cancelled);
+}
+
+#[tokio::test]
+async fn answers_that_break_the_constraint_or_are_missing_are_asked_for_again() {
+    let server = Server::start(vec![say(&["\"run\"", "\"eat\""]), say(&["\"sleep\""]), say(&["\"eat\""])]);
+    let mut request = choose();
+    request.candidates = 3;
+    let reply = server.ask(&request).await.unwrap();
+    let texts: Vec<&str> = reply.complete().collect();
+    assert_eq!(texts, ["\"eat\"", "\"sleep\"", "\"eat\""]);
+    let asked: Vec<(Value, Value)> =
+        (0..3).map(|_| server.seen().body).map(|body| (body["n"].clone(), body["seed"].clone())).collect();
+    assert_eq!(asked, [(json!(3), json!(9)), (json!(2), json!(10)), (json!(1), json!(11))]);
+}
+
+#[tokio::test]
+async fn a_server_that_never_obeys_is_an_error() {
+    let server = Server::start(vec![say(&["run"]), say(&["\"jump\""]), say(&["\"fly\""])]);
+    let error = server.ask(&choose()).await.unwrap_err();
+    let ControllerError::Unconstrained { attempts: 3, reason } = &error else { panic!("{error}") };
+    assert!(reason.contains("fly"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_grammar_and_a_prefill_reach_each_kind_of_server() {
+    let mut request = choose();
+    request.constraint = Constraint::Lark("start: \"a\"+".into());
+    request.prefill = "say: ".into();
+    for (dialect, field) in [
+        (Dialect::LlamaCpp, Some("grammar")),
+        (Dialect::Vllm, Some("structured_outputs")),
+        (Dialect::OpenAi, None),
+    ] {
+        let mut server = Server::start(vec![say(&["say: aaa"])]);
+        server.options.dialect = dialect;
+        assert_eq!(server.ask(&request).await.unwrap().candidates[0].text, "aaa");
+        let body = server.seen().body;
+        let last = body["messages"].as_array().unwrap().last().unwrap();
+        if let Some(field) = field {
+            assert!(body[field].to_string().contains("start: "), "{body}");
+            assert_eq!((&last["role"], &last["content"]), (&json!("assistant"), &json!("say: ")));
+        } else {
+            let words = last["content"].as_str().unwrap();
+            assert!(words.contains("start: \"a\"+") && words.contains("say: "), "{words}");
+        }
+    }
+}
+
+#[test]
+fn a_bad_configuration_is_found_before_the_first_request() {
+    let open = |base: &str, variable: Option<&str>| {
+        let mut options = OpenAiOptions::new(base, "m");
+        options.key_variable = variable.map(str::to_owned);
+        OpenAiController::new(options).unwrap_err()
+    };
+    for base in
+        ["not an address", "ftp://host/v1", "http://user:password@host/v1", "http://host/v1?key=password@"]
+    {
+        let error = open(base, None);
+        assert!(matches!(error, ControllerError::BadEndpoint { .. }), "{error}");
+        assert!(!error.to_string().contains("password@"), "{error}");
+    }
+    let error = open("http://localhost/v1", Some("SOJOURN_TEST_NO_SUCH_KEY"));
+    assert!(error.to_string().contains("`SOJOURN_TEST_NO_SUCH_KEY` is not set"), "{error}");
+}
+
+#[test]
+fn limits_and_prices_that_cannot_be_are_found_too() {
+    let open = |change: fn(&mut OpenAiOptions)| {
+        let mut options = OpenAiOptions::new("http://localhost/v1", "m");
+        change(&mut options);
+        OpenAiController::new(options).unwrap_err().to_string()
+    };
+    assert!(open(|options| options.timeout_ms = 0).contains("`timeout_ms` cannot be 0"));
+    assert!(
+        open(|options| options.requests_per_minute = Some(0)).contains("`requests_per_minute` cannot be 0")
+    );
+    assert!(open(|options| options.max_concurrent = Some(0)).contains("`max_concurrent` cannot be 0"));
+    for error in [
+        open(|options| options.price = Some(Price { prompt: -1.0, cached: None, completion: 1.0 })),
+        open(|options| options.price = Some(Price { prompt: 1.0, cached: Some(f64::NAN), completion: 1.0 })),
+    ] {
+        assert!(error.contains("not negative"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_gives_one_answer_however_many_are_asked_for_is_asked_until_there_are_enough() {
+    let server = Server::start((0..5).map(|_| say(&["\"eat\""])).collect());
+    let mut request = choose();
+    request.candidates = 5;
+    let reply = server.ask(&request).await.unwrap();
+    assert_eq!(texts(&reply), ["\"eat\""; 5]);
+    let seeds: Vec<Value> = (0..5).map(|_| server.seen().body["seed"].clone()).collect();
+    assert_eq!(seeds, [9, 10, 11, 12, 13].map(Value::from));
+}
+
+#[tokio::test]
+async fn the_cost_is_told_where_the_price_and_the_tokens_are_known() {
+    let price = Price { prompt: 1000.0, cached: Some(100.0), completion: 2000.0 };
+    let once = (3.0 * 1000.0 + 8.0 * 100.0 + 3.0 * 2000.0) / 1e6;
+
+    let server = Server::start(vec![say(&["\"eat\""])]);
+    assert_eq!(server.ask(&choose()).await.unwrap().cost_usd, None);
+
+    // What had to be asked for again was paid for as well.
+    let mut server = Server::start(vec![say(&["\"run\""]), stream_of(&["\"eat\""])]);
+    server.options.price = Some(price);
+    let reply = server.ask(&choose()).await.unwrap();
+    assert!((reply.cost_usd.unwrap() - 2.0 * once).abs() < 1e-9, "{:?}", reply.cost_usd);
+    // A log gives it back as it was.
+    let text = serde_json::to_string(&reply).unwrap();
+    assert_eq!(serde_json::from_str::<Reply>(&text).unwrap(), reply);
+
+    let mut server = Server::start(vec![stream([piece("\"eat\""), finish(0, "stop"), event("[DONE]")])]);
+    server.options.price = Some(price);
+    let reply = server.ask(&choose()).await.unwrap();
+    // Nobody tells the tokens: the one piece is counted.
+    assert_eq!((reply.usage.completion_tokens, reply.cost_usd), (1, None));
+}

@@ -1,0 +1,267 @@
+//! Carrying runs from home to home, and giving room back: what comes out goes in again bit for bit, and nothing
+//! false comes in.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use crate::common::{home, payload, run_id, runtime};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use sojourn_memory::{
+    Error, EventSeq, ImportError, Keep, Memories, MemoryKind, NewMemory, NewRun, RecordQuery, RunId,
+    RunStatus, Store, Tenant,
+};
+
+/// A run with blobs, one of them not text, shared and not shared.
+async fn written(store: &Store, run: &RunId, count: u64) {
+    let mut writer = store.create_run(NewRun::new(run.clone(), "crafter", "model")).await.unwrap();
+    for n in 0..count {
+        let shared = writer.put_blob(&"shared by all ".repeat(60).into_bytes()).await.unwrap();
+        let own = writer.put_blob(&[0xff, n as u8, 0]).await.unwrap();
+        let payload = json!({"n": n, "b": [1.0, 1e300, -0.1], "a": {"é\u{1}": null, "\"": "\\"}});
+        writer.append("step", n as i64, payload, vec![shared, own]).await.unwrap();
+    }
+    writer.close(RunStatus::Finished).await.unwrap();
+}
+
+async fn exported(store: &Store, run: &RunId, to: Option<EventSeq>) -> Vec<String> {
+    let mut exporter = store.export(run, to).await.unwrap();
+    let mut lines = Vec::new();
+    while let Some(line) = exporter.next().await.unwrap() {
+        lines.push(serde_json::to_string(&line).unwrap());
+    }
+    lines
+}
+
+async fn imported(store: &Store, lines: &[String]) -> Result<RunId, ImportError> {
+    let mut importer = store.import().await?;
+    for line in lines {
+        importer.line(line).await?;
+    }
+    importer.finish().await
+}
+
+/// Nothing of a refused import is left.
+async fn is_empty(store: &Store) -> bool {
+    store.runs().await.unwrap().is_empty() && store.blob_stats().await.unwrap().count == 0
+}
+
+#[tokio::test]
+async fn a_run_comes_in_as_it_went_out() {
+    let (here, there) = (home(), home());
+    let (here, there) = (Store::open(here.path()).await.unwrap(), Store::open(there.path()).await.unwrap());
+    written(&here, &run_id(), 40).await;
+    here.set_title(&run_id(), Some("the first")).await.unwrap();
+    let lines = exported(&here, &run_id(), None).await;
+    assert_eq!(imported(&there, &lines).await.unwrap(), run_id());
+    let query = RecordQuery::all();
+    assert_eq!(
+        there.records(&run_id(), &query).await.unwrap(),
+        here.records(&run_id(), &query).await.unwrap()
+    );
+    assert_eq!(there.run(run_id().as_str()).await.unwrap(), here.run(run_id().as_str()).await.unwrap());
+    assert!(there.verify(&run_id(), |_, _| ()).await.unwrap().is_intact());
+    assert_eq!(exported(&there, &run_id(), None).await, lines);
+    let again = imported(&there, &lines).await;
+    assert!(matches!(again, Err(ImportError::Store(Error::RunExists { .. }))));
+}
+
+#[tokio::test]
+async fn the_beginning_of_a_run_and_a_fork_can_be_carried() {
+    let (here, there) = (home(), home());
+    let (here, there) = (Store::open(here.path()).await.unwrap(), Store::open(there.path()).await.unwrap());
+    written(&here, &run_id(), 9).await;
+    let fork: RunId = "fork".parse().unwrap();
+    let new = NewRun::new(fork.clone(), "crafter", "model");
+    drop(here.fork_run(&run_id(), EventSeq(4), new, json!({"seed": 3})).await.unwrap());
+    for (run, to, records) in [(run_id(), Some(EventSeq(7)), 7), (fork, None, 5)] {
+        imported(&there, &exported(&here, &run, to).await).await.unwrap();
+        let info = there.run(run.as_str()).await.unwrap();
+        assert_eq!((info.last_seq, info.status), (EventSeq(records), RunStatus::Paused));
+        assert!(there.verify(&run, |_, _| ()).await.unwrap().is_intact(), "{run}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_true_stays_out() {
+    let home = home();
+    let store = Store::open(home.path()).await.unwrap();
+    written(&store, &run_id(), 3).await;
+    let lines = exported(&store, &run_id(), None).await;
+    let other = crate::common::home();
+    let other = Store::open(other.path()).await.unwrap();
+    let replaced = |at: usize, from: &str, to: &str| {
+        let mut lines = lines.clone();
+        assert!(lines[at].contains(from), "{}", lines[at]);
+        lines[at] = lines[at].replace(from, to);
+        lines
+    };
+    let without = |at: usize| [&lines[..at], &lines[at + 1..]].concat();
+    let record = lines.iter().position(|line| line.contains("\"record\"")).unwrap();
+    let end = lines.len() - 1;
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    for (what, lines) in [
+        ("nothing", vec![]),
+        ("no run", without(0)),
+        ("no end", without(end)),
+        ("a missing record", without(record)),
+        ("a missing blob", without(1)),
+        ("a record twice", [&lines[..=record], &lines[record..]].concat()),
+        ("a line after the end", [&lines[..], &lines[end..]].concat()),
+        ("a second run", [&lines[..2], &lines[..1], &lines[2..]].concat()),
+        ("another version", replaced(0, "\"sojourn_log\":1", "\"sojourn_log\":2")),
+        ("a name that leaves the directory", replaced(0, run_id().as_str(), "../../etc/passwd")),
+        ("another run's name", replaced(0, run_id().as_str(), "20990101-000000-0000")),
+        ("another time", replaced(0, "\"created_ms\":0", "\"created_ms\":1")),
+        ("an altered payload", replaced(record, "\"n\":0", "\"n\":7")),
+        ("an altered blob", replaced(1, "shared", "spared")),
+        ("a count that is not there", replaced(end, "\"records\":3", "\"records\":4")),
+        ("an unknown field", replaced(record, "\"seq\"", "\"surprise\":1,\"seq\"")),
+        ("a number out of range", replaced(record, "\"seq\":1", "\"seq\":99999999999999999999")),
+        ("a negative number", replaced(record, "\"seq\":1", "\"seq\":-1")),
+        ("a deep payload", replaced(record, "\"payload\":{", &format!("\"payload\":{{\"x\":{deep},"))),
+        ("not JSON", vec!["once upon a time".to_owned()]),
+    ] {
+        let refused = imported(&other, &lines).await.expect_err(what);
+        assert!(!refused.to_string().is_empty());
+        assert!(is_empty(&other).await, "{what} left something");
+    }
+    // None of it stands in the way of the true one.
+    imported(&other, &lines).await.unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Bytes changed anywhere in an export are either noticed or change nothing that a hash covers.
+    #[test]
+    fn no_altered_export_brings_in_an_altered_record(
+        payloads in prop::collection::vec(payload(), 1..4),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        runtime().block_on(async {
+            let (here, there) = (home(), home());
+            let here = Store::open(here.path()).await.unwrap();
+            let there = Store::open(there.path()).await.unwrap();
+            let mut writer = here.create_run(NewRun::new(run_id(), "crafter", "model")).await.unwrap();
+            for payload in payloads {
+                writer.append("step", 1, payload, vec![]).await.unwrap();
+            }
+            writer.close(RunStatus::Finished).await.unwrap();
+            let mut bytes = exported(&here, &run_id(), None).await.join("\n").into_bytes();
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            let text = String::from_utf8_lossy(&bytes);
+            let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            if let Ok(run) = imported(&there, &lines).await {
+                let records = there.records(&run, &RecordQuery::all()).await.unwrap();
+                prop_assert_eq!(records, here.records(&run_id(), &RecordQuery::all()).await.unwrap());
+                prop_assert!(there.verify(&run, |_, _| ()).await.unwrap().is_intact());
+            } else {
+                prop_assert!(is_empty(&there).await);
+            }
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn no_line_is_too_strange(lines in prop::collection::vec(any::<String>(), 0..5)) {
+        runtime().block_on(async {
+            let home = home();
+            let store = Store::open(home.path()).await.unwrap();
+            assert!(imported(&store, &lines).await.is_err());
+            assert!(is_empty(&store).await);
+        });
+    }
+}
+
+#[tokio::test]
+async fn only_what_nothing_needs_is_collected() {
+    let home = home();
+    let store = Store::open(home.path()).await.unwrap();
+    let run = |name: &str| name.parse::<RunId>().unwrap();
+    for (name, created_ms) in [("old", 1), ("paused", 2), ("lesson", 3), ("new", 4)] {
+        let new = NewRun { created_ms, ..NewRun::new(run(name), "crafter", "model") };
+        let mut writer = store.create_run(new).await.unwrap();
+        let blob = writer.put_blob(format!("blob of {name}").as_bytes()).await.unwrap();
+        writer.append("step", created_ms, json!({}), vec![blob]).await.unwrap();
+        let status = if name == "paused" { RunStatus::Paused } else { RunStatus::Finished };
+        writer.close(status).await.unwrap();
+    }
+    let new = NewRun::new(run("fork"), "crafter", "model");
+    let writer = store.fork_run(&run("old"), EventSeq(1), new, Value::Null).await.unwrap();
+    writer.close(RunStatus::Paused).await.unwrap();
+    let tenant = Tenant::new("somebody").unwrap();
+    let lesson =
+        NewMemory { run: Some(run("lesson")), ..NewMemory::new(tenant, MemoryKind::Reflection, "learned") };
+    Memories::new(store.clone()).remember(&lesson, &[]).await.unwrap();
+    let orphan = store.put_blob(b"nobody refers to this").await.unwrap();
+
+    let everything = Keep { newest: Some(0), ..Keep::default() };
+    let garbage = store.garbage(&everything).await.unwrap();
+    assert_eq!(garbage.runs, [run("new"), run("old")]);
+    assert_eq!(garbage.needed.keys().map(RunId::as_str).collect::<Vec<_>>(), ["fork", "lesson", "paused"]);
+    assert!(
+        store
+            .garbage(&Keep { newest: Some(9), since_ms: Some(9), ..Keep::default() })
+            .await
+            .unwrap()
+            .runs
+            .is_empty()
+    );
+    assert_eq!(
+        store.garbage(&Keep { since_ms: Some(2), ..Keep::default() }).await.unwrap().runs,
+        [run("old")]
+    );
+
+    // Without a limit only the orphan goes.
+    assert_eq!(store.collect(&Keep::default()).await.unwrap().garbage.blobs, 1);
+    assert!(!store.has_blob(&orphan).await.unwrap());
+    // The fork still has what it shares with the run that is gone.
+    store.collect(&everything).await.unwrap();
+    let left: Vec<RunId> = store.runs().await.unwrap().into_iter().map(|run| run.id).collect();
+    assert_eq!(left, [run("lesson"), run("paused"), run("fork")]);
+    for run in &left {
+        assert!(store.verify(run, |_, _| ()).await.unwrap().is_intact(), "{run}");
+    }
+
+    let writer = store.resume_run(&run("paused")).await.unwrap();
+    assert!(matches!(store.collect(&everything).await, Err(Error::Collecting)));
+    drop(writer);
+    assert!(store.collect(&everything).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_was_forgotten_stays_forgotten_in_forks_and_elsewhere() {
+    let (here, there) = (home(), home());
+    let (here, there) = (Store::open(here.path()).await.unwrap(), Store::open(there.path()).await.unwrap());
+    let secret = "the vault opens with seven turns to the left and one to the right";
+    let mut writer = here.create_run(NewRun::new(run_id(), "crafter", "model")).await.unwrap();
+    writer.append("step", 1, json!({"n": 1}), vec![]).await.unwrap();
+    let blob = writer.put_blob(format!("once more: {secret}").as_bytes()).await.unwrap();
+    writer.append("remember", 2, json!({"text": secret}), vec![blob]).await.unwrap();
+    writer.append("step", 3, json!({"n": 3}), vec![]).await.unwrap();
+    writer.close(RunStatus::Finished).await.unwrap();
+    let tenant = Tenant::new("somebody").unwrap();
+    let new = NewMemory {
+        run: Some(run_id()),
+        seq: EventSeq(2),
+        ..NewMemory::new(tenant.clone(), MemoryKind::Reflection, secret)
+    };
+    let memories = Memories::new(here.clone());
+    let memory = memories.remember(&new, &[]).await.unwrap();
+    memories.forget(&tenant, &memory.id).await.unwrap().unwrap();
+
+    let fork: RunId = "fork".parse().unwrap();
+    let new = NewRun::new(fork.clone(), "crafter", "model");
+    drop(here.fork_run(&run_id(), EventSeq(3), new, json!({})).await.unwrap());
+    for run in [run_id(), fork] {
+        let lines = exported(&here, &run, None).await;
+        assert!(!lines.join("\n").contains("vault"));
+        imported(&there, &lines).await.unwrap();
+        for store in [&here, &there] {
+            let report = store.verify(&run, |_, _| ()).await.unwrap();
+            assert!(report.is_intact() && report.forgotten > 0, "{report:?}");
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! A browser that dies in mid-episode. Alone in its process, whose browsers are all killed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails; one that is skipped says so"
+)]
+
+use crate::support::{Server, action, chromium, text, world};
+use serde_json::json;
+use sojourn_tools::{EndingKind, Environment, EnvironmentError};
+
+#[tokio::test]
+async fn an_episode_goes_on_when_the_browser_died_and_is_over_when_it_is_over() {
+    if chromium().is_none() {
+        return;
+    }
+    let server = Server::start().await;
+    let mut site = world(&server, "/keys", "document.querySelector('p').innerText === 'Enter'", &json!({}));
+    assert!(matches!(site.step(&action("back()")).await, Err(EnvironmentError::NotRunning)));
+    site.reset(0).await.unwrap();
+    crate::support::signal_children("-KILL");
+    let step = site.step(&action("type(\"Name\", \"x\")")).await.unwrap();
+    assert!(step.ended.is_none());
+    assert!(text(&site).contains("it was started again and the page opened anew"), "{}", text(&site));
+    // One that answers nothing is as good as dead, after the time that an answer may take.
+    crate::support::signal_children("-STOP");
+    let step = site.step(&action("type(\"Name\", \"y\")")).await.unwrap();
+    assert!(step.ended.is_none());
+    assert!(text(&site).contains("does not answer any more; it was started again"), "{}", text(&site));
+    assert!(site.step(&action("nonsense")).await.is_err());
+    let done = site.step(&action("press(\"Enter\")")).await.unwrap();
+    assert_eq!(done.ended.unwrap().kind, EndingKind::Succeeded);
+    assert!(matches!(site.step(&action("back()")).await, Err(EnvironmentError::NotRunning)));
+}

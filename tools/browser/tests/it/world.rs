@@ -1,0 +1,49 @@
+//! A site as an environment: how its episodes begin, and when a goal counts as reached.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails; one that is skipped says so"
+)]
+
+use crate::support::{Server, action, chromium, text, world};
+use serde_json::json;
+use sojourn_tools::{EndingKind, Environment};
+
+#[tokio::test]
+async fn an_episode_begins_without_what_the_one_before_left() {
+    if chromium().is_none() {
+        return;
+    }
+    let server = Server::start().await;
+    let success = "document.body.innerText.includes('Welcome')";
+    let mut site = world(&server, "/session", success, &json!({}));
+    for seed in 0..2 {
+        site.reset(seed).await.unwrap();
+        assert!(text(&site).contains("Who are you?"));
+        let done = site.step(&action("click(\"Look again\")")).await.unwrap();
+        assert_eq!(done.unlocked, ["do_it"]);
+        assert_eq!(done.ended.unwrap().kind, EndingKind::Succeeded);
+    }
+    // What practises is somebody else too.
+    let mut practice = site.practice().unwrap();
+    practice.reset(0).await.unwrap();
+    assert!(text(&*practice).contains("Who are you?"));
+}
+
+#[tokio::test]
+async fn a_goal_that_holds_from_the_beginning_is_not_reached() {
+    if chromium().is_none() {
+        return;
+    }
+    let server = Server::start().await;
+    let success = "document.body.innerText.includes('Welcome')";
+    let mut site = world(&server, "/session", success, &json!({"keep_session": true}));
+    site.reset(0).await.unwrap();
+    assert!(site.step(&action("click(\"Look again\")")).await.unwrap().ended.is_some());
+    // Signed in already: nothing that is done now is the reason.
+    site.reset(1).await.unwrap();
+    assert!(text(&site).contains("Welcome back"));
+    let idle = site.step(&action("wait(1)")).await.unwrap();
+    assert!(idle.ended.is_none() && idle.unlocked.is_empty());
+}

@@ -1,0 +1,11 @@
+//! The integration tests of `sojourn-tools`, in one program so that it is linked once.
+
+mod builtins;
+mod common;
+mod functions;
+mod mcp_faults;
+mod mcp_servers;
+mod process_faults;
+mod toolbox;
+mod wasm;
+mod worlds;

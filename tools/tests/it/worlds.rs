@@ -1,0 +1,244 @@
+//! Worlds that are programs and servers, good ones and bad ones.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use crate::common::faulty;
+use serde_json::{Value, json};
+use sojourn_tools::{
+    Action, EndingKind, Environment, EnvironmentError, McpWorld, Past, ProcessWorld, Progress, SteppedWorld,
+    ToolCall, ToolOutcome,
+};
+use std::path::Path;
+
+/// The corridor with a fault; a file that counts its starts, where faults are over after the first.
+async fn corridor(fault: &str, starts: Option<&Path>) -> Result<SteppedWorld, String> {
+    let mut command = faulty("corridor.py", fault);
+    command.extend(starts.map(|path| path.to_str().unwrap().to_owned()));
+    let world = ProcessWorld { command, env: Vec::new(), timeout_ms: Some(2000) };
+    world.open(Path::new("")).await.map_err(|error| error.to_string())
+}
+
+fn call(name: &str, args: &Value) -> ToolCall {
+    ToolCall { name: name.to_owned(), args: args.as_object().unwrap().clone() }
+}
+
+/// Carries a call out as the runtime does; the actions that it took.
+async fn carry_out(
+    world: &mut dyn Environment,
+    call: &ToolCall,
+) -> Result<(Vec<String>, Option<ToolOutcome>), EnvironmentError> {
+    world.begin(call)?;
+    let mut actions = Vec::new();
+    loop {
+        match world.advance()? {
+            Progress::Done(outcome) => return Ok((actions, Some(outcome))),
+            Progress::Act(action) => {
+                let outcome = world.step(&action).await?;
+                actions.push(action.0);
+                if outcome.ended.is_some() {
+                    return Ok((actions, None));
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn actions_are_tools_that_repeat_and_say_why_they_fail() {
+    let mut world = corridor("none", None).await.unwrap();
+    let spec = world.spec().clone();
+    let tools: Vec<&str> = spec.tools.iter().map(|tool| tool.name.as_str()).collect();
+    assert_eq!(tools, ["observe", "left", "right", "do_"], "`do` cannot be called in a script");
+    assert_eq!(spec.actions, ["left", "right", "do"]);
+    assert!(!spec.deterministic, "a replay does not need it");
+    assert_eq!(spec.tools[0].description, "what is seen now. cell is where you are.");
+    assert!(matches!(world.observe(), Err(EnvironmentError::NotRunning)));
+
+    world.reset(7).await.unwrap();
+    assert_eq!(world.observe().unwrap().text, "cell: 0\nseed: 7\n");
+    let (actions, outcome) = carry_out(&mut world, &call("right", &json!({"times": 3}))).await.unwrap();
+    assert_eq!((actions.len(), outcome.unwrap().message.as_str()), (3, "right x 3"));
+    let (_, outcome) = carry_out(&mut world, &call("observe", &json!({}))).await.unwrap();
+    assert_eq!(outcome.unwrap().value, Some(json!({"cell": 3, "seed": 7})));
+    let (actions, outcome) = carry_out(&mut world, &call("left", &json!({"times": 50}))).await.unwrap();
+    let outcome = outcome.unwrap();
+    assert_eq!((actions.len(), outcome.ok, outcome.message.as_str()), (4, false, "a wall is there"));
+    for bad in [json!({"times": 0}), json!({"times": 51}), json!({"times": "3"}), json!({"n": 1})] {
+        let (actions, outcome) = carry_out(&mut world, &call("right", &bad)).await.unwrap();
+        assert!(actions.is_empty() && !outcome.unwrap().ok, "{bad}");
+    }
+    let (_, outcome) = carry_out(&mut world, &call("fly", &json!({}))).await.unwrap();
+    assert!(!outcome.unwrap().ok);
+    let unknown = world.step(&Action("fly".to_owned())).await;
+    assert!(matches!(unknown, Err(EnvironmentError::UnknownAction { .. })), "{unknown:?}");
+
+    carry_out(&mut world, &call("right", &json!({"times": 4}))).await.unwrap();
+    let last = world.step(&Action("right".to_owned())).await.unwrap();
+    assert_eq!((last.reward, last.unlocked), (1.0, vec!["leave".to_owned()]));
+    assert_eq!(last.ended.unwrap().kind, EndingKind::Succeeded);
+    let over = world.step(&Action("right".to_owned())).await;
+    assert!(matches!(over, Err(EnvironmentError::NotRunning)), "{over:?}");
+}
+
+#[tokio::test]
+async fn a_step_of_a_reflex_does_not_count_as_the_calls() {
+    let mut world = corridor("none", None).await.unwrap();
+    world.reset(1).await.unwrap();
+    world.begin(&call("right", &json!({"times": 2}))).unwrap();
+    assert_eq!(world.advance().unwrap(), Progress::Act(Action("right".to_owned())));
+    world.step(&Action("left".to_owned())).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(world.advance().unwrap(), Progress::Act(Action("right".to_owned())));
+        world.step(&Action("right".to_owned())).await.unwrap();
+    }
+    assert!(matches!(world.advance().unwrap(), Progress::Done(outcome) if outcome.ok));
+}
+
+#[tokio::test]
+async fn a_world_that_breaks_off_costs_its_episode_and_the_next_one_begins() {
+    for (fault, part) in [
+        ("exit", "a wall came down"),
+        ("hang", "did not answer within 2 s"),
+        ("unreadable", "cannot be read"),
+        ("says", "the floor is wet"),
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        let mut world = corridor(fault, Some(&place.path().join("starts"))).await.unwrap();
+        world.reset(1).await.unwrap();
+        let lost = carry_out(&mut world, &call("right", &json!({"times": 4}))).await.unwrap_err();
+        assert!(matches!(&lost, EnvironmentError::Lost { cause } if cause.contains(part)), "{fault}: {lost}");
+        let after = world.step(&Action("right".to_owned())).await;
+        assert!(matches!(after, Err(EnvironmentError::NotRunning)), "{fault}: {after:?}");
+        world.reset(2).await.unwrap();
+        assert_eq!(world.observe().unwrap().state["cell"], 0, "{fault}");
+        if fault != "says" {
+            let (_, outcome) = carry_out(&mut world, &call("right", &json!({"times": 4}))).await.unwrap();
+            assert!(outcome.unwrap().ok, "{fault}: the second program has no fault");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_lived_in_says_why() {
+    for (fault, part) in [
+        ("no-world", "it offers no environment"),
+        ("no-actions", "it names no actions"),
+        ("twice", "two of its actions would be called `go_on`"),
+        ("nameless", "missing field `name`"),
+    ] {
+        let Err(error) = corridor(fault, None).await else { panic!("{fault} was opened") };
+        assert!(error.contains(part), "{fault}: {error}");
+    }
+    let world = ProcessWorld { command: vec!["/no/such/program".into()], env: Vec::new(), timeout_ms: None };
+    let Err(error) = world.open(Path::new("")).await else { panic!("it was opened") };
+    assert!(error.to_string().contains("`/no/such/program` cannot be started"), "{error}");
+}
+
+#[tokio::test]
+async fn after_a_crash_a_world_that_repeats_is_brought_to_where_it_was_and_no_other() {
+    let past = |state: Value| {
+        let actions = ["right", "right", "left", "do"].map(|action| Action(action.to_owned())).to_vec();
+        Past { seed: 7, actions, state }
+    };
+    let mut world = corridor("none", None).await.unwrap();
+    assert!(world.rejoin(&past(json!({"cell": 1, "seed": 7}))).await.unwrap());
+    world.step(&Action("right".to_owned())).await.unwrap();
+    assert_eq!(world.observe().unwrap().state["cell"], 2);
+    assert!(!world.rejoin(&past(json!({"cell": 3, "seed": 7}))).await.unwrap());
+
+    // One that says so and does not is found out; one that does not say so is not even tried.
+    for fault in ["drifts", "drifts-silently"] {
+        let place = tempfile::tempdir().unwrap();
+        let starts = place.path().join("starts");
+        let seen = json!({"cell": 1, "seed": 7, "starts": 1});
+        let mut first = corridor(fault, Some(&starts)).await.unwrap();
+        assert_eq!(first.rejoin(&past(seen.clone())).await.unwrap(), fault == "drifts");
+        let mut second = corridor(fault, Some(&starts)).await.unwrap();
+        assert!(!second.rejoin(&past(seen)).await.unwrap(), "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn practice_is_another_program() {
+    let place = tempfile::tempdir().unwrap();
+    let starts = place.path().join("starts");
+    let mut world = corridor("none", Some(&starts)).await.unwrap();
+    world.reset(1).await.unwrap();
+    let mut practice = world.practice().unwrap();
+    assert_eq!(std::fs::read_to_string(&starts).unwrap().len(), 1, "it is started when it is needed");
+    practice.reset(2).await.unwrap();
+    practice.step(&Action("right".to_owned())).await.unwrap();
+    assert_eq!(std::fs::read_to_string(&starts).unwrap().len(), 2);
+    assert_eq!(world.observe().unwrap().state["cell"], 0);
+    assert_eq!(practice.observe().unwrap().state["cell"], 1);
+}
+
+fn server(more: &Value) -> McpWorld {
+    let mut settings = json!({
+        "name": "corridor", "command": faulty("corridor_mcp.py", "none"), "reset": "reset-env", "step": "step-env",
+        "seed": "seed", "actions": {"left": -1, "right": 1}, "deterministic": true, "timeout_ms": 5000,
+    });
+    settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    serde_json::from_value(settings).unwrap()
+}
+
+#[tokio::test]
+async fn a_server_with_two_tools_is_a_world() {
+    let mut world = server(&json!({})).open(Path::new("")).await.unwrap();
+    assert_eq!(world.spec().tasks[0].name, "succeed");
+    world.reset(3).await.unwrap();
+    let seen = world.observe().unwrap();
+    assert_eq!(seen.state["observation"], json!({"cell": 1}));
+    let (actions, _) = carry_out(&mut world, &call("right", &json!({"times": 9}))).await.unwrap();
+    assert_eq!(actions.len(), 4, "it ended there");
+    let seen = world.observe().unwrap().state;
+    assert_eq!((&seen["success"], &seen["return"], &seen["steps"]), (&json!(true), &json!(1.0), &json!(4)));
+
+    // It dies in mid-episode, and is there again for the next one.
+    world.reset(2).await.unwrap();
+    carry_out(&mut world, &call("right", &json!({"times": 4}))).await.unwrap();
+    let lost = world.step(&Action("left".to_owned())).await.unwrap_err();
+    assert!(matches!(lost, EnvironmentError::Lost { .. }), "{lost}");
+    world.reset(1).await.unwrap();
+    assert_eq!(world.observe().unwrap().state["observation"], json!({"cell": 1}));
+    let past = Past {
+        seed: 2,
+        actions: ["right", "left", "right"].map(|action| Action(action.to_owned())).to_vec(),
+        state: json!({"observation": {"cell": 1}, "reward": 0.0, "return": 0.0, "steps": 3, "success": false}),
+    };
+    assert!(world.rejoin(&past).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_world_that_is_put_away_takes_its_program_along() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("pid");
+    let mut command = faulty("corridor_mcp.py", "none");
+    command.push(file.to_str().unwrap().to_owned());
+    let world = server(&json!({"command": command})).open(Path::new("")).await.unwrap();
+    let mut practice = world.practice().unwrap();
+    practice.reset(1).await.unwrap();
+    let practising = std::fs::read_to_string(&file).unwrap();
+    let there = || Path::new("/proc").join(&practising).join("fd/0").exists();
+    assert!(there());
+    drop(practice);
+    let begun = std::time::Instant::now();
+    while there() {
+        assert!(begun.elapsed() < crate::common::PATIENCE, "it is still there");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_lacks_a_tool_is_none() {
+    let open = async |more: Value| match server(&more).open(Path::new("")).await {
+        Ok(_) => panic!("it was opened"),
+        Err(error) => error.to_string(),
+    };
+    let error = open(json!({"step": "step"})).await;
+    assert!(error.contains("no tool `step`") && error.contains("step_env"), "{error}");
+    let error = open(json!({"command": []})).await;
+    assert!(error.contains("either `command` or `url`"), "{error}");
+    let error = open(json!({"command": ["/no/such/program"]})).await;
+    assert!(error.contains("/no/such/program"), "{error}");
+}
