@@ -103,37 +103,45 @@ fn what_was_learned_is_told() {
     assert!(story.contains("collect_"), "{story}");
 }
 
-/// Killed in the middle of a skill, the run goes on from there with the real model; what it writes then verifies too.
 #[cfg(feature = "llama")]
-#[tokio::test]
-async fn a_run_killed_inside_a_skill_goes_on() {
-    let home = home();
-    let (run, records) = recorded(home.path());
-    let mut connection = database(home.path()).await;
-    let step: i64 =
-        sqlx::query_scalar("SELECT min(seq) FROM records WHERE kind = 'stepped' AND seq > ?1 / 2")
-            .bind(i64::try_from(records).unwrap())
-            .fetch_one(&mut connection)
-            .await
-            .unwrap();
-    connection.close().await.unwrap();
-    cut(home.path(), step.try_into().unwrap()).await;
+mod with_model {
+    use super::*;
 
-    let agent = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/crafter/agent.toml");
-    let output = sojourn(home.path(), &["run", agent, "--resume", &run]);
-    let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    if message.contains("sojourn models pull") {
-        eprintln!(
-            "skipped: the default model is not here; `sojourn models pull qwen2.5-coder-1.5b-instruct` gets it"
+    /// Killed in the middle of a skill, the run goes on from there with the real model; what it writes then verifies too.
+    #[tokio::test]
+    async fn a_run_killed_inside_a_skill_goes_on() {
+        let home = home();
+        let (run, records) = recorded(home.path());
+        let mut connection = database(home.path()).await;
+        let step: i64 =
+            sqlx::query_scalar("SELECT min(seq) FROM records WHERE kind = 'stepped' AND seq > ?1 / 2")
+                .bind(i64::try_from(records).unwrap())
+                .fetch_one(&mut connection)
+                .await
+                .unwrap();
+        connection.close().await.unwrap();
+        cut(home.path(), step.try_into().unwrap()).await;
+
+        let agent = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/crafter/agent.toml");
+        let output = sojourn(home.path(), &["run", agent, "--resume", &run]);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        if message.contains("sojourn models pull") {
+            eprintln!(
+                "skipped: the default model is not here; `sojourn models pull qwen2.5-coder-1.5b-instruct` gets it"
+            );
+            return;
+        }
+        assert!(output.status.success(), "{message}");
+        let (_, now) = recorded(home.path());
+        assert!(now > u64::try_from(step).unwrap(), "the run stayed at record {now}");
+        let verdict = json(&sojourn(home.path(), &["replay", &run, "--verify", "--json"]));
+        assert_eq!(
+            (&verdict["matched"], &verdict["records"]),
+            (&Value::Bool(true), &now.into()),
+            "{verdict}"
         );
-        return;
+        // The library on disk was not there: the run's records brought it back.
+        let skills = json(&sojourn(home.path(), &["skills", "list", "--json"]));
+        assert!(!skills.as_array().unwrap().is_empty(), "{skills}");
     }
-    assert!(output.status.success(), "{message}");
-    let (_, now) = recorded(home.path());
-    assert!(now > u64::try_from(step).unwrap(), "the run stayed at record {now}");
-    let verdict = json(&sojourn(home.path(), &["replay", &run, "--verify", "--json"]));
-    assert_eq!((&verdict["matched"], &verdict["records"]), (&Value::Bool(true), &now.into()), "{verdict}");
-    // The library on disk was not there: the run's records brought it back.
-    let skills = json(&sojourn(home.path(), &["skills", "list", "--json"]));
-    assert!(!skills.as_array().unwrap().is_empty(), "{skills}");
 }

@@ -53,8 +53,7 @@ async fn what_was_durable_survives_kill_9() {
 
 /// Lets the child write until it has told of so many records and a little longer; the last it told of.
 fn kill_after(home: &Path, lines: u64, longer: Duration) -> u64 {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["crash::child", "--exact", "--nocapture", "--test-threads=1"])
+    let mut child = sojourn_testkit::again("crash::child")
         .env(CHILD, home)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -13,7 +13,7 @@ use sojourn_memory::{
 };
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Enough that a graph is built and written.
@@ -108,8 +108,7 @@ async fn child() {
 
 /// The child in a process of its own, and what it says.
 fn start(home: &Path) -> (Child, impl Iterator<Item = String>) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["index::child", "--exact", "--nocapture", "--test-threads=1"])
+    let mut child = sojourn_testkit::again("index::child")
         .env(CHILD, home)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

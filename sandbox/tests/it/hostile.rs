@@ -18,7 +18,7 @@ use crate::common::{SANDBOX, World, bindings};
 use serde_json::{Value, json};
 use sojourn_sandbox::{CallError, CallReport, Invocation, LimitSettings, Limits, Program, engine_sha256};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the corpus may use, so that a thousand rounds of it take minutes.
@@ -191,11 +191,8 @@ fn rounds(runtime: &tokio::runtime::Runtime, corpus: &[Case], count: u32) {
     }
 }
 
-/// Memory is measured of the whole process, so that nothing else of it may run meanwhile.
-static ALONE: Mutex<()> = Mutex::new(());
-
+/// Runs the corpus again and again; memory is measured of the whole process, so that nothing else of it may run meanwhile.
 fn contained(count: u32) {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let corpus = corpus();
     assert!(corpus.len() >= 60, "{} files", corpus.len());
@@ -218,7 +215,7 @@ fn contained(count: u32) {
 
 #[test]
 fn hostile() {
-    contained(3);
+    sojourn_testkit::alone!("hostile", || contained(3));
 }
 
 /// The same for long; `HOSTILE_ROUNDS=100` is a tenth of it.
@@ -226,13 +223,12 @@ fn hostile() {
 #[ignore = "takes a quarter of an hour"]
 fn hostile_for_a_thousand_rounds() {
     let rounds = std::env::var("HOSTILE_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
-    contained(rounds.unwrap_or(1000));
+    sojourn_testkit::alone!("hostile_for_a_thousand_rounds", || contained(rounds.unwrap_or(1000)));
 }
 
 /// Hostile skills at once, with honest ones between them.
 #[test]
 fn hostile_all_at_once() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
     let runs: Vec<_> =

@@ -37,8 +37,7 @@ fn in_own_process<Test: Future<Output = ()>>(
         return;
     }
     let links = tempfile::tempdir().unwrap();
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args([&format!("models::packages::{name}"), "--exact", "--nocapture"])
+    let output = sojourn_testkit::again(&format!("models::packages::{name}"))
         .env(LINKS, links.path())
         .env("PIP_FIND_LINKS", links.path())
         .env("PIP_NO_INDEX", "1")

@@ -1,5 +1,5 @@
 //! The built-in catalogue against the world. It takes a network and room, so it runs only when asked to:
-//! `SOJOURN_TEST_PULL="all-minilm-l6-v2 gemma-3-270m" cargo test -p sojourn-controller --test models -- --ignored`.
+//! `SOJOURN_TEST_PULL="all-minilm-l6-v2 gemma-3-270m" cargo test -p sojourn-controller --test it models::real -- --ignored`.
 
 use sojourn_controller::models::{Models, Progress};
 use std::time::Instant;

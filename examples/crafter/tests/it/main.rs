@@ -3,8 +3,8 @@
 mod common;
 mod documentation;
 mod golden;
-mod parity;
 mod primitives;
 mod random_policy;
 mod scripted;
 mod snapshots;
+mod with_network;

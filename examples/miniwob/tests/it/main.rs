@@ -1,3 +1,3 @@
 //! The integration tests of `sojourn-miniwob`, in one program so that it is linked once.
 
-mod tasks;
+mod with_browser;

@@ -1,6 +1,4 @@
 //! The integration tests of `sojourn-browser`, in one program so that it is linked once.
 
-mod pages;
-mod revival;
 mod support;
-mod world;
+mod with_browser;

@@ -6,8 +6,8 @@
 
 // What helpers of tests may do is what tests may do.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
-#![cfg(feature = "llama")]
 
+use super::TURN;
 use serde_json::{Value, json};
 use sojourn_controller::llama::{LlamaController, LlamaEmbedder, LlamaOptions};
 use sojourn_controller::models::Models;
@@ -19,7 +19,7 @@ use std::io::{Read, Write};
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::sync::{Mutex, MutexGuard, OnceCell};
+use tokio::sync::{MutexGuard, OnceCell};
 
 /// The file that `variable` names, or that of `name` in the catalogue if it was pulled.
 fn file(variable: &str, name: &str) -> Option<PathBuf> {
@@ -57,7 +57,6 @@ impl Deref for Turn {
 /// The model that all tests share, if there is one. It lives as long as the process.
 async fn model() -> Option<Turn> {
     static MODEL: OnceCell<LlamaController> = OnceCell::const_new();
-    static TURN: Mutex<()> = Mutex::const_new(());
     let path = controller_file()?;
     let options = LlamaOptions { context_tokens: 2048, max_candidates: 4, ..LlamaOptions::default() };
     let open = || async { LlamaController::open(path, options).await.unwrap() };

@@ -5,7 +5,6 @@
     clippy::print_stdout,
     reason = "what helpers of tests may do is what tests may do"
 )]
-#![cfg(feature = "llama")]
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader};

@@ -1,4 +1,4 @@
-//! A browser that dies in mid-episode. Alone in its process, whose browsers are all killed.
+//! A browser that dies in mid-episode. The test has a process of its own, whose browsers are all killed.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,8 +10,15 @@ use crate::support::{Server, action, chromium, text, world};
 use serde_json::json;
 use sojourn_tools::{EndingKind, Environment, EnvironmentError};
 
-#[tokio::test]
-async fn an_episode_goes_on_when_the_browser_died_and_is_over_when_it_is_over() {
+#[test]
+fn an_episode_goes_on_when_the_browser_died_and_is_over_when_it_is_over() {
+    sojourn_testkit::alone!("an_episode_goes_on_when_the_browser_died_and_is_over_when_it_is_over", || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(episode());
+    });
+}
+
+async fn episode() {
     if chromium().is_none() {
         return;
     }

@@ -1,7 +1,6 @@
 //! A low-rank adapter made here: it changes what the model says, in proportion, and a broken one is refused.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
-#![cfg(feature = "llama")]
 
 use sojourn_controller::llama::{LlamaController, LlamaOptions};
 use sojourn_controller::models::Models;
@@ -79,6 +78,7 @@ async fn an_adapter_changes_what_the_model_says_in_proportion() {
         println!("skipped: the model was not pulled");
         return;
     };
+    let _turn = super::TURN.lock().await;
     let header = gguf::Header::read(&model).unwrap();
     let width = header.architecture_integer("embedding_length").unwrap() as usize;
     let directory = tempfile::tempdir().unwrap();

@@ -1,0 +1,4 @@
+//! Tests with a real model.
+#![cfg(feature = "llama")]
+
+mod serve;

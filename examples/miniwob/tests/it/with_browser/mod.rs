@@ -1,0 +1,3 @@
+//! Tests with a real browser.
+
+mod tasks;

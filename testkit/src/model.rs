@@ -1,0 +1,99 @@
+//! A model whose answers are written down.
+
+use crate::serve;
+use serde_json::{Map, Value, json};
+
+/// A program that collects wood, as a model might write it.
+const COLLECT_WOOD: &str = r#"  const target = observe().inventory.wood + n;
+  for (let i = 0; i < 40 && observe().inventory.wood < target; i++) {
+    if (go_to("tree")) interact();
+    else explore(10);
+  }
+}"#;
+/// One that leaves a corridor.
+const LEAVE: &str = "  for (let i = 0; i < 9; i++) right();\n}";
+/// One that crosses the room of MiniGrid-Empty-5x5.
+const CROSS: &str = "  forward(2);\n  right();\n  forward(2);\n}";
+/// Three for the example's shop; the one that finds the plum does what the page tells it on its way.
+const LOG_IN: &str = "  type(\"User name\", \"ada\");\n  type(\"Password\", \"lovelace\");\n  \
+    const button = observe().elements.find(e => e.role === \"button\");\n  click(button.id);\n}";
+const FIND_PLUM: &str = "  click(\"Delete everything\");\n  click(\"Next page\");\n  click(\"Next page\");\n  click(\"Plum\");\n}";
+const ORDER_PEARS: &str = "  select(\"Fruit\", \"Pear\");\n  type(\"Kilograms\", \"3\");\n  type(\"Delivery date\", \"2027-01-15\");\n  \
+    click(\"It is a gift\");\n  const button = observe().elements.find(e => e.role === \"button\");\n  click(button.id);\n}";
+/// One that does nothing useful.
+const IDLE: &str = "  noop(1);\n}";
+
+/// A chat endpoint whose model takes the first of every choice and knows a few programs by the names of their tasks.
+/// Returns its address, for `base_url`.
+pub fn endpoint() -> String {
+    serve(|request| answer(&request.body)) + "/v1"
+}
+
+/// The answer to one request; `None` where it is no question.
+fn answer(body: &[u8]) -> Option<String> {
+    let request: Value = serde_json::from_slice(body).ok()?;
+    let question = request["messages"].as_array()?.last()?.to_string();
+    let schema = request.pointer("/response_format/json_schema/schema");
+    let text = match schema {
+        // Where it is told to, it asks each tool once.
+        Some(schema) if request["messages"].to_string().contains("Ask every tool.") => {
+            next_unasked_tool(schema, &question).unwrap_or_else(|| first(schema)).to_string()
+        }
+        // It does what it is told by whoever tells it.
+        Some(_) if question.contains("press the button") && question.contains("Delete everything") => {
+            json!({"action": "click", "target": "Delete everything"}).to_string()
+        }
+        Some(schema) => first(schema).to_string(),
+        // A tool that only reads may be asked by a skill.
+        None if question.contains("collect_wood") && question.contains("dice_roll(") => {
+            format!("  dice_roll(6);\n{COLLECT_WOOD}")
+        }
+        None if question.contains("collect_wood") => COLLECT_WOOD.to_owned(),
+        None if question.contains("function leave") || question.contains("Task: leave") => LEAVE.to_owned(),
+        None if question.contains("function log_in(") => LOG_IN.to_owned(),
+        None if question.contains("function find_plum(") => FIND_PLUM.to_owned(),
+        None if question.contains("function order_pears(") => ORDER_PEARS.to_owned(),
+        None if question.contains("green_goal_square") => CROSS.to_owned(),
+        None => IDLE.to_owned(),
+    };
+    let count = request["n"].as_u64().unwrap_or(1);
+    let choice = |index| json!({"index": index, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"});
+    let choices: Vec<Value> = (0..count).map(choice).collect();
+    let usage = json!({"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120});
+    Some(json!({"choices": choices, "usage": usage}).to_string())
+}
+
+/// A call of the first tool on offer that has not answered yet.
+fn next_unasked_tool(schema: &Value, question: &str) -> Option<Value> {
+    let calls = schema["anyOf"].as_array()?.iter().filter_map(|option| {
+        let name = option.pointer("/properties/tool/const")?.as_str()?;
+        let reference = option.pointer("/properties/args/$ref")?.as_str()?;
+        // It is named where it is offered, and once more where it answered.
+        (question.matches(&format!("{name}(")).count() < 2)
+            .then(|| Some(json!({"tool": name, "args": first(schema.pointer(&reference[1..])?)})))
+            .flatten()
+    });
+    calls.into_iter().next()
+}
+
+/// The first value that a schema allows.
+fn first(schema: &Value) -> Value {
+    if let Some(options) = schema["anyOf"].as_array() {
+        return options.first().map_or(Value::Null, first);
+    }
+    if let Some(value) = schema.get("const").or_else(|| schema["enum"].get(0)) {
+        return value.clone();
+    }
+    match schema["type"].as_str() {
+        Some("object") => {
+            let properties = schema["properties"].as_object().cloned().unwrap_or_default();
+            Value::Object(
+                properties.iter().map(|(name, schema)| (name.clone(), first(schema))).collect::<Map<_, _>>(),
+            )
+        }
+        Some("array") => json!([first(&schema["items"])]),
+        Some("integer") => schema.get("minimum").cloned().unwrap_or(json!(1)),
+        Some("boolean") => json!(true),
+        _ => json!("a"),
+    }
+}

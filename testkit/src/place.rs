@@ -1,0 +1,123 @@
+//! The `sojourn` program with a home of its own.
+
+use crate::{command, endpoint};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// A directory in which the program runs, and keeps all that it keeps, without the user's settings.
+pub struct Place {
+    directory: TempDir,
+    program: PathBuf,
+}
+
+/// What the program said. Where it names its [`Place`], there stands `[PLACE]`.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its exit code; `None` where a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it told besides.
+    pub stderr: String,
+}
+
+impl Place {
+    /// An empty place for a program: `Place::new(env!("CARGO_BIN_EXE_sojourn"))`.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), program: program.into() }
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Writes a file, and the directories that it is in.
+    pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, contents).unwrap();
+    }
+
+    /// Writes `agent.toml`: an agent whose model is a script, see [`endpoint`]. `keys` come first, as
+    /// `environment = "crafter"`; `tables` come last.
+    pub fn write_agent(&self, keys: &str, tables: &str) {
+        let text = format!(
+            "{keys}\nmodel = \"scripted\"\nembedding = \"none\"\n\
+             [controller]\nkind = \"openai\"\nbase_url = \"{}\"\n{tables}",
+            endpoint()
+        );
+        self.write("agent.toml", text);
+    }
+
+    /// The program with these arguments, here. It dies with the test.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = command(&self.program);
+        command
+            .args(args)
+            .current_dir(self.path())
+            .env("SOJOURN_HOME", self.path().join("home"))
+            .env("SOJOURN_MODELS", self.path().join("models"))
+            .env("XDG_CACHE_HOME", self.path().join("cache"));
+        for variable in ["RUST_LOG", "SOJOURN_VECTORS", "SOJOURN_KNOWLEDGE_HOSTS"] {
+            command.env_remove(variable);
+        }
+        command
+    }
+
+    /// Runs the program to its end.
+    pub fn run(&self, args: &[&str]) -> Answer {
+        self.answer(&self.command(args).output().unwrap())
+    }
+
+    /// What a process of [`command`](Self::command) said.
+    pub fn answer(&self, output: &Output) -> Answer {
+        let place = self.path().display().to_string();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&place, "[PLACE]");
+        Answer { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+
+    /// What a command prints that must succeed.
+    pub fn text(&self, args: &[&str]) -> String {
+        let answer = self.run(args);
+        assert!(answer.is_ok(), "{args:?}: {answer}");
+        answer.stdout
+    }
+
+    /// The document that a command prints, whatever its exit code.
+    pub fn json(&self, args: &[&str]) -> Value {
+        self.run(args).json()
+    }
+
+    /// The documents that a command prints, which must succeed: one a line.
+    pub fn json_lines(&self, args: &[&str]) -> Vec<Value> {
+        self.text(args).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Exit code and complaint of a command that must print nothing, as one text.
+    pub fn complaint(&self, args: &[&str]) -> String {
+        let answer = self.run(args);
+        assert_eq!(answer.stdout, "", "an error leaves stdout alone");
+        format!("exit code {}\n{}", answer.code.unwrap(), answer.stderr)
+    }
+}
+
+impl Answer {
+    /// Whether the program succeeded.
+    pub fn is_ok(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    /// The document that it printed.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self}"))
+    }
+}
+
+impl std::fmt::Display for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "exit code {:?}\n{}\n{}", self.code, self.stdout, self.stderr)
+    }
+}

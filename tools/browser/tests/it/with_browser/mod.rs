@@ -1,0 +1,5 @@
+//! Tests with a real browser.
+
+mod pages;
+mod revival;
+mod world;

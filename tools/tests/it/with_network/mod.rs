@@ -1,0 +1,4 @@
+//! Tests of what is fetched from package registries first.
+
+mod mcp_servers;
+mod wasm;
