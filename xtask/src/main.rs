@@ -9,6 +9,7 @@ mod engine;
 #[cfg(feature = "measure")]
 mod locomo;
 mod soak;
+mod tidy;
 
 const USAGE: &str = "\
 usage: cargo xtask <chore>
@@ -21,7 +22,8 @@ chores:
   locomo --data DIR [--grid] [--json]
                               how well memory finds what questions over long conversations are about
   soak [--home HOME] [--run RUN] [--cases N]
-                              kills a run after every record, and tries the log's properties long; takes half an hour";
+                              kills a run after every record, and tries the log's properties long; takes half an hour
+  tidy                        whether a test or a snapshot was forgotten";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,6 +36,7 @@ fn main() -> Result<()> {
         ["locomo", ..] => locomo::run(&arguments[1..]),
         ["conformance", ..] => conformance::run(&arguments[1..]),
         ["soak", ..] => soak::run(&arguments[1..]),
+        ["tidy"] => tidy::run(),
         _ => bail!("{USAGE}"),
     }
 }

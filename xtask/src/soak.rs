@@ -9,7 +9,7 @@ use std::process::Command;
 const RECORDS: u64 = 500;
 /// Cases of every property, unless the caller says otherwise.
 const CASES: &str = "2000";
-const PROPERTIES: [&str; 6] = ["machine", "log", "damage", "carry", "arbitrary", "core_laws"];
+const PROPERTIES: [&str; 6] = ["machine::", "log::", "damage::", "carry::", "arbitrary::", "core_laws::"];
 
 /// Runs it; `words` are `--home HOME`, `--run RUN`, `--cases N`.
 ///
@@ -40,10 +40,8 @@ pub fn run(words: &[String]) -> Result<()> {
         );
     }
     sojourn(&home, &["simulate-crash", &run, "--every", "1"])?;
-    let mut test = vec!["test", "--workspace"];
-    for property in PROPERTIES {
-        test.extend(["--test", property]);
-    }
+    let mut test = vec!["test", "--workspace", "--test", "it", "--"];
+    test.extend(PROPERTIES);
     cargo(&test, &[("PROPTEST_CASES", &cases)])
 }
 
@@ -68,7 +66,9 @@ fn find(home: &Path, run: &str) -> Result<(String, u64)> {
 }
 
 fn program(home: &Path, words: &[&str]) -> Command {
-    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/sojourn"));
+    // It lies beside this program, wherever cargo builds.
+    let here = std::env::current_exe().unwrap_or_default();
+    let mut command = Command::new(here.with_file_name("sojourn"));
     command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).arg("--home").arg(home).args(words);
     command
 }
