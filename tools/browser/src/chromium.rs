@@ -11,10 +11,12 @@ use chromiumoxide::cdp::browser_protocol::target::{
 };
 use futures_util::StreamExt as _;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
@@ -27,10 +29,16 @@ const PLACES: [&str; 2] = [
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 ];
-/// How long it may take to start.
-const START: Duration = Duration::from_secs(30);
-/// How long one command may take: pages that compute for longer are taken for dead.
-pub(crate) const ANSWER: Duration = Duration::from_secs(20);
+/// How long a start may take, on a machine that is busy with other work.
+const START: Duration = Duration::from_mins(2);
+/// Kills a browser (process `$2`) once the process that started it (`$1`) is gone, however it ended. It reads the parent
+/// from `/proc` where there is one: a dead parent that nobody collects still has its number.
+const WATCHER: &str = r#"
+followed() {
+    if [ -r "/proc/$2/status" ]; then grep -q "^PPid:.$1\$" "/proc/$2/status"; else kill -0 "$1" && kill -0 "$2"; fi
+}
+while followed "$1" "$2"; do sleep 1; done
+kill -s KILL "$2""#;
 
 /// Where the browser is, if there is one.
 pub fn find() -> Option<PathBuf> {
@@ -52,7 +60,11 @@ pub struct Chromium {
     gate: Gate,
     checkpoint: Option<Checkpoint>,
     process: Option<u32>,
+    /// How long one command may take.
+    patience: Duration,
     window: (u32, u32),
+    /// Ends the browser where this process is killed; it ends with this.
+    _watcher: Option<Child>,
     _profile: TempDir,
 }
 
@@ -80,7 +92,7 @@ impl Chromium {
             .window_size(width, height)
             .viewport(None)
             .launch_timeout(START)
-            .request_timeout(ANSWER)
+            .request_timeout(settings.patience)
             .respect_https_errors()
             // Everything that leaves the machine, and everything else, goes through the gate.
             .arg(("proxy-server", format!("http://{}", gate.address()).as_str()))
@@ -109,6 +121,7 @@ impl Chromium {
             flag.store(true, Ordering::Release);
         });
         let process = browser.get_mut_child().and_then(|child| child.inner.id());
+        let watcher = process.and_then(watch);
         // What it saves is saved nowhere.
         let deny = SetDownloadBehaviorParams::builder()
             .behavior(SetDownloadBehaviorBehavior::Deny)
@@ -128,7 +141,9 @@ impl Chromium {
             gate,
             checkpoint,
             process,
+            patience: settings.patience,
             window: settings.window,
+            _watcher: watcher,
             _profile: profile,
         })
     }
@@ -184,7 +199,7 @@ impl Chromium {
         if self.is_gone() {
             return Err(BrowserError::Gone("has died"));
         }
-        match tokio::time::timeout(ANSWER, work).await {
+        match tokio::time::timeout(self.patience, work).await {
             Ok(Err(_)) if self.is_gone() => Err(BrowserError::Gone("has died")),
             Ok(result) => result,
             Err(_) => Err(BrowserError::Gone("does not answer any more")),
@@ -217,6 +232,20 @@ impl Drop for Chromium {
         // The process is killed when the browser is dropped; nobody listens to it any more.
         self.handler.abort();
     }
+}
+
+/// Starts the watcher of a browser. Where there is no shell the browser lives on when this process is killed.
+fn watch(browser: u32) -> Option<Child> {
+    let mut command = Command::new("sh");
+    command.args(["-c", WATCHER, "watcher", &std::process::id().to_string(), &browser.to_string()]);
+    // It has a group of its own, so that what ends this process from a terminal does not end it first.
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .kill_on_drop(true);
+    command.spawn().ok()
 }
 
 fn first_line(text: &str) -> String {

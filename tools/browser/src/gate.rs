@@ -13,7 +13,7 @@ use tokio::task::{JoinHandle, JoinSet};
 /// The longest head of a request, in bytes.
 const HEAD: usize = 64 * 1024;
 /// How long a request's head, or a connection to a host, may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Refused hosts that are remembered.
 const REFUSALS: usize = 500;
 

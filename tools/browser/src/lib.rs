@@ -29,6 +29,7 @@ pub use view::{View, words};
 pub use world::{Errand, Launcher, Site, Verdict, WebWorld};
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// How a browser is started.
 #[derive(Debug, Clone)]
@@ -45,6 +46,8 @@ pub struct Settings {
     pub visible: bool,
     /// Width and height of what is seen, in pixels.
     pub window: (u32, u32),
+    /// How long the browser may take for one command before it is taken for dead.
+    pub patience: Duration,
 }
 
 impl Default for Settings {
@@ -56,6 +59,7 @@ impl Default for Settings {
             files: false,
             visible: false,
             window: (1000, 750),
+            patience: Duration::from_mins(1),
         }
     }
 }

@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 /// What is seen and found on pages, in the page's language.
 const SCRIPT: &str = include_str!("page.js");
 /// How long a page may take to load before it is shown as it is.
-const LOAD: Duration = Duration::from_secs(15);
+const LOAD: Duration = Duration::from_secs(30);
 /// Milliseconds without a change after which a page that did change has settled, and after which it is not waited for.
 const QUIET: (u32, u32) = (30, 1500);
 /// The longest text read from a page, in characters.

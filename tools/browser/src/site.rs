@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use sojourn_tools::{Amount, Condition, Ending, EndingKind, EnvironmentSpec, Example, Residue, TaskSpec};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// `[environment]` with `kind = "web"`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -48,6 +49,10 @@ pub struct WebSettings {
     /// Width and height of what is seen, in pixels.
     #[serde(default)]
     pub window: Option<(u32, u32)>,
+    /// Milliseconds that the browser may take for one command before it is taken for dead and started again; a minute
+    /// where nothing is said.
+    #[serde(default)]
+    pub timeout_ms: Option<u64>,
     /// Whether a person sees the browser.
     #[serde(default)]
     pub visible: bool,
@@ -134,6 +139,7 @@ impl WebSettings {
             files: false,
             visible: self.visible,
             window: self.window.unwrap_or(Settings::default().window),
+            patience: self.timeout_ms.map_or(Settings::default().patience, Duration::from_millis),
         };
         Ok(WebWorld::new(
             spec,

@@ -17,10 +17,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
-/// Times that a browser is started again for one episode, or one step, before that is given up.
-const STARTS: u32 = 5;
-/// How long it is waited before each of them, times its number.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Times that a browser is started again for one episode, or one step, before that is given up. On a busy machine a start
+/// takes seconds, in which the browser can be killed once more.
+const STARTS: u32 = 10;
+/// The pauses before these starts double from the first to the last of these.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// What reflexes may do: what needs no knowledge of the page's ids.
 const ACTIONS: [&str; 6] = [
     "back()",
@@ -246,7 +248,7 @@ impl WebWorld {
         let view = loop {
             tries += 1;
             self.put_away().await;
-            tokio::time::sleep(PAUSE * tries).await;
+            tokio::time::sleep(pause(tries)).await;
             match self.reopen(&url).await {
                 Ok(view) => break view,
                 Err(error) if error.may_pass() && tries < STARTS => {}
@@ -267,6 +269,11 @@ impl WebWorld {
     fn running(&self) -> Result<(), EnvironmentError> {
         if self.over { Err(EnvironmentError::NotRunning) } else { Ok(()) }
     }
+}
+
+/// The pause before the start with this number, from 1.
+fn pause(number: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(1 << (number - 1).min(16)).min(LONGEST_PAUSE)
 }
 
 /// What programs and conditions read.
@@ -300,7 +307,7 @@ impl Environment for WebWorld {
                 return Err(EnvironmentError::Failed { reason: error.to_string() });
             }
             self.put_away().await;
-            tokio::time::sleep(PAUSE * tries).await;
+            tokio::time::sleep(pause(tries)).await;
         }
         self.over = false;
         Ok(())

@@ -23,7 +23,12 @@ async fn episode() {
         return;
     }
     let server = Server::start().await;
-    let mut site = world(&server, "/keys", "document.querySelector('p').innerText === 'Enter'", &json!({}));
+    let mut site = world(
+        &server,
+        "/keys",
+        "document.querySelector('p').innerText === 'Enter'",
+        &json!({"timeout_ms": 10_000}),
+    );
     assert!(matches!(site.step(&action("back()")).await, Err(EnvironmentError::NotRunning)));
     site.reset(0).await.unwrap();
     crate::support::signal_children("-KILL");
