@@ -1,6 +1,6 @@
 //! Scripted HTTP servers.
 
-use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 
 /// A request as a scripted server sees it.

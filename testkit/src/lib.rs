@@ -29,7 +29,7 @@ mod wait;
 
 pub use http::{Request, serve};
 pub use model::endpoint;
-pub use place::{Answer, Place};
+pub use place::{Answer, Place, command_in};
 pub use process::{Running, again, command, in_own_process, is_alive, send_signal};
 pub use wait::{PATIENCE, eventually, until};
 

@@ -15,8 +15,8 @@ pub struct Place {
 /// What the program said. Where it names its [`Place`], there stands `[PLACE]`.
 #[derive(Debug)]
 pub struct Answer {
-    /// Its exit code; `None` where a signal ended it.
-    pub code: Option<i32>,
+    /// Its exit code; -1 where a signal ended it.
+    pub code: i32,
     /// What it printed.
     pub stdout: String,
     /// What it told besides.
@@ -54,17 +54,7 @@ impl Place {
 
     /// The program with these arguments, here. It dies with the test.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = command(&self.program);
-        command
-            .args(args)
-            .current_dir(self.path())
-            .env("SOJOURN_HOME", self.path().join("home"))
-            .env("SOJOURN_MODELS", self.path().join("models"))
-            .env("XDG_CACHE_HOME", self.path().join("cache"));
-        for variable in ["RUST_LOG", "SOJOURN_VECTORS", "SOJOURN_KNOWLEDGE_HOSTS"] {
-            command.env_remove(variable);
-        }
-        command
+        command_in(self.path(), &self.program, args)
     }
 
     /// Runs the program to its end.
@@ -76,7 +66,11 @@ impl Place {
     pub fn answer(&self, output: &Output) -> Answer {
         let place = self.path().display().to_string();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&place, "[PLACE]");
-        Answer { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+        Answer {
+            code: output.status.code().unwrap_or(-1),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
     }
 
     /// What a command prints that must succeed.
@@ -86,28 +80,50 @@ impl Place {
         answer.stdout
     }
 
-    /// The document that a command prints, whatever its exit code.
+    /// The document that a command prints when it is given `--json` as well, which must succeed.
     pub fn json(&self, args: &[&str]) -> Value {
-        self.run(args).json()
+        serde_json::from_str(&self.text(&[args, &["--json"]].concat())).unwrap()
     }
 
-    /// The documents that a command prints, which must succeed: one a line.
+    /// The same of a command that prints a document a line.
     pub fn json_lines(&self, args: &[&str]) -> Vec<Value> {
-        self.text(args).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        let text = self.text(&[args, &["--json"]].concat());
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// Exit code and complaint of a command that must print nothing, as one text.
     pub fn complaint(&self, args: &[&str]) -> String {
         let answer = self.run(args);
         assert_eq!(answer.stdout, "", "an error leaves stdout alone");
-        format!("exit code {}\n{}", answer.code.unwrap(), answer.stderr)
+        format!("exit code {}\n{}", answer.code, answer.stderr)
     }
+}
+
+/// A program with these arguments that runs in `place` and keeps there all that it keeps. It dies with the test.
+pub fn command_in(place: &Path, program: &Path, args: &[&str]) -> Command {
+    let mut command = command(program);
+    command
+        .args(args)
+        .current_dir(place)
+        .env("SOJOURN_HOME", place.join("home"))
+        .env("SOJOURN_MODELS", place.join("models"))
+        .env("XDG_CACHE_HOME", cache().unwrap_or_else(|| place.join("cache")));
+    for variable in ["RUST_LOG", "SOJOURN_VECTORS", "SOJOURN_KNOWLEDGE_HOSTS"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// What may be shared by all tests and kept from one run of them to the next, as the compiled engine: below the target
+/// directory, where this program lies in `debug/deps`.
+fn cache() -> Option<PathBuf> {
+    Some(std::env::current_exe().ok()?.ancestors().nth(3)?.join("tmp/cache"))
 }
 
 impl Answer {
     /// Whether the program succeeded.
     pub fn is_ok(&self) -> bool {
-        self.code == Some(0)
+        self.code == 0
     }
 
     /// The document that it printed.
@@ -118,6 +134,6 @@ impl Answer {
 
 impl std::fmt::Display for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "exit code {:?}\n{}\n{}", self.code, self.stdout, self.stderr)
+        write!(f, "exit code {}\n{}\n{}", self.code, self.stdout, self.stderr)
     }
 }

@@ -2,65 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+use crate::support::place;
 use serde_json::Value;
-use std::path::Path;
-use std::process::Command;
-
-/// A home of its own for each test.
-struct Place {
-    dir: tempfile::TempDir,
-}
-
-struct Answer {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl Place {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
-    /// Runs the program in this place, without a model and without the user's settings.
-    fn sojourn(&self, args: &[&str]) -> Answer {
-        let output = Command::new(env!("CARGO_BIN_EXE_sojourn"))
-            .args(args)
-            .current_dir(self.path())
-            .env("SOJOURN_HOME", self.path().join("home"))
-            .env("SOJOURN_MODELS", self.path().join("models"))
-            .env_remove("RUST_LOG")
-            .output()
-            .unwrap();
-        let text = |bytes: Vec<u8>| {
-            String::from_utf8(bytes).unwrap().replace(&self.path().display().to_string(), "[PLACE]")
-        };
-        Answer {
-            code: output.status.code().unwrap(),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-        }
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.path().join(name), text).unwrap();
-    }
-
-    /// Exit code and stderr, as one text.
-    fn complaint(&self, args: &[&str]) -> String {
-        let Answer { code, stdout, stderr } = self.sojourn(args);
-        assert_eq!(stdout, "", "an error leaves stdout alone");
-        format!("exit code {code}\n{stderr}")
-    }
-}
 
 #[test]
 fn help_of_every_command() {
-    let place = Place::new();
+    let place = place();
     for command in [
         &[][..],
         &["run"],
@@ -92,7 +39,7 @@ fn help_of_every_command() {
         &["bench", "miniwob"],
         &["bench", "log"],
     ] {
-        let answer = place.sojourn(&[command, &["--help"]].concat());
+        let answer = place.run(&[command, &["--help"]].concat());
         assert_eq!(answer.code, 0);
         insta::assert_snapshot!(format!("help_{}", command.join("_")), answer.stdout);
     }
@@ -100,7 +47,7 @@ fn help_of_every_command() {
 
 #[test]
 fn an_agent_file_that_is_not_right() {
-    let place = Place::new();
+    let place = place();
     for (name, text) in [
         ("unknown_key", "environment = \"crafter\"\nmodle = \"x\"\n"),
         ("unknown_nested_key", "environment = \"crafter\"\n\n[run.actor]\ncandidate = 3\n"),
@@ -121,7 +68,7 @@ fn an_agent_file_that_is_not_right() {
 
 #[test]
 fn names_that_are_not_there() {
-    let place = Place::new();
+    let place = place();
     place.write(
         "agent.toml",
         "environment = \"crafter\"\nmodel = \"qwen2.5-coder-1.5b\"\n[run]\nmemory = false\n",
@@ -142,7 +89,7 @@ fn names_that_are_not_there() {
 
 #[test]
 fn command_lines_that_cannot_be() {
-    let place = Place::new();
+    let place = place();
     for (name, args) in [
         ("bad_time", &["run", "agent.toml", "--time", "10 minutes"][..]),
         ("learning_worlds", &["bench", "crafter", "--random-policy", "--first-seed", "1000000000"]),
@@ -154,19 +101,19 @@ fn command_lines_that_cannot_be() {
 
 #[test]
 fn reading_an_empty_home() {
-    let place = Place::new();
+    let place = place();
     for args in [&["runs", "--json"][..], &["skills", "list", "--json"]] {
-        let answer = place.sojourn(args);
+        let answer = place.run(args);
         assert_eq!((answer.code, answer.stdout.trim()), (0, "[]"), "{args:?}: {}", answer.stderr);
     }
-    let answer = place.sojourn(&["memory", "search", "cows", "--json"]);
+    let answer = place.run(&["memory", "search", "cows", "--json"]);
     let found: Value = serde_json::from_str(&answer.stdout).unwrap();
     assert_eq!(found["memories"], serde_json::json!([]), "{}", answer.stderr);
 }
 
 #[test]
 fn every_reading_command_prints_one_json_document() {
-    let place = Place::new();
+    let place = place();
     for args in [
         &["tools", "list", "--json"][..],
         &["models", "list", "--json"],
@@ -174,7 +121,7 @@ fn every_reading_command_prints_one_json_document() {
         &["memory", "stats", "--json"],
         &["bench", "crafter", "--random-policy", "--episodes", "2", "--json"],
     ] {
-        let answer = place.sojourn(args);
+        let answer = place.run(args);
         assert_eq!(answer.code, 0, "{args:?}: {}", answer.stderr);
         serde_json::from_str::<Value>(&answer.stdout).unwrap_or_else(|error| panic!("{args:?}: {error}"));
     }
@@ -182,16 +129,16 @@ fn every_reading_command_prints_one_json_document() {
 
 #[test]
 fn the_tools_of_crafter() {
-    let shown = Place::new().sojourn(&["tools", "list"]).stdout;
+    let shown = place().run(&["tools", "list"]).stdout;
     assert!(shown.lines().next().is_some_and(|head| head.contains("effects")), "{shown}");
     assert!(shown.contains("go_to(kind)"), "{shown}");
 }
 
 #[test]
 fn completions_for_every_shell() {
-    let place = Place::new();
+    let place = place();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let answer = place.sojourn(&["completions", shell]);
+        let answer = place.run(&["completions", shell]);
         assert_eq!(answer.code, 0);
         assert!(answer.stdout.contains("sojourn"), "{shell}");
     }
@@ -200,14 +147,14 @@ fn completions_for_every_shell() {
 /// BALROG publishes 10.4 % for it; 30 episodes have a standard error of about 0.9.
 #[test]
 fn the_random_policy_gets_as_far_as_is_published() {
-    let place = Place::new();
+    let place = place();
     let args = ["bench", "crafter", "--random-policy", "--episodes", "30", "--json"];
-    let first: Value = serde_json::from_str(&place.sojourn(&args).stdout).unwrap();
+    let first: Value = serde_json::from_str(&place.run(&args).stdout).unwrap();
     let progress = first["progress_percent"].as_f64().unwrap();
     assert!((8.4..=12.4).contains(&progress), "{progress}");
     assert_eq!(first["episodes"], 30);
     assert_eq!(first["per_achievement"].as_object().unwrap().len(), 22);
 
-    let again: Value = serde_json::from_str(&place.sojourn(&args).stdout).unwrap();
+    let again: Value = serde_json::from_str(&place.run(&args).stdout).unwrap();
     assert_eq!(again["per_achievement"], first["per_achievement"], "the same seeds give the same episodes");
 }

@@ -5,7 +5,7 @@
 use serde_json::Value;
 use sqlx::{Connection, SqliteConnection};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 const RUN: &[u8] = include_bytes!("../fixtures/first_run.db.zst");
 
@@ -18,7 +18,12 @@ fn home() -> tempfile::TempDir {
 }
 
 fn sojourn(home: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sojourn")).arg("--home").arg(home).args(args).output().unwrap()
+    sojourn_testkit::command(env!("CARGO_BIN_EXE_sojourn"))
+        .arg("--home")
+        .arg(home)
+        .args(args)
+        .output()
+        .unwrap()
 }
 
 fn json(output: &Output) -> Value {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sqlx::{Connection, SqliteConnection};
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 const RUN: &[u8] = include_bytes!("../fixtures/first_run.db.zst");
 
@@ -17,7 +17,12 @@ fn home() -> tempfile::TempDir {
 }
 
 fn sojourn(home: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sojourn")).arg("--home").arg(home).args(args).output().unwrap()
+    sojourn_testkit::command(env!("CARGO_BIN_EXE_sojourn"))
+        .arg("--home")
+        .arg(home)
+        .args(args)
+        .output()
+        .unwrap()
 }
 
 /// What is printed, of a command that succeeds.

@@ -1,54 +1,15 @@
 //! What people do with memories, through the program.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+use crate::support::place;
 use serde_json::Value;
-use std::path::Path;
-use std::process::Command;
+use sojourn_testkit::Place;
 
-struct Place(tempfile::TempDir);
-
-impl Place {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    /// Exit code, stdout and stderr of the program, without models.
-    fn run(&self, args: &[&str]) -> (i32, String, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_sojourn"))
-            .args(args)
-            .current_dir(self.path())
-            .env("SOJOURN_HOME", self.path().join("home"))
-            .env("SOJOURN_MODELS", self.path().join("models"))
-            .env_remove("RUST_LOG")
-            .env_remove("SOJOURN_VECTORS")
-            .env_remove("SOJOURN_KNOWLEDGE_HOSTS")
-            .output()
-            .unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        let (code, stdout, stderr) = self.run(&[args, &["--json"]].concat());
-        assert_eq!(code, 0, "{args:?}: {stderr}");
-        serde_json::from_str(&stdout).unwrap()
-    }
-
-    fn fails(&self, args: &[&str]) -> (i32, String) {
-        let (code, stdout, stderr) = self.run(args);
-        assert_eq!(stdout, "", "an error leaves stdout alone");
-        (code, stderr)
-    }
-
-    fn write(&self, name: &str, text: &[u8]) {
-        let path = self.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
+/// Exit code and complaint of a command that prints nothing.
+fn fails(place: &Place, args: &[&str]) -> (i32, String) {
+    let answer = place.run(args);
+    assert_eq!(answer.stdout, "", "an error leaves stdout alone");
+    (answer.code, answer.stderr)
 }
 
 fn counts(change: &Value) -> (u64, u64, u64) {
@@ -60,7 +21,7 @@ const MANUAL: &str = "# Manual\n\n## Tables\nA table needs wood.\n\n## Cows\nEat
 
 #[test]
 fn a_document_is_known_corrected_and_forgotten() {
-    let place = Place::new();
+    let place = place();
     place.write("docs/manual.md", MANUAL.as_bytes());
     place.write("docs/page.html", b"<h1>Water</h1><p>Drink it at lakes.</p>");
     place.write("docs/picture.png", b"\x89PNG");
@@ -76,18 +37,18 @@ fn a_document_is_known_corrected_and_forgotten() {
     assert_eq!(memory["text"], "Manual › Tables\nA table needs wood.");
     let id = memory["id"].as_str().unwrap().to_owned();
 
-    let (_, shown, _) = place.run(&["memory", "show", &id[..8]]);
+    let shown = place.run(&["memory", "show", &id[..8]]).stdout;
     assert!(shown.contains("knowledge") && shown.contains("docs/manual.md"), "{shown}");
     assert!(place.json(&["memory", "pin", &id])["pinned"].as_bool().unwrap());
     let new = place.json(&["memory", "edit", &id, "A table needs one piece of oak."]);
     let why = place.json(&["memory", "why", &id]);
     assert_eq!(why["replaced_by"][0]["id"], new["id"]);
-    let (_, explained, _) = place.run(&["memory", "search", "oak", "--explain"]);
+    let explained = place.run(&["memory", "search", "oak", "--explain"]).stdout;
     assert!(explained.contains("bm25") && explained.contains("piece of oak"), "{explained}");
 
     place.run(&["memory", "export", "all.jsonl"]);
     let new = new["id"].as_str().unwrap();
-    let (code, stderr) = place.fails(&["memory", "forget", new]);
+    let (code, stderr) = fails(&place, &["memory", "forget", new]);
     assert!(code == 2 && stderr.contains("--yes"), "{stderr}");
     let forgotten = place.json(&["memory", "forget", new, "--yes"]);
     assert_eq!(forgotten["forgotten"][0]["residue"], serde_json::json!([]));
@@ -103,7 +64,7 @@ fn a_document_is_known_corrected_and_forgotten() {
 
 #[test]
 fn what_cannot_be_done_says_why() {
-    let place = Place::new();
+    let place = place();
     place.write("broken.pdf", b"%PDF-1.4 broken");
     place.write("binary.txt", b"a\0b");
     place.write("latin.txt", b"\xe4");
@@ -125,7 +86,7 @@ fn what_cannot_be_done_says_why() {
         (&["knowledge", "add", "https://"], "is no address"),
         (&["knowledge", "remove", "missing.md"], "no document named"),
     ] {
-        let (code, stderr) = place.fails(args);
+        let (code, stderr) = fails(&place, args);
         assert!(code > 0 && stderr.contains(expected), "{args:?}: {stderr}");
         assert!(!stderr.contains("RUST_BACKTRACE") || args.contains(&"broken.pdf"), "{args:?}: {stderr}");
     }
@@ -135,32 +96,29 @@ fn what_cannot_be_done_says_why() {
 
 #[test]
 fn any_question_is_answered() {
-    let place = Place::new();
+    let place = place();
     place.write("notes.txt", "木を切る。 \u{202e}نص عربي. Ärger im Straßenbau.".as_bytes());
     place.json(&["knowledge", "add", "notes.txt"]);
     for question in ["木", "عربي", "straßenbau", "", "\" OR * NEAR(", &"long ".repeat(20_000)] {
-        let (code, stdout, stderr) = place.run(&["memory", "search", "--json", "--", question]);
-        assert_eq!(code, 0, "{stderr}");
-        let found: Value = serde_json::from_str(&stdout).unwrap();
+        let answer = place.run(&["memory", "search", "--json", "--", question]);
+        assert!(answer.is_ok(), "{answer}");
+        let found = answer.json();
         assert_eq!(found["memories"].as_array().unwrap().len(), 1, "{question:.40}");
     }
 }
 
 #[test]
 fn lessons_cite_what_they_rest_on_and_survive_crashes_and_replays() {
-    let place = Place::new();
-    let agent = format!(
-        "environment = \"crafter\"\nmodel = \"scripted\"\nembedding = \"none\"\n\
-         [controller]\nkind = \"openai\"\nbase_url = \"{}\"\n\
-         [run]\nepisodes = [3, 4, 5, 6, 7, 8]\ntasks = [\"collect_wood\", \"collect_drink\"]\n\
+    let place = place();
+    place.write_agent(
+        "environment = \"crafter\"",
+        "[run]\nepisodes = [3, 4, 5, 6, 7, 8]\ntasks = [\"collect_wood\", \"collect_drink\"]\n\
          [run.actor]\nrounds = 1\ncandidates = 1\n[run.consolidation]\nimportance = 15.0\n",
-        crate::support::endpoint()
     );
-    place.write("agent.toml", agent.as_bytes());
     // The second run is decided with what the first one taught.
     place.json(&["run", "agent.toml", "--time", "3m"]);
     let run = place.json(&["run", "agent.toml", "--time", "3m"])["run"].clone();
-    let (_, log, _) = place.run(&["log", "latest", "--json"]);
+    let log = place.run(&["log", "latest", "--json"]).stdout;
     let records: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of_kind = |kind: &str| -> Vec<&Value> { records.iter().filter(|r| r["kind"] == kind).collect() };
     let consolidations = of_kind("consolidate");
@@ -202,22 +160,17 @@ fn lessons_cite_what_they_rest_on_and_survive_crashes_and_replays() {
 
 #[test]
 fn what_was_forgotten_does_not_come_back_with_a_resume() {
-    let place = Place::new();
-    let agent = format!(
-        "environment = \"crafter\"\nmodel = \"scripted\"\nembedding = \"none\"\n\
-         [controller]\nkind = \"openai\"\nbase_url = \"{}\"\n\
-         [run]\nepisodes = [3]\ntasks = [\"collect_wood\"]\n[run.actor]\nrounds = 1\ncandidates = 1\n",
-        crate::support::endpoint()
+    let place = place();
+    place.write_agent(
+        "environment = \"crafter\"",
+        "[run]\nepisodes = [3]\ntasks = [\"collect_wood\"]\n[run.actor]\nrounds = 1\ncandidates = 1\n",
     );
-    place.write("agent.toml", agent.as_bytes());
     let run = place.json(&["run", "agent.toml", "--time", "3m"])["run"].clone();
     let found = place.json(&["memory", "search", "Learned collect_wood"]);
     let memory = &found["memories"][0]["memory"];
     assert!(memory["text"].as_str().unwrap().starts_with("Learned collect_wood"), "{found}");
     place.json(&["memory", "forget", memory["id"].as_str().unwrap(), "--yes"]);
-    let (code, _, stderr) =
-        place.run(&["run", "agent.toml", "--resume", run.as_str().unwrap(), "--time", "1m"]);
-    assert_eq!(code, 0, "{stderr}");
+    place.text(&["run", "agent.toml", "--resume", run.as_str().unwrap(), "--time", "1m"]);
     let found = place.json(&["memory", "search", "Learned collect_wood"]);
     let hits = found["memories"].as_array().unwrap();
     assert!(!hits.is_empty() && hits.iter().all(|hit| hit["memory"]["id"] != memory["id"]), "{found}");
@@ -225,7 +178,7 @@ fn what_was_forgotten_does_not_come_back_with_a_resume() {
 
 #[test]
 fn a_document_of_ten_million_characters_is_taken_in() {
-    let place = Place::new();
+    let place = place();
     let line = "A furnace needs stone nearby. Ein Ofen braucht Stein. 炉には石が要る。\n\n";
     place.write("long.txt", line.repeat(10_000_000_usize.div_ceil(line.chars().count())).as_bytes());
     let added = place.json(&["knowledge", "add", "long.txt"]);
@@ -236,9 +189,9 @@ fn a_document_of_ten_million_characters_is_taken_in() {
 
 #[test]
 fn a_server_of_vectors_is_named_rightly() {
-    let place = Place::new();
+    let place = place();
     place.write("agent.toml", b"environment = \"crafter\"\n[memory]\nvectors = \"postgres://x\"\n");
-    let (code, stderr) = place.fails(&["run", "agent.toml"]);
+    let (code, stderr) = fails(&place, &["run", "agent.toml"]);
     assert!(
         code == 2 && stderr.contains("agent.toml:3:11") && stderr.contains("qdrant://localhost:6334"),
         "{stderr}"
@@ -249,7 +202,7 @@ fn a_server_of_vectors_is_named_rightly() {
             b"environment = \"crafter\"\nmodel = \"x\"\nembedding = \"none\"\n[controller]\nkind = \"openai\"\n\
               base_url = \"http://127.0.0.1:1/v1\"\n[memory]\nvectors = \"qdrant://127.0.0.1:1\"\n",
         );
-        let (code, stderr) = place.fails(&["run", "agent.toml"]);
+        let (code, stderr) = fails(&place, &["run", "agent.toml"]);
         assert!(code == 1 && stderr.contains("--features qdrant"), "{stderr}");
     }
 }

@@ -1,0 +1,21 @@
+//! The program that these tests are about.
+
+pub use sojourn_testkit::endpoint;
+use sojourn_testkit::{Place, command_in};
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// An empty place for the program.
+pub fn place() -> Place {
+    Place::new(env!("CARGO_BIN_EXE_sojourn"))
+}
+
+/// The program with everything that it keeps under `place`.
+pub fn command(place: &Path, args: &[&str]) -> Command {
+    command_in(place, env!("CARGO_BIN_EXE_sojourn").as_ref(), args)
+}
+
+/// What the program says there.
+pub fn sojourn(place: &Path, args: &[&str]) -> Output {
+    command(place, args).output().unwrap()
+}
