@@ -11,8 +11,9 @@ for program in tmux python3; do
     command -v "$program" >/dev/null || { echo "error: there is no $program" >&2; exit 1; }
 done
 if [ -z "${SOJOURN:-}" ]; then
-    make build
-    SOJOURN=target/debug/sojourn
+    make prerequisites
+    cargo build --bin sojourn
+    SOJOURN=${CARGO_TARGET_DIR:-target}/debug/sojourn
 fi
 minutes=${DEMO_MINUTES:-10}
 images=docs/src/images
