@@ -6,20 +6,10 @@ use sojourn_skills::grammar::Language;
 use sojourn_skills::{AdmissionRule, ReflexRule};
 use sojourn_tools::PolicyFile;
 
-/// The rules that the loop goes by today. A recorded run is replayed by those that it was recorded under.
-///
-/// 1: as first released. 2: repetition is noticed, tool calls and money are counted, reflexes are written. 3: a skill that
-/// was demoted is repaired, what calls a changed skill is tested again, duplicates are merged, and practice records cases
-/// and effects beside the task. 4: memories are parts of a prompt that can be left out where it is too long.
-pub const RULES: u32 = 4;
-
 /// The settings of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunConfig {
-    /// The version of the loop's rules; see [`RULES`]. A log without it was recorded under the first.
-    #[serde(default = "first_rules", skip_serializing_if = "is_first")]
-    pub rules: u32,
     /// Everything that is drawn by chance in the core comes from this.
     pub seed: u64,
     /// Seeds of the episodes, in order; when empty, seeds are drawn without an end.
@@ -51,10 +41,10 @@ pub struct RunConfig {
     pub instructions: Option<String>,
     /// Whether an episode in which nothing is left to do goes on from the first task again, instead of being left.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub restless: bool,
+    pub repeat_tasks: bool,
     /// How worlds are played with that can be; without it nothing is looked for by chance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub play: Option<PlayConfig>,
+    pub exploration: Option<ExplorationConfig>,
     /// How skills are written, tried and run.
     pub actor: ActorConfig,
     /// How reflexes are written and tried; without it none are.
@@ -71,7 +61,7 @@ pub struct RunConfig {
 /// How long something is looked for by chance before a skill is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct PlayConfig {
+pub struct ExplorationConfig {
     /// Episodes of play for one task; with 0 there is none.
     pub episodes: u32,
     /// Things done in an episode by chance at most.
@@ -80,7 +70,7 @@ pub struct PlayConfig {
     pub wanted: usize,
 }
 
-impl Default for PlayConfig {
+impl Default for ExplorationConfig {
     fn default() -> Self {
         Self { episodes: 200, moves: 5, wanted: 4 }
     }
@@ -168,15 +158,6 @@ impl Default for ReflexConfig {
     }
 }
 
-fn first_rules() -> u32 {
-    1
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_first(rules: &u32) -> bool {
-    *rules == 1
-}
-
 /// What a run may use up at most. `None` is without limit.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -251,7 +232,6 @@ fn is_subset(language: &Language) -> bool {
 impl Default for RunConfig {
     fn default() -> Self {
         Self {
-            rules: RULES,
             seed: 1,
             episodes: Vec::new(),
             tasks: Vec::new(),
@@ -265,10 +245,10 @@ impl Default for RunConfig {
             budgets: Budgets::default(),
             prices: None,
             instructions: None,
-            restless: false,
+            repeat_tasks: false,
             actor: ActorConfig::default(),
             reflexes: None,
-            play: None,
+            exploration: None,
             consolidation: None,
         }
     }

@@ -1,33 +1,34 @@
 //! The lifelong loop of a Sojourn agent.
 //!
 //! [`Core`] is the loop as a pure state machine: [`Event`]s go in, [`Effect`]s come out, and nothing in it reads a
-//! clock, a network or chance. [`Driver`] carries the effects out (the environment, the controller, the sandbox,
+//! clock, a network or random numbers. [`Driver`] carries the effects out (the environment, the controller, the sandbox,
 //! memory) and logs intent and result. Because everything from outside enters as a logged event, a run can be
 //! replayed, resumed after a crash, and checked record by record.
 //!
-//! Nothing here knows a particular environment: what an environment documents about itself
-//! ([`sojourn_tools::EnvironmentSpec`]) is data to plan with.
+//! [`log`] declares the kinds of records, `model` the plain data that core, driver and log share. Dependencies point one
+//! way: the driver depends on the core, and the core on nothing in the driver.
+//!
+//! No environment is named here: what an environment documents about itself ([`sojourn_tools::EnvironmentSpec`]) is data
+//! to plan with.
 
 #![forbid(unsafe_code)]
 
 mod config;
 mod core;
 mod driver;
-mod event;
-mod practice;
-mod purpose;
+pub mod log;
+mod model;
 
 pub use config::{
-    ActorConfig, Budgets, ConsolidationConfig, PlayConfig, Prices, RULES, ReflexConfig, RunConfig, ToolUse,
+    ActorConfig, Budgets, ConsolidationConfig, ExplorationConfig, Prices, ReflexConfig, RunConfig, ToolUse,
 };
 pub use core::curriculum::{Curriculum, Proposal, Situation, TaskRecord};
 pub use core::planner::{Planner, Total, held};
 pub use core::{Core, RunOrigin, Totals, seeds};
 pub use driver::{
-    Approval, Approver, Clock, DriveError, Driver, Examiner, Grant, Interjected, Interjection, Journal,
-    JournalError, LOG_VERSION, Lived, Noted, Notice, Observer, Outcome, Outside, Place, Precedent,
-    Provenance, Recollection, Redactor, ReflexSource, Rehearsal, Silent, StageError, StageEvent, Started,
-    StepRecord, Texts, Tools, Unattended, as_javascript, diff, inflate, is_forgotten, merge, now_ms,
-    rehearse,
+    Approval, Approver, Clock, DriveError, Driver, DriverDeps, ExecutorError, Journal, JournalError, Noted,
+    Notice, Observer, Outcome, Provenance, RecordIndex, RecordedRun, Redactor, ReplayPosition, RunMemory,
+    Silent, SingleRun, StandaloneTrials, Texts, Tools, Unattended, diff, merge, now_ms, run_once,
 };
-pub use event::*;
+pub use log::blobs::{inflate, is_forgotten};
+pub use model::*;

@@ -12,7 +12,7 @@ use crate::error::{Failure, Kind};
 use crate::vectors::Vectors;
 use anyhow::Result;
 use serde::Deserialize;
-use sojourn_core::{Prices, RULES, Redactor, ReflexSource, RunConfig};
+use sojourn_core::{Prices, Redactor, ReflexSource, RunConfig};
 use sojourn_sandbox::{LimitSettings, Limits, LimitsError};
 use sojourn_tools::{CallLimits, Policy, PolicyFile, SourceSettings, Toolbox};
 use std::collections::BTreeMap;
@@ -137,10 +137,8 @@ impl AgentFile {
             }
         };
         directory.clone_into(&mut agent.directory);
-        // A file does not say it: the rules are this program's, only a log has older ones.
-        agent.run.rules = RULES;
         agent.run.reflexes.get_or_insert_default();
-        agent.run.play.get_or_insert_default();
+        agent.run.exploration.get_or_insert_default();
         agent.account();
         agent.limit(name)?;
         agent.equip(name)?;

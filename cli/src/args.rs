@@ -261,12 +261,12 @@ pub struct SimulateCrash {
     #[arg(long)]
     pub json: bool,
 
-    /// Be a process that lives the run again in this home and is killed after the first record of `--at`.
+    /// Be the worker process that replays the run in this home and is killed after the first record of `--at`.
     #[arg(long, value_name = "DIR", hide = true)]
-    pub relive: Option<PathBuf>,
+    pub worker_home: Option<PathBuf>,
 
-    /// End after so many records of the loop's own, and one.
-    #[arg(long, value_name = "PLACE", hide = true, requires = "relive")]
+    /// End after the record of this index, control records not counted.
+    #[arg(long, value_name = "INDEX", hide = true, requires = "worker_home")]
     pub until: Option<usize>,
 }
 

@@ -2,7 +2,7 @@
 
 use crate::logbook;
 use serde::Serialize;
-use sojourn_core::{Event, Milestone, Notice, StageEvent};
+use sojourn_core::{Event, Milestone, Notice, SkillEvent};
 use sojourn_tools::{Ending, EndingKind};
 use std::collections::BTreeMap;
 
@@ -79,18 +79,18 @@ impl Chronicle {
         match notice {
             Notice::Episode { seed } => self.begin(*seed),
             Notice::Milestone { milestone, .. } => self.milestone(milestone),
-            Notice::Thought { event, .. } => {
+            Notice::ControllerAnswered { event, .. } => {
                 self.activity = Activity::Acting;
-                if let Event::Thought { reply } = event {
+                if let Event::ControllerAnswered { reply } = event {
                     self.generated.0 += u64::from(reply.usage.completion_tokens);
                     self.generated.1 += reply.timing.decode_ms;
                 }
             }
-            Notice::Thinking { .. } => self.activity = Activity::Thinking,
-            Notice::Practising { .. } => self.activity = Activity::Practising,
-            Notice::Stage { event, .. } => {
+            Notice::AskingController { .. } => self.activity = Activity::Thinking,
+            Notice::Trials { .. } => self.activity = Activity::Practising,
+            Notice::Skill { event, .. } => {
                 self.activity = Activity::Acting;
-                if let StageEvent::Stepped(step) = event {
+                if let SkillEvent::Stepped(step) = event {
                     let reflex = step.reflex.is_some();
                     self.step(reflex, &step.unlocked, step.ended.as_ref());
                 }

@@ -3,7 +3,7 @@
 use crate::chronicle::{Activity, Chronicle};
 use crate::{duration, logbook, output};
 use indicatif::{ProgressBar, ProgressStyle};
-use sojourn_core::{Milestone, Notice, Observer, StageEvent};
+use sojourn_core::{Milestone, Notice, Observer, SkillEvent};
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -86,7 +86,7 @@ impl Observer for Progress {
             Notice::Milestone { milestone, replayed: false } if !is_small(milestone) => {
                 self.say(&logbook::milestone_line(milestone));
             }
-            Notice::Stage { event: StageEvent::Stepped(step), replayed: false } if news => {
+            Notice::Skill { event: SkillEvent::Stepped(step), replayed: false } if news => {
                 self.say(&format!("unlocked {} for the first time", step.unlocked.join(", ")));
             }
             _ => {}

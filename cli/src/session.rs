@@ -8,8 +8,8 @@ use crate::{environments, models};
 use anyhow::{Context as _, Result};
 use sojourn_controller::{Cancel, Controller, ModelInfo, RecordedController};
 use sojourn_core::{
-    Budgets, Driver, Interjection, Journal, LOG_VERSION, Observer, Outside, RULES, Recollection, Redactor,
-    ReflexSource, RunConfig, RunOrigin, Started, Tools, inflate, now_ms,
+    Budgets, ControlRecord, Driver, DriverDeps, Journal, LOG_VERSION, LogRecord, Observer, RecordKind,
+    Redactor, ReflexSource, RunConfig, RunMemory, RunOrigin, Started, Tools, now_ms,
 };
 use sojourn_memory::{EventSeq, NewRun, Record, RecordQuery, RunId, RunInfo, RunStatus, Store};
 use sojourn_sandbox::{Sandbox, SandboxConfig, engine_sha256};
@@ -163,19 +163,19 @@ impl Workshop {
             ..NewRun::new(run.clone(), &started.environment.name, &started.model.name)
         };
         let writer = self.store.create_run(new).await?;
-        let outside = Outside {
+        let deps = DriverDeps {
             environment,
             controller: Arc::clone(&minds.controller),
             sandbox: self.sandbox.clone(),
             journal: Journal::new(self.store.clone(), Vec::new(), Some(writer)),
-            recollection: self.recollection(minds, &started).await?,
+            memory: self.memory(minds, &started).await?,
             library,
             tools: minds.tools.clone(),
             observer: watch.observer,
             cancel: watch.cancel,
             redactor: watch.redactor,
         };
-        let (driver, started_ms) = Driver::new(started.clone(), outside).await?;
+        let (driver, started_ms) = Driver::new(started.clone(), deps).await?;
         Ok(Session { run, started, driver, started_ms })
     }
 
@@ -220,14 +220,14 @@ impl Workshop {
             .hint("resume it with the agent file that it was started with")
             .into());
         }
-        let outside = Outside {
+        let deps = DriverDeps {
             environment,
             controller: Arc::clone(&minds.controller),
             sandbox: self.sandbox.clone(),
             journal: Journal::new(self.store.clone(), records, Some(writer))
-                .trusting_practice()
-                .announcing(Interjection::Resumed { budgets: more }),
-            recollection: self.recollection(minds, &started).await?,
+                .trusting_trials()
+                .with_pending_control(ControlRecord::Resumed { budgets: more }),
+            memory: self.memory(minds, &started).await?,
             // What a fork learns stays in its log.
             library: if circumstances.forked { None } else { Some(self.home.library().await?) },
             tools: minds.tools.clone(),
@@ -235,7 +235,7 @@ impl Workshop {
             cancel: watch.cancel,
             redactor: watch.redactor,
         };
-        let (driver, started_ms) = Driver::new(started.clone(), outside).await?;
+        let (driver, started_ms) = Driver::new(started.clone(), deps).await?;
         Ok(Session { run: info.id.clone(), started, driver, started_ms })
     }
 
@@ -249,19 +249,19 @@ impl Workshop {
         let started = self.started(info, records.first()).await?;
         let recorded = records.len() as u64;
         let journal = Journal::new(self.store.clone(), records, None);
-        let outside = Outside {
+        let deps = DriverDeps {
             environment: environments::of_log(&started.environment),
             controller: Arc::new(RecordedController::new(started.model.clone(), [])),
             sandbox: self.sandbox.clone(),
-            journal: if trusting { journal.trusting_practice() } else { journal },
-            recollection: None,
+            journal: if trusting { journal.trusting_trials() } else { journal },
+            memory: None,
             library: None,
             tools: None,
             observer: watch.observer,
             cancel: watch.cancel,
             redactor: watch.redactor,
         };
-        let (driver, started_ms) = Driver::new(started.clone(), outside).await?;
+        let (driver, started_ms) = Driver::new(started.clone(), deps).await?;
         Ok((Session { run: info.id.clone(), started, driver, started_ms }, recorded))
     }
 
@@ -275,27 +275,30 @@ impl Workshop {
             .hint("nothing happened in it: start a new run")
             .into());
         };
-        let payload = inflate(&self.store, first.seq, first.payload.clone()).await?;
-        let started: Started = serde_json::from_value(payload)
-            .with_context(|| format!("the first record of run `{}` cannot be read", info.id))?;
-        let here = environments::of_log(&started.environment).spec().version.clone();
-        if started.config.rules > RULES {
+        // The version comes first: a log of another version may have another shape.
+        let version = first.payload.get("log_version").and_then(serde_json::Value::as_u64);
+        if version != Some(u64::from(LOG_VERSION)) {
+            let version = version.map_or_else(|| "none".to_owned(), |version| version.to_string());
             return Err(Failure::new(
                 Kind::Failure,
                 format!(
-                    "run `{}` was recorded by a newer program: its loop goes by the rules {}, this one knows {RULES}",
-                    info.id, started.config.rules
+                    "run `{}` has log version {version}; this program reads version {LOG_VERSION}",
+                    info.id
                 ),
             )
             .hint("use the program that recorded it")
             .into());
         }
-        if started.log_version != LOG_VERSION || started.environment.version != here {
+        let started: Started = LogRecord::require(&self.store, first).await?.try_into().map_err(|kind| {
+            anyhow::anyhow!("the first record of run `{}` is of the kind `{kind}`", info.id)
+        })?;
+        let here = environments::of_log(&started.environment).spec().version.clone();
+        if started.environment.version != here {
             return Err(Failure::new(
                 Kind::Failure,
                 format!(
-                    "run `{}` was recorded with log version {} and {} {}; this program has {LOG_VERSION} and {here}",
-                    info.id, started.log_version, started.environment.name, started.environment.version
+                    "run `{}` was recorded with {} {}; this program has {here}",
+                    info.id, started.environment.name, started.environment.version
                 ),
             )
             .hint("use the program that recorded it")
@@ -304,13 +307,13 @@ impl Workshop {
         Ok(started)
     }
 
-    async fn recollection(&self, minds: &Minds, started: &Started) -> Result<Option<Recollection>> {
+    async fn memory(&self, minds: &Minds, started: &Started) -> Result<Option<RunMemory>> {
         if !started.config.memory {
             return Ok(None);
         }
         let memories = minds.vectors.open(self.store.clone()).await?;
         let environment = started.environment.name.clone();
-        Ok(Some(Recollection::new(memories, Home::tenant()?, environment, minds.embedder.clone())))
+        Ok(Some(RunMemory::new(memories, Home::tenant()?, environment, minds.embedder.clone())))
     }
 }
 
@@ -331,10 +334,17 @@ impl Circumstances {
     /// When a record cannot be read.
     pub async fn of(store: &Store, started: &Started, records: &[Record]) -> Result<Self> {
         let mut now = Self { config: started.config.clone(), model: started.model.clone(), forked: false };
-        for record in records.iter().filter(|record| record.kind == "forked") {
-            let payload = inflate(store, record.seq, record.payload.clone()).await?;
-            if let Interjection::Forked { config, model, .. } = Interjection::read(payload)? {
-                now = Self { config: *config, model: *model, forked: true };
+        for record in records.iter().filter(|record| RecordKind::Forked.is(record)) {
+            let LogRecord::ControlRecord(control) = LogRecord::require(store, record).await? else {
+                continue;
+            };
+            let ControlRecord::Forked { changes, .. } = *control else { continue };
+            now.forked = true;
+            if let Some(config) = changes.config {
+                now.config = *config;
+            }
+            if let Some(model) = changes.model {
+                now.model = *model;
             }
         }
         Ok(now)

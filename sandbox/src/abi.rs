@@ -1,7 +1,7 @@
 //! The host's side of the interface that `engine/src/host.h` describes.
 
 use crate::limits::{MAX_LINE_BYTES, MAX_MEMORY_BYTES, MAX_TABLE_ELEMENTS};
-use crate::{Host, HostError, LimitKind, Limits, LogLevel, LogLine};
+use crate::{Host, HostError, LimitKind, Limits, LogLevel, LogLine, StopCause};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
@@ -56,14 +56,14 @@ pub(crate) enum Outcome {
 enum Answer {
     Value(Vec<u8>),
     Failed(String),
-    Stop(String),
+    Stop(StopCause, String),
 }
 
 /// Why an instance was ended from outside, which nothing in it can catch.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Ended {
-    #[error("stopped: {0}")]
-    Stopped(String),
+    #[error("stopped: {1}")]
+    Stopped(StopCause, String),
     #[error("{1}")]
     Limit(LimitKind, String),
 }
@@ -157,7 +157,7 @@ impl Guest {
         let (failed, bytes) = match answer {
             Answer::Value(bytes) => (0, bytes),
             Answer::Failed(message) => (1, Value::String(message).to_string().into_bytes()),
-            Answer::Stop(reason) => return Err(Error::new(Ended::Stopped(reason))),
+            Answer::Stop(cause, reason) => return Err(Error::new(Ended::Stopped(cause, reason))),
         };
         let length = u64::from(u32::try_from(bytes.len())?);
         self.announced = bytes;
@@ -178,7 +178,7 @@ async fn answer(host: &dyn Host, name: &str, args: Map<String, Value>, most: u64
             Answer::Value(bytes)
         }
         Err(HostError::Failed(message)) => Answer::Failed(message),
-        Err(HostError::Stop(reason)) => Answer::Stop(reason),
+        Err(HostError::Stop { cause, reason }) => Answer::Stop(cause, reason),
     }
 }
 

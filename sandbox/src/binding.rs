@@ -53,10 +53,28 @@ pub enum HostError {
     /// Thrown in the skill as an `Error` with this message; the skill may catch it.
     #[error("{0}")]
     Failed(String),
-    /// Ends the skill at once, for this reason: the episode is over, a budget is used up. Nothing in the skill runs
-    /// any more, not even its `catch` and `finally` blocks.
-    #[error("stopped: {0}")]
-    Stop(String),
+    /// Ends the skill at once. Nothing in the skill runs any more, not even its `catch` and `finally` blocks.
+    #[error("stopped: {reason}")]
+    Stop {
+        /// The cause, for programs.
+        cause: StopCause,
+        /// The reason, for people.
+        reason: String,
+    },
+}
+
+/// Why a host ended a skill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopCause {
+    /// The environment steps that the call was given are used up.
+    StepBudgetExhausted,
+    /// The episode ended before the call.
+    EpisodeOver,
+    /// The environment was lost in the middle of the episode.
+    EnvironmentLost,
+    /// The host cannot go on: it failed, or somebody interrupted the run.
+    HostFailed,
 }
 
 /// One call of a program.

@@ -75,7 +75,7 @@ mod sandbox;
 mod settings;
 mod warm;
 
-pub use binding::{Binding, BindingKind, Host, HostError, Invocation};
+pub use binding::{Binding, BindingKind, Host, HostError, Invocation, StopCause};
 pub use compile::CompileError;
 pub use engine::engine_sha256;
 pub use limits::{LimitKind, Limits};

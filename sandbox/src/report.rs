@@ -1,4 +1,4 @@
-use crate::{LimitKind, diagnosis};
+use crate::{LimitKind, StopCause, diagnosis};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
@@ -74,7 +74,9 @@ pub enum CallError {
     },
     /// The host ended it ([`HostError::Stop`](crate::HostError::Stop)).
     Stopped {
-        /// What the host said.
+        /// The cause, for programs.
+        cause: StopCause,
+        /// The host's reason, for people.
         reason: String,
     },
     /// It ran into a limit.
@@ -116,7 +118,7 @@ impl fmt::Display for CallError {
                     _ => write!(f, "\n  at line {line}:{column}: {}", source_line.trim()),
                 }
             }
-            Self::Stopped { reason } => write!(f, "stopped: {reason}"),
+            Self::Stopped { reason, .. } => write!(f, "stopped: {reason}"),
             Self::Limit { message, line: 0, .. } | Self::Trap { message } => f.write_str(message),
             Self::Limit { message, line, .. } => write!(f, "{message}\n  near line {line}"),
         }

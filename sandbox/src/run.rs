@@ -179,7 +179,7 @@ fn conclude(guest: &Guest, program: &Program, job: &Job<'_>) -> Result<Value, Ca
 fn explain(error: &wasmtime::Error, guest: &Guest, prebuilt: bool) -> CallError {
     if let Some(ended) = error.downcast_ref::<Ended>() {
         return match ended {
-            Ended::Stopped(reason) => CallError::Stopped { reason: reason.clone() },
+            Ended::Stopped(cause, reason) => CallError::Stopped { cause: *cause, reason: reason.clone() },
             Ended::Limit(which, message) => limit(*which, message.clone()),
         };
     }

@@ -55,5 +55,5 @@ pub use spec::{
     arguments_schema, recipes_by_task, signature, with_defaults,
 };
 pub use stepped::{McpWorld, ProcessWorld, SteppedWorld, WorldError};
-pub use tool::{CallContext, CallProgress, Need, Tool, ToolCall, ToolError, ToolOutcome};
+pub use tool::{CallContext, CallProgress, FailureKind, Need, Tool, ToolCall, ToolError, ToolOutcome};
 pub use toolbox::{CallLimits, Changes, ReadyCall, Refusal, Toolbox, nearest};

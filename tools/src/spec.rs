@@ -129,9 +129,16 @@ impl Effects {
         !self.write && !self.network && !self.irreversible
     }
 
-    /// Whether a call that may have been carried out already can be made again: it only reads, or is idempotent.
+    /// Whether a call leaves everything as it was, here and elsewhere. It may use the network.
+    pub fn changes_nothing(self) -> bool {
+        !self.write && !self.irreversible
+    }
+
+    /// Whether a call that may have taken effect already can be made again: it changes nothing, or is idempotent.
+    ///
+    /// Every decision about repeating a call goes by this rule.
     pub fn repeatable(self) -> bool {
-        self.idempotent || !(self.write || self.irreversible)
+        self.idempotent || self.changes_nothing()
     }
 }
 

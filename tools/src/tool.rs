@@ -68,6 +68,25 @@ pub struct ToolOutcome {
     /// What it shows: text, pictures, sounds, links.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub content: Vec<Content>,
+    /// The cause of a failure, where programs decide by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureKind>,
+}
+
+/// Causes of a failed call that programs decide by. The message says the same for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The policy, or the person who was asked, denied the call; the tool was not called.
+    Denied,
+    /// The process died during the call, which must not be repeated: nobody knows whether it took effect.
+    EffectUnknown,
+    /// The call wanted an environment step, and the steps that it was given were used up.
+    StepBudgetExhausted,
+    /// The episode had ended before the call, or ended in it.
+    EpisodeOver,
+    /// The environment was lost during the call.
+    EnvironmentLost,
 }
 
 /// Something a failed call would have needed.
@@ -141,6 +160,11 @@ impl ToolOutcome {
     /// It did not.
     pub fn failed(message: impl Into<String>) -> Self {
         Self { ok: false, message: message.into(), ..Self::default() }
+    }
+
+    /// It did not, for a cause that programs decide by.
+    pub fn failed_by(failure: FailureKind, message: impl Into<String>) -> Self {
+        Self { failure: Some(failure), ..Self::failed(message) }
     }
 
     /// It did not, for want of these.

@@ -2,7 +2,7 @@
 
 use super::guard::{Guard, Verdict};
 use super::{AfterReflection, Core, Phase, Purpose, Reply, ToolCall, prompts};
-use crate::event::{ActReport, Effect, FinishReason, LessonKind, Milestone, NewLesson};
+use crate::model::{ActReport, Effect, FinishReason, LessonKind, Milestone, NewLesson};
 use sojourn_tools::{Ending, EndingKind, Need};
 use std::fmt::Write as _;
 
@@ -20,7 +20,7 @@ impl Core {
     pub(super) fn acted(&mut self, call: &ToolCall, report: ActReport) -> Vec<Effect> {
         let verified = self.verify(call, &report);
         let verdict = self.watch(call, &report, verified);
-        self.totals.tool_calls += u64::from(report.calls.unwrap_or(0));
+        self.totals.tool_calls += u64::from(report.calls);
         if report.consulted > 0 {
             self.consultations.used_by_skill();
         }
@@ -34,7 +34,7 @@ impl Core {
             self.curriculum.ran(&call.name, verified, report.steps);
             self.learn_edges(&call.name, &report);
             let milestone = Milestone::TaskDone { task: call.name.clone(), verified, steps: report.steps };
-            effects.push(Effect::Tell { milestone });
+            effects.push(Effect::ReportMilestone { milestone });
             effects.extend(self.count_usage(&report, died));
         }
         if self.episode.plan.is_empty() || !verified {
@@ -55,7 +55,7 @@ impl Core {
                 self.nudge = Some(format!(
                     "You did {what} {times} times in a row and nothing changed. Do something else."
                 ));
-                effects.push(Effect::Tell { milestone: Milestone::Nudged { what, times } });
+                effects.push(Effect::ReportMilestone { milestone: Milestone::Nudged { what, times } });
             }
             // Another episode looks different.
             Verdict::Stuck { what } if self.spec.question.is_some() => {
@@ -77,9 +77,6 @@ impl Core {
 
     /// Whether the agent does the same again and again.
     fn watch(&mut self, call: &ToolCall, report: &ActReport, verified: bool) -> Verdict {
-        if self.config.rules < 2 {
-            return Verdict::Fine;
-        }
         let is_task = self.planner.task(&call.name).is_some();
         let another = report.observation.text != self.episode.observation.text;
         let changed = if is_task { verified } else { another };
@@ -119,7 +116,7 @@ impl Core {
         let seed = self.request_seed();
         let what = format!(
             "You were doing {} and the episode ended: {}. Before that:\n{}",
-            crate::driver::as_javascript(call),
+            crate::model::as_javascript(call),
             ending.cause,
             self.episode.observation.text.trim_end()
         );
@@ -152,7 +149,7 @@ impl Core {
 
 /// What happened, in a sentence.
 fn episode_memory(call: &ToolCall, report: &ActReport, verified: bool) -> NewLesson {
-    let call = crate::driver::as_javascript(call);
+    let call = crate::model::as_javascript(call);
     let outcome = if verified { "worked" } else { "failed" };
     let mut text = format!("{call} {outcome} in {} steps", report.steps);
     if let Some(last) = report.trace.iter().rev().find(|call| !call.ok && !verified) {

@@ -4,7 +4,7 @@ use super::consulting::{AfterConsultation, object};
 use super::curriculum::{Proposal, Situation};
 use super::prompts::{self, Choice};
 use super::{Core, Map, OPTIONS, Phase, Purpose, Recalled, Reply, ToolCall, Value, VecDeque};
-use crate::event::{Effect, FinishReason, Milestone};
+use crate::model::{Effect, FinishReason, Milestone};
 use sojourn_tools::{TaskSpec, with_defaults};
 
 /// Memories shown before a choice.
@@ -16,7 +16,7 @@ impl Core {
     /// Asks the curriculum, and has the controller choose.
     pub(super) fn propose(&mut self) -> Vec<Effect> {
         let mut proposals = self.proposals();
-        if proposals.is_empty() && self.config.restless && self.begun_anew != Some(self.episode.steps) {
+        if proposals.is_empty() && self.config.repeat_tasks && self.begun_anew != Some(self.episode.steps) {
             self.begun_anew = Some(self.episode.steps);
             self.episode.done.clear();
             self.curriculum.episode_started();
@@ -144,8 +144,9 @@ impl Core {
     fn settle(&mut self, proposal: &Proposal, args: Map<String, Value>) -> Vec<Effect> {
         let task = proposal.task().to_owned();
         let learning = matches!(proposal, Proposal::Learn(_));
-        let mut effects =
-            vec![Effect::Tell { milestone: Milestone::TaskChosen { task: task.clone(), learning } }];
+        let mut effects = vec![Effect::ReportMilestone {
+            milestone: Milestone::TaskChosen { task: task.clone(), learning },
+        }];
         effects.extend(if learning {
             self.start_writing(&task)
         } else {

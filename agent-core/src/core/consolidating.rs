@@ -9,7 +9,7 @@
 
 use super::{Core, Phase, Purpose, Recalled, Reply, Value, prompts};
 use crate::config::ConsolidationConfig;
-use crate::event::{Edit, Effect, LessonKind, NewLesson};
+use crate::model::{Edit, Effect, LessonKind, NewLesson};
 use sojourn_memory::EventSeq;
 
 /// The kind of recalled memory that a lesson is.
@@ -92,7 +92,7 @@ impl Core {
         let mut memories = std::mem::take(&mut self.relied_on);
         memories.sort_unstable();
         memories.dedup();
-        (!memories.is_empty()).then_some(Effect::Credit { memories, helped })
+        (!memories.is_empty()).then_some(Effect::CreditMemories { memories, helped })
     }
 
     /// Whether the episode that ended is one to learn from.

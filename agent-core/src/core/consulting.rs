@@ -6,7 +6,7 @@
 use super::curriculum::Proposal;
 use super::prompts::Consultable;
 use super::{Core, Phase, Reply};
-use crate::event::{Effect, Recalled};
+use crate::model::{Effect, Recalled};
 use serde_json::{Map, Value};
 use sojourn_tools::{ToolCall, ToolOutcome, ToolSpec};
 use std::collections::{BTreeMap, VecDeque};
@@ -24,7 +24,7 @@ pub(super) struct Consultations {
     /// Those that are there.
     tools: BTreeMap<String, ToolSpec>,
     /// Why the arguments of some are not held to their schema while they are written.
-    loose: BTreeMap<String, String>,
+    unconstrained: BTreeMap<String, String>,
     /// What happened to them that the controller was not told yet.
     notices: VecDeque<String>,
     /// What they showed in this episode.
@@ -63,18 +63,18 @@ impl Consultations {
     pub fn changed(
         &mut self,
         appeared: &[ToolSpec],
-        loose: &BTreeMap<String, String>,
+        unconstrained: &BTreeMap<String, String>,
         vanished: &[String],
         notices: &[String],
     ) {
         for spec in appeared {
-            self.loose.remove(&spec.name);
+            self.unconstrained.remove(&spec.name);
             self.tools.insert(spec.name.clone(), spec.clone());
         }
-        self.loose.extend(loose.clone());
+        self.unconstrained.extend(unconstrained.clone());
         for name in vanished {
             self.tools.remove(name);
-            self.loose.remove(name);
+            self.unconstrained.remove(name);
         }
         self.notices.extend(notices.iter().cloned());
         while self.notices.len() > NOTICES {
@@ -107,7 +107,7 @@ impl Consultations {
         if self.shown.len() == SHOWN {
             self.shown.pop_front();
         }
-        self.shown.push_back(Shown { call: crate::driver::as_javascript(call), words });
+        self.shown.push_back(Shown { call: crate::model::as_javascript(call), words });
     }
 }
 
@@ -169,10 +169,10 @@ impl Core {
                 picked.iter().filter_map(|name| known.tools.get(name)).take(most).cloned().collect()
             }
         };
-        let loose = known.loose.keys().cloned().collect();
+        let unconstrained = known.unconstrained.keys().cloned().collect();
         let shown = known.shown.iter().map(|shown| (shown.call.clone(), shown.words.clone())).collect();
         let notices = std::mem::take(&mut self.consultations.notices).into();
-        Consultable { tools, loose, shown, notices }
+        Consultable { tools, unconstrained, shown, notices }
     }
 
     /// The call of a tool that an answer asks for, if it does.
@@ -186,7 +186,7 @@ impl Core {
     pub(super) fn consult(&mut self, call: ToolCall, then: AfterConsultation) -> Vec<Effect> {
         let untrusted = self.tainted();
         self.phase = Phase::Consulting(Consultation { call: call.clone(), then });
-        vec![Effect::UseTool { call, untrusted }]
+        vec![Effect::CallTool { call, untrusted }]
     }
 
     pub(super) fn consulted(
@@ -215,7 +215,7 @@ impl Core {
 }
 
 fn reads(spec: &ToolSpec) -> bool {
-    !spec.effects.write && !spec.effects.irreversible
+    spec.effects.changes_nothing()
 }
 
 /// The first candidate as a JSON object; empty where it was cut short.

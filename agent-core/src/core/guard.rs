@@ -3,7 +3,7 @@
 //! First it is nudged: told so, and kept from the task until the next episode. When nudges do not help the run
 //! pauses with the reason, and can be resumed.
 
-use crate::event::ActReport;
+use crate::model::ActReport;
 use sojourn_tools::ToolCall;
 use std::collections::VecDeque;
 
@@ -47,7 +47,7 @@ impl Guard {
             *self = Self::default();
             return Verdict::Fine;
         }
-        self.fruitless.push_back(crate::driver::as_javascript(call));
+        self.fruitless.push_back(crate::model::as_javascript(call));
         if self.fruitless.len() > PATIENCE * LONGEST_CYCLE {
             self.fruitless.pop_front();
         }

@@ -19,7 +19,7 @@ mod upkeep;
 mod writing;
 
 use crate::config::{Budgets, RunConfig};
-use crate::event::{Effect, Event, FinishReason, Milestone, Moment, Purpose, Recalled};
+use crate::model::{Effect, Event, FinishReason, Milestone, Moment, Purpose, Recalled};
 use consolidating::{Comparison, Experiences, Resume};
 use consulting::{Consultation, Consultations};
 use curriculum::{Curriculum, Proposal};
@@ -234,71 +234,73 @@ impl Core {
             (Phase::Recalling { proposals }, Event::Recalled { memories, tools }) => {
                 self.choose(proposals, memories, &tools)
             }
-            (Phase::Choosing { proposals, memories }, Event::Thought { reply }) => {
+            (Phase::Choosing { proposals, memories }, Event::ControllerAnswered { reply }) => {
                 self.count(&reply);
                 self.chosen(proposals, memories, &reply)
             }
             (Phase::Consulting(consultation), Event::ToolAnswered { outcome, trusted }) => {
                 self.consulted(consultation, &outcome, trusted)
             }
-            (Phase::Improvising, Event::Thought { reply }) => {
+            (Phase::Improvising, Event::ControllerAnswered { reply }) => {
                 self.count(&reply);
                 self.improvised(&reply)
             }
-            (Phase::Playing(draft), Event::Played { shown, programs }) => {
+            (Phase::Playing(draft), Event::Explored { shown, programs }) => {
                 self.played(draft, &shown, programs)
             }
-            (Phase::Surveying(draft), Event::Surveyed { seen }) => self.surveyed(draft, seen),
+            (Phase::Surveying(draft), Event::StartsObserved { seen }) => self.surveyed(draft, seen),
             (Phase::Preparing(draft), Event::Recalled { memories, tools }) => {
                 self.write(draft, &memories, &tools)
             }
-            (Phase::Writing(draft), Event::Thought { reply }) => {
+            (Phase::Writing(draft), Event::ControllerAnswered { reply }) => {
                 self.count(&reply);
                 self.try_candidates(draft, &reply)
             }
-            (Phase::Trying(draft), Event::Tried { trials }) => self.tried(draft, &trials),
-            (Phase::WritingReflex(draft), Event::Thought { reply }) => {
+            (Phase::Trying(draft), Event::CandidatesTried { trials }) => self.tried(draft, &trials),
+            (Phase::WritingReflex(draft), Event::ControllerAnswered { reply }) => {
                 self.count(&reply);
                 self.screen_reflexes(draft, &reply)
             }
-            (Phase::WritingReflex(draft), Event::ThoughtFailed { error }) => {
+            (Phase::WritingReflex(draft), Event::ControllerFailed { error }) => {
                 let cause = draft.cause;
                 self.controller_failed(error, move |core| core.next_episode(cause))
             }
             (Phase::TryingReflexes(draft), Event::ReflexesTried { trials }) => {
                 self.reflexes_tried(draft, &trials)
             }
-            (Phase::Retesting { skills }, Event::Retested { retests }) => self.retested(&skills, &retests),
+            (Phase::Retesting { skills }, Event::SkillsRetested { retests }) => {
+                self.retested(&skills, &retests)
+            }
             (Phase::Acting { call }, Event::Acted { report }) => self.acted(&call, report),
-            (Phase::Reflecting { then }, Event::Thought { reply }) => {
+            (Phase::Reflecting { then }, Event::ControllerAnswered { reply }) => {
                 self.count(&reply);
                 self.reflected(&reply, &then)
             }
-            (Phase::Reflecting { then }, Event::ThoughtFailed { error }) => {
+            (Phase::Reflecting { then }, Event::ControllerFailed { error }) => {
                 self.controller_failed(error, move |core| core.go_on(&then))
             }
-            (Phase::Writing(draft), Event::ThoughtFailed { error }) => {
+            (Phase::Writing(draft), Event::ControllerFailed { error }) => {
                 // It counts as a round, so that a task that cannot be written is left for later.
                 self.controller_failed(error, move |core| core.next_round(draft, String::new()))
             }
-            (Phase::Consolidating { told, then }, Event::Thought { reply }) => {
+            (Phase::Consolidating { told, then }, Event::ControllerAnswered { reply }) => {
                 self.count(&reply);
                 self.drawn(&reply, &told, then)
             }
-            (Phase::Consolidating { then, .. }, Event::ThoughtFailed { error }) => {
+            (Phase::Consolidating { then, .. }, Event::ControllerFailed { error }) => {
                 self.controller_failed(error, move |core| core.resume(then))
             }
             (Phase::Comparing(comparison), Event::Recalled { memories, .. }) => {
                 self.met(comparison, memories)
             }
-            (Phase::Comparing(comparison), Event::Thought { reply }) => {
+            (Phase::Comparing(comparison), Event::ControllerAnswered { reply }) => {
                 self.count(&reply);
                 self.compared(&comparison, &reply)
             }
-            (Phase::Comparing(comparison), Event::ThoughtFailed { error }) => {
+            (Phase::Comparing(comparison), Event::ControllerFailed { error }) => {
                 self.controller_failed(error, move |core| core.consolidated(&comparison, Vec::new()))
             }
-            (_, Event::ThoughtFailed { error }) => self.controller_failed(error, Self::decide),
+            (_, Event::ControllerFailed { error }) => self.controller_failed(error, Self::decide),
             (phase, _) => {
                 self.phase = phase;
                 Vec::new()
@@ -348,7 +350,7 @@ impl Core {
         self.episode_over = false;
         self.begun_anew = None;
         self.phase = Phase::Resetting;
-        vec![Effect::Reset { seed }]
+        vec![Effect::StartEpisode { seed }]
     }
 
     /// `seed`, or the one next to it whose episode is about a task that may be asked for: these take turns.
@@ -370,7 +372,7 @@ impl Core {
         self.totals.episodes += 1;
         self.episode.index += 1;
         self.episode_over = true;
-        let mut effects = vec![Effect::Tell { milestone: ended }];
+        let mut effects = vec![Effect::ReportMilestone { milestone: ended }];
         effects.extend(match (self.over_budget(), self.teaches()) {
             (Some(reason), _) => self.finish(reason),
             (None, true) => self.consolidate(Resume::NextEpisode),
@@ -459,7 +461,7 @@ impl Core {
 
     fn think(&mut self, purpose: Purpose, request: sojourn_controller::Request, phase: Phase) -> Vec<Effect> {
         self.phase = phase;
-        vec![Effect::Think { purpose, request }]
+        vec![Effect::AskController { purpose, request }]
     }
 
     fn request_seed(&mut self) -> u64 {

@@ -4,8 +4,9 @@
 //! from the last causal failure, and where the cause is not certain it only says what happened.
 
 use super::planner::Planner;
-use crate::event::{CallTrace, CandidateTrial, Demonstration, Failure};
+use crate::model::{CallTrace, CandidateTrial, Demonstration, Failure};
 use serde_json::Value;
+use sojourn_sandbox::{CallError, LimitKind, StopCause};
 use sojourn_tools::{Amount, Condition, Need, Play, Question, TaskSpec};
 use std::fmt::Write as _;
 
@@ -115,8 +116,13 @@ fn shortened(text: &str, most: usize) -> String {
     }
 }
 
-fn error_note(error: &str) -> String {
-    if error.contains("budget") || error.contains("too long") || error.contains("limit") {
+fn error_note(error: &CallError) -> String {
+    let endless = matches!(
+        error,
+        CallError::Stopped { cause: StopCause::StepBudgetExhausted, .. }
+            | CallError::Limit { which: LimitKind::Fuel | LimitKind::Wall | LimitKind::HostCalls, .. }
+    );
+    if endless {
         "It went on without an end. Use bounded loops, for (let i = 0; i < 40; i++), test a value that changes, and return when the goal is reached.".to_owned()
     } else {
         format!("It stopped with: {error}.")
@@ -183,7 +189,7 @@ fn shortfall(goal: &Condition, before: &Value, after: &Value, call: &str) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Shown;
+    use crate::model::Shown;
     use serde_json::json;
     use sojourn_tools::ToolCall;
 

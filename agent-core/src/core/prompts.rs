@@ -4,7 +4,7 @@
 use super::curriculum::{Curriculum, Proposal};
 use super::planner::Planner;
 use crate::config::{ActorConfig, ReflexConfig};
-use crate::event::{Moment, Recalled};
+use crate::model::{Moment, Recalled};
 use serde_json::{Map, Value, json};
 use sojourn_controller::{Constraint, Message, Part, Priority, Request, Role, Sampling};
 use sojourn_tools::schema::embedded;
@@ -43,7 +43,7 @@ pub struct Consultable {
     /// Those on offer.
     pub tools: Vec<ToolSpec>,
     /// Names of those whose arguments are not held to their schema while they are written.
-    pub loose: BTreeSet<String>,
+    pub unconstrained: BTreeSet<String>,
     /// Calls made in this episode, and what came of them.
     pub shown: Vec<(String, String)>,
     /// What happened to tools.
@@ -94,13 +94,6 @@ pub fn choose(choice: &Choice<'_>, seed: u64) -> Request {
     parts.push(Part::new(user));
     request.messages.push(Message { role: Role::User, parts });
     request
-}
-
-/// Everything in one part for each message that must all be there, as it was written down before there were spare parts.
-pub fn undivided(request: &mut Request) {
-    for message in &mut request.messages {
-        message.parts = vec![Part::new(message.text())];
-    }
 }
 
 /// Asks for one primitive with its arguments: what an agent without any skill can do.
@@ -529,7 +522,7 @@ impl Consultable {
         let mut definitions = Map::new();
         for tool in &self.tools {
             let name = &tool.name;
-            let args = if self.loose.contains(name) {
+            let args = if self.unconstrained.contains(name) {
                 json!({"type": "object"})
             } else {
                 let (reference, definition) = embedded(name, &tool.input_schema());

@@ -2,7 +2,7 @@
 //! without each, and admission of one that prolongs life by a margin.
 
 use super::{Core, Phase, Purpose, Reply, Value, prompts, seeds};
-use crate::event::{Effect, LessonKind, Milestone, Moment, NewLesson, ReflexCandidateTrial, ReflexPlan};
+use crate::model::{Effect, LessonKind, Milestone, Moment, NewLesson, ReflexCandidateTrial, ReflexTrialPlan};
 use sojourn_skills::{Compiled, Draft as SkillDraft, Kind, LibraryEvent, Origin, ReflexTrial, grammar};
 use sojourn_tools::ParameterKind;
 
@@ -136,7 +136,7 @@ impl Core {
         let (purpose, count) =
             if draft.confirming { ("confirm", config.confirming) } else { ("screen", config.screening) };
         let purpose = format!("{} {purpose} {}", draft.name, draft.round);
-        let plan = ReflexPlan {
+        let plan = ReflexTrialPlan {
             name: draft.name.clone(),
             candidates: draft.candidates.clone(),
             seeds: (0..count).map(|i| seeds::world(self.config.seed, &purpose, u64::from(i))).collect(),
@@ -192,8 +192,9 @@ impl Core {
         if draft.round < rounds && self.over_budget().is_none() {
             return self.write_reflex(draft);
         }
-        let mut effects =
-            vec![Effect::Tell { milestone: Milestone::ReflexGivenUp { cause: draft.cause.clone() } }];
+        let mut effects = vec![Effect::ReportMilestone {
+            milestone: Milestone::ReflexGivenUp { cause: draft.cause.clone() },
+        }];
         effects.extend(self.next_episode(draft.cause));
         effects
     }
@@ -231,8 +232,9 @@ impl Core {
             library.apply(change).ok()?;
         }
         self.library = library;
-        let mut effects: Vec<Effect> = changes.into_iter().map(|change| Effect::Library { change }).collect();
-        effects.push(Effect::Tell {
+        let mut effects: Vec<Effect> =
+            changes.into_iter().map(|change| Effect::ChangeLibrary { change }).collect();
+        effects.push(Effect::ReportMilestone {
             milestone: Milestone::ReflexAdmitted {
                 reflex: draft.name.clone(),
                 cause: draft.cause.clone(),

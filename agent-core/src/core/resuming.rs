@@ -1,37 +1,39 @@
-//! What the core makes of interjections: it was resumed, or it is a fork now.
+//! Control records in the core: the run was resumed or forked, or its tools changed.
 
-use super::{Core, Effect, Phase, Totals, prompts};
+use super::{Core, Effect, Phase, Totals};
 use crate::config::Budgets;
-use crate::driver::{Interjected, Interjection};
+use crate::model::{ControlRecord, ForkChanges, TimedControl};
 use sojourn_controller::{Part, Request, Role};
 
-/// The rules of the loop from which on prompts have parts that can be left out.
-const PARTS_SINCE: u32 = 4;
-
 impl Core {
-    /// Takes note of what came between two events.
-    pub fn interject(&mut self, interjected: &Interjected) {
-        match &interjected.what {
-            Interjection::Resumed { budgets } => {
-                self.paused_ms += (interjected.at_ms - interjected.before_ms).max(0);
-                self.now_ms = interjected.at_ms;
+    /// Applies a control record, which stands between two events.
+    pub fn apply_control(&mut self, control: &TimedControl) {
+        match &control.record {
+            ControlRecord::Resumed { budgets } => {
+                self.paused_ms += (control.at_ms - control.before_ms).max(0);
+                self.now_ms = control.at_ms;
                 if let Some(more) = budgets {
                     self.config.budgets = self.more_budgets(*more);
                 }
             }
-            Interjection::Forked { run, config, budgets, model, .. } => {
-                self.paused_ms += (interjected.at_ms - interjected.before_ms).max(0);
-                self.now_ms = interjected.at_ms;
-                self.config = (**config).clone();
+            ControlRecord::Forked { changes, .. } => {
+                let ForkChanges { run, config, budgets, model } = changes;
+                self.paused_ms += (control.at_ms - control.before_ms).max(0);
+                self.now_ms = control.at_ms;
+                if let Some(config) = config {
+                    self.config = (**config).clone();
+                }
                 if let Some(more) = budgets {
                     self.config.budgets = self.more_budgets(*more);
                 }
                 self.origin.run.clone_from(run);
-                self.origin.model.clone_from(&model.name);
+                if let Some(model) = model {
+                    self.origin.model.clone_from(&model.name);
+                }
             }
-            Interjection::Tools { appeared, loose, vanished, notices } => {
-                self.now_ms = interjected.at_ms;
-                self.consultations.changed(appeared, loose, vanished, notices);
+            ControlRecord::ToolsChanged { appeared, unconstrained, vanished, notices } => {
+                self.now_ms = control.at_ms;
+                self.consultations.changed(appeared, unconstrained, vanished, notices);
                 return;
             }
         }
@@ -64,9 +66,6 @@ impl Core {
 
     /// Adds the run's instructions to what the controller is told.
     pub fn instruct(&self, request: &mut Request) {
-        if self.config.rules < PARTS_SINCE {
-            prompts::undivided(request);
-        }
         let Some(instructions) = self.config.instructions.as_deref().map(str::trim) else { return };
         if instructions.is_empty() {
             return;

@@ -3,37 +3,23 @@
 
 use super::writing::Draft;
 use super::{BTreeMap, Core, Phase};
-use crate::event::{ActReport, Alike, CandidateTrial, Effect, Milestone, Scrutiny, SkillRetest};
+use crate::model::{ActReport, Alike, CandidateTrial, Effect, Milestone, Scrutiny, SkillRetest};
 use sojourn_skills::{
-    Demotion, DemotionRule, Entry, Illegal, Kind, LibraryEvent, SkillId, Status, TrialReport, Use,
-    same_behaviour, same_source,
+    Demotion, DemotionRule, Entry, Illegal, LibraryEvent, SkillId, Status, TrialReport, Use, same_behaviour,
+    same_source,
 };
 use sojourn_tools::TaskSpec;
 
-/// The rules of the loop from which on the library is kept in this way; before, skills were only demoted.
-const SINCE: u32 = 3;
 /// Steps that a skill is thought to take of which no trial is known.
 const STEPS: f64 = 50.0;
 
 impl Core {
-    /// Whether this run keeps its library sound.
-    pub(super) fn upkeep(&self) -> bool {
-        self.config.rules >= SINCE
-    }
-
     /// Tasks with a skill that can be called, with the mean steps of its trial.
     pub(super) fn skills(&self) -> BTreeMap<String, f64> {
         let steps = |entry: &Entry| entry.report.as_ref().and_then(TrialReport::mean_steps).unwrap_or(STEPS);
-        if self.upkeep() {
-            let whole = |entry: &Entry| self.library.callees(entry).all(|c| self.library.active(c).is_some());
-            let callables = self.library.callables().filter(|(_, entry)| whole(entry));
-            return callables.map(|(name, entry)| (name.to_owned(), steps(entry))).collect();
-        }
-        self.library
-            .all_active()
-            .filter(|entry| entry.skill.manifest.kind == Kind::Skill)
-            .map(|entry| (entry.skill.manifest.name.clone(), steps(entry)))
-            .collect()
+        let whole = |entry: &Entry| self.library.callees(entry).all(|c| self.library.active(c).is_some());
+        let callables = self.library.callables().filter(|(_, entry)| whole(entry));
+        callables.map(|(name, entry)| (name.to_owned(), steps(entry))).collect()
     }
 
     /// Counts every skill that ran, and demotes the called one where its uses speak against it.
@@ -54,7 +40,7 @@ impl Core {
             };
             let change = LibraryEvent::Used { id, usage };
             if self.library.apply(&change).is_ok() {
-                changes.push(Effect::Library { change });
+                changes.push(Effect::ChangeLibrary { change });
             }
         }
         if self.config.learning
@@ -69,23 +55,17 @@ impl Core {
     }
 
     fn demote(&mut self, name: &str, id: SkillId, reason: Demotion) -> Vec<Effect> {
-        let told = self.upkeep().then(|| reason.clone());
-        let change = LibraryEvent::Demoted { id, reason };
+        let change = LibraryEvent::Demoted { id, reason: reason.clone() };
         if self.library.apply(&change).is_err() {
             return Vec::new();
         }
-        if let Some(told) = told {
-            self.demoted.insert(name.to_owned(), told);
-        }
+        self.demoted.insert(name.to_owned(), reason);
         let milestone = Milestone::SkillDemoted { skill: name.to_owned() };
-        vec![Effect::Library { change }, Effect::Tell { milestone }]
+        vec![Effect::ChangeLibrary { change }, Effect::ReportMilestone { milestone }]
     }
 
     /// The version that a new skill of this name repairs: the latest that was in use and had to leave it.
     pub(super) fn repaired(&self, name: &str) -> Option<&Entry> {
-        if !self.upkeep() {
-            return None;
-        }
         let versions = &self.library.history(name)?.versions;
         versions.iter().rfind(|entry| entry.status == Status::Trial && entry.report.is_some())
     }
@@ -98,10 +78,7 @@ impl Core {
     }
 
     /// What candidates for `task` are looked at for, besides whether they do it.
-    pub(super) fn scrutiny(&self, task: &TaskSpec) -> Option<Scrutiny> {
-        if !self.upkeep() {
-            return None;
-        }
+    pub(super) fn scrutiny(&self, task: &TaskSpec) -> Scrutiny {
         let alike = |entry: &&Entry| {
             let manifest = &entry.skill.manifest;
             // What is promised in other episodes is not the same promise.
@@ -114,13 +91,13 @@ impl Core {
                 && !entry.is_reflex()
         };
         let others = self.library.all_active().filter(alike);
-        Some(Scrutiny {
+        Scrutiny {
             unrelated: self.planner.unrelated(&task.name, &task.goal),
             regressions: self.repaired(&task.name).map(Entry::cases).unwrap_or_default(),
             alike: others
                 .map(|entry| Alike { name: entry.name().to_owned(), cases: entry.cases() })
                 .collect(),
-        })
+        }
     }
 
     /// How many of the cases of the version that it repairs a candidate fails, and how many could be started.
@@ -145,7 +122,7 @@ impl Core {
             let change = LibraryEvent::Merged { name: name.to_owned(), into: into.clone(), evidence };
             if self.library.apply(&change).is_ok() {
                 let milestone = Milestone::SkillMerged { skill: name.to_owned(), into };
-                return vec![Effect::Library { change }, Effect::Tell { milestone }];
+                return vec![Effect::ChangeLibrary { change }, Effect::ReportMilestone { milestone }];
             }
         }
         Vec::new()
@@ -153,7 +130,7 @@ impl Core {
 
     /// Has the skills tested again that call a skill which is not the one they were tried with.
     pub(super) fn retest_callers(&mut self) -> Option<Vec<Effect>> {
-        if !self.upkeep() || !self.config.learning || !self.config.library {
+        if !self.config.learning || !self.config.library {
             return None;
         }
         let active = |name: &str| self.library.active(name).is_some();
@@ -165,7 +142,7 @@ impl Core {
             return None;
         }
         self.phase = Phase::Retesting { skills: skills.clone() };
-        Some(vec![Effect::Retest { skills }])
+        Some(vec![Effect::RetestSkills { skills }])
     }
 
     /// Keeps the skills in use that passed their cases, and demotes the others.
@@ -183,9 +160,9 @@ impl Core {
             let change = LibraryEvent::Retested { id: id.clone(), results, prerequisites };
             match self.library.apply(&change) {
                 Ok(()) => {
-                    effects.push(Effect::Library { change });
+                    effects.push(Effect::ChangeLibrary { change });
                     let milestone = Milestone::SkillRetested { skill: name, passed };
-                    effects.push(Effect::Tell { milestone });
+                    effects.push(Effect::ReportMilestone { milestone });
                 }
                 Err(Illegal::CaseFailed { .. }) if failed > 0 => {
                     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);

@@ -4,8 +4,8 @@ use super::consolidating::LESSON;
 use super::notes::{causal_note, demonstration};
 use super::prompts::{self, Writing};
 use super::{AfterReflection, Core, Map, Phase, Purpose, Recalled, Reply, Value, seeds};
-use crate::event::{
-    CandidateTrial, Demonstration, Effect, LessonKind, Milestone, NewLesson, PlayPlan, TrialPlan,
+use crate::model::{
+    CandidateTrial, Demonstration, Effect, ExplorationPlan, LessonKind, Milestone, NewLesson, TrialPlan,
 };
 use sojourn_skills::{
     Callable, Candidate, Compiled, Draft as SkillDraft, Kind, LibraryEvent, Origin, best_of, grammar,
@@ -64,13 +64,13 @@ impl Core {
             others: Vec::new(),
             imitating: false,
         };
-        match (&self.config.play, &self.spec.play) {
+        match (&self.config.exploration, &self.spec.play) {
             (Some(play), Some(_)) if play.episodes > 0 => {
                 self.plays += 1;
                 let about = format!("{task}: play {}", self.plays);
                 let seeds = (0..u64::from(play.episodes)).map(|i| self.practice_seed(task, &about, i));
                 let known = self.others(task);
-                let plan = PlayPlan {
+                let plan = ExplorationPlan {
                     task: task.to_owned(),
                     seeds: seeds.collect(),
                     moves: play.moves,
@@ -79,7 +79,7 @@ impl Core {
                     known: known.clone(),
                 };
                 self.phase = Phase::Playing(Draft { others: known, ..draft });
-                vec![Effect::Play { plan }]
+                vec![Effect::Explore { plan }]
             }
             _ => self.look(draft),
         }
@@ -104,7 +104,7 @@ impl Core {
         draft.imitating = true;
         let plan = self.trial_plan(&task, sources, draft.others.clone());
         self.phase = Phase::Trying(draft);
-        vec![Effect::Try { plan }]
+        vec![Effect::TryCandidates { plan }]
     }
 
     /// Skills of other tasks, those first whose names have most words in common with this one's. Only such as rest on no
@@ -141,7 +141,7 @@ impl Core {
         // Not those in which candidates are tried: what is seen there stays unknown to them.
         let about = format!("{task}: what is seen");
         let seeds = (0..SCENES).map(|i| self.practice_seed(task, &about, i)).collect();
-        let survey = Effect::Survey { task: task.to_owned(), seeds };
+        let survey = Effect::ObserveStarts { task: task.to_owned(), seeds };
         self.phase = Phase::Surveying(draft);
         vec![survey]
     }
@@ -227,13 +227,7 @@ impl Core {
             });
         let parameters = task.parameters.iter().map(|p| p.name.clone()).collect();
         let spec = grammar::GrammarSpec { name: task.name.clone(), parameters, functions, view };
-        // Older logs have the subset without its counters that only go up.
-        let grammar = if self.config.rules < 3 {
-            grammar::javascript_subset(&spec)
-        } else {
-            self.config.actor.language.grammar(&spec)
-        };
-        grammar.to_lark()
+        self.config.actor.language.grammar(&spec).to_lark()
     }
 
     pub(super) fn try_candidates(&mut self, mut draft: Draft, reply: &Reply) -> Vec<Effect> {
@@ -270,7 +264,7 @@ impl Core {
         let granted = skills.into_iter().map(|c| c.name).chain(draft.tools.iter().cloned()).collect();
         let plan = self.trial_plan(&task, sources, granted);
         self.phase = Phase::Trying(draft);
-        vec![Effect::Try { plan }]
+        vec![Effect::TryCandidates { plan }]
     }
 
     fn trial_plan(&self, task: &TaskSpec, candidates: Vec<String>, granted: Vec<String>) -> TrialPlan {
@@ -303,7 +297,7 @@ impl Core {
             .zip(trials)
             .map(|(source, trial)| Candidate { source, report: &trial.report })
             .collect();
-        for best in self.in_order(&candidates) {
+        for best in Self::in_order(&candidates) {
             if self.config.actor.admission.judge(&trials[best].report).admitted
                 && let Some(effects) = self.admit(&draft, &task, best, &trials[best])
             {
@@ -324,17 +318,14 @@ impl Core {
         self.next_round(draft, note)
     }
 
-    /// The candidates that may be admitted, the best first. Under the first rules only the very best one is looked at.
-    fn in_order(&self, candidates: &[Candidate<'_>]) -> Vec<usize> {
+    /// The candidates that may be admitted, the best first.
+    fn in_order(candidates: &[Candidate<'_>]) -> Vec<usize> {
         let mut left: Vec<usize> = (0..candidates.len()).collect();
         let mut order = Vec::new();
         loop {
             let rest: Vec<Candidate<'_>> = left.iter().map(|&position| candidates[position]).collect();
             let Some(best) = best_of(&rest) else { return order };
             order.push(left.remove(best));
-            if !self.upkeep() {
-                return order;
-            }
         }
     }
 
@@ -394,8 +385,9 @@ impl Core {
         self.curriculum.learned(&task.name);
         self.demoted.remove(&task.name);
 
-        let mut effects: Vec<Effect> = changes.into_iter().map(|change| Effect::Library { change }).collect();
-        effects.push(Effect::Tell {
+        let mut effects: Vec<Effect> =
+            changes.into_iter().map(|change| Effect::ChangeLibrary { change }).collect();
+        effects.push(Effect::ReportMilestone {
             milestone: Milestone::SkillAdmitted {
                 skill: task.name.clone(),
                 verified: (trial.report.passes(), trial.report.worlds.len()),
@@ -431,7 +423,7 @@ impl Core {
     fn give_up(&mut self, draft: &Draft) -> Vec<Effect> {
         self.curriculum.gave_up_writing(&draft.task);
         let mut effects =
-            vec![Effect::Tell { milestone: Milestone::SkillGivenUp { task: draft.task.clone() } }];
+            vec![Effect::ReportMilestone { milestone: Milestone::SkillGivenUp { task: draft.task.clone() } }];
         effects.extend(self.credit(false));
         if !self.config.memory || draft.round == 0 || self.over_budget().is_some() {
             effects.extend(self.decide());

@@ -1,42 +1,42 @@
-//! Where the times of records come from, and how far a log has come.
+//! The times of records, and the number of records so far.
 
 use super::journal::now_ms;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Where the times of live records come from.
+/// The source of the times of live records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Clock {
     /// The system's clock.
     System,
-    /// Another log, in milliseconds since 1970. Where that log ends, this one does.
+    /// Another log, in milliseconds since 1970. The run ends where that log ends.
     Recorded {
-        /// The times of the loop's own records, interjections left out.
+        /// The times of its records, control records left out.
         own: Vec<i64>,
-        /// Those of changes of tools, by how many records of the loop's own stand before.
+        /// The times of its `tools_changed` records, by the index of the record after them.
         tools: BTreeMap<usize, i64>,
     },
 }
 
 impl Clock {
-    /// The time of a record of the loop's own; `None` after the other log's last.
-    pub(super) fn own(&self, place: usize) -> Option<i64> {
+    /// The time of the record at `index`; `None` after the other log's last.
+    pub(super) fn own(&self, index: usize) -> Option<i64> {
         match self {
             Self::System => Some(now_ms()),
-            Self::Recorded { own, .. } => own.get(place).copied(),
+            Self::Recorded { own, .. } => own.get(index).copied(),
         }
     }
 
-    /// The time of a change of tools.
-    pub(super) fn tools(&self, place: usize, before_ms: i64) -> i64 {
+    /// The time of a `tools_changed` record.
+    pub(super) fn tools(&self, index: usize, before_ms: i64) -> i64 {
         match self {
             Self::System => now_ms(),
-            Self::Recorded { tools, .. } => tools.get(&place).copied().unwrap_or(before_ms),
+            Self::Recorded { tools, .. } => tools.get(&index).copied().unwrap_or(before_ms),
         }
     }
 
-    /// The time of what came between two records: in another log's time none has passed.
+    /// The time of another control record. On a recorded clock no time passes between two records.
     pub(super) fn between(&self, before_ms: i64) -> i64 {
         match self {
             Self::System => now_ms(),
@@ -45,12 +45,12 @@ impl Clock {
     }
 }
 
-/// How many records of the loop's own a journal has gone through, for those who stand beyond the driver and answer by it.
+/// The number of records of a journal so far, control records not counted. Whoever answers from another log goes by it.
 #[derive(Debug, Clone, Default)]
-pub struct Place(Arc<AtomicUsize>);
+pub struct RecordIndex(Arc<AtomicUsize>);
 
-impl Place {
-    /// As of now.
+impl RecordIndex {
+    /// The number now.
     pub fn now(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }

@@ -1,19 +1,16 @@
-//! The log as the driver sees it: what was recorded is compared or answered, what comes after is appended.
+//! The log as the driver sees it: recorded records are compared or answered from, later ones are appended.
 //!
-//! Replay, resume and a first run are the same program. While recorded records are left, everything the program
-//! derives must equal them, and everything that comes from outside is taken from them; after the last one the run
-//! is live.
+//! Replay, resume and a first run are the same program. While recorded records are left, derived records must equal them,
+//! and results from outside are taken from them. After the last recorded record the run is live.
 
-use super::clock::{Clock, Place};
-use super::interjection::{Interjected, Interjection};
-use serde_json::{Map, Value, json};
-use sojourn_memory::{BlobId, Durability, EventSeq, Record, RunStatus, Store, Writer};
+use super::clock::{Clock, RecordIndex};
+use crate::log::ReadError;
+use crate::log::blobs::{externalise, is_forgotten};
+use crate::model::{ControlRecord, LogRecord, Payload, RecordKind, TimedControl};
+use serde_json::Value;
+use sojourn_memory::{Durability, EventSeq, Record, RunStatus, Store, Writer};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{SystemTime, UNIX_EPOCH};
-
-/// Strings longer than this stand in a blob, so that what many records share is stored once.
-const INLINE_BYTES: usize = 240;
-const BLOB_KEY: &str = "$blob";
 
 /// The log of one run, recorded part first.
 pub struct Journal {
@@ -22,70 +19,59 @@ pub struct Journal {
     /// `None` when the run is only replayed.
     writer: Option<Writer>,
     clock: Clock,
-    /// Written before the first record that is live.
-    announcement: Option<Interjection>,
-    /// Interjections that were passed and that nobody has asked for yet.
-    passed: Vec<Interjected>,
-    /// Ends the process once this record is durable.
+    /// Written before the first live record.
+    pending_control: Option<ControlRecord>,
+    /// Control records that were read or written and not yet taken by [`Journal::take_controls`].
+    controls: Vec<TimedControl>,
+    /// Called once this record is durable; ends the process.
     crash: Option<(EventSeq, fn())>,
-    /// Whether recorded results of practice are taken as they are.
-    trusting: bool,
+    /// Whether recorded results of trials are taken from the log instead of running the trials again.
+    trusts_trials: bool,
     seq: EventSeq,
     at_ms: i64,
-    /// Records of the loop's own so far, interjections not counted.
-    own: Place,
-    /// What came of practice in another log, by the places of its records.
-    practised: BTreeMap<usize, Value>,
+    /// Number of records so far, control records not counted.
+    index: RecordIndex,
+    /// Results of trials in another log, by the index of their record.
+    trial_results: BTreeMap<usize, LogRecord>,
     matched: u64,
 }
 
-/// What a record became.
+/// A record that was appended, or compared with the recorded one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Noted {
-    /// Its place.
+    /// Its sequence number.
     pub seq: EventSeq,
-    /// When it happened, milliseconds since 1970.
+    /// Its time, milliseconds since 1970.
     pub at_ms: i64,
-    /// Whether it had been recorded before.
+    /// Whether it was recorded before this process.
     pub replayed: bool,
 }
 
-/// Why the journal could not go on.
+/// Why the journal cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// What the program does now is not what was recorded.
+    /// The program derived another record than the recorded one.
     #[error("record {seq} differs from the log: recorded {recorded}, now {now}")]
     Diverged {
         /// The record.
         seq: EventSeq,
-        /// What the log says.
+        /// Its kind, and what differs in its payload.
         recorded: String,
-        /// What happened now.
+        /// The derived kind, and what differs in the derived payload.
         now: String,
     },
-    /// The recorded part is at its end, and nothing more may be written.
+    /// The recorded part has ended, and the journal has no writer.
     #[error("the recorded part of the run ends here")]
     End,
-    /// The log could not be read or written.
+    /// The log could not be written.
     #[error(transparent)]
     Log(#[from] sojourn_memory::Error),
-    /// What happened cannot be written as JSON.
+    /// A record could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A payload could not be written as JSON.
     #[error("not serialisable: {0}")]
     Json(#[from] serde_json::Error),
-    /// What came from outside was removed with a memory that it quoted.
-    #[error("the content of record {seq} was forgotten: the run cannot happen again past it")]
-    Forgotten {
-        /// The record.
-        seq: EventSeq,
-    },
-    /// A record holds something that this version cannot read.
-    #[error("record {seq} cannot be read: {reason}")]
-    Unreadable {
-        /// The record.
-        seq: EventSeq,
-        /// What is wrong with it.
-        reason: String,
-    },
 }
 
 impl Journal {
@@ -96,14 +82,14 @@ impl Journal {
             recorded: recorded.into(),
             writer,
             clock: Clock::System,
-            announcement: None,
-            passed: Vec::new(),
+            pending_control: None,
+            controls: Vec::new(),
             crash: None,
-            trusting: false,
+            trusts_trials: false,
             seq: EventSeq(0),
             at_ms: 0,
-            own: Place::default(),
-            practised: BTreeMap::new(),
+            index: RecordIndex::default(),
+            trial_results: BTreeMap::new(),
             matched: 0,
         }
     }
@@ -115,134 +101,139 @@ impl Journal {
         self
     }
 
-    /// Writes `announcement` before the first record that is live.
+    /// Writes `control` before the first live record.
     #[must_use]
-    pub fn announcing(mut self, announcement: Interjection) -> Self {
-        self.announcement = Some(announcement);
+    pub fn with_pending_control(mut self, control: ControlRecord) -> Self {
+        self.pending_control = Some(control);
         self
     }
 
-    /// Takes recorded results of practice as they are. Otherwise practice happens again and is compared, which is what
-    /// a verification wants and a resume need not wait for.
+    /// Takes recorded results of trials from the log. Otherwise trials run again and are compared: a verification wants
+    /// that, and a resume would only lose time.
     #[must_use]
-    pub fn trusting_practice(mut self) -> Self {
-        self.trusting = true;
+    pub fn trusting_trials(mut self) -> Self {
+        self.trusts_trials = true;
         self
     }
 
-    /// Takes what came of practice from another log, where it cannot happen again here.
+    /// Takes results of trials from another log, by the index of their record, where trials cannot run here.
     #[must_use]
-    pub fn with_practice(mut self, practised: BTreeMap<usize, Value>) -> Self {
-        self.practised = practised;
+    pub fn with_trial_results(mut self, results: BTreeMap<usize, LogRecord>) -> Self {
+        self.trial_results = results;
         self
     }
 
-    /// What another log has at this place as the outcome of practice. Only where nothing is left to compare with.
-    pub fn practised(&self) -> Option<&Value> {
-        self.practised.get(&self.own.now())
+    /// The result of a trial that another log has at this index. Only valid after the recorded part.
+    pub fn trial_result(&self) -> Option<&LogRecord> {
+        self.trial_results.get(&self.index.now())
     }
 
-    /// How many records of the loop's own were gone through, now and later.
-    pub fn place(&self) -> Place {
-        self.own.clone()
+    /// The number of records so far, as a handle that follows the journal.
+    pub fn record_index(&self) -> RecordIndex {
+        self.index.clone()
     }
 
-    /// Whether recorded results of practice are taken as they are.
-    pub fn trusting(&self) -> bool {
-        self.trusting
+    /// Whether recorded results of trials are taken from the log.
+    pub fn trusts_trials(&self) -> bool {
+        self.trusts_trials
     }
 
-    /// Calls `crash`, which should not return, as soon as record `seq` is durable: to see what a resume makes of it.
+    /// Calls `crash`, which should not return, as soon as record `seq` is durable: to test what a resume makes of it.
     #[must_use]
     pub fn crashing(mut self, seq: EventSeq, crash: fn()) -> Self {
         self.crash = Some((seq, crash));
         self
     }
 
-    /// Records that were compared so far and matched.
+    /// Number of recorded records that were compared and matched.
     pub fn matched(&self) -> u64 {
         self.matched
     }
 
-    /// Whether records are left to compare with.
+    /// Whether recorded records are left.
     pub fn replaying(&self) -> bool {
         !self.recorded.is_empty()
     }
 
-    /// Records that were not gone through yet.
+    /// The recorded records that are left.
     pub fn left(&self) -> impl Iterator<Item = &Record> {
         self.recorded.iter()
     }
 
-    /// Where the records are kept.
+    /// The store of the records.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Whether the run goes on after what was recorded.
+    /// Whether the run continues after the recorded part.
     pub fn writes(&self) -> bool {
         self.writer.is_some()
     }
 
-    /// Notes something that the program derived. While replaying it must equal what was recorded.
+    /// Appends a derived record, or compares it with the recorded one.
     ///
     /// # Errors
-    /// [`JournalError::Diverged`], [`JournalError::End`], or what kept it from being written.
-    pub async fn note(&mut self, kind: &str, payload: &Value) -> Result<Noted, JournalError> {
-        self.pass().await?;
+    /// [`JournalError::Diverged`], [`JournalError::End`], or a failure of the store.
+    pub async fn note(&mut self, record: &impl Payload) -> Result<Noted, JournalError> {
+        self.note_payload(record.kind(), &record.to_payload()?).await
+    }
+
+    /// As [`note`](Self::note), for a payload that was changed after it was written as JSON.
+    ///
+    /// # Errors
+    /// Those of [`note`](Self::note).
+    pub async fn note_payload(&mut self, kind: RecordKind, payload: &Value) -> Result<Noted, JournalError> {
+        self.pass_controls().await?;
         let mut contents = Vec::new();
         let compact = externalise(payload, &mut contents);
         if let Some(record) = self.take() {
-            self.own.advance();
-            // What was forgotten and is derived is derived again; there is nothing left to compare it with.
+            self.index.advance();
+            // A forgotten record is derived again, but its content is gone and cannot be compared.
             let same = record.payload == compact || is_forgotten(&record.payload);
-            if record.kind != kind || !same {
+            if !kind.is(&record) || !same {
                 return Err(JournalError::Diverged {
                     seq: record.seq,
                     recorded: excerpt(&record.kind, &record.payload, &compact),
-                    now: excerpt(kind, &compact, &record.payload),
+                    now: excerpt(kind.as_str(), &compact, &record.payload),
                 });
             }
             self.matched += 1;
             return Ok(Noted { seq: record.seq, at_ms: record.at_ms, replayed: true });
         }
-        let at_ms = self.clock.own(self.own.now()).ok_or(JournalError::End)?;
+        let at_ms = self.clock.own(self.index.now()).ok_or(JournalError::End)?;
         let noted = self.append(kind, at_ms, compact, &contents).await?;
-        self.own.advance();
+        self.index.advance();
         Ok(noted)
     }
 
-    /// The interjections that stand at this place of the log; the announcement where the recorded part ends.
+    /// The control records at this place of the log. Where the recorded part ends, the pending one is written.
     ///
     /// # Errors
     /// When one cannot be read or written.
-    pub async fn interjections(&mut self) -> Result<Vec<Interjected>, JournalError> {
-        self.pass().await?;
-        Ok(std::mem::take(&mut self.passed))
+    pub async fn take_controls(&mut self) -> Result<Vec<TimedControl>, JournalError> {
+        self.pass_controls().await?;
+        Ok(std::mem::take(&mut self.controls))
     }
 
-    /// Goes past the interjections at this place, and writes the announcement where the recorded part ends.
-    async fn pass(&mut self) -> Result<(), JournalError> {
-        while self.recorded.front().is_some_and(|record| Interjection::is_kind(&record.kind)) {
+    async fn pass_controls(&mut self) -> Result<(), JournalError> {
+        while let Some(record) = self.recorded.front() {
+            if !RecordKind::of(record)?.is_control() {
+                break;
+            }
             let before_ms = self.at_ms;
             let Some(record) = self.take() else { break };
-            let payload = inflate(&self.store, record.seq, record.payload).await?;
-            let what = Interjection::read(payload)
-                .map_err(|error| JournalError::Unreadable { seq: record.seq, reason: error.to_string() })?;
+            let LogRecord::ControlRecord(control) = LogRecord::require(&self.store, &record).await? else {
+                break;
+            };
             self.matched += 1;
-            self.passed.push(Interjected { what, before_ms, at_ms: record.at_ms });
+            self.controls.push(TimedControl { record: *control, before_ms, at_ms: record.at_ms });
         }
         if self.recorded.is_empty()
             && self.writer.is_some()
-            && let Some(what) = self.announcement.clone()
+            && let Some(control) = self.pending_control.clone()
         {
-            let before_ms = self.at_ms;
-            let mut contents = Vec::new();
-            let compact = externalise(&serde_json::to_value(&what)?, &mut contents);
-            let at_ms = self.clock.between(before_ms);
-            let noted = self.append(what.kind(), at_ms, compact, &contents).await?;
-            self.announcement = None;
-            self.passed.push(Interjected { what, before_ms, at_ms: noted.at_ms });
+            self.append_control(control).await?;
+            self.pending_control = None;
         }
         Ok(())
     }
@@ -256,7 +247,7 @@ impl Journal {
 
     async fn append(
         &mut self,
-        kind: &str,
+        kind: RecordKind,
         at_ms: i64,
         payload: Value,
         contents: &[String],
@@ -269,7 +260,7 @@ impl Journal {
                 blobs.push(id);
             }
         }
-        let record = writer.append(kind, at_ms, payload, blobs).await?;
+        let record = writer.append(kind.as_str(), at_ms, payload, blobs).await?;
         (self.seq, self.at_ms) = (record.seq, record.at_ms);
         if let Some((seq, crash)) = self.crash
             && seq == record.seq
@@ -280,60 +271,66 @@ impl Journal {
         Ok(Noted { seq: record.seq, at_ms: record.at_ms, replayed: false })
     }
 
-    /// What was recorded as coming from outside at this place, if it is of one of these kinds.
+    /// The recorded result at this place, which must be of one of these kinds; `None` after the recorded part.
     ///
     /// # Errors
-    /// When another kind of record stands here, or it cannot be read.
-    pub async fn recall(&mut self, kinds: &[&str]) -> Result<Option<(Noted, Value)>, JournalError> {
-        self.pass().await?;
+    /// When a record of another kind stands here, or it cannot be read.
+    pub async fn recall(&mut self, kinds: &[RecordKind]) -> Result<Option<(Noted, LogRecord)>, JournalError> {
+        self.pass_controls().await?;
         let Some(record) = self.take() else { return Ok(None) };
-        self.own.advance();
-        if !kinds.contains(&record.kind.as_str()) {
-            let now = kinds.join(" or ");
-            return Err(JournalError::Diverged { seq: record.seq, recorded: record.kind, now });
+        self.index.advance();
+        if !kinds.iter().any(|kind| kind.is(&record)) {
+            let names: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
+            return Err(JournalError::Diverged {
+                seq: record.seq,
+                recorded: record.kind,
+                now: names.join(" or "),
+            });
         }
-        if is_forgotten(&record.payload) {
-            return Err(JournalError::Forgotten { seq: record.seq });
-        }
-        let payload = inflate(&self.store, record.seq, record.payload).await?;
+        let decoded = LogRecord::require(&self.store, &record).await?;
         self.matched += 1;
-        Ok(Some((Noted { seq: record.seq, at_ms: record.at_ms, replayed: true }, payload)))
+        Ok(Some((Noted { seq: record.seq, at_ms: record.at_ms, replayed: true }, decoded)))
     }
 
-    /// What the next record that is the run's own says, if it is of this kind; it stays where it is.
+    /// The next record that is no control record, if it is of this kind. It stays in the journal.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub async fn foresee(&mut self, kind: &str) -> Result<Option<Value>, JournalError> {
-        let next = self.recorded.iter().find(|record| !Interjection::is_kind(&record.kind));
-        let Some(record) = next.filter(|record| record.kind == kind) else { return Ok(None) };
-        if is_forgotten(&record.payload) {
-            return Err(JournalError::Forgotten { seq: record.seq });
+    pub async fn peek(&self, kind: RecordKind) -> Result<Option<LogRecord>, JournalError> {
+        for record in &self.recorded {
+            let found = RecordKind::of(record)?;
+            if found.is_control() {
+                continue;
+            }
+            if found != kind {
+                return Ok(None);
+            }
+            return Ok(Some(LogRecord::require(&self.store, record).await?));
         }
-        Ok(Some(inflate(&self.store, record.seq, record.payload.clone()).await?))
+        Ok(None)
     }
 
-    /// Writes what came between two records of the loop's own, now. Only where nothing is left to compare with.
+    /// Appends a control record. Only valid after the recorded part.
     ///
     /// # Errors
-    /// What kept it from being written.
-    pub async fn interject(&mut self, what: Interjection) -> Result<(), JournalError> {
+    /// A failure of the store.
+    pub async fn append_control(&mut self, control: ControlRecord) -> Result<(), JournalError> {
         let before_ms = self.at_ms;
         let mut contents = Vec::new();
-        let compact = externalise(&serde_json::to_value(&what)?, &mut contents);
-        let at_ms = match &what {
-            Interjection::Tools { .. } => self.clock.tools(self.own.now(), before_ms),
-            Interjection::Resumed { .. } | Interjection::Forked { .. } => self.clock.between(before_ms),
+        let compact = externalise(&control.to_payload()?, &mut contents);
+        let at_ms = match &control {
+            ControlRecord::ToolsChanged { .. } => self.clock.tools(self.index.now(), before_ms),
+            ControlRecord::Resumed { .. } | ControlRecord::Forked { .. } => self.clock.between(before_ms),
         };
-        let noted = self.append(what.kind(), at_ms, compact, &contents).await?;
-        self.passed.push(Interjected { what, before_ms, at_ms: noted.at_ms });
+        let noted = self.append(control.kind(), at_ms, compact, &contents).await?;
+        self.controls.push(TimedControl { record: control, before_ms, at_ms: noted.at_ms });
         Ok(())
     }
 
-    /// Makes everything noted so far durable.
+    /// Makes all records so far durable.
     ///
     /// # Errors
-    /// What kept it from being written.
+    /// A failure of the store.
     pub async fn commit(&mut self, durability: Durability) -> Result<(), JournalError> {
         if let Some(writer) = &mut self.writer {
             writer.commit(durability).await?;
@@ -341,15 +338,15 @@ impl Journal {
         Ok(())
     }
 
-    /// The last record's place.
+    /// The last record's sequence number; 0 before the first.
     pub fn seq(&self) -> EventSeq {
         self.seq
     }
 
-    /// Makes everything durable, says how the run stands, and gives up the right to write.
+    /// Makes all records durable, writes the run's status, and gives up the right to write.
     ///
     /// # Errors
-    /// What kept it from being written.
+    /// A failure of the store.
     pub async fn close(&mut self, status: RunStatus) -> Result<(), JournalError> {
         if let Some(writer) = self.writer.take() {
             writer.close(status).await?;
@@ -358,82 +355,14 @@ impl Journal {
     }
 }
 
-/// The payload of a record with its blobs put back.
-///
-/// # Errors
-/// When a blob is missing or not text.
-pub async fn inflate(store: &Store, seq: EventSeq, payload: Value) -> Result<Value, JournalError> {
-    let mut ids = Vec::new();
-    collect_blobs(&payload, &mut ids);
-    let mut texts = std::collections::BTreeMap::new();
-    for text_id in ids {
-        let id: BlobId = text_id
-            .parse()
-            .map_err(|_| JournalError::Unreadable { seq, reason: format!("`{text_id}` is no blob") })?;
-        let bytes = store.blob(&id).await?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| JournalError::Unreadable { seq, reason: format!("blob `{text_id}` is not text") })?;
-        texts.insert(text_id, text);
-    }
-    Ok(put_back(payload, &texts))
-}
-
-/// Whether a record's content was removed for good.
-pub fn is_forgotten(payload: &Value) -> bool {
-    payload.get("$forgotten").is_some()
-}
-
-fn collect_blobs(value: &Value, ids: &mut Vec<String>) {
-    match value {
-        Value::Object(fields) => match blob_reference(fields) {
-            Some(id) => ids.push(id.to_owned()),
-            None => fields.values().for_each(|value| collect_blobs(value, ids)),
-        },
-        Value::Array(items) => items.iter().for_each(|value| collect_blobs(value, ids)),
-        _ => {}
-    }
-}
-
-fn put_back(value: Value, texts: &std::collections::BTreeMap<String, String>) -> Value {
-    match value {
-        Value::Object(fields) => match blob_reference(&fields).and_then(|id| texts.get(id)) {
-            Some(text) => Value::String(text.clone()),
-            None => {
-                Value::Object(fields.into_iter().map(|(key, value)| (key, put_back(value, texts))).collect())
-            }
-        },
-        Value::Array(items) => Value::Array(items.into_iter().map(|value| put_back(value, texts)).collect()),
-        other => other,
-    }
-}
-
-fn blob_reference(fields: &Map<String, Value>) -> Option<&str> {
-    if fields.len() == 1 { fields.get(BLOB_KEY).and_then(Value::as_str) } else { None }
-}
-
-/// The value with long strings replaced by references; their contents are added to `contents`.
-fn externalise(value: &Value, contents: &mut Vec<String>) -> Value {
-    match value {
-        Value::String(text) if text.len() > INLINE_BYTES => {
-            contents.push(text.clone());
-            json!({BLOB_KEY: BlobId::of(text.as_bytes()).to_string()})
-        }
-        Value::Array(items) => Value::Array(items.iter().map(|item| externalise(item, contents)).collect()),
-        Value::Object(fields) => Value::Object(
-            fields.iter().map(|(key, value)| (key.clone(), externalise(value, contents))).collect(),
-        ),
-        other => other.clone(),
-    }
-}
-
-/// The parts of `payload` that differ from `other`, short enough to read.
+/// The kind, and the parts of `payload` that differ from `other`, cut to 400 characters.
 fn excerpt(kind: &str, payload: &Value, other: &Value) -> String {
-    let difference = super::delta::diff(other, payload).unwrap_or(Value::Null);
+    let difference = super::merge_patch::diff(other, payload).unwrap_or(Value::Null);
     let text: String = difference.to_string().chars().take(400).collect();
     format!("`{kind}` {text}")
 }
 
-/// The clock, milliseconds since 1970. Only the driver reads it.
+/// The system clock, milliseconds since 1970. Only the driver reads it.
 pub fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

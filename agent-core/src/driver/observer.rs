@@ -1,58 +1,57 @@
-//! Who watches a run while it goes on.
+//! Notices of a run's progress.
 
-use super::StageEvent;
-use crate::event::{Event, Milestone, Purpose};
+use crate::model::{Event, Milestone, Purpose, SkillEvent};
 
-/// Told of everything as it happens. It must not block.
+/// Receives notices while a run goes on.
 pub trait Observer: Send + Sync {
-    /// Something happened.
+    /// Handles a notice. It must not block, because the driver waits for it.
     fn notice(&self, notice: &Notice<'_>);
 }
 
-/// Something that happened.
+/// Progress of a run.
 #[derive(Debug)]
 pub enum Notice<'a> {
     /// An episode starts.
     Episode {
-        /// Its seed.
+        /// The seed of its world.
         seed: u64,
     },
     /// A milestone was reached.
     Milestone {
-        /// Which.
+        /// The milestone.
         milestone: &'a Milestone,
-        /// Whether it had been recorded before.
+        /// Whether an earlier process recorded it.
         replayed: bool,
     },
-    /// The controller is asked; it may take its time.
-    Thinking {
-        /// What for.
+    /// A request was sent to the controller, which may take minutes.
+    AskingController {
+        /// The reason for the request.
         purpose: Purpose,
     },
-    /// The controller was asked and answered.
-    Thought {
-        /// What for.
+    /// The controller answered or failed.
+    ControllerAnswered {
+        /// The reason for the request.
         purpose: Purpose,
-        /// The answer.
+        /// The answer: `ControllerAnswered` or `ControllerFailed`.
         event: &'a Event,
     },
-    /// Candidates are tried.
-    Practising {
-        /// For which task.
+    /// Trials start.
+    Trials {
+        /// The task, skill or reflex that is tried.
         task: &'a str,
-        /// How many.
+        /// Number of candidates; 0 while nothing is tried yet, only explored.
         candidates: usize,
     },
-    /// Something happened in the episode.
-    Stage {
-        /// What.
-        event: &'a StageEvent,
-        /// Whether it had been recorded before.
+    /// Something happened while a skill ran in the episode.
+    Skill {
+        /// The event.
+        event: &'a SkillEvent,
+        /// Whether an earlier process recorded it.
         replayed: bool,
     },
 }
 
-/// Watches nothing.
+/// Ignores every notice.
 pub struct Silent;
 
 impl Observer for Silent {

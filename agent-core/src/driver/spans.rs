@@ -2,7 +2,7 @@
 //! follow it live. What is only replayed has none, and secrets get into none.
 
 use super::Redactor;
-use crate::event::Purpose;
+use crate::model::Purpose;
 use sojourn_controller::{ControllerError, Reply, Request};
 use sojourn_tools::{ToolCall, ToolOutcome};
 use tracing::field::Empty;

@@ -1,17 +1,19 @@
-//! Calls of tools that are not the environment's: what the policy says of each, and what came of it.
+//! Calls of tools that do not belong to the environment: the policy's decision and the outcome.
 //!
-//! The decision is a record before the call, the outcome one after it. In a replay both come from the log. What was under way
-//! when a process died is repeated only if that does no harm; otherwise the agent is told that nobody knows.
+//! The decision is a record before the call, the outcome one after it. A replay takes both from the log. A call that was
+//! running when a process died is repeated only if its tool declares it repeatable; otherwise its outcome is
+//! [`FailureKind::EffectUnknown`].
 
 use super::journal::{Journal, JournalError};
-use super::{Cancel, DriveError, Interjection, Redactor, spans};
+use super::{DriveError, Redactor, spans};
+use crate::model::{ControlRecord, Event, LogRecord, RecordKind, SkillEvent, ToolDecision};
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sojourn_controller::Constraint;
+use sojourn_controller::{Cancel, Constraint};
 use sojourn_memory::Durability;
 use sojourn_tools::{
-    CallContext, Policy, PolicyFile, ReadyCall, ToolCall, ToolOutcome, ToolSpec, Toolbox, Verdict,
+    CallContext, FailureKind, Policy, PolicyFile, ReadyCall, ToolCall, ToolOutcome, ToolSpec, Toolbox,
+    Verdict,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -19,29 +21,23 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-/// The record of a decision.
-const GRANTED: &str = "granted";
-/// What the agent is told of a call that was under way when a process died, and that may not be made again.
-pub(super) const UNKNOWN: &str =
-    "the program was stopped while this was under way: nobody knows whether it was done";
-
-/// Says yes or no where a policy asks.
+/// Decides where a policy asks a person.
 #[async_trait]
 pub trait Approver: Send + Sync {
-    /// Whether `spec` may be called with `args`.
+    /// Decides whether `spec` may be called with `args`.
     async fn approve(&self, spec: &ToolSpec, args: &Map<String, Value>) -> Approval;
 }
 
-/// What somebody who was asked said.
+/// The answer of an [`Approver`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approval {
     /// Whether the call may be made.
     pub granted: bool,
-    /// Who says so: "the user".
+    /// Who decided: "the user".
     pub by: String,
 }
 
-/// Nobody is there: what would have to be asked is denied.
+/// Denies every call that a person would have to approve.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unattended;
 
@@ -52,55 +48,42 @@ impl Approver for Unattended {
     }
 }
 
-/// The tools of a run that are not the environment's.
+/// The tools of a run that do not belong to its environment.
 #[derive(Clone)]
 pub struct Tools {
-    /// They themselves.
+    /// The tools.
     pub toolbox: Arc<Toolbox>,
-    /// Who is asked.
+    /// Decides where the policy asks a person.
     pub approver: Arc<dyn Approver>,
 }
 
-/// What was decided about one call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Grant {
-    /// The tool.
-    pub tool: String,
-    /// Whether it may be called.
-    pub granted: bool,
-    /// Who says so: "rule 2", "the user".
-    pub by: String,
-}
-
-/// Makes calls for the controller and for skills.
+/// Calls tools for the controller and for skills.
 #[derive(Clone)]
 pub(super) struct Toolkit {
     tools: Option<Tools>,
     policy: Arc<Policy>,
-    /// What the core knows of the tools: in a replay nothing else does.
+    /// The tools as the core knows them. In a replay there is no other source.
     specs: Arc<RwLock<BTreeMap<String, ToolSpec>>>,
     run: String,
-    place: Place,
+    site: CallSite,
 }
 
 /// Where calls are made.
 #[derive(Clone)]
-enum Place {
-    /// In the run, which is logged.
+enum CallSite {
+    /// In the run: decisions and outcomes are logged.
     Run { journal: Arc<Mutex<Journal>>, cancel: Cancel, redactor: Redactor },
-    /// In practice: only what changes nothing, and nobody is asked.
-    Practice,
+    /// In a trial: only tools that change nothing are called, and nobody is asked.
+    Trial,
 }
 
-/// What was called, and how it is told from other calls.
-pub(super) struct Use<'a> {
+/// A call that wants an answer.
+pub(super) struct ToolRequest<'a> {
     pub call: &'a ToolCall,
-    /// Whether something that a tool showed may stand behind it.
+    /// Whether content from outside may have caused the call.
     pub untrusted: bool,
-    /// The kind of record that tells the outcome.
-    pub recorded_as: &'a str,
-    /// Takes the outcome out of such a record.
-    pub outcome_of: fn(Value) -> Option<ToolOutcome>,
+    /// The kind of the record that will have the outcome.
+    pub answered_by: RecordKind,
 }
 
 impl Toolkit {
@@ -114,17 +97,17 @@ impl Toolkit {
     ) -> Result<Self, DriveError> {
         let policy =
             Policy::new(policy.clone()).map_err(|error| DriveError::Unusable(format!("policy: {error}")))?;
-        let place = Place::Run { journal, cancel, redactor };
-        Ok(Self { tools, policy: Arc::new(policy), specs: Arc::default(), run, place })
+        let site = CallSite::Run { journal, cancel, redactor };
+        Ok(Self { tools, policy: Arc::new(policy), specs: Arc::default(), run, site })
     }
 
-    /// The same for practice.
-    pub fn in_practice(&self) -> Self {
-        Self { place: Place::Practice, ..self.clone() }
+    /// The same tools for trials.
+    pub fn in_trial(&self) -> Self {
+        Self { site: CallSite::Trial, ..self.clone() }
     }
 
-    /// Takes over what the core knows.
-    pub fn knows(&self, specs: &BTreeMap<String, ToolSpec>) {
+    /// Takes over the tools as the core knows them.
+    pub fn set_specs(&self, specs: &BTreeMap<String, ToolSpec>) {
         let mut known = self.specs.write().unwrap_or_else(PoisonError::into_inner);
         known.clone_from(specs);
     }
@@ -134,65 +117,72 @@ impl Toolkit {
         self.specs.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    /// Whether what a tool says counts as the user's own words.
+    /// Whether the policy trusts a tool's content like the user's own words.
     pub fn trusts(&self, name: &str) -> bool {
         self.policy.trusts(name)
     }
 
-    /// The tools as they are now.
+    /// The tools as they are now; `None` in a replay.
     pub fn toolbox(&self) -> Option<&Toolbox> {
         self.tools.as_ref().map(|tools| &*tools.toolbox)
     }
 
-    /// What a call comes to: from the log while there is one to go by, else from the tool, if the policy allows it.
-    pub async fn answer(&self, wanted: &Use<'_>) -> Result<ToolOutcome, DriveError> {
-        match &self.place {
-            Place::Practice => Ok(self.practise(wanted.call).await),
-            Place::Run { journal, cancel, redactor } => self.live(wanted, journal, cancel, redactor).await,
+    /// The outcome of a call: from the log while it is recorded there, then from the tool, if the policy allows the call.
+    pub async fn answer(&self, request: &ToolRequest<'_>) -> Result<ToolOutcome, DriveError> {
+        match &self.site {
+            CallSite::Trial => Ok(self.call_in_trial(request.call).await),
+            CallSite::Run { journal, cancel, redactor } => {
+                self.call_in_run(request, journal, cancel, redactor).await
+            }
         }
     }
 
-    async fn live(
+    async fn call_in_run(
         &self,
-        wanted: &Use<'_>,
+        request: &ToolRequest<'_>,
         journal: &Mutex<Journal>,
         cancel: &Cancel,
         redactor: &Redactor,
     ) -> Result<ToolOutcome, DriveError> {
-        let call = wanted.call;
+        let call = request.call;
         let key = format!("{}/{}", self.run, journal.lock().await.seq());
-        let recorded = journal.lock().await.recall(&[GRANTED]).await?;
+        let recorded = journal.lock().await.recall(&[RecordKind::ToolDecision]).await?;
         let repeated = recorded.is_some();
-        let (grant, now_ms, ready) = match recorded {
-            Some((noted, payload)) => {
-                let grant: Grant = serde_json::from_value(payload)?;
-                (grant, noted.at_ms, self.ready(call).ok())
+        let (decision, now_ms, ready) = match recorded {
+            Some((noted, record)) => {
+                let decision = ToolDecision::try_from(record).map_err(|kind| {
+                    DriveError::Unusable(format!("a `{kind}` record is no decision about a call"))
+                })?;
+                (decision, noted.at_ms, self.ready(call).ok())
             }
             None if !journal.lock().await.writes() => return Err(JournalError::End.into()),
             None => {
-                let (grant, ready) = self.decide(call, wanted.untrusted).await;
+                let (decision, ready) = self.decide(call, request.untrusted).await;
+                let decision = redactor.any(decision);
                 let mut journal = journal.lock().await;
-                let mut payload = serde_json::to_value(&grant)?;
-                redactor.value(&mut payload);
-                let noted = journal.note(GRANTED, &payload).await?;
+                let noted = journal.note(&decision).await?;
                 journal.commit(Durability::Effect).await?;
-                (grant, noted.at_ms, ready)
+                (decision, noted.at_ms, ready)
             }
         };
-        if !grant.granted {
-            return Ok(ToolOutcome::failed(format!("not called: {}", grant.by)));
+        if !decision.granted {
+            let message = format!("not called: {}", decision.by);
+            return Ok(ToolOutcome::failed_by(FailureKind::Denied, message));
         }
-        if let Some(payload) = journal.lock().await.foresee(wanted.recorded_as).await? {
-            return (wanted.outcome_of)(payload).ok_or_else(|| {
+        if let Some(record) = journal.lock().await.peek(request.answered_by).await? {
+            return outcome_of(record).ok_or_else(|| {
                 DriveError::Unusable(format!("the answer of `{}` cannot be read", call.name))
             });
         }
         if !journal.lock().await.writes() {
             return Err(JournalError::End.into());
         }
-        let harmless = self.spec(&call.name).is_some_and(|spec| spec.effects.repeatable());
-        if repeated && !harmless {
-            return Ok(ToolOutcome::failed(UNKNOWN));
+        let repeatable = self.spec(&call.name).is_some_and(|spec| spec.effects.repeatable());
+        if repeated && !repeatable {
+            return Ok(ToolOutcome::failed_by(
+                FailureKind::EffectUnknown,
+                "the program was stopped during this call: nobody knows whether it took effect",
+            ));
         }
         let Some(ready) = ready else {
             return Ok(ToolOutcome::failed(format!("there is no tool `{}` any more", call.name)));
@@ -204,13 +194,14 @@ impl Toolkit {
         tokio::pin!(running);
         tokio::select! {
             outcome = &mut running => {
-                let outcome = redactor.any(outcome);
+                // Only the driver states the kind of a failure; a tool's answer comes from outside.
+                let outcome = redactor.any(ToolOutcome { failure: None, ..outcome });
                 spans::returned(&span, &outcome);
                 Ok(outcome)
             }
             () = cancel.cancelled() => {
                 token.cancel();
-                // The tool is told, and given the little time that the toolbox gives it.
+                // The tool sees the cancellation and has the grace period of the toolbox to end.
                 let _ = running.await;
                 Err(DriveError::Interrupted)
             }
@@ -224,12 +215,12 @@ impl Toolkit {
         }
     }
 
-    /// What the policy, or whoever it has asked, says of a call.
-    async fn decide(&self, call: &ToolCall, untrusted: bool) -> (Grant, Option<ReadyCall>) {
-        let grant = |granted, by| Grant { tool: call.name.clone(), granted, by };
+    /// The decision of the policy, or of the person that the policy asks.
+    async fn decide(&self, call: &ToolCall, untrusted: bool) -> (ToolDecision, Option<ReadyCall>) {
+        let decided = |granted, by| ToolDecision { tool: call.name.clone(), granted, by };
         let ready = match self.ready(call) {
             Ok(ready) => ready,
-            Err(refusal) => return (grant(false, refusal), None),
+            Err(refusal) => return (decided(false, refusal), None),
         };
         let decision = self.policy.decide(ready.spec(), ready.args(), untrusted);
         let (granted, by) = match (decision.verdict, &self.tools) {
@@ -240,25 +231,39 @@ impl Toolkit {
             }
             (Verdict::Deny | Verdict::Ask, _) => (false, decision.by),
         };
-        (grant(granted, by), Some(ready))
+        (decided(granted, by), Some(ready))
     }
 
-    async fn practise(&self, call: &ToolCall) -> ToolOutcome {
+    async fn call_in_trial(&self, call: &ToolCall) -> ToolOutcome {
         let ready = match self.ready(call) {
             Ok(ready) => ready,
             Err(refusal) => return ToolOutcome::failed(refusal),
         };
-        let effects = ready.spec().effects;
         let decision = self.policy.decide(ready.spec(), ready.args(), true);
-        if effects.write || effects.irreversible || decision.verdict != Verdict::Allow {
-            return ToolOutcome::failed(format!("`{}` is not called in practice", call.name));
+        if !ready.spec().effects.changes_nothing() || decision.verdict != Verdict::Allow {
+            return ToolOutcome::failed(format!("`{}` is not called in a trial", call.name));
         }
         ready.run(CallContext::default()).await
     }
 }
 
-/// How the toolbox differs from what the core knows of it, if it does.
-pub(super) async fn change(known: &BTreeMap<String, ToolSpec>, toolbox: &Toolbox) -> Option<Interjection> {
+/// The outcome that a record has.
+fn outcome_of(record: LogRecord) -> Option<ToolOutcome> {
+    match record {
+        LogRecord::Event(event) => match *event {
+            Event::ToolAnswered { outcome, .. } => Some(outcome),
+            _ => None,
+        },
+        LogRecord::SkillEvent(event) => match *event {
+            SkillEvent::Returned { outcome, .. } => Some(outcome),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The difference between the tools that the core knows and those of the toolbox; `None` where they are equal.
+pub(super) async fn change(known: &BTreeMap<String, ToolSpec>, toolbox: &Toolbox) -> Option<ControlRecord> {
     let notices = toolbox.look().notices;
     let now: BTreeMap<String, ToolSpec> =
         toolbox.specs().into_iter().map(|spec| (spec.name.clone(), spec)).collect();
@@ -268,16 +273,16 @@ pub(super) async fn change(known: &BTreeMap<String, ToolSpec>, toolbox: &Toolbox
     if notices.is_empty() && vanished.is_empty() && appeared.is_empty() {
         return None;
     }
-    let mut loose = BTreeMap::new();
+    let mut unconstrained = BTreeMap::new();
     for spec in &appeared {
         if let Err(reason) = Constraint::expressible(spec.input_schema()).await {
-            loose.insert(spec.name.clone(), reason);
+            unconstrained.insert(spec.name.clone(), reason);
         }
     }
-    Some(Interjection::Tools { appeared, loose, vanished, notices })
+    Some(ControlRecord::ToolsChanged { appeared, unconstrained, vanished, notices })
 }
 
-/// The places of `texts`, those with more of the query's words first; of equals the earlier.
+/// The indices of `texts`, those that share more words with the query first; of equals the earlier.
 pub(super) fn by_words(query: &str, texts: &[String]) -> Vec<usize> {
     let words = |text: &str| -> BTreeSet<String> {
         text.to_lowercase()

@@ -5,10 +5,10 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use sojourn_controller::{Completion, Finish, Reply, Timing, Usage};
 use sojourn_core::{
-    ActReport, Budgets, CandidateTrial, ConsolidationConfig, Core, Demonstration, Edit, Effect, Event,
-    FinishReason, Interjected, Interjection, Milestone, Moment, PlayConfig, PlayPlan, Purpose, Recalled,
-    ReflexCandidateTrial, ReflexConfig, ReflexPlan, RunConfig, RunOrigin, Shown, SkillUse, TrialPlan,
-    Unlocked,
+    ActReport, Budgets, CandidateTrial, ConsolidationConfig, ControlRecord, Core, Demonstration, Edit,
+    Effect, Event, ExplorationConfig, ExplorationPlan, FinishReason, Milestone, Moment, Purpose, Recalled,
+    ReflexCandidateTrial, ReflexConfig, ReflexTrialPlan, RunConfig, RunOrigin, Shown, SkillUse, TimedControl,
+    TrialPlan, Unlocked,
 };
 use sojourn_crafter::CrafterEnvironment;
 use sojourn_memory::EventSeq;
@@ -63,7 +63,7 @@ fn pages() -> EnvironmentSpec {
 }
 
 /// What was done by chance: sometimes something that reached the goal.
-fn played(plan: &PlayPlan, whim: &Whim) -> Event {
+fn played(plan: &ExplorationPlan, whim: &Whim) -> Event {
     let target = if whim.choice.is_multiple_of(2) { "tree" } else { "cow" };
     let step = Shown {
         question: format!("Walk to the {target} now"),
@@ -76,7 +76,7 @@ fn played(plan: &PlayPlan, whim: &Whim) -> Event {
     let one = |seed: &u64| Demonstration { seed: *seed, steps: vec![step.clone()] };
     let enough = if whim.lucky { plan.wanted } else { 0 };
     let program = format!("function {}() {{\n  return go_to(\"{target}\");\n}}", plan.task);
-    Event::Played {
+    Event::Explored {
         shown: plan.seeds.iter().take(enough).map(one).collect(),
         programs: vec![program; enough.min(1)],
     }
@@ -106,7 +106,7 @@ fn reply(texts: Vec<String>) -> Reply {
 /// An answer to a request: sometimes what was asked for, sometimes cut short.
 fn answer(request: &sojourn_controller::Request, whim: &Whim) -> Event {
     if !whim.lucky && whim.choice.is_multiple_of(7) {
-        return Event::ThoughtFailed { error: "the model is gone".into() };
+        return Event::ControllerFailed { error: "the model is gone".into() };
     }
     let text = match &request.constraint {
         sojourn_controller::Constraint::JsonSchema(schema) if schema.get("anyOf").is_none() => {
@@ -134,7 +134,7 @@ fn answer(request: &sojourn_controller::Request, whim: &Whim) -> Event {
         }
         sojourn_controller::Constraint::Lark(_) => format!("  interact(); explore({});\n}}", whim.choice + 1),
     };
-    Event::Thought { reply: reply(vec![text; request.candidates as usize]) }
+    Event::ControllerAnswered { reply: reply(vec![text; request.candidates as usize]) }
 }
 
 /// New lessons, or how older ones stand to them; sometimes what no schema allows.
@@ -187,7 +187,7 @@ fn trials(plan: &TrialPlan, whim: &Whim) -> Event {
         failure: None,
         alike: Vec::new(),
     };
-    Event::Tried { trials: vec![trial; plan.candidates.len()] }
+    Event::CandidatesTried { trials: vec![trial; plan.candidates.len()] }
 }
 
 fn report(name: &str, whim: &Whim) -> Event {
@@ -213,7 +213,7 @@ fn report(name: &str, whim: &Whim) -> Event {
 }
 
 /// Practice lives that are longer with the first candidate where the whim is lucky.
-fn lives(plan: &ReflexPlan, whim: &Whim) -> Event {
+fn lives(plan: &ReflexTrialPlan, whim: &Whim) -> Event {
     let arm = |steps| Arm { steps, died: true, achievements: 2 };
     let episode = |seed: &u64| PairedEpisode {
         seed: *seed,
@@ -241,14 +241,16 @@ fn drive_in(spec: EnvironmentSpec, config: RunConfig, whims: &[Whim]) -> Vec<Eff
     for (position, whim) in whims.iter().enumerate() {
         let Some(last) = effects.last() else { panic!("the core asked for nothing after {all:?}") };
         let event = match last {
-            Effect::Reset { seed } => Event::EpisodeStarted { seed: *seed, observation: observation(whim) },
-            Effect::Recall { .. } => memories(whim),
-            Effect::Think { request, .. } => answer(request, whim),
-            Effect::Survey { seeds, .. } => {
-                Event::Surveyed { seen: seeds.iter().map(|seed| format!("goal: number {seed}")).collect() }
+            Effect::StartEpisode { seed } => {
+                Event::EpisodeStarted { seed: *seed, observation: observation(whim) }
             }
-            Effect::Play { plan } => played(plan, whim),
-            Effect::Try { plan } => trials(plan, whim),
+            Effect::Recall { .. } => memories(whim),
+            Effect::AskController { request, .. } => answer(request, whim),
+            Effect::ObserveStarts { seeds, .. } => Event::StartsObserved {
+                seen: seeds.iter().map(|seed| format!("goal: number {seed}")).collect(),
+            },
+            Effect::Explore { plan } => played(plan, whim),
+            Effect::TryCandidates { plan } => trials(plan, whim),
             Effect::TryReflexes { plan } => lives(plan, whim),
             Effect::Act { call, .. } => report(&call.name, whim),
             Effect::Finish { .. } => break,
@@ -277,25 +279,25 @@ proptest! {
         let spec = pages();
         let is_in = |name: &str, seed: u64| spec.tasks.iter().find(|task| task.name == name).is_none_or(|task| task.is_in(seed));
         let (mut episode, mut seen): (u64, Option<Vec<u64>>) = (0, None);
-        let config = RunConfig { seed, play: Some(PlayConfig::default()), ..RunConfig::default() };
+        let config = RunConfig { seed, play: Some(ExplorationConfig::default()), ..RunConfig::default() };
         for effect in drive_in(spec.clone(), config, &whims) {
             match effect {
-                Effect::Reset { seed } => episode = seed,
-                Effect::Tell { milestone: Milestone::TaskChosen { task, .. } } => {
+                Effect::StartEpisode { seed } => episode = seed,
+                Effect::ReportMilestone { milestone: Milestone::TaskChosen { task, .. } } => {
                     prop_assert!(is_in(&task, episode));
                     seen = None;
                 }
-                Effect::Survey { task, seeds } => {
+                Effect::ObserveStarts { task, seeds } => {
                     prop_assert!(is_in(&task, episode) && seeds.iter().all(|seed| is_in(&task, *seed)));
                     seen = Some(seeds);
                 }
-                Effect::Play { plan } => {
+                Effect::Explore { plan } => {
                     prop_assert!(plan.seeds.iter().all(|seed| is_in(&plan.task, *seed)));
                     prop_assert!(!plan.known.contains(&plan.task));
                     seen = Some(plan.seeds);
                 }
                 // Candidates are tried where nothing was seen before they were written, on what they are about.
-                Effect::Try { plan } => {
+                Effect::TryCandidates { plan } => {
                     let seen = seen.as_ref().expect("other beginnings were looked at first");
                     prop_assert!(plan.seeds.iter().all(|seed| is_in(&plan.task, *seed) && !seen.contains(seed)));
                 }
@@ -323,7 +325,7 @@ proptest! {
         let mut written = Vec::new();
         for effect in drive(config, &whims) {
             match effect {
-                Effect::Think { purpose: Purpose::Consolidate, request } => {
+                Effect::AskController { purpose: Purpose::Consolidate, request } => {
                     asked += 1;
                     let told = request.messages[1].text();
                     prop_assert!(told.lines().count() > 3, "{told}");
@@ -363,18 +365,18 @@ proptest! {
         let mut unlocked = std::collections::BTreeSet::new();
         for whim in &whims {
             for effect in &effects {
-                if let Effect::Tell { milestone: Milestone::TaskChosen { task, learning: false } } = effect {
+                if let Effect::ReportMilestone { milestone: Milestone::TaskChosen { task, learning: false } } = effect {
                     prop_assert!(!unlocked.contains(task), "{task} was chosen again");
                 }
             }
             let event = match effects.last() {
-                Some(Effect::Reset { seed }) => {
+                Some(Effect::StartEpisode { seed }) => {
                     unlocked.clear();
                     Event::EpisodeStarted { seed: *seed, observation: observation(whim) }
                 }
                 Some(Effect::Recall { .. }) => Event::Recalled { memories: Vec::new(), tools: Vec::new() },
-                Some(Effect::Think { request, .. }) => answer(request, whim),
-                Some(Effect::Try { plan }) => trials(plan, whim),
+                Some(Effect::AskController { request, .. }) => answer(request, whim),
+                Some(Effect::TryCandidates { plan }) => trials(plan, whim),
                 Some(Effect::Act { call, .. }) => {
                     if whim.lucky {
                         unlocked.insert(call.name.clone());
@@ -392,12 +394,12 @@ proptest! {
 fn answered(effect: &Effect) -> bool {
     matches!(
         effect,
-        Effect::Reset { .. }
+        Effect::StartEpisode { .. }
             | Effect::Recall { .. }
-            | Effect::Think { .. }
-            | Effect::Survey { .. }
-            | Effect::Play { .. }
-            | Effect::Try { .. }
+            | Effect::AskController { .. }
+            | Effect::ObserveStarts { .. }
+            | Effect::Explore { .. }
+            | Effect::TryCandidates { .. }
             | Effect::TryReflexes { .. }
             | Effect::Act { .. }
     )
@@ -412,7 +414,7 @@ fn lucky() -> Vec<Whim> {
 fn after_a_death_a_reflex_is_written_confirmed_in_other_episodes_and_admitted() {
     let config = RunConfig { reflexes: Some(ReflexConfig::default()), ..RunConfig::default() };
     let effects = drive(config, &lucky());
-    let plans: Vec<&ReflexPlan> = effects
+    let plans: Vec<&ReflexTrialPlan> = effects
         .iter()
         .filter_map(|effect| match effect {
             Effect::TryReflexes { plan } => Some(plan),
@@ -426,7 +428,7 @@ fn after_a_death_a_reflex_is_written_confirmed_in_other_episodes_and_admitted() 
     );
     assert_eq!(confirming.candidates.len(), 1);
     let admitted = effects.iter().find_map(|effect| match effect {
-        Effect::Tell { milestone: Milestone::ReflexAdmitted { reflex, figures, .. } } => {
+        Effect::ReportMilestone { milestone: Milestone::ReflexAdmitted { reflex, figures, .. } } => {
             Some((reflex, figures))
         }
         _ => None,
@@ -437,9 +439,9 @@ fn after_a_death_a_reflex_is_written_confirmed_in_other_episodes_and_admitted() 
         ("against_a_zombie", 200.0, 100.0)
     );
     let most = ReflexConfig::default().most;
-    let count = effects
-        .iter()
-        .filter(|effect| matches!(effect, Effect::Tell { milestone: Milestone::ReflexAdmitted { .. } }));
+    let count = effects.iter().filter(|effect| {
+        matches!(effect, Effect::ReportMilestone { milestone: Milestone::ReflexAdmitted { .. } })
+    });
     assert!(count.count() <= most);
 }
 
@@ -452,14 +454,13 @@ fn a_reflex_that_shortens_life_is_not_admitted() {
     let effects = drive(config, &whims);
     let tried = effects.iter().position(|effect| matches!(effect, Effect::TryReflexes { .. }));
     let after = &effects[tried.unwrap_or(0)..];
-    let late = after
-        .iter()
-        .skip_while(|effect| !matches!(effect, Effect::Tell { milestone: Milestone::ReflexGivenUp { .. } }));
-    assert!(
-        !late
-            .clone()
-            .any(|effect| matches!(effect, Effect::Tell { milestone: Milestone::ReflexAdmitted { .. } })),
-    );
+    let late = after.iter().skip_while(|effect| {
+        !matches!(effect, Effect::ReportMilestone { milestone: Milestone::ReflexGivenUp { .. } })
+    });
+    assert!(!late.clone().any(|effect| matches!(
+        effect,
+        Effect::ReportMilestone { milestone: Milestone::ReflexAdmitted { .. } }
+    )),);
 }
 
 #[test]
@@ -477,7 +478,7 @@ fn lessons_that_were_recalled_are_credited_when_the_task_is_over() {
                 let Event::Recalled { memories, .. } = memories(&whims[position]) else { continue };
                 recalled.extend(memories.into_iter().filter(|m| m.kind == "reflection").map(|m| m.id));
             }
-            Effect::Credit { memories, helped } => {
+            Effect::CreditMemories { memories, helped } => {
                 assert!(!memories.is_empty() && memories.iter().all(|id| recalled.contains(id)));
                 verdicts.insert(helped);
             }
@@ -492,8 +493,11 @@ fn lessons_that_were_recalled_are_credited_when_the_task_is_over() {
 fn without_consolidation_nothing_of_it_happens() {
     let effects = drive(RunConfig::default(), &lucky());
     let of_it = |effect: &Effect| {
-        matches!(effect, Effect::Consolidate { .. } | Effect::Credit { .. })
-            || matches!(effect, Effect::Think { purpose: Purpose::Consolidate | Purpose::Compare, .. })
+        matches!(effect, Effect::Consolidate { .. } | Effect::CreditMemories { .. })
+            || matches!(
+                effect,
+                Effect::AskController { purpose: Purpose::Consolidate | Purpose::Compare, .. }
+            )
     };
     assert!(!effects.iter().any(of_it));
     let config = serde_json::to_value(RunConfig::default()).unwrap();
@@ -514,8 +518,8 @@ fn the_time_between_two_processes_is_not_the_runs() {
             let mut core = core(config.clone());
             core.start(0);
             if told {
-                let what = Interjection::Resumed { budgets: None };
-                core.interject(&Interjected { what, before_ms: 0, at_ms: gap });
+                let what = ControlRecord::Resumed { budgets: None };
+                core.interject(&TimedControl { what, before_ms: 0, at_ms: gap });
             }
             let effects =
                 core.apply(gap, Event::EpisodeStarted { seed: 1, observation: observation(&first) });
@@ -538,11 +542,11 @@ fn a_run_that_used_its_steps_up_goes_on_when_it_is_given_more() {
     let mut live = |core: &mut Core, effects: &mut Vec<Effect>| {
         for whim in lucky() {
             let event = match effects.last() {
-                Some(Effect::Reset { seed }) => {
+                Some(Effect::StartEpisode { seed }) => {
                     Event::EpisodeStarted { seed: *seed, observation: observation(&whim) }
                 }
-                Some(Effect::Think { request, .. }) => answer(request, &whim),
-                Some(Effect::Try { plan }) => trials(plan, &whim),
+                Some(Effect::AskController { request, .. }) => answer(request, &whim),
+                Some(Effect::TryCandidates { plan }) => trials(plan, &whim),
                 Some(Effect::Act { call, .. }) => report(&call.name, &whim),
                 _ => return,
             };
@@ -553,8 +557,8 @@ fn a_run_that_used_its_steps_up_goes_on_when_it_is_given_more() {
     live(&mut core, &mut effects);
     assert_eq!(effects.last(), Some(&Effect::Finish { reason: FinishReason::Steps }));
     let walked = core.totals().steps;
-    let what = Interjection::Resumed { budgets: Some(Budgets { steps: Some(7), ..Budgets::default() }) };
-    core.interject(&Interjected { what, before_ms: 0, at_ms: 0 });
+    let what = ControlRecord::Resumed { budgets: Some(Budgets { steps: Some(7), ..Budgets::default() }) };
+    core.interject(&TimedControl { what, before_ms: 0, at_ms: 0 });
     effects = core.reopen(0);
     live(&mut core, &mut effects);
     assert_eq!(effects.last(), Some(&Effect::Finish { reason: FinishReason::Steps }));
@@ -580,7 +584,7 @@ fn episodes_that_were_asked_for_are_run_in_order_and_then_it_ends() {
     let seeds: Vec<u64> = effects
         .iter()
         .filter_map(|e| match e {
-            Effect::Reset { seed } => Some(*seed),
+            Effect::StartEpisode { seed } => Some(*seed),
             _ => None,
         })
         .collect();
@@ -594,7 +598,7 @@ fn tasks_of_different_episodes_are_learned_in_turn() {
     let config = RunConfig { tasks: tasks.clone(), ..RunConfig::default() };
     let mut learned = Vec::new();
     for effect in drive_in(pages(), config, &lucky()) {
-        if let Effect::Tell { milestone: Milestone::SkillAdmitted { skill, .. } } = effect {
+        if let Effect::ReportMilestone { milestone: Milestone::SkillAdmitted { skill, .. } } = effect {
             learned.push(skill);
         }
     }

@@ -10,7 +10,7 @@ use sojourn_controller::{
     Timing, Usage,
 };
 use sojourn_core::{
-    Approval, Approver, Budgets, Driver, Interjection, Journal, LOG_VERSION, Outcome, Outside, Redactor,
+    Approval, Approver, Budgets, ControlRecord, Driver, DriverDeps, Journal, LOG_VERSION, Outcome, Redactor,
     RunConfig, RunOrigin, Silent, Started, ToolUse, Tools, Unattended,
 };
 use sojourn_memory::{NewRun, Record, RecordQuery, RunId, RunStatus, Store, Writer};
@@ -259,11 +259,11 @@ impl Lab {
         let resumed = !records.is_empty() && live;
         let mut journal = Journal::new(store.clone(), records, writer);
         if resumed {
-            journal = journal.announcing(Interjection::Resumed { budgets: None });
+            journal = journal.with_pending_control(ControlRecord::Resumed { budgets: None });
         }
         let source: Arc<dyn ToolSource> = Arc::new(Counter(Arc::clone(&self.bank)));
         let toolbox = Arc::new(Toolbox::new(vec![source], CallLimits::default()));
-        let outside = Outside {
+        let outside = DriverDeps {
             environment: Box::new(Lamp::new()),
             controller,
             sandbox: self.sandbox.clone(),
@@ -485,7 +485,7 @@ async fn a_skill_asks_what_it_was_granted_and_nothing_else() {
   try { bank_pay(); } catch (error) { light(); }
 }";
     lab.started.config.library = true;
-    lab.started.config.restless = true;
+    lab.started.config.repeat_tasks = true;
     lab.started.library =
         library(&lab.sandbox, &lab.started.environment, source, &["observe", "light", "bank_read"]).await;
     let (records, _) = lab.run().await;

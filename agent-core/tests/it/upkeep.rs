@@ -144,15 +144,17 @@ impl Life {
     ) {
         for _ in 0..200 {
             let event = match self.effects.last().unwrap() {
-                Effect::Reset { seed } => Event::EpisodeStarted { seed: *seed, observation: observation() },
-                Effect::Think { request, .. } => self.answer(&request.clone()),
-                Effect::Try { plan } => Event::Tried { trials: practice(plan) },
-                Effect::Retest { skills } => {
+                Effect::StartEpisode { seed } => {
+                    Event::EpisodeStarted { seed: *seed, observation: observation() }
+                }
+                Effect::AskController { request, .. } => self.answer(&request.clone()),
+                Effect::TryCandidates { plan } => Event::CandidatesTried { trials: practice(plan) },
+                Effect::RetestSkills { skills } => {
                     let retest = |id: &SkillId| SkillRetest {
                         id: id.clone(),
                         results: self.core.library().entry(id).unwrap().cases().iter().map(passed).collect(),
                     };
-                    Event::Retested { retests: skills.iter().map(retest).collect() }
+                    Event::SkillsRetested { retests: skills.iter().map(retest).collect() }
                 }
                 Effect::Act { call, .. } => acted(acts(&call.name)),
                 other => panic!("{other:?} was not expected"),
@@ -183,13 +185,13 @@ impl Life {
         };
         let completion = Completion { text, tokens: 7, finish: Finish::Complete };
         let candidates = vec![completion; request.candidates as usize];
-        Event::Thought { reply: Reply::new(candidates, Usage::default(), Timing::default()) }
+        Event::ControllerAnswered { reply: Reply::new(candidates, Usage::default(), Timing::default()) }
     }
 
     fn plans(&self) -> Vec<&TrialPlan> {
         let mut plans = Vec::new();
         for effect in &self.all {
-            if let Effect::Try { plan } = effect {
+            if let Effect::TryCandidates { plan } = effect {
                 plans.push(plan);
             }
         }
@@ -198,7 +200,7 @@ impl Life {
 
     fn changes(&self) -> Vec<&'static str> {
         let kind = |effect: &Effect| match effect {
-            Effect::Library { change } => Some(change.kind()),
+            Effect::ChangeLibrary { change } => Some(change.kind()),
             _ => None,
         };
         self.all.iter().filter_map(kind).collect()
@@ -250,7 +252,7 @@ fn practice(plan: &TrialPlan, regressed: usize) -> Vec<CandidateTrial> {
 }
 
 fn admitted(effect: &Effect) -> bool {
-    matches!(effect, Effect::Tell { milestone: Milestone::SkillAdmitted { .. } })
+    matches!(effect, Effect::ReportMilestone { milestone: Milestone::SkillAdmitted { .. } })
 }
 
 #[test]
@@ -280,7 +282,9 @@ fn a_skill_that_fails_in_use_is_demoted_and_repaired() {
         .all
         .iter()
         .filter_map(|effect| match effect {
-            Effect::Think { request, .. } => Some(request.messages.last()?.parts.last()?.text.clone()),
+            Effect::AskController { request, .. } => {
+                Some(request.messages.last()?.parts.last()?.text.clone())
+            }
             _ => None,
         })
         .filter(|text| text.contains("collect n more wood"))
@@ -296,7 +300,7 @@ fn under_the_older_rules_a_demoted_skill_is_written_anew() {
     let new = life.core.library().active("collect_wood").unwrap();
     assert_eq!((new.skill.manifest.version, &new.skill.manifest.repairs), (2, &None));
     assert!(life.plans().iter().all(|plan| plan.scrutiny.is_none()));
-    assert!(!life.all.iter().any(|effect| matches!(effect, Effect::Retest { .. })));
+    assert!(!life.all.iter().any(|effect| matches!(effect, Effect::RetestSkills { .. })));
 }
 
 #[test]
@@ -321,12 +325,12 @@ fn what_calls_a_repaired_skill_is_tested_again() {
 
         let mut life = Life::new(library, &["collect_wood", "place_table"], 3);
         life.effects = life.core.apply(0, Event::EpisodeStarted { seed: 1, observation: observation() });
-        let Some(Effect::Retest { skills }) = life.effects.last() else { panic!("{:?}", life.effects) };
+        let Some(Effect::RetestSkills { skills }) = life.effects.last() else { panic!("{:?}", life.effects) };
         assert_eq!(skills, std::slice::from_ref(&caller));
         let cases = life.core.library().entry(&caller).unwrap().cases();
         let results = cases.iter().map(|case| result(case, passes)).collect();
         let retests = vec![SkillRetest { id: caller.clone(), results }];
-        let effects = life.core.apply(0, Event::Retested { retests });
+        let effects = life.core.apply(0, Event::SkillsRetested { retests });
         let entry = life.core.library().entry(&caller).unwrap();
         if passes {
             assert_eq!(entry.status, Status::Admitted);
@@ -334,13 +338,16 @@ fn what_calls_a_repaired_skill_is_tested_again() {
         } else {
             assert_eq!(entry.status, Status::Trial);
             let change = effects.iter().find_map(|effect| match effect {
-                Effect::Library { change } => Some(change),
+                Effect::ChangeLibrary { change } => Some(change),
                 _ => None,
             });
             let reason = Demotion::Regressed { failed: 3, cases: 3 };
             assert_eq!(change, Some(&LibraryEvent::Demoted { id: caller, reason }));
         }
-        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Retest { .. })), "once is enough");
+        assert!(
+            !effects.iter().any(|effect| matches!(effect, Effect::RetestSkills { .. })),
+            "once is enough"
+        );
     }
 }
 
@@ -349,8 +356,9 @@ fn a_new_skill_that_does_what_another_does_becomes_another_name_of_it() {
     let mut library = LibraryState::default();
     admit(&mut library, "get_wood", &task("collect_wood"), "function get_wood(n) { interact(); }");
     let mut life = Life::new(library, &["collect_wood"], 3);
-    let merged =
-        |effect: &Effect| matches!(effect, Effect::Tell { milestone: Milestone::SkillMerged { .. } });
+    let merged = |effect: &Effect| {
+        matches!(effect, Effect::ReportMilestone { milestone: Milestone::SkillMerged { .. } })
+    };
     life.until(|plan| practice(plan, 0), useless, merged);
     assert_eq!(life.changes(), ["drafted", "trial_started", "admitted", "merged"]);
     assert_eq!(life.core.library().resolve("collect_wood"), "get_wood");

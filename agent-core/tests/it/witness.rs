@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use serde_json::{Map, json};
 use sojourn_controller::{Cancel, ModelInfo, RecordedController};
 use sojourn_core::{
-    Budgets, Driver, Interjection, Journal, LOG_VERSION, Outcome, Outside, Redactor, RunConfig, RunOrigin,
-    Silent, Started,
+    Budgets, ControlRecord, Driver, DriverDeps, Journal, LOG_VERSION, Outcome, Redactor, RunConfig,
+    RunOrigin, Silent, Started,
 };
 use sojourn_memory::{NewRun, Record, RecordQuery, RunId, Store, Writer};
 use sojourn_sandbox::{Sandbox, SandboxConfig, engine_sha256};
@@ -215,7 +215,7 @@ impl Lab {
             learning: false,
             memory: false,
             deliberate: false,
-            restless: true,
+            repeat_tasks: true,
             episodes: vec![1, 2],
             budgets: Budgets { steps: Some(12), ..Budgets::default() },
             ..RunConfig::default()
@@ -242,9 +242,9 @@ impl Lab {
         let resumed = !records.is_empty() && writer.is_some();
         let mut journal = Journal::new(store.clone(), records, writer);
         if resumed {
-            journal = journal.announcing(Interjection::Resumed { budgets: None });
+            journal = journal.with_pending_control(ControlRecord::Resumed { budgets: None });
         }
-        let outside = Outside {
+        let outside = DriverDeps {
             environment: Box::new(table),
             controller: Arc::new(RecordedController::new(self.started.model.clone(), [])),
             sandbox: self.sandbox.clone(),

@@ -1,11 +1,11 @@
 use crate::args::Diff;
 use crate::home::Home;
-use crate::logbook::{self, Body, Reading, sides};
+use crate::logbook::{self, Reading, sides};
 use crate::{duration, output, table};
 use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
-use sojourn_core::{Effect, Event, Milestone, StageEvent};
+use sojourn_core::{Effect, Event, LogRecord, Milestone, RecordKind, SkillEvent};
 use sojourn_memory::{EventSeq, Record, RecordQuery, RunInfo, Store};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -126,7 +126,8 @@ fn same(left: &Record, right: &Record) -> bool {
         payload
     };
     left.kind == right.kind
-        && (left.payload == right.payload || (left.kind == "thought" && timeless(left) == timeless(right)))
+        && (left.payload == right.payload
+            || (RecordKind::ControllerAnswered.is(left) && timeless(left) == timeless(right)))
 }
 
 impl Parting {
@@ -136,8 +137,8 @@ impl Parting {
             lines.push(match record {
                 None => format!("{sign} the run has ended"),
                 Some(record) => {
-                    let summary = logbook::summary(&logbook::read(store, record).await?);
-                    format!("{sign} {:<15}  {summary}", record.kind)
+                    let summary = logbook::summary(LogRecord::read(store, record).await?.as_ref());
+                    format!("{sign} {:<19}  {summary}", record.kind)
                 }
             });
         }
@@ -158,31 +159,33 @@ async fn outcome(store: &Store, run: &RunInfo) -> Result<Outcome> {
         seconds: (run.last_at_ms - run.created_ms).max(0) as f64 / 1000.0,
         ..Outcome::default()
     };
-    while let Some((_, body)) = reading.next().await? {
-        outcome.count(body);
+    while let Some((_, content)) = reading.next().await? {
+        if let Some(content) = content {
+            outcome.count(content);
+        }
     }
     Ok(outcome)
 }
 
 impl Outcome {
-    fn count(&mut self, body: Body) {
-        match body {
-            Body::Event(event) => match *event {
+    fn count(&mut self, record: LogRecord) {
+        match record {
+            LogRecord::Event(event) => match *event {
                 Event::EpisodeStarted { .. } => self.episodes += 1,
-                Event::Thought { reply } => {
+                Event::ControllerAnswered { reply } => {
                     self.tokens_read += u64::from(reply.usage.prompt_tokens - reply.usage.cached_tokens);
                     self.tokens_written += u64::from(reply.usage.completion_tokens);
                 }
                 _ => {}
             },
-            Body::Stage(event) => {
-                if let StageEvent::Stepped(step) = *event {
+            LogRecord::SkillEvent(event) => {
+                if let SkillEvent::Stepped(step) = *event {
                     self.steps += 1;
                     self.achievements.extend(step.unlocked);
                 }
             }
-            Body::Effect(effect) => {
-                let Effect::Tell { milestone } = *effect else { return };
+            LogRecord::Effect(effect) => {
+                let Effect::ReportMilestone { milestone } = *effect else { return };
                 match milestone {
                     Milestone::TaskDone { verified: true, .. } => self.tasks_done += 1,
                     Milestone::TaskDone { verified: false, .. } => self.tasks_failed += 1,
@@ -192,7 +195,7 @@ impl Outcome {
                     _ => {}
                 }
             }
-            Body::Started(_) | Body::Granted(_) | Body::Interjection(_) | Body::Forgotten => {}
+            LogRecord::Started(_) | LogRecord::ToolDecision(_) | LogRecord::ControlRecord(_) => {}
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::{logbook, models, output};
 use anyhow::{Context as _, Result};
 use serde_json::json;
 use sojourn_controller::ModelInfo;
-use sojourn_core::{Budgets, Interjection, RunConfig, now_ms};
+use sojourn_core::{Budgets, ForkChanges, RunConfig, now_ms};
 use sojourn_memory::{EventSeq, NewRun, RecordQuery, RunStatus};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,20 +61,18 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
         ..Budgets::default()
     };
     let run = new_run();
-    let forked = Interjection::Forked {
+    let changes = ForkChanges {
         run: run.to_string(),
-        parent: parent.id.to_string(),
-        seq: args.at,
-        config: Box::new(config),
+        config: Some(Box::new(config)),
         budgets: (more != Budgets::default()).then_some(more),
-        model: Box::new(model.clone()),
+        model: Some(Box::new(model.clone())),
     };
     let new = NewRun {
         created_ms: now_ms(),
         title: args.title.clone(),
         ..NewRun::new(run.clone(), &started.environment.name, &model.name)
     };
-    let changes = serde_json::to_value(&forked)?;
+    let changes = serde_json::to_value(&changes)?;
     let writer = workshop.store.fork_run(&parent.id, EventSeq(args.at), new, changes).await?;
     writer.close(RunStatus::Paused).await?;
     let Workshop { home, .. } = workshop;

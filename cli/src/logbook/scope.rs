@@ -1,50 +1,50 @@
-//! Which records have to do with a task or a skill, told while reading them in order.
+//! Which records belong to a task or a skill, found while reading them in order.
 
-use super::Body;
-use sojourn_core::{Effect, Event, Milestone, StageEvent};
+use sojourn_core::{Effect, Event, LogRecord, Milestone, SkillEvent};
 use sojourn_skills::{LibraryEvent, SkillId};
 use std::collections::BTreeMap;
 
-/// Where in a run the reader is.
+/// The position of a reader in a run.
 #[derive(Debug, Default)]
 pub struct Scope {
-    /// The task that the agent is at, and whether it ends with this record.
+    /// The current task.
     task: Option<String>,
+    /// Whether the task ends with this record.
     leaving: bool,
-    /// The skill or tool that the agent runs in the episode.
+    /// The skill or tool that runs in the episode.
     act: Option<String>,
-    /// Calls that are open, outermost first.
+    /// Open calls, outermost first.
     calls: Vec<String>,
-    /// A call that ends with this record.
+    /// The call that ends with this record.
     returned: Option<String>,
-    /// Names of skills by the ids that library events give.
+    /// Names of skills by the ids of library events.
     names: BTreeMap<SkillId, String>,
-    /// The skill that this record is about by itself.
+    /// The task, skill or reflex that this record is about.
     about: Option<String>,
 }
 
 impl Scope {
-    /// Goes on to the next record.
-    pub fn enter(&mut self, body: &Body) {
+    /// Moves to the next record.
+    pub fn enter(&mut self, record: &LogRecord) {
         if std::mem::take(&mut self.leaving) {
             self.task = None;
         }
         self.returned = None;
         self.about = None;
-        match body {
-            Body::Effect(effect) => self.effect(effect),
-            Body::Stage(event) => match &**event {
-                StageEvent::Called { depth, call } => {
+        match record {
+            LogRecord::Effect(effect) => self.effect(effect),
+            LogRecord::SkillEvent(event) => match &**event {
+                SkillEvent::Called { depth, call } => {
                     self.calls.truncate(*depth as usize);
                     self.calls.push(call.name.clone());
                 }
-                StageEvent::Returned { depth, .. } => {
+                SkillEvent::Returned { depth, .. } => {
                     self.calls.truncate(*depth as usize + 1);
                     self.returned = self.calls.pop();
                 }
-                StageEvent::Stepped(_) => {}
+                SkillEvent::Stepped(_) => {}
             },
-            Body::Event(event) => match &**event {
+            LogRecord::Event(event) => match &**event {
                 Event::Acted { .. } => {
                     self.about = self.act.take();
                     self.calls.clear();
@@ -53,25 +53,25 @@ impl Scope {
                     self.act = None;
                     self.calls.clear();
                 }
-                Event::Tried { .. } => self.about.clone_from(&self.task),
+                Event::CandidatesTried { .. } => self.about.clone_from(&self.task),
                 _ => {}
             },
-            Body::Started(started) => {
+            LogRecord::Started(started) => {
                 for entry in started.library.all_active() {
                     let manifest = &entry.skill.manifest;
                     self.names.insert(manifest.id.clone(), manifest.name.clone());
                 }
             }
-            Body::Granted(_) | Body::Interjection(_) | Body::Forgotten => {}
+            LogRecord::ToolDecision(_) | LogRecord::ControlRecord(_) => {}
         }
     }
 
-    /// Whether the agent is at this task.
+    /// Whether this is the current task.
     pub fn in_task(&self, name: &str) -> bool {
         self.task.as_deref() == Some(name)
     }
 
-    /// Whether the record is about this skill, or happened while it ran.
+    /// Whether the record is about this skill, or was written while it ran.
     pub fn in_skill(&self, name: &str) -> bool {
         [&self.act, &self.returned, &self.about].into_iter().flatten().any(|other| other == name)
             || self.calls.iter().any(|other| other == name)
@@ -79,20 +79,20 @@ impl Scope {
 
     fn effect(&mut self, effect: &Effect) {
         match effect {
-            Effect::Act { call, .. } | Effect::UseTool { call, .. } => self.act = Some(call.name.clone()),
-            Effect::Survey { task, .. } => self.about = Some(task.clone()),
-            Effect::Play { plan } => self.about = Some(plan.task.clone()),
-            Effect::Try { plan } => self.about = Some(plan.task.clone()),
+            Effect::Act { call, .. } | Effect::CallTool { call, .. } => self.act = Some(call.name.clone()),
+            Effect::ObserveStarts { task, .. } => self.about = Some(task.clone()),
+            Effect::Explore { plan } => self.about = Some(plan.task.clone()),
+            Effect::TryCandidates { plan } => self.about = Some(plan.task.clone()),
             Effect::TryReflexes { plan } => self.about = Some(plan.name.clone()),
-            Effect::Library { change } => self.about = self.skill_of(change),
-            Effect::Tell { milestone } => self.milestone(milestone),
-            Effect::Think { .. }
-            | Effect::Retest { .. }
-            | Effect::Reset { .. }
+            Effect::ChangeLibrary { change } => self.about = self.skill_of(change),
+            Effect::ReportMilestone { milestone } => self.milestone(milestone),
+            Effect::AskController { .. }
+            | Effect::RetestSkills { .. }
+            | Effect::StartEpisode { .. }
             | Effect::Recall { .. }
             | Effect::Remember { .. }
             | Effect::Consolidate { .. }
-            | Effect::Credit { .. }
+            | Effect::CreditMemories { .. }
             | Effect::Finish { .. } => {}
         }
     }
@@ -128,13 +128,13 @@ impl Scope {
     }
 }
 
-/// Whether a record says that something went wrong.
-pub fn is_error(body: &Body) -> bool {
-    match body {
-        Body::Started(_) | Body::Interjection(_) | Body::Forgotten => false,
-        Body::Granted(grant) => !grant.granted,
-        Body::Effect(effect) => match &**effect {
-            Effect::Tell { milestone } => match milestone {
+/// Whether a record reports a failure.
+pub fn is_error(record: &LogRecord) -> bool {
+    match record {
+        LogRecord::Started(_) | LogRecord::ControlRecord(_) => false,
+        LogRecord::ToolDecision(decision) => !decision.granted,
+        LogRecord::Effect(effect) => match &**effect {
+            Effect::ReportMilestone { milestone } => match milestone {
                 Milestone::TaskDone { verified, .. } => !verified,
                 Milestone::SkillGivenUp { .. }
                 | Milestone::SkillDemoted { .. }
@@ -150,27 +150,27 @@ pub fn is_error(body: &Body) -> bool {
             Effect::Finish { reason } => matches!(reason, sojourn_core::FinishReason::Controller { .. }),
             _ => false,
         },
-        Body::Event(event) => match &**event {
-            Event::ThoughtFailed { .. } => true,
+        LogRecord::Event(event) => match &**event {
+            Event::ControllerFailed { .. } => true,
             Event::ToolAnswered { outcome, .. } => !outcome.ok,
             Event::Acted { report } => report.error.is_some(),
-            Event::Tried { trials } => trials.iter().all(|trial| trial.report.passes() == 0),
-            Event::Retested { retests } => {
+            Event::CandidatesTried { trials } => trials.iter().all(|trial| trial.report.passes() == 0),
+            Event::SkillsRetested { retests } => {
                 retests.iter().flat_map(|retest| &retest.results).any(|one| one.reached && !one.passed)
             }
             Event::ReflexesTried { trials } => !trials.iter().any(|trial| trial.acts),
             Event::EpisodeStarted { .. }
             | Event::Recalled { .. }
-            | Event::Surveyed { .. }
-            | Event::Played { .. }
-            | Event::Thought { .. } => false,
+            | Event::StartsObserved { .. }
+            | Event::Explored { .. }
+            | Event::ControllerAnswered { .. } => false,
         },
-        Body::Stage(event) => match &**event {
-            StageEvent::Returned { outcome, .. } => !outcome.ok,
-            StageEvent::Stepped(step) => {
+        LogRecord::SkillEvent(event) => match &**event {
+            SkillEvent::Returned { outcome, .. } => !outcome.ok,
+            SkillEvent::Stepped(step) => {
                 step.ended.as_ref().is_some_and(|ending| ending.kind == sojourn_tools::EndingKind::Died)
             }
-            StageEvent::Called { .. } => false,
+            SkillEvent::Called { .. } => false,
         },
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::common::{SANDBOX, World, error, program, run_in, value};
 use serde_json::{Value, json};
-use sojourn_sandbox::{Binding, CallError, Invocation, Limits};
+use sojourn_sandbox::{Binding, CallError, Invocation, Limits, StopCause};
 use std::sync::Arc;
 
 #[tokio::test]
@@ -74,7 +74,10 @@ async fn a_stop_runs_nothing_more() {
         let report = run_in(&world, source, &[], &Limits::default()).await;
         assert_eq!(
             report.result,
-            Err(CallError::Stopped { reason: "the episode is over".to_owned() }),
+            Err(CallError::Stopped {
+                cause: StopCause::EpisodeOver,
+                reason: "the episode is over".to_owned()
+            }),
             "{source}"
         );
         assert_eq!(world.log(), ["stop {}"], "{source}");

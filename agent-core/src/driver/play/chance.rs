@@ -2,7 +2,7 @@
 
 use super::scene::{Scene, calculated, group as group_of, number, ordinals, quoted, text, words};
 use crate::core::seeds;
-use crate::event::Shown;
+use crate::model::Shown;
 use serde_json::Value;
 use sojourn_tools::{Move, Play, Stuff};
 use std::collections::{BTreeMap, BTreeSet};

@@ -11,7 +11,7 @@ use super::pick::Pick;
 use super::program::{Among, Arg, Order, Step, That, Which, option};
 use super::scene::{Scene, number};
 use super::text::Text;
-use crate::event::{Demonstration, Shown};
+use crate::model::{Demonstration, Shown};
 use serde_json::Value;
 use sojourn_tools::{EnvironmentSpec, Play, Stuff};
 use std::collections::{BTreeMap, BTreeSet};

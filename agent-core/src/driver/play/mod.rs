@@ -10,10 +10,10 @@ mod scene;
 mod tests;
 mod text;
 
-use super::practice::Gym;
-use super::stage::StageError;
+use super::executor::ExecutorError;
+use super::trials::TrialRunner;
 use crate::core::task_head;
-use crate::event::{Demonstration, PlayPlan, Shown};
+use crate::model::{Demonstration, ExplorationPlan, Shown};
 use chance::{Chance, Experience};
 use futures_util::future::join_all;
 use program::{Run, Step};
@@ -34,11 +34,11 @@ const PROGRAMS: usize = 6;
 
 /// Plays in practice worlds.
 pub(super) struct Player<'a> {
-    pub gym: Gym,
+    pub runner: TrialRunner,
     pub spec: &'a EnvironmentSpec,
     pub play: &'a Play,
     pub task: &'a TaskSpec,
-    pub plan: &'a PlayPlan,
+    pub plan: &'a ExplorationPlan,
     pub cancel: &'a Cancel,
 }
 
@@ -103,7 +103,7 @@ impl Player<'_> {
     ///
     /// # Errors
     /// When the environment breaks, or somebody wants to stop.
-    pub async fn find(&self, mut worlds: Vec<World>) -> Result<Found, StageError> {
+    pub async fn find(&self, mut worlds: Vec<World>) -> Result<Found, ExecutorError> {
         let wanted = self.plan.wanted;
         let mut ideas: Vec<Idea> = self.plan.known.iter().map(|name| self.of_skill(name)).collect();
         let mut shown = Vec::<Demonstration>::new();
@@ -113,7 +113,7 @@ impl Player<'_> {
         let mut left = self.plan.seeds.len();
         while left > 0 && !ideas.iter().any(|idea| idea.is_found(wanted)) {
             if self.cancel.is_cancelled() {
-                return Err(StageError::Interrupted);
+                return Err(ExecutorError::Interrupted);
             }
             // The most promising of those that it may be.
             let mut open: Vec<&mut Idea> = ideas.iter_mut().filter(|idea| idea.is_open(wanted)).collect();
@@ -155,7 +155,7 @@ impl Player<'_> {
         ideas: &mut [&mut Idea],
         seed: u64,
         worlds: &mut Vec<World>,
-    ) -> Result<(), StageError> {
+    ) -> Result<(), ExecutorError> {
         for ideas in ideas.chunks_mut(worlds.len()) {
             let runs = ideas.iter().zip(worlds.drain(..ideas.len()));
             let lives = join_all(runs.map(|(idea, world)| self.run(idea, seed, world))).await;
@@ -174,7 +174,7 @@ impl Player<'_> {
         seeds: &[u64],
         experience: &mut Experience,
         worlds: &mut Vec<World>,
-    ) -> Result<Vec<Demonstration>, StageError> {
+    ) -> Result<Vec<Demonstration>, ExecutorError> {
         let before = &*experience;
         let lives = seeds.iter().zip(worlds.drain(..seeds.len()));
         let lives = join_all(lives.map(|(seed, world)| self.by_chance(*seed, before, world))).await;
@@ -211,7 +211,7 @@ impl Player<'_> {
     }
 
     /// Whether an idea reaches the goal in a world.
-    async fn run(&self, idea: &Idea, seed: u64, world: World) -> Result<(World, bool), StageError> {
+    async fn run(&self, idea: &Idea, seed: u64, world: World) -> Result<(World, bool), ExecutorError> {
         match &idea.way {
             Way::Program(steps) => {
                 let mut run = Run::new(self.spec, steps);
@@ -223,13 +223,18 @@ impl Player<'_> {
     }
 
     /// Runs a skill of another task.
-    async fn use_skill(&self, seed: u64, name: &str, mut world: World) -> Result<(World, bool), StageError> {
+    async fn use_skill(
+        &self,
+        seed: u64,
+        name: &str,
+        mut world: World,
+    ) -> Result<(World, bool), ExecutorError> {
         world.reset(seed).await?;
-        let mut stage = self.gym.stage(world)?;
+        let mut executor = self.runner.executor(world)?;
         let call = ToolCall { name: name.to_owned(), args: Map::new() };
-        let done = stage.perform(&call, self.plan.steps, seed).await?;
+        let done = executor.run_skill(&call, self.plan.steps, seed).await?;
         let reached = self.task.goal.holds(&done.before, &done.after, &Map::new()).unwrap_or(false);
-        Ok((stage.into_environment()?, reached))
+        Ok((executor.into_environment()?, reached))
     }
 
     /// One episode by chance, and what was to be done in it.
@@ -238,7 +243,7 @@ impl Player<'_> {
         seed: u64,
         experience: &Experience,
         world: World,
-    ) -> Result<(Lived, String), StageError> {
+    ) -> Result<(Lived, String), ExecutorError> {
         let mut heard = None;
         let mut chance = Chance::new(seed, experience);
         let mut done: Vec<ToolCall> = Vec::new();
@@ -276,7 +281,7 @@ impl Player<'_> {
         seed: u64,
         mut done: Vec<Shown>,
         mut world: World,
-    ) -> Result<(World, Vec<Shown>), StageError> {
+    ) -> Result<(World, Vec<Shown>), ExecutorError> {
         let mut at = 0;
         while at < done.len() && done.len() > 1 {
             let mut rest =
@@ -298,11 +303,11 @@ impl Player<'_> {
         seed: u64,
         mut world: World,
         mut next: impl FnMut(&Scene<'_>) -> Option<ToolCall>,
-    ) -> Result<Lived, StageError> {
+    ) -> Result<Lived, ExecutorError> {
         world.reset(seed).await?;
         let mut state = world.observe()?.state;
         let first = state.clone();
-        let mut stage = self.gym.stage(world)?;
+        let mut executor = self.runner.executor(world)?;
         let mut done = Vec::new();
         let (mut reached, mut over) = (false, false);
         for _ in 0..self.plan.steps {
@@ -313,7 +318,7 @@ impl Player<'_> {
                 things: scene.things.to_vec(),
                 call: call.clone(),
             };
-            let performed = stage.improvise(&call, self.plan.steps).await?;
+            let performed = executor.call_tool(&call, self.plan.steps).await?;
             state = performed.after.clone();
             reached = self.task.goal.holds(&first, &state, &Map::new()).unwrap_or(false);
             over = performed.ended.is_some();
@@ -325,6 +330,6 @@ impl Player<'_> {
                 break;
             }
         }
-        Ok(Lived { world: stage.into_environment()?, steps: done, reached, over })
+        Ok(Lived { world: executor.into_environment()?, steps: done, reached, over })
     }
 }

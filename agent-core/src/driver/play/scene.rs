@@ -1,6 +1,6 @@
 //! What is seen while playing: what is to be done, and things with words on them.
 
-use crate::event::Shown;
+use crate::model::Shown;
 use serde_json::Value;
 use sojourn_tools::{EnvironmentSpec, Play};
 

@@ -4,7 +4,7 @@ use super::explain::ideas;
 use super::program::{Run, Step, write};
 use super::scene::Scene;
 use crate::core::task_head;
-use crate::event::{Demonstration, Shown};
+use crate::model::{Demonstration, Shown};
 use async_trait::async_trait;
 use proptest::prelude::*;
 use serde_json::Map;

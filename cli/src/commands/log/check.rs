@@ -3,6 +3,7 @@ use crate::{duration, logbook, output};
 use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
+use sojourn_core::ForkChanges;
 use sojourn_memory::{
     EventSeq, Fault, NewRun, Record, RecordQuery, RunId, RunInfo, RunStatus, Store, VerifyReport,
 };
@@ -148,7 +149,8 @@ async fn fork(store: &Store, info: &RunInfo, intact: EventSeq) -> Result<RunId> 
         title: Some(format!("recovered from {}", info.id)),
         ..NewRun::new(id.clone(), &info.environment, &info.model)
     };
-    let writer = store.fork_run(&info.id, intact, new, json!({})).await?;
+    let changes = ForkChanges { run: id.to_string(), ..ForkChanges::default() };
+    let writer = store.fork_run(&info.id, intact, new, serde_json::to_value(&changes)?).await?;
     writer.close(RunStatus::Paused).await?;
     Ok(id)
 }

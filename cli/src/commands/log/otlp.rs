@@ -1,11 +1,11 @@
 //! A run as spans: the agent, its questions to the model, and the tools and skills it called, named by
 //! OpenTelemetry's conventions for generative AI, in one OTLP/JSON document (an `ExportTraceServiceRequest`).
 
-use crate::logbook::{Body, Reading, purpose_name};
+use crate::logbook::{Reading, purpose_name};
 use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
-use sojourn_core::{Effect, Event, StageEvent};
+use sojourn_core::{Effect, Event, LogRecord, SkillEvent};
 use sojourn_memory::{EventSeq, Hash, Record, RecordQuery, RunInfo, Store};
 use std::io::Write;
 
@@ -47,7 +47,7 @@ pub async fn write(store: &Store, info: &RunInfo, to: Option<EventSeq>, out: &mu
     let id = hex(Hash::of(info.id.as_str().as_bytes()), 16);
     let mut trace = Trace { id, open: Vec::new(), closed: Vec::new(), model: info.model.clone() };
     let mut last_ms = info.created_ms;
-    while let Some((record, body)) = reading.next().await? {
+    while let Some((record, content)) = reading.next().await? {
         last_ms = record.at_ms;
         if trace.open.is_empty() {
             let attributes = vec![
@@ -59,7 +59,9 @@ pub async fn write(store: &Store, info: &RunInfo, to: Option<EventSeq>, out: &mu
             ];
             trace.begin(&record, &format!("invoke_agent {}", info.environment), INTERNAL, attributes);
         }
-        trace.read(&record, &body);
+        if let Some(content) = &content {
+            trace.read(&record, content);
+        }
     }
     trace.end_down_to(0, last_ms);
     let count = trace.closed.len() as u64;
@@ -78,10 +80,10 @@ pub async fn write(store: &Store, info: &RunInfo, to: Option<EventSeq>, out: &mu
 }
 
 impl Trace {
-    fn read(&mut self, record: &Record, body: &Body) {
-        match body {
-            Body::Effect(effect) => match &**effect {
-                Effect::Think { purpose, request } => {
+    fn read(&mut self, record: &Record, content: &LogRecord) {
+        match content {
+            LogRecord::Effect(effect) => match &**effect {
+                Effect::AskController { purpose, request } => {
                     let attributes = vec![
                         text("gen_ai.operation.name", "chat"),
                         text("gen_ai.provider.name", "sojourn"),
@@ -94,13 +96,13 @@ impl Trace {
                     let name = format!("chat {}", self.model);
                     self.begin(record, &name, CLIENT, attributes);
                 }
-                Effect::Act { call, .. } | Effect::UseTool { call, .. } => {
+                Effect::Act { call, .. } | Effect::CallTool { call, .. } => {
                     self.begin_call(record, &call.name, &call.args);
                 }
                 _ => {}
             },
-            Body::Event(event) => match &**event {
-                Event::Thought { reply } => {
+            LogRecord::Event(event) => match &**event {
+                Event::ControllerAnswered { reply } => {
                     let reasons: Vec<Value> = reply
                         .candidates
                         .iter()
@@ -121,7 +123,7 @@ impl Trace {
                     let result = text("gen_ai.tool.call.result", &outcome.words());
                     self.end(record, if outcome.ok { OK } else { ERROR }, vec![result]);
                 }
-                Event::ThoughtFailed { error } => self.end(record, ERROR, vec![text("error.type", error)]),
+                Event::ControllerFailed { error } => self.end(record, ERROR, vec![text("error.type", error)]),
                 Event::Acted { report } => {
                     // What was open inside was left when the skill was stopped.
                     self.end_down_to(2, record.at_ms);
@@ -130,15 +132,15 @@ impl Trace {
                 }
                 _ => {}
             },
-            Body::Stage(event) => match &**event {
-                StageEvent::Called { call, .. } => self.begin_call(record, &call.name, &call.args),
-                StageEvent::Returned { outcome, .. } => {
+            LogRecord::SkillEvent(event) => match &**event {
+                SkillEvent::Called { call, .. } => self.begin_call(record, &call.name, &call.args),
+                SkillEvent::Returned { outcome, .. } => {
                     let result = text("gen_ai.tool.call.result", &outcome.message);
                     self.end(record, if outcome.ok { OK } else { ERROR }, vec![result]);
                 }
-                StageEvent::Stepped(_) => {}
+                SkillEvent::Stepped(_) => {}
             },
-            Body::Started(_) | Body::Granted(_) | Body::Interjection(_) | Body::Forgotten => {}
+            LogRecord::Started(_) | LogRecord::ToolDecision(_) | LogRecord::ControlRecord(_) => {}
         }
     }
 

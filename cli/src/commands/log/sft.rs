@@ -5,12 +5,12 @@
 //! admitted. No conversation reaches over two episodes, and all of an episode is in the same part of the data, so that
 //! nothing of what a model is tested on was seen in training.
 
-use crate::logbook::{Body, Reading};
+use crate::logbook::Reading;
 use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sojourn_controller::{Message, Request};
-use sojourn_core::{Effect, Event, Milestone, Purpose, StageEvent, Started};
+use sojourn_core::{Effect, Event, LogRecord, Milestone, Purpose, SkillEvent, Started};
 use sojourn_memory::{BlobId, EventSeq, Hash, Record, RecordQuery, RunInfo, Store};
 use sojourn_skills::{LibraryEvent, SkillId};
 use sojourn_tools::{Parameter, ToolCall};
@@ -91,8 +91,13 @@ pub async fn write(store: &Store, info: &RunInfo, to: Option<EventSeq>, out: &mu
     let mut reading = Reading::new(store, info, query).await?;
     let mut reader = Reader::default();
     let mut count = 0;
-    while let Some((record, body)) = reading.next().await? {
-        if let Some(conversation) = reader.read(info, &record, &body) {
+    while let Some((record, content)) = reading.next().await? {
+        let Some(content) = content else {
+            // A conversation without this record would not be whole.
+            (reader.choice, reader.writing) = (None, None);
+            continue;
+        };
+        if let Some(conversation) = reader.read(info, &record, &content) {
             serde_json::to_writer(&mut *out, &conversation)?;
             out.write_all(b"\n")?;
             count += 1;
@@ -102,16 +107,19 @@ pub async fn write(store: &Store, info: &RunInfo, to: Option<EventSeq>, out: &mu
 }
 
 impl Reader {
-    fn read<'a>(&'a mut self, info: &RunInfo, record: &Record, body: &'a Body) -> Option<Conversation<'a>> {
+    fn read<'a>(
+        &'a mut self,
+        info: &RunInfo,
+        record: &Record,
+        content: &'a LogRecord,
+    ) -> Option<Conversation<'a>> {
         let at = (record.seq, record.hash);
-        match body {
-            Body::Started(started) => self.tools = tools(started),
-            // What it was a question or an answer of can no longer be told whole.
-            Body::Forgotten => (self.choice, self.writing) = (None, None),
-            Body::Event(event) => self.event(event),
-            Body::Stage(event) => self.stage(event, record),
-            Body::Effect(effect) => match &**effect {
-                Effect::Think { purpose, request } => {
+        match content {
+            LogRecord::Started(started) => self.tools = tools(started),
+            LogRecord::Event(event) => self.event(event),
+            LogRecord::SkillEvent(event) => self.stage(event, record),
+            LogRecord::Effect(effect) => match &**effect {
+                Effect::AskController { purpose, request } => {
                     let asked = Some(Asked { at, request: request.clone(), answer: None });
                     match purpose {
                         Purpose::Choose => (self.choice, self.writing) = (asked, None),
@@ -129,13 +137,13 @@ impl Reader {
                     let (seq, call) = (record.seq, call.clone());
                     self.act = Some(Act { at, seq, call, messages, decision, outcome, open, images });
                 }
-                Effect::Library { change: LibraryEvent::Drafted { skill } } => {
+                Effect::ChangeLibrary { change: LibraryEvent::Drafted { skill } } => {
                     let manifest = &skill.manifest;
                     let told = told(&manifest.name, &manifest.description, &manifest.parameters);
                     self.tools.insert(manifest.name.clone(), told);
                     self.drafts.insert(manifest.id.clone(), (manifest.name.clone(), skill.source.clone()));
                 }
-                Effect::Library { change: LibraryEvent::Admitted { id, .. } } => {
+                Effect::ChangeLibrary { change: LibraryEvent::Admitted { id, .. } } => {
                     let asked = self.writing.take()?;
                     let (name, source) = self.drafts.get(id)?;
                     let mut messages = said(&asked.request.messages);
@@ -153,7 +161,7 @@ impl Reader {
                         provenance,
                     });
                 }
-                Effect::Tell { milestone: Milestone::TaskDone { task, verified, .. } } => {
+                Effect::ReportMilestone { milestone: Milestone::TaskDone { task, verified, .. } } => {
                     let act = self.act.take().filter(|_| *verified)?;
                     let provenance = self.provenance(info, act.at, at, "the task's condition on the state");
                     let split = split(info, self.episode);
@@ -170,7 +178,7 @@ impl Reader {
                 }
                 _ => {}
             },
-            Body::Granted(_) | Body::Interjection(_) => {}
+            LogRecord::ToolDecision(_) | LogRecord::ControlRecord(_) => {}
         }
         None
     }
@@ -182,7 +190,7 @@ impl Reader {
                 self.world = Some(*seed);
                 (self.choice, self.writing, self.act) = (None, None, None);
             }
-            Event::Thought { reply } => {
+            Event::ControllerAnswered { reply } => {
                 let answer = reply.complete().next().map(str::to_owned);
                 let open = |asked: &&mut Asked| asked.answer.is_none();
                 if let Some(asked) = self.writing.as_mut().filter(open).or(self.choice.as_mut().filter(open))
@@ -203,23 +211,23 @@ impl Reader {
             }
             Event::Recalled { .. }
             | Event::ToolAnswered { .. }
-            | Event::ThoughtFailed { .. }
-            | Event::Surveyed { .. }
-            | Event::Played { .. }
-            | Event::Tried { .. }
-            | Event::Retested { .. }
+            | Event::ControllerFailed { .. }
+            | Event::StartsObserved { .. }
+            | Event::Explored { .. }
+            | Event::CandidatesTried { .. }
+            | Event::SkillsRetested { .. }
             | Event::ReflexesTried { .. } => {}
         }
     }
 
     /// Calls of the skill that the agent runs are told, not calls that those make in turn.
-    fn stage(&mut self, event: &StageEvent, record: &Record) {
+    fn stage(&mut self, event: &SkillEvent, record: &Record) {
         let Some(act) = &mut self.act else { return };
         act.images.extend(record.blobs.iter().filter(|_| record.payload.get("image").is_some()));
         match event {
-            StageEvent::Called { depth: 0, call } => act.call(record.seq, call),
-            StageEvent::Returned { depth: 0, outcome } => act.answer(outcome.ok, &outcome.message),
-            StageEvent::Called { .. } | StageEvent::Returned { .. } | StageEvent::Stepped(_) => {}
+            SkillEvent::Called { depth: 0, call } => act.call(record.seq, call),
+            SkillEvent::Returned { depth: 0, outcome } => act.answer(outcome.ok, &outcome.message),
+            SkillEvent::Called { .. } | SkillEvent::Returned { .. } | SkillEvent::Stepped(_) => {}
         }
     }
 

@@ -1,18 +1,18 @@
 use super::timeline::as_json;
-use crate::logbook::{self, Body, Reading};
+use crate::logbook::{self, Reading};
 use crate::{duration, output};
 use anyhow::Result;
 use serde::Serialize;
 use serde_json::Value;
 use sojourn_controller::{Reply, Request};
-use sojourn_core::{Effect, Event, Recalled};
+use sojourn_core::{Effect, Event, LogRecord, Recalled, RecordKind};
 use sojourn_memory::{EventSeq, Record, RecordQuery, RunInfo, Store};
 use std::fmt::Write as _;
 
-/// Records between a question and what belongs to it, at most.
+/// The largest number of records between a request and what belongs to it.
 const NEAR: u64 = 32;
 
-/// A question to the controller with everything that belongs to it.
+/// A request to the controller with its answer and the memories recalled for it.
 struct Exchange {
     asked: EventSeq,
     request: Request,
@@ -59,8 +59,10 @@ pub async fn show(store: &Store, run: &str, seq: EventSeq, json: bool) -> Result
         return Err(sojourn_memory::Error::NoSuchRecord { run: info.id, seq, last: info.last_seq }.into());
     };
     let payload = logbook::whole(store, &record).await?;
-    let exchange = match record.kind.as_str() {
-        "think" | "thought" | "thought_failed" => exchange(store, &info, seq).await?,
+    let exchange = match record.kind.parse() {
+        Ok(RecordKind::AskController | RecordKind::ControllerAnswered | RecordKind::ControllerFailed) => {
+            exchange(store, &info, seq).await?
+        }
         _ => None,
     };
     if json {
@@ -95,32 +97,37 @@ fn head(record: &Record, info: &RunInfo) -> Result<()> {
     Ok(output::line("")?)
 }
 
-/// The question that stands at `seq` or was answered there, what was answered, and what had been looked up for it.
+/// The request that stands at `seq` or was answered there, with its answer and the memories recalled for it.
 async fn exchange(store: &Store, info: &RunInfo, seq: EventSeq) -> Result<Option<Exchange>> {
     let from = EventSeq(seq.0.saturating_sub(NEAR).max(1));
-    let query =
-        RecordQuery::from(from).to(seq.next()).kinds(["think", "thought", "thought_failed", "recalled"]);
+    let kinds = [
+        RecordKind::AskController,
+        RecordKind::ControllerAnswered,
+        RecordKind::ControllerFailed,
+        RecordKind::Recalled,
+    ];
+    let query = RecordQuery::from(from).to(seq.next()).kinds(kinds.map(RecordKind::as_str));
     let mut reading = Reading::new(store, info, query).await?;
     let mut recalled = None;
     let mut found: Option<Exchange> = None;
-    while let Some((record, body)) = reading.next().await? {
-        match body {
-            Body::Effect(effect) => {
-                let Effect::Think { request, .. } = *effect else { continue };
+    while let Some((record, content)) = reading.next().await? {
+        match content {
+            Some(LogRecord::Effect(effect)) => {
+                let Effect::AskController { request, .. } = *effect else { continue };
                 if record.seq > seq {
                     break;
                 }
                 found =
                     Some(Exchange { asked: record.seq, request, answered: None, recalled: recalled.clone() });
             }
-            Body::Event(event) => {
+            Some(LogRecord::Event(event)) => {
                 let answer = match *event {
                     Event::Recalled { memories, .. } => {
                         recalled = Some((record.seq, memories));
                         continue;
                     }
-                    Event::Thought { reply } => Ok(reply),
-                    Event::ThoughtFailed { error } => Err(error),
+                    Event::ControllerAnswered { reply } => Ok(reply),
+                    Event::ControllerFailed { error } => Err(error),
                     _ => continue,
                 };
                 if let Some(exchange) = &mut found {
@@ -322,13 +329,13 @@ mod tests {
     fn texts_keep_their_lines_in_an_outline() {
         let mut text = String::new();
         outline(
-            &json!({"effect": "think", "messages": [{"role": "user", "text": "one\ntwo"}], "n": 3}),
+            &json!({"purpose": "choose", "messages": [{"role": "user", "text": "one\ntwo"}], "n": 3}),
             0,
             &mut text,
         );
         assert_eq!(
             text,
-            "effect: think\nmessages:\n  -\n    role: user\n    text: |\n      one\n      two\nn: 3\n"
+            "purpose: choose\nmessages:\n  -\n    role: user\n    text: |\n      one\n      two\nn: 3\n"
         );
     }
 }

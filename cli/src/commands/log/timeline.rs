@@ -1,24 +1,26 @@
 use crate::args::Log;
 use crate::error::Failure;
-use crate::logbook::{self, KINDS, Reading, Scope};
+use crate::logbook::{self, Reading, Scope};
 use crate::{duration, output};
 use anyhow::Result;
 use serde_json::{Value, json};
+use sojourn_core::RecordKind;
 use sojourn_memory::{EventSeq, Record, RecordQuery, RunStatus, Store};
 use std::time::Duration;
 
-/// How often a run that is followed is looked at.
+/// The interval at which `--follow` looks for new records.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Prints a line for each record that was asked for.
+/// Prints a line for each selected record.
 pub async fn timeline(store: &Store, run: &str, args: &Log) -> Result<()> {
     let info = logbook::find_run(store, run).await?;
-    if let Some(unknown) = args.kinds.iter().find(|kind| !KINDS.contains(&kind.as_str())) {
-        return Err(Failure::unknown("kind of record", unknown, KINDS.into_iter())
-            .hint(format!("kinds are: {}", KINDS.join(", ")))
+    if let Some(unknown) = args.kinds.iter().find(|kind| kind.parse::<RecordKind>().is_err()) {
+        let kinds = || RecordKind::ALL.iter().map(|kind| kind.as_str());
+        return Err(Failure::unknown("kind of record", unknown, kinds())
+            .hint(format!("kinds are: {}", kinds().collect::<Vec<_>>().join(", ")))
             .into());
     }
-    // What a record has to do with a task or a skill is only known to who read those before it.
+    // Only a reader of all records knows which belong to a task or a skill.
     let selective = args.task.is_some() || args.skill.is_some();
     let mut query = if selective {
         RecordQuery::all()
@@ -30,15 +32,17 @@ pub async fn timeline(store: &Store, run: &str, args: &Log) -> Result<()> {
     let mut scope = Scope::default();
     let mut shown = 0_u64;
     loop {
-        // Looked at first: what was added before the run was over is then shown below.
+        // Checked before reading, so that records written before the run ended are still shown.
         let last_look = !args.follow || over(store, &info.id).await?;
-        while let Some((record, body)) = reading.next().await? {
-            scope.enter(&body);
+        while let Some((record, content)) = reading.next().await? {
+            if let Some(content) = &content {
+                scope.enter(content);
+            }
             let wanted = record.seq.0 >= args.from
                 && (args.kinds.is_empty() || args.kinds.contains(&record.kind))
                 && args.task.as_deref().is_none_or(|task| scope.in_task(task))
                 && args.skill.as_deref().is_none_or(|skill| scope.in_skill(skill))
-                && (!args.errors || logbook::is_error(&body));
+                && (!args.errors || content.as_ref().is_some_and(logbook::is_error));
             if !wanted {
                 continue;
             }
@@ -47,9 +51,9 @@ pub async fn timeline(store: &Store, run: &str, args: &Log) -> Result<()> {
                 output::json_line(&as_json(&record, &logbook::whole(store, &record).await?))?;
             } else {
                 let clock = duration::clock(record.at_ms - info.created_ms);
-                let summary = logbook::summary(&body);
+                let summary = logbook::summary(content.as_ref());
                 output::line(format!(
-                    "{:>6}  {clock}  {:<15}  {summary}",
+                    "{:>6}  {clock}  {:<19}  {summary}",
                     record.seq.to_string(),
                     record.kind
                 ))?;
@@ -61,12 +65,12 @@ pub async fn timeline(store: &Store, run: &str, args: &Log) -> Result<()> {
         tokio::time::sleep(LOOK).await;
     }
     if shown == 0 && !args.json {
-        output::note("no record of this run is like that");
+        output::note("no record of this run matches");
     }
     Ok(())
 }
 
-/// Whether nothing will be added any more.
+/// Whether no more records will be written.
 async fn over(store: &Store, run: &sojourn_memory::RunId) -> Result<bool> {
     let info = store.run(run.as_str()).await?;
     Ok(info.status != RunStatus::Running || !store.is_live(run)?)

@@ -6,7 +6,7 @@ use crate::home::Home;
 use anyhow::{Context as _, Result};
 use rmcp::model::Tool;
 use serde_json::{Map, Value, json};
-use sojourn_core::rehearse;
+use sojourn_core::run_once;
 use sojourn_sandbox::Sandbox;
 use sojourn_skills::LibraryState;
 use sojourn_tools::{ToolCall, arguments_schema, with_defaults};
@@ -54,6 +54,6 @@ pub async fn call(home: &Home, sandbox: &Sandbox, name: &str, mut args: Map<Stri
     }
     let environment = environments::open(&manifest.environment).await?;
     let call = ToolCall { name: name.to_owned(), args };
-    let done = Box::pin(rehearse(sandbox, &library, environment, seed, &call, STEPS)).await?;
+    let done = Box::pin(run_once(sandbox, &library, environment, seed, &call, STEPS)).await?;
     Ok(json!({"seed": seed, "result": done}))
 }

@@ -1,9 +1,9 @@
 //! A run as a row of pictures: for each record, what the agent saw, what it was at and what it knew.
 
 use crate::environments;
-use crate::logbook::{self, Body, Reading, milestone_line, purpose_name};
+use crate::logbook::{self, Reading, milestone_line, purpose_name};
 use anyhow::Result;
-use sojourn_core::{Effect, Event, Milestone, StageEvent, as_javascript, merge};
+use sojourn_core::{Effect, Event, LogRecord, Milestone, SkillEvent, as_javascript, merge};
 use sojourn_memory::{RecordQuery, RunInfo, Store};
 use sojourn_tools::Environment;
 use std::sync::Arc;
@@ -64,13 +64,15 @@ impl Film {
         let mut reading = Reading::new(store, info, RecordQuery::all()).await?;
         let mut camera = Camera::new();
         let mut frames = Vec::new();
-        while let Some((record, body)) = reading.next().await? {
+        while let Some((record, content)) = reading.next().await? {
             camera.now.seq = record.seq.0;
             camera.now.at_ms = record.at_ms;
-            camera.now.line = format!("{}  {}", record.kind, logbook::summary(&body));
-            camera.now.failure = logbook::is_error(&body);
+            camera.now.line = format!("{}  {}", record.kind, logbook::summary(content.as_ref()));
+            camera.now.failure = content.as_ref().is_some_and(logbook::is_error);
             camera.now.achievement = false;
-            camera.turn(&body).await;
+            if let Some(content) = &content {
+                camera.turn(content).await;
+            }
             frames.push(camera.now.clone());
         }
         Ok(Self { frames, begun_ms: info.created_ms })
@@ -102,28 +104,28 @@ impl Camera {
         Self { world: None, state: serde_json::Value::Null, now, open: Vec::new() }
     }
 
-    async fn turn(&mut self, body: &Body) {
-        match body {
-            Body::Started(started) => self.world = environments::built_in(&started.environment.name),
-            Body::Granted(_) | Body::Interjection(_) | Body::Forgotten => {}
-            Body::Effect(effect) => self.effect(effect),
-            Body::Event(event) => self.event(event).await,
-            Body::Stage(event) => self.stage(event).await,
+    async fn turn(&mut self, record: &LogRecord) {
+        match record {
+            LogRecord::Started(started) => self.world = environments::built_in(&started.environment.name),
+            LogRecord::ToolDecision(_) | LogRecord::ControlRecord(_) => {}
+            LogRecord::Effect(effect) => self.effect(effect),
+            LogRecord::Event(event) => self.event(event).await,
+            LogRecord::SkillEvent(event) => self.stage(event).await,
         }
     }
 
     fn effect(&mut self, effect: &Effect) {
         match effect {
-            Effect::Think { purpose, request } => {
+            Effect::AskController { purpose, request } => {
                 let asked =
                     request.messages.last().map(sojourn_controller::Message::text).unwrap_or_default();
                 self.now.decision = format!("{}?\n{}", purpose_name(*purpose), asked.trim()).into();
             }
-            Effect::Act { call, .. } | Effect::UseTool { call, .. } => {
+            Effect::Act { call, .. } | Effect::CallTool { call, .. } => {
                 self.open = vec![as_javascript(call)];
                 self.now.calls = self.open.clone().into();
             }
-            Effect::Tell { milestone } => match milestone {
+            Effect::ReportMilestone { milestone } => match milestone {
                 Milestone::TaskChosen { .. } => self.now.task = milestone_line(milestone).into(),
                 Milestone::TaskDone { .. }
                 | Milestone::SkillGivenUp { .. }
@@ -138,17 +140,17 @@ impl Camera {
                 | Milestone::ReflexGivenUp { .. }
                 | Milestone::Nudged { .. } => {}
             },
-            Effect::Reset { .. }
+            Effect::StartEpisode { .. }
             | Effect::Recall { .. }
-            | Effect::Survey { .. }
-            | Effect::Play { .. }
-            | Effect::Try { .. }
-            | Effect::Retest { .. }
+            | Effect::ObserveStarts { .. }
+            | Effect::Explore { .. }
+            | Effect::TryCandidates { .. }
+            | Effect::RetestSkills { .. }
             | Effect::TryReflexes { .. }
-            | Effect::Library { .. }
+            | Effect::ChangeLibrary { .. }
             | Effect::Remember { .. }
             | Effect::Consolidate { .. }
-            | Effect::Credit { .. }
+            | Effect::CreditMemories { .. }
             | Effect::Finish { .. } => {}
         }
     }
@@ -171,7 +173,7 @@ impl Camera {
             Event::Recalled { memories, .. } => {
                 self.now.memories = memories.iter().map(|memory| memory.text.clone()).collect();
             }
-            Event::Thought { reply } => {
+            Event::ControllerAnswered { reply } => {
                 let answers: Vec<&str> = reply.candidates.iter().map(|answer| answer.text.trim()).collect();
                 self.now.decision = answers.join("\n— or —\n").into();
             }
@@ -180,29 +182,29 @@ impl Camera {
                 let sign = if outcome.ok { "→" } else { "✗" };
                 self.now.calls = [format!("{call} {sign} {}", outcome.words())].into();
             }
-            Event::ThoughtFailed { error } => self.now.decision = format!("no answer: {error}").into(),
+            Event::ControllerFailed { error } => self.now.decision = format!("no answer: {error}").into(),
             Event::Acted { report } => {
                 self.now.view = report.observation.text.as_str().into();
                 self.state = report.observation.state.clone();
                 self.open.clear();
                 self.now.calls = Arc::new([]);
             }
-            Event::Surveyed { .. }
-            | Event::Played { .. }
-            | Event::Tried { .. }
-            | Event::Retested { .. }
+            Event::StartsObserved { .. }
+            | Event::Explored { .. }
+            | Event::CandidatesTried { .. }
+            | Event::SkillsRetested { .. }
             | Event::ReflexesTried { .. } => {}
         }
     }
 
-    async fn stage(&mut self, event: &StageEvent) {
+    async fn stage(&mut self, event: &SkillEvent) {
         match event {
-            StageEvent::Called { depth, call } => {
+            SkillEvent::Called { depth, call } => {
                 self.open.truncate(*depth as usize + 1);
                 self.open.push(as_javascript(call));
                 self.now.calls = self.open.clone().into();
             }
-            StageEvent::Returned { depth, outcome } => {
+            SkillEvent::Returned { depth, outcome } => {
                 self.open.truncate(*depth as usize + 2);
                 let call = self.open.pop().unwrap_or_default();
                 let sign = if outcome.ok { "→" } else { "✗" };
@@ -210,7 +212,7 @@ impl Camera {
                 calls.push(format!("{call} {sign} {}", outcome.message));
                 self.now.calls = calls.into();
             }
-            StageEvent::Stepped(step) => {
+            SkillEvent::Stepped(step) => {
                 self.now.step += 1;
                 self.now.achievement = !step.unlocked.is_empty();
                 if let Some(change) = &step.change {

@@ -2,11 +2,11 @@
 
 use crate::error::Kind;
 use crate::home::Home;
-use crate::logbook::{Body, Reading};
+use crate::logbook::Reading;
 use crate::output;
 use anyhow::{Context as _, Result};
 use serde_json::json;
-use sojourn_core::{Effect, Noted, Provenance};
+use sojourn_core::{Effect, LogRecord, Noted, Provenance};
 use sojourn_memory::{Memories, Memory, RecordQuery, RunInfo, Store, Tenant, Tick};
 use sojourn_skills::LibraryState;
 use std::collections::BTreeMap;
@@ -30,12 +30,12 @@ pub async fn rebuild(home: &Home, store: &Store, info: &RunInfo, as_json: bool) 
     let mut reading = Reading::new(store, info, RecordQuery::all()).await?;
     let environment = info.environment.clone();
     let provenance = Provenance { tenant: tenant.clone(), environment, run: info.id.clone() };
-    while let Some((record, body)) = reading.next().await? {
+    while let Some((record, content)) = reading.next().await? {
         let noted = Noted { seq: record.seq, at_ms: record.at_ms, replayed: true };
-        match body {
-            Body::Started(started) => library = Some(started.library),
-            Body::Effect(effect) => match *effect {
-                Effect::Library { change } => {
+        match content {
+            Some(LogRecord::Started(started)) => library = Some(started.library),
+            Some(LogRecord::Effect(effect)) => match *effect {
+                Effect::ChangeLibrary { change } => {
                     let library = library.as_mut().context("the run has no first record")?;
                     library
                         .apply(&change)
@@ -47,7 +47,7 @@ pub async fn rebuild(home: &Home, store: &Store, info: &RunInfo, as_json: bool) 
                 Effect::Consolidate { edits } => {
                     provenance.consolidate(&memories, &edits, noted).await?;
                 }
-                Effect::Credit { memories: ids, helped } => {
+                Effect::CreditMemories { memories: ids, helped } => {
                     provenance.credit(&memories, &ids, helped, noted).await?;
                 }
                 _ => {}

@@ -1,10 +1,10 @@
 //! A run told in words, for files, pipes and screens without keys.
 
-use crate::logbook::{self, Body, Reading};
+use crate::logbook::{self, Reading};
 use crate::{duration, output};
 use anyhow::Result;
 use serde_json::json;
-use sojourn_core::{Effect, Event, Purpose, StageEvent};
+use sojourn_core::{Effect, Event, LogRecord, Purpose, SkillEvent};
 use sojourn_memory::{RecordQuery, RunInfo, Store};
 use std::time::Duration;
 
@@ -13,8 +13,12 @@ pub async fn tell(store: &Store, info: &RunInfo, at: u64, speed: Option<f64>, as
     let mut reading = Reading::new(store, info, RecordQuery::all()).await?;
     let mut episode = 0;
     let mut told_ms = None;
-    while let Some((record, body)) = reading.next().await? {
-        let Some(text) = passage(&body, &mut episode).filter(|_| record.seq.0 >= at) else { continue };
+    while let Some((record, content)) = reading.next().await? {
+        let text = match &content {
+            Some(content) => passage(content, &mut episode),
+            None => Some(logbook::summary(None)),
+        };
+        let Some(text) = text.filter(|_| record.seq.0 >= at) else { continue };
         let waited = record.at_ms - told_ms.replace(record.at_ms).unwrap_or(record.at_ms);
         if let Some(speed) = speed {
             tokio::time::sleep(Duration::from_secs_f64(waited.max(0) as f64 / 1000.0 / speed)).await;
@@ -32,28 +36,26 @@ pub async fn tell(store: &Store, info: &RunInfo, at: u64, speed: Option<f64>, as
 }
 
 /// A record as a passage of the story; `None` where it adds nothing.
-fn passage(body: &Body, episode: &mut u32) -> Option<String> {
-    Some(match body {
-        Body::Started(_) | Body::Granted(_) | Body::Interjection(_) | Body::Forgotten => {
-            logbook::summary(body)
-        }
-        Body::Event(event) => match &**event {
+fn passage(record: &LogRecord, episode: &mut u32) -> Option<String> {
+    Some(match record {
+        LogRecord::Started(_) | LogRecord::ToolDecision(_) | LogRecord::ControlRecord(_) => record.summary(),
+        LogRecord::Event(event) => match &**event {
             Event::EpisodeStarted { seed, observation } => {
                 *episode += 1;
                 format!("— episode {episode}, world {seed} —\n{}", observation.text.trim_end())
             }
-            Event::Thought { reply } => {
+            Event::ControllerAnswered { reply } => {
                 let texts: Vec<&str> =
                     reply.candidates.iter().map(|candidate| candidate.text.trim_end()).collect();
                 format!("the controller: {}", texts.join("\n--- or ---\n"))
             }
-            Event::ThoughtFailed { .. }
+            Event::ControllerFailed { .. }
             | Event::ToolAnswered { .. }
-            | Event::Surveyed { .. }
-            | Event::Played { .. }
-            | Event::Tried { .. }
-            | Event::Retested { .. }
-            | Event::ReflexesTried { .. } => logbook::summary(body),
+            | Event::StartsObserved { .. }
+            | Event::Explored { .. }
+            | Event::CandidatesTried { .. }
+            | Event::SkillsRetested { .. }
+            | Event::ReflexesTried { .. } => record.summary(),
             Event::Acted { report } => {
                 format!("{}\n{}", logbook::acted_line(report), report.observation.text.trim_end())
             }
@@ -63,32 +65,32 @@ fn passage(body: &Body, episode: &mut u32) -> Option<String> {
                 format!("remembers: {}", texts.join("\n           "))
             }
         },
-        Body::Effect(effect) => match &**effect {
-            Effect::Think { purpose: Purpose::Choose, .. } => return None,
-            Effect::Think { .. }
+        LogRecord::Effect(effect) => match &**effect {
+            Effect::AskController { purpose: Purpose::Choose, .. } => return None,
+            Effect::AskController { .. }
             | Effect::Act { .. }
-            | Effect::UseTool { .. }
+            | Effect::CallTool { .. }
             | Effect::Remember { .. }
             | Effect::Consolidate { .. }
-            | Effect::Tell { .. }
-            | Effect::Finish { .. } => logbook::summary(body),
-            Effect::Reset { .. }
+            | Effect::ReportMilestone { .. }
+            | Effect::Finish { .. } => record.summary(),
+            Effect::StartEpisode { .. }
             | Effect::Recall { .. }
-            | Effect::Survey { .. }
-            | Effect::Play { .. }
-            | Effect::Try { .. }
-            | Effect::Retest { .. }
+            | Effect::ObserveStarts { .. }
+            | Effect::Explore { .. }
+            | Effect::TryCandidates { .. }
+            | Effect::RetestSkills { .. }
             | Effect::TryReflexes { .. }
-            | Effect::Credit { .. }
-            | Effect::Library { .. } => {
+            | Effect::CreditMemories { .. }
+            | Effect::ChangeLibrary { .. } => {
                 return None;
             }
         },
-        Body::Stage(event) => match &**event {
-            StageEvent::Returned { depth: 0, outcome } if !outcome.ok => {
+        LogRecord::SkillEvent(event) => match &**event {
+            SkillEvent::Returned { depth: 0, outcome } if !outcome.ok => {
                 format!("  failed: {}", outcome.message)
             }
-            StageEvent::Called { depth: 0, .. } => format!("  {}", logbook::summary(body)),
+            SkillEvent::Called { depth: 0, .. } => format!("  {}", record.summary()),
             _ => return None,
         },
     })

@@ -1,35 +1,34 @@
-//! Whether a life that was lived again is the one that was recorded.
+//! Compares a crash replay with the recorded run.
 
 use super::TENANT;
 use crate::home::Home;
-use crate::logbook;
 use anyhow::Result;
 use serde_json::{Value, json};
-use sojourn_core::{Effect, Interjection, Precedent};
+use sojourn_core::{Effect, LogRecord, RecordKind};
 use sojourn_memory::{EventSeq, Memories, Record, RecordQuery, RunId, Store, Tenant};
 use std::path::Path;
 
-/// Compares what was lived to its end with what was recorded; the difference, if there is one.
+/// Compares a replay that ran to its end with the recorded run. Returns the first difference.
 pub async fn whole(scratch: &Path, run: &RunId, source: &[Record], crashes: usize) -> Result<Option<String>> {
     let store = Home::at(scratch).store().await?;
     let report = store.verify(run, |_, _| ()).await?;
     if let Some(fault) = report.first_fault {
         return Ok(Some(format!("the log's chain is broken at record {}: {}", fault.seq, fault.detail)));
     }
-    let (lived, taken_up) = lived(&store, run).await?;
-    if taken_up != crashes {
-        return Ok(Some(format!("it was killed {crashes} times and taken up {taken_up} times")));
+    let (replayed, resumed) = replayed(&store, run).await?;
+    if resumed != crashes {
+        return Ok(Some(format!("it was killed {crashes} times and resumed {resumed} times")));
     }
-    if let Some(difference) = beginning(source, &lived) {
+    if let Some(difference) = first_difference(source, &replayed) {
         return Ok(Some(difference));
     }
-    if lived.len() > source.len() {
-        return Ok(Some(format!("it went on after its {} records", source.len())));
+    if replayed.len() > source.len() {
+        return Ok(Some(format!("it continued after its {} records", source.len())));
     }
-    // The same text is remembered once; every text is.
+    // Equal texts are stored once, so the number of different texts counts.
     let mut texts = std::collections::BTreeSet::new();
-    for record in source.iter().filter(|record| record.kind == "remember") {
-        if let logbook::Body::Effect(effect) = logbook::read(&store, record).await?
+    for record in source.iter().filter(|record| RecordKind::Remember.is(record)) {
+        if let Some(LogRecord::Effect(effect)) = LogRecord::read(&store, record).await?
             && let Effect::Remember { memory } = *effect
         {
             texts.insert(memory.text);
@@ -38,58 +37,64 @@ pub async fn whole(scratch: &Path, run: &RunId, source: &[Record], crashes: usiz
     let stats = Memories::new(store).stats(&Tenant::new(TENANT)?).await?;
     let remembered: u64 = stats.kinds.values().sum();
     if remembered < texts.len() as u64 {
-        return Ok(Some(format!("{} texts were to be remembered, {remembered} are", texts.len())));
+        return Ok(Some(format!("{} texts should be remembered, {remembered} are", texts.len())));
     }
     Ok(None)
 }
 
-/// Compares a life that ends where it must go another way: at the record of `source` with the place `parting` among the
-/// loop's own the agent is told that nobody knows.
-pub async fn parted(
+/// Compares a replay that must differ from the record of `source` with the index `divergence` on, because the effect of a
+/// call is unknown there. Returns the first other difference.
+pub async fn diverging(
     scratch: &Path,
     run: &RunId,
     source: &[Record],
-    parting: usize,
+    divergence: usize,
 ) -> Result<Option<String>> {
     let store = Home::at(scratch).store().await?;
-    let (lived, _) = lived(&store, run).await?;
-    let own = source.iter().enumerate().filter(|(_, record)| !Interjection::is_kind(&record.kind));
-    let Some((index, record)) = own.clone().nth(parting) else {
-        return Ok(Some(format!("it has no record {parting} of its own")));
+    let (replayed, _) = replayed(&store, run).await?;
+    let own = source.iter().enumerate().filter(|(_, record)| !is_control(record));
+    let Some((index, record)) = own.clone().nth(divergence) else {
+        return Ok(Some(format!("it has no record with the index {divergence}")));
     };
-    if let Some(difference) = beginning(&source[..index], &lived) {
+    if let Some(difference) = first_difference(&source[..index], &replayed) {
         return Ok(Some(difference));
     }
-    Ok(match lived.get(index) {
-        // The call may have been over already, and only that not been written.
-        Some(told) if Precedent::nobody_knows(told) || same(told, record) => None,
-        // Its world had broken off, and what that came to was not written.
-        Some(_) if record.kind == "acted" => None,
-        Some(told) => {
-            Some(format!("the agent was not told what is unknown: record {} is `{}`", record.seq, told.kind))
-        }
-        None => Some(format!("record {} and all after it are lost", record.seq)),
-    })
+    let Some(again) = replayed.get(index) else {
+        return Ok(Some(format!("record {} and all after it are lost", record.seq)));
+    };
+    let unknown = LogRecord::read(&store, again).await?.is_some_and(|again| again.is_effect_unknown());
+    // The call may have ended already without its record; or its environment was lost, and the act's end not recorded.
+    let expected = unknown || same(again, record) || RecordKind::Acted.is(record);
+    Ok((!expected).then(|| {
+        format!(
+            "the agent does not learn that the effect is unknown: record {} is `{}`",
+            record.seq, again.kind
+        )
+    }))
 }
 
-/// What was lived but for the records that say that it was taken up; how many they were.
-async fn lived(store: &Store, run: &RunId) -> Result<(Vec<Record>, usize)> {
-    let lived = store.records(run, &RecordQuery::all()).await?;
-    let (between, lived): (Vec<Record>, Vec<Record>) =
-        lived.into_iter().partition(|record| record.kind == "resumed");
-    let between: Vec<EventSeq> = between.iter().map(|record| record.seq).collect();
-    Ok((lived.into_iter().map(|record| without(&between, record)).collect(), between.len()))
+fn is_control(record: &Record) -> bool {
+    record.kind.parse().is_ok_and(RecordKind::is_control)
 }
 
-/// What is not there or is another at the beginning of what was lived.
-fn beginning(source: &[Record], lived: &[Record]) -> Option<String> {
-    let mut lived = lived.iter();
+/// The records without those of resumes, and the number of resumes.
+async fn replayed(store: &Store, run: &RunId) -> Result<(Vec<Record>, usize)> {
+    let records = store.records(run, &RecordQuery::all()).await?;
+    let (resumes, records): (Vec<Record>, Vec<Record>) =
+        records.into_iter().partition(|record| RecordKind::Resumed.is(record));
+    let resumes: Vec<EventSeq> = resumes.iter().map(|record| record.seq).collect();
+    Ok((records.into_iter().map(|record| without(&resumes, record)).collect(), resumes.len()))
+}
+
+/// The first record of `source` that is missing or differs in the replay.
+fn first_difference(source: &[Record], replayed: &[Record]) -> Option<String> {
+    let mut replayed = replayed.iter();
     for record in source {
-        let Some(again) = lived.next() else {
+        let Some(again) = replayed.next() else {
             return Some(format!("record {} and all after it are lost", record.seq));
         };
         if !same(again, record) {
-            return Some(format!("record {} (`{}`) is another one", record.seq, record.kind));
+            return Some(format!("record {} (`{}`) differs", record.seq, record.kind));
         }
     }
     None
@@ -99,14 +104,14 @@ fn same(one: &Record, other: &Record) -> bool {
     (&one.kind, &one.payload, one.at_ms) == (&other.kind, &other.payload, other.at_ms)
 }
 
-/// The record as it would be if those records were not there: lessons cite others by their places.
-fn without(between: &[EventSeq], mut record: Record) -> Record {
+/// The record as it would be without the resumes: lessons cite other records by their numbers.
+fn without(resumes: &[EventSeq], mut record: Record) -> Record {
     let edits = record.payload.get_mut("edits").and_then(Value::as_array_mut);
     for edit in edits.into_iter().flatten() {
         let sources = edit.get_mut("sources").and_then(Value::as_array_mut);
         for source in sources.into_iter().flatten() {
             if let Some(seq) = source.as_u64() {
-                *source = json!(seq - between.iter().filter(|place| place.0 < seq).count() as u64);
+                *source = json!(seq - resumes.iter().filter(|resume| resume.0 < seq).count() as u64);
             }
         }
     }

@@ -1,7 +1,7 @@
-//! `sojourn simulate-crash`: a run lived again, and killed.
+//! `sojourn simulate-crash`: replays a run, kills its process at records, and resumes it.
 
 mod compare;
-mod relive;
+mod worker;
 
 use crate::args::SimulateCrash;
 use crate::error::{Failure, Kind};
@@ -9,108 +9,111 @@ use crate::home::Home;
 use crate::session::Workshop;
 use crate::{environments, logbook, output};
 use anyhow::{Context as _, Result};
-use relive::relive;
 use serde_json::json;
-use sojourn_core::{Effect, FinishReason, Precedent};
+use sojourn_core::{Effect, FinishReason, LogRecord, RecordKind, RecordedRun};
 use sojourn_memory::{EventSeq, Record, RecordQuery, RunId, RunInfo};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// The signal that nothing can catch.
 const SIGKILL: i32 = 9;
-/// Whose memories the life that is lived again makes.
-const TENANT: &str = "relived";
+/// The tenant of the replay's memories.
+const TENANT: &str = "crash-replay";
 
-/// Where the process is killed, and what must come of it.
+/// A kill and its expected result.
 struct Kill {
-    /// The record after which it dies.
-    place: u64,
-    /// The place, among the loop's own records, of the one from which on the run must go another way: the first that says
-    /// what nobody can know. `None` where it must go on as it was.
-    parting: Option<usize>,
+    /// The record after which the process dies.
+    after: u64,
+    /// The index of the record from which on the resumed run must differ: it says that the effect of a call is unknown.
+    /// `None` where the resumed run must equal the recorded one.
+    divergence: Option<usize>,
 }
 
-/// Lives a run again in a home that is thrown away, killing its process at records and taking it up again.
+/// Replays a run in a temporary home, kills its process at records, resumes it, and compares the results.
 pub async fn simulate_crash(home: Home, args: SimulateCrash) -> Result<ExitCode> {
-    if let Some(scratch) = &args.relive {
-        return relive(&home, &args, scratch).await;
+    if let Some(scratch) = &args.worker_home {
+        return worker::work(&home, &args, scratch).await;
     }
     let original = Workshop::open(home.clone(), home.store().await?).await?;
     let info = logbook::find_run(&original.store, &args.run).await?;
     let source = original.store.records(&info.id, &RecordQuery::all()).await?;
-    if let Some(record) = source.iter().find(|record| ["resumed", "forked"].contains(&record.kind.as_str())) {
+    if let Some(record) =
+        source.iter().find(|record| RecordKind::Resumed.is(record) || RecordKind::Forked.is(record))
+    {
         return Err(Failure::new(
             Kind::Usage,
             format!(
-                "run `{}` was resumed or forked at record {}: it cannot be lived again",
+                "run `{}` was resumed or forked at record {}: it cannot be replayed with crashes",
                 info.id, record.seq
             ),
         )
-        .hint("choose a run that went through in one piece")
+        .hint("choose a run that was neither resumed nor forked")
         .into());
     }
-    let places = places(&original, &info, &source, &args).await?;
+    let kills = records_to_kill_after(&original, &info, &source, &args).await?;
     let started = original.started(&info, source.first()).await?;
     if started.environment.deterministic && environments::built_in(&info.environment).is_none() {
         return Err(Failure::new(
             Kind::Usage,
             format!(
-                "`{}` is no part of this program, and its log does not answer for it: a run in it cannot be lived again",
+                "the environment `{}` is not built in, and its log does not answer for it: the run cannot be replayed with crashes",
                 info.environment
             ),
         )
         .hint("kill the run itself, and resume it")
         .into());
     }
-    let precedent = Precedent::read(&original.store, &source, &started.environment).await?;
-    let kills: Vec<Kill> =
-        places.into_iter().map(|place| Kill { place, parting: precedent.doubt(EventSeq(place)) }).collect();
+    let recorded = RecordedRun::read(&original.store, &source, &started.environment).await?;
+    let kills: Vec<Kill> = kills
+        .into_iter()
+        .map(|after| Kill { after, divergence: recorded.differs_from(EventSeq(after)) })
+        .collect();
 
     let scratch = tempfile::tempdir()?;
-    // Every process before left a record that says that it was taken up.
-    let mut taken_up = 0;
+    // Every earlier resume left a record.
+    let mut resumes = 0;
     let mut verdict = None;
     for kill in &kills {
-        let Kill { place, parting } = kill;
-        let seq = place + taken_up;
-        if let Some(parting) = parting {
-            // A life of its own: from there on it is another.
+        let Kill { after, divergence } = kill;
+        let seq = after + resumes;
+        if let Some(divergence) = divergence {
+            // The resumed run differs, so it continues in a copy.
             let aside = tempfile::tempdir()?;
             copy(scratch.path(), aside.path())?;
-            killed(&home, &info.id, aside.path(), seq, *place)?;
-            process(&home, &info.id, aside.path(), None, Some(*parting))?;
-            verdict = compare::parted(aside.path(), &info.id, &source, *parting).await?;
+            killed(&home, &info.id, aside.path(), seq, *after)?;
+            process(&home, &info.id, aside.path(), None, Some(*divergence))?;
+            verdict = compare::diverging(aside.path(), &info.id, &source, *divergence).await?;
             if let Some(difference) = &mut verdict {
-                difference.insert_str(0, &format!("killed after record {place}, "));
+                difference.insert_str(0, &format!("killed after record {after}, "));
                 break;
             }
             output::note(format!(
-                "killed after record {place}, within a call that may not be made again: the agent was told that nobody \
-                 knows what came of it"
+                "killed after record {after}, during a call that must not be repeated: the agent learned that its effect \
+                 is unknown"
             ));
         } else {
-            killed(&home, &info.id, scratch.path(), seq, *place)?;
-            output::note(format!("killed after record {place}, taken up again"));
-            taken_up += 1;
+            killed(&home, &info.id, scratch.path(), seq, *after)?;
+            output::note(format!("killed after record {after}, resumed"));
+            resumes += 1;
         }
     }
     if verdict.is_none() {
         process(&home, &info.id, scratch.path(), None, None)?;
-        let crashes = kills.iter().filter(|kill| kill.parting.is_none()).count();
+        let crashes = kills.iter().filter(|kill| kill.divergence.is_none()).count();
         verdict = compare::whole(scratch.path(), &info.id, &source, crashes).await?;
     }
     tell(&info, &kills, verdict, args.json)
 }
 
-/// The records to be killed after.
-async fn places(
+/// The records after which the process is killed, sorted.
+async fn records_to_kill_after(
     workshop: &Workshop,
     info: &RunInfo,
     source: &[Record],
     args: &SimulateCrash,
 ) -> Result<Vec<u64>> {
     let last = info.last_seq.0;
-    if let Some(beyond) = args.at.iter().find(|place| **place == 0 || **place > last) {
+    if let Some(beyond) = args.at.iter().find(|seq| **seq == 0 || **seq > last) {
         return Err(Failure::new(
             Kind::NotFound,
             format!("run `{}` has no record {beyond}: its records are 1 to {last}", info.id),
@@ -118,60 +121,61 @@ async fn places(
         .into());
     }
     let given_up = given_up(workshop, source).await?;
-    let alike = |place: &u64| given_up.is_none_or(|from| *place < from);
-    if let (Some(place), Some(from)) = (args.at.iter().find(|place| !alike(place)), given_up) {
+    let resumable = |seq: &u64| given_up.is_none_or(|from| *seq < from);
+    if let (Some(seq), Some(from)) = (args.at.iter().find(|seq| !resumable(seq)), given_up) {
         return Err(Failure::new(
             Kind::Usage,
             format!(
-                "run `{}` ended with its controller's failures from record {from} on: taken up after record {place} it is \
-                 as patient with the controller as at first, and does not end",
+                "run `{}` ended because its controller failed from record {from} on: resumed after record {seq} it counts \
+                 the failures from 0 and does not end",
                 info.id
             ),
         )
         .hint(format!("choose records before {from}"))
         .into());
     }
-    let mut places = args.at.clone();
+    let mut seqs = args.at.clone();
     if let Some(every) = args.every {
         let step = usize::try_from(every).unwrap_or(usize::MAX);
-        places.extend((every..=last).step_by(step).take_while(alike));
+        seqs.extend((every..=last).step_by(step).take_while(resumable));
     }
-    places.sort_unstable();
-    places.dedup();
-    Ok(places)
+    seqs.sort_unstable();
+    seqs.dedup();
+    Ok(seqs)
 }
 
-/// The request whose failure was the first of those that made the run give its controller up, if it did.
+/// The request with the first of the failures that ended the run; `None` where it ended otherwise.
 async fn given_up(workshop: &Workshop, source: &[Record]) -> Result<Option<u64>> {
-    let Some(finish) = source.last().filter(|record| record.kind == "finish") else { return Ok(None) };
-    let logbook::Body::Effect(effect) = logbook::read(&workshop.store, finish).await? else {
+    let Some(finish) = source.last().filter(|record| RecordKind::Finish.is(record)) else { return Ok(None) };
+    let Some(LogRecord::Effect(effect)) = LogRecord::read(&workshop.store, finish).await? else {
         return Ok(None);
     };
     if !matches!(*effect, Effect::Finish { reason: FinishReason::Controller { .. } }) {
         return Ok(None);
     }
-    let answered =
-        source.iter().rfind(|record| record.kind == "thought").map_or(EventSeq(0), |record| record.seq);
+    let answered = source.iter().rfind(|record| RecordKind::ControllerAnswered.is(record));
+    let answered = answered.map_or(EventSeq(0), |record| record.seq);
     let mut failures =
-        source.iter().filter(|record| record.kind == "thought_failed" && record.seq > answered);
+        source.iter().filter(|record| RecordKind::ControllerFailed.is(record) && record.seq > answered);
     let first = failures.next().map(|record| record.seq);
-    let asked = source.iter().rfind(|record| record.kind == "think" && Some(record.seq) < first);
+    let asked =
+        source.iter().rfind(|record| RecordKind::AskController.is(record) && Some(record.seq) < first);
     Ok(asked.map(|record| record.seq.0))
 }
 
-/// Runs a process that lives the run in `scratch`, and is killed after its record `seq`, which is `place` of the run.
-fn killed(home: &Home, run: &RunId, scratch: &Path, seq: u64, place: u64) -> Result<()> {
+/// Runs a worker in the home `scratch` until it is killed after its record `seq`, which is `after` in the recorded run.
+fn killed(home: &Home, run: &RunId, scratch: &Path, seq: u64, after: u64) -> Result<()> {
     if process(home, run, scratch, Some(seq), None)? == Some(SIGKILL) {
         return Ok(());
     }
     Err(Failure::new(
         Kind::Failure,
-        format!("the process that was to be killed after record {place} ended by itself before"),
+        format!("the process that should be killed after record {after} ended by itself before"),
     )
     .into())
 }
 
-/// Copies a home whose processes are dead.
+/// Copies a home that no process uses.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;
@@ -188,12 +192,12 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 
 fn tell(info: &RunInfo, kills: &[Kill], verdict: Option<String>, as_json: bool) -> Result<ExitCode> {
     let records = info.last_seq.0;
-    let places: Vec<u64> = kills.iter().map(|kill| kill.place).collect();
+    let killed: Vec<u64> = kills.iter().map(|kill| kill.after).collect();
     let unknown: Vec<u64> =
-        kills.iter().filter(|kill| kill.parting.is_some()).map(|kill| kill.place).collect();
+        kills.iter().filter(|kill| kill.divergence.is_some()).map(|kill| kill.after).collect();
     if as_json {
         output::json(&json!({
-            "run": info.id, "records": records, "killed_after": places, "unknown_after": unknown,
+            "run": info.id, "records": records, "killed_after": killed, "unknown_after": unknown,
             "lost": verdict.is_some(), "difference": verdict,
         }))?;
     }
@@ -201,13 +205,13 @@ fn tell(info: &RunInfo, kills: &[Kill], verdict: Option<String>, as_json: bool) 
         None => {
             if !as_json {
                 output::line(format!(
-                    "killed {} times, taken up again each time: all {records} records are as they were",
-                    places.len() - unknown.len()
+                    "killed {} times, resumed each time: all {records} records are as they were",
+                    killed.len() - unknown.len()
                 ))?;
                 if !unknown.is_empty() {
                     output::line(format!(
-                        "killed {} times more, each within a call that may not be made again: until there all records \
-                         are as they were, and then the agent was told that nobody knows what came of the call",
+                        "killed {} times more, each during a call that must not be repeated: all records before it are as \
+                         they were, and then the agent learned that the effect of the call is unknown",
                         unknown.len()
                     ))?;
                 }
@@ -220,13 +224,13 @@ fn tell(info: &RunInfo, kills: &[Kill], verdict: Option<String>, as_json: bool) 
         }
         Some(difference) => Err(Failure::new(
             Kind::Failure,
-            format!("the run did not go on as it was recorded: {difference}"),
+            format!("the resumed run differs from the recorded one: {difference}"),
         )
         .into()),
     }
 }
 
-/// Runs a process that lives the run in `scratch`; the signal that ended it, if one did.
+/// Runs a worker in the home `scratch`. Returns the signal that ended it, if one did.
 fn process(
     home: &Home,
     run: &RunId,
@@ -236,8 +240,12 @@ fn process(
 ) -> Result<Option<i32>> {
     use std::os::unix::process::ExitStatusExt as _;
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("--home").arg(home.path()).args(["simulate-crash", run.as_str(), "--relive"]).arg(scratch);
-    // Without a place to be killed at it goes on to the end.
+    command
+        .arg("--home")
+        .arg(home.path())
+        .args(["simulate-crash", run.as_str(), "--worker-home"])
+        .arg(scratch);
+    // With 0 the worker runs to the end.
     command.args(["--at", &crash_at.unwrap_or(0).to_string()]);
     if let Some(until) = until {
         command.args(["--until", &until.to_string()]);
@@ -245,11 +253,9 @@ fn process(
     let output = command.output().context("cannot start a process")?;
     if output.status.signal().is_none() && !output.status.success() {
         let reason = String::from_utf8_lossy(&output.stderr);
-        return Err(Failure::new(
-            Kind::Failure,
-            format!("the run could not be lived again: {}", reason.trim()),
-        )
-        .into());
+        return Err(
+            Failure::new(Kind::Failure, format!("the run could not be replayed: {}", reason.trim())).into()
+        );
     }
     Ok(output.status.signal())
 }

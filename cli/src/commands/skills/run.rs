@@ -4,7 +4,7 @@ use crate::session;
 use crate::{environments, output};
 use anyhow::Result;
 use serde_json::{Map, Value, json};
-use sojourn_core::{Rehearsal, as_javascript, diff, rehearse};
+use sojourn_core::{SingleRun, as_javascript, diff, run_once};
 use sojourn_skills::LibraryState;
 use sojourn_tools::{Parameter, ToolCall, with_defaults};
 use std::process::ExitCode;
@@ -19,7 +19,7 @@ pub async fn run(library: &LibraryState, args: SkillRun) -> Result<ExitCode> {
         environments::open(args.environment.as_deref().unwrap_or(&manifest.environment)).await?;
 
     let sandbox = session::sandbox().await?;
-    let rehearsal = rehearse(&sandbox, library, environment, args.seed, &call, args.steps).await?;
+    let rehearsal = run_once(&sandbox, library, environment, args.seed, &call, args.steps).await?;
     if args.json {
         output::json(&json!({"call": call, "seed": args.seed, "result": rehearsal}))?;
     } else {
@@ -56,7 +56,7 @@ fn arguments(parameters: &[Parameter], text: &str) -> Result<Map<String, Value>>
     }
 }
 
-fn print(call: &ToolCall, rehearsal: &Rehearsal) -> Result<()> {
+fn print(call: &ToolCall, rehearsal: &SingleRun) -> Result<()> {
     output::line(as_javascript(call))?;
     for made in &rehearsal.trace {
         output::line(format!("  {:<32} {}", made.call, made.message))?;

@@ -7,7 +7,7 @@ use crate::home::Home;
 use crate::{environments, output, session};
 use anyhow::Result;
 use serde::Serialize;
-use sojourn_core::{Examiner, RunConfig};
+use sojourn_core::{RunConfig, StandaloneTrials};
 use sojourn_skills::{
     Case, CaseResult, Entry, LibraryEvent, LibraryState, ReflexTrial, Skill, TrialReport, WorldResult,
 };
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 /// Runs skills in worlds, one after the other.
 pub struct Bench {
-    examiner: Examiner,
+    examiner: StandaloneTrials,
     environment: Option<Box<dyn Environment>>,
 }
 
@@ -51,7 +51,8 @@ impl Bench {
             _ => Vec::new(),
         };
         let limits = RunConfig::default().actor.limits;
-        let examiner = Examiner::new(session::sandbox().await?, state, reflexes, &more, limits).await?;
+        let examiner =
+            StandaloneTrials::new(session::sandbox().await?, state, reflexes, &more, limits).await?;
         Ok(Self { examiner, environment: None })
     }
 

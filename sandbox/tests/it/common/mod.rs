@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use sojourn_sandbox::{
     Binding, CallError, CallReport, Host, HostError, Invocation, Limits, Program, Sandbox, SandboxConfig,
+    StopCause,
 };
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
@@ -54,7 +55,10 @@ impl Host for World {
             "fail" => {
                 Err(HostError::Failed(format!("no {} here", args["what"].as_str().unwrap_or("such thing"))))
             }
-            "stop" => Err(HostError::Stop("the episode is over".to_owned())),
+            "stop" => Err(HostError::Stop {
+                cause: StopCause::EpisodeOver,
+                reason: "the episode is over".to_owned(),
+            }),
             "wait" => {
                 tokio::time::sleep(Duration::from_millis(args["ms"].as_u64().unwrap_or(0))).await;
                 Ok(args["ms"].clone())

@@ -1,0 +1,38 @@
+//! Handler of requests to the controller.
+
+use super::observer::Notice;
+use super::{DriveError, Driver, Step, spans};
+use crate::model::{Event, Purpose, RecordKind};
+use sojourn_controller::Request;
+use tracing::Instrument as _;
+
+impl Driver {
+    pub(super) async fn ask_controller(
+        &self,
+        purpose: Purpose,
+        mut request: Request,
+    ) -> Result<Step, DriveError> {
+        let kinds = [RecordKind::ControllerAnswered, RecordKind::ControllerFailed];
+        if let Some(step) = self.recorded(&kinds).await? {
+            return Ok(step);
+        }
+        // The intent is durable before the model is asked, so that its cost is always accounted for.
+        self.commit().await?;
+        self.observer.notice(&Notice::AskingController { purpose });
+        let span = spans::chat(&self.controller.model().name, purpose, &request);
+        request.priority = purpose.priority();
+        let answer = self.controller.complete(&request, &self.cancel).instrument(span.clone()).await;
+        spans::answered(&span, &answer, &self.redactor);
+        if self.cancel.is_cancelled() {
+            return Err(DriveError::Interrupted);
+        }
+        let event = match answer {
+            Ok(reply) => Event::ControllerAnswered { reply: self.redactor.any(reply) },
+            Err(error) => Event::ControllerFailed { error: self.redactor.text(&error.to_string()) },
+        };
+        self.observer.notice(&Notice::ControllerAnswered { purpose, event: &event });
+        let step = self.derived(event).await?;
+        self.commit().await?;
+        Ok(step)
+    }
+}

@@ -1,0 +1,149 @@
+//! The result of running one skill, and the tally that it is made of.
+
+use super::ExecutorError;
+use crate::model::{ActReport, CallTrace, Moment, SkillUse, Unlocked};
+use serde_json::Value;
+use sojourn_sandbox::CallError;
+use sojourn_tools::{Ending, EndingKind, Observation};
+use std::collections::{BTreeSet, VecDeque};
+
+/// The result of one call of a skill.
+#[derive(Debug)]
+pub struct SkillRun {
+    /// What stopped it, if it did not return by itself.
+    pub error: Option<CallError>,
+    /// Whether its goal was reached.
+    pub verified: bool,
+    /// The state before.
+    pub before: Value,
+    /// The state after.
+    pub after: Value,
+    /// Environment steps taken.
+    pub steps: u32,
+    /// Those that reflexes took.
+    pub reflex_steps: u32,
+    /// Achievements unlocked.
+    pub unlocked: Vec<Unlocked>,
+    /// Every skill that ran, callees included.
+    pub skills: Vec<SkillUse>,
+    /// The calls it made: the first few and the last ones.
+    pub trace: Vec<CallTrace>,
+    /// How many calls it made.
+    pub calls: u32,
+    /// How many of them went to tools that do not belong to the environment.
+    pub consulted: u32,
+    /// The last moments, the latest last.
+    pub moments: Vec<Moment>,
+    /// The sum of the vitals' decreases, whatever they gained again.
+    pub harm: f64,
+    /// The watched counters that changed, sorted.
+    pub touched: Vec<String>,
+    /// Set if the episode ended.
+    pub ended: Option<Ending>,
+}
+
+impl SkillRun {
+    /// Whether the skill ended by itself. Where reaching the goal ends the episode, that counts as its own end.
+    pub fn finished(&self) -> bool {
+        match &self.error {
+            None => true,
+            Some(CallError::Stopped { .. }) => {
+                self.ended.as_ref().is_some_and(|ending| ending.kind == EndingKind::Succeeded)
+            }
+            Some(_) => false,
+        }
+    }
+}
+
+/// Counts and observations of a run so far.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) steps: u32,
+    pub(super) reflex_steps: u32,
+    pub(super) harm: f64,
+    pub(super) touched: BTreeSet<String>,
+    pub(super) unlocked: Vec<Unlocked>,
+    pub(super) skills: Vec<SkillUse>,
+    pub(super) trace: Vec<CallTrace>,
+    pub(super) calls: u32,
+    pub(super) consulted: u32,
+    pub(super) moments: VecDeque<Moment>,
+    pub(super) ended: Option<Ending>,
+    /// Why the run must end with an error: the environment or the recorder failed, or somebody interrupted it.
+    pub(super) failed: Option<ExecutorError>,
+}
+
+impl Tally {
+    /// The result of the run that this is the tally of.
+    pub(super) fn into_run(
+        self,
+        error: Option<CallError>,
+        verified: bool,
+        before: Value,
+        after: Value,
+    ) -> SkillRun {
+        let Self {
+            steps,
+            reflex_steps,
+            harm,
+            touched,
+            unlocked,
+            skills,
+            trace,
+            calls,
+            consulted,
+            moments,
+            ended,
+            failed: _,
+        } = self;
+        SkillRun {
+            error,
+            verified,
+            before,
+            after,
+            steps,
+            reflex_steps,
+            unlocked,
+            skills,
+            trace,
+            calls,
+            consulted,
+            moments: moments.into(),
+            harm,
+            touched: touched.into_iter().collect(),
+            ended,
+        }
+    }
+}
+
+impl ActReport {
+    /// The report of a run, with the observation after it.
+    pub(in crate::driver) fn of(run: SkillRun, observation: Observation) -> Self {
+        let SkillRun {
+            error,
+            steps,
+            reflex_steps,
+            unlocked,
+            skills,
+            trace,
+            calls,
+            consulted,
+            moments,
+            ended,
+            ..
+        } = run;
+        Self {
+            observation,
+            error,
+            steps,
+            reflex_steps,
+            unlocked,
+            skills,
+            trace,
+            calls,
+            consulted,
+            moments,
+            ended,
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Writes the events of a running skill to the journal.
+
+use super::executor::{ExecutorError, Recorder};
+use super::journal::{Journal, JournalError};
+use super::observer::{Notice, Observer};
+use super::redact::Redactor;
+use crate::model::{Payload as _, SkillEvent};
+use async_trait::async_trait;
+use sojourn_controller::Cancel;
+use sojourn_memory::Durability;
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+/// Records the events of the run's own episodes.
+pub(super) struct JournalRecorder {
+    pub journal: Arc<Mutex<Journal>>,
+    pub observer: Arc<dyn Observer>,
+    pub cancel: Cancel,
+    pub redactor: Redactor,
+    /// Whether every event must be durable at once, because the environment cannot repeat it.
+    pub durable: bool,
+}
+
+#[async_trait]
+impl Recorder for JournalRecorder {
+    async fn record(&mut self, event: SkillEvent) -> Result<(), ExecutorError> {
+        let mut payload = event.to_payload().map_err(JournalError::from)?;
+        self.redactor.value(&mut payload);
+        let mut journal = self.journal.lock().await;
+        let noted = journal.note_payload(event.kind(), &payload).await?;
+        if self.durable && !noted.replayed {
+            journal.commit(Durability::Effect).await.map_err(JournalError::from)?;
+        }
+        drop(journal);
+        self.observer.notice(&Notice::Skill { event: &event, replayed: noted.replayed });
+        // An interruption waits for the end of the step.
+        if self.cancel.is_cancelled() && matches!(event, SkillEvent::Stepped(_)) {
+            return Err(ExecutorError::Interrupted);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,60 @@
+//! Handlers of the effects on memory.
+
+use super::journal::Noted;
+use super::{DriveError, Driver, Step};
+use crate::model::{Edit, Event, NewLesson, RecordKind};
+
+impl Driver {
+    pub(super) async fn recall(
+        &self,
+        query: &str,
+        limit: usize,
+        lessons: bool,
+        tools: Option<usize>,
+    ) -> Result<Step, DriveError> {
+        if let Some(step) = self.recorded(&[RecordKind::Recalled]).await? {
+            return Ok(step);
+        }
+        let memories = match &self.memory {
+            Some(memory) if limit > 0 => self.redactor.any(memory.recall(query, limit, lessons).await?),
+            _ => Vec::new(),
+        };
+        let tools = match tools {
+            Some(most) => self.fitting_tools(query, most).await?,
+            None => Vec::new(),
+        };
+        self.derived(Event::Recalled { memories, tools }).await
+    }
+
+    pub(super) async fn remember(&mut self, lesson: &NewLesson, noted: Noted) -> Result<(), DriveError> {
+        // The intent is durable before memory has it, here and below.
+        if self.memory.is_some() {
+            self.commit().await?;
+        }
+        match &mut self.memory {
+            Some(memory) => memory.keep(lesson, &self.run, noted).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn consolidate(&mut self, edits: &[Edit], noted: Noted) -> Result<(), DriveError> {
+        if self.memory.is_some() {
+            self.commit().await?;
+        }
+        match &mut self.memory {
+            Some(memory) => memory.consolidate(edits, &self.run, noted).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn credit_memories(
+        &mut self,
+        ids: &[String],
+        helped: bool,
+        noted: Noted,
+    ) -> Result<(), DriveError> {
+        let Some(memory) = &self.memory else { return Ok(()) };
+        self.commit().await?;
+        memory.credit(ids, helped, &self.run, noted).await
+    }
+}

@@ -1,0 +1,136 @@
+//! What the loop asks memory to keep and to change, as memory wants it: the same in a run and when its memories are made
+//! again from its log.
+
+use super::journal::Noted;
+use crate::model::{Edit, LessonKind, NewLesson};
+use sojourn_memory::{
+    Credit, Delta, Error, Memories, MemoryId, MemoryKind, NewMemory, RunId, Source, Tenant,
+};
+
+/// Where the memories of a run come from.
+#[derive(Debug, Clone)]
+pub struct Provenance {
+    /// Whose memories they are.
+    pub tenant: Tenant,
+    /// The environment.
+    pub environment: String,
+    /// The run.
+    pub run: RunId,
+}
+
+impl Provenance {
+    /// The memory that a record says to keep.
+    pub fn memory(&self, lesson: &NewLesson, noted: Noted) -> NewMemory {
+        let kind = match lesson.kind {
+            LessonKind::Episode => MemoryKind::Episode,
+            LessonKind::Reflection => MemoryKind::Reflection,
+        };
+        self.made(kind, &lesson.text, lesson.importance, noted)
+    }
+
+    /// Changes memories as a record says, once. Returns whether that was done now.
+    ///
+    /// A memory that somebody has removed or pinned meanwhile is left as it is, and so is a contradicted one that has not
+    /// done more harm than good.
+    ///
+    /// # Errors
+    /// When the tables cannot be read or written, or a lesson is too long or blank.
+    pub async fn consolidate(
+        &self,
+        memories: &Memories,
+        edits: &[Edit],
+        noted: Noted,
+    ) -> Result<bool, Error> {
+        let mut deltas = Vec::new();
+        let mut added: Vec<MemoryId> = Vec::new();
+        for edit in edits {
+            if let Edit::Add { text, importance, sources } = edit {
+                let ordinal = u32::try_from(added.len()).unwrap_or(u32::MAX);
+                let source = |seq: &_| Source { run: self.run.clone(), seq: *seq };
+                let memory = NewMemory {
+                    ordinal,
+                    sources: sources.iter().map(source).collect(),
+                    ..self.made(MemoryKind::Reflection, text, *importance, noted)
+                };
+                added.push(memory.id());
+                deltas.push(Delta::Remember { memory: Box::new(memory) });
+            }
+        }
+        for edit in edits {
+            let (Edit::Merge { older, added: place } | Edit::Close { older, added: place }) = edit else {
+                continue;
+            };
+            let (Ok(older), Some(newer)) = (older.parse::<MemoryId>(), added.get(*place)) else { continue };
+            let Some(known) = memories.show(&self.tenant, &older).await? else { continue };
+            // What was replaced meanwhile has no part in it any more.
+            if known.valid_to_ms.is_some() || added.contains(&older) {
+                continue;
+            }
+            match edit {
+                Edit::Merge { .. } => deltas.push(Delta::Merge { keep: older, duplicate: *newer }),
+                // Small models see contradictions everywhere: what came of the lesson must speak against it too.
+                _ if known.pinned || known.harmful <= known.helpful => {}
+                _ => deltas.push(Delta::Contradict { older, newer: *newer }),
+            }
+        }
+        self.carry_out(memories, deltas, noted).await
+    }
+
+    /// Notes what came of a task that lessons were recalled for, once. Returns whether that was done now.
+    ///
+    /// # Errors
+    /// When the tables cannot be read or written.
+    pub async fn credit(
+        &self,
+        memories: &Memories,
+        ids: &[String],
+        helped: bool,
+        noted: Noted,
+    ) -> Result<bool, Error> {
+        let credit = if helped { Credit::Helpful } else { Credit::Harmful };
+        let ids = ids.iter().filter_map(|id| id.parse().ok());
+        self.carry_out(memories, ids.map(|id| Delta::Credit { id, credit }).collect(), noted).await
+    }
+
+    fn made(&self, kind: MemoryKind, text: &str, importance: f32, noted: Noted) -> NewMemory {
+        NewMemory {
+            importance,
+            event_time_ms: noted.at_ms,
+            environment: Some(self.environment.clone()),
+            run: Some(self.run.clone()),
+            seq: noted.seq,
+            ..NewMemory::new(self.tenant.clone(), kind, text)
+        }
+    }
+
+    /// All of `deltas` but those on memories that are not there any more.
+    async fn carry_out(
+        &self,
+        memories: &Memories,
+        mut deltas: Vec<Delta>,
+        noted: Noted,
+    ) -> Result<bool, Error> {
+        loop {
+            let source = (&self.run, noted.seq);
+            match memories.consolidate(&self.tenant, source, &deltas, noted.at_ms).await {
+                Err(Error::NoSuchMemory { id }) => {
+                    let all = deltas.len();
+                    deltas.retain(|delta| !names(delta, &id));
+                    if deltas.len() == all {
+                        return Err(Error::NoSuchMemory { id });
+                    }
+                }
+                done => return done,
+            }
+        }
+    }
+}
+
+fn names(delta: &Delta, memory: &MemoryId) -> bool {
+    match delta {
+        Delta::Remember { .. } => false,
+        Delta::Credit { id, .. } => id == memory,
+        Delta::Contradict { older, newer } => older == memory || newer == memory,
+        Delta::Merge { keep, duplicate } => keep == memory || duplicate == memory,
+    }
+}

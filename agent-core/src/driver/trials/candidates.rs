@@ -1,0 +1,295 @@
+//! Practice: candidates tried in worlds of their own, each from the same starting points.
+
+use super::super::executor::{ExecutorError, LiveReflex, LoadedSkill, SkillExecutor, SkillRun, Unrecorded};
+use super::super::toolkit::Toolkit;
+use super::attempt::{Subject, Tally};
+use crate::model::{AlikeTrial, CandidateTrial, Failure, Scrutiny, SkillRetest, TrialPlan, as_javascript};
+use serde_json::{Map, Value};
+use sojourn_sandbox::{Limits, Program, Sandbox};
+use sojourn_skills::{Case, SkillId, TrialReport, Wasm, WorldResult};
+use sojourn_tools::{Condition, Environment, EnvironmentError, Snapshot, ToolCall};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What practice needs besides the plan.
+pub struct TrialRunner {
+    /// Runs the skills.
+    pub sandbox: Sandbox,
+    /// The admitted skills.
+    pub library: Arc<BTreeMap<String, LoadedSkill>>,
+    /// The reflexes that act in every world.
+    pub reflexes: Vec<LiveReflex>,
+    /// Limits of one call.
+    pub limits: Limits,
+    /// Tools that are not the environment's.
+    pub toolkit: Option<Toolkit>,
+}
+
+/// A world whose preconditions have been brought about.
+struct Prepared {
+    seed: u64,
+    start: Start,
+}
+
+/// How to get to the starting point again.
+enum Start {
+    /// By restoring it.
+    Snapshot(Snapshot),
+    /// By the same seed and the same calls.
+    Again,
+}
+
+/// How many calls make up each world's trial, and how it went.
+struct WorldTrial {
+    result: WorldResult,
+    behaviour: String,
+    failure: Option<Failure>,
+}
+
+impl TrialRunner {
+    /// Tries every candidate of `plan` in the same practice worlds.
+    ///
+    /// Worlds in which the prelude fails are replaced by the next seed; if there are not enough, the reports
+    /// hold fewer worlds and the admission rule says so.
+    ///
+    /// # Errors
+    /// When the environment breaks.
+    pub async fn try_all(
+        &self,
+        plan: &TrialPlan,
+        goal: &Condition,
+        mut environment: Box<dyn Environment>,
+    ) -> Result<Vec<CandidateTrial>, ExecutorError> {
+        let mut programs = Vec::new();
+        for source in &plan.candidates {
+            programs.push(self.compile(&plan.task, source).await);
+        }
+        let mut trials: Vec<CandidateTrial> = programs
+            .iter()
+            .map(|program| CandidateTrial {
+                compile_error: program.as_ref().err().cloned(),
+                wasm: program.as_ref().ok().map(|(_, wasm)| wasm.clone()),
+                report: TrialReport::default(),
+                failure: None,
+                alike: Vec::new(),
+            })
+            .collect();
+        if programs.iter().all(Result::is_err) {
+            return Ok(trials);
+        }
+
+        let mut used = 0;
+        for seed in &plan.seeds {
+            if used == plan.worlds {
+                break;
+            }
+            let (back, prepared) = self.prepare(plan, *seed, environment).await?;
+            environment = back;
+            let Some(prepared) = prepared else { continue };
+            let calls = &plan.calls[used % plan.calls.len().max(1)];
+            used += 1;
+            for (program, trial) in programs.iter().zip(&mut trials) {
+                let Ok((program, _)) = program else { continue };
+                // `used` counts this world already.
+                if trial.report.passes() + plan.worlds - (used - 1) < plan.needed {
+                    continue;
+                }
+                let skill = candidate(plan, goal, program);
+                environment = self.go_to_start(plan, &prepared, environment).await?;
+                let (back, world) = self.try_one(plan, &skill, calls, prepared.seed, environment).await?;
+                environment = back;
+                if world.result.passed() {
+                    let setup = plan.setup(&environment.spec().name, prepared.seed, calls);
+                    let (steps, behaviour) = (world.result.steps, Some(world.behaviour));
+                    trial.report.cases.push(Case { setup, steps, behaviour });
+                }
+                trial.report.worlds.push(world.result);
+                if trial.failure.is_none() {
+                    trial.failure = world.failure;
+                }
+            }
+        }
+        for (program, trial) in programs.iter().zip(&mut trials) {
+            let Ok((program, _)) = program else { continue };
+            if trial.report.passes() >= plan.needed {
+                let skill = candidate(plan, goal, program);
+                environment = self.scrutinise(&plan.scrutiny, &skill, trial, environment).await?;
+            }
+        }
+        Ok(trials)
+    }
+
+    /// Runs a candidate in the cases of the version that it repairs, and of skills that promise the same.
+    async fn scrutinise(
+        &self,
+        scrutiny: &Scrutiny,
+        skill: &LoadedSkill,
+        trial: &mut CandidateTrial,
+        mut environment: Box<dyn Environment>,
+    ) -> Result<Box<dyn Environment>, ExecutorError> {
+        let subject = Subject { skill, precondition: None, fresh: false, unrelated: &[] };
+        (environment, trial.report.regressions) =
+            self.cases(subject, &scrutiny.regressions, environment).await?;
+        for alike in &scrutiny.alike {
+            let (back, results) = self.cases(subject, &alike.cases, environment).await?;
+            environment = back;
+            trial.alike.push(AlikeTrial { name: alike.name.clone(), results });
+        }
+        Ok(environment)
+    }
+
+    /// Runs skills of the library in their own cases.
+    ///
+    /// # Errors
+    /// When the environment breaks.
+    pub async fn retest(
+        &self,
+        skills: &[(SkillId, LoadedSkill, Vec<Case>)],
+        mut environment: Box<dyn Environment>,
+    ) -> Result<Vec<SkillRetest>, ExecutorError> {
+        let mut retests = Vec::new();
+        for (id, skill, cases) in skills {
+            let subject = Subject { skill, precondition: None, fresh: false, unrelated: &[] };
+            let (back, results) = self.cases(subject, cases, environment).await?;
+            environment = back;
+            retests.push(SkillRetest { id: id.clone(), results });
+        }
+        Ok(retests)
+    }
+
+    async fn compile(&self, entry: &str, source: &str) -> Result<(Program, Wasm), String> {
+        let wasm = self.sandbox.compile(entry, source).await.map_err(|error| error.to_string())?;
+        let program = self.sandbox.load(&wasm).map_err(|error| error.to_string())?;
+        Ok((program, Wasm(wasm)))
+    }
+
+    /// Resets the world and runs the prelude in it; `None` where that failed.
+    async fn prepare(
+        &self,
+        plan: &TrialPlan,
+        seed: u64,
+        mut environment: Box<dyn Environment>,
+    ) -> Result<(Box<dyn Environment>, Option<Prepared>), ExecutorError> {
+        environment.reset(seed).await?;
+        let (environment, ready) = self.run_prelude(plan, environment).await?;
+        if !ready {
+            return Ok((environment, None));
+        }
+        let start = environment.snapshot().map_or(Start::Again, Start::Snapshot);
+        Ok((environment, Some(Prepared { seed, start })))
+    }
+
+    async fn run_prelude(
+        &self,
+        plan: &TrialPlan,
+        environment: Box<dyn Environment>,
+    ) -> Result<(Box<dyn Environment>, bool), ExecutorError> {
+        if plan.prelude.is_empty() {
+            return Ok((environment, true));
+        }
+        let mut executor = self.executor(environment)?;
+        let mut ready = true;
+        for call in &plan.prelude {
+            let done = executor.run_skill(call, plan.max_steps, 0).await?;
+            if !done.verified || done.ended.is_some() {
+                ready = false;
+                break;
+            }
+        }
+        let environment = executor.into_environment()?;
+        Ok((environment, ready))
+    }
+
+    async fn go_to_start(
+        &self,
+        plan: &TrialPlan,
+        prepared: &Prepared,
+        mut environment: Box<dyn Environment>,
+    ) -> Result<Box<dyn Environment>, ExecutorError> {
+        match &prepared.start {
+            Start::Snapshot(snapshot) => environment.restore(snapshot)?,
+            Start::Again => {
+                environment.reset(prepared.seed).await?;
+                let (back, ready) = self.run_prelude(plan, environment).await?;
+                if !ready {
+                    let reason = "the same seed and calls did not lead to the same state".to_owned();
+                    return Err(EnvironmentError::Failed { reason }.into());
+                }
+                environment = back;
+            }
+        }
+        Ok(environment)
+    }
+
+    async fn try_one(
+        &self,
+        plan: &TrialPlan,
+        skill: &LoadedSkill,
+        calls: &[Map<String, Value>],
+        seed: u64,
+        environment: Box<dyn Environment>,
+    ) -> Result<(Box<dyn Environment>, WorldTrial), ExecutorError> {
+        let mut executor = self.executor(environment)?;
+        executor.watch(&plan.scrutiny.unrelated).await;
+        let mut tally = Tally::new(seed, calls);
+        let mut failure = None;
+        for args in calls {
+            let call = ToolCall { name: plan.task.clone(), args: args.clone() };
+            let done = executor.run_loaded_skill(skill, &call, plan.max_steps, seed).await?;
+            tally.add(&done);
+            let over = done.ended.is_some();
+            if !tally.result.passed() {
+                failure = Some(failure_of(&call, done));
+            }
+            if over || failure.is_some() {
+                break;
+            }
+        }
+        let environment = executor.into_environment()?;
+        let (result, behaviour) = tally.conclude();
+        Ok((environment, WorldTrial { result, behaviour, failure }))
+    }
+
+    /// A world with the skills and reflexes of this place.
+    pub(in crate::driver) fn executor(
+        &self,
+        environment: Box<dyn Environment>,
+    ) -> Result<SkillExecutor, ExecutorError> {
+        let (library, reflexes) = (Arc::clone(&self.library), self.reflexes.clone());
+        let executor = SkillExecutor::new(
+            self.sandbox.clone(),
+            environment,
+            library,
+            reflexes,
+            Box::new(Unrecorded),
+            self.limits.clone(),
+        )?;
+        Ok(match &self.toolkit {
+            Some(toolkit) => executor.with_tools(toolkit.clone()),
+            None => executor,
+        })
+    }
+}
+
+/// A candidate of `plan`, ready to run.
+fn candidate(plan: &TrialPlan, goal: &Condition, program: &Program) -> LoadedSkill {
+    LoadedSkill {
+        name: plan.task.clone(),
+        parameters: plan.parameters.clone(),
+        goal: Some(goal.clone()),
+        program: program.clone(),
+        grants: plan.granted.iter().cloned().collect(),
+    }
+}
+
+fn failure_of(call: &ToolCall, done: SkillRun) -> Failure {
+    let died = done.ended.is_some_and(|ending| ending.kind == sojourn_tools::EndingKind::Died);
+    Failure {
+        call: as_javascript(call),
+        before: done.before,
+        after: done.after,
+        error: done.error,
+        died,
+        trace: done.trace,
+    }
+}

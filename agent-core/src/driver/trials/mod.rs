@@ -1,0 +1,159 @@
+//! Trials: skills and reflexes run in practice worlds, apart from the run's own episodes.
+//!
+//! [`TrialRunner`] tries candidates for skills and runs regression cases, [`ReflexTrialRunner`] tries candidates for
+//! reflexes. Both serve the core's effects here, and people's commands outside of any run ([`StandaloneTrials`],
+//! [`run_once`]). Verdicts are logged, steps in practice worlds are not: a replay runs the trials again.
+
+mod attempt;
+mod candidates;
+mod reflexes;
+mod single_run;
+mod standalone;
+
+pub(super) use candidates::TrialRunner;
+pub use single_run::{SingleRun, run_once};
+pub use standalone::StandaloneTrials;
+
+use super::executor::{ExecutorError, LiveReflex};
+use super::play::{Found, Player};
+use super::toolkit::Toolkit;
+use super::{DriveError, Driver, Notice, Step};
+use crate::model::{Event, ExplorationPlan, LogRecord, Payload as _, RecordKind, ReflexTrialPlan, TrialPlan};
+use reflexes::ReflexTrialRunner;
+use sojourn_skills::SkillId;
+use sojourn_tools::Environment;
+use std::sync::Arc;
+
+/// The largest number of worlds that are explored at the same time.
+const EXPLORED_WORLDS: usize = 4;
+
+impl Driver {
+    /// The result of a trial from the log, where it is recorded and need not be checked.
+    async fn recorded_trial(&self, kind: RecordKind) -> Result<Option<Step>, DriveError> {
+        // The answers of other tools in a trial are not logged, so such a trial cannot be repeated.
+        let repeatable = self.core.spec().deterministic && self.toolkit.is_none();
+        if repeatable && !self.journal.lock().await.trusts_trials() {
+            return Ok(None);
+        }
+        if let Some(step) = self.recorded(&[kind]).await? {
+            return Ok(Some(step));
+        }
+        // A crash replay has neither the world nor the tools for trials that cannot be repeated.
+        let result = self.journal.lock().await.trial_result().cloned();
+        match result {
+            Some(LogRecord::Event(event)) if !repeatable && event.kind() == kind => {
+                Ok(Some(self.derived(*event).await?))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn environment(&self) -> Result<&dyn Environment, DriveError> {
+        Ok(self.environment.as_deref().ok_or(ExecutorError::Busy)?)
+    }
+
+    /// A practice world.
+    fn practice_world(&self) -> Result<Box<dyn Environment>, DriveError> {
+        self.environment()?.practice().ok_or_else(|| {
+            let name = &self.core.spec().name;
+            DriveError::Unusable(format!(
+                "the environment `{name}` has no practice worlds: nothing can be tried in it"
+            ))
+        })
+    }
+
+    pub(super) async fn observe_starts(&self, task: &str, seeds: &[u64]) -> Result<Step, DriveError> {
+        if let Some(step) = self.recorded_trial(RecordKind::StartsObserved).await? {
+            return Ok(step);
+        }
+        let mut seen = Vec::new();
+        if let Some(mut world) = self.environment()?.practice() {
+            self.observer.notice(&Notice::Trials { task, candidates: 0 });
+            for seed in seeds {
+                world.reset(*seed).await.map_err(ExecutorError::from)?;
+                let observation = world.observe().map_err(ExecutorError::from)?;
+                seen.push(self.redactor.any(observation).text);
+            }
+        }
+        self.derived(Event::StartsObserved { seen }).await
+    }
+
+    pub(super) async fn explore(&self, plan: &ExplorationPlan) -> Result<Step, DriveError> {
+        if let Some(step) = self.recorded_trial(RecordKind::Explored).await? {
+            return Ok(step);
+        }
+        let environment = self.environment()?;
+        let spec = environment.spec();
+        let task = spec.tasks.iter().find(|task| task.name == plan.task);
+        let worlds: Vec<_> = (0..EXPLORED_WORLDS).map_while(|_| environment.practice()).collect();
+        let (false, Some(play), Some(task)) = (worlds.is_empty(), &spec.play, task) else {
+            return self.derived(Event::Explored { shown: Vec::new(), programs: Vec::new() }).await;
+        };
+        self.observer.notice(&Notice::Trials { task: &plan.task, candidates: 0 });
+        let player = Player { runner: self.trial_runner(), spec, play, task, plan, cancel: &self.cancel };
+        let Found { shown, programs } = player.find(worlds).await?;
+        let (shown, programs) = (self.redactor.any(shown), self.redactor.any(programs));
+        self.derived(Event::Explored { shown, programs }).await
+    }
+
+    pub(super) async fn try_candidates(&self, plan: &TrialPlan) -> Result<Step, DriveError> {
+        if let Some(step) = self.recorded_trial(RecordKind::CandidatesTried).await? {
+            return Ok(step);
+        }
+        let world = self.practice_world()?;
+        let task = self.core.spec().tasks.iter().find(|task| task.name == plan.task);
+        let goal = task
+            .map(|task| task.goal.clone())
+            .ok_or_else(|| DriveError::Unusable(format!("no task `{}`", plan.task)))?;
+        self.observer.notice(&Notice::Trials { task: &plan.task, candidates: plan.candidates.len() });
+        let trials = self.trial_runner().try_all(plan, &goal, world).await?;
+        self.derived(Event::CandidatesTried { trials }).await
+    }
+
+    pub(super) async fn retest_skills(&self, skills: &[SkillId]) -> Result<Step, DriveError> {
+        if let Some(step) = self.recorded_trial(RecordKind::SkillsRetested).await? {
+            return Ok(step);
+        }
+        let world = self.practice_world()?;
+        let mut subjects = Vec::new();
+        for entry in skills.iter().filter_map(|id| self.core.library().entry(id)) {
+            let Some(skill) = self.skills.get(entry.name()) else { continue };
+            self.observer.notice(&Notice::Trials { task: entry.name(), candidates: 1 });
+            subjects.push((entry.id().clone(), skill.clone(), entry.cases()));
+        }
+        let retests = self.trial_runner().retest(&subjects, world).await?;
+        self.derived(Event::SkillsRetested { retests }).await
+    }
+
+    pub(super) async fn try_reflexes(&self, plan: &ReflexTrialPlan) -> Result<Step, DriveError> {
+        if let Some(step) = self.recorded_trial(RecordKind::ReflexesTried).await? {
+            return Ok(step);
+        }
+        let world = self.practice_world()?;
+        let runner = ReflexTrialRunner {
+            sandbox: self.sandbox.clone(),
+            skills: Arc::clone(&self.skills),
+            library: self.core.library().clone(),
+            reflexes: self.reflexes.clone(),
+            spec: self.core.spec().clone(),
+            origin: self.core.origin().clone(),
+            actor: self.core.config().actor.clone(),
+            seed: self.core.config().seed,
+            cancel: self.cancel.clone(),
+        };
+        self.observer.notice(&Notice::Trials { task: &plan.name, candidates: plan.candidates.len() });
+        let trials = runner.try_all(plan, world).await?;
+        self.derived(Event::ReflexesTried { trials }).await
+    }
+
+    /// A runner with the run's skills and reflexes as they are now.
+    fn trial_runner(&self) -> TrialRunner {
+        TrialRunner {
+            sandbox: self.sandbox.clone(),
+            library: Arc::clone(&self.skills),
+            reflexes: self.reflexes.iter().map(LiveReflex::rested).collect(),
+            limits: self.core.config().actor.limits.clone(),
+            toolkit: self.toolkit.as_ref().map(Toolkit::in_trial),
+        }
+    }
+}

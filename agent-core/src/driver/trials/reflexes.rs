@@ -1,0 +1,182 @@
+//! The proving ground of reflexes: the same practice episodes, lived with a candidate and without it.
+//!
+//! Whoever lives there is the agent itself without System 2: the curriculum's first proposal is taken, and the skills of
+//! the library carry it out. An episode lasts until death or until its steps are used up.
+
+use super::super::DriveError;
+use super::super::executor::{ExecutorError, LiveReflex, LoadedSkill, SkillExecutor, Unrecorded};
+use crate::config::{ActorConfig, Budgets, RunConfig};
+use crate::core::{Core, RunOrigin};
+use crate::model::{ActReport, Effect, Event, ReflexCandidateTrial, ReflexTrialPlan};
+use serde_json::Value;
+use sojourn_controller::Cancel;
+use sojourn_sandbox::Sandbox;
+use sojourn_skills::{Arm, LibraryState, PairedEpisode, ReflexTrial, Wasm};
+use sojourn_tools::{EndingKind, Environment, EnvironmentSpec};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Calls in a row without a step, after which a life stands still.
+const IDLE: u32 = 32;
+
+/// What the proving ground needs besides the plan.
+pub struct ReflexTrialRunner {
+    /// Runs skills and reflexes.
+    pub sandbox: Sandbox,
+    /// The admitted skills, ready to run.
+    pub skills: Arc<BTreeMap<String, LoadedSkill>>,
+    /// The library that they come from.
+    pub library: LibraryState,
+    /// The reflexes in force; a candidate is asked after them.
+    pub reflexes: Vec<LiveReflex>,
+    /// The environment as it describes itself.
+    pub spec: EnvironmentSpec,
+    /// Where the run comes from.
+    pub origin: RunOrigin,
+    /// The run's settings for skills.
+    pub actor: ActorConfig,
+    /// The run's seed.
+    pub seed: u64,
+    /// Stops it between two calls.
+    pub cancel: Cancel,
+}
+
+impl ReflexTrialRunner {
+    /// Tries every candidate of `plan`.
+    ///
+    /// # Errors
+    /// When the environment breaks.
+    pub async fn try_all(
+        &self,
+        plan: &ReflexTrialPlan,
+        mut world: Box<dyn Environment>,
+    ) -> Result<Vec<ReflexCandidateTrial>, DriveError> {
+        let mut candidates = Vec::new();
+        let mut trials = Vec::new();
+        for source in &plan.candidates {
+            let (reflex, trial) = self.prepare(plan, source).await?;
+            candidates.push(reflex);
+            trials.push(trial);
+        }
+        if candidates.iter().all(Option::is_none) {
+            return Ok(trials);
+        }
+        for seed in &plan.seeds {
+            let (back, without) = self.run_episode(*seed, plan.steps, None, world).await?;
+            world = back;
+            for (reflex, trial) in candidates.iter().zip(&mut trials) {
+                let Some(reflex) = reflex else { continue };
+                let (back, with) = self.run_episode(*seed, plan.steps, Some(reflex.clone()), world).await?;
+                world = back;
+                trial.trial.episodes.push(PairedEpisode { seed: *seed, with, without });
+            }
+        }
+        Ok(trials)
+    }
+
+    /// Compiles a candidate, and asks it what it would have done. Only one that would have acted is tried.
+    async fn prepare(
+        &self,
+        plan: &ReflexTrialPlan,
+        source: &str,
+    ) -> Result<(Option<LiveReflex>, ReflexCandidateTrial), DriveError> {
+        let mut trial = ReflexCandidateTrial {
+            compile_error: None,
+            wasm: None,
+            acts: false,
+            trial: ReflexTrial::default(),
+        };
+        let wasm = match self.sandbox.compile(&plan.name, source).await {
+            Ok(wasm) => wasm,
+            Err(error) => {
+                trial.compile_error = Some(error.to_string());
+                return Ok((None, trial));
+            }
+        };
+        let program = self.sandbox.load(&wasm).map_err(|error| DriveError::Sandbox(error.to_string()))?;
+        trial.wasm = Some(Wasm(wasm));
+        let mut live =
+            LiveReflex::new(&plan.name, self.sandbox.reflex(&program, &self.actor.tick_limits()), 0);
+        for moment in &plan.moments {
+            if let Ok(Value::String(action)) = live.reflex.tick(&moment.state).await {
+                trial.acts |= action != moment.action && self.spec.actions.contains(&action);
+            }
+        }
+        Ok((trial.acts.then_some(live), trial))
+    }
+
+    /// One episode.
+    ///
+    /// # Errors
+    /// When the environment breaks.
+    pub async fn run_episode(
+        &self,
+        seed: u64,
+        steps: u32,
+        candidate: Option<LiveReflex>,
+        mut world: Box<dyn Environment>,
+    ) -> Result<(Box<dyn Environment>, Arm), DriveError> {
+        let mut reflexes: Vec<LiveReflex> = self.reflexes.iter().map(LiveReflex::rested).collect();
+        reflexes.extend(candidate.map(|candidate| candidate.rested()));
+        let config = RunConfig {
+            seed: self.seed,
+            episodes: vec![seed],
+            episode_steps: u64::from(steps),
+            learning: false,
+            memory: false,
+            deliberate: false,
+            library: true,
+            repeat_tasks: true,
+            budgets: Budgets::default(),
+            actor: self.actor.clone(),
+            ..RunConfig::default()
+        };
+        let mut core = Core::new(config, self.spec.clone(), self.library.clone(), self.origin.clone());
+        let mut arm = Arm { steps: 0, died: false, achievements: 0 };
+        let mut unlocked = BTreeSet::new();
+        let mut idle = 0_u32;
+        let mut effects = core.start(0);
+        'episode: loop {
+            // The last effect of a batch is the one that is answered.
+            let Some(effect) = effects.pop() else { break };
+            let event = match effect {
+                Effect::StartEpisode { seed } => {
+                    world.reset(seed).await.map_err(ExecutorError::from)?;
+                    let observation = world.observe().map_err(ExecutorError::from)?;
+                    Event::EpisodeStarted { seed, observation }
+                }
+                Effect::Act { .. } if self.cancel.is_cancelled() => return Err(DriveError::Interrupted),
+                Effect::Act { call, max_steps } => {
+                    let mut executor = SkillExecutor::new(
+                        self.sandbox.clone(),
+                        world,
+                        Arc::clone(&self.skills),
+                        reflexes,
+                        Box::new(Unrecorded),
+                        self.actor.limits.clone(),
+                    )?;
+                    executor.set_episode_step(u64::from(arm.steps)).await;
+                    let run = executor.run_skill(&call, max_steps, self.seed).await;
+                    (world, reflexes) = executor.into_parts()?;
+                    let run = run?;
+                    idle = if run.steps == 0 { idle + 1 } else { 0 };
+                    arm.steps += run.steps;
+                    unlocked.extend(run.unlocked.iter().map(|unlocked| unlocked.task.clone()));
+                    arm.died |= run.ended.as_ref().is_some_and(|end| end.kind == EndingKind::Died);
+                    let observation = world.observe().map_err(ExecutorError::from)?;
+                    // Where nothing more can be gained, calls succeed without a step and time stands still.
+                    if idle == IDLE {
+                        break 'episode;
+                    }
+                    Event::Acted { report: ActReport::of(run, observation) }
+                }
+                // Without System 2 there is nobody to ask; the core gives up where it cannot do without.
+                Effect::AskController { .. } => Event::ControllerFailed { error: String::new() },
+                _ => break 'episode,
+            };
+            effects = core.apply(0, event);
+        }
+        arm.achievements = unlocked.len() as u32;
+        Ok((world, arm))
+    }
+}

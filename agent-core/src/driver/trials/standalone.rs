@@ -1,0 +1,211 @@
+//! One version of a skill in its regression cases, or in fresh worlds to earn its admission: outside of any run.
+
+use super::super::DriveError;
+use super::super::executor::{LiveReflex, LoadedSkill};
+use super::super::loaded_skills::load_skills;
+use super::TrialRunner;
+use super::attempt::{MAX_STEPS, Subject, prelude};
+use super::reflexes::ReflexTrialRunner;
+use crate::config::RunConfig;
+use crate::core::planner::Planner;
+use crate::core::{RunOrigin, seeds, trial_calls};
+use crate::model::ReflexSource;
+use sojourn_controller::Cancel;
+use sojourn_sandbox::{Limits, Sandbox};
+use sojourn_skills::{
+    AdmissionRule, Case, CaseResult, Kind, LibraryState, PairedEpisode, ReflexTrial, Setup, Skill,
+    TrialReport, WorldResult,
+};
+use sojourn_tools::{Condition, Environment};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Seeds that are tried for each world that a trial needs: not every world can be brought to the start.
+const SPARE_WORLDS: usize = 4;
+
+/// Runs single versions of skills, with the rest of a library at hand.
+pub struct StandaloneTrials {
+    runner: TrialRunner,
+    library: LibraryState,
+}
+
+impl StandaloneTrials {
+    /// Prepares the skills of a library, its reflexes where `own_reflexes` says so, and further ones.
+    ///
+    /// # Errors
+    /// When something does not load.
+    pub async fn new(
+        sandbox: Sandbox,
+        library: &LibraryState,
+        own_reflexes: bool,
+        more: &[ReflexSource],
+        limits: Limits,
+    ) -> Result<Self, DriveError> {
+        let skills = Arc::new(load_skills(&sandbox, library, &mut BTreeMap::new())?);
+        let mut reflexes = Vec::new();
+        let broken = |name: &str, error: &dyn std::fmt::Display| {
+            DriveError::Unusable(format!("reflex `{name}`: {error}"))
+        };
+        let mut modules = Vec::new();
+        for entry in library.reflexes().into_iter().filter(|_| own_reflexes) {
+            modules.push((entry.skill.manifest.name.clone(), entry.skill.wasm.0.clone()));
+        }
+        for reflex in more {
+            let module = sandbox.compile(&reflex.name, &reflex.source).await;
+            modules.push((reflex.name.clone(), module.map_err(|error| broken(&reflex.name, &error))?));
+        }
+        for (name, module) in modules {
+            let program = sandbox.load(&module).map_err(|error| broken(&name, &error))?;
+            reflexes.push(LiveReflex::new(&name, sandbox.reflex(&program, &Limits::reflex()), 0));
+        }
+        let runner = TrialRunner { sandbox, library: skills, reflexes, limits, toolkit: None };
+        Ok(Self { runner, library: library.clone() })
+    }
+
+    /// Runs a version in one of its cases, or in one of another version's.
+    ///
+    /// # Errors
+    /// When the module cannot be loaded or the environment breaks; a skill that fails is no error.
+    pub async fn case(
+        &self,
+        skill: &Skill,
+        case: &Case,
+        environment: Box<dyn Environment>,
+    ) -> Result<(Box<dyn Environment>, CaseResult), DriveError> {
+        let loaded = self.load(skill, skill.manifest.postcondition.clone())?;
+        let precondition = skill.manifest.precondition.as_ref();
+        let subject = Subject { skill: &loaded, precondition, fresh: false, unrelated: &[] };
+        Ok(self.runner.case(subject, case, environment).await?)
+    }
+
+    /// Tries a version in fresh practice worlds, as its author's candidates were tried: the same calls, brought to
+    /// the same kind of start by the learned skills. Where the environment has a task of its name, that task's
+    /// goal counts too, whatever the manifest promises; and a promise that holds before the skill is called is none.
+    ///
+    /// # Errors
+    /// As [`case`](Self::case), and when nothing says what the skill is for.
+    pub async fn admission(
+        &self,
+        skill: &Skill,
+        rule: &AdmissionRule,
+        seed: u64,
+        mut environment: Box<dyn Environment>,
+        mut report_world: impl FnMut(&WorldResult),
+    ) -> Result<(Box<dyn Environment>, TrialReport), DriveError> {
+        let manifest = &skill.manifest;
+        let planner = Planner::new(environment.spec());
+        let task = planner.task(&manifest.name).map(|task| task.goal.clone());
+        let goal = match (manifest.postcondition.clone(), task) {
+            (Some(promise), Some(task)) if promise != task => Condition::All(vec![task, promise]),
+            (Some(goal), _) | (None, Some(goal)) => goal,
+            (None, None) => {
+                let reason = format!(
+                    "`{}` has no post-condition and no task bears its name: nothing can be verified",
+                    manifest.name
+                );
+                return Err(DriveError::Unusable(reason));
+            }
+        };
+        let calls = trial_calls(&manifest.parameters, &goal);
+        let prelude = prelude(&planner, &manifest.name);
+        let unrelated = planner.unrelated(&manifest.name, &goal);
+        let loaded = self.load(skill, Some(goal))?;
+        let subject = Subject {
+            skill: &loaded,
+            precondition: manifest.precondition.as_ref(),
+            fresh: true,
+            unrelated: &unrelated,
+        };
+        let mut report =
+            TrialReport { prerequisites: self.library.prerequisites(&manifest.calls), ..Default::default() };
+        let purpose = format!("admission of {}", manifest.name);
+        for index in 0..rule.worlds * SPARE_WORLDS {
+            if report.worlds.len() == rule.worlds {
+                break;
+            }
+            let setup = Setup {
+                environment: manifest.environment.clone(),
+                seed: seeds::world(seed, &purpose, index as u64),
+                prelude: Some(prelude.clone()),
+                calls: calls[report.worlds.len() % calls.len().max(1)].clone(),
+                max_steps: Some(MAX_STEPS),
+            };
+            let done = self.runner.attempt(subject, &setup, environment).await?;
+            environment = done.environment;
+            let Ok((world, behaviour)) = done.outcome else { continue };
+            report_world(&world);
+            if world.passed() {
+                report.cases.push(Case { setup, steps: world.steps, behaviour: Some(behaviour) });
+            }
+            report.worlds.push(world);
+        }
+        Ok((environment, report))
+    }
+
+    /// Lives practice episodes with a reflex and without it, as a run does before it admits one of its own.
+    ///
+    /// # Errors
+    /// As [`case`](Self::case).
+    pub async fn reflex(
+        &self,
+        skill: &Skill,
+        config: &RunConfig,
+        seed: u64,
+        environment: Box<dyn Environment>,
+    ) -> Result<(Box<dyn Environment>, ReflexTrial), DriveError> {
+        let manifest = &skill.manifest;
+        let program = self
+            .runner
+            .sandbox
+            .load(&skill.wasm.0)
+            .map_err(|error| DriveError::Sandbox(format!("`{}`: {error}", manifest.name)))?;
+        let cooldown = match manifest.kind {
+            Kind::Reflex { cooldown, .. } => cooldown,
+            Kind::Skill => 0,
+        };
+        let reflex = self.runner.sandbox.reflex(&program, &config.actor.tick_limits());
+        let candidate = LiveReflex::new(&manifest.name, reflex, cooldown);
+        let trials = ReflexTrialRunner {
+            sandbox: self.runner.sandbox.clone(),
+            skills: Arc::clone(&self.runner.library),
+            library: self.library.clone(),
+            reflexes: self.runner.reflexes.clone(),
+            spec: environment.spec().clone(),
+            origin: RunOrigin {
+                run: String::new(),
+                model: String::new(),
+                engine: sojourn_sandbox::engine_sha256().to_owned(),
+            },
+            actor: config.actor.clone(),
+            seed,
+            cancel: Cancel::new(),
+        };
+        let purpose = format!("admission of {}", manifest.name);
+        let rule = config.reflexes.clone().unwrap_or_default();
+        let seeds = (0..rule.confirming).map(|index| seeds::world(seed, &purpose, index.into()));
+        let (mut world, mut trial) = (environment, ReflexTrial::default());
+        for seed in seeds {
+            let (without, with);
+            (world, without) = trials.run_episode(seed, rule.steps, None, world).await?;
+            (world, with) = trials.run_episode(seed, rule.steps, Some(candidate.clone()), world).await?;
+            trial.episodes.push(PairedEpisode { seed, with, without });
+        }
+        Ok((world, trial))
+    }
+
+    fn load(&self, skill: &Skill, goal: Option<Condition>) -> Result<LoadedSkill, DriveError> {
+        let manifest = &skill.manifest;
+        let program = self
+            .runner
+            .sandbox
+            .load(&skill.wasm.0)
+            .map_err(|error| DriveError::Sandbox(format!("`{}`: {error}", manifest.name)))?;
+        Ok(LoadedSkill {
+            name: manifest.name.clone(),
+            parameters: manifest.parameters.clone(),
+            goal,
+            program,
+            grants: manifest.calls.iter().cloned().collect(),
+        })
+    }
+}

@@ -1,0 +1,338 @@
+//! Each record in one line, for people.
+
+use super::{ControlRecord, Effect, Event, LogRecord, SkillEvent};
+use crate::model::{
+    ActReport, Demonstration, Edit, FinishReason, Milestone, Purpose, Started, ToolDecision, as_javascript,
+};
+use std::fmt::Write as _;
+
+impl LogRecord {
+    /// The record in one line.
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Started(started) => started_line(started),
+            Self::Effect(effect) => effect_line(effect),
+            Self::Event(event) => event_line(event),
+            Self::SkillEvent(event) => skill_line(event),
+            Self::ToolDecision(decision) => decision_line(decision),
+            Self::ControlRecord(record) => control_line(record),
+        }
+    }
+}
+
+fn started_line(started: &Started) -> String {
+    format!(
+        "{} {} with {}; {} skills, {} reflexes, seed {}",
+        started.environment.name,
+        started.environment.version,
+        started.model.name,
+        started.library.all_active().count(),
+        started.reflexes.len(),
+        started.config.seed
+    )
+}
+
+fn control_line(record: &ControlRecord) -> String {
+    match record {
+        ControlRecord::Resumed { budgets: None } => "resumed by another process".to_owned(),
+        ControlRecord::Resumed { budgets: Some(_) } => {
+            "resumed by another process, with larger budgets".to_owned()
+        }
+        ControlRecord::Forked { forked_from, changes } => {
+            let model = changes.model.as_ref().map(|model| format!("; continues with {}", model.name));
+            format!(
+                "forked from {} after its record {}{}",
+                forked_from.run,
+                forked_from.seq,
+                model.unwrap_or_default()
+            )
+        }
+        ControlRecord::ToolsChanged { appeared, vanished, notices, unconstrained } => {
+            let names = appeared.iter().map(|spec| spec.name.as_str()).collect();
+            let parts = [
+                listed("appeared:", names),
+                listed("vanished:", vanished.iter().map(String::as_str).collect()),
+                listed(
+                    "arguments checked after the answer:",
+                    unconstrained.keys().map(String::as_str).collect(),
+                ),
+                (!notices.is_empty()).then(|| notices.join("; ")),
+            ];
+            format!("tools {}", parts.into_iter().flatten().collect::<Vec<_>>().join("; "))
+        }
+    }
+}
+
+fn listed(title: &str, names: Vec<&str>) -> Option<String> {
+    if names.is_empty() { None } else { Some(format!("{title} {}", names.join(", "))) }
+}
+
+fn decision_line(decision: &ToolDecision) -> String {
+    let verdict = if decision.granted { "allowed" } else { "denied" };
+    format!("{} {verdict}: {}", decision.tool, decision.by)
+}
+
+fn effect_line(effect: &Effect) -> String {
+    match effect {
+        Effect::StartEpisode { seed } => format!("start an episode in world {seed}"),
+        Effect::Recall { query, limit: 0, tools, .. } => {
+            format!("pick {} tools for \"{}\"", tools.unwrap_or_default(), short(query))
+        }
+        Effect::CallTool { call, .. } => format!("call {}", as_javascript(call)),
+        Effect::Recall { query, limit, lessons, .. } => {
+            let what = if *lessons { "lessons like" } else { "memories about" };
+            format!("look up {limit} {what} \"{}\"", short(query))
+        }
+        Effect::AskController { purpose, request } => {
+            let characters: usize =
+                request.messages.iter().map(|message| message.text().chars().count()).sum();
+            format!(
+                "{}: a prompt of {characters} characters, {} × up to {} tokens",
+                purpose_name(*purpose),
+                request.candidates,
+                request.max_tokens
+            )
+        }
+        Effect::ObserveStarts { task, seeds } => {
+            format!("observe the starts of {} other episodes of {task}", seeds.len())
+        }
+        Effect::Explore { plan } => {
+            format!("explore {} episodes of {}", plan.seeds.len(), plan.task)
+        }
+        Effect::TryCandidates { plan } => {
+            format!("try {} candidates for {} in {} worlds", plan.candidates.len(), plan.task, plan.worlds)
+        }
+        Effect::RetestSkills { skills } => format!("test {} skills again", skills.len()),
+        Effect::TryReflexes { plan } => format!(
+            "try {} candidates for {} in {} practice episodes",
+            plan.candidates.len(),
+            plan.name,
+            plan.seeds.len()
+        ),
+        Effect::Act { call, max_steps } => format!("{} within {max_steps} steps", as_javascript(call)),
+        Effect::ChangeLibrary { change } => format!("library: {}", change.kind()),
+        Effect::Remember { memory } => format!("remember: {}", short(&memory.text)),
+        Effect::Consolidate { edits } => consolidation_line(edits),
+        Effect::CreditMemories { memories, helped } => {
+            let verb = if *helped { "helped" } else { "did not help" };
+            format!("{} recalled lessons {verb}", memories.len())
+        }
+        Effect::ReportMilestone { milestone } => milestone_line(milestone),
+        Effect::Finish { reason } => format!("finish: {}", reason_line(reason)),
+    }
+}
+
+fn consolidation_line(edits: &[Edit]) -> String {
+    let texts: Vec<&str> = edits
+        .iter()
+        .filter_map(|edit| match edit {
+            Edit::Add { text, .. } => Some(text.as_str()),
+            Edit::Merge { .. } | Edit::Close { .. } => None,
+        })
+        .collect();
+    let merged = edits.iter().filter(|edit| matches!(edit, Edit::Merge { .. })).count();
+    let closed = edits.iter().filter(|edit| matches!(edit, Edit::Close { .. })).count();
+    format!("{} lessons, {merged} merged, {closed} contradicted: {}", texts.len(), short(&texts.join(" / ")))
+}
+
+fn event_line(event: &Event) -> String {
+    match event {
+        Event::EpisodeStarted { seed, observation } => format!("world {seed}: {}", short(&observation.text)),
+        Event::ToolAnswered { outcome, .. } => {
+            let verdict = if outcome.ok { "answered" } else { "failed" };
+            format!("{verdict}: {}", short(&outcome.words()))
+        }
+        Event::Recalled { memories, tools } => match memories.first() {
+            None if !tools.is_empty() => format!("tools: {}", tools.join(", ")),
+            Some(best) => format!("{} memories, the best: {}", memories.len(), short(&best.text)),
+            None => "no memories".to_owned(),
+        },
+        Event::ControllerAnswered { reply } => {
+            let text = reply.candidates.first().map(|candidate| short(&candidate.text)).unwrap_or_default();
+            format!(
+                "{} + {} tokens in {:.1} s: {text}",
+                reply.usage.prompt_tokens.saturating_sub(reply.usage.cached_tokens),
+                reply.usage.completion_tokens,
+                (reply.timing.prefill_ms + reply.timing.decode_ms) as f64 / 1000.0
+            )
+        }
+        Event::ControllerFailed { error } => format!("the controller failed: {}", short(error)),
+        Event::StartsObserved { seen } => {
+            let first = |text: &String| short(text.lines().next().unwrap_or_default());
+            seen.iter().map(first).collect::<Vec<_>>().join("; ")
+        }
+        Event::Explored { shown, programs } => {
+            let calls = |one: &Demonstration| {
+                let calls = one.steps.iter().map(|step| as_javascript(&step.call));
+                calls.collect::<Vec<_>>().join(", ")
+            };
+            match shown.first() {
+                None => "nothing reached the goal".to_owned(),
+                Some(first) => format!(
+                    "{} episodes reached the goal, {} programs do: {}",
+                    shown.len(),
+                    programs.len(),
+                    short(&calls(first))
+                ),
+            }
+        }
+        Event::CandidatesTried { trials } => {
+            let passes: Vec<String> = trials
+                .iter()
+                .map(|trial| match trial.compile_error {
+                    Some(_) => "does not compile".to_owned(),
+                    None => format!("{}/{}", trial.report.passes(), trial.report.worlds.len()),
+                })
+                .collect();
+            format!("candidates verified in {}", passes.join(", "))
+        }
+        Event::SkillsRetested { retests } => {
+            let results = || retests.iter().flat_map(|retest| &retest.results);
+            let passed = results().filter(|result| result.passed).count();
+            format!("{} skills passed {passed} of {} cases", retests.len(), results().count())
+        }
+        Event::ReflexesTried { trials } => {
+            let gains: Vec<String> = trials
+                .iter()
+                .map(|trial| match (&trial.compile_error, trial.acts) {
+                    (Some(_), _) => "does not compile".to_owned(),
+                    (None, false) => "does nothing".to_owned(),
+                    (None, true) => {
+                        let steps = trial.trial.figures().steps;
+                        format!("{:+.0} steps ± {:.0}", steps.with - steps.without, steps.error)
+                    }
+                })
+                .collect();
+            format!("episodes with the candidates: {}", gains.join(", "))
+        }
+        Event::Acted { report } => acted_line(report),
+    }
+}
+
+/// The outcome of a skill's run in the episode, in one line.
+pub fn acted_line(report: &ActReport) -> String {
+    // Writing to a string cannot fail.
+    let mut line = format!("{} steps", report.steps);
+    if report.reflex_steps > 0 {
+        let _ = write!(line, " ({} by reflexes)", report.reflex_steps);
+    }
+    if !report.unlocked.is_empty() {
+        let names: Vec<&str> = report.unlocked.iter().map(|unlocked| unlocked.task.as_str()).collect();
+        let _ = write!(line, "; unlocked {}", names.join(", "));
+    }
+    if let Some(error) = &report.error {
+        let _ = write!(line, "; {}", short(&error.to_string()));
+    }
+    if let Some(ending) = &report.ended {
+        let _ = write!(line, "; the episode is over: {}", ending.cause);
+    }
+    line
+}
+
+fn skill_line(event: &SkillEvent) -> String {
+    match event {
+        SkillEvent::Called { depth, call } => format!("{}{}", indent(*depth), as_javascript(call)),
+        SkillEvent::Stepped(step) => {
+            let mut line = step.action.0.clone();
+            if let Some(reflex) = &step.reflex {
+                let _ = write!(line, " by reflex {reflex}");
+            }
+            if !step.unlocked.is_empty() {
+                let _ = write!(line, ", unlocked {}", step.unlocked.join(", "));
+            }
+            if let Some(ending) = &step.ended {
+                let _ = write!(line, ", the episode is over: {}", ending.cause);
+            }
+            line
+        }
+        SkillEvent::Returned { depth, outcome } => {
+            let verdict = if outcome.ok { "done" } else { "failed" };
+            format!("{}{verdict}: {}", indent(*depth), short(&outcome.message))
+        }
+    }
+}
+
+/// A milestone in one line.
+pub fn milestone_line(milestone: &Milestone) -> String {
+    match milestone {
+        Milestone::TaskChosen { task, learning: true } => format!("learning {task}"),
+        Milestone::TaskChosen { task, learning: false } => format!("doing {task}"),
+        Milestone::SkillAdmitted { skill, verified: (passed, tried), steps, rounds } => {
+            let how = match rounds {
+                0 => "by exploration".to_owned(),
+                1 => "after 1 round".to_owned(),
+                _ => format!("after {rounds} rounds"),
+            };
+            format!("learned {skill}: verified in {passed} of {tried} worlds, {steps:.0} steps, {how}")
+        }
+        Milestone::ReflexAdmitted { reflex, figures, .. } => format!(
+            "learned the reflex {reflex}: practice episodes of {:.0} steps with it, {:.0} ± {:.0} without; {} and {} of {} ended in death",
+            figures.steps.with,
+            figures.steps.without,
+            figures.steps.error,
+            figures.deaths_with,
+            figures.deaths_without,
+            figures.episodes
+        ),
+        Milestone::ReflexGivenUp { cause } => format!("found no reflex against: {cause}"),
+        Milestone::SkillGivenUp { task } => format!("gave {task} up for now"),
+        Milestone::SkillDemoted { skill } => format!("{skill} demoted: it must pass trials again"),
+        Milestone::SkillMerged { skill, into } => {
+            format!("{skill} merged into {into}: both do the same")
+        }
+        Milestone::SkillRetested { skill, passed } => {
+            format!("{skill} passed {passed} cases again after a skill that it calls changed")
+        }
+        Milestone::TaskDone { task, verified, steps } => {
+            format!("{task} {} in {steps} steps", if *verified { "done" } else { "failed" })
+        }
+        Milestone::Nudged { what, times } => {
+            format!("did {what} {times} times in a row without a change; the controller was told")
+        }
+        Milestone::EpisodeEnded { cause, achievements, steps } => {
+            format!("episode over after {steps} steps with {achievements} achievements: {cause}")
+        }
+    }
+}
+
+/// Why a run ended, in words.
+pub fn reason_line(reason: &FinishReason) -> String {
+    match reason {
+        FinishReason::Steps => "the step budget is used up".to_owned(),
+        FinishReason::Time => "the time budget is used up".to_owned(),
+        FinishReason::Tokens => "the token budget is used up".to_owned(),
+        FinishReason::Episodes => "all episodes are over".to_owned(),
+        FinishReason::ToolCalls => "the budget of tool calls is used up".to_owned(),
+        FinishReason::Cost => "the cost budget is used up".to_owned(),
+        FinishReason::Repetition { what } => format!("the agent repeated {what} without a change"),
+        FinishReason::Controller { error } => {
+            format!("the controller failed several times in a row: {error}")
+        }
+    }
+}
+
+/// The purpose of a request to the controller, as a verb.
+pub fn purpose_name(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Choose => "choose",
+        Purpose::Write => "write",
+        Purpose::Reflect => "reflect",
+        Purpose::WriteReflex => "write a reflex",
+        Purpose::Consolidate => "draw lessons",
+        Purpose::Compare => "compare lessons",
+    }
+}
+
+/// The text on one line, cut where it gets long.
+pub fn short(text: &str) -> String {
+    const LENGTH: usize = 100;
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(LENGTH) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+fn indent(depth: u32) -> String {
+    "  ".repeat(depth as usize)
+}

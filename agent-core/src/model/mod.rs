@@ -1,0 +1,29 @@
+//! Plain data that the core, the driver and the log share. Nothing here has behaviour beyond reading itself.
+
+mod call;
+mod exploration;
+mod lesson;
+mod milestone;
+mod purpose;
+mod report;
+mod started;
+mod step;
+mod tool_decision;
+mod trial;
+
+pub use crate::log::{
+    ControlRecord, Effect, Event, ForkChanges, LogRecord, Payload, RecordKind, SkillEvent, TimedControl,
+};
+pub use call::as_javascript;
+pub use exploration::{Demonstration, ExplorationPlan, Shown};
+pub use lesson::{Edit, LessonKind, NewLesson, Recalled};
+pub use milestone::{FinishReason, Milestone};
+pub use purpose::Purpose;
+pub use report::{ActReport, CallTrace, Failure, Moment, SkillUse, Unlocked};
+pub use started::{LOG_VERSION, ReflexSource, Started};
+pub use step::StepRecord;
+pub use tool_decision::ToolDecision;
+pub use trial::{
+    Alike, AlikeTrial, CandidateTrial, ReflexCandidateTrial, ReflexTrialPlan, Scrutiny, SkillRetest,
+    TrialPlan,
+};

@@ -1,0 +1,30 @@
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sojourn_tools::{Action, Ending};
+
+/// One environment step as it is recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// What was done.
+    pub action: Action,
+    /// The reflex that did it; otherwise a tool's call did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reflex: Option<String>,
+    /// How the state changed: a merge patch on the state before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Value>,
+    /// The environment's reward, where it is not 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reward: f64,
+    /// Achievements that came with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unlocked: Vec<String>,
+    /// Set if the episode ended with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ending>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
+}

@@ -1,0 +1,12 @@
+use serde::{Deserialize, Serialize};
+
+/// The policy's decision about one call of a tool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolDecision {
+    /// The tool's name.
+    pub tool: String,
+    /// Whether the call may be made.
+    pub granted: bool,
+    /// Who decided: "rule 2", "the user".
+    pub by: String,
+}
