@@ -33,7 +33,7 @@ def resident_mib(pid):
 
 def answers(program, home, environment):
     """The (queue, all) milliseconds of each answer of the run in `home`."""
-    listed = subprocess.run([program, "--home", home, "log", "latest", "--kind", "thought", "--json"],
+    listed = subprocess.run([program, "--home", home, "log", "latest", "--kind", "controller_answered", "--json"],
                             env=environment, capture_output=True, text=True, check=True)
     times = []
     for line in listed.stdout.splitlines():

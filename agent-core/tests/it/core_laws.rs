@@ -204,7 +204,7 @@ fn report(name: &str, whim: &Whim) -> Event {
             unlocked,
             skills,
             trace: Vec::new(),
-            calls: Some(1),
+            calls: 1,
             consulted: 0,
             moments: vec![Moment { state: observation(whim).state, action: "noop".into() }],
             ended,
@@ -513,13 +513,13 @@ fn the_time_between_two_processes_is_not_the_runs() {
     };
     let first = Whim { choice: 1, lucky: true, steps: 1 };
     for (gap, ends) in [(0, false), (5000, true)] {
-        // A pause of 5 s: told by an interjection it does not count, untold it does.
+        // A pause of 5 s: with a control record it does not count, without one it does.
         for told in [true, false] {
             let mut core = core(config.clone());
             core.start(0);
             if told {
-                let what = ControlRecord::Resumed { budgets: None };
-                core.interject(&TimedControl { what, before_ms: 0, at_ms: gap });
+                let record = ControlRecord::Resumed { budgets: None };
+                core.apply_control(&TimedControl { record, before_ms: 0, at_ms: gap });
             }
             let effects =
                 core.apply(gap, Event::EpisodeStarted { seed: 1, observation: observation(&first) });
@@ -557,8 +557,8 @@ fn a_run_that_used_its_steps_up_goes_on_when_it_is_given_more() {
     live(&mut core, &mut effects);
     assert_eq!(effects.last(), Some(&Effect::Finish { reason: FinishReason::Steps }));
     let walked = core.totals().steps;
-    let what = ControlRecord::Resumed { budgets: Some(Budgets { steps: Some(7), ..Budgets::default() }) };
-    core.interject(&TimedControl { what, before_ms: 0, at_ms: 0 });
+    let record = ControlRecord::Resumed { budgets: Some(Budgets { steps: Some(7), ..Budgets::default() }) };
+    core.apply_control(&TimedControl { record, before_ms: 0, at_ms: 0 });
     effects = core.reopen(0);
     live(&mut core, &mut effects);
     assert_eq!(effects.last(), Some(&Effect::Finish { reason: FinishReason::Steps }));

@@ -10,8 +10,8 @@ use sojourn_controller::{
     Timing, Usage,
 };
 use sojourn_core::{
-    Approval, Approver, Budgets, ControlRecord, Driver, DriverDeps, Journal, LOG_VERSION, Outcome, Redactor,
-    RunConfig, RunOrigin, Silent, Started, ToolUse, Tools, Unattended,
+    Approval, Approver, Budgets, ControlRecord, Driver, DriverDeps, Journal, LOG_VERSION, Outcome, RecordKind,
+    Redactor, RunConfig, RunOrigin, Silent, Started, ToolUse, Tools, Unattended,
 };
 use sojourn_memory::{NewRun, Record, RecordQuery, RunId, RunStatus, Store, Writer};
 use sojourn_sandbox::{Sandbox, SandboxConfig, engine_sha256};
@@ -263,19 +263,19 @@ impl Lab {
         }
         let source: Arc<dyn ToolSource> = Arc::new(Counter(Arc::clone(&self.bank)));
         let toolbox = Arc::new(Toolbox::new(vec![source], CallLimits::default()));
-        let outside = DriverDeps {
+        let deps = DriverDeps {
             environment: Box::new(Lamp::new()),
             controller,
             sandbox: self.sandbox.clone(),
             journal,
-            recollection: None,
+            memory: None,
             library: None,
             tools: live.then(|| Tools { toolbox, approver: Arc::clone(&self.approver) }),
             observer: Arc::new(Silent),
             cancel: Cancel::new(),
             redactor: Redactor::default(),
         };
-        let (driver, started_ms) = Driver::new(self.started.clone(), outside).await.unwrap();
+        let (driver, started_ms) = Driver::new(self.started.clone(), deps).await.unwrap();
         driver.run(started_ms).await.unwrap().0
     }
 
@@ -323,7 +323,7 @@ fn policy(rules: Vec<Rule>) -> PolicyFile {
 
 /// "granted: tool, yes or no, who says so" in order.
 fn grants(records: &[Record]) -> Vec<(String, bool, String)> {
-    let granted = records.iter().filter(|record| record.kind == "granted");
+    let granted = records.iter().filter(|record| RecordKind::ToolDecision.is(record));
     granted
         .map(|record| {
             let text = |key: &str| record.payload[key].as_str().unwrap().to_owned();
@@ -341,8 +341,8 @@ async fn an_answer_is_quoted_and_the_decision_stands_before_it_in_the_log() {
     );
     assert!(prompts[1].contains("bank_read():\n> Balance: 12.\n"), "{}", prompts[1]);
     let kinds: Vec<&str> = records.iter().map(|record| record.kind.as_str()).collect();
-    let asked = kinds.iter().position(|kind| *kind == "use_tool").unwrap();
-    assert_eq!(kinds[asked..asked + 3], ["use_tool", "granted", "tool_answered"]);
+    let asked = kinds.iter().position(|kind| *kind == "call_tool").unwrap();
+    assert_eq!(kinds[asked..asked + 3], ["call_tool", "tool_decision", "tool_answered"]);
     assert_eq!(grants(&records)[0], ("bank_read".into(), true, "the default for what only reads".into()));
 }
 
@@ -414,7 +414,7 @@ async fn tools_come_while_a_run_goes_on() {
         scripted.prompts.lock().unwrap().iter().map(|prompt| prompt.contains("bank_lend")).collect();
     assert_eq!(offers, [false, true, true]);
     let records = store.records(&new_run().id, &RecordQuery::all()).await.unwrap();
-    assert_eq!(records.iter().filter(|record| record.kind == "tools").count(), 2);
+    assert_eq!(records.iter().filter(|record| RecordKind::ToolsChanged.is(record)).count(), 2);
     assert!(matches!(lab.drive(&store, records, None, lab.nobody()).await, Outcome::Finished(_)));
 }
 
@@ -432,17 +432,17 @@ async fn nothing_is_paid_twice() {
     let mut unknown = 0;
     for at in 2..records.len() {
         let before = &records[..at];
-        let count = |kind: &str| before.iter().filter(|record| record.kind == kind).count() as u64;
-        let known = count("tool_answered");
-        let under_way = before.last().unwrap().kind == "granted";
+        let count = |kind: RecordKind| before.iter().filter(|record| kind.is(record)).count() as u64;
+        let known = count(RecordKind::ToolAnswered);
+        let under_way = RecordKind::ToolDecision.is(before.last().unwrap());
         for slipped in if under_way { vec![0, 1] } else { vec![0] } {
             let (_scratch, copy, writer) = cut(&store, before).await;
             lab.bank.paid.store(known + slipped, Ordering::SeqCst);
-            lab.drive(&copy, before.to_vec(), Some(writer), lab.controller(count("thought"))).await;
+            lab.drive(&copy, before.to_vec(), Some(writer), lab.controller(count(RecordKind::ControllerAnswered))).await;
             let all = copy.records(&new_run().id, &RecordQuery::all()).await.unwrap();
             let told = all
                 .iter()
-                .filter(|record| record.payload.to_string().contains("nobody knows whether"))
+                .filter(|record| record.payload["outcome"]["failure"] == "effect_unknown")
                 .count();
             unknown += told;
             assert_eq!(told, usize::from(under_way), "cut after record {at}");
@@ -492,7 +492,7 @@ async fn a_skill_asks_what_it_was_granted_and_nothing_else() {
     assert!(grants(&records).iter().all(|(tool, granted, _)| tool == "bank_read" && *granted));
     assert!(lab.reads() > 0);
     assert_eq!(lab.paid(), 0, "it was not granted that");
-    let acted = records.iter().find(|record| record.kind == "acted").unwrap();
+    let acted = records.iter().find(|record| RecordKind::Acted.is(record)).unwrap();
     assert_eq!(acted.payload["report"]["consulted"], json!(1));
 }
 

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 use sojourn_controller::{Completion, Finish, Reply, Timing, Usage};
 use sojourn_core::{
-    ActReport, AlikeTrial, CandidateTrial, Core, Effect, Event, Milestone, RunConfig, RunOrigin, SkillRetest,
+    ActReport, AlikeTrial, CandidateTrial, Core, Effect, Event, Milestone, RunConfig, RunOrigin, Scrutiny, SkillRetest,
     SkillUse, TrialPlan,
 };
 use sojourn_crafter::CrafterEnvironment;
@@ -92,7 +92,7 @@ fn admit(library: &mut LibraryState, name: &str, of: &TaskSpec, source: &str) {
         prelude: Vec::new(),
         calls: vec![vec![Map::new()]],
         max_steps: 100,
-        scrutiny: None,
+        scrutiny: Scrutiny::default(),
     };
     let prerequisites = library.prerequisites(&skill.manifest.calls);
     let report = TrialReport { prerequisites, ..report(&plan, 0) };
@@ -122,9 +122,8 @@ struct Life {
 }
 
 impl Life {
-    fn new(library: LibraryState, tasks: &[&str], rules: u32) -> Self {
+    fn new(library: LibraryState, tasks: &[&str]) -> Self {
         let config = RunConfig {
-            rules,
             memory: false,
             tasks: tasks.iter().map(|&task| task.to_owned()).collect(),
             ..RunConfig::default()
@@ -217,7 +216,7 @@ fn acted(used: SkillUse) -> Event {
             unlocked: Vec::new(),
             skills: vec![used],
             trace: Vec::new(),
-            calls: None,
+            calls: 0,
             consulted: 0,
             moments: Vec::new(),
             ended: None,
@@ -233,7 +232,7 @@ fn useless(name: &str) -> SkillUse {
 /// What practice says of candidates that do their task; `regressed` of the old cases are failed.
 fn practice(plan: &TrialPlan, regressed: usize) -> Vec<CandidateTrial> {
     let trial = |candidate: usize| {
-        let scrutiny = plan.scrutiny.clone().unwrap_or_default();
+        let scrutiny = &plan.scrutiny;
         let cases = scrutiny.regressions.iter().enumerate();
         let regressions = cases.map(|(at, case)| result(case, at >= regressed)).collect();
         let alike = scrutiny.alike.iter().map(|alike| AlikeTrial {
@@ -257,7 +256,7 @@ fn admitted(effect: &Effect) -> bool {
 
 #[test]
 fn a_skill_that_fails_in_use_is_demoted_and_repaired() {
-    let mut life = Life::new(wood(), &["collect_wood"], 3);
+    let mut life = Life::new(wood(), &["collect_wood"]);
     // The first repair fails one of the cases that the old version passed; the second passes all.
     let mut round = 0;
     let practise = |plan: &TrialPlan| {
@@ -277,7 +276,7 @@ fn a_skill_that_fails_in_use_is_demoted_and_repaired() {
     }
     let plans = life.plans();
     assert_eq!(plans.len(), 2, "the first repair was refused");
-    assert!(plans.iter().all(|plan| plan.scrutiny.as_ref().unwrap().regressions == old.cases()));
+    assert!(plans.iter().all(|plan| plan.scrutiny.regressions == old.cases()));
     let asked: Vec<String> = life
         .all
         .iter()
@@ -291,16 +290,6 @@ fn a_skill_that_fails_in_use_is_demoted_and_repaired() {
         .collect();
     assert!(asked[0].contains("given up, because it succeeded in 0 of 4 uses"), "{}", asked[0]);
     assert!(asked[1].contains("failed in 1 of 3 worlds in which the one before it had"), "{}", asked[1]);
-}
-
-#[test]
-fn under_the_older_rules_a_demoted_skill_is_written_anew() {
-    let mut life = Life::new(wood(), &["collect_wood"], 2);
-    life.until(|plan| practice(plan, 0), useless, admitted);
-    let new = life.core.library().active("collect_wood").unwrap();
-    assert_eq!((new.skill.manifest.version, &new.skill.manifest.repairs), (2, &None));
-    assert!(life.plans().iter().all(|plan| plan.scrutiny.is_none()));
-    assert!(!life.all.iter().any(|effect| matches!(effect, Effect::RetestSkills { .. })));
 }
 
 #[test]
@@ -323,7 +312,7 @@ fn what_calls_a_repaired_skill_is_tested_again() {
         let caller = library.active("place_table").unwrap().id().clone();
         assert_eq!(library.stale().len(), 1);
 
-        let mut life = Life::new(library, &["collect_wood", "place_table"], 3);
+        let mut life = Life::new(library, &["collect_wood", "place_table"]);
         life.effects = life.core.apply(0, Event::EpisodeStarted { seed: 1, observation: observation() });
         let Some(Effect::RetestSkills { skills }) = life.effects.last() else { panic!("{:?}", life.effects) };
         assert_eq!(skills, std::slice::from_ref(&caller));
@@ -355,7 +344,7 @@ fn what_calls_a_repaired_skill_is_tested_again() {
 fn a_new_skill_that_does_what_another_does_becomes_another_name_of_it() {
     let mut library = LibraryState::default();
     admit(&mut library, "get_wood", &task("collect_wood"), "function get_wood(n) { interact(); }");
-    let mut life = Life::new(library, &["collect_wood"], 3);
+    let mut life = Life::new(library, &["collect_wood"]);
     let merged = |effect: &Effect| {
         matches!(effect, Effect::ReportMilestone { milestone: Milestone::SkillMerged { .. } })
     };

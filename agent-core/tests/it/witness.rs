@@ -50,6 +50,9 @@ fn chance() -> u64 {
     std::hash::RandomState::new().build_hasher().finish() % 6 + 1
 }
 
+/// The effects of a tool that changes what nobody can put back.
+const WRITES: Effects = Effects { write: true, network: false, irreversible: true, idempotent: false };
+
 /// A player at the pile.
 struct Table {
     spec: EnvironmentSpec,
@@ -61,17 +64,15 @@ struct Table {
 }
 
 impl Table {
-    fn new(pile: Pile, stays: bool) -> Self {
-        let tool = |name: &str, write| ToolSpec {
-            effects: Effects { write, irreversible: write, ..Effects::default() },
-            ..ToolSpec::new(name, name)
-        };
+    fn new(pile: Pile, stays: bool, effects: Effects) -> Self {
+        let tool = |name: &str, effects| ToolSpec { effects, ..ToolSpec::new(name, name) };
+        let reads = Effects::default();
         let spec = EnvironmentSpec {
             name: "cards".into(),
             version: "1".into(),
             deterministic: false,
             about: "A pile of cards.".into(),
-            tools: vec![tool("observe", false), tool("peek", false), tool("draw", true)],
+            tools: vec![tool("observe", reads), tool("peek", reads), tool("draw", effects)],
             actions: vec!["draw".into()],
             controls: String::new(),
             tasks: vec![TaskSpec {
@@ -204,13 +205,15 @@ fn new_run() -> NewRun {
 
 struct Lab {
     sandbox: Sandbox,
+    /// Those of drawing a card.
+    effects: Effects,
     started: Started,
 }
 
 impl Lab {
-    async fn new() -> Self {
+    async fn new(effects: Effects) -> Self {
         let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
-        let spec = Table::new(Pile::default(), true).spec;
+        let spec = Table::new(Pile::default(), true, effects).spec;
         let config = RunConfig {
             learning: false,
             memory: false,
@@ -229,7 +232,7 @@ impl Lab {
             reflexes: Vec::new(),
             origin: RunOrigin { run: "cards".into(), model: "none".into(), engine: engine_sha256().into() },
         };
-        Self { sandbox, started }
+        Self { sandbox, effects, started }
     }
 
     async fn run(
@@ -244,19 +247,19 @@ impl Lab {
         if resumed {
             journal = journal.with_pending_control(ControlRecord::Resumed { budgets: None });
         }
-        let outside = DriverDeps {
+        let deps = DriverDeps {
             environment: Box::new(table),
             controller: Arc::new(RecordedController::new(self.started.model.clone(), [])),
             sandbox: self.sandbox.clone(),
             journal,
-            recollection: None,
+            memory: None,
             library: None,
             tools: None,
             observer: Arc::new(Silent),
             cancel: Cancel::new(),
             redactor: Redactor::default(),
         };
-        let (driver, started_ms) = Driver::new(self.started.clone(), outside).await.unwrap();
+        let (driver, started_ms) = Driver::new(self.started.clone(), deps).await.unwrap();
         driver.run(started_ms).await.unwrap().0
     }
 
@@ -265,7 +268,7 @@ impl Lab {
         let home = tempfile::tempdir().unwrap();
         let store = Store::open(home.path()).await.unwrap();
         let writer = store.create_run(new_run()).await.unwrap();
-        self.run(Table::new(pile.clone(), true), &store, Vec::new(), Some(writer)).await;
+        self.run(Table::new(pile.clone(), true, self.effects), &store, Vec::new(), Some(writer)).await;
         let records = store.records(&new_run().id, &RecordQuery::all()).await.unwrap();
         (home, store, records)
     }
@@ -275,7 +278,7 @@ impl Lab {
         let records = store.records(&new_run().id, &RecordQuery::all()).await.unwrap();
         let all = records.len() as u64;
         let pile = Pile::standing(900, 0);
-        let outcome = self.run(Table::new(pile.clone(), true), store, records, None).await;
+        let outcome = self.run(Table::new(pile.clone(), true, self.effects), store, records, None).await;
         match outcome {
             Outcome::Replayed { matched } => assert_eq!(matched, all),
             Outcome::Finished(_) => {}
@@ -310,7 +313,7 @@ fn count(records: &[Record], kind: &str) -> u64 {
 
 #[tokio::test]
 async fn a_replay_does_not_touch_it() {
-    let lab = Lab::new().await;
+    let lab = Lab::new(WRITES).await;
     let pile = Pile::default();
     let (_home, store, records) = lab.first(&pile).await;
     assert_eq!(pile.drawn(), 12, "the steps that it was given");
@@ -321,7 +324,17 @@ async fn a_replay_does_not_touch_it() {
 /// Kills it after every record, once before and once after the world did what had been asked of it.
 #[tokio::test]
 async fn nothing_is_silently_done_again() {
-    let lab = Lab::new().await;
+    kill_everywhere(WRITES).await;
+}
+
+/// What cannot be undone is not repeated either, whether or not the tool says that it writes.
+#[tokio::test]
+async fn what_is_irreversible_is_not_repeated_either() {
+    kill_everywhere(Effects { irreversible: true, ..Effects::default() }).await;
+}
+
+async fn kill_everywhere(effects: Effects) {
+    let lab = Lab::new(effects).await;
     let (_home, store, records) = lab.first(&Pile::default()).await;
     let mut unknown = 0;
     for at in 2..records.len() {
@@ -335,7 +348,7 @@ async fn nothing_is_silently_done_again() {
                 let stood = count(before, "stepped") + slipped;
                 let pile = Pile::standing(100 + stood, stood);
                 let (_copy_home, copy, writer) = cut(&store, before).await;
-                lab.run(Table::new(pile.clone(), stays), &copy, before.to_vec(), Some(writer)).await;
+                lab.run(Table::new(pile.clone(), stays, effects), &copy, before.to_vec(), Some(writer)).await;
                 let all = copy.records(&new_run().id, &RecordQuery::all()).await.unwrap();
                 assert_eq!(
                     &all[..at].iter().map(|r| (&r.kind, &r.payload)).collect::<Vec<_>>(),
@@ -347,8 +360,7 @@ async fn nothing_is_silently_done_again() {
                 if asked {
                     unknown += 1;
                     let told = after.iter().find(|record| record.kind == "returned").unwrap();
-                    let message = told.payload["outcome"]["message"].as_str().unwrap();
-                    assert!(message.contains("unknown"), "{place}: {message}");
+                    assert_eq!(told.payload["outcome"]["failure"], "effect_unknown", "{place}");
                     assert!(
                         after.iter().take_while(|record| record.seq < told.seq).all(|r| r.kind != "stepped")
                     );

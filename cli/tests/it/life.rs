@@ -49,7 +49,7 @@ fn a_run_is_lived_listed_told_verified_and_measured() {
     let think = lines
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
-        .find(|r| r["kind"] == "think")
+        .find(|r| r["kind"] == "ask_controller")
         .unwrap();
     let shown = text(place, &["log", "show", run, &think["seq"].to_string()]);
     assert!(

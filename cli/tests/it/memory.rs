@@ -122,7 +122,7 @@ fn lessons_cite_what_they_rest_on_and_survive_crashes_and_replays() {
     let records: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of_kind = |kind: &str| -> Vec<&Value> { records.iter().filter(|r| r["kind"] == kind).collect() };
     let consolidations = of_kind("consolidate");
-    let counts = (consolidations.len(), of_kind("credit").len());
+    let counts = (consolidations.len(), of_kind("credit_memories").len());
     assert!(counts.0 > 1 && counts.1 > 0, "{counts:?} of {} records", records.len());
 
     // The first lesson names records of what happened; those after it say the same and became part of it.
@@ -132,7 +132,7 @@ fn lessons_cite_what_they_rest_on_and_survive_crashes_and_replays() {
     let cited: Vec<u64> =
         sources.iter().filter(|s| s["run"] == run).map(|s| s["seq"].as_u64().unwrap()).collect();
     let kind_of = |seq: &u64| records[*seq as usize - 1]["kind"].as_str().unwrap();
-    let events = cited.iter().filter(|seq| matches!(kind_of(seq), "acted" | "tried")).count();
+    let events = cited.iter().filter(|seq| matches!(kind_of(seq), "acted" | "candidates_tried")).count();
     assert_eq!(events, consolidations.len(), "{lesson}");
     place.run(&["memory", "export", "all.jsonl"]);
     let exported = std::fs::read_to_string(place.path().join("all.jsonl")).unwrap();

@@ -93,7 +93,7 @@ fn a_run_with_tools_is_killed_wherever_and_asks_nobody_twice() {
         let it = json!({"tool": tool, "granted": granted});
         places(&records, |record| {
             let (payload, kind) = (&record["payload"], &record["kind"]);
-            kind == "granted" && payload["tool"] == it["tool"] && payload["granted"] == it["granted"]
+            kind == "tool_decision" && payload["tool"] == it["tool"] && payload["granted"] == it["granted"]
         })
     };
     let (paid, signed, rolled) =
@@ -119,10 +119,10 @@ fn a_run_with_tools_is_killed_wherever_and_asks_nobody_twice() {
     assert_eq!(among(&there), paid[..1], "{there}");
     let told = sojourn(place, &["simulate-crash", "latest", "--at", &at[0]]);
     let told = String::from_utf8_lossy(&told.stdout).into_owned();
-    assert!(told.contains("nobody knows what came of the call"), "{told}");
+    assert!(told.contains("the effect of the call is unknown"), "{told}");
 
     // What tools came when is met at its place.
-    let changes = places(&records, |record| record["kind"] == "tools");
+    let changes = places(&records, |record| record["kind"] == "tools_changed");
     let around: Vec<String> =
         changes.iter().flat_map(|seq| [seq - 1, *seq]).map(|seq| seq.to_string()).collect();
     let args: Vec<&str> = around.iter().flat_map(|seq| ["--at", seq]).collect();
@@ -165,7 +165,7 @@ fn a_run_whose_controller_failed_is_lived_again_up_to_where_it_was_given_up() {
                  [controller]\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:9/v1\"\n";
     std::fs::write(place.join("agent.toml"), agent).unwrap();
     sojourn(place, &["run", "agent.toml"]);
-    let asked = places(&records(place), |record| record["kind"] == "think");
+    let asked = places(&records(place), |record| record["kind"] == "ask_controller");
     let verdict = killed(place, &["--every", "1"]);
     assert_eq!(verdict["killed_after"].as_array().unwrap().len() as u64, asked[0] - 1, "{verdict}");
     let refused = sojourn(place, &["simulate-crash", "latest", "--at", &asked[0].to_string()]);

@@ -181,7 +181,7 @@ mod with_browser {
         let mut run = vec!["run", "agent.toml", "--time", "30m", "--json"];
         for setting in [
             "run.episodes=[1, 0]",
-            "run.play.episodes=150",
+            "run.exploration.episodes=150",
             "run.actor.rounds=0",
             "run.memory=false",
             "run.deliberate=false",
@@ -196,7 +196,7 @@ mod with_browser {
         // The other task is played too, on the page with the trap.
         assert!(skills.contains(&"log_in"), "{answer}");
         let log = log(&place);
-        assert_eq!(log.matches("\"kind\":\"played\"").count(), 2, "{log}");
+        assert_eq!(log.matches("\"kind\":\"explored\"").count(), 2, "{log}");
         assert!(!log.contains("\"kind\":\"think\""), "no model was asked");
         assert_eq!(site.harm(), serde_json::json!([]));
     }
