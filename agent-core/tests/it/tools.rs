@@ -10,8 +10,8 @@ use sojourn_controller::{
     Timing, Usage,
 };
 use sojourn_core::{
-    Approval, Approver, Budgets, ControlRecord, Driver, DriverDeps, Journal, LOG_VERSION, Outcome, RecordKind,
-    Redactor, RunConfig, RunOrigin, Silent, Started, ToolUse, Tools, Unattended,
+    Approval, Approver, Budgets, ControlRecord, Driver, DriverDeps, Journal, LOG_VERSION, Outcome,
+    RecordKind, Redactor, RunConfig, RunOrigin, Silent, Started, ToolUse, Tools, Unattended,
 };
 use sojourn_memory::{NewRun, Record, RecordQuery, RunId, RunStatus, Store, Writer};
 use sojourn_sandbox::{Sandbox, SandboxConfig, engine_sha256};
@@ -438,12 +438,16 @@ async fn nothing_is_paid_twice() {
         for slipped in if under_way { vec![0, 1] } else { vec![0] } {
             let (_scratch, copy, writer) = cut(&store, before).await;
             lab.bank.paid.store(known + slipped, Ordering::SeqCst);
-            lab.drive(&copy, before.to_vec(), Some(writer), lab.controller(count(RecordKind::ControllerAnswered))).await;
+            lab.drive(
+                &copy,
+                before.to_vec(),
+                Some(writer),
+                lab.controller(count(RecordKind::ControllerAnswered)),
+            )
+            .await;
             let all = copy.records(&new_run().id, &RecordQuery::all()).await.unwrap();
-            let told = all
-                .iter()
-                .filter(|record| record.payload["outcome"]["failure"] == "effect_unknown")
-                .count();
+            let told =
+                all.iter().filter(|record| record.payload["outcome"]["failure"] == "effect_unknown").count();
             unknown += told;
             assert_eq!(told, usize::from(under_way), "cut after record {at}");
             // What is not known is not done again: with what slipped through, every payment is there once.

@@ -6,8 +6,8 @@
 use serde_json::{Map, Value, json};
 use sojourn_controller::{Completion, Finish, Reply, Timing, Usage};
 use sojourn_core::{
-    ActReport, AlikeTrial, CandidateTrial, Core, Effect, Event, Milestone, RunConfig, RunOrigin, Scrutiny, SkillRetest,
-    SkillUse, TrialPlan,
+    ActReport, AlikeTrial, CandidateTrial, Core, Effect, Event, Milestone, RunConfig, RunOrigin, Scrutiny,
+    SkillRetest, SkillUse, TrialPlan,
 };
 use sojourn_crafter::CrafterEnvironment;
 use sojourn_skills::{

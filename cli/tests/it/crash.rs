@@ -171,7 +171,8 @@ fn a_fork_shares_what_was_and_goes_its_own_way() {
         assert_eq!((&one["kind"], &one["payload"]), (&other["kind"], &other["payload"]));
     }
     assert_eq!(after[180]["kind"], "forked");
-    let asked = after[181..].iter().find(|record| record["kind"] == "ask_controller").expect("it asks its model");
+    let asked =
+        after[181..].iter().find(|record| record["kind"] == "ask_controller").expect("it asks its model");
     let prompt = asked["payload"].to_string();
     assert!(prompt.contains("Prefer drinking."), "{prompt}");
     let written = after[181..].iter().filter(|record| record["kind"] == "ask_controller");
