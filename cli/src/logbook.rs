@@ -4,7 +4,7 @@ mod scope;
 pub mod sides;
 
 pub use scope::{Scope, is_error};
-pub use sojourn_core::log::summary::{acted_line, milestone_line, purpose_name, reason_line, short};
+pub use sojourn_core::log::summary::{acted_line, milestone_line, purpose_name, reason_line};
 
 use crate::error::{Failure, Kind};
 use anyhow::Result;
@@ -69,7 +69,15 @@ pub async fn whole(store: &Store, record: &Record) -> Result<Value> {
     Ok(inflate(store, record.seq, record.payload.clone()).await?)
 }
 
-/// A record in one line.
+/// Reads a record and puts it in one line.
+///
+/// # Errors
+/// When the record cannot be read.
+pub async fn line(store: &Store, record: &Record) -> Result<String> {
+    Ok(summary(LogRecord::read(store, record).await?.as_ref()))
+}
+
+/// A record's content in one line.
 pub fn summary(content: Option<&LogRecord>) -> String {
     content.map_or_else(|| "forgotten".to_owned(), LogRecord::summary)
 }

@@ -5,7 +5,7 @@ use crate::error::{Failure, Kind};
 use crate::home::Home;
 use crate::vectors::Vectors;
 use crate::{environments, models};
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use sojourn_controller::{Cancel, Controller, ModelInfo, RecordedController};
 use sojourn_core::{
     Budgets, ControlRecord, Driver, DriverDeps, Journal, LOG_VERSION, LogRecord, Observer, RecordKind,

@@ -91,7 +91,7 @@ mod tests {
             unlocked: Vec::new(),
             skills: Vec::new(),
             trace: Vec::new(),
-            calls: None,
+            calls: 0,
             consulted: 0,
             moments: Vec::new(),
             ended: None,

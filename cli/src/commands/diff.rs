@@ -137,7 +137,7 @@ impl Parting {
             lines.push(match record {
                 None => format!("{sign} the run has ended"),
                 Some(record) => {
-                    let summary = logbook::summary(LogRecord::read(store, record).await?.as_ref());
+                    let summary = logbook::line(store, record).await?;
                     format!("{sign} {:<19}  {summary}", record.kind)
                 }
             });

@@ -46,7 +46,7 @@ pub async fn read(home: &Home, uri: &str) -> Result<ResourceContents> {
     let query = RecordQuery::from(EventSeq(after + 1)).to(EventSeq(after + PAGE));
     let mut text = String::new();
     for record in store.records(&info.id, &query).await? {
-        let says = logbook::summary(&logbook::read(&store, &record).await?);
+        let says = logbook::line(&store, &record).await?;
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{} {} {says}", record.seq, record.kind);
     }

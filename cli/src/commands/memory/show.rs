@@ -46,8 +46,8 @@ pub async fn why(memories: &Memories, tenant: &Tenant, args: &OneMemory) -> Resu
         let (kind, says) = match memories.store().records(run, &query).await {
             Ok(records) => match records.first() {
                 Some(record) => {
-                    let says = match logbook::read(memories.store(), record).await {
-                        Ok(body) => logbook::summary(&body),
+                    let says = match logbook::line(memories.store(), record).await {
+                        Ok(line) => line,
                         Err(error) => format!("{error:#}"),
                     };
                     (record.kind.clone(), says)

@@ -10,7 +10,7 @@ use crate::{logbook, output};
 use anyhow::Result;
 use serde_json::{Value, json};
 use sojourn_controller::Cancel;
-use sojourn_core::{DriveError, JournalError, LogRecord, Outcome};
+use sojourn_core::{DriveError, JournalError, Outcome};
 use sojourn_memory::{RecordQuery, RunInfo, Store, VerifyReport};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -103,7 +103,7 @@ async fn diverged(store: &Store, info: &RunInfo, error: &DriveError, as_json: bo
     };
     let query = RecordQuery::from(seq).to(seq);
     if let Some(record) = store.records(&info.id, &query).await?.first() {
-        let summary = logbook::summary(LogRecord::read(store, record).await?.as_ref());
+        let summary = logbook::line(store, record).await?;
         output::line(format!("record {seq}, {}: {summary}", record.kind))?;
     }
     for line in both(recorded, now) {
