@@ -279,7 +279,7 @@ proptest! {
         let spec = pages();
         let is_in = |name: &str, seed: u64| spec.tasks.iter().find(|task| task.name == name).is_none_or(|task| task.is_in(seed));
         let (mut episode, mut seen): (u64, Option<Vec<u64>>) = (0, None);
-        let config = RunConfig { seed, play: Some(ExplorationConfig::default()), ..RunConfig::default() };
+        let config = RunConfig { seed, exploration: Some(ExplorationConfig::default()), ..RunConfig::default() };
         for effect in drive_in(spec.clone(), config, &whims) {
             match effect {
                 Effect::StartEpisode { seed } => episode = seed,
