@@ -5,6 +5,7 @@
 //! - [`until`], [`eventually`]: waiting for a condition instead of for a time.
 //! - [`Place`]: the `sojourn` program with a home of its own, and its [`Answer`]s.
 //! - [`endpoint`], [`serve`]: a scripted model behind a chat endpoint, and any other scripted HTTP server.
+//! - [`markdown`]: the pages of the repository, for tests of what they show.
 //! - [`has`], [`skipped`]: tests of what a machine may lack.
 //!
 //! The crate knows no other crate of the workspace, so that testing a crate compiles nothing that it does not need.
@@ -22,6 +23,7 @@
 )]
 
 mod http;
+pub mod markdown;
 mod model;
 mod place;
 mod process;
