@@ -1,4 +1,4 @@
-//! What a run is told: recorded with it, so that a replay starts from the same.
+//! The settings of a run. They are part of its first record, so that a replay has the same ones.
 
 use serde::{Deserialize, Serialize};
 use sojourn_sandbox::Limits;
@@ -10,63 +10,63 @@ use sojourn_tools::PolicyFile;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunConfig {
-    /// Everything that is drawn by chance in the core comes from this.
+    /// The seed of all random draws of the core.
     pub seed: u64,
-    /// Seeds of the episodes, in order; when empty, seeds are drawn without an end.
+    /// Seeds of the episodes, in order; when empty, seeds are drawn without end.
     pub episodes: Vec<u64>,
-    /// The tasks that may be asked for; all that the environment documents when empty.
+    /// The tasks that the curriculum may propose; when empty, all tasks of the environment.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<String>,
-    /// Steps after which an episode is left.
+    /// Environment steps after which an episode is left.
     pub episode_steps: u64,
     /// Whether new skills are written.
     pub learning: bool,
-    /// Whether the skill library is used. Without it the controller chooses primitives.
+    /// Whether the skill library is used. Without it the controller chooses tools of the environment.
     pub library: bool,
     /// Whether memories are kept and recalled.
     pub memory: bool,
-    /// Whether the controller chooses among the curriculum's proposals; without, the first is taken.
+    /// Whether the controller chooses among the curriculum's proposals; otherwise the first one is taken.
     pub deliberate: bool,
-    /// Tokens, read anew and generated, that an episode is worth: once so many were used for every episode begun, the
-    /// curriculum's first proposal is taken until the next one. What an episode leaves over the next ones may use.
+    /// Tokens for each episode, prompt tokens that are not cached and generated ones. When the episodes so far have used up
+    /// theirs, the curriculum's first proposal is taken until the next episode. Unused tokens carry over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub episode_tokens: Option<u64>,
-    /// What ends the run.
+    /// Limits that end the run.
     pub budgets: Budgets,
-    /// What the controller's tokens cost, where they cost something.
+    /// Prices of the controller's tokens; `None` where they are free.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prices: Option<Prices>,
-    /// Added to what the controller is told at the beginning of every request.
+    /// Text that is added to the system message of every request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instructions: Option<String>,
-    /// Whether an episode in which nothing is left to do goes on from the first task again, instead of being left.
+    /// Whether an episode without open tasks starts again with the first task, instead of being left.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub repeat_tasks: bool,
-    /// How worlds are played with that can be; without it nothing is looked for by chance.
+    /// How practice worlds are explored before a skill is written; `None` for no exploration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exploration: Option<ExplorationConfig>,
     /// How skills are written, tried and run.
     pub actor: ActorConfig,
-    /// How reflexes are written and tried; without it none are.
+    /// How reflexes are written and tried; `None` for no reflexes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reflexes: Option<ReflexConfig>,
-    /// How lessons are drawn from episodes; without it none are, and lessons are not credited.
+    /// How lessons are drawn from episodes; `None` for no lessons and no credit for memories.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consolidation: Option<ConsolidationConfig>,
-    /// Tools besides the environment's; without it there are none.
+    /// Tools that do not belong to the environment; `None` for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tools: Option<ToolUse>,
 }
 
-/// How long something is looked for by chance before a skill is written.
+/// The extent of exploration before a skill is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExplorationConfig {
-    /// Episodes of play for one task; with 0 there is none.
+    /// Episodes for one task; 0 turns exploration off.
     pub episodes: u32,
     /// Things done in an episode by chance at most.
     pub moves: u32,
-    /// A program that reaches the goal in so many episodes is enough.
+    /// Exploration ends when a program has reached the goal in this many episodes.
     pub wanted: usize,
 }
 
@@ -76,15 +76,15 @@ impl Default for ExplorationConfig {
     }
 }
 
-/// Tools besides the environment's, and how they may be used.
+/// Tools that do not belong to the environment, and how they may be used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ToolUse {
-    /// What may be called.
+    /// The policy that decides about every call.
     pub policy: PolicyFile,
-    /// How many are offered to the controller at once; of more, those that fit what is seen best.
+    /// The largest number of tools that a request offers; of more, those that fit the observation best.
     pub shown: usize,
-    /// How many it may ask before it settles on a task.
+    /// The largest number of calls before the controller must choose a task.
     pub in_a_row: u32,
 }
 
@@ -94,15 +94,15 @@ impl Default for ToolUse {
     }
 }
 
-/// When lessons are drawn from what happened, and how many.
+/// When lessons are drawn, and how many.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConsolidationConfig {
-    /// Lessons drawn at once, at most, and never more than 26; with 0 none are.
+    /// The largest number of lessons drawn at once, at most 26; 0 turns lessons off.
     pub lessons: u32,
-    /// Summed importance of new memories past which the end of the episode is not waited for.
+    /// The sum of importance of new memories from which on lessons are drawn before the episode ends.
     pub importance: f32,
-    /// Things that happened which the controller is told, at most: the weightiest.
+    /// The largest number of memories that the request contains: the most important ones.
     pub events: usize,
 }
 
@@ -127,15 +127,15 @@ pub struct ReflexConfig {
     pub max_tokens: u32,
     /// Practice episodes in which every candidate is tried.
     pub screening: u32,
-    /// Other practice episodes in which the best of them has to show the gain that it is admitted for.
+    /// Other practice episodes in which the best candidate must show its gain again.
     pub confirming: u32,
     /// Environment steps after which a practice episode ends.
     pub steps: u32,
-    /// What it has to show.
+    /// The gain that admits a reflex.
     pub rule: ReflexRule,
-    /// Attempts for one cause of death, and reflexes in all.
+    /// The largest number of attempts for one cause of death.
     pub attempts: u32,
-    /// See `attempts`.
+    /// The largest number of reflexes.
     pub most: usize,
 }
 
@@ -147,10 +147,10 @@ impl Default for ReflexConfig {
             rounds: 2,
             max_tokens: 200,
             screening: 12,
-            // Lives differ so much that fewer would not show a tenth; they take seconds.
+            // Episodes differ so much that fewer would not show a gain of a tenth; they take seconds.
             confirming: 64,
             steps: 600,
-            // As many episodes as confirm it; a tenth longer a life, and twice the error of what was measured.
+            // As many episodes as confirm it; episodes a tenth longer, and a gain of twice the error of measurement.
             rule: ReflexRule { episodes: 64, margin: 0.1, errors: 2.0 },
             attempts: 3,
             most: 8,
@@ -158,7 +158,7 @@ impl Default for ReflexConfig {
     }
 }
 
-/// What a run may use up at most. `None` is without limit.
+/// Limits of a run. `None` is without limit.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budgets {
@@ -176,16 +176,16 @@ pub struct Budgets {
     pub cost: Option<f64>,
 }
 
-/// What a remote model's tokens cost, each per million and in one currency.
+/// Prices of a remote model's tokens, each per million tokens and in one currency.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prices {
-    /// Tokens that are read anew.
+    /// Prompt tokens that the server had not cached.
     pub prompt: f64,
-    /// Tokens that the server had read before.
+    /// Prompt tokens that the server had cached.
     #[serde(default)]
     pub cached: f64,
-    /// Tokens that are generated.
+    /// Generated tokens.
     pub completion: f64,
 }
 
@@ -195,16 +195,16 @@ pub struct Prices {
 pub struct ActorConfig {
     /// Candidates decoded at once from one shared prefix.
     pub candidates: u32,
-    /// Rounds of writing before a task is left for later; VOYAGER's number is 4. With 0 nothing is written.
+    /// Rounds of writing before a task is left for later; VOYAGER's number is 4. 0 turns writing off.
     pub rounds: u32,
     /// Sampling temperature for skills.
     pub temperature: f32,
     /// Tokens a candidate may have.
     pub max_tokens: u32,
-    /// What candidates are written in.
+    /// The language of candidates.
     #[serde(skip_serializing_if = "is_subset")]
     pub language: Language,
-    /// When a candidate is admitted.
+    /// The rule by which a candidate is admitted.
     pub admission: AdmissionRule,
     /// Environment steps one call may take in a practice world.
     pub trial_steps: u32,
@@ -262,7 +262,7 @@ impl Default for ActorConfig {
             temperature: 0.8,
             max_tokens: 240,
             language: Language::Subset,
-            // A death in a practice world is often bad luck with what roams there: needed passes decide.
+            // A death in a practice world is often bad luck, so the number of passes decides.
             admission: AdmissionRule {
                 worlds: 5,
                 needed: 3,
@@ -272,7 +272,7 @@ impl Default for ActorConfig {
             },
             trial_steps: 400,
             act_steps: 500,
-            // Enough for any sensible skill, and a fraction of a second where one runs wild.
+            // Enough for any sensible skill, and a fraction of a second for one that loops without end.
             limits: Limits { fuel: 400_000_000, host_calls: 2000, ..Limits::default() },
             reflex_limits: None,
         }

@@ -1,10 +1,10 @@
-//! The difference between two states as a JSON merge patch (RFC 7386), so that a step costs a few bytes.
+//! The difference between two states as a JSON merge patch (RFC 7386). A recorded step costs only a few bytes so.
 
 use serde_json::{Map, Value};
 
 /// The merge patch that turns `from` into `to`; `None` where they are equal.
 ///
-/// States hold no `null` of their own: a merge patch cannot say it.
+/// States must not contain `null`, which a merge patch cannot express.
 pub fn diff(from: &Value, to: &Value) -> Option<Value> {
     if from == to {
         return None;

@@ -1,5 +1,4 @@
-//! What the loop asks memory to keep and to change, as memory wants it: the same in a run and when its memories are made
-//! again from its log.
+//! Turns the effects on memory into changes of the store. A run and a rebuild from its log use the same code.
 
 use super::journal::Noted;
 use crate::model::{Edit, LessonKind, NewLesson};
@@ -7,19 +6,19 @@ use sojourn_memory::{
     Credit, Delta, Error, Memories, MemoryId, MemoryKind, NewMemory, RunId, Source, Tenant,
 };
 
-/// Where the memories of a run come from.
+/// The origin of a run's memories.
 #[derive(Debug, Clone)]
 pub struct Provenance {
-    /// Whose memories they are.
+    /// The tenant that owns the memories.
     pub tenant: Tenant,
-    /// The environment.
+    /// The environment's name.
     pub environment: String,
-    /// The run.
+    /// The run's id.
     pub run: RunId,
 }
 
 impl Provenance {
-    /// The memory that a record says to keep.
+    /// The memory of a `remember` record.
     pub fn memory(&self, lesson: &NewLesson, noted: Noted) -> NewMemory {
         let kind = match lesson.kind {
             LessonKind::Episode => MemoryKind::Episode,
@@ -28,10 +27,10 @@ impl Provenance {
         self.made(kind, &lesson.text, lesson.importance, noted)
     }
 
-    /// Changes memories as a record says, once. Returns whether that was done now.
+    /// Applies the edits of a record, once. Returns whether they were applied now.
     ///
-    /// A memory that somebody has removed or pinned meanwhile is left as it is, and so is a contradicted one that has not
-    /// done more harm than good.
+    /// A memory that somebody has removed or pinned stays as it is. So does a contradicted one that was not counted as
+    /// harmful more often than as helpful.
     ///
     /// # Errors
     /// When the tables cannot be read or written, or a lesson is too long or blank.
@@ -62,13 +61,13 @@ impl Provenance {
             };
             let (Ok(older), Some(newer)) = (older.parse::<MemoryId>(), added.get(*place)) else { continue };
             let Some(known) = memories.show(&self.tenant, &older).await? else { continue };
-            // What was replaced meanwhile has no part in it any more.
+            // A memory that was replaced is not merged or closed again.
             if known.valid_to_ms.is_some() || added.contains(&older) {
                 continue;
             }
             match edit {
                 Edit::Merge { .. } => deltas.push(Delta::Merge { keep: older, duplicate: *newer }),
-                // Small models see contradictions everywhere: what came of the lesson must speak against it too.
+                // Small models see contradictions everywhere, so the counters of the lesson must speak against it too.
                 _ if known.pinned || known.harmful <= known.helpful => {}
                 _ => deltas.push(Delta::Contradict { older, newer: *newer }),
             }
@@ -76,7 +75,7 @@ impl Provenance {
         self.carry_out(memories, deltas, noted).await
     }
 
-    /// Notes what came of a task that lessons were recalled for, once. Returns whether that was done now.
+    /// Counts memories as helpful or harmful, once. Returns whether they were counted now.
     ///
     /// # Errors
     /// When the tables cannot be read or written.
@@ -103,7 +102,7 @@ impl Provenance {
         }
     }
 
-    /// All of `deltas` but those on memories that are not there any more.
+    /// Applies `deltas`, without those on memories that no longer exist.
     async fn carry_out(
         &self,
         memories: &Memories,

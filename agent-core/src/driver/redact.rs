@@ -1,18 +1,18 @@
-//! Keeps declared secrets out of the log, out of prompts and out of errors.
+//! Removes declared secrets from the log, from prompts and from errors.
 //!
-//! What comes from outside is redacted before the core sees it and before it is recorded; so nothing that is derived
-//! from it, now or in a replay, can hold the secret.
+//! Everything from outside is redacted before the core sees it and before it is recorded. So nothing that is derived from
+//! it, now or in a replay, can contain a secret.
 
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Values shorter than this are not looked for: they would be found everywhere.
+/// The shortest value that is redacted, in bytes: shorter ones would be found everywhere.
 const SHORTEST: usize = 6;
 
-/// The values that must not be seen, each with the name that stands for it.
+/// The secret values, each with the name that replaces it.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    /// The longest value first, so that one that contains another is replaced whole.
+    /// Pairs of value and name, the longest value first, so that a value that contains another is replaced whole.
     secrets: Arc<Vec<(String, String)>>,
 }
 
@@ -32,7 +32,7 @@ impl Redactor {
             if value.len() < SHORTEST {
                 continue;
             }
-            // Inside JSON text, as in a skill's arguments, a value stands escaped.
+            // Inside JSON text, such as a skill's arguments, a value is escaped.
             let escaped = Value::String(value.clone()).to_string();
             let escaped = escaped[1..escaped.len() - 1].to_owned();
             if escaped != value {
@@ -44,7 +44,7 @@ impl Redactor {
         Self { secrets: Arc::new(values) }
     }
 
-    /// Whether there is nothing to look for.
+    /// Whether there are no secrets.
     pub fn is_empty(&self) -> bool {
         self.secrets.is_empty()
     }
@@ -60,7 +60,7 @@ impl Redactor {
         text
     }
 
-    /// Takes the secrets out of every string of `value`, keys included.
+    /// Redacts every string of `value`, keys included.
     pub fn value(&self, value: &mut Value) {
         if self.is_empty() {
             return;
@@ -79,7 +79,7 @@ impl Redactor {
         }
     }
 
-    /// Takes the secrets out of anything that can be written as JSON; what cannot is left as it is.
+    /// Redacts any value that can be written as JSON; another value stays as it is.
     pub fn any<T: serde::Serialize + serde::de::DeserializeOwned>(&self, what: T) -> T {
         if self.is_empty() {
             return what;

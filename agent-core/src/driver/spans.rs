@@ -1,5 +1,5 @@
-//! What a run does as spans of `tracing`, named by OpenTelemetry's conventions for generative AI, so that any collector can
-//! follow it live. What is only replayed has none, and secrets get into none.
+//! Spans of `tracing`, named by OpenTelemetry's conventions for generative AI, so that a collector can follow a run. Replayed
+//! work has no spans, and spans have no secrets.
 
 use super::Redactor;
 use crate::model::Purpose;
@@ -8,7 +8,7 @@ use sojourn_tools::{ToolCall, ToolOutcome};
 use tracing::field::Empty;
 use tracing::{Span, info_span};
 
-/// The whole run, or the part of it that this process lives.
+/// The span of the run, as far as this process carries it out.
 pub fn agent(environment: &str, run: &str, model: &str) -> Span {
     info_span!(
         "invoke_agent",
@@ -23,7 +23,7 @@ pub fn agent(environment: &str, run: &str, model: &str) -> Span {
     )
 }
 
-/// A question to the controller.
+/// The span of a request to the controller.
 pub fn chat(model: &str, purpose: Purpose, request: &Request) -> Span {
     info_span!(
         "chat",
@@ -44,7 +44,7 @@ pub fn chat(model: &str, purpose: Purpose, request: &Request) -> Span {
     )
 }
 
-/// Adds what the controller answered.
+/// Adds the answer of the controller.
 pub fn answered(span: &Span, answer: &Result<Reply, ControllerError>, redactor: &Redactor) {
     match answer {
         Ok(reply) => {
@@ -57,7 +57,7 @@ pub fn answered(span: &Span, answer: &Result<Reply, ControllerError>, redactor: 
     }
 }
 
-/// A call of a skill or a tool.
+/// The span of a call of a skill or a tool.
 pub fn tool(call: &ToolCall, kind: &'static str) -> Span {
     info_span!(
         "execute_tool",
@@ -71,7 +71,7 @@ pub fn tool(call: &ToolCall, kind: &'static str) -> Span {
     )
 }
 
-/// Adds what became of a call, of which the secrets were taken out before.
+/// Adds the outcome of a call, which must be redacted already.
 pub fn returned(span: &Span, outcome: &ToolOutcome) {
     if outcome.ok {
         span.record("otel.status_code", "OK");
@@ -80,7 +80,7 @@ pub fn returned(span: &Span, outcome: &ToolOutcome) {
     }
 }
 
-/// Adds why something failed, in words without secrets.
+/// Adds an error, which must be redacted already.
 pub fn failed(span: &Span, error: &str) {
     span.record("otel.status_code", "ERROR");
     span.record("error.type", error);

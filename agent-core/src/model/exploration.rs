@@ -1,27 +1,27 @@
-//! Exploration: what is tried at random in practice worlds before a program is written, and what reached the goal.
+//! Exploration: random actions in practice worlds, before a program is written.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sojourn_tools::ToolCall;
 
-/// How long something is looked for by chance that reaches a task's goal.
+/// The task, the worlds and the limits of an exploration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExplorationPlan {
     /// The task.
     pub task: String,
-    /// Seeds of the practice worlds, one for each episode of play.
+    /// Seeds of the practice worlds, one for each episode.
     pub seeds: Vec<u64>,
-    /// Things done in an episode by chance at most; one of them may be several calls.
+    /// The largest number of random moves in an episode; a move may consist of several calls.
     pub moves: u32,
-    /// Calls made in an episode at most.
+    /// The largest number of calls in an episode.
     pub steps: u32,
-    /// A program that reaches the goal in so many episodes is enough.
+    /// Exploration ends when a program has reached the goal in this many episodes.
     pub wanted: usize,
     /// Skills of other tasks that are tried first, by name.
     pub known: Vec<String>,
 }
 
-/// What was done in a world and reached the goal there.
+/// Calls that reached the goal in a world.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Demonstration {
     /// The practice world's seed.
@@ -30,13 +30,13 @@ pub struct Demonstration {
     pub steps: Vec<Shown>,
 }
 
-/// A call, and what was seen before it.
+/// A call, and the state that was seen before it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Shown {
-    /// What was to be done, in words.
+    /// The question of the episode, in words.
     pub question: String,
-    /// The things that could be acted on.
+    /// The elements that could be acted on.
     pub things: Vec<Value>,
-    /// What was done.
+    /// The call.
     pub call: ToolCall,
 }

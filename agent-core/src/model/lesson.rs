@@ -1,9 +1,9 @@
-//! What is remembered: memories as they are recalled, kept and changed.
+//! Memories, as they are recalled, stored and changed.
 
 use serde::{Deserialize, Serialize};
 use sojourn_memory::EventSeq;
 
-/// A memory as it came back.
+/// A recalled memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recalled {
     /// Its id.
@@ -12,14 +12,14 @@ pub struct Recalled {
     pub text: String,
     /// "reflection", "episode", …
     pub kind: String,
-    /// The score, and what it is made of.
+    /// The score and its parts, for people.
     pub why: String,
 }
 
-/// A memory to keep.
+/// A memory to store.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewLesson {
-    /// What it says.
+    /// The text.
     pub text: String,
     /// A lesson in words, or what happened.
     pub kind: LessonKind,
@@ -33,34 +33,34 @@ pub struct NewLesson {
 pub enum Edit {
     /// A new lesson.
     Add {
-        /// What it says.
+        /// The text.
         text: String,
         /// From 1 to 10.
         importance: f32,
-        /// The records of this run that it rests on.
+        /// The records of this run that support it.
         sources: Vec<EventSeq>,
     },
-    /// A lesson that was there says what a new one says: it stays, and what the new one rests on becomes its own.
+    /// An older lesson has the same meaning as a new one. The older one stays and takes over the sources of the new one.
     Merge {
         /// Its id.
         older: String,
-        /// The place of the new one among those that are added here.
+        /// The index of the new one among the lessons added here.
         added: usize,
     },
-    /// A lesson that was there is contradicted by a new one: it is not true any more, if it did more harm than good.
+    /// A new lesson contradicts an older one, which is closed if it was harmful more often than helpful.
     Close {
         /// Its id.
         older: String,
-        /// The place of the new one among those that are added here.
+        /// The index of the new one among the lessons added here.
         added: usize,
     },
 }
 
-/// Kinds of memories that the loop makes.
+/// Kinds of memories that the core stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LessonKind {
-    /// What happened.
+    /// An event.
     Episode,
     /// A lesson in words.
     Reflection,

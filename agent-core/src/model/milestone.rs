@@ -1,13 +1,13 @@
-//! What a person who watches is told, and why a run ends.
+//! Milestones for people who watch, and the reasons why a run ends.
 
 use serde::{Deserialize, Serialize};
 use sojourn_skills::ReflexFigures;
 
-/// What a person who watches wants to know at once.
+/// Progress that is reported to people at once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "milestone", rename_all = "snake_case")]
 pub enum Milestone {
-    /// The curriculum and the controller settled on a task.
+    /// The next task was chosen.
     TaskChosen {
         /// The task.
         task: String,
@@ -34,7 +34,7 @@ pub enum Milestone {
         /// Practice episodes with it and without it.
         figures: ReflexFigures,
     },
-    /// No reflex that was written for a cause of death prolongs life.
+    /// No reflex against this cause of death prolonged the episodes of its trial.
     ReflexGivenUp {
         /// The cause.
         cause: String,
@@ -44,19 +44,19 @@ pub enum Milestone {
         /// The task.
         task: String,
     },
-    /// An admitted skill did so badly that it must be earned again.
+    /// An admitted skill failed too often and must pass trials again.
     SkillDemoted {
         /// The skill.
         skill: String,
     },
-    /// An admitted skill does what another one does: it is another name of it now.
+    /// An admitted skill duplicates another one and became another name of it.
     SkillMerged {
         /// The skill.
         skill: String,
         /// The other.
         into: String,
     },
-    /// What a skill calls has changed, and it still passes its cases.
+    /// A skill that calls a changed skill still passes its cases.
     SkillRetested {
         /// The skill.
         skill: String,
@@ -72,11 +72,11 @@ pub enum Milestone {
         /// Steps it took.
         steps: u32,
     },
-    /// The agent did the same again and again: it is told so, and the task is left until the next episode.
+    /// The agent repeated itself without a change. The controller was told, and the task is left until the next episode.
     Nudged {
-        /// What it did.
+        /// The repeated call.
         what: String,
-        /// How often in a row.
+        /// Number of repetitions in a row.
         times: u32,
     },
     /// An episode ended.
@@ -94,24 +94,24 @@ pub enum Milestone {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum FinishReason {
-    /// All the steps that were allowed were taken.
+    /// The step budget is used up.
     Steps,
-    /// The time that was allowed is over.
+    /// The time budget is used up.
     Time,
-    /// All the tokens that were allowed were generated.
+    /// The token budget is used up.
     Tokens,
-    /// All the episodes that were asked for are over.
+    /// All requested episodes are over.
     Episodes,
-    /// All the tool calls that were allowed were made.
+    /// The budget of tool calls is used up.
     ToolCalls,
-    /// All the money that was allowed is spent.
+    /// The cost budget is used up.
     Cost,
-    /// The agent did the same again and again, and telling it so did not help. The run can be resumed.
+    /// The agent repeated itself without a change, also after a nudge. The run can be resumed.
     Repetition {
-        /// What it did.
+        /// The repeated call.
         what: String,
     },
-    /// The controller failed again and again.
+    /// The controller failed several times in a row.
     Controller {
         /// The last error.
         error: String,

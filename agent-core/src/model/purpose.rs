@@ -1,29 +1,29 @@
 use serde::{Deserialize, Serialize};
 use sojourn_controller::Priority;
 
-/// What the controller is asked for.
+/// The purpose of a request to the controller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
-    /// Which task, with which arguments.
+    /// Choose a task and its arguments.
     Choose,
-    /// A skill's source.
+    /// Write a skill.
     Write,
-    /// A lesson from a failure.
+    /// Draw a lesson from a failure.
     Reflect,
-    /// A reflex's source.
+    /// Write a reflex.
     WriteReflex,
-    /// Lessons from an episode.
+    /// Draw lessons from an episode.
     Consolidate,
-    /// How older lessons stand to new ones.
+    /// Compare new lessons with older ones.
     Compare,
 }
 
 impl Purpose {
-    /// How much a question of this kind matters beside those of other runs that ask the same model.
+    /// The priority of the request among those of other runs that share the model.
     pub fn priority(self) -> Priority {
         match self {
-            // Until the reflex is there the agent dies of the same cause again.
+            // Until the reflex exists, the agent dies of the same cause again.
             Self::WriteReflex => Priority::Urgent,
             Self::Choose | Self::Write => Priority::Acting,
             Self::Reflect | Self::Consolidate | Self::Compare => Priority::Background,

@@ -1,4 +1,4 @@
-//! How a skill went in the episode, and why one failed in a trial.
+//! Reports of a skill's run in the episode, and of a failure in a trial.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,11 +10,11 @@ use sojourn_tools::{Ending, FailureKind, Need, Observation};
 pub struct CallTrace {
     /// As JavaScript: `go_to("tree")`.
     pub call: String,
-    /// Whether it did what it is for.
+    /// Whether the call succeeded.
     pub ok: bool,
-    /// What happened.
+    /// The outcome, for people.
     pub message: String,
-    /// What was missing.
+    /// Prerequisites that were missing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<Need>,
     /// The cause of the failure, where programs decide by it.
@@ -22,15 +22,15 @@ pub struct CallTrace {
     pub failure: Option<FailureKind>,
 }
 
-/// How a skill's run in the episode went.
+/// The outcome of a skill's run in the episode.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ActReport {
-    /// What is seen afterwards.
+    /// The observation after it.
     pub observation: Observation,
-    /// What stopped it, if it did not return by itself.
+    /// The error that ended the skill; `None` where it returned by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<CallError>,
-    /// Environment steps taken, reflexes' included.
+    /// Environment steps taken, including those of reflexes.
     pub steps: u32,
     /// Steps of those that reflexes took.
     pub reflex_steps: u32,
@@ -42,7 +42,7 @@ pub struct ActReport {
     pub trace: Vec<CallTrace>,
     /// Number of calls that it made.
     pub calls: u32,
-    /// How many of them were to tools that are not the environment's.
+    /// Number of calls to tools that do not belong to the environment.
     #[serde(default, skip_serializing_if = "is_none")]
     pub consulted: u32,
     /// The last moments before a death, the latest last.
@@ -53,16 +53,16 @@ pub struct ActReport {
     pub ended: Option<Ending>,
 }
 
-/// A state, and the action that was taken in it.
+/// A state and the action taken in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Moment {
-    /// What was seen.
+    /// The state before the action.
     pub state: Value,
-    /// What was done.
+    /// The action's name.
     pub action: String,
 }
 
-/// An achievement and when it came.
+/// An achievement and its step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unlocked {
     /// The task.
@@ -82,7 +82,7 @@ pub struct SkillUse {
     pub steps: u32,
 }
 
-/// What is known of a failed call.
+/// A failed call in a trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
     /// The call as JavaScript.
@@ -91,7 +91,7 @@ pub struct Failure {
     pub before: Value,
     /// The state after.
     pub after: Value,
-    /// What stopped it, if it did not return by itself.
+    /// The error that ended the skill; `None` where it returned by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<CallError>,
     /// Whether the agent died.

@@ -1,4 +1,4 @@
-//! A run's first record: everything that it starts from.
+//! The first record of a run.
 
 use crate::config::RunConfig;
 use crate::core::RunOrigin;
@@ -14,15 +14,15 @@ pub struct Started {
     pub log_version: u32,
     /// The settings.
     pub config: RunConfig,
-    /// The environment as it described itself.
+    /// The environment's description.
     pub environment: EnvironmentSpec,
     /// The controller's model.
     pub model: ModelInfo,
-    /// What was learned before.
+    /// The library before the run.
     pub library: LibraryState,
     /// Reflexes, the first one first.
     pub reflexes: Vec<ReflexSource>,
-    /// What skills written in this run are marked with.
+    /// The origin that skills written in this run get.
     pub origin: RunOrigin,
 }
 
@@ -35,5 +35,5 @@ pub struct ReflexSource {
     pub source: String,
 }
 
-/// The version of the payloads that this program writes.
+/// The version of the payloads that this program writes and reads.
 pub const LOG_VERSION: u32 = 1;

@@ -5,18 +5,18 @@ use sojourn_tools::{Action, Ending};
 /// One environment step as it is recorded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepRecord {
-    /// What was done.
+    /// The action.
     pub action: Action,
-    /// The reflex that did it; otherwise a tool's call did.
+    /// The reflex that took it; `None` where the call of a tool did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reflex: Option<String>,
-    /// How the state changed: a merge patch on the state before.
+    /// The change of the state, as a merge patch; `None` where the state stayed the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<Value>,
     /// The environment's reward, where it is not 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub reward: f64,
-    /// Achievements that came with it.
+    /// Achievements unlocked by the step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unlocked: Vec<String>,
     /// Set if the episode ended with it.

@@ -1,4 +1,4 @@
-//! What is tried in practice worlds, and what came of it: plain data, logged as it stands.
+//! Trials in practice worlds: their plans and results.
 
 use super::{Failure, Moment};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use sojourn_tools::{Parameter, ToolCall};
 /// Candidates for one skill, and how to try them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrialPlan {
-    /// The task; the skill bears its name.
+    /// The task, which is also the skill's name.
     pub task: String,
     /// The skill's parameters.
     pub parameters: Vec<Parameter>,
@@ -19,22 +19,22 @@ pub struct TrialPlan {
     pub granted: Vec<String>,
     /// Seeds of the practice worlds, in order of preference.
     pub seeds: Vec<u64>,
-    /// How many of them are used.
+    /// Number of worlds that are used.
     pub worlds: usize,
-    /// In how many of those a candidate must pass; one that no longer can is not tried further.
+    /// Number of worlds in which a candidate must pass. A candidate that cannot reach it any more is not tried further.
     pub needed: usize,
-    /// Skills that are run first in each world, to bring the preconditions about.
+    /// Skills that are run first in each world, to bring about the prerequisites.
     pub prelude: Vec<ToolCall>,
-    /// Calls made in turn in world `i`: `calls[i % calls.len()]`. Every one must verify.
+    /// Calls in world `i`, in order: `calls[i % calls.len()]`. Every one must reach the goal.
     pub calls: Vec<Vec<Map<String, Value>>>,
-    /// Environment steps a candidate may take per call.
+    /// The largest number of environment steps for one call.
     pub max_steps: u32,
     /// What is checked besides the goal.
     pub scrutiny: Scrutiny,
 }
 
 impl TrialPlan {
-    /// How the trial in a world is brought about again.
+    /// The setup that repeats the trial in a world.
     pub fn setup(&self, environment: &str, seed: u64, calls: &[Map<String, Value>]) -> Setup {
         Setup {
             environment: environment.to_owned(),
@@ -46,21 +46,21 @@ impl TrialPlan {
     }
 }
 
-/// What is looked at besides whether a candidate does its task.
+/// What is checked besides the goal of the task.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Scrutiny {
-    /// Counters that the task has nothing to do with, as JSON pointers.
+    /// Counters that the task should not change, as JSON pointers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unrelated: Vec<String>,
     /// Cases of the version that the candidates repair.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub regressions: Vec<Case>,
-    /// Skills that promise the same: one of them may do it in the same way.
+    /// Skills with the same post-condition, of which one may be a duplicate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alike: Vec<Alike>,
 }
 
-/// A skill that promises what a candidate promises.
+/// A skill with the same post-condition as a candidate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alike {
     /// Its name.
@@ -69,16 +69,16 @@ pub struct Alike {
     pub cases: Vec<Case>,
 }
 
-/// How a candidate did in the cases of a skill that promises the same.
+/// Results of a candidate in the cases of a skill with the same post-condition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlikeTrial {
-    /// That skill's name.
+    /// The other skill's name.
     pub name: String,
     /// One for each of its cases.
     pub results: Vec<CaseResult>,
 }
 
-/// How an admitted skill did in its cases.
+/// Results of an admitted skill in its cases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkillRetest {
     /// The version.
@@ -87,26 +87,26 @@ pub struct SkillRetest {
     pub results: Vec<CaseResult>,
 }
 
-/// How one candidate did.
+/// Results of one candidate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CandidateTrial {
-    /// Why it did not compile.
+    /// The error of the compiler, if it did not compile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compile_error: Option<String>,
     /// The module it compiled to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wasm: Option<Wasm>,
-    /// How it did in each world.
+    /// The result in each world.
     pub report: TrialReport,
-    /// The first world in which it failed, for the causal note.
+    /// The first failure, for the causal note of the next round.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// How it did in the cases of skills that promise the same.
+    /// Results in the cases of skills with the same post-condition.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alike: Vec<AlikeTrial>,
 }
 
-/// What is tried to find a reflex: each candidate in the same practice episodes, which are also lived without it.
+/// Candidates for a reflex, and the practice episodes that are run with each candidate and without it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReflexTrialPlan {
     /// The reflex's name.
@@ -117,20 +117,20 @@ pub struct ReflexTrialPlan {
     pub seeds: Vec<u64>,
     /// Environment steps after which an episode ends.
     pub steps: u32,
-    /// A candidate that does nothing in any of these states is not tried.
+    /// States before a death. A candidate that takes no action in any of them is not tried.
     pub moments: Vec<Moment>,
 }
 
-/// What came of trying one candidate for a reflex.
+/// Results of one candidate for a reflex.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReflexCandidateTrial {
-    /// Why it does not compile.
+    /// The error of the compiler, if it did not compile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compile_error: Option<String>,
     /// The module that was tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wasm: Option<Wasm>,
-    /// Whether it would have acted in one of the moments, and differently.
+    /// Whether it would have taken another action in one of the moments.
     pub acts: bool,
     /// The episodes with it and without it.
     pub trial: ReflexTrial,

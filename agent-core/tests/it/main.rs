@@ -3,6 +3,8 @@
 mod core_laws;
 mod lessons;
 mod plans;
+mod record_samples;
+mod records;
 mod tools;
 mod upkeep;
 mod witness;

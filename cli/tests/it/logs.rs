@@ -1,20 +1,13 @@
-//! Logs from the command line, on a recorded real run: shown, checked, saved, carried, compared.
+//! Logs from the command line, on the golden log: shown, checked, saved, carried, compared.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+use crate::golden::home;
 use serde_json::Value;
 use sqlx::{Connection, SqliteConnection};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Output;
-
-const RUN: &[u8] = include_bytes!("../fixtures/first_run.db.zst");
-
-fn home() -> tempfile::TempDir {
-    let home = tempfile::tempdir().unwrap();
-    std::fs::write(home.path().join("sojourn.db"), zstd::decode_all(RUN).unwrap()).unwrap();
-    home
-}
 
 fn sojourn(home: &Path, args: &[&str]) -> Output {
     sojourn_testkit::command(env!("CARGO_BIN_EXE_sojourn"))
@@ -55,7 +48,7 @@ fn the_timeline_can_be_narrowed() {
         json_lines(home.path(), args).iter().map(|record| record["seq"].as_u64().unwrap()).collect()
     };
     let milestone = |record: &&Value| record["payload"]["milestone"]["milestone"] == "skill_admitted";
-    let admitted = all.iter().find(milestone).expect("the fixture learned something");
+    let admitted = all.iter().find(milestone).expect("a skill was learned");
     let skill = admitted["payload"]["milestone"]["skill"].as_str().unwrap();
     for filter in [&["--task", skill][..], &["--skill", skill]] {
         let narrowed = seqs(&[&["log", "latest", "--json"], filter].concat());
@@ -107,6 +100,7 @@ async fn a_damaged_run_is_found_and_its_beginning_saved() {
     assert_eq!(saved["saved_to"], 99);
     assert!(saved["not_saved"][0].as_str().unwrap().starts_with("100"), "{saved}");
     assert_eq!(json(home.path(), &["log", "verify", fork, "--json"])["intact"], true);
+    assert_eq!(json_lines(home.path(), &["log", fork, "--kind", "forked", "--json"]).len(), 1);
     // Nothing was taken from the damaged one.
     assert_eq!(json_lines(home.path(), &["log", damaged, "--kind", "started", "--json"]).len(), 1);
     assert_eq!(report["runs"][0]["run"], damaged);
@@ -204,7 +198,7 @@ fn spans_make_one_tree() {
 #[test]
 fn what_the_log_made_is_made_again() {
     let home = home();
-    // The fixture is a log alone: its memories are in the same database, its library is not there.
+    // The golden log is a database alone: its memories are in the same database, its library is not there.
     let output = sojourn(home.path(), &["replay", "latest", "--rebuild", "--json"]);
     let rebuilt: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(rebuilt["memories"].as_u64().unwrap() > 0 && rebuilt["skills"].as_u64().unwrap() > 0);

@@ -2,13 +2,15 @@
 
 mod cli;
 mod crash;
-mod fixture;
+mod golden;
 mod life;
 mod logs;
 mod mcp;
 mod memory;
 mod otlp;
 mod plugins;
+#[path = "../../../agent-core/tests/it/record_samples.rs"]
+mod record_samples;
 mod relived;
 mod settings;
 mod skills;

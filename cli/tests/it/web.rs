@@ -197,7 +197,7 @@ mod with_browser {
         assert!(skills.contains(&"log_in"), "{answer}");
         let log = log(&place);
         assert_eq!(log.matches("\"kind\":\"explored\"").count(), 2, "{log}");
-        assert!(!log.contains("\"kind\":\"think\""), "no model was asked");
+        assert!(!log.contains("\"kind\":\"ask_controller\""), "no model was asked");
         assert_eq!(site.harm(), serde_json::json!([]));
     }
 
@@ -227,7 +227,7 @@ mod with_browser {
             run["skills"].as_array().unwrap().iter().filter_map(|one| one["name"].as_str()).collect();
         assert_eq!(skills, ["click_button", "enter_text"], "{run}");
         let log = log(&place);
-        assert!(!log.contains("\"kind\":\"think\""), "no model was asked");
+        assert!(!log.contains("\"kind\":\"ask_controller\""), "no model was asked");
         for check in [
             &["log", "verify"][..],
             &["replay", "latest", "--verify"],

@@ -1,5 +1,5 @@
-//! One skill in one world: brought to its start, called in turn, and what came of it. Practice, regression cases and
-//! trials on a person's command all try a skill in this way.
+//! One attempt: a world is brought to the start of a skill, and the skill is called there. Trials of candidates, regression
+//! cases and trials on a person's command are made of attempts.
 
 use super::super::executor::{ExecutorError, LoadedSkill, SkillExecutor, SkillRun};
 use super::TrialRunner;
@@ -9,34 +9,34 @@ use serde_json::{Map, Value};
 use sojourn_skills::{Case, CaseResult, Setup, WorldResult, behaviour};
 use sojourn_tools::{Condition, EndingKind, Environment, ToolCall, with_defaults};
 
-/// Environment steps that a call may take where a case does not say.
+/// The largest number of environment steps of a call where a case has no limit of its own.
 pub(super) const MAX_STEPS: u32 = 400;
 
-/// What is tried.
+/// The skill of an attempt, and the conditions under which the attempt counts.
 #[derive(Clone, Copy)]
 pub(super) struct Subject<'a> {
     /// The skill.
     pub skill: &'a LoadedSkill,
-    /// What must hold before its first call, or a world says nothing about it.
+    /// The pre-condition. A world in which it does not hold before the first call does not count.
     pub precondition: Option<&'a Condition>,
-    /// Whether a goal that holds before the first call makes a world say nothing too.
+    /// Whether a world in which the goal holds before the first call does not count either.
     pub fresh: bool,
-    /// Counters that it has nothing to do with, as JSON pointers.
+    /// Counters that the skill should not change, as JSON pointers.
     pub unrelated: &'a [String],
 }
 
-/// A world after the calls of a setup.
+/// The result of an attempt, with its world.
 pub(super) struct Attempted {
     pub environment: Box<dyn Environment>,
-    /// What came of them and what it did, or why the starting point was not reached.
+    /// The result and the behaviour; or the reason why the world does not count.
     pub outcome: Result<(WorldResult, String), String>,
 }
 
 impl TrialRunner {
-    /// Runs a skill in a setup.
+    /// Makes one attempt.
     ///
     /// # Errors
-    /// When the environment breaks.
+    /// When the environment fails.
     pub(super) async fn attempt(
         &self,
         subject: Subject<'_>,
@@ -50,28 +50,28 @@ impl TrialRunner {
         };
         let max_steps = setup.max_steps.unwrap_or(MAX_STEPS);
         let mut executor = self.executor(environment)?;
-        let mut hindrance = self.start(&mut executor, &prelude, max_steps).await?;
+        let mut obstacle = self.start(&mut executor, &prelude, max_steps).await?;
         executor.watch(subject.unrelated).await;
         let mut tally = Tally::new(setup.seed, &setup.calls);
-        for args in setup.calls.iter().take(if hindrance.is_none() { usize::MAX } else { 0 }) {
+        for args in setup.calls.iter().take(if obstacle.is_none() { usize::MAX } else { 0 }) {
             let call = ToolCall { name: subject.skill.name.clone(), args: args.clone() };
             let done = executor.run_loaded_skill(subject.skill, &call, max_steps, setup.seed).await?;
             if tally.is_new() {
-                hindrance = unfit(subject, &done.before, args);
+                obstacle = unfit(subject, &done.before, args);
             }
             tally.add(&done);
-            if hindrance.is_some() || !tally.result.passed() || done.ended.is_some() {
+            if obstacle.is_some() || !tally.result.passed() || done.ended.is_some() {
                 break;
             }
         }
         let environment = executor.into_environment()?;
-        Ok(Attempted { environment, outcome: hindrance.map_or_else(|| Ok(tally.conclude()), Err) })
+        Ok(Attempted { environment, outcome: obstacle.map_or_else(|| Ok(tally.conclude()), Err) })
     }
 
-    /// Runs a skill in a case, its own or another's.
+    /// Runs a skill in a case of its own or of another skill.
     ///
     /// # Errors
-    /// When the environment breaks.
+    /// When the environment fails.
     pub(super) async fn case(
         &self,
         subject: Subject<'_>,
@@ -101,10 +101,10 @@ impl TrialRunner {
         Ok((done.environment, result))
     }
 
-    /// As [`case`](Self::case), for several of one environment.
+    /// Runs a skill in several cases of one environment.
     ///
     /// # Errors
-    /// When the environment breaks.
+    /// When the environment fails.
     pub(super) async fn cases(
         &self,
         subject: Subject<'_>,
@@ -120,7 +120,7 @@ impl TrialRunner {
         Ok((environment, results))
     }
 
-    /// Runs the prelude; says why the start was not reached, if it was not.
+    /// Runs the prelude. Returns the reason if the start was not reached.
     async fn start(
         &self,
         executor: &mut SkillExecutor,
@@ -140,7 +140,7 @@ impl TrialRunner {
     }
 }
 
-/// The skills that bring about what a skill of this name needs, as practice does it.
+/// The calls that bring about the prerequisites of a skill of this name.
 pub(super) fn prelude(planner: &Planner, name: &str) -> Vec<ToolCall> {
     let call = |name: String| {
         let args =
@@ -150,7 +150,7 @@ pub(super) fn prelude(planner: &Planner, name: &str) -> Vec<ToolCall> {
     planner.missing_tools(name, &Value::Null).into_iter().map(call).collect()
 }
 
-/// Why a world says nothing about a skill that starts in the state `before`, if it says nothing.
+/// The reason why a world does not count for a skill that starts in the state `before`; `None` where it counts.
 fn unfit(subject: Subject<'_>, before: &Value, args: &Map<String, Value>) -> Option<String> {
     let args = with_defaults(&subject.skill.parameters, args.clone());
     let holds = |condition: &Condition| condition.holds(before, before, &args).unwrap_or(false);
@@ -158,10 +158,10 @@ fn unfit(subject: Subject<'_>, before: &Value, args: &Map<String, Value>) -> Opt
         return Some("its pre-condition does not hold there".to_owned());
     }
     let idle = subject.fresh && subject.skill.goal.as_ref().is_some_and(holds);
-    idle.then(|| "what it promises holds there before it is called".to_owned())
+    idle.then(|| "its post-condition holds there before it is called".to_owned())
 }
 
-/// What calls in one world add up to.
+/// Adds up the calls in one world.
 pub(super) struct Tally {
     pub result: WorldResult,
     calls: Vec<(String, bool)>,
@@ -169,7 +169,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Before the first of `calls`.
+    /// The tally before the first of `calls`.
     pub fn new(seed: u64, calls: &[Map<String, Value>]) -> Self {
         let result = WorldResult {
             seed,
@@ -185,7 +185,7 @@ impl Tally {
         Self { result, calls: Vec::new(), after: Value::Null }
     }
 
-    /// Whether nothing was called yet.
+    /// Whether no call was added yet.
     fn is_new(&self) -> bool {
         self.after.is_null()
     }
@@ -208,7 +208,7 @@ impl Tally {
         self.after.clone_from(&done.after);
     }
 
-    /// The result, and what was done, as [`behaviour`] tells it.
+    /// The result, and the digest of the behaviour that [`behaviour`] computes.
     pub fn conclude(self) -> (WorldResult, String) {
         let calls = self.calls.iter().map(|(call, ok)| (call.as_str(), *ok));
         let behaviour = behaviour(calls, self.result.steps, &self.after);

@@ -1,4 +1,4 @@
-//! Practice: candidates tried in worlds of their own, each from the same starting points.
+//! Trials of candidates for a skill: each runs in the same practice worlds from the same starting points.
 
 use super::super::executor::{ExecutorError, LiveReflex, LoadedSkill, SkillExecutor, SkillRun, Unrecorded};
 use super::super::toolkit::Toolkit;
@@ -11,35 +11,35 @@ use sojourn_tools::{Condition, Environment, EnvironmentError, Snapshot, ToolCall
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What practice needs besides the plan.
+/// Runs trials of skills.
 pub struct TrialRunner {
     /// Runs the skills.
     pub sandbox: Sandbox,
-    /// The admitted skills.
+    /// The admitted skills, by name.
     pub library: Arc<BTreeMap<String, LoadedSkill>>,
     /// The reflexes that act in every world.
     pub reflexes: Vec<LiveReflex>,
     /// Limits of one call.
     pub limits: Limits,
-    /// Tools that are not the environment's.
+    /// Tools that do not belong to the environment.
     pub toolkit: Option<Toolkit>,
 }
 
-/// A world whose preconditions have been brought about.
+/// The starting point of a world: its prelude has been run.
 struct Prepared {
     seed: u64,
     start: Start,
 }
 
-/// How to get to the starting point again.
+/// How a starting point is reached again.
 enum Start {
-    /// By restoring it.
+    /// By restoring a snapshot.
     Snapshot(Snapshot),
     /// By the same seed and the same calls.
-    Again,
+    Repeat,
 }
 
-/// How many calls make up each world's trial, and how it went.
+/// The trial of one candidate in one world.
 struct WorldTrial {
     result: WorldResult,
     behaviour: String,
@@ -49,11 +49,11 @@ struct WorldTrial {
 impl TrialRunner {
     /// Tries every candidate of `plan` in the same practice worlds.
     ///
-    /// Worlds in which the prelude fails are replaced by the next seed; if there are not enough, the reports
-    /// hold fewer worlds and the admission rule says so.
+    /// A world in which the prelude fails is replaced by the next seed. If there are too few seeds, the reports have fewer
+    /// worlds, and the admission rule refuses them.
     ///
     /// # Errors
-    /// When the environment breaks.
+    /// When the environment fails.
     pub async fn try_all(
         &self,
         plan: &TrialPlan,
@@ -90,7 +90,7 @@ impl TrialRunner {
             used += 1;
             for (program, trial) in programs.iter().zip(&mut trials) {
                 let Ok((program, _)) = program else { continue };
-                // `used` counts this world already.
+                // `used` includes this world.
                 if trial.report.passes() + plan.worlds - (used - 1) < plan.needed {
                     continue;
                 }
@@ -119,7 +119,7 @@ impl TrialRunner {
         Ok(trials)
     }
 
-    /// Runs a candidate in the cases of the version that it repairs, and of skills that promise the same.
+    /// Runs a candidate in the cases of the version that it repairs, and in those of skills with the same post-condition.
     async fn scrutinise(
         &self,
         scrutiny: &Scrutiny,
@@ -141,7 +141,7 @@ impl TrialRunner {
     /// Runs skills of the library in their own cases.
     ///
     /// # Errors
-    /// When the environment breaks.
+    /// When the environment fails.
     pub async fn retest(
         &self,
         skills: &[(SkillId, LoadedSkill, Vec<Case>)],
@@ -163,7 +163,7 @@ impl TrialRunner {
         Ok((program, Wasm(wasm)))
     }
 
-    /// Resets the world and runs the prelude in it; `None` where that failed.
+    /// Resets the world and runs the prelude in it; `None` where the prelude failed.
     async fn prepare(
         &self,
         plan: &TrialPlan,
@@ -175,7 +175,7 @@ impl TrialRunner {
         if !ready {
             return Ok((environment, None));
         }
-        let start = environment.snapshot().map_or(Start::Again, Start::Snapshot);
+        let start = environment.snapshot().map_or(Start::Repeat, Start::Snapshot);
         Ok((environment, Some(Prepared { seed, start })))
     }
 
@@ -208,7 +208,7 @@ impl TrialRunner {
     ) -> Result<Box<dyn Environment>, ExecutorError> {
         match &prepared.start {
             Start::Snapshot(snapshot) => environment.restore(snapshot)?,
-            Start::Again => {
+            Start::Repeat => {
                 environment.reset(prepared.seed).await?;
                 let (back, ready) = self.run_prelude(plan, environment).await?;
                 if !ready {
@@ -250,7 +250,7 @@ impl TrialRunner {
         Ok((environment, WorldTrial { result, behaviour, failure }))
     }
 
-    /// A world with the skills and reflexes of this place.
+    /// An executor with the runner's skills, reflexes and tools.
     pub(in crate::driver) fn executor(
         &self,
         environment: Box<dyn Environment>,

@@ -1,7 +1,7 @@
-//! The proving ground of reflexes: the same practice episodes, lived with a candidate and without it.
+//! Trials of reflexes: the same practice episodes run with a candidate and without it.
 //!
-//! Whoever lives there is the agent itself without System 2: the curriculum's first proposal is taken, and the skills of
-//! the library carry it out. An episode lasts until death or until its steps are used up.
+//! The agent of these episodes has no System 2: it takes the curriculum's first proposal, and skills of the library carry
+//! it out. An episode lasts until death or until its steps are used up.
 
 use super::super::DriveError;
 use super::super::executor::{ExecutorError, LiveReflex, LoadedSkill, SkillExecutor, Unrecorded};
@@ -16,28 +16,28 @@ use sojourn_tools::{EndingKind, Environment, EnvironmentSpec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Calls in a row without a step, after which a life stands still.
+/// Calls in a row without a step, after which an episode ends.
 const IDLE: u32 = 32;
 
-/// What the proving ground needs besides the plan.
+/// Runs trials of reflexes.
 pub struct ReflexTrialRunner {
     /// Runs skills and reflexes.
     pub sandbox: Sandbox,
     /// The admitted skills, ready to run.
     pub skills: Arc<BTreeMap<String, LoadedSkill>>,
-    /// The library that they come from.
+    /// The library that the skills come from.
     pub library: LibraryState,
-    /// The reflexes in force; a candidate is asked after them.
+    /// The active reflexes; a candidate is asked after them.
     pub reflexes: Vec<LiveReflex>,
-    /// The environment as it describes itself.
+    /// The environment's description.
     pub spec: EnvironmentSpec,
-    /// Where the run comes from.
+    /// The run's origin.
     pub origin: RunOrigin,
     /// The run's settings for skills.
     pub actor: ActorConfig,
     /// The run's seed.
     pub seed: u64,
-    /// Stops it between two calls.
+    /// Stops the trials between two calls.
     pub cancel: Cancel,
 }
 
@@ -45,7 +45,7 @@ impl ReflexTrialRunner {
     /// Tries every candidate of `plan`.
     ///
     /// # Errors
-    /// When the environment breaks.
+    /// When the environment or the sandbox fails.
     pub async fn try_all(
         &self,
         plan: &ReflexTrialPlan,
@@ -74,7 +74,7 @@ impl ReflexTrialRunner {
         Ok(trials)
     }
 
-    /// Compiles a candidate, and asks it what it would have done. Only one that would have acted is tried.
+    /// Compiles a candidate and runs it on the moments of the plan. Only a candidate that would have acted is tried.
     async fn prepare(
         &self,
         plan: &ReflexTrialPlan,
@@ -105,10 +105,10 @@ impl ReflexTrialRunner {
         Ok((trial.acts.then_some(live), trial))
     }
 
-    /// One episode.
+    /// Runs one practice episode, with the candidate if there is one.
     ///
     /// # Errors
-    /// When the environment breaks.
+    /// When the environment or the sandbox fails.
     pub async fn run_episode(
         &self,
         seed: u64,
@@ -164,13 +164,13 @@ impl ReflexTrialRunner {
                     unlocked.extend(run.unlocked.iter().map(|unlocked| unlocked.task.clone()));
                     arm.died |= run.ended.as_ref().is_some_and(|end| end.kind == EndingKind::Died);
                     let observation = world.observe().map_err(ExecutorError::from)?;
-                    // Where nothing more can be gained, calls succeed without a step and time stands still.
+                    // Where nothing more can be gained, calls succeed without a step, and the episode would not end.
                     if idle == IDLE {
                         break 'episode;
                     }
                     Event::Acted { report: ActReport::of(run, observation) }
                 }
-                // Without System 2 there is nobody to ask; the core gives up where it cannot do without.
+                // There is no controller; the core ends the run where it cannot continue without one.
                 Effect::AskController { .. } => Event::ControllerFailed { error: String::new() },
                 _ => break 'episode,
             };

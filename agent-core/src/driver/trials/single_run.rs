@@ -1,4 +1,4 @@
-//! One skill in one fresh world, outside of any run: for people who want to see what it does.
+//! One call of a skill in one fresh world, outside of any run, on a person's command.
 
 use super::super::DriveError;
 use super::super::executor::{ExecutorError, LiveReflex, LoadedSkill, SkillExecutor, SkillRun, Unrecorded};
@@ -12,12 +12,12 @@ use sojourn_tools::{Ending, Environment, ToolCall};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What came of it.
+/// The result of one call.
 #[derive(Debug, Clone, Serialize)]
 pub struct SingleRun {
     /// Whether its post-condition held.
     pub verified: bool,
-    /// What stopped it, if it did not return by itself.
+    /// The error that ended the skill; `None` where it returned by itself.
     pub error: Option<String>,
     /// Environment steps taken.
     pub steps: u32,

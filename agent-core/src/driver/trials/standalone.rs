@@ -1,4 +1,4 @@
-//! One version of a skill in its regression cases, or in fresh worlds to earn its admission: outside of any run.
+//! Trials outside of any run: regression cases, and trials for admission.
 
 use super::super::DriveError;
 use super::super::executor::{LiveReflex, LoadedSkill};
@@ -20,20 +20,20 @@ use sojourn_tools::{Condition, Environment};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Seeds that are tried for each world that a trial needs: not every world can be brought to the start.
+/// Seeds for each world that a trial needs, because not every world can be brought to the start.
 const SPARE_WORLDS: usize = 4;
 
-/// Runs single versions of skills, with the rest of a library at hand.
+/// Runs single versions of skills, which may call the other skills of a library.
 pub struct StandaloneTrials {
     runner: TrialRunner,
     library: LibraryState,
 }
 
 impl StandaloneTrials {
-    /// Prepares the skills of a library, its reflexes where `own_reflexes` says so, and further ones.
+    /// Loads the skills of a library, its reflexes if `own_reflexes` is set, and the reflexes `more`.
     ///
     /// # Errors
-    /// When something does not load.
+    /// When a module cannot be loaded.
     pub async fn new(
         sandbox: Sandbox,
         library: &LibraryState,
@@ -62,10 +62,10 @@ impl StandaloneTrials {
         Ok(Self { runner, library: library.clone() })
     }
 
-    /// Runs a version in one of its cases, or in one of another version's.
+    /// Runs a version in one of its cases, or in a case of another version.
     ///
     /// # Errors
-    /// When the module cannot be loaded or the environment breaks; a skill that fails is no error.
+    /// When the module cannot be loaded or the environment fails. A skill that fails is no error.
     pub async fn case(
         &self,
         skill: &Skill,
@@ -78,12 +78,12 @@ impl StandaloneTrials {
         Ok(self.runner.case(subject, case, environment).await?)
     }
 
-    /// Tries a version in fresh practice worlds, as its author's candidates were tried: the same calls, brought to
-    /// the same kind of start by the learned skills. Where the environment has a task of its name, that task's
-    /// goal counts too, whatever the manifest promises; and a promise that holds before the skill is called is none.
+    /// Tries a version in fresh practice worlds, with the same calls and the same kind of start as a candidate of a run.
+    /// Where the environment has a task of its name, the goal of the task must hold too. A world in which the
+    /// post-condition holds before the call does not count.
     ///
     /// # Errors
-    /// As [`case`](Self::case), and when nothing says what the skill is for.
+    /// Those of [`case`](Self::case), and when the skill has neither a post-condition nor a task of its name.
     pub async fn admission(
         &self,
         skill: &Skill,
@@ -142,10 +142,10 @@ impl StandaloneTrials {
         Ok((environment, report))
     }
 
-    /// Lives practice episodes with a reflex and without it, as a run does before it admits one of its own.
+    /// Runs practice episodes with a reflex and without it, as a run does before it admits one.
     ///
     /// # Errors
-    /// As [`case`](Self::case).
+    /// Those of [`case`](Self::case).
     pub async fn reflex(
         &self,
         skill: &Skill,
