@@ -5,6 +5,7 @@ use crate::abi::{Ended, Guest, Outcome};
 use crate::diagnosis::{self, Thrown};
 use crate::engine::{Runtime, engine_sha256};
 use crate::module::{self, Parts};
+use crate::reserved::RESERVED;
 use crate::warm::{NEXT, STATE};
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
@@ -15,57 +16,6 @@ const MAX_SOURCE_BYTES: usize = 256 << 10;
 const MAX_ENTRY_BYTES: usize = 64;
 /// Enough for any source that is allowed.
 const COMPILE_FUEL: u64 = 10_000_000_000;
-
-/// Words that cannot name a function in a module.
-const RESERVED: [&str; 47] = [
-    "arguments",
-    "await",
-    "break",
-    "case",
-    "catch",
-    "class",
-    "const",
-    "continue",
-    "debugger",
-    "default",
-    "delete",
-    "do",
-    "else",
-    "enum",
-    "eval",
-    "export",
-    "extends",
-    "false",
-    "finally",
-    "for",
-    "function",
-    "if",
-    "implements",
-    "import",
-    "in",
-    "instanceof",
-    "interface",
-    "let",
-    "new",
-    "null",
-    "package",
-    "private",
-    "protected",
-    "public",
-    "return",
-    "static",
-    "super",
-    "switch",
-    "this",
-    "throw",
-    "true",
-    "try",
-    "typeof",
-    "var",
-    "void",
-    "while",
-    "yield",
-];
 
 /// Why a source could not be compiled. Displayed, it is what the skill's author should read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]

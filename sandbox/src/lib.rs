@@ -70,6 +70,7 @@ mod precompiled;
 mod program;
 mod reflex;
 mod report;
+mod reserved;
 mod run;
 mod sandbox;
 mod settings;

@@ -1,5 +1,11 @@
 //! Peers' JSON Schemas as parameters that a skill can name and a small model can fill in.
 
+// Neither crate depends on the other, so they share the file.
+#[path = "../../sandbox/src/reserved.rs"]
+mod reserved;
+
+pub use reserved::RESERVED;
+
 use crate::{Parameter, ParameterKind};
 use serde_json::{Map, Value};
 
@@ -93,58 +99,6 @@ fn rebase(schema: &mut Value, root: &str) {
         _ => {}
     }
 }
-
-/// Words that a JavaScript module cannot use as names (ECMA-262, 12.7.2).
-pub const RESERVED: [&str; 48] = [
-    "arguments",
-    "await",
-    "break",
-    "case",
-    "catch",
-    "class",
-    "const",
-    "continue",
-    "debugger",
-    "default",
-    "delete",
-    "do",
-    "else",
-    "enum",
-    "eval",
-    "export",
-    "extends",
-    "false",
-    "finally",
-    "for",
-    "function",
-    "if",
-    "implements",
-    "import",
-    "in",
-    "instanceof",
-    "interface",
-    "let",
-    "new",
-    "null",
-    "package",
-    "private",
-    "protected",
-    "public",
-    "return",
-    "static",
-    "super",
-    "switch",
-    "this",
-    "throw",
-    "true",
-    "try",
-    "typeof",
-    "var",
-    "void",
-    "while",
-    "with",
-    "yield",
-];
 
 /// A peer's name as a JavaScript identifier: `get-sum` of `everything` is `everything_get_sum`.
 pub fn identifier(source: &str, name: &str) -> String {

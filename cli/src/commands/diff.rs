@@ -10,7 +10,7 @@ use sojourn_memory::{EventSeq, Record, RecordQuery, RunInfo, Store};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// What came of a run, in numbers.
+/// The results of a run, in numbers.
 #[derive(Debug, Default, Serialize)]
 struct Outcome {
     records: u64,
@@ -25,8 +25,8 @@ struct Outcome {
     tokens_written: u64,
 }
 
-/// The first records of two runs that are not alike; `None` where a run has ended.
-struct Parting {
+/// The first records of two runs that differ; `None` where a run has ended.
+struct Divergence {
     seq: EventSeq,
     left: Option<Record>,
     right: Option<Record>,
@@ -38,10 +38,10 @@ pub async fn diff(home: &Home, args: &Diff) -> Result<()> {
     let left = logbook::find_run(&store, &args.left).await?;
     let right = logbook::find_run(&store, &args.right).await?;
     let start = beginnings(&store, &left, &right).await?;
-    let parting = parting(&store, &left, &right).await?;
+    let divergence = divergence(&store, &left, &right).await?;
     let outcomes = [outcome(&store, &left).await?, outcome(&store, &right).await?];
     if args.json {
-        return as_json(&store, [&left, &right], &start, parting.as_ref(), &outcomes).await;
+        return as_json(&store, [&left, &right], &start, divergence.as_ref(), &outcomes).await;
     }
     output::line(format!("- {}", named(&left)))?;
     output::line(format!("+ {}", named(&right)))?;
@@ -49,11 +49,11 @@ pub async fn diff(home: &Home, args: &Diff) -> Result<()> {
         output::line("\nthey start from different things:")?;
         start.iter().try_for_each(output::line)?;
     }
-    match &parting {
+    match &divergence {
         None => output::line("\nevery record after the first is the same")?,
-        Some(parting) => {
-            output::line(format!("\nthe first record that differs is {}:", parting.seq))?;
-            parting.told(&store).await?.iter().try_for_each(output::line)?;
+        Some(divergence) => {
+            output::line(format!("\nthe first record that differs is {}:", divergence.seq))?;
+            divergence.lines(&store).await?.iter().try_for_each(output::line)?;
         }
     }
     output::line("")?;
@@ -65,7 +65,7 @@ fn named(run: &RunInfo) -> String {
     format!("{} ({}, {}{})", run.id, run.environment, run.model, fork.unwrap_or_default())
 }
 
-/// What differs in what the runs start from: settings, model, library. Their names do not count.
+/// Differences between the first records: settings, model, library. The runs' ids are ignored.
 async fn beginnings(store: &Store, left: &RunInfo, right: &RunInfo) -> Result<Vec<String>> {
     let mut payloads = Vec::new();
     for run in [left, right] {
@@ -88,8 +88,8 @@ fn shortened(line: &str) -> String {
     }
 }
 
-/// The first place after the first record where the runs are not alike. When something happened does not count.
-async fn parting(store: &Store, left: &RunInfo, right: &RunInfo) -> Result<Option<Parting>> {
+/// The first difference after the first record. Times are ignored.
+async fn divergence(store: &Store, left: &RunInfo, right: &RunInfo) -> Result<Option<Divergence>> {
     const PAGE: usize = 512;
     let query = || RecordQuery::from(EventSeq(2));
     let mut pages = [
@@ -108,14 +108,14 @@ async fn parting(store: &Store, left: &RunInfo, right: &RunInfo) -> Result<Optio
                 (Some(left), Some(right)) if same(&left, &right) => {}
                 (left, right) => {
                     let seq = left.as_ref().or(right.as_ref()).map_or(EventSeq(2), |record| record.seq);
-                    return Ok(Some(Parting { seq, left, right }));
+                    return Ok(Some(Divergence { seq, left, right }));
                 }
             }
         }
     }
 }
 
-/// How long the model took is not a difference in what happened.
+/// Whether two records are equal apart from times and token counts.
 fn same(left: &Record, right: &Record) -> bool {
     let timeless = |record: &Record| {
         let mut payload = record.payload.clone();
@@ -130,8 +130,8 @@ fn same(left: &Record, right: &Record) -> bool {
             || (RecordKind::ControllerAnswered.is(left) && timeless(left) == timeless(right)))
 }
 
-impl Parting {
-    async fn told(&self, store: &Store) -> Result<Vec<String>> {
+impl Divergence {
+    async fn lines(&self, store: &Store) -> Result<Vec<String>> {
         let mut lines = Vec::new();
         for (sign, record) in [("-", &self.left), ("+", &self.right)] {
             lines.push(match record {
@@ -238,12 +238,12 @@ async fn as_json(
     store: &Store,
     runs: [&RunInfo; 2],
     start: &[String],
-    parting: Option<&Parting>,
+    divergence: Option<&Divergence>,
     outcomes: &[Outcome; 2],
 ) -> Result<()> {
     let mut records = Vec::new();
-    if let Some(parting) = parting {
-        for record in [&parting.left, &parting.right] {
+    if let Some(divergence) = divergence {
+        for record in [&divergence.left, &divergence.right] {
             records.push(match record {
                 Some(record) => json!({"kind": record.kind, "payload": logbook::whole(store, record).await?}),
                 None => Value::Null,
@@ -253,7 +253,7 @@ async fn as_json(
     Ok(output::json(&json!({
         "runs": runs.map(|run| &run.id),
         "same_start": start.is_empty(),
-        "first_difference": parting.map(|parting| json!({"seq": parting.seq, "records": records})),
+        "first_difference": divergence.map(|divergence| json!({"seq": divergence.seq, "records": records})),
         "outcomes": outcomes,
     }))?)
 }

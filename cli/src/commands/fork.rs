@@ -12,7 +12,7 @@ use sojourn_memory::{EventSeq, NewRun, RecordQuery, RunStatus};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Makes a run that shares the records of another up to one, and goes on with it.
+/// Makes a run from the first records of another one, and continues it.
 pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
     let (settings, file): (Vec<_>, Vec<_>) =
         args.overrides.iter().cloned().partition(|assignment| assignment.trim_start().starts_with("run."));
@@ -81,12 +81,12 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
             output::json(&json!({"run": run, "parent": parent.id, "at": args.at}))?;
         } else {
             output::line(run.to_string())?;
-            output::note(format!("go on with `sojourn run {} --resume {run}`", path.display()));
+            output::note(format!("continue it with `sojourn run {} --resume {run}`", path.display()));
         }
         return Ok(ExitCode::SUCCESS);
     }
     output::note(format!("run {run}: a fork of {} after record {}", parent.id, args.at));
-    let go_on = Run {
+    let resume = Run {
         agent: path,
         steps: None,
         time: None,
@@ -99,14 +99,14 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
         worker: None,
         otlp: None,
     };
-    super::run::supervise(home, run, &go_on).await
+    super::run::supervise(home, run, &resume).await
 }
 
 fn agent(path: &std::path::Path, args: &Fork, file: &[String]) -> Result<AgentFile> {
     AgentFile::read(path, &with_model(file.to_vec(), args))
 }
 
-/// The overrides of the agent file, the model's among them.
+/// The overrides of the agent file, including the model's.
 fn with_model(mut file: Vec<String>, args: &Fork) -> Vec<String> {
     if let Some(model) = &args.model {
         file.push(format!("model={}", toml::Value::String(model.clone())));
@@ -128,8 +128,8 @@ fn adjusted(config: &RunConfig, settings: &[String]) -> Result<RunConfig> {
     Ok(run.try_into()?)
 }
 
-/// The model that goes on with the run: the one that it had, unless another may be asked for. Only a loaded model
-/// tells what it is.
+/// The model that continues the run: the same one, unless the arguments may name another. Then it is loaded, because only a
+/// loaded model knows its description.
 async fn model(agent: &AgentFile, args: &Fork, before: &ModelInfo) -> Result<ModelInfo> {
     if args.model.is_none() && args.agent.is_none() {
         return Ok(before.clone());

@@ -9,14 +9,14 @@ pub fn between(first: &Value, second: &Value) -> Vec<String> {
     patches(&patch(second, first), &patch(first, second))
 }
 
-/// The same from the merge patches that lead to each side from the other.
+/// The differences by the merge patches that lead to each side from the other.
 pub fn patches(first: &Value, second: &Value) -> Vec<String> {
     let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
     flatten("", first, &mut before);
     flatten("", second, &mut after);
     let paths: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let side = |value: Option<&&Value>| match value {
-        // With a null a patch says what the other side does not have.
+        // A null in a patch stands for a field that the other side does not have.
         None | Some(Value::Null) => "nothing".to_owned(),
         Some(value) => value.to_string(),
     };

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// Checks one run, or all.
+/// `log verify`: checks one run, or all.
 pub async fn verify(store: &Store, run: Option<&str>, json: bool) -> Result<ExitCode> {
     let runs = match run {
         Some(run) => vec![logbook::find_run(store, run).await?],
@@ -34,7 +34,7 @@ pub async fn verify(store: &Store, run: Option<&str>, json: bool) -> Result<Exit
         }))?;
     } else {
         for report in &reports {
-            output::line(told(report))?;
+            output::line(verdict(report))?;
         }
         output::line(format!(
             "{} of {} runs intact; {} read in {}",
@@ -53,7 +53,7 @@ pub async fn verify(store: &Store, run: Option<&str>, json: bool) -> Result<Exit
     Ok(ExitCode::from(Kind::Failure as u8))
 }
 
-/// Verifies a run while a bar shows how far it got.
+/// Verifies a run behind a progress bar.
 pub async fn checked(store: &Store, run: &RunId) -> Result<VerifyReport> {
     let bar = if output::is_watched() { ProgressBar::new(0) } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} records") {
@@ -69,7 +69,7 @@ pub async fn checked(store: &Store, run: &RunId) -> Result<VerifyReport> {
     Ok(report?)
 }
 
-fn told(report: &VerifyReport) -> String {
+fn verdict(report: &VerifyReport) -> String {
     let VerifyReport { run, records, blobs, first_fault, .. } = report;
     match first_fault {
         None => format!("{run}  intact: {records} records, {blobs} blobs"),
@@ -79,18 +79,18 @@ fn told(report: &VerifyReport) -> String {
     }
 }
 
-/// What was saved, and what was not.
+/// The result of a recovery.
 struct Recovery {
     fault: Fault,
     /// The last record that is intact.
     intact: EventSeq,
-    /// Records that the run has, or says it has.
+    /// Number of records according to the run's row.
     all: u64,
-    /// The run that was made of the intact ones.
+    /// The run with the intact records.
     saved: RunId,
 }
 
-/// Makes a run of the intact beginning of a damaged one.
+/// `log recover`: makes a run from the intact beginning of a damaged one.
 pub async fn recover(store: &Store, run: &str, into: Option<&Path>, as_json: bool) -> Result<()> {
     let info = logbook::find_run(store, run).await?;
     let report = checked(store, &info.id).await?;
@@ -136,11 +136,11 @@ pub async fn recover(store: &Store, run: &str, into: Option<&Path>, as_json: boo
             output::line(format!("  … and {} more", lost.len() - 20))?;
         }
     }
-    let resume = format!("go on with `sojourn run AGENT.TOML --resume {}`", recovery.saved);
+    let resume = format!("continue it with `sojourn run AGENT.TOML --resume {}`", recovery.saved);
     Ok(output::line(if into.is_some() { format!("{resume} in that home") } else { resume })?)
 }
 
-/// In the same home the intact beginning is a fork: skills and memories of the damaged part keep their sources.
+/// In the same home the intact beginning becomes a fork, so that skills and memories of the damaged part keep their sources.
 async fn fork(store: &Store, info: &RunInfo, intact: EventSeq) -> Result<RunId> {
     let now = sojourn_core::now_ms();
     let id = RunId::new(now, now as u16);
@@ -168,7 +168,7 @@ async fn copy(store: &Store, info: &RunInfo, intact: EventSeq, home: &Path) -> R
 }
 
 impl Recovery {
-    /// What is told of each record that was not saved.
+    /// A line for each record that was not saved.
     async fn lost(&self, store: &Store, info: &RunInfo) -> Vec<String> {
         let mut lost = Vec::new();
         for seq in self.intact.next().0..=self.all {

@@ -7,7 +7,7 @@ use sojourn_skills::Origin;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Shows, or removes, what can be done without.
+/// `log gc`: shows or removes runs and blobs that nothing needs.
 pub async fn collect(
     home: &Home,
     store: &Store,

@@ -11,7 +11,7 @@ use std::path::Path;
 /// The longest line of an export that is read into memory.
 const LONGEST_LINE: u64 = 64 << 20;
 
-/// Writes a run to a file or to stdout.
+/// `log export`: writes a run to a file or to stdout.
 pub async fn export(store: &Store, args: &Export) -> Result<()> {
     let info = logbook::find_run(store, &args.run).await?;
     let to = args.to.map(EventSeq);
@@ -64,7 +64,7 @@ async fn written(
     }
 }
 
-/// Takes a run in, all or nothing.
+/// `log import`: adds a run to the home, all or nothing.
 pub async fn import(store: &Store, path: &Path, as_json: bool) -> Result<()> {
     let name = path.display();
     let mut input: Box<dyn BufRead> = if path == Path::new("-") {

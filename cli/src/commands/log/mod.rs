@@ -1,4 +1,4 @@
-//! Logs: the timeline of one, a record of it, whether it is intact, and carrying it elsewhere.
+//! `sojourn log`: the timeline of a run, one record, checks, recovery, export, import and garbage collection.
 
 mod check;
 mod collect;
@@ -18,7 +18,7 @@ use anyhow::Result;
 use sojourn_memory::EventSeq;
 use std::process::ExitCode;
 
-/// Shows a run's log, or does with logs what else was asked for.
+/// Runs a subcommand, or shows the timeline of a run.
 pub async fn log(home: &Home, args: Log) -> Result<ExitCode> {
     let store = home.store().await?;
     match (&args.command, &args.run) {

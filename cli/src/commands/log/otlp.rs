@@ -1,4 +1,4 @@
-//! A run as spans: the agent, its questions to the model, and the tools and skills it called, named by
+//! A run as spans: the agent, its requests to the model, and the tools and skills it called, named by
 //! OpenTelemetry's conventions for generative AI, in one OTLP/JSON document (an `ExportTraceServiceRequest`).
 
 use crate::logbook::{Reading, purpose_name};
@@ -33,7 +33,7 @@ struct Span {
     status: Value,
 }
 
-/// The spans of a run, those that are open last.
+/// The spans of a run.
 struct Trace {
     id: String,
     open: Vec<Span>,
@@ -41,7 +41,7 @@ struct Trace {
     model: String,
 }
 
-/// Writes the spans of a run; returns how many there are.
+/// Writes the spans of a run. Returns their number.
 pub async fn write(store: &Store, info: &RunInfo, to: Option<EventSeq>, out: &mut impl Write) -> Result<u64> {
     let mut reading = Reading::new(store, info, RecordQuery { to, ..RecordQuery::all() }).await?;
     let id = hex(Hash::of(info.id.as_str().as_bytes()), 16);
@@ -125,7 +125,7 @@ impl Trace {
                 }
                 Event::ControllerFailed { error } => self.end(record, ERROR, vec![text("error.type", error)]),
                 Event::Acted { report } => {
-                    // What was open inside was left when the skill was stopped.
+                    // A skill that was stopped leaves its calls open.
                     self.end_down_to(2, record.at_ms);
                     let status = if report.error.is_none() { OK } else { ERROR };
                     self.end(record, status, vec![number("sojourn.steps", report.steps.into())]);
@@ -158,7 +158,7 @@ impl Trace {
     fn begin(&mut self, record: &Record, name: &str, kind: u8, mut attributes: Vec<Value>) {
         attributes.push(number("sojourn.seq", record.seq.0));
         let span_id = hex(record.hash, 8);
-        // The agent and what it does first may begin with the same record.
+        // The agent and its first act may begin with the same record.
         let span_id = if self.open.iter().any(|span| span.span_id == span_id) {
             hex(Hash::of(span_id.as_bytes()), 8)
         } else {
@@ -177,7 +177,7 @@ impl Trace {
         });
     }
 
-    /// Ends the innermost span that is open, but not the agent's.
+    /// Ends the innermost open span, except the agent's.
     fn end(&mut self, record: &Record, status: u8, attributes: Vec<Value>) {
         if self.open.len() < 2 {
             return;

@@ -1,9 +1,8 @@
-//! Verified tasks and admitted skills as conversations, one a line, to fine-tune a model on.
+//! Verified tasks and admitted skills as conversations, one a line, to fine-tune a model.
 //!
-//! A *task* is what the agent was asked before it chose, what it chose, and the calls that led to a goal that was
-//! checked by program. A *skill* is what the controller was asked before it wrote one, and the source that was
-//! admitted. No conversation reaches over two episodes, and all of an episode is in the same part of the data, so that
-//! nothing of what a model is tested on was seen in training.
+//! A *task* has the request before a choice, the choice, and the calls that reached a goal checked by program. A *skill* has
+//! the request before it was written, and the admitted source. A conversation stays within one episode, and all
+//! conversations of an episode are in the same split, so that training never sees test data.
 
 use crate::logbook::Reading;
 use anyhow::Result;
@@ -17,7 +16,7 @@ use sojourn_tools::{Parameter, ToolCall};
 use std::collections::BTreeMap;
 use std::io::Write;
 
-/// One episode in so many is for validation.
+/// One episode in this many is for validation.
 const VALIDATION: u8 = 10;
 
 /// One conversation.
@@ -28,15 +27,15 @@ struct Conversation<'a> {
     task: &'a str,
     messages: Vec<Value>,
     tools: Vec<&'a Value>,
-    /// What was seen at the end of a task.
+    /// The observation at the end of a task.
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<String>,
-    /// Blobs of images that messages refer to by their hash.
+    /// Blobs of the images in messages.
     images: Vec<BlobId>,
     provenance: Provenance,
 }
 
-/// Which records a conversation is made of.
+/// The records of a conversation.
 #[derive(Serialize)]
 struct Provenance {
     run: String,
@@ -50,17 +49,17 @@ struct Provenance {
     verified_by: &'static str,
 }
 
-/// What a reader of the run remembers until it is told how it ended.
+/// The open parts of conversations.
 #[derive(Default)]
 struct Reader {
-    /// Tools and skills by name, as chat endpoints want them told.
+    /// Tools and skills by name, in the format of chat endpoints.
     tools: BTreeMap<String, Value>,
     episode: u64,
     world: Option<u64>,
-    /// The last question of each sort, where it stands, and its answer.
+    /// The last request for a choice and for a skill.
     choice: Option<Asked>,
     writing: Option<Asked>,
-    /// A call that the agent makes in the episode.
+    /// The current act in the episode.
     act: Option<Act>,
     drafts: BTreeMap<SkillId, (String, String)>,
 }
@@ -73,19 +72,19 @@ struct Asked {
 
 struct Act {
     at: (EventSeq, Hash),
-    /// Where the call itself stands.
+    /// The sequence number of the act.
     seq: EventSeq,
     call: ToolCall,
     messages: Vec<Value>,
-    /// What the controller decided; it goes with the first call.
+    /// The controller's decision, which belongs to the first call.
     decision: Option<String>,
     outcome: Option<String>,
-    /// The id of the call that is open.
+    /// The id of the open call.
     open: Option<String>,
     images: Vec<BlobId>,
 }
 
-/// Writes the conversations of a run; returns how many there are.
+/// Writes the conversations of a run. Returns their number.
 pub async fn write(store: &Store, info: &RunInfo, to: Option<EventSeq>, out: &mut impl Write) -> Result<u64> {
     let query = RecordQuery { to, ..RecordQuery::all() };
     let mut reading = Reading::new(store, info, query).await?;
@@ -117,7 +116,7 @@ impl Reader {
         match content {
             LogRecord::Started(started) => self.tools = tools(started),
             LogRecord::Event(event) => self.event(event),
-            LogRecord::SkillEvent(event) => self.stage(event, record),
+            LogRecord::SkillEvent(event) => self.skill_event(event, record),
             LogRecord::Effect(effect) => match &**effect {
                 Effect::AskController { purpose, request } => {
                     let asked = Some(Asked { at, request: request.clone(), answer: None });
@@ -139,8 +138,9 @@ impl Reader {
                 }
                 Effect::ChangeLibrary { change: LibraryEvent::Drafted { skill } } => {
                     let manifest = &skill.manifest;
-                    let told = told(&manifest.name, &manifest.description, &manifest.parameters);
-                    self.tools.insert(manifest.name.clone(), told);
+                    let description =
+                        description(&manifest.name, &manifest.description, &manifest.parameters);
+                    self.tools.insert(manifest.name.clone(), description);
                     self.drafts.insert(manifest.id.clone(), (manifest.name.clone(), skill.source.clone()));
                 }
                 Effect::ChangeLibrary { change: LibraryEvent::Admitted { id, .. } } => {
@@ -220,8 +220,8 @@ impl Reader {
         }
     }
 
-    /// Calls of the skill that the agent runs are told, not calls that those make in turn.
-    fn stage(&mut self, event: &SkillEvent, record: &Record) {
+    /// Only the calls of the skill that the core runs are part of a conversation, not those of its callees.
+    fn skill_event(&mut self, event: &SkillEvent, record: &Record) {
         let Some(act) = &mut self.act else { return };
         act.images.extend(record.blobs.iter().filter(|_| record.payload.get("image").is_some()));
         match event {
@@ -251,7 +251,7 @@ impl Reader {
     }
 }
 
-/// Which part of the data an episode belongs to: always the same one.
+/// The split of an episode, always the same one.
 fn split(info: &RunInfo, episode: u64) -> &'static str {
     let draw = Hash::of(format!("{}/{episode}", info.id).as_bytes()).as_bytes()[0];
     if draw.is_multiple_of(VALIDATION) { "validation" } else { "train" }
@@ -277,7 +277,7 @@ impl Act {
         self.open = Some(id);
     }
 
-    /// Answers the call that is open, if one is.
+    /// Answers the open call, if there is one.
     fn answer(&mut self, ok: bool, message: &str) {
         let Some(id) = self.open.take() else { return };
         let content = json!({"ok": ok, "message": message}).to_string();
@@ -290,15 +290,15 @@ fn tools(started: &Started) -> BTreeMap<String, Value> {
         .environment
         .tools
         .iter()
-        .map(|tool| (tool.name.clone(), told(&tool.name, &tool.description, &tool.parameters)));
+        .map(|tool| (tool.name.clone(), description(&tool.name, &tool.description, &tool.parameters)));
     let learned = started.library.all_active().map(|entry| {
         let manifest = &entry.skill.manifest;
-        (manifest.name.clone(), told(&manifest.name, &manifest.description, &manifest.parameters))
+        (manifest.name.clone(), description(&manifest.name, &manifest.description, &manifest.parameters))
     });
     own.chain(learned).collect()
 }
 
-fn told(name: &str, description: &str, parameters: &[Parameter]) -> Value {
+fn description(name: &str, description: &str, parameters: &[Parameter]) -> Value {
     let parameters = sojourn_tools::arguments_schema(parameters);
     json!({
         "type": "function",

@@ -20,17 +20,17 @@ struct Exchange {
     recalled: Option<(EventSeq, Vec<Recalled>)>,
 }
 
-/// One part of a prompt, and how much of it that is.
+/// The length of one part of a prompt.
 #[derive(Serialize)]
 struct PartTokens {
     role: &'static str,
     characters: usize,
-    /// How many of the prompt's tokens begin in it; absent while nobody has counted them.
+    /// Number of the prompt's tokens that begin in it; `None` before an answer.
     tokens: Option<u64>,
-    /// Whether nobody counted this part and the tokens are its share of the prompt's characters.
+    /// Whether the tokens are only its share of the characters, because the controller did not count them.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     estimated: bool,
-    /// Whether it was left out because the prompt was too long.
+    /// Whether it was left out of a prompt that was too long.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     left_out: bool,
 }
@@ -52,7 +52,7 @@ impl PartTokens {
     }
 }
 
-/// Shows all that is known about one record.
+/// `log show`: prints one record; a request with its answer.
 pub async fn show(store: &Store, run: &str, seq: EventSeq, json: bool) -> Result<()> {
     let info = logbook::find_run(store, run).await?;
     let Some(record) = store.records(&info.id, &RecordQuery::from(seq).to(seq)).await?.pop() else {
@@ -144,7 +144,7 @@ async fn exchange(store: &Store, info: &RunInfo, seq: EventSeq) -> Result<Option
 }
 
 impl Exchange {
-    /// The parts of the prompt with their lengths: as the controller counted them, or else by their share of the characters.
+    /// The parts of the prompt with their lengths, as the controller counted them or by their share of the characters.
     fn parts(&self) -> Vec<(&str, PartTokens)> {
         let reply = self.answered.as_ref().and_then(|(_, answer)| answer.as_ref().ok());
         let total = reply.map(|reply| reply.usage.prompt_tokens).filter(|&tokens| tokens > 0);
@@ -278,7 +278,7 @@ impl Exchange {
     }
 }
 
-/// A value as an indented outline in which texts keep their lines: prompts and programs can be read.
+/// A value as an indented outline in which texts keep their lines.
 fn outline(value: &Value, depth: usize, text: &mut String) {
     let indent = "  ".repeat(depth);
     match value {

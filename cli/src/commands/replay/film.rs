@@ -1,4 +1,4 @@
-//! A run as a row of pictures: for each record, what the agent saw, what it was at and what it knew.
+//! A run as a sequence of frames: for each record the view, the task, the decision and the memories.
 
 use crate::environments;
 use crate::logbook::{self, Reading, milestone_line, purpose_name};
@@ -8,55 +8,55 @@ use sojourn_memory::{RecordQuery, RunInfo, Store};
 use sojourn_tools::Environment;
 use std::sync::Arc;
 
-/// All pictures, at least one.
+/// The frames of a run.
 pub struct Film {
-    /// In order.
+    /// One frame for each record, in order.
     pub frames: Vec<Frame>,
-    /// When the run began, milliseconds since 1970.
+    /// The start of the run, milliseconds since 1970.
     pub begun_ms: i64,
 }
 
-/// One record and the world around it.
+/// One record with the state of the agent and its environment.
 #[derive(Clone)]
 pub struct Frame {
-    /// The record's place.
+    /// The record's sequence number.
     pub seq: u64,
-    /// When, milliseconds since 1970.
+    /// The record's time, milliseconds since 1970.
     pub at_ms: i64,
     /// The record in one line.
     pub line: String,
-    /// From 1; 0 before the first.
+    /// The episode, from 1; 0 before the first.
     pub episode: u64,
     /// Environment steps in the episode.
     pub step: u64,
-    /// What the environment showed.
+    /// The environment's text.
     pub view: Arc<str>,
-    /// What the agent is at.
+    /// The current task.
     pub task: Arc<str>,
-    /// What the controller was asked last and what it answered.
+    /// The last request to the controller, or its answer.
     pub decision: Arc<str>,
-    /// Calls that are open, outermost first, and the last that came back.
+    /// Open calls, outermost first, and the last one that returned.
     pub calls: Arc<[String]>,
-    /// What was recalled last.
+    /// The memories recalled last.
     pub memories: Arc<[String]>,
-    /// Whether something went wrong.
+    /// Whether the record reports a failure.
     pub failure: bool,
-    /// What was unlocked.
+    /// Whether the record unlocks an achievement.
     pub achievement: bool,
 }
 
-/// What changes from record to record.
+/// Builds the frames record by record.
 struct Camera {
-    /// The world, stepped along with the log so that every step can be seen; `None` where it cannot be, or strays.
+    /// The environment, stepped along with the log to show every step; `None` where it is not built in or has diverged.
     world: Option<Box<dyn Environment>>,
-    /// The state as the log tells it.
+    /// The state according to the log.
     state: serde_json::Value,
     now: Frame,
     open: Vec<String>,
 }
 
 impl Film {
-    /// Of a run.
+    /// Reads a run and builds its frames.
     ///
     /// # Errors
     /// When the run cannot be read.
@@ -78,9 +78,9 @@ impl Film {
         Ok(Self { frames, begun_ms: info.created_ms })
     }
 
-    /// The first frame after `from` that is like this.
-    pub fn next(&self, from: usize, like: impl Fn(&Frame) -> bool) -> Option<usize> {
-        (from + 1..self.frames.len()).find(|&index| like(&self.frames[index]))
+    /// The first frame after `from` that matches.
+    pub fn next(&self, from: usize, matches: impl Fn(&Frame) -> bool) -> Option<usize> {
+        (from + 1..self.frames.len()).find(|&index| matches(&self.frames[index]))
     }
 }
 
@@ -110,7 +110,7 @@ impl Camera {
             LogRecord::ToolDecision(_) | LogRecord::ControlRecord(_) => {}
             LogRecord::Effect(effect) => self.effect(effect),
             LogRecord::Event(event) => self.event(event).await,
-            LogRecord::SkillEvent(event) => self.stage(event).await,
+            LogRecord::SkillEvent(event) => self.skill_event(event).await,
         }
     }
 
@@ -197,7 +197,7 @@ impl Camera {
         }
     }
 
-    async fn stage(&mut self, event: &SkillEvent) {
+    async fn skill_event(&mut self, event: &SkillEvent) {
         match event {
             SkillEvent::Called { depth, call } => {
                 self.open.truncate(*depth as usize + 1);
@@ -218,19 +218,19 @@ impl Camera {
                 if let Some(change) = &step.change {
                     merge(&mut self.state, change);
                 }
-                let mut strayed = false;
+                let mut diverged = false;
                 if let Some(world) = &mut self.world {
                     let stepped = world.step(&step.action).await;
                     match world.observe() {
                         Ok(seen) if stepped.is_ok() => {
                             self.now.view = seen.text.as_str().into();
-                            strayed =
+                            diverged =
                                 seen.state != self.state && stepped.is_ok_and(|out| out.state != self.state);
                         }
-                        _ => strayed = true,
+                        _ => diverged = true,
                     }
                 }
-                if strayed {
+                if diverged {
                     self.world = None;
                 }
                 if self.world.is_none() {

@@ -1,4 +1,4 @@
-//! A run once more: to watch, to check that it happens again, and to make again what was made of it.
+//! `sojourn replay`: watches a run again, verifies it, and rebuilds its skills and memories.
 
 mod film;
 mod rebuild;
@@ -15,7 +15,7 @@ use anyhow::Result;
 use std::io::{IsTerminal as _, stdin};
 use std::process::ExitCode;
 
-/// How fast a run is shown on a terminal where nothing else is asked for.
+/// The default speed on a terminal, as a multiple of real time.
 const SPEED: f64 = 8.0;
 
 /// Shows a run again, or checks it.

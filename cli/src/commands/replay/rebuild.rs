@@ -1,4 +1,4 @@
-//! Makes what a run left behind again from its log alone, and compares it with what the home has.
+//! Rebuilds the skills and memories of a run from its log alone, and compares them with those of the home.
 
 use crate::error::Kind;
 use crate::home::Home;
@@ -12,7 +12,7 @@ use sojourn_skills::LibraryState;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-/// What was compared.
+/// The result of the comparison.
 #[derive(Default)]
 struct Comparison {
     skills: usize,
@@ -20,7 +20,7 @@ struct Comparison {
     differences: Vec<String>,
 }
 
-/// Rebuilds the skills and the memories of a run in a place of their own.
+/// Rebuilds the skills and the memories of a run in a temporary store.
 pub async fn rebuild(home: &Home, store: &Store, info: &RunInfo, as_json: bool) -> Result<ExitCode> {
     let place = tempfile::tempdir().context("there is no room for temporary files")?;
     let rebuilt = Store::open(place.path()).await?;
@@ -96,7 +96,7 @@ impl Comparison {
                         && memory.event_time_ms == other.event_time_ms
                         && memory.environment == other.environment
                         && memory.seq == other.seq
-                        // Other runs may have added to these.
+                        // Other runs may have added sources and counts.
                         && memory.sources.iter().all(|source| other.sources.contains(source))
                         && memory.helpful <= other.helpful
                         && memory.harmful <= other.harmful;

@@ -1,20 +1,20 @@
-//! A picture of a run as lines of a given width: the world on the left, what the agent thinks and does on the right.
+//! A frame as lines of a given width: the environment on the left, the agent on the right.
 
 use super::film::{Film, Frame};
 use crate::duration;
 
-/// How the viewer stands.
+/// The state of the viewer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Standing {
-    /// Which frame is shown.
+    /// The index of the frame.
     pub index: usize,
-    /// Whether it goes on by itself.
+    /// Whether it plays.
     pub playing: bool,
-    /// So many times as fast as it happened.
+    /// The speed, as a multiple of real time.
     pub speed: f64,
 }
 
-/// What keys do.
+/// The keys, for the last line.
 const KEYS: &str =
     "space play/pause · n next · p previous · f next failure · a next achievement · +/- speed · q quit";
 
@@ -57,7 +57,7 @@ pub fn lines(film: &Film, title: &str, standing: Standing, (width, height): (usi
     out
 }
 
-/// What the agent is at, does, has decided and remembers, the shorter ones first.
+/// The task, the calls, the decision and the memories, the shorter ones first.
 fn mind(frame: &Frame, width: usize, room: usize) -> Vec<String> {
     let mut out = Vec::new();
     let mut section = |name: &str, body: Vec<String>| {

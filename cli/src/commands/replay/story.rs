@@ -1,4 +1,4 @@
-//! A run told in words, for files, pipes and screens without keys.
+//! A run as text, for files, pipes and screens without keys.
 
 use crate::logbook::{self, Reading};
 use crate::{duration, output};
@@ -8,18 +8,18 @@ use sojourn_core::{Effect, Event, LogRecord, Purpose, SkillEvent};
 use sojourn_memory::{RecordQuery, RunInfo, Store};
 use std::time::Duration;
 
-/// Everything that a reader of the story wants to know, in order, from the record `at` on; with a speed, at that.
+/// Prints the passages of a run from the record `at` on; with a speed, as a multiple of real time.
 pub async fn tell(store: &Store, info: &RunInfo, at: u64, speed: Option<f64>, as_json: bool) -> Result<()> {
     let mut reading = Reading::new(store, info, RecordQuery::all()).await?;
     let mut episode = 0;
-    let mut told_ms = None;
+    let mut last_ms = None;
     while let Some((record, content)) = reading.next().await? {
         let text = match &content {
             Some(content) => passage(content, &mut episode),
             None => Some(logbook::summary(None)),
         };
         let Some(text) = text.filter(|_| record.seq.0 >= at) else { continue };
-        let waited = record.at_ms - told_ms.replace(record.at_ms).unwrap_or(record.at_ms);
+        let waited = record.at_ms - last_ms.replace(record.at_ms).unwrap_or(record.at_ms);
         if let Some(speed) = speed {
             tokio::time::sleep(Duration::from_secs_f64(waited.max(0) as f64 / 1000.0 / speed)).await;
         }
@@ -35,7 +35,7 @@ pub async fn tell(store: &Store, info: &RunInfo, at: u64, speed: Option<f64>, as
     Ok(())
 }
 
-/// A record as a passage of the story; `None` where it adds nothing.
+/// A record as a passage of text; `None` where it adds nothing.
 fn passage(record: &LogRecord, episode: &mut u32) -> Option<String> {
     Some(match record {
         LogRecord::Started(_) | LogRecord::ToolDecision(_) | LogRecord::ControlRecord(_) => record.summary(),

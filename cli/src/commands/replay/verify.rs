@@ -1,4 +1,4 @@
-//! Lets a run happen again on its recorded answers and compares every record.
+//! `sojourn replay --verify`: replays a run on its recorded answers and compares every record.
 
 use crate::args::Replay;
 use crate::commands::log::checked;
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// First the hash chain, then everything again: the core, the skills and the environment on the recorded answers.
+/// Checks the hash chain, then replays the core, the skills and the environment on the recorded answers.
 pub async fn verify(home: Home, args: &Replay) -> Result<ExitCode> {
     let store = home.store().await?;
     let info = logbook::find_run(&store, &args.run).await?;
@@ -75,7 +75,7 @@ fn broken(report: &VerifyReport, json: bool) -> Result<ExitCode> {
     .into())
 }
 
-/// Says where the run goes another way now, with both ways.
+/// Reports the record that differs, with both versions.
 async fn diverged(store: &Store, info: &RunInfo, error: &DriveError, as_json: bool) -> Result<ExitCode> {
     let divergence = match error {
         DriveError::Journal(JournalError::Diverged { seq, recorded, now }) => Some((*seq, recorded, now)),
@@ -96,7 +96,7 @@ async fn diverged(store: &Store, info: &RunInfo, error: &DriveError, as_json: bo
     let Some((seq, recorded, now)) = divergence else {
         return Err(Failure::new(
             Kind::Failure,
-            format!("the run does not happen again as it was recorded: {error}"),
+            format!("the replay differs from the recorded run: {error}"),
         )
         .hint("the log itself is intact: this program or its environment has changed since")
         .into());
@@ -111,13 +111,13 @@ async fn diverged(store: &Store, info: &RunInfo, error: &DriveError, as_json: bo
     }
     Err(Failure::new(
         Kind::Failure,
-        format!("the run does not happen again as it was recorded: record {seq} differs"),
+        format!("the replay differs from the recorded run at record {seq}"),
     )
     .hint(format!("the log itself is intact: this program or its environment has changed since; `sojourn log show {} {seq}` shows all of the record", info.id))
     .into())
 }
 
-/// Two excerpts, each a kind and what differs as a JSON patch, path by path: `-` as recorded, `+` as it is now.
+/// Two excerpts, each a kind and a JSON patch, path by path: `-` as recorded, `+` as derived now.
 fn both(recorded: &str, now: &str) -> Vec<String> {
     let (Some((old_kind, old)), Some((new_kind, new))) = (parsed(recorded), parsed(now)) else {
         return vec![format!("  - {recorded}"), format!("  + {now}")];
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_sides_are_told_path_by_path() {
+    fn both_sides_are_listed_path_by_path() {
         let recorded = r#"`stepped` {"change":{"food":7,"near":null},"reward":1.0}"#;
         let now = r#"`stepped` {"change":{"food":8,"near":["cow"]},"reward":null}"#;
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Keys and a screen for a film.
+//! The interactive viewer of a film.
 
 use super::film::Film;
 use super::screen::{Standing, lines};
@@ -8,11 +8,11 @@ use crossterm::{cursor, execute, queue, style, terminal};
 use std::io::{Write as _, stdout};
 use std::time::{Duration, Instant};
 
-/// The longest that a picture stays while playing, and the shortest: models take their time, steps take none.
+/// The longest and the shortest time that a frame stays while playing: answers take seconds, steps none.
 const LONGEST: Duration = Duration::from_secs(2);
 const SHORTEST: Duration = Duration::from_millis(40);
 
-/// The terminal as the viewer needs it; it is as it was when this is dropped.
+/// The terminal in raw mode and on the alternate screen, restored when this is dropped.
 struct Screen;
 
 impl Screen {
@@ -26,13 +26,13 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // Nobody is left to be told.
+        // An error here cannot be reported any more.
         let _ = execute!(stdout(), cursor::Show, terminal::LeaveAlternateScreen);
         let _ = terminal::disable_raw_mode();
     }
 }
 
-/// Shows the film until the user has seen enough. Without a pace it waits for a key at each picture.
+/// Shows the film until the user quits. Without a speed it waits for a key at each frame.
 pub fn show(film: &Film, title: &str, at: u64, pace: Option<f64>) -> Result<()> {
     let Some(end) = film.frames.len().checked_sub(1) else { return Ok(()) };
     let index = film.frames.iter().position(|frame| frame.seq >= at).unwrap_or(end);
@@ -51,14 +51,14 @@ pub fn show(film: &Film, title: &str, at: u64, pace: Option<f64>) -> Result<()> 
     }
 }
 
-/// How long the picture stays before the next one.
+/// The time that a frame stays before the next one.
 fn stay(film: &Film, standing: Standing) -> Duration {
     let at = |index: usize| film.frames.get(index).map(|frame| frame.at_ms);
     let waited = at(standing.index + 1).zip(at(standing.index)).map_or(0, |(next, now)| (next - now).max(0));
     Duration::from_secs_f64(waited as f64 / 1000.0 / standing.speed).clamp(SHORTEST, LONGEST)
 }
 
-/// The next key, or `None` when the time is over or the window has another size.
+/// The next key; `None` after the time, or when the window was resized.
 fn wait(until: Option<Instant>) -> Result<Option<KeyCode>> {
     loop {
         if let Some(until) = until
@@ -77,7 +77,7 @@ fn wait(until: Option<Instant>) -> Result<Option<KeyCode>> {
     }
 }
 
-/// How the viewer stands after a key; `None` to leave.
+/// The state of the viewer after a key; `None` to quit.
 fn pressed(film: &Film, standing: Standing, key: KeyCode) -> Option<Standing> {
     let last = film.frames.len() - 1;
     let to = |index: usize| Standing { index: index.min(last), playing: false, ..standing };
