@@ -2,6 +2,7 @@
 
 mod cli;
 mod crash;
+mod crash_replay;
 mod golden;
 mod life;
 mod logs;
@@ -11,7 +12,6 @@ mod otlp;
 mod plugins;
 #[path = "../../../agent-core/tests/it/record_samples.rs"]
 mod record_samples;
-mod relived;
 mod settings;
 mod skills;
 mod support;

@@ -11,7 +11,7 @@ use crate::vectors::Vectors;
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 use sojourn_controller::{Cancel, ModelInfo, RecordedController};
-use sojourn_core::{Budgets, RunConfig, Silent};
+use sojourn_core::{Budgets, RecordKind, RunConfig, Silent};
 use sojourn_memory::{Durability, NewRun, RecordQuery, RunId, RunInfo, RunStatus, Store};
 use sojourn_skills::LibraryState;
 use sojourn_tools::Action;
@@ -78,7 +78,7 @@ fn load() -> Value {
 /// About what one step of a game leaves in the log.
 fn step(n: u32) -> Value {
     let action = ["move_left", "do", "place_stone", "noop"][(n % 4) as usize];
-    json!({"on": "stepped", "action": action, "change": {
+    json!({"action": action, "change": {
         "facing": "stone", "near": ["coal", "stone"], "position": [n % 64, n / 64 % 64], "step": n,
         "seen": {"tree": {"distance": n % 9, "dx": -3}, "coal": {"distance": 2, "dx": -2}, "table": {"dx": 5}},
     }})
@@ -91,7 +91,7 @@ async fn append(store: &Store, records: u32) -> Result<Value> {
         let mut writer = store.create_run(new).await?;
         let begun = Instant::now();
         for n in 0..count {
-            writer.append("stepped", i64::from(n), step(n), Vec::new()).await?;
+            writer.append(RecordKind::Stepped.as_str(), i64::from(n), step(n), Vec::new()).await?;
             if n % group == group - 1 {
                 writer.commit(Durability::Effect).await?;
             }
@@ -128,23 +128,25 @@ async fn turns(store: &Store, turns: u32) -> Result<(Value, f64)> {
     for n in 0..turns {
         let at = i64::from(n);
         let blob = writer.put_blob(prompt.as_bytes()).await?;
-        let question = json!({"effect": "think", "purpose": "choose", "prompt": {"$blob": blob}, "n": n});
-        writer.append("think", at, question, vec![blob]).await?;
+        let question = json!({"purpose": "choose", "prompt": {"$blob": blob}, "n": n});
+        writer.append(RecordKind::AskController.as_str(), at, question, vec![blob]).await?;
         writer.commit(Durability::Effect).await?;
         writer
             .append(
-                "thought",
+                RecordKind::ControllerAnswered.as_str(),
                 at,
-                json!({"event": "thought", "text": "{\"task\": \"collect_wood\"}"}),
+                json!({"text": "{\"task\": \"collect_wood\"}"}),
                 Vec::new(),
             )
             .await?;
         writer.commit(Durability::Effect).await?;
         writer
-            .append("act", at, json!({"effect": "act", "call": {"name": "collect_wood"}}), Vec::new())
+            .append(RecordKind::Act.as_str(), at, json!({"call": {"name": "collect_wood"}}), Vec::new())
             .await?;
-        writer.append("stepped", at, step(n), Vec::new()).await?;
-        writer.append("acted", at, json!({"event": "acted", "steps": 1, "unlocked": []}), Vec::new()).await?;
+        writer.append(RecordKind::Stepped.as_str(), at, step(n), Vec::new()).await?;
+        writer
+            .append(RecordKind::Acted.as_str(), at, json!({"steps": 1, "unlocked": []}), Vec::new())
+            .await?;
     }
     writer.commit(Durability::Effect).await?;
     let each = begun.elapsed().as_secs_f64() * 1e6 / f64::from(turns.max(1));
@@ -168,7 +170,8 @@ async fn size(store: &Store, info: &RunInfo) -> Result<Value> {
     importer.finish().await?;
     let bytes = alone.size().await?.saturating_sub(empty);
     alone.close().await;
-    let steps = store.records(&info.id, &RecordQuery::all().kinds(["stepped"])).await?.len();
+    let steps =
+        store.records(&info.id, &RecordQuery::all().kinds([RecordKind::Stepped.as_str()])).await?.len();
     let each = bytes as f64 / steps.max(1) as f64;
     Ok(json!({"bytes": bytes, "records": info.last_seq, "steps": steps, "bytes_per_step": each}))
 }
@@ -228,9 +231,9 @@ async fn live(
     let mut world = environments::open(&info.environment).await?;
     let (mut steps, mut alone) = (0_u64, 0.0);
     for record in &records {
-        match record.kind.as_str() {
-            "reset" => world.reset(record.payload["seed"].as_u64().unwrap_or(0)).await?,
-            "stepped" => {
+        match RecordKind::of(record)? {
+            RecordKind::StartEpisode => world.reset(record.payload["seed"].as_u64().unwrap_or(0)).await?,
+            RecordKind::Stepped => {
                 let action = record.payload["action"].as_str().unwrap_or_default();
                 let begun = Instant::now();
                 world.step(&Action(action.to_owned())).await?;

@@ -1,4 +1,4 @@
-//! Runs with tools and in worlds of others, lived again on what their logs have and killed on the way.
+//! Crash replays of runs with tools and in external environments, answered from their logs.
 
 #![allow(
     clippy::unwrap_used,

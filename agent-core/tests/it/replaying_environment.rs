@@ -1,5 +1,5 @@
-//! A world that does not do the same twice: replay does not touch it, and a process that dies at any record leaves
-//! nothing that is silently done again.
+//! An environment that is not deterministic: a replay does not use it, and after a crash at any record no call that may
+//! have taken effect is silently repeated.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
