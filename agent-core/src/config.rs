@@ -7,7 +7,7 @@ use sojourn_skills::{AdmissionRule, ReflexRule};
 use sojourn_tools::PolicyFile;
 
 /// The settings of one run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunConfig {
     /// The seed of all random draws of the core.
@@ -59,7 +59,7 @@ pub struct RunConfig {
 }
 
 /// The extent of exploration before a skill is written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExplorationConfig {
     /// Episodes for one task; 0 turns exploration off.
@@ -77,7 +77,7 @@ impl Default for ExplorationConfig {
 }
 
 /// Tools that do not belong to the environment, and how they may be used.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ToolUse {
     /// The policy that decides about every call.
@@ -95,7 +95,7 @@ impl Default for ToolUse {
 }
 
 /// When lessons are drawn, and how many.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConsolidationConfig {
     /// The largest number of lessons drawn at once, at most 26; 0 turns lessons off.
@@ -114,7 +114,7 @@ impl Default for ConsolidationConfig {
 }
 
 /// How reflexes are written after a death, and tried in practice episodes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReflexConfig {
     /// Whether reflexes are written at all.
@@ -159,7 +159,7 @@ impl Default for ReflexConfig {
 }
 
 /// Limits of a run. `None` is without limit.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budgets {
     /// Environment steps.
@@ -177,7 +177,7 @@ pub struct Budgets {
 }
 
 /// Prices of a remote model's tokens, each per million tokens and in one currency.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Prices {
     /// Prompt tokens that the server had not cached.
@@ -190,7 +190,7 @@ pub struct Prices {
 }
 
 /// How skills are written, tried and run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ActorConfig {
     /// Candidates decoded at once from one shared prefix.

@@ -1,4 +1,4 @@
-//! Asks the person at the terminal whether a tool may be called.
+//! Asks the person at the terminal to approve calls of tools, and the questions that tools ask the user.
 
 use crate::output;
 use async_trait::async_trait;
@@ -12,10 +12,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Characters of the arguments that are shown.
+/// The maximum number of characters of the arguments in a question.
 const SHOWN: usize = 600;
 
-/// Whoever sits at the terminal, or nobody.
+/// An approver that asks at the terminal; one that denies everything where there is none.
 pub fn approver(cancel: Cancel) -> Arc<dyn Approver> {
     match terminal() {
         Ok(_) => Arc::new(Terminal { cancel, always: Mutex::default() }),
@@ -23,7 +23,7 @@ pub fn approver(cancel: Cancel) -> Arc<dyn Approver> {
     }
 }
 
-/// The same person, to be asked what only the user knows.
+/// The person at the terminal, who answers questions of tools; `None` where there is no terminal.
 pub fn person() -> Option<Arc<dyn Person>> {
     terminal().ok().map(|_| Arc::new(AtTerminal) as Arc<dyn Person>)
 }
@@ -46,14 +46,14 @@ impl Person for AtTerminal {
     }
 }
 
-/// The terminal that the process belongs to; there is none in a service or a pipeline of a scheduler.
+/// The controlling terminal of this process; a service has none.
 fn terminal() -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open("/dev/tty")
 }
 
 struct Terminal {
     cancel: Cancel,
-    /// Tools that need not be asked about again in this process.
+    /// Tools that the user approved for the rest of this process.
     always: Mutex<BTreeSet<String>>,
 }
 
@@ -81,7 +81,7 @@ impl Approver for Terminal {
     }
 }
 
-/// What is asked. Arguments come from a model: nothing in them may move the cursor.
+/// The question. A model wrote the arguments: control characters are removed, so that nothing can move the cursor.
 fn question(spec: &ToolSpec, args: &Map<String, Value>) -> String {
     let args = Value::Object(args.clone()).to_string();
     let mut shown: String = args.chars().filter(|c| !c.is_control()).take(SHOWN).collect();

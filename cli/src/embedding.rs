@@ -1,4 +1,4 @@
-//! The default embedding model as memory uses it.
+//! Embedding of memories and questions by the default embedding model.
 
 use crate::models;
 use anyhow::Result;
@@ -7,10 +7,10 @@ use sojourn_controller::models::ModelKind;
 use sojourn_core::Texts;
 use sojourn_memory::{Memories, Progress, Stage, Tenant};
 
-/// The text's vector with its model's name; `None` where the model is not here.
+/// The vector of a text and the name of its model; `None` where the model is not on this machine.
 ///
 /// # Errors
-/// When the model is here and fails.
+/// When the model fails.
 pub async fn of_question(text: &str) -> Result<Option<(String, Vec<f32>)>> {
     let Some(embedder) = models::embedder_if_present(&models::open()?).await else { return Ok(None) };
     let vector = embedder.embed(&[text.to_owned()]).await?.pop();
@@ -22,10 +22,11 @@ pub fn model_name() -> Option<String> {
     models::default_name(&models::open().ok()?, ModelKind::Embedding).ok()
 }
 
-/// Embeds the memories that lack a vector, showing how far it is; how many, or `None` where the model is not here.
+/// Embeds the memories that lack a vector, with a progress bar. Returns their number, or `None` where the model is not on
+/// this machine.
 ///
 /// # Errors
-/// When the model fails; what was embedded until then is kept.
+/// When the model fails; vectors computed until then are kept.
 pub async fn embed_missing(memories: &Memories, tenant: &Tenant) -> Result<Option<u64>> {
     let Some(model) = model_name() else { return Ok(None) };
     if memories.coverage(tenant, &model).await?.is_complete() {
@@ -38,11 +39,11 @@ pub async fn embed_missing(memories: &Memories, tenant: &Tenant) -> Result<Optio
     Ok(Some(count))
 }
 
-/// A progress bar for work on memories. It is hidden by itself where stderr is no terminal.
+/// A progress bar for work on memories. It hides itself where stderr is no terminal.
 pub struct Bar(ProgressBar);
 
 impl Bar {
-    /// Of unknown length.
+    /// A bar of unknown length.
     pub fn new() -> Self {
         let bar = ProgressBar::no_length();
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {wide_bar} {pos}/{len} {eta}") {
@@ -51,7 +52,7 @@ impl Bar {
         Self(bar)
     }
 
-    /// Shows how far it is.
+    /// Shows the progress.
     pub fn show(&self, progress: Progress) {
         self.0.set_message(match progress.stage {
             Stage::Embedding => "embedding",
@@ -62,7 +63,7 @@ impl Bar {
         self.0.set_position(progress.done);
     }
 
-    /// Takes it away.
+    /// Removes the bar.
     pub fn finish(&self) {
         self.0.finish_and_clear();
     }

@@ -1,27 +1,28 @@
-//! What went wrong, where, and what to do; and the exit code that says so to scripts.
+//! Errors for people: what failed, why, what to do; and exit codes for scripts.
 
 use crate::output;
 use sojourn_controller::ControllerError;
 use sojourn_controller::models::ModelError;
 use sojourn_skills::LibraryError;
 use sojourn_skills::exchange::ExchangeError;
+use sojourn_tools::EnvironmentUnavailable;
 use std::fmt;
 use std::process::ExitCode;
 
-/// What sort of failure it is: its number is the exit code.
+/// The kind of a failure; its number is the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Something broke, or a check did not hold.
+    /// An operation failed, or a check did not pass.
     Failure = 1,
-    /// The command line or an agent file is not right.
+    /// The command line or an agent file is invalid.
     Usage = 2,
-    /// Something that was named is not there.
+    /// A named thing does not exist.
     NotFound = 3,
-    /// The user stopped it.
+    /// The user stopped the command.
     Interrupted = 130,
 }
 
-/// A failure with a way out.
+/// A failure with a hint.
 #[derive(Debug)]
 pub struct Failure {
     kind: Kind,
@@ -30,19 +31,19 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure of this kind.
+    /// A failure without a hint.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), hint: None }
     }
 
-    /// Something that was named and is not there, with the nearest name.
+    /// The failure for a name that does not exist, with the nearest of `names`.
     pub fn unknown<'a>(what: &str, name: &str, names: impl Iterator<Item = &'a str>) -> Self {
         let nearest = sojourn_tools::nearest(name, names);
         let meant = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
         Self::new(Kind::NotFound, format!("no {what} named `{name}`{meant}"))
     }
 
-    /// With what to do next.
+    /// Adds a hint: what the user can do.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
@@ -57,7 +58,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Tells the user, and says what the process exits with.
+/// Prints an error and its hint; returns the exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     if is_broken_pipe(error) {
         return ExitCode::SUCCESS;
@@ -70,14 +71,14 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(kind as u8)
 }
 
-/// The reader of our output went away: there is nobody to tell.
+/// Whether the reader of stdout has gone: the error then has no reader either.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
     })
 }
 
-/// All causes in one line, each told once.
+/// All causes in one line, without those that another one contains.
 fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -93,13 +94,16 @@ fn chain(error: &anyhow::Error) -> String {
 }
 
 fn explain(error: &anyhow::Error) -> (Kind, Option<String>) {
-    // A failure may be the context of another error, where only this finds it.
+    // `downcast_ref` also finds a failure that is the context of another error.
     if let Some(failure) = error.downcast_ref::<Failure>() {
         return (failure.kind, failure.hint.clone());
     }
     for cause in error.chain() {
         if let Some(error) = cause.downcast_ref::<sojourn_memory::Error>() {
             return explain_memory(error);
+        }
+        if let Some(error) = cause.downcast_ref::<EnvironmentUnavailable>() {
+            return explain_environment(error);
         }
         if let Some(error) = cause.downcast_ref::<ModelError>() {
             return explain_model(error);
@@ -138,15 +142,25 @@ fn explain_memory(error: &sojourn_memory::Error) -> (Kind, Option<String>) {
         E::NoSuchMemory { .. } => (Kind::NotFound, "`sojourn memory search` finds memories"),
         E::ForgottenBlob { .. } => (
             Kind::Failure,
-            "a memory that it quoted was forgotten: what followed cannot be shown or replayed",
+            "a memory that the record quoted was forgotten: the run cannot be shown or replayed past it",
         ),
-        E::DiskFull => (Kind::Failure, "free some space and resume; nothing that was recorded is lost"),
+        E::DiskFull => (Kind::Failure, "free some space and resume; nothing recorded is lost"),
         E::ReadOnly => {
             (Kind::Failure, "check the permissions of the home directory, or choose another with `--home`")
         }
         _ => return (Kind::Failure, None),
     };
     (kind, Some(hint.to_owned()))
+}
+
+fn explain_environment(error: &EnvironmentUnavailable) -> (Kind, Option<String>) {
+    use EnvironmentUnavailable as E;
+    let kind = match error {
+        E::Unknown { .. } | E::NotInstalled { .. } => Kind::NotFound,
+        E::Invalid { .. } => Kind::Usage,
+        E::Failed { .. } => Kind::Failure,
+    };
+    (kind, Some(error.remedy()))
 }
 
 fn explain_model(error: &ModelError) -> (Kind, Option<String>) {
@@ -164,7 +178,7 @@ fn explain_library(error: &LibraryError) -> (Kind, Option<String>) {
             Some("skills are learned by `sojourn run`; choose the home with `--home`".to_owned()),
         ),
         LibraryError::Illegal(_) => {
-            (Kind::Usage, Some("`sojourn skills history NAME` tells how a skill stands".to_owned()))
+            (Kind::Usage, Some("`sojourn skills history NAME` shows the state of a skill".to_owned()))
         }
         _ => (Kind::Failure, None),
     }
@@ -180,7 +194,7 @@ fn explain_exchange(error: &ExchangeError) -> (Kind, Option<String>) {
             (Kind::Usage, Some("remove it, or export to another directory".to_owned()))
         }
         ExchangeError::Io { .. } => (Kind::Failure, None),
-        _ => (Kind::Usage, Some("nothing was taken over".to_owned())),
+        _ => (Kind::Usage, Some("nothing was imported".to_owned())),
     }
 }
 
@@ -204,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cause_that_its_context_tells_already_is_not_told_twice() {
+    fn a_cause_that_its_context_contains_is_not_repeated() {
         let error = anyhow::anyhow!("the disk is full").context("cannot write: the disk is full");
         assert_eq!(chain(&error), "cannot write: the disk is full");
         let error = anyhow::anyhow!("no such file").context("cannot read `a`");
@@ -212,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_told_the_nearest() {
+    fn an_unknown_name_gets_the_nearest_one() {
         let failure = Failure::unknown("skill", "collectwood", ["eat_cow", "collect_wood"].into_iter());
         assert_eq!(failure.to_string(), "no skill named `collectwood`; did you mean `collect_wood`?");
     }

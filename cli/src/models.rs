@@ -1,4 +1,4 @@
-//! Finding models, fetching them with a progress bar, and opening them.
+//! Finds, fetches and opens models.
 
 use crate::agent_file::{AgentFile, ControllerKind};
 use crate::error::{Failure, Kind};
@@ -11,10 +11,10 @@ use sojourn_controller::{Controller, Embedder, OpenAiController, ServedControlle
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The models of this machine.
+/// The catalogue and the models of this machine.
 ///
 /// # Errors
-/// When there is no cache directory, or it cannot be made.
+/// When there is no cache directory, or it cannot be created.
 pub fn open() -> Result<Models> {
     Ok(Models::open(None)?)
 }
@@ -94,23 +94,23 @@ pub async fn embedder_if_present(models: &Models) -> Option<Arc<dyn Embedder>> {
     llama_embedder(&path).await.ok()
 }
 
-/// Where a model's file is.
+/// The path of a model's file.
 ///
 /// # Errors
 /// When there is no such model, or it is not on this machine.
 pub fn path(models: &Models, name: &str) -> Result<PathBuf> {
-    models.path(name).map_err(told)
+    models.path(name).map_err(with_hint)
 }
 
-/// Where a model is; fetches it first if that is wanted and needed.
+/// The path of a model's file; with `pull`, fetches a missing one first.
 async fn find(models: &Models, name: &str, pull: bool) -> Result<PathBuf> {
     if pull { fetch(models, name).await } else { path(models, name) }
 }
 
-/// Fetches a model, showing how far it is.
+/// Fetches a model, with a progress bar.
 ///
 /// # Errors
-/// When it is to be had nowhere, or the disk is full.
+/// When no source has it, or the disk is full.
 pub async fn fetch(models: &Models, name: &str) -> Result<PathBuf> {
     if let Ok(path) = models.path(name) {
         return Ok(path);
@@ -120,11 +120,11 @@ pub async fn fetch(models: &Models, name: &str) -> Result<PathBuf> {
     let shown = bar.clone();
     let pulled = models.pull(name, move |progress| show(&shown, progress)).await;
     bar.finish_and_clear();
-    pulled.map_err(told)
+    pulled.map_err(with_hint)
 }
 
-/// The errors that a wrong name leads to, with what to do in a line of its own.
-fn told(error: ModelError) -> anyhow::Error {
+/// Adds a hint to the errors of a wrong or missing model.
+fn with_hint(error: ModelError) -> anyhow::Error {
     match error {
         ModelError::Unknown { name, nearest } => {
             let meant = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
@@ -142,7 +142,7 @@ fn told(error: ModelError) -> anyhow::Error {
 }
 
 fn bar() -> ProgressBar {
-    // Hidden by itself where stderr is no terminal.
+    // The bar hides itself where stderr is no terminal.
     let bar = ProgressBar::no_length();
     let template = "{spinner} {msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
     if let Ok(style) = ProgressStyle::with_template(template) {
@@ -188,10 +188,10 @@ async fn llama(path: &Path, draft: Option<PathBuf>, agent: &AgentFile) -> Result
     Ok(Arc::new(LlamaController::open(path, options).await?))
 }
 
-/// The model at `path`, to be shared by several runs.
+/// Opens the model at `path` for several runs.
 ///
 /// # Errors
-/// When it cannot be loaded.
+/// When the model cannot be loaded.
 #[cfg(feature = "llama")]
 pub async fn served(
     path: &Path,
@@ -212,7 +212,7 @@ pub async fn served(
     Ok(Arc::new(LlamaController::open(path, options).await?))
 }
 
-/// Where what models made of prompts is kept between processes: with the models, as it can be made again.
+/// The directory of evaluated prompt prefixes, beside the models: both are caches.
 #[cfg(feature = "llama")]
 fn prefixes_directory() -> Option<PathBuf> {
     Some(Models::open(None).ok()?.cache_dir().parent()?.join("prefixes"))
@@ -229,6 +229,10 @@ async fn llama(_path: &Path, _draft: Option<PathBuf>, _agent: &AgentFile) -> Res
     Err(without_llama("set `controller.kind = \"openai\"` in the agent file to use a server"))
 }
 
+/// Opens the model at `path` for several runs.
+///
+/// # Errors
+/// Always: this program was built without llama.cpp.
 #[cfg(not(feature = "llama"))]
 #[allow(clippy::unused_async, reason = "the same signature as with the feature")]
 pub async fn served(
@@ -245,6 +249,7 @@ async fn llama_embedder(_path: &Path) -> Result<Arc<dyn Embedder>> {
     Err(without_llama("set `embedding = \"none\"` in the agent file to find memories by their words alone"))
 }
 
+/// The error of a program without llama.cpp, with what to do `instead`.
 #[cfg(not(feature = "llama"))]
 pub fn without_llama(instead: &str) -> anyhow::Error {
     Failure::new(Kind::Failure, "this program was built without llama.cpp and cannot run models itself")

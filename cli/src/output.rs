@@ -1,17 +1,17 @@
-//! The one place that writes: results to stdout, all else to stderr.
+//! Printing: results to stdout, everything else to stderr. No other module prints.
 
 use serde::Serialize;
 use std::io::{self, IsTerminal as _, Write as _};
 
-/// A line of the result.
+/// Prints one line of the result.
 ///
 /// # Errors
-/// When stdout cannot be written; a reader that went away is told apart by [`io::ErrorKind::BrokenPipe`].
+/// When stdout cannot be written; [`io::ErrorKind::BrokenPipe`] when its reader has gone.
 pub fn line(text: impl AsRef<str>) -> io::Result<()> {
     writeln!(io::stdout(), "{}", text.as_ref())
 }
 
-/// A value as an indented JSON document.
+/// Prints a value as an indented JSON document.
 ///
 /// # Errors
 /// As [`line`].
@@ -19,7 +19,7 @@ pub fn json(value: &impl Serialize) -> io::Result<()> {
     line(serde_json::to_string_pretty(value)?)
 }
 
-/// A value as one line of JSON.
+/// Prints a value as one line of JSON.
 ///
 /// # Errors
 /// As [`line`].
@@ -27,12 +27,12 @@ pub fn json_line(value: &impl Serialize) -> io::Result<()> {
     line(serde_json::to_string(value)?)
 }
 
-/// A line for the person who watches. That nobody reads it is no error.
+/// Prints a line for the person at the terminal. A closed stderr is no error.
 pub fn note(text: impl AsRef<str>) {
     let _ = writeln!(io::stderr(), "{}", text.as_ref());
 }
 
-/// Whether somebody watches stderr.
+/// Whether stderr is a terminal.
 pub fn is_watched() -> bool {
     io::stderr().is_terminal()
 }

@@ -1,6 +1,6 @@
-//! Shows a run while it goes on: a few lines that are redrawn on a terminal, one line a milestone elsewhere.
+//! Shows the progress of a run: a few lines that are redrawn on a terminal, one line for each milestone elsewhere.
 
-use crate::chronicle::{Activity, Chronicle};
+use crate::run_stats::{Activity, RunStats};
 use crate::{duration, logbook, output};
 use indicatif::{ProgressBar, ProgressStyle};
 use sojourn_core::{Milestone, Notice, Observer, SkillEvent};
@@ -8,19 +8,19 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Watches a run and shows it.
+/// Observes a run and shows its progress on stderr.
 pub struct Progress {
-    chronicle: Mutex<Chronicle>,
+    stats: Mutex<RunStats>,
     begun: Instant,
     bar: Option<ProgressBar>,
-    /// Achievements that can be unlocked.
+    /// The number of achievements of the environment.
     achievements: usize,
-    /// What stands before each line, where several runs follow each other.
+    /// A prefix of each line, which distinguishes runs that follow each other.
     label: String,
 }
 
 impl Progress {
-    /// Shows a run in an environment with so many achievements.
+    /// Shows a run in an environment with this number of achievements.
     pub fn new(achievements: usize, label: &str) -> Self {
         let bar = output::is_watched().then(|| {
             let bar = ProgressBar::new_spinner();
@@ -30,26 +30,20 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self {
-            chronicle: Mutex::default(),
-            begun: Instant::now(),
-            bar,
-            achievements,
-            label: label.to_owned(),
-        }
+        Self { stats: Mutex::default(), begun: Instant::now(), bar, achievements, label: label.to_owned() }
     }
 
-    /// What happened so far.
-    pub fn chronicle(&self) -> MutexGuard<'_, Chronicle> {
-        self.chronicle.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The statistics up to now.
+    pub fn stats(&self) -> MutexGuard<'_, RunStats> {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long it took so far.
+    /// The time since the progress began.
     pub fn elapsed(&self) -> Duration {
         self.begun.elapsed()
     }
 
-    /// Says something without disturbing the lines that are redrawn.
+    /// Prints a line above those that are redrawn.
     pub fn say(&self, text: &str) {
         let line =
             format!("{} {}{text}", duration::clock(self.begun.elapsed().as_millis() as i64), self.label);
@@ -59,16 +53,16 @@ impl Progress {
         }
     }
 
-    /// Takes the lines away.
+    /// Removes the redrawn lines.
     pub fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
     }
 
-    fn redraw(&self, chronicle: &Chronicle) {
+    fn redraw(&self, stats: &RunStats) {
         if let Some(bar) = &self.bar {
-            bar.set_message(status(chronicle, self.achievements, &self.label));
+            bar.set_message(status(stats, self.achievements, &self.label));
         }
     }
 }
@@ -76,11 +70,11 @@ impl Progress {
 impl Observer for Progress {
     fn notice(&self, notice: &Notice<'_>) {
         let news = {
-            let mut chronicle = self.chronicle();
-            let known = chronicle.first.len();
-            chronicle.note(notice);
-            self.redraw(&chronicle);
-            chronicle.first.len() > known
+            let mut stats = self.stats();
+            let known = stats.first.len();
+            stats.note(notice);
+            self.redraw(&stats);
+            stats.first.len() > known
         };
         match notice {
             Notice::Milestone { milestone, replayed: false } if !is_small(milestone) => {
@@ -94,33 +88,33 @@ impl Observer for Progress {
     }
 }
 
-/// What comes too often to be worth a line.
+/// Milestones that are too frequent for a line of their own.
 fn is_small(milestone: &Milestone) -> bool {
     matches!(milestone, Milestone::TaskDone { .. } | Milestone::TaskChosen { learning: false, .. })
 }
 
-/// The lines that are redrawn.
-fn status(chronicle: &Chronicle, achievements: usize, label: &str) -> String {
+/// The redrawn lines.
+fn status(stats: &RunStats, achievements: usize, label: &str) -> String {
     let (steps, here) =
-        chronicle.episodes.last().map_or((0, 0), |episode| (episode.steps, episode.unlocked.len()));
-    let activity = match chronicle.activity {
+        stats.episodes.last().map_or((0, 0), |episode| (episode.steps, episode.unlocked.len()));
+    let activity = match stats.activity {
         Activity::Acting => "",
         Activity::Thinking => " (thinking)",
         Activity::Practising => " (trying programs)",
     };
     let mut text = format!(
         "{label}step {}, episode {} (step {steps}), {}{activity}",
-        chronicle.steps,
-        chronicle.episodes.len(),
-        chronicle.task.as_deref().unwrap_or("choosing a task"),
+        stats.steps,
+        stats.episodes.len(),
+        stats.task.as_deref().unwrap_or("choosing a task"),
     );
     let _ = write!(
         text,
         "\n            achievements: {here} in this episode, {} of {achievements} in all; skills learned: {}",
-        chronicle.first.len(),
-        chronicle.skills.len()
+        stats.first.len(),
+        stats.skills.len()
     );
-    if let Some(speed) = chronicle.tokens_per_second() {
+    if let Some(speed) = stats.tokens_per_second() {
         let _ = write!(text, "; {speed:.1} tokens/s");
     }
     text
@@ -131,13 +125,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_tells_where_the_run_stands() {
-        let mut chronicle = Chronicle::default();
-        chronicle.note(&Notice::Episode { seed: 1 });
-        chronicle.step(false, &["collect_wood".to_owned()], None);
-        chronicle.generated = (100, 5000);
+    fn the_status_shows_steps_tasks_and_achievements() {
+        let mut stats = RunStats::default();
+        stats.note(&Notice::Episode { seed: 1 });
+        stats.step(false, &["collect_wood".to_owned()], None);
+        stats.generated = (100, 5000);
         assert_eq!(
-            status(&chronicle, 22, ""),
+            status(&stats, 22, ""),
             "step 1, episode 1 (step 1), choosing a task\n            achievements: 1 in this episode, 1 of 22 in all; \
              skills learned: 0; 20.0 tokens/s"
         );

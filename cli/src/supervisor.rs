@@ -1,8 +1,8 @@
-//! Crash-only: a run is carried out, or a model served, by a worker process that is started again when it dies.
+//! Crash-only: a worker process carries out a run or serves a model, and the supervisor restarts it when it dies.
 //!
-//! A worker that ends by itself, well or with an error that it can tell, is not started again. One that is killed, runs
-//! out of memory or aborts in native code is, after a pause that grows: a run goes on from what its log has. When a worker
-//! dies three times without having come further it is given up, with a report.
+//! The supervisor does not restart a worker that exits, with success or with an error. It restarts a worker that is killed,
+//! runs out of memory or aborts in native code, after a pause that grows; a run then resumes from its log. After three
+//! deaths without progress the supervisor gives up with a report.
 
 use crate::error::{Failure, Kind};
 use crate::home::Home;
@@ -14,46 +14,46 @@ use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Deaths without progress after which a worker is given up.
+/// The number of deaths without progress after which the supervisor gives up.
 const DEATHS: u32 = 3;
-/// The pauses before a worker is started again grow from the first to the last of these.
+/// The pause before a restart doubles from the first to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The exit code of a Rust program that panicked.
 const PANICKED: i32 = 101;
 
-/// What a worker is started with.
+/// How a worker is started.
 pub struct Work {
-    /// Its command line.
+    /// Arguments of every start.
     pub args: Vec<String>,
-    /// Only for its first start: what must not be said twice.
+    /// Arguments of the first start only: a resumed run has them in its log.
     pub once: Vec<String>,
-    /// Variables of its environment besides ours.
+    /// Environment variables besides those of this process.
     pub variables: Vec<(String, String)>,
-    /// What it is to get on with.
+    /// The task, which defines progress.
     pub task: Task,
 }
 
-/// What a worker gets on with.
+/// The task of a worker.
 pub enum Task {
-    /// A run, in the home where its log is. It has come as far as its last durable record.
+    /// A run and the home of its log. Its progress is its last durable record.
     Run(Home, RunId),
-    /// Answering whoever asks, since then. It has come further with every minute that it lived.
+    /// A service that started at this time. Its progress is the number of minutes that it has run.
     Service(Instant),
 }
 
-/// Starts a worker and waits until it ends by itself.
+/// Starts a worker and waits until it exits.
 ///
 /// # Errors
-/// When the worker cannot be started, or dies again and again without having come further.
+/// When the worker cannot be started, or dies repeatedly without progress.
 pub async fn supervise(work: Work) -> Result<ExitCode> {
-    // From here on Ctrl-C is the worker's, which is in the same process group; a `kill` is passed on.
+    // The worker, in the same process group, handles Ctrl-C; the supervisor passes SIGTERM on.
     let (mut interrupts, mut terminations) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let first = work.task.progress().await;
     let (mut died_at, mut deaths, mut pause) = (None, 0, FIRST_PAUSE);
     loop {
-        // A run's log begins with what was to be said once.
+        // The run's first record has the arguments of the first start.
         let begun = work.task.progress().await > first;
         let mut child = start(&work, begun)?;
         let (status, stopping) = wait(&mut child, &mut interrupts, &mut terminations).await?;
@@ -75,7 +75,7 @@ pub async fn supervise(work: Work) -> Result<ExitCode> {
         }
         output::note(format!(
             "the worker {cause}{} in {:.1} s",
-            work.task.going_on(progress),
+            work.task.restarting(progress),
             pause.as_secs_f64()
         ));
         tokio::select! {
@@ -88,7 +88,7 @@ pub async fn supervise(work: Work) -> Result<ExitCode> {
 }
 
 impl Task {
-    /// How far it has come: a number that grows.
+    /// The progress: a number that grows.
     async fn progress(&self) -> u64 {
         match self {
             Self::Run(home, run) => last_seq(home, run).await,
@@ -96,19 +96,19 @@ impl Task {
         }
     }
 
-    /// What is left where somebody asked the worker to stop and it died.
+    /// The end of the message about a worker that died while it was stopping.
     fn left(&self) -> &'static str {
         match self {
-            Self::Run(..) => "; the run is as its log has it",
+            Self::Run(..) => "; the log has the run up to its last record",
             Self::Service(_) => "",
         }
     }
 
-    /// How it goes on after a death.
-    fn going_on(&self, progress: u64) -> String {
+    /// The middle of the message about a restart, before the pause.
+    fn restarting(&self, progress: u64) -> String {
         match self {
-            Self::Run(..) => format!(" after record {progress}; going on from the log"),
-            Self::Service(_) => "; starting it again".to_owned(),
+            Self::Run(..) => format!(" after record {progress}; resuming from the log"),
+            Self::Service(_) => "; restarting it".to_owned(),
         }
     }
 
@@ -116,17 +116,17 @@ impl Task {
         match self {
             Self::Run(_, run) => Failure::new(
                 Kind::Failure,
-                format!("run `{run}` was given up: its worker died {DEATHS} times after record {progress}; the last time it {cause}"),
+                format!("gave up run `{run}`: its worker died {DEATHS} times after record {progress}; the last time it {cause}"),
             )
             .hint(format!(
-                "nothing recorded is lost: `sojourn log show {run} {progress}` shows where it is, `sojourn fork {run} --at {}` goes another way",
+                "nothing recorded is lost: `sojourn log show {run} {progress}` shows the last record, `sojourn fork {run} --at {}` continues before it",
                 progress.saturating_sub(1).max(1)
             )),
             Self::Service(_) => Failure::new(
                 Kind::Failure,
                 format!("the worker died {DEATHS} times within a minute; the last time it {cause}"),
             )
-            .hint("`sojourn doctor` tells whether the model fits into memory"),
+            .hint("`sojourn doctor` reports whether the model fits into memory"),
         }
     }
 }
@@ -147,7 +147,7 @@ fn start(work: &Work, begun: bool) -> Result<Child> {
     command.kill_on_drop(true).spawn().context("cannot start the worker process")
 }
 
-/// Waits for the worker; says how it ended, and whether somebody had asked it to stop.
+/// Waits for the worker. Returns its exit status, and whether a signal had asked it to stop.
 async fn wait(
     child: &mut Child,
     interrupts: &mut Signal,
@@ -171,34 +171,34 @@ fn terminate(child: &Child) {
     if let Some(pid) = pid
         && let Err(error) = rustix::process::kill_process(pid, rustix::process::Signal::TERM)
     {
-        tracing::warn!(%error, "the worker could not be told to stop");
+        tracing::warn!(%error, "cannot send SIGTERM to the worker");
     }
 }
 
-/// How a worker died; `None` if it ended by itself.
+/// How a worker died; `None` if it exited.
 fn death(status: ExitStatus) -> Option<String> {
     use std::os::unix::process::ExitStatusExt as _;
     match (status.code(), status.signal()) {
         (Some(PANICKED), _) => Some("panicked".to_owned()),
         (Some(_), _) => None,
         (None, Some(6)) => Some("aborted".to_owned()),
-        (None, Some(9)) => Some("was killed (by somebody, or because memory ran out)".to_owned()),
+        (None, Some(9)) => Some("was killed (by a user, or because memory ran out)".to_owned()),
         (None, Some(11)) => Some("crashed in native code".to_owned()),
         (None, signal) => Some(format!("was ended by signal {}", signal.unwrap_or(0))),
     }
 }
 
-/// The last durable record of a run; 0 where there is none.
+/// The last durable record of a run; 0 if it has none.
 async fn last_seq(home: &Home, run: &RunId) -> u64 {
     let info = async { anyhow::Ok(Store::open(home.path()).await?.run(run.as_str()).await?) };
     info.await.map_or(0, |info| info.last_seq.0)
 }
 
-/// In a worker: ask to be stopped when the supervisor is gone, so that nothing goes on that nobody watches.
+/// In a worker: asks the kernel for SIGTERM when the supervisor dies, so that no worker is left behind.
 pub fn follow_supervisor() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
     {
-        tracing::debug!(%error, "the worker will not notice when its supervisor dies");
+        tracing::debug!(%error, "this worker does not stop when its supervisor dies");
     }
 }

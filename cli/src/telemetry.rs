@@ -1,4 +1,4 @@
-//! Where spans and events go: to stderr, and to a collector if one was named.
+//! Spans and events: to stderr, and by OTLP to a collector.
 
 use crate::error::{Failure, Kind};
 use anyhow::Result;
@@ -14,32 +14,32 @@ use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 /// The path of traces at a collector, by OTLP's specification.
 const TRACES: &str = "/v1/traces";
 
-/// Sends what is left to the collector when it is dropped.
+/// The exporter of spans. Dropping it sends the remaining spans.
 pub struct Telemetry(Option<SdkTracerProvider>);
 
 impl Telemetry {
-    /// Sends spans and events to stderr: errors always, more with each `-v`, anything by `RUST_LOG`; spans also to the
-    /// collector at `otlp`. To be called before there is a runtime: the collector is spoken to by a thread of its own.
+    /// Prints events on stderr: errors always, more with a higher `verbose`, others by `RUST_LOG`. Sends spans to the
+    /// collector at `otlp`. Call it before the async runtime starts: the exporter has a thread of its own.
     ///
     /// # Errors
-    /// When `otlp` is no address.
+    /// When `otlp` is not an HTTP address.
     pub fn start(verbose: u8, otlp: Option<&str>) -> Result<Self> {
         let default = match verbose {
-            // A browser that dies is told of by the world that used it.
+            // The environment that used a browser reports its death.
             0 => "error,chromiumoxide=off",
             1 => "info",
             2 => "debug",
             _ => "trace",
         };
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-        // rmcp would tell of authorization codes while somebody signs in.
+        // Below `info`, rmcp logs authorization codes.
         let filter = filter.add_directive("rmcp::transport::auth=info".parse()?);
         let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
         let stderr = fmt::layer().with_writer(std::io::stderr).with_ansi(colours).with_filter(filter);
         let provider = otlp.map(provider).transpose()?;
         let spans = provider.as_ref().map(|provider| {
             let tracer = provider.tracer("sojourn");
-            // The exporter's own HTTP client has spans too: only those of the run are sent.
+            // The exporter's HTTP client creates spans too: only those of this program are sent.
             let own = tracing_subscriber::filter::filter_fn(|meta| meta.target().starts_with("sojourn"));
             tracing_opentelemetry::layer().with_tracer(tracer).with_filter(own).with_filter(LevelFilter::INFO)
         });
@@ -53,7 +53,7 @@ impl Drop for Telemetry {
         if let Some(provider) = self.0.take()
             && let Err(error) = provider.shutdown()
         {
-            crate::output::note(format!("the last spans did not get to the collector: {error}"));
+            crate::output::note(format!("cannot send the last spans to the collector: {error}"));
         }
     }
 }
@@ -61,11 +61,11 @@ impl Drop for Telemetry {
 fn provider(address: &str) -> Result<SdkTracerProvider> {
     let bad = |reason: &dyn std::fmt::Display| {
         Failure::new(Kind::Usage, format!("--otlp {address}: {reason}"))
-            .hint("give the address of a collector that takes OTLP over HTTP: http://localhost:4318")
+            .hint("give the address of a collector of OTLP over HTTP: http://localhost:4318")
     };
     let base = address.trim_end_matches('/');
     if !base.starts_with("http://") && !base.starts_with("https://") {
-        return Err(bad(&"this is no HTTP address").into());
+        return Err(bad(&"not an HTTP address").into());
     }
     let endpoint = if base.ends_with(TRACES) { base.to_owned() } else { format!("{base}{TRACES}") };
     let exporter =

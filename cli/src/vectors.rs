@@ -1,26 +1,26 @@
-//! Where the vectors of memories are: in this process, or on a Qdrant server.
+//! The index of the memories' vectors: in this process, or on a Qdrant server.
 
 use crate::error::{Failure, Kind};
 use anyhow::Result;
 use serde::Deserialize;
 use sojourn_memory::{Memories, Store};
 
-/// The environment variable that says so for commands without an agent file.
+/// The environment variable that selects the index for commands without an agent file.
 pub const VARIABLE: &str = "SOJOURN_VECTORS";
 /// The environment variable with the server's key.
 #[cfg(feature = "qdrant")]
 const KEY: &str = "QDRANT_API_KEY";
 
-/// Where the vectors are.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// The index of the memories' vectors.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String")]
 pub enum Vectors {
-    /// Where the environment variable says, else in this process.
+    /// The index that the environment variable selects, else the one in this process.
     #[default]
-    Unsaid,
-    /// In this process, kept in the home's directory `index`.
+    Default,
+    /// An index in this process, stored in the home's directory `index`.
     Embedded,
-    /// On the server at this address, `qdrant://host:6334`.
+    /// A Qdrant server, by its address: `qdrant://host:6334`.
     Qdrant(String),
 }
 
@@ -41,22 +41,22 @@ impl TryFrom<String> for Vectors {
 }
 
 impl Vectors {
-    /// The memories of a store with their vectors there.
+    /// Opens the memories of a store with this index.
     ///
     /// # Errors
-    /// When this program cannot use such a server.
+    /// When this program was built without Qdrant, or the server cannot be reached.
     pub async fn open(&self, store: Store) -> Result<Memories> {
-        let said = match self {
-            Self::Unsaid => match std::env::var(VARIABLE) {
+        let chosen = match self {
+            Self::Default => match std::env::var(VARIABLE) {
                 Ok(text) => Self::try_from(text)
                     .map_err(|what| Failure::new(Kind::Usage, format!("{VARIABLE}: {what}")))?,
                 Err(_) => Self::Embedded,
             },
-            said => said.clone(),
+            chosen => chosen.clone(),
         };
-        match said {
+        match chosen {
             Self::Qdrant(address) => qdrant(store, &address).await,
-            Self::Embedded | Self::Unsaid => Ok(Memories::new(store)),
+            Self::Embedded | Self::Default => Ok(Memories::new(store)),
         }
     }
 }

@@ -17,12 +17,13 @@ use std::time::Duration;
 /// | `deterministic` | false | false |
 ///
 /// In an agent file they are written as a [`LimitSettings`](crate::LimitSettings).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Time from start to end, including the host's answers; in text `"200ms"`, `"1.5s"`, `"2m"`, or a number of
     /// seconds. The backstop: when it strikes, a replay may differ.
     #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String")]
     pub wall: Duration,
     /// WebAssembly instructions, roughly; a second of computing is a few 10⁹, a turn of a small loop 400. The budget to
     /// rely on. An orderly end may take 10⁸ more.

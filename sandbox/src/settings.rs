@@ -82,6 +82,26 @@ impl<'de> Deserialize<'de> for LimitSettings {
     }
 }
 
+impl schemars::JsonSchema for LimitSettings {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "LimitSettings".into()
+    }
+
+    /// The keys of [`Limits`], and `reflex` with the same keys.
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let mut schema = Limits::json_schema(generator);
+        let reflex = generator.subschema_for::<Limits>().to_value();
+        if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+            properties.insert("reflex".to_owned(), reflex);
+        }
+        schema.insert(
+            "description".to_owned(),
+            "Limits of every call of a skill; `reflex` has those of every tick of a reflex.".into(),
+        );
+        schema
+    }
+}
+
 impl Limits {
     /// Whether there can be such limits.
     ///

@@ -32,7 +32,7 @@ pub struct Arm {
 
 /// What a trial must show before a reflex is admitted: it prolongs life or brings more achievements by a
 /// margin, and does not cost the other.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct ReflexRule {
     /// Different seeds that are needed. 0 counts as 1: nothing is admitted untried.

@@ -70,7 +70,7 @@ impl TrialReport {
 }
 
 /// What a report must show before a skill is admitted.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AdmissionRule {
     /// In how many worlds it must have been tried.
     pub worlds: usize,

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 ///
 /// Success is decided with these, not by asking a model. Paths are JSON pointers (RFC 6901) into
 /// [`Observation::state`](crate::Observation::state), such as `/inventory/wood`; a missing value counts as 0.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
     /// The number at `path` grew by at least `by`, or reached `cap`.
@@ -41,7 +41,7 @@ pub enum Condition {
 }
 
 /// A number that is either written down or taken from the skill's arguments.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", from = "AmountForm")]
 pub enum Amount {
     /// A number.
@@ -51,7 +51,7 @@ pub enum Amount {
 }
 
 /// An amount as people write it: a bare number will do.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(untagged)]
 enum AmountForm {
     Number(f64),

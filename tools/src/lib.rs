@@ -16,8 +16,10 @@ mod child;
 mod condition;
 mod content;
 mod environment;
+mod environment_registry;
 mod function;
 mod grants;
+mod gymnasium;
 pub mod http;
 mod lines;
 pub mod mcp;
@@ -25,6 +27,7 @@ mod observation;
 mod play;
 mod policy;
 pub mod process;
+pub mod python;
 mod revival;
 pub mod schema;
 mod source;
@@ -42,8 +45,13 @@ pub use environment::{
     Action, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec, Past, Progress, Question,
     Remembered, Snapshot, StepOutcome,
 };
+pub use environment_registry::{
+    Availability, BuiltInReflex, DescribedEnvironment, EnvironmentProvider, EnvironmentRegistry,
+    EnvironmentUnavailable,
+};
 pub use function::{FunctionTool, IntoOutcome, Json, NoArguments};
 pub use grants::Grants;
+pub use gymnasium::Gymnasium;
 pub use observation::Observation;
 pub use play::{Move, Play, Stuff};
 pub use policy::{Decision, EffectKind, Policy, PolicyError, PolicyFile, Rule, Verdict};

@@ -17,7 +17,7 @@ pub struct Policy {
 }
 
 /// A policy as a file says it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyFile {
     /// What becomes of a call that no rule fits.
@@ -32,7 +32,7 @@ pub struct PolicyFile {
 }
 
 /// One rule. It fits a call that has all that it names.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// Names of tools, with `*` for any letters: `files_*`.
@@ -52,7 +52,7 @@ pub struct Rule {
 }
 
 /// What becomes of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// It is carried out.
@@ -64,7 +64,7 @@ pub enum Verdict {
 }
 
 /// What a rule tells calls apart by. A call may be of several kinds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EffectKind {
     /// It only looks, on this machine.

@@ -71,7 +71,7 @@ pub enum ResultKind {
 }
 
 /// One typed parameter of a tool or a skill.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Parameter {
     /// A valid JavaScript identifier.
     pub name: String,
@@ -83,7 +83,7 @@ pub struct Parameter {
 }
 
 /// The type of a parameter: the part of JSON Schema that a small model fills in reliably.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ParameterKind {
     /// A whole number in `[min, max]`.
@@ -104,7 +104,7 @@ pub enum ParameterKind {
 }
 
 /// What a tool may do, declared by its author and checked by the policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Effects {
     /// It changes the environment or the machine.
     #[serde(default)]
@@ -143,7 +143,7 @@ impl Effects {
 }
 
 /// A task that an environment documents: something the curriculum may ask for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TaskSpec {
     /// Unique name, a valid JavaScript identifier; the skill that learns it bears the same name.
     pub name: String,
@@ -163,7 +163,7 @@ pub struct TaskSpec {
 }
 
 /// The seeds that leave a certain remainder: how a world of many tasks says by its seed which one an episode is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Residue {
     /// How many kinds of episodes there are, at least 1.
     pub modulus: u64,

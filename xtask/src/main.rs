@@ -2,12 +2,8 @@
 
 use anyhow::{Result, bail};
 
-#[cfg(feature = "measure")]
-mod bfcl;
 mod conformance;
 mod engine;
-#[cfg(feature = "measure")]
-mod locomo;
 mod soak;
 mod tidy;
 
@@ -16,11 +12,7 @@ usage: cargo xtask <chore>
 
 chores:
   engine [--check]            build sandbox/engine/engine.wasm from its sources; with --check only compare
-  bfcl [--data DIR] [--model N]
-                              whether the schemas of published functions become grammars that admit only what is valid
   conformance [SCENARIO...]   what the Model Context Protocol's own suite says of our client and our server; needs npm
-  locomo --data DIR [--grid] [--json]
-                              how well memory finds what questions over long conversations are about
   soak [--home HOME] [--run RUN] [--cases N]
                               kills a run after every record, and tries the log's properties long; takes half an hour
   tidy                        whether a test or a snapshot was forgotten";
@@ -30,10 +22,6 @@ fn main() -> Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["engine"] => engine::run(engine::Mode::Write),
         ["engine", "--check"] => engine::run(engine::Mode::Check),
-        #[cfg(feature = "measure")]
-        ["bfcl", ..] => bfcl::run(&arguments[1..]),
-        #[cfg(feature = "measure")]
-        ["locomo", ..] => locomo::run(&arguments[1..]),
         ["conformance", ..] => conformance::run(&arguments[1..]),
         ["soak", ..] => soak::run(&arguments[1..]),
         ["tidy"] => tidy::run(),

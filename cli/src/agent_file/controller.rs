@@ -1,50 +1,96 @@
-//! The chapter `[controller]` of an agent file.
+//! The table `[controller]` of an agent file.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sojourn_controller::Lora;
 use sojourn_controller::openai::{Dialect, Price};
 
-/// How the controller's model is run.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// The table `[controller]`: how the controller's model is run.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ControllerSettings {
-    /// In this process, or by a server.
+    /// Who runs the model: `"llama"`, this process; `"served"`, a `sojourn models serve` at `base_url`; `"openai"`, any server
+    /// with a chat endpoint at `base_url`.
+    ///
+    /// Default: `"llama"`. Example: `kind = "openai"`.
     pub kind: ControllerKind,
-    /// Tokens held at once.
+    /// The context in tokens. For the kind `"llama"`: room for prompt and answers of all requests that are processed at the
+    /// same time. For the kind `"openai"`: the context of the server's model, by which long prompts are shortened.
+    ///
+    /// Default: 8192 for `"llama"`; unknown for `"openai"`. Example: `context_tokens = 16384`.
     pub context_tokens: Option<u32>,
-    /// Threads that write; measured without a number.
+    /// Threads for generation, for the kind `"llama"`.
+    ///
+    /// Default: the fastest number, measured when the model is loaded. Example: `threads = 2`.
     pub threads: Option<u32>,
-    /// Threads that read prompts; measured without a number.
+    /// Threads for prompts, for the kind `"llama"`.
+    ///
+    /// Default: the fastest number, measured when the model is loaded. Example: `prefill_threads = 4`.
     pub prefill_threads: Option<u32>,
-    /// Whether the model checks guesses of what it will say next, instead of saying all of it token by token.
+    /// Whether the next tokens are guessed from the text of the prompt, and verified by the model in one batch (prompt
+    /// lookup), for the kind `"llama"`. The answers are the same with and without.
+    ///
+    /// Default: true. Example: `speculate = false`.
     pub speculate: bool,
-    /// A smaller model of the same family that guesses too: a name of the catalogue, or a file.
+    /// A smaller model of the same family for speculative decoding, for the kind `"llama"`: a name of the catalogue, or a
+    /// `.gguf` file. It is used while it is faster.
+    ///
+    /// Default: none. Example: `draft = "qwen2.5-coder-0.5b-instruct"`.
     pub draft: Option<String>,
-    /// Layers of the model that are put on a graphics processor, where the program was built for one.
+    /// Layers of the model on a graphics processor, for the kind `"llama"` in programs built with the feature `cuda`, `metal`
+    /// or `vulkan`.
+    ///
+    /// Default: all layers, where the program was built for a graphics processor. Example: `gpu_layers = 20`.
     pub gpu_layers: Option<u32>,
-    /// A low-rank adapter for the model: `{path = "…", scale = 1.0}`.
+    /// A low-rank adapter of the model, for the kind `"llama"`.
+    ///
+    /// Default: none. Example: `lora = { path = "adapter.gguf", scale = 1.0 }`.
     pub lora: Option<Lora>,
-    /// How much memory may hold prompts that are not at work now, in MiB, besides what `context_tokens` takes.
+    /// Memory for cached prompts that no request is using, in MiB, besides the memory for `context_tokens`; for the kind
+    /// `"llama"`.
+    ///
+    /// Default: 1024. Example: `prompt_memory_mib = 256`.
     pub prompt_memory_mib: Option<u32>,
-    /// Whether beginnings of prompts are kept on the disk, so that a run that is resumed need not read them again.
+    /// Whether evaluated prompt prefixes are cached on disk, at most 1 GiB a model, so that a resumed run need not evaluate
+    /// them again; for the kind `"llama"`.
+    ///
+    /// Default: true. Example: `keep_prefixes = false`.
     pub keep_prefixes: bool,
-    /// The server's address, up to and including the version.
+    /// The server's address, up to and including the version. Required for the kinds `"openai"` and `"served"`.
+    ///
+    /// Default: none. Example: `base_url = "http://localhost:8080/v1"`.
     pub base_url: Option<String>,
-    /// The environment variable that holds the server's key.
+    /// The environment variable that holds the server's key. Its value never gets into the log.
+    ///
+    /// Default: none, requests carry no key. Example: `api_key_env = "OPENAI_API_KEY"`.
     pub api_key_env: Option<String>,
-    /// What the server understands.
+    /// The extensions that the server understands, for the kind `"openai"`.
+    ///
+    /// Default: `"open_ai"`. Example: `dialect = "llama_cpp"`.
     pub dialect: Dialect,
-    /// Whether the server's answers are read while they are written; they are without a word.
+    /// Whether answers are streamed, for the kind `"openai"`.
+    ///
+    /// Default: true. Example: `stream = false`.
     pub stream: Option<bool>,
-    /// Milliseconds of the server's silence after which a request has failed.
+    /// Milliseconds of silence after which a request has failed, for the kind `"openai"`.
+    ///
+    /// Default: 120000. Example: `timeout_ms = 30000`.
     pub timeout_ms: Option<u64>,
-    /// How often a request is sent to a busy or failing server, the first time included.
+    /// How often a request is sent while the server is busy or failing, including the first time; for the kind `"openai"`.
+    ///
+    /// Default: 4. Example: `tries = 2`.
     pub tries: Option<u32>,
-    /// How many requests a minute the server is sent at most.
+    /// The maximum number of requests per minute, for the kind `"openai"`.
+    ///
+    /// Default: without a limit. Example: `requests_per_minute = 60`.
     pub requests_per_minute: Option<u32>,
-    /// How many requests the server works on at once at most.
+    /// The maximum number of requests at the same time, for the kind `"openai"`.
+    ///
+    /// Default: without a limit. Example: `max_concurrent = 4`.
     pub max_concurrent: Option<u32>,
-    /// What the server's tokens cost, in US dollars per million. The run's prices where it has none of its own.
+    /// The server's prices in US dollars per million tokens. They are the run's `prices`, unless `run.prices` is set.
+    ///
+    /// Default: none. Example: `price = { prompt = 0.5, cached = 0.05, completion = 2.0 }`.
     pub price: Option<Price>,
 }
 
@@ -75,14 +121,14 @@ impl Default for ControllerSettings {
 }
 
 /// Who runs the controller's model.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ControllerKind {
     /// llama.cpp, in this process.
     #[default]
     Llama,
-    /// A server that speaks `chat/completions`.
+    /// A server with OpenAI's endpoint `chat/completions`.
     OpenAi,
-    /// `sojourn models serve`.
+    /// A `sojourn models serve`.
     Served,
 }

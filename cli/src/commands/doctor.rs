@@ -8,7 +8,7 @@ use sojourn_controller::models::{ModelKind, Models};
 use sojourn_controller::{Cancel, Constraint, Controller, Message, Request, Sampling};
 use std::path::{Path, PathBuf};
 
-/// What this machine has.
+/// The report on this machine.
 #[derive(Debug, Serialize)]
 struct Health {
     version: &'static str,
@@ -18,7 +18,7 @@ struct Health {
     memory_bytes: Option<u64>,
     disk_free_bytes: Option<u64>,
     engine_sha256: &'static str,
-    /// Whether this program can run models itself.
+    /// Whether llama.cpp is built in.
     llama: bool,
     controller: Option<ModelHealth>,
     embedding: Option<ModelHealth>,
@@ -35,27 +35,27 @@ struct ModelHealth {
     present: bool,
 }
 
-/// What the default model does on this machine.
+/// The speed of the default model on this machine.
 #[derive(Debug, Serialize)]
 struct Speed {
     quantisation: Option<String>,
     parameters: Option<u64>,
     file_bytes: Option<u64>,
-    /// Tokens that prompt and answers may have together.
+    /// The model's context: tokens of prompt and answers together.
     context_tokens: Option<u32>,
-    /// Threads that were found fastest for one token, and for several.
+    /// The fastest number of threads for generation, and for prompts.
     threads: Option<u32>,
     prefill_threads: Option<u32>,
-    /// Tokens per second.
+    /// Tokens of prompts read and of answers generated per second.
     read: Option<f64>,
     write: Option<f64>,
-    /// Of the time per token, what a schema adds, in percent.
+    /// The share that a schema adds to the time of a token, in percent.
     grammar_percent: Option<f64>,
-    /// What would make it faster here.
+    /// What would make the model faster on this machine.
     advice: Vec<String>,
 }
 
-/// Says what is here and what is missing.
+/// Reports what this machine has and what is missing.
 pub async fn doctor(home: &Home, args: Doctor) -> Result<()> {
     let models = models::open()?;
     let mut health = examine(home, &models);
@@ -160,7 +160,7 @@ impl Speed {
             ("speed", format!("reads {}, writes {}", rate(self.read), rate(self.write))),
         ];
         if let Some(percent) = self.grammar_percent {
-            // What must follow is read like a prompt and not written token by token.
+            // Tokens that the schema forces are evaluated like a prompt, in one batch.
             let does = if percent < 0.0 { "saves" } else { "adds" };
             rows.push(("grammar", format!("a schema {does} {:.1} % of the time of a token", percent.abs())));
         }
@@ -171,7 +171,7 @@ impl Speed {
 
 fn model_line(model: Option<&ModelHealth>) -> String {
     match model {
-        Some(ModelHealth { name, present: true }) => format!("{name}: here"),
+        Some(ModelHealth { name, present: true }) => format!("{name}: on this machine"),
         Some(ModelHealth { name, present: false }) => {
             format!("{name}: missing; `sojourn models pull {name}`")
         }
@@ -179,11 +179,11 @@ fn model_line(model: Option<&ModelHealth>) -> String {
     }
 }
 
-/// Tokens written in a measurement, and how often text and schema are measured in turn.
+/// Generated tokens of one measurement, and the number of alternations between free text and schema.
 const WRITTEN: u32 = 48;
 const ROUNDS: u64 = 3;
 
-/// Requests with a prompt of some hundred tokens and an answer of 48, free ones and such as a schema binds.
+/// Measures requests with a prompt of some hundred tokens and an answer of 48, with free text and with a schema.
 #[cfg(feature = "llama")]
 async fn measure(models: &Models) -> Result<Speed> {
     use sojourn_controller::llama::{LlamaController, LlamaOptions};
@@ -249,7 +249,7 @@ async fn measure(_models: &Models) -> Result<Speed> {
     Err(models::without_llama("measure your server with its own tools"))
 }
 
-/// What this machine has that the program does not use, or others use.
+/// What this machine has that the program does not use.
 #[cfg(feature = "llama")]
 fn advice(threads: u32) -> Vec<String> {
     let mut advice = Vec::new();
@@ -262,19 +262,19 @@ fn advice(threads: u32) -> Vec<String> {
         ];
         if let Some((name, ..)) = unused.iter().find(|(_, has, used)| *has && !used) {
             advice.push(format!(
-                "this processor has {name}, which the program was not built for: build it with \
+                "this processor has {name}, but the program was built without it: build it with \
                  RUSTFLAGS=\"-C target-cpu=native\""
             ));
         }
     }
     if Path::new("/dev/nvidia0").exists() && !cfg!(feature = "cuda") {
-        advice.push("there is an NVIDIA graphics processor: build with --features cuda".to_owned());
+        advice.push("this machine has an NVIDIA graphics processor: build with --features cuda".to_owned());
     } else if Path::new("/dev/dri/renderD128").exists() && !cfg!(feature = "vulkan") {
-        advice.push("there is a graphics processor: build with --features vulkan".to_owned());
+        advice.push("this machine has a graphics processor: build with --features vulkan".to_owned());
     }
     if (threads as usize) < cores {
         advice.push(format!(
-            "{threads} of {cores} cores was fastest: other programs use them; it is measured again while a run goes on"
+            "{threads} of {cores} cores were fastest, because other programs use the rest; runs measure it again"
         ));
     }
     let available = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
@@ -287,7 +287,7 @@ fn advice(threads: u32) -> Vec<String> {
     advice
 }
 
-/// The machine's memory where the system tells it in a file, as Linux does.
+/// The machine's memory in bytes, from `/proc/meminfo`; `None` on other systems than Linux.
 fn memory_bytes() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
@@ -295,7 +295,7 @@ fn memory_bytes() -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-/// Room on the disk of the home, or of its nearest parent that is there.
+/// Free bytes on the disk of the home, or of its nearest existing parent.
 fn free_bytes(home: &Path) -> Option<u64> {
     let there = home.ancestors().find(|path| path.is_dir())?;
     fs4::available_space(there).ok()

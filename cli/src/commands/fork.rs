@@ -2,7 +2,7 @@ use crate::agent_file::{self, AgentFile};
 use crate::args::{Fork, Run};
 use crate::error::{Failure, Kind};
 use crate::home::Home;
-use crate::session::{Circumstances, Workshop, new_run};
+use crate::session::{EffectiveConfig, RunContext, new_run};
 use crate::{logbook, models, output};
 use anyhow::{Context as _, Result};
 use serde_json::json;
@@ -30,31 +30,31 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
         .into());
     }
     let path = args.agent.clone().unwrap_or_else(|| PathBuf::from(&parent.environment));
-    let agent = agent(&path, &args, &file)?;
-    let environment = agent.environment.open(&agent.directory).await?.spec().name.clone();
+    let agent = agent(&home, &path, &args, &file)?;
+    let environment = agent.open_environment(home.environments()).await?.spec().name.clone();
     if environment != parent.environment {
         return Err(Failure::new(
             Kind::Usage,
             format!(
-                "run `{}` lives in `{}`, the agent file says `{}`",
+                "run `{}` is in the environment `{}`, but the agent file names `{}`",
                 parent.id, parent.environment, environment
             ),
         )
         .hint("fork it with an agent file of the same environment")
         .into());
     }
-    let workshop = Workshop::open(home, store).await?;
+    let context = RunContext::open(home, store).await?;
     let query = RecordQuery { to: Some(EventSeq(args.at)), ..RecordQuery::all() };
-    let prefix = workshop.store.records(&parent.id, &query).await?;
-    let started = workshop.started(&parent, prefix.first()).await?;
-    let circumstances = Circumstances::of(&workshop.store, &started, &prefix).await?;
-    let mut config = adjusted(&circumstances.config, &settings)?;
+    let prefix = context.store.records(&parent.id, &query).await?;
+    let started = context.started(&parent, prefix.first()).await?;
+    let effective = EffectiveConfig::of(&context.store, &started, &prefix).await?;
+    let mut config = adjusted(&effective.config, &settings)?;
     if let Some(path) = &args.prompt_file {
         let text =
             std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
         config.instructions = Some(text.trim().to_owned());
     }
-    let model = model(&agent, &args, &circumstances.model).await?;
+    let model = model(&agent, &args, &effective.model).await?;
     let more = Budgets {
         steps: args.steps,
         time_ms: args.time.map(|time| time.as_millis() as u64),
@@ -73,9 +73,9 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
         ..NewRun::new(run.clone(), &started.environment.name, &model.name)
     };
     let changes = serde_json::to_value(&changes)?;
-    let writer = workshop.store.fork_run(&parent.id, EventSeq(args.at), new, changes).await?;
+    let writer = context.store.fork_run(&parent.id, EventSeq(args.at), new, changes).await?;
     writer.close(RunStatus::Paused).await?;
-    let Workshop { home, .. } = workshop;
+    let RunContext { home, .. } = context;
     if args.no_run {
         if args.json {
             output::json(&json!({"run": run, "parent": parent.id, "at": args.at}))?;
@@ -102,8 +102,8 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
     super::run::supervise(home, run, &resume).await
 }
 
-fn agent(path: &std::path::Path, args: &Fork, file: &[String]) -> Result<AgentFile> {
-    AgentFile::read(path, &with_model(file.to_vec(), args))
+fn agent(home: &Home, path: &std::path::Path, args: &Fork, file: &[String]) -> Result<AgentFile> {
+    AgentFile::read(home.environments(), path, &with_model(file.to_vec(), args))
 }
 
 /// The overrides of the agent file, including the model's.

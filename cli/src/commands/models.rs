@@ -33,7 +33,7 @@ fn list(models: &[ModelStatus], json: bool) -> Result<()> {
         let models: Vec<_> = models.iter().map(as_json).collect();
         return Ok(output::json(&models)?);
     }
-    let mut table = table::new(["model", "for", "size", "licence", "here", "what it is good for"]);
+    let mut table = table::new(["model", "for", "size", "licence", "on this machine", "use"]);
     table::numbers(&mut table, [2]);
     for ModelStatus { entry, present, bytes, .. } in models {
         let kind = match entry.kind {
@@ -50,7 +50,7 @@ fn list(models: &[ModelStatus], json: bool) -> Result<()> {
         ]);
     }
     table::print(&table)?;
-    output::note("* taken when nobody says which; fetch one with `sojourn models pull NAME`");
+    output::note("* the default; fetch a model with `sojourn models pull NAME`");
     Ok(())
 }
 

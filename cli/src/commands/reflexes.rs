@@ -38,7 +38,7 @@ fn list(state: &LibraryState, all: bool, json: bool) -> Result<()> {
         return Ok(());
     }
     let mut table =
-        table::new(["reflex", "version", "status", "priority", "rests", "steps lived", "what it does"]);
+        table::new(["reflex", "version", "status", "priority", "cooldown", "steps survived", "what it does"]);
     table::numbers(&mut table, [1, 3, 4]);
     for entry in entries {
         let manifest = &entry.skill.manifest;
@@ -67,15 +67,18 @@ fn show(state: &LibraryState, target: &Target, json: bool) -> Result<()> {
     }
     heading(state, entry)?;
     let (priority, cooldown) = urgency(entry);
-    field("acts", &format!("with priority {priority}, then rests {cooldown} steps"))?;
+    field("acts", &format!("with priority {priority}, then pauses for {cooldown} steps"))?;
     if !enabled(state, entry) {
         field("", "switched off")?;
     }
     if let Some(trial) = &entry.trial {
         let figures = trial.figures();
         let (steps, done) = (figures.steps, figures.achievements);
-        field("earned by", &format!("{} episodes, each with it and without", figures.episodes))?;
-        field("", &format!("steps lived {:.1} / {:.1} (± {:.1})", steps.with, steps.without, steps.error))?;
+        field("admitted by", &format!("{} episodes, each with it and without", figures.episodes))?;
+        field(
+            "",
+            &format!("steps survived {:.1} / {:.1} (± {:.1})", steps.with, steps.without, steps.error),
+        )?;
         field("", &format!("achievements {:.2} / {:.2} (± {:.2})", done.with, done.without, done.error))?;
         field("", &format!("deaths {} / {}", figures.deaths_with, figures.deaths_without))?;
     }
@@ -86,9 +89,9 @@ async fn switch(home: &Home, name: String, enabled: bool, json: bool) -> Result<
     let mut library = change::open(home).await?;
     reflex(library.state(), &Target { name: name.clone(), version: None })?;
     change::record(&mut library, &LibraryEvent::Switched { name: name.clone(), enabled }).await?;
-    let now = if enabled { "acts again" } else { "is switched off" };
-    let said = format!("{name} {now}, from the next run on");
-    change::tell(&library, &name, &said, json)
+    let now = if enabled { "is switched on" } else { "is switched off" };
+    let message = format!("{name} {now}, from the next run on");
+    change::tell(&library, &name, &message, json)
 }
 
 /// The version that was asked for, which must be a reflex.

@@ -1,10 +1,10 @@
 use crate::agent_file::AgentFile;
 use crate::args::Run;
-use crate::chronicle::{Chronicle, First};
 use crate::error::{Failure, Kind};
 use crate::home::Home;
 use crate::progress::Progress;
-use crate::session::{Minds, Plan, Session, Shelf, Watch, Workshop, new_run, stop_on_ctrl_c};
+use crate::run_stats::{First, RunStats};
+use crate::session::{LibraryHandle, Models, Plan, RunContext, Session, Watch, new_run, stop_on_ctrl_c};
 use crate::supervisor::{self, Task, Work};
 use crate::{approver, duration, logbook, output, table};
 use anyhow::Result;
@@ -18,18 +18,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Launches an agent or resumes a run, and tells what came of it.
+/// Launches an agent or resumes a run, and prints the result.
 ///
-/// Everything that can be wrong with what the user asked for is found out before a worker is started.
+/// The agent file, the environment and the run to resume are checked before a worker starts.
 pub async fn run(home: Home, args: Run) -> Result<ExitCode> {
     if let Some(worker) = &args.worker {
         supervisor::follow_supervisor();
         let run = worker.parse()?;
         return Box::pin(live(home, &args, Some(run))).await;
     }
-    let agent = AgentFile::read(&args.agent, &args.overrides)?;
+    let agent = AgentFile::read(home.environments(), &args.agent, &args.overrides)?;
     agent.reflex_sources()?;
-    let environment = agent.environment.open(&agent.directory).await?.spec().name.clone();
+    let environment = agent.open_environment(home.environments()).await?.spec().name.clone();
     let run = match &args.resume {
         Some(asked) => Some(find_resumable(&home.store().await?, &environment, asked.as_deref()).await?.id),
         None => None,
@@ -41,14 +41,14 @@ pub async fn run(home: Home, args: Run) -> Result<ExitCode> {
     supervise(home, run, &args).await
 }
 
-/// Begins a run under a supervisor, or goes on with it, as `sojourn run --resume` does.
+/// Starts or resumes a run under a supervisor.
 pub async fn supervise(home: Home, run: RunId, args: &Run) -> Result<ExitCode> {
     let (line, once) = (command_line(args), budgets_of(args));
     let task = Task::Run(home, run);
     supervisor::supervise(Work { args: line, once, variables: Vec::new(), task }).await
 }
 
-/// The worker's command line.
+/// The worker's arguments for every start.
 fn command_line(args: &Run) -> Vec<String> {
     let mut line = vec!["run".to_owned(), args.agent.to_string_lossy().into_owned()];
     if let Some(seed) = args.seed {
@@ -68,7 +68,7 @@ fn command_line(args: &Run) -> Vec<String> {
     line
 }
 
-/// What a worker is told only once: a run that it goes on with later has it in its log.
+/// The worker's arguments for its first start: a resumed run has the budgets in its log.
 fn budgets_of(args: &Run) -> Vec<String> {
     let mut line = Vec::new();
     if let Some(steps) = args.steps {
@@ -80,16 +80,16 @@ fn budgets_of(args: &Run) -> Vec<String> {
     line
 }
 
-/// Carries a run out in this process: goes on with `run` where its log exists, else begins it.
+/// Carries out a run in this process: resumes `run` if it has a log, else starts it.
 async fn live(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCode> {
-    let mut agent = AgentFile::read(&args.agent, &args.overrides)?;
+    let mut agent = AgentFile::read(home.environments(), &args.agent, &args.overrides)?;
     apply(&mut agent, args);
-    let environment = agent.environment.open(&agent.directory).await?;
+    let environment = agent.open_environment(home.environments()).await?;
     let achievements = environment.spec().tasks.iter().filter(|task| task.achievement).count();
     let reflexes = agent.reflex_sources()?;
     let store = home.store().await?;
     let resumed = match &run {
-        // A worker that died before its first record begins anew, under the same name.
+        // A worker that died before the first record starts the run again, under the same id.
         Some(run) => match store.run(run.as_str()).await {
             Ok(info) => Some(info),
             Err(_) if args.resume.is_none() => None,
@@ -97,30 +97,30 @@ async fn live(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCode> {
         },
         None => None,
     };
-    let mut minds = Minds::load(&agent, args.pull).await?;
-    let workshop = Workshop::open(home, store).await?;
+    let mut models = Models::load(&agent, args.pull).await?;
+    let context = RunContext::open(home, store).await?;
 
     let progress = Arc::new(Progress::new(achievements, ""));
     let cancel = Cancel::new();
     stop_on_ctrl_c(cancel.clone());
     if let Some(toolbox) = agent.toolbox().await? {
-        minds.tools =
+        models.tools =
             Some(Tools { toolbox: Arc::new(toolbox), approver: approver::approver(cancel.clone()) });
     }
-    let tools = minds.tools.clone();
+    let tools = models.tools.clone();
     let redactor = agent.redactor();
     let watch = Watch { observer: progress.clone(), cancel, redactor: redactor.clone() };
     let session = if let Some(info) = &resumed {
-        workshop.resume(info, environment, more(args), &minds, watch).await?
+        context.resume(info, environment, more(args), &models, watch).await?
     } else {
-        let library = Shelf::Open(Box::new(workshop.home.library().await?));
+        let library = LibraryHandle::OnDisk(Box::new(context.home.library().await?));
         let plan = Plan { config: agent.run.clone(), reflexes, library, title: None, run };
-        workshop.begin(environment, plan, &minds, watch).await?
+        context.begin(environment, plan, &models, watch).await?
     };
     let Session { run, started, driver, started_ms } = session;
-    progress.say(&format!("run {run}: {} with {}", started.environment.name, minds.controller.model().name));
+    progress.say(&format!("run {run}: {} with {}", started.environment.name, models.controller.model().name));
     if resumed.is_some() {
-        progress.say("the recorded part happens again first");
+        progress.say("replaying the recorded part first");
     }
     if let Some(tools) = &tools {
         progress.say(&format!("{} tools besides the environment's", tools.toolbox.specs().len()));
@@ -132,14 +132,14 @@ async fn live(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCode> {
     }
     let (outcome, core) = result.map_err(|error| {
         anyhow::anyhow!(redactor.text(&error.to_string())).context(
-            Failure::new(Kind::Failure, format!("run `{run}` could not go on")).hint(format!(
-                "what was recorded is kept: `sojourn log {run}`; go on with `sojourn run {} --resume {run}`",
+            Failure::new(Kind::Failure, format!("run `{run}` failed")).hint(format!(
+                "the log is kept: `sojourn log {run}`; resume it with `sojourn run {} --resume {run}`",
                 args.agent.display()
             )),
         )
     })?;
-    let chronicle = progress.chronicle().clone();
-    let result = RunResult::new(&run, &outcome, &core, &chronicle, progress.elapsed(), achievements);
+    let stats = progress.stats().clone();
+    let result = RunResult::new(&run, &outcome, &core, &stats, progress.elapsed(), achievements);
     if args.json {
         output::json(&result)?;
     } else {
@@ -148,7 +148,7 @@ async fn live(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCode> {
     Ok(conclude(&outcome, &run, args))
 }
 
-/// What a resumed run may use up from now on, if its caller says so.
+/// The new budgets of a resumed run, if there are any.
 fn more(args: &Run) -> Option<Budgets> {
     let more = Budgets {
         steps: args.steps,
@@ -158,16 +158,16 @@ fn more(args: &Run) -> Option<Budgets> {
     (more != Budgets::default()).then_some(more)
 }
 
-/// What comes last on stderr, and the exit code.
+/// Prints how to continue, and returns the exit code.
 fn conclude(outcome: &Outcome, run: &RunId, args: &Run) -> ExitCode {
-    let go_on = format!("`sojourn run {} --resume {run}`", args.agent.display());
+    let resume = format!("`sojourn run {} --resume {run}`", args.agent.display());
     match outcome {
         Outcome::Interrupted => {
-            output::note(format!("interrupted; go on with {go_on}"));
+            output::note(format!("interrupted; resume with {resume}"));
             ExitCode::from(Kind::Interrupted as u8)
         }
         Outcome::Finished(FinishReason::Repetition { what }) => {
-            output::note(format!("paused: the agent did {what} again and again; go on with {go_on}"));
+            output::note(format!("paused: the agent repeated {what}; resume with {resume}"));
             ExitCode::from(Kind::Failure as u8)
         }
         Outcome::Finished(FinishReason::Controller { .. }) => ExitCode::from(Kind::Failure as u8),
@@ -175,7 +175,7 @@ fn conclude(outcome: &Outcome, run: &RunId, args: &Run) -> ExitCode {
     }
 }
 
-/// The options that are short for keys of the agent file.
+/// Applies the options that override keys of the agent file.
 fn apply(agent: &mut AgentFile, args: &Run) {
     let budgets = &mut agent.run.budgets;
     budgets.steps = args.steps.or(budgets.steps);
@@ -183,7 +183,7 @@ fn apply(agent: &mut AgentFile, args: &Run) {
     agent.run.seed = args.seed.unwrap_or(agent.run.seed);
 }
 
-/// The run that was asked for, or the latest of this environment that was interrupted.
+/// The run named `asked`, or the latest interrupted run in `environment`.
 async fn find_resumable(store: &Store, environment: &str, asked: Option<&str>) -> Result<RunInfo> {
     let info = if let Some(name) = asked {
         logbook::find_run(store, name).await?
@@ -194,14 +194,17 @@ async fn find_resumable(store: &Store, environment: &str, asked: Option<&str>) -
                 && !store.is_live(&run.id).unwrap_or(true)
         });
         latest.ok_or_else(|| {
-            Failure::new(Kind::NotFound, format!("no run in `{environment}` was interrupted"))
+            Failure::new(Kind::NotFound, format!("there is no interrupted run in `{environment}`"))
                 .hint("`sojourn runs` lists all runs; without `--resume` a new one is started")
         })?
     };
     if info.environment != environment {
         return Err(Failure::new(
             Kind::Usage,
-            format!("run `{}` lives in `{}`, the agent file says `{environment}`", info.id, info.environment),
+            format!(
+                "run `{}` is in the environment `{}`, but the agent file names `{environment}`",
+                info.id, info.environment
+            ),
         )
         .hint("resume it with the agent file that it was started with")
         .into());
@@ -209,7 +212,7 @@ async fn find_resumable(store: &Store, environment: &str, asked: Option<&str>) -
     Ok(info)
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug, Serialize)]
 struct RunResult {
     run: String,
@@ -219,7 +222,7 @@ struct RunResult {
     skills: Vec<SkillLine>,
     episodes: usize,
     totals: Totals,
-    /// Of this part of the run, if it was resumed.
+    /// Wall time of this process, in seconds: of a resumed run, without the earlier processes.
     seconds: f64,
 }
 
@@ -238,7 +241,7 @@ impl RunResult {
         run: &RunId,
         outcome: &Outcome,
         core: &Core,
-        chronicle: &Chronicle,
+        stats: &RunStats,
         took: Duration,
         possible: usize,
     ) -> Self {
@@ -262,10 +265,10 @@ impl RunResult {
                 Outcome::Interrupted => "interrupted".to_owned(),
                 Outcome::Replayed { .. } => "replayed".to_owned(),
             },
-            achievements: chronicle.first.clone(),
+            achievements: stats.first.clone(),
             achievements_possible: possible,
             skills: skills.collect(),
-            episodes: chronicle.episodes.len(),
+            episodes: stats.episodes.len(),
             totals: core.totals(),
             seconds: took.as_secs_f64(),
         }
@@ -303,7 +306,7 @@ impl RunResult {
             table::print(&table)?;
         }
         output::line(format!(
-            "\n{}: {} steps in {} episodes, {} + {} tokens (read + generated), {}",
+            "\n{}: {} steps in {} episodes, {} + {} tokens (prompt + generated), {}",
             self.outcome,
             self.totals.steps,
             self.episodes,
@@ -319,7 +322,7 @@ impl RunResult {
     }
 }
 
-/// How this program was called, with the home it was given, so that the commands it names can be copied.
+/// This program as it was called, with its `--home`, so that the printed commands can be copied.
 fn same_program() -> String {
     let mut words: Vec<String> = std::env::args().take(1).collect();
     let home = std::env::args().skip_while(|word| word != "--home").take(2);

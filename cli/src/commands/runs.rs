@@ -38,7 +38,7 @@ pub async fn runs(home: &Home, args: Reading) -> Result<()> {
     Ok(table::print(&table)?)
 }
 
-/// How a run stands: one that says it runs but that nobody writes was cut off.
+/// The status of a run. A run that is marked as running but has no writer was cut off.
 pub fn standing(store: &Store, run: &RunInfo) -> &'static str {
     match run.status {
         RunStatus::Running if !store.is_live(&run.id).unwrap_or(true) => "cut off",

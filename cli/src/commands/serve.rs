@@ -1,7 +1,7 @@
-//! `sojourn models serve`: one model in memory, for any number of runs.
+//! `sojourn models serve`: one model in memory for any number of runs.
 
 use crate::args::Serve;
-use crate::commands::mcp::http::{self, Place};
+use crate::commands::mcp::http::{self, Endpoint};
 use crate::supervisor::{self, Task, Work};
 use crate::{models, output, session};
 use anyhow::{Context as _, Result};
@@ -24,19 +24,19 @@ use std::time::Instant;
 /// The longest request, in bytes: far more than any context holds.
 const LONGEST: usize = 16 << 20;
 
-/// Serves a model until it is interrupted, in a worker process that is started again should it die.
+/// Serves a model until it is interrupted, in a worker process that a supervisor restarts when it dies.
 ///
 /// # Errors
-/// When the model is not here or cannot be loaded, or the address cannot be had.
+/// When the model is not on this machine or cannot be loaded, or the address is in use.
 pub async fn serve(args: Serve) -> Result<ExitCode> {
-    let place = Place { address: args.http, token_env: args.token_env.clone(), hosts: Vec::new() };
+    let place = Endpoint { address: args.http, token_env: args.token_env.clone(), hosts: Vec::new() };
     let token = http::token(&place)?;
     if args.worker {
         supervisor::follow_supervisor();
         work(args, token).await?;
         return Ok(ExitCode::SUCCESS);
     }
-    // A worker that is started again has to be found where the first one was.
+    // A restarted worker must have the address of the first one.
     let address = std::net::TcpListener::bind(args.http).and_then(|listener| listener.local_addr());
     let address = address.with_context(|| format!("cannot listen on {}", args.http))?;
     let variables = vec![(args.token_env.clone(), token)];
@@ -45,7 +45,7 @@ pub async fn serve(args: Serve) -> Result<ExitCode> {
         .await
 }
 
-/// The worker's command line.
+/// The worker's arguments.
 fn command_line(args: &Serve, address: SocketAddr) -> Vec<String> {
     let mut line = vec!["models".to_owned(), "serve".to_owned()];
     line.extend(args.model.clone());
@@ -64,14 +64,14 @@ fn command_line(args: &Serve, address: SocketAddr) -> Vec<String> {
     line
 }
 
-/// Has the model, and answers.
+/// Loads the model, and answers requests.
 async fn work(args: Serve, token: String) -> Result<()> {
     let catalogue = models::open()?;
     let name = match &args.model {
         Some(name) => name.clone(),
         None => models::default_name(&catalogue, ModelKind::Chat)?,
     };
-    // The address first: whoever cannot have it need not wait for the model.
+    // The address first: an error comes before the model is loaded.
     let listener = tokio::net::TcpListener::bind(args.http)
         .await
         .with_context(|| format!("cannot listen on {}", args.http))?;
@@ -102,11 +102,11 @@ async fn model(State(controller): State<Shared>) -> Response {
     answer(StatusCode::OK, controller.model())
 }
 
-/// A client that goes away ends this future, and with it the work.
+/// A client that disconnects drops this future, which cancels the request.
 async fn complete(State(controller): State<Shared>, body: Bytes) -> Response {
     let Posted { mut request, priority } = match serde_json::from_slice(&body) {
         Ok(posted) => posted,
-        Err(error) => return refuse(StatusCode::BAD_REQUEST, &format!("this is no request: {error}")),
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &format!("not a valid request: {error}")),
     };
     request.priority = priority;
     match controller.complete(&request, &Cancel::new()).await {

@@ -104,7 +104,7 @@ impl OpenAiOptions {
 }
 
 /// What tokens cost, in US dollars per million.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
     /// Of the prompt, read anew.
@@ -128,7 +128,7 @@ impl Price {
 }
 
 /// What a server understands beyond the chat endpoint that all have in common.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Dialect {
     /// `response_format` with a JSON schema. Grammars and prefills are asked for in words.

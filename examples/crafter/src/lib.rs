@@ -29,12 +29,14 @@ pub mod game;
 mod environment;
 mod observe;
 mod path;
+mod provider;
 mod routine;
 mod sight;
 mod snapshot;
 mod spec;
 
 pub use environment::{CrafterEnvironment, EPISODE_LENGTH};
+pub use provider::CrafterProvider;
 pub use sight::Thing;
 
 /// A reflex in JavaScript, `fight(state)`: the action that strikes at a zombie or skeleton next to the player, or

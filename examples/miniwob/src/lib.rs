@@ -4,8 +4,10 @@
 //! and never part of this repository. An episode's seed says which task it is about (the remainder by the number of tasks)
 //! and which of that task's instances (the quotient); the same seed is the same instance.
 
+mod provider;
 mod tasks;
 
+pub use provider::MiniWobProvider;
 pub use tasks::{Documented, documented};
 
 use async_trait::async_trait;

@@ -10,7 +10,7 @@ const COLUMNS: u32 = 158;
 const PRINTABLE: &[(char, char)] = &[(' ', '~')];
 
 /// What a model writes skills in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
     /// The clean subset: only granted functions, known properties and counted loops can be written at all.

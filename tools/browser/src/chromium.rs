@@ -10,7 +10,8 @@ use chromiumoxide::cdp::browser_protocol::target::{
     CreateBrowserContextParams, CreateTargetParams, DisposeBrowserContextParams,
 };
 use futures_util::StreamExt as _;
-use std::path::PathBuf;
+use sojourn_tools::EnvironmentUnavailable;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,6 +50,23 @@ pub fn find() -> Option<PathBuf> {
     let directories: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let named = NAMES.iter().flat_map(|name| directories.iter().map(move |directory| directory.join(name)));
     named.chain(PLACES.iter().map(PathBuf::from)).find(|program| program.is_file())
+}
+
+/// Checks that there is a browser: at `program`, or where [`find`] looks.
+///
+/// # Errors
+/// When there is none, with how to install one.
+pub fn require(program: Option<&Path>) -> Result<(), EnvironmentUnavailable> {
+    if program.map_or_else(|| find().is_some(), Path::is_file) {
+        return Ok(());
+    }
+    let at = program.map(|program| format!(" at {}", program.display())).unwrap_or_default();
+    Err(EnvironmentUnavailable::NotInstalled {
+        missing: format!("no Chromium was found{at}"),
+        remedy: format!(
+            "install it (on Debian and Ubuntu: `apt-get install chromium`), or set {PROGRAM_VARIABLE} to its path"
+        ),
+    })
 }
 
 /// A running browser with a profile of its own. Dropping it ends it and forgets the profile.

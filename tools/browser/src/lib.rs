@@ -19,7 +19,7 @@ mod view;
 mod world;
 
 pub use act::{Act, Target, play, tools};
-pub use chromium::{Chromium, PROGRAM_VARIABLE, find};
+pub use chromium::{Chromium, PROGRAM_VARIABLE, find, require};
 pub use error::BrowserError;
 pub use gate::Host;
 pub use page::{Acted, Page};

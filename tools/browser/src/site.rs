@@ -7,13 +7,16 @@ use crate::{BrowserError, Settings};
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use sojourn_tools::{Amount, Condition, Ending, EndingKind, EnvironmentSpec, Example, Residue, TaskSpec};
+use sojourn_tools::{
+    Amount, Condition, DescribedEnvironment, Ending, EndingKind, Environment, EnvironmentSpec,
+    EnvironmentUnavailable, Example, Residue, TaskSpec,
+};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// `[environment]` with `kind = "web"`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebSettings {
     /// What the site is called in logs and in the skill library.
@@ -62,7 +65,7 @@ pub struct WebSettings {
 }
 
 /// One thing to be done on a site.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebTask {
     /// In words.
@@ -146,6 +149,20 @@ impl WebSettings {
             Box::new(OwnSite { settings: self, task: None, already: false }),
             Launcher::new(settings),
         ))
+    }
+}
+
+#[async_trait]
+impl DescribedEnvironment for WebSettings {
+    async fn open_in(&self, _directory: &Path) -> Result<Box<dyn Environment>, EnvironmentUnavailable> {
+        crate::require(self.program.as_deref())?;
+        match self.clone().open() {
+            Ok(world) => Ok(Box::new(world)),
+            Err(reason) => Err(EnvironmentUnavailable::Invalid {
+                reason: format!("the environment cannot be used: {reason}"),
+                remedy: "`environment` of the agent file describes it; examples/web has one".to_owned(),
+            }),
+        }
     }
 }
 

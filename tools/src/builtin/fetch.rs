@@ -13,7 +13,7 @@ use std::time::Duration;
 const COLUMNS: usize = 100;
 
 /// Pages of hosts that are listed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FetchSettings {
     /// The hosts, with `*` for any letters, and with their port where it is not the usual one.

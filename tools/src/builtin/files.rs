@@ -18,7 +18,7 @@ const LISTED: usize = 500;
 
 /// A directory that can be read, and written if that is granted. Nothing outside it can be named, not by `..` and not by a
 /// link.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FilesSettings {
     /// The directory.

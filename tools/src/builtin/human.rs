@@ -20,7 +20,7 @@ pub trait Person: Send + Sync {
 }
 
 /// The person at the terminal.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HumanSettings {
     /// What is answered where nobody is there; without it the question fails.

@@ -17,7 +17,7 @@ const OUTPUT: usize = 64 << 10;
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// Commands of a shell. It is not a sandbox: what runs has the user's powers, but for the environment variables.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShellSettings {
     /// Must be true: nobody gets a shell by mistake.

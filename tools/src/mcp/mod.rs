@@ -28,7 +28,7 @@ use std::time::Duration;
 use tokio_util::sync::DropGuard;
 
 /// How a server is reached, and what is let through to it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct McpSettings {
     /// The program and its arguments, where it is started here and spoken to over its standard input and output.
@@ -58,7 +58,7 @@ pub struct McpSettings {
 }
 
 /// What a server is told when it asks the user something.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Elicitation {
     /// That the user does not say.

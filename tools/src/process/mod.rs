@@ -25,7 +25,7 @@ use std::time::Duration;
 use tokio_util::sync::DropGuard;
 
 /// How a program is started, and what is let through to it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProcessSettings {
     /// The program and its arguments.

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const TEXT: usize = 4000;
 
 /// A server whose world is lived in.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct McpWorld {
     /// What the world is called in logs and in the library.
@@ -79,7 +79,7 @@ fn action() -> String {
 }
 
 /// The actions of a world.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum Actions {
     /// Each is the argument itself.
@@ -89,7 +89,7 @@ pub enum Actions {
 }
 
 /// Where a result has what; the words are Gymnasium's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pointers {
     /// What is observed.

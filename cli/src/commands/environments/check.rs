@@ -1,7 +1,7 @@
-//! An environment tried by steps that are drawn by chance.
+//! `sojourn environments check`: random steps in an environment.
 
 use crate::agent_file::AgentFile;
-use crate::environments;
+use crate::home::Home;
 use crate::output;
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -12,10 +12,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// What one walk came to.
+/// The results of one random walk.
 #[derive(Default)]
 struct Walk {
-    /// What was seen: observations' texts and states, in order.
+    /// The texts and states of the observations, in order.
     seen: Vec<(String, Value)>,
     steps: u64,
     episodes: u64,
@@ -24,26 +24,26 @@ struct Walk {
     seconds: f64,
 }
 
-/// Tells what there is, what a walk at random came to, and whether the same walk comes to the same again.
-pub async fn check(name: &str, seed: u64, steps: u64, json: bool) -> Result<ExitCode> {
+/// Prints what the environment offers, the results of a random walk, and whether repeating the walk gives the same.
+pub async fn check(home: &Home, name: &str, seed: u64, steps: u64, json: bool) -> Result<ExitCode> {
     let path = Path::new(name);
     let mut world = if path.is_file() {
-        let agent = AgentFile::read(path, &[])?;
-        agent.environment.open(&agent.directory).await?
+        let agent = AgentFile::read(home.environments(), path, &[])?;
+        agent.open_environment(home.environments()).await?
     } else {
-        environments::open(name).await?
+        home.environments().open(name).await?
     };
     let spec = world.spec().clone();
     let first = walk(world.as_mut(), seed, steps).await?;
     let second = walk(world.as_mut(), seed, steps).await?;
-    let parted = first.seen.iter().zip(&second.seen).position(|(one, other)| one != other);
+    let diverged = first.seen.iter().zip(&second.seen).position(|(one, other)| one != other);
     let longest = first.seen.iter().map(|(text, _)| text.chars().count()).max().unwrap_or_default();
     let rate = first.steps as f64 / first.seconds;
     if json {
         output::json(&json!({
             "name": spec.name, "version": spec.version, "about": spec.about,
             "actions": spec.actions, "tools": spec.tools, "tasks": spec.tasks,
-            "repeats": parted.is_none(), "parted_after": parted,
+            "repeats": diverged.is_none(), "diverged_after": diverged,
             "steps": first.steps, "episodes": first.episodes, "reward": first.reward, "unlocked": first.unlocked,
             "longest_text": longest, "steps_per_second": rate,
             "first": {"text": first.seen[0].0, "state": first.seen[0].1},
@@ -52,12 +52,16 @@ pub async fn check(name: &str, seed: u64, steps: u64, json: bool) -> Result<Exit
     }
     let tasks: Vec<&str> = spec.tasks.iter().map(|task| task.name.as_str()).collect();
     let mut text = format!(
-        "{} ({})\n{}\n\nactions  {}\ntasks    {}\n\nwhat is seen first:\n",
+        "{} ({})\n{}\n\nactions  {}\ntasks    {}\n\nfirst observation:\n",
         spec.name,
         spec.version,
         spec.about,
         spec.actions.join(", "),
-        if tasks.is_empty() { "none: an agent has nothing to do here".to_owned() } else { tasks.join(", ") },
+        if tasks.is_empty() {
+            "none: an agent has nothing to do in this environment".to_owned()
+        } else {
+            tasks.join(", ")
+        },
     );
     for line in first.seen[0].0.lines() {
         text.push_str("  ");
@@ -65,17 +69,22 @@ pub async fn check(name: &str, seed: u64, steps: u64, json: bool) -> Result<Exit
         text.push('\n');
     }
     text.push('\n');
-    match parted {
-        None => text.push_str("The same seed and steps gave the same again.\n"),
-        Some(0) => text.push_str("The same seed began another episode: it does not do the same twice.\n"),
+    match diverged {
+        None => text.push_str("Repeating the seed and the steps gave the same observations.\n"),
+        Some(0) => {
+            text.push_str("Repeating the seed began another episode: the environment is not deterministic.\n")
+        }
         // Writing to a string cannot fail.
         Some(step) => {
-            let _ = writeln!(text, "The same seed and steps gave something else after {step} of them.");
+            let _ = writeln!(
+                text,
+                "Repeating the seed and the steps gave other observations after {step} steps: the environment is not deterministic."
+            );
         }
     }
     let _ = writeln!(
         text,
-        "{} steps at random, {rate:.0} a second: {} episodes, reward {:.2}, achievements: {}. The longest text has {longest} characters.",
+        "{} random steps, {rate:.0} a second: {} episodes, reward {:.2}, achievements: {}. The longest observation has {longest} characters.",
         first.steps,
         first.episodes,
         first.reward,

@@ -1,56 +1,57 @@
-//! `sojourn environments`: what can be lived in.
+//! `sojourn environments`: lists, installs and tries environments.
 
 mod check;
 
-use crate::args::{Environments, Install};
-use crate::environments::{gym, miniwob};
+use crate::args::Environments;
+use crate::home::Home;
 use crate::{output, table};
 use anyhow::Result;
 use serde_json::json;
+use sojourn_tools::Availability;
 use std::process::ExitCode;
 
 /// Carries out a command on environments.
-pub async fn environments(command: Environments) -> Result<ExitCode> {
+pub async fn environments(home: &Home, command: Environments) -> Result<ExitCode> {
     match command {
-        Environments::List { json } => list(json)?,
-        Environments::Install(Install::Gym { packages }) => {
-            let place = gym::install(&packages).await?;
-            output::note(format!("Gymnasium is in {}; `sojourn run gym:ID` lives in it", place.display()));
-        }
-        Environments::Install(Install::Miniwob) => {
-            let place = miniwob::install().await?;
-            output::note(format!("MiniWoB++ is in {}; `sojourn run miniwob` lives in it", place.display()));
+        Environments::List { json } => list(home, json)?,
+        Environments::Install { name, packages } => {
+            let provider = home.environments().named(&name)?;
+            let directory = provider.install(&packages, &output::note).await?;
+            output::note(format!(
+                "installed in {}; `sojourn run {}` uses it",
+                directory.display(),
+                provider.usage()
+            ));
         }
         Environments::Check { environment, seed, steps, json } => {
-            return check::check(&environment, seed, steps, json).await;
+            return check::check(home, &environment, seed, steps, json).await;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(json: bool) -> Result<()> {
-    let place = gym::place()?;
-    let there = gym::installed(&place);
-    if json {
-        let gym = json!({"installed": there, "place": place});
-        let pages = miniwob::place()?;
-        let pages = json!({"installed": miniwob::installed(&pages), "place": pages});
-        return Ok(output::json(&json!({"built_in": ["crafter"], "gym": gym, "miniwob": pages}))?);
+fn list(home: &Home, json: bool) -> Result<()> {
+    let mut rows = table::new(["name", "environment", "where"]);
+    let mut values = Vec::new();
+    for provider in home.environments().providers() {
+        let availability = provider.availability()?;
+        let place = match &availability {
+            Availability::BuiltIn => "built in".to_owned(),
+            Availability::Installed(directory) => directory.display().to_string(),
+            Availability::NotInstalled(_) => {
+                format!("not installed: `sojourn environments install {}`", provider.name())
+            }
+        };
+        rows.add_row([provider.usage(), provider.description(), &place]);
+        let (installed, directory) = match availability {
+            Availability::BuiltIn => (true, None),
+            Availability::Installed(directory) => (true, Some(directory)),
+            Availability::NotInstalled(directory) => (false, Some(directory)),
+        };
+        values.push(json!({
+            "name": provider.usage(), "description": provider.description(), "installed": installed,
+            "directory": directory,
+        }));
     }
-    let mut rows = table::new(["name", "what"]);
-    rows.add_row(["crafter", "built in"]);
-    let pages = miniwob::place()?;
-    let pages = if miniwob::installed(&pages) {
-        format!("MiniWoB++, in {}", pages.display())
-    } else {
-        "MiniWoB++ is not installed: `sojourn environments install miniwob`".to_owned()
-    };
-    rows.add_row([miniwob::NAME, &pages]);
-    let gym = if there {
-        format!("Gymnasium, in {}", place.display())
-    } else {
-        "Gymnasium is not installed: `sojourn environments install gym minigrid`".to_owned()
-    };
-    rows.add_row(["gym:ID", &gym]);
-    Ok(table::print(&rows)?)
+    if json { Ok(output::json(&values)?) } else { Ok(table::print(&rows)?) }
 }

@@ -1,4 +1,4 @@
-//! `sojourn knowledge`: documents that agents know.
+//! `sojourn knowledge`: documents that agents recall passages from.
 
 mod passages;
 mod read;
@@ -15,7 +15,7 @@ use serde_json::json;
 use sojourn_core::now_ms;
 use sojourn_memory::{DocumentChange, Memories, MemoryKind, NewDocument, Query, Tenant};
 
-/// Carries out one of its commands.
+/// Carries out a command on documents.
 ///
 /// # Errors
 /// When a document cannot be read, or the store fails.
@@ -63,7 +63,7 @@ async fn add(
         };
         let change = memories.add_document(tenant, &new).await?;
         if !json {
-            output::line(told(&document.uri, change))?;
+            output::line(change_line(&document.uri, change))?;
         }
         changes.push((document.uri, change));
     }
@@ -76,14 +76,14 @@ async fn add(
         return Ok(output::json(&json!({"documents": documents, "embedded": embedded}))?);
     }
     if embedded.is_none() {
-        output::note("note: found by words only, because the embedding model is not on this machine");
+        output::note("note: recalled by words only, because the embedding model is not on this machine");
     }
     Ok(())
 }
 
-fn told(uri: &str, change: DocumentChange) -> String {
+fn change_line(uri: &str, change: DocumentChange) -> String {
     match change {
-        DocumentChange { added: 0, removed: 0, kept } => format!("{uri}: nothing new in {kept} passages"),
+        DocumentChange { added: 0, removed: 0, kept } => format!("{uri}: unchanged, {kept} passages"),
         DocumentChange { added, kept, removed } => {
             format!("{uri}: {}, {kept} kept, {removed} removed", passages(added))
         }
@@ -122,7 +122,7 @@ async fn remove(memories: &Memories, tenant: &Tenant, source: &str, json: bool) 
         let known = memories.documents(tenant).await?;
         let names = known.iter().map(|document| document.uri.as_str());
         return Err(Failure::unknown("document", &uri, names)
-            .hint("`sojourn knowledge list` shows all")
+            .hint("`sojourn knowledge list` shows all documents")
             .into());
     };
     if json {

@@ -1,19 +1,19 @@
-//! Cutting a document into passages that answer a question by themselves.
+//! Splits a document into passages that can be understood on their own.
 
-/// A passage is filled up to so many characters: what the embedding model reads at once.
+/// The length of a passage in characters, which fits into the embedding model's input.
 const LENGTH: usize = 900;
 
-/// How a text says what its headings are.
+/// How headings are marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Markup {
     /// Lines that begin with `#`.
     Markdown,
-    /// Not at all.
+    /// Headings are not marked.
     Plain,
 }
 
-/// The passages of a text in their order. Each begins with the headings it stands under; none is longer than about
-/// 900 characters; a paragraph is cut only when it alone is longer.
+/// The passages of a text in order. Each starts with the headings above it and has at most about 900 characters. A
+/// paragraph is split only if it is longer than a passage.
 pub fn split(text: &str, markup: Markup) -> Vec<String> {
     let mut passages = Passages::default();
     let mut fenced = false;
@@ -95,7 +95,7 @@ fn blocks(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A block in parts that fit, cut after a sentence, else between words, else anywhere.
+/// Splits a block into parts that fit: after a sentence, else between words, else anywhere.
 fn pieces(block: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = block;

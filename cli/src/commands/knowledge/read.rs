@@ -1,4 +1,4 @@
-//! Getting the text of a document.
+//! Reads the text of a document: a file or a web page.
 
 use super::passages::Markup;
 use crate::error::{Failure, Kind};
@@ -12,38 +12,38 @@ const LARGEST: u64 = 64 << 20;
 const PATIENCE: Duration = Duration::from_secs(30);
 const FORMATS: &str = "Markdown (.md), HTML (.html), text (.txt) and PDF (.pdf) can be added";
 
-/// Where a document is.
+/// The place of a document.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Source {
-    /// On this machine.
+    /// A file on this machine.
     File(PathBuf),
-    /// On another.
+    /// A web page.
     Page(String),
 }
 
 /// A document's text.
 #[derive(Debug)]
 pub struct Text {
-    /// Where it came from.
+    /// The path or address, under which the document is stored.
     pub uri: String,
-    /// What it is called, if it says so.
+    /// The title, if the document has one.
     pub title: Option<String>,
-    /// All of it.
+    /// The whole text.
     pub content: String,
-    /// How its headings are marked.
+    /// How headings are marked.
     pub markup: Markup,
 }
 
-/// Elements of a page that may stand in each other.
+/// The maximum depth of nested HTML elements.
 const DEEPEST: usize = 20_000;
-/// Elements that hold nothing, or that end where the next of their kind begins: without an end tag they are not open. What
-/// stands deep in these stands as deep in others, which are counted.
+/// Elements without content, or whose end tag is optional: they are not counted as open. Anything nested deeply in them is
+/// nested as deeply in elements that are counted.
 const CLOSED: [&str; 28] = [
     "area", "base", "br", "col", "dd", "dt", "embed", "hr", "img", "input", "li", "link", "meta", "optgroup",
     "option", "p", "param", "rp", "rt", "source", "tbody", "td", "tfoot", "th", "thead", "tr", "track",
     "wbr",
 ];
-/// No name of these is longer.
+/// The longest of these names.
 const LONGEST_NAME: usize = 8;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +71,7 @@ fn is_url(source: &str) -> bool {
     source.starts_with("https://") || source.starts_with("http://")
 }
 
-/// The documents that an argument names.
+/// The documents of one argument: a file, a directory or an address.
 ///
 /// # Errors
 /// When there is no such file, or it is in no format that can be read.
@@ -90,14 +90,14 @@ pub fn sources(argument: &str) -> Result<Vec<Source>> {
         return Err(Failure::new(Kind::NotFound, format!("no file `{argument}`")).into());
     }
     if Format::of(path).is_none() {
-        return Err(Failure::new(Kind::Usage, format!("`{argument}` is in no known format"))
+        return Err(Failure::new(Kind::Usage, format!("`{argument}` has no known format"))
             .hint(FORMATS)
             .into());
     }
     Ok(vec![Source::File(path.to_owned())])
 }
 
-/// The documents in a directory and below; hidden ones are left out.
+/// The documents of a directory and its subdirectories, without hidden files.
 fn collect(directory: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     let unreadable = || format!("cannot read `{}`", directory.display());
     for entry in std::fs::read_dir(directory).with_context(unreadable)? {
@@ -115,7 +115,7 @@ fn collect(directory: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// The name under which a document is kept.
+/// The name under which a document is stored.
 pub fn uri(source: &str) -> String {
     if is_url(source) {
         return source.to_owned();
@@ -123,10 +123,10 @@ pub fn uri(source: &str) -> String {
     std::path::absolute(source).map_or_else(|_| source.to_owned(), |path| path.display().to_string())
 }
 
-/// A file's text.
+/// The text of a file.
 ///
 /// # Errors
-/// When it cannot be read, is too large, or is not what its name says.
+/// When the file cannot be read, is too large, or does not have the format of its extension.
 pub async fn file(path: PathBuf) -> Result<Text> {
     let size = std::fs::metadata(&path).with_context(|| format!("cannot read `{}`", path.display()))?.len();
     let uri = uri(&path.to_string_lossy());
@@ -136,20 +136,21 @@ pub async fn file(path: PathBuf) -> Result<Text> {
     text(uri, bytes, format).await
 }
 
-/// A page's text.
+/// The text of a web page.
 ///
 /// # Errors
 /// When its host is not allowed, or it cannot be fetched.
 pub async fn page(url: &str, hosts: &[String]) -> Result<Text> {
-    let parsed: reqwest::Url =
-        url.parse().map_err(|error| Failure::new(Kind::Usage, format!("`{url}` is no address: {error}")))?;
+    let parsed: reqwest::Url = url
+        .parse()
+        .map_err(|error| Failure::new(Kind::Usage, format!("`{url}` is not an address: {error}")))?;
     allowed(&parsed, hosts)?;
     let list = hosts.to_vec();
     let policy = reqwest::redirect::Policy::custom(move |attempt| {
         if attempt.previous().len() > 5 {
-            attempt.error("it leads on and on")
+            attempt.error("too many redirects")
         } else if allowed(attempt.url(), &list).is_err() {
-            attempt.error("it leads to a host that is not allowed")
+            attempt.error("it redirects to a host that is not allowed")
         } else {
             attempt.follow()
         }
@@ -187,7 +188,7 @@ fn allowed(url: &reqwest::Url, hosts: &[String]) -> Result<(), Failure> {
     if hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(host)) {
         return Ok(());
     }
-    Err(Failure::new(Kind::Usage, format!("pages of `{host}` may not be fetched"))
+    Err(Failure::new(Kind::Usage, format!("fetching from `{host}` is not allowed"))
         .hint(format!("allow it with `--allow {host}`")))
 }
 
@@ -201,7 +202,7 @@ fn too_large(uri: &str, size: u64) -> Result<(), Failure> {
 
 async fn text(uri: String, bytes: Vec<u8>, format: Format) -> Result<Text> {
     let name = uri.clone();
-    // The readers of HTML and PDF recurse and may panic on what is neither: that is an error of the document.
+    // The HTML and PDF parsers recurse and may panic on malformed input: that is an error of the document.
     let read = tokio::task::spawn_blocking(move || extract(&bytes, format)).await;
     let text = match read {
         Ok(text) => text.map_err(|what| unreadable(&name, &what))?,
@@ -227,7 +228,7 @@ fn extract(bytes: &[u8], format: Format) -> Result<String, String> {
     match format {
         Format::Pdf => pdf_extract::extract_text_from_mem(bytes).map_err(|error| error.to_string()),
         Format::Html if depth(bytes) > DEEPEST => {
-            Err(format!("its elements stand more than {DEEPEST} deep in each other"))
+            Err(format!("its elements are nested more than {DEEPEST} deep"))
         }
         Format::Html => html2text::config::plain_no_decorate()
             .no_link_wrapping()
@@ -235,16 +236,16 @@ fn extract(bytes: &[u8], format: Format) -> Result<String, String> {
             .map_err(|error| error.to_string()),
         Format::Markdown | Format::Plain => {
             if bytes.contains(&0) {
-                return Err("it is not text".to_owned());
+                return Err("not a text file".to_owned());
             }
-            let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+            let text = std::str::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?;
             Ok(text.trim_start_matches('\u{feff}').to_owned())
         }
     }
 }
 
-/// How deep elements stand in each other at most, as far as their tags tell. Laying a page out takes time that grows with
-/// the square of it. `<div/>` opens an element: that is what browsers make of it.
+/// The maximum depth of nested elements, from the tags alone. Layout takes time that is quadratic in it. `<div/>` opens an
+/// element, as in browsers.
 fn depth(html: &[u8]) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     let mut rest = html;
@@ -261,7 +262,7 @@ fn depth(html: &[u8]) -> usize {
     deepest
 }
 
-/// Whether the name that `tag` begins with is of an element that is never open for long.
+/// Whether `tag` starts with the name of an element that is not counted as open.
 fn is_closed(tag: &[u8]) -> bool {
     let length = tag.iter().take(LONGEST_NAME + 1).take_while(|byte| byte.is_ascii_alphanumeric()).count();
     let name = &tag[..length];

@@ -6,11 +6,9 @@ mod export;
 mod otlp;
 mod sft;
 mod show;
-mod speed;
 mod timeline;
 
 pub use check::checked;
-pub use speed::speed;
 
 use crate::args::{Log, LogCommand};
 use crate::home::Home;

@@ -1,5 +1,5 @@
-//! `sojourn mcp`: what agents have learned, for other hosts: skills and memories as tools, runs and their logs as resources,
-//! over the Model Context Protocol on standard input and output, or HTTP.
+//! `sojourn mcp`: serves skills and memories as tools, and runs and their logs as resources, to other programs by the Model
+//! Context Protocol, on standard input and output or over HTTP.
 
 pub mod http;
 mod resources;
@@ -22,16 +22,16 @@ use sojourn_core::now_ms;
 use sojourn_memory::{Memories, Query};
 use sojourn_sandbox::Sandbox;
 
-/// The tool that looks memories up.
+/// The name of the tool that recalls memories.
 const SEARCH: &str = "memory_search";
-/// Memories that it gives, at most.
+/// The maximum number of recalled memories.
 const MOST: u64 = 50;
 
-/// Serves until the other side hangs up, or over HTTP until it is interrupted.
+/// Serves until the client disconnects; over HTTP, until it is interrupted.
 pub async fn mcp(home: Home, args: Mcp) -> Result<()> {
     let server = Server { home, sandbox: session::sandbox().await? };
     if let Some(address) = args.http {
-        let place = http::Place { address, token_env: args.token_env, hosts: args.allow_host };
+        let place = http::Endpoint { address, token_env: args.token_env, hosts: args.allow_host };
         return http::serve(server, place).await;
     }
     let service = server.serve(rmcp::transport::io::stdio()).await?;
@@ -53,8 +53,8 @@ impl ServerHandler for Server {
         ServerConfig::new(capabilities)
             .with_server_info(Implementation::new("sojourn", env!("CARGO_PKG_VERSION")))
             .with_instructions(
-                "Tools are skills that an agent has learned and verified; each call lives in a fresh world of its own, which \
-                 the argument `seed` chooses. memory_search finds what the agent remembers. Runs and their logs are resources.",
+                "Tools are skills that an agent has learned and verified. Each call runs in a fresh world, which the argument \
+                 `seed` selects. memory_search recalls the agent's memories. Runs and their logs are resources.",
             )
     }
 
@@ -79,7 +79,7 @@ impl ServerHandler for Server {
         } else {
             Box::pin(skills::call(&self.home, &self.sandbox, &request.name, args)).await
         };
-        // What goes wrong with a call is the caller's to read, not the protocol's.
+        // An error of a call is a result for the caller, not an error of the protocol.
         Ok(CallToolResponse::Complete(match answer {
             Ok(value) => {
                 let mut result = CallToolResult::success(vec![ContentBlock::text(value.to_string())]);
@@ -118,7 +118,7 @@ impl ServerHandler for Server {
 impl Server {
     async fn search(&self, args: &Map<String, Value>) -> Result<Value> {
         let text = args.get("query").and_then(Value::as_str).unwrap_or_default();
-        anyhow::ensure!(!text.trim().is_empty(), "`query` is empty: say what is looked for");
+        anyhow::ensure!(!text.trim().is_empty(), "`query` is empty: give a text to search for");
         let limit = args.get("limit").and_then(Value::as_u64).unwrap_or(8).clamp(1, MOST);
         let memories = Memories::new(self.home.store().await?);
         let tenant = Home::tenant()?;
@@ -141,10 +141,10 @@ fn search_tool() -> Tool {
         "required": ["query"],
         "additionalProperties": false,
     });
-    read_only(Tool::new(SEARCH, "finds what the agent remembers, by words and meaning", schema(input)))
+    read_only(Tool::new(SEARCH, "recalls the agent's memories by words and meaning", schema(input)))
 }
 
-/// A tool that changes nothing outside itself.
+/// Marks a tool as read-only.
 fn read_only(mut tool: Tool) -> Tool {
     let mut hints = rmcp::model::ToolAnnotations::default();
     hints.read_only_hint = Some(true);

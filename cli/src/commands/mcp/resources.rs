@@ -9,10 +9,10 @@ use sojourn_memory::{EventSeq, RecordQuery};
 use std::fmt::Write as _;
 
 const RUNS: &str = "sojourn://runs";
-/// Records of a log that one reading gives.
+/// The number of records of one page of a log.
 const PAGE: u64 = 200;
 
-/// All runs, and each one's log.
+/// The list of runs, and the log of each run.
 pub async fn listed(home: &Home) -> Result<Vec<Resource>> {
     let mut resources = vec![Resource::new(RUNS, "runs").with_description("all runs, as JSON")];
     for run in home.store().await?.runs().await? {
@@ -39,7 +39,9 @@ pub async fn read(home: &Home, uri: &str) -> Result<ResourceContents> {
         return Ok(ResourceContents::text(serde_json::to_string_pretty(&runs)?, uri));
     };
     let (id, after) = match rest.split_once("?after=") {
-        Some((id, after)) => (id, after.parse().with_context(|| format!("`{after}` is no record's number"))?),
+        Some((id, after)) => {
+            (id, after.parse().with_context(|| format!("`{after}` is not the number of a record"))?)
+        }
         None => (rest, 0_u64),
     };
     let info = store.run(id).await?;

@@ -1,7 +1,6 @@
-//! Skills in use as tools: each call lives in a fresh world.
+//! Active skills as tools: each call runs in a fresh world.
 
 use super::{read_only, schema};
-use crate::environments;
 use crate::home::Home;
 use anyhow::{Context as _, Result};
 use rmcp::model::Tool;
@@ -11,16 +10,16 @@ use sojourn_sandbox::Sandbox;
 use sojourn_skills::LibraryState;
 use sojourn_tools::{ToolCall, arguments_schema, with_defaults};
 
-/// Environment steps that a call may take.
+/// The maximum number of environment steps of a call.
 const STEPS: u32 = 1000;
-/// The world of a call that names none.
+/// The seed of a call without one.
 const SEED: u64 = 0;
 
 async fn library(home: &Home) -> Result<LibraryState> {
     Ok(home.read_library().await?.map(|library| library.state().clone()).unwrap_or_default())
 }
 
-/// The skills in use.
+/// The active skills as tools.
 pub async fn offered(home: &Home) -> Result<Vec<Tool>> {
     let library = library(home).await?;
     let tool = |(name, entry): (&str, &sojourn_skills::Entry)| {
@@ -40,7 +39,7 @@ pub async fn offered(home: &Home) -> Result<Vec<Tool>> {
     Ok(library.callables().map(|(name, entry)| tool((name, entry))).collect())
 }
 
-/// Runs a skill in a world of its own, and says what it did.
+/// Runs a skill in a fresh world, and returns its calls and the result.
 pub async fn call(home: &Home, sandbox: &Sandbox, name: &str, mut args: Map<String, Value>) -> Result<Value> {
     let library = library(home).await?;
     let entry = library.active(name).with_context(|| format!("there is no tool `{name}`"))?;
@@ -52,7 +51,7 @@ pub async fn call(home: &Home, sandbox: &Sandbox, name: &str, mut args: Map<Stri
     if let Err(error) = validator.validate(&Value::Object(args.clone())) {
         anyhow::bail!("bad arguments for `{name}`: {error}");
     }
-    let environment = environments::open(&manifest.environment).await?;
+    let environment = home.environments().open(&manifest.environment).await?;
     let call = ToolCall { name: name.to_owned(), args };
     let done = Box::pin(run_once(sandbox, &library, environment, seed, &call, STEPS)).await?;
     Ok(json!({"seed": seed, "result": done}))

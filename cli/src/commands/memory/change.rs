@@ -8,7 +8,7 @@ use sojourn_core::now_ms;
 use sojourn_memory::{Memories, Tenant};
 use std::io::{IsTerminal as _, Write as _};
 
-/// Another text in a memory's place.
+/// Replaces the text of a memory.
 pub async fn edit(memories: &Memories, tenant: &Tenant, id: &str, text: &str, json: bool) -> Result<()> {
     let old = resolve(memories, tenant, id).await?;
     let Some(new) = memories.edit(tenant, &old.id, text, now_ms(), &[]).await? else {
@@ -21,7 +21,7 @@ pub async fn edit(memories: &Memories, tenant: &Tenant, id: &str, text: &str, js
     Ok(output::line(format!("{} replaces {}", new.id, old.id))?)
 }
 
-/// Exempts a memory from expiry, or no longer.
+/// Exempts a memory from expiry, or ends the exemption.
 pub async fn pin(memories: &Memories, tenant: &Tenant, args: &OneMemory, pinned: bool) -> Result<()> {
     let memory = resolve(memories, tenant, &args.id).await?;
     memories.pin(tenant, &memory.id, pinned).await?;
@@ -31,7 +31,7 @@ pub async fn pin(memories: &Memories, tenant: &Tenant, args: &OneMemory, pinned:
     Ok(output::line(format!("{} {}", if pinned { "pinned" } else { "unpinned" }, memory.id))?)
 }
 
-/// Removes memories for good.
+/// Erases memories permanently.
 pub async fn forget(
     memories: &Memories,
     tenant: &Tenant,
@@ -45,14 +45,17 @@ pub async fn forget(
     }
     if !yes {
         if !std::io::stdin().is_terminal() {
-            return Err(Failure::new(Kind::Usage, "forgetting cannot be undone, and nobody is here to ask")
-                .hint("say `--yes`")
-                .into());
+            return Err(Failure::new(
+                Kind::Usage,
+                "forgetting cannot be undone, and there is no terminal to ask at",
+            )
+            .hint("confirm with `--yes`")
+            .into());
         }
         for memory in &doomed {
             output::note(format!("{}  {}", short(&memory.id), memory.text));
         }
-        let _ = write!(std::io::stderr(), "forget for good? [y/N] ");
+        let _ = write!(std::io::stderr(), "forget permanently? [y/N] ");
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;
         if !answer.trim().eq_ignore_ascii_case("y") {
@@ -84,7 +87,7 @@ pub async fn forget(
         .into())
 }
 
-/// Embeds what lacks a vector and builds the index anew.
+/// Embeds memories without a vector, and rebuilds the index.
 pub async fn rebuild(memories: &Memories, tenant: &Tenant, json: bool) -> Result<()> {
     let embedded = embedding::embed_missing(memories, tenant).await?;
     let bar = embedding::Bar::new();
@@ -102,7 +105,7 @@ pub async fn rebuild(memories: &Memories, tenant: &Tenant, json: bool) -> Result
     Ok(output::line(format!("the index holds {vectors} vectors"))?)
 }
 
-/// Merges memories that say the same.
+/// Merges duplicate memories.
 pub async fn dedupe(memories: &Memories, tenant: &Tenant, dry_run: bool, json: bool) -> Result<()> {
     let groups =
         if dry_run { memories.duplicates(tenant).await? } else { memories.dedupe(tenant, now_ms()).await? };
@@ -110,7 +113,7 @@ pub async fn dedupe(memories: &Memories, tenant: &Tenant, dry_run: bool, json: b
         return Ok(output::json(&json!({"merged": !dry_run, "groups": groups}))?);
     }
     if groups.is_empty() {
-        output::note("no two memories say the same");
+        output::note("there are no duplicates");
         return Ok(());
     }
     let mut table = table::new(["kept", "merged into it", "memory"]);
@@ -120,7 +123,7 @@ pub async fn dedupe(memories: &Memories, tenant: &Tenant, dry_run: bool, json: b
     }
     table::print(&table)?;
     if dry_run {
-        output::note("nothing was changed; without --dry-run they are merged");
+        output::note("nothing was changed; without `--dry-run` they are merged");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `sojourn memory`: what people do with what agents remember.
+//! `sojourn memory`: searching, correcting and forgetting memories.
 
 mod change;
 mod show;
@@ -8,13 +8,13 @@ use crate::args::{Memory as Command, MemorySearch};
 use crate::error::{Failure, Kind};
 use crate::home::Home;
 use crate::vectors::Vectors;
-use crate::{duration, embedding, output, table};
+use crate::{args, duration, embedding, output, table};
 use anyhow::Result;
 use serde_json::json;
 use sojourn_core::now_ms;
 use sojourn_memory::{Hit, Memories, Memory, MemoryId, MemoryKind, Query, RunId, Tenant, Tick};
 
-/// Carries out one of its commands.
+/// Carries out a command on memories.
 ///
 /// # Errors
 /// When there is no such memory, the input cannot be read, or the store fails.
@@ -40,7 +40,7 @@ pub async fn memory(home: &Home, command: Command) -> Result<()> {
 }
 
 async fn search(memories: &Memories, tenant: &Tenant, args: MemorySearch) -> Result<()> {
-    let kinds: Vec<MemoryKind> = args.kinds.into_iter().map(MemoryKind::from).collect();
+    let kinds: Vec<MemoryKind> = args.kinds.into_iter().map(memory_kind).collect();
     let run = match &args.run {
         Some(name) => Some(memories.store().run(name).await?.id),
         None => None,
@@ -56,7 +56,17 @@ async fn search(memories: &Memories, tenant: &Tenant, args: MemorySearch) -> Res
     find(memories, query, args.explain, args.json).await
 }
 
-/// Recalls by words and, where the embedding model is here, by meaning, and prints what was found.
+fn memory_kind(kind: args::MemoryKind) -> MemoryKind {
+    match kind {
+        args::MemoryKind::Episode => MemoryKind::Episode,
+        args::MemoryKind::Fact => MemoryKind::Fact,
+        args::MemoryKind::Reflection => MemoryKind::Reflection,
+        args::MemoryKind::Knowledge => MemoryKind::Knowledge,
+        args::MemoryKind::Skill => MemoryKind::Skill,
+    }
+}
+
+/// Recalls by words and, where the embedding model is on this machine, by meaning; prints the memories.
 ///
 /// # Errors
 /// When the store or the model fails.
@@ -73,13 +83,13 @@ pub async fn find(memories: &Memories, query: Query<'_>, explain: bool, json: bo
         output::note("note: searching by words only, because the embedding model is not on this machine");
     }
     if hits.is_empty() {
-        output::note("nothing like that is remembered");
+        output::note("no memory matches");
         return Ok(());
     }
     let mut table = if explain {
-        table::new(["id", "score", "cosine", "bm25", "beside", "recency", "importance", "memory"])
+        table::new(["id", "score", "cosine", "bm25", "neighbours", "recency", "importance", "memory"])
     } else {
-        table::new(["id", "score", "kind", "when (UTC)", "where from", "memory"])
+        table::new(["id", "score", "kind", "when (UTC)", "origin", "memory"])
     };
     for hit in &hits {
         table.add_row(if explain { explained(hit) } else { row(hit) });
@@ -111,7 +121,7 @@ fn explained(Hit { memory, score, why }: &Hit) -> Vec<String> {
     ]
 }
 
-/// Where a memory came from: a record, a document, a person.
+/// The origin of a memory: a record, a document, or a person.
 fn origin(memory: &Memory) -> String {
     match (&memory.run, &memory.document) {
         (Some(run), _) => format!("{run} {}", memory.seq),
@@ -120,30 +130,32 @@ fn origin(memory: &Memory) -> String {
     }
 }
 
-/// Enough of an id to name it by.
+/// A prefix of an id for lists.
 fn short(id: &MemoryId) -> String {
     id.to_string().chars().take(8).collect()
 }
 
-/// The memory that an id, or its beginning, names.
+/// The memory with this id, or with this unique prefix of its id.
 ///
 /// # Errors
-/// When there is none, or several begin with it.
+/// When there is none, or several memories have the prefix.
 async fn resolve(memories: &Memories, tenant: &Tenant, name: &str) -> Result<Memory> {
     let found = memories.beginning_with(tenant, name, 2).await?;
-    let hint = "`sojourn memory search` shows the ids of what it finds";
+    let hint = "`sojourn memory search` shows ids";
     match <[Memory; 1]>::try_from(found) {
         Ok([memory]) => Ok(memory),
         Err(none) if none.is_empty() => {
             Err(Failure::new(Kind::NotFound, format!("no memory `{name}`")).hint(hint).into())
         }
-        Err(_) => Err(Failure::new(Kind::NotFound, format!("several memories begin with `{name}`"))
-            .hint("give more of the id")
-            .into()),
+        Err(_) => {
+            Err(Failure::new(Kind::NotFound, format!("several memories have ids that begin with `{name}`"))
+                .hint("give more of the id")
+                .into())
+        }
     }
 }
 
-/// The record that a source names, as the log shows it.
+/// The command that shows a source's record.
 fn place(run: &RunId, seq: sojourn_memory::EventSeq) -> String {
     format!("sojourn log show {run} {seq}")
 }

@@ -5,7 +5,7 @@ use anyhow::Result;
 use serde_json::json;
 use sojourn_memory::{Memories, Memory, RecordQuery, Source, Tenant};
 
-/// A memory whole.
+/// Prints one memory in full.
 pub async fn show(memories: &Memories, tenant: &Tenant, args: &OneMemory) -> Result<()> {
     let memory = resolve(memories, tenant, &args.id).await?;
     if args.json {
@@ -37,7 +37,7 @@ fn lines(memory: &Memory) -> Vec<(&'static str, String)> {
     lines
 }
 
-/// Where a memory came from, record by record.
+/// Prints the records that a memory was made from, and its successors.
 pub async fn why(memories: &Memories, tenant: &Tenant, args: &OneMemory) -> Result<()> {
     let memory = resolve(memories, tenant, &args.id).await?;
     let mut sources = Vec::new();
@@ -52,7 +52,7 @@ pub async fn why(memories: &Memories, tenant: &Tenant, args: &OneMemory) -> Resu
                     };
                     (record.kind.clone(), says)
                 }
-                None => ("-".to_owned(), "the log does not have it".to_owned()),
+                None => ("-".to_owned(), "the log does not contain it".to_owned()),
             },
             Err(error) => ("-".to_owned(), error.to_string()),
         };
@@ -76,7 +76,7 @@ pub async fn why(memories: &Memories, tenant: &Tenant, args: &OneMemory) -> Resu
     if sources.is_empty() {
         output::line(format!("\nfrom {}", origin(&memory)))?;
     } else {
-        output::line("\nmade of")?;
+        output::line("\nmade from")?;
         for (run, seq, kind, says) in &sources {
             output::line(format!("  {kind}: {says}\n    {}", place(run, *seq)))?;
         }
@@ -87,7 +87,7 @@ pub async fn why(memories: &Memories, tenant: &Tenant, args: &OneMemory) -> Resu
     Ok(())
 }
 
-/// How much is remembered, and how the index is.
+/// Prints the number of memories and the state of the index.
 pub async fn stats(memories: &Memories, tenant: &Tenant, json: bool) -> Result<()> {
     let stats = memories.stats(tenant).await?;
     let blobs = memories.store().blob_stats().await?;
@@ -120,7 +120,7 @@ pub async fn stats(memories: &Memories, tenant: &Tenant, json: bool) -> Result<(
         ));
     }
     if let Some(failure) = &stats.index_failure {
-        output::note(format!("the index is behind and catches up by itself: {failure}"));
+        output::note(format!("the index is behind, and catches up with the next change: {failure}"));
     }
     Ok(())
 }

@@ -6,12 +6,12 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
-/// Memories read at once.
+/// Memories of one page.
 const PAGE: usize = 500;
 
-/// All memories as lines of JSON.
+/// Exports all memories as lines of JSON.
 pub async fn export(memories: &Memories, tenant: &Tenant, file: Option<&Path>, vectors: bool) -> Result<()> {
-    // Written beside its place first: what was there is never half overwritten.
+    // Written to a temporary file first, so that an existing file is never half overwritten.
     let temporary = file.map(|path| path.with_extension("part"));
     let mut out: Box<dyn Write> = match &temporary {
         Some(path) => {
@@ -40,7 +40,7 @@ pub async fn export(memories: &Memories, tenant: &Tenant, file: Option<&Path>, v
     Ok(())
 }
 
-/// Lines of JSON that an export wrote.
+/// Imports lines of JSON that an export wrote.
 pub async fn import(memories: &Memories, tenant: &Tenant, file: &Path, json: bool) -> Result<()> {
     let name = file.display();
     let reader: Box<dyn BufRead> = if file == Path::new("-") {

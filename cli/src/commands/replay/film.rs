@@ -1,11 +1,10 @@
 //! A run as a sequence of frames: for each record the view, the task, the decision and the memories.
 
-use crate::environments;
 use crate::logbook::{self, Reading, milestone_line, purpose_name};
 use anyhow::Result;
 use sojourn_core::{Effect, Event, LogRecord, Milestone, SkillEvent, as_javascript, merge};
 use sojourn_memory::{RecordQuery, RunInfo, Store};
-use sojourn_tools::Environment;
+use sojourn_tools::{Environment, EnvironmentRegistry};
 use std::sync::Arc;
 
 /// The frames of a run.
@@ -60,7 +59,7 @@ impl Film {
     ///
     /// # Errors
     /// When the run cannot be read.
-    pub async fn of(store: &Store, info: &RunInfo) -> Result<Self> {
+    pub async fn of(store: &Store, info: &RunInfo, environments: &EnvironmentRegistry) -> Result<Self> {
         let mut reading = Reading::new(store, info, RecordQuery::all()).await?;
         let mut camera = Camera::new();
         let mut frames = Vec::new();
@@ -71,6 +70,9 @@ impl Film {
             camera.now.failure = content.as_ref().is_some_and(logbook::is_error);
             camera.now.achievement = false;
             if let Some(content) = &content {
+                if let LogRecord::Started(started) = content {
+                    camera.world = environments.in_process(&started.environment.name);
+                }
                 camera.turn(content).await;
             }
             frames.push(camera.now.clone());
@@ -106,8 +108,7 @@ impl Camera {
 
     async fn turn(&mut self, record: &LogRecord) {
         match record {
-            LogRecord::Started(started) => self.world = environments::built_in(&started.environment.name),
-            LogRecord::ToolDecision(_) | LogRecord::ControlRecord(_) => {}
+            LogRecord::Started(_) | LogRecord::ToolDecision(_) | LogRecord::ControlRecord(_) => {}
             LogRecord::Effect(effect) => self.effect(effect),
             LogRecord::Event(event) => self.event(event).await,
             LogRecord::SkillEvent(event) => self.skill_event(event).await,

@@ -5,7 +5,7 @@ use crate::commands::log::checked;
 use crate::error::{Failure, Kind};
 use crate::home::Home;
 use crate::logbook::sides;
-use crate::session::{Session, Watch, Workshop, stop_on_ctrl_c};
+use crate::session::{RunContext, Session, Watch, stop_on_ctrl_c};
 use crate::{logbook, output};
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -25,11 +25,11 @@ pub async fn verify(home: Home, args: &Replay) -> Result<ExitCode> {
         return broken(&report, args.json);
     }
     let begun = Instant::now();
-    let workshop = Workshop::open(home, store.clone()).await?;
+    let context = RunContext::open(home, store.clone()).await?;
     let cancel = Cancel::new();
     stop_on_ctrl_c(cancel.clone());
     let watch = Watch::unguarded(Arc::new(sojourn_core::Silent), cancel);
-    let verdict = match workshop.replay(&info, false, watch).await {
+    let verdict = match context.replay(&info, false, watch).await {
         Ok((Session { driver, started_ms, .. }, recorded)) => match driver.run(started_ms).await {
             Ok((Outcome::Interrupted, _)) => return Ok(ExitCode::from(Kind::Interrupted as u8)),
             Ok((Outcome::Replayed { matched }, _)) => Ok(matched),

@@ -1,7 +1,6 @@
 //! Compares a crash replay with the recorded run.
 
 use super::TENANT;
-use crate::home::Home;
 use anyhow::Result;
 use serde_json::{Value, json};
 use sojourn_core::{Effect, LogRecord, RecordKind};
@@ -10,7 +9,7 @@ use std::path::Path;
 
 /// Compares a replay that ran to its end with the recorded run. Returns the first difference.
 pub async fn whole(scratch: &Path, run: &RunId, source: &[Record], crashes: usize) -> Result<Option<String>> {
-    let store = Home::at(scratch).store().await?;
+    let store = Store::open(scratch).await?;
     let report = store.verify(run, |_, _| ()).await?;
     if let Some(fault) = report.first_fault {
         return Ok(Some(format!("the log's chain is broken at record {}: {}", fault.seq, fault.detail)));
@@ -50,7 +49,7 @@ pub async fn diverging(
     source: &[Record],
     divergence: usize,
 ) -> Result<Option<String>> {
-    let store = Home::at(scratch).store().await?;
+    let store = Store::open(scratch).await?;
     let (replayed, _) = replayed(&store, run).await?;
     let own = source.iter().enumerate().filter(|(_, record)| !is_control(record));
     let Some((index, record)) = own.clone().nth(divergence) else {

@@ -6,8 +6,8 @@ mod worker;
 use crate::args::SimulateCrash;
 use crate::error::{Failure, Kind};
 use crate::home::Home;
-use crate::session::Workshop;
-use crate::{environments, logbook, output};
+use crate::session::RunContext;
+use crate::{logbook, output};
 use anyhow::{Context as _, Result};
 use serde_json::json;
 use sojourn_core::{Effect, FinishReason, LogRecord, RecordKind, RecordedRun};
@@ -34,7 +34,7 @@ pub async fn simulate_crash(home: Home, args: SimulateCrash) -> Result<ExitCode>
     if let Some(scratch) = &args.worker_home {
         return worker::work(&home, &args, scratch).await;
     }
-    let original = Workshop::open(home.clone(), home.store().await?).await?;
+    let original = RunContext::open(home.clone(), home.store().await?).await?;
     let info = logbook::find_run(&original.store, &args.run).await?;
     let source = original.store.records(&info.id, &RecordQuery::all()).await?;
     if let Some(record) =
@@ -52,7 +52,7 @@ pub async fn simulate_crash(home: Home, args: SimulateCrash) -> Result<ExitCode>
     }
     let kills = records_to_kill_after(&original, &info, &source, &args).await?;
     let started = original.started(&info, source.first()).await?;
-    if started.environment.deterministic && environments::built_in(&info.environment).is_none() {
+    if started.environment.deterministic && home.environments().in_process(&info.environment).is_none() {
         return Err(Failure::new(
             Kind::Usage,
             format!(
@@ -107,7 +107,7 @@ pub async fn simulate_crash(home: Home, args: SimulateCrash) -> Result<ExitCode>
 
 /// The records after which the process is killed, sorted.
 async fn records_to_kill_after(
-    workshop: &Workshop,
+    context: &RunContext,
     info: &RunInfo,
     source: &[Record],
     args: &SimulateCrash,
@@ -120,7 +120,7 @@ async fn records_to_kill_after(
         )
         .into());
     }
-    let given_up = given_up(workshop, source).await?;
+    let given_up = given_up(context, source).await?;
     let resumable = |seq: &u64| given_up.is_none_or(|from| *seq < from);
     if let (Some(seq), Some(from)) = (args.at.iter().find(|seq| !resumable(seq)), given_up) {
         return Err(Failure::new(
@@ -145,9 +145,9 @@ async fn records_to_kill_after(
 }
 
 /// The request with the first of the failures that ended the run; `None` where it ended otherwise.
-async fn given_up(workshop: &Workshop, source: &[Record]) -> Result<Option<u64>> {
+async fn given_up(context: &RunContext, source: &[Record]) -> Result<Option<u64>> {
     let Some(finish) = source.last().filter(|record| RecordKind::Finish.is(record)) else { return Ok(None) };
-    let Some(LogRecord::Effect(effect)) = LogRecord::read(&workshop.store, finish).await? else {
+    let Some(LogRecord::Effect(effect)) = LogRecord::read(&context.store, finish).await? else {
         return Ok(None);
     };
     if !matches!(*effect, Effect::Finish { reason: FinishReason::Controller { .. } }) {

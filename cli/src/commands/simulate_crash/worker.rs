@@ -5,7 +5,7 @@ use crate::args::SimulateCrash;
 use crate::environments;
 use crate::error::{Failure, Kind};
 use crate::home::Home;
-use crate::session::Workshop;
+use crate::session::RunContext;
 use anyhow::Result;
 use sojourn_controller::{Cancel, RecordedController};
 use sojourn_core::{
@@ -20,13 +20,13 @@ use std::sync::Arc;
 
 /// Starts or resumes the run in the home `scratch`, and kills this process after the record `--at`.
 pub async fn work(home: &Home, args: &SimulateCrash, scratch: &Path) -> Result<ExitCode> {
-    let original = Workshop::open(home.clone(), home.store().await?).await?;
+    let original = RunContext::open(home.clone(), home.store().await?).await?;
     let info = original.store.run(&args.run).await?;
     let source = original.store.records(&info.id, &RecordQuery::all()).await?;
     let started = original.started(&info, source.first()).await?;
     let recorded = RecordedRun::read(&original.store, &source, &started.environment).await?;
 
-    let scratch = Home::at(scratch);
+    let scratch = home.at(scratch);
     let store = scratch.store().await?;
     let resumed = store.run(info.id.as_str()).await.is_ok();
     let (records, writer) = if resumed {
@@ -60,7 +60,7 @@ pub async fn work(home: &Home, args: &SimulateCrash, scratch: &Path) -> Result<E
     let library = if fresh { Some(scratch.library().await?) } else { None };
     let deps = DriverDeps {
         environment: if started.environment.deterministic {
-            environments::of_log(&started.environment)
+            environments::of_log(home.environments(), &started.environment)
         } else {
             recorded.world(position)
         },

@@ -1,7 +1,7 @@
-//! From draft to admitted, on the command of a person: by the same trial that a run's own candidates pass.
+//! `sojourn skills test --admit`: admits drafts by the same trial as a run's own candidates.
 
 use super::change;
-use super::test::{Bench, progress, told};
+use super::test::{SkillTester, case_line, progress};
 use crate::args::{SkillTest, Target};
 use crate::error::{Failure, Kind};
 use crate::home::Home;
@@ -16,15 +16,15 @@ use sojourn_skills::{
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-/// What came of trying one version.
+/// The result of the trial of one version.
 #[derive(Debug, Serialize)]
 struct Tried {
     name: String,
     version: u32,
     admitted: bool,
-    /// Why not.
+    /// Why the version was not admitted.
     reason: Option<String>,
-    /// The skill that does the same.
+    /// The skill that passes the same cases, into which this one was merged.
     merged_into: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trial: Option<TrialReport>,
@@ -32,7 +32,7 @@ struct Tried {
     reflex_trial: Option<ReflexTrial>,
 }
 
-/// Tries one version, or every draft: again as long as one of them was admitted, on which others may rest.
+/// Tries one version, or every draft. Drafts may call each other: the trials are repeated while one was admitted.
 pub async fn admit(home: &Home, args: &SkillTest) -> Result<ExitCode> {
     let mut library = change::open(home).await?;
     let mut tried: BTreeMap<SkillId, Tried> = BTreeMap::new();
@@ -42,7 +42,7 @@ pub async fn admit(home: &Home, args: &SkillTest) -> Result<ExitCode> {
             let before = admitted(&tried);
             for id in drafts(library.state()) {
                 if tried.get(&id).is_none_or(|one| !one.admitted) {
-                    let one = attempt(&mut library, &id, args).await?;
+                    let one = attempt(home, &mut library, &id, args).await?;
                     tried.insert(id, one);
                 }
             }
@@ -53,7 +53,7 @@ pub async fn admit(home: &Home, args: &SkillTest) -> Result<ExitCode> {
     } else {
         let id = candidate(library.state(), args)?;
         check_admissible(library.state().entry(&id))?;
-        let one = attempt(&mut library, &id, args).await?;
+        let one = attempt(home, &mut library, &id, args).await?;
         tried.insert(id, one);
     }
     let mut tried: Vec<Tried> = tried.into_values().collect();
@@ -67,7 +67,7 @@ pub async fn admit(home: &Home, args: &SkillTest) -> Result<ExitCode> {
     Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::from(Kind::Failure as u8) })
 }
 
-/// The latest version of every name, where it is a draft or on trial and nothing is in use by that name.
+/// The latest version of every name without an active version, where it is a draft or on trial.
 fn drafts(state: &LibraryState) -> Vec<SkillId> {
     let names = state.histories().filter(|(name, _)| state.active(name).is_none());
     let latest = names.filter_map(|(_, history)| history.versions.last());
@@ -75,7 +75,7 @@ fn drafts(state: &LibraryState) -> Vec<SkillId> {
     waiting.map(|entry| entry.id().clone()).collect()
 }
 
-/// The version to be tried: the one that was asked for, or the latest that is a draft or on trial.
+/// The version to try: the given one, or the latest that is a draft or on trial.
 fn candidate(state: &LibraryState, args: &SkillTest) -> Result<SkillId> {
     let target = Target { name: args.name.clone().unwrap_or_default(), version: args.version };
     let found = super::find(state, &target)?;
@@ -91,20 +91,21 @@ fn check_admissible(entry: Option<&Entry>) -> Result<()> {
     let Some(entry) = entry else { return Ok(()) };
     let (name, version) = (entry.name(), entry.skill.manifest.version);
     let (reason, hint) = match entry.status {
-        Status::Admitted => ("is admitted already", format!("`sojourn skills test {name}` runs its cases")),
-        Status::Retired => {
-            ("is retired", format!("`sojourn skills unretire {name} --version {version}` comes first"))
-        }
+        Status::Admitted => ("is already admitted", format!("`sojourn skills test {name}` runs its cases")),
+        Status::Retired => (
+            "is retired",
+            format!("`sojourn skills unretire {name} --version {version}` makes it a draft again"),
+        ),
         Status::Draft | Status::Trial => return Ok(()),
     };
     Err(Failure::new(Kind::Usage, format!("`{name}` version {version} {reason}")).hint(hint).into())
 }
 
-/// Tries a version and says what came of it.
-async fn attempt(library: &mut Library, id: &SkillId, args: &SkillTest) -> Result<Tried> {
+/// Tries a version and reports the result.
+async fn attempt(home: &Home, library: &mut Library, id: &SkillId, args: &SkillTest) -> Result<Tried> {
     let state = library.state().clone();
     let Some(entry) = state.entry(id) else {
-        return Err(Failure::new(Kind::NotFound, "the draft is gone").into());
+        return Err(Failure::new(Kind::NotFound, "the draft no longer exists").into());
     };
     let mut tried = Tried {
         name: entry.name().to_owned(),
@@ -122,16 +123,16 @@ async fn attempt(library: &mut Library, id: &SkillId, args: &SkillTest) -> Resul
     };
     say(&format!("{}, version {}", tried.name, tried.version));
     let unused = state.callees(entry).find(|name| state.active(name).is_none());
-    let mut bench = Bench::open(&state, !args.no_reflex).await?;
+    let mut tester = SkillTester::open(home, &state, !args.no_reflex).await?;
     let event = match unused {
-        Some(callee) => Err(format!("`{callee}`, which it calls, is not in use")),
+        Some(callee) => Err(format!("`{callee}`, which it calls, is not active")),
         None if entry.is_reflex() => {
-            let trial = bench.reflex_trial(&entry.skill, args.seed).await?;
+            let trial = tester.reflex_trial(&entry.skill, args.seed).await?;
             tried.reflex_trial = Some(trial.clone());
             let rule = RunConfig::default().reflexes.unwrap_or_default().rule;
             Ok(LibraryEvent::ReflexAdmitted { id: id.clone(), trial, rule })
         }
-        None => match trial(&mut bench, &state, entry, args.seed, &say).await {
+        None => match trial(&mut tester, &state, entry, args.seed, &say).await {
             Ok(report) => {
                 tried.trial = Some(report.clone());
                 let rule = RunConfig::default().actor.admission;
@@ -161,9 +162,9 @@ async fn attempt(library: &mut Library, id: &SkillId, args: &SkillTest) -> Resul
         return Ok(tried);
     }
     tried.admitted = true;
-    tried.merged_into = merge(library, &mut bench, entry).await?;
+    tried.merged_into = merge(library, &mut tester, entry).await?;
     match &tried.merged_into {
-        Some(other) => say(&format!("  does what {other} does: it is now another name of it")),
+        Some(other) => say(&format!("  equals {other}: it is now an alias of it")),
         None => say("  admitted"),
     }
     Ok(tried)
@@ -171,23 +172,23 @@ async fn attempt(library: &mut Library, id: &SkillId, args: &SkillTest) -> Resul
 
 /// A trial in fresh worlds and, for a repair, in the cases of the version that it repairs.
 async fn trial(
-    bench: &mut Bench,
+    tester: &mut SkillTester,
     state: &LibraryState,
     entry: &Entry,
     seed: u64,
     say: &impl Fn(&str),
 ) -> Result<TrialReport> {
-    let mut report = bench.trial(&entry.skill, seed, |world| say(&format!("  {}", in_world(world)))).await?;
+    let mut report = tester.trial(&entry.skill, seed, |world| say(&format!("  {}", in_world(world)))).await?;
     if let Some(repaired) = entry.skill.manifest.repairs.as_ref().and_then(|id| state.entry(id)) {
         let cases = repaired.cases();
         report.regressions =
-            bench.cases(&entry.skill, &cases, |case, result| say(&told(case, result))).await?;
+            tester.cases(&entry.skill, &cases, |case, result| say(&case_line(case, result))).await?;
     }
     Ok(report)
 }
 
-/// Merges a skill that was just admitted into one that does the same in the same cases; says into which.
-async fn merge(library: &mut Library, bench: &mut Bench, entry: &Entry) -> Result<Option<String>> {
+/// Merges a skill that was just admitted into one that passes the same cases; returns that one's name.
+async fn merge(library: &mut Library, tester: &mut SkillTester, entry: &Entry) -> Result<Option<String>> {
     let state = library.state().clone();
     let promise = |entry: &Entry| {
         let manifest = &entry.skill.manifest;
@@ -201,7 +202,7 @@ async fn merge(library: &mut Library, bench: &mut Bench, entry: &Entry) -> Resul
     for other in alike.filter(|other| promise(other) == promise(entry)) {
         let mut evidence = Vec::new();
         if !same_source(&entry.skill, &other.skill) {
-            evidence = bench.cases(&entry.skill, &other.cases(), |_, _| ()).await?;
+            evidence = tester.cases(&entry.skill, &other.cases(), |_, _| ()).await?;
             if !same_behaviour(other, &evidence) {
                 continue;
             }

@@ -1,6 +1,6 @@
-//! Changes of the library by a person: each an event that no run's log has.
+//! Changes of the library by a person. Each is an event of the library that no run's log has.
 
-use super::test::Bench;
+use super::test::SkillTester;
 use crate::args::Target;
 use crate::error::{Failure, Kind};
 use crate::home::Home;
@@ -10,7 +10,7 @@ use serde_json::json;
 use sojourn_core::now_ms;
 use sojourn_skills::{Entry, History, Library, LibraryEvent, LibraryState, Status, same_source};
 
-/// Takes a version out of use.
+/// Deactivates a version.
 pub async fn retire(home: &Home, target: &Target, reason: String, json: bool) -> Result<()> {
     let mut library = open(home).await?;
     let (id, title) = named(library.state(), target)?;
@@ -18,7 +18,7 @@ pub async fn retire(home: &Home, target: &Target, reason: String, json: bool) ->
     tell(&library, &target.name, &format!("retired {title}"), json)
 }
 
-/// Lets a retired version be tried again.
+/// Makes a retired version a draft again.
 pub async fn unretire(home: &Home, target: &Target, json: bool) -> Result<()> {
     let mut library = open(home).await?;
     let latest_retired = |history: &History| {
@@ -34,11 +34,12 @@ pub async fn unretire(home: &Home, target: &Target, json: bool) -> Result<()> {
     };
     let (id, title) = named(library.state(), guessed.as_ref().unwrap_or(target))?;
     record(&mut library, &LibraryEvent::Unretired { id }).await?;
-    let said = format!("{title} is on trial again; `sojourn skills test {} --admit` tries it", target.name);
-    tell(&library, &target.name, &said, json)
+    let message =
+        format!("{title} is on trial again; `sojourn skills test {} --admit` tries it", target.name);
+    tell(&library, &target.name, &message, json)
 }
 
-/// Goes back to an earlier admitted version.
+/// Activates an earlier admitted version.
 pub async fn roll_back(home: &Home, name: String, to: Option<u32>, json: bool) -> Result<()> {
     let mut library = open(home).await?;
     super::find(library.state(), &Target { name: name.clone(), version: to })?;
@@ -47,14 +48,14 @@ pub async fn roll_back(home: &Home, name: String, to: Option<u32>, json: bool) -
         admitted.rev().nth(1).map(|entry| entry.skill.manifest.version)
     });
     let to = to.or(before).ok_or_else(|| {
-        Failure::new(Kind::NotFound, format!("`{name}` has no earlier admitted version to go back to"))
-            .hint(format!("`sojourn skills history {name}` tells what became of each"))
+        Failure::new(Kind::NotFound, format!("`{name}` has no earlier admitted version"))
+            .hint(format!("`sojourn skills history {name}` shows the versions"))
     })?;
     record(&mut library, &LibraryEvent::RolledBack { name: name.clone(), to }).await?;
-    tell(&library, &name, &format!("{name} is version {to} again"), json)
+    tell(&library, &name, &format!("version {to} of {name} is active again"), json)
 }
 
-/// Makes a skill an alias of another, on evidence.
+/// Makes a skill an alias of another one that passes its cases.
 pub async fn merge(home: &Home, name: &str, into: &str, json: bool) -> Result<()> {
     let mut library = open(home).await?;
     let target = |name: &str| Target { name: name.to_owned(), version: None };
@@ -62,40 +63,42 @@ pub async fn merge(home: &Home, name: &str, into: &str, json: bool) -> Result<()
     let other = super::find(library.state(), &target(into))?.clone();
     let mut evidence = Vec::new();
     if !same_source(&one.skill, &other.skill) {
-        evidence =
-            Bench::open(library.state(), true).await?.cases(&one.skill, &other.cases(), |_, _| ()).await?;
+        evidence = SkillTester::open(home, library.state(), true)
+            .await?
+            .cases(&one.skill, &other.cases(), |_, _| ())
+            .await?;
     }
     let event = LibraryEvent::Merged { name: name.to_owned(), into: into.to_owned(), evidence };
     record(&mut library, &event).await?;
-    tell(&library, name, &format!("{name} is now another name of {into}"), json)
+    tell(&library, name, &format!("{name} is now an alias of {into}"), json)
 }
 
-/// Opens the library to change it, if there is one.
+/// Opens an existing library for changes.
 pub async fn open(home: &Home) -> Result<Library> {
     if home.read_library().await?.is_none() {
         return Err(Failure::new(
             Kind::NotFound,
             format!("there are no skills in `{}`", home.path().display()),
         )
-        .hint("`sojourn run AGENT.TOML` learns some; `sojourn skills import DIR` takes some over")
+        .hint("`sojourn run AGENT.TOML` learns skills; `sojourn skills import DIR` imports skills")
         .into());
     }
     home.library().await
 }
 
-/// Appends an event of a person.
+/// Appends an event by a person.
 pub async fn record(library: &mut Library, event: &LibraryEvent) -> Result<()> {
     Ok(library.apply(event, u64::try_from(now_ms()).unwrap_or(0)).await?)
 }
 
-/// The id of the version that was asked for, and how it is called to people.
+/// The id of a version, and its name for people.
 fn named(state: &LibraryState, target: &Target) -> Result<(sojourn_skills::SkillId, String)> {
     let entry: &Entry = super::find(state, target)?;
     let manifest = &entry.skill.manifest;
     Ok((entry.id().clone(), format!("{} version {}", manifest.name, manifest.version)))
 }
 
-/// Says what was done, and what it means for others.
+/// Prints the change, and the skills that must be tested again.
 pub fn tell(library: &Library, name: &str, said: &str, json: bool) -> Result<()> {
     let state = library.state();
     let stale: Vec<&str> =

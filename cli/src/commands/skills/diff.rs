@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use similar::TextDiff;
 use sojourn_skills::{Entry, LibraryState, Manifest};
 
-/// Shows what changed from one version to another: promises first, then the source.
+/// Shows the changes from one version to another: the manifest first, then the source.
 pub fn diff(
     state: &LibraryState,
     name: &str,
@@ -23,7 +23,7 @@ pub fn diff(
                 Kind::NotFound,
                 format!("there is no version before version 1 of `{name}`"),
             )
-            .hint(format!("`sojourn skills show {name}` shows it whole"))
+            .hint(format!("`sojourn skills show {name}` shows it in full"))
             .into());
         }
     };
@@ -43,12 +43,12 @@ pub fn diff(
         output::line(format!("{field}: {} -> {}", change["from"], change["to"]))?;
     }
     if promises.is_empty() && source.is_empty() {
-        return Ok(output::line("the versions are the same but for their numbers")?);
+        return Ok(output::line("the versions differ only in their numbers")?);
     }
     Ok(output::line(source.trim_end())?)
 }
 
-/// What the versions promise differently.
+/// The differences between the manifests.
 fn promises(older: &Manifest, newer: &Manifest) -> Vec<Value> {
     let field = |name: &str, from: Value, to: Value| {
         (from != to).then(|| json!({"field": name, "from": from, "to": to}))

@@ -1,9 +1,9 @@
-//! Skills to and from Agent Skills folders.
+//! Exports and imports skills as Agent Skills folders.
 
 use crate::args::{Import, Target};
 use crate::error::{Failure, Kind};
 use crate::home::Home;
-use crate::{environments, output, session};
+use crate::{output, session};
 use anyhow::{Context as _, Result};
 use serde_json::json;
 use sojourn_core::now_ms;
@@ -13,7 +13,7 @@ use sojourn_skills::{Code, Compiled, Draft, Entry, LibraryEvent, LibraryState, O
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Writes one skill, or all in use.
+/// Exports one skill, or every active skill.
 pub fn export(
     state: &LibraryState,
     name: Option<&str>,
@@ -45,7 +45,7 @@ pub fn export(
     Ok(())
 }
 
-/// Takes skills over as drafts: all of them, or none if one is not right.
+/// Imports skills as drafts: all of them, or none if one is invalid.
 pub async fn import(home: &Home, args: &Import) -> Result<()> {
     let parcels = exchange::folders(&args.dir)?
         .iter()
@@ -57,20 +57,20 @@ pub async fn import(home: &Home, args: &Import) -> Result<()> {
     let mut events = Vec::new();
     for parcel in parcels {
         let event =
-            LibraryEvent::Drafted { skill: Box::new(drafted(&state, &sandbox, parcel, &names).await?) };
+            LibraryEvent::Drafted { skill: Box::new(drafted(home, &state, &sandbox, parcel, &names).await?) };
         state.apply(&event)?;
         events.push(event);
     }
-    // Nothing was written so far: what is wrong with any of them was found above.
+    // Everything was checked above, before anything is written.
     let mut library = home.library().await?;
     library.apply_all(&events, u64::try_from(now_ms()).unwrap_or(0)).await?;
     let drafts: Vec<String> = names.into_iter().collect();
-    let missing = missing(&state, &events).await?;
+    let missing = missing(home, &state, &events).await?;
     if args.json {
         return Ok(output::json(&json!({"drafts": drafts, "missing": missing}))?);
     }
     if !missing.is_empty() {
-        output::note(format!("they call what is not here: {}", missing.join(", ")));
+        output::note(format!("they call unknown tools or skills: {}", missing.join(", ")));
     }
     for name in &drafts {
         output::line(format!("{name} is a draft; `sojourn skills test {name} --admit` tries it"))?;
@@ -78,12 +78,12 @@ pub async fn import(home: &Home, args: &Import) -> Result<()> {
     Ok(())
 }
 
-/// What the new skills call that is neither a tool nor a skill here.
-async fn missing(state: &LibraryState, events: &[LibraryEvent]) -> Result<Vec<String>> {
+/// Names that the new skills call and that are neither tools nor skills of this library.
+async fn missing(home: &Home, state: &LibraryState, events: &[LibraryEvent]) -> Result<Vec<String>> {
     let mut missing = BTreeSet::new();
     for event in events {
         let LibraryEvent::Drafted { skill } = event else { continue };
-        let environment = environments::open(&skill.manifest.environment).await?;
+        let environment = home.environments().open(&skill.manifest.environment).await?;
         let tools = &environment.spec().tools;
         let unknown =
             |name: &&String| state.history(name).is_none() && tools.iter().all(|tool| tool.name != **name);
@@ -92,8 +92,9 @@ async fn missing(state: &LibraryState, events: &[LibraryEvent]) -> Result<Vec<St
     Ok(missing.into_iter().collect())
 }
 
-/// The first version of a new name, made of a parcel.
+/// The first version of a new skill, made from a parcel.
 async fn drafted(
+    home: &Home,
     state: &LibraryState,
     sandbox: &Sandbox,
     parcel: Parcel,
@@ -101,19 +102,19 @@ async fn drafted(
 ) -> Result<Skill> {
     let Parcel { promise, source, module, .. } = parcel;
     let name = promise.name.clone();
-    let environment = environments::open(&promise.environment).await?;
+    let environment = home.environments().open(&promise.environment).await?;
     let tools: Vec<&str> = environment.spec().tools.iter().map(|tool| tool.name.as_str()).collect();
     if tools.contains(&name.as_str()) {
         return Err(Failure::new(
             Kind::Usage,
             format!("`{name}` is the name of a tool of {}", promise.environment),
         )
-        .hint("rename it where it comes from")
+        .hint("rename the imported skill")
         .into());
     }
     if state.history(&name).is_some() {
-        return Err(Failure::new(Kind::Usage, format!("there is a skill named `{name}` already"))
-            .hint(format!("`sojourn skills show {name}` shows it; rename the one that comes in"))
+        return Err(Failure::new(Kind::Usage, format!("a skill named `{name}` already exists"))
+            .hint(format!("`sojourn skills show {name}` shows it; rename the imported skill"))
             .into());
     }
     let compiled = match module {
@@ -124,11 +125,11 @@ async fn drafted(
             let program = sandbox.load(&wasm).map_err(|error| {
                 Failure::new(Kind::Usage, format!("the module of `{name}` cannot be loaded: {error}"))
             })?;
-            // The bytecode in a compiled script is verified by nobody: scripts come as sources.
+            // Nothing verifies the bytecode of a compiled script: scripts are imported as sources.
             if !program.is_prebuilt() {
                 let message = format!("the module of `{name}` is a compiled script, not a prebuilt module");
                 return Err(Failure::new(Kind::Usage, message)
-                    .hint("export the script's source; it is compiled here")
+                    .hint("export the script's source; the import compiles it")
                     .into());
             }
             Compiled { engine: engine_sha256().to_owned(), wasm }
@@ -148,7 +149,7 @@ async fn drafted(
         created_ms: u64::try_from(now_ms()).unwrap_or(0),
         source,
     };
-    // A skill that it calls and that is not here yet may come later: until then nothing is granted by that name.
+    // A callee may be imported later: until then that name grants nothing.
     let named = declared.iter().map(String::as_str);
     let known: Vec<&str> =
         tools.into_iter().chain(together.iter().map(String::as_str)).chain(named).collect();

@@ -1,4 +1,4 @@
-//! Which skill calls which, for Graphviz, as a picture, or as JSON.
+//! The call graph of the skills: for Graphviz, as SVG, or as JSON.
 
 use super::svg;
 use crate::args::Format;
@@ -13,12 +13,12 @@ use std::path::Path;
 /// The active skills and their calls.
 #[derive(Debug, Serialize)]
 pub struct Graph {
-    /// Sorted by name.
+    /// The skills, sorted by name.
     pub nodes: Vec<Node>,
     /// Caller and callee as positions among the nodes.
     #[serde(skip)]
     pub edges: Vec<(usize, usize)>,
-    /// The same by name.
+    /// Caller and callee by name.
     #[serde(rename = "edges")]
     named: Vec<Edge>,
 }
@@ -26,17 +26,17 @@ pub struct Graph {
 /// One active skill.
 #[derive(Debug, Serialize)]
 pub struct Node {
-    /// Its name.
+    /// The skill's name.
     pub name: String,
-    /// The version that is active.
+    /// The active version.
     pub version: u32,
-    /// Uses that succeeded.
+    /// The number of successful uses.
     pub successes: u32,
-    /// Uses.
+    /// The number of uses.
     pub uses: u32,
-    /// It must be tested again.
+    /// Whether a callee changed since the skill was tested.
     pub stale: bool,
-    /// It calls itself at every observation.
+    /// Whether it is a reflex.
     pub reflex: bool,
 }
 

@@ -5,7 +5,7 @@ use anyhow::Result;
 use serde_json::json;
 use sojourn_skills::{LibraryEvent, LibraryState, Recorded};
 
-/// Tells every event of a skill, but its single uses, which are counted between the others.
+/// Prints every event of a skill. Uses are counted between the other events.
 pub async fn history(home: &Home, name: &str, json: bool) -> Result<()> {
     let library = home.read_library().await?;
     let empty = LibraryState::default();
@@ -30,7 +30,7 @@ pub async fn history(home: &Home, name: &str, json: bool) -> Result<()> {
             .collect();
         return Ok(output::json(&records)?);
     }
-    let mut table = table::new(["when (UTC)", "version", "what", "where from"]);
+    let mut table = table::new(["when (UTC)", "version", "event", "origin"]);
     table::numbers(&mut table, [1]);
     let (mut uses, mut succeeded) = (0, 0);
     for record in records {
@@ -43,7 +43,7 @@ pub async fn history(home: &Home, name: &str, json: bool) -> Result<()> {
         table.add_row([
             duration::date(record.at_ms as i64),
             version(state, &record.event).map_or_else(String::new, |version| version.to_string()),
-            told(state, &record.event),
+            description(state, &record.event),
             record.source.clone().unwrap_or_default(),
         ]);
     }
@@ -51,7 +51,7 @@ pub async fn history(home: &Home, name: &str, json: bool) -> Result<()> {
     Ok(table::print(&table)?)
 }
 
-/// A row for the uses since the last row.
+/// Adds a row for the uses since the last row.
 fn used(table: &mut comfy_table::Table, uses: &mut u32, succeeded: &mut u32) {
     if *uses > 0 {
         table.add_row(["", "", &format!("used {uses} times, {succeeded} succeeded"), ""]);
@@ -78,7 +78,7 @@ fn concerns(state: &LibraryState, event: &LibraryEvent, asked: &str) -> bool {
     }
 }
 
-fn told(state: &LibraryState, event: &LibraryEvent) -> String {
+fn description(state: &LibraryState, event: &LibraryEvent) -> String {
     match event {
         LibraryEvent::Drafted { skill } => {
             match skill.manifest.repairs.as_ref().and_then(|id| state.entry(id)) {
@@ -92,14 +92,14 @@ fn told(state: &LibraryState, event: &LibraryEvent) -> String {
         }
         LibraryEvent::ReflexAdmitted { trial, .. } => {
             let steps = trial.figures().steps;
-            format!("admitted: {:.0} steps lived with it, {:.0} without", steps.with, steps.without)
+            format!("admitted: {:.0} steps survived with it, {:.0} without", steps.with, steps.without)
         }
         LibraryEvent::Retested { results, .. } => {
             format!("tested again: {} cases passed", results.iter().filter(|result| result.passed).count())
         }
         LibraryEvent::Demoted { reason, .. } => format!("back on trial: {reason}"),
         LibraryEvent::Retired { reason, .. } => format!("retired: {reason}"),
-        LibraryEvent::Unretired { .. } => "back on trial, no longer retired".to_owned(),
+        LibraryEvent::Unretired { .. } => "unretired: on trial again".to_owned(),
         LibraryEvent::RolledBack { to, .. } => format!("rolled back to version {to}"),
         LibraryEvent::Merged { name, into, .. } => format!("{name} merged into {into}"),
         LibraryEvent::Switched { enabled: true, .. } => "switched on".to_owned(),
@@ -109,7 +109,7 @@ fn told(state: &LibraryState, event: &LibraryEvent) -> String {
     }
 }
 
-/// An event as JSON without the compiled module, which nobody reads.
+/// An event as JSON, without the compiled module.
 fn light(event: &LibraryEvent) -> serde_json::Value {
     let mut value = serde_json::to_value(event).unwrap_or_default();
     for path in ["/skill", "/event/skill"] {

@@ -5,7 +5,7 @@ use anyhow::Result;
 use sojourn_skills::{Entry, LibraryState};
 use sojourn_tools::signature;
 
-/// Lists the skills in use, or all versions.
+/// Lists the active skills, or all versions.
 pub fn list(state: &LibraryState, all: bool, json: bool, home: &Home) -> Result<()> {
     let entries: Vec<&Entry> = if all {
         state.histories().flat_map(|(_, history)| &history.versions).collect()
@@ -18,13 +18,13 @@ pub fn list(state: &LibraryState, all: bool, json: bool, home: &Home) -> Result<
     }
     if entries.is_empty() {
         output::note(format!(
-            "no skills have been learned in `{}` yet; `sojourn run AGENT.TOML` learns some",
+            "no skills have been learned in `{}` yet; `sojourn run AGENT.TOML` learns skills",
             home.path().display()
         ));
         return Ok(());
     }
     let mut table =
-        table::new(["skill", "version", "status", "succeeded", "deaths", "steps/use", "what it does"]);
+        table::new(["skill", "version", "status", "succeeded", "deaths", "steps/use", "description"]);
     table::numbers(&mut table, [1, 4, 5]);
     for entry in entries {
         let (manifest, usage) = (&entry.skill.manifest, entry.total_usage());
@@ -41,12 +41,12 @@ pub fn list(state: &LibraryState, all: bool, json: bool, home: &Home) -> Result<
     }
     table::print(&table)?;
     for (alias, name) in aliases(state) {
-        output::line(format!("{alias} is another name of {name}"))?;
+        output::line(format!("{alias} is an alias of {name}"))?;
     }
     Ok(())
 }
 
-/// A version's status, and whether it has to be tested again.
+/// The status of a version, and whether it must be tested again.
 pub fn standing(state: &LibraryState, entry: &Entry) -> String {
     let active = state.active(&entry.skill.manifest.name).is_some_and(|active| active.id() == entry.id());
     match state.stale_callee(entry) {
@@ -55,7 +55,7 @@ pub fn standing(state: &LibraryState, entry: &Entry) -> String {
     }
 }
 
-/// Names that stand for others, with those.
+/// The aliases and the names that they stand for.
 pub fn aliases(state: &LibraryState) -> Vec<(&str, &str)> {
     state
         .histories()

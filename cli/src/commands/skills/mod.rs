@@ -1,4 +1,4 @@
-//! `sojourn skills`: looking at the library, testing it, changing it and exchanging it.
+//! `sojourn skills`: shows, tests, changes and exchanges the skills of the library.
 
 mod admit;
 pub mod change;
@@ -25,7 +25,7 @@ use std::process::ExitCode;
 pub async fn skills(home: Home, command: Skills) -> Result<ExitCode> {
     match command {
         Skills::Test(args) => return test::test(&home, &args).await,
-        Skills::Run(args) => return run::run(&state(&home).await?, args).await,
+        Skills::Run(args) => return run::run(&home, &state(&home).await?, args).await,
         Skills::List { all, json } => list::list(&state(&home).await?, all, json, &home)?,
         Skills::Show { target, json } => show::show(&state(&home).await?, &target, json)?,
         Skills::History { name, json } => history::history(&home, &name, json).await?,
@@ -46,13 +46,13 @@ pub async fn skills(home: Home, command: Skills) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The library as it stands; an empty one where there is none yet.
+/// The state of the library; an empty one where there is none yet.
 pub async fn state(home: &Home) -> Result<LibraryState> {
     let library = home.read_library().await?;
     Ok(library.map(|library| library.state().clone()).unwrap_or_default())
 }
 
-/// The version of a skill that was asked for: the active one, else the latest, where no number is given.
+/// A version of a skill; without a number the active one, else the latest.
 pub fn find<'a>(state: &'a LibraryState, target: &Target) -> Result<&'a Entry> {
     let name = target.name.as_str();
     let Some(history) = state.history(name) else {

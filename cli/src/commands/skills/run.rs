@@ -1,7 +1,7 @@
 use crate::args::{SkillRun, Target};
 use crate::error::{Failure, Kind};
-use crate::session;
-use crate::{environments, output};
+use crate::home::Home;
+use crate::{output, session};
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 use sojourn_core::{SingleRun, as_javascript, diff, run_once};
@@ -9,14 +9,14 @@ use sojourn_skills::LibraryState;
 use sojourn_tools::{Parameter, ToolCall, with_defaults};
 use std::process::ExitCode;
 
-/// Runs one skill in a fresh world and shows what it did.
-pub async fn run(library: &LibraryState, args: SkillRun) -> Result<ExitCode> {
+/// Runs one skill in a fresh world, and prints its calls and the result.
+pub async fn run(home: &Home, library: &LibraryState, args: SkillRun) -> Result<ExitCode> {
     let target = Target { name: args.name.clone(), version: None };
     let manifest = &super::find(library, &target)?.skill.manifest;
     check_active(library, &args.name)?;
     let call = ToolCall { name: manifest.name.clone(), args: arguments(&manifest.parameters, &args.args)? };
-    let environment =
-        environments::open(args.environment.as_deref().unwrap_or(&manifest.environment)).await?;
+    let name = args.environment.as_deref().unwrap_or(&manifest.environment);
+    let environment = home.environments().open(name).await?;
 
     let sandbox = session::sandbox().await?;
     let rehearsal = run_once(&sandbox, library, environment, args.seed, &call, args.steps).await?;
@@ -32,12 +32,12 @@ fn check_active(state: &LibraryState, name: &str) -> Result<()> {
     if state.active(name).is_some() {
         return Ok(());
     }
-    Err(Failure::new(Kind::NotFound, format!("no version of `{name}` is in use"))
-        .hint(format!("`sojourn skills show {name}` says how it stands"))
+    Err(Failure::new(Kind::NotFound, format!("no version of `{name}` is active"))
+        .hint(format!("`sojourn skills show {name}` shows its status"))
         .into())
 }
 
-/// The arguments, which must be those that the skill takes.
+/// Reads the arguments, and checks their names.
 fn arguments(parameters: &[Parameter], text: &str) -> Result<Map<String, Value>> {
     let bad = |reason: String| Failure::new(Kind::Usage, format!("--args: {reason}"));
     let args: Map<String, Value> = serde_json::from_str(text)
@@ -46,7 +46,7 @@ fn arguments(parameters: &[Parameter], text: &str) -> Result<Map<String, Value>>
     {
         let names = parameters.iter().map(|parameter| parameter.name.as_str());
         return Err(Failure::unknown("parameter", unknown, names)
-            .hint("`sojourn skills list` shows what each skill takes")
+            .hint("`sojourn skills list` shows the parameters")
             .into());
     }
     let args = with_defaults(parameters, args);

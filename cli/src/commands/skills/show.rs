@@ -6,7 +6,7 @@ use serde_json::json;
 use sojourn_skills::{Code, Entry, LibraryState, Origin};
 use sojourn_tools::{arguments_schema, signature};
 
-/// Shows one version whole.
+/// Shows one version in full.
 pub fn show(state: &LibraryState, target: &Target, json: bool) -> Result<()> {
     let entry = super::find(state, target)?;
     if json {
@@ -20,7 +20,7 @@ pub fn show(state: &LibraryState, target: &Target, json: bool) -> Result<()> {
         state.callers(&manifest.name).map(|caller| caller.skill.manifest.name.as_str()).collect();
     field("called by", &callers.join(", "))?;
     if let Some(callee) = state.stale_callee(entry) {
-        field("stale", &format!("`{callee}`, which it calls, is not the one it was tested with"))?;
+        field("stale", &format!("`{callee}`, which it calls, is not the version it was tested with"))?;
     }
     if let Some(condition) = &manifest.precondition {
         field("before", &serde_json::to_string(condition)?)?;
@@ -35,7 +35,7 @@ pub fn show(state: &LibraryState, target: &Target, json: bool) -> Result<()> {
         let steps =
             report.mean_steps().map(|steps| format!(", {steps:.0} steps on average")).unwrap_or_default();
         field(
-            "earned by",
+            "admitted by",
             &format!("{} of {} practice worlds{steps}", report.passes(), report.worlds.len()),
         )?;
     }
@@ -65,7 +65,7 @@ pub fn show(state: &LibraryState, target: &Target, json: bool) -> Result<()> {
     Ok(output::line(format!("\n{}", entry.skill.source.trim_end()))?)
 }
 
-/// What every skill and reflex has: name, description, version, id and author.
+/// Prints what skills and reflexes share: name, description, version, id and author.
 pub fn heading(state: &LibraryState, entry: &Entry) -> Result<()> {
     let manifest = &entry.skill.manifest;
     let versions = state.history(&manifest.name).map_or(0, |history| history.versions.len());
@@ -91,7 +91,7 @@ pub fn heading(state: &LibraryState, entry: &Entry) -> Result<()> {
     Ok(())
 }
 
-/// A line of a name and a value; none where there is nothing to say.
+/// Prints a name and a value; nothing where the value is empty.
 pub fn field(name: &str, value: &str) -> Result<()> {
     if value.is_empty() {
         return Ok(());
@@ -99,11 +99,11 @@ pub fn field(name: &str, value: &str) -> Result<()> {
     Ok(output::line(format!("{name:<10} {value}"))?)
 }
 
-/// Who wrote a skill, in words.
+/// The author of a skill.
 fn author(origin: &Origin) -> String {
     match origin {
         Origin::Model { model, run, seq } => format!("{model} in run {run} (request {seq})"),
-        Origin::Play { run, seq } => format!("what worked by chance in run {run} (search {seq})"),
+        Origin::Play { run, seq } => format!("exploration in run {run} (record {seq})"),
         Origin::Human => "a person".to_owned(),
         Origin::Imported => "another library".to_owned(),
         Origin::Builtin => "Sojourn".to_owned(),

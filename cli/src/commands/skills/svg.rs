@@ -1,7 +1,7 @@
 //! A picture of a call graph: callers left of what they call, in columns.
 //!
 //! Sugiyama's method (Sugiyama, Tagawa & Toda, IEEE Trans. SMC 11(2), 1981) in its simplest form: columns by the
-//! longest chain of callees, calls that skip columns led through them, and each column ordered by the mean
+//! longest chain of callees, calls that skip columns routed through them, and each column ordered by the mean
 //! position of its neighbours.
 
 use super::graph::Graph;
@@ -14,10 +14,10 @@ const HEIGHT: f64 = 24.0;
 const MARGIN: f64 = 12.0;
 /// Width of a character of the 12-pixel monospace face.
 const CHARACTER: f64 = 7.3;
-/// Sweeps over the columns; more change little in graphs of this size.
+/// The number of sweeps over the columns; more change little in graphs of this size.
 const SWEEPS: usize = 12;
 
-/// A place in a column: a skill, or a bend of a call that goes through.
+/// A place in a column: a skill, or a bend of a call that passes through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Skill(usize),
@@ -27,7 +27,7 @@ enum Place {
 
 struct Layout {
     columns: Vec<Vec<Place>>,
-    /// Each call as the places that it goes through, in order.
+    /// The places that each call passes through, in order.
     paths: Vec<Vec<Place>>,
 }
 
@@ -108,7 +108,7 @@ impl Layout {
     fn new(graph: &Graph) -> Self {
         let depth = depths(graph);
         let last = depth.iter().copied().max().unwrap_or(0);
-        // The deepest caller stands leftmost.
+        // The caller with the longest chain is leftmost.
         let column = |node: usize| last - depth[node];
         let mut columns = vec![Vec::new(); if graph.nodes.is_empty() { 0 } else { last + 1 }];
         for node in 0..graph.nodes.len() {
@@ -129,7 +129,7 @@ impl Layout {
         Self { columns, paths }
     }
 
-    /// Orders each column by the mean position of its neighbours in the column beside it, to and fro.
+    /// Orders each column by the mean position of its neighbours in the column beside it, in both directions.
     fn order(&mut self) {
         let links: Vec<(Place, Place)> =
             self.paths.iter().flat_map(|path| path.windows(2).map(|pair| (pair[0], pair[1]))).collect();
@@ -162,7 +162,7 @@ impl Layout {
     }
 }
 
-/// The longest chain of callees below each skill. The library has no circles; were there one, the bound ends it.
+/// The longest chain of callees below each skill. The library has no cycles; the bound would end the loop if it had.
 fn depths(graph: &Graph) -> Vec<usize> {
     let mut depth = vec![0; graph.nodes.len()];
     for _ in 0..graph.nodes.len() {

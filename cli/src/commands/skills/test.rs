@@ -1,4 +1,4 @@
-//! `sojourn skills test`: regression cases, and the way from draft to admitted.
+//! `sojourn skills test`: regression cases, and the admission of drafts.
 
 use super::{admit, change};
 use crate::args::{SkillTest, Target};
@@ -11,16 +11,17 @@ use sojourn_core::{RunConfig, StandaloneTrials};
 use sojourn_skills::{
     Case, CaseResult, Entry, LibraryEvent, LibraryState, ReflexTrial, Skill, TrialReport, WorldResult,
 };
-use sojourn_tools::{Environment, signature};
+use sojourn_tools::{Environment, EnvironmentRegistry, signature};
 use std::process::ExitCode;
 
-/// Runs skills in worlds, one after the other.
-pub struct Bench {
+/// Runs skills in worlds, one after the other, and reuses the environment.
+pub struct SkillTester {
     examiner: StandaloneTrials,
     environment: Option<Box<dyn Environment>>,
+    environments: EnvironmentRegistry,
 }
 
-/// What came of testing one version.
+/// The test result of one version.
 #[derive(Debug, Serialize)]
 struct Tested {
     name: String,
@@ -33,7 +34,7 @@ struct Tested {
     cases: Vec<Line>,
 }
 
-/// One case of it.
+/// The result of one case.
 #[derive(Debug, Serialize)]
 struct Line {
     seed: u64,
@@ -42,60 +43,62 @@ struct Line {
     result: CaseResult,
 }
 
-impl Bench {
+impl SkillTester {
     /// Prepares the skills of a library, and the reflexes that come with their environment.
-    pub async fn open(state: &LibraryState, reflexes: bool) -> Result<Self> {
+    pub async fn open(home: &Home, state: &LibraryState, reflexes: bool) -> Result<Self> {
         let environment = state.histories().flat_map(|(_, history)| &history.versions).next();
         let more = match environment {
-            Some(entry) if reflexes => environments::reflexes(&entry.skill.manifest.environment),
+            Some(entry) if reflexes => {
+                environments::reflexes(home.environments(), &entry.skill.manifest.environment)
+            }
             _ => Vec::new(),
         };
         let limits = RunConfig::default().actor.limits;
         let examiner =
             StandaloneTrials::new(session::sandbox().await?, state, reflexes, &more, limits).await?;
-        Ok(Self { examiner, environment: None })
+        Ok(Self { examiner, environment: None, environments: home.environments().clone() })
     }
 
     async fn world(&mut self, name: &str) -> Result<Box<dyn Environment>> {
         match self.environment.take() {
             Some(environment) if environment.spec().name == name => Ok(environment),
-            _ => environments::open(name).await,
+            _ => Ok(self.environments.open(name).await?),
         }
     }
 
-    /// What a version does in these cases, each told when it is done.
+    /// Runs a version in these cases; `report` receives each result.
     pub async fn cases(
         &mut self,
         skill: &Skill,
         cases: &[Case],
-        mut told: impl FnMut(&Case, &CaseResult),
+        mut report: impl FnMut(&Case, &CaseResult),
     ) -> Result<Vec<CaseResult>> {
         let mut results = Vec::new();
         for case in cases {
             let world = self.world(&case.setup.environment).await?;
             let (world, result) = self.examiner.case(skill, case, world).await?;
             self.environment = Some(world);
-            told(case, &result);
+            report(case, &result);
             results.push(result);
         }
         Ok(results)
     }
 
-    /// How a version does in fresh practice worlds.
+    /// Runs a version in fresh practice worlds; `report` receives each result.
     pub async fn trial(
         &mut self,
         skill: &Skill,
         seed: u64,
-        told: impl FnMut(&WorldResult),
+        report: impl FnMut(&WorldResult),
     ) -> Result<TrialReport> {
         let world = self.world(&skill.manifest.environment).await?;
         let rule = RunConfig::default().actor.admission;
-        let (world, report) = self.examiner.admission(skill, &rule, seed, world, told).await?;
+        let (world, trial) = self.examiner.admission(skill, &rule, seed, world, report).await?;
         self.environment = Some(world);
-        Ok(report)
+        Ok(trial)
     }
 
-    /// How whole practice episodes go with a reflex and without it.
+    /// Runs whole practice episodes with a reflex and without it.
     pub async fn reflex_trial(&mut self, skill: &Skill, seed: u64) -> Result<ReflexTrial> {
         let world = self.world(&skill.manifest.environment).await?;
         let (world, trial) = self.examiner.reflex(skill, &RunConfig::default(), seed, world).await?;
@@ -115,7 +118,7 @@ pub async fn test(home: &Home, args: &SkillTest) -> Result<ExitCode> {
         Some(name) => vec![super::find(&state, &Target { name: name.clone(), version: args.version })?],
         None => state.all_active().filter(|entry| !entry.is_reflex()).collect(),
     };
-    let mut bench = Bench::open(&state, !args.no_reflex).await?;
+    let mut tester = SkillTester::open(home, &state, !args.no_reflex).await?;
     let mut reports = Vec::new();
     for entry in entries {
         if !args.json {
@@ -124,10 +127,10 @@ pub async fn test(home: &Home, args: &SkillTest) -> Result<ExitCode> {
             output::line(format!("{title}, version {}", manifest.version))?;
         }
         let cases = entry.cases();
-        let results = bench
+        let results = tester
             .cases(&entry.skill, &cases, |case, result| {
                 if !args.json {
-                    progress(&told(case, result));
+                    progress(&case_line(case, result));
                 }
             })
             .await?;
@@ -165,13 +168,13 @@ impl Tested {
     }
 }
 
-/// A line of the result while the rest is still under way. A reader that went away is found at the next line.
+/// Prints a line of the result while the rest is still running. A closed stdout is an error at the end.
 pub fn progress(line: &str) {
     let _ = output::line(line);
 }
 
-/// One case in one line.
-pub fn told(case: &Case, result: &CaseResult) -> String {
+/// A case and its result in one line.
+pub fn case_line(case: &Case, result: &CaseResult) -> String {
     let verdict = match (result.reached, result.passed) {
         (false, _) => "not started",
         (true, true) => "passed",
@@ -180,7 +183,7 @@ pub fn told(case: &Case, result: &CaseResult) -> String {
     let args: Vec<String> =
         case.setup.calls.iter().map(|args| serde_json::to_string(args).unwrap_or_default()).collect();
     let steps = match result.steps {
-        // Older records count the steps of several calls, and know the arguments of the first only.
+        // Older records have the steps of several calls, but the arguments of the first call only.
         steps if steps == case.steps || case.behaviour.is_none() => format!("{steps} steps"),
         steps => format!("{steps} steps, {} when recorded", case.steps),
     };
@@ -201,7 +204,7 @@ pub fn told(case: &Case, result: &CaseResult) -> String {
 fn conclude(reports: &[Tested], json: bool) -> Result<ExitCode> {
     let sum = |count: fn(&Tested) -> usize| reports.iter().map(count).sum::<usize>();
     let (passed, failed, not_started) = (sum(|t| t.passed), sum(|t| t.failed), sum(|t| t.not_started));
-    // A skill of which not a single case could be started was not tested.
+    // A skill without a single started case was not tested.
     let untested: Vec<&str> = reports
         .iter()
         .filter(|tested| tested.passed + tested.failed == 0)

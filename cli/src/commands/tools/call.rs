@@ -1,6 +1,7 @@
 use super::manifest::{FILE, Manifest, NAME};
 use crate::agent_file::AgentFile;
 use crate::error::{Failure, Kind};
+use crate::home::Home;
 use crate::{approver, output};
 use anyhow::Result;
 use serde_json::{Map, Value};
@@ -12,18 +13,25 @@ use std::path::Path;
 use std::process::ExitCode;
 
 /// Calls a tool once.
-pub async fn call(path: &Path, tool: String, args: &str, yes: bool, json: bool) -> Result<ExitCode> {
+pub async fn call(
+    home: &Home,
+    path: &Path,
+    tool: String,
+    args: &str,
+    yes: bool,
+    json: bool,
+) -> Result<ExitCode> {
     let args: Map<String, Value> = serde_json::from_str(args).map_err(|error| {
-        Failure::new(Kind::Usage, format!("the arguments are no JSON object: {error}"))
+        Failure::new(Kind::Usage, format!("the arguments are not a JSON object: {error}"))
             .hint("write them like '{\"path\": \".\"}'")
     })?;
     let (toolbox, policy, name) = if path.is_dir() {
         let (_, toolbox) = Manifest::read(path)?.start(path).await?;
-        // Both the plugin's own name for it and the one that it has here will do.
+        // The tool's name with and without the plugin's prefix.
         let known = toolbox.specs().iter().any(|spec| spec.name == tool);
         (toolbox, Policy::default(), if known { tool } else { identifier(NAME, &tool) })
     } else {
-        let agent = AgentFile::read(path, &[])?;
+        let agent = AgentFile::read(home.environments(), path, &[])?;
         let policy = Policy::new(agent.run.tools.clone().unwrap_or_default().policy)?;
         let toolbox = agent.toolbox().await?.ok_or_else(|| {
             Failure::new(Kind::Usage, format!("`{}` names no tools", path.display()))
@@ -35,13 +43,13 @@ pub async fn call(path: &Path, tool: String, args: &str, yes: bool, json: bool) 
     let ready = match toolbox.ready(&call) {
         Ok(ready) => ready,
         Err(refusal) => {
-            // A source that does not start offers nothing: that is the reason then.
+            // A source that does not start offers no tools: the notices say why.
             let notices = toolbox.look().notices;
             let there: Vec<String> = toolbox.specs().into_iter().map(|spec| spec.name).collect();
             toolbox.close().await;
             let hint = match (notices.is_empty(), there.is_empty()) {
                 (false, _) => notices.join("; "),
-                (true, false) => format!("there is {}", there.join(", ")),
+                (true, false) => format!("it has {}", there.join(", ")),
                 (true, true) => "it offers no tools".to_owned(),
             };
             return Err(Failure::new(Kind::Usage, refusal.to_string()).hint(hint).into());
@@ -57,7 +65,7 @@ pub async fn call(path: &Path, tool: String, args: &str, yes: bool, json: bool) 
     if !granted {
         toolbox.close().await;
         return Err(Failure::new(Kind::Failure, format!("not called: {}", decision.by))
-            .hint("the agent file's policy decides; `--yes` answers what it would ask")
+            .hint("the agent file's policy decides; `--yes` approves what the policy would ask about")
             .into());
     }
     let key = format!("by-hand/{}", now_ms());

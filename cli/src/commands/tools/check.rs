@@ -1,4 +1,4 @@
-//! Tries a plugin: its schemas, its examples, arguments by chance, bad input, and how long it takes.
+//! Checks a plugin: its schemas, its examples, random valid arguments, invalid input, and its speed.
 
 use super::manifest::{Example, Manifest, NAME};
 use crate::error::Kind;
@@ -14,26 +14,26 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Arguments drawn for each tool that only reads.
+/// The number of random calls of each tool that only reads.
 const DRAWS: u64 = 20;
-/// Bytes that drawn arguments may have.
+/// The maximum size of random arguments, in bytes.
 const DRAWN_BYTES: usize = 2000;
-/// How long a call with bad input may take.
+/// The time limit of a call with invalid input.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What was found.
+/// The result of the check.
 #[derive(Debug, Default, Serialize)]
 struct Report {
     tools: Vec<ToolReport>,
     examples: Vec<ExampleReport>,
-    /// What is wrong with the plugin as a whole.
+    /// Problems of the plugin as a whole.
     problems: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
 struct ToolReport {
     tool: String,
-    /// Calls with arguments drawn by chance; none where it does more than read.
+    /// The number of random calls; 0 for a tool that does more than read.
     calls: usize,
     /// Median and slowest of those calls, in milliseconds.
     median_ms: Option<f64>,
@@ -50,7 +50,7 @@ struct ExampleReport {
     problem: Option<String>,
 }
 
-/// Tries the plugin in `path`; the exit code says whether it is sound.
+/// Checks the plugin in `path`; the exit code is 1 if there is a problem.
 pub async fn check(path: &Path, json: bool) -> Result<ExitCode> {
     let manifest = Manifest::read(path)?;
     let (source, toolbox) = manifest.start(path).await?;
@@ -62,9 +62,7 @@ pub async fn check(path: &Path, json: bool) -> Result<ExitCode> {
         report.examples.push(run_example(&toolbox, example).await);
     }
     if manifest.examples.is_empty() {
-        report
-            .problems
-            .push("its tool.toml has no [[example]]: nothing shows that it does what it is for".to_owned());
+        report.problems.push("its tool.toml has no [[example]]: nothing shows that it works".to_owned());
     }
     for spec in toolbox.specs() {
         report.tools.push(try_tool(&source, &toolbox, &spec).await);
@@ -112,14 +110,14 @@ async fn run_example(toolbox: &Toolbox, example: &Example) -> ExampleReport {
 async fn try_tool(source: &Arc<dyn ToolSource>, toolbox: &Toolbox, spec: &ToolSpec) -> ToolReport {
     let (mut problems, mut notes, mut times) = (Vec::new(), Vec::new(), Vec::new());
     if spec.description.is_empty() {
-        problems.push("it has no description: a model cannot know what it is for".to_owned());
+        problems.push("it has no description: a model cannot know its purpose".to_owned());
     }
     let schema = spec.input_schema();
     let expressible = Constraint::expressible(schema.clone()).await;
     if let Err(reason) = &expressible {
-        notes.push(format!("its arguments are checked only after they are written: {reason}"));
+        notes.push(format!("its arguments are checked after generation, not during it: {reason}"));
     }
-    // One that writes the same again and again writes all the same.
+    // An idempotent tool that writes still writes.
     if !spec.effects.write && !spec.effects.irreversible {
         if expressible.is_ok() {
             let constraint = Constraint::JsonSchema(schema);
@@ -150,7 +148,7 @@ async fn try_tool(source: &Arc<dyn ToolSource>, toolbox: &Toolbox, spec: &ToolSp
     }
 }
 
-/// Calls that the runtime would not let through: a plugin that is used by others too should survive them.
+/// Makes calls that the runtime would refuse: other hosts may not refuse them, and a plugin should survive them.
 async fn bad_input(source: &Arc<dyn ToolSource>, spec: &ToolSpec) -> Vec<String> {
     let first = spec.parameters.first().map_or("x", |parameter| parameter.name.as_str());
     let mut problems = Vec::new();
@@ -163,7 +161,7 @@ async fn bad_input(source: &Arc<dyn ToolSource>, spec: &ToolSpec) -> Vec<String>
     ] {
         let tools = source.tools();
         let Some(tool) = tools.iter().find(|tool| tool.spec().name == spec.name) else {
-            problems.push(format!("it was gone before it was given {what}"));
+            problems.push(format!("it disappeared before the call with {what}"));
             break;
         };
         let Value::Object(args) = args else { continue };

@@ -1,16 +1,18 @@
 use crate::agent_file::AgentFile;
-use crate::{environments, output, table};
+use crate::home::Home;
+use crate::{output, table};
 use anyhow::Result;
 use serde_json::{Map, json};
-use sojourn_tools::{Effects, Policy, ToolSpec, Verdict, signature};
+use sojourn_tools::{Effects, EnvironmentProvider, Policy, ToolSpec, Verdict, signature};
 use std::path::Path;
 
-/// Shows what an agent can call, and what its policy says of it.
-pub async fn list(agent: Option<&Path>, environment: &str, json: bool) -> Result<()> {
-    let agent = agent.map(|path| AgentFile::read(path, &[])).transpose()?;
+/// Lists the tools of an agent, and the decision of its policy on each.
+pub async fn list(home: &Home, agent: Option<&Path>, environment: Option<&str>, json: bool) -> Result<()> {
+    let agent = agent.map(|path| AgentFile::read(home.environments(), path, &[])).transpose()?;
+    let first = home.environments().providers().next().map(EnvironmentProvider::name);
     let world = match &agent {
-        Some(agent) => agent.environment.open(&agent.directory).await?,
-        None => environments::open(environment).await?,
+        Some(agent) => agent.open_environment(home.environments()).await?,
+        None => home.environments().open(environment.or(first).unwrap_or_default()).await?,
     };
     let own = world.spec().tools.clone();
     let (mut others, mut notices) = (Vec::new(), Vec::new());
@@ -33,13 +35,13 @@ pub async fn list(agent: Option<&Path>, environment: &str, json: bool) -> Result
             others.iter().map(|spec| json!({"tool": spec, "policy": verdict(spec)})).collect();
         return Ok(output::json(&json!({"environment": own, "sources": others, "notices": notices}))?);
     }
-    let mut table = table::new(["tool", "effects", "policy", "what it does"]);
+    let mut table = table::new(["tool", "effects", "policy", "description"]);
     let row = |spec: &ToolSpec, verdict: &str| {
         let called = signature(&spec.name, &spec.parameters);
         [called, effects(spec.effects), verdict.to_owned(), spec.description.clone()]
     };
     for spec in &own {
-        table.add_row(row(spec, "its world"));
+        table.add_row(row(spec, "environment"));
     }
     for spec in &others {
         let verdict = match policy.decide(spec, &Map::new(), false).verdict {

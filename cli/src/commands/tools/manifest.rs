@@ -1,4 +1,4 @@
-//! A plugin's `tool.toml`: how it is started, and examples of its calls.
+//! `tool.toml`, a plugin's manifest: how the plugin is started, and examples of calls.
 
 use crate::approver;
 use crate::error::{Failure, Kind};
@@ -10,34 +10,34 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The file in a plugin's directory.
+/// The manifest's file name.
 pub const FILE: &str = "tool.toml";
-/// The name that a plugin has while it is tried.
+/// The prefix of a plugin's tools while it is checked.
 pub const NAME: &str = "plugin";
-/// How long it may take to say what it offers.
+/// The time limit of a plugin's list of tools.
 const READY: Duration = Duration::from_secs(20);
 
-/// A plugin as its file describes it.
+/// A plugin's manifest.
 pub struct Manifest {
     source: SourceSettings,
-    /// Calls, and what comes of them.
+    /// Examples of calls.
     pub examples: Vec<Example>,
 }
 
-/// A call, and what comes of it.
+/// A call and its expected result.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Example {
-    /// The plugin's name for the tool; none where its source is one tool.
+    /// The tool's name in the plugin; `None` where the source is a single tool.
     pub tool: Option<String>,
-    /// The arguments.
+    /// The arguments of the call.
     #[serde(default)]
     pub args: Map<String, Value>,
-    /// What it returns.
+    /// The expected result.
     pub result: Option<Value>,
-    /// A JSON Schema that what it returns fits.
+    /// A JSON Schema of the result.
     pub schema: Option<Value>,
-    /// Whether it fails, as it should.
+    /// Whether the call is expected to fail.
     #[serde(default)]
     pub fails: bool,
 }
@@ -46,13 +46,16 @@ impl Manifest {
     /// Reads `tool.toml` of a plugin's directory.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// When the file is missing or invalid.
     pub fn read(directory: &Path) -> Result<Self> {
         let path = directory.join(FILE);
         let bad = |reason: String| Failure::new(Kind::Usage, format!("{}: {reason}", path.display()));
         let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Failure::new(Kind::NotFound, format!("no file `{}`", path.display()))
-                .hint("a plugin's directory has one; `sojourn tools new NAME --lang python` writes one to start from"),
+            std::io::ErrorKind::NotFound => {
+                Failure::new(Kind::NotFound, format!("no file `{}`", path.display())).hint(
+                    "a plugin's directory has one; `sojourn tools new NAME --lang python` creates a plugin",
+                )
+            }
             _ => bad(error.to_string()),
         })?;
         let mut table: toml::Table = toml::from_str(&text).map_err(|error| bad(error.to_string()))?;
@@ -65,19 +68,19 @@ impl Manifest {
     /// Starts the plugin.
     ///
     /// # Errors
-    /// When it does not say what it offers.
+    /// When the plugin does not list its tools in time.
     pub async fn start(&self, directory: &Path) -> Result<(Arc<dyn sojourn_tools::ToolSource>, Toolbox)> {
         let directory = directory.canonicalize()?;
-        // What is only tried keeps no tokens.
+        // A check stores no OAuth tokens.
         let source = self.source.open(NAME, &directory, approver::person(), None).map_err(|error| {
             Failure::new(Kind::Usage, format!("{}: {}", directory.join(FILE).display(), error.reason))
         })?;
         if !source.ready(READY).await {
-            let why = source.notices().into_iter().next().unwrap_or_else(|| "it says nothing".to_owned());
+            let why = source.notices().into_iter().next().unwrap_or_else(|| "it prints nothing".to_owned());
             source.close().await;
             return Err(Failure::new(Kind::Failure, format!("the plugin does not start: {why}"))
                 .hint(format!(
-                    "`{}` says what it starts; what has to be built is built first",
+                    "`{}` names the program; build it first if it is compiled",
                     directory.join(FILE).display()
                 ))
                 .into());

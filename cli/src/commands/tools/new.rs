@@ -4,12 +4,12 @@ use crate::output;
 use anyhow::Result;
 use std::path::Path;
 
-/// A plugin to start from.
+/// A template of a plugin.
 struct Template {
     files: &'static [(&'static str, &'static str)],
-    /// What its `tool.toml` starts, as that is named there.
+    /// The program that its `tool.toml` starts, relative to the plugin's directory.
     start: &'static str,
-    /// What is typed in its directory to test it, and to build what has to be built.
+    /// The shell command that tests it, and builds it if it is compiled.
     test: &'static str,
 }
 
@@ -54,18 +54,18 @@ const WASM: Template = Template {
     test: "rustup target add wasm32-wasip2 && cargo test && cargo build --release --target wasm32-wasip2",
 };
 
-/// Writes a plugin to start from.
+/// Creates a plugin from a template.
 pub fn new(name: &str, lang: Lang, into: &Path) -> Result<()> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
     if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(fits) {
-        return Err(Failure::new(Kind::Usage, format!("`{name}` is no name for a plugin"))
+        return Err(Failure::new(Kind::Usage, format!("`{name}` is not a valid name of a plugin"))
             .hint("use lowercase letters, digits, `-` and `_`, a letter first")
             .into());
     }
     let directory = into.join(name);
     if directory.exists() {
-        return Err(Failure::new(Kind::Usage, format!("`{}` is there already", directory.display()))
-            .hint("choose another name, or another place with `--into`")
+        return Err(Failure::new(Kind::Usage, format!("`{}` already exists", directory.display()))
+            .hint("choose another name, or another directory with `--into`")
             .into());
     }
     let template = match lang {
@@ -81,10 +81,10 @@ pub fn new(name: &str, lang: Lang, into: &Path) -> Result<()> {
         }
         std::fs::write(path, text.replace("PLUGIN_NAME", name))?;
     }
-    // As somebody in this directory would say it.
+    // Relative to the current directory.
     let place = directory.strip_prefix(".").unwrap_or(&directory).display();
     let table = name.replace('-', "_");
-    // As its own `tool.toml` has it, but seen from the agent file.
+    // As in its own `tool.toml`, but relative to the agent file.
     let source = template.files[0].1.lines().filter(|line| !line.starts_with('#'));
     let source = source.take_while(|line| !line.is_empty()).fold(String::new(), |text, line| {
         let line = line.replace(template.start, &format!("{place}/{}", template.start));

@@ -22,7 +22,7 @@ use rmcp::transport::JwtSigningAlgorithm;
 use serde::{Deserialize, Serialize};
 
 /// How to sign in at a server that demands it. Secrets are named by environment variable, never written down.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OAuthSettings {
     /// Who signs in.
@@ -57,7 +57,7 @@ pub struct OAuthSettings {
 }
 
 /// Who signs in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Grant {
     /// A person, in a browser.
@@ -70,7 +70,7 @@ pub enum Grant {
 }
 
 /// What a private key signs with.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[allow(missing_docs, reason = "they are called what they are called")]
 pub enum Algorithm {
     #[default]
@@ -94,7 +94,7 @@ impl From<Algorithm> for JwtSigningAlgorithm {
 }
 
 /// A company's identity provider, which vouches for somebody at the server's authorization server.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnterpriseSettings {
     /// Who it is.

@@ -1,0 +1,174 @@
+//! The agent that is measured: its parts, its learning before the measurement, and its runs.
+
+use anyhow::Result;
+use serde::Serialize;
+use sojourn_cli::agent_file::AgentFile;
+use sojourn_cli::error::{Failure, Kind};
+use sojourn_cli::home::Home;
+use sojourn_cli::output;
+use sojourn_cli::progress::Progress;
+use sojourn_cli::run_stats::RunStats;
+use sojourn_cli::session::{LibraryHandle, Models, Plan, RunContext, Session, Watch};
+use sojourn_controller::Cancel;
+use sojourn_core::{Budgets, Core, FinishReason, Observer, Outcome, ReflexSource, RunConfig, Totals, seeds};
+use sojourn_memory::Store;
+use sojourn_skills::LibraryState;
+use sojourn_tools::Environment;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+use tempfile::TempDir;
+
+/// Tokens of episodes.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Tokens {
+    /// Tokens of prompts.
+    pub prompt: u64,
+    /// Generated tokens.
+    pub generated: u64,
+}
+
+/// The cost and the result of learning before the measurement.
+#[derive(Debug, Serialize)]
+pub struct Learning {
+    pub episodes: usize,
+    pub steps: u64,
+    pub tokens: Tokens,
+    pub seconds: f64,
+    pub skills: Vec<String>,
+}
+
+/// An agent to measure.
+pub struct Subject {
+    pub config: RunConfig,
+    pub reflexes: Vec<ReflexSource>,
+    pub models: Models,
+    pub context: RunContext,
+    pub cancel: Cancel,
+    /// The number of achievements, for the progress display.
+    pub achievements: usize,
+    /// The temporary home, removed with this value.
+    _scratch: TempDir,
+}
+
+impl Subject {
+    /// The agent of a file, in a temporary home.
+    ///
+    /// # Errors
+    /// When a model or the sandbox cannot be loaded.
+    pub async fn of(
+        home: &Home,
+        agent: AgentFile,
+        reflexes: Vec<ReflexSource>,
+        cancel: Cancel,
+        achievements: usize,
+    ) -> Result<(Self, Store)> {
+        let scratch = tempfile::tempdir()?;
+        let home = home.at(scratch.path());
+        let store = home.store().await?;
+        let models = Models::load(&agent, false).await?;
+        let context = RunContext::open(home, store.clone()).await?;
+        let config = agent.run;
+        Ok((Self { config, reflexes, models, context, cancel, achievements, _scratch: scratch }, store))
+    }
+
+    /// Learns from nothing, in these episodes or for this many minutes; `None` if it was interrupted.
+    ///
+    /// # Errors
+    /// When the environment, the log or the controller fails.
+    pub async fn learn(
+        &self,
+        environment: Box<dyn Environment>,
+        episodes: Vec<u64>,
+        minutes: Option<u64>,
+    ) -> Result<Option<(LibraryState, Learning)>> {
+        let config = RunConfig {
+            learning: true,
+            episodes,
+            budgets: Budgets { time_ms: minutes.map(|minutes| minutes * 60_000), ..Budgets::default() },
+            ..self.config.clone()
+        };
+        let begun = Instant::now();
+        let library = LibraryHandle::OnDisk(Box::new(self.context.home.library().await?));
+        let Some((core, stats)) = self.run_with_progress(environment, config, library, "learning: ").await?
+        else {
+            return Ok(None);
+        };
+        let learning = Learning {
+            episodes: stats.episodes.len(),
+            steps: stats.steps,
+            tokens: core.totals().into(),
+            seconds: begun.elapsed().as_secs_f64(),
+            skills: stats.skills,
+        };
+        Ok(Some((core.library().clone(), learning)))
+    }
+
+    /// The seed of the `index`th episode of learning.
+    pub fn learning_seed(&self, index: u64) -> u64 {
+        seeds::world(self.config.seed, "episode", index)
+    }
+
+    /// Runs to the end and shows the progress; `None` if it was interrupted.
+    ///
+    /// # Errors
+    /// When the environment, the log or the controller fails.
+    pub async fn run_with_progress(
+        &self,
+        environment: Box<dyn Environment>,
+        config: RunConfig,
+        library: LibraryHandle,
+        label: &str,
+    ) -> Result<Option<(Core, RunStats)>> {
+        let progress = Arc::new(Progress::new(self.achievements, label));
+        let core = self.run(environment, config, library, progress.clone()).await;
+        progress.finish();
+        let stats = progress.stats().clone();
+        Ok(core?.map(|core| (core, stats)))
+    }
+
+    /// Runs to the end, observed by `observer`; `None` if it was interrupted.
+    ///
+    /// # Errors
+    /// When the environment, the log or the controller fails.
+    pub async fn run(
+        &self,
+        environment: Box<dyn Environment>,
+        config: RunConfig,
+        library: LibraryHandle,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Option<Core>> {
+        let plan = Plan {
+            config,
+            reflexes: self.reflexes.clone(),
+            library,
+            title: Some("benchmark".to_owned()),
+            run: None,
+        };
+        let watch = Watch::unguarded(observer, self.cancel.clone());
+        let session = self.context.begin(environment, plan, &self.models, watch).await?;
+        let Session { driver, started_ms, .. } = session;
+        let (outcome, core) = driver.run(started_ms).await?;
+        match outcome {
+            Outcome::Interrupted => Ok(None),
+            Outcome::Finished(FinishReason::Controller { error }) => Err(Failure::new(
+                Kind::Failure,
+                format!("the benchmark is incomplete: the controller failed: {error}"),
+            )
+            .into()),
+            Outcome::Finished(_) | Outcome::Replayed { .. } => Ok(Some(core)),
+        }
+    }
+}
+
+impl From<Totals> for Tokens {
+    fn from(totals: Totals) -> Self {
+        Self { prompt: totals.prompt_tokens, generated: totals.tokens }
+    }
+}
+
+/// Reports an interrupted benchmark.
+pub fn interrupted() -> ExitCode {
+    output::note("interrupted: nothing was measured");
+    ExitCode::from(Kind::Interrupted as u8)
+}

@@ -1,0 +1,152 @@
+//! The command line of `sojourn`: commands, options and help texts, without what they do.
+//!
+//! To add a command: a variant of [`Command`] here, its options in a file of its own, and a module in
+//! `cli/src/commands/` that carries it out.
+
+#![forbid(unsafe_code)]
+
+pub mod duration;
+mod environments;
+mod log;
+mod memory;
+mod models;
+mod reflexes;
+mod run;
+mod skills;
+mod tools;
+
+pub use environments::Environments;
+pub use log::{Diff, Export, Format as LogFormat, Log, LogCommand, Replay};
+pub use memory::{Kind as MemoryKind, Knowledge, Memory, One as OneMemory, Search as MemorySearch};
+pub use models::{Doctor, Models, Serve};
+pub use reflexes::Reflexes;
+pub use run::{Fork, Run, SimulateCrash};
+pub use skills::{Format, Import, SkillRun, SkillTest, Skills, Target};
+pub use tools::{Lang, Tools};
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// The heading of the options that every command has.
+const GLOBAL: &str = "Global options";
+
+/// Launch agents that keep learning; inspect and replay their runs.
+///
+/// One local language model decides; tools perceive and act. Every event is recorded in a log. What an agent learns is kept
+/// as memories and as a library of skills; no weight is ever changed.
+#[derive(Debug, Parser)]
+#[command(name = "sojourn", version, arg_required_else_help = true)]
+pub struct Args {
+    /// The directory of runs, memories and skills [default: the platform's data directory].
+    #[arg(long, global = true, env = "SOJOURN_HOME", value_name = "DIR", value_hint = ValueHint::DirPath, hide_env_values = true, help_heading = GLOBAL)]
+    pub home: Option<PathBuf>,
+
+    /// Print diagnostics on stderr; repeat for more.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = GLOBAL)]
+    pub verbose: u8,
+
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+impl Args {
+    /// The collector that spans are sent to. The worker sends them, not its supervisor.
+    pub fn otlp(&self) -> Option<&str> {
+        match &self.command {
+            Command::Run(run) if run.worker.is_some() || run.unsupervised => run.otlp.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Launch an agent, or resume one that was interrupted.
+    ///
+    /// Ctrl-C finishes the current step and stops; `--resume` continues from there. A second Ctrl-C stops at once and
+    /// loses at most the last few records. A supervisor restarts the worker process that carries out the run when the
+    /// worker is killed, runs out of memory or aborts in native code.
+    Run(Run),
+    /// Fork a run: a new run with the records of another up to one, which continues on its own from there.
+    ///
+    /// The original run is not changed. The skills that a fork learns stay in its log; the skill library does not get them.
+    Fork(Fork),
+    /// Kill a run's process at a record, resume it, and check that nothing was lost. The run itself is not touched.
+    ///
+    /// The run is replayed in a temporary home by a process that takes all answers from the log: those of the model, of
+    /// tools, of people and of environments that are not built in. SIGKILL ends the process as soon as the record is on the
+    /// disk, and the next process resumes the run.
+    ///
+    /// When a call that its tool does not declare repeatable is running at that record, its outcome is unknown. Such a
+    /// process is resumed in a copy of the home; the run must equal the recorded one up to there and must report the unknown
+    /// outcome to the agent. A run that was resumed or forked cannot be replayed this way, and no run can be killed at the
+    /// record where it gives up a failing controller.
+    SimulateCrash(SimulateCrash),
+    /// List the runs, newest first.
+    Runs(Reading),
+    /// Show a run's log record by record; verify, recover, export, import and collect logs.
+    Log(Log),
+    /// Replay a run: to watch it, or to verify that it happens again exactly as recorded.
+    Replay(Replay),
+    /// Compare two runs: where they diverge, and the results of each.
+    Diff(Diff),
+    /// Search, correct and forget memories.
+    #[command(subcommand)]
+    Memory(Memory),
+    /// Add documents to agents' knowledge; list, search and remove them.
+    #[command(subcommand)]
+    Knowledge(Knowledge),
+    /// Show, run, test and exchange learned skills.
+    #[command(subcommand)]
+    Skills(Skills),
+    /// Show learned reflexes, and switch them on and off.
+    #[command(subcommand)]
+    Reflexes(Reflexes),
+    /// Serve skills, memories and logs to other programs, by the Model Context Protocol.
+    ///
+    /// The server uses standard input and output, or HTTP with `--http`. Active skills are tools; each call runs in a fresh
+    /// world. The tool `memory_search` recalls memories. Runs and their logs are resources.
+    Mcp(Mcp),
+    /// List and call the tools of an agent; create and check tool plugins.
+    #[command(subcommand)]
+    Tools(Tools),
+    /// List, install and check environments.
+    #[command(subcommand)]
+    Environments(Environments),
+    /// List, fetch and serve models.
+    #[command(subcommand)]
+    Models(Models),
+    /// Report what this machine has and what is missing.
+    Doctor(Doctor),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// `sojourn mcp`.
+#[derive(Debug, ClapArgs)]
+pub struct Mcp {
+    /// Serve over HTTP at this address.
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8808")]
+    pub http: Option<SocketAddr>,
+    /// The environment variable that holds the access token; when it is not set, a new token is printed.
+    #[arg(long, default_value = "SOJOURN_MCP_TOKEN", value_name = "NAME", requires = "http")]
+    pub token_env: String,
+    /// A host name that requests may be addressed to, besides localhost. Repeatable.
+    #[arg(long, value_name = "HOST", requires = "http")]
+    pub allow_host: Vec<String>,
+}
+
+/// How a result is printed.
+#[derive(Debug, Clone, Copy, ClapArgs)]
+pub struct Reading {
+    /// Print one JSON document instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}

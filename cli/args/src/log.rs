@@ -1,0 +1,202 @@
+//! `sojourn log`, `sojourn replay` and `sojourn diff`.
+
+use crate::duration;
+use clap::{Args as ClapArgs, Subcommand, ValueEnum, ValueHint};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// `sojourn log`.
+#[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Log {
+    /// A subcommand; without one, the records are listed.
+    #[command(subcommand)]
+    pub command: Option<LogCommand>,
+
+    /// The run's id, a unique prefix of it, or `latest`.
+    #[arg(required = true)]
+    pub run: Option<String>,
+
+    /// Only records of this kind (`think`, `thought`, `acted`, `milestone`, …). Repeatable.
+    #[arg(long = "kind", value_name = "KIND")]
+    pub kinds: Vec<String>,
+
+    /// Only records of attempts at this task.
+    #[arg(long, value_name = "TASK")]
+    pub task: Option<String>,
+
+    /// Only records of this skill: its trials and its runs, with every record inside them.
+    #[arg(long, value_name = "SKILL")]
+    pub skill: Option<String>,
+
+    /// Only errors and failures.
+    #[arg(long)]
+    pub errors: bool,
+
+    /// The first record.
+    #[arg(long, value_name = "SEQ", default_value_t = 1)]
+    pub from: u64,
+
+    /// The last record.
+    #[arg(long, value_name = "SEQ")]
+    pub to: Option<u64>,
+
+    /// Wait for new records until the run has ended.
+    #[arg(long, short, conflicts_with = "to")]
+    pub follow: bool,
+
+    /// Print whole records, one JSON document a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The subcommands of `sojourn log`.
+#[derive(Debug, Subcommand)]
+pub enum LogCommand {
+    /// Show one record in full: prompts and answers, tokens, times, recalled memories and their scores.
+    Show {
+        /// The run's id, a unique prefix of it, or `latest`.
+        run: String,
+        /// The record's number.
+        seq: u64,
+        /// Print it as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check that logs are as they were written: the chain of hashes, the blobs, the records that forks start from.
+    Verify {
+        /// The run's id, its beginning, or `latest` [default: all runs].
+        run: Option<String>,
+        /// Print one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Save the intact records of a damaged run, and report the records that are lost.
+    ///
+    /// The intact beginning becomes a new run, which can be resumed, replayed and exported. The damaged run is not
+    /// changed.
+    Recover {
+        /// The run's id, a unique prefix of it, or `latest`.
+        run: String,
+        /// Save the run into this home under its own id. Needed when the database itself is damaged.
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        into: Option<PathBuf>,
+        /// Print one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Export a run to a file for other homes or other programs.
+    Export(Export),
+    /// Import a run that `log export` wrote. Every hash is checked; all records are imported, or none.
+    Import {
+        /// The file; `-` is stdin.
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// Print one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List unreferenced data and, with `--keep` or `--older-than`, old runs; remove them with `--yes`.
+    ///
+    /// Runs are removed only when every given one of `--keep` and `--older-than` allows it, and never while they can be
+    /// resumed or while memories or skills refer to them.
+    Gc {
+        /// Remove all runs but the newest N.
+        #[arg(long, value_name = "N")]
+        keep: Option<usize>,
+        /// Remove runs whose last record is older than this: `30d`.
+        #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+        older_than: Option<Duration>,
+        /// Remove the listed data. Without it nothing is changed.
+        #[arg(long)]
+        yes: bool,
+        /// Print one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `sojourn log export`.
+#[derive(Debug, ClapArgs)]
+pub struct Export {
+    /// The run's id, a unique prefix of it, or `latest`.
+    pub run: String,
+
+    /// The format.
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    pub format: Format,
+
+    /// The last record.
+    #[arg(long, value_name = "SEQ")]
+    pub to: Option<u64>,
+
+    /// The file, which is replaced atomically [default: stdout].
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub out: Option<PathBuf>,
+}
+
+/// The formats of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// All records, for `log import`.
+    Jsonl,
+    /// Verified tasks and admitted skills as conversations, to fine-tune models on.
+    Sft,
+    /// Spans with `gen_ai` names (OTLP/JSON), for trace viewers.
+    Otlp,
+}
+
+/// `sojourn replay`.
+#[derive(Debug, ClapArgs)]
+pub struct Replay {
+    /// The run's id, a unique prefix of it, or `latest`.
+    pub run: String,
+
+    /// The speed as a multiple of real time [default: 8 on a terminal; without pauses elsewhere].
+    #[arg(long, value_name = "X", value_parser = speed, conflicts_with_all = ["verify", "rebuild"])]
+    pub speed: Option<f64>,
+
+    /// Start at this record.
+    #[arg(long, value_name = "SEQ", conflicts_with_all = ["verify", "rebuild"])]
+    pub at: Option<u64>,
+
+    /// Wait for a key at each event; needs a terminal.
+    #[arg(long, conflicts_with_all = ["verify", "rebuild", "json", "speed"])]
+    pub step: bool,
+
+    /// Run the agent, its skills and its environment again with the recorded answers, and compare every record.
+    #[arg(long)]
+    pub verify: bool,
+
+    /// Rebuild the skill library and the memories from the log in a temporary directory, and compare them with those of
+    /// the home.
+    #[arg(long, conflicts_with = "verify")]
+    pub rebuild: bool,
+
+    /// Print JSON: the verdict, or one event a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sojourn diff`.
+#[derive(Debug, ClapArgs)]
+pub struct Diff {
+    /// A run's id, a unique prefix of it, or `latest`.
+    pub left: String,
+
+    /// The run to compare it with.
+    pub right: String,
+
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
+    if number.is_finite() && number > 0.0 {
+        Ok(number)
+    } else {
+        Err("the speed must be greater than 0".to_owned())
+    }
+}

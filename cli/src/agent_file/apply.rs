@@ -1,0 +1,81 @@
+//! Settings of an agent file that belong to the run: they are recorded with it, so that a replay finds them.
+
+use super::read::{located, unreadable};
+use super::{AgentFile, ControllerKind, PolicyPlace};
+use crate::error::{Failure, Kind};
+use anyhow::Result;
+use sojourn_core::Prices;
+use sojourn_sandbox::{Limits, LimitsError};
+use sojourn_tools::{Policy, PolicyFile};
+
+impl AgentFile {
+    /// Copies `controller.price` into the run's settings, unless `run.prices` is set.
+    pub(super) fn apply_prices(&mut self) {
+        let Some(price) = self.controller.price else { return };
+        let cached = price.cached.unwrap_or(price.prompt);
+        let prices = Prices { prompt: price.prompt, cached, completion: price.completion };
+        self.run.prices.get_or_insert(prices);
+    }
+
+    /// Copies `limits` into the run's settings.
+    pub(super) fn apply_limits(&mut self, name: &str) -> Result<(), Failure> {
+        let bad = |error: LimitsError| Failure::new(Kind::Usage, format!("{name}: limits: {error}"));
+        let actor = &mut self.run.actor;
+        actor.limits = self.limits.skill(&actor.limits).map_err(bad)?;
+        actor.limits.check().map_err(bad)?;
+        let reflex = self.limits.reflex().map_err(bad)?;
+        if reflex != Limits::reflex() {
+            actor.reflex_limits = Some(reflex);
+        }
+        Ok(())
+    }
+
+    /// Copies `policy`, or the file that it names, into the run's settings.
+    pub(super) fn apply_policy(&mut self, name: &str) -> Result<()> {
+        let policy = match &self.policy {
+            None if self.tools.is_empty() => return Ok(()),
+            None => PolicyFile::default(),
+            Some(PolicyPlace::Here(policy)) => policy.clone(),
+            Some(PolicyPlace::File(path)) => {
+                let path = self.directory.join(path);
+                let text = std::fs::read_to_string(&path).map_err(|error| {
+                    unreadable(&path, &error)
+                        .hint("`policy` of the agent file names it; paths are relative to that file")
+                })?;
+                toml::from_str(&text).map_err(|error| located(&error, &text, &path.display().to_string()))?
+            }
+        };
+        if let Err(error) = Policy::new(policy.clone()) {
+            return Err(Failure::new(Kind::Usage, format!("{name}: policy: {error}")).into());
+        }
+        self.run.tools.get_or_insert_default().policy = policy;
+        Ok(())
+    }
+
+    /// Checks that the keys of `[controller]` fit together.
+    pub(super) fn check_controller(&self, name: &str) -> Result<()> {
+        let bad = |message: &str, hint: &str| {
+            Err(Failure::new(Kind::Usage, format!("{name}: {message}")).hint(hint).into())
+        };
+        let settings = &self.controller;
+        match settings.kind {
+            ControllerKind::OpenAi if settings.base_url.is_none() => bad(
+                "`controller.kind` is \"openai\", but there is no `controller.base_url`",
+                "add the server's address: base_url = \"http://localhost:8080/v1\"",
+            ),
+            ControllerKind::OpenAi if self.model.is_none() => bad(
+                "`controller.kind` is \"openai\", but there is no `model`",
+                "add the name that the server knows the model by",
+            ),
+            ControllerKind::Llama if settings.base_url.is_some() => bad(
+                "`controller.base_url` has no meaning for the kind \"llama\"",
+                "add kind = \"openai\" or kind = \"served\", or remove base_url",
+            ),
+            ControllerKind::Served if settings.base_url.is_none() => bad(
+                "`controller.kind` is \"served\", but there is no `controller.base_url`",
+                "add the address that `sojourn models serve` prints: base_url = \"http://127.0.0.1:8809\"",
+            ),
+            _ => Ok(()),
+        }
+    }
+}

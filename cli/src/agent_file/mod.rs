@@ -1,0 +1,198 @@
+//! The agent file: the environment that an agent lives in, the models that it uses, its tools, and how it learns.
+//!
+//! The documentation of each key here is the agent file reference: [`schema`] carries it.
+
+mod apply;
+mod controller;
+mod overrides;
+mod read;
+#[cfg(test)]
+mod tests;
+
+pub use controller::{ControllerKind, ControllerSettings};
+pub use overrides::assign;
+
+use crate::approver;
+use crate::environments::EnvironmentChoice;
+use crate::error::{Failure, Kind};
+use crate::vectors::Vectors;
+use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use sojourn_core::{Redactor, ReflexSource, RunConfig};
+use sojourn_sandbox::LimitSettings;
+use sojourn_tools::{CallLimits, Environment, EnvironmentRegistry, PolicyFile, SourceSettings, Toolbox};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a tool source may take to list its tools before the run starts without it.
+const READY: Duration = Duration::from_secs(20);
+/// How long it may take where a person signs in first.
+const SIGNED_IN: Duration = Duration::from_mins(6);
+
+/// An agent file.
+///
+/// Paths are relative to the file. `--set KEY=VALUE` overrides any key for one run: `--set run.actor.candidates=8`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AgentFile {
+    /// The world that the agent lives in: the name of an environment (`sojourn environments list` shows them), or a table
+    /// with `kind = "process"`, `"mcp"` or `"web"` that describes one.
+    ///
+    /// Required. Example: `environment = "crafter"`.
+    pub environment: EnvironmentChoice,
+    /// The controller's model: a name from `sojourn models list`, a `.gguf` file, or the name that the server at
+    /// `controller.base_url` knows it by.
+    ///
+    /// Default: the catalogue's default chat model. Example: `model = "qwen2.5-coder-1.5b-instruct"`.
+    pub model: Option<String>,
+    /// The model that embeds memories for recall by meaning: a name from `sojourn models list`, a `.gguf` file, or
+    /// `"none"`, which leaves recall by words.
+    ///
+    /// Default: the catalogue's default embedding model. Example: `embedding = "all-minilm-l6-v2"`.
+    pub embedding: Option<String>,
+    /// JavaScript files of reflexes, in order of priority. The function in a file takes the state and returns the action
+    /// to take before the agent acts, or `null`.
+    ///
+    /// Default: none. Example: `reflexes = ["reflexes/fight.js"]`.
+    #[serde(default)]
+    pub reflexes: Vec<PathBuf>,
+    /// Environment variables whose values are replaced by their names in the log, in prompts and in errors. The
+    /// controller's `api_key_env` and the secrets of tool sources are always among them.
+    ///
+    /// Default: none. Example: `secrets = ["MY_TOKEN"]`.
+    #[serde(default)]
+    pub secrets: Vec<String>,
+    /// Sources of tools besides the environment's own, by a name that becomes the prefix of their tools' names.
+    ///
+    /// Default: none. Example: `[tools.notes]`, `kind = "files"`, `root = "notes"`.
+    #[serde(default)]
+    pub tools: BTreeMap<String, SourceSettings>,
+    /// Which calls of those tools are allowed, denied, or asked about: a table, or the name of a TOML file that holds one.
+    ///
+    /// Default: what only reads is allowed, everything else is asked about. Example: `policy = "policy.toml"`.
+    #[serde(default)]
+    pub policy: Option<PolicyPlace>,
+    /// How the controller's model is run.
+    #[serde(default)]
+    pub controller: ControllerSettings,
+    /// Where the vectors of memories are kept.
+    #[serde(default)]
+    pub memory: MemorySettings,
+    /// Limits of a skill's call and of a reflex's tick. They override `run.actor.limits`.
+    #[serde(default)]
+    pub limits: LimitSettings,
+    /// How the agent lives and learns.
+    #[serde(default)]
+    pub run: RunConfig,
+    /// The directory that paths are relative to.
+    #[serde(skip)]
+    pub directory: PathBuf,
+    /// The reflexes of the built-in agent file; `None` where the agent file was read from a file.
+    #[serde(skip)]
+    pub built_in_reflexes: Option<Vec<ReflexSource>>,
+}
+
+/// A policy, or the file that holds it.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum PolicyPlace {
+    /// A TOML file, relative to the agent file.
+    File(PathBuf),
+    /// The policy itself.
+    Here(PolicyFile),
+}
+
+/// The table `[memory]`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct MemorySettings {
+    /// The index of the vectors: `"embedded"`, in this process, or a Qdrant server's address (in programs built with the
+    /// feature `qdrant`).
+    ///
+    /// Default: the environment variable `SOJOURN_VECTORS`, else `"embedded"`. Example: `vectors = "qdrant://localhost:6334"`.
+    pub vectors: Vectors,
+}
+
+/// The JSON Schema of an agent file, with the documentation of every key.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(AgentFile).to_value()
+}
+
+impl AgentFile {
+    /// The world of this agent, not reset yet.
+    ///
+    /// # Errors
+    /// When no environment has that name, or it cannot be reached.
+    pub async fn open_environment(&self, registry: &EnvironmentRegistry) -> Result<Box<dyn Environment>> {
+        self.environment.open(registry, &self.directory).await
+    }
+
+    /// The reflexes' sources; each is named after its file.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn reflex_sources(&self) -> Result<Vec<ReflexSource>> {
+        if let Some(reflexes) = &self.built_in_reflexes {
+            return Ok(reflexes.clone());
+        }
+        let read = |path: &PathBuf| {
+            let path = self.directory.join(path);
+            let source = std::fs::read_to_string(&path).map_err(|error| {
+                read::unreadable(&path, &error)
+                    .hint("`reflexes` of the agent file names it; paths are relative to that file")
+            })?;
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            Ok(ReflexSource { name, source })
+        };
+        self.reflexes.iter().map(read).collect()
+    }
+
+    /// Replaces the values of the declared secrets wherever something enters the log. A variable that is not set hides
+    /// nothing.
+    pub fn redactor(&self) -> Redactor {
+        let names = self.secrets.iter().chain(&self.controller.api_key_env).map(String::as_str);
+        let names = names.chain(self.environment.secret());
+        let names = names.chain(self.tools.values().flat_map(SourceSettings::secrets));
+        Redactor::new(names.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))))
+    }
+
+    /// A model's name, or its path from the current directory.
+    pub fn resolve_model(&self, name: &str) -> String {
+        let path = Path::new(name);
+        let is_path = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+        if is_path && path.is_relative() && !name.contains("://") {
+            return self.directory.join(path).to_string_lossy().into_owned();
+        }
+        name.to_owned()
+    }
+
+    /// Opens the tool sources and waits a limited time for their lists of tools; `None` where the file names no source.
+    ///
+    /// # Errors
+    /// When a source cannot be used as it is described. A source that cannot be reached is retried during the run.
+    pub async fn toolbox(&self) -> Result<Option<Toolbox>> {
+        if self.tools.is_empty() {
+            return Ok(None);
+        }
+        // Not in the home of the run: a home may be given to others, who must not be signed in with it.
+        let tokens =
+            directories::ProjectDirs::from("", "", "sojourn").map(|dirs| dirs.data_dir().join("oauth"));
+        let (mut sources, mut waits) = (Vec::with_capacity(self.tools.len()), Vec::new());
+        for (name, settings) in &self.tools {
+            let opened = settings.open(name, &self.directory, approver::person(), tokens.clone());
+            let source = opened.map_err(|error| {
+                Failure::new(Kind::Usage, error.to_string())
+                    .hint("the documentation of tools shows what each kind of source needs")
+            })?;
+            let within =
+                if settings.wants_person() && approver::person().is_some() { SIGNED_IN } else { READY };
+            waits.push(within);
+            sources.push(source);
+        }
+        let ready = sources.iter().zip(waits).map(|(source, within)| source.ready(within));
+        futures_util::future::join_all(ready).await;
+        Ok(Some(Toolbox::new(sources, CallLimits::default())))
+    }
+}

@@ -1,0 +1,67 @@
+//! The `sojourn` command as a library: its arguments, its commands, and what it prints.
+//!
+//! The binary in `sojourn/` registers the environments that it is built with and calls [`main`]; `bench/` uses the same
+//! parts to measure agents. [`command`] is the command line for documentation and completions, and
+//! [`agent_file::schema`] describes the agent file.
+
+#![forbid(unsafe_code)]
+
+pub mod agent_file;
+mod approver;
+mod commands;
+pub mod duration;
+mod embedding;
+pub mod environments;
+pub mod error;
+pub mod home;
+pub mod logbook;
+pub mod models;
+pub mod output;
+pub mod progress;
+pub mod run_stats;
+pub mod session;
+mod supervisor;
+pub mod table;
+mod telemetry;
+pub mod vectors;
+
+pub use sojourn_args as args;
+
+use clap::{CommandFactory as _, Parser as _};
+use sojourn_tools::EnvironmentRegistry;
+use std::process::ExitCode;
+use telemetry::Telemetry;
+
+/// Carries out what the command line of this process asks for. `environments` are those that can be named.
+pub fn main(environments: EnvironmentRegistry) -> ExitCode {
+    let args = args::Args::parse();
+    let otlp = args.otlp().map(str::to_owned);
+    block_on(args.verbose, otlp.as_deref(), commands::dispatch(args, environments))
+}
+
+/// Runs a command to its end: starts diagnostics on stderr (more with a higher `verbose`) and spans to the collector at
+/// `otlp`, and reports an error with its hint.
+pub fn block_on(
+    verbose: u8,
+    otlp: Option<&str>,
+    command: impl Future<Output = anyhow::Result<ExitCode>>,
+) -> ExitCode {
+    let telemetry = match Telemetry::start(verbose, otlp) {
+        Ok(telemetry) => telemetry,
+        Err(error) => return error::report(&error),
+    };
+    let code = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => match runtime.block_on(command) {
+            Ok(code) => code,
+            Err(error) => error::report(&error),
+        },
+        Err(error) => error::report(&anyhow::Error::new(error).context("cannot start the runtime")),
+    };
+    drop(telemetry);
+    code
+}
+
+/// The command line: all commands, options and help texts.
+pub fn command() -> clap::Command {
+    args::Args::command()
+}

@@ -1,0 +1,165 @@
+//! Statistics of a run, folded from the notices that the driver sends its observer.
+
+use crate::logbook;
+use serde::Serialize;
+use sojourn_core::{Event, Milestone, Notice, SkillEvent};
+use sojourn_tools::{Ending, EndingKind};
+use std::collections::BTreeMap;
+
+/// The statistics of a run up to now.
+#[derive(Debug, Clone, Default)]
+pub struct RunStats {
+    /// Episodes in order; the last one may not be over.
+    pub episodes: Vec<Episode>,
+    /// Environment steps of all episodes.
+    pub steps: u64,
+    /// The first unlock of each achievement, by its name.
+    pub first: BTreeMap<String, First>,
+    /// Names of admitted skills and reflexes, in order of admission.
+    pub skills: Vec<String>,
+    /// The current task: "learning `collect_wood`".
+    pub task: Option<String>,
+    /// What takes the time at the moment.
+    pub activity: Activity,
+    /// Generated tokens and the milliseconds that generating took, since the run was started or resumed.
+    pub generated: (u64, u64),
+}
+
+/// What a run is busy with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Activity {
+    /// A skill runs or is about to.
+    #[default]
+    Acting,
+    /// The model answers.
+    Thinking,
+    /// Candidates run in practice worlds.
+    Practising,
+}
+
+/// The statistics of one episode.
+#[derive(Debug, Clone, Serialize)]
+pub struct Episode {
+    /// The seed of the episode's world.
+    pub seed: u64,
+    /// Environment steps, including those of reflexes.
+    pub steps: u64,
+    /// Environment steps that reflexes took.
+    pub reflex_steps: u64,
+    /// Achievements in order, each with the step of the episode at which it was unlocked.
+    pub unlocked: Vec<(String, u64)>,
+    /// How the environment ended the episode; `None` if it did not.
+    pub ending: Option<Ending>,
+}
+
+/// The first unlock of an achievement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct First {
+    /// The step of the run, counted from 1.
+    pub step: u64,
+    /// The number of the episode, counted from 1.
+    pub episode: usize,
+}
+
+impl Episode {
+    /// An episode without steps.
+    pub fn new(seed: u64) -> Self {
+        Self { seed, steps: 0, reflex_steps: 0, unlocked: Vec::new(), ending: None }
+    }
+
+    /// Whether the agent died.
+    pub fn died(&self) -> bool {
+        self.ending.as_ref().is_some_and(|ending| ending.kind == EndingKind::Died)
+    }
+}
+
+impl RunStats {
+    /// Counts one notice.
+    pub fn note(&mut self, notice: &Notice<'_>) {
+        match notice {
+            Notice::Episode { seed } => self.begin(*seed),
+            Notice::Milestone { milestone, .. } => self.milestone(milestone),
+            Notice::ControllerAnswered { event, .. } => {
+                self.activity = Activity::Acting;
+                if let Event::ControllerAnswered { reply } = event {
+                    self.generated.0 += u64::from(reply.usage.completion_tokens);
+                    self.generated.1 += reply.timing.decode_ms;
+                }
+            }
+            Notice::AskingController { .. } => self.activity = Activity::Thinking,
+            Notice::Trials { .. } => self.activity = Activity::Practising,
+            Notice::Skill { event, .. } => {
+                self.activity = Activity::Acting;
+                if let SkillEvent::Stepped(step) = event {
+                    let reflex = step.reflex.is_some();
+                    self.step(reflex, &step.unlocked, step.ended.as_ref());
+                }
+            }
+        }
+    }
+
+    /// Counts the beginning of an episode.
+    pub fn begin(&mut self, seed: u64) {
+        self.episodes.push(Episode::new(seed));
+    }
+
+    /// Counts one environment step.
+    pub fn step(&mut self, by_reflex: bool, unlocked: &[String], ended: Option<&Ending>) {
+        self.steps += 1;
+        let number = self.episodes.len();
+        let Some(episode) = self.episodes.last_mut() else { return };
+        episode.steps += 1;
+        episode.reflex_steps += u64::from(by_reflex);
+        episode.ending = ended.cloned();
+        for name in unlocked {
+            episode.unlocked.push((name.clone(), episode.steps));
+            self.first.entry(name.clone()).or_insert(First { step: self.steps, episode: number });
+        }
+    }
+
+    /// Tokens generated per second of generating.
+    pub fn tokens_per_second(&self) -> Option<f64> {
+        let (tokens, milliseconds) = self.generated;
+        (milliseconds > 0).then(|| tokens as f64 * 1000.0 / milliseconds as f64)
+    }
+
+    fn milestone(&mut self, milestone: &Milestone) {
+        match milestone {
+            Milestone::TaskChosen { .. } => self.task = Some(logbook::milestone_line(milestone)),
+            Milestone::SkillAdmitted { skill, .. } | Milestone::ReflexAdmitted { reflex: skill, .. } => {
+                self.skills.push(skill.clone());
+            }
+            Milestone::TaskDone { .. } | Milestone::EpisodeEnded { .. } => self.task = None,
+            Milestone::SkillGivenUp { .. }
+            | Milestone::SkillDemoted { .. }
+            | Milestone::SkillMerged { .. }
+            | Milestone::SkillRetested { .. }
+            | Milestone::ReflexGivenUp { .. }
+            | Milestone::Nudged { .. } => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_time_counts_over_all_episodes() {
+        let mut stats = RunStats::default();
+        stats.note(&Notice::Episode { seed: 1 });
+        stats.step(false, &[], None);
+        stats.step(true, &["drink".to_owned()], None);
+        stats.note(&Notice::Episode { seed: 2 });
+        let died = Ending { kind: EndingKind::Died, cause: "killed by a zombie".to_owned() };
+        stats.step(false, &["drink".to_owned(), "sleep".to_owned()], Some(&died));
+
+        assert_eq!(stats.first["drink"], First { step: 2, episode: 1 });
+        assert_eq!(stats.first["sleep"], First { step: 3, episode: 2 });
+        assert_eq!(stats.episodes[1].unlocked[0], ("drink".to_owned(), 1));
+        assert_eq!(
+            stats.episodes.iter().map(|e| (e.steps, e.reflex_steps, e.died())).collect::<Vec<_>>(),
+            [(2, 1, false), (1, 0, true)]
+        );
+    }
+}

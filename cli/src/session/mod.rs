@@ -1,0 +1,232 @@
+//! Assembles a run for the driver: log, library, sandbox, models and environment; for a new, a resumed and a replayed run.
+
+mod plan;
+mod recorded;
+mod stop;
+
+pub use plan::{LibraryHandle, Models, Plan, Watch};
+pub use recorded::EffectiveConfig;
+pub use stop::stop_on_ctrl_c;
+
+use crate::environments;
+use crate::error::{Failure, Kind};
+use crate::home::Home;
+use anyhow::Result;
+use recorded::same_world;
+use sojourn_controller::RecordedController;
+use sojourn_core::{
+    Budgets, ControlRecord, Driver, DriverDeps, Journal, LOG_VERSION, RunMemory, RunOrigin, Started, now_ms,
+};
+use sojourn_memory::{NewRun, RecordQuery, RunId, RunInfo, RunStatus, Store};
+use sojourn_sandbox::{Sandbox, SandboxConfig, engine_sha256};
+use sojourn_tools::Environment;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::Arc;
+
+/// A run that is ready to be driven.
+pub struct Session {
+    /// The run's id.
+    pub run: RunId,
+    /// The run's first record: settings, environment, model, library.
+    pub started: Started,
+    /// Carries the run out.
+    pub driver: Driver,
+    /// The time of the first record, in milliseconds since 1970.
+    pub started_ms: i64,
+}
+
+/// What runs share: opened once, used by one run or by several.
+pub struct RunContext {
+    /// The data directory and the known environments.
+    pub home: Home,
+    /// The log and the memories.
+    pub store: Store,
+    /// Runs skills; its compiled engine is shared.
+    pub sandbox: Sandbox,
+}
+
+impl RunContext {
+    /// Opens the sandbox for runs whose logs are in `store`.
+    ///
+    /// # Errors
+    /// When the sandbox's engine cannot be loaded.
+    pub async fn open(home: Home, store: Store) -> Result<Self> {
+        Ok(Self { home, store, sandbox: sandbox().await? })
+    }
+
+    /// Begins a new run.
+    ///
+    /// # Errors
+    /// When the environment is unknown, a reflex does not compile, or the log cannot be written.
+    pub async fn begin(
+        &self,
+        environment: Box<dyn Environment>,
+        plan: Plan,
+        models: &Models,
+        watch: Watch,
+    ) -> Result<Session> {
+        let created_ms = now_ms();
+        let run = plan.run.unwrap_or_else(new_run);
+        let model = models.controller.model().clone();
+        let (library, state) = match plan.library {
+            LibraryHandle::OnDisk(library) => {
+                let state = library.state().clone();
+                (Some(*library), state)
+            }
+            LibraryHandle::InMemory(state) => (None, state),
+        };
+        let started = Started {
+            log_version: LOG_VERSION,
+            config: plan.config,
+            environment: environment.spec().clone(),
+            library: state,
+            reflexes: plan.reflexes,
+            origin: RunOrigin {
+                run: run.to_string(),
+                model: model.name.clone(),
+                engine: engine_sha256().to_owned(),
+            },
+            model,
+        };
+        // The user wrote the settings: they may contain a secret.
+        let started = watch.redactor.any(started);
+        let new = NewRun {
+            created_ms,
+            title: plan.title,
+            ..NewRun::new(run.clone(), &started.environment.name, &started.model.name)
+        };
+        let writer = self.store.create_run(new).await?;
+        let deps = DriverDeps {
+            environment,
+            controller: Arc::clone(&models.controller),
+            sandbox: self.sandbox.clone(),
+            journal: Journal::new(self.store.clone(), Vec::new(), Some(writer)),
+            memory: self.memory(models, &started).await?,
+            library,
+            tools: models.tools.clone(),
+            observer: watch.observer,
+            cancel: watch.cancel,
+            redactor: watch.redactor,
+        };
+        let (driver, started_ms) = Driver::new(started.clone(), deps).await?;
+        Ok(Session { run, started, driver, started_ms })
+    }
+
+    /// Resumes an interrupted run: the recorded part is replayed, then the run is live. `more` replaces the budgets from
+    /// there on; with it, a run that had used its budgets up continues.
+    ///
+    /// # Errors
+    /// When the run is finished, another process writes to it, or its environment or model differs.
+    pub async fn resume(
+        &self,
+        info: &RunInfo,
+        environment: Box<dyn Environment>,
+        more: Option<Budgets>,
+        models: &Models,
+        watch: Watch,
+    ) -> Result<Session> {
+        if info.status == RunStatus::Finished && more.is_none() {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!("run `{}` is finished: there is nothing to resume", info.id),
+            )
+            .hint(format!(
+                "give it more with `--resume {} --time 10m`, look at it with `sojourn replay {}`, or start a new run",
+                info.id, info.id
+            ))
+            .into());
+        }
+        let writer = self.store.resume_run(&info.id).await?;
+        let records = self.store.records(&info.id, &RecordQuery::all()).await?;
+        let started = self.started(info, records.first()).await?;
+        let effective = EffectiveConfig::of(&self.store, &started, &records).await?;
+        same_world(info, &started.environment, environment.spec())?;
+        let model = models.controller.model();
+        if model.name != effective.model.name {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!(
+                    "run `{}` was started with the model `{}`, not `{}`",
+                    info.id, effective.model.name, model.name
+                ),
+            )
+            .hint("resume it with the agent file that it was started with")
+            .into());
+        }
+        let deps = DriverDeps {
+            environment,
+            controller: Arc::clone(&models.controller),
+            sandbox: self.sandbox.clone(),
+            journal: Journal::new(self.store.clone(), records, Some(writer))
+                .trusting_trials()
+                .with_pending_control(ControlRecord::Resumed { budgets: more }),
+            memory: self.memory(models, &started).await?,
+            // The skills that a fork learns stay in its log.
+            library: if effective.forked { None } else { Some(self.home.library().await?) },
+            tools: models.tools.clone(),
+            observer: watch.observer,
+            cancel: watch.cancel,
+            redactor: watch.redactor,
+        };
+        let (driver, started_ms) = Driver::new(started.clone(), deps).await?;
+        Ok(Session { run: info.id.clone(), started, driver, started_ms })
+    }
+
+    /// Prepares to replay a run on its recorded answers without writing anything; returns the number of its records too.
+    /// Practice is repeated, unless `trusting` takes its results from the records.
+    ///
+    /// # Errors
+    /// When the run was recorded by another version.
+    pub async fn replay(&self, info: &RunInfo, trusting: bool, watch: Watch) -> Result<(Session, u64)> {
+        let records = self.store.records(&info.id, &RecordQuery::all()).await?;
+        let started = self.started(info, records.first()).await?;
+        let recorded = records.len() as u64;
+        let journal = Journal::new(self.store.clone(), records, None);
+        let deps = DriverDeps {
+            environment: environments::of_log(self.home.environments(), &started.environment),
+            controller: Arc::new(RecordedController::new(started.model.clone(), [])),
+            sandbox: self.sandbox.clone(),
+            journal: if trusting { journal.trusting_trials() } else { journal },
+            memory: None,
+            library: None,
+            tools: None,
+            observer: watch.observer,
+            cancel: watch.cancel,
+            redactor: watch.redactor,
+        };
+        let (driver, started_ms) = Driver::new(started.clone(), deps).await?;
+        Ok((Session { run: info.id.clone(), started, driver, started_ms }, recorded))
+    }
+
+    async fn memory(&self, models: &Models, started: &Started) -> Result<Option<RunMemory>> {
+        if !started.config.memory {
+            return Ok(None);
+        }
+        let memories = models.vectors.open(self.store.clone()).await?;
+        let environment = started.environment.name.clone();
+        Ok(Some(RunMemory::new(memories, Home::tenant()?, environment, models.embedder.clone())))
+    }
+}
+
+/// A new id for a run that begins now.
+pub fn new_run() -> RunId {
+    RunId::new(now_ms(), entropy())
+}
+
+/// A sandbox whose compiled engine is cached in the user's cache directory.
+///
+/// # Errors
+/// When the engine cannot be loaded.
+pub async fn sandbox() -> Result<Sandbox> {
+    let cache_dir =
+        directories::ProjectDirs::from("", "", "sojourn").map(|dirs| dirs.cache_dir().join("engine"));
+    let sandbox =
+        tokio::task::spawn_blocking(|| Sandbox::new(SandboxConfig { cache_dir, ..SandboxConfig::default() }));
+    Ok(sandbox.await??)
+}
+
+/// 16 random bits, which distinguish runs that begin in the same second.
+fn entropy() -> u16 {
+    // The standard library seeds its hashers from the system.
+    std::hash::RandomState::new().build_hasher().finish() as u16
+}

@@ -1,0 +1,108 @@
+//! A recorded run: its first record, its settings at the end of its log, and whether this program can continue it.
+
+use super::RunContext;
+use crate::environments;
+use crate::error::{Failure, Kind};
+use anyhow::Result;
+use sojourn_controller::ModelInfo;
+use sojourn_core::{ControlRecord, LOG_VERSION, LogRecord, RecordKind, RunConfig, Started};
+use sojourn_memory::{EventSeq, Record, RunInfo, Store};
+use sojourn_tools::EnvironmentSpec;
+
+impl RunContext {
+    /// The first record of a run.
+    ///
+    /// # Errors
+    /// When there is none, or it is of another version of the log, the loop or the environment.
+    pub async fn started(&self, info: &RunInfo, first: Option<&Record>) -> Result<Started> {
+        let Some(first) = first.filter(|record| record.seq == EventSeq(1)) else {
+            return Err(Failure::new(
+                Kind::Failure,
+                format!("run `{}` was cut off before its first record", info.id),
+            )
+            .hint("nothing happened in it: start a new run")
+            .into());
+        };
+        // The version comes first: a log of another version may have another shape.
+        let version = first.payload.get("log_version").and_then(serde_json::Value::as_u64);
+        if version != Some(u64::from(LOG_VERSION)) {
+            let version = version.map_or_else(|| "none".to_owned(), |version| version.to_string());
+            return Err(Failure::new(
+                Kind::Failure,
+                format!(
+                    "run `{}` has log version {version}; this program reads version {LOG_VERSION}",
+                    info.id
+                ),
+            )
+            .hint("use the program that recorded it")
+            .into());
+        }
+        let started: Started = LogRecord::require(&self.store, first).await?.try_into().map_err(|kind| {
+            anyhow::anyhow!("the first record of run `{}` is of the kind `{kind}`", info.id)
+        })?;
+        let here =
+            environments::of_log(self.home.environments(), &started.environment).spec().version.clone();
+        if started.environment.version != here {
+            return Err(Failure::new(
+                Kind::Failure,
+                format!(
+                    "run `{}` was recorded with {} {}; this program has {here}",
+                    info.id, started.environment.name, started.environment.version
+                ),
+            )
+            .hint("use the program that recorded it")
+            .into());
+        }
+        Ok(started)
+    }
+}
+
+/// The settings that hold at the end of a run's log: those it was started with, or those of its last fork.
+pub struct EffectiveConfig {
+    /// The settings.
+    pub config: RunConfig,
+    /// The controller's model.
+    pub model: ModelInfo,
+    /// Whether the run is a fork.
+    pub forked: bool,
+}
+
+impl EffectiveConfig {
+    /// The settings after `records` of a run that was started with `started`.
+    ///
+    /// # Errors
+    /// When a record cannot be read.
+    pub async fn of(store: &Store, started: &Started, records: &[Record]) -> Result<Self> {
+        let mut now = Self { config: started.config.clone(), model: started.model.clone(), forked: false };
+        for record in records.iter().filter(|record| RecordKind::Forked.is(record)) {
+            let LogRecord::ControlRecord(control) = LogRecord::require(store, record).await? else {
+                continue;
+            };
+            let ControlRecord::Forked { changes, .. } = *control else { continue };
+            now.forked = true;
+            if let Some(config) = changes.config {
+                now.config = *config;
+            }
+            if let Some(model) = changes.model {
+                now.model = *model;
+            }
+        }
+        Ok(now)
+    }
+}
+
+/// Checks that a run can continue in this environment.
+pub(super) fn same_world(info: &RunInfo, then: &EnvironmentSpec, now: &EnvironmentSpec) -> Result<()> {
+    if (&then.name, &then.version, &then.actions) == (&now.name, &now.version, &now.actions) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Kind::Usage,
+        format!(
+            "run `{}` is in the environment `{}` {}, this is `{}` {}",
+            info.id, then.name, then.version, now.name, now.version
+        ),
+    )
+    .hint("resume it in the environment that it was started in; `sojourn replay` needs no environment")
+    .into())
+}

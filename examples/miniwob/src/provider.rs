@@ -1,0 +1,89 @@
+//! MiniWoB++ by its name in agent files: the pages of a Python package that is installed beside.
+
+use crate::{NAME, PACKAGE};
+use async_trait::async_trait;
+use sojourn_tools::{Availability, Environment, EnvironmentProvider, EnvironmentUnavailable, python};
+use std::path::{Path, PathBuf};
+
+/// The environment variable that names the directory of the package.
+const VARIABLE: &str = "SOJOURN_MINIWOB";
+
+/// Provides `miniwob`, and the built-in agent file for it.
+#[derive(Debug, Clone, Copy)]
+pub struct MiniWobProvider;
+
+#[async_trait]
+impl EnvironmentProvider for MiniWobProvider {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn description(&self) -> &'static str {
+        "MiniWoB++: small tasks on web pages, in Chromium"
+    }
+
+    fn agent_file(&self, _name: &str) -> String {
+        include_str!("../agent.toml").to_owned()
+    }
+
+    fn availability(&self) -> Result<Availability, EnvironmentUnavailable> {
+        let directory = directory()?;
+        Ok(if is_installed(&directory) {
+            Availability::Installed(directory)
+        } else {
+            Availability::NotInstalled(directory)
+        })
+    }
+
+    /// Installs the package without its dependencies: only its pages are used.
+    async fn install(
+        &self,
+        packages: &[String],
+        progress: &(dyn Fn(String) + Sync),
+    ) -> Result<PathBuf, EnvironmentUnavailable> {
+        if let Some(package) = packages.first() {
+            return Err(EnvironmentUnavailable::Failed {
+                reason: format!("miniwob has no further packages: `{package}`"),
+                remedy: "`sojourn environments install miniwob`".to_owned(),
+            });
+        }
+        let directory = directory()?;
+        progress(format!("installing {PACKAGE} in {}", directory.display()));
+        let pip =
+            ["-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--no-deps", "--upgrade"];
+        let target = ["--target".into(), directory.clone().into_os_string(), PACKAGE.into()];
+        python::run(pip.map(Into::into).into_iter().chain(target)).await?;
+        Ok(directory)
+    }
+
+    async fn open(&self, _name: &str) -> Result<Box<dyn Environment>, EnvironmentUnavailable> {
+        let directory = directory()?;
+        if !is_installed(&directory) {
+            return Err(EnvironmentUnavailable::NotInstalled {
+                missing: "the pages of MiniWoB++ are not installed".to_owned(),
+                remedy: "`sojourn environments install miniwob`".to_owned(),
+            });
+        }
+        sojourn_browser::require(None)?;
+        match crate::open(&pages(&directory)) {
+            Ok(world) => Ok(Box::new(world)),
+            Err(error) => Err(EnvironmentUnavailable::Failed {
+                reason: format!("cannot read the pages in `{}`: {error}", directory.display()),
+                remedy: "`sojourn environments install miniwob`".to_owned(),
+            }),
+        }
+    }
+}
+
+fn directory() -> Result<PathBuf, EnvironmentUnavailable> {
+    python::install_directory(VARIABLE, NAME)
+}
+
+/// The package's folder of pages.
+fn pages(directory: &Path) -> PathBuf {
+    directory.join("miniwob/html")
+}
+
+fn is_installed(directory: &Path) -> bool {
+    pages(directory).join("miniwob/click-test.html").is_file()
+}

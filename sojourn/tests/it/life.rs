@@ -1,0 +1,93 @@
+//! An agent's life from its first step to its replay, through the program, with a model behind a chat endpoint.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+use crate::support::{endpoint, sojourn};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// What a command that must succeed prints.
+fn text(place: &Path, args: &[&str]) -> String {
+    let output = sojourn(place, args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn document(place: &Path, args: &[&str]) -> Value {
+    serde_json::from_str(&text(place, args)).unwrap()
+}
+
+#[test]
+fn a_run_is_carried_out_listed_shown_and_verified() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path();
+    let agent = format!(
+        "environment = \"crafter\"\nmodel = \"scripted\"\nembedding = \"none\"\n\
+         [controller]\nkind = \"openai\"\nbase_url = \"{}\"\n",
+        endpoint()
+    );
+    std::fs::write(place.join("agent.toml"), agent).unwrap();
+
+    // It learns to collect wood, and goes on until its steps are used up.
+    let result =
+        document(place, &["run", "agent.toml", "--steps", "60", "--time", "3m", "--seed", "1", "--json"]);
+    assert_eq!(result["totals"]["steps"], 60);
+    assert!(result["achievements"]["collect_wood"]["step"].as_u64().is_some(), "{result}");
+    assert_eq!(result["skills"][0]["name"], "collect_wood");
+    let run = result["run"].as_str().unwrap();
+
+    // It is listed, and its log can be read to the last record.
+    let runs = document(place, &["runs", "--json"]);
+    assert_eq!((&runs[0]["run"], &runs[0]["status"]), (&result["run"], &json!("finished")));
+    let records = runs[0]["records"].as_u64().unwrap();
+    let lines = text(place, &["log", run, "--json"]);
+    assert_eq!(lines.lines().count() as u64, records);
+    assert_eq!(text(place, &["log", run]).lines().count() as u64, records);
+    assert_eq!(text(place, &["log", run, "--kind", "finish"]).lines().count(), 1);
+
+    // A prompt is shown as it was asked.
+    let think = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .find(|r| r["kind"] == "ask_controller")
+        .unwrap();
+    let shown = text(place, &["log", "show", run, &think["seq"].to_string()]);
+    assert!(
+        shown.contains("── system: ") && shown.contains("── user: ") && !shown.contains("$blob"),
+        "{shown}"
+    );
+
+    // It happens again exactly as it was recorded.
+    let verdict = document(place, &["replay", run, "--verify", "--json"]);
+    assert_eq!(
+        (&verdict["matched"], verdict["records"].as_u64()),
+        (&json!(true), Some(records)),
+        "{verdict}"
+    );
+    assert!(text(place, &["replay", run]).contains("learned collect_wood"));
+
+    // What it learned can be looked at, tried and found again.
+    assert!(text(place, &["skills", "show", "collect_wood"]).contains("function collect_wood"));
+    let tried =
+        document(place, &["skills", "run", "collect_wood", "--args", "{\"n\": 1}", "--seed", "5", "--json"]);
+    assert_eq!(tried["result"]["verified"], true, "{tried}");
+    let found = document(place, &["memory", "search", "collect_wood", "--json"]);
+    assert!(!found["memories"].as_array().unwrap().is_empty());
+
+    // A finished run is not resumed.
+    let refused = sojourn(place, &["run", "agent.toml", "--resume", run]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("is finished: there is nothing to resume"));
+}
+
+#[test]
+fn a_model_that_cannot_be_reached_ends_the_run_with_a_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    let agent = "environment = \"crafter\"\nmodel = \"m\"\nembedding = \"none\"\n\
+                 [controller]\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:9/v1\"\n";
+    std::fs::write(dir.path().join("agent.toml"), agent).unwrap();
+    let output = sojourn(dir.path(), &["run", "agent.toml", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(result["outcome"].as_str().unwrap().contains("cannot reach"), "{result}");
+}

@@ -1,0 +1,50 @@
+//! Environments that are Python packages: where they are installed, and how.
+
+use crate::EnvironmentUnavailable;
+use std::path::PathBuf;
+use tokio::process::Command;
+
+/// Lines of Python's error output that are shown.
+const SHOWN_LINES: usize = 5;
+
+/// The directory for the packages of an environment: the value of `variable`, or `name` in this user's cache.
+///
+/// # Errors
+/// When the variable is not set and the system has no cache directory.
+pub fn install_directory(variable: &str, name: &str) -> Result<PathBuf, EnvironmentUnavailable> {
+    if let Some(directory) = std::env::var_os(variable) {
+        return Ok(directory.into());
+    }
+    match directories::ProjectDirs::from("", "", "sojourn") {
+        Some(dirs) => Ok(dirs.cache_dir().join(name)),
+        None => Err(EnvironmentUnavailable::Failed {
+            reason: "this system has no cache directory".to_owned(),
+            remedy: format!("set {variable} to a directory for the packages"),
+        }),
+    }
+}
+
+/// Runs `python3` with these arguments to its end.
+///
+/// # Errors
+/// When there is no Python, or it fails; the error has the last lines that it printed.
+pub async fn run<S: AsRef<std::ffi::OsStr>>(
+    arguments: impl IntoIterator<Item = S>,
+) -> Result<(), EnvironmentUnavailable> {
+    let mut command = Command::new("python3");
+    command.args(arguments).kill_on_drop(true);
+    let done = command.output().await.map_err(|error| EnvironmentUnavailable::Failed {
+        reason: format!("cannot start python3: {error}"),
+        remedy: "install Python 3.10 or later, with pip".to_owned(),
+    })?;
+    if done.status.success() {
+        return Ok(());
+    }
+    let printed = String::from_utf8_lossy(&done.stderr);
+    let mut last: Vec<&str> = printed.lines().rev().take(SHOWN_LINES).collect();
+    last.reverse();
+    Err(EnvironmentUnavailable::Failed {
+        reason: format!("python3 failed: {}", last.join("\n")),
+        remedy: "`python3 -m pip --version` must be 22.3 or later".to_owned(),
+    })
+}
