@@ -82,36 +82,22 @@ impl Tally {
         before: Value,
         after: Value,
     ) -> SkillRun {
-        let Self {
-            steps,
-            reflex_steps,
-            harm,
-            touched,
-            unlocked,
-            skills,
-            trace,
-            calls,
-            consulted,
-            moments,
-            ended,
-            failed: _,
-        } = self;
         SkillRun {
             error,
             verified,
             before,
             after,
-            steps,
-            reflex_steps,
-            unlocked,
-            skills,
-            trace,
-            calls,
-            consulted,
-            moments: moments.into(),
-            harm,
-            touched: touched.into_iter().collect(),
-            ended,
+            steps: self.steps,
+            reflex_steps: self.reflex_steps,
+            unlocked: self.unlocked,
+            skills: self.skills,
+            trace: self.trace,
+            calls: self.calls,
+            consulted: self.consulted,
+            moments: self.moments.into(),
+            harm: self.harm,
+            touched: self.touched.into_iter().collect(),
+            ended: self.ended,
         }
     }
 }
@@ -119,31 +105,18 @@ impl Tally {
 impl ActReport {
     /// The report of a run, with the observation after it.
     pub(in crate::driver) fn of(run: SkillRun, observation: Observation) -> Self {
-        let SkillRun {
-            error,
-            steps,
-            reflex_steps,
-            unlocked,
-            skills,
-            trace,
-            calls,
-            consulted,
-            moments,
-            ended,
-            ..
-        } = run;
         Self {
             observation,
-            error,
-            steps,
-            reflex_steps,
-            unlocked,
-            skills,
-            trace,
-            calls,
-            consulted,
-            moments,
-            ended,
+            error: run.error,
+            steps: run.steps,
+            reflex_steps: run.reflex_steps,
+            unlocked: run.unlocked,
+            skills: run.skills,
+            trace: run.trace,
+            calls: run.calls,
+            consulted: run.consulted,
+            moments: run.moments,
+            ended: run.ended,
         }
     }
 }
