@@ -17,7 +17,7 @@ pub struct Log {
     #[arg(required = true)]
     pub run: Option<String>,
 
-    /// Only records of this kind (`think`, `thought`, `acted`, `milestone`, …). Repeatable.
+    /// Only records of this kind (`ask_controller`, `acted`, `finish`, …). Repeatable.
     #[arg(long = "kind", value_name = "KIND")]
     pub kinds: Vec<String>,
 

@@ -39,8 +39,8 @@ fn agent(address: &str) -> String {
 async fn record() {
     let place = tempfile::tempdir().unwrap();
     std::fs::write(place.path().join("agent.toml"), agent(&endpoint())).unwrap();
-    let output = command(place.path(), &["run", "agent.toml", "--seed", "1", "--steps", "160", "--json"]);
-    let output = { output }.output().unwrap();
+    let run = ["run", "agent.toml", "--seed", "1", "--steps", "160", "--json"];
+    let output = command(place.path(), &run).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let packed = place.path().join("golden.db");
     let mut connection = database(&place.path().join("home")).await;

@@ -70,7 +70,8 @@ fn the_timeline_can_be_narrowed() {
 fn a_question_is_shown_with_its_answer_and_what_was_remembered() {
     let home = home();
     let asked = json_lines(home.path(), &["log", "latest", "--kind", "ask_controller", "--json"]);
-    let last = asked.last().unwrap()["seq"].as_u64().unwrap();
+    let chosen = asked.iter().rfind(|record| record["payload"]["purpose"] == "choose");
+    let last = chosen.unwrap()["seq"].as_u64().unwrap();
     for seq in [last, last + 1] {
         let shown = json(home.path(), &["log", "show", "latest", &seq.to_string(), "--json"]);
         let exchange = &shown["exchange"];
