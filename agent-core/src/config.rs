@@ -44,7 +44,7 @@ pub struct RunConfig {
     pub repeat_tasks: bool,
     /// How practice worlds are explored before a skill is written; `None` for no exploration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exploration: Option<ExplorationConfig>,
+    pub explore: Option<ExplorationConfig>,
     /// How skills are written, tried and run.
     pub actor: ActorConfig,
     /// How reflexes are written and tried; `None` for no reflexes.
@@ -64,15 +64,15 @@ pub struct RunConfig {
 pub struct ExplorationConfig {
     /// Episodes for one task; 0 turns exploration off.
     pub episodes: u32,
-    /// Things done in an episode by chance at most.
-    pub moves: u32,
+    /// Random actions in one episode at most; one action may be several calls.
+    pub actions: u32,
     /// Exploration ends when a program has reached the goal in this many episodes.
-    pub wanted: usize,
+    pub successes: usize,
 }
 
 impl Default for ExplorationConfig {
     fn default() -> Self {
-        Self { episodes: 200, moves: 5, wanted: 4 }
+        Self { episodes: 200, actions: 5, successes: 4 }
     }
 }
 
@@ -248,7 +248,7 @@ impl Default for RunConfig {
             repeat_tasks: false,
             actor: ActorConfig::default(),
             reflexes: None,
-            exploration: None,
+            explore: None,
             consolidation: None,
         }
     }

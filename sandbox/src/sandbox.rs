@@ -75,6 +75,25 @@ impl Sandbox {
             .unwrap_or_else(|error| Err(CompileError::whole(format!("compiling was cut short: {error}"))))
     }
 
+    /// Compiles a script into a program that is called soon and then dropped: the sandbox does not remember it, however many there
+    /// are. Takes as long as [`compile`](Self::compile) and [`load`](Self::load).
+    ///
+    /// # Errors
+    /// When the script does not compile.
+    pub async fn compile_program(&self, entry: &str, source: &str) -> Result<Program, CompileError> {
+        let (sandbox, entry, source) = (self.clone(), entry.to_owned(), source.to_owned());
+        let compile = move || {
+            let runtime = &sandbox.0.runtime;
+            let wasm = compile::compile(runtime, &entry, &source)?;
+            let module = Module::new(&runtime.engine, &wasm)
+                .map_err(|error| CompileError::whole(format!("{error:#}")))?;
+            Ok(Program::script(entry, source, module))
+        };
+        tokio::task::spawn_blocking(compile)
+            .await
+            .unwrap_or_else(|error| Err(CompileError::whole(format!("compiling was cut short: {error}"))))
+    }
+
     fn compile_now(&self, entry: &str, source: &str) -> Result<Vec<u8>, CompileError> {
         let wasm = compile::compile(&self.0.runtime, entry, source)?;
         let mut known = self.known();

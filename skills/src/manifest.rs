@@ -41,11 +41,11 @@ pub enum Origin {
         /// Sequence number of the log record.
         seq: u64,
     },
-    /// Nobody: it does again what was done by chance and worked.
-    Play {
+    /// No author: the program repeats a random exploration that reached the goal.
+    Exploration {
         /// The run.
         run: String,
-        /// Which of the run's searches by chance found it, from 1.
+        /// The number of the exploration in the run, from 1.
         seq: u64,
     },
     /// A person.

@@ -87,9 +87,9 @@ pub struct EnvironmentSpec {
     /// Where each episode says what is to be done: then what is seen is part of what a skill is written from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<Question>,
-    /// How it may be played with, where that does no harm.
+    /// How an explorer may act at random, where that does no harm; without it nothing is explored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub play: Option<crate::Play>,
+    pub exploration: Option<crate::ExplorationSpec>,
 }
 
 /// What is to be done, where each episode says it itself.

@@ -17,6 +17,7 @@ mod condition;
 mod content;
 mod environment;
 mod environment_registry;
+mod exploration;
 mod function;
 mod grants;
 mod gymnasium;
@@ -24,7 +25,6 @@ pub mod http;
 mod lines;
 pub mod mcp;
 mod observation;
-mod play;
 mod policy;
 pub mod process;
 pub mod python;
@@ -49,11 +49,11 @@ pub use environment_registry::{
     Availability, BuiltInReflex, DescribedEnvironment, EnvironmentProvider, EnvironmentRegistry,
     EnvironmentUnavailable,
 };
+pub use exploration::{ActionTemplate, ArgumentSource, ExplorationSpec};
 pub use function::{FunctionTool, IntoOutcome, Json, NoArguments};
 pub use grants::Grants;
 pub use gymnasium::Gymnasium;
 pub use observation::Observation;
-pub use play::{Move, Play, Stuff};
 pub use policy::{Decision, EffectKind, Policy, PolicyError, PolicyFile, Rule, Verdict};
 pub use sojourn_tools_macros::tool;
 pub use source::{FixedSource, ToolSource};

@@ -25,7 +25,6 @@ use consulting::{Consultation, Consultations};
 use curriculum::{Curriculum, Proposal};
 use guard::Guard;
 use planner::Planner;
-pub(crate) use prompts::head as task_head;
 use reflexes::ReflexDraft;
 use serde_json::{Map, Value};
 use sojourn_controller::Reply;
@@ -56,7 +55,7 @@ pub struct Core {
     /// Counts the requests to the controller; each draws its own seed.
     requests: u64,
     /// Counts how often something was looked for by chance; each time in other worlds.
-    plays: u64,
+    explorations: u64,
     controller_failures: u32,
     guard: Guard,
     /// What the controller is told with its next choice, after a nudge.
@@ -109,7 +108,7 @@ enum Phase {
     /// The controller's choice of a primitive.
     Improvising,
     /// What reaches the goal by chance, before anybody thinks about it.
-    Playing(Draft),
+    Exploring(Draft),
     /// How other episodes of the task begin, before a skill is written from what is seen.
     Surveying(Draft),
     /// Lessons, before a skill is written.
@@ -195,7 +194,7 @@ impl Core {
             },
             totals: Totals::default(),
             requests: 0,
-            plays: 0,
+            explorations: 0,
             controller_failures: 0,
             guard: Guard::default(),
             nudge: None,
@@ -245,8 +244,8 @@ impl Core {
                 self.count(&reply);
                 self.improvised(&reply)
             }
-            (Phase::Playing(draft), Event::Explored { shown, programs }) => {
-                self.played(draft, &shown, programs)
+            (Phase::Exploring(draft), Event::Explored { demonstrations, programs }) => {
+                self.explored(draft, &demonstrations, programs)
             }
             (Phase::Surveying(draft), Event::StartsObserved { seen }) => self.surveyed(draft, seen),
             (Phase::Preparing(draft), Event::Recalled { memories, tools }) => {

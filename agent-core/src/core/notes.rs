@@ -7,7 +7,7 @@ use super::planner::Planner;
 use crate::model::{CallTrace, CandidateTrial, Demonstration, Failure};
 use serde_json::Value;
 use sojourn_sandbox::{CallError, LimitKind, StopCause};
-use sojourn_tools::{Amount, Condition, Need, Play, Question, TaskSpec};
+use sojourn_tools::{Amount, Condition, Need, Question, TaskSpec};
 use std::fmt::Write as _;
 
 /// The note for a candidate that was not admitted.
@@ -91,21 +91,20 @@ const SCENE: usize = 160;
 /// See [`SCENE`].
 const CALLS: usize = 6;
 
-/// What reached the goal by chance, and what it was done to.
-pub fn demonstration(play: &Play, shown: &Demonstration) -> String {
-    let question = shortened(shown.steps.first().map_or("", |step| &step.question), SCENE);
-    let done = shown.steps.iter().map(|step| {
+/// The calls of a demonstration, and the elements that they acted on.
+pub fn demonstration(demonstration: &Demonstration) -> String {
+    let goal = shortened(demonstration.steps.first().map_or("", |step| &step.state.goal), SCENE);
+    let done = demonstration.steps.iter().map(|step| {
         let args: Vec<String> = step.call.args.values().map(Value::to_string).collect();
         let mut text = format!("{}({})", step.call.name, args.join(", "));
-        for thing in step.call.args.values().filter_map(|id| step.things.iter().find(|one| one["id"] == *id))
-        {
-            let of = |field: &str| thing.get(field).and_then(Value::as_str).unwrap_or_default();
-            let _ =
-                write!(text, ", {} being {} {}", thing["id"], of(&play.kind), Value::from(of(&play.label)));
+        for element in step.call.args.values().filter_map(|id| step.state.element(id)) {
+            let (id, label) = (Value::from(&element.id), Value::from(element.label.as_str()));
+            // Writing to a string cannot fail.
+            let _ = write!(text, ", {id} being {} {label}", element.kind);
         }
         text
     });
-    format!("{question} This was done: {}.", done.collect::<Vec<_>>().join("; "))
+    format!("{goal} This was done: {}.", done.collect::<Vec<_>>().join("; "))
 }
 
 fn shortened(text: &str, most: usize) -> String {
@@ -189,25 +188,32 @@ fn shortfall(goal: &Condition, before: &Value, after: &Value, call: &str) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Shown;
+    use crate::model::{DemonstratedCall, UiElement, UiState};
     use serde_json::json;
     use sojourn_tools::ToolCall;
 
     #[test]
-    fn what_worked_by_chance_is_told() {
-        let play = Play { kind: "kind".into(), label: "words".into(), ..Play::default() };
-        let step = |name: &str, args: Value| Shown {
-            question: "Write \"go\" and send it.".into(),
-            things: vec![
-                json!({"id": "a", "kind": "field", "words": "note"}),
-                json!({"id": "b", "kind": "button"}),
-            ],
+    fn a_demonstration_names_the_elements_that_were_acted_on() {
+        let element = |id: &str, kind: &str, label: &str| UiElement {
+            id: id.into(),
+            kind: kind.into(),
+            label: label.into(),
+            disabled: false,
+            hidden: false,
+            groups: vec![],
+            fields: vec![],
+        };
+        let step = |name: &str, args: Value| DemonstratedCall {
+            state: UiState {
+                goal: "Write \"go\" and send it.".into(),
+                elements: vec![element("a", "field", "note"), element("b", "button", "")],
+            },
             call: ToolCall { name: name.into(), args: args.as_object().cloned().unwrap_or_default() },
         };
         let steps =
             vec![step("type", json!({"what": "a", "text": "go"})), step("push", json!({"what": "b"}))];
         assert_eq!(
-            demonstration(&play, &Demonstration { seed: 1, steps }),
+            demonstration(&Demonstration { seed: 1, steps }),
             "Write \"go\" and send it. This was done: type(\"a\", \"go\"), \"a\" being field \"note\"; push(\"b\"), \"b\" being button \"\"."
         );
     }

@@ -64,38 +64,37 @@ impl Core {
             others: Vec::new(),
             imitating: false,
         };
-        match (&self.config.exploration, &self.spec.play) {
-            (Some(play), Some(_)) if play.episodes > 0 => {
-                self.plays += 1;
-                let about = format!("{task}: play {}", self.plays);
-                let seeds = (0..u64::from(play.episodes)).map(|i| self.practice_seed(task, &about, i));
+        match (&self.config.explore, &self.spec.exploration) {
+            (Some(limits), Some(_)) if limits.episodes > 0 => {
+                self.explorations += 1;
+                let about = format!("{task}: explore {}", self.explorations);
+                let seeds = (0..u64::from(limits.episodes)).map(|i| self.practice_seed(task, &about, i));
                 let known = self.others(task);
                 let plan = ExplorationPlan {
                     task: task.to_owned(),
                     seeds: seeds.collect(),
-                    moves: play.moves,
+                    actions: limits.actions,
                     steps: self.config.actor.trial_steps,
-                    wanted: play.wanted,
-                    known: known.clone(),
+                    successes: limits.successes,
+                    known_skills: known.clone(),
                 };
-                self.phase = Phase::Playing(Draft { others: known, ..draft });
+                self.phase = Phase::Exploring(Draft { others: known, ..draft });
                 vec![Effect::Explore { plan }]
             }
             _ => self.look(draft),
         }
     }
 
-    /// Programs were found that do again what worked by chance, or nothing was: they go through the trials of any other.
-    pub(super) fn played(
+    /// The exploration is over. The programs that it found go through the same trials as any other candidate; without programs
+    /// the controller is asked for one.
+    pub(super) fn explored(
         &mut self,
         mut draft: Draft,
-        shown: &[Demonstration],
+        demonstrations: &[Demonstration],
         sources: Vec<String>,
     ) -> Vec<Effect> {
         let Some(task) = self.planner.task(&draft.task).cloned() else { return self.decide() };
-        if let Some(play) = &self.spec.play {
-            draft.worked = shown.iter().take(SHOWN).map(|one| demonstration(play, one)).collect();
-        }
+        draft.worked = demonstrations.iter().take(SHOWN).map(demonstration).collect();
         if sources.is_empty() {
             return self.look(draft);
         }
@@ -345,7 +344,7 @@ impl Core {
             precondition: None,
             postcondition: Some(task.goal.clone()),
             origin: if draft.imitating {
-                Origin::Play { run: self.origin.run.clone(), seq: self.plays }
+                Origin::Exploration { run: self.origin.run.clone(), seq: self.explorations }
             } else {
                 Origin::Model {
                     model: self.origin.model.clone(),

@@ -14,7 +14,6 @@ mod loaded_skills;
 mod memory_effects;
 mod merge_patch;
 mod observer;
-mod play;
 mod provenance;
 mod redact;
 mod replay;

@@ -167,9 +167,9 @@ log_records! {
         },
         /// Exploration is over.
         "explored" => Explored {
-            /// The calls that reached the goal.
-            shown: Vec<Demonstration>,
-            /// Programs that reach it, the most successful first.
+            /// Episodes that reached the goal, each without the calls that it did not need.
+            demonstrations: Vec<Demonstration>,
+            /// JavaScript programs that reached the goal in other worlds, the most successful first.
             programs: Vec<String>,
         },
         /// Candidates for a skill were tried.

@@ -161,16 +161,16 @@ fn event_line(event: &Event) -> String {
             let first = |text: &String| short(text.lines().next().unwrap_or_default());
             seen.iter().map(first).collect::<Vec<_>>().join("; ")
         }
-        Event::Explored { shown, programs } => {
+        Event::Explored { demonstrations, programs } => {
             let calls = |one: &Demonstration| {
                 let calls = one.steps.iter().map(|step| as_javascript(&step.call));
                 calls.collect::<Vec<_>>().join(", ")
             };
-            match shown.first() {
+            match demonstrations.first() {
                 None => "nothing reached the goal".to_owned(),
                 Some(first) => format!(
                     "{} episodes reached the goal, {} programs do: {}",
-                    shown.len(),
+                    demonstrations.len(),
                     programs.len(),
                     short(&calls(first))
                 ),

@@ -1,7 +1,6 @@
 //! Plain data that the core, the driver and the log share. Nothing here has behaviour beyond reading itself.
 
 mod call;
-mod exploration;
 mod lesson;
 mod milestone;
 mod purpose;
@@ -15,11 +14,13 @@ pub use crate::log::{
     ControlRecord, Effect, Event, ForkChanges, LogRecord, Payload, RecordKind, SkillEvent, TimedControl,
 };
 pub use call::as_javascript;
-pub use exploration::{Demonstration, ExplorationPlan, Shown};
 pub use lesson::{Edit, LessonKind, NewLesson, Recalled};
 pub use milestone::{FinishReason, Milestone};
 pub use purpose::Purpose;
 pub use report::{ActReport, CallTrace, Failure, Moment, SkillUse, Unlocked};
+pub use sojourn_synthesis::{
+    DemonstratedCall, Demonstration, ElementId, ExplorationPlan, UiElement, UiState,
+};
 pub use started::{LOG_VERSION, ReflexSource, Started};
 pub use step::StepRecord;
 pub use tool_decision::ToolDecision;

@@ -5,17 +5,17 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use sojourn_controller::{Completion, Finish, Reply, Timing, Usage};
 use sojourn_core::{
-    ActReport, Budgets, CandidateTrial, ConsolidationConfig, ControlRecord, Core, Demonstration, Edit,
-    Effect, Event, ExplorationConfig, ExplorationPlan, FinishReason, Milestone, Moment, Purpose, Recalled,
-    ReflexCandidateTrial, ReflexConfig, ReflexTrialPlan, RunConfig, RunOrigin, Shown, SkillUse, TimedControl,
-    TrialPlan, Unlocked,
+    ActReport, Budgets, CandidateTrial, ConsolidationConfig, ControlRecord, Core, DemonstratedCall,
+    Demonstration, Edit, Effect, Event, ExplorationConfig, ExplorationPlan, FinishReason, Milestone, Moment,
+    Purpose, Recalled, ReflexCandidateTrial, ReflexConfig, ReflexTrialPlan, RunConfig, RunOrigin, SkillUse,
+    TimedControl, TrialPlan, UiState, Unlocked,
 };
 use sojourn_crafter::CrafterEnvironment;
 use sojourn_memory::EventSeq;
 use sojourn_skills::{Arm, LibraryState, PairedEpisode, ReflexTrial, TrialReport, Wasm, WorldResult};
 use sojourn_tools::{
-    Ending, EndingKind, Environment, EnvironmentSpec, Move, Observation, Play, Question, Residue, Stuff,
-    ToolCall,
+    ActionTemplate, ArgumentSource, Ending, EndingKind, Environment, EnvironmentSpec, ExplorationSpec,
+    Observation, Question, Residue, ToolCall,
 };
 
 /// What the outside does next, whatever it was asked.
@@ -51,33 +51,32 @@ fn pages() -> EnvironmentSpec {
     for (remainder, task) in (0..).zip(&mut spec.tasks) {
         task.episodes = Some(Residue { modulus, remainder });
     }
-    let walk = Move { tool: "go_to".into(), args: vec![Stuff::Said], often: 1 };
-    spec.play = Some(Play {
-        things: "/things".into(),
+    let walk = ActionTemplate { tool: "go_to".into(), args: vec![ArgumentSource::GoalText], weight: 1 };
+    spec.exploration = Some(ExplorationSpec {
+        elements: "/elements".into(),
         kind: "kind".into(),
         label: "name".into(),
         groups: vec![],
-        moves: vec![walk],
+        actions: vec![walk],
     });
     spec
 }
 
-/// What was done by chance: sometimes something that reached the goal.
-fn played(plan: &ExplorationPlan, whim: &Whim) -> Event {
+/// The result of an exploration: sometimes demonstrations and a program.
+fn explored(plan: &ExplorationPlan, whim: &Whim) -> Event {
     let target = if whim.choice.is_multiple_of(2) { "tree" } else { "cow" };
-    let step = Shown {
-        question: format!("Walk to the {target} now"),
-        things: Vec::new(),
+    let step = DemonstratedCall {
+        state: UiState { goal: format!("Walk to the {target} now"), elements: Vec::new() },
         call: ToolCall {
             name: "go_to".into(),
             args: [("kind".to_owned(), json!(target))].into_iter().collect(),
         },
     };
     let one = |seed: &u64| Demonstration { seed: *seed, steps: vec![step.clone()] };
-    let enough = if whim.lucky { plan.wanted } else { 0 };
+    let enough = if whim.lucky { plan.successes } else { 0 };
     let program = format!("function {}() {{\n  return go_to(\"{target}\");\n}}", plan.task);
     Event::Explored {
-        shown: plan.seeds.iter().take(enough).map(one).collect(),
+        demonstrations: plan.seeds.iter().take(enough).map(one).collect(),
         programs: vec![program; enough.min(1)],
     }
 }
@@ -249,7 +248,7 @@ fn drive_in(spec: EnvironmentSpec, config: RunConfig, whims: &[Whim]) -> Vec<Eff
             Effect::ObserveStarts { seeds, .. } => Event::StartsObserved {
                 seen: seeds.iter().map(|seed| format!("goal: number {seed}")).collect(),
             },
-            Effect::Explore { plan } => played(plan, whim),
+            Effect::Explore { plan } => explored(plan, whim),
             Effect::TryCandidates { plan } => trials(plan, whim),
             Effect::TryReflexes { plan } => lives(plan, whim),
             Effect::Act { call, .. } => report(&call.name, whim),
@@ -279,7 +278,7 @@ proptest! {
         let spec = pages();
         let is_in = |name: &str, seed: u64| spec.tasks.iter().find(|task| task.name == name).is_none_or(|task| task.is_in(seed));
         let (mut episode, mut seen): (u64, Option<Vec<u64>>) = (0, None);
-        let config = RunConfig { seed, exploration: Some(ExplorationConfig::default()), ..RunConfig::default() };
+        let config = RunConfig { seed, explore: Some(ExplorationConfig::default()), ..RunConfig::default() };
         for effect in drive_in(spec.clone(), config, &whims) {
             match effect {
                 Effect::StartEpisode { seed } => episode = seed,
@@ -293,7 +292,7 @@ proptest! {
                 }
                 Effect::Explore { plan } => {
                     prop_assert!(plan.seeds.iter().all(|seed| is_in(&plan.task, *seed)));
-                    prop_assert!(!plan.known.contains(&plan.task));
+                    prop_assert!(!plan.known_skills.contains(&plan.task));
                     seen = Some(plan.seeds);
                 }
                 // Candidates are tried where nothing was seen before they were written, on what they are about.

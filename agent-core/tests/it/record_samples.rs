@@ -67,10 +67,10 @@ fn effects() -> Vec<Effect> {
             plan: ExplorationPlan {
                 task: "collect_wood".into(),
                 seeds: vec![1, 2, 3],
-                moves: 5,
+                actions: 5,
                 steps: 40,
-                wanted: 2,
-                known: vec!["drink".into()],
+                successes: 2,
+                known_skills: vec!["drink".into()],
             },
         },
         Effect::TryCandidates {
@@ -138,7 +138,7 @@ fn events() -> Vec<Event> {
         Event::ControllerFailed { error: "no  answer\n".into() },
         Event::StartsObserved { seen: vec!["Order three pears.\nThe page is open.".into()] },
         Event::Explored {
-            shown: vec![Demonstration { seed: 1, steps: Vec::new() }],
+            demonstrations: vec![Demonstration { seed: 1, steps: Vec::new() }],
             programs: vec!["function order() {}".into()],
         },
         Event::CandidatesTried { trials: Vec::new() },

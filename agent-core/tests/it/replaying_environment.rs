@@ -91,7 +91,7 @@ impl Table {
             examples: Vec::new(),
             vitals: Vec::new(),
             question: None,
-            play: None,
+            exploration: None,
         };
         Self { spec, pile, stays, call: None, acted: false }
     }

@@ -64,7 +64,7 @@ impl Lamp {
             examples: Vec::new(),
             vitals: Vec::new(),
             question: None,
-            play: None,
+            exploration: None,
         };
         Self { spec, lit: 0, called: false, acted: false }
     }

@@ -65,7 +65,7 @@ impl AgentFile {
         };
         directory.clone_into(&mut agent.directory);
         agent.run.reflexes.get_or_insert_default();
-        agent.run.exploration.get_or_insert_default();
+        agent.run.explore.get_or_insert_default();
         agent.apply_prices();
         agent.apply_limits(name)?;
         agent.apply_policy(name)?;

@@ -61,7 +61,7 @@ pub fn open(html: &Path) -> io::Result<WebWorld> {
         examples: WebSettings::examples(),
         vitals: Vec::new(),
         question: None,
-        play: Some(sojourn_browser::play()),
+        exploration: Some(sojourn_browser::exploration()),
     };
     let settings = Settings { files: true, window: SIZE, ..Settings::default() };
     let site = MiniWob { html: html.to_owned(), tasks: tasks.into(), at: None };

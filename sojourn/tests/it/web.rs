@@ -177,11 +177,11 @@ mod with_browser {
         let site = Site::start();
         let place = site.agent();
         let text = std::fs::read_to_string(place.path().join("agent.toml")).unwrap();
-        place.write("agent.toml", text.replace("# play = true ", "play = true "));
+        place.write("agent.toml", text.replace("# explore = true ", "explore = true "));
         let mut run = vec!["run", "agent.toml", "--time", "30m", "--json"];
         for setting in [
             "run.episodes=[1, 0]",
-            "run.exploration.episodes=150",
+            "run.explore.episodes=150",
             "run.actor.rounds=0",
             "run.memory=false",
             "run.deliberate=false",
@@ -193,7 +193,7 @@ mod with_browser {
         let result = answer.json();
         let skills: Vec<&str> =
             result["skills"].as_array().unwrap().iter().filter_map(|one| one["name"].as_str()).collect();
-        // The other task is played too, on the page with the trap.
+        // The other task is explored too, on the page with the trap.
         assert!(skills.contains(&"log_in"), "{answer}");
         let log = log(&place);
         assert_eq!(log.matches("\"kind\":\"explored\"").count(), 2, "{log}");
@@ -277,8 +277,8 @@ fn browsers(temporary: &Path) -> Vec<Browser> {
 fn what_is_wrong_with_a_described_site_is_said() {
     for (environment, part) in [
         (
-            "kind = \"web\"\nname = \"x\"\nstart = \"http://a.example/\"\nplay = true\ntasks.t = { goal = \"g\", success = \"true\" }",
-            "`play` needs `practice = true`",
+            "kind = \"web\"\nname = \"x\"\nstart = \"http://a.example/\"\nexplore = true\ntasks.t = { goal = \"g\", success = \"true\" }",
+            "`explore` needs `practice = true`",
         ),
         ("kind = \"web\"\nname = \"x\"\nstart = \"http://a.example/\"\ntasks = {}", "it has no tasks"),
         (

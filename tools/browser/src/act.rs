@@ -3,7 +3,8 @@
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use sojourn_tools::{
-    Effects, Move, Parameter, ParameterKind, Play, Stuff, ToolCall, ToolSpec, with_defaults,
+    ActionTemplate, ArgumentSource, Effects, ExplorationSpec, Parameter, ParameterKind, ToolCall, ToolSpec,
+    with_defaults,
 };
 
 /// The longest that one action waits, in milliseconds.
@@ -247,7 +248,7 @@ fn number(value: Option<&Value>) -> Option<i64> {
     number.is_finite().then_some(number.round() as i64)
 }
 
-/// What pages are mostly worked with.
+/// Roles of the elements that pages are mostly operated with.
 const ACTIVE: [&str; 12] = [
     "button",
     "link",
@@ -263,32 +264,43 @@ const ACTIVE: [&str; 12] = [
     "slider",
 ];
 
-/// What may be done by chance on pages where whoever describes them lets it be.
-pub fn play() -> Play {
-    let kinds = |kinds: &[&str]| Stuff::Thing(kinds.iter().map(|&kind| kind.to_owned()).collect());
-    let chance = |often: u32, tool: &str, args: Vec<Stuff>| Move { tool: tool.to_owned(), args, often };
+/// What an explorer may do on a page, where the owner of the page allows exploration.
+pub fn exploration() -> ExplorationSpec {
+    let kinds = |kinds: &[&str]| ArgumentSource::Element(kinds.iter().map(|&kind| kind.to_owned()).collect());
+    let action = |weight: u32, tool: &str, args: Vec<ArgumentSource>| ActionTemplate {
+        tool: tool.to_owned(),
+        args,
+        weight,
+    };
     let texts = || kinds(&["textbox", "date", "time", "spinbutton", "number", "searchbox"]);
     let keys = ["Enter", "Tab", "ArrowDown", "ArrowUp", "ArrowRight", "ArrowLeft"];
-    Play {
-        things: "/elements".to_owned(),
+    ExplorationSpec {
+        elements: "/elements".to_owned(),
         kind: "role".to_owned(),
         label: "name".to_owned(),
         groups: vec!["row".to_owned(), "item".to_owned()],
-        moves: vec![
-            chance(8, "click", vec![kinds(&ACTIVE)]),
-            chance(6, "click", vec![kinds(&[])]),
-            chance(16, "type", vec![texts(), Stuff::Said]),
-            chance(4, "type", vec![texts(), Stuff::Seen("name".to_owned())]),
-            chance(2, "type", vec![texts(), Stuff::Seen("value".to_owned())]),
-            chance(6, "select", vec![kinds(&["combobox", "listbox"]), Stuff::Option("options".to_owned())]),
-            chance(1, "press", vec![Stuff::OneOf(keys.map(Value::from).to_vec())]),
-            chance(1, "hover", vec![kinds(&[])]),
-            chance(2, "drag", vec![kinds(&[]), kinds(&[])]),
-            chance(2, "mark", vec![kinds(&[])]),
-            chance(
+        actions: vec![
+            action(8, "click", vec![kinds(&ACTIVE)]),
+            action(6, "click", vec![kinds(&[])]),
+            action(16, "type", vec![texts(), ArgumentSource::GoalText]),
+            action(4, "type", vec![texts(), ArgumentSource::ElementText("name".to_owned())]),
+            action(2, "type", vec![texts(), ArgumentSource::ElementText("value".to_owned())]),
+            action(
+                6,
+                "select",
+                vec![kinds(&["combobox", "listbox"]), ArgumentSource::OptionOf("options".to_owned())],
+            ),
+            action(1, "press", vec![ArgumentSource::OneOf(keys.map(Value::from).to_vec())]),
+            action(1, "hover", vec![kinds(&[])]),
+            action(2, "drag", vec![kinds(&[]), kinds(&[])]),
+            action(2, "mark", vec![kinds(&[])]),
+            action(
                 1,
                 "scroll",
-                vec![Stuff::OneOf(vec![FURTHEST_SCROLL.into(), (-FURTHEST_SCROLL).into()]), kinds(&[])],
+                vec![
+                    ArgumentSource::OneOf(vec![FURTHEST_SCROLL.into(), (-FURTHEST_SCROLL).into()]),
+                    kinds(&[]),
+                ],
             ),
         ],
     }

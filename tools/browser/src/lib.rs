@@ -18,7 +18,7 @@ mod unasked;
 mod view;
 mod world;
 
-pub use act::{Act, Target, play, tools};
+pub use act::{Act, Target, exploration, tools};
 pub use chromium::{Chromium, PROGRAM_VARIABLE, find, require};
 pub use error::BrowserError;
 pub use gate::Host;

@@ -42,10 +42,10 @@ pub struct WebSettings {
     /// real.
     #[serde(default)]
     pub practice: bool,
-    /// Whether things are done by chance on the site too, before a skill is written. It needs `practice`; what is done is as
+    /// Whether the agent explores the site at random before the model writes a skill. It needs `practice`; the actions are
     /// real, and bounded by the same grants.
     #[serde(default)]
-    pub play: bool,
+    pub explore: bool,
     /// Whether cookies and storage stay from one episode to the next. Otherwise nobody is signed in when one begins.
     #[serde(default)]
     pub keep_session: bool,
@@ -93,11 +93,9 @@ impl WebSettings {
                 "it has no tasks: give it `[environment.tasks.NAME]` with `goal` and `success`".to_owned()
             );
         }
-        if self.play && !self.practice {
-            return Err(
-                "`play` needs `practice = true`: things are done by chance only where skills are tried"
-                    .to_owned(),
-            );
+        if self.explore && !self.practice {
+            return Err("`explore` needs `practice = true`: the agent explores only where skills are tried"
+                .to_owned());
         }
         let mut hosts = self.allow.clone();
         for start in self.tasks.values().filter_map(|task| task.start.as_ref()).chain([&self.start]) {
@@ -133,7 +131,7 @@ impl WebSettings {
             vitals: Vec::new(),
             question: None,
             // Nobody but its owner knows what stands behind the buttons of a page.
-            play: self.play.then(crate::play),
+            exploration: self.explore.then(crate::exploration),
         };
         let settings = Settings {
             program: self.program.clone(),

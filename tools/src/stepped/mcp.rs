@@ -140,7 +140,7 @@ impl McpWorld {
             examples: Vec::new(),
             vitals: Vec::new(),
             question: None,
-            play: None,
+            exploration: None,
         };
         let names: Vec<String> = match &self.actions {
             Actions::Names(names) => names.clone(),

@@ -89,7 +89,7 @@ impl ProcessWorld {
             examples: world.examples,
             vitals: world.vitals,
             question: None,
-            play: None,
+            exploration: None,
         };
         let actions: Vec<(String, String)> = world
             .actions

@@ -6,6 +6,7 @@
 
 mod attempt;
 mod candidates;
+mod exploration;
 mod reflexes;
 mod single_run;
 mod standalone;
@@ -15,12 +16,13 @@ pub use single_run::{SingleRun, run_once};
 pub use standalone::StandaloneTrials;
 
 use super::executor::{ExecutorError, LiveReflex};
-use super::play::{Found, Player};
 use super::toolkit::Toolkit;
 use super::{DriveError, Driver, Notice, Step};
 use crate::model::{Event, ExplorationPlan, LogRecord, Payload as _, RecordKind, ReflexTrialPlan, TrialPlan};
+use exploration::ExploredWorld;
 use reflexes::ReflexTrialRunner;
 use sojourn_skills::SkillId;
+use sojourn_synthesis::{Explorer, Findings};
 use sojourn_tools::Environment;
 use std::sync::Arc;
 
@@ -84,16 +86,18 @@ impl Driver {
         }
         let environment = self.environment()?;
         let spec = environment.spec();
+        let practice = (0..EXPLORED_WORLDS).map_while(|_| environment.practice());
+        let world = |world| ExploredWorld::new(world, self.trial_runner(), self.cancel.clone());
+        let worlds: Vec<ExploredWorld> = practice.map(world).collect();
         let task = spec.tasks.iter().find(|task| task.name == plan.task);
-        let worlds: Vec<_> = (0..EXPLORED_WORLDS).map_while(|_| environment.practice()).collect();
-        let (false, Some(play), Some(task)) = (worlds.is_empty(), &spec.play, task) else {
-            return self.derived(Event::Explored { shown: Vec::new(), programs: Vec::new() }).await;
+        let (Some(task), Some(_), false) = (task, &spec.exploration, worlds.is_empty()) else {
+            return self.derived(Event::Explored { demonstrations: Vec::new(), programs: Vec::new() }).await;
         };
         self.observer.notice(&Notice::Trials { task: &plan.task, candidates: 0 });
-        let player = Player { runner: self.trial_runner(), spec, play, task, plan, cancel: &self.cancel };
-        let Found { shown, programs } = player.find(worlds).await?;
-        let (shown, programs) = (self.redactor.any(shown), self.redactor.any(programs));
-        self.derived(Event::Explored { shown, programs }).await
+        let explorer = Explorer { environment: spec, task, plan, sandbox: self.sandbox.clone() };
+        let Findings { demonstrations, programs } = explorer.explore(worlds).await?;
+        let (demonstrations, programs) = (self.redactor.any(demonstrations), self.redactor.any(programs));
+        self.derived(Event::Explored { demonstrations, programs }).await
     }
 
     pub(super) async fn try_candidates(&self, plan: &TrialPlan) -> Result<Step, DriveError> {

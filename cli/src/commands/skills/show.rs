@@ -103,7 +103,7 @@ pub fn field(name: &str, value: &str) -> Result<()> {
 fn author(origin: &Origin) -> String {
     match origin {
         Origin::Model { model, run, seq } => format!("{model} in run {run} (request {seq})"),
-        Origin::Play { run, seq } => format!("exploration in run {run} (record {seq})"),
+        Origin::Exploration { run, seq } => format!("exploration {seq} of run {run}"),
         Origin::Human => "a person".to_owned(),
         Origin::Imported => "another library".to_owned(),
         Origin::Builtin => "Sojourn".to_owned(),

@@ -52,7 +52,7 @@ pub(crate) fn spec() -> EnvironmentSpec {
         examples: examples(),
         vitals: vec!["/health".to_owned()],
         question: None,
-        play: None,
+        exploration: None,
     }
 }
 

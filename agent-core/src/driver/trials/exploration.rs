@@ -1,0 +1,99 @@
+//! Practice worlds as `sojourn-synthesis` explores them.
+
+use super::super::DriveError;
+use super::super::executor::{ExecutorError, LoadedSkill, SkillExecutor};
+use super::TrialRunner;
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+use sojourn_controller::Cancel;
+use sojourn_sandbox::Program;
+use sojourn_synthesis::{CallResult, ExplorationError, PracticeWorld, RunResult};
+use sojourn_tools::{Environment, EnvironmentError, Grants, ToolCall};
+
+/// A practice world with the skills and reflexes of the run.
+pub(super) struct ExploredWorld {
+    runner: TrialRunner,
+    /// Stops the exploration before its next episode.
+    cancel: Cancel,
+    place: Place,
+}
+
+/// Where the world is.
+enum Place {
+    /// Between two episodes.
+    Idle(Box<dyn Environment>),
+    /// In an episode.
+    InEpisode(SkillExecutor),
+    /// An earlier error kept it.
+    Gone,
+}
+
+impl ExploredWorld {
+    pub(super) fn new(world: Box<dyn Environment>, runner: TrialRunner, cancel: Cancel) -> Self {
+        Self { runner, cancel, place: Place::Idle(world) }
+    }
+
+    fn executor(&mut self) -> Result<&mut SkillExecutor, ExecutorError> {
+        match &mut self.place {
+            Place::InEpisode(executor) => Ok(executor),
+            Place::Idle(_) | Place::Gone => Err(ExecutorError::Busy),
+        }
+    }
+}
+
+#[async_trait]
+impl PracticeWorld for ExploredWorld {
+    type Error = ExecutorError;
+
+    async fn reset(&mut self, seed: u64) -> Result<Value, ExecutorError> {
+        if self.cancel.is_cancelled() {
+            return Err(ExecutorError::Interrupted);
+        }
+        let mut world = match std::mem::replace(&mut self.place, Place::Gone) {
+            Place::Idle(world) => world,
+            Place::InEpisode(executor) => executor.into_environment()?,
+            Place::Gone => return Err(ExecutorError::Busy),
+        };
+        world.reset(seed).await?;
+        let state = world.observe()?.state;
+        self.place = Place::InEpisode(self.runner.executor(world)?);
+        Ok(state)
+    }
+
+    async fn call(&mut self, call: &ToolCall, max_steps: u32) -> Result<CallResult, ExecutorError> {
+        let done = self.executor()?.call_tool(call, max_steps).await?;
+        Ok(CallResult { state: done.after, succeeded: done.verified, ended: done.ended.is_some() })
+    }
+
+    async fn run(
+        &mut self,
+        seed: u64,
+        program: &Program,
+        granted: &[String],
+        max_steps: u32,
+    ) -> Result<RunResult, ExecutorError> {
+        self.reset(seed).await?;
+        let name = program.entry().to_owned();
+        let skill = LoadedSkill {
+            name: name.clone(),
+            parameters: Vec::new(),
+            goal: None,
+            program: program.clone(),
+            grants: granted.iter().cloned().collect::<Grants>(),
+        };
+        let call = ToolCall { name, args: Map::new() };
+        let done = self.executor()?.run_loaded_skill(&skill, &call, max_steps, seed).await?;
+        Ok(RunResult { before: done.before, after: done.after })
+    }
+}
+
+impl From<ExplorationError<ExecutorError>> for DriveError {
+    fn from(error: ExplorationError<ExecutorError>) -> Self {
+        match error {
+            ExplorationError::World(error) => error.into(),
+            ExplorationError::State(error) => {
+                ExecutorError::from(EnvironmentError::Failed { reason: error.to_string() }).into()
+            }
+        }
+    }
+}

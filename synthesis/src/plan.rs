@@ -1,0 +1,50 @@
+//! What an exploration is asked for and what it finds: plain data, which the caller logs.
+
+use crate::UiState;
+use serde::{Deserialize, Serialize};
+use sojourn_tools::ToolCall;
+
+/// How long an explorer looks for a way to a task's goal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplorationPlan {
+    /// The name of the task.
+    pub task: String,
+    /// Seeds of the practice worlds, one for each episode.
+    pub seeds: Vec<u64>,
+    /// Random actions in one episode at most; one action may be several calls.
+    pub actions: u32,
+    /// Calls in one episode at most, and environment steps that a call or a program may take.
+    pub steps: u32,
+    /// The exploration ends when a program has reached the goal in this many episodes.
+    pub successes: usize,
+    /// Names of admitted skills of other tasks, which are tried before anything else.
+    #[serde(default)]
+    pub known_skills: Vec<String>,
+}
+
+/// Calls that reached the goal in one world.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Demonstration {
+    /// The seed of the practice world.
+    pub seed: u64,
+    /// The calls, in order.
+    pub steps: Vec<DemonstratedCall>,
+}
+
+/// A call, and what was seen before it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DemonstratedCall {
+    /// The state before the call.
+    pub state: UiState,
+    /// The call.
+    pub call: ToolCall,
+}
+
+/// The result of an exploration.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Findings {
+    /// Episodes that reached the goal at random, each without the calls that it did not need.
+    pub demonstrations: Vec<Demonstration>,
+    /// JavaScript sources of programs, the most successful first.
+    pub programs: Vec<String>,
+}

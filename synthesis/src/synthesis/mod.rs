@@ -1,0 +1,94 @@
+//! From demonstrations to candidate programs.
+
+mod explain;
+mod program;
+mod segments;
+mod selector;
+#[cfg(test)]
+mod tests;
+mod text;
+mod values;
+
+use crate::plan::Demonstration;
+use crate::ui::UiState;
+use explain::Explainer;
+use segments::Seen;
+use sojourn_sandbox::Sandbox;
+use sojourn_tools::{EnvironmentSpec, TaskSpec, signature};
+pub(crate) use values::Evaluator;
+use values::Values;
+
+/// Makes programs of the latest demonstrations of one task.
+pub(crate) struct Synthesizer<'a> {
+    environment: &'a EnvironmentSpec,
+    task: &'a TaskSpec,
+    evaluator: Evaluator,
+    demonstrations: Vec<Demonstration>,
+    /// Of the states of all demonstrations, in their order.
+    values: Values,
+}
+
+impl<'a> Synthesizer<'a> {
+    pub(crate) fn new(environment: &'a EnvironmentSpec, task: &'a TaskSpec, sandbox: Sandbox) -> Self {
+        Self {
+            environment,
+            task,
+            evaluator: Evaluator::new(sandbox),
+            demonstrations: Vec::new(),
+            values: Values::default(),
+        }
+    }
+
+    pub(crate) fn extend(&mut self, demonstrations: Vec<Demonstration>) {
+        self.demonstrations.extend(demonstrations);
+    }
+
+    pub(crate) fn into_demonstrations(self) -> Vec<Demonstration> {
+        self.demonstrations
+    }
+
+    /// The source of a program that calls one admitted skill.
+    pub(crate) fn calling(&self, skill: &str) -> String {
+        format!("{}  return {skill}();\n}}", self.head())
+    }
+
+    /// Sources of at most `most` programs for the `latest` demonstrations, the best explanations first.
+    pub(crate) async fn programs(&mut self, latest: usize, most: usize) -> Vec<String> {
+        let steps = self.steps(latest, most).await;
+        steps.iter().map(|steps| program::write(self.environment, &self.head(), steps)).collect()
+    }
+
+    async fn steps(&mut self, latest: usize, most: usize) -> Vec<Vec<program::Step>> {
+        let Some(spec) = &self.environment.exploration else { return Vec::new() };
+        let states: Vec<&UiState> =
+            self.demonstrations.iter().flat_map(|one| &one.steps).map(|step| &step.state).collect();
+        let from = self.demonstrations.len().saturating_sub(latest);
+        loop {
+            let found = {
+                let explainer = Explainer { environment: self.environment, spec, values: &self.values };
+                explainer.programs(&seen(&self.demonstrations, from), most)
+            };
+            if !self.values.is_missing_any() {
+                return found;
+            }
+            self.evaluator.complete(&mut self.values, spec, &states).await;
+        }
+    }
+
+    /// The first line of every program.
+    fn head(&self) -> String {
+        format!("function {} {{\n", signature(&self.task.name, &self.task.parameters))
+    }
+}
+
+/// The calls of the demonstrations from the one at `from` on, each with the index of its state among all.
+fn seen(demonstrations: &[Demonstration], from: usize) -> Vec<Vec<Seen<'_>>> {
+    let mut index = 0;
+    let mut all = Vec::new();
+    for demonstration in demonstrations {
+        let steps = demonstration.steps.iter().zip(index..);
+        all.push(steps.map(|(step, index)| Seen { call: &step.call, state: &step.state, index }).collect());
+        index += demonstration.steps.len();
+    }
+    all.split_off(from)
+}
