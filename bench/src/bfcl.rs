@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use sojourn_controller::llama::{LlamaController, LlamaOptions};
 use sojourn_controller::models::Models;
-use sojourn_controller::{Cancel, Constraint, Controller as _, Message, Request};
+use sojourn_controller::{Cancel, Constraint, Controller as _, Message, Request, UnsupportedSchema};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -135,9 +135,9 @@ async fn compile(functions: &[Function], asked: usize) -> Result<()> {
     let mut wrong = Vec::new();
     for function in functions {
         let name = &function.name;
-        if let Err(reason) = Constraint::expressible(function.schema.clone()).await {
+        if let Err(reason) = Constraint::check_supported(function.schema.clone()).await {
             // A contradiction in the schema, such as an integer in a list of strings: the compiler is right.
-            if reason.starts_with("Unsatisfiable") {
+            if let UnsupportedSchema::Unsatisfiable { .. } = reason {
                 contradictory.push(name.as_str());
                 continue;
             }
@@ -147,11 +147,11 @@ async fn compile(functions: &[Function], asked: usize) -> Result<()> {
         compiled += 1;
         let constraint = Constraint::JsonSchema(function.schema.clone());
         for seed in 0..DRAWS {
-            match constraint.draw(seed, DRAWN_BYTES)? {
+            match constraint.random_answer(seed, DRAWN_BYTES)? {
                 None => unfinished += 1,
                 Some(answer) => {
                     drawn += 1;
-                    if let Err(reason) = constraint.check(&answer)? {
+                    if let Err(reason) = constraint.check(&answer) {
                         wrong.push(format!("`{name}`: {answer}: {reason}"));
                     }
                 }
@@ -190,7 +190,7 @@ async fn ask(functions: &[Function], asked: usize) -> Result<Vec<String>> {
             None => cut += 1,
             Some(answer) => {
                 whole += 1;
-                if let Err(reason) = request.constraint.check(answer)? {
+                if let Err(reason) = request.constraint.check(answer) {
                     wrong.push(format!("`{}`: {answer}: {reason}", function.name));
                 }
             }

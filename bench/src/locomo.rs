@@ -14,7 +14,8 @@ use sojourn_controller::Embedder;
 use sojourn_controller::llama::LlamaEmbedder;
 use sojourn_controller::models::Models;
 use sojourn_memory::{
-    EventSeq, Memories, MemoryKind, NewMemory, Query, Ranking, RunId, Store, Tenant, TextEmbedder, Tick,
+    EventSeq, Memories, MemoryKind, NewMemory, Query, RankingWeights, RunId, Store, Tenant, TextEmbedder,
+    Tick,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -55,11 +56,11 @@ pub async fn measure(args: &Locomo) -> Result<()> {
 }
 
 /// A grid of weights.
-fn grid() -> Vec<(String, Ranking)> {
+fn grid() -> Vec<(String, RankingWeights)> {
     let mut rankings = Vec::new();
     for words in [0.8, 1.0, 1.25] {
         for neighbours in [0.0, 0.1, 0.15, 0.2, 0.3, 0.4] {
-            let ranking = Ranking { words, neighbours, ..Ranking::default() };
+            let ranking = RankingWeights { words, neighbours, ..RankingWeights::default() };
             rankings.push((format!("words {words} neighbours {neighbours}"), ranking));
         }
     }
@@ -67,16 +68,16 @@ fn grid() -> Vec<(String, Ranking)> {
 }
 
 /// Rankings with one part left out each.
-fn ablation() -> Vec<(String, Ranking)> {
-    let full = Ranking::default();
-    let bare = Ranking { neighbours: 0.0, ..full };
+fn ablation() -> Vec<(String, RankingWeights)> {
+    let full = RankingWeights::default();
+    let bare = RankingWeights { neighbours: 0.0, ..full };
     let rankings = [
         ("as the product ranks", full),
         ("without neighbours", bare),
-        ("words alone", Ranking { meaning: 0.0, ..bare }),
-        ("meaning alone", Ranking { words: 0.0, ..bare }),
-        ("words and neighbours", Ranking { meaning: 0.0, ..full }),
-        ("meaning and neighbours", Ranking { words: 0.0, ..full }),
+        ("words alone", RankingWeights { similarity: 0.0, ..bare }),
+        ("meaning alone", RankingWeights { keywords: 0.0, ..bare }),
+        ("words and neighbours", RankingWeights { similarity: 0.0, ..full }),
+        ("meaning and neighbours", RankingWeights { keywords: 0.0, ..full }),
     ];
     rankings.into_iter().map(|(name, ranking)| (name.to_owned(), ranking)).collect()
 }
@@ -177,7 +178,7 @@ async fn embed(memories: &Memories, tenants: &[Tenant]) -> Result<()> {
         Models::open(None)?.path(MODEL).context("fetch it with `sojourn models pull all-minilm-l6-v2`")?;
     let embedder = MiniLm(LlamaEmbedder::open(&path).await?);
     for tenant in tenants {
-        let progress = |progress: sojourn_memory::Progress| {
+        let progress = |progress: sojourn_memory::IndexProgress| {
             if progress.done.is_multiple_of(256) {
                 eprintln!("{}: {} of {} embedded", tenant.as_str(), progress.done, progress.of);
             }
@@ -209,7 +210,7 @@ async fn score(
     memories: &Memories,
     questions: &[Question],
     vectors: &BTreeMap<String, Vec<f32>>,
-    ranking: Ranking,
+    ranking: RankingWeights,
 ) -> Result<Scores> {
     let mut scores = Scores::new();
     for question in questions {

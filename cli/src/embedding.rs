@@ -5,7 +5,7 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use sojourn_controller::models::ModelKind;
 use sojourn_core::Texts;
-use sojourn_memory::{Memories, Progress, Stage, Tenant};
+use sojourn_memory::{IndexProgress, IndexStage, Memories, Tenant};
 
 /// The vector of a text and the name of its model; `None` where the model is not on this machine.
 ///
@@ -53,11 +53,11 @@ impl Bar {
     }
 
     /// Shows the progress.
-    pub fn show(&self, progress: Progress) {
+    pub fn show(&self, progress: IndexProgress) {
         self.0.set_message(match progress.stage {
-            Stage::Embedding => "embedding",
-            Stage::Reading => "reading",
-            Stage::Building => "building",
+            IndexStage::Embedding => "embedding",
+            IndexStage::Reading => "reading",
+            IndexStage::Building => "building",
         });
         self.0.set_length(progress.of);
         self.0.set_position(progress.done);

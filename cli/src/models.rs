@@ -40,7 +40,7 @@ pub async fn controller(agent: &AgentFile, models: &Models, pull: bool) -> Resul
         (ControllerKind::OpenAi, Some(base_url), Some(model)) => {
             let defaults = OpenAiOptions::new(base_url, model);
             let options = OpenAiOptions {
-                key_variable: settings.api_key_env.clone(),
+                api_key_env: settings.api_key_env.clone(),
                 dialect: settings.dialect,
                 stream: settings.stream.unwrap_or(defaults.stream),
                 timeout_ms: settings.timeout_ms.unwrap_or(defaults.timeout_ms),
@@ -179,11 +179,11 @@ async fn llama(path: &Path, draft: Option<PathBuf>, agent: &AgentFile) -> Result
         prefill_threads: settings.prefill_threads,
         max_candidates: defaults.max_candidates.max(agent.run.actor.candidates),
         speculate: settings.speculate,
-        draft,
+        draft_model: draft,
         gpu_layers: settings.gpu_layers,
         lora: settings.lora.clone(),
-        prompt_memory_mib: settings.prompt_memory_mib.unwrap_or(defaults.prompt_memory_mib),
-        prefixes: settings.keep_prefixes.then(prefixes_directory).flatten(),
+        host_cache_mib: settings.prompt_memory_mib.unwrap_or(defaults.host_cache_mib),
+        prefix_dir: settings.keep_prefixes.then(prefixes_directory).flatten(),
     };
     Ok(Arc::new(LlamaController::open(path, options).await?))
 }
@@ -200,13 +200,13 @@ pub async fn served(
 ) -> Result<Arc<dyn Controller>> {
     use sojourn_controller::llama::{LlamaController, LlamaOptions};
     let options = LlamaOptions {
-        draft,
+        draft_model: draft,
         context_tokens: args.context_tokens,
         threads: args.threads,
         prefill_threads: args.threads,
         max_candidates: args.answers,
-        prompt_memory_mib: args.prompt_memory_mib,
-        prefixes: prefixes_directory(),
+        host_cache_mib: args.prompt_memory_mib,
+        prefix_dir: prefixes_directory(),
         ..LlamaOptions::default()
     };
     Ok(Arc::new(LlamaController::open(path, options).await?))

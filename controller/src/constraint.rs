@@ -5,25 +5,71 @@ use llguidance::{Matcher, ParserFactory};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// Bytes of a schema that answers are held to.
-const SCHEMA_BYTES: usize = 64 << 10;
+/// The largest JSON schema that is compiled into a grammar, in bytes.
+const MAX_SCHEMA_BYTES: usize = 64 << 10;
 
-/// The form an answer must have.
-///
-/// There is no "anything goes": what the program reads is well-formed because it cannot be sampled otherwise.
+/// The form an answer must have. Every request has one, so the program never parses free text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Constraint {
-    /// A JSON value that this schema describes, its properties in the schema's order.
+    /// A JSON value that satisfies this schema. Properties appear in the order of the schema.
     JsonSchema(Value),
-    /// Text that the rule `start` of this grammar describes, in llguidance's dialect of Lark.
+    /// Text that the rule `start` of this grammar matches, in llguidance's dialect of Lark.
     Lark(String),
+}
+
+/// Why [`Constraint::check`] rejects a text.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The constraint cannot be compiled, so no text can be checked against it.
+    #[error(transparent)]
+    Constraint(#[from] ControllerError),
+    /// The text violates the constraint.
+    #[error("{reason}")]
+    Violation {
+        /// What violates it, as the validator or the grammar reports it.
+        reason: String,
+    },
+}
+
+/// Why answers cannot be constrained to a JSON schema while they are sampled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnsupportedSchema {
+    /// The schema is larger than the grammar compiler is given.
+    #[error("the schema has {bytes} bytes; at most {limit} are supported")]
+    TooLarge {
+        /// Length of the schema's JSON, in bytes.
+        bytes: usize,
+        /// The largest supported length, in bytes.
+        limit: usize,
+    },
+    /// The value is not a JSON schema.
+    #[error("{reason}")]
+    NotASchema {
+        /// What the validator reports.
+        reason: String,
+    },
+    /// No value satisfies the schema.
+    #[error("{reason}")]
+    Unsatisfiable {
+        /// What the grammar compiler reports.
+        reason: String,
+    },
+    /// The grammar compiler does not support a keyword of the schema.
+    #[error("{reason}")]
+    NoGrammar {
+        /// What the grammar compiler reports.
+        reason: String,
+    },
+    /// The grammar compiler panicked.
+    #[error("the grammar compiler panicked on this schema")]
+    CompilerPanicked,
 }
 
 impl Constraint {
     /// One line of 1 to `max_chars` characters, for text that only people and prompts read.
     ///
-    /// It neither begins with a space nor holds control characters.
+    /// The line does not start with a space and has no control characters.
     pub fn line(max_chars: u32) -> Self {
         let rest = max_chars.saturating_sub(1);
         Self::Lark(format!(r"start: /[^\x00-\x20\x7f][^\x00-\x1f\x7f]{{0,{rest}}}/"))
@@ -35,21 +81,24 @@ impl Constraint {
         Self::JsonSchema(json!({"type": "string", "enum": choices}))
     }
 
-    /// Says whether `text` is a whole answer, and why not.
+    /// Checks that `text` is a complete answer.
     ///
-    /// For text from a server that may have ignored the constraint; locally sampled text needs no check.
-    /// Fails with [`ControllerError::BadConstraint`] when there is nothing to check against.
-    pub fn check(&self, text: &str) -> Result<Result<(), String>, ControllerError> {
+    /// Use it on text from servers, which may ignore the constraint. Locally sampled text needs no check.
+    ///
+    /// # Errors
+    /// [`CheckError::Violation`] if the text violates the constraint, [`CheckError::Constraint`] if the
+    /// constraint cannot be compiled.
+    pub fn check(&self, text: &str) -> Result<(), CheckError> {
         match self {
             Self::JsonSchema(schema) => check_json(schema, text),
             Self::Lark(_) => self.check_lark(text),
         }
     }
 
-    /// The grammar llguidance samples by.
+    /// The grammar that llguidance samples by.
     ///
-    /// JSON is written on one line with a space after `,` and `:`. Where white space is left to the model, a small
-    /// one may write it without end, and nothing between two keys can be forced.
+    /// JSON is written on one line, with a space after `,` and `:`. If white space were free, small models could
+    /// emit it without end, and no token between two keys could be forced.
     pub(crate) fn grammar(&self) -> TopLevelGrammar {
         match self {
             Self::JsonSchema(schema) => {
@@ -65,31 +114,39 @@ impl Constraint {
         }
     }
 
-    /// Whether answers can be held to this schema while they are sampled; why not, if not.
+    /// Checks whether a grammar can be compiled from `schema`, so that sampling can enforce it.
     ///
-    /// What cannot is asked for in a wider form, and checked afterwards.
-    pub async fn expressible(schema: Value) -> Result<(), String> {
-        let size = schema.to_string().len();
-        if size > SCHEMA_BYTES {
-            return Err(format!("the schema has {size} bytes, of at most {SCHEMA_BYTES}"));
+    /// Callers request unsupported schemas in a wider form and validate the answer afterwards.
+    ///
+    /// # Errors
+    /// [`UnsupportedSchema`] with the reason.
+    pub async fn check_supported(schema: Value) -> Result<(), UnsupportedSchema> {
+        let bytes = schema.to_string().len();
+        if bytes > MAX_SCHEMA_BYTES {
+            return Err(UnsupportedSchema::TooLarge { bytes, limit: MAX_SCHEMA_BYTES });
         }
         if let Err(error) = jsonschema::validator_for(&schema) {
-            return Err(error.to_string());
+            return Err(UnsupportedSchema::NotASchema { reason: error.to_string() });
         }
-        // The compiler of grammars has been seen to panic on odd ones; on a thread of its own that is an answer too.
+        // The grammar compiler panics on some schemas. A separate task turns the panic into an error.
         let compiled = tokio::task::spawn_blocking(move || Self::JsonSchema(schema).compile().map(|_| ()));
-        match compiled.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(ControllerError::BadConstraint { reason })) => Err(reason),
-            Ok(Err(other)) => Err(other.to_string()),
-            Err(_) => Err("the grammar compiler gave up".to_owned()),
+        let reason = match compiled.await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(ControllerError::BadConstraint { reason })) => reason,
+            Ok(Err(other)) => other.to_string(),
+            Err(_) => return Err(UnsupportedSchema::CompilerPanicked),
+        };
+        // llguidance reports every failure as text; this is how it begins when no value fits.
+        if reason.starts_with("Unsatisfiable") {
+            Err(UnsupportedSchema::Unsatisfiable { reason })
+        } else {
+            Err(UnsupportedSchema::NoGrammar { reason })
         }
     }
 
-    /// The constraint as something that takes bytes.
+    /// Compiles the constraint into a matcher over a vocabulary of single bytes.
     pub(crate) fn compile(&self) -> Result<Matcher, ControllerError> {
         let bad = |reason: String| ControllerError::BadConstraint { reason };
-        // A vocabulary of single bytes makes every text its own tokens.
         let bytes = ApproximateTokEnv::single_byte_env();
         let mut factory = ParserFactory::new(&bytes, InferenceCapabilities::default(), &[])
             .map_err(|error| bad(error.to_string()))?;
@@ -101,30 +158,31 @@ impl Constraint {
         }
     }
 
-    fn check_lark(&self, text: &str) -> Result<Result<(), String>, ControllerError> {
+    fn check_lark(&self, text: &str) -> Result<(), CheckError> {
         let bad = |reason: String| ControllerError::BadConstraint { reason };
+        let violation = |reason: String| Err(CheckError::Violation { reason });
         let mut matcher = self.compile()?;
         let tokens: Vec<TokenId> = text.bytes().map(TokenId::from).collect();
-        let taken = matcher.try_consume_tokens(&tokens).map_err(|error| bad(error.to_string()))?;
-        if taken < tokens.len() {
-            let at = text.get(..taken).unwrap_or_default();
-            return Ok(Err(format!("the grammar does not go on after `{}`", tail(at))));
+        let consumed = matcher.try_consume_tokens(&tokens).map_err(|error| bad(error.to_string()))?;
+        if consumed < tokens.len() {
+            let accepted = text.get(..consumed).unwrap_or_default();
+            return violation(format!("the grammar allows nothing more after `{}`", tail(accepted)));
         }
-        let whole = matcher.is_stopped() || matcher.is_accepting().map_err(|error| bad(error.to_string()))?;
-        Ok(if whole { Ok(()) } else { Err(format!("the grammar wants more after `{}`", tail(text))) })
+        let complete =
+            matcher.is_stopped() || matcher.is_accepting().map_err(|error| bad(error.to_string()))?;
+        if complete { Ok(()) } else { violation(format!("the grammar requires more after `{}`", tail(text))) }
     }
 }
 
-fn check_json(schema: &Value, text: &str) -> Result<Result<(), String>, ControllerError> {
+fn check_json(schema: &Value, text: &str) -> Result<(), CheckError> {
     let validator = jsonschema::validator_for(schema)
         .map_err(|error| ControllerError::BadConstraint { reason: error.to_string() })?;
-    Ok(match serde_json::from_str::<Value>(text) {
-        Ok(value) => validator.validate(&value).map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    })
+    let violation = |reason: String| CheckError::Violation { reason };
+    let value: Value = serde_json::from_str(text).map_err(|error| violation(error.to_string()))?;
+    validator.validate(&value).map_err(|error| violation(error.to_string()))
 }
 
-/// The last few characters of `text`, for a message.
+/// The last 40 characters of `text`, for an error message.
 fn tail(text: &str) -> &str {
     let start = text.char_indices().rev().nth(39).map_or(0, |(at, _)| at);
     &text[start..]
@@ -135,9 +193,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_one_line_of_limited_length() {
+    fn line_accepts_one_line_of_limited_length() {
         let line = Constraint::line(8);
-        for (text, whole) in [
+        for (text, complete) in [
             ("a", true),
             ("a b ü 界!", true),
             ("", false),
@@ -145,33 +203,35 @@ mod tests {
             ("a\nb", false),
             ("123456789", false),
         ] {
-            assert_eq!(line.check(text).unwrap().is_ok(), whole, "{text:?}");
+            assert_eq!(line.check(text).is_ok(), complete, "{text:?}");
         }
     }
 
     #[test]
-    fn a_grammar_tells_the_beginning_of_an_answer_from_a_whole_one() {
+    fn grammar_check_distinguishes_incomplete_from_invalid_text() {
         let grammar = Constraint::Lark("start: \"go \" /[0-9]+/ \";\"".into());
-        assert_eq!(grammar.check("go 12;").unwrap(), Ok(()));
-        assert!(grammar.check("go 12").unwrap().unwrap_err().contains("wants more after `go 12`"));
-        assert!(grammar.check("go x").unwrap().unwrap_err().contains("does not go on after `go `"));
+        assert!(grammar.check("go 12;").is_ok());
+        let reason = |text| grammar.check(text).unwrap_err().to_string();
+        assert!(reason("go 12").contains("requires more after `go 12`"));
+        assert!(reason("go x").contains("allows nothing more after `go `"));
     }
 
     #[test]
-    fn a_choice_is_checked_as_json() {
+    fn choice_is_checked_as_json() {
         let choice = Constraint::choice(["eat", "sleep"]);
-        assert_eq!(choice.check("\"eat\"").unwrap(), Ok(()));
-        assert!(choice.check("\"run\"").unwrap().is_err());
-        assert!(choice.check("eat").unwrap().is_err());
+        assert!(choice.check("\"eat\"").is_ok());
+        assert!(matches!(choice.check("\"run\""), Err(CheckError::Violation { .. })));
+        assert!(matches!(choice.check("eat"), Err(CheckError::Violation { .. })));
     }
 
     #[test]
-    fn what_is_no_constraint_is_an_error_and_not_a_verdict() {
+    fn invalid_constraint_is_distinguished_from_a_violation() {
         for constraint in
             [Constraint::Lark("start: nowhere".into()), Constraint::JsonSchema(json!({"type": "nothing"}))]
         {
             let error = constraint.check("1").unwrap_err();
-            assert!(matches!(error, ControllerError::BadConstraint { .. }), "{error}");
+            let bad = matches!(error, CheckError::Constraint(ControllerError::BadConstraint { .. }));
+            assert!(bad, "{error}");
         }
     }
 }

@@ -130,7 +130,7 @@ pub enum ControllerError {
     },
     /// The server began an answer and did not end it.
     #[error("`{url}` broke its answer off: {reason}")]
-    BrokenOff {
+    StreamInterrupted {
         /// The address.
         url: String,
         /// What happened.
@@ -138,7 +138,7 @@ pub enum ControllerError {
     },
     /// The server answered something that is not a chat completion.
     #[error("`{url}` gave an answer that cannot be read: {reason}")]
-    Garbled {
+    InvalidResponse {
         /// The address.
         url: String,
         /// What is wrong with it.
@@ -146,7 +146,7 @@ pub enum ControllerError {
     },
     /// The server's answers kept breaking the constraint.
     #[error("after {attempts} attempts the answer still breaks its constraint: {reason}")]
-    Unconstrained {
+    ConstraintViolated {
         /// How often it was asked.
         attempts: u32,
         /// What is wrong with the last answer.

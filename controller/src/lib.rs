@@ -29,7 +29,6 @@
 mod cancel;
 mod constraint;
 mod controller;
-mod draw;
 mod error;
 pub mod gguf;
 #[cfg(feature = "llama")]
@@ -37,13 +36,14 @@ pub mod llama;
 mod lora;
 pub mod models;
 pub mod openai;
+mod random_answer;
 mod recorded;
 mod reply;
 mod request;
 pub mod served;
 
 pub use cancel::Cancel;
-pub use constraint::Constraint;
+pub use constraint::{CheckError, Constraint, UnsupportedSchema};
 pub use controller::{Controller, Embedder, EmbedderInfo, ModelInfo};
 pub use error::ControllerError;
 pub use lora::Lora;

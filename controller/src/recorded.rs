@@ -19,11 +19,11 @@ pub struct Recording {
 #[derive(Debug)]
 pub struct RecordedController {
     model: ModelInfo,
-    tape: Mutex<Tape>,
+    playback: Mutex<Playback>,
 }
 
 #[derive(Debug)]
-struct Tape {
+struct Playback {
     /// Number of the recording at the front.
     position: usize,
     /// Recordings still to be played.
@@ -33,13 +33,13 @@ struct Tape {
 impl RecordedController {
     /// Plays `recordings` as `model`.
     pub fn new(model: ModelInfo, recordings: impl IntoIterator<Item = Recording>) -> Self {
-        let tape = Tape { position: 0, rest: recordings.into_iter().collect() };
-        Self { model, tape: Mutex::new(tape) }
+        let playback = Playback { position: 0, rest: recordings.into_iter().collect() };
+        Self { model, playback: Mutex::new(playback) }
     }
 
     /// How many recordings have not been asked for.
     pub fn remaining(&self) -> usize {
-        self.tape.lock().unwrap_or_else(PoisonError::into_inner).rest.len()
+        self.playback.lock().unwrap_or_else(PoisonError::into_inner).rest.len()
     }
 }
 
@@ -53,18 +53,18 @@ impl Controller for RecordedController {
     /// [`ControllerError::Recorded`] where there was no answer.
     async fn complete(&self, request: &Request, _cancel: &Cancel) -> Result<Reply, ControllerError> {
         let got = request.digest();
-        let mut tape = self.tape.lock().unwrap_or_else(PoisonError::into_inner);
-        match tape.rest.pop_front() {
+        let mut playback = self.playback.lock().unwrap_or_else(PoisonError::into_inner);
+        match playback.rest.pop_front() {
             Some(next) if next.request == got => {
-                tape.position += 1;
+                playback.position += 1;
                 next.answer.map_err(|reason| ControllerError::Recorded { reason })
             }
             other => {
                 let expected = other.as_ref().map(|next| next.request.clone());
                 if let Some(next) = other {
-                    tape.rest.push_front(next);
+                    playback.rest.push_front(next);
                 }
-                Err(ControllerError::Diverged { position: tape.position, expected, got })
+                Err(ControllerError::Diverged { position: playback.position, expected, got })
             }
         }
     }

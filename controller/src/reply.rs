@@ -15,7 +15,7 @@ pub struct Reply {
     pub part_tokens: Vec<Vec<u32>>,
     /// Message and part of what was left out because the prompt was too long, in that order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub left_out: Vec<(u32, u32)>,
+    pub dropped_parts: Vec<(u32, u32)>,
     /// What they cost in US dollars, where the prices and all tokens are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<f64>,
@@ -24,8 +24,8 @@ pub struct Reply {
 impl Reply {
     /// A reply that says nothing of its prompt's parts.
     pub fn new(candidates: Vec<Completion>, usage: Usage, timing: Timing) -> Self {
-        let (part_tokens, left_out) = (Vec::new(), Vec::new());
-        Self { candidates, usage, timing, part_tokens, left_out, cost_usd: None }
+        let (part_tokens, dropped_parts) = (Vec::new(), Vec::new());
+        Self { candidates, usage, timing, part_tokens, dropped_parts, cost_usd: None }
     }
 
     /// The texts that are whole answers and so obey the constraint.
@@ -79,7 +79,7 @@ pub struct Usage {
     pub completion_tokens: u32,
     /// How many of those were guessed right before the model said them.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub guessed_tokens: u32,
+    pub accepted_draft_tokens: u32,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]

@@ -124,23 +124,23 @@ pub struct Part {
     /// 0 for what must be there. Where a prompt is too long for the model, other parts are left out, whole ones only,
     /// the highest number first and of equals the last.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub spare: u8,
+    pub drop_rank: u8,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_zero(spare: &u8) -> bool {
-    *spare == 0
+fn is_zero(drop_rank: &u8) -> bool {
+    *drop_rank == 0
 }
 
 impl Part {
     /// A part of this text that must be there.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), spare: 0 }
+        Self { text: text.into(), drop_rank: 0 }
     }
 
     /// A part of this text that can be left out.
-    pub fn spare(text: impl Into<String>, spare: u8) -> Self {
-        Self { text: text.into(), spare }
+    pub fn droppable(text: impl Into<String>, drop_rank: u8) -> Self {
+        Self { text: text.into(), drop_rank }
     }
 }
 
@@ -211,7 +211,7 @@ mod tests {
         sooner.priority = Priority::Urgent;
         assert_eq!(base.digest(), sooner.digest(), "when it is answered is not what is asked");
         let changes: [fn(&mut Request); 9] = [
-            |r| r.messages[0].parts[0].spare = 1,
+            |r| r.messages[0].parts[0].drop_rank = 1,
             |r| r.messages[0].role = Role::System,
             |r| r.prefill = "a".into(),
             |r| r.constraint = Constraint::Lark("start: \"a\"".into()),

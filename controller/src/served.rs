@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Where requests are posted, below the server's address.
-pub const COMPLETE: &str = "/v1/complete";
+pub const COMPLETE_PATH: &str = "/v1/complete";
 /// Where the server says which model it has.
-pub const MODEL: &str = "/v1/model";
+pub const MODEL_PATH: &str = "/v1/model";
 /// How long a server that is gone is waited for: it may be starting again.
 const PATIENCE: Duration = Duration::from_mins(2);
 /// The longest time between two tries.
@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// A request with what is no part of its JSON.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Posted {
+pub struct PostedRequest {
     /// What is asked.
     pub request: Request,
     /// How much it matters beside what others ask.
@@ -31,7 +31,7 @@ pub struct Posted {
 
 /// Why a request was not answered.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Refusal {
+pub struct ErrorBody {
     /// In words.
     pub error: String,
 }
@@ -69,7 +69,7 @@ impl ServedController {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| bad(error.without_url().to_string()))?;
-        let (complete, about) = (at(COMPLETE)?, at(MODEL)?);
+        let (complete, about) = (at(COMPLETE_PATH)?, at(MODEL_PATH)?);
         let mut asked = client.get(about.clone());
         if let Some(key) = &key {
             asked = asked.bearer_auth(key);
@@ -79,7 +79,7 @@ impl ServedController {
         Ok(Self { client, complete, key, model })
     }
 
-    async fn post(&self, posted: &Posted) -> Result<Reply, ControllerError> {
+    async fn post(&self, posted: &PostedRequest) -> Result<Reply, ControllerError> {
         let mut waited = Duration::ZERO;
         let mut pause = PAUSE / 20;
         loop {
@@ -110,7 +110,7 @@ impl Controller for ServedController {
 
     /// Waits for a server that is gone for two minutes. Closing the connection ends the work there.
     async fn complete(&self, request: &Request, cancel: &Cancel) -> Result<Reply, ControllerError> {
-        let posted = Posted { request: request.clone(), priority: request.priority };
+        let posted = PostedRequest { request: request.clone(), priority: request.priority };
         tokio::select! {
             reply = self.post(&posted) => reply,
             () = cancel.cancelled() => {
@@ -129,11 +129,11 @@ async fn read<T: for<'a> Deserialize<'a>>(
 ) -> Result<T, ControllerError> {
     let status = answer.status();
     let text = answer.text().await.map_err(|error| unreachable(url, error))?;
-    let garbled = |reason: String| ControllerError::Garbled { url: url.to_string(), reason };
+    let garbled = |reason: String| ControllerError::InvalidResponse { url: url.to_string(), reason };
     if status.is_success() {
         return serde_json::from_str(&text).map_err(|error| garbled(error.to_string()));
     }
-    let reason = match serde_json::from_str::<Refusal>(&text) {
+    let reason = match serde_json::from_str::<ErrorBody>(&text) {
         Ok(refusal) => refusal.error,
         Err(_) if status == StatusCode::UNAUTHORIZED => {
             "it wants its token: set `controller.api_key_env`".into()

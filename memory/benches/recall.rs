@@ -7,8 +7,8 @@
 
 use serde_json::json;
 use sojourn_memory::{
-    Embedding, EventSeq, Exported, Hash, Memories, Memory, MemoryId, MemoryKind, Query, Ranking, RunId,
-    Store, Tenant, Tick,
+    Embedding, EventSeq, Exported, Hash, Memories, Memory, MemoryId, MemoryKind, Query, RankingWeights,
+    RunId, Store, Tenant, Tick,
 };
 use std::time::Instant;
 
@@ -115,7 +115,7 @@ async fn measure(count: u64) -> serde_json::Value {
     }
     let stored = started.elapsed();
     let started = Instant::now();
-    memories.settle(&|_| ()).await.unwrap();
+    memories.flush(&|_| ()).await.unwrap();
     let built = started.elapsed();
     let started = Instant::now();
     drop(memories);
@@ -143,8 +143,13 @@ async fn measure(count: u64) -> serde_json::Value {
         memories.recall(&query).await.unwrap();
         times.push(started.elapsed().as_secs_f64() * 1e3);
         if question < COMPARED {
-            let ranking =
-                Ranking { words: 0.0, neighbours: 0.0, recency: 0.0, importance: 0.0, meaning: 1.0 };
+            let ranking = RankingWeights {
+                keywords: 0.0,
+                neighbours: 0.0,
+                recency: 0.0,
+                importance: 0.0,
+                similarity: 1.0,
+            };
             let query = Query { text: "", ranking, environment: None, ..query };
             let found = memories.recall(&query).await.unwrap();
             let exact = Query { as_of: Some(memories.now().await.unwrap()), ..query };

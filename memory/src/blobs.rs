@@ -1,6 +1,6 @@
 //! Content kept once under its hash.
 
-use crate::{BlobId, Error, Store, packing};
+use crate::{BlobId, Error, Store, compression};
 use futures_util::TryStreamExt as _;
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
@@ -35,12 +35,12 @@ impl Store {
     /// # Errors
     /// [`Error::UnknownBlob`], [`Error::ForgottenBlob`], [`Error::Damaged`].
     pub async fn blob(&self, id: &BlobId) -> Result<Vec<u8>, Error> {
-        let content = read(&mut *self.pool.acquire().await?, id).await?;
-        let content = match content {
-            None if is_forgotten(self, id).await? => return Err(Error::ForgottenBlob { blob: *id }),
-            content => content.ok_or(Error::UnknownBlob { blob: *id })?,
-        };
-        content.map_err(|what| Error::Damaged { place: format!("blob `{id}`"), what: what.to_owned() })
+        match read(&mut *self.pool.acquire().await?, id).await? {
+            Some(StoredBlob::Intact(content)) => Ok(content),
+            Some(StoredBlob::Damaged(what)) => Err(Error::Damaged { place: format!("blob `{id}`"), what }),
+            None if is_forgotten(self, id).await? => Err(Error::ForgottenBlob { blob: *id }),
+            None => Err(Error::UnknownBlob { blob: *id }),
+        }
     }
 
     /// Whether there is content at an address.
@@ -65,7 +65,7 @@ pub(crate) async fn insert(
     id: &BlobId,
     content: &[u8],
 ) -> Result<(), Error> {
-    let packed = packing::pack(content);
+    let packed = compression::compress(content);
     sqlx::query("INSERT INTO blobs (id, size, packed, body) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING")
         .bind(id.0.as_bytes().as_slice())
         .bind(content.len() as i64)
@@ -76,11 +76,37 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// The content, what is wrong with it, or `None` if there is none.
-pub(crate) async fn read(
-    connection: &mut SqliteConnection,
-    id: &BlobId,
-) -> Result<Option<Result<Vec<u8>, &'static str>>, Error> {
+/// A row of `blobs`, checked against its address.
+enum StoredBlob {
+    /// The decompressed content.
+    Intact(Vec<u8>),
+    /// The content cannot be read, or it has another hash. The text says which.
+    Damaged(String),
+}
+
+/// The result of checking one blob.
+#[derive(Debug)]
+pub(crate) enum BlobCheck {
+    /// The content matches its address.
+    Intact {
+        /// Length of the content, in bytes.
+        bytes: u64,
+    },
+    /// The content cannot be read, or it has another hash. The text says which.
+    Damaged(String),
+}
+
+impl From<StoredBlob> for BlobCheck {
+    fn from(stored: StoredBlob) -> Self {
+        match stored {
+            StoredBlob::Intact(content) => Self::Intact { bytes: content.len() as u64 },
+            StoredBlob::Damaged(what) => Self::Damaged(what),
+        }
+    }
+}
+
+/// `None` if the table has no such blob.
+async fn read(connection: &mut SqliteConnection, id: &BlobId) -> Result<Option<StoredBlob>, Error> {
     let row = sqlx::query("SELECT size, packed, body FROM blobs WHERE id = ?")
         .bind(id.0.as_bytes().as_slice())
         .fetch_optional(connection)
@@ -92,7 +118,7 @@ pub(crate) async fn read(
 pub(crate) async fn check(
     connection: &mut SqliteConnection,
     ids: &[BlobId],
-    found: &mut HashMap<BlobId, Result<u64, String>>,
+    found: &mut HashMap<BlobId, BlobCheck>,
 ) -> Result<(), Error> {
     for ids in ids.chunks(CHECKED_AT_ONCE) {
         let listed: Vec<String> = ids.iter().map(ToString::to_string).collect();
@@ -105,8 +131,7 @@ pub(crate) async fn check(
             match rows.try_next().await.map_err(Error::from) {
                 Ok(Some(row)) => {
                     let id = BlobId(row.try_get::<&[u8], _>(3)?.try_into()?);
-                    let content = content(&row, &id)?;
-                    found.insert(id, content.map(|bytes| bytes.len() as u64).map_err(str::to_owned));
+                    found.insert(id, content(&row, &id)?.into());
                 }
                 Ok(None) => break,
                 // The page of one of them is damaged: which one, is found out by asking for each.
@@ -125,13 +150,13 @@ pub(crate) async fn check(
 async fn check_each(
     connection: &mut SqliteConnection,
     ids: &[BlobId],
-    found: &mut HashMap<BlobId, Result<u64, String>>,
+    found: &mut HashMap<BlobId, BlobCheck>,
 ) -> Result<(), Error> {
     for id in ids {
         let checked = match read(connection, id).await {
             Ok(None) => continue,
-            Ok(Some(content)) => content.map(|bytes| bytes.len() as u64).map_err(str::to_owned),
-            Err(Error::Damaged { what, .. }) => Err(what),
+            Ok(Some(stored)) => stored.into(),
+            Err(Error::Damaged { what, .. }) => BlobCheck::Damaged(what),
             Err(error) => return Err(error),
         };
         found.insert(*id, checked);
@@ -139,18 +164,21 @@ async fn check_each(
     Ok(())
 }
 
-fn content(row: &SqliteRow, id: &BlobId) -> Result<Result<Vec<u8>, &'static str>, Error> {
+fn content(row: &SqliteRow, id: &BlobId) -> Result<StoredBlob, Error> {
     let (size, packed): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
     let body: &[u8] = row.try_get(2)?;
     let content = match packed {
         0 => Ok(body.to_owned()),
-        1 => packing::unpack(body),
-        _ => Err("its row is damaged"),
+        1 => compression::decompress(body),
+        _ => Err("the row is damaged"),
     };
-    Ok(content.and_then(|content| {
-        let whole = content.len() as i64 == size && BlobId::of(&content) == *id;
-        if whole { Ok(content) } else { Err("the content does not have this hash") }
-    }))
+    Ok(match content {
+        Ok(content) if content.len() as i64 == size && BlobId::of(&content) == *id => {
+            StoredBlob::Intact(content)
+        }
+        Ok(_) => StoredBlob::Damaged("the content does not match its hash".to_owned()),
+        Err(what) => StoredBlob::Damaged(what.to_owned()),
+    })
 }
 
 /// Whether its content was removed with a memory.

@@ -23,11 +23,11 @@
 
 mod blobs;
 mod canonical;
+mod compression;
 mod error;
 mod hash;
 mod log;
 mod memories;
-mod packing;
 mod schema;
 mod store;
 
@@ -37,15 +37,16 @@ pub use error::Error;
 pub use hash::{BlobId, Hash};
 pub use log::{
     Collected, Durability, EXPORT_VERSION, EventSeq, ExportLine, ExportedRecord, ExportedRun, Exporter,
-    FORKED, Fault, FaultKind, ForkPoint, Garbage, ImportError, Importer, Keep, NewRun, Record, RecordPages,
-    RecordQuery, RunId, RunInfo, RunStatus, VerifyReport, Writer,
+    FORKED, Fault, FaultKind, ForkPoint, Garbage, ImportError, Importer, NewRun, Record, RecordPages,
+    RecordQuery, RetentionPolicy, RunId, RunInfo, RunStatus, VerifyReport, Writer,
 };
 #[cfg(feature = "qdrant")]
 pub use memories::QdrantVectors;
 pub use memories::{
-    Attachment, Coverage, Credit, Delta, Document, DocumentChange, Duplicates, EmbeddedVectors, Embedding,
-    ExactVectors, Explanation, Exported, Forgotten, Found, Hit, Imported, Memories, Memory, MemoryId,
-    MemoryKind, MemoryStats, NewDocument, NewMemory, Point, Progress, Query, Ranking, Scored, Source, Space,
-    Stage, Tenant, TextEmbedder, Tick, VectorQuery, VectorStore, conformance, estimated_tokens,
+    Attachment, Coverage, Credit, Delta, Document, DocumentChange, DuplicateGroup, EmbeddedVectors,
+    Embedding, ExactVectors, Explanation, ExportedMemory, Forgotten, Hit, ImportReport, IndexProgress,
+    IndexStage, Memories, Memory, MemoryId, MemoryImportError, MemoryKind, MemoryStats, NewDocument,
+    NewMemory, Point, Query, RankingWeights, ScoredMemory, SearchMatch, Source, Tenant, TextEmbedder, Tick,
+    VectorQuery, VectorSpace, VectorStore, conformance, estimated_tokens,
 };
 pub use store::Store;

@@ -14,7 +14,7 @@ mod run;
 mod verify;
 mod writer;
 
-pub use collect::{Collected, Garbage, Keep};
+pub use collect::{Collected, Garbage, RetentionPolicy};
 pub use export::{EXPORT_VERSION, ExportLine, ExportedRecord, ExportedRun, Exporter};
 pub use fork::{FORKED, ForkPoint};
 pub use ids::{EventSeq, RunId};

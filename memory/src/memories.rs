@@ -1,29 +1,29 @@
 //! Episodic memory: short texts with provenance, found again by meaning and by words.
 
-mod changes;
 pub mod conformance;
+mod consolidate;
 mod corpus;
 mod documents;
 mod embedded;
 mod embedding;
 mod exact;
-mod files;
-mod flat;
+mod flat_vectors;
 mod forget;
-mod graph;
+mod hnsw;
+mod index_files;
 mod model;
 #[cfg(feature = "qdrant")]
 mod qdrant;
 mod recall;
-mod rows;
 mod shard;
+mod store;
 mod sync;
 mod tables;
+mod tokenize;
 mod transfer;
 mod vectors;
-mod words;
 
-pub use changes::{Credit, Delta, Duplicates};
+pub use consolidate::{Credit, Delta, DuplicateGroup};
 pub use documents::{Document, DocumentChange, NewDocument};
 pub use embedded::EmbeddedVectors;
 pub use embedding::{Coverage, TextEmbedder};
@@ -33,7 +33,7 @@ pub(crate) use forget::TOMBSTONE;
 pub use model::{Attachment, Embedding, Memory, MemoryId, MemoryKind, NewMemory, Source, Tenant, Tick};
 #[cfg(feature = "qdrant")]
 pub use qdrant::QdrantVectors;
-pub use recall::{Explanation, Hit, Query, Ranking, estimated_tokens};
-pub use rows::{Found, Memories, MemoryStats};
-pub use transfer::{Exported, Imported};
-pub use vectors::{Point, Progress, Scored, Space, Stage, VectorQuery, VectorStore};
+pub use recall::{Explanation, Hit, Query, RankingWeights, estimated_tokens};
+pub use store::{Memories, MemoryStats, SearchMatch};
+pub use transfer::{ExportedMemory, ImportReport, MemoryImportError};
+pub use vectors::{IndexProgress, IndexStage, Point, ScoredMemory, VectorQuery, VectorSpace, VectorStore};

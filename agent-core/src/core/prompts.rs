@@ -482,7 +482,7 @@ fn push_tool(text: &mut String, tool: &ToolSpec) {
 /// What was recalled, which a prompt that is too long can do without: the part recalled last goes first.
 fn memories(memories: &[Recalled]) -> Vec<Part> {
     let mut parts: Vec<Part> =
-        memories.iter().map(|memory| Part::spare(format!("- {}\n", memory.text), 1)).collect();
+        memories.iter().map(|memory| Part::droppable(format!("- {}\n", memory.text), 1)).collect();
     if let Some(first) = parts.first_mut() {
         first.text.insert_str(0, "Remember:\n");
     }

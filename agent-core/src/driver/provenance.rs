@@ -60,7 +60,7 @@ impl Provenance {
                 continue;
             };
             let (Ok(older), Some(newer)) = (older.parse::<MemoryId>(), added.get(*place)) else { continue };
-            let Some(known) = memories.show(&self.tenant, &older).await? else { continue };
+            let Some(known) = memories.get(&self.tenant, &older).await? else { continue };
             // A memory that was replaced is not merged or closed again.
             if known.valid_to_ms.is_some() || added.contains(&older) {
                 continue;

@@ -168,7 +168,7 @@ impl RunMemory {
         let memory = self.provenance(run)?.memory(lesson, noted);
         if noted.replayed {
             let id = memory.id();
-            let known = self.memories.show(&self.tenant, &id).await.map_err(failed)?.is_some();
+            let known = self.memories.get(&self.tenant, &id).await.map_err(failed)?.is_some();
             if known || self.memories.was_forgotten(&id).await.map_err(failed)? {
                 return Ok(());
             }

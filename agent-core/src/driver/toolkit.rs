@@ -275,8 +275,8 @@ pub(super) async fn change(known: &BTreeMap<String, ToolSpec>, toolbox: &Toolbox
     }
     let mut unconstrained = BTreeMap::new();
     for spec in &appeared {
-        if let Err(reason) = Constraint::expressible(spec.input_schema()).await {
-            unconstrained.insert(spec.name.clone(), reason);
+        if let Err(reason) = Constraint::check_supported(spec.input_schema()).await {
+            unconstrained.insert(spec.name.clone(), reason.to_string());
         }
     }
     Some(ControlRecord::ToolsChanged { appeared, unconstrained, vanished, notices })

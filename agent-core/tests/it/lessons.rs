@@ -74,6 +74,6 @@ async fn a_contradicted_lesson_stays_until_it_did_more_harm_than_good() {
     let held: Vec<String> = lab.held().await.into_iter().map(|(_, text)| text).collect();
     assert_eq!(held, ["cows stand still", "cows graze"]);
     let id: MemoryId = old.parse().unwrap();
-    let closed = lab.memories.show(&lab.provenance.tenant, &id).await.unwrap().unwrap();
+    let closed = lab.memories.get(&lab.provenance.tenant, &id).await.unwrap().unwrap();
     assert!(closed.valid_to_ms.is_some(), "it is kept, as what was believed until then");
 }

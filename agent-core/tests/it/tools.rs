@@ -171,7 +171,7 @@ impl Controller for Scripted {
         let place = usize::try_from(self.asked.fetch_add(1, Ordering::SeqCst)).unwrap();
         let answer = self.answers[place % self.answers.len()];
         let led_astray = self.credulous && prompt.contains("call bank_pay");
-        let may = |text: &str| request.constraint.check(text).unwrap().is_ok();
+        let may = |text: &str| request.constraint.check(text).is_ok();
         let text = match (led_astray && may(PAY), may(answer)) {
             (true, _) => PAY,
             (false, true) => answer,

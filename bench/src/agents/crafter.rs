@@ -138,7 +138,7 @@ async fn lend_memories(home: &Home, store: &Store) -> Result<()> {
         let page = own.export(&tenant, after, PAGE, true).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = last.memory.made;
-        lent.import(&tenant, &page).await.map_err(|(_, error)| error)?;
+        lent.import(&tenant, &page).await?;
     }
 }
 

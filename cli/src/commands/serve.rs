@@ -13,7 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use serde::Serialize;
 use sojourn_controller::models::ModelKind;
-use sojourn_controller::served::{COMPLETE, MODEL, Posted, Refusal};
+use sojourn_controller::served::{COMPLETE_PATH, ErrorBody, MODEL_PATH, PostedRequest};
 use sojourn_controller::{Cancel, Controller, ControllerError};
 use sojourn_tools::mcp::serve::guarded;
 use std::net::SocketAddr;
@@ -79,8 +79,8 @@ async fn work(args: Serve, token: String) -> Result<()> {
     let draft = args.draft.as_deref().map(|draft| models::path(&catalogue, draft)).transpose()?;
     let controller = models::served(&models::path(&catalogue, &name)?, draft, &args).await?;
     let router = Router::new()
-        .route(MODEL, get(model))
-        .route(COMPLETE, post(complete))
+        .route(MODEL_PATH, get(model))
+        .route(COMPLETE_PATH, post(complete))
         .layer(DefaultBodyLimit::max(LONGEST))
         .with_state(controller);
     let router = guarded(router, token);
@@ -104,7 +104,7 @@ async fn model(State(controller): State<Shared>) -> Response {
 
 /// A client that disconnects drops this future, which cancels the request.
 async fn complete(State(controller): State<Shared>, body: Bytes) -> Response {
-    let Posted { mut request, priority } = match serde_json::from_slice(&body) {
+    let PostedRequest { mut request, priority } = match serde_json::from_slice(&body) {
         Ok(posted) => posted,
         Err(error) => return refuse(StatusCode::BAD_REQUEST, &format!("not a valid request: {error}")),
     };
@@ -124,7 +124,7 @@ async fn complete(State(controller): State<Shared>, body: Bytes) -> Response {
 }
 
 fn refuse(status: StatusCode, error: &str) -> Response {
-    answer(status, &Refusal { error: error.to_owned() })
+    answer(status, &ErrorBody { error: error.to_owned() })
 }
 
 fn answer(status: StatusCode, value: &impl Serialize) -> Response {

@@ -1,4 +1,4 @@
-use super::load::Loaded;
+use super::load::LoadedModel;
 use crate::{ControllerError, Embedder, EmbedderInfo};
 use async_trait::async_trait;
 use llama_cpp_2::context::LlamaContext;
@@ -75,7 +75,7 @@ type Ready = oneshot::Sender<Result<(EmbedderInfo, mpsc::Sender<Job>), Controlle
 
 /// The life of the thread that owns the model.
 fn own(path: &Path, ready: Ready) {
-    let loaded = match Loaded::open(path) {
+    let loaded = match LoadedModel::open(path) {
         Ok(loaded) => loaded,
         Err(error) => return drop(ready.send(Err(error))),
     };
@@ -110,14 +110,14 @@ fn own(path: &Path, ready: Ready) {
 
 /// Reads one text at a time.
 struct Encoder<'model> {
-    loaded: &'model Loaded,
+    loaded: &'model LoadedModel,
     context: LlamaContext<'model>,
     batch: LlamaBatch<'static>,
     max_tokens: usize,
 }
 
 impl<'model> Encoder<'model> {
-    fn new(path: &Path, loaded: &'model Loaded) -> Result<Self, ControllerError> {
+    fn new(path: &Path, loaded: &'model LoadedModel) -> Result<Self, ControllerError> {
         let unloadable = |reason: &str| ControllerError::Unloadable {
             path: path.to_path_buf(),
             reason: reason.to_owned(),

@@ -1,13 +1,13 @@
-use super::cache::{Placement, common_length};
-use super::draft::Draft;
-use super::job::{Job, Running, Stage, since};
-use super::lane::{Guesser, Lane};
-use super::load::Loaded;
-use super::memory::{BATCH, Memory, failed};
+use super::draft_model::DraftModel;
+use super::job::{Job, Phase, Running, since};
+use super::kv_cache::{BATCH, KvCache, failed};
+use super::load::LoadedModel;
 use super::options::LlamaOptions;
-use super::pace::{Pace, Verdict};
-use super::queue::{May, Queue, Waits};
+use super::prompt_slots::{Placement, common_length};
+use super::queue::{Admission, Queue, QueueEntry};
 use super::sampler::Sampler;
+use super::sequence::{Sequence, Speculator};
+use super::slowdown::{SlowdownDetector, Speed};
 use super::threads::{self, Threads};
 use crate::{ControllerError, Finish, Priority, Timing, Usage};
 use llama_cpp_2::llama_batch::LlamaBatch;
@@ -28,8 +28,8 @@ const WORTH_WAITING: usize = 32;
 /// Where in the last batch a choice is to be made.
 #[derive(Debug, Clone, Copy)]
 enum Row {
-    /// The next token of this lane of this job, and from `guess` on what comes after each token of its guess.
-    Lane { job: usize, lane: usize, row: i32, guess: i32 },
+    /// The next token of this sequence of this job, and from `guess` on what comes after each token of its guess.
+    Sequence { job: usize, sequence: usize, row: i32, guess: i32 },
     /// The first token after the prompt of this job.
     Prompt { job: usize, row: i32 },
 }
@@ -39,11 +39,11 @@ enum Row {
 /// Each round begins what waits, as far as there is room, and then lets the model read one batch: the next token of
 /// every answer at hand, and as much as fits of the prompts that are being read.
 pub(super) struct Engine<'model> {
-    loaded: &'model Loaded,
+    loaded: &'model LoadedModel,
     options: LlamaOptions,
-    memory: Memory<'model>,
+    memory: KvCache<'model>,
     /// A smaller model that guesses what this one says, if there is one.
-    draft: Option<Draft<'model>>,
+    draft: Option<DraftModel<'model>>,
     batch: LlamaBatch<'static>,
     rows: Vec<Row>,
     vocabulary: TokEnv,
@@ -52,12 +52,12 @@ pub(super) struct Engine<'model> {
     waiting: Queue<Job>,
     running: Vec<Running>,
     /// Watches the speed, where the numbers of threads are ours to choose.
-    pace: Option<Pace>,
+    slowdown: Option<SlowdownDetector>,
     /// Whether the numbers of threads are to be measured again as soon as nothing is under way.
     tune: bool,
 }
 
-impl Waits for Job {
+impl QueueEntry for Job {
     fn priority(&self) -> Priority {
         self.priority
     }
@@ -70,26 +70,26 @@ impl Waits for Job {
 impl<'model> Engine<'model> {
     /// An engine with `options` that are settled, for which the model `small` may guess; `tuned` says that the numbers of threads were measured.
     pub(super) fn new(
-        loaded: &'model Loaded,
-        small: Option<&'model Loaded>,
+        loaded: &'model LoadedModel,
+        small: Option<&'model LoadedModel>,
         options: &LlamaOptions,
         tuned: bool,
         vocabulary: TokEnv,
     ) -> Result<Self, ControllerError> {
-        let memory = Memory::new(loaded, options)?;
+        let memory = KvCache::new(loaded, options)?;
         let first = memory.first_free();
         Ok(Self {
             loaded,
             options: options.clone(),
             memory,
-            draft: small.map(|small| Draft::new(small, options)).transpose()?,
+            draft: small.map(|small| DraftModel::new(small, options)).transpose()?,
             batch: LlamaBatch::new(BATCH, 1),
             rows: Vec::new(),
             vocabulary,
             free: (first..first + options.max_candidates as i32).rev().collect(),
             waiting: Queue::new(),
             running: Vec::new(),
-            pace: tuned.then(|| Pace::new(Instant::now())),
+            slowdown: tuned.then(|| SlowdownDetector::new(Instant::now())),
             tune: false,
         })
     }
@@ -129,18 +129,18 @@ impl<'model> Engine<'model> {
         }
         for running in &mut self.running {
             let Some(cut) = running.job.cut() else { continue };
-            match &mut running.stage {
-                Stage::Reading { .. } => {
-                    self.memory.stop_reading(running.slot);
+            match &mut running.phase {
+                Phase::Prefill { .. } => {
+                    self.memory.end_prefill(running.slot);
                     running.timing.prefill_ms = since(running.since);
-                    running.stage = Stage::Cut(cut);
+                    running.phase = Phase::Cut(cut);
                 }
-                Stage::Writing(lanes) => {
-                    for lane in lanes.iter_mut().filter(|lane| lane.finish.is_none()) {
-                        lane.finish = Some(cut.clone());
+                Phase::Decode(sequences) => {
+                    for sequence in sequences.iter_mut().filter(|sequence| sequence.finish.is_none()) {
+                        sequence.finish = Some(cut.clone());
                     }
                 }
-                Stage::Cut(_) => {}
+                Phase::Cut(_) => {}
             }
         }
     }
@@ -158,18 +158,18 @@ impl<'model> Engine<'model> {
         let used = self.promised();
         // Each job at work has promised sequences to all its answers, even while its prompt is being read.
         let promised: usize = (self.running.iter())
-            .filter(|running| matches!(running.stage, Stage::Reading { .. }))
+            .filter(|running| matches!(running.phase, Phase::Prefill { .. }))
             .map(|running| running.job.candidates as usize)
             .sum();
         let free = self.free.len().saturating_sub(promised);
         let (capacity, memory, running) = (self.options.context_tokens, &self.memory, &self.running);
         self.waiting.next(Instant::now(), |job| {
             if job.candidates as usize > free || used.saturating_add(job.cells) > capacity {
-                May::NotYet
+                Admission::Block
             } else if is_read_by_another(job, running, memory) {
-                May::Later
+                Admission::Defer
             } else {
-                May::Begin
+                Admission::Start
             }
         })
     }
@@ -184,12 +184,12 @@ impl<'model> Engine<'model> {
         match self.memory.place(&job.prompt, room) {
             Ok(Placement { slot, shared, ready, .. }) => {
                 usage.cached_tokens = shared as u32;
-                let stage = Stage::Reading { next: shared };
+                let phase = Phase::Prefill { next: shared };
                 let choosing = Duration::ZERO;
                 let mut running =
-                    Running { job, slot, stage, usage, timing, since: now, choosing, fault: None };
+                    Running { job, slot, phase, usage, timing, since: now, choosing, fault: None };
                 if ready {
-                    self.open_lanes(&mut running);
+                    self.open_sequences(&mut running);
                 }
                 self.running.push(running);
             }
@@ -201,18 +201,18 @@ impl<'model> Engine<'model> {
     }
 
     /// Starts the answers of a job whose prompt was read.
-    fn open_lanes(&mut self, running: &mut Running) {
+    fn open_sequences(&mut self, running: &mut Running) {
         running.timing.prefill_ms = since(running.since);
         running.since = Instant::now();
         let job = &running.job;
         let trie = self.vocabulary.tok_trie();
-        let mut lanes = Vec::with_capacity(job.candidates as usize);
+        let mut sequences = Vec::with_capacity(job.candidates as usize);
         for index in 0..job.candidates {
             let Some(sequence) = self.free.pop() else {
                 running.fault = Some(failed("there is no free sequence for an answer"));
                 break;
             };
-            let mut lane = Lane::new(
+            let mut sequence = Sequence::new(
                 sequence,
                 job.prompt.len(),
                 job.matcher.clone(),
@@ -221,23 +221,23 @@ impl<'model> Engine<'model> {
                 job.stop.clone(),
             );
             let shared = self.memory.share(running.slot, sequence);
-            if self.options.speculate && self.memory.is_divisible() {
-                lane.guess_by(&job.prompt[..job.prompt.len() - job.forced.len()]);
-                lane.drafted =
+            if self.options.speculate && self.memory.supports_truncation() {
+                sequence.enable_speculation(&job.prompt[..job.prompt.len() - job.forced.len()]);
+                sequence.drafted =
                     job.candidates == 1 && self.draft.as_mut().is_some_and(|draft| draft.speeds().choose());
             }
-            lane.begin(&job.forced, trie);
-            let chosen = shared.and_then(|()| match lane.finish {
-                None => lane.choose(self.memory.logits(running.slot), trie),
+            sequence.begin(&job.forced, trie);
+            let chosen = shared.and_then(|()| match sequence.finish {
+                None => sequence.choose(self.memory.logits(running.slot), trie),
                 Some(_) => Ok(()),
             });
-            lanes.push(lane);
+            sequences.push(sequence);
             if let Err(error) = chosen {
                 running.fault = Some(error);
                 break;
             }
         }
-        running.stage = Stage::Writing(lanes);
+        running.phase = Phase::Decode(sequences);
     }
 
     /// Has the model read one batch, and makes the choices that follow from it.
@@ -245,8 +245,8 @@ impl<'model> Engine<'model> {
         self.batch.clear();
         self.rows.clear();
         let start = Instant::now();
-        self.add_lanes()?;
-        self.add_guesses()?;
+        self.add_sequences()?;
+        self.add_speculation()?;
         let writing = self.batch.n_tokens() as usize;
         let read = self.add_prompts()?;
         let tokens = self.batch.n_tokens() as usize;
@@ -256,71 +256,75 @@ impl<'model> Engine<'model> {
         let reading = Instant::now();
         self.memory.decode(&mut self.batch)?;
         let took = start.elapsed();
-        if let Some(pace) = &mut self.pace
+        if let Some(slowdown) = &mut self.slowdown
             && writing == tokens
-            && pace.note(tokens, reading.elapsed(), Instant::now()) == Verdict::Collapsed
+            && slowdown.note(tokens, reading.elapsed(), Instant::now()) == Speed::Collapsed
         {
             tracing::warn!("the model has become much slower; its numbers of threads are measured again");
             self.tune = true;
         }
         for (at, upto) in read {
             let running = &mut self.running[at];
-            if let Stage::Reading { next } = &mut running.stage {
+            if let Phase::Prefill { next } = &mut running.phase {
                 self.memory.extend(running.slot, &running.job.prompt[*next..upto]);
                 *next = upto;
             }
         }
-        let alone = if writing == tokens { self.alone().map(|lane| lane.position) } else { None };
+        let alone = if writing == tokens { self.alone().map(|sequence| sequence.position) } else { None };
         self.choose();
-        self.judge_draft(alone, took);
+        self.note_draft_speed(alone, took);
         Ok(())
     }
 
     /// The answer that the last batch was for, if it was for a single one and for no more than its next token.
-    fn alone(&self) -> Option<&Lane> {
-        let &[Row::Lane { job, lane, row: 0, .. }] = &self.rows[..] else { return None };
-        self.running.get(job)?.lanes().get(lane)
+    fn alone(&self) -> Option<&Sequence> {
+        let &[Row::Sequence { job, sequence, row: 0, .. }] = &self.rows[..] else { return None };
+        self.running.get(job)?.sequences().get(sequence)
     }
 
     /// Takes note of what the last batch brought to the answer that it was for `alone`, if there is somebody to draft.
-    fn judge_draft(&mut self, alone: Option<i32>, took: Duration) {
-        let (Some(before), Some(lane)) = (alone, self.alone()) else { return };
-        let (guesser, right) = (lane.guessed_by, lane.position - before);
+    fn note_draft_speed(&mut self, alone: Option<i32>, took: Duration) {
+        let (Some(before), Some(sequence)) = (alone, self.alone()) else { return };
+        let (guesser, right) = (sequence.speculated_by, sequence.position - before);
         if let Some(draft) = &mut self.draft
-            && guesser != Some(Guesser::Lookup)
+            && guesser != Some(Speculator::PromptLookup)
         {
-            draft.speeds().note(guesser == Some(Guesser::Draft), 1 + right.unsigned_abs() as usize, took);
+            draft.speeds().note(
+                guesser == Some(Speculator::DraftModel),
+                1 + right.unsigned_abs() as usize,
+                took,
+            );
         }
     }
 
     /// Puts the pending tokens of all answers into the batch.
-    fn add_lanes(&mut self) -> Result<(), ControllerError> {
+    fn add_sequences(&mut self) -> Result<(), ControllerError> {
         for (job, running) in self.running.iter_mut().enumerate() {
-            let Stage::Writing(lanes) = &mut running.stage else { continue };
-            for (number, lane) in lanes.iter_mut().enumerate() {
+            let Phase::Decode(sequences) = &mut running.phase else { continue };
+            for (number, sequence) in sequences.iter_mut().enumerate() {
                 let room = BATCH - self.batch.n_tokens() as usize;
-                if lane.finish.is_some() || lane.pending.is_empty() || room == 0 {
+                if sequence.finish.is_some() || sequence.pending.is_empty() || room == 0 {
                     continue;
                 }
-                let rest = lane.pending.split_off(lane.pending.len().min(room));
-                let last = lane.pending.len() - 1;
-                for (index, token) in lane.pending.drain(..).enumerate() {
+                let rest = sequence.pending.split_off(sequence.pending.len().min(room));
+                let last = sequence.pending.len() - 1;
+                for (index, token) in sequence.pending.drain(..).enumerate() {
                     let choice = rest.is_empty() && index == last;
-                    self.batch.add(token, lane.position, &[lane.sequence], choice).map_err(batch)?;
-                    lane.position += 1;
+                    self.batch.add(token, sequence.position, &[sequence.sequence], choice).map_err(batch)?;
+                    sequence.position += 1;
                 }
                 if rest.is_empty() {
                     let row = self.batch.n_tokens() - 1;
-                    self.rows.push(Row::Lane { job, lane: number, row, guess: row + 1 });
+                    self.rows.push(Row::Sequence { job, sequence: number, row, guess: row + 1 });
                 }
-                lane.pending = rest;
+                sequence.pending = rest;
             }
         }
         Ok(())
     }
 
     /// Fills the places of the batch that cost nothing or little with guesses of what the answers say next.
-    fn add_guesses(&mut self) -> Result<(), ControllerError> {
+    fn add_speculation(&mut self) -> Result<(), ControllerError> {
         let writing = self.batch.n_tokens() as usize;
         let used = self.promised();
         if writing.is_multiple_of(TOGETHER) || used + TOGETHER as u32 > self.options.context_tokens {
@@ -328,12 +332,12 @@ impl<'model> Engine<'model> {
         }
         let mut room = TOGETHER - writing % TOGETHER;
         for row in &mut self.rows {
-            let Row::Lane { job, lane, guess, .. } = row else { continue };
-            let Stage::Writing(lanes) = &mut self.running[*job].stage else { continue };
-            let lane = &mut lanes[*lane];
+            let Row::Sequence { job, sequence, guess, .. } = row else { continue };
+            let Phase::Decode(sequences) = &mut self.running[*job].phase else { continue };
+            let sequence = &mut sequences[*sequence];
             *guess = self.batch.n_tokens();
-            let (sequence, position) = (lane.sequence, lane.position);
-            let made = lane.guess(room, writing == 1, self.draft.as_mut())?;
+            let (sequence, position) = (sequence.sequence, sequence.position);
+            let made = sequence.guess(room, writing == 1, self.draft.as_mut())?;
             for (position, &token) in (position..).zip(made) {
                 self.batch.add(token, position, &[sequence], true).map_err(batch)?;
             }
@@ -350,18 +354,18 @@ impl<'model> Engine<'model> {
     fn add_prompts(&mut self) -> Result<Vec<(usize, usize)>, ControllerError> {
         let writing = self.batch.n_tokens() as usize;
         let writers = (self.running.iter())
-            .filter(|running| matches!(running.stage, Stage::Writing(_)))
+            .filter(|running| matches!(running.phase, Phase::Decode(_)))
             .map(|running| running.job.priority)
             .max();
         let mut room = BATCH - writing;
         let mut readers: Vec<usize> = (0..self.running.len())
-            .filter(|&at| matches!(self.running[at].stage, Stage::Reading { .. }))
+            .filter(|&at| matches!(self.running[at].phase, Phase::Prefill { .. }))
             .collect();
         readers.sort_by_key(|&at| std::cmp::Reverse(self.running[at].job.priority));
         let mut read = Vec::new();
         for at in readers {
             let running = &self.running[at];
-            let Stage::Reading { next } = running.stage else { continue };
+            let Phase::Prefill { next } = running.phase else { continue };
             if writers.is_some_and(|writer| writer > running.job.priority) {
                 room = room.min(BESIDE);
             }
@@ -385,21 +389,22 @@ impl<'model> Engine<'model> {
 
     /// Makes the choices that the last batch led to.
     fn choose(&mut self) {
-        // Lanes first: opening new ones does not touch the logits, but it takes the engine as a whole.
+        // Sequences first: opening new ones does not touch the logits, but it takes the engine as a whole.
         for &row in &self.rows {
-            let Row::Lane { job, lane, row, guess } = row else { continue };
+            let Row::Sequence { job, sequence, row, guess } = row else { continue };
             let running = &mut self.running[job];
-            let Stage::Writing(lanes) = &mut running.stage else { continue };
-            let lane = &mut lanes[lane];
+            let Phase::Decode(sequences) = &mut running.phase else { continue };
+            let sequence = &mut sequences[sequence];
             let start = Instant::now();
             let (memory, trie) = (&self.memory, self.vocabulary.tok_trie());
             let after = |guessed: usize| match guessed {
                 0 => memory.row(row),
                 _ => memory.row(guess + guessed as i32 - 1),
             };
-            let chosen = lane.choose_all(after, trie);
-            let chosen = chosen
-                .and_then(|wrong| if wrong { self.memory.cut(lane.sequence, lane.position) } else { Ok(()) });
+            let chosen = sequence.verify_speculation(after, trie);
+            let chosen = chosen.and_then(|wrong| {
+                if wrong { self.memory.cut(sequence.sequence, sequence.position) } else { Ok(()) }
+            });
             running.choosing += start.elapsed();
             // A grammar that fails is the fault of one request, not of those beside it.
             running.fault = running.fault.take().or(chosen.err());
@@ -407,16 +412,16 @@ impl<'model> Engine<'model> {
         let whole: Vec<(usize, i32)> = (self.rows.iter())
             .filter_map(|row| match *row {
                 Row::Prompt { job, row } => Some((job, row)),
-                Row::Lane { .. } => None,
+                Row::Sequence { .. } => None,
             })
             .collect();
         for (at, row) in whole {
-            if !matches!(self.running[at].stage, Stage::Reading { .. }) {
+            if !matches!(self.running[at].phase, Phase::Prefill { .. }) {
                 continue;
             }
             let mut running = self.running.remove(at);
             self.memory.end(running.slot, row);
-            self.open_lanes(&mut running);
+            self.open_sequences(&mut running);
             self.running.insert(at, running);
         }
     }
@@ -428,32 +433,32 @@ impl<'model> Engine<'model> {
         self.running = running;
         for mut running in done {
             self.close(&running);
-            if matches!(running.stage, Stage::Writing(_)) {
+            if matches!(running.phase, Phase::Decode(_)) {
                 running.timing.decode_ms = since(running.since);
             }
-            let Running { job, stage, usage, timing, choosing, fault, .. } = running;
+            let Running { job, phase, usage, timing, choosing, fault, .. } = running;
             tracing::debug!(?usage, ?timing, ?choosing, "answered");
-            match (fault, stage) {
+            match (fault, phase) {
                 // Nobody may be waiting any more.
                 (Some(error), _) => drop(job.reply.send(Err(error))),
-                (None, Stage::Writing(lanes)) => job.answer(lanes, &Finish::Cancelled, usage, timing),
-                (None, Stage::Cut(cut)) => job.answer(Vec::new(), &cut, usage, timing),
-                (None, Stage::Reading { .. }) => {}
+                (None, Phase::Decode(sequences)) => job.answer(sequences, &Finish::Cancelled, usage, timing),
+                (None, Phase::Cut(cut)) => job.answer(Vec::new(), &cut, usage, timing),
+                (None, Phase::Prefill { .. }) => {}
             }
         }
     }
 
     /// Gives back what `running` holds.
     fn close(&mut self, running: &Running) {
-        for lane in running.lanes() {
+        for sequence in running.sequences() {
             // A whole sequence can always be removed.
-            let _ = self.memory.remove(lane.sequence);
-            self.free.push(lane.sequence);
+            let _ = self.memory.remove(sequence.sequence);
+            self.free.push(sequence.sequence);
         }
-        if let Stage::Reading { .. } = running.stage {
-            self.memory.stop_reading(running.slot);
+        if let Phase::Prefill { .. } = running.phase {
+            self.memory.end_prefill(running.slot);
         }
-        self.memory.leave(running.slot);
+        self.memory.release(running.slot);
     }
 
     /// Tells all running jobs that the model failed, and starts afresh.
@@ -468,8 +473,8 @@ impl<'model> Engine<'model> {
 
     /// Measures the numbers of threads again when that is due, which needs the model for itself.
     fn tune_if_due(&mut self) {
-        let Some(pace) = &self.pace else { return };
-        if !self.running.is_empty() || !(self.tune || pace.is_stale(Instant::now())) {
+        let Some(slowdown) = &self.slowdown else { return };
+        if !self.running.is_empty() || !(self.tune || slowdown.is_stale(Instant::now())) {
             return;
         }
         self.tune = false;
@@ -478,8 +483,8 @@ impl<'model> Engine<'model> {
             Err(error) => tracing::warn!(%error, "the numbers of threads could not be measured"),
         }
         let slow = self.options.threads != Some(threads::cores());
-        if let Some(pace) = &mut self.pace {
-            pace.restart(Instant::now(), slow);
+        if let Some(slowdown) = &mut self.slowdown {
+            slowdown.restart(Instant::now(), slow);
         }
     }
 
@@ -503,14 +508,14 @@ impl<'model> Engine<'model> {
 }
 
 /// Whether the beginning of `job`'s prompt is just being read for another job, so that it need not be read twice.
-fn is_read_by_another(job: &Job, running: &[Running], memory: &Memory<'_>) -> bool {
+fn is_read_by_another(job: &Job, running: &[Running], memory: &KvCache<'_>) -> bool {
     let known = memory.longest(&job.prompt);
-    running.iter().any(|other| match other.stage {
-        Stage::Reading { next } => {
+    running.iter().any(|other| match other.phase {
+        Phase::Prefill { next } => {
             let common = common_length(&other.job.prompt, &job.prompt);
             next < common && common >= known + WORTH_WAITING
         }
-        Stage::Writing(_) | Stage::Cut(_) => false,
+        Phase::Decode(_) | Phase::Cut(_) => false,
     })
 }
 

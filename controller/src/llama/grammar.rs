@@ -14,19 +14,19 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 const KEPT: usize = 64;
 
 /// Compiles constraints for one model's vocabulary, each of them once.
-pub(super) struct Grammars {
+pub(super) struct GrammarCache {
     factory: ParserFactory,
     vocabulary: Arc<Vocabulary>,
     compiled: Mutex<Compiled>,
 }
 
-impl fmt::Debug for Grammars {
+impl fmt::Debug for GrammarCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Grammars").finish_non_exhaustive()
+        f.debug_struct("GrammarCache").finish_non_exhaustive()
     }
 }
 
-/// Grammars at their start, by the JSON of their constraint.
+/// GrammarCache at their start, by the JSON of their constraint.
 #[derive(Default)]
 struct Compiled {
     matchers: HashMap<String, (u64, Matcher)>,
@@ -34,7 +34,7 @@ struct Compiled {
     clock: u64,
 }
 
-impl Grammars {
+impl GrammarCache {
     /// Reads the vocabulary in the file at `path`, which takes some tenths of a second, as long as the weights may take
     /// that somebody else reads in the meantime.
     pub(super) fn read(path: &Path) -> Result<Self, ControllerError> {

@@ -1,4 +1,4 @@
-use super::lane::Lane;
+use super::sequence::Sequence;
 use crate::{Cancel, Completion, ControllerError, Finish, Priority, Reply, Sampling, Timing, Usage};
 use llama_cpp_2::token::LlamaToken;
 use llguidance::Matcher;
@@ -21,7 +21,7 @@ pub(super) struct Job {
     /// How many tokens prompt and answers may have together.
     pub cells: u32,
     /// What the parts of the prompt came to, for the reply.
-    pub ledger: Ledger,
+    pub parts: PromptParts,
     pub queued: Instant,
     pub deadline: Option<Instant>,
     pub cancel: Cancel,
@@ -30,11 +30,11 @@ pub(super) struct Job {
 
 /// The lengths of a prompt's parts, in tokens, and which of them were left out.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(super) struct PromptParts {
     /// By message and part.
     pub part_tokens: Vec<Vec<u32>>,
     /// Message and part, in the order in which they were given up.
-    pub left_out: Vec<(u32, u32)>,
+    pub dropped_parts: Vec<(u32, u32)>,
 }
 
 impl Job {
@@ -49,17 +49,21 @@ impl Job {
         }
     }
 
-    /// Answers with `lanes`, or with empty answers where none was begun.
-    pub(super) fn answer(self, lanes: Vec<Lane>, cut: &Finish, usage: Usage, timing: Timing) {
-        let guessed_tokens = lanes.iter().map(|lane| lane.guessed).sum();
-        let mut candidates: Vec<Completion> = lanes.into_iter().map(Lane::completion).collect();
+    /// Answers with `sequences`, or with empty answers where none was begun.
+    pub(super) fn answer(self, sequences: Vec<Sequence>, cut: &Finish, usage: Usage, timing: Timing) {
+        let accepted_draft_tokens = sequences.iter().map(|sequence| sequence.guessed).sum();
+        let mut candidates: Vec<Completion> = sequences.into_iter().map(Sequence::completion).collect();
         let empty = Completion { text: String::new(), tokens: 0, finish: cut.clone() };
         candidates.resize(self.candidates as usize, empty);
         let completion_tokens = candidates.iter().map(|candidate| candidate.tokens).sum();
-        let usage = Usage { completion_tokens, guessed_tokens, ..usage };
-        let Ledger { part_tokens, left_out } = self.ledger;
+        let usage = Usage { completion_tokens, accepted_draft_tokens, ..usage };
+        let PromptParts { part_tokens, dropped_parts } = self.parts;
         // Nobody may be waiting any more.
-        let _ = self.reply.send(Ok(Reply { part_tokens, left_out, ..Reply::new(candidates, usage, timing) }));
+        let _ = self.reply.send(Ok(Reply {
+            part_tokens,
+            dropped_parts,
+            ..Reply::new(candidates, usage, timing)
+        }));
     }
 }
 
@@ -68,10 +72,10 @@ pub(super) struct Running {
     pub job: Job,
     /// Where its prompt is, or was when the answers began.
     pub slot: usize,
-    pub stage: Stage,
+    pub phase: Phase,
     pub usage: Usage,
     pub timing: Timing,
-    /// When this stage began.
+    /// When this phase began.
     pub since: Instant,
     /// Of the time of writing, what went into choosing tokens.
     pub choosing: Duration,
@@ -80,11 +84,11 @@ pub(super) struct Running {
 }
 
 /// How far a job has come.
-pub(super) enum Stage {
+pub(super) enum Phase {
     /// Its prompt is being read, up to the token `next`.
-    Reading { next: usize },
+    Prefill { next: usize },
     /// Its answers are being written.
-    Writing(Vec<Lane>),
+    Decode(Vec<Sequence>),
     /// Its reading was cut off.
     Cut(Finish),
 }
@@ -93,18 +97,18 @@ impl Running {
     /// Whether there is nothing left to do but to answer.
     pub(super) fn is_done(&self) -> bool {
         self.fault.is_some()
-            || match &self.stage {
-                Stage::Reading { .. } => false,
-                Stage::Writing(lanes) => lanes.iter().all(|lane| lane.finish.is_some()),
-                Stage::Cut(_) => true,
+            || match &self.phase {
+                Phase::Prefill { .. } => false,
+                Phase::Decode(sequences) => sequences.iter().all(|sequence| sequence.finish.is_some()),
+                Phase::Cut(_) => true,
             }
     }
 
     /// The answers so far.
-    pub(super) fn lanes(&self) -> &[Lane] {
-        match &self.stage {
-            Stage::Writing(lanes) => lanes,
-            Stage::Reading { .. } | Stage::Cut(_) => &[],
+    pub(super) fn sequences(&self) -> &[Sequence] {
+        match &self.phase {
+            Phase::Decode(sequences) => sequences,
+            Phase::Prefill { .. } | Phase::Cut(_) => &[],
         }
     }
 }

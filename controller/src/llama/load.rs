@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// A model in memory and what its file says about it.
-pub(super) struct Loaded {
+pub(super) struct LoadedModel {
     pub model: Arc<LlamaModel>,
     /// Where it was read from.
     pub path: PathBuf,
@@ -22,7 +22,7 @@ pub(super) struct Loaded {
     pub info: ModelInfo,
 }
 
-impl Loaded {
+impl LoadedModel {
     /// Loads the model at `path` after a look at its header.
     pub(super) fn open(path: &Path) -> Result<Self, ControllerError> {
         Self::open_with(path, Header::read(path)?, &LlamaOptions::default())

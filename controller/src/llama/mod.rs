@@ -2,28 +2,28 @@
 //!
 //! One thread owns a model and everything that C++ does with it ([`engine`]). Requests of any number of callers wait
 //! in its [`queue`]. Each batch that the model reads has the next token of every answer at hand and, beside them, a
-//! piece of the prompts that are new. Prompts are read once and kept ([`memory`]): in llama.cpp's own memory while they
-//! are at work ([`cache`]), in ordinary memory ([`shelf`]) and on the disk ([`prefixes`]). What an answer may say next is
-//! decided by its [`grammar`] and its [`sampler`], and may be guessed beforehand ([`lookup`],
-//! [`draft`]).
+//! piece of the prompts that are new. Prompts are read once and kept ([`kv_cache`]): in llama.cpp's own memory while they
+//! are at work ([`prompt_slots`]), in ordinary memory ([`host`]) and on the disk ([`disk_cache`]). What an answer may say next is
+//! decided by its [`grammar`] and its [`sampler`], and may be guessed beforehand ([`prompt_lookup`],
+//! [`draft_model`]).
 
-mod cache;
-mod draft;
+mod disk_cache;
+mod draft_model;
 mod embedder;
 mod engine;
 mod grammar;
+mod host_kv_cache;
 mod job;
-mod lane;
+mod kv_cache;
 mod load;
-mod lookup;
-mod memory;
 mod options;
-mod pace;
-mod prefixes;
-mod prompt;
+mod prompt_encoder;
+mod prompt_lookup;
+mod prompt_slots;
 mod queue;
 mod sampler;
-mod shelf;
+mod sequence;
+mod slowdown;
 mod threads;
 
 pub use embedder::LlamaEmbedder;
@@ -33,11 +33,11 @@ use crate::gguf::Header;
 use crate::{Cancel, Controller, ControllerError, Message, ModelInfo, Reply, Request};
 use async_trait::async_trait;
 use engine::Engine;
-use grammar::Grammars;
-use job::{Job, Ledger};
+use grammar::GrammarCache;
+use job::{Job, PromptParts};
 use llama_cpp_2::token::LlamaToken;
-use load::Loaded;
-use prompt::Prompter;
+use load::LoadedModel;
+use prompt_encoder::PromptEncoder;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -55,8 +55,8 @@ const QUEUE: usize = 64;
 pub struct LlamaController {
     model: ModelInfo,
     options: LlamaOptions,
-    prompter: Prompter,
-    grammars: Arc<Grammars>,
+    prompt_encoder: PromptEncoder,
+    grammars: Arc<GrammarCache>,
     /// To the thread that owns the model; taken when the controller is dropped.
     jobs: Option<mpsc::Sender<Job>>,
     /// That thread; joined when the controller is dropped.
@@ -96,18 +96,18 @@ impl LlamaController {
         &self,
         request: &Request,
         forced: &[LlamaToken],
-    ) -> Result<(Vec<LlamaToken>, Ledger), ControllerError> {
-        let mut spare = spare_parts(&request.messages);
-        let mut left_out = Vec::new();
+    ) -> Result<(Vec<LlamaToken>, PromptParts), ControllerError> {
+        let mut droppable = droppable_parts(&request.messages);
+        let mut dropped_parts = Vec::new();
         loop {
             let (mut prompt, part_tokens) =
-                self.prompter.tokens(&request.messages, &request.prefill, &left_out)?;
+                self.prompt_encoder.tokens(&request.messages, &request.prefill, &dropped_parts)?;
             prompt.extend(forced);
             let excess = cells(prompt.len(), request).saturating_sub(self.options.context_tokens);
             if excess == 0 {
-                return Ok((prompt, Ledger { part_tokens, left_out }));
+                return Ok((prompt, PromptParts { part_tokens, dropped_parts }));
             }
-            if spare.is_empty() {
+            if droppable.is_empty() {
                 return Err(ControllerError::ContextOverflow {
                     prompt_tokens: prompt.len() as u32,
                     candidates: request.candidates,
@@ -117,10 +117,10 @@ impl LlamaController {
             }
             let mut gained = 0;
             while gained < excess
-                && let Some((message, part)) = spare.pop()
+                && let Some((message, part)) = droppable.pop()
             {
                 gained += part_tokens[message as usize][part as usize];
-                left_out.push((message, part));
+                dropped_parts.push((message, part));
             }
         }
     }
@@ -149,9 +149,9 @@ impl Controller for LlamaController {
     async fn complete(&self, request: &Request, cancel: &Cancel) -> Result<Reply, ControllerError> {
         self.check(request)?;
         let queued = Instant::now();
-        let matcher = Grammars::matcher(&self.grammars, &request.constraint).await?;
+        let matcher = GrammarCache::matcher(&self.grammars, &request.constraint).await?;
         let (matcher, forced) = grammar::forced_start(matcher, request.max_tokens)?;
-        let (prompt, ledger) = self.fit(request, &forced)?;
+        let (prompt, parts) = self.fit(request, &forced)?;
         let cells = cells(prompt.len(), request);
         let (reply, answered) = oneshot::channel();
         let job = Job {
@@ -164,7 +164,7 @@ impl Controller for LlamaController {
             stop: request.stop.clone(),
             priority: request.priority,
             cells,
-            ledger,
+            parts,
             queued,
             deadline: request.deadline_ms.and_then(|limit| queued.checked_add(Duration::from_millis(limit))),
             cancel: cancel.clone(),
@@ -192,15 +192,15 @@ fn cells(prompt: usize, request: &Request) -> u32 {
 }
 
 /// Message and part of what can be left out, what goes first last.
-fn spare_parts(messages: &[Message]) -> Vec<(u32, u32)> {
-    let mut spare = Vec::new();
+fn droppable_parts(messages: &[Message]) -> Vec<(u32, u32)> {
+    let mut droppable = Vec::new();
     for (at, message) in messages.iter().enumerate() {
-        for (number, part) in message.parts.iter().enumerate().filter(|(_, part)| part.spare > 0) {
-            spare.push((part.spare, at as u32, number as u32));
+        for (number, part) in message.parts.iter().enumerate().filter(|(_, part)| part.drop_rank > 0) {
+            droppable.push((part.drop_rank, at as u32, number as u32));
         }
     }
-    spare.sort_unstable();
-    spare.into_iter().map(|(_, message, part)| (message, part)).collect()
+    droppable.sort_unstable();
+    droppable.into_iter().map(|(_, message, part)| (message, part)).collect()
 }
 
 type Ready = oneshot::Sender<Result<(LlamaController, mpsc::Sender<Job>), ControllerError>>;
@@ -211,16 +211,16 @@ fn own(path: &Path, options: LlamaOptions, ready: Ready) {
         Ok(loaded) => loaded,
         Err(error) => return drop(ready.send(Err(error))),
     };
-    let small = options.draft.as_deref().map(|path| draft::load(path, &loaded)).transpose();
+    let small = options.draft_model.as_deref().map(|path| draft_model::load(path, &loaded)).transpose();
     let small = match small {
         Ok(small) => small,
         Err(error) => return drop(ready.send(Err(error))),
     };
     let opened = options.settle(&loaded).and_then(|(options, tuned)| {
-        let prompter = Prompter::new(&loaded, &grammars.vocabulary())?;
+        let prompt_encoder = PromptEncoder::new(&loaded, &grammars.vocabulary())?;
         let engine = Engine::new(&loaded, small.as_ref(), &options, tuned, grammars.vocabulary())?;
         let model = ModelInfo { context_tokens: Some(options.context_tokens), ..loaded.info.clone() };
-        Ok((LlamaController { model, options, prompter, grammars, jobs: None, owner: None }, engine))
+        Ok((LlamaController { model, options, prompt_encoder, grammars, jobs: None, owner: None }, engine))
     });
     match opened {
         Ok((controller, engine)) => {
@@ -234,21 +234,21 @@ fn own(path: &Path, options: LlamaOptions, ready: Ready) {
 }
 
 /// The model in the file at `path` and the grammars of its vocabulary, which are made ready while its weights are read.
-fn load(path: &Path, options: &LlamaOptions) -> Result<(Loaded, Arc<Grammars>), ControllerError> {
+fn load(path: &Path, options: &LlamaOptions) -> Result<(LoadedModel, Arc<GrammarCache>), ControllerError> {
     let header = Header::read(path)?;
     // A model without a template is of another kind, whose vocabulary may be one that grammars cannot be made for.
-    let speaks = prompt::has_template(&header);
+    let speaks = prompt_encoder::has_template(&header);
     let vocabulary = path.to_path_buf();
-    let grammars = speaks.then(|| std::thread::spawn(move || Grammars::read(&vocabulary)));
-    let loaded = Loaded::open_with(path, header, options);
+    let grammars = speaks.then(|| std::thread::spawn(move || GrammarCache::read(&vocabulary)));
+    let loaded = LoadedModel::open_with(path, header, options);
     // It is waited for in any case, so that no C++ runs while the process exits.
     let grammars = grammars.map(|thread| {
         let panicked = |_| ControllerError::Failed { reason: "its vocabulary cannot be read".into() };
         thread.join().map_err(panicked).flatten()
     });
     let loaded = loaded?;
-    prompt::template(&loaded)?;
-    let grammars = grammars.unwrap_or_else(|| Grammars::read(path))?;
+    prompt_encoder::template(&loaded)?;
+    let grammars = grammars.unwrap_or_else(|| GrammarCache::read(path))?;
     grammars.use_model(&loaded.model);
     Ok((loaded, Arc::new(grammars)))
 }

@@ -1,4 +1,4 @@
-use super::load::Loaded;
+use super::load::LoadedModel;
 use super::threads;
 use crate::{ControllerError, Lora};
 use serde::{Deserialize, Serialize};
@@ -22,15 +22,15 @@ pub struct LlamaOptions {
     pub speculate: bool,
     /// A smaller model with the same vocabulary, which guesses where the prompt does not help. It is used while answers come
     /// sooner for it.
-    pub draft: Option<PathBuf>,
+    pub draft_model: Option<PathBuf>,
     /// How many layers are put on a graphics processor, where the program was built for one; all without a number.
     pub gpu_layers: Option<u32>,
     /// A low-rank adapter that is added to the model's weights.
     pub lora: Option<Lora>,
     /// How much ordinary memory may hold prompts that are not at work now, in MiB.
-    pub prompt_memory_mib: u32,
+    pub host_cache_mib: u32,
     /// Where beginnings of prompts are kept between processes, with what the model made of them; nowhere without it.
-    pub prefixes: Option<PathBuf>,
+    pub prefix_dir: Option<PathBuf>,
 }
 
 impl Default for LlamaOptions {
@@ -41,11 +41,11 @@ impl Default for LlamaOptions {
             prefill_threads: None,
             max_candidates: 8,
             speculate: true,
-            draft: None,
+            draft_model: None,
             gpu_layers: None,
             lora: None,
-            prompt_memory_mib: 1024,
-            prefixes: None,
+            host_cache_mib: 1024,
+            prefix_dir: None,
         }
     }
 }
@@ -57,7 +57,7 @@ const MOST_CANDIDATES: u32 = 64;
 
 impl LlamaOptions {
     /// The options with every number filled in and checked, and whether the numbers of threads were measured.
-    pub(super) fn settle(mut self, loaded: &Loaded) -> Result<(Self, bool), ControllerError> {
+    pub(super) fn settle(mut self, loaded: &LoadedModel) -> Result<(Self, bool), ControllerError> {
         if self.max_candidates == 0 || self.max_candidates > MOST_CANDIDATES {
             let reason =
                 format!("`max_candidates` is {}; choose 1 to {MOST_CANDIDATES}", self.max_candidates);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the order of waiting jobs hangs on.
-pub(super) trait Waits {
+pub(super) trait QueueEntry {
     /// How much it matters.
     fn priority(&self) -> Priority;
     /// Since when it waits.
@@ -18,7 +18,7 @@ pub(super) struct Queue<J> {
     jobs: Vec<J>,
 }
 
-impl<J: Waits> Queue<J> {
+impl<J: QueueEntry> Queue<J> {
     pub(super) fn new() -> Self {
         Self { jobs: Vec::new() }
     }
@@ -44,16 +44,16 @@ impl<J: Waits> Queue<J> {
 
     /// Takes out the next job to begin.
     ///
-    /// They are asked in order of priority, and of arrival where that is equal. One that may begin `Later` is passed
+    /// They are asked in order of priority, and of arrival where that is equal. One that may begin `Defer` is passed
     /// over; one for which there is no `Room` keeps all others waiting, so that small jobs do not starve a large one.
     pub(super) fn next(&mut self, now: Instant, may: impl Fn(&J) -> May) -> Option<J> {
         let mut order: Vec<usize> = (0..self.jobs.len()).collect();
         order.sort_by_key(|&at| (std::cmp::Reverse(rank(&self.jobs[at], now)), at));
         for at in order {
             match may(&self.jobs[at]) {
-                May::Begin => return Some(self.jobs.remove(at)),
-                May::Later => {}
-                May::NotYet => return None,
+                Admission::Start => return Some(self.jobs.remove(at)),
+                Admission::Defer => {}
+                Admission::Block => return None,
             }
         }
         None
@@ -62,17 +62,17 @@ impl<J: Waits> Queue<J> {
 
 /// Whether a job may begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum May {
+pub(super) enum Admission {
     /// Now.
-    Begin,
+    Start,
     /// It is better off when something under way is done; others need not wait for it.
-    Later,
+    Defer,
     /// There is no room for it now, and nobody may take what room there is.
-    NotYet,
+    Block,
 }
 
 /// The priority of `job` now, with what it has gained by waiting.
-fn rank<J: Waits>(job: &J, now: Instant) -> u64 {
+fn rank<J: QueueEntry>(job: &J, now: Instant) -> u64 {
     let waited = now.saturating_duration_since(job.since());
     job.priority() as u64 + waited.as_secs() / PATIENCE.as_secs()
 }
@@ -89,7 +89,7 @@ mod tests {
         since: Instant,
     }
 
-    impl Waits for Waiting {
+    impl QueueEntry for Waiting {
         fn priority(&self) -> Priority {
             self.priority
         }
@@ -108,7 +108,7 @@ mod tests {
     }
 
     fn drain(queue: &mut Queue<Waiting>, now: Instant) -> Vec<usize> {
-        std::iter::from_fn(|| queue.next(now, |_| May::Begin)).map(|job| job.name).collect()
+        std::iter::from_fn(|| queue.next(now, |_| Admission::Start)).map(|job| job.name).collect()
     }
 
     #[test]
@@ -131,9 +131,9 @@ mod tests {
     fn a_large_job_is_not_overtaken_but_one_that_prefers_to_wait_is() {
         let start = Instant::now();
         let mut queue = queue(&[Priority::Acting, Priority::Acting], start);
-        let large_first = |job: &Waiting| if job.name == 0 { May::NotYet } else { May::Begin };
+        let large_first = |job: &Waiting| if job.name == 0 { Admission::Block } else { Admission::Start };
         assert!(queue.next(start, large_first).is_none());
-        let patient_first = |job: &Waiting| if job.name == 0 { May::Later } else { May::Begin };
+        let patient_first = |job: &Waiting| if job.name == 0 { Admission::Defer } else { Admission::Start };
         assert_eq!(queue.next(start, patient_first).map(|job| job.name), Some(1));
         assert_eq!(queue.len(), 1);
     }
@@ -151,7 +151,7 @@ mod tests {
                 let now = start + Duration::from_secs(second as u64);
                 let priority = [Priority::Background, Priority::Acting, Priority::Urgent][usize::from(*kind)];
                 queue.push(Waiting { name: second, priority, since: now });
-                begun.extend(queue.next(now, |_| May::Begin).map(|job| job.name));
+                begun.extend(queue.next(now, |_| Admission::Start).map(|job| job.name));
             }
             let most = 3 * PATIENCE.as_secs() as usize;
             prop_assert!(begun.contains(&usize::MAX) || arrivals.len() <= most);

@@ -1,4 +1,4 @@
-use super::load::Loaded;
+use super::load::LoadedModel;
 use crate::ControllerError;
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::LlamaContextParams;
@@ -31,7 +31,7 @@ pub(super) fn cores() -> u32 {
 ///
 /// Threads meet at a barrier after every operation, and a token has hundreds. Where another process holds one of the
 /// cores, all threads wait for the one that lacks it, and a single thread can be many times faster.
-pub(super) fn fastest(loaded: &Loaded) -> Result<Threads, ControllerError> {
+pub(super) fn fastest(loaded: &LoadedModel) -> Result<Threads, ControllerError> {
     let cores = cores();
     let mut choices = vec![cores, cores.div_ceil(2), 1];
     choices.dedup();
@@ -49,7 +49,7 @@ pub(super) fn fastest(loaded: &Loaded) -> Result<Threads, ControllerError> {
 }
 
 /// The times that `threads` need for a single token, and for a short prompt and some tokens of several answers.
-fn measure(loaded: &Loaded, threads: u32) -> Result<(Duration, Duration), ControllerError> {
+fn measure(loaded: &LoadedModel, threads: u32) -> Result<(Duration, Duration), ControllerError> {
     let params = LlamaContextParams::default()
         .with_n_ctx(NonZeroU32::new(256))
         .with_n_batch(READ as u32)

@@ -14,7 +14,7 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(200);
 const SPARE_BYTES: u64 = 16 << 20;
 
 /// The file `suffix` that goes with `file`: `model.gguf` and `part` make `model.gguf.part`.
-pub fn beside(file: &Path, suffix: &str) -> PathBuf {
+pub fn sibling(file: &Path, suffix: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(".");
     name.push(suffix);
@@ -59,7 +59,7 @@ pub struct Lock {
 impl Lock {
     /// Waits for the lock beside `file`.
     pub async fn acquire(file: &Path, cancel: &Cancel, report: &Report) -> Result<Self, ModelError> {
-        let path = beside(file, "lock");
+        let path = sibling(file, "lock");
         let io = |error| ModelError::io(&path, error);
         let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
         let mut waited = false;
@@ -83,7 +83,7 @@ impl Lock {
 
 /// Writes a small file so that it is there whole or not at all.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
-    let part = beside(path, "part");
+    let part = sibling(path, "part");
     std::fs::write(&part, bytes).map_err(|error| ModelError::io(&part, error))?;
     install(&part, path)
 }
@@ -113,15 +113,15 @@ pub fn install(part: &Path, path: &Path) -> Result<(), ModelError> {
 
 /// Removes a file; that there is none is fine.
 pub fn remove_file(path: &Path) -> Result<(), ModelError> {
-    absent_is_fine(path, std::fs::remove_file(path))
+    ignore_not_found(path, std::fs::remove_file(path))
 }
 
 /// Removes a directory with all it holds; that there is none is fine.
 pub fn remove_directory(path: &Path) -> Result<(), ModelError> {
-    absent_is_fine(path, std::fs::remove_dir_all(path))
+    ignore_not_found(path, std::fs::remove_dir_all(path))
 }
 
-fn absent_is_fine(path: &Path, result: std::io::Result<()>) -> Result<(), ModelError> {
+fn ignore_not_found(path: &Path, result: std::io::Result<()>) -> Result<(), ModelError> {
     match result {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(ModelError::io(path, error)),
         _ => Ok(()),

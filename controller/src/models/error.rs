@@ -164,7 +164,7 @@ impl ModelError {
     }
 
     /// Whether another source may do better.
-    pub(super) fn is_the_sources_fault(&self) -> bool {
+    pub(super) fn is_source_error(&self) -> bool {
         matches!(
             self,
             Self::Hash { .. }

@@ -1,7 +1,7 @@
 //! Fetching one file over HTTP, going on where it was cut off.
 
 use super::ModelError;
-use super::disk::{beside, length, remove_file, write_whole};
+use super::disk::{length, remove_file, sibling, write_whole};
 use crate::Cancel;
 use reqwest::header::{CONTENT_RANGE, ETAG, IF_RANGE, RANGE};
 use reqwest::{Client, Response, StatusCode, Url};
@@ -47,9 +47,9 @@ pub fn client() -> Result<Client, ModelError> {
 /// Why one try failed.
 enum Failure {
     /// Trying again may help.
-    Passing(ModelError),
+    Retryable(ModelError),
     /// It will not.
-    Lasting(ModelError),
+    Permanent(ModelError),
 }
 
 impl Download<'_> {
@@ -67,8 +67,8 @@ impl Download<'_> {
             let before = length(self.part);
             let error = match self.try_once(client, cancel, advance).await {
                 Ok(()) => return Ok(()),
-                Err(Failure::Lasting(error)) => return Err(error),
-                Err(Failure::Passing(error)) => error,
+                Err(Failure::Permanent(error)) => return Err(error),
+                Err(Failure::Retryable(error)) => error,
             };
             if length(self.part) >= before.saturating_add(WORTH_A_RETRY) {
                 (retries, pause) = (0, FIRST_PAUSE);
@@ -92,7 +92,7 @@ impl Download<'_> {
         cancel: &Cancel,
         advance: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<(), Failure> {
-        let io = |error| Failure::Lasting(ModelError::io(self.part, error));
+        let io = |error| Failure::Permanent(ModelError::io(self.part, error));
         let start = self.kept();
         if self.bytes == Some(start) {
             return Ok(());
@@ -106,7 +106,7 @@ impl Download<'_> {
         }
         let response = tokio::select! {
             response = request.send() => response.map_err(|error| self.unanswered(&error))?,
-            () = cancel.cancelled() => return Err(Failure::Lasting(ModelError::Cancelled)),
+            () = cancel.cancelled() => return Err(Failure::Permanent(ModelError::Cancelled)),
         };
         let (start, total) = self.accept(&response, start)?;
 
@@ -133,29 +133,29 @@ impl Download<'_> {
         let (start, total) = match response.status() {
             StatusCode::PARTIAL_CONTENT => content_range(response)
                 .filter(|(start, _)| *start == asked)
-                .ok_or_else(|| Failure::Lasting(self.fault("it sends another range than was asked for")))?,
+                .ok_or_else(|| Failure::Permanent(self.fault("it sends another range than was asked for")))?,
             // Not every server can begin in the middle.
             StatusCode::OK => {
                 let total = response
                     .content_length()
-                    .ok_or_else(|| Failure::Lasting(self.fault("it does not say how long the file is")))?;
+                    .ok_or_else(|| Failure::Permanent(self.fault("it does not say how long the file is")))?;
                 (0, total)
             }
             StatusCode::RANGE_NOT_SATISFIABLE => {
-                remove_file(self.part).map_err(Failure::Lasting)?;
-                return Err(Failure::Passing(self.fault("it has less than there is here already")));
+                remove_file(self.part).map_err(Failure::Permanent)?;
+                return Err(Failure::Retryable(self.fault("it has less than there is here already")));
             }
             status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-                return Err(Failure::Passing(self.fault(format!("it answers `{status}`"))));
+                return Err(Failure::Retryable(self.fault(format!("it answers `{status}`"))));
             }
-            status => return Err(Failure::Lasting(self.fault(format!("it answers `{status}`")))),
+            status => return Err(Failure::Permanent(self.fault(format!("it answers `{status}`")))),
         };
         if let Some(expected) = self.bytes.filter(|expected| *expected != total) {
             let what = self.url.path_segments().and_then(Iterator::last).unwrap_or_default().to_owned();
-            return Err(Failure::Lasting(ModelError::Size { what, expected, got: total }));
+            return Err(Failure::Permanent(ModelError::Size { what, expected, got: total }));
         }
         if start == 0 && !self.hash_is_known {
-            self.keep_etag(response).map_err(Failure::Lasting)?;
+            self.keep_etag(response).map_err(Failure::Permanent)?;
         }
         Ok((start, total))
     }
@@ -172,35 +172,35 @@ impl Download<'_> {
         let mut position = start;
         loop {
             let chunk = tokio::select! {
-                chunk = response.chunk() => chunk.map_err(|error| Failure::Passing(self.fault(reason(&error))))?,
-                () = cancel.cancelled() => return Err(Failure::Lasting(ModelError::Cancelled)),
+                chunk = response.chunk() => chunk.map_err(|error| Failure::Retryable(self.fault(reason(&error))))?,
+                () = cancel.cancelled() => return Err(Failure::Permanent(ModelError::Cancelled)),
             };
             let Some(chunk) = chunk else { break };
             position += chunk.len() as u64;
             if position > total {
-                return Err(Failure::Lasting(self.fault("it sends more than it said")));
+                return Err(Failure::Permanent(self.fault("it sends more than it said")));
             }
             file.write_all(&chunk)
                 .await
-                .map_err(|error| Failure::Lasting(ModelError::io(self.part, error)))?;
+                .map_err(|error| Failure::Permanent(ModelError::io(self.part, error)))?;
             advance(position);
         }
         if position < total {
             let missing = total - position;
-            return Err(Failure::Passing(self.fault(format!("it stopped with {missing} bytes to go"))));
+            return Err(Failure::Retryable(self.fault(format!("it stopped with {missing} bytes to go"))));
         }
         Ok(())
     }
 
     /// The version of the file that the part is of, as the server named it.
     fn etag(&self) -> Option<String> {
-        std::fs::read_to_string(beside(self.part, "etag")).ok().filter(|etag| !etag.is_empty())
+        std::fs::read_to_string(sibling(self.part, "etag")).ok().filter(|etag| !etag.is_empty())
     }
 
     /// Keeps the version of the file that is about to come; without one, a later pull begins anew.
     fn keep_etag(&self, response: &Response) -> Result<(), ModelError> {
         let etag = response.headers().get(ETAG).and_then(|etag| etag.to_str().ok());
-        let path = beside(self.part, "etag");
+        let path = sibling(self.part, "etag");
         match etag.filter(|etag| !etag.starts_with("W/")) {
             Some(etag) => write_whole(&path, etag.as_bytes()),
             None => remove_file(&path),
@@ -209,7 +209,7 @@ impl Download<'_> {
 
     fn unanswered(&self, error: &reqwest::Error) -> Failure {
         let fault = self.fault(reason(error));
-        if error.is_connect() { Failure::Lasting(fault) } else { Failure::Passing(fault) }
+        if error.is_connect() { Failure::Permanent(fault) } else { Failure::Retryable(fault) }
     }
 
     fn fault(&self, reason: impl Into<String>) -> ModelError {

@@ -4,7 +4,7 @@
 //! and modification time as they were then. When either changed, the note counts for nothing.
 
 use super::ModelError;
-use super::disk::{beside, write_whole};
+use super::disk::{sibling, write_whole};
 use crate::Cancel;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -34,7 +34,7 @@ impl Marker {
 
 /// The hash that `file` was found to have, if it has not changed since.
 pub fn verified_hash(file: &Path) -> Option<String> {
-    let marker: Marker = serde_json::from_slice(&std::fs::read(beside(file, "verified")).ok()?).ok()?;
+    let marker: Marker = serde_json::from_slice(&std::fs::read(sibling(file, "verified")).ok()?).ok()?;
     let now = Marker::of(&file.metadata().ok()?, &marker.sha256)?;
     (now == marker).then_some(marker.sha256)
 }
@@ -44,7 +44,7 @@ pub fn mark_verified(file: &Path, sha256: &str) -> Result<(), ModelError> {
     let metadata = file.metadata().map_err(|error| ModelError::io(file, error))?;
     // A file from before 1970 is hashed at every start instead.
     let Some(marker) = Marker::of(&metadata, sha256) else { return Ok(()) };
-    let path = beside(file, "verified");
+    let path = sibling(file, "verified");
     let text = serde_json::to_vec(&marker).map_err(|error| ModelError::io(&path, error.into()))?;
     write_whole(&path, &text)
 }
@@ -97,7 +97,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("model.gguf");
         std::fs::write(&file, "abc").unwrap();
-        std::fs::write(beside(&file, "verified"), "{\"sha256\":3}").unwrap();
+        std::fs::write(sibling(&file, "verified"), "{\"sha256\":3}").unwrap();
         assert_eq!(verified_hash(&file), None);
     }
 

@@ -2,7 +2,7 @@
 
 use super::catalogue::{Asset, Conversion, ConversionFormat, Entry, HubFile, Source};
 use super::convert::{SentenceBert, sentence_bert};
-use super::disk::{Lock, beside, check_room, install, length, remove_directory, remove_file, write_gguf};
+use super::disk::{Lock, check_room, install, length, remove_directory, remove_file, sibling, write_gguf};
 use super::http::{Download, client};
 use super::marker::mark_verified;
 use super::packages::{Wheels, blocking};
@@ -42,8 +42,8 @@ impl Job {
     pub async fn run(self, target: Target, plan: Plan) -> Result<PathBuf, ModelError> {
         std::fs::create_dir_all(&self.dir).map_err(|error| ModelError::io(&self.dir, error))?;
         let _lock = Lock::acquire(&target.path, &self.cancel, &self.report).await?;
-        if !self.is_settled(&target).await? {
-            let part = beside(&target.path, "part");
+        if !self.is_installed(&target).await? {
+            let part = sibling(&target.path, "part");
             let sha256 = match plan {
                 Plan::Entry(entry) => self.fetch_entry(&entry, &target, &part).await?,
                 Plan::Url(url) => self.fetch_url(url, &target, &part).await?,
@@ -60,7 +60,7 @@ impl Job {
     }
 
     /// Whether the right file is in its place; a wrong one is no better than none.
-    async fn is_settled(&self, target: &Target) -> Result<bool, ModelError> {
+    async fn is_installed(&self, target: &Target) -> Result<bool, ModelError> {
         let (target, cancel, report) = (target.clone(), self.cancel.clone(), self.report.clone());
         blocking(move || match target.check(&cancel, || report(Progress::Verifying)) {
             Err(ModelError::Hash { .. } | ModelError::Size { .. }) => Ok(false),
@@ -74,7 +74,7 @@ impl Job {
         let mut sources = Sources {
             job: self,
             client: client()?,
-            wheels: Wheels::new(beside(&target.path, "wheels")),
+            wheels: Wheels::new(sibling(&target.path, "wheels")),
             hub_failed: None,
         };
         if let Some(conversion) = &entry.conversion {
@@ -134,7 +134,7 @@ impl Job {
             remove_file(part)?;
             return Err(ModelError::NotAModel { url: address.to_string(), reason: error.to_string() });
         }
-        remove_file(&beside(part, "etag"))?;
+        remove_file(&sibling(part, "etag"))?;
         Ok(sha256)
     }
 
@@ -175,7 +175,7 @@ impl Sources<'_> {
             let known_to_fail = name == HUGGING_FACE && self.hub_failed.is_some();
             let error = match self.try_source(source, name, asset, part, before).await {
                 Ok(()) => return Ok(()),
-                Err(error) if error.is_the_sources_fault() => error,
+                Err(error) if error.is_source_error() => error,
                 Err(error) => return Err(error),
             };
             if !known_to_fail {

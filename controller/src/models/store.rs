@@ -1,6 +1,6 @@
 use super::ModelError;
 use super::catalogue::{Catalogue, Entry};
-use super::disk::{beside, length};
+use super::disk::{length, sibling};
 use super::marker::hash_file;
 use super::progress::Progress;
 use super::pull::{Job, Plan};
@@ -78,7 +78,7 @@ impl Models {
         let status = |entry: &Entry| {
             let path = self.cache_dir.join(&entry.asset.file);
             let present = length(&path) == entry.asset.bytes && path.is_file();
-            let bytes = if present { entry.asset.bytes } else { length(&beside(&path, "part")) };
+            let bytes = if present { entry.asset.bytes } else { length(&sibling(&path, "part")) };
             ModelStatus { entry: entry.clone(), present, path, bytes }
         };
         self.catalogue.entries().iter().map(status).collect()
@@ -91,9 +91,9 @@ impl Models {
     /// it is not what the catalogue says.
     pub fn path(&self, what: &str) -> Result<PathBuf, ModelError> {
         match self.find(what)? {
-            Found::File(path) => Ok(path),
-            Found::Cached(target, _) if target.check(&Cancel::new(), || ())? => Ok(target.path),
-            Found::Cached(target, _) => Err(ModelError::NotPulled { name: target.name }),
+            Resolved::File(path) => Ok(path),
+            Resolved::Cached(target, _) if target.check(&Cancel::new(), || ())? => Ok(target.path),
+            Resolved::Cached(target, _) => Err(ModelError::NotPulled { name: target.name }),
         }
     }
 
@@ -102,9 +102,11 @@ impl Models {
     /// Reads the whole file: seconds for a large one. The wrong hash is [`ModelError::Hash`].
     pub fn verify(&self, what: &str) -> Result<String, ModelError> {
         match self.find(what)? {
-            Found::File(path) => hash_file(&path, &Cancel::new()),
-            Found::Cached(target, _) if target.path.is_file() => target.verify(&target.path, &Cancel::new()),
-            Found::Cached(target, _) => Err(ModelError::NotPulled { name: target.name }),
+            Resolved::File(path) => hash_file(&path, &Cancel::new()),
+            Resolved::Cached(target, _) if target.path.is_file() => {
+                target.verify(&target.path, &Cancel::new())
+            }
+            Resolved::Cached(target, _) => Err(ModelError::NotPulled { name: target.name }),
         }
     }
 
@@ -128,8 +130,8 @@ impl Models {
         cancel: &Cancel,
     ) -> Result<PathBuf, ModelError> {
         let (target, plan) = match self.find(what)? {
-            Found::File(path) => return Ok(path),
-            Found::Cached(target, plan) => (target, plan),
+            Resolved::File(path) => return Ok(path),
+            Resolved::Cached(target, plan) => (target, plan),
         };
         // The job is a task of its own, so that it lets go of its lock only once it has really stopped writing.
         let called_off = CancelOnDrop(Cancel::new());
@@ -157,18 +159,18 @@ impl Models {
         }
     }
 
-    fn find(&self, what: &str) -> Result<Found, ModelError> {
+    fn find(&self, what: &str) -> Result<Resolved, ModelError> {
         let path = Path::new(what);
         if path.is_file() {
-            return Ok(Found::File(path.to_path_buf()));
+            return Ok(Resolved::File(path.to_path_buf()));
         }
         if let Some(url) = as_url(what) {
-            return Ok(Found::Cached(Target::of_url(&url, &self.cache_dir), Plan::Url(url)));
+            return Ok(Resolved::Cached(Target::of_url(&url, &self.cache_dir), Plan::Url(url)));
         }
         match self.catalogue.get(what) {
             Ok(entry) => {
                 let target = Target::of_entry(entry, &self.cache_dir);
-                Ok(Found::Cached(target, Plan::Entry(Box::new(entry.clone()))))
+                Ok(Resolved::Cached(target, Plan::Entry(Box::new(entry.clone()))))
             }
             Err(_) if looks_like_a_path(path) => Err(ModelError::NoFile { path: path.to_path_buf() }),
             Err(unknown) => Err(unknown),
@@ -177,7 +179,7 @@ impl Models {
 }
 
 /// What a user's words for a model stand for.
-enum Found {
+enum Resolved {
     /// A file that they have.
     File(PathBuf),
     /// A file that belongs into the cache, and how it gets there.

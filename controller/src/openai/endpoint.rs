@@ -1,8 +1,8 @@
 //! An address that is asked, again where that may help.
 
-use super::draft::Draft;
-use super::fault::{Blame, Failure, MAX_WAIT, Trouble};
-use super::pace::Pace;
+use super::failure::{ErrorReporter, Failure, MAX_WAIT, ReadError};
+use super::rate_limit::RateLimiter;
+use super::response::PendingResponse;
 use super::wire::{Answer, Streaming, set_streaming};
 use super::{Dialect, OpenAiOptions, stream};
 use crate::ControllerError;
@@ -21,14 +21,14 @@ pub(super) struct Endpoint {
     url: Url,
     /// The key, as it is shown there. Never printed.
     authorization: Option<HeaderValue>,
-    blame: Blame,
-    pace: Pace,
+    errors: ErrorReporter,
+    rate_limiter: RateLimiter,
     dialect: Dialect,
     /// How answers are asked to come; less is asked of a server that cannot do more.
     streaming: Mutex<Streaming>,
     /// The longest silence.
     silence: Duration,
-    tries: u32,
+    max_attempts: u32,
     backoff: Duration,
 }
 
@@ -43,7 +43,7 @@ impl Endpoint {
         let bad = |reason: String| ControllerError::BadEndpoint { reason };
         options.check()?;
         let url = address(&options.base_url).map_err(bad)?;
-        let key = match &options.key_variable {
+        let key = match &options.api_key_env {
             None => None,
             Some(variable) => match std::env::var(variable) {
                 Ok(key) if !key.trim().is_empty() => Some(key.trim().to_owned()),
@@ -66,33 +66,37 @@ impl Endpoint {
             .map_err(|error| bad(error.without_url().to_string()))?;
         Ok(Self {
             client,
-            blame: Blame::new(url.as_str(), key.as_deref()),
+            errors: ErrorReporter::new(url.as_str(), key.as_deref()),
             url,
             authorization,
-            pace: Pace::new(options),
+            rate_limiter: RateLimiter::new(options),
             dialect: options.dialect,
             streaming: Mutex::new(if options.stream { Streaming::Counted } else { Streaming::Off }),
             silence: Duration::from_millis(options.timeout_ms),
-            tries: options.tries.max(1),
+            max_attempts: options.max_attempts.max(1),
             backoff: Duration::from_millis(options.backoff_ms),
         })
     }
 
     /// What is said about this endpoint.
-    pub(super) fn blame(&self) -> &Blame {
-        &self.blame
+    pub(super) fn errors(&self) -> &ErrorReporter {
+        &self.errors
     }
 
-    /// Posts `body` and reads the answer into `draft`, trying again while the server is busy or failing.
+    /// Posts `body` and reads the answer into `pending`, trying again while the server is busy or failing.
     ///
-    /// What came of a last try that was not ended is left in `draft`.
-    pub(super) async fn ask(&self, body: &mut Value, draft: &mut Draft<'_>) -> Result<(), ControllerError> {
+    /// What came of a last try that was not ended is left in `pending`.
+    pub(super) async fn ask(
+        &self,
+        body: &mut Value,
+        pending: &mut PendingResponse<'_>,
+    ) -> Result<(), ControllerError> {
         let mut wait = self.backoff;
         let mut tried = 0;
         loop {
             let streaming = self.streaming();
             set_streaming(body, streaming, self.dialect);
-            let failure = match self.try_once(body, streaming, draft).await {
+            let failure = match self.try_once(body, streaming, pending).await {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
@@ -101,9 +105,9 @@ impl Endpoint {
             }
             tried += 1;
             match failure {
-                Failure::Lasting(error) => return Err(error),
-                Failure::Passing(error, _) if tried >= self.tries => return Err(error),
-                Failure::Passing(error, asked) => {
+                Failure::Permanent(error) => return Err(error),
+                Failure::Retryable(error, _) if tried >= self.max_attempts => return Err(error),
+                Failure::Retryable(error, asked) => {
                     tracing::warn!(%error, tried, "the endpoint is busy or failing; trying again");
                     tokio::time::sleep(asked.unwrap_or(wait).min(MAX_WAIT)).await;
                     wait = wait.saturating_mul(2);
@@ -116,45 +120,45 @@ impl Endpoint {
         &self,
         body: &Value,
         streaming: Streaming,
-        draft: &mut Draft<'_>,
+        pending: &mut PendingResponse<'_>,
     ) -> Result<(), Failure> {
-        let _turn = self.pace.turn().await;
-        draft.begin(streaming != Streaming::Off);
+        let _permit = self.rate_limiter.acquire().await;
+        pending.begin(streaming != Streaming::Off);
         let mut post = self.client.post(self.url.clone()).json(body);
         if let Some(authorization) = &self.authorization {
             post = post.header(AUTHORIZATION, authorization.clone());
         }
         let response = match timeout(self.silence, post.send()).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(self.blame.unreachable(Some(error))),
-            Err(_) => return Err(self.blame.unreachable(None)),
+            Ok(Err(error)) => return Err(self.errors.unreachable(Some(error))),
+            Err(_) => return Err(self.errors.unreachable(None)),
         };
         if !response.status().is_success() {
             let (status, headers) = (response.status(), response.headers().clone());
             let text = stream::beginning(stream::body(response, self.silence), self.silence).await;
-            return Err(self.blame.refused(status, &headers, &text));
+            return Err(self.errors.refused(status, &headers, &text));
         }
-        self.read(response, draft).await.map_err(|trouble| self.blame.trouble(trouble))
+        self.read(response, pending).await.map_err(|read_error| self.errors.read_error(read_error))
     }
 
     /// Reads what came, be it what was asked for or not.
-    async fn read(&self, response: Response, draft: &mut Draft<'_>) -> Result<(), Trouble> {
+    async fn read(&self, response: Response, pending: &mut PendingResponse<'_>) -> Result<(), ReadError> {
         let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let kind = kind.unwrap_or("no content type").to_ascii_lowercase();
         let body = stream::body(response, self.silence);
         if kind.contains("event-stream") {
-            return stream::events(body, draft, self.silence).await;
+            return stream::events(body, pending, self.silence).await;
         }
         if !kind.contains("json") {
             let text = stream::beginning(body, self.silence).await;
-            return Err(Trouble::Garbled(format!("expected JSON, got {kind}: {text}")));
+            return Err(ReadError::Garbled(format!("expected JSON, got {kind}: {text}")));
         }
         let text = stream::whole(body, self.silence).await?;
-        let answer = Answer::read(&text).map_err(Trouble::Garbled)?;
+        let answer = Answer::read(&text).map_err(ReadError::Garbled)?;
         if let Some(error) = answer.error {
-            return Err(Trouble::Told(error));
+            return Err(ReadError::Told(error));
         }
-        draft.take_whole(answer).map_err(Trouble::Garbled)
+        pending.take_whole(answer).map_err(ReadError::Garbled)
     }
 
     fn streaming(&self) -> Streaming {
@@ -163,7 +167,7 @@ impl Endpoint {
 
     /// Whether the server refused to answer as it was asked to, and can be asked for less.
     fn asks_less(&self, asked: Streaming, failure: &Failure) -> bool {
-        let (Failure::Passing(error, _) | Failure::Lasting(error)) = failure;
+        let (Failure::Retryable(error, _) | Failure::Permanent(error)) = failure;
         let ControllerError::Refused { status: 400 | 422 | 501, reason, .. } = error else { return false };
         let reason = reason.to_lowercase();
         let less = match asked {

@@ -6,22 +6,23 @@
 //! Answers are read while they are written, where the server can: then they are cut at once where they must end, and
 //! what came before a deadline is not lost.
 
-mod draft;
 mod endpoint;
-mod fault;
+mod failure;
 mod options;
-mod pace;
+mod rate_limit;
+mod response;
 mod stream;
 mod wire;
 
 pub use options::{Dialect, OpenAiOptions, Price};
 
 use crate::{
-    Cancel, Completion, Controller, ControllerError, Finish, ModelInfo, Reply, Request, Timing, Usage,
+    Cancel, CheckError, Completion, Controller, ControllerError, Finish, ModelInfo, Reply, Request, Timing,
+    Usage,
 };
 use async_trait::async_trait;
-use draft::{Draft, Outcome};
 use endpoint::Endpoint;
+use response::{Outcome, PendingResponse};
 use std::time::Duration;
 
 /// How often in a row a server may answer without a single answer that obeys its constraint.
@@ -36,10 +37,10 @@ pub struct OpenAiController {
 }
 
 /// What a request has brought so far.
-struct Tally<'r> {
+struct Gathered<'r> {
     good: Vec<Completion>,
     /// What is being answered.
-    draft: Option<Draft<'r>>,
+    pending: Option<PendingResponse<'r>>,
     usage: Usage,
     timing: Timing,
     /// In US dollars, while all tokens are known.
@@ -67,69 +68,74 @@ impl OpenAiController {
     /// Asks until there are as many good answers as wanted.
     ///
     /// Many servers give one answer however many are asked for, so that is no failure.
-    async fn gather<'r>(&self, request: &'r Request, tally: &mut Tally<'r>) -> Result<(), ControllerError> {
+    async fn gather<'r>(
+        &self,
+        request: &'r Request,
+        gathered: &mut Gathered<'r>,
+    ) -> Result<(), ControllerError> {
         let wanted = request.candidates as usize;
         let (mut attempt, mut in_vain) = (0, 0);
         let mut broken = String::new();
-        while tally.good.len() < wanted {
+        while gathered.good.len() < wanted {
             if in_vain == ATTEMPTS {
-                let reason = self.endpoint.blame().quote(&broken);
-                return Err(ControllerError::Unconstrained { attempts: ATTEMPTS, reason });
+                let reason = self.endpoint.errors().quote(&broken);
+                return Err(ControllerError::ConstraintViolated { attempts: ATTEMPTS, reason });
             }
-            let missing = (wanted - tally.good.len()) as u32;
+            let missing = (wanted - gathered.good.len()) as u32;
             let mut body = wire::body(request, &self.options, missing, attempt);
-            let draft = tally.draft.insert(Draft::new(request, missing));
-            self.endpoint.ask(&mut body, draft).await?;
-            let had = tally.good.len();
-            let outcomes = tally.settle(self.options.price);
-            for outcome in outcomes.map_err(|reason| self.endpoint.blame().garbled(&reason))? {
+            let pending = gathered.pending.insert(PendingResponse::new(request, missing));
+            self.endpoint.ask(&mut body, pending).await?;
+            let had = gathered.good.len();
+            let outcomes = gathered.settle(self.options.price);
+            for outcome in outcomes.map_err(|reason| self.endpoint.errors().garbled(&reason))? {
                 match outcome {
                     // What was cut is a beginning, which its caller is told by `finish`.
-                    Outcome::Answer(one) if one.finish != Finish::Complete => tally.good.push(one),
-                    Outcome::Answer(one) => match request.constraint.check(&one.text)? {
-                        Ok(()) => tally.good.push(one),
-                        Err(reason) => broken = reason,
+                    Outcome::Answer(one) if one.finish != Finish::Complete => gathered.good.push(one),
+                    Outcome::Answer(one) => match request.constraint.check(&one.text) {
+                        Ok(()) => gathered.good.push(one),
+                        Err(CheckError::Violation { reason }) => broken = reason,
+                        Err(CheckError::Constraint(error)) => return Err(error),
                     },
                     Outcome::Broken(reason) => broken = reason,
                 }
             }
-            in_vain = if tally.good.len() > had { 0 } else { in_vain + 1 };
+            in_vain = if gathered.good.len() > had { 0 } else { in_vain + 1 };
             attempt += 1;
         }
         Ok(())
     }
 }
 
-impl<'r> Tally<'r> {
+impl<'r> Gathered<'r> {
     fn new() -> Self {
         Self {
             good: Vec::new(),
-            draft: None,
+            pending: None,
             usage: Usage::default(),
             timing: Timing::default(),
             cost: Some(0.0),
         }
     }
 
-    /// Counts what the draft cost, and says what its answers came to.
+    /// Counts what the pending cost, and says what its answers came to.
     fn settle(&mut self, price: Option<Price>) -> Result<Vec<Outcome>, String> {
-        match self.draft.take() {
-            Some(draft) => {
-                self.count(&draft, price);
-                draft.outcomes()
+        match self.pending.take() {
+            Some(pending) => {
+                self.count(&pending, price);
+                pending.outcomes()
             }
             None => Ok(Vec::new()),
         }
     }
 
-    fn count(&mut self, draft: &Draft<'r>, price: Option<Price>) {
-        let (usage, told) = draft.usage();
+    fn count(&mut self, pending: &PendingResponse<'r>, price: Option<Price>) {
+        let (usage, told) = pending.usage();
         self.usage.prompt_tokens = self.usage.prompt_tokens.max(usage.prompt_tokens);
         self.usage.cached_tokens = self.usage.cached_tokens.max(usage.cached_tokens);
         self.usage.completion_tokens = self.usage.completion_tokens.saturating_add(usage.completion_tokens);
         let known = price.filter(|_| told).zip(self.cost);
         self.cost = known.map(|(price, cost)| cost + price.of(&usage));
-        let timing = draft.timing();
+        let timing = pending.timing();
         self.timing.queue_ms += timing.queue_ms;
         self.timing.prefill_ms += timing.prefill_ms;
         self.timing.decode_ms += timing.decode_ms;
@@ -137,17 +143,17 @@ impl<'r> Tally<'r> {
 
     /// Leaves what is being answered as it is; what had not ended ends with `finish`.
     fn cut(&mut self, request: &Request, finish: &Finish, price: Option<Price>) {
-        if let Some(draft) = self.draft.take() {
-            self.count(&draft, price);
-            for mut one in draft.unfinished(finish) {
-                let breaks = |one: &Completion| !matches!(request.constraint.check(&one.text), Ok(Ok(())));
+        if let Some(pending) = self.pending.take() {
+            self.count(&pending, price);
+            for mut one in pending.unfinished(finish) {
+                let breaks = |one: &Completion| request.constraint.check(&one.text).is_err();
                 if one.finish == Finish::Complete && breaks(&one) {
                     one.finish = finish.clone();
                 }
                 self.good.push(one);
             }
         }
-        // Before the first was asked for there is no draft.
+        // Before the first was asked for there is no pending.
         let empty = Completion { text: String::new(), tokens: 0, finish: finish.clone() };
         self.good.resize(request.candidates as usize, empty);
     }
@@ -177,17 +183,17 @@ impl Controller for OpenAiController {
                 None => std::future::pending().await,
             }
         };
-        let mut tally = Tally::new();
+        let mut gathered = Gathered::new();
         // What loses is dropped, which closes its connection: then the server stops writing.
         let cut = tokio::select! {
             biased;
             () = cancel.cancelled() => Some(Finish::Cancelled),
             () = late => Some(Finish::Deadline),
-            gathered = self.gather(request, &mut tally) => gathered.map(|()| None)?,
+            outcome = self.gather(request, &mut gathered) => outcome.map(|()| None)?,
         };
         if let Some(finish) = cut {
-            tally.cut(request, &finish, self.options.price);
+            gathered.cut(request, &finish, self.options.price);
         }
-        Ok(tally.reply(self.options.price))
+        Ok(gathered.reply(self.options.price))
     }
 }

@@ -10,7 +10,7 @@ pub struct OpenAiOptions {
     pub model: String,
     /// Name of the environment variable that holds the key; without one no key is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key_variable: Option<String>,
+    pub api_key_env: Option<String>,
     /// What the server understands beyond the common part.
     #[serde(default)]
     pub dialect: Dialect,
@@ -25,8 +25,8 @@ pub struct OpenAiOptions {
     #[serde(default = "OpenAiOptions::default_timeout_ms")]
     pub timeout_ms: u64,
     /// How often a request that met a busy or failing server is sent, the first time included.
-    #[serde(default = "OpenAiOptions::default_tries")]
-    pub tries: u32,
+    #[serde(default = "OpenAiOptions::default_max_attempts")]
+    pub max_attempts: u32,
     /// Milliseconds before the second try; doubled before each further one. A server's `Retry-After` overrules it.
     #[serde(default = "OpenAiOptions::default_backoff_ms")]
     pub backoff_ms: u64,
@@ -50,11 +50,11 @@ impl OpenAiOptions {
         Self {
             base_url: base_url.into(),
             model: model.into(),
-            key_variable: None,
+            api_key_env: None,
             dialect: Dialect::default(),
             stream: Self::default_stream(),
             timeout_ms: Self::default_timeout_ms(),
-            tries: Self::default_tries(),
+            max_attempts: Self::default_max_attempts(),
             backoff_ms: Self::default_backoff_ms(),
             requests_per_minute: None,
             max_concurrent: None,
@@ -94,7 +94,7 @@ impl OpenAiOptions {
         120_000
     }
 
-    fn default_tries() -> u32 {
+    fn default_max_attempts() -> u32 {
         4
     }
 

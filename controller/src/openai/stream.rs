@@ -1,7 +1,7 @@
 //! Reading an answer: its bytes within limits, and the events in them.
 
-use super::draft::Draft;
-use super::fault::{Fault, Trouble};
+use super::failure::{BodyError, ReadError};
+use super::response::PendingResponse;
 use super::wire::Answer;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -22,32 +22,32 @@ const AFTERTHOUGHT: Duration = Duration::from_secs(5);
 const GOODBYE: Duration = Duration::from_millis(50);
 
 /// The bytes of an answer, each piece of which comes within `silence`.
-pub(super) type Body = BoxStream<'static, Result<Bytes, Fault>>;
+pub(super) type Body = BoxStream<'static, Result<Bytes, BodyError>>;
 
 /// The body of `response`, unless it is absurdly long.
 pub(super) fn body(response: Response, silence: Duration) -> Body {
     stream::try_unfold((response, MAX_ANSWER), move |(mut response, left)| async move {
-        let chunk = timeout(silence, response.chunk()).await.map_err(|_| Fault::Silent(silence))?;
-        let Some(chunk) = chunk.map_err(|error| Fault::Transport(error.without_url()))? else {
+        let chunk = timeout(silence, response.chunk()).await.map_err(|_| BodyError::Silent(silence))?;
+        let Some(chunk) = chunk.map_err(|error| BodyError::Transport(error.without_url()))? else {
             return Ok(None);
         };
-        let left = left.checked_sub(chunk.len()).ok_or(Fault::TooLong(MAX_ANSWER))?;
+        let left = left.checked_sub(chunk.len()).ok_or(BodyError::TooLong(MAX_ANSWER))?;
         Ok(Some((chunk, (response, left))))
     })
     .boxed()
 }
 
 /// All of `body`, as a text.
-pub(super) async fn whole(mut body: Body, silence: Duration) -> Result<String, Trouble> {
+pub(super) async fn whole(mut body: Body, silence: Duration) -> Result<String, ReadError> {
     let patience = silence.saturating_mul(PATIENCE);
     let read = async {
         let mut bytes = Vec::new();
         while let Some(chunk) = body.next().await {
-            bytes.extend_from_slice(&chunk.map_err(Trouble::Bytes)?);
+            bytes.extend_from_slice(&chunk.map_err(ReadError::Bytes)?);
         }
-        String::from_utf8(bytes).map_err(|error| Trouble::Garbled(error.utf8_error().to_string()))
+        String::from_utf8(bytes).map_err(|error| ReadError::Garbled(error.utf8_error().to_string()))
     };
-    timeout(patience, read).await.unwrap_or(Err(Trouble::Idle(patience)))
+    timeout(patience, read).await.unwrap_or(Err(ReadError::Idle(patience)))
 }
 
 /// The beginning of `body`, for an error: whatever of it can be had.
@@ -67,23 +67,31 @@ pub(super) async fn beginning(mut body: Body, silence: Duration) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Reads the events of `body` into `draft` until the answers are whole.
-pub(super) async fn events(body: Body, draft: &mut Draft<'_>, silence: Duration) -> Result<(), Trouble> {
-    match read_events(body, draft, silence.saturating_mul(PATIENCE)).await {
+/// Reads the events of `body` into `pending` until the answers are whole.
+pub(super) async fn events(
+    body: Body,
+    pending: &mut PendingResponse<'_>,
+    silence: Duration,
+) -> Result<(), ReadError> {
+    match read_events(body, pending, silence.saturating_mul(PATIENCE)).await {
         // What goes wrong after the last answer takes nothing from it.
-        Err(trouble) if !draft.is_finished() => Err(trouble),
-        _ => draft.have_choices().map_err(Trouble::Garbled),
+        Err(read_error) if !pending.is_finished() => Err(read_error),
+        _ => pending.have_choices().map_err(ReadError::Garbled),
     }
 }
 
-async fn read_events(body: Body, draft: &mut Draft<'_>, patience: Duration) -> Result<(), Trouble> {
+async fn read_events(
+    body: Body,
+    pending: &mut PendingResponse<'_>,
+    patience: Duration,
+) -> Result<(), ReadError> {
     let mut events = SseStream::from_bytes_stream(body);
     let mut brought = Instant::now();
     let mut limit = patience;
     loop {
         let event = timeout(limit.saturating_sub(brought.elapsed()), events.next()).await;
-        let Some(event) = event.map_err(|_| Trouble::Idle(patience))? else { break };
-        let Some(data) = event.map_err(trouble)?.data else { continue };
+        let Some(event) = event.map_err(|_| ReadError::Idle(patience))? else { break };
+        let Some(data) = event.map_err(read_error)?.data else { continue };
         match data.trim() {
             "" => continue,
             "[DONE]" => {
@@ -92,31 +100,31 @@ async fn read_events(body: Body, draft: &mut Draft<'_>, patience: Duration) -> R
             }
             _ => {}
         }
-        let answer = Answer::read(&data).map_err(Trouble::Garbled)?;
+        let answer = Answer::read(&data).map_err(ReadError::Garbled)?;
         if let Some(error) = answer.error {
-            return Err(Trouble::Told(error));
+            return Err(ReadError::Told(error));
         }
-        if draft.take_piece(answer) {
+        if pending.take_piece(answer) {
             brought = Instant::now();
         }
-        if draft.is_cut() {
+        if pending.is_cut() {
             return Ok(());
         }
-        if draft.is_finished() {
+        if pending.is_finished() {
             limit = AFTERTHOUGHT.min(patience);
         }
     }
     // Some servers end without saying so.
-    if draft.have_ended() { Ok(()) } else { Err(Trouble::Ended) }
+    if pending.have_ended() { Ok(()) } else { Err(ReadError::Ended) }
 }
 
-fn trouble(error: sse_stream::Error) -> Trouble {
+fn read_error(error: sse_stream::Error) -> ReadError {
     match error {
-        sse_stream::Error::Body(inner) => match inner.downcast::<Fault>() {
-            Ok(fault) => Trouble::Bytes(*fault),
-            Err(inner) => Trouble::Garbled(inner.to_string()),
+        sse_stream::Error::Body(inner) => match inner.downcast::<BodyError>() {
+            Ok(fault) => ReadError::Bytes(*fault),
+            Err(inner) => ReadError::Garbled(inner.to_string()),
         },
-        other => Trouble::Garbled(format!("it is not a stream of events: {other}")),
+        other => ReadError::Garbled(format!("it is not a stream of events: {other}")),
     }
 }
 
@@ -128,14 +136,14 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(20);
 
     /// What becomes of a stream that comes in chunks of `size` bytes.
-    async fn read(text: &[u8], size: usize, asked: u32) -> (Result<(), Trouble>, Vec<String>) {
+    async fn read(text: &[u8], size: usize, asked: u32) -> (Result<(), ReadError>, Vec<String>) {
         let request = Request::new(vec![Message::user("?")], Constraint::line(9), 9);
-        let mut draft = Draft::new(&request, asked);
-        draft.begin(true);
-        let chunks: Vec<Result<Bytes, Fault>> =
+        let mut pending = PendingResponse::new(&request, asked);
+        pending.begin(true);
+        let chunks: Vec<Result<Bytes, BodyError>> =
             text.chunks(size).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
-        let result = events(stream::iter(chunks).boxed(), &mut draft, LIMIT).await;
-        let texts = draft.unfinished(&Finish::Cancelled).into_iter().map(|one| one.text).collect();
+        let result = events(stream::iter(chunks).boxed(), &mut pending, LIMIT).await;
+        let texts = pending.unfinished(&Finish::Cancelled).into_iter().map(|one| one.text).collect();
         (result, texts)
     }
 
@@ -162,7 +170,7 @@ mod tests {
         // Asked for two it ended all that it began.
         assert!(read(piece("\"stop\"").as_bytes(), 99, 2).await.0.is_ok());
         let (result, texts) = read(piece("null").as_bytes(), 99, 1).await;
-        assert!(matches!(result, Err(Trouble::Ended)), "{result:?}");
+        assert!(matches!(result, Err(ReadError::Ended)), "{result:?}");
         assert_eq!(texts, ["a"]);
         // Garbage after the last answer is nobody's.
         assert!(read(format!("{}garbage\n", piece("\"stop\"")).as_bytes(), 7, 1).await.0.is_ok());

@@ -163,7 +163,7 @@ impl Answer {
             prompt_tokens,
             cached_tokens: cached.unwrap_or(0).min(prompt_tokens),
             completion_tokens: count("/completion_tokens").unwrap_or(0),
-            guessed_tokens: 0,
+            accepted_draft_tokens: 0,
         })
     }
 }
@@ -198,7 +198,7 @@ mod tests {
         let usage =
             |usage: Value| Answer::read(&json!({"choices": [], "usage": usage}).to_string()).unwrap().usage();
         let tokens = |prompt_tokens, cached_tokens, completion_tokens| {
-            Some(Usage { prompt_tokens, cached_tokens, completion_tokens, guessed_tokens: 0 })
+            Some(Usage { prompt_tokens, cached_tokens, completion_tokens, accepted_draft_tokens: 0 })
         };
         assert_eq!(usage(json!(null)), None);
         assert_eq!(usage(json!("many")), None);

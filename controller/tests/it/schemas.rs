@@ -83,7 +83,7 @@ fn what_the_grammar_admits_is_valid_or_the_schema_is_refused() {
     let (refused, drawn) = (Cell::new(0), Cell::new(0));
     TestRunner::new(config)
         .run(&(arguments(), any::<u64>()), |(schema, seed)| {
-            if runtime.block_on(Constraint::expressible(schema.clone())).is_err() {
+            if runtime.block_on(Constraint::check_supported(schema.clone())).is_err() {
                 refused.set(refused.get() + 1);
                 return Ok(());
             }
@@ -93,7 +93,7 @@ fn what_the_grammar_admits_is_valid_or_the_schema_is_refused() {
             let constraint = Constraint::JsonSchema(schema.clone());
             for draw in 0..4 {
                 // A grammar may outgrow its limits on the way: then there is no answer, and no wrong one.
-                if let Ok(Some(text)) = constraint.draw(seed.wrapping_add(draw), 400) {
+                if let Ok(Some(text)) = constraint.random_answer(seed.wrapping_add(draw), 400) {
                     let value: Value = match serde_json::from_str(&text) {
                         Ok(value) => value,
                         // JSON has numbers that no machine number is near to.
@@ -122,9 +122,9 @@ async fn what_cannot_be_expressed_is_refused_with_a_reason() {
         (json!({"$ref": "https://example.org/schema.json"}), "example.org"),
         (json!({"type": "string", "pattern": "(?=look)ahead"}), ""),
     ] {
-        let reason = Constraint::expressible(schema.clone()).await.unwrap_err();
+        let reason = Constraint::check_supported(schema.clone()).await.unwrap_err();
         assert!(reason.contains(part), "{schema}: {reason}");
     }
     // Depth alone is no reason.
-    let _ = Constraint::expressible(deep).await;
+    let _ = Constraint::check_supported(deep).await;
 }

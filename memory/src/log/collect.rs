@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashSet};
 
 /// Which runs stay whole. By default, all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Keep {
+pub struct RetentionPolicy {
     /// The newest so many, whatever their age.
     pub newest: Option<usize>,
     /// Those that had a record at this time or later, in milliseconds since 1970.
@@ -24,7 +24,7 @@ pub struct Keep {
 pub struct Garbage {
     /// Runs that go, the newest first.
     pub runs: Vec<RunId>,
-    /// Runs that [`Keep`] would let go, with the reason for which they stay.
+    /// Runs that [`RetentionPolicy`] would let go, with the reason for which they stay.
     pub needed: BTreeMap<RunId, &'static str>,
     /// Records of the runs that go.
     pub records: u64,
@@ -55,7 +55,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Damaged`] for records whose references cannot be read: then nothing may be taken for garbage.
-    pub async fn garbage(&self, keep: &Keep) -> Result<Garbage, Error> {
+    pub async fn garbage(&self, keep: &RetentionPolicy) -> Result<Garbage, Error> {
         find(&mut *self.pool.acquire().await?, keep).await
     }
 
@@ -63,7 +63,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Collecting`] while some run is being written, or another process collects.
-    pub async fn collect(&self, keep: &Keep) -> Result<Collected, Error> {
+    pub async fn collect(&self, keep: &RetentionPolicy) -> Result<Collected, Error> {
         let Some(_lock) = CollectorLock::take(self.home())? else { return Err(Error::Collecting) };
         let mut connection = self.connection().await?;
         let before = size(&mut connection).await?;
@@ -101,15 +101,15 @@ async fn size(connection: &mut SqliteConnection) -> Result<u64, Error> {
     Ok(row.try_get::<i64, _>(0)? as u64)
 }
 
-async fn find(connection: &mut SqliteConnection, keep: &Keep) -> Result<Garbage, Error> {
+async fn find(connection: &mut SqliteConnection, keep: &RetentionPolicy) -> Result<Garbage, Error> {
     let mut garbage = Garbage::default();
     let rows = sqlx::query("SELECT * FROM runs ORDER BY created_ms DESC, no DESC")
         .fetch_all(&mut *connection)
         .await?;
-    let mut going = HashSet::new();
+    let mut removed = HashSet::new();
     for (index, row) in rows.iter().enumerate() {
         let run = RunRow::decode(row)?;
-        if !may_go(&run.info, index, keep) {
+        if !is_removable(&run.info, index, keep) {
             continue;
         }
         let outside = keep.needed.get(&run.info.id).copied();
@@ -118,16 +118,16 @@ async fn find(connection: &mut SqliteConnection, keep: &Keep) -> Result<Garbage,
             continue;
         }
         garbage.records += run.info.last_seq.0;
-        going.insert(run.no);
+        removed.insert(run.no);
         garbage.runs.push(run.info.id);
     }
     let mut referenced: HashSet<BlobId> = HashSet::new();
     let rows = sqlx::query("SELECT run, seq, blobs, length(payload) FROM records WHERE blobs IS NOT NULL OR run IN (SELECT value FROM json_each(?))")
-        .bind(serde_json::json!(going).to_string())
+        .bind(serde_json::json!(removed).to_string())
         .fetch_all(&mut *connection)
         .await?;
     for row in rows {
-        if going.contains(&row.try_get(0)?) {
+        if removed.contains(&row.try_get(0)?) {
             garbage.bytes += row.try_get::<i64, _>(3)? as u64;
             continue;
         }
@@ -156,7 +156,7 @@ async fn find(connection: &mut SqliteConnection, keep: &Keep) -> Result<Garbage,
 }
 
 /// Whether the user can do without it. Without a limit of either kind, no run goes.
-fn may_go(run: &RunInfo, index: usize, keep: &Keep) -> bool {
+fn is_removable(run: &RunInfo, index: usize, keep: &RetentionPolicy) -> bool {
     let beyond = keep.newest.map(|newest| index >= newest);
     let old = keep.since_ms.map(|since| run.last_at_ms < since);
     match (beyond, old) {

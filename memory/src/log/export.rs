@@ -93,13 +93,13 @@ pub struct Exporter {
     store: Store,
     /// The run's row.
     no: i64,
-    /// Taken when it was told.
+    /// Taken when it was emitted.
     run: Option<ExportedRun>,
     pages: RecordPages,
     records: VecDeque<Record>,
-    /// Blobs that were told already.
-    told: HashSet<BlobId>,
-    /// The last record that was told, and its hash.
+    /// Blobs that were emitted already.
+    emitted: HashSet<BlobId>,
+    /// The last record that was emitted, and its hash.
     last: (u64, Hash),
     ended: bool,
 }
@@ -110,7 +110,7 @@ impl Store {
     /// # Errors
     /// [`Error::NoSuchRun`], [`Error::NoSuchRecord`].
     pub async fn export(&self, run: &RunId, to: Option<EventSeq>) -> Result<Exporter, Error> {
-        let row = self.exactly(run).await?;
+        let row = self.run_row(run).await?;
         let last = row.info.last_seq;
         if let Some(seq) = to.filter(|seq| *seq > last) {
             return Err(Error::NoSuchRecord { run: run.clone(), seq, last });
@@ -129,8 +129,8 @@ impl Store {
             status: if to.is_some_and(|seq| seq < last) { RunStatus::Paused } else { info.status },
         };
         let store = self.clone();
-        let (records, told) = (VecDeque::new(), HashSet::new());
-        Ok(Exporter { store, no, run: Some(run), pages, records, told, last: (0, genesis), ended: false })
+        let (records, emitted) = (VecDeque::new(), HashSet::new());
+        Ok(Exporter { store, no, run: Some(run), pages, records, emitted, last: (0, genesis), ended: false })
     }
 }
 
@@ -138,7 +138,7 @@ impl Exporter {
     /// The next line, or `None` after the last.
     ///
     /// # Errors
-    /// [`Error::Damaged`] and [`Error::UnknownBlob`] for what cannot be told as it was written.
+    /// [`Error::Damaged`] and [`Error::UnknownBlob`] for what cannot be emitted as it was written.
     pub async fn next(&mut self) -> Result<Option<ExportLine>, Error> {
         if let Some(run) = self.run.take() {
             return Ok(Some(ExportLine::Run(run)));
@@ -151,8 +151,8 @@ impl Exporter {
             let end = ExportLine::End { records, head };
             return Ok((!std::mem::replace(&mut self.ended, true)).then_some(end));
         };
-        if let Some(id) = record.blobs.iter().find(|id| !self.told.contains(id)).copied() {
-            self.told.insert(id);
+        if let Some(id) = record.blobs.iter().find(|id| !self.emitted.contains(id)).copied() {
+            self.emitted.insert(id);
             return self.blob(id).await.map(Some);
         }
         let Some(record) = self.records.pop_front() else { return Ok(None) };

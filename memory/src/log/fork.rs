@@ -1,7 +1,7 @@
 //! A new run that shares the beginning of another and goes on differently.
 
 use super::lock::RunLock;
-use super::reader::{decode, fetch};
+use super::reader::{damaged, decode, fetch};
 use super::record::VERSION;
 use super::{EventSeq, NewRun, Record, RecordQuery, RunId, Writer, run};
 use crate::canonical::stored_json;
@@ -45,7 +45,7 @@ impl Store {
         new: NewRun,
         changes: Value,
     ) -> Result<Writer, Error> {
-        let origin = self.exactly(parent).await?;
+        let origin = self.run_row(parent).await?;
         if at == EventSeq(0) || at > origin.info.last_seq {
             return Err(Error::NoSuchRecord { run: parent.clone(), seq: at, last: origin.info.last_seq });
         }
@@ -58,22 +58,17 @@ impl Store {
         let mut shared = ForkPoint { run: parent.clone(), seq: EventSeq(0), hash: origin.genesis() };
         while shared.seq < at {
             let query = RecordQuery::from(shared.seq.next()).to(at);
-            let damaged = |seq: EventSeq, what: &str| Error::Damaged {
-                place: format!("record {seq} of run `{parent}`"),
-                what: what.to_owned(),
-            };
             let rows = fetch(self, origin.no, &query, PAGE).await?;
             if rows.is_empty() {
-                return Err(damaged(shared.seq.next(), "it is gone"));
+                return Err(damaged(parent, shared.seq.next(), "the record is missing"));
             }
             for row in &rows {
-                let record =
-                    decode(row, parent, origin.genesis()).map_err(|(seq, what)| damaged(seq, &what))?;
+                let record = decode(row, parent, origin.genesis())?;
                 // What was forgotten is copied as it is now, without its content.
                 let whole =
                     record.expected_hash()? == record.hash || is_forgotten(self, origin.no, &record).await?;
                 if record.seq != shared.seq.next() || record.prev_hash != shared.hash || !whole {
-                    return Err(damaged(shared.seq.next(), "it is not as it was written"));
+                    return Err(damaged(parent, shared.seq.next(), "the record was altered"));
                 }
                 (shared.seq, shared.hash) = (record.seq, record.hash);
                 copy.record(&mut transaction, record).await?;

@@ -12,7 +12,7 @@ use sqlx::SqliteConnection;
 use std::collections::HashSet;
 
 /// The longest line that is read, in bytes.
-const LONGEST: usize = 64 << 20;
+const MAX_LINE_BYTES: usize = 64 << 20;
 
 /// Why an exported run was not taken in.
 #[derive(Debug, thiserror::Error)]
@@ -76,8 +76,8 @@ impl Importer {
     /// [`ImportError::Line`] for a line that is not true or not in its place; [`Error::RunExists`].
     pub async fn line(&mut self, text: &str) -> Result<(), ImportError> {
         self.line += 1;
-        if text.len() > LONGEST {
-            return Err(self.bad(format!("it is longer than {} MiB", LONGEST >> 20)));
+        if text.len() > MAX_LINE_BYTES {
+            return Err(self.bad(format!("it is longer than {} MiB", MAX_LINE_BYTES >> 20)));
         }
         let line: ExportLine = serde_json::from_str(text).map_err(|error| self.bad(error.to_string()))?;
         if self.ended {
@@ -187,7 +187,7 @@ impl Importer {
         if record.seq != run.last.next() {
             return Err(bad(format!("record {} stands where {} belongs", record.seq, run.last.next())));
         }
-        let (told, forgotten) = (record.hash, record.forgotten);
+        let (claimed, forgotten) = (record.hash, record.forgotten);
         let mut record = Record {
             run: run.id.clone(),
             seq: record.seq,
@@ -207,12 +207,12 @@ impl Importer {
                     record.seq
                 )));
             }
-            record.hash = told;
+            record.hash = claimed;
             let insert = sqlx::query("INSERT INTO forgotten_records VALUES (?, ?)");
             let insert = insert.bind(run.no).bind(record.seq.0 as i64).execute(&mut self.connection);
             insert.await.map_err(Error::from)?;
         }
-        if record.hash != told {
+        if record.hash != claimed {
             return Err(bad(format!("record {} does not have the hash it says", record.seq)));
         }
         Queued::new(&record)?.insert(&mut self.connection, run.no).await?;

@@ -1,7 +1,7 @@
 use super::record::VERSION;
 use super::run::RunRow;
 use super::{EventSeq, Record, RunId};
-use crate::{BlobId, Error, Hash, Store, packing};
+use crate::{BlobId, Error, Hash, Store, compression};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use std::borrow::Cow;
@@ -81,7 +81,7 @@ impl Store {
         query: RecordQuery,
         size: usize,
     ) -> Result<RecordPages, Error> {
-        let run = self.exactly(run).await?;
+        let run = self.run_row(run).await?;
         let genesis = run.genesis();
         Ok(RecordPages { store: self.clone(), run, genesis, query, size: size.max(1) })
     }
@@ -98,10 +98,7 @@ impl RecordPages {
         let rows = fetch(&self.store, self.run.no, &self.query, size).await?;
         let mut records = Vec::with_capacity(rows.len());
         for row in &rows {
-            let record = decode(row, &self.run.info.id, self.genesis).map_err(|(seq, what)| {
-                Error::Damaged { place: format!("record {seq} of run `{}`", self.run.info.id), what }
-            })?;
-            records.push(record);
+            records.push(decode(row, &self.run.info.id, self.genesis)?);
         }
         let Some(last) = records.last() else { return Ok(None) };
         self.query.from = last.seq.next();
@@ -134,11 +131,17 @@ pub(super) async fn fetch(
     Ok(rows)
 }
 
-/// The record in a row, or its place and what is wrong with it.
-pub(super) fn decode(row: &SqliteRow, run: &RunId, genesis: Hash) -> Result<Record, (EventSeq, String)> {
-    let seq =
-        EventSeq(row.try_get::<i64, _>("seq").map_err(|error| (EventSeq(0), error.to_string()))? as u64);
-    decode_fields(row, run, seq, genesis).map_err(|what| (seq, what))
+/// Decodes a row that [`fetch`] returned. `genesis` is the hash that the run's first record is chained to.
+///
+/// # Errors
+/// [`Error::Damaged`].
+pub(super) fn decode(row: &SqliteRow, run: &RunId, genesis: Hash) -> Result<Record, Error> {
+    let seq = EventSeq(row.try_get::<i64, _>("seq")? as u64);
+    decode_fields(row, run, seq, genesis).map_err(|what| damaged(run, seq, what))
+}
+
+pub(super) fn damaged(run: &RunId, seq: EventSeq, what: impl Into<String>) -> Error {
+    Error::Damaged { place: format!("record {seq} of run `{run}`"), what: what.into() }
 }
 
 fn decode_fields(row: &SqliteRow, run: &RunId, seq: EventSeq, genesis: Hash) -> Result<Record, String> {
@@ -176,8 +179,10 @@ pub(super) fn text(stored: &[u8]) -> Result<Cow<'_, str>, String> {
     let not_utf8 = "its payload is not UTF-8";
     match stored.first() {
         // No JSON text begins with this byte.
-        Some(&first) if packing::is_packed(first) => {
-            String::from_utf8(packing::unpack(stored)?).map(Cow::Owned).map_err(|_| not_utf8.to_owned())
+        Some(&first) if compression::is_compressed(first) => {
+            String::from_utf8(compression::decompress(stored)?)
+                .map(Cow::Owned)
+                .map_err(|_| not_utf8.to_owned())
         }
         _ => std::str::from_utf8(stored).map(Cow::Borrowed).map_err(|_| not_utf8.to_owned()),
     }

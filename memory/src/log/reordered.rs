@@ -22,7 +22,7 @@ struct Member {
     /// Its name as spelt, without quotes, in the input.
     name: Range<usize>,
     /// All of it in the output, without a comma.
-    place: Range<usize>,
+    span: Range<usize>,
 }
 
 impl Reorderer {
@@ -90,10 +90,10 @@ impl Reorderer {
             if text.get(end) != Some(&b':') {
                 return None;
             }
-            let (name, place) = (at + 1..end - 1, self.out.len());
+            let (name, span) = (at + 1..end - 1, self.out.len());
             self.out.extend_from_slice(&text[at..=end]);
             at = self.value(text, end + 1, depth + 1)?;
-            self.members.push(Member { name, place: place..self.out.len() });
+            self.members.push(Member { name, span: span..self.out.len() });
             match *text.get(at)? {
                 b',' => self.out.push(b','),
                 b'}' => break,
@@ -110,7 +110,7 @@ impl Reorderer {
                 if index > 0 {
                     self.sorted.push(b',');
                 }
-                self.sorted.extend_from_slice(&self.out[member.place.clone()]);
+                self.sorted.extend_from_slice(&self.out[member.span.clone()]);
             }
             self.out.truncate(begin);
             self.out.extend_from_slice(&self.sorted);

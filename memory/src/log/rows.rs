@@ -13,7 +13,7 @@ use std::ops::Range;
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     bytes: Vec<u8>,
-    places: Vec<Place>,
+    spans: Vec<Span>,
 }
 
 /// One record, as it is stored.
@@ -31,7 +31,7 @@ pub(super) struct Row<'a> {
 }
 
 #[derive(Debug)]
-struct Place {
+struct Span {
     seq: EventSeq,
     version: i64,
     at_ms: i64,
@@ -67,34 +67,34 @@ impl Rows {
             .await?;
         let bytes: Option<Vec<u8>> = row.try_get(0)?;
         let bytes = bytes.unwrap_or_default();
-        let places = places(&bytes).ok_or_else(|| Error::Damaged {
+        let spans = spans(&bytes).ok_or_else(|| Error::Damaged {
             place: format!("a record after {from}"),
             what: "its row is damaged".to_owned(),
         })?;
-        Ok(Self { bytes, places })
+        Ok(Self { bytes, spans })
     }
 
     pub(super) fn len(&self) -> usize {
-        self.places.len()
+        self.spans.len()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Row<'_>> {
         let bytes = |range: &Range<usize>| &self.bytes[range.clone()];
-        self.places.iter().map(move |place| Row {
-            seq: place.seq,
-            version: place.version,
-            at_ms: place.at_ms,
-            kind: bytes(&place.kind),
-            payload: bytes(&place.payload),
-            blobs: bytes(&place.blobs),
-            hash: bytes(&place.hash),
+        self.spans.iter().map(move |span| Row {
+            seq: span.seq,
+            version: span.version,
+            at_ms: span.at_ms,
+            kind: bytes(&span.kind),
+            payload: bytes(&span.payload),
+            blobs: bytes(&span.blobs),
+            hash: bytes(&span.hash),
         })
     }
 }
 
 /// Where the records stand; `None` if they are not as the query makes them.
-fn places(bytes: &[u8]) -> Option<Vec<Place>> {
-    let mut places = Vec::new();
+fn spans(bytes: &[u8]) -> Option<Vec<Span>> {
+    let mut spans = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
         let line = at + bytes[at..].iter().position(|byte| *byte == b';')?;
@@ -110,7 +110,7 @@ fn places(bytes: &[u8]) -> Option<Vec<Place>> {
         if hash.end > bytes.len() {
             return None;
         }
-        places.push(Place { seq: EventSeq(seq as u64), version, at_ms, kind, payload, blobs, hash });
+        spans.push(Span { seq: EventSeq(seq as u64), version, at_ms, kind, payload, blobs, hash });
     }
-    Some(places)
+    Some(spans)
 }

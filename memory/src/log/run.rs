@@ -201,7 +201,7 @@ impl Store {
     /// # Errors
     /// [`Error::Locked`] while another writer lives, in this process or another; [`Error::NoSuchRun`].
     pub async fn resume_run(&self, id: &RunId) -> Result<Writer, Error> {
-        let status = self.exactly(id).await?.info.status;
+        let status = self.run_row(id).await?.info.status;
         let lock = RunLock::take(self.home(), id).await?;
         let writer = Writer::new(self.clone(), self.connection().await?, lock, id).await?;
         // A run that was cut off can be resumed although the disk is full.
@@ -248,7 +248,7 @@ impl Store {
         if rows == 0 { Err(self.no_such_run(id.as_str()).await?) } else { Ok(()) }
     }
 
-    pub(crate) async fn exactly(&self, id: &RunId) -> Result<RunRow, Error> {
+    pub(crate) async fn run_row(&self, id: &RunId) -> Result<RunRow, Error> {
         match RunRow::find(&mut *self.pool.acquire().await?, id).await? {
             Some(run) => Ok(run),
             None => Err(self.no_such_run(id.as_str()).await?),

@@ -5,14 +5,15 @@ use super::reordered::Reorderer;
 use super::rows::{Row, Rows};
 use super::run::RunRow;
 use super::{EventSeq, RecordQuery, RunId};
+use crate::blobs::{self, BlobCheck};
 use crate::memories::TOMBSTONE;
-use crate::{BlobId, Error, Hash, Store, blobs};
+use crate::{BlobId, Error, Hash, Store};
 use serde::Serialize;
 use sqlx::Row as _;
 use std::collections::{HashMap, HashSet};
 
 /// Records read at once.
-const PAGE: i64 = 1024;
+const PAGE_RECORDS: i64 = 1024;
 
 /// What checking a run found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -78,7 +79,7 @@ impl Store {
     /// has its hash and is chained to the one before it, that its blobs are there and whole, and that a fork
     /// begins as the run it branched off, where that is kept still.
     ///
-    /// `progress` is told how many records of how many are done. Damage is reported, not returned as an
+    /// `progress` is recorded how many records of how many are done. Damage is reported, not returned as an
     /// error, down to damage of the database file itself.
     ///
     /// # Errors
@@ -88,7 +89,7 @@ impl Store {
         run: &RunId,
         mut progress: impl FnMut(u64, u64) + Send,
     ) -> Result<VerifyReport, Error> {
-        let row = match self.exactly(run).await {
+        let row = match self.run_row(run).await {
             Err(Error::Damaged { what, .. }) => {
                 let fault = Fault { seq: EventSeq(0), kind: FaultKind::Head, detail: what };
                 return Ok(VerifyReport { first_fault: Some(fault), ..VerifyReport::new(run) });
@@ -107,7 +108,7 @@ impl Store {
             run: row.no,
             last,
             next: EventSeq(1),
-            size: PAGE,
+            size: PAGE_RECORDS,
             blobs_seen: HashSet::new(),
         };
         let mut page = pages.next().await?;
@@ -135,7 +136,7 @@ impl Store {
             let detail = "the run's row says its last record has another hash";
             return Ok(check.fault(FaultKind::Head, detail.to_owned()));
         }
-        if let Some(detail) = self.strayed(&row).await? {
+        if let Some(detail) = self.fork_fault(&row).await? {
             check.done = row.info.parent.map_or(EventSeq(0), |(_, seq)| seq);
             return Ok(check.fault(FaultKind::Parent, detail));
         }
@@ -143,7 +144,7 @@ impl Store {
     }
 
     /// What is wrong with the place where a fork branched off, if anything is.
-    async fn strayed(&self, row: &RunRow) -> Result<Option<String>, Error> {
+    async fn fork_fault(&self, row: &RunRow) -> Result<Option<String>, Error> {
         let Some((parent, seq)) = &row.info.parent else { return Ok(None) };
         let hash_of = async |run: &RunId| -> Result<Option<Hash>, Error> {
             let row = sqlx::query(
@@ -160,8 +161,8 @@ impl Store {
             None => return Ok(None),
         };
         let own = self.records(&row.info.id, &RecordQuery::from(seq.next()).to(seq.next())).await?;
-        let told = own.first().and_then(|own| own.payload.get("forked_from").cloned());
-        let point: Option<ForkPoint> = told.and_then(|told| serde_json::from_value(told).ok());
+        let recorded = own.first().and_then(|own| own.payload.get("forked_from").cloned());
+        let point: Option<ForkPoint> = recorded.and_then(|recorded| serde_json::from_value(recorded).ok());
         Ok(match point {
             None => Some("a fork does not say where it branched off".to_owned()),
             Some(point) if (&point.run, point.seq) != (parent, *seq) => {
@@ -175,7 +176,7 @@ impl Store {
     }
 }
 
-type Finding = Result<(), (FaultKind, String)>;
+type CheckResult = Result<(), (FaultKind, String)>;
 
 /// Reads ahead: the records of a page, and how those of their blobs are that no earlier page had.
 struct Pages<'a> {
@@ -191,7 +192,7 @@ struct Pages<'a> {
 #[derive(Default)]
 struct Page {
     rows: Rows,
-    unchecked: Unchecked,
+    context: PageContext,
     /// What kept the records after `rows` from being read.
     broken: Option<String>,
 }
@@ -221,18 +222,18 @@ impl Pages<'_> {
             for bytes in row.blobs.as_chunks::<32>().0 {
                 let id = BlobId(Hash::from(*bytes));
                 if self.blobs_seen.insert(id) {
-                    page.unchecked.asked.insert(id);
+                    page.context.asked.insert(id);
                 }
             }
         }
-        page.unchecked.forgotten = self.forgotten(&page.rows).await?;
+        page.context.forgotten = self.forgotten(&page.rows).await?;
         let mut connection = self.store.pool.acquire().await?;
-        let ids: Vec<BlobId> = page.unchecked.asked.iter().copied().collect();
-        blobs::check(&mut connection, &ids, &mut page.unchecked.blobs).await?;
+        let ids: Vec<BlobId> = page.context.asked.iter().copied().collect();
+        blobs::check(&mut connection, &ids, &mut page.context.blobs).await?;
         drop(connection);
-        for id in ids.iter().filter(|id| !page.unchecked.blobs.contains_key(id)) {
+        for id in ids.iter().filter(|id| !page.context.blobs.contains_key(id)) {
             if blobs::is_forgotten(self.store, id).await? {
-                page.unchecked.forgotten_blobs.insert(*id);
+                page.context.forgotten_blobs.insert(*id);
             }
         }
         Ok(page)
@@ -250,11 +251,11 @@ impl Pages<'_> {
 
 /// The blobs of a page that no record before referred to.
 #[derive(Default)]
-struct Unchecked {
+struct PageContext {
     /// Their addresses.
     asked: HashSet<BlobId>,
     /// How many bytes each has, or what is wrong with it. Those that are gone are not in it.
-    blobs: HashMap<BlobId, Result<u64, String>>,
+    blobs: HashMap<BlobId, BlobCheck>,
     /// Those that are gone because they were forgotten.
     forgotten_blobs: HashSet<BlobId>,
     /// The places of records that were emptied.
@@ -278,9 +279,9 @@ impl Check {
         self.report
     }
 
-    fn page(&mut self, mut page: Page) -> Finding {
+    fn page(&mut self, mut page: Page) -> CheckResult {
         for row in page.rows.iter() {
-            self.row(&row, &mut page.unchecked)?;
+            self.row(&row, &mut page.context)?;
         }
         match page.broken {
             Some(what) => Err((FaultKind::Unreadable, what)),
@@ -289,7 +290,7 @@ impl Check {
         }
     }
 
-    fn row(&mut self, row: &Row<'_>, page: &mut Unchecked) -> Finding {
+    fn row(&mut self, row: &Row<'_>, page: &mut PageContext) -> CheckResult {
         let broken = |what: &str| (FaultKind::Unreadable, what.to_owned());
         let altered = |what: &str| (FaultKind::Altered, what.to_owned());
         if row.seq != self.done.next() {
@@ -334,17 +335,17 @@ impl Check {
         Ok(())
     }
 
-    fn blob(&mut self, id: BlobId, page: &mut Unchecked) -> Finding {
+    fn blob(&mut self, id: BlobId, page: &mut PageContext) -> CheckResult {
         if !page.asked.remove(&id) {
             return Ok(());
         }
         match page.blobs.remove(&id) {
-            Some(Ok(size)) => {
+            Some(BlobCheck::Intact { bytes }) => {
                 self.report.blobs += 1;
-                self.report.bytes += size;
+                self.report.bytes += bytes;
                 Ok(())
             }
-            Some(Err(what)) => Err((FaultKind::BlobAltered, format!("blob `{id}`: {what}"))),
+            Some(BlobCheck::Damaged(what)) => Err((FaultKind::BlobAltered, format!("blob `{id}`: {what}"))),
             None if page.forgotten_blobs.contains(&id) => {
                 self.report.forgotten += 1;
                 Ok(())

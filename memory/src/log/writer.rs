@@ -3,13 +3,13 @@ use super::record::VERSION;
 use super::run::RunRow;
 use super::{EventSeq, Record, RunId, RunStatus};
 use crate::canonical::stored_json;
-use crate::{BlobId, Error, Hash, Store, blobs, packing};
+use crate::{BlobId, Error, Hash, Store, blobs, compression};
 use serde_json::Value;
 use sqlx::{Connection, Row, SqliteConnection};
 use std::collections::{BTreeMap, HashSet};
 
 /// How many records wait in memory before they are written together.
-const GROUP: usize = 64;
+const GROUP_RECORDS: usize = 64;
 /// How many bytes of blobs wait before they are written.
 const GROUP_BYTES: usize = 8 << 20;
 
@@ -66,7 +66,7 @@ pub(super) struct Queued {
 #[derive(Debug)]
 enum Stored {
     Text(String),
-    Packed(Vec<u8>),
+    Compressed(Vec<u8>),
 }
 
 impl Writer {
@@ -148,7 +148,7 @@ impl Writer {
             Record { run, seq, kind: kind.into(), at_ms, payload, blobs, prev_hash, hash: prev_hash };
         record.hash = record.expected_hash()?;
         let queued = Queued::new(&record)?;
-        if self.queue.len() >= GROUP {
+        if self.queue.len() >= GROUP_RECORDS {
             self.flush().await?;
         }
         self.queue.push(queued);
@@ -164,7 +164,7 @@ impl Writer {
     pub async fn commit(&mut self, durability: Durability) -> Result<(), Error> {
         match durability {
             Durability::Effect => self.flush().await,
-            Durability::Group if self.queue.len() >= GROUP => self.flush().await,
+            Durability::Group if self.queue.len() >= GROUP_RECORDS => self.flush().await,
             Durability::Group => Ok(()),
         }
     }
@@ -209,7 +209,7 @@ impl Writer {
 
     async fn write(&mut self, connection: &mut SqliteConnection) -> Result<(), Error> {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        self.forget_landed(&mut transaction).await?;
+        self.drop_committed(&mut transaction).await?;
         for (id, content) in &self.blobs {
             blobs::insert(&mut transaction, id, content).await?;
         }
@@ -231,20 +231,20 @@ impl Writer {
 
     /// Drops from the queue what an earlier transaction wrote although its outcome was not learnt (the call
     /// was cancelled, or the error came after the fact).
-    async fn forget_landed(&mut self, connection: &mut SqliteConnection) -> Result<(), Error> {
+    async fn drop_committed(&mut self, connection: &mut SqliteConnection) -> Result<(), Error> {
         let row = sqlx::query("SELECT last_seq, head FROM runs WHERE no = ?")
             .bind(self.no)
             .fetch_one(connection)
             .await?;
         let last = EventSeq(row.try_get::<i64, _>(0)? as u64);
         let head: &[u8] = row.try_get(1)?;
-        let landed = self.queue.iter().take_while(|record| record.seq <= last).count();
-        if landed > 0 {
-            if self.queue[landed - 1].hash.as_bytes() != head {
+        let committed = self.queue.iter().take_while(|record| record.seq <= last).count();
+        if committed > 0 {
+            if self.queue[committed - 1].hash.as_bytes() != head {
                 let place = format!("run `{}`", self.run);
                 return Err(Error::Damaged { place, what: "somebody else has written it".to_owned() });
             }
-            self.queue.drain(..landed);
+            self.queue.drain(..committed);
         }
         Ok(())
     }
@@ -258,7 +258,7 @@ impl Queued {
             seq: record.seq,
             at_ms: record.at_ms,
             kind: record.kind.clone(),
-            payload: packing::pack(text.as_bytes()).map_or(Stored::Text(text), Stored::Packed),
+            payload: compression::compress(text.as_bytes()).map_or(Stored::Text(text), Stored::Compressed),
             blobs: (!blobs.is_empty()).then_some(blobs),
             hash: record.hash,
         })
@@ -277,7 +277,7 @@ impl Queued {
         .bind(self.hash.as_bytes().as_slice());
         let query = match &self.payload {
             Stored::Text(text) => query.bind(text),
-            Stored::Packed(bytes) => query.bind(bytes),
+            Stored::Compressed(bytes) => query.bind(bytes),
         };
         query.execute(connection).await?;
         Ok(())

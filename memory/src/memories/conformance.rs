@@ -166,7 +166,7 @@ async fn what_is_applied_was_given(store: &dyn VectorStore) -> Result<(), Violat
     let applied = store.applied().await?;
     demand("no more is applied than was given", applied <= Tick(1000), &applied)?;
     store.purge().await?;
-    store.settle(&|_| ()).await?;
+    store.flush(&|_| ()).await?;
     let owner = tenant("a")?;
     let vector = noise(1, 8);
     let found = store.search(&query(&owner, &vector, 1000)).await?;

@@ -4,25 +4,25 @@
 //! of the future, so a tenant's ranking would change with what others remember, and a recall could not be
 //! repeated as of an earlier time.
 
-use super::{MemoryId, MemoryKind, Tenant, Tick, words};
+use super::{MemoryId, MemoryKind, Tenant, Tick, tokenize};
 use crate::{EventSeq, Hash};
 use std::collections::HashMap;
 
 /// Words are looked up from the rarest on until so many occurrences have been seen. What is more common than that
 /// still counts for the rank, but finds nothing by itself.
-const OCCURRENCES: usize = 400_000;
+const MAX_OCCURRENCES: usize = 400_000;
 
 /// All tenants' memories.
 #[derive(Debug, Default)]
 pub(super) struct Corpus {
     /// Up to which change of the tables this is.
     pub(super) tick: Tick,
-    tenants: HashMap<Tenant, Shelf>,
+    tenants: HashMap<Tenant, TenantIndex>,
 }
 
 /// One tenant's memories. A slot is a memory's place in the order in which they were made.
 #[derive(Debug, Default)]
-pub(super) struct Shelf {
+pub(super) struct TenantIndex {
     /// `None` where one was forgotten.
     entries: Vec<Option<Entry>>,
     /// When each was made, rising.
@@ -33,16 +33,16 @@ pub(super) struct Shelf {
     /// Where each word occurs, by slots.
     words: HashMap<String, Vec<Occurrence>>,
     /// Each run's memories in the order of its records.
-    runs: Names,
+    runs: NameTable,
     runs_order: Vec<Vec<u32>>,
-    environments: Names,
+    environments: NameTable,
     live: usize,
     total_length: u64,
 }
 
 /// Small numbers for names.
 #[derive(Debug, Default)]
-struct Names(HashMap<String, u32>);
+struct NameTable(HashMap<String, u32>);
 
 #[derive(Debug, Clone, Copy)]
 struct Occurrence {
@@ -83,13 +83,13 @@ pub(super) struct Row {
     pub(super) entry: Entry,
 }
 
-/// The part of a shelf that had been made by some moment.
+/// The part of a index that had been made by some moment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View<'a> {
-    shelf: &'a Shelf,
+    index: &'a TenantIndex,
     /// Slots below this one.
     end: u32,
-    bm25: words::Bm25,
+    bm25: tokenize::Bm25,
 }
 
 impl Entry {
@@ -119,7 +119,7 @@ pub(super) fn short(hash: &Hash) -> u128 {
     head.iter().fold(0, |number, byte| number << 8 | u128::from(*byte))
 }
 
-impl Names {
+impl NameTable {
     fn number(&mut self, name: String) -> u32 {
         let next = self.0.len() as u32;
         *self.0.entry(name).or_insert(next)
@@ -127,37 +127,37 @@ impl Names {
 }
 
 impl Corpus {
-    pub(super) fn shelf(&self, tenant: &Tenant) -> Option<&Shelf> {
+    pub(super) fn index(&self, tenant: &Tenant) -> Option<&TenantIndex> {
         self.tenants.get(tenant)
     }
 
     /// Adds a memory, or changes what it is filtered and ranked by. They come in the order they were made.
     pub(super) fn put(&mut self, row: Row) {
-        let shelf = self.tenants.entry(row.tenant).or_default();
+        let index = self.tenants.entry(row.tenant).or_default();
         let mut entry = row.entry;
-        entry.environment = row.environment.map(|name| shelf.environments.number(name));
-        entry.run = row.run.map(|name| shelf.runs.number(name));
-        if let Some(slot) = shelf.slots.get(&entry.id).copied() {
-            if let Some(known) = &mut shelf.entries[slot as usize] {
+        entry.environment = row.environment.map(|name| index.environments.number(name));
+        entry.run = row.run.map(|name| index.runs.number(name));
+        if let Some(slot) = index.slots.get(&entry.id).copied() {
+            if let Some(known) = &mut index.entries[slot as usize] {
                 entry.length = known.length;
                 *known = entry;
             }
             return;
         }
-        shelf.add(row.made, entry, &row.text);
+        index.add(row.made, entry, &row.text);
     }
 
     pub(super) fn remove(&mut self, ids: &[MemoryId]) {
-        for shelf in self.tenants.values_mut() {
-            shelf.remove(ids);
+        for index in self.tenants.values_mut() {
+            index.remove(ids);
         }
     }
 }
 
-impl Shelf {
+impl TenantIndex {
     fn add(&mut self, made: Tick, mut entry: Entry, text: &str) {
         let slot = self.entries.len() as u32;
-        let counted = words::counted(text);
+        let counted = tokenize::counted(text);
         entry.length = counted.values().sum();
         let length = u16::try_from(entry.length).unwrap_or(u16::MAX);
         for (word, count) in counted {
@@ -225,25 +225,25 @@ impl Shelf {
             }
         };
         let mean_length = length as f64 / texts.max(1) as f64;
-        View { shelf: self, end: end as u32, bm25: words::Bm25 { texts, mean_length } }
+        View { index: self, end: end as u32, bm25: tokenize::Bm25 { texts, mean_length } }
     }
 }
 
 /// The words of a question and where they occur, the rarest first.
-pub(super) struct Asked<'a>(Vec<&'a [Occurrence]>);
+pub(super) struct QueryTerms<'a>(Vec<&'a [Occurrence]>);
 
 impl<'a> View<'a> {
     pub(super) fn get(&self, slot: u32) -> Option<&'a Entry> {
-        if slot < self.end { self.shelf.entries[slot as usize].as_ref() } else { None }
+        if slot < self.end { self.index.entries[slot as usize].as_ref() } else { None }
     }
 
     pub(super) fn slot(&self, id: &MemoryId) -> Option<u32> {
-        self.shelf.slots.get(id).copied().filter(|slot| *slot < self.end)
+        self.index.slots.get(id).copied().filter(|slot| *slot < self.end)
     }
 
     /// The last memory with this very text.
     pub(super) fn with_text(&self, content: u128) -> Option<u32> {
-        self.shelf.texts.get(&content).copied().filter(|slot| *slot < self.end)
+        self.index.texts.get(&content).copied().filter(|slot| *slot < self.end)
     }
 
     /// All slots, the newest first.
@@ -252,13 +252,13 @@ impl<'a> View<'a> {
     }
 
     /// The memories told right before and right after one in the same run.
-    pub(super) fn beside(&self, slot: u32) -> impl Iterator<Item = u32> {
+    pub(super) fn neighbours(&self, slot: u32) -> impl Iterator<Item = u32> {
         let order = self
             .get(slot)
-            .and_then(|entry| Some((entry.seq, self.shelf.runs_order[entry.run? as usize].as_slice())));
+            .and_then(|entry| Some((entry.seq, self.index.runs_order[entry.run? as usize].as_slice())));
         let place = order.and_then(|(seq, order)| {
             let first =
-                order.partition_point(|other| self.shelf.entry_seq(*other).is_some_and(|other| other < seq));
+                order.partition_point(|other| self.index.entry_seq(*other).is_some_and(|other| other < seq));
             let place = first + order[first..].iter().position(|other| *other == slot)?;
             Some((order, place))
         });
@@ -268,25 +268,30 @@ impl<'a> View<'a> {
         pair.into_iter().flatten().filter(|other| *other < self.end)
     }
 
-    pub(super) fn asked(&self, text: &str) -> Asked<'a> {
-        let mut found: Vec<&[Occurrence]> = words::terms(text)
+    pub(super) fn query_terms(&self, text: &str) -> QueryTerms<'a> {
+        let mut found: Vec<&[Occurrence]> = tokenize::terms(text)
             .iter()
-            .filter_map(|word| self.shelf.words.get(word))
+            .filter_map(|word| self.index.words.get(word))
             .map(|all| &all[..all.partition_point(|occurrence| occurrence.slot < self.end)])
             .filter(|occurrences| !occurrences.is_empty())
             .collect();
         found.sort_by_key(|occurrences| occurrences.len());
-        Asked(found)
+        QueryTerms(found)
     }
 
     /// The memories that answer the words best and pass, about so many, in no order.
-    pub(super) fn by_words(&self, asked: &Asked<'_>, count: usize, passes: impl Fn(u32) -> bool) -> Vec<u32> {
+    pub(super) fn by_words(
+        &self,
+        terms: &QueryTerms<'_>,
+        count: usize,
+        passes: impl Fn(u32) -> bool,
+    ) -> Vec<u32> {
         let mut scores = vec![0_f32; self.end as usize];
         let mut touched = Vec::new();
         let mut seen = 0;
-        for occurrences in &asked.0 {
+        for occurrences in &terms.0 {
             seen += occurrences.len();
-            if seen > OCCURRENCES && !touched.is_empty() {
+            if seen > MAX_OCCURRENCES && !touched.is_empty() {
                 break;
             }
             let weigh = self.bm25.word(occurrences.len());
@@ -320,17 +325,17 @@ impl<'a> View<'a> {
     }
 
     /// The BM25 score of one memory.
-    pub(super) fn bm25(&self, asked: &Asked<'_>, slot: u32) -> f64 {
+    pub(super) fn bm25(&self, terms: &QueryTerms<'_>, slot: u32) -> f64 {
         let score = |occurrences: &&[Occurrence]| {
             let found = occurrences.binary_search_by_key(&slot, |occurrence| occurrence.slot).ok()?;
             let Occurrence { count, length, .. } = occurrences[found];
             Some(self.bm25.word(occurrences.len()).count(count.into(), length.into()))
         };
-        asked.0.iter().filter_map(score).sum()
+        terms.0.iter().filter_map(score).sum()
     }
 }
 
-impl Shelf {
+impl TenantIndex {
     fn entry_seq(&self, slot: u32) -> Option<EventSeq> {
         self.entries[slot as usize].as_ref().map(|entry| entry.seq)
     }

@@ -1,6 +1,6 @@
 //! Knowledge from outside: documents, kept as passages that are recalled like other memories.
 
-use super::rows::{Memories, content_hash, insert};
+use super::store::{Memories, content_hash, insert};
 use super::tables::{id, tick};
 use super::{MemoryId, MemoryKind, NewMemory, Tenant};
 use crate::{Error, EventSeq, Hash};

@@ -1,7 +1,9 @@
-use super::flat::Label;
+use super::flat_vectors::Label;
 use super::shard::Shard;
-use super::vectors::{Progress, Stage, check_dimension, normalised};
-use super::{MemoryId, Point, Scored, Space, Tenant, Tick, VectorQuery, VectorStore, files};
+use super::vectors::{IndexProgress, IndexStage, check_dimension, normalised};
+use super::{
+    MemoryId, Point, ScoredMemory, Tenant, Tick, VectorQuery, VectorSpace, VectorStore, index_files,
+};
 use crate::Error;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
@@ -11,9 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 /// So many vectors of one model and tenant are compared one by one before a graph is built.
-const EXACT: usize = 16_384;
+const EXACT_LIMIT: usize = 16_384;
 /// So many wait beside a graph before they join it.
-const WAITING: usize = 1024;
+const TAIL_LIMIT: usize = 1024;
 /// So many join it between two looks at whether to stop.
 const BATCH: usize = 512;
 
@@ -36,17 +38,17 @@ struct Inner {
     /// Vectors that joined graphs since the files were written.
     unsaved: AtomicU64,
     /// The files hold what was removed.
-    tainted: AtomicBool,
+    files_stale: AtomicBool,
     stop: AtomicBool,
     /// Held while graphs grow or are saved.
-    growing: Mutex<()>,
+    build_lock: Mutex<()>,
 }
 
 impl EmbeddedVectors {
     /// An index that keeps its graphs in `directory`, for the store with this mark. What is there and fits is loaded.
     pub fn open(directory: &Path, store: [u8; 16]) -> Self {
-        let loaded = files::load(directory, store);
-        let index = Self::with(Some((directory.to_owned(), store)), EXACT);
+        let loaded = index_files::load(directory, store);
+        let index = Self::with(Some((directory.to_owned(), store)), EXACT_LIMIT);
         if let Some((applied, shards)) = loaded {
             let mut places = index.inner.shards.write().unwrap_or_else(PoisonError::into_inner);
             for (model, tenant, shard) in shards {
@@ -72,16 +74,16 @@ impl EmbeddedVectors {
             applied: AtomicU64::new(0),
             given: AtomicU64::new(0),
             unsaved: AtomicU64::new(0),
-            tainted: AtomicBool::new(false),
+            files_stale: AtomicBool::new(false),
             stop: AtomicBool::new(false),
-            growing: Mutex::default(),
+            build_lock: Mutex::default(),
         };
         Self { inner: Arc::new(inner), builder: Mutex::default() }
     }
 
     /// Lets graphs grow in the background, unless they do.
-    fn grow(&self) {
-        if !self.inner.overdue() {
+    fn start_builder(&self) {
+        if !self.inner.has_due() {
             return;
         }
         let mut builder = self.builder.lock().unwrap_or_else(PoisonError::into_inner);
@@ -91,7 +93,7 @@ impl EmbeddedVectors {
         let inner = Arc::clone(&self.inner);
         let thread = std::thread::Builder::new().name("memory-index".to_owned());
         // Without a thread the tail is searched one by one: slower, and right.
-        *builder = thread.spawn(move || inner.catch_up()).ok();
+        *builder = thread.spawn(move || inner.run_builder()).ok();
     }
 }
 
@@ -108,52 +110,52 @@ impl Drop for EmbeddedVectors {
 impl Inner {
     fn all(&self) -> Vec<(String, Tenant, Arc<Shard>)> {
         let shards = self.shards.read().unwrap_or_else(PoisonError::into_inner);
-        let all = shards.iter().flat_map(|(model, shelves)| {
-            shelves.iter().map(|(tenant, shard)| (model.clone(), tenant.clone(), Arc::clone(shard)))
+        let all = shards.iter().flat_map(|(model, tenants)| {
+            tenants.iter().map(|(tenant, shard)| (model.clone(), tenant.clone(), Arc::clone(shard)))
         });
         all.collect()
     }
 
     fn shard(&self, model: &str, tenant: &Tenant) -> Option<Arc<Shard>> {
         let shards = self.shards.read().unwrap_or_else(PoisonError::into_inner);
-        shards.get(model).and_then(|shelves| shelves.get(tenant)).cloned()
+        shards.get(model).and_then(|tenants| tenants.get(tenant)).cloned()
     }
 
     fn dimension(&self, model: &str) -> Option<usize> {
         let shards = self.shards.read().unwrap_or_else(PoisonError::into_inner);
-        shards.get(model).and_then(|shelves| shelves.values().next()).map(|shard| shard.dimension())
+        shards.get(model).and_then(|tenants| tenants.values().next()).map(|shard| shard.dimension())
     }
 
     fn make(&self, model: &str, tenant: &Tenant, dimension: usize) -> Arc<Shard> {
         let mut shards = self.shards.write().unwrap_or_else(PoisonError::into_inner);
-        let shelves = shards.entry(model.to_owned()).or_default();
-        Arc::clone(shelves.entry(tenant.clone()).or_insert_with(|| Arc::new(Shard::new(dimension))))
+        let tenants = shards.entry(model.to_owned()).or_default();
+        Arc::clone(tenants.entry(tenant.clone()).or_insert_with(|| Arc::new(Shard::new(dimension))))
     }
 
     /// How many vectors of a shard should join its graph.
     fn due(&self, shard: &Shard) -> usize {
         let waiting = shard.tail().len();
-        let limit = if shard.graph().is_some() { WAITING } else { self.exact };
+        let limit = if shard.graph().is_some() { TAIL_LIMIT } else { self.exact };
         if waiting > limit { waiting } else { 0 }
     }
 
-    fn overdue(&self) -> bool {
+    fn has_due(&self) -> bool {
         self.all().iter().any(|(_, _, shard)| self.due(shard) > 0)
     }
 
     /// What the background thread does. A failure leaves the tail to be searched one by one.
-    fn catch_up(&self) {
+    fn run_builder(&self) {
         let threads = (parallelism() / 2).max(1);
-        while self.overdue() && !self.stop.load(Ordering::SeqCst) {
-            if self.drain(threads, &|_| ()).is_err() {
+        while self.has_due() && !self.stop.load(Ordering::SeqCst) {
+            if self.build_due(threads, &|_| ()).is_err() {
                 return;
             }
         }
     }
 
     /// Lets what is due join the graphs, then writes the files if much has changed.
-    fn drain(&self, threads: usize, progress: &dyn Fn(Progress)) -> Result<(), Error> {
-        let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
+    fn build_due(&self, threads: usize, progress: &dyn Fn(IndexProgress)) -> Result<(), Error> {
+        let _growing = self.build_lock.lock().unwrap_or_else(PoisonError::into_inner);
         let shards = self.all();
         let of: u64 = shards.iter().map(|(_, _, shard)| self.due(shard) as u64).sum();
         let mut done = 0;
@@ -168,11 +170,11 @@ impl Inner {
                 left -= count;
                 done += count as u64;
                 self.unsaved.fetch_add(count as u64, Ordering::SeqCst);
-                progress(Progress { stage: Stage::Building, done, of });
+                progress(IndexProgress { stage: IndexStage::Building, done, of });
             }
         }
         let graphs: usize = shards.iter().filter_map(|(_, _, shard)| shard.graph()).map(|g| g.len()).sum();
-        if self.unsaved.load(Ordering::SeqCst) > (graphs as u64 / 20).max(4 * WAITING as u64) {
+        if self.unsaved.load(Ordering::SeqCst) > (graphs as u64 / 20).max(4 * TAIL_LIMIT as u64) {
             self.save()?;
         }
         Ok(())
@@ -184,11 +186,11 @@ impl Inner {
         // Everything up to here is in a tail or a graph already.
         let given = self.given.load(Ordering::SeqCst);
         let shards = self.all();
-        self.tainted.store(false, Ordering::SeqCst);
+        self.files_stale.store(false, Ordering::SeqCst);
         if shards.iter().all(|(_, _, shard)| shard.graph().is_none()) {
-            return files::clear(directory);
+            return index_files::clear(directory);
         }
-        let result = files::save(
+        let result = index_files::save(
             directory,
             *store,
             Tick(given),
@@ -199,7 +201,7 @@ impl Inner {
                 self.applied.store(given, Ordering::SeqCst);
                 self.unsaved.store(0, Ordering::SeqCst);
             }
-            Err(_) => self.tainted.store(true, Ordering::SeqCst),
+            Err(_) => self.files_stale.store(true, Ordering::SeqCst),
         }
         result
     }
@@ -210,7 +212,7 @@ fn parallelism() -> usize {
 }
 
 /// Runs what takes long beside the runtime's own threads.
-async fn aside(work: impl FnOnce() -> Result<(), Error> + Send + 'static) -> Result<(), Error> {
+async fn blocking(work: impl FnOnce() -> Result<(), Error> + Send + 'static) -> Result<(), Error> {
     let joined = tokio::task::spawn_blocking(work).await;
     joined.map_err(|error| Error::IndexUnavailable { what: error.to_string() })?
 }
@@ -244,7 +246,7 @@ impl VectorStore for EmbeddedVectors {
         for (_, _, shard) in self.inner.all() {
             for id in ids {
                 if shard.remove(id)? {
-                    self.inner.tainted.store(true, Ordering::SeqCst);
+                    self.inner.files_stale.store(true, Ordering::SeqCst);
                 }
             }
         }
@@ -253,11 +255,11 @@ impl VectorStore for EmbeddedVectors {
 
     async fn advance(&self, to: Tick) -> Result<(), Error> {
         self.inner.given.store(to.0, Ordering::SeqCst);
-        self.grow();
+        self.start_builder();
         Ok(())
     }
 
-    async fn search(&self, query: &VectorQuery<'_>) -> Result<Vec<Scored>, Error> {
+    async fn search(&self, query: &VectorQuery<'_>) -> Result<Vec<ScoredMemory>, Error> {
         let unit = normalised(query.vector)?;
         let Some(dimension) = self.inner.dimension(query.model) else { return Ok(Vec::new()) };
         check_dimension(query.model, dimension, &unit)?;
@@ -280,10 +282,10 @@ impl VectorStore for EmbeddedVectors {
         ids.iter().map(|id| shard.similarity(&unit, id)).collect()
     }
 
-    async fn spaces(&self) -> Result<Vec<Space>, Error> {
+    async fn spaces(&self) -> Result<Vec<VectorSpace>, Error> {
         let mut spaces = BTreeMap::new();
         for (model, _, shard) in self.inner.all() {
-            let space = spaces.entry(model.clone()).or_insert(Space {
+            let space = spaces.entry(model.clone()).or_insert(VectorSpace {
                 model,
                 dimension: shard.dimension(),
                 count: 0,
@@ -295,33 +297,33 @@ impl VectorStore for EmbeddedVectors {
 
     async fn clear(&self) -> Result<(), Error> {
         let inner = Arc::clone(&self.inner);
-        aside(move || {
-            let _growing = inner.growing.lock().unwrap_or_else(PoisonError::into_inner);
+        blocking(move || {
+            let _growing = inner.build_lock.lock().unwrap_or_else(PoisonError::into_inner);
             inner.shards.write().unwrap_or_else(PoisonError::into_inner).clear();
             for counter in [&inner.applied, &inner.given, &inner.unsaved] {
                 counter.store(0, Ordering::SeqCst);
             }
-            inner.place.as_ref().map_or(Ok(()), |(directory, _)| files::clear(directory))
+            inner.place.as_ref().map_or(Ok(()), |(directory, _)| index_files::clear(directory))
         })
         .await
     }
 
     async fn purge(&self) -> Result<(), Error> {
-        if !self.inner.tainted.load(Ordering::SeqCst) {
+        if !self.inner.files_stale.load(Ordering::SeqCst) {
             return Ok(());
         }
         let inner = Arc::clone(&self.inner);
-        aside(move || {
-            let _growing = inner.growing.lock().unwrap_or_else(PoisonError::into_inner);
+        blocking(move || {
+            let _growing = inner.build_lock.lock().unwrap_or_else(PoisonError::into_inner);
             inner.save()
         })
         .await
     }
 
-    async fn settle(&self, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<(), Error> {
+    async fn flush(&self, progress: &(dyn Fn(IndexProgress) + Send + Sync)) -> Result<(), Error> {
         // In place: the caller's closure cannot move to another thread.
-        self.inner.drain(parallelism(), progress)?;
-        let _growing = self.inner.growing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.inner.build_due(parallelism(), progress)?;
+        let _growing = self.inner.build_lock.lock().unwrap_or_else(PoisonError::into_inner);
         if self.inner.unsaved.load(Ordering::SeqCst) > 0 { self.inner.save() } else { Ok(()) }
     }
 }

@@ -1,8 +1,8 @@
 //! Giving memories the vectors they lack: in batches, each text once, off the path of what remembers.
 
-use super::rows::Memories;
+use super::store::Memories;
 use super::tables::{add_vectors, id, vector};
-use super::vectors::{Progress, Stage};
+use super::vectors::{IndexProgress, IndexStage};
 use super::{Embedding, MemoryId, Tenant};
 use crate::Error;
 use async_trait::async_trait;
@@ -53,7 +53,7 @@ impl Memories {
         &self,
         tenant: &Tenant,
         embedder: &dyn TextEmbedder,
-        progress: &(dyn Fn(Progress) + Send + Sync),
+        progress: &(dyn Fn(IndexProgress) + Send + Sync),
     ) -> Result<u64, Error> {
         let model = embedder.model();
         let coverage = self.coverage(tenant, model).await?;
@@ -79,7 +79,7 @@ impl Memories {
                 .map(|row| Ok((id(row, 1)?, row.try_get(2)?)))
                 .collect::<Result<Vec<(MemoryId, String)>, Error>>()?;
             done += self.embed_batch(embedder, &texts).await?;
-            progress(Progress { stage: Stage::Embedding, done: done.min(of), of });
+            progress(IndexProgress { stage: IndexStage::Embedding, done: done.min(of), of });
         }
     }
 
@@ -132,7 +132,7 @@ impl Memories {
              JOIN memory_models m ON m.no = v.model \
              WHERE content_hash = ?1 AND text = ?2 AND m.name = ?3 LIMIT 1",
         )
-        .bind(super::rows::content_hash(text).as_bytes().as_slice())
+        .bind(super::store::content_hash(text).as_bytes().as_slice())
         .bind(text)
         .bind(model)
         .fetch_optional(&self.store.pool)

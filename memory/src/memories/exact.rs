@@ -1,6 +1,6 @@
-use super::flat::{Flat, Label};
-use super::vectors::{Progress, check_dimension, normalised};
-use super::{MemoryId, Point, Scored, Space, Tenant, Tick, VectorQuery, VectorStore};
+use super::flat_vectors::{FlatVectors, Label};
+use super::vectors::{IndexProgress, check_dimension, normalised};
+use super::{MemoryId, Point, ScoredMemory, Tenant, Tick, VectorQuery, VectorSpace, VectorStore};
 use crate::Error;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
@@ -9,10 +9,10 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 /// An index that compares a query with every vector: exact and deterministic. What the others are measured by.
 #[derive(Debug, Default)]
 pub struct ExactVectors {
-    models: RwLock<BTreeMap<String, BTreeMap<Tenant, Flat>>>,
+    models: RwLock<BTreeMap<String, BTreeMap<Tenant, FlatVectors>>>,
 }
 
-type Models = BTreeMap<String, BTreeMap<Tenant, Flat>>;
+type Models = BTreeMap<String, BTreeMap<Tenant, FlatVectors>>;
 
 impl ExactVectors {
     /// An empty index.
@@ -37,7 +37,7 @@ impl VectorStore for ExactVectors {
 
     async fn upsert(&self, model: &str, points: Vec<Point>) -> Result<(), Error> {
         let mut models = self.write();
-        let known = models.get(model).and_then(|shelves| shelves.values().next()).map(Flat::dimension);
+        let known = models.get(model).and_then(|tenants| tenants.values().next()).map(FlatVectors::dimension);
         let Some(dimension) = known.or_else(|| points.first().map(|point| point.vector.len())) else {
             return Ok(());
         };
@@ -46,9 +46,9 @@ impl VectorStore for ExactVectors {
             check_dimension(model, dimension, &point.vector)?;
             units.push((point.tenant.clone(), Label::of(&point), normalised(&point.vector)?));
         }
-        let shelves = models.entry(model.to_owned()).or_default();
+        let tenants = models.entry(model.to_owned()).or_default();
         for (tenant, label, unit) in units {
-            shelves.entry(tenant).or_insert_with(|| Flat::new(dimension)).put(label, &unit);
+            tenants.entry(tenant).or_insert_with(|| FlatVectors::new(dimension)).put(label, &unit);
         }
         Ok(())
     }
@@ -66,15 +66,15 @@ impl VectorStore for ExactVectors {
         Ok(())
     }
 
-    async fn search(&self, query: &VectorQuery<'_>) -> Result<Vec<Scored>, Error> {
+    async fn search(&self, query: &VectorQuery<'_>) -> Result<Vec<ScoredMemory>, Error> {
         let unit = normalised(query.vector)?;
         let models = self.read();
-        let Some(shelves) = models.get(query.model) else { return Ok(Vec::new()) };
-        if let Some(flat) = shelves.values().next() {
+        let Some(tenants) = models.get(query.model) else { return Ok(Vec::new()) };
+        if let Some(flat) = tenants.values().next() {
             check_dimension(query.model, flat.dimension(), &unit)?;
         }
-        let Some(flat) = shelves.get(query.tenant) else { return Ok(Vec::new()) };
-        Ok(super::flat::best(flat.scores(&unit, query.as_of), query.k))
+        let Some(flat) = tenants.get(query.tenant) else { return Ok(Vec::new()) };
+        Ok(super::flat_vectors::best(flat.scores(&unit, query.as_of), query.k))
     }
 
     async fn similarities(
@@ -86,19 +86,19 @@ impl VectorStore for ExactVectors {
     ) -> Result<Vec<Option<f32>>, Error> {
         let unit = normalised(vector)?;
         let models = self.read();
-        let Some(flat) = models.get(model).and_then(|shelves| shelves.get(tenant)) else {
+        let Some(flat) = models.get(model).and_then(|tenants| tenants.get(tenant)) else {
             return Ok(vec![None; ids.len()]);
         };
         check_dimension(model, flat.dimension(), &unit)?;
         Ok(ids.iter().map(|id| flat.similarity(&unit, id)).collect())
     }
 
-    async fn spaces(&self) -> Result<Vec<Space>, Error> {
+    async fn spaces(&self) -> Result<Vec<VectorSpace>, Error> {
         let models = self.read();
-        let space = |(model, shelves): (&String, &BTreeMap<Tenant, Flat>)| Space {
+        let space = |(model, tenants): (&String, &BTreeMap<Tenant, FlatVectors>)| VectorSpace {
             model: model.clone(),
-            dimension: shelves.values().next().map_or(0, Flat::dimension),
-            count: shelves.values().map(|flat| flat.len() as u64).sum(),
+            dimension: tenants.values().next().map_or(0, FlatVectors::dimension),
+            count: tenants.values().map(|flat| flat.len() as u64).sum(),
         };
         Ok(models.iter().map(space).collect())
     }
@@ -112,7 +112,7 @@ impl VectorStore for ExactVectors {
         Ok(())
     }
 
-    async fn settle(&self, _progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<(), Error> {
+    async fn flush(&self, _progress: &(dyn Fn(IndexProgress) + Send + Sync)) -> Result<(), Error> {
         Ok(())
     }
 }

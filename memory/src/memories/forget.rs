@@ -3,10 +3,10 @@
 //! A record that held the text keeps its place, its time and its hash, so that the chain still proves that nothing
 //! else was changed or left out; its content is a tombstone. What was derived from the content cannot be replayed.
 
-use super::rows::Memories;
+use super::store::Memories;
 use super::tables::{find, tick};
 use super::{Memory, MemoryId, Tenant};
-use crate::{Error, Store, packing};
+use crate::{Error, Store, compression};
 use serde::Serialize;
 use sqlx::{Row, SqliteConnection};
 use std::fs::File;
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// What stands in the place of a forgotten record's payload.
 pub(crate) const TOMBSTONE: &str = r#"{"$forgotten":true}"#;
 /// Texts shorter than this, in bytes, are not looked for in other records: they are in many by chance.
-const TELLING: usize = 12;
+const MIN_NEEDLE_BYTES: usize = 12;
 /// Rows read at once.
 const PAGE: i64 = 512;
 
@@ -115,7 +115,7 @@ impl Store {
 /// The text as it stands in files: plain, in JSON, and in JSON within JSON.
 fn needles(text: &str) -> Vec<Vec<u8>> {
     let text = text.trim();
-    if text.len() < TELLING {
+    if text.len() < MIN_NEEDLE_BYTES {
         return Vec::new();
     }
     let mut needles = vec![text.to_owned()];
@@ -148,9 +148,9 @@ fn memchr(byte: u8, haystack: &[u8]) -> Option<usize> {
     haystack.iter().position(|other| *other == byte)
 }
 
-/// Content as it was before it was stored. What cannot be unpacked holds nothing readable.
-fn unpacked(stored: &[u8], packed: bool) -> Vec<u8> {
-    if packed { packing::unpack(stored).unwrap_or_default() } else { stored.to_owned() }
+/// Content as it was before it was stored. What cannot be decompressed holds nothing readable.
+fn decompressed(stored: &[u8], packed: bool) -> Vec<u8> {
+    if packed { compression::decompress(stored).unwrap_or_default() } else { stored.to_owned() }
 }
 
 async fn forget_records(
@@ -172,7 +172,7 @@ async fn forget_records(
         for row in &rows {
             after = row.try_get(0)?;
             let (run, seq): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
-            let payload = unpacked(row.try_get(4)?, row.try_get::<&str, _>(5)? == "blob");
+            let payload = decompressed(row.try_get(4)?, row.try_get::<&str, _>(5)? == "blob");
             let own = memory
                 .run
                 .as_ref()
@@ -211,7 +211,7 @@ async fn forget_blobs(connection: &mut SqliteConnection, needles: &[Vec<u8>]) ->
             .await?;
         for row in &rows {
             after = row.try_get(0)?;
-            if holds(&unpacked(row.try_get(3)?, row.try_get::<i64, _>(2)? == 1), needles) {
+            if holds(&decompressed(row.try_get(3)?, row.try_get::<i64, _>(2)? == 1), needles) {
                 forget_blob(connection, row.try_get(1)?).await?;
                 forgotten += 1;
             }

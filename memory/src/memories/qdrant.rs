@@ -1,5 +1,5 @@
-use super::vectors::{Progress, check_dimension, normalised};
-use super::{MemoryId, Point, Scored, Space, Tenant, Tick, VectorQuery, VectorStore};
+use super::vectors::{IndexProgress, check_dimension, normalised};
+use super::{MemoryId, Point, ScoredMemory, Tenant, Tick, VectorQuery, VectorSpace, VectorStore};
 use crate::{Error, Store};
 use async_trait::async_trait;
 use qdrant_client::qdrant::point_id::PointIdOptions;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::RwLock;
 
 /// How long the server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// Points to a request.
 const BATCH: usize = 256;
 /// The collection with the one point that says what was applied.
@@ -40,7 +40,7 @@ impl QdrantVectors {
     /// # Errors
     /// [`Error::IndexUnavailable`] for an address that is none.
     pub async fn open(store: &Store, address: &str, api_key: Option<&str>) -> Result<Self, Error> {
-        Self::at(address, api_key, &hex::encode(store.mark().await?))
+        Self::at(address, api_key, &hex::encode(store.id().await?))
     }
 
     /// The same under a name of one's own.
@@ -50,7 +50,7 @@ impl QdrantVectors {
     pub fn at(address: &str, api_key: Option<&str>, name: &str) -> Result<Self, Error> {
         let url = address.replacen("qdrant://", "http://", 1);
         let mut config =
-            Qdrant::from_url(&url).timeout(PATIENCE).connect_timeout(PATIENCE).skip_compatibility_check();
+            Qdrant::from_url(&url).timeout(TIMEOUT).connect_timeout(TIMEOUT).skip_compatibility_check();
         if let Some(key) = api_key {
             config = config.api_key(key);
         }
@@ -121,7 +121,7 @@ impl QdrantVectors {
         unit: &[f32],
         (filter, exact): (Filter, bool),
         limit: usize,
-    ) -> Result<Vec<Scored>, Error> {
+    ) -> Result<Vec<ScoredMemory>, Error> {
         let query = QueryPointsBuilder::new(self.collection(model))
             .query(unit.to_vec())
             .filter(filter)
@@ -129,7 +129,7 @@ impl QdrantVectors {
             .limit(limit as u64);
         let found = self.client.query(query).await.map_err(failed)?;
         let scored = |point: qdrant_client::qdrant::ScoredPoint| {
-            Ok(Scored { id: memory(point.id.as_ref())?, cosine: point.score.clamp(-1.0, 1.0) })
+            Ok(ScoredMemory { id: memory(point.id.as_ref())?, cosine: point.score.clamp(-1.0, 1.0) })
         };
         found.result.into_iter().map(scored).collect()
     }
@@ -199,7 +199,7 @@ impl VectorStore for QdrantVectors {
         Ok(())
     }
 
-    async fn search(&self, query: &VectorQuery<'_>) -> Result<Vec<Scored>, Error> {
+    async fn search(&self, query: &VectorQuery<'_>) -> Result<Vec<ScoredMemory>, Error> {
         let unit = normalised(query.vector)?;
         let Some(dimension) = self.dimension(query.model).await? else { return Ok(Vec::new()) };
         check_dimension(query.model, dimension, &unit)?;
@@ -235,13 +235,13 @@ impl VectorStore for QdrantVectors {
         Ok(ids.iter().map(|id| scores.get(id).copied()).collect())
     }
 
-    async fn spaces(&self) -> Result<Vec<Space>, Error> {
+    async fn spaces(&self) -> Result<Vec<VectorSpace>, Error> {
         let mut spaces = Vec::new();
         for (model, collection) in self.models().await? {
             let count = CountPointsBuilder::new(collection).exact(true);
             let count = self.client.count(count).await.map_err(failed)?.result.map_or(0, |it| it.count);
             let dimension = self.dimension(&model).await?.unwrap_or(0);
-            spaces.push(Space { model, dimension, count });
+            spaces.push(VectorSpace { model, dimension, count });
         }
         Ok(spaces)
     }
@@ -264,7 +264,7 @@ impl VectorStore for QdrantVectors {
         Ok(())
     }
 
-    async fn settle(&self, _progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<(), Error> {
+    async fn flush(&self, _progress: &(dyn Fn(IndexProgress) + Send + Sync)) -> Result<(), Error> {
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
 use super::corpus::{Entry, View, short};
-use super::rows::{Memories, content_hash};
+use super::store::{Memories, content_hash};
 use super::tables::find_all;
 use super::{Memory, MemoryId, MemoryKind, Tenant, Tick, VectorQuery};
 use crate::{Error, RunId};
@@ -9,22 +9,22 @@ use std::collections::{BTreeSet, HashSet};
 /// How many of the most similar, and of the best by words, are ranked together.
 const CANDIDATES: usize = 256;
 /// So many of the most similar that pass the filters are enough not to ask the index for more.
-const ENOUGH: usize = 64;
+const MIN_PASSING: usize = 64;
 /// The number of a run or environment that no memory is of.
-const NO_NAME: u32 = u32::MAX;
+const UNKNOWN_NAME: u32 = u32::MAX;
 /// Recency falls by this factor every hour (Park et al. 2023, "Generative Agents", section 4.1).
-const FADING: f64 = 0.995;
+const HOURLY_DECAY: f64 = 0.995;
 
 /// What each reason for recalling a memory weighs.
 ///
 /// Similarity and words are measured in standard deviations above the mean of the candidates.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Ranking {
+pub struct RankingWeights {
     /// Of a standard deviation of cosine similarity.
-    pub meaning: f64,
+    pub similarity: f64,
     /// Of a standard deviation of BM25.
-    pub words: f64,
+    pub keywords: f64,
     /// The share of their own score that the memories right before and after in the same run pass on.
     pub neighbours: f64,
     /// Of recency, from 0 to 1.
@@ -33,10 +33,10 @@ pub struct Ranking {
     pub importance: f64,
 }
 
-impl Default for Ranking {
+impl Default for RankingWeights {
     /// Chosen on the development split of a question set over long conversations (README, "Memory").
     fn default() -> Self {
-        Self { meaning: 1.0, words: 1.0, neighbours: 0.15, recency: 0.25, importance: 0.25 }
+        Self { similarity: 1.0, keywords: 1.0, neighbours: 0.15, recency: 0.25, importance: 0.25 }
     }
 }
 
@@ -69,7 +69,7 @@ pub struct Query<'a> {
     /// The present, in milliseconds since 1970, for recency, expiry and validity.
     pub now_ms: i64,
     /// What is ranked by.
-    pub ranking: Ranking,
+    pub ranking: RankingWeights,
 }
 
 impl<'a> Query<'a> {
@@ -88,7 +88,7 @@ impl<'a> Query<'a> {
             k: 5,
             token_budget: usize::MAX,
             now_ms: 0,
-            ranking: Ranking::default(),
+            ranking: RankingWeights::default(),
         }
     }
 }
@@ -158,13 +158,13 @@ impl Memories {
         self.sync().await?;
         let chosen = {
             let corpus = self.corpus.read().await;
-            let Some(shelf) = corpus.shelf(query.tenant) else { return Ok(Vec::new()) };
-            let view = shelf.view(query.as_of);
+            let Some(index) = corpus.index(query.tenant) else { return Ok(Vec::new()) };
+            let view = index.view(query.as_of);
             let filter = Filter {
                 query,
                 view,
-                run: query.run.map(|run| shelf.run(run.as_str()).unwrap_or(NO_NAME)),
-                environment: query.environment.map(|name| shelf.environment(name).unwrap_or(NO_NAME)),
+                run: query.run.map(|run| index.run(run.as_str()).unwrap_or(UNKNOWN_NAME)),
+                environment: query.environment.map(|name| index.environment(name).unwrap_or(UNKNOWN_NAME)),
             };
             let candidates = self.candidates(&filter).await?;
             choose(query, rank(query, &view, &candidates))
@@ -177,12 +177,12 @@ impl Memories {
         Ok(chosen.into_iter().filter_map(hit).collect())
     }
 
-    /// The best by words, the most similar, and what stands beside them; with few memories, all.
+    /// The best by words, the most similar, and what stands neighbours them; with few memories, all.
     async fn candidates<'a>(&self, filter: &Filter<'a>) -> Result<Vec<Candidate<'a>>, Error> {
         let (query, view) = (filter.query, &filter.view);
-        let asked = view.asked(query.text);
+        let terms = view.query_terms(query.text);
         let mut slots: BTreeSet<u32> =
-            view.by_words(&asked, CANDIDATES, |slot| filter.passes(slot)).into_iter().collect();
+            view.by_words(&terms, CANDIDATES, |slot| filter.passes(slot)).into_iter().collect();
         if slots.len() < CANDIDATES {
             let newest = view.newest().filter(|slot| filter.passes(*slot));
             let missing = CANDIDATES - slots.len();
@@ -193,8 +193,8 @@ impl Memories {
             slots.extend(self.similar(filter, model, vector).await?);
         }
         if query.ranking.neighbours > 0.0 {
-            let beside: Vec<u32> = slots.iter().flat_map(|slot| view.beside(*slot)).collect();
-            slots.extend(beside.into_iter().filter(|slot| filter.passes(*slot)));
+            let neighbours: Vec<u32> = slots.iter().flat_map(|slot| view.neighbours(*slot)).collect();
+            slots.extend(neighbours.into_iter().filter(|slot| filter.passes(*slot)));
         }
         let found: Vec<(u32, &Entry)> =
             slots.into_iter().filter_map(|slot| Some((slot, view.get(slot)?))).collect();
@@ -210,13 +210,13 @@ impl Memories {
             .into_iter()
             .zip(cosines)
             .map(|((slot, entry), cosine)| {
-                let bm25 = view.bm25(&asked, slot);
+                let bm25 = view.bm25(&terms, slot);
                 Candidate { slot, entry, cosine, bm25 }
             })
             .collect())
     }
 
-    /// The most similar memories that pass. The index does not know all filters, so it is asked for more until
+    /// The most similar memories that pass. The index does not know all filters, so it is terms for more until
     /// enough of its answers pass; where few pass at all, those are compared one by one.
     async fn similar(&self, filter: &Filter<'_>, model: &str, vector: &[f32]) -> Result<Vec<u32>, Error> {
         let (query, view) = (filter.query, &filter.view);
@@ -230,7 +230,7 @@ impl Memories {
                 .filter(|slot| filter.passes(*slot))
                 .take(CANDIDATES)
                 .collect();
-            if passing.len() >= ENOUGH || found.len() < k {
+            if passing.len() >= MIN_PASSING || found.len() < k {
                 return Ok(passing);
             }
             if k >= CANDIDATES * 16 {
@@ -297,7 +297,7 @@ fn rank<'a>(query: &Query<'_>, view: &View<'a>, candidates: &[Candidate<'a>]) ->
         .map(|candidate| {
             let similar =
                 candidate.cosine.map_or(0.0, |(place, value)| cosine[place].standardised(f64::from(value)));
-            weights.meaning * similar + weights.words * bm25.standardised(candidate.bm25)
+            weights.similarity * similar + weights.keywords * bm25.standardised(candidate.bm25)
         })
         .collect();
     let passed_on = neighbours(weights.neighbours, view, candidates, &base);
@@ -312,7 +312,7 @@ fn rank<'a>(query: &Query<'_>, view: &View<'a>, candidates: &[Candidate<'a>]) ->
                 exact: entry.content == wanted,
                 cosine: candidate.cosine.map(|(_, value)| value),
                 bm25: candidate.bm25,
-                recency: FADING.powf(hours),
+                recency: HOURLY_DECAY.powf(hours),
                 importance: (f64::from(entry.importance) - 1.0) / 9.0,
                 neighbours: passed_on[place],
             };
@@ -330,11 +330,11 @@ fn rank<'a>(query: &Query<'_>, view: &View<'a>, candidates: &[Candidate<'a>]) ->
 }
 
 /// What each candidate gains from those told right before and after it in the same run. What is told in one
-/// breath belongs together: an answer often stands next to the words that were asked for.
+/// breath belongs together: an answer often stands next to the words that were terms for.
 fn neighbours(share: f64, view: &View<'_>, candidates: &[Candidate<'_>], base: &[f64]) -> Vec<f64> {
     let place_of = |slot: u32| candidates.binary_search_by_key(&slot, |candidate| candidate.slot).ok();
     let gain = |candidate: &Candidate<'_>| -> f64 {
-        view.beside(candidate.slot).filter_map(place_of).map(|place| share * base[place].max(0.0)).sum()
+        view.neighbours(candidate.slot).filter_map(place_of).map(|place| share * base[place].max(0.0)).sum()
     };
     candidates.iter().map(gain).collect()
 }

@@ -1,23 +1,23 @@
 //! The vectors of one model and one tenant: a graph, and a tail that is compared one by one until it joins it.
 
-use super::flat::{Flat, Label, best};
-use super::graph::Graph;
-use super::{MemoryId, Scored, Tick};
+use super::flat_vectors::{FlatVectors, Label, best};
+use super::hnsw::Graph;
+use super::{MemoryId, ScoredMemory, Tick};
 use crate::Error;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub(super) struct Shard {
     dimension: usize,
-    tail: RwLock<Flat>,
+    tail: RwLock<FlatVectors>,
     graph: RwLock<Option<Arc<Graph>>>,
 }
 
 impl Shard {
     pub(super) fn new(dimension: usize) -> Self {
-        Self { dimension, tail: RwLock::new(Flat::new(dimension)), graph: RwLock::default() }
+        Self { dimension, tail: RwLock::new(FlatVectors::new(dimension)), graph: RwLock::default() }
     }
 
-    pub(super) fn with(dimension: usize, graph: Option<Graph>, tail: Flat) -> Self {
+    pub(super) fn with(dimension: usize, graph: Option<Graph>, tail: FlatVectors) -> Self {
         Self { dimension, tail: RwLock::new(tail), graph: RwLock::new(graph.map(Arc::new)) }
     }
 
@@ -25,11 +25,11 @@ impl Shard {
         self.dimension
     }
 
-    pub(super) fn tail(&self) -> RwLockReadGuard<'_, Flat> {
+    pub(super) fn tail(&self) -> RwLockReadGuard<'_, FlatVectors> {
         self.tail.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tail_mut(&self) -> RwLockWriteGuard<'_, Flat> {
+    fn tail_mut(&self) -> RwLockWriteGuard<'_, FlatVectors> {
         self.tail.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -93,7 +93,12 @@ impl Shard {
         Ok(tail.len())
     }
 
-    pub(super) fn search(&self, unit: &[f32], as_of: Option<Tick>, k: usize) -> Result<Vec<Scored>, Error> {
+    pub(super) fn search(
+        &self,
+        unit: &[f32],
+        as_of: Option<Tick>,
+        k: usize,
+    ) -> Result<Vec<ScoredMemory>, Error> {
         // The graph first: what joins it in between is then met in one of them at least.
         let found = {
             let tail = self.tail();

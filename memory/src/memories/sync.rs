@@ -4,11 +4,11 @@
 //! missed is what has a later tick than it has applied. So a killed process, a deleted index and a server that was
 //! away are one case.
 
-use super::flat::cosine;
-use super::rows::Memories;
+use super::flat_vectors::cosine;
+use super::store::Memories;
 use super::tables::{CORPUS, corpus_row, hex_list, id, point, vector};
-use super::vectors::{Progress, Stage, check_dimension, normalised};
-use super::{MemoryId, Point, Scored, Tenant, Tick, VectorQuery};
+use super::vectors::{IndexProgress, IndexStage, check_dimension, normalised};
+use super::{MemoryId, Point, ScoredMemory, Tenant, Tick, VectorQuery};
 use crate::Error;
 use sqlx::Row;
 use std::collections::{BTreeMap, HashMap};
@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 /// Rows read at once.
 const PAGE: i64 = 2048;
 /// How long an index that cannot be used is left alone, at first and at most.
-const PATIENCE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+const RETRY_DELAY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
 /// How far the index is.
 #[derive(Debug, Default)]
-pub(super) struct Feed {
+pub(super) struct IndexFeed {
     /// What it was given everything up to; `None` before it was asked.
     given: Option<Tick>,
     /// Why it cannot be used.
@@ -30,10 +30,10 @@ pub(super) struct Feed {
     pause: Option<(Instant, Duration)>,
 }
 
-impl Feed {
+impl IndexFeed {
     fn failed(&mut self, error: &Error) {
-        let patience = self.pause.map_or(PATIENCE.0, |(_, patience)| (patience * 2).min(PATIENCE.1));
-        self.pause = Some((Instant::now() + patience, patience));
+        let delay = self.pause.map_or(RETRY_DELAY.0, |(_, delay)| (delay * 2).min(RETRY_DELAY.1));
+        self.pause = Some((Instant::now() + delay, delay));
         self.failure = Some(error.to_string());
     }
 
@@ -42,7 +42,7 @@ impl Feed {
         self.failure = None;
     }
 
-    fn waits(&self) -> bool {
+    fn is_paused(&self) -> bool {
         self.pause.is_some_and(|(until, _)| Instant::now() < until)
     }
 }
@@ -102,7 +102,7 @@ impl Memories {
     /// Gives the index what it lacks. That it cannot be used is noted, and tried again later.
     async fn feed_index(&self, now: Tick) -> Result<(), Error> {
         let mut feed = self.feed.lock().await;
-        if feed.given == Some(now) && feed.failure.is_none() || feed.waits() {
+        if feed.given == Some(now) && feed.failure.is_none() || feed.is_paused() {
             return Ok(());
         }
         match self.feed_from(&mut feed, now, &|_| ()).await {
@@ -117,9 +117,9 @@ impl Memories {
 
     async fn feed_from(
         &self,
-        feed: &mut Feed,
+        feed: &mut IndexFeed,
         now: Tick,
-        progress: &(dyn Fn(Progress) + Send + Sync),
+        progress: &(dyn Fn(IndexProgress) + Send + Sync),
     ) -> Result<(), Error> {
         let index = self.index().await?;
         let mut given = match feed.given {
@@ -156,7 +156,7 @@ impl Memories {
             }
             done += rows.len() as u64;
             if of > 0 {
-                progress(Progress { stage: Stage::Reading, done: done.min(of), of });
+                progress(IndexProgress { stage: IndexStage::Reading, done: done.min(of), of });
             }
             if (rows.len() as i64) < PAGE {
                 break;
@@ -177,29 +177,32 @@ impl Memories {
     ///
     /// # Errors
     /// [`Error::IndexUnavailable`]; the next recall tries again.
-    pub async fn rebuild(&self, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<(), Error> {
+    pub async fn rebuild(&self, progress: &(dyn Fn(IndexProgress) + Send + Sync)) -> Result<(), Error> {
         let index = self.index().await?;
         {
             let mut feed = self.feed.lock().await;
             index.clear().await?;
-            *feed = Feed { given: Some(Tick(0)), ..Feed::default() };
+            *feed = IndexFeed { given: Some(Tick(0)), ..IndexFeed::default() };
             let now = self.now().await?;
             self.feed_from(&mut feed, now, progress).await?;
         }
-        index.settle(progress).await
+        index.flush(progress).await
     }
 
     /// Finishes what the index has to do in the background, and keeps the result.
     ///
     /// # Errors
     /// [`Error::IndexUnavailable`].
-    pub async fn settle(&self, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<(), Error> {
+    pub async fn flush(&self, progress: &(dyn Fn(IndexProgress) + Send + Sync)) -> Result<(), Error> {
         self.sync().await?;
-        self.index().await?.settle(progress).await
+        self.index().await?.flush(progress).await
     }
 
     /// The index's answer; `None` where it cannot be used now.
-    pub(super) async fn search_index(&self, query: &VectorQuery<'_>) -> Result<Option<Vec<Scored>>, Error> {
+    pub(super) async fn search_index(
+        &self,
+        query: &VectorQuery<'_>,
+    ) -> Result<Option<Vec<ScoredMemory>>, Error> {
         normalised(query.vector)?;
         if self.feed.lock().await.failure.is_some() {
             return Ok(None);

@@ -1,6 +1,6 @@
 //! Memories as lines of JSON, to be taken elsewhere and brought back.
 
-use super::rows::{Memories, insert};
+use super::store::{Memories, insert};
 use super::tables::{COLUMNS, add_vectors, decode, vector};
 use super::{Embedding, Memory, MemoryId, NewMemory, Tenant, Tick};
 use crate::Error;
@@ -9,7 +9,7 @@ use sqlx::Row;
 
 /// A memory on its way: one line of an export.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Exported {
+pub struct ExportedMemory {
     /// The memory.
     #[serde(flatten)]
     pub memory: Memory,
@@ -20,11 +20,27 @@ pub struct Exported {
 
 /// What an import did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Imported {
+pub struct ImportReport {
     /// Memories that are new.
     pub added: u64,
     /// Memories that were there already.
     pub known: u64,
+}
+
+/// Why [`Memories::import`] imported nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum MemoryImportError {
+    /// One of the memories is not acceptable.
+    #[error("memory {index} of the import: {source}")]
+    Memory {
+        /// The index of the memory in the import, from 0.
+        index: usize,
+        /// Why it is not acceptable.
+        source: Error,
+    },
+    /// The store could not be written.
+    #[error(transparent)]
+    Store(#[from] Error),
 }
 
 impl Memories {
@@ -35,7 +51,7 @@ impl Memories {
         after: Tick,
         limit: usize,
         vectors: bool,
-    ) -> Result<Vec<Exported>, Error> {
+    ) -> Result<Vec<ExportedMemory>, Error> {
         let sql = format!(
             "SELECT {COLUMNS} FROM memories WHERE memories.tenant = ? AND made > ? ORDER BY made LIMIT ?"
         );
@@ -49,7 +65,7 @@ impl Memories {
         for row in &rows {
             let memory = decode(row)?;
             let vectors = if vectors { self.vectors_of(&memory.id).await? } else { Vec::new() };
-            exported.push(Exported { memory, vectors });
+            exported.push(ExportedMemory { memory, vectors });
         }
         Ok(exported)
     }
@@ -75,14 +91,14 @@ impl Memories {
     pub async fn import(
         &self,
         tenant: &Tenant,
-        exported: &[Exported],
-    ) -> Result<Imported, (Option<usize>, Error)> {
-        let whole = |error: sqlx::Error| (None, Error::from(error));
+        exported: &[ExportedMemory],
+    ) -> Result<ImportReport, MemoryImportError> {
+        let whole = |error: sqlx::Error| MemoryImportError::Store(error.into());
         let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await.map_err(whole)?;
-        let mut imported = Imported::default();
-        for (place, Exported { memory, vectors }) in exported.iter().enumerate() {
+        let mut imported = ImportReport::default();
+        for (index, ExportedMemory { memory, vectors }) in exported.iter().enumerate() {
             let added = take_in(&mut transaction, tenant, memory, vectors).await;
-            if added.map_err(|error| (Some(place), error))? {
+            if added.map_err(|source| MemoryImportError::Memory { index, source })? {
                 imported.added += 1;
             } else {
                 imported.known += 1;

@@ -34,7 +34,7 @@ pub trait VectorStore: Send + Sync {
     ///
     /// # Errors
     /// [`Error::Dimension`], [`Error::BadVector`], [`Error::IndexUnavailable`].
-    async fn search(&self, query: &VectorQuery<'_>) -> Result<Vec<Scored>, Error>;
+    async fn search(&self, query: &VectorQuery<'_>) -> Result<Vec<ScoredMemory>, Error>;
 
     /// The similarity of each of these memories of a tenant to a vector, in their order; `None` where there is no
     /// vector.
@@ -50,7 +50,7 @@ pub trait VectorStore: Send + Sync {
     ) -> Result<Vec<Option<f32>>, Error>;
 
     /// The models it knows, by name.
-    async fn spaces(&self) -> Result<Vec<Space>, Error>;
+    async fn spaces(&self) -> Result<Vec<VectorSpace>, Error>;
 
     /// Drops everything, to be filled again.
     async fn clear(&self) -> Result<(), Error>;
@@ -59,14 +59,14 @@ pub trait VectorStore: Send + Sync {
     async fn purge(&self) -> Result<(), Error>;
 
     /// Finishes all work that waits in the background, and keeps the result.
-    async fn settle(&self, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<(), Error>;
+    async fn flush(&self, progress: &(dyn Fn(IndexProgress) + Send + Sync)) -> Result<(), Error>;
 }
 
 /// How far long work on an index is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-pub struct Progress {
+pub struct IndexProgress {
     /// What is being done.
-    pub stage: Stage,
+    pub stage: IndexStage,
     /// Vectors or texts done.
     pub done: u64,
     /// Of so many.
@@ -76,7 +76,7 @@ pub struct Progress {
 /// What is being done to an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stage {
+pub enum IndexStage {
     /// Texts get their vectors.
     Embedding,
     /// The tables are read.
@@ -117,7 +117,7 @@ pub struct VectorQuery<'a> {
 
 /// A memory found.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Scored {
+pub struct ScoredMemory {
     /// The memory.
     pub id: MemoryId,
     /// From -1 to 1.
@@ -126,7 +126,7 @@ pub struct Scored {
 
 /// The vectors of one model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Space {
+pub struct VectorSpace {
     /// The model's name.
     pub model: String,
     /// Numbers in each vector.

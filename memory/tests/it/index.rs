@@ -9,7 +9,8 @@ use crate::common::toy::{
 use async_trait::async_trait;
 use serde_json::json;
 use sojourn_memory::{
-    EmbeddedVectors, Error, Memories, Point, Scored, Space, Store, Tenant, Tick, VectorQuery, VectorStore,
+    EmbeddedVectors, Error, Memories, Point, ScoredMemory, Store, Tenant, Tick, VectorQuery, VectorSpace,
+    VectorStore,
 };
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -41,7 +42,7 @@ async fn a_graph_on_disk_is_found_again_and_losing_it_loses_nothing() {
     let index = home.path().join("index");
     let memories = open(home.path()).await;
     fill(&memories, MANY).await;
-    memories.settle(&|_| ()).await.unwrap();
+    memories.flush(&|_| ()).await.unwrap();
     let graphs = |directory: &Path| {
         files(directory).iter().filter(|path| path.extension().is_some_and(|it| it == "graph")).count()
     };
@@ -101,7 +102,7 @@ async fn child() {
         println!("durable {n}");
         if n % 3 == 0 {
             nearest(&memories, n).await;
-            memories.settle(&|_| ()).await.unwrap();
+            memories.flush(&|_| ()).await.unwrap();
         }
     }
 }
@@ -123,7 +124,7 @@ async fn a_killed_process_leaves_an_index_that_catches_up() {
     let home = home();
     let memories = open(home.path()).await;
     fill(&memories, MANY).await;
-    memories.settle(&|_| ()).await.unwrap();
+    memories.flush(&|_| ()).await.unwrap();
     drop(memories);
     for round in 1..4_usize {
         let (mut child, lines) = start(home.path());
@@ -177,7 +178,7 @@ impl VectorStore for Away {
         self.index.advance(to).await
     }
 
-    async fn search(&self, query: &VectorQuery<'_>) -> Result<Vec<Scored>, Error> {
+    async fn search(&self, query: &VectorQuery<'_>) -> Result<Vec<ScoredMemory>, Error> {
         self.check()?;
         self.index.search(query).await
     }
@@ -193,7 +194,7 @@ impl VectorStore for Away {
         self.index.similarities(model, tenant, vector, ids).await
     }
 
-    async fn spaces(&self) -> Result<Vec<Space>, Error> {
+    async fn spaces(&self) -> Result<Vec<VectorSpace>, Error> {
         self.check()?;
         self.index.spaces().await
     }
@@ -208,9 +209,12 @@ impl VectorStore for Away {
         self.index.purge().await
     }
 
-    async fn settle(&self, progress: &(dyn Fn(sojourn_memory::Progress) + Send + Sync)) -> Result<(), Error> {
+    async fn flush(
+        &self,
+        progress: &(dyn Fn(sojourn_memory::IndexProgress) + Send + Sync),
+    ) -> Result<(), Error> {
         self.check()?;
-        self.index.settle(progress).await
+        self.index.flush(progress).await
     }
 }
 

@@ -21,7 +21,7 @@ async fn an_edit_replaces_and_keeps_what_was_believed() {
     let new = memories.edit(&owner(), &old.id, "wood is brown", 500, &[]).await.unwrap().unwrap();
     assert_eq!((new.run.clone(), new.sources.clone()), (old.run.clone(), old.sources.clone()));
     assert_eq!(recalled(&memories, "wood").await, ["wood is brown"]);
-    let shown = memories.show(&owner(), &old.id).await.unwrap().unwrap();
+    let shown = memories.get(&owner(), &old.id).await.unwrap().unwrap();
     assert_eq!((shown.superseded_by, shown.valid_to_ms), (Some(new.id), Some(500)));
     let owner = owner();
     let before = Query { as_of: Some(then), now_ms: 1000, ..Query::new(&owner, "wood") };
@@ -65,7 +65,7 @@ async fn a_consolidation_is_carried_out_once_and_as_a_whole() {
     assert!(memories.consolidate(&owner(), (&run, source), &deltas, 900).await.unwrap());
     assert!(!memories.consolidate(&owner(), (&run, source), &deltas, 900).await.unwrap());
     assert_eq!(recalled(&memories, "cows").await, ["cows are food"]);
-    let kept = memories.show(&owner(), &old.id).await.unwrap().unwrap();
+    let kept = memories.get(&owner(), &old.id).await.unwrap().unwrap();
     assert_eq!((kept.harmful, kept.sources.len(), kept.superseded_by), (1, 2, Some(new.id())));
 
     let missing = lesson(77, "never").id();
@@ -151,7 +151,7 @@ async fn a_document_added_again_changes_only_what_changed() {
     assert!(memories.search(&owner(), "iron", 5).await.unwrap().is_empty());
     let documents = memories.documents(&owner()).await.unwrap();
     assert_eq!((documents[0].passages, documents[0].title.as_deref()), (3, Some("Manual")));
-    assert_eq!(memories.show(&owner(), &kept).await.unwrap().unwrap().document.unwrap(), "/manual.md");
+    assert_eq!(memories.get(&owner(), &kept).await.unwrap().unwrap().document.unwrap(), "/manual.md");
     assert_eq!(memories.remove_document(&owner(), "/manual.md").await.unwrap(), Some(3));
     assert_eq!(memories.remove_document(&owner(), "/manual.md").await.unwrap(), None);
     assert!(memories.recall(&Query::new(&owner(), "stone")).await.unwrap().is_empty());
@@ -194,7 +194,7 @@ async fn every_text_is_embedded_once_and_old_vectors_serve_until_then() {
     embedder.fails.store(false, Ordering::SeqCst);
     let told = Mutex::new(Vec::new());
     let progress =
-        |progress: sojourn_memory::Progress| told.lock().unwrap().push((progress.done, progress.of));
+        |progress: sojourn_memory::IndexProgress| told.lock().unwrap().push((progress.done, progress.of));
     assert_eq!(memories.embed_missing(&owner(), &embedder, &progress).await.unwrap(), 80);
     assert_eq!(told.into_inner().unwrap().last(), Some(&(80, 80)));
     assert_eq!(embedder.asked.lock().unwrap().len(), 50);

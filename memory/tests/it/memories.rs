@@ -192,7 +192,7 @@ async fn remembering_twice_is_once_and_bad_memories_are_refused() {
     let short = Embedding { model: MODEL.into(), vector: vec![1.0; 3] };
     let refused = memories.remember(&next, &[short]).await;
     assert!(matches!(refused, Err(Error::Dimension { expected: 27, found: 3, .. })), "{refused:?}");
-    assert_eq!(memories.show(&owner, &next.id()).await.unwrap(), None);
+    assert_eq!(memories.get(&owner, &next.id()).await.unwrap(), None);
     for bad in [
         NewMemory { text: " \n".into(), ..next.clone() },
         NewMemory { text: "x".repeat(1 << 20), ..next.clone() },
@@ -233,9 +233,9 @@ async fn people_search_show_and_credit() {
     assert!(memories.credit(&owner, &id, Credit::Helpful).await.unwrap());
     assert!(memories.credit(&owner, &id, Credit::Harmful).await.unwrap());
     assert!(!memories.credit(&other, &id, Credit::Harmful).await.unwrap());
-    let shown = memories.show(&owner, &id).await.unwrap().unwrap();
+    let shown = memories.get(&owner, &id).await.unwrap().unwrap();
     assert_eq!((shown.helpful, shown.harmful), (1, 1));
-    assert_eq!(memories.show(&other, &id).await.unwrap(), None);
+    assert_eq!(memories.get(&other, &id).await.unwrap(), None);
     let page = memories.list(&owner, Tick(0), 4).await.unwrap();
     let rest = memories.list(&owner, page[3].made, 4).await.unwrap();
     assert_eq!((page.len(), rest.len()), (4, 2));

@@ -2,7 +2,7 @@ use crate::home::Home;
 use crate::output;
 use anyhow::Result;
 use serde_json::json;
-use sojourn_memory::{Garbage, Keep, RunId, Store};
+use sojourn_memory::{Garbage, RetentionPolicy, RunId, Store};
 use sojourn_skills::Origin;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub async fn collect(
     as_json: bool,
 ) -> Result<()> {
     let since_ms = older_than.map(|age| sojourn_core::now_ms().saturating_sub(age.as_millis() as i64));
-    let keep = Keep { newest, since_ms, needed: schools(home).await? };
+    let keep = RetentionPolicy { newest, since_ms, needed: schools(home).await? };
     let (garbage, freed) = if yes {
         let collected = store.collect(&keep).await?;
         (collected.garbage, Some(collected.freed))

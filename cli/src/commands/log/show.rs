@@ -154,7 +154,7 @@ impl Exchange {
             for (place, part) in message.parts.iter().enumerate() {
                 let tokens = counted.and_then(|counted| counted.get(number)?.get(place).copied());
                 let left_out =
-                    reply.is_some_and(|reply| reply.left_out.contains(&(number as u32, place as u32)));
+                    reply.is_some_and(|reply| reply.dropped_parts.contains(&(number as u32, place as u32)));
                 parts.push((
                     part.text.as_str(),
                     PartTokens::new(message.role.name(), &part.text, tokens, left_out),
@@ -220,9 +220,9 @@ impl Exchange {
             Some((seq, Ok(reply))) => {
                 let (usage, timing) = (&reply.usage, &reply.timing);
                 let cost = reply.cost_usd.map(|cost| format!(", for {cost} US dollars")).unwrap_or_default();
-                let guessed = match usage.guessed_tokens {
+                let guessed = match usage.accepted_draft_tokens {
                     0 => String::new(),
-                    guessed => format!(", {guessed} of them guessed"),
+                    guessed => format!(", {guessed} of them accepted from speculation"),
                 };
                 let _ = writeln!(
                     text,

@@ -140,7 +140,7 @@ fn short(id: &MemoryId) -> String {
 /// # Errors
 /// When there is none, or several memories have the prefix.
 async fn resolve(memories: &Memories, tenant: &Tenant, name: &str) -> Result<Memory> {
-    let found = memories.beginning_with(tenant, name, 2).await?;
+    let found = memories.find_by_prefix(tenant, name, 2).await?;
     let hint = "`sojourn memory search` shows ids";
     match <[Memory; 1]>::try_from(found) {
         Ok([memory]) => Ok(memory),

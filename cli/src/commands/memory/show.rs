@@ -61,7 +61,7 @@ pub async fn why(memories: &Memories, tenant: &Tenant, args: &OneMemory) -> Resu
     let mut later = Vec::new();
     let mut next = memory.superseded_by;
     while let Some(id) = next.filter(|id| later.iter().all(|other: &Memory| other.id != *id)) {
-        let Some(newer) = memories.show(tenant, &id).await? else { break };
+        let Some(newer) = memories.get(tenant, &id).await? else { break };
         next = newer.superseded_by;
         later.push(newer);
     }

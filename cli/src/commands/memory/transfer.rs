@@ -1,7 +1,7 @@
 use crate::error::{Failure, Kind};
 use crate::{embedding, output};
 use anyhow::{Context as _, Result};
-use sojourn_memory::{Exported, Memories, Tenant, Tick};
+use sojourn_memory::{ExportedMemory, Memories, MemoryImportError, Tenant, Tick};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
@@ -51,7 +51,7 @@ pub async fn import(memories: &Memories, tenant: &Tenant, file: &Path, json: boo
         Box::new(BufReader::new(opened))
     };
     let mut lines = Vec::new();
-    let mut exported: Vec<Exported> = Vec::new();
+    let mut exported: Vec<ExportedMemory> = Vec::new();
     for (number, line) in reader.lines().enumerate() {
         let line = line.with_context(|| format!("cannot read `{name}`"))?;
         if line.trim().is_empty() {
@@ -64,10 +64,15 @@ pub async fn import(memories: &Memories, tenant: &Tenant, file: &Path, json: boo
         exported.push(memory);
         lines.push(number + 1);
     }
-    let imported = memories.import(tenant, &exported).await.map_err(|(place, error)| {
-        let line = place.and_then(|place| lines.get(place));
-        let place = line.map_or(format!("{name}"), |line| format!("{name}:{line}"));
-        Failure::new(Kind::Usage, format!("{place}: {error}")).hint("nothing was imported")
+    let imported = memories.import(tenant, &exported).await.map_err(|error| {
+        let reason = match &error {
+            MemoryImportError::Memory { index, source } => match lines.get(*index) {
+                Some(line) => format!("{name}:{line}: {source}"),
+                None => format!("{name}: {source}"),
+            },
+            MemoryImportError::Store(error) => format!("{name}: {error}"),
+        };
+        Failure::new(Kind::Usage, reason).hint("nothing was imported")
     })?;
     embedding::embed_missing(memories, tenant).await?;
     if json {

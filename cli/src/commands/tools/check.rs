@@ -113,7 +113,7 @@ async fn try_tool(source: &Arc<dyn ToolSource>, toolbox: &Toolbox, spec: &ToolSp
         problems.push("it has no description: a model cannot know its purpose".to_owned());
     }
     let schema = spec.input_schema();
-    let expressible = Constraint::expressible(schema.clone()).await;
+    let expressible = Constraint::check_supported(schema.clone()).await;
     if let Err(reason) = &expressible {
         notes.push(format!("its arguments are checked after generation, not during it: {reason}"));
     }
@@ -122,7 +122,7 @@ async fn try_tool(source: &Arc<dyn ToolSource>, toolbox: &Toolbox, spec: &ToolSp
         if expressible.is_ok() {
             let constraint = Constraint::JsonSchema(schema);
             for seed in 0..DRAWS {
-                let Ok(Some(text)) = constraint.draw(seed, DRAWN_BYTES) else { continue };
+                let Ok(Some(text)) = constraint.random_answer(seed, DRAWN_BYTES) else { continue };
                 let Ok(Value::Object(args)) = serde_json::from_str(&text) else { continue };
                 let begun = Instant::now();
                 let outcome = call(toolbox, &spec.name, args).await;

@@ -58,7 +58,7 @@ async fn answers_that_break_the_constraint_or_are_missing_are_asked_for_again() 
 async fn a_server_that_never_obeys_is_an_error() {
     let server = Server::start(vec![say(&["run"]), say(&["\"jump\""]), say(&["\"fly\""])]);
     let error = server.ask(&choose()).await.unwrap_err();
-    let ControllerError::Unconstrained { attempts: 3, reason } = &error else { panic!("{error}") };
+    let ControllerError::ConstraintViolated { attempts: 3, reason } = &error else { panic!("{error}") };
     assert!(reason.contains("fly"), "{reason}");
 }
 

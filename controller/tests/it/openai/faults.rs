@@ -30,7 +30,7 @@ async fn what_is_no_chat_completion_is_an_error_that_says_so() {
     for (act, part) in cases {
         let server = Server::start(vec![act]);
         let error = server.ask(&choose()).await.unwrap_err();
-        assert!(matches!(error, ControllerError::Garbled { .. }), "{error}");
+        assert!(matches!(error, ControllerError::InvalidResponse { .. }), "{error}");
         assert!(error.to_string().contains(part), "{error}");
     }
 }
@@ -124,7 +124,7 @@ async fn a_stream_of_something_else_is_an_error_that_says_so() {
         ),
     ] {
         let error = error(stream(steps)).await;
-        assert!(matches!(error, ControllerError::Garbled { .. }), "{error}");
+        assert!(matches!(error, ControllerError::InvalidResponse { .. }), "{error}");
         assert!(error.to_string().contains(part), "{error}");
     }
 }
@@ -143,7 +143,7 @@ async fn a_stream_that_ends_in_the_middle_is_asked_for_again() {
         let mut server = Server::start(acts);
         server.options.tries = 2;
         let error = server.ask(&choose()).await.unwrap_err();
-        assert!(matches!(error, ControllerError::BrokenOff { .. }), "{error}");
+        assert!(matches!(error, ControllerError::StreamInterrupted { .. }), "{error}");
         assert_eq!(server.asked(), 2);
     }
 }
@@ -185,7 +185,7 @@ async fn silence_in_the_middle_and_signs_of_life_without_an_answer_come_to_an_en
         server.options.tries = 1;
         server.options.timeout_ms = 300;
         let error = server.ask(&choose()).await.unwrap_err();
-        assert!(matches!(error, ControllerError::BrokenOff { .. }), "{error}");
+        assert!(matches!(error, ControllerError::StreamInterrupted { .. }), "{error}");
         assert!(error.to_string().contains("came for"), "{error}");
         server.is_left();
     }
@@ -204,7 +204,7 @@ async fn a_flood_is_left_at_a_limit() {
     ] {
         let server = Server::start(vec![act]);
         let error = server.ask(&choose()).await.unwrap_err();
-        assert!(matches!(error, ControllerError::Garbled { .. }), "{error}");
+        assert!(matches!(error, ControllerError::InvalidResponse { .. }), "{error}");
         assert!(error.to_string().contains("it is longer than"), "{error}");
         server.is_left();
     }
@@ -227,7 +227,7 @@ async fn what_has_no_text_is_asked_for_again() {
         ([called(), whole(), empty()], "EOF"),
     ] {
         let error = Server::start(acts.into()).ask(&choose()).await.unwrap_err();
-        let ControllerError::Unconstrained { reason, .. } = &error else { panic!("{error}") };
+        let ControllerError::ConstraintViolated { reason, .. } = &error else { panic!("{error}") };
         assert!(reason.contains(part), "{reason}");
     }
 }

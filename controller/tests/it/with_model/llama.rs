@@ -94,7 +94,7 @@ async fn a_choice_is_always_one_of_the_choices() {
             let value: Value = serde_json::from_str(&completion.text).unwrap();
             assert!(["north", "south"].contains(&value["choice"].as_str().unwrap()), "{value}");
             assert!((1..=9).contains(&value["times"].as_i64().unwrap()), "{value}");
-            assert_eq!(request.constraint.check(&completion.text).unwrap(), Ok(()));
+            request.constraint.check(&completion.text).unwrap();
         }
     }
 }
@@ -109,7 +109,7 @@ async fn a_grammar_is_obeyed_after_a_prefill_and_up_to_a_stop_string() {
     let reply = ask(&model, &request).await;
     let completion = &reply.candidates[0];
     assert_eq!(completion.finish, Finish::Stopped(";\n".into()));
-    assert_eq!(grammar.check(&format!("{};\n", completion.text)).unwrap(), Ok(()));
+    grammar.check(&format!("{};\n", completion.text)).unwrap();
 }
 
 #[tokio::test]
@@ -173,8 +173,8 @@ async fn guesses_change_nothing_about_an_answer() {
     copy.candidates = 3;
     let texts = |reply: Reply| reply.candidates.into_iter().map(|c| c.text).collect::<Vec<_>>();
     let (guessed, plain) = (ask(&model, &copy).await, ask(&without, &copy).await);
-    assert!(guessed.usage.guessed_tokens > 0, "{:?}", guessed.usage);
-    assert_eq!(plain.usage.guessed_tokens, 0);
+    assert!(guessed.usage.accepted_draft_tokens > 0, "{:?}", guessed.usage);
+    assert_eq!(plain.usage.accepted_draft_tokens, 0);
     let (guessed, plain) = (texts(guessed), texts(plain));
     assert_eq!(guessed, plain);
     assert!(plain[0].contains("east 12"), "{plain:?}");
@@ -192,7 +192,7 @@ async fn a_draft_changes_nothing_about_an_answer() {
     let (with, plain) = (ask(&drafted, &question).await, ask(&model, &question).await);
     assert_eq!(with.candidates, plain.candidates);
     // The first answer is always written with the draft: most of its tokens come in fours.
-    assert!(with.usage.guessed_tokens >= with.usage.completion_tokens / 2, "{:?}", with.usage);
+    assert!(with.usage.accepted_draft_tokens >= with.usage.completion_tokens / 2, "{:?}", with.usage);
     drop(drafted);
 
     // A model of another kind cannot draft for it.
@@ -381,14 +381,14 @@ async fn of_those_that_wait_the_urgent_goes_first() {
 async fn parts_are_counted_and_spare_ones_left_out_whole() {
     let Some(model) = model().await else { return };
     let mut message = Message::user("Rules: be brief. ");
-    message.parts.push(Part::spare("A worked example. ".repeat(300), 1));
-    message.parts.push(Part::spare("An old memory. ".repeat(200), 2));
-    message.parts.push(Part::spare("Another one. ".repeat(200), 2));
+    message.parts.push(Part::droppable("A worked example. ".repeat(300), 1));
+    message.parts.push(Part::droppable("An old memory. ".repeat(200), 2));
+    message.parts.push(Part::droppable("Another one. ".repeat(200), 2));
     message.parts.push(Part::new("What is two and two?"));
     let request = Request::new(vec![Message::system("You answer."), message], Constraint::line(20), 8);
     let reply = ask(&model, &request).await;
     // All together are longer than the context of 2048; without the last of the most spare they fit.
-    assert_eq!(reply.left_out, [(1, 3)]);
+    assert_eq!(reply.dropped_parts, [(1, 3)]);
     assert_eq!(reply.part_tokens[1][3], 0);
     let counted: u32 = reply.part_tokens.iter().flatten().sum();
     assert!(counted < reply.usage.prompt_tokens && counted + 40 > reply.usage.prompt_tokens, "{reply:?}");
@@ -398,7 +398,10 @@ async fn parts_are_counted_and_spare_ones_left_out_whole() {
         short.messages[1].parts[part].text.truncate(30);
     }
     let whole = ask(&model, &short).await;
-    assert!(whole.left_out.is_empty() && whole.part_tokens[1].iter().all(|&tokens| tokens > 0), "{whole:?}");
+    assert!(
+        whole.dropped_parts.is_empty() && whole.part_tokens[1].iter().all(|&tokens| tokens > 0),
+        "{whole:?}"
+    );
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
-use super::cache::{KEPT, Placement, PromptCache};
-use super::load::Loaded;
+use super::disk_cache::DiskCache;
+use super::host_kv_cache::{HostKvCache, StoredPrompt};
+use super::load::LoadedModel;
 use super::options::LlamaOptions;
-use super::prefixes::Prefixes;
-use super::shelf::{Shelf, Shelved};
+use super::prompt_slots::{KEPT, Placement, PromptSlots};
 use crate::ControllerError;
 use llama_cpp_2::DecodeError;
 use llama_cpp_2::context::LlamaContext;
@@ -17,37 +17,37 @@ use std::sync::Arc;
 /// looks whether the work is still wanted. It reads up to a twentieth slower in smaller ones.
 pub(super) const BATCH: usize = 512;
 /// A prompt that was set aside or saved is brought back where it spares reading so many tokens.
-const WORTH_LOADING: usize = 64;
+const MIN_RESTORE: usize = 64;
 /// A prefix that a second prompt begins with is saved if it is so long.
-const WORTH_SAVING: usize = 256;
+const MIN_SAVE: usize = 256;
 /// Idle prompts stay where they are while they are this short together: llama.cpp looks at its memory in such pieces.
-const WORTH_SETTING_ASIDE: usize = 256;
+const MIN_OFFLOAD: usize = 256;
 
 /// What a model has read and still knows.
 ///
 /// Prompts at work are in llama.cpp's own memory, where the beginning of one is shared with others. Every token at work
 /// looks at all of that memory that is in use, whoever's it is; so when other work begins, idle prompts are set aside in
 /// ordinary memory, and brought back when they are asked for. Beginnings that several prompts had are also on the disk.
-pub(super) struct Memory<'model> {
-    loaded: &'model Loaded,
+pub(super) struct KvCache<'model> {
+    loaded: &'model LoadedModel,
     context: LlamaContext<'model>,
-    prompts: PromptCache,
-    shelf: Shelf<SeqState>,
+    prompts: PromptSlots,
+    host: HostKvCache<SeqState>,
     /// What earlier processes have read.
-    prefixes: Option<Prefixes>,
-    divisible: bool,
+    prefixes: Option<DiskCache>,
+    truncatable: bool,
 }
 
-impl<'model> Memory<'model> {
-    pub(super) fn new(loaded: &'model Loaded, options: &LlamaOptions) -> Result<Self, ControllerError> {
-        let divisible = !loaded.model.is_recurrent() && !loaded.model.is_hybrid();
+impl<'model> KvCache<'model> {
+    pub(super) fn new(loaded: &'model LoadedModel, options: &LlamaOptions) -> Result<Self, ControllerError> {
+        let truncatable = !loaded.model.is_recurrent() && !loaded.model.is_hybrid();
         Ok(Self {
             loaded,
             context: context(loaded, options)?,
-            prompts: PromptCache::new(options.max_candidates as usize, divisible),
-            shelf: Shelf::new((options.prompt_memory_mib as usize) << 20, divisible),
-            prefixes: options.prefixes.as_ref().map(|root| Prefixes::open(root, loaded, divisible)),
-            divisible,
+            prompts: PromptSlots::new(options.max_candidates as usize, truncatable),
+            host: HostKvCache::new((options.host_cache_mib as usize) << 20, truncatable),
+            prefixes: options.prefix_dir.as_ref().map(|root| DiskCache::open(root, loaded, truncatable)),
+            truncatable,
         })
     }
 
@@ -57,18 +57,18 @@ impl<'model> Memory<'model> {
     }
 
     /// Whether the end of a sequence can be forgotten without the rest. Recurrent models cannot do that.
-    pub(super) fn is_divisible(&self) -> bool {
-        self.divisible
+    pub(super) fn supports_truncation(&self) -> bool {
+        self.truncatable
     }
 
     /// How much of the beginning of `prompt` is known without the disk, in tokens.
     pub(super) fn longest(&self, prompt: &[LlamaToken]) -> usize {
-        let aside = self.shelf.longest(prompt, usize::MAX).map_or(0, |(_, common)| common);
+        let aside = self.host.longest(prompt, usize::MAX).map_or(0, |(_, common)| common);
         self.prompts.longest(prompt).max(aside)
     }
 
     /// Gives `prompt` a slot and moves its beginning there from where it is known. `room` is how many tokens are not
-    /// promised to the work at hand. Whoever was given the slot has to [`Self::leave`] it.
+    /// promised to the work at hand. Whoever was given the slot has to [`Self::release`] it.
     pub(super) fn place(&mut self, prompt: &[LlamaToken], room: usize) -> Result<Placement, ControllerError> {
         let none = || failed("there is no free place for a prompt");
         let mut place = self.prompts.place(prompt).ok_or_else(none)?;
@@ -77,11 +77,11 @@ impl<'model> Memory<'model> {
             // Whatever went wrong, the slot can be emptied and the prompt read from its start.
             tracing::warn!(%error, "a known prefix could not be used");
             let emptied = self.remove(place.slot as i32);
-            self.prompts.start_over(place.slot);
+            self.prompts.restart_prefill(place.slot);
             (place.shared, place.ready) = (0, false);
             if let Err(error) = emptied {
-                self.prompts.stop_reading(place.slot);
-                self.prompts.leave(place.slot);
+                self.prompts.end_prefill(place.slot);
+                self.prompts.release(place.slot);
                 return Err(error);
             }
         }
@@ -98,17 +98,17 @@ impl<'model> Memory<'model> {
             self.move_prefix(place)?;
         }
         // Found before others are set aside, for which it might have to go.
-        let aside = self.shelf.longest(prompt, room);
-        if self.prompts.idle_tokens() >= WORTH_SETTING_ASIDE {
-            self.set_aside()?;
+        let aside = self.host.longest(prompt, room);
+        if self.prompts.idle_tokens() >= MIN_OFFLOAD {
+            self.offload()?;
         }
         if place.ready {
             return Ok(());
         }
-        if let Some((shelved, common)) = aside
-            && common >= place.shared + WORTH_LOADING
+        if let Some((stored, common)) = aside
+            && common >= place.shared + MIN_RESTORE
         {
-            self.bring_back(prompt, &shelved, common, place)?;
+            self.restore(prompt, &stored, common, place)?;
         }
         if place.ready { Ok(()) } else { self.use_saved(prompt, room, place) }
     }
@@ -125,20 +125,20 @@ impl<'model> Memory<'model> {
     }
 
     /// Copies all idle prompts out of llama.cpp's memory; says how many there were.
-    fn set_aside(&mut self) -> Result<usize, ControllerError> {
+    fn offload(&mut self) -> Result<usize, ControllerError> {
         let mut idle = self.prompts.idle();
         // The one used last has to be the last to go.
         idle.reverse();
         for &slot in &idle {
             let tokens = self.prompts.tokens(slot);
             let flags = LlamaStateSeqFlags::empty();
-            if !self.shelf.holds(tokens)
-                && self.shelf.has_room(self.context.state_seq_get_size_ext(slot as i32, flags))
+            if !self.host.holds(tokens)
+                && self.host.has_room(self.context.state_seq_get_size_ext(slot as i32, flags))
                 && let Ok(state) = self.context.state_seq_get(slot as i32, flags)
             {
                 let logits = self.prompts.logits(slot).to_vec();
                 let state_bytes = state.byte_len();
-                self.shelf.put(Shelved { tokens: tokens.to_vec(), logits, state, state_bytes });
+                self.host.put(StoredPrompt { tokens: tokens.to_vec(), logits, state, state_bytes });
             }
             self.prompts.forget(slot);
             self.remove(slot as i32)?;
@@ -147,28 +147,28 @@ impl<'model> Memory<'model> {
     }
 
     /// Puts a prompt that was set aside into `place`, of which `common` tokens are the beginning of `prompt`.
-    fn bring_back(
+    fn restore(
         &mut self,
         prompt: &[LlamaToken],
-        shelved: &Arc<Shelved<SeqState>>,
+        stored: &Arc<StoredPrompt<SeqState>>,
         common: usize,
         place: &mut Placement,
     ) -> Result<(), ControllerError> {
-        let (slot, held) = (place.slot as i32, shelved.tokens.len());
+        let (slot, held) = (place.slot as i32, stored.tokens.len());
         self.make_room(held)?;
         self.remove(slot)?;
         self.prompts.hold(place.slot, &[]);
         place.shared = 0;
-        self.context.state_seq_set(&shelved.state, slot).map_err(memory)?;
-        if common == prompt.len() && held == common && !shelved.logits.is_empty() {
-            self.prompts.bring_back(place.slot, prompt, &shelved.logits);
+        self.context.state_seq_set(&stored.state, slot).map_err(memory)?;
+        if common == prompt.len() && held == common && !stored.logits.is_empty() {
+            self.prompts.restore(place.slot, prompt, &stored.logits);
             (place.shared, place.ready) = (common, true);
         } else {
             self.keep_beginning(prompt, common, held, place)?;
         }
         // What is lost of it is seldom asked for again, unless it is most of it.
         if held - place.shared <= place.shared {
-            self.shelf.remove(shelved);
+            self.host.remove(stored);
         }
         Ok(())
     }
@@ -185,7 +185,7 @@ impl<'model> Memory<'model> {
         let slot = place.slot as i32;
         let saved = prefixes.longest(prompt, room);
         if let Some((entry, common)) = saved
-            && common >= place.shared + WORTH_LOADING
+            && common >= place.shared + MIN_RESTORE
         {
             let length = prefixes.length(entry);
             self.make_room(length)?;
@@ -198,8 +198,8 @@ impl<'model> Memory<'model> {
             } else {
                 self.remove(slot)?;
             }
-        } else if place.shared >= WORTH_SAVING
-            && saved.is_none_or(|(_, common)| place.shared >= common + WORTH_SAVING)
+        } else if place.shared >= MIN_SAVE
+            && saved.is_none_or(|(_, common)| place.shared >= common + MIN_SAVE)
         {
             prefixes.save(&self.context, slot, &prompt[..place.shared]);
         }
@@ -227,7 +227,7 @@ impl<'model> Memory<'model> {
     /// Sees to it that so many tokens can be brought back at once: idle prompts are no longer in the way then.
     fn make_room(&mut self, tokens: usize) -> Result<(), ControllerError> {
         if self.prompts.idle_tokens() + tokens > self.context.n_ctx() as usize / 2 {
-            self.set_aside()?;
+            self.offload()?;
         }
         Ok(())
     }
@@ -238,7 +238,7 @@ impl<'model> Memory<'model> {
             match self.context.decode(batch) {
                 Ok(()) => return Ok(()),
                 Err(error @ DecodeError::NoKvCacheSlot) => {
-                    if self.set_aside()? == 0 {
+                    if self.offload()? == 0 {
                         return Err(failed(error));
                     }
                 }
@@ -268,13 +268,13 @@ impl<'model> Memory<'model> {
     }
 
     /// Takes note that the prompt in `slot` is not read further; what was read of it stays of use to others.
-    pub(super) fn stop_reading(&mut self, slot: usize) {
-        self.prompts.stop_reading(slot);
+    pub(super) fn end_prefill(&mut self, slot: usize) {
+        self.prompts.end_prefill(slot);
     }
 
     /// Takes note that a job that was given `slot` is done with it.
-    pub(super) fn leave(&mut self, slot: usize) {
-        self.prompts.leave(slot);
+    pub(super) fn release(&mut self, slot: usize) {
+        self.prompts.release(slot);
     }
 
     /// Lets an answer in `sequence` begin after the prompt in `slot`.
@@ -302,7 +302,7 @@ impl<'model> Memory<'model> {
     /// Goes on with other `options`, which need a new context. Nothing may be at work.
     pub(super) fn renew(&mut self, options: &LlamaOptions) -> Result<(), ControllerError> {
         let fresh = context(self.loaded, options)?;
-        self.set_aside()?;
+        self.offload()?;
         self.context = fresh;
         self.prompts.clear();
         Ok(())
@@ -311,7 +311,7 @@ impl<'model> Memory<'model> {
 
 /// llama.cpp's memory of a model at work.
 fn context<'model>(
-    loaded: &'model Loaded,
+    loaded: &'model LoadedModel,
     options: &LlamaOptions,
 ) -> Result<LlamaContext<'model>, ControllerError> {
     // Slots for prompts being read and kept, and a sequence for each answer.

@@ -8,12 +8,12 @@ pub(super) const KEPT: usize = 8;
 ///
 /// This is the bookkeeping only: whoever owns the context does to it what a [`Placement`] says.
 #[derive(Debug)]
-pub(super) struct PromptCache {
+pub(super) struct PromptSlots {
     slots: Vec<Slot>,
     /// Counts uses, to tell which slot was used longest ago.
     clock: u64,
     /// Whether the model can forget the end of a sequence, or copy its beginning. Recurrent ones cannot.
-    divisible: bool,
+    truncatable: bool,
 }
 
 /// One prompt.
@@ -44,11 +44,11 @@ pub(super) struct Placement {
     pub ready: bool,
 }
 
-impl PromptCache {
+impl PromptSlots {
     /// A cache that can hold `reading` prompts being read at the same time, and [`KEPT`] more.
-    pub(super) fn new(reading: usize, divisible: bool) -> Self {
+    pub(super) fn new(reading: usize, truncatable: bool) -> Self {
         let slots = (0..reading + KEPT).map(|_| Slot::default()).collect();
-        Self { slots, clock: 0, divisible }
+        Self { slots, clock: 0, truncatable }
     }
 
     /// How many slots there are.
@@ -74,7 +74,7 @@ impl PromptCache {
     }
 
     /// Finds a place for `prompt` and takes note that its shared beginning is there. The place is not given to another
-    /// prompt until [`Self::set_logits`] or [`Self::stop_reading`], and not idle until [`Self::leave`].
+    /// prompt until [`Self::set_logits`] or [`Self::end_prefill`], and not idle until [`Self::release`].
     ///
     /// The slot that shares most is used again when what it loses is shorter than what it keeps: the ends of prompts
     /// of one kind are seldom asked for again. Otherwise the beginning is copied over the slot used longest ago.
@@ -91,7 +91,7 @@ impl PromptCache {
         }
         // The last token is always read, for its logits.
         let mut shared = common.min(prompt.len().saturating_sub(1));
-        if !self.divisible && (shared < held || self.slots[source].reading) {
+        if !self.truncatable && (shared < held || self.slots[source].reading) {
             shared = 0;
         }
         let again = shared > 0 && held - shared <= shared && !self.slots[source].reading;
@@ -109,7 +109,7 @@ impl PromptCache {
     }
 
     /// Takes note that `slot` now holds a whole prompt that was read before, and what comes after it.
-    pub(super) fn bring_back(&mut self, slot: usize, tokens: &[LlamaToken], logits: &[f32]) {
+    pub(super) fn restore(&mut self, slot: usize, tokens: &[LlamaToken], logits: &[f32]) {
         self.hold(slot, tokens);
         self.set_logits(slot, logits);
     }
@@ -131,18 +131,18 @@ impl PromptCache {
     }
 
     /// Takes note that nothing of the prompt in `slot` is there, and that it is being read.
-    pub(super) fn start_over(&mut self, slot: usize) {
+    pub(super) fn restart_prefill(&mut self, slot: usize) {
         let Slot { used, users, .. } = self.slots[slot];
         self.slots[slot] = Slot { used, users, reading: true, ..Slot::default() };
     }
 
     /// Takes note that the prompt in `slot` is not read further.
-    pub(super) fn stop_reading(&mut self, slot: usize) {
+    pub(super) fn end_prefill(&mut self, slot: usize) {
         self.slots[slot].reading = false;
     }
 
     /// Takes note that a job that was given `slot` is done with it.
-    pub(super) fn leave(&mut self, slot: usize) {
+    pub(super) fn release(&mut self, slot: usize) {
         self.slots[slot].users = self.slots[slot].users.saturating_sub(1);
     }
 
@@ -194,19 +194,19 @@ mod tests {
     }
 
     /// Places `text` and reads it to its end.
-    fn read(cache: &mut PromptCache, text: &str) -> Placement {
+    fn read(cache: &mut PromptSlots, text: &str) -> Placement {
         let placement = cache.place(&prompt(text)).unwrap();
         if !placement.ready {
             cache.extend(placement.slot, &prompt(text)[placement.shared..]);
             cache.set_logits(placement.slot, &[0.0]);
         }
-        cache.leave(placement.slot);
+        cache.release(placement.slot);
         placement
     }
 
     #[test]
     fn prompts_of_one_kind_share_a_slot_and_other_kinds_keep_theirs() {
-        let mut cache = PromptCache::new(0, true);
+        let mut cache = PromptSlots::new(0, true);
         let first = read(&mut cache, "rules of the game: find wood");
         assert_eq!((first.shared, first.ready), (0, false));
         let other = read(&mut cache, "judge this");
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_short_shared_beginning_is_copied_and_its_source_stays() {
-        let mut cache = PromptCache::new(0, true);
+        let mut cache = PromptSlots::new(0, true);
         let long = read(&mut cache, "abcdefghijklmnop");
         let branch = read(&mut cache, "abcXYZ");
         assert_eq!((branch.source, branch.shared), (long.slot, 3));
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_prompt_that_is_a_beginning_of_another_reads_its_last_token_for_the_logits() {
-        let mut cache = PromptCache::new(0, true);
+        let mut cache = PromptSlots::new(0, true);
         read(&mut cache, "abcdef");
         let shorter = read(&mut cache, "abcde");
         assert_eq!((shorter.shared, shorter.ready), (4, false));
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn an_indivisible_sequence_is_only_continued() {
-        let mut cache = PromptCache::new(0, false);
+        let mut cache = PromptSlots::new(0, false);
         let first = read(&mut cache, "abc");
         let longer = read(&mut cache, "abcdef");
         assert_eq!((longer.slot, longer.shared), (first.slot, 3));
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_is_idle_is_told_by_its_last_use_and_what_is_being_read_never_is() {
-        let mut cache = PromptCache::new(0, true);
+        let mut cache = PromptSlots::new(0, true);
         let slots: Vec<usize> =
             ["aaaa", "bbbb", "cccc"].iter().map(|text| read(&mut cache, text).slot).collect();
         read(&mut cache, "aaaa");
@@ -260,31 +260,31 @@ mod tests {
         assert_eq!(cache.idle(), [slots[0], slots[2]]);
         cache.forget(slots[2]);
         cache.forget(slots[0]);
-        cache.stop_reading(reading.slot);
+        cache.end_prefill(reading.slot);
         assert!(cache.idle().is_empty());
-        cache.leave(reading.slot);
+        cache.release(reading.slot);
         assert_eq!(cache.idle(), [slots[1]]);
     }
 
     #[test]
     fn a_prompt_that_is_written_on_from_is_not_idle_and_may_give_its_place_all_the_same() {
-        let mut cache = PromptCache::new(0, true);
+        let mut cache = PromptSlots::new(0, true);
         let first = cache.place(&prompt("rules of the game: find wood")).unwrap();
         cache.extend(first.slot, &prompt("rules of the game: find wood"));
         cache.set_logits(first.slot, &[0.0]);
         assert_eq!((cache.idle(), cache.idle_tokens()), (Vec::new(), 0));
         let second = cache.place(&prompt("rules of the game: eat")).unwrap();
         assert_eq!(second.slot, first.slot);
-        cache.leave(first.slot);
-        cache.stop_reading(second.slot);
+        cache.release(first.slot);
+        cache.end_prefill(second.slot);
         assert!(cache.idle().is_empty());
-        cache.leave(second.slot);
+        cache.release(second.slot);
         assert_eq!(cache.idle(), [second.slot]);
     }
 
     #[test]
     fn what_idle_prompts_have_in_common_counts_once() {
-        let mut cache = PromptCache::new(0, true);
+        let mut cache = PromptSlots::new(0, true);
         read(&mut cache, "abcdefgh");
         read(&mut cache, "abcXYZWV");
         assert_eq!(cache.idle_tokens(), 8 + 5);
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn a_prompt_being_read_lends_its_beginning_but_not_its_place() {
-        let mut cache = PromptCache::new(1, true);
+        let mut cache = PromptSlots::new(1, true);
         let first = cache.place(&prompt("rules, and a task")).unwrap();
         cache.extend(first.slot, &prompt("rules, and"));
         let second = cache.place(&prompt("rules, and another")).unwrap();

@@ -4,11 +4,11 @@ use rust_stemmers::{Algorithm, Stemmer};
 use std::collections::BTreeMap;
 
 /// How much of a text is looked at, in bytes.
-const LONGEST: usize = 64 << 10;
+const MAX_TEXT_BYTES: usize = 64 << 10;
 /// How many different words of a query count.
-const MOST_TERMS: usize = 128;
+const MAX_QUERY_TERMS: usize = 128;
 /// Longer words are cut.
-const LONGEST_WORD: usize = 64;
+const MAX_WORD_CHARS: usize = 64;
 
 /// English words of grammar, sorted.
 const FUNCTION_WORDS: [&str; 64] = [
@@ -22,11 +22,11 @@ const FUNCTION_WORDS: [&str; 64] = [
 /// The words of a text in lower case. A word is a run of letters and digits; in scripts written without
 /// spaces every character is one.
 pub(super) fn words(text: &str) -> impl Iterator<Item = String> {
-    let end = (0..=LONGEST.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    let end = (0..=MAX_TEXT_BYTES.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     text[..end]
         .split(|c: char| !c.is_alphanumeric())
         .flat_map(pieces)
-        .map(|word| word.chars().take(LONGEST_WORD).flat_map(char::to_lowercase).collect())
+        .map(|word| word.chars().take(MAX_WORD_CHARS).flat_map(char::to_lowercase).collect())
 }
 
 /// The words of a text, the English ones by their stems (Porter 2001, "Snowball").
@@ -48,7 +48,7 @@ pub(super) fn terms(text: &str) -> Vec<String> {
 fn first(words: impl Iterator<Item = String>) -> Vec<String> {
     let mut terms = Vec::new();
     for word in words {
-        if terms.len() == MOST_TERMS {
+        if terms.len() == MAX_QUERY_TERMS {
             break;
         }
         if !terms.contains(&word) {
@@ -164,8 +164,11 @@ mod tests {
     fn a_huge_query_is_cut() {
         let text = (0..200_000).map(|n| format!("w{n}")).collect::<Vec<_>>().join(" ");
         assert!(text.len() > 1 << 20);
-        assert_eq!(terms(&text).len(), MOST_TERMS);
-        assert_eq!(words(&"é".repeat(1 << 20)).map(|word| word.chars().count()).sum::<usize>(), LONGEST_WORD);
+        assert_eq!(terms(&text).len(), MAX_QUERY_TERMS);
+        assert_eq!(
+            words(&"é".repeat(1 << 20)).map(|word| word.chars().count()).sum::<usize>(),
+            MAX_WORD_CHARS
+        );
     }
 
     #[test]

@@ -1,9 +1,9 @@
 use super::corpus::Corpus;
-use super::sync::Feed;
+use super::sync::IndexFeed;
 use super::tables::{COLUMNS, add_vectors, decode, find, tick};
 use super::{
-    Attachment, EmbeddedVectors, Embedding, Memory, MemoryId, MemoryKind, NewMemory, Source, Space, Tenant,
-    Tick, VectorStore, words,
+    Attachment, EmbeddedVectors, Embedding, Memory, MemoryId, MemoryKind, NewMemory, Source, Tenant, Tick,
+    VectorSpace, VectorStore, tokenize,
 };
 use crate::{Error, Hash, Store};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, OnceCell, RwLock};
 
 /// The longest text of a memory, in bytes. What is longer is a blob, and the memory says what it is about.
-const LONGEST: usize = 64 << 10;
+const MAX_TEXT_BYTES: usize = 64 << 10;
 
 /// Episodic memory over a [`Store`]: the tables are the truth, what is in memory and the vector index follow them.
 #[derive(Clone)]
@@ -22,12 +22,12 @@ pub struct Memories {
     /// Opened when it is first needed.
     index: Arc<OnceCell<Arc<dyn VectorStore>>>,
     pub(super) corpus: Arc<RwLock<Corpus>>,
-    pub(super) feed: Arc<Mutex<Feed>>,
+    pub(super) feed: Arc<Mutex<IndexFeed>>,
 }
 
 /// A memory that has the words somebody searched for.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Found {
+pub struct SearchMatch {
     /// The memory.
     pub memory: Memory,
     /// The passage with the words, each between `[` and `]`.
@@ -40,7 +40,7 @@ pub struct MemoryStats {
     /// How many memories of each kind.
     pub kinds: BTreeMap<MemoryKind, u64>,
     /// Vectors by model.
-    pub vectors: Vec<Space>,
+    pub vectors: Vec<VectorSpace>,
     /// The present moment.
     pub now: Tick,
     /// Why the index is behind, if it cannot be used now. It catches up by itself.
@@ -66,7 +66,7 @@ impl Memories {
 
     pub(super) async fn index(&self) -> Result<&Arc<dyn VectorStore>, Error> {
         let open = async || {
-            let mark = self.store.mark().await?;
+            let mark = self.store.id().await?;
             let directory = self.store.home().join("index");
             let open = tokio::task::spawn_blocking(move || EmbeddedVectors::open(&directory, mark)).await;
             let index = open.map_err(|error| Error::IndexUnavailable { what: error.to_string() })?;
@@ -90,12 +90,12 @@ impl Memories {
     }
 
     /// A memory by its id.
-    pub async fn show(&self, tenant: &Tenant, id: &MemoryId) -> Result<Option<Memory>, Error> {
+    pub async fn get(&self, tenant: &Tenant, id: &MemoryId) -> Result<Option<Memory>, Error> {
         find(&mut *self.store.pool.acquire().await?, tenant, id).await
     }
 
     /// At most so many of a tenant's memories whose ids begin like this.
-    pub async fn beginning_with(
+    pub async fn find_by_prefix(
         &self,
         tenant: &Tenant,
         beginning: &str,
@@ -135,8 +135,8 @@ impl Memories {
 
     /// The memories that have all the words of a text, the best match first. Anything may be searched for:
     /// nothing in the text is an operator.
-    pub async fn search(&self, tenant: &Tenant, text: &str, limit: usize) -> Result<Vec<Found>, Error> {
-        let Some(query) = words::match_all(text) else { return Ok(Vec::new()) };
+    pub async fn search(&self, tenant: &Tenant, text: &str, limit: usize) -> Result<Vec<SearchMatch>, Error> {
+        let Some(query) = tokenize::match_all(text) else { return Ok(Vec::new()) };
         let sql = format!(
             "SELECT {COLUMNS}, snippet(memory_words, 0, '[', ']', '…', 24) AS snippet FROM memory_words \
              JOIN memories ON no = memory_words.rowid WHERE memory_words MATCH ? AND \
@@ -148,7 +148,9 @@ impl Memories {
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(&self.store.pool)
             .await?;
-        rows.iter().map(|row| Ok(Found { memory: decode(row)?, snippet: row.try_get("snippet")? })).collect()
+        rows.iter()
+            .map(|row| Ok(SearchMatch { memory: decode(row)?, snippet: row.try_get("snippet")? }))
+            .collect()
     }
 
     /// How much a tenant has, and what the index knows of all tenants.
@@ -179,7 +181,7 @@ impl Memories {
 
 impl Store {
     /// What tells this store's vector index from another's.
-    pub(crate) async fn mark(&self) -> Result<[u8; 16], Error> {
+    pub(crate) async fn id(&self) -> Result<[u8; 16], Error> {
         let row = sqlx::query("SELECT mark FROM memory_store").fetch_one(&self.pool).await?;
         let mark: &[u8] = row.try_get(0)?;
         mark.try_into().map_err(|_| Error::Damaged {
@@ -269,7 +271,7 @@ pub(super) async fn add_sources(
 
 fn check(new: &NewMemory) -> Result<(), Error> {
     let bad = |what| Err(Error::BadMemory { what });
-    if new.text.trim().is_empty() || new.text.len() > LONGEST {
+    if new.text.trim().is_empty() || new.text.len() > MAX_TEXT_BYTES {
         return bad("its text has 1 to 65536 bytes that are not all blank");
     }
     if !(1.0..=10.0).contains(&new.importance) {

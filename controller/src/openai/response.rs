@@ -7,7 +7,7 @@ use std::time::Instant;
 
 /// What a server has said so far in answer to one request, and when.
 #[derive(Debug)]
-pub(super) struct Draft<'r> {
+pub(super) struct PendingResponse<'r> {
     request: &'r Request,
     /// How many answers were asked for.
     asked: u32,
@@ -52,7 +52,7 @@ pub(super) enum Outcome {
     Broken(String),
 }
 
-impl<'r> Draft<'r> {
+impl<'r> PendingResponse<'r> {
     /// Of `asked` answers to `request`.
     pub(super) fn new(request: &'r Request, asked: u32) -> Self {
         Self {
@@ -289,21 +289,21 @@ mod tests {
         ) {
             // No stop is the beginning of another: which of two comes first would hang on the cuts.
             let request = request(&prefill, &["x.", "éé"]);
-            let mut draft = Draft::new(&request, 1);
-            draft.take_whole(whole(&text)).unwrap();
-            let expected = draft.unfinished(&Finish::Cancelled).remove(0);
+            let mut pending = PendingResponse::new(&request, 1);
+            pending.take_whole(whole(&text)).unwrap();
+            let expected = pending.unfinished(&Finish::Cancelled).remove(0);
 
             let mut cuts: Vec<usize> = cuts.iter().map(|&at| text.floor_char_boundary(at)).collect();
             cuts.extend([0, text.len()]);
             cuts.sort_unstable();
-            let mut draft = Draft::new(&request, 1);
-            draft.begin(true);
+            let mut pending = PendingResponse::new(&request, 1);
+            pending.begin(true);
             for ends in cuts.windows(2) {
-                draft.take_piece(piece(0, &text[ends[0]..ends[1]], None));
+                pending.take_piece(piece(0, &text[ends[0]..ends[1]], None));
             }
-            draft.take_piece(piece(0, "", Some("stop")));
-            prop_assert!(draft.is_finished());
-            let read = draft.unfinished(&Finish::Cancelled).remove(0);
+            pending.take_piece(piece(0, "", Some("stop")));
+            prop_assert!(pending.is_finished());
+            let read = pending.unfinished(&Finish::Cancelled).remove(0);
             prop_assert_eq!((read.text, read.finish), (expected.text, expected.finish));
         }
     }
@@ -311,31 +311,31 @@ mod tests {
     #[test]
     fn choices_interleave_and_what_was_not_asked_for_is_left() {
         let request = request("", &[]);
-        let mut draft = Draft::new(&request, 2);
-        draft.begin(true);
+        let mut pending = PendingResponse::new(&request, 2);
+        pending.begin(true);
         for (index, text) in [(1, "b"), (0, "a"), (7, "z"), (1, "b"), (0, "a"), (u32::MAX, "z")] {
-            assert_eq!(draft.take_piece(piece(index, text, None)), index < 2);
+            assert_eq!(pending.take_piece(piece(index, text, None)), index < 2);
         }
-        assert_eq!(draft.usage(), (Usage { completion_tokens: 4, ..Usage::default() }, false));
-        draft.take_piece(piece(0, "", Some("length")));
-        assert!(!draft.have_ended());
+        assert_eq!(pending.usage(), (Usage { completion_tokens: 4, ..Usage::default() }, false));
+        pending.take_piece(piece(0, "", Some("length")));
+        assert!(!pending.have_ended());
         let texts: Vec<(String, Finish)> =
-            draft.unfinished(&Finish::Deadline).into_iter().map(|one| (one.text, one.finish)).collect();
+            pending.unfinished(&Finish::Deadline).into_iter().map(|one| (one.text, one.finish)).collect();
         assert_eq!(texts, [("aa".to_owned(), Finish::Length), ("bb".to_owned(), Finish::Deadline)]);
     }
 
     #[test]
     fn it_is_cut_when_nothing_that_may_come_counts() {
         let request = request("", &["."]);
-        let mut draft = Draft::new(&request, 2);
-        draft.begin(true);
-        draft.take_piece(piece(0, "one. And mo", None));
-        assert!(!draft.is_cut());
-        draft.take_piece(piece(0, "re.", None));
-        draft.take_piece(piece(1, "two", Some("stop")));
-        assert!(draft.is_cut());
+        let mut pending = PendingResponse::new(&request, 2);
+        pending.begin(true);
+        pending.take_piece(piece(0, "one. And mo", None));
+        assert!(!pending.is_cut());
+        pending.take_piece(piece(0, "re.", None));
+        pending.take_piece(piece(1, "two", Some("stop")));
+        assert!(pending.is_cut());
         let texts: Vec<String> =
-            draft.unfinished(&Finish::Cancelled).into_iter().map(|one| one.text).collect();
+            pending.unfinished(&Finish::Cancelled).into_iter().map(|one| one.text).collect();
         assert_eq!(texts, ["one", "two"]);
     }
 
@@ -344,10 +344,10 @@ mod tests {
         let request = request("", &["END"]);
         for (reason, finish) in [("END", Finish::Stopped("END".into())), ("other", Finish::Complete)] {
             let choice = json!({"message": {"content": "a"}, "finish_reason": "stop", "stop_reason": reason});
-            let mut draft = Draft::new(&request, 1);
-            draft.take_whole(Answer::read(&json!({"choices": [choice]}).to_string()).unwrap()).unwrap();
+            let mut pending = PendingResponse::new(&request, 1);
+            pending.take_whole(Answer::read(&json!({"choices": [choice]}).to_string()).unwrap()).unwrap();
             let expected = Completion { text: "a".into(), tokens: 0, finish };
-            assert_eq!(draft.outcomes().unwrap(), [Outcome::Answer(expected)]);
+            assert_eq!(pending.outcomes().unwrap(), [Outcome::Answer(expected)]);
         }
     }
 }

@@ -1,4 +1,4 @@
-use super::cache::common_length;
+use super::prompt_slots::common_length;
 use llama_cpp_2::token::LlamaToken;
 use std::sync::Arc;
 
@@ -6,18 +6,18 @@ use std::sync::Arc;
 ///
 /// A prompt comes back in milliseconds, as it is only copied; reading it again would take seconds.
 #[derive(Debug)]
-pub(super) struct Shelf<S> {
+pub(super) struct HostKvCache<S> {
     /// The one used last is last.
-    prompts: Vec<Arc<Shelved<S>>>,
+    prompts: Vec<Arc<StoredPrompt<S>>>,
     /// How many bytes they may take together.
     budget: usize,
     /// Whether a part of a prompt is of use.
-    divisible: bool,
+    truncatable: bool,
 }
 
 /// A prompt that was set aside.
 #[derive(Debug)]
-pub(super) struct Shelved<S> {
+pub(super) struct StoredPrompt<S> {
     pub tokens: Vec<LlamaToken>,
     /// What comes after it; empty if its end was not read.
     pub logits: Vec<f32>,
@@ -27,9 +27,9 @@ pub(super) struct Shelved<S> {
     pub state_bytes: usize,
 }
 
-impl<S> Shelf<S> {
-    pub(super) fn new(budget: usize, divisible: bool) -> Self {
-        Self { prompts: Vec::new(), budget, divisible }
+impl<S> HostKvCache<S> {
+    pub(super) fn new(budget: usize, truncatable: bool) -> Self {
+        Self { prompts: Vec::new(), budget, truncatable }
     }
 
     /// Whether there is room for a state of so many bytes, if others go for it.
@@ -40,7 +40,7 @@ impl<S> Shelf<S> {
     /// Whether `tokens` are the beginning of a prompt that is here. It counts as used then.
     pub(super) fn holds(&mut self, tokens: &[LlamaToken]) -> bool {
         let at = self.prompts.iter().position(|prompt| {
-            prompt.tokens.starts_with(tokens) && (self.divisible || prompt.tokens.len() == tokens.len())
+            prompt.tokens.starts_with(tokens) && (self.truncatable || prompt.tokens.len() == tokens.len())
         });
         let Some(at) = at else { return false };
         let prompt = self.prompts.remove(at);
@@ -49,8 +49,8 @@ impl<S> Shelf<S> {
     }
 
     /// Puts a prompt here; those used longest ago go, as many as have to.
-    pub(super) fn put(&mut self, prompt: Shelved<S>) {
-        if self.divisible {
+    pub(super) fn put(&mut self, prompt: StoredPrompt<S>) {
+        if self.truncatable {
             self.prompts.retain(|other| !prompt.tokens.starts_with(&other.tokens));
         }
         self.prompts.push(Arc::new(prompt));
@@ -61,23 +61,27 @@ impl<S> Shelf<S> {
     }
 
     /// The prompt of at most `room` tokens that has most in common with `prompt`, and how many tokens that is.
-    pub(super) fn longest(&self, prompt: &[LlamaToken], room: usize) -> Option<(Arc<Shelved<S>>, usize)> {
+    pub(super) fn longest(
+        &self,
+        prompt: &[LlamaToken],
+        room: usize,
+    ) -> Option<(Arc<StoredPrompt<S>>, usize)> {
         let fitting = self.prompts.iter().filter(|other| other.tokens.len() <= room);
         let commons = fitting.map(|other| {
             let common = common_length(&other.tokens, prompt);
-            (other, if self.divisible || common == other.tokens.len() { common } else { 0 })
+            (other, if self.truncatable || common == other.tokens.len() { common } else { 0 })
         });
         let (found, common) = commons.max_by_key(|&(_, common)| common)?;
         (common > 0).then(|| (Arc::clone(found), common))
     }
 
     /// Takes a prompt away, if it is still here.
-    pub(super) fn remove(&mut self, prompt: &Arc<Shelved<S>>) {
+    pub(super) fn remove(&mut self, prompt: &Arc<StoredPrompt<S>>) {
         self.prompts.retain(|other| !Arc::ptr_eq(other, prompt));
     }
 }
 
-impl<S> Shelved<S> {
+impl<S> StoredPrompt<S> {
     fn bytes(&self) -> usize {
         self.state_bytes + size_of_val(self.logits.as_slice()) + size_of_val(self.tokens.as_slice())
     }
@@ -92,55 +96,55 @@ mod tests {
         text.bytes().map(|byte| LlamaToken(i32::from(byte))).collect()
     }
 
-    fn shelved(text: &str) -> Shelved<()> {
-        Shelved { tokens: prompt(text), logits: Vec::new(), state: (), state_bytes: 100 }
+    fn stored(text: &str) -> StoredPrompt<()> {
+        StoredPrompt { tokens: prompt(text), logits: Vec::new(), state: (), state_bytes: 100 }
     }
 
     /// How much of `text` is known.
-    fn known(shelf: &Shelf<()>, text: &str, room: usize) -> usize {
-        shelf.longest(&prompt(text), room).map_or(0, |(_, common)| common)
+    fn known(host: &HostKvCache<()>, text: &str, room: usize) -> usize {
+        host.longest(&prompt(text), room).map_or(0, |(_, common)| common)
     }
 
     #[test]
     fn what_shares_most_and_fits_is_found() {
-        let mut shelf = Shelf::new(10_000, true);
-        shelf.put(shelved("rules: eat"));
-        shelf.put(shelved("rules: eat and drink, and sleep"));
-        assert_eq!(known(&shelf, "rules: eat and run", 100), "rules: eat and ".len());
-        assert_eq!(known(&shelf, "rules: eat and run", 20), 0);
-        assert_eq!(known(&shelf, "other", 100), 0);
-        let mut whole = Shelf::new(10_000, false);
-        whole.put(shelved("rules: eat"));
-        whole.put(shelved("rules: eat and drink"));
+        let mut host = HostKvCache::new(10_000, true);
+        host.put(stored("rules: eat"));
+        host.put(stored("rules: eat and drink, and sleep"));
+        assert_eq!(known(&host, "rules: eat and run", 100), "rules: eat and ".len());
+        assert_eq!(known(&host, "rules: eat and run", 20), 0);
+        assert_eq!(known(&host, "other", 100), 0);
+        let mut whole = HostKvCache::new(10_000, false);
+        whole.put(stored("rules: eat"));
+        whole.put(stored("rules: eat and drink"));
         assert_eq!(known(&whole, "rules: eat and run", 100), "rules: eat".len());
     }
 
     #[test]
     fn a_longer_prompt_takes_the_place_of_its_beginning() {
-        let mut shelf = Shelf::new(10_000, true);
-        shelf.put(shelved("rules"));
-        shelf.put(shelved("rules: eat"));
-        assert_eq!(shelf.prompts.len(), 1);
-        assert!(shelf.holds(&prompt("rules")));
-        assert!(!shelf.holds(&prompt("rules: sleep")));
-        let (found, _) = shelf.longest(&prompt("rules"), 100).unwrap();
-        shelf.remove(&found);
-        assert!(!shelf.holds(&prompt("rules")));
+        let mut host = HostKvCache::new(10_000, true);
+        host.put(stored("rules"));
+        host.put(stored("rules: eat"));
+        assert_eq!(host.prompts.len(), 1);
+        assert!(host.holds(&prompt("rules")));
+        assert!(!host.holds(&prompt("rules: sleep")));
+        let (found, _) = host.longest(&prompt("rules"), 100).unwrap();
+        host.remove(&found);
+        assert!(!host.holds(&prompt("rules")));
     }
 
     proptest! {
         /// The budget is kept, and what was put or used last is there if it fits at all.
         #[test]
         fn the_budget_is_kept(budget in 0usize..800, texts in proptest::collection::vec("[ab]{1,6}", 1..30)) {
-            let mut shelf = Shelf::new(budget, true);
+            let mut host = HostKvCache::new(budget, true);
             for text in &texts {
-                let prompt = shelved(text);
+                let prompt = stored(text);
                 let (bytes, tokens) = (prompt.bytes(), prompt.tokens.clone());
-                if !shelf.holds(&tokens) {
-                    shelf.put(prompt);
+                if !host.holds(&tokens) {
+                    host.put(prompt);
                 }
-                prop_assert!(shelf.prompts.iter().map(|prompt| prompt.bytes()).sum::<usize>() <= budget);
-                prop_assert_eq!(shelf.holds(&tokens), bytes <= budget);
+                prop_assert!(host.prompts.iter().map(|prompt| prompt.bytes()).sum::<usize>() <= budget);
+                prop_assert_eq!(host.holds(&tokens), bytes <= budget);
             }
         }
     }

@@ -1,7 +1,7 @@
-use super::cache::common_length;
-use super::draft::Draft;
+use super::draft_model::DraftModel;
 use super::grammar::{failed, token};
-use super::lookup::Lookup;
+use super::prompt_lookup::PromptLookup;
+use super::prompt_slots::common_length;
 use super::sampler::Sampler;
 use crate::{Completion, ControllerError, Finish};
 use llama_cpp_2::token::LlamaToken;
@@ -10,15 +10,15 @@ use llguidance::toktrie::TokTrie;
 
 /// Who guesses what an answer says next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Guesser {
+pub(super) enum Speculator {
     /// What was said before.
-    Lookup,
+    PromptLookup,
     /// A smaller model.
-    Draft,
+    DraftModel,
 }
 
 /// One answer being written.
-pub(super) struct Lane {
+pub(super) struct Sequence {
     /// The llama.cpp sequence that holds it.
     pub sequence: i32,
     /// Where its next token goes in that sequence.
@@ -28,7 +28,7 @@ pub(super) struct Lane {
     /// Tokens read after those, which the answer may go on with.
     guess: Vec<LlamaToken>,
     /// Who made that guess, if there was one.
-    pub guessed_by: Option<Guesser>,
+    pub speculated_by: Option<Speculator>,
     /// Whether a smaller model may guess, where there is one.
     pub drafted: bool,
     /// How many tokens of guesses were right.
@@ -36,7 +36,7 @@ pub(super) struct Lane {
     /// Why it ended, once it has.
     pub finish: Option<Finish>,
     /// Where guesses come from, if any are made.
-    lookup: Option<Lookup>,
+    lookup: Option<PromptLookup>,
     matcher: Matcher,
     sampler: Sampler,
     /// What was written.
@@ -47,7 +47,7 @@ pub(super) struct Lane {
     stop: Vec<String>,
 }
 
-impl Lane {
+impl Sequence {
     /// An answer in `sequence`, which holds the prompt up to `position`.
     pub(super) fn new(
         sequence: i32,
@@ -62,7 +62,7 @@ impl Lane {
             position: position as i32,
             pending: Vec::new(),
             guess: Vec::new(),
-            guessed_by: None,
+            speculated_by: None,
             drafted: false,
             guessed: 0,
             finish: None,
@@ -77,8 +77,8 @@ impl Lane {
     }
 
     /// From now on guesses are made, by what stands in `prompt` and in the answer.
-    pub(super) fn guess_by(&mut self, prompt: &[LlamaToken]) {
-        self.lookup = Some(Lookup::new(prompt));
+    pub(super) fn enable_speculation(&mut self, prompt: &[LlamaToken]) {
+        self.lookup = Some(PromptLookup::new(prompt));
     }
 
     /// Makes a guess of at most `most` tokens, which are to be read after the pending ones; `alone` says that without them
@@ -87,20 +87,20 @@ impl Lane {
         &mut self,
         most: usize,
         alone: bool,
-        draft: Option<&mut Draft<'_>>,
+        draft: Option<&mut DraftModel<'_>>,
     ) -> Result<&[LlamaToken], ControllerError> {
         self.guess.clear();
-        self.guessed_by = None;
+        self.speculated_by = None;
         if let Some(lookup) = &mut self.lookup {
             self.guess.extend_from_slice(lookup.guess(most, alone));
             if !self.guess.is_empty() {
-                self.guessed_by = Some(Guesser::Lookup);
+                self.speculated_by = Some(Speculator::PromptLookup);
             } else if let Some(draft) = draft
                 && alone
                 && self.drafted
             {
                 // Its time counts where it had to read too much to guess, too.
-                self.guessed_by = Some(Guesser::Draft);
+                self.speculated_by = Some(Speculator::DraftModel);
                 self.guess = draft.after(lookup.text(), most)?;
             }
         }
@@ -110,7 +110,7 @@ impl Lane {
     /// Chooses by the logits of what was read: those after the pending tokens, and as long as the guess was right those
     /// after its tokens. `row` gives the logits after so many of them. Says whether a part of the guess was wrong, which
     /// then has to be forgotten from [`Self::position`] on.
-    pub(super) fn choose_all<'a>(
+    pub(super) fn verify_speculation<'a>(
         &mut self,
         row: impl Fn(usize) -> &'a [f32],
         vocabulary: &TokTrie,
@@ -126,7 +126,7 @@ impl Lane {
             right += alike;
         }
         if let Some(lookup) = &mut self.lookup
-            && self.guessed_by == Some(Guesser::Lookup)
+            && self.speculated_by == Some(Speculator::PromptLookup)
         {
             lookup.judge(right);
         }
@@ -244,16 +244,17 @@ mod tests {
         let factory = ParserFactory::new(&vocabulary, InferenceCapabilities::default(), &[]).unwrap();
         let matcher = Matcher::new(factory.create_parser(constraint.grammar()));
         let stop = stop.iter().map(|&stop| stop.to_owned()).collect();
-        let mut lane = Lane::new(0, 0, matcher, Sampler::new(Sampling::greedy(), 0), max_tokens, stop);
+        let mut sequence =
+            Sequence::new(0, 0, matcher, Sampler::new(Sampling::greedy(), 0), max_tokens, stop);
         let mut wishes = wish.bytes().map(usize::from).cycle();
-        lane.begin(&[], trie);
-        while lane.finish.is_none() {
+        sequence.begin(&[], trie);
+        while sequence.finish.is_none() {
             let mut logits = vec![0.0; trie.vocab_size()];
             logits[wishes.next().unwrap()] = 1.0;
-            lane.pending.clear();
-            lane.choose(&logits, trie).unwrap();
+            sequence.pending.clear();
+            sequence.choose(&logits, trie).unwrap();
         }
-        lane.completion()
+        sequence.completion()
     }
 
     #[test]

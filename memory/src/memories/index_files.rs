@@ -2,8 +2,8 @@
 //!
 //! Nothing of it is needed: what is missing, torn or not of this version is built again from the tables.
 
-use super::flat::{Flat, Label};
-use super::graph::Graph;
+use super::flat_vectors::{FlatVectors, Label};
+use super::hnsw::Graph;
 use super::shard::Shard;
 use super::{MemoryId, Tenant, Tick};
 use crate::{Error, Hash};
@@ -65,7 +65,7 @@ pub(super) fn load(directory: &Path, store: [u8; 16]) -> Option<Loaded> {
     let mut shards = Vec::new();
     for saved in manifest.shards {
         let tenant = Tenant::new(saved.tenant).ok()?;
-        let mut tail = Flat::new(saved.dimension);
+        let mut tail = FlatVectors::new(saved.dimension);
         for (label, vector) in saved.tail {
             tail.put(unpack(label), &vector);
         }
@@ -101,7 +101,7 @@ pub(super) fn save<'a>(
     let mut saved = Vec::new();
     let mut kept = vec![MANIFEST.to_owned()];
     for (model, tenant, shard) in shards {
-        let tail_then = |tail: &Flat| {
+        let tail_then = |tail: &FlatVectors| {
             tail.last(tail.len()).into_iter().map(|(label, vector)| (pack(label), vector)).collect()
         };
         // The tail before the graph: what joins the graph in between is then in both rather than in neither.

@@ -14,7 +14,7 @@ const STALE: Duration = Duration::from_mins(10);
 ///
 /// Batches of one token and of several are told apart, because they have a number of threads each.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct SlowdownDetector {
     single: Track,
     several: Track,
     /// When the numbers of threads were measured last.
@@ -25,9 +25,9 @@ pub(super) struct Pace {
 
 /// What is to be made of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Speed {
     /// It took about as long as others.
-    Steady,
+    Normal,
     /// The last ones took much longer than others before.
     Collapsed,
 }
@@ -40,24 +40,24 @@ struct Track {
     best: Option<f64>,
 }
 
-impl Pace {
+impl SlowdownDetector {
     pub(super) fn new(now: Instant) -> Self {
         Self { single: Track::default(), several: Track::default(), measured: now, reduced: false }
     }
 
     /// Takes note of a batch of `tokens` next tokens that took so long.
-    pub(super) fn note(&mut self, tokens: usize, took: Duration, now: Instant) -> Verdict {
+    pub(super) fn note(&mut self, tokens: usize, took: Duration, now: Instant) -> Speed {
         // Batches of a few tokens take about as long as batches of one; many take longer each.
         let (track, weight) = match tokens {
             1 => (&mut self.single, 1.0),
             2..=8 => (&mut self.several, 1.0 + 0.2 * tokens as f64),
-            _ => return Verdict::Steady,
+            _ => return Speed::Normal,
         };
         let slow = track.note(took.as_secs_f64() / weight);
         if slow && now.saturating_duration_since(self.measured) >= PAUSE {
-            Verdict::Collapsed
+            Speed::Collapsed
         } else {
-            Verdict::Steady
+            Speed::Normal
         }
     }
 
@@ -93,9 +93,9 @@ mod tests {
     use super::*;
 
     /// Notes a window of batches of one token at this rate, at `now`.
-    fn window(pace: &mut Pace, milliseconds: u64, now: Instant) -> Verdict {
-        let verdicts: Vec<Verdict> =
-            (0..WINDOW).map(|_| pace.note(1, Duration::from_millis(milliseconds), now)).collect();
+    fn window(slowdown: &mut SlowdownDetector, milliseconds: u64, now: Instant) -> Speed {
+        let verdicts: Vec<Speed> =
+            (0..WINDOW).map(|_| slowdown.note(1, Duration::from_millis(milliseconds), now)).collect();
         *verdicts.last().unwrap()
     }
 
@@ -103,27 +103,27 @@ mod tests {
     fn a_model_that_becomes_much_slower_is_noticed_and_a_little_slower_is_not() {
         let start = Instant::now();
         let later = start + PAUSE;
-        let mut pace = Pace::new(start);
-        assert_eq!(window(&mut pace, 60, later), Verdict::Steady);
-        assert_eq!(window(&mut pace, 120, later), Verdict::Steady);
-        assert_eq!(window(&mut pace, 500, later), Verdict::Collapsed);
+        let mut slowdown = SlowdownDetector::new(start);
+        assert_eq!(window(&mut slowdown, 60, later), Speed::Normal);
+        assert_eq!(window(&mut slowdown, 120, later), Speed::Normal);
+        assert_eq!(window(&mut slowdown, 500, later), Speed::Collapsed);
         // A few slow ones among fast ones are no collapse.
         for at in 0..WINDOW as u64 {
             let took = Duration::from_millis(if at % 4 == 0 { 900 } else { 60 });
-            assert_eq!(pace.note(1, took, later), Verdict::Steady);
+            assert_eq!(slowdown.note(1, took, later), Speed::Normal);
         }
     }
 
     #[test]
     fn it_is_not_measured_again_at_once_and_not_for_ever_slow() {
         let start = Instant::now();
-        let mut pace = Pace::new(start);
-        window(&mut pace, 60, start);
-        assert_eq!(window(&mut pace, 500, start + PAUSE / 2), Verdict::Steady);
-        pace.restart(start + PAUSE, true);
-        assert!(!pace.is_stale(start + PAUSE));
-        assert!(pace.is_stale(start + PAUSE + STALE));
-        pace.restart(start + PAUSE, false);
-        assert!(!pace.is_stale(start + 10 * STALE));
+        let mut slowdown = SlowdownDetector::new(start);
+        window(&mut slowdown, 60, start);
+        assert_eq!(window(&mut slowdown, 500, start + PAUSE / 2), Speed::Normal);
+        slowdown.restart(start + PAUSE, true);
+        assert!(!slowdown.is_stale(start + PAUSE));
+        assert!(slowdown.is_stale(start + PAUSE + STALE));
+        slowdown.restart(start + PAUSE, false);
+        assert!(!slowdown.is_stale(start + 10 * STALE));
     }
 }

@@ -15,14 +15,14 @@ pub(super) const MAX_WAIT: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(super) enum Failure {
     /// It may, after the wait that the server asked for, if it did.
-    Passing(ControllerError, Option<Duration>),
+    Retryable(ControllerError, Option<Duration>),
     /// It will not.
-    Lasting(ControllerError),
+    Permanent(ControllerError),
 }
 
 /// What can happen to the bytes of an answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(super) enum BodyError {
     #[error("{}", innermost(.0))]
     Transport(reqwest::Error),
     #[error("nothing more came for {} ms", .0.as_millis())]
@@ -33,9 +33,9 @@ pub(super) enum Fault {
 
 /// What can happen to an answer while it is read.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum ReadError {
     /// Its bytes do not come.
-    Bytes(Fault),
+    Bytes(BodyError),
     /// The bytes are no answer.
     Garbled(String),
     /// The server says in the answer's place what went wrong with it.
@@ -47,13 +47,13 @@ pub(super) enum Trouble {
 }
 
 /// Makes errors about one endpoint.
-pub(super) struct Blame {
+pub(super) struct ErrorReporter {
     url: String,
     /// The key as it is and as JSON writes it. Never printed.
     key: Option<[String; 2]>,
 }
 
-impl Blame {
+impl ErrorReporter {
     pub(super) fn new(url: &str, key: Option<&str>) -> Self {
         let key = key.map(|key| {
             let json = Value::from(key).to_string();
@@ -70,7 +70,7 @@ impl Blame {
             _ => "no answer in time".to_owned(),
         };
         let error = ControllerError::Unreachable { url: self.url.clone(), reason: self.quote(&reason) };
-        Failure::Passing(error, None)
+        Failure::Retryable(error, None)
     }
 
     /// The server answered with another status than success.
@@ -82,21 +82,23 @@ impl Blame {
     }
 
     /// An answer began and came to nothing.
-    pub(super) fn trouble(&self, trouble: Trouble) -> Failure {
-        match trouble {
-            Trouble::Garbled(reason) => Failure::Lasting(self.garbled(&reason)),
-            Trouble::Bytes(fault @ Fault::TooLong(_)) => Failure::Lasting(self.garbled(&fault.to_string())),
-            Trouble::Bytes(fault) => self.broken_off(&fault.to_string()),
-            Trouble::Ended => self.broken_off("the stream ended before the answer did"),
-            Trouble::Idle(time) => {
+    pub(super) fn read_error(&self, read_error: ReadError) -> Failure {
+        match read_error {
+            ReadError::Garbled(reason) => Failure::Permanent(self.garbled(&reason)),
+            ReadError::Bytes(fault @ BodyError::TooLong(_)) => {
+                Failure::Permanent(self.garbled(&fault.to_string()))
+            }
+            ReadError::Bytes(fault) => self.broken_off(&fault.to_string()),
+            ReadError::Ended => self.broken_off("the stream ended before the answer did"),
+            ReadError::Idle(time) => {
                 self.broken_off(&format!("no part of an answer came for {} ms", time.as_millis()))
             }
-            Trouble::Told(error) => self.told(&error),
+            ReadError::Told(error) => self.told(&error),
         }
     }
 
     pub(super) fn garbled(&self, reason: &str) -> ControllerError {
-        ControllerError::Garbled { url: self.url.clone(), reason: self.quote(reason) }
+        ControllerError::InvalidResponse { url: self.url.clone(), reason: self.quote(reason) }
     }
 
     /// An `error` object in an answer that had begun well.
@@ -118,12 +120,12 @@ impl Blame {
         let passing = status == StatusCode::TOO_MANY_REQUESTS
             || status == StatusCode::REQUEST_TIMEOUT
             || status.is_server_error();
-        if passing { Failure::Passing(error, asked) } else { Failure::Lasting(error) }
+        if passing { Failure::Retryable(error, asked) } else { Failure::Permanent(error) }
     }
 
     fn broken_off(&self, reason: &str) -> Failure {
-        let error = ControllerError::BrokenOff { url: self.url.clone(), reason: self.quote(reason) };
-        Failure::Passing(error, None)
+        let error = ControllerError::StreamInterrupted { url: self.url.clone(), reason: self.quote(reason) };
+        Failure::Retryable(error, None)
     }
 
     /// The beginning of `words` without the key, which some servers repeat.
@@ -215,8 +217,8 @@ mod tests {
 
     #[test]
     fn an_error_in_an_answer_is_judged_by_its_code() {
-        let blame = Blame::new("http://host", None);
-        let passing = |error: Value| matches!(blame.told(&error), Failure::Passing(..));
+        let errors = ErrorReporter::new("http://host", None);
+        let passing = |error: Value| matches!(errors.told(&error), Failure::Retryable(..));
         assert!(passing(json!({"message": "busy", "code": 503})));
         assert!(passing(json!({"message": "busy", "code": "429"})));
         assert!(passing(json!("the worker died")));
@@ -226,12 +228,12 @@ mod tests {
 
     #[test]
     fn the_key_is_in_no_quotation_however_it_is_written() {
-        let blame = Blame::new("http://host", Some("se\"cret"));
+        let errors = ErrorReporter::new("http://host", Some("se\"cret"));
         assert_eq!(
-            blame.quote(r#"bad key se"cret, {"key": "se\"cret"}"#),
+            errors.quote(r#"bad key se"cret, {"key": "se\"cret"}"#),
             r#"bad key [key], {"key": "[key]"}"#
         );
-        assert_eq!(blame.quote(&"é".repeat(400)).chars().count(), MAX_REASON + 1);
+        assert_eq!(errors.quote(&"é".repeat(400)).chars().count(), MAX_REASON + 1);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 /// A bucket that holds one token: servers count in windows of their own, some of a second, so that a burst
 /// could break a limit that holds over the minute.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct RateLimiter {
     distance: Option<Duration>,
     /// When the next may go. Whoever waits for that holds the lock, which is given in the order of asking; who
     /// stops waiting leaves the time to the next one.
@@ -20,11 +20,11 @@ pub(super) struct Pace {
 
 /// The right to have a request under way; given back when dropped.
 #[derive(Debug)]
-pub(super) struct Turn<'p> {
+pub(super) struct Permit<'p> {
     _seat: Option<SemaphorePermit<'p>>,
 }
 
-impl Pace {
+impl RateLimiter {
     pub(super) fn new(options: &OpenAiOptions) -> Self {
         let seats = |count: u32| Semaphore::new((count as usize).min(Semaphore::MAX_PERMITS));
         Self {
@@ -35,7 +35,7 @@ impl Pace {
     }
 
     /// Returns when the caller may send a request.
-    pub(super) async fn turn(&self) -> Turn<'_> {
+    pub(super) async fn acquire(&self) -> Permit<'_> {
         let seat = match &self.seats {
             // It is never closed, so there is no error.
             Some(seats) => seats.acquire().await.ok(),
@@ -48,7 +48,7 @@ impl Pace {
             }
             *next = Some(Instant::now() + distance);
         }
-        Turn { _seat: seat }
+        Permit { _seat: seat }
     }
 }
 
@@ -58,20 +58,20 @@ mod tests {
     use std::sync::Arc;
     use tokio::sync::mpsc;
 
-    fn pace(requests_per_minute: Option<u32>, max_concurrent: Option<u32>) -> Arc<Pace> {
+    fn rate_limiter(requests_per_minute: Option<u32>, max_concurrent: Option<u32>) -> Arc<RateLimiter> {
         let options = OpenAiOptions::new("http://localhost", "m");
-        Arc::new(Pace::new(&OpenAiOptions { requests_per_minute, max_concurrent, ..options }))
+        Arc::new(RateLimiter::new(&OpenAiOptions { requests_per_minute, max_concurrent, ..options }))
     }
 
     #[tokio::test]
     async fn requests_go_in_order_and_never_faster_than_the_limit() {
-        let pace = pace(Some(3_000), None);
+        let rate_limiter = rate_limiter(Some(3_000), None);
         let start = Instant::now();
         let (tell, mut told) = mpsc::unbounded_channel();
         for number in 0..5 {
-            let (pace, tell) = (Arc::clone(&pace), tell.clone());
+            let (rate_limiter, tell) = (Arc::clone(&rate_limiter), tell.clone());
             tokio::spawn(async move {
-                let _turn = pace.turn().await;
+                let _permit = rate_limiter.acquire().await;
                 let _ = tell.send(number);
             });
         }
@@ -86,28 +86,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_stops_waiting_takes_nobodys_turn() {
-        let pace = pace(Some(1), None);
-        let _first = pace.turn().await;
-        let mut waiting = Box::pin(pace.turn());
+    async fn who_stops_waiting_takes_nobodys_permit() {
+        let rate_limiter = rate_limiter(Some(1), None);
+        let _first = rate_limiter.acquire().await;
+        let mut waiting = Box::pin(rate_limiter.acquire());
         assert!(futures_util::poll!(&mut waiting).is_pending());
-        assert!(pace.next.try_lock().is_err(), "it waits for its time");
+        assert!(rate_limiter.next.try_lock().is_err(), "it waits for its time");
         let due = {
             drop(waiting);
-            *pace.next.try_lock().unwrap()
+            *rate_limiter.next.try_lock().unwrap()
         };
         // The next one waits for the same moment as the one that left.
-        let mut waiting = Box::pin(pace.turn());
+        let mut waiting = Box::pin(rate_limiter.acquire());
         assert!(futures_util::poll!(&mut waiting).is_pending());
         drop(waiting);
-        assert_eq!(*pace.next.try_lock().unwrap(), due);
+        assert_eq!(*rate_limiter.next.try_lock().unwrap(), due);
     }
 
     #[tokio::test]
     async fn a_seat_is_free_again_when_its_turn_is_dropped() {
-        let pace = pace(None, Some(1));
-        let first = pace.turn().await;
-        let mut second = Box::pin(pace.turn());
+        let rate_limiter = rate_limiter(None, Some(1));
+        let first = rate_limiter.acquire().await;
+        let mut second = Box::pin(rate_limiter.acquire());
         assert!(futures_util::poll!(&mut second).is_pending());
         drop(first);
         let _second = second.await;

@@ -1,6 +1,6 @@
 //! Changing what is remembered without ever rewriting it: a memory is closed and another takes its place.
 
-use super::rows::{Memories, add_sources, insert};
+use super::store::{Memories, add_sources, insert};
 use super::tables::{COLUMNS, add_vectors, decode, find, tick};
 use super::{Embedding, Memory, MemoryId, NewMemory, Tenant, Tick};
 use crate::{Error, EventSeq, RunId};
@@ -53,7 +53,7 @@ pub enum Delta {
 
 /// Memories that say the same.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Duplicates {
+pub struct DuplicateGroup {
     /// The one that stays: pinned, else the most important, else the oldest.
     pub keep: Memory,
     /// The others.
@@ -159,7 +159,7 @@ impl Memories {
     }
 
     /// Memories of a tenant with the same kind, environment and text but for case and spacing.
-    pub async fn duplicates(&self, tenant: &Tenant) -> Result<Vec<Duplicates>, Error> {
+    pub async fn duplicates(&self, tenant: &Tenant) -> Result<Vec<DuplicateGroup>, Error> {
         let sql = format!(
             "SELECT {COLUMNS} FROM memories WHERE tenant = ?1 AND closed IS NULL AND content_hash IN \
              (SELECT content_hash FROM memories WHERE tenant = ?1 AND closed IS NULL \
@@ -172,20 +172,20 @@ impl Memories {
             let alike = (memory.content_hash, memory.kind, memory.environment.clone());
             groups.entry(alike).or_default().push(memory);
         }
-        let mut found: Vec<Duplicates> = groups
+        let mut found: Vec<DuplicateGroup> = groups
             .into_values()
             .filter(|group| group.len() > 1)
-            .map(|mut group| Duplicates { keep: group.remove(0), duplicates: group })
+            .map(|mut group| DuplicateGroup { keep: group.remove(0), duplicates: group })
             .collect();
         found.sort_by_key(|group| group.keep.made);
         Ok(found)
     }
 
     /// Merges them; returns what was merged.
-    pub async fn dedupe(&self, tenant: &Tenant, at_ms: i64) -> Result<Vec<Duplicates>, Error> {
+    pub async fn dedupe(&self, tenant: &Tenant, at_ms: i64) -> Result<Vec<DuplicateGroup>, Error> {
         let groups = self.duplicates(tenant).await?;
         let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
-        for Duplicates { keep, duplicates } in &groups {
+        for DuplicateGroup { keep, duplicates } in &groups {
             for duplicate in duplicates {
                 let merge = Delta::Merge { keep: keep.id, duplicate: duplicate.id };
                 apply(&mut transaction, tenant, &merge, at_ms).await?;

@@ -1,4 +1,4 @@
-use super::load::Loaded;
+use super::load::LoadedModel;
 use crate::gguf::Header;
 use crate::{ControllerError, Message};
 use llama_cpp_2::model::{LlamaChatMessage, LlamaChatTemplate, LlamaModel};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// The template is filled in with place holders, and the texts are put between its pieces only as tokens. A
 /// text can therefore not end its message, whatever marks it contains, and the same beginning of a
 /// conversation always has the same tokens.
-pub(super) struct Prompter {
+pub(super) struct PromptEncoder {
     model: Arc<LlamaModel>,
     template: LlamaChatTemplate,
     /// Knows the bytes of every token.
@@ -21,30 +21,30 @@ pub(super) struct Prompter {
     name: String,
 }
 
-impl fmt::Debug for Prompter {
+impl fmt::Debug for PromptEncoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prompter").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("PromptEncoder").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
-impl Prompter {
-    pub(super) fn new(loaded: &Loaded, vocabulary: &TokEnv) -> Result<Self, ControllerError> {
+impl PromptEncoder {
+    pub(super) fn new(loaded: &LoadedModel, vocabulary: &TokEnv) -> Result<Self, ControllerError> {
         let name = loaded.info.name.clone();
         let template = template(loaded)?;
         let token_bytes = vocabulary.clone();
-        let prompter = Self { model: Arc::clone(&loaded.model), template, token_bytes, name };
+        let prompt_encoder = Self { model: Arc::clone(&loaded.model), template, token_bytes, name };
         // A template that llama.cpp cannot fill in is better found now than at the first question.
-        prompter.pieces(&[Message::user("")])?;
-        Ok(prompter)
+        prompt_encoder.pieces(&[Message::user("")])?;
+        Ok(prompt_encoder)
     }
 
     /// The tokens of `messages` and of an answer that begins with `prefill`, and the length of each part. Parts in
-    /// `left_out`, by message and part, are not there.
+    /// `dropped_parts`, by message and part, are not there.
     pub(super) fn tokens(
         &self,
         messages: &[Message],
         prefill: &str,
-        left_out: &[(u32, u32)],
+        dropped_parts: &[(u32, u32)],
     ) -> Result<(Vec<LlamaToken>, Vec<Vec<u32>>), ControllerError> {
         let pieces = self.pieces(messages)?;
         let vocabulary = self.model.vocab();
@@ -63,8 +63,8 @@ impl Prompter {
             };
             let parts: Vec<&str> = (message.parts.iter().enumerate())
                 .map(|(part, text)| {
-                    let left_out = left_out.contains(&(index as u32, part as u32));
-                    if left_out { "" } else { text.text.as_str() }
+                    let dropped_parts = dropped_parts.contains(&(index as u32, part as u32));
+                    if dropped_parts { "" } else { text.text.as_str() }
                 })
                 .collect();
             let text = parts.concat();
@@ -131,7 +131,7 @@ pub(super) fn has_template(header: &Header) -> bool {
 }
 
 /// How the model wants a conversation written down.
-pub(super) fn template(loaded: &Loaded) -> Result<LlamaChatTemplate, ControllerError> {
+pub(super) fn template(loaded: &LoadedModel) -> Result<LlamaChatTemplate, ControllerError> {
     loaded.model.chat_template(None).map_err(|error| ControllerError::NoChatTemplate {
         model: loaded.info.name.clone(),
         reason: error.to_string(),

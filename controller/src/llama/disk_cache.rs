@@ -1,5 +1,5 @@
-use super::cache::common_length;
-use super::load::Loaded;
+use super::load::LoadedModel;
+use super::prompt_slots::common_length;
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::token::LlamaToken;
 use serde::{Deserialize, Serialize};
@@ -22,11 +22,11 @@ const ABANDONED: Duration = Duration::from_hours(1);
 /// Each is a file of llama.cpp's own, and one of JSON beside it that says which tokens it is of and what its
 /// bytes should hash to. A file that was cut or changed is not loaded. Several processes may share the directory.
 #[derive(Debug)]
-pub(super) struct Prefixes {
+pub(super) struct DiskCache {
     directory: PathBuf,
     entries: Vec<Entry>,
     /// Whether a part of a saved prefix is of use.
-    divisible: bool,
+    truncatable: bool,
 }
 
 /// What is known of one saved prefix.
@@ -38,10 +38,10 @@ struct Entry {
     sha256: String,
 }
 
-impl Prefixes {
+impl DiskCache {
     /// Those of this model below `root`.
-    pub(super) fn open(root: &Path, loaded: &Loaded, divisible: bool) -> Self {
-        let mut this = Self { directory: root.to_path_buf(), entries: Vec::new(), divisible };
+    pub(super) fn open(root: &Path, loaded: &LoadedModel, truncatable: bool) -> Self {
+        let mut this = Self { directory: root.to_path_buf(), entries: Vec::new(), truncatable };
         let lora = loaded.lora.as_ref().map(|(_, lora)| (lora.path.as_path(), lora.scale));
         match fingerprint(&loaded.path, lora) {
             Ok(model) => {
@@ -60,7 +60,7 @@ impl Prefixes {
         let fitting = self.entries.iter().enumerate().filter(|(_, entry)| entry.tokens.len() <= room);
         let commons = fitting.map(|(index, entry)| {
             let common = common_length(&entry.tokens(), prompt);
-            (index, if self.divisible || common == entry.tokens.len() { common } else { 0 })
+            (index, if self.truncatable || common == entry.tokens.len() { common } else { 0 })
         });
         commons.max_by_key(|&(_, common)| common)
     }

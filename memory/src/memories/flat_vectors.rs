@@ -1,11 +1,11 @@
 //! Unit vectors of one model and one tenant, end to end, compared one after the other.
 
-use super::{MemoryId, Point, Scored, Tick};
+use super::{MemoryId, Point, ScoredMemory, Tick};
 use std::collections::HashMap;
 
 /// Sums that are carried side by side, so that the compiler can use vector instructions. Their number is part
 /// of the result's last bits: the same vectors always give the same score.
-const LANES: usize = 16;
+const ACCUMULATORS: usize = 16;
 
 /// What a vector is known and filtered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,14 +24,14 @@ impl Label {
 }
 
 #[derive(Debug)]
-pub(super) struct Flat {
+pub(super) struct FlatVectors {
     dimension: usize,
     data: Vec<f32>,
     labels: Vec<Label>,
     places: HashMap<MemoryId, usize>,
 }
 
-impl Flat {
+impl FlatVectors {
     pub(super) fn new(dimension: usize) -> Self {
         Self { dimension, data: Vec::new(), labels: Vec::new(), places: HashMap::new() }
     }
@@ -104,7 +104,7 @@ impl Flat {
 }
 
 /// The `k` best, the most similar first; among equals the older first.
-pub(super) fn best(mut found: Vec<(f32, Label)>, k: usize) -> Vec<Scored> {
+pub(super) fn best(mut found: Vec<(f32, Label)>, k: usize) -> Vec<ScoredMemory> {
     let order = |a: &(f32, Label), b: &(f32, Label)| {
         b.0.total_cmp(&a.0).then(a.1.made.cmp(&b.1.made)).then(a.1.id.cmp(&b.1.id))
     };
@@ -113,16 +113,16 @@ pub(super) fn best(mut found: Vec<(f32, Label)>, k: usize) -> Vec<Scored> {
     }
     found.truncate(k);
     found.sort_unstable_by(order);
-    found.into_iter().map(|(cosine, label)| Scored { id: label.id, cosine }).collect()
+    found.into_iter().map(|(cosine, label)| ScoredMemory { id: label.id, cosine }).collect()
 }
 
 /// The inner product of two unit vectors of one dimension, kept within -1 and 1.
 pub(super) fn cosine(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0_f32; LANES];
-    let (a, b) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let mut sums = [0_f32; ACCUMULATORS];
+    let (a, b) = (a.as_chunks::<ACCUMULATORS>(), b.as_chunks::<ACCUMULATORS>());
     for (x, y) in a.0.iter().zip(b.0) {
-        for lane in 0..LANES {
-            sums[lane] += x[lane] * y[lane];
+        for at in 0..ACCUMULATORS {
+            sums[at] += x[at] * y[at];
         }
     }
     let rest: f32 = a.1.iter().zip(b.1).map(|(x, y)| x * y).sum();

@@ -1,7 +1,7 @@
-use super::cache::common_length;
-use super::load::Loaded;
-use super::memory::{BATCH, failed};
+use super::kv_cache::{BATCH, failed};
+use super::load::LoadedModel;
 use super::options::LlamaOptions;
+use super::prompt_slots::common_length;
 use crate::ControllerError;
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::LlamaContextParams;
@@ -23,12 +23,12 @@ const ENOUGH: f32 = 16.0;
 /// A small model that says what the large one may say next (speculative decoding, after Leviathan, Kalman and Matias,
 /// "Fast inference from transformers via speculative decoding", 2023; what it says is always its likeliest token). The large
 /// model reads the guess with the token before it, and it is kept up to where the large one would have said something else:
-/// as with [`super::lookup`] an answer comes sooner, and its odds do not change.
+/// as with [`super::prompt_lookup`] an answer comes sooner, and its odds do not change.
 ///
 /// Whether that is faster depends on both models and on the machine, so it is measured all the while: answers that are
 /// written alone are written the faster way.
-pub(super) struct Draft<'model> {
-    loaded: &'model Loaded,
+pub(super) struct DraftModel<'model> {
+    loaded: &'model LoadedModel,
     context: LlamaContext<'model>,
     batch: LlamaBatch<'static>,
     /// What it has read.
@@ -36,8 +36,8 @@ pub(super) struct Draft<'model> {
     speeds: Speeds,
 }
 
-impl<'model> Draft<'model> {
-    pub(super) fn new(loaded: &'model Loaded, options: &LlamaOptions) -> Result<Self, ControllerError> {
+impl<'model> DraftModel<'model> {
+    pub(super) fn new(loaded: &'model LoadedModel, options: &LlamaOptions) -> Result<Self, ControllerError> {
         Ok(Self {
             loaded,
             context: context(loaded, options)?,
@@ -157,8 +157,8 @@ impl Speed {
 ///
 /// # Errors
 /// When it cannot be loaded, or speaks in other tokens.
-pub(super) fn load(path: &Path, large: &Loaded) -> Result<Loaded, ControllerError> {
-    let small = Loaded::open(path)?;
+pub(super) fn load(path: &Path, large: &LoadedModel) -> Result<LoadedModel, ControllerError> {
+    let small = LoadedModel::open(path)?;
     let cannot = |reason: &str| ControllerError::Unloadable {
         path: path.to_path_buf(),
         reason: format!("it cannot draft for `{}`: {reason}", large.info.name),
@@ -175,7 +175,7 @@ pub(super) fn load(path: &Path, large: &Loaded) -> Result<Loaded, ControllerErro
 
 /// The memory of a draft model, which holds one text at a time.
 fn context<'model>(
-    loaded: &'model Loaded,
+    loaded: &'model LoadedModel,
     options: &LlamaOptions,
 ) -> Result<LlamaContext<'model>, ControllerError> {
     let params = LlamaContextParams::default()

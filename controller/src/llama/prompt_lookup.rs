@@ -1,4 +1,4 @@
-use super::cache::common_length;
+use super::prompt_slots::common_length;
 use llama_cpp_2::token::LlamaToken;
 
 /// So many tokens have to be the same before what followed them is taken for what follows now.
@@ -15,7 +15,7 @@ const PROBE: u32 = 16;
 /// decoding, after Apoorv Saxena, 2023). The model reads the guess with the token before it, and what it would have said
 /// otherwise is kept up to the first difference: a guess makes an answer come sooner and never changes its odds.
 #[derive(Debug)]
-pub(super) struct Lookup {
+pub(super) struct PromptLookup {
     /// The prompt, and the answer so far.
     text: Vec<LlamaToken>,
     /// How many tokens of a guess are right, on average of late.
@@ -24,7 +24,7 @@ pub(super) struct Lookup {
     skipped: u32,
 }
 
-impl Lookup {
+impl PromptLookup {
     pub(super) fn new(prompt: &[LlamaToken]) -> Self {
         Self { text: prompt.to_vec(), right: 1.0, skipped: 0 }
     }
@@ -77,7 +77,7 @@ mod tests {
     }
 
     fn guess(text: &str, most: usize) -> String {
-        let mut lookup = Lookup::new(&tokens(text));
+        let mut lookup = PromptLookup::new(&tokens(text));
         lookup.guess(most, true).iter().map(|token| char::from(token.0 as u8)).collect()
     }
 
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn where_guesses_are_wrong_few_are_made() {
-        let mut lookup = Lookup::new(&tokens("abc abc ab"));
+        let mut lookup = PromptLookup::new(&tokens("abc abc ab"));
         let made = (0..320).filter(|_| {
             let made = !lookup.guess(3, true).is_empty();
             if made {

@@ -1,6 +1,6 @@
 //! A navigable graph (HNSW, Malkov and Yashunin 2018) over the vectors of one model and one tenant.
 
-use super::flat::{Label, cosine};
+use super::flat_vectors::{Label, cosine};
 use super::{MemoryId, Tick};
 use crate::Error;
 use std::collections::HashMap;
@@ -16,18 +16,18 @@ const EXPANSION: usize = 96;
 /// Searches and additions at once: more than any runtime has threads.
 const THREADS: usize = 64;
 /// Additions between two moments at which the graph may grow or be searched.
-const STRIDE: usize = 64;
+const CHUNK: usize = 64;
 
 pub(super) struct Graph {
     dimension: usize,
     /// Written to only to make room; usearch's own operations may run side by side.
     index: RwLock<Index>,
-    names: RwLock<Names>,
+    labels: RwLock<Labels>,
 }
 
 /// Which memory each node stands for. A node's key is its place here.
 #[derive(Default)]
-struct Names {
+struct Labels {
     /// `None` for what was removed: its node stays, with another vector.
     labels: Vec<Option<Label>>,
     keys: HashMap<MemoryId, u64>,
@@ -36,7 +36,7 @@ struct Names {
 impl Graph {
     pub(super) fn new(dimension: usize) -> Result<Self, Error> {
         let index = Index::new(&options(dimension)).map_err(failed)?;
-        Ok(Self { dimension, index: RwLock::new(index), names: RwLock::default() })
+        Ok(Self { dimension, index: RwLock::new(index), labels: RwLock::default() })
     }
 
     /// Reads what [`save`](Self::save) wrote.
@@ -49,7 +49,7 @@ impl Graph {
         index.reserve_capacity_and_threads(labels.len().max(1), THREADS).map_err(failed)?;
         let keys =
             labels.iter().zip(0..).filter_map(|(label, key)| label.map(|label| (label.id, key))).collect();
-        Ok(Self { dimension, index: RwLock::new(index), names: RwLock::new(Names { labels, keys }) })
+        Ok(Self { dimension, index: RwLock::new(index), labels: RwLock::new(Labels { labels, keys }) })
     }
 
     /// Writes the nodes to a file; returns what they stand for.
@@ -57,24 +57,24 @@ impl Graph {
         // Nothing may be added or removed until both are taken.
         let index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         index.save(&path.to_string_lossy()).map_err(failed)?;
-        Ok(self.names.read().unwrap_or_else(PoisonError::into_inner).labels.clone())
+        Ok(self.labels.read().unwrap_or_else(PoisonError::into_inner).labels.clone())
     }
 
     pub(super) fn len(&self) -> usize {
-        self.names.read().unwrap_or_else(PoisonError::into_inner).keys.len()
+        self.labels.read().unwrap_or_else(PoisonError::into_inner).keys.len()
     }
 
     pub(super) fn label(&self, id: &MemoryId) -> Option<Label> {
-        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
-        names.keys.get(id).and_then(|key| names.labels[*key as usize])
+        let labels = self.labels.read().unwrap_or_else(PoisonError::into_inner);
+        labels.keys.get(id).and_then(|key| labels.labels[*key as usize])
     }
 
     /// Adds vectors that are not here yet, on so many threads.
     pub(super) fn add(&self, points: &[(Label, Vec<f32>)], threads: usize) -> Result<(), Error> {
-        for stride in points.chunks(STRIDE.max(threads)) {
-            let first = self.reserve(stride)?;
+        for chunk in points.chunks(CHUNK.max(threads)) {
+            let first = self.reserve(chunk)?;
             let keyed: Vec<(u64, &[f32])> =
-                stride.iter().zip(first..).map(|((_, vector), key)| (key, vector.as_slice())).collect();
+                chunk.iter().zip(first..).map(|((_, vector), key)| (key, vector.as_slice())).collect();
             let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
             let part = keyed.len().div_ceil(threads.max(1)).max(1);
             let add = |part: &[(u64, &[f32])]| {
@@ -92,19 +92,19 @@ impl Graph {
                 })?;
             }
             drop(index);
-            let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
-            for ((label, _), key) in stride.iter().zip(first..) {
-                names.labels[key as usize] = Some(*label);
-                names.keys.insert(label.id, key);
+            let mut labels = self.labels.write().unwrap_or_else(PoisonError::into_inner);
+            for ((label, _), key) in chunk.iter().zip(first..) {
+                labels.labels[key as usize] = Some(*label);
+                labels.keys.insert(label.id, key);
             }
         }
         Ok(())
     }
 
-    /// Makes room for a stride; returns its first key. Only one thread adds at a time.
-    fn reserve(&self, stride: &[(Label, Vec<f32>)]) -> Result<u64, Error> {
-        let first = self.names.read().unwrap_or_else(PoisonError::into_inner).labels.len();
-        let needed = first + stride.len();
+    /// Makes room for a chunk; returns its first key. Only one thread adds at a time.
+    fn reserve(&self, chunk: &[(Label, Vec<f32>)]) -> Result<u64, Error> {
+        let first = self.labels.read().unwrap_or_else(PoisonError::into_inner).labels.len();
+        let needed = first + chunk.len();
         let room = self.index.read().unwrap_or_else(PoisonError::into_inner).capacity();
         if room < needed {
             let index = self.index.write().unwrap_or_else(PoisonError::into_inner);
@@ -112,17 +112,17 @@ impl Graph {
                 .reserve_capacity_and_threads(needed.next_power_of_two().max(1024), THREADS)
                 .map_err(failed)?;
         }
-        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
-        names.labels.resize(needed, None);
+        let mut labels = self.labels.write().unwrap_or_else(PoisonError::into_inner);
+        labels.labels.resize(needed, None);
         Ok(first as u64)
     }
 
     /// Takes a vector away and overwrites it. Returns whether there was one.
     pub(super) fn remove(&self, id: &MemoryId) -> Result<bool, Error> {
         let key = {
-            let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
-            let Some(key) = names.keys.remove(id) else { return Ok(false) };
-            names.labels[key as usize] = None;
+            let mut labels = self.labels.write().unwrap_or_else(PoisonError::into_inner);
+            let Some(key) = labels.keys.remove(id) else { return Ok(false) };
+            labels.labels[key as usize] = None;
             key
         };
         // A removed node keeps its numbers until another takes its place: one that stands for nothing does.
@@ -141,9 +141,9 @@ impl Graph {
             return self.scores(unit, None);
         }
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
-        let matches = index.search(unit, k.min(names.labels.len())).map_err(failed)?;
-        let label = |key: &u64| names.labels.get(*key as usize).copied().flatten();
+        let labels = self.labels.read().unwrap_or_else(PoisonError::into_inner);
+        let matches = index.search(unit, k.min(labels.labels.len())).map_err(failed)?;
+        let label = |key: &u64| labels.labels.get(*key as usize).copied().flatten();
         let mut buffer = vec![0.0; self.dimension];
         matches
             .keys
@@ -156,17 +156,17 @@ impl Graph {
     /// The similarity of one memory.
     pub(super) fn similarity(&self, unit: &[f32], id: &MemoryId) -> Result<Option<f32>, Error> {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(key) = names.keys.get(id) else { return Ok(None) };
+        let labels = self.labels.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(key) = labels.keys.get(id) else { return Ok(None) };
         similarity(&index, *key, unit, &mut vec![0.0; self.dimension]).map(Some)
     }
 
     /// The similarity of every vector whose memory had been made by then.
     pub(super) fn scores(&self, unit: &[f32], as_of: Option<Tick>) -> Result<Vec<(f32, Label)>, Error> {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        let labels = self.labels.read().unwrap_or_else(PoisonError::into_inner);
         let mut buffer = vec![0.0; self.dimension];
-        names
+        labels
             .labels
             .iter()
             .zip(0..)

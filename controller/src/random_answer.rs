@@ -13,7 +13,7 @@ impl Constraint {
     ///
     /// # Errors
     /// When there is nothing to draw from, or the grammar outgrows its limits on the way.
-    pub fn draw(&self, seed: u64, bytes: usize) -> Result<Option<String>, ControllerError> {
+    pub fn random_answer(&self, seed: u64, bytes: usize) -> Result<Option<String>, ControllerError> {
         let bad =
             |error: &dyn std::fmt::Display| ControllerError::BadConstraint { reason: error.to_string() };
         let mut matcher = self.compile()?;
