@@ -1,4 +1,4 @@
-//! Content kept once under its hash.
+//! Content-addressed blob store: each content is stored once, under its SHA-256.
 
 use crate::{BlobId, Error, Store, compression};
 use futures_util::TryStreamExt as _;
@@ -7,30 +7,30 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use std::collections::HashMap;
 
-/// Blobs that are looked up by one query.
+/// Number of blobs that one query checks.
 const CHECKED_AT_ONCE: usize = 256;
 
-/// How much is kept.
+/// Size of the blob store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct BlobStats {
-    /// Different contents.
+    /// Number of distinct blobs.
     pub count: u64,
-    /// Bytes of content.
+    /// Size of their content, in bytes.
     pub bytes: u64,
-    /// Bytes it takes compressed.
+    /// Size after compression, in bytes.
     pub stored_bytes: u64,
 }
 
 impl Store {
-    /// Keeps content for good, in a transaction of its own. A [`Writer`](crate::Writer) keeps it together with
-    /// the record that refers to it.
+    /// Stores a blob in its own transaction. Use [`Writer::put_blob`](crate::Writer::put_blob) to store it
+    /// together with the record that references it.
     pub async fn put_blob(&self, content: &[u8]) -> Result<BlobId, Error> {
         let id = BlobId::of(content);
         insert(&mut *self.pool.acquire().await?, &id, content).await?;
         Ok(id)
     }
 
-    /// The content at an address, checked against it.
+    /// Reads a blob and checks it against its address.
     ///
     /// # Errors
     /// [`Error::UnknownBlob`], [`Error::ForgottenBlob`], [`Error::Damaged`].
@@ -43,13 +43,13 @@ impl Store {
         }
     }
 
-    /// Whether there is content at an address.
+    /// Whether a blob with this address is stored.
     pub async fn has_blob(&self, id: &BlobId) -> Result<bool, Error> {
         let found = sqlx::query("SELECT 1 FROM blobs WHERE id = ?").bind(id.0.as_bytes().as_slice());
         Ok(found.fetch_optional(&self.pool).await?.is_some())
     }
 
-    /// How many blobs there are and how large.
+    /// Counts and sizes of all blobs.
     pub async fn blob_stats(&self) -> Result<BlobStats, Error> {
         let row =
             sqlx::query("SELECT count(*), coalesce(sum(size), 0), coalesce(sum(length(body)), 0) FROM blobs")
@@ -76,11 +76,11 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// A row of `blobs`, checked against its address.
+/// A row of the table `blobs`, checked against its address.
 enum StoredBlob {
     /// The decompressed content.
     Intact(Vec<u8>),
-    /// The content cannot be read, or it has another hash. The text says which.
+    /// The content is unreadable or does not match its address. The text says which.
     Damaged(String),
 }
 
@@ -92,7 +92,7 @@ pub(crate) enum BlobCheck {
         /// Length of the content, in bytes.
         bytes: u64,
     },
-    /// The content cannot be read, or it has another hash. The text says which.
+    /// The content is unreadable or does not match its address. The text says which.
     Damaged(String),
 }
 
@@ -114,7 +114,7 @@ async fn read(connection: &mut SqliteConnection, id: &BlobId) -> Result<Option<S
     row.map(|row| content(&row, id)).transpose()
 }
 
-/// How many bytes each of the blobs has, or what is wrong with it; nothing for those that are gone.
+/// Checks blobs and adds the results to `found`. Missing blobs get no entry.
 pub(crate) async fn check(
     connection: &mut SqliteConnection,
     ids: &[BlobId],
@@ -134,7 +134,7 @@ pub(crate) async fn check(
                     found.insert(id, content(&row, &id)?.into());
                 }
                 Ok(None) => break,
-                // The page of one of them is damaged: which one, is found out by asking for each.
+                // A database page of one of these blobs is damaged; single queries find out which.
                 Err(Error::Damaged { .. }) => {
                     drop(rows);
                     check_each(connection, ids, found).await?;
@@ -181,7 +181,7 @@ fn content(row: &SqliteRow, id: &BlobId) -> Result<StoredBlob, Error> {
     })
 }
 
-/// Whether its content was removed with a memory.
+/// Whether the blob's content was deleted together with a memory.
 pub(crate) async fn is_forgotten(store: &Store, id: &BlobId) -> Result<bool, Error> {
     let found = sqlx::query("SELECT 1 FROM forgotten_blobs WHERE id = ?").bind(id.0.as_bytes().as_slice());
     Ok(found.fetch_optional(&store.pool).await?.is_some())

@@ -2,15 +2,16 @@ use crate::Error;
 use serde_json::{Number, Value};
 use std::fmt::Write;
 
-/// How deeply arrays and objects may nest in a payload: what a reader of JSON is willing to follow.
+/// Deepest allowed nesting of arrays and objects in a payload. JSON parsers commonly reject more than 128
+/// levels.
 pub const MAX_DEPTH: usize = 120;
 
-/// The one text of a JSON value that hashes are taken over.
+/// The canonical text of a JSON value, over which hashes are computed.
 ///
-/// No white space; an object's members sorted by the bytes of their names; in strings only `"`, `\` and control
-/// characters escaped, the latter as `\u001f`; integers in decimal; floats as the shortest decimal that reads
-/// back as the same float, with a `.` or an exponent so that 1.0 is not 1. Two values that are equal have the
-/// same text whatever the order of their members.
+/// The text has no white space. Object members are sorted by the bytes of their names. Strings escape only
+/// `"`, `\` and control characters, the latter as `\u001f`. Integers are decimal. A float is the shortest
+/// decimal that parses back to the same float, and has a `.` or an exponent, so that 1.0 differs from 1.
+/// Equal values have the same text, whatever the order of their members.
 ///
 /// # Errors
 /// [`Error::TooDeep`] past [`MAX_DEPTH`].
@@ -20,8 +21,8 @@ pub fn canonical_json(value: &Value) -> Result<String, Error> {
     Ok(text)
 }
 
-/// The same text but with members in the order they have. It is what is stored: a reader gets back the order
-/// that prompts were made from, and the spelling does not depend on the version of a JSON library.
+/// The text that is stored: like [`canonical_json`], but with members in their original order. Prompts are
+/// rebuilt from that order, and the spelling does not depend on the version of a JSON library.
 pub(crate) fn stored_json(value: &Value) -> Result<String, Error> {
     let mut text = String::new();
     write(value, Order::AsGiven, 0, &mut text)?;
@@ -108,14 +109,14 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn members_are_sorted_and_numbers_have_one_form() {
+    fn canonical_text_sorts_members_and_normalises_numbers() {
         let value = json!({"b": [1, -2, 1.0, 1e300, 0.1], "a": {"z": null, "y": "q\"\n\u{0}é"}, "B": true});
         let expected = r#"{"B":true,"a":{"y":"q\"\u000a\u0000é","z":null},"b":[1,-2,1.0,1e300,0.1]}"#;
         assert_eq!(canonical_json(&value).unwrap(), expected);
     }
 
     #[test]
-    fn nesting_has_a_limit() {
+    fn nesting_past_the_limit_is_an_error() {
         let nested = |depth| (0..depth).fold(json!(0), |inner, _| json!([inner]));
         assert!(canonical_json(&nested(MAX_DEPTH)).is_ok());
         assert!(matches!(canonical_json(&nested(MAX_DEPTH + 1)), Err(Error::TooDeep { .. })));
@@ -123,7 +124,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_canonical_text_reads_back_as_the_same_value(value in crate::canonical::arbitrary::value()) {
+        fn canonical_text_parses_back_to_the_same_value(value in crate::canonical::arbitrary::value()) {
             let text = canonical_json(&value).unwrap();
             let back: Value = serde_json::from_str(&text).unwrap();
             prop_assert_eq!(&back, &value);
@@ -136,7 +137,7 @@ mod tests {
     }
 }
 
-/// Arbitrary JSON for property tests.
+/// Random JSON values for property tests.
 #[cfg(test)]
 pub(crate) mod arbitrary {
     use proptest::prelude::*;

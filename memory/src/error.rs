@@ -1,168 +1,171 @@
 use crate::{BlobId, EventSeq, MemoryId, RunId};
 use std::path::PathBuf;
 
-/// Why the store could not do what it was asked.
+/// An error of the store, its log, its blobs or its memories.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file was written by a newer version of this program.
-    #[error("the store has schema version {found}, this program knows versions up to {known}: upgrade it")]
+    /// A newer version of this program wrote the database.
+    #[error(
+        "the store has schema version {found}, but this program supports versions up to {known}; upgrade sojourn"
+    )]
     NewerSchema {
-        /// In the file.
+        /// The schema version of the file.
         found: i64,
-        /// The newest this program understands.
+        /// The newest schema version that this program supports.
         known: i64,
     },
-    /// There is a database of something else in its place.
+    /// Another application's database has the name of the store.
     #[error("`{}` is not a Sojourn store", path.display())]
     NotAStore {
-        /// The file.
+        /// Path of the database.
         path: PathBuf,
     },
-    /// Somebody is writing this run already: this process or another.
+    /// Another writer holds the run's lock, in this process or in another one.
     #[error("run `{run}` is being written by another process")]
     Locked {
-        /// The run.
+        /// The locked run.
         run: RunId,
     },
-    /// What no run refers to is being removed at this moment.
-    #[error("the log is being collected by another process")]
+    /// Another process is collecting garbage, which excludes all writers.
+    #[error("another process is collecting garbage; try again when it has finished")]
     Collecting,
-    /// There is no run of that name.
+    /// No run has this id, or an id that starts with it.
     #[error("no run `{name}`{}", did_you_mean(nearest.as_ref()))]
     NoSuchRun {
-        /// What was asked for.
+        /// The id or prefix that the caller gave, cut to 80 characters.
         name: String,
-        /// The run whose id is spelt most alike.
+        /// The most similar run id (Jaro-Winkler), if one is similar enough.
         nearest: Option<RunId>,
     },
-    /// Several runs begin with that.
-    #[error("`{name}` could be any of {} runs: {}", matches.len(), listed(matches))]
+    /// Several run ids start with this prefix.
+    #[error("`{name}` matches {} runs: {}", matches.len(), listed(matches))]
     AmbiguousRun {
-        /// What was asked for.
+        /// The prefix that the caller gave.
         name: String,
-        /// The runs that begin with it.
+        /// All runs whose id starts with it.
         matches: Vec<RunId>,
     },
-    /// The id of a new run is taken.
-    #[error("there is a run `{run}` already")]
+    /// Another run has this id already.
+    #[error("run `{run}` exists already")]
     RunExists {
-        /// The id.
+        /// The id that is taken.
         run: RunId,
     },
-    /// A run has no such record.
-    #[error("run `{run}` has no record {seq}: its last is {last}")]
+    /// The sequence number is past the end of the run, or 0.
+    #[error("run `{run}` has no record {seq}; the last one is {last}")]
     NoSuchRecord {
-        /// The run.
+        /// The run that was read.
         run: RunId,
-        /// What was asked for.
+        /// The sequence number that the caller gave.
         seq: EventSeq,
-        /// What there is.
+        /// The last record of the run.
         last: EventSeq,
     },
-    /// A text that cannot be the id of a run.
-    #[error("`{text}` is not a run id: 1 to 64 of `a-z`, `0-9` and `-`, beginning with a letter or digit")]
+    /// The text is not a valid run id.
+    #[error("`{text}` is not a run id: use 1 to 64 of `a-z`, `0-9` and `-`, starting with a letter or digit")]
     BadRunId {
-        /// The text.
+        /// The rejected text, cut to 80 characters.
         text: String,
     },
-    /// A text that is not a SHA-256.
-    #[error("`{text}` is not a hash: 64 hexadecimal digits")]
+    /// The text is not a SHA-256 in hexadecimal.
+    #[error("`{text}` is not a SHA-256; give 64 hexadecimal digits")]
     BadHash {
-        /// The text.
+        /// The rejected text.
         text: String,
     },
-    /// A payload nests deeper than any reader would follow.
+    /// A JSON payload exceeds the nesting limit.
     #[error("the payload nests deeper than {limit} levels")]
     TooDeep {
-        /// How deep is allowed.
+        /// The largest allowed depth.
         limit: usize,
     },
-    /// A record refers to a blob, or one is asked for, that was never stored.
+    /// The store has no blob with this address.
     #[error("no blob `{blob}`")]
     UnknownBlob {
-        /// Its address.
+        /// The address that was looked up.
         blob: BlobId,
     },
-    /// The content was removed together with a memory that it quoted.
-    #[error("the content of blob `{blob}` was forgotten")]
+    /// The blob was deleted because it quoted a memory that was forgotten.
+    #[error("the content of blob `{blob}` was deleted together with a forgotten memory")]
     ForgottenBlob {
-        /// Its address.
+        /// The address that was looked up.
         blob: BlobId,
     },
-    /// Something that is stored is not what was written.
+    /// Stored data is not what was written: a bad checksum, a bad hash or an unreadable row.
     #[error("{place} is damaged: {what}")]
     Damaged {
-        /// Where: "record 17 of run `…`".
+        /// The damaged item, such as "record 17 of run `…`".
         place: String,
-        /// What was found.
+        /// What the check found.
         what: String,
     },
-    /// There is no memory of that id.
+    /// The tenant has no memory with this id.
     #[error("no memory `{id}`")]
     NoSuchMemory {
-        /// What was asked for.
+        /// The id that was looked up.
         id: MemoryId,
     },
-    /// A memory that cannot be kept.
-    #[error("the memory is not acceptable: {what}")]
+    /// A field of a new memory is out of range.
+    #[error("invalid memory: {what}")]
     BadMemory {
-        /// What is demanded of it.
+        /// The rule that the memory breaks.
         what: &'static str,
     },
-    /// The same record's memory is there with another text.
-    #[error("memory `{id}` is there already with another text")]
+    /// A memory with this id exists and has another text.
+    #[error("memory `{id}` exists already with another text")]
     MemoryExists {
-        /// Its id.
+        /// The id that is taken.
         id: MemoryId,
     },
-    /// A vector that no similarity can be taken of.
-    #[error("the vector is not acceptable: {what}")]
+    /// The vector has no direction: it is empty, all zero, or holds a number that is not finite.
+    #[error("invalid vector: {what}")]
     BadVector {
-        /// What is demanded of it.
+        /// The rule that the vector breaks.
         what: &'static str,
     },
-    /// A vector of another length than the model's.
-    #[error("vectors of `{model}` have {expected} numbers, this one has {found}")]
+    /// The vector's length differs from the dimension of its model.
+    #[error("vectors of `{model}` have {expected} dimensions, but this one has {found}")]
     Dimension {
-        /// The model.
+        /// Name of the embedding model.
         model: String,
-        /// Of its vectors.
+        /// The model's dimension.
         expected: usize,
-        /// Of this one.
+        /// Length of the rejected vector.
         found: usize,
     },
-    /// A model could not make vectors of texts.
-    #[error("the model `{model}` could not embed: {what}")]
+    /// The embedding model failed.
+    #[error("the embedding model `{model}` failed: {what}")]
     Embedding {
-        /// The model.
+        /// Name of the embedding model.
         model: String,
-        /// Why.
+        /// The reason that the model reports.
         what: String,
     },
-    /// The vector index cannot be used now. Nothing is lost: it catches up from the tables later.
-    #[error("the vector index cannot be used: {what}")]
+    /// The vector index does not work at the moment. No data is lost: the index catches up from the tables
+    /// later.
+    #[error("the vector index is unavailable: {what}")]
     IndexUnavailable {
-        /// Why.
+        /// The reason that the index reports.
         what: String,
     },
-    /// There is no room on the disk. Nothing was half-written; the call can be repeated.
+    /// The disk has no free space. The transaction was rolled back; the caller can repeat the call.
     #[error("the disk is full")]
     DiskFull,
-    /// Another process kept the database locked for too long. The call can be repeated.
-    #[error("the database stayed busy for too long")]
+    /// Another process kept the database locked past the timeout of 30 s. The caller can repeat the call.
+    #[error("another process kept the database locked for too long; try again")]
     Busy,
-    /// The database cannot be written.
+    /// The database file or its directory is not writable.
     #[error("the database is read-only")]
     ReadOnly,
-    /// A file of the store could not be used.
-    #[error("cannot use `{}`", path.display())]
+    /// The operating system could not open, read or write a file of the store.
+    #[error("cannot access `{}`", path.display())]
     Io {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// The database failed in another way.
+    /// Any other error of the database.
     #[error("the database failed")]
     Database(#[source] sqlx::Error),
 }
@@ -172,7 +175,7 @@ impl From<sqlx::Error> for Error {
         if let sqlx::Error::ColumnDecode { index, source } = &error {
             return Self::Damaged { place: format!("column {index}"), what: source.to_string() };
         }
-        // The low byte of SQLite's extended result code is the kind of failure.
+        // The low byte of an extended `SQLite` result code is the primary error code.
         let kind = error
             .as_database_error()
             .and_then(sqlx::error::DatabaseError::code)

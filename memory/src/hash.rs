@@ -4,17 +4,17 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use std::str::FromStr;
 
-/// A SHA-256, written as 64 hexadecimal digits.
+/// A SHA-256. Displayed and serialised as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Hash([u8; 32]);
 
 impl Hash {
-    /// Of these bytes.
+    /// Hashes `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// As raw bytes.
+    /// The 32 bytes of the hash.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -72,13 +72,13 @@ impl<'de> Deserialize<'de> for Hash {
     }
 }
 
-/// The address of a blob: the SHA-256 of its uncompressed content.
+/// Address of a blob: the SHA-256 of its uncompressed content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BlobId(pub Hash);
 
 impl BlobId {
-    /// The address that this content has.
+    /// Computes the address of `content`.
     pub fn of(content: &[u8]) -> Self {
         Self(Hash::of(content))
     }

@@ -1,9 +1,14 @@
-//! What a Sojourn agent keeps: the event log, the blobs it refers to, and episodic memory.
+//! Storage of a Sojourn agent: the event log, its blobs, and episodic memory.
 //!
-//! All of it lives in one `SQLite` file per *home* directory, opened as a [`Store`]. The log is the truth:
-//! append-only, hash-chained, one [`Writer`] per run at a time, durable when [`Writer::commit`] says so.
-//! Large payloads are blobs, addressed by their hash and stored once. Memories are rows with provenance in
-//! the log; their vector and word indexes are disposable and rebuilt from the rows.
+//! One *home* directory holds everything in one `SQLite` file. [`Store`] opens it and is the entry point.
+//!
+//! - **Log.** Each run is an append-only, hash-chained list of [`Record`]s. One [`Writer`] at a time may
+//!   append to a run; [`Writer::commit`] makes the appended records durable.
+//! - **Blobs.** Large payloads are stored once, under the SHA-256 of their content ([`BlobId`]).
+//! - **Memory.** [`Memories`] keeps short texts with the records they come from, and finds them by embedding
+//!   and by keyword. Both indexes are derived from the tables and can be rebuilt at any time.
+//!
+//! The log is the source of truth: everything else in Sojourn can be recomputed from it.
 //!
 //! ```
 //! # async fn example(home: &std::path::Path) -> Result<(), sojourn_memory::Error> {

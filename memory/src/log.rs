@@ -1,4 +1,4 @@
-//! The append-only, hash-chained record of what happened in each run.
+//! The append-only, hash-chained event log: one list of records per run.
 
 mod collect;
 mod export;

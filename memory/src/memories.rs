@@ -1,4 +1,7 @@
-//! Episodic memory: short texts with provenance, found again by meaning and by words.
+//! Episodic memory: short texts with the log records they come from, recalled by embedding and by keyword.
+//!
+//! The tables are the source of truth. Recall ranks by an in-memory copy (`corpus`) and a vector index
+//! ([`VectorStore`]); both follow the tables (`sync`).
 
 pub mod conformance;
 mod consolidate;

@@ -1,19 +1,20 @@
-//! The database's schema, one migration per version, applied in order inside a transaction each.
+//! The database schema: one migration per version, each in its own transaction.
 
 use crate::Error;
 use sqlx::{Connection, Row, SqliteConnection};
 use std::path::Path;
 
-/// "Sjrn" in the file's header says whose database it is.
+/// `SQLite` application id in the file header: "Sjrn".
 const APPLICATION: i64 = 0x536a_726e;
 
-/// The migration at index `n` brings version `n` to `n + 1`. Never edit one that was released: add one.
+/// The migration at index `n` upgrades version `n` to `n + 1`. Released migrations are immutable.
 const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
 
-/// Brings the database to the newest version this program knows.
+/// Upgrades the database to the newest schema version.
 ///
 /// # Errors
-/// [`Error::NewerSchema`] if the file is ahead of this program, [`Error::NotAStore`] if it is another's.
+/// [`Error::NewerSchema`] if the file is newer than this program, [`Error::NotAStore`] if it belongs to
+/// another application.
 pub(crate) async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), Error> {
     let known = MIGRATIONS.len() as i64;
     let found = version(connection).await?;

@@ -7,9 +7,9 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A home directory's database: runs, their records, blobs and memories. Cheap to clone.
+/// Handle to the database of a home directory: runs, records, blobs and memories. Cheap to clone.
 ///
-/// Any number of processes may have the same home open; `SQLite` lets them write in turn.
+/// Any number of processes can open the same home; `SQLite` serialises their writes.
 #[derive(Debug, Clone)]
 pub struct Store {
     home: PathBuf,
@@ -17,11 +17,11 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens `<home>/sojourn.db`, creating the directory and the database if need be and bringing an older
-    /// schema up to date.
+    /// Opens `<home>/sojourn.db`. Creates the directory and the database if they are missing, and migrates an
+    /// older schema.
     ///
     /// # Errors
-    /// [`Error::NewerSchema`] and [`Error::NotAStore`] leave the file as it was.
+    /// [`Error::NewerSchema`] and [`Error::NotAStore`]; both leave the file unchanged.
     pub async fn open(home: impl AsRef<Path>) -> Result<Self, Error> {
         let home = home.as_ref().to_owned();
         let _opening = lock_while_opening(&home).await?;
@@ -37,17 +37,18 @@ impl Store {
         Ok(Self { home, pool })
     }
 
-    /// The directory.
+    /// The home directory.
     pub fn home(&self) -> &Path {
         &self.home
     }
 
-    /// Waits for reads under way and closes the database; without it, dropping does the same later.
+    /// Waits for running queries and closes the database. Dropping the last clone closes it in the
+    /// background.
     pub async fn close(self) {
         self.pool.close().await;
     }
 
-    /// How many bytes the database takes, what waits in its write-ahead log aside.
+    /// Size of the database file in bytes, without the write-ahead log.
     pub async fn size(&self) -> Result<u64, Error> {
         let row = sqlx::query("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
             .fetch_one(&self.pool)
@@ -55,7 +56,7 @@ impl Store {
         Ok(row.try_get::<i64, _>(0)? as u64)
     }
 
-    /// A connection of a writer's own, so that readers never wait behind its transactions.
+    /// Opens a separate connection for a writer, so that readers never wait for its transactions.
     pub(crate) async fn connection(&self) -> Result<SqliteConnection, Error> {
         Ok(options(&self.home).connect().await?)
     }
@@ -66,16 +67,16 @@ fn options(home: &Path) -> SqliteConnectOptions {
         .filename(home.join("sojourn.db"))
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        // Every commit is flushed to the disk: what was committed survives a power cut.
+        // Every commit is synced to disk and survives a power failure.
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(30))
-        // What is forgotten is overwritten.
+        // `SQLite` overwrites deleted content with zeros.
         .pragma("secure_delete", "on")
         .disable_statement_logging()
 }
 
-/// Two processes that create or migrate the same database take turns.
+/// Serialises creation and migration of the database between processes.
 async fn lock_while_opening(home: &Path) -> Result<File, Error> {
     let locks = home.join("locks");
     let path = locks.join("open.lock");

@@ -1,4 +1,4 @@
-//! Gives back the room of what nothing refers to any more, and of old runs that the user can do without.
+//! Garbage collection: deletes unreferenced blobs and runs that the retention policy releases.
 
 use super::lock::CollectorLock;
 use super::run::RunRow;
@@ -8,61 +8,63 @@ use serde::Serialize;
 use sqlx::{Connection, Row, SqliteConnection};
 use std::collections::{BTreeMap, HashSet};
 
-/// Which runs stay whole. By default, all of them.
+/// Which finished runs garbage collection keeps. The default keeps all of them.
+///
+/// A run is removed only if every limit that is set allows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RetentionPolicy {
-    /// The newest so many, whatever their age.
+    /// Keep this many of the newest runs, whatever their age.
     pub newest: Option<usize>,
-    /// Those that had a record at this time or later, in milliseconds since 1970.
+    /// Keep runs whose last record is not older than this, in milliseconds since 1970.
     pub since_ms: Option<i64>,
-    /// Those that something outside of the log rests on, with what that is.
+    /// Runs that something outside the log needs, each with the reason.
     pub needed: BTreeMap<RunId, &'static str>,
 }
 
-/// What could be removed, and what stays although it is old.
+/// The result of a dry run: what garbage collection would remove.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Garbage {
-    /// Runs that go, the newest first.
+    /// Runs to remove, newest first.
     pub runs: Vec<RunId>,
-    /// Runs that [`RetentionPolicy`] would let go, with the reason for which they stay.
+    /// Runs that [`RetentionPolicy`] would release but that are still needed, each with the reason.
     pub needed: BTreeMap<RunId, &'static str>,
-    /// Records of the runs that go.
+    /// Number of records in the runs to remove.
     pub records: u64,
-    /// Blobs that nothing else refers to.
+    /// Number of blobs that nothing references any more.
     pub blobs: u64,
-    /// Bytes that all of it takes.
+    /// Stored size of these records and blobs, in bytes.
     pub bytes: u64,
     #[serde(skip)]
     unreferenced: Vec<i64>,
 }
 
-/// What was removed.
+/// The result of a garbage collection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Collected {
-    /// As it had been found.
+    /// The items that were removed.
     #[serde(flatten)]
     pub garbage: Garbage,
-    /// Bytes by which the database file shrank.
+    /// How much the database file shrank, in bytes.
     pub freed: u64,
 }
 
 impl Store {
-    /// What [`collect`](Self::collect) would remove.
+    /// Lists what [`collect`](Self::collect) would remove, without removing it.
     ///
-    /// A blob goes when no record of a run that stays and no memory refers to it; forks have records of their own, so what they
-    /// need stays whatever becomes of the run they branched off. A run goes when `keep` allows it, unless it can
-    /// be resumed still, or a memory rests on it.
+    /// A blob is removed when no kept record and no memory references it. A run is removed when `keep` allows
+    /// it, unless it can still be resumed or a memory names it as a source. Forks have their own copies of
+    /// records, so removing a parent never removes blobs that a fork needs.
     ///
     /// # Errors
-    /// [`Error::Damaged`] for records whose references cannot be read: then nothing may be taken for garbage.
+    /// [`Error::Damaged`] if a record's blob list is unreadable: then no blob can be proven unreferenced.
     pub async fn garbage(&self, keep: &RetentionPolicy) -> Result<Garbage, Error> {
         find(&mut *self.pool.acquire().await?, keep).await
     }
 
-    /// Removes it, and gives the room back to the file system.
+    /// Removes everything that [`garbage`](Self::garbage) lists, and shrinks the database file (`VACUUM`).
     ///
     /// # Errors
-    /// [`Error::Collecting`] while some run is being written, or another process collects.
+    /// [`Error::Collecting`] while any run is being written or another process collects garbage.
     pub async fn collect(&self, keep: &RetentionPolicy) -> Result<Collected, Error> {
         let Some(_lock) = CollectorLock::take(self.home())? else { return Err(Error::Collecting) };
         let mut connection = self.connection().await?;
@@ -134,11 +136,11 @@ async fn find(connection: &mut SqliteConnection, keep: &RetentionPolicy) -> Resu
         let (blobs, rest) = row.try_get::<&[u8], _>(2)?.as_chunks::<32>();
         if !rest.is_empty() {
             let place = format!("record {}", row.try_get::<i64, _>(1)?);
-            return Err(Error::Damaged { place, what: "its list of blobs is cut".to_owned() });
+            return Err(Error::Damaged { place, what: "its list of blobs is truncated".to_owned() });
         }
         referenced.extend(blobs.iter().map(|bytes| BlobId(Hash::from(*bytes))));
     }
-    // Images and sounds that memories keep.
+    // Attachments of memories.
     for row in
         sqlx::query("SELECT blob FROM memories WHERE blob IS NOT NULL").fetch_all(&mut *connection).await?
     {
@@ -155,7 +157,7 @@ async fn find(connection: &mut SqliteConnection, keep: &RetentionPolicy) -> Resu
     Ok(garbage)
 }
 
-/// Whether the user can do without it. Without a limit of either kind, no run goes.
+/// Whether the policy releases the run at this `index`, counted from the newest.
 fn is_removable(run: &RunInfo, index: usize, keep: &RetentionPolicy) -> bool {
     let beyond = keep.newest.map(|newest| index >= newest);
     let old = keep.since_ms.map(|since| run.last_at_ms < since);
@@ -167,7 +169,7 @@ fn is_removable(run: &RunInfo, index: usize, keep: &RetentionPolicy) -> bool {
 
 async fn needed(connection: &mut SqliteConnection, run: &RunInfo) -> Result<Option<&'static str>, Error> {
     if matches!(run.status, RunStatus::Running | RunStatus::Paused) {
-        return Ok(Some("it can be resumed"));
+        return Ok(Some("the run can be resumed"));
     }
     let memory = sqlx::query(
         "SELECT 1 FROM memories WHERE run = ?1 UNION ALL SELECT 1 FROM memory_sources WHERE run = ?1 LIMIT 1",
@@ -175,5 +177,5 @@ async fn needed(connection: &mut SqliteConnection, run: &RunInfo) -> Result<Opti
     .bind(run.id.as_str())
     .fetch_optional(connection)
     .await?;
-    Ok(memory.map(|_| "memories rest on it"))
+    Ok(memory.map(|_| "memories name it as a source"))
 }

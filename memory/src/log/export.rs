@@ -1,5 +1,7 @@
-//! A run as lines of JSON that another home can take in: the run, each blob before the first record that refers to
-//! it, the records, and a last line by which a reader knows that nothing is missing.
+//! Exports a run as JSON lines that [`Importer`](super::Importer) reads in another home.
+//!
+//! The order of lines: the run; each record, preceded by the blobs that it is the first to reference; an end
+//! line, by which a reader detects a truncated file.
 
 use super::fork::is_forgotten;
 use super::{EventSeq, Record, RecordPages, RecordQuery, RunId, RunStatus};
@@ -8,104 +10,104 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{HashSet, VecDeque};
 
-/// The version of the lines; a reader refuses others.
+/// Version of the export format. [`Importer`](super::Importer) rejects any other.
 pub const EXPORT_VERSION: u32 = 1;
 
 const PAGE: usize = 256;
 
-/// One line of an exported run.
+/// One line of an exported run, tagged by the field `line`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ExportLine {
     /// The first line.
     Run(ExportedRun),
-    /// Content that records refer to. One of `text` and `hex` is there, or neither where it was forgotten.
+    /// A blob. Either `text` or `hex` is present; both are absent if the content was forgotten.
     Blob {
-        /// Its address.
+        /// Address of the content.
         id: BlobId,
-        /// The content, where it is UTF-8.
+        /// The content, if it is valid UTF-8.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         text: Option<String>,
-        /// The content in hexadecimal, where it is not.
+        /// The content in hexadecimal, if it is not valid UTF-8.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         hex: Option<String>,
     },
-    /// A record, in order.
+    /// A record, in the order of the log.
     Record(ExportedRecord),
     /// The last line.
     End {
-        /// How many records there were.
+        /// Number of exported records.
         records: u64,
-        /// The hash of the last one.
+        /// Hash of the last exported record.
         head: Hash,
     },
 }
 
-/// The particulars of an exported run.
+/// The header of an exported run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExportedRun {
-    /// [`EXPORT_VERSION`].
+    /// Always [`EXPORT_VERSION`] when written.
     pub sojourn_log: u32,
-    /// Its name.
+    /// Id of the run.
     pub id: RunId,
-    /// When it was created, in milliseconds since 1970.
+    /// Creation time, in milliseconds since 1970.
     pub created_ms: i64,
-    /// The environment's name.
+    /// Name of the environment.
     pub environment: String,
-    /// The controller model's name.
+    /// Name of the controller model.
     pub model: String,
-    /// The last record that it shares with the run it branched off, if it is a fork.
+    /// For a fork: the parent run and the last record that both share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<(RunId, EventSeq)>,
-    /// A name for people.
+    /// The user's name for the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// How it stands.
+    /// Status of the run; a run that is exported in part is `Paused`.
     pub status: RunStatus,
 }
 
-/// A record without what its reader computes again.
+/// A record without the fields that the importer recomputes (`run` and `prev_hash`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExportedRecord {
-    /// Its place, from 1.
+    /// Sequence number, from 1.
     pub seq: EventSeq,
-    /// When, in milliseconds since 1970.
+    /// Time of the event, in milliseconds since 1970.
     pub at_ms: i64,
-    /// What sort of event.
+    /// Kind of the event, which determines the shape of `payload`.
     pub kind: String,
-    /// What happened.
+    /// Content of the event, or the tombstone if it was forgotten.
     pub payload: Value,
-    /// Blobs that belong to it.
+    /// Blobs that the payload refers to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blobs: Vec<BlobId>,
-    /// Its hash; where the content was forgotten, the one it had.
+    /// Hash of the record. A forgotten record keeps the hash it had before.
     pub hash: Hash,
-    /// Whether its content was removed with a memory.
+    /// Whether the content was deleted together with a memory.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forgotten: bool,
 }
 
-/// The lines of a run, one after another.
+/// Produces the lines of one run. [`Store::export`] creates it.
 #[derive(Debug)]
 pub struct Exporter {
     store: Store,
-    /// The run's row.
+    /// Row number of the run.
     no: i64,
-    /// Taken when it was emitted.
+    /// The header; `None` once it was emitted.
     run: Option<ExportedRun>,
     pages: RecordPages,
     records: VecDeque<Record>,
     /// Blobs that were emitted already.
     emitted: HashSet<BlobId>,
-    /// The last record that was emitted, and its hash.
+    /// Sequence number and hash of the last emitted record.
     last: (u64, Hash),
     ended: bool,
 }
 
 impl Store {
-    /// Begins to export a run up to and with the record `to`, or what is durable of it now.
+    /// Starts an export of the run up to and including record `to`, or up to the last durable record.
     ///
     /// # Errors
     /// [`Error::NoSuchRun`], [`Error::NoSuchRecord`].
@@ -135,10 +137,10 @@ impl Store {
 }
 
 impl Exporter {
-    /// The next line, or `None` after the last.
+    /// Returns the next line, or `None` after the last one.
     ///
     /// # Errors
-    /// [`Error::Damaged`] and [`Error::UnknownBlob`] for what cannot be emitted as it was written.
+    /// [`Error::Damaged`] if a record or blob is damaged, [`Error::UnknownBlob`] if a blob is missing.
     pub async fn next(&mut self) -> Result<Option<ExportLine>, Error> {
         if let Some(run) = self.run.take() {
             return Ok(Some(ExportLine::Run(run)));

@@ -1,4 +1,4 @@
-//! A new run that shares the beginning of another and goes on differently.
+//! Forks: a new run that starts with a copy of another run's first records.
 
 use super::lock::RunLock;
 use super::reader::{damaged, decode, fetch};
@@ -11,33 +11,34 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection};
 
-/// The kind of the record with which a fork begins its own part.
+/// Kind of the first record that a fork writes itself.
 pub const FORKED: &str = "forked";
 
 const PAGE: usize = 512;
 
-/// The last record that a fork has in common with the run it branched off.
+/// The record at which a fork branches off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForkPoint {
-    /// The run it branched off.
+    /// The parent run.
     pub run: RunId,
-    /// The record.
+    /// The last record that parent and fork share.
     pub seq: EventSeq,
-    /// Its hash there.
+    /// Hash of that record in the parent.
     pub hash: Hash,
 }
 
 impl Store {
-    /// Begins a run with copies of the first `at` records of `parent`, and takes the sole right to write it.
+    /// Creates a run with copies of the first `at` records of `parent`, and opens it for writing.
     ///
-    /// The copies have the same places, times and payloads; their hashes chain from the fork's own particulars
-    /// (so it verifies without its parent), and they refer to the same blobs. The record after them, written at
-    /// once, is of the kind [`FORKED`] with the payload `{"forked_from": {run, seq, hash}, "changes": …}`. All of it
-    /// is durable when the call returns, or nothing is.
+    /// Copies keep their sequence numbers, times, payloads and blobs. Their hashes are recomputed from the
+    /// fork's own genesis hash, so a fork verifies without its parent. A record of kind [`FORKED`] follows
+    /// the copies, with the payload `{"forked_from": {run, seq, hash}, "changes": …}`. The whole fork is
+    /// written in one transaction.
     ///
     /// # Errors
-    /// [`Error::NoSuchRun`] and [`Error::NoSuchRecord`] for what is not there, [`Error::Damaged`] for what is not
-    /// as it was written, [`Error::RunExists`], [`Error::TooDeep`] for the changes.
+    /// [`Error::NoSuchRun`] or [`Error::NoSuchRecord`] if parent or record do not exist; [`Error::Damaged`]
+    /// if a parent record fails its hash; [`Error::RunExists`]; [`Error::Locked`]; [`Error::TooDeep`] for
+    /// `changes`.
     pub async fn fork_run(
         &self,
         parent: &RunId,
@@ -64,7 +65,7 @@ impl Store {
             }
             for row in &rows {
                 let record = decode(row, parent, origin.genesis())?;
-                // What was forgotten is copied as it is now, without its content.
+                // A forgotten record is copied in its present state: a tombstone.
                 let whole =
                     record.expected_hash()? == record.hash || is_forgotten(self, origin.no, &record).await?;
                 if record.seq != shared.seq.next() || record.prev_hash != shared.hash || !whole {
@@ -81,7 +82,7 @@ impl Store {
     }
 }
 
-/// Whether the record was emptied with a memory. `run` is the run's row.
+/// Whether the record's content was forgotten. `run` is the row number of the run.
 pub(super) async fn is_forgotten(store: &Store, run: i64, record: &Record) -> Result<bool, Error> {
     if stored_json(&record.payload)? != TOMBSTONE {
         return Ok(false);
@@ -90,19 +91,19 @@ pub(super) async fn is_forgotten(store: &Store, run: i64, record: &Record) -> Re
     Ok(query.bind(run).bind(record.seq.0 as i64).fetch_optional(&store.pool).await?.is_some())
 }
 
-/// A fork that is being written.
+/// Writes the records of a fork inside a transaction.
 struct Copy {
-    /// The parent's row.
+    /// Row number of the parent.
     from: i64,
-    /// The fork's row.
+    /// Row number of the fork.
     to: i64,
     run: RunId,
-    /// The hash of the last record of the fork.
+    /// Hash of the last record written to the fork.
     head: Hash,
 }
 
 impl Copy {
-    /// Adds one record of the parent: what is stored stays byte for byte, the hash is the fork's.
+    /// Copies one record of the parent. The stored bytes stay the same; only the hash is the fork's own.
     async fn record(&mut self, connection: &mut SqliteConnection, record: Record) -> Result<(), Error> {
         let own = self.chained(record)?;
         sqlx::query(
@@ -118,7 +119,7 @@ impl Copy {
         Ok(())
     }
 
-    /// Adds the fork's own first record and says in its row where it stands.
+    /// Appends the [`FORKED`] record and updates the fork's row.
     async fn begin(
         &mut self,
         connection: &mut SqliteConnection,

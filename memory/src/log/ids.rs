@@ -3,14 +3,16 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// The name of a run: short, readable, and sorted by the time it was made.
+/// Id of a run. Ids that [`RunId::new`] makes are short, readable, and sort by creation time.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct RunId(String);
 
 impl RunId {
-    /// Made of a UTC time in milliseconds since 1970 and 16 bits of the caller's randomness:
-    /// `20261123-175900-ab3f`. Times outside of the years 0–9999 are brought to the nearest within.
+    /// Makes an id like `20261123-175900-ab3f` from a UTC time, in milliseconds since 1970, and 16 random
+    /// bits.
+    ///
+    /// Times outside the years 0 to 9999 are clamped to that range.
     pub fn new(at_ms: i64, entropy: u16) -> Self {
         const YEAR_0: i64 = -62_167_219_200;
         const YEAR_9999_END: i64 = 253_402_300_799;
@@ -21,14 +23,14 @@ impl RunId {
         Self(format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{entropy:04x}"))
     }
 
-    /// As text.
+    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Year, month and day of a day counted from 1970-01-01, by counting the days of 400-year cycles that begin
-/// on a 1st of March.
+/// Converts a day number (0 is 1970-01-01) to year, month and day. The 400-year cycles start on a 1st of
+/// March, so that the leap day is the last day of a year.
 fn date(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let cycle = days.div_euclid(146_097);
@@ -46,8 +48,7 @@ fn date(days: i64) -> (i64, i64, i64) {
 impl FromStr for RunId {
     type Err = Error;
 
-    /// Accepts 1 to 64 of `a-z`, `0-9` and `-`, beginning with a letter or digit, so that an id is also a
-    /// safe file name.
+    /// Parses 1 to 64 of `a-z`, `0-9` and `-`, starting with a letter or digit: every id is a safe file name.
     fn from_str(text: &str) -> Result<Self, Error> {
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if text.is_empty() || text.len() > 64 || text.starts_with('-') || !text.bytes().all(allowed) {
@@ -70,13 +71,13 @@ impl<'de> Deserialize<'de> for RunId {
     }
 }
 
-/// The place of a record in its run: 1, 2, 3 … without gaps; 0 is before the first.
+/// Sequence number of a record in its run: 1, 2, 3 … without gaps. 0 means "before the first record".
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventSeq(pub u64);
 
 impl EventSeq {
-    /// The place after it.
+    /// The following sequence number.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -95,7 +96,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn ids_read_as_dates() {
+    fn id_starts_with_date_and_time() {
         for (at_ms, expected) in [
             (0, "19700101-000000-0000"),
             (951_782_400_000, "20000229-000000-0000"),
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn only_safe_file_names_are_ids() {
+    fn only_safe_file_names_parse() {
         for bad in ["", "-a", "a/b", "..", "A", "a b", "é", &"a".repeat(65)] {
             assert!(bad.parse::<RunId>().is_err(), "{bad}");
         }
@@ -118,7 +119,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ids_are_valid_and_sort_by_time(a in any::<i64>(), b in any::<i64>(), entropy in any::<u16>()) {
+        fn ids_parse_and_sort_by_time(a in any::<i64>(), b in any::<i64>(), entropy in any::<u16>()) {
             let (id_a, id_b) = (RunId::new(a, entropy), RunId::new(b, entropy));
             prop_assert_eq!(id_a.as_str().parse::<RunId>().unwrap(), id_a.clone());
             if a <= b {

@@ -1,4 +1,4 @@
-//! Takes an exported run in. Whatever the lines say, the home changes only once all of them have proved true.
+//! Imports an exported run in one transaction: either all lines prove valid, or the home does not change.
 
 use super::export::{EXPORT_VERSION, ExportLine, ExportedRecord, ExportedRun};
 use super::lock::RunLock;
@@ -11,45 +11,45 @@ use crate::{BlobId, Error, Hash, Store, blobs};
 use sqlx::SqliteConnection;
 use std::collections::HashSet;
 
-/// The longest line that is read, in bytes.
+/// Longest accepted line, in bytes.
 const MAX_LINE_BYTES: usize = 64 << 20;
 
-/// Why an exported run was not taken in.
+/// Why a run was not imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// A line is not what may stand there.
+    /// A line is invalid or out of order.
     #[error("line {line}: {what}")]
     Line {
-        /// Counted from 1.
+        /// Line number, from 1.
         line: u64,
-        /// What is wrong with it.
+        /// What is wrong with the line.
         what: String,
     },
-    /// The last line is missing.
-    #[error("the export is cut off after line {line}")]
+    /// The end line is missing.
+    #[error("the export ends after line {line} without its end line")]
     Cut {
-        /// The last line that is there.
+        /// Number of the last line that was read.
         line: u64,
     },
-    /// The home could not take it.
+    /// The store rejected the run.
     #[error(transparent)]
     Store(#[from] Error),
 }
 
-/// Takes in one run, line by line. Dropped before [`finish`](Self::finish), nothing has happened.
+/// Imports one run, line by line. Dropping it before [`finish`](Self::finish) rolls everything back.
 #[derive(Debug)]
 pub struct Importer {
     store: Store,
-    /// A transaction is open on it from the first line on.
+    /// Holds an open transaction from the first line on.
     connection: SqliteConnection,
-    /// Lines read.
+    /// Number of lines read.
     line: u64,
     run: Option<Incoming>,
     blobs: HashSet<BlobId>,
     ended: bool,
 }
 
-/// The run that comes in.
+/// State of the run that is being imported.
 #[derive(Debug)]
 struct Incoming {
     id: RunId,
@@ -62,7 +62,7 @@ struct Incoming {
 }
 
 impl Store {
-    /// Prepares to take in an exported run.
+    /// Starts an import.
     pub async fn import(&self) -> Result<Importer, Error> {
         let (store, connection) = (self.clone(), self.connection().await?);
         Ok(Importer { store, connection, line: 0, run: None, blobs: HashSet::new(), ended: false })
@@ -70,33 +70,34 @@ impl Store {
 }
 
 impl Importer {
-    /// Takes the next line in. After an error the import is over.
+    /// Reads the next line. After an error the importer cannot continue.
     ///
     /// # Errors
-    /// [`ImportError::Line`] for a line that is not true or not in its place; [`Error::RunExists`].
+    /// [`ImportError::Line`] if the line is invalid, out of order or fails its hash; [`ImportError::Store`]
+    /// with [`Error::RunExists`] if the home has the run.
     pub async fn line(&mut self, text: &str) -> Result<(), ImportError> {
         self.line += 1;
         if text.len() > MAX_LINE_BYTES {
-            return Err(self.bad(format!("it is longer than {} MiB", MAX_LINE_BYTES >> 20)));
+            return Err(self.bad(format!("the line is longer than {} MiB", MAX_LINE_BYTES >> 20)));
         }
         let line: ExportLine = serde_json::from_str(text).map_err(|error| self.bad(error.to_string()))?;
         if self.ended {
-            return Err(self.bad("it stands after the end"));
+            return Err(self.bad("the line follows the end line"));
         }
         match (line, self.run.is_some()) {
             (ExportLine::Run(run), false) => self.run(run).await,
-            (ExportLine::Run(_), true) => Err(self.bad("a second run begins")),
-            (_, false) => Err(self.bad("the first line has to say which run it is")),
+            (ExportLine::Run(_), true) => Err(self.bad("the export holds a second run")),
+            (_, false) => Err(self.bad("the first line must be of the type `run`")),
             (ExportLine::Blob { id, text, hex }, true) => self.blob(id, text, hex).await,
             (ExportLine::Record(record), true) => self.record(record).await,
             (ExportLine::End { records, head }, true) => self.end(records, head),
         }
     }
 
-    /// Makes the run durable.
+    /// Commits the transaction and returns the id of the run.
     ///
     /// # Errors
-    /// [`ImportError::Cut`] if the last line was not there.
+    /// [`ImportError::Cut`] if the end line is missing.
     pub async fn finish(mut self) -> Result<RunId, ImportError> {
         let Some(run) = self.run.take().filter(|_| self.ended) else {
             return Err(ImportError::Cut { line: self.line });
@@ -105,7 +106,7 @@ impl Importer {
             .bind(run.last.0 as i64)
             .bind(run.last_at_ms)
             .bind(run.head.as_bytes().as_slice())
-            // Nobody writes it here.
+            // No writer exists in this home, so the run cannot be `Running`.
             .bind(if run.status == RunStatus::Running { RunStatus::Paused } else { run.status }.as_str())
             .bind(run.no)
             .execute(&mut self.connection)
@@ -122,7 +123,9 @@ impl Importer {
     async fn run(&mut self, run: ExportedRun) -> Result<(), ImportError> {
         if run.sojourn_log != EXPORT_VERSION {
             let found = run.sojourn_log;
-            return Err(self.bad(format!("version {found} is not known here, only {EXPORT_VERSION}")));
+            return Err(self.bad(format!(
+                "export version {found} is not supported; this program reads version {EXPORT_VERSION}"
+            )));
         }
         let lock = RunLock::take(self.store.home(), &run.id).await?;
         sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await.map_err(Error::from)?;
@@ -154,21 +157,20 @@ impl Importer {
     ) -> Result<(), ImportError> {
         let content = match (text, hex) {
             (Some(text), None) => text.into_bytes(),
-            (None, Some(digits)) => {
-                hex::decode(&digits).map_err(|error| self.bad(format!("the blob: {error}")))?
-            }
+            (None, Some(digits)) => hex::decode(&digits)
+                .map_err(|error| self.bad(format!("invalid hexadecimal in a blob: {error}")))?,
             (None, None) => return self.forgotten_blob(id).await,
-            (Some(_), Some(_)) => return Err(self.bad("a blob has one of `text` and `hex`")),
+            (Some(_), Some(_)) => return Err(self.bad("a blob must not have both `text` and `hex`")),
         };
         if BlobId::of(&content) != id {
-            return Err(self.bad(format!("the content does not have the hash {id}")));
+            return Err(self.bad(format!("the content of blob `{id}` does not match its hash")));
         }
         blobs::insert(&mut self.connection, &id, &content).await?;
         self.blobs.insert(id);
         Ok(())
     }
 
-    /// One that was forgotten where the run comes from. Where this home has it, it stays.
+    /// Imports a blob whose content was forgotten at its origin. A copy that this home holds is kept.
     async fn forgotten_blob(&mut self, id: BlobId) -> Result<(), ImportError> {
         let query = "INSERT OR IGNORE INTO forgotten_blobs SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE id = ?1)";
         let insert = sqlx::query(query).bind(id.0.as_bytes().as_slice());
@@ -179,13 +181,15 @@ impl Importer {
 
     async fn record(&mut self, record: ExportedRecord) -> Result<(), ImportError> {
         if let Some(blob) = record.blobs.iter().find(|blob| !self.blobs.contains(blob)) {
-            return Err(self.bad(format!("blob {blob} did not come before it")));
+            return Err(
+                self.bad(format!("the record references blob `{blob}`, which no earlier line defines"))
+            );
         }
         let line = self.line;
         let Some(run) = &mut self.run else { return Ok(()) };
         let bad = |what: String| ImportError::Line { line, what };
         if record.seq != run.last.next() {
-            return Err(bad(format!("record {} stands where {} belongs", record.seq, run.last.next())));
+            return Err(bad(format!("found record {}, expected record {}", record.seq, run.last.next())));
         }
         let (claimed, forgotten) = (record.hash, record.forgotten);
         let mut record = Record {
@@ -200,12 +204,9 @@ impl Importer {
         };
         record.hash = record.expected_hash().map_err(|error| bad(error.to_string()))?;
         if forgotten {
-            // Of what it was, only the hash is left; the records after it are chained to that.
+            // Only the hash of a forgotten record survives, and the next record is chained to it.
             if stored_json(&record.payload)? != TOMBSTONE {
-                return Err(bad(format!(
-                    "record {} says that it was forgotten, and has content",
-                    record.seq
-                )));
+                return Err(bad(format!("record {} is marked as forgotten but has content", record.seq)));
             }
             record.hash = claimed;
             let insert = sqlx::query("INSERT INTO forgotten_records VALUES (?, ?)");
@@ -213,7 +214,7 @@ impl Importer {
             insert.await.map_err(Error::from)?;
         }
         if record.hash != claimed {
-            return Err(bad(format!("record {} does not have the hash it says", record.seq)));
+            return Err(bad(format!("record {} does not match its hash", record.seq)));
         }
         Queued::new(&record)?.insert(&mut self.connection, run.no).await?;
         (run.last, run.last_at_ms, run.head) = (record.seq, record.at_ms, record.hash);
@@ -223,7 +224,7 @@ impl Importer {
     fn end(&mut self, records: u64, head: Hash) -> Result<(), ImportError> {
         let found = self.run.as_ref().map(|run| (run.last.0, run.head));
         if found != Some((records, head)) {
-            return Err(self.bad("the end tells of other records than there were"));
+            return Err(self.bad("the end line does not match the records before it"));
         }
         self.ended = true;
         Ok(())

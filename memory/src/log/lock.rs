@@ -4,22 +4,22 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The right to write a run, kept by the kernel for an open file: it ends with the process, however it ends.
+/// Exclusive right to write one run. The operating system releases the lock when the process ends.
 #[derive(Debug)]
 pub(super) struct RunLock {
     _file: File,
-    /// Keeps what this run may be about to refer to from being collected.
+    /// A shared lock that keeps garbage collection out while a run is written.
     _shared: File,
 }
 
-/// The right to remove what no run refers to: nobody writes meanwhile.
+/// Exclusive right to collect garbage. It excludes every writer.
 #[derive(Debug)]
 pub(super) struct CollectorLock {
     _file: File,
 }
 
 impl CollectorLock {
-    /// Takes the right, or says at once that some run is being written or collected; `None` then.
+    /// Takes the lock without waiting; `None` if a run is being written or another process collects.
     pub(super) fn take(home: &Path) -> Result<Option<Self>, Error> {
         let path = collector(home);
         let io = |source| Error::Io { path: path.clone(), source };
@@ -33,12 +33,12 @@ impl CollectorLock {
 }
 
 impl RunLock {
-    /// Takes the right, or says at once that somebody has it.
+    /// Takes the lock, retrying for 40 ms.
     pub(super) async fn take(home: &Path, run: &RunId) -> Result<Self, Error> {
         const ATTEMPTS: u32 = 5;
         for attempt in 1..=ATTEMPTS {
             match Self::try_take(home, run) {
-                // Somebody who only looks whether the run is live holds the lock for a moment.
+                // [`Self::is_taken`] holds the lock for a moment.
                 Err(Error::Locked { .. } | Error::Collecting) if attempt < ATTEMPTS => {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
@@ -48,7 +48,7 @@ impl RunLock {
         Err(Error::Locked { run: run.clone() })
     }
 
-    /// Whether somebody has it now.
+    /// Whether a writer holds the lock at this moment.
     pub(super) fn is_taken(home: &Path, run: &RunId) -> Result<bool, Error> {
         if !path(home, run).exists() {
             return Ok(false);
@@ -86,7 +86,7 @@ fn open(path: &Path) -> Result<File, Error> {
     File::options().create(true).truncate(false).write(true).open(path).map_err(io)
 }
 
-/// No run's id has a dot, so no run's lock has this name.
+/// Run ids contain no dot, so no run's lock file can have this name.
 fn collector(home: &Path) -> PathBuf {
     home.join("locks").join("collector.gc")
 }

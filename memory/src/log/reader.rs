@@ -6,50 +6,50 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use std::borrow::Cow;
 
-/// Which records of a run.
+/// Selects records of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RecordQuery {
-    /// Not before this one.
+    /// First sequence number to return.
     pub from: EventSeq,
-    /// Not after this one.
+    /// Last sequence number to return.
     pub to: Option<EventSeq>,
-    /// Of these kinds only; of any kind if empty.
+    /// Kinds to return; all kinds if empty.
     pub kinds: Vec<String>,
-    /// Not more than this many.
+    /// Largest number of records to return.
     pub limit: Option<usize>,
 }
 
 impl RecordQuery {
-    /// Every record.
+    /// Selects every record.
     pub fn all() -> Self {
         Self::default()
     }
 
-    /// From this one on.
+    /// Selects records from `seq` on.
     pub fn from(seq: EventSeq) -> Self {
         Self { from: seq, ..Self::default() }
     }
 
-    /// Up to and with this one.
+    /// Excludes records after `seq`.
     #[must_use]
     pub fn to(self, seq: EventSeq) -> Self {
         Self { to: Some(seq), ..self }
     }
 
-    /// Of these kinds only.
+    /// Excludes all other kinds.
     #[must_use]
     pub fn kinds<K: Into<String>>(self, kinds: impl IntoIterator<Item = K>) -> Self {
         Self { kinds: kinds.into_iter().map(Into::into).collect(), ..self }
     }
 
-    /// The first so many.
+    /// Returns at most `limit` records.
     #[must_use]
     pub fn limit(self, limit: usize) -> Self {
         Self { limit: Some(limit), ..self }
     }
 }
 
-/// The records of a run in order, a page at a time. Records that are written meanwhile are seen too.
+/// Reads a run page by page. Records that are written during the read are returned too.
 #[derive(Debug)]
 pub struct RecordPages {
     store: Store,
@@ -60,11 +60,12 @@ pub struct RecordPages {
 }
 
 impl Store {
-    /// The durable records of a run that match, in order.
+    /// Returns the durable records that match the query, in order.
+    ///
+    /// Hashes are not recomputed; [`verify`](Self::verify) does that.
     ///
     /// # Errors
-    /// [`Error::NoSuchRun`]; [`Error::Damaged`] for a record that cannot be read. Hashes are not recomputed:
-    /// that is what [`verify`](Self::verify) is for.
+    /// [`Error::NoSuchRun`]; [`Error::Damaged`] if a record is unreadable.
     pub async fn records(&self, run: &RunId, query: &RecordQuery) -> Result<Vec<Record>, Error> {
         let mut pages = self.record_pages(run, query.clone(), 1024).await?;
         let mut records = Vec::new();
@@ -74,7 +75,7 @@ impl Store {
         Ok(records)
     }
 
-    /// The same for a run that may be long: `size` records at a time.
+    /// Like [`records`](Self::records) for long runs: returns pages of `size` records.
     pub async fn record_pages(
         &self,
         run: &RunId,
@@ -88,8 +89,8 @@ impl Store {
 }
 
 impl RecordPages {
-    /// The next records, never none of them, or `None` after the last. A later call finds what has been
-    /// written since.
+    /// Returns the next page, which is never empty, or `None` at the end. A later call returns records that
+    /// were written since.
     pub async fn next(&mut self) -> Result<Option<Vec<Record>>, Error> {
         let size = self.query.limit.map_or(self.size, |limit| limit.min(self.size));
         if size == 0 {
@@ -107,7 +108,7 @@ impl RecordPages {
     }
 }
 
-/// The rows of the next `size` records that match.
+/// Fetches the rows of the next `size` matching records. `run` is the row number of the run.
 pub(super) async fn fetch(
     store: &Store,
     run: i64,
@@ -152,14 +153,14 @@ fn decode_fields(row: &SqliteRow, run: &RunId, seq: EventSeq, genesis: Hash) -> 
     };
     let version: i64 = row.try_get("v").map_err(unreadable)?;
     if version != VERSION {
-        return Err(format!("its encoding has the unknown version {version}"));
+        return Err(format!("the encoding version {version} is unknown"));
     }
     let previous = if seq == EventSeq(1) { Some(genesis) } else { hash("prev_hash")? };
     let payload = text(row.try_get("payload").map_err(unreadable)?)?;
     let blobs: Option<&[u8]> = row.try_get("blobs").map_err(unreadable)?;
     let (blobs, rest) = blobs.unwrap_or_default().as_chunks::<32>();
     if !rest.is_empty() {
-        return Err("its list of blobs is cut".to_owned());
+        return Err("its list of blobs is truncated".to_owned());
     }
     Ok(Record {
         run: run.clone(),
@@ -167,18 +168,18 @@ fn decode_fields(row: &SqliteRow, run: &RunId, seq: EventSeq, genesis: Hash) -> 
         kind: row.try_get("kind").map_err(unreadable)?,
         at_ms: row.try_get("at_ms").map_err(unreadable)?,
         payload: serde_json::from_str(&payload)
-            .map_err(|error| format!("its payload is no JSON: {error}"))?,
+            .map_err(|error| format!("its payload is not JSON: {error}"))?,
         blobs: blobs.iter().map(|bytes| BlobId(Hash::from(*bytes))).collect(),
-        prev_hash: previous.ok_or("the record before it is missing")?,
+        prev_hash: previous.ok_or("the previous record is missing")?,
         hash: hash("hash")?.ok_or("it has no hash")?,
     })
 }
 
-/// The payload's text as it was written.
+/// Decompresses a stored payload into the JSON text that was written.
 pub(super) fn text(stored: &[u8]) -> Result<Cow<'_, str>, String> {
     let not_utf8 = "its payload is not UTF-8";
     match stored.first() {
-        // No JSON text begins with this byte.
+        // No JSON text starts with this byte.
         Some(&first) if compression::is_compressed(first) => {
             String::from_utf8(compression::decompress(stored)?)
                 .map(Cow::Owned)

@@ -4,38 +4,39 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// The version of the encoding under the hash, kept with every record.
+/// Version of the hashed encoding, stored with every record.
 pub(super) const VERSION: i64 = 1;
 
-/// One event, as it is in the log.
+/// One event of the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// The run it happened in.
+    /// The run that the event belongs to.
     pub run: RunId,
-    /// Its place in that run.
+    /// Sequence number within the run.
     pub seq: EventSeq,
-    /// What sort of event: "step", "prompt". The reader of the payload knows its shape from this.
+    /// Kind of the event, such as "step". It determines the shape of `payload`.
     pub kind: String,
-    /// When, in milliseconds since 1970, by the writer's clock.
+    /// Time of the event by the writer's clock, in milliseconds since 1970.
     pub at_ms: i64,
-    /// What happened. The order of an object's members is kept, but does not count for the hash.
+    /// Content of the event. The order of object members is stored but not hashed.
     pub payload: Value,
-    /// Blobs that belong to it.
+    /// Blobs that the payload refers to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blobs: Vec<BlobId>,
-    /// The hash of the record before it; the first record's is the hash of the run's own particulars.
+    /// Hash of the previous record. The first record has the genesis hash: a hash of the run's immutable
+    /// fields.
     pub prev_hash: Hash,
-    /// The hash of this record.
+    /// Hash of this record, as [`expected_hash`](Self::expected_hash) computes it.
     pub hash: Hash,
 }
 
 impl Record {
-    /// The hash that a record with these fields has.
+    /// Computes the hash of a record with these fields.
     ///
-    /// The SHA-256 of, end to end: `"sojourn-record-v1\0"`; the run's id; `seq` and `at_ms` as 8 bytes each;
-    /// the kind; the payload as [`canonical_json`]; the count of blobs as 8 bytes and their 32-byte addresses;
-    /// the 32 bytes of `prev_hash`. Integers are big-endian, and a text is preceded by its length in bytes as
-    /// 8 bytes.
+    /// The hash is the SHA-256 of these fields, concatenated: `"sojourn-record-v1\0"`; the run id; `seq` and
+    /// `at_ms`; the kind; the payload as [`canonical_json`]; the number of blobs and their 32-byte addresses;
+    /// the 32 bytes of `prev_hash`. Integers are 8 bytes, big-endian. A text is preceded by its length in
+    /// bytes, as an integer.
     ///
     /// # Errors
     /// [`Error::TooDeep`].
@@ -54,13 +55,13 @@ impl Record {
     }
 }
 
-/// All that a record's hash is taken over.
+/// All fields that a record's hash covers.
 pub(super) struct Envelope<'a, B> {
     pub(super) run: &'a str,
     pub(super) seq: EventSeq,
     pub(super) at_ms: i64,
     pub(super) kind: &'a str,
-    /// In its canonical text.
+    /// The canonical JSON text.
     pub(super) payload: &'a [u8],
     pub(super) blobs: B,
     pub(super) prev_hash: Hash,
@@ -83,7 +84,8 @@ impl<'a, B: ExactSizeIterator<Item = &'a [u8; 32]>> Envelope<'a, B> {
     }
 }
 
-/// Feeds a hash unambiguously: every field has a fixed length or says its own.
+/// Encodes fields for a hash. Every field has a fixed length or a length prefix, so the encoding is
+/// unambiguous.
 pub(super) struct Encoder(Sha256);
 
 impl Encoder {
@@ -136,13 +138,13 @@ mod tests {
     }
 
     #[test]
-    fn the_encoding_never_changes() {
+    fn hash_encoding_matches_the_golden_value() {
         let golden = "3f2ff1dbb23d7e8e52817873db07f321705f66e8374bee1bcdedc93325043bcf";
         assert_eq!(record().expected_hash().unwrap().to_string(), golden);
     }
 
     #[test]
-    fn every_field_counts_but_not_the_order_of_members() {
+    fn hash_covers_every_field_but_not_member_order() {
         let original = record().expected_hash().unwrap();
         let reordered = Record { payload: json!({"a": [0.1, null], "b": 1}), ..record() };
         assert_eq!(reordered.expected_hash().unwrap(), original);

@@ -1,32 +1,32 @@
-//! The canonical text of a payload, straight from its stored text.
+//! Converts the stored text of a payload to its canonical text without parsing it into values.
 //!
-//! Both spell every value alike and differ only in the order of members, so nothing has to be parsed into values:
-//! members are moved as they stand. What is spelt in another way than this crate writes it keeps its spelling, and
-//! so does not get the hash that it should have.
+//! Both texts spell values alike and differ only in the order of object members, so the converter moves
+//! members as byte ranges. Text that this crate did not write keeps its spelling and therefore fails its
+//! hash.
 
 use crate::MAX_DEPTH;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Moves members into the order of their names. Keeps its buffers from one text to the next.
+/// Sorts object members by name. The buffers are reused between calls.
 #[derive(Debug, Default)]
 pub(super) struct Reorderer {
     out: Vec<u8>,
-    /// Members of the objects that are open, innermost last.
+    /// Members of all open objects, innermost object last.
     members: Vec<Member>,
     sorted: Vec<u8>,
 }
 
 #[derive(Debug)]
 struct Member {
-    /// Its name as spelt, without quotes, in the input.
+    /// Name in the input, as spelt there, without quotes.
     name: Range<usize>,
-    /// All of it in the output, without a comma.
+    /// The whole member in the output, without the comma.
     span: Range<usize>,
 }
 
 impl Reorderer {
-    /// The text with its members sorted; `None` if it is not JSON without white space.
+    /// Returns the text with sorted members; `None` if the input is not JSON without white space.
     pub(super) fn canonical(&mut self, text: &[u8]) -> Option<&[u8]> {
         self.out.clear();
         self.members.clear();
@@ -35,7 +35,7 @@ impl Reorderer {
         (end == text.len()).then_some(self.out.as_slice())
     }
 
-    /// Copies the value that begins at `at`; returns where it ends.
+    /// Copies the value that starts at `at`; returns the index after its end.
     fn value(&mut self, text: &[u8], at: usize, depth: usize) -> Option<usize> {
         if depth > MAX_DEPTH {
             return None;
@@ -121,7 +121,7 @@ impl Reorderer {
     }
 }
 
-/// Where the string that begins at `at` ends.
+/// Returns the index after the end of the string that starts at `at`.
 fn string(text: &[u8], at: usize) -> Option<usize> {
     if text.get(at) != Some(&b'"') {
         return None;
@@ -136,7 +136,7 @@ fn string(text: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// A name without the escapes that this crate writes.
+/// Resolves the escape sequences that this crate writes.
 fn unescaped(name: &[u8]) -> Cow<'_, [u8]> {
     if !name.contains(&b'\\') {
         return Cow::Borrowed(name);
@@ -174,7 +174,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_this_crate_does_not_write_is_not_taken() {
+    fn text_in_another_spelling_is_rejected() {
         for bad in ["", "{", "[1,]", "{\"a\"}", "{\"a\":1,}", "[1 ]", " 1", "1 ", "\"a", "{\"a\":1}}", "\"\\"]
         {
             assert_eq!(Reorderer::default().canonical(bad.as_bytes()), None, "{bad}");
@@ -183,7 +183,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_stored_text_becomes_the_canonical_one(values in prop::collection::vec(arbitrary::value(), 1..4)) {
+        fn stored_text_becomes_canonical_text(values in prop::collection::vec(arbitrary::value(), 1..4)) {
             let mut reorderer = Reorderer::default();
             for value in values {
                 let value = json!({"z": value, "\"": 1, "\u{1}": 2, "é": [3], "!": {}, "\\": []});
@@ -194,7 +194,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_is_too_strange(text in any::<Vec<u8>>()) {
+        fn arbitrary_bytes_never_panic(text in any::<Vec<u8>>()) {
             Reorderer::default().canonical(&text);
         }
     }

@@ -1,31 +1,31 @@
-//! Many records as one row.
+//! Reads a page of records as one database value.
 //!
-//! The database runs on a thread of its own, and handing a row over to another thread costs more than everything
-//! that is done to check it. So whoever reads a whole run asks for a page of records as a single value: for each record
-//! a line of numbers, up to a `;`, then its kind, payload, blobs and hash end to end.
+//! The `SQLite` driver runs on its own thread, and handing over a row costs more than verifying it.
+//! Verification therefore selects a page as one blob. Each record in it is a line of numbers, ended by `;`,
+//! followed by kind, payload, blobs and hash without separators.
 
 use super::EventSeq;
 use crate::{Error, Store};
 use sqlx::Row as _;
 use std::ops::Range;
 
-/// A page of records, as they are stored.
+/// A page of records in their stored form.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     bytes: Vec<u8>,
     spans: Vec<Span>,
 }
 
-/// One record, as it is stored.
+/// One record in its stored form.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row<'a> {
     pub(super) seq: EventSeq,
     pub(super) version: i64,
     pub(super) at_ms: i64,
     pub(super) kind: &'a [u8],
-    /// JSON, or packed.
+    /// JSON text, or compressed JSON.
     pub(super) payload: &'a [u8],
-    /// Addresses of 32 bytes, end to end.
+    /// Blob addresses of 32 bytes each, concatenated.
     pub(super) blobs: &'a [u8],
     pub(super) hash: &'a [u8],
 }
@@ -42,10 +42,10 @@ struct Span {
 }
 
 impl Rows {
-    /// The first `size` records of a run from `from` to `to`.
+    /// Reads the first `size` records from `from` to `to`. `run` is the row number of the run.
     ///
     /// # Errors
-    /// [`Error::Damaged`] if one of them cannot be read.
+    /// [`Error::Damaged`] if a row does not have the expected layout.
     pub(super) async fn read(
         store: &Store,
         run: i64,
@@ -68,8 +68,8 @@ impl Rows {
         let bytes: Option<Vec<u8>> = row.try_get(0)?;
         let bytes = bytes.unwrap_or_default();
         let spans = spans(&bytes).ok_or_else(|| Error::Damaged {
-            place: format!("a record after {from}"),
-            what: "its row is damaged".to_owned(),
+            place: format!("a record from {from} on"),
+            what: "its row has an unexpected layout".to_owned(),
         })?;
         Ok(Self { bytes, spans })
     }
@@ -92,7 +92,7 @@ impl Rows {
     }
 }
 
-/// Where the records stand; `None` if they are not as the query makes them.
+/// Splits the page into fields; `None` if it does not have the layout that the query produces.
 fn spans(bytes: &[u8]) -> Option<Vec<Span>> {
     let mut spans = Vec::new();
     let mut at = 0;

@@ -6,68 +6,69 @@ use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-/// The particulars of a run that is about to begin. They never change, and its first record is chained to them.
+/// The properties of a new run. All but the title are immutable, and the genesis hash covers them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewRun {
-    /// Its name.
+    /// Id of the run.
     pub id: RunId,
-    /// When, in milliseconds since 1970.
+    /// Creation time, in milliseconds since 1970.
     pub created_ms: i64,
-    /// The environment's name.
+    /// Name of the environment.
     pub environment: String,
-    /// The controller model's name.
+    /// Name of the controller model.
     pub model: String,
-    /// A name for people; this one may be changed.
+    /// The user's name for the run. It can be changed later.
     pub title: Option<String>,
 }
 
 impl NewRun {
-    /// A run without a title, created at the time 0.
+    /// A run without a title, created at time 0.
     pub fn new(id: RunId, environment: impl Into<String>, model: impl Into<String>) -> Self {
         let (environment, model) = (environment.into(), model.into());
         Self { id, created_ms: 0, environment, model, title: None }
     }
 }
 
-/// What is known of a run without reading its records.
+/// Summary of a run, read without its records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunInfo {
-    /// Its name.
+    /// Id of the run.
     pub id: RunId,
-    /// When it was created, in milliseconds since 1970.
+    /// Creation time, in milliseconds since 1970.
     pub created_ms: i64,
-    /// The environment's name.
+    /// Name of the environment.
     pub environment: String,
-    /// The controller model's name.
+    /// Name of the controller model.
     pub model: String,
-    /// The last record that it shares with the run it branched off, if it is a fork.
+    /// For a fork: the parent run and the last record that both share.
     pub parent: Option<(RunId, EventSeq)>,
-    /// A name for people.
+    /// The user's name for the run.
     pub title: Option<String>,
-    /// As its writer last said. A run that says `Running` while [`Store::is_live`] denies it was cut off.
+    /// Status that the writer stored last. A run that is `Running` while [`Store::is_live`] is false was
+    /// interrupted.
     pub status: RunStatus,
-    /// Of its last durable record; 0 if there is none.
+    /// Sequence number of the last durable record; 0 if the run is empty.
     pub last_seq: EventSeq,
-    /// When that record was made; when the run was created if there is none.
+    /// Time of that record, or the creation time if the run is empty.
     pub last_at_ms: i64,
 }
 
-/// How a run stands.
+/// Lifecycle state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
-    /// It is being written, or its writer died.
+    /// A writer has the run open, or died before closing it.
     Running,
-    /// It was stopped and can be resumed.
+    /// The run was stopped and can be resumed.
     Paused,
-    /// It came to its end.
+    /// The run reached its end.
     Finished,
-    /// It gave up.
+    /// The run ended with an error.
     Failed,
 }
 
 impl RunStatus {
-    /// As it is stored and shown: "running".
+    /// The name in the database and in output: "running".
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -84,17 +85,17 @@ impl RunStatus {
     }
 }
 
-/// A row of `runs`.
+/// A row of the table `runs`.
 #[derive(Debug, Clone)]
 pub(crate) struct RunRow {
     pub(crate) no: i64,
     pub(crate) info: RunInfo,
-    /// The hash of the last record, or the genesis.
+    /// Hash of the last record, or the genesis hash.
     pub(crate) head: Hash,
 }
 
 impl RunRow {
-    /// The hash that the first record is chained to: of everything about the run that never changes.
+    /// The genesis hash, which the first record is chained to. It covers all immutable fields of the run.
     pub(crate) fn genesis(&self) -> Hash {
         genesis(
             &self.info.id,
@@ -121,12 +122,13 @@ impl RunRow {
             parent,
             title: row.try_get("title")?,
             status: RunStatus::from_str(row.try_get("status")?)
-                .ok_or_else(|| damaged("an unknown status"))?,
+                .ok_or_else(|| damaged("its status is unknown"))?,
             last_seq: EventSeq(row.try_get::<i64, _>("last_seq")? as u64),
             last_at_ms: row.try_get("last_at_ms")?,
             id: id.clone(),
         };
-        let head = row.try_get::<&[u8], _>("head")?.try_into().map_err(|_| damaged("its head is no hash"))?;
+        let head =
+            row.try_get::<&[u8], _>("head")?.try_into().map_err(|_| damaged("its head is not a hash"))?;
         Ok(Self { no: row.try_get("no")?, info, head })
     }
 
@@ -155,7 +157,7 @@ fn genesis(
     encoder.finish()
 }
 
-/// Adds the row of a run without records; returns its number and the hash that its first record follows.
+/// Inserts the row of an empty run. Returns its row number and its genesis hash.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
     new: &NewRun,
@@ -185,7 +187,7 @@ pub(super) async fn insert(
 }
 
 impl Store {
-    /// Begins a run and takes the sole right to write it.
+    /// Creates a run and opens it for writing.
     ///
     /// # Errors
     /// [`Error::RunExists`].
@@ -196,48 +198,49 @@ impl Store {
         Writer::new(self.clone(), connection, lock, &new.id).await
     }
 
-    /// Takes the sole right to go on writing a run, and marks it as running.
+    /// Opens an existing run for writing, and sets its status to `Running`.
     ///
     /// # Errors
-    /// [`Error::Locked`] while another writer lives, in this process or another; [`Error::NoSuchRun`].
+    /// [`Error::Locked`] if another writer has it open, in this process or another; [`Error::NoSuchRun`].
     pub async fn resume_run(&self, id: &RunId) -> Result<Writer, Error> {
         let status = self.run_row(id).await?.info.status;
         let lock = RunLock::take(self.home(), id).await?;
         let writer = Writer::new(self.clone(), self.connection().await?, lock, id).await?;
-        // A run that was cut off can be resumed although the disk is full.
+        // The status of an interrupted run is `Running` already, so it can be resumed even if the disk is
+        // full.
         if status != RunStatus::Running {
             self.set_status(id, RunStatus::Running).await?;
         }
         Ok(writer)
     }
 
-    /// Whether somebody is writing the run at this moment.
+    /// Whether a writer has the run open at this moment.
     pub fn is_live(&self, id: &RunId) -> Result<bool, Error> {
         RunLock::is_taken(self.home(), id)
     }
 
-    /// All runs, the newest first.
+    /// Lists all runs, newest first.
     pub async fn runs(&self) -> Result<Vec<RunInfo>, Error> {
         let rows =
             sqlx::query("SELECT * FROM runs ORDER BY created_ms DESC, no DESC").fetch_all(&self.pool).await?;
         rows.iter().map(|row| RunRow::decode(row).map(|run| run.info)).collect()
     }
 
-    /// The run whose id is `name`, or the only one whose id begins with it.
+    /// Finds a run by its id or by an unambiguous prefix of it.
     ///
     /// # Errors
-    /// [`Error::NoSuchRun`] with the nearest id, [`Error::AmbiguousRun`].
+    /// [`Error::NoSuchRun`] with the most similar id, [`Error::AmbiguousRun`].
     pub async fn run(&self, name: &str) -> Result<RunInfo, Error> {
         Ok(self.find(name).await?.info)
     }
 
-    /// Gives a run a name for people, or takes it away.
+    /// Sets the user's name for the run, or removes it with `None`.
     pub async fn set_title(&self, id: &RunId, title: Option<&str>) -> Result<(), Error> {
         let update = sqlx::query("UPDATE runs SET title = ? WHERE id = ?").bind(title).bind(id.as_str());
         self.updated(id, update.execute(&self.pool).await?.rows_affected()).await
     }
 
-    /// Says how a run stands.
+    /// Stores the status of a run.
     pub async fn set_status(&self, id: &RunId, status: RunStatus) -> Result<(), Error> {
         let update =
             sqlx::query("UPDATE runs SET status = ? WHERE id = ?").bind(status.as_str()).bind(id.as_str());

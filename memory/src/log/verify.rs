@@ -12,23 +12,23 @@ use serde::Serialize;
 use sqlx::Row as _;
 use std::collections::{HashMap, HashSet};
 
-/// Records read at once.
+/// Number of records read at once.
 const PAGE_RECORDS: i64 = 1024;
 
-/// What checking a run found.
+/// The result of verifying a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VerifyReport {
-    /// The run.
+    /// The verified run.
     pub run: RunId,
-    /// Records that are as they were written.
+    /// Number of intact records.
     pub records: u64,
-    /// Different blobs of theirs that are.
+    /// Number of distinct intact blobs.
     pub blobs: u64,
-    /// Bytes of payloads and blobs that were read, before compression.
+    /// Payloads and blobs read, in bytes before compression.
     pub bytes: u64,
-    /// Records and blobs whose content was removed with a memory: what they held cannot be checked any more.
+    /// Number of records and blobs whose content was forgotten and can no longer be checked.
     pub forgotten: u64,
-    /// The first thing that is not as it was written. Nothing after it was looked at.
+    /// The first fault found. Verification stops at it.
     pub first_fault: Option<Fault>,
 }
 
@@ -37,53 +37,55 @@ impl VerifyReport {
         Self { run: run.clone(), records: 0, blobs: 0, bytes: 0, forgotten: 0, first_fault: None }
     }
 
-    /// Whether everything is as it was written.
+    /// Whether verification found no fault.
     pub fn is_intact(&self) -> bool {
         self.first_fault.is_none()
     }
 }
 
-/// Something in the log that is not as it was written.
+/// A place where the log is not what was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fault {
-    /// The record; 0 for the run's own row.
+    /// Sequence number of the faulty record; 0 for the run's own row.
     pub seq: EventSeq,
-    /// What sort of fault.
+    /// Category of the fault.
     pub kind: FaultKind,
-    /// In words.
+    /// Description for the user.
     pub detail: String,
 }
 
-/// The sorts of faults.
+/// Categories of faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
-    /// The record is not there.
+    /// The record is missing.
     Missing,
-    /// It cannot be read.
+    /// The record cannot be decoded.
     Unreadable,
-    /// It does not have the hash it says.
+    /// The record does not match its hash, or is not chained to the previous record.
     Altered,
-    /// A blob it refers to is not there.
+    /// A referenced blob is missing.
     BlobMissing,
-    /// A blob it refers to is not what was stored.
+    /// A referenced blob does not match its address.
     BlobAltered,
-    /// The run's own row cannot be read, or it contradicts the last record.
+    /// The run's row is unreadable, or its head differs from the last record's hash.
     Head,
-    /// A fork does not begin as the run it branched off.
+    /// A fork's first records differ from its parent's.
     Parent,
 }
 
 impl Store {
-    /// Reads a run from its first record to its last and checks that places have no gaps, that every record
-    /// has its hash and is chained to the one before it, that its blobs are there and whole, and that a fork
-    /// begins as the run it branched off, where that is kept still.
+    /// Verifies a run from its first record to its last.
     ///
-    /// `progress` is recorded how many records of how many are done. Damage is reported, not returned as an
-    /// error, down to damage of the database file itself.
+    /// Verification checks that sequence numbers have no gaps, that every record matches its hash and is
+    /// chained to the previous one, and that referenced blobs are intact. For a fork whose parent is still
+    /// stored, it checks the branch point too. `progress` receives the number of verified records and the
+    /// total.
+    ///
+    /// Damage is reported in the result and is not an error, even if the database file itself is damaged.
     ///
     /// # Errors
-    /// [`Error::NoSuchRun`], or the database could not be read at all.
+    /// [`Error::NoSuchRun`], or an error that prevents reading the database at all.
     pub async fn verify(
         &self,
         run: &RunId,
@@ -114,7 +116,7 @@ impl Store {
         let mut page = pages.next().await?;
         while check.done < last {
             progress(check.done.0, last.0);
-            // One page is checked on one core while another reads the next.
+            // One thread verifies a page while another reads the next one.
             let checking = tokio::task::spawn_blocking(move || {
                 let found = check.page(page);
                 (check, found)
@@ -133,7 +135,7 @@ impl Store {
         progress(last.0, last.0);
         if check.head != row.head {
             check.done = EventSeq(last.0.saturating_sub(1));
-            let detail = "the run's row says its last record has another hash";
+            let detail = "the run's row names another hash for its last record";
             return Ok(check.fault(FaultKind::Head, detail.to_owned()));
         }
         if let Some(detail) = self.fork_fault(&row).await? {
@@ -143,7 +145,7 @@ impl Store {
         Ok(check.report)
     }
 
-    /// What is wrong with the place where a fork branched off, if anything is.
+    /// Describes what is wrong with the branch point of a fork; `None` if nothing is.
     async fn fork_fault(&self, row: &RunRow) -> Result<Option<String>, Error> {
         let Some((parent, seq)) = &row.info.parent else { return Ok(None) };
         let hash_of = async |run: &RunId| -> Result<Option<Hash>, Error> {
@@ -164,12 +166,12 @@ impl Store {
         let recorded = own.first().and_then(|own| own.payload.get("forked_from").cloned());
         let point: Option<ForkPoint> = recorded.and_then(|recorded| serde_json::from_value(recorded).ok());
         Ok(match point {
-            None => Some("a fork does not say where it branched off".to_owned()),
+            None => Some("the fork does not name its branch point".to_owned()),
             Some(point) if (&point.run, point.seq) != (parent, *seq) => {
-                Some(format!("it says that it branched off at record {} of `{}`", point.seq, point.run))
+                Some(format!("it names record {} of `{}` as its branch point", point.seq, point.run))
             }
             Some(point) if there != Some(point.hash) => {
-                Some(format!("record {seq} of `{parent}` is not the one that it branched off at"))
+                Some(format!("record {seq} of `{parent}` has another hash than the branch point"))
             }
             Some(_) => None,
         })
@@ -178,13 +180,13 @@ impl Store {
 
 type CheckResult = Result<(), (FaultKind, String)>;
 
-/// Reads ahead: the records of a page, and how those of their blobs are that no earlier page had.
+/// Reads pages of records, and checks the blobs that no earlier page referenced.
 struct Pages<'a> {
     store: &'a Store,
     run: i64,
     last: EventSeq,
     next: EventSeq,
-    /// Records asked for at once: fewer and fewer where the file is damaged, until the damage stands alone.
+    /// Page size. It is halved at damaged rows until the damaged record stands alone.
     size: i64,
     blobs_seen: HashSet<BlobId>,
 }
@@ -193,7 +195,7 @@ struct Pages<'a> {
 struct Page {
     rows: Rows,
     context: PageContext,
-    /// What kept the records after `rows` from being read.
+    /// Why the record after `rows` cannot be read.
     broken: Option<String>,
 }
 
@@ -239,7 +241,7 @@ impl Pages<'_> {
         Ok(page)
     }
 
-    /// Which of these records were emptied with a memory.
+    /// Returns the sequence numbers of the forgotten records in a page.
     async fn forgotten(&self, rows: &Rows) -> Result<HashSet<i64>, Error> {
         let places: Vec<i64> = rows.iter().map(|row| row.seq.0 as i64).collect();
         let (Some(first), Some(last)) = (places.first(), places.last()) else { return Ok(HashSet::new()) };
@@ -249,31 +251,31 @@ impl Pages<'_> {
     }
 }
 
-/// The blobs of a page that no record before referred to.
+/// What a page needs besides its records: the state of blobs and forgotten items.
 #[derive(Default)]
 struct PageContext {
-    /// Their addresses.
+    /// Blobs that this page references first.
     asked: HashSet<BlobId>,
-    /// How many bytes each has, or what is wrong with it. Those that are gone are not in it.
+    /// Check results of these blobs. Missing blobs have no entry.
     blobs: HashMap<BlobId, BlobCheck>,
-    /// Those that are gone because they were forgotten.
+    /// Missing blobs whose content was forgotten.
     forgotten_blobs: HashSet<BlobId>,
-    /// The places of records that were emptied.
+    /// Sequence numbers of forgotten records.
     forgotten: HashSet<i64>,
 }
 
-/// A verification under way.
+/// State of a verification.
 struct Check {
-    /// The hash of the last record that was found whole.
+    /// Hash of the last intact record.
     head: Hash,
-    /// Its place.
+    /// Sequence number of the last intact record.
     done: EventSeq,
     reorderer: Reorderer,
     report: VerifyReport,
 }
 
 impl Check {
-    /// With what was found at the record after the last whole one.
+    /// Ends the verification with a fault at the record after the last intact one.
     fn fault(mut self, kind: FaultKind, detail: String) -> VerifyReport {
         self.report.first_fault = Some(Fault { seq: self.done.next(), kind, detail });
         self.report
@@ -285,7 +287,7 @@ impl Check {
         }
         match page.broken {
             Some(what) => Err((FaultKind::Unreadable, what)),
-            None if page.rows.len() == 0 => Err((FaultKind::Missing, "it is gone".to_owned())),
+            None if page.rows.len() == 0 => Err((FaultKind::Missing, "the record is missing".to_owned())),
             None => Ok(()),
         }
     }
@@ -294,20 +296,20 @@ impl Check {
         let broken = |what: &str| (FaultKind::Unreadable, what.to_owned());
         let altered = |what: &str| (FaultKind::Altered, what.to_owned());
         if row.seq != self.done.next() {
-            return Err((FaultKind::Missing, format!("it is gone: the next one is {}", row.seq)));
+            return Err((FaultKind::Missing, format!("the record is missing; the next one is {}", row.seq)));
         }
         if row.version != VERSION {
-            return Err(broken(&format!("its encoding has the unknown version {}", row.version)));
+            return Err(broken(&format!("the encoding version {} is unknown", row.version)));
         }
         let payload = text(row.payload).map_err(|what| broken(&what))?;
         let (blobs, rest) = row.blobs.as_chunks::<32>();
         if !rest.is_empty() {
-            return Err(broken("its list of blobs is cut"));
+            return Err(broken("its list of blobs is truncated"));
         }
         let canonical = self
             .reorderer
             .canonical(payload.as_bytes())
-            .ok_or_else(|| altered("its payload is not spelt as it was written"))?;
+            .ok_or_else(|| altered("its payload is not in stored form"))?;
         let envelope = Envelope {
             run: self.report.run.as_str(),
             seq: row.seq,
@@ -317,13 +319,12 @@ impl Check {
             blobs: blobs.iter(),
             prev_hash: self.head,
         };
-        // What was emptied has another hash now; that the next record is chained to its old one is checked there.
+        // A forgotten record no longer matches its hash. The next record proves that the stored hash is the
+        // original one.
         let emptied = payload == TOMBSTONE && page.forgotten.contains(&(row.seq.0 as i64));
         self.report.forgotten += u64::from(emptied);
         if !emptied && envelope.hash().as_bytes() != row.hash {
-            return Err(altered(
-                "it does not have the hash it says, or is not chained to the record before it",
-            ));
+            return Err(altered("it does not match its hash, or is not chained to the previous record"));
         }
         for bytes in blobs {
             self.blob(BlobId(Hash::from(*bytes)), page)?;
@@ -350,7 +351,7 @@ impl Check {
                 self.report.forgotten += 1;
                 Ok(())
             }
-            None => Err((FaultKind::BlobMissing, format!("blob `{id}` is gone"))),
+            None => Err((FaultKind::BlobMissing, format!("blob `{id}` is missing"))),
         }
     }
 }

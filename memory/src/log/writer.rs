@@ -8,51 +8,51 @@ use serde_json::Value;
 use sqlx::{Connection, Row, SqliteConnection};
 use std::collections::{BTreeMap, HashSet};
 
-/// How many records wait in memory before they are written together.
+/// Number of records that are buffered for one transaction (group commit).
 const GROUP_RECORDS: usize = 64;
-/// How many bytes of blobs wait before they are written.
+/// Number of buffered blob bytes that triggers a flush.
 const GROUP_BYTES: usize = 8 << 20;
 
-/// What a [`Writer::commit`] promises.
+/// What [`Writer::commit`] guarantees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Durability {
-    /// Everything appended so far is on the disk when the call returns. Use it around every effect on the
-    /// world: the intent before, the result after.
+    /// All appended records are on disk when the call returns. Callers use it before and after every external
+    /// effect.
     Effect,
-    /// It may wait until 64 records have gathered or something asks for [`Durability::Effect`].
+    /// Records may stay in the buffer until 64 have accumulated or a caller asks for [`Durability::Effect`].
     Group,
 }
 
-/// The sole right to append to a run.
+/// Appends records to one run and holds the run's lock.
 ///
-/// Records are chained as they are appended and written in transactions of up to 64. Dropping the writer
-/// without a commit, or the death of the process, loses at most the records of the last unfinished group;
-/// what remains is a shorter chain, never a broken one. After an error nothing is half-written and nothing
-/// that was appended is lost: the same call can be made again.
+/// [`append`](Self::append) chains records in memory; a flush writes up to 64 of them in one transaction.
+/// Dropping the writer without a commit, or killing the process, loses at most the buffered records; the
+/// stored chain stays valid. After an error nothing is half-written and no appended record is lost, so the
+/// caller can repeat the call.
 #[derive(Debug)]
 pub struct Writer {
     store: Store,
-    /// Taken away while a transaction is under way, so that a failed or cancelled one is never built upon.
+    /// `None` during a transaction, so that a failed or cancelled transaction's connection is not reused.
     connection: Option<SqliteConnection>,
     run: RunId,
-    /// The run's row.
+    /// Row number of the run.
     no: i64,
-    /// The last record that was appended, durable or not.
+    /// Last appended record, durable or not.
     last: EventSeq,
-    /// Its hash.
+    /// Hash of that record.
     head: Hash,
-    /// Appended and not yet durable.
+    /// Appended records that are not durable yet.
     queue: Vec<Queued>,
-    /// Blobs that are written with the queue.
+    /// Blobs that will be written together with `queue`.
     blobs: BTreeMap<BlobId, Vec<u8>>,
     blob_bytes: usize,
-    /// Blobs known to be stored.
+    /// Blobs that are known to be stored.
     stored: HashSet<BlobId>,
-    /// Last, so that the connection is closed before the right to write is given up.
+    /// The last field: the connection is closed before the lock is released.
     _lock: RunLock,
 }
 
-/// A record as its row will be.
+/// A record, encoded for its row.
 #[derive(Debug)]
 pub(super) struct Queued {
     seq: EventSeq,
@@ -76,7 +76,7 @@ impl Writer {
         lock: RunLock,
         run: &RunId,
     ) -> Result<Self, Error> {
-        // As a write transaction, this waits for one that a dropped writer may have left on its way.
+        // A write transaction waits for a transaction that a dropped writer may have left open.
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let found = RunRow::find(&mut transaction, run).await?;
         transaction.rollback().await?;
@@ -96,25 +96,25 @@ impl Writer {
         })
     }
 
-    /// The run.
+    /// Id of the run.
     pub fn run(&self) -> &RunId {
         &self.run
     }
 
-    /// The last record that was appended, durable or not; 0 before the first.
+    /// Sequence number of the last appended record, durable or not; 0 for an empty run.
     pub fn last_seq(&self) -> EventSeq {
         self.last
     }
 
-    /// The hash of that record, or what the first one will be chained to.
+    /// Hash of that record, or the genesis hash for an empty run.
     pub fn head(&self) -> Hash {
         self.head
     }
 
-    /// Keeps content to be referred to by a record; it becomes durable not later than that record.
+    /// Buffers a blob for a record to reference. The blob becomes durable with that record or earlier.
     ///
     /// # Errors
-    /// If too much was waiting and could not be written; then nothing was added.
+    /// Any error of flushing a full buffer. The blob is not buffered then.
     pub async fn put_blob(&mut self, content: &[u8]) -> Result<BlobId, Error> {
         let id = BlobId::of(content);
         if self.blobs.contains_key(&id) || self.stored.contains(&id) {
@@ -128,11 +128,11 @@ impl Writer {
         Ok(id)
     }
 
-    /// Adds an event to the run. It is durable after the next [`commit`](Self::commit) for an effect.
+    /// Appends an event. The next [`commit`](Self::commit) with [`Durability::Effect`] makes it durable.
     ///
     /// # Errors
-    /// [`Error::TooDeep`] for a payload, [`Error::UnknownBlob`] for a blob that was not put before, or what
-    /// kept a full group from being written. In every case nothing was appended.
+    /// [`Error::TooDeep`] for the payload, [`Error::UnknownBlob`] for a blob that is not stored, or any error
+    /// of flushing a full buffer. The event is not appended then.
     pub async fn append(
         &mut self,
         kind: impl Into<String>,
@@ -157,10 +157,11 @@ impl Writer {
         Ok(record)
     }
 
-    /// Makes what was appended durable, as far as `durability` demands.
+    /// Makes appended records durable, as far as `durability` demands.
     ///
     /// # Errors
-    /// [`Error::DiskFull`], [`Error::Busy`] and others; everything is kept, and the call can be repeated.
+    /// [`Error::DiskFull`], [`Error::Busy`] and others. The buffer is kept, and the caller can repeat the
+    /// call.
     pub async fn commit(&mut self, durability: Durability) -> Result<(), Error> {
         match durability {
             Durability::Effect => self.flush().await,
@@ -169,7 +170,7 @@ impl Writer {
         }
     }
 
-    /// Makes everything durable, says how the run stands, and gives up the right to write.
+    /// Flushes the buffer, stores the run's status, and releases the lock.
     pub async fn close(mut self, status: RunStatus) -> Result<(), Error> {
         self.flush().await?;
         self.store.set_status(&self.run, status).await?;
@@ -190,7 +191,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes all that waits in one transaction.
+    /// Writes the whole buffer in one transaction.
     async fn flush(&mut self) -> Result<(), Error> {
         if self.queue.is_empty() && self.blobs.is_empty() {
             return Ok(());
@@ -229,8 +230,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Drops from the queue what an earlier transaction wrote although its outcome was not learnt (the call
-    /// was cancelled, or the error came after the fact).
+    /// Drops buffered records that an earlier transaction did commit although its caller never learnt the
+    /// outcome, because the call was cancelled or failed after the commit.
     async fn drop_committed(&mut self, connection: &mut SqliteConnection) -> Result<(), Error> {
         let row = sqlx::query("SELECT last_seq, head FROM runs WHERE no = ?")
             .bind(self.no)
@@ -242,7 +243,7 @@ impl Writer {
         if committed > 0 {
             if self.queue[committed - 1].hash.as_bytes() != head {
                 let place = format!("run `{}`", self.run);
-                return Err(Error::Damaged { place, what: "somebody else has written it".to_owned() });
+                return Err(Error::Damaged { place, what: "another writer appended to it".to_owned() });
             }
             self.queue.drain(..committed);
         }

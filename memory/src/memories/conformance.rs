@@ -1,4 +1,5 @@
-//! What every [`VectorStore`] must do, to be run by the tests of each implementation on an empty one.
+//! Conformance tests for implementations of [`VectorStore`]. The tests of each implementation run them on an
+//! empty store.
 
 use super::{MemoryId, Point, Tenant, Tick, VectorQuery, VectorStore};
 use crate::{Error, EventSeq};
@@ -6,27 +7,29 @@ use crate::{Error, EventSeq};
 /// A rule that an implementation breaks.
 #[derive(Debug, thiserror::Error)]
 pub enum Violation {
-    /// It did something else.
+    /// The implementation behaved differently.
     #[error("{rule}: {found}")]
     Broken {
-        /// What is demanded.
+        /// The broken rule.
         rule: &'static str,
-        /// What happened.
+        /// The observed value.
         found: String,
     },
-    /// It failed where it must not.
-    #[error("an operation that must work failed")]
+    /// An operation failed that must succeed.
+    #[error("an operation failed that must succeed")]
     Failed(#[from] Error),
 }
 
 const MODEL: &str = "conformance-a";
 const OTHER: &str = "conformance-b";
 
-/// Checks all rules. `recall` is the share of true nearest neighbours that a search must find: 1 for an exact
-/// index.
+/// Checks all rules.
+///
+/// `recall` is the share of true nearest neighbours that searches must find, from 0 to 1; an exact index must
+/// reach 1.
 ///
 /// # Errors
-/// The first rule that is broken.
+/// The first broken rule.
 pub async fn check(store: &dyn VectorStore, recall: f64) -> Result<(), Violation> {
     nothing_is_found_in_nothing(store).await?;
     the_nearest_come_first(store, recall).await?;
@@ -56,9 +59,9 @@ async fn the_nearest_come_first(store: &dyn VectorStore, recall: f64) -> Result<
     for seed in 0..20 {
         let vector = noise(10_000 + seed, 8);
         let found = store.search(&query(&owner, &vector, 10)).await?;
-        demand("a search finds as many as were asked for", found.len() == 10, &found)?;
+        demand("a search returns k results", found.len() == 10, &found)?;
         let falling = found.windows(2).all(|pair| pair[0].cosine >= pair[1].cosine);
-        demand("the most similar come first", falling, &found)?;
+        demand("results are sorted by falling similarity", falling, &found)?;
         let mut truth: Vec<(f64, u64)> =
             vectors.iter().zip(0..).map(|(other, n)| (cosine(&vector, other), n)).collect();
         truth.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -79,7 +82,7 @@ async fn the_nearest_come_first(store: &dyn VectorStore, recall: f64) -> Result<
         });
         demand("the score is the cosine", close, &found)?;
     }
-    demand("enough true neighbours are found", f64::from(met as u32) >= recall * f64::from(wanted), &met)
+    demand("searches reach the required recall", f64::from(met as u32) >= recall * f64::from(wanted), &met)
 }
 
 async fn tenants_do_not_meet(store: &dyn VectorStore) -> Result<(), Violation> {
@@ -92,7 +95,11 @@ async fn tenants_do_not_meet(store: &dyn VectorStore) -> Result<(), Violation> {
         &found,
     )?;
     let found = store.search(&query(&two, &noise(700, 8), 1000)).await?;
-    demand("a tenant's own vector is found alone", found.len() == 1 && found[0].cosine > 0.999, &found)
+    demand(
+        "a search returns only the tenant's own vectors",
+        found.len() == 1 && found[0].cosine > 0.999,
+        &found,
+    )
 }
 
 async fn the_future_is_hidden(store: &dyn VectorStore) -> Result<(), Violation> {
@@ -100,7 +107,7 @@ async fn the_future_is_hidden(store: &dyn VectorStore) -> Result<(), Violation> 
     let vector = noise(5, 8);
     let early = VectorQuery { as_of: Some(Tick(4)), ..query(&owner, &vector, 1000) };
     let found = store.search(&early).await?;
-    demand("only what had been made by then is found", found.len() == 5, &found)
+    demand("a search as of a tick returns only memories made by then", found.len() == 5, &found)
 }
 
 async fn models_are_apart(store: &dyn VectorStore) -> Result<(), Violation> {
@@ -108,21 +115,21 @@ async fn models_are_apart(store: &dyn VectorStore) -> Result<(), Violation> {
     store.upsert(OTHER, vec![Point { vector: noise(1, 3), ..point(&owner, 1) }]).await?;
     let vector = noise(1, 3);
     let found = store.search(&VectorQuery { model: OTHER, ..query(&owner, &vector, 10) }).await?;
-    demand("each model has vectors of its own", found.len() == 1, &found)?;
+    demand("vectors of different models are separate", found.len() == 1, &found)?;
     let spaces = store.spaces().await?;
     let shapes: Vec<_> =
         spaces.iter().map(|space| (space.model.as_str(), space.dimension, space.count)).collect();
-    demand("spaces are listed by name", shapes == [(MODEL, 8, 601), (OTHER, 3, 1)], &shapes)
+    demand("vector spaces are listed by model name", shapes == [(MODEL, 8, 601), (OTHER, 3, 1)], &shapes)
 }
 
 async fn bad_vectors_are_refused(store: &dyn VectorStore) -> Result<(), Violation> {
     let owner = tenant("a")?;
     for (rule, vector) in [
-        ("an empty vector is refused", vec![]),
-        ("a vector of zeros is refused", vec![0.0; 8]),
-        ("a vector with NaN is refused", vec![f32::NAN; 8]),
-        ("a vector of infinite numbers is refused", vec![f32::INFINITY; 8]),
-        ("a vector of another dimension is refused", vec![1.0; 9]),
+        ("an empty vector is rejected", vec![]),
+        ("a vector of zeros is rejected", vec![0.0; 8]),
+        ("a vector with NaN is rejected", vec![f32::NAN; 8]),
+        ("a vector of infinite numbers is rejected", vec![f32::INFINITY; 8]),
+        ("a vector of another dimension is rejected", vec![1.0; 9]),
     ] {
         let bad = Point { vector: vector.clone(), ..point(&owner, 800) };
         let added = store.upsert(MODEL, vec![point(&owner, 801), bad]).await;
@@ -131,7 +138,7 @@ async fn bad_vectors_are_refused(store: &dyn VectorStore) -> Result<(), Violatio
         demand(rule, matches!(found, Err(Error::BadVector { .. } | Error::Dimension { .. })), &found)?;
     }
     let scores = store.similarities(MODEL, &owner, &noise(801, 8), &[id(&owner, 801)]).await?;
-    demand("of a refused batch nothing is added", scores == [None], &scores)
+    demand("a rejected batch adds no vector", scores == [None], &scores)
 }
 
 async fn the_last_vector_counts(store: &dyn VectorStore) -> Result<(), Violation> {
@@ -143,7 +150,7 @@ async fn the_last_vector_counts(store: &dyn VectorStore) -> Result<(), Violation
     let found = store.search(&query(&owner, &moved.vector, 1000)).await?;
     let first = found.first().is_some_and(|hit| hit.id == moved.id && hit.cosine > 0.999);
     let once = found.iter().filter(|hit| hit.id == moved.id).count() == 1;
-    demand("a vector that is put again replaces the earlier one", first && once, &found)
+    demand("an upsert replaces the vector with the same id", first && once, &found)
 }
 
 async fn what_is_removed_is_gone(store: &dyn VectorStore) -> Result<(), Violation> {
@@ -151,35 +158,35 @@ async fn what_is_removed_is_gone(store: &dyn VectorStore) -> Result<(), Violatio
     store.remove(&[id(&owner, 1), id(&owner, 599), id(&owner, 999)]).await?;
     let vector = noise(1, 8);
     let found = store.search(&query(&owner, &vector, 1000)).await?;
-    demand("what was removed is not found", found.len() == 598, &found.len())?;
+    demand("a removed vector is not found", found.len() == 598, &found.len())?;
     let other = noise(1, 3);
     let found = store.search(&VectorQuery { model: OTHER, ..query(&owner, &other, 10) }).await?;
-    demand("it is removed from every model", found.is_empty(), &found)?;
+    demand("removal affects every model", found.is_empty(), &found)?;
     let vector = noise(598, 8);
     let scores = store.similarities(MODEL, &owner, &vector, &[id(&owner, 598), id(&owner, 1)]).await?;
     let kept = scores[0].is_some_and(|score| score > 0.999) && scores[1].is_none();
-    demand("removal leaves the others alone", kept, &scores)
+    demand("removal keeps all other vectors", kept, &scores)
 }
 
 async fn what_is_applied_was_given(store: &dyn VectorStore) -> Result<(), Violation> {
     store.advance(Tick(1000)).await?;
     let applied = store.applied().await?;
-    demand("no more is applied than was given", applied <= Tick(1000), &applied)?;
+    demand("the applied tick never passes the given tick", applied <= Tick(1000), &applied)?;
     store.purge().await?;
     store.flush(&|_| ()).await?;
     let owner = tenant("a")?;
     let vector = noise(1, 8);
     let found = store.search(&query(&owner, &vector, 1000)).await?;
-    demand("settling changes no answer", found.len() == 598, &found.len())
+    demand("flushing changes no result", found.len() == 598, &found.len())
 }
 
 async fn what_is_cleared_is_empty(store: &dyn VectorStore) -> Result<(), Violation> {
     store.clear().await?;
     let owner = tenant("a")?;
     let found = store.search(&query(&owner, &noise(2, 8), 10)).await?;
-    demand("after clearing nothing is found", found.is_empty(), &found)?;
+    demand("a cleared index finds nothing", found.is_empty(), &found)?;
     let applied = store.applied().await?;
-    demand("after clearing nothing is applied", applied == Tick(0), &applied)
+    demand("a cleared index has applied no tick", applied == Tick(0), &applied)
 }
 
 fn demand(rule: &'static str, holds: bool, found: &impl std::fmt::Debug) -> Result<(), Violation> {
@@ -207,7 +214,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
-/// Numbers from -1 to 1 that look random and are the same for the same seed (`SplitMix64`, Steele et al. 2014).
+/// Pseudo-random numbers from -1 to 1, determined by the seed (`SplitMix64`, Steele et al. 2014).
 fn noise(seed: u64, dimension: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5eed;
     std::iter::repeat_with(|| {

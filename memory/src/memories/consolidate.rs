@@ -1,4 +1,5 @@
-//! Changing what is remembered without ever rewriting it: a memory is closed and another takes its place.
+//! Consolidation: credits, contradictions, merges and edits. Texts are never rewritten; a memory is closed,
+//! and another one supersedes it.
 
 use super::store::{Memories, add_sources, insert};
 use super::tables::{COLUMNS, add_vectors, decode, find, tick};
@@ -8,66 +9,67 @@ use serde::{Deserialize, Serialize};
 use sqlx::{Row, SqliteConnection};
 use std::collections::BTreeMap;
 
-/// What a memory that was recalled turned out to do.
+/// The outcome that a recalled memory is credited with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Credit {
-    /// It helped.
+    /// Acting on the memory succeeded.
     Helpful,
-    /// It did harm.
+    /// Acting on the memory failed.
     Harmful,
 }
 
 /// One step of a consolidation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "delta", rename_all = "snake_case", deny_unknown_fields)]
-#[allow(clippy::large_enum_variant, reason = "a handful exist at a time")]
+#[allow(clippy::large_enum_variant, reason = "few deltas exist at a time")]
 pub enum Delta {
-    /// Something new. Its sources are the records it was drawn from, never a recalled text.
+    /// Adds a memory. Its sources are the records it was derived from, never a recalled text.
     Remember {
-        /// What.
+        /// The new memory.
         memory: Box<NewMemory>,
     },
-    /// A memory proved helpful or harmful.
+    /// Adds one to a memory's counter of helpful or harmful uses.
     Credit {
-        /// Which.
+        /// The credited memory.
         id: MemoryId,
-        /// What it did.
+        /// The counter to increment.
         credit: Credit,
     },
-    /// A memory is contradicted by a later one: it is not true from then on.
+    /// Closes a memory that a newer one contradicts.
     Contradict {
-        /// What is no longer true.
+        /// The memory to close.
         older: MemoryId,
-        /// What is true instead.
+        /// The memory that supersedes it.
         newer: MemoryId,
     },
-    /// A memory says what another says: the other gets its sources, counts and weight, and it is closed.
+    /// Merges a duplicate: `keep` takes over its sources, counters and importance, and the duplicate is
+    /// closed.
     Merge {
-        /// What stays.
+        /// The memory that remains.
         keep: MemoryId,
-        /// What goes.
+        /// The memory to close.
         duplicate: MemoryId,
     },
 }
 
-/// Memories that say the same.
+/// Memories with equal text.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DuplicateGroup {
-    /// The one that stays: pinned, else the most important, else the oldest.
+    /// The memory that a merge keeps: pinned before important before old.
     pub keep: Memory,
-    /// The others.
+    /// The memories that a merge closes.
     pub duplicates: Vec<Memory>,
 }
 
 impl Memories {
-    /// Says that a memory helped or did harm. Returns whether there is one.
+    /// Credits a memory. Returns false if it does not exist.
     pub async fn credit(&self, tenant: &Tenant, id: &MemoryId, credit: Credit) -> Result<bool, Error> {
         self::credit(&mut *self.store.pool.acquire().await?, tenant, id, credit).await
     }
 
-    /// Says that a memory is no longer true from a time on: it stays, and is not recalled for later times.
-    /// Returns whether there is one.
+    /// Closes a memory: recall ignores it from `valid_to_ms` on, in milliseconds since 1970, but it stays in
+    /// the tables. Returns false if it does not exist.
     pub async fn invalidate(&self, tenant: &Tenant, id: &MemoryId, valid_to_ms: i64) -> Result<bool, Error> {
         let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
         let closed = close(&mut transaction, tenant, id, valid_to_ms, None).await?;
@@ -75,7 +77,7 @@ impl Memories {
         Ok(closed)
     }
 
-    /// Exempts a memory from expiry, or no longer. Returns whether there is one.
+    /// Sets or clears the exemption from expiry. Returns false if the memory does not exist.
     pub async fn pin(&self, tenant: &Tenant, id: &MemoryId, pinned: bool) -> Result<bool, Error> {
         let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
         let changed = tick(&mut transaction).await?;
@@ -90,8 +92,8 @@ impl Memories {
         Ok(updated.rows_affected() > 0)
     }
 
-    /// Puts another text in a memory's place. The old one stays as what was believed until now, and is not recalled
-    /// any more. `None` if there is none.
+    /// Supersedes a memory by a copy with another text. The old memory is closed at `at_ms` and stays in the
+    /// tables. Returns the new memory, or `None` if `id` does not exist.
     ///
     /// # Errors
     /// As [`remember`](Self::remember).
@@ -129,11 +131,13 @@ impl Memories {
         Ok(memory)
     }
 
-    /// Carries out a consolidation as a whole, once: `source` is the record that holds it, and a second call with
-    /// that record changes nothing. Returns whether it was carried out now.
+    /// Applies all deltas of a consolidation in one transaction, at most once per `source`.
+    ///
+    /// `source` is the log record that holds the consolidation. Returns false if its deltas were applied
+    /// before.
     ///
     /// # Errors
-    /// As [`remember`](Self::remember), and [`Error::NoSuchMemory`]; then none of it was carried out.
+    /// As [`remember`](Self::remember), and [`Error::NoSuchMemory`]. No delta is applied then.
     pub async fn consolidate(
         &self,
         tenant: &Tenant,
@@ -158,7 +162,8 @@ impl Memories {
         Ok(true)
     }
 
-    /// Memories of a tenant with the same kind, environment and text but for case and spacing.
+    /// Finds open memories of a tenant with equal kind, environment and text. Case and white space do not
+    /// count.
     pub async fn duplicates(&self, tenant: &Tenant) -> Result<Vec<DuplicateGroup>, Error> {
         let sql = format!(
             "SELECT {COLUMNS} FROM memories WHERE tenant = ?1 AND closed IS NULL AND content_hash IN \
@@ -181,7 +186,7 @@ impl Memories {
         Ok(found)
     }
 
-    /// Merges them; returns what was merged.
+    /// Merges all duplicates of a tenant, and returns the merged groups.
     pub async fn dedupe(&self, tenant: &Tenant, at_ms: i64) -> Result<Vec<DuplicateGroup>, Error> {
         let groups = self.duplicates(tenant).await?;
         let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
@@ -195,8 +200,8 @@ impl Memories {
         Ok(groups)
     }
 
-    /// The summed importance of what was remembered after a moment: past about 150 it is time to reflect (Park et
-    /// al. 2023, "Generative Agents", section 4.2).
+    /// Sums the importance of all memories made after a tick. A sum of about 150 suggests a reflection (Park
+    /// et al. 2023, "Generative Agents", section 4.2).
     pub async fn importance_since(&self, tenant: &Tenant, after: Tick) -> Result<f64, Error> {
         let sum = sqlx::query("SELECT total(importance) FROM memories WHERE tenant = ? AND made > ?")
             .bind(tenant.as_str())
@@ -215,7 +220,7 @@ async fn apply(
         |found: bool, id: &MemoryId| if found { Ok(()) } else { Err(Error::NoSuchMemory { id: *id }) };
     match delta {
         Delta::Remember { memory } if memory.tenant != *tenant => {
-            Err(Error::BadMemory { what: "it belongs to the tenant that is consolidated" })
+            Err(Error::BadMemory { what: "the memory must belong to the consolidated tenant" })
         }
         Delta::Remember { memory } => insert(connection, memory, memory.id(), None).await.map(drop),
         Delta::Credit { id, credit } => there(self::credit(connection, tenant, id, *credit).await?, id),
@@ -270,7 +275,7 @@ async fn merge(
     at_ms: i64,
 ) -> Result<(), Error> {
     if keep == duplicate {
-        return Err(Error::BadMemory { what: "it is not a duplicate of itself" });
+        return Err(Error::BadMemory { what: "a memory cannot be merged with itself" });
     }
     let missing = |id: &MemoryId| Error::NoSuchMemory { id: *id };
     let other = find(connection, tenant, duplicate).await?.ok_or_else(|| missing(duplicate))?;

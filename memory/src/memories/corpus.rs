@@ -1,38 +1,38 @@
-//! What recall ranks by, kept in memory per tenant and brought up to date from the tables.
+//! The in-memory data that recall ranks by, one index per tenant, updated from the tables.
 //!
-//! Word statistics are taken here and not from FTS5's `bm25()`: that one counts every row of every tenant and
-//! of the future, so a tenant's ranking would change with what others remember, and a recall could not be
-//! repeated as of an earlier time.
+//! Word statistics are computed here because FTS5's `bm25()` counts the rows of all tenants, including later
+//! rows. A tenant's ranking would then depend on other tenants, and a recall could not be repeated as of an
+//! earlier tick.
 
 use super::{MemoryId, MemoryKind, Tenant, Tick, tokenize};
 use crate::{EventSeq, Hash};
 use std::collections::HashMap;
 
-/// Words are looked up from the rarest on until so many occurrences have been seen. What is more common than that
-/// still counts for the rank, but finds nothing by itself.
+/// Query terms are looked up from the rarest on, up to this many occurrences. More frequent terms affect the
+/// score of candidates but find none.
 const MAX_OCCURRENCES: usize = 400_000;
 
-/// All tenants' memories.
+/// The indexes of all tenants.
 #[derive(Debug, Default)]
 pub(super) struct Corpus {
-    /// Up to which change of the tables this is.
+    /// The memory clock up to which the tables have been read.
     pub(super) tick: Tick,
     tenants: HashMap<Tenant, TenantIndex>,
 }
 
-/// One tenant's memories. A slot is a memory's place in the order in which they were made.
+/// One tenant's index. A slot is the index of a memory in the order of creation.
 #[derive(Debug, Default)]
 pub(super) struct TenantIndex {
-    /// `None` where one was forgotten.
+    /// By slot; `None` if the memory was removed.
     entries: Vec<Option<Entry>>,
-    /// When each was made, rising.
+    /// Creation tick by slot, rising.
     made: Vec<Tick>,
     slots: HashMap<MemoryId, u32>,
-    /// The last memory with this text.
+    /// The newest slot with each content.
     texts: HashMap<u128, u32>,
-    /// Where each word occurs, by slots.
+    /// Occurrences of each stem, by rising slot.
     words: HashMap<String, Vec<Occurrence>>,
-    /// Each run's memories in the order of its records.
+    /// Run numbers; `runs_order` has the slots of each run, in the order of the log.
     runs: NameTable,
     runs_order: Vec<Vec<u32>>,
     environments: NameTable,
@@ -40,7 +40,7 @@ pub(super) struct TenantIndex {
     total_length: u64,
 }
 
-/// Small numbers for names.
+/// Assigns small numbers to names.
 #[derive(Debug, Default)]
 struct NameTable(HashMap<String, u32>);
 
@@ -48,7 +48,7 @@ struct NameTable(HashMap<String, u32>);
 struct Occurrence {
     slot: u32,
     count: u16,
-    /// Words in the whole text.
+    /// Number of words in the whole text.
     length: u16,
 }
 
@@ -64,16 +64,16 @@ pub(super) struct Entry {
     pub(super) seq: EventSeq,
     pub(super) expires_at_ms: Option<i64>,
     pub(super) valid_from_ms: Option<i64>,
-    /// From when it is no longer true, and when that was said.
+    /// End of validity (`valid_to_ms`), and the tick at which it was set.
     pub(super) closed: Option<(i64, Tick)>,
     pub(super) pinned: bool,
     pub(super) content: u128,
     pub(super) tokens: u32,
-    /// Counted when it is put.
+    /// Number of words; computed by [`Corpus::put`].
     pub(super) length: u32,
 }
 
-/// What a row of the tables says about a memory.
+/// The fields of a table row that the corpus needs.
 pub(super) struct Row {
     pub(super) tenant: Tenant,
     pub(super) made: Tick,
@@ -83,11 +83,11 @@ pub(super) struct Row {
     pub(super) entry: Entry,
 }
 
-/// The part of a index that had been made by some moment.
+/// The part of a tenant's index that had been created by some tick.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View<'a> {
     index: &'a TenantIndex,
-    /// Slots below this one.
+    /// Only slots below this one are visible.
     end: u32,
     bm25: tokenize::Bm25,
 }
@@ -113,7 +113,7 @@ impl Entry {
     }
 }
 
-/// Enough of a hash to tell texts apart.
+/// The first 128 bits of a content hash, enough to identify a text.
 pub(super) fn short(hash: &Hash) -> u128 {
     let (head, _) = hash.as_bytes().split_at(16);
     head.iter().fold(0, |number, byte| number << 8 | u128::from(*byte))
@@ -131,7 +131,7 @@ impl Corpus {
         self.tenants.get(tenant)
     }
 
-    /// Adds a memory, or changes what it is filtered and ranked by. They come in the order they were made.
+    /// Adds a memory, or updates its filter fields. Memories arrive in the order of creation.
     pub(super) fn put(&mut self, row: Row) {
         let index = self.tenants.entry(row.tenant).or_default();
         let mut entry = row.entry;
@@ -213,7 +213,7 @@ impl TenantIndex {
         self.environments.0.get(name).copied()
     }
 
-    /// What had been made by that moment, or all.
+    /// The index as of a tick, or the whole index.
     pub(super) fn view(&self, as_of: Option<Tick>) -> View<'_> {
         let (end, texts, length) = match as_of {
             None => (self.entries.len(), self.live, self.total_length),
@@ -229,7 +229,7 @@ impl TenantIndex {
     }
 }
 
-/// The words of a question and where they occur, the rarest first.
+/// The occurrences of each query term, rarest term first.
 pub(super) struct QueryTerms<'a>(Vec<&'a [Occurrence]>);
 
 impl<'a> View<'a> {
@@ -241,17 +241,17 @@ impl<'a> View<'a> {
         self.index.slots.get(id).copied().filter(|slot| *slot < self.end)
     }
 
-    /// The last memory with this very text.
+    /// The newest memory with this content.
     pub(super) fn with_text(&self, content: u128) -> Option<u32> {
         self.index.texts.get(&content).copied().filter(|slot| *slot < self.end)
     }
 
-    /// All slots, the newest first.
+    /// All slots, newest first.
     pub(super) fn newest(&self) -> impl Iterator<Item = u32> + use<> {
         (0..self.end).rev()
     }
 
-    /// The memories told right before and right after one in the same run.
+    /// The previous and the next memory of the same run.
     pub(super) fn neighbours(&self, slot: u32) -> impl Iterator<Item = u32> {
         let order = self
             .get(slot)
@@ -279,7 +279,7 @@ impl<'a> View<'a> {
         QueryTerms(found)
     }
 
-    /// The memories that answer the words best and pass, about so many, in no order.
+    /// Returns about `count` memories with the highest BM25 score that pass the filter, in no order.
     pub(super) fn by_words(
         &self,
         terms: &QueryTerms<'_>,
@@ -305,7 +305,7 @@ impl<'a> View<'a> {
         }
         let order =
             |a: &u32, b: &u32| scores[*b as usize].total_cmp(&scores[*a as usize]).then_with(|| b.cmp(a));
-        // Most pass, as a rule; looking at all of them costs a visit to each.
+        // Most memories pass, so filtering the best `4 * count` is usually enough.
         let first = count * 4;
         if touched.len() > first {
             touched.select_nth_unstable_by(first, order);

@@ -1,4 +1,4 @@
-//! Knowledge from outside: documents, kept as passages that are recalled like other memories.
+//! Knowledge documents, stored as passages that recall treats like other memories.
 
 use super::store::{Memories, content_hash, insert};
 use super::tables::{id, tick};
@@ -8,53 +8,53 @@ use serde::Serialize;
 use sqlx::{Row, SqliteConnection};
 use std::collections::HashMap;
 
-/// What is to be known of a document.
+/// A document to add.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewDocument<'a> {
-    /// Where it came from; the same document added again replaces itself.
+    /// Identifies the document within the tenant. Adding the same URI again replaces the document.
     pub uri: &'a str,
-    /// Its name for people.
+    /// Title for display.
     pub title: Option<&'a str>,
-    /// Its passages, in their order, each no longer than a memory may be.
+    /// Passages in order. Each obeys the length limit of a memory.
     pub passages: &'a [String],
-    /// Its environment, if it is about one.
+    /// The environment that the document is about, if any.
     pub environment: Option<&'a str>,
-    /// Now, in milliseconds since 1970.
+    /// Time of the addition, in milliseconds since 1970.
     pub at_ms: i64,
 }
 
-/// What adding a document changed.
+/// The changes that [`Memories::add_document`] made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct DocumentChange {
-    /// Passages that are new.
+    /// Number of new passages.
     pub added: u64,
-    /// Passages that were there already.
+    /// Number of passages that existed already.
     pub kept: u64,
-    /// Passages that the document no longer has.
+    /// Number of passages that were deleted.
     pub removed: u64,
 }
 
-/// A document that is known.
+/// A stored document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Document {
-    /// Where it came from.
+    /// Identifies the document within the tenant.
     pub uri: String,
-    /// Its name for people.
+    /// Title for display.
     pub title: Option<String>,
-    /// Of all its passages.
+    /// Hash over all passages.
     pub content_hash: Hash,
-    /// When it was added last, in milliseconds since 1970.
+    /// Time of the last addition, in milliseconds since 1970.
     pub added_ms: i64,
-    /// How many passages it has.
+    /// Number of passages.
     pub passages: u64,
 }
 
 impl Memories {
-    /// Adds a document, or brings it up to date: passages that it still has keep their ids and vectors, the others
-    /// are dropped.
+    /// Adds a document or updates it. Unchanged passages keep their ids and vectors; passages that the
+    /// document no longer has are deleted.
     ///
     /// # Errors
-    /// [`Error::BadMemory`]; then nothing was changed.
+    /// [`Error::BadMemory`]; nothing is changed then.
     pub async fn add_document(
         &self,
         tenant: &Tenant,
@@ -105,7 +105,7 @@ impl Memories {
         Ok(change)
     }
 
-    /// The documents of a tenant, by where they came from.
+    /// Lists a tenant's documents, sorted by URI.
     pub async fn documents(&self, tenant: &Tenant) -> Result<Vec<Document>, Error> {
         let rows = sqlx::query(
             "SELECT uri, title, content_hash, added_ms, \
@@ -127,7 +127,7 @@ impl Memories {
         rows.iter().map(document).collect()
     }
 
-    /// Drops a document and its passages; returns how many it had, or `None` if there is none.
+    /// Deletes a document and its passages. Returns the number of passages, or `None` if it does not exist.
     pub async fn remove_document(&self, tenant: &Tenant, uri: &str) -> Result<Option<u64>, Error> {
         let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
         let row = sqlx::query("SELECT no FROM memory_documents WHERE tenant = ? AND uri = ?")
@@ -151,7 +151,7 @@ impl Memories {
     }
 }
 
-/// A document's passages by their text.
+/// Ids of a document's passages by content hash, last position first.
 async fn passages(
     connection: &mut SqliteConnection,
     document: i64,
@@ -182,7 +182,7 @@ async fn drop_passage(connection: &mut SqliteConnection, id: &MemoryId) -> Resul
     Ok(())
 }
 
-/// What tells passages from outside of any run apart.
+/// A sequence number that makes the id of a passage unique, as passages belong to no run.
 fn number(uri: &str, text: &Hash, at_ms: i64, position: i64) -> EventSeq {
     let hash = Hash::of(format!("{uri}\0{text}\0{at_ms}\0{position}").as_bytes());
     let (head, _) = hash.as_bytes().split_at(8);

@@ -12,40 +12,43 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-/// So many vectors of one model and tenant are compared one by one before a graph is built.
+/// Number of vectors per model and tenant above which a graph is built. Below it, search is exact.
 const EXACT_LIMIT: usize = 16_384;
-/// So many wait beside a graph before they join it.
+/// Number of vectors that may stay in the tail beside a graph before they are added to it.
 const TAIL_LIMIT: usize = 1024;
-/// So many join it between two looks at whether to stop.
+/// Number of vectors added to a graph between two checks of the stop flag.
 const BATCH: usize = 512;
 
-/// The index inside this process: exact below 16,384 vectors of a model and tenant, a graph (HNSW through usearch)
-/// above. Graphs grow in the background and are kept in a directory, which may be deleted at any time.
+/// A vector index inside this process.
+///
+/// Up to 16,384 vectors of a model and tenant are compared exactly; more are searched in an HNSW graph
+/// (usearch). A background thread builds the graphs. The index directory is a cache: it may be deleted at any
+/// time.
 pub struct EmbeddedVectors {
     inner: Arc<Inner>,
     builder: Mutex<Option<JoinHandle<()>>>,
 }
 
 struct Inner {
-    /// Where the graphs are kept, and of which store; `None` keeps nothing.
+    /// Directory of the index files, and the id of the store they belong to. `None` disables persistence.
     place: Option<(PathBuf, [u8; 16])>,
     exact: usize,
     shards: RwLock<BTreeMap<String, BTreeMap<Tenant, Arc<Shard>>>>,
-    /// What the files hold everything up to.
+    /// Memory clock up to which the files are complete.
     applied: AtomicU64,
-    /// Everything up to here has been given.
+    /// Memory clock up to which vectors were given.
     given: AtomicU64,
-    /// Vectors that joined graphs since the files were written.
+    /// Vectors added to graphs since the files were written.
     unsaved: AtomicU64,
-    /// The files hold what was removed.
+    /// Whether the files hold vectors that were removed.
     files_stale: AtomicBool,
     stop: AtomicBool,
-    /// Held while graphs grow or are saved.
+    /// Held while graphs are built or saved.
     build_lock: Mutex<()>,
 }
 
 impl EmbeddedVectors {
-    /// An index that keeps its graphs in `directory`, for the store with this mark. What is there and fits is loaded.
+    /// Opens the index of the store with this id in `directory`, and loads its files if they are usable.
     pub fn open(directory: &Path, store: [u8; 16]) -> Self {
         let loaded = index_files::load(directory, store);
         let index = Self::with(Some((directory.to_owned(), store)), EXACT_LIMIT);
@@ -61,7 +64,7 @@ impl EmbeddedVectors {
         index
     }
 
-    /// An index that keeps nothing on disk, and builds graphs from `exact` vectors on.
+    /// An index without persistence that builds graphs above `exact` vectors.
     pub fn in_memory(exact: usize) -> Self {
         Self::with(None, exact)
     }
@@ -81,7 +84,7 @@ impl EmbeddedVectors {
         Self { inner: Arc::new(inner), builder: Mutex::default() }
     }
 
-    /// Lets graphs grow in the background, unless they do.
+    /// Starts the background thread if vectors are due and it is not running.
     fn start_builder(&self) {
         if !self.inner.has_due() {
             return;
@@ -92,7 +95,7 @@ impl EmbeddedVectors {
         }
         let inner = Arc::clone(&self.inner);
         let thread = std::thread::Builder::new().name("memory-index".to_owned());
-        // Without a thread the tail is searched one by one: slower, and right.
+        // Without the thread, vectors stay in the tail, where search is exact but slower.
         *builder = thread.spawn(move || inner.run_builder()).ok();
     }
 }
@@ -132,7 +135,7 @@ impl Inner {
         Arc::clone(tenants.entry(tenant.clone()).or_insert_with(|| Arc::new(Shard::new(dimension))))
     }
 
-    /// How many vectors of a shard should join its graph.
+    /// Number of vectors that should move from the shard's tail to its graph.
     fn due(&self, shard: &Shard) -> usize {
         let waiting = shard.tail().len();
         let limit = if shard.graph().is_some() { TAIL_LIMIT } else { self.exact };
@@ -143,7 +146,7 @@ impl Inner {
         self.all().iter().any(|(_, _, shard)| self.due(shard) > 0)
     }
 
-    /// What the background thread does. A failure leaves the tail to be searched one by one.
+    /// Body of the background thread. After a failure, vectors stay in the tail.
     fn run_builder(&self) {
         let threads = (parallelism() / 2).max(1);
         while self.has_due() && !self.stop.load(Ordering::SeqCst) {
@@ -153,7 +156,7 @@ impl Inner {
         }
     }
 
-    /// Lets what is due join the graphs, then writes the files if much has changed.
+    /// Moves due vectors to the graphs, and writes the files if more than 5 % is unsaved.
     fn build_due(&self, threads: usize, progress: &dyn Fn(IndexProgress)) -> Result<(), Error> {
         let _growing = self.build_lock.lock().unwrap_or_else(PoisonError::into_inner);
         let shards = self.all();
@@ -180,10 +183,10 @@ impl Inner {
         Ok(())
     }
 
-    /// Writes the files, unless there is no graph: then reading the tables is quick enough.
+    /// Writes the files. Without any graph the files are deleted: reading the tables is fast enough then.
     fn save(&self) -> Result<(), Error> {
         let Some((directory, store)) = &self.place else { return Ok(()) };
-        // Everything up to here is in a tail or a graph already.
+        // All vectors up to this tick are in a tail or a graph.
         let given = self.given.load(Ordering::SeqCst);
         let shards = self.all();
         self.files_stale.store(false, Ordering::SeqCst);
@@ -211,7 +214,7 @@ fn parallelism() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Runs what takes long beside the runtime's own threads.
+/// Runs blocking work outside the async runtime's threads.
 async fn blocking(work: impl FnOnce() -> Result<(), Error> + Send + 'static) -> Result<(), Error> {
     let joined = tokio::task::spawn_blocking(work).await;
     joined.map_err(|error| Error::IndexUnavailable { what: error.to_string() })?
@@ -321,7 +324,7 @@ impl VectorStore for EmbeddedVectors {
     }
 
     async fn flush(&self, progress: &(dyn Fn(IndexProgress) + Send + Sync)) -> Result<(), Error> {
-        // In place: the caller's closure cannot move to another thread.
+        // Runs on this thread, because the caller's closure cannot move to another one.
         self.inner.build_due(parallelism(), progress)?;
         let _growing = self.inner.build_lock.lock().unwrap_or_else(PoisonError::into_inner);
         if self.inner.unsaved.load(Ordering::SeqCst) > 0 { self.inner.save() } else { Ok(()) }

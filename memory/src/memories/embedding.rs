@@ -1,4 +1,4 @@
-//! Giving memories the vectors they lack: in batches, each text once, off the path of what remembers.
+//! Computes missing embeddings in batches, outside of [`Memories::remember`]. Equal texts are embedded once.
 
 use super::store::Memories;
 use super::tables::{add_vectors, id, vector};
@@ -9,46 +9,46 @@ use async_trait::async_trait;
 use sqlx::Row;
 use std::collections::HashMap;
 
-/// Texts that are embedded together.
+/// Number of texts per call of the embedder.
 const BATCH: i64 = 32;
 
-/// Makes vectors of texts.
+/// An embedding model for texts.
 #[async_trait]
 pub trait TextEmbedder: Send + Sync {
-    /// The name under which its vectors are kept.
+    /// Name under which the vectors are stored.
     fn model(&self) -> &str;
 
-    /// A vector for each text, in their order.
+    /// Embeds each text and returns the vectors in the same order.
     ///
     /// # Errors
-    /// In words; the same texts are tried again later.
+    /// A description for the user. [`Memories::embed_missing`] retries the same texts at its next call.
     async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, String>;
 }
 
-/// How many memories have a vector of a model.
+/// How many memories have a vector of some model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 pub struct Coverage {
-    /// Memories with one.
+    /// Number of memories with a vector.
     pub embedded: u64,
-    /// Memories in all.
+    /// Number of all memories of the tenant.
     pub memories: u64,
 }
 
 impl Coverage {
-    /// Whether none lacks one.
+    /// Whether every memory has a vector.
     pub fn is_complete(&self) -> bool {
         self.embedded == self.memories
     }
 }
 
 impl Memories {
-    /// Gives all memories of a tenant that lack a vector of this model one; returns how many got one. It can be cut
-    /// off at any point and called again. Vectors of other models stay.
+    /// Embeds all memories of a tenant that have no vector of this model, and returns their number.
     ///
-    /// A text that some memory has a vector of already is not embedded again.
+    /// The call can be interrupted at any point and repeated. Vectors of other models are kept. If another
+    /// memory with the same text has a vector, that vector is reused.
     ///
     /// # Errors
-    /// [`Error::Embedding`] when the model fails; what was embedded until then is kept.
+    /// [`Error::Embedding`] if the model fails; vectors of earlier batches are kept.
     pub async fn embed_missing(
         &self,
         tenant: &Tenant,
@@ -125,7 +125,7 @@ impl Memories {
         Ok(done)
     }
 
-    /// The vector that this very text has already.
+    /// The vector of another memory with the same text.
     async fn known_vector(&self, model: &str, text: &str) -> Result<Option<Vec<f32>>, Error> {
         let row = sqlx::query(
             "SELECT v.vector FROM memories JOIN memory_vectors v ON v.memory = memories.no \
@@ -140,7 +140,7 @@ impl Memories {
         row.map(|row| vector(row.try_get(0)?)).transpose()
     }
 
-    /// Gives a memory a vector of one more model, of its text or of what it is attached to.
+    /// Adds a vector of another model, for the memory's text or attachment.
     ///
     /// # Errors
     /// [`Error::NoSuchMemory`], [`Error::BadVector`], [`Error::Dimension`].
@@ -159,7 +159,7 @@ impl Memories {
         Ok(())
     }
 
-    /// How many of a tenant's memories have a vector of a model.
+    /// Counts a tenant's memories and their vectors of a model.
     pub async fn coverage(&self, tenant: &Tenant, model: &str) -> Result<Coverage, Error> {
         let row = sqlx::query(
             "SELECT (SELECT count(*) FROM memories WHERE tenant = ?1), \

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// An index that compares a query with every vector: exact and deterministic. What the others are measured by.
+/// An index that compares a query with every vector. It is exact, deterministic, and the reference for other
+/// indexes.
 #[derive(Debug, Default)]
 pub struct ExactVectors {
     models: RwLock<BTreeMap<String, BTreeMap<Tenant, FlatVectors>>>,
@@ -15,7 +16,7 @@ pub struct ExactVectors {
 type Models = BTreeMap<String, BTreeMap<Tenant, FlatVectors>>;
 
 impl ExactVectors {
-    /// An empty index.
+    /// Creates an empty index.
     pub fn new() -> Self {
         Self::default()
     }

@@ -1,19 +1,19 @@
-//! Unit vectors of one model and one tenant, end to end, compared one after the other.
+//! The unit vectors of one model and one tenant in one array, searched by linear scan.
 
 use super::{MemoryId, Point, ScoredMemory, Tick};
 use std::collections::HashMap;
 
-/// Sums that are carried side by side, so that the compiler can use vector instructions. Their number is part
-/// of the result's last bits: the same vectors always give the same score.
+/// Number of parallel partial sums, so that the compiler uses SIMD instructions. The number affects rounding,
+/// so it must be the same everywhere: equal vectors always get equal scores.
 const ACCUMULATORS: usize = 16;
 
-/// What a vector is known and filtered by.
+/// Identity and filter fields of a vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Label {
     pub(super) id: MemoryId,
-    /// When the memory was made.
+    /// When the memory was created.
     pub(super) made: Tick,
-    /// When its vector was made.
+    /// When this vector was created.
     pub(super) tick: Tick,
 }
 
@@ -52,7 +52,7 @@ impl FlatVectors {
         self.places.get(id).map(|place| &self.data[self.range(*place)])
     }
 
-    /// The last `count` vectors: taking them away moves no other.
+    /// Returns the last `count` vectors. Removing these moves no other vector.
     pub(super) fn last(&self, count: usize) -> Vec<(Label, Vec<f32>)> {
         let first = self.len().saturating_sub(count);
         (first..self.len()).map(|place| (self.labels[place], self.data[self.range(place)].to_vec())).collect()
@@ -70,7 +70,7 @@ impl FlatVectors {
         }
     }
 
-    /// Takes a vector away: the last one moves into the gap. Returns whether there was one.
+    /// Removes a vector by moving the last one into its place. Returns whether it existed.
     pub(super) fn remove(&mut self, id: &MemoryId) -> bool {
         let Some(place) = self.places.remove(id) else { return false };
         let last = self.labels.len() - 1;
@@ -88,7 +88,7 @@ impl FlatVectors {
         self.get(id).map(|vector| cosine(unit, vector))
     }
 
-    /// The similarity of every vector whose memory had been made by then.
+    /// The similarity of every vector whose memory was created up to `as_of`.
     pub(super) fn scores(&self, unit: &[f32], as_of: Option<Tick>) -> Vec<(f32, Label)> {
         self.labels
             .iter()
@@ -103,7 +103,7 @@ impl FlatVectors {
     }
 }
 
-/// The `k` best, the most similar first; among equals the older first.
+/// The `k` highest scores, sorted. Among equal scores, older memories come first.
 pub(super) fn best(mut found: Vec<(f32, Label)>, k: usize) -> Vec<ScoredMemory> {
     let order = |a: &(f32, Label), b: &(f32, Label)| {
         b.0.total_cmp(&a.0).then(a.1.made.cmp(&b.1.made)).then(a.1.id.cmp(&b.1.id))
@@ -116,7 +116,7 @@ pub(super) fn best(mut found: Vec<(f32, Label)>, k: usize) -> Vec<ScoredMemory> 
     found.into_iter().map(|(cosine, label)| ScoredMemory { id: label.id, cosine }).collect()
 }
 
-/// The inner product of two unit vectors of one dimension, kept within -1 and 1.
+/// Inner product of two unit vectors of equal length, clamped to -1 to 1.
 pub(super) fn cosine(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0_f32; ACCUMULATORS];
     let (a, b) = (a.as_chunks::<ACCUMULATORS>(), b.as_chunks::<ACCUMULATORS>());

@@ -1,7 +1,8 @@
-//! Forgetting for good: a memory's text, words and vectors, and every copy of its text in the log and the blobs.
+//! Permanent deletion of a memory and of every copy of its text in the log and the blobs.
 //!
-//! A record that held the text keeps its place, its time and its hash, so that the chain still proves that nothing
-//! else was changed or left out; its content is a tombstone. What was derived from the content cannot be replayed.
+//! A log record that quoted the text keeps its sequence number, time and hash; its payload becomes a
+//! tombstone. The hash chain still proves that all other records are unchanged. Events that were derived from
+//! a deleted payload can no longer be replayed.
 
 use super::store::Memories;
 use super::tables::{find, tick};
@@ -13,41 +14,41 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// What stands in the place of a forgotten record's payload.
+/// Payload of a forgotten record.
 pub(crate) const TOMBSTONE: &str = r#"{"$forgotten":true}"#;
-/// Texts shorter than this, in bytes, are not looked for in other records: they are in many by chance.
+/// Shorter texts are not searched for in other records, because they occur in many by chance.
 const MIN_NEEDLE_BYTES: usize = 12;
-/// Rows read at once.
+/// Number of rows read at once.
 const PAGE: i64 = 512;
 
-/// What was removed for good.
+/// The result of forgetting a memory.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Forgotten {
-    /// The memory's id.
+    /// Id of the memory.
     pub id: MemoryId,
-    /// Models whose vectors of it are gone too.
+    /// Models whose vectors of it were deleted.
     pub models: Vec<String>,
-    /// Records of the log whose content went with it.
+    /// Number of log records that became tombstones.
     pub records: u64,
-    /// Blobs whose content went with it.
+    /// Number of deleted blobs.
     pub blobs: u64,
-    /// The index is on a server that does not answer: its vectors go when it does.
+    /// True if the index is a server that is unreachable. It deletes the vectors when it is reachable again.
     pub index_behind: bool,
-    /// Files of the home that were searched afterwards, byte by byte.
+    /// Number of files in the home that were searched for the text afterwards.
     pub files: u64,
-    /// Those that still hold the text: none, unless another process was reading while it was removed.
+    /// Files that still contain the text. Empty, unless another process held a read transaction meanwhile.
     pub residue: Vec<PathBuf>,
 }
 
 impl Memories {
-    /// Removes a memory for good, wherever its text is: its row, its words, its vectors, the index's files, records of
-    /// the log and blobs that quote it, and what it is attached to. Then searches every file of the home for the
-    /// text. `None` if there is no such memory.
+    /// Deletes a memory and every copy of its text: its row, keywords and vectors, the index files, log
+    /// records and blobs that quote it, and its attachment. Then searches every file of the home for the
+    /// text. Returns `None` if the memory does not exist.
     ///
-    /// Texts of less than 12 bytes are removed from the memory and its own records only.
+    /// A text shorter than 12 bytes is deleted only from the memory and from the record it was made of.
     ///
     /// # Errors
-    /// Nothing was removed, or the call can be repeated.
+    /// Any error of the store. Either nothing was deleted, or the caller can repeat the call.
     pub async fn forget(&self, tenant: &Tenant, id: &MemoryId) -> Result<Option<Forgotten>, Error> {
         let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
         let Some(memory) = find(&mut transaction, tenant, id).await? else { return Ok(None) };
@@ -90,7 +91,7 @@ impl Memories {
         Ok(Some(Forgotten { id: *id, models, records, blobs, index_behind, files, residue }))
     }
 
-    /// Whether there was a memory of this id that was forgotten.
+    /// Whether a memory with this id existed and was forgotten.
     pub async fn was_forgotten(&self, id: &MemoryId) -> Result<bool, Error> {
         let found =
             sqlx::query("SELECT 1 FROM memory_tombstones WHERE id = ?").bind(id.as_bytes().as_slice());
@@ -99,7 +100,7 @@ impl Memories {
 }
 
 impl Store {
-    /// Empties the write-ahead log into the database, waiting a little for readers elsewhere.
+    /// Moves the write-ahead log into the database file. Waits up to 1 s for readers in other processes.
     async fn checkpoint(&self) -> Result<(), Error> {
         for _ in 0..20 {
             let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.pool).await?;
@@ -112,7 +113,7 @@ impl Store {
     }
 }
 
-/// The text as it stands in files: plain, in JSON, and in JSON within JSON.
+/// The spellings in which the text can occur in files: plain, JSON, and JSON within JSON.
 fn needles(text: &str) -> Vec<Vec<u8>> {
     let text = text.trim();
     if text.len() < MIN_NEEDLE_BYTES {
@@ -148,7 +149,8 @@ fn memchr(byte: u8, haystack: &[u8]) -> Option<usize> {
     haystack.iter().position(|other| *other == byte)
 }
 
-/// Content as it was before it was stored. What cannot be decompressed holds nothing readable.
+/// Decompresses stored content. Content that cannot be decompressed cannot be read by anybody, so it counts
+/// as empty.
 fn decompressed(stored: &[u8], packed: bool) -> Vec<u8> {
     if packed { compression::decompress(stored).unwrap_or_default() } else { stored.to_owned() }
 }
@@ -222,7 +224,7 @@ async fn forget_blobs(connection: &mut SqliteConnection, needles: &[Vec<u8>]) ->
     }
 }
 
-/// The image or sound goes too, unless another memory has it.
+/// Deletes the attachment unless another memory uses the same blob. Returns the number of deleted blobs.
 async fn forget_attachment(connection: &mut SqliteConnection, memory: &Memory) -> Result<u64, Error> {
     let Some(attachment) = &memory.attachment else { return Ok(0) };
     let id = attachment.blob.0.as_bytes().as_slice();
@@ -239,7 +241,7 @@ async fn forget_blob(connection: &mut SqliteConnection, id: &[u8]) -> Result<(),
     Ok(())
 }
 
-/// How many files there are below a directory, and which of them hold one of the needles.
+/// Counts the files below a directory and returns those that contain a needle.
 fn search(directory: &Path, needles: &[Vec<u8>]) -> Result<(u64, Vec<PathBuf>), Error> {
     let io = |path: &Path| {
         let path = path.to_owned();
@@ -272,7 +274,7 @@ fn file_holds(path: &Path, needles: &[Vec<u8>]) -> std::io::Result<bool> {
     };
     let mut buffer = Vec::new();
     loop {
-        // What might be the beginning of one is looked at again with what follows.
+        // The end of a chunk is searched again with the next chunk, for needles that span both.
         let kept = buffer.len().min(longest);
         buffer.drain(..buffer.len() - kept);
         if file.by_ref().take(1 << 20).read_to_end(&mut buffer)? == 0 {
@@ -289,7 +291,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_found_however_it_is_quoted_and_wherever_it_stands() {
+    fn text_is_found_in_every_spelling_and_across_chunks() {
         let text = "say \"open\" \\ sésame\nnow";
         let needles = needles(text);
         let once = serde_json::json!({"text": text}).to_string();

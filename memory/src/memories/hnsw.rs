@@ -1,4 +1,4 @@
-//! A navigable graph (HNSW, Malkov and Yashunin 2018) over the vectors of one model and one tenant.
+//! An HNSW graph (Malkov and Yashunin 2018) over the vectors of one model and one tenant.
 
 use super::flat_vectors::{Label, cosine};
 use super::{MemoryId, Tick};
@@ -8,27 +8,28 @@ use std::path::Path;
 use std::sync::{PoisonError, RwLock};
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
 
-/// Links of a node.
+/// Links per node (parameter M).
 const CONNECTIVITY: usize = 16;
-/// Nodes looked at when one is added, and at least when one is searched for. With the 256 candidates that recall
-/// asks for, more gains nothing.
+/// Candidates per insertion (efConstruction) and least candidates per search (ef). Recall asks for 256
+/// results, which raises ef; a larger value did not improve results.
 const EXPANSION: usize = 96;
-/// Searches and additions at once: more than any runtime has threads.
+/// Largest number of concurrent searches and insertions, above the thread count of any runtime.
 const THREADS: usize = 64;
-/// Additions between two moments at which the graph may grow or be searched.
+/// Vectors inserted per lock, so that searches can run in between.
 const CHUNK: usize = 64;
 
 pub(super) struct Graph {
     dimension: usize,
-    /// Written to only to make room; usearch's own operations may run side by side.
+    /// Write-locked to reserve capacity, save and remove. usearch supports concurrent searches and insertions
+    /// itself.
     index: RwLock<Index>,
     labels: RwLock<Labels>,
 }
 
-/// Which memory each node stands for. A node's key is its place here.
+/// Maps node keys to memories. A key is an index into `labels`.
 #[derive(Default)]
 struct Labels {
-    /// `None` for what was removed: its node stays, with another vector.
+    /// `None` if the memory was removed; its node then holds a filler vector.
     labels: Vec<Option<Label>>,
     keys: HashMap<MemoryId, u64>,
 }
@@ -39,12 +40,12 @@ impl Graph {
         Ok(Self { dimension, index: RwLock::new(index), labels: RwLock::default() })
     }
 
-    /// Reads what [`save`](Self::save) wrote.
+    /// Reads a file that [`save`](Self::save) wrote.
     pub(super) fn load(dimension: usize, path: &Path, labels: Vec<Option<Label>>) -> Result<Self, Error> {
         let index = Index::new(&options(dimension)).map_err(failed)?;
         index.load(&path.to_string_lossy()).map_err(failed)?;
         if index.dimensions() != dimension || index.size() != labels.len() {
-            return Err(failed("it does not hold what it says"));
+            return Err(failed("the graph file does not match the manifest"));
         }
         index.reserve_capacity_and_threads(labels.len().max(1), THREADS).map_err(failed)?;
         let keys =
@@ -52,9 +53,9 @@ impl Graph {
         Ok(Self { dimension, index: RwLock::new(index), labels: RwLock::new(Labels { labels, keys }) })
     }
 
-    /// Writes the nodes to a file; returns what they stand for.
+    /// Writes the nodes to a file, and returns their labels.
     pub(super) fn save(&self, path: &Path) -> Result<Vec<Option<Label>>, Error> {
-        // Nothing may be added or removed until both are taken.
+        // Holding the write lock keeps nodes and labels consistent.
         let index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         index.save(&path.to_string_lossy()).map_err(failed)?;
         Ok(self.labels.read().unwrap_or_else(PoisonError::into_inner).labels.clone())
@@ -69,7 +70,7 @@ impl Graph {
         labels.keys.get(id).and_then(|key| labels.labels[*key as usize])
     }
 
-    /// Adds vectors that are not here yet, on so many threads.
+    /// Inserts vectors that the graph does not hold yet, using `threads` threads.
     pub(super) fn add(&self, points: &[(Label, Vec<f32>)], threads: usize) -> Result<(), Error> {
         for chunk in points.chunks(CHUNK.max(threads)) {
             let first = self.reserve(chunk)?;
@@ -87,7 +88,7 @@ impl Graph {
                     let workers: Vec<_> =
                         keyed.chunks(part).map(|part| scope.spawn(move || add(part))).collect();
                     workers.into_iter().try_for_each(|worker| {
-                        worker.join().unwrap_or_else(|_| Err(failed("a thread that builds it died")))
+                        worker.join().unwrap_or_else(|_| Err(failed("an index builder thread panicked")))
                     })
                 })?;
             }
@@ -101,7 +102,7 @@ impl Graph {
         Ok(())
     }
 
-    /// Makes room for a chunk; returns its first key. Only one thread adds at a time.
+    /// Reserves keys for a chunk and returns the first one. Only one thread inserts at a time.
     fn reserve(&self, chunk: &[(Label, Vec<f32>)]) -> Result<u64, Error> {
         let first = self.labels.read().unwrap_or_else(PoisonError::into_inner).labels.len();
         let needed = first + chunk.len();
@@ -117,7 +118,7 @@ impl Graph {
         Ok(first as u64)
     }
 
-    /// Takes a vector away and overwrites it. Returns whether there was one.
+    /// Removes a vector and overwrites its numbers. Returns whether it existed.
     pub(super) fn remove(&self, id: &MemoryId) -> Result<bool, Error> {
         let key = {
             let mut labels = self.labels.write().unwrap_or_else(PoisonError::into_inner);
@@ -125,7 +126,8 @@ impl Graph {
             labels.labels[key as usize] = None;
             key
         };
-        // A removed node keeps its numbers until another takes its place: one that stands for nothing does.
+        // usearch keeps the numbers of a removed node until the key is reused, so a filler vector takes the
+        // key.
         let index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         let mut filler = vec![0.0_f32; self.dimension];
         filler[key as usize % self.dimension] = 1.0;
@@ -134,8 +136,8 @@ impl Graph {
         Ok(true)
     }
 
-    /// About the `k` most similar. Where that is much of what there is, every vector is compared: links lead to most
-    /// nodes, not to all of them.
+    /// Returns about the `k` most similar vectors. If `k` is at least a quarter of the graph, the scan is
+    /// exact, because links do not reach every node.
     pub(super) fn search(&self, unit: &[f32], k: usize) -> Result<Vec<(f32, Label)>, Error> {
         if k >= self.len() / 4 {
             return self.scores(unit, None);
@@ -161,7 +163,7 @@ impl Graph {
         similarity(&index, *key, unit, &mut vec![0.0; self.dimension]).map(Some)
     }
 
-    /// The similarity of every vector whose memory had been made by then.
+    /// The similarity of every vector whose memory was created up to `as_of`.
     pub(super) fn scores(&self, unit: &[f32], as_of: Option<Tick>) -> Result<Vec<(f32, Label)>, Error> {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
         let labels = self.labels.read().unwrap_or_else(PoisonError::into_inner);
@@ -177,7 +179,7 @@ impl Graph {
     }
 }
 
-/// Taken by the same arithmetic everywhere, so that every path to a memory gives it the same score.
+/// Every search path computes scores with the same arithmetic, so a memory always gets the same score.
 fn similarity(index: &Index, key: u64, unit: &[f32], buffer: &mut [f32]) -> Result<f32, Error> {
     index.get(key, &mut *buffer).map_err(failed)?;
     Ok(cosine(unit, buffer))
@@ -187,7 +189,7 @@ fn options(dimension: usize) -> IndexOptions {
     IndexOptions {
         dimensions: dimension,
         metric: MetricKind::IP,
-        // Half the room of single precision; the error of a similarity stays below 0.001.
+        // Half the memory of single precision. The error of a similarity stays below 0.001.
         quantization: ScalarKind::F16,
         connectivity: CONNECTIVITY,
         expansion_add: EXPANSION,

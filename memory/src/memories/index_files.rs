@@ -1,6 +1,7 @@
-//! The embedded index on disk: a manifest, and a file for each graph.
+//! The files of the embedded index: a manifest, and one file per graph.
 //!
-//! Nothing of it is needed: what is missing, torn or not of this version is built again from the tables.
+//! The files are a cache. If one is missing, damaged or of another version, the index is rebuilt from the
+//! tables.
 
 use super::flat_vectors::{FlatVectors, Label};
 use super::hnsw::Graph;
@@ -16,13 +17,13 @@ use std::path::{Path, PathBuf};
 const VERSION: u32 = 1;
 const MANIFEST: &str = "manifest";
 
-/// What the graphs hold, and up to when.
+/// Content of the manifest file.
 #[derive(Serialize, Deserialize)]
 struct Manifest {
     version: u32,
-    /// Of which database: an index is not mistaken for that of another.
+    /// Id of the database, so that an index is never used with another database.
     store: [u8; 16],
-    /// Everything up to this moment is in it.
+    /// Memory clock up to which the index is complete.
     applied: u64,
     shards: Vec<Saved>,
 }
@@ -32,7 +33,7 @@ struct Saved {
     model: String,
     tenant: String,
     dimension: usize,
-    /// The graph's file and its SHA-256.
+    /// Name of the graph file, and its SHA-256.
     graph: Option<(String, [u8; 32])>,
     labels: Vec<Option<SavedLabel>>,
     tail: Vec<(SavedLabel, Vec<f32>)>,
@@ -40,7 +41,7 @@ struct Saved {
 
 type SavedLabel = ([u8; 16], u64, u64);
 
-/// What was on disk.
+/// A loaded index: its memory clock and its shards, each with model and tenant.
 pub(super) type Loaded = (Tick, Vec<(String, Tenant, Shard)>);
 
 fn pack(label: Label) -> SavedLabel {
@@ -51,7 +52,7 @@ fn unpack((id, made, tick): SavedLabel) -> Label {
     Label { id: MemoryId::from_bytes(id), made: Tick(made), tick: Tick(tick) }
 }
 
-/// Reads the index of a store; `None` if there is none that can be used.
+/// Reads the index of a store; `None` if no usable index exists.
 pub(super) fn load(directory: &Path, store: [u8; 16]) -> Option<Loaded> {
     let bytes = fs::read(directory.join(MANIFEST)).ok()?;
     let (hash, body) = bytes.split_first_chunk::<32>()?;
@@ -73,7 +74,7 @@ pub(super) fn load(directory: &Path, store: [u8; 16]) -> Option<Loaded> {
             None => None,
             Some((name, hash)) => {
                 let path = directory.join(name);
-                // A damaged file must not reach the reader, which trusts it.
+                // The reader trusts the file, so a damaged one must not reach it.
                 if sha256(&path).ok()? != hash {
                     return None;
                 }
@@ -86,7 +87,7 @@ pub(super) fn load(directory: &Path, store: [u8; 16]) -> Option<Loaded> {
     Some((Tick(manifest.applied), shards))
 }
 
-/// Writes the index, and then removes what an earlier one left.
+/// Writes the index, then deletes the files of earlier ones.
 pub(super) fn save<'a>(
     directory: &Path,
     store: [u8; 16],
@@ -104,7 +105,7 @@ pub(super) fn save<'a>(
         let tail_then = |tail: &FlatVectors| {
             tail.last(tail.len()).into_iter().map(|(label, vector)| (pack(label), vector)).collect()
         };
-        // The tail before the graph: what joins the graph in between is then in both rather than in neither.
+        // Saving the tail first means that a vector that moves meanwhile is in both parts and never lost.
         let tail = tail_then(&shard.tail());
         let (graph, labels) = match shard.graph() {
             None => (None, Vec::new()),
@@ -140,14 +141,14 @@ pub(super) fn save<'a>(
     write().map_err(io(&temporary))?;
     for entry in fs::read_dir(directory).map_err(io(directory))?.flatten() {
         if !kept.iter().any(|name| *name == *entry.file_name().to_string_lossy()) {
-            // A file that another process has just replaced may be gone already.
+            // Another process may have deleted the file already.
             let _ = fs::remove_file(entry.path());
         }
     }
     Ok(())
 }
 
-/// Removes what is on disk.
+/// Deletes all index files.
 pub(super) fn clear(directory: &Path) -> Result<(), Error> {
     match fs::remove_dir_all(directory) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
@@ -157,7 +158,7 @@ pub(super) fn clear(directory: &Path) -> Result<(), Error> {
     }
 }
 
-/// A file that does not exist yet: readers of the manifest before this one keep theirs.
+/// A file name that is not in use, so that readers of the previous manifest keep their files.
 fn unused(directory: &Path, model: &str, tenant: &Tenant) -> (PathBuf, String) {
     let name = Hash::of(format!("{model}\0{}", tenant.as_str()).as_bytes()).to_string();
     let mut number = 0_u32;

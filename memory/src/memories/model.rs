@@ -4,13 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 use uuid::Uuid;
 
-/// Whose memory it is. Nothing is remembered, recalled or forgotten without saying so.
+/// Owner of memories. Every operation on memories names a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Tenant(String);
 
 impl Tenant {
-    /// 1 to 200 bytes without control characters.
+    /// Checks a tenant's name: 1 to 200 bytes without control characters.
     ///
     /// # Errors
     /// [`Error::BadMemory`].
@@ -18,13 +18,13 @@ impl Tenant {
         let name = name.into();
         if name.is_empty() || name.len() > 200 || name.chars().any(char::is_control) {
             return Err(Error::BadMemory {
-                what: "a tenant's name has 1 to 200 bytes and no control characters",
+                what: "a tenant's name must have 1 to 200 bytes and no control characters",
             });
         }
         Ok(Self(name))
     }
 
-    /// As text.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -36,33 +36,34 @@ impl<'de> Deserialize<'de> for Tenant {
     }
 }
 
-/// The name of a memory: a `UUIDv5` of its tenant, run, record and ordinal, so that remembering the same
-/// event twice makes one memory.
+/// Id of a memory: a `UUIDv5` of tenant, run, record and ordinal. Remembering the same event twice therefore
+/// yields one memory (idempotence).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MemoryId(Uuid);
 
 impl MemoryId {
     const NAMESPACE: Uuid = Uuid::from_bytes(*b"sojourn-memories");
 
-    /// Of the `ordinal`-th memory made of one record; `run` is `None` for what came from outside of any run.
+    /// The id of the `ordinal`-th memory made of a record. `run` is `None` for knowledge from outside of any
+    /// run.
     pub fn new(tenant: &Tenant, run: Option<&RunId>, seq: EventSeq, ordinal: u32) -> Self {
         let run = run.map_or("", RunId::as_str);
         let name = format!("{}\0{run}\0{seq}\0{ordinal}", tenant.as_str());
         Self(Uuid::new_v5(&Self::NAMESPACE, name.as_bytes()))
     }
 
-    /// Of the memory that takes this one's place with another text.
+    /// The id of the memory that supersedes this one with another text.
     #[must_use]
     pub fn revised(&self, text: &str) -> Self {
         Self(Uuid::new_v5(&self.0, text.as_bytes()))
     }
 
-    /// As raw bytes.
+    /// The 16 bytes of the UUID.
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }
 
-    /// From raw bytes.
+    /// The id with these bytes.
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))
     }
@@ -78,7 +79,9 @@ impl FromStr for MemoryId {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        Uuid::parse_str(text).map(Self).map_err(|_| Error::BadMemory { what: "a memory's id is a UUID" })
+        Uuid::parse_str(text)
+            .map(Self)
+            .map_err(|_| Error::BadMemory { what: "the id of a memory must be a UUID" })
     }
 }
 
@@ -94,27 +97,27 @@ impl<'de> Deserialize<'de> for MemoryId {
     }
 }
 
-/// What a memory is about.
+/// The kind of a memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MemoryKind {
-    /// What happened.
+    /// Something that happened in an episode.
     Episode,
-    /// What is so.
+    /// A fact about the environment.
     Fact,
-    /// A lesson in words.
+    /// A lesson that a reflection derived.
     Reflection,
-    /// What was given from outside: a recipe, a manual.
+    /// Knowledge from outside, such as a recipe or a manual.
     Knowledge,
-    /// What a skill is for.
+    /// The description of a skill.
     Skill,
 }
 
 impl MemoryKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 5] = [Self::Episode, Self::Fact, Self::Reflection, Self::Knowledge, Self::Skill];
 
-    /// As it is stored and shown: "episode".
+    /// The name in the database and in output: "episode".
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Episode => "episode",
@@ -130,65 +133,66 @@ impl MemoryKind {
     }
 }
 
-/// A moment in the life of the memory store: how many changes recall could see had been made.
+/// Logical clock of the memory tables: the number of changes that recall can observe. Recall as of a tick is
+/// repeatable.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Tick(pub u64);
 
-/// A record of the log that a memory rests on.
+/// A log record that a memory was derived from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Source {
-    /// The run.
+    /// The run of the record.
     pub run: RunId,
-    /// The record.
+    /// The sequence number of the record.
     pub seq: EventSeq,
 }
 
-/// What is not text: an image, a sound. Its vectors are those of the memory, under the names of models that make
-/// vectors of such things.
+/// An image or sound that belongs to a memory. Its vectors are stored with the memory, under the name of the
+/// model that embeds such content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
-    /// Where the content is.
+    /// Address of the content.
     pub blob: BlobId,
-    /// What it is: `image/png`.
+    /// Media type, such as `image/png`.
     pub media_type: String,
 }
 
-/// Something to be remembered.
+/// A memory to add.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewMemory {
-    /// Whose it is.
+    /// Owner of the memory.
     pub tenant: Tenant,
-    /// What it is about.
+    /// Kind of the memory.
     pub kind: MemoryKind,
-    /// In words.
+    /// The text, 1 to 65,536 bytes.
     pub text: String,
-    /// From 1 (mundane) to 10 (decisive).
+    /// Importance, from 1 (mundane) to 10 (decisive).
     pub importance: f32,
-    /// When it happened, in milliseconds since 1970.
+    /// Time of the event, in milliseconds since 1970.
     pub event_time_ms: i64,
-    /// Where it happened, if in an environment.
+    /// Name of the environment, if the memory is about one.
     pub environment: Option<String>,
-    /// The run it was made in; `None` for what came from outside.
+    /// The run it was made in; `None` for knowledge from outside.
     pub run: Option<RunId>,
-    /// The record it was made of; without a run, any number below 2⁶³ that tells it apart.
+    /// The record it was made of. Without a run: any number below 2⁶³ that makes the id unique.
     pub seq: EventSeq,
-    /// Which of the memories made of that record.
+    /// Distinguishes the memories that were made of the same record.
     pub ordinal: u32,
-    /// Other records it rests on.
+    /// Other records that it was derived from.
     pub sources: Vec<Source>,
-    /// Not to be recalled from then on, unless pinned.
+    /// Recall ignores the memory from this time on, unless it is pinned. Milliseconds since 1970.
     pub expires_at_ms: Option<i64>,
-    /// True from then on only; always if `None`.
+    /// Recall ignores the memory before this time. `None`: always valid. Milliseconds since 1970.
     pub valid_from_ms: Option<i64>,
-    /// Exempt from expiry.
+    /// Whether the memory is exempt from expiry.
     pub pinned: bool,
     /// The image or sound that the text describes.
     pub attachment: Option<Attachment>,
 }
 
 impl NewMemory {
-    /// A memory of middling importance, from outside of any run, of the time 0.
+    /// A memory from outside of any run, with importance 5 and time 0.
     pub fn new(tenant: Tenant, kind: MemoryKind, text: impl Into<String>) -> Self {
         Self {
             tenant,
@@ -208,68 +212,69 @@ impl NewMemory {
         }
     }
 
-    /// The id it will have.
+    /// The id that the memory will have.
     pub fn id(&self) -> MemoryId {
         MemoryId::new(&self.tenant, self.run.as_ref(), self.seq, self.ordinal)
     }
 }
 
-/// Something that is remembered.
+/// A stored memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
-    /// Its name.
+    /// Id of the memory.
     pub id: MemoryId,
-    /// Whose it is.
+    /// Owner of the memory.
     pub tenant: Tenant,
-    /// What it is about.
+    /// Kind of the memory.
     pub kind: MemoryKind,
-    /// In words.
+    /// The text.
     pub text: String,
-    /// From 1 (mundane) to 10 (decisive).
+    /// Importance, from 1 (mundane) to 10 (decisive).
     pub importance: f32,
-    /// When it happened, in milliseconds since 1970.
+    /// Time of the event, in milliseconds since 1970.
     pub event_time_ms: i64,
-    /// Where it happened, if in an environment.
+    /// Name of the environment, if the memory is about one.
     pub environment: Option<String>,
-    /// The run it was made in.
+    /// The run it was made in; `None` for knowledge from outside.
     pub run: Option<RunId>,
     /// The record it was made of.
     pub seq: EventSeq,
-    /// Every record it rests on, the one it was made of among them.
+    /// All records it was derived from, including the one it was made of.
     pub sources: Vec<Source>,
-    /// Not to be recalled from then on, unless pinned.
+    /// Recall ignores the memory from this time on, unless it is pinned. Milliseconds since 1970.
     pub expires_at_ms: Option<i64>,
-    /// True from then on only.
+    /// Recall ignores the memory before this time. Milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_from_ms: Option<i64>,
-    /// No longer true from then on.
+    /// Recall ignores the memory from this time on: it was invalidated or superseded. Milliseconds since
+    /// 1970.
     pub valid_to_ms: Option<i64>,
-    /// The memory that replaced it.
+    /// The memory that supersedes this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superseded_by: Option<MemoryId>,
-    /// The document it is a passage of.
+    /// URI of the document that the memory is a passage of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<String>,
     /// The image or sound that the text describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attachment: Option<Attachment>,
-    /// Exempt from expiry.
+    /// Whether the memory is exempt from expiry.
     pub pinned: bool,
-    /// Of the text without regard to case and spacing: equal texts are recalled once.
+    /// Hash of the text without regard to case and white space. Recall returns equal texts once.
     pub content_hash: Hash,
-    /// How often it helped.
+    /// Number of times that using it succeeded.
     pub helpful: u32,
-    /// How often it did harm.
+    /// Number of times that using it failed.
     pub harmful: u32,
-    /// When it was remembered.
+    /// Tick at which it was added.
     pub made: Tick,
 }
 
-/// A text's vector, by the model that made it.
+/// A vector with the name of the model that computed it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Embedding {
-    /// The model's name; all its vectors have one dimension.
+    /// Name of the model. All vectors of a model have the same dimension.
     pub model: String,
-    /// Finite and not all zero; its length does not matter.
+    /// Finite and not all zero. The store normalises it to length 1.
     pub vector: Vec<f32>,
 }

@@ -14,39 +14,41 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use tokio::sync::RwLock;
 
-/// How long the server may take to answer.
+/// Time limit for connecting and for each request.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Points to a request.
+/// Number of points per request.
 const BATCH: usize = 256;
-/// The collection with the one point that says what was applied.
+/// Name suffix of the collection whose only point holds the applied tick.
 const CLOCK: &str = "clock";
 
-/// Vectors in Qdrant, a server or a cluster of them.
+/// A vector index in a Qdrant server or cluster.
 ///
-/// Each model has a collection, `sojourn-<store>-m-<model>`; a point's id is the memory's, its payload is the tenant and
-/// the moments. Everything up to the moment kept in `sojourn-<store>-clock` is in them: a server that was away, or
-/// lost everything, is given what it lacks.
+/// Each model has a collection `sojourn-<store>-m-<model>`. A point has the memory's id; its payload is the
+/// tenant and the creation tick. The collection `sojourn-<store>-clock` holds the tick up to which the
+/// vectors are complete. A server that was unreachable or lost its data gets the missing vectors from that
+/// tick on.
 pub struct QdrantVectors {
     client: Qdrant,
     prefix: String,
-    /// The models' dimensions, as far as they are known here.
+    /// Cache of the models' dimensions.
     dimensions: RwLock<BTreeMap<String, usize>>,
 }
 
 impl QdrantVectors {
-    /// The vectors of a store on a server: `http://host:6334`, or `qdrant://host:6334`, which is the same.
-    /// `api_key` is what the server asks for, if anything. The server need not be there yet.
+    /// Connects to the vectors of a store at `http://host:6334` or, equivalently, `qdrant://host:6334`.
+    ///
+    /// `api_key` is sent if the server requires one. The server may be unreachable at this point.
     ///
     /// # Errors
-    /// [`Error::IndexUnavailable`] for an address that is none.
+    /// [`Error::IndexUnavailable`] if the address is invalid.
     pub async fn open(store: &Store, address: &str, api_key: Option<&str>) -> Result<Self, Error> {
         Self::at(address, api_key, &hex::encode(store.id().await?))
     }
 
-    /// The same under a name of one's own.
+    /// Like [`open`](Self::open), with an explicit name in place of the store's id.
     ///
     /// # Errors
-    /// [`Error::IndexUnavailable`] for an address that is none.
+    /// [`Error::IndexUnavailable`] if the address is invalid.
     pub fn at(address: &str, api_key: Option<&str>, name: &str) -> Result<Self, Error> {
         let url = address.replacen("qdrant://", "http://", 1);
         let mut config =
@@ -62,7 +64,7 @@ impl QdrantVectors {
         format!("{}m-{}", self.prefix, escaped(model))
     }
 
-    /// A model's dimension, if the server knows it.
+    /// The model's dimension; `None` if the server has no collection for it.
     async fn dimension(&self, model: &str) -> Result<Option<usize>, Error> {
         if let Some(dimension) = self.dimensions.read().await.get(model) {
             return Ok(Some(*dimension));
@@ -75,9 +77,9 @@ impl QdrantVectors {
         let config = info
             .result
             .and_then(|info| info.config?.params?.vectors_config?.config)
-            .ok_or_else(|| unusable("the server does not say what a collection holds"))?;
+            .ok_or_else(|| unusable("the server does not report the vector size of a collection"))?;
         let Config::Params(params) = config else {
-            return Err(unusable("a collection has vectors of several names"));
+            return Err(unusable("a collection has named vectors, which are not supported"));
         };
         let dimension = params.size as usize;
         self.dimensions.write().await.insert(model.to_owned(), dimension);
@@ -102,7 +104,7 @@ impl QdrantVectors {
         Ok(())
     }
 
-    /// This store's collections that hold a model's vectors, with the models' names.
+    /// Names of this store's models and of their collections.
     async fn models(&self) -> Result<Vec<(String, String)>, Error> {
         let all = self.client.list_collections().await.map_err(failed)?;
         let prefix = format!("{}m-", self.prefix);
@@ -247,7 +249,7 @@ impl VectorStore for QdrantVectors {
     }
 
     async fn clear(&self) -> Result<(), Error> {
-        // The clock first: if this is cut off, everything is given again.
+        // The clock is deleted first, so that an interrupted call leads to a full upload.
         let clock = format!("{}{CLOCK}", self.prefix);
         let models = self.models().await?.into_iter().map(|(_, collection)| collection);
         for collection in std::iter::once(clock).chain(models) {
@@ -259,7 +261,7 @@ impl VectorStore for QdrantVectors {
         Ok(())
     }
 
-    /// What the server does with its own files is the server's: it drops deleted vectors when it next optimises.
+    /// Nothing to do: the server drops deleted vectors from its files when it optimises a segment.
     async fn purge(&self) -> Result<(), Error> {
         Ok(())
     }
@@ -282,11 +284,12 @@ fn point_id(id: &MemoryId) -> PointId {
 fn memory(id: Option<&PointId>) -> Result<MemoryId, Error> {
     match id.and_then(|id| id.point_id_options.as_ref()) {
         Some(PointIdOptions::Uuid(text)) => text.parse(),
-        _ => Err(unusable("a point of it is no memory")),
+        _ => Err(unusable("a point has an id that is not a UUID")),
     }
 }
 
-/// A model's name as part of a collection's: letters, digits and `-` as they are, other bytes as `_` and two digits.
+/// Encodes a model's name for a collection name: letters, digits and `-` stay, other bytes become `_` and two
+/// hexadecimal digits.
 fn escaped(model: &str) -> String {
     let byte = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => char::from(byte).to_string(),
@@ -319,7 +322,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_models_name_survives_its_collection() {
+    fn model_name_survives_encoding() {
         for model in ["all-minilm-l6-v2", "text_embedding.3/large", "模型", "_", ""] {
             let name = escaped(model);
             assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));

@@ -6,74 +6,76 @@ use crate::{Error, RunId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashSet};
 
-/// How many of the most similar, and of the best by words, are ranked together.
+/// Number of candidates taken from each of vector search and keyword search.
 const CANDIDATES: usize = 256;
-/// So many of the most similar that pass the filters are enough not to ask the index for more.
+/// A vector search is repeated with a larger `k` until this many results pass the filter.
 const MIN_PASSING: usize = 64;
-/// The number of a run or environment that no memory is of.
+/// Stands for a run or environment without memories.
 const UNKNOWN_NAME: u32 = u32::MAX;
-/// Recency falls by this factor every hour (Park et al. 2023, "Generative Agents", section 4.1).
+/// Recency decays by this factor per hour (Park et al. 2023, "Generative Agents", section 4.1).
 const HOURLY_DECAY: f64 = 0.995;
 
-/// What each reason for recalling a memory weighs.
+/// Weights of the terms in a recall score.
 ///
-/// Similarity and words are measured in standard deviations above the mean of the candidates.
+/// Similarity and keyword scores are standardised: their unit is one standard deviation above the candidates'
+/// mean.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RankingWeights {
-    /// Of a standard deviation of cosine similarity.
+    /// Weight of the standardised cosine similarity.
     pub similarity: f64,
-    /// Of a standard deviation of BM25.
+    /// Weight of the standardised BM25 score.
     pub keywords: f64,
-    /// The share of their own score that the memories right before and after in the same run pass on.
+    /// Share of a memory's score that the previous and the next memory of the same run add.
     pub neighbours: f64,
-    /// Of recency, from 0 to 1.
+    /// Weight of recency, which is from 0 to 1.
     pub recency: f64,
-    /// Of importance, from 0 to 1.
+    /// Weight of importance, which is scaled to 0 to 1.
     pub importance: f64,
 }
 
 impl Default for RankingWeights {
-    /// Chosen on the development split of a question set over long conversations (README, "Memory").
+    /// Tuned on the development split of a question set over long conversations (`cargo xtask locomo`).
     fn default() -> Self {
         Self { similarity: 1.0, keywords: 1.0, neighbours: 0.15, recency: 0.25, importance: 0.25 }
     }
 }
 
-/// What to recall.
+/// A recall request.
 #[derive(Debug, Clone)]
 pub struct Query<'a> {
-    /// Whose memories.
+    /// Owner of the memories.
     pub tenant: &'a Tenant,
-    /// In words: any text, also none.
+    /// The query text; may be empty.
     pub text: &'a str,
-    /// The text's vectors, each with the name of the model that made it. A memory is compared by the first of these
-    /// models that it has a vector of: while all memories get vectors of a new model, the old one goes second.
+    /// Embeddings of the text, each with the name of its model. A memory is compared by the first of these
+    /// models that it has a vector of. List a new model first while memories still have vectors of the old
+    /// one.
     pub vectors: Vec<(&'a str, &'a [f32])>,
-    /// Of these kinds only; of any kind if empty.
+    /// Kinds to recall; all kinds if empty.
     pub kinds: &'a [MemoryKind],
-    /// From this environment only; what came from none is recalled as well.
+    /// Recall only memories of this environment, and memories without an environment.
     pub environment: Option<&'a str>,
-    /// From this run only.
+    /// Recall only memories of this run.
     pub run: Option<&'a RunId>,
-    /// Only what happened at or after this time, in milliseconds since 1970.
+    /// Recall only events from this time on, in milliseconds since 1970.
     pub since_ms: Option<i64>,
-    /// Only what happened before this time.
+    /// Recall only events before this time, in milliseconds since 1970.
     pub until_ms: Option<i64>,
-    /// As it would have been at that moment.
+    /// Recall as of this tick; `None` for the present.
     pub as_of: Option<Tick>,
-    /// At most so many.
+    /// Largest number of results.
     pub k: usize,
-    /// At most so many tokens together, as [`estimated_tokens`] counts them.
+    /// Largest sum of the results' [`estimated_tokens`].
     pub token_budget: usize,
-    /// The present, in milliseconds since 1970, for recency, expiry and validity.
+    /// The present, in milliseconds since 1970. It determines recency, expiry and validity.
     pub now_ms: i64,
-    /// What is ranked by.
+    /// Weights of the score.
     pub ranking: RankingWeights,
 }
 
 impl<'a> Query<'a> {
-    /// For a text alone: 5 memories at the time 0, without other limits.
+    /// A query for a text alone, with `k` = 5, time 0 and no filters.
     pub fn new(tenant: &'a Tenant, text: &'a str) -> Self {
         Self {
             tenant,
@@ -93,49 +95,49 @@ impl<'a> Query<'a> {
     }
 }
 
-/// A memory that was recalled.
+/// A recalled memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hit {
     /// The memory.
     pub memory: Memory,
-    /// What it was ranked by, comparable within one recall only.
+    /// The score, comparable only within one recall.
     pub score: f64,
-    /// How that came about.
+    /// The terms of the score.
     pub why: Explanation,
 }
 
-/// How a memory's score came about.
+/// The terms of a score, before weighting.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {
-    /// It has the very text of the query, and therefore comes first.
+    /// Whether the memory has the same text as the query. Such memories come first.
     pub exact: bool,
-    /// How similar it is, from -1 to 1; `None` without vectors of the query's model on both sides.
+    /// Cosine similarity, from -1 to 1. `None` if query and memory have no vectors of a common model.
     pub cosine: Option<f32>,
-    /// How well it answers the query's words.
+    /// BM25 score of the query's words.
     pub bm25: f64,
-    /// From 1 (now) towards 0.
+    /// Recency, from 1 (now) towards 0.
     pub recency: f64,
-    /// From 0 to 1.
+    /// Importance, scaled to 0 to 1.
     pub importance: f64,
-    /// What the memories before and after it in the same run added.
+    /// Score added by the previous and the next memory of the same run.
     pub neighbours: f64,
 }
 
-/// How many tokens a text may have: one for every four characters, rounded up.
+/// Estimates the number of tokens in a text: one per four characters, rounded up.
 pub fn estimated_tokens(text: &str) -> usize {
     text.chars().count().div_ceil(4)
 }
 
-/// A memory on its way to being ranked.
+/// A memory to be ranked.
 struct Candidate<'a> {
     slot: u32,
     entry: &'a Entry,
-    /// The place of the query's vector it was compared with, and the similarity.
+    /// Index of the query vector that it was compared with, and the cosine similarity.
     cosine: Option<(usize, f32)>,
     bm25: f64,
 }
 
-/// What a query lets through, with names looked up.
+/// The query's filters, with names resolved to numbers.
 struct Filter<'a> {
     query: &'a Query<'a>,
     view: View<'a>,
@@ -144,16 +146,18 @@ struct Filter<'a> {
 }
 
 impl Memories {
-    /// The memories that answer a query best, the best first; the same query at the same moment gives the same
-    /// answer, whatever other tenants do, as long as the index is exact.
+    /// Returns the memories that match a query best, best first.
     ///
-    /// Cosine and BM25 are brought to one scale by their mean and spread over the candidates and added; a memory
-    /// gains a share of what its neighbours in the same run have; recency and importance are added. Texts that
-    /// are the same but for case and spacing are recalled once. What does not fit into what is left of the token
-    /// budget is passed over. While the index cannot be used, words find and the tables say how similar it is.
+    /// The score adds the standardised cosine similarity and BM25 score, a share of the neighbours' scores,
+    /// recency and importance; [`RankingWeights`] has the weights. Equal texts are returned once. A memory
+    /// that exceeds the remaining token budget is skipped.
+    ///
+    /// The result depends only on the query, the tick and the tenant's memories, as long as the index is
+    /// exact. While the index is unavailable, candidates come from keyword search alone, and similarities are
+    /// computed from the tables.
     ///
     /// # Errors
-    /// [`Error::Dimension`] and [`Error::BadVector`] for the query's vector. No text is an error.
+    /// [`Error::Dimension`] and [`Error::BadVector`] for a vector of the query. Every text is valid.
     pub async fn recall(&self, query: &Query<'_>) -> Result<Vec<Hit>, Error> {
         self.sync().await?;
         let chosen = {
@@ -171,13 +175,14 @@ impl Memories {
         };
         let ids: Vec<MemoryId> = chosen.iter().map(|(id, _, _)| *id).collect();
         let mut connection = self.store.pool.acquire().await?;
-        // Another process may have forgotten one a moment ago.
+        // Another process may have deleted one of them meanwhile.
         let mut memories = find_all(&mut connection, query.tenant, &ids).await?;
         let hit = |(id, score, why)| memories.remove(&id).map(|memory| Hit { memory, score, why });
         Ok(chosen.into_iter().filter_map(hit).collect())
     }
 
-    /// The best by words, the most similar, and what stands neighbours them; with few memories, all.
+    /// Collects the best matches by keyword and by vector, and their neighbours. If there are few memories,
+    /// all of them are candidates.
     async fn candidates<'a>(&self, filter: &Filter<'a>) -> Result<Vec<Candidate<'a>>, Error> {
         let (query, view) = (filter.query, &filter.view);
         let terms = view.query_terms(query.text);
@@ -216,8 +221,8 @@ impl Memories {
             .collect())
     }
 
-    /// The most similar memories that pass. The index does not know all filters, so it is terms for more until
-    /// enough of its answers pass; where few pass at all, those are compared one by one.
+    /// Searches the vector index for memories that pass the filter. The index does not know all filters, so
+    /// the search is repeated with a larger `k`. If few memories pass, they are compared one by one.
     async fn similar(&self, filter: &Filter<'_>, model: &str, vector: &[f32]) -> Result<Vec<u32>, Error> {
         let (query, view) = (filter.query, &filter.view);
         let mut k = CANDIDATES;
@@ -282,11 +287,11 @@ impl Filter<'_> {
 
 type Ranked<'a> = (&'a Entry, f64, Explanation);
 
-/// All candidates, the best first.
+/// Scores all candidates and sorts them, best first.
 fn rank<'a>(query: &Query<'_>, view: &View<'a>, candidates: &[Candidate<'a>]) -> Vec<Ranked<'a>> {
     let weights = query.ranking;
     let bm25 = Spread::of(candidates.iter().map(|candidate| candidate.bm25));
-    // Similarities by different models are not on one scale.
+    // Similarities of different models have different scales.
     let spread_of = |place: usize| {
         let of_model = move |candidate: &Candidate<'_>| candidate.cosine.filter(|(by, _)| *by == place);
         Spread::of(candidates.iter().filter_map(of_model).map(|(_, cosine)| f64::from(cosine)))
@@ -329,8 +334,8 @@ fn rank<'a>(query: &Query<'_>, view: &View<'a>, candidates: &[Candidate<'a>]) ->
     ranked.into_iter().map(|(_, ranked)| ranked).collect()
 }
 
-/// What each candidate gains from those told right before and after it in the same run. What is told in one
-/// breath belongs together: an answer often stands next to the words that were terms for.
+/// The score that each candidate gains from its neighbours in the same run: an answer often stands next to
+/// the words that were asked for.
 fn neighbours(share: f64, view: &View<'_>, candidates: &[Candidate<'_>], base: &[f64]) -> Vec<f64> {
     let place_of = |slot: u32| candidates.binary_search_by_key(&slot, |candidate| candidate.slot).ok();
     let gain = |candidate: &Candidate<'_>| -> f64 {
@@ -339,7 +344,7 @@ fn neighbours(share: f64, view: &View<'_>, candidates: &[Candidate<'_>], base: &
     candidates.iter().map(gain).collect()
 }
 
-/// The best that fit, each text once.
+/// Takes the best candidates that fit the token budget, each text once.
 fn choose(query: &Query<'_>, ranked: Vec<Ranked<'_>>) -> Vec<(MemoryId, f64, Explanation)> {
     let mut left = query.token_budget;
     let mut texts = HashSet::new();
@@ -357,7 +362,7 @@ fn choose(query: &Query<'_>, ranked: Vec<Ranked<'_>>) -> Vec<(MemoryId, f64, Exp
     chosen
 }
 
-/// The mean of some numbers and their standard deviation.
+/// Mean and standard deviation of a sample.
 struct Spread {
     mean: f64,
     deviation: f64,
@@ -371,7 +376,7 @@ impl Spread {
         Self { mean, deviation: variance.sqrt() }
     }
 
-    /// How many deviations above the mean; 0 where all numbers are the same.
+    /// Distance from the mean in standard deviations; 0 if all values are equal.
     fn standardised(&self, number: f64) -> f64 {
         if self.deviation < 1e-9 { 0.0 } else { (number - self.mean) / self.deviation }
     }

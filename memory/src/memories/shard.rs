@@ -1,4 +1,5 @@
-//! The vectors of one model and one tenant: a graph, and a tail that is compared one by one until it joins it.
+//! The vectors of one model and one tenant: an HNSW graph, and a tail of newer vectors that is scanned
+//! linearly.
 
 use super::flat_vectors::{FlatVectors, Label, best};
 use super::hnsw::Graph;
@@ -37,7 +38,7 @@ impl Shard {
         self.graph.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How many vectors, counting one that is on its way from the tail to the graph twice.
+    /// Number of vectors. A vector that is moving from the tail to the graph is counted twice.
     pub(super) fn len(&self) -> usize {
         let tail = self.tail();
         let Some(graph) = self.graph() else { return tail.len() };
@@ -59,7 +60,7 @@ impl Shard {
         Ok(())
     }
 
-    /// Whether there was one.
+    /// Returns whether the vector existed.
     pub(super) fn remove(&self, id: &MemoryId) -> Result<bool, Error> {
         let mut tail = self.tail_mut();
         let in_tail = tail.remove(id);
@@ -70,7 +71,7 @@ impl Shard {
         Ok(in_tail || in_graph)
     }
 
-    /// Moves about so many vectors from the tail into the graph; returns how many are left.
+    /// Moves up to `count` vectors from the tail into the graph. Returns the remaining length of the tail.
     pub(super) fn join(&self, count: usize, threads: usize) -> Result<usize, Error> {
         let moving = self.tail().last(count);
         let graph = if let Some(graph) = self.graph() {
@@ -83,7 +84,7 @@ impl Shard {
         graph.add(&moving, threads)?;
         let mut tail = self.tail_mut();
         for (label, _) in &moving {
-            // Replaced or removed in the meantime: the graph has an old one.
+            // The vector was replaced or removed meanwhile, so the graph's copy is outdated.
             if tail.label(&label.id) == Some(*label) {
                 tail.remove(&label.id);
             } else {
@@ -99,7 +100,7 @@ impl Shard {
         as_of: Option<Tick>,
         k: usize,
     ) -> Result<Vec<ScoredMemory>, Error> {
-        // The graph first: what joins it in between is then met in one of them at least.
+        // A vector that moves meanwhile is found in at least one part, because the tail is locked.
         let found = {
             let tail = self.tail();
             let mut found = tail.scores(unit, as_of);

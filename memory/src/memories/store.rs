@@ -12,54 +12,55 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{Mutex, OnceCell, RwLock};
 
-/// The longest text of a memory, in bytes. What is longer is a blob, and the memory says what it is about.
+/// Longest text of a memory, in bytes. Longer content belongs into a blob that the memory describes.
 const MAX_TEXT_BYTES: usize = 64 << 10;
 
-/// Episodic memory over a [`Store`]: the tables are the truth, what is in memory and the vector index follow them.
+/// The memories in a [`Store`]. The tables are the source of truth; the in-memory corpus and the vector index
+/// follow them. Cheap to clone.
 #[derive(Clone)]
 pub struct Memories {
     pub(super) store: Store,
-    /// Opened when it is first needed.
+    /// Opened at first use.
     index: Arc<OnceCell<Arc<dyn VectorStore>>>,
     pub(super) corpus: Arc<RwLock<Corpus>>,
     pub(super) feed: Arc<Mutex<IndexFeed>>,
 }
 
-/// A memory that has the words somebody searched for.
+/// A result of [`Memories::search`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SearchMatch {
     /// The memory.
     pub memory: Memory,
-    /// The passage with the words, each between `[` and `]`.
+    /// An excerpt of the text with each found word between `[` and `]`.
     pub snippet: String,
 }
 
-/// How much is remembered.
+/// Size of a tenant's memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MemoryStats {
-    /// How many memories of each kind.
+    /// Number of memories of each kind.
     pub kinds: BTreeMap<MemoryKind, u64>,
-    /// Vectors by model.
+    /// Vectors of all tenants, by model.
     pub vectors: Vec<VectorSpace>,
-    /// The present moment.
+    /// The present tick.
     pub now: Tick,
-    /// Why the index is behind, if it cannot be used now. It catches up by itself.
+    /// Why the index is unavailable, if it is. It catches up when it is available again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index_failure: Option<String>,
 }
 
 impl Memories {
-    /// With the embedded index, which is kept in the directory `index` of the store's home.
+    /// Uses the embedded index in the directory `index` of the store's home.
     pub fn new(store: Store) -> Self {
         Self { store, index: Arc::default(), corpus: Arc::default(), feed: Arc::default() }
     }
 
-    /// With an index of one's own, which is filled from the tables when it is first needed.
+    /// Uses `index`, which is filled from the tables at first use.
     pub fn with_index(store: Store, index: Arc<dyn VectorStore>) -> Self {
         Self { index: Arc::new(OnceCell::new_with(Some(index))), ..Self::new(store) }
     }
 
-    /// The store it is kept in.
+    /// The underlying store.
     pub fn store(&self) -> &Store {
         &self.store
     }
@@ -75,11 +76,11 @@ impl Memories {
         self.index.get_or_try_init(open).await
     }
 
-    /// Remembers a text and its vectors. Remembering the same again changes nothing and is no error.
+    /// Adds a memory and its vectors. Adding the same memory again changes nothing and succeeds.
     ///
     /// # Errors
     /// [`Error::BadMemory`], [`Error::MemoryExists`], [`Error::UnknownBlob`], [`Error::BadVector`],
-    /// [`Error::Dimension`]; in every case nothing was remembered.
+    /// [`Error::Dimension`]. Nothing is added then.
     pub async fn remember(&self, new: &NewMemory, vectors: &[Embedding]) -> Result<Memory, Error> {
         let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
         let id = insert(&mut transaction, new, new.id(), None).await?;
@@ -89,12 +90,12 @@ impl Memories {
         memory.ok_or(Error::MemoryExists { id })
     }
 
-    /// A memory by its id.
+    /// Reads a memory by its id.
     pub async fn get(&self, tenant: &Tenant, id: &MemoryId) -> Result<Option<Memory>, Error> {
         find(&mut *self.store.pool.acquire().await?, tenant, id).await
     }
 
-    /// At most so many of a tenant's memories whose ids begin like this.
+    /// Finds at most `limit` memories whose ids start with `beginning`, a prefix in hexadecimal.
     pub async fn find_by_prefix(
         &self,
         tenant: &Tenant,
@@ -120,7 +121,7 @@ impl Memories {
         rows.iter().map(decode).collect()
     }
 
-    /// A tenant's memories in the order they were made, at most `limit` of those made after `after`.
+    /// Lists at most `limit` memories created after the tick `after`, in the order of creation.
     pub async fn list(&self, tenant: &Tenant, after: Tick, limit: usize) -> Result<Vec<Memory>, Error> {
         let sql =
             format!("SELECT {COLUMNS} FROM memories WHERE tenant = ? AND made > ? ORDER BY made LIMIT ?");
@@ -133,8 +134,8 @@ impl Memories {
         rows.iter().map(decode).collect()
     }
 
-    /// The memories that have all the words of a text, the best match first. Anything may be searched for:
-    /// nothing in the text is an operator.
+    /// Finds memories that contain all words of a text, best match first. No character in the text is an
+    /// operator.
     pub async fn search(&self, tenant: &Tenant, text: &str, limit: usize) -> Result<Vec<SearchMatch>, Error> {
         let Some(query) = tokenize::match_all(text) else { return Ok(Vec::new()) };
         let sql = format!(
@@ -153,7 +154,7 @@ impl Memories {
             .collect()
     }
 
-    /// How much a tenant has, and what the index knows of all tenants.
+    /// Counts a tenant's memories and all tenants' vectors.
     pub async fn stats(&self, tenant: &Tenant) -> Result<MemoryStats, Error> {
         self.sync().await?;
         let rows = sqlx::query("SELECT kind, count(*) FROM memories WHERE tenant = ? GROUP BY kind")
@@ -171,8 +172,8 @@ impl Memories {
         Ok(MemoryStats { kinds, vectors, now: self.now().await?, index_failure })
     }
 
-    /// The present moment, to be logged with a recall and given as [`Query::as_of`](super::Query::as_of) when
-    /// the recall is repeated.
+    /// Returns the present tick. Log it with a recall, and pass it as [`Query::as_of`](super::Query::as_of)
+    /// to repeat the recall.
     pub async fn now(&self) -> Result<Tick, Error> {
         let row = sqlx::query("SELECT tick FROM memory_clock").fetch_one(&self.store.pool).await?;
         Ok(Tick(row.try_get::<i64, _>(0)? as u64))
@@ -180,12 +181,12 @@ impl Memories {
 }
 
 impl Store {
-    /// What tells this store's vector index from another's.
+    /// Random id of the database. It ties a vector index to its database.
     pub(crate) async fn id(&self) -> Result<[u8; 16], Error> {
         let row = sqlx::query("SELECT mark FROM memory_store").fetch_one(&self.pool).await?;
         let mark: &[u8] = row.try_get(0)?;
         mark.try_into().map_err(|_| Error::Damaged {
-            place: "the store's mark".to_owned(),
+            place: "the id of the store".to_owned(),
             what: "it is not 16 bytes".to_owned(),
         })
     }
@@ -197,14 +198,14 @@ impl std::fmt::Debug for Memories {
     }
 }
 
-/// Of a text without regard to case and spacing.
+/// Hash of a text without regard to case and white space.
 pub(super) fn content_hash(text: &str) -> Hash {
     let words: Vec<_> = text.split_whitespace().map(str::to_lowercase).collect();
     Hash::of(words.join(" ").as_bytes())
 }
 
-/// Adds a memory under this id, as the passage of a document at a position if it is one. Returns the id; it may have
-/// been there.
+/// Inserts a memory under this id, unless it exists, and returns the id. `document` is the row number of a
+/// document and the position of this passage in it.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
     new: &NewMemory,
@@ -272,19 +273,19 @@ pub(super) async fn add_sources(
 fn check(new: &NewMemory) -> Result<(), Error> {
     let bad = |what| Err(Error::BadMemory { what });
     if new.text.trim().is_empty() || new.text.len() > MAX_TEXT_BYTES {
-        return bad("its text has 1 to 65536 bytes that are not all blank");
+        return bad("the text must have 1 to 65536 bytes that are not all white space");
     }
     if !(1.0..=10.0).contains(&new.importance) {
-        return bad("its importance is from 1 to 10");
+        return bad("the importance must be from 1 to 10");
     }
     if i64::try_from(new.seq.0).is_err() {
-        return bad("its record's number is below 2^63");
+        return bad("the record number must be below 2^63");
     }
     let named = |attachment: &Attachment| {
         (3..=100).contains(&attachment.media_type.len()) && attachment.media_type.contains('/')
     };
     if !new.attachment.as_ref().is_none_or(named) {
-        return bad("its attachment has a media type like `image/png`");
+        return bad("the attachment must have a media type such as `image/png`");
     }
     Ok(())
 }

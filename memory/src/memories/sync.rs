@@ -1,8 +1,8 @@
-//! How what is in memory, and the vector index, follow the tables.
+//! Synchronises the in-memory corpus and the vector index with the tables.
 //!
-//! The tables' clock is the queue: whatever was remembered, changed or forgotten has a tick, and what an index lost or
-//! missed is what has a later tick than it has applied. So a killed process, a deleted index and a server that was
-//! away are one case.
+//! The memory clock serves as the queue: every change has a tick, and an index lacks exactly the changes
+//! after the last tick it has applied. A killed process, a deleted index and an unreachable server are
+//! therefore handled alike.
 
 use super::flat_vectors::cosine;
 use super::store::Memories;
@@ -14,19 +14,19 @@ use sqlx::Row;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-/// Rows read at once.
+/// Number of rows read at once.
 const PAGE: i64 = 2048;
-/// How long an index that cannot be used is left alone, at first and at most.
+/// First and longest delay before an unavailable index is tried again. The delay doubles.
 const RETRY_DELAY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
-/// How far the index is.
+/// Progress and state of feeding the vector index.
 #[derive(Debug, Default)]
 pub(super) struct IndexFeed {
-    /// What it was given everything up to; `None` before it was asked.
+    /// Tick up to which the index has been fed; `None` before the first use.
     given: Option<Tick>,
-    /// Why it cannot be used.
+    /// Why the index is unavailable, if it is.
     pub(super) failure: Option<String>,
-    /// When to try again, and how long was waited for that.
+    /// Time of the next attempt, and the present delay.
     pause: Option<(Instant, Duration)>,
 }
 
@@ -48,7 +48,7 @@ impl IndexFeed {
 }
 
 impl Memories {
-    /// Brings what is in memory up to date with the tables, which other processes may have written too.
+    /// Updates corpus and index from the tables, which other processes may have changed.
     pub(super) async fn sync(&self) -> Result<(), Error> {
         let now = self.now().await?;
         if self.corpus.read().await.tick != now {
@@ -99,7 +99,8 @@ impl Memories {
         removed.fetch_all(&self.store.pool).await?.iter().map(|row| id(row, 0)).collect()
     }
 
-    /// Gives the index what it lacks. That it cannot be used is noted, and tried again later.
+    /// Feeds missing vectors to the index. If it is unavailable, the failure is recorded and a retry
+    /// scheduled.
     async fn feed_index(&self, now: Tick) -> Result<(), Error> {
         let mut feed = self.feed.lock().await;
         if feed.given == Some(now) && feed.failure.is_none() || feed.is_paused() {
@@ -127,7 +128,7 @@ impl Memories {
             None => index.applied().await?,
         };
         if given > now {
-            // It knows a future that this store does not have: a backup was put back.
+            // The index is ahead of the tables: the database was restored from a backup.
             index.clear().await?;
             given = Tick(0);
         }
@@ -173,10 +174,10 @@ impl Memories {
         Ok(row.try_get::<i64, _>(0)? as u64)
     }
 
-    /// Builds the index anew from the tables, and keeps it.
+    /// Rebuilds the index from the tables.
     ///
     /// # Errors
-    /// [`Error::IndexUnavailable`]; the next recall tries again.
+    /// [`Error::IndexUnavailable`]. The next recall tries again.
     pub async fn rebuild(&self, progress: &(dyn Fn(IndexProgress) + Send + Sync)) -> Result<(), Error> {
         let index = self.index().await?;
         {
@@ -189,7 +190,7 @@ impl Memories {
         index.flush(progress).await
     }
 
-    /// Finishes what the index has to do in the background, and keeps the result.
+    /// Updates the index, finishes its background work and saves it.
     ///
     /// # Errors
     /// [`Error::IndexUnavailable`].
@@ -198,7 +199,7 @@ impl Memories {
         self.index().await?.flush(progress).await
     }
 
-    /// The index's answer; `None` where it cannot be used now.
+    /// Searches the index; `None` while it is unavailable.
     pub(super) async fn search_index(
         &self,
         query: &VectorQuery<'_>,
@@ -216,7 +217,7 @@ impl Memories {
         }
     }
 
-    /// How similar memories are, by the index or, where it cannot be used, by the tables.
+    /// Computes similarities with the index or, while it is unavailable, from the tables.
     pub(super) async fn similarities(
         &self,
         model: &str,

@@ -1,4 +1,4 @@
-//! The memory tables, row by row.
+//! Queries and decoding for the memory tables.
 
 use super::corpus::{Entry, Row};
 use super::vectors::{check_dimension, normalised};
@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 use std::collections::HashMap;
 
-/// What [`decode`] reads, of the table `memories`.
+/// The columns that [`decode`] reads.
 pub(super) const COLUMNS: &str = "memories.id, memories.tenant, kind, memories.text, importance, event_time_ms, environment, run, seq, \
      expires_at_ms, valid_from_ms, valid_to_ms, superseded_by, pinned, memories.content_hash, helpful, harmful, made, \
      blob, media_type, (SELECT uri FROM memory_documents d WHERE d.no = memories.document) AS uri, \
@@ -38,7 +38,7 @@ pub(super) async fn add_vectors(
         let (model_no, dimension): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
         check_dimension(model, dimension as usize, &unit)?;
         if model.is_empty() || model.len() > 200 {
-            return Err(Error::BadVector { what: "its model's name has 1 to 200 bytes" });
+            return Err(Error::BadVector { what: "the name of the model must have 1 to 200 bytes" });
         }
         let bytes: Vec<u8> = unit.iter().flat_map(|x| x.to_le_bytes()).collect();
         let tick = tick(connection).await?;
@@ -70,7 +70,7 @@ pub(super) async fn find(
     row.as_ref().map(decode).transpose()
 }
 
-/// Those of a tenant's memories that there are.
+/// Reads the given memories of a tenant. Ids without a memory are ignored.
 pub(super) async fn find_all(
     connection: &mut SqliteConnection,
     tenant: &Tenant,
@@ -90,7 +90,7 @@ pub(super) async fn find_all(
     rows.iter().map(|row| decode(row).map(|memory| (memory.id, memory))).collect()
 }
 
-/// Ids as a JSON list of hexadecimal digits, which `json_each` and `unhex` take apart again.
+/// Encodes ids as a JSON list of hexadecimal strings, for `json_each` and `unhex`.
 pub(super) fn hex_list(ids: &[MemoryId]) -> String {
     let digits: Vec<String> = ids.iter().map(|id| hex::encode(id.as_bytes())).collect();
     serde_json::json!(digits).to_string()
@@ -98,14 +98,14 @@ pub(super) fn hex_list(ids: &[MemoryId]) -> String {
 
 pub(super) fn id(row: &SqliteRow, column: usize) -> Result<MemoryId, Error> {
     let bytes: &[u8] = row.try_get(column)?;
-    bytes.try_into().map(MemoryId::from_bytes).map_err(|_| damaged("its id is not 16 bytes"))
+    bytes.try_into().map(MemoryId::from_bytes).map_err(|_| damaged("its id is not 16 bytes long"))
 }
 
 fn damaged(what: &str) -> Error {
     Error::Damaged { place: "a memory".to_owned(), what: what.to_owned() }
 }
 
-/// The model and the point of a row with name, id, tenant, made, vector and tick.
+/// Decodes a row with the columns model name, id, tenant, made, vector and tick.
 pub(super) fn point(row: &SqliteRow) -> Result<(String, Point), Error> {
     let point = Point {
         id: id(row, 1)?,
@@ -120,16 +120,16 @@ pub(super) fn point(row: &SqliteRow) -> Result<(String, Point), Error> {
 pub(super) fn vector(bytes: &[u8]) -> Result<Vec<f32>, Error> {
     let (numbers, rest) = bytes.as_chunks::<4>();
     if !rest.is_empty() {
-        return Err(damaged("its vector is cut"));
+        return Err(damaged("its vector is truncated"));
     }
     Ok(numbers.iter().map(|number| f32::from_le_bytes(*number)).collect())
 }
 
-/// What recall keeps in memory of a row.
+/// The columns that [`corpus_row`] reads.
 pub(super) const CORPUS: &str = "id, tenant, kind, text, importance, event_time_ms, environment, run, seq, expires_at_ms, \
      valid_from_ms, valid_to_ms, closed, pinned, content_hash, made";
 
-/// A row with the columns [`CORPUS`].
+/// Decodes a row with the columns [`CORPUS`].
 pub(super) fn corpus_row(row: &SqliteRow) -> Result<Row, Error> {
     let hash = Hash::try_from(row.try_get::<&[u8], _>("content_hash")?)?;
     let text: String = row.try_get("text")?;
@@ -182,11 +182,11 @@ pub(super) fn decode(row: &SqliteRow) -> Result<Memory, Error> {
         superseded_by: superseded_by
             .map(|bytes| bytes.try_into().map(MemoryId::from_bytes))
             .transpose()
-            .map_err(|_| damaged("what replaced it has no id"))?,
+            .map_err(|_| damaged("its superseding memory has an invalid id"))?,
         document: row.try_get("uri")?,
         attachment: attachment(row)?,
         pinned: row.try_get("pinned")?,
-        content_hash: hash.try_into().map_err(|_| damaged("its content hash is no hash"))?,
+        content_hash: hash.try_into().map_err(|_| damaged("its content hash is invalid"))?,
         helpful: row.try_get::<i64, _>("helpful")? as u32,
         harmful: row.try_get::<i64, _>("harmful")? as u32,
         made: Tick(row.try_get::<i64, _>("made")? as u64),

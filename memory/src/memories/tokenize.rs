@@ -1,16 +1,16 @@
-//! Words of any text in any script, and how well a text answers them.
+//! Tokenises text in any script, and scores texts with BM25.
 
 use rust_stemmers::{Algorithm, Stemmer};
 use std::collections::BTreeMap;
 
-/// How much of a text is looked at, in bytes.
+/// Longest part of a text that is tokenised, in bytes.
 const MAX_TEXT_BYTES: usize = 64 << 10;
-/// How many different words of a query count.
+/// Largest number of distinct terms in a query.
 const MAX_QUERY_TERMS: usize = 128;
-/// Longer words are cut.
+/// Longer words are truncated.
 const MAX_WORD_CHARS: usize = 64;
 
-/// English words of grammar, sorted.
+/// English stop words, sorted.
 const FUNCTION_WORDS: [&str; 64] = [
     "a", "an", "and", "are", "as", "at", "be", "been", "but", "by", "can", "could", "did", "do", "does",
     "for", "from", "had", "has", "have", "he", "her", "him", "his", "how", "i", "in", "is", "it", "its",
@@ -19,8 +19,8 @@ const FUNCTION_WORDS: [&str; 64] = [
     "whose", "why", "will", "with", "would", "you", "your",
 ];
 
-/// The words of a text in lower case. A word is a run of letters and digits; in scripts written without
-/// spaces every character is one.
+/// The words of a text in lower case. A word is a run of letters and digits. In scripts written without
+/// spaces, every character is a word.
 pub(super) fn words(text: &str) -> impl Iterator<Item = String> {
     let end = (0..=MAX_TEXT_BYTES.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     text[..end]
@@ -29,14 +29,13 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = String> {
         .map(|word| word.chars().take(MAX_WORD_CHARS).flat_map(char::to_lowercase).collect())
 }
 
-/// The words of a text, the English ones by their stems (Porter 2001, "Snowball").
+/// The words of a text; ASCII words are stemmed (Porter 2001, "Snowball").
 fn stems(text: &str) -> impl Iterator<Item = String> {
     let stemmer = Stemmer::create(Algorithm::English);
     words(text).map(move |word| if word.is_ascii() { stemmer.stem(&word).into_owned() } else { word })
 }
 
-/// The different stems of a query, in their order. Words that a question has whatever it is about are left out,
-/// unless there are no others.
+/// The distinct stems of a query, in order. Stop words are dropped, unless the query has no other words.
 pub(super) fn terms(text: &str) -> Vec<String> {
     let stemmer = Stemmer::create(Algorithm::English);
     let stem = |word: String| if word.is_ascii() { stemmer.stem(&word).into_owned() } else { word };
@@ -58,13 +57,13 @@ fn first(words: impl Iterator<Item = String>) -> Vec<String> {
     terms
 }
 
-/// An FTS5 query for texts with all of these words. Every word is quoted, so nothing in it is an operator.
+/// An FTS5 query for texts with all of these words. Every word is quoted, so none acts as an operator.
 pub(super) fn match_all(text: &str) -> Option<String> {
     let quoted: Vec<_> = first(words(text)).iter().map(|term| format!("\"{term}\"")).collect();
     (!quoted.is_empty()).then(|| quoted.join(" "))
 }
 
-/// How often each stem occurs.
+/// Number of occurrences of each stem.
 pub(super) fn counted(text: &str) -> BTreeMap<String, u32> {
     let mut counts = BTreeMap::new();
     for word in stems(text) {
@@ -88,24 +87,26 @@ fn pieces(run: &str) -> Vec<&str> {
     pieces
 }
 
-/// Thai to Khmer, kana, and Chinese characters.
+/// Thai, Lao, Myanmar, Khmer, kana, and Chinese characters.
 fn is_unspaced(c: char) -> bool {
     matches!(c as u32, 0x0e00..=0x0eff | 0x1000..=0x109f | 0x1780..=0x17ff | 0x3040..=0x30ff
         | 0x3400..=0x4dbf | 0x4e00..=0x9fff | 0xf900..=0xfaff | 0x20000..=0x3ffff)
 }
 
-/// Okapi BM25 (Robertson and Zaragoza 2009, section 3.2) with the inverse document frequency that is never negative,
-/// ln(1 + (N − n + ½) / (n + ½)), and k1 = 1.2. The usual b = 0.75 is for documents of any length; memories are short,
-/// and b = 0.4 found more of what was asked for (README, "Memory").
+/// Okapi BM25 (Robertson and Zaragoza 2009, section 3.2) with k1 = 1.2 and b = 0.4.
+///
+/// The inverse document frequency ln(1 + (N − n + ½) / (n + ½)) is never negative. The usual b = 0.75 suits
+/// documents of varied length. Memories are short, and b = 0.4 found more answers on the development
+/// questions (`cargo xtask locomo`).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bm25 {
-    /// Texts in all.
+    /// Number of texts.
     pub(super) texts: usize,
-    /// Words in a text on average.
+    /// Mean number of words in a text.
     pub(super) mean_length: f64,
 }
 
-/// One word of a query under [`Bm25`].
+/// One query term under [`Bm25`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Word {
     rarity: f64,
@@ -113,7 +114,7 @@ pub(super) struct Word {
 }
 
 impl Bm25 {
-    /// A word that occurs in so many of the texts.
+    /// A term that occurs in `holders` texts.
     pub(super) fn word(&self, holders: usize) -> Word {
         let others = self.texts.saturating_sub(holders) as f64;
         let rarity = (1.0 + (others + 0.5) / (holders as f64 + 0.5)).ln();
@@ -122,7 +123,7 @@ impl Bm25 {
 }
 
 impl Word {
-    /// What it adds for a text of `length` words in which it occurs `count` times.
+    /// The score that the term adds to a text of `length` words with `count` occurrences.
     #[inline]
     pub(super) fn count(self, count: u32, length: u32) -> f64 {
         const K1: f64 = 1.2;
@@ -139,7 +140,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn words_of_several_scripts() {
+    fn words_are_split_in_several_scripts() {
         for (text, expected) in [
             ("Collect WOOD, then\0place_table!", vec!["collect", "wood", "then", "place", "table"]),
             ("Ärger im Straßenbau", vec!["ärger", "im", "straßenbau"]),
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_is_reduced_to_what_it_is_about() {
+    fn query_terms_are_stemmed_without_stop_words() {
         assert!(FUNCTION_WORDS.is_sorted());
         assert_eq!(terms("When did they collect the wooden tables?"), ["collect", "wooden", "tabl"]);
         assert_eq!(terms("what is it"), ["what", "is", "it"]);
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_huge_query_is_cut() {
+    fn huge_query_is_truncated() {
         let text = (0..200_000).map(|n| format!("w{n}")).collect::<Vec<_>>().join(" ");
         assert!(text.len() > 1 << 20);
         assert_eq!(terms(&text).len(), MAX_QUERY_TERMS);
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn rarer_words_and_shorter_texts_count_more() {
+    fn bm25_favours_rare_words_and_short_texts() {
         let bm25 = Bm25 { texts: 100, mean_length: 10.0 };
         let term = |holders, count, length| bm25.word(holders).count(count, length);
         assert!(term(1, 1, 10) > term(50, 1, 10));
@@ -183,7 +184,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn words_hold_no_operators(text in any::<String>()) {
+        fn words_contain_no_fts_operators(text in any::<String>()) {
             for word in words(&text) {
                 prop_assert!(!word.is_empty() && !word.contains(['"', '\0', ' ', '*']), "{:?}", word);
             }

@@ -1,4 +1,4 @@
-//! Memories as lines of JSON, to be taken elsewhere and brought back.
+//! Export and import of memories, one JSON line each.
 
 use super::store::{Memories, insert};
 use super::tables::{COLUMNS, add_vectors, decode, vector};
@@ -7,23 +7,23 @@ use crate::Error;
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
-/// A memory on its way: one line of an export.
+/// One line of an export.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExportedMemory {
     /// The memory.
     #[serde(flatten)]
     pub memory: Memory,
-    /// Its vectors, if they were asked for.
+    /// Its vectors, if the export includes them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vectors: Vec<Embedding>,
 }
 
-/// What an import did.
+/// The result of an import.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct ImportReport {
-    /// Memories that are new.
+    /// Number of added memories.
     pub added: u64,
-    /// Memories that were there already.
+    /// Number of memories that existed already.
     pub known: u64,
 }
 
@@ -44,7 +44,8 @@ pub enum MemoryImportError {
 }
 
 impl Memories {
-    /// A page of a tenant's memories in the order they were made, those after a moment, with their vectors if wanted.
+    /// Exports at most `limit` memories created after the tick `after`, in the order of creation, with
+    /// vectors if `vectors` is set.
     pub async fn export(
         &self,
         tenant: &Tenant,
@@ -84,10 +85,10 @@ impl Memories {
         rows.iter().map(embedding).collect()
     }
 
-    /// Takes exported memories in as a tenant's own, all or none. Those that are there already stay as they are.
+    /// Imports memories as a tenant's own, all or none. Existing memories stay unchanged.
     ///
     /// # Errors
-    /// As [`remember`](Self::remember): with the place, from 0, of the memory that is not acceptable.
+    /// [`MemoryImportError::Memory`] with the index of the rejected memory, or [`MemoryImportError::Store`].
     pub async fn import(
         &self,
         tenant: &Tenant,
@@ -109,7 +110,7 @@ impl Memories {
     }
 }
 
-/// Whether it is new.
+/// Returns whether the memory was added.
 async fn take_in(
     connection: &mut sqlx::SqliteConnection,
     tenant: &Tenant,
@@ -131,7 +132,7 @@ async fn take_in(
         expires_at_ms: memory.expires_at_ms,
         valid_from_ms: memory.valid_from_ms,
         pinned: memory.pinned,
-        // The blob stays where it was; what is said of it comes along.
+        // The blob is not part of the export; only the description is imported.
         attachment: None,
         ..NewMemory::new(tenant.clone(), memory.kind, memory.text.clone())
     };

@@ -3,40 +3,41 @@ use crate::Error;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-/// An index over vectors of several models, each with a dimension of its own.
+/// A vector index over several models, each with its own dimension.
 ///
 /// An index is disposable: it is filled from the memory tables and holds ids and filter fields, never text.
-/// Every implementation passes [`conformance`](super::conformance). [`EmbeddedVectors`](super::EmbeddedVectors)
-/// serves one machine; a server for several machines is another implementation of this trait.
+/// Vectors arrive in the order of the memory clock. A persistent index reports its clock by
+/// [`applied`](Self::applied) and receives all later changes, so it recovers from any loss.
 ///
-/// What is to be indexed comes in the order of the memory clock. An index that keeps something over a restart says
-/// up to where by [`applied`](Self::applied), and is given what came after it, whatever it lost.
+/// [`EmbeddedVectors`](super::EmbeddedVectors) serves one machine. Implementations must pass
+/// [`conformance`](super::conformance).
 #[async_trait]
 pub trait VectorStore: Send + Sync {
-    /// Everything up to this moment is kept even if the process is killed now; 0 if nothing is.
+    /// Tick up to which the index survives a crash; 0 if nothing is persistent.
     async fn applied(&self) -> Result<Tick, Error>;
 
-    /// Adds vectors or replaces those of the same id. The first vector of a model fixes its dimension.
+    /// Adds vectors, or replaces those with the same id. The first vector of a model determines its
+    /// dimension.
     ///
     /// # Errors
-    /// [`Error::Dimension`], [`Error::BadVector`]; then none of them was added. [`Error::IndexUnavailable`]; then
-    /// they are given again.
+    /// [`Error::Dimension`] or [`Error::BadVector`] if a vector is invalid; no vector is added then.
+    /// [`Error::IndexUnavailable`]; the caller repeats the call later.
     async fn upsert(&self, model: &str, points: Vec<Point>) -> Result<(), Error>;
 
-    /// Drops the vectors of these memories in all models. Unknown ids are ignored.
+    /// Removes the vectors of these memories for all models. Unknown ids are ignored.
     async fn remove(&self, ids: &[MemoryId]) -> Result<(), Error>;
 
-    /// Says that everything up to this moment has been given.
+    /// Reports that all changes up to this tick have been given.
     async fn advance(&self, to: Tick) -> Result<(), Error>;
 
-    /// The `k` most similar vectors that the query may see, the most similar first; among equals the older
-    /// first. Nothing for a model without vectors.
+    /// Returns the `k` most similar vectors that pass the query's filters, most similar first. Among equals,
+    /// older memories come first. A model without vectors yields no results.
     ///
     /// # Errors
     /// [`Error::Dimension`], [`Error::BadVector`], [`Error::IndexUnavailable`].
     async fn search(&self, query: &VectorQuery<'_>) -> Result<Vec<ScoredMemory>, Error>;
 
-    /// The similarity of each of these memories of a tenant to a vector, in their order; `None` where there is no
+    /// Returns the similarity of each of these memories to a vector, in order; `None` for a memory without a
     /// vector.
     ///
     /// # Errors
@@ -49,104 +50,104 @@ pub trait VectorStore: Send + Sync {
         ids: &[MemoryId],
     ) -> Result<Vec<Option<f32>>, Error>;
 
-    /// The models it knows, by name.
+    /// Lists the vector spaces, sorted by model.
     async fn spaces(&self) -> Result<Vec<VectorSpace>, Error>;
 
-    /// Drops everything, to be filled again.
+    /// Removes all vectors. The caller fills the index again.
     async fn clear(&self) -> Result<(), Error>;
 
-    /// Writes what it keeps on disk so that nothing of what was removed is left in its files.
+    /// Rewrites persistent files so that no removed vector remains in them.
     async fn purge(&self) -> Result<(), Error>;
 
-    /// Finishes all work that waits in the background, and keeps the result.
+    /// Finishes background work and saves the result.
     async fn flush(&self, progress: &(dyn Fn(IndexProgress) + Send + Sync)) -> Result<(), Error>;
 }
 
-/// How far long work on an index is.
+/// Progress of a long operation on an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub struct IndexProgress {
-    /// What is being done.
+    /// The present stage.
     pub stage: IndexStage,
-    /// Vectors or texts done.
+    /// Number of finished texts or vectors.
     pub done: u64,
-    /// Of so many.
+    /// Total number of texts or vectors.
     pub of: u64,
 }
 
-/// What is being done to an index.
+/// Stages of a long operation on an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IndexStage {
-    /// Texts get their vectors.
+    /// Computing embeddings.
     Embedding,
-    /// The tables are read.
+    /// Reading the tables.
     Reading,
-    /// The index is built.
+    /// Building the index.
     Building,
 }
 
-/// A memory's vector and what it is filtered by.
+/// A vector with its filter fields.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Point {
-    /// The memory.
+    /// The memory it belongs to.
     pub id: MemoryId,
-    /// Whose it is.
+    /// Owner of the memory.
     pub tenant: Tenant,
-    /// When it was remembered.
+    /// Tick at which the memory was created.
     pub made: Tick,
-    /// When this vector of it was made.
+    /// Tick at which this vector was created.
     pub tick: Tick,
-    /// Of any length but zero.
+    /// The vector. It may have any length except zero; the index normalises it.
     pub vector: Vec<f32>,
 }
 
-/// A search in one model's vectors.
+/// A search among one model's vectors.
 #[derive(Debug, Clone, Copy)]
 pub struct VectorQuery<'a> {
-    /// The model.
+    /// Name of the model.
     pub model: &'a str,
-    /// Only this tenant's.
+    /// Search only this tenant's vectors.
     pub tenant: &'a Tenant,
-    /// What to be similar to.
+    /// The query vector.
     pub vector: &'a [f32],
-    /// Only what had been remembered by then, found by comparing with every vector.
+    /// Search only memories created up to this tick. Such a search is always exact.
     pub as_of: Option<Tick>,
-    /// At most so many.
+    /// Largest number of results.
     pub k: usize,
 }
 
-/// A memory found.
+/// A search result.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ScoredMemory {
     /// The memory.
     pub id: MemoryId,
-    /// From -1 to 1.
+    /// Cosine similarity, from -1 to 1.
     pub cosine: f32,
 }
 
-/// The vectors of one model.
+/// Summary of one model's vectors.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VectorSpace {
-    /// The model's name.
+    /// Name of the model.
     pub model: String,
-    /// Numbers in each vector.
+    /// Dimension of each vector.
     pub dimension: usize,
-    /// How many vectors.
+    /// Number of vectors.
     pub count: u64,
 }
 
-/// The vector brought to length 1.
+/// Scales a vector to length 1.
 pub(super) fn normalised(vector: &[f32]) -> Result<Vec<f32>, Error> {
     let bad = |what| Error::BadVector { what };
     if vector.is_empty() || vector.len() > 65_536 {
-        return Err(bad("it has between 1 and 65536 numbers"));
+        return Err(bad("a vector must have 1 to 65536 dimensions"));
     }
     if !vector.iter().all(|x| x.is_finite()) {
-        return Err(bad("every number is finite"));
+        return Err(bad("every number must be finite"));
     }
     let largest = vector.iter().fold(0_f32, |largest, x| largest.max(x.abs()));
     if largest == 0.0 {
-        return Err(bad("it is not all zero"));
+        return Err(bad("a vector must not be all zero"));
     }
     // Scaling first keeps the squares of extreme numbers from overflowing or vanishing.
     let scaled: Vec<f64> = vector.iter().map(|x| f64::from(*x) / f64::from(largest)).collect();
