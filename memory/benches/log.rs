@@ -1,4 +1,4 @@
-//! What the log costs: a durable append amortised over its group, and verification per byte.
+//! Benchmarks of the log: durable appends per group size, and verification per byte.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 const RECORDS: u64 = 20_000;
 
-/// About what one step of a game leaves in the log.
+/// A typical step of a game.
 fn step(n: u64) -> Value {
     let action = ["move_left", "do", "place_stone", "noop"][(n % 4) as usize];
     json!({
@@ -39,7 +39,7 @@ fn log(criterion: &mut Criterion) {
         let new = NewRun::new(RunId::new(0, batch as u16), "bench", "none");
         let mut writer = runtime.block_on(store.create_run(new)).unwrap();
         group.throughput(Throughput::Elements(batch));
-        group.bench_function(format!("durable, {batch} a commit"), |bencher| {
+        group.bench_function(format!("durable, {batch} per commit"), |bencher| {
             bencher.iter(|| runtime.block_on(append(&mut writer, batch)));
         });
     }

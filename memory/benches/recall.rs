@@ -1,8 +1,9 @@
-//! What a recall costs and finds among many memories, as one JSON document on standard output:
-//! `cargo bench -p sojourn-memory --bench recall -- --memories 100000`.
+//! Measures time and quality of recall, and prints one JSON document: `cargo bench -p sojourn-memory --bench
+//! recall -- --memories 100000`.
 //!
-//! Memories are synthetic: vectors around cluster centres, texts of words as frequent as in a language. `recall_at_10`
-//! is the share of the ten most similar, found by comparing with every vector, that the index finds as well.
+//! The memories are synthetic: vectors around cluster centres, and texts with Zipf-distributed words.
+//! `recall_at_10` is the share of the ten most similar memories, found by linear scan, that the index finds
+//! too.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 use serde_json::json;
@@ -13,15 +14,15 @@ use sojourn_memory::{
 use std::time::Instant;
 
 const DIMENSION: usize = 384;
-/// Memories to a cluster.
+/// Number of memories per cluster.
 const CLUSTER: u64 = 200;
 const MODEL: &str = "synthetic";
 const VOCABULARY: f64 = 50_000.0;
 const QUESTIONS: u64 = 200;
-/// Questions whose answers are compared with the exact ones.
+/// Number of queries whose results are compared with the linear scan.
 const COMPARED: u64 = 50;
 
-/// Numbers that look random and are the same for the same seed (`SplitMix64`, Steele et al. 2014).
+/// Pseudo-random numbers, determined by the seed (`SplitMix64`, Steele et al. 2014).
 struct Chance(u64);
 
 impl Chance {
@@ -37,24 +38,24 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    /// From 0 to 1.
+    /// A number from 0 to 1.
     fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// About normal, around 0 with spread 1.
+    /// Approximately standard normal.
     fn normal(&mut self) -> f32 {
         let sum: f64 = (0..4).map(|_| self.unit()).sum();
         ((sum - 2.0) * 1.732) as f32
     }
 
-    /// A word; the n-th is met about 1/n as often as the first.
+    /// A word; the n-th word occurs about 1/n as often as the first.
     fn word(&mut self) -> String {
         format!("w{}", VOCABULARY.powf(self.unit()) as u64)
     }
 }
 
-/// The centre of the memory's cluster and something of its own.
+/// A vector near the centre of the memory's cluster.
 fn vector(n: u64, own: u64) -> Vec<f32> {
     let mut centre = Chance::new(1, n / CLUSTER);
     let mut noise = Chance::new(2, own);
@@ -96,7 +97,7 @@ fn memory(owner: &Tenant, n: u64) -> Exported {
     Exported { memory, vectors: vec![Embedding { model: MODEL.to_owned(), vector: vector(n, n) }] }
 }
 
-/// The milliseconds below which this share lies.
+/// The `share` quantile of the times, in milliseconds.
 fn percentile(times: &[f64], share: f64) -> f64 {
     times[((times.len() - 1) as f64 * share) as usize]
 }

@@ -1,16 +1,16 @@
-//! Carrying runs from home to home, and giving room back: what comes out goes in again bit for bit, and nothing
-//! false comes in.
+//! Export, import and garbage collection: an exported run imports bit for bit, and no invalid export is
+//! accepted.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use crate::common::{home, payload, run_id, runtime};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sojourn_memory::{
-    Error, EventSeq, ImportError, Keep, Memories, MemoryKind, NewMemory, NewRun, RecordQuery, RunId,
-    RunStatus, Store, Tenant,
+    Error, EventSeq, ImportError, Memories, MemoryKind, NewMemory, NewRun, RecordQuery, RetentionPolicy,
+    RunId, RunStatus, Store, Tenant,
 };
 
-/// A run with blobs, one of them not text, shared and not shared.
+/// Writes a run with shared and unique blobs, one of them not UTF-8.
 async fn written(store: &Store, run: &RunId, count: u64) {
     let mut writer = store.create_run(NewRun::new(run.clone(), "crafter", "model")).await.unwrap();
     for n in 0..count {
@@ -39,13 +39,13 @@ async fn imported(store: &Store, lines: &[String]) -> Result<RunId, ImportError>
     importer.finish().await
 }
 
-/// Nothing of a refused import is left.
+/// A rejected import leaves nothing behind.
 async fn is_empty(store: &Store) -> bool {
     store.runs().await.unwrap().is_empty() && store.blob_stats().await.unwrap().count == 0
 }
 
 #[tokio::test]
-async fn a_run_comes_in_as_it_went_out() {
+async fn exported_run_imports_unchanged() {
     let (here, there) = (home(), home());
     let (here, there) = (Store::open(here.path()).await.unwrap(), Store::open(there.path()).await.unwrap());
     written(&here, &run_id(), 40).await;
@@ -65,7 +65,7 @@ async fn a_run_comes_in_as_it_went_out() {
 }
 
 #[tokio::test]
-async fn the_beginning_of_a_run_and_a_fork_can_be_carried() {
+async fn partial_run_and_fork_can_be_exported() {
     let (here, there) = (home(), home());
     let (here, there) = (Store::open(here.path()).await.unwrap(), Store::open(there.path()).await.unwrap());
     written(&here, &run_id(), 9).await;
@@ -81,7 +81,7 @@ async fn the_beginning_of_a_run_and_a_fork_can_be_carried() {
 }
 
 #[tokio::test]
-async fn what_is_not_true_stays_out() {
+async fn invalid_exports_are_rejected() {
     let home = home();
     let store = Store::open(home.path()).await.unwrap();
     written(&store, &run_id(), 3).await;
@@ -100,20 +100,20 @@ async fn what_is_not_true_stays_out() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     for (what, lines) in [
         ("nothing", vec![]),
-        ("no run", without(0)),
-        ("no end", without(end)),
+        ("no run line", without(0)),
+        ("no end line", without(end)),
         ("a missing record", without(record)),
         ("a missing blob", without(1)),
-        ("a record twice", [&lines[..=record], &lines[record..]].concat()),
-        ("a line after the end", [&lines[..], &lines[end..]].concat()),
+        ("a duplicate record", [&lines[..=record], &lines[record..]].concat()),
+        ("a line after the end line", [&lines[..], &lines[end..]].concat()),
         ("a second run", [&lines[..2], &lines[..1], &lines[2..]].concat()),
-        ("another version", replaced(0, "\"sojourn_log\":1", "\"sojourn_log\":2")),
-        ("a name that leaves the directory", replaced(0, run_id().as_str(), "../../etc/passwd")),
-        ("another run's name", replaced(0, run_id().as_str(), "20990101-000000-0000")),
-        ("another time", replaced(0, "\"created_ms\":0", "\"created_ms\":1")),
+        ("another export version", replaced(0, "\"sojourn_log\":1", "\"sojourn_log\":2")),
+        ("a run id with a path", replaced(0, run_id().as_str(), "../../etc/passwd")),
+        ("another run's id", replaced(0, run_id().as_str(), "20990101-000000-0000")),
+        ("another creation time", replaced(0, "\"created_ms\":0", "\"created_ms\":1")),
         ("an altered payload", replaced(record, "\"n\":0", "\"n\":7")),
         ("an altered blob", replaced(1, "shared", "spared")),
-        ("a count that is not there", replaced(end, "\"records\":3", "\"records\":4")),
+        ("a wrong record count", replaced(end, "\"records\":3", "\"records\":4")),
         ("an unknown field", replaced(record, "\"seq\"", "\"surprise\":1,\"seq\"")),
         ("a number out of range", replaced(record, "\"seq\":1", "\"seq\":99999999999999999999")),
         ("a negative number", replaced(record, "\"seq\":1", "\"seq\":-1")),
@@ -122,18 +122,18 @@ async fn what_is_not_true_stays_out() {
     ] {
         let refused = imported(&other, &lines).await.expect_err(what);
         assert!(!refused.to_string().is_empty());
-        assert!(is_empty(&other).await, "{what} left something");
+        assert!(is_empty(&other).await, "{what} left data behind");
     }
-    // None of it stands in the way of the true one.
+    // A rejected import does not block a valid one.
     imported(&other, &lines).await.unwrap();
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// Bytes changed anywhere in an export are either noticed or change nothing that a hash covers.
+    /// Changing any bytes of an export is detected, or does not change anything that a hash covers.
     #[test]
-    fn no_altered_export_brings_in_an_altered_record(
+    fn altered_exports_never_import_altered_records(
         payloads in prop::collection::vec(payload(), 1..4),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
@@ -165,7 +165,7 @@ proptest! {
     }
 
     #[test]
-    fn no_line_is_too_strange(lines in prop::collection::vec(any::<String>(), 0..5)) {
+    fn arbitrary_lines_never_panic(lines in prop::collection::vec(any::<String>(), 0..5)) {
         runtime().block_on(async {
             let home = home();
             let store = Store::open(home.path()).await.unwrap();
@@ -176,7 +176,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn only_what_nothing_needs_is_collected() {
+async fn only_unneeded_runs_and_blobs_are_collected() {
     let home = home();
     let store = Store::open(home.path()).await.unwrap();
     let run = |name: &str| name.parse::<RunId>().unwrap();
@@ -197,27 +197,31 @@ async fn only_what_nothing_needs_is_collected() {
     Memories::new(store.clone()).remember(&lesson, &[]).await.unwrap();
     let orphan = store.put_blob(b"nobody refers to this").await.unwrap();
 
-    let everything = Keep { newest: Some(0), ..Keep::default() };
+    let everything = RetentionPolicy { newest: Some(0), ..RetentionPolicy::default() };
     let garbage = store.garbage(&everything).await.unwrap();
     assert_eq!(garbage.runs, [run("new"), run("old")]);
     assert_eq!(garbage.needed.keys().map(RunId::as_str).collect::<Vec<_>>(), ["fork", "lesson", "paused"]);
     assert!(
         store
-            .garbage(&Keep { newest: Some(9), since_ms: Some(9), ..Keep::default() })
+            .garbage(&RetentionPolicy { newest: Some(9), since_ms: Some(9), ..RetentionPolicy::default() })
             .await
             .unwrap()
             .runs
             .is_empty()
     );
     assert_eq!(
-        store.garbage(&Keep { since_ms: Some(2), ..Keep::default() }).await.unwrap().runs,
+        store
+            .garbage(&RetentionPolicy { since_ms: Some(2), ..RetentionPolicy::default() })
+            .await
+            .unwrap()
+            .runs,
         [run("old")]
     );
 
-    // Without a limit only the orphan goes.
-    assert_eq!(store.collect(&Keep::default()).await.unwrap().garbage.blobs, 1);
+    // Without a limit, only the orphaned blob is removed.
+    assert_eq!(store.collect(&RetentionPolicy::default()).await.unwrap().garbage.blobs, 1);
     assert!(!store.has_blob(&orphan).await.unwrap());
-    // The fork still has what it shares with the run that is gone.
+    // The fork keeps its copies after its parent was removed.
     store.collect(&everything).await.unwrap();
     let left: Vec<RunId> = store.runs().await.unwrap().into_iter().map(|run| run.id).collect();
     assert_eq!(left, [run("lesson"), run("paused"), run("fork")]);
@@ -232,7 +236,7 @@ async fn only_what_nothing_needs_is_collected() {
 }
 
 #[tokio::test]
-async fn what_was_forgotten_stays_forgotten_in_forks_and_elsewhere() {
+async fn forgotten_content_stays_forgotten_in_forks_and_imports() {
     let (here, there) = (home(), home());
     let (here, there) = (Store::open(here.path()).await.unwrap(), Store::open(there.path()).await.unwrap());
     let secret = "the vault opens with seven turns to the left and one to the right";

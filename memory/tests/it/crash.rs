@@ -1,4 +1,4 @@
-//! What is promised holds when the process is killed and when the disk is full.
+//! Durability guarantees hold after SIGKILL, on a full disk and in a read-only directory.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use crate::common::{home, run_id};
@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// Names the home directory to a copy of this test that is to be killed.
+/// Passes the home directory to a copy of this test that will be killed.
 const CHILD: &str = "SOJOURN_MEMORY_CHILD";
 
-/// Not a test of its own: appends for ever where a parent says so, telling each record once it is durable.
+/// Body of the child process: appends records and prints each sequence number once the record is durable. It
+/// does nothing when no parent started it.
 #[tokio::test]
 async fn child() {
     let Some(home) = std::env::var_os(CHILD) else { return };
@@ -32,7 +33,7 @@ async fn child() {
 }
 
 #[tokio::test]
-async fn what_was_durable_survives_kill_9() {
+async fn durable_records_survive_kill_9() {
     let home = home();
     let mut promised = 0;
     for round in 0..6_u64 {
@@ -42,8 +43,12 @@ async fn what_was_durable_survives_kill_9() {
         promised = promised.max(told);
         let report = store.verify(&run_id(), |_, _| ()).await.unwrap();
         assert!(report.is_intact(), "round {round}: {report:?}");
-        assert!(report.records >= promised, "round {round}: {} of {promised} are left", report.records);
-        // The dead writer's right to write went with it.
+        assert!(
+            report.records >= promised,
+            "round {round}: only {} of {promised} durable records are left",
+            report.records
+        );
+        // The lock of the killed writer is released.
         drop(store.resume_run(&run_id()).await.unwrap());
         promised = report.records;
         store.close().await;
@@ -51,7 +56,8 @@ async fn what_was_durable_survives_kill_9() {
     assert!(promised > 6);
 }
 
-/// Lets the child write until it has told of so many records and a little longer; the last it told of.
+/// Lets the child report `lines` durable records, waits `longer`, kills it, and returns the last reported
+/// number.
 fn kill_after(home: &Path, lines: u64, longer: Duration) -> u64 {
     let mut child = sojourn_testkit::again("crash::child")
         .env(CHILD, home)
@@ -63,7 +69,7 @@ fn kill_after(home: &Path, lines: u64, longer: Duration) -> u64 {
     let durable = |line: &String| line.rsplit_once("durable ").and_then(|(_, seq)| seq.parse::<u64>().ok());
     let mut last = 0;
     for _ in 0..lines {
-        last = output.by_ref().find_map(|line| durable(&line)).expect("the child ended by itself");
+        last = output.by_ref().find_map(|line| durable(&line)).expect("the child process exited early");
     }
     std::thread::sleep(longer);
     child.kill().unwrap();
@@ -71,11 +77,11 @@ fn kill_after(home: &Path, lines: u64, longer: Duration) -> u64 {
     output.filter_map(|line| durable(&line)).last().unwrap_or(last)
 }
 
-/// A small file system of its own, taken away when dropped.
+/// A small file system, unmounted on drop.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// `None` where this user may not mount one.
+    /// `None` if this user is not allowed to mount.
     fn mount(directory: PathBuf, size: &str) -> Option<Self> {
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
@@ -93,7 +99,7 @@ impl Drop for SmallDisk {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_an_error_and_nothing_more() {
+async fn full_disk_is_an_error_and_loses_nothing() {
     let home = home();
     let Some(disk) = SmallDisk::mount(home.path().to_owned(), "2m") else {
         println!("skipped: mounting a small file system needs root");
@@ -121,7 +127,7 @@ async fn a_full_disk_is_an_error_and_nothing_more() {
     let report = store.verify(&run_id(), |_, _| ()).await.unwrap();
     assert!(report.is_intact() && report.records == durable.0, "{report:?}");
 
-    // With room again, the same writer goes on with what it kept.
+    // After the disk has free space again, the same writer continues with its buffer.
     let resized = Command::new("mount").args(["-o", "remount,size=16m"]).arg(&disk.0).status().unwrap();
     assert!(resized.success());
     writer.commit(Durability::Effect).await.unwrap();
@@ -136,7 +142,7 @@ async fn a_full_disk_is_an_error_and_nothing_more() {
 }
 
 #[tokio::test]
-async fn a_read_only_directory_is_an_error_and_nothing_more() {
+async fn read_only_directory_is_an_error_and_loses_nothing() {
     let home = home();
     let Some(disk) = SmallDisk::mount(home.path().to_owned(), "4m") else {
         println!("skipped: mounting a small file system needs root");

@@ -1,5 +1,5 @@
-//! Files that are not as they were left: torn, cut, with a byte changed anywhere. What is read is either what was
-//! written or an error, and nothing panics.
+//! Damaged database files: truncated, torn or with changed bytes. A read returns what was written or an
+//! error, and never panics.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use crate::common::{home, run_id, runtime};
@@ -9,7 +9,8 @@ use serde_json::json;
 use sojourn_memory::{Durability, Error, NewRun, Record, RecordQuery, Store};
 use std::path::Path;
 
-/// A home whose last commits stand only in the write-ahead log, as after a power cut, and what was committed.
+/// Writes a home whose last commits are only in the write-ahead log, as after a power failure. Returns the
+/// records.
 async fn powerless(place: &Path) -> Vec<Record> {
     let home = home();
     let store = Store::open(home.path()).await.unwrap();
@@ -27,7 +28,8 @@ async fn powerless(place: &Path) -> Vec<Record> {
     records
 }
 
-/// Either an error is told, or what is there is a beginning of what was written; how long it is.
+/// Reads the run. Returns the number of intact records, which must be a prefix of what was written, or `None`
+/// after an error.
 async fn read_back(place: &Path, written: &[Record]) -> Option<usize> {
     let store = Store::open(place).await.ok()?;
     let report = store.verify(&run_id(), |_, _| ()).await.ok()?;
@@ -35,7 +37,7 @@ async fn read_back(place: &Path, written: &[Record]) -> Option<usize> {
         Ok(records) if report.is_intact() => records,
         _ => return None,
     };
-    assert_eq!(records, written[..records.len()], "what verifies is what was written");
+    assert_eq!(records, written[..records.len()], "verified records equal the written ones");
     for id in records.iter().flat_map(|record| &record.blobs) {
         store.blob(id).await.unwrap();
     }
@@ -43,7 +45,7 @@ async fn read_back(place: &Path, written: &[Record]) -> Option<usize> {
     Some(records.len())
 }
 
-/// Reads back from a database, all in one file, whose bytes were changed.
+/// Changes the bytes of a checkpointed database file, then reads it.
 async fn damaged(change: impl FnOnce(&mut Vec<u8>)) {
     let place = home();
     let written = powerless(place.path()).await;
@@ -60,9 +62,9 @@ async fn damaged(change: impl FnOnce(&mut Vec<u8>)) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
-    /// The disk wrote only a part of the last pages, or nonsense into them.
+    /// The disk wrote only some of the last pages, or wrote garbage into them.
     #[test]
-    fn a_torn_tail_costs_the_tail_alone(cut in any::<Index>(), nonsense in any::<Option<[u8; 64]>>()) {
+    fn torn_tail_loses_only_the_tail(cut in any::<Index>(), nonsense in any::<Option<[u8; 64]>>()) {
         runtime().block_on(async {
             let place = home();
             let written = powerless(place.path()).await;
@@ -71,7 +73,7 @@ proptest! {
             bytes.truncate(cut.index(bytes.len()));
             bytes.extend(nonsense.into_iter().flatten());
             std::fs::write(&path, bytes).unwrap();
-            // The run's row may be lost with the tail: then there is no run, and that is said.
+            // The run's row may be lost with the tail. Reading is then an error.
             if let Some(left) = read_back(place.path(), &written).await {
                 let store = Store::open(place.path()).await.unwrap();
                 assert_eq!(store.resume_run(&run_id()).await.unwrap().last_seq().0, left as u64);
@@ -83,7 +85,7 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_byte_anywhere_is_found_or_harmless(at in any::<Index>(), flip in 1..=255_u8) {
+    fn any_changed_byte_is_detected_or_harmless(at in any::<Index>(), flip in 1..=255_u8) {
         runtime().block_on(async {
             damaged(|bytes| {
                 let at = at.index(bytes.len());
@@ -94,7 +96,7 @@ proptest! {
     }
 
     #[test]
-    fn a_cut_file_is_found(cut in any::<Index>()) {
+    fn truncated_file_is_detected(cut in any::<Index>()) {
         runtime().block_on(async {
             damaged(|bytes| bytes.truncate(cut.index(bytes.len()))).await;
         });

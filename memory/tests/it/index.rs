@@ -1,5 +1,4 @@
-//! The vector index when files are lost, processes die or share it, and its server is away: nothing is lost, and it
-//! catches up.
+//! Recovery of the vector index: lost files, killed processes, shared homes and an unreachable server.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use crate::common::home;
@@ -17,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Enough that a graph is built and written.
+/// Number of memories above which a graph is built and saved.
 const MANY: u64 = 17_500;
 
 async fn fill(memories: &Memories, count: u64) {
@@ -37,7 +36,7 @@ async fn fill(memories: &Memories, count: u64) {
 }
 
 #[tokio::test]
-async fn a_graph_on_disk_is_found_again_and_losing_it_loses_nothing() {
+async fn saved_graph_is_reloaded_and_rebuilt_after_loss() {
     let home = home();
     let index = home.path().join("index");
     let memories = open(home.path()).await;
@@ -49,7 +48,7 @@ async fn a_graph_on_disk_is_found_again_and_losing_it_loses_nothing() {
     assert_eq!(graphs(&index), 1);
     assert_eq!(nearest(&memories, 123).await.unwrap(), "memory 123");
 
-    // What came after the files were written is caught up with; what was forgotten is in none of them.
+    // Vectors added after the last save are fed again. A forgotten memory is in no file.
     memories.remember(&lesson(MANY, "the newest"), &[embedding(MANY)]).await.unwrap();
     drop(memories);
     let memories = open(home.path()).await;
@@ -62,9 +61,9 @@ async fn a_graph_on_disk_is_found_again_and_losing_it_loses_nothing() {
     assert_nowhere(home.path(), &half[..32]);
     let kept: Vec<u8> = unit_f16(&vector(4568));
     let holds = |path: &PathBuf| std::fs::read(path).unwrap().windows(32).any(|window| window == &kept[..32]);
-    assert!(files(&index).iter().any(holds), "the test looks for the wrong bytes");
+    assert!(files(&index).iter().any(holds), "the test searches for the wrong bytes");
 
-    // Deleted while it is in use, torn, or of another store.
+    // The index directory is deleted while in use, then damaged, then of another store.
     std::fs::remove_dir_all(&index).unwrap();
     assert_eq!(nearest(&memories, 99).await.unwrap(), "memory 99");
     memories.rebuild(&|_| ()).await.unwrap();
@@ -80,17 +79,18 @@ async fn a_graph_on_disk_is_found_again_and_losing_it_loses_nothing() {
     }
 }
 
-/// As the graph's file has it.
+/// The unit vector in the encoding of the graph file.
 fn unit_f16(vector: &[f32]) -> Vec<u8> {
     let length = vector.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>().sqrt();
     let half = |x: &f32| half::f16::from_f32((f64::from(*x) / length) as f32).to_le_bytes();
     vector.iter().flat_map(half).collect()
 }
 
-/// Names the home directory to a copy of this test that is to be killed.
+/// Passes the home directory to a copy of this test that will be killed.
 const CHILD: &str = "SOJOURN_MEMORIES_CHILD";
 
-/// Not a test of its own: remembers and recalls for ever where a parent says so.
+/// Body of the child process: adds and recalls memories until it is killed. It does nothing when no parent
+/// started it.
 #[tokio::test]
 async fn child() {
     let Some(home) = std::env::var_os(CHILD) else { return };
@@ -107,7 +107,7 @@ async fn child() {
     }
 }
 
-/// The child in a process of its own, and what it says.
+/// Starts the child process; returns it with its output lines.
 fn start(home: &Path) -> (Child, impl Iterator<Item = String>) {
     let mut child = sojourn_testkit::again("index::child")
         .env(CHILD, home)
@@ -120,7 +120,7 @@ fn start(home: &Path) -> (Child, impl Iterator<Item = String>) {
 }
 
 #[tokio::test]
-async fn a_killed_process_leaves_an_index_that_catches_up() {
+async fn index_catches_up_after_kill_9() {
     let home = home();
     let memories = open(home.path()).await;
     fill(&memories, MANY).await;
@@ -130,7 +130,7 @@ async fn a_killed_process_leaves_an_index_that_catches_up() {
         let (mut child, lines) = start(home.path());
         let mut durable =
             lines.filter_map(|line| line.rsplit_once("durable ").and_then(|(_, n)| n.parse::<u64>().ok()));
-        let last = durable.by_ref().nth(round * 5).expect("the child ended by itself");
+        let last = durable.by_ref().nth(round * 5).expect("the child process exited early");
         child.kill().unwrap();
         child.wait().unwrap();
         let last = durable.last().unwrap_or(last);
@@ -141,7 +141,7 @@ async fn a_killed_process_leaves_an_index_that_catches_up() {
     }
 }
 
-/// An index whose server can be away.
+/// An index whose server can be made unreachable.
 struct Away {
     index: EmbeddedVectors,
     away: AtomicBool,
@@ -150,7 +150,7 @@ struct Away {
 impl Away {
     fn check(&self) -> Result<(), Error> {
         if self.away.load(Ordering::SeqCst) {
-            return Err(Error::IndexUnavailable { what: "nobody answers".to_owned() });
+            return Err(Error::IndexUnavailable { what: "connection refused".to_owned() });
         }
         Ok(())
     }
@@ -219,7 +219,7 @@ impl VectorStore for Away {
 }
 
 #[tokio::test]
-async fn an_index_that_is_away_is_waited_for_and_nothing_is_lost() {
+async fn unavailable_index_is_retried_and_catches_up() {
     let home = home();
     let index =
         std::sync::Arc::new(Away { index: EmbeddedVectors::in_memory(100), away: AtomicBool::new(false) });
@@ -230,7 +230,7 @@ async fn an_index_that_is_away_is_waited_for_and_nothing_is_lost() {
     memories.remember(&lesson(2, "stone"), &[embedding(2)]).await.unwrap();
     assert_eq!(nearest(&memories, 2).await.unwrap(), "stone");
     assert_eq!(recalled(&memories, "wood").await[0], "wood");
-    assert!(memories.stats(&owner()).await.unwrap().index_failure.unwrap().contains("nobody answers"));
+    assert!(memories.stats(&owner()).await.unwrap().index_failure.unwrap().contains("connection refused"));
     index.away.store(false, Ordering::SeqCst);
     let waited = async {
         while memories.stats(&owner()).await.unwrap().index_failure.is_some() {
@@ -242,17 +242,17 @@ async fn an_index_that_is_away_is_waited_for_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn two_processes_remember_at_once_and_nothing_is_lost() {
+async fn two_processes_can_add_memories_concurrently() {
     let home = home();
     let memories = open(home.path()).await;
     let (mut child, mut lines) = start(home.path());
-    lines.by_ref().find(|line| line.contains("begun")).expect("the child ended by itself");
+    lines.by_ref().find(|line| line.contains("begun")).expect("the child process exited early");
     for n in 0..50 {
         let own = 1_000_000 + n;
         memories.remember(&lesson(own, &format!("mine {n}")), &[embedding(own)]).await.unwrap();
     }
     let theirs = lines.by_ref().filter(|line| line.contains("durable ")).nth(50);
-    assert!(theirs.is_some(), "the child ended by itself");
+    assert!(theirs.is_some(), "the child process exited early");
     child.kill().unwrap();
     child.wait().unwrap();
     for n in 0..50 {
@@ -262,7 +262,7 @@ async fn two_processes_remember_at_once_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn two_processes_see_each_others_memories() {
+async fn two_processes_recall_each_others_memories() {
     let home = home();
     let (one, two) = (open(home.path()).await, open(home.path()).await);
     one.remember(&lesson(1, "wood"), &[embedding(1)]).await.unwrap();

@@ -1,4 +1,4 @@
-//! What is kept of memories when they change, move, or are forgotten.
+//! Edits, validity, consolidation, documents, embeddings and forgetting of memories.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use crate::common::toy::{assert_nowhere, embedding, lesson, nearest, open, owner, recalled};
@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 #[tokio::test]
-async fn an_edit_replaces_and_keeps_what_was_believed() {
+async fn edit_supersedes_and_keeps_the_old_text() {
     let home = home();
     let memories = open(home.path()).await;
     let old = memories.remember(&lesson(1, "wood is blue"), &[]).await.unwrap();
@@ -32,7 +32,7 @@ async fn an_edit_replaces_and_keeps_what_was_believed() {
 }
 
 #[tokio::test]
-async fn a_pin_outlives_expiry_and_a_fact_its_time() {
+async fn pins_and_validity_periods_decide_recall() {
     let home = home();
     let memories = open(home.path()).await;
     let expiring = NewMemory { expires_at_ms: Some(900), ..lesson(1, "wood expires") };
@@ -48,7 +48,7 @@ async fn a_pin_outlives_expiry_and_a_fact_its_time() {
 }
 
 #[tokio::test]
-async fn a_consolidation_is_carried_out_once_and_as_a_whole() {
+async fn consolidation_is_idempotent_and_atomic() {
     let home = home();
     let memories = open(home.path()).await;
     let old = memories.remember(&lesson(1, "cows are dangerous"), &[]).await.unwrap();
@@ -82,7 +82,7 @@ async fn a_consolidation_is_carried_out_once_and_as_a_whole() {
 }
 
 #[tokio::test]
-async fn duplicates_are_merged_into_the_weightiest() {
+async fn duplicates_are_merged_into_the_most_important() {
     let home = home();
     let memories = open(home.path()).await;
     for (n, text, importance) in [(1, "Eat cows", 3.0), (2, "eat  COWS", 8.0), (3, "drink water", 5.0)] {
@@ -95,7 +95,7 @@ async fn duplicates_are_merged_into_the_weightiest() {
 }
 
 #[tokio::test]
-async fn memories_travel() {
+async fn memories_can_be_exported_and_imported() {
     let (first, second) = (home(), home());
     let memories = open(first.path()).await;
     for n in 0..5 {
@@ -128,7 +128,7 @@ async fn memories_travel() {
 }
 
 #[tokio::test]
-async fn a_document_added_again_changes_only_what_changed() {
+async fn document_update_changes_only_changed_passages() {
     let home = home();
     let memories = open(home.path()).await;
     let add = async |passages: &[&str], at_ms| {
@@ -157,7 +157,7 @@ async fn a_document_added_again_changes_only_what_changed() {
     assert!(memories.recall(&Query::new(&owner(), "stone")).await.unwrap().is_empty());
 }
 
-/// Counts the texts it is asked for, and fails on demand.
+/// An embedder that counts its texts and fails on demand.
 #[derive(Default)]
 struct Counting {
     asked: Mutex<Vec<String>>,
@@ -180,7 +180,7 @@ impl TextEmbedder for Counting {
 }
 
 #[tokio::test]
-async fn every_text_is_embedded_once_and_old_vectors_serve_until_then() {
+async fn each_text_is_embedded_once_while_old_vectors_serve_recall() {
     let home = home();
     let memories = open(home.path()).await;
     for n in 0..80 {
@@ -204,7 +204,7 @@ async fn every_text_is_embedded_once_and_old_vectors_serve_until_then() {
 }
 
 #[tokio::test]
-async fn a_memory_may_be_of_an_image_and_have_vectors_of_several_models() {
+async fn memory_can_have_an_image_and_vectors_of_several_models() {
     let home = home();
     let store = Store::open(home.path()).await.unwrap();
     let memories = Memories::new(store.clone());
@@ -232,7 +232,7 @@ async fn a_memory_may_be_of_an_image_and_have_vectors_of_several_models() {
 }
 
 #[tokio::test]
-async fn forgetting_reaches_every_copy_and_the_log_still_verifies() {
+async fn forgetting_deletes_every_copy_and_the_log_verifies() {
     let home = home();
     let store = Store::open(home.path()).await.unwrap();
     let secret = "the password of \"the vault\" is quetzalcoatl";
@@ -274,11 +274,11 @@ async fn forgetting_reaches_every_copy_and_the_log_still_verifies() {
     assert_eq!(records[3].payload, json!({"$forgotten": true}));
     assert!(matches!(store.blob(&blob).await, Err(Error::ForgottenBlob { .. })));
     assert_eq!(recalled(&memories, "password").await, ["eat cows"]);
-    // The run goes on where it was.
+    // The run can be continued.
     writer.append("step", 1, json!({"action": "left"}), vec![blob]).await.unwrap();
     writer.commit(Durability::Effect).await.unwrap();
     assert!(store.verify(&run_id(), |_, _| ()).await.unwrap().is_intact());
-    // A tombstone that nobody asked for is damage.
+    // A tombstone without an entry in `forgotten_records` is damage.
     let mut connection = crate::common::raw(home.path()).await;
     sqlx::query(r#"UPDATE records SET payload = '{"$forgotten":true}' WHERE seq = 1"#)
         .execute(&mut connection)

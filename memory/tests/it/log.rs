@@ -1,4 +1,4 @@
-//! The log's promises: what is committed stays, in order and unbroken; what is damaged is found.
+//! Guarantees of the log: committed records persist in order, and damage is detected.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use crate::common::{flip_byte, home, payload, raw, run_id, runtime};
@@ -33,10 +33,10 @@ fn action() -> impl Strategy<Value = Action> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// Whatever is done in whatever order, the log is a gapless, intact beginning of what was appended, and
-    /// holds everything that was committed.
+    /// After any sequence of operations, the log is a gapless, intact prefix of the appended records, and it
+    /// holds all committed ones.
     #[test]
-    fn a_log_is_always_a_prefix_of_what_was_appended(actions in prop::collection::vec(action(), 1..120)) {
+    fn log_is_always_a_prefix_of_appended_records(actions in prop::collection::vec(action(), 1..120)) {
         runtime().block_on(async {
             let home = home();
             let store = Store::open(home.path()).await.unwrap();
@@ -76,11 +76,11 @@ proptest! {
     }
 }
 
-/// Resumes the run after checking what is there against what was appended, which is then cut to it.
+/// Reopens the run, compares it with the appended records, and truncates these to it.
 async fn reopened(store: &Store, appended: &mut Vec<sojourn_memory::Record>, committed: usize) -> Writer {
     let writer = store.resume_run(&run_id()).await.unwrap();
     let records = store.records(&run_id(), &RecordQuery::all()).await.unwrap();
-    assert!(records.len() >= committed, "{} of {committed} committed records are left", records.len());
+    assert!(records.len() >= committed, "{} of {committed} committed records remain", records.len());
     assert_eq!(records, appended[..records.len()]);
     assert_eq!(writer.last_seq(), EventSeq(records.len() as u64));
     let report = store.verify(&run_id(), |_, _| ()).await.unwrap();
@@ -89,7 +89,7 @@ async fn reopened(store: &Store, appended: &mut Vec<sojourn_memory::Record>, com
     writer
 }
 
-/// A run of `count` records with a few blobs.
+/// Writes a run of `count` records with a few blobs.
 async fn written(store: &Store, count: usize) -> Vec<sojourn_memory::Record> {
     let mut writer = store.create_run(NewRun::new(run_id(), "crafter", "model")).await.unwrap();
     let mut records = Vec::new();
@@ -111,7 +111,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     #[test]
-    fn one_flipped_byte_is_found(
+    fn one_flipped_byte_is_detected(
         column in prop::sample::select(vec![
             ("records", "payload"), ("records", "hash"), ("records", "kind"), ("records", "blobs"),
             ("blobs", "body"), ("blobs", "id"), ("runs", "environment"), ("runs", "head"),
@@ -127,7 +127,7 @@ proptest! {
             let (table, column) = column;
             let place = flip_byte(home.path(), table, column, row, byte, flip).await;
             let report = store.verify(&run_id(), |_, _| ()).await.unwrap();
-            let fault = report.first_fault.unwrap_or_else(|| panic!("{table}.{column} {place} was not noticed"));
+            let fault = report.first_fault.unwrap_or_else(|| panic!("{table}.{column} {place} was not detected"));
             if table == "records" {
                 prop_assert_eq!(fault.seq.0, place, "{:?}", fault);
             }
@@ -140,7 +140,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn records_that_go_missing_are_found() {
+async fn missing_records_are_detected() {
     for (sql, expected) in [
         ("DELETE FROM records WHERE seq = 1", (1, FaultKind::Missing)),
         ("DELETE FROM records WHERE seq = 4", (4, FaultKind::Missing)),
@@ -166,7 +166,7 @@ async fn records_that_go_missing_are_found() {
 }
 
 #[tokio::test]
-async fn reading_selects_by_place_and_kind() {
+async fn queries_select_by_sequence_and_kind() {
     let home = home();
     let store = Store::open(home.path()).await.unwrap();
     let records = written(&store, 50).await;
@@ -189,7 +189,7 @@ async fn reading_selects_by_place_and_kind() {
 }
 
 #[tokio::test]
-async fn a_run_has_one_writer() {
+async fn run_has_at_most_one_writer() {
     let home = home();
     let store = Store::open(home.path()).await.unwrap();
     let mut writer = store.create_run(NewRun::new(run_id(), "crafter", "model")).await.unwrap();
@@ -202,11 +202,11 @@ async fn a_run_has_one_writer() {
     assert!(!store.is_live(&run_id()).unwrap());
     assert!(matches!(other.create_run(NewRun::new(run_id(), "", "")).await, Err(Error::RunExists { .. })));
     let writer = other.resume_run(&run_id()).await.unwrap();
-    assert_eq!(writer.last_seq(), EventSeq(0), "an uncommitted record was kept");
+    assert_eq!(writer.last_seq(), EventSeq(0), "an uncommitted record was stored");
 }
 
 #[tokio::test]
-async fn many_runs_are_written_at_once() {
+async fn many_runs_can_be_written_concurrently() {
     let home = home();
     let store = Store::open(home.path()).await.unwrap();
     let mut tasks = tokio::task::JoinSet::new();
@@ -232,7 +232,7 @@ async fn many_runs_are_written_at_once() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_kept_is_refused_and_changes_nothing() {
+async fn invalid_input_is_rejected_without_effect() {
     let home = home();
     let store = Store::open(home.path()).await.unwrap();
     let mut writer = store.create_run(NewRun::new(run_id(), "crafter", "model")).await.unwrap();
@@ -251,7 +251,7 @@ async fn what_cannot_be_kept_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn runs_are_found_by_the_beginning_of_their_names() {
+async fn runs_are_found_by_id_prefix() {
     let home = home();
     let store = Store::open(home.path()).await.unwrap();
     for id in ["20261123-175900-ab3f", "20261123-180000-0001", "alpha"] {
@@ -280,7 +280,7 @@ async fn runs_are_found_by_the_beginning_of_their_names() {
 }
 
 #[tokio::test]
-async fn a_step_takes_at_most_600_bytes() {
+async fn step_record_takes_at_most_600_bytes() {
     let home = home();
     let store = Store::open(home.path()).await.unwrap();
     let mut writer = store.create_run(NewRun::new(run_id(), "crafter", "model")).await.unwrap();
@@ -303,7 +303,7 @@ async fn a_step_takes_at_most_600_bytes() {
 }
 
 #[tokio::test]
-async fn a_fork_shares_the_beginning_and_goes_on_by_itself() {
+async fn fork_copies_a_prefix_and_continues_independently() {
     let home = home();
     let store = Store::open(home.path()).await.unwrap();
     let original = written(&store, 5).await;
@@ -338,7 +338,7 @@ async fn a_fork_shares_the_beginning_and_goes_on_by_itself() {
 }
 
 #[tokio::test]
-async fn damage_is_not_copied_into_a_fork() {
+async fn damaged_parent_cannot_be_forked() {
     let home = home();
     let store = Store::open(home.path()).await.unwrap();
     written(&store, 5).await;
@@ -352,7 +352,7 @@ async fn damage_is_not_copied_into_a_fork() {
 }
 
 #[tokio::test]
-async fn other_databases_are_left_alone() {
+async fn foreign_databases_are_left_unchanged() {
     let newer = home();
     Store::open(newer.path()).await.unwrap().close().await;
     let mut connection = crate::common::raw(newer.path()).await;

@@ -1,5 +1,5 @@
-//! Whatever is done in whatever order, and whatever the clock says: every run is a gapless, intact beginning of what
-//! was appended to it, with all that was committed.
+//! Model-based test: after any sequence of operations and any clock values, every run is a gapless, intact
+//! prefix of its appended records and holds all committed ones.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use crate::common::{home, payload, run_id, runtime};
@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
 use sojourn_memory::{
-    BlobId, Durability, Error, EventSeq, FORKED, Keep, NewRun, Record, RecordQuery, RunId, RunStatus, Store,
-    Writer,
+    BlobId, Durability, Error, EventSeq, FORKED, NewRun, Record, RecordQuery, RetentionPolicy, RunId,
+    RunStatus, Store, Writer,
 };
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ enum Action {
     Commit {
         run: Index,
     },
-    /// The writer is gone without a word.
+    /// Drops the writer without closing it.
     Crash {
         run: Index,
     },
@@ -35,13 +35,13 @@ enum Action {
         run: Index,
         at: Index,
     },
-    /// Somebody else wants to write.
+    /// Another process tries to open the run for writing.
     Intrude {
         run: Index,
     },
-    /// All writers are gone, and what nothing refers to is removed.
+    /// All writers are dropped, then garbage is collected.
     Collect,
-    /// All processes are gone.
+    /// All processes end, and the store is opened again.
     Reopen,
 }
 
@@ -62,13 +62,13 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
-/// What a run should be.
+/// The expected state of a run.
 #[derive(Default)]
 struct Model {
     appended: Vec<Record>,
     committed: usize,
     writer: Option<Writer>,
-    /// The content of every blob that its records refer to.
+    /// Content of every blob that the records reference.
     blobs: BTreeMap<BlobId, Vec<u8>>,
 }
 
@@ -91,7 +91,7 @@ impl World {
         run.get(&self.runs.keys().collect::<Vec<_>>()).to_owned().clone()
     }
 
-    /// The writer of a run, which is resumed if nobody has it.
+    /// Returns the open writer of a run, or resumes the run.
     async fn writer(&mut self, run: &RunId) -> &mut Model {
         let store = self.store.clone();
         let model = self.runs.get_mut(run).unwrap();
@@ -144,7 +144,7 @@ impl World {
             Action::Collect => {
                 self.leave().await;
                 self.store.put_blob(b"nobody refers to this").await.unwrap();
-                self.store.collect(&Keep::default()).await.unwrap();
+                self.store.collect(&RetentionPolicy::default()).await.unwrap();
                 assert!(!self.store.has_blob(&BlobId::of(b"nobody refers to this")).await.unwrap());
                 self.check_all().await;
             }
@@ -180,7 +180,7 @@ impl World {
         self.runs.insert(id, model);
     }
 
-    /// All writers are dropped without a commit.
+    /// Drops all writers without a commit.
     async fn leave(&mut self) {
         let runs: Vec<RunId> = self.runs.keys().cloned().collect();
         for run in runs {
@@ -196,15 +196,20 @@ impl World {
         }
     }
 
-    /// What is there against what was appended, which is then cut to it if nobody writes.
+    /// Compares the stored run with the expected one. Truncates the expectation if the run has no writer.
     async fn check(&mut self, run: &RunId) {
         let model = self.runs.get_mut(run).unwrap();
-        // A dropped writer's last group may be on its way still; a writer that resumes waits for it.
+        // A dropped writer's last group may still be committing; opening a writer waits for it.
         if model.writer.is_none() {
             drop(self.store.resume_run(run).await.unwrap());
         }
         let records = self.store.records(run, &RecordQuery::all()).await.unwrap();
-        assert!(records.len() >= model.committed, "{} of {} committed", records.len(), model.committed);
+        assert!(
+            records.len() >= model.committed,
+            "only {} of {} committed records remain",
+            records.len(),
+            model.committed
+        );
         assert_eq!(records, model.appended[..records.len()]);
         for id in records.iter().flat_map(|record| &record.blobs) {
             assert_eq!(self.store.blob(id).await.unwrap(), model.blobs[id]);
@@ -222,7 +227,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_interleaving_keeps_every_promise(actions in prop::collection::vec(action(), 1..80)) {
+    fn every_interleaving_keeps_the_guarantees(actions in prop::collection::vec(action(), 1..80)) {
         runtime().block_on(async {
             let mut world = World::new().await;
             for action in actions {

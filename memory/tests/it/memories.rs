@@ -1,4 +1,4 @@
-//! What recall promises, whatever is remembered and asked.
+//! Guarantees of recall and search.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use crate::common::{home, run_id, runtime};
@@ -18,7 +18,7 @@ async fn open(home: &tempfile::TempDir) -> Memories {
     Memories::new(Store::open(home.path()).await.unwrap())
 }
 
-/// The `n`-th memory of the test's run.
+/// The `n`-th memory of the test run.
 fn lesson(owner: &Tenant, n: u64, text: &str) -> NewMemory {
     NewMemory {
         run: Some(run_id()),
@@ -27,7 +27,7 @@ fn lesson(owner: &Tenant, n: u64, text: &str) -> NewMemory {
     }
 }
 
-/// A vector in which texts with common letters are near each other.
+/// Embeds a text by its letters, so that texts with common letters are similar.
 fn embed(text: &str) -> Embedding {
     let mut vector = vec![0.1; 27];
     for byte in text.bytes().filter(u8::is_ascii_alphabetic) {
@@ -47,13 +47,13 @@ fn texts(hits: &[Hit]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn the_embedded_indexes_conform() {
+async fn exact_and_embedded_indexes_conform() {
     conformance::check(&ExactVectors::new(), 1.0).await.unwrap();
     conformance::check(&EmbeddedVectors::in_memory(16_384), 1.0).await.unwrap();
 }
 
 #[tokio::test]
-async fn the_graph_conforms() {
+async fn hnsw_graph_conforms() {
     let home = home();
     conformance::check(&EmbeddedVectors::in_memory(100), 0.95).await.unwrap();
     conformance::check(&EmbeddedVectors::open(home.path(), [7; 16]), 0.95).await.unwrap();
@@ -69,7 +69,7 @@ const LESSONS: [&str; 6] = [
 ];
 
 #[tokio::test]
-async fn words_and_meaning_both_find() {
+async fn keyword_and_vector_search_both_find() {
     let home = home();
     let memories = open(&home).await;
     let owner = tenant("a");
@@ -87,7 +87,7 @@ async fn words_and_meaning_both_find() {
 }
 
 #[tokio::test]
-async fn filters_select() {
+async fn filters_restrict_recall() {
     let home = home();
     let memories = open(&home).await;
     let owner = tenant("a");
@@ -124,7 +124,7 @@ async fn filters_select() {
 }
 
 #[tokio::test]
-async fn neighbours_recency_and_importance_count() {
+async fn neighbours_recency_and_importance_affect_the_score() {
     let home = home();
     let memories = open(&home).await;
     let owner = tenant("a");
@@ -149,7 +149,7 @@ async fn neighbours_recency_and_importance_count() {
 }
 
 #[tokio::test]
-async fn a_recall_can_be_repeated_as_it_was() {
+async fn recall_as_of_a_tick_is_repeatable() {
     let home = home();
     let memories = open(&home).await;
     let (owner, other) = (tenant("a"), tenant("b"));
@@ -171,7 +171,7 @@ async fn a_recall_can_be_repeated_as_it_was() {
     let ranked =
         |hits: &[Hit]| hits.iter().map(|hit| (hit.memory.id, hit.score.to_bits())).collect::<Vec<_>>();
     assert_eq!(ranked(&memories.recall(&repeated).await.unwrap()), ranked(&before));
-    // A process that starts now ranks from the tables alone.
+    // A new process ranks from the tables alone.
     let fresh = Memories::new(Store::open(home.path()).await.unwrap());
     assert_eq!(ranked(&fresh.recall(&repeated).await.unwrap()), ranked(&before));
     assert_eq!(ranked(&fresh.recall(&query).await.unwrap()), ranked(&after));
@@ -179,7 +179,7 @@ async fn a_recall_can_be_repeated_as_it_was() {
 }
 
 #[tokio::test]
-async fn remembering_twice_is_once_and_bad_memories_are_refused() {
+async fn remember_is_idempotent_and_rejects_invalid_memories() {
     let home = home();
     let memories = open(&home).await;
     let owner = tenant("a");
@@ -220,7 +220,7 @@ async fn equal_texts_are_recalled_once() {
 }
 
 #[tokio::test]
-async fn people_search_show_and_credit() {
+async fn search_get_and_credit_work() {
     let home = home();
     let memories = open(&home).await;
     let (owner, other) = (tenant("a"), tenant("b"));
@@ -242,7 +242,7 @@ async fn people_search_show_and_credit() {
 }
 
 #[tokio::test]
-async fn what_is_forgotten_leaves_no_trace() {
+async fn forgotten_memory_leaves_no_trace() {
     let home = home();
     let memories = open(&home).await;
     let (owner, other) = (tenant("a"), tenant("b"));
@@ -274,9 +274,9 @@ async fn what_is_forgotten_leaves_no_trace() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
-    /// Any text can be asked for, and the answer obeys the laws of recall.
+    /// Any text is a valid query, and the result obeys the rules of recall.
     #[test]
-    fn recall_obeys_its_laws(
+    fn recall_obeys_its_rules(
         mine in prop::collection::vec("\\PC{1,40}", 1..12),
         theirs in prop::collection::vec("\\PC{1,40}", 0..6),
         asked in prop_oneof![any::<String>(), Just(String::new()), "[\"*:^()\u{0}-]{1,30}"],
@@ -298,7 +298,7 @@ proptest! {
             let alone = memories.recall(&query).await.unwrap();
             remember(&memories, &other, &theirs).await;
             let hits = memories.recall(&query).await.unwrap();
-            prop_assert_eq!(&hits, &alone, "another tenant changed the answer");
+            prop_assert_eq!(&hits, &alone, "another tenant changed the result");
             prop_assert!(hits.len() <= k);
             prop_assert!(hits.iter().all(|hit| hit.memory.tenant == owner));
             let tokens: usize = hits.iter().map(|hit| estimated_tokens(&hit.memory.text)).sum();
@@ -319,7 +319,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn any_bytes_of_text_are_remembered_as_they_are() {
+async fn any_text_is_stored_unchanged() {
     let home = home();
     let memories = open(&home).await;
     let owner = tenant("a");
@@ -339,7 +339,7 @@ async fn any_bytes_of_text_are_remembered_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_huge_question_is_answered() {
+async fn huge_query_is_answered() {
     let home = home();
     let memories = open(&home).await;
     let owner = tenant("a");

@@ -1,4 +1,5 @@
-//! The Qdrant back end against a server: one in this process that speaks real gRPC, or a real one named by `QDRANT_URL`.
+//! Tests of the Qdrant back end against a gRPC server in this process, or against the real server that
+//! `QDRANT_URL` names.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod server;
@@ -13,14 +14,14 @@ use std::time::Duration;
 
 const MODEL: &str = "toy/model_1";
 
-/// A name that no other test uses, nor an earlier run on a real server.
+/// A collection name that no other test and no earlier run uses.
 fn unique(purpose: &str) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     format!("test-{purpose}-{:x}", now.as_nanos())
 }
 
 #[tokio::test]
-async fn a_server_conforms() {
+async fn qdrant_index_conforms() {
     let real = std::env::var("QDRANT_URL").ok();
     let server = Server::start();
     let address = real.clone().unwrap_or_else(|| server.address());
@@ -52,7 +53,7 @@ async fn nearest(memories: &Memories, n: u64) -> String {
     memories.recall(&query).await.unwrap().remove(0).memory.text
 }
 
-/// Recalls until the index is there again, a minute at most.
+/// Recalls until the index is available again, for at most one minute.
 async fn caught_up(memories: &Memories) {
     let waiting = async {
         while memories.stats(&owner()).await.unwrap().index_failure.is_some() {
@@ -63,7 +64,7 @@ async fn caught_up(memories: &Memories) {
 }
 
 #[tokio::test]
-async fn a_server_that_goes_away_is_waited_for_and_given_what_it_lacks() {
+async fn unreachable_server_is_retried_and_catches_up() {
     let home = tempfile::tempdir().unwrap();
     let store = Store::open(home.path()).await.unwrap();
     let mut server = Server::start();
@@ -87,7 +88,7 @@ async fn a_server_that_goes_away_is_waited_for_and_given_what_it_lacks() {
     assert_eq!(nearest(&memories, 10).await, "memory 10");
     assert_ne!(nearest(&memories, 0).await, "memory 0");
 
-    // A server that comes back empty is filled by whoever opens it next.
+    // A server that lost its data is filled by the next process that opens it.
     server.lose_everything();
     let again = Arc::new(QdrantVectors::open(&store, &server.address(), None).await.unwrap());
     let again = Memories::with_index(store, again);
@@ -98,7 +99,7 @@ async fn a_server_that_goes_away_is_waited_for_and_given_what_it_lacks() {
 }
 
 #[tokio::test]
-async fn nobody_at_the_address_is_no_error_of_remembering() {
+async fn remember_succeeds_without_a_server() {
     let home = tempfile::tempdir().unwrap();
     let store = Store::open(home.path()).await.unwrap();
     let index = QdrantVectors::open(&store, "qdrant://127.0.0.1:1", None).await.unwrap();

@@ -1,4 +1,4 @@
-//! As much of a Qdrant server as the back end asks for: exact search over points in memory, behind real gRPC.
+//! The subset of a Qdrant server that the back end uses: exact search over points in memory, behind gRPC.
 
 use ::qdrant_client::qdrant::collections_server::{Collections, CollectionsServer};
 use ::qdrant_client::qdrant::condition::ConditionOneOf;
@@ -29,11 +29,11 @@ type State = Arc<Mutex<BTreeMap<String, Collection>>>;
 #[derive(Clone)]
 struct Service(State);
 
-/// A server that can be stopped and started again on its port.
+/// A server that can be stopped and restarted on the same port.
 pub struct Server {
     at: SocketAddr,
     state: State,
-    /// Its own, so that all its connections end with it.
+    /// A runtime of its own, so that stopping it closes all connections.
     running: Option<Runtime>,
 }
 
@@ -64,7 +64,7 @@ impl Server {
         self.running = Some(runtime);
     }
 
-    /// Cuts every connection, as a crash does.
+    /// Closes every connection, as a crash does.
     pub fn stop(&mut self) {
         if let Some(runtime) = self.running.take() {
             runtime.shutdown_background();
@@ -75,7 +75,7 @@ impl Server {
         self.state.lock().unwrap().clear();
     }
 
-    /// Memories' vectors, in all collections.
+    /// Number of memory vectors in all collections.
     pub fn points(&self) -> usize {
         let state = self.state.lock().unwrap();
         state.iter().filter(|(name, _)| name.contains("-m-")).map(|(_, it)| it.points.len()).sum()
@@ -104,7 +104,7 @@ fn dense(vectors: Option<Vectors>) -> Option<Vec<f32>> {
     }
 }
 
-/// Whether a point passes; `None` for a condition that this server does not know.
+/// Whether a point passes the filter; `None` if a condition is not supported.
 fn passes(filter: &Filter, id: &PointId, payload: &HashMap<String, Value>) -> Option<bool> {
     let mut all = true;
     for condition in &filter.must {
@@ -151,7 +151,7 @@ fn yes() -> Response<CollectionOperationResponse> {
     Response::new(CollectionOperationResponse { result: true, ..Default::default() })
 }
 
-/// Methods that the back end never calls.
+/// Declares methods that the back end never calls.
 macro_rules! never {
     ($($name:ident: $asked:ty => $answer:ty,)*) => {$(
         fn $name<'life0, 'async_trait>(
@@ -192,7 +192,7 @@ impl Points for Service {
         let request = request.into_inner();
         let Some(PointsSelectorOneOf::Points(list)) = request.points.and_then(|it| it.points_selector_one_of)
         else {
-            return Err(Status::unimplemented("deleting by a filter"));
+            return Err(Status::unimplemented("deleting by filter"));
         };
         self.with(&request.collection_name, |collection| {
             for id in &list.ids {
@@ -230,14 +230,14 @@ impl Points for Service {
             variant: Some(vector_input::Variant::Dense(wanted)),
         })) = request.query.and_then(|query| query.variant)
         else {
-            return Err(Status::unimplemented("anything but the nearest to a dense vector"));
+            return Err(Status::unimplemented("queries other than nearest neighbours of a dense vector"));
         };
         let filter = request.filter.unwrap_or_default();
         self.with(&request.collection_name, |collection| {
             let mut result = Vec::new();
             for (id, vector, payload) in collection.points.values() {
                 let passed = passes(&filter, id, payload);
-                if passed.ok_or_else(|| Status::unimplemented("a condition of another sort"))? {
+                if passed.ok_or_else(|| Status::unimplemented("this kind of condition"))? {
                     let score = cosine(&wanted.data, vector);
                     result.push(ScoredPoint { id: Some(id.clone()), score, ..Default::default() });
                 }
@@ -314,7 +314,7 @@ impl Collections for Service {
         let request = request.into_inner();
         let one = request.vectors_config.as_ref().and_then(|it| it.config.as_ref());
         if !matches!(one, Some(Config::Params(_))) {
-            return Err(Status::unimplemented("vectors of several names"));
+            return Err(Status::unimplemented("named vectors"));
         }
         let mut state = self.0.lock().unwrap();
         if state.contains_key(&request.collection_name) {

@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers that the tests share.
 #![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod toy;
@@ -23,13 +23,13 @@ pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// The database without the store around it.
+/// Connects to the database without a [`Store`].
 pub async fn raw(home: &Path) -> SqliteConnection {
     let options = SqliteConnectOptions::new().filename(home.join("sojourn.db")).create_if_missing(true);
     SqliteConnection::connect_with(&options).await.unwrap()
 }
 
-/// Changes one byte of a column, whatever its type, in some row where it is not empty; returns the row's number.
+/// Flips bits of one byte in a column of some row where it is not empty. Returns the row number.
 pub async fn flip_byte(home: &Path, table: &str, column: &str, row: Index, byte: Index, flip: u8) -> u64 {
     let mut connection = raw(home).await;
     let sql = format!(
@@ -46,7 +46,7 @@ pub async fn flip_byte(home: &Path, table: &str, column: &str, row: Index, byte:
     place as u64
 }
 
-/// Any JSON an event could carry.
+/// Any JSON value that an event can carry.
 pub fn payload() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

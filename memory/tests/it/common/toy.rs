@@ -1,4 +1,4 @@
-//! Memories whose vectors are made of numbers.
+//! Memories with numbered vectors.
 
 use super::run_id;
 use sojourn_memory::{Embedding, EventSeq, Memories, MemoryKind, NewMemory, Query, Store, Tenant};
@@ -22,7 +22,7 @@ pub fn lesson(n: u64, text: &str) -> NewMemory {
     }
 }
 
-/// A vector that is the same for the same number and far from others.
+/// The vector of a number: deterministic, and far from other numbers' vectors.
 pub fn vector(n: u64) -> Vec<f32> {
     let hash = sojourn_memory::Hash::of(&n.to_le_bytes());
     hash.as_bytes().iter().map(|byte| f32::from(*byte) - 127.5).collect()
@@ -39,14 +39,14 @@ pub async fn recalled(memories: &Memories, text: &str) -> Vec<String> {
     hits.into_iter().map(|hit| hit.memory.text).collect()
 }
 
-/// The memory whose vector is nearest.
+/// The text of the memory with the nearest vector.
 pub async fn nearest(memories: &Memories, n: u64) -> Option<String> {
     let (owner, vector) = (owner(), vector(n));
     let query = Query { vectors: vec![(MODEL, &vector)], k: 1, ..Query::new(&owner, "") };
     memories.recall(&query).await.unwrap().pop().map(|hit| hit.memory.text)
 }
 
-/// No file below the directory has these bytes.
+/// Asserts that no file below the directory contains these bytes.
 pub fn assert_nowhere(directory: &Path, needle: &[u8]) {
     for path in files(directory) {
         let bytes = std::fs::read(&path).unwrap();
