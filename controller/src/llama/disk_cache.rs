@@ -9,54 +9,55 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// The saved prefixes of each model are kept below so many bytes.
+/// Disk budget per model, in bytes.
 const BUDGET: u64 = 1 << 30;
-/// How many pieces of a model's file are looked at to tell it from others, and their length in bytes.
+/// Number of samples of a model file that its fingerprint covers, and their length in bytes.
 const SAMPLES: u64 = 16;
 const SAMPLE: u64 = 1 << 16;
-/// A file without an entry that is so old was left by a process that died while it wrote.
+/// A file without an index entry that is older than this was left by a process that died while writing.
 const ABANDONED: Duration = Duration::from_hours(1);
 
-/// Beginnings of prompts that were read before, perhaps by another process, with what the model made of them.
+/// The prefix cache on disk: KV states of prompt prefixes, shared by processes and restarts.
 ///
-/// Each is a file of llama.cpp's own, and one of JSON beside it that says which tokens it is of and what its
-/// bytes should hash to. A file that was cut or changed is not loaded. Several processes may share the directory.
+/// Each prefix has a state file, written by llama.cpp, and a JSON file with its tokens and the state's
+/// SHA-256. A state file that fails its hash is never loaded. Several processes may share the directory.
 #[derive(Debug)]
 pub(super) struct DiskCache {
     directory: PathBuf,
     entries: Vec<Entry>,
-    /// Whether a part of a saved prefix is of use.
+    /// Whether a part of a saved prefix can be used; see [`super::kv_cache::KvCache::supports_truncation`].
     truncatable: bool,
 }
 
-/// What is known of one saved prefix.
+/// The index entry of one prefix.
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
     tokens: Vec<i32>,
-    /// Of the state's file.
+    /// Length of the state file.
     bytes: u64,
     sha256: String,
 }
 
 impl DiskCache {
-    /// Those of this model below `root`.
+    /// Opens the cache of this model below `root`.
     pub(super) fn open(root: &Path, loaded: &LoadedModel, truncatable: bool) -> Self {
         let mut this = Self { directory: root.to_path_buf(), entries: Vec::new(), truncatable };
         let lora = loaded.lora.as_ref().map(|(_, lora)| (lora.path.as_path(), lora.scale));
         match fingerprint(&loaded.path, lora) {
             Ok(model) => {
-                // Another version may compute or write down something else.
+                // Another version may store states differently.
                 this.directory.push(format!("{model}-{}", env!("CARGO_PKG_VERSION")));
                 this.entries = read_entries(&this.directory);
                 this.sweep();
             }
-            Err(error) => tracing::warn!(%error, "saved prefixes cannot be told apart"),
+            Err(error) => tracing::warn!(%error, "cannot fingerprint the model; saved prefixes are not used"),
         }
         this
     }
 
-    /// The saved prefix of at most `room` tokens that has most in common with `prompt`, and how many tokens that is.
-    pub(super) fn longest(&self, prompt: &[LlamaToken], room: usize) -> Option<(usize, usize)> {
+    /// Finds the entry of at most `room` tokens with the longest common prefix. Returns its index and the
+    /// length of that prefix, in tokens.
+    pub(super) fn longest_prefix(&self, prompt: &[LlamaToken], room: usize) -> Option<(usize, usize)> {
         let fitting = self.entries.iter().enumerate().filter(|(_, entry)| entry.tokens.len() <= room);
         let commons = fitting.map(|(index, entry)| {
             let common = common_length(&entry.tokens(), prompt);
@@ -65,13 +66,12 @@ impl DiskCache {
         commons.max_by_key(|&(_, common)| common)
     }
 
-    /// The length of a saved prefix, in tokens.
+    /// Length of an entry, in tokens.
     pub(super) fn length(&self, entry: usize) -> usize {
         self.entries[entry].tokens.len()
     }
 
-    /// Has `context` take over a saved prefix into the empty sequence `slot`; false if that cannot be done, and then it is
-    /// not tried again.
+    /// Loads a prefix into the empty sequence `slot`. On failure, returns false and drops the entry.
     pub(super) fn load(&mut self, entry: usize, context: &mut LlamaContext<'_>, slot: i32) -> bool {
         let known = &self.entries[entry];
         let path = self.directory.join(known.file());
@@ -81,33 +81,33 @@ impl DiskCache {
                 .state_seq_load_file(&path, slot, known.tokens.len())
                 .is_ok_and(|(tokens, _)| tokens == known.tokens());
         if loaded {
-            // What is used stays longest.
+            // The modification time orders entries for eviction.
             let touched = File::options().append(true).open(&path);
             let _ = touched.and_then(|file| file.set_modified(SystemTime::now()));
             return true;
         }
         let known = self.entries.remove(entry);
         if whole {
-            // Another process may have more room for it.
-            tracing::warn!(path = %path.display(), "a saved prefix cannot be loaded");
+            // The file is intact; another process may have enough context for it.
+            tracing::warn!(path = %path.display(), "cannot load a saved prefix");
         } else {
-            tracing::warn!(path = %path.display(), "a saved prefix is damaged or gone");
+            tracing::warn!(path = %path.display(), "a saved prefix is damaged or missing");
             remove(&self.directory, &known.file());
         }
         false
     }
 
-    /// Saves what `context` holds in `slot`, which is `tokens` and nothing else. That it cannot be saved is no
-    /// failure of the work at hand.
+    /// Saves the sequence `slot`, which holds exactly `tokens`. A failure is only logged, because the request
+    /// can continue without the cache.
     pub(super) fn save(&mut self, context: &LlamaContext<'_>, slot: i32, tokens: &[LlamaToken]) {
         match self.try_save(context, slot, tokens) {
             Ok(entry) => {
                 tracing::debug!(tokens = tokens.len(), bytes = entry.bytes, "saved a prefix");
-                // With what other processes have saved since.
+                // Includes entries that other processes saved meanwhile.
                 self.entries = read_entries(&self.directory);
                 self.make_room();
             }
-            Err(error) => tracing::warn!(%error, "a prefix could not be saved"),
+            Err(error) => tracing::warn!(%error, "cannot save a prefix"),
         }
     }
 
@@ -116,31 +116,31 @@ impl DiskCache {
         let mut entry =
             Entry { tokens: tokens.iter().map(|token| token.0).collect(), bytes: 0, sha256: String::new() };
         let file = self.directory.join(entry.file());
-        let draft = self.directory.join(format!("{}.{}.draft", entry.file(), std::process::id()));
+        let temporary = self.directory.join(format!("{}.{}.temporary", entry.file(), std::process::id()));
         let saved = context
-            .state_seq_save_file(&draft, slot, tokens)
+            .state_seq_save_file(&temporary, slot, tokens)
             .map_err(io::Error::other)
-            .and_then(|_| checksum(&draft));
+            .and_then(|_| checksum(&temporary));
         let (bytes, sha256) = saved.inspect_err(|_| {
-            let _ = fs::remove_file(&draft);
+            let _ = fs::remove_file(&temporary);
         })?;
         entry.bytes = bytes;
         entry.sha256 = sha256;
         let words = serde_json::to_vec(&entry).map_err(io::Error::other)?;
-        fs::rename(&draft, &file)?;
-        // Last, because an entry is what makes its file count.
-        fs::write(&draft, words)?;
-        fs::rename(&draft, file.with_extension("json"))?;
+        fs::rename(&temporary, &file)?;
+        // The entry is written last: a state file without an entry is ignored.
+        fs::write(&temporary, words)?;
+        fs::rename(&temporary, file.with_extension("json"))?;
         Ok(entry)
     }
 
-    /// Removes what processes left that died while they wrote.
+    /// Removes files that crashed processes left behind.
     fn sweep(&self) {
         let known: Vec<String> = self.entries.iter().map(Entry::file).collect();
         for file in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
             let path = file.path();
             let abandoned = match path.extension().and_then(|extension| extension.to_str()) {
-                Some("draft") => true,
+                Some("tmp") => true,
                 Some("state") => !known.iter().any(|name| path.ends_with(name)),
                 _ => false,
             };
@@ -152,7 +152,7 @@ impl DiskCache {
         }
     }
 
-    /// Removes the prefixes used longest ago until all together are within their budget.
+    /// Evicts the least recently used entries until the cache fits its budget.
     fn make_room(&mut self) {
         let used = |entry: &Entry| {
             let file = fs::metadata(self.directory.join(entry.file()));
@@ -176,7 +176,7 @@ impl Entry {
         self.tokens.iter().map(|&token| LlamaToken(token)).collect()
     }
 
-    /// The name of its state's file: two prefixes of the same tokens are one.
+    /// Name of the state file, derived from the tokens, so that equal prefixes share a file.
     fn file(&self) -> String {
         let mut hash = Sha256::new();
         for token in &self.tokens {
@@ -186,7 +186,7 @@ impl Entry {
     }
 }
 
-/// All entries in `directory` that can be read.
+/// Reads all entries in `directory`, skipping unreadable ones.
 fn read_entries(directory: &Path) -> Vec<Entry> {
     let Ok(files) = fs::read_dir(directory) else { return Vec::new() };
     files
@@ -202,7 +202,7 @@ fn read_entries(directory: &Path) -> Vec<Entry> {
 
 fn remove(directory: &Path, file: &str) {
     let state = directory.join(file);
-    // Another process may have been quicker.
+    // Another process may have removed the files already.
     let _ = fs::remove_file(state.with_extension("json"));
     let _ = fs::remove_file(state);
 }
@@ -215,7 +215,7 @@ fn checksum(path: &Path) -> io::Result<(u64, String)> {
     Ok((bytes, hex::encode(hash.finalize())))
 }
 
-/// What tells one model and adapter from others without reading all of them.
+/// Identifies a model and its adapter without reading the whole files.
 fn fingerprint(model: &Path, lora: Option<(&Path, f32)>) -> io::Result<String> {
     let mut hash = Sha256::new();
     sample(model, &mut hash)?;
@@ -226,7 +226,7 @@ fn fingerprint(model: &Path, lora: Option<(&Path, f32)>) -> io::Result<String> {
     Ok(hex::encode(hash.finalize())[..24].to_owned())
 }
 
-/// Adds the length of a file and some pieces of it to `hash`.
+/// Hashes the length of a file and samples of its content.
 fn sample(path: &Path, hash: &mut Sha256) -> io::Result<()> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
@@ -239,7 +239,7 @@ fn sample(path: &Path, hash: &mut Sha256) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes into a hash.
+/// Adapts a hash to [`io::Write`].
 struct HashWriter<'a>(&'a mut Sha256);
 
 impl io::Write for HashWriter<'_> {

@@ -11,27 +11,29 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
-/// The only sequence of a draft model's memory.
+/// The only sequence of the draft model's context.
 const SEQUENCE: i32 = 0;
-/// One answer in so many is written the slower way, to see whether it still is.
+/// One answer in this many uses the slower mode, to measure it again.
 const PROBE: u32 = 16;
-/// How much of what was measured is still believed after another batch.
-const MEMORY: f32 = 0.99;
-/// So many tokens have to be measured before they are believed at all.
-const ENOUGH: f32 = 16.0;
+/// Decay factor of the measurements per batch.
+const DECAY: f32 = 0.99;
+/// Number of tokens that must be measured before a speed is used.
+const MIN_TOKENS: f32 = 16.0;
 
-/// A small model that says what the large one may say next (speculative decoding, after Leviathan, Kalman and Matias,
-/// "Fast inference from transformers via speculative decoding", 2023; what it says is always its likeliest token). The large
-/// model reads the guess with the token before it, and it is kept up to where the large one would have said something else:
-/// as with [`super::prompt_lookup`] an answer comes sooner, and its odds do not change.
+/// A small model that proposes tokens for the large one (speculative decoding, after Leviathan, Kalman and
+/// Matias, "Fast inference from transformers via speculative decoding", 2023).
 ///
-/// Whether that is faster depends on both models and on the machine, so it is measured all the while: answers that are
-/// written alone are written the faster way.
+/// The draft model proposes its most likely tokens. The large model evaluates the proposal in one batch and
+/// accepts it up to the first token that it would not have chosen. As with [`super::prompt_lookup`], answers
+/// come sooner and their distribution does not change.
+///
+/// Whether drafting is faster depends on both models and on the machine. Answers that are decoded alone are
+/// therefore measured, and use the faster mode.
 pub(super) struct DraftModel<'model> {
     loaded: &'model LoadedModel,
     context: LlamaContext<'model>,
     batch: LlamaBatch<'static>,
-    /// What it has read.
+    /// The tokens in the draft model's context.
     read: Vec<LlamaToken>,
     speeds: Speeds,
 }
@@ -47,30 +49,29 @@ impl<'model> DraftModel<'model> {
         })
     }
 
-    /// Goes on with other numbers of threads.
+    /// Creates a new context with other numbers of threads.
     pub(super) fn renew(&mut self, options: &LlamaOptions) -> Result<(), ControllerError> {
         self.context = context(self.loaded, options)?;
         self.read.clear();
         Ok(())
     }
 
-    /// How fast answers are with it and without.
     pub(super) fn speeds(&mut self) -> &mut Speeds {
         &mut self.speeds
     }
 
-    /// At most `most` tokens that may come after `text`; none while there is too much of it to be read at once, and
-    /// none where it does not fit.
-    pub(super) fn after(
+    /// Proposes at most `most` tokens to follow `text`. The proposal is empty while more than one batch of
+    /// `text` is unread, and if `text` does not fit the context.
+    pub(super) fn propose(
         &mut self,
         text: &[LlamaToken],
         most: usize,
     ) -> Result<Vec<LlamaToken>, ControllerError> {
-        let mut guess = Vec::new();
+        let mut proposal = Vec::new();
         if text.is_empty() || text.len() + most > self.context.n_ctx() as usize {
-            return Ok(guess);
+            return Ok(proposal);
         }
-        // The last token is always read, for its logits.
+        // The last token is always evaluated, for its logits.
         let known = common_length(&self.read, text).min(text.len() - 1);
         if known < self.read.len() {
             self.context.kv_cache_seq_rm(SEQUENCE, Some(known as u32), None).map_err(failed)?;
@@ -79,22 +80,21 @@ impl<'model> DraftModel<'model> {
         let upto = text.len().min(known + BATCH);
         self.read(&text[known..upto])?;
         if upto < text.len() {
-            return Ok(guess);
+            return Ok(proposal);
         }
-        while let Some(token) = self.likeliest() {
+        while let Some(token) = self.most_likely() {
             if self.loaded.model.vocab().is_eog(token) {
                 break;
             }
-            guess.push(token);
-            if guess.len() >= most {
+            proposal.push(token);
+            if proposal.len() >= most {
                 break;
             }
             self.read(&[token])?;
         }
-        Ok(guess)
+        Ok(proposal)
     }
 
-    /// Reads so many tokens more.
     fn read(&mut self, tokens: &[LlamaToken]) -> Result<(), ControllerError> {
         self.batch.clear();
         for (at, &token) in tokens.iter().enumerate() {
@@ -106,15 +106,15 @@ impl<'model> DraftModel<'model> {
         Ok(())
     }
 
-    /// What it would say now.
-    fn likeliest(&self) -> Option<LlamaToken> {
+    /// The most likely next token.
+    fn most_likely(&self) -> Option<LlamaToken> {
         let logits = self.context.get_logits_ith(self.batch.n_tokens() - 1);
-        let likeliest = (0..).zip(logits).max_by(|a, b| a.1.total_cmp(b.1));
-        likeliest.map(|(token, _)| LlamaToken(token))
+        let most_likely = (0..).zip(logits).max_by(|a, b| a.1.total_cmp(b.1));
+        most_likely.map(|(token, _)| LlamaToken(token))
     }
 }
 
-/// How many tokens a second answers get that are written alone, with a draft and without.
+/// Tokens per second of answers that are decoded alone, with and without the draft model.
 #[derive(Debug, Default)]
 pub(super) struct Speeds {
     with: Speed,
@@ -129,7 +129,7 @@ struct Speed {
 }
 
 impl Speeds {
-    /// Whether the next answer is to be written with a draft.
+    /// Whether the next answer uses the draft model.
     pub(super) fn choose(&mut self) -> bool {
         self.answers += 1;
         match (self.with.per_second(), self.without.per_second()) {
@@ -139,41 +139,42 @@ impl Speeds {
         }
     }
 
-    /// Takes note of the tokens that a batch brought, and of how long it took, its draft included.
+    /// Records a batch: how many tokens it added to the answer, and its time including drafting.
     pub(super) fn note(&mut self, drafted: bool, tokens: usize, took: Duration) {
         let speed = if drafted { &mut self.with } else { &mut self.without };
-        speed.tokens = speed.tokens * MEMORY + tokens as f32;
-        speed.seconds = speed.seconds * MEMORY + took.as_secs_f32();
+        speed.tokens = speed.tokens * DECAY + tokens as f32;
+        speed.seconds = speed.seconds * DECAY + took.as_secs_f32();
     }
 }
 
 impl Speed {
     fn per_second(&self) -> Option<f32> {
-        (self.tokens >= ENOUGH).then(|| self.tokens / self.seconds.max(f32::MIN_POSITIVE))
+        (self.tokens >= MIN_TOKENS).then(|| self.tokens / self.seconds.max(f32::MIN_POSITIVE))
     }
 }
 
-/// The model in the file at `path`, if it can draft for `large`: both have to mean the same by a token.
+/// Loads a draft model for `large`.
 ///
 /// # Errors
-/// When it cannot be loaded, or speaks in other tokens.
+/// [`ControllerError::Unloadable`] if the file cannot be loaded, the model is recurrent, or its vocabulary
+/// differs.
 pub(super) fn load(path: &Path, large: &LoadedModel) -> Result<LoadedModel, ControllerError> {
     let small = LoadedModel::open(path)?;
     let cannot = |reason: &str| ControllerError::Unloadable {
         path: path.to_path_buf(),
-        reason: format!("it cannot draft for `{}`: {reason}", large.info.name),
+        reason: format!("it cannot be the draft model of `{}`: {reason}", large.info.name),
     };
     if small.model.is_recurrent() || small.model.is_hybrid() {
-        return Err(cannot("it is a recurrent model, which cannot take a guess back"));
+        return Err(cannot("recurrent models cannot discard rejected tokens"));
     }
-    // What lies beyond the smaller of two vocabularies only fills them up.
+    // Vocabularies of one family differ only in padding at the end.
     if small.model.tokens(false).zip(large.model.tokens(false)).any(|(small, large)| small != large) {
-        return Err(cannot("its vocabulary is another one; take a smaller model of the same family"));
+        return Err(cannot("its vocabulary differs; choose a smaller model of the same family"));
     }
     Ok(small)
 }
 
-/// The memory of a draft model, which holds one text at a time.
+/// Creates the context of a draft model, which holds one sequence.
 fn context<'model>(
     loaded: &'model LoadedModel,
     options: &LlamaOptions,
@@ -193,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_faster_way_is_taken_and_the_other_one_looked_at_now_and_then() {
+    fn faster_mode_is_used_and_the_slower_one_probed() {
         for with_is_faster in [true, false] {
             let mut speeds = Speeds::default();
             let (mut with, mut without) = (0, 0);
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_changes_is_noticed() {
+    fn speed_changes_are_detected() {
         let mut speeds = Speeds::default();
         let mut write = |answers: u32, with: u64| {
             (0..answers)

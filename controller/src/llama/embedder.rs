@@ -9,22 +9,23 @@ use std::path::Path;
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
-/// Sentence encoders like `all-MiniLM-L6-v2` were trained on texts of this many tokens, whatever they could read.
+/// Largest number of tokens per text. Sentence encoders such as `all-MiniLM-L6-v2` were trained on this
+/// length, although they can read more.
 const MAX_TOKENS: u32 = 256;
-/// How many requests may wait before their callers wait too.
+/// Number of requests that wait in the queue before callers wait.
 const QUEUE: usize = 64;
 
-/// A BERT-like GGUF model that turns texts into vectors, run by llama.cpp in this process.
+/// An embedding model: a BERT-like GGUF file, run by llama.cpp in this process.
 ///
-/// The vector of a text is the mean of its tokens' vectors, scaled to length 1. It depends on nothing but the text:
-/// texts are read one by one on one thread, so the same text always has the same vector, to the bit, on one machine.
-/// A text longer than [`EmbedderInfo::max_tokens`] counts up to there.
+/// The vector of a text is the mean of its token vectors, scaled to length 1. One thread embeds texts one by
+/// one, so the same text always has bit-identical vectors on one machine. Tokens past
+/// [`EmbedderInfo::max_tokens`] are ignored.
 #[derive(Debug)]
 pub struct LlamaEmbedder {
     model: EmbedderInfo,
-    /// To the thread that owns the model; taken when the embedder is dropped.
+    /// Channel to the thread that owns the model. Dropping it ends the thread.
     jobs: Option<mpsc::Sender<Job>>,
-    /// That thread; joined when the embedder is dropped.
+    /// The thread that owns the model, joined on drop.
     owner: Option<JoinHandle<()>>,
 }
 
@@ -35,6 +36,10 @@ struct Job {
 
 impl LlamaEmbedder {
     /// Loads the model at `path`.
+    ///
+    /// # Errors
+    /// Any error of reading or loading the file; [`ControllerError::Unloadable`] if it is not an embedding
+    /// model.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, ControllerError> {
         let path = path.as_ref().to_path_buf();
         let (ready, opened) = oneshot::channel();
@@ -73,7 +78,7 @@ impl Drop for LlamaEmbedder {
 
 type Ready = oneshot::Sender<Result<(EmbedderInfo, mpsc::Sender<Job>), ControllerError>>;
 
-/// The life of the thread that owns the model.
+/// Body of the thread that owns the model.
 fn own(path: &Path, ready: Ready) {
     let loaded = match LoadedModel::open(path) {
         Ok(loaded) => loaded,
@@ -103,12 +108,12 @@ fn own(path: &Path, ready: Ready) {
                 Ok(vectors)
             });
         }
-        // Nobody may be waiting any more.
+        // The caller may have stopped waiting.
         let _ = job.reply.send(vectors);
     }
 }
 
-/// Reads one text at a time.
+/// Embeds one text at a time.
 struct Encoder<'model> {
     loaded: &'model LoadedModel,
     context: LlamaContext<'model>,
@@ -122,9 +127,9 @@ impl<'model> Encoder<'model> {
             path: path.to_path_buf(),
             reason: reason.to_owned(),
         };
-        // Any other kind would be accepted and give vectors that mean nothing.
+        // llama.cpp would run other models too and return meaningless vectors.
         if loaded.header.architecture_integer("pooling_type").is_none() {
-            return Err(unloadable("it is no embedding model: its header names no pooling type"));
+            return Err(unloadable("it is not an embedding model: its header has no pooling type"));
         }
         let max_tokens = loaded.model.n_ctx_train().min(MAX_TOKENS);
         let params = LlamaContextParams::default()
@@ -138,17 +143,16 @@ impl<'model> Encoder<'model> {
         let context = loaded
             .model
             .new_context(loaded.backend, params)
-            .map_err(|_| unloadable("llama.cpp cannot make a context for it"))?;
+            .map_err(|_| unloadable("llama.cpp cannot create a context for it"))?;
         let max_tokens = max_tokens as usize;
         Ok(Self { loaded, context, batch: LlamaBatch::new(max_tokens, 1), max_tokens })
     }
 
-    /// The vector of `text`.
     fn encode(&mut self, text: &str) -> Result<Vec<f32>, ControllerError> {
         let failed = |reason: String| ControllerError::Failed { reason };
         let mut tokens = self.loaded.model.vocab().tokenize(text.as_bytes(), true, false);
         if tokens.len() > self.max_tokens {
-            // The last token marks the end and stays there.
+            // The last token marks the end of the text and is kept.
             let end = tokens.last().copied();
             tokens.truncate(self.max_tokens - 1);
             tokens.extend(end);
@@ -161,7 +165,7 @@ impl<'model> Encoder<'model> {
         let vector = self.context.embeddings_seq_ith(0).map_err(|error| failed(error.to_string()))?;
         let length = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
         if !length.is_finite() || length == 0.0 {
-            return Err(failed("the model gave a vector without direction".into()));
+            return Err(failed("the model returned a zero vector".into()));
         }
         Ok(vector.iter().map(|x| (f64::from(*x) / length) as f32).collect())
     }

@@ -15,45 +15,47 @@ use llguidance::toktrie::TokEnv;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// The most tokens of prompts that are read at once while more urgent answers are being written, which wait for the whole
-/// batch. Answers that are no more urgent gain nothing by small batches: reading the prompt takes its time all the same.
-const BESIDE: usize = 64;
-/// The kernels of llama.cpp take so many tokens together: fewer take as long, but for a single one.
-const TOGETHER: usize = 4;
-/// How many jobs are looked at before they are begun; the others wait in their channel.
+/// Largest number of prompt tokens per batch while more urgent answers are decoded, as these wait for the
+/// whole batch. Answers of equal or lower priority gain nothing from small batches: the prefill takes the
+/// same time in total.
+const MAX_BACKGROUND_PREFILL: usize = 64;
+/// llama.cpp's kernels process this many tokens at once. A batch of fewer takes as long, except for a single
+/// token.
+const KERNEL_BATCH: usize = 4;
+/// Number of jobs in the scheduling queue; further ones wait in their channel.
 const LOOKAHEAD: usize = 64;
-/// A prompt that has so many more tokens in common with one being read than with all that were read waits for it.
-const WORTH_WAITING: usize = 32;
+/// A job is deferred if a prompt in prefill shares this many more tokens with it than any cached prompt.
+const MIN_SHARED_TO_DEFER: usize = 32;
 
-/// Where in the last batch a choice is to be made.
+/// A row of the last batch whose logits determine the next token.
 #[derive(Debug, Clone, Copy)]
 enum Row {
-    /// The next token of this sequence of this job, and from `guess` on what comes after each token of its guess.
-    Sequence { job: usize, sequence: usize, row: i32, guess: i32 },
-    /// The first token after the prompt of this job.
+    /// The next token of a sequence. Rows from `proposal` on follow the proposed tokens.
+    Sequence { job: usize, sequence: usize, row: i32, proposal: i32 },
+    /// The first token after a job's prompt.
     Prompt { job: usize, row: i32 },
 }
 
-/// The work of the thread that owns a model.
+/// The scheduler of one model (continuous batching), run by the thread that owns the model.
 ///
-/// Each round begins what waits, as far as there is room, and then lets the model read one batch: the next token of
-/// every answer at hand, and as much as fits of the prompts that are being read.
+/// Each round starts queued jobs as far as context and sequences allow. It then evaluates one batch: the next
+/// token of every active answer, and pieces of the prompts in prefill.
 pub(super) struct Engine<'model> {
     loaded: &'model LoadedModel,
     options: LlamaOptions,
     memory: KvCache<'model>,
-    /// A smaller model that guesses what this one says, if there is one.
+    /// The draft model for speculative decoding, if configured.
     draft: Option<DraftModel<'model>>,
     batch: LlamaBatch<'static>,
     rows: Vec<Row>,
     vocabulary: TokEnv,
-    /// Sequences for answers that are not in use.
+    /// Ids of unused llama.cpp sequences for answers.
     free: Vec<i32>,
     waiting: Queue<Job>,
     running: Vec<Running>,
-    /// Watches the speed, where the numbers of threads are ours to choose.
+    /// Present if the numbers of threads were chosen by measurement.
     slowdown: Option<SlowdownDetector>,
-    /// Whether the numbers of threads are to be measured again as soon as nothing is under way.
+    /// Whether to measure the numbers of threads again once no job is active.
     tune: bool,
 }
 
@@ -68,7 +70,8 @@ impl QueueEntry for Job {
 }
 
 impl<'model> Engine<'model> {
-    /// An engine with `options` that are settled, for which the model `small` may guess; `tuned` says that the numbers of threads were measured.
+    /// Creates an engine. `options` are settled, `small` is the draft model, and `tuned` says that the
+    /// numbers of threads were measured.
     pub(super) fn new(
         loaded: &'model LoadedModel,
         small: Option<&'model LoadedModel>,
@@ -94,7 +97,7 @@ impl<'model> Engine<'model> {
         })
     }
 
-    /// Works until the queue is closed and empty.
+    /// Runs until the channel is closed and all jobs are answered.
     pub(super) fn run(mut self, mut inbox: mpsc::Receiver<Job>) {
         loop {
             if self.waiting.is_empty() && self.running.is_empty() {
@@ -108,7 +111,7 @@ impl<'model> Engine<'model> {
             {
                 self.waiting.push(job);
             }
-            self.drop_unwanted();
+            self.end_cancelled();
             self.tune_if_due();
             while let Some(job) = self.next_job() {
                 self.begin(job);
@@ -120,8 +123,8 @@ impl<'model> Engine<'model> {
         }
     }
 
-    /// Answers the waiting jobs that were cut, and ends running ones.
-    fn drop_unwanted(&mut self) {
+    /// Answers queued jobs that were cancelled or timed out, and ends active ones.
+    fn end_cancelled(&mut self) {
         for job in self.waiting.take_if(|job| job.cut().is_some()) {
             let cut = job.cut().unwrap_or(Finish::Cancelled);
             let timing = Timing { queue_ms: since(job.queued), ..Timing::default() };
@@ -145,28 +148,28 @@ impl<'model> Engine<'model> {
         }
     }
 
-    /// How many tokens the jobs at work may come to together.
-    fn promised(&self) -> u32 {
+    /// Number of context tokens that active jobs may use at most.
+    fn reserved(&self) -> u32 {
         self.running.iter().map(|running| running.job.cells).sum()
     }
 
-    /// The next job to begin, if there is one for which there are sequences and memory.
+    /// Takes the next job that fits into the remaining sequences and context.
     fn next_job(&mut self) -> Option<Job> {
         if self.tune {
             return None;
         }
-        let used = self.promised();
-        // Each job at work has promised sequences to all its answers, even while its prompt is being read.
-        let promised: usize = (self.running.iter())
+        let used = self.reserved();
+        // Jobs in prefill have reserved sequences that they do not hold yet.
+        let reserved: usize = (self.running.iter())
             .filter(|running| matches!(running.phase, Phase::Prefill { .. }))
             .map(|running| running.job.candidates as usize)
             .sum();
-        let free = self.free.len().saturating_sub(promised);
+        let free = self.free.len().saturating_sub(reserved);
         let (capacity, memory, running) = (self.options.context_tokens, &self.memory, &self.running);
         self.waiting.next(Instant::now(), |job| {
             if job.candidates as usize > free || used.saturating_add(job.cells) > capacity {
                 Admission::Block
-            } else if is_read_by_another(job, running, memory) {
+            } else if shares_running_prefill(job, running, memory) {
                 Admission::Defer
             } else {
                 Admission::Start
@@ -174,12 +177,12 @@ impl<'model> Engine<'model> {
         })
     }
 
-    /// Finds a place for the prompt of `job`, and has what is known of it put there.
+    /// Assigns a slot to the job's prompt, with its cached prefix.
     fn begin(&mut self, job: Job) {
         let now = Instant::now();
         let timing = Timing { queue_ms: since(job.queued), ..Timing::default() };
         let mut usage = Usage { prompt_tokens: job.prompt.len() as u32, ..Usage::default() };
-        let used = self.promised();
+        let used = self.reserved();
         let room = self.options.context_tokens.saturating_sub(used) as usize;
         match self.memory.place(&job.prompt, room) {
             Ok(Placement { slot, shared, ready, .. }) => {
@@ -194,13 +197,13 @@ impl<'model> Engine<'model> {
                 self.running.push(running);
             }
             Err(error) => {
-                tracing::error!(%error, "a prompt has no place");
+                tracing::error!(%error, "cannot place a prompt in the KV cache");
                 let _ = job.reply.send(Err(error));
             }
         }
     }
 
-    /// Starts the answers of a job whose prompt was read.
+    /// Starts the answers of a job after its prefill.
     fn open_sequences(&mut self, running: &mut Running) {
         running.timing.prefill_ms = since(running.since);
         running.since = Instant::now();
@@ -208,19 +211,19 @@ impl<'model> Engine<'model> {
         let trie = self.vocabulary.tok_trie();
         let mut sequences = Vec::with_capacity(job.candidates as usize);
         for index in 0..job.candidates {
-            let Some(sequence) = self.free.pop() else {
-                running.fault = Some(failed("there is no free sequence for an answer"));
+            let Some(id) = self.free.pop() else {
+                running.fault = Some(failed("no llama.cpp sequence is free for an answer"));
                 break;
             };
             let mut sequence = Sequence::new(
-                sequence,
+                id,
                 job.prompt.len(),
                 job.matcher.clone(),
                 Sampler::new(job.sampling, index),
                 job.max_tokens,
                 job.stop.clone(),
             );
-            let shared = self.memory.share(running.slot, sequence);
+            let shared = self.memory.share(running.slot, id);
             if self.options.speculate && self.memory.supports_truncation() {
                 sequence.enable_speculation(&job.prompt[..job.prompt.len() - job.forced.len()]);
                 sequence.drafted =
@@ -240,7 +243,7 @@ impl<'model> Engine<'model> {
         running.phase = Phase::Decode(sequences);
     }
 
-    /// Has the model read one batch, and makes the choices that follow from it.
+    /// Evaluates one batch and chooses the tokens that follow from it.
     fn round(&mut self) -> Result<(), ControllerError> {
         self.batch.clear();
         self.rows.clear();
@@ -260,7 +263,7 @@ impl<'model> Engine<'model> {
             && writing == tokens
             && slowdown.note(tokens, reading.elapsed(), Instant::now()) == Speed::Collapsed
         {
-            tracing::warn!("the model has become much slower; its numbers of threads are measured again");
+            tracing::warn!("the model has become much slower; measuring the numbers of threads again");
             self.tune = true;
         }
         for (at, upto) in read {
@@ -270,34 +273,34 @@ impl<'model> Engine<'model> {
                 *next = upto;
             }
         }
-        let alone = if writing == tokens { self.alone().map(|sequence| sequence.position) } else { None };
+        let single = if writing == tokens { self.single().map(|sequence| sequence.position) } else { None };
         self.choose();
-        self.note_draft_speed(alone, took);
+        self.note_draft_speed(single, took);
         Ok(())
     }
 
-    /// The answer that the last batch was for, if it was for a single one and for no more than its next token.
-    fn alone(&self) -> Option<&Sequence> {
+    /// The answer that was evaluated alone in the last batch, if only one was.
+    fn single(&self) -> Option<&Sequence> {
         let &[Row::Sequence { job, sequence, row: 0, .. }] = &self.rows[..] else { return None };
         self.running.get(job)?.sequences().get(sequence)
     }
 
-    /// Takes note of what the last batch brought to the answer that it was for `alone`, if there is somebody to draft.
-    fn note_draft_speed(&mut self, alone: Option<i32>, took: Duration) {
-        let (Some(before), Some(sequence)) = (alone, self.alone()) else { return };
-        let (guesser, right) = (sequence.speculated_by, sequence.position - before);
+    /// Records the speed of an answer that was decoded alone. `single` is its position before the batch.
+    fn note_draft_speed(&mut self, single: Option<i32>, took: Duration) {
+        let (Some(before), Some(sequence)) = (single, self.single()) else { return };
+        let (source, accepted) = (sequence.proposed_by, sequence.position - before);
         if let Some(draft) = &mut self.draft
-            && guesser != Some(Speculator::PromptLookup)
+            && source != Some(Speculator::PromptLookup)
         {
             draft.speeds().note(
-                guesser == Some(Speculator::DraftModel),
-                1 + right.unsigned_abs() as usize,
+                source == Some(Speculator::DraftModel),
+                1 + accepted.unsigned_abs() as usize,
                 took,
             );
         }
     }
 
-    /// Puts the pending tokens of all answers into the batch.
+    /// Adds the pending tokens of all answers to the batch.
     fn add_sequences(&mut self) -> Result<(), ControllerError> {
         for (job, running) in self.running.iter_mut().enumerate() {
             let Phase::Decode(sequences) = &mut running.phase else { continue };
@@ -310,12 +313,12 @@ impl<'model> Engine<'model> {
                 let last = sequence.pending.len() - 1;
                 for (index, token) in sequence.pending.drain(..).enumerate() {
                     let choice = rest.is_empty() && index == last;
-                    self.batch.add(token, sequence.position, &[sequence.sequence], choice).map_err(batch)?;
+                    self.batch.add(token, sequence.position, &[sequence.id], choice).map_err(batch)?;
                     sequence.position += 1;
                 }
                 if rest.is_empty() {
                     let row = self.batch.n_tokens() - 1;
-                    self.rows.push(Row::Sequence { job, sequence: number, row, guess: row + 1 });
+                    self.rows.push(Row::Sequence { job, sequence: number, row, proposal: row + 1 });
                 }
                 sequence.pending = rest;
             }
@@ -323,25 +326,25 @@ impl<'model> Engine<'model> {
         Ok(())
     }
 
-    /// Fills the places of the batch that cost nothing or little with guesses of what the answers say next.
+    /// Fills the batch up to the kernel size with proposed tokens.
     fn add_speculation(&mut self) -> Result<(), ControllerError> {
         let writing = self.batch.n_tokens() as usize;
-        let used = self.promised();
-        if writing.is_multiple_of(TOGETHER) || used + TOGETHER as u32 > self.options.context_tokens {
+        let used = self.reserved();
+        if writing.is_multiple_of(KERNEL_BATCH) || used + KERNEL_BATCH as u32 > self.options.context_tokens {
             return Ok(());
         }
-        let mut room = TOGETHER - writing % TOGETHER;
+        let mut room = KERNEL_BATCH - writing % KERNEL_BATCH;
         for row in &mut self.rows {
-            let Row::Sequence { job, sequence, guess, .. } = row else { continue };
+            let Row::Sequence { job, sequence, proposal, .. } = row else { continue };
             let Phase::Decode(sequences) = &mut self.running[*job].phase else { continue };
             let sequence = &mut sequences[*sequence];
-            *guess = self.batch.n_tokens();
-            let (sequence, position) = (sequence.sequence, sequence.position);
-            let made = sequence.guess(room, writing == 1, self.draft.as_mut())?;
-            for (position, &token) in (position..).zip(made) {
-                self.batch.add(token, position, &[sequence], true).map_err(batch)?;
+            *proposal = self.batch.n_tokens();
+            let (id, position) = (sequence.id, sequence.position);
+            let proposal = sequence.propose(room, writing == 1, self.draft.as_mut())?;
+            for (position, &token) in (position..).zip(proposal) {
+                self.batch.add(token, position, &[id], true).map_err(batch)?;
             }
-            room -= made.len();
+            room -= proposal.len();
             if room == 0 {
                 break;
             }
@@ -349,8 +352,8 @@ impl<'model> Engine<'model> {
         Ok(())
     }
 
-    /// Puts as much of the prompts into the batch as there is room for, what matters most first; says up to where each
-    /// job's prompt is read by it.
+    /// Adds prompt tokens to the batch, highest priority first. Returns the active jobs affected, each with
+    /// the new end of its prefill.
     fn add_prompts(&mut self) -> Result<Vec<(usize, usize)>, ControllerError> {
         let writing = self.batch.n_tokens() as usize;
         let writers = (self.running.iter())
@@ -367,7 +370,7 @@ impl<'model> Engine<'model> {
             let running = &self.running[at];
             let Phase::Prefill { next } = running.phase else { continue };
             if writers.is_some_and(|writer| writer > running.job.priority) {
-                room = room.min(BESIDE);
+                room = room.min(MAX_BACKGROUND_PREFILL);
             }
             let prompt = &running.job.prompt;
             let upto = prompt.len().min(next + room);
@@ -387,26 +390,26 @@ impl<'model> Engine<'model> {
         Ok(read)
     }
 
-    /// Makes the choices that the last batch led to.
+    /// Chooses tokens by the logits of the last batch.
     fn choose(&mut self) {
-        // Sequences first: opening new ones does not touch the logits, but it takes the engine as a whole.
+        // Existing sequences first: opening new ones needs the whole engine mutably.
         for &row in &self.rows {
-            let Row::Sequence { job, sequence, row, guess } = row else { continue };
+            let Row::Sequence { job, sequence, row, proposal } = row else { continue };
             let running = &mut self.running[job];
             let Phase::Decode(sequences) = &mut running.phase else { continue };
             let sequence = &mut sequences[sequence];
             let start = Instant::now();
             let (memory, trie) = (&self.memory, self.vocabulary.tok_trie());
-            let after = |guessed: usize| match guessed {
+            let after = |accepted: usize| match accepted {
                 0 => memory.row(row),
-                _ => memory.row(guess + guessed as i32 - 1),
+                _ => memory.row(proposal + accepted as i32 - 1),
             };
             let chosen = sequence.verify_speculation(after, trie);
             let chosen = chosen.and_then(|wrong| {
-                if wrong { self.memory.cut(sequence.sequence, sequence.position) } else { Ok(()) }
+                if wrong { self.memory.cut(sequence.id, sequence.position) } else { Ok(()) }
             });
             running.choosing += start.elapsed();
-            // A grammar that fails is the fault of one request, not of those beside it.
+            // A grammar error fails only the request it belongs to.
             running.fault = running.fault.take().or(chosen.err());
         }
         let whole: Vec<(usize, i32)> = (self.rows.iter())
@@ -426,7 +429,7 @@ impl<'model> Engine<'model> {
         }
     }
 
-    /// Answers the jobs that failed or have nothing left to do.
+    /// Answers the jobs that are done or failed.
     fn finish(&mut self) {
         let (done, running): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.running).into_iter().partition(Running::is_done);
@@ -439,7 +442,7 @@ impl<'model> Engine<'model> {
             let Running { job, phase, usage, timing, choosing, fault, .. } = running;
             tracing::debug!(?usage, ?timing, ?choosing, "answered");
             match (fault, phase) {
-                // Nobody may be waiting any more.
+                // The caller may have stopped waiting.
                 (Some(error), _) => drop(job.reply.send(Err(error))),
                 (None, Phase::Decode(sequences)) => job.answer(sequences, &Finish::Cancelled, usage, timing),
                 (None, Phase::Cut(cut)) => job.answer(Vec::new(), &cut, usage, timing),
@@ -448,12 +451,12 @@ impl<'model> Engine<'model> {
         }
     }
 
-    /// Gives back what `running` holds.
+    /// Releases the sequences and the slot of an active job.
     fn close(&mut self, running: &Running) {
         for sequence in running.sequences() {
-            // A whole sequence can always be removed.
-            let _ = self.memory.remove(sequence.sequence);
-            self.free.push(sequence.sequence);
+            // Removing a whole sequence always succeeds.
+            let _ = self.memory.remove(sequence.id);
+            self.free.push(sequence.id);
         }
         if let Phase::Prefill { .. } = running.phase {
             self.memory.end_prefill(running.slot);
@@ -461,7 +464,7 @@ impl<'model> Engine<'model> {
         self.memory.release(running.slot);
     }
 
-    /// Tells all running jobs that the model failed, and starts afresh.
+    /// Fails all active jobs and clears the KV cache.
     fn fail_all(&mut self, error: &ControllerError) {
         tracing::error!(%error, "the model failed");
         for running in std::mem::take(&mut self.running) {
@@ -471,7 +474,7 @@ impl<'model> Engine<'model> {
         self.memory.clear();
     }
 
-    /// Measures the numbers of threads again when that is due, which needs the model for itself.
+    /// Measures the numbers of threads again when due. The model must be idle.
     fn tune_if_due(&mut self) {
         let Some(slowdown) = &self.slowdown else { return };
         if !self.running.is_empty() || !(self.tune || slowdown.is_stale(Instant::now())) {
@@ -480,7 +483,7 @@ impl<'model> Engine<'model> {
         self.tune = false;
         match threads::fastest(self.loaded) {
             Ok(fastest) => self.use_threads(fastest),
-            Err(error) => tracing::warn!(%error, "the numbers of threads could not be measured"),
+            Err(error) => tracing::warn!(%error, "cannot measure the numbers of threads"),
         }
         let slow = self.options.threads != Some(threads::cores());
         if let Some(slowdown) = &mut self.slowdown {
@@ -488,7 +491,7 @@ impl<'model> Engine<'model> {
         }
     }
 
-    /// Goes on with other numbers of threads.
+    /// Creates new contexts with other numbers of threads.
     fn use_threads(&mut self, fastest: Threads) {
         let Threads { single, several } = fastest;
         if (self.options.threads, self.options.prefill_threads) == (Some(single), Some(several)) {
@@ -499,26 +502,26 @@ impl<'model> Engine<'model> {
         let drafting = self.draft.as_mut().map(|draft| draft.renew(&options)).transpose();
         match drafting.and_then(|_| self.memory.renew(&options)) {
             Ok(()) => {
-                tracing::info!(single, several, "the numbers of threads were changed");
+                tracing::info!(single, several, "changed the numbers of threads");
                 self.options = options;
             }
-            Err(error) => tracing::warn!(%error, "the numbers of threads could not be changed"),
+            Err(error) => tracing::warn!(%error, "cannot change the numbers of threads"),
         }
     }
 }
 
-/// Whether the beginning of `job`'s prompt is just being read for another job, so that it need not be read twice.
-fn is_read_by_another(job: &Job, running: &[Running], memory: &KvCache<'_>) -> bool {
-    let known = memory.longest(&job.prompt);
+/// Whether another job's prefill is computing a prefix that this job's prompt shares.
+fn shares_running_prefill(job: &Job, running: &[Running], memory: &KvCache<'_>) -> bool {
+    let known = memory.longest_prefix(&job.prompt);
     running.iter().any(|other| match other.phase {
         Phase::Prefill { next } => {
             let common = common_length(&other.job.prompt, &job.prompt);
-            next < common && common >= known + WORTH_WAITING
+            next < common && common >= known + MIN_SHARED_TO_DEFER
         }
         Phase::Decode(_) | Phase::Cut(_) => false,
     })
 }
 
 fn batch(error: impl std::fmt::Display) -> ControllerError {
-    failed(format!("its batch: {error}"))
+    failed(format!("llama.cpp rejected a batch: {error}"))
 }

@@ -10,10 +10,10 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-/// How many compiled grammars are kept.
+/// Number of compiled grammars in the cache.
 const KEPT: usize = 64;
 
-/// Compiles constraints for one model's vocabulary, each of them once.
+/// Compiles constraints for one model's vocabulary, and caches the compiled grammars.
 pub(super) struct GrammarCache {
     factory: ParserFactory,
     vocabulary: Arc<Vocabulary>,
@@ -26,17 +26,17 @@ impl fmt::Debug for GrammarCache {
     }
 }
 
-/// GrammarCache at their start, by the JSON of their constraint.
+/// Compiled grammars by the JSON of their constraint, each with its last use.
 #[derive(Default)]
 struct Compiled {
     matchers: HashMap<String, (u64, Matcher)>,
-    /// Counts uses, to tell which grammar was used longest ago.
+    /// Counts uses, for LRU eviction.
     clock: u64,
 }
 
 impl GrammarCache {
-    /// Reads the vocabulary in the file at `path`, which takes some tenths of a second, as long as the weights may take
-    /// that somebody else reads in the meantime.
+    /// Reads the vocabulary from the file at `path`. This takes a few tenths of a second, so callers do it
+    /// while another thread loads the weights.
     pub(super) fn read(path: &Path) -> Result<Self, ControllerError> {
         let vocabulary = Arc::new(Vocabulary::new(load::vocabulary(path)?));
         let environment: TokEnv = Arc::clone(&vocabulary) as TokEnv;
@@ -51,17 +51,18 @@ impl GrammarCache {
         Ok(Self { factory, vocabulary, compiled: Mutex::default() })
     }
 
-    /// From now on texts are tokenised by `model`, the same with its weights, so that its vocabulary is not held twice.
+    /// Tokenises texts with `model` from now on: the same model with weights, so that the vocabulary is held
+    /// once.
     pub(super) fn use_model(&self, model: &Arc<LlamaModel>) {
         *self.vocabulary.model.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(model);
     }
 
-    /// The tokens that grammars are matched in.
+    /// The tokens that grammars match against.
     pub(super) fn vocabulary(&self) -> TokEnv {
         self.factory.tok_env().clone()
     }
 
-    /// A matcher at the start of `constraint`. Compiles it on a thread of its own if it is new.
+    /// Returns a matcher at the start of `constraint`. A new constraint is compiled on a blocking thread.
     pub(super) async fn matcher(
         this: &Arc<Self>,
         constraint: &Constraint,
@@ -106,9 +107,10 @@ impl GrammarCache {
     }
 }
 
-/// `matcher` after the tokens with which every answer begins, and these tokens, `limit` at the most.
+/// Advances `matcher` over the tokens with which every answer must start, at most `limit`. Returns the
+/// matcher and these tokens.
 ///
-/// They are read with the prompt instead of being written one by one.
+/// The tokens are evaluated with the prompt and not decoded one by one.
 pub(super) fn forced_start(
     mut matcher: Matcher,
     limit: u32,
@@ -119,29 +121,30 @@ pub(super) fn forced_start(
     Ok((matcher, forced.into_iter().map(token).collect()))
 }
 
-/// A grammar that failed although it had compiled.
+/// An error of a grammar that had compiled.
 pub(super) fn failed(error: &impl fmt::Display) -> ControllerError {
-    ControllerError::Failed { reason: format!("the grammar: {error}") }
+    ControllerError::Failed { reason: format!("grammar error: {error}") }
 }
 
-/// The same token as llama.cpp numbers it.
+/// Converts a token id from llguidance's type to llama.cpp's.
 pub(super) fn token(id: TokenId) -> LlamaToken {
     LlamaToken(id.cast_signed())
 }
 
-/// A model's tokens as llguidance wants to know them.
+/// A model's vocabulary in the form that llguidance needs.
 struct Vocabulary {
     model: RwLock<Arc<LlamaModel>>,
-    /// Knows the bytes of every token.
+    /// The bytes of every token.
     tokens: TokEnv,
-    /// Whether a text always has the tokens that the model's own tokeniser gives it.
+    /// Whether llguidance must use the model's own tokeniser.
     canonical: bool,
 }
 
 impl Vocabulary {
     fn new(model: LlamaModel) -> Self {
-        // Other kinds of tokeniser put a space before a text, which forced tokens must not have.
-        // The header says it by the name of the first model with byte pairs; the binding knows two kinds and panics at others.
+        // Other tokenisers prepend a space to a text, which forced tokens must not have. The header names
+        // byte-pair encoding after the first model that used it. The binding's own method panics on
+        // tokenisers it does not know.
         let canonical = model.meta_val_str("tokenizer.ggml.model").is_ok_and(|kind| kind == "gpt2");
         let tokens = LlamaSampler::llguidance_tok_env(&model);
         Self { model: RwLock::new(Arc::new(model)), tokens, canonical }

@@ -2,28 +2,29 @@ use super::prompt_slots::common_length;
 use llama_cpp_2::token::LlamaToken;
 use std::sync::Arc;
 
-/// Idle prompts with what the model made of them, set aside in ordinary memory, where they cost nobody's attention.
+/// KV states of idle prompts in host memory.
 ///
-/// A prompt comes back in milliseconds, as it is only copied; reading it again would take seconds.
+/// Attention cost grows with llama.cpp's occupied context, so idle prompts are moved out of it. Restoring one
+/// is a copy of milliseconds; evaluating it again would take seconds.
 #[derive(Debug)]
 pub(super) struct HostKvCache<S> {
-    /// The one used last is last.
+    /// Ordered by last use, most recent last.
     prompts: Vec<Arc<StoredPrompt<S>>>,
-    /// How many bytes they may take together.
+    /// Memory budget in bytes.
     budget: usize,
-    /// Whether a part of a prompt is of use.
+    /// Whether a part of a prompt can be used; see [`super::kv_cache::KvCache::supports_truncation`].
     truncatable: bool,
 }
 
-/// A prompt that was set aside.
+/// An offloaded prompt.
 #[derive(Debug)]
 pub(super) struct StoredPrompt<S> {
     pub tokens: Vec<LlamaToken>,
-    /// What comes after it; empty if its end was not read.
+    /// Logits after the last token; empty if the prefill did not reach the end.
     pub logits: Vec<f32>,
-    /// llama.cpp's copy of its sequence.
+    /// llama.cpp's state of the sequence.
     pub state: S,
-    /// The length of that.
+    /// Size of `state`.
     pub state_bytes: usize,
 }
 
@@ -32,12 +33,12 @@ impl<S> HostKvCache<S> {
         Self { prompts: Vec::new(), budget, truncatable }
     }
 
-    /// Whether there is room for a state of so many bytes, if others go for it.
+    /// Whether a state of this size fits the budget at all.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
         bytes <= self.budget
     }
 
-    /// Whether `tokens` are the beginning of a prompt that is here. It counts as used then.
+    /// Whether a stored prompt starts with `tokens`. If so, it counts as used.
     pub(super) fn holds(&mut self, tokens: &[LlamaToken]) -> bool {
         let at = self.prompts.iter().position(|prompt| {
             prompt.tokens.starts_with(tokens) && (self.truncatable || prompt.tokens.len() == tokens.len())
@@ -48,7 +49,7 @@ impl<S> HostKvCache<S> {
         true
     }
 
-    /// Puts a prompt here; those used longest ago go, as many as have to.
+    /// Stores a prompt, and evicts the least recently used ones to stay within the budget.
     pub(super) fn put(&mut self, prompt: StoredPrompt<S>) {
         if self.truncatable {
             self.prompts.retain(|other| !prompt.tokens.starts_with(&other.tokens));
@@ -60,8 +61,9 @@ impl<S> HostKvCache<S> {
         }
     }
 
-    /// The prompt of at most `room` tokens that has most in common with `prompt`, and how many tokens that is.
-    pub(super) fn longest(
+    /// Finds the prompt of at most `room` tokens with the longest common prefix. Returns it with the length
+    /// of that prefix, in tokens.
+    pub(super) fn longest_prefix(
         &self,
         prompt: &[LlamaToken],
         room: usize,
@@ -75,7 +77,7 @@ impl<S> HostKvCache<S> {
         (common > 0).then(|| (Arc::clone(found), common))
     }
 
-    /// Takes a prompt away, if it is still here.
+    /// Removes a prompt if it is still stored.
     pub(super) fn remove(&mut self, prompt: &Arc<StoredPrompt<S>>) {
         self.prompts.retain(|other| !Arc::ptr_eq(other, prompt));
     }
@@ -100,13 +102,13 @@ mod tests {
         StoredPrompt { tokens: prompt(text), logits: Vec::new(), state: (), state_bytes: 100 }
     }
 
-    /// How much of `text` is known.
+    /// Length of the longest common prefix of `text`.
     fn known(host: &HostKvCache<()>, text: &str, room: usize) -> usize {
-        host.longest(&prompt(text), room).map_or(0, |(_, common)| common)
+        host.longest_prefix(&prompt(text), room).map_or(0, |(_, common)| common)
     }
 
     #[test]
-    fn what_shares_most_and_fits_is_found() {
+    fn longest_common_prefix_that_fits_is_found() {
         let mut host = HostKvCache::new(10_000, true);
         host.put(stored("rules: eat"));
         host.put(stored("rules: eat and drink, and sleep"));
@@ -120,22 +122,22 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_prompt_takes_the_place_of_its_beginning() {
+    fn longer_prompt_replaces_its_prefix() {
         let mut host = HostKvCache::new(10_000, true);
         host.put(stored("rules"));
         host.put(stored("rules: eat"));
         assert_eq!(host.prompts.len(), 1);
         assert!(host.holds(&prompt("rules")));
         assert!(!host.holds(&prompt("rules: sleep")));
-        let (found, _) = host.longest(&prompt("rules"), 100).unwrap();
+        let (found, _) = host.longest_prefix(&prompt("rules"), 100).unwrap();
         host.remove(&found);
         assert!(!host.holds(&prompt("rules")));
     }
 
     proptest! {
-        /// The budget is kept, and what was put or used last is there if it fits at all.
+        /// The budget is never exceeded, and the most recently used prompt is present if it fits.
         #[test]
-        fn the_budget_is_kept(budget in 0usize..800, texts in proptest::collection::vec("[ab]{1,6}", 1..30)) {
+        fn budget_is_never_exceeded(budget in 0usize..800, texts in proptest::collection::vec("[ab]{1,6}", 1..30)) {
             let mut host = HostKvCache::new(budget, true);
             for text in &texts {
                 let prompt = stored(text);

@@ -5,22 +5,22 @@ use llguidance::Matcher;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// A request made ready for the model.
+/// A request, prepared for the engine.
 pub(super) struct Job {
-    /// The conversation, the prefill and `forced`.
+    /// Tokens of the conversation, the prefill and `forced`.
     pub prompt: Vec<LlamaToken>,
-    /// The tokens with which every answer begins.
+    /// Tokens with which every answer must start.
     pub forced: Vec<LlamaToken>,
-    /// The grammar after `forced`.
+    /// The grammar's matcher after `forced`.
     pub matcher: Matcher,
     pub candidates: u32,
     pub sampling: Sampling,
     pub max_tokens: u32,
     pub stop: Vec<String>,
     pub priority: Priority,
-    /// How many tokens prompt and answers may have together.
+    /// Context tokens to reserve: the prompt and the longest answers.
     pub cells: u32,
-    /// What the parts of the prompt came to, for the reply.
+    /// Accounting of the prompt's parts, for the reply.
     pub parts: PromptParts,
     pub queued: Instant,
     pub deadline: Option<Instant>,
@@ -28,17 +28,17 @@ pub(super) struct Job {
     pub reply: oneshot::Sender<Result<Reply, ControllerError>>,
 }
 
-/// The lengths of a prompt's parts, in tokens, and which of them were left out.
+/// Lengths of a prompt's parts, and the parts that were dropped.
 #[derive(Debug, Default)]
 pub(super) struct PromptParts {
-    /// By message and part.
+    /// Length in tokens, by message and part.
     pub part_tokens: Vec<Vec<u32>>,
-    /// Message and part, in the order in which they were given up.
+    /// Message and part, in the order of dropping.
     pub dropped_parts: Vec<(u32, u32)>,
 }
 
 impl Job {
-    /// Why the job is not worth going on with, if it is not.
+    /// Why the job should end early; `None` if it should continue.
     pub(super) fn cut(&self) -> Option<Finish> {
         if self.cancel.is_cancelled() || self.reply.is_closed() {
             Some(Finish::Cancelled)
@@ -49,16 +49,16 @@ impl Job {
         }
     }
 
-    /// Answers with `sequences`, or with empty answers where none was begun.
+    /// Sends the reply. Candidates without a sequence get an empty answer that ends with `cut`.
     pub(super) fn answer(self, sequences: Vec<Sequence>, cut: &Finish, usage: Usage, timing: Timing) {
-        let accepted_draft_tokens = sequences.iter().map(|sequence| sequence.guessed).sum();
+        let accepted_draft_tokens = sequences.iter().map(|sequence| sequence.accepted).sum();
         let mut candidates: Vec<Completion> = sequences.into_iter().map(Sequence::completion).collect();
         let empty = Completion { text: String::new(), tokens: 0, finish: cut.clone() };
         candidates.resize(self.candidates as usize, empty);
         let completion_tokens = candidates.iter().map(|candidate| candidate.tokens).sum();
         let usage = Usage { completion_tokens, accepted_draft_tokens, ..usage };
         let PromptParts { part_tokens, dropped_parts } = self.parts;
-        // Nobody may be waiting any more.
+        // The caller may have stopped waiting.
         let _ = self.reply.send(Ok(Reply {
             part_tokens,
             dropped_parts,
@@ -67,34 +67,34 @@ impl Job {
     }
 }
 
-/// A job that the model is at work on.
+/// A job that the engine is working on.
 pub(super) struct Running {
     pub job: Job,
-    /// Where its prompt is, or was when the answers began.
+    /// The slot of its prompt.
     pub slot: usize,
     pub phase: Phase,
     pub usage: Usage,
     pub timing: Timing,
-    /// When this phase began.
+    /// Start of the present phase.
     pub since: Instant,
-    /// Of the time of writing, what went into choosing tokens.
+    /// The part of the decode time that was spent on choosing tokens.
     pub choosing: Duration,
-    /// Why it cannot be answered, if it cannot.
+    /// Why the job failed, if it did.
     pub fault: Option<ControllerError>,
 }
 
-/// How far a job has come.
+/// Processing phases of a job.
 pub(super) enum Phase {
-    /// Its prompt is being read, up to the token `next`.
+    /// The prompt is being evaluated; `next` is the first token that is not.
     Prefill { next: usize },
-    /// Its answers are being written.
+    /// The answers are being decoded.
     Decode(Vec<Sequence>),
-    /// Its reading was cut off.
+    /// The prefill was cut off for this reason.
     Cut(Finish),
 }
 
 impl Running {
-    /// Whether there is nothing left to do but to answer.
+    /// Whether the job can be answered now.
     pub(super) fn is_done(&self) -> bool {
         self.fault.is_some()
             || match &self.phase {
@@ -104,7 +104,7 @@ impl Running {
             }
     }
 
-    /// The answers so far.
+    /// The answers; empty before the decode phase.
     pub(super) fn sequences(&self) -> &[Sequence] {
         match &self.phase {
             Phase::Decode(sequences) => sequences,

@@ -13,27 +13,29 @@ use llama_cpp_2::token::LlamaToken;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-/// The most tokens the model reads at once. Between two batches, some seconds apart on a small machine, it
-/// looks whether the work is still wanted. It reads up to a twentieth slower in smaller ones.
+/// Largest batch, in tokens. Cancellation is checked between batches, which can take seconds on a small
+/// machine. Prefill is up to 5 % slower with smaller batches.
 pub(super) const BATCH: usize = 512;
-/// A prompt that was set aside or saved is brought back where it spares reading so many tokens.
+/// A stored prefix is restored if that saves evaluating this many tokens.
 const MIN_RESTORE: usize = 64;
-/// A prefix that a second prompt begins with is saved if it is so long.
+/// A prefix that a second prompt shares is saved to disk from this length on, in tokens.
 const MIN_SAVE: usize = 256;
-/// Idle prompts stay where they are while they are this short together: llama.cpp looks at its memory in such pieces.
+/// Idle prompts are offloaded from this total length on: llama.cpp processes its context in pieces of this
+/// size.
 const MIN_OFFLOAD: usize = 256;
 
-/// What a model has read and still knows.
+/// The KV cache of a model: which prompt prefixes need no evaluation.
 ///
-/// Prompts at work are in llama.cpp's own memory, where the beginning of one is shared with others. Every token at work
-/// looks at all of that memory that is in use, whoever's it is; so when other work begins, idle prompts are set aside in
-/// ordinary memory, and brought back when they are asked for. Beginnings that several prompts had are also on the disk.
+/// There are three tiers. Active prompts are in llama.cpp's context, where sequences share prefixes. Every
+/// token attends over the whole occupied context, so idle prompts are offloaded to host memory
+/// ([`HostKvCache`]) when other work starts, and restored on demand. Prefixes that several prompts share are
+/// saved to disk ([`DiskCache`]).
 pub(super) struct KvCache<'model> {
     loaded: &'model LoadedModel,
     context: LlamaContext<'model>,
     prompts: PromptSlots,
     host: HostKvCache<SeqState>,
-    /// What earlier processes have read.
+    /// The disk tier, if configured.
     prefixes: Option<DiskCache>,
     truncatable: bool,
 }
@@ -51,31 +53,31 @@ impl<'model> KvCache<'model> {
         })
     }
 
-    /// The first sequence that is not one of the prompts'.
+    /// The first sequence id that no prompt slot uses.
     pub(super) fn first_free(&self) -> i32 {
         self.prompts.slots() as i32
     }
 
-    /// Whether the end of a sequence can be forgotten without the rest. Recurrent models cannot do that.
+    /// Whether the end of a sequence can be discarded. Recurrent models do not support that.
     pub(super) fn supports_truncation(&self) -> bool {
         self.truncatable
     }
 
-    /// How much of the beginning of `prompt` is known without the disk, in tokens.
-    pub(super) fn longest(&self, prompt: &[LlamaToken]) -> usize {
-        let aside = self.host.longest(prompt, usize::MAX).map_or(0, |(_, common)| common);
-        self.prompts.longest(prompt).max(aside)
+    /// Length of the longest prefix of `prompt` in context or host memory, in tokens.
+    pub(super) fn longest_prefix(&self, prompt: &[LlamaToken]) -> usize {
+        let offloaded = self.host.longest_prefix(prompt, usize::MAX).map_or(0, |(_, common)| common);
+        self.prompts.longest_prefix(prompt).max(offloaded)
     }
 
-    /// Gives `prompt` a slot and moves its beginning there from where it is known. `room` is how many tokens are not
-    /// promised to the work at hand. Whoever was given the slot has to [`Self::release`] it.
+    /// Assigns a slot to `prompt` and moves the longest cached prefix into it. `room` is the number of
+    /// context tokens that no active job has reserved. The caller must [`Self::release`] the slot.
     pub(super) fn place(&mut self, prompt: &[LlamaToken], room: usize) -> Result<Placement, ControllerError> {
-        let none = || failed("there is no free place for a prompt");
+        let none = || failed("no prompt slot is free");
         let mut place = self.prompts.place(prompt).ok_or_else(none)?;
         let known = self.use_known(prompt, room, &mut place);
         if let Err(error) = known {
-            // Whatever went wrong, the slot can be emptied and the prompt read from its start.
-            tracing::warn!(%error, "a known prefix could not be used");
+            // After any failure, the slot can be cleared and the prompt evaluated from its start.
+            tracing::warn!(%error, "cannot use a cached prefix");
             let emptied = self.remove(place.slot as i32);
             self.prompts.restart_prefill(place.slot);
             (place.shared, place.ready) = (0, false);
@@ -97,15 +99,15 @@ impl<'model> KvCache<'model> {
         if !place.ready {
             self.move_prefix(place)?;
         }
-        // Found before others are set aside, for which it might have to go.
-        let aside = self.host.longest(prompt, room);
+        // Looked up before offloading, which may evict it.
+        let offloaded = self.host.longest_prefix(prompt, room);
         if self.prompts.idle_tokens() >= MIN_OFFLOAD {
             self.offload()?;
         }
         if place.ready {
             return Ok(());
         }
-        if let Some((stored, common)) = aside
+        if let Some((stored, common)) = offloaded
             && common >= place.shared + MIN_RESTORE
         {
             self.restore(prompt, &stored, common, place)?;
@@ -116,18 +118,18 @@ impl<'model> KvCache<'model> {
     fn move_prefix(&mut self, place: &Placement) -> Result<(), ControllerError> {
         let (slot, source, shared) = (place.slot as i32, place.source as i32, place.shared as u32);
         if slot == source {
-            self.context.kv_cache_seq_rm(slot, Some(shared), None).map_err(memory)?;
+            self.context.kv_cache_seq_rm(slot, Some(shared), None).map_err(cache_error)?;
         } else {
             self.remove(slot)?;
-            self.context.kv_cache_seq_cp(source, slot, Some(0), Some(shared)).map_err(memory)?;
+            self.context.kv_cache_seq_cp(source, slot, Some(0), Some(shared)).map_err(cache_error)?;
         }
         Ok(())
     }
 
-    /// Copies all idle prompts out of llama.cpp's memory; says how many there were.
+    /// Moves all idle prompts to host memory. Returns their number.
     fn offload(&mut self) -> Result<usize, ControllerError> {
         let mut idle = self.prompts.idle();
-        // The one used last has to be the last to go.
+        // Eviction order: the most recently used prompt must be stored last.
         idle.reverse();
         for &slot in &idle {
             let tokens = self.prompts.tokens(slot);
@@ -146,7 +148,7 @@ impl<'model> KvCache<'model> {
         Ok(idle.len())
     }
 
-    /// Puts a prompt that was set aside into `place`, of which `common` tokens are the beginning of `prompt`.
+    /// Copies an offloaded prompt into `place`. Its first `common` tokens are a prefix of `prompt`.
     fn restore(
         &mut self,
         prompt: &[LlamaToken],
@@ -159,22 +161,22 @@ impl<'model> KvCache<'model> {
         self.remove(slot)?;
         self.prompts.hold(place.slot, &[]);
         place.shared = 0;
-        self.context.state_seq_set(&stored.state, slot).map_err(memory)?;
+        self.context.state_seq_set(&stored.state, slot).map_err(cache_error)?;
         if common == prompt.len() && held == common && !stored.logits.is_empty() {
             self.prompts.restore(place.slot, prompt, &stored.logits);
             (place.shared, place.ready) = (common, true);
         } else {
-            self.keep_beginning(prompt, common, held, place)?;
+            self.keep_prefix(prompt, common, held, place)?;
         }
-        // What is lost of it is seldom asked for again, unless it is most of it.
+        // The rest of the stored prompt is rarely requested again, so the copy is dropped unless most of it
+        // is lost.
         if held - place.shared <= place.shared {
             self.host.remove(stored);
         }
         Ok(())
     }
 
-    /// Loads from the disk what earlier processes knew of `prompt`, if that is more than what is in `place`; and saves
-    /// what is there if it has shown to be the beginning of several prompts.
+    /// Loads a longer prefix from disk, or saves the present one if several prompts have shared it.
     fn use_saved(
         &mut self,
         prompt: &[LlamaToken],
@@ -183,7 +185,7 @@ impl<'model> KvCache<'model> {
     ) -> Result<(), ControllerError> {
         let Some(prefixes) = &mut self.prefixes else { return Ok(()) };
         let slot = place.slot as i32;
-        let saved = prefixes.longest(prompt, room);
+        let saved = prefixes.longest_prefix(prompt, room);
         if let Some((entry, common)) = saved
             && common >= place.shared + MIN_RESTORE
         {
@@ -194,7 +196,7 @@ impl<'model> KvCache<'model> {
             place.shared = 0;
             let Some(prefixes) = &mut self.prefixes else { return Ok(()) };
             if prefixes.load(entry, &mut self.context, slot) {
-                self.keep_beginning(prompt, common, length, place)?;
+                self.keep_prefix(prompt, common, length, place)?;
             } else {
                 self.remove(slot)?;
             }
@@ -206,25 +208,27 @@ impl<'model> KvCache<'model> {
         Ok(())
     }
 
-    /// Forgets all but the first `common` tokens of the `held` ones in `place`.
-    fn keep_beginning(
+    /// Discards all but the first `common` of the `held` tokens in `place`.
+    fn keep_prefix(
         &mut self,
         prompt: &[LlamaToken],
         common: usize,
         held: usize,
         place: &mut Placement,
     ) -> Result<(), ControllerError> {
-        // The last token is always read, for its logits.
+        // The last token is always evaluated, for its logits.
         let shared = common.min(prompt.len().saturating_sub(1));
         if shared < held {
-            self.context.kv_cache_seq_rm(place.slot as i32, Some(shared as u32), None).map_err(memory)?;
+            self.context
+                .kv_cache_seq_rm(place.slot as i32, Some(shared as u32), None)
+                .map_err(cache_error)?;
         }
         self.prompts.hold(place.slot, &prompt[..shared]);
         place.shared = shared;
         Ok(())
     }
 
-    /// Sees to it that so many tokens can be brought back at once: idle prompts are no longer in the way then.
+    /// Offloads idle prompts if restoring `tokens` would otherwise exceed half the context.
     fn make_room(&mut self, tokens: usize) -> Result<(), ControllerError> {
         if self.prompts.idle_tokens() + tokens > self.context.n_ctx() as usize / 2 {
             self.offload()?;
@@ -232,7 +236,7 @@ impl<'model> KvCache<'model> {
         Ok(())
     }
 
-    /// Has the model read the batch; idle prompts are set aside if there is no room otherwise.
+    /// Evaluates a batch. If the context is full, idle prompts are offloaded first.
     pub(super) fn decode(&mut self, batch: &mut LlamaBatch<'_>) -> Result<(), ControllerError> {
         loop {
             match self.context.decode(batch) {
@@ -247,59 +251,58 @@ impl<'model> KvCache<'model> {
         }
     }
 
-    /// What the model thinks comes after the token in this row of the last batch.
+    /// Logits in this row of the last batch.
     pub(super) fn row(&self, row: i32) -> &[f32] {
         self.context.get_logits_ith(row)
     }
 
-    /// Takes note that `tokens` of the prompt in `slot` were read.
+    /// Records that `tokens` of the prompt in `slot` were evaluated.
     pub(super) fn extend(&mut self, slot: usize, tokens: &[LlamaToken]) {
         self.prompts.extend(slot, tokens);
     }
 
-    /// Takes note that the prompt in `slot` ends at this row of the last batch.
+    /// Records that the prompt in `slot` ends at this row of the last batch.
     pub(super) fn end(&mut self, slot: usize, row: i32) {
         self.prompts.set_logits(slot, self.context.get_logits_ith(row));
     }
 
-    /// What comes after the prompt in `slot`.
+    /// Logits after the prompt in `slot`.
     pub(super) fn logits(&self, slot: usize) -> &[f32] {
         self.prompts.logits(slot)
     }
 
-    /// Takes note that the prompt in `slot` is not read further; what was read of it stays of use to others.
+    /// Records that the prefill of `slot` has stopped. The evaluated part stays usable.
     pub(super) fn end_prefill(&mut self, slot: usize) {
         self.prompts.end_prefill(slot);
     }
 
-    /// Takes note that a job that was given `slot` is done with it.
+    /// Records that a job no longer uses `slot`.
     pub(super) fn release(&mut self, slot: usize) {
         self.prompts.release(slot);
     }
 
-    /// Lets an answer in `sequence` begin after the prompt in `slot`.
+    /// Starts an answer in `sequence` after the prompt in `slot`, sharing its cells.
     pub(super) fn share(&mut self, slot: usize, sequence: i32) -> Result<(), ControllerError> {
-        self.context.kv_cache_seq_cp(slot as i32, sequence, None, None).map_err(memory)
+        self.context.kv_cache_seq_cp(slot as i32, sequence, None, None).map_err(cache_error)
     }
 
-    /// Forgets all that is in `sequence`.
     pub(super) fn remove(&mut self, sequence: i32) -> Result<(), ControllerError> {
-        self.context.kv_cache_seq_rm(sequence, None, None).map_err(memory)
+        self.context.kv_cache_seq_rm(sequence, None, None).map_err(cache_error)
     }
 
-    /// Forgets what is in `sequence` from `position` on.
+    /// Discards the tokens of `sequence` from `position` on.
     pub(super) fn cut(&mut self, sequence: i32, position: i32) -> Result<(), ControllerError> {
-        let from = u32::try_from(position).map_err(memory)?;
-        self.context.kv_cache_seq_rm(sequence, Some(from), None).map_err(memory)
+        let from = u32::try_from(position).map_err(cache_error)?;
+        self.context.kv_cache_seq_rm(sequence, Some(from), None).map_err(cache_error)
     }
 
-    /// Forgets everything that is not set aside.
+    /// Discards all tiers except host memory and disk.
     pub(super) fn clear(&mut self) {
         self.prompts.clear();
         self.context.clear_kv_cache();
     }
 
-    /// Goes on with other `options`, which need a new context. Nothing may be at work.
+    /// Replaces the context for other options. No job may be active.
     pub(super) fn renew(&mut self, options: &LlamaOptions) -> Result<(), ControllerError> {
         let fresh = context(self.loaded, options)?;
         self.offload()?;
@@ -309,19 +312,19 @@ impl<'model> KvCache<'model> {
     }
 }
 
-/// llama.cpp's memory of a model at work.
+/// Creates the llama.cpp context.
 fn context<'model>(
     loaded: &'model LoadedModel,
     options: &LlamaOptions,
 ) -> Result<LlamaContext<'model>, ControllerError> {
-    // Slots for prompts being read and kept, and a sequence for each answer.
+    // Prompt slots, and a sequence for each answer.
     let sequences = KEPT as u32 + 2 * options.max_candidates;
     let params = LlamaContextParams::default()
         .with_n_ctx(NonZeroU32::new(options.context_tokens))
         .with_n_batch(BATCH as u32)
         .with_n_ubatch(BATCH as u32)
         .with_n_seq_max(sequences)
-        // One memory for all sequences, so that they can share the cells of a prompt.
+        // A unified KV cache, so that sequences share the cells of a prompt.
         .with_kv_unified(true)
         .with_n_threads(options.threads.unwrap_or(1) as i32)
         .with_n_threads_batch(options.prefill_threads.unwrap_or(1) as i32);
@@ -333,11 +336,11 @@ fn context<'model>(
     Ok(context)
 }
 
-/// An error of llama.cpp's that says no more.
+/// Wraps an error of llama.cpp.
 pub(super) fn failed(error: impl std::fmt::Display) -> ControllerError {
     ControllerError::Failed { reason: error.to_string() }
 }
 
-fn memory(error: impl std::fmt::Display) -> ControllerError {
-    failed(format!("its memory: {error}"))
+fn cache_error(error: impl std::fmt::Display) -> ControllerError {
+    failed(format!("KV cache: {error}"))
 }

@@ -9,26 +9,26 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-/// A model in memory and what its file says about it.
+/// A loaded model, with the header of its file.
 pub(super) struct LoadedModel {
     pub model: Arc<LlamaModel>,
-    /// Where it was read from.
+    /// Path of the file.
     pub path: PathBuf,
-    /// What is added to its weights, and how much of it.
+    /// The LoRA adapter and its configuration.
     pub lora: Option<(RefCell<LlamaLoraAdapter>, Lora)>,
     pub backend: &'static LlamaBackend,
     pub header: Header,
-    /// `context_tokens` is what the model was trained for.
+    /// `context_tokens` is the context length that the model was trained with.
     pub info: ModelInfo,
 }
 
 impl LoadedModel {
-    /// Loads the model at `path` after a look at its header.
+    /// Loads the model at `path`, after checking its header.
     pub(super) fn open(path: &Path) -> Result<Self, ControllerError> {
         Self::open_with(path, Header::read(path)?, &LlamaOptions::default())
     }
 
-    /// The same where the header was read, with the adapter and the graphics processor that `options` name.
+    /// Like [`Self::open`], with a header that was read, and with the adapter and GPU layers of `options`.
     pub(super) fn open_with(
         path: &Path,
         header: Header,
@@ -44,7 +44,7 @@ impl LoadedModel {
             params = params.with_n_gpu_layers(layers);
         }
         let mut model = LlamaModel::load_from_file(backend, path, &params)
-            .map_err(|_| unloadable("llama.cpp does not know its architecture or finds it damaged"))?;
+            .map_err(|_| unloadable("llama.cpp does not support its architecture, or the file is damaged"))?;
         let lora = options.lora.as_ref().map(|lora| adapter(&mut model, lora)).transpose()?;
         let name = header.name().map_or_else(
             || path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
@@ -62,40 +62,40 @@ impl LoadedModel {
     }
 }
 
-/// The model at `path` without its weights.
+/// Loads the vocabulary of the model at `path`, without weights.
 pub(super) fn vocabulary(path: &Path) -> Result<LlamaModel, ControllerError> {
     let params = LlamaModelParams::default().with_vocab_only(true);
     LlamaModel::load_from_file(backend()?, path, &params).map_err(|_| ControllerError::Unloadable {
         path: path.to_path_buf(),
-        reason: "llama.cpp does not know its vocabulary".into(),
+        reason: "llama.cpp does not support its vocabulary".into(),
     })
 }
 
-/// The adapter that `lora` names, made ready for `model`.
+/// Loads a LoRA adapter for `model`.
 fn adapter(
     model: &mut LlamaModel,
     lora: &Lora,
 ) -> Result<(RefCell<LlamaLoraAdapter>, Lora), ControllerError> {
-    // llama.cpp is only shown what is a whole GGUF file.
+    // llama.cpp may abort on other files, so the header is checked first.
     Header::read(&lora.path)?;
     let adapter = model.lora_adapter_init(&lora.path).map_err(|_| ControllerError::Unloadable {
         path: lora.path.clone(),
-        reason: "it is no low-rank adapter for this model".into(),
+        reason: "it is not a LoRA adapter for this model".into(),
     })?;
     Ok((RefCell::new(adapter), lora.clone()))
 }
 
-/// llama.cpp itself, started once for the whole process and never stopped.
+/// The llama.cpp backend, initialised once per process and never freed.
 fn backend() -> Result<&'static LlamaBackend, ControllerError> {
     static BACKEND: OnceLock<Option<LlamaBackend>> = OnceLock::new();
     BACKEND
         .get_or_init(|| {
-            // Its words go where the program's own go, and nowhere when nobody listens.
+            // llama.cpp's log goes to `tracing`, and nowhere without a subscriber.
             send_logs_to_tracing(LogOptions::default());
             LlamaBackend::init().ok()
         })
         .as_ref()
         .ok_or_else(|| ControllerError::Failed {
-            reason: "llama.cpp was started by somebody else in this process".into(),
+            reason: "other code in this process has initialised llama.cpp".into(),
         })
 }

@@ -1,11 +1,11 @@
 //! Models that llama.cpp runs in this process.
 //!
-//! One thread owns a model and everything that C++ does with it ([`engine`]). Requests of any number of callers wait
-//! in its [`queue`]. Each batch that the model reads has the next token of every answer at hand and, beside them, a
-//! piece of the prompts that are new. Prompts are read once and kept ([`kv_cache`]): in llama.cpp's own memory while they
-//! are at work ([`prompt_slots`]), in ordinary memory ([`host`]) and on the disk ([`disk_cache`]). What an answer may say next is
-//! decided by its [`grammar`] and its [`sampler`], and may be guessed beforehand ([`prompt_lookup`],
-//! [`draft_model`]).
+//! One thread owns a model and makes all calls into C++ ([`engine`]). Requests wait in its [`queue`]. Every
+//! batch holds the next token of each active answer and pieces of new prompts (continuous batching).
+//!
+//! Prompts are evaluated once and cached ([`kv_cache`]): in llama.cpp's context ([`prompt_slots`]), in host
+//! memory ([`host_kv_cache`]) and on disk ([`disk_cache`]). [`grammar`] and [`sampler`] choose tokens.
+//! [`prompt_lookup`] and [`draft_model`] propose tokens ahead (speculative decoding).
 
 mod disk_cache;
 mod draft_model;
@@ -44,28 +44,32 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
-/// How many requests may wait for the model before their callers wait too.
+/// Number of requests that wait in the queue before callers wait.
 const QUEUE: usize = 64;
 
 /// A GGUF model with a chat template, run by llama.cpp in this process.
 ///
-/// Answers to several requests are written at the same time. The same request gives the same answer as long as
-/// the same answers are written beside it: in another batch the last bits of a sum may differ.
+/// The engine decodes answers to several requests together. A request gives the same answer if the same
+/// answers are decoded beside it; in another batch, floating-point sums may round differently.
 #[derive(Debug)]
 pub struct LlamaController {
     model: ModelInfo,
     options: LlamaOptions,
     prompt_encoder: PromptEncoder,
     grammars: Arc<GrammarCache>,
-    /// To the thread that owns the model; taken when the controller is dropped.
+    /// Channel to the thread that owns the model. Dropping it ends the thread.
     jobs: Option<mpsc::Sender<Job>>,
-    /// That thread; joined when the controller is dropped.
+    /// The thread that owns the model, joined on drop.
     owner: Option<JoinHandle<()>>,
 }
 
 impl LlamaController {
-    /// Loads the model at `path`, which takes seconds, mostly to read the file and to measure how many threads
-    /// write fastest.
+    /// Loads the model at `path`. This takes seconds: reading the file, and measuring the fastest numbers of
+    /// threads.
+    ///
+    /// # Errors
+    /// Any error of reading or loading the file; [`ControllerError::BadRequest`] if an option is out of
+    /// range; [`ControllerError::NoChatTemplate`].
     pub async fn open(path: impl AsRef<Path>, options: LlamaOptions) -> Result<Self, ControllerError> {
         let path = path.as_ref().to_path_buf();
         let (ready, opened) = oneshot::channel();
@@ -79,19 +83,20 @@ impl LlamaController {
         Ok(controller)
     }
 
-    /// The options as they turned out: with the numbers of threads that were chosen.
+    /// The options in effect, with the chosen numbers of threads.
     pub fn options(&self) -> &LlamaOptions {
         &self.options
     }
 
-    /// The same, of a file that is known to have this SHA-256.
+    /// Sets the SHA-256 of the model file for [`ModelInfo`], in hexadecimal.
     #[must_use]
     pub fn with_sha256(mut self, sha256: impl Into<String>) -> Self {
         self.model.sha256 = Some(sha256.into());
         self
     }
 
-    /// The prompt of `request` with `forced` after it; without its spare parts, as many as it takes, if it is too long.
+    /// Encodes the prompt of `request`, followed by `forced`. If the prompt is too long, parts are dropped by
+    /// their rank.
     fn fit(
         &self,
         request: &Request,
@@ -128,11 +133,11 @@ impl LlamaController {
     fn check(&self, request: &Request) -> Result<(), ControllerError> {
         let most = self.options.max_candidates;
         let reason = if request.messages.is_empty() {
-            "it has no messages".to_owned()
+            "the request has no messages".to_owned()
         } else if request.candidates == 0 || request.candidates > most {
-            format!("it asks for {} candidates; 1 to {most} can be written", request.candidates)
+            format!("{} candidates were requested; choose 1 to {most}", request.candidates)
         } else if request.max_tokens == 0 {
-            "its answers may have no tokens".to_owned()
+            "`max_tokens` is 0; choose at least 1".to_owned()
         } else {
             return Ok(());
         };
@@ -178,7 +183,7 @@ impl Controller for LlamaController {
 
 impl Drop for LlamaController {
     fn drop(&mut self) {
-        // Closing the queue ends the thread. It is waited for, so that no C++ runs while the process exits.
+        // Closing the channel ends the thread. Joining it ensures that no C++ code runs at process exit.
         self.jobs.take();
         if let Some(owner) = self.owner.take() {
             let _ = owner.join();
@@ -186,12 +191,12 @@ impl Drop for LlamaController {
     }
 }
 
-/// How many tokens a prompt of this length and its answers may have together.
+/// Context tokens that a prompt of this length and its answers may use.
 fn cells(prompt: usize, request: &Request) -> u32 {
     (prompt as u32).saturating_add(request.candidates.saturating_mul(request.max_tokens))
 }
 
-/// Message and part of what can be left out, what goes first last.
+/// Message and part of everything that may be dropped; the last one is dropped first.
 fn droppable_parts(messages: &[Message]) -> Vec<(u32, u32)> {
     let mut droppable = Vec::new();
     for (at, message) in messages.iter().enumerate() {
@@ -205,7 +210,7 @@ fn droppable_parts(messages: &[Message]) -> Vec<(u32, u32)> {
 
 type Ready = oneshot::Sender<Result<(LlamaController, mpsc::Sender<Job>), ControllerError>>;
 
-/// The life of the thread that owns the model.
+/// Body of the thread that owns the model.
 fn own(path: &Path, options: LlamaOptions, ready: Ready) {
     let (loaded, grammars) = match load(path, &options) {
         Ok(loaded) => loaded,
@@ -233,17 +238,17 @@ fn own(path: &Path, options: LlamaOptions, ready: Ready) {
     }
 }
 
-/// The model in the file at `path` and the grammars of its vocabulary, which are made ready while its weights are read.
+/// Loads the model at `path`. Its vocabulary is read for grammars while the weights load.
 fn load(path: &Path, options: &LlamaOptions) -> Result<(LoadedModel, Arc<GrammarCache>), ControllerError> {
     let header = Header::read(path)?;
-    // A model without a template is of another kind, whose vocabulary may be one that grammars cannot be made for.
+    // Models without a chat template may have vocabularies that llguidance does not support.
     let speaks = prompt_encoder::has_template(&header);
     let vocabulary = path.to_path_buf();
     let grammars = speaks.then(|| std::thread::spawn(move || GrammarCache::read(&vocabulary)));
     let loaded = LoadedModel::open_with(path, header, options);
-    // It is waited for in any case, so that no C++ runs while the process exits.
+    // The thread is always joined, so that no C++ code runs at process exit.
     let grammars = grammars.map(|thread| {
-        let panicked = |_| ControllerError::Failed { reason: "its vocabulary cannot be read".into() };
+        let panicked = |_| ControllerError::Failed { reason: "reading the vocabulary panicked".into() };
         thread.join().map_err(panicked).flatten()
     });
     let loaded = loaded?;

@@ -4,32 +4,32 @@ use crate::{ControllerError, Lora};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// How a model is run.
+/// Options for running a model in process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LlamaOptions {
-    /// How many tokens are held at once: a prompt and its answers have to fit, and what is left keeps earlier prompts.
-    /// It is lowered to what the model was trained for.
+    /// Size of the context in tokens. A prompt and its answers must fit; the rest caches earlier prompts. It
+    /// is lowered to the model's trained context length.
     pub context_tokens: u32,
-    /// Threads that write a single answer. Without a number the fastest is measured when the model is loaded.
+    /// Number of threads for decoding one answer. `None`: measured when the model is loaded.
     pub threads: Option<u32>,
-    /// Threads that read prompts and write several answers together. Without a number the fastest is measured too.
+    /// Number of threads for prefill and for decoding several answers. `None`: measured when the model is
+    /// loaded.
     pub prefill_threads: Option<u32>,
-    /// How many answers can be written at the same time, by one request or by several.
+    /// Largest number of answers decoded at once, over all requests.
     pub max_candidates: u32,
-    /// Whether what an answer says next is guessed by what its prompt says, and checked by the model (speculative decoding
-    /// by prompt lookup).
+    /// Whether to propose tokens by prompt lookup (speculative decoding).
     pub speculate: bool,
-    /// A smaller model with the same vocabulary, which guesses where the prompt does not help. It is used while answers come
-    /// sooner for it.
+    /// GGUF file of a smaller model with the same vocabulary. It proposes tokens where prompt lookup finds
+    /// none, as long as that is faster.
     pub draft_model: Option<PathBuf>,
-    /// How many layers are put on a graphics processor, where the program was built for one; all without a number.
+    /// Number of layers to offload to the GPU, in builds with GPU support. `None`: all.
     pub gpu_layers: Option<u32>,
-    /// A low-rank adapter that is added to the model's weights.
+    /// A LoRA adapter to apply to the model.
     pub lora: Option<Lora>,
-    /// How much ordinary memory may hold prompts that are not at work now, in MiB.
+    /// Memory budget for offloaded prompts, in MiB.
     pub host_cache_mib: u32,
-    /// Where beginnings of prompts are kept between processes, with what the model made of them; nowhere without it.
+    /// Directory of the prefix cache. `None`: prefixes are not saved to disk.
     pub prefix_dir: Option<PathBuf>,
 }
 
@@ -50,13 +50,14 @@ impl Default for LlamaOptions {
     }
 }
 
-/// Least context that is any use.
+/// Smallest accepted context, in tokens.
 const LEAST_CONTEXT: u32 = 64;
-/// More sequences than this llama.cpp does not tell apart; some are kept for prompts.
+/// llama.cpp supports a limited number of sequences, some of which hold prompts.
 const MOST_CANDIDATES: u32 = 64;
 
 impl LlamaOptions {
-    /// The options with every number filled in and checked, and whether the numbers of threads were measured.
+    /// Checks the options and fills in missing numbers. The flag says whether the numbers of threads were
+    /// measured.
     pub(super) fn settle(mut self, loaded: &LoadedModel) -> Result<(Self, bool), ControllerError> {
         if self.max_candidates == 0 || self.max_candidates > MOST_CANDIDATES {
             let reason =
@@ -65,10 +66,8 @@ impl LlamaOptions {
         }
         self.context_tokens = self.context_tokens.min(loaded.model.n_ctx_train());
         if self.context_tokens < LEAST_CONTEXT {
-            let reason = format!(
-                "a context of {} tokens is too small; choose at least {LEAST_CONTEXT}",
-                self.context_tokens
-            );
+            let reason =
+                format!("`context_tokens` is {}; choose at least {LEAST_CONTEXT}", self.context_tokens);
             return Err(ControllerError::BadRequest { reason });
         }
         let tuned = self.threads.is_none() && self.prefill_threads.is_none();

@@ -7,17 +7,17 @@ use llguidance::toktrie::TokEnv;
 use std::fmt;
 use std::sync::Arc;
 
-/// Writes a conversation as the tokens a model was trained to read.
+/// Encodes a conversation as tokens in the format the model was trained on.
 ///
-/// The template is filled in with place holders, and the texts are put between its pieces only as tokens. A
-/// text can therefore not end its message, whatever marks it contains, and the same beginning of a
-/// conversation always has the same tokens.
+/// The chat template is rendered with placeholders, and message texts are tokenised separately. A text
+/// therefore cannot end its message, whatever control tokens it spells. Equal beginnings of conversations
+/// always have equal tokens, which the prefix cache relies on.
 pub(super) struct PromptEncoder {
     model: Arc<LlamaModel>,
     template: LlamaChatTemplate,
-    /// Knows the bytes of every token.
+    /// The bytes of every token.
     token_bytes: TokEnv,
-    /// For messages.
+    /// Name of the model, for error messages.
     name: String,
 }
 
@@ -33,13 +33,13 @@ impl PromptEncoder {
         let template = template(loaded)?;
         let token_bytes = vocabulary.clone();
         let prompt_encoder = Self { model: Arc::clone(&loaded.model), template, token_bytes, name };
-        // A template that llama.cpp cannot fill in is better found now than at the first question.
+        // Renders the template once, so that an unsupported template is reported at load time.
         prompt_encoder.pieces(&[Message::user("")])?;
         Ok(prompt_encoder)
     }
 
-    /// The tokens of `messages` and of an answer that begins with `prefill`, and the length of each part. Parts in
-    /// `dropped_parts`, by message and part, are not there.
+    /// Encodes `messages`, followed by the start of an answer with `prefill`. Also returns the length of each
+    /// part in tokens. Parts in `dropped_parts`, given as (message, part), are omitted.
     pub(super) fn tokens(
         &self,
         messages: &[Message],
@@ -72,13 +72,13 @@ impl PromptEncoder {
             if !text.is_empty() {
                 vocabulary.tokenize_into(text.as_bytes(), &mut tokens, false, false);
             }
-            part_tokens.push(self.shares(&tokens[before..], &parts));
+            part_tokens.push(self.tokens_per_part(&tokens[before..], &parts));
         }
         Ok((tokens, part_tokens))
     }
 
-    /// How many of `tokens` begin in each of `parts`, of which they are the text.
-    fn shares(&self, tokens: &[LlamaToken], parts: &[&str]) -> Vec<u32> {
+    /// Counts the tokens that start in each of `parts`. `tokens` encode the parts' concatenation.
+    fn tokens_per_part(&self, tokens: &[LlamaToken], parts: &[&str]) -> Vec<u32> {
         let mut shares = vec![0; parts.len()];
         if parts.is_empty() {
             return shares;
@@ -95,27 +95,25 @@ impl PromptEncoder {
         shares
     }
 
-    /// What the template writes before, between and after the texts of `messages`: one piece more than there are
-    /// messages, the last of which opens the answer.
+    /// The template's text before, between and after the messages: one piece per message, and one that opens
+    /// the answer.
     fn pieces(&self, messages: &[Message]) -> Result<Vec<String>, ControllerError> {
         let unusable = |reason: String| ControllerError::NoChatTemplate { model: self.name.clone(), reason };
         let chat = messages
             .iter()
             .enumerate()
-            .map(|(index, message)| {
-                LlamaChatMessage::new(message.role.name().to_owned(), place_holder(index))
-            })
+            .map(|(index, message)| LlamaChatMessage::new(message.role.name().to_owned(), placeholder(index)))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| unusable(error.to_string()))?;
         let written = self
             .model
             .apply_chat_template(&self.template, &chat, true)
-            .map_err(|error| unusable(format!("llama.cpp cannot fill it in: {error}")))?;
+            .map_err(|error| unusable(format!("llama.cpp cannot render it: {error}")))?;
         let mut pieces = Vec::with_capacity(messages.len() + 1);
         let mut rest = written.as_str();
         for (index, message) in messages.iter().enumerate() {
-            let Some((piece, after)) = rest.split_once(&place_holder(index)) else {
-                return Err(unusable(format!("it has no place for a {} message", message.role.name())));
+            let Some((piece, after)) = rest.split_once(&placeholder(index)) else {
+                return Err(unusable(format!("it does not render a {} message", message.role.name())));
             };
             pieces.push(piece.to_owned());
             rest = after;
@@ -125,12 +123,12 @@ impl PromptEncoder {
     }
 }
 
-/// Whether a file with this header says how the model wants a conversation written down.
+/// Whether the header contains a chat template.
 pub(super) fn has_template(header: &Header) -> bool {
     header.text("tokenizer.chat_template").is_some()
 }
 
-/// How the model wants a conversation written down.
+/// The model's chat template.
 pub(super) fn template(loaded: &LoadedModel) -> Result<LlamaChatTemplate, ControllerError> {
     loaded.model.chat_template(None).map_err(|error| ControllerError::NoChatTemplate {
         model: loaded.info.name.clone(),
@@ -138,7 +136,7 @@ pub(super) fn template(loaded: &LoadedModel) -> Result<LlamaChatTemplate, Contro
     })
 }
 
-/// Stands for the text of message `index`, in characters that no template contains.
-fn place_holder(index: usize) -> String {
+/// The placeholder of message `index`, in private-use characters that no template contains.
+fn placeholder(index: usize) -> String {
     format!("\u{e000}{index}\u{e001}")
 }

@@ -1,69 +1,71 @@
 use super::prompt_slots::common_length;
 use llama_cpp_2::token::LlamaToken;
 
-/// So many tokens have to be the same before what followed them is taken for what follows now.
-const ALIKE: [usize; 2] = [3, 2];
-/// How many right tokens a guess must bring, on average, to be worth its place in a batch of its own: one of four tokens
-/// takes about a third longer than one of a single token.
-const WORTH: f32 = 0.4;
-/// How much the last guess weighs in that average.
+/// Lengths of the token n-grams that are looked up, longest first.
+const NGRAM_LENGTHS: [usize; 2] = [3, 2];
+/// A proposal must yield this many accepted tokens on average to justify a batch of four tokens, which takes
+/// about a third longer than a batch of one.
+const MIN_ACCEPTED: f32 = 0.4;
+/// Weight of the latest proposal in that average.
 const WEIGHT: f32 = 0.15;
-/// Where guesses are not worth it, one in so many is made to see whether that is still so.
+/// One proposal in this many is made even if proposals do not pay off, to measure again.
 const PROBE: u32 = 16;
 
-/// Guesses what an answer says next by what followed the same tokens before, in its prompt or in itself (prompt lookup
-/// decoding, after Apoorv Saxena, 2023). The model reads the guess with the token before it, and what it would have said
-/// otherwise is kept up to the first difference: a guess makes an answer come sooner and never changes its odds.
+/// Speculative decoding by prompt lookup (after Apoorv Saxena, 2023): proposes the tokens that followed the
+/// last n-gram when it occurred earlier in the prompt or the answer.
+///
+/// The model evaluates the proposal in one batch and accepts it up to the first difference, so answers come
+/// sooner and their distribution does not change.
 #[derive(Debug)]
 pub(super) struct PromptLookup {
-    /// The prompt, and the answer so far.
+    /// Tokens of the prompt and the answer so far.
     text: Vec<LlamaToken>,
-    /// How many tokens of a guess are right, on average of late.
-    right: f32,
-    /// How often no guess was made because they are not worth it.
+    /// Moving average of accepted tokens per proposal.
+    mean_accepted: f32,
+    /// Number of skipped proposals.
     skipped: u32,
 }
 
 impl PromptLookup {
     pub(super) fn new(prompt: &[LlamaToken]) -> Self {
-        Self { text: prompt.to_vec(), right: 1.0, skipped: 0 }
+        Self { text: prompt.to_vec(), mean_accepted: 1.0, skipped: 0 }
     }
 
-    /// Takes note of the next token of the answer.
+    /// Appends a token of the answer.
     pub(super) fn note(&mut self, token: LlamaToken) {
         self.text.push(token);
     }
 
-    /// The prompt, and the answer so far.
+    /// Tokens of the prompt and the answer so far.
     pub(super) fn text(&self) -> &[LlamaToken] {
         &self.text
     }
 
-    /// At most `most` tokens that may come next; `alone` says that without them the batch would have a single token.
-    pub(super) fn guess(&mut self, most: usize, alone: bool) -> &[LlamaToken] {
-        if alone && self.right < WORTH {
+    /// Proposes at most `most` tokens. `alone` says that the batch would otherwise have a single token.
+    pub(super) fn propose(&mut self, most: usize, alone: bool) -> &[LlamaToken] {
+        if alone && self.mean_accepted < MIN_ACCEPTED {
             self.skipped += 1;
             if !self.skipped.is_multiple_of(PROBE) {
                 return &[];
             }
         }
-        let found = ALIKE.iter().find_map(|&alike| self.after_last(alike));
+        let found = NGRAM_LENGTHS.iter().find_map(|&length| self.after_earlier_occurrence(length));
         found.map_or(&[], |from| &self.text[from..self.text.len().min(from + most)])
     }
 
-    /// Takes note of how many tokens of a guess were right.
-    pub(super) fn judge(&mut self, right: usize) {
-        self.right += WEIGHT * (right as f32 - self.right);
+    /// Records how many tokens of a proposal were accepted.
+    pub(super) fn note_accepted(&mut self, accepted: usize) {
+        self.mean_accepted += WEIGHT * (accepted as f32 - self.mean_accepted);
     }
 
-    /// What followed the last `alike` tokens when they stood in the text before; the last time counts.
-    fn after_last(&self, alike: usize) -> Option<usize> {
-        let (before, last) = self.text.split_at_checked(self.text.len().checked_sub(alike)?)?;
-        // They may overlap with themselves, as in a row of equal tokens.
+    /// Index after the latest earlier occurrence of the last `length` tokens.
+    fn after_earlier_occurrence(&self, length: usize) -> Option<usize> {
+        let (before, last) = self.text.split_at_checked(self.text.len().checked_sub(length)?)?;
+        // Occurrences may overlap, as in a row of equal tokens.
         (0..before.len())
             .rev()
-            .find(|&at| common_length(&self.text[at..], last) == alike)
-            .map(|at| at + alike)
+            .find(|&at| common_length(&self.text[at..], last) == length)
+            .map(|at| at + length)
     }
 }
 
@@ -76,51 +78,51 @@ mod tests {
         text.bytes().map(|byte| LlamaToken(i32::from(byte))).collect()
     }
 
-    fn guess(text: &str, most: usize) -> String {
+    fn propose(text: &str, most: usize) -> String {
         let mut lookup = PromptLookup::new(&tokens(text));
-        lookup.guess(most, true).iter().map(|token| char::from(token.0 as u8)).collect()
+        lookup.propose(most, true).iter().map(|token| char::from(token.0 as u8)).collect()
     }
 
     #[test]
-    fn what_followed_last_time_is_guessed() {
-        assert_eq!(guess("collect wood, collect stone; coll", 3), "ect");
-        assert_eq!(guess("abcX abcY abc", 9), "Y abc");
-        assert_eq!(guess("aaaa", 2), "a");
-        // Two alike tokens will do where three are not found.
-        assert_eq!(guess("xab1 yab", 2), "1 ");
+    fn proposal_is_what_followed_last_time() {
+        assert_eq!(proposal("collect wood, collect stone; coll", 3), "ect");
+        assert_eq!(proposal("abcX abcY abc", 9), "Y abc");
+        assert_eq!(proposal("aaaa", 2), "a");
+        // A bigram is used if no trigram occurs.
+        assert_eq!(proposal("xab1 yab", 2), "1 ");
         for new in ["", "a", "ab", "abcd"] {
-            assert_eq!(guess(new, 3), "");
+            assert_eq!(proposal(new, 3), "");
         }
     }
 
     #[test]
-    fn where_guesses_are_wrong_few_are_made() {
+    fn rejected_proposals_make_proposals_rare() {
         let mut lookup = PromptLookup::new(&tokens("abc abc ab"));
         let made = (0..320).filter(|_| {
-            let made = !lookup.guess(3, true).is_empty();
+            let made = !lookup.propose(3, true).is_empty();
             if made {
-                lookup.judge(0);
+                lookup.note_accepted(0);
             }
             made
         });
         let made = made.count();
         assert!((20..40).contains(&made), "{made}");
-        assert!(!lookup.guess(3, false).is_empty());
+        assert!(!lookup.propose(3, false).is_empty());
         for _ in 0..10 {
-            lookup.judge(3);
+            lookup.note_accepted(3);
         }
-        assert!(!lookup.guess(3, true).is_empty());
+        assert!(!lookup.propose(3, true).is_empty());
     }
 
     proptest! {
-        /// A guess stands in the text, after the tokens that the text ends with.
+        /// A proposal occurs in the text, after the tokens that the text ends with.
         #[test]
-        fn a_guess_was_said_before(text in "[abc]{0,40}", most in 0usize..6) {
-            let guess = guess(&text, most);
-            prop_assert!(guess.len() <= most);
-            if !guess.is_empty() {
+        fn proposals_occur_in_the_text(text in "[abc]{0,40}", most in 0usize..6) {
+            let proposal = proposal(&text, most);
+            prop_assert!(proposal.len() <= most);
+            if !proposal.is_empty() {
                 let end = &text[text.len() - 2..];
-                let said = text.contains(&format!("{end}{guess}"));
+                let said = text.contains(&format!("{end}{proposal}"));
                 prop_assert!(said);
             }
         }

@@ -1,83 +1,83 @@
 use llama_cpp_2::token::LlamaToken;
 
-/// How many prompts are kept besides those being read; a run asks a handful of kinds of question, each with its own
-/// stable beginning.
+/// Number of cached prompts besides those in prefill. A run uses a handful of prompt kinds, each with a
+/// stable prefix.
 pub(super) const KEPT: usize = 8;
 
-/// Which prompts the model has read and still holds, each in the llama.cpp sequence of the same number.
+/// Records which prompts are in llama.cpp's context. Slot `n` is llama.cpp's sequence `n`.
 ///
-/// This is the bookkeeping only: whoever owns the context does to it what a [`Placement`] says.
+/// This is bookkeeping only: [`super::kv_cache`] applies every [`Placement`] to the context.
 #[derive(Debug)]
 pub(super) struct PromptSlots {
     slots: Vec<Slot>,
-    /// Counts uses, to tell which slot was used longest ago.
+    /// Counts uses, for LRU order.
     clock: u64,
-    /// Whether the model can forget the end of a sequence, or copy its beginning. Recurrent ones cannot.
+    /// Whether a sequence can be truncated or copied in part. Recurrent models do not support that.
     truncatable: bool,
 }
 
-/// One prompt.
+/// The state of one sequence.
 #[derive(Debug, Default)]
 struct Slot {
-    /// What has been read.
+    /// Evaluated tokens.
     tokens: Vec<LlamaToken>,
-    /// What the model thinks comes next; empty unless a prompt ended here.
+    /// Logits after the last token; empty unless a prompt ends there.
     logits: Vec<f32>,
-    /// When it was used last.
+    /// Value of `clock` at the last use.
     used: u64,
-    /// Whether the rest of it is being read. Nothing else may be put there then.
-    reading: bool,
-    /// How many jobs read it or write on from it.
+    /// Whether a prefill is running. Such a slot is never reassigned.
+    prefilling: bool,
+    /// Number of jobs that use the slot.
     users: u32,
 }
 
-/// Where a prompt goes and how much of it is there already.
+/// Where a prompt goes, and how much of it is cached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Placement {
-    /// Its slot.
+    /// Slot of the prompt.
     pub slot: usize,
-    /// The slot that holds its beginning; another one than `slot` has to be copied there.
+    /// Slot that holds the prefix. If it differs from `slot`, the prefix must be copied.
     pub source: usize,
-    /// The length of that beginning, in tokens. All after it in `slot` has to be forgotten.
+    /// Length of the prefix in tokens. Everything after it in `slot` must be discarded.
     pub shared: usize,
-    /// Whether `slot` holds the whole prompt and its logits, so that there is nothing to read.
+    /// Whether `slot` holds the whole prompt with its logits, so that no prefill is needed.
     pub ready: bool,
 }
 
 impl PromptSlots {
-    /// A cache that can hold `reading` prompts being read at the same time, and [`KEPT`] more.
+    /// Creates slots for `reading` concurrent prefills, and [`KEPT`] more.
     pub(super) fn new(reading: usize, truncatable: bool) -> Self {
-        let slots = (0..reading + KEPT).map(|_| Slot::default()).collect();
+        let slots = (0..prefilling + KEPT).map(|_| Slot::default()).collect();
         Self { slots, clock: 0, truncatable }
     }
 
-    /// How many slots there are.
     pub(super) fn slots(&self) -> usize {
         self.slots.len()
     }
 
-    /// How much of the beginning of `prompt` is held by some slot, in tokens.
-    pub(super) fn longest(&self, prompt: &[LlamaToken]) -> usize {
+    /// Length of the longest prefix of `prompt` in any slot, in tokens.
+    pub(super) fn longest_prefix(&self, prompt: &[LlamaToken]) -> usize {
         self.slots.iter().map(|slot| common_length(&slot.tokens, prompt)).max().unwrap_or(0)
     }
 
-    /// What `slot` holds.
+    /// Evaluated tokens in `slot`.
     pub(super) fn tokens(&self, slot: usize) -> &[LlamaToken] {
         &self.slots[slot].tokens
     }
 
-    /// The slots that hold something and that nobody works with, the one used last first.
+    /// Slots that hold a prompt and have no users, most recently used first.
     pub(super) fn idle(&self) -> Vec<usize> {
         let mut held: Vec<usize> = (0..self.slots.len()).filter(|&slot| self.is_idle(slot)).collect();
         held.sort_by_key(|&slot| std::cmp::Reverse(self.slots[slot].used));
         held
     }
 
-    /// Finds a place for `prompt` and takes note that its shared beginning is there. The place is not given to another
-    /// prompt until [`Self::set_logits`] or [`Self::end_prefill`], and not idle until [`Self::release`].
+    /// Assigns a slot to `prompt`, and records that it holds the shared prefix. The slot is not reassigned
+    /// until [`Self::set_logits`] or [`Self::end_prefill`], and not idle until [`Self::release`].
     ///
-    /// The slot that shares most is used again when what it loses is shorter than what it keeps: the ends of prompts
-    /// of one kind are seldom asked for again. Otherwise the beginning is copied over the slot used longest ago.
+    /// The slot with the longest shared prefix is reused if it loses less than it keeps, because the ends of
+    /// similar prompts are rarely requested again. Otherwise the prefix is copied to the least recently used
+    /// slot.
     pub(super) fn place(&mut self, prompt: &[LlamaToken]) -> Option<Placement> {
         self.clock += 1;
         let (source, common) = (0..self.slots.len())
@@ -89,75 +89,76 @@ impl PromptSlots {
             self.slots[source].users += 1;
             return Some(Placement { slot: source, source, shared: common, ready: true });
         }
-        // The last token is always read, for its logits.
+        // The last token is always evaluated, for its logits.
         let mut shared = common.min(prompt.len().saturating_sub(1));
-        if !self.truncatable && (shared < held || self.slots[source].reading) {
+        if !self.truncatable && (shared < held || self.slots[source].prefilling) {
             shared = 0;
         }
-        let again = shared > 0 && held - shared <= shared && !self.slots[source].reading;
+        let again = shared > 0 && held - shared <= shared && !self.slots[source].prefilling;
         let slot = if again { source } else { self.oldest()? };
         let tokens = prompt[..shared].to_vec();
-        // Who writes on from what was there before has sequences of its own, and leaves it like everybody else.
+        // Answers that continue from the previous prompt have their own sequences, and release the slot
+        // later.
         let users = self.slots[slot].users + 1;
-        self.slots[slot] = Slot { tokens, logits: Vec::new(), used: self.clock, reading: true, users };
+        self.slots[slot] = Slot { tokens, logits: Vec::new(), used: self.clock, prefilling: true, users };
         Some(Placement { slot, source: if shared == 0 { slot } else { source }, shared, ready: false })
     }
 
-    /// Takes note that `slot` now holds just `tokens`.
+    /// Records that `slot` holds exactly `tokens`.
     pub(super) fn hold(&mut self, slot: usize, tokens: &[LlamaToken]) {
         self.slots[slot].tokens = tokens.to_vec();
     }
 
-    /// Takes note that `slot` now holds a whole prompt that was read before, and what comes after it.
+    /// Records that `slot` holds a complete prompt, with the logits after it.
     pub(super) fn restore(&mut self, slot: usize, tokens: &[LlamaToken], logits: &[f32]) {
         self.hold(slot, tokens);
         self.set_logits(slot, logits);
     }
 
-    /// Takes note that `tokens` were read after what `slot` held.
+    /// Records that `tokens` were evaluated after the present content of `slot`.
     pub(super) fn extend(&mut self, slot: usize, tokens: &[LlamaToken]) {
         self.slots[slot].tokens.extend_from_slice(tokens);
     }
 
-    /// Takes note that the prompt in `slot` was read to its end, and of what comes after it.
+    /// Records that the prefill of `slot` is complete, with the logits after it.
     pub(super) fn set_logits(&mut self, slot: usize, logits: &[f32]) {
         self.slots[slot].logits = logits.to_vec();
-        self.slots[slot].reading = false;
+        self.slots[slot].prefilling = false;
     }
 
-    /// What comes after the prompt in `slot`.
+    /// Logits after the prompt in `slot`.
     pub(super) fn logits(&self, slot: usize) -> &[f32] {
         &self.slots[slot].logits
     }
 
-    /// Takes note that nothing of the prompt in `slot` is there, and that it is being read.
+    /// Records that `slot` is empty and its prefill starts again.
     pub(super) fn restart_prefill(&mut self, slot: usize) {
         let Slot { used, users, .. } = self.slots[slot];
-        self.slots[slot] = Slot { used, users, reading: true, ..Slot::default() };
+        self.slots[slot] = Slot { used, users, prefilling: true, ..Slot::default() };
     }
 
-    /// Takes note that the prompt in `slot` is not read further.
+    /// Records that the prefill of `slot` has stopped.
     pub(super) fn end_prefill(&mut self, slot: usize) {
-        self.slots[slot].reading = false;
+        self.slots[slot].prefilling = false;
     }
 
-    /// Takes note that a job that was given `slot` is done with it.
+    /// Records that a job no longer uses `slot`.
     pub(super) fn release(&mut self, slot: usize) {
         self.slots[slot].users = self.slots[slot].users.saturating_sub(1);
     }
 
-    /// Forgets what `slot` held.
+    /// Records that `slot` is empty.
     pub(super) fn forget(&mut self, slot: usize) {
         let users = self.slots[slot].users;
         self.slots[slot] = Slot { users, ..Slot::default() };
     }
 
-    /// Forgets everything.
+    /// Records that all slots are empty.
     pub(super) fn clear(&mut self) {
         self.slots.fill_with(Slot::default);
     }
 
-    /// How many tokens are held by idle prompts; what several of them begin with counts once.
+    /// Number of context cells that idle prompts occupy. Shared prefixes count once.
     pub(super) fn idle_tokens(&self) -> usize {
         let idle = self.idle();
         let own = idle.iter().enumerate().map(|(at, &slot)| {
@@ -169,17 +170,17 @@ impl PromptSlots {
     }
 
     fn is_idle(&self, slot: usize) -> bool {
-        !self.slots[slot].tokens.is_empty() && !self.slots[slot].reading && self.slots[slot].users == 0
+        !self.slots[slot].tokens.is_empty() && !self.slots[slot].prefilling && self.slots[slot].users == 0
     }
 
-    /// The slot used longest ago of those that are not being read, one that nobody works with if there is any.
+    /// The least recently used slot without a prefill; unused slots come first.
     fn oldest(&self) -> Option<usize> {
-        let free = (0..self.slots.len()).filter(|&slot| !self.slots[slot].reading);
+        let free = (0..self.slots.len()).filter(|&slot| !self.slots[slot].prefilling);
         free.min_by_key(|&slot| (self.slots[slot].users > 0, self.slots[slot].used))
     }
 }
 
-/// How many tokens `one` and `other` have in common at their beginning.
+/// Length of the common prefix.
 pub(super) fn common_length(one: &[LlamaToken], other: &[LlamaToken]) -> usize {
     one.iter().zip(other).take_while(|(a, b)| a == b).count()
 }
@@ -188,12 +189,12 @@ pub(super) fn common_length(one: &[LlamaToken], other: &[LlamaToken]) -> usize {
 mod tests {
     use super::*;
 
-    /// A prompt with one token for each byte.
+    /// A prompt with one token per byte.
     fn prompt(text: &str) -> Vec<LlamaToken> {
         text.bytes().map(|byte| LlamaToken(i32::from(byte))).collect()
     }
 
-    /// Places `text` and reads it to its end.
+    /// Places `text` and completes its prefill.
     fn read(cache: &mut PromptSlots, text: &str) -> Placement {
         let placement = cache.place(&prompt(text)).unwrap();
         if !placement.ready {
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn prompts_of_one_kind_share_a_slot_and_other_kinds_keep_theirs() {
+    fn similar_prompts_share_a_slot_and_others_keep_theirs() {
         let mut cache = PromptSlots::new(0, true);
         let first = read(&mut cache, "rules of the game: find wood");
         assert_eq!((first.shared, first.ready), (0, false));
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_shared_beginning_is_copied_and_its_source_stays() {
+    fn short_shared_prefix_is_copied_to_another_slot() {
         let mut cache = PromptSlots::new(0, true);
         let long = read(&mut cache, "abcdefghijklmnop");
         let branch = read(&mut cache, "abcXYZ");
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_that_is_a_beginning_of_another_reads_its_last_token_for_the_logits() {
+    fn prefix_of_a_cached_prompt_evaluates_its_last_token() {
         let mut cache = PromptSlots::new(0, true);
         read(&mut cache, "abcdef");
         let shorter = read(&mut cache, "abcde");
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn an_indivisible_sequence_is_only_continued() {
+    fn recurrent_sequence_is_only_extended() {
         let mut cache = PromptSlots::new(0, false);
         let first = read(&mut cache, "abc");
         let longer = read(&mut cache, "abcdef");
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_idle_is_told_by_its_last_use_and_what_is_being_read_never_is() {
+    fn idle_slots_are_sorted_by_last_use_without_prefills() {
         let mut cache = PromptSlots::new(0, true);
         let slots: Vec<usize> =
             ["aaaa", "bbbb", "cccc"].iter().map(|text| read(&mut cache, text).slot).collect();
@@ -267,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_that_is_written_on_from_is_not_idle_and_may_give_its_place_all_the_same() {
+    fn prompt_in_use_is_not_idle_but_its_slot_can_be_reused() {
         let mut cache = PromptSlots::new(0, true);
         let first = cache.place(&prompt("rules of the game: find wood")).unwrap();
         cache.extend(first.slot, &prompt("rules of the game: find wood"));
@@ -283,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_idle_prompts_have_in_common_counts_once() {
+    fn shared_prefix_of_idle_prompts_counts_once() {
         let mut cache = PromptSlots::new(0, true);
         read(&mut cache, "abcdefgh");
         read(&mut cache, "abcXYZWV");
@@ -293,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_being_read_lends_its_beginning_but_not_its_place() {
+    fn prompt_in_prefill_shares_its_prefix_but_keeps_its_slot() {
         let mut cache = PromptSlots::new(1, true);
         let first = cache.place(&prompt("rules, and a task")).unwrap();
         cache.extend(first.slot, &prompt("rules, and"));

@@ -1,18 +1,17 @@
 use crate::Priority;
 use std::time::{Duration, Instant};
 
-/// After so long a wait a job counts as one priority more, so that nothing waits for ever.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Waiting this long raises a job's priority by one, so that no job starves.
+const AGING: Duration = Duration::from_secs(20);
 
-/// What the order of waiting jobs hangs on.
+/// What determines the order of queued jobs.
 pub(super) trait QueueEntry {
-    /// How much it matters.
     fn priority(&self) -> Priority;
-    /// Since when it waits.
+    /// Time of arrival.
     fn since(&self) -> Instant;
 }
 
-/// Jobs that wait for the model, in the order in which they came.
+/// Jobs that wait for the model, in order of arrival.
 #[derive(Debug)]
 pub(super) struct Queue<J> {
     jobs: Vec<J>,
@@ -35,22 +34,22 @@ impl<J: QueueEntry> Queue<J> {
         self.jobs.push(job);
     }
 
-    /// Takes out all jobs that `unwanted` says are.
+    /// Removes and returns all jobs for which `unwanted` is true.
     pub(super) fn take_if(&mut self, unwanted: impl Fn(&J) -> bool) -> Vec<J> {
         let (out, kept) = std::mem::take(&mut self.jobs).into_iter().partition(unwanted);
         self.jobs = kept;
         out
     }
 
-    /// Takes out the next job to begin.
+    /// Removes and returns the next job to start.
     ///
-    /// They are asked in order of priority, and of arrival where that is equal. One that may begin `Defer` is passed
-    /// over; one for which there is no `Room` keeps all others waiting, so that small jobs do not starve a large one.
-    pub(super) fn next(&mut self, now: Instant, may: impl Fn(&J) -> May) -> Option<J> {
+    /// Jobs are tried in order of priority, then arrival. A job that may be `Defer`red is skipped. A job that
+    /// must `Block` stops the search, so that small jobs do not starve a large one.
+    pub(super) fn next(&mut self, now: Instant, admit: impl Fn(&J) -> Admission) -> Option<J> {
         let mut order: Vec<usize> = (0..self.jobs.len()).collect();
         order.sort_by_key(|&at| (std::cmp::Reverse(rank(&self.jobs[at], now)), at));
         for at in order {
-            match may(&self.jobs[at]) {
+            match admit(&self.jobs[at]) {
                 Admission::Start => return Some(self.jobs.remove(at)),
                 Admission::Defer => {}
                 Admission::Block => return None,
@@ -60,21 +59,21 @@ impl<J: QueueEntry> Queue<J> {
     }
 }
 
-/// Whether a job may begin.
+/// Whether a job may start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// Now.
+    /// Start now.
     Start,
-    /// It is better off when something under way is done; others need not wait for it.
+    /// Start after an active job has finished; later jobs may overtake.
     Defer,
-    /// There is no room for it now, and nobody may take what room there is.
+    /// The job does not fit now, and no later job may start before it.
     Block,
 }
 
-/// The priority of `job` now, with what it has gained by waiting.
+/// The priority of `job`, raised by its waiting time.
 fn rank<J: QueueEntry>(job: &J, now: Instant) -> u64 {
     let waited = now.saturating_duration_since(job.since());
-    job.priority() as u64 + waited.as_secs() / PATIENCE.as_secs()
+    job.priority() as u64 + waited.as_secs() / AGING.as_secs()
 }
 
 #[cfg(test)]
@@ -112,23 +111,23 @@ mod tests {
     }
 
     #[test]
-    fn what_matters_more_goes_first_and_equals_go_in_the_order_they_came() {
+    fn higher_priority_first_then_arrival_order() {
         let start = Instant::now();
         let all = [Priority::Background, Priority::Acting, Priority::Urgent, Priority::Acting];
         assert_eq!(drain(&mut queue(&all, start), start), [2, 1, 3, 0]);
     }
 
     #[test]
-    fn who_has_waited_long_goes_before_what_came_since() {
+    fn long_wait_overtakes_higher_priority() {
         let start = Instant::now();
         let mut queue = queue(&[Priority::Background], start);
-        let later = start + 3 * PATIENCE;
+        let later = start + 3 * AGING;
         queue.push(Waiting { name: 1, priority: Priority::Urgent, since: later });
         assert_eq!(drain(&mut queue, later), [0, 1]);
     }
 
     #[test]
-    fn a_large_job_is_not_overtaken_but_one_that_prefers_to_wait_is() {
+    fn blocked_job_is_not_overtaken_but_deferred_one_is() {
         let start = Instant::now();
         let mut queue = queue(&[Priority::Acting, Priority::Acting], start);
         let large_first = |job: &Waiting| if job.name == 0 { Admission::Block } else { Admission::Start };
@@ -139,21 +138,21 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes in between, no job is passed over by more than those that came within its patience.
+        /// With any arrivals, no job waits longer than three times the aging interval.
         #[test]
-        fn nobody_starves(arrivals in proptest::collection::vec(0u8..3, 1..80)) {
+        fn no_job_starves(arrivals in proptest::collection::vec(0u8..3, 1..80)) {
             let start = Instant::now();
             let mut queue = Queue::new();
             queue.push(Waiting { name: usize::MAX, priority: Priority::Background, since: start });
             let mut begun = Vec::new();
-            // One arrives and one begins each second, so that the queue never empties.
+            // One job arrives and one starts each second, so the queue is never empty.
             for (second, kind) in arrivals.iter().enumerate() {
                 let now = start + Duration::from_secs(second as u64);
                 let priority = [Priority::Background, Priority::Acting, Priority::Urgent][usize::from(*kind)];
                 queue.push(Waiting { name: second, priority, since: now });
                 begun.extend(queue.next(now, |_| Admission::Start).map(|job| job.name));
             }
-            let most = 3 * PATIENCE.as_secs() as usize;
+            let most = 3 * AGING.as_secs() as usize;
             prop_assert!(begun.contains(&usize::MAX) || arrivals.len() <= most);
         }
     }

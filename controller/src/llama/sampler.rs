@@ -1,29 +1,29 @@
 use crate::Sampling;
 
-/// Without `min_p`, tokens this many times less likely than the likeliest are not drawn. All of a large
-/// vocabulary together weighs less than a thousandth of the likeliest token then.
+/// Lower bound of `min_p`. All less likely tokens of a large vocabulary together weigh less than a thousandth
+/// of the most likely token.
 const NEGLIGIBLE: f32 = 1e-9;
 
-/// Draws tokens by their logits, repeatably.
+/// Samples tokens from logits, deterministically by seed.
 #[derive(Debug)]
 pub(super) struct Sampler {
     sampling: Sampling,
     random: SplitMix64,
-    /// Token and weight of what may be drawn; kept to save allocations.
+    /// Tokens that may be sampled, with their weights; a buffer that is reused.
     kept: Vec<(u32, f32)>,
 }
 
 impl Sampler {
     /// The sampler of candidate `index`.
     pub(super) fn new(sampling: Sampling, index: u32) -> Self {
-        // Two rounds apart, so that seed 1 of candidate 0 is not seed 0 of candidate 1.
+        // Mixing twice keeps (seed 1, candidate 0) and (seed 0, candidate 1) apart.
         let mut seeds = SplitMix64(sampling.seed);
         let random = SplitMix64(seeds.next() ^ u64::from(index).wrapping_mul(0xd6e8_feb8_6659_fd93));
         Self { sampling, random, kept: Vec::new() }
     }
 
-    /// One of the tokens that are `allowed`, where `logits[t]` belongs to token `t`; none if none is, or if the logits
-    /// are no numbers.
+    /// Samples one of the allowed tokens; `logits[t]` belongs to token `t`. Returns `None` if no token is
+    /// allowed or the logits are NaN.
     pub(super) fn draw(&mut self, logits: &[f32], allowed: impl Fn(u32) -> bool) -> Option<u32> {
         let (mut best, mut highest) = (None, f32::NEG_INFINITY);
         for (token, &logit) in (0..).zip(logits) {
@@ -43,7 +43,7 @@ impl Sampler {
             }
         }
         if top_p < 1.0 {
-            self.keep_likeliest(top_p);
+            self.keep_most_likely(top_p);
         }
         let total: f64 = self.kept.iter().map(|&(_, weight)| f64::from(weight)).sum();
         let mut point = self.random.unit() * total;
@@ -53,12 +53,12 @@ impl Sampler {
                 return Some(token);
             }
         }
-        // Rounding may leave the point a hair behind the last token.
+        // Rounding may leave a remainder after the last token.
         self.kept.last().map(|&(token, _)| token).or(best)
     }
 
-    /// Keeps the likeliest tokens, as few as have a share of `top_p`, and at least one.
-    fn keep_likeliest(&mut self, top_p: f32) {
+    /// Keeps the fewest most likely tokens whose share reaches `top_p`, at least one.
+    fn keep_most_likely(&mut self, top_p: f32) {
         self.kept.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         let total: f64 = self.kept.iter().map(|&(_, weight)| f64::from(weight)).sum();
         let mut missing = total * f64::from(top_p);
@@ -74,8 +74,8 @@ impl Sampler {
     }
 }
 
-/// A small generator of good pseudo-random numbers (Steele, Lea and Flood, "Fast splittable pseudorandom
-/// number generators", OOPSLA 2014).
+/// The pseudo-random generator `SplitMix64` (Steele, Lea and Flood, "Fast splittable pseudorandom number
+/// generators", OOPSLA 2014).
 #[derive(Debug)]
 struct SplitMix64(u64);
 
@@ -123,19 +123,19 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_drawn_as_often_as_they_are_likely() {
+    fn tokens_are_sampled_by_probability() {
         close(&shares(plain(1.0), &logits(), |_| true), &[0.5, 0.25, 0.125, 0.125]);
-        // A temperature of one half squares the odds: 64, 16, 4, 4.
+        // A temperature of 0.5 squares the odds: 64, 16, 4, 4.
         close(&shares(plain(0.5), &logits(), |_| true), &[0.727, 0.182, 0.045, 0.045]);
     }
 
     #[test]
-    fn what_is_not_allowed_leaves_its_share_to_the_rest() {
+    fn disallowed_tokens_leave_their_share_to_the_rest() {
         close(&shares(plain(1.0), &logits(), |token| token != 0), &[0.0, 0.5, 0.25, 0.25]);
     }
 
     #[test]
-    fn min_p_and_top_p_cut_the_unlikely() {
+    fn min_p_and_top_p_exclude_unlikely_tokens() {
         let min_p = Sampling { min_p: 0.3, ..plain(1.0) };
         close(&shares(min_p, &logits(), |_| true), &[0.667, 0.333, 0.0, 0.0]);
         let top_p = Sampling { top_p: 0.6, ..plain(1.0) };
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn trying_first_and_masking_after_a_refusal_keeps_the_masked_odds() {
+    fn masking_after_a_rejection_keeps_the_masked_distribution() {
         let mut sampler = Sampler::new(plain(1.0), 0);
         let allowed = |token: u32| token == 1 || token == 2;
         let mut counts = [0.0; 4];
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn greedy_takes_the_likeliest_allowed_token() {
+    fn greedy_takes_the_most_likely_allowed_token() {
         let mut sampler = Sampler::new(Sampling::greedy(), 0);
         assert_eq!(sampler.draw(&logits(), |_| true), Some(0));
         assert_eq!(sampler.draw(&logits(), |token| token > 1), Some(2));
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_repeats_its_draws_and_candidates_differ() {
+    fn equal_seeds_repeat_and_candidates_differ() {
         let draws = |seed, index| {
             let mut sampler = Sampler::new(Sampling { seed, ..plain(1.0) }, index);
             (0..50).map(|_| sampler.draw(&logits(), |_| true).unwrap()).collect::<Vec<_>>()

@@ -8,49 +8,49 @@ use llama_cpp_2::token::LlamaToken;
 use llguidance::Matcher;
 use llguidance::toktrie::TokTrie;
 
-/// Who guesses what an answer says next.
+/// The source of proposed tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Speculator {
-    /// What was said before.
+    /// Earlier text of the prompt or the answer.
     PromptLookup,
-    /// A smaller model.
+    /// The draft model.
     DraftModel,
 }
 
-/// One answer being written.
+/// One answer in progress.
 pub(super) struct Sequence {
-    /// The llama.cpp sequence that holds it.
-    pub sequence: i32,
-    /// Where its next token goes in that sequence.
+    /// Id of the llama.cpp sequence.
+    pub id: i32,
+    /// Position of the next token in that sequence.
     pub position: i32,
-    /// Tokens chosen but not yet read by the model; they end where the next choice is to be made.
+    /// Chosen tokens that the model has not evaluated yet. The next choice follows the last one.
     pub pending: Vec<LlamaToken>,
-    /// Tokens read after those, which the answer may go on with.
-    guess: Vec<LlamaToken>,
-    /// Who made that guess, if there was one.
-    pub speculated_by: Option<Speculator>,
-    /// Whether a smaller model may guess, where there is one.
+    /// Proposed tokens, evaluated after the pending ones.
+    proposal: Vec<LlamaToken>,
+    /// The source of the latest proposal, if one was made.
+    pub proposed_by: Option<Speculator>,
+    /// Whether the draft model may propose tokens.
     pub drafted: bool,
-    /// How many tokens of guesses were right.
-    pub guessed: u32,
-    /// Why it ended, once it has.
+    /// Number of accepted proposed tokens.
+    pub accepted: u32,
+    /// Why the answer ended; `None` while it is in progress.
     pub finish: Option<Finish>,
-    /// Where guesses come from, if any are made.
+    /// Present if speculative decoding is on.
     lookup: Option<PromptLookup>,
     matcher: Matcher,
     sampler: Sampler,
-    /// What was written.
+    /// Text of the answer.
     bytes: Vec<u8>,
-    /// How much was written, in tokens.
+    /// Length of the answer, in tokens.
     tokens: u32,
     max_tokens: u32,
     stop: Vec<String>,
 }
 
 impl Sequence {
-    /// An answer in `sequence`, which holds the prompt up to `position`.
+    /// An answer in the sequence `id`, which holds the prompt up to `position`.
     pub(super) fn new(
-        sequence: i32,
+        id: i32,
         position: usize,
         matcher: Matcher,
         sampler: Sampler,
@@ -58,13 +58,13 @@ impl Sequence {
         stop: Vec<String>,
     ) -> Self {
         Self {
-            sequence,
+            id,
             position: position as i32,
             pending: Vec::new(),
-            guess: Vec::new(),
-            speculated_by: None,
+            proposal: Vec::new(),
+            proposed_by: None,
             drafted: false,
-            guessed: 0,
+            accepted: 0,
             finish: None,
             lookup: None,
             matcher,
@@ -76,64 +76,64 @@ impl Sequence {
         }
     }
 
-    /// From now on guesses are made, by what stands in `prompt` and in the answer.
+    /// Turns on speculative decoding by lookup in `prompt` and the answer.
     pub(super) fn enable_speculation(&mut self, prompt: &[LlamaToken]) {
         self.lookup = Some(PromptLookup::new(prompt));
     }
 
-    /// Makes a guess of at most `most` tokens, which are to be read after the pending ones; `alone` says that without them
-    /// a single token would be read, and `draft` is a smaller model that may be asked.
-    pub(super) fn guess(
+    /// Proposes at most `most` tokens to evaluate after the pending ones. `alone` says that the batch would
+    /// otherwise have a single token.
+    pub(super) fn propose(
         &mut self,
         most: usize,
         alone: bool,
         draft: Option<&mut DraftModel<'_>>,
     ) -> Result<&[LlamaToken], ControllerError> {
-        self.guess.clear();
-        self.speculated_by = None;
+        self.proposal.clear();
+        self.proposed_by = None;
         if let Some(lookup) = &mut self.lookup {
-            self.guess.extend_from_slice(lookup.guess(most, alone));
-            if !self.guess.is_empty() {
-                self.speculated_by = Some(Speculator::PromptLookup);
+            self.proposal.extend_from_slice(lookup.propose(most, alone));
+            if !self.proposal.is_empty() {
+                self.proposed_by = Some(Speculator::PromptLookup);
             } else if let Some(draft) = draft
                 && alone
                 && self.drafted
             {
-                // Its time counts where it had to read too much to guess, too.
-                self.speculated_by = Some(Speculator::DraftModel);
-                self.guess = draft.after(lookup.text(), most)?;
+                // Drafting time counts even if no token was proposed.
+                self.proposed_by = Some(Speculator::DraftModel);
+                self.proposal = draft.propose(lookup.text(), most)?;
             }
         }
-        Ok(&self.guess)
+        Ok(&self.proposal)
     }
 
-    /// Chooses by the logits of what was read: those after the pending tokens, and as long as the guess was right those
-    /// after its tokens. `row` gives the logits after so many of them. Says whether a part of the guess was wrong, which
-    /// then has to be forgotten from [`Self::position`] on.
+    /// Chooses tokens by the logits after the pending tokens and, as long as the proposal is accepted, after
+    /// its tokens. `row(n)` returns the logits after `n` proposed tokens. Returns true if a part was
+    /// rejected; the caller must then discard the sequence from [`Self::position`] on.
     pub(super) fn verify_speculation<'a>(
         &mut self,
         row: impl Fn(usize) -> &'a [f32],
         vocabulary: &TokTrie,
     ) -> Result<bool, ControllerError> {
-        let guess = std::mem::take(&mut self.guess);
-        let mut right = 0;
+        let proposal = std::mem::take(&mut self.proposal);
+        let mut accepted = 0;
         while self.finish.is_none() && self.pending.is_empty() {
-            self.choose(row(right), vocabulary)?;
-            let alike = common_length(&self.pending, &guess[right..]);
-            self.pending.drain(..alike);
-            self.position += alike as i32;
-            self.guessed += alike as u32;
-            right += alike;
+            self.choose(row(accepted), vocabulary)?;
+            let matching = common_length(&self.pending, &proposal[accepted..]);
+            self.pending.drain(..matching);
+            self.position += matching as i32;
+            self.accepted += matching as u32;
+            accepted += matching;
         }
         if let Some(lookup) = &mut self.lookup
-            && self.speculated_by == Some(Speculator::PromptLookup)
+            && self.proposed_by == Some(Speculator::PromptLookup)
         {
-            lookup.judge(right);
+            lookup.note_accepted(accepted);
         }
-        Ok(right < guess.len())
+        Ok(accepted < proposal.len())
     }
 
-    /// Takes note of the tokens that the model has read with the prompt.
+    /// Adds the forced tokens, which were evaluated with the prompt.
     pub(super) fn begin(&mut self, forced: &[LlamaToken], vocabulary: &TokTrie) {
         for &token in forced {
             self.write(token, vocabulary);
@@ -144,14 +144,15 @@ impl Sequence {
         }
     }
 
-    /// Chooses the next token by `logits`, and takes all tokens that must follow it.
+    /// Samples the next token, and adds all tokens that the grammar forces after it.
     ///
-    /// Most of the time the token that the model wants is one that the grammar allows, and asking about one token
-    /// is much cheaper than finding all that are allowed. Only when it is refused is the choice made again among
-    /// those. For plain temperature sampling this does not change the odds; with `top_p` or `min_p` it slightly
-    /// favours tokens that survived the first cut.
+    /// The grammar usually allows the sampled token, and checking one token is much cheaper than computing
+    /// the mask of all allowed ones. Only a rejected token is sampled again under the mask. Plain temperature
+    /// sampling keeps its distribution; `top_p` and `min_p` slightly favour tokens that survived their first
+    /// cut.
     pub(super) fn choose(&mut self, logits: &[f32], vocabulary: &TokTrie) -> Result<(), ControllerError> {
-        let no_choice = || ControllerError::Failed { reason: "the model has nothing to say".into() };
+        let no_choice =
+            || ControllerError::Failed { reason: "no token can be sampled from the logits".into() };
         let mut choice = self.sampler.draw(logits, |_| true).ok_or_else(no_choice)?;
         let taken = self.matcher.validate_tokens(&[choice]).map_err(|error| failed(&error))?;
         if taken == 0 {
@@ -178,7 +179,7 @@ impl Sequence {
             if let Some(error) = self.matcher.get_error() {
                 return Err(failed(&error));
             }
-            // The grammar's end counts, even when it comes with the last token that there is room for.
+            // A grammar that ends with the last allowed token makes the answer complete.
             if !dropped && !matches!(self.finish, Some(Finish::Stopped(_))) {
                 self.finish = Some(Finish::Complete);
             }
@@ -186,10 +187,10 @@ impl Sequence {
         Ok(())
     }
 
-    /// What has been written so far, with the end it came to.
+    /// The answer so far, with its finish reason.
     pub(super) fn completion(self) -> Completion {
         let mut bytes = self.bytes;
-        // A cut may go through a character: only what is whole counts.
+        // The cut may split a character; incomplete bytes are dropped.
         if let Err(error) = std::str::from_utf8(&bytes)
             && error.error_len().is_none()
         {
@@ -199,7 +200,7 @@ impl Sequence {
         Completion { text, tokens: self.tokens, finish: self.finish.unwrap_or(Finish::Cancelled) }
     }
 
-    /// Adds `token` to the answer, and ends it at a stop string or its greatest length.
+    /// Adds a token to the answer, and ends it at a stop string or at its length limit.
     fn write(&mut self, token: LlamaToken, vocabulary: &TokTrie) {
         let before = self.bytes.len();
         self.bytes.extend_from_slice(&vocabulary.decode(&[token.0.cast_unsigned()]));
@@ -217,7 +218,7 @@ impl Sequence {
     }
 }
 
-/// The first of `stops` in `bytes` that ends after `before`, and where it begins.
+/// The first stop string that ends after byte `before`, and where it starts.
 fn first_stop(bytes: &[u8], before: usize, stops: &[String]) -> Option<(usize, String)> {
     stops
         .iter()
@@ -237,8 +238,9 @@ mod tests {
     use llguidance::ParserFactory;
     use llguidance::toktrie::{ApproximateTokEnv, InferenceCapabilities, TokEnv};
 
-    /// Writes `max_tokens` bytes at the most under `constraint`, as a model would that only ever wants `wish`.
-    fn write(constraint: &Constraint, wish: &str, max_tokens: u32, stop: &[&str]) -> Completion {
+    /// Decodes at most `max_tokens` bytes under `constraint`, with a model that always prefers the bytes of
+    /// `preferred`.
+    fn write(constraint: &Constraint, preferred: &str, max_tokens: u32, stop: &[&str]) -> Completion {
         let vocabulary: TokEnv = ApproximateTokEnv::single_byte_env();
         let trie = vocabulary.tok_trie();
         let factory = ParserFactory::new(&vocabulary, InferenceCapabilities::default(), &[]).unwrap();
@@ -246,11 +248,11 @@ mod tests {
         let stop = stop.iter().map(|&stop| stop.to_owned()).collect();
         let mut sequence =
             Sequence::new(0, 0, matcher, Sampler::new(Sampling::greedy(), 0), max_tokens, stop);
-        let mut wishes = wish.bytes().map(usize::from).cycle();
+        let mut preferred = preferred.bytes().map(usize::from).cycle();
         sequence.begin(&[], trie);
         while sequence.finish.is_none() {
             let mut logits = vec![0.0; trie.vocab_size()];
-            logits[wishes.next().unwrap()] = 1.0;
+            logits[preferred.next().unwrap()] = 1.0;
             sequence.pending.clear();
             sequence.choose(&logits, trie).unwrap();
         }
@@ -258,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn the_model_gets_its_wish_only_where_the_grammar_allows_it() {
+    fn grammar_overrides_the_preferred_token() {
         let grammar = Constraint::Lark("start: /[a-c]{3}/ \"!\"".into());
         let free = write(&grammar, "cab", 9, &[]);
         assert_eq!((free.text.as_str(), free.finish), ("cab!", Finish::Complete));
@@ -267,25 +269,25 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_ends_at_its_length_unless_the_grammar_ends_there_too() {
+    fn answer_at_the_length_limit_is_complete_only_if_the_grammar_ends() {
         let grammar = Constraint::Lark("start: /[a-c]{3}/ \"!\"".into());
         assert_eq!(write(&grammar, "abc", 2, &[]).finish, Finish::Length);
         assert_eq!(write(&grammar, "abc", 4, &[]).finish, Finish::Complete);
-        // The forced end does not fit: the text must not be taken for whole.
+        // The forced ending does not fit, so the answer must not count as complete.
         let long = Constraint::Lark("start: /[ab]/ \" and so on\"".into());
         let cut = write(&long, "a", 4, &[]);
         assert_eq!((cut.text.as_str(), cut.tokens, cut.finish), ("a an", 4, Finish::Length));
     }
 
     #[test]
-    fn a_stop_string_ends_the_answer_before_itself_even_across_tokens() {
+    fn stop_string_across_tokens_ends_the_answer() {
         let grammar = Constraint::Lark("start: /[a-z]{1,20}/".into());
         let stopped = write(&grammar, "abxyz", 20, &["zz", "xy"]);
         assert_eq!((stopped.text.as_str(), stopped.finish), ("ab", Finish::Stopped("xy".into())));
     }
 
     #[test]
-    fn a_character_cut_in_two_is_left_out() {
+    fn split_character_is_dropped() {
         let grammar = Constraint::Lark("start: /[äb]{4}/".into());
         let cut = write(&grammar, "bä", 4, &[]);
         assert_eq!((cut.text.as_str(), cut.tokens), ("bäb", 4));

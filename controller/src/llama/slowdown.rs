@@ -1,42 +1,42 @@
 use std::time::{Duration, Instant};
 
-/// How many batches are looked at together.
+/// Number of batches per measurement window.
 const WINDOW: usize = 24;
-/// A model this many times slower than it was has collapsed: threads that spin on each other lose far more than
-/// a neighbour on the machine takes.
+/// A slowdown by this factor counts as a collapse: contending threads lose far more than another process on
+/// the machine takes.
 const COLLAPSE: f64 = 2.5;
-/// The least time between two measurements of the numbers of threads.
+/// Least time between two measurements of the numbers of threads.
 const PAUSE: Duration = Duration::from_mins(1);
-/// After so long a machine that was busy may be free again.
+/// After this time, a machine that was busy may be idle again.
 const STALE: Duration = Duration::from_mins(10);
 
-/// Watches how long batches take, and tells when they take much longer than they did.
+/// Detects that batches have become much slower.
 ///
-/// Batches of one token and of several are told apart, because they have a number of threads each.
+/// Batches of one token and of several are tracked separately, because they use different numbers of threads.
 #[derive(Debug)]
 pub(super) struct SlowdownDetector {
     single: Track,
     several: Track,
-    /// When the numbers of threads were measured last.
+    /// Time of the last measurement of the numbers of threads.
     measured: Instant,
-    /// Whether fewer threads than there are cores were found fastest.
+    /// Whether fewer threads than cores were fastest.
     reduced: bool,
 }
 
-/// What is to be made of a batch.
+/// Assessment of the latest batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Speed {
-    /// It took about as long as others.
+    /// The batch took about as long as earlier ones.
     Normal,
-    /// The last ones took much longer than others before.
+    /// The latest window was much slower than the best one.
     Collapsed,
 }
 
 #[derive(Debug, Default)]
 struct Track {
-    /// The last times, in seconds per token.
+    /// Times of the present window, in seconds per token.
     recent: Vec<f64>,
-    /// The least median of a whole window.
+    /// Smallest median of all windows.
     best: Option<f64>,
 }
 
@@ -45,9 +45,9 @@ impl SlowdownDetector {
         Self { single: Track::default(), several: Track::default(), measured: now, reduced: false }
     }
 
-    /// Takes note of a batch of `tokens` next tokens that took so long.
+    /// Records a decode batch of `tokens` tokens.
     pub(super) fn note(&mut self, tokens: usize, took: Duration, now: Instant) -> Speed {
-        // Batches of a few tokens take about as long as batches of one; many take longer each.
+        // Batches of 2 to 8 tokens take little longer than a single token; larger ones are not compared.
         let (track, weight) = match tokens {
             1 => (&mut self.single, 1.0),
             2..=8 => (&mut self.several, 1.0 + 0.2 * tokens as f64),
@@ -61,19 +61,19 @@ impl SlowdownDetector {
         }
     }
 
-    /// Whether the machine may be free again since fewer threads were found fastest.
+    /// Whether to measure again because fewer threads than cores are in use.
     pub(super) fn is_stale(&self, now: Instant) -> bool {
         self.reduced && now.saturating_duration_since(self.measured) >= STALE
     }
 
-    /// Starts afresh after a measurement, which found fewer threads fastest if `reduced`.
+    /// Restarts after a measurement. `reduced` says that fewer threads than cores were fastest.
     pub(super) fn restart(&mut self, now: Instant, reduced: bool) {
         *self = Self { reduced, ..Self::new(now) };
     }
 }
 
 impl Track {
-    /// Whether the last window was much slower than the best one.
+    /// Returns whether the window that this batch completes is much slower than the best one.
     fn note(&mut self, seconds: f64) -> bool {
         self.recent.push(seconds);
         if self.recent.len() < WINDOW {
@@ -92,7 +92,7 @@ impl Track {
 mod tests {
     use super::*;
 
-    /// Notes a window of batches of one token at this rate, at `now`.
+    /// Records a window of single-token batches.
     fn window(slowdown: &mut SlowdownDetector, milliseconds: u64, now: Instant) -> Speed {
         let verdicts: Vec<Speed> =
             (0..WINDOW).map(|_| slowdown.note(1, Duration::from_millis(milliseconds), now)).collect();
@@ -100,14 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_becomes_much_slower_is_noticed_and_a_little_slower_is_not() {
+    fn large_slowdown_is_detected_and_small_one_ignored() {
         let start = Instant::now();
         let later = start + PAUSE;
         let mut slowdown = SlowdownDetector::new(start);
         assert_eq!(window(&mut slowdown, 60, later), Speed::Normal);
         assert_eq!(window(&mut slowdown, 120, later), Speed::Normal);
         assert_eq!(window(&mut slowdown, 500, later), Speed::Collapsed);
-        // A few slow ones among fast ones are no collapse.
+        // Single slow batches are not a collapse.
         for at in 0..WINDOW as u64 {
             let took = Duration::from_millis(if at % 4 == 0 { 900 } else { 60 });
             assert_eq!(slowdown.note(1, took, later), Speed::Normal);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_not_measured_again_at_once_and_not_for_ever_slow() {
+    fn remeasurement_waits_and_recovers() {
         let start = Instant::now();
         let mut slowdown = SlowdownDetector::new(start);
         window(&mut slowdown, 60, start);

@@ -7,30 +7,30 @@ use llama_cpp_2::token::LlamaToken;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-/// Repetitions of which the fastest counts.
+/// Number of repetitions; the fastest counts.
 const REPEATED: usize = 3;
-/// Answers written together, and the tokens of a prompt read together, that a number of threads is judged by.
+/// Batch sizes for measuring the decoding of several answers, and prefill.
 const TOGETHER: usize = 4;
 const READ: usize = 32;
 
-/// Numbers of threads for the two kinds of work that llama.cpp tells apart.
+/// Numbers of threads for the two kinds of work that llama.cpp distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Threads {
-    /// For a single token.
+    /// For batches of one token.
     pub single: u32,
-    /// For several tokens: prompts, and answers written together.
+    /// For larger batches: prefill, and several answers.
     pub several: u32,
 }
 
-/// How many threads this machine runs at once.
+/// Number of threads that the machine runs at once.
 pub(super) fn cores() -> u32 {
     std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
 }
 
-/// How many threads are fastest now, of all cores, half of them and one.
+/// Measures whether all cores, half of them or one thread is fastest at present.
 ///
-/// Threads meet at a barrier after every operation, and a token has hundreds. Where another process holds one of the
-/// cores, all threads wait for the one that lacks it, and a single thread can be many times faster.
+/// Threads synchronise after every operation, hundreds of times per token. If another process occupies a
+/// core, all threads wait for the one that lacks it, and a single thread can be many times faster.
 pub(super) fn fastest(loaded: &LoadedModel) -> Result<Threads, ControllerError> {
     let cores = cores();
     let mut choices = vec![cores, cores.div_ceil(2), 1];
@@ -48,7 +48,7 @@ pub(super) fn fastest(loaded: &LoadedModel) -> Result<Threads, ControllerError> 
     Ok(Threads { single: single.1, several: several.1 })
 }
 
-/// The times that `threads` need for a single token, and for a short prompt and some tokens of several answers.
+/// Times for a single token, and for a weighted mix of prefill and decoding several answers.
 fn measure(loaded: &LoadedModel, threads: u32) -> Result<(Duration, Duration), ControllerError> {
     let params = LlamaContextParams::default()
         .with_n_ctx(NonZeroU32::new(256))
@@ -56,16 +56,16 @@ fn measure(loaded: &LoadedModel, threads: u32) -> Result<(Duration, Duration), C
         .with_n_threads(threads as i32)
         .with_n_threads_batch(threads as i32);
     let mut context = loaded.model.new_context(loaded.backend, params).map_err(failed)?;
-    // The first time pays for what is not yet in memory.
+    // The first run loads the weights into memory.
     time(&mut context, 1, 1)?;
     let single = time(&mut context, 1, REPEATED)?;
     let together = time(&mut context, TOGETHER, REPEATED)?;
     let read = time(&mut context, READ, 1)?;
-    // As much as a few hundred tokens of prompt weigh against some dozens of tokens written.
+    // Weighted like a prompt of a few hundred tokens and an answer of some dozens.
     Ok((single, together * 8 + read * 2))
 }
 
-/// The shortest time, of some repetitions, in which the model reads this many tokens.
+/// Shortest time to evaluate a batch of `tokens` tokens.
 fn time(context: &mut LlamaContext, tokens: usize, repeated: usize) -> Result<Duration, ControllerError> {
     let mut batch = LlamaBatch::new(tokens, 1);
     let mut shortest = Duration::MAX;
@@ -84,5 +84,5 @@ fn time(context: &mut LlamaContext, tokens: usize, repeated: usize) -> Result<Du
 }
 
 fn failed(error: impl std::fmt::Display) -> ControllerError {
-    ControllerError::Failed { reason: format!("measuring its speed: {error}") }
+    ControllerError::Failed { reason: format!("cannot measure its speed: {error}") }
 }
