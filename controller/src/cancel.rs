@@ -1,34 +1,34 @@
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// A switch that ends work under way; all clones are the same switch.
+/// A cancellation token. All clones share one state.
 ///
-/// Cancelling is final and may be done from any thread, any number of times.
+/// Cancelling is final. Any thread may cancel, any number of times.
 #[derive(Debug, Clone)]
 pub struct Cancel {
-    switch: Arc<watch::Sender<bool>>,
+    state: Arc<watch::Sender<bool>>,
 }
 
 impl Cancel {
-    /// A switch nobody has thrown.
+    /// Creates a token that is not cancelled.
     pub fn new() -> Self {
-        Self { switch: Arc::new(watch::Sender::new(false)) }
+        Self { state: Arc::new(watch::Sender::new(false)) }
     }
 
-    /// Throws it.
+    /// Cancels all work that watches this token.
     pub fn cancel(&self) {
-        self.switch.send_replace(true);
+        self.state.send_replace(true);
     }
 
-    /// Whether it was thrown.
+    /// Whether the token was cancelled.
     pub fn is_cancelled(&self) -> bool {
-        *self.switch.borrow()
+        *self.state.borrow()
     }
 
-    /// Returns once it is thrown.
+    /// Waits until the token is cancelled.
     pub async fn cancelled(&self) {
-        // An error would mean that the sender is gone, but this value holds it.
-        let _ = self.switch.subscribe().wait_for(|thrown| *thrown).await;
+        // Waiting fails only if the sender is dropped, and `self` holds it.
+        let _ = self.state.subscribe().wait_for(|cancelled| *cancelled).await;
     }
 }
 
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_clone_throws_the_same_switch_before_and_after_waiting() {
+    async fn clones_share_cancellation() {
         let cancel = Cancel::new();
         assert!(!cancel.is_cancelled());
         let other = cancel.clone();

@@ -2,57 +2,61 @@ use crate::{Cancel, ControllerError, Reply, Request};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-/// The language model that steers an agent.
+/// A language model that answers constrained requests.
 #[async_trait]
 pub trait Controller: Send + Sync {
-    /// Which model this is. The same for the whole life of the value.
+    /// Identifies the model. The result is constant for the lifetime of the value.
     fn model(&self) -> &ModelInfo;
 
     /// Answers `request`.
     ///
-    /// A request cut short by `cancel`, by its deadline or by its length is still answered, with what was
-    /// written until then and a [`Finish`](crate::Finish) that says so. Dropping the future ends the work too.
+    /// A request that is cut by `cancel`, by its deadline or by its length still gets a reply, with the text
+    /// so far and the [`Finish`](crate::Finish) reason. Dropping the future cancels the work.
+    ///
+    /// # Errors
+    /// [`ControllerError`] with the reason; see its variants for which controller returns which.
     async fn complete(&self, request: &Request, cancel: &Cancel) -> Result<Reply, ControllerError>;
 }
 
-/// A model that turns texts into vectors whose cosine tells how alike they are.
+/// An embedding model: texts with similar meaning get vectors with a high cosine similarity.
 #[async_trait]
 pub trait Embedder: Send + Sync {
-    /// Which model this is. The same for the whole life of the value.
+    /// Identifies the model. The result is constant for the lifetime of the value.
     fn model(&self) -> &EmbedderInfo;
 
-    /// One vector of [`EmbedderInfo::dimensions`] numbers and length 1 for each text, in order.
+    /// Embeds each text and returns the vectors in order. A vector has [`EmbedderInfo::dimensions`] numbers
+    /// and length 1.
     async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, ControllerError>;
 }
 
-/// Which model answers: what a log needs to tell one controller from another.
+/// Identifies a model in the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelInfo {
-    /// As its maker or its server calls it: "Qwen2.5 Coder 1.5B Instruct".
+    /// Name given by its publisher or server: "Qwen2.5 Coder 1.5B Instruct".
     pub name: String,
-    /// The file it was read from, or the address of the server that runs it.
+    /// Path of its file, or URL of its server.
     pub source: String,
-    /// "`Q4_K_M`"; unknown for a server.
+    /// Quantisation, such as "`Q4_K_M`"; unknown for a server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantisation: Option<String>,
-    /// How many weights it has; unknown for a server.
+    /// Number of weights; unknown for a server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<u64>,
-    /// How many tokens prompt and answers may have together; unknown for most servers.
+    /// Context size in tokens, shared by prompt and answers; unknown for most servers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_tokens: Option<u32>,
-    /// Of the file, in hexadecimal, where somebody computed it.
+    /// SHA-256 of the file in hexadecimal, if it was computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
 }
 
-/// Which model embeds. Vectors of different models cannot be compared.
+/// Identifies an embedding model. Vectors of different models cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmbedderInfo {
-    /// As its maker calls it: "all-MiniLM-L6-v2".
+    /// Name given by its publisher: "all-MiniLM-L6-v2".
     pub name: String,
-    /// Length of its vectors.
+    /// Number of dimensions of its vectors.
     pub dimensions: u32,
-    /// How many tokens of a text it reads; the rest is cut.
+    /// Largest number of tokens per text; longer texts are truncated.
     pub max_tokens: u32,
 }

@@ -1,168 +1,168 @@
 use std::path::PathBuf;
 
-/// Why a controller or an embedder could not do what it was asked.
+/// An error of a controller or an embedder.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ControllerError {
-    /// It failed when it was recorded, and is played as it was.
+    /// The recorded request failed, and the replay returns its error.
     #[error("{reason}")]
     Recorded {
-        /// What was said then.
+        /// The recorded error message.
         reason: String,
     },
-    /// There is no such file, or it cannot be read.
+    /// The model file does not exist or cannot be read.
     #[error("cannot read the model file `{}`: {source}", path.display())]
     Unreadable {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// The file is something else than a GGUF.
+    /// The file is not a GGUF file.
     #[error("`{}` is not a GGUF model ({reason}); give the path of a .gguf file", path.display())]
     NotGguf {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What gave it away.
+        /// The check that failed.
         reason: String,
     },
-    /// The file ends too early.
+    /// The file is shorter than its header says.
     #[error(
-        "the model file `{}` is cut short: it has {actual} bytes and needs {expected}; fetch it again",
+        "the model file `{}` is truncated: it has {actual} bytes and needs {expected}; download it again",
         path.display()
     )]
     Truncated {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Bytes its header asks for.
+        /// Length that the header implies, in bytes.
         expected: u64,
-        /// Bytes it has.
+        /// Length of the file, in bytes.
         actual: u64,
     },
-    /// llama.cpp cannot run this model.
+    /// llama.cpp cannot run the model.
     #[error("cannot load the model `{}`: {reason}", path.display())]
     Unloadable {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why it cannot be loaded.
         reason: String,
     },
-    /// The model does not say how a conversation is written down for it, or in a way unknown here.
+    /// The model has no chat template, or llama.cpp cannot render it.
     #[error("the model `{model}` has no usable chat template ({reason}); use an instruction-tuned model")]
     NoChatTemplate {
-        /// The model.
+        /// Name of the model.
         model: String,
         /// What is wrong with the template.
         reason: String,
     },
-    /// Prompt and answers are too long for the model's memory.
+    /// Prompt and answers do not fit into the context.
     #[error(
-        "the prompt has {prompt_tokens} tokens without anything that could be left out, and {candidates} answers of up \
+        "the prompt has {prompt_tokens} tokens after dropping all droppable parts, and {candidates} answers of up \
          to {max_tokens} tokens follow, but the context holds {context_tokens}; raise `controller.context_tokens`, \
          or ask for fewer candidates or shorter answers"
     )]
     ContextOverflow {
-        /// Length of the prompt, in tokens.
+        /// Length of the prompt without droppable parts, in tokens.
         prompt_tokens: u32,
-        /// How many answers were asked for.
+        /// Number of requested answers.
         candidates: u32,
-        /// The longest answer, in tokens.
+        /// Length limit of each answer, in tokens.
         max_tokens: u32,
-        /// What the context holds.
+        /// Size of the context, in tokens.
         context_tokens: u32,
     },
-    /// The machine has too little memory for the context that was asked for.
-    #[error("there is no memory for a context of {context_tokens} tokens; lower `controller.context_tokens`")]
+    /// The machine has too little memory for the context.
+    #[error("not enough memory for a context of {context_tokens} tokens; lower `controller.context_tokens`")]
     NoMemory {
-        /// What was asked for.
+        /// The requested context size, in tokens.
         context_tokens: u32,
     },
-    /// The request contradicts itself or asks for more than there is.
+    /// A field of the request is out of range.
     #[error("bad request: {reason}")]
     BadRequest {
-        /// What is wrong with it.
+        /// The field, and its valid range.
         reason: String,
     },
-    /// The constraint is not a schema or a grammar.
+    /// The constraint is not a valid schema or grammar.
     #[error("bad constraint: {reason}")]
     BadConstraint {
-        /// What is wrong with it.
+        /// What the compiler reports.
         reason: String,
     },
-    /// The model failed while it worked.
+    /// The model failed during inference.
     #[error("the model failed: {reason}")]
     Failed {
-        /// What happened.
+        /// What llama.cpp or the grammar engine reports.
         reason: String,
     },
     /// The thread that owns the model has ended.
     #[error("the model was shut down")]
     Stopped,
-    /// An endpoint's configuration cannot be used.
+    /// The configuration of an endpoint is invalid.
     #[error("bad endpoint configuration: {reason}")]
     BadEndpoint {
-        /// What is wrong with it.
+        /// What is invalid.
         reason: String,
     },
-    /// The environment variable that should hold the key is not set.
-    #[error("no key: the environment variable `{variable}` is not set")]
+    /// The environment variable for the API key is not set.
+    #[error("no API key: set the environment variable `{variable}`")]
     NoKey {
-        /// Its name.
+        /// Name of the variable.
         variable: String,
     },
-    /// The server could not be reached, or did not answer in time.
+    /// The server is unreachable or did not answer in time.
     #[error("cannot reach `{url}`: {reason}")]
     Unreachable {
-        /// The address.
+        /// URL of the endpoint.
         url: String,
-        /// What happened.
+        /// The cause of the failure.
         reason: String,
     },
-    /// The server refused.
+    /// The server answered with an error status.
     #[error("`{url}` answered {status}: {reason}")]
     Refused {
-        /// The address.
+        /// URL of the endpoint.
         url: String,
         /// HTTP status code.
         status: u16,
-        /// The beginning of what it said.
+        /// The start of the server's message.
         reason: String,
     },
-    /// The server began an answer and did not end it.
-    #[error("`{url}` broke its answer off: {reason}")]
+    /// The connection ended before the answer did.
+    #[error("`{url}` interrupted its answer: {reason}")]
     StreamInterrupted {
-        /// The address.
+        /// URL of the endpoint.
         url: String,
-        /// What happened.
+        /// The cause of the interruption.
         reason: String,
     },
-    /// The server answered something that is not a chat completion.
-    #[error("`{url}` gave an answer that cannot be read: {reason}")]
+    /// The response is not a chat completion.
+    #[error("`{url}` sent an invalid response: {reason}")]
     InvalidResponse {
-        /// The address.
+        /// URL of the endpoint.
         url: String,
-        /// What is wrong with it.
+        /// What is wrong with the response.
         reason: String,
     },
-    /// The server's answers kept breaking the constraint.
-    #[error("after {attempts} attempts the answer still breaks its constraint: {reason}")]
+    /// All answers of the server violated the constraint.
+    #[error("the answer still violates its constraint after {attempts} attempts: {reason}")]
     ConstraintViolated {
-        /// How often it was asked.
+        /// Number of attempts.
         attempts: u32,
         /// What is wrong with the last answer.
         reason: String,
     },
-    /// A recorded controller was asked something else than what was recorded.
+    /// A recorded controller received another request than the recorded one.
     #[error(
         "request {position} differs from the recording: expected {}, got {got}",
         expected.as_deref().unwrap_or("no further request")
     )]
     Diverged {
-        /// Number of the request, from 0.
+        /// Index of the request, from 0.
         position: usize,
-        /// Digest of the recorded request, if there is one.
+        /// Digest of the recorded request; `None` after the last one.
         expected: Option<String>,
-        /// Digest of the request made.
+        /// Digest of the received request.
         got: String,
     },
 }

@@ -1,8 +1,8 @@
-//! Reading the header of a GGUF file.
+//! Reads the header of a GGUF file.
 //!
-//! llama.cpp is C++ and may end the process over a file that it does not expect, so a file is looked at here
-//! first: is it a GGUF, is it whole, and what does it say about itself? The layout is that of the GGUF
-//! specification, versions 2 and 3, in the ggml repository (`docs/gguf.md`).
+//! llama.cpp may abort the process on a malformed file, so every file is checked here first: its format, its
+//! completeness and its metadata. The layout follows the GGUF specification, versions 2 and 3 (`docs/gguf.md`
+//! in the ggml repository).
 
 use crate::ControllerError;
 use std::collections::BTreeMap;
@@ -10,39 +10,42 @@ use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::Path;
 
-/// The longest string in a header that is believed; a chat template has some thousand bytes.
+/// Longest accepted string, in bytes. Chat templates have some thousand bytes.
 const MAX_STRING: u64 = 16 << 20;
-/// The most entries of one kind that are believed; vocabularies have some hundred thousand.
+/// Largest accepted number of items. Vocabularies have some hundred thousand.
 const MAX_COUNT: u64 = 16 << 20;
-/// Where the file does not say, tensor data is aligned to this many bytes.
+/// Alignment of tensor data in bytes, unless the file specifies another.
 const DEFAULT_ALIGNMENT: u64 = 32;
 
-/// What a GGUF file says about itself.
+/// The header of a GGUF file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Header {
-    /// Scalar and string entries by key; arrays are left out.
+    /// Scalar and string entries by key. Arrays are skipped.
     pub entries: BTreeMap<String, Entry>,
-    /// Number of weights.
+    /// Number of weights in all tensors.
     pub parameters: u64,
-    /// How long the file has to be, in bytes.
+    /// Length that the file must have, in bytes.
     pub file_bytes: u64,
 }
 
-/// The value of one entry.
+/// Value of an entry.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
-    /// Text.
+    /// A string.
     Text(String),
-    /// Any unsigned or non-negative integer.
+    /// An unsigned or non-negative integer.
     Integer(u64),
-    /// A number that is no such integer.
+    /// A negative integer or a floating-point number.
     Real(f64),
-    /// `true` or `false`.
+    /// A boolean.
     Flag(bool),
 }
 
 impl Header {
-    /// Reads the header of the file at `path` and checks that all its tensors are there.
+    /// Reads the header and checks that the file holds all tensors.
+    ///
+    /// # Errors
+    /// [`ControllerError::Unreadable`], [`ControllerError::NotGguf`], [`ControllerError::Truncated`].
     pub fn read(path: &Path) -> Result<Self, ControllerError> {
         let unreadable = |source| ControllerError::Unreadable { path: path.to_path_buf(), source };
         let file = File::open(path).map_err(unreadable)?;
@@ -66,7 +69,7 @@ impl Header {
         Ok(header)
     }
 
-    /// The text at `key`.
+    /// The string at `key`.
     pub fn text(&self, key: &str) -> Option<&str> {
         match self.entries.get(key) {
             Some(Entry::Text(text)) => Some(text),
@@ -74,7 +77,7 @@ impl Header {
         }
     }
 
-    /// The integer at `key`.
+    /// The non-negative integer at `key`.
     pub fn integer(&self, key: &str) -> Option<u64> {
         match self.entries.get(key) {
             Some(Entry::Integer(number)) => Some(*number),
@@ -82,19 +85,20 @@ impl Header {
         }
     }
 
-    /// The model's name, as its maker wrote it.
+    /// Name of the model, as its publisher wrote it.
     pub fn name(&self) -> Option<&str> {
         self.text("general.name").filter(|name| !name.is_empty())
     }
 
-    /// The integer that the model's architecture keeps at `key`: `bert.context_length` for "`context_length`".
+    /// The integer at `key` in the namespace of the model's architecture: `bert.context_length` for
+    /// "`context_length`".
     pub fn architecture_integer(&self, key: &str) -> Option<u64> {
         self.integer(&format!("{}.{key}", self.text("general.architecture")?))
     }
 
-    /// How most of the weights are stored: "`Q4_K_M`".
+    /// Quantisation of most weights, such as "`Q4_K_M`".
     pub fn quantisation(&self) -> Option<&'static str> {
-        // `llama_ftype` in llama.h.
+        // The numbers of `llama_ftype` in llama.h.
         let name = match self.integer("general.file_type")? {
             0 => "F32",
             1 => "F16",
@@ -125,7 +129,6 @@ fn not_gguf(path: &Path, reason: impl Into<String>) -> ControllerError {
     ControllerError::NotGguf { path: path.to_path_buf(), reason: reason.into() }
 }
 
-/// Why a header cannot be read.
 enum Fault {
     Io(std::io::Error),
     Bad(String),
@@ -141,21 +144,21 @@ fn bad<T>(reason: impl Into<String>) -> Result<T, Fault> {
     Err(Fault::Bad(reason.into()))
 }
 
-/// Reads little-endian values and counts where it is.
+/// Reads little-endian values and tracks the position.
 struct Reader<R> {
     bytes: R,
-    /// Bytes read so far.
+    /// Number of bytes read so far.
     position: u64,
 }
 
 impl<R: Read> Reader<R> {
     fn header(&mut self) -> Result<Header, Fault> {
         if &self.take::<4>()? != b"GGUF" {
-            return bad("it does not begin with `GGUF`");
+            return bad("it does not start with `GGUF`");
         }
         let version = u32::from_le_bytes(self.take()?);
         if !(2..=3).contains(&version) {
-            return bad(format!("its version is {version}, and 2 and 3 are known"));
+            return bad(format!("its version is {version}; versions 2 and 3 are supported"));
         }
         let tensors = self.count("tensors")?;
         let entry_count = self.count("entries")?;
@@ -176,7 +179,7 @@ impl<R: Read> Reader<R> {
         }
         let alignment = header.integer("general.alignment").unwrap_or(DEFAULT_ALIGNMENT);
         if !alignment.is_power_of_two() {
-            return bad(format!("its alignment is {alignment}"));
+            return bad(format!("its alignment {alignment} is not a power of two"));
         }
         header.file_bytes = match data_bytes {
             0 => self.position,
@@ -185,7 +188,7 @@ impl<R: Read> Reader<R> {
         Ok(header)
     }
 
-    /// A tensor's number of weights, and where its data ends in the data section.
+    /// Returns a tensor's number of weights, and the end of its data in the data section.
     fn tensor(&mut self) -> Result<(u64, u64), Fault> {
         let name = self.string()?;
         let dimensions = u32::from_le_bytes(self.take()?);
@@ -198,14 +201,14 @@ impl<R: Read> Reader<R> {
         }
         let kind = u32::from_le_bytes(self.take()?);
         let offset = u64::from_le_bytes(self.take()?);
-        // The size of a kind unknown here is left to llama.cpp to check.
+        // The size of unknown tensor types is left to llama.cpp to check.
         let bytes = block(kind).map_or(0, |(weights_a_block, bytes_a_block)| {
             weights.div_ceil(weights_a_block).saturating_mul(bytes_a_block)
         });
         Ok((weights, offset.saturating_add(bytes)))
     }
 
-    /// A value of `kind`, or nothing for an array, which is skipped.
+    /// Reads a value of `kind`; `None` for an array, which is skipped.
     fn value(&mut self, kind: u32, depth: u32) -> Result<Option<Entry>, Fault> {
         let signed = |number: i64| match u64::try_from(number) {
             Ok(number) => Entry::Integer(number),
@@ -231,14 +234,14 @@ impl<R: Read> Reader<R> {
             10 => Entry::Integer(u64::from_le_bytes(self.take()?)),
             11 => signed(i64::from_le_bytes(self.take()?)),
             12 => Entry::Real(f64::from_le_bytes(self.take()?)),
-            _ => return bad(format!("it holds an entry of the unknown kind {kind}")),
+            _ => return bad(format!("an entry has the unknown type {kind}")),
         }))
     }
 
     fn count(&mut self, what: &str) -> Result<u64, Fault> {
         let count = u64::from_le_bytes(self.take()?);
         if count > MAX_COUNT {
-            return bad(format!("it claims to have {count} {what}"));
+            return bad(format!("it declares {count} {what}"));
         }
         Ok(count)
     }
@@ -246,7 +249,7 @@ impl<R: Read> Reader<R> {
     fn string(&mut self) -> Result<String, Fault> {
         let length = u64::from_le_bytes(self.take()?);
         if length > MAX_STRING {
-            return bad(format!("it claims to have a string of {length} bytes"));
+            return bad(format!("it declares a string of {length} bytes"));
         }
         let mut text = Vec::new();
         let read = self.bytes.by_ref().take(length).read_to_end(&mut text)? as u64;
@@ -254,7 +257,7 @@ impl<R: Read> Reader<R> {
             return Err(Fault::Io(ErrorKind::UnexpectedEof.into()));
         }
         self.position += length;
-        // Vocabularies hold pieces of characters; nothing that is kept does.
+        // Vocabularies hold incomplete UTF-8, but arrays are skipped anyway.
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
@@ -266,7 +269,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// Weights and bytes in a block of a tensor of this kind, as `ggml_type` in ggml.h numbers them.
+/// Weights and bytes per block of a tensor type (`ggml_type` in ggml.h).
 fn block(kind: u32) -> Option<(u64, u64)> {
     Some(match kind {
         0 | 26 => (1, 4),

@@ -1,15 +1,15 @@
-//! The controller of a Sojourn agent: one language model, always constrained.
+//! The controller of a Sojourn agent: one language model whose every answer is constrained.
 //!
-//! A [`Controller`] answers a [`Request`] with a [`Reply`]. Every request carries a [`Constraint`], a JSON schema or
-//! a grammar, that is enforced while the answer is sampled, so that what the program reads is well-formed by
-//! construction. Answers come several at a time ([`Request::candidates`]) from one reading of the prompt, and
-//! the beginning that one prompt shares with an earlier one is not read again.
+//! A [`Controller`] answers a [`Request`] with a [`Reply`]. Every request carries a [`Constraint`], a JSON
+//! schema or a grammar, which sampling enforces. The program therefore never parses free text. One request
+//! can ask for several answers ([`Request::candidates`]); the prompt is evaluated once for all of them, and
+//! prefixes that it shares with earlier prompts come from a cache.
 //!
-//! | controller | answers come from |
+//! | controller | source of answers |
 //! |---|---|
-//! | `llama::LlamaController` (feature `llama`) | a GGUF file, run in this process by llama.cpp |
-//! | [`ServedController`] | such a model in another process, which many runs share |
-//! | [`OpenAiController`] | a server with a chat endpoint |
+//! | `llama::LlamaController` (feature `llama`) | a GGUF model, run in this process by llama.cpp |
+//! | [`ServedController`] | such a model in another process, shared by many runs |
+//! | [`OpenAiController`] | a server with an OpenAI-compatible chat endpoint |
 //! | [`RecordedController`] | a log, for replay and tests |
 //!
 //! ```

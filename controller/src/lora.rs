@@ -1,13 +1,13 @@
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// A low-rank adapter (arXiv 2106.09685), as a GGUF file.
+/// A LoRA adapter (arXiv 2106.09685) in a GGUF file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Lora {
-    /// The file.
+    /// Path of the file.
     pub path: PathBuf,
-    /// How much of it is added; 1 is what it was trained for.
+    /// Scale of the adapter's weights; 1 is the scale it was trained with.
     #[serde(default = "Lora::whole")]
     pub scale: f32,
 }

@@ -4,18 +4,18 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-/// One answered request as a log keeps it.
+/// A request with its outcome, as the log stores it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recording {
     /// [`Request::digest`] of the request.
     pub request: String,
-    /// What was answered, or why nothing was.
+    /// The reply, or the error message.
     pub answer: Result<Reply, String>,
 }
 
-/// A controller that answers what was answered before, in the same order, and refuses any other request.
+/// Returns recorded replies in order, and rejects any request that was not recorded next.
 ///
-/// It makes a run repeatable: replay feeds it the replies of the log, tests the replies of a script.
+/// Replay uses it with the replies of the log, tests with scripted replies.
 #[derive(Debug)]
 pub struct RecordedController {
     model: ModelInfo,
@@ -24,20 +24,20 @@ pub struct RecordedController {
 
 #[derive(Debug)]
 struct Playback {
-    /// Number of the recording at the front.
+    /// Index of the next recording.
     position: usize,
-    /// Recordings still to be played.
+    /// Recordings that were not requested yet.
     rest: VecDeque<Recording>,
 }
 
 impl RecordedController {
-    /// Plays `recordings` as `model`.
+    /// Replays `recordings` under the name of `model`.
     pub fn new(model: ModelInfo, recordings: impl IntoIterator<Item = Recording>) -> Self {
         let playback = Playback { position: 0, rest: recordings.into_iter().collect() };
         Self { model, playback: Mutex::new(playback) }
     }
 
-    /// How many recordings have not been asked for.
+    /// Number of recordings that were not requested yet.
     pub fn remaining(&self) -> usize {
         self.playback.lock().unwrap_or_else(PoisonError::into_inner).rest.len()
     }
@@ -49,8 +49,9 @@ impl Controller for RecordedController {
         &self.model
     }
 
-    /// Fails with [`ControllerError::Diverged`], and stays where it is, when `request` is not the next one; with
-    /// [`ControllerError::Recorded`] where there was no answer.
+    /// # Errors
+    /// [`ControllerError::Diverged`] if `request` is not the next recorded one; the position is kept.
+    /// [`ControllerError::Recorded`] if the recording is an error.
     async fn complete(&self, request: &Request, _cancel: &Cancel) -> Result<Reply, ControllerError> {
         let got = request.digest();
         let mut playback = self.playback.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,9 +98,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_plays_in_order_and_refuses_what_was_not_recorded() {
+    async fn recordings_replay_in_order_and_other_requests_are_rejected() {
         let cancel = Cancel::new();
-        let failure = Recording { request: ask("e").digest(), answer: Err("it was away".into()) };
+        let failure = Recording { request: ask("e").digest(), answer: Err("connection refused".into()) };
         let controller =
             RecordedController::new(model(), [recording("a", "1"), recording("b", "2"), failure]);
         assert_eq!(controller.complete(&ask("a"), &cancel).await.unwrap().candidates[0].text, "1");
@@ -113,7 +114,7 @@ mod tests {
         assert_eq!(controller.complete(&ask("b"), &cancel).await.unwrap().candidates[0].text, "2");
         assert_eq!(controller.remaining(), 1);
         let failure = controller.complete(&ask("e"), &cancel).await.unwrap_err();
-        assert_eq!(failure.to_string(), "it was away");
+        assert_eq!(failure.to_string(), "connection refused");
         let error = controller.complete(&ask("b"), &cancel).await.unwrap_err();
         assert!(matches!(error, ControllerError::Diverged { position: 3, expected: None, .. }), "{error}");
     }

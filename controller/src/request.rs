@@ -2,52 +2,53 @@ use crate::Constraint;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// One question to the controller: what it is told, what its answer must look like, and what it may cost.
+/// A request to the controller: conversation, constraint and limits.
 ///
-/// Put what stays the same between questions first, byte for byte: a controller that keeps what it has read
-/// then only reads the part that changed.
+/// Put the parts that stay the same between requests first, byte for byte, so that the prefix cache can reuse
+/// them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
-    /// The conversation so far, the stable part first.
+    /// The conversation, stable parts first.
     pub messages: Vec<Message>,
-    /// How the answer begins. It is given, not chosen, and a [`Completion`](crate::Completion) starts after it.
+    /// Start of the answer, given by the caller. A [`Completion`](crate::Completion) contains only the text
+    /// after it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub prefill: String,
-    /// What the answer after `prefill` must look like.
+    /// The form of the answer after `prefill`.
     pub constraint: Constraint,
-    /// How many answers to draw, at least 1. They differ by their seed only.
+    /// Number of answers to sample, at least 1. They differ only by their seed.
     pub candidates: u32,
-    /// How tokens are drawn.
+    /// Sampling parameters.
     pub sampling: Sampling,
-    /// The longest answer, in tokens, for each candidate.
+    /// Length limit of each answer, in tokens.
     pub max_tokens: u32,
     /// An answer ends before the first of these strings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stop: Vec<String>,
-    /// Milliseconds from the call after which unfinished answers are cut.
+    /// Time after which unfinished answers are cut, in milliseconds from the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
-    /// Who goes first where several wait. It changes when an answer comes, never the answer, and is no part of the
-    /// request's JSON or digest.
+    /// Scheduling priority. It affects when an answer arrives but never its text, so it is excluded from the
+    /// request's JSON and digest.
     #[serde(skip)]
     pub priority: Priority,
 }
 
-/// How much a request matters beside others.
+/// Scheduling priority of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
-    /// Nobody waits for it: lessons, upkeep.
+    /// No agent waits for the answer: consolidation and maintenance.
     Background,
-    /// An agent waits for it to act.
+    /// An agent waits for the answer to act.
     #[default]
     Acting,
-    /// An agent is in danger until it comes: a reflex to be repaired.
+    /// An agent is in danger until the answer arrives: reflex repair.
     Urgent,
 }
 
 impl Request {
-    /// One greedy answer of at most `max_tokens` tokens to `messages`.
+    /// A request for one greedy answer of at most `max_tokens` tokens.
     pub fn new(messages: Vec<Message>, constraint: Constraint, max_tokens: u32) -> Self {
         Self {
             messages,
@@ -62,67 +63,67 @@ impl Request {
         }
     }
 
-    /// SHA-256, in hexadecimal, over the request's JSON: equal requests have equal digests.
+    /// SHA-256 of the request's JSON, in hexadecimal. Equal requests have equal digests.
     ///
-    /// Fields are serialised in the order of their declaration and the keys of a schema in the order in which
-    /// they were written, because the order of a schema's properties is the order in which they are answered.
+    /// The digest depends on the order of keys in a schema, because answers have their properties in that
+    /// order.
     pub fn digest(&self) -> String {
-        // A request is plain data with string keys, which always serialises.
+        // Serialising plain data with string keys cannot fail.
         let canonical = serde_json::to_vec(self).unwrap_or_default();
         hex::encode(Sha256::digest(canonical))
     }
 }
 
-/// What one speaker said.
+/// A message of the conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// Who said it.
+    /// The author of the message.
     pub role: Role,
-    /// What was said: the parts are read one after the other with nothing between them.
+    /// The text in parts, which are concatenated without separator.
     pub parts: Vec<Part>,
 }
 
 impl Message {
-    /// The rules the controller works under.
+    /// Instructions to the controller.
     pub fn system(text: impl Into<String>) -> Self {
         Self::of(Role::System, text)
     }
 
-    /// A question.
+    /// A question to the controller.
     pub fn user(text: impl Into<String>) -> Self {
         Self::of(Role::User, text)
     }
 
-    /// An answer given earlier, or a worked example of one.
+    /// An earlier answer, or an example of one.
     pub fn assistant(text: impl Into<String>) -> Self {
         Self::of(Role::Assistant, text)
     }
 
-    /// A message in one part.
+    /// A message with one part.
     pub fn of(role: Role, text: impl Into<String>) -> Self {
         Self { role, parts: vec![Part::new(text)] }
     }
 
-    /// The message with one part more.
+    /// Appends a part.
     #[must_use]
     pub fn and(mut self, text: impl Into<String>) -> Self {
         self.parts.push(Part::new(text));
         self
     }
 
-    /// All parts as one text.
+    /// The concatenated text of all parts.
     pub fn text(&self) -> String {
         self.parts.iter().map(|part| part.text.as_str()).collect()
     }
 }
 
-/// A stretch of text that a log stores once, however many prompts share it.
+/// A part of a message. The log stores equal parts once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     /// The text.
     pub text: String,
-    /// 0 for what must be there. Where a prompt is too long for the model, other parts are left out, whole ones only,
-    /// the highest number first and of equals the last.
+    /// Rank for dropping parts from a prompt that is too long: 0 is never dropped, and the highest rank is
+    /// dropped first. Among equal ranks, the last part is dropped first.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub drop_rank: u8,
 }
@@ -133,31 +134,31 @@ fn is_zero(drop_rank: &u8) -> bool {
 }
 
 impl Part {
-    /// A part of this text that must be there.
+    /// A part that is never dropped.
     pub fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), drop_rank: 0 }
     }
 
-    /// A part of this text that can be left out.
+    /// A part that may be dropped, with its rank.
     pub fn droppable(text: impl Into<String>, drop_rank: u8) -> Self {
         Self { text: text.into(), drop_rank }
     }
 }
 
-/// Who speaks.
+/// Author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Sojourn itself: rules and worked knowledge.
+    /// Sojourn's instructions.
     System,
     /// Sojourn's question.
     User,
-    /// The controller.
+    /// The controller's answer.
     Assistant,
 }
 
 impl Role {
-    /// The name chat templates and chat endpoints use.
+    /// The name in chat templates and chat endpoints.
     pub fn name(self) -> &'static str {
         match self {
             Self::System => "system",
@@ -167,28 +168,26 @@ impl Role {
     }
 }
 
-/// How the next token is drawn from the model's probabilities.
-///
-/// They are applied in the order temperature, `min_p`, `top_p`.
+/// Sampling parameters, applied in the order temperature, `min_p`, `top_p`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Sampling {
-    /// Divides the logits; 0 always takes the likeliest token.
+    /// Divisor of the logits; 0 selects the most likely token (greedy).
     pub temperature: f32,
-    /// Keeps the likeliest tokens whose probabilities sum to this; 1 keeps all.
+    /// Keeps the most likely tokens whose probabilities add up to this; 1 keeps all.
     pub top_p: f32,
-    /// Drops tokens less likely than this share of the likeliest one; 0 keeps all (arXiv 2407.01082).
+    /// Drops tokens less likely than this share of the most likely one; 0 keeps all (arXiv 2407.01082).
     pub min_p: f32,
-    /// Candidate `i` draws with a stream derived from `(seed, i)`.
+    /// Seed. Candidate `i` uses a random stream derived from `(seed, i)`.
     pub seed: u64,
 }
 
 impl Sampling {
-    /// Always the likeliest token.
+    /// Always selects the most likely token.
     pub fn greedy() -> Self {
         Self { temperature: 0.0, top_p: 1.0, min_p: 0.0, seed: 0 }
     }
 
-    /// Varied but sensible answers: `temperature`, and no token below a twentieth of the likeliest.
+    /// Samples at `temperature`, without tokens below 5 % of the most likely one.
     pub fn varied(temperature: f32, seed: u64) -> Self {
         Self { temperature, top_p: 1.0, min_p: 0.05, seed }
     }
@@ -204,12 +203,12 @@ mod tests {
     }
 
     #[test]
-    fn equal_requests_have_equal_digests_and_every_field_counts() {
+    fn digest_covers_every_field_but_priority() {
         let base = request(json!({"type": "string"}));
         assert_eq!(base.digest(), base.clone().digest());
         let mut sooner = base.clone();
         sooner.priority = Priority::Urgent;
-        assert_eq!(base.digest(), sooner.digest(), "when it is answered is not what is asked");
+        assert_eq!(base.digest(), sooner.digest(), "the priority must not affect the digest");
         let changes: [fn(&mut Request); 9] = [
             |r| r.messages[0].parts[0].drop_rank = 1,
             |r| r.messages[0].role = Role::System,
@@ -229,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_survives_its_json() {
+    fn request_round_trips_through_json() {
         let mut request = request(json!({"type": "object", "properties": {"b": {}, "a": {}}}));
         request.messages.push(Message::assistant("one").and("two"));
         request.sampling = Sampling::varied(0.8, u64::MAX);

@@ -1,5 +1,5 @@
-//! A controller in another process of this machine, or of another one: `sojourn models serve` has the model, and any
-//! number of runs ask it. What goes over the wire are requests and replies as a log has them.
+//! Client for a model that another process serves (`sojourn models serve`). Requests and replies use the same
+//! JSON as the log.
 
 use crate::{
     Cancel, Completion, Controller, ControllerError, Finish, ModelInfo, Priority, Reply, Request, Timing,
@@ -10,33 +10,33 @@ use reqwest::{Client, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Where requests are posted, below the server's address.
+/// Path for posting a [`PostedRequest`].
 pub const COMPLETE_PATH: &str = "/v1/complete";
-/// Where the server says which model it has.
+/// Path for reading the server's [`ModelInfo`].
 pub const MODEL_PATH: &str = "/v1/model";
-/// How long a server that is gone is waited for: it may be starting again.
-const PATIENCE: Duration = Duration::from_mins(2);
-/// The longest time between two tries.
-const PAUSE: Duration = Duration::from_secs(5);
+/// How long an unreachable server is retried, as it may be restarting.
+const RETRY_FOR: Duration = Duration::from_mins(2);
+/// Longest delay between two attempts.
+const MAX_DELAY: Duration = Duration::from_secs(5);
 
-/// A request with what is no part of its JSON.
+/// The body of a request: a [`Request`] with the fields that its JSON omits.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PostedRequest {
-    /// What is asked.
+    /// The request.
     pub request: Request,
-    /// How much it matters beside what others ask.
+    /// Scheduling priority among all clients.
     #[serde(default)]
     pub priority: Priority,
 }
 
-/// Why a request was not answered.
+/// The body of an error response.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ErrorBody {
-    /// In words.
+    /// Description for the user.
     pub error: String,
 }
 
-/// A model that another Sojourn process runs.
+/// A model that another Sojourn process serves.
 #[derive(Debug)]
 pub struct ServedController {
     client: Client,
@@ -46,15 +46,17 @@ pub struct ServedController {
 }
 
 impl ServedController {
-    /// Asks the server at `base_url` which model it has. The token comes from the environment variable `key_variable`.
+    /// Connects to the server at `base_url` and reads its [`ModelInfo`]. `key_variable` names the environment
+    /// variable that holds the server's token.
     ///
-    /// Fails with [`ControllerError::NoKey`] where that is not set, [`ControllerError::BadEndpoint`] where the address is
-    /// none, and [`ControllerError::Unreachable`] or [`ControllerError::Refused`] where there is no such server.
+    /// # Errors
+    /// [`ControllerError::NoKey`] if the variable is not set; [`ControllerError::BadEndpoint`] if the URL is
+    /// invalid; [`ControllerError::Unreachable`] or [`ControllerError::Refused`] if no such server answers.
     pub async fn open(base_url: &str, key_variable: Option<&str>) -> Result<Self, ControllerError> {
         let bad = |reason: String| ControllerError::BadEndpoint { reason };
         let at = |path: &str| {
             Url::parse(&format!("{}{path}", base_url.trim_end_matches('/')))
-                .map_err(|error| bad(format!("`{base_url}` is not an address: {error}")))
+                .map_err(|error| bad(format!("`{base_url}` is not a URL: {error}")))
         };
         let key = match key_variable {
             None => None,
@@ -65,7 +67,7 @@ impl ServedController {
         };
         let client = Client::builder()
             .connect_timeout(Duration::from_secs(10))
-            // A redirect could carry the token elsewhere.
+            // A redirect could send the token to another host.
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| bad(error.without_url().to_string()))?;
@@ -81,7 +83,7 @@ impl ServedController {
 
     async fn post(&self, posted: &PostedRequest) -> Result<Reply, ControllerError> {
         let mut waited = Duration::ZERO;
-        let mut pause = PAUSE / 20;
+        let mut delay = MAX_DELAY / 20;
         loop {
             let mut post = self.client.post(self.complete.clone()).json(posted);
             if let Some(key) = &self.key {
@@ -91,13 +93,13 @@ impl ServedController {
                 Ok(answer) => return read(&self.complete, answer).await,
                 Err(error) => unreachable(&self.complete, error),
             };
-            if waited >= PATIENCE {
+            if waited >= RETRY_FOR {
                 return Err(error);
             }
-            tracing::warn!(%error, "the model's server is gone; trying again");
-            tokio::time::sleep(pause).await;
-            waited += pause;
-            pause = (pause * 2).min(PAUSE);
+            tracing::warn!(%error, "the model server is unreachable; retrying");
+            tokio::time::sleep(delay).await;
+            waited += delay;
+            delay = (delay * 2).min(MAX_DELAY);
         }
     }
 }
@@ -108,7 +110,8 @@ impl Controller for ServedController {
         &self.model
     }
 
-    /// Waits for a server that is gone for two minutes. Closing the connection ends the work there.
+    /// Retries an unreachable server for two minutes. Cancelling closes the connection, which ends the work
+    /// there.
     async fn complete(&self, request: &Request, cancel: &Cancel) -> Result<Reply, ControllerError> {
         let posted = PostedRequest { request: request.clone(), priority: request.priority };
         tokio::select! {
@@ -122,21 +125,21 @@ impl Controller for ServedController {
     }
 }
 
-/// What the server answered.
+/// Reads a response body, or turns an error response into an error.
 async fn read<T: for<'a> Deserialize<'a>>(
     url: &Url,
     answer: reqwest::Response,
 ) -> Result<T, ControllerError> {
     let status = answer.status();
     let text = answer.text().await.map_err(|error| unreachable(url, error))?;
-    let garbled = |reason: String| ControllerError::InvalidResponse { url: url.to_string(), reason };
+    let invalid = |reason: String| ControllerError::InvalidResponse { url: url.to_string(), reason };
     if status.is_success() {
-        return serde_json::from_str(&text).map_err(|error| garbled(error.to_string()));
+        return serde_json::from_str(&text).map_err(|error| invalid(error.to_string()));
     }
     let reason = match serde_json::from_str::<ErrorBody>(&text) {
         Ok(refusal) => refusal.error,
         Err(_) if status == StatusCode::UNAUTHORIZED => {
-            "it wants its token: set `controller.api_key_env`".into()
+            "the server requires its token: set `controller.api_key_env`".into()
         }
         Err(_) => text.chars().take(300).collect(),
     };
@@ -145,7 +148,7 @@ async fn read<T: for<'a> Deserialize<'a>>(
 
 fn unreachable(url: &Url, error: reqwest::Error) -> ControllerError {
     let error = error.without_url();
-    // The outermost error only says that sending failed; the innermost says why.
+    // The innermost error has the cause; the outer ones only say that sending failed.
     let mut cause: &dyn std::error::Error = &error;
     while let Some(inner) = cause.source() {
         cause = inner;

@@ -405,9 +405,12 @@ impl<'model> Engine<'model> {
                 _ => memory.row(proposal + accepted as i32 - 1),
             };
             let chosen = sequence.verify_speculation(after, trie);
-            let chosen = chosen.and_then(|wrong| {
-                if wrong { self.memory.cut(sequence.id, sequence.position) } else { Ok(()) }
-            });
+            let chosen =
+                chosen.and_then(
+                    |wrong| {
+                        if wrong { self.memory.cut(sequence.id, sequence.position) } else { Ok(()) }
+                    },
+                );
             running.choosing += start.elapsed();
             // A grammar error fails only the request it belongs to.
             running.fault = running.fault.take().or(chosen.err());

@@ -1,4 +1,4 @@
-//! An address that is asked, again where that may help.
+//! An HTTP endpoint with retries.
 
 use super::failure::{ErrorReporter, Failure, MAX_WAIT, ReadError};
 use super::rate_limit::RateLimiter;
@@ -14,19 +14,19 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// An address to post to, with the key to show there.
+/// The chat completions endpoint of a server.
 pub(super) struct Endpoint {
     client: Client,
-    /// Of the chat completions.
+    /// URL of the chat completions.
     url: Url,
-    /// The key, as it is shown there. Never printed.
+    /// The `Authorization` header. Never logged.
     authorization: Option<HeaderValue>,
     errors: ErrorReporter,
     rate_limiter: RateLimiter,
     dialect: Dialect,
-    /// How answers are asked to come; less is asked of a server that cannot do more.
+    /// How answers are streamed. It is reduced when the server rejects an option.
     streaming: Mutex<Streaming>,
-    /// The longest silence.
+    /// Longest pause without data from the server.
     silence: Duration,
     max_attempts: u32,
     backoff: Duration,
@@ -54,13 +54,13 @@ impl Endpoint {
             None => None,
             Some(key) => {
                 let mut header = HeaderValue::from_str(&format!("Bearer {key}"))
-                    .map_err(|_| bad("the key has characters that no header can hold".into()))?;
+                    .map_err(|_| bad("the API key has characters that are not allowed in a header".into()))?;
                 header.set_sensitive(true);
                 Some(header)
             }
         };
         let client = Client::builder()
-            // A redirect could carry the key elsewhere.
+            // A redirect could send the key to another host.
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| bad(error.without_url().to_string()))?;
@@ -78,14 +78,13 @@ impl Endpoint {
         })
     }
 
-    /// What is said about this endpoint.
     pub(super) fn errors(&self) -> &ErrorReporter {
         &self.errors
     }
 
-    /// Posts `body` and reads the answer into `pending`, trying again while the server is busy or failing.
+    /// Posts `body` and reads the answer into `pending`. Retries while the server is busy or failing.
     ///
-    /// What came of a last try that was not ended is left in `pending`.
+    /// If the future is dropped, `pending` keeps what the last attempt received.
     pub(super) async fn ask(
         &self,
         body: &mut Value,
@@ -100,7 +99,7 @@ impl Endpoint {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
-            if self.asks_less(streaming, &failure) {
+            if self.reduce_streaming(streaming, &failure) {
                 continue;
             }
             tried += 1;
@@ -108,7 +107,7 @@ impl Endpoint {
                 Failure::Permanent(error) => return Err(error),
                 Failure::Retryable(error, _) if tried >= self.max_attempts => return Err(error),
                 Failure::Retryable(error, asked) => {
-                    tracing::warn!(%error, tried, "the endpoint is busy or failing; trying again");
+                    tracing::warn!(%error, tried, "the endpoint is busy or failing; retrying");
                     tokio::time::sleep(asked.unwrap_or(wait).min(MAX_WAIT)).await;
                     wait = wait.saturating_mul(2);
                 }
@@ -141,7 +140,7 @@ impl Endpoint {
         self.read(response, pending).await.map_err(|read_error| self.errors.read_error(read_error))
     }
 
-    /// Reads what came, be it what was asked for or not.
+    /// Reads the response, streamed or not, whatever was requested.
     async fn read(&self, response: Response, pending: &mut PendingResponse<'_>) -> Result<(), ReadError> {
         let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let kind = kind.unwrap_or("no content type").to_ascii_lowercase();
@@ -151,22 +150,22 @@ impl Endpoint {
         }
         if !kind.contains("json") {
             let text = stream::beginning(body, self.silence).await;
-            return Err(ReadError::Garbled(format!("expected JSON, got {kind}: {text}")));
+            return Err(ReadError::Invalid(format!("expected JSON, got {kind}: {text}")));
         }
         let text = stream::whole(body, self.silence).await?;
-        let answer = Answer::read(&text).map_err(ReadError::Garbled)?;
+        let answer = Answer::read(&text).map_err(ReadError::Invalid)?;
         if let Some(error) = answer.error {
-            return Err(ReadError::Told(error));
+            return Err(ReadError::ErrorObject(error));
         }
-        pending.take_whole(answer).map_err(ReadError::Garbled)
+        pending.take_whole(answer).map_err(ReadError::Invalid)
     }
 
     fn streaming(&self) -> Streaming {
         *self.streaming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the server refused to answer as it was asked to, and can be asked for less.
-    fn asks_less(&self, asked: Streaming, failure: &Failure) -> bool {
+    /// Whether the server rejected a streaming option; if so, reduces the option for all later requests.
+    fn reduce_streaming(&self, asked: Streaming, failure: &Failure) -> bool {
         let (Failure::Retryable(error, _) | Failure::Permanent(error)) = failure;
         let ControllerError::Refused { status: 400 | 422 | 501, reason, .. } = error else { return false };
         let reason = reason.to_lowercase();
@@ -175,26 +174,26 @@ impl Endpoint {
             Streaming::Counted | Streaming::Plain if reason.contains("stream") => Streaming::Off,
             _ => return false,
         };
-        tracing::info!(%error, ?less, "the endpoint cannot send answers as it was asked to");
+        tracing::info!(%error, ?less, "the endpoint does not support the requested streaming");
         let mut streaming = self.streaming.lock().unwrap_or_else(PoisonError::into_inner);
         *streaming = less.max(*streaming);
         true
     }
 }
 
-/// The address of the chat completions below `base`, or what is wrong with it.
+/// The chat completions URL below `base`, or what is wrong with it.
 fn address(base: &str) -> Result<Url, String> {
     let address = format!("{}/chat/completions", base.trim_end_matches('/'));
-    let url = Url::parse(&address).map_err(|error| format!("`{base}` is not an address: {error}"))?;
+    let url = Url::parse(&address).map_err(|error| format!("`{base}` is not a URL: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("`{base}` is neither http nor https"));
+        return Err(format!("`{base}` must start with `http://` or `https://`"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("an address must not hold a password; name the key's variable instead".into());
+        return Err("a URL must not contain a password; set `controller.api_key_env` instead".into());
     }
-    // Addresses are told in errors, and some have keys there.
+    // URLs appear in error messages, and some servers take keys in the query.
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("an address must end before `?` and `#`; name the key's variable instead".into());
+        return Err("a URL must not have a query or fragment; set `controller.api_key_env` instead".into());
     }
     Ok(url)
 }

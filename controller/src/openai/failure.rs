@@ -1,4 +1,4 @@
-//! What goes wrong with a server, whether trying again may help, and how it is told without the key.
+//! Classifies failures of a server as retryable or permanent, and removes the API key from messages.
 
 use crate::ControllerError;
 use reqwest::StatusCode;
@@ -6,50 +6,50 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde_json::Value;
 use std::time::{Duration, SystemTime};
 
-/// The longest piece of a server's words that goes into an error, in characters.
+/// Longest quotation of a server's message, in characters.
 const MAX_REASON: usize = 300;
-/// The longest wait that a server may ask for.
+/// Longest delay that a server can request.
 pub(super) const MAX_WAIT: Duration = Duration::from_mins(1);
 
-/// Whether another try may help.
+/// An error, with whether a retry may help.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// It may, after the wait that the server asked for, if it did.
+    /// A retry may help, after the delay that the server requested, if any.
     Retryable(ControllerError, Option<Duration>),
-    /// It will not.
+    /// A retry cannot help.
     Permanent(ControllerError),
 }
 
-/// What can happen to the bytes of an answer.
+/// Errors of receiving the body of a response.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
     #[error("{}", innermost(.0))]
     Transport(reqwest::Error),
-    #[error("nothing more came for {} ms", .0.as_millis())]
+    #[error("the server sent nothing for {} ms", .0.as_millis())]
     Silent(Duration),
-    #[error("it is longer than {0} bytes")]
+    #[error("the response is longer than {0} bytes")]
     TooLong(usize),
 }
 
-/// What can happen to an answer while it is read.
+/// Errors of reading an answer.
 #[derive(Debug)]
 pub(super) enum ReadError {
-    /// Its bytes do not come.
+    /// The body could not be received.
     Bytes(BodyError),
-    /// The bytes are no answer.
-    Garbled(String),
-    /// The server says in the answer's place what went wrong with it.
-    Told(Value),
-    /// It is not whole.
+    /// The body is not an answer.
+    Invalid(String),
+    /// The body holds an error object of the server in place of the answer.
+    ErrorObject(Value),
+    /// The stream ended before the answer was complete.
     Ended,
-    /// Bytes come, but for so long nothing of an answer.
+    /// The server sent data for this long, but no part of an answer.
     Idle(Duration),
 }
 
-/// Makes errors about one endpoint.
+/// Creates errors about one endpoint.
 pub(super) struct ErrorReporter {
     url: String,
-    /// The key as it is and as JSON writes it. Never printed.
+    /// The API key, plain and in JSON spelling. Never logged.
     key: Option<[String; 2]>,
 }
 
@@ -63,46 +63,46 @@ impl ErrorReporter {
         Self { url: url.to_owned(), key }
     }
 
-    /// No answer began.
+    /// The request failed before a response arrived.
     pub(super) fn unreachable(&self, error: Option<reqwest::Error>) -> Failure {
         let reason = match error {
             Some(error) if !error.is_timeout() => innermost(&error.without_url()),
-            _ => "no answer in time".to_owned(),
+            _ => "the server did not answer in time".to_owned(),
         };
         let error = ControllerError::Unreachable { url: self.url.clone(), reason: self.quote(&reason) };
         Failure::Retryable(error, None)
     }
 
-    /// The server answered with another status than success.
+    /// The server answered with an error status.
     pub(super) fn refused(&self, status: StatusCode, headers: &HeaderMap, text: &str) -> Failure {
         let body: Option<Value> = serde_json::from_str(text).ok();
-        let told = body.as_ref().and_then(|body| message(body.get("error").unwrap_or(body)));
-        let reason = told.map_or_else(|| plain(text), str::to_owned);
+        let reported = body.as_ref().and_then(|body| message(body.get("error").unwrap_or(body)));
+        let reason = reported.map_or_else(|| plain(text), str::to_owned);
         self.by_status(status, &reason, asked_wait(headers, SystemTime::now()))
     }
 
-    /// An answer began and came to nothing.
+    /// Reading the answer failed.
     pub(super) fn read_error(&self, read_error: ReadError) -> Failure {
         match read_error {
-            ReadError::Garbled(reason) => Failure::Permanent(self.garbled(&reason)),
+            ReadError::Invalid(reason) => Failure::Permanent(self.invalid(&reason)),
             ReadError::Bytes(fault @ BodyError::TooLong(_)) => {
-                Failure::Permanent(self.garbled(&fault.to_string()))
+                Failure::Permanent(self.invalid(&fault.to_string()))
             }
-            ReadError::Bytes(fault) => self.broken_off(&fault.to_string()),
-            ReadError::Ended => self.broken_off("the stream ended before the answer did"),
+            ReadError::Bytes(fault) => self.interrupted(&fault.to_string()),
+            ReadError::Ended => self.interrupted("the stream ended before the answer did"),
             ReadError::Idle(time) => {
-                self.broken_off(&format!("no part of an answer came for {} ms", time.as_millis()))
+                self.interrupted(&format!("no part of an answer arrived for {} ms", time.as_millis()))
             }
-            ReadError::Told(error) => self.told(&error),
+            ReadError::ErrorObject(error) => self.error_object(&error),
         }
     }
 
-    pub(super) fn garbled(&self, reason: &str) -> ControllerError {
+    pub(super) fn invalid(&self, reason: &str) -> ControllerError {
         ControllerError::InvalidResponse { url: self.url.clone(), reason: self.quote(reason) }
     }
 
-    /// An `error` object in an answer that had begun well.
-    fn told(&self, error: &Value) -> Failure {
+    /// An `error` object in a response with a success status.
+    fn error_object(&self, error: &Value) -> Failure {
         let reason = message(error).map_or_else(|| error.to_string(), str::to_owned);
         let code = error.get("code").and_then(|code| code.as_u64().or_else(|| code.as_str()?.parse().ok()));
         let status = code.and_then(|code| StatusCode::from_u16(u16::try_from(code).ok()?).ok());
@@ -110,25 +110,25 @@ impl ErrorReporter {
             Some(status) if status.is_client_error() || status.is_server_error() => {
                 self.by_status(status, &reason, None)
             }
-            _ => self.broken_off(&reason),
+            _ => self.interrupted(&reason),
         }
     }
 
     fn by_status(&self, status: StatusCode, reason: &str, asked: Option<Duration>) -> Failure {
         let (url, status_code) = (self.url.clone(), status.as_u16());
         let error = ControllerError::Refused { url, status: status_code, reason: self.quote(reason) };
-        let passing = status == StatusCode::TOO_MANY_REQUESTS
+        let retryable = status == StatusCode::TOO_MANY_REQUESTS
             || status == StatusCode::REQUEST_TIMEOUT
             || status.is_server_error();
-        if passing { Failure::Retryable(error, asked) } else { Failure::Permanent(error) }
+        if retryable { Failure::Retryable(error, asked) } else { Failure::Permanent(error) }
     }
 
-    fn broken_off(&self, reason: &str) -> Failure {
+    fn interrupted(&self, reason: &str) -> Failure {
         let error = ControllerError::StreamInterrupted { url: self.url.clone(), reason: self.quote(reason) };
         Failure::Retryable(error, None)
     }
 
-    /// The beginning of `words` without the key, which some servers repeat.
+    /// Quotes the start of a server's message, with the API key replaced.
     pub(super) fn quote(&self, words: &str) -> String {
         let mut words = words.to_owned();
         for key in self.key.iter().flatten() {
@@ -142,7 +142,7 @@ impl ErrorReporter {
     }
 }
 
-/// The outermost error only says that sending or reading failed; the innermost says why.
+/// The innermost error has the cause; the outer ones only say that sending or reading failed.
 fn innermost(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
@@ -151,34 +151,34 @@ fn innermost(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-/// The message in an error, which most servers write as `{"message": …}` and some as a string.
+/// The message in an error object: `{"message": …}` on most servers, a plain string on some.
 fn message(error: &Value) -> Option<&str> {
     error.get("message").unwrap_or(error).as_str()
 }
 
-/// What a page is called, for servers behind something that answers with pages.
+/// Shortens an HTML error page to its title.
 fn plain(text: &str) -> String {
     let text = text.trim();
     if !text.starts_with('<') {
         return text.to_owned();
     }
-    // Lower case in ASCII leaves every byte where it is.
+    // ASCII lower case keeps all byte positions.
     let lower = text.to_ascii_lowercase();
     let title = lower.find("<title>").map(|at| at + "<title>".len()).and_then(|from| {
         let to = from + lower.get(from..)?.find("</title>")?;
         Some(text.get(from..to)?.trim())
     });
     match title {
-        Some(title) => format!("a page: {title}"),
-        None => "a page".to_owned(),
+        Some(title) => format!("an HTML page: {title}"),
+        None => "an HTML page".to_owned(),
     }
 }
 
-/// How long `Retry-After` says to wait: so many seconds, or until a date.
+/// The delay in `Retry-After`: a number of seconds, or a date.
 fn asked_wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse::<f64>() {
-        // What no duration can hold is longer than anybody waits.
+        // A value that no duration can hold counts as the longest delay.
         let wait = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(MAX_WAIT);
         return Some(wait.min(MAX_WAIT));
     }
@@ -193,7 +193,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_wait_is_seconds_or_a_date_and_never_long() {
+    fn retry_after_is_seconds_or_a_date_up_to_a_limit() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_hours(500_000);
         let date = |ahead: u64| httpdate::fmt_http_date(now + Duration::from_secs(ahead));
         let past = httpdate::fmt_http_date(now - Duration::from_secs(100));
@@ -216,18 +216,18 @@ mod tests {
     }
 
     #[test]
-    fn an_error_in_an_answer_is_judged_by_its_code() {
+    fn error_objects_are_classified_by_code() {
         let errors = ErrorReporter::new("http://host", None);
-        let passing = |error: Value| matches!(errors.told(&error), Failure::Retryable(..));
-        assert!(passing(json!({"message": "busy", "code": 503})));
-        assert!(passing(json!({"message": "busy", "code": "429"})));
-        assert!(passing(json!("the worker died")));
-        assert!(passing(json!({"message": "odd", "code": 12})));
-        assert!(!passing(json!({"message": "no such model", "code": 404})));
+        let retryable = |error: Value| matches!(errors.error_object(&error), Failure::Retryable(..));
+        assert!(retryable(json!({"message": "busy", "code": 503})));
+        assert!(retryable(json!({"message": "busy", "code": "429"})));
+        assert!(retryable(json!("the worker died")));
+        assert!(retryable(json!({"message": "odd", "code": 12})));
+        assert!(!retryable(json!({"message": "no such model", "code": 404})));
     }
 
     #[test]
-    fn the_key_is_in_no_quotation_however_it_is_written() {
+    fn quotations_never_contain_the_key() {
         let errors = ErrorReporter::new("http://host", Some("se\"cret"));
         assert_eq!(
             errors.quote(r#"bad key se"cret, {"key": "se\"cret"}"#),
@@ -237,9 +237,9 @@ mod tests {
     }
 
     #[test]
-    fn of_a_page_its_title_is_told() {
-        assert_eq!(plain("<HTML><Title> 502 Bad Gateway </title>…"), "a page: 502 Bad Gateway");
-        assert_eq!(plain("<html>é<title>"), "a page");
+    fn html_page_is_shortened_to_its_title() {
+        assert_eq!(plain("<HTML><Title> 502 Bad Gateway </title>…"), "an HTML page: 502 Bad Gateway");
+        assert_eq!(plain("<html>é<title>"), "an HTML page");
         assert_eq!(plain(" down "), "down");
     }
 }

@@ -1,10 +1,10 @@
-//! A controller behind a chat endpoint: any server that speaks `POST …/chat/completions`.
+//! A controller for any server with an OpenAI-compatible endpoint (`POST …/chat/completions`).
 //!
-//! Servers differ in how far they can be held to a constraint ([`Dialect`]), so every answer is checked here
-//! again, and answers that break their constraint are asked for again with another seed.
+//! Servers enforce constraints to different degrees ([`Dialect`]). Every answer is therefore checked here;
+//! violating answers are requested again with another seed.
 //!
-//! Answers are read while they are written, where the server can: then they are cut at once where they must end, and
-//! what came before a deadline is not lost.
+//! Answers are streamed if the server supports it. Streaming cuts answers at stop strings early and keeps
+//! partial answers at a deadline.
 
 mod endpoint;
 mod failure;
@@ -25,10 +25,10 @@ use endpoint::Endpoint;
 use response::{Outcome, PendingResponse};
 use std::time::Duration;
 
-/// How often in a row a server may answer without a single answer that obeys its constraint.
+/// Number of consecutive responses without a valid answer before the request fails.
 const ATTEMPTS: u32 = 3;
 
-/// A model that a server runs.
+/// A model behind a chat endpoint.
 #[derive(Debug)]
 pub struct OpenAiController {
     endpoint: Endpoint,
@@ -36,22 +36,23 @@ pub struct OpenAiController {
     model: ModelInfo,
 }
 
-/// What a request has brought so far.
+/// Results of a request so far.
 struct Gathered<'r> {
     good: Vec<Completion>,
-    /// What is being answered.
+    /// The response that is being received.
     pending: Option<PendingResponse<'r>>,
     usage: Usage,
     timing: Timing,
-    /// In US dollars, while all tokens are known.
+    /// Cost in US dollars; `None` once a token count is unknown.
     cost: Option<f64>,
 }
 
 impl OpenAiController {
-    /// Prepares to talk to the server that `options` describe; the first request reaches it.
+    /// Prepares the endpoint. The first request connects to it.
     ///
-    /// Fails with [`ControllerError::NoKey`] when the key's environment variable is not set and with
-    /// [`ControllerError::BadEndpoint`] when the address is none or a limit lets nothing through.
+    /// # Errors
+    /// [`ControllerError::NoKey`] if the environment variable for the API key is not set;
+    /// [`ControllerError::BadEndpoint`] if an option is invalid.
     pub fn new(options: OpenAiOptions) -> Result<Self, ControllerError> {
         let endpoint = Endpoint::new(&options)?;
         let model = ModelInfo {
@@ -65,19 +66,19 @@ impl OpenAiController {
         Ok(Self { endpoint, options, model })
     }
 
-    /// Asks until there are as many good answers as wanted.
+    /// Requests answers until enough are valid.
     ///
-    /// Many servers give one answer however many are asked for, so that is no failure.
+    /// Many servers return one answer however many are requested, so a short response is not a failure.
     async fn gather<'r>(
         &self,
         request: &'r Request,
         gathered: &mut Gathered<'r>,
     ) -> Result<(), ControllerError> {
         let wanted = request.candidates as usize;
-        let (mut attempt, mut in_vain) = (0, 0);
+        let (mut attempt, mut failed_attempts) = (0, 0);
         let mut broken = String::new();
         while gathered.good.len() < wanted {
-            if in_vain == ATTEMPTS {
+            if failed_attempts == ATTEMPTS {
                 let reason = self.endpoint.errors().quote(&broken);
                 return Err(ControllerError::ConstraintViolated { attempts: ATTEMPTS, reason });
             }
@@ -87,9 +88,9 @@ impl OpenAiController {
             self.endpoint.ask(&mut body, pending).await?;
             let had = gathered.good.len();
             let outcomes = gathered.settle(self.options.price);
-            for outcome in outcomes.map_err(|reason| self.endpoint.errors().garbled(&reason))? {
+            for outcome in outcomes.map_err(|reason| self.endpoint.errors().invalid(&reason))? {
                 match outcome {
-                    // What was cut is a beginning, which its caller is told by `finish`.
+                    // An incomplete answer is returned as it is; its `finish` tells the caller.
                     Outcome::Answer(one) if one.finish != Finish::Complete => gathered.good.push(one),
                     Outcome::Answer(one) => match request.constraint.check(&one.text) {
                         Ok(()) => gathered.good.push(one),
@@ -99,7 +100,7 @@ impl OpenAiController {
                     Outcome::Broken(reason) => broken = reason,
                 }
             }
-            in_vain = if gathered.good.len() > had { 0 } else { in_vain + 1 };
+            failed_attempts = if gathered.good.len() > had { 0 } else { failed_attempts + 1 };
             attempt += 1;
         }
         Ok(())
@@ -117,7 +118,7 @@ impl<'r> Gathered<'r> {
         }
     }
 
-    /// Counts what the pending cost, and says what its answers came to.
+    /// Accounts for the pending response, and returns its outcomes.
     fn settle(&mut self, price: Option<Price>) -> Result<Vec<Outcome>, String> {
         match self.pending.take() {
             Some(pending) => {
@@ -129,11 +130,11 @@ impl<'r> Gathered<'r> {
     }
 
     fn count(&mut self, pending: &PendingResponse<'r>, price: Option<Price>) {
-        let (usage, told) = pending.usage();
+        let (usage, reported) = pending.usage();
         self.usage.prompt_tokens = self.usage.prompt_tokens.max(usage.prompt_tokens);
         self.usage.cached_tokens = self.usage.cached_tokens.max(usage.cached_tokens);
         self.usage.completion_tokens = self.usage.completion_tokens.saturating_add(usage.completion_tokens);
-        let known = price.filter(|_| told).zip(self.cost);
+        let known = price.filter(|_| reported).zip(self.cost);
         self.cost = known.map(|(price, cost)| cost + price.of(&usage));
         let timing = pending.timing();
         self.timing.queue_ms += timing.queue_ms;
@@ -141,7 +142,7 @@ impl<'r> Gathered<'r> {
         self.timing.decode_ms += timing.decode_ms;
     }
 
-    /// Leaves what is being answered as it is; what had not ended ends with `finish`.
+    /// Ends the pending response. Unfinished answers end with `finish`.
     fn cut(&mut self, request: &Request, finish: &Finish, price: Option<Price>) {
         if let Some(pending) = self.pending.take() {
             self.count(&pending, price);
@@ -153,13 +154,13 @@ impl<'r> Gathered<'r> {
                 self.good.push(one);
             }
         }
-        // Before the first was asked for there is no pending.
+        // No response is pending before the first request was sent.
         let empty = Completion { text: String::new(), tokens: 0, finish: finish.clone() };
         self.good.resize(request.candidates as usize, empty);
     }
 
     fn reply(self, price: Option<Price>) -> Reply {
-        // In billionths, because that many decimals come back from a log as they were written.
+        // Rounded to 1e-9 dollars, so that the value round-trips through the log's JSON.
         let rounded = |cost: f64| (cost * 1e9).round() / 1e9;
         let cost_usd = price.and(self.cost).map(rounded).filter(|cost| cost.is_finite());
         Reply { cost_usd, ..Reply::new(self.good, self.usage, self.timing) }
@@ -184,7 +185,7 @@ impl Controller for OpenAiController {
             }
         };
         let mut gathered = Gathered::new();
-        // What loses is dropped, which closes its connection: then the server stops writing.
+        // Dropping the losing future closes its connection, so the server stops decoding.
         let cut = tokio::select! {
             biased;
             () = cancel.cancelled() => Some(Finish::Cancelled),

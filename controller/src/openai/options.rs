@@ -1,51 +1,51 @@
 use crate::{ControllerError, Usage};
 use serde::{Deserialize, Serialize};
 
-/// Where a chat endpoint is, what it understands, and how it may be used.
+/// Configuration of a chat endpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenAiOptions {
-    /// Up to and including the version: `http://localhost:8080/v1`.
+    /// Base URL with the API version, such as `http://localhost:8080/v1`.
     pub base_url: String,
-    /// The model to ask for.
+    /// Name of the model to request.
     pub model: String,
-    /// Name of the environment variable that holds the key; without one no key is sent.
+    /// Environment variable with the API key. `None`: no key is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key_env: Option<String>,
-    /// What the server understands beyond the common part.
+    /// Extensions that the server supports.
     #[serde(default)]
     pub dialect: Dialect,
-    /// Whether answers are read while they are written. A server that cannot send them so is noticed and asked
-    /// for whole ones.
+    /// Whether to stream answers. If the server rejects streaming, requests fall back to whole answers.
     #[serde(default = "OpenAiOptions::default_stream")]
     pub stream: bool,
-    /// Milliseconds of silence, before an answer or within it, after which a request has failed.
+    /// Longest pause without data before a request fails, in milliseconds.
     ///
-    /// An answer that comes in pieces may take as long as it takes; one that comes whole must begin in this time.
-    /// Signs of life without any part of an answer, such as comments, are taken for one five times as long.
+    /// A streamed answer may take any total time. A whole answer must start within this time. Data that is
+    /// not part of an answer, such as keep-alive comments, is accepted for five times as long.
     #[serde(default = "OpenAiOptions::default_timeout_ms")]
     pub timeout_ms: u64,
-    /// How often a request that met a busy or failing server is sent, the first time included.
+    /// Number of attempts for a request to a busy or failing server, including the first one.
     #[serde(default = "OpenAiOptions::default_max_attempts")]
     pub max_attempts: u32,
-    /// Milliseconds before the second try; doubled before each further one. A server's `Retry-After` overrules it.
+    /// Delay before the second attempt in milliseconds; doubled before each further one. `Retry-After`
+    /// overrides it.
     #[serde(default = "OpenAiOptions::default_backoff_ms")]
     pub backoff_ms: u64,
-    /// How many requests a minute are sent at most, evenly spaced; repeated ones count too.
+    /// Rate limit, evenly spaced. Retries count too. `None`: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<u32>,
-    /// How many requests are under way at once at most.
+    /// Largest number of concurrent requests. `None`: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_concurrent: Option<u32>,
-    /// What tokens cost, for [`Reply::cost_usd`](crate::Reply::cost_usd).
+    /// Prices for computing [`Reply::cost_usd`](crate::Reply::cost_usd).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
-    /// How many tokens the model's context holds, if known.
+    /// Size of the model's context in tokens, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_tokens: Option<u32>,
 }
 
 impl OpenAiOptions {
-    /// `model` at `base_url` with the common dialect, no key, no limits, and patient defaults.
+    /// Default options for `model` at `base_url`: no key, no limits, four attempts.
     pub fn new(base_url: impl Into<String>, model: impl Into<String>) -> Self {
         Self {
             base_url: base_url.into(),
@@ -63,7 +63,7 @@ impl OpenAiOptions {
         }
     }
 
-    /// Finds numbers with which nothing could ever be asked.
+    /// Checks that limits and prices are usable.
     pub(super) fn check(&self) -> Result<(), ControllerError> {
         let bad = |reason: &str| Err(ControllerError::BadEndpoint { reason: reason.to_owned() });
         if self.timeout_ms == 0 {
@@ -80,7 +80,7 @@ impl OpenAiOptions {
             Some(Price { prompt, cached, completion })
                 if ![prompt, cached.unwrap_or(prompt), completion].into_iter().all(sensible) =>
             {
-                bad("a `price` must be a number that is not negative")
+                bad("a `price` must be a finite number, at least 0")
             }
             _ => Ok(()),
         }
@@ -103,21 +103,21 @@ impl OpenAiOptions {
     }
 }
 
-/// What tokens cost, in US dollars per million.
+/// Token prices, in US dollars per million.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
-    /// Of the prompt, read anew.
+    /// Price of prompt tokens that are not cached.
     pub prompt: f64,
-    /// Of the prompt, read before; the same as `prompt` without a number.
+    /// Price of cached prompt tokens. `None`: as `prompt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached: Option<f64>,
-    /// Of the answers.
+    /// Price of answer tokens.
     pub completion: f64,
 }
 
 impl Price {
-    /// What `usage` costs, in US dollars.
+    /// Cost of `usage`, in US dollars.
     pub fn of(&self, usage: &Usage) -> f64 {
         let read = f64::from(usage.prompt_tokens.saturating_sub(usage.cached_tokens));
         let millionths = read * self.prompt
@@ -127,18 +127,19 @@ impl Price {
     }
 }
 
-/// What a server understands beyond the chat endpoint that all have in common.
+/// Extensions of the common chat endpoint that a server supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Dialect {
-    /// `response_format` with a JSON schema. Grammars and prefills are asked for in words.
+    /// `response_format` with a JSON schema. Grammars and prefills become instructions in the prompt.
     #[default]
     OpenAi,
-    /// Like [`OpenAi`](Self::OpenAi), for models that take `max_completion_tokens` and no sampling parameters.
+    /// Like [`OpenAi`](Self::OpenAi), for models with `max_completion_tokens` and without sampling
+    /// parameters.
     OpenAiReasoning,
-    /// `min_p`, prefills as a last assistant message, and `grammar` (a server built with llguidance).
+    /// `min_p`, prefill as a final assistant message, and `grammar` (server built with llguidance).
     LlamaCpp,
-    /// `min_p`, prefills, and `structured_outputs` with a grammar (its `guidance` backend reads Lark).
+    /// `min_p`, prefill, and `structured_outputs` with a grammar (backend `guidance`).
     Vllm,
 }
 
@@ -147,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_price_counts_what_was_read_before_apart() {
+    fn price_distinguishes_cached_tokens() {
         let usage = Usage {
             prompt_tokens: 1_000_000,
             cached_tokens: 400_000,
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn options_of_before_are_still_options() {
+    fn missing_options_get_their_defaults() {
         let old = r#"{"base_url": "http://localhost/v1", "model": "m"}"#;
         let options: OpenAiOptions = serde_json::from_str(old).unwrap();
         assert_eq!(options, OpenAiOptions::new("http://localhost/v1", "m"));

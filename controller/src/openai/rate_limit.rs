@@ -1,44 +1,44 @@
-//! How fast and how many at once a server is asked.
+//! Limits the rate and the concurrency of requests.
 
 use super::OpenAiOptions;
 use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until};
 
-/// Lets requests go one after the other, with the distance that a limit asks for.
+/// Limits requests to an even rate, and their concurrency.
 ///
-/// A bucket that holds one token: servers count in windows of their own, some of a second, so that a burst
-/// could break a limit that holds over the minute.
+/// The bucket holds one token: servers count in windows of their own, some of one second, so that bursts
+/// could exceed a limit that holds per minute.
 #[derive(Debug)]
 pub(super) struct RateLimiter {
     distance: Option<Duration>,
-    /// When the next may go. Whoever waits for that holds the lock, which is given in the order of asking; who
-    /// stops waiting leaves the time to the next one.
+    /// Time of the next request. The waiting caller holds the lock, which is granted in order of arrival. A
+    /// caller that gives up leaves the time to the next one.
     next: Mutex<Option<Instant>>,
-    seats: Option<Semaphore>,
+    slots: Option<Semaphore>,
 }
 
-/// The right to have a request under way; given back when dropped.
+/// Permission to send a request; returned on drop.
 #[derive(Debug)]
 pub(super) struct Permit<'p> {
-    _seat: Option<SemaphorePermit<'p>>,
+    _slot: Option<SemaphorePermit<'p>>,
 }
 
 impl RateLimiter {
     pub(super) fn new(options: &OpenAiOptions) -> Self {
-        let seats = |count: u32| Semaphore::new((count as usize).min(Semaphore::MAX_PERMITS));
+        let slots = |count: u32| Semaphore::new((count as usize).min(Semaphore::MAX_PERMITS));
         Self {
             distance: options.requests_per_minute.map(|limit| Duration::from_mins(1) / limit.max(1)),
             next: Mutex::new(None),
-            seats: options.max_concurrent.map(seats),
+            slots: options.max_concurrent.map(slots),
         }
     }
 
-    /// Returns when the caller may send a request.
+    /// Waits until the caller may send a request.
     pub(super) async fn acquire(&self) -> Permit<'_> {
-        let seat = match &self.seats {
-            // It is never closed, so there is no error.
-            Some(seats) => seats.acquire().await.ok(),
+        let slot = match &self.slots {
+            // The semaphore is never closed, so there is no error.
+            Some(slots) => slots.acquire().await.ok(),
             None => None,
         };
         if let Some(distance) = self.distance {
@@ -48,7 +48,7 @@ impl RateLimiter {
             }
             *next = Some(Instant::now() + distance);
         }
-        Permit { _seat: seat }
+        Permit { _slot: slot }
     }
 }
 
@@ -64,10 +64,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn requests_go_in_order_and_never_faster_than_the_limit() {
+    async fn requests_are_sent_in_order_within_the_rate_limit() {
         let rate_limiter = rate_limiter(Some(3_000), None);
         let start = Instant::now();
-        let (tell, mut told) = mpsc::unbounded_channel();
+        let (tell, mut reported) = mpsc::unbounded_channel();
         for number in 0..5 {
             let (rate_limiter, tell) = (Arc::clone(&rate_limiter), tell.clone());
             tokio::spawn(async move {
@@ -77,26 +77,26 @@ mod tests {
         }
         drop(tell);
         let mut order = Vec::new();
-        while let Some(number) = told.recv().await {
+        while let Some(number) = reported.recv().await {
             order.push(number);
         }
         assert_eq!(order, [0, 1, 2, 3, 4]);
-        // Four distances of 20 ms: a lower bound, which no slow machine breaks.
+        // Four intervals of 20 ms: a lower bound on any machine.
         assert!(start.elapsed() >= Duration::from_millis(80));
     }
 
     #[tokio::test]
-    async fn who_stops_waiting_takes_nobodys_permit() {
+    async fn cancelled_wait_consumes_no_permit() {
         let rate_limiter = rate_limiter(Some(1), None);
         let _first = rate_limiter.acquire().await;
         let mut waiting = Box::pin(rate_limiter.acquire());
         assert!(futures_util::poll!(&mut waiting).is_pending());
-        assert!(rate_limiter.next.try_lock().is_err(), "it waits for its time");
+        assert!(rate_limiter.next.try_lock().is_err(), "the waiting caller must hold the lock");
         let due = {
             drop(waiting);
             *rate_limiter.next.try_lock().unwrap()
         };
-        // The next one waits for the same moment as the one that left.
+        // The next caller waits for the same time as the one that gave up.
         let mut waiting = Box::pin(rate_limiter.acquire());
         assert!(futures_util::poll!(&mut waiting).is_pending());
         drop(waiting);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_seat_is_free_again_when_its_turn_is_dropped() {
+    async fn dropped_permit_frees_its_slot() {
         let rate_limiter = rate_limiter(None, Some(1));
         let first = rate_limiter.acquire().await;
         let mut second = Box::pin(rate_limiter.acquire());

@@ -1,33 +1,33 @@
-//! The answers to one request while they come.
+//! Collects the answers to one request while they arrive.
 
-use super::wire::{Answer, Said};
+use super::wire::{Answer, Content};
 use crate::{Completion, Finish, Request, Timing, Usage};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// What a server has said so far in answer to one request, and when.
+/// What a server has sent in response to one request, and when.
 #[derive(Debug)]
 pub(super) struct PendingResponse<'r> {
     request: &'r Request,
-    /// How many answers were asked for.
+    /// Number of requested answers.
     asked: u32,
-    /// By the index that the server gives them.
+    /// Answers by the server's index.
     choices: BTreeMap<u32, Choice>,
     usage: Option<Usage>,
-    /// Whether the answer comes in pieces, as far as is known.
+    /// Whether the answer is streamed, as far as is known.
     in_pieces: bool,
     asked_at: Instant,
-    /// When the last try began.
+    /// Start of the latest attempt.
     sent_at: Option<Instant>,
-    /// When something of an answer came first.
+    /// Arrival of the first part of an answer.
     first_at: Option<Instant>,
 }
 
-/// One answer, as far as it came.
+/// One answer so far.
 #[derive(Debug, Default)]
 struct Choice {
     text: String,
-    /// Whether it is settled that `text` does not begin with the prefill, which some servers give back.
+    /// Whether it is settled that `text` does not start with the prefill, which some servers echo.
     begun: bool,
     pieces: u32,
     refusal: String,
@@ -37,23 +37,23 @@ struct Choice {
 
 #[derive(Debug)]
 enum End {
-    /// At this stop string.
+    /// The answer reached this stop string.
     Stopped(String),
-    /// For a reason in the server's words.
-    Told(String),
+    /// The server's finish reason.
+    Reason(String),
 }
 
-/// What one answer came to.
+/// The final state of one answer.
 #[derive(Debug, PartialEq)]
 pub(super) enum Outcome {
-    /// An answer, still to be checked if it is whole.
+    /// An answer, still to be checked if it is complete.
     Answer(Completion),
-    /// None, and why.
+    /// No answer, for this reason.
     Broken(String),
 }
 
 impl<'r> PendingResponse<'r> {
-    /// Of `asked` answers to `request`.
+    /// Expects `asked` answers to `request`.
     pub(super) fn new(request: &'r Request, asked: u32) -> Self {
         Self {
             request,
@@ -67,7 +67,7 @@ impl<'r> PendingResponse<'r> {
         }
     }
 
-    /// The request is sent, perhaps again: what a broken try left is worth nothing.
+    /// Starts an attempt, and discards what an earlier one received.
     pub(super) fn begin(&mut self, in_pieces: bool) {
         self.choices.clear();
         self.usage = None;
@@ -76,22 +76,22 @@ impl<'r> PendingResponse<'r> {
         self.first_at = None;
     }
 
-    /// Takes in a whole answer.
+    /// Takes a whole response.
     pub(super) fn take_whole(&mut self, answer: Answer) -> Result<(), String> {
         self.in_pieces = false;
         self.usage = answer.usage();
-        // Their order is surer than their indices, which some servers leave out.
+        // Some servers omit the index, so the order counts.
         for (index, mut choice) in (0..self.asked).zip(answer.choices.into_iter().flatten()) {
-            let said = choice.said();
+            let content = choice.content();
             let stop = choice.stop_reason.as_ref().and_then(|stop| stop.as_str());
-            self.say(index, said, choice.finish_reason, stop);
+            self.add(index, content, choice.finish_reason, stop);
         }
         self.have_choices()
     }
 
-    /// Takes in a piece of an answer, and says whether it brought something.
+    /// Takes a streamed chunk, and returns whether it contained part of an answer.
     pub(super) fn take_piece(&mut self, answer: Answer) -> bool {
-        let mut brought = false;
+        let mut progressed = false;
         if let Some(usage) = answer.usage() {
             self.usage = Some(usage);
         }
@@ -100,45 +100,46 @@ impl<'r> PendingResponse<'r> {
             if index >= self.asked {
                 continue;
             }
-            let said = choice.said();
-            if said.is_something() || choice.finish_reason.is_some() {
-                brought = true;
+            let content = choice.content();
+            if content.is_something() || choice.finish_reason.is_some() {
+                progressed = true;
                 self.first_at.get_or_insert_with(Instant::now);
             }
             let stop = choice.stop_reason.as_ref().and_then(|stop| stop.as_str());
-            self.say(index, said, choice.finish_reason, stop);
+            self.add(index, content, choice.finish_reason, stop);
         }
-        brought
+        progressed
     }
 
-    fn say(&mut self, index: u32, said: Said, finish_reason: Option<String>, stop: Option<&str>) {
+    fn add(&mut self, index: u32, content: Content, finish_reason: Option<String>, stop: Option<&str>) {
         let choice = self.choices.entry(index).or_default();
         if choice.end.is_some() {
             return;
         }
-        choice.refusal.push_str(said.refusal.as_deref().unwrap_or_default());
-        choice.called |= said.tool_calls.is_some_and(|calls| !calls.is_empty());
-        if let Some(content) = said.content.filter(|content| !content.is_empty()) {
+        choice.refusal.push_str(content.refusal.as_deref().unwrap_or_default());
+        choice.called |= content.tool_calls.is_some_and(|calls| !calls.is_empty());
+        if let Some(content) = content.content.filter(|content| !content.is_empty()) {
             choice.pieces = choice.pieces.saturating_add(u32::from(self.in_pieces));
             choice.append(&content, self.request);
         }
         if let (None, Some(reason)) = (&choice.end, finish_reason) {
             let stop = stop.filter(|stop| self.request.stop.iter().any(|asked| asked == stop));
-            choice.end = Some(stop.map_or(End::Told(reason), |stop| End::Stopped(stop.to_owned())));
+            choice.end = Some(stop.map_or(End::Reason(reason), |stop| End::Stopped(stop.to_owned())));
         }
     }
 
-    /// Whether all answers that were asked for have ended.
+    /// Whether all requested answers have ended.
     pub(super) fn is_finished(&self) -> bool {
         self.choices.len() == self.asked as usize && self.have_ended()
     }
 
-    /// Whether all answers that began have ended, and at least one began.
+    /// Whether at least one answer has started, and all started ones have ended.
     pub(super) fn have_ended(&self) -> bool {
         !self.choices.is_empty() && self.choices.values().all(|choice| choice.end.is_some())
     }
 
-    /// Whether all answers that were asked for have ended, some of them at a stop string that the server goes on from.
+    /// Whether all requested answers have ended, some of them at a stop string that the server does not know
+    /// of.
     pub(super) fn is_cut(&self) -> bool {
         self.is_finished() && self.choices.values().any(|choice| matches!(choice.end, Some(End::Stopped(_))))
     }
@@ -147,7 +148,7 @@ impl<'r> PendingResponse<'r> {
         if self.choices.is_empty() { Err("it holds no choices".into()) } else { Ok(()) }
     }
 
-    /// What all answers cost, and whether the server told it; if not, the pieces are counted.
+    /// The token usage, and whether the server reported it. Otherwise chunks are counted.
     pub(super) fn usage(&self) -> (Usage, bool) {
         if let Some(usage) = self.usage {
             return (usage, true);
@@ -156,30 +157,29 @@ impl<'r> PendingResponse<'r> {
         (Usage { completion_tokens: pieces, ..Usage::default() }, false)
     }
 
-    /// Where the time went until now.
     pub(super) fn timing(&self) -> Timing {
         let now = Instant::now();
         let ms = |from: Instant, to: Instant| to.saturating_duration_since(from).as_millis() as u64;
         let Some(sent) = self.sent_at else {
             return Timing { queue_ms: ms(self.asked_at, now), ..Timing::default() };
         };
-        // A server that answers in one piece does not tell reading from writing.
+        // Without streaming, prefill and decoding cannot be distinguished.
         let first = self.first_at.unwrap_or(if self.in_pieces { now } else { sent });
         Timing { queue_ms: ms(self.asked_at, sent), prefill_ms: ms(sent, first), decode_ms: ms(first, now) }
     }
 
-    /// What the answers came to, or what the model said in place of all of them.
+    /// The outcomes of all answers, or the model's refusal.
     pub(super) fn outcomes(self) -> Result<Vec<Outcome>, String> {
         let alone = self.choices.len() == 1;
-        let told = self.usage.filter(|_| alone).map(|usage| usage.completion_tokens);
+        let reported = self.usage.filter(|_| alone).map(|usage| usage.completion_tokens);
         if let Some(refused) = self.choices.values().find(|choice| !choice.refusal.is_empty()) {
-            return Err(format!("the model refused: {}", refused.refusal));
+            return Err(format!("the model refused to answer: {}", refused.refusal));
         }
-        // The cost is told for all choices together.
-        Ok(self.choices.into_values().map(|choice| choice.outcome(told)).collect())
+        // The usage is reported for all answers together.
+        Ok(self.choices.into_values().map(|choice| choice.outcome(reported)).collect())
     }
 
-    /// As many answers as were asked for, as far as they came; those that had not ended end with `finish`.
+    /// The requested answers so far. Unfinished ones end with `finish`.
     pub(super) fn unfinished(&self, finish: &Finish) -> Vec<Completion> {
         let of = |index| match self.choices.get(&index) {
             Some(choice) => choice.so_far(finish, &self.request.prefill),
@@ -190,7 +190,7 @@ impl<'r> PendingResponse<'r> {
 }
 
 impl Choice {
-    /// Adds `content`, without a prefill given back, up to the first stop string.
+    /// Appends `content`, without an echoed prefill, up to the first stop string.
     fn append(&mut self, content: &str, request: &Request) {
         let mut searched = self.text.len();
         self.text.push_str(content);
@@ -205,7 +205,7 @@ impl Choice {
             searched = 0;
         }
         let stops = request.stop.iter().filter(|stop| !stop.is_empty());
-        // A stop string may have begun in the text before.
+        // A stop string may span chunks.
         let longest = stops.clone().map(String::len).max().unwrap_or(0);
         let from = self.text.floor_char_boundary(searched.saturating_sub(longest));
         let tail = self.text.get(from..).unwrap_or_default();
@@ -216,31 +216,31 @@ impl Choice {
         }
     }
 
-    /// Why it ends, if it did and is an answer.
+    /// Why the answer ended; `None` if it has not. An error if it is not an answer.
     fn finish(&self) -> Result<Option<Finish>, String> {
         Ok(match &self.end {
             None => None,
             Some(End::Stopped(stop)) => Some(Finish::Stopped(stop.clone())),
-            Some(End::Told(reason)) => match reason.as_str() {
+            Some(End::Reason(reason)) => match reason.as_str() {
                 "length" => Some(Finish::Length),
-                "content_filter" => return Err("the server's content filter cut it".to_owned()),
+                "content_filter" => return Err("the server's content filter cut the answer".to_owned()),
                 _ if self.called && self.text.is_empty() => {
-                    return Err("it is a call of a tool, without a text".to_owned());
+                    return Err("the answer is a tool call without text".to_owned());
                 }
-                // Servers have many words for an answer that is whole.
+                // Servers use various words for a complete answer.
                 _ => Some(Finish::Complete),
             },
         })
     }
 
-    /// `told` is its length, if the server told it.
-    fn outcome(self, told: Option<u32>) -> Outcome {
+    /// `reported` is the length that the server reported.
+    fn outcome(self, reported: Option<u32>) -> Outcome {
         match self.finish() {
             Err(reason) => Outcome::Broken(reason),
             Ok(finish) => Outcome::Answer(Completion {
                 text: self.text,
-                tokens: told.unwrap_or(self.pieces),
-                // Some do not say that it ends, and end.
+                tokens: reported.unwrap_or(self.pieces),
+                // Some servers end the stream without a finish reason.
                 finish: finish.unwrap_or(Finish::Complete),
             }),
         }
@@ -248,7 +248,7 @@ impl Choice {
 
     fn so_far(&self, finish: &Finish, prefill: &str) -> Completion {
         let finish = self.finish().ok().flatten().unwrap_or_else(|| finish.clone());
-        // What may still be the prefill given back is no part of an answer yet.
+        // Text that may still turn out to be an echoed prefill is not part of the answer yet.
         let known = self.begun || self.end.is_some();
         let text = if known || !prefill.starts_with(&self.text) { self.text.clone() } else { String::new() };
         Completion { text, tokens: self.pieces, finish }
@@ -280,14 +280,14 @@ mod tests {
     }
 
     proptest! {
-        /// However a text is cut into pieces, what is read is what the whole text holds.
+        /// Any split of a text into chunks yields the same answer as the whole text.
         #[test]
-        fn pieces_come_to_the_same_as_the_whole(
+        fn streamed_answer_equals_the_whole_answer(
             text in "(say: |sa)?[aäx.é]{0,20}",
             cuts in proptest::collection::vec(0usize..30, 0..6),
             prefill in "(say: )?",
         ) {
-            // No stop is the beginning of another: which of two comes first would hang on the cuts.
+            // No stop string is a prefix of another, so the first match does not depend on the split.
             let request = request(&prefill, &["x.", "éé"]);
             let mut pending = PendingResponse::new(&request, 1);
             pending.take_whole(whole(&text)).unwrap();
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn choices_interleave_and_what_was_not_asked_for_is_left() {
+    fn interleaved_choices_are_separated_and_extra_ones_ignored() {
         let request = request("", &[]);
         let mut pending = PendingResponse::new(&request, 2);
         pending.begin(true);
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_cut_when_nothing_that_may_come_counts() {
+    fn response_is_cut_when_no_later_text_can_count() {
         let request = request("", &["."]);
         let mut pending = PendingResponse::new(&request, 2);
         pending.begin(true);
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_tells_where_it_stopped_is_believed_if_it_was_asked_to() {
+    fn reported_stop_string_counts_only_if_requested() {
         let request = request("", &["END"]);
         for (reason, finish) in [("END", Finish::Stopped("END".into())), ("other", Finish::Complete)] {
             let choice = json!({"message": {"content": "a"}, "finish_reason": "stop", "stop_reason": reason});

@@ -1,4 +1,4 @@
-//! Reading an answer: its bytes within limits, and the events in them.
+//! Reads response bodies within limits, and parses streamed events.
 
 use super::failure::{BodyError, ReadError};
 use super::response::PendingResponse;
@@ -10,21 +10,21 @@ use sse_stream::SseStream;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
-/// The longest answer that is read, in bytes.
+/// Longest accepted response, in bytes.
 const MAX_ANSWER: usize = 16 << 20;
-/// The longest refusal that is read, in bytes.
+/// Longest part of an error response that is read, in bytes.
 const MAX_REFUSAL: usize = 64 << 10;
-/// How often a server may use up the limit of silence with signs of life before something of an answer must come.
-const PATIENCE: u32 = 5;
-/// How long the tokens are waited for after the last answer has ended.
-const AFTERTHOUGHT: Duration = Duration::from_secs(5);
-/// How long the end of a stream is waited for; its connection can be used again then.
-const GOODBYE: Duration = Duration::from_millis(50);
+/// Data without part of an answer is accepted for this many times the limit of silence.
+const KEEPALIVE_FACTOR: u32 = 5;
+/// How long to wait for the token usage after the last answer has ended.
+const USAGE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to wait for the end of a stream, after which its connection can be reused.
+const END_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// The bytes of an answer, each piece of which comes within `silence`.
+/// The bytes of a body; each chunk must arrive within `silence`.
 pub(super) type Body = BoxStream<'static, Result<Bytes, BodyError>>;
 
-/// The body of `response`, unless it is absurdly long.
+/// The body of `response`, up to a limit.
 pub(super) fn body(response: Response, silence: Duration) -> Body {
     stream::try_unfold((response, MAX_ANSWER), move |(mut response, left)| async move {
         let chunk = timeout(silence, response.chunk()).await.map_err(|_| BodyError::Silent(silence))?;
@@ -37,20 +37,20 @@ pub(super) fn body(response: Response, silence: Duration) -> Body {
     .boxed()
 }
 
-/// All of `body`, as a text.
+/// Reads the whole body as text.
 pub(super) async fn whole(mut body: Body, silence: Duration) -> Result<String, ReadError> {
-    let patience = silence.saturating_mul(PATIENCE);
+    let idle_limit = silence.saturating_mul(KEEPALIVE_FACTOR);
     let read = async {
         let mut bytes = Vec::new();
         while let Some(chunk) = body.next().await {
             bytes.extend_from_slice(&chunk.map_err(ReadError::Bytes)?);
         }
-        String::from_utf8(bytes).map_err(|error| ReadError::Garbled(error.utf8_error().to_string()))
+        String::from_utf8(bytes).map_err(|error| ReadError::Invalid(error.utf8_error().to_string()))
     };
-    timeout(patience, read).await.unwrap_or(Err(ReadError::Idle(patience)))
+    timeout(idle_limit, read).await.unwrap_or(Err(ReadError::Idle(idle_limit)))
 }
 
-/// The beginning of `body`, for an error: whatever of it can be had.
+/// Reads the start of a body for an error message, as far as it arrives in time.
 pub(super) async fn beginning(mut body: Body, silence: Duration) -> String {
     let mut bytes = Vec::new();
     let read = async {
@@ -61,60 +61,60 @@ pub(super) async fn beginning(mut body: Body, silence: Duration) -> String {
             }
         }
     };
-    // What was read until then is as good.
+    // After a timeout, the part that was read is used.
     let _ = timeout(silence, read).await;
     bytes.truncate(MAX_REFUSAL);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Reads the events of `body` into `pending` until the answers are whole.
+/// Reads streamed events into `pending` until the answers are complete.
 pub(super) async fn events(
     body: Body,
     pending: &mut PendingResponse<'_>,
     silence: Duration,
 ) -> Result<(), ReadError> {
-    match read_events(body, pending, silence.saturating_mul(PATIENCE)).await {
-        // What goes wrong after the last answer takes nothing from it.
+    match read_events(body, pending, silence.saturating_mul(KEEPALIVE_FACTOR)).await {
+        // An error after the last answer does not invalidate it.
         Err(read_error) if !pending.is_finished() => Err(read_error),
-        _ => pending.have_choices().map_err(ReadError::Garbled),
+        _ => pending.have_choices().map_err(ReadError::Invalid),
     }
 }
 
 async fn read_events(
     body: Body,
     pending: &mut PendingResponse<'_>,
-    patience: Duration,
+    idle_limit: Duration,
 ) -> Result<(), ReadError> {
     let mut events = SseStream::from_bytes_stream(body);
-    let mut brought = Instant::now();
-    let mut limit = patience;
+    let mut progressed = Instant::now();
+    let mut limit = idle_limit;
     loop {
-        let event = timeout(limit.saturating_sub(brought.elapsed()), events.next()).await;
-        let Some(event) = event.map_err(|_| ReadError::Idle(patience))? else { break };
+        let event = timeout(limit.saturating_sub(progressed.elapsed()), events.next()).await;
+        let Some(event) = event.map_err(|_| ReadError::Idle(idle_limit))? else { break };
         let Some(data) = event.map_err(read_error)?.data else { continue };
         match data.trim() {
             "" => continue,
             "[DONE]" => {
-                let _ = timeout(GOODBYE, events.next()).await;
+                let _ = timeout(END_TIMEOUT, events.next()).await;
                 return Ok(());
             }
             _ => {}
         }
-        let answer = Answer::read(&data).map_err(ReadError::Garbled)?;
+        let answer = Answer::read(&data).map_err(ReadError::Invalid)?;
         if let Some(error) = answer.error {
-            return Err(ReadError::Told(error));
+            return Err(ReadError::ErrorObject(error));
         }
         if pending.take_piece(answer) {
-            brought = Instant::now();
+            progressed = Instant::now();
         }
         if pending.is_cut() {
             return Ok(());
         }
         if pending.is_finished() {
-            limit = AFTERTHOUGHT.min(patience);
+            limit = USAGE_TIMEOUT.min(idle_limit);
         }
     }
-    // Some servers end without saying so.
+    // Some servers end the stream without `[DONE]`.
     if pending.have_ended() { Ok(()) } else { Err(ReadError::Ended) }
 }
 
@@ -122,9 +122,9 @@ fn read_error(error: sse_stream::Error) -> ReadError {
     match error {
         sse_stream::Error::Body(inner) => match inner.downcast::<BodyError>() {
             Ok(fault) => ReadError::Bytes(*fault),
-            Err(inner) => ReadError::Garbled(inner.to_string()),
+            Err(inner) => ReadError::Invalid(inner.to_string()),
         },
-        other => ReadError::Garbled(format!("it is not a stream of events: {other}")),
+        other => ReadError::Invalid(format!("it is not an event stream: {other}")),
     }
 }
 
@@ -135,7 +135,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(20);
 
-    /// What becomes of a stream that comes in chunks of `size` bytes.
+    /// Reads a stream in chunks of `size` bytes.
     async fn read(text: &[u8], size: usize, asked: u32) -> (Result<(), ReadError>, Vec<String>) {
         let request = Request::new(vec![Message::user("?")], Constraint::line(9), 9);
         let mut pending = PendingResponse::new(&request, asked);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_may_be_cut_anywhere() {
+    async fn stream_may_be_split_anywhere() {
         let text = "\u{feff}: hello\r\n\r\nevent: message\r\ndata: {\"choices\": [{\"index\": 1, \"delta\": \
                     {\"content\": \"é\"}}]}\r\n\r\ndata:{\"choices\": [{\"index\": 0,\ndata: \"delta\": {\"content\": \
                     \"日本\"}, \"finish_reason\": \"stop\"}]}\n\ndata: {\"choices\": null}\r\rdata: [DONE]\n\n";
@@ -160,32 +160,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_does_not_say_that_it_ends_has_ended_when_its_answers_have() {
+    async fn stream_without_done_ends_with_its_answers() {
         let piece = |finish: &str| {
             format!(
                 "data: {{\"choices\": [{{\"delta\": {{\"content\": \"a\"}}, \"finish_reason\": {finish}}}]}}\n\n"
             )
         };
         assert!(read(piece("\"stop\"").as_bytes(), 99, 1).await.0.is_ok());
-        // Asked for two it ended all that it began.
+        // Two answers were requested, but the only one that started has ended.
         assert!(read(piece("\"stop\"").as_bytes(), 99, 2).await.0.is_ok());
         let (result, texts) = read(piece("null").as_bytes(), 99, 1).await;
         assert!(matches!(result, Err(ReadError::Ended)), "{result:?}");
         assert_eq!(texts, ["a"]);
-        // Garbage after the last answer is nobody's.
+        // Garbage after the last answer is ignored.
         assert!(read(format!("{}garbage\n", piece("\"stop\"")).as_bytes(), 7, 1).await.0.is_ok());
     }
 
     #[tokio::test]
-    async fn random_bytes_are_an_error_and_nothing_worse() {
-        let mut chance = fastrand::Rng::with_seed(7);
+    async fn random_bytes_are_an_error() {
+        let mut rng = fastrand::Rng::with_seed(7);
         for _ in 0..500 {
-            let start: &[u8] = if chance.bool() { b"data: {\"choices\": [{\"delta\": " } else { b"" };
+            let start: &[u8] = if rng.bool() { b"data: {\"choices\": [{\"delta\": " } else { b"" };
             let mut text = start.to_vec();
-            text.extend(
-                (0..chance.usize(0..200)).map(|_| chance.choice(b"data: {}[]\"\n\r:,\xff\x00e1").unwrap()),
-            );
-            let (result, _) = read(&text, chance.usize(1..20), 1).await;
+            text.extend((0..rng.usize(0..200)).map(|_| rng.choice(b"data: {}[]\"\n\r:,\xff\x00e1").unwrap()));
+            let (result, _) = read(&text, rng.usize(1..20), 1).await;
             assert!(result.is_err(), "{:?}", String::from_utf8_lossy(&text));
         }
     }

@@ -1,22 +1,22 @@
-//! Requests and answers as the chat endpoint writes them.
+//! Serialisation of requests and responses of the chat endpoint.
 
 use super::{Dialect, OpenAiOptions};
 use crate::{Constraint, Request, Usage};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// How an answer is asked to come.
+/// How answers are transferred.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Streaming {
-    /// In pieces, the last of which tells the tokens.
+    /// Streamed, with token usage in the last chunk.
     Counted,
-    /// In pieces, for servers that do not know the option that asks for the tokens.
+    /// Streamed, for servers without the option `stream_options`.
     Plain,
     /// Whole.
     Off,
 }
 
-/// The body that asks for `candidates` answers to `request`, the `attempt`-th time, without how they are to come.
+/// The request body for `candidates` answers, without streaming options. `attempt` varies the seed.
 pub(super) fn body(request: &Request, options: &OpenAiOptions, candidates: u32, attempt: u32) -> Value {
     let dialect = options.dialect;
     let mut messages: Vec<Value> = request
@@ -75,7 +75,7 @@ pub(super) fn body(request: &Request, options: &OpenAiOptions, candidates: u32, 
     if matches!(dialect, Dialect::LlamaCpp | Dialect::Vllm) {
         fields.insert("min_p".into(), json!(sampling.min_p));
     }
-    // Servers keep seeds in a signed integer, some of 32 bits.
+    // Servers store seeds as signed integers, some with 32 bits.
     let seed = sampling.seed.wrapping_add(u64::from(attempt)) & 0x7fff_ffff;
     fields.insert("seed".into(), json!(seed));
     if !request.stop.is_empty() {
@@ -84,14 +84,14 @@ pub(super) fn body(request: &Request, options: &OpenAiOptions, candidates: u32, 
     Value::Object(fields)
 }
 
-/// Says in `body` how the answer is to come.
+/// Sets the streaming options in `body`.
 pub(super) fn set_streaming(body: &mut Value, streaming: Streaming, dialect: Dialect) {
     let Value::Object(fields) = body else { return };
     fields.insert("stream".into(), json!(streaming != Streaming::Off));
     if streaming == Streaming::Counted {
         let mut options = json!({"include_usage": true});
         if dialect == Dialect::Vllm {
-            // Then the tokens of what is cut are known too.
+            // Reports the usage of cut answers too.
             options["continuous_usage_stats"] = json!(true);
         }
         fields.insert("stream_options".into(), options);
@@ -100,7 +100,7 @@ pub(super) fn set_streaming(body: &mut Value, streaming: Streaming, dialect: Dia
     }
 }
 
-/// A whole answer, or a piece of one.
+/// A whole response or a streamed chunk.
 #[derive(Debug, Deserialize)]
 pub(super) struct Answer {
     #[serde(default)]
@@ -116,47 +116,50 @@ pub(super) struct Choice {
     #[serde(default)]
     pub(super) index: Option<u32>,
     #[serde(default)]
-    message: Option<Said>,
+    message: Option<Content>,
     #[serde(default)]
-    delta: Option<Said>,
+    delta: Option<Content>,
     #[serde(default)]
     pub(super) finish_reason: Option<String>,
-    /// What vLLM stopped at: a string that was asked for, or the number of a token.
+    /// What vLLM stopped at: a requested string, or the id of a token.
     #[serde(default)]
     pub(super) stop_reason: Option<Value>,
 }
 
-/// What is said in a whole message or in a piece of one.
+/// The content of a message or a chunk.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Said {
+pub(super) struct Content {
     #[serde(default)]
     pub(super) content: Option<String>,
     #[serde(default)]
     pub(super) refusal: Option<String>,
     #[serde(default)]
     pub(super) tool_calls: Option<Vec<Value>>,
-    /// What is thought before the answer, as most servers call it.
+    /// Reasoning before the answer, in the field that most servers use.
     #[serde(default)]
     reasoning_content: Option<Value>,
-    /// The same, as others do.
+    /// Reasoning, in the field that other servers use.
     #[serde(default)]
     reasoning: Option<Value>,
 }
 
 impl Answer {
-    /// Reads JSON; says what is wrong with it and shows it, if something is.
+    /// Parses JSON. An error quotes the text.
     pub(super) fn read(text: &str) -> Result<Self, String> {
         serde_json::from_str(text).map_err(|error| format!("{error}: {text}"))
     }
 
-    /// What the answer cost, if it tells.
+    /// The token usage, if the response reports it.
     pub(super) fn usage(&self) -> Option<Usage> {
-        let told = self.usage.as_ref()?;
+        let reported = self.usage.as_ref()?;
         let count = |path: &str| {
-            told.pointer(path).and_then(Value::as_u64).map(|count| u32::try_from(count).unwrap_or(u32::MAX))
+            reported
+                .pointer(path)
+                .and_then(Value::as_u64)
+                .map(|count| u32::try_from(count).unwrap_or(u32::MAX))
         };
         let prompt_tokens = count("/prompt_tokens")?;
-        // The second name is DeepSeek's.
+        // DeepSeek uses the second name.
         let cached =
             count("/prompt_tokens_details/cached_tokens").or_else(|| count("/prompt_cache_hit_tokens"));
         Some(Usage {
@@ -169,13 +172,13 @@ impl Answer {
 }
 
 impl Choice {
-    pub(super) fn said(&mut self) -> Said {
+    pub(super) fn content(&mut self) -> Content {
         self.delta.take().or_else(|| self.message.take()).unwrap_or_default()
     }
 }
 
-impl Said {
-    /// Whether the model was at work on it.
+impl Content {
+    /// Whether the chunk contains any output of the model.
     pub(super) fn is_something(&self) -> bool {
         let text = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
         let thought = |thought: &Option<Value>| {
@@ -194,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_are_read_leniently() {
+    fn token_usage_is_parsed_leniently() {
         let usage =
             |usage: Value| Answer::read(&json!({"choices": [], "usage": usage}).to_string()).unwrap().usage();
         let tokens = |prompt_tokens, cached_tokens, completion_tokens| {
@@ -211,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn how_an_answer_is_to_come_can_be_changed() {
+    fn streaming_options_can_be_changed() {
         let request = Request::new(Vec::new(), Constraint::line(3), 5);
         let options = OpenAiOptions::new("http://localhost/v1", "m");
         let mut body = body(&request, &options, 1, 0);
