@@ -3,10 +3,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// A name less like what was asked for than this is no help (Jaro-Winkler, 0 to 1).
-const LIKE_ENOUGH: f64 = 0.7;
+/// Least similarity of a suggested name (Jaro-Winkler, 0 to 1).
+const MIN_SIMILARITY: f64 = 0.7;
 
-/// The models that are known by name.
+/// The catalogue of known models.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Catalogue {
@@ -14,83 +14,83 @@ pub struct Catalogue {
     entries: Vec<Entry>,
 }
 
-/// One model.
+/// One model of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// What it is called here.
+    /// Name in the catalogue.
     pub name: String,
-    /// What it is for.
+    /// What the model is for.
     pub kind: ModelKind,
-    /// Whether it is the one to take among those of its kind when nobody says which.
+    /// Whether it is the default model of its kind.
     #[serde(default)]
     pub default: bool,
-    /// What it is good for, in a few words.
+    /// Short description for the user.
     pub summary: String,
-    /// How many tokens it reads at once.
+    /// Size of its context, in tokens.
     pub context: u32,
-    /// Under what terms it may be used.
+    /// Terms of use.
     pub licence: Licence,
-    /// The file that llama.cpp runs. It has sources unless there is a [`conversion`](Entry::conversion).
+    /// The GGUF file. It has sources unless there is a [`conversion`](Entry::conversion).
     #[serde(flatten)]
     pub asset: Asset,
-    /// How the file is made, where nobody publishes it.
+    /// How to build the file, if nobody publishes it as GGUF.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversion: Option<Conversion>,
 }
 
-/// What a model is for.
+/// Purpose of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelKind {
-    /// It answers: it can be the controller.
+    /// Text generation: it can be the controller.
     Chat,
-    /// It turns text into vectors: memory needs one.
+    /// Embedding: memory uses it.
     Embedding,
 }
 
-/// The terms of a model.
+/// Terms of use of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Licence {
-    /// Its SPDX identifier, or its usual name.
+    /// SPDX identifier, or the usual name.
     pub id: String,
-    /// Where to read it.
+    /// URL of the text.
     pub url: String,
 }
 
-/// A file that can be fetched.
+/// A file to download.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asset {
-    /// What it is called on disk.
+    /// File name in the cache.
     pub file: String,
-    /// How long it is.
+    /// Length in bytes.
     pub bytes: u64,
-    /// Its SHA-256, in lowercase hexadecimal.
+    /// SHA-256 in lowercase hexadecimal.
     pub sha256: String,
-    /// Where it can be had; asked in this order.
+    /// Download sources, in order of preference.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<Source>,
 }
 
-/// Where a file can be had.
+/// A download source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
-    /// A file of a repository on Hugging Face.
+    /// A file in a Hugging Face repository.
     HuggingFace(HubFile),
-    /// Files inside Python packages; one after the other they are the file.
+    /// Files inside Python packages, which are concatenated.
     Packages(Vec<PackageFile>),
 }
 
-/// A file of a repository on Hugging Face.
+/// A file in a Hugging Face repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HubFile {
-    /// `owner/name`.
+    /// Repository, as `owner/name`.
     pub repo: String,
-    /// Its path there.
+    /// Path in the repository.
     pub file: String,
-    /// A branch, a tag or a commit.
+    /// Branch, tag or commit.
     pub revision: String,
 }
 
@@ -98,29 +98,29 @@ pub struct HubFile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PackageFile {
-    /// The package's name.
+    /// Name of the package.
     pub package: String,
-    /// Its exact version.
+    /// Exact version of the package.
     pub version: String,
-    /// The file's path inside the wheel.
+    /// Path inside the wheel.
     pub member: String,
-    /// How long it is.
+    /// Length in bytes.
     pub bytes: u64,
-    /// Its SHA-256, in lowercase hexadecimal.
+    /// SHA-256 in lowercase hexadecimal.
     pub sha256: String,
 }
 
-/// How a model file is made.
+/// How to build a model file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Conversion {
-    /// What the inputs are.
+    /// Format of the inputs.
     pub format: ConversionFormat,
-    /// What it is made from.
+    /// Files to convert.
     pub inputs: Vec<Asset>,
 }
 
-/// What a model file can be made from.
+/// Formats that can be converted to GGUF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConversionFormat {
@@ -129,7 +129,7 @@ pub enum ConversionFormat {
 }
 
 impl ConversionFormat {
-    /// The files it takes.
+    /// Names of the required input files.
     fn inputs(self) -> &'static [&'static str] {
         match self {
             Self::SentenceBert => &["config.json", "vocab.txt", "model.safetensors"],
@@ -138,14 +138,16 @@ impl ConversionFormat {
 }
 
 impl Catalogue {
-    /// The models that come with Sojourn.
+    /// The catalogue that is compiled into this crate.
     pub fn built_in() -> Result<Self, ModelError> {
         Self::parse(include_str!("../../catalogue.toml"))
     }
 
-    /// A catalogue in TOML, laid out like the built-in one (`controller/catalogue.toml`).
+    /// Parses a catalogue in TOML, in the format of `controller/catalogue.toml`.
     ///
-    /// It has to be consistent: one default of each kind at most, parts that add up, plain file names.
+    /// # Errors
+    /// [`ModelError::Catalogue`] if the catalogue is inconsistent: duplicate names or files, two defaults of
+    /// a kind, parts of a wrong total length, or paths in file names.
     pub fn parse(text: &str) -> Result<Self, ModelError> {
         let catalogue: Self =
             toml::from_str(text).map_err(|error| ModelError::Catalogue(error.to_string()))?;
@@ -153,12 +155,15 @@ impl Catalogue {
         Ok(catalogue)
     }
 
-    /// All models, in the catalogue's order.
+    /// All models, in the order of the catalogue.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// The model of this name.
+    /// The model with this name.
+    ///
+    /// # Errors
+    /// [`ModelError::Unknown`] with the most similar name.
     pub fn get(&self, name: &str) -> Result<&Entry, ModelError> {
         self.entries.iter().find(|entry| entry.name == name).ok_or_else(|| ModelError::Unknown {
             name: name.to_owned(),
@@ -166,7 +171,7 @@ impl Catalogue {
         })
     }
 
-    /// The model to take when nobody says which.
+    /// The default model of a kind.
     pub fn default_of(&self, kind: ModelKind) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.default && entry.kind == kind)
     }
@@ -176,7 +181,7 @@ impl Catalogue {
         self.entries
             .iter()
             .map(|entry| (strsim::jaro_winkler(&wanted, &entry.name), entry.name.as_str()))
-            .filter(|(likeness, _)| *likeness >= LIKE_ENOUGH)
+            .filter(|(likeness, _)| *likeness >= MIN_SIMILARITY)
             .max_by(|(one, _), (other, _)| one.total_cmp(other))
             .map(|(_, name)| name)
     }
@@ -186,10 +191,10 @@ impl Catalogue {
         for entry in &self.entries {
             let name = &entry.name;
             if !names.insert(name) {
-                return Err(format!("`{name}` is there twice"));
+                return Err(format!("`{name}` is listed twice"));
             }
             if !files.insert(&entry.asset.file) {
-                return Err(format!("`{}` is the file of two models", entry.asset.file));
+                return Err(format!("`{}` is the file of more than one model", entry.asset.file));
             }
             if entry.default && !defaults.insert(entry.kind) {
                 return Err(format!("`{name}` is a second default of its kind"));
@@ -204,8 +209,8 @@ impl Entry {
     fn check(&self) -> Result<(), String> {
         self.asset.check()?;
         match (&self.conversion, self.asset.sources.is_empty()) {
-            (None, true) => Err("it has no source".to_owned()),
-            (Some(_), false) => Err("it has sources and a conversion".to_owned()),
+            (None, true) => Err("the model has no source".to_owned()),
+            (Some(_), false) => Err("the model has both sources and a conversion".to_owned()),
             (None, false) => Ok(()),
             (Some(conversion), true) => conversion.check(),
         }
@@ -216,7 +221,7 @@ impl Conversion {
     fn check(&self) -> Result<(), String> {
         for needed in self.format.inputs() {
             if !self.inputs.iter().any(|input| input.file == *needed) {
-                return Err(format!("its conversion lacks `{needed}`"));
+                return Err(format!("the conversion lacks `{needed}`"));
             }
         }
         for input in &self.inputs {
@@ -242,7 +247,7 @@ impl Asset {
                 let bytes: u64 = parts.iter().map(|part| part.bytes).sum();
                 if bytes != self.bytes {
                     return Err(format!(
-                        "the parts of `{file}` make {bytes} bytes instead of {}",
+                        "the parts of `{file}` have {bytes} bytes in total instead of {}",
                         self.bytes
                     ));
                 }
@@ -263,7 +268,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_built_in_catalogue_is_consistent_and_survives_writing() {
+    fn built_in_catalogue_is_consistent_and_round_trips() {
         let catalogue = Catalogue::built_in().unwrap();
         assert!(catalogue.default_of(ModelKind::Chat).is_some());
         assert!(catalogue.default_of(ModelKind::Embedding).is_some());
@@ -275,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_name_is_told_the_nearest() {
+    fn misspelt_name_suggests_the_most_similar() {
         let catalogue = Catalogue::built_in().unwrap();
         for (asked, meant) in [
             ("qwen2.5-coder-1.5b", Some("qwen2.5-coder-1.5b-instruct")),
@@ -292,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_catalogue_that_contradicts_itself_is_refused() {
+    fn inconsistent_catalogue_is_rejected() {
         let good = toml::to_string(&Catalogue::built_in().unwrap()).unwrap();
         for (from, to, problem) in [
             ("bytes = 98362432", "bytes = 98362433", "make 98362432 bytes"),

@@ -1,4 +1,4 @@
-//! Room, locks, and putting a finished file in its place.
+//! Disk space, lock files, and atomic installation of files.
 
 use super::progress::{Progress, Report};
 use super::{ModelError, convert::GgufWriter};
@@ -8,12 +8,12 @@ use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How often a lock that another process holds is tried.
+/// Interval between attempts to take a lock that another process holds.
 const LOCK_INTERVAL: Duration = Duration::from_millis(200);
-/// What is left free on the disk, whatever is fetched.
+/// Disk space that downloads leave free, in bytes.
 const SPARE_BYTES: u64 = 16 << 20;
 
-/// The file `suffix` that goes with `file`: `model.gguf` and `part` make `model.gguf.part`.
+/// Path of an auxiliary file: `model.gguf` and `part` give `model.gguf.part`.
 pub fn sibling(file: &Path, suffix: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(".");
@@ -21,12 +21,12 @@ pub fn sibling(file: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// How long a file is; zero where there is none.
+/// Length of a file in bytes; 0 if it does not exist.
 pub fn length(file: &Path) -> u64 {
     file.metadata().map_or(0, |metadata| metadata.len())
 }
 
-/// How much the files of a directory hold together.
+/// Total length of all files below a directory, in bytes.
 pub fn directory_bytes(dir: &Path) -> u64 {
     let Ok(entries) = dir.read_dir() else { return 0 };
     entries
@@ -39,7 +39,10 @@ pub fn directory_bytes(dir: &Path) -> u64 {
         .sum()
 }
 
-/// Checks that `bytes` more fit into `dir`.
+/// Checks that the disk of `dir` has room for `bytes` more bytes.
+///
+/// # Errors
+/// [`ModelError::Disk`].
 pub fn check_room(dir: &Path, bytes: u64) -> Result<(), ModelError> {
     let available = fs4::available_space(dir).map_err(|error| ModelError::io(dir, error))?;
     let needed = bytes.saturating_add(SPARE_BYTES);
@@ -49,15 +52,18 @@ pub fn check_room(dir: &Path, bytes: u64) -> Result<(), ModelError> {
     Ok(())
 }
 
-/// Makes sure that one pull at a time works on a file. The system lets go of it when the process ends, however it ends.
+/// Lock that admits one pull per file. The operating system releases it when the process ends.
 ///
-/// The file that carries the lock stays: deleting it could take it from under somebody who is about to lock it.
+/// The lock file is never deleted, because another process may be about to lock it.
 pub struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Waits for the lock beside `file`.
+    /// Waits for the lock of `file`.
+    ///
+    /// # Errors
+    /// [`ModelError::Cancelled`] if `cancel` is triggered.
     pub async fn acquire(file: &Path, cancel: &Cancel, report: &Report) -> Result<Self, ModelError> {
         let path = sibling(file, "lock");
         let io = |error| ModelError::io(&path, error);
@@ -81,14 +87,13 @@ impl Lock {
     }
 }
 
-/// Writes a small file so that it is there whole or not at all.
+/// Writes a small file atomically.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
     let part = sibling(path, "part");
     std::fs::write(&part, bytes).map_err(|error| ModelError::io(&part, error))?;
     install(&part, path)
 }
 
-/// Writes a GGUF file.
 pub fn write_gguf(path: &Path, gguf: &GgufWriter) -> Result<(), ModelError> {
     let write = || {
         let mut out = BufWriter::new(File::create(path)?);
@@ -98,12 +103,12 @@ pub fn write_gguf(path: &Path, gguf: &GgufWriter) -> Result<(), ModelError> {
     write().map_err(|error| ModelError::io(path, error))
 }
 
-/// Moves a finished file to its place, so that after a power cut there is either all of it or nothing.
+/// Moves a finished file to its place atomically, also with respect to a power failure.
 pub fn install(part: &Path, path: &Path) -> Result<(), ModelError> {
     let synced = File::options().write(true).open(part).and_then(|file| file.sync_all());
     synced.map_err(|error| ModelError::io(part, error))?;
     std::fs::rename(part, path).map_err(|error| ModelError::io(path, error))?;
-    // The new name is safe once the directory is; only Unix can be told to see to that.
+    // The new name is durable once the directory is synced, which only Unix supports.
     #[cfg(unix)]
     if let Some(dir) = path.parent() {
         File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| ModelError::io(dir, error))?;
@@ -111,12 +116,12 @@ pub fn install(part: &Path, path: &Path) -> Result<(), ModelError> {
     Ok(())
 }
 
-/// Removes a file; that there is none is fine.
+/// Removes a file if it exists.
 pub fn remove_file(path: &Path) -> Result<(), ModelError> {
     ignore_not_found(path, std::fs::remove_file(path))
 }
 
-/// Removes a directory with all it holds; that there is none is fine.
+/// Removes a directory with its content if it exists.
 pub fn remove_directory(path: &Path) -> Result<(), ModelError> {
     ignore_not_found(path, std::fs::remove_dir_all(path))
 }

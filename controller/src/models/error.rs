@@ -4,66 +4,66 @@ use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// Why a model is not to be had.
+/// An error of finding, downloading or verifying a model.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// No model has this name.
+    /// The catalogue has no model with this name.
     #[error("no model named `{name}`{}; `sojourn models list` shows all", did_you_mean(nearest.as_deref()))]
     Unknown {
-        /// What was asked for.
+        /// The name that the caller gave.
         name: String,
-        /// The name most like it.
+        /// The most similar name, if one is similar enough.
         nearest: Option<String>,
     },
-    /// The model is known but not on this machine.
+    /// The model is not in the cache.
     #[error("the model `{name}` is not on this machine; fetch it with `sojourn models pull {name}`")]
     NotPulled {
-        /// Its name, or its address.
+        /// Name or URL of the model.
         name: String,
     },
-    /// There is no such file.
-    #[error("there is no file `{}`; give a path that exists or a name that `sojourn models list` shows", .path.display())]
+    /// The path does not exist.
+    #[error("no file `{}`; give the path of a file or a name from `sojourn models list`", .path.display())]
     NoFile {
-        /// What was asked for.
+        /// The path that the caller gave.
         path: PathBuf,
     },
-    /// Every source was asked in vain.
+    /// All sources failed.
     #[error(
-        "`{name}` could not be fetched:{}\nwhat has arrived is kept; run the same command again to go on",
+        "cannot download `{name}`:{}\nthe partial download is kept; run the same command again to continue",
         attempts(tried)
     )]
     NoSource {
-        /// The model, or the file it is made of.
+        /// Name of the file.
         name: String,
-        /// The sources in the order they were asked.
+        /// All sources with their errors, in order.
         tried: Vec<Attempt>,
     },
-    /// What was fetched, or what lies in the cache, is not what it should be.
+    /// The file has another hash than expected.
     #[error(
-        "`{what}` has the wrong sha256 {got} instead of {expected}; it is not used: run `sojourn models pull` again to fetch it anew"
+        "`{what}` has the wrong sha256 {got} instead of {expected} and is not used; run `sojourn models pull` to download it again"
     )]
     Hash {
         /// The file.
         what: String,
-        /// The hash it should have, in hexadecimal.
+        /// Expected SHA-256, in hexadecimal.
         expected: String,
-        /// The hash it has.
+        /// Actual SHA-256, in hexadecimal.
         got: String,
     },
-    /// What a source offers, or what lies in the cache, has another length.
+    /// The file has another length than expected.
     #[error(
-        "`{what}` has {got} bytes instead of {expected}; it is not used: run `sojourn models pull` to fetch it anew"
+        "`{what}` has {got} bytes instead of {expected} and is not used; run `sojourn models pull` to download it again"
     )]
     Size {
         /// The file.
         what: String,
-        /// The length it should have, in bytes.
+        /// Expected length, in bytes.
         expected: u64,
-        /// The length it has.
+        /// Actual length, in bytes.
         got: u64,
     },
-    /// There is too little room to begin.
+    /// The disk has too little free space to start.
     #[error(
         "`{}` has {} free and {} are needed; free some, or set SOJOURN_MODELS to a directory on a larger disk",
         .dir.display(), megabytes(*available), megabytes(*needed)
@@ -71,90 +71,90 @@ pub enum ModelError {
     Disk {
         /// The cache directory.
         dir: PathBuf,
-        /// Bytes needed.
+        /// Required space, in bytes.
         needed: u64,
-        /// Bytes free.
+        /// Free space, in bytes.
         available: u64,
     },
-    /// The disk ran full on the way.
-    #[error("the disk with `{}` is full; free some and run the same command again: what has arrived is kept", .path.display())]
+    /// The disk became full during the download.
+    #[error("the disk with `{}` is full; free some space and run the same command again; the partial download is kept", .path.display())]
     Full {
         /// The file that could not be written.
         path: PathBuf,
     },
-    /// A file or directory cannot be read or written.
-    #[error("`{}`: {source}; check that the directory exists and is yours to write", .path.display())]
+    /// The operating system could not read or write a file or directory.
+    #[error("`{}`: {source}; check that the directory exists and is writable", .path.display())]
     Io {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// A server cannot be reached or does not answer as it should.
+    /// A server is unreachable or returns an error.
     #[error("{host}: {reason}")]
     Http {
-        /// The server.
+        /// Host name of the server.
         host: String,
-        /// What happened.
+        /// Cause of the failure.
         reason: String,
     },
-    /// There is no Python with pip to fetch packages with.
-    #[error("fetching Python packages takes `python3 -m pip`, which is not here; install Python 3 with pip")]
+    /// Python with pip is not installed.
+    #[error("downloading Python packages requires `python3 -m pip`; install Python 3 with pip")]
     PipMissing,
-    /// pip could not fetch a package.
+    /// pip failed to download a package.
     #[error("pip could not download `{package}`: {reason}; check its configuration with `pip config list`")]
     Pip {
-        /// The package and its version.
+        /// Package and version.
         package: String,
-        /// What pip said.
+        /// pip's error message.
         reason: String,
     },
-    /// A package does not hold what it should.
+    /// A package has unexpected content.
     #[error("the package `{package}` cannot be used: {reason}")]
     Package {
-        /// The package and its version.
+        /// Package and version.
         package: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// What was fetched cannot be made into a model file.
-    #[error("`{name}` could not be converted: {source}; please report this")]
+    /// The downloaded files cannot be converted to GGUF.
+    #[error("cannot convert `{name}`: {source}; please report this")]
     Convert {
-        /// The model.
+        /// Name of the model.
         name: String,
-        /// Why.
+        /// The converter's error.
         source: ConvertError,
     },
-    /// What an address led to is not a GGUF file.
-    #[error("`{url}` does not lead to a usable model: {reason}; give the address of a GGUF file")]
+    /// A URL does not lead to a GGUF file.
+    #[error("`{url}` is not a usable model: {reason}; give the URL of a GGUF file")]
     NotAModel {
-        /// The address.
+        /// The URL.
         url: String,
-        /// Why not.
+        /// What is wrong with the file.
         reason: String,
     },
-    /// A catalogue contradicts itself.
-    #[error("the model catalogue cannot be used: {0}")]
+    /// The catalogue is inconsistent.
+    #[error("invalid model catalogue: {0}")]
     Catalogue(String),
-    /// The system does not say where caches belong.
-    #[error("this system has no cache directory; set SOJOURN_MODELS to the directory that models go to")]
+    /// The operating system defines no cache directory.
+    #[error("this system has no cache directory; set SOJOURN_MODELS to a directory for models")]
     NoCacheDirectory,
-    /// The pull was called off.
-    #[error("the pull was cancelled; what has arrived is kept, and the same command goes on from there")]
+    /// The pull was cancelled.
+    #[error("the pull was cancelled; the partial download is kept, and the same command continues it")]
     Cancelled,
 }
 
-/// A source that was asked in vain.
+/// A failed download source.
 #[derive(Debug)]
 pub struct Attempt {
-    /// Which.
+    /// Name of the source.
     pub source: String,
-    /// Why it did not work out.
+    /// Why it failed.
     pub error: ModelError,
 }
 
 impl ModelError {
-    /// An error of the file system at `path`.
+    /// Classifies an error of the file system at `path`.
     pub(super) fn io(path: &Path, source: io::Error) -> Self {
         let path = path.to_path_buf();
         match source.kind() {
@@ -163,7 +163,7 @@ impl ModelError {
         }
     }
 
-    /// Whether another source may do better.
+    /// Whether another source may succeed.
     pub(super) fn is_source_error(&self) -> bool {
         matches!(
             self,

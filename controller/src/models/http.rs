@@ -1,4 +1,4 @@
-//! Fetching one file over HTTP, going on where it was cut off.
+//! Downloads one file over HTTP, and resumes partial downloads.
 
 use super::ModelError;
 use super::disk::{length, remove_file, sibling, write_whole};
@@ -11,30 +11,29 @@ use std::time::Duration;
 use tokio::fs::File;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
-/// A server that cannot be reached in this time is given up, so that the next source gets its turn.
+/// Time limit for connecting, after which the next source is tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A server that sends nothing for this long is asked anew.
+/// Longest delay without data before the request is retried.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a server is asked anew when it gives nothing more.
+/// Number of retries without progress.
 const RETRIES: u32 = 3;
-/// The pause before the first time, doubled each time after.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// When this much came, the retries count from zero again.
-const WORTH_A_RETRY: u64 = 1 << 20;
+/// Delay before the first retry; doubled for each further one.
+const FIRST_DELAY: Duration = Duration::from_millis(500);
+/// Progress in bytes that resets the retry counter.
+const PROGRESS_BYTES: u64 = 1 << 20;
 
-/// A file to be fetched.
+/// A file to download.
 pub struct Download<'a> {
-    /// Where from.
+    /// Source URL.
     pub url: Url,
-    /// How long it is, where that is known.
+    /// Expected length in bytes, if known.
     pub bytes: Option<u64>,
-    /// Whether its hash is known, so that a mixture of two versions of it would be noticed.
+    /// Whether the hash is known. It detects a file that was assembled from two versions.
     pub hash_is_known: bool,
-    /// Where to.
+    /// Path of the partial file.
     pub part: &'a Path,
 }
 
-/// A client for downloads.
 pub fn client() -> Result<Client, ModelError> {
     Client::builder()
         .user_agent(concat!("sojourn/", env!("CARGO_PKG_VERSION")))
@@ -44,25 +43,23 @@ pub fn client() -> Result<Client, ModelError> {
         .map_err(|error| ModelError::Http { host: "HTTPS".to_owned(), reason: reason(&error) })
 }
 
-/// Why one try failed.
+/// The failure of one attempt.
 enum Failure {
-    /// Trying again may help.
+    /// A retry may help.
     Retryable(ModelError),
-    /// It will not.
+    /// A retry cannot help.
     Permanent(ModelError),
 }
 
 impl Download<'_> {
-    /// Brings [`Download::part`] to its full length; what it holds already is taken for the file's beginning.
-    ///
-    /// `advance` is told how long the part has become.
+    /// Downloads the missing rest of [`Download::part`]. `advance` receives the file's new length in bytes.
     pub async fn run(
         &self,
         client: &Client,
         cancel: &Cancel,
         advance: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<(), ModelError> {
-        let (mut retries, mut pause) = (0, FIRST_PAUSE);
+        let (mut retries, mut delay) = (0, FIRST_DELAY);
         loop {
             let before = length(self.part);
             let error = match self.try_once(client, cancel, advance).await {
@@ -70,19 +67,19 @@ impl Download<'_> {
                 Err(Failure::Permanent(error)) => return Err(error),
                 Err(Failure::Retryable(error)) => error,
             };
-            if length(self.part) >= before.saturating_add(WORTH_A_RETRY) {
-                (retries, pause) = (0, FIRST_PAUSE);
+            if length(self.part) >= before.saturating_add(PROGRESS_BYTES) {
+                (retries, delay) = (0, FIRST_DELAY);
             }
             if retries == RETRIES {
                 return Err(error);
             }
-            tracing::debug!(url = %self.url, %error, "trying again");
+            tracing::debug!(url = %self.url, %error, "retrying");
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(delay) => {}
                 () = cancel.cancelled() => return Err(ModelError::Cancelled),
             }
             retries += 1;
-            pause *= 2;
+            delay *= 2;
         }
     }
 
@@ -116,39 +113,43 @@ impl Download<'_> {
         file.seek(std::io::SeekFrom::Start(start)).await.map_err(io)?;
         advance(start);
         let received = self.receive(response, &mut file, start, total, cancel, advance).await;
-        // Also what came before a fault is kept, and no write may be under way once this returns.
+        // Data before a failure is kept, and no write may be pending on return.
         file.flush().await.map_err(io)?;
         received
     }
 
-    /// How much of the part can be built upon.
+    /// Length of the usable part of the file, in bytes.
     fn kept(&self) -> u64 {
         let kept = length(self.part);
         let trusted = self.hash_is_known || self.etag().is_some();
         if trusted && self.bytes.is_none_or(|bytes| kept <= bytes) { kept } else { 0 }
     }
 
-    /// Looks at an answer before its body: from where on it brings the file, and how long that is in all.
+    /// Checks a response before its body is read. Returns the start offset and the total length, in bytes.
     fn accept(&self, response: &Response, asked: u64) -> Result<(u64, u64), Failure> {
         let (start, total) = match response.status() {
-            StatusCode::PARTIAL_CONTENT => content_range(response)
-                .filter(|(start, _)| *start == asked)
-                .ok_or_else(|| Failure::Permanent(self.fault("it sends another range than was asked for")))?,
-            // Not every server can begin in the middle.
+            StatusCode::PARTIAL_CONTENT => {
+                content_range(response).filter(|(start, _)| *start == asked).ok_or_else(|| {
+                    Failure::Permanent(self.fault("the server sent another range than requested"))
+                })?
+            }
+            // The server does not support range requests.
             StatusCode::OK => {
-                let total = response
-                    .content_length()
-                    .ok_or_else(|| Failure::Permanent(self.fault("it does not say how long the file is")))?;
+                let total = response.content_length().ok_or_else(|| {
+                    Failure::Permanent(self.fault("the server did not report the length of the file"))
+                })?;
                 (0, total)
             }
             StatusCode::RANGE_NOT_SATISFIABLE => {
                 remove_file(self.part).map_err(Failure::Permanent)?;
-                return Err(Failure::Retryable(self.fault("it has less than there is here already")));
+                return Err(Failure::Retryable(
+                    self.fault("the server's file is shorter than the partial download"),
+                ));
             }
             status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-                return Err(Failure::Retryable(self.fault(format!("it answers `{status}`"))));
+                return Err(Failure::Retryable(self.fault(format!("the server answered `{status}`"))));
             }
-            status => return Err(Failure::Permanent(self.fault(format!("it answers `{status}`")))),
+            status => return Err(Failure::Permanent(self.fault(format!("the server answered `{status}`")))),
         };
         if let Some(expected) = self.bytes.filter(|expected| *expected != total) {
             let what = self.url.path_segments().and_then(Iterator::last).unwrap_or_default().to_owned();
@@ -178,7 +179,7 @@ impl Download<'_> {
             let Some(chunk) = chunk else { break };
             position += chunk.len() as u64;
             if position > total {
-                return Err(Failure::Permanent(self.fault("it sends more than it said")));
+                return Err(Failure::Permanent(self.fault("the server sent more data than announced")));
             }
             file.write_all(&chunk)
                 .await
@@ -187,17 +188,19 @@ impl Download<'_> {
         }
         if position < total {
             let missing = total - position;
-            return Err(Failure::Retryable(self.fault(format!("it stopped with {missing} bytes to go"))));
+            return Err(Failure::Retryable(
+                self.fault(format!("the transfer stopped with {missing} bytes missing")),
+            ));
         }
         Ok(())
     }
 
-    /// The version of the file that the part is of, as the server named it.
+    /// The ETag of the version that the partial file belongs to.
     fn etag(&self) -> Option<String> {
         std::fs::read_to_string(sibling(self.part, "etag")).ok().filter(|etag| !etag.is_empty())
     }
 
-    /// Keeps the version of the file that is about to come; without one, a later pull begins anew.
+    /// Stores the ETag of the response. Without a strong ETag, the next pull starts from the beginning.
     fn keep_etag(&self, response: &Response) -> Result<(), ModelError> {
         let etag = response.headers().get(ETAG).and_then(|etag| etag.to_str().ok());
         let path = sibling(self.part, "etag");
@@ -218,7 +221,7 @@ impl Download<'_> {
     }
 }
 
-/// The first byte and the total length in a header like `bytes 5-9/10`.
+/// The first byte and the total length in a header such as `bytes 5-9/10`.
 fn content_range(response: &Response) -> Option<(u64, u64)> {
     let text = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
     let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
@@ -226,14 +229,14 @@ fn content_range(response: &Response) -> Option<(u64, u64)> {
     Some((start.parse().ok()?, total.parse().ok()?))
 }
 
-/// What reqwest says, with what it keeps to itself: the cause at the bottom.
+/// The innermost error has the cause.
 fn reason(error: &reqwest::Error) -> String {
     if error.is_timeout() && error.is_connect() {
-        return "it cannot be reached: no answer".to_owned();
+        return "the server is unreachable: no answer".to_owned();
     }
     let mut cause: &dyn Error = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    if error.is_connect() { format!("it cannot be reached: {cause}") } else { cause.to_string() }
+    if error.is_connect() { format!("the server is unreachable: {cause}") } else { cause.to_string() }
 }

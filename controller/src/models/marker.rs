@@ -1,7 +1,7 @@
-//! Hashes of files, and the note beside a file that its hash was right.
+//! Hashes files, and remembers verified hashes.
 //!
-//! Hashing a gigabyte at every start would be felt, so a file that was verified has a note beside it with its length
-//! and modification time as they were then. When either changed, the note counts for nothing.
+//! Hashing a large file at every start is slow. A verified file therefore gets a marker file with its hash,
+//! length and modification time. The marker is ignored once length or time have changed.
 
 use super::ModelError;
 use super::disk::{sibling, write_whole};
@@ -13,15 +13,15 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-/// What is read at once when hashing.
+/// Number of bytes hashed at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// The note.
+/// Content of a marker file.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Marker {
     sha256: String,
     bytes: u64,
-    /// Nanoseconds since 1970.
+    /// Modification time, in nanoseconds since 1970.
     modified: u128,
 }
 
@@ -32,29 +32,32 @@ impl Marker {
     }
 }
 
-/// The hash that `file` was found to have, if it has not changed since.
+/// The verified hash of `file`; `None` if the file changed since its verification.
 pub fn verified_hash(file: &Path) -> Option<String> {
     let marker: Marker = serde_json::from_slice(&std::fs::read(sibling(file, "verified")).ok()?).ok()?;
     let now = Marker::of(&file.metadata().ok()?, &marker.sha256)?;
     (now == marker).then_some(marker.sha256)
 }
 
-/// Notes that `file` has this hash.
+/// Writes the marker of `file`.
 pub fn mark_verified(file: &Path, sha256: &str) -> Result<(), ModelError> {
     let metadata = file.metadata().map_err(|error| ModelError::io(file, error))?;
-    // A file from before 1970 is hashed at every start instead.
+    // A file with a modification time before 1970 gets no marker.
     let Some(marker) = Marker::of(&metadata, sha256) else { return Ok(()) };
     let path = sibling(file, "verified");
     let text = serde_json::to_vec(&marker).map_err(|error| ModelError::io(&path, error.into()))?;
     write_whole(&path, &text)
 }
 
-/// The SHA-256 of a file in lowercase hexadecimal.
+/// SHA-256 of a file, in lowercase hexadecimal.
+///
+/// # Errors
+/// [`ModelError::Cancelled`] if `cancel` is triggered.
 pub fn hash_file(path: &Path, cancel: &Cancel) -> Result<String, ModelError> {
     hash_range(path, 0, u64::MAX, cancel)
 }
 
-/// The SHA-256 of up to `bytes` bytes of a file from the offset `start` on.
+/// SHA-256 of at most `bytes` bytes of a file, starting at the offset `start`.
 pub fn hash_range(path: &Path, start: u64, bytes: u64, cancel: &Cancel) -> Result<String, ModelError> {
     let io = |error| ModelError::io(path, error);
     let mut file = File::open(path).map_err(io)?;
@@ -78,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_note_counts_until_the_file_changes() {
+    fn marker_is_valid_until_the_file_changes() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("model.gguf");
         std::fs::write(&file, "abc").unwrap();
@@ -93,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_that_makes_no_sense_counts_for_nothing() {
+    fn malformed_marker_is_ignored() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("model.gguf");
         std::fs::write(&file, "abc").unwrap();
@@ -102,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn hashing_stops_when_it_is_called_off() {
+    fn hashing_can_be_cancelled() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let cancel = Cancel::new();
         cancel.cancel();

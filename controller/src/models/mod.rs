@@ -1,9 +1,8 @@
-//! The models that are known by name, and how they get onto this machine.
+//! The model catalogue, and the cache of downloaded models.
 //!
-//! A [`Catalogue`] says what models there are: how long each file is, its hash, its licence, and where it can be had.
-//! [`Models`] keeps them in a cache directory. [`Models::path`] finds one and never goes to the network;
-//! [`Models::pull`] fetches one, goes on where it was cut off, and lets nothing appear under a model's name
-//! that has not the hash the catalogue demands.
+//! A [`Catalogue`] lists models with length, hash, licence and download sources. [`Models`] manages the cache
+//! directory: [`Models::path`] finds a model without network access, and [`Models::pull`] downloads one and
+//! resumes partial downloads. A file gets its final name only if its hash matches the catalogue.
 //!
 //! ```no_run
 //! # async fn pull() -> Result<(), sojourn_controller::models::ModelError> {

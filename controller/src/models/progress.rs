@@ -1,40 +1,40 @@
 use std::sync::Arc;
 
-/// What a pull is doing; [`Models::pull`](super::Models::pull) reports it as it goes.
+/// Progress of [`Models::pull`](super::Models::pull).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
-    /// Another process is pulling the same model, and this one waits for it.
+    /// Another process is pulling the same model; this one waits.
     Waiting,
-    /// Fetching begins.
+    /// The download starts.
     Started {
-        /// How much there is to fetch in all, where it is known beforehand.
+        /// Total length in bytes, if known.
         bytes: Option<u64>,
     },
-    /// A source is being asked.
+    /// A source is being tried.
     Source {
-        /// Which: "Hugging Face", "Python packages", or an address.
+        /// Name of the source: "Hugging Face", "Python packages", or a URL.
         name: String,
     },
-    /// A source did not work out, and the next one is asked, if there is one.
+    /// A source failed; the next one is tried, if there is one.
     SourceFailed {
-        /// Which.
+        /// Name of the source.
         name: String,
-        /// Why, for people to read.
+        /// Description of the failure for the user.
         reason: String,
     },
-    /// Something has arrived.
+    /// More data arrived.
     Advanced {
-        /// How much is here in all, what an earlier pull left included. It falls back when something has to be
-        /// fetched anew.
+        /// Total length so far in bytes, including an earlier partial download. It decreases when a part must
+        /// be downloaded again.
         bytes: u64,
     },
-    /// The hash of what has arrived is being computed.
+    /// The hash is being computed.
     Verifying,
-    /// What has arrived is being made into the model file.
+    /// The downloaded files are being converted.
     Converting,
-    /// The model is in its place.
+    /// The model is ready.
     Done,
 }
 
-/// Where progress goes.
+/// Callback that receives progress.
 pub(super) type Report = Arc<dyn Fn(Progress) + Send + Sync>;

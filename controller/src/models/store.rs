@@ -10,39 +10,41 @@ use directories::ProjectDirs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The environment variable that says where models are kept.
+/// Environment variable with the directory for models.
 const DIRECTORY_VARIABLE: &str = "SOJOURN_MODELS";
-/// The environment variable that says where Hugging Face is, as in their own tools.
+/// Environment variable with the base URL of Hugging Face, as in Hugging Face's own tools.
 const HUB_VARIABLE: &str = "HF_ENDPOINT";
-/// Where it is when that is not set.
+/// Default base URL of Hugging Face.
 const HUB: &str = "https://huggingface.co";
 
-/// The models on this machine, and those that can be fetched.
+/// The cache of models on this machine. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Models {
     cache_dir: PathBuf,
     catalogue: Catalogue,
-    /// Where Hugging Face is.
+    /// Base URL of Hugging Face.
     hub: String,
 }
 
-/// Whether a model of the catalogue is on this machine.
+/// State of a catalogue model on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelStatus {
     /// The model.
     pub entry: Entry,
-    /// Whether its file is here, at its full length.
+    /// Whether its file is present with its full length.
     pub present: bool,
-    /// Where its file is, or would be.
+    /// Path of its file, present or not.
     pub path: PathBuf,
-    /// How much of it is here; what an unfinished pull left counts.
+    /// Number of bytes present, including a partial download.
     pub bytes: u64,
 }
 
 impl Models {
-    /// The models in `dir`; or where the variable `SOJOURN_MODELS` says; or in the user's cache directory.
+    /// Opens the cache in `dir`, else in `$SOJOURN_MODELS`, else in the user's cache directory. Nothing is
+    /// created before the first pull.
     ///
-    /// Nothing is created before something is pulled.
+    /// # Errors
+    /// [`ModelError::NoCacheDirectory`].
     pub fn open(dir: Option<PathBuf>) -> Result<Self, ModelError> {
         let named = || std::env::var_os(DIRECTORY_VARIABLE).filter(|dir| !dir.is_empty()).map(PathBuf::from);
         let usual = || Some(ProjectDirs::from("", "", "sojourn")?.cache_dir().join("models"));
@@ -51,29 +53,29 @@ impl Models {
         Ok(Self { cache_dir, catalogue: Catalogue::built_in()?, hub: hub.unwrap_or_else(|| HUB.to_owned()) })
     }
 
-    /// The same with another catalogue.
+    /// Uses another catalogue.
     #[must_use]
     pub fn with_catalogue(self, catalogue: Catalogue) -> Self {
         Self { catalogue, ..self }
     }
 
-    /// The same with another place for Hugging Face, such as a mirror: `https://mirror.example`.
+    /// Uses another base URL for Hugging Face, such as a mirror: `https://mirror.example`.
     #[must_use]
     pub fn with_hub(self, hub: impl Into<String>) -> Self {
         Self { hub: hub.into(), ..self }
     }
 
-    /// Where models are kept.
+    /// The cache directory.
     pub fn cache_dir(&self) -> &Path {
         &self.cache_dir
     }
 
-    /// The models that are known by name.
+    /// The catalogue in use.
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
     }
 
-    /// All models of the catalogue, with what is here of each. Looks at lengths only.
+    /// Lists the state of all catalogue models. Only lengths are checked.
     pub fn list(&self) -> Vec<ModelStatus> {
         let status = |entry: &Entry| {
             let path = self.cache_dir.join(&entry.asset.file);
@@ -84,11 +86,15 @@ impl Models {
         self.catalogue.entries().iter().map(status).collect()
     }
 
-    /// The file of a model: of one in the catalogue, of an address that was pulled, or `what` itself if it is a path.
+    /// Finds the file of a model. `what` is a name in the catalogue, a URL that was pulled, or the path of a
+    /// file.
     ///
-    /// Never goes to the network; what is not here is [`ModelError::NotPulled`]. A file in the cache that was
-    /// not verified since it changed is hashed first, which takes some seconds for a large one, and is refused if
-    /// it is not what the catalogue says.
+    /// This never accesses the network. A cached file that changed since its verification is hashed first,
+    /// which takes seconds for a large file.
+    ///
+    /// # Errors
+    /// [`ModelError::NotPulled`], [`ModelError::Unknown`], [`ModelError::NoFile`]; [`ModelError::Hash`] or
+    /// [`ModelError::Size`] for a wrong file.
     pub fn path(&self, what: &str) -> Result<PathBuf, ModelError> {
         match self.find(what)? {
             Resolved::File(path) => Ok(path),
@@ -97,9 +103,11 @@ impl Models {
         }
     }
 
-    /// Hashes a model's file, whatever was noted about it, and returns its SHA-256 in lowercase hexadecimal.
+    /// Hashes a model's file, ignoring any marker, and returns its SHA-256 in lowercase hexadecimal. This
+    /// takes seconds for a large file.
     ///
-    /// Reads the whole file: seconds for a large one. The wrong hash is [`ModelError::Hash`].
+    /// # Errors
+    /// [`ModelError::Hash`] if the hash is wrong, and the errors of [`path`](Self::path).
     pub fn verify(&self, what: &str) -> Result<String, ModelError> {
         match self.find(what)? {
             Resolved::File(path) => hash_file(&path, &Cancel::new()),
@@ -110,10 +118,14 @@ impl Models {
         }
     }
 
-    /// Fetches a model by its name in the catalogue or by its address, unless it is here, and returns its file.
+    /// Downloads a model unless it is present, and returns the path of its file. `what` is a name in the
+    /// catalogue or a URL.
     ///
-    /// An address may end in `#sha256=…`, and then what it leads to must have that hash. Dropping the future calls the
-    /// pull off. Whatever ends it early, a later one goes on with what has arrived.
+    /// A URL may end in `#sha256=…`; the file must have that hash then. Dropping the future cancels the pull.
+    /// A later pull resumes the partial download.
+    ///
+    /// # Errors
+    /// [`ModelError`] with the reason.
     pub async fn pull(
         &self,
         what: &str,
@@ -122,7 +134,7 @@ impl Models {
         self.pull_until(what, report, &Cancel::new()).await
     }
 
-    /// The same as [`pull`](Self::pull); when `cancel` is thrown it winds up and ends in [`ModelError::Cancelled`].
+    /// Like [`pull`](Self::pull), but ends with [`ModelError::Cancelled`] when `cancel` is triggered.
     pub async fn pull_until(
         &self,
         what: &str,
@@ -133,19 +145,19 @@ impl Models {
             Resolved::File(path) => return Ok(path),
             Resolved::Cached(target, plan) => (target, plan),
         };
-        // The job is a task of its own, so that it lets go of its lock only once it has really stopped writing.
-        let called_off = CancelOnDrop(Cancel::new());
+        // A separate task holds the lock until it has really stopped writing.
+        let cancel_on_drop = CancelOnDrop(Cancel::new());
         let job = Job {
             dir: self.cache_dir.clone(),
             hub: self.hub.clone(),
-            cancel: called_off.0.clone(),
+            cancel: cancel_on_drop.0.clone(),
             report: Arc::new(report),
         };
         let mut task = tokio::spawn(job.run(target, plan));
         let ended = tokio::select! {
             ended = &mut task => ended,
             () = cancel.cancelled() => {
-                called_off.0.cancel();
+                cancel_on_drop.0.cancel();
                 task.await
             }
         };
@@ -178,11 +190,11 @@ impl Models {
     }
 }
 
-/// What a user's words for a model stand for.
+/// What a model argument refers to.
 enum Resolved {
-    /// A file that they have.
+    /// A file outside the cache.
     File(PathBuf),
-    /// A file that belongs into the cache, and how it gets there.
+    /// A file in the cache, and where to get it from.
     Cached(Target, Plan),
 }
 

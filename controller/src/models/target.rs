@@ -7,24 +7,24 @@ use reqwest::Url;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
-/// Digits of the address's hash that keep apart the files of two addresses.
+/// Number of hash digits that distinguish the files of different URLs.
 const ADDRESS_DIGITS: usize = 12;
 
-/// A file in the cache, whether it is there or not, and what is known of it beforehand.
+/// A file in the cache, present or not, with its expected properties.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// What the user calls it.
+    /// Name that the user knows the file by.
     pub name: String,
-    /// Where it belongs.
+    /// Path in the cache.
     pub path: PathBuf,
-    /// How long it has to be.
+    /// Expected length in bytes, if known.
     pub bytes: Option<u64>,
-    /// The hash it has to have.
+    /// Expected SHA-256, if known.
     pub sha256: Option<String>,
 }
 
 impl Target {
-    /// The file of a model in the catalogue.
+    /// The file of a catalogue model.
     pub fn of_entry(entry: &Entry, dir: &Path) -> Self {
         Self {
             name: entry.name.clone(),
@@ -34,7 +34,7 @@ impl Target {
         }
     }
 
-    /// The file that an address leads to; its hash may be given at the end, as `#sha256=…`.
+    /// The file of a URL. Its fragment `#sha256=…` sets the expected hash.
     pub fn of_url(url: &Url, dir: &Path) -> Self {
         let sha256 =
             url.fragment().and_then(|fragment| fragment.strip_prefix("sha256=")).map(str::to_lowercase);
@@ -50,10 +50,11 @@ impl Target {
         Self { name: url.to_string(), path, bytes: None, sha256 }
     }
 
-    /// Whether the file is there.
+    /// Whether the file is present and right. A file without a valid marker is hashed; `hashing` is called
+    /// before that.
     ///
-    /// One that is there but wrong is an error, [`ModelError::Size`] or [`ModelError::Hash`]. Where nobody noted its
-    /// hash since it last changed, it is hashed, and `hashing` is called before.
+    /// # Errors
+    /// [`ModelError::Size`] or [`ModelError::Hash`] for a wrong file.
     pub fn check(&self, cancel: &Cancel, hashing: impl FnOnce()) -> Result<bool, ModelError> {
         if !self.path.is_file() {
             return Ok(false);
@@ -73,7 +74,10 @@ impl Target {
         Ok(true)
     }
 
-    /// Hashes `file`, which is to become or is this one, and says what the hash is; a wrong one is an error.
+    /// Hashes `file` and returns its SHA-256.
+    ///
+    /// # Errors
+    /// [`ModelError::Hash`] if it differs from the expected one.
     pub fn verify(&self, file: &Path, cancel: &Cancel) -> Result<String, ModelError> {
         let got = hash_file(file, cancel)?;
         match &self.sha256 {
@@ -86,7 +90,7 @@ impl Target {
     }
 }
 
-/// The address in `what`, if it is one that a model can be fetched from.
+/// Parses an HTTP or HTTPS URL; `None` for anything else.
 pub fn as_url(what: &str) -> Option<Url> {
     Url::parse(what).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
 }
@@ -96,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_addresses_have_two_files_whatever_they_are_called() {
+    fn different_urls_have_different_files() {
         let dir = Path::new("/cache");
         let file = |url: &str| {
             let target = Target::of_url(&as_url(url).unwrap(), dir);
@@ -106,14 +110,14 @@ mod tests {
         let (other, _) = file("https://example.org/b/model.gguf");
         assert_ne!(one, other);
         assert!(one.ends_with("-model.gguf"), "{one}");
-        // The hash at the end is no part of where the file is.
+        // The fragment is not part of the file's name.
         assert_eq!(file("https://example.org/a/model.gguf#sha256=AB"), (one, Some("ab".to_owned())));
         let (odd, _) = file("https://example.org/..%2F..%2Fetc?download=true");
         assert!(!odd.contains('/') && !odd.contains('%'), "{odd}");
     }
 
     #[test]
-    fn only_web_addresses_are_addresses() {
+    fn only_http_urls_are_urls() {
         for what in
             ["qwen2.5-coder-1.5b-instruct", "/models/a.gguf", "C:\\models\\a.gguf", "file:///a.gguf", ""]
         {

@@ -1,25 +1,25 @@
-//! A BERT sentence encoder, as Hugging Face publishes it, made into a GGUF file.
+//! Converts a BERT sentence encoder, as published on Hugging Face, to GGUF.
 
 use super::{ConvertError, GgufWriter, TensorKind, Value, q8_0};
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
-/// What a sentence encoder is published as.
+/// The published files of a sentence encoder.
 #[derive(Debug, Clone, Copy)]
 pub struct SentenceBert<'a> {
-    /// What people call it; kept in the file.
+    /// Name of the model, stored in the file.
     pub name: &'a str,
-    /// The identifier of its licence; kept in the file.
+    /// Identifier of the licence, stored in the file.
     pub licence: &'a str,
-    /// `config.json`.
+    /// Content of `config.json`.
     pub config: &'a str,
-    /// `vocab.txt`: one piece of a word a line, in the order of their ids.
+    /// Content of `vocab.txt`: one word piece per line, in the order of ids.
     pub vocabulary: &'a str,
-    /// `model.safetensors`.
+    /// Content of `model.safetensors`.
     pub weights: &'a [u8],
 }
 
-/// The part of `config.json` that matters here.
+/// The used part of `config.json`.
 #[derive(Deserialize)]
 struct Config {
     model_type: String,
@@ -33,15 +33,22 @@ struct Config {
     vocab_size: u32,
 }
 
-/// Makes a GGUF of a BERT encoder whose sentence vector is the mean over its pieces.
+/// Converts a BERT encoder with mean pooling to GGUF.
 ///
-/// Matrices become `Q8_0`; norms, biases and the two small embedding tables stay `f32`, as llama.cpp adds them
-/// without a matrix product. The pooler, which sentence vectors do not use, is left out.
+/// Matrices are quantised to `Q8_0`. Norms, biases and the two small embedding tables stay `f32`, because
+/// llama.cpp adds them without a matrix product. The pooler is omitted, because sentence vectors do not use
+/// it.
+///
+/// # Errors
+/// [`ConvertError`].
 pub fn sentence_bert(model: SentenceBert<'_>) -> Result<GgufWriter, ConvertError> {
     let config: Config =
         serde_json::from_str(model.config).map_err(|error| ConvertError::Config(error.to_string()))?;
     if config.model_type != "bert" {
-        return Err(ConvertError::Config(format!("it is for a `{}`, not a `bert`", config.model_type)));
+        return Err(ConvertError::Config(format!(
+            "its model type is `{}` instead of `bert`",
+            config.model_type
+        )));
     }
     let mut gguf = GgufWriter::new("bert");
     put_facts(&mut gguf, &model, &config);
@@ -77,8 +84,8 @@ fn put_facts(gguf: &mut GgufWriter, model: &SentenceBert<'_>, config: &Config) {
     gguf.entry("bert.attention.causal", Value::Bool(false));
 }
 
-/// Writes the pieces of words the way llama.cpp looks them up: a piece that begins a word has
-/// `▁` before it, and one that goes on inside a word loses its `##`.
+/// Stores word pieces in llama.cpp's spelling: `▁` precedes a piece that starts a word, and the prefix `##`
+/// of other pieces is removed.
 fn put_vocabulary(gguf: &mut GgufWriter, vocabulary: &str, config: &Config) -> Result<(), ConvertError> {
     /// `LLAMA_TOKEN_TYPE_NORMAL` and `LLAMA_TOKEN_TYPE_CONTROL` in llama.h.
     const NORMAL: i32 = 1;
@@ -86,7 +93,7 @@ fn put_vocabulary(gguf: &mut GgufWriter, vocabulary: &str, config: &Config) -> R
 
     let pieces: Vec<&str> = vocabulary.lines().collect();
     if pieces.len() != config.vocab_size as usize {
-        let problem = format!("it has {} lines instead of {}", pieces.len(), config.vocab_size);
+        let problem = format!("the vocabulary has {} lines instead of {}", pieces.len(), config.vocab_size);
         return Err(ConvertError::Vocabulary(problem));
     }
     let (tokens, kinds) = pieces
@@ -117,7 +124,7 @@ fn put_vocabulary(gguf: &mut GgufWriter, vocabulary: &str, config: &Config) -> R
         let id = pieces
             .iter()
             .position(|candidate| *candidate == piece)
-            .ok_or_else(|| ConvertError::Vocabulary(format!("it has no `{piece}`")))?;
+            .ok_or_else(|| ConvertError::Vocabulary(format!("the vocabulary has no `{piece}`")))?;
         gguf.entry(&format!("tokenizer.ggml.{key}_token_id"), Value::U32(id as u32));
     }
     Ok(())
@@ -172,7 +179,7 @@ fn put_weights(
     Ok(())
 }
 
-/// The bytes of a tensor as `kind` stores them, after checking that it is what it should be.
+/// Encodes a tensor as `kind`, after checking its type and shape.
 fn load(
     weights: &SafeTensors<'_>,
     name: &str,

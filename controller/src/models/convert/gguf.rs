@@ -1,30 +1,30 @@
-//! Writing a GGUF file, version 3: entries, then what tensors there are, then their data.
+//! Writes GGUF files, version 3: entries, tensor descriptions, then tensor data.
 //!
-//! The layout is that of the GGUF specification in the ggml repository (`docs/gguf.md`).
+//! The layout follows the GGUF specification (`docs/gguf.md` in the ggml repository).
 
 use std::io::{self, Write};
 
-/// Where a tensor's data may begin: at multiples of this many bytes.
+/// Alignment of tensor data, in bytes.
 const ALIGNMENT: usize = 32;
 
-/// The value of one entry.
+/// Value of an entry.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// An unsigned integer.
     U32(u32),
-    /// A number.
+    /// A floating-point number.
     F32(f32),
-    /// `true` or `false`.
+    /// A boolean.
     Bool(bool),
-    /// Text.
+    /// A string.
     Text(String),
-    /// A list of integers.
+    /// An array of integers.
     Integers(Vec<i32>),
-    /// A list of texts.
+    /// An array of strings.
     Texts(Vec<String>),
 }
 
-/// How a tensor's weights are stored.
+/// Storage type of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TensorKind {
     /// 32-bit floating point, little-endian.
@@ -34,7 +34,7 @@ pub enum TensorKind {
 }
 
 impl TensorKind {
-    /// The number that stands for it (`ggml_type` in ggml.h).
+    /// Number of the type (`ggml_type` in ggml.h).
     const fn number(self) -> u32 {
         match self {
             Self::F32 => 0,
@@ -45,13 +45,13 @@ impl TensorKind {
 
 struct Tensor {
     name: String,
-    /// Outermost first, as safetensors has it; a file has it the other way round.
+    /// Outermost dimension first, as in safetensors. The file stores the reverse order.
     shape: Vec<usize>,
     kind: TensorKind,
     data: Vec<u8>,
 }
 
-/// A GGUF file that is being put together; what it holds is written in the order it was added.
+/// Builds a GGUF file. Entries and tensors are written in the order they were added.
 #[derive(Default)]
 pub struct GgufWriter {
     entries: Vec<(String, Value)>,
@@ -59,7 +59,7 @@ pub struct GgufWriter {
 }
 
 impl GgufWriter {
-    /// A file for a model of this architecture, as llama.cpp names it: "bert".
+    /// Starts a file for this architecture, in llama.cpp's naming: "bert".
     pub fn new(architecture: &str) -> Self {
         let mut writer = Self::default();
         writer.entry("general.architecture", Value::Text(architecture.to_owned()));
@@ -71,12 +71,15 @@ impl GgufWriter {
         self.entries.push((key.to_owned(), value));
     }
 
-    /// Adds a tensor whose `shape` is given outermost dimension first, with its weights stored as `kind` says.
+    /// Adds a tensor. `shape` has the outermost dimension first; `data` is encoded as `kind`.
     pub fn tensor(&mut self, name: &str, shape: &[usize], kind: TensorKind, data: Vec<u8>) {
         self.tensors.push(Tensor { name: name.to_owned(), shape: shape.to_vec(), kind, data });
     }
 
-    /// Writes the whole file.
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// Any error of `out`.
     pub fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
         let header = self.header();
         out.write_all(&header)?;
@@ -113,7 +116,7 @@ impl GgufWriter {
     }
 }
 
-/// The zeros that bring `length` to the next multiple of the alignment.
+/// The zero bytes that pad `length` to the alignment.
 fn padding(length: usize) -> &'static [u8] {
     &[0; ALIGNMENT][..length.next_multiple_of(ALIGNMENT) - length]
 }
@@ -123,7 +126,7 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
     out.extend(text.as_bytes());
 }
 
-/// Writes the number of the value's kind (`gguf_metadata_value_type`), then the value.
+/// Writes the type number (`gguf_metadata_value_type`) and the value.
 fn put_value(out: &mut Vec<u8>, value: &Value) {
     let kind = |out: &mut Vec<u8>, number: u32| out.extend(number.to_le_bytes());
     let list = |out: &mut Vec<u8>, number: u32, length: usize| {
@@ -182,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back_by_the_reader_of_headers() {
+    fn written_file_is_read_by_the_header_reader() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         sample().write_to(&mut file).unwrap();
         let header = Header::read(file.path()).unwrap();
@@ -191,13 +194,13 @@ mod tests {
         assert_eq!(header.entries["bert.attention.causal"], Entry::Flag(false));
         assert_eq!(header.entries["bert.epsilon"], Entry::Real(0.5));
         assert_eq!(header.parameters, 6 + 32);
-        // The last tensor is padded, which a reader need not count on.
+        // Padding after the last tensor is optional for readers.
         let length = file.path().metadata().unwrap().len();
         assert!((header.file_bytes..header.file_bytes + 32).contains(&length));
     }
 
     #[test]
-    fn data_begins_at_multiples_of_the_alignment() {
+    fn tensor_data_is_aligned() {
         let mut bytes = Vec::new();
         sample().write_to(&mut bytes).unwrap();
         assert_eq!(bytes.len() % ALIGNMENT, 0);
@@ -208,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_cut_short_is_noticed() {
+    fn truncated_file_is_detected() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         let mut bytes = Vec::new();
         sample().write_to(&mut bytes).unwrap();

@@ -1,8 +1,8 @@
-//! Turning published weights into a GGUF file that llama.cpp runs.
+//! Converts published weights to GGUF files for llama.cpp.
 //!
-//! The embedding model is published as safetensors and a word list. [`sentence_bert`] makes the GGUF of it: the
-//! matrices in blocks of eight bits ([`q8_0`]), the rest as it was. The same input always makes the same
-//! bytes, so that the result has a hash that can be written down.
+//! The embedding model is published as safetensors with a vocabulary. [`sentence_bert`] converts it, with
+//! matrices quantised to `Q8_0`. The conversion is deterministic, so the catalogue can state the hash of the
+//! result.
 
 mod bert;
 mod gguf;
@@ -17,19 +17,19 @@ use thiserror::Error;
 /// Why weights cannot be converted.
 #[derive(Debug, Error)]
 pub enum ConvertError {
-    /// The configuration is not that of a model this converter knows.
-    #[error("the model's configuration cannot be used: {0}")]
+    /// The configuration is invalid or of an unsupported model.
+    #[error("invalid model configuration: {0}")]
     Config(String),
-    /// The word list does not fit the configuration.
-    #[error("the model's word list cannot be used: {0}")]
+    /// The vocabulary does not match the configuration.
+    #[error("invalid vocabulary: {0}")]
     Vocabulary(String),
-    /// The file of weights cannot be read.
-    #[error("the model's weights cannot be read: {0}")]
+    /// The safetensors file cannot be parsed.
+    #[error("cannot read the weights: {0}")]
     Weights(#[from] safetensors::SafeTensorError),
-    /// A tensor is not as the configuration says.
+    /// A tensor does not match the configuration.
     #[error("the tensor `{name}` {problem}")]
     Tensor {
-        /// Its name in the file of weights.
+        /// Name of the tensor in the safetensors file.
         name: String,
         /// What is wrong with it.
         problem: String,

@@ -1,16 +1,17 @@
-//! The quantisation `Q8_0` of ggml: blocks of 32 weights, each weight one byte, each block one scale.
+//! ggml's quantisation `Q8_0`: blocks of 32 weights with one byte per weight and one scale per block.
 
 use half::f16;
 
-/// Weights in a block.
+/// Number of weights per block.
 pub const BLOCK: usize = 32;
-/// Bytes of a block: a 16-bit scale, then one signed byte for each weight.
+/// Size of a block in bytes: a 16-bit scale, and a signed byte per weight.
 pub const BLOCK_BYTES: usize = 2 + BLOCK;
 
-/// Weights in blocks of `Q8_0`; what is left over after the last whole block is dropped.
+/// Quantises weights to blocks of `Q8_0`. An incomplete last block is dropped.
 ///
-/// The scale is the largest magnitude over 127, and a weight is the nearest whole number of scales, halves away
-/// from zero, as in `quantize_row_q8_0_ref` of ggml. The scale is rounded to 16 bits only when it is written.
+/// The scale is the largest magnitude divided by 127. A weight is rounded to the nearest multiple of the
+/// scale, halves away from zero, as in ggml's `quantize_row_q8_0_ref`. The scale is rounded to 16 bits only
+/// for storage.
 pub fn quantise(weights: &[f32]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(weights.len() / BLOCK * BLOCK_BYTES);
     for block in weights.chunks_exact(BLOCK) {
@@ -23,7 +24,7 @@ pub fn quantise(weights: &[f32]) -> Vec<u8> {
     bytes
 }
 
-/// The weights that blocks of `Q8_0` stand for; what is left over after the last whole block is dropped.
+/// Restores the weights of `Q8_0` blocks. An incomplete last block is dropped.
 pub fn dequantise(bytes: &[u8]) -> Vec<f32> {
     let mut weights = Vec::with_capacity(bytes.len() / BLOCK_BYTES * BLOCK);
     for block in bytes.chunks_exact(BLOCK_BYTES) {
@@ -51,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_of_zeros_stays_zero() {
+    fn zero_block_stays_zero() {
         let bytes = quantise(&[0.0; BLOCK]);
         assert_eq!(bytes, [0; BLOCK_BYTES]);
         assert_eq!(dequantise(&bytes), [0.0; BLOCK]);
@@ -59,7 +60,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_weight_moves_further_than_half_a_scale_and_its_rounding(
+        fn quantisation_error_is_at_most_half_a_scale_and_its_rounding(
             weights in prop::collection::vec(-100.0_f32..100.0, BLOCK * 3),
             magnitude in prop::sample::select(vec![1e-3_f32, 1.0, 50.0]),
         ) {
@@ -68,7 +69,8 @@ mod tests {
             prop_assert_eq!(back.len(), weights.len());
             for (block, back) in weights.chunks(BLOCK).zip(back.chunks(BLOCK)) {
                 let largest = block.iter().fold(0.0_f32, |largest, weight| largest.max(weight.abs()));
-                // Half a step, and the relative error of a 16-bit scale (2^-11), or 2^-25 below its normal range.
+                // Half a step, and the relative error of a 16-bit scale (2^-11), or 2^-25 below its normal
+                // range.
                 let bound = largest / 127.0 * 0.5 + largest / 2048.0 + 127.0 * 2.0_f32.powi(-25);
                 for (weight, back) in block.iter().zip(back) {
                     prop_assert!((weight - back).abs() <= bound * 1.001, "{weight} became {back}");
@@ -77,7 +79,7 @@ mod tests {
         }
 
         #[test]
-        fn quantising_what_was_quantised_moves_nothing_further(
+        fn quantisation_is_idempotent(
             weights in prop::collection::vec(-1.0_f32..1.0, BLOCK),
         ) {
             let once = quantise(&weights);
