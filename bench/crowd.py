@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Many runs on one model for a long time: does memory stay flat, and does anybody starve?
+"""Soak test: runs many agents on one served model, and reports memory growth and the longest queueing times.
 
     python3 bench/crowd.py --minutes 30 --runs 8 [--program target/debug/sojourn]
 
-Serves the default model, launches the runs, each with a home and a seed of its own, and looks at the server's memory
-every ten seconds. At the end it reads from each run's log how many answers it got and how long it waited for them.
+The script serves the default model and starts the runs, each with its own home and seed. It samples the server's
+memory every ten seconds. At the end it reads from each run's log the number of answers and their times.
 """
 
 import argparse
@@ -15,11 +15,11 @@ import subprocess
 import tempfile
 import time
 
-TOKEN = "for-the-crowd-only"
+TOKEN = "soak-test-only"
 
 
 def resident_mib(pid):
-    """What the process and its workers hold: the model is in a worker."""
+    """Anonymous memory of the process and its children in MiB. A child process holds the model."""
     kilobytes = 0
     children = [lines.read_text().split() for lines in pathlib.Path(f"/proc/{pid}/task").glob("*/children")]
     for process in [pid, *sum(children, [])]:
@@ -32,7 +32,7 @@ def resident_mib(pid):
 
 
 def answers(program, home, environment):
-    """The (queue, all) milliseconds of each answer of the run in `home`."""
+    """Queue time and total time of each answer of the run in `home`, in milliseconds."""
     listed = subprocess.run([program, "--home", home, "log", "latest", "--kind", "controller_answered", "--json"],
                             env=environment, capture_output=True, text=True, check=True)
     times = []
@@ -50,7 +50,7 @@ def main():
     parser.add_argument("--port", type=int, default=8819)
     options = parser.parse_args()
     environment = {**os.environ, "SOJOURN_MODEL_TOKEN": TOKEN}
-    place = tempfile.TemporaryDirectory()
+    directory = tempfile.TemporaryDirectory()
     address = f"127.0.0.1:{options.port}"
     server = subprocess.Popen([options.program, "models", "serve", "--http", address], env=environment,
                               stderr=subprocess.PIPE, text=True)
@@ -59,7 +59,7 @@ def main():
             break
     sets = ["controller.kind=\"served\"", f"controller.base_url=\"http://{address}\"",
             "controller.api_key_env=\"SOJOURN_MODEL_TOKEN\""]
-    homes = [str(pathlib.Path(place.name) / f"home-{number}") for number in range(options.runs)]
+    homes = [str(pathlib.Path(directory.name) / f"home-{number}") for number in range(options.runs)]
     runs = []
     for number, home in enumerate(homes):
         command = [options.program, "--home", home, "run", "crafter", "--seed", str(number + 1),
@@ -76,19 +76,19 @@ def main():
 
 
 def watch(options, environment, server, homes, runs, memory):
-    """Waits for the runs to end and prints what came of them."""
+    """Waits for the runs to end and prints the results as JSON."""
     while any(run.poll() is None for run in runs):
         time.sleep(10)
         memory.append(round(resident_mib(server.pid), 1))
-    crowd = []
+    results = []
     for run, home in zip(runs, homes):
         result = json.loads(run.stdout.read() or "{}")
         times = answers(options.program, home, environment)
-        crowd.append({
+        results.append({
             "exit": run.returncode,
             "answers": len(times),
             "longest_wait_ms": max((queue for queue, _ in times), default=0),
-            "longest_answer_ms": max((whole for _, whole in times), default=0),
+            "longest_answer_ms": max((total for _, total in times), default=0),
             "steps": result.get("steps"),
             "skills": result.get("skills"),
         })
@@ -96,7 +96,7 @@ def watch(options, environment, server, homes, runs, memory):
     print(json.dumps({
         "minutes": options.minutes,
         "server_mib": {"after_a_third": max(memory[:third]), "at_the_end": max(memory[-third:]), "all": memory},
-        "runs": crowd,
+        "runs": results,
     }, indent=1))
 
 

@@ -60,7 +60,7 @@ fn grid() -> Vec<(String, RankingWeights)> {
     let mut rankings = Vec::new();
     for words in [0.8, 1.0, 1.25] {
         for neighbours in [0.0, 0.1, 0.15, 0.2, 0.3, 0.4] {
-            let ranking = RankingWeights { words, neighbours, ..RankingWeights::default() };
+            let ranking = RankingWeights { keywords: words, neighbours, ..RankingWeights::default() };
             rankings.push((format!("words {words} neighbours {neighbours}"), ranking));
         }
     }

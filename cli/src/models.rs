@@ -44,7 +44,7 @@ pub async fn controller(agent: &AgentFile, models: &Models, pull: bool) -> Resul
                 dialect: settings.dialect,
                 stream: settings.stream.unwrap_or(defaults.stream),
                 timeout_ms: settings.timeout_ms.unwrap_or(defaults.timeout_ms),
-                tries: settings.tries.unwrap_or(defaults.tries),
+                max_attempts: settings.tries.unwrap_or(defaults.max_attempts),
                 requests_per_minute: settings.requests_per_minute,
                 max_concurrent: settings.max_concurrent,
                 price: settings.price,

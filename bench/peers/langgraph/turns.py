@@ -1,11 +1,11 @@
-"""The loop of `cargo measure log` in LangGraph with its SQLite checkpointer, and a model that answers at once.
+"""The loop of `cargo measure log` in LangGraph, with its SQLite checkpointer and a model that answers immediately.
 
     python -m venv VENV && VENV/bin/pip install -r bench/peers/langgraph/requirements.txt
     cargo measure log --peer "VENV/bin/python bench/peers/langgraph/turns.py" --json
 
-One turn is a question to the model and one step of the world: two nodes, each checkpointed when it is done, as
-LangGraph does by default. `sync` makes every checkpoint durable before the next node runs, with SQLite flushing as
-Sojourn has it flush.
+One turn is a model call and a step of the environment: two nodes, each followed by a checkpoint, as is LangGraph's
+default. With `sync`, every checkpoint is durable before the next node runs. SQLite uses the same synchronous mode as in
+Sojourn.
 """
 
 import json
@@ -43,7 +43,7 @@ def act(state: State) -> dict:
 
 
 def measure(turns: int, path: Path, durability: str) -> float:
-    """Microseconds a turn."""
+    """Microseconds per turn."""
     connection = sqlite3.connect(path, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
@@ -63,10 +63,10 @@ def measure(turns: int, path: Path, durability: str) -> float:
 
 
 def main() -> None:
-    turns, place = int(sys.argv[1]), Path(sys.argv[2])
-    sync = measure(turns, place / "langgraph-sync.db", "sync")
-    lazy = measure(turns, place / "langgraph-async.db", "async")
-    size = (place / "langgraph-sync.db").stat().st_size
+    turns, directory = int(sys.argv[1]), Path(sys.argv[2])
+    sync = measure(turns, directory / "langgraph-sync.db", "sync")
+    lazy = measure(turns, directory / "langgraph-async.db", "async")
+    size = (directory / "langgraph-sync.db").stat().st_size
     print(
         json.dumps(
             {

@@ -1,6 +1,6 @@
-//! Headers of GGUF files, whole and damaged.
+//! GGUF headers, intact and damaged.
 
-// What helpers of tests may do is what tests may do.
+// Test helpers may use what tests may use.
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use sojourn_controller::ControllerError;
 use sojourn_controller::gguf::{Entry, Header};
 use std::io::Write;
 
-/// A file with some entries and one tensor of 64 weights in `Q8_0`.
+/// A file with some entries and one `Q8_0` tensor of 64 weights.
 fn file() -> Vec<u8> {
     let mut bytes = b"GGUF".to_vec();
     let text = |bytes: &mut Vec<u8>, text: &str| {
@@ -54,7 +54,7 @@ fn read(bytes: &[u8]) -> Result<Header, ControllerError> {
 }
 
 #[test]
-fn a_header_tells_what_the_model_is() {
+fn header_describes_the_model() {
     let header = read(&file()).unwrap();
     assert_eq!((header.name(), header.quantisation()), (Some("Tiny"), Some("Q8_0")));
     assert_eq!(header.architecture_integer("context_length"), Some(512));
@@ -63,7 +63,7 @@ fn a_header_tells_what_the_model_is() {
 }
 
 #[test]
-fn a_file_cut_anywhere_is_not_taken_for_a_model() {
+fn truncated_file_is_rejected() {
     let whole = file();
     for length in 0..whole.len() {
         let error = read(&whole[..length]).unwrap_err();
@@ -73,7 +73,7 @@ fn a_file_cut_anywhere_is_not_taken_for_a_model() {
 }
 
 #[test]
-fn other_files_are_told_from_models() {
+fn other_files_are_rejected() {
     let error = read(b"PK\x03\x04 a zip, for example").unwrap_err();
     assert!(matches!(error, ControllerError::NotGguf { .. }), "{error}");
     let directory = tempfile::tempdir().unwrap();
@@ -85,7 +85,7 @@ fn other_files_are_told_from_models() {
 
 proptest! {
     #[test]
-    fn no_damage_makes_it_panic_or_take_all_memory(at in 4usize..300, byte: u8) {
+    fn damaged_header_never_panics_or_exhausts_memory(at in 4usize..300, byte: u8) {
         let mut bytes = file();
         let at = at % bytes.len();
         bytes[at] = byte;

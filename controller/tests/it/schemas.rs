@@ -1,6 +1,6 @@
-//! Schemas that peers may send: each becomes a grammar that admits only valid values, or is refused with a reason.
+//! Random schemas: each compiles to a grammar that admits only valid values, or is rejected with a reason.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -12,7 +12,7 @@ fn word() -> impl Strategy<Value = String> {
     prop_oneof![Just("a".to_owned()), Just("b-c".to_owned()), Just("ü".to_owned()), "[a-z]{1,6}"]
 }
 
-/// Keywords that are right, wrong for their type, contradictory, or of no draft.
+/// Keywords that are valid, of the wrong type, contradictory, or unknown.
 fn leaf() -> impl Strategy<Value = Value> {
     let bound = -20i64..20;
     prop_oneof![
@@ -62,7 +62,7 @@ fn schema() -> impl Strategy<Value = Value> {
     })
 }
 
-/// As a tool's: an object at its root.
+/// An object schema, as for the arguments of a tool.
 fn arguments() -> impl Strategy<Value = Value> {
     (schema(), schema()).prop_map(|(one, other)| {
         json!({
@@ -76,7 +76,7 @@ fn arguments() -> impl Strategy<Value = Value> {
 }
 
 #[test]
-fn what_the_grammar_admits_is_valid_or_the_schema_is_refused() {
+fn grammar_admits_only_valid_values() {
     const CASES: u32 = 400;
     let config = ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -88,36 +88,36 @@ fn what_the_grammar_admits_is_valid_or_the_schema_is_refused() {
                 return Ok(());
             }
             let validator = jsonschema::validator_for(&schema).map_err(|error| {
-                TestCaseError::fail(format!("expressible, but no schema: {schema}: {error}"))
+                TestCaseError::fail(format!("supported, but not a schema: {schema}: {error}"))
             })?;
             let constraint = Constraint::JsonSchema(schema.clone());
             for draw in 0..4 {
-                // A grammar may outgrow its limits on the way: then there is no answer, and no wrong one.
+                // A grammar may exceed its limits during generation. No answer is generated then.
                 if let Ok(Some(text)) = constraint.random_answer(seed.wrapping_add(draw), 400) {
                     let value: Value = match serde_json::from_str(&text) {
                         Ok(value) => value,
-                        // JSON has numbers that no machine number is near to.
+                        // JSON allows numbers that no floating-point type can represent.
                         Err(error) if error.to_string().starts_with("number out of range") => continue,
                         Err(error) => return Err(TestCaseError::fail(format!("{text}: {error}"))),
                     };
-                    prop_assert!(validator.is_valid(&value), "{text} does not fit {schema}");
+                    prop_assert!(validator.is_valid(&value), "{text} violates {schema}");
                     drawn.set(drawn.get() + 1);
                 }
             }
             Ok(())
         })
         .unwrap();
-    // Or it would show nothing.
+    // The generator must produce enough cases of both kinds.
     let (refused, drawn) = (refused.get(), drawn.get());
     assert!(refused > CASES / 10 && drawn > CASES / 4, "{refused} refused, {drawn} drawn");
 }
 
 #[tokio::test]
-async fn what_cannot_be_expressed_is_refused_with_a_reason() {
+async fn unsupported_schemas_are_rejected_with_a_reason() {
     let deep = (0..200).fold(json!({"type": "string"}), |inner, _| json!({"type": "array", "items": inner}));
     let huge: Vec<String> = (0..20_000).map(|i| format!("choice {i}")).collect();
     for (schema, part) in [
-        (json!({"enum": huge}), "bytes, of at most"),
+        (json!({"enum": huge}), "bytes; at most"),
         (json!({"type": "dict"}), "dict"),
         (json!({"$ref": "https://example.org/schema.json"}), "example.org"),
         (json!({"type": "string", "pattern": "(?=look)ahead"}), ""),
@@ -125,6 +125,6 @@ async fn what_cannot_be_expressed_is_refused_with_a_reason() {
         let reason = Constraint::check_supported(schema.clone()).await.unwrap_err();
         assert!(reason.contains(part), "{schema}: {reason}");
     }
-    // Depth alone is no reason.
+    // A deep schema may be accepted or rejected.
     let _ = Constraint::check_supported(deep).await;
 }

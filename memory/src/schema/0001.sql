@@ -1,5 +1,5 @@
--- One row per run. `genesis` is what the first record is chained to: a hash over the columns that never
--- change. `last_*` and `head` change in the transaction that writes records.
+-- One row per run. The first record is chained to a genesis hash over the immutable columns.
+-- `last_*` and `head` change in the transaction that writes records.
 CREATE TABLE runs (
     no          INTEGER PRIMARY KEY AUTOINCREMENT,
     id          TEXT    NOT NULL UNIQUE,
@@ -16,7 +16,7 @@ CREATE TABLE runs (
 ) STRICT;
 
 -- The log. `place` is the order of writing over all runs. `payload` is JSON text, or a zstd frame with a
--- checksum when that is smaller; `blobs` is their addresses, 32 bytes each, end to end.
+-- checksum if that is smaller. `blobs` is the concatenation of blob addresses, 32 bytes each.
 CREATE TABLE records (
     place   INTEGER PRIMARY KEY,
     run     INTEGER NOT NULL REFERENCES runs (no),
@@ -30,7 +30,7 @@ CREATE TABLE records (
     UNIQUE (run, seq)
 ) STRICT;
 
--- Content by its SHA-256, each once. `size` is that of the content; `packed` says that `body` is compressed.
+-- The blob store. `id` is the SHA-256 of the content, `size` its length in bytes; `packed` is 1 if `body` is compressed.
 CREATE TABLE blobs (
     no     INTEGER PRIMARY KEY,
     id     BLOB    NOT NULL UNIQUE,
@@ -39,15 +39,16 @@ CREATE TABLE blobs (
     body   BLOB    NOT NULL
 ) STRICT;
 
--- Counts every change of memory that recall can see. `made`, `closed` and `tick` below are its values, so that
--- a recall can be repeated as of any of them.
+-- Logical clock: counts the changes of memory that recall can observe. `made`, `closed` and `tick` below are its
+-- values, so that a recall can be repeated as of any of them.
 CREATE TABLE memory_clock (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     tick INTEGER NOT NULL
 ) STRICT;
 INSERT INTO memory_clock VALUES (1, 0);
 
--- Episodic memory. `run`, `seq` and `ordinal` say what it was made of; `closed` is when `valid_to_ms` was set.
+-- Episodic memory. `run`, `seq` and `ordinal` identify the source record; `closed` is the tick at which `valid_to_ms`
+-- was set.
 CREATE TABLE memories (
     no            INTEGER PRIMARY KEY AUTOINCREMENT,
     id            BLOB    NOT NULL UNIQUE,
@@ -73,7 +74,7 @@ CREATE INDEX memories_by_made ON memories (made);
 CREATE INDEX memories_by_closed ON memories (closed) WHERE closed IS NOT NULL;
 CREATE INDEX memories_by_tenant ON memories (tenant, made);
 
--- The log's records that a memory rests on.
+-- The log records that a memory was derived from.
 CREATE TABLE memory_sources (
     memory INTEGER NOT NULL REFERENCES memories (no) ON DELETE CASCADE,
     run    TEXT    NOT NULL,
@@ -81,7 +82,7 @@ CREATE TABLE memory_sources (
     PRIMARY KEY (memory, run, seq)
 ) STRICT, WITHOUT ROWID;
 
--- Embedding models, each with one dimension for good.
+-- Embedding models. The dimension of a model never changes.
 CREATE TABLE memory_models (
     no        INTEGER PRIMARY KEY,
     name      TEXT    NOT NULL UNIQUE,
@@ -98,13 +99,13 @@ CREATE TABLE memory_vectors (
 ) STRICT;
 CREATE INDEX memory_vectors_by_tick ON memory_vectors (tick);
 
--- What was forgotten, by id alone, so that other processes drop it from their indexes.
+-- Ids of deleted memories, so that other processes remove them from their indexes.
 CREATE TABLE memory_tombstones (
     tick INTEGER PRIMARY KEY,
     id   BLOB NOT NULL
 ) STRICT;
 
--- Words, for people who search.
+-- Full-text index for search by users.
 CREATE VIRTUAL TABLE memory_words USING fts5 (text, content = 'memories', content_rowid = 'no');
 INSERT INTO memory_words (memory_words, rank) VALUES ('secure-delete', 1);
 CREATE TRIGGER memory_words_insert AFTER INSERT ON memories BEGIN

@@ -1,11 +1,11 @@
--- Tells this store's vector index from that of another.
+-- Random id of this store. It ties a vector index to its store.
 CREATE TABLE memory_store (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     mark BLOB NOT NULL
 ) STRICT;
 INSERT INTO memory_store VALUES (1, randomblob(16));
 
--- What was given from outside as a whole: a file, a page. `content_hash` is of all of it, `title` for people.
+-- Knowledge documents, such as files and pages. `content_hash` covers all passages; `title` is for display.
 CREATE TABLE memory_documents (
     no           INTEGER PRIMARY KEY AUTOINCREMENT,
     tenant       TEXT    NOT NULL,
@@ -16,7 +16,7 @@ CREATE TABLE memory_documents (
     UNIQUE (tenant, uri)
 ) STRICT;
 
--- `changed` is when anything but the text was changed last: its validity, a pin. `blob` is an image, a sound.
+-- `changed` is the tick of the last change other than of the text. `blob` is the attachment, an image or a sound.
 ALTER TABLE memories ADD COLUMN valid_from_ms INTEGER;
 ALTER TABLE memories ADD COLUMN superseded_by BLOB;
 ALTER TABLE memories ADD COLUMN changed INTEGER;
@@ -30,18 +30,18 @@ CREATE INDEX memories_by_changed ON memories (changed) WHERE changed IS NOT NULL
 CREATE INDEX memories_by_document ON memories (document) WHERE document IS NOT NULL;
 CREATE INDEX memories_by_content ON memories (content_hash);
 
--- Records of the log whose content was removed with a memory's. They keep their place and their hash.
+-- Log records whose payload was deleted together with a memory. They keep sequence number and hash.
 CREATE TABLE forgotten_records (
     run INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     PRIMARY KEY (run, seq)
 ) STRICT, WITHOUT ROWID;
--- The same for blobs.
+-- Blobs whose content was deleted together with a memory.
 CREATE TABLE forgotten_blobs (
     id BLOB PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 
--- Consolidations that were carried out, by the records that hold them.
+-- Consolidations that were applied, by the log records that hold them.
 CREATE TABLE memory_consolidations (
     tenant TEXT    NOT NULL,
     run    TEXT    NOT NULL,

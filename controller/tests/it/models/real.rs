@@ -1,4 +1,4 @@
-//! The built-in catalogue against the world. It takes a network and room, so it runs only when asked to:
+//! Downloads real models. This needs network and disk space, so it runs only on request:
 //! `SOJOURN_TEST_PULL="all-minilm-l6-v2 gemma-3-270m" cargo test -p sojourn-controller --test it models::real -- --ignored`.
 
 use sojourn_controller::models::{Models, Progress};
@@ -6,7 +6,7 @@ use std::time::Instant;
 
 #[tokio::test]
 #[ignore = "downloads models"]
-async fn the_built_in_models_can_be_pulled() {
+async fn built_in_models_can_be_pulled() {
     let names = std::env::var("SOJOURN_TEST_PULL").unwrap_or_else(|_| "all-minilm-l6-v2".to_owned());
     let models = Models::open(None).unwrap();
     for name in names.split_whitespace() {

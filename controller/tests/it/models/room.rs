@@ -1,4 +1,4 @@
-//! Disks without room.
+//! Disks without space.
 
 use super::server::Server;
 use super::{Cache, FILE, NAME, content, hub_source, model_toml, models_in, sha256};
@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 #[tokio::test]
-async fn too_little_room_is_said_before_anything_is_fetched() {
+async fn too_little_space_is_reported_before_download() {
     let server = Server::good(b"x");
     let catalogue = model_toml(1 << 60, &sha256(b"x")) + &hub_source("model.sources", FILE);
     let cache = Cache::new(&catalogue, &server.url);
@@ -20,11 +20,11 @@ async fn too_little_room_is_said_before_anything_is_fetched() {
     cache.assert_absent();
 }
 
-/// A disk of 48 MiB, for as long as this lives.
+/// A file system of 48 MiB, unmounted on drop.
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
-    /// Only the superuser may have one.
+    /// `None` unless this user may mount file systems.
     fn mount() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let mount =
@@ -43,7 +43,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Writes until there is no room.
+/// Writes until the disk is full.
 fn fill(path: &Path) {
     let mut file = std::fs::File::create(path).unwrap();
     let megabyte = vec![0; 1 << 20];
@@ -51,9 +51,9 @@ fn fill(path: &Path) {
 }
 
 #[tokio::test]
-async fn a_disk_that_runs_full_keeps_what_came_and_a_later_pull_goes_on() {
+async fn full_disk_keeps_the_partial_file_for_a_later_pull() {
     let Some(disk) = SmallDisk::mount() else {
-        eprintln!("skipped: this user may not mount a small disk");
+        eprintln!("skipped: mounting a small file system needs root");
         return;
     };
     let body = content(20 << 20);

@@ -1,4 +1,4 @@
-//! An HTTP server that misbehaves as it is told.
+//! An HTTP server with configurable faults.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
@@ -7,31 +7,31 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// What the server is asked.
+/// A request to the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     pub path: String,
-    /// The first byte wanted, where only a range is.
+    /// First requested byte of a range request.
     pub from: Option<usize>,
     pub if_range: Option<String>,
 }
 
-/// How it answers.
+/// A response of the server.
 #[derive(Clone, Default)]
 pub struct Answer {
-    /// The file.
+    /// Content of the file.
     pub body: Vec<u8>,
-    /// The file's version.
+    /// ETag of the file.
     pub etag: Option<&'static str>,
-    /// Ranges are ignored.
+    /// Whether range requests are ignored.
     pub whole_only: bool,
-    /// After so many bytes of the body nothing more is sent.
+    /// Number of body bytes after which the server stops sending.
     pub stop_after: Option<usize>,
-    /// Then the connection stays open.
+    /// Whether the connection stays open after that.
     pub hang: bool,
-    /// Nothing but this status.
+    /// An error status in place of the file.
     pub status: Option<&'static str>,
-    /// The file's length is not said.
+    /// Whether the length of the file is omitted.
     pub no_length: bool,
 }
 
@@ -47,7 +47,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Answers what `answer` says to each request, given how many came before.
+    /// Answers each request with the result of `answer`, which gets the number of earlier requests.
     pub fn start(answer: impl Fn(usize, &Request) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -63,7 +63,7 @@ impl Server {
                         kept.push(request.clone());
                         kept.len() - 1
                     };
-                    // The client may go away at any time.
+                    // The client may close the connection at any time.
                     let _ = respond(&stream, &request, &answer(before, &request));
                 });
             }
@@ -71,7 +71,7 @@ impl Server {
         Self { url, requests }
     }
 
-    /// Always serves `body` as a good server does.
+    /// A server without faults.
     pub fn good(body: &[u8]) -> Self {
         let answer = Answer::with(body);
         Self::start(move |_, _| answer.clone())

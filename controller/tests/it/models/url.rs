@@ -1,4 +1,4 @@
-//! Models pulled by their address.
+//! Models that are pulled by URL.
 
 use super::server::{Answer, Server};
 use super::{Cache, content, sha256};
@@ -16,7 +16,7 @@ fn gguf() -> Vec<u8> {
     bytes
 }
 
-/// Pulls from a server that hangs after [`CUT`] bytes, and calls that off.
+/// Pulls from a server that hangs after [`CUT`] bytes, and cancels the pull.
 async fn pull_a_part(cache: &Cache, answer: Answer) -> Server {
     let server = Server::start(move |before, _| match before {
         0 => Answer { stop_after: Some(CUT), hang: true, ..answer.clone() },
@@ -37,7 +37,7 @@ async fn pull_a_part(cache: &Cache, answer: Answer) -> Server {
 }
 
 #[tokio::test]
-async fn a_model_is_found_by_the_address_it_was_pulled_from() {
+async fn model_is_found_by_its_url() {
     let body = gguf();
     let server = Server::good(&body);
     let cache = Cache::of_hub(b"x", "");
@@ -52,7 +52,7 @@ async fn a_model_is_found_by_the_address_it_was_pulled_from() {
 }
 
 #[tokio::test]
-async fn what_is_no_model_is_refused() {
+async fn other_files_are_rejected() {
     let page = b"<html>not found</html>".to_vec();
     let cut = gguf()[..CUT].to_vec();
     for body in [page, cut] {
@@ -65,7 +65,7 @@ async fn what_is_no_model_is_refused() {
 }
 
 #[tokio::test]
-async fn the_hash_in_an_address_is_demanded() {
+async fn hash_in_the_url_is_enforced() {
     let server = Server::good(&gguf());
     let cache = Cache::of_hub(b"x", "");
     let address = format!("{}/model.gguf#sha256={}", server.url, sha256(b"another"));
@@ -74,7 +74,7 @@ async fn the_hash_in_an_address_is_demanded() {
 }
 
 #[tokio::test]
-async fn the_same_version_goes_on_and_another_begins_anew() {
+async fn same_version_resumes_and_another_restarts() {
     let body = gguf();
     for (etag, from) in [(Some("\"one\""), Some(CUT)), (Some("W/\"weak\""), None), (None, None)] {
         let cache = Cache::of_hub(b"x", "");
@@ -86,7 +86,7 @@ async fn the_same_version_goes_on_and_another_begins_anew() {
 }
 
 #[tokio::test]
-async fn a_new_version_is_not_mixed_with_the_old_one() {
+async fn versions_are_never_mixed() {
     let body = gguf();
     let mut newer = body.clone();
     newer[CUT / 2] ^= 1;
@@ -115,10 +115,10 @@ async fn a_new_version_is_not_mixed_with_the_old_one() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_say_the_length_is_refused() {
+async fn response_without_length_is_rejected() {
     let answer = Answer { no_length: true, ..Answer::with(&gguf()) };
     let server = Server::start(move |_, _| answer.clone());
     let cache = Cache::of_hub(b"x", "");
     let error = cache.models.pull(&format!("{}/model.gguf", server.url), |_| ()).await.unwrap_err();
-    assert!(error.to_string().contains("does not say how long"), "{error}");
+    assert!(error.to_string().contains("did not report the length"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! What is sent, and whole answers.
+//! Requests, and answers without streaming.
 
 use super::server::{Seen, Server, choose, event, finish, hang, piece, say, stream, stream_of, texts};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use sojourn_controller::openai::{Dialect, OpenAiOptions, Price};
 use sojourn_controller::{Cancel, Constraint, Controller, ControllerError, Finish, OpenAiController, Reply};
 
 #[tokio::test]
-async fn it_sends_the_schema_and_reads_the_answer() {
+async fn schema_is_sent_and_answer_is_read() {
     let server = Server::start(vec![say(&["\"eat\""])]);
     let reply = server.ask(&choose()).await.unwrap();
     assert_eq!(reply.candidates[0].text, "\"eat\"");
@@ -22,7 +22,7 @@ async fn it_sends_the_schema_and_reads_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deadline_and_a_cancellation_end_the_wait_with_an_answer() {
+async fn deadline_and_cancellation_yield_a_reply() {
     let server = Server::start(vec![hang()]);
     let mut request = choose();
     request.candidates = 2;
@@ -42,7 +42,7 @@ async fn a_deadline_and_a_cancellation_end_the_wait_with_an_answer() {
 }
 
 #[tokio::test]
-async fn answers_that_break_the_constraint_or_are_missing_are_asked_for_again() {
+async fn violating_and_missing_answers_are_requested_again() {
     let server = Server::start(vec![say(&["\"run\"", "\"eat\""]), say(&["\"sleep\""]), say(&["\"eat\""])]);
     let mut request = choose();
     request.candidates = 3;
@@ -55,7 +55,7 @@ async fn answers_that_break_the_constraint_or_are_missing_are_asked_for_again() 
 }
 
 #[tokio::test]
-async fn a_server_that_never_obeys_is_an_error() {
+async fn server_that_always_violates_is_an_error() {
     let server = Server::start(vec![say(&["run"]), say(&["\"jump\""]), say(&["\"fly\""])]);
     let error = server.ask(&choose()).await.unwrap_err();
     let ControllerError::ConstraintViolated { attempts: 3, reason } = &error else { panic!("{error}") };
@@ -63,7 +63,7 @@ async fn a_server_that_never_obeys_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_grammar_and_a_prefill_reach_each_kind_of_server() {
+async fn grammar_and_prefill_reach_every_dialect() {
     let mut request = choose();
     request.constraint = Constraint::Lark("start: \"a\"+".into());
     request.prefill = "say: ".into();
@@ -88,10 +88,10 @@ async fn a_grammar_and_a_prefill_reach_each_kind_of_server() {
 }
 
 #[test]
-fn a_bad_configuration_is_found_before_the_first_request() {
+fn invalid_configuration_is_reported_before_the_first_request() {
     let open = |base: &str, variable: Option<&str>| {
         let mut options = OpenAiOptions::new(base, "m");
-        options.key_variable = variable.map(str::to_owned);
+        options.api_key_env = variable.map(str::to_owned);
         OpenAiController::new(options).unwrap_err()
     };
     for base in
@@ -102,11 +102,11 @@ fn a_bad_configuration_is_found_before_the_first_request() {
         assert!(!error.to_string().contains("password@"), "{error}");
     }
     let error = open("http://localhost/v1", Some("SOJOURN_TEST_NO_SUCH_KEY"));
-    assert!(error.to_string().contains("`SOJOURN_TEST_NO_SUCH_KEY` is not set"), "{error}");
+    assert!(error.to_string().contains("set the environment variable `SOJOURN_TEST_NO_SUCH_KEY`"), "{error}");
 }
 
 #[test]
-fn limits_and_prices_that_cannot_be_are_found_too() {
+fn invalid_limits_and_prices_are_reported() {
     let open = |change: fn(&mut OpenAiOptions)| {
         let mut options = OpenAiOptions::new("http://localhost/v1", "m");
         change(&mut options);
@@ -121,12 +121,12 @@ fn limits_and_prices_that_cannot_be_are_found_too() {
         open(|options| options.price = Some(Price { prompt: -1.0, cached: None, completion: 1.0 })),
         open(|options| options.price = Some(Price { prompt: 1.0, cached: Some(f64::NAN), completion: 1.0 })),
     ] {
-        assert!(error.contains("not negative"), "{error}");
+        assert!(error.contains("at least 0"), "{error}");
     }
 }
 
 #[tokio::test]
-async fn a_server_that_gives_one_answer_however_many_are_asked_for_is_asked_until_there_are_enough() {
+async fn single_answers_are_requested_until_enough() {
     let server = Server::start((0..5).map(|_| say(&["\"eat\""])).collect());
     let mut request = choose();
     request.candidates = 5;
@@ -137,25 +137,25 @@ async fn a_server_that_gives_one_answer_however_many_are_asked_for_is_asked_unti
 }
 
 #[tokio::test]
-async fn the_cost_is_told_where_the_price_and_the_tokens_are_known() {
+async fn cost_is_reported_if_prices_and_tokens_are_known() {
     let price = Price { prompt: 1000.0, cached: Some(100.0), completion: 2000.0 };
     let once = (3.0 * 1000.0 + 8.0 * 100.0 + 3.0 * 2000.0) / 1e6;
 
     let server = Server::start(vec![say(&["\"eat\""])]);
     assert_eq!(server.ask(&choose()).await.unwrap().cost_usd, None);
 
-    // What had to be asked for again was paid for as well.
+    // Rejected answers count towards the cost.
     let mut server = Server::start(vec![say(&["\"run\""]), stream_of(&["\"eat\""])]);
     server.options.price = Some(price);
     let reply = server.ask(&choose()).await.unwrap();
     assert!((reply.cost_usd.unwrap() - 2.0 * once).abs() < 1e-9, "{:?}", reply.cost_usd);
-    // A log gives it back as it was.
+    // The cost round-trips through the log.
     let text = serde_json::to_string(&reply).unwrap();
     assert_eq!(serde_json::from_str::<Reply>(&text).unwrap(), reply);
 
     let mut server = Server::start(vec![stream([piece("\"eat\""), finish(0, "stop"), event("[DONE]")])]);
     server.options.price = Some(price);
     let reply = server.ask(&choose()).await.unwrap();
-    // Nobody tells the tokens: the one piece is counted.
+    // The server reports no usage, so the single chunk is counted.
     assert_eq!((reply.usage.completion_tokens, reply.cost_usd), (1, None));
 }

@@ -1,4 +1,4 @@
-//! Servers that misbehave.
+//! Faulty servers.
 
 use super::server::{
     Act, JSON, Server, Step, answer, choose, event, finish, goodbye, hang, piece, say, stream, stream_of,
@@ -8,15 +8,15 @@ use serde_json::json;
 use sojourn_controller::{Cancel, Controller, ControllerError, Finish};
 use std::time::Duration;
 
-/// The error of a server that does this once, and is asked once.
+/// The error for one request with one attempt.
 async fn error(act: Act) -> ControllerError {
     let mut server = Server::start(vec![act]);
-    server.options.tries = 1;
+    server.options.max_attempts = 1;
     server.ask(&choose()).await.unwrap_err()
 }
 
 #[tokio::test]
-async fn what_is_no_chat_completion_is_an_error_that_says_so() {
+async fn invalid_responses_are_errors_with_a_reason() {
     let cases = [
         (answer(200, JSON, "{\"choices\": ["), "EOF"),
         (answer(200, "content-type: text/html\r\n", "<html>log in</html>"), "expected JSON, got text/html"),
@@ -24,7 +24,7 @@ async fn what_is_no_chat_completion_is_an_error_that_says_so() {
         (answer(200, JSON, "[1, 2]"), "expected"),
         (
             answer(200, JSON, "{\"choices\": [{\"message\": {\"refusal\": \"no.\"}}]}"),
-            "the model refused: no.",
+            "the model refused to answer: no.",
         ),
     ];
     for (act, part) in cases {
@@ -36,17 +36,17 @@ async fn what_is_no_chat_completion_is_an_error_that_says_so() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_is_unreachable() {
+async fn hanging_server_is_unreachable() {
     let mut server = Server::start(vec![hang()]);
     server.options.timeout_ms = 100;
-    server.options.tries = 1;
+    server.options.max_attempts = 1;
     let error = server.ask(&choose()).await.unwrap_err();
     let ControllerError::Unreachable { reason, .. } = &error else { panic!("{error}") };
-    assert_eq!(reason, "no answer in time");
+    assert_eq!(reason, "the server did not answer in time");
 }
 
 #[tokio::test]
-async fn it_waits_out_a_busy_and_a_failing_server() {
+async fn busy_and_failing_servers_are_retried() {
     let server = Server::start(vec![
         answer(429, "retry-after: 0\r\n", "slow down"),
         answer(503, JSON, "{}"),
@@ -57,17 +57,17 @@ async fn it_waits_out_a_busy_and_a_failing_server() {
 }
 
 #[tokio::test]
-async fn it_gives_up_on_a_server_that_stays_busy() {
+async fn retries_are_limited() {
     let busy = || answer(429, JSON, "{\"error\": {\"message\": \"quota spent\"}}");
     let mut server = Server::start(vec![busy(), busy(), busy()]);
-    server.options.tries = 2;
+    server.options.max_attempts = 2;
     let error = server.ask(&choose()).await.unwrap_err();
     let ControllerError::Refused { status: 429, reason, .. } = &error else { panic!("{error}") };
     assert_eq!(reason, "quota spent");
 }
 
 #[tokio::test]
-async fn it_does_not_repeat_a_request_that_was_refused() {
+async fn client_errors_are_not_retried() {
     let server = Server::start(vec![answer(400, JSON, "{\"error\": \"no such model\"}")]);
     let error = server.ask(&choose()).await.unwrap_err();
     let ControllerError::Refused { status: 400, reason, .. } = &error else { panic!("{error}") };
@@ -75,13 +75,13 @@ async fn it_does_not_repeat_a_request_that_was_refused() {
 }
 
 #[tokio::test]
-async fn a_refusal_tells_the_name_of_a_page_and_may_be_cut_short() {
+async fn error_quotes_a_page_title_and_may_be_truncated() {
     let html = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>";
     let error_of_page = error(answer(502, "content-type: text/html\r\n", html)).await;
     let ControllerError::Refused { status: 502, reason, .. } = &error_of_page else {
         panic!("{error_of_page}")
     };
-    assert_eq!(reason, "a page: 502 Bad Gateway");
+    assert_eq!(reason, "an HTML page: 502 Bad Gateway");
 
     let short = "HTTP/1.1 500 Test\r\ncontent-length: 99\r\n\r\nout of mem";
     let error = error(vec![Step::Send(short.into())]).await;
@@ -90,10 +90,10 @@ async fn a_refusal_tells_the_name_of_a_page_and_may_be_cut_short() {
 }
 
 #[tokio::test]
-async fn a_wait_may_be_asked_for_as_a_date_and_can_be_cancelled() {
+async fn retry_after_date_is_honoured_and_can_be_cancelled() {
     let past = "retry-after: Wed, 21 Oct 2015 07:28:00 GMT\r\n";
     let mut server = Server::start(vec![answer(429, past, "slow down"), stream_of(&["\"eat\""])]);
-    // If the date were not understood, the wait would be longer than the test's.
+    // If the date were not parsed, the delay would exceed the test's time limit.
     server.options.backoff_ms = u64::MAX;
     let request = choose();
     let reply = tokio::time::timeout(Duration::from_secs(30), server.ask(&request)).await;
@@ -107,10 +107,10 @@ async fn a_wait_may_be_asked_for_as_a_date_and_can_be_cancelled() {
 }
 
 #[tokio::test]
-async fn a_stream_of_something_else_is_an_error_that_says_so() {
+async fn invalid_streams_are_errors_with_a_reason() {
     let bytes = |bytes: &[u8]| Step::Send(bytes.to_vec());
     for (steps, part) in [
-        (vec![piece("\"ea"), bytes(b"Segmentation fault\n")], "not a stream of events"),
+        (vec![piece("\"ea"), bytes(b"Segmentation fault\n")], "not an event stream"),
         (vec![piece("\"ea"), event("{\"choices\": [{")], "EOF"),
         (vec![event("[1, 2]")], "expected"),
         (vec![event("null")], "null"),
@@ -120,7 +120,7 @@ async fn a_stream_of_something_else_is_an_error_that_says_so() {
             vec![event(
                 "{\"choices\": [{\"delta\": {\"refusal\": \"never.\"}, \"finish_reason\": \"stop\"}]}",
             )],
-            "the model refused: never.",
+            "the model refused to answer: never.",
         ),
     ] {
         let error = error(stream(steps)).await;
@@ -130,9 +130,9 @@ async fn a_stream_of_something_else_is_an_error_that_says_so() {
 }
 
 #[tokio::test]
-async fn a_stream_that_ends_in_the_middle_is_asked_for_again() {
+async fn interrupted_stream_is_retried() {
     let middle = || stream([piece("\"sle")]);
-    // Where the length is known, the end is an error of the connection.
+    // With chunked encoding, the early end is a connection error.
     let chunked = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n\
                    ff\r\ndata: {\"choi";
     let cut = || vec![Step::Send(chunked.into())];
@@ -141,7 +141,7 @@ async fn a_stream_that_ends_in_the_middle_is_asked_for_again() {
 
     for acts in [vec![middle(), middle()], vec![cut(), cut()], vec![stream([]), stream([])]] {
         let mut server = Server::start(acts);
-        server.options.tries = 2;
+        server.options.max_attempts = 2;
         let error = server.ask(&choose()).await.unwrap_err();
         assert!(matches!(error, ControllerError::StreamInterrupted { .. }), "{error}");
         assert_eq!(server.asked(), 2);
@@ -149,7 +149,7 @@ async fn a_stream_that_ends_in_the_middle_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn an_error_in_an_answer_is_told_and_may_pass() {
+async fn error_objects_are_reported_and_retried_by_code() {
     let busy = json!({"error": {"message": "overloaded", "code": 503}}).to_string();
     let broken = json!({"error": {"message": "the worker died", "type": "server_error"}}).to_string();
     let server = Server::start(vec![
@@ -167,11 +167,11 @@ async fn an_error_in_an_answer_is_told_and_may_pass() {
     assert!(refused.to_string().contains("the context is too small"), "{refused}");
 
     let error = error(stream([event(&broken)])).await;
-    assert!(error.to_string().contains("broke its answer off: the worker died"), "{error}");
+    assert!(error.to_string().contains("interrupted its answer: the worker died"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silence_in_the_middle_and_signs_of_life_without_an_answer_come_to_an_end() {
+async fn silence_and_endless_keep_alives_time_out() {
     let pause = Duration::from_millis(10);
     let nothing = "data: {\"choices\": [{\"delta\": {\"role\": \"assistant\", \"content\": \"\"}}]}\n\n";
     let plain = format!("HTTP/1.1 200 OK\r\n{JSON}\r\n");
@@ -182,17 +182,18 @@ async fn silence_in_the_middle_and_signs_of_life_without_an_answer_come_to_an_en
         vec![Step::Send(plain.into()), Step::Repeat(b" ".to_vec(), pause)],
     ] {
         let mut server = Server::start(vec![act]);
-        server.options.tries = 1;
+        server.options.max_attempts = 1;
         server.options.timeout_ms = 300;
         let error = server.ask(&choose()).await.unwrap_err();
         assert!(matches!(error, ControllerError::StreamInterrupted { .. }), "{error}");
-        assert!(error.to_string().contains("came for"), "{error}");
+        let message = error.to_string();
+        assert!(message.contains("sent nothing for") || message.contains("arrived for"), "{message}");
         server.is_left();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_is_left_at_a_limit() {
+async fn endless_response_is_cut_at_a_limit() {
     let now = Duration::ZERO;
     let line = vec![b'~'; 64 << 10];
     let talk = "data: {\"choices\": [{\"delta\": {\"content\": \"and so on \"}}]}\n\n".repeat(1000);
@@ -205,13 +206,13 @@ async fn a_flood_is_left_at_a_limit() {
         let server = Server::start(vec![act]);
         let error = server.ask(&choose()).await.unwrap_err();
         assert!(matches!(error, ControllerError::InvalidResponse { .. }), "{error}");
-        assert!(error.to_string().contains("it is longer than"), "{error}");
+        assert!(error.to_string().contains("the response is longer than"), "{error}");
         server.is_left();
     }
 }
 
 #[tokio::test]
-async fn what_has_no_text_is_asked_for_again() {
+async fn answers_without_text_are_requested_again() {
     let call = json!({"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"name": "eat"}}]}}]});
     let called = || stream([event(&call.to_string()), finish(0, "tool_calls")].into_iter().chain(goodbye()));
     let empty = || stream([finish(0, "stop")].into_iter().chain(goodbye()));
@@ -221,8 +222,8 @@ async fn what_has_no_text_is_asked_for_again() {
     let server = Server::start(vec![called(), filtered(), stream_of(&["\"eat\""])]);
     assert_eq!(texts(&server.ask(&choose()).await.unwrap()), ["\"eat\""]);
     for (acts, part) in [
-        ([empty(), filtered(), called()], "a call of a tool"),
-        ([empty(), called(), whole()], "a call of a tool"),
+        ([empty(), filtered(), called()], "a tool call"),
+        ([empty(), called(), whole()], "a tool call"),
         ([called(), empty(), filtered()], "content filter"),
         ([called(), whole(), empty()], "EOF"),
     ] {
@@ -233,8 +234,8 @@ async fn what_has_no_text_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn the_key_is_sent_and_never_told() {
-    // A variable that is surely set: cargo gives it to every test.
+async fn api_key_is_sent_but_never_printed() {
+    // A variable that cargo sets for every test.
     let variable = "CARGO_PKG_NAME";
     let key = std::env::var(variable).unwrap();
     let object = json!({"error": {"message": format!("bad key {key}")}}).to_string();
@@ -253,8 +254,8 @@ async fn the_key_is_sent_and_never_told() {
     };
     for acts in acts() {
         let mut server = Server::start(acts);
-        server.options.key_variable = Some(variable.into());
-        server.options.tries = 1;
+        server.options.api_key_env = Some(variable.into());
+        server.options.max_attempts = 1;
         let controller = server.controller();
         assert!(!format!("{controller:?}").contains(&key));
         let error = controller.complete(&choose(), &Cancel::new()).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! How fast and how many at once a server is asked.
+//! Rate and concurrency limits.
 
 use super::server::{News, Server, Step, choose, event, finish, piece, stream, stream_of, texts};
 use sojourn_controller::{Cancel, Controller, Finish};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[tokio::test]
-async fn requests_keep_their_distance_and_repeated_ones_count() {
+async fn rate_limit_spaces_requests_and_retries() {
     let broken = || stream([piece("\"ea")]);
     let mut server = Server::start(vec![broken(), stream_of(&["\"eat\""]), stream_of(&["\"sleep\""])]);
     server.options.requests_per_minute = Some(300);
@@ -16,12 +16,12 @@ async fn requests_keep_their_distance_and_repeated_ones_count() {
         let reply = controller.complete(&choose(), &Cancel::new()).await.unwrap();
         assert_eq!(texts(&reply), [expected]);
     }
-    // Two distances of 200 ms between three requests: a lower bound, which no slow machine breaks.
+    // Two intervals of 200 ms between three requests: a lower bound on any machine.
     assert!(start.elapsed() >= Duration::from_millis(400));
 }
 
 #[tokio::test]
-async fn who_waits_for_a_turn_can_be_cancelled() {
+async fn waiting_for_the_rate_limit_can_be_cancelled() {
     let mut server = Server::start(vec![stream_of(&["\"eat\""])]);
     server.options.requests_per_minute = Some(1);
     let controller = server.controller();
@@ -30,14 +30,14 @@ async fn who_waits_for_a_turn_can_be_cancelled() {
     request.deadline_ms = Some(10);
     let reply = controller.complete(&request, &Cancel::new()).await.unwrap();
     assert_eq!(reply.candidates[0].finish, Finish::Deadline);
-    // It waited for its turn and for nothing else.
+    // The time was spent only in the queue.
     assert_eq!((reply.timing.prefill_ms, reply.timing.decode_ms), (0, 0));
     server.seen();
     assert_eq!(server.asked(), 0);
 }
 
 #[tokio::test]
-async fn so_many_requests_are_under_way_and_no_more() {
+async fn concurrency_limit_holds() {
     let slow = || {
         let pause = Step::Pause(Duration::from_millis(100));
         stream([piece("\"eat\""), pause, Step::Mark("done"), finish(0, "stop"), event("[DONE]")])
@@ -61,5 +61,5 @@ async fn so_many_requests_are_under_way_and_no_more() {
             _ => 'd',
         })
         .collect();
-    assert_eq!(order, "cadcadcad", "each is asked when the one before is done");
+    assert_eq!(order, "cadcadcad", "each request starts after the previous one");
 }

@@ -1,6 +1,6 @@
-//! The endpoint controller against a real server that behaves and misbehaves on purpose.
+//! The endpoint controller against a real HTTP server with configurable faults.
 
-// What helpers of tests may do is what tests may do.
+// Test helpers may use what tests may use.
 #![allow(clippy::unwrap_used)]
 
 mod asking;

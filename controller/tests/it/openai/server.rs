@@ -1,4 +1,4 @@
-//! A server that does what it is told to.
+//! A scripted HTTP server.
 
 use serde_json::{Value, json};
 use sojourn_controller::openai::OpenAiOptions;
@@ -10,39 +10,39 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// What the server does with one request, step by step; then it closes the connection.
+/// The steps of the server for one connection, which it closes afterwards.
 pub type Act = Vec<Step>;
 
 pub enum Step {
     /// Sends these bytes.
     Send(Vec<u8>),
-    /// Sends these bytes again and again with a pause between, until nobody takes them.
+    /// Sends these bytes repeatedly, with a pause in between, until the client disconnects.
     Repeat(Vec<u8>, Duration),
     Pause(Duration),
-    /// Takes the next request on the same connection, or the end of it.
+    /// Waits for the next request on the same connection, or for its end.
     Next,
-    /// Tells the test that it is here.
+    /// Reports to the test that this step was reached.
     Mark(&'static str),
-    /// Says nothing until the other side closes the connection, and tells the test.
+    /// Waits until the client closes the connection, and reports it to the test.
     Hold,
 }
 
-/// A request as the server saw it.
+/// A request as the server received it.
 pub struct Seen {
     pub head: String,
     pub body: Value,
 }
 
-/// What the server tells the test, in the order in which it happened.
+/// An event that the server reports to the test.
 pub enum News {
     Connected,
     Asked(Seen),
     Mark(&'static str),
-    /// The other side closed the connection.
+    /// The client closed the connection.
     Left,
 }
 
-/// A server that does one act a connection, in order, and tells what it saw.
+/// A server that runs one script per connection, in order, and reports events.
 pub struct Server {
     pub options: OpenAiOptions,
     news: mpsc::Receiver<News>,
@@ -78,7 +78,7 @@ impl Server {
         self.news.recv_timeout(Duration::from_secs(20)).unwrap()
     }
 
-    /// The next request.
+    /// Waits for the next request.
     pub fn seen(&self) -> Seen {
         loop {
             if let News::Asked(seen) = self.news() {
@@ -87,22 +87,22 @@ impl Server {
         }
     }
 
-    /// Waits until the server comes to this mark. It keeps its thread, so the client must have another one.
+    /// Waits until the server reaches this mark. It blocks its thread, so the client must run on another one.
     pub fn reaches(&self, mark: &str) {
         while !matches!(self.news(), News::Mark(told) if told == mark) {}
     }
 
-    /// Waits in the same way until the other side has closed a connection that the server would have gone on with.
+    /// Waits until the client has closed a connection that the server would have kept.
     pub fn is_left(&self) {
         while !matches!(self.news(), News::Left) {}
     }
 
-    /// How many more requests there were.
+    /// Number of further requests.
     pub fn asked(&self) -> usize {
         self.news.try_iter().filter(|news| matches!(news, News::Asked(_))).count()
     }
 
-    /// How many connections were opened, if nothing else was asked of the news before.
+    /// Number of connections, if no other event was consumed before.
     pub fn connected(&self) -> usize {
         self.news.try_iter().filter(|news| matches!(news, News::Connected)).count()
     }
@@ -137,7 +137,7 @@ fn serve(mut stream: TcpStream, act: Act, tell: &mpsc::Sender<News>) {
                 let _ = tell.send(News::Mark(mark));
             }
             Step::Hold => {
-                // An end and an error both mean that nobody is there.
+                // Both an end and an error mean that the client is gone.
                 while reader.read(&mut [0; 64]).is_ok_and(|read| read > 0) {}
                 let _ = tell.send(News::Left);
             }
@@ -145,7 +145,7 @@ fn serve(mut stream: TcpStream, act: Act, tell: &mpsc::Sender<News>) {
     }
 }
 
-/// Reads one request; `None` when there are no more.
+/// Reads one request; `None` at the end of the connection.
 fn hear(reader: &mut BufReader<TcpStream>, tell: &mpsc::Sender<News>) -> Option<()> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -175,12 +175,12 @@ pub fn answer(status: u16, headers: &str, body: &str) -> Act {
     vec![Step::Send(head.into_bytes())]
 }
 
-/// Reads the request and then says nothing.
+/// Reads the request and never answers.
 pub fn hang() -> Act {
     vec![Step::Hold]
 }
 
-/// A well-formed whole answer with these texts.
+/// A well-formed response with these texts.
 pub fn say(texts: &[&str]) -> Act {
     let choices: Vec<Value> = texts
         .iter()
@@ -193,18 +193,18 @@ pub fn usage() -> Value {
     json!({"prompt_tokens": 11, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 8}})
 }
 
-/// The head of a stream of events that ends with the connection, and these steps after it.
+/// The header of an event stream that ends with the connection, followed by these steps.
 pub fn stream(steps: impl IntoIterator<Item = Step>) -> Act {
     let head = format!("HTTP/1.1 200 OK\r\n{EVENTS}connection: close\r\n\r\n");
     std::iter::once(Step::Send(head.into_bytes())).chain(steps).collect()
 }
 
-/// One event.
+/// An event.
 pub fn event(data: &str) -> Step {
     Step::Send(format!("data: {data}\n\n").into_bytes())
 }
 
-/// A piece of the answer with this index.
+/// A chunk of the answer with this index.
 pub fn piece_of(index: u32, text: &str) -> Step {
     event(&json!({"choices": [{"index": index, "delta": {"content": text}}]}).to_string())
 }
@@ -213,12 +213,12 @@ pub fn piece(text: &str) -> Step {
     piece_of(0, text)
 }
 
-/// The answer with this index ends, for this reason.
+/// The end of the answer with this index.
 pub fn finish(index: u32, reason: &str) -> Step {
     event(&json!({"choices": [{"index": index, "delta": {}, "finish_reason": reason}]}).to_string())
 }
 
-/// The tokens, and the end of the stream.
+/// The usage, and the end of the stream.
 pub fn goodbye() -> [Step; 2] {
     [event(&json!({"choices": [], "usage": usage()}).to_string()), event("[DONE]")]
 }
@@ -229,8 +229,7 @@ pub fn stream_of(pieces: &[&str]) -> Act {
     stream(pieces.chain([finish(0, "stop")]).chain(goodbye()))
 }
 
-/// So many comments that they do not fit between the server and its reader: when they are sent, what came before them
-/// has been read.
+/// Enough comments to fill all buffers: once they are sent, the client has read everything before them.
 pub fn until_read() -> Step {
     Step::Send(format!(": {}\n", "~".repeat(1020)).repeat(12 << 10).into_bytes())
 }

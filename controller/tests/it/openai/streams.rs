@@ -1,4 +1,4 @@
-//! Answers that are read while they are written.
+//! Streamed answers.
 
 use super::server::{
     JSON, Server, Step, answer, choose, event, finish, goodbye, piece, piece_of, say, stream, stream_of,
@@ -17,7 +17,7 @@ fn line() -> Request {
 }
 
 #[tokio::test]
-async fn an_answer_in_pieces_is_put_together() {
+async fn chunks_are_assembled() {
     let role = event(&json!({"choices": [{"delta": {"role": "assistant", "content": ""}}]}).to_string());
     let pause = Duration::from_millis(100);
     let pieces = [role, Step::Pause(pause), piece("\"e"), piece("at"), piece("\""), finish(0, "stop")];
@@ -26,14 +26,14 @@ async fn an_answer_in_pieces_is_put_together() {
     assert_eq!(texts(&reply), ["\"eat\""]);
     assert_eq!((&reply.candidates[0].finish, reply.candidates[0].tokens), (&Finish::Complete, 3));
     assert_eq!((reply.usage.prompt_tokens, reply.usage.cached_tokens), (11, 8));
-    // The first token came after the pause; what is said before it is no token.
+    // The first token arrived after the pause; the role chunk before it does not count.
     assert!(u128::from(reply.timing.prefill_ms) >= pause.as_millis() - 1, "{:?}", reply.timing);
     let body = server.seen().body;
     assert_eq!((&body["stream"], &body["stream_options"]), (&json!(true), &json!({"include_usage": true})));
 }
 
 #[tokio::test]
-async fn several_answers_interleave() {
+async fn interleaved_answers_are_separated() {
     let pieces = [(1, "\"sl"), (0, "\"eat"), (1, "eep\""), (2, "\"eat\""), (0, "\"")];
     let pieces = pieces.map(|(index, text)| piece_of(index, text));
     let ends = [finish(2, "stop"), finish(0, "stop"), finish(1, "stop")];
@@ -46,7 +46,7 @@ async fn several_answers_interleave() {
 }
 
 #[tokio::test]
-async fn a_stream_can_be_turned_off() {
+async fn streaming_can_be_turned_off() {
     let mut server = Server::start(vec![say(&["\"eat\""])]);
     server.options.stream = false;
     assert_eq!(texts(&server.ask(&choose()).await.unwrap()), ["\"eat\""]);
@@ -55,7 +55,7 @@ async fn a_stream_can_be_turned_off() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_streams_is_asked_for_less_and_this_is_remembered() {
+async fn rejected_streaming_options_are_reduced_for_good() {
     let refuse = |why: &str| answer(400, JSON, &json!({"error": {"message": why}}).to_string());
     let mut server = Server::start(vec![
         refuse("Unknown field: stream_options"),
@@ -63,8 +63,8 @@ async fn a_server_that_refuses_streams_is_asked_for_less_and_this_is_remembered(
         say(&["\"eat\""]),
         say(&["\"sleep\""]),
     ]);
-    // It is no failing try.
-    server.options.tries = 1;
+    // Reducing the options does not count as an attempt.
+    server.options.max_attempts = 1;
     let controller = server.controller();
     for expected in ["\"eat\"", "\"sleep\""] {
         let reply = controller.complete(&choose(), &Cancel::new()).await.unwrap();
@@ -79,7 +79,7 @@ async fn a_server_that_refuses_streams_is_asked_for_less_and_this_is_remembered(
 }
 
 #[tokio::test]
-async fn a_prefill_given_back_is_taken_off_wherever_it_is_cut() {
+async fn echoed_prefill_is_removed_at_any_split() {
     let mut request = line();
     request.prefill = "say: ".into();
     for (pieces, expected) in [
@@ -93,7 +93,7 @@ async fn a_prefill_given_back_is_taken_off_wherever_it_is_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_goes_on_after_a_stop_string_is_left() {
+async fn stop_string_closes_the_connection() {
     let mut request = line();
     request.stop = vec!["END".into(), "; ".into()];
     let and_so_on = Step::Repeat(
@@ -106,13 +106,13 @@ async fn a_server_that_goes_on_after_a_stop_string_is_left() {
     let reply = server.ask(&request).await.unwrap();
     assert_eq!(texts(&reply), ["one "]);
     assert_eq!(reply.candidates[0].finish, Finish::Stopped("END".into()));
-    // Who leaves early is not told the tokens.
+    // A client that disconnects early gets no usage.
     assert_eq!((reply.usage.completion_tokens, reply.cost_usd), (2, None));
     server.is_left();
 }
 
 #[tokio::test]
-async fn a_server_that_tells_the_tokens_all_along_is_asked_to() {
+async fn continuous_usage_is_requested_where_supported() {
     let mut request = line();
     request.stop = vec!["END".into()];
     let counted = json!({
@@ -126,7 +126,7 @@ async fn a_server_that_tells_the_tokens_all_along_is_asked_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_came_before_a_cancellation_is_kept_and_the_server_is_left() {
+async fn cancellation_keeps_partial_answers_and_disconnects() {
     let steps = [
         piece_of(0, "\"eat\""),
         finish(0, "stop"),
@@ -149,14 +149,14 @@ async fn what_came_before_a_cancellation_is_kept_and_the_server_is_left() {
     let reply = answer.await.unwrap().unwrap();
     assert_eq!(texts(&reply), ["\"eat\"", "\"run\"", "\"sle", ""]);
     let ends: Vec<&Finish> = reply.candidates.iter().map(|one| &one.finish).collect();
-    // What was whole in time is, unless it breaks the constraint.
+    // An answer that was complete in time counts as complete, unless it violates the constraint.
     assert_eq!(ends, [&Finish::Complete, &Finish::Cancelled, &Finish::Cancelled, &Finish::Cancelled]);
     assert_eq!(reply.usage.completion_tokens, 3);
     server.is_left();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_came_before_a_deadline_is_kept() {
+async fn deadline_keeps_partial_answers() {
     let server = Server::start(vec![say(&["\"eat\""]), stream([piece("\"sl"), piece("ee"), Step::Hold])]);
     let mut request = choose();
     request.candidates = 2;
@@ -169,7 +169,7 @@ async fn what_came_before_a_deadline_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dropping_a_request_closes_its_connection() {
+async fn dropped_request_closes_its_connection() {
     let server = Server::start(vec![stream([piece("\"sl"), until_read(), Step::Mark("read"), Step::Hold])]);
     let controller = server.controller();
     let (request, cancel) = (choose(), Cancel::new());
@@ -181,18 +181,18 @@ async fn dropping_a_request_closes_its_connection() {
 }
 
 #[tokio::test]
-async fn a_slow_answer_may_take_longer_than_the_limit_of_silence() {
+async fn slow_answer_may_exceed_the_silence_limit() {
     let pause = || Step::Pause(Duration::from_millis(400));
     let pieces =
         [piece("\"e"), pause(), piece("a"), pause(), piece("t"), pause(), piece("\""), finish(0, "stop")];
     let mut server = Server::start(vec![stream(pieces.into_iter().chain(goodbye()))]);
     server.options.timeout_ms = 1_000;
-    server.options.tries = 1;
+    server.options.max_attempts = 1;
     assert_eq!(texts(&server.ask(&choose()).await.unwrap()), ["\"eat\""]);
 }
 
 #[tokio::test]
-async fn a_connection_is_used_again_after_a_stream() {
+async fn connection_is_reused_after_a_stream() {
     let data = [
         json!({"choices": [{"delta": {"content": "\"eat\""}, "finish_reason": "stop"}]}).to_string(),
         "[DONE]".to_owned(),
@@ -207,6 +207,6 @@ async fn a_connection_is_used_again_after_a_stream() {
         let reply = controller.complete(&choose(), &Cancel::new()).await.unwrap();
         assert_eq!(texts(&reply), ["\"eat\""]);
     }
-    // A busy machine may miss it now and then.
+    // On a busy machine, reuse may fail occasionally.
     assert!(server.connected() < 5);
 }

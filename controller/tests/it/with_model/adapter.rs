@@ -1,4 +1,5 @@
-//! A low-rank adapter made here: it changes what the model says, in proportion, and a broken one is refused.
+//! A LoRA adapter built by the test: it changes the model's output in proportion to its scale, and an invalid
+//! one is rejected.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
@@ -7,7 +8,7 @@ use sojourn_controller::models::Models;
 use sojourn_controller::{Cancel, Constraint, Controller, ControllerError, Lora, Message, Request, gguf};
 use std::path::{Path, PathBuf};
 
-/// Where tensors begin: a multiple of this.
+/// Alignment of tensors in bytes.
 const ALIGNMENT: usize = 32;
 
 fn text(out: &mut Vec<u8>, words: &str) {
@@ -21,7 +22,7 @@ fn entry(out: &mut Vec<u8>, key: &str, value: &str) {
     text(out, value);
 }
 
-/// An adapter of rank 1 for the first query matrix of a model whose width is `width`.
+/// An adapter of rank 1 for the first query matrix of a model with hidden size `width`.
 fn adapter(architecture: &str, width: usize) -> Vec<u8> {
     let mut out = b"GGUF".to_vec();
     out.extend(3u32.to_le_bytes());
@@ -71,11 +72,11 @@ async fn says(model: &Path, lora: Option<Lora>) -> String {
 }
 
 #[tokio::test]
-async fn an_adapter_changes_what_the_model_says_in_proportion() {
+async fn adapter_changes_output_in_proportion_to_its_scale() {
     let Some(model) =
         Models::open(None).ok().and_then(|models| models.path("qwen2.5-coder-1.5b-instruct").ok())
     else {
-        println!("skipped: the model was not pulled");
+        println!("skipped: the model is not downloaded");
         return;
     };
     let _turn = super::TURN.lock().await;
@@ -98,5 +99,5 @@ async fn an_adapter_changes_what_the_model_says_in_proportion() {
     assert!(matches!(error, ControllerError::Truncated { .. }), "{error}");
     let other = file("other.gguf", &adapter("llama", width));
     let error = open(&model, Some(Lora { path: other, scale: 1.0 })).await.map(drop).unwrap_err();
-    assert!(error.to_string().contains("no low-rank adapter for this model"), "{error}");
+    assert!(error.to_string().contains("not a LoRA adapter for this model"), "{error}");
 }

@@ -1,10 +1,10 @@
 //! The local controller with a real model.
 //!
-//! `SOJOURN_TEST_MODEL` names a GGUF file with a chat template, `SOJOURN_TEST_EMBEDDER` one of an embedding model.
-//! Without them the models of the catalogue are used that have been pulled; a test whose model is not there says
-//! so and passes. All tests share one loaded model.
+//! `SOJOURN_TEST_MODEL` names a GGUF file with a chat template, `SOJOURN_TEST_EMBEDDER` an embedding model.
+//! By default the tests use downloaded models of the catalogue. A test whose model is missing prints a note
+//! and passes. All tests share one loaded model.
 
-// What helpers of tests may do is what tests may do.
+// Test helpers may use what tests may use.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use super::TURN;
@@ -21,12 +21,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::{MutexGuard, OnceCell};
 
-/// The file that `variable` names, or that of `name` in the catalogue if it was pulled.
+/// The file that `variable` names, or that of the catalogue model `name` if it is downloaded.
 fn file(variable: &str, name: &str) -> Option<PathBuf> {
     let named = std::env::var_os(variable).map(PathBuf::from);
     let path = named.or_else(|| Models::open(None).ok()?.path(name).ok());
     if path.is_none() {
-        println!("skipped: `{variable}` is not set and `{name}` was not pulled");
+        println!("skipped: `{variable}` is not set and `{name}` is not downloaded");
     }
     path
 }
@@ -39,8 +39,7 @@ fn file_of_embedder() -> Option<PathBuf> {
     file("SOJOURN_TEST_EMBEDDER", "all-minilm-l6-v2")
 }
 
-/// The shared model, and the right to be the only one who uses it: what is written beside an answer can
-/// change its last bits.
+/// Exclusive use of the shared model: answers decoded beside another one can change its rounding.
 struct Turn {
     controller: &'static LlamaController,
     _only: MutexGuard<'static, ()>,
@@ -54,7 +53,7 @@ impl Deref for Turn {
     }
 }
 
-/// The model that all tests share, if there is one. It lives as long as the process.
+/// The shared model, if it is available. It is never unloaded.
 async fn model() -> Option<Turn> {
     static MODEL: OnceCell<LlamaController> = OnceCell::const_new();
     let path = controller_file()?;
@@ -73,7 +72,7 @@ fn request(text: &str, constraint: Constraint, max_tokens: u32) -> Request {
 }
 
 #[tokio::test]
-async fn a_choice_is_always_one_of_the_choices() {
+async fn choice_is_always_one_of_the_choices() {
     let Some(model) = model().await else { return };
     let schema = json!({
         "type": "object",
@@ -100,7 +99,7 @@ async fn a_choice_is_always_one_of_the_choices() {
 }
 
 #[tokio::test]
-async fn a_grammar_is_obeyed_after_a_prefill_and_up_to_a_stop_string() {
+async fn grammar_applies_between_prefill_and_stop_string() {
     let Some(model) = model().await else { return };
     let grammar = Constraint::Lark("start: (CALL \"\\n\")+\nCALL: /(eat|sleep|dig)\\([1-9]\\);/".into());
     let mut request = request("Write calls of eat, sleep and dig.", grammar.clone(), 24);
@@ -113,7 +112,7 @@ async fn a_grammar_is_obeyed_after_a_prefill_and_up_to_a_stop_string() {
 }
 
 #[tokio::test]
-async fn candidates_share_one_reading_of_the_prompt_and_the_next_prompt_its_beginning() {
+async fn candidates_share_a_prefill_and_prompts_share_prefixes() {
     let Some(model) = model().await else { return };
     let rules = "The player has wood, stone and a sapling. ".repeat(12);
     let about = |task: &str| {
@@ -130,7 +129,8 @@ async fn candidates_share_one_reading_of_the_prompt_and_the_next_prompt_its_begi
     assert!(texts.len() > 1, "all four are {texts:?}");
     assert_eq!(first.usage.completion_tokens, first.candidates.iter().map(|c| c.tokens).sum::<u32>());
 
-    // The same prompt is not read at all, and answered alike; another ending is read from where it differs.
+    // The same prompt is cached entirely and gets the same answer. Another prompt is evaluated from the first
+    // difference.
     let again = ask(&model, &about("stone")).await;
     assert_eq!(again.usage.cached_tokens, again.usage.prompt_tokens);
     assert_eq!(again.candidates, first.candidates);
@@ -140,7 +140,7 @@ async fn candidates_share_one_reading_of_the_prompt_and_the_next_prompt_its_begi
 }
 
 #[tokio::test]
-async fn prompts_that_do_not_fit_together_are_all_remembered() {
+async fn offloaded_prompts_stay_cached() {
     let Some(model) = model().await else { return };
     let about = |thing: &str| {
         let text = format!("All about {thing}. {}", "It is found in the hills, and kept dry. ".repeat(80));
@@ -150,7 +150,7 @@ async fn prompts_that_do_not_fit_together_are_all_remembered() {
     let mut first = Vec::new();
     for thing in things {
         let reply = ask(&model, &about(thing)).await;
-        // A third of the context each: there is no room for four of them.
+        // Each prompt takes a third of the context, so four of them do not fit.
         assert!(reply.usage.prompt_tokens > 700 && reply.usage.cached_tokens < 50, "{:?}", reply.usage);
         first.push(reply.candidates);
     }
@@ -162,11 +162,11 @@ async fn prompts_that_do_not_fit_together_are_all_remembered() {
 }
 
 #[tokio::test]
-async fn guesses_change_nothing_about_an_answer() {
+async fn speculation_does_not_change_the_answer() {
     let Some(model) = model().await else { return };
     let options = LlamaOptions { context_tokens: 2048, speculate: false, ..LlamaOptions::default() };
     let without = LlamaController::open(controller_file().unwrap(), options).await.unwrap();
-    // What is copied is guessed right for the most part, and wrong where the copy has to differ.
+    // Most copied tokens are proposed correctly; proposals are wrong where the copy must differ.
     let list = "north 3, east 12, north 3, west 7, north 3, south 44, north 3, east 12, west 9";
     let text = format!("Write this list down again, with `up` in place of `north`: {list}");
     let mut copy = request(&text, Constraint::line(400), 80);
@@ -181,29 +181,30 @@ async fn guesses_change_nothing_about_an_answer() {
 }
 
 #[tokio::test]
-async fn a_draft_changes_nothing_about_an_answer() {
+async fn draft_model_does_not_change_the_answer() {
     let Some(model) = model().await else { return };
     let file = controller_file().unwrap();
-    // Nobody guesses better what a model says than it does itself.
-    let options = LlamaOptions { context_tokens: 1024, draft: Some(file.clone()), ..LlamaOptions::default() };
+    // The best draft model of a model is the model itself.
+    let options =
+        LlamaOptions { context_tokens: 1024, draft_model: Some(file.clone()), ..LlamaOptions::default() };
     let drafted = LlamaController::open(&file, options).await.unwrap();
-    // Nothing that could as well be said otherwise: in another batch the last bits of a sum may differ.
+    // A question with one likely answer, because rounding differs between batches.
     let question = request("Write down the numbers from 1 to 40, with commas.", Constraint::line(400), 48);
     let (with, plain) = (ask(&drafted, &question).await, ask(&model, &question).await);
     assert_eq!(with.candidates, plain.candidates);
-    // The first answer is always written with the draft: most of its tokens come in fours.
+    // The first answer always uses the draft model, so most tokens come in batches of four.
     assert!(with.usage.accepted_draft_tokens >= with.usage.completion_tokens / 2, "{:?}", with.usage);
     drop(drafted);
 
-    // A model of another kind cannot draft for it.
+    // An embedding model cannot be a draft model.
     let Some(other) = file_of_embedder() else { return };
-    let options = LlamaOptions { draft: Some(other), ..LlamaOptions::default() };
+    let options = LlamaOptions { draft_model: Some(other), ..LlamaOptions::default() };
     let refused = LlamaController::open(&file, options).await.unwrap_err();
-    assert!(refused.to_string().contains("cannot draft"), "{refused}");
+    assert!(refused.to_string().contains("cannot be the draft model"), "{refused}");
 }
 
 #[tokio::test]
-async fn several_requests_are_answered_at_once() {
+async fn several_requests_are_answered_concurrently() {
     let Some(model) = model().await else { return };
     let questions: Vec<Request> = ["fire", "water", "earth", "air", "iron", "wood"]
         .map(|word| {
@@ -220,7 +221,7 @@ async fn several_requests_are_answered_at_once() {
 }
 
 #[tokio::test]
-async fn cancelling_a_deadline_and_the_length_cut_an_answer_short() {
+async fn cancellation_deadline_and_length_cut_answers() {
     let Some(model) = model().await else { return };
     let mut long = request("Count from one to one thousand in words.", Constraint::line(4000), 800);
     let cancel = Cancel::new();
@@ -241,7 +242,7 @@ async fn cancelling_a_deadline_and_the_length_cut_an_answer_short() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_answered_is_an_error() {
+async fn impossible_requests_are_errors() {
     let Some(model) = model().await else { return };
     let model = &model;
     let error = |request: Request| async move { model.complete(&request, &Cancel::new()).await.unwrap_err() };
@@ -258,11 +259,11 @@ async fn what_cannot_be_answered_is_an_error() {
     let mut many = request("hello", Constraint::line(10), 10);
     many.candidates = 5;
     let many = error(many).await;
-    assert!(many.to_string().contains("asks for 5 candidates; 1 to 4"), "{many}");
+    assert!(many.to_string().contains("5 candidates were requested; choose 1 to 4"), "{many}");
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_an_error_and_not_the_end() {
+async fn damaged_model_file_is_an_error() {
     let open = |path: PathBuf| async move {
         LlamaController::open(path, LlamaOptions::default()).await.map(drop).unwrap_err()
     };
@@ -282,11 +283,11 @@ async fn a_damaged_file_is_an_error_and_not_the_end() {
     std::fs::File::create(&cut).unwrap().write_all(&beginning).unwrap();
     let error = open(cut).await;
     assert!(matches!(error, ControllerError::Truncated { actual: 20_971_520, .. }), "{error}");
-    assert!(error.to_string().contains("fetch it again"), "{error}");
+    assert!(error.to_string().contains("download it again"), "{error}");
 }
 
 #[tokio::test]
-async fn alike_texts_have_alike_vectors() {
+async fn similar_texts_have_similar_vectors() {
     let Some(path) = file("SOJOURN_TEST_EMBEDDER", "all-minilm-l6-v2") else { return };
     let embedder = LlamaEmbedder::open(path).await.unwrap();
     let texts = [
@@ -307,14 +308,14 @@ async fn alike_texts_have_alike_vectors() {
     assert_eq!(embedder.embed(&texts).await.unwrap(), vectors);
 }
 
-/// A question whose prompt is `rules`, which no other test uses, and a task.
+/// A question with the prefix `rules`, which no other test uses.
 fn about(rules: &str, task: &str) -> Request {
     let messages = vec![Message::system(rules), Message::user(format!("What about {task}?"))];
     Request::new(messages, Constraint::line(80), 4)
 }
 
 #[tokio::test]
-async fn requests_that_come_together_read_their_common_beginning_once() {
+async fn concurrent_requests_prefill_a_common_prefix_once() {
     let Some(model) = model().await else { return };
     let rules = "A diver looks for pearls, corals and wrecks. ".repeat(12);
     let questions: Vec<Request> = ["pearls", "corals", "wrecks"].map(|task| about(&rules, task)).into();
@@ -325,13 +326,13 @@ async fn requests_that_come_together_read_their_common_beginning_once() {
         .map(|reply| reply.unwrap().usage)
         .map(|usage| usage.prompt_tokens - usage.cached_tokens)
         .collect();
-    // Which of them comes first is nobody's choice.
+    // The order of the requests is not defined.
     read.sort_unstable();
     assert!(read[2] > 100, "{read:?}");
     assert!(read[0] < 24 && read[1] < 24, "{read:?}");
 }
 
-/// Asks all of `questions` in this order, a moment apart, and returns their names in the order of their answers.
+/// Asks all `questions` in this order, a moment apart. Returns their names in the order of the answers.
 async fn order_of_answers(
     model: &LlamaController,
     questions: Vec<(&'static str, Request)>,
@@ -351,9 +352,9 @@ async fn order_of_answers(
 }
 
 #[tokio::test]
-async fn a_prompt_is_read_while_another_answer_is_written() {
+async fn prefill_runs_beside_decoding() {
     let Some(model) = model().await else { return };
-    // What the questions are held to is compiled before, so that it does not hold them up.
+    // Compiles the grammar in advance, so that it does not delay the questions.
     ask(&model, &about("You sort letters.", "stamps")).await;
     let long = request("Count from one to one thousand in words.", Constraint::line(4000), 120);
     let short = about(&"An archivist files letters by their dates. ".repeat(30), "letters");
@@ -361,10 +362,10 @@ async fn a_prompt_is_read_while_another_answer_is_written() {
 }
 
 #[tokio::test]
-async fn of_those_that_wait_the_urgent_goes_first() {
+async fn urgent_request_overtakes_queued_ones() {
     let Some(model) = model().await else { return };
     ask(&model, &about("You sort stamps.", "letters")).await;
-    // All four answers that can be written at once, for long enough that both others wait.
+    // Occupies all four sequences long enough for both other requests to queue.
     let mut long = request("Count from one to one thousand in words.", Constraint::line(4000), 60);
     long.candidates = 4;
     let mut idle = about(&"A librarian lends books to many readers. ".repeat(20), "books");
@@ -378,7 +379,7 @@ async fn of_those_that_wait_the_urgent_goes_first() {
 }
 
 #[tokio::test]
-async fn parts_are_counted_and_spare_ones_left_out_whole() {
+async fn parts_are_counted_and_dropped_by_rank() {
     let Some(model) = model().await else { return };
     let mut message = Message::user("Rules: be brief. ");
     message.parts.push(Part::droppable("A worked example. ".repeat(300), 1));
@@ -387,7 +388,7 @@ async fn parts_are_counted_and_spare_ones_left_out_whole() {
     message.parts.push(Part::new("What is two and two?"));
     let request = Request::new(vec![Message::system("You answer."), message], Constraint::line(20), 8);
     let reply = ask(&model, &request).await;
-    // All together are longer than the context of 2048; without the last of the most spare they fit.
+    // The prompt exceeds the context of 2048 tokens. It fits without the last part of the highest rank.
     assert_eq!(reply.dropped_parts, [(1, 3)]);
     assert_eq!(reply.part_tokens[1][3], 0);
     let counted: u32 = reply.part_tokens.iter().flatten().sum();
@@ -405,7 +406,7 @@ async fn parts_are_counted_and_spare_ones_left_out_whole() {
 }
 
 #[tokio::test]
-async fn a_prefix_outlives_its_process_and_a_damaged_one_is_read_again() {
+async fn saved_prefix_survives_restart_and_damage_is_detected() {
     let Some(path) = controller_file() else { return };
     let directory = tempfile::tempdir().unwrap();
     let options = LlamaOptions {
@@ -413,13 +414,13 @@ async fn a_prefix_outlives_its_process_and_a_damaged_one_is_read_again() {
         threads: Some(2),
         prefill_threads: Some(2),
         max_candidates: 2,
-        prefixes: Some(directory.path().to_path_buf()),
+        prefix_dir: Some(directory.path().to_path_buf()),
         ..LlamaOptions::default()
     };
     let open = || LlamaController::open(&path, options.clone());
     let rules = "A gardener waters roses, prunes hedges and pulls weeds. ".repeat(30);
     let one = open().await.unwrap();
-    // What only one prompt began with may not be wanted again; the second shows that it is.
+    // A prefix is saved once a second prompt shares it.
     ask(&one, &about(&rules, "roses")).await;
     assert!(std::fs::read_dir(directory.path()).is_ok_and(|mut entries| entries.next().is_none()));
     let before = ask(&one, &about(&rules, "hedges")).await;
@@ -448,13 +449,13 @@ async fn a_prefix_outlives_its_process_and_a_damaged_one_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_model_of_another_kind_is_an_error_that_says_so() {
+async fn unsuitable_models_are_errors_with_a_hint() {
     let Some(embedder) = file("SOJOURN_TEST_EMBEDDER", "all-minilm-l6-v2") else { return };
     let error = LlamaController::open(&embedder, LlamaOptions::default()).await.map(drop).unwrap_err();
     assert!(matches!(error, ControllerError::NoChatTemplate { .. }), "{error}");
     assert!(error.to_string().contains("use an instruction-tuned model"), "{error}");
 
-    // The same file, of an architecture that nobody knows.
+    // The same file with an unknown architecture.
     let mut bytes = std::fs::read(&embedder).unwrap();
     let key = b"general.architecture";
     let at = bytes.windows(key.len()).position(|window| window == key).unwrap() + key.len() + 12;
@@ -464,7 +465,7 @@ async fn a_model_of_another_kind_is_an_error_that_says_so() {
     let unknown = directory.path().join("unknown.gguf");
     std::fs::write(&unknown, bytes).unwrap();
     let error = LlamaController::open(unknown, LlamaOptions::default()).await.map(drop).unwrap_err();
-    assert!(error.to_string().contains("does not know its architecture"), "{error}");
+    assert!(error.to_string().contains("does not support its architecture"), "{error}");
 
     let Some(chat) = controller_file() else { return };
     let tiny = LlamaOptions { context_tokens: 8, ..LlamaOptions::default() };
