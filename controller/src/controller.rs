@@ -10,8 +10,8 @@ pub trait Controller: Send + Sync {
 
     /// Answers `request`.
     ///
-    /// A request that is cut by `cancel`, by its deadline or by its length still gets a reply, with the text
-    /// so far and the [`Finish`](crate::Finish) reason. Dropping the future cancels the work.
+    /// A request that is cut by `cancel`, its deadline or its length still gets a reply. The reply has the text so
+    /// far and the [`Finish`](crate::Finish) reason. Dropping the future cancels the work.
     ///
     /// # Errors
     /// [`ControllerError`] with the reason; see its variants for which controller returns which.

@@ -27,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 mod cancel;
+mod client;
 mod constraint;
 mod controller;
 mod error;

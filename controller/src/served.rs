@@ -1,6 +1,7 @@
 //! Client for a model that another process serves (`sojourn models serve`). Requests and replies use the same
 //! JSON as the log.
 
+use crate::client::{api_key, root_cause};
 use crate::{
     Cancel, Completion, Controller, ControllerError, Finish, ModelInfo, Priority, Reply, Request, Timing,
     Usage,
@@ -58,13 +59,7 @@ impl ServedController {
             Url::parse(&format!("{}{path}", base_url.trim_end_matches('/')))
                 .map_err(|error| bad(format!("`{base_url}` is not a URL: {error}")))
         };
-        let key = match key_variable {
-            None => None,
-            Some(variable) => match std::env::var(variable) {
-                Ok(key) if !key.trim().is_empty() => Some(key.trim().to_owned()),
-                _ => return Err(ControllerError::NoKey { variable: variable.to_owned() }),
-            },
-        };
+        let key = api_key(key_variable)?;
         let client = Client::builder()
             .connect_timeout(Duration::from_secs(10))
             // A redirect could send the token to another host.
@@ -147,11 +142,5 @@ async fn read<T: for<'a> Deserialize<'a>>(
 }
 
 fn unreachable(url: &Url, error: reqwest::Error) -> ControllerError {
-    let error = error.without_url();
-    // The innermost error has the cause; the outer ones only say that sending failed.
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    ControllerError::Unreachable { url: url.to_string(), reason: cause.to_string() }
+    ControllerError::Unreachable { url: url.to_string(), reason: root_cause(&error.without_url()) }
 }

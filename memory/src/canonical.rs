@@ -10,7 +10,7 @@ pub const MAX_DEPTH: usize = 120;
 ///
 /// The text has no white space. Object members are sorted by the bytes of their names. Strings escape only
 /// `"`, `\` and control characters, the latter as `\u001f`. Integers are decimal. A float is the shortest
-/// decimal that parses back to the same float, and has a `.` or an exponent, so that 1.0 differs from 1.
+/// decimal that parses back to the same float. Floats have a `.` or an exponent, so that 1.0 differs from 1.
 /// Equal values have the same text, whatever the order of their members.
 ///
 /// # Errors

@@ -50,16 +50,21 @@ impl Store {
 
     /// Size of the database file in bytes, without the write-ahead log.
     pub async fn size(&self) -> Result<u64, Error> {
-        let row = sqlx::query("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(row.try_get::<i64, _>(0)? as u64)
+        database_size(&mut *self.pool.acquire().await?).await
     }
 
     /// Opens a separate connection for a writer, so that readers never wait for its transactions.
     pub(crate) async fn connection(&self) -> Result<SqliteConnection, Error> {
         Ok(options(&self.home).connect().await?)
     }
+}
+
+/// Size of the database file in bytes, without the write-ahead log.
+pub(crate) async fn database_size(connection: &mut SqliteConnection) -> Result<u64, Error> {
+    let row = sqlx::query("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
+        .fetch_one(connection)
+        .await?;
+    Ok(row.try_get::<i64, _>(0)? as u64)
 }
 
 fn options(home: &Path) -> SqliteConnectOptions {

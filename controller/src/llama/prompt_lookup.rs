@@ -3,8 +3,8 @@ use llama_cpp_2::token::LlamaToken;
 
 /// Lengths of the token n-grams that are looked up, longest first.
 const NGRAM_LENGTHS: [usize; 2] = [3, 2];
-/// A proposal must yield this many accepted tokens on average to justify a batch of four tokens, which takes
-/// about a third longer than a batch of one.
+/// Least mean number of accepted tokens for which proposals pay off. A batch of four tokens takes about a third
+/// longer than a batch of one.
 const MIN_ACCEPTED: f32 = 0.4;
 /// Weight of the latest proposal in that average.
 const WEIGHT: f32 = 0.15;
@@ -14,8 +14,8 @@ const PROBE: u32 = 16;
 /// Speculative decoding by prompt lookup (after Apoorv Saxena, 2023): proposes the tokens that followed the
 /// last n-gram when it occurred earlier in the prompt or the answer.
 ///
-/// The model evaluates the proposal in one batch and accepts it up to the first difference, so answers come
-/// sooner and their distribution does not change.
+/// The model evaluates the proposal in one batch and accepts it up to the first difference. Answers come sooner,
+/// and their distribution does not change.
 #[derive(Debug)]
 pub(super) struct PromptLookup {
     /// Tokens of the prompt and the answer so far.

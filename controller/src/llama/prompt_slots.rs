@@ -75,8 +75,8 @@ impl PromptSlots {
     /// Assigns a slot to `prompt`, and records that it holds the shared prefix. The slot is not reassigned
     /// until [`Self::set_logits`] or [`Self::end_prefill`], and not idle until [`Self::release`].
     ///
-    /// The slot with the longest shared prefix is reused if it loses less than it keeps, because the ends of
-    /// similar prompts are rarely requested again. Otherwise the prefix is copied to the least recently used
+    /// The slot with the longest shared prefix is reused if it loses less than it keeps: the ends of similar prompts
+    /// are rarely requested again. Otherwise the prefix is copied to the least recently used
     /// slot.
     pub(super) fn place(&mut self, prompt: &[LlamaToken]) -> Option<Placement> {
         self.clock += 1;

@@ -3,9 +3,9 @@
 use super::ModelError;
 use super::disk::{length, remove_file, sibling, write_whole};
 use crate::Cancel;
+use crate::client::root_cause;
 use reqwest::header::{CONTENT_RANGE, ETAG, IF_RANGE, RANGE};
 use reqwest::{Client, Response, StatusCode, Url};
-use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 use tokio::fs::File;
@@ -229,14 +229,11 @@ fn content_range(response: &Response) -> Option<(u64, u64)> {
     Some((start.parse().ok()?, total.parse().ok()?))
 }
 
-/// The innermost error has the cause.
+/// Describes an error of reqwest.
 fn reason(error: &reqwest::Error) -> String {
     if error.is_timeout() && error.is_connect() {
         return "the server is unreachable: no answer".to_owned();
     }
-    let mut cause: &dyn Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    if error.is_connect() { format!("the server is unreachable: {cause}") } else { cause.to_string() }
+    let cause = root_cause(error);
+    if error.is_connect() { format!("the server is unreachable: {cause}") } else { cause }
 }

@@ -6,6 +6,7 @@ use super::response::PendingResponse;
 use super::wire::{Answer, Streaming, set_streaming};
 use super::{Dialect, OpenAiOptions, stream};
 use crate::ControllerError;
+use crate::client::api_key;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Response, Url};
 use serde_json::Value;
@@ -43,13 +44,7 @@ impl Endpoint {
         let bad = |reason: String| ControllerError::BadEndpoint { reason };
         options.check()?;
         let url = address(&options.base_url).map_err(bad)?;
-        let key = match &options.api_key_env {
-            None => None,
-            Some(variable) => match std::env::var(variable) {
-                Ok(key) if !key.trim().is_empty() => Some(key.trim().to_owned()),
-                _ => return Err(ControllerError::NoKey { variable: variable.clone() }),
-            },
-        };
+        let key = api_key(options.api_key_env.as_deref())?;
         let authorization = match &key {
             None => None,
             Some(key) => {

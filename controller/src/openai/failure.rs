@@ -1,6 +1,7 @@
 //! Classifies failures of a server as retryable or permanent, and removes the API key from messages.
 
 use crate::ControllerError;
+use crate::client::root_cause;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde_json::Value;
@@ -23,7 +24,7 @@ pub(super) enum Failure {
 /// Errors of receiving the body of a response.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
-    #[error("{}", innermost(.0))]
+    #[error("{}", root_cause(.0))]
     Transport(reqwest::Error),
     #[error("the server sent nothing for {} ms", .0.as_millis())]
     Silent(Duration),
@@ -66,7 +67,7 @@ impl ErrorReporter {
     /// The request failed before a response arrived.
     pub(super) fn unreachable(&self, error: Option<reqwest::Error>) -> Failure {
         let reason = match error {
-            Some(error) if !error.is_timeout() => innermost(&error.without_url()),
+            Some(error) if !error.is_timeout() => root_cause(&error.without_url()),
             _ => "the server did not answer in time".to_owned(),
         };
         let error = ControllerError::Unreachable { url: self.url.clone(), reason: self.quote(&reason) };
@@ -140,15 +141,6 @@ impl ErrorReporter {
         }
         quoted
     }
-}
-
-/// The innermost error has the cause; the outer ones only say that sending or reading failed.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 /// The message in an error object: `{"message": …}` on most servers, a plain string on some.

@@ -3,6 +3,7 @@
 use super::lock::CollectorLock;
 use super::run::RunRow;
 use super::{RunId, RunInfo, RunStatus};
+use crate::store::database_size;
 use crate::{BlobId, Error, Hash, Store};
 use serde::Serialize;
 use sqlx::{Connection, Row, SqliteConnection};
@@ -68,7 +69,7 @@ impl Store {
     pub async fn collect(&self, keep: &RetentionPolicy) -> Result<Collected, Error> {
         let Some(_lock) = CollectorLock::take(self.home())? else { return Err(Error::Collecting) };
         let mut connection = self.connection().await?;
-        let before = size(&mut connection).await?;
+        let before = database_size(&mut connection).await?;
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let garbage = find(&mut transaction, keep).await?;
         for run in &garbage.runs {
@@ -90,17 +91,10 @@ impl Store {
         if garbage.records + garbage.blobs > 0 {
             sqlx::query("VACUUM").execute(&mut connection).await?;
         }
-        let after = size(&mut connection).await?;
+        let after = database_size(&mut connection).await?;
         connection.close().await?;
         Ok(Collected { garbage, freed: before.saturating_sub(after) })
     }
-}
-
-async fn size(connection: &mut SqliteConnection) -> Result<u64, Error> {
-    let row = sqlx::query("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
-        .fetch_one(connection)
-        .await?;
-    Ok(row.try_get::<i64, _>(0)? as u64)
 }
 
 async fn find(connection: &mut SqliteConnection, keep: &RetentionPolicy) -> Result<Garbage, Error> {

@@ -77,8 +77,8 @@ pub enum FaultKind {
 impl Store {
     /// Verifies a run from its first record to its last.
     ///
-    /// Verification checks that sequence numbers have no gaps, that every record matches its hash and is
-    /// chained to the previous one, and that referenced blobs are intact. For a fork whose parent is still
+    /// Sequence numbers must have no gaps. Every record must match its hash and be chained to the previous one.
+    /// Referenced blobs must be intact. For a fork whose parent is still
     /// stored, it checks the branch point too. `progress` receives the number of verified records and the
     /// total.
     ///

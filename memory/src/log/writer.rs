@@ -230,8 +230,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Drops buffered records that an earlier transaction did commit although its caller never learnt the
-    /// outcome, because the call was cancelled or failed after the commit.
+    /// Drops buffered records that an earlier transaction committed although its call was cancelled or failed
+    /// afterwards.
     async fn drop_committed(&mut self, connection: &mut SqliteConnection) -> Result<(), Error> {
         let row = sqlx::query("SELECT last_seq, head FROM runs WHERE no = ?")
             .bind(self.no)

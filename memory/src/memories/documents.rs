@@ -1,7 +1,7 @@
 //! Knowledge documents, stored as passages that recall treats like other memories.
 
 use super::store::{Memories, content_hash, insert};
-use super::tables::{id, tick};
+use super::tables::{delete, id};
 use super::{MemoryId, MemoryKind, NewMemory, Tenant};
 use crate::{Error, EventSeq, Hash};
 use serde::Serialize;
@@ -98,7 +98,7 @@ impl Memories {
             change.added += 1;
         }
         for gone in old.into_values().flatten() {
-            drop_passage(&mut transaction, &gone).await?;
+            delete(&mut transaction, &gone).await?;
             change.removed += 1;
         }
         transaction.commit().await?;
@@ -139,7 +139,7 @@ impl Memories {
         let document: i64 = row.try_get(0)?;
         let mut removed = 0;
         for passage in passages(&mut transaction, document).await?.into_values().flatten() {
-            drop_passage(&mut transaction, &passage).await?;
+            delete(&mut transaction, &passage).await?;
             removed += 1;
         }
         sqlx::query("DELETE FROM memory_documents WHERE no = ?")
@@ -166,20 +166,6 @@ async fn passages(
         passages.entry(hash).or_default().push(id(row, 0)?);
     }
     Ok(passages)
-}
-
-async fn drop_passage(connection: &mut SqliteConnection, id: &MemoryId) -> Result<(), Error> {
-    let tick = tick(connection).await?;
-    sqlx::query("DELETE FROM memories WHERE id = ?")
-        .bind(id.as_bytes().as_slice())
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query("INSERT INTO memory_tombstones VALUES (?, ?)")
-        .bind(tick.0 as i64)
-        .bind(id.as_bytes().as_slice())
-        .execute(connection)
-        .await?;
-    Ok(())
 }
 
 /// A sequence number that makes the id of a passage unique, as passages belong to no run.

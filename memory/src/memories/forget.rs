@@ -5,7 +5,7 @@
 //! a deleted payload can no longer be replayed.
 
 use super::store::Memories;
-use super::tables::{find, tick};
+use super::tables::{delete, find};
 use super::{Memory, MemoryId, Tenant};
 use crate::{Error, Store, compression};
 use serde::Serialize;
@@ -60,16 +60,7 @@ impl Memories {
         .fetch_all(&mut *transaction)
         .await?;
         let models = models.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-        let tick = tick(&mut transaction).await?;
-        sqlx::query("DELETE FROM memories WHERE id = ?")
-            .bind(id.as_bytes().as_slice())
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query("INSERT INTO memory_tombstones VALUES (?, ?)")
-            .bind(tick.0 as i64)
-            .bind(id.as_bytes().as_slice())
-            .execute(&mut *transaction)
-            .await?;
+        delete(&mut transaction, id).await?;
         let needles = needles(&memory.text);
         let records = forget_records(&mut transaction, &memory, &needles).await?;
         let mut blobs = forget_blobs(&mut transaction, &needles).await?;

@@ -14,10 +14,26 @@ pub(super) const COLUMNS: &str = "memories.id, memories.tenant, kind, memories.t
      blob, media_type, (SELECT uri FROM memory_documents d WHERE d.no = memories.document) AS uri, \
      (SELECT json_group_array(json_array(s.run, s.seq)) FROM memory_sources s WHERE s.memory = memories.no) AS sources";
 
+/// Advances the memory clock and returns the new tick.
 pub(super) async fn tick(connection: &mut SqliteConnection) -> Result<Tick, Error> {
     let row =
         sqlx::query("UPDATE memory_clock SET tick = tick + 1 RETURNING tick").fetch_one(connection).await?;
     Ok(Tick(row.try_get::<i64, _>(0)? as u64))
+}
+
+/// Deletes a memory and adds a tombstone, by which other processes remove it from their indexes.
+pub(super) async fn delete(connection: &mut SqliteConnection, id: &MemoryId) -> Result<(), Error> {
+    let tick = tick(connection).await?;
+    sqlx::query("DELETE FROM memories WHERE id = ?")
+        .bind(id.as_bytes().as_slice())
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("INSERT INTO memory_tombstones VALUES (?, ?)")
+        .bind(tick.0 as i64)
+        .bind(id.as_bytes().as_slice())
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 pub(super) async fn add_vectors(
