@@ -22,6 +22,10 @@
 //! );
 //! request.sampling = Sampling::varied(0.8, 42);
 //! request.candidates = 4;
+//!
+//! // Sampling enforces the constraint. Text from elsewhere can be checked against it.
+//! assert!(request.constraint.check("\"keep_mining\"").is_ok());
+//! assert!(request.constraint.check("Let us keep mining!").is_err());
 //! ```
 
 #![forbid(unsafe_code)]
