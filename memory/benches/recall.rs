@@ -8,7 +8,7 @@
 
 use serde_json::json;
 use sojourn_memory::{
-    Embedding, EventSeq, Exported, Hash, Memories, Memory, MemoryId, MemoryKind, Query, RankingWeights,
+    Embedding, EventSeq, ExportedMemory, Hash, Memories, Memory, MemoryId, MemoryKind, Query, RankingWeights,
     RunId, Store, Tenant, Tick,
 };
 use std::time::Instant;
@@ -68,7 +68,7 @@ fn text(n: u64) -> String {
     words.join(" ")
 }
 
-fn memory(owner: &Tenant, n: u64) -> Exported {
+fn memory(owner: &Tenant, n: u64) -> ExportedMemory {
     let run = RunId::new(n as i64 / 500 * 1000, 0);
     let text = format!("{} n{n}", text(n));
     let memory = Memory {
@@ -94,7 +94,7 @@ fn memory(owner: &Tenant, n: u64) -> Exported {
         made: Tick(0),
         text,
     };
-    Exported { memory, vectors: vec![Embedding { model: MODEL.to_owned(), vector: vector(n, n) }] }
+    ExportedMemory { memory, vectors: vec![Embedding { model: MODEL.to_owned(), vector: vector(n, n) }] }
 }
 
 /// The `share` quantile of the times, in milliseconds.
@@ -108,7 +108,7 @@ async fn measure(count: u64) -> serde_json::Value {
     let memories = Memories::new(Store::open(home.path()).await.unwrap());
     let started = Instant::now();
     for first in (0..count).step_by(2000) {
-        let batch: Vec<Exported> = (first..count.min(first + 2000)).map(|n| memory(&owner, n)).collect();
+        let batch: Vec<ExportedMemory> = (first..count.min(first + 2000)).map(|n| memory(&owner, n)).collect();
         memories.import(&owner, &batch).await.unwrap();
         if first % 100_000 == 0 {
             eprintln!("stored {first} in {:.0} s", started.elapsed().as_secs_f64());
