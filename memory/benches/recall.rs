@@ -108,7 +108,8 @@ async fn measure(count: u64) -> serde_json::Value {
     let memories = Memories::new(Store::open(home.path()).await.unwrap());
     let started = Instant::now();
     for first in (0..count).step_by(2000) {
-        let batch: Vec<ExportedMemory> = (first..count.min(first + 2000)).map(|n| memory(&owner, n)).collect();
+        let batch: Vec<ExportedMemory> =
+            (first..count.min(first + 2000)).map(|n| memory(&owner, n)).collect();
         memories.import(&owner, &batch).await.unwrap();
         if first % 100_000 == 0 {
             eprintln!("stored {first} in {:.0} s", started.elapsed().as_secs_f64());

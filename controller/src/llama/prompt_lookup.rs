@@ -85,13 +85,13 @@ mod tests {
 
     #[test]
     fn proposal_is_what_followed_last_time() {
-        assert_eq!(proposal("collect wood, collect stone; coll", 3), "ect");
-        assert_eq!(proposal("abcX abcY abc", 9), "Y abc");
-        assert_eq!(proposal("aaaa", 2), "a");
+        assert_eq!(propose("collect wood, collect stone; coll", 3), "ect");
+        assert_eq!(propose("abcX abcY abc", 9), "Y abc");
+        assert_eq!(propose("aaaa", 2), "a");
         // A bigram is used if no trigram occurs.
-        assert_eq!(proposal("xab1 yab", 2), "1 ");
+        assert_eq!(propose("xab1 yab", 2), "1 ");
         for new in ["", "a", "ab", "abcd"] {
-            assert_eq!(proposal(new, 3), "");
+            assert_eq!(propose(new, 3), "");
         }
     }
 
@@ -118,7 +118,7 @@ mod tests {
         /// A proposal occurs in the text, after the tokens that the text ends with.
         #[test]
         fn proposals_occur_in_the_text(text in "[abc]{0,40}", most in 0usize..6) {
-            let proposal = proposal(&text, most);
+            let proposal = propose(&text, most);
             prop_assert!(proposal.len() <= most);
             if !proposal.is_empty() {
                 let end = &text[text.len() - 2..];

@@ -45,9 +45,9 @@ pub(super) struct Placement {
 }
 
 impl PromptSlots {
-    /// Creates slots for `reading` concurrent prefills, and [`KEPT`] more.
-    pub(super) fn new(reading: usize, truncatable: bool) -> Self {
-        let slots = (0..prefilling + KEPT).map(|_| Slot::default()).collect();
+    /// Creates slots for `prefills` concurrent prefills, and [`KEPT`] more.
+    pub(super) fn new(prefills: usize, truncatable: bool) -> Self {
+        let slots = (0..prefills + KEPT).map(|_| Slot::default()).collect();
         Self { slots, clock: 0, truncatable }
     }
 

@@ -6,8 +6,9 @@ use crate::common::{home, run_id};
 use async_trait::async_trait;
 use serde_json::json;
 use sojourn_memory::{
-    Attachment, Credit, Delta, Durability, EmbeddedVectors, Embedding, Error, EventSeq, Memories, MemoryKind,
-    NewDocument, NewMemory, NewRun, Query, RecordQuery, Store, Tenant, TextEmbedder, Tick,
+    Attachment, Credit, Delta, Durability, EmbeddedVectors, Embedding, Error, EventSeq, Memories,
+    MemoryImportError, MemoryKind, NewDocument, NewMemory, NewRun, Query, RecordQuery, Store, Tenant,
+    TextEmbedder, Tick,
 };
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -113,15 +114,16 @@ async fn memories_can_be_exported_and_imported() {
     assert_eq!(elsewhere.import(&owner(), &read).await.unwrap().known, 6);
     assert_eq!(recalled(&elsewhere, "lesson").await, recalled(&memories, "lesson").await);
     assert_eq!(nearest(&elsewhere, 3).await.unwrap(), "lesson \"3\"\n木");
-    assert_eq!(elsewhere.show(&owner(), &id).await.unwrap().unwrap().helpful, 1);
+    assert_eq!(elsewhere.get(&owner(), &id).await.unwrap().unwrap().helpful, 1);
 
     let mut broken = read.clone();
     broken[3].memory.text = String::new();
     for it in &mut broken {
         it.memory.id = it.memory.id.revised("other");
     }
-    let (place, error) = elsewhere.import(&owner(), &broken).await.unwrap_err();
-    assert!(place == Some(3) && matches!(error, Error::BadMemory { .. }));
+    let error = elsewhere.import(&owner(), &broken).await.unwrap_err();
+    let rejected = matches!(error, MemoryImportError::Memory { index: 3, source: Error::BadMemory { .. } });
+    assert!(rejected, "{error}");
     assert_eq!(elsewhere.export(&owner(), Tick(0), 100, false).await.unwrap().len(), 6);
     let thief = Tenant::new("thief").unwrap();
     assert!(elsewhere.import(&thief, &read).await.is_err());
