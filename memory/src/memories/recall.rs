@@ -35,7 +35,7 @@ pub struct RankingWeights {
 }
 
 impl Default for RankingWeights {
-    /// Tuned on the development split of a question set over long conversations (`cargo xtask locomo`).
+    /// Tuned on the development split of a question set over long conversations (`cargo measure locomo`).
     fn default() -> Self {
         Self { similarity: 1.0, keywords: 1.0, neighbours: 0.15, recency: 0.25, importance: 0.25 }
     }

@@ -97,7 +97,7 @@ fn is_unspaced(c: char) -> bool {
 ///
 /// The inverse document frequency ln(1 + (N − n + ½) / (n + ½)) is never negative. The usual b = 0.75 suits
 /// documents of varied length. Memories are short, and b = 0.4 found more answers on the development
-/// questions (`cargo xtask locomo`).
+/// questions (`cargo measure locomo`).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bm25 {
     /// Number of texts.
