@@ -267,7 +267,7 @@ impl Default for ActorConfig {
                 worlds: 5,
                 needed: 3,
                 allow_death: true,
-                tidy: true,
+                forbid_side_effects: true,
                 ..AdmissionRule::default()
             },
             trial_steps: 400,

@@ -32,14 +32,14 @@ struct AtTerminal;
 
 #[async_trait]
 impl Person for AtTerminal {
-    async fn asked(&self, question: &str) -> Option<String> {
+    async fn answer(&self, question: &str) -> Option<String> {
         let plain: String = question.chars().filter(|c| !c.is_control()).collect();
         let asked = tokio::task::spawn_blocking(move || ask(&format!("\nThe agent asks: {plain}\n> ")));
         let line = asked.await.ok()?.ok()?;
         Some(line.trim().to_owned()).filter(|line| !line.is_empty())
     }
 
-    fn sent_to(&self, reason: &str, address: &str) -> bool {
+    fn show_page(&self, reason: &str, address: &str) -> bool {
         let plain = |text: &str| text.chars().filter(|c| !c.is_control()).collect::<String>();
         output::note(format!("{}: open this in a browser\n  {}", plain(reason), plain(address)));
         true

@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer};
 use sojourn_browser::WebSettings;
 use sojourn_core::ReflexSource;
 use sojourn_tools::{
-    DescribedEnvironment, Environment, EnvironmentRegistry, EnvironmentSpec, McpWorld, ProcessWorld,
-    Remembered,
+    DescribedEnvironment, Environment, EnvironmentRegistry, EnvironmentSpec, McpEnvironmentSettings,
+    ProcessEnvironmentSettings, SpecOnlyEnvironment,
 };
 use std::fmt;
 use std::path::Path;
@@ -33,9 +33,9 @@ pub enum EnvironmentChoice {
 #[allow(clippy::large_enum_variant, reason = "there is one of it")]
 pub enum EnvironmentDescription {
     /// A program that speaks lines of JSON.
-    Process(ProcessWorld),
+    Process(ProcessEnvironmentSettings),
     /// A server of the Model Context Protocol with one tool that resets and one that steps.
-    Mcp(McpWorld),
+    Mcp(McpEnvironmentSettings),
     /// Pages of the web, in Chromium.
     Web(WebSettings),
 }
@@ -112,7 +112,7 @@ impl EnvironmentChoice {
 
 /// The world of a recorded run: stepped again where this program contains it, else answered from the log.
 pub fn of_log(registry: &EnvironmentRegistry, spec: &EnvironmentSpec) -> Box<dyn Environment> {
-    registry.in_process(&spec.name).unwrap_or_else(|| Box::new(Remembered::new(spec.clone())))
+    registry.in_process(&spec.name).unwrap_or_else(|| Box::new(SpecOnlyEnvironment::new(spec.clone())))
 }
 
 /// The reflexes that come with an environment, in order of priority.

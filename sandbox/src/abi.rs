@@ -1,4 +1,4 @@
-//! The host's side of the interface that `engine/src/host.h` describes.
+//! The host side of the interface in `engine/src/host.h`.
 
 use crate::limits::{MAX_LINE_BYTES, MAX_MEMORY_BYTES, MAX_TABLE_ELEMENTS};
 use crate::{Host, HostError, LimitKind, Limits, LogLevel, LogLine, StopCause};
@@ -10,58 +10,58 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use wasmtime::{Caller, Engine, Error, Linker, Memory, Result, StoreLimits, StoreLimitsBuilder, format_err};
 
-/// Fuel beyond a call's budget with which the engine comes to an orderly end, so that the error names a line: it asks
-/// whether to stop at every ten-thousandth function call or loop turn, which may be costly ones.
+/// Fuel reserve beyond a call's budget, in which the engine can stop in order and report a line. The engine
+/// checks for a stop only at every ten-thousandth function call or loop iteration.
 pub(crate) const RESERVE_FUEL: u64 = 100_000_000;
-/// The engine's description of an error may be so long, whatever the limit on results.
+/// Limit on an error description, in bytes, independent of the limit on results.
 const MAX_ERROR_BYTES: usize = 256 << 10;
 
-/// What an instance of the engine is for and what came of it.
+/// Host state of one engine instance.
 pub(crate) struct Guest {
     pub(crate) limits: Limits,
     pub(crate) store_limits: StoreLimits,
     pub(crate) seed: u64,
     pub(crate) now_ms: i64,
-    /// When to stop; none where fuel alone decides.
+    /// Wall-clock deadline; `None` if only fuel limits the call.
     deadline: Option<Instant>,
-    /// The source to compile, or the call's bindings and arguments; taken when the engine asks.
+    /// The source to compile, or the call's bindings and arguments. Taken when the engine requests it.
     pub(crate) invocation: Vec<u8>,
-    /// Who answers calls, and to which names.
+    /// Answers host calls to the granted names.
     pub(crate) host: Option<Arc<dyn Host>>,
     pub(crate) granted: Vec<String>,
-    /// Calls under way, in the order they were started.
+    /// Pending parallel calls, in start order.
     operations: FuturesOrdered<BoxFuture<'static, (u32, Answer)>>,
     operations_started: u32,
-    /// The engine's, once a host function needed it.
+    /// The instance's memory, looked up on first use.
     memory: Option<Memory>,
-    /// What the engine may fetch next.
-    announced: Vec<u8>,
+    /// Data that the engine may fetch next.
+    pending_data: Vec<u8>,
     pub(crate) host_calls: u32,
     pub(crate) logs: Vec<LogLine>,
     pub(crate) logs_dropped: u32,
-    /// The budget because of which the engine was asked to stop.
+    /// The budget whose exhaustion made the engine stop.
     pub(crate) interrupted: Option<LimitKind>,
     pub(crate) outcome: Option<Outcome>,
 }
 
-/// What the engine handed over at the end.
+/// Result that the engine handed over.
 pub(crate) enum Outcome {
     /// Bytecode, or a result as JSON.
     Done(Vec<u8>),
-    /// `{"name", "message", "stack"}`.
+    /// `{"name", "message", "stack"}` as JSON.
     Failed(Vec<u8>),
 }
 
-/// How the host answered a call.
+/// The host's answer to a call.
 enum Answer {
     Value(Vec<u8>),
     Failed(String),
     Stop(StopCause, String),
 }
 
-/// Why an instance was ended from outside, which nothing in it can catch.
+/// Termination by the host, which code in the instance cannot catch.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Ended {
+pub(crate) enum Termination {
     #[error("stopped: {1}")]
     Stopped(StopCause, String),
     #[error("{1}")]
@@ -89,7 +89,7 @@ impl Guest {
             operations: FuturesOrdered::new(),
             operations_started: 0,
             memory: None,
-            announced: Vec::new(),
+            pending_data: Vec::new(),
             host_calls: 0,
             logs: Vec::new(),
             logs_dropped: 0,
@@ -98,29 +98,29 @@ impl Guest {
         }
     }
 
-    /// Lets the time run from now on, if it is limited.
+    /// Starts the wall clock, if the call has one.
     pub(crate) fn set_deadline(&mut self) {
         self.deadline = self.limits.clock().and_then(|wall| Instant::now().checked_add(wall));
     }
 
-    /// Makes ready for another tick of a warm reflex; the state is what it may ask for.
+    /// Prepares the next tick of a warm reflex with `state` as its argument.
     pub(crate) fn begin_tick(&mut self, state: Vec<u8>) {
         self.invocation = state;
         self.set_deadline();
-        self.announced = Vec::new();
+        self.pending_data = Vec::new();
         self.logs.clear();
         self.interrupted = None;
         self.outcome = None;
     }
 
-    /// Checks a call to the host and gives what answers it, as a future of its own.
-    fn ask(&mut self, name: String, args: &[u8]) -> Result<BoxFuture<'static, Answer>> {
-        self.check_going_on()?;
+    /// Checks a host call and returns its answer as a future.
+    fn start_call(&mut self, name: String, args: &[u8]) -> Result<BoxFuture<'static, Answer>> {
+        self.check_not_interrupted()?;
         self.host_calls += 1;
         let limit = self.limits.host_calls;
         if self.host_calls > limit {
             let message = format!("the skill asked the host more than {limit} times");
-            return Err(Error::new(Ended::Limit(LimitKind::HostCalls, message)));
+            return Err(Error::new(Termination::Limit(LimitKind::HostCalls, message)));
         }
         let refused = |message: String| -> BoxFuture<'static, Answer> {
             Box::pin(std::future::ready(Answer::Failed(message)))
@@ -144,23 +144,23 @@ impl Guest {
         Ok(Box::pin(async move { answer(host.as_ref(), &name, args, most).await }))
     }
 
-    /// After the engine was asked to stop, what it still runs (`finally` blocks, other promises) gets no answers.
-    fn check_going_on(&self) -> Result<()> {
+    /// Refuses host calls after a stop: `finally` blocks and pending promises still run then.
+    fn check_not_interrupted(&self) -> Result<()> {
         match self.interrupted {
-            Some(kind) => Err(Error::new(Ended::Limit(kind, limit_message(kind, &self.limits)))),
+            Some(kind) => Err(Error::new(Termination::Limit(kind, limit_message(kind, &self.limits)))),
             None => Ok(()),
         }
     }
 
-    /// Makes an answer ready to be fetched; packed as `host.h` says.
-    fn announce(&mut self, answer: Answer) -> Result<u64> {
+    /// Makes an answer available to `take`. Returns its length and status, packed as `host.h` specifies.
+    fn publish(&mut self, answer: Answer) -> Result<u64> {
         let (failed, bytes) = match answer {
             Answer::Value(bytes) => (0, bytes),
             Answer::Failed(message) => (1, Value::String(message).to_string().into_bytes()),
-            Answer::Stop(cause, reason) => return Err(Error::new(Ended::Stopped(cause, reason))),
+            Answer::Stop(cause, reason) => return Err(Error::new(Termination::Stopped(cause, reason))),
         };
         let length = u64::from(u32::try_from(bytes.len())?);
-        self.announced = bytes;
+        self.pending_data = bytes;
         Ok(failed << 32 | length)
     }
 }
@@ -182,7 +182,7 @@ async fn answer(host: &dyn Host, name: &str, args: Map<String, Value>, most: u64
     }
 }
 
-/// What a skill's author should read about a used-up budget.
+/// The message for an exhausted budget, written for the author of the skill.
 pub(crate) fn limit_message(kind: LimitKind, limits: &Limits) -> String {
     match kind {
         LimitKind::Fuel => "the skill computed too long without finishing; a loop may never end".to_owned(),
@@ -198,7 +198,7 @@ pub(crate) fn limit_message(kind: LimitKind, limits: &Limits) -> String {
     }
 }
 
-/// Host functions of a call.
+/// Host functions for calls.
 pub(crate) fn linker_for_calls(engine: &Engine) -> Result<Linker<Guest>> {
     let mut linker = common(engine)?;
     linker.func_wrap_async("host", "call", |caller: Caller<'_, Guest>, request: (u32, u32, u32, u32)| {
@@ -210,7 +210,7 @@ pub(crate) fn linker_for_calls(engine: &Engine) -> Result<Linker<Guest>> {
         |mut caller: Caller<'_, Guest>, name: u32, name_len: u32, args: u32, args_len: u32| -> Result<u32> {
             let (name, args) = request(&mut caller, name, name_len, args, args_len)?;
             let guest = caller.data_mut();
-            let answer = guest.ask(name, &args)?;
+            let answer = guest.start_call(name, &args)?;
             guest.operations_started += 1;
             let number = guest.operations_started;
             guest.operations.push_back(Box::pin(async move { (number, answer.await) }));
@@ -226,29 +226,28 @@ async fn call(
     (name, name_len, args, args_len): (u32, u32, u32, u32),
 ) -> Result<u64> {
     let (name, args) = request(&mut caller, name, name_len, args, args_len)?;
-    let answer = caller.data_mut().ask(name, &args)?.await;
-    caller.data_mut().announce(answer)
+    let answer = caller.data_mut().start_call(name, &args)?.await;
+    caller.data_mut().publish(answer)
 }
 
 async fn wait(mut caller: Caller<'_, Guest>) -> Result<u64> {
     let guest = caller.data_mut();
-    guest.check_going_on()?;
-    let (number, answer) =
-        guest.operations.next().await.ok_or_else(|| format_err!("nothing is under way"))?;
-    Ok(u64::from(number) << 33 | guest.announce(answer)?)
+    guest.check_not_interrupted()?;
+    let (number, answer) = guest.operations.next().await.ok_or_else(|| format_err!("no call is pending"))?;
+    Ok(u64::from(number) << 33 | guest.publish(answer)?)
 }
 
-/// Host functions of a compilation: those that act are not there.
+/// Host functions for compilation, without any that act.
 pub(crate) fn linker_for_compiling(engine: &Engine) -> Result<Linker<Guest>> {
     let mut linker = common(engine)?;
     linker.func_wrap("host", "call", |_: u32, _: u32, _: u32, _: u32| -> Result<u64> {
-        Err(nobody_to_call())
+        Err(no_host_calls())
     })?;
     refuse_parallel_calls(&mut linker)?;
     Ok(linker)
 }
 
-/// Host functions of a warm reflex: the one thing it can ask for is the state, once per tick.
+/// Host functions for a warm reflex, which can only request the state, once per tick.
 pub(crate) fn linker_for_ticking(engine: &Engine) -> Result<Linker<Guest>> {
     let mut linker = common(engine)?;
     linker.func_wrap(
@@ -257,7 +256,7 @@ pub(crate) fn linker_for_ticking(engine: &Engine) -> Result<Linker<Guest>> {
         |mut caller: Caller<'_, Guest>, _: u32, _: u32, _: u32, _: u32| -> Result<u64> {
             let guest = caller.data_mut();
             let state = std::mem::take(&mut guest.invocation);
-            guest.announce(Answer::Value(if state.is_empty() { b"{}".to_vec() } else { state }))
+            guest.publish(Answer::Value(if state.is_empty() { b"{}".to_vec() } else { state }))
         },
     )?;
     refuse_parallel_calls(&mut linker)?;
@@ -266,14 +265,14 @@ pub(crate) fn linker_for_ticking(engine: &Engine) -> Result<Linker<Guest>> {
 
 fn refuse_parallel_calls(linker: &mut Linker<Guest>) -> Result<()> {
     linker.func_wrap("host", "start", |_: u32, _: u32, _: u32, _: u32| -> Result<u32> {
-        Err(nobody_to_call())
+        Err(no_host_calls())
     })?;
-    linker.func_wrap("host", "wait", || -> Result<u64> { Err(nobody_to_call()) })?;
+    linker.func_wrap("host", "wait", || -> Result<u64> { Err(no_host_calls()) })?;
     Ok(())
 }
 
-fn nobody_to_call() -> Error {
-    format_err!("there is nobody to call")
+fn no_host_calls() -> Error {
+    format_err!("host calls are not available here")
 }
 
 /// Host functions that never wait.
@@ -291,14 +290,14 @@ fn common(engine: &Engine) -> Result<Linker<Guest>> {
             bytes[0..8].copy_from_slice(&guest.seed.to_le_bytes());
             bytes[8..16].copy_from_slice(&guest.now_ms.to_le_bytes());
             bytes[16..20].copy_from_slice(&heap.to_le_bytes());
-            guest.announced = std::mem::take(&mut guest.invocation);
-            let length = u32::try_from(guest.announced.len())?;
+            guest.pending_data = std::mem::take(&mut guest.invocation);
+            let length = u32::try_from(guest.pending_data.len())?;
             memory(&mut caller)?.write(&mut caller, settings as usize, &bytes)?;
             Ok(length)
         },
     )?;
     linker.func_wrap("host", "take", |mut caller: Caller<'_, Guest>, to: u32| -> Result<()> {
-        let bytes = std::mem::take(&mut caller.data_mut().announced);
+        let bytes = std::mem::take(&mut caller.data_mut().pending_data);
         Ok(memory(&mut caller)?.write(&mut caller, to as usize, &bytes)?)
     })?;
     linker.func_wrap(
@@ -310,7 +309,7 @@ fn common(engine: &Engine) -> Result<Linker<Guest>> {
                 guest.logs_dropped = guest.logs_dropped.saturating_add(1);
                 return Ok(());
             }
-            // A character may be cut in two at the end; it is shown as a replacement character.
+            // The cut may split a character, which then appears as a replacement character.
             let text = text(&mut caller, at, len.min(MAX_LINE_BYTES as u32))?;
             caller.data_mut().logs.push(LogLine { level: LogLevel::from_engine(level), text });
             Ok(())
@@ -354,7 +353,7 @@ fn finish(caller: &mut Caller<'_, Guest>, status: u32, at: u32, len: u32) -> Res
     let most = caller.data().limits.output_bytes;
     if !failed && size as u64 > most {
         let message = format!("the skill's result is {size} bytes of JSON; at most {most} are allowed");
-        return Err(Error::new(Ended::Limit(LimitKind::Output, message)));
+        return Err(Error::new(Termination::Limit(LimitKind::Output, message)));
     }
     let bytes = bytes(caller, at, len)?;
     caller.data_mut().outcome = Some(if failed { Outcome::Failed(bytes) } else { Outcome::Done(bytes) });
@@ -371,7 +370,7 @@ fn request(
     Ok((text(caller, name, name_len)?, bytes(caller, args, args_len)?))
 }
 
-/// The engine's memory, which is looked up by name once per instance.
+/// The instance's memory, looked up once per instance.
 fn memory(caller: &mut Caller<'_, Guest>) -> Result<Memory> {
     if let Some(memory) = caller.data().memory {
         return Ok(memory);
@@ -384,7 +383,7 @@ fn memory(caller: &mut Caller<'_, Guest>) -> Result<Memory> {
     Ok(memory)
 }
 
-/// A copy of `len` bytes at `at`; the length is checked before anything is allocated.
+/// Copies `len` bytes at `at`. The bounds are checked before anything is allocated.
 fn bytes(caller: &mut Caller<'_, Guest>, at: u32, len: u32) -> Result<Vec<u8>> {
     let (at, len) = (at as usize, len as usize);
     memory(caller)?

@@ -4,56 +4,56 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
-/// A function that a call offers to the skill as a global of that name.
+/// A host function that appears to the skill as a global.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Binding {
-    /// A valid JavaScript identifier; it hides a built-in global of the same name.
+    /// A valid JavaScript identifier. It shadows a built-in global of the same name.
     pub name: String,
-    /// The parameters' names, in the order of a positional call.
+    /// Parameter names in the order of a positional call.
     pub parameters: Vec<String>,
-    /// What calling it means.
+    /// Meaning of a call.
     pub kind: BindingKind,
 }
 
-/// What calling a binding means.
+/// Kinds of bindings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BindingKind {
-    /// It acts, and may change what the live bindings show. Returns the host's value.
+    /// An action, which may change what live bindings show. Returns the host's value.
     Call,
-    /// It looks. An object comes back as a view whose properties are read afresh after every `Call`; reading one
-    /// that does not exist is an error. The host is asked once between two `Call`s.
+    /// An observation. An object is returned as a view whose properties are current after every `Call`;
+    /// reading an unknown property throws. The host is asked at most once between two `Call`s.
     Live,
 }
 
 impl Binding {
-    /// A binding that acts.
+    /// A binding of kind [`BindingKind::Call`].
     pub fn call<P: Into<String>>(name: impl Into<String>, parameters: impl IntoIterator<Item = P>) -> Self {
         let parameters = parameters.into_iter().map(Into::into).collect();
         Self { name: name.into(), parameters, kind: BindingKind::Call }
     }
 
-    /// A binding without parameters that looks.
+    /// A parameterless binding of kind [`BindingKind::Live`].
     pub fn live(name: impl Into<String>) -> Self {
         Self { name: name.into(), parameters: Vec::new(), kind: BindingKind::Live }
     }
 }
 
-/// Answers the calls of a skill.
+/// Answers a skill's calls.
 #[async_trait]
 pub trait Host: Send + Sync {
-    /// Carries out a call to the binding `name`, which is one of the invocation's. The arguments have the names
-    /// of its parameters; those that were left out, or `undefined`, are missing. Nothing else about them is checked.
+    /// Carries out a call to the binding `name`. Argument names are the binding's parameters; omitted or
+    /// `undefined` arguments are missing. Nothing else about the arguments is checked.
     async fn call(&self, name: &str, args: Map<String, Value>) -> Result<Value, HostError>;
 }
 
-/// Why a host did not answer with a value.
+/// Why a host call has no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
     /// Thrown in the skill as an `Error` with this message; the skill may catch it.
     #[error("{0}")]
     Failed(String),
-    /// Ends the skill at once. Nothing in the skill runs any more, not even its `catch` and `finally` blocks.
+    /// Ends the skill at once. No code of the skill runs afterwards, not even `catch` and `finally` blocks.
     #[error("stopped: {reason}")]
     Stop {
         /// The cause, for programs.
@@ -67,29 +67,29 @@ pub enum HostError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopCause {
-    /// The environment steps that the call was given are used up.
+    /// The call's budget of environment steps is exhausted.
     StepBudgetExhausted,
-    /// The episode ended before the call.
+    /// The episode had ended before the call.
     EpisodeOver,
-    /// The environment was lost in the middle of the episode.
+    /// The environment was lost during the episode.
     EnvironmentLost,
-    /// The host cannot go on: it failed, or somebody interrupted the run.
+    /// The host failed, or the run was interrupted.
     HostFailed,
 }
 
 /// One call of a program.
 #[derive(Clone)]
 pub struct Invocation<'a> {
-    /// The entry's arguments, in order.
+    /// Arguments of the entry function, in order.
     pub args: &'a [Value],
-    /// What the skill may call.
+    /// Functions that the skill may call.
     pub bindings: &'a [Binding],
-    /// Who answers.
+    /// Answers the skill's calls.
     pub host: Arc<dyn Host>,
-    /// What it may use.
+    /// Resource limits.
     pub limits: &'a Limits,
-    /// Of `Math.random`.
+    /// Seed of `Math.random`.
     pub seed: u64,
-    /// What `Date.now()` gives for the whole call: milliseconds since 1970.
+    /// Value of `Date.now()` for the whole call, in milliseconds since 1970.
     pub now_ms: i64,
 }

@@ -1,7 +1,7 @@
-//! From a skill's source to its module.
+//! Compiles a skill's source into a module.
 
 use crate::Limits;
-use crate::abi::{Ended, Guest, Outcome};
+use crate::abi::{Guest, Outcome, Termination};
 use crate::diagnosis::{self, Thrown};
 use crate::engine::{Runtime, engine_sha256};
 use crate::module::{self, Parts};
@@ -14,19 +14,19 @@ use wasmtime::{Store, format_err};
 
 const MAX_SOURCE_BYTES: usize = 256 << 10;
 const MAX_ENTRY_BYTES: usize = 64;
-/// Enough for any source that is allowed.
+/// Sufficient for any source up to the size limit.
 const COMPILE_FUEL: u64 = 10_000_000_000;
 
-/// Why a source could not be compiled. Displayed, it is what the skill's author should read.
+/// A compilation error. Its `Display` text is for the author of the skill.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub struct CompileError {
     /// What is wrong.
     pub message: String,
-    /// The line of the source, from 1; 0 when it is about the whole.
+    /// Line of the source, from 1; 0 if the error concerns the whole source.
     pub line: u32,
-    /// The column in it, from 1; 0 when it is about the whole.
+    /// Column of that line, from 1; 0 if the error concerns the whole source.
     pub column: u32,
-    /// That line's text.
+    /// Text of that line.
     pub source_line: String,
 }
 
@@ -46,10 +46,11 @@ impl CompileError {
     }
 }
 
-/// The skill module of `source`, whose function `entry` a call will call. The same input gives the same bytes.
+/// Compiles `source` into a skill module whose function `entry` is called. Deterministic: equal input gives
+/// equal bytes.
 pub(crate) fn compile(runtime: &Runtime, entry: &str, source: &str) -> Result<Vec<u8>, CompileError> {
     check_entry(entry, source)?;
-    // On a line of its own, so that a comment at the source's end does not swallow it.
+    // On its own line, in case the source ends with a line comment.
     let text = format!("{source}\n;export default {entry};");
     let bytecode = bytecode(runtime, text).map_err(|thrown| locate(thrown, source))?;
     let parts =
@@ -57,9 +58,10 @@ pub(crate) fn compile(runtime: &Runtime, entry: &str, source: &str) -> Result<Ve
     Ok(module::encode(&parts, &bytecode))
 }
 
-/// The module of a program that takes its argument by asking the host for it, when it is called.
+/// Compiles a reflex into a module that requests its argument from the host on every tick.
 pub(crate) fn compile_reflex(runtime: &Runtime, entry: &str, source: &str) -> Option<Vec<u8>> {
-    // Asking once now, and then letting the answer grow old, leaves less to be made at every tick.
+    // Requesting the state once at load time, and letting that answer expire, leaves less work for every
+    // tick.
     let text = format!(
         "{source}\n;globalThis['{STATE}'](), globalThis['{NEXT}']();\n\
          export default () => {entry}(globalThis['{STATE}']());"
@@ -96,8 +98,8 @@ fn is_identifier(name: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_$".contains(&byte))
 }
 
-/// The names that follow a declaring word. A guess, since it does not know comments and strings; but a function
-/// that is declared is among them.
+/// Identifiers that follow a declaring keyword. This ignores comments and strings, so there may be false
+/// positives but no false negatives.
 fn declared_names(source: &str) -> Vec<&str> {
     let mut words =
         source.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '$').filter(|word| !word.is_empty());
@@ -117,26 +119,26 @@ fn bytecode(runtime: &Runtime, text: String) -> Result<Vec<u8>, Thrown> {
     let mut store = Store::new(&runtime.engine, Guest::new(limits, text.into_bytes()));
     store.limiter(|guest| &mut guest.store_limits);
     let ran = store.set_fuel(COMPILE_FUEL).and_then(|()| {
-        // On a stack of its own, like every call: the thread's may be smaller than what wasm is allowed. Nothing
-        // in it waits, so that it is done when it was polled once.
+        // Runs on a stack of its own, because the thread's may be smaller than wasm allows. Compilation never
+        // waits, so one poll completes it.
         let compiling = async {
             let instance = runtime.compiling.instantiate_async(&mut store).await?;
             instance.get_typed_func::<(), i32>(&mut store, "sk_compile")?.call_async(&mut store, ()).await
         };
-        compiling.now_or_never().ok_or_else(|| format_err!("compiling waits for something"))?
+        compiling.now_or_never().ok_or_else(|| format_err!("compilation blocked"))?
     });
     match (ran, store.into_data().outcome) {
         (Ok(_), Some(Outcome::Done(bytecode))) => Ok(bytecode),
         (Ok(_), Some(Outcome::Failed(description))) => Err(Thrown::parse(&description)),
         (Ok(_), None) => Err(Thrown::plain("the engine gave no result")),
-        (Err(error), _) => Err(Thrown::plain(match error.downcast_ref::<Ended>() {
+        (Err(error), _) => Err(Thrown::plain(match error.downcast_ref::<Termination>() {
             Some(ended) => ended.to_string(),
             None => "the source is too long or too deeply nested".to_owned(),
         })),
     }
 }
 
-/// An error in the line that was added means that the source breaks off.
+/// An error in the appended line means that the source is incomplete.
 fn locate(thrown: Thrown, source: &str) -> CompileError {
     let lines = source.lines().count().max(1) as u32;
     let Thrown { message, line, column, .. } = thrown;
@@ -159,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_entry_has_to_be_declared() {
+    fn the_entry_must_be_declared() {
         for source in
             ["function go() {}", "async  function\n go(n) {}", "const go = () => 1", "function* go() {}"]
         {
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_is_no_plain_name_is_refused() {
+    fn an_entry_that_is_not_an_identifier_is_rejected() {
         for entry in ["", "a b", "1a", "x; evil()", "if", "wörd", &"a".repeat(65)] {
             assert!(check_entry(entry, &format!("function {entry}() {{}}")).is_err(), "{entry}");
         }

@@ -1,23 +1,23 @@
-//! From what the engine says about an error to what the skill's author should read.
+//! Turns the engine's error descriptions into messages for the author of the skill.
 
 use crate::{Binding, CallError, LimitKind};
 use serde::Deserialize;
 
-/// The file that a skill's frames name.
+/// File name in the stack frames of a skill.
 const SKILL_FILE: &str = "skill.js:";
-/// A message is cut after so many characters.
+/// Limit on a message, in characters.
 const MAX_MESSAGE_CHARS: usize = 2000;
 
-/// An error as the engine described it.
+/// An error as described by the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Thrown {
-    /// `TypeError`; empty when something else than an error was thrown.
+    /// Class name such as `TypeError`; empty if a value other than an error was thrown.
     pub name: String,
     pub message: String,
-    /// Of the innermost frame in the skill; 0 when there is none.
+    /// Line of the innermost frame in the skill, from 1; 0 if there is none.
     pub line: u32,
     pub column: u32,
-    /// Whether it was thrown inside a function that is called there, not there itself.
+    /// Whether the error was thrown inside a function that the skill called there.
     inside_call: bool,
 }
 
@@ -53,7 +53,7 @@ impl Thrown {
         self.name == "InternalError" && self.message == "out of memory"
     }
 
-    /// The exception, with help for names that do not exist.
+    /// The exception, with hints for undefined names.
     pub(crate) fn into_exception(self, source: &str, bindings: &[Binding]) -> CallError {
         let source_line = line_of(source, self.line).to_owned();
         let Self { name, mut message, line, mut column, inside_call } = self;
@@ -75,20 +75,20 @@ impl Thrown {
         CallError::Exception { name, message, line, column, source_line }
     }
 
-    /// A limit that was reached where the error is.
+    /// A limit error at the position of this error.
     pub(crate) fn into_limit(self, which: LimitKind, message: String) -> CallError {
         CallError::Limit { which, message, line: self.line }
     }
 }
 
-/// The line and column of a stack frame in the skill: `    at walk (skill.js:3:5)`.
+/// Line and column of a stack frame in the skill: `    at walk (skill.js:3:5)`.
 fn position(frame: &str) -> Option<(u32, u32)> {
     let (_, place) = frame.split_once(SKILL_FILE)?;
     let (line, column) = place.trim_end_matches(')').split_once(':')?;
     Some((line.parse().ok()?, column.parse().ok()?))
 }
 
-/// The column where a call begins. The engine names the one behind its opening bracket.
+/// Column where a call expression starts. The engine reports the column after its opening parenthesis.
 fn start_of_call(line: &str, column: u32) -> u32 {
     let before: Vec<char> = line.chars().take((column as usize).saturating_sub(1)).collect();
     let Some((bracket, callee)) = before.split_last() else { return column };
@@ -100,12 +100,12 @@ fn start_of_call(line: &str, column: u32) -> u32 {
     if *bracket == '(' && length > 0 { (callee.len() - length) as u32 + 1 } else { column }
 }
 
-/// The text of a line, counted from 1; empty when there is none.
+/// Text of a line, counted from 1; empty if it does not exist.
 pub(crate) fn line_of(source: &str, line: u32) -> &str {
     (line as usize).checked_sub(1).and_then(|index| source.lines().nth(index)).unwrap_or_default()
 }
 
-/// The name most like `name`, if one is close enough to be a slip of the pen.
+/// The most similar name, if it is similar enough for a typing error.
 pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     names
         .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_innermost_frame_of_the_skill_counts() {
+    fn the_innermost_skill_frame_gives_the_position() {
         let stack = "    at call (native)\n    at go_to (<prelude>:12:3)\n    at walk (skill.js:3:5)\n    at main (skill.js:9:1)\n";
         let description = serde_json::json!({"name": "Error", "message": "no", "stack": stack});
         let thrown = Thrown::parse(description.to_string().as_bytes());
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_begins_with_its_callee() {
+    fn a_call_starts_with_its_callee() {
         for (line, column, start) in [
             ("  return fail(what);", 15, 10),
             ("a.b.c(1)", 7, 1),
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_answered_with_the_nearest_and_all() {
+    fn an_unknown_name_lists_the_nearest_and_all_names() {
         let bindings = [Binding::call("go_to", ["kind"]), Binding::live("observe")];
         assert_eq!(help_with("goto", &bindings), "; did you mean `go_to`? there are: go_to(kind), observe()");
         assert_eq!(help_with("xyz", &bindings), "; there are: go_to(kind), observe()");

@@ -11,56 +11,56 @@ use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, InstancePre, Linker, Module, PoolingAllocationConfig,
 };
 
-/// QuickJS-NG with our host interface, already initialised; built by `cargo xtask engine`.
+/// QuickJS-NG with the host interface, already initialised. Built by `cargo xtask engine`.
 pub(crate) const ENGINE: &[u8] = include_bytes!("../engine/engine.wasm");
 const ENGINE_SHA256: &str = include_str!("../engine/engine.sha256");
 
-/// The address of the engine's first variable, which its linker chose.
+/// Address of the engine's first variable, as chosen by its linker.
 const ENGINE_WRITABLE: &str = include_str!("../engine/engine.writable");
 
-/// What wasm frames may take of a call's stack. JavaScript's own limit (256 KiB of the engine's memory) is
-/// reached earlier, so that endless recursion is an ordinary error.
+/// Stack limit of wasm frames. JavaScript's own limit (256 KiB of the engine's memory) is reached first, so
+/// endless recursion is an ordinary error.
 const WASM_STACK_BYTES: usize = 2 << 20;
-/// A call's whole stack: the rest is for the host functions it calls, in which another call may start.
+/// Size of a call's stack. The part beyond the wasm limit is for host functions, in which another call may
+/// start.
 const STACK_BYTES: usize = WASM_STACK_BYTES + (1 << 20);
-/// A reservation of the whole address space of a 32-bit memory makes bounds checks unnecessary.
+/// Reserving the whole address space of a 32-bit memory makes bounds checks unnecessary.
 const MEMORY_RESERVATION_BYTES: u64 = 4 << 30;
 const MEMORY_GUARD_BYTES: u64 = 32 << 20;
-/// What a finished instance leaves mapped for the next one; clearing these pages costs less than faulting them in.
+/// Memory that a finished instance leaves mapped for the next one. Clearing it costs less than page faults.
 const KEEP_RESIDENT_BYTES: usize = 2 << 20;
-/// For so many instances that may run, one more may be kept loaded for reflexes.
+/// One warm reflex instance may be kept per this many instances.
 const WARM_SHARE: u32 = 4;
 
-/// SHA-256, in hex, of the JavaScript engine that skills run in.
+/// SHA-256, in hex, of the JavaScript engine.
 pub fn engine_sha256() -> &'static str {
     ENGINE_SHA256.trim_ascii()
 }
 
-/// The address of the engine's first variable. Below it lie its stack and its constants. Were it not known it
-/// would be 0, which is always right.
+/// Address of the engine's first variable; its stack and constants lie below. 0 is always a safe value.
 pub(crate) fn writable_from() -> usize {
     ENGINE_WRITABLE.trim_ascii().parse().unwrap_or(0)
 }
 
-/// The compiled engine, linked with its host functions.
+/// The compiled engine, linked with host functions.
 pub(crate) struct Runtime {
     pub(crate) engine: Engine,
-    /// For calls, whose host functions may wait.
+    /// For calls; its host functions may wait.
     pub(crate) calling: InstancePre<Guest>,
-    /// What those are, for skills that need no engine.
+    /// Host functions for calls, to link prebuilt skills.
     pub(crate) linker: Linker<Guest>,
-    /// For compiling skills, which asks nothing of the host.
+    /// For compilation, which calls no host functions that act.
     pub(crate) compiling: InstancePre<Guest>,
-    /// For reflexes that are kept loaded, which ask for the state.
+    /// For warm reflexes, which only request the state.
     pub(crate) ticking: InstancePre<Guest>,
-    /// How many more instances may be kept while nothing runs in them.
-    warm_places: Arc<AtomicU32>,
+    /// Number of warm instances that may still be created.
+    warm_permits: Arc<AtomicU32>,
 }
 
-/// The right to keep an instance.
-pub(crate) struct Place(Arc<AtomicU32>);
+/// Permission to keep one warm instance; returned on drop.
+pub(crate) struct WarmPermit(Arc<AtomicU32>);
 
-impl Drop for Place {
+impl Drop for WarmPermit {
     fn drop(&mut self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
@@ -78,20 +78,20 @@ impl Runtime {
         let ticking = abi::linker_for_ticking(&engine)
             .and_then(|linker| linker.instantiate_pre(&module))
             .map_err(|error| SandboxError::engine(&error))?;
-        let warm_places = Arc::new(AtomicU32::new(instances / WARM_SHARE));
-        Ok(Self { engine, calling, linker, compiling, ticking, warm_places })
+        let warm_permits = Arc::new(AtomicU32::new(instances / WARM_SHARE));
+        Ok(Self { engine, calling, linker, compiling, ticking, warm_permits })
     }
 
-    /// The right to keep one more instance, if there are any left.
-    pub(crate) fn keep_one_warm(&self) -> Option<Place> {
-        self.warm_places
+    /// Takes a permit for one more warm instance, if any is left.
+    pub(crate) fn acquire_warm_permit(&self) -> Option<WarmPermit> {
+        self.warm_permits
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
             .ok()
-            .map(|_| Place(Arc::clone(&self.warm_places)))
+            .map(|_| WarmPermit(Arc::clone(&self.warm_permits)))
     }
 }
 
-/// Prefers a pool of instances; where the address space for it cannot be had, makes each one when it is needed.
+/// Creates a pooling engine, or an on-demand one if the address space for the pool is not available.
 fn new_engine(instances: u32) -> Result<Engine, SandboxError> {
     let instances = instances.saturating_add(instances / WARM_SHARE);
     let mut pool = PoolingAllocationConfig::new();
@@ -108,7 +108,7 @@ fn new_engine(instances: u32) -> Result<Engine, SandboxError> {
     let mut pooled = config();
     pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&pooled).or_else(|error| {
-        tracing::warn!("no pool of {instances} instances, each call will be slower: {error:#}");
+        tracing::warn!("cannot reserve a pool of {instances} instances, calls will be slower: {error:#}");
         Engine::new(&config()).map_err(|error| SandboxError::engine(&error))
     })
 }
@@ -126,8 +126,8 @@ fn config() -> Config {
     config
 }
 
-/// From the cache if there is an authentic copy; compiling takes seconds. The cache is a convenience: when it fails
-/// that is logged, and the engine is compiled.
+/// Loads the compiled engine from the cache, or compiles it, which takes seconds. A cache failure is logged
+/// and otherwise ignored.
 fn load_module(engine: &Engine, cache_folder: Option<&Path>) -> Result<Module, SandboxError> {
     let cache = cache_folder.and_then(|folder| Cache::open(folder, engine, engine_sha256()));
     if let Some(module) = cache.as_ref().and_then(|cache| cache.load(engine)) {

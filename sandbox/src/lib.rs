@@ -1,21 +1,21 @@
-//! Runs skills written in JavaScript inside WebAssembly.
+//! Runs skills, written in JavaScript, inside WebAssembly.
 //!
-//! A skill is a script that declares functions, one of which is its entry. [`Sandbox::compile`] turns it into a
-//! small WebAssembly module that carries the script's bytecode; [`Sandbox::load`] makes a [`Program`] of such a
-//! module; [`Sandbox::call`] runs it. Every call gets a fresh instance of one JavaScript engine, QuickJS-NG built
-//! for WebAssembly and already initialised, so that starting costs microseconds and nothing survives a call.
+//! A skill is a script that declares functions, one of which is its entry. [`Sandbox::compile`] turns it into
+//! a small WebAssembly module with the script's bytecode, [`Sandbox::load`] makes a [`Program`] of the
+//! module, and [`Sandbox::call`] runs it. Every call gets a fresh instance of QuickJS-NG, which is compiled
+//! to WebAssembly and already initialised, so that a call starts in microseconds and no state survives it.
 //!
-//! A skill has no power of its own. What it may do are the [`Binding`]s of its call: global functions that
-//! the caller's [`Host`] answers. A `Call` binding acts; a `Live` binding is a view of the present state,
-//! so that `while (observe().inventory.wood < 3) { … }` sees the world change.
+//! A skill has no capabilities of its own. It can use only the [`Binding`]s of its call: global functions
+//! that the caller's [`Host`] answers. A `Call` binding acts; a `Live` binding is a view of the present
+//! state, so that `while (observe().inventory.wood < 3) { … }` sees changes.
 //!
-//! A [`Reflex`] is a program that maps a state to a decision; it is kept loaded between ticks, without one being able to
-//! see anything of another. What a call may use are its [`Limits`], which a user sets as [`LimitSettings`]. A skill can
-//! also be WebAssembly to begin with: `ABI.md` beside this crate says how such a module speaks with the host.
+//! A [`Reflex`] is a program that maps a state to a decision. It stays loaded between ticks, and ticks share
+//! no state. [`Limits`] bound the resources of a call; users set them as [`LimitSettings`]. A skill can also
+//! be a prebuilt WebAssembly module; `ABI.md` beside this crate specifies its interface.
 //!
-//! Calls are reproducible: the clock and the seed come from the caller, parallel calls are settled in the order
-//! they were started, and the computing budget is counted in wasm instructions ([`Limits::fuel`]). The same
-//! program, arguments, seed, time and host answers give the same result and the same fuel.
+//! Calls are reproducible: the caller provides clock and seed, parallel calls complete in the order in which
+//! they started, and the computing budget counts wasm instructions ([`Limits::fuel`]). Equal program,
+//! arguments, seed, time and host answers give equal results and equal fuel.
 //!
 //! ```
 //! use sojourn_sandbox::{Binding, Host, HostError, Invocation, Limits, Sandbox, SandboxConfig};

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use std::time::Duration;
 
-/// What one call may use. Everything but `wall` is counted the same way on every machine.
+/// Resource limits of one call. All except `wall` are counted identically on every machine.
 ///
 /// | | default | [`Limits::reflex`] |
 /// |---|---|---|
@@ -16,45 +16,46 @@ use std::time::Duration;
 /// | `depth` | 8 | 8 |
 /// | `deterministic` | false | false |
 ///
-/// In an agent file they are written as a [`LimitSettings`](crate::LimitSettings).
+/// An agent file sets them with a [`LimitSettings`](crate::LimitSettings).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Time from start to end, including the host's answers; in text `"200ms"`, `"1.5s"`, `"2m"`, or a number of
-    /// seconds. The backstop: when it strikes, a replay may differ.
+    /// Wall-clock time, including host answers. Written as `"200ms"`, `"1.5s"`, `"2m"`, or a number of
+    /// seconds. A backstop only: a call that it ends may end differently in a replay.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String")]
     pub wall: Duration,
-    /// WebAssembly instructions, roughly; a second of computing is a few 10⁹, a turn of a small loop 400. The budget to
-    /// rely on. An orderly end may take 10⁸ more.
+    /// Approximate number of WebAssembly instructions. One second of computing is a few 10⁹; an iteration of
+    /// a small loop is 400. This is the budget to rely on. Stopping in order may take 10⁸ more.
     pub fuel: u64,
-    /// Bytes of the instance's memory; at most 64 MiB, of which the engine takes 1.3.
+    /// Size of the instance's memory, in bytes. At most 64 MiB, of which the engine takes 1.3 MiB.
     pub memory_bytes: u64,
-    /// Bytes that JavaScript values may take; beyond it the skill gets an out-of-memory error.
+    /// Size of the JavaScript heap, in bytes. Beyond it the skill gets an out-of-memory error.
     pub js_heap_bytes: u64,
-    /// Answers asked of the host, including those that live views need.
+    /// Number of host calls, including those of live views.
     pub host_calls: u32,
-    /// Bytes of the result as JSON.
+    /// Size of the result as JSON, in bytes.
     pub output_bytes: u64,
-    /// Lines that are kept of what it logs; each is cut after 2000 bytes. Further ones are only counted.
+    /// Number of log lines that are kept. Each is cut at 2000 bytes; further lines are only counted.
     pub log_lines: u32,
-    /// Bytes of JSON that go in or out at once: the call's arguments, those of one host call, one answer.
+    /// Size of JSON that crosses the border at once, in bytes: the arguments of the call, those of one host
+    /// call, or one answer.
     pub args_bytes: u64,
-    /// How many calls there may be one inside the other, this one included, where a host answers a call by calling
-    /// the sandbox itself, in the same task.
+    /// Nesting depth of calls, this one included, if a host answers a call by calling the sandbox in the same
+    /// task.
     #[serde(skip_serializing_if = "is_default_depth")]
     pub depth: u32,
-    /// Whether no clock is looked at: `wall` is without effect, and all that ends a call is counted, so that it ends
-    /// in the same way on every machine. A host that never answers is then waited for without end.
+    /// Disables the wall clock, so that only counted budgets end a call, identically on every machine. A host
+    /// that never answers then blocks the call forever.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub deterministic: bool,
 }
 
-/// The largest memory an instance can have.
+/// Largest memory of an instance, in bytes.
 pub(crate) const MAX_MEMORY_BYTES: u64 = 64 << 20;
-/// The largest table an instance can have; the engine's, of functions it calls indirectly, has about 2000 elements.
+/// Largest table of an instance. The engine's table of indirect functions has about 2000 elements.
 pub(crate) const MAX_TABLE_ELEMENTS: usize = 10_000;
-/// A logged line is cut after so many bytes.
+/// Limit on a log line, in bytes.
 pub(crate) const MAX_LINE_BYTES: usize = 2000;
 
 const DEFAULT_DEPTH: u32 = 8;
@@ -77,7 +78,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// What suits a reflex, which decides on every observation.
+    /// Limits suitable for a reflex, which runs on every observation.
     pub fn reflex() -> Self {
         Self {
             wall: Duration::from_millis(200),
@@ -93,13 +94,13 @@ impl Limits {
         }
     }
 
-    /// The time there is, if a clock is looked at.
+    /// The wall-clock limit, unless the call is deterministic.
     pub(crate) fn clock(&self) -> Option<Duration> {
         (!self.deterministic).then_some(self.wall)
     }
 }
 
-/// Which limit a call ran into.
+/// The limit that a call reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitKind {
@@ -113,11 +114,11 @@ pub enum LimitKind {
     HostCalls,
     /// [`Limits::output_bytes`].
     Output,
-    /// [`Limits::args_bytes`], by the arguments of the call itself.
+    /// [`Limits::args_bytes`], for the arguments of the call itself.
     Args,
-    /// [`SandboxConfig::instances`](crate::SandboxConfig::instances): too many skills at once.
+    /// [`SandboxConfig::instances`](crate::SandboxConfig::instances): too many concurrent skills.
     Instances,
-    /// [`Limits::depth`]: too many calls one inside the other.
+    /// [`Limits::depth`]: calls are nested too deeply.
     Depth,
 }
 
@@ -126,7 +127,7 @@ fn is_default_depth(depth: &u32) -> bool {
     *depth == DEFAULT_DEPTH
 }
 
-/// As serde writes it, as text with a unit, or as a number of seconds.
+/// Accepts serde's own format, text with a unit, or a number of seconds.
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "a duration like \"200ms\", \"1.5s\" or \"2m\", or a number of seconds")]
@@ -160,7 +161,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_duration_is_written_in_several_ways() {
+    fn a_duration_has_several_spellings() {
         for (written, milliseconds) in [
             (json!({"secs": 1, "nanos": 500_000_000}), 1500),
             (json!("200ms"), 200),
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_written_as_they_always_were() {
+    fn the_serialised_form_of_limits_is_stable() {
         let written = serde_json::to_value(Limits::default()).unwrap();
         let names: Vec<_> = written.as_object().unwrap().keys().map(String::as_str).collect();
         let old = [

@@ -1,8 +1,8 @@
-//! The WebAssembly module that a skill is stored as.
+//! The WebAssembly module that stores a skill.
 //!
-//! It imports the engine's memory and two of its functions, carries the skill's bytecode as data, and exports
-//! `load`, which hands the bytecode to the engine. Custom sections hold the source, the entry's name and the hash
-//! of the engine that compiled it.
+//! It imports the engine's memory and two functions, contains the skill's bytecode as data, and exports
+//! `load`, which passes the bytecode to the engine. Custom sections hold the source, the entry's name and the
+//! engine's hash.
 
 use crate::CompileError;
 use wasm_encoder::{
@@ -11,47 +11,47 @@ use wasm_encoder::{
 };
 use wasmparser::{ExternalKind, Parser, Payload, TypeRef, Validator, WasmFeatures};
 
-/// A skill's module can be this long.
+/// Size limit of a skill module, in bytes.
 const MAX_MODULE_BYTES: usize = 4 << 20;
 const SOURCE: &str = "sojourn.source";
 const ENTRY: &str = "sojourn.entry";
 const ENGINE: &str = "sojourn.engine";
 
-/// The imports, in order; all from module `engine`.
+/// The imports, in order, all from module `engine`.
 const IMPORTS: [&str; 3] = ["memory", "sk_alloc", "sk_load_bc"];
-/// Indices of the imported functions and of the one type each needs.
+/// Indices of the imported functions, which equal those of their types.
 const ALLOC: u32 = 0;
 const LOAD_BYTECODE: u32 = 1;
 const LOAD: u32 = 2;
 
-/// Why a module is not a skill that can be run.
+/// Why a module cannot be loaded as a skill.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
-    /// It is not valid WebAssembly.
+    /// The bytes are not valid WebAssembly.
     #[error("not a valid WebAssembly module: {reason}")]
     Invalid {
-        /// What is wrong with it.
+        /// What is wrong.
         reason: String,
     },
-    /// It has something that a skill's module does not have.
+    /// The module has a part that skill modules must not have.
     #[error("not a skill: it has {what}, which a skill must not have")]
     Forbidden {
-        /// "a start function".
+        /// The part: "a start function".
         what: String,
     },
-    /// It lacks something that every skill's module has.
+    /// The module lacks a part that every skill module has.
     #[error("not a skill: it has no {what}")]
     Missing {
-        /// "source".
+        /// The part: "source".
         what: &'static str,
     },
-    /// It names this engine as the one that compiled it, and this engine makes something else of its source.
+    /// The module names this engine as its compiler, but compiling its source gives different code.
     #[error("the skill's code does not belong to its source: it was altered after it was compiled")]
     Altered,
-    /// Its source cannot be compiled.
+    /// The source does not compile.
     #[error("the skill's source does not compile: {0}")]
     Source(#[from] CompileError),
-    /// The engine could not take it.
+    /// The engine rejected the module.
     #[error("the skill could not be prepared: {reason}")]
     Engine {
         /// What happened.
@@ -59,7 +59,7 @@ pub enum LoadError {
     },
 }
 
-/// What a skill's module says about itself.
+/// Metadata of a skill module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Parts {
     pub entry: String,
@@ -67,7 +67,7 @@ pub(crate) struct Parts {
     pub engine: String,
 }
 
-/// The module that carries `bytecode`.
+/// Encodes a skill module with `bytecode`.
 pub(crate) fn encode(parts: &Parts, bytecode: &[u8]) -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([ValType::I32], [ValType::I32]);
@@ -106,7 +106,8 @@ pub(crate) fn encode(parts: &Parts, bytecode: &[u8]) -> Vec<u8> {
     module.finish()
 }
 
-/// Reads a module from anywhere: it must be valid, of the shape that [`encode`] gives, and carry its source.
+/// Decodes an untrusted module. It must be valid, have the shape that [`encode`] produces, and contain its
+/// source.
 pub(crate) fn decode(wasm: &[u8]) -> Result<Parts, LoadError> {
     if wasm.len() > MAX_MODULE_BYTES {
         let reason = format!("it is {} bytes long; at most {MAX_MODULE_BYTES} are allowed", wasm.len());
@@ -210,18 +211,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_is_decoded(entry in "[a-z_]{1,20}", source in ".{0,200}", bytecode: Vec<u8>) {
+        fn encoding_round_trips(entry in "[a-z_]{1,20}", source in ".{0,200}", bytecode: Vec<u8>) {
             let parts = parts(&entry, &source);
             prop_assert_eq!(decode(&encode(&parts, &bytecode)), Ok(parts));
         }
 
         #[test]
-        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+        fn random_bytes_are_rejected(bytes: Vec<u8>) {
             prop_assert!(decode(&bytes).is_err());
         }
 
         #[test]
-        fn no_damage_makes_it_panic(at: prop::sample::Index, byte: u8) {
+        fn a_damaged_module_does_not_panic(at: prop::sample::Index, byte: u8) {
             let mut wasm = encode(&parts("f", "function f() {}"), b"bytecode");
             let at = at.index(wasm.len());
             wasm[at] = byte;

@@ -1,8 +1,9 @@
-//! Skills that are WebAssembly to begin with, compiled from Rust or anything else; `ABI.md` is their side of it.
+//! Skills that are prebuilt WebAssembly modules, compiled from Rust or any other language. `ABI.md` specifies
+//! their interface.
 //!
-//! Such a module asks the host with the very functions the JavaScript engine asks with, so that grants, limits, the
-//! log and errors are the same. Unlike a script's bytecode, its code is verified by WebAssembly's own rules, so that it
-//! runs as it is.
+//! A prebuilt module calls the same host functions as the JavaScript engine, so grants, limits, log and
+//! errors are the same. WebAssembly validation covers its code, so it can run as it is, unlike a script's
+//! bytecode.
 
 use crate::LoadError;
 use crate::limits::{MAX_MEMORY_BYTES, MAX_TABLE_ELEMENTS};
@@ -11,16 +12,16 @@ use wasmparser::{
     ExternalKind, FuncType, Import, MemoryType, Parser, Payload, TypeRef, ValType, Validator, WasmFeatures,
 };
 
-/// The function that makes a module a prebuilt skill: it is what a call calls.
+/// Export that makes a module a prebuilt skill: the function to call.
 pub(crate) const CALL: &str = "sojourn_call";
 const MEMORY: &str = "memory";
-/// Compiling takes about two seconds per megabyte of code.
+/// Size limit in bytes. Compilation takes about two seconds per megabyte.
 const MAX_BYTES: usize = 4 << 20;
 const PAGE_BYTES: u64 = 64 << 10;
 
 use ValType::{I32, I64};
 
-/// What the module may import from `host`, with parameters and results.
+/// Functions that the module may import from `host`, with their parameter and result types.
 const HOST: [(&str, &[ValType], &[ValType]); 8] = [
     ("invocation", &[I32], &[I32]),
     ("take", &[I32], &[]),
@@ -32,7 +33,7 @@ const HOST: [(&str, &[ValType], &[ValType]); 8] = [
     ("finish", &[I32, I32, I32], &[]),
 ];
 
-/// Whether the module means to be a prebuilt skill. What is not valid does not.
+/// Whether a module claims to be a prebuilt skill. An invalid module does not.
 pub(crate) fn is_prebuilt(wasm: &[u8]) -> bool {
     Parser::new(0).parse_all(wasm).map_while(Result::ok).any(|payload| match payload {
         Payload::ExportSection(exports) => exports.into_iter().flatten().any(|export| export.name == CALL),
@@ -40,7 +41,7 @@ pub(crate) fn is_prebuilt(wasm: &[u8]) -> bool {
     })
 }
 
-/// Whether it may be run: valid, importing nothing but the host's functions, and with bounded needs.
+/// Checks that a module is valid, imports only host functions, and has bounded memory and tables.
 pub(crate) fn check(wasm: &[u8]) -> Result<(), LoadError> {
     if wasm.len() > MAX_BYTES {
         let reason = format!("it is {} bytes long; at most {MAX_BYTES} are allowed", wasm.len());

@@ -1,9 +1,9 @@
-//! Keeps the compiled engine on disk, so that a start takes milliseconds.
+//! Caches the compiled engine on disk, so that a start takes milliseconds.
 //!
-//! Loading compiled code means running it, so a file is only believed when its keyed hash shows that this user's
-//! process wrote it: HMAC-SHA-256 with a random key that lies next to it, readable by this user alone, in a folder
-//! that only this user may enter. Whoever could forge it could as well replace the program itself. Where that
-//! cannot be made sure of, there is no cache.
+//! Loading compiled code means executing it. A file is therefore trusted only if its HMAC-SHA-256 proves that
+//! a process of this user wrote it. The random key lies in the same folder, readable by this user alone, in a
+//! folder that only this user may enter. An attacker who could forge it could replace the program itself.
+//! Without these guarantees there is no cache.
 #![allow(unsafe_code)]
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -17,15 +17,15 @@ const KEY_BYTES: usize = 32;
 const MAC_BYTES: usize = 32;
 const KEY_FILE: &str = "key";
 
-/// One compiled engine's place on disk.
+/// Cache file of one compiled engine.
 pub(crate) struct Cache {
     file: PathBuf,
     key: [u8; KEY_BYTES],
 }
 
 impl Cache {
-    /// The place for what `engine` makes of the module with the hash `sha256`; `None`, and a warning, when `folder`
-    /// is not safe.
+    /// The cache file for what `engine` compiles from the module with hash `sha256`. `None`, with a warning,
+    /// if `folder` is not safe.
     pub(crate) fn open(folder: &Path, engine: &Engine, sha256: &str) -> Option<Self> {
         match private::folder(folder).and_then(|()| key(folder)) {
             Ok(key) => {
@@ -39,17 +39,17 @@ impl Cache {
         }
     }
 
-    /// The cached module, if there is one and it is authentic.
+    /// The cached module, if it exists and is authentic.
     pub(crate) fn load(&self, engine: &Engine) -> Option<Module> {
         let bytes = private::read(&self.file).ok()?;
         let (mac, code) = bytes.split_at_checked(MAC_BYTES)?;
         if self.mac(code)?.verify_slice(mac).is_err() {
-            tracing::warn!("{} is not what this program wrote; it is ignored", self.file.display());
+            tracing::warn!("{} is not authentic and is ignored", self.file.display());
             return None;
         }
-        // SAFETY: `deserialize` must be given what `Module::serialize` gave. The keyed hash proves that these very
-        // bytes, which no one can change any more, were written by `store` below; the file's name and wasmtime's
-        // own header prove that it was for the same module, version, settings and processor.
+        // SAFETY: `deserialize` requires bytes from `Module::serialize`. The HMAC proves that `store` below
+        // wrote exactly these bytes, which are in memory and cannot change. The file name and wasmtime's
+        // header prove that they belong to the same module, version, settings and processor.
         match unsafe { Module::deserialize(engine, code) } {
             Ok(module) => Some(module),
             Err(error) => {
@@ -59,7 +59,7 @@ impl Cache {
         }
     }
 
-    /// Puts `module` into the cache.
+    /// Writes `module` to the cache. A failure is logged.
     pub(crate) fn store(&self, module: &Module) {
         let written =
             module.serialize().map_err(|error| io::Error::other(error.to_string())).and_then(|code| {
@@ -71,7 +71,7 @@ impl Cache {
         }
     }
 
-    /// Covers the file's name too, so that one entry cannot be put in another's place.
+    /// The MAC covers the file name, so that one entry cannot replace another.
     fn mac(&self, code: &[u8]) -> Option<Hmac<Sha256>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).ok()?;
         mac.update(self.file.file_name()?.as_encoded_bytes());
@@ -81,7 +81,8 @@ impl Cache {
     }
 }
 
-/// Of everything that decides whether compiled code fits: wasmtime's version and settings, the processor, the module.
+/// Hash of everything that compiled code depends on: wasmtime's version and settings, the processor, the
+/// module.
 fn fingerprint(engine: &Engine, sha256: &str) -> String {
     struct Feed(Sha256);
     impl Hasher for Feed {
@@ -98,7 +99,7 @@ fn fingerprint(engine: &Engine, sha256: &str) -> String {
     hex::encode(feed.0.finalize())[..32].to_owned()
 }
 
-/// The folder's key, made when there is none.
+/// The folder's key, created if missing.
 fn key(folder: &Path) -> io::Result<[u8; KEY_BYTES]> {
     let file = folder.join(KEY_FILE);
     if let Some(key) = existing_key(&file)? {
@@ -108,7 +109,7 @@ fn key(folder: &Path) -> io::Result<[u8; KEY_BYTES]> {
     getrandom::fill(&mut key).map_err(io::Error::other)?;
     match private::create(&file, &key) {
         Ok(()) => Ok(key),
-        // Another process was faster.
+        // Another process created it first.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             existing_key(&file)?.ok_or_else(|| io::Error::other("the key vanished"))
         }
@@ -127,7 +128,7 @@ fn existing_key(file: &Path) -> io::Result<Option<[u8; KEY_BYTES]>> {
     }
 }
 
-/// Files and folders that nobody else can read or change.
+/// Access to files and folders that no other user can read or change.
 #[cfg(unix)]
 mod private {
     use super::{Path, Write, io};
@@ -135,7 +136,7 @@ mod private {
     use std::io::Read;
     use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 
-    /// Makes the folder if it is missing; fails unless it is this user's alone.
+    /// Creates the folder if missing. Fails unless it belongs to this user alone.
     pub fn folder(path: &Path) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let metadata = std::fs::symlink_metadata(path)?;
@@ -163,7 +164,7 @@ mod private {
         Ok(bytes)
     }
 
-    /// Writes a new file; it appears whole or not at all.
+    /// Writes a new file atomically; fails if it exists.
     pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let draft = draft(path, &[bytes])?;
         let linked = std::fs::hard_link(&draft, path);
@@ -171,7 +172,7 @@ mod private {
         linked
     }
 
-    /// Writes a file in place of what was there.
+    /// Replaces a file atomically.
     pub fn write(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
         std::fs::rename(draft(path, parts)?, path)
     }
@@ -189,13 +190,13 @@ mod private {
     }
 }
 
-/// Elsewhere there is no cache yet.
+/// Other platforms have no cache.
 #[cfg(not(unix))]
 mod private {
     use super::{Path, io};
 
     fn unsupported<T>() -> io::Result<T> {
-        Err(io::Error::other("only Unix permissions are understood so far"))
+        Err(io::Error::other("only Unix permissions are supported"))
     }
     pub fn folder(_: &Path) -> io::Result<()> {
         unsupported()
@@ -218,7 +219,7 @@ mod tests {
     use wasmtime::ModuleVersionStrategy::Custom;
 
     #[test]
-    fn what_decides_whether_code_fits_is_in_the_name() {
+    fn the_file_name_depends_on_everything_that_compiled_code_depends_on() {
         let name = |change: fn(&mut Config) -> &mut Config, sha256: &str| {
             let mut config = Config::new();
             change(&mut config);
@@ -231,7 +232,7 @@ mod tests {
             name(|config| config, "another engine"),
             name(|config| config.consume_fuel(true), "engine"),
             name(|config| config.memory_reservation(1 << 20), "engine"),
-            // wasmtime's version, as far as a configuration can stand for it.
+            // Stands for wasmtime's version, as far as a configuration can change it.
             name(|config| config.module_version(Custom("1".into())).unwrap(), "engine"),
         ];
         for (at, other) in others.iter().enumerate() {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use wasmtime::{InstancePre, Module};
 
-/// A skill that is ready to be called. Cheap to clone.
+/// A loaded skill. Cheap to clone.
 #[derive(Clone)]
 pub struct Program(Arc<Inner>);
 
@@ -16,16 +16,16 @@ struct Inner {
     entry: String,
     source: String,
     code: Code,
-    /// The module that a warm reflex loads; none when it could not be made.
+    /// Module for warm reflexes; `None` if it could not be compiled.
     reflex: OnceLock<Option<Module>>,
     warm: Pool,
 }
 
-/// What runs.
+/// Executable form of a program.
 pub(crate) enum Code {
-    /// The module that hands its bytecode to the JavaScript engine.
+    /// A module that passes its bytecode to the JavaScript engine.
     Script(Module),
-    /// A skill that is WebAssembly to begin with, linked with the host's functions.
+    /// A prebuilt WebAssembly skill, linked with the host functions.
     Prebuilt(InstancePre<Guest>),
 }
 
@@ -43,22 +43,22 @@ impl Program {
         Self(Arc::new(Inner { id, entry, source, code, reflex: OnceLock::new(), warm: Pool::default() }))
     }
 
-    /// SHA-256, in hex, of the source, the entry's name and the engine; of a prebuilt skill's module.
+    /// SHA-256, in hex: of source, entry name and engine for a script, or of the module for a prebuilt skill.
     pub fn id(&self) -> &str {
         &self.0.id
     }
 
-    /// The name of the function that a call calls.
+    /// Name of the entry function.
     pub fn entry(&self) -> &str {
         &self.0.entry
     }
 
-    /// Whether it is WebAssembly to begin with, not JavaScript.
+    /// Whether the program is a prebuilt WebAssembly module.
     pub fn is_prebuilt(&self) -> bool {
         matches!(self.0.code, Code::Prebuilt(_))
     }
 
-    /// The JavaScript it was compiled from; empty for a prebuilt skill.
+    /// JavaScript source; empty for a prebuilt skill.
     pub fn source(&self) -> &str {
         &self.0.source
     }
@@ -67,7 +67,7 @@ impl Program {
         &self.0.code
     }
 
-    /// The module of this program as a warm reflex, made by `make` when it is first needed.
+    /// The module for warm reflexes, built by `make` on first use.
     pub(crate) fn reflex_module(&self, make: impl FnOnce() -> Option<Module>) -> Option<&Module> {
         self.0.reflex.get_or_init(make).as_ref()
     }
@@ -86,7 +86,7 @@ impl fmt::Debug for Program {
     }
 }
 
-/// Each part is preceded by its length, so that no two skills share a hash by shifting text between parts.
+/// Hashes each part with its length, so that moving text between parts changes the hash.
 fn id(entry: &str, source: &str) -> String {
     let mut hash = Sha256::new();
     for part in [source, entry, engine_sha256()] {

@@ -4,14 +4,14 @@ use crate::{CallError, CallReport, Limits, Program, Sandbox, compile};
 use serde_json::Value;
 use wasmtime::Module;
 
-/// A program that looks at every observation and says what to do, if anything.
+/// A program that decides on every observation whether to act.
 ///
-/// It is a pure function of the state: it has no bindings, `Date` and `Math.random` are the same at every tick, and
-/// every tick starts from the same memory, that of the reflex just loaded. A tick can therefore be replayed by
-/// itself. Its argument is a view like that of a `Live` binding, in which reading an unknown name is an error.
+/// A reflex is a pure function of the state: it has no bindings, `Date` and `Math.random` are constant, and
+/// every tick starts from the memory of the freshly loaded program. A tick can therefore be replayed by
+/// itself. Its argument is a view as for a `Live` binding, where reading an unknown name throws.
 ///
-/// Ticks are served by warm instances, which all reflexes of one program share. What a warm instance cannot answer
-/// (an error, a limit, a state that is no record, a prebuilt program) is answered by a fresh one.
+/// Warm instances, shared by all reflexes of a program, serve the ticks. If a warm instance cannot answer (an
+/// error, a limit, a state that is not an object, a prebuilt program), a fresh instance does.
 #[derive(Debug, Clone)]
 pub struct Reflex {
     sandbox: Sandbox,
@@ -29,10 +29,10 @@ impl Reflex {
         &self.program
     }
 
-    /// What the program returns for `state`; `null` when it returns nothing.
+    /// Returns the program's result for `state`; `null` if it returns nothing.
     ///
     /// # Errors
-    /// When it throws, or runs into one of its limits.
+    /// The program throws or reaches a limit.
     pub async fn tick(&mut self, state: &Value) -> Result<Value, CallError> {
         match self.tick_warm(state).await {
             Some(value) => Ok(value),
@@ -40,7 +40,7 @@ impl Reflex {
         }
     }
 
-    /// What a warm instance returns; none when it does not return, or there is none.
+    /// Result from a warm instance, or `None` if it has none.
     async fn tick_warm(&self, state: &Value) -> Option<Value> {
         if !state.is_object() || self.program.is_prebuilt() {
             return None;
@@ -54,12 +54,12 @@ impl Reflex {
             None => self.warm_up().await?,
         };
         let tick = warm.tick(json).await;
-        if !matches!(tick, Tick::Spent) {
+        if !matches!(tick, Tick::Discard) {
             self.program.warm().put(warm);
         }
         match tick {
             Tick::Returned(value) => Some(value),
-            Tick::Failed | Tick::Spent => None,
+            Tick::Failed | Tick::Discard => None,
         }
     }
 
@@ -72,7 +72,7 @@ impl Reflex {
         Warm::start(runtime, module, &self.limits).await
     }
 
-    /// One tick in an instance of its own.
+    /// Runs one tick in a fresh instance.
     async fn tick_fresh(&self, state: &Value) -> CallReport {
         let job = Job {
             args: std::slice::from_ref(state),

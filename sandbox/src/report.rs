@@ -3,31 +3,31 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
 
-/// What a call came to.
+/// Result of a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CallReport {
-    /// What the entry returned, as JSON (`undefined` is `null`), or why it did not.
+    /// Return value of the entry as JSON (`undefined` becomes `null`), or the error.
     pub result: Result<Value, CallError>,
-    /// What it logged, as far as [`Limits::log_lines`](crate::Limits::log_lines) goes.
+    /// Log lines, up to [`Limits::log_lines`](crate::Limits::log_lines).
     pub logs: Vec<LogLine>,
-    /// How many lines more it logged.
+    /// Number of further log lines.
     pub logs_dropped: u32,
-    /// How many answers it asked of the host.
+    /// Number of host calls.
     pub host_calls: u32,
-    /// WebAssembly instructions it took, roughly; the same for the same call with the same answers.
+    /// Approximate number of WebAssembly instructions. Equal for equal calls with equal answers.
     pub fuel_used: u64,
 }
 
-/// One line that a skill logged.
+/// One log line of a skill.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
-    /// By which function of `console`.
+    /// The `console` function that wrote it.
     pub level: LogLevel,
-    /// The values, separated by spaces; objects are shown as JSON.
+    /// The logged values, separated by spaces, with objects as JSON.
     pub text: String,
 }
 
-/// The function of `console` that logged a line.
+/// The `console` function of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogLevel {
@@ -55,49 +55,50 @@ impl LogLevel {
     }
 }
 
-/// Why a call gave no result. Displayed, it is what the skill's author should read.
+/// Why a call has no result. Its `Display` text is for the author of the skill.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum CallError {
-    /// The skill threw and nothing caught it.
+    /// The skill threw an exception that nothing caught.
     Exception {
-        /// The error's name: `TypeError`.
+        /// Class name such as `TypeError`.
         name: String,
-        /// Its message, with the nearest name that exists where one was misspelt.
+        /// Message, with the nearest existing name if one was misspelt.
         message: String,
-        /// The line of the skill's source, from 1; 0 when unknown.
+        /// Line of the skill's source, from 1; 0 if unknown.
         line: u32,
-        /// The column in it, from 1; 0 when unknown.
+        /// Column of that line, from 1; 0 if unknown.
         column: u32,
-        /// That line's text.
+        /// Text of that line.
         source_line: String,
     },
-    /// The host ended it ([`HostError::Stop`](crate::HostError::Stop)).
+    /// The host ended the call ([`HostError::Stop`](crate::HostError::Stop)).
     Stopped {
         /// The cause, for programs.
         cause: StopCause,
         /// The host's reason, for people.
         reason: String,
     },
-    /// It ran into a limit.
+    /// The call reached a limit.
     Limit {
-        /// Which one.
+        /// The limit.
         which: LimitKind,
-        /// A plain sentence.
+        /// Explanation.
         message: String,
-        /// The line of the skill's source where it was, or where the function begins that it was in; 0 when unknown.
+        /// Line of the skill's source where the limit was reached, or where the running function starts; 0 if
+        /// unknown.
         line: u32,
     },
-    /// The engine itself gave up: its stack overflowed, its memory was damaged.
+    /// The engine trapped: stack overflow or damaged memory.
     Trap {
-        /// A plain sentence.
+        /// Explanation.
         message: String,
     },
 }
 
 impl CallError {
-    /// The name that was probably meant, where the message lists those that there are: of a binding that was asked for
-    /// through `tools` or `skills`, or of a property of what a live binding shows.
+    /// The name that the author probably meant, if the message lists the existing names: of a binding
+    /// accessed through `tools` or `skills`, or of a property of a live view.
     pub fn nearest_name(&self) -> Option<&str> {
         let Self::Exception { message, .. } = self else { return None };
         let (unknown, there_are) = ["does not exist", "is not defined"]

@@ -1,6 +1,6 @@
-//! One call, from a fresh instance to its report.
+//! Runs one call, from a fresh instance to its report.
 
-use crate::abi::{Ended, Guest, Outcome, RESERVE_FUEL, limit_message};
+use crate::abi::{Guest, Outcome, RESERVE_FUEL, Termination, limit_message};
 use crate::diagnosis::Thrown;
 use crate::engine::Runtime;
 use crate::program::Code;
@@ -11,15 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::{Extern, Instance, Module, PoolConcurrencyLimitError, Result, Store, Trap, format_err};
 
-/// How often a call lets other tasks of its thread go on: about every millisecond.
+/// Fuel between two yields to other tasks of the thread; about one millisecond.
 const YIELD_FUEL: u64 = 1_000_000;
-/// After its time is up, the engine may take so long to say in which line it was.
+/// Time after the wall-clock limit in which the engine may report the line.
 const WALL_GRACE: Duration = Duration::from_millis(100);
 
-/// The end of the time that `Date` can show (ECMA-262, section 21.4.1.1).
+/// Largest time value of `Date` (ECMA-262, section 21.4.1.1).
 const MAX_TIME_MS: i64 = 8_640_000_000_000_000;
 
-/// A call, seen from here.
+/// Everything that one call needs.
 pub(crate) struct Job<'a> {
     pub args: &'a [Value],
     pub bindings: &'a [Binding],
@@ -27,11 +27,11 @@ pub(crate) struct Job<'a> {
     pub limits: &'a Limits,
     pub seed: u64,
     pub now_ms: i64,
-    /// Whether the arguments are shown as views in which unknown names are errors.
+    /// Whether arguments are views in which reading an unknown name throws.
     pub checked: bool,
 }
 
-/// What the prelude's `install` takes.
+/// Input of the prelude's `install`.
 #[derive(Serialize)]
 struct Installation<'a> {
     bindings: &'a [Binding],
@@ -40,7 +40,7 @@ struct Installation<'a> {
 }
 
 tokio::task_local! {
-    /// How many calls the present one is inside of.
+    /// Number of enclosing calls in this task.
     static DEPTH: u32;
 }
 
@@ -52,7 +52,7 @@ pub(crate) async fn run(runtime: &Runtime, program: &Program, job: Job<'_>) -> C
     DEPTH.scope(depth + 1, run_at_any_depth(runtime, program, job)).await
 }
 
-/// The same for what calls nothing in turn.
+/// As [`run`], for calls that cannot call the sandbox again.
 pub(crate) async fn run_at_any_depth(runtime: &Runtime, program: &Program, job: Job<'_>) -> CallReport {
     let mut store = match prepare(runtime, &job) {
         Ok(store) => store,
@@ -69,7 +69,7 @@ pub(crate) async fn run_at_any_depth(runtime: &Runtime, program: &Program, job: 
     let guest = store.into_data();
     let result = match ended {
         Ok(Ok(())) => conclude(&guest, program, &job),
-        Ok(Err(error)) => Err(explain(&error, &guest, program.is_prebuilt())),
+        Ok(Err(error)) => Err(classify_failure(&error, &guest, program.is_prebuilt())),
         Err(_elapsed) => Err(limit(LimitKind::Wall, limit_message(LimitKind::Wall, job.limits))),
     };
     CallReport {
@@ -104,7 +104,7 @@ fn prepare(runtime: &Runtime, job: &Job<'_>) -> Result<Store<Guest>, CallError> 
     new_store(runtime, guest).map_err(|error| internal(&error))
 }
 
-/// A store with the fuel that its guest's limits allow.
+/// Creates a store with the fuel that the guest's limits allow.
 pub(crate) fn new_store(runtime: &Runtime, guest: Guest) -> Result<Store<Guest>> {
     let mut store = Store::new(&runtime.engine, guest);
     store.limiter(|guest| &mut guest.store_limits);
@@ -113,12 +113,12 @@ pub(crate) fn new_store(runtime: &Runtime, guest: Guest) -> Result<Store<Guest>>
     Ok(store)
 }
 
-/// Gives it the whole of its fuel.
+/// Restores the full fuel budget.
 pub(crate) fn refuel(store: &mut Store<Guest>) -> Result<()> {
     store.set_fuel(store.data().limits.fuel.saturating_add(RESERVE_FUEL))
 }
 
-/// Instantiates the engine and the skill, loads the one into the other and calls it; or a prebuilt skill alone.
+/// Instantiates the engine, loads the skill into it and calls it; a prebuilt skill runs without the engine.
 async fn call(runtime: &Runtime, program: &Program, store: &mut Store<Guest>) -> Result<()> {
     match program.code() {
         Code::Script(module) => {
@@ -129,7 +129,7 @@ async fn call(runtime: &Runtime, program: &Program, store: &mut Store<Guest>) ->
             Ok(())
         }
         Code::Prebuilt(linked) => {
-            // Nobody in there watches the fuel, so that there is none in reserve for an orderly end.
+            // A prebuilt skill does not watch its fuel, so it gets no reserve for stopping in order.
             store.set_fuel(store.data().limits.fuel)?;
             let skill = linked.instantiate_async(&mut *store).await?;
             skill.get_typed_func::<(), ()>(&mut *store, prebuilt::CALL)?.call_async(&mut *store, ()).await
@@ -137,7 +137,7 @@ async fn call(runtime: &Runtime, program: &Program, store: &mut Store<Guest>) ->
     }
 }
 
-/// Loads a skill's module into an instance of the engine; false when it threw.
+/// Loads a skill module into an engine instance. Returns false if the skill threw.
 pub(crate) async fn load_skill(store: &mut Store<Guest>, engine: &Instance, module: &Module) -> Result<bool> {
     let mut imports: [Option<Extern>; 3] = Default::default();
     for (slot, import) in imports.iter_mut().zip(module.imports()) {
@@ -151,7 +151,7 @@ pub(crate) async fn load_skill(store: &mut Store<Guest>, engine: &Instance, modu
     Ok(failed == 0)
 }
 
-/// The outcome of an instance that came to its end by itself.
+/// Result of an instance that ended by itself.
 fn conclude(guest: &Guest, program: &Program, job: &Job<'_>) -> Result<Value, CallError> {
     if let Some(kind) = guest.interrupted {
         let place = match &guest.outcome {
@@ -175,12 +175,14 @@ fn conclude(guest: &Guest, program: &Program, job: &Job<'_>) -> Result<Value, Ca
     }
 }
 
-/// Why an instance was ended from outside.
-fn explain(error: &wasmtime::Error, guest: &Guest, prebuilt: bool) -> CallError {
-    if let Some(ended) = error.downcast_ref::<Ended>() {
+/// Error of an instance that was terminated.
+fn classify_failure(error: &wasmtime::Error, guest: &Guest, prebuilt: bool) -> CallError {
+    if let Some(ended) = error.downcast_ref::<Termination>() {
         return match ended {
-            Ended::Stopped(cause, reason) => CallError::Stopped { cause: *cause, reason: reason.clone() },
-            Ended::Limit(which, message) => limit(*which, message.clone()),
+            Termination::Stopped(cause, reason) => {
+                CallError::Stopped { cause: *cause, reason: reason.clone() }
+            }
+            Termination::Limit(which, message) => limit(*which, message.clone()),
         };
     }
     if error.is::<PoolConcurrencyLimitError>() {
@@ -194,7 +196,7 @@ fn explain(error: &wasmtime::Error, guest: &Guest, prebuilt: bool) -> CallError 
         Some(Trap::StackOverflow | Trap::MemoryOutOfBounds) => {
             CallError::Trap { message: "the skill nested values or calls too deeply".to_owned() }
         }
-        Some(trap) => CallError::Trap { message: told(*trap) },
+        Some(trap) => CallError::Trap { message: describe_trap(*trap) },
         None => {
             let reason = error.root_cause();
             CallError::Trap { message: format!("the skill asked the host for what cannot be: {reason}") }
@@ -202,8 +204,8 @@ fn explain(error: &wasmtime::Error, guest: &Guest, prebuilt: bool) -> CallError 
     }
 }
 
-/// A trap as a plain sentence.
-fn told(trap: Trap) -> String {
+/// Explanation of a trap.
+fn describe_trap(trap: Trap) -> String {
     match trap {
         Trap::UnreachableCodeReached => {
             "the skill gave up: it panicked, or met what it thought impossible".to_owned()

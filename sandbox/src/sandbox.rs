@@ -10,18 +10,19 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wasmtime::Module;
 
-/// So many skills are remembered as compiled here; then all are forgotten.
+/// Number of compiled skills that are remembered; beyond it all are forgotten.
 const MAX_KNOWN: usize = 4096;
 
-/// How a [`Sandbox`] is set up.
+/// Configuration of a [`Sandbox`].
 #[derive(Debug, Clone)]
 pub struct SandboxConfig {
-    /// A folder for the compiled engine, which otherwise is compiled at every start (about two seconds). It is made
-    /// with mode 0700 if it is missing; one that others may enter, or whose files were tampered with, is not used.
+    /// Folder that caches the compiled engine. Without it the engine is compiled at every start, which takes
+    /// about two seconds. Created with mode 0700 if missing; ignored if others may enter it or its files are
+    /// not authentic.
     pub cache_dir: Option<PathBuf>,
-    /// How many skills can run at once, counting those that wait for one they called. Each reserves 4 GiB of
-    /// address space, and memory as it needs. One too many fails at once; it does not wait, because those
-    /// it would wait for may wait for it.
+    /// Number of concurrent skills, including those that wait for a skill they called. Each reserves 4 GiB of
+    /// address space and uses memory as needed. A call beyond the limit fails at once; waiting could
+    /// deadlock.
     pub instances: u32,
 }
 
@@ -31,11 +32,11 @@ impl Default for SandboxConfig {
     }
 }
 
-/// Why there is no sandbox.
+/// Why the sandbox could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// The WebAssembly runtime could not be set up.
-    #[error("the sandbox could not be set up: {reason}")]
+    #[error("cannot set up the sandbox: {reason}")]
     Engine {
         /// What happened.
         reason: String,
@@ -54,25 +55,25 @@ pub struct Sandbox(Arc<Inner>);
 
 struct Inner {
     runtime: Runtime,
-    /// Hashes of the modules that were compiled here, with the program once it was loaded.
+    /// Hashes of modules compiled here, with the program once loaded.
     known: Mutex<HashMap<[u8; 32], Option<Program>>>,
 }
 
 impl Sandbox {
-    /// Sets the engine up. Without a cache it is compiled now, which takes seconds of one core.
+    /// Creates a sandbox. Without a cached engine this occupies one core for seconds.
     #[allow(clippy::needless_pass_by_value, reason = "a configuration is made for one sandbox")]
     pub fn new(config: SandboxConfig) -> Result<Self, SandboxError> {
         let runtime = Runtime::new(config.cache_dir.as_deref(), config.instances)?;
         Ok(Self(Arc::new(Inner { runtime, known: Mutex::default() })))
     }
 
-    /// Compiles a script into a skill module; a call will call its function `entry`. The same script, entry and engine
-    /// give the same bytes. Runs on tokio's blocking pool, for a few milliseconds.
+    /// Compiles a script into a skill module whose function `entry` is called. Equal script, entry and engine
+    /// give equal bytes. Runs on tokio's blocking pool for a few milliseconds.
     pub async fn compile(&self, entry: &str, source: &str) -> Result<Vec<u8>, CompileError> {
         let (sandbox, entry, source) = (self.clone(), entry.to_owned(), source.to_owned());
-        tokio::task::spawn_blocking(move || sandbox.compile_now(&entry, &source))
-            .await
-            .unwrap_or_else(|error| Err(CompileError::whole(format!("compiling was cut short: {error}"))))
+        tokio::task::spawn_blocking(move || sandbox.compile_now(&entry, &source)).await.unwrap_or_else(
+            |error| Err(CompileError::whole(format!("the compilation was interrupted: {error}"))),
+        )
     }
 
     /// Compiles a script into a program that is called soon and then dropped: the sandbox does not remember it, however many there
@@ -104,9 +105,9 @@ impl Sandbox {
         Ok(wasm)
     }
 
-    /// Makes a program of a skill module. One that carries a script and was not compiled here is not believed: its
-    /// source is compiled again, which takes a few milliseconds. A module that exports `sojourn_call` is a prebuilt
-    /// skill, as `ABI.md` describes it; compiling it takes about two seconds per megabyte.
+    /// Loads a skill module. A script module that was not compiled here is not trusted: its source is
+    /// compiled again, which takes a few milliseconds. A module that exports `sojourn_call` is a prebuilt
+    /// skill as specified in `ABI.md`; compiling it takes about two seconds per megabyte.
     pub fn load(&self, wasm: &[u8]) -> Result<Program, LoadError> {
         let hash: [u8; 32] = Sha256::digest(wasm).into();
         let known = self.known().get(&hash).cloned();
@@ -147,15 +148,16 @@ impl Sandbox {
         Ok(program)
     }
 
-    /// Calls a program in a fresh instance. Needs a tokio runtime with time enabled. Dropping the future ends the
-    /// call. The host may call programs of the same sandbox in turn, as deeply as the caller allows.
+    /// Calls a program in a fresh instance. Needs a tokio runtime with time enabled. Dropping the future ends
+    /// the call. The host may call programs of the same sandbox, up to [`Limits::depth`].
     pub async fn call(&self, program: &Program, invocation: Invocation<'_>) -> CallReport {
         let Invocation { args, bindings, host, limits, seed, now_ms } = invocation;
         let job = Job { args, bindings, host: Some(host), limits, seed, now_ms, checked: false };
         run::run(&self.0.runtime, program, job).await
     }
 
-    /// A program as a reflex; its entry takes one argument, the state. [`Limits::reflex`] suits most.
+    /// Makes a reflex of a program whose entry takes the state as its argument. Use [`Limits::reflex`] unless
+    /// there is a reason not to.
     pub fn reflex(&self, program: &Program, limits: &Limits) -> Reflex {
         Reflex::new(self.clone(), program.clone(), limits.clone())
     }

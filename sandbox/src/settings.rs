@@ -1,24 +1,24 @@
-//! Limits as a user writes them.
+//! Limits as a user configures them.
 
 use crate::Limits;
 use crate::limits::MAX_MEMORY_BYTES;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-/// The limits that a user changes, as a section of an agent file:
+/// Changes to the limits, as a section of an agent file:
 ///
 /// ```toml
-/// [limits]                # of every call of a skill
+/// [limits]                # of each call of a skill
 /// fuel = 400_000_000
 /// wall = "30s"
 /// deterministic = true
 ///
-/// [limits.reflex]         # of every tick of a reflex
+/// [limits.reflex]         # of each tick of a reflex
 /// fuel = 5_000_000
 /// ```
 ///
-/// The keys are the fields of [`Limits`]; those that are left out keep what they were. Unknown keys and values that
-/// cannot be had are errors when it is read.
+/// The keys are the fields of [`Limits`]; omitted keys keep their values. Unknown keys and impossible values are
+/// rejected when the file is read.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct LimitSettings {
     #[serde(flatten)]
@@ -27,40 +27,40 @@ pub struct LimitSettings {
     reflex: Map<String, Value>,
 }
 
-/// Why limits are not possible.
+/// Why limits are invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LimitsError {
-    /// A key is unknown or its value is of the wrong kind.
+    /// A key is unknown, or its value has the wrong type.
     #[error("{reason}")]
     Unreadable {
-        /// Which one, and what is expected.
+        /// The key and the expected value.
         reason: String,
     },
-    /// A value that cannot be had.
+    /// A value is out of range.
     #[error("`{key}` cannot be {value}: {why}")]
     Impossible {
-        /// The field of [`Limits`].
+        /// Field of [`Limits`].
         key: &'static str,
-        /// What was asked for.
+        /// Requested value.
         value: u64,
-        /// What is possible.
+        /// Why it is impossible.
         why: String,
     },
 }
 
 impl LimitSettings {
-    /// The limits of a skill's call, where those that are not set are `base`.
+    /// Limits of a skill's call: the settings applied to `base`.
     ///
     /// # Errors
-    /// When they do not go together with `base`.
+    /// The settings are inconsistent with `base`.
     pub fn skill(&self, base: &Limits) -> Result<Limits, LimitsError> {
         changed(base, &self.skill)
     }
 
-    /// The limits of a reflex's tick, where those that are not set are [`Limits::reflex`].
+    /// Limits of a reflex's tick: the settings applied to [`Limits::reflex`].
     ///
     /// # Errors
-    /// None, when this was read from a file.
+    /// None if the settings were deserialised, because that validates them.
     pub fn reflex(&self) -> Result<Limits, LimitsError> {
         changed(&Limits::reflex(), &self.reflex)
     }
@@ -103,25 +103,25 @@ impl schemars::JsonSchema for LimitSettings {
 }
 
 impl Limits {
-    /// Whether there can be such limits.
+    /// Validates the limits.
     ///
     /// # Errors
-    /// When a value is out of range.
+    /// A value is out of range.
     pub fn check(&self) -> Result<(), LimitsError> {
         let impossible = |key, value, why: String| Err(LimitsError::Impossible { key, value, why });
         if self.memory_bytes > MAX_MEMORY_BYTES {
             return impossible(
                 "memory_bytes",
                 self.memory_bytes,
-                format!("it is at most {MAX_MEMORY_BYTES}"),
+                format!("the maximum is {MAX_MEMORY_BYTES}"),
             );
         }
         if self.js_heap_bytes > self.memory_bytes {
-            let why = format!("it lies in the memory of {} bytes", self.memory_bytes);
+            let why = format!("it must fit into the memory of {} bytes", self.memory_bytes);
             return impossible("js_heap_bytes", self.js_heap_bytes, why);
         }
         if self.depth == 0 {
-            return impossible("depth", 0, "the first call counts as one".to_owned());
+            return impossible("depth", 0, "the outermost call counts as one".to_owned());
         }
         Ok(())
     }
@@ -132,7 +132,7 @@ fn changed(base: &Limits, given: &Map<String, Value>) -> Result<Limits, LimitsEr
     let mut all = serde_json::to_value(base).map_err(unreadable)?;
     if let Some(all) = all.as_object_mut() {
         all.extend(given.clone());
-        // Less memory leaves less for values, unless that is said too.
+        // A smaller memory limits the heap as well, unless the heap is configured.
         if let Some(memory) = given.get("memory_bytes").and_then(Value::as_u64)
             && !given.contains_key("js_heap_bytes")
         {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_set_stays() {
+    fn unset_limits_keep_their_values() {
         let settings = read(json!({"fuel": 5, "wall": "30s", "reflex": {"fuel": 7, "depth": 2}})).unwrap();
         let base = Limits { host_calls: 2000, ..Limits::default() };
         let expected = Limits { fuel: 5, wall: Duration::from_secs(30), ..base.clone() };
@@ -169,14 +169,17 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused() {
+    fn invalid_limits_are_rejected() {
         for (written, says) in [
             (json!({"fule": 5}), "unknown field `fule`, expected one of `wall`, `fuel`"),
             (json!({"reflex": {"fule": 5}}), "reflex: unknown field `fule`"),
             (json!({"reflex": 5}), "`reflex` is a table of limits"),
             (json!({"fuel": "much"}), "expected u64"),
             (json!({"fuel": -1}), "expected u64"),
-            (json!({"memory_bytes": 1 << 30}), "`memory_bytes` cannot be 1073741824: it is at most 67108864"),
+            (
+                json!({"memory_bytes": 1 << 30}),
+                "`memory_bytes` cannot be 1073741824: the maximum is 67108864",
+            ),
             (json!({"memory_bytes": 1, "js_heap_bytes": 2}), "`js_heap_bytes` cannot be 2"),
             (json!({"depth": 0}), "`depth` cannot be 0"),
         ] {

@@ -5,65 +5,66 @@ use sha2::{Digest, Sha256};
 use sojourn_tools::ToolCall;
 use std::fmt;
 
-/// At most this many cases are kept of a version; the oldest give way.
+/// Limit on the regression cases of a version. The oldest are dropped first.
 pub const MAX_CASES: usize = 24;
 
-/// A world and a call that a version passed in: what it, and every repair of it, must go on passing.
+/// A regression case: a world and calls in which a version succeeded. The version and every repair of it must
+/// keep passing it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Case {
-    /// How the case is brought about again.
+    /// How to reproduce the case.
     pub setup: Setup,
-    /// Environment steps that it took when it was recorded.
+    /// Environment steps taken when the case was recorded.
     pub steps: u32,
-    /// What it did, as [`behaviour`] tells it; none in records that are older than cases.
+    /// Fingerprint of the behaviour, from [`behaviour`]; `None` if it was not recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behaviour: Option<String>,
 }
 
-/// How a case is brought about.
+/// How to reproduce a case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Setup {
     /// Name of the environment.
     pub environment: String,
-    /// What the world is reset with.
+    /// Seed of the world.
     pub seed: u64,
-    /// Skills that are run first, in turn, to bring the preconditions about. None where that was not recorded:
-    /// then it is what practice would do today.
+    /// Skills that are run first to satisfy the preconditions. `None` if that was not recorded; practice then
+    /// decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prelude: Option<Vec<ToolCall>>,
-    /// Arguments of the calls that are made in turn; every one must verify.
+    /// Arguments of the calls, in order. Every call must verify.
     pub calls: Vec<Map<String, Value>>,
-    /// Environment steps that each call may take; none where that was not recorded.
+    /// Limit on the environment steps of each call; `None` if it was not recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_steps: Option<u32>,
 }
 
-/// A case's address: the first 64 bits of the sha256 of its setup, in hexadecimal.
+/// Content address of a case: the first 64 bits of the SHA-256 of its setup, in hex.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CaseId(String);
 
-/// What came of running a version in a case.
+/// Result of running a version in a case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaseResult {
     /// The case.
     pub case: CaseId,
-    /// Whether its starting point was reached. What cannot be started says nothing about the skill.
+    /// Whether the starting point was reached. Otherwise the result says nothing about the skill.
     pub reached: bool,
-    /// The post-condition held after every call, each returned by itself, and the agent lived.
+    /// Every call satisfied the post-condition and returned by itself, and the agent survived.
     pub passed: bool,
     /// Environment steps taken.
     pub steps: u32,
-    /// What it threw, or why it was stopped, or what kept the case from starting.
+    /// Exception, stop reason, or why the starting point was not reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// What it did, as [`behaviour`] tells it.
+    /// Fingerprint of the behaviour, from [`behaviour`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behaviour: Option<String>,
 }
 
 impl Setup {
-    /// Its address: the same for the same setup.
+    /// The content address; equal setups have equal addresses.
     pub fn id(&self) -> CaseId {
         let canonical = serde_json::json!([
             self.environment,
@@ -77,14 +78,14 @@ impl Setup {
 }
 
 impl Case {
-    /// Its setup's address.
+    /// Content address of the setup.
     pub fn id(&self) -> CaseId {
         self.setup.id()
     }
 }
 
 impl CaseId {
-    /// 16 hexadecimal digits.
+    /// The address as 16 hexadecimal digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -96,15 +97,15 @@ impl fmt::Display for CaseId {
     }
 }
 
-/// A fingerprint of what a skill did in one world: the calls it made with whether each succeeded, the
-/// environment steps it took, and the state it left. Two skills that agree on it did the same.
+/// Fingerprint of what a skill did in one world: its calls with their success, the environment steps it took,
+/// and the final state. Skills with equal fingerprints behaved identically.
 pub fn behaviour<'a>(calls: impl IntoIterator<Item = (&'a str, bool)>, steps: u32, after: &Value) -> String {
     let calls: Vec<(&str, bool)> = calls.into_iter().collect();
     digest(serde_json::json!([calls, steps, after]).to_string().as_bytes())
 }
 
-/// The cases of a version from the report that earned its admission: those that practice recorded, or, for
-/// reports that are older than cases, the worlds in which it passed.
+/// The cases of a version from its admission report: those that practice recorded, or else one for each world
+/// in which it passed.
 pub(crate) fn cases_of(report: &TrialReport, environment: &str) -> Vec<Case> {
     if !report.cases.is_empty() {
         return report.cases.clone();
@@ -125,7 +126,7 @@ pub(crate) fn cases_of(report: &TrialReport, environment: &str) -> Vec<Case> {
         .collect()
 }
 
-/// `old` and `new` without repetitions, the newest [`MAX_CASES`] of them.
+/// Merges two lists without duplicates and keeps the newest [`MAX_CASES`].
 pub(crate) fn union(old: &[Case], new: Vec<Case>) -> Vec<Case> {
     let replaced: Vec<CaseId> = new.iter().map(Case::id).collect();
     let mut all: Vec<Case> = old.iter().filter(|case| !replaced.contains(&case.id())).cloned().collect();
@@ -133,7 +134,7 @@ pub(crate) fn union(old: &[Case], new: Vec<Case>) -> Vec<Case> {
     all.split_off(all.len().saturating_sub(MAX_CASES))
 }
 
-/// The cases among `cases` that `results` do not show as passed or as impossible to start.
+/// The cases that `results` show neither as passed nor as unreachable.
 pub(crate) fn failed<'a>(cases: &'a [Case], results: &[CaseResult]) -> Vec<&'a Case> {
     let holds = |case: &Case| {
         let id = case.id();
@@ -142,7 +143,7 @@ pub(crate) fn failed<'a>(cases: &'a [Case], results: &[CaseResult]) -> Vec<&'a C
     cases.iter().filter(|case| !holds(case)).collect()
 }
 
-/// Arguments in the order of their names: an order of keys is no difference.
+/// Arguments sorted by name, because the order of keys does not matter.
 fn sorted(args: &Map<String, Value>) -> Vec<(&String, &Value)> {
     let mut sorted: Vec<_> = args.iter().collect();
     sorted.sort_by(|a, b| a.0.cmp(b.0));

@@ -2,47 +2,47 @@ use crate::Callable;
 use crate::scan::{Located, Token, calls, tokens};
 use std::collections::BTreeSet;
 
-/// What is certainly wrong with a source before it is tried.
+/// A problem that is certain without running the source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// The function that bears the skill's name is not declared.
+    /// The function with the skill's name is not declared.
     #[error("the function `{name}` is not declared")]
     MissingEntry {
-        /// The skill's name.
+        /// Name of the skill.
         name: String,
     },
-    /// The function takes other parameters than the skill.
+    /// The function's parameters differ from the skill's.
     #[error("`{name}` must take ({}), not ({})", expected.join(", "), found.join(", "))]
     WrongParameters {
-        /// The skill's name.
+        /// Name of the skill.
         name: String,
-        /// The skill's parameters.
+        /// Parameters of the skill.
         expected: Vec<String>,
-        /// What the source declares.
+        /// Parameters in the source.
         found: Vec<String>,
     },
-    /// Nothing of that name may be called.
+    /// The called function does not exist.
     #[error("line {line}: there is no function `{name}`{}", suggest(.nearest.as_ref()))]
     UnknownFunction {
-        /// The name called.
+        /// Called name.
         name: String,
-        /// Where.
+        /// Line of the call, from 1.
         line: usize,
-        /// The most similar name that may be called.
+        /// The most similar callable name.
         nearest: Option<String>,
     },
-    /// It calls itself.
+    /// The skill calls itself.
     #[error("line {line}: `{name}` calls itself")]
     Recursion {
-        /// The skill's name.
+        /// Name of the skill.
         name: String,
-        /// Where.
+        /// Line of the call, from 1.
         line: usize,
     },
-    /// A loop without a condition and without a way out.
+    /// A loop without a condition, `break`, `return` or `throw`.
     #[error("line {line}: this loop never ends")]
     EndlessLoop {
-        /// Where.
+        /// Line of the loop, from 1.
         line: usize,
     },
 }
@@ -51,7 +51,7 @@ fn suggest(nearest: Option<&String>) -> String {
     nearest.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
 }
 
-/// Functions of the language itself.
+/// Built-in functions of JavaScript that a skill may call.
 const BUILTINS: &[&str] = &[
     "Array",
     "Boolean",
@@ -68,11 +68,11 @@ const BUILTINS: &[&str] = &[
     "parseInt",
 ];
 
-/// Checks that cost nothing, for a source that is to become the skill `name` with these parameters and that may
-/// call the functions `granted`.
+/// Checks a source statically. It is to become the skill `name` with these parameters and may call the
+/// functions in `granted`.
 ///
 /// # Errors
-/// All problems in the order of the source.
+/// All problems, in source order.
 pub fn static_check(
     source: &str,
     name: &str,
@@ -126,7 +126,7 @@ fn at<'a>(tokens: &[Located<'a>], position: usize) -> Option<Token<'a>> {
     tokens.get(position).map(|located| located.token)
 }
 
-/// Names of the parameters of `function name(…)`, without their defaults.
+/// Parameter names of `function name(…)`, without defaults.
 fn declared_parameters<'a>(tokens: &[Located<'a>], name: &str) -> Option<Vec<&'a str>> {
     let start = (0..tokens.len()).find(|&start| {
         at(tokens, start) == Some(Token::Word("function"))
@@ -150,7 +150,7 @@ fn declared_parameters<'a>(tokens: &[Located<'a>], name: &str) -> Option<Vec<&'a
     Some(names)
 }
 
-/// Names that the source itself declares, as functions or with `const` and `let`.
+/// Names that the source declares as functions, variables or classes.
 fn declared<'a>(tokens: &[Located<'a>]) -> impl Iterator<Item = &'a str> {
     tokens.windows(2).filter_map(|pair| match (pair[0].token, pair[1].token) {
         (Token::Word("function" | "const" | "let" | "var" | "class"), Token::Word(name)) => Some(name),
@@ -158,7 +158,7 @@ fn declared<'a>(tokens: &[Located<'a>]) -> impl Iterator<Item = &'a str> {
     })
 }
 
-/// Position of the bracket that closes the one at `open`, or the end.
+/// Position of the bracket that closes the one at `open`, or the end of the tokens.
 fn closing(tokens: &[Located<'_>], open: usize) -> usize {
     let mut depth = 0_usize;
     for (position, located) in tokens.iter().enumerate().skip(open) {
@@ -176,7 +176,7 @@ fn closing(tokens: &[Located<'_>], open: usize) -> usize {
     tokens.len()
 }
 
-/// Lines of loops such as `while (true)` whose body has neither `break` nor `return` nor `throw`.
+/// Lines of unconditional loops whose body contains no `break`, `return` or `throw`.
 fn endless_loops(tokens: &[Located<'_>]) -> impl Iterator<Item = usize> {
     (0..tokens.len()).filter_map(|position| {
         let head = &tokens[position + 1..];
@@ -196,7 +196,7 @@ fn endless_loops(tokens: &[Located<'_>]) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Whether the statement at `start` leaves the loop whose body it is.
+/// Whether the statement at `start` can leave the loop whose body it is.
 fn has_way_out(tokens: &[Located<'_>], start: usize) -> bool {
     let end = if at(tokens, start) == Some(Token::Punct('{')) {
         closing(tokens, start)
@@ -207,7 +207,7 @@ fn has_way_out(tokens: &[Located<'_>], start: usize) -> bool {
     while position < end {
         match tokens[position].token {
             Token::Word("break" | "return" | "throw") => return true,
-            // A `break` in an inner loop leaves only that one, but a `return` leaves both.
+            // A `break` in an inner loop leaves only that loop, but a `return` leaves both.
             Token::Word("while" | "for") => {
                 let head = closing(tokens, position + 1);
                 let body_end = if at(tokens, head + 1) == Some(Token::Punct('{')) {
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clean_source_has_no_problems() {
+    fn a_correct_source_has_no_problems() {
         let source = "function get_wood(n = 1) {\n  const target = observe().inventory.wood + n;\n  \
             while (true) {\n    if (go_to(\"tree\")) interact();\n    else explore(12);\n    \
             if (observe().inventory.wood >= target) break;\n  }\n  return Math.max(1, 2);\n}";
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn problems_are_named_with_their_line() {
+    fn problems_name_their_line() {
         for (source, parameters, expected) in [
             ("function other() {}", vec![], vec!["the function `get_wood` is not declared"]),
             ("function get_wood(m, k = [1, 2]) {}", vec!["n"], vec!["`get_wood` must take (n), not (m, k)"]),
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_way_out_of_a_loop_is_seen() {
+    fn a_loop_with_an_exit_is_accepted() {
         for body in [
             "while (true) { for (;;) { return; } }",
             "while (true) if (go_to(1)) explore(1); else break;",
@@ -310,7 +310,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_checked(text in "(function|get_wood|while|for|true|[(){};,.a ]){0,40}") {
+        fn checking_never_panics(text in "(function|get_wood|while|for|true|[(){};,.a ]){0,40}") {
             let _ = static_check(&text, "get_wood", &["n"], &granted());
         }
     }

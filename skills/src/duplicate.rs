@@ -1,19 +1,19 @@
-//! When two skills are one.
+//! Detects skills that are duplicates of each other.
 
 use crate::scan::{Token, tokens};
-use crate::{CaseResult, Entry, Illegal, LibraryState, Manifest, Skill};
+use crate::{CaseResult, Entry, IllegalEvent, LibraryState, Manifest, Skill};
 
-/// Cases of the one in which the other must have behaved the same.
+/// Minimum number of cases in which both skills must have behaved identically.
 pub const SAME_CASES: usize = 2;
 
-/// Whether two sources are the same but for the names of their functions, comments, blanks and quotes.
+/// Whether two sources are equal up to function names, comments, white space and quotes.
 pub fn same_source(a: &Skill, b: &Skill) -> bool {
     a.manifest.code == b.manifest.code
         && if a.manifest.code.is_script() { normalised(a) == normalised(b) } else { a.wasm == b.wasm }
 }
 
-/// Whether a skill that was run in all the `cases` of another did in each what that one had done, and that in
-/// [`SAME_CASES`] of them at least.
+/// Whether a skill that ran in all cases of `entry` behaved as recorded in each of them, and in at least
+/// [`SAME_CASES`].
 pub fn same_behaviour(entry: &Entry, evidence: &[CaseResult]) -> bool {
     let cases = entry.cases();
     let same = cases.iter().filter(|case| {
@@ -26,47 +26,47 @@ pub fn same_behaviour(entry: &Entry, evidence: &[CaseResult]) -> bool {
     same >= SAME_CASES && same == started
 }
 
-/// Whether `name` may become an alias of `into`.
+/// Checks whether `name` may become an alias of `into`.
 pub(crate) fn judge(
     state: &LibraryState,
     name: &str,
     into: &str,
     evidence: &[CaseResult],
-) -> Result<(), Illegal> {
-    let different = |reason: &str| Illegal::Different {
+) -> Result<(), IllegalEvent> {
+    let different = |reason: &str| IllegalEvent::Different {
         name: name.to_owned(),
         into: into.to_owned(),
         reason: reason.to_owned(),
     };
     let own = |name: &str| state.history(name).and_then(|history| history.active());
-    let unused = |name: &str| Illegal::Unused { name: name.to_owned() };
+    let unused = |name: &str| IllegalEvent::Unused { name: name.to_owned() };
     let one = own(name).ok_or_else(|| unused(name))?;
     let other = own(into).ok_or_else(|| unused(into))?;
     if name == into {
-        return Err(different("it is the same name"));
+        return Err(different("the names are equal"));
     }
     if let Some(reason) = differs(&one.skill.manifest, &other.skill.manifest) {
         return Err(different(reason));
     }
     if state.reaches(into, name) {
-        return Err(different("it is called by it"));
+        return Err(different("`into` calls it"));
     }
     if !same_source(&one.skill, &other.skill) && !same_behaviour(other, evidence) {
-        return Err(different("it was not seen to do the same in the same cases"));
+        return Err(different("their behaviour differs, or was not compared in enough cases"));
     }
     Ok(())
 }
 
-/// What two skills promise must be the same before it is asked what they do.
+/// Two skills must promise the same before their behaviour is compared.
 fn differs(one: &Manifest, other: &Manifest) -> Option<&'static str> {
     if one.kind != other.kind {
-        Some("they are set off in different ways")
+        Some("one is a reflex and the other is not, or their priorities differ")
     } else if one.environment != other.environment {
         Some("they are for different environments")
     } else if one.parameters != other.parameters {
         Some("they take different parameters")
     } else if one.postcondition != other.postcondition {
-        Some("they promise different things")
+        Some("they have different post-conditions")
     } else {
         None
     }

@@ -2,25 +2,25 @@ use crate::{AdmissionRule, CaseResult, Demotion, ReflexRule, ReflexTrial, Skill,
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Where a version stands.
+/// Lifecycle status of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Written, never tried.
+    /// Written, but never tried.
     Draft,
-    /// Being tried, for the first time or again.
+    /// In trial, for the first time or again.
     Trial,
-    /// Earned its place. The latest admitted version of a name is its active one.
+    /// Verified. The latest admitted version of a name is its active one.
     Admitted,
-    /// Out of use, kept for its history.
+    /// No longer used; kept for its history.
     Retired,
 }
 
-/// A change of the library: what its log records.
+/// A change of the library, as recorded in its event list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum LibraryEvent {
-    /// A new version of a name: a draft.
+    /// A new version of a name, with status draft.
     Drafted {
         /// Manifest and code.
         skill: Box<Skill>,
@@ -34,25 +34,25 @@ pub enum LibraryEvent {
     Admitted {
         /// The version.
         id: SkillId,
-        /// What earned it.
+        /// The evidence.
         report: TrialReport,
-        /// What it was judged by.
+        /// The rule that the report satisfies.
         rule: AdmissionRule,
     },
     /// Trial → admitted, for a reflex.
     ReflexAdmitted {
         /// The version.
         id: SkillId,
-        /// What earned it.
+        /// The evidence.
         trial: ReflexTrial,
-        /// What it was judged by.
+        /// The rule that the trial satisfies.
         rule: ReflexRule,
     },
-    /// An admitted version passed all its cases again, with the skills that it calls as they are now.
+    /// An admitted version passed all of its cases again with the present versions of its callees.
     Retested {
         /// The version.
         id: SkillId,
-        /// One for each of its cases.
+        /// One result per case.
         results: Vec<CaseResult>,
         /// The versions that it called.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -62,14 +62,14 @@ pub enum LibraryEvent {
     Demoted {
         /// The version.
         id: SkillId,
-        /// Why.
+        /// The reason.
         reason: Demotion,
     },
     /// Any other status → retired.
     Retired {
         /// The version.
         id: SkillId,
-        /// Why, in a few words.
+        /// The reason in a few words.
         reason: String,
     },
     /// Retired → trial.
@@ -77,50 +77,50 @@ pub enum LibraryEvent {
         /// The version.
         id: SkillId,
     },
-    /// All admitted versions after this admitted one → trial, which makes it the active one.
+    /// All later admitted versions of the name → trial, so that version `to` becomes active.
     RolledBack {
         /// The name.
         name: String,
         /// The version that becomes active.
         to: u32,
     },
-    /// `name` does what `into` does: its versions retire, and the name calls `into` from now on.
+    /// `name` duplicates `into`: its versions retire, and `name` becomes an alias.
     Merged {
         /// The name that becomes an alias.
         name: String,
-        /// The name that stays.
+        /// The name that remains.
         into: String,
-        /// What the active version of `name` did in the cases of `into`; not needed where the sources are the
-        /// same but for their names, comments and blanks.
+        /// Results of the active version of `name` in the cases of `into`. Not needed if the sources are
+        /// equal up to names, comments and white space.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         evidence: Vec<CaseResult>,
     },
-    /// A reflex is switched on or off; its status stays.
+    /// A reflex is enabled or disabled; its status stays.
     Switched {
         /// The name.
         name: String,
-        /// Whether it may act.
+        /// Whether the reflex may act.
         enabled: bool,
     },
-    /// A change that a run made to its own copy of the library and that is not possible here, because another
-    /// run changed the library meanwhile. It changes nothing; it is kept so that nothing is lost.
+    /// A change that a run made to its copy of the library and that is illegal here, because another run
+    /// changed the library in the meantime. It has no effect and is kept for inspection.
     SetAside {
         /// The change.
         event: Box<LibraryEvent>,
-        /// Why it is not possible.
+        /// Why it is illegal here.
         reason: String,
     },
     /// A version was used; only its statistics change.
     Used {
         /// The version.
         id: SkillId,
-        /// What came of it.
+        /// The result of the use.
         usage: Use,
     },
 }
 
 impl LibraryEvent {
-    /// The version that it is about; `None` where it is about a name.
+    /// The version that the event concerns; `None` if it concerns a name.
     pub fn id(&self) -> Option<&SkillId> {
         match self {
             Self::Drafted { skill } => Some(&skill.manifest.id),
@@ -137,7 +137,7 @@ impl LibraryEvent {
         }
     }
 
-    /// The event's kind as it is written in the log: `drafted`.
+    /// Name of the event's kind in the log, such as `drafted`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Drafted { .. } => "drafted",

@@ -1,22 +1,22 @@
-//! What each event does to the state, and when it is refused.
+//! Applies events to the library state, and decides which events are legal.
 
 use crate::case::{cases_of, failed, union};
 use crate::scan::is_identifier;
 use crate::{
-    AdmissionRule, CaseResult, Entry, Illegal, Kind, LibraryEvent, LibraryState, ReflexRule, ReflexTrial,
-    Skill, SkillId, Status, TrialReport, Usage, Use, duplicate,
+    AdmissionRule, CaseResult, Entry, IllegalEvent, Kind, LibraryEvent, LibraryState, ReflexRule,
+    ReflexTrial, Skill, SkillId, Status, TrialReport, Usage, Use, duplicate,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl LibraryState {
-    /// The state after these events.
+    /// Folds `events` into a state.
     ///
     /// # Errors
-    /// The first event that is illegal, with its position.
+    /// The first illegal event, with its position.
     pub fn replay<'a>(
         events: impl IntoIterator<Item = &'a LibraryEvent>,
-    ) -> Result<Self, (usize, Box<Illegal>)> {
+    ) -> Result<Self, (usize, Box<IllegalEvent>)> {
         let mut state = Self::default();
         for (position, event) in events.into_iter().enumerate() {
             state.apply(event).map_err(|illegal| (position, Box::new(illegal)))?;
@@ -24,11 +24,11 @@ impl LibraryState {
         Ok(state)
     }
 
-    /// Applies one event. An illegal one leaves the state as it was.
+    /// Applies one event. An illegal event leaves the state unchanged.
     ///
     /// # Errors
-    /// What makes the event illegal here.
-    pub fn apply(&mut self, event: &LibraryEvent) -> Result<(), Illegal> {
+    /// Why the event is illegal.
+    pub fn apply(&mut self, event: &LibraryEvent) -> Result<(), IllegalEvent> {
         match event {
             LibraryEvent::Drafted { skill } => self.draft(skill),
             LibraryEvent::TrialStarted { id } => {
@@ -65,26 +65,26 @@ impl LibraryState {
         }
     }
 
-    fn draft(&mut self, skill: &Skill) -> Result<(), Illegal> {
+    fn draft(&mut self, skill: &Skill) -> Result<(), IllegalEvent> {
         let (name, version) = (&skill.manifest.name, skill.manifest.version);
         if !is_identifier(name) {
-            return Err(Illegal::BadName { name: name.clone() });
+            return Err(IllegalEvent::BadName { name: name.clone() });
         }
         if !skill.is_intact() {
-            return Err(Illegal::WrongHash { name: name.clone(), version });
+            return Err(IllegalEvent::WrongHash { name: name.clone(), version });
         }
         if let Some(same) = self.entry(&skill.manifest.id) {
-            return Err(Illegal::Duplicate { name: name.clone(), version: same.skill.manifest.version });
+            return Err(IllegalEvent::Duplicate { name: name.clone(), version: same.skill.manifest.version });
         }
         let expected = self.next_version(name);
         if version != expected {
-            return Err(Illegal::WrongVersion { name: name.clone(), version, expected });
+            return Err(IllegalEvent::WrongVersion { name: name.clone(), version, expected });
         }
         if let Some(repaired) = &skill.manifest.repairs
             && self.entry(repaired).is_none_or(|entry| entry.skill.manifest.name != *name)
         {
             let repaired = repaired.clone();
-            return Err(Illegal::NoSuchRepair { name: name.clone(), version, repaired });
+            return Err(IllegalEvent::NoSuchRepair { name: name.clone(), version, repaired });
         }
         self.skills.entry(name.clone()).or_default().versions.push(Entry {
             skill: Arc::new(skill.clone()),
@@ -104,20 +104,25 @@ impl LibraryState {
         event: &LibraryEvent,
         report: &TrialReport,
         rule: &AdmissionRule,
-    ) -> Result<(), Illegal> {
+    ) -> Result<(), IllegalEvent> {
         let skill = Arc::clone(&self.expect(id, event, &[Status::Trial])?.skill);
         expect_kind(&skill, false, event)?;
         let (name, version) = (&skill.manifest.name, skill.manifest.version);
-        let verdict = rule.judge(report);
-        if !verdict.admitted {
-            return Err(Illegal::NotEarned { name: name.clone(), version, reasons: verdict.reasons });
+        let decision = rule.judge(report);
+        if !decision.admitted {
+            return Err(IllegalEvent::NotEarned { name: name.clone(), version, reasons: decision.reasons });
         }
         let inherited = match skill.manifest.repairs.as_ref().and_then(|repaired| self.entry(repaired)) {
             Some(repaired) => {
                 let cases = repaired.cases();
                 if let Some(case) = failed(&cases, &report.regressions).first() {
                     let of = Some(repaired.skill.manifest.version);
-                    return Err(Illegal::CaseFailed { name: name.clone(), version, case: case.id(), of });
+                    return Err(IllegalEvent::CaseFailed {
+                        name: name.clone(),
+                        version,
+                        case: case.id(),
+                        of,
+                    });
                 }
                 let passed = |id| report.regressions.iter().any(|one| one.case == id && one.passed);
                 cases.into_iter().filter(|case| passed(case.id())).collect()
@@ -130,7 +135,7 @@ impl LibraryState {
         entry.cases = union(&cases, cases_of(report, &skill.manifest.environment));
         entry.report = Some(report.clone());
         entry.admit();
-        self.owns(name);
+        self.clear_alias(name);
         Ok(())
     }
 
@@ -140,15 +145,15 @@ impl LibraryState {
         event: &LibraryEvent,
         trial: &ReflexTrial,
         rule: &ReflexRule,
-    ) -> Result<(), Illegal> {
+    ) -> Result<(), IllegalEvent> {
         let skill = Arc::clone(&self.expect(id, event, &[Status::Trial])?.skill);
         expect_kind(&skill, true, event)?;
         let (name, version) = (&skill.manifest.name, skill.manifest.version);
-        rule.judge(trial).map_err(|reason| Illegal::NoGain { name: name.clone(), version, reason })?;
+        rule.judge(trial).map_err(|reason| IllegalEvent::NoGain { name: name.clone(), version, reason })?;
         let entry = self.entry_mut(id)?;
         entry.trial = Some(trial.clone());
         entry.admit();
-        self.owns(name);
+        self.clear_alias(name);
         Ok(())
     }
 
@@ -158,16 +163,16 @@ impl LibraryState {
         event: &LibraryEvent,
         results: &[CaseResult],
         prerequisites: &[SkillId],
-    ) -> Result<(), Illegal> {
+    ) -> Result<(), IllegalEvent> {
         let entry = self.expect(id, event, &[Status::Admitted])?;
         let (skill, cases) = (Arc::clone(&entry.skill), entry.cases());
         expect_kind(&skill, false, event)?;
         let (name, version) = (skill.manifest.name.clone(), skill.manifest.version);
         if let Some(case) = failed(&cases, results).first() {
-            return Err(Illegal::CaseFailed { name, version, case: case.id(), of: None });
+            return Err(IllegalEvent::CaseFailed { name, version, case: case.id(), of: None });
         }
         if !results.iter().any(|result| result.passed && cases.iter().any(|case| case.id() == result.case)) {
-            return Err(Illegal::Untested { name, version });
+            return Err(IllegalEvent::Untested { name, version });
         }
         self.check_chain(&skill, prerequisites)?;
         if let Some(report) = &mut self.entry_mut(id)?.report {
@@ -176,7 +181,7 @@ impl LibraryState {
         Ok(())
     }
 
-    fn merge(&mut self, name: &str, into: &str, evidence: &[CaseResult]) -> Result<(), Illegal> {
+    fn merge(&mut self, name: &str, into: &str, evidence: &[CaseResult]) -> Result<(), IllegalEvent> {
         duplicate::judge(self, name, into, evidence)?;
         if let Some(history) = self.skills.get_mut(name) {
             for entry in &mut history.versions {
@@ -187,38 +192,39 @@ impl LibraryState {
         Ok(())
     }
 
-    fn switch(&mut self, name: &str, enabled: bool, event: &'static str) -> Result<(), Illegal> {
-        let history = self.skills.get_mut(name).ok_or_else(|| Illegal::Unused { name: name.to_owned() })?;
+    fn switch(&mut self, name: &str, enabled: bool, event: &'static str) -> Result<(), IllegalEvent> {
+        let history =
+            self.skills.get_mut(name).ok_or_else(|| IllegalEvent::Unused { name: name.to_owned() })?;
         let reflex = history.versions.iter().any(Entry::is_reflex);
         if !reflex {
-            return Err(Illegal::WrongKind { name: name.to_owned(), kind: "a skill", event });
+            return Err(IllegalEvent::WrongKind { name: name.to_owned(), kind: "a skill", event });
         }
         history.disabled = !enabled;
         Ok(())
     }
 
-    /// Every skill that `skill` calls must be active, must be the version it was tried with, and must not call
-    /// `skill` in turn.
-    fn check_chain(&self, skill: &Skill, prerequisites: &[SkillId]) -> Result<(), Illegal> {
+    /// Every skill that `skill` calls must be active, must be the version used in the trial, and must not
+    /// call `skill`.
+    fn check_chain(&self, skill: &Skill, prerequisites: &[SkillId]) -> Result<(), IllegalEvent> {
         let name = &skill.manifest.name;
         for callee in skill.manifest.calls.iter().filter(|callee| self.skills.contains_key(*callee)) {
             let active = self.active(callee).map(Entry::id);
             if active.is_none_or(|id| !prerequisites.contains(id)) {
-                return Err(Illegal::UntriedChain { name: name.clone(), callee: callee.clone() });
+                return Err(IllegalEvent::UntriedChain { name: name.clone(), callee: callee.clone() });
             }
             if self.reaches(callee, name) {
-                return Err(Illegal::Cycle { name: name.clone(), callee: callee.clone() });
+                return Err(IllegalEvent::Cycle { name: name.clone(), callee: callee.clone() });
             }
         }
         Ok(())
     }
 
-    fn roll_back(&mut self, name: &str, to: u32, event: &'static str) -> Result<(), Illegal> {
-        let unknown = || Illegal::UnknownVersion { name: name.into(), version: to };
+    fn roll_back(&mut self, name: &str, to: u32, event: &'static str) -> Result<(), IllegalEvent> {
+        let unknown = || IllegalEvent::UnknownVersion { name: name.into(), version: to };
         let history = self.skills.get_mut(name).ok_or_else(unknown)?;
         let status = history.version(to).ok_or_else(unknown)?.status;
         if status != Status::Admitted {
-            return Err(Illegal::WrongStatus { name: name.into(), version: to, status, event });
+            return Err(IllegalEvent::WrongStatus { name: name.into(), version: to, status, event });
         }
         for newer in history.versions.iter_mut().skip(to as usize) {
             if newer.status == Status::Admitted {
@@ -233,25 +239,25 @@ impl LibraryState {
         id: &SkillId,
         event: &LibraryEvent,
         allowed: &[Status],
-    ) -> Result<&mut Entry, Illegal> {
+    ) -> Result<&mut Entry, IllegalEvent> {
         let entry = self.entry_mut(id)?;
         if allowed.contains(&entry.status) {
             return Ok(entry);
         }
         let (name, version) = (entry.skill.manifest.name.clone(), entry.skill.manifest.version);
-        Err(Illegal::WrongStatus { name, version, status: entry.status, event: event.kind() })
+        Err(IllegalEvent::WrongStatus { name, version, status: entry.status, event: event.kind() })
     }
 
-    fn entry_mut(&mut self, id: &SkillId) -> Result<&mut Entry, Illegal> {
+    fn entry_mut(&mut self, id: &SkillId) -> Result<&mut Entry, IllegalEvent> {
         self.skills
             .values_mut()
             .flat_map(|history| &mut history.versions)
             .find(|entry| entry.id() == id)
-            .ok_or_else(|| Illegal::UnknownId { id: id.clone() })
+            .ok_or_else(|| IllegalEvent::UnknownId { id: id.clone() })
     }
 
-    /// A name with an admitted version of its own is no alias.
-    fn owns(&mut self, name: &str) {
+    /// Clears the alias of a name that now has an admitted version of its own.
+    fn clear_alias(&mut self, name: &str) {
         if let Some(history) = self.skills.get_mut(name) {
             history.alias = None;
         }
@@ -272,11 +278,11 @@ impl Entry {
     }
 }
 
-fn expect_kind(skill: &Skill, reflex: bool, event: &LibraryEvent) -> Result<(), Illegal> {
+fn expect_kind(skill: &Skill, reflex: bool, event: &LibraryEvent) -> Result<(), IllegalEvent> {
     let is_reflex = matches!(skill.manifest.kind, Kind::Reflex { .. });
     if is_reflex == reflex {
         return Ok(());
     }
     let kind = if is_reflex { "a reflex" } else { "a skill" };
-    Err(Illegal::WrongKind { name: skill.manifest.name.clone(), kind, event: event.kind() })
+    Err(IllegalEvent::WrongKind { name: skill.manifest.name.clone(), kind, event: event.kind() })
 }

@@ -1,15 +1,15 @@
-use crate::{CaseId, ReflexRefused, Refused, SkillId, Status};
+use crate::{AdmissionRefusal, CaseId, ReflexRefusal, SkillId, Status};
 
 /// Why an event cannot be applied to a state.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum Illegal {
-    /// The library has no version with this id.
+pub enum IllegalEvent {
+    /// No version has this id.
     #[error("no skill version with id `{id}`")]
     UnknownId {
         /// The id.
         id: SkillId,
     },
-    /// The library has no such version of the name.
+    /// The name has no such version.
     #[error("no version {version} of a skill named `{name}`")]
     UnknownVersion {
         /// The name.
@@ -17,69 +17,69 @@ pub enum Illegal {
         /// The version.
         version: u32,
     },
-    /// The version stands elsewhere.
+    /// The status of the version does not permit the event.
     #[error("`{name}` version {version} is {status}: it cannot be {event}")]
     WrongStatus {
         /// The name.
         name: String,
         /// The version.
         version: u32,
-        /// Where it stands.
+        /// Its status.
         status: Status,
-        /// The event's kind.
+        /// Kind of the event.
         event: &'static str,
     },
-    /// The report does not satisfy its rule.
-    #[error("`{name}` version {version} has not earned admission: {}", list(.reasons))]
+    /// The report does not satisfy the admission rule.
+    #[error("`{name}` version {version} does not meet the admission rule: {}", list(.reasons))]
     NotEarned {
         /// The name.
         name: String,
         /// The version.
         version: u32,
-        /// What is missing.
-        reasons: Vec<Refused>,
+        /// The unmet requirements.
+        reasons: Vec<AdmissionRefusal>,
     },
-    /// The trial did not run with the active versions of the skills that it calls.
+    /// The trial did not use the active versions of the skills that it calls.
     #[error("`{name}` was not tried with the active version of `{callee}`, which it calls")]
     UntriedChain {
         /// The name.
         name: String,
-        /// The skill that it calls.
+        /// The called skill.
         callee: String,
     },
-    /// It would come to call itself.
-    #[error("`{name}` would come to call itself through `{callee}`")]
+    /// Admission would create a call cycle.
+    #[error("`{name}` would call itself through `{callee}`")]
     Cycle {
         /// The name.
         name: String,
-        /// The skill through which it would.
+        /// The skill through which it would call itself.
         callee: String,
     },
-    /// The same content is already there.
+    /// A version with the same content exists.
     #[error("`{name}` version {version} has the same content")]
     Duplicate {
         /// The name.
         name: String,
-        /// The version that is there.
+        /// The existing version.
         version: u32,
     },
-    /// Versions are numbered without gaps.
+    /// Version numbers must be consecutive.
     #[error("the next version of `{name}` is {expected}, not {version}")]
     WrongVersion {
         /// The name.
         name: String,
-        /// The version given.
+        /// The given number.
         version: u32,
-        /// The version it must be.
+        /// The required number.
         expected: u32,
     },
-    /// Not a JavaScript identifier.
+    /// The name is not a JavaScript identifier.
     #[error("`{name}` cannot be a skill's name: use letters, digits and `_`, not starting with a digit")]
     BadName {
         /// The name.
         name: String,
     },
-    /// Id or module hash are not those of the content.
+    /// The id or the module's hash does not match the content.
     #[error("the content of `{name}` version {version} does not match its hash")]
     WrongHash {
         /// The name.
@@ -87,27 +87,27 @@ pub enum Illegal {
         /// The version.
         version: u32,
     },
-    /// A reflex is judged by the episodes that it prolongs, any other skill by its worlds.
+    /// The event is for reflexes and the version is a skill, or the reverse.
     #[error("`{name}` is {kind}: it cannot be {event}")]
     WrongKind {
         /// The name.
         name: String,
         /// "a skill" or "a reflex".
         kind: &'static str,
-        /// The event's kind.
+        /// Kind of the event.
         event: &'static str,
     },
     /// The trial of a reflex does not satisfy its rule.
-    #[error("the reflex `{name}` version {version} has not earned admission: {reason}")]
+    #[error("the reflex `{name}` version {version} does not meet the admission rule: {reason}")]
     NoGain {
         /// The name.
         name: String,
         /// The version.
         version: u32,
-        /// What is missing.
-        reason: ReflexRefused,
+        /// The unmet requirement.
+        reason: ReflexRefusal,
     },
-    /// A case that must be passed was not.
+    /// A required case was not passed.
     #[error("`{name}` version {version} does not pass case {case}{}", whose(*.of))]
     CaseFailed {
         /// The name.
@@ -116,10 +116,10 @@ pub enum Illegal {
         version: u32,
         /// The first such case.
         case: CaseId,
-        /// The version that it repairs, if the case is that one's.
+        /// The repaired version, if the case is inherited from it.
         of: Option<u32>,
     },
-    /// No case could be started, so that nothing was shown.
+    /// No case could be started, so the retest showed nothing.
     #[error("`{name}` version {version} was not run in any of its cases")]
     Untested {
         /// The name.
@@ -127,7 +127,7 @@ pub enum Illegal {
         /// The version.
         version: u32,
     },
-    /// A repair is a repair of another version of its own name.
+    /// A repair must belong to the same name as the repaired version.
     #[error(
         "`{name}` version {version} says that it repairs `{repaired}`, which is not a version of `{name}`"
     )]
@@ -136,30 +136,30 @@ pub enum Illegal {
         name: String,
         /// The version.
         version: u32,
-        /// The version that it names.
+        /// The version that it claims to repair.
         repaired: SkillId,
     },
-    /// Two skills that cannot be one.
+    /// The two skills cannot be merged.
     #[error("`{name}` cannot become an alias of `{into}`: {reason}")]
     Different {
         /// The name that would become an alias.
         name: String,
-        /// The name that would stay.
+        /// The name that would remain.
         into: String,
-        /// What speaks against it.
+        /// The difference.
         reason: String,
     },
-    /// No version of the name is in use.
-    #[error("no version of `{name}` is in use")]
+    /// The name has no active version.
+    #[error("`{name}` has no active version")]
     Unused {
         /// The name.
         name: String,
     },
 }
 
-impl Illegal {
-    /// Whether it can come about although the event was legal in the copy of the library that a run had, because
-    /// others changed the library meanwhile. The rest is wrong in any library.
+impl IllegalEvent {
+    /// Whether the event can have been legal in a run's copy of the library, because others changed the
+    /// library since the copy was made. All other errors are wrong in any library.
     pub fn is_conflict(&self) -> bool {
         !matches!(
             self,
@@ -176,6 +176,6 @@ fn whose(of: Option<u32>) -> String {
     of.map(|version| format!(", which version {version} passed")).unwrap_or_default()
 }
 
-fn list(reasons: &[Refused]) -> String {
+fn list(reasons: &[AdmissionRefusal]) -> String {
     reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

@@ -1,17 +1,26 @@
 //! The skill library of a Sojourn agent.
 //!
-//! A [`Skill`] is a JavaScript function, its compiled module and a [`Manifest`] that says what it promises.
-//! Versions of a name are immutable; only their [`Status`] changes, and only by a [`LibraryEvent`].
-//! [`LibraryState`] is a pure fold of those events, so the event list is the truth and everything else
-//! (the folders people read, the `SQLite` index) can be rebuilt from it. [`Library`] is that list on disk.
+//! A [`Skill`] is a JavaScript function, its compiled module and a [`Manifest`] with its interface and
+//! conditions. Versions of a name are immutable; only a [`LibraryEvent`] changes their [`Status`].
+//! [`LibraryState`] is a pure fold of those events, so the event list is the source of truth, and everything
+//! else (the folders for people, the `SQLite` index) can be rebuilt from it. [`Library`] is that list on
+//! disk.
 //!
-//! Nothing is admitted unverified: [`LibraryEvent::Admitted`] carries the [`TrialReport`] that earned it, and
-//! the fold judges the report again by its [`AdmissionRule`].
+//! No skill is admitted unverified: [`LibraryEvent::Admitted`] carries a [`TrialReport`], and the fold checks
+//! the report against its [`AdmissionRule`].
 //!
-//! Libraries exchange skills as Agent Skills folders ([`exchange`]); what comes in is a draft and earns its place here.
+//! Libraries exchange skills as Agent Skills folders ([`exchange`]). An imported skill starts as a draft and
+//! must be verified here.
 //!
-//! For writing skills there are [`grammar`] (the JavaScript subset a small model is constrained to) and
-//! [`static_check`]; for choosing among them there is [`Index`].
+//! [`grammar`] constrains a small model that writes a skill, [`static_check`] finds certain mistakes before a
+//! trial, and [`Index`] retrieves skills for a task.
+//!
+//! ```
+//! use sojourn_skills::static_check;
+//!
+//! let problems = static_check("function wait() { while (true) {} }", "wait", &[] as &[&str], &[]).unwrap_err();
+//! assert_eq!(problems[0].to_string(), "line 1: this loop never ends");
+//! ```
 
 #![forbid(unsafe_code)]
 
@@ -39,12 +48,14 @@ pub use case::{Case, CaseId, CaseResult, MAX_CASES, Setup, behaviour};
 pub use check::{Problem, static_check};
 pub use duplicate::{SAME_CASES, same_behaviour, same_source};
 pub use event::{LibraryEvent, Status};
-pub use illegal::Illegal;
-pub use library::{Applied, Library, LibraryError, Recorded, Row};
+pub use illegal::IllegalEvent;
+pub use library::{AppendOutcome, IndexRow, Library, LibraryError, RecordedEvent};
 pub use manifest::{Callable, Code, Compiled, Draft, Kind, Manifest, Origin, Skill, SkillId, Wasm};
-pub use reflex::{Arm, Comparison, PairedEpisode, ReflexFigures, ReflexRefused, ReflexRule, ReflexTrial};
+pub use reflex::{Arm, Comparison, PairedEpisode, ReflexFigures, ReflexRefusal, ReflexRule, ReflexTrial};
 pub use scan::called_names;
 pub use shortlist::{ACTIVE_SKILLS, Hit, Index, Query, SHORTLIST, embedding_text};
 pub use state::{Entry, History, LibraryState};
-pub use trial::{AdmissionRule, Candidate, Refused, TrialReport, Verdict, WorldResult, best_of};
+pub use trial::{
+    AdmissionDecision, AdmissionRefusal, AdmissionRule, Candidate, TrialReport, WorldResult, best_of,
+};
 pub use usage::{Demotion, DemotionRule, Usage, Use};

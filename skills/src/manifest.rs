@@ -3,20 +3,20 @@ use sha2::{Digest, Sha256};
 use sojourn_tools::{Condition, Parameter, ToolSpec};
 use std::fmt;
 
-/// A skill version's content address: the sha256 (hex) of its name, source, parameters and engine.
+/// Content address of a skill version: the SHA-256 (hex) of name, source, parameters and engine.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SkillId(String);
 
 impl SkillId {
-    /// The address of this content. The parts are hashed as one JSON array, so that no two contents run
-    /// into the same bytes.
+    /// Computes the address. The parts are hashed as one JSON array, so different contents never give the
+    /// same bytes.
     pub fn of(name: &str, source: &str, parameters: &[Parameter], engine: &str) -> Self {
         let canonical = serde_json::json!([name, source, parameters, engine]);
         Self(sha256(canonical.to_string().as_bytes()))
     }
 
-    /// 64 hexadecimal digits.
+    /// The address as 64 hexadecimal digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -28,134 +28,134 @@ impl fmt::Display for SkillId {
     }
 }
 
-/// Who wrote a skill.
+/// The author of a skill.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// A language model, in the run and at the log record where its answer stands.
+    /// A language model.
     Model {
-        /// The model's name in the catalogue.
+        /// Name of the model in the catalogue.
         model: String,
-        /// The run.
+        /// Id of the run.
         run: String,
-        /// Sequence number of the log record.
+        /// Sequence number of the log record with the model's answer.
         seq: u64,
     },
-    /// No author: the program repeats a random exploration that reached the goal.
+    /// Synthesised from a random exploration that reached the goal.
     Exploration {
-        /// The run.
+        /// Id of the run.
         run: String,
-        /// The number of the exploration in the run, from 1.
+        /// Number of the exploration in the run, from 1.
         seq: u64,
     },
     /// A person.
     Human,
     /// Another library.
     Imported,
-    /// It came with Sojourn or with the environment.
+    /// Shipped with Sojourn or with the environment.
     Builtin,
 }
 
-/// What the code of a skill is.
+/// Form of a skill's code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
-    /// A script, of which the sandbox makes the module.
+    /// A script, which the sandbox compiles.
     #[default]
     #[serde(rename = "javascript")]
     JavaScript,
-    /// A module that was built elsewhere; the source, if there is any, is for people.
+    /// A prebuilt module. Its source, if any, is documentation.
     Wasm,
 }
 
-/// How a skill is set off.
+/// How a skill is triggered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// It is called.
+    /// By a call.
     Skill,
-    /// It runs on every observation and may act before the controller does.
+    /// By every observation, before the controller acts.
     Reflex {
-        /// The highest goes first.
+        /// The reflex with the highest priority is asked first.
         priority: u8,
-        /// Environment steps to rest after it acted.
+        /// Environment steps after an action in which the reflex rests.
         cooldown: u32,
     },
 }
 
-/// What the author of a skill provides.
+/// The parts of a skill that its author provides.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Draft {
-    /// A JavaScript identifier; the function that the source declares.
+    /// A JavaScript identifier: the function that the source declares.
     pub name: String,
     /// One line that a small model understands.
     pub description: String,
-    /// Parameters in the order of the JavaScript call.
+    /// Parameters in the order of a JavaScript call.
     pub parameters: Vec<Parameter>,
-    /// What must hold before a call.
+    /// Condition that must hold before a call.
     pub precondition: Option<Condition>,
-    /// What must hold after it.
+    /// Condition that must hold after a call.
     pub postcondition: Option<Condition>,
-    /// Who wrote it.
+    /// The author.
     pub origin: Origin,
-    /// How it is set off.
+    /// How the skill is triggered.
     pub kind: Kind,
-    /// Name of the environment it is for.
+    /// Name of the environment.
     pub environment: String,
-    /// When it was written, in milliseconds since 1970.
+    /// Creation time, in milliseconds since 1970.
     pub created_ms: u64,
-    /// The JavaScript source.
+    /// JavaScript source.
     pub source: String,
 }
 
-/// What the sandbox made of a source.
+/// A compiled source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compiled {
-    /// sha256 (hex) of the engine that the module was compiled by and runs on.
+    /// SHA-256 (hex) of the engine that compiled the module and runs it.
     pub engine: String,
     /// The module.
     pub wasm: Vec<u8>,
 }
 
-/// What is known of one version of a skill apart from its code; the same for as long as it exists.
+/// Immutable description of one version, without its code.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Content address.
     pub id: SkillId,
     /// A JavaScript identifier.
     pub name: String,
-    /// 1 for the first version of this name, then 2, …
+    /// Version number of the name, from 1.
     pub version: u32,
     /// One line that a small model understands.
     pub description: String,
-    /// Parameters in the order of the JavaScript call.
+    /// Parameters in the order of a JavaScript call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<Parameter>,
-    /// What must hold before a call.
+    /// Condition that must hold before a call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precondition: Option<Condition>,
-    /// What must hold after it.
+    /// Condition that must hold after a call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub postcondition: Option<Condition>,
-    /// The tools and skills that the source calls, sorted.
+    /// Tools and skills that the source calls, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<String>,
-    /// Who wrote it.
+    /// The author.
     pub origin: Origin,
-    /// How it is set off.
+    /// How the skill is triggered.
     pub kind: Kind,
-    /// Name of the environment it is for.
+    /// Name of the environment.
     pub environment: String,
-    /// When it was written, in milliseconds since 1970.
+    /// Creation time, in milliseconds since 1970.
     pub created_ms: u64,
-    /// sha256 (hex) of the engine that the module runs on.
+    /// SHA-256 (hex) of the engine that runs the module.
     pub engine: String,
-    /// sha256 (hex) of the module.
+    /// SHA-256 (hex) of the module.
     pub wasm_sha256: String,
-    /// What the code is.
+    /// Form of the code.
     #[serde(default, skip_serializing_if = "Code::is_script")]
     pub code: Code,
-    /// The version of the same name that this one repairs: it must pass the cases that that one passed.
+    /// The version of the same name that this one repairs; its cases must still pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repairs: Option<SkillId>,
 }
@@ -163,15 +163,15 @@ pub struct Manifest {
 /// One version of a skill: manifest and code.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Skill {
-    /// What is known of it.
+    /// Description.
     pub manifest: Manifest,
-    /// The JavaScript source.
+    /// JavaScript source.
     pub source: String,
-    /// The compiled module.
+    /// Compiled module.
     pub wasm: Wasm,
 }
 
-/// The bytes of a compiled module; hexadecimal in JSON.
+/// Bytes of a compiled module; hexadecimal in JSON.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Wasm(pub Vec<u8>);
 
@@ -180,12 +180,12 @@ pub struct Wasm(pub Vec<u8>);
 pub struct Callable {
     /// A JavaScript identifier.
     pub name: String,
-    /// Parameters in the order of the call.
+    /// Parameters in the order of a call.
     pub parameters: Vec<Parameter>,
 }
 
 impl Skill {
-    /// The version number `version` of `draft.name`, which calls `calls`.
+    /// Version `version` of `draft.name`, which calls `calls`.
     pub fn new(draft: Draft, compiled: Compiled, version: u32, calls: Vec<String>) -> Self {
         let Draft { name, source, parameters, .. } = draft;
         let manifest = Manifest {
@@ -209,7 +209,7 @@ impl Skill {
         Self { manifest, source, wasm: Wasm(compiled.wasm) }
     }
 
-    /// The same, marked as a prebuilt module: its address covers the module's bytes, not its source.
+    /// Marks the skill as a prebuilt module, whose address covers the module's bytes instead of its source.
     #[must_use]
     pub fn prebuilt(mut self) -> Self {
         self.manifest.code = Code::Wasm;
@@ -217,21 +217,21 @@ impl Skill {
         self
     }
 
-    /// The same, marked as a repair of another version of its name.
+    /// Marks the skill as a repair of `version`.
     #[must_use]
     pub fn repairing(mut self, version: &SkillId) -> Self {
         self.manifest.repairs = Some(version.clone());
         self
     }
 
-    /// The same as another version of its name; its address does not depend on the number.
+    /// The same content under another version number; the address does not depend on it.
     #[must_use]
     pub(crate) fn renumbered(mut self, version: u32) -> Self {
         self.manifest.version = version;
         self
     }
 
-    /// Whether id and module hash are those of the content.
+    /// Whether the id and the module's hash match the content.
     pub fn is_intact(&self) -> bool {
         self.manifest.id == self.address() && self.manifest.wasm_sha256 == sha256(&self.wasm.0)
     }
@@ -246,7 +246,7 @@ impl Skill {
 }
 
 impl Code {
-    /// Whether it is JavaScript.
+    /// Whether the code is JavaScript.
     pub fn is_script(&self) -> bool {
         *self == Self::JavaScript
     }

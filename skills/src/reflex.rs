@@ -1,46 +1,46 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// The same episodes lived with a reflex and without it.
+/// Paired episodes, run with a reflex and without it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ReflexTrial {
-    /// One for each seed.
+    /// One pair per seed.
     pub episodes: Vec<PairedEpisode>,
 }
 
-/// One episode lived twice.
+/// One episode, run twice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PairedEpisode {
-    /// The world's seed.
+    /// Seed of the world.
     pub seed: u64,
-    /// With the reflex.
+    /// The run with the reflex.
     pub with: Arm,
-    /// Without it.
+    /// The run without it.
     pub without: Arm,
 }
 
-/// How one of the two went.
+/// Result of one of the two runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arm {
-    /// Environment steps lived.
+    /// Environment steps survived.
     pub steps: u32,
-    /// Whether the agent died; otherwise time was up.
+    /// Whether the agent died; otherwise the episode reached its time limit.
     pub died: bool,
-    /// Different achievements.
+    /// Number of distinct achievements.
     pub achievements: u32,
 }
 
-/// What a trial must show before a reflex is admitted: it prolongs life or brings more achievements by a
-/// margin, and does not cost the other.
+/// What a trial must show before a reflex is admitted: it increases survival time or achievements by a
+/// margin, without reducing the other.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct ReflexRule {
-    /// Different seeds that are needed. 0 counts as 1: nothing is admitted untried.
+    /// Required number of distinct seeds. 0 counts as 1.
     pub episodes: usize,
-    /// By which part of the arm without it the mean must rise: 0.05 is 5 %.
+    /// Required relative increase of the mean: 0.05 is 5 %.
     pub margin: f64,
-    /// How many standard errors of the mean paired difference that rise must be. 1 is a one-sided error
-    /// probability of about 16 %; differences of single episodes vary widely, so a mean alone says little.
+    /// Required increase in standard errors of the mean paired difference. 1 is a one-sided error probability
+    /// of about 16 %. Single episodes vary widely, so the mean alone is weak evidence.
     pub errors: f64,
 }
 
@@ -51,18 +51,18 @@ impl Default for ReflexRule {
     }
 }
 
-/// The means of both arms.
+/// Means of both arms.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct ReflexFigures {
-    /// Different seeds.
+    /// Number of distinct seeds.
     pub episodes: usize,
-    /// Environment steps lived.
+    /// Environment steps survived.
     pub steps: Comparison,
     /// Achievements.
     pub achievements: Comparison,
-    /// Episodes that ended in death, with the reflex.
+    /// Episodes with the reflex that ended in death.
     pub deaths_with: usize,
-    /// Episodes that ended in death, without it.
+    /// Episodes without the reflex that ended in death.
     pub deaths_without: usize,
 }
 
@@ -73,23 +73,24 @@ pub struct Comparison {
     pub with: f64,
     /// Mean without it.
     pub without: f64,
-    /// Standard error of the mean of the paired differences: their sample standard deviation over √n.
+    /// Standard error of the mean paired difference: the sample standard deviation of the differences over
+    /// √n.
     pub error: f64,
 }
 
 /// Why a reflex is not admitted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
-pub enum ReflexRefused {
-    /// Not tried often enough.
+pub enum ReflexRefusal {
+    /// Too few episodes.
     #[error("tried in {tried} episodes, {needed} are needed")]
     TooFewEpisodes {
-        /// Different seeds in the trial.
+        /// Distinct seeds in the trial.
         tried: usize,
-        /// What the rule asks for.
+        /// Seeds that the rule requires.
         needed: usize,
     },
-    /// Neither measure rises by the margin.
+    /// Neither measure increases by the margin.
     #[error(
         "lived {:.1} steps with it and {:.1} without (± {:.1}), with {:.2} and {:.2} achievements (± {:.2}): \
          neither rises by {:.0} %",
@@ -97,18 +98,18 @@ pub enum ReflexRefused {
         figures.achievements.with, figures.achievements.without, figures.achievements.error, margin * 100.0
     )]
     NoGain {
-        /// What was measured.
+        /// The measurements.
         figures: ReflexFigures,
-        /// What the rule asks for.
+        /// The required margin.
         margin: f64,
     },
-    /// One measure rises, the other falls.
+    /// One measure increases and the other decreases.
     #[error(
         "lived {:.1} steps with it and {:.1} without, but with {:.2} instead of {:.2} achievements",
         figures.steps.with, figures.steps.without, figures.achievements.with, figures.achievements.without
     )]
     Costs {
-        /// What was measured.
+        /// The measurements.
         figures: ReflexFigures,
     },
 }
@@ -123,7 +124,7 @@ impl Comparison {
         Self { with, without, error }
     }
 
-    /// Whether it rises by the rule's margin and by its number of standard errors.
+    /// Whether the measure increases by the rule's margin and number of standard errors.
     fn rises(&self, rule: &ReflexRule) -> bool {
         let gain = self.with - self.without;
         gain > 0.0 && gain >= rule.margin * self.without && gain >= rule.errors * self.error
@@ -135,7 +136,7 @@ impl Comparison {
 }
 
 impl ReflexTrial {
-    /// The means over the different seeds; the first episode of a seed counts.
+    /// Means over distinct seeds; only the first episode of a seed counts.
     pub fn figures(&self) -> ReflexFigures {
         let mut seen = BTreeSet::new();
         let episodes: Vec<&PairedEpisode> =
@@ -157,21 +158,21 @@ impl ReflexTrial {
 }
 
 impl ReflexRule {
-    /// Judges a trial.
+    /// Checks a trial against the rule.
     ///
     /// # Errors
-    /// What speaks against admission.
-    pub fn judge(&self, trial: &ReflexTrial) -> Result<ReflexFigures, ReflexRefused> {
+    /// Why the reflex is not admitted.
+    pub fn judge(&self, trial: &ReflexTrial) -> Result<ReflexFigures, ReflexRefusal> {
         let figures = trial.figures();
         let (tried, needed) = (figures.episodes, self.episodes.max(1));
         if tried < needed {
-            return Err(ReflexRefused::TooFewEpisodes { tried, needed });
+            return Err(ReflexRefusal::TooFewEpisodes { tried, needed });
         }
         let (lives, does) = (figures.steps, figures.achievements);
         match (lives.rises(self), does.rises(self)) {
-            (false, false) => Err(ReflexRefused::NoGain { figures, margin: self.margin }),
-            (true, false) if does.falls() => Err(ReflexRefused::Costs { figures }),
-            (false, true) if lives.falls() => Err(ReflexRefused::Costs { figures }),
+            (false, false) => Err(ReflexRefusal::NoGain { figures, margin: self.margin }),
+            (true, false) if does.falls() => Err(ReflexRefusal::Costs { figures }),
+            (false, true) if lives.falls() => Err(ReflexRefusal::Costs { figures }),
             _ => Ok(figures),
         }
     }
@@ -192,20 +193,20 @@ mod tests {
     }
 
     #[test]
-    fn what_a_reflex_must_show() {
+    fn a_reflex_must_show_a_gain_without_a_cost() {
         let rule = ReflexRule::default();
         let refused = |pairs: &[(u32, u32, u32, u32)]| rule.judge(&trial(pairs)).err();
         assert_eq!(refused(&[(120, 100, 5, 5); 6]), None);
         assert_eq!(refused(&[(100, 100, 6, 5); 6]), None, "more achievements in the same time");
         assert_eq!(refused(&[(105, 100, 5, 5); 6]), None, "the margin is enough");
-        assert!(matches!(refused(&[(104, 100, 5, 5); 6]), Some(ReflexRefused::NoGain { .. })));
-        assert!(matches!(refused(&[(120, 100, 4, 5); 6]), Some(ReflexRefused::Costs { .. })));
-        assert!(matches!(refused(&[(90, 100, 9, 5); 6]), Some(ReflexRefused::Costs { .. })));
-        assert!(matches!(refused(&[(120, 100, 5, 5); 5]), Some(ReflexRefused::TooFewEpisodes { .. })));
-        assert!(matches!(refused(&[]), Some(ReflexRefused::TooFewEpisodes { .. })));
+        assert!(matches!(refused(&[(104, 100, 5, 5); 6]), Some(ReflexRefusal::NoGain { .. })));
+        assert!(matches!(refused(&[(120, 100, 4, 5); 6]), Some(ReflexRefusal::Costs { .. })));
+        assert!(matches!(refused(&[(90, 100, 9, 5); 6]), Some(ReflexRefusal::Costs { .. })));
+        assert!(matches!(refused(&[(120, 100, 5, 5); 5]), Some(ReflexRefusal::TooFewEpisodes { .. })));
+        assert!(matches!(refused(&[]), Some(ReflexRefusal::TooFewEpisodes { .. })));
         let one_lucky_episode = [(700, 100, 5, 5), (100, 101, 5, 5), (90, 95, 5, 5), (99, 99, 5, 5)];
         let lucky = [&one_lucky_episode[..], &[(80, 85, 5, 5), (60, 70, 5, 5)]].concat();
-        assert!(matches!(refused(&lucky), Some(ReflexRefused::NoGain { .. })), "one episode proves nothing");
+        assert!(matches!(refused(&lucky), Some(ReflexRefusal::NoGain { .. })), "one episode proves nothing");
     }
 
     #[test]
@@ -213,7 +214,7 @@ mod tests {
         let mut repeated = trial(&[(120, 100, 5, 5); 3]);
         repeated.episodes.extend(repeated.episodes.clone());
         let refused = ReflexRule::default().judge(&repeated);
-        assert_eq!(refused, Err(ReflexRefused::TooFewEpisodes { tried: 3, needed: 6 }));
+        assert_eq!(refused, Err(ReflexRefusal::TooFewEpisodes { tried: 3, needed: 6 }));
         let lax = ReflexRule { episodes: 0, margin: 0.0, errors: 0.0 };
         assert!(lax.judge(&ReflexTrial::default()).is_err(), "nothing is admitted untried");
     }
@@ -221,7 +222,7 @@ mod tests {
     #[test]
     fn the_error_is_that_of_the_paired_differences() {
         let figures = trial(&[(110, 100, 0, 0), (230, 200, 0, 0)]).figures();
-        // Differences 10 and 30: standard deviation 14.14, over √2.
+        // Differences 10 and 30: standard deviation 14.14, divided by √2.
         assert!((figures.steps.error - 10.0).abs() < 1e-9, "{figures:?}");
         assert!((figures.steps.with - 170.0).abs() < 1e-9);
     }

@@ -1,32 +1,32 @@
-//! A tokeniser for just enough JavaScript to see which names a source calls.
+//! A tokeniser for the part of JavaScript that shows which names a source calls.
 
 use sojourn_tools::schema::RESERVED;
 use std::collections::BTreeSet;
 
-/// A piece of source that matters to a scan. Comments and blanks are left out.
+/// A token. Comments and white space are skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Token<'a> {
     /// An identifier or keyword.
     Word(&'a str),
-    /// A number, string or template, as written.
+    /// A number, string, template part or regular expression, as written.
     Value(&'a str),
-    /// One character of anything else.
+    /// Any other single character.
     Punct(char),
 }
 
-/// A token and the line it stands in, from 1.
+/// A token with its line, from 1.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Located<'a> {
     pub(crate) token: Token<'a>,
     pub(crate) line: usize,
 }
 
-/// Splits a source into tokens. What stands in a template between `${` and `}` is source too. Whether a slash divides
-/// or begins a regular expression is told by what stands before it, as far as that tells.
+/// Tokenises a source, including expressions in templates. The preceding token decides whether a slash
+/// divides or starts a regular expression; this is a heuristic.
 pub(crate) fn tokens(source: &str) -> Vec<Located<'_>> {
     let mut found: Vec<Located<'_>> = Vec::new();
     let (mut rest, mut line) = (source, 1);
-    // Braces that are open in each template that is.
+    // Number of open braces in each open template.
     let mut templates: Vec<usize> = Vec::new();
     while let Some(first) = rest.chars().next() {
         let (length, token) = if first.is_whitespace() {
@@ -75,7 +75,7 @@ pub(crate) fn tokens(source: &str) -> Vec<Located<'_>> {
     found
 }
 
-/// Whether an expression begins after this token, rather than going on.
+/// Whether an expression starts after this token, as opposed to continuing.
 fn begins_expression(before: Option<&Located<'_>>) -> bool {
     match before.map(|located| located.token) {
         Some(Token::Word(word)) => is_keyword(word) && !matches!(word, "this" | "null" | "true" | "false"),
@@ -84,12 +84,12 @@ fn begins_expression(before: Option<&Located<'_>>) -> bool {
     }
 }
 
-/// The names that a source calls as functions, `name(…)`, without those it calls as methods; sorted.
+/// Names that a source calls as functions, `name(…)`, without method calls.
 pub fn called_names(source: &str) -> BTreeSet<String> {
     calls(&tokens(source)).map(|(name, _)| name.to_owned()).collect()
 }
 
-/// Every call of a plain name with its line. Keywords and the names of functions being declared are no calls.
+/// Every call of a plain name, with its line. Keywords and function declarations do not count.
 pub(crate) fn calls<'a>(tokens: &[Located<'a>]) -> impl Iterator<Item = (&'a str, usize)> {
     tokens.iter().enumerate().filter_map(|(at, located)| {
         let Token::Word(name) = located.token else { return None };
@@ -100,17 +100,17 @@ pub(crate) fn calls<'a>(tokens: &[Located<'a>]) -> impl Iterator<Item = (&'a str
     })
 }
 
-/// Whether `name` can be a JavaScript name in the subset that skills are written in: ASCII, not reserved.
+/// Whether `name` is valid in the subset of JavaScript that skills use: ASCII and not reserved.
 pub(crate) fn is_identifier(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         && !is_keyword(name)
 }
 
-/// Words that are no names in a skill, besides those that a module cannot use.
+/// Further words that cannot be names in a skill, besides those reserved in modules.
 const MORE: [&str; 3] = ["async", "of", "undefined"];
 
-/// Words that are no names in a skill.
+/// All words that cannot be names in a skill.
 pub(crate) fn keywords() -> impl Iterator<Item = &'static str> {
     RESERVED.into_iter().chain(MORE)
 }
@@ -131,7 +131,7 @@ fn span(text: &str, part: impl Fn(char) -> bool) -> usize {
     text.find(|c| !part(c)).unwrap_or(text.len())
 }
 
-/// Length of the string or template at the start of `text`, to the end of the text if it is not closed.
+/// Length of the string at the start of `text`, or of the whole text if it is not closed.
 fn quoted(text: &str, quote: char) -> usize {
     let mut escaped = false;
     for (at, c) in text.char_indices().skip(1) {
@@ -145,7 +145,8 @@ fn quoted(text: &str, quote: char) -> usize {
     text.len()
 }
 
-/// Length of the piece of a template at the start of `text`, its first letter included, and whether an expression follows.
+/// Length of the template part at the start of `text`, including its delimiter, and whether an expression
+/// follows.
 fn template(text: &str) -> (usize, bool) {
     let mut escaped = false;
     let mut before = ' ';
@@ -166,7 +167,7 @@ fn template(text: &str) -> (usize, bool) {
     (text.len(), false)
 }
 
-/// Length of the regular expression at the start of `text` without its flags; of the slash alone where no other closes it.
+/// Length of the regular expression at the start of `text`, without flags; 1 if no slash closes it.
 fn regular_expression(text: &str) -> usize {
     let (mut escaped, mut in_class) = (false, false);
     for (at, c) in text.char_indices().skip(1) {
@@ -188,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_a_call() {
+    fn called_names_are_found() {
         for (source, expected) in [
             ("function f(n = 1) { go_to(\"tree\"); }", vec!["go_to"]),
             ("if (sleep()) while (noop (2)) {}", vec!["noop", "sleep"]),
@@ -211,7 +212,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_scanned(text in "\\PC*") {
+        fn scanning_never_panics(text in "\\PC*") {
             called_names(&text);
         }
     }

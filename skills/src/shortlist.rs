@@ -2,31 +2,32 @@ use crate::{Entry, LibraryState, Manifest, SkillId, Usage};
 use sojourn_tools::Condition;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// At most this many skills are offered at all, unless a caller says otherwise: with hundreds, the wrong one is
-/// chosen up to a fifth of the time.
+/// Default limit on the skills that are offered. With hundreds of skills, models choose the wrong one up to
+/// 20 % of the time.
 pub const ACTIVE_SKILLS: usize = 64;
 
-/// A shortlist is no longer than this.
+/// Limit on the length of a shortlist.
 pub const SHORTLIST: usize = 5;
 
-/// What a use in a context without a word in common with the query's counts, against 1 for one in the same.
-const ELSEWHERE: f64 = 0.2;
+/// Weight of a use whose context shares no word with the query's; a use in the same context weighs 1.
+const UNRELATED_WEIGHT: f64 = 0.2;
 
-/// Saturation of term frequency and weight of document length (Robertson & Zaragoza, "The Probabilistic Relevance
-/// Framework: BM25 and Beyond", 2009, section 3.2: usual values).
+/// BM25 parameters: saturation of term frequency and weight of document length (Robertson & Zaragoza, "The
+/// Probabilistic Relevance Framework: BM25 and Beyond", 2009, section 3.2: usual values).
 const K1: f64 = 1.2;
 const B: f64 = 0.75;
 
-/// The active skills, ready to be searched by a task's words and, where given, by embedding.
+/// A search index over active skills, by words and optionally by embedding.
 ///
-/// It keeps those with the best success rate, then the most used. Reflexes are not in it: nobody calls them.
+/// If there are too many skills, it keeps those with the best success rate, then the most used. It contains
+/// no reflexes, because they are never called.
 #[derive(Debug, Clone, Default)]
 pub struct Index {
     documents: Vec<Document>,
-    /// In how many documents a term occurs.
+    /// Number of documents that contain each term.
     frequency: BTreeMap<String, usize>,
     mean_length: f64,
-    /// Name of the model that the documents' vectors are from.
+    /// Embedding model of the documents' vectors.
     model: Option<String>,
 }
 
@@ -40,45 +41,45 @@ struct Document {
     vector: Option<Vec<f32>>,
 }
 
-/// What is looked for.
+/// A search query.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Query<'a> {
     /// The task in words.
     pub text: &'a str,
-    /// Its embedding and the name of the model that made it. It is compared only with vectors of the same model.
+    /// Embedding of the task and the name of its model. Compared only with vectors of the same model.
     pub vector: Option<(&'a str, &'a [f32])>,
-    /// The circumstances, in the words that [`Use::context`](crate::Use::context) is written in: uses in similar
-    /// ones count more.
+    /// Present context, in the vocabulary of [`Use::context`](crate::Use::context). Uses in similar contexts
+    /// weigh more.
     pub context: Option<&'a str>,
 }
 
-/// A skill that fits a query.
+/// A search result.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hit {
     /// The version.
     pub id: SkillId,
-    /// Its name.
+    /// Name of the skill.
     pub name: String,
-    /// How much it is like the query, in `[0, 1]`.
+    /// Similarity to the query, in `[0, 1]`.
     pub similarity: f64,
-    /// Laplace-smoothed success rate in similar circumstances, in `(0, 1)`.
+    /// Laplace-smoothed success rate in similar contexts, in `(0, 1)`.
     pub success_rate: f64,
 }
 
 impl Hit {
-    /// What hits are ordered by: similarity times success rate.
+    /// Ranking score: similarity times success rate.
     pub fn score(&self) -> f64 {
         self.similarity * self.success_rate
     }
 }
 
 impl Index {
-    /// The index of a library's active skills, at most [`ACTIVE_SKILLS`] of them.
+    /// Indexes up to [`ACTIVE_SKILLS`] active skills.
     pub fn new(state: &LibraryState) -> Self {
         Self::with_cap(state, ACTIVE_SKILLS)
     }
 
-    /// The index of a library's active skills, at most `cap` of them.
+    /// Indexes up to `cap` active skills.
     pub fn with_cap(state: &LibraryState, cap: usize) -> Self {
         let mut entries: Vec<(&Entry, f64, u32)> = state
             .all_active()
@@ -101,7 +102,7 @@ impl Index {
         Self { documents, frequency, mean_length, model: None }
     }
 
-    /// The same index with the skills' embeddings by `model`; skills without one are searched by words alone.
+    /// Adds embeddings by `model`. Skills without one are searched by words only.
     #[must_use]
     pub fn with_vectors(mut self, model: &str, vectors: &BTreeMap<SkillId, Vec<f32>>) -> Self {
         self.model = Some(model.to_owned());
@@ -111,12 +112,13 @@ impl Index {
         self
     }
 
-    /// The ids of the skills in the index, best success rate first.
+    /// Ids of the indexed skills, best success rate first.
     pub fn ids(&self) -> impl Iterator<Item = &SkillId> {
         self.documents.iter().map(|document| &document.id)
     }
 
-    /// The at most `k` (and [`SHORTLIST`]) skills with the highest score among those whose similarity is at least `threshold`.
+    /// The skills with the highest score among those with similarity `threshold` or more; at most `k` and
+    /// [`SHORTLIST`].
     pub fn shortlist(&self, query: &Query<'_>, k: usize, threshold: f64) -> Vec<Hit> {
         let terms: BTreeSet<String> = words(query.text).collect();
         let mut hits: Vec<Hit> = self
@@ -151,8 +153,8 @@ impl Index {
         semantic.map_or(lexical, |semantic| f64::midpoint(lexical, semantic.max(0.0)))
     }
 
-    /// BM25 divided by the score of a document that consists of the query's terms, so that words which no skill
-    /// knows count against all of them.
+    /// BM25, normalised by the score of a document that consists of the query's terms. Query words that no
+    /// skill contains therefore lower all scores.
     fn lexical(&self, document: &Document, terms: &BTreeSet<String>) -> f64 {
         let saturation = |count: f64, length: f64| {
             count * (K1 + 1.0) / (count + K1 * (1.0 - B + B * length / self.mean_length))
@@ -180,7 +182,7 @@ impl Document {
         let manifest = &entry.skill.manifest;
         let mut terms = BTreeMap::new();
         let mut length = 0;
-        // The name stands twice: it says most.
+        // The name counts twice because it is the most informative part.
         for word in words(&manifest.name).chain(words(&embedding_text(manifest))) {
             *terms.entry(word).or_insert(0) += 1;
             length += 1;
@@ -196,7 +198,7 @@ impl Document {
     }
 }
 
-/// What a skill is embedded as: name, description, parameters and pre-condition.
+/// Text to embed for a skill: name, description, parameters and pre-condition.
 pub fn embedding_text(manifest: &Manifest) -> String {
     let mut text = format!("{}: {}", manifest.name.replace('_', " "), manifest.description);
     for parameter in &manifest.parameters {
@@ -210,8 +212,8 @@ pub fn embedding_text(manifest: &Manifest) -> String {
     text
 }
 
-/// Laplace's rule of succession over uses that count the more the more words their context shares with `context`
-/// (Jaccard's index); without a context all count the same.
+/// Laplace's rule of succession over uses weighted by Jaccard similarity between their context and `context`.
+/// Without a context all uses weigh the same.
 fn success_in(usage: &BTreeMap<String, Usage>, context: Option<&str>) -> f64 {
     let here: BTreeSet<String> = context.map(words).into_iter().flatten().collect();
     let (mut successes, mut uses) = (0.0, 0.0);
@@ -223,7 +225,7 @@ fn success_in(usage: &BTreeMap<String, Usage>, context: Option<&str>) -> f64 {
                 let there: BTreeSet<String> = words(there).collect();
                 let shared = here.intersection(&there).count() as f64;
                 let all = here.union(&there).count().max(1) as f64;
-                ELSEWHERE + (1.0 - ELSEWHERE) * shared / all
+                UNRELATED_WEIGHT + (1.0 - UNRELATED_WEIGHT) * shared / all
             }
         };
         successes += weight * f64::from(tally.successes);
@@ -232,7 +234,7 @@ fn success_in(usage: &BTreeMap<String, Usage>, context: Option<&str>) -> f64 {
     (successes + 1.0) / (uses + 2.0)
 }
 
-/// Lower-case words and numbers without a plural `s`; `_` separates.
+/// Lower-case words and numbers without plural `s`; `_` separates words.
 fn words(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(|word| {
         let word = word.to_lowercase();
@@ -243,7 +245,7 @@ fn words(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// Cosine of the angle between two vectors of the same length; none if that is undefined.
+/// Cosine similarity of two vectors; `None` if lengths differ or a vector is zero.
 fn cosine(a: &[f32], b: &[f32]) -> Option<f64> {
     if a.len() != b.len() {
         return None;

@@ -7,59 +7,59 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Every version of every skill: a pure fold of [`LibraryEvent`]s.
+/// All versions of all skills: a pure fold of [`LibraryEvent`](crate::LibraryEvent)s.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LibraryState {
     pub(crate) skills: BTreeMap<String, History>,
 }
 
-/// The versions of one name.
+/// All versions of one name.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct History {
-    /// Version `k` stands at position `k - 1`.
+    /// Version `k` is at index `k - 1`.
     pub versions: Vec<Entry>,
-    /// The name that this one stands for since it was merged; for as long as no version of its own is admitted.
+    /// Target of this name since its merge, until a version of its own is admitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
-    /// A reflex that was switched off.
+    /// Whether the reflex is switched off.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub disabled: bool,
 }
 
-/// One version and what became of it.
+/// One version with its history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// Manifest and code.
     pub skill: Arc<Skill>,
-    /// Where it stands.
+    /// Lifecycle status.
     pub status: Status,
-    /// What earned it its latest admission.
+    /// Evidence of the latest admission.
     pub report: Option<TrialReport>,
-    /// What earned a reflex its latest admission.
+    /// Evidence of a reflex's latest admission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial: Option<ReflexTrial>,
-    /// What it passed in its trials, its own and those of the versions that it repairs.
+    /// Regression cases of its own trials and of the versions that it repairs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) cases: Vec<Case>,
-    /// Uses by context, over its whole life.
+    /// All uses, by context.
     pub usage: BTreeMap<String, Usage>,
-    /// Uses since its latest admission: what demotion is judged by.
+    /// Uses since the latest admission, which decide about demotion.
     pub since_admission: Usage,
 }
 
 impl Entry {
-    /// Its name.
+    /// Name of the skill.
     pub fn name(&self) -> &str {
         &self.skill.manifest.name
     }
 
-    /// Its content address.
+    /// Content address.
     pub fn id(&self) -> &SkillId {
         &self.skill.manifest.id
     }
 
-    /// Its regression cases. Where the record is older than cases, the worlds in which it passed.
+    /// Regression cases; if none were recorded, the worlds in which it passed.
     pub fn cases(&self) -> Vec<Case> {
         if self.cases.is_empty()
             && let Some(report) = &self.report
@@ -69,7 +69,7 @@ impl Entry {
         self.cases.clone()
     }
 
-    /// Whether it runs on every observation instead of being called.
+    /// Whether it is a reflex.
     pub fn is_reflex(&self) -> bool {
         matches!(self.skill.manifest.kind, Kind::Reflex { .. })
     }
@@ -79,7 +79,7 @@ impl Entry {
         Usage::sum(self.usage.values())
     }
 
-    /// Why it should be demoted, if it is admitted and should.
+    /// Why the version should be demoted, if it is admitted and `rule` demands it.
     pub fn should_demote(&self, rule: &DemotionRule) -> Option<Demotion> {
         let expected = self.report.as_ref().and_then(TrialReport::mean_steps);
         (self.status == Status::Admitted).then(|| rule.judge(&self.since_admission, expected)).flatten()
@@ -87,20 +87,20 @@ impl Entry {
 }
 
 impl History {
-    /// The version that is offered and called by this name: the latest admitted one.
+    /// The version called by this name: the latest admitted one.
     pub fn active(&self) -> Option<&Entry> {
         self.versions.iter().rfind(|entry| entry.status == Status::Admitted)
     }
 
-    /// The version of that number.
+    /// The version with this number.
     pub fn version(&self, version: u32) -> Option<&Entry> {
         self.versions.get((version as usize).checked_sub(1)?)
     }
 }
 
 impl LibraryState {
-    /// The skill that a draft becomes: the next version of its name, with its calls found among `tools` and the
-    /// library's skills. Apply [`LibraryEvent::Drafted`] to put it in.
+    /// Turns a draft into the next version of its name. Its calls are those names in the source that are in
+    /// `tools` or in the library. Apply [`LibraryEvent::Drafted`](crate::LibraryEvent::Drafted) to add it.
     pub fn prepare<'a>(
         &self,
         draft: Draft,
@@ -117,8 +117,8 @@ impl LibraryState {
         Skill::new(draft, compiled, version, calls)
     }
 
-    /// The skill that a draft with a prebuilt module becomes. What it calls is not seen in its code: of what it
-    /// `declared`, it is granted the `tools` and the library's skills.
+    /// Turns a draft with a prebuilt module into the next version of its name. Its code does not show its
+    /// calls; it is granted those in `declared` that are in `tools` or in the library.
     pub fn prepare_prebuilt<'a>(
         &self,
         draft: Draft,
@@ -138,17 +138,17 @@ impl LibraryState {
         Skill::new(draft, compiled, version, calls).prebuilt()
     }
 
-    /// The number that the next version of `name` will bear.
+    /// Number of the next version of `name`.
     pub fn next_version(&self, name: &str) -> u32 {
         self.skills.get(name).map_or(0, |history| history.versions.len() as u32) + 1
     }
 
-    /// Every name with its versions, sorted by name.
+    /// All names with their versions, sorted by name.
     pub fn histories(&self) -> impl Iterator<Item = (&str, &History)> {
         self.skills.iter().map(|(name, history)| (name.as_str(), history))
     }
 
-    /// The versions of a name.
+    /// Versions of a name.
     pub fn history(&self, name: &str) -> Option<&History> {
         self.skills.get(name)
     }
@@ -158,16 +158,16 @@ impl LibraryState {
         self.skills.values().flat_map(|history| &history.versions).find(|entry| entry.id() == id)
     }
 
-    /// The version that is called by this name, which may be an alias.
+    /// The version that a call of `name` runs; `name` may be an alias.
     pub fn active(&self, name: &str) -> Option<&Entry> {
         self.skills.get(self.resolve(name))?.active()
     }
 
-    /// The name that `name` stands for: itself unless it was merged into another.
+    /// The name that `name` stands for: itself unless it was merged.
     pub fn resolve<'a>(&'a self, name: &'a str) -> &'a str {
         let mut name = name;
-        // A name is merged only into one that is no alias then, so that this ends; the bound is for states
-        // that were read from elsewhere.
+        // A merge target is never an alias at the time of the merge, so this ends. The bound protects against
+        // states from elsewhere.
         for _ in 0..self.skills.len() {
             match self.skills.get(name).and_then(|history| history.alias.as_deref()) {
                 Some(other) => name = other,
@@ -177,7 +177,7 @@ impl LibraryState {
         name
     }
 
-    /// Everything that can be called: each name with the skill that it calls, aliases included, sorted by name.
+    /// All callable names with the skills they call, aliases included, sorted by name.
     pub fn callables(&self) -> impl Iterator<Item = (&str, &Entry)> {
         self.skills
             .keys()
@@ -185,8 +185,7 @@ impl LibraryState {
             .filter(|(_, entry)| !entry.is_reflex())
     }
 
-    /// The reflexes that may act: admitted and not switched off, in the order in which they are asked. The
-    /// highest priority comes first, then the name.
+    /// Enabled admitted reflexes in the order in which they are asked: by descending priority, then by name.
     pub fn reflexes(&self) -> Vec<&Entry> {
         let enabled = self.skills.values().filter(|history| !history.disabled);
         let mut found: Vec<&Entry> =
@@ -206,7 +205,7 @@ impl LibraryState {
         self.skills.values().filter_map(History::active)
     }
 
-    /// The active versions of the library's skills among `calls`: what a trial must run with and name in
+    /// Active versions of the library skills among `calls`. A trial must run with them and list them in
     /// [`TrialReport::prerequisites`].
     pub fn prerequisites(&self, calls: &[String]) -> Vec<SkillId> {
         calls.iter().filter_map(|name| self.active(name)).map(|entry| entry.id().clone()).collect()

@@ -1,7 +1,7 @@
-//! The folders people read: `skills/<name>/v<k>/{manifest.json, skill.js, skill.wasm}`.
+//! Folders of skill versions for people: `skills/<name>/v<k>/{manifest.json, skill.js, skill.wasm}`.
 //!
-//! They repeat what the events say. A version's folder appears in one rename, so it is there whole or not at
-//! all; one that is missing is written again, one that differs was tampered with.
+//! They duplicate the events. A folder appears by one rename, so it is never incomplete. A missing folder is
+//! written again; a differing one is reported as tampered.
 
 use crate::{LibraryError, Skill};
 use std::fs;
@@ -9,10 +9,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Unfinished folders older than this were left by a process that died.
+/// An unfinished folder older than this was left by a process that died.
 const ABANDONED: Duration = Duration::from_hours(1);
 
-/// Makes the folder of a version, unless it is there.
+/// Writes the folder of a version unless it exists.
 pub(crate) fn write(root: &Path, skill: &Skill) -> Result<(), LibraryError> {
     let folder = folder(root, skill);
     if folder.exists() {
@@ -31,7 +31,7 @@ pub(crate) fn write(root: &Path, skill: &Skill) -> Result<(), LibraryError> {
     }
     match fs::rename(&temporary, &folder) {
         Ok(()) => Ok(()),
-        // Another process was faster: then it is there, and must be the same.
+        // Another process created it first; it must be identical.
         Err(_) if folder.exists() => {
             remove(&temporary).map_err(|source| io_error(&temporary, source))?;
             verify(root, skill)
@@ -40,12 +40,12 @@ pub(crate) fn write(root: &Path, skill: &Skill) -> Result<(), LibraryError> {
     }
 }
 
-/// Whether the folder of a version is there.
+/// Whether the folder of a version exists.
 pub(crate) fn exists(root: &Path, skill: &Skill) -> bool {
     folder(root, skill).exists()
 }
 
-/// Compares the folder of a version with what it must hold.
+/// Compares the folder of a version with the expected content.
 pub(crate) fn verify(root: &Path, skill: &Skill) -> Result<(), LibraryError> {
     let folder = folder(root, skill);
     for (file, expected) in files(skill)? {
@@ -62,7 +62,7 @@ pub(crate) fn verify(root: &Path, skill: &Skill) -> Result<(), LibraryError> {
     Ok(())
 }
 
-/// Removes what processes that died left behind.
+/// Removes unfinished folders of dead processes.
 pub(crate) fn sweep(root: &Path) -> Result<(), LibraryError> {
     let failed = |source| io_error(root, source);
     if !root.exists() {

@@ -3,57 +3,58 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
 
-/// What came of trying a skill in several worlds.
+/// Results of trying a skill in several worlds.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct TrialReport {
-    /// One per world, in the order tried.
+    /// One result per world, in order.
     pub worlds: Vec<WorldResult>,
-    /// The versions of the library's skills that it called: a chain is only as good as its links.
+    /// Versions of the library skills that it called.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prerequisites: Vec<SkillId>,
-    /// How the worlds in which it passed are brought about again: its regression cases.
+    /// Regression cases from the worlds in which it passed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cases: Vec<Case>,
-    /// For a repair: how it did in the cases of the version that it repairs.
+    /// For a repair: results in the cases of the repaired version.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub regressions: Vec<CaseResult>,
 }
 
-/// What came of one call in one world.
+/// Result of one call in one world.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorldResult {
-    /// The world's seed, or the number of the snapshot it started from.
+    /// Seed of the world, or number of the snapshot that it started from.
     pub seed: u64,
-    /// The arguments of the call.
+    /// Arguments of the call.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub args: Map<String, Value>,
     /// The post-condition held afterwards.
     pub verified: bool,
-    /// The function came to its own end, or to the episode's by reaching its goal; false when it was stopped or threw.
+    /// The function returned by itself, or the episode ended because its goal was reached. False if it was
+    /// stopped or threw.
     pub returned: bool,
     /// Environment steps taken.
     pub steps: u32,
-    /// Sum of what the vitals lost.
+    /// Total decrease of the vitals.
     pub harm: f64,
-    /// The agent died within.
+    /// The agent died during the call.
     pub died: bool,
-    /// Counters that changed although the post-condition does not name them, as JSON pointers.
+    /// JSON pointers of counters that changed although the post-condition does not mention them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unrelated: Vec<String>,
-    /// What it threw, or why it was stopped.
+    /// Exception or stop reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
 impl WorldResult {
-    /// It did what it promised, ended by itself, and the agent lived.
+    /// The call verified and returned, and the agent survived.
     pub fn passed(&self) -> bool {
         self.verified && self.returned && !self.died
     }
 }
 
 impl TrialReport {
-    /// In how many worlds it passed.
+    /// Number of worlds in which it passed.
     pub fn passes(&self) -> usize {
         self.worlds.iter().filter(|world| world.passed()).count()
     }
@@ -72,25 +73,25 @@ impl TrialReport {
 /// What a report must show before a skill is admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AdmissionRule {
-    /// In how many worlds it must have been tried.
+    /// Required number of worlds.
     pub worlds: usize,
-    /// In how many of them it must have passed. 0 counts as 1: nothing is admitted unverified.
+    /// Required number of passes. 0 counts as 1, because nothing is admitted unverified.
     pub needed: usize,
-    /// Greatest mean of environment steps where it passed.
+    /// Limit on the mean environment steps of passed worlds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_mean_steps: Option<f64>,
-    /// Greatest mean harm.
+    /// Limit on the mean harm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_mean_harm: Option<f64>,
-    /// Whether the agent may have died in a world where it did not pass. Otherwise one death refuses it.
+    /// Whether the agent may die in a world that was not passed. Otherwise one death prevents admission.
     pub allow_death: bool,
-    /// Whether only those passes count for `needed` in which nothing changed that the task has nothing to do with.
+    /// Counts a pass for `needed` only if nothing unrelated to the task changed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub tidy: bool,
+    pub forbid_side_effects: bool,
 }
 
 impl Default for AdmissionRule {
-    /// At least 2 of 3 worlds and no death: one unlucky world is forgiven, a lucky one is not enough.
+    /// At least 2 of 3 worlds and no death: one unlucky world is tolerated, one lucky world is not enough.
     fn default() -> Self {
         Self {
             worlds: 3,
@@ -98,47 +99,47 @@ impl Default for AdmissionRule {
             max_mean_steps: None,
             max_mean_harm: None,
             allow_death: false,
-            tidy: false,
+            forbid_side_effects: false,
         }
     }
 }
 
-/// Why a report does not earn admission.
+/// Why a report does not satisfy the rule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
-pub enum Refused {
-    /// Not tried often enough.
+pub enum AdmissionRefusal {
+    /// Too few worlds.
     #[error("tried in {tried} worlds, {needed} are needed")]
     TooFewWorlds {
-        /// Different worlds in the report.
+        /// Distinct worlds in the report.
         tried: usize,
-        /// What the rule asks for.
+        /// Worlds that the rule requires.
         needed: usize,
     },
-    /// Passed too rarely.
+    /// Too few passes.
     #[error("passed in {passed} worlds, {needed} are needed")]
     TooFewPasses {
         /// Worlds in which it passed.
         passed: usize,
-        /// What the rule asks for.
+        /// Passes that the rule requires.
         needed: usize,
     },
-    /// Passed, but changed what it was not asked to.
+    /// Too few passes without side effects.
     #[error(
-        "passed in {passed} worlds, but only in {tidy} of them without effects beside the task, {needed} are needed"
+        "passed in {passed} worlds, but only in {clean} of them without side effects, {needed} are needed"
     )]
-    Untidy {
+    SideEffects {
         /// Worlds in which it passed.
         passed: usize,
-        /// Those without an unrelated effect.
-        tidy: usize,
-        /// What the rule asks for.
+        /// Passes without unrelated changes.
+        clean: usize,
+        /// Passes that the rule requires.
         needed: usize,
     },
-    /// It was right but had to be stopped.
+    /// The goal was reached, but the skill had to be stopped.
     #[error("did not return by itself in {worlds} worlds where the goal was reached")]
     NoReturn {
-        /// Verified worlds without a natural return.
+        /// Verified worlds without a return.
         worlds: usize,
     },
     /// The agent died.
@@ -147,73 +148,73 @@ pub enum Refused {
         /// Worlds with a death.
         worlds: usize,
     },
-    /// It takes too long.
+    /// Too many steps.
     #[error("took {mean:.1} steps on average, at most {limit} are allowed")]
     TooManySteps {
-        /// Mean steps where it passed.
+        /// Mean steps of passed worlds.
         mean: f64,
-        /// What the rule allows.
+        /// Limit of the rule.
         limit: f64,
     },
-    /// It costs too much of the vitals.
+    /// Too much harm.
     #[error("lost {mean:.1} of the vitals on average, at most {limit} are allowed")]
     TooMuchHarm {
         /// Mean harm.
         mean: f64,
-        /// What the rule allows.
+        /// Limit of the rule.
         limit: f64,
     },
 }
 
-/// The judgement of a report.
+/// Decision about a report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Verdict {
+pub struct AdmissionDecision {
     /// Whether the skill may be admitted.
     pub admitted: bool,
-    /// What speaks against it; a verified world without a natural return is told even if others suffice.
-    pub reasons: Vec<Refused>,
+    /// Reasons against it. A verified world without a return is listed even if the skill is admitted.
+    pub reasons: Vec<AdmissionRefusal>,
 }
 
 impl AdmissionRule {
-    /// Judges a report. Two results of the same seed with the same arguments count as one world.
-    pub fn judge(&self, report: &TrialReport) -> Verdict {
+    /// Checks a report. Results with equal seed and arguments count as one world.
+    pub fn judge(&self, report: &TrialReport) -> AdmissionDecision {
         let worlds = distinct(&report.worlds);
         let count = |test: &dyn Fn(&WorldResult) -> bool| worlds.iter().filter(|world| test(world)).count();
         let mut against = Vec::new();
 
         let tried = worlds.len();
         if tried < self.worlds {
-            against.push(Refused::TooFewWorlds { tried, needed: self.worlds });
+            against.push(AdmissionRefusal::TooFewWorlds { tried, needed: self.worlds });
         }
         let (passed, needed) = (count(&WorldResult::passed), self.needed.max(1));
         if passed < needed {
-            against.push(Refused::TooFewPasses { passed, needed });
+            against.push(AdmissionRefusal::TooFewPasses { passed, needed });
         }
-        let tidy = count(&|world| world.passed() && world.unrelated.is_empty());
-        if self.tidy && passed >= needed && tidy < needed {
-            against.push(Refused::Untidy { passed, tidy, needed });
+        let clean = count(&|world| world.passed() && world.unrelated.is_empty());
+        if self.forbid_side_effects && passed >= needed && clean < needed {
+            against.push(AdmissionRefusal::SideEffects { passed, clean, needed });
         }
         let deaths = count(&|world| world.died);
         if deaths > 0 && !self.allow_death {
-            against.push(Refused::Died { worlds: deaths });
+            against.push(AdmissionRefusal::Died { worlds: deaths });
         }
         if let (Some(mean), Some(limit)) = (report.mean_steps(), self.max_mean_steps)
             && mean > limit
         {
-            against.push(Refused::TooManySteps { mean, limit });
+            against.push(AdmissionRefusal::TooManySteps { mean, limit });
         }
         if let (Some(mean), Some(limit)) = (report.mean_harm(), self.max_mean_harm)
             && mean > limit
         {
-            against.push(Refused::TooMuchHarm { mean, limit });
+            against.push(AdmissionRefusal::TooMuchHarm { mean, limit });
         }
 
         let admitted = against.is_empty();
         let unfinished = count(&|world| world.verified && !world.returned);
         if unfinished > 0 {
-            against.push(Refused::NoReturn { worlds: unfinished });
+            against.push(AdmissionRefusal::NoReturn { worlds: unfinished });
         }
-        Verdict { admitted, reasons: against }
+        AdmissionDecision { admitted, reasons: against }
     }
 }
 
@@ -227,19 +228,19 @@ fn distinct(worlds: &[WorldResult]) -> Vec<&WorldResult> {
     kept
 }
 
-/// One of several sources written for the same task, with its trial.
+/// One of several sources for the same task, with its trial.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
-    /// Its source.
+    /// JavaScript source.
     pub source: &'a str,
-    /// Its trial.
+    /// Results of its trial.
     pub report: &'a TrialReport,
 }
 
-/// The position of the best candidate: it passed in most worlds, then took the fewest steps where it passed,
-/// then changed the least that it was not asked to, then is the shortest; the first of equals.
+/// Index of the best candidate: most passes, then fewest steps, then fewest unrelated changes, then shortest
+/// source, then first.
 ///
-/// None when no candidate passed anywhere.
+/// `None` if no candidate passed in any world.
 pub fn best_of(candidates: &[Candidate<'_>]) -> Option<usize> {
     let unrelated =
         |report: &TrialReport| report.worlds.iter().map(|world| world.unrelated.len()).sum::<usize>();
@@ -286,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_rule() {
+    fn the_default_rule_needs_two_of_three_worlds_and_no_death() {
         let unverified = |seed| WorldResult { verified: false, ..world(seed, 9) };
         let stopped = |seed| WorldResult { returned: false, ..world(seed, 9) };
         let dead = |seed| WorldResult { died: true, ..world(seed, 9) };
@@ -301,21 +302,24 @@ mod tests {
             ("a death", vec![world(1, 9), world(2, 9), dead(3)], false),
             ("nothing", vec![], false),
         ] {
-            let verdict = AdmissionRule::default().judge(&report(worlds));
-            assert_eq!(verdict.admitted, admitted, "{name}: {:?}", verdict.reasons);
-            assert!(verdict.admitted || !verdict.reasons.is_empty(), "{name} is refused without a reason");
+            let decision = AdmissionRule::default().judge(&report(worlds));
+            assert_eq!(decision.admitted, admitted, "{name}: {:?}", decision.reasons);
+            assert!(decision.admitted || !decision.reasons.is_empty(), "{name} is refused without a reason");
         }
     }
 
     #[test]
-    fn a_tidy_rule_counts_passes_without_effects_beside_the_task() {
+    fn a_strict_rule_counts_passes_without_side_effects() {
         let messy = |seed| WorldResult { unrelated: vec!["/inventory/stone".into()], ..world(seed, 9) };
-        let tidy = AdmissionRule { tidy: true, ..AdmissionRule::default() };
+        let strict = AdmissionRule { forbid_side_effects: true, ..AdmissionRule::default() };
         let once = report([world(1, 9), world(2, 9), messy(3)]);
         let often = report([world(1, 9), messy(2), messy(3)]);
-        assert!(tidy.judge(&once).admitted, "one unlucky world is forgiven");
-        assert_eq!(tidy.judge(&often).reasons, [Refused::Untidy { passed: 3, tidy: 1, needed: 2 }]);
-        assert!(AdmissionRule::default().judge(&often).admitted, "who does not ask for it does not get it");
+        assert!(strict.judge(&once).admitted, "one unlucky world is tolerated");
+        assert_eq!(
+            strict.judge(&often).reasons,
+            [AdmissionRefusal::SideEffects { passed: 3, clean: 1, needed: 2 }]
+        );
+        assert!(AdmissionRule::default().judge(&often).admitted, "the default rule ignores side effects");
     }
 
     #[test]
@@ -324,8 +328,14 @@ mod tests {
             AdmissionRule { max_mean_steps: Some(10.0), max_mean_harm: Some(1.0), ..Default::default() };
         let harmed = |steps, harm| report((0..3).map(|seed| WorldResult { harm, ..world(seed, steps) }));
         assert!(rule.judge(&harmed(10, 1.0)).admitted);
-        assert_eq!(rule.judge(&harmed(11, 1.0)).reasons, [Refused::TooManySteps { mean: 11.0, limit: 10.0 }]);
-        assert_eq!(rule.judge(&harmed(10, 2.0)).reasons, [Refused::TooMuchHarm { mean: 2.0, limit: 1.0 }]);
+        assert_eq!(
+            rule.judge(&harmed(11, 1.0)).reasons,
+            [AdmissionRefusal::TooManySteps { mean: 11.0, limit: 10.0 }]
+        );
+        assert_eq!(
+            rule.judge(&harmed(10, 2.0)).reasons,
+            [AdmissionRefusal::TooMuchHarm { mean: 2.0, limit: 1.0 }]
+        );
     }
 
     #[test]
@@ -336,7 +346,7 @@ mod tests {
             max_mean_steps: None,
             max_mean_harm: None,
             allow_death: true,
-            tidy: false,
+            forbid_side_effects: false,
         };
         assert!(!lax.judge(&report([])).admitted);
         assert!(!lax.judge(&report([WorldResult { died: true, ..world(1, 9) }])).admitted);
@@ -344,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_candidate() {
+    fn candidates_are_ranked_by_passes_steps_side_effects_and_length() {
         let often = report([world(1, 30), world(2, 30)]);
         let fast = report([world(1, 10), world(2, 10)]);
         let once = report([world(1, 1)]);
@@ -358,7 +368,11 @@ mod tests {
         };
         assert_eq!(best(&[("a", &once), ("a", &often)]), Some(1), "more worlds beat fewer steps");
         assert_eq!(best(&[("a", &often), ("aaaa", &fast)]), Some(1), "fewer steps beat a shorter source");
-        assert_eq!(best(&[("a", &messy), ("aaaa", &fast)]), Some(1), "tidiness beats a shorter source");
+        assert_eq!(
+            best(&[("a", &messy), ("aaaa", &fast)]),
+            Some(1),
+            "fewer side effects beat a shorter source"
+        );
         assert_eq!(
             best(&[("aa", &fast), ("a", &fast), ("b", &fast)]),
             Some(1),

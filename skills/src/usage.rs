@@ -1,39 +1,39 @@
 use serde::{Deserialize, Serialize};
 
-/// One use of an admitted skill, as the critic saw it.
+/// One use of an admitted skill, as judged by the critic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Use {
-    /// In what circumstances: a task's name, or what the caller finds worth telling apart.
+    /// Context of the use: the name of a task, or another label that the caller distinguishes.
     pub context: String,
     /// The post-condition held afterwards.
     pub success: bool,
-    /// The agent died within.
+    /// The agent died during the use.
     pub died: bool,
     /// Environment steps taken.
     pub steps: u32,
-    /// What it threw, or why it was stopped.
+    /// Exception or stop reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// A tally of uses.
+/// Totals over several uses.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Usage {
     /// Uses after which the post-condition held.
     pub successes: u32,
-    /// Uses after which it did not.
+    /// Uses after which it did not hold.
     pub failures: u32,
-    /// Uses within which the agent died.
+    /// Uses during which the agent died.
     pub deaths: u32,
     /// Environment steps over all uses.
     pub steps: u64,
-    /// What the latest use with an error threw.
+    /// Error of the latest use that had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
 }
 
 impl Usage {
-    /// Counts one use.
+    /// Adds one use.
     pub fn add(&mut self, one: &Use) {
         let side = if one.success { &mut self.successes } else { &mut self.failures };
         *side = side.saturating_add(1);
@@ -44,7 +44,7 @@ impl Usage {
         }
     }
 
-    /// One tally of several; the last error is that of the last tally that has one.
+    /// Adds up several totals. The last error is that of the last total that has one.
     pub fn sum<'a>(tallies: impl IntoIterator<Item = &'a Self>) -> Self {
         tallies.into_iter().fold(Self::default(), |sum, one| Self {
             successes: sum.successes.saturating_add(one.successes),
@@ -55,12 +55,12 @@ impl Usage {
         })
     }
 
-    /// How often it was used.
+    /// Number of uses.
     pub fn uses(&self) -> u32 {
         self.successes.saturating_add(self.failures)
     }
 
-    /// Laplace's rule of succession, `(successes + 1) / (uses + 2)`: 0.5 for a skill that was never used.
+    /// Laplace's rule of succession, `(successes + 1) / (uses + 2)`; 0.5 without any use.
     pub fn success_rate(&self) -> f64 {
         (f64::from(self.successes) + 1.0) / (f64::from(self.uses()) + 2.0)
     }
@@ -71,25 +71,25 @@ impl Usage {
     }
 }
 
-/// When an admitted skill goes back to trial, judged by its uses since it was admitted.
+/// When an admitted skill returns to trial, by its uses since admission.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct DemotionRule {
-    /// Fewer uses say nothing about its rate or its steps.
+    /// Minimum number of uses for judging success rate and steps.
     pub min_uses: u32,
-    /// Least share of successes.
+    /// Minimum success rate.
     pub min_success: f64,
-    /// From this many deaths within on, its share of deaths is looked at.
+    /// Minimum number of deaths for judging the death rate.
     pub min_deaths: u32,
-    /// A larger share of uses with a death within is too much.
+    /// Maximum rate of uses with a death.
     pub max_death_rate: f64,
-    /// Mean steps of a use may be this many times those of the trial.
+    /// Maximum ratio of mean steps in use to mean steps in the trial.
     pub waste: f64,
 }
 
 impl Default for DemotionRule {
-    /// From 4 uses on it must succeed in a third of them and take at most 5 times the steps of its trial;
-    /// two deaths are too many when they are more than half of the uses. Where agents die often by what roams
-    /// there, some skill is always running when it happens.
+    /// After 4 uses a skill must succeed in a third of them and take at most 5 times the steps of its trial.
+    /// Two deaths are too many if they are more than half of the uses; in worlds with roaming dangers, some
+    /// skill is always running when the agent dies.
     fn default() -> Self {
         Self { min_uses: 4, min_success: 0.34, min_deaths: 2, max_death_rate: 0.5, waste: 5.0 }
     }
@@ -99,7 +99,7 @@ impl Default for DemotionRule {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum Demotion {
-    /// It fails too often.
+    /// Its success rate is too low.
     #[error("succeeded in {successes} of {uses} uses")]
     Fails {
         /// Successes since admission.
@@ -107,7 +107,7 @@ pub enum Demotion {
         /// Uses since admission.
         uses: u32,
     },
-    /// It kills.
+    /// Its death rate is too high.
     #[error("the agent died within {deaths} of {uses} uses")]
     Kills {
         /// Deaths since admission.
@@ -115,7 +115,7 @@ pub enum Demotion {
         /// Uses since admission.
         uses: u32,
     },
-    /// It takes far longer than in its trial.
+    /// It takes far more steps than in its trial.
     #[error("takes {mean:.0} steps, {expected:.0} in its trial")]
     Wastes {
         /// Mean steps since admission.
@@ -123,31 +123,31 @@ pub enum Demotion {
         /// Mean steps in the trial.
         expected: f64,
     },
-    /// A skill that it calls is no longer the one it was tried with.
+    /// A callee is no longer the version used in the trial.
     #[error("`{name}`, which it calls, has changed")]
     Stale {
-        /// The callee's name.
+        /// Name of the callee.
         name: String,
     },
     /// It no longer passes its cases.
     #[error("fails {failed} of its {cases} cases")]
     Regressed {
-        /// Cases that it fails.
+        /// Failed cases.
         failed: u32,
         /// Cases that could be started.
         cases: u32,
     },
-    /// A person said so.
+    /// A person demoted it.
     #[error("{note}")]
     ByHand {
-        /// In their words.
+        /// The person's reason.
         note: String,
     },
 }
 
 impl DemotionRule {
-    /// Why a skill with this usage since admission should be demoted, if it should. `expected` is the mean of
-    /// steps in its trial.
+    /// Why a skill with these uses since admission should be demoted, if it should. `expected` is the mean
+    /// number of steps in its trial.
     pub fn judge(&self, usage: &Usage, expected: Option<f64>) -> Option<Demotion> {
         let Usage { successes, deaths, .. } = *usage;
         let uses = usage.uses();
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn when_a_skill_is_demoted() {
+    fn a_skill_is_demoted_for_failures_deaths_and_wasted_steps() {
         let tally = |successes, failures, deaths, steps| Usage {
             successes,
             failures,
@@ -194,12 +194,12 @@ mod tests {
     }
 
     #[test]
-    fn an_unused_skill_is_neither_good_nor_bad() {
+    fn an_unused_skill_has_success_rate_one_half() {
         assert!((Usage::default().success_rate() - 0.5).abs() < 1e-9);
     }
 
     #[test]
-    fn the_last_error_outlives_a_success() {
+    fn a_success_keeps_the_last_error() {
         let one = |success, error: Option<&str>| Use {
             context: String::new(),
             success,

@@ -1,4 +1,4 @@
-"""Gymnasium environments in the lines of JSON that tools/PROCESS.md describes: python gym_bridge.py SETTINGS (JSON).
+"""Serves a Gymnasium environment over the protocol of tools/PROCESS.md: python gym_bridge.py SETTINGS (JSON).
 
 Settings: {"name": "gym:MiniGrid-Empty-5x5-v0", "id": "MiniGrid-Empty-5x5-v0", "make": {...}, "actions": [...] or null}.
 """
@@ -10,16 +10,16 @@ import os
 import re
 import sys
 
-# Environments print. What the runtime reads goes out by another door.
+# Environments may print to standard output, so the protocol uses a copy of it.
 OUT = os.fdopen(os.dup(1), "w", encoding="utf-8")
 os.dup2(2, 1)
 
 import gymnasium  # noqa: E402
 import numpy  # noqa: E402
 
-# Packages that have to be imported before their environments are known, by the first word of an id.
+# Packages that register their environments on import, by the first word of an id.
 FAMILIES = {"MiniGrid": "minigrid", "BabyAI": "minigrid", "ALE": "ale_py", "MiniHack": "minihack", "NetHack": "nle"}
-# Numbers of an array beyond which its shape is shown in place of it.
+# Limit on the elements of an array; of a larger one only the shape is shown.
 LARGEST = 1000
 
 
@@ -34,7 +34,7 @@ def make(settings):
         try:
             module = importlib.import_module(family)
         except ImportError:
-            sys.exit(f"`{name}` is in the package `{family}`: sojourn environments install gym {family}")
+            sys.exit(f"`{name}` needs the package `{family}`: run `sojourn environments install gym {family}`")
         if family == "ale_py":
             gymnasium.register_envs(module)
         return gymnasium.make(name, **options)
@@ -43,7 +43,7 @@ def make(settings):
 def names_of(environment, given):
     space = environment.action_space
     if not isinstance(space, gymnasium.spaces.Discrete):
-        sys.exit(f"only environments with a list of actions can be lived in; these are {space}")
+        sys.exit(f"only discrete action spaces are supported, not {space}")
     if given:
         names = given
     elif hasattr(getattr(environment.unwrapped, "actions", None), "__members__"):
@@ -53,12 +53,12 @@ def names_of(environment, given):
     else:
         names = [f"action_{number}" for number in range(space.n)]
     if len(names) != space.n:
-        sys.exit(f"there are {space.n} actions, and {len(names)} names for them")
+        sys.exit(f"the environment has {space.n} actions, but {len(names)} names were given")
     return {name: int(space.start) + number for number, name in enumerate(names)}
 
 
 def plain(value):
-    """A value as JSON has it."""
+    """Converts a value to JSON types."""
     if isinstance(value, dict):
         return {str(name): plain(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
@@ -73,7 +73,7 @@ def plain(value):
 
 
 def grid(environment, seen):
-    """MiniGrid's view in words: what is where from the agent, as the package's documentation encodes it."""
+    """MiniGrid's view relative to the agent, decoded as the package's documentation specifies."""
     from minigrid.core.constants import IDX_TO_COLOR, IDX_TO_OBJECT, STATE_TO_IDX
 
     states = {number: name for name, number in STATE_TO_IDX.items()}
@@ -110,7 +110,7 @@ def grid(environment, seen):
     return text, state
 
 
-# What MiniGrid's documentation says of its actions.
+# Action descriptions from MiniGrid's documentation.
 GRID_ACTIONS = {
     "left": "turns left", "right": "turns right", "forward": "moves one cell ahead, if nothing is in the way",
     "pickup": "takes what is in front", "drop": "puts what is carried in front",
@@ -122,7 +122,7 @@ GRID_CONTROLS = (
     "near.NAME.right cells to the right (negative: to the left). Names have colours and doors their state: near.goal, "
     "near.red_key, near.locked_red_door. Only what is ahead is in view. success is true once the mission is done."
 )
-# In a world of its own: no environment here has berries.
+# An imaginary world: no environment here has berries.
 GRID_EXAMPLE = {"task": "stand beside a berry", "source": """function stand_beside_berry() {
   for (let i = 0; i < 50; i++) {
     const berry = observe().near.berry;
@@ -137,7 +137,7 @@ GRID_EXAMPLE = {"task": "stand beside a berry", "source": """function stand_besi
 
 
 def documentation(kind):
-    """The sections of a class's documentation by their headings; what comes before the first is the description."""
+    """The sections of a class's docstring by heading; the text before the first heading is the description."""
     sections, heading = {"Description": ""}, "Description"
     for line in (inspect.getdoc(kind) or kind.__name__).splitlines():
         if line.strip().startswith("#"):
@@ -148,7 +148,7 @@ def documentation(kind):
 
 
 def sentences(text, most=400):
-    """As many whole sentences as have room."""
+    """The whole sentences that fit into `most` characters."""
     if len(text) <= most:
         return text
     end = text[:most].rfind(". ")
@@ -164,7 +164,7 @@ class World:
         self.task = "succeed"
 
     def goal(self, is_grid):
-        """What is to be done, in words: a mission that is the same in every episode is the task itself."""
+        """The goal in words. A mission that is the same in every episode becomes the task itself."""
         missions = {self.environment.reset(seed=seed)[0]["mission"] for seed in range(5)} if is_grid else set()
         if len(missions) == 1:
             mission = missions.pop()
@@ -213,7 +213,7 @@ class World:
 
     def reset(self, seed):
         self.steps, self.sum = 0, 0.0
-        # Seeds of the runtime have 64 bits, those of some environments 32.
+        # The runtime's seeds have 64 bits, but some environments accept only 32.
         observation, _ = self.environment.reset(seed=seed % 2**31)
         return self.seen(observation)
 
@@ -233,7 +233,7 @@ def main():
             continue
         try:
             answer = {"result": answers[request["method"]](request.get("params"))}
-        except Exception as error:  # whatever an environment raises is the runtime's to hear
+        except Exception as error:  # report any exception of an environment to the runtime
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps({"id": request["id"], **answer}), file=OUT, flush=True)
 

@@ -1,56 +1,57 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// A small program over the observations before and after a skill ran.
+/// A predicate over the states before and after a skill ran.
 ///
-/// Success is decided with these, not by asking a model. Paths are JSON pointers (RFC 6901) into
-/// [`Observation::state`](crate::Observation::state), such as `/inventory/wood`; a missing value counts as 0.
+/// The runtime decides success with conditions, without asking a model. Paths are JSON pointers (RFC 6901)
+/// into [`Observation::state`](crate::Observation::state), such as `/inventory/wood`; a missing value counts
+/// as 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
     /// The number at `path` grew by at least `by`, or reached `cap`.
     Increased {
-        /// Where the number stands.
+        /// Location of the number.
         path: String,
-        /// How much more there must be.
+        /// Required increase.
         by: Amount,
-        /// The largest value the environment allows; reaching it counts as success.
+        /// Largest value the environment allows. Reaching it counts as success.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cap: Option<f64>,
     },
-    /// The number at `path` is at least `value` afterwards.
+    /// After the call, the number at `path` is at least `value`.
     AtLeast {
-        /// Where the number stands.
+        /// Location of the number.
         path: String,
-        /// The least value that satisfies.
+        /// Required minimum.
         value: Amount,
     },
-    /// The value at `path` equals `value` afterwards.
+    /// After the call, the value at `path` equals `value`.
     Equals {
-        /// Where the value stands.
+        /// Location of the value.
         path: String,
-        /// What it must equal.
+        /// Required value.
         value: Value,
     },
-    /// Every one holds.
+    /// Every inner condition holds.
     All(Vec<Condition>),
-    /// At least one holds.
+    /// At least one inner condition holds.
     Any(Vec<Condition>),
-    /// It does not hold.
+    /// The inner condition does not hold.
     Not(Box<Condition>),
 }
 
-/// A number that is either written down or taken from the skill's arguments.
+/// A number: a literal, or the value of a numeric argument of the call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", from = "AmountForm")]
 pub enum Amount {
-    /// A number.
+    /// A constant.
     Literal(f64),
-    /// The named numeric argument of the call.
+    /// The value of the argument with this name.
     Param(String),
 }
 
-/// An amount as people write it: a bare number will do.
+/// The accepted spellings of an amount, including a bare number.
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(untagged)]
 enum AmountForm {
@@ -74,7 +75,7 @@ pub enum ConditionError {
     /// An amount names an argument that the call did not have, or that is not a number.
     #[error("the condition needs the numeric argument `{name}`")]
     MissingArgument {
-        /// The argument's name.
+        /// Name of the argument.
         name: String,
     },
 }
@@ -92,10 +93,10 @@ impl Amount {
 }
 
 impl Condition {
-    /// Whether it holds for a call with `args` that led from the state `before` to the state `after`.
+    /// Evaluates the condition for a call with `args` that led from the state `before` to the state `after`.
     ///
     /// # Errors
-    /// When an amount names an argument that `args` lacks.
+    /// An amount names an argument that `args` lacks.
     pub fn holds(
         &self,
         before: &Value,
@@ -131,7 +132,7 @@ impl Condition {
         })
     }
 
-    /// The JSON pointers this condition reads, in order of appearance.
+    /// The JSON pointers that the condition reads, in order of appearance.
     pub fn paths(&self) -> Vec<&str> {
         match self {
             Self::Increased { path, .. } | Self::AtLeast { path, .. } | Self::Equals { path, .. } => {

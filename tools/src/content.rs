@@ -1,53 +1,53 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A piece of what a tool shows.
+/// A part of what a tool returns for display.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Content {
-    /// Words.
+    /// Plain text.
     Text {
-        /// They.
+        /// The text.
         text: String,
     },
-    /// A picture.
+    /// An image.
     Image {
-        /// Its bytes in base64.
+        /// The image file, base64-encoded.
         data: String,
-        /// "image/png".
+        /// Media type, such as "image/png".
         mime: String,
     },
-    /// A sound.
+    /// An audio clip.
     Audio {
-        /// Its bytes in base64.
+        /// The audio file, base64-encoded.
         data: String,
-        /// "audio/wav".
+        /// Media type, such as "audio/wav".
         mime: String,
     },
-    /// Where something can be read.
+    /// A link to a resource.
     ResourceLink {
-        /// Its address.
+        /// Address of the resource.
         uri: String,
-        /// What it is called.
+        /// Display name.
         name: String,
-        /// What it is, if that is known.
+        /// Media type, if known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mime: Option<String>,
     },
 }
 
-/// A value as it reads: a text as it is, anything else as JSON.
+/// A JSON value as text: a string without quotes, anything else as JSON.
 pub(crate) fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 impl Content {
-    /// Words.
+    /// Makes a [`Content::Text`].
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text { text: text.into() }
     }
 
-    /// How many bytes it takes up in the log, roughly.
+    /// Approximate size in the log, in bytes.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Text { text } => text.len(),
@@ -56,13 +56,13 @@ impl Content {
         }
     }
 
-    /// How it reads where only words can be shown: other things by their kind, size and address.
-    pub fn as_words(&self) -> String {
+    /// The part as text. Images, audio and links appear as their type, size and address.
+    pub fn to_text(&self) -> String {
         let bytes = |data: &str| data.len() / 4 * 3;
         match self {
             Self::Text { text } => text.clone(),
-            Self::Image { data, mime } => format!("[a picture, {mime}, {} bytes]", bytes(data)),
-            Self::Audio { data, mime } => format!("[a sound, {mime}, {} bytes]", bytes(data)),
+            Self::Image { data, mime } => format!("[an image, {mime}, {} bytes]", bytes(data)),
+            Self::Audio { data, mime } => format!("[audio, {mime}, {} bytes]", bytes(data)),
             Self::ResourceLink { uri, name, .. } => format!("[{name}: {uri}]"),
         }
     }

@@ -3,130 +3,131 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A world that an agent lives in, one episode at a time.
+/// A world that an agent acts in, one episode at a time.
 ///
-/// A call to one of its tools is carried out as actions: [`begin`](Self::begin) takes the call, then the
-/// runtime alternates [`advance`](Self::advance) and [`step`](Self::step) until the call is done. The runtime
-/// may `step` an action of its own (a reflex's) between the two, so `advance` decides anew from the present
-/// state every time.
+/// A call to one of its tools is carried out as a series of actions. [`begin`](Self::begin) takes the call;
+/// then the runtime alternates [`advance`](Self::advance) and [`step`](Self::step) until the call is done.
+/// Between the two the runtime may `step` an action of its own, for a reflex, so `advance` always decides
+/// from the present state.
 #[async_trait]
 pub trait Environment: Send {
-    /// What this environment is and offers. The same for the whole life of the value.
+    /// Name, tools, tasks and documentation. Constant for the lifetime of the value.
     fn spec(&self) -> &EnvironmentSpec;
 
-    /// Starts an episode. The same seed starts the same episode where the spec says `deterministic`.
+    /// Starts an episode. If the spec says `deterministic`, equal seeds start equal episodes.
     async fn reset(&mut self, seed: u64) -> Result<(), EnvironmentError>;
 
-    /// What is seen now.
+    /// The present observation.
     fn observe(&self) -> Result<Observation, EnvironmentError>;
 
-    /// Takes a call to one of [`EnvironmentSpec::tools`], replacing any unfinished one.
+    /// Takes a call to one of [`EnvironmentSpec::tools`], replacing any unfinished call.
     ///
-    /// A call with bad arguments does not fail here: the next [`advance`](Self::advance) answers it with a
-    /// [`ToolOutcome`] that says what was wrong.
+    /// Bad arguments are not an error here: the next [`advance`](Self::advance) returns a [`ToolOutcome`]
+    /// that explains them.
     fn begin(&mut self, call: &ToolCall) -> Result<(), EnvironmentError>;
 
-    /// The next action of the call under way, or its outcome.
+    /// The next action of the current call, or its outcome.
     fn advance(&mut self) -> Result<Progress, EnvironmentError>;
 
-    /// Carries out one action: one step of the environment.
+    /// Carries out one action, which is one step of the environment.
     async fn step(&mut self, action: &Action) -> Result<StepOutcome, EnvironmentError>;
 
-    /// The whole state as bytes, if this environment can do that.
+    /// The complete state as bytes, or `None` if the environment has no snapshots.
     fn snapshot(&self) -> Option<Snapshot> {
         None
     }
 
-    /// Goes back to a state taken by [`snapshot`](Self::snapshot) of the same environment and version.
+    /// Restores a state taken by [`snapshot`](Self::snapshot) from the same environment and version.
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), EnvironmentError> {
         let _ = snapshot;
         Err(EnvironmentError::Unsupported { what: "snapshots" })
     }
 
-    /// Asked after a crash where the spec does not say `deterministic`: whether this world is, or has just been made, the
-    /// one that the process before acted on. What says no is reset, and the episode is lost.
-    async fn rejoin(&mut self, past: &Past) -> Result<bool, EnvironmentError> {
+    /// Reconnects to an interrupted episode after a crash. The runtime calls this only if the spec does not
+    /// say `deterministic`. Returns true if the world is in the state that `past` ends in. After false the
+    /// runtime resets the world, and the episode is lost.
+    async fn rejoin(&mut self, past: &EpisodePrefix) -> Result<bool, EnvironmentError> {
         let _ = past;
         Ok(false)
     }
 
-    /// A second, independent world of the same kind in which to practise, if there can be one.
+    /// A second, independent world of the same kind for trials, or `None` if there cannot be one.
     fn practice(&self) -> Option<Box<dyn Environment>> {
         None
     }
 }
 
-/// What an environment is, in the words of its documentation.
+/// What an environment is and offers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EnvironmentSpec {
-    /// "crafter".
+    /// Name of the environment: "crafter".
     pub name: String,
-    /// Of its rules: a log is replayed only against the same version.
+    /// Version of its rules. A log is replayed only against the same version.
     pub version: String,
-    /// The same seed and actions give the same states, wherever a log is replayed: it is stepped again there. Any other
-    /// is not; its log answers for it.
+    /// Whether equal seeds and actions give equal states. A replay steps a deterministic environment again;
+    /// for any other it takes the observations from the log.
     pub deterministic: bool,
-    /// One or two sentences: what this world is and whom the skills control.
+    /// One or two sentences: what the world is and whom the skills control.
     pub about: String,
-    /// The primitives offered to the controller and the skills. A tool named `observe` without parameters is
-    /// offered to skills as a live view of [`Observation::state`].
+    /// Primitives that the controller and the skills can call. A parameterless tool named `observe` appears
+    /// to skills as a live view of [`Observation::state`].
     pub tools: Vec<ToolSpec>,
-    /// What an action name may be, for reflexes.
+    /// Action names that a reflex may return.
     pub actions: Vec<String>,
-    /// What the actions do and where the state shows it, in a few sentences.
+    /// A few sentences: what the actions do and where the state shows it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub controls: String,
-    /// Tasks that can be asked for.
+    /// Documented tasks that the curriculum may ask for.
     pub tasks: Vec<TaskSpec>,
-    /// How they are done.
+    /// How the tasks are done.
     pub recipes: Vec<Recipe>,
-    /// Worked examples of the language of skills; none of them solves a task.
+    /// Worked examples of skills. None of them solves a task.
     pub examples: Vec<Example>,
-    /// JSON pointers into the state whose fall counts as harm when a skill is tried: `/health`.
+    /// JSON pointers into the state, such as `/health`. A decrease during a trial counts as harm.
     pub vitals: Vec<String>,
-    /// Where each episode says what is to be done: then what is seen is part of what a skill is written from.
+    /// Set if each episode states its own goal. A skill is then written from what episodes show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<Question>,
-    /// How an explorer may act at random, where that does no harm; without it nothing is explored.
+    /// How the world may be explored at random, where that does no harm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exploration: Option<crate::ExplorationSpec>,
 }
 
-/// What is to be done, where each episode says it itself.
+/// Where an episode states its own goal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
-    /// JSON pointer into the state to it, in words: `/goal`.
+    /// JSON pointer into the state to the goal in words: `/goal`.
     pub path: String,
-    /// A sentence for those who write skills: what differs from one episode of a task to the next.
+    /// One sentence for the author of a skill: what differs between two episodes of a task.
     pub differs: String,
 }
 
-/// One step of the environment: its name as the environment lists it in [`EnvironmentSpec::actions`].
+/// One step of the environment, by its name in [`EnvironmentSpec::actions`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Action(pub String);
 
-/// What became of a call under way.
+/// State of the current call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Progress {
-    /// It wants this action next.
+    /// The call needs this action next.
     Act(Action),
-    /// It is done.
+    /// The call is complete.
     Done(ToolOutcome),
 }
 
-/// What one action brought about.
+/// Result of one action.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepOutcome {
-    /// The state afterwards, as in [`Observation::state`].
+    /// The new state, as in [`Observation::state`].
     pub state: Value,
-    /// The environment's own reward.
+    /// Reward that the environment gave.
     pub reward: f64,
-    /// Tasks with `achievement` set that were done for the first time in this episode.
+    /// Tasks marked `achievement` that succeeded for the first time in this episode.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unlocked: Vec<String>,
-    /// Set on the episode's last step.
+    /// Set on the last step of the episode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Ending>,
 }
@@ -134,55 +135,55 @@ pub struct StepOutcome {
 /// How an episode ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ending {
-    /// In one word.
+    /// Category of the ending.
     pub kind: EndingKind,
-    /// In a few: "killed by a zombie while asleep".
+    /// The cause in a few words: "killed by a zombie while asleep".
     pub cause: String,
 }
 
-/// The ways an episode ends.
+/// Categories of episode endings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndingKind {
     /// The agent died or lost.
     Died,
-    /// The environment's goal was reached.
+    /// The agent reached the environment's goal.
     Succeeded,
-    /// Time was up.
+    /// The time limit was reached.
     TimeUp,
-    /// The world broke off; what would have come of the episode is unknown.
+    /// The world failed; the result of the episode is unknown.
     Lost,
 }
 
-/// What a log knows of the episode that was under way when a process ended.
+/// The recorded beginning of an episode that a crash interrupted.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Past {
-    /// What it was begun with.
+pub struct EpisodePrefix {
+    /// Seed of the episode.
     pub seed: u64,
-    /// The steps since then, in order.
+    /// Actions taken so far, in order.
     pub actions: Vec<Action>,
-    /// The last state that was seen.
+    /// The last state recorded.
     pub state: Value,
 }
 
-/// An environment that is only known from a log: it can be told of, not lived in.
+/// An environment known only by its recorded spec. Every attempt to act in it fails.
 #[derive(Debug, Clone)]
-pub struct Remembered(EnvironmentSpec);
+pub struct SpecOnlyEnvironment(EnvironmentSpec);
 
-impl Remembered {
-    /// What a log says of its environment.
+impl SpecOnlyEnvironment {
+    /// Wraps the spec that a log recorded.
     pub fn new(spec: EnvironmentSpec) -> Self {
         Self(spec)
     }
 
     fn absent<T>(&self) -> Result<T, EnvironmentError> {
-        let reason = format!("`{}` is known from the log only, it is not here", self.0.name);
+        let reason = format!("`{}` is known only from the log and cannot be acted in", self.0.name);
         Err(EnvironmentError::Failed { reason })
     }
 }
 
 #[async_trait]
-impl Environment for Remembered {
+impl Environment for SpecOnlyEnvironment {
     fn spec(&self) -> &EnvironmentSpec {
         &self.0
     }
@@ -208,44 +209,44 @@ impl Environment for Remembered {
     }
 }
 
-/// An environment's whole state, opaque to everybody else.
+/// A complete environment state; its layout is private to the environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot(pub Vec<u8>);
 
-/// Why an environment could not do what it was asked.
+/// Why an environment could not do what was requested.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvironmentError {
-    /// It was acted on before a reset or after the episode's end.
+    /// An action before the first reset or after the end of the episode.
     #[error("the episode is not running: reset the environment first")]
     NotRunning,
-    /// There is no action of that name.
+    /// No action has this name.
     #[error("no action named `{name}`")]
     UnknownAction {
-        /// The name that was given.
+        /// The requested name.
         name: String,
     },
-    /// [`Environment::advance`] without a call.
-    #[error("no call is under way")]
+    /// [`Environment::advance`] without a current call.
+    #[error("there is no current call")]
     NoCall,
-    /// It cannot do that at all.
+    /// The environment lacks an optional capability.
     #[error("this environment has no {what}")]
     Unsupported {
-        /// What it lacks.
+        /// Name of the capability.
         what: &'static str,
     },
-    /// A snapshot of something else, or a damaged one.
+    /// The snapshot is damaged, or belongs to another environment or version.
     #[error("the snapshot cannot be restored: {reason}")]
     BadSnapshot {
-        /// What was wrong with it.
+        /// What is wrong with it.
         reason: String,
     },
-    /// The episode broke off and cannot go on; a reset begins another.
+    /// The episode was interrupted and cannot continue. A reset starts another.
     #[error("{cause}")]
     Lost {
         /// What happened.
         cause: String,
     },
-    /// The world behind it failed: a process died, a page did not load.
+    /// The world behind the environment failed: a process died, a page did not load.
     #[error("the environment failed: {reason}")]
     Failed {
         /// What happened.

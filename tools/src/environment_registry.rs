@@ -6,7 +6,9 @@
 //! - **A world that an agent file describes** (`[environment] kind = "web"`): implement [`DescribedEnvironment`] for its
 //!   settings, and add a variant to `EnvironmentDescription` in `cli/src/environments.rs`.
 
-use crate::{Environment, McpWorld, ProcessWorld, WorldError, nearest};
+use crate::{
+    Environment, McpEnvironmentSettings, ProcessEnvironmentSettings, RemoteEnvironmentError, nearest,
+};
 use async_trait::async_trait;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -107,14 +109,14 @@ pub trait DescribedEnvironment: Send + Sync {
 }
 
 #[async_trait]
-impl DescribedEnvironment for ProcessWorld {
+impl DescribedEnvironment for ProcessEnvironmentSettings {
     async fn open_in(&self, directory: &Path) -> Result<Box<dyn Environment>, EnvironmentUnavailable> {
         Ok(Box::new(self.clone().open(directory).await?))
     }
 }
 
 #[async_trait]
-impl DescribedEnvironment for McpWorld {
+impl DescribedEnvironment for McpEnvironmentSettings {
     fn secret(&self) -> Option<&str> {
         self.token_env.as_deref()
     }
@@ -177,8 +179,8 @@ impl EnvironmentUnavailable {
     }
 }
 
-impl From<WorldError> for EnvironmentUnavailable {
-    fn from(error: WorldError) -> Self {
+impl From<RemoteEnvironmentError> for EnvironmentUnavailable {
+    fn from(error: RemoteEnvironmentError) -> Self {
         Self::Failed {
             reason: format!("the environment cannot be used: {error}"),
             remedy: "`environment` of the agent file describes it; `sojourn environments check` tries one"

@@ -1,4 +1,4 @@
-//! Tools that are functions of this program: what `#[tool]` makes.
+//! Rust functions as tools. The attribute `#[tool]` expands to this.
 
 use crate::{CallContext, Content, Effects, ResultKind, Tool, ToolError, ToolOutcome, ToolSpec};
 use async_trait::async_trait;
@@ -9,22 +9,23 @@ use serde_json::{Map, Value};
 use std::fmt::Display;
 use std::pin::Pin;
 
-type Answer = Pin<Box<dyn Future<Output = ToolOutcome> + Send>>;
-type Function = Box<dyn Fn(Value, CallContext) -> Answer + Send + Sync>;
+type OutcomeFuture = Pin<Box<dyn Future<Output = ToolOutcome> + Send>>;
+type Function = Box<dyn Fn(Value, CallContext) -> OutcomeFuture + Send + Sync>;
 
-/// A function as a tool. `#[tool]` makes one of a function with documentation; this makes one by hand.
+/// A tool backed by a function. `#[tool]` builds one from a documented function; [`new`](Self::new) builds
+/// one by hand.
 pub struct FunctionTool {
     spec: ToolSpec,
     call: Function,
 }
 
-/// The arguments of a function that takes none.
+/// Arguments of a function without parameters.
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoArguments {}
 
 impl FunctionTool {
-    /// The tool `name` that calls `call` with arguments of its schema.
+    /// A tool named `name` that calls `call`. Its input schema is derived from `A`.
     pub fn new<A, R, C, F>(name: &str, description: &str, effects: Effects, call: C) -> Self
     where
         A: DeserializeOwned + JsonSchema + Send + 'static,
@@ -43,7 +44,7 @@ impl FunctionTool {
         Self { spec: spec.with_input(schema::<A>()), call }
     }
 
-    /// With another limit than the toolbox's, in milliseconds.
+    /// Replaces the toolbox's time limit by `timeout_ms` milliseconds.
     #[must_use]
     pub fn with_timeout_ms(mut self, timeout_ms: u64) -> Self {
         self.spec.timeout_ms = Some(timeout_ms);
@@ -51,7 +52,7 @@ impl FunctionTool {
     }
 }
 
-/// The schema of a type, without a title; what it refers to is within.
+/// The JSON Schema of `A`, self-contained and without title and description.
 fn schema<A: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.meta_schema = None);
     let mut schema = SchemaGenerator::new(settings).into_root_schema_for::<A>().to_value();
@@ -74,16 +75,16 @@ impl Tool for FunctionTool {
     }
 }
 
-/// What a tool may return.
+/// A value that a tool function may return.
 pub trait IntoOutcome {
-    /// What kind of result it is, where that is known.
+    /// Kind of the result, if the type determines it.
     const KIND: Option<ResultKind> = None;
 
-    /// The outcome that it is.
+    /// Converts the value into an outcome.
     fn into_outcome(self) -> ToolOutcome;
 }
 
-/// A value to compute with.
+/// A structured result for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
@@ -93,7 +94,7 @@ impl<T: Serialize> IntoOutcome for Json<T> {
     fn into_outcome(self) -> ToolOutcome {
         match serde_json::to_value(self.0) {
             Ok(value) => ToolOutcome { value: Some(value), ..ToolOutcome::done("") },
-            Err(error) => ToolOutcome::failed(format!("the result is no JSON: {error}")),
+            Err(error) => ToolOutcome::failed(format!("the result cannot be written as JSON: {error}")),
         }
     }
 }

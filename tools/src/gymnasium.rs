@@ -3,7 +3,10 @@
 //! `gym:ID` is the environment that Gymnasium registers under that id. `gym:ID?is_slippery=false&actions=left,down` sets
 //! options, and names for actions that have none.
 
-use crate::{Availability, Environment, EnvironmentProvider, EnvironmentUnavailable, ProcessWorld, python};
+use crate::{
+    Availability, Environment, EnvironmentProvider, EnvironmentUnavailable, ProcessEnvironmentSettings,
+    python,
+};
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -85,7 +88,7 @@ impl EnvironmentProvider for Gymnasium {
         let settings = settings(id(name).unwrap_or_default()).to_string();
         let command =
             vec![python_in(&directory).display().to_string(), bridge.display().to_string(), settings];
-        let world = ProcessWorld { command, env: Vec::new(), timeout_ms: None };
+        let world = ProcessEnvironmentSettings { command, env: Vec::new(), timeout_ms: None };
         let world = world.open(Path::new("")).await.map_err(|error| EnvironmentUnavailable::Failed {
             reason: format!("{name} cannot be opened: {error}"),
             remedy: "packages with more environments: `sojourn environments install gym PACKAGE…`".to_owned(),

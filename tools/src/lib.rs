@@ -11,39 +11,39 @@
 //!
 //! Everything that crosses these traits is plain, serialisable data, so that it can be logged and replayed.
 
+mod allowed_hosts;
 pub mod builtin;
-mod child;
 mod condition;
 mod content;
 mod environment;
 mod environment_registry;
 mod exploration;
+mod framing;
 mod function;
 mod grants;
 mod gymnasium;
 pub mod http;
-mod lines;
 pub mod mcp;
 mod observation;
 mod policy;
 pub mod process;
 pub mod python;
-mod revival;
+mod remote_environment;
 pub mod schema;
 mod source;
 mod sources;
 mod spec;
-mod stepped;
+mod subprocess;
+mod supervision;
 mod tool;
 mod toolbox;
 pub mod wasm;
-mod web;
 
 pub use condition::{Amount, Condition, ConditionError};
 pub use content::Content;
 pub use environment::{
-    Action, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec, Past, Progress, Question,
-    Remembered, Snapshot, StepOutcome,
+    Action, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix, Progress,
+    Question, Snapshot, SpecOnlyEnvironment, StepOutcome,
 };
 pub use environment_registry::{
     Availability, BuiltInReflex, DescribedEnvironment, EnvironmentProvider, EnvironmentRegistry,
@@ -54,14 +54,16 @@ pub use function::{FunctionTool, IntoOutcome, Json, NoArguments};
 pub use grants::Grants;
 pub use gymnasium::Gymnasium;
 pub use observation::Observation;
-pub use policy::{Decision, EffectKind, Policy, PolicyError, PolicyFile, Rule, Verdict};
+pub use policy::{Decision, EffectKind, Policy, PolicyError, PolicyFile, PolicyVerdict, Rule};
+pub use remote_environment::{
+    McpEnvironmentSettings, ProcessEnvironmentSettings, RemoteEnvironment, RemoteEnvironmentError,
+};
 pub use sojourn_tools_macros::tool;
 pub use source::{FixedSource, ToolSource};
 pub use sources::{SourceError, SourceSettings};
 pub use spec::{
-    Effects, Example, Ingredient, Parameter, ParameterKind, Recipe, Residue, ResultKind, TaskSpec, ToolSpec,
-    arguments_schema, recipes_by_task, signature, with_defaults,
+    Effects, Example, Ingredient, Parameter, ParameterKind, Recipe, ResidueClass, ResultKind, TaskSpec,
+    ToolSpec, arguments_schema, recipes_by_task, signature, with_defaults,
 };
-pub use stepped::{McpWorld, ProcessWorld, SteppedWorld, WorldError};
 pub use tool::{CallContext, CallProgress, FailureKind, Need, Tool, ToolCall, ToolError, ToolOutcome};
-pub use toolbox::{CallLimits, Changes, ReadyCall, Refusal, Toolbox, nearest};
+pub use toolbox::{CallLimits, Refusal, ToolChanges, Toolbox, ValidatedCall, nearest};

@@ -5,94 +5,95 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// What may be called: the first rule that fits a call decides.
+/// Decides which tool calls are allowed: the first rule that matches a call applies.
 ///
-/// Where none does, what only reads is allowed and everything else asked about. Whatever the rules say, an irreversible call
-/// after content that came from a tool is allowed only by a rule that says `after_untrusted`.
+/// If no rule matches, a call that only reads is allowed and any other needs approval. An irreversible call
+/// after untrusted tool output is allowed only by a rule with `after_untrusted`.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
     rules: Vec<CompiledRule>,
-    default: Option<Verdict>,
+    default: Option<PolicyVerdict>,
     trusted: Vec<GlobMatcher>,
 }
 
-/// A policy as a file says it.
+/// A policy as written in a file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyFile {
-    /// What becomes of a call that no rule fits.
+    /// Decision for calls that no rule matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default: Option<Verdict>,
-    /// Names of tools whose answers count as the user's own words, with `*` for any letters.
+    pub default: Option<PolicyVerdict>,
+    /// Patterns of tool names whose output counts as the user's own words. `*` is a wildcard.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusted: Vec<String>,
-    /// The rules, the first that fits decides.
+    /// Rules in order of precedence.
     #[serde(default, rename = "rule", skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
 }
 
-/// One rule. It fits a call that has all that it names.
+/// One rule. It matches a call that satisfies all of its conditions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// Names of tools, with `*` for any letters: `files_*`.
+    /// Pattern of tool names, with `*` as a wildcard: `files_*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool: Option<String>,
-    /// What the call may do.
+    /// Effect that the tool must have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<EffectKind>,
-    /// Regular expressions that arguments must match in whole, by name; an argument that is no string is compared as JSON.
+    /// Regular expressions by argument name. Each must match the whole value; a value that is not a string is
+    /// compared as JSON.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub args: BTreeMap<String, String>,
-    /// What becomes of the call.
-    pub then: Verdict,
-    /// That it holds for an irreversible call even after content that came from a tool.
+    /// Decision for matching calls.
+    pub then: PolicyVerdict,
+    /// Applies the rule to irreversible calls even after untrusted tool output.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub after_untrusted: bool,
 }
 
-/// What becomes of a call.
+/// Decision about a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// It is carried out.
+pub enum PolicyVerdict {
+    /// The call is made.
     Allow,
-    /// A person is asked.
+    /// A person is asked to approve the call.
     Ask,
-    /// It is not.
+    /// The call is refused.
     Deny,
 }
 
-/// What a rule tells calls apart by. A call may be of several kinds.
+/// Effect categories that rules distinguish. A call may belong to several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EffectKind {
-    /// It only looks, on this machine.
+    /// Only reads, without network access.
     Read,
-    /// It changes something.
+    /// Changes something.
     Write,
-    /// It talks to a network.
+    /// Uses the network.
     Network,
-    /// It cannot be undone.
+    /// Cannot be undone.
     Irreversible,
 }
 
-/// What a policy says of one call, and why.
+/// A policy's decision about one call, with its origin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
-    /// What becomes of the call.
-    pub verdict: Verdict,
-    /// Who says so: "rule 2", "the default for what only reads".
+    /// The decision.
+    pub verdict: PolicyVerdict,
+    /// What decided: "rule 2", "the default for calls that only read".
     pub by: String,
 }
 
-/// Why a policy cannot be used.
+/// A pattern in a policy is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{place}: `{pattern}` is not a pattern: {reason}")]
+#[error("{place}: `{pattern}` is not a valid pattern: {reason}")]
 pub struct PolicyError {
-    /// Where it stands: "rule 2".
+    /// Location in the policy: "rule 2".
     pub place: String,
-    /// What was written.
+    /// The pattern.
     pub pattern: String,
     /// What is wrong with it.
     pub reason: String,
@@ -106,10 +107,10 @@ struct CompiledRule {
 }
 
 impl Policy {
-    /// The policy that a file describes.
+    /// Compiles a policy.
     ///
     /// # Errors
-    /// When a pattern is none.
+    /// A pattern is invalid.
     pub fn new(file: PolicyFile) -> Result<Self, PolicyError> {
         let mut rules = Vec::with_capacity(file.rules.len());
         for (place, rule) in file.rules.into_iter().enumerate() {
@@ -144,23 +145,27 @@ impl Policy {
         Ok(Self { rules, default: file.default, trusted })
     }
 
-    /// Whether what the tool `name` says counts as the user's own words.
+    /// Whether output of the tool `name` counts as trusted.
     pub fn trusts(&self, name: &str) -> bool {
         self.trusted.iter().any(|glob| glob.is_match(name))
     }
 
-    /// What becomes of a call of `spec` with `args`; `untrusted` where content that came from a tool may have led to it.
+    /// Decides about a call of `spec` with `args`. `untrusted` is true if tool output may have influenced the
+    /// call.
     pub fn decide(&self, spec: &ToolSpec, args: &Map<String, Value>, untrusted: bool) -> Decision {
         let tainted = untrusted && spec.effects.irreversible;
         for (place, compiled) in self.rules.iter().enumerate() {
-            if !compiled.fits(spec, args) {
+            if !compiled.matches(spec, args) {
                 continue;
             }
             let by = format!("rule {}", place + 1);
-            return if tainted && compiled.rule.then == Verdict::Allow && !compiled.rule.after_untrusted {
+            return if tainted && compiled.rule.then == PolicyVerdict::Allow && !compiled.rule.after_untrusted
+            {
                 Decision {
-                    verdict: Verdict::Deny,
-                    by: format!("{by} does not hold after what a tool showed (`after_untrusted`)"),
+                    verdict: PolicyVerdict::Deny,
+                    by: format!(
+                        "{by} does not apply after untrusted tool output (it lacks `after_untrusted`)"
+                    ),
                 }
             } else {
                 Decision { verdict: compiled.rule.then, by }
@@ -168,20 +173,21 @@ impl Policy {
         }
         let (verdict, by) = match self.default {
             Some(verdict) => (verdict, "the policy's default"),
-            None if spec.effects.reads_only() => (Verdict::Allow, "the default for what only reads"),
-            None => (Verdict::Ask, "the default for what does more than read"),
+            None if spec.effects.reads_only() => {
+                (PolicyVerdict::Allow, "the default for calls that only read")
+            }
+            None => (PolicyVerdict::Ask, "the default for calls that do more than read"),
         };
-        if tainted && verdict == Verdict::Allow {
-            let by =
-                "what cannot be undone needs a rule with `after_untrusted` once a tool has shown something";
-            return Decision { verdict: Verdict::Deny, by: by.to_owned() };
+        if tainted && verdict == PolicyVerdict::Allow {
+            let by = "after untrusted tool output, an irreversible call needs a rule with `after_untrusted`";
+            return Decision { verdict: PolicyVerdict::Deny, by: by.to_owned() };
         }
         Decision { verdict, by: by.to_owned() }
     }
 }
 
 impl CompiledRule {
-    fn fits(&self, spec: &ToolSpec, args: &Map<String, Value>) -> bool {
+    fn matches(&self, spec: &ToolSpec, args: &Map<String, Value>) -> bool {
         let named = self.tool.as_ref().is_none_or(|glob| glob.is_match(&spec.name));
         let kind = self.rule.effect.is_none_or(|kind| kind.of(spec.effects));
         named
@@ -195,7 +201,7 @@ impl CompiledRule {
 }
 
 impl EffectKind {
-    /// Whether something with these effects is of this kind.
+    /// Whether a tool with these effects belongs to the category.
     pub fn of(self, effects: Effects) -> bool {
         match self {
             Self::Read => effects.reads_only(),
@@ -215,59 +221,72 @@ mod tests {
         ToolSpec { effects, ..ToolSpec::new(name, "") }
     }
 
-    fn rule(tool: &str, then: Verdict) -> Rule {
+    fn rule(tool: &str, then: PolicyVerdict) -> Rule {
         Rule { tool: Some(tool.into()), effect: None, args: BTreeMap::new(), then, after_untrusted: false }
     }
 
-    fn verdict(policy: &Policy, spec: &ToolSpec, args: &Value, untrusted: bool) -> Verdict {
+    fn verdict(policy: &Policy, spec: &ToolSpec, args: &Value, untrusted: bool) -> PolicyVerdict {
         policy.decide(spec, args.as_object().unwrap(), untrusted).verdict
     }
 
     #[test]
-    fn reading_is_allowed_and_the_rest_is_asked_about() {
+    fn by_default_reads_are_allowed_and_other_calls_need_approval() {
         let policy = Policy::default();
         let write = Effects { write: true, ..Effects::default() };
         let network = Effects { network: true, ..Effects::default() };
-        assert_eq!(verdict(&policy, &tool("look", Effects::default()), &json!({}), true), Verdict::Allow);
-        assert_eq!(verdict(&policy, &tool("save", write), &json!({}), false), Verdict::Ask);
-        assert_eq!(verdict(&policy, &tool("fetch", network), &json!({}), false), Verdict::Ask);
+        assert_eq!(
+            verdict(&policy, &tool("look", Effects::default()), &json!({}), true),
+            PolicyVerdict::Allow
+        );
+        assert_eq!(verdict(&policy, &tool("save", write), &json!({}), false), PolicyVerdict::Ask);
+        assert_eq!(verdict(&policy, &tool("fetch", network), &json!({}), false), PolicyVerdict::Ask);
     }
 
     #[test]
-    fn the_first_rule_that_fits_decides() {
-        let under_tmp =
-            Rule { args: [("path".into(), "/tmp/[^.]*".into())].into(), ..rule("files_*", Verdict::Allow) };
-        let rules = vec![under_tmp, rule("files_*", Verdict::Deny)];
+    fn the_first_matching_rule_applies() {
+        let under_tmp = Rule {
+            args: [("path".into(), "/tmp/[^.]*".into())].into(),
+            ..rule("files_*", PolicyVerdict::Allow)
+        };
+        let rules = vec![under_tmp, rule("files_*", PolicyVerdict::Deny)];
         let policy = Policy::new(PolicyFile { rules, ..PolicyFile::default() }).unwrap();
         let write = tool("files_write", Effects { write: true, ..Effects::default() });
-        assert_eq!(verdict(&policy, &write, &json!({"path": "/tmp/a"}), false), Verdict::Allow);
+        assert_eq!(verdict(&policy, &write, &json!({"path": "/tmp/a"}), false), PolicyVerdict::Allow);
         for path in ["/tmp/../etc/passwd", "x/tmp/a", "/etc/passwd"] {
-            assert_eq!(verdict(&policy, &write, &json!({"path": path}), false), Verdict::Deny, "{path}");
+            assert_eq!(
+                verdict(&policy, &write, &json!({"path": path}), false),
+                PolicyVerdict::Deny,
+                "{path}"
+            );
         }
-        assert_eq!(verdict(&policy, &write, &json!({}), false), Verdict::Deny);
+        assert_eq!(verdict(&policy, &write, &json!({}), false), PolicyVerdict::Deny);
     }
 
     #[test]
-    fn what_cannot_be_undone_needs_a_grant_that_says_so_after_untrusted_content() {
+    fn an_irreversible_call_after_untrusted_output_needs_an_explicit_rule() {
         let pay = tool("pay", Effects { write: true, irreversible: true, ..Effects::default() });
-        let plain =
-            Policy::new(PolicyFile { rules: vec![rule("pay", Verdict::Allow)], ..PolicyFile::default() })
-                .unwrap();
-        assert_eq!(verdict(&plain, &pay, &json!({}), false), Verdict::Allow);
-        assert_eq!(verdict(&plain, &pay, &json!({}), true), Verdict::Deny);
+        let plain = Policy::new(PolicyFile {
+            rules: vec![rule("pay", PolicyVerdict::Allow)],
+            ..PolicyFile::default()
+        })
+        .unwrap();
+        assert_eq!(verdict(&plain, &pay, &json!({}), false), PolicyVerdict::Allow);
+        assert_eq!(verdict(&plain, &pay, &json!({}), true), PolicyVerdict::Deny);
         let open =
-            Policy::new(PolicyFile { default: Some(Verdict::Allow), ..PolicyFile::default() }).unwrap();
-        assert_eq!(verdict(&open, &pay, &json!({}), true), Verdict::Deny);
-        let said = Rule { after_untrusted: true, ..rule("pay", Verdict::Allow) };
-        let said = Policy::new(PolicyFile { rules: vec![said], ..PolicyFile::default() }).unwrap();
-        assert_eq!(verdict(&said, &pay, &json!({}), true), Verdict::Allow);
+            Policy::new(PolicyFile { default: Some(PolicyVerdict::Allow), ..PolicyFile::default() }).unwrap();
+        assert_eq!(verdict(&open, &pay, &json!({}), true), PolicyVerdict::Deny);
+        let explicit = Rule { after_untrusted: true, ..rule("pay", PolicyVerdict::Allow) };
+        let explicit = Policy::new(PolicyFile { rules: vec![explicit], ..PolicyFile::default() }).unwrap();
+        assert_eq!(verdict(&explicit, &pay, &json!({}), true), PolicyVerdict::Allow);
     }
 
     #[test]
-    fn a_pattern_that_is_none_is_named() {
-        let error =
-            Policy::new(PolicyFile { rules: vec![rule("a[", Verdict::Allow)], ..PolicyFile::default() })
-                .unwrap_err();
-        assert!(error.to_string().starts_with("rule 1: `a[` is not a pattern"), "{error}");
+    fn an_invalid_pattern_is_reported() {
+        let error = Policy::new(PolicyFile {
+            rules: vec![rule("a[", PolicyVerdict::Allow)],
+            ..PolicyFile::default()
+        })
+        .unwrap_err();
+        assert!(error.to_string().starts_with("rule 1: `a[` is not a valid pattern"), "{error}");
     }
 }

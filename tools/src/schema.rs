@@ -1,4 +1,4 @@
-//! Peers' JSON Schemas as parameters that a skill can name and a small model can fill in.
+//! Conversion between JSON Schemas and parameter lists that a small model can fill in.
 
 // Neither crate depends on the other, so they share the file.
 #[path = "../../sandbox/src/reserved.rs"]
@@ -9,11 +9,11 @@ pub use reserved::RESERVED;
 use crate::{Parameter, ParameterKind};
 use serde_json::{Map, Value};
 
-/// The parameters of an argument object that `schema` describes: what is required first, in the order of `required`, then
-/// the rest in the order of `properties`.
+/// Parameters of the argument object that `schema` describes: required ones first, in the order of
+/// `required`, then the others in the order of `properties`.
 ///
-/// Whatever says more than a name and a type stays in the schema itself, by which calls are validated. A property that is
-/// not required has the default that it declares, or may be left out.
+/// Constraints beyond name and type stay in the schema, which validates the calls. An optional property gets
+/// its declared default, or else may be omitted.
 pub fn parameters_of(schema: &Value) -> Vec<Parameter> {
     let empty = Map::new();
     let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
@@ -68,8 +68,8 @@ fn choices(schema: &Value) -> Option<Vec<String>> {
     list.iter().map(|choice| choice.as_str().map(str::to_owned)).collect()
 }
 
-/// `schema` as the definition `name` of another one: a reference to it, and what has to stand under the other's `$defs`.
-/// References within it, which count from its root, count from the other's afterwards.
+/// Embeds `schema` in another schema as the definition `name`. Returns the reference to it and the definition
+/// for `$defs`, with internal references rewritten.
 pub fn embedded(name: &str, schema: &Value) -> (Value, Value) {
     let root = format!("#/$defs/{name}");
     let mut definition = schema.clone();
@@ -89,7 +89,7 @@ fn rebase(schema: &mut Value, root: &str) {
                     Value::String(target) if key == "$ref" && target.starts_with('#') => {
                         *target = format!("{root}{}", &target[1..]);
                     }
-                    // What is listed there is data.
+                    // These keywords contain data, not schemas.
                     _ if key == "enum" || key == "const" || key == "default" || key == "examples" => {}
                     other => rebase(other, root),
                 }
@@ -100,7 +100,12 @@ fn rebase(schema: &mut Value, root: &str) {
     }
 }
 
-/// A peer's name as a JavaScript identifier: `get-sum` of `everything` is `everything_get_sum`.
+/// Schema of an argument object without properties.
+pub(crate) fn no_arguments() -> Value {
+    serde_json::json!({"type": "object", "properties": {}, "additionalProperties": false})
+}
+
+/// A peer's name as a JavaScript identifier: `get-sum` of `everything` becomes `everything_get_sum`.
 pub fn identifier(source: &str, name: &str) -> String {
     let joined = if source.is_empty() { name.to_owned() } else { format!("{source}_{name}") };
     let mut identifier: String = joined
@@ -119,7 +124,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn required_parameters_come_first_and_plain_types_are_known() {
+    fn required_parameters_come_first_and_simple_types_are_recognised() {
         let schema = json!({
             "type": "object",
             "properties": {
@@ -131,10 +136,10 @@ mod tests {
             "required": ["query"],
         });
         let parameters = parameters_of(&schema);
-        let told: Vec<(&str, &ParameterKind, Option<&Value>)> =
+        let listed: Vec<(&str, &ParameterKind, Option<&Value>)> =
             parameters.iter().map(|p| (p.name.as_str(), &p.kind, p.default.as_ref())).collect();
         assert_eq!(
-            told,
+            listed,
             [
                 ("query", &ParameterKind::Text, None),
                 ("limit", &ParameterKind::Integer { min: 1, max: 9 }, Some(&json!(3))),

@@ -1,4 +1,4 @@
-//! Where tools come from, as the agent file says it.
+//! Tool sources as the agent file configures them.
 
 use crate::ToolSource;
 use crate::builtin::{FetchSettings, FilesSettings, HumanSettings, Person, ShellSettings, clock};
@@ -10,43 +10,43 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// One source of tools, by its kind.
+/// Settings of one tool source, tagged by `kind`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-#[allow(clippy::large_enum_variant, reason = "there are a handful of them")]
+#[allow(clippy::large_enum_variant, reason = "an agent has a handful of sources")]
 pub enum SourceSettings {
-    /// A server of the Model Context Protocol.
+    /// An MCP server.
     Mcp(McpSettings),
-    /// A program that speaks lines of JSON.
+    /// A child process that speaks JSON lines.
     Process(ProcessSettings),
     /// A WebAssembly component.
     Wasm(WasmSettings),
-    /// One request over HTTP.
+    /// One HTTP request.
     Http(HttpSettings),
     /// A directory.
     Files(FilesSettings),
-    /// Pages of the web.
+    /// Web pages.
     Fetch(FetchSettings),
-    /// The user.
+    /// Questions to the user.
     Human(HumanSettings),
-    /// Commands.
+    /// Shell commands.
     Shell(ShellSettings),
-    /// The time of the log.
+    /// The clock of the log.
     Clock,
 }
 
-/// Why a source cannot be used as it is described.
+/// The settings of a source are unusable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("tools.{name}: {reason}")]
 pub struct SourceError {
-    /// The name that the agent file gives it.
+    /// Name of the source in the agent file.
     pub name: String,
     /// What is wrong.
     pub reason: String,
 }
 
 impl SourceSettings {
-    /// Names of the environment variables whose values must not get into a log.
+    /// Environment variables whose values must not appear in a log.
     pub fn secrets(&self) -> Vec<&str> {
         match self {
             Self::Mcp(settings) => settings.secrets(),
@@ -55,16 +55,16 @@ impl SourceSettings {
         }
     }
 
-    /// Whether somebody may have to sign in before it is there, which takes them a while.
+    /// Whether the source may need an interactive sign-in before its tools are known.
     pub fn wants_person(&self) -> bool {
         matches!(self, Self::Mcp(settings) if settings.oauth.as_ref().is_some_and(|oauth| oauth.grant == Grant::AuthorizationCode))
     }
 
-    /// Opens it; what takes long goes on in the background. Paths are relative to `directory`; `person` is who is asked
-    /// and signs in at servers, and `tokens` a directory of the user's own where that is kept.
+    /// Opens the source; slow work continues in the background. Paths are relative to `directory`. `person`
+    /// answers questions and signs in at servers; `tokens` is the private directory for their tokens.
     ///
     /// # Errors
-    /// When it cannot be used as it is described.
+    /// The settings are unusable.
     pub fn open(
         &self,
         name: &str,
@@ -75,7 +75,8 @@ impl SourceSettings {
         let bad = |reason: String| SourceError { name: name.to_owned(), reason };
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
             return Err(bad(
-                "a name is made of letters, digits and `_`: tools are called NAME_TOOL".to_owned()
+                "a source name consists of letters, digits and `_`, because its tools are named NAME_TOOL"
+                    .to_owned(),
             ));
         }
         let source: Arc<dyn ToolSource> = match self.clone() {

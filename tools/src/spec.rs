@@ -3,31 +3,31 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// A capability as the controller and the skills see it.
+/// Description of a tool for the controller and the skills.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ToolSpec {
     /// Unique name, a valid JavaScript identifier.
     pub name: String,
     /// One line that a small model understands.
     pub description: String,
-    /// Parameters in the order of the JavaScript call.
+    /// Parameters in the order of a JavaScript call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<Parameter>,
-    /// What calling it may do.
+    /// Declared effects.
     pub effects: Effects,
-    /// The JSON Schema of its argument object, where `parameters` do not say all of it.
+    /// JSON Schema of the argument object, if `parameters` do not describe it completely.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Value>,
-    /// What its results are; any of them without a word.
+    /// Kind of the results; `None` if results vary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub returns: Option<ResultKind>,
-    /// Milliseconds that a call may take; the toolbox's own limit without a number.
+    /// Time limit of one call, in milliseconds. Default: the toolbox's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
 }
 
 impl ToolSpec {
-    /// A tool that reads, without parameters.
+    /// A parameterless tool that only reads.
     pub fn new(name: impl Into<String>, description: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -40,7 +40,8 @@ impl ToolSpec {
         }
     }
 
-    /// The same with the parameters of a peer's JSON Schema; see [`parameters_of`](crate::schema::parameters_of).
+    /// Sets the input schema and derives the parameters from it; see
+    /// [`parameters_of`](crate::schema::parameters_of).
     #[must_use]
     pub fn with_input(mut self, schema: Value) -> Self {
         self.parameters = crate::schema::parameters_of(&schema);
@@ -48,25 +49,25 @@ impl ToolSpec {
         self
     }
 
-    /// The JSON Schema of its argument object.
+    /// JSON Schema of the argument object.
     pub fn input_schema(&self) -> Value {
         self.input.clone().unwrap_or_else(|| arguments_schema(&self.parameters))
     }
 }
 
-/// What a tool's results are.
+/// Kinds of tool results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResultKind {
-    /// Words.
+    /// Plain text.
     Text,
-    /// A value to compute with.
+    /// A structured value.
     Json,
-    /// A picture.
+    /// An image.
     Image,
-    /// A sound.
+    /// An audio clip.
     Audio,
-    /// Where something can be read.
+    /// A link to a resource.
     ResourceLink,
 }
 
@@ -75,110 +76,110 @@ pub enum ResultKind {
 pub struct Parameter {
     /// A valid JavaScript identifier.
     pub name: String,
-    /// What values it takes.
+    /// Type of the values.
     pub kind: ParameterKind,
-    /// The value when the caller gives none; without one the parameter is required.
+    /// Value if the caller omits the argument. A parameter without a default is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
 }
 
-/// The type of a parameter: the part of JSON Schema that a small model fills in reliably.
+/// Type of a parameter: the subset of JSON Schema that a small model fills in reliably.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ParameterKind {
-    /// A whole number in `[min, max]`.
+    /// An integer in `[min, max]`.
     Integer {
-        /// Least value.
+        /// Inclusive lower bound.
         min: i64,
-        /// Greatest value.
+        /// Inclusive upper bound.
         max: i64,
     },
-    /// One of a fixed list of strings.
+    /// One of these strings.
     Choice(Vec<String>),
     /// Any string.
     Text,
     /// `true` or `false`.
     Boolean,
-    /// Anything that a JSON Schema describes.
+    /// Any value that satisfies this JSON Schema.
     Schema(Value),
 }
 
-/// What a tool may do, declared by its author and checked by the policy.
+/// Side effects of a tool, declared by its author. The policy decides by them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Effects {
-    /// It changes the environment or the machine.
+    /// Changes the environment or the machine.
     #[serde(default)]
     pub write: bool,
-    /// It talks to a network.
+    /// Uses the network.
     #[serde(default)]
     pub network: bool,
-    /// What it does cannot be undone.
+    /// Cannot be undone.
     #[serde(default)]
     pub irreversible: bool,
-    /// Calling it twice with the same arguments does the same as calling it once.
+    /// Calling twice with the same arguments has the effect of calling once.
     #[serde(default)]
     pub idempotent: bool,
 }
 
 impl Effects {
-    /// What is assumed of a tool that does not say what it does.
+    /// Assumed effects of a tool that declares none.
     pub const WORST: Self = Self { write: true, network: true, irreversible: true, idempotent: false };
 
-    /// Only looks, on this machine.
+    /// Whether the tool only reads, without network access.
     pub fn reads_only(self) -> bool {
         !self.write && !self.network && !self.irreversible
     }
 
-    /// Whether a call leaves everything as it was, here and elsewhere. It may use the network.
+    /// Whether a call leaves everything unchanged, locally and remotely. It may use the network.
     pub fn changes_nothing(self) -> bool {
         !self.write && !self.irreversible
     }
 
-    /// Whether a call that may have taken effect already can be made again: it changes nothing, or is idempotent.
-    ///
-    /// Every decision about repeating a call goes by this rule.
+    /// Whether a call that may already have taken effect can be repeated: it changes nothing, or is idempotent. Every
+    /// decision about repeating a call uses this rule.
     pub fn repeatable(self) -> bool {
         self.idempotent || self.changes_nothing()
     }
 }
 
-/// A task that an environment documents: something the curriculum may ask for.
+/// A documented task that the curriculum may ask for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TaskSpec {
-    /// Unique name, a valid JavaScript identifier; the skill that learns it bears the same name.
+    /// Unique name, a valid JavaScript identifier. The skill that solves the task has the same name.
     pub name: String,
     /// An imperative phrase: "make a wood pickaxe".
     pub description: String,
     /// Parameters of the skill, with defaults.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<Parameter>,
-    /// When it is done.
+    /// Condition for success.
     pub goal: Condition,
-    /// Whether doing it once is an achievement that the environment counts.
+    /// Whether the environment counts the first success in an episode as an achievement.
     #[serde(default)]
     pub achievement: bool,
-    /// The episodes that it is part of, in a world whose episodes are about different things; every one without it.
+    /// Episodes that the task belongs to, if episodes differ in their tasks. `None` means every episode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub episodes: Option<Residue>,
+    pub episodes: Option<ResidueClass>,
 }
 
-/// The seeds that leave a certain remainder: how a world of many tasks says by its seed which one an episode is about.
+/// Seeds with a given remainder. A world of many tasks uses them to select the task of an episode by its
+/// seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Residue {
-    /// How many kinds of episodes there are, at least 1.
+pub struct ResidueClass {
+    /// Number of classes, at least 1.
     pub modulus: u64,
-    /// Which one this is.
+    /// Remainder of the seeds in this class.
     pub remainder: u64,
 }
 
-impl Residue {
-    /// Whether `seed` is one of them.
-    pub fn has(self, seed: u64) -> bool {
+impl ResidueClass {
+    /// Whether `seed` belongs to the class.
+    pub fn contains(self, seed: u64) -> bool {
         seed % self.modulus.max(1) == self.remainder
     }
 
-    /// The one that is nearest to `seed` from below; the first of all where there is none below.
-    pub fn near(self, seed: u64) -> u64 {
+    /// The largest member up to `seed`, or the smallest member if there is none.
+    pub fn at_or_before(self, seed: u64) -> u64 {
         let modulus = self.modulus.max(1);
         let down = (seed % modulus + modulus - self.remainder % modulus) % modulus;
         seed.checked_sub(down).unwrap_or(self.remainder)
@@ -186,48 +187,48 @@ impl Residue {
 }
 
 impl TaskSpec {
-    /// Whether it can be done in the episode with this seed.
+    /// Whether the episode with this seed offers the task.
     pub fn is_in(&self, seed: u64) -> bool {
-        self.episodes.is_none_or(|episodes| episodes.has(seed))
+        self.episodes.is_none_or(|episodes| episodes.contains(seed))
     }
 }
 
-/// How a task is done, as the environment's documentation says it: the knowledge the planner computes with.
+/// A documented way to do a task, as data for the planner.
 ///
-/// The fields are GITM's goal structure (object, count, material, tool; arXiv 2305.17144, section 3.2)
-/// plus what must stand nearby.
+/// The fields are GITM's goal structure (object, count, material, tool; arXiv 2305.17144, section 3.2) plus
+/// the things that must be nearby.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Recipe {
-    /// The task it does.
+    /// Name of the task.
     pub task: String,
-    /// The call that does it once everything is at hand: `make("wood_pickaxe")`.
+    /// The call that completes the task once its requirements are met: `make("wood_pickaxe")`.
     pub call: String,
-    /// Kind of thing that has to be faced for `call`, if any: "tree".
+    /// Kind of thing that the agent must face for `call`: "tree".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// Items used up.
+    /// Items consumed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub consumes: Vec<Ingredient>,
-    /// Items that must be held and are kept.
+    /// Items required but not consumed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<String>,
-    /// Things that must stand next to the agent; each is brought about by the task whose recipe `provides` it.
+    /// Things that must be next to the agent. The task whose recipe `provides` one of them brings it about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nearby: Vec<String>,
-    /// Items or things that exist afterwards, with their number.
+    /// Items or things that exist afterwards, with their count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub provides: Vec<Ingredient>,
-    /// What the documentation adds: "a cow moves and needs several hits".
+    /// Further documentation: "a cow moves and needs several hits".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
-/// So many of one item.
+/// A number of one item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ingredient {
-    /// The item's name.
+    /// Name of the item.
     pub item: String,
-    /// How many.
+    /// Number of items.
     pub count: u32,
 }
 
@@ -241,7 +242,7 @@ pub struct Example {
 }
 
 impl Parameter {
-    /// The JSON Schema of its values.
+    /// JSON Schema of the parameter's values.
     pub fn schema(&self) -> Value {
         match &self.kind {
             ParameterKind::Integer { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
@@ -253,7 +254,8 @@ impl Parameter {
     }
 }
 
-/// The JSON Schema of an argument object for `parameters`: closed, required where there is no default.
+/// JSON Schema of an argument object for `parameters`. Unknown arguments are rejected; parameters without a
+/// default are required.
 pub fn arguments_schema(parameters: &[Parameter]) -> Value {
     let properties: Map<String, Value> = parameters.iter().map(|p| (p.name.clone(), p.schema())).collect();
     let required: Vec<&str> =
@@ -261,7 +263,7 @@ pub fn arguments_schema(parameters: &[Parameter]) -> Value {
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
-/// `name(a, b = 1)`: how a call reads in a prompt.
+/// A call as it appears in a prompt: `name(a, b = 1)`.
 pub fn signature(name: &str, parameters: &[Parameter]) -> String {
     let list: Vec<String> = parameters
         .iter()
@@ -273,7 +275,7 @@ pub fn signature(name: &str, parameters: &[Parameter]) -> String {
     format!("{name}({})", list.join(", "))
 }
 
-/// `args` with the defaults of the parameters that it leaves out.
+/// `args` with defaults for the missing parameters.
 pub fn with_defaults(parameters: &[Parameter], mut args: Map<String, Value>) -> Map<String, Value> {
     for parameter in parameters {
         if let Some(default) = &parameter.default {
@@ -283,7 +285,7 @@ pub fn with_defaults(parameters: &[Parameter], mut args: Map<String, Value>) -> 
     args
 }
 
-/// Recipes by the task that they do.
+/// Recipes by task name.
 pub fn recipes_by_task(recipes: &[Recipe]) -> BTreeMap<&str, &Recipe> {
     recipes.iter().map(|recipe| (recipe.task.as_str(), recipe)).collect()
 }

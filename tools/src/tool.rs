@@ -5,38 +5,38 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// One capability behind a schema.
+/// One capability behind a JSON schema.
 #[async_trait]
 pub trait Tool: Send + Sync {
-    /// Its name, parameters and effects.
+    /// Name, parameters and effects.
     fn spec(&self) -> &ToolSpec;
 
     /// Carries out a call whose arguments the toolbox has validated.
     ///
-    /// The toolbox watches the time: a call that outlives [`ToolSpec::timeout_ms`] is told so through
-    /// [`CallContext::cancel`] and dropped soon after.
+    /// The toolbox enforces the time limit. After [`ToolSpec::timeout_ms`] it cancels [`CallContext::cancel`]
+    /// and drops the future shortly afterwards.
     async fn call(&self, args: &Map<String, Value>, context: &CallContext) -> Result<ToolOutcome, ToolError>;
 }
 
-/// What a tool is told besides its arguments.
+/// Context of a call, besides its arguments.
 #[derive(Clone, Default)]
 pub struct CallContext {
-    /// The log's time of the call, milliseconds since 1970. A tool that needs a clock takes this one.
+    /// Time of the call in the log, in milliseconds since 1970. Tools must use it as their clock.
     pub now_ms: i64,
-    /// The same when a call is repeated after a crash, and for no other call: for peers that can tell repetitions.
+    /// Unique per call, and unchanged if the call is repeated after a crash, so that peers can deduplicate.
     pub idempotency_key: String,
-    /// Thrown when nobody waits for the result any more.
+    /// Cancelled when nobody waits for the result any more.
     pub cancel: CancellationToken,
-    /// Who is told how far a long call has got.
+    /// Receives progress of a long call.
     pub progress: Option<Arc<dyn Fn(CallProgress) + Send + Sync>>,
 }
 
-/// How far a call has got.
+/// Progress of a call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallProgress {
-    /// So much is done; it only grows.
+    /// Work done so far; never decreases.
     pub done: f64,
-    /// Of so much, if that is known.
+    /// Total work, if known, in the same unit as `done`.
     pub total: Option<f64>,
     /// What is being done.
     pub message: Option<String>,
@@ -45,76 +45,76 @@ pub struct CallProgress {
 /// A request to a tool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ToolCall {
-    /// The tool's name.
+    /// Name of the tool.
     pub name: String,
-    /// Its arguments by name.
+    /// Arguments by name.
     #[serde(default)]
     pub args: Map<String, Value>,
 }
 
-/// What a call came to, as the tool tells it. Failing at the task is an outcome, not an error.
+/// Result of a call. A failure at the task is an outcome, not an error.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ToolOutcome {
-    /// Whether it did what it is for. Skills see this as `true` or `false` when there is no `value`.
+    /// Whether the call achieved its purpose. Skills receive this flag if there is no `value`.
     pub ok: bool,
-    /// One line of what happened, for the trace: "needs 1 wood, have 0".
+    /// One line for the trace: "needs 1 wood, have 0".
     pub message: String,
-    /// A result to compute with, if it has one.
+    /// Structured result for programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Value>,
-    /// What was missing when it failed, so that a plan can be corrected by code.
+    /// What a failed call lacked, so that code can correct a plan.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<Need>,
-    /// What it shows: text, pictures, sounds, links.
+    /// Content for display.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub content: Vec<Content>,
-    /// The cause of a failure, where programs decide by it.
+    /// Cause of a failure that programs decide by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureKind>,
 }
 
-/// Causes of a failed call that programs decide by. The message says the same for people.
+/// Causes of failed calls that programs decide by. The message explains them to people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
-    /// The policy, or the person who was asked, denied the call; the tool was not called.
+    /// The policy or the user denied the call; the tool was not called.
     Denied,
-    /// The process died during the call, which must not be repeated: nobody knows whether it took effect.
+    /// The process died during a call that must not be repeated. Whether it took effect is unknown.
     EffectUnknown,
-    /// The call wanted an environment step, and the steps that it was given were used up.
+    /// The call needed an environment step beyond its budget.
     StepBudgetExhausted,
-    /// The episode had ended before the call, or ended in it.
+    /// The episode ended before or during the call.
     EpisodeOver,
     /// The environment was lost during the call.
     EnvironmentLost,
 }
 
-/// Something a failed call would have needed.
+/// A requirement that a failed call lacked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Need {
     /// More of an item.
     Item {
-        /// Its name.
+        /// Name of the item.
         item: String,
-        /// How many the call needs.
+        /// Number required.
         count: u32,
-        /// How many there were.
+        /// Number available.
         have: u32,
     },
-    /// A thing standing next to the agent.
+    /// A thing next to the agent.
     Nearby {
-        /// Its name.
+        /// Name of the thing.
         kind: String,
     },
-    /// A thing that has not been seen yet.
+    /// A thing that the agent has seen.
     Seen {
-        /// Its name.
+        /// Name of the thing.
         kind: String,
     },
     /// A thing in front of the agent; it may have moved away.
     Facing {
-        /// Its name; empty where anything of use would do.
+        /// Name of the thing; empty if any usable thing would do.
         kind: String,
     },
     /// Time: the call can succeed later.
@@ -124,50 +124,50 @@ pub enum Need {
     },
 }
 
-/// Why a tool could not be called at all.
+/// Why a tool could not carry out a call at all.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolError {
-    /// The tool itself failed: its process died, its server did not answer.
+    /// The tool failed: its process died, or its server did not answer.
     #[error("tool `{name}` failed: {reason}")]
     Failed {
-        /// The tool.
+        /// Name of the tool.
         name: String,
         /// What happened.
         reason: String,
     },
-    /// It took too long.
+    /// The time limit expired.
     #[error("tool `{name}` did not answer within {seconds} s")]
     Timeout {
-        /// The tool.
+        /// Name of the tool.
         name: String,
-        /// The limit.
+        /// The limit, in seconds.
         seconds: f64,
     },
-    /// Nobody waits for it any more.
+    /// The caller cancelled the call.
     #[error("tool `{name}` was interrupted")]
     Cancelled {
-        /// The tool.
+        /// Name of the tool.
         name: String,
     },
 }
 
 impl ToolOutcome {
-    /// It worked.
+    /// A success without a value.
     pub fn done(message: impl Into<String>) -> Self {
         Self { ok: true, message: message.into(), ..Self::default() }
     }
 
-    /// It did not.
+    /// A failure.
     pub fn failed(message: impl Into<String>) -> Self {
         Self { ok: false, message: message.into(), ..Self::default() }
     }
 
-    /// It did not, for a cause that programs decide by.
+    /// A failure with a cause that programs decide by.
     pub fn failed_by(failure: FailureKind, message: impl Into<String>) -> Self {
         Self { failure: Some(failure), ..Self::failed(message) }
     }
 
-    /// It did not, for want of these.
+    /// A failure because of missing requirements.
     pub fn lacking(message: impl Into<String>, missing: Vec<Need>) -> Self {
         Self { ok: false, message: message.into(), missing, ..Self::default() }
     }

@@ -5,21 +5,21 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long a tool that was told to stop may take to do so.
+/// How long a cancelled tool may take to stop before its task is aborted.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// What every call is held to.
+/// Limits on every call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallLimits {
-    /// How long a call may take, where its tool does not say.
+    /// Time limit for tools that declare none.
     pub timeout: Duration,
-    /// Bytes that a result may have, pictures and sounds in base64 included.
+    /// Limit on the size of a result, in bytes. Images and audio count in base64.
     pub result_bytes: usize,
 }
 
 impl CallLimits {
-    /// Bytes that a result may have where nobody says otherwise. Peers are held to messages of four times as many, whatever
-    /// the limits of a toolbox are.
+    /// Default limit on the size of a result, in bytes. Messages from peers may have four times as many,
+    /// independently of a toolbox's limits.
     pub const RESULT_BYTES: usize = 4 << 20;
 }
 
@@ -29,24 +29,24 @@ impl Default for CallLimits {
     }
 }
 
-/// The tools of one agent, from all its sources. Every call passes through it and is checked here.
+/// All tools of one agent. Every call is validated and bounded here.
 ///
-/// A tool that hangs, panics or answers with too much costs its call and nothing else.
+/// A tool that hangs, panics or returns too much fails its own call and nothing else.
 #[derive(Default)]
 pub struct Toolbox {
     sources: Vec<Arc<dyn ToolSource>>,
     limits: CallLimits,
-    shelf: Mutex<Shelf>,
+    registry: Mutex<ToolRegistry>,
 }
 
-/// What the sources offered when they were last asked.
+/// The tools found by the last refresh.
 #[derive(Default)]
-struct Shelf {
+struct ToolRegistry {
     entries: BTreeMap<String, Entry>,
-    /// Names offered twice, or with a schema that is none: said once.
-    complaints: BTreeMap<String, String>,
-    /// What the first look found out, before there was anybody to tell.
-    untold: Vec<String>,
+    /// Rejected tools, by source and name: duplicate names and invalid schemas. Each is reported once.
+    rejected: BTreeMap<String, String>,
+    /// Notices of the first refresh, kept for the first caller of `refresh`.
+    pending_notices: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -55,79 +55,83 @@ struct Entry {
     validator: Arc<jsonschema::Validator>,
 }
 
-/// What has changed since the toolbox was last looked into.
+/// Changes since the last refresh.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Changes {
-    /// Tools that are new, or differ from what they were.
+pub struct ToolChanges {
+    /// Tools that are new or whose spec has changed.
     pub appeared: Vec<ToolSpec>,
-    /// Names of those that are gone.
+    /// Names of removed tools.
     pub vanished: Vec<String>,
-    /// What else happened to the sources.
+    /// Other events reported by the sources.
     pub notices: Vec<String>,
 }
 
-impl Changes {
-    /// Whether nothing has.
+impl ToolChanges {
+    /// Whether nothing has changed.
     pub fn is_empty(&self) -> bool {
         self.appeared.is_empty() && self.vanished.is_empty() && self.notices.is_empty()
     }
 }
 
-/// Why a call was not carried out.
+/// Why a call is not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is no such tool; the nearest name is offered.
+    /// No tool has this name.
     #[error("no tool named `{name}`{}", nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
     Unknown {
-        /// The name that was called.
+        /// The requested name.
         name: String,
-        /// The most similar name there is.
+        /// The most similar existing name.
         nearest: Option<String>,
     },
-    /// The arguments do not fit the schema.
+    /// The arguments do not satisfy the schema.
     #[error("bad arguments for `{name}`: {reason}")]
     BadArguments {
-        /// The tool.
+        /// Name of the tool.
         name: String,
-        /// The first thing that does not fit.
+        /// The first violation.
         reason: String,
     },
 }
 
-/// A call whose tool is there and whose arguments fit.
-pub struct ReadyCall {
+/// A call of an existing tool with valid arguments.
+pub struct ValidatedCall {
     tool: Arc<dyn Tool>,
     args: Map<String, Value>,
     limits: CallLimits,
 }
 
 impl Toolbox {
-    /// A toolbox with these sources; names that two of them offer belong to the first.
+    /// A toolbox with these sources. If two sources offer the same name, the first one wins.
     pub fn new(sources: Vec<Arc<dyn ToolSource>>, limits: CallLimits) -> Self {
-        let toolbox = Self { sources, limits, shelf: Mutex::default() };
-        let first = toolbox.look();
-        toolbox.shelf.lock().unwrap_or_else(PoisonError::into_inner).untold = first.notices;
+        let toolbox = Self { sources, limits, registry: Mutex::default() };
+        let first = toolbox.refresh();
+        toolbox.registry.lock().unwrap_or_else(PoisonError::into_inner).pending_notices = first.notices;
         toolbox
     }
 
-    /// Asks the sources again and says what is different.
-    pub fn look(&self) -> Changes {
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut changes = Changes { notices: std::mem::take(&mut shelf.untold), ..Changes::default() };
+    /// Lists the tools of all sources again and returns the differences.
+    pub fn refresh(&self) -> ToolChanges {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changes =
+            ToolChanges { notices: std::mem::take(&mut registry.pending_notices), ..ToolChanges::default() };
         let mut entries = BTreeMap::new();
-        let mut complaints = BTreeMap::new();
+        let mut rejected = BTreeMap::new();
         for source in &self.sources {
             changes.notices.extend(source.notices());
             for tool in source.tools() {
                 let name = tool.spec().name.clone();
                 if entries.contains_key(&name) {
-                    complaints.insert(
+                    rejected.insert(
                         format!("{}/{name}", source.name()),
-                        format!("`{name}` of `{}` is left out: the name is taken", source.name()),
+                        format!(
+                            "`{name}` of `{}` is skipped: another source has a tool of this name",
+                            source.name()
+                        ),
                     );
                     continue;
                 }
-                match shelf.entries.get(&name).filter(|entry| entry.tool.spec() == tool.spec()) {
+                match registry.entries.get(&name).filter(|entry| entry.tool.spec() == tool.spec()) {
                     Some(known) => {
                         entries.insert(name, Entry { tool, validator: Arc::clone(&known.validator) });
                     }
@@ -137,10 +141,10 @@ impl Toolbox {
                             entries.insert(name, Entry { tool, validator: Arc::new(validator) });
                         }
                         Err(error) => {
-                            complaints.insert(
+                            rejected.insert(
                                 format!("{}/{name}", source.name()),
                                 format!(
-                                    "`{name}` of `{}` is left out: its schema is not one: {error}",
+                                    "`{name}` of `{}` is skipped: its JSON Schema is not valid: {error}",
                                     source.name()
                                 ),
                             );
@@ -150,32 +154,32 @@ impl Toolbox {
             }
         }
         changes.vanished =
-            shelf.entries.keys().filter(|name| !entries.contains_key(*name)).cloned().collect();
-        let new = complaints.iter().filter(|(key, text)| shelf.complaints.get(*key) != Some(text));
+            registry.entries.keys().filter(|name| !entries.contains_key(*name)).cloned().collect();
+        let new = rejected.iter().filter(|(key, text)| registry.rejected.get(*key) != Some(text));
         changes.notices.extend(new.map(|(_, text)| text.clone()));
-        *shelf = Shelf { entries, complaints, untold: Vec::new() };
+        *registry = ToolRegistry { entries, rejected, pending_notices: Vec::new() };
         changes
     }
 
-    /// The tools that were there at the last look, by name.
+    /// Specs of the tools found by the last refresh, sorted by name.
     pub fn specs(&self) -> Vec<ToolSpec> {
-        let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        shelf.entries.values().map(|entry| entry.tool.spec().clone()).collect()
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.entries.values().map(|entry| entry.tool.spec().clone()).collect()
     }
 
-    /// Finds the tool, fills in defaults and validates.
+    /// Finds the tool, fills in defaults and validates the arguments.
     ///
     /// # Errors
-    /// When there is no such tool, or the arguments do not fit its schema.
-    pub fn ready(&self, call: &ToolCall) -> Result<ReadyCall, Refusal> {
-        let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(entry) = shelf.entries.get(&call.name) else {
-            let nearest = nearest(&call.name, shelf.entries.keys().map(String::as_str));
+    /// No tool has this name, or the arguments do not satisfy its schema.
+    pub fn validate(&self, call: &ToolCall) -> Result<ValidatedCall, Refusal> {
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(entry) = registry.entries.get(&call.name) else {
+            let nearest = nearest(&call.name, registry.entries.keys().map(String::as_str));
             return Err(Refusal::Unknown { name: call.name.clone(), nearest });
         };
         let spec = entry.tool.spec();
         let mut args = with_defaults(&spec.parameters, call.args.clone());
-        // A parameter that may be left out has no value rather than none.
+        // An optional argument without a value is removed instead of being passed as `null`.
         args.retain(|name, value| {
             !value.is_null()
                 || !spec.parameters.iter().any(|p| p.name == *name && p.default == Some(Value::Null))
@@ -187,10 +191,10 @@ impl Toolbox {
             return Err(Refusal::BadArguments { name: call.name.clone(), reason: format!("{place}{error}") });
         }
         let Value::Object(args) = value else { unreachable!("built as an object above") };
-        Ok(ReadyCall { tool: Arc::clone(&entry.tool), args, limits: self.limits })
+        Ok(ValidatedCall { tool: Arc::clone(&entry.tool), args, limits: self.limits })
     }
 
-    /// Ends what the sources started.
+    /// Stops everything that the sources started.
     pub async fn close(&self) {
         for source in &self.sources {
             source.close().await;
@@ -198,24 +202,24 @@ impl Toolbox {
     }
 }
 
-impl ReadyCall {
-    /// The tool as it describes itself.
+impl ValidatedCall {
+    /// Spec of the called tool.
     pub fn spec(&self) -> &ToolSpec {
         self.tool.spec()
     }
 
-    /// Its arguments, defaults filled in.
+    /// Arguments, with defaults filled in.
     pub fn args(&self) -> &Map<String, Value> {
         &self.args
     }
 
-    /// Carries it out. Whatever the tool does, there is an outcome.
+    /// Carries out the call. There is always an outcome, whatever the tool does.
     pub async fn run(self, context: CallContext) -> ToolOutcome {
         let Self { tool, args, limits } = self;
         let name = tool.spec().name.clone();
         let timeout = tool.spec().timeout_ms.map_or(limits.timeout, Duration::from_millis);
         let cancel = context.cancel.clone();
-        // A task of its own: a panic ends there.
+        // A separate task contains panics.
         let mut task = tokio::spawn(async move { tool.call(&args, &context).await });
         let stop = async {
             tokio::select! {
@@ -236,36 +240,39 @@ impl ReadyCall {
             }
         };
         match result {
-            Ok(outcome) => outcome.within(limits.result_bytes),
+            Ok(outcome) => outcome.bounded(limits.result_bytes),
             Err(error) => ToolOutcome::failed(error.to_string()),
         }
     }
 }
 
 impl ToolOutcome {
-    /// It, unless it is larger than so many bytes: then what is wrong, and the beginning of what it says.
+    /// The outcome itself if it has at most `bytes` bytes; otherwise a failure with the beginning of its
+    /// text.
     #[must_use]
-    pub fn within(self, bytes: usize) -> Self {
+    pub fn bounded(self, bytes: usize) -> Self {
         let value = self.value.as_ref().map_or(0, |value| value.to_string().len());
         let shown: usize = self.content.iter().map(Content::bytes).sum();
         let total = self.message.len() + value + shown;
         if total <= bytes {
             return self;
         }
-        let kept: String = self.words().chars().take(2000).collect();
+        let kept: String = self.to_text().chars().take(2000).collect();
         Self {
             content: vec![Content::text(kept)],
-            ..Self::failed(format!("the result has {total} bytes, of at most {bytes}; this is its beginning"))
+            ..Self::failed(format!(
+                "the result has {total} bytes; the limit is {bytes}; this is its beginning"
+            ))
         }
     }
 
-    /// What it says in words: its message, then its content, or else its value.
-    pub fn words(&self) -> String {
+    /// The outcome as text: its message, then its content, or else its value.
+    pub fn to_text(&self) -> String {
         let mut lines: Vec<String> = Vec::new();
         if !self.message.is_empty() {
             lines.push(self.message.clone());
         }
-        lines.extend(self.content.iter().map(Content::as_words));
+        lines.extend(self.content.iter().map(Content::to_text));
         if self.content.is_empty() {
             lines.extend(self.value.as_ref().map(ToString::to_string));
         }
@@ -273,7 +280,7 @@ impl ToolOutcome {
     }
 }
 
-/// The name among `names` most like `name`, if any is close enough to be a slip of the pen.
+/// The most similar name, if it is similar enough for a typing error.
 pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
     names
         .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))

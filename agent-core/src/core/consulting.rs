@@ -99,7 +99,7 @@ impl Consultations {
     fn add(&mut self, call: &ToolCall, outcome: &ToolOutcome, trusted: bool) {
         self.in_a_row += 1;
         self.tainted |= !trusted;
-        let said = outcome.words();
+        let said = outcome.to_text();
         let mut words: String = said.chars().take(SHOWN_CHARS).collect();
         if words.len() < said.len() {
             words.push_str(" …");

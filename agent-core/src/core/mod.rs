@@ -359,7 +359,7 @@ impl Core {
             self.planner.tasks().filter(|task| only.is_empty() || only.contains(&task.name)).collect();
         let turn = usize::try_from(index % kinds.len().max(1) as u64).unwrap_or_default();
         let episodes = kinds.get(turn).and_then(|task| task.episodes);
-        episodes.map_or(seed, |episodes| episodes.near(seed))
+        episodes.map_or(seed, |episodes| episodes.at_or_before(seed))
     }
 
     fn next_episode(&mut self, cause: String) -> Vec<Effect> {

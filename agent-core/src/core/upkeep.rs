@@ -5,8 +5,8 @@ use super::writing::Draft;
 use super::{BTreeMap, Core, Phase};
 use crate::model::{ActReport, Alike, CandidateTrial, Effect, Milestone, Scrutiny, SkillRetest};
 use sojourn_skills::{
-    Demotion, DemotionRule, Entry, Illegal, LibraryEvent, SkillId, Status, TrialReport, Use, same_behaviour,
-    same_source,
+    Demotion, DemotionRule, Entry, IllegalEvent, LibraryEvent, SkillId, Status, TrialReport, Use,
+    same_behaviour, same_source,
 };
 use sojourn_tools::TaskSpec;
 
@@ -164,7 +164,7 @@ impl Core {
                     let milestone = Milestone::SkillRetested { skill: name, passed };
                     effects.push(Effect::ReportMilestone { milestone });
                 }
-                Err(Illegal::CaseFailed { .. }) if failed > 0 => {
+                Err(IllegalEvent::CaseFailed { .. }) if failed > 0 => {
                     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
                     let reason = Demotion::Regressed { failed: count(failed), cases: count(passed + failed) };
                     effects.extend(self.demote(&name, id.clone(), reason));

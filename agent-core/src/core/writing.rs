@@ -155,7 +155,7 @@ impl Core {
     fn practice_seed(&self, task: &str, purpose: &str, index: u64) -> u64 {
         let seed = seeds::world(self.config.seed, purpose, index);
         let episodes = self.planner.task(task).and_then(|task| task.episodes);
-        episodes.map_or(seed, |episodes| episodes.near(seed))
+        episodes.map_or(seed, |episodes| episodes.at_or_before(seed))
     }
 
     /// Looks up lessons and tools, where there may be any, and writes.

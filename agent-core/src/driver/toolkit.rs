@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 use sojourn_controller::{Cancel, Constraint};
 use sojourn_memory::Durability;
 use sojourn_tools::{
-    CallContext, FailureKind, Policy, PolicyFile, ReadyCall, ToolCall, ToolOutcome, ToolSpec, Toolbox,
-    Verdict,
+    CallContext, FailureKind, Policy, PolicyFile, PolicyVerdict, ToolCall, ToolOutcome, ToolSpec, Toolbox,
+    ValidatedCall,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -208,15 +208,15 @@ impl Toolkit {
         }
     }
 
-    fn ready(&self, call: &ToolCall) -> Result<ReadyCall, String> {
+    fn ready(&self, call: &ToolCall) -> Result<ValidatedCall, String> {
         match self.toolbox() {
-            Some(toolbox) => toolbox.ready(call).map_err(|refusal| refusal.to_string()),
+            Some(toolbox) => toolbox.validate(call).map_err(|refusal| refusal.to_string()),
             None => Err(format!("there is no tool `{}`", call.name)),
         }
     }
 
     /// The decision of the policy, or of the person that the policy asks.
-    async fn decide(&self, call: &ToolCall, untrusted: bool) -> (ToolDecision, Option<ReadyCall>) {
+    async fn decide(&self, call: &ToolCall, untrusted: bool) -> (ToolDecision, Option<ValidatedCall>) {
         let decided = |granted, by| ToolDecision { tool: call.name.clone(), granted, by };
         let ready = match self.ready(call) {
             Ok(ready) => ready,
@@ -224,12 +224,12 @@ impl Toolkit {
         };
         let decision = self.policy.decide(ready.spec(), ready.args(), untrusted);
         let (granted, by) = match (decision.verdict, &self.tools) {
-            (Verdict::Allow, _) => (true, decision.by),
-            (Verdict::Ask, Some(tools)) => {
+            (PolicyVerdict::Allow, _) => (true, decision.by),
+            (PolicyVerdict::Ask, Some(tools)) => {
                 let Approval { granted, by } = tools.approver.approve(ready.spec(), ready.args()).await;
                 (granted, by)
             }
-            (Verdict::Deny | Verdict::Ask, _) => (false, decision.by),
+            (PolicyVerdict::Deny | PolicyVerdict::Ask, _) => (false, decision.by),
         };
         (decided(granted, by), Some(ready))
     }
@@ -240,7 +240,7 @@ impl Toolkit {
             Err(refusal) => return ToolOutcome::failed(refusal),
         };
         let decision = self.policy.decide(ready.spec(), ready.args(), true);
-        if !ready.spec().effects.changes_nothing() || decision.verdict != Verdict::Allow {
+        if !ready.spec().effects.changes_nothing() || decision.verdict != PolicyVerdict::Allow {
             return ToolOutcome::failed(format!("`{}` is not called in a trial", call.name));
         }
         ready.run(CallContext::default()).await
@@ -264,7 +264,7 @@ fn outcome_of(record: LogRecord) -> Option<ToolOutcome> {
 
 /// The difference between the tools that the core knows and those of the toolbox; `None` where they are equal.
 pub(super) async fn change(known: &BTreeMap<String, ToolSpec>, toolbox: &Toolbox) -> Option<ControlRecord> {
-    let notices = toolbox.look().notices;
+    let notices = toolbox.refresh().notices;
     let now: BTreeMap<String, ToolSpec> =
         toolbox.specs().into_iter().map(|spec| (spec.name.clone(), spec)).collect();
     let vanished: Vec<String> = known.keys().filter(|name| !now.contains_key(*name)).cloned().collect();

@@ -140,7 +140,7 @@ fn event_line(event: &Event) -> String {
         Event::EpisodeStarted { seed, observation } => format!("world {seed}: {}", short(&observation.text)),
         Event::ToolAnswered { outcome, .. } => {
             let verdict = if outcome.ok { "answered" } else { "failed" };
-            format!("{verdict}: {}", short(&outcome.words()))
+            format!("{verdict}: {}", short(&outcome.to_text()))
         }
         Event::Recalled { memories, tools } => match memories.first() {
             None if !tools.is_empty() => format!("tools: {}", tools.join(", ")),

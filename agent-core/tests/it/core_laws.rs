@@ -15,7 +15,7 @@ use sojourn_memory::EventSeq;
 use sojourn_skills::{Arm, LibraryState, PairedEpisode, ReflexTrial, TrialReport, Wasm, WorldResult};
 use sojourn_tools::{
     ActionTemplate, ArgumentSource, Ending, EndingKind, Environment, EnvironmentSpec, ExplorationSpec,
-    Observation, Question, Residue, ToolCall,
+    Observation, Question, ResidueClass, ToolCall,
 };
 
 /// What the outside does next, whatever it was asked.
@@ -49,7 +49,7 @@ fn pages() -> EnvironmentSpec {
     spec.recipes.clear();
     let modulus = spec.tasks.len() as u64;
     for (remainder, task) in (0..).zip(&mut spec.tasks) {
-        task.episodes = Some(Residue { modulus, remainder });
+        task.episodes = Some(ResidueClass { modulus, remainder });
     }
     let walk = ActionTemplate { tool: "go_to".into(), args: vec![ArgumentSource::GoalText], weight: 1 };
     spec.exploration = Some(ExplorationSpec {

@@ -16,8 +16,8 @@ use sojourn_skills::{
     AdmissionRule, Compiled, Draft, Kind, LibraryEvent, LibraryState, Origin, TrialReport, WorldResult,
 };
 use sojourn_tools::{
-    Action, Condition, Effects, Environment, EnvironmentError, EnvironmentSpec, Observation, Past, Progress,
-    StepOutcome, TaskSpec, ToolCall, ToolOutcome, ToolSpec,
+    Action, Condition, Effects, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix, Observation,
+    Progress, StepOutcome, TaskSpec, ToolCall, ToolOutcome, ToolSpec,
 };
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -143,7 +143,7 @@ impl Environment for Table {
         Ok(StepOutcome { state: self.state(), reward: 0.0, unlocked: Vec::new(), ended: None })
     }
 
-    async fn rejoin(&mut self, _past: &Past) -> Result<bool, EnvironmentError> {
+    async fn rejoin(&mut self, _past: &EpisodePrefix) -> Result<bool, EnvironmentError> {
         Ok(self.stays)
     }
 }

@@ -20,8 +20,8 @@ use sojourn_skills::{
 };
 use sojourn_tools::{
     Action, Amount, CallContext, CallLimits, Condition, Content, Effects, Environment, EnvironmentError,
-    EnvironmentSpec, Observation, PolicyFile, Progress, Rule, StepOutcome, TaskSpec, Tool, ToolCall,
-    ToolError, ToolOutcome, ToolSource, ToolSpec, Toolbox, Verdict,
+    EnvironmentSpec, Observation, PolicyFile, PolicyVerdict, Progress, Rule, StepOutcome, TaskSpec, Tool,
+    ToolCall, ToolError, ToolOutcome, ToolSource, ToolSpec, Toolbox,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -313,7 +313,7 @@ fn new_run() -> NewRun {
     NewRun::new(RunId::new(1, 1), "lamp", "none")
 }
 
-fn rule(tool: &str, then: Verdict, after_untrusted: bool) -> Rule {
+fn rule(tool: &str, then: PolicyVerdict, after_untrusted: bool) -> Rule {
     Rule { tool: Some(tool.into()), effect: None, args: [].into(), then, after_untrusted }
 }
 
@@ -343,12 +343,15 @@ async fn an_answer_is_quoted_and_the_decision_stands_before_it_in_the_log() {
     let kinds: Vec<&str> = records.iter().map(|record| record.kind.as_str()).collect();
     let asked = kinds.iter().position(|kind| *kind == "call_tool").unwrap();
     assert_eq!(kinds[asked..asked + 3], ["call_tool", "tool_decision", "tool_answered"]);
-    assert_eq!(grants(&records)[0], ("bank_read".into(), true, "the default for what only reads".into()));
+    assert_eq!(
+        grants(&records)[0],
+        ("bank_read".into(), true, "the default for calls that only read".into())
+    );
 }
 
 #[tokio::test]
 async fn who_is_asked_decides_and_nobody_there_is_a_no() {
-    let asks = policy(vec![rule("bank_*", Verdict::Ask, false)]);
+    let asks = policy(vec![rule("bank_*", PolicyVerdict::Ask, false)]);
     let mut lab = Lab::new(asks, &[PAY, LIGHT]);
     let (records, _) = lab.run().await;
     assert_eq!(grants(&records)[0], ("bank_pay".into(), false, "nobody was there to ask".into()));
@@ -362,7 +365,7 @@ async fn who_is_asked_decides_and_nobody_there_is_a_no() {
 #[tokio::test]
 async fn a_planted_instruction_cannot_spend_what_cannot_be_got_back() {
     for attempt in 0..20 {
-        let mut lab = Lab::new(policy(vec![rule("bank_pay", Verdict::Allow, false)]), &[READ, LIGHT]);
+        let mut lab = Lab::new(policy(vec![rule("bank_pay", PolicyVerdict::Allow, false)]), &[READ, LIGHT]);
         // The worst that can be: it does what it reads.
         lab.credulous = true;
         lab.started.config.seed = attempt;
@@ -374,7 +377,7 @@ async fn a_planted_instruction_cannot_spend_what_cannot_be_got_back() {
         );
         assert_eq!(lab.paid(), 0);
     }
-    let mut lab = Lab::new(policy(vec![rule("bank_pay", Verdict::Allow, true)]), &[READ, LIGHT]);
+    let mut lab = Lab::new(policy(vec![rule("bank_pay", PolicyVerdict::Allow, true)]), &[READ, LIGHT]);
     lab.credulous = true;
     *lab.bank.says.lock().unwrap() = TRAP.into();
     lab.run().await;
@@ -421,7 +424,7 @@ async fn tools_come_while_a_run_goes_on() {
 /// Kills it after every record, once before and once after the bank did what had been asked of it.
 #[tokio::test]
 async fn nothing_is_paid_twice() {
-    let mut lab = Lab::new(policy(vec![rule("bank_pay", Verdict::Allow, true)]), &[PAY, LIGHT]);
+    let mut lab = Lab::new(policy(vec![rule("bank_pay", PolicyVerdict::Allow, true)]), &[PAY, LIGHT]);
     lab.started.config.budgets.steps = Some(2);
     let home = tempfile::tempdir().unwrap();
     let store = Store::open(home.path()).await.unwrap();
@@ -483,7 +486,8 @@ async fn cut(store: &Store, records: &[Record]) -> (tempfile::TempDir, Store, Wr
 
 #[tokio::test]
 async fn a_skill_asks_what_it_was_granted_and_nothing_else() {
-    let mut lab = Lab::new(policy(vec![rule("bank_pay", Verdict::Allow, true)]), &[r#"{"task": "glow"}"#]);
+    let mut lab =
+        Lab::new(policy(vec![rule("bank_pay", PolicyVerdict::Allow, true)]), &[r#"{"task": "glow"}"#]);
     let source = "function glow() {
   if (bank_read().includes(\"12\")) light();
   try { bank_pay(); } catch (error) { light(); }

@@ -87,7 +87,7 @@ fn examine(home: &Home, models: &Models) -> Health {
         embedding: model(ModelKind::Embedding),
         python3: find_program("python3"),
         node: find_program("node"),
-        chromium: sojourn_browser::find(),
+        chromium: sojourn_browser::find_chromium(),
         speed: None,
     }
 }

@@ -1,4 +1,4 @@
-//! Prints how fast the raw game and the environment are: `cargo run --release --example speed`.
+//! Measures the speed of the raw game and of the environment: `cargo run --release --example speed`.
 
 use sojourn_crafter::CrafterEnvironment;
 use sojourn_crafter::game::{Game, Move, Rng};
@@ -29,7 +29,7 @@ fn main() {
     }
     println!("reset: {:.2} ms", start.elapsed().as_secs_f64() * 1000.0 / 100.0);
 
-    // Death is put off, so that only steps are timed.
+    // Restores health, so that only steps are timed.
     let mut game = Game::new(0, 0);
     let start = Instant::now();
     for _ in 0..STEPS {

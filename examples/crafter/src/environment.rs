@@ -11,23 +11,22 @@ use sojourn_tools::{
 };
 use std::sync::Arc;
 
-/// Steps in an episode, as in the original.
+/// Number of steps in an episode, as in the original.
 pub const EPISODE_LENGTH: u32 = 10_000;
 
-/// Crafter as an environment: the raw game, what the agent has seen of it, and the primitives.
+/// Crafter as an environment: the game, the agent's knowledge of it, and the primitives.
 ///
-/// One guard stands between an action and the game: a step onto lava in view becomes `noop`, whoever asks
-/// for it.
+/// One guard protects the agent: a step onto visible lava becomes `noop`, whoever requests it.
 #[derive(Debug, Clone)]
 pub struct CrafterEnvironment {
     spec: Arc<EnvironmentSpec>,
     length: u32,
-    life: Option<Life>,
+    episode: Option<Episode>,
 }
 
-/// An episode under way or over.
+/// State of an episode, running or ended.
 #[derive(Debug, Clone)]
-pub(crate) struct Life {
+pub(crate) struct Episode {
     pub(crate) game: Game,
     pub(crate) sight: Sight,
     pub(crate) call: Option<Call>,
@@ -46,32 +45,32 @@ impl CrafterEnvironment {
         Self::default()
     }
 
-    /// An environment with episodes of at most so many steps; 0 for no limit.
+    /// An environment with episodes of at most `length` steps; 0 means no limit.
     pub fn with_length(length: u32) -> Self {
-        Self { spec: Arc::new(spec::spec()), length, life: None }
+        Self { spec: Arc::new(spec::spec()), length, episode: None }
     }
 
-    /// The raw game under way, if any.
+    /// The present game; `None` before the first reset.
     pub fn game(&self) -> Option<&Game> {
-        self.life.as_ref().map(|life| &life.game)
+        self.episode.as_ref().map(|episode| &episode.game)
     }
 
-    /// Sets how many of an item the player has, cut to 0..=9, to prepare a practice or a test.
+    /// Sets the number of an item that the player has, clamped to 0..=9, to prepare a trial or a test.
     ///
     /// # Errors
-    /// Before the first reset.
+    /// There has been no reset.
     pub fn give(&mut self, item: Item, count: i32) -> Result<(), EnvironmentError> {
-        let life = self.life.as_mut().ok_or(EnvironmentError::NotRunning)?;
-        life.game.give(item, count);
+        let episode = self.episode.as_mut().ok_or(EnvironmentError::NotRunning)?;
+        episode.game.give(item, count);
         Ok(())
     }
 
-    fn running(&mut self) -> Result<&mut Life, EnvironmentError> {
-        self.life.as_mut().filter(|life| life.ended.is_none()).ok_or(EnvironmentError::NotRunning)
+    fn running(&mut self) -> Result<&mut Episode, EnvironmentError> {
+        self.episode.as_mut().filter(|episode| episode.ended.is_none()).ok_or(EnvironmentError::NotRunning)
     }
 }
 
-impl Life {
+impl Episode {
     fn begin(seed: u64, length: u32) -> Self {
         let game = Game::new(seed, length);
         let mut sight = Sight::new();
@@ -97,7 +96,7 @@ impl Life {
         self.sight.look(&self.game);
         let effect = self.effect_since(&before.0, self.game.position() != before.1);
         if let Some(call) = &mut self.call {
-            call.witness(action, effect);
+            call.record_action(action, effect);
         }
         if turn.over {
             self.ended = Some(self.ending());
@@ -147,13 +146,13 @@ impl Environment for CrafterEnvironment {
     }
 
     async fn reset(&mut self, seed: u64) -> Result<(), EnvironmentError> {
-        self.life = Some(Life::begin(seed, self.length));
+        self.episode = Some(Episode::begin(seed, self.length));
         Ok(())
     }
 
     fn observe(&self) -> Result<Observation, EnvironmentError> {
-        let life = self.life.as_ref().ok_or(EnvironmentError::NotRunning)?;
-        Ok(observe::observation(life.scene()))
+        let episode = self.episode.as_ref().ok_or(EnvironmentError::NotRunning)?;
+        Ok(observe::observation(episode.scene()))
     }
 
     fn begin(&mut self, call: &ToolCall) -> Result<(), EnvironmentError> {
@@ -162,14 +161,14 @@ impl Environment for CrafterEnvironment {
     }
 
     fn advance(&mut self) -> Result<Progress, EnvironmentError> {
-        let life = self.running()?;
-        let mut call = life.call.take().ok_or(EnvironmentError::NoCall)?;
-        let mut heading = life.sight.heading;
-        let next = call.next(life.scene(), &mut heading);
-        life.sight.heading = heading;
+        let episode = self.running()?;
+        let mut call = episode.call.take().ok_or(EnvironmentError::NoCall)?;
+        let mut heading = episode.sight.heading;
+        let next = call.next(episode.scene(), &mut heading);
+        episode.sight.heading = heading;
         Ok(match next {
             Next::Act(action) => {
-                life.call = Some(call);
+                episode.call = Some(call);
                 Progress::Act(Action(action.name().to_owned()))
             }
             Next::Done(outcome) => Progress::Done(outcome),
@@ -177,22 +176,22 @@ impl Environment for CrafterEnvironment {
     }
 
     async fn step(&mut self, action: &Action) -> Result<StepOutcome, EnvironmentError> {
-        let life = self.running()?;
+        let episode = self.running()?;
         let action = Move::named(&action.0)
             .ok_or_else(|| EnvironmentError::UnknownAction { name: action.0.clone() })?;
-        Ok(life.step(action))
+        Ok(episode.step(action))
     }
 
     fn snapshot(&self) -> Option<Snapshot> {
-        self.life.as_ref().and_then(snapshot::store)
+        self.episode.as_ref().and_then(snapshot::store)
     }
 
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), EnvironmentError> {
-        self.life = Some(snapshot::load(snapshot)?);
+        self.episode = Some(snapshot::load(snapshot)?);
         Ok(())
     }
 
     fn practice(&self) -> Option<Box<dyn Environment>> {
-        Some(Box::new(Self { spec: Arc::clone(&self.spec), length: self.length, life: None }))
+        Some(Box::new(Self { spec: Arc::clone(&self.spec), length: self.length, episode: None }))
     }
 }

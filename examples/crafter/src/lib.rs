@@ -1,13 +1,14 @@
-//! Crafter as a Sojourn environment: the survival game in Rust, and the primitives that an agent plays it with.
+//! Crafter as a Sojourn environment: the survival game in Rust, and the primitives with which an agent plays
+//! it.
 //!
 //! Crafter is Danijar Hafner's open-world survival game ("Benchmarking the Spectrum of Agent Capabilities",
-//! arXiv 2109.06780; the Python package `crafter`, MIT licence). [`game`] is a new implementation of its rules,
-//! version 1.8.3, and equals the original state for state, random numbers included (`tests/parity.rs` plays
-//! both). It takes microseconds a step, so that skills can be tried in many worlds.
+//! arXiv 2109.06780; the Python package `crafter`, MIT licence). [`game`] reimplements the rules of version
+//! 1.8.3 and equals the original state for state, including its random numbers (`tests/parity.rs` compares
+//! both). A step takes microseconds, so skills can be tried in many worlds.
 //!
-//! [`CrafterEnvironment`] puts an agent into it: it remembers the land that was seen, offers primitives such as
-//! `go_to("tree")` that are carried out action by action, and documents the 22 achievements as tasks with
-//! their recipes. [`REFLEX_FIGHT`] is a hand-written reflex that strikes back, as data.
+//! [`CrafterEnvironment`] adds what an agent needs: a memory of the land it has seen, primitives such as
+//! `go_to("tree")` that are carried out action by action, and the 22 achievements as tasks with recipes.
+//! [`REFLEX_FIGHT`] is the source of a hand-written reflex that strikes back.
 //!
 //! ```
 //! use sojourn_crafter::CrafterEnvironment;
@@ -39,6 +40,6 @@ pub use environment::{CrafterEnvironment, EPISODE_LENGTH};
 pub use provider::CrafterProvider;
 pub use sight::Thing;
 
-/// A reflex in JavaScript, `fight(state)`: the action that strikes at a zombie or skeleton next to the player, or
+/// A reflex in JavaScript, `fight(state)`: returns the action that strikes an adjacent zombie or skeleton, or
 /// `null`.
 pub const REFLEX_FIGHT: &str = include_str!("../reflexes/fight.js");

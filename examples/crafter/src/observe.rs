@@ -1,26 +1,27 @@
-//! The observation: JSON for skills and reflexes, a few lines of text for the controller.
+//! The observation: JSON for skills and reflexes, text for the controller.
 
 use crate::game::{Achievement, Direction, Item, Material, Object, Pos};
 use crate::sight::Scene;
 use serde_json::{Map, Value, json};
 use sojourn_tools::Observation;
 
-/// Below this it is dark: zombies multiply.
+/// Daylight below which it counts as dark, and zombies multiply.
 const DARK: f64 = 0.5;
-/// At most so many creatures are listed, the nearest first.
+/// Limit on the listed creatures, nearest first.
 const MOST_CREATURES: usize = 6;
 
-/// What is seen now.
+/// The present observation.
 pub(crate) fn observation(scene: Scene<'_>) -> Observation {
     Observation { text: text(scene), state: state(scene) }
 }
 
-/// What is carried, in the order of the game's inventory.
+/// The carried items, in the order of the game's inventory.
 fn carried() -> impl Iterator<Item = Item> {
     Item::ALL.iter().copied().skip(4)
 }
 
-/// The state: every item and every achievement is listed, also with 0, so that a skill can compare before and after.
+/// The state. It lists every item and achievement, also those with count 0, so that a skill can compare
+/// before and after.
 pub(crate) fn state(scene: Scene<'_>) -> Value {
     let (game, here) = (scene.game, scene.here());
     let offset = |pos: Pos| (pos.x - here.x, pos.y - here.y);
@@ -78,7 +79,7 @@ fn material_below(scene: Scene<'_>) -> &'static str {
     scene.game.world().material(scene.here()).map_or("", Material::name)
 }
 
-/// "2 north, 3 west": what a small model reads without mistakes. "here" for no distance at all.
+/// A position relative to `from`, in words that small models read reliably: "2 north, 3 west", or "here".
 fn bearing(from: Pos, to: Pos) -> String {
     let part = |distance: i32, minus: Direction, plus: Direction| match distance {
         0 => None,

@@ -1,32 +1,32 @@
-//! Ways over land that has been seen.
+//! Shortest paths over known land.
 
 use crate::game::{AREA, Direction, Item, Material, Move, Pos};
 use crate::sight::Scene;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// A step onto free land.
+/// Cost of a step onto free land, in tenths of a step.
 const WALK: u32 = 10;
-/// Digging takes a turn of its own, and sometimes another one to face the stone.
+/// Cost of a step through stone: digging takes a step, and sometimes another to turn.
 const DIG: u32 = 22;
 
-/// What a way may lead through.
+/// What a path may lead through.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Terms {
-    /// Stone, which is dug away.
+    /// Stone, by digging.
     pub(crate) dig: bool,
-    /// Cells where a creature stands now.
+    /// Cells occupied by a creature.
     pub(crate) creatures: bool,
 }
 
 impl Terms {
-    /// What is possible at the moment.
+    /// The terms that the player's tools allow now.
     pub(crate) fn now(scene: Scene<'_>) -> Self {
         Self { dig: scene.has(Item::WoodPickaxe) > 0, creatures: false }
     }
 }
 
-/// The cheapest ways from where the player stands (Dijkstra).
+/// Shortest paths from the player's position (Dijkstra).
 pub(crate) struct Ways {
     start: Pos,
     cost: Vec<Option<u32>>,
@@ -43,7 +43,7 @@ fn entry_cost(scene: Scene<'_>, pos: Pos, terms: Terms) -> Option<u32> {
 }
 
 impl Ways {
-    /// Searches until `goal` holds for the nearest unsettled cell, which is returned too, or everywhere.
+    /// Searches until the nearest cell that satisfies `goal`, which is returned as well, or else everywhere.
     pub(crate) fn search(scene: Scene<'_>, terms: Terms, goal: impl Fn(Pos) -> bool) -> (Self, Option<Pos>) {
         let start = scene.here();
         let cells = (AREA * AREA) as usize;
@@ -72,12 +72,12 @@ impl Ways {
         (ways, None)
     }
 
-    /// The cost of getting there, in tenths of a step; `None` where no way leads.
+    /// Cost of reaching a cell, in tenths of a step; `None` if it is unreachable.
     pub(crate) fn cost(&self, pos: Pos) -> Option<u32> {
         pos.index().and_then(|i| self.cost[i])
     }
 
-    /// The direction of the first step to `goal`; `None` if that is here or no way leads there.
+    /// Direction of the first step to `goal`; `None` if the player is there or it is unreachable.
     pub(crate) fn first_step(&self, goal: Pos) -> Option<Direction> {
         let mut pos = goal;
         loop {
@@ -90,13 +90,13 @@ impl Ways {
     }
 }
 
-/// Gets nearer to the adjacent cell in this direction: walks, or turns to the stone and digs it away.
+/// The action that moves into the adjacent cell, or digs away stone in it.
 pub(crate) fn approach(scene: Scene<'_>, way: Direction) -> Move {
     let stone = scene.sight.material(scene.here().step(way)) == Some(Material::Stone);
     if stone && scene.game.player().facing() == way { Move::Do } else { turn(way) }
 }
 
-/// Turns, and steps where the cell is free.
+/// The action that turns, and also steps if the cell is free.
 pub(crate) fn turn(way: Direction) -> Move {
     match way {
         Direction::Left => Move::Left,

@@ -1,16 +1,16 @@
-//! What the agent knows of the world: the land it has seen, and what it sees at the moment.
+//! The agent's knowledge of the world: remembered land, and the present view.
 
 use crate::game::{AREA, Game, Item, Kind, Material, Object, Pos, WALKABLE, named_enum};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// The player sees 9 × 7 cells: this far to the west and east …
+/// The view has 9 × 7 cells: this many to the west and to the east …
 const REACH_X: i32 = 4;
-/// … and this far to the north and south.
+/// … and this many to the north and to the south.
 const REACH_Y: i32 = 3;
 
 named_enum! {
-    /// What can be gone to.
+    /// Kinds of things that `go_to` can find.
     pub enum Thing {
         Tree = "tree",
         Stone = "stone",
@@ -29,16 +29,16 @@ named_enum! {
     }
 }
 
-/// What is remembered: the land as it was last seen, and where saplings were planted.
+/// Remembered land and plants.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Sight {
     land: Vec<Option<Material>>,
     plants: BTreeSet<Pos>,
-    /// Which way the last exploring went, so that the next goes on.
+    /// Direction of the last exploration, which the next one continues.
     pub(crate) heading: (f64, f64),
 }
 
-/// The present moment: the game as far as the agent may know it.
+/// The game, restricted to what the agent may know.
 #[derive(Clone, Copy)]
 pub(crate) struct Scene<'a> {
     pub(crate) game: &'a Game,
@@ -52,12 +52,12 @@ pub(crate) fn view(here: Pos) -> impl Iterator<Item = Pos> {
 }
 
 impl Thing {
-    /// What `material` is to the agent, if it is worth going to.
+    /// The thing that a cell of `material` is, if there is a reason to go there.
     fn of_material(material: Material) -> Option<Self> {
         Self::named(material.name())
     }
 
-    /// Whether an object is one of these. A ripe plant is a plant, too.
+    /// Whether an object is one of these. A ripe plant is also a plant.
     pub(crate) fn is(self, kind: Kind) -> bool {
         match self {
             Self::RipePlant => kind.is_ripe(),
@@ -65,19 +65,19 @@ impl Thing {
         }
     }
 
-    /// Whether it moves about, and is therefore known only while it is in view.
+    /// Whether the thing moves, so that its position is known only while it is in view.
     pub(crate) fn is_creature(self) -> bool {
         matches!(self, Self::Cow | Self::Zombie | Self::Skeleton)
     }
 }
 
 impl Sight {
-    /// Knows nothing.
+    /// No knowledge.
     pub(crate) fn new() -> Self {
         Self { land: vec![None; (AREA * AREA) as usize], plants: BTreeSet::new(), heading: (0.0, 0.0) }
     }
 
-    /// Takes in what is in view.
+    /// Records what is in view.
     pub(crate) fn look(&mut self, game: &Game) {
         for pos in view(game.position()) {
             let Some(i) = pos.index() else { continue };
@@ -98,7 +98,7 @@ impl Sight {
         pos.index().is_some_and(|i| self.land[i].is_none())
     }
 
-    /// Whether it can have come from looking: what is read from outside has to be checked.
+    /// Validates knowledge that was loaded from a snapshot.
     pub(crate) fn is_sound(&self) -> bool {
         self.land.len() == (AREA * AREA) as usize
             && self.plants.iter().all(|pos| pos.index().is_some())
@@ -116,25 +116,25 @@ impl<'a> Scene<'a> {
         self.game.player().has(item)
     }
 
-    /// What stands on a cell that is in view, the player left out.
+    /// The object on a cell in view, except the player.
     pub(crate) fn visible_object(&self, pos: Pos) -> Option<&'a Object> {
         let here = self.here();
         let in_view = (pos.x - here.x).abs() <= REACH_X && (pos.y - here.y).abs() <= REACH_Y;
         self.game.world().object_at(pos).filter(|_| in_view && pos != here)
     }
 
-    /// Whether something known stands there: in view, or a plant remembered.
+    /// Whether a known object occupies the cell: one in view, or a remembered plant.
     pub(crate) fn is_occupied(&self, pos: Pos) -> bool {
         self.visible_object(pos).is_some() || self.sight.plants.contains(&pos)
     }
 
-    /// What the land is to the agent, where nothing stands on it.
+    /// The thing that the land of a cell is, unless an object stands on it.
     fn land(&self, pos: Pos) -> Option<Thing> {
         let thing = self.sight.material(pos).and_then(Thing::of_material)?;
         (pos != self.here() && !self.is_occupied(pos)).then_some(thing)
     }
 
-    /// What moves in view, nearest first.
+    /// Moving objects in view, nearest first.
     pub(crate) fn creatures(&self) -> Vec<&'a Object> {
         let here = self.here();
         let mut found: Vec<&Object> = view(here)
@@ -145,7 +145,7 @@ impl<'a> Scene<'a> {
         found
     }
 
-    /// Where things of this kind are known to be.
+    /// Known positions of a kind of thing.
     pub(crate) fn places(&self, thing: Thing) -> BTreeSet<Pos> {
         if thing.is_creature() || thing == Thing::RipePlant {
             let in_view =
@@ -158,7 +158,7 @@ impl<'a> Scene<'a> {
         Pos::all().filter(|&pos| self.land(pos) == Some(thing)).collect()
     }
 
-    /// The nearest known place of every kind that is known at all.
+    /// The nearest known position of each known kind.
     pub(crate) fn nearest(&self) -> Vec<(Thing, Pos)> {
         let here = self.here();
         let mut best: [Option<(i32, Pos)>; Thing::ALL.len()] = [None; Thing::ALL.len()];
@@ -182,7 +182,7 @@ impl<'a> Scene<'a> {
         Thing::ALL.iter().filter_map(|&thing| best[thing as usize].map(|(_, pos)| (thing, pos))).collect()
     }
 
-    /// The name of what is ahead: an object's, else the material's; "edge" at the end of the map.
+    /// Name of what the player faces: an object or a material, or "edge" at the end of the map.
     pub(crate) fn facing(&self) -> &'static str {
         let ahead = self.game.ahead();
         match self.game.world().object_at(ahead) {
@@ -192,12 +192,12 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Whether the player could walk onto a cell, as far as is known.
+    /// Whether the player can walk onto a cell, as far as known.
     pub(crate) fn is_walkable(&self, pos: Pos) -> bool {
         self.sight.material(pos).is_some_and(|m| WALKABLE.contains(&m)) && !self.is_occupied(pos)
     }
 
-    /// Materials that crafting would find next to the player, by the game's own rule.
+    /// Materials close enough for crafting, by the game's rule.
     pub(crate) fn nearby(&self) -> BTreeSet<&'static str> {
         let materials = self.game.world().nearby(self.here(), 1);
         materials.filter(|m| !WALKABLE.contains(m)).map(Material::name).collect()

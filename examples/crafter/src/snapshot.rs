@@ -1,13 +1,13 @@
-//! The whole state as bytes: a label, a checksum, then the state.
+//! Snapshots: a label, a checksum, and the encoded state.
 
-use crate::environment::Life;
+use crate::environment::Episode;
 use crate::game::{Game, StoredGame};
 use crate::routine::Call;
 use crate::sight::Sight;
 use serde::{Deserialize, Serialize};
 use sojourn_tools::{Ending, EndingKind, EnvironmentError, Snapshot};
 
-/// Changes with the layout, so that an older snapshot is refused and not misread.
+/// Must change with the layout, so that an older snapshot is rejected.
 const LABEL: &[u8; 8] = b"crafter1";
 const HEADER: usize = LABEL.len() + 8;
 
@@ -19,12 +19,12 @@ struct Stored {
     ended: Option<(EndingKind, String)>,
 }
 
-pub(crate) fn store(life: &Life) -> Option<Snapshot> {
+pub(crate) fn store(episode: &Episode) -> Option<Snapshot> {
     let stored = Stored {
-        game: (&life.game).into(),
-        sight: life.sight.clone(),
-        call: life.call.clone(),
-        ended: life.ended.as_ref().map(|ending| (ending.kind, ending.cause.clone())),
+        game: (&episode.game).into(),
+        sight: episode.sight.clone(),
+        call: episode.call.clone(),
+        ended: episode.ended.as_ref().map(|ending| (ending.kind, ending.cause.clone())),
     };
     let body = postcard::to_allocvec(&stored).ok()?;
     let mut bytes = Vec::with_capacity(HEADER + body.len());
@@ -34,7 +34,7 @@ pub(crate) fn store(life: &Life) -> Option<Snapshot> {
     Some(Snapshot(bytes))
 }
 
-pub(crate) fn load(snapshot: &Snapshot) -> Result<Life, EnvironmentError> {
+pub(crate) fn load(snapshot: &Snapshot) -> Result<Episode, EnvironmentError> {
     let bad = |reason: &str| EnvironmentError::BadSnapshot { reason: reason.to_owned() };
     let body = snapshot
         .0
@@ -49,7 +49,7 @@ pub(crate) fn load(snapshot: &Snapshot) -> Result<Life, EnvironmentError> {
     if !stored.sight.is_sound() {
         return Err(bad("what has been seen does not fit the map"));
     }
-    Ok(Life {
+    Ok(Episode {
         game: Game::try_from(stored.game).map_err(bad)?,
         sight: stored.sight,
         call: stored.call,
@@ -57,7 +57,7 @@ pub(crate) fn load(snapshot: &Snapshot) -> Result<Life, EnvironmentError> {
     })
 }
 
-/// FNV-1a, which is enough against accidents.
+/// FNV-1a, sufficient against accidental damage.
 fn checksum(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)

@@ -1,10 +1,10 @@
-//! Shows what an agent sees of a task, and how fast the driver is.
+//! Prints the observations of tasks, and measures the speed of the driver.
 //!
 //!     cargo run --release -p sojourn-miniwob --example look -- HTML click-test login-user
 
-#![allow(clippy::print_stdout, reason = "it is for people")]
+#![allow(clippy::print_stdout, reason = "a command-line program")]
 
-use sojourn_miniwob::{documented, open, seed};
+use sojourn_miniwob::{list_tasks, open, seed};
 use sojourn_tools::{Action, Environment};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -14,7 +14,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut words = std::env::args().skip(1);
     let html = PathBuf::from(words.next().ok_or("give the folder `html` of the package")?);
     let names: Vec<String> = words.collect();
-    let tasks = documented(&html)?;
+    let tasks = list_tasks(&html)?;
     let mut world = open(&html)?;
     for (position, task) in (0..).zip(&tasks) {
         if !names.is_empty() && !names.contains(&task.name) {

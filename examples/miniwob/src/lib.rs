@@ -1,40 +1,42 @@
-//! MiniWoB++ as an environment: small pages, each with a task that its own script judges.
+//! MiniWoB++ as an environment: small web pages, each with a task that the page's own script judges.
 //!
-//! The pages are those of the Python package `miniwob` (Liu et al. 2018, arXiv 1802.08802; MIT), which is installed beside
-//! and never part of this repository. An episode's seed says which task it is about (the remainder by the number of tasks)
-//! and which of that task's instances (the quotient); the same seed is the same instance.
+//! The pages belong to the Python package `miniwob` (Liu et al. 2018, arXiv 1802.08802; MIT), which is installed
+//! separately. The seed of an episode selects a task (remainder by the number of tasks) and an instance of it
+//! (quotient); equal seeds give equal instances.
 
 mod provider;
 mod tasks;
 
 pub use provider::MiniWobProvider;
-pub use tasks::{Documented, documented};
+pub use tasks::{MiniWobTask, list_tasks};
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
-use sojourn_browser::{BrowserError, Errand, Launcher, Page, Settings, Site, Verdict, WebSettings, WebWorld};
-use sojourn_tools::{Amount, Condition, Ending, EndingKind, EnvironmentSpec, Residue, TaskSpec};
+use sojourn_browser::{
+    BrowserError, EpisodeGoal, EpisodeStatus, Launcher, Page, Settings, Site, WebEnvironment, WebSettings,
+};
+use sojourn_tools::{Amount, Condition, Ending, EndingKind, EnvironmentSpec, ResidueClass, TaskSpec};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What the environment is called.
+/// Name of the environment.
 pub const NAME: &str = "miniwob";
-/// The package's version that this environment is of.
+/// Requirement of the supported package version.
 pub const PACKAGE: &str = "miniwob==1.1.0";
-/// The size of the pages, in pixels, with what the package shows beside them.
+/// Size of the pages in pixels, including the package's own controls.
 const SIZE: (u32, u32) = (500, 400);
-/// What the package puts on its pages besides the task.
-const FURNITURE: &str = "#query, #reward-display, #click-canvas, #sync-task-cover";
+/// CSS selector of the package's controls, which are not part of the task.
+const CONTROLS: &str = "#query, #reward-display, #click-canvas, #sync-task-cover";
 
-/// The environment with the pages in `html`: the package's folder of that name.
+/// The environment for the pages in `html`, the package's folder of that name.
 ///
 /// # Errors
-/// When the pages are not there.
-pub fn open(html: &Path) -> io::Result<WebWorld> {
-    let tasks = documented(html)?;
+/// The folder does not exist or contains no tasks.
+pub fn open(html: &Path) -> io::Result<WebEnvironment> {
+    let tasks = list_tasks(html)?;
     if tasks.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "there are no tasks in it"));
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the folder contains no tasks"));
     }
     let count = tasks.len() as u64;
     let specs = (0..).zip(&tasks).map(|(position, task)| TaskSpec {
@@ -43,11 +45,11 @@ pub fn open(html: &Path) -> io::Result<WebWorld> {
         parameters: Vec::new(),
         goal: Condition::AtLeast { path: "/success".to_owned(), value: Amount::Literal(1.0) },
         achievement: true,
-        episodes: Some(Residue { modulus: count, remainder: position }),
+        episodes: Some(ResidueClass { modulus: count, remainder: position }),
     });
     let spec = EnvironmentSpec {
         name: NAME.to_owned(),
-        // The package's, and how it is described here.
+        // Version of the package, and of this description.
         version: "1.1.0/2".to_owned(),
         deterministic: false,
         about: "The skills act on a small web page like a person with mouse and keyboard; the goal says what to do, once, \
@@ -65,25 +67,25 @@ pub fn open(html: &Path) -> io::Result<WebWorld> {
     };
     let settings = Settings { files: true, window: SIZE, ..Settings::default() };
     let site = MiniWob { html: html.to_owned(), tasks: tasks.into(), at: None };
-    Ok(WebWorld::new(spec, Box::new(site), Launcher::new(settings)))
+    Ok(WebEnvironment::new(spec, Box::new(site), Launcher::new(settings)))
 }
 
-/// The seed of a task's instance, by the task's position.
+/// Seed of instance `instance` of the task at index `position`, for `tasks` tasks.
 pub fn seed(tasks: u64, position: u64, instance: u64) -> u64 {
     instance * tasks + position
 }
 
-/// The pages in one tab.
+/// The package's pages in one tab.
 struct MiniWob {
     html: PathBuf,
-    tasks: Arc<[Documented]>,
-    /// The task whose page is open.
+    tasks: Arc<[MiniWobTask]>,
+    /// Index of the task whose page is open.
     at: Option<usize>,
 }
 
 #[async_trait]
 impl Site for MiniWob {
-    async fn begin(&mut self, page: &mut Page, seed: u64) -> Result<Errand, BrowserError> {
+    async fn begin(&mut self, page: &mut Page, seed: u64) -> Result<EpisodeGoal, BrowserError> {
         let count = self.tasks.len() as u64;
         let position = usize::try_from(seed % count).unwrap_or_default();
         let task = &self.tasks[position];
@@ -93,7 +95,7 @@ impl Site for MiniWob {
             page.open(&format!("file://{}", file.display())).await?;
             self.at = Some(position);
         }
-        // As the package's own driver does it; the time that it allows is for people.
+        // Follows the package's own driver, without its time limit, which is meant for people.
         let instance = seed / count;
         let told = page
             .evaluate(&format!(
@@ -117,16 +119,16 @@ impl Site for MiniWob {
             .await?;
         let mut state = Map::new();
         state.insert("task".to_owned(), task.name.clone().into());
-        Ok(Errand { goal: told.as_str().unwrap_or_default().to_owned(), state })
+        Ok(EpisodeGoal { goal: told.as_str().unwrap_or_default().to_owned(), state })
     }
 
-    async fn judge(&mut self, page: &mut Page) -> Result<Verdict, BrowserError> {
+    async fn judge(&mut self, page: &mut Page) -> Result<EpisodeStatus, BrowserError> {
         let judged = page.evaluate("[WOB_DONE_GLOBAL, WOB_RAW_REWARD_GLOBAL, WOB_REWARD_REASON]").await?;
         let reward = judged.get(1).and_then(Value::as_f64).unwrap_or(0.0);
         if judged.get(0) != Some(&Value::Bool(true)) {
-            return Ok(Verdict::default());
+            return Ok(EpisodeStatus::default());
         }
-        // A part of the reward is no success.
+        // A partial reward is not a success.
         let reached = reward >= 1.0;
         let (kind, cause) = if reached {
             (EndingKind::Succeeded, "the goal was reached".to_owned())
@@ -135,7 +137,7 @@ impl Site for MiniWob {
             (EndingKind::Died, format!("that was wrong{why}"))
         };
         let done = self.at.filter(|_| reached).map(|position| self.tasks[position].identifier());
-        Ok(Verdict {
+        Ok(EpisodeStatus {
             reward,
             success: if reached { 1.0 } else { 0.0 },
             unlocked: done.into_iter().collect(),
@@ -148,19 +150,19 @@ impl Site for MiniWob {
     }
 
     fn ignored(&self) -> &'static str {
-        FURNITURE
+        CONTROLS
     }
 
-    fn repeats(&self) -> bool {
+    fn is_deterministic(&self) -> bool {
         true
     }
 
-    fn another(&self) -> Option<Box<dyn Site>> {
+    fn fork(&self) -> Option<Box<dyn Site>> {
         Some(Box::new(Self { html: self.html.clone(), tasks: Arc::clone(&self.tasks), at: None }))
     }
 }
 
-/// Whether a tab still shows a task's page: it may be another tab, or have been led elsewhere.
+/// Whether the tab still shows a task's page. It may be a new tab, or have navigated away.
 async fn is_at(page: &Page, task: &str) -> bool {
     let question = format!("location.pathname.endsWith('/{task}.html') && typeof core !== 'undefined'");
     page.evaluate(&question).await.is_ok_and(|there| there == Value::Bool(true))

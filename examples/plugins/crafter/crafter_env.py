@@ -1,8 +1,8 @@
-"""Crafter's original Python environment as a world to live in; needs `pip install crafter`."""
+"""Crafter's original Python environment over the process protocol; needs `pip install crafter`."""
 import json, os, sys
 
 out = os.fdopen(os.dup(1), "w")
-os.dup2(2, 1)  # what libraries print goes to the standard error
+os.dup2(2, 1)  # libraries print to standard error
 import crafter
 
 names = list(crafter.constants.actions)
@@ -14,7 +14,7 @@ world = {"name": "crafter-original", "version": "1.8.3", "actions": names, "task
                      "the nearest thing of that name is: x to the right, y downwards. inventory says what is held."}
 
 
-def seen(reward=0.0, over=False):
+def observation(reward=0.0, over=False):
     global done
     player, near = env._player, {}
     for x in range(-4, 5):
@@ -35,12 +35,12 @@ def reset(seed):
     global env, done
     env, done = crafter.Env(seed=seed % 2**31), set()
     env.reset()
-    return seen()
+    return observation()
 
 
 def step(action):
     _, reward, over, _ = env.step(names.index(action))
-    return seen(reward, over)
+    return observation(reward, over)
 
 
 answers = {"describe": lambda: {"environment": world}, "reset": reset, "step": step}

@@ -1,4 +1,4 @@
-"""A service for the example beside it: python3 service.py PORT. It wants a key, as services do."""
+"""An HTTP service with an API key for the example in this folder: python3 service.py PORT."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-// A plugin in Node: counting words. The protocol is described in tools/PROCESS.md.
+// A plugin in Node that counts words. See tools/PROCESS.md for the protocol.
 import { createInterface } from "node:readline";
 
 const tools = [
@@ -18,10 +18,10 @@ const tools = [
 
 const count = ({ text = "" }) => ({ words: String(text).split(/\s+/).filter(Boolean).length, characters: [...String(text)].length });
 
-const say = (message) => process.stdout.write(JSON.stringify(message) + "\n");
+const send = (message) => process.stdout.write(JSON.stringify(message) + "\n");
 
 createInterface({ input: process.stdin }).on("line", (line) => {
   const { id, method, params } = JSON.parse(line);
-  if (method === "describe") say({ id, result: { tools } });
-  if (method === "call") say({ id, result: count(params.args) });
+  if (method === "describe") send({ id, result: { tools } });
+  if (method === "call") send({ id, result: count(params.args) });
 });

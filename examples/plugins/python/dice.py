@@ -1,4 +1,4 @@
-"""A plugin in Python: dice. The protocol is described in tools/PROCESS.md; nothing but the standard library is needed."""
+"""A plugin in Python that rolls dice. See tools/PROCESS.md for the protocol; it needs only the standard library."""
 
 import json
 import random

@@ -1,46 +1,46 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a folder could not be written or read. Nothing of it was taken over.
+/// Why a folder could not be written or read. No part of it was imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {
-    /// There is nothing to read.
-    #[error("`{}` is not a skill's folder, and holds none: there is no SKILL.md", path.display())]
+    /// The folder contains no skill.
+    #[error("`{}` is not a skill folder and contains none: no SKILL.md was found", path.display())]
     NoSkill {
         /// The folder.
         path: PathBuf,
     },
-    /// A file that is needed is not there.
+    /// A required file is missing.
     #[error("`{}` is missing", path.display())]
     Missing {
         /// The file.
         path: PathBuf,
     },
-    /// It points elsewhere, or is no file.
-    #[error("`{}` is {what}: only plain files and folders are read", path.display())]
+    /// A symbolic link, or not a regular file.
+    #[error("`{}` is {what}: only regular files and folders are read", path.display())]
     NotPlain {
         /// The file or folder.
         path: PathBuf,
         /// "a link", "not a file".
         what: &'static str,
     },
-    /// It is larger than any skill's.
+    /// The file exceeds its size limit.
     #[error("`{}` is larger than {limit} bytes", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// Bytes that are allowed.
+        /// The limit, in bytes.
         limit: u64,
     },
-    /// There are more folders than a library has skills.
-    #[error("`{}` holds more than {limit} skills", path.display())]
+    /// The folder contains too many skills.
+    #[error("`{}` contains more than {limit} skills", path.display())]
     TooMany {
         /// The folder.
         path: PathBuf,
-        /// Folders that are allowed.
+        /// The limit.
         limit: usize,
     },
-    /// It does not say what it must.
+    /// The content of a file is invalid.
     #[error("`{}`: {reason}", path.display())]
     Malformed {
         /// The file.
@@ -48,18 +48,18 @@ pub enum ExchangeError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The folder to be written is there already.
-    #[error("`{}` exists already", path.display())]
+    /// The target folder already exists.
+    #[error("`{}` already exists", path.display())]
     Exists {
         /// The folder.
         path: PathBuf,
     },
-    /// A file could not be read or written.
+    /// A file operation failed.
     #[error("cannot access `{}`", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
 }

@@ -1,38 +1,38 @@
-//! The head of a `SKILL.md`, between two lines of `---`.
+//! The front matter of a `SKILL.md`, between two lines of `---`.
 
 use super::yaml::{self, Node};
 use std::collections::BTreeMap;
 
-/// Fields of the Agent Skills specification, with its limits.
+/// Length limits of the Agent Skills specification, in characters.
 const MAX_NAME: usize = 64;
 const MAX_DESCRIPTION: usize = 1024;
 
-/// What the head says.
+/// Fields of the front matter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrontMatter {
-    /// The folder's name.
+    /// Name of the folder.
     pub name: String,
-    /// What it does and when to use it.
+    /// What the skill does and when to use it.
     pub description: String,
-    /// A licence's name.
+    /// Name of the licence.
     pub license: Option<String>,
-    /// Anything else.
+    /// Further fields.
     pub metadata: BTreeMap<String, String>,
 }
 
 impl FrontMatter {
-    /// Reads the head of a text.
+    /// Parses the front matter of `text`.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
+    /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let rest = text.strip_prefix("---").ok_or("it does not start with front matter (`---`)")?;
         let (head, _) = rest.split_once("\n---").ok_or("its front matter is not closed by `---`")?;
-        let bad = |reason: String| format!("its front matter is not as it must be: {reason}");
+        let bad = |reason: String| format!("its front matter is not valid: {reason}");
         let mut fields = yaml::parse(head).map_err(bad)?;
         let metadata = match fields.remove("metadata") {
             Some(Node::Map(map)) => map,
-            Some(Node::Text(_)) => return Err(bad("`metadata` is no mapping".to_owned())),
+            Some(Node::Text(_)) => return Err(bad("`metadata` is not a mapping".to_owned())),
             None => BTreeMap::new(),
         };
         let mut text = |name: &str| match fields.remove(name) {
@@ -48,7 +48,7 @@ impl FrontMatter {
             license: text("license")?,
             metadata,
         };
-        // What it says to other runtimes.
+        // Fields for other runtimes; ignored.
         for field in ["allowed-tools", "compatibility"] {
             text(field)?;
         }
@@ -74,7 +74,7 @@ impl FrontMatter {
         Ok(())
     }
 
-    /// The head as text. Every value is quoted, so that none is taken for something else.
+    /// The front matter as text. Every value is quoted, so YAML cannot misread it.
     pub fn render(&self) -> String {
         let quoted = |text: &str| serde_json::Value::from(flat(text)).to_string();
         let mut head = format!("---\nname: {}\ndescription: {}\n", self.name, quoted(&self.description));
@@ -91,17 +91,17 @@ impl FrontMatter {
     }
 }
 
-/// The description as the specification allows it.
+/// The description, within the specification's limits.
 pub fn describe(text: &str) -> String {
     flat(text).chars().take(MAX_DESCRIPTION).collect()
 }
 
-/// On one line, and without what some readers take for the end of the head.
+/// Text on one line, without `---`, which some readers take for the end of the front matter.
 fn flat(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace("---", "–")
 }
 
-/// The beginning of something from elsewhere, without what would disturb a terminal.
+/// The beginning of untrusted text, without control characters.
 pub fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(40).collect()
 }

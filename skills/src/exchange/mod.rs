@@ -1,16 +1,17 @@
-//! Skills as folders that other programs understand: the Agent Skills format (agentskills.io).
+//! Exchange of skills as folders in the Agent Skills format (agentskills.io).
 //!
 //! ```text
 //! collect-wood/
-//!   SKILL.md           front matter (name, description, license, metadata), then words for people and models
-//!   manifest.json      what the skill promises: parameters, conditions, kind, environment
-//!   schema.json        the JSON Schema of its arguments
-//!   cases.json         what it passed where it comes from
-//!   scripts/skill.js   its source; or scripts/skill.wasm, a prebuilt module
+//!   SKILL.md           front matter (name, description, license, metadata), then text for people and models
+//!   manifest.json      interface and conditions: parameters, conditions, kind, environment
+//!   schema.json        JSON Schema of the arguments
+//!   cases.json         cases that the skill passed in its original library
+//!   scripts/skill.js   source; or scripts/skill.wasm, a prebuilt module
 //! ```
 //!
-//! [`write`] makes such a folder; [`read`] takes one from anybody and believes nothing: every file has a limit,
-//! links are refused, and no path is made of what a file says. What was read is a [`Parcel`], which becomes a draft.
+//! [`write`] creates such a folder. [`read`] reads a folder from an untrusted source: every file has a size
+//! limit, links are refused, and no path is built from file content. The result is an [`ImportedSkill`],
+//! which becomes a draft.
 
 mod error;
 mod front_matter;
@@ -26,7 +27,7 @@ use crate::{Case, Code, Kind};
 use serde::{Deserialize, Serialize};
 use sojourn_tools::{Condition, Parameter};
 
-/// The version of `manifest.json` that this program writes and reads.
+/// Version of the `manifest.json` format.
 const FORMAT: u32 = 1;
 
 const SKILL_MD: &str = "SKILL.md";
@@ -37,49 +38,49 @@ const SCRIPTS: &str = "scripts";
 const SCRIPT: &str = "skill.js";
 const MODULE: &str = "skill.wasm";
 
-/// What `manifest.json` says.
+/// Content of `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Promise {
-    /// Of this file.
+pub struct ExchangeManifest {
+    /// Format version.
     pub format: u32,
-    /// The skill's name in JavaScript.
+    /// Name of the skill in JavaScript.
     pub name: String,
     /// One line that a small model understands.
     pub description: String,
-    /// Parameters in the order of the call.
+    /// Parameters in the order of a call.
     #[serde(default)]
     pub parameters: Vec<Parameter>,
-    /// What must hold before a call.
+    /// Condition that must hold before a call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precondition: Option<Condition>,
-    /// What must hold after it.
+    /// Condition that must hold after a call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub postcondition: Option<Condition>,
-    /// The tools and skills that it calls.
+    /// Tools and skills that it calls.
     #[serde(default)]
     pub calls: Vec<String>,
-    /// How it is set off.
+    /// How it is triggered.
     pub kind: Kind,
-    /// Name of the environment it is for.
+    /// Name of the environment.
     pub environment: String,
-    /// What its code is.
+    /// Form of the code.
     #[serde(default)]
     pub code: Code,
-    /// sha256 (hex) of the engine that a prebuilt module is for.
+    /// SHA-256 (hex) of the engine that a prebuilt module needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<String>,
 }
 
-/// A folder's content, checked but not believed.
+/// Validated content of a folder. Its claims are not verified.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Parcel {
-    /// What it promises.
-    pub promise: Promise,
-    /// Its source; of a prebuilt module only words for people, or empty.
+pub struct ImportedSkill {
+    /// Interface and conditions.
+    pub manifest: ExchangeManifest,
+    /// JavaScript source; for a prebuilt module, documentation or empty.
     pub source: String,
     /// A prebuilt module.
     pub module: Option<Vec<u8>>,
-    /// What it passed where it comes from.
+    /// Cases that it passed in its original library.
     pub cases: Vec<Case>,
 }

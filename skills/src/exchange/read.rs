@@ -1,7 +1,7 @@
 use super::front_matter::{FrontMatter, shown};
 use super::{
-    CASES, Case, Code, ExchangeError, FORMAT, MANIFEST, MODULE, Parcel, Promise, SCHEMA, SCRIPT, SCRIPTS,
-    SKILL_MD,
+    CASES, Case, Code, ExchangeError, ExchangeManifest, FORMAT, ImportedSkill, MANIFEST, MODULE, SCHEMA,
+    SCRIPT, SCRIPTS, SKILL_MD,
 };
 use crate::Kind;
 use crate::scan::is_identifier;
@@ -17,14 +17,14 @@ const MAX_TEXT: u64 = 256 << 10;
 const MAX_MODULE: u64 = 4 << 20;
 const MAX_FOLDERS: usize = 256;
 const MAX_PARAMETERS: usize = 16;
-/// Longest name of a skill or a parameter, and longest description of a skill.
+/// Limits on names and on a description, in characters.
 const MAX_NAME: usize = 64;
 const MAX_DESCRIPTION: usize = 1024;
 
-/// The skills' folders in `dir`: itself if it is one, else those directly in it, sorted.
+/// Skill folders in `dir`: itself if it is one, or else its direct subfolders, sorted.
 ///
 /// # Errors
-/// When there is none, or it cannot be read.
+/// There is none, or `dir` cannot be read.
 pub fn folders(dir: &Path) -> Result<Vec<PathBuf>, ExchangeError> {
     plain(dir, true)?.ok_or_else(|| ExchangeError::NoSkill { path: dir.to_owned() })?;
     if exists(&dir.join(SKILL_MD)) {
@@ -47,33 +47,32 @@ pub fn folders(dir: &Path) -> Result<Vec<PathBuf>, ExchangeError> {
     Ok(found)
 }
 
-/// Reads one folder. Where it comes from a program that has no `manifest.json`, it is a skill without
-/// parameters and promises for `environment`.
+/// Reads one folder. Without a `manifest.json` it becomes a skill for `environment` without parameters and
+/// conditions.
 ///
 /// # Errors
-/// The first thing that is not as it must be, with its file.
-pub fn read(folder: &Path, environment: Option<&str>) -> Result<Parcel, ExchangeError> {
+/// The first invalid part, with its file.
+pub fn read(folder: &Path, environment: Option<&str>) -> Result<ImportedSkill, ExchangeError> {
     plain(folder, true)?.ok_or_else(|| ExchangeError::NoSkill { path: folder.to_owned() })?;
     let skill_md = folder.join(SKILL_MD);
     let head = FrontMatter::parse(&text(&skill_md)?)
         .map_err(|reason| ExchangeError::malformed(&skill_md, reason))?;
     check_folder(folder, &skill_md, &head)?;
     let path = folder.join(MANIFEST);
-    let promise = match optional(&path)? {
-        Some(text) => document::<Promise>(&path, &text)?,
-        None => foreign(&head, environment).ok_or_else(|| {
-            ExchangeError::malformed(&skill_md, "it does not say for which environment it is")
-        })?,
+    let manifest = match optional(&path)? {
+        Some(text) => document::<ExchangeManifest>(&path, &text)?,
+        None => foreign(&head, environment)
+            .ok_or_else(|| ExchangeError::malformed(&skill_md, "it does not name its environment"))?,
     };
-    check(&promise).map_err(|reason| ExchangeError::malformed(&path, reason))?;
+    check(&manifest).map_err(|reason| ExchangeError::malformed(&path, reason))?;
 
     let path = folder.join(SCHEMA);
     if let Some(text) = optional(&path)?
-        && document::<Value>(&path, &text)? != arguments_schema(&promise.parameters)
+        && document::<Value>(&path, &text)? != arguments_schema(&manifest.parameters)
     {
         return Err(ExchangeError::malformed(
             &path,
-            format!("it does not describe the parameters in {MANIFEST}"),
+            format!("it does not match the parameters in {MANIFEST}"),
         ));
     }
     let path = folder.join(CASES);
@@ -83,17 +82,17 @@ pub fn read(folder: &Path, environment: Option<&str>) -> Result<Parcel, Exchange
     };
     let scripts = folder.join(SCRIPTS);
     plain(&scripts, true)?.ok_or_else(|| ExchangeError::Missing { path: scripts.clone() })?;
-    let (source, module) = match promise.code {
+    let (source, module) = match manifest.code {
         Code::JavaScript => (text(&scripts.join(SCRIPT))?, None),
         Code::Wasm => {
             let source = optional(&scripts.join(SCRIPT))?.unwrap_or_default();
             (source, Some(bytes(&scripts.join(MODULE), MAX_MODULE)?))
         }
     };
-    Ok(Parcel { promise, source, module, cases })
+    Ok(ImportedSkill { manifest, source, module, cases })
 }
 
-/// The specification wants folder and name to be the same.
+/// The specification requires folder and skill to have the same name.
 fn check_folder(folder: &Path, skill_md: &Path, head: &FrontMatter) -> Result<(), ExchangeError> {
     let named = folder.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_owned()));
     match named {
@@ -109,10 +108,10 @@ fn check_folder(folder: &Path, skill_md: &Path, head: &FrontMatter) -> Result<()
     }
 }
 
-/// What a folder without a manifest can be.
-fn foreign(head: &FrontMatter, environment: Option<&str>) -> Option<Promise> {
+/// Manifest of a folder that has none.
+fn foreign(head: &FrontMatter, environment: Option<&str>) -> Option<ExchangeManifest> {
     let environment = head.metadata.get("environment").map(String::as_str).or(environment)?;
-    Some(Promise {
+    Some(ExchangeManifest {
         format: FORMAT,
         name: head.name.replace('-', "_"),
         description: head.description.clone(),
@@ -127,9 +126,9 @@ fn foreign(head: &FrontMatter, environment: Option<&str>) -> Option<Promise> {
     })
 }
 
-fn check(promise: &Promise) -> Result<(), String> {
-    if promise.format != FORMAT {
-        return Err(format!("its format is {}, this program reads {FORMAT}", promise.format));
+fn check(manifest: &ExchangeManifest) -> Result<(), String> {
+    if manifest.format != FORMAT {
+        return Err(format!("its format is {}, but this program reads format {FORMAT}", manifest.format));
     }
     let named = |what: &str, name: &str| {
         if is_identifier(name) && name.len() <= MAX_NAME {
@@ -137,35 +136,35 @@ fn check(promise: &Promise) -> Result<(), String> {
         }
         Err(format!("`{}` cannot be the name of a {what}", shown(name)))
     };
-    named("skill", &promise.name)?;
-    if promise.description.chars().count() > MAX_DESCRIPTION || promise.description.trim().is_empty() {
+    named("skill", &manifest.name)?;
+    if manifest.description.chars().count() > MAX_DESCRIPTION || manifest.description.trim().is_empty() {
         return Err(format!("the description is empty or longer than {MAX_DESCRIPTION} characters"));
     }
-    if promise.description.chars().any(char::is_control) {
+    if manifest.description.chars().any(char::is_control) {
         return Err("the description has control characters or line breaks".to_owned());
     }
-    if promise.parameters.len() > MAX_PARAMETERS {
+    if manifest.parameters.len() > MAX_PARAMETERS {
         return Err(format!("it has more than {MAX_PARAMETERS} parameters"));
     }
     let mut names = BTreeSet::new();
-    for parameter in &promise.parameters {
+    for parameter in &manifest.parameters {
         named("parameter", &parameter.name)?;
         if !names.insert(&parameter.name) {
-            return Err(format!("the parameter `{}` stands twice", parameter.name));
+            return Err(format!("the parameter `{}` is declared twice", parameter.name));
         }
         check_parameter(parameter)?;
     }
-    for call in &promise.calls {
+    for call in &manifest.calls {
         named("tool or skill", call)?;
     }
-    let conditions = promise.precondition.iter().chain(&promise.postcondition);
+    let conditions = manifest.precondition.iter().chain(&manifest.postcondition);
     match conditions.flat_map(Condition::paths).find(|path| !path.starts_with('/')) {
         Some(path) => Err(format!("`{}` is not a JSON pointer", shown(path))),
         None => Ok(()),
     }
 }
 
-/// The kind of a parameter must allow something, and its default.
+/// The type of a parameter must allow at least one value, and its default.
 fn check_parameter(parameter: &Parameter) -> Result<(), String> {
     let name = &parameter.name;
     let bad = |reason: &str| Err(format!("the parameter `{name}` {reason}"));
@@ -192,12 +191,12 @@ fn check_parameter(parameter: &Parameter) -> Result<(), String> {
     }
 }
 
-/// Whether a path is there, whatever it is.
+/// Whether anything exists at `path`.
 fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
-/// Whether there is a folder (or a file) at `path` that is no link; `None` where there is nothing.
+/// Checks that `path` is a folder (or a file) and not a link. `None` if nothing exists there.
 fn plain(path: &Path, folder: bool) -> Result<Option<()>, ExchangeError> {
     let refuse = |what| Err(ExchangeError::NotPlain { path: path.to_owned(), what });
     match fs::symlink_metadata(path) {
@@ -214,7 +213,7 @@ fn bytes(path: &Path, limit: u64) -> Result<Vec<u8>, ExchangeError> {
     plain(path, false)?.ok_or_else(|| ExchangeError::Missing { path: path.to_owned() })?;
     let failed = |source| ExchangeError::io(path, source);
     let mut content = Vec::new();
-    // One byte more than is allowed tells that there is more, however long the file is.
+    // Reading one byte beyond the limit detects an oversized file of any length.
     File::open(path).map_err(failed)?.take(limit + 1).read_to_end(&mut content).map_err(failed)?;
     if content.len() as u64 > limit {
         return Err(ExchangeError::TooLarge { path: path.to_owned(), limit });

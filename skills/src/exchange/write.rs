@@ -1,6 +1,6 @@
 use super::front_matter::{FrontMatter, describe};
 use super::{
-    CASES, Code, ExchangeError, FORMAT, MANIFEST, MODULE, Promise, SCHEMA, SCRIPT, SCRIPTS, SKILL_MD,
+    CASES, Code, ExchangeError, ExchangeManifest, FORMAT, MANIFEST, MODULE, SCHEMA, SCRIPT, SCRIPTS, SKILL_MD,
 };
 use crate::{Case, Entry};
 use serde::Serialize;
@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Longest name of a folder that the specification allows.
+/// Limit on a folder name in the specification, in characters.
 const MAX_NAME: usize = 64;
 
-/// The name of a skill's folder: lower-case, with hyphens. Different skills can come to the same one.
+/// Folder name of a skill: lower-case with hyphens. Different skills may get the same name.
 pub fn folder_name(name: &str) -> String {
     let parts: Vec<String> =
         name.split('_').filter(|part| !part.is_empty()).map(str::to_ascii_lowercase).collect();
@@ -21,10 +21,10 @@ pub fn folder_name(name: &str) -> String {
     if trimmed.is_empty() { "skill".to_owned() } else { trimmed.to_owned() }
 }
 
-/// Writes a version as the folder `name` in `dir`, which appears whole or not at all. Says where it is.
+/// Writes a version as the folder `name` in `dir`, atomically. Returns its path.
 ///
 /// # Errors
-/// When the folder exists already, or cannot be written.
+/// The folder already exists, or cannot be written.
 pub fn write(dir: &Path, name: &str, entry: &Entry, license: Option<&str>) -> Result<PathBuf, ExchangeError> {
     let folder = dir.join(name);
     if fs::symlink_metadata(&folder).is_ok() {
@@ -34,7 +34,7 @@ pub fn write(dir: &Path, name: &str, entry: &Entry, license: Option<&str>) -> Re
     let result = fill(&temporary, name, entry, license)
         .and_then(|()| fs::rename(&temporary, &folder).map_err(|source| ExchangeError::io(&folder, source)));
     if result.is_err() {
-        // What is left of an unfinished folder is of no use to anybody.
+        // An unfinished folder is useless.
         let _ = fs::remove_dir_all(&temporary);
     }
     result.map(|()| folder)
@@ -43,7 +43,7 @@ pub fn write(dir: &Path, name: &str, entry: &Entry, license: Option<&str>) -> Re
 fn fill(dir: &Path, name: &str, entry: &Entry, license: Option<&str>) -> Result<(), ExchangeError> {
     let manifest = &entry.skill.manifest;
     let prebuilt = manifest.code == Code::Wasm;
-    let promise = Promise {
+    let exchanged = ExchangeManifest {
         format: FORMAT,
         name: manifest.name.clone(),
         description: manifest.description.clone(),
@@ -59,7 +59,7 @@ fn fill(dir: &Path, name: &str, entry: &Entry, license: Option<&str>) -> Result<
     let scripts = dir.join(SCRIPTS);
     fs::create_dir_all(&scripts).map_err(|source| ExchangeError::io(&scripts, source))?;
     file(&dir.join(SKILL_MD), skill_md(name, entry, license).as_bytes())?;
-    file(&dir.join(MANIFEST), &document(&dir.join(MANIFEST), &promise)?)?;
+    file(&dir.join(MANIFEST), &document(&dir.join(MANIFEST), &exchanged)?)?;
     file(&dir.join(SCHEMA), &document(&dir.join(SCHEMA), &arguments_schema(&manifest.parameters))?)?;
     let cases: Vec<Case> = entry.cases();
     file(&dir.join(CASES), &document(&dir.join(CASES), &cases)?)?;

@@ -1,12 +1,12 @@
-//! The part of YAML that the heads of Agent Skills are written in: a mapping of names to texts, of which one value
-//! may be such a mapping itself.
+//! The subset of YAML used in Agent Skills front matter: a mapping of names to texts or to one nested mapping
+//! of texts.
 //!
-//! Texts are plain, quoted, or blocks (`|` and `>`). Anchors, tags, sequences and flow collections are refused:
-//! nothing in a head needs them, and a small file could grow without bounds by them.
+//! Texts are plain, quoted, or blocks (`|` and `>`). Anchors, tags, sequences and flow collections are
+//! refused: front matter does not need them, and they allow a small file to expand without bounds.
 
 use std::collections::BTreeMap;
 
-/// Fields that a mapping may have.
+/// Limit on the fields of a mapping.
 const MAX_FIELDS: usize = 64;
 
 /// A value.
@@ -18,10 +18,10 @@ pub enum Node {
     Map(BTreeMap<String, String>),
 }
 
-/// The fields of a head.
+/// Parses front matter.
 ///
 /// # Errors
-/// What is wrong, and in which line.
+/// What is wrong, with its line.
 pub fn parse(head: &str) -> Result<BTreeMap<String, Node>, String> {
     let lines: Vec<&str> = head.lines().collect();
     let mut fields = BTreeMap::new();
@@ -52,12 +52,13 @@ fn insert<T>(fields: &mut BTreeMap<String, T>, key: &str, value: T, line: usize)
         return Err(format!("line {line}: there are more than {MAX_FIELDS} fields"));
     }
     match fields.insert(key.to_owned(), value) {
-        Some(_) => Err(format!("line {line}: a field stands twice")),
+        Some(_) => Err(format!("line {line}: a field is repeated")),
         None => Ok(()),
     }
 }
 
-/// The next `key: rest` that is indented by `depth`, past blank lines and comments; `at` moves behind its line.
+/// Reads the next `key: rest` at indentation `depth`, skipping blank lines and comments. Advances `at` beyond
+/// it.
 fn field<'a>(lines: &[&'a str], at: &mut usize, depth: usize) -> Result<Option<(&'a str, &'a str)>, String> {
     let Some(indented) = indent(lines, *at) else {
         *at = lines.len();
@@ -74,25 +75,25 @@ fn field<'a>(lines: &[&'a str], at: &mut usize, depth: usize) -> Result<Option<(
     if indented > depth || line.starts_with('\t') {
         return bad("it is indented more than the lines before it");
     }
-    let Some((key, rest)) = line.trim().split_once(':') else { return bad("there is no `:` after a name") };
+    let Some((key, rest)) = line.trim().split_once(':') else { return bad("`:` is missing after a name") };
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if key.is_empty() || key.len() > 64 || !key.chars().all(plain) {
-        return bad("what stands before the `:` is no name");
+        return bad("the text before `:` is not a name");
     }
     if !rest.is_empty() && !rest.starts_with([' ', '\t']) {
-        return bad("there is no blank after the `:`");
+        return bad("a space is missing after `:`");
     }
     *at += 1;
     Ok(Some((key, rest.trim())))
 }
 
-/// By how many blanks the next line that says something is indented.
+/// Indentation of the next line that is neither blank nor a comment.
 fn indent(lines: &[&str], at: usize) -> Option<usize> {
     let says = |line: &&&str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
     lines.get(at..)?.iter().find(says).map(|line| line.len() - line.trim_start_matches(' ').len())
 }
 
-/// A text that begins with `rest` and goes on in the lines that are indented by more than `depth`.
+/// Reads a text that starts with `rest` and continues in lines indented by more than `depth`.
 fn text(lines: &[&str], at: &mut usize, rest: &str, depth: usize) -> Result<String, String> {
     let number = *at;
     let bad = |what: &str| Err(format!("line {number}: {what}"));
@@ -113,7 +114,7 @@ fn text(lines: &[&str], at: &mut usize, rest: &str, depth: usize) -> Result<Stri
                 '"' => serde_json::from_str::<String>(&whole).ok(),
                 _ => single(&whole),
             };
-            unquoted.map_or_else(|| bad("a quoted text is not closed, or goes on after it"), Ok)
+            unquoted.map_or_else(|| bad("a quoted text is not closed, or is followed by more text"), Ok)
         }
         Some('[' | ']' | '{' | '}' | '&' | '*' | '!' | '%' | '@' | '`') => {
             bad("only texts are allowed as values; put quotes around it")
@@ -132,7 +133,7 @@ fn text(lines: &[&str], at: &mut usize, rest: &str, depth: usize) -> Result<Stri
     }
 }
 
-/// The lines that belong to the value before them, without their indentation.
+/// Reads the continuation lines of a value, without indentation.
 fn more<'a>(lines: &[&'a str], at: &mut usize, depth: usize) -> Vec<&'a str> {
     let mut found = Vec::new();
     while let Some(line) = lines.get(*at) {
@@ -146,7 +147,7 @@ fn more<'a>(lines: &[&'a str], at: &mut usize, depth: usize) -> Vec<&'a str> {
     found
 }
 
-/// A text in single quotes, in which two of them stand for one.
+/// Unquotes a single-quoted text, in which two quotes stand for one.
 fn single(text: &str) -> Option<String> {
     let inside = text.strip_prefix('\'')?.strip_suffix('\'')?;
     let unescaped = inside.replace("''", "\0");
@@ -158,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_heads_are_written_in() {
+    fn front_matter_is_parsed() {
         let head = "\n# a comment\nname: go-home\ndescription: >\n  Goes home,\n  and stays.\n\nlicense: 'it''s mine'  \n\
                     quoted: \"a: \\\"b\\\" # c\"\nplain: over\n  two lines # with a comment\nmetadata:\n  version: 1.0\n  by: \"x\"\nlast: |\n  a\n  b\n";
         let fields = parse(head).unwrap();
@@ -177,10 +178,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_names_its_line() {
+    fn errors_name_their_line() {
         for (head, reason) in [
-            ("a", "line 1: there is no `:`"),
-            ("a: 1\na: 2", "line 2: a field stands twice"),
+            ("a", "line 1: `:` is missing"),
+            ("a: 1\na: 2", "line 2: a field is repeated"),
             ("a: [1]", "line 1: only texts"),
             ("a: &x 1", "line 1: only texts"),
             ("a: *x", "line 1: only texts"),
@@ -191,9 +192,9 @@ mod tests {
             ("a: '", "line 1: a quoted text"),
             ("a: \"x\" y", "line 1: a quoted text"),
             ("a: b: c", "line 1: a text with"),
-            ("a:b", "line 1: there is no blank"),
+            ("a:b", "line 1: a space is missing"),
             ("a: - b", "line 1: a list"),
-            ("? a", "line 1: there is no `:`"),
+            ("? a", "line 1: `:` is missing"),
         ] {
             let said = parse(head).unwrap_err();
             assert!(said.starts_with(reason), "{head}: {said}");
@@ -202,12 +203,12 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_parsed_or_refused(text in "[a: \\n\"'|>#\\-\\[&*]{0,60}") {
+        fn parsing_never_panics(text in "[a: \\n\"'|>#\\-\\[&*]{0,60}") {
             let _ = parse(&text);
         }
 
         #[test]
-        fn a_quoted_text_is_read_as_it_was(text in "\\PC{0,60}") {
+        fn quoted_texts_round_trip(text in "\\PC{0,60}") {
             let fields = parse(&format!("a: {}\n", serde_json::Value::from(text.as_str())));
             proptest::prop_assert_eq!(fields.unwrap().remove("a"), Some(Node::Text(text)));
         }

@@ -5,59 +5,59 @@ use serde_json::Value;
 use sojourn_tools::{Parameter, ParameterKind};
 use std::collections::BTreeSet;
 
-/// What the function to be written is and may use.
+/// The function to be written, and what it may use.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct GrammarSpec {
-    /// Its name; it may not call itself.
+    /// Name of the function. It cannot call itself.
     pub name: String,
-    /// Its parameters.
+    /// Names of its parameters.
     pub parameters: Vec<String>,
-    /// What it may call, apart from the view.
+    /// Functions that it may call, besides the view.
     pub functions: Vec<Callable>,
-    /// How it sees the state.
+    /// Function that shows the state.
     pub view: Option<View>,
 }
 
-/// A function without parameters that shows the state.
+/// A parameterless function that returns the state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
-    /// `observe`.
+    /// Name of the function: `observe`.
     pub name: String,
-    /// A state, whose properties are those that can be read.
+    /// A sample state. Its properties are those that the grammar offers.
     pub sample: Value,
 }
 
-/// Most statements in the function and in one block: enough for every good skill, too few to ramble.
+/// Limits on the statements of a function and of a block: sufficient for good skills, short enough to prevent
+/// rambling.
 const BODY: u32 = 24;
 const BLOCK: u32 = 12;
-/// How deep properties of the state are followed.
+/// Maximum depth of property paths into the state.
 const MAX_PATH: usize = 4;
-/// The names of loops' counters.
+/// Names of loop counters.
 const COUNTERS: [&str; 3] = ["i", "j", "k"];
 
 const LETTERS: &[(char, char)] = &[('a', 'z'), ('A', 'Z'), ('_', '_')];
 const WORD: &[(char, char)] = &[('a', 'z'), ('A', 'Z'), ('0', '9'), ('_', '_')];
 const DIGIT: &[(char, char)] = &[('0', '9')];
-/// Printable ASCII but `"` and `\`.
+/// Printable ASCII except `"` and `\`.
 const QUOTABLE: &[(char, char)] = &[(' ', '!'), ('#', '['), (']', '~')];
 
-/// The grammar of the rest of the function after `function NAME(PARAMETERS) {` and a line break, with its
+/// Grammar of the rest of a function after `function NAME(PARAMETERS) {` and a line break, including its
 /// closing brace.
 ///
-/// Statements: declarations, assignments, `if`, counted `for`, `for … of` a list, `break`, `continue`,
-/// `return` and calls, one a line or after one blank. Operators have blanks around them. Names of functions and
-/// parameters cannot be declared again. Every loop is counted.
+/// Statements are declarations, assignments, `if`, counted `for`, `for … of` a list, `break`, `continue`,
+/// `return` and calls, separated by a line break or a space. Operators are surrounded by spaces. Names of
+/// functions and parameters cannot be redeclared. Every loop is counted.
 pub fn javascript_subset(spec: &GrammarSpec) -> Grammar {
     subset(spec, "NAME")
 }
 
-/// The same, but a loop's counter is counted by its head alone: nothing else can be assigned to it, so that no loop
-/// up to a number runs without an end.
+/// As [`javascript_subset`], but loop counters cannot be assigned, so every counted loop ends.
 pub(super) fn with_fixed_counters(spec: &GrammarSpec) -> Grammar {
     subset(spec, "TARGET")
 }
 
-/// The grammar in which `target` is what can be assigned to.
+/// The grammar in which the rule `target` names what can be assigned.
 fn subset(spec: &GrammarSpec, target: &'static str) -> Grammar {
     let functions: Vec<&Callable> = spec
         .functions
@@ -82,8 +82,8 @@ fn subset(spec: &GrammarSpec, target: &'static str) -> Grammar {
     grammar
 }
 
-/// The rules that exist twice, because `break` and `continue` are syntax errors outside a loop.
-struct Place {
+/// Names of the rules that exist twice, because `break` and `continue` are syntax errors outside a loop.
+struct GrammarScope {
     statement: &'static str,
     simple: &'static str,
     branch: &'static str,
@@ -92,7 +92,7 @@ struct Place {
     leaves: &'static [&'static str],
 }
 
-const OUTSIDE: Place = Place {
+const OUTSIDE_LOOP: GrammarScope = GrammarScope {
     statement: "statement",
     simple: "simple",
     branch: "branch",
@@ -101,7 +101,7 @@ const OUTSIDE: Place = Place {
     leaves: &["return;"],
 };
 
-const INSIDE: Place = Place {
+const INSIDE_LOOP: GrammarScope = GrammarScope {
     statement: "loop_statement",
     simple: "loop_simple",
     branch: "loop_branch",
@@ -116,14 +116,14 @@ fn statements(grammar: &mut Grammar, calls: bool, target: &'static str) {
     };
     grammar.define(
         "start",
-        seq([optional(name("INDENT")), lines(OUTSIDE.statement, BODY), name("GAP"), text("}")]),
+        seq([optional(name("INDENT")), lines(OUTSIDE_LOOP.statement, BODY), name("GAP"), text("}")]),
     );
-    for place in [OUTSIDE, INSIDE] {
+    for scope in [OUTSIDE_LOOP, INSIDE_LOOP] {
         grammar.define(
-            place.statement,
-            choice([name(place.simple), name(place.branch), name("loop"), name("declaration")]),
+            scope.statement,
+            choice([name(scope.simple), name(scope.branch), name("loop"), name("declaration")]),
         );
-        let mut simple: Vec<Node> = place.leaves.iter().copied().map(text).collect();
+        let mut simple: Vec<Node> = scope.leaves.iter().copied().map(text).collect();
         simple.extend([
             seq([text("return "), name("expression"), text(";")]),
             seq([name(target), name("ASSIGN"), name("expression"), text(";")]),
@@ -132,21 +132,21 @@ fn statements(grammar: &mut Grammar, calls: bool, target: &'static str) {
         if calls {
             simple.push(seq([name("call"), text(";")]));
         }
-        grammar.define(place.simple, Node::Choice(simple));
-        let otherwise = seq([name("GAP"), text("else "), choice([name(place.branch), name(place.body)])]);
+        grammar.define(scope.simple, Node::Choice(simple));
+        let otherwise = seq([name("GAP"), text("else "), choice([name(scope.branch), name(scope.body)])]);
         grammar.define(
-            place.branch,
-            seq([text("if ("), name("expression"), text(") "), name(place.body), optional(otherwise)]),
+            scope.branch,
+            seq([text("if ("), name("expression"), text(") "), name(scope.body), optional(otherwise)]),
         );
         grammar.define(
-            place.block,
+            scope.block,
             choice([
                 text("{}"),
-                seq([text("{"), name("GAP"), lines(place.statement, BLOCK), name("GAP"), text("}")]),
+                seq([text("{"), name("GAP"), lines(scope.statement, BLOCK), name("GAP"), text("}")]),
             ]),
         );
-        // A declaration cannot stand without braces.
-        grammar.define(place.body, choice([name(place.simple), name(place.block)]));
+        // A declaration needs braces.
+        grammar.define(scope.body, choice([name(scope.simple), name(scope.block)]));
     }
     grammar.define(
         "declaration",
@@ -164,10 +164,10 @@ fn statements(grammar: &mut Grammar, calls: bool, target: &'static str) {
     });
     let listed = seq([text("for (const "), name("NEW"), text(" of "), name("list"), text(") ")]);
     let heads = counted.into_iter().chain([listed]);
-    grammar.define("loop", seq([choice(heads), choice([name(INSIDE.body), name(INSIDE.branch)])]));
+    grammar.define("loop", seq([choice(heads), choice([name(INSIDE_LOOP.body), name(INSIDE_LOOP.branch)])]));
 }
 
-/// One rule for each level of precedence, so that every expression is read in one way only.
+/// One rule per precedence level, so that every expression has exactly one parse.
 fn expressions(grammar: &mut Grammar, calls: bool, view: Option<&View>) {
     let chain = |operand: &'static str, operator: Node, most: u32| {
         seq([name(operand), repeat(seq([operator, name(operand)]), 0, most)])
@@ -215,7 +215,7 @@ fn expressions(grammar: &mut Grammar, calls: bool, view: Option<&View>) {
     grammar.define("list", seq([text("["), items, text("]")]));
 }
 
-/// A call with an argument for each parameter; those with defaults may be left out from the right.
+/// A call with an argument for each parameter. Trailing parameters with defaults are optional.
 fn call(function: &Callable) -> Node {
     let mut arguments: Option<Node> = None;
     for (position, parameter) in function.parameters.iter().enumerate().rev() {
@@ -272,7 +272,7 @@ fn identifier() -> Node {
     seq([Node::Class(LETTERS), repeat(Node::Class(WORD), 0, 23)])
 }
 
-/// The names that are not a program's own.
+/// Names that a program cannot declare.
 fn reserved<'a>(spec: &'a GrammarSpec, functions: &[&'a Callable]) -> BTreeSet<&'a str> {
     let mut reserved: BTreeSet<&str> = keywords().collect();
     reserved.extend(["Math", "NaN", "Infinity", spec.name.as_str()]);
@@ -285,7 +285,7 @@ fn owned(names: &BTreeSet<&str>) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
 
-/// Every property that stands somewhere in a state, for locals that hold a part of it.
+/// All property names in a state, for local variables that hold a part of it.
 fn properties(sample: &Value) -> BTreeSet<&str> {
     let mut found = BTreeSet::new();
     let mut open = vec![(sample, 0)];
@@ -300,7 +300,8 @@ fn properties(sample: &Value) -> BTreeSet<&str> {
     found
 }
 
-/// A way into the state: `.health`, `.inventory` or `.inventory.wood`. None where it has no properties.
+/// A property path into the state: `.health`, `.inventory` or `.inventory.wood`. `None` if it has no
+/// properties.
 fn path(value: &Value, depth: usize) -> Option<Node> {
     let keys = value.as_object().into_iter().flatten().filter(|(key, _)| depth > 0 && is_identifier(key));
     let ways: Vec<Node> = keys

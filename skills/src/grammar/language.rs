@@ -3,26 +3,26 @@ use super::javascript::with_fixed_counters;
 use super::node::{Grammar, Node, choice, name, repeat, seq, text};
 use serde::{Deserialize, Serialize};
 
-/// Lines of a free program, and characters of one line, at most.
+/// Limits of a free program: number of lines, and characters of a line.
 const LINES: u32 = 80;
 const COLUMNS: u32 = 158;
 /// Printable ASCII.
 const PRINTABLE: &[(char, char)] = &[(' ', '~')];
 
-/// What a model writes skills in.
+/// The language in which a model writes skills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
-    /// The clean subset: only granted functions, known properties and counted loops can be written at all.
+    /// A restricted subset: granted functions, known properties and counted loops only.
     #[default]
     Subset,
-    /// Any JavaScript, one function long: for models that know what they may call. What is wrong with it is found
-    /// by the compiler, by [`static_check`](crate::static_check) and by the trial, and what never ends by the fuel.
+    /// Any JavaScript within one function, for capable models. The compiler,
+    /// [`static_check`](crate::static_check) and the trial find mistakes; fuel ends endless loops.
     JavaScript,
 }
 
 impl Language {
-    /// The grammar of the rest of the function after `function NAME(PARAMETERS) {` and a line break, with its
+    /// Grammar of the rest of a function after `function NAME(PARAMETERS) {` and a line break, including its
     /// closing brace.
     pub fn grammar(self, spec: &GrammarSpec) -> Grammar {
         match self {
@@ -31,7 +31,7 @@ impl Language {
         }
     }
 
-    /// What the model is told about it, in a few sentences; nothing where the grammar says it all.
+    /// Instructions for the model's prompt; `None` if the grammar is sufficient.
     pub fn advice(self) -> Option<&'static str> {
         match self {
             Self::Subset => None,
@@ -45,7 +45,7 @@ impl Language {
     }
 }
 
-/// Indented or empty lines, then the brace that closes the function.
+/// Indented or empty lines, then the function's closing brace.
 fn free() -> Grammar {
     let mut grammar = Grammar { definitions: Vec::new() };
     grammar.define("start", seq([repeat(name("LINE"), 1, LINES), text("}")]));
@@ -60,7 +60,7 @@ mod tests {
     use crate::grammar::javascript_subset;
 
     #[test]
-    fn its_names_are_those_of_the_agent_file() {
+    fn names_match_the_agent_file() {
         let read = |text: &str| serde_json::from_value::<Language>(text.into()).ok();
         assert_eq!(read("subset"), Some(Language::Subset));
         assert_eq!(read("javascript"), Some(Language::JavaScript));
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn the_subset_that_older_logs_have_stays_as_it_was() {
+    fn only_the_default_subset_fixes_loop_counters() {
         let spec = GrammarSpec { name: "f".into(), ..GrammarSpec::default() };
         let (old, new) = (javascript_subset(&spec), Language::Subset.grammar(&spec));
         assert!(old.find("TARGET").is_none() && new.find("TARGET").is_some());

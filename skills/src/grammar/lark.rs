@@ -1,10 +1,10 @@
-//! The dialect of Lark that llguidance reads.
+//! Writes a grammar in the Lark dialect of llguidance.
 
 use super::node::{Definition, Grammar, Node};
 use std::fmt::Write;
 
 impl Grammar {
-    /// The grammar as llguidance reads it.
+    /// The grammar for llguidance.
     pub fn to_lark(&self) -> String {
         let mut lark = String::from("%llguidance {}\n");
         for Definition { name, node, except } in &self.definitions {
@@ -20,16 +20,16 @@ impl Grammar {
     }
 }
 
-/// What may stand where a node is written without parentheses.
+/// Precedence level at which a node needs no parentheses.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
 enum Level {
     /// Alternatives.
     Choice,
     /// A sequence.
     Seq,
-    /// One item with its repetition.
+    /// One item with a repetition.
     Item,
-    /// One item that takes a repetition.
+    /// One item that can take a repetition.
     Atom,
 }
 
@@ -46,7 +46,7 @@ fn render(node: &Node, level: Level) -> String {
                 (min, max) => format!("{{{min},{max}}}"),
             };
             match &**node {
-                // Inside the expression, a repeated class stays one piece of the lexeme.
+                // Inside the regular expression, a repeated class remains part of one lexeme.
                 Node::Class(ranges) => (class(ranges, &times), Level::Atom),
                 node => (render(node, Level::Atom) + &times, Level::Item),
             }
@@ -59,12 +59,12 @@ fn join(nodes: &[Node], separator: &str, level: Level) -> String {
     nodes.iter().map(|node| render(node, level)).collect::<Vec<_>>().join(separator)
 }
 
-/// A string literal; Lark's escapes are JSON's.
+/// A string literal. Lark uses JSON's escapes.
 fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A regular expression of one character class.
+/// A regular expression for a character class.
 fn class(ranges: &[(char, char)], times: &str) -> String {
     let escaped = |c: char| match c {
         '\n' => "\\n".to_owned(),
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn how_patterns_are_written() {
+    fn nodes_are_rendered_with_minimal_parentheses() {
         for (node, expected) in [
             (seq([text("a\"\n"), name("RULE")]), r#""a\"\n" RULE"#),
             (seq([choice([text("a"), text("b")]), text("c")]), r#"("a" | "b") "c""#),

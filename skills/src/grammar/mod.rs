@@ -1,14 +1,15 @@
-//! The clean JavaScript subset that a small model is constrained to while it writes a skill.
+//! Grammars that constrain a model while it writes a skill or a reflex.
 //!
-//! [`javascript_subset`] builds a [`Grammar`] for the body of one function: what may be called, with which
-//! strings, and which properties the state has are all part of it, so that a model cannot invent any. The same
-//! value is written as a Lark grammar for llguidance ([`Grammar::to_lark`]) and draws random sentences
-//! ([`Grammar::sample`]), which is how the claim that all of it is JavaScript is tested.
+//! [`javascript_subset`] builds a [`Grammar`] for the body of one function. Callable functions, known strings
+//! and state properties are part of it, so a model cannot invent any. The same value can be written as a Lark
+//! grammar for llguidance ([`Grammar::to_lark`]) and can generate random sentences ([`Grammar::sample`]),
+//! which tests use to show that every sentence is valid JavaScript.
 //!
-//! [`Language`] chooses between the subset and free JavaScript, for larger models.
+//! [`Language`] selects the subset, or free JavaScript for larger models.
 //!
-//! What a context-free grammar cannot say is left to the compiler, to [`static_check`](crate::static_check) and to
-//! the trial: a local is declared once and before it is used, a `const` is not assigned, a loop ends.
+//! A context-free grammar cannot express some rules: a local variable is declared once and before use, a
+//! `const` is not assigned, a loop ends. The compiler, [`static_check`](crate::static_check) and the trial
+//! check them.
 
 mod javascript;
 mod language;

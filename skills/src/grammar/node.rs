@@ -1,15 +1,15 @@
-/// A grammar as a list of definitions; the first, `start`, is what it generates.
+/// A grammar as a list of definitions. The first, `start`, is the start rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grammar {
     pub(super) definitions: Vec<Definition>,
 }
 
-/// A named part. Upper-case names are terminals: they are matched as one lexeme and may not refer to rules.
+/// A named rule. Upper-case names are terminals, which are matched as one lexeme and cannot refer to rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Definition {
     pub(super) name: &'static str,
     pub(super) node: Node,
-    /// Texts that the terminal would match but must not.
+    /// Texts that the terminal must not match.
     pub(super) except: Vec<String>,
 }
 
@@ -18,15 +18,15 @@ pub(super) struct Definition {
 pub(super) enum Node {
     /// Exactly this text.
     Text(String),
-    /// One character of these inclusive ranges; in terminals only.
+    /// One character in these inclusive ranges; for terminals only.
     Class(&'static [(char, char)]),
-    /// The definition of that name.
+    /// The rule with this name.
     Name(&'static str),
-    /// One after the other.
+    /// A sequence.
     Seq(Vec<Node>),
-    /// One of them; never empty.
+    /// Alternatives; never empty.
     Choice(Vec<Node>),
-    /// Between `min` and `max` times, both inclusive.
+    /// Between `min` and `max` repetitions, both inclusive.
     Repeat { node: Box<Node>, min: u32, max: u32 },
 }
 

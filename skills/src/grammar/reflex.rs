@@ -1,30 +1,30 @@
-//! The subset of JavaScript that a reflex is written in: conditions on the state, each with an action.
+//! The JavaScript subset for reflexes: conditions on the state, each with an action.
 //!
-//! It has no variables and no loops but those over the lists of the state, so that everything it admits ends after a
-//! number of comparisons that is known beforehand.
+//! It has no variables, and loops only over lists of the state. Every program therefore ends after a number
+//! of comparisons that is known in advance.
 
 use super::node::{Grammar, Node, choice, name, optional, repeat, seq, text};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Rules of one reflex, and conditions of one rule, at most.
+/// Limits on the rules of a reflex and on the conditions of a rule.
 const RULES: u32 = 5;
 const CONDITIONS: u32 = 3;
-/// Rules for the elements of one list at most.
+/// Limit on the rules for the elements of a list.
 const INNER_RULES: u32 = 4;
 
-/// What a reflex is written from.
+/// Input for the grammar of a reflex.
 #[derive(Debug, Clone)]
 pub struct ReflexSpec<'a> {
-    /// States as they come: names and kinds of their fields are read off them.
+    /// Sample states, which provide names and types of the fields.
     pub samples: &'a [Value],
-    /// Names of the actions that it may return.
+    /// Names of the actions that the reflex may return.
     pub actions: &'a [String],
-    /// Texts that fields of the state may hold, besides those in the samples.
+    /// Further texts that state fields may hold, besides those in the samples.
     pub words: &'a [String],
 }
 
-/// The body of `function name(state) {`, closing brace included.
+/// Grammar of the body of `function name(state) {`, including its closing brace.
 pub fn reflex_subset(spec: &ReflexSpec<'_>) -> Grammar {
     let mut grammar = Grammar { definitions: Vec::new() };
     let shape = Shape::of(spec);
@@ -62,7 +62,7 @@ pub fn reflex_subset(spec: &ReflexSpec<'_>) -> Grammar {
     grammar.define("compare", choice([" < ", " > ", " <= ", " >= ", " === ", " !== "].map(text)));
     grammar.define("number", seq([optional(text("-")), repeat(Node::Class(&[('0', '9')]), 1, 2)]));
     if shape.is_plain() {
-        // Without any field there is nothing that a rule could look at.
+        // Without fields there are no conditions, and so no rules.
         grammar.definitions.retain(|definition| !matches!(definition.name, "rule" | "condition"));
     }
     grammar
@@ -107,16 +107,16 @@ fn inner_rule(element: &Shape) -> Node {
     ])
 }
 
-/// The fields of a record, by what can be asked of them.
+/// Fields of an object, grouped by type.
 #[derive(Debug, Default)]
 struct Shape {
     numbers: BTreeSet<String>,
     flags: BTreeSet<String>,
-    /// With the texts that they may hold.
+    /// Text fields with their possible values.
     texts: BTreeMap<String, BTreeSet<String>>,
-    /// Lists of texts, with the texts that they may hold.
+    /// Lists of texts with their possible elements.
     sets: BTreeMap<String, BTreeSet<String>>,
-    /// Lists of records.
+    /// Lists of objects.
     lists: BTreeMap<String, Shape>,
 }
 
@@ -130,7 +130,7 @@ impl Shape {
         shape
     }
 
-    /// Reads fields off a record; those of records within it by their path, one level deep.
+    /// Collects the fields of an object, and those of nested objects by path, one level deep.
     fn read(&mut self, record: &Map<String, Value>, prefix: &str, nested: bool) {
         for (key, value) in record.iter().filter(|(key, _)| is_name(key)) {
             let path = format!("{prefix}{key}");
@@ -157,7 +157,7 @@ impl Shape {
         }
     }
 
-    /// Adds texts that every field may hold.
+    /// Adds possible values to every text field.
     fn learn(&mut self, words: &[String]) {
         let known = self.texts.values_mut().chain(self.sets.values_mut());
         known.for_each(|texts| texts.extend(words.iter().filter(|word| is_word(word)).cloned()));
@@ -194,7 +194,7 @@ impl Shape {
         all
     }
 
-    /// Comparisons of how far away an element is, over any two of its numbers.
+    /// Comparisons of an element's distance, over any one or two of its numbers.
     fn distances(&self) -> Vec<Node> {
         if self.numbers.is_empty() {
             return Vec::new();
@@ -206,14 +206,14 @@ impl Shape {
     }
 }
 
-/// Whether a field can be named after a dot.
+/// Whether a field can be accessed with dot syntax.
 fn is_name(key: &str) -> bool {
     let mut characters = key.chars();
     characters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
         && characters.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// Whether a text can be a word of the grammar.
+/// Whether a text can be a literal of the grammar.
 fn is_word(word: &str) -> bool {
     !word.is_empty()
         && word.len() <= 32
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn it_offers_the_fields_of_the_state_and_no_others() {
+    fn the_grammar_offers_exactly_the_fields_of_the_state() {
         let lark = grammar().to_lark();
         for offered in [
             "state.health",
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_without_fields_leaves_one_program() {
+    fn a_state_without_fields_allows_one_program() {
         let grammar =
             reflex_subset(&ReflexSpec { samples: &[json!({})], actions: &["noop".to_owned()], words: &[] });
         assert!(!grammar.to_lark().contains("condition"), "{}", grammar.to_lark());

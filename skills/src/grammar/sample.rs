@@ -1,10 +1,11 @@
-//! Random sentences of a grammar.
+//! Generates random sentences of a grammar.
 
 use super::node::{Grammar, Node};
 use std::collections::BTreeMap;
 
 impl Grammar {
-    /// A random sentence, the same for the same seed. Beyond `depth` nested rules it takes the shortest way out.
+    /// A random sentence, deterministic for a seed. Beyond `depth` nested rules it takes the shortest
+    /// alternatives.
     pub fn sample(&self, seed: u64, depth: u32) -> String {
         let mut sampler = Sampler { grammar: self, heights: heights(self), random: Random(seed), depth };
         let mut sentence = String::new();
@@ -17,7 +18,7 @@ impl Grammar {
 
 struct Sampler<'a> {
     grammar: &'a Grammar,
-    /// The least number of nested definitions that a definition's sentences need.
+    /// Minimum nesting depth of each rule's sentences.
     heights: BTreeMap<&'static str, u32>,
     random: Random,
     depth: u32,
@@ -56,7 +57,7 @@ impl Sampler<'_> {
             }
             Node::Repeat { node, min, max } => {
                 let mut times = *min;
-                // Long repetitions are as rare as in real text.
+                // Long repetitions are rare, as in real programs.
                 while !deep && times < *max && self.random.below(3) == 0 {
                     times += 1;
                 }
@@ -68,7 +69,7 @@ impl Sampler<'_> {
     }
 }
 
-/// Least fixed point of "one more than the highest part of the lowest alternative".
+/// Least fixed point of: one more than the deepest part of the shallowest alternative.
 fn heights(grammar: &Grammar) -> BTreeMap<&'static str, u32> {
     let mut heights = BTreeMap::new();
     loop {
@@ -108,7 +109,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `bound`, which is not 0; its slight bias does not matter here.
+    /// A number below `bound`, which must not be 0. The slight bias does not matter here.
     fn below(&mut self, bound: u32) -> u32 {
         (self.next() % u64::from(bound.max(1))) as u32
     }

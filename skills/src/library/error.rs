@@ -1,4 +1,4 @@
-use crate::Illegal;
+use crate::IllegalEvent;
 use std::io;
 use std::path::PathBuf;
 
@@ -7,53 +7,55 @@ use std::path::PathBuf;
 pub enum LibraryError {
     /// The event contradicts the state of the library.
     #[error(transparent)]
-    Illegal(#[from] Illegal),
-    /// A file is not what the events say.
-    #[error("`{}` is not the file that the library wrote", path.display())]
+    Illegal(#[from] IllegalEvent),
+    /// A file differs from what the events say.
+    #[error("`{}` differs from the file that the library wrote", path.display())]
     Tampered {
         /// The file.
         path: PathBuf,
     },
-    /// An event in the database cannot be read or applied.
+    /// An event in the database is invalid.
     #[error("event {seq} of the library is damaged: {reason}")]
     Corrupt {
-        /// Its number.
+        /// Sequence number of the event.
         seq: i64,
         /// What is wrong with it.
         reason: String,
     },
-    /// There is no library to read.
+    /// The folder contains no library.
     #[error("there is no skill library in `{}`", path.display())]
     Missing {
         /// The folder.
         path: PathBuf,
     },
-    /// It was opened to be read only.
+    /// The library was opened read-only.
     #[error("the library was opened read-only")]
     ReadOnly,
-    /// A newer program wrote it.
-    #[error("the library has schema version {found}, this program knows {known}: use a newer program")]
+    /// A newer version of the program wrote the library.
+    #[error(
+        "the library has schema version {found}, but this program supports at most {known}: use a newer version"
+    )]
     TooNew {
-        /// What the database says.
+        /// Schema version of the database.
         found: i64,
-        /// What this crate writes.
+        /// Schema version of this program.
         known: i64,
     },
     /// The database failed.
     #[error("the library's database failed")]
     Database(#[from] sqlx::Error),
-    /// A file could not be read or written.
+    /// A file operation failed.
     #[error("cannot access `{}`", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// A value could not be written as JSON.
+    /// A record could not be encoded as JSON.
     #[error("cannot encode a library record")]
     Encode {
-        /// What the encoder said.
+        /// Error of the encoder.
         source: serde_json::Error,
     },
 }

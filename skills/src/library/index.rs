@@ -1,4 +1,4 @@
-//! The index of a library: a table for people and other programs, made from the events.
+//! A table of all versions for people and other programs, derived from the events.
 
 use super::LibraryError;
 use crate::{LibraryEvent, LibraryState};
@@ -6,38 +6,38 @@ use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row as _, SqliteConnection};
 
-/// One line of the index: a version and its statistics.
+/// One row of the index: a version and its statistics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Row {
+pub struct IndexRow {
     /// Content address.
     pub id: String,
-    /// The skill's name.
+    /// Name of the skill.
     pub name: String,
-    /// From 1.
+    /// Version number, from 1.
     pub version: i64,
     /// `draft`, `trial`, `admitted` or `retired`.
     pub status: String,
-    /// Whether it is what its name calls.
+    /// Whether a call of the name runs this version.
     pub active: bool,
-    /// One line.
+    /// One-line description.
     pub description: String,
-    /// The environment that it is for.
+    /// Name of the environment.
     pub environment: String,
-    /// When it was written, in milliseconds since 1970.
+    /// Creation time, in milliseconds since 1970.
     pub created_ms: i64,
-    /// Uses that succeeded.
+    /// Successful uses.
     pub successes: i64,
-    /// Uses that did not.
+    /// Failed uses.
     pub failures: i64,
-    /// Uses in which the agent died.
+    /// Uses during which the agent died.
     pub deaths: i64,
     /// Environment steps over all uses.
     pub steps: i64,
-    /// What the latest failing use threw.
+    /// Error of the latest use that had one.
     pub last_error: Option<String>,
 }
 
-impl FromRow<'_, SqliteRow> for Row {
+impl FromRow<'_, SqliteRow> for IndexRow {
     fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
         Ok(Self {
             id: row.try_get("id")?,
@@ -57,7 +57,7 @@ impl FromRow<'_, SqliteRow> for Row {
     }
 }
 
-/// Writes the index rows of every version of `name`.
+/// Writes the rows of all versions of `name`.
 pub(super) async fn write(
     connection: &mut SqliteConnection,
     state: &LibraryState,
@@ -86,7 +86,7 @@ pub(super) async fn write(
     Ok(())
 }
 
-/// The name of the skill that an event changed.
+/// Name of the skill that an event changes.
 pub(super) fn name_of<'a>(state: &'a LibraryState, event: &'a LibraryEvent) -> Option<&'a str> {
     match event {
         LibraryEvent::Drafted { skill } => Some(&skill.manifest.name),

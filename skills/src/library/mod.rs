@@ -2,9 +2,9 @@ mod error;
 mod index;
 
 pub use error::LibraryError;
-pub use index::Row;
+pub use index::IndexRow;
 
-use crate::{Illegal, LibraryEvent, LibraryState, Skill, store};
+use crate::{IllegalEvent, LibraryEvent, LibraryState, Skill, store};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
 use std::io;
@@ -15,10 +15,10 @@ use std::time::Duration;
 /// How long to wait for another process that is writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Written into the database; raised when the tables change or an event is of a new kind.
+/// Stored in the database. Increased when the tables change or an event kind is added.
 const SCHEMA_VERSION: i64 = 2;
 
-/// What the source of an event begins with that no run's log has.
+/// Source prefix of events made by a person; they appear in no run's log.
 const USER: &str = "user/";
 
 const SCHEMA: &str = "
@@ -49,51 +49,51 @@ const SCHEMA: &str = "
 
 /// A skill library on disk.
 ///
-/// `library.db` holds the events, append-only, and an index for people and other programs; `skills/` holds
-/// every version as files. Both are made from the events. Several processes may have the same library open:
-/// every event is applied to the state after all events before it.
+/// `library.db` contains the append-only events and an index for people and other programs; `skills/`
+/// contains every version as files. Index and files are derived from the events. Several processes may open
+/// the same library: each event is applied to the state after all previous events.
 #[derive(Debug)]
 pub struct Library {
-    /// Where the folders of the versions are.
+    /// Parent folder of the version folders.
     skills: PathBuf,
     pool: SqlitePool,
-    /// The fold of all events up to `seq`.
+    /// Fold of all events up to `seq`.
     state: LibraryState,
     seq: i64,
     writable: bool,
 }
 
-/// An event as the library keeps it.
+/// An event with its position in the library.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Recorded {
-    /// Its number, from 1.
+pub struct RecordedEvent {
+    /// Sequence number, from 1.
     pub seq: i64,
-    /// When it was appended, in milliseconds since 1970.
+    /// Time of the append, in milliseconds since 1970.
     pub at_ms: u64,
-    /// The run and the record of its log where it stands too, `RUN/SEQ`; or `user/SEQ`, which stands nowhere else.
+    /// Origin: `RUN/SEQ` names the run and its log record; `user/SEQ` marks an event that no log contains.
     pub source: Option<String>,
     /// The event.
     pub event: LibraryEvent,
 }
 
-/// What became of an event of a run.
+/// What happened to an event of a run.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Applied {
-    /// It was applied as it is.
+pub enum AppendOutcome {
+    /// Applied unchanged.
     Whole,
-    /// A draft, which got another number because its own was taken.
+    /// A draft that was applied under another version number, because its own was taken.
     Renumbered {
-        /// Its number here.
+        /// The assigned version number.
         version: u32,
     },
-    /// It contradicts what other runs did; it was kept and changes nothing.
-    SetAside(Box<Illegal>),
-    /// It was applied before.
+    /// Kept without effect, because it contradicts changes by other runs.
+    SetAside(Box<IllegalEvent>),
+    /// Already applied earlier.
     Known,
 }
 
 impl Library {
-    /// Opens the library in `dir`, making it if there is none, and writes the folders that a crash left out.
+    /// Opens the library in `dir`, creating it if needed, and writes version folders that a crash left out.
     pub async fn open(dir: &Path) -> Result<Self, LibraryError> {
         let skills = dir.join("skills");
         std::fs::create_dir_all(&skills)
@@ -106,7 +106,7 @@ impl Library {
         let mut transaction = library.pool.begin_with("BEGIN IMMEDIATE").await?;
         check_schema(&mut transaction).await?;
         sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
-        // A pragma takes no bound parameters.
+        // A pragma cannot have bound parameters.
         sqlx::raw_sql("PRAGMA user_version = 2").execute(&mut *transaction).await?;
         transaction.commit().await?;
         library.refresh().await?;
@@ -114,7 +114,7 @@ impl Library {
         Ok(library)
     }
 
-    /// Opens the library in `dir` without writing anything: for benchmarks and listings.
+    /// Opens the library in `dir` without writing anything, for benchmarks and listings.
     pub async fn open_read_only(dir: &Path) -> Result<Self, LibraryError> {
         if !dir.join(DATABASE).exists() {
             return Err(LibraryError::Missing { path: dir.to_owned() });
@@ -126,31 +126,31 @@ impl Library {
         Ok(library)
     }
 
-    /// The state after every event this process knows of.
+    /// State after all events known to this process.
     pub fn state(&self) -> &LibraryState {
         &self.state
     }
 
-    /// Reads the events that other processes appended meanwhile.
+    /// Reads events that other processes have appended.
     pub async fn refresh(&mut self) -> Result<(), LibraryError> {
         let mut connection = self.pool.acquire().await?;
         catch_up(&mut connection, &mut self.state, &mut self.seq).await
     }
 
-    /// Appends an event that no run's log has, because a person brought it about, and brings index and folders up
-    /// to date. `at_ms` is in milliseconds since 1970.
+    /// Appends an event made by a person and updates index and folders. `at_ms` is in milliseconds since
+    /// 1970.
     ///
     /// # Errors
-    /// [`LibraryError::Illegal`] changes nothing. After [`LibraryError::Io`] or [`LibraryError::Tampered`] the
-    /// event is recorded but its files are not as they should be.
+    /// [`LibraryError::Illegal`] means that nothing changed. After [`LibraryError::Io`] or
+    /// [`LibraryError::Tampered`] the event is recorded, but its files are incomplete.
     pub async fn apply(&mut self, event: &LibraryEvent, at_ms: u64) -> Result<(), LibraryError> {
         self.apply_all(std::slice::from_ref(event), at_ms).await
     }
 
-    /// As [`apply`](Self::apply), for events that belong together: all of them or none.
+    /// As [`apply`](Self::apply), for several events in one transaction.
     ///
     /// # Errors
-    /// As [`apply`](Self::apply), for the first event that is illegal.
+    /// As [`apply`](Self::apply), for the first illegal event.
     pub async fn apply_all(&mut self, events: &[LibraryEvent], at_ms: u64) -> Result<(), LibraryError> {
         let mut transaction = self.begin().await?;
         let (mut state, mut seq) = (self.state.clone(), self.seq);
@@ -163,27 +163,27 @@ impl Library {
         self.settle(state, seq, events).await
     }
 
-    /// Appends an event of a run, whose log has it under `source`: `RUN/SEQ`.
+    /// Appends an event of a run. `source` is its log record, `RUN/SEQ`. Idempotent per source.
     ///
-    /// A run changes its own copy of the library first, and another run may have changed this one since the copy
-    /// was taken. So a draft gets the next free number of its name, and a change that is not possible here is kept
-    /// as [`LibraryEvent::SetAside`], which changes nothing. One event of a source is appended once.
+    /// A run first changes its own copy of the library, while other runs may have changed this one. A draft
+    /// therefore gets the next free version number, and an event that is illegal here is kept as
+    /// [`LibraryEvent::SetAside`], which has no effect.
     ///
     /// # Errors
-    /// As [`apply`](Self::apply); [`LibraryError::Illegal`] only for what is not possible in any library.
+    /// As [`apply`](Self::apply); [`LibraryError::Illegal`] only for events that are illegal in any library.
     pub async fn apply_once(
         &mut self,
         event: &LibraryEvent,
         at_ms: u64,
         source: &str,
-    ) -> Result<Applied, LibraryError> {
+    ) -> Result<AppendOutcome, LibraryError> {
         let mut transaction = self.begin().await?;
         let known: Option<i64> = sqlx::query_scalar("SELECT seq FROM events WHERE source = ?")
             .bind(source)
             .fetch_optional(&mut *transaction)
             .await?;
         if known.is_some() {
-            return Ok(Applied::Known);
+            return Ok(AppendOutcome::Known);
         }
         let mut state = self.state.clone();
         let (event, applied) = admit_into(&mut state, event)?;
@@ -194,7 +194,7 @@ impl Library {
         Ok(applied)
     }
 
-    /// Starts a change: nobody else can write until it ends, and the state is that after all events so far.
+    /// Starts a write transaction and reads all previous events.
     async fn begin(&mut self) -> Result<Transaction<'static, Sqlite>, LibraryError> {
         if !self.writable {
             return Err(LibraryError::ReadOnly);
@@ -204,7 +204,7 @@ impl Library {
         Ok(transaction)
     }
 
-    /// Takes over what was committed, and writes the files of new versions.
+    /// Takes over the committed state, and writes the files of new versions.
     async fn settle(
         &mut self,
         state: LibraryState,
@@ -221,18 +221,18 @@ impl Library {
         Ok(())
     }
 
-    /// Every event as it was recorded, in order.
-    pub async fn records(&self) -> Result<Vec<Recorded>, LibraryError> {
+    /// All events, in order.
+    pub async fn records(&self) -> Result<Vec<RecordedEvent>, LibraryError> {
         let mut connection = self.pool.acquire().await?;
         read_events(&mut connection, 0).await
     }
 
-    /// The index, by name and version.
-    pub async fn rows(&self) -> Result<Vec<Row>, LibraryError> {
+    /// The index, sorted by name and version.
+    pub async fn rows(&self) -> Result<Vec<IndexRow>, LibraryError> {
         Ok(sqlx::query_as("SELECT * FROM skills ORDER BY name, version").fetch_all(&self.pool).await?)
     }
 
-    /// Makes state, index and missing folders anew from the events alone.
+    /// Rebuilds state, index and missing folders from the events.
     pub async fn rebuild(&mut self) -> Result<(), LibraryError> {
         if !self.writable {
             return Err(LibraryError::ReadOnly);
@@ -306,7 +306,7 @@ async fn catch_up(
     state: &mut LibraryState,
     seq: &mut i64,
 ) -> Result<(), LibraryError> {
-    for Recorded { seq: number, event, .. } in read_events(connection, *seq).await? {
+    for RecordedEvent { seq: number, event, .. } in read_events(connection, *seq).await? {
         let damaged = |reason: String| LibraryError::Corrupt { seq: number, reason };
         if number != *seq + 1 {
             return Err(damaged(format!("event {} is missing before it", *seq + 1)));
@@ -317,7 +317,10 @@ async fn catch_up(
     Ok(())
 }
 
-async fn read_events(connection: &mut SqliteConnection, after: i64) -> Result<Vec<Recorded>, LibraryError> {
+async fn read_events(
+    connection: &mut SqliteConnection,
+    after: i64,
+) -> Result<Vec<RecordedEvent>, LibraryError> {
     let records: Vec<(i64, i64, String, Option<String>)> =
         sqlx::query_as("SELECT seq, at_ms, payload, source FROM events WHERE seq > ? ORDER BY seq")
             .bind(after)
@@ -326,12 +329,12 @@ async fn read_events(connection: &mut SqliteConnection, after: i64) -> Result<Ve
     let decode = |(seq, at_ms, payload, source): (i64, i64, String, Option<String>)| {
         let event = serde_json::from_str(&payload)
             .map_err(|error| LibraryError::Corrupt { seq, reason: error.to_string() })?;
-        Ok(Recorded { seq, at_ms: at_ms as u64, source, event })
+        Ok(RecordedEvent { seq, at_ms: at_ms as u64, source, event })
     };
     records.into_iter().map(decode).collect()
 }
 
-/// Writes the event that led to `state` under its number and source, and what the index has to say about it.
+/// Writes an event and updates its index rows. `state` is the state after the event.
 async fn append(
     transaction: &mut SqliteConnection,
     state: &LibraryState,
@@ -354,30 +357,31 @@ async fn append(
     Ok(())
 }
 
-/// Applies an event of a run to a library that may have changed since the run took its copy. What is appended,
-/// and what became of it.
+/// Applies an event of a run to a library that may have changed since the run copied it. Returns the event to
+/// append and what happened to it.
 fn admit_into(
     state: &mut LibraryState,
     event: &LibraryEvent,
-) -> Result<(LibraryEvent, Applied), LibraryError> {
+) -> Result<(LibraryEvent, AppendOutcome), LibraryError> {
     let illegal = match state.apply(event) {
-        Ok(()) => return Ok((event.clone(), Applied::Whole)),
+        Ok(()) => return Ok((event.clone(), AppendOutcome::Whole)),
         Err(illegal) => illegal,
     };
-    if let (Illegal::WrongVersion { expected, .. }, LibraryEvent::Drafted { skill }) = (&illegal, event) {
+    if let (IllegalEvent::WrongVersion { expected, .. }, LibraryEvent::Drafted { skill }) = (&illegal, event)
+    {
         let renumbered = LibraryEvent::Drafted { skill: Box::new((**skill).clone().renumbered(*expected)) };
         if state.apply(&renumbered).is_ok() {
-            return Ok((renumbered, Applied::Renumbered { version: *expected }));
+            return Ok((renumbered, AppendOutcome::Renumbered { version: *expected }));
         }
     }
     if !illegal.is_conflict() {
         return Err(illegal.into());
     }
     let aside = LibraryEvent::SetAside { event: Box::new(event.clone()), reason: illegal.to_string() };
-    Ok((aside, Applied::SetAside(Box::new(illegal))))
+    Ok((aside, AppendOutcome::SetAside(Box::new(illegal))))
 }
 
-/// Runs file work where it may block.
+/// Runs file operations on the blocking thread pool.
 async fn blocking(
     work: impl FnOnce() -> Result<(), LibraryError> + Send + 'static,
 ) -> Result<(), LibraryError> {

@@ -44,9 +44,12 @@ fn what_is_written_is_read_again() {
     assert_eq!(folders(&folder).unwrap(), std::slice::from_ref(&folder));
     let (parcel, entry) = (read(&folder, None).unwrap(), entry());
     let manifest = &entry.skill.manifest;
-    assert_eq!((&parcel.promise.name, &parcel.promise.description), (&manifest.name, &manifest.description));
-    assert_eq!(parcel.promise.parameters, manifest.parameters);
-    assert_eq!(parcel.promise.postcondition, manifest.postcondition);
+    assert_eq!(
+        (&parcel.manifest.name, &parcel.manifest.description),
+        (&manifest.name, &manifest.description)
+    );
+    assert_eq!(parcel.manifest.parameters, manifest.parameters);
+    assert_eq!(parcel.manifest.postcondition, manifest.postcondition);
     assert_eq!((parcel.source, parcel.cases), (entry.skill.source.clone(), entry.cases()));
     assert!(matches!(
         write(dir.path(), "collect-wood", &entry, None),
@@ -80,7 +83,7 @@ fn a_folder_of_another_program_is_read_without_a_manifest() {
     fs::write(folder.join("scripts/skill.js"), "function go_home() {}").unwrap();
     assert!(read(&folder, None).unwrap_err().to_string().contains("for which environment"));
     let parcel = read(&folder, Some("crafter")).unwrap();
-    assert_eq!((parcel.promise.name.as_str(), parcel.promise.environment.as_str()), ("go_home", "crafter"));
+    assert_eq!((parcel.manifest.name.as_str(), parcel.manifest.environment.as_str()), ("go_home", "crafter"));
 }
 
 /// What makes a good folder a bad one, and a part of what is said about it.
@@ -273,6 +276,6 @@ fn many_skills_are_read_in_order() {
         write(dir.path(), &folder_name(name), state.active(name).unwrap(), None).unwrap();
     }
     let names: Vec<String> =
-        folders(dir.path()).unwrap().iter().map(|folder| read(folder, None).unwrap().promise.name).collect();
+        folders(dir.path()).unwrap().iter().map(|folder| read(folder, None).unwrap().manifest.name).collect();
     assert_eq!(names, ["collect_wood", "make_sword", "place_table"]);
 }

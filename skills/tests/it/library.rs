@@ -3,7 +3,7 @@
 
 use crate::common::{admission, event, moves};
 use proptest::prelude::*;
-use sojourn_skills::{Applied, Library, LibraryError, LibraryEvent, LibraryState, Recorded, Use};
+use sojourn_skills::{AppendOutcome, Library, LibraryError, LibraryEvent, LibraryState, RecordedEvent, Use};
 use std::fs;
 use std::path::Path;
 
@@ -129,7 +129,7 @@ async fn an_event_of_one_source_is_applied_once() {
     for source in ["run/1", "run/1", "run/2"] {
         applied.push(library.apply_once(&event, 9, source).await.unwrap());
     }
-    assert_eq!(applied, [Applied::Whole, Applied::Known, Applied::Whole]);
+    assert_eq!(applied, [AppendOutcome::Whole, AppendOutcome::Known, AppendOutcome::Whole]);
     assert_eq!(library.state().entry(&id).unwrap().usage["night"].uses(), 2);
 }
 
@@ -154,7 +154,11 @@ async fn two_runs_that_learn_the_same_names_both_keep_what_they_learned() {
         library.apply_once(one, 1, &format!("one/{number}")).await.unwrap();
         let applied = library.apply_once(two, 2, &format!("two/{number}")).await.unwrap();
         let drafted = matches!(two, LibraryEvent::Drafted { .. });
-        assert_eq!(drafted, matches!(applied, Applied::Renumbered { version: 2 }), "{number}: {applied:?}");
+        assert_eq!(
+            drafted,
+            matches!(applied, AppendOutcome::Renumbered { version: 2 }),
+            "{number}: {applied:?}"
+        );
     }
     let state = library.state();
     let versions: Vec<_> = state.histories().map(|(name, history)| (name, history.versions.len())).collect();
@@ -166,16 +170,16 @@ async fn two_runs_that_learn_the_same_names_both_keep_what_they_learned() {
     let before = state.clone();
     for (number, event) in one.iter().enumerate() {
         let again = library.apply_once(event, 3, &format!("one/{number}")).await.unwrap();
-        assert_eq!(again, Applied::Known);
+        assert_eq!(again, AppendOutcome::Known);
         let elsewhere = library.apply_once(event, 3, &format!("three/{number}")).await.unwrap();
-        assert!(matches!(elsewhere, Applied::SetAside(_)), "{number}: {elsewhere:?}");
+        assert!(matches!(elsewhere, AppendOutcome::SetAside(_)), "{number}: {elsewhere:?}");
     }
     assert_eq!(library.state(), &before);
     library.rebuild().await.unwrap();
     assert_eq!(library.state(), &before);
     let kept = library.records().await.unwrap();
     let third =
-        |record: &&Recorded| record.source.as_deref().is_some_and(|source| source.starts_with("three/"));
+        |record: &&RecordedEvent| record.source.as_deref().is_some_and(|source| source.starts_with("three/"));
     let set_aside = kept.iter().filter(third).filter(|record| record.event.kind() == "set_aside");
     assert_eq!(set_aside.count(), one.len());
 }

@@ -4,7 +4,7 @@
 use crate::common::{admission, admit, event, moves, prepare, report};
 use proptest::prelude::*;
 use sojourn_skills::{
-    AdmissionRule, Demotion, DemotionRule, Entry, Illegal, LibraryEvent, LibraryState, Skill, SkillId,
+    AdmissionRule, Demotion, DemotionRule, Entry, IllegalEvent, LibraryEvent, LibraryState, Skill, SkillId,
     Status, TrialReport, Use,
 };
 
@@ -93,12 +93,12 @@ fn a_failing_report_admits_nothing() {
         rule: AdmissionRule::default(),
     };
     state.apply(&LibraryEvent::Drafted { skill: Box::new(skill) }).unwrap();
-    assert!(matches!(state.apply(&failing), Err(Illegal::WrongStatus { status: Status::Draft, .. })));
+    assert!(matches!(state.apply(&failing), Err(IllegalEvent::WrongStatus { status: Status::Draft, .. })));
     state.apply(&LibraryEvent::TrialStarted { id }).unwrap();
     let refused = state.apply(&failing).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "`collect_wood` version 1 has not earned admission: passed in 1 worlds, 2 are needed"
+        "`collect_wood` version 1 does not meet the admission rule: passed in 1 worlds, 2 are needed"
     );
     assert!(state.active("collect_wood").is_none());
 }
@@ -141,7 +141,7 @@ fn a_chain_is_tried_with_its_links() {
     // The link is replaced between the trial and the admission.
     admit(&mut state, "collect_wood", "go_to(2);");
     let refused = state.apply(&admitted).unwrap_err();
-    let chain = Illegal::UntriedChain { name: "place_table".into(), callee: "collect_wood".into() };
+    let chain = IllegalEvent::UntriedChain { name: "place_table".into(), callee: "collect_wood".into() };
     assert_eq!(refused, chain);
 
     let LibraryEvent::Admitted { id, report, rule } = admitted else { unreachable!() };
@@ -164,7 +164,7 @@ fn skills_cannot_call_each_other_in_a_circle() {
     let [drafted, started, admitted] = admission(&state, "collect_wood", "place_table();");
     state.apply(&drafted).unwrap();
     state.apply(&started).unwrap();
-    let circle = Illegal::Cycle { name: "collect_wood".into(), callee: "place_table".into() };
+    let circle = IllegalEvent::Cycle { name: "collect_wood".into(), callee: "place_table".into() };
     assert_eq!(state.apply(&admitted), Err(circle));
 }
 
@@ -175,23 +175,23 @@ fn drafts_are_checked() {
     let drafted = |skill: &Skill| LibraryEvent::Drafted { skill: Box::new(skill.clone()) };
     state.apply(&drafted(&skill)).unwrap();
 
-    let duplicate = Illegal::Duplicate { name: "collect_wood".into(), version: 1 };
+    let duplicate = IllegalEvent::Duplicate { name: "collect_wood".into(), version: 1 };
     assert_eq!(state.apply(&drafted(&skill)), Err(duplicate));
 
     let mut skipped = prepare(&state, "collect_wood", "go_to(2);");
     skipped.manifest.version = 3;
-    assert!(matches!(state.apply(&drafted(&skipped)), Err(Illegal::WrongVersion { expected: 2, .. })));
+    assert!(matches!(state.apply(&drafted(&skipped)), Err(IllegalEvent::WrongVersion { expected: 2, .. })));
 
     let mut altered = prepare(&state, "collect_wood", "go_to(2);");
     altered.source.push(' ');
-    assert!(matches!(state.apply(&drafted(&altered)), Err(Illegal::WrongHash { .. })));
+    assert!(matches!(state.apply(&drafted(&altered)), Err(IllegalEvent::WrongHash { .. })));
     let mut altered = prepare(&state, "collect_wood", "go_to(2);");
     altered.wasm.0.push(0);
-    assert!(matches!(state.apply(&drafted(&altered)), Err(Illegal::WrongHash { .. })));
+    assert!(matches!(state.apply(&drafted(&altered)), Err(IllegalEvent::WrongHash { .. })));
 
     for name in ["../escape", "", "if", "1st", "a b", "ä"] {
         let bad = prepare(&state, name, "");
-        assert!(matches!(state.apply(&drafted(&bad)), Err(Illegal::BadName { .. })), "{name}");
+        assert!(matches!(state.apply(&drafted(&bad)), Err(IllegalEvent::BadName { .. })), "{name}");
     }
 }
 

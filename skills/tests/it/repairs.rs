@@ -3,7 +3,7 @@
 
 use crate::common::{admission, admit, prepare, world};
 use sojourn_skills::{
-    AdmissionRule, Arm, Case, CaseResult, Illegal, Kind, LibraryEvent, LibraryState, MAX_CASES,
+    AdmissionRule, Arm, Case, CaseResult, IllegalEvent, Kind, LibraryEvent, LibraryState, MAX_CASES,
     PairedEpisode, ReflexRule, ReflexTrial, Setup, SkillId, Status, TrialReport, behaviour,
 };
 
@@ -87,7 +87,7 @@ fn a_repair_passes_every_case_of_what_it_repairs() {
     for regressions in [Vec::new(), all([true, true, false]), vec![result(&cases[0], true)]] {
         let event = repair(&mut state, &old, regressions);
         let refused = state.apply(&event).unwrap_err();
-        assert!(matches!(refused, Illegal::CaseFailed { version: 2, of: Some(1), .. }), "{refused}");
+        assert!(matches!(refused, IllegalEvent::CaseFailed { version: 2, of: Some(1), .. }), "{refused}");
         assert_eq!(state.active("collect_wood").unwrap().id(), &old);
     }
     let event = repair(&mut state, &old, all([true; 3]));
@@ -117,7 +117,7 @@ fn a_repair_of_something_else_is_no_repair() {
     let other = admit(&mut state, "place_table", "go_to(1);");
     let skill = prepare(&state, "collect_wood", "go_to(2);").repairing(&other);
     let refused = state.apply(&LibraryEvent::Drafted { skill: Box::new(skill) }).unwrap_err();
-    assert!(matches!(refused, Illegal::NoSuchRepair { .. }));
+    assert!(matches!(refused, IllegalEvent::NoSuchRepair { .. }));
 }
 
 #[test]
@@ -167,15 +167,15 @@ fn a_changed_callee_is_told_until_its_caller_is_tested_again() {
     };
     assert!(matches!(
         state.apply(&retested(false, &prerequisites)),
-        Err(Illegal::CaseFailed { of: None, .. })
+        Err(IllegalEvent::CaseFailed { of: None, .. })
     ));
-    assert!(matches!(state.apply(&retested(true, &[])), Err(Illegal::UntriedChain { .. })));
+    assert!(matches!(state.apply(&retested(true, &[])), Err(IllegalEvent::UntriedChain { .. })));
     let nothing_started = LibraryEvent::Retested {
         id: table.clone(),
         results: cases.iter().map(not_started).collect(),
         prerequisites: prerequisites.clone(),
     };
-    assert!(matches!(state.apply(&nothing_started), Err(Illegal::Untested { .. })));
+    assert!(matches!(state.apply(&nothing_started), Err(IllegalEvent::Untested { .. })));
     state.apply(&retested(true, &prerequisites)).unwrap();
     assert_eq!(state.stale(), []);
 
@@ -232,7 +232,7 @@ fn different_sources_need_the_same_behaviour_in_the_same_cases() {
     let few = vec![same[0].clone(), not_started(&cases[1]), not_started(&cases[2])];
     for evidence in [Vec::new(), other, few] {
         let refused = state.apply(&merged("make_sword", "collect_wood", evidence)).unwrap_err();
-        assert!(matches!(refused, Illegal::Different { .. }), "{refused}");
+        assert!(matches!(refused, IllegalEvent::Different { .. }), "{refused}");
     }
     state.apply(&merged("make_sword", "collect_wood", same.clone())).unwrap();
     // What is no skill of its own cannot be merged again, in either direction.
@@ -247,7 +247,7 @@ fn a_skill_cannot_become_an_alias_of_its_caller() {
     admit(&mut state, "collect_wood", "go_to(1);");
     admit(&mut state, "place_table", "collect_wood();");
     let refused = state.apply(&merged("collect_wood", "place_table", Vec::new())).unwrap_err();
-    assert!(matches!(refused, Illegal::Different { .. }), "{refused}");
+    assert!(matches!(refused, IllegalEvent::Different { .. }), "{refused}");
 }
 
 fn episodes(with: u32) -> ReflexTrial {
@@ -270,11 +270,11 @@ fn a_reflex_earns_its_place_by_episodes_and_can_be_switched_off() {
         state.apply(&LibraryEvent::TrialStarted { id: id.clone() }).unwrap();
         let rule = ReflexRule::default();
         let admitted = |with| LibraryEvent::ReflexAdmitted { id: id.clone(), trial: episodes(with), rule };
-        assert!(matches!(state.apply(&admitted(100)), Err(Illegal::NoGain { .. })));
+        assert!(matches!(state.apply(&admitted(100)), Err(IllegalEvent::NoGain { .. })));
         let worlds = report(&state, &[], 0..3, "x");
         let as_skill =
             LibraryEvent::Admitted { id: id.clone(), report: worlds, rule: AdmissionRule::default() };
-        assert!(matches!(state.apply(&as_skill), Err(Illegal::WrongKind { kind: "a reflex", .. })));
+        assert!(matches!(state.apply(&as_skill), Err(IllegalEvent::WrongKind { kind: "a reflex", .. })));
         state.apply(&admitted(120)).unwrap();
         ids.push(id);
     }
@@ -290,7 +290,7 @@ fn a_reflex_earns_its_place_by_episodes_and_can_be_switched_off() {
     assert_eq!(acting(&state).len(), 2);
     admit(&mut state, "place_table", "go_to(1);");
     let skill = LibraryEvent::Switched { name: "place_table".into(), enabled: false };
-    assert!(matches!(state.apply(&skill), Err(Illegal::WrongKind { .. })));
+    assert!(matches!(state.apply(&skill), Err(IllegalEvent::WrongKind { .. })));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 async fn call(toolbox: &Toolbox, name: &str, args: Value) -> ToolOutcome {
     let Value::Object(args) = args else { panic!("not an object") };
-    match toolbox.ready(&ToolCall { name: name.into(), args }) {
+    match toolbox.validate(&ToolCall { name: name.into(), args }) {
         Ok(ready) => ready.run(CallContext::default()).await,
         Err(refusal) => ToolOutcome::failed(refusal.to_string()),
     }
@@ -47,10 +47,10 @@ async fn skills_memories_and_runs_are_served() {
 
     let found = call(&toolbox, "sj_memory_search", json!({"query": "collect wood"})).await.value.unwrap();
     assert!(found["memories"].to_string().contains("collect_wood"), "{found}");
-    let listed = call(&toolbox, "sj_list_resources", json!({})).await.words();
+    let listed = call(&toolbox, "sj_list_resources", json!({})).await.to_text();
     assert!(listed.contains(&format!("sojourn://runs/{id}")), "{listed}");
     let page =
-        call(&toolbox, "sj_read_resource", json!({"uri": format!("sojourn://runs/{id}")})).await.words();
+        call(&toolbox, "sj_read_resource", json!({"uri": format!("sojourn://runs/{id}")})).await.to_text();
     assert!(page.starts_with("1 started ") && page.contains("[more: "), "{page}");
     let missing = call(&toolbox, "sj_read_resource", json!({"uri": "sojourn://runs/nothing"})).await;
     assert!(!missing.ok && missing.message.contains("nothing"), "{missing:?}");

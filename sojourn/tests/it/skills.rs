@@ -201,7 +201,7 @@ fn what_was_exported_can_be_taken_over_elsewhere() {
     let written = place.json(&["skills", "export", "--all", "--license", "MIT", out.to_str().unwrap()]);
     assert_eq!(written.as_array().unwrap().len(), 2);
     let again = place.run(&["skills", "export", "collect_wood", out.to_str().unwrap()]);
-    assert!(again.code == 2 && again.stderr.contains("exists already"), "{}", again.stderr);
+    assert!(again.code == 2 && again.stderr.contains("already exists"), "{}", again.stderr);
     insta::assert_snapshot!(
         "skill_md",
         std::fs::read_to_string(out.join("collect-wood/SKILL.md"))

@@ -66,7 +66,7 @@ mod with_browser {
 
     /// Whether there is a browser; where there is none, a test says that it is skipped.
     fn can_browse() -> bool {
-        let found = sojourn_browser::find().is_some();
+        let found = sojourn_browser::find_chromium().is_some();
         if !found {
             sojourn_testkit::skipped("no Chromium is on this machine");
         }
@@ -280,7 +280,7 @@ fn what_is_wrong_with_a_described_site_is_said() {
             "kind = \"web\"\nname = \"x\"\nstart = \"http://a.example/\"\nexplore = true\ntasks.t = { goal = \"g\", success = \"true\" }",
             "`explore` needs `practice = true`",
         ),
-        ("kind = \"web\"\nname = \"x\"\nstart = \"http://a.example/\"\ntasks = {}", "it has no tasks"),
+        ("kind = \"web\"\nname = \"x\"\nstart = \"http://a.example/\"\ntasks = {}", "has no tasks"),
         (
             "kind = \"web\"\nname = \"x\"\nstart = \"ftp://a.example/\"\ntasks.t = { goal = \"g\", success = \"true\" }",
             "is not an address of the http or https kind",

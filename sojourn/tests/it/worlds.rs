@@ -110,7 +110,7 @@ fn a_killed_run_goes_on_in_the_same_episode_where_the_program_does_the_same_agai
 
 #[test]
 fn what_is_wrong_with_a_described_environment_is_said() {
-    for (fault, part) in [("no-world", "it offers no environment"), ("nameless", "missing field `name`")] {
+    for (fault, part) in [("no-world", "has no `environment`"), ("nameless", "missing field `name`")] {
         let place = corridor(fault);
         let output = sojourn(place.path(), &["run", "agent.toml", "--steps", "5"]);
         assert!(!output.status.success() && said(&output).contains(part), "{}", said(&output));

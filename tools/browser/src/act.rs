@@ -1,4 +1,4 @@
-//! What can be done on a page: the primitives as tools, and as actions with a name in the log.
+//! Actions on a page: the tools that request them, and their names in the log.
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
@@ -7,93 +7,93 @@ use sojourn_tools::{
     with_defaults,
 };
 
-/// The longest that one action waits, in milliseconds.
-const LONGEST_WAIT: i64 = 5000;
-/// How far one action scrolls at most, in pixels.
-const FURTHEST_SCROLL: i64 = 5000;
+/// Limit on the duration of one `wait`, in milliseconds.
+const MAX_WAIT_MS: i64 = 5000;
+/// Limit on the distance of one `scroll`, in pixels.
+const MAX_SCROLL_PX: i64 = 5000;
 
-/// Something that is done on a page.
+/// One action on a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Act {
-    /// Goes to an address.
+pub enum PageAction {
+    /// Navigates to a URL.
     Open {
-        /// Of the `http` or `https` kind, unless files are granted.
+        /// An `http` or `https` URL, or a `file` URL if files are granted.
         url: String,
     },
-    /// Presses and releases the left button.
+    /// Presses and releases the left mouse button.
     Click {
-        /// On what.
+        /// Element or point to click.
         target: Target,
     },
-    /// Moves the pointer there.
+    /// Moves the pointer.
     Hover {
-        /// Over what.
+        /// Element or point to move to.
         target: Target,
     },
-    /// Presses on one thing and releases on another.
+    /// Presses the left mouse button at one target and releases it at another.
     Drag {
-        /// What is taken.
+        /// Where the drag starts.
         from: Target,
-        /// Where it is let go.
+        /// Where the drag ends.
         to: Target,
     },
-    /// Puts text into a field, in place of what stands there.
+    /// Replaces the content of a text field.
     Type {
         /// The field.
         target: String,
-        /// The text.
+        /// The new content.
         text: String,
     },
-    /// Presses a key, or several at once: `Enter`, `Control+A`.
+    /// Presses a key or a combination: `Enter`, `Control+A`.
     Press {
-        /// Which.
+        /// The key's name.
         key: String,
     },
-    /// Chooses an option of a list.
+    /// Selects an option of a list.
     Select {
         /// The list.
         target: String,
-        /// The option's words.
+        /// Label of the option.
         option: String,
     },
-    /// Selects text as with the pointer.
+    /// Selects text, as by dragging the pointer over it.
     Mark {
-        /// Where it stands.
+        /// The element that contains the text.
         target: String,
-        /// The words; all when empty.
+        /// The text; empty for all text of the element.
         text: String,
     },
-    /// Scrolls the page, or what is around an element.
+    /// Scrolls the page or a scrollable ancestor of an element.
     Scroll {
-        /// The element; the page when empty.
+        /// The element; empty for the page.
         target: String,
-        /// Pixels; up when negative.
+        /// Distance in pixels; negative is up.
         down: i64,
     },
-    /// Reads the whole text of the page.
+    /// Reads all text of the page.
     Read,
-    /// Goes to the page before.
+    /// Goes back in the tab's history.
     Back,
-    /// Lets time pass.
+    /// Waits.
     Wait {
-        /// Milliseconds.
+        /// Duration in milliseconds.
         ms: u32,
     },
-    /// Says how the next question of the page is answered.
+    /// Decides how the next dialog of the page is answered.
     Answer {
-        /// Whether it is accepted.
+        /// Whether to accept it.
         accept: bool,
-        /// What is written into it, where it asks for words.
+        /// Input for a prompt dialog.
         text: String,
     },
 }
 
-/// Something on the page, or a point of it.
+/// An element of the page, or a point on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// An element's id, or its words.
+    /// Id or name of an element.
     Named(String),
-    /// Pixels from the left and from the top of what is seen.
+    /// Offset from the left and top of the viewport, in pixels.
     Point(i64, i64),
 }
 
@@ -113,17 +113,17 @@ impl Target {
     }
 }
 
-/// A number of pixels; a part of one is none.
+/// Rounds a coordinate to whole pixels.
 fn whole(text: &str) -> Option<i64> {
     let number: f64 = text.trim().parse().ok()?;
     (number.abs() < 100_000.0).then_some(number.round() as i64)
 }
 
-impl Act {
-    /// What a call asks for; `None` for one that is not an action.
+impl PageAction {
+    /// Parses a call. Returns `None` for a tool that is not an action.
     ///
     /// # Errors
-    /// Says what is wrong with its arguments.
+    /// What is wrong with the arguments.
     pub fn read(call: &ToolCall, files: bool) -> Result<Option<Self>, String> {
         let tools = tools();
         let Some(tool) = tools.iter().find(|tool| tool.name == call.name) else {
@@ -144,20 +144,20 @@ impl Act {
             "mark" => Self::Mark { target: args.element("target")?, text: args.text("text")? },
             "scroll" => Self::Scroll {
                 target: args.element("target")?,
-                down: args.number("down")?.clamp(-FURTHEST_SCROLL, FURTHEST_SCROLL),
+                down: args.number("down")?.clamp(-MAX_SCROLL_PX, MAX_SCROLL_PX),
             },
             "read" => Self::Read,
             "back" => Self::Back,
-            "wait" => Self::Wait {
-                ms: u32::try_from(args.number("ms")?.clamp(0, LONGEST_WAIT)).unwrap_or_default(),
-            },
+            "wait" => {
+                Self::Wait { ms: u32::try_from(args.number("ms")?.clamp(0, MAX_WAIT_MS)).unwrap_or_default() }
+            }
             "answer_dialog" => Self::Answer { accept: args.flag("accept")?, text: args.text("text")? },
             "open" => Self::Open { url: address(&args.text("url")?, files)? },
             _ => return Ok(None),
         }))
     }
 
-    /// The call again, as an action's name: `click("e3")`.
+    /// The action name of a call: `click("e3")`. Inverse of [`call`](Self::call).
     pub fn name(call: &ToolCall) -> String {
         let tools = tools();
         let order = tools.iter().find(|tool| tool.name == call.name).map_or(&[][..], |tool| &tool.parameters);
@@ -169,7 +169,7 @@ impl Act {
         format!("{}({})", call.name, given.join(", "))
     }
 
-    /// The call that an action's name stands for.
+    /// The call that an action name stands for.
     pub fn call(action: &str) -> Option<ToolCall> {
         let (name, rest) = action.split_once('(')?;
         let given: Vec<Value> = serde_json::from_str(&format!("[{}]", rest.strip_suffix(')')?)).ok()?;
@@ -182,7 +182,7 @@ impl Act {
     }
 }
 
-/// An address that may be gone to at all; where it leads the gate decides.
+/// Checks the scheme of a URL. Whether its host is allowed is decided by the network proxy.
 fn address(url: &str, files: bool) -> Result<String, String> {
     let kind = url.split(':').next().unwrap_or_default().to_ascii_lowercase();
     match kind.as_str() {
@@ -212,7 +212,7 @@ impl Arguments<'_> {
         }
     }
 
-    /// An element as the state tells of it will do for its id.
+    /// Reads an element argument: an id, a name, or an element object from the state.
     fn element(&self, name: &str) -> Result<String, String> {
         match self.args.get(name) {
             Some(Value::Object(element)) => match element.get("id") {
@@ -264,7 +264,7 @@ const ACTIVE: [&str; 12] = [
     "slider",
 ];
 
-/// What an explorer may do on a page, where the owner of the page allows exploration.
+/// Random actions that an explorer may take, on pages whose owner permits exploration.
 pub fn exploration() -> ExplorationSpec {
     let kinds = |kinds: &[&str]| ArgumentSource::Element(kinds.iter().map(|&kind| kind.to_owned()).collect());
     let action = |weight: u32, tool: &str, args: Vec<ArgumentSource>| ActionTemplate {
@@ -297,16 +297,13 @@ pub fn exploration() -> ExplorationSpec {
             action(
                 1,
                 "scroll",
-                vec![
-                    ArgumentSource::OneOf(vec![FURTHEST_SCROLL.into(), (-FURTHEST_SCROLL).into()]),
-                    kinds(&[]),
-                ],
+                vec![ArgumentSource::OneOf(vec![MAX_SCROLL_PX.into(), (-MAX_SCROLL_PX).into()]), kinds(&[])],
             ),
         ],
     }
 }
 
-/// The primitives, as the controller and the skills see them.
+/// The tools of a page, as the controller and the skills see them.
 pub fn tools() -> Vec<ToolSpec> {
     let text = |name: &str, default: Option<&str>| Parameter {
         name: name.to_owned(),
@@ -358,7 +355,7 @@ pub fn tools() -> Vec<ToolSpec> {
         tool(
             "scroll",
             "scrolls by so many pixels, up if negative: the page, or what is around an element",
-            vec![whole("down", (-FURTHEST_SCROLL, FURTHEST_SCROLL), 300), text("target", Some(""))],
+            vec![whole("down", (-MAX_SCROLL_PX, MAX_SCROLL_PX), 300), text("target", Some(""))],
             acts,
         ),
         tool("hover", "moves the pointer over an element", vec![text("target", None)], acts),
@@ -376,7 +373,7 @@ pub fn tools() -> Vec<ToolSpec> {
         ),
         tool("read", "the whole text of the page, also what is not seen", Vec::new(), look),
         tool("back", "goes back to the page before", Vec::new(), acts),
-        tool("wait", "lets so many milliseconds pass", vec![whole("ms", (0, LONGEST_WAIT), 500)], look),
+        tool("wait", "lets so many milliseconds pass", vec![whole("ms", (0, MAX_WAIT_MS), 500)], look),
         tool(
             "answer_dialog",
             "says how the next question that the page asks in a dialog is answered",
@@ -404,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn an_action_is_told_and_read_again() {
+    fn an_action_name_round_trips() {
         for (given, name) in [
             (call("click", json!({"target": "OK \"now\""})), r#"click("OK \"now\"")"#),
             (
@@ -415,19 +412,19 @@ mod tests {
             (call("scroll", json!({})), r#"scroll(300, "")"#),
             (call("back", json!({})), "back()"),
         ] {
-            assert_eq!(Act::name(&given), name);
-            let again = Act::call(name).unwrap();
-            assert_eq!(Act::read(&again, false), Act::read(&given, false));
-            assert!(matches!(Act::read(&again, false), Ok(Some(_))));
+            assert_eq!(PageAction::name(&given), name);
+            let again = PageAction::call(name).unwrap();
+            assert_eq!(PageAction::read(&again, false), PageAction::read(&given, false));
+            assert!(matches!(PageAction::read(&again, false), Ok(Some(_))));
         }
         for nonsense in ["", "click", "click(", "fly()", "click(1, 2, 3)", "click(x)"] {
-            assert_eq!(Act::call(nonsense), None, "{nonsense}");
+            assert_eq!(PageAction::call(nonsense), None, "{nonsense}");
         }
     }
 
     #[test]
-    fn what_is_wrong_with_a_call_is_told() {
-        let wrong = |name: &str, args: Value| Act::read(&call(name, args), false).unwrap_err();
+    fn errors_explain_what_is_wrong_with_a_call() {
+        let wrong = |name: &str, args: Value| PageAction::read(&call(name, args), false).unwrap_err();
         assert!(wrong("click", json!({})).contains("nothing was found?"));
         assert!(wrong("click", json!({"target": null})).contains("element's id"));
         assert!(wrong("click", json!({"where": "x", "target": "x"})).contains("takes no `where`"));
@@ -435,6 +432,6 @@ mod tests {
         assert!(wrong("open", json!({"url": "file:///etc/passwd"})).contains("not granted"));
         assert!(wrong("open", json!({"url": "javascript:alert(1)"})).contains("http"));
         assert!(wrong("open", json!({"url": "chrome://settings"})).contains("http"));
-        assert!(Act::read(&call("open", json!({"url": "file:///tmp/x.html"})), true).is_ok());
+        assert!(PageAction::read(&call("open", json!({"url": "file:///tmp/x.html"})), true).is_ok());
     }
 }

@@ -1,9 +1,9 @@
-//! The browser's process: found, started with few powers, ended with its owner.
+//! The Chromium process: found, started with few capabilities, and ended with its owner.
 
-use crate::gate::{Gate, Host};
+use crate::interceptor::RequestInterceptor;
+use crate::network_proxy::{HostPattern, NetworkProxy};
 use crate::page::Page;
-use crate::requests::Checkpoint;
-use crate::{BrowserError, Settings};
+use crate::{BrowserError, GoneCause, Settings};
 use chromiumoxide::browser::{Browser, BrowserConfig};
 use chromiumoxide::cdp::browser_protocol::browser::{SetDownloadBehaviorBehavior, SetDownloadBehaviorParams};
 use chromiumoxide::cdp::browser_protocol::target::{
@@ -21,19 +21,19 @@ use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-/// The variable that says where the browser is.
+/// Environment variable with the path of the browser.
 pub const PROGRAM_VARIABLE: &str = "SOJOURN_CHROMIUM";
-/// The names it goes by.
+/// Program names searched in `PATH`.
 const NAMES: [&str; 5] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
-/// Where it is on systems that keep programs elsewhere.
-const PLACES: [&str; 2] = [
+/// Paths searched on systems that install programs elsewhere.
+const PATHS: [&str; 2] = [
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 ];
-/// How long a start may take, on a machine that is busy with other work.
-const START: Duration = Duration::from_mins(2);
-/// Kills a browser (process `$2`) once the process that started it (`$1`) is gone, however it ended. It reads the parent
-/// from `/proc` where there is one: a dead parent that nobody collects still has its number.
+/// Time limit for the browser to start, also on a busy machine.
+const START_TIMEOUT: Duration = Duration::from_mins(2);
+/// Kills the browser (process `$2`) once the process that started it (`$1`) has ended in any way. It reads the parent from
+/// `/proc` where that exists, because a dead parent keeps its id until it is reaped.
 const WATCHER: &str = r#"
 followed() {
     if [ -r "/proc/$2/status" ]; then grep -q "^PPid:.$1\$" "/proc/$2/status"; else kill -0 "$1" && kill -0 "$2"; fi
@@ -41,23 +41,23 @@ followed() {
 while followed "$1" "$2"; do sleep 1; done
 kill -s KILL "$2""#;
 
-/// Where the browser is, if there is one.
-pub fn find() -> Option<PathBuf> {
+/// Path of the installed browser, if there is one.
+pub fn find_chromium() -> Option<PathBuf> {
     if let Some(said) = std::env::var_os(PROGRAM_VARIABLE) {
         return Some(PathBuf::from(said)).filter(|program| program.is_file());
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let directories: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let named = NAMES.iter().flat_map(|name| directories.iter().map(move |directory| directory.join(name)));
-    named.chain(PLACES.iter().map(PathBuf::from)).find(|program| program.is_file())
+    named.chain(PATHS.iter().map(PathBuf::from)).find(|program| program.is_file())
 }
 
-/// Checks that there is a browser: at `program`, or where [`find`] looks.
+/// Checks that a browser is installed: at `program`, or where [`find_chromium`] looks.
 ///
 /// # Errors
-/// When there is none, with how to install one.
+/// No browser is installed; the error says how to install one.
 pub fn require(program: Option<&Path>) -> Result<(), EnvironmentUnavailable> {
-    if program.map_or_else(|| find().is_some(), Path::is_file) {
+    if program.map_or_else(|| find_chromium().is_some(), Path::is_file) {
         return Ok(());
     }
     let at = program.map(|program| format!(" at {}", program.display())).unwrap_or_default();
@@ -69,51 +69,52 @@ pub fn require(program: Option<&Path>) -> Result<(), EnvironmentUnavailable> {
     })
 }
 
-/// A running browser with a profile of its own. Dropping it ends it and forgets the profile.
+/// A running browser with a temporary profile. Dropping it kills the process and deletes the profile.
 pub struct Chromium {
     browser: Arc<Mutex<Browser>>,
-    /// Set when the connection to it has ended.
+    /// Set when the DevTools connection has closed.
     gone: Arc<AtomicBool>,
     handler: JoinHandle<()>,
-    gate: Gate,
-    checkpoint: Option<Checkpoint>,
+    network_proxy: NetworkProxy,
+    interceptor: Option<RequestInterceptor>,
     process: Option<u32>,
-    /// How long one command may take.
-    patience: Duration,
+    /// Time limit of one DevTools command.
+    command_timeout: Duration,
     window: (u32, u32),
-    /// Ends the browser where this process is killed; it ends with this.
+    /// Kills the browser if this process is killed.
     _watcher: Option<Child>,
     _profile: TempDir,
 }
 
 impl Chromium {
-    /// Starts one.
+    /// Starts a browser.
     ///
     /// # Errors
-    /// When there is none, or it does not start.
+    /// No browser is installed, or it does not start.
     pub async fn start(settings: &Settings) -> Result<Self, BrowserError> {
         let program = match &settings.program {
             Some(program) if program.is_file() => program.clone(),
             Some(program) => return Err(BrowserError::Missing { at: Some(program.display().to_string()) }),
-            None => find().ok_or(BrowserError::Missing { at: None })?,
+            None => find_chromium().ok_or(BrowserError::Missing { at: None })?,
         };
         let broken = |what: &dyn std::fmt::Display| BrowserError::Start(what.to_string());
         let profile =
             tempfile::Builder::new().prefix("sojourn-browser-").tempdir().map_err(|e| broken(&e))?;
-        let gate = Gate::open(settings.hosts.iter().map(|host| Host::new(host)).collect())
-            .await
-            .map_err(|e| broken(&e))?;
+        let network_proxy =
+            NetworkProxy::open(settings.hosts.iter().map(|host| HostPattern::new(host)).collect())
+                .await
+                .map_err(|e| broken(&e))?;
         let (width, height) = settings.window;
         let mut config = BrowserConfig::builder()
             .chrome_executable(program)
             .user_data_dir(profile.path())
             .window_size(width, height)
             .viewport(None)
-            .launch_timeout(START)
-            .request_timeout(settings.patience)
+            .launch_timeout(START_TIMEOUT)
+            .request_timeout(settings.command_timeout)
             .respect_https_errors()
-            // Everything that leaves the machine, and everything else, goes through the gate.
-            .arg(("proxy-server", format!("http://{}", gate.address()).as_str()))
+            // All traffic of the browser goes through the proxy, loopback included.
+            .arg(("proxy-server", format!("http://{}", network_proxy.address()).as_str()))
             .arg(("proxy-bypass-list", "<-loopback>"))
             .arg(("force-webrtc-ip-handling-policy", "disable_non_proxied_udp"))
             .arg("disable-quic")
@@ -124,7 +125,7 @@ impl Chromium {
         if settings.files {
             config = config.arg("allow-file-access-from-files");
         }
-        // Chromium's own sandbox does not work for the superuser.
+        // Chromium's sandbox does not work for the superuser.
         if rustix::process::geteuid().is_root() {
             config = config.no_sandbox();
         }
@@ -140,7 +141,7 @@ impl Chromium {
         });
         let process = browser.get_mut_child().and_then(|child| child.inner.id());
         let watcher = process.and_then(watch);
-        // What it saves is saved nowhere.
+        // Downloads are refused.
         let deny = SetDownloadBehaviorParams::builder()
             .behavior(SetDownloadBehaviorBehavior::Deny)
             .events_enabled(true)
@@ -148,28 +149,28 @@ impl Chromium {
             .map_err(BrowserError::Refused)?;
         browser.execute(deny).await?;
         let browser = Arc::new(Mutex::new(browser));
-        let checkpoint = match &settings.grants {
-            Some(grants) => Some(Checkpoint::open(&browser, grants.clone()).await?),
+        let interceptor = match &settings.grants {
+            Some(grants) => Some(RequestInterceptor::open(&browser, grants.clone()).await?),
             None => None,
         };
         Ok(Self {
             browser,
             gone,
             handler,
-            gate,
-            checkpoint,
+            network_proxy,
+            interceptor,
             process,
-            patience: settings.patience,
+            command_timeout: settings.command_timeout,
             window: settings.window,
             _watcher: watcher,
             _profile: profile,
         })
     }
 
-    /// A tab that shares nothing with others: no cookies, no storage.
+    /// Opens a tab with its own browser context, which shares no cookies or storage with other tabs.
     ///
     /// # Errors
-    /// When the browser is gone.
+    /// The browser has died.
     pub async fn page(self: &Arc<Self>) -> Result<Page, BrowserError> {
         let opened = async {
             let browser = self.browser.lock().await;
@@ -185,17 +186,17 @@ impl Chromium {
         Page::new(page, context, Arc::clone(self)).await
     }
 
-    /// Forgets a tab's context with everything in it.
+    /// Disposes of a tab's browser context.
     pub(crate) async fn forget(
         &self,
         context: chromiumoxide::cdp::browser_protocol::browser::BrowserContextId,
     ) {
         let browser = self.browser.lock().await;
-        // It may be gone; then so is the context.
+        // The browser may have died already, and the context with it.
         let _ = browser.execute(DisposeBrowserContextParams::new(context)).await;
     }
 
-    /// Carries out a command that is about the browser, not about one page.
+    /// Executes a command that concerns the browser and not one page.
     pub(crate) async fn execute<C: chromiumoxide::types::Command>(
         &self,
         command: C,
@@ -209,54 +210,54 @@ impl Chromium {
         Ok(self.browser.lock().await.event_listener::<E>().await?)
     }
 
-    /// `work`, as long as the browser lives and answers.
+    /// Runs `work` with the time limit, and reports the browser's death as such.
     pub(crate) async fn timed<T>(
         &self,
         work: impl Future<Output = Result<T, BrowserError>>,
     ) -> Result<T, BrowserError> {
         if self.is_gone() {
-            return Err(BrowserError::Gone("has died"));
+            return Err(BrowserError::Gone(GoneCause::Died));
         }
-        match tokio::time::timeout(self.patience, work).await {
-            Ok(Err(_)) if self.is_gone() => Err(BrowserError::Gone("has died")),
+        match tokio::time::timeout(self.command_timeout, work).await {
+            Ok(Err(_)) if self.is_gone() => Err(BrowserError::Gone(GoneCause::Died)),
             Ok(result) => result,
-            Err(_) => Err(BrowserError::Gone("does not answer any more")),
+            Err(_) => Err(BrowserError::Gone(GoneCause::Unresponsive)),
         }
     }
 
-    /// Whether it has died.
+    /// Whether the browser has died.
     pub fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
     }
 
-    /// Its process.
+    /// Process id of the browser.
     pub fn process(&self) -> Option<u32> {
         self.process
     }
 
-    /// What stops requests, if anything does.
-    pub(crate) fn checkpoint(&self) -> Option<&Checkpoint> {
-        self.checkpoint.as_ref()
+    /// The request filter; `None` if all requests are allowed.
+    pub(crate) fn interceptor(&self) -> Option<&RequestInterceptor> {
+        self.interceptor.as_ref()
     }
 
-    /// Whether a connection to this `host:port` was refused. The browser asks for some by itself.
+    /// Whether the proxy refused a connection to this `host:port`. The browser itself also attempts some.
     pub(crate) fn has_refused(&self, host: &str) -> bool {
-        self.gate.has_refused(host)
+        self.network_proxy.has_refused(host)
     }
 }
 
 impl Drop for Chromium {
     fn drop(&mut self) {
-        // The process is killed when the browser is dropped; nobody listens to it any more.
+        // The browser kills its process when dropped; the event loop must not outlive it.
         self.handler.abort();
     }
 }
 
-/// Starts the watcher of a browser. Where there is no shell the browser lives on when this process is killed.
+/// Starts the watcher of a browser. Without a shell, the browser outlives a killed owner.
 fn watch(browser: u32) -> Option<Child> {
     let mut command = Command::new("sh");
     command.args(["-c", WATCHER, "watcher", &std::process::id().to_string(), &browser.to_string()]);
-    // It has a group of its own, so that what ends this process from a terminal does not end it first.
+    // The watcher has its own process group, so that a signal from the terminal does not end it first.
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())

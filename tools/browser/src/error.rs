@@ -1,44 +1,58 @@
 use chromiumoxide::error::CdpError;
 
-/// Why the browser could not do something.
+/// Why a browser operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BrowserError {
-    /// There is no browser on this machine, or not where it was said to be.
+    /// No browser is installed, or none is at the configured path.
     #[error("no Chromium was found{}", at.as_ref().map(|at| format!(" at {at}")).unwrap_or_default())]
     Missing {
-        /// Where it was looked for, if that was said.
+        /// The configured path.
         at: Option<String>,
     },
-    /// It does not start.
+    /// The browser does not start.
     #[error("Chromium does not start: {0}")]
     Start(String),
-    /// It died, or does not answer any more.
+    /// The browser or the page is gone.
     #[error("Chromium {0}")]
-    Gone(&'static str),
+    Gone(GoneCause),
     /// A page could not be opened.
-    #[error("{url} cannot be opened: {reason}")]
+    #[error("cannot open {url}: {reason}")]
     Open {
-        /// The page.
+        /// URL of the page.
         url: String,
-        /// What Chromium says.
+        /// Reason given by Chromium.
         reason: String,
     },
-    /// A program that was run on a page threw.
-    #[error("the program failed on the page: {0}")]
+    /// JavaScript that was run on a page threw an exception.
+    #[error("the script failed on the page: {0}")]
     Program(String),
-    /// Anything else that Chromium refused.
+    /// Chromium rejected a command.
     #[error("Chromium refused: {0}")]
     Refused(String),
 }
 
+/// Why a browser or page is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum GoneCause {
+    /// The process or its connection ended.
+    #[error("has died")]
+    Died,
+    /// A command exceeded the time limit.
+    #[error("does not answer any more")]
+    Unresponsive,
+    /// The tab crashed or was closed.
+    #[error("lost the page")]
+    PageLost,
+}
+
 impl BrowserError {
-    /// Whether only a new browser helps.
+    /// Whether a new browser or tab is needed.
     pub fn is_gone(&self) -> bool {
         matches!(self, Self::Gone(_))
     }
 
-    /// Whether a new browser may help: it died, perhaps while it started.
-    pub fn may_pass(&self) -> bool {
+    /// Whether a restart may help.
+    pub fn is_transient(&self) -> bool {
         matches!(self, Self::Gone(_) | Self::Start(_))
     }
 }
@@ -46,9 +60,9 @@ impl BrowserError {
 impl From<CdpError> for BrowserError {
     fn from(error: CdpError) -> Self {
         match error {
-            CdpError::Timeout => Self::Gone("does not answer any more"),
+            CdpError::Timeout => Self::Gone(GoneCause::Unresponsive),
             CdpError::Ws(_) | CdpError::Io(_) | CdpError::NoResponse | CdpError::ChannelSendError(_) => {
-                Self::Gone("has died")
+                Self::Gone(GoneCause::Died)
             }
             other => Self::Refused(other.to_string()),
         }

@@ -1,20 +1,20 @@
-//! Keys by their names.
+//! Keyboard events by key name.
 
 use chromiumoxide::cdp::browser_protocol::input::{DispatchKeyEventParams, DispatchKeyEventType};
 use chromiumoxide::keys::get_key_definition;
 
-/// What is held down, by the bits that Chromium gives it.
-const HELD: [(&str, i64); 5] = [("Alt", 1), ("Control", 2), ("Ctrl", 2), ("Meta", 4), ("Shift", 8)];
-/// What a browser does at certain keys, which it is only told of and does not work out itself.
+/// Modifier keys and their bits in the DevTools protocol.
+const MODIFIERS: [(&str, i64); 5] = [("Alt", 1), ("Control", 2), ("Ctrl", 2), ("Meta", 4), ("Shift", 8)];
+/// Editing commands of key combinations. Chromium does not derive them from synthetic key events.
 const COMMANDS: [(&str, &str); 6] =
     [("a", "selectAll"), ("c", "copy"), ("v", "paste"), ("x", "cut"), ("z", "undo"), ("y", "redo")];
 
-/// The events of a key, or of several held at once: `Enter`, `Control+A`, `x`.
+/// The events of a key, or of a combination: `Enter`, `Control+A`, `x`.
 pub(crate) fn chord(keys: &str) -> Result<Vec<DispatchKeyEventParams>, String> {
     let unknown =
         || format!("there is no key \"{keys}\"; keys are called like Enter, Tab, ArrowDown, a, Control+A");
     let mut parts: Vec<&str> = keys.split('+').collect();
-    // The plus itself is a key.
+    // The plus sign itself is a key.
     if keys == "+" || keys.ends_with("++") {
         parts.truncate(parts.len().saturating_sub(2));
         parts.push("+");
@@ -22,7 +22,7 @@ pub(crate) fn chord(keys: &str) -> Result<Vec<DispatchKeyEventParams>, String> {
     let last = parts.pop().ok_or_else(unknown)?;
     let mut held = 0;
     for part in parts {
-        held |= HELD.iter().find(|(name, _)| name.eq_ignore_ascii_case(part)).ok_or_else(unknown)?.1;
+        held |= MODIFIERS.iter().find(|(name, _)| name.eq_ignore_ascii_case(part)).ok_or_else(unknown)?.1;
     }
     let named = match last {
         "Space" | "space" => " ",
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_known_by_their_usual_names() {
+    fn keys_are_found_by_their_usual_names() {
         for name in [
             "Enter",
             "enter",

@@ -1,53 +1,70 @@
-//! The web as an environment: Chromium over its DevTools protocol.
+//! Web pages as an environment: Chromium, driven over the DevTools protocol.
 //!
-//! [`Chromium`] is a browser's process with a profile of its own, whose way out is a proxy that connects to the hosts it was
-//! given and to nothing else, and whose requests are held against [`Grants`] before they leave. [`Page`] is one tab: it is seen as a list of elements with short ids, and acted on by real
-//! events of mouse and keyboard. [`WebWorld`] makes an environment of what happens on it; a [`Site`] says how an episode
-//! begins and when it is over. [`WebSettings`] is the site of an agent file: a start page, hosts, and tasks that a small
-//! program over the document judges.
+//! - [`Chromium`] is a browser process with a temporary profile. It reaches the network through a proxy that
+//!   connects
+//! to allowed hosts only, and its requests are checked against [`RequestGrants`].
+//! - [`Page`] is one tab. It is observed as a list of elements with short ids, and operated by real mouse and
+//!   keyboard
+//! events.
+//! - [`WebEnvironment`] turns pages into an environment; a [`Site`] defines how an episode starts and ends.
+//! - [`WebSettings`] is the site of an agent file: start page, hosts, and tasks with a success expression.
+//!
+//! ```
+//! use sojourn_browser::HostPattern;
+//!
+//! let docs = HostPattern::new("*.example.org");
+//! assert!(docs.allows("docs.example.org", 443));
+//! assert!(!docs.allows("example.org.evil.net", 443));
+//! ```
 
 mod act;
 mod chromium;
+mod environment;
+mod episode;
 mod error;
-mod gate;
+mod interceptor;
 mod keys;
+mod launcher;
+mod network_proxy;
 mod page;
-mod requests;
+mod page_actions;
+mod page_events;
 mod site;
-mod unasked;
 mod view;
-mod world;
 
-pub use act::{Act, Target, exploration, tools};
-pub use chromium::{Chromium, PROGRAM_VARIABLE, find, require};
-pub use error::BrowserError;
-pub use gate::Host;
-pub use page::{Acted, Page};
-pub use requests::Grants;
+pub use act::{PageAction, Target, exploration, tools};
+pub use chromium::{Chromium, PROGRAM_VARIABLE, find_chromium, require};
+pub use environment::WebEnvironment;
+pub use episode::{EpisodeGoal, EpisodeStatus, Site};
+pub use error::{BrowserError, GoneCause};
+pub use interceptor::RequestGrants;
+pub use launcher::Launcher;
+pub use network_proxy::HostPattern;
+pub use page::Page;
+pub use page_actions::ActionOutcome;
 pub use site::{WebSettings, WebTask};
-pub use view::{View, words};
-pub use world::{Errand, Launcher, Site, Verdict, WebWorld};
+pub use view::{View, render};
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How a browser is started.
+/// How to start a browser.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The program; [`find`] looks for it where it is not given.
+    /// Path of the browser. Default: [`find_chromium`].
     pub program: Option<PathBuf>,
-    /// The hosts that may be connected to: `example.org`, `*.example.org`, `127.0.0.1:8700`.
+    /// Hosts that the browser may connect to: `example.org`, `*.example.org`, `127.0.0.1:8700`.
     pub hosts: Vec<String>,
-    /// What may be done there; everything where it is `None`.
-    pub grants: Option<Grants>,
-    /// Whether pages may be files of this machine.
+    /// Allowed requests; `None` allows all.
+    pub grants: Option<RequestGrants>,
+    /// Allows pages from local files.
     pub files: bool,
-    /// Whether a person sees it.
+    /// Shows the browser window.
     pub visible: bool,
-    /// Width and height of what is seen, in pixels.
+    /// Width and height of the window, in pixels.
     pub window: (u32, u32),
-    /// How long the browser may take for one command before it is taken for dead.
-    pub patience: Duration,
+    /// Time limit of one DevTools command; beyond it the browser counts as dead.
+    pub command_timeout: Duration,
 }
 
 impl Default for Settings {
@@ -59,7 +76,7 @@ impl Default for Settings {
             files: false,
             visible: false,
             window: (1000, 750),
-            patience: Duration::from_mins(1),
+            command_timeout: Duration::from_mins(1),
         }
     }
 }

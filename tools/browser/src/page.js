@@ -1,4 +1,5 @@
-// What the runtime sees and finds on a page. It runs in an isolated world: the page cannot see or change it.
+// Observes the page and finds elements on it. Runs in an isolated world, which the page's scripts cannot
+// access.
 (() => {
   if (globalThis.sojourn) return;
 
@@ -6,7 +7,7 @@
   let elements = new Map();
   let count = 0;
 
-  // Ids begin at e1 again, so that the same episode has the same ones wherever it is lived.
+  // Ids start again at e1, so that an episode has the same ids whenever it is repeated.
   const renumber = () => { ids = new WeakMap(); elements = new Map(); count = 0; };
 
   const idOf = (element) => {
@@ -32,7 +33,7 @@
     return clean(text);
   };
 
-  // Its text, where it is one piece of reading: only words, and elements within the line.
+  // The text of an element that reads as one piece: text nodes and inline elements.
   const reading = (element) => {
     for (const child of element.children) if (!INLINE.has(child.tagName)) return ownText(element);
     return clean(element.innerText ?? element.textContent);
@@ -44,7 +45,7 @@
     return box.width > 0 && box.height > 0 ? box : null;
   };
 
-  // The part of the box that scrolling ancestors leave to be seen, in the window; null where none is.
+  // The part of `box` inside the viewport and all scrolling ancestors, or null.
   const seen = (element, box) => {
     let { left, top, right, bottom } = box;
     for (let up = element.parentElement; up; up = up.parentElement) {
@@ -128,7 +129,7 @@
     return role === "clickable" || role === "button" || role === "link" ? clean(classes.replace(/[-_]/g, " ")) : "";
   };
 
-  // A word for a colour: by hue, where it has one.
+  // A name for a CSS colour, by hue unless it is grey.
   const colorWord = (css) => {
     const named = /^[a-z]+$/.test(css) && css !== "none" && css !== "transparent" && css !== "inherit" && css !== "currentcolor";
     if (named) return css;
@@ -159,7 +160,7 @@
     return back === "white" ? "" : back;
   };
 
-  // The number of the nearest thing around it that stands beside others of its kind: a row, an item, a card.
+  // The index of the nearest ancestor that has siblings of its kind, such as a row, an item or a card.
   const itemOf = (element, root) => {
     for (let up = element; up && up !== root && up.parentElement; up = up.parentElement) {
       if (up.parentElement === document.body || INLINE.has(up.tagName) || up.ownerSVGElement || ["TD", "TH", "INPUT", "BUTTON", "LABEL", "BR", "P"].includes(up.tagName)) continue;
@@ -175,7 +176,7 @@
     const style = getComputedStyle(element);
     const role = roleOf(element, style);
     const tag = element.tagName;
-    // Every element has every field, so that a program can ask all of them the same.
+    // Every element has every field, so that programs need no checks.
     const told = {
       id: idOf(element), role, name: nameOf(element, role).slice(0, 400), key: (element.id || element.getAttribute("name") || "").slice(0, 60),
       value: "", options: [], color: colorOf(element, style), row: -1, col: -1, item: itemOf(element, root) ?? -1,
@@ -212,10 +213,10 @@
     if (element.ownerSVGElement) return SHAPES.has(tag.toLowerCase());
     if (tag === "A" && element.hasAttribute("href")) return true;
     if (ownText(element)) return true;
-    // What only holds other things together is told by what it holds.
+    // A container is described by its content.
     if (element.hasAttribute("role") || element.isContentEditable) return element.children.length === 0 || ACTIVE.has(roleOf(element, style));
     if (style.cursor === "pointer" && getComputedStyle(element.parentElement ?? element).cursor !== "pointer") return true;
-    // A coloured patch without a word.
+    // A coloured area without text.
     return element.children.length === 0 && colorOf(element, style) !== "" && element.getBoundingClientRect().width < innerWidth / 2;
   };
 
@@ -237,7 +238,7 @@
   const see = () => {
     const told = [];
     let more = 0;
-    // An inline part of a text is told with the text, unless something can be done with it.
+    // An inline element is part of its parent's text, unless it can be operated.
     const within = (element, style) => INLINE.has(element.tagName) && !element.ownerSVGElement && style.cursor !== "pointer"
       && !element.hasAttribute("href") && !element.hasAttribute("role") && element.parentElement && ownText(element.parentElement) !== ""
       && colorOf(element, style) === "";
@@ -269,7 +270,8 @@
 
   const ACTIVE = new Set(["button", "link", "textbox", "checkbox", "radio", "combobox", "listbox", "slider", "clickable", "tab", "menuitem", "option", "switch"]);
 
-  // An element by its id, or by its words: all of them, all but case, or some; what can be acted on before what is only text.
+  // Finds an element by id, or else by name: exact, ignoring case, or partial. Operable elements precede
+  // plain text.
   const find = (target, wanted) => {
     if (/^e\d+$/.test(target)) {
       const element = alive(target);
@@ -302,7 +304,7 @@
 
   const nearText = (element, role) => `${role} "${nameOf(element, role).slice(0, 60)}"`;
 
-  // Where to point at, after scrolling there.
+  // Where to point, after scrolling the element into view.
   const locate = (target, action) => {
     if (typeof target === "object") return { x: target.x, y: target.y, what: `the point ${target.x},${target.y}` };
     const { element, error } = find(target, WANTED[action]);
@@ -318,7 +320,7 @@
       if (!shown) return { error: `${idOf(element)} cannot be scrolled to` };
     }
     const role = roleOf(element, getComputedStyle(element));
-    // A link that breaks over lines has more than one box; the middle of the first is surely on it.
+    // A link that wraps has several boxes; the centre of the first lies on it.
     const first = INLINE.has(element.tagName) ? element.getClientRects()[0] : null;
     const frame = first && seen(element, first) ? seen(element, first) : shown;
     const x = (frame.left + frame.right) / 2, y = (frame.top + frame.bottom) / 2;
@@ -336,16 +338,16 @@
     element.dispatchEvent(new Event("change", { bubbles: true }));
   };
 
-  // A day as a field for days takes it, also where it is written as people type it: month, day and year.
+  // Converts month/day/year to the format of a date field.
   const asDay = (text) => {
     const parts = /^\s*(\d{1,2})\/(\d{1,2})\/(\d{4})\s*$/.exec(text);
     return parts ? `${parts[3]}-${parts[1].padStart(2, "0")}-${parts[2].padStart(2, "0")}` : text;
   };
 
-  // Focuses a field and selects what stands in it, so that what is typed takes its place.
+  // Focuses a field and selects its content, so that typing replaces it.
   const prepare = (target, text) => {
     const { element, error } = find(target, WANTED.type);
-    // The two are easily given the wrong way round.
+    // Models easily swap field and text.
     if (error && text && find(text, WANTED.type).element) return { error: `${error}; the field comes first, then the text` };
     if (error) return { error };
     const what = nearText(element, roleOf(element, getComputedStyle(element)));
@@ -399,7 +401,7 @@
     return element.scrollTop === was ? { error: "it does not scroll any further" } : { what: "the page" };
   };
 
-  // Selects a stretch of an element's text, or all of it.
+  // Selects a substring of an element's text, or all of it.
   const mark = (target, text) => {
     const { element, error } = find(target, null);
     if (error) return { error };
@@ -423,12 +425,12 @@
 
   const text = (most) => clean(document.body?.innerText).slice(0, most);
 
-  // When anything changed last: what a click sets off may begin before anybody waits for it.
+  // Time of the last mutation. A click may cause changes before anybody waits for them.
   let changedAt = -Infinity;
   new MutationObserver(() => { changedAt = performance.now(); })
     .observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
 
-  // Until nothing changes for a while; at once where nothing does.
+  // Resolves when nothing has changed for `quiet` ms, or after `most` ms.
   const settle = (quiet, most) => new Promise((done) => {
     const begun = performance.now();
     const moving = () => document.getAnimations().some((one) => one.playState === "running" && one.effect?.getTiming().iterations !== Infinity);

@@ -1,19 +1,14 @@
-//! One tab: what is seen on it, and what is done on it.
+//! One browser tab: navigation, scripts and observation.
 
-use crate::act::{Act, Target};
 use crate::chromium::Chromium;
+use crate::page_events::{PageEvents, listen};
 use crate::site::host;
-use crate::unasked::{Notes, listen};
 use crate::view::View;
-use crate::{BrowserError, keys};
+use crate::{BrowserError, GoneCause};
 use chromiumoxide::cdp::browser_protocol::browser::BrowserContextId;
 use chromiumoxide::cdp::browser_protocol::emulation::SetDeviceMetricsOverrideParams;
-use chromiumoxide::cdp::browser_protocol::input::{
-    DispatchMouseEventParams, DispatchMouseEventType, InsertTextParams, MouseButton,
-};
 use chromiumoxide::cdp::browser_protocol::page::{
-    CreateIsolatedWorldParams, FrameId, GetNavigationHistoryParams, NavigateParams, NavigateReturns,
-    NavigateToHistoryEntryParams,
+    CreateIsolatedWorldParams, FrameId, NavigateParams, NavigateReturns,
 };
 use chromiumoxide::cdp::browser_protocol::target::{CloseTargetParams, GetTargetInfoParams};
 use chromiumoxide::cdp::js_protocol::runtime::{EvaluateParams, ExecutionContextId};
@@ -24,40 +19,26 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// What is seen and found on pages, in the page's language.
+/// Script that observes pages and finds elements.
 const SCRIPT: &str = include_str!("page.js");
-/// How long a page may take to load before it is shown as it is.
-const LOAD: Duration = Duration::from_secs(30);
-/// Milliseconds without a change after which a page that did change has settled, and after which it is not waited for.
-const QUIET: (u32, u32) = (30, 1500);
-/// The longest text read from a page, in characters.
-const TEXT: usize = 12_000;
-/// Steps of the pointer while it drags.
-const DRAG_STEPS: u32 = 8;
+/// Time limit for a page to load. After it the page is used as it is.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a page must be unchanged to count as settled, and how long to wait for that at most, in
+/// milliseconds.
+const SETTLE_MS: (u32, u32) = (30, 1500);
 
-/// A tab of its own in a running browser.
+/// A browser tab with its own browser context.
 pub struct Page {
     tab: chromiumoxide::Page,
     context: Option<BrowserContextId>,
     browser: Arc<Chromium>,
     frame: FrameId,
-    /// The world that the script runs in; none after the document changed.
+    /// Isolated JavaScript world of the script; `None` after the document changed.
     world: Option<ExecutionContextId>,
-    /// What is not told of: a selector, or nothing.
+    /// CSS selector of elements to ignore; may be empty.
     ignored: String,
-    notes: Arc<Notes>,
+    events: Arc<PageEvents>,
     _listeners: JoinSet<()>,
-}
-
-/// What came of an action.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Acted {
-    /// Whether it could be done at all.
-    pub ok: bool,
-    /// In words.
-    pub message: String,
-    /// What was read, if something was.
-    pub text: Option<String>,
 }
 
 impl Page {
@@ -66,10 +47,10 @@ impl Page {
         context: BrowserContextId,
         browser: Arc<Chromium>,
     ) -> Result<Self, BrowserError> {
-        let notes = Arc::new(Notes::default());
-        // The main frame of a tab bears the tab's own name.
+        let events = Arc::new(PageEvents::default());
+        // The id of a tab's main frame equals the tab's target id.
         let frame = FrameId::new(page.target_id().inner().clone());
-        let listeners = browser.timed(listen(&page, &browser, &notes, &frame)).await?;
+        let listeners = browser.timed(listen(&page, &browser, &events, &frame)).await?;
         Ok(Self {
             tab: page,
             context: Some(context),
@@ -77,46 +58,46 @@ impl Page {
             frame,
             world: None,
             ignored: String::new(),
-            notes,
+            events,
             _listeners: listeners,
         })
     }
 
-    /// Does not tell of what the selector matches, nor finds it.
+    /// Hides elements that match `selector` from observations and searches.
     pub fn ignore(&mut self, selector: &str) {
         selector.clone_into(&mut self.ignored);
         self.world = None;
     }
 
-    /// The size of what is seen, in pixels.
+    /// Sets the viewport size, in pixels.
     ///
     /// # Errors
-    /// When the browser is gone.
+    /// The browser has died.
     pub async fn resize(&self, width: u32, height: u32) -> Result<(), BrowserError> {
         let metrics = SetDeviceMetricsOverrideParams::new(i64::from(width), i64::from(height), 1.0, false);
         self.execute(metrics).await.map(|_| ())
     }
 
-    /// Whether the browser, or this tab alone, is gone.
+    /// Whether the browser has died or this tab has crashed.
     pub fn is_gone(&self) -> bool {
-        self.browser.is_gone() || self.notes.crashed.load(Ordering::Acquire)
+        self.browser.is_gone() || self.events.crashed.load(Ordering::Acquire)
     }
 
-    /// Goes to an address and waits until it is there, or as long as pages are waited for.
+    /// Navigates to a URL and waits until the page has loaded, or the time limit has passed.
     ///
     /// # Errors
-    /// When the address is refused or does not answer, or the browser is gone.
+    /// The URL is refused or does not answer, or the browser has died.
     pub async fn open(&mut self, url: &str) -> Result<(), BrowserError> {
         let failed = |reason: String| BrowserError::Open { url: url.to_owned(), reason };
-        let went = match self.browser.checkpoint() {
-            None => self.go(url).await,
-            Some(checkpoint) => {
-                if let Some(why) = checkpoint.refusal(url) {
+        let went = match self.browser.interceptor() {
+            None => self.navigate(url).await,
+            Some(interceptor) => {
+                if let Some(why) = interceptor.refusal(url) {
                     return Err(failed(why));
                 }
-                checkpoint.opening(&self.frame, true);
-                let went = self.go(url).await;
-                checkpoint.opening(&self.frame, false);
+                interceptor.opening(&self.frame, true);
+                let went = self.navigate(url).await;
+                interceptor.opening(&self.frame, false);
                 went
             }
         };
@@ -124,12 +105,12 @@ impl Page {
         match went {
             Ok(done) => {
                 if let Some(reason) = done.error_text.filter(|reason| !reason.is_empty()) {
-                    self.notes.loading.store(false, Ordering::Release);
+                    self.events.loading.store(false, Ordering::Release);
                     return Err(failed(self.with_refusals(reason)));
                 }
             }
             Err(BrowserError::Refused(reason)) => {
-                self.notes.loading.store(false, Ordering::Release);
+                self.events.loading.store(false, Ordering::Release);
                 return Err(failed(reason));
             }
             Err(error) => return Err(error),
@@ -141,8 +122,8 @@ impl Page {
         }
     }
 
-    async fn go(&self, url: &str) -> Result<NavigateReturns, BrowserError> {
-        self.notes.loading.store(true, Ordering::Release);
+    async fn navigate(&self, url: &str) -> Result<NavigateReturns, BrowserError> {
+        self.begin_navigation();
         self.execute(NavigateParams::new(url)).await
     }
 
@@ -153,26 +134,27 @@ impl Page {
         }
     }
 
-    /// Hosts that the page asked for since this was last asked, and that it was refused.
+    /// Hosts that the page requested since the last call and that the proxy refused.
     fn refused(&self) -> impl Iterator<Item = String> {
-        let asked = self.notes.take_asked();
-        asked.into_iter().filter(|host| self.browser.has_refused(host))
+        let requested = self.events.take_requested_hosts();
+        requested.into_iter().filter(|host| self.browser.has_refused(host))
     }
 
-    /// The value of an expression, as the page's own scripts see it. A promise is waited for.
+    /// Evaluates an expression in the page's own JavaScript world. A promise is awaited.
     ///
     /// # Errors
-    /// When it throws, or the browser is gone.
+    /// The expression throws, or the browser has died.
     pub async fn evaluate(&self, expression: &str) -> Result<Value, BrowserError> {
         self.run(expression, None).await
     }
 
-    /// The value of an expression that looks at the document from outside of the page's own scripts.
+    /// Evaluates an expression in an isolated world, which shares the document but no variables with the
+    /// page's scripts.
     ///
     /// # Errors
-    /// When it throws, or the browser is gone.
+    /// The expression throws, or the browser has died.
     pub async fn inspect(&mut self, expression: &str) -> Result<Value, BrowserError> {
-        self.inside(expression).await
+        self.run_script(expression).await
     }
 
     async fn run(&self, expression: &str, world: Option<ExecutionContextId>) -> Result<Value, BrowserError> {
@@ -188,8 +170,8 @@ impl Page {
         Ok(done.result.value.unwrap_or(Value::Null))
     }
 
-    /// Runs an expression where the script is; anew where the document changed meanwhile.
-    async fn inside(&mut self, expression: &str) -> Result<Value, BrowserError> {
+    /// Evaluates an expression in the script's isolated world, again if the document changes meanwhile.
+    pub(crate) async fn run_script(&mut self, expression: &str) -> Result<Value, BrowserError> {
         let begun = Instant::now();
         loop {
             let tried = match self.world().await {
@@ -197,8 +179,8 @@ impl Page {
                 Err(error) => Err(error),
             };
             match tried {
-                // The document is another one, or is becoming one.
-                Err(BrowserError::Refused(_)) if begun.elapsed() < LOAD && !self.is_gone() => {
+                // The document is being replaced.
+                Err(BrowserError::Refused(_)) if begun.elapsed() < LOAD_TIMEOUT && !self.is_gone() => {
                     self.world = None;
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
@@ -208,6 +190,20 @@ impl Page {
                 other => return other,
             }
         }
+    }
+
+    pub(crate) fn events(&self) -> &PageEvents {
+        &self.events
+    }
+
+    /// Records that a navigation has started, so that [`settle`](Self::settle) waits for it.
+    pub(crate) fn begin_navigation(&self) {
+        self.events.loading.store(true, Ordering::Release);
+    }
+
+    /// Drops the isolated world, which does not survive a navigation.
+    pub(crate) fn forget_world(&mut self) {
+        self.world = None;
     }
 
     async fn world(&mut self) -> Result<ExecutionContextId, BrowserError> {
@@ -224,66 +220,67 @@ impl Page {
         Ok(world)
     }
 
-    async fn execute<C: chromiumoxide::types::Command>(
+    pub(crate) async fn execute<C: chromiumoxide::types::Command>(
         &self,
         command: C,
     ) -> Result<C::Response, BrowserError> {
-        if self.notes.crashed.load(Ordering::Acquire) {
-            return Err(BrowserError::Gone("lost the page"));
+        if self.events.crashed.load(Ordering::Acquire) {
+            return Err(BrowserError::Gone(GoneCause::PageLost));
         }
         let work = async { Ok(self.tab.execute(command).await?.result) };
         let done = self.browser.timed(work).await;
-        if done.is_err() && self.notes.crashed.load(Ordering::Acquire) {
-            return Err(BrowserError::Gone("lost the page"));
+        if done.is_err() && self.events.crashed.load(Ordering::Acquire) {
+            return Err(BrowserError::Gone(GoneCause::PageLost));
         }
         done
     }
 
-    /// Waits until the page does not change any more.
+    /// Waits until the page stops changing.
     ///
     /// # Errors
-    /// When the browser is gone.
+    /// The browser has died.
     pub async fn settle(&mut self) -> Result<(), BrowserError> {
         let begun = Instant::now();
         loop {
-            let (quiet, most) = QUIET;
-            self.inside(&format!("sojourn.settle({quiet}, {most})")).await?;
+            let (quiet, most) = SETTLE_MS;
+            self.run_script(&format!("sojourn.settle({quiet}, {most})")).await?;
             if let Some(url) = self.popup().await? {
                 match Box::pin(self.open(&url)).await {
-                    Ok(()) => self.notes.tell(format!(
+                    Ok(()) => self.events.report(format!(
                         "the page opened {url} in another tab; it is shown here, and back() returns"
                     )),
-                    // Where it may not be shown, the page that opened it stays.
+                    // If the new tab must not be shown, the present page stays.
                     Err(error @ BrowserError::Open { .. }) => {
-                        self.notes.tell(format!("the page opened another tab, which was closed: {error}"));
+                        self.events.report(format!("the page opened another tab, which was closed: {error}"));
                     }
                     Err(error) => return Err(error),
                 }
                 continue;
             }
-            if self.notes.is_asking() && begun.elapsed() < Duration::from_millis(u64::from(most)) {
+            if self.events.has_pending_requests() && begun.elapsed() < Duration::from_millis(u64::from(most))
+            {
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 continue;
             }
-            self.notes.give_up_asking();
-            if !self.notes.loading.load(Ordering::Acquire) {
+            self.events.forget_pending_requests();
+            if !self.events.loading.load(Ordering::Acquire) {
                 return Ok(());
             }
-            if begun.elapsed() > LOAD {
-                self.notes.tell("the page is still loading".to_owned());
-                self.notes.loading.store(false, Ordering::Release);
+            if begun.elapsed() > LOAD_TIMEOUT {
+                self.events.report("the page is still loading".to_owned());
+                self.events.loading.store(false, Ordering::Release);
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// The address of a tab that the page opened; the tab is closed.
+    /// Takes the URL of a tab that the page opened, and closes that tab.
     async fn popup(&self) -> Result<Option<String>, BrowserError> {
-        let Some(id) = self.notes.take_popup() else { return Ok(None) };
+        let Some(id) = self.events.take_popup() else { return Ok(None) };
         let info = GetTargetInfoParams { target_id: Some(id.clone().into()) };
         let mut url = String::new();
-        // Its address is known a moment after the tab is.
+        // The URL is known shortly after the tab.
         for _ in 0..20 {
             url =
                 self.browser.execute(info.clone()).await.map(|info| info.target_info.url).unwrap_or_default();
@@ -292,216 +289,43 @@ impl Page {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        // It may have closed itself.
+        // The tab may have closed itself.
         let _ = self.browser.execute(CloseTargetParams::new(id)).await;
         Ok(Some(url).filter(|url| url.starts_with("http://") || url.starts_with("https://")))
     }
 
-    /// Gives elements their ids from the first one on again: for the beginning of an episode.
+    /// Restarts the numbering of element ids, for the start of an episode.
     ///
     /// # Errors
-    /// When the browser is gone.
+    /// The browser has died.
     pub async fn renumber(&mut self) -> Result<(), BrowserError> {
-        self.inside("sojourn.renumber()").await.map(|_| ())
+        self.run_script("sojourn.renumber()").await.map(|_| ())
     }
 
-    /// What is seen now, and what happened unasked since the last look.
+    /// The visible elements, and page events since the last observation.
     ///
     /// # Errors
-    /// When the browser is gone.
-    pub async fn see(&mut self) -> Result<View, BrowserError> {
-        let seen = self.inside("sojourn.see()").await?;
-        let mut told = self.notes.take_told();
-        told.extend(
+    /// The browser has died.
+    pub async fn observe(&mut self) -> Result<View, BrowserError> {
+        let seen = self.run_script("sojourn.see()").await?;
+        let mut events = self.events.take_reports();
+        events.extend(
             self.refused().map(|host| format!("{host} is not among the hosts that the agent may visit")),
         );
-        told.extend(
-            self.browser.checkpoint().into_iter().flat_map(|checkpoint| checkpoint.refused(&self.frame)),
+        events.extend(
+            self.browser.interceptor().into_iter().flat_map(|interceptor| interceptor.refused(&self.frame)),
         );
-        View::read(seen, told).ok_or_else(|| BrowserError::Program("the page cannot be read".to_owned()))
+        View::parse(seen, events).ok_or_else(|| BrowserError::Program("the page cannot be read".to_owned()))
     }
 
-    /// A picture of what is seen, as PNG.
+    /// A screenshot of the viewport, as PNG.
     ///
     /// # Errors
-    /// When the browser is gone.
-    pub async fn picture(&self) -> Result<Vec<u8>, BrowserError> {
+    /// The browser has died.
+    pub async fn screenshot(&self) -> Result<Vec<u8>, BrowserError> {
         let format = ScreenshotParams::builder().build();
         let taken = async { Ok(self.tab.screenshot(format).await?) };
         self.browser.timed(taken).await
-    }
-
-    /// Does something. What cannot be done is no error; what follows from it is not waited for: see [`settle`](Self::settle).
-    ///
-    /// # Errors
-    /// When the browser is gone.
-    pub async fn act(&mut self, act: &Act) -> Result<Acted, BrowserError> {
-        match self.attempt(act).await {
-            Err(BrowserError::Refused(reason) | BrowserError::Program(reason)) => Ok(Acted::failed(reason)),
-            Err(error @ BrowserError::Open { .. }) => Ok(Acted::failed(error.to_string())),
-            other => other,
-        }
-    }
-
-    async fn attempt(&mut self, act: &Act) -> Result<Acted, BrowserError> {
-        Ok(match act {
-            Act::Open { url } => {
-                self.open(url).await?;
-                Acted::done(format!("opened {url}"))
-            }
-            Act::Click { target } => match self.locate(target, "click").await? {
-                Err(reason) => Acted::failed(reason),
-                Ok(place) => {
-                    self.pointer(DispatchMouseEventType::MouseMoved, &place, false).await?;
-                    self.pointer(DispatchMouseEventType::MousePressed, &place, true).await?;
-                    self.pointer(DispatchMouseEventType::MouseReleased, &place, true).await?;
-                    Acted::done(format!("clicked {}", place.what))
-                }
-            },
-            Act::Hover { target } => match self.locate(target, "hover").await? {
-                Err(reason) => Acted::failed(reason),
-                Ok(place) => {
-                    self.pointer(DispatchMouseEventType::MouseMoved, &place, false).await?;
-                    Acted::done(format!("the pointer is over {}", place.what))
-                }
-            },
-            Act::Drag { from, to } => self.drag(from, to).await?,
-            Act::Type { target, text } => self.fill(target, text).await?,
-            Act::Press { key } => match keys::chord(key) {
-                Err(reason) => Acted::failed(reason),
-                Ok(strokes) => {
-                    for stroke in strokes {
-                        self.execute(stroke).await?;
-                    }
-                    Acted::done(format!("pressed {key}"))
-                }
-            },
-            Act::Select { target, option } => {
-                self.in_page(&format!("sojourn.choose({}, {})", json!(target), json!(option)), |what| {
-                    format!("selected \"{option}\" in {what}")
-                })
-                .await?
-            }
-            Act::Mark { target, text } => {
-                self.in_page(&format!("sojourn.mark({}, {})", json!(target), json!(text)), |what| {
-                    format!("selected {what}")
-                })
-                .await?
-            }
-            Act::Scroll { target, down } => {
-                self.in_page(&format!("sojourn.scroll({}, {down})", json!(target)), |_| {
-                    format!("scrolled by {down}")
-                })
-                .await?
-            }
-            Act::Read => {
-                let text = self.inside(&format!("sojourn.text({TEXT})")).await?;
-                let text = text.as_str().unwrap_or_default().to_owned();
-                Acted {
-                    ok: true,
-                    message: format!("read {} characters", text.chars().count()),
-                    text: Some(text),
-                }
-            }
-            Act::Back => self.back().await?,
-            Act::Wait { ms } => {
-                tokio::time::sleep(Duration::from_millis(u64::from(*ms))).await;
-                Acted::done(format!("waited {ms} ms"))
-            }
-            Act::Answer { accept, text } => {
-                self.notes.answer_next(*accept, text);
-                let how = if *accept { "accepted" } else { "dismissed" };
-                Acted::done(format!("the next question of the page will be {how}"))
-            }
-        })
-    }
-
-    /// Something that is done within the page.
-    async fn in_page(
-        &mut self,
-        call: &str,
-        tell: impl FnOnce(&str) -> String,
-    ) -> Result<Acted, BrowserError> {
-        let done = self.inside(call).await?;
-        Ok(match done.get("error").and_then(Value::as_str) {
-            Some(reason) => Acted::failed(reason.to_owned()),
-            None => Acted::done(tell(done.get("what").and_then(Value::as_str).unwrap_or_default())),
-        })
-    }
-
-    async fn locate(&mut self, target: &Target, action: &str) -> Result<Result<Place, String>, BrowserError> {
-        let found = self.inside(&format!("sojourn.locate({}, {})", json!(target), json!(action))).await?;
-        if let Some(reason) = found.get("error").and_then(Value::as_str) {
-            return Ok(Err(reason.to_owned()));
-        }
-        let number = |name: &str| found.get(name).and_then(Value::as_f64).unwrap_or(0.0);
-        let what = found.get("what").and_then(Value::as_str).unwrap_or_default().to_owned();
-        Ok(Ok(Place { x: number("x"), y: number("y"), what }))
-    }
-
-    async fn pointer(
-        &self,
-        kind: DispatchMouseEventType,
-        place: &Place,
-        down: bool,
-    ) -> Result<(), BrowserError> {
-        let mut event = DispatchMouseEventParams::new(kind, place.x, place.y);
-        if down {
-            event.button = Some(MouseButton::Left);
-            event.buttons = Some(1);
-            event.click_count = Some(1);
-        }
-        self.execute(event).await.map(|_| ())
-    }
-
-    async fn drag(&mut self, from: &Target, to: &Target) -> Result<Acted, BrowserError> {
-        let (start, end) = match (self.locate(from, "drag").await?, self.locate(to, "drop").await?) {
-            (Ok(start), Ok(end)) => (start, end),
-            (Err(reason), _) | (_, Err(reason)) => return Ok(Acted::failed(reason)),
-        };
-        self.pointer(DispatchMouseEventType::MouseMoved, &start, false).await?;
-        self.pointer(DispatchMouseEventType::MousePressed, &start, true).await?;
-        for step in 1..=DRAG_STEPS {
-            let part = f64::from(step) / f64::from(DRAG_STEPS);
-            let between = |a: f64, b: f64| a + (b - a) * part;
-            let place = Place { x: between(start.x, end.x), y: between(start.y, end.y), what: String::new() };
-            self.pointer(DispatchMouseEventType::MouseMoved, &place, true).await?;
-        }
-        self.pointer(DispatchMouseEventType::MouseReleased, &end, true).await?;
-        Ok(Acted::done(format!("dragged {} to {}", start.what, end.what)))
-    }
-
-    async fn fill(&mut self, target: &str, text: &str) -> Result<Acted, BrowserError> {
-        let (target, typed) = (json!(target), json!(text));
-        let ready = self.inside(&format!("sojourn.prepare({target}, {typed})")).await?;
-        if let Some(reason) = ready.get("error").and_then(Value::as_str) {
-            return Ok(Acted::failed(reason.to_owned()));
-        }
-        let what = ready.get("what").and_then(Value::as_str).unwrap_or_default();
-        if ready.get("set") != Some(&Value::Bool(true)) {
-            if text.is_empty() {
-                for stroke in keys::chord("Delete").unwrap_or_default() {
-                    self.execute(stroke).await?;
-                }
-            } else {
-                self.execute(InsertTextParams::new(text)).await?;
-            }
-        }
-        Ok(Acted::done(format!("typed {typed} into {what}")))
-    }
-
-    async fn back(&mut self) -> Result<Acted, BrowserError> {
-        let history = self.execute(GetNavigationHistoryParams::default()).await?;
-        let before =
-            usize::try_from(history.current_index - 1).ok().and_then(|index| history.entries.get(index));
-        // The empty page that every tab begins with is no page.
-        let Some(entry) = before.filter(|entry| entry.url != "about:blank") else {
-            return Ok(Acted::failed("there is no page before this one".to_owned()));
-        };
-        self.notes.loading.store(true, Ordering::Release);
-        self.execute(NavigateToHistoryEntryParams::new(entry.id)).await?;
-        self.world = None;
-        Ok(Acted::done(format!("went back to {}", entry.url)))
     }
 }
 
@@ -515,21 +339,4 @@ impl Drop for Page {
             runtime.spawn(async move { browser.forget(context).await });
         }
     }
-}
-
-impl Acted {
-    fn done(message: String) -> Self {
-        Self { ok: true, message, text: None }
-    }
-
-    fn failed(message: String) -> Self {
-        Self { ok: false, message, text: None }
-    }
-}
-
-/// A point on the page, and what is there.
-struct Place {
-    x: f64,
-    y: f64,
-    what: String,
 }

@@ -1,15 +1,17 @@
-//! The site of an agent file: where it starts, where it may lead, and what is to be done there.
+//! The web site of an agent file: its start page, grants and tasks.
 
+use crate::environment::WebEnvironment;
+use crate::episode::{EpisodeGoal, EpisodeStatus, Site};
+use crate::interceptor::RequestGrants;
+use crate::launcher::Launcher;
 use crate::page::Page;
-use crate::requests::Grants;
-use crate::world::{Errand, Launcher, Site, Verdict, WebWorld};
 use crate::{BrowserError, Settings};
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use sojourn_tools::{
     Amount, Condition, DescribedEnvironment, Ending, EndingKind, Environment, EnvironmentSpec,
-    EnvironmentUnavailable, Example, Residue, TaskSpec,
+    EnvironmentUnavailable, Example, ResidueClass, TaskSpec,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,90 +21,87 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebSettings {
-    /// What the site is called in logs and in the skill library.
+    /// Name of the site in logs and in the skill library.
     pub name: String,
-    /// The page that episodes begin on.
+    /// URL of the page that episodes start on.
     pub start: String,
-    /// The hosts that the browser may connect to, besides that of `start`.
+    /// Hosts that the browser may connect to, besides those of start pages.
     #[serde(default)]
     pub allow: Vec<String>,
-    /// Where something may be sent to, by any method that does not only read (a form's POST): patterns of addresses in which a
-    /// star stands for anything. What is not among them the agent cannot do, whatever a page tells it.
+    /// URL patterns, with `*` as a wildcard, that accept requests with side effects, that is, any method
+    /// other than GET, HEAD and OPTIONS. All other such requests are blocked, whatever a page says.
     #[serde(default)]
     pub send: Vec<String>,
-    /// Addresses that may not be asked for at all, by patterns of the same kind.
+    /// URL patterns that must not be requested at all.
     #[serde(default)]
     pub never: Vec<String>,
-    /// What is told to the model about the site.
+    /// Description of the site for the model.
     #[serde(default)]
     pub about: Option<String>,
-    /// What is to be done, each by a name that a skill can bear.
+    /// Tasks by name. A skill that solves a task has its name.
     pub tasks: BTreeMap<String, WebTask>,
-    /// Whether skills are tried on the site itself, in a tab without cookies, before they are used. What they do there is
-    /// real.
+    /// Allows trials of skills on the site itself, in a tab without cookies. Their effects are real.
     #[serde(default)]
     pub practice: bool,
-    /// Whether the agent explores the site at random before the model writes a skill. It needs `practice`; the actions are
-    /// real, and bounded by the same grants.
+    /// Allows random exploration of the site before a skill is written. Requires `practice`; effects are as
+    /// real and bounded by the same grants.
     #[serde(default)]
     pub explore: bool,
-    /// Whether cookies and storage stay from one episode to the next. Otherwise nobody is signed in when one begins.
+    /// Keeps cookies and storage between episodes. By default every episode starts signed out.
     #[serde(default)]
     pub keep_session: bool,
-    /// Width and height of what is seen, in pixels.
+    /// Window size in pixels, `[width, height]`. Default 1000 by 750.
     #[serde(default)]
     pub window: Option<(u32, u32)>,
-    /// Milliseconds that the browser may take for one command before it is taken for dead and started again; a minute
-    /// where nothing is said.
-    #[serde(default)]
-    pub timeout_ms: Option<u64>,
-    /// Whether a person sees the browser.
+    /// Shows the browser window.
     #[serde(default)]
     pub visible: bool,
-    /// The browser; looked for where it is not given.
+    /// Time limit of one browser command, in milliseconds; beyond it the browser is restarted. Default one minute.
+    #[serde(default)]
+    pub timeout_ms: Option<u64>,
+    /// Path of the browser. Default: search for an installed one.
     #[serde(default)]
     pub program: Option<PathBuf>,
 }
 
-/// One thing to be done on a site.
+/// One task on a site.
 #[derive(Debug, Clone, PartialEq, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebTask {
-    /// In words.
+    /// The goal in words.
     pub goal: String,
-    /// An expression over the document that is true once it is done: `document.querySelector("#paid") !== null`.
+    /// JavaScript expression that is true once the task is done: `document.querySelector("#paid") !== null`.
     pub success: String,
-    /// Another page to begin on.
+    /// Start page of this task, instead of the site's.
     #[serde(default)]
     pub start: Option<String>,
 }
 
 impl WebSettings {
-    /// Worked examples of skills on pages that are nobody's.
+    /// Worked examples of skills on imaginary pages.
     pub fn examples() -> Vec<Example> {
         examples()
     }
 
-    /// The environment, in which nothing is started yet.
+    /// Builds the environment. The browser starts with the first reset.
     ///
     /// # Errors
-    /// Says what is wrong with the settings.
-    pub fn open(self) -> Result<WebWorld, String> {
+    /// What is wrong with the settings.
+    pub fn open(self) -> Result<WebEnvironment, String> {
         if self.tasks.is_empty() {
             return Err(
-                "it has no tasks: give it `[environment.tasks.NAME]` with `goal` and `success`".to_owned()
+                "the site has no tasks: add `[environment.tasks.NAME]` with `goal` and `success`".to_owned()
             );
         }
         if self.explore && !self.practice {
-            return Err("`explore` needs `practice = true`: the agent explores only where skills are tried"
-                .to_owned());
+            return Err(
+                "`explore` needs `practice = true`: a site is explored only where trials are allowed"
+                    .to_owned(),
+            );
         }
         let mut hosts = self.allow.clone();
         for start in self.tasks.values().filter_map(|task| task.start.as_ref()).chain([&self.start]) {
-            hosts.push(
-                host(start)
-                    .ok_or_else(|| format!("`{start}` is not an address of the http or https kind"))?,
-            );
+            hosts.push(host(start).ok_or_else(|| format!("`{start}` is not an http or https URL"))?);
         }
         let count = self.tasks.len() as u64;
         let tasks = (0..).zip(&self.tasks).map(|(position, (name, task))| TaskSpec {
@@ -111,7 +110,7 @@ impl WebSettings {
             parameters: Vec::new(),
             goal: Condition::AtLeast { path: "/success".to_owned(), value: Amount::Literal(1.0) },
             achievement: true,
-            episodes: (count > 1).then_some(Residue { modulus: count, remainder: position }),
+            episodes: (count > 1).then_some(ResidueClass { modulus: count, remainder: position }),
         });
         let spec = EnvironmentSpec {
             name: self.name.clone(),
@@ -130,21 +129,23 @@ impl WebSettings {
             examples: examples(),
             vitals: Vec::new(),
             question: None,
-            // Nobody but its owner knows what stands behind the buttons of a page.
+            // Only the owner of a site knows what its buttons do.
             exploration: self.explore.then(crate::exploration),
         };
         let settings = Settings {
             program: self.program.clone(),
             hosts,
-            grants: Some(Grants::new(&self.send, &self.never)?),
+            grants: Some(RequestGrants::new(&self.send, &self.never)?),
             files: false,
             visible: self.visible,
             window: self.window.unwrap_or(Settings::default().window),
-            patience: self.timeout_ms.map_or(Settings::default().patience, Duration::from_millis),
+            command_timeout: self
+                .timeout_ms
+                .map_or(Settings::default().command_timeout, Duration::from_millis),
         };
-        Ok(WebWorld::new(
+        Ok(WebEnvironment::new(
             spec,
-            Box::new(OwnSite { settings: self, task: None, already: false }),
+            Box::new(ConfiguredSite { settings: self, task: None, true_from_start: false }),
             Launcher::new(settings),
         ))
     }
@@ -164,7 +165,7 @@ impl DescribedEnvironment for WebSettings {
     }
 }
 
-/// `host:port` of an address.
+/// `host:port` of a URL, with the scheme's default port if it names none.
 pub(crate) fn host(url: &str) -> Option<String> {
     let (rest, port) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
         (Some(rest), _) => (rest, 80),
@@ -178,7 +179,7 @@ pub(crate) fn host(url: &str) -> Option<String> {
     Some(if has_port { authority.to_owned() } else { format!("{authority}:{port}") })
 }
 
-/// Worked examples of skills on pages that are nobody's.
+/// Worked examples of skills on imaginary pages.
 pub(crate) fn examples() -> Vec<Example> {
     let example = |task: &str, source: &str| Example { task: task.to_owned(), source: source.to_owned() };
     vec![
@@ -232,18 +233,18 @@ pub(crate) fn examples() -> Vec<Example> {
     ]
 }
 
-/// The site in one tab.
-struct OwnSite {
+/// The configured site in one tab.
+struct ConfiguredSite {
     settings: WebSettings,
-    /// The task of the episode.
+    /// Name and settings of the episode's task.
     task: Option<(String, WebTask)>,
-    /// Whether its goal has held since the episode began: then nobody has reached it.
-    already: bool,
+    /// Whether the success expression has been true since the episode started; then no action achieved it.
+    true_from_start: bool,
 }
 
 #[async_trait]
-impl Site for OwnSite {
-    async fn begin(&mut self, page: &mut Page, seed: u64) -> Result<Errand, BrowserError> {
+impl Site for ConfiguredSite {
+    async fn begin(&mut self, page: &mut Page, seed: u64) -> Result<EpisodeGoal, BrowserError> {
         let count = self.settings.tasks.len() as u64;
         let chosen = self.settings.tasks.iter().nth(usize::try_from(seed % count.max(1)).unwrap_or_default());
         let Some((name, task)) = chosen else {
@@ -253,39 +254,40 @@ impl Site for OwnSite {
         page.open(task.start.as_deref().unwrap_or(&self.settings.start)).await?;
         let mut state = Map::new();
         state.insert("task".to_owned(), name.clone().into());
-        let errand = Errand { goal: task.goal.clone(), state };
-        self.already = holds(page, &task.success).await?;
+        let goal = EpisodeGoal { goal: task.goal.clone(), state };
+        self.true_from_start = holds(page, &task.success).await?;
         self.task = Some((name, task));
-        Ok(errand)
+        Ok(goal)
     }
 
-    async fn judge(&mut self, page: &mut Page) -> Result<Verdict, BrowserError> {
-        let Some((name, task)) = &self.task else { return Ok(Verdict::default()) };
+    async fn judge(&mut self, page: &mut Page) -> Result<EpisodeStatus, BrowserError> {
+        let Some((name, task)) = &self.task else { return Ok(EpisodeStatus::default()) };
         let done = holds(page, &task.success).await?;
-        self.already &= done;
-        if !done || self.already {
-            return Ok(Verdict::default());
+        self.true_from_start &= done;
+        if !done || self.true_from_start {
+            return Ok(EpisodeStatus::default());
         }
         let ended = Ending { kind: EndingKind::Succeeded, cause: "the goal was reached".to_owned() };
-        Ok(Verdict { reward: 1.0, success: 1.0, unlocked: vec![name.clone()], ended: Some(ended) })
+        Ok(EpisodeStatus { reward: 1.0, success: 1.0, unlocked: vec![name.clone()], ended: Some(ended) })
     }
 
-    fn fresh(&self) -> bool {
+    fn isolates_episodes(&self) -> bool {
         !self.settings.keep_session
     }
 
-    fn reopens(&self) -> bool {
+    fn reopens_after_restart(&self) -> bool {
         true
     }
 
-    fn another(&self) -> Option<Box<dyn Site>> {
+    fn fork(&self) -> Option<Box<dyn Site>> {
         self.settings.practice.then(|| {
-            Box::new(Self { settings: self.settings.clone(), task: None, already: false }) as Box<dyn Site>
+            Box::new(Self { settings: self.settings.clone(), task: None, true_from_start: false })
+                as Box<dyn Site>
         })
     }
 }
 
-/// Whether an expression is true of the page. One that does not fit it is not.
+/// Whether an expression is true on the page. An expression that throws counts as false.
 async fn holds(page: &mut Page, expression: &str) -> Result<bool, BrowserError> {
     match page.inspect(&format!("Boolean(({expression}))")).await {
         Ok(value) => Ok(value == Value::Bool(true)),
@@ -299,7 +301,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_of_an_address_has_its_port() {
+    fn the_host_of_a_url_includes_its_port() {
         for (url, expected) in [
             ("http://127.0.0.1:8700/a?b", Some("127.0.0.1:8700")),
             ("https://example.org", Some("example.org:443")),

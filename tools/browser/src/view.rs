@@ -1,42 +1,43 @@
-//! What is seen on a page, as a state for programs and as lines for the controller.
+//! The observation of a page: state for programs, and text for the controller.
 
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
 
-/// The longest view in words, in characters: about 1500 tokens.
-const WORDS: usize = 4800;
-/// The longest name shown in it, in characters.
-const NAME: usize = 140;
-/// Options of a list shown in it.
-const OPTIONS: usize = 12;
+/// Limit on the text, in characters; about 1500 tokens.
+const MAX_CHARS: usize = 4800;
+/// Limit on a name in the text, in characters.
+const MAX_NAME_CHARS: usize = 140;
+/// Limit on the options of a list in the text.
+const MAX_OPTIONS: usize = 12;
 
-/// What is seen now.
+/// One observation of a page.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
-    /// `url`, `title`, `focus` (an element's id, or empty), `elements`, `more` (elements that were left out) and `scroll`.
+    /// `url`, `title`, `focus` (an element's id, or empty), `elements`, `more` (number of elements left out)
+    /// and `scroll`.
     pub state: Map<String, Value>,
-    /// What happened unasked since the last look.
-    pub told: Vec<String>,
+    /// Page events since the last observation.
+    pub events: Vec<String>,
 }
 
 impl View {
-    pub(crate) fn read(seen: Value, told: Vec<String>) -> Option<Self> {
-        match seen {
+    pub(crate) fn parse(observed: Value, events: Vec<String>) -> Option<Self> {
+        match observed {
             Value::Object(state) if state.get("elements").is_some_and(Value::is_array) => {
-                Some(Self { state, told })
+                Some(Self { state, events })
             }
             _ => None,
         }
     }
 
-    /// The address.
+    /// URL of the page.
     pub fn url(&self) -> &str {
         self.state.get("url").and_then(Value::as_str).unwrap_or_default()
     }
 }
 
-/// The lines that a controller reads: one for each element that is seen, cut with a note where there are too many.
-pub fn words(state: &Map<String, Value>) -> String {
+/// The text for the controller: one line per visible element, cut with a note if there are too many.
+pub fn render(state: &Map<String, Value>) -> String {
     let mut lines = String::new();
     let text = |name: &str| state.get(name).and_then(Value::as_str).unwrap_or_default();
     if !text("title").is_empty() {
@@ -49,7 +50,7 @@ pub fn words(state: &Map<String, Value>) -> String {
         shown.into_iter().partition(|element| element.get("hidden") != Some(&Value::Bool(true)));
     let mut left = 0;
     for element in seen {
-        if lines.len() > WORDS {
+        if lines.len() > MAX_CHARS {
             left += 1;
             continue;
         }
@@ -90,8 +91,8 @@ fn line(lines: &mut String, element: &Map<String, Value>) {
     if let Some(options) =
         element.get("options").and_then(Value::as_array).filter(|options| !options.is_empty())
     {
-        let named: Vec<&str> = options.iter().take(OPTIONS).filter_map(Value::as_str).collect();
-        let rest = if options.len() > OPTIONS { ", …" } else { "" };
+        let named: Vec<&str> = options.iter().take(MAX_OPTIONS).filter_map(Value::as_str).collect();
+        let rest = if options.len() > MAX_OPTIONS { ", …" } else { "" };
         let _ = write!(lines, " options=[{}{rest}]", named.join(", "));
     }
     let place = |name: &str| number(name).filter(|place| *place >= 0);
@@ -110,10 +111,10 @@ fn line(lines: &mut String, element: &Map<String, Value>) {
 }
 
 fn cut(text: &str) -> String {
-    if text.chars().count() <= NAME {
+    if text.chars().count() <= MAX_NAME_CHARS {
         return text.to_owned();
     }
-    text.chars().take(NAME).chain(['…']).collect()
+    text.chars().take(MAX_NAME_CHARS).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -127,20 +128,20 @@ mod tests {
             .map(|n| json!({"id": format!("e{n}"), "role": "link", "name": "x".repeat(90)}))
             .collect();
         let state = json!({"title": "Long", "elements": elements, "more": 3});
-        let words = words(state.as_object().unwrap());
-        assert!(words.len() < WORDS + 300, "{}", words.len());
-        assert!(words.contains("more elements; read() tells all of the text"));
+        let text = render(state.as_object().unwrap());
+        assert!(text.len() < MAX_CHARS + 300, "{}", text.len());
+        assert!(text.contains("more elements; read() tells all of the text"));
     }
 
     #[test]
-    fn what_is_out_of_view_is_only_counted() {
+    fn elements_outside_the_viewport_are_only_counted() {
         let state = json!({"title": "", "more": 0, "elements": [
             {"id": "e1", "role": "button", "name": "Go on"},
             {"id": "e2", "role": "button", "name": "Hidden below", "hidden": true},
             {"id": "e3", "role": "checkbox", "name": "I agree", "checked": true, "item": 2},
         ]});
         assert_eq!(
-            words(state.as_object().unwrap()),
+            render(state.as_object().unwrap()),
             "e1 button \"Go on\"\ne3 checkbox \"I agree\" item=2 checked\n… 1 more out of view: scroll() shows them\n"
         );
     }

@@ -58,10 +58,10 @@ async fn connect() -> ExitCode {
     tokio::time::sleep(SETTLED).await;
     let toolbox = Toolbox::new(vec![Arc::clone(&source) as Arc<dyn ToolSource>], CallLimits::default());
     for call in calls(&toolbox.specs()) {
-        match toolbox.ready(&call) {
+        match toolbox.validate(&call) {
             Ok(ready) => {
                 let outcome = ready.run(CallContext::default()).await;
-                eprintln!("{}: {} {}", call.name, outcome.ok, outcome.words());
+                eprintln!("{}: {} {}", call.name, outcome.ok, outcome.to_text());
             }
             Err(refusal) => eprintln!("{refusal}"),
         }

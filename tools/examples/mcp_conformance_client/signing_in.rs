@@ -94,11 +94,11 @@ pub struct Browser;
 
 #[async_trait]
 impl Person for Browser {
-    async fn asked(&self, _question: &str) -> Option<String> {
+    async fn answer(&self, _question: &str) -> Option<String> {
         None
     }
 
-    fn sent_to(&self, _reason: &str, address: &str) -> bool {
+    fn show_page(&self, _reason: &str, address: &str) -> bool {
         let address = address.to_owned();
         tokio::spawn(async move { reqwest::get(address).await.map(|answer| answer.status()) });
         true

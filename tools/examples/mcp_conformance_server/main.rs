@@ -18,7 +18,7 @@ mod tasks;
 mod tools;
 
 use handler::Everything;
-use sojourn_tools::mcp::serve::{self, Door};
+use sojourn_tools::mcp::serve::{self, ServerAccess};
 use std::process::ExitCode;
 
 #[tokio::main]
@@ -31,7 +31,7 @@ async fn main() -> ExitCode {
     let served = async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         println!("http://{}{}", listener.local_addr()?, serve::PATH);
-        let door = Door { token, hosts: Vec::new() };
+        let door = ServerAccess { token, hosts: Vec::new() };
         serve::serve(Everything::new(), listener, door, std::future::pending()).await
     };
     match served.await {

@@ -1,4 +1,4 @@
-//! `#[tool]` makes a tool of a function.
+//! The attribute `#[tool]`, which turns a function into a Sojourn tool. Use it through `sojourn_tools::tool`.
 
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
@@ -8,15 +8,16 @@ use syn::punctuated::Punctuated;
 use syn::spanned::Spanned as _;
 use syn::{Error, Expr, ExprLit, FnArg, ItemFn, Lit, LitInt, Meta, Token, Type, parse_macro_input};
 
-/// Makes a tool of a function, asynchronous or not. Beside `fn roll` there is then `fn roll_tool`, which gives a
+/// Turns a function, async or not, into a tool. For `fn roll` it adds `fn roll_tool`, which returns a
 /// `FunctionTool`.
 ///
-/// The function's documentation is the tool's description. Its first parameter, if it has one, is a struct that derives
-/// `Deserialize` and `JsonSchema`: the arguments. A second one is a `&CallContext`. What it returns is anything that
-/// implements `IntoOutcome`: a text, `Json(value)`, a `Content`, a `ToolOutcome`, or a `Result` of one of them.
+/// The function's documentation becomes the tool's description for the model. The first parameter, if any,
+/// holds the arguments: a struct that derives `Deserialize` and `JsonSchema`. The second may be a
+/// `&CallContext`. The return type implements `IntoOutcome`: text, `Json(value)`, a `Content`, a
+/// `ToolOutcome`, or a `Result` of one of them.
 ///
-/// The attribute says what a call may do, in the policy's words: `#[tool(write, network, irreversible, idempotent,
-/// timeout_ms = 5000)]`. Without a word it only reads.
+/// The attribute declares effects and the time limit: `#[tool(write, network, irreversible, idempotent,
+/// timeout_ms = 5000)]`. Without arguments the tool only reads.
 #[proc_macro_attribute]
 pub fn tool(attributes: TokenStream, item: TokenStream) -> TokenStream {
     let settings = parse_macro_input!(attributes as Settings);
@@ -24,7 +25,7 @@ pub fn tool(attributes: TokenStream, item: TokenStream) -> TokenStream {
     expand(&settings, &function).unwrap_or_else(|error| error.to_compile_error()).into()
 }
 
-/// What the attribute says.
+/// Parsed attribute arguments.
 #[derive(Default)]
 struct Settings {
     write: bool,
@@ -48,12 +49,14 @@ impl Parse for Settings {
                     Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => {
                         settings.timeout_ms = Some(number.clone());
                     }
-                    other => return Err(Error::new(other.span(), "a number of milliseconds")),
+                    other => {
+                        return Err(Error::new(other.span(), "`timeout_ms` needs a number of milliseconds"));
+                    }
                 },
                 _ => {
                     return Err(Error::new(
                         meta.span(),
-                        "a tool may be: write, network, irreversible, idempotent, timeout_ms = 5000",
+                        "`#[tool]` accepts: write, network, irreversible, idempotent, timeout_ms = 5000",
                     ));
                 }
             }
@@ -65,11 +68,11 @@ impl Parse for Settings {
 fn expand(settings: &Settings, function: &ItemFn) -> syn::Result<Tokens> {
     let signature = &function.sig;
     if let Some(generics) = signature.generics.params.first() {
-        return Err(Error::new(generics.span(), "a tool has one schema: it cannot be generic"));
+        return Err(Error::new(generics.span(), "a tool cannot be generic: it needs one schema"));
     }
     let description = documentation(function);
     if description.is_empty() {
-        let message = "the documentation of a tool is what a model reads: say what it does";
+        let message = "a tool needs a doc comment: it is the description that the model reads";
         return Err(Error::new(signature.ident.span(), message));
     }
     let mut types = Vec::new();
@@ -77,7 +80,7 @@ fn expand(settings: &Settings, function: &ItemFn) -> syn::Result<Tokens> {
         match input {
             FnArg::Typed(typed) => types.push(&*typed.ty),
             FnArg::Receiver(receiver) => {
-                return Err(Error::new(receiver.span(), "a tool is a function without `self`"));
+                return Err(Error::new(receiver.span(), "a tool cannot take `self`"));
             }
         }
     }
@@ -88,7 +91,7 @@ fn expand(settings: &Settings, function: &ItemFn) -> syn::Result<Tokens> {
         [arguments] => (quote!(#arguments), quote!(#name(arguments))),
         [arguments, Type::Reference(_)] => (quote!(#arguments), quote!(#name(arguments, &context))),
         [_, other, ..] => {
-            let message = "a tool takes one struct of arguments, and perhaps a `&CallContext`";
+            let message = "a tool takes one argument struct and optionally a `&CallContext`";
             return Err(Error::new(other.span(), message));
         }
     };
@@ -99,7 +102,7 @@ fn expand(settings: &Settings, function: &ItemFn) -> syn::Result<Tokens> {
     let text = name.to_string();
     let about = format!("The tool `{name}`.");
     Ok(quote! {
-        // Arguments are a tool's own, and a tool may be asynchronous one day.
+        // A tool takes its arguments by value, and its signature may stay async without need.
         #[allow(clippy::needless_pass_by_value, clippy::unused_async)]
         #function
 
@@ -120,7 +123,7 @@ fn expand(settings: &Settings, function: &ItemFn) -> syn::Result<Tokens> {
     })
 }
 
-/// The function's documentation on one line.
+/// The function's documentation as one line.
 fn documentation(function: &ItemFn) -> String {
     let lines = function.attrs.iter().filter_map(|attribute| match &attribute.meta {
         Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {

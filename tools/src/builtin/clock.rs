@@ -4,19 +4,20 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
-struct Now(ToolSpec);
+struct ClockTool(ToolSpec);
 
-/// Tells the time of the log, as `NAME_now`: in a replay it is what it was.
+/// A source with one tool, `NAME_now`. It returns the time of the call as the log records it, so that a
+/// replay returns the same value.
 pub fn clock(name: &str) -> FixedSource {
     let spec = ToolSpec {
         effects: Effects { idempotent: true, ..Effects::default() },
         ..ToolSpec::new(identifier(name, "now"), "the time in milliseconds since 1970, UTC")
     };
-    FixedSource::new(name, vec![Arc::new(Now(spec))])
+    FixedSource::new(name, vec![Arc::new(ClockTool(spec))])
 }
 
 #[async_trait]
-impl Tool for Now {
+impl Tool for ClockTool {
     fn spec(&self) -> &ToolSpec {
         &self.0
     }

@@ -1,6 +1,6 @@
-use super::cut;
+use super::truncate;
+use crate::allowed_hosts::{AllowedHosts, body, error_chain};
 use crate::schema::identifier;
-use crate::web::{Hosts, body, told};
 use crate::{CallContext, Content, Effects, FixedSource, Tool, ToolError, ToolOutcome, ToolSpec};
 use async_trait::async_trait;
 use reqwest::{Client, Url};
@@ -9,22 +9,23 @@ use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Columns that the text of a page is laid out in.
+/// Width, in columns, at which HTML is laid out as text.
 const COLUMNS: usize = 100;
 
-/// Pages of hosts that are listed.
+/// `[tools.NAME]` with `kind = "fetch"`: reads web pages of the listed hosts as text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FetchSettings {
-    /// The hosts, with `*` for any letters, and with their port where it is not the usual one.
+    /// Allowed hosts, with `*` as a wildcard. A host with a port other than the scheme's default names it:
+    /// `localhost:8080`.
     pub hosts: Vec<String>,
-    /// Bytes that a page may have.
+    /// Limit on the size of a response body, in bytes. Default 4 MiB.
     #[serde(default = "most_bytes")]
     pub most_bytes: usize,
-    /// Characters of its text that are shown.
+    /// Limit on the text that is returned, in characters; longer text is cut. Default 20,000.
     #[serde(default = "most_chars")]
     pub most_chars: usize,
-    /// Milliseconds that it may take.
+    /// Time limit of one request, in milliseconds. Default 30,000.
     #[serde(default = "timeout_ms")]
     pub timeout_ms: u64,
 }
@@ -44,17 +45,17 @@ fn timeout_ms() -> u64 {
 struct Fetch {
     spec: ToolSpec,
     settings: FetchSettings,
-    hosts: Hosts,
+    hosts: AllowedHosts,
     client: Client,
 }
 
 impl FetchSettings {
-    /// The tool `NAME_get`.
+    /// Builds a source with one tool, `NAME_get`.
     ///
     /// # Errors
-    /// When no host is listed, or one is no pattern.
+    /// `hosts` is empty, a host is not a valid pattern, or the HTTP client cannot be built.
     pub fn open(self, name: &str) -> Result<FixedSource, String> {
-        let hosts = Hosts::new(&self.hosts)?;
+        let hosts = AllowedHosts::new(&self.hosts)?;
         let client = hosts.client(Duration::from_millis(self.timeout_ms), false)?;
         let about = format!("reads a page of {} as text", self.hosts.join(", "));
         let input = json!({
@@ -93,15 +94,15 @@ impl Tool for Fetch {
 
 impl Fetch {
     async fn read(&self, address: &str) -> Result<String, String> {
-        let url = Url::parse(address).map_err(|error| format!("`{address}` is no address: {error}"))?;
+        let url = Url::parse(address).map_err(|error| format!("`{address}` is not a URL: {error}"))?;
         self.hosts.check(&url)?;
-        let response = self.client.get(url).send().await.map_err(|error| told(&error))?;
+        let response = self.client.get(url).send().await.map_err(|error| error_chain(&error))?;
         let status = response.status();
         let kind =
             response.headers().get("content-type").and_then(|kind| kind.to_str().ok()).map(str::to_owned);
         let bytes = body(response, self.settings.most_bytes).await?;
         if !status.is_success() {
-            return Err(format!("the server says {status}"));
+            return Err(format!("the server answered {status}"));
         }
         let kind = kind.unwrap_or_default();
         let text = if kind.contains("html") {
@@ -113,8 +114,8 @@ impl Fetch {
         {
             String::from_utf8_lossy(&bytes).into_owned()
         } else {
-            return Err(format!("`{kind}` is no text"));
+            return Err(format!("the content type `{kind}` is not text"));
         };
-        Ok(cut(text.trim(), self.settings.most_chars))
+        Ok(truncate(text.trim(), self.settings.most_chars))
     }
 }

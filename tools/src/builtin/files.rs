@@ -1,4 +1,4 @@
-use super::cut;
+use super::truncate;
 use crate::schema::identifier;
 use crate::{CallContext, Content, Effects, FixedSource, Tool, ToolError, ToolOutcome, ToolSpec};
 use async_trait::async_trait;
@@ -9,27 +9,27 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Characters of a file that are read at once.
+/// Limit on the text that one `read` returns, in characters.
 const READ: usize = 20_000;
-/// Bytes of a file that is looked at.
+/// Limit on the size of a file that is opened, in bytes.
 const LARGEST: u64 = 10 << 20;
-/// Names that are listed, and lines that are found, at most.
+/// Limit on the entries of one listing and on the matches of one search.
 const LISTED: usize = 500;
 
-/// A directory that can be read, and written if that is granted. Nothing outside it can be named, not by `..` and not by a
-/// link.
+/// `[tools.NAME]` with `kind = "files"`: a directory to read, and to write if `write` is set. Neither `..`
+/// nor a symbolic link reaches a file outside it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FilesSettings {
-    /// The directory.
+    /// The directory. A relative path starts at the agent file's folder.
     pub root: PathBuf,
-    /// Whether files may be written.
+    /// Adds the tool `NAME_write`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub write: bool,
 }
 
 #[derive(Clone, Copy)]
-enum What {
+enum Operation {
     List,
     Read,
     Search,
@@ -38,15 +38,16 @@ enum What {
 
 struct FileTool {
     spec: ToolSpec,
-    what: What,
+    operation: Operation,
     root: Arc<Dir>,
 }
 
 impl FilesSettings {
-    /// Opens the directory.
+    /// Opens the directory and builds the tools `NAME_list`, `NAME_read`, `NAME_search` and, if granted,
+    /// `NAME_write`.
     ///
     /// # Errors
-    /// When it cannot be opened.
+    /// The directory cannot be opened.
     pub fn open(self, name: &str, directory: &Path) -> Result<FixedSource, String> {
         let path = directory.join(&self.root);
         let root = Dir::open_ambient_dir(&path, cap_std::ambient_authority())
@@ -57,16 +58,22 @@ impl FilesSettings {
         let object = |properties: Value, required: &[&str]| json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false});
         let reads = Effects { idempotent: true, ..Effects::default() };
         let writes = Effects { write: true, idempotent: true, ..Effects::default() };
-        let tool = |what, called, about: &str, effects, input| -> Arc<dyn Tool> {
+        let tool = |operation, called, about: &str, effects, input| -> Arc<dyn Tool> {
             let spec =
                 ToolSpec { effects, ..ToolSpec::new(identifier(name, called), about).with_input(input) };
-            Arc::new(FileTool { spec, what, root: Arc::clone(&root) })
+            Arc::new(FileTool { spec, operation, root: Arc::clone(&root) })
         };
         let mut tools = vec![
-            tool(What::List, "list", "lists a directory", reads, object(json!({"path": path}), &[])),
-            tool(What::Read, "read", "reads a text file", reads, object(json!({"path": text}), &["path"])),
+            tool(Operation::List, "list", "lists a directory", reads, object(json!({"path": path}), &[])),
             tool(
-                What::Search,
+                Operation::Read,
+                "read",
+                "reads a text file",
+                reads,
+                object(json!({"path": text}), &["path"]),
+            ),
+            tool(
+                Operation::Search,
                 "search",
                 "finds the lines that hold a text, in all files below a directory",
                 reads,
@@ -76,7 +83,7 @@ impl FilesSettings {
         if self.write {
             let input = object(json!({"path": text, "text": text}), &["path", "text"]);
             tools.push(tool(
-                What::Write,
+                Operation::Write,
                 "write",
                 "writes a text file, over the one that is there",
                 writes,
@@ -99,12 +106,13 @@ impl Tool for FileTool {
         _context: &CallContext,
     ) -> Result<ToolOutcome, ToolError> {
         let text = |name: &str| args.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (root, what, path, words) = (Arc::clone(&self.root), self.what, text("path"), text("text"));
-        let done = tokio::task::spawn_blocking(move || match what {
-            What::List => list(&root, &path),
-            What::Read => read(&root, &path).map(|text| cut(&text, READ)),
-            What::Search => search(&root, &path, &words),
-            What::Write => write(&root, &path, &words),
+        let (root, operation, path, words) =
+            (Arc::clone(&self.root), self.operation, text("path"), text("text"));
+        let done = tokio::task::spawn_blocking(move || match operation {
+            Operation::List => list(&root, &path),
+            Operation::Read => read(&root, &path).map(|text| truncate(&text, READ)),
+            Operation::Search => search(&root, &path, &words),
+            Operation::Write => write(&root, &path, &words),
         });
         Ok(match done.await {
             Ok(Ok(text)) => ToolOutcome { content: vec![Content::text(text)], ..ToolOutcome::done("") },
@@ -121,13 +129,13 @@ fn read(root: &Dir, path: &str) -> io::Result<String> {
     regular(&about)?;
     let size = about.len();
     if size > LARGEST {
-        return Err(io::Error::other(format!("the file has {size} bytes, of at most {LARGEST}")));
+        return Err(io::Error::other(format!("the file has {size} bytes; the limit is {LARGEST}")));
     }
     let bytes = root.read(path)?;
     String::from_utf8(bytes).map_err(|_| io::Error::other("this is not a text file"))
 }
 
-/// A pipe or a device is not opened: that may wait for ever, or do something.
+/// Refuses pipes and devices: opening one may block forever or have side effects.
 fn regular(about: &cap_std::fs::Metadata) -> io::Result<()> {
     if about.is_file() { Ok(()) } else { Err(io::Error::other("this is not a regular file")) }
 }
@@ -157,7 +165,7 @@ fn search(root: &Dir, path: &str, text: &str) -> io::Result<String> {
     while let Some(directory) = open.pop() {
         let entries = match root.read_dir(&directory) {
             Ok(entries) => entries,
-            // One that may not be read is no reason not to look into the others.
+            // An unreadable subdirectory does not end the search of the others.
             Err(_) if directory != Path::new(path) => continue,
             Err(error) => return Err(error),
         };
@@ -169,7 +177,7 @@ fn search(root: &Dir, path: &str, text: &str) -> io::Result<String> {
                 open.push(path);
             } else if kind.is_file()
                 && let Some(name) = path.to_str()
-                // What is no text, or too large, has no lines.
+                // Binary and oversized files are skipped.
                 && let Ok(content) = read(root, name)
             {
                 let lines = content.lines().enumerate().filter(|(_, line)| line.contains(text));

@@ -6,27 +6,27 @@ use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Who is asked.
+/// A way to reach the user: the terminal, or whatever the caller provides.
 #[async_trait]
 pub trait Person: Send + Sync {
-    /// What is said to the question; `None` where nobody is there.
-    async fn asked(&self, question: &str) -> Option<String>;
+    /// Asks the user and returns the answer; `None` if nobody is there to answer.
+    async fn answer(&self, question: &str) -> Option<String>;
 
-    /// Shows the address of a page where something is to be done, and why; false where nobody would see it.
-    fn sent_to(&self, reason: &str, address: &str) -> bool {
+    /// Shows the user a URL to visit and the reason. Returns false if nobody would see it.
+    fn show_page(&self, reason: &str, address: &str) -> bool {
         let _ = (reason, address);
         false
     }
 }
 
-/// The person at the terminal.
+/// `[tools.NAME]` with `kind = "human"`: asks the user at the terminal.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HumanSettings {
-    /// What is answered where nobody is there; without it the question fails.
+    /// The answer when nobody is there. Without it the call fails.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unattended: Option<String>,
-    /// Milliseconds that an answer may take, before nobody counts as there; five minutes without a number.
+    /// How long to wait for an answer, in milliseconds. Default five minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
 }
@@ -34,12 +34,12 @@ pub struct HumanSettings {
 struct Human {
     spec: ToolSpec,
     settings: HumanSettings,
-    patience: Duration,
+    timeout: Duration,
     person: Option<Arc<dyn Person>>,
 }
 
 impl HumanSettings {
-    /// The tool `NAME_ask`.
+    /// Builds a source with one tool, `NAME_ask`. Without a `person` every question gets `unattended`.
     pub fn open(self, name: &str, person: Option<Arc<dyn Person>>) -> FixedSource {
         let input = json!({
             "type": "object",
@@ -47,14 +47,14 @@ impl HumanSettings {
             "required": ["question"],
             "additionalProperties": false,
         });
-        let patience = Duration::from_millis(self.timeout_ms.unwrap_or(300_000));
+        let timeout = Duration::from_millis(self.timeout_ms.unwrap_or(300_000));
         let spec = ToolSpec {
             effects: Effects { idempotent: true, ..Effects::default() },
-            timeout_ms: u64::try_from(patience.as_millis()).ok().map(|ms| ms + 1000),
+            timeout_ms: u64::try_from(timeout.as_millis()).ok().map(|ms| ms + 1000),
             ..ToolSpec::new(identifier(name, "ask"), "asks the user something that only the user knows")
                 .with_input(input)
         };
-        FixedSource::new(name, vec![Arc::new(Human { spec, settings: self, patience, person })])
+        FixedSource::new(name, vec![Arc::new(Human { spec, settings: self, timeout, person })])
     }
 }
 
@@ -71,7 +71,7 @@ impl Tool for Human {
     ) -> Result<ToolOutcome, ToolError> {
         let question = args.get("question").and_then(Value::as_str).unwrap_or_default();
         let answer = match &self.person {
-            Some(person) => tokio::time::timeout(self.patience, person.asked(question)).await.ok().flatten(),
+            Some(person) => tokio::time::timeout(self.timeout, person.answer(question)).await.ok().flatten(),
             None => None,
         };
         Ok(match answer.or_else(|| self.settings.unattended.clone()) {

@@ -1,4 +1,4 @@
-//! Tools that need no plugin: a directory, pages of the web, commands, the time.
+//! Built-in tools, which need no plugin: files, web pages, shell commands, the user, the clock.
 
 mod clock;
 mod fetch;
@@ -12,8 +12,8 @@ pub use files::FilesSettings;
 pub use human::{HumanSettings, Person};
 pub use shell::ShellSettings;
 
-/// The beginning of a text, and a note if it is not all of it.
-fn cut(text: &str, chars: usize) -> String {
+/// The first `chars` characters of `text`, with a note if any were cut.
+fn truncate(text: &str, chars: usize) -> String {
     match text.char_indices().nth(chars) {
         Some((end, _)) => format!("{}\n[cut: this is the beginning of {} bytes]", &text[..end], text.len()),
         None => text.to_owned(),

@@ -1,6 +1,6 @@
-use super::cut;
-use crate::child::{Group, command};
+use super::truncate;
 use crate::schema::identifier;
+use crate::subprocess::{ProcessGroup, command};
 use crate::{CallContext, Content, Effects, FixedSource, Tool, ToolError, ToolOutcome, ToolSpec};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -11,25 +11,27 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-/// Bytes of each output that are kept.
+/// Limit on the bytes kept of standard output and of standard error, each.
 const OUTPUT: usize = 64 << 10;
-/// How long what a command left running may go on talking after the command has ended.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+/// How long output is still read after the command has exited, in case a background process holds the pipe
+/// open.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Commands of a shell. It is not a sandbox: what runs has the user's powers, but for the environment variables.
+/// `[tools.NAME]` with `kind = "shell"`: runs commands of `sh`. This is not a sandbox: commands have the
+/// user's rights, except that they see only the listed environment variables.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShellSettings {
-    /// Must be true: nobody gets a shell by mistake.
+    /// Must be true. A shell is never enabled by default.
     #[serde(default)]
     pub enabled: bool,
-    /// Where commands run.
+    /// Working directory of the commands.
     #[serde(default = "here")]
     pub directory: PathBuf,
-    /// Names of the environment variables that they may see, besides PATH, HOME, LANG and TMPDIR.
+    /// Environment variables that commands see, besides PATH, HOME, LANG and TMPDIR.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
-    /// Milliseconds that one may take.
+    /// Time limit of one command, in milliseconds. Default 60,000.
     #[serde(default = "timeout_ms")]
     pub timeout_ms: u64,
 }
@@ -49,17 +51,17 @@ struct Shell {
 }
 
 impl ShellSettings {
-    /// The tool `NAME_run`.
+    /// Builds a source with one tool, `NAME_run`.
     ///
     /// # Errors
-    /// When it is not enabled, or its directory is none.
+    /// `enabled` is false, or `directory` is not a directory.
     pub fn open(self, name: &str, directory: &Path) -> Result<FixedSource, String> {
         if !self.enabled {
-            return Err("a shell needs `enabled = true`: whatever it runs has your powers".to_owned());
+            return Err("a shell needs `enabled = true`: its commands run with your rights".to_owned());
         }
         let directory = directory.join(&self.directory);
         if !directory.is_dir() {
-            return Err(format!("`{}` is no directory", directory.display()));
+            return Err(format!("`{}` is not a directory", directory.display()));
         }
         let input = json!({
             "type": "object",
@@ -92,10 +94,10 @@ impl Tool for Shell {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| failed(error.to_string()))?;
-        // Whatever happens, what it started ends with this call.
-        let _group = Group::of(child.id());
+        // Dropping the guard kills every process that the command started.
+        let _group = ProcessGroup::of(child.id());
         let (Some(mut stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
-            return Err(failed("it has no output".to_owned()));
+            return Err(failed("its output is not captured".to_owned()));
         };
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let run = async {
@@ -107,8 +109,8 @@ impl Tool for Shell {
                     child.wait().await
                 }
                 status = child.wait() => {
-                    // Something that it left running may hold its output open; that is not waited for.
-                    let _ = tokio::time::timeout(LAST_WORDS, &mut reading).await;
+                    // A background process may hold the pipes open; do not wait for it.
+                    let _ = tokio::time::timeout(DRAIN_TIMEOUT, &mut reading).await;
                     status
                 }
             }
@@ -120,13 +122,14 @@ impl Tool for Shell {
             }
         };
         let words = format!("{}{}", String::from_utf8_lossy(&out), String::from_utf8_lossy(&err));
-        let shown = vec![Content::text(cut(words.trim_end(), 20_000))];
+        let shown = vec![Content::text(truncate(words.trim_end(), 20_000))];
         let message = if status.success() { String::new() } else { status.to_string() };
         Ok(ToolOutcome { ok: status.success(), message, content: shown, ..ToolOutcome::default() })
     }
 }
 
-/// Reads to the end and keeps the first [`OUTPUT`] bytes: whoever writes more must not be held up.
+/// Reads to the end of the stream and keeps the first [`OUTPUT`] bytes, so that a writer never blocks on a
+/// full pipe.
 async fn keep(reader: &mut (impl AsyncRead + Unpin), kept: &mut Vec<u8>) -> std::io::Result<()> {
     let mut piece = [0; 8192];
     loop {

@@ -1,10 +1,10 @@
-//! One request over HTTP as a tool, declared in the agent file.
+//! Single HTTP requests as tools, declared in the agent file.
 
 mod template;
 
+use crate::allowed_hosts::{AllowedHosts, body, error_chain};
 use crate::content::plain;
-use crate::schema::identifier;
-use crate::web::{Hosts, body, told};
+use crate::schema::{identifier, no_arguments};
 use crate::{CallContext, Content, Effects, FixedSource, Tool, ToolError, ToolOutcome, ToolSpec};
 use async_trait::async_trait;
 use reqwest::{Client, Method};
@@ -14,46 +14,43 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A request: what is asked, of whom, with what.
+/// `[tools.NAME]` with `kind = "http"`: one HTTP request as a tool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpSettings {
-    /// What the agent is told that it does.
+    /// Description of the tool for the model.
     pub description: String,
-    /// `GET`, `POST`, …
+    /// HTTP method. Default `GET`.
     #[serde(default = "get")]
     pub method: String,
-    /// The address, with `{name}` where an argument goes; the argument is percent-encoded.
+    /// URL with `{name}` placeholders for arguments, which are percent-encoded.
     pub url: String,
-    /// The hosts that may be spoken to, also by a redirect; with `secrets` a redirect is followed only to where it came from.
+    /// Allowed hosts, also for redirects. With `secrets`, redirects stay on the origin of the request.
     pub hosts: Vec<String>,
-    /// The JSON Schema of the arguments. Those that are not in the address are the query of a GET, and the JSON body of
-    /// anything else.
+    /// JSON Schema of the arguments. Arguments that `url` does not mention form the query of a GET, or else
+    /// the JSON body.
     #[serde(default = "no_arguments")]
     pub input: Value,
-    /// Headers, with `${NAME}` for the value of an environment variable that `secrets` lists.
+    /// Request headers. `${NAME}` stands for an environment variable that `secrets` lists.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// Environment variables that headers may use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
-    /// What it may do besides using the network; of anything but GET the worst is assumed without a word.
+    /// Declared effects, besides network access. Default: a GET only reads; any other method is assumed to be
+    /// irreversible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effects: Option<Effects>,
-    /// Bytes that an answer may have.
+    /// Limit on the size of the response body, in bytes. Default 1 MiB.
     #[serde(default = "most_bytes")]
     pub most_bytes: usize,
-    /// Milliseconds that it may take.
+    /// Time limit of the request, in milliseconds. Default 30,000.
     #[serde(default = "timeout_ms")]
     pub timeout_ms: u64,
 }
 
 fn get() -> String {
     "GET".to_owned()
-}
-
-fn no_arguments() -> Value {
-    serde_json::json!({"type": "object", "properties": {}, "additionalProperties": false})
 }
 
 fn most_bytes() -> usize {
@@ -68,20 +65,20 @@ struct HttpTool {
     spec: ToolSpec,
     settings: HttpSettings,
     method: Method,
-    hosts: Hosts,
+    hosts: AllowedHosts,
     client: Client,
 }
 
 impl HttpSettings {
-    /// The tool `NAME`.
+    /// Builds a source with one tool, `NAME`.
     ///
     /// # Errors
-    /// When no host is listed, the method is none, or a header wants a variable that is not listed.
+    /// `hosts` is empty, the method is invalid, or a header uses a variable that `secrets` does not list.
     pub fn open(self, name: &str) -> Result<FixedSource, String> {
-        let hosts = Hosts::new(&self.hosts)?;
+        let hosts = AllowedHosts::new(&self.hosts)?;
         let client = hosts.client(Duration::from_millis(self.timeout_ms), !self.secrets.is_empty())?;
         let method = Method::from_bytes(self.method.to_uppercase().as_bytes())
-            .map_err(|_| format!("`{}` is no method", self.method))?;
+            .map_err(|_| format!("`{}` is not an HTTP method", self.method))?;
         for (header, text) in &self.headers {
             for variable in template::variables(text) {
                 if !self.secrets.iter().any(|secret| secret == variable) {
@@ -91,7 +88,7 @@ impl HttpSettings {
                 }
             }
         }
-        let worst = Effects { network: true, write: true, irreversible: true, idempotent: false };
+        let worst = Effects::WORST;
         let reads = Effects { network: true, idempotent: true, ..Effects::default() };
         let assumed = if method == Method::GET || method == Method::HEAD { reads } else { worst };
         let spec = ToolSpec {
@@ -115,7 +112,7 @@ impl Tool for HttpTool {
         args: &Map<String, Value>,
         _context: &CallContext,
     ) -> Result<ToolOutcome, ToolError> {
-        Ok(match self.ask(args).await {
+        Ok(match self.send(args).await {
             Ok(outcome) => outcome,
             Err(reason) => ToolOutcome::failed(reason),
         })
@@ -123,8 +120,8 @@ impl Tool for HttpTool {
 }
 
 impl HttpTool {
-    async fn ask(&self, args: &Map<String, Value>) -> Result<ToolOutcome, String> {
-        let (mut url, rest) = template::address(&self.settings.url, args)?;
+    async fn send(&self, args: &Map<String, Value>) -> Result<ToolOutcome, String> {
+        let (mut url, rest) = template::expand_url(&self.settings.url, args)?;
         self.hosts.check(&url)?;
         let reads = self.method == Method::GET || self.method == Method::HEAD;
         if reads && !rest.is_empty() {
@@ -138,15 +135,15 @@ impl HttpTool {
             request = request.json(&rest);
         }
         for (header, text) in &self.settings.headers {
-            request = request.header(header, template::filled(text)?);
+            request = request.header(header, template::expand_variables(text)?);
         }
-        let response = request.send().await.map_err(|error| told(&error))?;
+        let response = request.send().await.map_err(|error| error_chain(&error))?;
         let status = response.status();
         let bytes = body(response, self.settings.most_bytes).await?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if !status.is_success() {
             let beginning: String = text.chars().take(300).collect();
-            return Err(format!("the server says {status}: {beginning}"));
+            return Err(format!("the server answered {status}: {beginning}"));
         }
         Ok(match serde_json::from_str(&text) {
             Ok(value) => ToolOutcome { value: Some(value), ..ToolOutcome::done("") },

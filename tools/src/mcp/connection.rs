@@ -1,12 +1,12 @@
-//! A connection from its beginning to its end: made, listed, and watched for changes.
+//! The life of one MCP connection: connect, list what the server offers, watch for changes.
 
 use super::handler::Client;
-use super::link::Link;
-use super::oauth::Desk;
+use super::oauth::TokenManager;
+use super::session::Session;
 use super::tool::offered;
 use super::{McpSettings, SignIn};
-use crate::child::Complaints;
-use crate::revival::Standing;
+use crate::subprocess::StderrLog;
+use crate::supervision::Supervisor;
 use rmcp::RoleClient;
 use rmcp::model::SubscriptionFilter;
 use rmcp::service::RunningService;
@@ -14,39 +14,37 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How often it is looked whether the server is still there.
-const WATCH: Duration = Duration::from_millis(100);
+/// How often the connection is checked for closure.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 type Service = RunningService<RoleClient, Client>;
 
-/// What is known of a server.
+/// A configured MCP server and its present connection.
 pub struct Connection {
-    /// What it offers, and what happened to it.
-    pub standing: Standing,
+    /// The published tools and notices, and the restart loop.
+    pub supervisor: Supervisor,
     settings: McpSettings,
     directory: PathBuf,
-    /// Where tokens come from.
-    desk: Option<Arc<Desk>>,
-    /// The conversation under way, and what the server's program said.
-    now: Mutex<(Option<Arc<Service>>, Complaints)>,
+    /// Source of bearer tokens; `None` without `oauth`.
+    tokens: Option<Arc<TokenManager>>,
+    /// The open session, and the captured standard error of the server's process.
+    now: Mutex<(Option<Arc<Service>>, StderrLog)>,
 }
 
 impl Connection {
     pub fn begin(name: &str, settings: McpSettings, directory: &Path, sign_in: SignIn) -> Arc<Self> {
-        let desk = settings
-            .oauth
-            .clone()
-            .zip(settings.url.as_deref())
-            .map(|(oauth, url)| Arc::new(Desk::new(name, url, oauth, sign_in.person, sign_in.tokens)));
+        let tokens = settings.oauth.clone().zip(settings.url.as_deref()).map(|(oauth, url)| {
+            Arc::new(TokenManager::new(name, url, oauth, sign_in.person, sign_in.tokens))
+        });
         let connection = Arc::new(Self {
-            standing: Standing::new(name),
+            supervisor: Supervisor::new(name),
             settings,
             directory: directory.to_owned(),
-            desk,
+            tokens,
             now: Mutex::default(),
         });
         let kept = Arc::clone(&connection);
-        tokio::spawn(async move { kept.standing.keep_up(|| Box::pin(kept.live())).await });
+        tokio::spawn(async move { kept.supervisor.supervise(|| Box::pin(kept.run_connection())).await });
         connection
     }
 
@@ -54,46 +52,49 @@ impl Connection {
         self.now.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 
-    /// `reason`, and what the server's program said before.
-    pub fn why(&self, reason: &str) -> String {
-        let complaints = self.now.lock().unwrap_or_else(PoisonError::into_inner).1.clone();
-        complaints.after(reason)
+    /// `reason`, followed by the last lines of the server's standard error.
+    pub fn explain(&self, reason: &str) -> String {
+        let stderr_log = self.now.lock().unwrap_or_else(PoisonError::into_inner).1.clone();
+        stderr_log.explain(reason)
     }
 
-    fn set(&self, service: Option<Arc<Service>>, complaints: Complaints) {
-        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = (service, complaints);
+    fn set(&self, service: Option<Arc<Service>>, stderr_log: StderrLog) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = (service, stderr_log);
     }
 
-    /// One connection from its beginning to its end; says how it ended.
-    async fn live(self: &Arc<Self>) -> String {
+    /// Runs one connection from start to end. Returns the reason why it ended.
+    async fn run_connection(self: &Arc<Self>) -> String {
         let client = Client::new(self.settings.elicitation.clone());
         let changed = Arc::clone(&client.changed);
-        let link = match Link::open(&self.settings, self.desk.as_ref(), &self.directory, client).await {
-            Ok(link) => link,
+        let session = match Session::open(&self.settings, self.tokens.as_ref(), &self.directory, client).await
+        {
+            Ok(session) => session,
             Err(error) => return error,
         };
-        self.set(Some(Arc::clone(&link.service)), link.complaints.clone());
-        let ended = self.follow(&link, &changed).await;
-        self.set(None, link.complaints.clone());
+        self.set(Some(Arc::clone(&session.service)), session.stderr_log.clone());
+        let ended = self.follow(&session, &changed).await;
+        self.set(None, session.stderr_log.clone());
         ended
     }
 
-    /// Lists what the server offers, again whenever it says that this has changed, until it is gone.
-    async fn follow(self: &Arc<Self>, link: &Link, changed: &tokio::sync::Notify) -> String {
-        if let Err(error) = self.list(&link.service).await {
+    /// Lists what the server offers, and lists again after every change notification, until the connection
+    /// closes.
+    async fn follow(self: &Arc<Self>, session: &Session, changed: &tokio::sync::Notify) -> String {
+        if let Err(error) = self.list(&session.service).await {
             return error;
         }
-        // Since 2026-07-28 changes are told to whoever asks to be told; older servers tell anyway.
+        // Protocol version 2026-07-28 sends notifications to subscribers only; older servers send them
+        // unasked.
         let filter = SubscriptionFilter::builder()
             .tools_list_changed()
             .prompts_list_changed()
             .resources_list_changed()
             .build();
-        let peer = link.service.peer();
+        let peer = session.service.peer();
         let asks = peer.peer_info().is_some_and(|info| !info.protocol_version.has_initialize());
         let mut subscription = if asks { peer.listen(filter).await.ok() } else { None };
         loop {
-            let told = async {
+            let notified = async {
                 match &mut subscription {
                     Some(subscription) => matches!(subscription.next().await, Ok(Some(_))),
                     None => std::future::pending().await,
@@ -101,29 +102,29 @@ impl Connection {
             };
             let again = tokio::select! {
                 () = changed.notified() => true,
-                told = told => {
-                    if !told {
+                alive = notified => {
+                    if !alive {
                         subscription = None;
                     }
-                    told
+                    alive
                 }
-                () = tokio::time::sleep(WATCH) => false,
+                () = tokio::time::sleep(POLL_INTERVAL) => false,
             };
-            if link.service.peer().is_transport_closed() {
-                return link.complaints.after("the connection was lost");
+            if session.service.peer().is_transport_closed() {
+                return session.stderr_log.explain("the connection was lost");
             }
-            if again && let Err(error) = self.list(&link.service).await {
+            if again && let Err(error) = self.list(&session.service).await {
                 return error;
             }
         }
     }
 
-    /// Asks what the server offers.
+    /// Requests the server's tools, resources and prompts, and publishes them.
     async fn list(self: &Arc<Self>, service: &Arc<Service>) -> Result<(), String> {
-        let tools = offered(service, self.standing.name(), &self.settings, self)
+        let tools = offered(service, self.supervisor.name(), &self.settings, self)
             .await
-            .map_err(|error| self.why(&format!("what it offers could not be listed: {error}")))?;
-        self.standing.offers(tools);
+            .map_err(|error| self.explain(&format!("its tools could not be listed: {error}")))?;
+        self.supervisor.publish(tools);
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! What a server may ask of us and tell us.
+//! Handles requests and notifications from an MCP server.
 
 use super::Elicitation;
 use super::progress::Progress;
@@ -13,13 +13,13 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-/// Our side of the conversation.
+/// The client side of an MCP session.
 #[derive(Clone)]
 pub struct Client {
     elicitation: Elicitation,
-    /// Rung when what the server offers has changed.
+    /// Notified when the server announces a change of its tools, prompts or resources.
     pub changed: Arc<Notify>,
-    /// Who wants to know how far calls have got.
+    /// Routes progress notifications to their calls.
     pub progress: Progress,
 }
 
@@ -36,7 +36,7 @@ impl ClientHandler for Client {
             Some(ElicitationCapability::new().with_form(FormElicitationCapability::default()));
         let mut config =
             ClientConfig::new(capabilities, Implementation::new("sojourn", env!("CARGO_PKG_VERSION")));
-        // What is named in a handshake, which the newest protocol does without.
+        // Used in the `initialize` handshake only; the newest protocol has none.
         config.protocol_version = ProtocolVersion::LATEST_WITH_INITIALIZE;
         config
     }
@@ -69,8 +69,8 @@ impl ClientHandler for Client {
     }
 }
 
-/// The form that a server asks to have filled in: `fields`, and its own defaults for the others. None where it asks for
-/// something else than a form, such as a visit to an address.
+/// The answer to a form elicitation: `fields`, plus the schema's defaults for other fields. `None` for other
+/// elicitations, such as a visit to a URL.
 fn filled_in(request: &ElicitRequestParams, fields: &Map<String, Value>) -> Option<Map<String, Value>> {
     let ElicitRequestParams::FormElicitationParams { requested_schema, .. } = request else { return None };
     let schema = serde_json::to_value(requested_schema).ok()?;

@@ -1,6 +1,6 @@
-//! HTTP with servers that may answer anything: what is too long is refused while it arrives.
+//! Streamable HTTP with bounded messages: an oversized response is rejected while it arrives.
 
-use crate::lines::{self, MESSAGE, Noise};
+use crate::framing::{self, MAX_MESSAGE_BYTES, NoiseBudget};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use http::{HeaderName, HeaderValue};
@@ -14,35 +14,37 @@ use sse_stream::Sse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Redirections of one request.
-const REDIRECTIONS: usize = 10;
+/// Limit on redirects of one request.
+const MAX_REDIRECTS: usize = 10;
 
 type Headers = HashMap<HeaderName, HeaderValue>;
 type Events = BoxStream<'static, Result<Sse, SseError>>;
 
-/// A client that leads requests on only within one server and with all that they say: a session's name is for nobody else.
+/// An HTTP client that follows redirects only within the same origin and only with status 307 or 308, which
+/// keep method and body. The session id must not reach another server.
 ///
 /// # Errors
-/// When this machine has no TLS.
+/// TLS cannot be initialised.
 pub fn client() -> reqwest::Result<reqwest::Client> {
     let within = redirect::Policy::custom(|attempt| {
         let previous = attempt.previous();
         let same = previous.last().is_some_and(|from| from.origin() == attempt.url().origin());
         let whole = matches!(attempt.status().as_u16(), 307 | 308);
-        if same && whole && previous.len() <= REDIRECTIONS { attempt.follow() } else { attempt.stop() }
+        if same && whole && previous.len() <= MAX_REDIRECTS { attempt.follow() } else { attempt.stop() }
     });
-    // A connection whose last answer was not read to its end is slow to be used again.
+    // A connection whose last response was not read to the end cannot be reused cheaply.
     reqwest::Client::builder().pool_max_idle_per_host(0).redirect(within).build()
 }
 
-/// The server at `url`, whose messages are bounded.
+/// Transport settings for the server at `url`, with message size limits.
 pub fn bounded(url: &str) -> StreamableHttpClientTransportConfig {
     StreamableHttpClientTransportConfig::with_uri(url)
-        .max_sse_event_size(MESSAGE)
-        .max_json_response_size(MESSAGE)
+        .max_sse_event_size(MAX_MESSAGE_BYTES)
+        .max_json_response_size(MAX_MESSAGE_BYTES)
 }
 
-/// A client that answers for a server whose answer is too long, or lost in noise, so that nobody waits for it.
+/// A client that turns an oversized or noisy response into a JSON-RPC error, so that the caller does not wait
+/// until its timeout.
 #[derive(Clone)]
 pub struct Bounded<C>(pub C);
 
@@ -82,7 +84,7 @@ impl<C: StreamableHttpClient + Sync> StreamableHttpClient for Bounded<C> {
                 Ok(StreamableHttpPostResponse::Json(refusal(too_long(), id), None))
             }
             Ok(StreamableHttpPostResponse::Sse(events, session)) => {
-                Ok(StreamableHttpPostResponse::Sse(heard(events, id), session))
+                Ok(StreamableHttpPostResponse::Sse(with_limits(events, id), session))
             }
             answer => answer,
         }
@@ -106,7 +108,7 @@ impl<C: StreamableHttpClient + Sync> StreamableHttpClient for Bounded<C> {
         token: Option<String>,
         headers: Headers,
     ) -> Result<Events, StreamableHttpError<C::Error>> {
-        self.get_stream_with_max_sse_event_size(uri, session, last, token, headers, MESSAGE).await
+        self.get_stream_with_max_sse_event_size(uri, session, last, token, headers, MAX_MESSAGE_BYTES).await
     }
 
     async fn get_stream_with_max_sse_event_size(
@@ -122,9 +124,10 @@ impl<C: StreamableHttpClient + Sync> StreamableHttpClient for Bounded<C> {
     }
 }
 
-/// The events that answer the request `id`, with an error in the place of what is too long or nothing but noise.
-fn heard(events: Events, id: RequestId) -> Events {
-    let told = stream::unfold(Some((events, Noise::default(), id)), |state| async move {
+/// The response events for the request `id`. An oversized event, or too much noise, becomes an error
+/// response.
+fn with_limits(events: Events, id: RequestId) -> Events {
+    let limited = stream::unfold(Some((events, NoiseBudget::default(), id)), |state| async move {
         let (mut events, mut noise, id) = state?;
         let reason = match events.next().await? {
             Ok(event) if is_message(&event) => {
@@ -141,28 +144,28 @@ fn heard(events: Events, id: RequestId) -> Events {
         let data = serde_json::to_string(&refusal(reason, id)).ok()?;
         Some((Ok(Sse { data: Some(data), ..Sse::default() }), None))
     });
-    told.boxed()
+    limited.boxed()
 }
 
 fn is_message(event: &Sse) -> bool {
     let ours = matches!(event.event.as_deref(), None | Some("" | "message"));
-    ours && event.data.as_ref().is_some_and(|data| lines::is_message(data.as_bytes()))
+    ours && event.data.as_ref().is_some_and(|data| framing::is_message(data.as_bytes()))
 }
 
-/// Bytes of an event, about.
+/// Approximate size of an event, in bytes.
 fn size(event: &Sse) -> u64 {
     let parts = [&event.event, &event.data, &event.id];
     parts.into_iter().flatten().map(|part| part.len() as u64 + 1).sum()
 }
 
-/// rmcp's type of this error is its own affair; its words are all that there is.
+/// rmcp keeps this error type private, so only its text identifies it.
 fn is_too_long(error: &SseError) -> bool {
     matches!(error, SseError::Body(cause) if cause.to_string().contains("exceeded the maximum size"))
 }
 
-/// It was not read to its end, so nobody knows how long it is.
+/// The response was not read to the end, so its length is unknown.
 fn too_long() -> String {
-    format!("its answer has more than {MESSAGE} bytes, which is the most")
+    format!("its response exceeds the limit of {MAX_MESSAGE_BYTES} bytes")
 }
 
 fn refusal(reason: String, id: RequestId) -> ServerJsonRpcMessage {

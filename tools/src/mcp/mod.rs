@@ -1,17 +1,18 @@
-//! Tools of servers that speak the Model Context Protocol, over stdio or streamable HTTP.
+//! Tools from servers that speak the Model Context Protocol (MCP), over stdio or streamable HTTP.
 //!
-//! The stateless protocol of 2026-07-28 is tried first and the older ones after it. What a server offers is listed anew when it
-//! says that it has changed; a server that dies is started again with growing pauses, and its tools are gone meanwhile.
+//! The client tries the stateless protocol 2026-07-28 first and falls back to older versions. It lists the
+//! server's tools again after every change notification. A server that dies is restarted with exponential
+//! backoff; meanwhile its tools are withdrawn.
 
 mod connection;
 mod handler;
 mod http;
-mod link;
 mod oauth;
-mod output;
 mod progress;
 #[cfg(feature = "serve")]
 pub mod serve;
+mod session;
+mod stdout;
 mod tool;
 
 pub use oauth::{Algorithm, EnterpriseSettings, Grant, OAuthSettings};
@@ -27,79 +28,79 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::DropGuard;
 
-/// How a server is reached, and what is let through to it.
+/// `[tools.NAME]` with `kind = "mcp"`: how to reach an MCP server, and what to grant it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct McpSettings {
-    /// The program and its arguments, where it is started here and spoken to over its standard input and output.
+    /// Program and arguments of a server that is started as a child process and reached over stdio.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
-    /// Its address, where it is reached over HTTP.
+    /// URL of a server that is reached over HTTP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Names of the environment variables that the program may see, besides PATH, HOME, LANG and TMPDIR.
+    /// Environment variables that the child process sees, besides PATH, HOME, LANG and TMPDIR.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
-    /// The environment variable that holds the bearer token for `url`.
+    /// Environment variable with the bearer token for `url`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_env: Option<String>,
-    /// How to sign in at `url`, where it demands that. Without it nobody signs in.
+    /// OAuth settings for `url`. Without them the client never signs in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oauth: Option<OAuthSettings>,
-    /// What its tools may do, by the name that the server gives them. For the others the server's own hints count, and
-    /// without hints the worst is assumed.
+    /// Effects of the server's tools, by the server's names. Other tools use the server's annotations;
+    /// without annotations the worst is assumed.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub effects: BTreeMap<String, Effects>,
-    /// What it is told when it asks the user something.
+    /// Answer to the server's elicitation requests.
     pub elicitation: Elicitation,
-    /// Milliseconds that a call may take.
+    /// Time limit of one call, in milliseconds. Default: the toolbox's limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
 }
 
-/// What a server is told when it asks the user something.
+/// How to answer when a server asks the user for input (elicitation).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Elicitation {
-    /// That the user does not say.
+    /// The user declines to answer.
     #[default]
     Decline,
-    /// That the user wants none of it.
+    /// The user cancels the request.
     Cancel,
-    /// These fields, and the form's own defaults for the others.
+    /// These fields are submitted, with the form's defaults for the others.
     Accept(Map<String, Value>),
 }
 
-/// Why a server cannot be used as it is described.
+/// Why MCP settings are unusable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum McpSettingsError {
-    /// It is nowhere, or in two places.
+    /// Neither `command` nor `url` is set, or both are.
     #[error("the MCP server `{name}` needs either `command` or `url`")]
     Where {
-        /// The name that the agent file gives it.
+        /// Name of the source in the agent file.
         name: String,
     },
-    /// Nobody could sign in like this.
+    /// The OAuth settings contradict each other or are incomplete.
     #[error("the MCP server `{name}`: oauth: {reason}")]
     SignIn {
-        /// The name that the agent file gives it.
+        /// Name of the source in the agent file.
         name: String,
         /// What is wrong.
         reason: String,
     },
 }
 
-/// Who signs in where a server demands it, and where the tokens are kept between runs.
+/// What interactive sign-in needs: a user, and a place to store tokens between runs.
 #[derive(Clone, Default)]
 pub struct SignIn {
-    /// Who is sent to a page.
+    /// The user who completes the sign-in.
     pub person: Option<Arc<dyn Person>>,
-    /// A directory of the user's own.
+    /// Private directory for stored tokens; without one they last as long as the process.
     pub tokens: Option<PathBuf>,
 }
 
 impl McpSettings {
-    /// Names of the environment variables whose values must not get into a log.
+    /// Environment variables whose values must not appear in a log.
     pub fn secrets(&self) -> Vec<&str> {
         self.token_env
             .as_deref()
@@ -109,25 +110,27 @@ impl McpSettings {
     }
 }
 
-/// A server's tools. Connecting goes on in the background.
+/// The tools of one MCP server. The connection runs in a background task, which ends when the value is
+/// dropped.
 pub struct McpSource {
     connection: Arc<Connection>,
     _lease: DropGuard,
 }
 
 impl McpSource {
-    /// Begins to connect. A relative program is looked for in `directory` when it names a path.
+    /// Starts to connect, without interactive sign-in. A relative program path is resolved against
+    /// `directory`.
     ///
     /// # Errors
-    /// When the settings name no server, or two.
+    /// The settings name neither or both of `command` and `url`.
     pub fn open(name: &str, settings: McpSettings, directory: &Path) -> Result<Self, McpSettingsError> {
         Self::open_for(name, settings, directory, SignIn::default())
     }
 
-    /// As [`open`](Self::open); where the server demands it, somebody signs in.
+    /// As [`open`](Self::open), with `sign_in` for servers that demand it.
     ///
     /// # Errors
-    /// When the settings name no server, or two, or nobody could sign in like this.
+    /// As [`open`](Self::open), or the OAuth settings are inconsistent.
     pub fn open_for(
         name: &str,
         settings: McpSettings,
@@ -141,37 +144,37 @@ impl McpSource {
         if let Some(oauth) = &settings.oauth {
             let bad = |reason: &str| McpSettingsError::SignIn { name: name_of(), reason: reason.to_owned() };
             if settings.url.is_none() {
-                return Err(bad("only servers with a `url` let sign in"));
+                return Err(bad("OAuth needs a `url`"));
             }
             if settings.token_env.is_some() {
-                return Err(bad("`token_env` is a token already: leave one of them out"));
+                return Err(bad("`token_env` and `oauth` exclude each other"));
             }
             oauth.check().map_err(bad)?;
         }
         let connection = Connection::begin(name, settings, directory, sign_in);
-        Ok(Self { _lease: connection.standing.lease(), connection })
+        Ok(Self { _lease: connection.supervisor.lease(), connection })
     }
 }
 
 #[async_trait::async_trait]
 impl ToolSource for McpSource {
     fn name(&self) -> &str {
-        self.connection.standing.name()
+        self.connection.supervisor.name()
     }
 
     fn tools(&self) -> Vec<Arc<dyn crate::Tool>> {
-        self.connection.standing.tools()
+        self.connection.supervisor.tools()
     }
 
     fn notices(&self) -> Vec<String> {
-        self.connection.standing.take_notices()
+        self.connection.supervisor.take_notices()
     }
 
     async fn ready(&self, within: Duration) -> bool {
-        self.connection.standing.ready(within).await
+        self.connection.supervisor.ready(within).await
     }
 
     async fn close(&self) {
-        self.connection.standing.close().await;
+        self.connection.supervisor.close().await;
     }
 }

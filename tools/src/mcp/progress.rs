@@ -1,4 +1,4 @@
-//! Who is told how far which call has got.
+//! Routes MCP progress notifications to the calls that they belong to.
 
 use crate::CallProgress;
 use rmcp::RoleClient;
@@ -11,13 +11,13 @@ use rmcp::transport::Transport;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How a request is marked until it is sent; the server does not see it.
+/// Metadata key that marks a request until it is sent; the server never sees it.
 const CALL: &str = "sojourn/call";
 
 type Sink = Arc<dyn Fn(CallProgress) + Send + Sync>;
 
-/// The calls under way at one server. rmcp gives each request a token when it sends it, and a call may take several requests:
-/// which token is which call's is known only there.
+/// The calls in progress at one server. rmcp assigns a progress token to each request when it sends it, and a
+/// call may take several requests. Only the transport sees both the token and the call.
 #[derive(Clone, Default)]
 pub struct Progress(Arc<Mutex<Calls>>);
 
@@ -29,17 +29,17 @@ struct Calls {
 }
 
 impl Progress {
-    /// Tells `sink` how far a call has got until what is returned is dropped.
-    pub fn listen(&self, sink: Sink) -> Listening {
+    /// Delivers the progress of one call to `sink` until the returned subscription is dropped.
+    pub fn listen(&self, sink: Sink) -> ProgressSubscription {
         let mut calls = self.calls();
         calls.last += 1;
         let call = calls.last;
         calls.sinks.insert(call, sink);
-        Listening { progress: self.clone(), call }
+        ProgressSubscription { progress: self.clone(), call }
     }
 
-    /// A request is about to be sent.
-    fn sends(&self, request: &mut ClientRequest) {
+    /// Called before a request is sent: maps its progress token to its call.
+    fn register_request(&self, request: &mut ClientRequest) {
         let ClientRequest::CallToolRequest(asked) = request else { return };
         let Some(call) = asked.params.meta.as_mut().and_then(|meta| meta.remove(CALL)) else { return };
         let token = request.get_meta().get_progress_token();
@@ -48,14 +48,18 @@ impl Progress {
         }
     }
 
-    /// The server says how far it has got.
-    fn told(&self, told: &ProgressNotificationParam) {
+    /// Delivers a progress notification to the sink of its call.
+    fn deliver(&self, notification: &ProgressNotificationParam) {
         let sink = {
             let calls = self.calls();
-            calls.tokens.get(&told.progress_token).and_then(|call| calls.sinks.get(call)).cloned()
+            calls.tokens.get(&notification.progress_token).and_then(|call| calls.sinks.get(call)).cloned()
         };
         if let Some(sink) = sink {
-            sink(CallProgress { done: told.progress, total: told.total, message: told.message.clone() });
+            sink(CallProgress {
+                done: notification.progress,
+                total: notification.total,
+                message: notification.message.clone(),
+            });
         }
     }
 
@@ -64,14 +68,14 @@ impl Progress {
     }
 }
 
-/// As long as it lives progress is told.
-pub struct Listening {
+/// A registered progress sink. Dropping it removes the sink and its tokens.
+pub struct ProgressSubscription {
     progress: Progress,
     call: u64,
 }
 
-impl Listening {
-    /// What marks the requests of the call.
+impl ProgressSubscription {
+    /// Metadata that marks the requests of the call.
     pub fn mark(&self) -> RequestMetaObject {
         let mut meta = RequestMetaObject::new();
         meta.insert(CALL.to_owned(), self.call.into());
@@ -79,7 +83,7 @@ impl Listening {
     }
 }
 
-impl Drop for Listening {
+impl Drop for ProgressSubscription {
     fn drop(&mut self) {
         let mut calls = self.progress.calls();
         calls.sinks.remove(&self.call);
@@ -87,13 +91,13 @@ impl Drop for Listening {
     }
 }
 
-/// A transport that tells of progress as it arrives: in order, and before the answer.
-pub struct Telling<T> {
+/// A transport that delivers progress notifications as they arrive: in order, and before the response.
+pub struct ProgressTransport<T> {
     pub transport: T,
     pub progress: Progress,
 }
 
-impl<T: Transport<RoleClient>> Transport<RoleClient> for Telling<T> {
+impl<T: Transport<RoleClient>> Transport<RoleClient> for ProgressTransport<T> {
     type Error = T::Error;
 
     fn send(
@@ -101,17 +105,17 @@ impl<T: Transport<RoleClient>> Transport<RoleClient> for Telling<T> {
         mut message: TxJsonRpcMessage<RoleClient>,
     ) -> impl Future<Output = Result<(), T::Error>> + Send + 'static {
         if let ClientJsonRpcMessage::Request(request) = &mut message {
-            self.progress.sends(&mut request.request);
+            self.progress.register_request(&mut request.request);
         }
         self.transport.send(message)
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
         let message = self.transport.receive().await?;
-        if let ServerJsonRpcMessage::Notification(told) = &message
-            && let ServerNotification::ProgressNotification(told) = &told.notification
+        if let ServerJsonRpcMessage::Notification(notification) = &message
+            && let ServerNotification::ProgressNotification(progress) = &notification.notification
         {
-            self.progress.told(&told.params);
+            self.progress.deliver(&progress.params);
         }
         Some(message)
     }

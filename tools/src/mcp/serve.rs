@@ -1,4 +1,4 @@
-//! Serving over HTTP: for those who have the token, and not for pages that a browser shows.
+//! Serves MCP over HTTP to clients with a bearer token, and never to web pages.
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -12,43 +12,44 @@ use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
-/// The path that is served.
+/// Path of the endpoint.
 pub const PATH: &str = "/mcp";
 
-/// What this machine calls itself.
+/// Host names of the local machine.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// Who is let in.
-pub struct Door {
-    /// The bearer token that every request must show.
+/// Who may connect to the server.
+pub struct ServerAccess {
+    /// Bearer token that every request must carry.
     pub token: String,
-    /// Names of this machine, besides the loopback ones, that requests may be addressed to.
+    /// Accepted `Host` header values, besides the loopback names.
     pub hosts: Vec<String>,
 }
 
-/// A token's digest: comparing digests tells nothing about how much of a guess is right.
+/// SHA-256 of the token. Comparing digests leaks nothing about a partially correct guess.
 type Token = Arc<[u8; 32]>;
 
-/// Serves `server` at [`PATH`] until `stopped` is ready. Requests that come from a page in a browser are refused, unless the page
-/// is this server's own on this machine; and so are those that are addressed to another name than this machine's: a page could
-/// have had its own name point here.
+/// Serves `server` at [`PATH`] until `stopped` completes.
+///
+/// Requests from a web page are refused unless the page's origin is this server on a loopback name. Requests
+/// for another host name are refused as well, which defends against DNS rebinding.
 ///
 /// # Errors
-/// When nothing can be accepted any more.
+/// The listener fails.
 pub async fn serve(
     server: impl ServerHandler + Clone,
     listener: TcpListener,
-    door: Door,
+    access: ServerAccess,
     stopped: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let mut config = StreamableHttpServerConfig::default().enforce_origin_validation();
-    config.allowed_hosts.extend(door.hosts);
+    config.allowed_hosts.extend(access.hosts);
     let port = listener.local_addr()?.port();
     config.allowed_origins.extend(LOOPBACK.map(|name| format!("http://{name}:{port}")));
     let closing = config.cancellation_token.clone();
     let sessions = Arc::new(LocalSessionManager::default());
     let service = StreamableHttpService::new(move || Ok(server.clone()), sessions, config);
-    let router = guarded(Router::new().nest_service(PATH, service), door.token);
+    let router = guarded(Router::new().nest_service(PATH, service), access.token);
     let stopped = async move {
         stopped.await;
         closing.cancel();
@@ -56,15 +57,15 @@ pub async fn serve(
     axum::serve(listener, router).with_graceful_shutdown(stopped).await
 }
 
-/// `router` for those who show `token` as a bearer token.
+/// Wraps `router` so that every request needs the bearer token `token`.
 pub fn guarded(router: Router, token: String) -> Router {
     let token: Token = Arc::new(Sha256::digest(token).into());
-    router.layer(middleware::from_fn_with_state(token, admit))
+    router.layer(middleware::from_fn_with_state(token, require_token))
 }
 
-async fn admit(State(token): State<Token>, request: Request, next: Next) -> Response {
+async fn require_token(State(token): State<Token>, request: Request, next: Next) -> Response {
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    // The scheme's name is said in any case (RFC 9110, 11.1).
+    // The scheme name is case-insensitive (RFC 9110, section 11.1).
     let given = given.and_then(|value| value.split_once(' '));
     let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let digest: Option<[u8; 32]> = given.map(|(_, token)| Sha256::digest(token.trim()).into());

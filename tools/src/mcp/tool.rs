@@ -1,7 +1,7 @@
-//! What a server offers, as tools: its tools, its resources and its prompts.
+//! Presents a server's tools, resources and prompts as tools.
 
 use super::handler::Client;
-use super::progress::Listening;
+use super::progress::ProgressSubscription;
 use super::{McpSettings, connection::Connection};
 use crate::schema::identifier;
 use crate::{CallContext, Content, Effects, Tool, ToolError, ToolOutcome, ToolSpec};
@@ -16,22 +16,22 @@ use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::sync::{Arc, Weak};
 
-/// One thing that can be asked of a server.
+/// One operation of an MCP server.
 pub struct McpTool {
     spec: ToolSpec,
-    what: What,
+    operation: Operation,
     connection: Weak<Connection>,
 }
 
-enum What {
-    /// A tool, by the server's name for it.
+enum Operation {
+    /// A tool, by the server's name.
     Tool(String),
     ListResources,
     ReadResource,
     GetPrompt,
 }
 
-/// All that a server offers.
+/// Lists everything that the server offers.
 pub async fn offered(
     service: &RunningService<RoleClient, Client>,
     name: &str,
@@ -43,27 +43,28 @@ pub async fn offered(
     let capabilities =
         info.as_deref().map(|info: &ServerPeerInfo| info.capabilities.clone()).unwrap_or_default();
     let mut tools: Vec<Arc<dyn Tool>> = Vec::new();
-    let mut add = |mut spec: ToolSpec, what| {
+    let mut add = |mut spec: ToolSpec, operation| {
         spec.timeout_ms = settings.timeout_ms;
-        tools.push(Arc::new(McpTool { spec, what, connection: Arc::downgrade(connection) }));
+        tools.push(Arc::new(McpTool { spec, operation, connection: Arc::downgrade(connection) }));
     };
     if capabilities.tools.is_some() {
         for tool in peer.list_all_tools().await? {
             let description = tool.description.as_deref().or(tool.title.as_deref()).unwrap_or_default();
-            let effects = settings.effects.get(tool.name.as_ref()).copied().unwrap_or_else(|| hinted(&tool));
+            let effects =
+                settings.effects.get(tool.name.as_ref()).copied().unwrap_or_else(|| annotated_effects(&tool));
             let input = Value::Object((*tool.input_schema).clone());
             let spec = ToolSpec::new(identifier(name, &tool.name), one_line(description)).with_input(input);
-            add(ToolSpec { effects, ..spec }, What::Tool(tool.name.to_string()));
+            add(ToolSpec { effects, ..spec }, Operation::Tool(tool.name.to_string()));
         }
     }
-    // Reading is what these are for; they may reach out over a network to do it.
+    // These operations only read; over HTTP they use the network.
     let effects = Effects { network: settings.url.is_some(), idempotent: true, ..Effects::default() };
     if capabilities.resources.is_some() {
         let spec = ToolSpec::new(identifier(name, "list_resources"), "lists what can be read");
-        add(ToolSpec { effects, ..spec }, What::ListResources);
+        add(ToolSpec { effects, ..spec }, Operation::ListResources);
         let spec = ToolSpec::new(identifier(name, "read_resource"), "reads one of the listed resources");
         let uri = json!({"type": "object", "properties": {"uri": {"type": "string"}}, "required": ["uri"], "additionalProperties": false});
-        add(ToolSpec { effects, ..spec.with_input(uri) }, What::ReadResource);
+        add(ToolSpec { effects, ..spec.with_input(uri) }, Operation::ReadResource);
     }
     if capabilities.prompts.is_some() {
         let prompts = peer.list_all_prompts().await?;
@@ -79,24 +80,25 @@ pub async fn offered(
                 "additionalProperties": false,
             });
             let spec = ToolSpec::new(identifier(name, "get_prompt"), "gives one of the server's texts");
-            add(ToolSpec { effects, ..spec.with_input(input) }, What::GetPrompt);
+            add(ToolSpec { effects, ..spec.with_input(input) }, Operation::GetPrompt);
         }
     }
     Ok(tools)
 }
 
-/// What a server says that its tool may do. Hints are no promises: a policy that relies on them trusts the server.
-fn hinted(tool: &rmcp::model::Tool) -> Effects {
+/// Effects by the server's annotations, which are not guaranteed: a policy that relies on them trusts the
+/// server.
+fn annotated_effects(tool: &rmcp::model::Tool) -> Effects {
     let hints = tool.annotations.as_ref();
-    let said = |hint: fn(&rmcp::model::ToolAnnotations) -> Option<bool>, otherwise| {
+    let annotation = |hint: fn(&rmcp::model::ToolAnnotations) -> Option<bool>, otherwise| {
         hints.and_then(hint).unwrap_or(otherwise)
     };
-    let reads = said(|hints| hints.read_only_hint, false);
+    let reads = annotation(|hints| hints.read_only_hint, false);
     Effects {
         write: !reads,
-        network: said(|hints| hints.open_world_hint, true),
-        irreversible: !reads && said(|hints| hints.destructive_hint, true),
-        idempotent: reads || said(|hints| hints.idempotent_hint, false),
+        network: annotation(|hints| hints.open_world_hint, true),
+        irreversible: !reads && annotation(|hints| hints.destructive_hint, true),
+        idempotent: reads || annotation(|hints| hints.idempotent_hint, false),
     }
 }
 
@@ -112,12 +114,12 @@ impl Tool for McpTool {
 
     async fn call(&self, args: &Map<String, Value>, context: &CallContext) -> Result<ToolOutcome, ToolError> {
         let failed = |reason: String| ToolError::Failed { name: self.spec.name.clone(), reason };
-        let connection = self.connection.upgrade().ok_or_else(|| failed("the run is over".to_owned()))?;
-        let service = connection.service().ok_or_else(|| failed("its server is not there".to_owned()))?;
+        let connection = self.connection.upgrade().ok_or_else(|| failed("the run has ended".to_owned()))?;
+        let service = connection.service().ok_or_else(|| failed("its server is not connected".to_owned()))?;
         let listening = context.progress.clone().map(|sink| service.service().progress.listen(sink));
-        // Dropped before its answer, the request is cancelled at the server.
+        // Dropping the future before the response arrives cancels the request at the server.
         let answer = tokio::select! {
-            answer = self.ask(&service, args, listening.as_ref()) => answer,
+            answer = self.request(&service, args, listening.as_ref()) => answer,
             () = context.cancel.cancelled() => {
                 return Err(ToolError::Cancelled { name: self.spec.name.clone() });
             }
@@ -125,26 +127,26 @@ impl Tool for McpTool {
         match answer {
             Ok(outcome) => Ok(outcome),
             Err(ServiceError::McpError(error)) => Ok(ToolOutcome::failed(error.message.to_string())),
-            Err(error) => Err(failed(connection.why(&error.to_string()))),
+            Err(error) => Err(failed(connection.explain(&error.to_string()))),
         }
     }
 }
 
 impl McpTool {
-    async fn ask(
+    async fn request(
         &self,
         service: &RunningService<RoleClient, Client>,
         args: &Map<String, Value>,
-        listening: Option<&Listening>,
+        listening: Option<&ProgressSubscription>,
     ) -> Result<ToolOutcome, ServiceError> {
         let text = |name: &str| args.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        match &self.what {
-            What::Tool(name) => {
+        match &self.operation {
+            Operation::Tool(name) => {
                 let mut params = CallToolRequestParams::new(name.clone()).with_arguments(args.clone());
-                params.meta = listening.map(Listening::mark);
+                params.meta = listening.map(ProgressSubscription::mark);
                 Ok(outcome_of(service.call_tool(params).await?))
             }
-            What::ListResources => {
+            Operation::ListResources => {
                 let mut listed = String::new();
                 for resource in service.peer().list_all_resources().await? {
                     let about = resource.description.as_deref().map(one_line).unwrap_or_default();
@@ -152,11 +154,11 @@ impl McpTool {
                 }
                 Ok(shown(vec![Content::text(listed.trim_end())]))
             }
-            What::ReadResource => {
+            Operation::ReadResource => {
                 let read = service.read_resource(ReadResourceRequestParams::new(text("uri"))).await?;
                 Ok(shown(read.contents.into_iter().map(contents).collect()))
             }
-            What::GetPrompt => {
+            Operation::GetPrompt => {
                 let mut params = GetPromptRequestParams::new(text("name"));
                 params.arguments = args.get("arguments").and_then(Value::as_object).cloned();
                 let prompt = service.get_prompt(params).await?;
@@ -173,7 +175,7 @@ fn shown(content: Vec<Content>) -> ToolOutcome {
 fn outcome_of(result: CallToolResult) -> ToolOutcome {
     let content: Vec<Content> = result.content.into_iter().map(content).collect();
     if result.is_error == Some(true) {
-        let words: Vec<String> = content.iter().map(Content::as_words).collect();
+        let words: Vec<String> = content.iter().map(Content::to_text).collect();
         return ToolOutcome::failed(words.join("\n"));
     }
     ToolOutcome { value: result.structured_content, ..shown(content) }
@@ -189,7 +191,7 @@ fn content(block: ContentBlock) -> Content {
             Content::ResourceLink { uri: link.uri, name: link.name, mime: link.mime_type }
         }
         #[allow(unreachable_patterns, reason = "the protocol grows")]
-        _ => Content::text("[something that this version cannot show]"),
+        _ => Content::text("[unsupported content]"),
     }
 }
 
@@ -199,9 +201,9 @@ fn contents(resource: ResourceContents) -> Content {
         ResourceContents::BlobResourceContents { blob, mime_type, uri, .. } => match mime_type {
             Some(mime) if mime.starts_with("image/") => Content::Image { data: blob, mime },
             Some(mime) if mime.starts_with("audio/") => Content::Audio { data: blob, mime },
-            mime => Content::ResourceLink { name: "bytes that are no text".to_owned(), uri, mime },
+            mime => Content::ResourceLink { name: "binary content".to_owned(), uri, mime },
         },
         #[allow(unreachable_patterns, reason = "the protocol grows")]
-        _ => Content::text("[something that this version cannot show]"),
+        _ => Content::text("[unsupported content]"),
     }
 }

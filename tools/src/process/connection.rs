@@ -1,23 +1,23 @@
-//! A program from its start to its end: asked what it offers, again whenever it says that this has changed.
+//! The life of one child process: start it, list its tools, and list them again after each change.
 
 use super::ProcessSettings;
-use super::conversation::Conversation;
+use super::client::ProcessClient;
 use super::tool::ProcessTool;
 use super::wire::Description;
 use crate::Tool;
-use crate::revival::Standing;
+use crate::supervision::Supervisor;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a program may take to say what it offers.
-const DESCRIBE: Duration = Duration::from_secs(30);
+/// Time limit of the `describe` request.
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What is known of a program.
+/// A configured program and its supervisor.
 pub struct Connection {
-    /// What it offers, and what happened to it.
-    pub standing: Standing,
+    /// The published tools and notices, and the restart loop.
+    pub supervisor: Supervisor,
     settings: ProcessSettings,
     directory: PathBuf,
 }
@@ -25,43 +25,41 @@ pub struct Connection {
 impl Connection {
     pub fn begin(name: &str, settings: ProcessSettings, directory: &Path) -> Arc<Self> {
         let connection =
-            Arc::new(Self { standing: Standing::new(name), settings, directory: directory.to_owned() });
+            Arc::new(Self { supervisor: Supervisor::new(name), settings, directory: directory.to_owned() });
         let kept = Arc::clone(&connection);
-        tokio::spawn(async move { kept.standing.keep_up(|| kept.live()).await });
+        tokio::spawn(async move { kept.supervisor.supervise(|| kept.run_process()).await });
         connection
     }
 
-    /// One process from its start to its end; says how it ended.
-    async fn live(&self) -> String {
-        let conversation =
-            match Conversation::begin(&self.settings.command, &self.settings.env, &self.directory) {
-                Ok(conversation) => conversation,
-                Err(error) => return error,
-            };
+    /// Runs one process from start to end. Returns the reason why it ended.
+    async fn run_process(&self) -> String {
+        let client = match ProcessClient::begin(&self.settings.command, &self.settings.env, &self.directory) {
+            Ok(client) => client,
+            Err(error) => return error,
+        };
         loop {
-            if let Err(error) = self.describe(&conversation).await {
+            if let Err(error) = self.describe(&client).await {
                 return error;
             }
             tokio::select! {
-                () = conversation.changed.notified() => {}
-                () = conversation.ended.cancelled() => return conversation.why("the program ended"),
+                () = client.changed.notified() => {}
+                () = client.ended.cancelled() => return client.explain("the process ended"),
             }
         }
     }
 
-    async fn describe(&self, conversation: &Arc<Conversation>) -> Result<(), String> {
-        let asked = conversation.ask("describe", Value::Null, None);
-        let answer = tokio::time::timeout(DESCRIBE, asked).await.map_err(|_| {
-            conversation.why(&format!("it did not say what it offers within {} s", DESCRIBE.as_secs()))
+    async fn describe(&self, client: &Arc<ProcessClient>) -> Result<(), String> {
+        let request = client.request("describe", Value::Null, None);
+        let answer = tokio::time::timeout(DESCRIBE_TIMEOUT, request).await.map_err(|_| {
+            client.explain(&format!("it did not answer `describe` within {} s", DESCRIBE_TIMEOUT.as_secs()))
         })?;
-        let answer = answer.map_err(|fault| fault.to_string())?;
+        let answer = answer.map_err(|error| error.to_string())?;
         let description: Description = serde_json::from_value(answer)
-            .map_err(|error| conversation.why(&format!("what it offers cannot be read: {error}")))?;
-        let name = self.standing.name();
-        let tool = |offer| -> Arc<dyn Tool> {
-            Arc::new(ProcessTool::new(name, offer, &self.settings, conversation))
-        };
-        self.standing.offers(description.offers(&self.standing).into_iter().map(tool).collect());
+            .map_err(|error| client.explain(&format!("its `describe` response is not valid: {error}")))?;
+        let name = self.supervisor.name();
+        let tool =
+            |offer| -> Arc<dyn Tool> { Arc::new(ProcessTool::new(name, offer, &self.settings, client)) };
+        self.supervisor.publish(description.offers(&self.supervisor).into_iter().map(tool).collect());
         Ok(())
     }
 }

@@ -1,7 +1,8 @@
-//! Tools of a program that speaks lines of JSON over its standard input and output: [the protocol on one page](../PROCESS.md).
+//! Tools of a child process that exchanges JSON lines over its standard streams. [PROCESS.md](../PROCESS.md)
+//! specifies the protocol.
 
+mod client;
 mod connection;
-mod conversation;
 mod serve;
 mod tool;
 mod wire;
@@ -12,7 +13,7 @@ pub(crate) use tool::outcome_of;
 #[cfg(feature = "wasm")]
 pub(crate) use wire::{Description, Offer};
 
-pub(crate) use conversation::{Conversation, Fault};
+pub(crate) use client::{ProcessClient, RequestError};
 
 use crate::{Effects, Tool, ToolSource};
 use async_trait::async_trait;
@@ -24,43 +25,43 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::DropGuard;
 
-/// How a program is started, and what is let through to it.
+/// `[tools.NAME]` with `kind = "process"`: how to start a program, and what to grant it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProcessSettings {
-    /// The program and its arguments.
+    /// Program and arguments.
     pub command: Vec<String>,
-    /// Names of the environment variables that it may see, besides PATH, HOME, LANG and TMPDIR.
+    /// Environment variables that the program sees, besides PATH, HOME, LANG and TMPDIR.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
-    /// What its tools may do, by the program's names for them. For the others what the program says counts, and if it says
-    /// nothing the worst is assumed.
+    /// Effects of the program's tools, by the program's names. Other tools use the effects that the program
+    /// declares; without a declaration the worst is assumed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub effects: BTreeMap<String, Effects>,
-    /// Milliseconds that a call may take.
+    /// Time limit of one call, in milliseconds. Default: the toolbox's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
 }
 
-/// Why a program cannot be used as it is described.
+/// The settings have no `command`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the program `{name}` needs a `command`")]
+#[error("the process `{name}` needs a `command`")]
 pub struct ProcessSettingsError {
-    /// The name that the agent file gives it.
+    /// Name of the source in the agent file.
     pub name: String,
 }
 
-/// A program's tools. It is started in the background.
+/// The tools of one program. It runs in the background and ends when the value is dropped.
 pub struct ProcessSource {
     connection: Arc<Connection>,
     _lease: DropGuard,
 }
 
 impl ProcessSource {
-    /// Begins to start the program, in `directory`.
+    /// Starts the program in `directory`.
     ///
     /// # Errors
-    /// When there is no command.
+    /// `command` is empty.
     pub fn open(
         name: &str,
         settings: ProcessSettings,
@@ -70,29 +71,29 @@ impl ProcessSource {
             return Err(ProcessSettingsError { name: name.to_owned() });
         }
         let connection = Connection::begin(name, settings, directory);
-        Ok(Self { _lease: connection.standing.lease(), connection })
+        Ok(Self { _lease: connection.supervisor.lease(), connection })
     }
 }
 
 #[async_trait]
 impl ToolSource for ProcessSource {
     fn name(&self) -> &str {
-        self.connection.standing.name()
+        self.connection.supervisor.name()
     }
 
     fn tools(&self) -> Vec<Arc<dyn Tool>> {
-        self.connection.standing.tools()
+        self.connection.supervisor.tools()
     }
 
     fn notices(&self) -> Vec<String> {
-        self.connection.standing.take_notices()
+        self.connection.supervisor.take_notices()
     }
 
     async fn ready(&self, within: Duration) -> bool {
-        self.connection.standing.ready(within).await
+        self.connection.supervisor.ready(within).await
     }
 
     async fn close(&self) {
-        self.connection.standing.close().await;
+        self.connection.supervisor.close().await;
     }
 }

@@ -1,6 +1,6 @@
-//! The other side of the protocol: this program's tools for another one's agent.
+//! The plugin's side of the protocol: serves this program's tools.
 
-use crate::lines::{self, Line, Lines, MESSAGE};
+use crate::framing::{self, Frame, FrameDecoder, MAX_MESSAGE_BYTES};
 use crate::{CallContext, CallLimits, CallProgress, FixedSource, Tool, ToolCall, Toolbox};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -33,25 +33,25 @@ struct Params {
     idempotency_key: String,
 }
 
-/// Serves tools over this process's standard streams until the other side hangs up: the whole of a plugin's `main`.
+/// Serves tools over the standard streams until end of input. This is the whole of a plugin's `main`.
 ///
 /// # Errors
-/// When the streams break.
+/// A stream fails.
 pub async fn serve(tools: Vec<Arc<dyn Tool>>) -> io::Result<()> {
     serve_on(tools, BufReader::new(tokio::io::stdin()), tokio::io::stdout()).await
 }
 
-/// As [`serve`], over other streams. Calls are carried out side by side; a line that is no request is passed over.
+/// As [`serve`], over other streams. Calls run concurrently; a line that is not a request is ignored.
 ///
 /// # Errors
-/// When the streams break.
+/// A stream fails.
 pub async fn serve_on<R, W>(tools: Vec<Arc<dyn Tool>>, mut reader: R, mut writer: W) -> io::Result<()>
 where
     R: AsyncBufRead + Unpin,
     W: AsyncWrite + Unpin + Send + 'static,
 {
-    // Whoever calls has limits of its own; a tool's own are shorter.
-    let limits = CallLimits { timeout: Duration::MAX, result_bytes: MESSAGE };
+    // The caller enforces time limits; a tool's own `timeout_ms` still applies.
+    let limits = CallLimits { timeout: Duration::MAX, result_bytes: MAX_MESSAGE_BYTES };
     let toolbox = Arc::new(Toolbox::new(vec![Arc::new(FixedSource::new("", tools))], limits));
     let running: Arc<Mutex<BTreeMap<u64, CancellationToken>>> = Arc::default();
     let (say, mut said) = mpsc::unbounded_channel::<Value>();
@@ -64,18 +64,18 @@ where
         }
         io::Result::Ok(())
     });
-    let mut lines = Lines::new(MESSAGE);
-    while let Some(line) = lines::next(&mut reader, &mut lines).await? {
+    let mut lines = FrameDecoder::new(MAX_MESSAGE_BYTES);
+    while let Some(line) = framing::next(&mut reader, &mut lines).await? {
         let line = match line {
-            Line::Whole(line) => line,
-            Line::TooLong { .. } => continue,
-            Line::Endless { bytes } => return Err(io::Error::other(lines::endless(bytes))),
+            Frame::Complete(line) => line,
+            Frame::Oversized { .. } => continue,
+            Frame::Unterminated { bytes } => return Err(io::Error::other(framing::unterminated(bytes))),
         };
         let Ok(request) = serde_json::from_slice::<Request>(&line) else { continue };
         match (request.method.as_str(), request.id) {
             ("describe", Some(id)) => {
                 let tools: Vec<Value> = toolbox.specs().into_iter().map(|spec| offer(&spec)).collect();
-                // The writer ends when there is nobody to read.
+                // Sending fails only after the writer has ended.
                 let _ = say.send(json!({"id": id, "result": {"tools": tools}}));
             }
             ("call", Some(id)) => {
@@ -95,7 +95,7 @@ where
                 }
             }
             (other, Some(id)) => {
-                let _ = say.send(json!({"id": id, "error": format!("there is no `{other}` here")}));
+                let _ = say.send(json!({"id": id, "error": format!("unknown method `{other}`")}));
             }
             _ => {}
         }
@@ -134,7 +134,7 @@ async fn answer(
         cancel,
         progress: Some(Arc::new(progress)),
     };
-    match toolbox.ready(&ToolCall { name: params.tool, args: params.args }) {
+    match toolbox.validate(&ToolCall { name: params.tool, args: params.args }) {
         Ok(ready) => json!({"id": id, "result": ready.run(context).await}),
         Err(refusal) => json!({"id": id, "error": refusal.to_string()}),
     }

@@ -1,7 +1,7 @@
-//! A tool of a program.
+//! Tools of a child process.
 
 use super::ProcessSettings;
-use super::conversation::{Conversation, Fault};
+use super::client::{ProcessClient, RequestError};
 use super::wire::{Call, Offer};
 use crate::{CallContext, Content, Effects, Tool, ToolError, ToolOutcome, ToolSpec};
 use async_trait::async_trait;
@@ -10,22 +10,17 @@ use std::sync::{Arc, Weak};
 
 pub struct ProcessTool {
     spec: ToolSpec,
-    /// The program's name for it.
+    /// The program's name for the tool.
     name: String,
-    conversation: Weak<Conversation>,
+    client: Weak<ProcessClient>,
 }
 
 impl ProcessTool {
-    pub fn new(
-        source: &str,
-        offer: Offer,
-        settings: &ProcessSettings,
-        conversation: &Arc<Conversation>,
-    ) -> Self {
+    pub fn new(source: &str, offer: Offer, settings: &ProcessSettings, client: &Arc<ProcessClient>) -> Self {
         let effects = settings.effects.get(&offer.name).copied().or(offer.effects).unwrap_or(Effects::WORST);
         let name = offer.name.clone();
         let spec = offer.spec(source, effects, settings.timeout_ms);
-        Self { spec, name, conversation: Arc::downgrade(conversation) }
+        Self { spec, name, client: Arc::downgrade(client) }
     }
 }
 
@@ -37,8 +32,7 @@ impl Tool for ProcessTool {
 
     async fn call(&self, args: &Map<String, Value>, context: &CallContext) -> Result<ToolOutcome, ToolError> {
         let failed = |reason: String| ToolError::Failed { name: self.spec.name.clone(), reason };
-        let conversation =
-            self.conversation.upgrade().ok_or_else(|| failed("its program is not there".to_owned()))?;
+        let client = self.client.upgrade().ok_or_else(|| failed("its process is not running".to_owned()))?;
         let call = Call {
             tool: &self.name,
             args,
@@ -47,20 +41,20 @@ impl Tool for ProcessTool {
         };
         let params = serde_json::to_value(call).map_err(|error| failed(error.to_string()))?;
         let answer = tokio::select! {
-            answer = conversation.ask("call", params, context.progress.clone()) => answer,
+            answer = client.request("call", params, context.progress.clone()) => answer,
             () = context.cancel.cancelled() => {
                 return Err(ToolError::Cancelled { name: self.spec.name.clone() });
             }
         };
         match answer {
             Ok(result) => Ok(outcome_of(result)),
-            Err(Fault::Said(reason)) => Ok(ToolOutcome::failed(reason)),
-            Err(Fault::Gone(reason)) => Err(failed(reason)),
+            Err(RequestError::Rejected(reason)) => Ok(ToolOutcome::failed(reason)),
+            Err(RequestError::Disconnected(reason)) => Err(failed(reason)),
         }
     }
 }
 
-/// A result as it was written: an outcome, or a text, or any other value.
+/// Converts a result: a string becomes text, an object with `ok` an outcome, anything else a value.
 pub fn outcome_of(result: Value) -> ToolOutcome {
     match result {
         Value::String(text) => ToolOutcome { content: vec![Content::text(text)], ..ToolOutcome::done("") },
@@ -69,7 +63,7 @@ pub fn outcome_of(result: Value) -> ToolOutcome {
             fields.entry("message").or_insert_with(|| "".into());
             match serde_json::from_value(Value::Object(fields)) {
                 Ok(outcome) => outcome,
-                Err(error) => ToolOutcome::failed(format!("the result cannot be read: {error}")),
+                Err(error) => ToolOutcome::failed(format!("the result is not a valid outcome: {error}")),
             }
         }
         other => ToolOutcome { value: Some(other), ..ToolOutcome::done("") },

@@ -1,43 +1,43 @@
-//! The messages.
+//! Messages of the process protocol.
 
-use crate::revival::Standing;
-use crate::schema::identifier;
+use crate::schema::{identifier, no_arguments};
+use crate::supervision::Supervisor;
 use crate::{Effects, ResultKind, ToolSpec};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-/// What the runtime says.
+/// A request or notification to the process.
 #[derive(Debug, Serialize)]
-pub struct Ask<'a> {
-    /// Tells answers apart; missing where none is expected.
+pub struct Request<'a> {
+    /// Request id; `None` for a notification.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
-    /// What is wanted.
+    /// Method name.
     pub method: &'a str,
-    /// With what.
+    /// Parameters of the method.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub params: Value,
 }
 
-/// What the program says: an answer, progress, or that its tools have changed.
+/// A message from the process: a response, a progress notification or a tool change notification.
 #[derive(Debug, Deserialize)]
-pub struct Told {
-    /// Of the question that this answers.
+pub struct Incoming {
+    /// Id of the answered request.
     pub id: Option<u64>,
-    /// The answer, if it could be given; `null` is one.
+    /// The result, if the request succeeded. `null` is a result.
     #[serde(default, deserialize_with = "given")]
     pub result: Option<Value>,
-    /// Why it could not: a text, or what other protocols put there.
+    /// The error, if it failed: a string, or an object with a `message` as in JSON-RPC.
     #[serde(default, deserialize_with = "given")]
     pub error: Option<Value>,
-    /// How far a call has got.
+    /// Progress of a call.
     pub progress: Option<Progress>,
-    /// Whether what it offers has changed.
+    /// The list of tools has changed.
     #[serde(default)]
     pub tools_changed: bool,
 }
 
-/// How far a call has got.
+/// Progress of a call.
 #[derive(Debug, Deserialize)]
 pub struct Progress {
     pub id: u64,
@@ -46,9 +46,9 @@ pub struct Progress {
     pub message: Option<String>,
 }
 
-impl Told {
-    /// The answer, if this is one.
-    pub fn answer(self) -> Option<Result<Value, String>> {
+impl Incoming {
+    /// The response, if the message is one.
+    pub fn response(self) -> Option<Result<Value, String>> {
         match (self.result, self.error) {
             (_, Some(Value::String(error))) => Some(Err(error)),
             (_, Some(error)) => {
@@ -61,12 +61,12 @@ impl Told {
     }
 }
 
-/// What is there, `null` too.
+/// Distinguishes a `null` value from a missing key.
 fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
-/// What a program is. Its tools are read one by one, so that one that cannot be read costs itself only.
+/// Response to `describe`. Tools are decoded one by one, so that one invalid tool does not hide the others.
 #[derive(Debug, Deserialize)]
 pub struct Description {
     #[serde(default)]
@@ -74,12 +74,12 @@ pub struct Description {
 }
 
 impl Description {
-    /// Those of its tools that can be read; of the others `standing` is told.
-    pub fn offers(self, standing: &Standing) -> Vec<Offer> {
+    /// Decodes the tools. Each invalid one is reported to `supervisor`.
+    pub fn offers(self, supervisor: &Supervisor) -> Vec<Offer> {
         let read = |offer| match serde_json::from_value(offer) {
             Ok(offer) => Some(offer),
             Err(error) => {
-                standing.notice(&format!("one is left out, it cannot be read: {error}"));
+                supervisor.notice(&format!("a tool was skipped, its description is not valid: {error}"));
                 None
             }
         };
@@ -87,13 +87,13 @@ impl Description {
     }
 }
 
-/// One of its tools.
+/// One tool that the process offers.
 #[derive(Debug, Deserialize)]
 pub struct Offer {
     pub name: String,
     #[serde(default)]
     pub description: String,
-    /// A JSON Schema of the arguments; none without a word.
+    /// JSON Schema of the arguments. Default: no arguments.
     #[serde(default = "no_arguments")]
     pub input: Value,
     pub effects: Option<Effects>,
@@ -102,7 +102,7 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// What it is to an agent that has it from `source`; `timeout_ms` counts where it does not say how long it may take.
+    /// The spec under the source name `source`. `timeout_ms` applies if the tool declares no limit.
     pub fn spec(self, source: &str, effects: Effects, timeout_ms: Option<u64>) -> ToolSpec {
         let description = self.description.split_whitespace().collect::<Vec<_>>().join(" ");
         ToolSpec {
@@ -114,11 +114,7 @@ impl Offer {
     }
 }
 
-fn no_arguments() -> Value {
-    json!({"type": "object", "properties": {}, "additionalProperties": false})
-}
-
-/// The parameters of a call.
+/// Parameters of a `call` request.
 #[derive(Debug, Serialize)]
 pub struct Call<'a> {
     pub tool: &'a str,

@@ -1,8 +1,8 @@
-//! Where components run.
+//! Runs WebAssembly components with wasmtime.
 
 use super::WasmSettings;
-use crate::child::Complaints;
-use crate::web::Hosts;
+use crate::allowed_hosts::AllowedHosts;
+use crate::subprocess::StderrLog;
 use reqwest::Url;
 use std::path::Path;
 use std::time::Duration;
@@ -20,45 +20,45 @@ wasmtime::component::bindgen!({
     exports: { default: async },
 });
 
-/// How often a call that only computes lets others go on, and may be ended.
+/// Period of the epoch clock. At each tick a busy call yields to other tasks and can be cancelled.
 const TICK: Duration = Duration::from_millis(10);
-/// Bytes of what a call writes to its standard error.
-const SAID: usize = 1 << 20;
-/// Instances, tables and memories of one call; components are made of several.
-const PARTS: usize = 64;
+/// Limit on the captured output of one call, in bytes.
+const MAX_OUTPUT_BYTES: usize = 1 << 20;
+/// Limit on instances, tables and memories of one call; a component consists of several modules.
+const MAX_PARTS: usize = 64;
 
-/// A component that is ready to be called.
+/// A compiled component with its granted capabilities.
 pub struct Host {
     engine: Engine,
-    plugin: PluginPre<World>,
+    plugin: PluginPre<CallState>,
     settings: WasmSettings,
-    hosts: Option<Hosts>,
+    hosts: Option<AllowedHosts>,
     directory: std::path::PathBuf,
 }
 
-/// What one call sees.
-struct World {
+/// Host state of one call.
+struct CallState {
     wasi: WasiCtx,
     table: ResourceTable,
     limits: StoreLimits,
     http: WasiHttpCtx,
-    gate: Gate,
+    http_filter: HttpFilter,
 }
 
-impl WasiView for World {
+impl WasiView for CallState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }
 
-impl WasiHttpView for World {
+impl WasiHttpView for CallState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { hooks: &mut self.gate, table: &mut self.table, ctx: &mut self.http }
+        WasiHttpCtxView { hooks: &mut self.http_filter, table: &mut self.table, ctx: &mut self.http }
     }
 }
 
-/// The wall clock of a call: it stands at the log's time of it, since 1970, so that a call that is made again sees no other.
-/// How long something takes is measured by the other clock, which goes.
+/// Wall clock of a call, fixed at the log's time since 1970, so that a repeated call sees the same time. The
+/// monotonic clock runs normally.
 struct LogTime(Duration);
 
 impl HostWallClock for LogTime {
@@ -71,12 +71,12 @@ impl HostWallClock for LogTime {
     }
 }
 
-/// Lets requests to granted hosts through.
-struct Gate(Option<Hosts>);
+/// Allows HTTP requests to granted hosts only.
+struct HttpFilter(Option<AllowedHosts>);
 
 type Finishing = Box<dyn Future<Output = Result<(), HttpError>> + Send>;
 
-impl WasiHttpHooks for Gate {
+impl WasiHttpHooks for HttpFilter {
     fn send_request(
         &mut self,
         request: http::Request<WasiBody>,
@@ -96,12 +96,12 @@ impl WasiHttpHooks for Gate {
 }
 
 impl Host {
-    /// Compiles a component; this takes a core for a while.
+    /// Compiles the component; this keeps one core busy for seconds.
     pub fn new(settings: &WasmSettings, directory: &Path) -> Result<Self, String> {
         let path = directory.join(&settings.component);
         let bytes =
-            std::fs::read(&path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
-        let hosts = if settings.hosts.is_empty() { None } else { Some(Hosts::new(&settings.hosts)?) };
+            std::fs::read(&path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+        let hosts = if settings.hosts.is_empty() { None } else { Some(AllowedHosts::new(&settings.hosts)?) };
         let mut config = Config::new();
         config.wasm_component_model(true).epoch_interruption(true);
         let plugin = |engine: &Engine| {
@@ -113,7 +113,7 @@ impl Host {
         };
         let engine = Engine::new(&config).map_err(|error| error.to_string())?;
         let plugin = plugin(&engine).map_err(|error| {
-            format!("`{}` is no component of the world `plugin`: {error:#}", path.display())
+            format!("`{}` does not implement the WIT world `plugin`: {error:#}", path.display())
         })?;
         let ticking = engine.weak();
         std::thread::spawn(move || {
@@ -126,32 +126,33 @@ impl Host {
         Ok(Self { engine, plugin, settings: settings.clone(), hosts, directory: directory.to_owned() })
     }
 
-    /// What it offers; that depends on no time, so its clock stands at 1970.
+    /// Calls `describe`. Its wall clock stands at 1970, because the answer must not depend on the time.
     pub async fn describe(&self) -> Result<String, String> {
-        let (mut store, complaints) = self.store(0)?;
+        let (mut store, stderr_log) = self.store(0)?;
         let described = async {
             let plugin = self.plugin.instantiate_async(&mut store).await?;
             plugin.call_describe(&mut store).await
         };
-        described.await.map_err(|error| broken(&error, &complaints))
+        described.await.map_err(|error| failure(&error, &stderr_log))
     }
 
-    /// Carries out a call.
+    /// Calls `call`. The outer error is a trap or a failed instantiation; the inner one is returned by the
+    /// component.
     pub async fn call(&self, request: &Request) -> Result<Result<String, String>, String> {
-        let (mut store, complaints) = self.store(request.now_ms)?;
+        let (mut store, stderr_log) = self.store(request.now_ms)?;
         let called = async {
             let plugin = self.plugin.instantiate_async(&mut store).await?;
             plugin.call_call(&mut store, request).await
         };
-        called.await.map_err(|error| broken(&error, &complaints))
+        called.await.map_err(|error| failure(&error, &stderr_log))
     }
 
-    /// A world for one call at `now_ms`: what was granted, and nothing else.
-    fn store(&self, now_ms: i64) -> Result<(Store<World>, MemoryOutputPipe), String> {
-        let complaints = MemoryOutputPipe::new(SAID);
+    /// A store for one call at `now_ms`, with the granted capabilities only.
+    fn store(&self, now_ms: i64) -> Result<(Store<CallState>, MemoryOutputPipe), String> {
+        let stderr_log = MemoryOutputPipe::new(MAX_OUTPUT_BYTES);
         let mut wasi = WasiCtxBuilder::new();
         wasi.wall_clock(LogTime(Duration::from_millis(now_ms.try_into().unwrap_or(0))));
-        wasi.stdout(complaints.clone()).stderr(complaints.clone());
+        wasi.stdout(stderr_log.clone()).stderr(stderr_log.clone());
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
         for name in &self.settings.env {
             if let Ok(value) = std::env::var(name) {
@@ -166,30 +167,30 @@ impl Host {
         }
         let limits = StoreLimitsBuilder::new()
             .memory_size(self.settings.memory_mib << 20)
-            .instances(PARTS)
-            .tables(PARTS)
-            .memories(PARTS)
+            .instances(MAX_PARTS)
+            .tables(MAX_PARTS)
+            .memories(MAX_PARTS)
             .trap_on_grow_failure(true)
             .build();
-        let world = World {
+        let world = CallState {
             wasi: wasi.build(),
             table: ResourceTable::new(),
             limits,
             http: WasiHttpCtx::new(),
-            gate: Gate(self.hosts.clone()),
+            http_filter: HttpFilter(self.hosts.clone()),
         };
         let mut store = Store::new(&self.engine, world);
         store.limiter(|world| &mut world.limits);
-        // It yields at every tick: a call that nobody waits for any more ends there.
+        // The call yields at every tick; if nobody waits for it, it is dropped there.
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
-        Ok((store, complaints))
+        Ok((store, stderr_log))
     }
 }
 
-/// Why a call came to nothing: the root of it, and what the component wrote last.
-fn broken(error: &wasmtime::Error, said: &MemoryOutputPipe) -> String {
-    let complaints = Complaints::default();
-    complaints.add(&String::from_utf8_lossy(&said.contents()));
-    complaints.after(&error.root_cause().to_string())
+/// Error text for a failed call: the root cause and the last output of the component.
+fn failure(error: &wasmtime::Error, output: &MemoryOutputPipe) -> String {
+    let stderr_log = StderrLog::default();
+    stderr_log.add(&String::from_utf8_lossy(&output.contents()));
+    stderr_log.explain(&error.root_cause().to_string())
 }

@@ -1,8 +1,10 @@
-//! Tools of WebAssembly components. A component sees the directories, hosts and variables that it was granted and nothing
-//! else; every call is an instance of its own, so that nothing is left of one call for the next. Its wall clock stands at the
-//! log's time of the call: a call that is made again, after a crash or in a test, sees the same. (Clocks that only measure how
-//! long something takes go on, and what it draws by chance is drawn anew.) [Its interface](../wit/plugin.wit) is two functions
-//! that speak the JSON of [the process protocol](../PROCESS.md).
+//! Tools from WebAssembly components.
+//!
+//! A component can use the granted directories, hosts and environment variables, and nothing else. Each call
+//! runs in a new instance, so no state passes from one call to the next. The wall clock is fixed at the log's
+//! time of the call, so that a repeated call sees the same time; monotonic clocks and random numbers are not
+//! reproducible. [plugin.wit](../wit/plugin.wit) defines the interface: two functions that exchange the JSON
+//! of [the process protocol](../PROCESS.md).
 
 #[cfg(feature = "wasm")]
 mod host;
@@ -17,29 +19,29 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// A component, and what it is granted.
+/// `[tools.NAME]` with `kind = "wasm"`: a component and its granted capabilities.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WasmSettings {
-    /// Its file.
+    /// Path of the component file.
     pub component: PathBuf,
-    /// Directories by the path that it sees them under.
+    /// Granted directories, by the path that the component sees.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub directories: BTreeMap<String, Directory>,
-    /// Hosts that it may send requests to: `docs.rs`, `*.example.org`, `localhost:8080`.
+    /// Granted hosts for HTTP requests: `docs.rs`, `*.example.org`, `localhost:8080`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
-    /// Names of the environment variables that it may see.
+    /// Environment variables that the component sees.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
-    /// What its tools may do, by its names for them. For the others what it says counts, and if it says nothing the worst; what
-    /// it was not granted it cannot do in any case.
+    /// Effects of the component's tools, by its names. Other tools use the declared effects, or else the
+    /// worst, limited to what the grants make possible.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub effects: BTreeMap<String, Effects>,
-    /// Milliseconds that a call may take.
+    /// Time limit of one call, in milliseconds. Default: the toolbox's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
-    /// MiB of memory that a call may use.
+    /// Memory limit of one call, in MiB. Default 64.
     #[serde(default = "memory_mib")]
     pub memory_mib: usize,
 }
@@ -48,37 +50,37 @@ fn memory_mib() -> usize {
     64
 }
 
-/// A directory of this machine.
+/// A granted directory of the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Directory {
-    /// Where it is.
+    /// Path on the host.
     pub path: PathBuf,
-    /// Whether files may be changed there.
+    /// Grants writing as well.
     #[serde(default)]
     pub write: bool,
 }
 
 impl WasmSettings {
-    /// What no tool of it can go beyond.
-    fn reach(&self) -> Effects {
+    /// The effects that the grants make possible.
+    fn possible_effects(&self) -> Effects {
         let speaks = !self.hosts.is_empty();
         let writes = speaks || self.directories.values().any(|directory| directory.write);
         Effects { write: writes, network: speaks, irreversible: writes, idempotent: false }
     }
 
-    /// What a tool may do that says so of itself.
-    fn effects_of(&self, name: &str, said: Option<Effects>) -> Effects {
+    /// Effects of a tool: configured, or else declared and limited to what is possible.
+    fn effects_of(&self, name: &str, declared: Option<Effects>) -> Effects {
         if let Some(effects) = self.effects.get(name) {
             return *effects;
         }
-        let reach = self.reach();
-        let said = said.unwrap_or(Effects::WORST);
+        let possible = self.possible_effects();
+        let declared = declared.unwrap_or(Effects::WORST);
         Effects {
-            write: said.write && reach.write,
-            network: said.network && reach.network,
-            irreversible: said.irreversible && reach.irreversible,
-            idempotent: said.idempotent || !reach.write,
+            write: declared.write && possible.write,
+            network: declared.network && possible.network,
+            irreversible: declared.irreversible && possible.irreversible,
+            idempotent: declared.idempotent || !possible.write,
         }
     }
 }

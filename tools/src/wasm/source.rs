@@ -1,9 +1,9 @@
-//! A component's tools, for as long as its file stays the same.
+//! A component's tools, reloaded when its file changes.
 
 use super::WasmSettings;
 use super::host::{Host, Request};
 use crate::process::{Description, Offer, outcome_of};
-use crate::revival::Standing;
+use crate::supervision::Supervisor;
 use crate::{CallContext, Tool, ToolError, ToolOutcome, ToolSource, ToolSpec};
 use async_trait::async_trait;
 use serde_json::{Map, Value};
@@ -12,47 +12,47 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 use tokio_util::sync::DropGuard;
 
-/// How long a component may take to say what it offers.
-const DESCRIBE: Duration = Duration::from_secs(30);
-/// How often its file is looked at.
-const LOOK: Duration = Duration::from_secs(1);
+/// Time limit of the `describe` call.
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often the file's modification time is checked.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A component's tools. It is compiled in the background, and again when its file changes.
+/// The tools of one component. It is compiled in the background, and again when its file changes.
 pub struct WasmSource {
-    held: Arc<Held>,
+    shared: Arc<Shared>,
     _lease: DropGuard,
 }
 
-struct Held {
-    standing: Standing,
+struct Shared {
+    supervisor: Supervisor,
     settings: WasmSettings,
     directory: PathBuf,
 }
 
 impl WasmSource {
-    /// Begins to compile the component; paths are relative to `directory`.
+    /// Starts to compile the component. Paths are relative to `directory`.
     pub fn open(name: &str, settings: WasmSettings, directory: &Path) -> Self {
-        let held =
-            Arc::new(Held { standing: Standing::new(name), settings, directory: directory.to_owned() });
-        let kept = Arc::clone(&held);
-        tokio::spawn(async move { kept.standing.keep_up(|| kept.live()).await });
-        Self { _lease: held.standing.lease(), held }
+        let shared =
+            Arc::new(Shared { supervisor: Supervisor::new(name), settings, directory: directory.to_owned() });
+        let kept = Arc::clone(&shared);
+        tokio::spawn(async move { kept.supervisor.supervise(|| kept.serve_version()).await });
+        Self { _lease: shared.supervisor.lease(), shared }
     }
 }
 
-impl Held {
-    /// From when it is compiled until its file changes; says how it ended.
-    async fn live(&self) -> String {
-        let changed = self.changed();
+impl Shared {
+    /// Compiles the component and serves it until its file changes. Returns the reason why it ended.
+    async fn serve_version(&self) -> String {
+        let loaded = self.modified();
         let host = match self.start().await {
             Ok(host) => host,
             Err(reason) => return reason,
         };
         loop {
-            tokio::time::sleep(LOOK).await;
-            if self.changed() != changed {
+            tokio::time::sleep(POLL_INTERVAL).await;
+            if self.modified() != loaded {
                 drop(host);
-                return "the component has changed".to_owned();
+                return "the component file has changed".to_owned();
             }
         }
     }
@@ -61,24 +61,24 @@ impl Held {
         let (settings, directory) = (self.settings.clone(), self.directory.clone());
         let host = tokio::task::spawn_blocking(move || Host::new(&settings, &directory)).await;
         let host = Arc::new(host.map_err(|error| error.to_string())??);
-        let described = tokio::time::timeout(DESCRIBE, host.describe()).await;
+        let described = tokio::time::timeout(DESCRIBE_TIMEOUT, host.describe()).await;
         let described = described
-            .map_err(|_| format!("it did not say what it offers within {} s", DESCRIBE.as_secs()))??;
+            .map_err(|_| format!("it did not answer `describe` within {} s", DESCRIBE_TIMEOUT.as_secs()))??;
         let description: Description = serde_json::from_str(&described)
-            .map_err(|error| format!("what it offers cannot be read: {error}"))?;
+            .map_err(|error| format!("its `describe` result is not valid: {error}"))?;
         let tool = |offer| -> Arc<dyn Tool> { Arc::new(self.tool(offer, &host)) };
-        self.standing.offers(description.offers(&self.standing).into_iter().map(tool).collect());
+        self.supervisor.publish(description.offers(&self.supervisor).into_iter().map(tool).collect());
         Ok(host)
     }
 
     fn tool(&self, offer: Offer, host: &Arc<Host>) -> WasmTool {
         let name = offer.name.clone();
         let effects = self.settings.effects_of(&name, offer.effects);
-        let spec = offer.spec(self.standing.name(), effects, self.settings.timeout_ms);
+        let spec = offer.spec(self.supervisor.name(), effects, self.settings.timeout_ms);
         WasmTool { spec, name, host: Arc::downgrade(host) }
     }
 
-    fn changed(&self) -> Option<SystemTime> {
+    fn modified(&self) -> Option<SystemTime> {
         std::fs::metadata(self.directory.join(&self.settings.component)).ok()?.modified().ok()
     }
 }
@@ -86,23 +86,23 @@ impl Held {
 #[async_trait]
 impl ToolSource for WasmSource {
     fn name(&self) -> &str {
-        self.held.standing.name()
+        self.shared.supervisor.name()
     }
 
     fn tools(&self) -> Vec<Arc<dyn Tool>> {
-        self.held.standing.tools()
+        self.shared.supervisor.tools()
     }
 
     fn notices(&self) -> Vec<String> {
-        self.held.standing.take_notices()
+        self.shared.supervisor.take_notices()
     }
 
     async fn ready(&self, within: Duration) -> bool {
-        self.held.standing.ready(within).await
+        self.shared.supervisor.ready(within).await
     }
 
     async fn close(&self) {
-        self.held.standing.close().await;
+        self.shared.supervisor.close().await;
     }
 }
 
@@ -121,7 +121,7 @@ impl Tool for WasmTool {
 
     async fn call(&self, args: &Map<String, Value>, context: &CallContext) -> Result<ToolOutcome, ToolError> {
         let failed = |reason: String| ToolError::Failed { name: self.spec.name.clone(), reason };
-        let host = self.host.upgrade().ok_or_else(|| failed("its component is not there".to_owned()))?;
+        let host = self.host.upgrade().ok_or_else(|| failed("its component is not loaded".to_owned()))?;
         let request = Request {
             tool: self.name.clone(),
             args: Value::Object(args.clone()).to_string(),
@@ -137,7 +137,7 @@ impl Tool for WasmTool {
         match answer.map_err(failed)? {
             Ok(result) => Ok(match serde_json::from_str(&result) {
                 Ok(result) => outcome_of(result),
-                Err(error) => ToolOutcome::failed(format!("the result is no JSON: {error}")),
+                Err(error) => ToolOutcome::failed(format!("the result is not valid JSON: {error}")),
             }),
             Err(reason) => Ok(ToolOutcome::failed(reason)),
         }

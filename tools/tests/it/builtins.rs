@@ -20,7 +20,7 @@ fn open(settings: &Value, directory: &Path, person: Option<Arc<dyn Person>>) -> 
 
 async fn call(toolbox: &Toolbox, name: &str, args: Value) -> ToolOutcome {
     let Value::Object(args) = args else { panic!("not an object") };
-    match toolbox.ready(&ToolCall { name: name.into(), args }) {
+    match toolbox.validate(&ToolCall { name: name.into(), args }) {
         Ok(ready) => ready.run(CallContext { now_ms: 7, ..CallContext::default() }).await,
         Err(refusal) => ToolOutcome::failed(refusal.to_string()),
     }
@@ -36,13 +36,16 @@ async fn a_directory_cannot_be_left() {
     std::os::unix::fs::symlink(place.path().join("secret"), root.join("link")).unwrap();
     std::os::unix::fs::symlink(place.path(), root.join("up")).unwrap();
     let reads = open(&json!({"kind": "files", "root": "root"}), place.path(), None).unwrap();
-    assert_eq!(call(&reads, "it_read", json!({"path": "deep/a.txt"})).await.words(), "one\ntwo words\n");
-    assert_eq!(call(&reads, "it_list", json!({})).await.words(), "deep/\nlink\nup");
-    assert_eq!(call(&reads, "it_search", json!({"text": "two"})).await.words(), "./deep/a.txt:2: two words");
+    assert_eq!(call(&reads, "it_read", json!({"path": "deep/a.txt"})).await.to_text(), "one\ntwo words\n");
+    assert_eq!(call(&reads, "it_list", json!({})).await.to_text(), "deep/\nlink\nup");
+    assert_eq!(
+        call(&reads, "it_search", json!({"text": "two"})).await.to_text(),
+        "./deep/a.txt:2: two words"
+    );
     let absolute = place.path().join("secret");
     for path in ["../secret", "link", "up/secret", "deep/../../secret", absolute.to_str().unwrap()] {
         let outcome = call(&reads, "it_read", json!({"path": path})).await;
-        assert!(!outcome.ok && !outcome.words().contains("sesame"), "{path}: {outcome:?}");
+        assert!(!outcome.ok && !outcome.to_text().contains("sesame"), "{path}: {outcome:?}");
     }
     assert!(
         call(&reads, "it_write", json!({"path": "x", "text": ""})).await.message.starts_with("no tool named")
@@ -73,7 +76,7 @@ async fn what_is_no_regular_file_is_not_opened_and_what_is_left_out_is_told() {
     for number in 0..600 {
         std::fs::write(place.path().join(format!("f{number}")), "").unwrap();
     }
-    let listed = call(&toolbox, "it_list", json!({})).await.words();
+    let listed = call(&toolbox, "it_list", json!({})).await.to_text();
     assert!(listed.ends_with("[101 more are not shown]"), "{listed}");
 }
 
@@ -116,20 +119,20 @@ async fn only_listed_hosts_are_asked_also_behind_a_redirect() {
     });
     let settings = json!({"kind": "fetch", "hosts": [outer], "most_bytes": 50_000});
     let toolbox = open(&settings, Path::new("."), None).unwrap();
-    let text = call(&toolbox, "it_get", json!({"url": format!("http://{outer}/")})).await.words();
+    let text = call(&toolbox, "it_get", json!({"url": format!("http://{outer}/")})).await.to_text();
     assert!(text.contains("Title") && text.contains("text") && !text.contains("alert"), "{text}");
     for (url, part) in [
-        (format!("http://{outer}/away"), "is not among the hosts"),
-        (format!("http://{inner}/"), "is not among the hosts"),
+        (format!("http://{outer}/away"), "is not in `hosts`"),
+        (format!("http://{inner}/"), "is not in `hosts`"),
         (format!("http://{outer}/large"), "more than 50000 bytes"),
         ("file:///etc/passwd".to_owned(), "only http and https"),
-        ("nonsense".to_owned(), "is no address"),
+        ("nonsense".to_owned(), "is not a URL"),
     ] {
         let outcome = call(&toolbox, "it_get", json!({"url": url})).await;
         assert!(!outcome.ok && outcome.message.contains(part), "{url}: {outcome:?}");
     }
     let none = open(&json!({"kind": "fetch", "hosts": []}), Path::new("."), None).err().unwrap();
-    assert!(none.contains("tools.it: `hosts` lists no host"), "{none}");
+    assert!(none.contains("tools.it: `hosts` is empty"), "{none}");
 }
 
 #[tokio::test]
@@ -163,8 +166,8 @@ async fn a_request_has_its_arguments_where_they_belong_and_its_secret_in_the_hea
     };
     let secret = json!(["CARGO_PKG_NAME"]);
     let refused = call(&redirected("away", secret.clone()), "it", json!({})).await;
-    assert!(!refused.ok && refused.message.contains("not followed with a secret"), "{refused:?}");
-    assert_eq!(call(&redirected("same", secret), "it", json!({})).await.words(), "here");
+    assert!(!refused.ok && refused.message.contains("follows no redirect"), "{refused:?}");
+    assert_eq!(call(&redirected("same", secret), "it", json!({})).await.to_text(), "here");
     assert!(call(&redirected("away", json!([])), "it", json!({})).await.ok, "nothing is given away");
     let unlisted = json!({"kind": "http", "description": "", "url": "http://h/", "hosts": ["h"], "headers": {"a": "${HOME}"}});
     let error = open(&unlisted, Path::new("."), None).err().unwrap();
@@ -179,14 +182,17 @@ async fn a_shell_has_to_be_wanted_and_ends_with_its_call() {
     let on = json!({"kind": "shell", "enabled": true, "timeout_ms": 300});
     let toolbox = open(&on, place.path(), None).unwrap();
     let outcome = call(&toolbox, "it_run", json!({"command": "pwd; echo oops >&2; exit 3"})).await;
-    assert!(!outcome.ok && outcome.message.contains('3') && outcome.words().contains("oops"), "{outcome:?}");
-    assert!(outcome.words().contains(place.path().canonicalize().unwrap().to_str().unwrap()));
+    assert!(
+        !outcome.ok && outcome.message.contains('3') && outcome.to_text().contains("oops"),
+        "{outcome:?}"
+    );
+    assert!(outcome.to_text().contains(place.path().canonicalize().unwrap().to_str().unwrap()));
     let roomy = json!({"kind": "shell", "enabled": true});
     let roomy = open(&roomy, place.path(), None).unwrap();
     let much = call(&roomy, "it_run", json!({"command": "seq 1 100000"})).await;
-    assert!(much.ok && much.words().starts_with("1\n2\n"), "{}", much.message);
+    assert!(much.ok && much.to_text().starts_with("1\n2\n"), "{}", much.message);
     let behind = call(&roomy, "it_run", json!({"command": "(sleep 30; touch late) & echo hi"})).await;
-    assert_eq!((behind.ok, behind.words().as_str()), (true, "hi"));
+    assert_eq!((behind.ok, behind.to_text().as_str()), (true, "hi"));
     let left = "(sleep 1; touch late) & sleep 5";
     assert!(call(&toolbox, "it_run", json!({"command": left})).await.message.contains("did not answer"));
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
@@ -198,14 +204,14 @@ async fn a_person_is_asked_and_nobody_there_has_an_answer_too() {
     struct Ada;
     #[async_trait]
     impl Person for Ada {
-        async fn asked(&self, question: &str) -> Option<String> {
+        async fn answer(&self, question: &str) -> Option<String> {
             (question == "who?").then(|| "Ada".to_owned())
         }
     }
     let here = open(&json!({"kind": "human"}), Path::new("."), Some(Arc::new(Ada))).unwrap();
-    assert_eq!(call(&here, "it_ask", json!({"question": "who?"})).await.words(), "Ada");
+    assert_eq!(call(&here, "it_ask", json!({"question": "who?"})).await.to_text(), "Ada");
     let away = open(&json!({"kind": "human", "unattended": "go on"}), Path::new("."), None).unwrap();
-    assert_eq!(call(&away, "it_ask", json!({"question": "may I?"})).await.words(), "go on");
+    assert_eq!(call(&away, "it_ask", json!({"question": "may I?"})).await.to_text(), "go on");
     let silent = open(&json!({"kind": "human"}), Path::new("."), None).unwrap();
     assert!(!call(&silent, "it_ask", json!({"question": "may I?"})).await.ok);
 }

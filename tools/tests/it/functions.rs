@@ -52,7 +52,7 @@ fn tools() -> Vec<Arc<dyn Tool>> {
 async fn call(name: &str, args: Value) -> Result<ToolOutcome, String> {
     let toolbox = Toolbox::new(vec![Arc::new(FixedSource::new("it", tools()))], CallLimits::default());
     let call = ToolCall { name: name.into(), args: args.as_object().unwrap().clone() };
-    let ready = toolbox.ready(&call).map_err(|refusal| refusal.to_string())?;
+    let ready = toolbox.validate(&call).map_err(|refusal| refusal.to_string())?;
     Ok(ready.run(CallContext { now_ms: 7, ..CallContext::default() }).await)
 }
 
@@ -119,7 +119,7 @@ async fn served_tools_answer_side_by_side_and_bad_lines_do_no_harm() {
     assert_eq!(names, ["dawdle", "look", "send"]);
     assert_eq!(answers[&3]["result"]["value"], json!(["Ada", 1, 9]));
     assert!(answers[&4]["error"].as_str().unwrap().contains("did you mean `send`?"));
-    assert_eq!(answers[&5]["error"], "there is no `fly` here");
+    assert_eq!(answers[&5]["error"], "unknown method `fly`");
     assert!(answers[&6]["error"].as_str().unwrap().contains("bad arguments"));
 
     writer.write_all(b"{\"method\": \"cancel\", \"params\": {\"id\": 2}}\n").await.unwrap();

@@ -48,26 +48,30 @@ async fn a_fault_costs_one_call_and_the_server_goes_on() {
 #[tokio::test]
 async fn an_answer_that_is_too_long_or_no_json_is_said_to_be_at_once() {
     let cases = [
-        ("large", false, "its answer has 100000082 bytes, of at most 16777216"),
-        ("utf8", false, "its answer cannot be read: it is no JSON"),
+        ("large", false, "its response has 100000082 bytes; the limit is 16777216"),
+        ("utf8", false, "its response is not valid JSON"),
     ];
     each_costs_one_call(patient, &cases).await;
 }
 
 #[tokio::test]
 async fn a_server_that_writes_for_ever_is_given_up_and_started_again() {
-    let noise = "in which there is no message, of at most 67108864";
-    each_is_revived(patient, &[("flood", noise, noise), ("endless", "does not end", "does not end")]).await;
+    let noise = "without a message; the limit is 67108864";
+    each_is_revived(
+        patient,
+        &[("flood", noise, noise), ("endless", "without a line break", "without a line break")],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn over_http_an_answer_is_refused_while_it_arrives() {
-    let too_long = "its answer has more than 16777216 bytes";
+    let too_long = "its response exceeds the limit of 16777216 bytes";
     let cases = [
         ("large", false, too_long),
         ("endless", false, too_long),
         ("large-event", false, too_long),
-        ("noise", false, "in which there is no message, of at most 67108864"),
+        ("noise", false, "without a message; the limit is 67108864"),
     ];
     for case in cases {
         let server = Http::start(case.0);

@@ -38,7 +38,7 @@ async fn a_fault_costs_one_call_and_the_program_goes_on() {
         ("drip", true, "slowly"),
         ("noise", true, "done"),
         ("wrong-id", false, "did not answer within 2 s"),
-        ("wrong-result", false, "the result cannot be read"),
+        ("wrong-result", false, "the result is not a valid outcome"),
         ("error-object", false, "not today"),
         ("echo", true, "done"),
         ("null", true, ""),
@@ -49,16 +49,20 @@ async fn a_fault_costs_one_call_and_the_program_goes_on() {
 #[tokio::test]
 async fn an_answer_that_is_too_long_or_no_json_is_said_to_be_at_once() {
     let cases = [
-        ("large", false, "bytes, of at most 16777216"),
-        ("utf8", false, "its answer cannot be read: invalid"),
+        ("large", false, "bytes; the limit is 16777216"),
+        ("utf8", false, "its response is not valid: invalid"),
     ];
     each_costs_one_call(patient, &cases).await;
 }
 
 #[tokio::test]
 async fn a_program_that_writes_for_ever_is_given_up_and_started_again() {
-    let noise = "in which there is no message, of at most 67108864";
-    each_is_revived(patient, &[("flood", noise, noise), ("endless", "does not end", "does not end")]).await;
+    let noise = "without a message; the limit is 67108864";
+    each_is_revived(
+        patient,
+        &[("flood", noise, noise), ("endless", "without a line break", "without a line break")],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -70,7 +74,7 @@ async fn each_of_several_calls_hears_how_far_it_has_got_itself() {
 async fn a_program_that_dies_is_started_again_and_its_tools_are_gone_meanwhile() {
     each_is_revived(
         bench,
-        &[("exit", "it was too much for me", ""), ("mid-message", "the program ended", "")],
+        &[("exit", "it was too much for me", ""), ("mid-message", "the process ended", "")],
     )
     .await;
 }
@@ -83,12 +87,9 @@ async fn a_list_that_changes_in_mid_call_is_seen_and_a_tool_that_cannot_be_read_
 #[tokio::test]
 async fn a_program_that_is_none_says_why() {
     for (command, part) in [
-        (vec!["/nowhere/plugin"], "cannot be started"),
+        (vec!["/nowhere/plugin"], "cannot start"),
         (vec!["python3", "-c", "import sys; sys.exit('no licence')"], "no licence"),
-        (
-            vec!["python3", "-c", "input(); print('{\"id\": 1, \"result\": {\"tools\": 7}}')"],
-            "cannot be read",
-        ),
+        (vec!["python3", "-c", "input(); print('{\"id\": 1, \"result\": {\"tools\": 7}}')"], "is not valid"),
     ] {
         let command = command.into_iter().map(str::to_owned).collect();
         let source = ProcessSource::open("faulty", settings(command), Path::new(".")).unwrap();

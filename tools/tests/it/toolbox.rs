@@ -84,7 +84,7 @@ fn toolbox(tools: Vec<Arc<dyn Tool>>) -> (Arc<Changing>, Toolbox) {
 
 async fn call(toolbox: &Toolbox, name: &str, args: Value) -> ToolOutcome {
     let Value::Object(args) = args else { panic!("not an object") };
-    match toolbox.ready(&ToolCall { name: name.into(), args }) {
+    match toolbox.validate(&ToolCall { name: name.into(), args }) {
         Ok(ready) => ready.run(CallContext::default()).await,
         Err(refusal) => ToolOutcome::failed(refusal.to_string()),
     }
@@ -115,7 +115,7 @@ async fn a_tool_that_misbehaves_costs_its_call_only() {
         ("hang", "tool `hang` did not answer within 0.05 s"),
         ("obey", "tool `obey` did not answer within 0.05 s"),
         ("panic", "tool `panic` failed: it panicked"),
-        ("flood", "the result has 10004 bytes, of at most 5000; this is its beginning"),
+        ("flood", "the result has 10004 bytes; the limit is 5000; this is its beginning"),
         ("broken", "tool `broken` failed: broken"),
     ] {
         let outcome = call(&toolbox, name, json!({})).await;
@@ -142,21 +142,21 @@ async fn what_may_be_left_out_is_left_out_and_not_null() {
 #[tokio::test]
 async fn tools_appear_and_vanish() {
     let (source, toolbox) = toolbox(vec![add()]);
-    assert!(toolbox.look().is_empty());
+    assert!(toolbox.refresh().is_empty());
     let broken: Arc<dyn Tool> = Arc::new(Odd(ToolSpec::new("bad", "").with_input(json!({"type": 7}))));
     *source.tools.lock().unwrap() = vec![odd("hang"), odd("hang"), broken];
     source.notices.lock().unwrap().push("it was started again".into());
-    let changes = toolbox.look();
+    let changes = toolbox.refresh();
     assert_eq!(changes.vanished, ["add"]);
     assert_eq!(changes.appeared.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>(), ["hang"]);
     assert_eq!(changes.notices.len(), 3, "{:?}", changes.notices);
-    assert!(toolbox.look().is_empty(), "said once");
+    assert!(toolbox.refresh().is_empty(), "said once");
     assert!(call(&toolbox, "add", json!({"a": 1})).await.message.starts_with("no tool named `add`"));
 
     // What was wrong from the beginning is said to the first who looks.
     source.notices.lock().unwrap().push("it does not start".into());
     let late = Toolbox::new(vec![source], CallLimits::default());
-    let notices = late.look().notices;
+    let notices = late.refresh().notices;
     assert!(notices.len() == 3 && notices[0] == "it does not start", "{notices:?}");
-    assert!(late.look().is_empty(), "said once");
+    assert!(late.refresh().is_empty(), "said once");
 }

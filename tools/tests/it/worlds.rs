@@ -5,16 +5,16 @@
 use crate::common::faulty;
 use serde_json::{Value, json};
 use sojourn_tools::{
-    Action, EndingKind, Environment, EnvironmentError, McpWorld, Past, ProcessWorld, Progress, SteppedWorld,
-    ToolCall, ToolOutcome,
+    Action, EndingKind, Environment, EnvironmentError, EpisodePrefix, McpEnvironmentSettings,
+    ProcessEnvironmentSettings, Progress, RemoteEnvironment, ToolCall, ToolOutcome,
 };
 use std::path::Path;
 
 /// The corridor with a fault; a file that counts its starts, where faults are over after the first.
-async fn corridor(fault: &str, starts: Option<&Path>) -> Result<SteppedWorld, String> {
+async fn corridor(fault: &str, starts: Option<&Path>) -> Result<RemoteEnvironment, String> {
     let mut command = faulty("corridor.py", fault);
     command.extend(starts.map(|path| path.to_str().unwrap().to_owned()));
-    let world = ProcessWorld { command, env: Vec::new(), timeout_ms: Some(2000) };
+    let world = ProcessEnvironmentSettings { command, env: Vec::new(), timeout_ms: Some(2000) };
     world.open(Path::new("")).await.map_err(|error| error.to_string())
 }
 
@@ -99,7 +99,7 @@ async fn a_world_that_breaks_off_costs_its_episode_and_the_next_one_begins() {
     for (fault, part) in [
         ("exit", "a wall came down"),
         ("hang", "did not answer within 2 s"),
-        ("unreadable", "cannot be read"),
+        ("unreadable", "is not a valid observation"),
         ("says", "the floor is wet"),
     ] {
         let place = tempfile::tempdir().unwrap();
@@ -121,15 +121,19 @@ async fn a_world_that_breaks_off_costs_its_episode_and_the_next_one_begins() {
 #[tokio::test]
 async fn what_cannot_be_lived_in_says_why() {
     for (fault, part) in [
-        ("no-world", "it offers no environment"),
-        ("no-actions", "it names no actions"),
-        ("twice", "two of its actions would be called `go_on`"),
+        ("no-world", "has no `environment`"),
+        ("no-actions", "has no actions"),
+        ("twice", "two actions would both get the tool name `go_on`"),
         ("nameless", "missing field `name`"),
     ] {
         let Err(error) = corridor(fault, None).await else { panic!("{fault} was opened") };
         assert!(error.contains(part), "{fault}: {error}");
     }
-    let world = ProcessWorld { command: vec!["/no/such/program".into()], env: Vec::new(), timeout_ms: None };
+    let world = ProcessEnvironmentSettings {
+        command: vec!["/no/such/program".into()],
+        env: Vec::new(),
+        timeout_ms: None,
+    };
     let Err(error) = world.open(Path::new("")).await else { panic!("it was opened") };
     assert!(error.to_string().contains("`/no/such/program` cannot be started"), "{error}");
 }
@@ -138,7 +142,7 @@ async fn what_cannot_be_lived_in_says_why() {
 async fn after_a_crash_a_world_that_repeats_is_brought_to_where_it_was_and_no_other() {
     let past = |state: Value| {
         let actions = ["right", "right", "left", "do"].map(|action| Action(action.to_owned())).to_vec();
-        Past { seed: 7, actions, state }
+        EpisodePrefix { seed: 7, actions, state }
     };
     let mut world = corridor("none", None).await.unwrap();
     assert!(world.rejoin(&past(json!({"cell": 1, "seed": 7}))).await.unwrap());
@@ -173,7 +177,7 @@ async fn practice_is_another_program() {
     assert_eq!(practice.observe().unwrap().state["cell"], 1);
 }
 
-fn server(more: &Value) -> McpWorld {
+fn server(more: &Value) -> McpEnvironmentSettings {
     let mut settings = json!({
         "name": "corridor", "command": faulty("corridor_mcp.py", "none"), "reset": "reset-env", "step": "step-env",
         "seed": "seed", "actions": {"left": -1, "right": 1}, "deterministic": true, "timeout_ms": 5000,
@@ -201,7 +205,7 @@ async fn a_server_with_two_tools_is_a_world() {
     assert!(matches!(lost, EnvironmentError::Lost { .. }), "{lost}");
     world.reset(1).await.unwrap();
     assert_eq!(world.observe().unwrap().state["observation"], json!({"cell": 1}));
-    let past = Past {
+    let past = EpisodePrefix {
         seed: 2,
         actions: ["right", "left", "right"].map(|action| Action(action.to_owned())).to_vec(),
         state: json!({"observation": {"cell": 1}, "reward": 0.0, "return": 0.0, "steps": 3, "success": false}),

@@ -91,7 +91,7 @@ impl ExecutorState {
             (Some(value), true) => value.clone(),
             (_, false) => Value::Bool(false),
             (None, true) if outcome.content.is_empty() => Value::Bool(true),
-            (None, true) => Value::String(outcome.words()),
+            (None, true) => Value::String(outcome.to_text()),
         };
         self.keep(SkillEvent::Returned { depth, outcome }).await?;
         Ok(value)

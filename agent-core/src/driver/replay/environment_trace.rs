@@ -6,7 +6,7 @@ use crate::model::{Event, LogRecord, RecordKind, SkillEvent, StepRecord};
 use serde_json::Value;
 use sojourn_memory::{Record, Store};
 use sojourn_tools::{
-    Action, EndingKind, EnvironmentError, EnvironmentSpec, FailureKind, Observation, Past, Progress,
+    Action, EndingKind, EnvironmentError, EnvironmentSpec, EpisodePrefix, FailureKind, Observation, Progress,
     StepOutcome, ToolCall, ToolOutcome,
 };
 use std::collections::VecDeque;
@@ -107,13 +107,13 @@ fn returned(outcome: ToolOutcome) -> TraceEntry {
 }
 
 /// The episode that is open at the end of the trace; `None` without one.
-pub(super) fn open_episode(trace: &VecDeque<TraceEntry>) -> Option<Past> {
-    let mut last: Option<Past> = None;
+pub(super) fn open_episode(trace: &VecDeque<TraceEntry>) -> Option<EpisodePrefix> {
+    let mut last: Option<EpisodePrefix> = None;
     for entry in trace {
         match entry {
             TraceEntry::Reset(seed, observation) => {
                 let state = observation.state.clone();
-                last = Some(Past { seed: *seed, actions: Vec::new(), state });
+                last = Some(EpisodePrefix { seed: *seed, actions: Vec::new(), state });
             }
             TraceEntry::Observed(observation) => {
                 if let Some(past) = &mut last {

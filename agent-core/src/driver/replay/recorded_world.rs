@@ -6,8 +6,8 @@ use super::recorded_run::ReplayPosition;
 use async_trait::async_trait;
 use serde_json::Value;
 use sojourn_tools::{
-    Action, Environment, EnvironmentError, EnvironmentSpec, Observation, Past, Progress, StepOutcome,
-    ToolCall,
+    Action, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix, Observation, Progress,
+    StepOutcome, ToolCall,
 };
 use std::collections::VecDeque;
 
@@ -118,7 +118,7 @@ impl Environment for RecordedWorld {
         trace::step(&mut self.trace, &mut self.state, action)
     }
 
-    async fn rejoin(&mut self, past: &Past) -> Result<bool, EnvironmentError> {
+    async fn rejoin(&mut self, past: &EpisodePrefix) -> Result<bool, EnvironmentError> {
         Ok(!self.lost && self.state == past.state)
     }
 }

@@ -18,7 +18,7 @@ use sojourn_cli::session::{LibraryHandle, stop_on_ctrl_c};
 use sojourn_controller::Cancel;
 use sojourn_core::{Budgets, Notice, Observer, RunConfig, seeds};
 use sojourn_skills::LibraryState;
-use sojourn_tools::{Environment, Residue, TaskSpec};
+use sojourn_tools::{Environment, ResidueClass, TaskSpec};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
@@ -30,7 +30,7 @@ const ENVIRONMENT: &str = sojourn_miniwob::NAME;
 /// A task whose success is measured.
 struct Measured {
     name: String,
-    episodes: Residue,
+    episodes: ResidueClass,
 }
 
 /// Runs tasks of MiniWoB++ and prints the share that was done.
@@ -141,7 +141,7 @@ async fn measure(
         rows.push(row);
         let turn = |index: u64| {
             let task = &tasks[usize::try_from(index % tasks.len() as u64).unwrap_or_default()];
-            task.episodes.near(subject.learning_seed(index))
+            task.episodes.at_or_before(subject.learning_seed(index))
         };
         let episodes = (0..args.practice_episodes.unwrap_or(0)).map(turn).collect();
         let tab = another(world)?;
@@ -261,7 +261,7 @@ fn rates(episodes: &[Episode], tasks: &[Measured]) -> BTreeMap<String, f64> {
     let rate = |task: &Measured| {
         let own: Vec<f64> = episodes
             .iter()
-            .filter(|episode| task.episodes.has(episode.seed))
+            .filter(|episode| task.episodes.contains(episode.seed))
             .map(|episode| {
                 let done = episode.unlocked.iter().any(|(name, _)| *name == task.name);
                 if done { 100.0 } else { 0.0 }

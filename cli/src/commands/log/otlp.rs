@@ -120,7 +120,7 @@ impl Trace {
                     ]);
                 }
                 Event::ToolAnswered { outcome, .. } => {
-                    let result = text("gen_ai.tool.call.result", &outcome.words());
+                    let result = text("gen_ai.tool.call.result", &outcome.to_text());
                     self.end(record, if outcome.ok { OK } else { ERROR }, vec![result]);
                 }
                 Event::ControllerFailed { error } => self.end(record, ERROR, vec![text("error.type", error)]),

@@ -5,7 +5,7 @@ use crate::error::{Failure, Kind};
 use crate::{output, session};
 use anyhow::{Context as _, Result};
 use sojourn_controller::Cancel;
-use sojourn_tools::mcp::serve::{self, Door};
+use sojourn_tools::mcp::serve::{self, ServerAccess};
 use std::net::SocketAddr;
 
 /// The address of a server, and who may reach it.
@@ -30,7 +30,7 @@ pub(super) async fn serve(server: Server, place: Endpoint) -> Result<()> {
     output::note(format!("serving at http://{}{}", listener.local_addr()?, serve::PATH));
     let cancel = Cancel::new();
     session::stop_on_ctrl_c(cancel.clone());
-    let door = Door { token, hosts: place.hosts };
+    let door = ServerAccess { token, hosts: place.hosts };
     Ok(serve::serve(server, listener, door, async move { cancel.cancelled().await }).await?)
 }
 

@@ -181,7 +181,7 @@ impl Camera {
             Event::ToolAnswered { outcome, .. } => {
                 let call = self.open.pop().unwrap_or_default();
                 let sign = if outcome.ok { "→" } else { "✗" };
-                self.now.calls = [format!("{call} {sign} {}", outcome.words())].into();
+                self.now.calls = [format!("{call} {sign} {}", outcome.to_text())].into();
             }
             Event::ControllerFailed { error } => self.now.decision = format!("no answer: {error}").into(),
             Event::Acted { report } => {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 use sojourn_core::now_ms;
 use sojourn_sandbox::{Sandbox, engine_sha256};
-use sojourn_skills::exchange::{self, Parcel};
+use sojourn_skills::exchange::{self, ImportedSkill};
 use sojourn_skills::{Code, Compiled, Draft, Entry, LibraryEvent, LibraryState, Origin, Skill};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -47,17 +47,19 @@ pub fn export(
 
 /// Imports skills as drafts: all of them, or none if one is invalid.
 pub async fn import(home: &Home, args: &Import) -> Result<()> {
-    let parcels = exchange::folders(&args.dir)?
+    let imported_skills = exchange::folders(&args.dir)?
         .iter()
         .map(|folder| exchange::read(folder, args.environment.as_deref()))
-        .collect::<Result<Vec<Parcel>, _>>()?;
+        .collect::<Result<Vec<ImportedSkill>, _>>()?;
     let mut state = super::state(home).await?;
     let sandbox = session::sandbox().await?;
-    let names: BTreeSet<String> = parcels.iter().map(|parcel| parcel.promise.name.clone()).collect();
+    let names: BTreeSet<String> =
+        imported_skills.iter().map(|imported| imported.manifest.name.clone()).collect();
     let mut events = Vec::new();
-    for parcel in parcels {
-        let event =
-            LibraryEvent::Drafted { skill: Box::new(drafted(home, &state, &sandbox, parcel, &names).await?) };
+    for imported in imported_skills {
+        let event = LibraryEvent::Drafted {
+            skill: Box::new(drafted(home, &state, &sandbox, imported, &names).await?),
+        };
         state.apply(&event)?;
         events.push(event);
     }
@@ -92,22 +94,22 @@ async fn missing(home: &Home, state: &LibraryState, events: &[LibraryEvent]) -> 
     Ok(missing.into_iter().collect())
 }
 
-/// The first version of a new skill, made from a parcel.
+/// The first version of a new skill, made from an imported one.
 async fn drafted(
     home: &Home,
     state: &LibraryState,
     sandbox: &Sandbox,
-    parcel: Parcel,
+    imported: ImportedSkill,
     together: &BTreeSet<String>,
 ) -> Result<Skill> {
-    let Parcel { promise, source, module, .. } = parcel;
-    let name = promise.name.clone();
-    let environment = home.environments().open(&promise.environment).await?;
+    let ImportedSkill { manifest, source, module, .. } = imported;
+    let name = manifest.name.clone();
+    let environment = home.environments().open(&manifest.environment).await?;
     let tools: Vec<&str> = environment.spec().tools.iter().map(|tool| tool.name.as_str()).collect();
     if tools.contains(&name.as_str()) {
         return Err(Failure::new(
             Kind::Usage,
-            format!("`{name}` is the name of a tool of {}", promise.environment),
+            format!("`{name}` is the name of a tool of {}", manifest.environment),
         )
         .hint("rename the imported skill")
         .into());
@@ -135,17 +137,17 @@ async fn drafted(
             Compiled { engine: engine_sha256().to_owned(), wasm }
         }
     };
-    let code = promise.code;
-    let declared = promise.calls;
+    let code = manifest.code;
+    let declared = manifest.calls;
     let draft = Draft {
         name,
-        description: promise.description,
-        parameters: promise.parameters,
-        precondition: promise.precondition,
-        postcondition: promise.postcondition,
+        description: manifest.description,
+        parameters: manifest.parameters,
+        precondition: manifest.precondition,
+        postcondition: manifest.postcondition,
         origin: Origin::Imported,
-        kind: promise.kind,
-        environment: promise.environment,
+        kind: manifest.kind,
+        environment: manifest.environment,
         created_ms: u64::try_from(now_ms()).unwrap_or(0),
         source,
     };

@@ -3,7 +3,7 @@ use crate::home::Home;
 use crate::{duration, output, table};
 use anyhow::Result;
 use serde_json::json;
-use sojourn_skills::{LibraryEvent, LibraryState, Recorded};
+use sojourn_skills::{LibraryEvent, LibraryState, RecordedEvent};
 
 /// Prints every event of a skill. Uses are counted between the other events.
 pub async fn history(home: &Home, name: &str, json: bool) -> Result<()> {
@@ -19,7 +19,7 @@ pub async fn history(home: &Home, name: &str, json: bool) -> Result<()> {
         Some(library) => library.records().await?,
         None => Vec::new(),
     };
-    let records: Vec<&Recorded> =
+    let records: Vec<&RecordedEvent> =
         records.iter().filter(|record| concerns(state, &record.event, name)).collect();
     if json {
         let records: Vec<_> = records

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use sojourn_controller::Cancel;
 use sojourn_core::now_ms;
 use sojourn_tools::schema::identifier;
-use sojourn_tools::{CallContext, Policy, ToolCall, Verdict};
+use sojourn_tools::{CallContext, Policy, PolicyVerdict, ToolCall};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -40,11 +40,11 @@ pub async fn call(
         (toolbox, policy, tool)
     };
     let call = ToolCall { name, args };
-    let ready = match toolbox.ready(&call) {
+    let ready = match toolbox.validate(&call) {
         Ok(ready) => ready,
         Err(refusal) => {
             // A source that does not start offers no tools: the notices say why.
-            let notices = toolbox.look().notices;
+            let notices = toolbox.refresh().notices;
             let there: Vec<String> = toolbox.specs().into_iter().map(|spec| spec.name).collect();
             toolbox.close().await;
             let hint = match (notices.is_empty(), there.is_empty()) {
@@ -57,10 +57,12 @@ pub async fn call(
     };
     let decision = policy.decide(ready.spec(), ready.args(), false);
     let granted = match decision.verdict {
-        Verdict::Allow => true,
-        Verdict::Ask if yes => true,
-        Verdict::Ask => approver::approver(Cancel::new()).approve(ready.spec(), ready.args()).await.granted,
-        Verdict::Deny => false,
+        PolicyVerdict::Allow => true,
+        PolicyVerdict::Ask if yes => true,
+        PolicyVerdict::Ask => {
+            approver::approver(Cancel::new()).approve(ready.spec(), ready.args()).await.granted
+        }
+        PolicyVerdict::Deny => false,
     };
     if !granted {
         toolbox.close().await;
@@ -75,7 +77,7 @@ pub async fn call(
     if json {
         output::json(&outcome)?;
     } else {
-        output::line(outcome.words())?;
+        output::line(outcome.to_text())?;
     }
     Ok(if outcome.ok { ExitCode::SUCCESS } else { ExitCode::from(Kind::Failure as u8) })
 }

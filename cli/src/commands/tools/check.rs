@@ -54,7 +54,7 @@ struct ExampleReport {
 pub async fn check(path: &Path, json: bool) -> Result<ExitCode> {
     let manifest = Manifest::read(path)?;
     let (source, toolbox) = manifest.start(path).await?;
-    let mut report = Report { problems: toolbox.look().notices, ..Report::default() };
+    let mut report = Report { problems: toolbox.refresh().notices, ..Report::default() };
     if toolbox.specs().is_empty() {
         report.problems.push("it offers no tools".to_owned());
     }
@@ -80,7 +80,7 @@ pub async fn check(path: &Path, json: bool) -> Result<ExitCode> {
 }
 
 async fn call(toolbox: &Toolbox, name: &str, args: Map<String, Value>) -> ToolOutcome {
-    match toolbox.ready(&ToolCall { name: name.to_owned(), args }) {
+    match toolbox.validate(&ToolCall { name: name.to_owned(), args }) {
         Ok(ready) => ready.run(CallContext::default()).await,
         Err(refusal) => ToolOutcome::failed(refusal.to_string()),
     }
@@ -92,7 +92,7 @@ async fn run_example(toolbox: &Toolbox, example: &Example) -> ExampleReport {
         None => NAME.to_owned(),
     };
     let outcome = call(toolbox, &name, example.args.clone()).await;
-    let got = outcome.value.clone().unwrap_or_else(|| outcome.words().into());
+    let got = outcome.value.clone().unwrap_or_else(|| outcome.to_text().into());
     let wrong_schema = example.schema.as_ref().and_then(|schema| match jsonschema::validator_for(schema) {
         Ok(validator) => validator.validate(&got).err().map(|error| error.to_string()),
         Err(error) => Some(format!("`schema` is not a JSON Schema: {error}")),

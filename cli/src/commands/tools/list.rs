@@ -3,7 +3,7 @@ use crate::home::Home;
 use crate::{output, table};
 use anyhow::Result;
 use serde_json::{Map, json};
-use sojourn_tools::{Effects, EnvironmentProvider, Policy, ToolSpec, Verdict, signature};
+use sojourn_tools::{Effects, EnvironmentProvider, Policy, PolicyVerdict, ToolSpec, signature};
 use std::path::Path;
 
 /// Lists the tools of an agent, and the decision of its policy on each.
@@ -23,7 +23,7 @@ pub async fn list(home: &Home, agent: Option<&Path>, environment: Option<&str>, 
         let settings = agent.run.tools.clone().unwrap_or_default();
         policy = Policy::new(settings.policy)?;
         others = toolbox.specs();
-        notices = toolbox.look().notices;
+        notices = toolbox.refresh().notices;
         toolbox.close().await;
     }
     if json && agent.is_none() {
@@ -45,9 +45,9 @@ pub async fn list(home: &Home, agent: Option<&Path>, environment: Option<&str>, 
     }
     for spec in &others {
         let verdict = match policy.decide(spec, &Map::new(), false).verdict {
-            Verdict::Allow => "allow",
-            Verdict::Ask => "ask",
-            Verdict::Deny => "deny",
+            PolicyVerdict::Allow => "allow",
+            PolicyVerdict::Ask => "ask",
+            PolicyVerdict::Deny => "deny",
         };
         table.add_row(row(spec, verdict));
     }

@@ -1,23 +1,23 @@
-//! Spawning and despawning: how many creatures a chunk should hold depends on its land and on the light.
+//! Spawning and despawning of creatures. Their number in a chunk depends on its land and on the light.
 
 use super::Game;
-use super::place::Pos;
+use super::position::Pos;
 use super::rules::Material;
 use super::world::{Kind, Object, ObjectId};
 
-/// How one kind of creature is balanced.
+/// Population rule of one kind of creature.
 struct Balance {
     is_kind: fn(&Kind) -> bool,
     spawn: fn(Pos) -> Object,
     land: Material,
-    /// A new one appears at least this far from the player.
+    /// Minimum distance of a spawn from the player.
     spawn_distance: i32,
-    /// One disappears only at least this far from the player.
+    /// Minimum distance of a despawn from the player.
     despawn_distance: i32,
     spawn_chance: f64,
     despawn_chance: f64,
-    /// The least and the greatest wanted number, from the cells of land and the daylight.
-    wanted: fn(usize, f64) -> (f64, f64),
+    /// Minimum and maximum population, from the number of land cells and the daylight.
+    target: fn(usize, f64) -> (f64, f64),
 }
 
 const BALANCES: [Balance; 3] = [
@@ -29,7 +29,7 @@ const BALANCES: [Balance; 3] = [
         despawn_distance: 0,
         spawn_chance: 0.3,
         despawn_chance: 0.4,
-        wanted: |space, light| (if space < 50 { 0.0 } else { 3.5 - 3.0 * light }, 3.5 - 3.0 * light),
+        target: |space, light| (if space < 50 { 0.0 } else { 3.5 - 3.0 * light }, 3.5 - 3.0 * light),
     },
     Balance {
         is_kind: |kind| matches!(kind, Kind::Skeleton { .. }),
@@ -39,7 +39,7 @@ const BALANCES: [Balance; 3] = [
         despawn_distance: 7,
         spawn_chance: 0.1,
         despawn_chance: 0.1,
-        wanted: |space, _| (if space < 6 { 0.0 } else { 1.0 }, 2.0),
+        target: |space, _| (if space < 6 { 0.0 } else { 1.0 }, 2.0),
     },
     Balance {
         is_kind: |kind| matches!(kind, Kind::Cow),
@@ -49,12 +49,12 @@ const BALANCES: [Balance; 3] = [
         despawn_distance: 5,
         spawn_chance: 0.01,
         despawn_chance: 0.1,
-        wanted: |space, light| (if space < 30 { 0.0 } else { 1.0 }, 1.5 + light),
+        target: |space, light| (if space < 30 { 0.0 } else { 1.0 }, 1.5 + light),
     },
 ];
 
 impl Game {
-    /// Balances every chunk that has ever held an object.
+    /// Balances every chunk that has ever contained an object.
     pub(super) fn balance(&mut self) {
         for chunk in 0..self.world.chunks().len() {
             for balance in &BALANCES {
@@ -69,8 +69,9 @@ impl Game {
         let creatures: Vec<ObjectId> = chunk.members.iter().copied().filter(is_kind).collect();
         let land: Vec<Pos> =
             chunk.cells().filter(|&pos| self.world.material(pos) == Some(balance.land)).collect();
-        let (least, greatest) = (balance.wanted)(land.len(), self.world.daylight);
-        // Counts are compared with the targets cut to whole numbers, and chance is asked only where it decides.
+        let (least, greatest) = (balance.target)(land.len(), self.world.daylight);
+        // As in the original, the targets are truncated to integers, and random numbers are drawn only if
+        // needed.
         if creatures.len() < least as usize && self.world.rng.uniform() < balance.spawn_chance {
             let pos = land[self.world.rng.below(land.len() as u32) as usize];
             let away = self.position().distance(pos) >= balance.spawn_distance;

@@ -1,11 +1,11 @@
-//! What everything but the player does in its turn.
+//! The turns of all objects except the player.
 //!
-//! A creature whose health has run out is removed at the start of its turn and then still has that turn,
-//! blow included: the original works like this, and its random numbers depend on it.
+//! A creature without health is removed at the start of its turn but still completes the turn, including its
+//! attack. The original does the same, and its random numbers depend on it.
 
 use super::Game;
-use super::place::{Direction, Pos};
 use super::player::Harm;
+use super::position::{Direction, Pos};
 use super::rules::{FLYABLE, Material, WALKABLE};
 use super::world::{Kind, Object, ObjectId};
 
@@ -13,7 +13,7 @@ use super::world::{Kind, Object, ObjectId};
 struct Body {
     id: ObjectId,
     pos: Pos,
-    /// Whether it is still in the world.
+    /// Whether the creature is still in the world.
     present: bool,
 }
 
@@ -130,7 +130,7 @@ impl Game {
         }
     }
 
-    /// One step, if the cell is free. `None` is a step on the spot, which only the removed can take.
+    /// Moves one cell if it is free. `None` means no movement, which succeeds only for removed creatures.
     fn go(&mut self, body: &mut Body, way: Option<Direction>) -> bool {
         let target = way.map_or(body.pos, |way| body.pos.step(way));
         let free = self.world.is_free(target, WALKABLE);
@@ -146,7 +146,8 @@ impl Game {
         self.go(body, Some(way));
     }
 
-    /// The way to the player along the longer axis, or along the other one; `None` where that is no distance.
+    /// Direction towards the player along the longer or the shorter axis; `None` if the distance on it is
+    /// zero.
     fn toward_player(&self, from: Pos, longer_axis: bool) -> Option<Direction> {
         let to = self.position();
         let (dx, dy) = (to.x - from.x, to.y - from.y);

@@ -1,22 +1,22 @@
-//! The game itself, without anything of an agent: rules, world and one player.
+//! The game itself, independent of agents: rules, world and one player.
 //!
-//! The same seed and actions give the same states as the original does when its chunks keep their objects in
-//! the order of insertion (as shipped they are sets ordered by memory address, and not reproducible) and
-//! nothing is rendered (at night, rendering draws from the same random generator).
+//! Equal seeds and actions give the same states as the original, under two conditions. The original's chunks
+//! must keep their objects in insertion order; as shipped, they are sets ordered by memory address, which is
+//! not reproducible. And it must not render, because rendering at night draws from the same random generator.
 
 mod balance;
 mod creatures;
 mod names;
 mod noise;
-mod place;
 mod player;
+mod position;
 mod rng;
 mod rules;
 mod world;
 mod worldgen;
 
-pub use place::{AREA, Direction, Pos};
 pub use player::{Harm, Needs, Player};
+pub use position::{AREA, Direction, Pos};
 pub use rng::Rng;
 pub use rules::{
     Achievement, Collecting, Item, MAX_ITEM, Making, Material, Move, Placed, Placing, WALKABLE, collecting,
@@ -30,13 +30,13 @@ pub(crate) use world::StoredWorld;
 use serde::{Deserialize, Serialize};
 use world::PLAYER;
 
-/// Objects farther from the player than this do nothing.
+/// Objects farther from the player than this are inactive.
 const ACTIVE_DISTANCE: i32 = 18;
-/// No counter of a game that was played gets beyond this.
+/// Upper bound of every counter in a valid game.
 const LONGEST: u32 = 1 << 30;
 const CENTRE: Pos = Pos::new(AREA / 2, AREA / 2);
 
-/// One game: a seed's sequence of episodes, and the episode that is being played.
+/// A game: the sequence of episodes of a seed, and the present episode.
 #[derive(Debug, Clone)]
 pub struct Game {
     seed: u64,
@@ -49,19 +49,19 @@ pub struct Game {
     unlocked: [bool; Achievement::ALL.len()],
 }
 
-/// What a step brought.
+/// Result of a step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Turn {
-    /// A tenth of the health gained or lost, and 1 if anything was achieved for the first time.
+    /// A tenth of the change in health, plus 1 if any achievement is new.
     pub reward: f64,
-    /// What was achieved for the first time in this episode.
+    /// New achievements of this episode.
     pub unlocked: Vec<Achievement>,
-    /// Whether the episode is over: the player is dead or time is up.
+    /// Whether the episode is over: the player has died or the time limit was reached.
     pub over: bool,
 }
 
 impl Game {
-    /// Begins the first episode of a seed; an episode lasts at most `length` steps.
+    /// Starts the first episode of a seed. An episode has at most `length` steps; 0 means no limit.
     pub fn new(seed: u64, length: u32) -> Self {
         let mut game = Self {
             seed,
@@ -77,7 +77,7 @@ impl Game {
         game
     }
 
-    /// Begins the next episode.
+    /// Starts the next episode.
     pub fn reset(&mut self) {
         self.episode += 1;
         self.step = 0;
@@ -94,7 +94,7 @@ impl Game {
     pub fn step(&mut self, action: Move) -> Turn {
         self.step += 1;
         self.world.daylight = daylight(self.step);
-        // Those that come into the world during this step wait for the next.
+        // Objects created in this step have their first turn in the next.
         for id in self.world.ids() {
             if id == PLAYER {
                 self.update_player(action);
@@ -106,10 +106,10 @@ impl Game {
         if self.step.is_multiple_of(10) {
             self.balance();
         }
-        self.settle_accounts()
+        self.score_step()
     }
 
-    fn settle_accounts(&mut self) -> Turn {
+    fn score_step(&mut self) -> Turn {
         let health = self.player.has(Item::Health);
         let mut reward = f64::from(health - self.last_health) / 10.0;
         self.last_health = health;
@@ -128,7 +128,7 @@ impl Game {
         Turn { reward, unlocked, over }
     }
 
-    /// The map and what is on it.
+    /// The map and the objects on it.
     pub fn world(&self) -> &World {
         &self.world
     }
@@ -138,12 +138,12 @@ impl Game {
         &self.player
     }
 
-    /// Where the player stands.
+    /// Position of the player.
     pub fn position(&self) -> Pos {
         self.world.object(PLAYER).map_or(CENTRE, |player| player.pos)
     }
 
-    /// The cell the player faces; it may lie outside the map.
+    /// The cell that the player faces; it may lie outside the map.
     pub fn ahead(&self) -> Pos {
         self.position().step(self.player.facing)
     }
@@ -153,24 +153,24 @@ impl Game {
         self.step
     }
 
-    /// After how many steps the episode ends; 0 for never.
+    /// Length of an episode in steps; 0 means no limit.
     pub fn length(&self) -> u32 {
         self.length
     }
 
-    /// Sets how many of an item the player has, cut to 0..=9: for tests and practice.
+    /// Sets the number of an item that the player has, clamped to 0..=9.
     pub fn give(&mut self, item: Item, count: i32) {
         self.player.inventory[item as usize] = count.clamp(0, MAX_ITEM);
     }
 }
 
-/// Nearly 1 for most of a day of 300 steps, down to 0 in its night.
+/// Daylight: close to 1 for most of a day of 300 steps, 0 in the middle of the night.
 fn daylight(step: u32) -> f64 {
     let progress = (f64::from(step) / 300.0) % 1.0 + 0.3;
     1.0 - (std::f64::consts::PI * progress).cos().abs().powf(3.0)
 }
 
-/// A game as it is stored.
+/// Serialised form of a game.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StoredGame {
     seed: u64,

@@ -1,4 +1,4 @@
-/// An enum whose variants have the names that Crafter's own data file uses, in that file's order.
+/// Declares an enum whose variants have the names and the order of Crafter's data file.
 macro_rules! named_enum {
     ($(#[$doc:meta])* $vis:vis enum $type:ident { $($variant:ident = $name:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -11,15 +11,15 @@ macro_rules! named_enum {
         }
 
         impl $type {
-            /// Every one, in order.
+            /// All variants, in order.
             $vis const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// Its name in Crafter's data file.
+            /// Name in Crafter's data file.
             $vis const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name),+ }
             }
 
-            /// The one with this name.
+            /// The variant with this name.
             $vis fn named(name: &str) -> Option<Self> {
                 match name { $($name => Some(Self::$variant),)+ _ => None }
             }

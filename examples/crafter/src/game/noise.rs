@@ -1,8 +1,8 @@
-//! `OpenSimplex` noise in three dimensions, float for float as the Python package `opensimplex` computes it.
+//! `OpenSimplex` noise in three dimensions, equal in every bit to the Python package `opensimplex`.
 //!
-//! Space is divided into cubes sheared along the diagonal; a point's value is the sum of what the lattice
-//! vertices around it contribute: those of the tetrahedron or octahedron that holds it, and two more beyond.
-//! The algorithm is Kurt Spencer's (2014, public domain).
+//! Space is divided into cubes that are sheared along the diagonal. The value of a point is the sum of
+//! contributions of nearby lattice vertices: those of the tetrahedron or octahedron that contains it, and two
+//! more. The algorithm is Kurt Spencer's (2014, public domain).
 
 use std::f64;
 
@@ -35,7 +35,7 @@ const GRADIENTS: [[f64; 3]; 24] = {
     all
 };
 
-/// A vertex of the lattice, relative to the cube's origin.
+/// A lattice vertex, relative to the cube's origin.
 type Vertex = [i32; 3];
 
 const ORIGIN: Vertex = [0, 0, 0];
@@ -53,7 +53,7 @@ pub(crate) struct Noise {
 struct Cell<'a> {
     noise: &'a Noise,
     base: [i32; 3],
-    /// From the cube's origin to the point.
+    /// Vector from the cube's origin to the point.
     offset: [f64; 3],
 }
 
@@ -66,7 +66,7 @@ impl Noise {
         let mut permutation = [0; 256];
         for i in (0..256_usize).rev() {
             state = next(state);
-            // The sum does not wrap in Python, hence the wider type.
+            // Python's sum does not overflow, hence the wider type.
             let pick = (i128::from(state) + 31).rem_euclid(i as i128 + 1) as usize;
             permutation[i] = source[pick];
             source[pick] = source[i];
@@ -74,7 +74,7 @@ impl Noise {
         Self { permutation }
     }
 
-    /// The noise at a point, in about [−1, 1].
+    /// Noise value of a point, approximately in [−1, 1].
     pub(crate) fn at(&self, point: [f64; 3]) -> f64 {
         let stretch = (point[0] + point[1] + point[2]) * STRETCH;
         let stretched = point.map(|c| c + stretch);
@@ -97,7 +97,7 @@ impl Noise {
 }
 
 impl Cell<'_> {
-    /// From a vertex to the point.
+    /// Vector from a vertex to the point.
     fn displacement(&self, vertex: Vertex) -> [f64; 3] {
         let squish = f64::from(vertex.iter().sum::<i32>()) * SQUISH;
         std::array::from_fn(|i| self.offset[i] - f64::from(vertex[i]) - squish)
@@ -123,7 +123,8 @@ impl Cell<'_> {
         GRADIENTS[usize::from(look(look(look(0, 0), 1), 2)) % 24]
     }
 
-    /// Around the cube's origin. `a` and `b` are bit sets of axes: the two nearest of the three `ONES`.
+    /// The tetrahedron at the cube's origin. `a` and `b` are bit sets of axes: the two nearest of the three
+    /// `ONES`.
     fn near_tetrahedron(&self, inside: [f64; 3], sum: f64) -> f64 {
         let (mut a, mut a_score, mut b, mut b_score) = (1, inside[0], 2, inside[1]);
         if a_score >= b_score && inside[2] > b_score {
@@ -154,7 +155,7 @@ impl Cell<'_> {
         value
     }
 
-    /// Around the cube's far corner.
+    /// The tetrahedron at the cube's far corner.
     fn far_tetrahedron(&self, inside: [f64; 3], sum: f64) -> f64 {
         let (mut a, mut a_score, mut b, mut b_score) = (6, inside[0], 5, inside[1]);
         if a_score <= b_score && inside[2] < b_score {
@@ -183,9 +184,9 @@ impl Cell<'_> {
         value
     }
 
-    /// Between the two tetrahedra.
+    /// The octahedron between the two tetrahedra.
     fn octahedron(&self, inside: [f64; 3]) -> f64 {
-        // For each pair of opposite vertices, the nearer one: its bit set, its score, and whether it is on the
+        // Of each pair of opposite vertices, the nearer one: its bit set, its score, and whether it is on the
         // far side.
         let nearer = |sum: f64, far: u8, near: u8| {
             if sum > 1.0 { (far, sum - 1.0, true) } else { (near, 1.0 - sum, false) }
@@ -218,7 +219,7 @@ impl Cell<'_> {
         value
     }
 
-    /// The two extra vertices where one of the nearest is on the far side and one on the near side.
+    /// The two extra vertices if one of the nearest is on the far side and one on the near side.
     fn add_split(&self, value: &mut f64, far: u8, near: u8) {
         self.add(value, axis(!far, -1, 1));
         // The original subtracts the 2 after the squish here, and before it everywhere else.
@@ -228,7 +229,7 @@ impl Cell<'_> {
     }
 }
 
-/// The vertex with `special` on the lowest axis in the bit set and `other` on the two others.
+/// The vertex with `special` on the lowest axis of the bit set and `other` on the other two.
 fn axis(bits: u8, special: i32, other: i32) -> Vertex {
     let lowest = if bits & 1 != 0 {
         0
@@ -244,7 +245,7 @@ fn axis(bits: u8, special: i32, other: i32) -> Vertex {
 mod tests {
     use super::Noise;
 
-    /// From the Python package: `OpenSimplex(seed).noise3(x, y, z)`.
+    /// Computed by the Python package: `OpenSimplex(seed).noise3(x, y, z)`.
     #[test]
     fn equals_the_python_package() {
         for line in include_str!("noise.tsv").lines() {

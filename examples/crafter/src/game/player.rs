@@ -1,14 +1,14 @@
-//! The player's body: what an action does, and what time does.
+//! The player's body: effects of actions and of time.
 
 use super::Game;
-use super::place::{Direction, Pos};
+use super::position::{Direction, Pos};
 use super::rules::{
     Achievement, Item, MAX_ITEM, Material, Move, Placed, WALKABLE, collecting, making, placing,
 };
 use super::world::{Kind, Object, PLAYER};
 use serde::{Deserialize, Serialize};
 
-/// What the player has and has done. Where it stands is the world's to know.
+/// What the player has and has done. The world knows its position.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Player {
     pub(crate) inventory: [i32; Item::ALL.len()],
@@ -16,42 +16,42 @@ pub struct Player {
     pub(crate) facing: Direction,
     pub(crate) sleeping: bool,
     pub(crate) needs: Needs,
-    /// Health at the end of its last turn.
+    /// Health at the end of the last turn.
     pub(crate) last_health: i32,
-    /// What last took health.
+    /// Cause of the last loss of health.
     pub(crate) harm: Option<Harm>,
 }
 
-/// The hidden counters behind food, drink, energy and health; each runs to a threshold and starts again.
+/// Hidden counters behind food, drink, energy and health. Each counts to a threshold and restarts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Needs {
-    /// Food falls when it exceeds 25.
+    /// Above 25, food decreases.
     pub hunger: f64,
-    /// Drink falls when it exceeds 20.
+    /// Above 20, drink decreases.
     pub thirst: f64,
-    /// Energy falls when it exceeds 30, and grows when it falls under −10.
+    /// Above 30, energy decreases; below −10, it increases.
     pub fatigue: f64,
-    /// Health grows when it exceeds 25, and falls when it falls under −15.
+    /// Above 25, health increases; below −15, it decreases.
     pub recover: f64,
 }
 
-/// What can take the player's health.
+/// Causes of lost health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Harm {
-    /// A zombie's blow.
+    /// A zombie's attack.
     Zombie {
-        /// Whether the player slept: it hurts more.
+        /// Whether the player was asleep, which makes it worse.
         asleep: bool,
     },
     /// A skeleton's arrow.
     Arrow,
     /// A step onto lava.
     Lava,
-    /// No food.
+    /// Lack of food.
     Hunger,
-    /// No drink.
+    /// Lack of drink.
     Thirst,
-    /// No energy.
+    /// Lack of energy.
     Fatigue,
 }
 
@@ -69,22 +69,22 @@ impl Player {
         }
     }
 
-    /// How many it has.
+    /// Number of an item.
     pub fn has(&self, item: Item) -> i32 {
         self.inventory[item as usize]
     }
 
-    /// How often it did that in this episode.
+    /// Number of times the player earned an achievement in this episode.
     pub fn count(&self, achievement: Achievement) -> u32 {
         self.achievements[achievement as usize]
     }
 
-    /// Where it looks.
+    /// Direction that the player faces.
     pub fn facing(&self) -> Direction {
         self.facing
     }
 
-    /// Whether it sleeps: it then does nothing else until its energy is full or it is hurt.
+    /// Whether the player sleeps. It then does nothing until its energy is full or it is hurt.
     pub fn sleeping(&self) -> bool {
         self.sleeping
     }
@@ -94,12 +94,12 @@ impl Player {
         self.needs
     }
 
-    /// What last took health.
+    /// Cause of the last loss of health.
     pub fn harm(&self) -> Option<Harm> {
         self.harm
     }
 
-    /// What it hits with.
+    /// Damage of a hit.
     pub(crate) fn damage(&self) -> i32 {
         [(Item::IronSword, 5), (Item::StoneSword, 3), (Item::WoodSword, 2)]
             .into_iter()
@@ -121,7 +121,7 @@ impl Player {
         self.achievements[achievement as usize] += 1;
     }
 
-    /// Uses up all of `cost`, or nothing if something is lacking.
+    /// Consumes `cost` completely, or nothing if an item is lacking.
     fn pay(&mut self, cost: &[(Item, i32)]) -> bool {
         let affordable = cost.iter().all(|&(item, count)| self.has(item) >= count);
         if affordable {
@@ -179,7 +179,7 @@ impl Player {
         }
         if self.needs.recover < -15.0 {
             self.needs.recover = 0.0;
-            // The counter can run out just when the lack has ended; then the last harm stays the cause.
+            // The counter can expire just after the lack has ended; the last cause then remains.
             self.hurt(1, lack.or(self.harm).unwrap_or(Harm::Fatigue));
         }
     }
@@ -256,7 +256,7 @@ impl Game {
             return;
         }
         self.world.set_material(target, rule.leaves);
-        // Drawn even where success is certain.
+        // The original draws a number even if success is certain.
         if self.world.rng.uniform() <= rule.probability {
             self.player.gain(rule.gives, 1);
             self.player.achieve(rule.achievement);

@@ -1,11 +1,11 @@
-//! The random numbers that Crafter draws, bit for bit: numpy's legacy generator and Python's tuple hash.
+//! Crafter's random numbers, equal in every bit: numpy's legacy generator and Python's tuple hash.
 
 use serde::{Deserialize, Serialize};
 
 const WORDS: usize = 624;
 const SHIFT: usize = 397;
 
-/// MT19937 (Matsumoto & Nishimura 1998), seeded and sampled as numpy's `RandomState` does it.
+/// MT19937 (Matsumoto & Nishimura 1998), seeded and sampled like numpy's `RandomState`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rng {
     words: Vec<u32>,
@@ -24,13 +24,13 @@ impl Rng {
         Self { words, next: WORDS }
     }
 
-    /// How many words of the present block have been drawn, and the wrapping sum of the block: enough to
-    /// tell whether two generators of the same seed have drawn equally often.
+    /// Number of words drawn from the present block, and the wrapping sum of the block. Together they show
+    /// whether two generators of one seed have drawn equally often.
     pub fn position(&self) -> (usize, u32) {
         (self.next, self.words.iter().fold(0, |sum, word| sum.wrapping_add(*word)))
     }
 
-    /// Whether it can have come from [`new`](Self::new): what is read from outside has to be checked.
+    /// Validates a generator that was loaded from a snapshot.
     pub(crate) fn is_sound(&self) -> bool {
         self.words.len() == WORDS && self.next <= WORDS
     }
@@ -66,7 +66,7 @@ impl Rng {
         (high * 67_108_864.0 + low) / 9_007_199_254_740_992.0
     }
 
-    /// A number in [0, `below`), by masking and drawing again; 0 without a draw where there is no choice.
+    /// A number in [0, `below`), by rejection sampling with a mask. 0, without a draw, if there is no choice.
     pub fn below(&mut self, below: u32) -> u32 {
         let greatest = below.saturating_sub(1);
         if greatest == 0 {
@@ -82,8 +82,8 @@ impl Rng {
     }
 }
 
-/// The seed of an episode: `hash((seed, episode)) % (2**31 - 1)` as `CPython` 3.8 and later compute it
-/// (xxHash's rounds over the items' hashes).
+/// The seed of an episode: `hash((seed, episode)) % (2**31 - 1)` as in `CPython` 3.8 and later (xxHash rounds
+/// over the items' hashes).
 pub(crate) fn episode_seed(seed: u64, episode: u64) -> u32 {
     const PRIME_1: u64 = 11_400_714_785_074_694_791;
     const PRIME_2: u64 = 14_029_467_366_897_019_727;
@@ -97,7 +97,7 @@ pub(crate) fn episode_seed(seed: u64, episode: u64) -> u32 {
         hash = hash.wrapping_add(lane.wrapping_mul(PRIME_2)).rotate_left(31).wrapping_mul(PRIME_1);
     }
     hash = hash.wrapping_add(LENGTH ^ (PRIME_5 ^ 0x0035_d373));
-    // `CPython` keeps −1 for errors.
+    // `CPython` reserves −1 for errors.
     let signed = if hash == u64::MAX { 1_546_275_796 } else { hash as i64 };
     signed.rem_euclid((1 << 31) - 1) as u32
 }
@@ -106,9 +106,9 @@ pub(crate) fn episode_seed(seed: u64, episode: u64) -> u32 {
 mod tests {
     use super::*;
 
-    /// From numpy: `r = RandomState(5489)`, then `r.randint(0, 2**32)` and so on.
+    /// Computed by numpy: `r = RandomState(5489)`, then `r.randint(0, 2**32)` and so on.
     #[test]
-    fn draws_what_numpy_draws() {
+    fn the_generator_equals_numpy() {
         let mut rng = Rng::new(5489);
         assert_eq!([rng.bits(), rng.bits()], [3_499_211_612, 581_869_302]);
         for _ in 2..9_999 {

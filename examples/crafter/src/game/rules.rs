@@ -1,9 +1,9 @@
-//! The tables that decide what may be collected, placed and made.
+//! The rules of collecting, placing and making, as tables.
 
 use super::names::named_enum;
 
 named_enum! {
-    /// What a cell is made of.
+    /// Material of a cell.
     pub enum Material {
         Water = "water",
         Grass = "grass",
@@ -21,7 +21,7 @@ named_enum! {
 }
 
 named_enum! {
-    /// What the player has a number of: four vital signs, then what is carried.
+    /// Countable properties of the player: four vital signs, then carried items.
     pub enum Item {
         Health = "health",
         Food = "food",
@@ -43,7 +43,7 @@ named_enum! {
 }
 
 named_enum! {
-    /// What Crafter counts, in its order.
+    /// Crafter's achievements, in its order.
     pub enum Achievement {
         CollectCoal = "collect_coal",
         CollectDiamond = "collect_diamond",
@@ -71,7 +71,7 @@ named_enum! {
 }
 
 named_enum! {
-    /// One of the 17 things a player can do in a step.
+    /// The 17 actions of the player.
     pub enum Move {
         Noop = "noop",
         Left = "move_left",
@@ -93,69 +93,69 @@ named_enum! {
     }
 }
 
-/// How many of one item can be had.
+/// Limit on the number of one item.
 pub const MAX_ITEM: i32 = 9;
 
-/// What the player and the animals walk on. The player can also step on lava, once.
+/// Materials that the player and creatures can walk on. The player can also step on lava, which is deadly.
 pub const WALKABLE: &[Material] = &[Material::Grass, Material::Path, Material::Sand];
 
-/// What arrows fly over.
+/// Materials that arrows can cross.
 pub(crate) const FLYABLE: &[Material] =
     &[Material::Grass, Material::Path, Material::Sand, Material::Water, Material::Lava];
 
-/// What hitting a material gives.
+/// Rule for hitting a material.
 #[derive(Debug, Clone, Copy)]
 pub struct Collecting {
-    /// The item that must be held.
+    /// Required item.
     pub requires: Option<Item>,
-    /// The item gained, one at a time.
+    /// Item gained, one at a time.
     pub gives: Item,
-    /// What the cell becomes.
+    /// Material that the cell becomes.
     pub leaves: Material,
-    /// The chance of gaining it.
+    /// Probability of gaining the item.
     pub probability: f64,
-    /// What is counted.
+    /// Achievement earned.
     pub achievement: Achievement,
 }
 
-/// What can be put into the cell ahead.
+/// Rule for placing something ahead.
 #[derive(Debug, Clone, Copy)]
 pub struct Placing {
-    /// What becomes of the cell: a material, or a plant that stands on it.
+    /// What the cell becomes.
     pub puts: Placed,
-    /// The item used up.
+    /// Item consumed.
     pub uses: Item,
-    /// How many of it.
+    /// Number of items consumed.
     pub count: i32,
-    /// What the cell may be before.
+    /// Materials that the cell may have before.
     pub onto: &'static [Material],
-    /// What is counted.
+    /// Achievement earned.
     pub achievement: Achievement,
 }
 
-/// The two kinds of placed things.
+/// Kinds of placed things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placed {
-    /// The cell becomes this.
+    /// The cell changes its material.
     Material(Material),
-    /// A sapling is planted.
+    /// A plant is put on the cell.
     Plant,
 }
 
-/// What can be crafted.
+/// Rule for crafting a tool.
 #[derive(Debug, Clone, Copy)]
 pub struct Making {
-    /// The tool made.
+    /// Tool made.
     pub gives: Item,
-    /// What is used up, with its number.
+    /// Items consumed, with their numbers.
     pub uses: &'static [(Item, i32)],
-    /// What must stand within one cell, diagonals included.
+    /// Materials that must be within one cell, diagonals included.
     pub nearby: &'static [Material],
-    /// What is counted.
+    /// Achievement earned.
     pub achievement: Achievement,
 }
 
-/// What hitting `material` gives, if anything.
+/// The rule for hitting `material`, if there is one.
 pub fn collecting(material: Material) -> Option<Collecting> {
     use Achievement as A;
     use Material as M;
@@ -174,7 +174,7 @@ pub fn collecting(material: Material) -> Option<Collecting> {
     }
 }
 
-/// What `action` puts ahead, if it is one of the four that place.
+/// The rule for `action`, if it places something.
 pub fn placing(action: Move) -> Option<Placing> {
     use Achievement as A;
     use Material as M;
@@ -198,7 +198,7 @@ pub fn placing(action: Move) -> Option<Placing> {
     }
 }
 
-/// What `action` crafts, if it is one of the six that make.
+/// The rule for `action`, if it makes something.
 pub fn making(action: Move) -> Option<Making> {
     use Achievement as A;
     use Material::{Furnace, Table};

@@ -1,49 +1,49 @@
-use super::place::{AREA, Direction, Pos};
+use super::position::{AREA, Direction, Pos};
 use super::rng::Rng;
 use super::rules::Material;
 use serde::{Deserialize, Serialize};
 
-/// Creatures are balanced in squares of this side.
+/// Side of the squares in which creatures are balanced, in cells.
 const CHUNK: i32 = 12;
 
-/// Names an object for as long as it exists.
+/// Identifies an object for its lifetime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ObjectId(pub(crate) u32);
 
 /// The player is always the first object.
 pub(crate) const PLAYER: ObjectId = ObjectId(1);
 
-/// Something that stands on a cell.
+/// Something on a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Object {
-    /// Where.
+    /// Position.
     pub pos: Pos,
-    /// Hits it can still take; the player's own are in its inventory.
+    /// Hits it can still take. The player's health is in its inventory instead.
     pub health: i32,
-    /// What it is.
+    /// Kind of the object.
     pub kind: Kind,
 }
 
-/// The kinds of objects, with what each remembers.
+/// Kinds of objects, with their state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
-    /// The one who is played.
+    /// The player.
     Player,
-    /// Wanders; is eaten after enough hits.
+    /// Wanders; can be eaten after several hits.
     Cow,
     /// Hunts the player.
     Zombie {
-        /// Steps until it can hit again.
+        /// Steps until its next attack.
         cooldown: i32,
     },
     /// Shoots from a distance.
     Skeleton {
-        /// Steps until it can shoot again.
+        /// Steps until its next shot.
         reload: i32,
     },
-    /// Flies straight on.
+    /// Flies straight.
     Arrow {
-        /// Where to.
+        /// Direction of flight.
         facing: Direction,
     },
     /// A planted sapling.
@@ -53,30 +53,30 @@ pub enum Kind {
     },
 }
 
-/// A square of the map with the objects in it, in the order in which they came.
+/// A square of the map with its objects, in order of arrival.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Chunk {
     pub(crate) corner: (i32, i32),
     pub(crate) members: Vec<ObjectId>,
 }
 
-/// The map and everything on it.
+/// The map and all objects on it.
 #[derive(Debug, Clone)]
 pub struct World {
     pub(crate) rng: Rng,
     /// 0 at night, 1 at noon.
     pub(crate) daylight: f64,
     materials: Vec<Material>,
-    /// The object on each cell; 0 where there is none.
+    /// Object id on each cell; 0 if there is none.
     occupants: Vec<u32>,
-    /// By id; index 0 is never used, and a removed object leaves a gap.
+    /// Objects by id. Index 0 is unused, and a removed object leaves a gap.
     objects: Vec<Option<Object>>,
-    /// In the order in which they were first entered.
+    /// Chunks in the order in which objects first entered them.
     chunks: Vec<Chunk>,
 }
 
 impl Kind {
-    /// "cow", "zombie", ….
+    /// Name of the kind: "cow", "zombie", ….
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Player => "player",
@@ -88,19 +88,19 @@ impl Kind {
         }
     }
 
-    /// A plant that can be eaten.
+    /// Whether it is a plant that can be eaten.
     pub const fn is_ripe(&self) -> bool {
         matches!(self, Self::Plant { grown } if *grown > 300)
     }
 
-    /// One of the animals and monsters, which trample plants.
+    /// Whether it is an animal or monster, which damages plants.
     pub const fn is_creature(&self) -> bool {
         matches!(self, Self::Cow | Self::Zombie { .. } | Self::Skeleton { .. })
     }
 }
 
 impl Object {
-    /// Whether its numbers can have come from play: what is read from outside has to be checked.
+    /// Validates an object that was loaded from a snapshot.
     fn is_sound(&self) -> bool {
         let counter = match self.kind {
             Kind::Zombie { cooldown: counter }
@@ -117,7 +117,7 @@ impl Chunk {
         (pos.x / CHUNK * CHUNK, pos.y / CHUNK * CHUNK)
     }
 
-    /// Its cells, column by column; those at the far edges are narrower.
+    /// Cells of the chunk, column by column. Chunks at the far edges are smaller.
     pub(crate) fn cells(&self) -> impl Iterator<Item = Pos> + use<> {
         let (left, top) = self.corner;
         let (right, bottom) = ((left + CHUNK).min(AREA), (top + CHUNK).min(AREA));
@@ -126,7 +126,7 @@ impl Chunk {
 }
 
 impl World {
-    /// An empty world of water with a seeded generator.
+    /// A world of water without objects.
     pub(crate) fn new(seed: u32) -> Self {
         let cells = (AREA * AREA) as usize;
         Self {
@@ -139,32 +139,32 @@ impl World {
         }
     }
 
-    /// How light it is, from 0 to 1.
+    /// Daylight, from 0 to 1.
     pub fn daylight(&self) -> f64 {
         self.daylight
     }
 
-    /// The random generator, as far as it has been drawn.
+    /// The random generator in its present state.
     pub fn rng(&self) -> &Rng {
         &self.rng
     }
 
-    /// What the cell is made of; `None` outside the map.
+    /// Material of a cell; `None` outside the map.
     pub fn material(&self, pos: Pos) -> Option<Material> {
         pos.index().map(|i| self.materials[i])
     }
 
-    /// What stands on the cell.
+    /// Object on a cell.
     pub fn object_at(&self, pos: Pos) -> Option<&Object> {
         self.id_at(pos).and_then(|id| self.object(id))
     }
 
-    /// Every object, in the order in which they came into the world.
+    /// All objects, in order of creation.
     pub fn objects(&self) -> impl Iterator<Item = &Object> {
         self.objects.iter().flatten()
     }
 
-    /// Every cell's material, column by column.
+    /// Materials of all cells, column by column.
     pub fn materials(&self) -> &[Material] {
         &self.materials
     }
@@ -181,7 +181,7 @@ impl World {
         self.objects.get_mut(id.0 as usize).and_then(Option::as_mut)
     }
 
-    /// The ids given out so far, those of removed objects included.
+    /// All ids assigned so far, including those of removed objects.
     pub(crate) fn ids(&self) -> impl Iterator<Item = ObjectId> + use<> {
         (1..self.objects.len() as u32).map(ObjectId)
     }
@@ -196,12 +196,12 @@ impl World {
         }
     }
 
-    /// Whether something that goes on `ground` could step there.
+    /// Whether an object that moves on `ground` could enter the cell.
     pub(crate) fn is_free(&self, pos: Pos, ground: &[Material]) -> bool {
         self.material(pos).is_some_and(|m| ground.contains(&m)) && self.id_at(pos).is_none()
     }
 
-    /// Puts an object on a cell, which must be on the map and empty; otherwise nothing happens.
+    /// Adds an object to an empty cell of the map; otherwise does nothing.
     pub(crate) fn add(&mut self, object: Object) {
         let Some(cell) = object.pos.index().filter(|&i| self.occupants[i] == 0) else { return };
         let id = ObjectId(self.objects.len() as u32);
@@ -233,10 +233,10 @@ impl World {
         }
     }
 
-    /// The materials in the square of cells around `pos`, up to `reach` away.
+    /// Materials in the square of cells around `pos`, up to `reach` away.
     ///
-    /// Nothing at all where the square would stick out over the map's west or north edge: the original
-    /// slices an array with a negative index there.
+    /// Nothing if the square extends beyond the map's west or north edge, because the original slices an
+    /// array with a negative index there.
     pub fn nearby(&self, pos: Pos, reach: i32) -> impl Iterator<Item = Material> + use<'_> {
         let (left, top) = (pos.x - reach, pos.y - reach);
         let size = if left < 0 || top < 0 { 0 } else { 2 * reach + 1 };
@@ -260,7 +260,7 @@ impl World {
     }
 }
 
-/// A world as it is stored: without gaps, and without what follows from the rest.
+/// Serialised form of a world, without gaps and derived data.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StoredWorld {
     rng: Rng,
@@ -271,7 +271,7 @@ pub(crate) struct StoredWorld {
 }
 
 impl From<&World> for StoredWorld {
-    /// Numbers the objects anew; nothing in the game depends on more than their order.
+    /// Renumbers the objects; the game depends only on their order.
     fn from(world: &World) -> Self {
         let mut renumbered = vec![ObjectId(0); world.objects.len()];
         let mut objects = Vec::new();
@@ -320,8 +320,8 @@ impl TryFrom<StoredWorld> for World {
         if world.objects.len() != count + 1 {
             return Err("an object stands outside the map or on top of another");
         }
-        // What `add` has rebuilt holds every object once, in its place; the stored chunks may differ from it
-        // only in order, and by chunks that have been left.
+        // `add` has rebuilt the chunks with every object once. The stored chunks may differ only in their
+        // order, and by chunks without objects.
         for found in &mut world.chunks {
             let mut listed = stored.chunks.iter().filter(|chunk| chunk.corner == found.corner);
             let mut members = listed.next().map_or_else(Vec::new, |chunk| chunk.members.clone());

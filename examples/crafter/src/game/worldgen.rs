@@ -1,12 +1,12 @@
-//! Terrain from noise, then animals and monsters.
+//! Generates terrain from noise, then animals and monsters.
 
 use super::noise::Noise;
-use super::place::Pos;
+use super::position::Pos;
 use super::rules::{Material, WALKABLE};
 use super::world::{Kind, Object, World};
 use std::collections::HashSet;
 
-/// Noise of several wavelengths, each with its weight.
+/// Wavelengths of noise, each with its weight.
 type Octaves<'a> = &'a [(f64, f64)];
 
 struct Generator<'a> {
@@ -17,7 +17,7 @@ struct Generator<'a> {
     tunnels: HashSet<Pos>,
 }
 
-/// Fills the map around the player, who is in the world already.
+/// Fills the map around the player, who is already in the world.
 pub(super) fn generate(world: &mut World, player: Pos) {
     let seed = world.rng.below((1 << 31) - 1);
     let noise = Noise::new(i64::from(seed));
@@ -51,7 +51,7 @@ impl Generator<'_> {
         (dx * dx + dy * dy).sqrt()
     }
 
-    /// The order of the tests matters: each may draw a random number.
+    /// The order of the tests matters, because each may draw a random number.
     fn material(&mut self, pos: Pos) -> Material {
         let (x, y) = (f64::from(pos.x), f64::from(pos.y));
         let near_start = 4.0 - self.distance_to_player(pos) + 2.0 * self.noise(x, y, 8.0, 3.0);

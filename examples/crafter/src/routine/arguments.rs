@@ -1,4 +1,4 @@
-//! From a call to the routine that carries it out.
+//! Parses calls into routines.
 
 use super::{Call, Routine};
 use crate::game::{Direction, Item, Move, making, placing};
@@ -10,7 +10,7 @@ use sojourn_tools::{ToolCall, nearest};
 type Arguments = Map<String, Value>;
 
 impl Call {
-    /// What `call` asks for. A call that makes no sense becomes one that says so.
+    /// Parses a call. An invalid call becomes a routine that reports the error.
     pub(crate) fn parse(call: &ToolCall) -> Self {
         let routine = parse(&call.name, &call.args).unwrap_or_else(|message| Routine::Refuse { message });
         Self::new(routine)
@@ -49,7 +49,7 @@ fn thing(name: &str) -> Option<Thing> {
     if name == Item::Sapling.name() { Some(Thing::Plant) } else { Thing::named(name) }
 }
 
-/// By the compass, or as the game's actions call them.
+/// Accepts compass names and the names of the game's actions.
 fn direction(name: &str) -> Option<Direction> {
     match name {
         "west" | "left" => Some(Direction::Left),
@@ -88,7 +88,7 @@ fn unknown(what: &str, name: &str, legal: &[&'static str]) -> String {
     format!("unknown {what} `{name}`{hint} (one of {})", legal.join(", "))
 }
 
-/// A whole number, cut to what the primitive allows.
+/// A whole number, clamped to the range of the primitive.
 fn number(args: &Arguments, parameter: &str, (default, most): (u32, u32)) -> Result<u32, String> {
     match args.get(parameter) {
         None | Some(Value::Null) => Ok(default),

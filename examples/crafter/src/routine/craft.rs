@@ -1,4 +1,4 @@
-//! Placing and making.
+//! The primitives `place` and `make`.
 
 use super::{Effect, Next, explain, unmet};
 use crate::game::{Direction, Material, Move, Placing, making, placing};
@@ -6,7 +6,7 @@ use crate::path::turn;
 use crate::sight::Scene;
 use sojourn_tools::Need;
 
-/// Actions after which looking for a place is given up.
+/// Actions after which the search for a free cell ends.
 const MOST_ACTIONS: u32 = 12;
 
 pub(super) fn place(action: Move, scene: Scene<'_>, actions: u32, effect: Option<&Effect>) -> Next {
@@ -31,7 +31,7 @@ pub(super) fn place(action: Move, scene: Scene<'_>, actions: u32, effect: Option
     }
 }
 
-/// Where to turn, or to step, so that the cell ahead can take what is placed.
+/// Direction to turn or step so that the cell ahead accepts the placed thing.
 fn turn_to_place(rule: Placing, scene: Scene<'_>) -> Option<Direction> {
     let here = scene.here();
     let fits =
@@ -39,7 +39,7 @@ fn turn_to_place(rule: Placing, scene: Scene<'_>) -> Option<Direction> {
     let rank = |way: Direction| {
         let (next, beyond) = (here.step(way), here.step(way).step(way));
         if !scene.is_walkable(next) {
-            // Facing it takes one turn; lava would be stepped on instead.
+            // Facing the cell takes one turn. On lava, turning would step instead.
             (fits(next) && scene.sight.material(next) != Some(Material::Lava)).then_some(0)
         } else if fits(beyond) {
             Some(1)

@@ -1,4 +1,4 @@
-//! Getting about.
+//! The primitives `go_to`, `explore`, `move` and `face`.
 
 use super::{Effect, Next};
 use crate::game::{Direction, Item, Material, Pos};
@@ -6,11 +6,11 @@ use crate::path::{Terms, Ways, approach, turn};
 use crate::sight::{Scene, Thing, view};
 use sojourn_tools::Need;
 
-/// Actions after which a walk to something is given up.
+/// Actions after which `go_to` ends without success.
 const MOST_ACTIONS: u32 = 90;
-/// Actions in which a way that creatures block is waited for.
-const PATIENCE: u32 = 60;
-/// A view is worth going to with this many unseen cells in it.
+/// Actions to wait for creatures that block the way.
+const MAX_WAIT_ACTIONS: u32 = 60;
+/// Minimum number of unseen cells that make a view worth visiting.
 const WORTH_SEEING: usize = 5;
 
 pub(super) fn go_to(thing: Thing, scene: Scene<'_>, actions: u32) -> Next {
@@ -39,7 +39,7 @@ pub(super) fn go_to(thing: Thing, scene: Scene<'_>, actions: u32) -> Next {
         return Next::Act(approach(scene, way));
     }
     if reach(Terms { creatures: true, ..now }).is_some() {
-        return if actions < PATIENCE {
+        return if actions < MAX_WAIT_ACTIONS {
             Next::Act(crate::game::Move::Noop)
         } else {
             let until = "the way is free".to_owned();
@@ -56,7 +56,7 @@ pub(super) fn go_to(thing: Thing, scene: Scene<'_>, actions: u32) -> Next {
     Next::failed(format!("no way leads to any {thing} seen so far; explore"))
 }
 
-/// An `explore` call, and where the last one went.
+/// State of an `explore` call.
 pub(super) struct Exploring<'a> {
     pub(super) steps: u32,
     pub(super) goal: &'a mut Option<Pos>,
@@ -96,7 +96,7 @@ fn unseen_from(scene: Scene<'_>, pos: Pos) -> usize {
     view(pos).filter(|&cell| scene.sight.is_unseen(cell)).count()
 }
 
-/// Where to go to see more: near, with much unseen around it, and rather straight on than back.
+/// The best position to explore from: near, with many unseen cells around it, and rather ahead than back.
 fn most_promising(scene: Scene<'_>, ways: &Ways, heading: (f64, f64)) -> Option<Pos> {
     let here = scene.here();
     let score = |pos: Pos| {

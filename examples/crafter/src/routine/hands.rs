@@ -1,24 +1,24 @@
-//! Doing something to what is ahead.
+//! The primitive `interact`.
 
 use super::{Effect, Next, unmet};
 use crate::game::{Achievement, Item, Kind, MAX_ITEM, Material, Move, collecting};
 use crate::sight::Scene;
 use sojourn_tools::Need;
 
-/// A blow that can bring nothing is not struck, and takes no step.
+/// Hits what is ahead. A hit that cannot have an effect is refused and takes no step.
 pub(super) fn interact(target: &mut Option<String>, scene: Scene<'_>, effect: Option<&Effect>) -> Next {
     if let (Some(effect), Some(target)) = (effect, target.as_deref()) {
         return report(target, scene, effect);
     }
-    if let Some(refusal) = in_vain(scene) {
+    if let Some(refusal) = no_effect_reason(scene) {
         return refusal;
     }
     *target = Some(scene.facing().to_owned());
     Next::Act(Move::Do)
 }
 
-/// Why nothing would come of it.
-fn in_vain(scene: Scene<'_>) -> Option<Next> {
+/// Why a hit would have no effect.
+fn no_effect_reason(scene: Scene<'_>) -> Option<Next> {
     let (world, ahead) = (scene.game.world(), scene.game.ahead());
     let name = scene.facing();
     let useless = || {

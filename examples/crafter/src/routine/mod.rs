@@ -1,7 +1,7 @@
-//! Calls to the primitives, carried out one action at a time.
+//! Primitives, carried out one action at a time.
 //!
-//! Each is asked for its next action with nothing but the present scene and what its own last action brought,
-//! so that a reflex may act in between.
+//! Each step decides only from the present scene and the effect of the primitive's last action, so that a
+//! reflex may act in between.
 
 mod arguments;
 mod craft;
@@ -14,35 +14,35 @@ use crate::sight::{Scene, Thing};
 use serde::{Deserialize, Serialize};
 use sojourn_tools::{Need, ToolOutcome};
 
-/// A call under way.
+/// The current call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Call {
     routine: Routine,
-    /// The action it last asked for, until that is carried out.
+    /// The requested action, until it is carried out.
     wanted: Option<Move>,
-    /// Own actions carried out so far.
+    /// Number of its actions carried out.
     actions: u32,
-    /// What the last of them brought.
+    /// Effect of the last of them.
     effect: Option<Effect>,
 }
 
-/// What one action brought about.
+/// Effect of one action.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Effect {
-    /// Items of which there are more now, and how many more.
+    /// Items gained, with their numbers.
     pub(crate) gains: Vec<(Item, i32)>,
-    /// What was counted.
+    /// Achievements earned.
     pub(crate) achieved: Vec<Achievement>,
-    /// Whether health fell.
+    /// Whether health decreased.
     pub(crate) hurt: bool,
-    /// Whether the player changed its place.
+    /// Whether the player moved.
     pub(crate) moved: bool,
 }
 
-/// The primitives with their arguments and what they have to remember.
+/// The primitives with their arguments and state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum Routine {
-    /// The arguments were wrong.
+    /// Invalid arguments.
     Refuse {
         message: String,
     },
@@ -62,7 +62,7 @@ enum Routine {
     Face {
         way: Direction,
     },
-    /// `target` is what the last blow was aimed at.
+    /// `target` is what the last hit was aimed at.
     Interact {
         target: Option<String>,
     },
@@ -81,7 +81,7 @@ enum Routine {
     },
 }
 
-/// What a routine wants next.
+/// Next action, or the outcome.
 pub(crate) enum Next {
     Act(Move),
     Done(ToolOutcome),
@@ -106,7 +106,7 @@ impl Call {
         Self { routine, wanted: None, actions: 0, effect: None }
     }
 
-    /// The next action, or the outcome. `heading` is where exploring last went.
+    /// The next action, or the outcome. `heading` is the direction of the last exploration.
     pub(crate) fn next(&mut self, scene: Scene<'_>, heading: &mut (f64, f64)) -> Next {
         let (actions, effect) = (self.actions, self.effect.as_ref());
         let next = match &mut self.routine {
@@ -134,8 +134,8 @@ impl Call {
         next
     }
 
-    /// Tells it of an action carried out; only the one it asked for counts as its own.
-    pub(crate) fn witness(&mut self, action: Move, effect: Effect) {
+    /// Records an action. Only the requested one counts as the call's own.
+    pub(crate) fn record_action(&mut self, action: Move, effect: Effect) {
         if self.wanted == Some(action) {
             self.wanted = None;
             self.actions = self.actions.saturating_add(1);
@@ -144,7 +144,7 @@ impl Call {
     }
 }
 
-/// The needs for `cost` that are not met.
+/// The items of `cost` that are lacking.
 fn unmet(scene: Scene<'_>, cost: &[(Item, i32)]) -> Vec<Need> {
     cost.iter()
         .filter(|&&(item, count)| scene.has(item) < count)
@@ -156,7 +156,7 @@ fn unmet(scene: Scene<'_>, cost: &[(Item, i32)]) -> Vec<Need> {
         .collect()
 }
 
-/// "needs 2 wood, have 0; needs a table next to you".
+/// Needs in words: "needs 2 wood, have 0; needs a table next to you".
 fn explain(needs: &[Need]) -> String {
     let explain = |need: &Need| match need {
         Need::Item { item, count, have } => format!("needs {count} {item}, have {have}"),

@@ -1,11 +1,11 @@
-//! Letting time pass.
+//! The primitives `sleep` and `noop`.
 
 use super::{Effect, Next};
 use crate::game::{Achievement, Item, MAX_ITEM, Move};
 use crate::sight::Scene;
 use sojourn_tools::Need;
 
-/// Actions after which sleeping is given up.
+/// Actions after which `sleep` ends without success.
 const LONGEST_SLEEP: u32 = 400;
 
 pub(super) fn sleep(woken: &mut Option<u32>, scene: Scene<'_>, actions: u32) -> Next {
@@ -36,7 +36,7 @@ pub(super) fn sleep(woken: &mut Option<u32>, scene: Scene<'_>, actions: u32) -> 
     Next::Act(Move::Noop)
 }
 
-/// Stops when something hurts: waiting on would be no use.
+/// Waits, and stops when the player is hurt.
 pub(super) fn wait(steps: u32, scene: Scene<'_>, actions: u32, effect: Option<&Effect>) -> Next {
     if effect.is_some_and(|effect| effect.hurt) && actions < steps {
         let health = scene.has(Item::Health);

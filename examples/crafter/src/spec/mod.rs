@@ -1,4 +1,4 @@
-//! What the environment says of itself: tools, tasks, recipes and worked examples.
+//! The environment's specification: tools, tasks, recipes and worked examples.
 
 mod recipes;
 mod tasks;
@@ -32,7 +32,7 @@ const MAKE_EXAMPLE: &str = r#"function make_rope() {
   make("rope");
 }"#;
 
-/// The whole specification.
+/// The complete specification.
 pub(crate) fn spec() -> EnvironmentSpec {
     EnvironmentSpec {
         name: "crafter".to_owned(),
@@ -56,7 +56,7 @@ pub(crate) fn spec() -> EnvironmentSpec {
     }
 }
 
-/// Of things that are not in the game: they teach the pattern and solve nothing.
+/// Examples with imaginary things: they show the pattern and solve no task.
 fn examples() -> Vec<Example> {
     let example = |task: &str, source: &str| Example { task: task.to_owned(), source: source.to_owned() };
     vec![

@@ -1,7 +1,7 @@
 use crate::game::{Achievement, Item, Material, Move, Placed, collecting, making, placing};
 use sojourn_tools::{Ingredient, Recipe};
 
-/// How each of the 22 is done: the numbers are the game's own tables.
+/// Recipes of the 22 achievements, derived from the game's rules.
 pub(super) fn recipes() -> Vec<Recipe> {
     let mut recipes: Vec<Recipe> = Material::ALL.iter().filter_map(|&m| collect(m)).collect();
     recipes.extend(Move::ALL.iter().filter_map(|&action| place(action)));
@@ -49,7 +49,7 @@ fn ingredient(item: impl std::fmt::Display, count: i32) -> Ingredient {
 
 fn collect(material: Material) -> Option<Recipe> {
     let rule = collecting(material)?;
-    // Drinking fills the player, and gives nothing to carry.
+    // Drinking provides nothing to carry.
     let provides = if rule.gives == Item::Drink { vec![] } else { vec![ingredient(rule.gives, 1)] };
     Some(Recipe {
         task: rule.achievement.name().to_owned(),
@@ -77,7 +77,7 @@ fn place(action: Move) -> Option<Recipe> {
     let rule = placing(action)?;
     let (name, provides) = match rule.puts {
         Placed::Plant => (Item::Sapling.name(), vec![ingredient("plant", 1)]),
-        // A placed stone is not one that is carried.
+        // A placed stone is not a carried one.
         Placed::Material(Material::Stone) => (Item::Stone.name(), vec![]),
         Placed::Material(material) => (material.name(), vec![ingredient(material, 1)]),
     };

@@ -1,7 +1,7 @@
 use crate::game::{Achievement, MAX_ITEM};
 use sojourn_tools::{Amount, Condition, Parameter, ParameterKind, TaskSpec};
 
-/// The 22 achievements.
+/// The 22 achievements as tasks.
 pub(super) fn tasks() -> Vec<TaskSpec> {
     Achievement::ALL.iter().map(|&achievement| task(achievement)).collect()
 }
@@ -35,7 +35,7 @@ fn task(achievement: Achievement) -> TaskSpec {
     }
 }
 
-/// The item of which any number can be asked for.
+/// The item whose number the task counts, if it counts one.
 fn counted_item(achievement: Achievement) -> Option<&'static str> {
     match achievement {
         Achievement::CollectCoal => Some("coal"),

@@ -3,14 +3,14 @@ use crate::sight::Thing;
 use serde_json::Value;
 use sojourn_tools::{Effects, Parameter, ParameterKind, ToolSpec};
 
-/// Default and greatest number of steps of `explore`.
+/// Default and maximum number of steps of `explore`.
 pub(crate) const EXPLORE_STEPS: (u32, u32) = (10, 60);
-/// Of `noop`.
+/// Default and maximum number of steps of `noop`.
 pub(crate) const WAIT_STEPS: (u32, u32) = (1, 100);
-/// Of `move`.
+/// Default and maximum number of steps of `move`.
 pub(crate) const WALK_STEPS: (u32, u32) = (1, 20);
 
-/// What `place` puts down. The plant goes by the item it is made from.
+/// Things that `place` puts down. The plant has the name of the sapling that it consumes.
 pub(crate) fn placeable() -> Vec<&'static str> {
     let placed = Move::ALL.iter().filter(|&&action| placing(action).is_some());
     placed.map(|action| action.name().trim_start_matches("place_")).map(item_name).collect()
@@ -20,12 +20,12 @@ fn item_name(placed: &'static str) -> &'static str {
     if placed == "plant" { "sapling" } else { placed }
 }
 
-/// What `make` crafts.
+/// Items that `make` crafts.
 pub(crate) fn makeable() -> Vec<&'static str> {
     Move::ALL.iter().filter_map(|&action| making(action)).map(|rule| rule.gives.name()).collect()
 }
 
-/// The names of the primitives.
+/// Names of the primitives.
 pub(crate) fn tool_names() -> Vec<&'static str> {
     vec!["observe", "go_to", "explore", "interact", "place", "make", "sleep", "noop", "move", "face"]
 }

@@ -1,4 +1,4 @@
-//! A plugin in Rust: units of measurement. Each tool is a function; `serve` is the rest.
+//! A plugin in Rust that converts units of measurement. Each tool is a function; `serve` implements the protocol.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ enum Unit {
 }
 
 impl Unit {
-    /// In metres, by the international yard and pound agreement of 1959.
+    /// Length in metres, by the international yard and pound agreement of 1959.
     fn metres(self) -> f64 {
         match self {
             Self::Metre => 1.0,

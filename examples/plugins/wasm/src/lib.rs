@@ -1,13 +1,13 @@
-//! A plugin that is a WebAssembly component: notes in a directory that it was granted.
+//! A plugin as a WebAssembly component: notes in a granted directory.
 //!
-//! cargo build --release --target wasm32-wasip2
+//! Build: `cargo build --release --target wasm32-wasip2`
 
 use serde_json::{Value, json};
 use std::fs;
 
 wit_bindgen::generate!({ path: "../../../tools/wit", world: "plugin" });
 
-/// The directory as it sees it.
+/// Path of the granted directory, as the component sees it.
 const NOTES: &str = "/notes";
 
 struct Notes;
@@ -61,6 +61,6 @@ fn list() -> Result<Value, String> {
 fn add(name: &str, line: &str) -> Result<Value, String> {
     let path = format!("{NOTES}/{name}.txt");
     let before = fs::read_to_string(&path).unwrap_or_default();
-    fs::write(&path, format!("{before}{line}\n")).map_err(|error| format!("the note cannot be written: {error}"))?;
+    fs::write(&path, format!("{before}{line}\n")).map_err(|error| format!("cannot write the note: {error}"))?;
     Ok(json!(format!("{name} has {} lines", before.lines().count() + 1)))
 }

@@ -1,68 +1,66 @@
-//! Why nobody is signed in.
-
 use rmcp::transport::AuthError;
 use rmcp::transport::auth::enterprise::EmaError;
 
-/// Why nobody is signed in.
+/// Why a sign-in failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
-    /// A variable that the settings name is missing.
-    #[error("the variable `{name}` is not set")]
+    /// An environment variable that the settings name is not set.
+    #[error("the environment variable `{name}` is not set")]
     Variable {
-        /// Its name.
+        /// Name of the variable.
         name: String,
     },
-    /// There is no terminal.
+    /// Interactive sign-in is needed, but there is no terminal.
     #[error(
-        "somebody must sign in in a browser, and nobody is there: do it once from a terminal with `sojourn tools list`, or use \
+        "a sign-in in a browser is needed, but there is no terminal: run `sojourn tools list` once in a terminal, or use \
          `grant = \"client_credentials\"`"
     )]
-    Nobody,
-    /// The person took too long.
-    #[error("nobody came back from signing in within {minutes} minutes")]
-    Slow {
-        /// How long it was waited.
+    NoTerminal,
+    /// The user did not complete the sign-in in time.
+    #[error("the sign-in was not completed within {minutes} minutes")]
+    TimedOut {
+        /// The time limit, in minutes.
         minutes: u64,
     },
-    /// The person, or the authorization server, said no.
+    /// The user or the authorization server refused.
     #[error("signing in was refused: {reason}")]
     Refused {
-        /// What the authorization server says of it.
+        /// Reason given by the authorization server.
         reason: String,
     },
-    /// An earlier attempt failed that a person took part in.
-    #[error("nobody is asked to sign in again: {reason}")]
-    Before {
+    /// An earlier interactive sign-in failed; the user is not asked again.
+    #[error("the sign-in failed before and is not repeated in this run: {reason}")]
+    FailedBefore {
         /// Why it failed.
         reason: String,
     },
-    /// The credentials belong to another authorization server.
-    #[error("the client is known to `{expected}`, but the server sends it to `{found}`")]
-    Issuer {
-        /// What the settings say.
+    /// The configured issuer differs from the one that the server names.
+    #[error("the client is registered with the issuer `{expected}`, but the server names `{found}`")]
+    IssuerMismatch {
+        /// Issuer in the settings.
         expected: String,
-        /// What the server says.
+        /// Issuer that the server names.
         found: String,
     },
-    /// The server wants what it was given.
-    #[error("the server still wants the scopes `{scopes}` after they were granted")]
-    Futile {
-        /// The scopes.
+    /// The server still demands scopes that were granted.
+    #[error("the server still demands the scopes `{scopes}` after they were granted")]
+    ScopesRejected {
+        /// The scopes, separated by spaces.
         scopes: String,
     },
-    /// The server wants no scope in particular.
-    #[error("the server forbids it and says no scope that would allow it")]
+    /// The server refused the request without naming a scope that would allow it.
+    #[error("the server refused the request and named no scope that would allow it")]
     Forbidden,
-    /// A token that was just got is refused.
-    #[error("the server does not accept the token that its authorization server has just given")]
-    NotAccepted,
-    /// The port for the browser's return cannot be had.
-    #[error("the port on this machine for the return from the browser cannot be had: {0}")]
+    /// The server rejected a token that was just issued.
+    #[error("the server rejected a token that its authorization server has just issued")]
+    TokenRejected,
+    /// The loopback port for the browser's redirect cannot be opened.
+    #[error("cannot open the loopback port for the browser's redirect: {0}")]
     Listen(#[from] std::io::Error),
-    /// OAuth went wrong.
+    /// An OAuth step failed.
     #[error(transparent)]
     OAuth(#[from] AuthError),
-    /// The identity provider's part of it went wrong.
+    /// The token exchange with the identity provider failed.
     #[error(transparent)]
     Enterprise(#[from] EmaError),
 }

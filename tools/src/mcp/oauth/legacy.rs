@@ -1,21 +1,23 @@
-//! Servers of 2025-03-26, which were their own authorization servers and published nothing about themselves as resources.
+//! Authorization for servers of protocol 2025-03-26, which were their own authorization servers and published
+//! no resource metadata.
 //!
-//! Some of them name an issuer with a path at the well-known place of one without. RFC 8414 (3.3) forbids to use that, and
-//! where metadata of the resource names an authorization server it is not used. Without such metadata everything stays on the
-//! server's own origin, and nobody else could be meant by it.
+//! Some of them publish an issuer with a path at the well-known location of an issuer without one. RFC 8414,
+//! section 3.3, forbids clients to accept that, and they are not accepted if resource metadata names an
+//! authorization server. Without resource metadata every endpoint must be on the server's own origin, so no
+//! other issuer can be impersonated.
 
 use reqwest::Url;
 use reqwest::redirect::Policy;
 use rmcp::transport::auth::{AuthorizationMetadata, WWWAuthenticateParams};
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes of a document.
-const MOST: usize = 64 * 1024;
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Size limit of a metadata document, in bytes.
+const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 const RESOURCE: &str = "/.well-known/oauth-protected-resource";
 const SERVER: &str = "/.well-known/oauth-authorization-server";
 
-/// What the server at `url` publishes of itself as its own authorization server, if it is such an old one.
+/// Metadata of the server at `url` as its own authorization server, or `None` if it is not such a server.
 pub async fn metadata(url: &str, challenge: Option<&str>) -> Option<AuthorizationMetadata> {
     let url = Url::parse(url).ok()?;
     if challenge
@@ -23,9 +25,9 @@ pub async fn metadata(url: &str, challenge: Option<&str>) -> Option<Authorizatio
     {
         return None;
     }
-    let http = reqwest::Client::builder().redirect(Policy::none()).timeout(PATIENCE).build().ok()?;
+    let http = reqwest::Client::builder().redirect(Policy::none()).timeout(TIMEOUT).build().ok()?;
     for path in [format!("{RESOURCE}{}", url.path()), RESOURCE.to_owned()] {
-        // Only a plain "there is none" says that it is an old one.
+        // Only status 404 shows that the server has no resource metadata.
         if http.get(url.join(&path).ok()?).send().await.ok()?.status() != reqwest::StatusCode::NOT_FOUND {
             return None;
         }
@@ -34,14 +36,14 @@ pub async fn metadata(url: &str, challenge: Option<&str>) -> Option<Authorizatio
     let mut document = Vec::new();
     while let Some(chunk) = answer.chunk().await.ok()? {
         document.extend_from_slice(&chunk);
-        (document.len() <= MOST).then_some(())?;
+        (document.len() <= MAX_DOCUMENT_BYTES).then_some(())?;
     }
     let metadata: AuthorizationMetadata = serde_json::from_slice(&document).ok()?;
-    own(&metadata, &url).then_some(metadata)
+    is_same_origin(&metadata, &url).then_some(metadata)
 }
 
-/// Whether all that it names is at the origin of `url`.
-fn own(metadata: &AuthorizationMetadata, url: &Url) -> bool {
+/// Whether every endpoint in `metadata` has the origin of `url`.
+fn is_same_origin(metadata: &AuthorizationMetadata, url: &Url) -> bool {
     let named = [&metadata.authorization_endpoint, &metadata.token_endpoint];
     let named = named.into_iter().chain(&metadata.issuer).chain(&metadata.registration_endpoint);
     named.into_iter().all(|named| Url::parse(named).is_ok_and(|named| named.origin() == url.origin()))
@@ -53,7 +55,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn nothing_of_another_origin_is_believed() {
+    fn metadata_of_another_origin_is_rejected() {
         let url = Url::parse("https://mcp.example/mcp").unwrap();
         let metadata = |issuer: &str, token: &str| -> AuthorizationMetadata {
             let authorize = "https://mcp.example/authorize";
@@ -63,9 +65,9 @@ mod tests {
             .unwrap()
         };
         let here = "https://mcp.example/oauth/token";
-        assert!(own(&metadata("https://mcp.example/oauth", here), &url));
-        assert!(!own(&metadata("https://evil.example/oauth", here), &url));
-        assert!(!own(&metadata("https://mcp.example", "https://mcp.example:8443/token"), &url));
-        assert!(!own(&metadata("https://mcp.example", "http://mcp.example/token"), &url));
+        assert!(is_same_origin(&metadata("https://mcp.example/oauth", here), &url));
+        assert!(!is_same_origin(&metadata("https://evil.example/oauth", here), &url));
+        assert!(!is_same_origin(&metadata("https://mcp.example", "https://mcp.example:8443/token"), &url));
+        assert!(!is_same_origin(&metadata("https://mcp.example", "http://mcp.example/token"), &url));
     }
 }

@@ -1,77 +1,78 @@
-//! Signing in where a server demands it: OAuth 2.1 as the Model Context Protocol wants it.
+//! OAuth 2.1 sign-in as the Model Context Protocol specifies it.
 //!
-//! Nothing is done before a server refuses a request. Then its metadata says who gives out tokens, and one is got there: by a
-//! person in a browser, or by credentials of the agent's own. Discovery, the checks of issuers and resources, PKCE,
-//! registration and the requests for tokens are rmcp's; what is here decides when to do them, for which client and scopes, and
-//! keeps what came of it.
+//! Nothing happens until a server rejects a request. Its metadata then names the authorization server, where
+//! a token is obtained: by the user in a browser, or with the agent's own credentials. rmcp implements
+//! discovery, issuer and resource checks, PKCE, client registration and token requests. This module decides
+//! when to run them, for which client and scopes, and stores the result.
 
-mod desk;
+mod credential_store;
 mod error;
-mod keeper;
 mod legacy;
 mod loopback;
-mod machine;
+mod token_manager;
 mod transport;
+mod unattended;
 
-pub use desk::Desk;
 pub use error::SignInError;
-pub use loopback::PATIENCE as SIGNING_IN;
+pub use loopback::SIGN_IN_TIMEOUT;
+pub use token_manager::TokenManager;
 pub use transport::Authorized;
 
 use rmcp::transport::JwtSigningAlgorithm;
 use serde::{Deserialize, Serialize};
 
-/// How to sign in at a server that demands it. Secrets are named by environment variable, never written down.
+/// How to sign in at a server that demands it. Secrets are referenced by environment variable, never written
+/// in the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OAuthSettings {
-    /// Who signs in.
+    /// Kind of sign-in.
     pub grant: Grant,
-    /// The environment variable that holds the id of a client that the authorization server knows already. Without it the
-    /// client registers itself.
+    /// Environment variable with the id of a registered client. Without it the client registers itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id_env: Option<String>,
-    /// The one that holds its secret.
+    /// Environment variable with the client secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_secret_env: Option<String>,
-    /// The one that holds its private key in PEM, where it shows by a signature who it is.
+    /// Environment variable with the client's private key in PEM format, for authentication by a signed JWT.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub private_key_env: Option<String>,
-    /// What the private key signs with.
+    /// Signature algorithm of the private key.
     pub algorithm: Algorithm,
-    /// The authorization server that knows the client: its credentials go to no other.
+    /// Issuer that the client is registered with. Its credentials are sent to no other.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
-    /// The HTTPS address of a document that describes this client, for servers that want no registration.
+    /// HTTPS URL of a client metadata document, for servers that use one instead of registration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_metadata_url: Option<String>,
-    /// What is asked for. Without any it is what the server says that it needs.
+    /// Scopes to request. Default: the scopes that the server demands.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
-    /// The port on this machine that the browser is sent back to, for clients that are registered with one; any without it.
+    /// Loopback port of the redirect URI, for clients that are registered with a fixed one. Default: any free
+    /// port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redirect_port: Option<u16>,
-    /// The company's identity provider, for `grant = "enterprise"`.
+    /// The identity provider, for `grant = "enterprise"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enterprise: Option<EnterpriseSettings>,
 }
 
-/// Who signs in.
+/// Kinds of sign-in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Grant {
-    /// A person, in a browser.
+    /// Authorization code: the user signs in with a browser.
     #[default]
     AuthorizationCode,
-    /// The agent, by credentials of its own: nobody has to be there.
+    /// Client credentials: the agent signs in by itself.
     ClientCredentials,
-    /// The agent, for somebody whom a company's identity provider knows.
+    /// Enterprise-managed authorization: the agent signs in for a user of a company's identity provider.
     Enterprise,
 }
 
-/// What a private key signs with.
+/// JWT signature algorithms.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[allow(missing_docs, reason = "they are called what they are called")]
+#[allow(missing_docs, reason = "the variants have the names of RFC 7518")]
 pub enum Algorithm {
     #[default]
     ES256,
@@ -93,25 +94,25 @@ impl From<Algorithm> for JwtSigningAlgorithm {
     }
 }
 
-/// A company's identity provider, which vouches for somebody at the server's authorization server.
+/// A company's identity provider, which vouches for a user at the server's authorization server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnterpriseSettings {
-    /// Who it is.
+    /// Issuer identifier.
     pub issuer: String,
-    /// Where it exchanges tokens.
+    /// Token endpoint for the token exchange.
     pub token_endpoint: String,
-    /// The environment variable that holds the id by which it knows this client.
+    /// Environment variable with the id of this client at the provider.
     pub client_id_env: String,
-    /// The one that holds the client's secret there, if it has one.
+    /// Environment variable with the client's secret at the provider, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_secret_env: Option<String>,
-    /// The one that holds somebody's ID token.
+    /// Environment variable with the user's ID token.
     pub id_token_env: String,
 }
 
 impl OAuthSettings {
-    /// Names of the environment variables whose values must not get into a log.
+    /// Environment variables whose values must not appear in a log.
     pub fn secrets(&self) -> Vec<&str> {
         let mut names: Vec<&str> = [&self.client_secret_env, &self.private_key_env]
             .into_iter()
@@ -125,13 +126,11 @@ impl OAuthSettings {
         names
     }
 
-    /// What contradicts itself, or lacks something.
+    /// Checks the settings for contradictions and missing keys.
     pub(super) fn check(&self) -> Result<(), &'static str> {
         let proof = self.client_secret_env.is_some() || self.private_key_env.is_some();
         match self.grant {
-            _ if proof && self.client_id_env.is_none() => {
-                Err("a client's secret or key belongs to a client: add `client_id_env`")
-            }
+            _ if proof && self.client_id_env.is_none() => Err("a client secret or key needs `client_id_env`"),
             Grant::ClientCredentials if !proof => {
                 Err("`client_credentials` need `client_id_env` and `client_secret_env`, or `private_key_env`")
             }
@@ -146,7 +145,7 @@ impl OAuthSettings {
     }
 }
 
-/// The value of an environment variable that the settings name.
+/// Value of an environment variable that the settings name.
 fn variable(name: &str) -> Result<String, SignInError> {
     std::env::var(name).map_err(|_| SignInError::Variable { name: name.to_owned() })
 }
@@ -162,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_cannot_work_are_refused() {
+    fn inconsistent_settings_are_rejected() {
         assert!(settings("{}").is_ok());
         for (text, word) in [
             (r#"{"client_secret_env": "S"}"#, "client_id_env"),
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_secret_is_hidden_from_the_log() {
+    fn every_secret_variable_is_listed() {
         let company = r#"{"issuer": "i", "token_endpoint": "t", "client_id_env": "A", "client_secret_env": "B", "id_token_env": "C"}"#;
         let text = format!(
             r#"{{"grant": "enterprise", "client_id_env": "I", "client_secret_env": "S", "enterprise": {company}}}"#

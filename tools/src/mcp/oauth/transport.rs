@@ -1,6 +1,6 @@
-//! HTTP requests that carry a token, and sign in when they are refused.
+//! An HTTP client that adds a bearer token and signs in when a request is rejected.
 
-use super::{Desk, SignInError};
+use super::{SignInError, TokenManager};
 use futures_util::stream::BoxStream;
 use http::{HeaderName, HeaderValue};
 use rmcp::model::ClientJsonRpcMessage;
@@ -13,54 +13,54 @@ use sse_stream::Sse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Times that one request is sent: once without a token, once with one, and again with more scopes.
+/// Limit on the attempts of one request: without a token, with one, and again with more scopes.
 const ATTEMPTS: usize = 4;
 
 type Failure = StreamableHttpError<reqwest::Error>;
 type Headers = HashMap<HeaderName, HeaderValue>;
 type Events = BoxStream<'static, Result<Sse, SseError>>;
 
-/// A client whose requests are let in.
+/// An HTTP client whose requests carry a token of the [`TokenManager`].
 #[derive(Clone)]
 pub struct Authorized {
     http: reqwest::Client,
-    desk: Arc<Desk>,
+    tokens: Arc<TokenManager>,
 }
 
 impl Authorized {
-    /// Requests by `http`, with what `desk` has.
-    pub fn new(http: reqwest::Client, desk: Arc<Desk>) -> Self {
-        Self { http, desk }
+    /// Sends requests with `http` and authorizes them with `tokens`.
+    pub fn new(http: reqwest::Client, tokens: Arc<TokenManager>) -> Self {
+        Self { http, tokens }
     }
 
-    /// Sends until it is let in, or there is nothing left to show.
-    async fn admitted<T, F>(&self, send: impl Fn(Option<String>) -> F) -> Result<T, Failure>
+    /// Sends a request, and repeats it with a new token each time it is rejected, up to [`ATTEMPTS`] times.
+    async fn with_token<T, F>(&self, send: impl Fn(Option<String>) -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        let mut token = self.desk.token().await.map_err(told)?;
+        let mut token = self.tokens.token().await.map_err(auth_error)?;
         for _ in 0..ATTEMPTS {
             let got = match send(token.clone()).await {
                 Err(StreamableHttpError::AuthRequired(refused)) => {
-                    self.desk.unknown(&refused.www_authenticate_header, token.as_deref()).await
+                    self.tokens.on_unauthorized(&refused.www_authenticate_header, token.as_deref()).await
                 }
                 Err(StreamableHttpError::InsufficientScope(refused)) => {
                     let scope = refused.get_required_scope();
-                    self.desk.forbidden(&refused.www_authenticate_header, scope, token.as_deref()).await
+                    self.tokens.on_forbidden(&refused.www_authenticate_header, scope, token.as_deref()).await
                 }
                 Ok(answer) => {
-                    self.desk.accepted();
+                    self.tokens.on_success();
                     return Ok(answer);
                 }
                 Err(other) => return Err(other),
             };
-            token = Some(got.map_err(told)?);
+            token = Some(got.map_err(auth_error)?);
         }
-        Err(told(SignInError::NotAccepted))
+        Err(auth_error(SignInError::TokenRejected))
     }
 }
 
-fn told(error: SignInError) -> Failure {
+fn auth_error(error: SignInError) -> Failure {
     StreamableHttpError::Auth(AuthError::from(error))
 }
 
@@ -75,7 +75,7 @@ impl StreamableHttpClient for Authorized {
         _token: Option<String>,
         headers: Headers,
     ) -> Result<StreamableHttpPostResponse, Failure> {
-        self.admitted(|token| {
+        self.with_token(|token| {
             self.http.post_message(uri.clone(), message.clone(), session.clone(), token, headers.clone())
         })
         .await
@@ -90,7 +90,7 @@ impl StreamableHttpClient for Authorized {
         headers: Headers,
         size: usize,
     ) -> Result<StreamableHttpPostResponse, Failure> {
-        self.admitted(|token| {
+        self.with_token(|token| {
             let (uri, message, session) = (uri.clone(), message.clone(), session.clone());
             self.http.post_message_with_max_sse_event_size(
                 uri,
@@ -113,7 +113,7 @@ impl StreamableHttpClient for Authorized {
         headers: Headers,
         limits: StreamableHttpResponseLimits,
     ) -> Result<StreamableHttpPostResponse, Failure> {
-        self.admitted(|token| {
+        self.with_token(|token| {
             let (uri, message, session) = (uri.clone(), message.clone(), session.clone());
             self.http.post_message_with_response_limits(uri, message, session, token, headers.clone(), limits)
         })
@@ -127,8 +127,8 @@ impl StreamableHttpClient for Authorized {
         _token: Option<String>,
         headers: Headers,
     ) -> Result<(), Failure> {
-        // Nobody is asked to sign in to say goodbye.
-        let token = self.desk.token().await.map_err(told)?;
+        // Closing a session never starts a sign-in.
+        let token = self.tokens.token().await.map_err(auth_error)?;
         self.http.delete_session(uri, session, token, headers).await
     }
 
@@ -140,7 +140,7 @@ impl StreamableHttpClient for Authorized {
         _token: Option<String>,
         headers: Headers,
     ) -> Result<Events, Failure> {
-        self.admitted(|token| {
+        self.with_token(|token| {
             self.http.get_stream(uri.clone(), session.clone(), last.clone(), token, headers.clone())
         })
         .await
@@ -155,7 +155,7 @@ impl StreamableHttpClient for Authorized {
         headers: Headers,
         size: usize,
     ) -> Result<Events, Failure> {
-        self.admitted(|token| {
+        self.with_token(|token| {
             let (uri, session, last) = (uri.clone(), session.clone(), last.clone());
             self.http.get_stream_with_max_sse_event_size(uri, session, last, token, headers.clone(), size)
         })

@@ -34,7 +34,7 @@ impl Bench {
     }
 
     pub async fn call(&self, name: &str) -> ToolOutcome {
-        match self.toolbox.ready(&ToolCall { name: name.into(), args: Map::new() }) {
+        match self.toolbox.validate(&ToolCall { name: name.into(), args: Map::new() }) {
             Ok(ready) => ready.run(CallContext::default()).await,
             Err(refusal) => ToolOutcome::failed(refusal.to_string()),
         }
@@ -45,7 +45,7 @@ impl Bench {
         let begun = Instant::now();
         let mut notices = Vec::new();
         loop {
-            notices.extend(self.toolbox.look().notices);
+            notices.extend(self.toolbox.refresh().notices);
             if self.toolbox.specs().iter().any(|spec| spec.name == name) == there {
                 return notices;
             }
@@ -75,10 +75,10 @@ pub async fn each_costs_one_call(bench: impl AsyncFn(&str) -> Bench, cases: &[Ca
     for &(fault, ok, part) in cases {
         let bench = bench(fault).await;
         let outcome = bench.call("faulty_misbehave").await;
-        let words = outcome.words();
+        let words = outcome.to_text();
         assert!(outcome.ok == ok && words.contains(part), "{fault}: {outcome:?}");
         let after = bench.call("faulty_behave").await;
-        assert_eq!((after.ok, after.words().as_str()), (true, "well"), "{fault}, afterwards");
+        assert_eq!((after.ok, after.to_text().as_str()), (true, "well"), "{fault}, afterwards");
         bench.source.close().await;
     }
 }
@@ -94,7 +94,10 @@ pub async fn each_is_revived(
         let outcome = bench.call("faulty_misbehave").await;
         assert!(!outcome.ok && outcome.message.contains(told), "{fault}: {outcome:?}");
         let notices = bench.until("faulty_behave", false).await;
-        assert!(notices.iter().any(|notice| notice.contains("tried again in 1 s")), "{fault}: {notices:?}");
+        assert!(
+            notices.iter().any(|notice| notice.contains("the next attempt is in 1 s")),
+            "{fault}: {notices:?}"
+        );
         assert!(notices.iter().any(|notice| notice.contains(said)), "{fault}: {notices:?}");
         let gone = bench.call("faulty_behave").await;
         assert!(gone.message.starts_with("no tool named"), "{fault}: {gone:?}");
@@ -115,7 +118,7 @@ pub async fn each_call_hears_of_itself(bench: impl AsyncFn(&str) -> Bench) {
             ..CallContext::default()
         };
         let call = ToolCall { name: "faulty_misbehave".into(), args: Map::new() };
-        let words = bench.toolbox.ready(&call).unwrap().run(context).await.words();
+        let words = bench.toolbox.validate(&call).unwrap().run(context).await.to_text();
         let heard: Vec<String> =
             heard.lock().unwrap().iter().filter_map(|progress| progress.message.clone()).collect();
         (words, heard)

@@ -62,7 +62,7 @@ async fn tools_of(server: &str, argument: &str) -> Option<(Arc<McpSource>, Toolb
 
 async fn call(toolbox: &Toolbox, name: &str, args: Value, context: CallContext) -> ToolOutcome {
     let call = ToolCall { name: name.into(), args: args.as_object().unwrap().clone() };
-    toolbox.ready(&call).unwrap().run(context).await
+    toolbox.validate(&call).unwrap().run(context).await
 }
 
 #[tokio::test]
@@ -70,9 +70,9 @@ async fn everything_that_a_server_can_show_arrives() {
     let Some((source, toolbox)) = tools_of("server-everything", "stdio").await else { return };
     let plain = CallContext::default;
     let echo = call(&toolbox, "it_echo", json!({"message": "hello"}), plain()).await;
-    assert!(echo.ok && echo.words().contains("hello"), "{echo:?}");
+    assert!(echo.ok && echo.to_text().contains("hello"), "{echo:?}");
     let sum = call(&toolbox, "it_get_sum", json!({"a": 20, "b": 22}), plain()).await;
-    assert!(sum.words().contains("42"), "{sum:?}");
+    assert!(sum.to_text().contains("42"), "{sum:?}");
     let image = call(&toolbox, "it_get_tiny_image", json!({}), plain()).await;
     let shows = |piece: &Content| matches!(piece, Content::Image { mime, .. } if mime == "image/png");
     assert!(image.content.iter().any(shows), "{image:?}");
@@ -80,7 +80,7 @@ async fn everything_that_a_server_can_show_arrives() {
         call(&toolbox, "it_get_structured_content", json!({"location": "Chicago"}), plain()).await;
     assert!(structured.value.as_ref().is_some_and(Value::is_object), "{structured:?}");
     let listed = call(&toolbox, "it_list_resources", json!({}), plain()).await;
-    let words = listed.words();
+    let words = listed.to_text();
     let uri = words.split_whitespace().find(|word| word.contains("://")).unwrap().trim_end_matches(':');
     let read = call(&toolbox, "it_read_resource", json!({"uri": uri}), plain()).await;
     assert!(read.ok && !read.content.is_empty(), "{uri}: {read:?}");
@@ -112,7 +112,7 @@ async fn a_long_call_tells_how_far_it_is_and_can_be_given_up() {
         });
     assert!(outcome.message.contains("interrupted"), "{outcome:?}");
     let echo = call(&toolbox, "it_echo", json!({"message": "still here"}), CallContext::default()).await;
-    assert!(echo.words().contains("still here"), "{echo:?}");
+    assert!(echo.to_text().contains("still here"), "{echo:?}");
     source.close().await;
 }
 
@@ -127,7 +127,7 @@ async fn files_are_written_and_read_where_the_server_may_and_nowhere_else() {
     assert!(written.ok, "{written:?}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "kept");
     let read = call(&toolbox, "it_read_text_file", json!({"path": path}), plain()).await;
-    assert!(read.words().contains("kept"), "{read:?}");
+    assert!(read.to_text().contains("kept"), "{read:?}");
     let outside = call(&toolbox, "it_read_text_file", json!({"path": "/etc/hostname"}), plain()).await;
     assert!(!outside.ok, "{outside:?}");
     let reads = |name: &str| {

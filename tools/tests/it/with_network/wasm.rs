@@ -59,7 +59,7 @@ async fn hostile(grants: &Value) -> Option<Bench> {
 
 async fn call(bench: &Bench, tool: &str, args: &Value) -> ToolOutcome {
     let call = ToolCall { name: format!("it_{tool}"), args: args.as_object().unwrap().clone() };
-    bench.toolbox.ready(&call).unwrap().run(CallContext::default()).await
+    bench.toolbox.validate(&call).unwrap().run(CallContext::default()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +71,7 @@ async fn whatever_it_does_costs_one_call() {
         ("grow", "memory"),
         ("panic", "it was too much for me"),
         ("deep", "call stack exhausted"),
-        ("no_json", "the result is no JSON"),
+        ("no_json", "the result is not valid JSON"),
         ("refuse", "not today"),
         ("large", "bytes"),
     ] {
@@ -91,7 +91,7 @@ async fn its_clock_stands_at_the_log_s_time_of_the_call() {
     for now_ms in [1_764_000_000_123_i64, 0, 1_764_000_000_123] {
         let call = ToolCall { name: "it_time".into(), args: serde_json::Map::new() };
         let context = CallContext { now_ms, ..CallContext::default() };
-        let outcome = bench.toolbox.ready(&call).unwrap().run(context).await;
+        let outcome = bench.toolbox.validate(&call).unwrap().run(context).await;
         let seen = json!({"before": now_ms, "after": now_ms, "told": now_ms, "goes": true});
         assert_eq!(outcome.value, Some(seen), "{outcome:?}");
     }
@@ -133,8 +133,8 @@ async fn it_sees_what_it_was_granted() {
     assert_eq!(variables, json!({"PATH": std::env::var("PATH").unwrap()}));
 
     let read = async |path: &str| call(&bench, "read", &json!({"path": path})).await;
-    assert_eq!(read("/open/file").await.words(), "open");
-    assert_eq!(read("/closed/file").await.words(), "closed");
+    assert_eq!(read("/open/file").await.to_text(), "open");
+    assert_eq!(read("/closed/file").await.to_text(), "closed");
     let outside = at("secret/file").to_str().unwrap().to_owned();
     for path in
         ["/secret/file", "/closed/../secret/file", "/closed/link", "/etc/passwd", "file", outside.as_str()]
@@ -214,15 +214,15 @@ async fn a_file_that_comes_later_or_changes_is_taken_up() {
     let source = Arc::new(WasmSource::open("it", settings, place.path()));
     assert!(!source.ready(PATIENCE).await);
     let notice = first_notice(&*source).await;
-    assert!(notice.contains("cannot be read"), "{notice}");
+    assert!(notice.contains("cannot read"), "{notice}");
     let file = place.path().join("it.wasm");
     std::fs::write(&file, b"\0asm").unwrap();
     let notice = first_notice(&*source).await;
-    assert!(notice.contains("is no component"), "{notice}");
+    assert!(notice.contains("does not implement"), "{notice}");
     let bench = Bench::new(source);
     std::fs::copy(component, &file).unwrap();
     bench.until("it_spin", true).await;
     std::fs::write(&file, b"no component any more").unwrap();
     let notices = bench.until("it_spin", false).await;
-    assert!(notices.iter().any(|notice| notice.contains("the component has changed")), "{notices:?}");
+    assert!(notices.iter().any(|notice| notice.contains("the component file has changed")), "{notices:?}");
 }

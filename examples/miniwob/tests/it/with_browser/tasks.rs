@@ -6,9 +6,9 @@
     reason = "a test that cannot go on fails; one that is skipped says so"
 )]
 
-use sojourn_browser::WebWorld;
-use sojourn_miniwob::{documented, open, seed};
-use sojourn_tools::{Action, EndingKind, Environment, EnvironmentError, Past};
+use sojourn_browser::WebEnvironment;
+use sojourn_miniwob::{list_tasks, open, seed};
+use sojourn_tools::{Action, EndingKind, Environment, EnvironmentError, EpisodePrefix};
 use std::path::PathBuf;
 
 /// Where `sojourn environments install miniwob` puts the pages; where they or a browser are missing, a test is skipped.
@@ -17,14 +17,14 @@ fn pages() -> Option<PathBuf> {
         || directories::ProjectDirs::from("", "", "sojourn").map(|dirs| dirs.cache_dir().join("miniwob"));
     let place = std::env::var_os("SOJOURN_MINIWOB").map(PathBuf::from).or_else(cache)?;
     let pages = place.join("miniwob/html");
-    let there = pages.join("miniwob/click-test.html").is_file() && sojourn_browser::find().is_some();
+    let there = pages.join("miniwob/click-test.html").is_file() && sojourn_browser::find_chromium().is_some();
     if !there {
         eprintln!("skipped: no Chromium, or no pages; `sojourn environments install miniwob` brings them");
     }
     there.then_some(pages)
 }
 
-fn position(world: &WebWorld, task: &str) -> (u64, u64) {
+fn position(world: &WebEnvironment, task: &str) -> (u64, u64) {
     let tasks = &world.spec().tasks;
     let at = tasks.iter().position(|one| one.name == task).unwrap();
     (tasks.len() as u64, at as u64)
@@ -42,7 +42,7 @@ fn act(call: &str) -> Action {
 async fn every_task_opens_and_the_same_seed_is_the_same_task() {
     let Some(pages) = pages() else { return };
     let mut world = open(&pages).unwrap();
-    let tasks = documented(&pages).unwrap();
+    let tasks = list_tasks(&pages).unwrap();
     assert_eq!(tasks.len(), 130);
     let mut empty = Vec::new();
     for (position, task) in (0..).zip(&tasks) {
@@ -99,7 +99,7 @@ async fn an_episode_is_rejoined_by_its_actions_and_tabs_go_on_side_by_side() {
 
     // Another process finds the episode as it was; here another tab of the same browser.
     let mut other = world.practice().unwrap();
-    let past = Past { seed, actions: typed.to_vec(), state: state.clone() };
+    let past = EpisodePrefix { seed, actions: typed.to_vec(), state: state.clone() };
     assert!(other.rejoin(&past).await.unwrap());
     assert_eq!(other.observe().unwrap().state, state);
     for world in [&mut world as &mut dyn Environment, &mut *other] {

@@ -16,7 +16,7 @@ async fn call(
     context: CallContext,
 ) -> Result<ToolOutcome, String> {
     let call = ToolCall { name: name.to_owned(), args: args.as_object().unwrap().clone() };
-    Ok(toolbox.ready(&call).map_err(|refusal| refusal.to_string())?.run(context).await)
+    Ok(toolbox.validate(&call).map_err(|refusal| refusal.to_string())?.run(context).await)
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn it_converts_and_marches() {
     let progress = Arc::new(move |progress| kept.lock().unwrap().push(progress));
     let context = CallContext { progress: Some(progress), ..CallContext::default() };
     let done = call(&toolbox, "units_march", json!({"miles": 3}), context).await.unwrap();
-    assert_eq!(done.words(), "marched 3 miles");
+    assert_eq!(done.to_text(), "marched 3 miles");
     let miles: Vec<f64> = heard.lock().unwrap().iter().map(|progress| progress.done).collect();
     assert_eq!(miles, [1.0, 2.0, 3.0]);
     source.close().await;

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{any, get, post};
 use serde_json::{Value, json};
-use sojourn_browser::{Act, Chromium, Settings, WebSettings, WebWorld, find};
+use sojourn_browser::{Chromium, PageAction, Settings, WebEnvironment, WebSettings, find_chromium};
 use sojourn_tools::{Action, Environment};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 
 /// The browser, or a word that the test is skipped.
 pub fn chromium() -> Option<PathBuf> {
-    let found = find();
+    let found = find_chromium();
     if found.is_none() {
         eprintln!("skipped: no Chromium is on this machine");
     }
@@ -33,8 +33,8 @@ pub async fn browser() -> Option<(Server, Arc<Chromium>)> {
 }
 
 /// The action that a call stands for.
-pub fn act(call: &str) -> Act {
-    Act::read(&Act::call(call).unwrap_or_else(|| panic!("{call}")), false).unwrap().unwrap()
+pub fn act(call: &str) -> PageAction {
+    PageAction::read(&PageAction::call(call).unwrap_or_else(|| panic!("{call}")), false).unwrap().unwrap()
 }
 
 /// Ends a process at once.
@@ -64,7 +64,7 @@ pub fn text(world: &dyn Environment) -> String {
 }
 
 /// A site of the server whose one task is done once `success` holds.
-pub fn world(server: &Server, start: &str, success: &str, more: &Value) -> WebWorld {
+pub fn world(server: &Server, start: &str, success: &str, more: &Value) -> WebEnvironment {
     let mut settings = json!({
         "name": "site", "start": server.url(start), "practice": true,
         "tasks": {"do_it": {"goal": "Do it.", "success": success}},

@@ -8,12 +8,12 @@
 
 use crate::support::{Server, act, browser, chromium};
 use serde_json::{Value, json};
-use sojourn_browser::{BrowserError, Chromium, Grants, Page, Settings, words};
+use sojourn_browser::{BrowserError, Chromium, Page, RequestGrants, Settings, render};
 use std::sync::Arc;
 
 /// What is seen, as the model reads it.
 async fn seen(page: &mut Page) -> String {
-    words(&page.see().await.unwrap().state)
+    render(&page.observe().await.unwrap().state)
 }
 
 /// Does something and waits for what follows; what came of it.
@@ -44,7 +44,7 @@ async fn a_form_is_seen_filled_in_and_sent() {
     e8 date "Day"
     e9 button "Send"
     "#);
-    assert!(page.picture().await.unwrap().starts_with(b"\x89PNG"));
+    assert!(page.screenshot().await.unwrap().starts_with(b"\x89PNG"));
     assert_eq!(
         done(&mut page, r#"type("To", "Zoë & Söhne")"#).await,
         r#"ok: typed "Zoë & Söhne" into textbox "To""#
@@ -113,15 +113,15 @@ async fn dialogs_new_tabs_and_downloads_are_told_and_nothing_waits_for_them() {
     let Some((server, browser)) = browser().await else { return };
     let mut page = browser.page().await.unwrap();
     page.open(&server.url("/surprises")).await.unwrap();
-    let told = |view: sojourn_browser::View| view.told.join("; ");
+    let told = |view: sojourn_browser::View| view.events.join("; ");
     done(&mut page, r#"click("Alert")"#).await;
-    assert_eq!(told(page.see().await.unwrap()), r#"the page showed a dialog "Careful!": it was closed"#);
+    assert_eq!(told(page.observe().await.unwrap()), r#"the page showed a dialog "Careful!": it was closed"#);
     done(&mut page, r#"click("Confirm")"#).await;
-    assert!(told(page.see().await.unwrap()).contains("it was dismissed"));
+    assert!(told(page.observe().await.unwrap()).contains("it was dismissed"));
     assert_eq!(value(&mut page, "document.title").await, json!("false"));
     done(&mut page, r#"answer_dialog(true, "")"#).await;
     done(&mut page, r#"click("Confirm")"#).await;
-    assert!(told(page.see().await.unwrap()).contains("it was accepted"));
+    assert!(told(page.observe().await.unwrap()).contains("it was accepted"));
     assert_eq!(value(&mut page, "document.title").await, json!("true"));
     done(&mut page, r#"answer_dialog(true, "seven")"#).await;
     done(&mut page, r#"click("Prompt")"#).await;
@@ -129,11 +129,11 @@ async fn dialogs_new_tabs_and_downloads_are_told_and_nothing_waits_for_them() {
     done(&mut page, r#"click("Download")"#).await;
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     assert!(
-        told(page.see().await.unwrap())
+        told(page.observe().await.unwrap())
             .contains("the page offered the download parcel.bin; nothing was saved")
     );
     done(&mut page, r#"click("New tab")"#).await;
-    let view = page.see().await.unwrap();
+    let view = page.observe().await.unwrap();
     assert!(view.url().ends_with("/form"), "{}", view.url());
     assert!(told(view).contains("in another tab; it is shown here"));
     assert!(done(&mut page, "back()").await.starts_with("ok"));
@@ -200,7 +200,7 @@ async fn a_page_that_crashes_is_lost_alone() {
     let mut kept = browser.page().await.unwrap();
     kept.open(&server.url("/form")).await.unwrap();
     let _ = lost.open("chrome://crash").await;
-    let error = lost.see().await.map(|_| ()).unwrap_err();
+    let error = lost.observe().await.map(|_| ()).unwrap_err();
     assert!(error.is_gone() && lost.is_gone(), "{error}");
     assert!(!kept.is_gone() && seen(&mut kept).await.contains("Send a parcel"));
 }
@@ -244,7 +244,7 @@ async fn what_a_page_asks_for_is_not_done_unless_it_was_granted_in_20_of_20_trie
     let Some(program) = chromium() else { return };
     let server = Server::start().await;
     let never = [server.url("/delete")];
-    let grants = Grants::new(&[server.url("/form"), server.url("/detour")], &never).unwrap();
+    let grants = RequestGrants::new(&[server.url("/form"), server.url("/detour")], &never).unwrap();
     let settings = Settings {
         program: Some(program),
         hosts: vec![server.host()],
@@ -260,8 +260,8 @@ async fn what_a_page_asks_for_is_not_done_unless_it_was_granted_in_20_of_20_trie
             done(&mut page, &call.replace("SERVER", &server.url(""))).await;
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        let view = page.see().await.unwrap();
-        told += usize::from(view.told.iter().any(|told| told.contains("the agent's settings")));
+        let view = page.observe().await.unwrap();
+        told += usize::from(view.events.iter().any(|told| told.contains("the agent's settings")));
         assert_eq!(server.harm(), Vec::<String>::new(), "{calls:?}");
     }
     // What another tab, a worker or a frame asked for is refused too, but not told to this page.

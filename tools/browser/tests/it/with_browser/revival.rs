@@ -34,12 +34,12 @@ async fn episode() {
     crate::support::signal_children("-KILL");
     let step = site.step(&action("type(\"Name\", \"x\")")).await.unwrap();
     assert!(step.ended.is_none());
-    assert!(text(&site).contains("it was started again and the page opened anew"), "{}", text(&site));
+    assert!(text(&site).contains("it was restarted and the page was opened again"), "{}", text(&site));
     // One that answers nothing is as good as dead, after the time that an answer may take.
     crate::support::signal_children("-STOP");
     let step = site.step(&action("type(\"Name\", \"y\")")).await.unwrap();
     assert!(step.ended.is_none());
-    assert!(text(&site).contains("does not answer any more; it was started again"), "{}", text(&site));
+    assert!(text(&site).contains("does not answer any more; it was restarted"), "{}", text(&site));
     assert!(site.step(&action("nonsense")).await.is_err());
     let done = site.step(&action("press(\"Enter\")")).await.unwrap();
     assert_eq!(done.ended.unwrap().kind, EndingKind::Succeeded);

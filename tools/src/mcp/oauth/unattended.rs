@@ -1,4 +1,4 @@
-//! Signing in without a person: by credentials of the agent's own, or by a company's identity provider.
+//! Sign-in without a user: with the agent's own credentials, or through a company's identity provider.
 
 use super::{EnterpriseSettings, OAuthSettings, SignInError, variable};
 use reqwest::Url;
@@ -12,7 +12,7 @@ use rmcp::transport::auth::{
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Gets a token by the client's own secret or key; the manager that is given back keeps it.
+/// Obtains a token with the client's secret or key. The returned manager holds the token.
 pub async fn by_credentials(
     mut manager: AuthorizationManager,
     settings: &OAuthSettings,
@@ -24,7 +24,7 @@ pub async fn by_credentials(
     manager.validate_client_credentials_metadata(&first)?;
     manager.configure_client_credentials(&first)?;
     let config = config(resource(&manager, url).await)?;
-    // What rmcp makes of a key must stay in one thread, which the futures here must not.
+    // rmcp's future for a signed assertion is not `Send`, so it runs on a blocking thread.
     let runtime = tokio::runtime::Handle::current();
     let exchange = tokio::task::spawn_blocking(move || {
         let exchanged = runtime.block_on(manager.exchange_client_credentials(&config));
@@ -59,12 +59,12 @@ fn credentials(
     })
 }
 
-/// Has the identity provider vouch for somebody, and gets a token for that.
-pub async fn by_company(
+/// Exchanges the user's ID token at the identity provider, and obtains an access token with the result.
+pub async fn by_identity_provider(
     manager: &mut AuthorizationManager,
     metadata: &AuthorizationMetadata,
     settings: &OAuthSettings,
-    company: &EnterpriseSettings,
+    provider: &EnterpriseSettings,
     url: &str,
     scopes: Vec<String>,
 ) -> Result<StoredCredentials, SignInError> {
@@ -75,14 +75,14 @@ pub async fn by_company(
     let issuer = metadata.issuer.as_deref().ok_or(AuthError::NoAuthorizationSupport)?;
     let server = EmaAuthorizationServer::new(issuer, metadata.token_endpoint.as_str(), id.as_str())
         .with_client_authentication(authentication(secret, metadata));
-    let idp_secret = company.client_secret_env.as_deref().map(variable).transpose()?;
-    let idp_client = variable(&company.client_id_env)?;
-    let idp = EmaAuthorizationServer::new(&company.issuer, &company.token_endpoint, idp_client)
+    let idp_secret = provider.client_secret_env.as_deref().map(variable).transpose()?;
+    let idp_client = variable(&provider.client_id_env)?;
+    let idp = EmaAuthorizationServer::new(&provider.issuer, &provider.token_endpoint, idp_client)
         .with_client_authentication(match idp_secret {
             Some(secret) => EmaClientAuthentication::ClientSecretBasic(oauth2::ClientSecret::new(secret)),
             None => EmaClientAuthentication::None,
         });
-    let vouched = variable(&company.id_token_env)?;
+    let vouched = variable(&provider.id_token_env)?;
     let http = default_oauth_http_client()?;
     let token = EmaExchangeRequest::new_with_id_token(idp, server, &resource, &vouched)
         .with_scopes(scopes)
@@ -99,7 +99,7 @@ pub async fn by_company(
     Ok(StoredCredentials::new(id, Some(answer), granted, Some(now)).with_issuer(metadata.issuer.clone()))
 }
 
-/// How the secret is shown: in a header, unless the server wants it in the body.
+/// Sends the secret in a header, unless the server supports only the request body.
 fn authentication(secret: Option<String>, metadata: &AuthorizationMetadata) -> EmaClientAuthentication {
     let Some(secret) = secret.map(oauth2::ClientSecret::new) else { return EmaClientAuthentication::None };
     let methods = metadata.additional_fields.get("token_endpoint_auth_methods_supported");
@@ -113,7 +113,7 @@ fn authentication(secret: Option<String>, metadata: &AuthorizationMetadata) -> E
     }
 }
 
-/// What the server calls itself. The manager tells this only in the address of the page where a person would sign in.
+/// The server's resource identifier. The manager exposes it only in the authorization URL.
 async fn resource(manager: &AuthorizationManager, url: &str) -> String {
     let page = manager.get_authorization_url(&[]).await.ok().and_then(|page| Url::parse(&page).ok());
     let named = page.as_ref().and_then(|page| page.query_pairs().find(|(key, _)| key == "resource"));

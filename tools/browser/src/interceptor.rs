@@ -1,5 +1,6 @@
-//! What the browser may ask for: every request that any page, frame, worker or new tab of it makes stops here first, before it
-//! leaves. Where it may go is decided by the [gate](crate::gate); here it is decided what may be *done* there.
+//! Filters the browser's requests by method and URL. Every request of any page, frame, worker or new tab is
+//! paused here before it is sent. The [network proxy](crate::network_proxy) decides which hosts are
+//! reachable; this module decides what may be done there.
 
 use crate::BrowserError;
 use chromiumoxide::browser::Browser;
@@ -16,44 +17,44 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// Refusals remembered until they are told.
-const MOST: usize = 100;
-/// Requests that wait for an answer at once.
-const WAITING: usize = 256;
-/// Methods that only read, as HTTP defines them (RFC 9110, section 9.2.1).
-const READING: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
+/// Limit on the recorded refusals.
+const MAX_REFUSALS: usize = 100;
+/// Limit on the decisions that wait to be sent to the browser.
+const MAX_PENDING: usize = 256;
+/// Safe methods (RFC 9110, section 9.2.1).
+const SAFE_METHODS: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
 
-/// What pages may ask for, by address: `https://example.org/orders/*`. A star stands for anything.
+/// URL patterns that pages may request: `https://example.org/orders/*`. `*` matches anything.
 #[derive(Debug, Clone)]
-pub struct Grants {
+pub struct RequestGrants {
     send: GlobSet,
     never: GlobSet,
 }
 
-impl Grants {
-    /// Something may be sent (by any method that does not only read) to `send`, and nothing at all may be asked of `never`.
+impl RequestGrants {
+    /// Allows requests with side effects (any unsafe method) to `send`, and forbids all requests to `never`.
     ///
     /// # Errors
-    /// When a pattern cannot be read.
+    /// A pattern is invalid.
     pub fn new(send: &[String], never: &[String]) -> Result<Self, String> {
         Ok(Self { send: set(send)?, never: set(never)? })
     }
 
-    /// Why a request is refused; `None` where it is granted.
+    /// Why a request is refused, or `None` if it is allowed.
     pub fn refusal(&self, method: &str, url: &str) -> Option<String> {
-        // What stands behind # is never sent.
+        // The fragment is never sent.
         let url = url.split('#').next().unwrap_or_default();
         if !url.starts_with("http://") && !url.starts_with("https://") {
             return None;
         }
-        // A page chooses what stands behind ?, so it may not make a pattern fit, nor keep one from fitting.
+        // A page controls the query string, so it must not influence whether a pattern matches.
         let address = url.split('?').next().unwrap_or_default();
         let short: String = address.chars().take(120).collect();
         if self.never.is_match(address) || self.never.is_match(url) {
             return Some(format!("{short} may not be visited: the agent's settings forbid it"));
         }
-        let reads = READING.contains(&method);
-        (!reads && !self.send.is_match(address))
+        let is_safe = SAFE_METHODS.contains(&method);
+        (!is_safe && !self.send.is_match(address))
             .then(|| format!("nothing may be sent to {short}: the agent's settings do not grant it"))
     }
 }
@@ -62,42 +63,42 @@ fn set(patterns: &[String]) -> Result<GlobSet, String> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
         let glob = Glob::new(pattern)
-            .map_err(|error| format!("the pattern `{pattern}` cannot be read: {}", error.kind()))?;
+            .map_err(|error| format!("the pattern `{pattern}` is not valid: {}", error.kind()))?;
         set.add(glob);
     }
     set.build().map_err(|error| error.to_string())
 }
 
-/// Stops requests. It ends with the browser.
-pub(crate) struct Checkpoint {
-    grants: Grants,
-    notes: Arc<Mutex<Notes>>,
+/// The running filter. It ends with the browser.
+pub(crate) struct RequestInterceptor {
+    grants: RequestGrants,
+    state: Arc<Mutex<State>>,
     _tasks: JoinSet<()>,
 }
 
 #[derive(Default)]
-struct Notes {
-    /// What was refused to whom, until it is told.
+struct State {
+    /// Refusals by frame, until they are reported.
     refused: VecDeque<(FrameId, String)>,
-    /// Frames that are being led to an address by the agent itself.
+    /// Frames that the agent itself is navigating.
     opening: HashSet<FrameId>,
 }
 
-/// The answer to a request that waits.
-enum Answer {
+/// A decision about a paused request.
+enum Decision {
     Go(ContinueRequestParams),
     Stay(FulfillRequestParams),
     Fail(FailRequestParams),
 }
 
-impl Checkpoint {
-    /// Sets it up; from then on nothing leaves the browser that is not granted.
+impl RequestInterceptor {
+    /// Installs the filter. From then on the browser sends only allowed requests.
     pub async fn open(
         browser: &Arc<tokio::sync::Mutex<Browser>>,
-        grants: Grants,
+        grants: RequestGrants,
     ) -> Result<Self, BrowserError> {
-        let notes = Arc::new(Mutex::new(Notes::default()));
-        let (answers, mut waiting) = mpsc::channel(WAITING);
+        let state = Arc::new(Mutex::new(State::default()));
+        let (answers, mut waiting) = mpsc::channel(MAX_PENDING);
         let mut tasks = JoinSet::new();
         let mut paused = {
             let browser = browser.lock().await;
@@ -106,7 +107,7 @@ impl Checkpoint {
             browser.execute(EnableParams::builder().pattern(everything).build()).await?;
             paused
         };
-        let (own, kept) = (grants.clone(), Arc::clone(&notes));
+        let (own, kept) = (grants.clone(), Arc::clone(&state));
         tasks.spawn(async move {
             while let Some(event) = paused.next().await {
                 let answer = decide(&own, &event, &kept);
@@ -119,55 +120,56 @@ impl Checkpoint {
         tasks.spawn(async move {
             while let Some(answer) = waiting.recv().await {
                 let browser = browser.lock().await;
-                // A request that was given up meanwhile needs no answer.
+                // A request that was cancelled meanwhile needs no answer.
                 let _ = match answer {
-                    Answer::Go(go) => browser.execute(go).await.map(|_| ()),
-                    Answer::Stay(stay) => browser.execute(stay).await.map(|_| ()),
-                    Answer::Fail(fail) => browser.execute(fail).await.map(|_| ()),
+                    Decision::Go(go) => browser.execute(go).await.map(|_| ()),
+                    Decision::Stay(stay) => browser.execute(stay).await.map(|_| ()),
+                    Decision::Fail(fail) => browser.execute(fail).await.map(|_| ()),
                 };
             }
         });
-        Ok(Self { grants, notes, _tasks: tasks })
+        Ok(Self { grants, state, _tasks: tasks })
     }
 
-    /// Why the agent may not go to an address; `None` where it may.
+    /// Why the agent may not navigate to a URL, or `None` if it may.
     pub fn refusal(&self, url: &str) -> Option<String> {
         self.grants.refusal("GET", url)
     }
 
-    /// Tells whether a frame is being led to an address by the agent itself.
+    /// Records whether the agent itself is navigating a frame.
     pub fn opening(&self, frame: &FrameId, opening: bool) {
-        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if opening {
-            notes.opening.insert(frame.clone());
+            state.opening.insert(frame.clone());
         } else {
-            notes.opening.remove(frame);
+            state.opening.remove(frame);
         }
     }
 
-    /// What a frame was refused since this was last asked.
+    /// Takes the refusals of a frame.
     pub fn refused(&self, frame: &FrameId) -> Vec<String> {
-        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        let (own, others): (Vec<_>, Vec<_>) = notes.refused.drain(..).partition(|(of, _)| of == frame);
-        notes.refused = others.into();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (own, others): (Vec<_>, Vec<_>) = state.refused.drain(..).partition(|(of, _)| of == frame);
+        state.refused = others.into();
         own.into_iter().map(|(_, why)| why).collect()
     }
 }
 
-fn decide(grants: &Grants, event: &EventRequestPaused, notes: &Mutex<Notes>) -> Answer {
+fn decide(grants: &RequestGrants, event: &EventRequestPaused, state: &Mutex<State>) -> Decision {
     let id = event.request_id.clone();
     let Some(why) = grants.refusal(&event.request.method, &event.request.url) else {
-        return Answer::Go(ContinueRequestParams::new(id));
+        return Decision::Go(ContinueRequestParams::new(id));
     };
-    let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
-    if notes.refused.len() < MOST {
-        notes.refused.push_back((event.frame_id.clone(), why));
+    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    if state.refused.len() < MAX_REFUSALS {
+        state.refused.push_back((event.frame_id.clone(), why));
     }
-    // Without content, the page that is shown stays. Whoever leads it elsewhere waits for a page, though.
-    if event.resource_type == ResourceType::Document && !notes.opening.contains(&event.frame_id) {
-        Answer::Stay(FulfillRequestParams::new(id, 204))
+    // Status 204 keeps the present page. A navigation by the agent must fail instead, because it waits for a
+    // page.
+    if event.resource_type == ResourceType::Document && !state.opening.contains(&event.frame_id) {
+        Decision::Stay(FulfillRequestParams::new(id, 204))
     } else {
-        Answer::Fail(FailRequestParams::new(id, ErrorReason::AccessDenied))
+        Decision::Fail(FailRequestParams::new(id, ErrorReason::AccessDenied))
     }
 }
 
@@ -176,9 +178,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sent_needs_a_grant_and_what_is_forbidden_cannot_be_read() {
+    fn unsafe_requests_need_a_grant_and_forbidden_urls_cannot_be_read() {
         let text = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        let grants = Grants::new(
+        let grants = RequestGrants::new(
             &text(&["http://a.example/login", "http://a.example/orders/*"]),
             &text(&["*/logout"]),
         )
@@ -195,8 +197,8 @@ mod tests {
         assert!(!granted("POST", "https://evil.example/http://a.example/login"));
         assert!(!granted("GET", "http://a.example/logout"));
         assert!(!granted("GET", "http://a.example/logout?now"));
-        // Nothing leaves the machine by these.
+        // These schemes send nothing to the network.
         assert!(granted("GET", "data:text/html,x") && granted("POST", "blob:null/1"));
-        assert!(Grants::new(&text(&["[z-a]"]), &[]).unwrap_err().contains("[z-a]"));
+        assert!(RequestGrants::new(&text(&["[z-a]"]), &[]).unwrap_err().contains("[z-a]"));
     }
 }

@@ -1,4 +1,4 @@
-//! What a page does that nobody asked it for: dialogs, navigations, crashes, requests, downloads, new tabs.
+//! Events that a page causes by itself: dialogs, navigations, crashes, requests, downloads, new tabs.
 
 use crate::BrowserError;
 use crate::chromium::Chromium;
@@ -20,70 +20,70 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinSet;
 
-/// Hosts, and requests under way, that are remembered of a page.
-const MOST: usize = 100;
+/// Limit on the requested hosts and on the pending requests that are recorded.
+const MAX_RECORDED: usize = 100;
 
-/// What happened on a page that nobody asked for.
+/// Events since the last observation, shared between a page and its listeners.
 #[derive(Default)]
-pub(crate) struct Notes {
-    /// Until it is told.
-    told: Mutex<Vec<String>>,
-    /// Whether another document is on its way.
+pub(crate) struct PageEvents {
+    /// Messages for the next observation.
+    reports: Mutex<Vec<String>>,
+    /// Whether a navigation is in progress.
     pub loading: AtomicBool,
-    /// Whether the page's process is gone.
+    /// Whether the page's process has crashed.
     pub crashed: AtomicBool,
-    /// Tabs that it opened.
+    /// Target ids of tabs that the page opened.
     popups: Mutex<Vec<String>>,
-    /// Requests of its scripts that are under way.
-    under_way: Mutex<HashSet<RequestId>>,
-    /// Hosts that it asked for, with their ports.
-    asked: Mutex<BTreeSet<String>>,
-    /// How the next question of the page is answered.
+    /// Pending requests of the page's scripts (XHR and fetch).
+    pending: Mutex<HashSet<RequestId>>,
+    /// Hosts that the page requested, as `host:port`.
+    requested_hosts: Mutex<BTreeSet<String>>,
+    /// Answer to the next dialog: whether to accept it, and the input for a prompt.
     answer: Mutex<Option<(bool, String)>>,
 }
 
-impl Notes {
-    /// Has something told when the page is seen next.
-    pub fn tell(&self, what: String) {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+impl PageEvents {
+    /// Adds a message for the next observation.
+    pub fn report(&self, what: String) {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner).push(what);
     }
 
-    /// What is to be told.
-    pub fn take_told(&self) -> Vec<String> {
-        std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Takes the messages.
+    pub fn take_reports(&self) -> Vec<String> {
+        std::mem::take(&mut *self.reports.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether scripts wait for an answer, which will change the page.
-    pub fn is_asking(&self) -> bool {
-        !self.under_way.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    /// Whether scripts wait for a response, which will probably change the page.
+    pub fn has_pending_requests(&self) -> bool {
+        !self.pending.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    /// Does not wait for what is under way: it may be meant to stay so.
-    pub fn give_up_asking(&self) {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    /// Stops waiting for pending requests; some, such as long polls, never end.
+    pub fn forget_pending_requests(&self) {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// The hosts that the page asked for since this was last asked.
-    pub fn take_asked(&self) -> BTreeSet<String> {
-        std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Takes the hosts that the page requested.
+    pub fn take_requested_hosts(&self) -> BTreeSet<String> {
+        std::mem::take(&mut *self.requested_hosts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A tab that the page opened.
+    /// Takes a tab that the page opened.
     pub fn take_popup(&self) -> Option<String> {
         self.popups.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
-    /// Decides how the next question of the page is answered.
+    /// Sets the answer to the next dialog.
     pub fn answer_next(&self, accept: bool, text: &str) {
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some((accept, text.to_owned()));
     }
 }
 
-/// Listens to what a page does by itself, and notes it. What it returns ends with the page.
+/// Subscribes to the page's events. The listeners end when the returned set is dropped.
 pub(crate) async fn listen(
     tab: &chromiumoxide::Page,
     browser: &Chromium,
-    notes: &Arc<Notes>,
+    notes: &Arc<PageEvents>,
     frame: &FrameId,
 ) -> Result<JoinSet<()>, BrowserError> {
     let tasks = JoinSet::new();
@@ -99,12 +99,12 @@ pub(crate) async fn listen(
 struct Listeners {
     tab: chromiumoxide::Page,
     frame: FrameId,
-    notes: Arc<Notes>,
+    notes: Arc<PageEvents>,
     tasks: JoinSet<()>,
 }
 
 impl Listeners {
-    /// Questions are answered at once: nothing on the page goes on before.
+    /// Answers dialogs at once, because a dialog blocks the page.
     async fn dialogs(&mut self) -> Result<(), BrowserError> {
         let mut dialogs = self.tab.event_listener::<EventJavascriptDialogOpening>().await?;
         let (own, kept) = (self.tab.clone(), Arc::clone(&self.notes));
@@ -117,33 +117,33 @@ impl Listeners {
                 if accept && dialog.r#type == DialogType::Prompt {
                     answer.prompt_text = Some(text);
                 }
-                // If the page is gone, so is its question.
+                // The page may have gone, and its dialog with it.
                 let _ = own.execute(answer).await;
                 let how = match (harmless, accept) {
                     (true, _) => "it was closed",
                     (false, true) => "it was accepted",
                     (false, false) => "it was dismissed; answer_dialog(true) before the action accepts it",
                 };
-                let asked: String = dialog.message.chars().take(300).collect();
-                kept.tell(format!("the page showed a dialog \"{asked}\": {how}"));
+                let message: String = dialog.message.chars().take(300).collect();
+                kept.report(format!("the page showed a dialog \"{message}\": {how}"));
             }
         });
         Ok(())
     }
 
-    /// Whether another document is on its way, or the page has crashed.
+    /// Tracks navigations and crashes.
     async fn loading(&mut self) -> Result<(), BrowserError> {
         let mut starts = self.tab.event_listener::<EventFrameStartedLoading>().await?;
         let mut stops = self.tab.event_listener::<EventFrameStoppedLoading>().await?;
-        let mut wishes = self.tab.event_listener::<EventFrameRequestedNavigation>().await?;
+        let mut navigations = self.tab.event_listener::<EventFrameRequestedNavigation>().await?;
         let mut crashes = self.tab.event_listener::<EventTargetCrashed>().await?;
         let (kept, main) = (Arc::clone(&self.notes), self.frame.clone());
         self.tasks.spawn(async move {
             loop {
                 tokio::select! {
-                    // What began before it ended is told before it.
+                    // Starts are handled before ends, in the order in which they happen.
                     biased;
-                    Some(event) = wishes.next() => if event.frame_id == main { kept.loading.store(true, Ordering::Release) },
+                    Some(event) = navigations.next() => if event.frame_id == main { kept.loading.store(true, Ordering::Release) },
                     Some(event) = starts.next() => if event.frame_id == main { kept.loading.store(true, Ordering::Release) },
                     Some(event) = stops.next() => if event.frame_id == main { kept.loading.store(false, Ordering::Release) },
                     Some(_) = crashes.next() => kept.crashed.store(true, Ordering::Release),
@@ -155,7 +155,7 @@ impl Listeners {
         Ok(())
     }
 
-    /// What it asks for, and of whom.
+    /// Tracks requests and their hosts.
     async fn requests(&mut self) -> Result<(), BrowserError> {
         let mut requests = self.tab.event_listener::<EventRequestWillBeSent>().await?;
         let mut sockets = self.tab.event_listener::<EventWebSocketCreated>().await?;
@@ -163,40 +163,40 @@ impl Listeners {
         let mut failed = self.tab.event_listener::<EventLoadingFailed>().await?;
         let kept = Arc::clone(&self.notes);
         self.tasks.spawn(async move {
-            let under_way = || kept.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+            let pending = || kept.pending.lock().unwrap_or_else(PoisonError::into_inner);
             loop {
                 let url = tokio::select! {
-                    // What began before it ended is told before it.
+                    // Starts are handled before ends, in the order in which they happen.
                     biased;
                     Some(event) = requests.next() => {
-                        let mut under_way = under_way();
-                        if matches!(event.r#type, Some(ResourceType::Xhr | ResourceType::Fetch)) && under_way.len() < MOST {
-                            under_way.insert(event.request_id.clone());
+                        let mut pending = pending();
+                        if matches!(event.r#type, Some(ResourceType::Xhr | ResourceType::Fetch)) && pending.len() < MAX_RECORDED {
+                            pending.insert(event.request_id.clone());
                         }
                         event.request.url.clone()
                     }
                     Some(event) = finished.next() => {
-                        under_way().remove(&event.request_id);
+                        pending().remove(&event.request_id);
                         continue;
                     }
                     Some(event) = failed.next() => {
-                        under_way().remove(&event.request_id);
+                        pending().remove(&event.request_id);
                         continue;
                     }
                     Some(event) = sockets.next() => event.url.replacen("ws", "http", 1),
                     else => return,
                 };
                 let Some(host) = host(&url) else { continue };
-                let mut asked = kept.asked.lock().unwrap_or_else(PoisonError::into_inner);
-                if asked.len() < MOST {
-                    asked.insert(host);
+                let mut requested = kept.requested_hosts.lock().unwrap_or_else(PoisonError::into_inner);
+                if requested.len() < MAX_RECORDED {
+                    requested.insert(host);
                 }
             }
         });
         Ok(())
     }
 
-    /// What it wants to save.
+    /// Reports downloads, which the browser refuses.
     async fn downloads(&mut self, browser: &Chromium) -> Result<(), BrowserError> {
         let mut downloads = browser.listen::<EventDownloadWillBegin>().await?;
         let (kept, main) = (Arc::clone(&self.notes), self.frame.clone());
@@ -205,14 +205,14 @@ impl Listeners {
                 if download.frame_id == main {
                     let name: String = download.suggested_filename.chars().take(80).collect();
                     kept.loading.store(false, Ordering::Release);
-                    kept.tell(format!("the page offered the download {name}; nothing was saved"));
+                    kept.report(format!("the page offered the download {name}; nothing was saved"));
                 }
             }
         });
         Ok(())
     }
 
-    /// Tabs that it opens.
+    /// Records tabs that the page opens.
     async fn tabs(&mut self, browser: &Chromium) -> Result<(), BrowserError> {
         let mut tabs = browser.listen::<EventTargetCreated>().await?;
         let (kept, own) = (Arc::clone(&self.notes), self.tab.target_id().clone());

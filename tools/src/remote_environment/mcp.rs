@@ -1,6 +1,6 @@
-//! A world that is an MCP server with one tool that resets and one that steps.
+//! An environment behind an MCP server with one tool for reset and one for step.
 
-use super::{Peer, Seen, SteppedWorld, WorldError};
+use super::{Peer, PeerObservation, RemoteEnvironment, RemoteEnvironmentError};
 use crate::content::plain;
 use crate::mcp::{McpSettings, McpSource};
 use crate::schema::identifier;
@@ -16,60 +16,60 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a server may take to be there, and a call where the settings do not say.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// Characters of an observation that the controller reads.
-const TEXT: usize = 4000;
+/// Time limit of the connection, and of a call without `timeout_ms`.
+const TIMEOUT: Duration = Duration::from_mins(1);
+/// Limit on the observation text for the controller, in characters.
+const MAX_TEXT_CHARS: usize = 4000;
 
-/// A server whose world is lived in.
+/// `[environment]` with `kind = "mcp"`: an MCP server as an environment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct McpWorld {
-    /// What the world is called in logs and in the library.
+pub struct McpEnvironmentSettings {
+    /// Name of the environment in logs and in the library.
     pub name: String,
-    /// Of its rules.
+    /// Version of its rules.
     #[serde(default)]
     pub version: String,
-    /// What it is and whom the agent controls, in a sentence or two.
+    /// One or two sentences: what the world is and whom the agent controls.
     #[serde(default)]
     pub about: String,
     /// What the actions do and where the state shows it.
     #[serde(default)]
     pub controls: String,
-    /// The program and its arguments, where it is started here.
+    /// Program and arguments of a server that is started as a child process.
     #[serde(default)]
     pub command: Vec<String>,
-    /// Its address, where it is reached over HTTP.
+    /// URL of a server that is reached over HTTP.
     #[serde(default)]
     pub url: Option<String>,
-    /// Names of the environment variables that the program may see.
+    /// Environment variables that the child process sees.
     #[serde(default)]
     pub env: Vec<String>,
-    /// The environment variable that holds the bearer token for `url`.
+    /// Environment variable with the bearer token for `url`.
     #[serde(default)]
     pub token_env: Option<String>,
-    /// The server's tool that begins an episode.
+    /// Name of the server's tool that starts an episode.
     pub reset: String,
-    /// Its argument that takes the seed, if it has one.
+    /// Argument of the reset tool that takes the seed, if it has one.
     #[serde(default)]
     pub seed: Option<String>,
-    /// The server's tool that carries an action out.
+    /// Name of the server's tool that carries out an action.
     pub step: String,
-    /// Its argument that takes the action.
+    /// Argument of the step tool that takes the action.
     #[serde(default = "action")]
     pub action: String,
-    /// The actions' names, or the names with what the argument is for each.
+    /// Action names, optionally with the argument value for each.
     pub actions: Actions,
-    /// Whether the same seed and actions give the same states.
+    /// Whether equal seeds and actions give equal states.
     #[serde(default)]
     pub deterministic: bool,
-    /// Where results have what is observed, rewards and ends, as JSON pointers.
+    /// JSON pointers to the observation, reward and end flags in a result.
     #[serde(default)]
     pub results: Pointers,
-    /// What can be asked for; without any, that an episode ends with a reward.
+    /// Tasks of the environment. Default: one task, to end an episode with a positive reward.
     #[serde(default)]
     pub tasks: Vec<TaskSpec>,
-    /// Milliseconds that a call may take.
+    /// Time limit of a call, in milliseconds. Default one minute.
     #[serde(default)]
     pub timeout_ms: Option<u64>,
 }
@@ -78,27 +78,27 @@ fn action() -> String {
     "action".to_owned()
 }
 
-/// The actions of a world.
+/// The actions of an environment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum Actions {
-    /// Each is the argument itself.
+    /// Names that serve as argument values.
     Names(Vec<String>),
-    /// The argument of each.
+    /// Argument values by name.
     Values(BTreeMap<String, Value>),
 }
 
-/// Where a result has what; the words are Gymnasium's.
+/// JSON pointers into a result; the field names follow Gymnasium.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pointers {
-    /// What is observed.
+    /// Location of the observation.
     pub observation: String,
-    /// The step's reward.
+    /// Location of the step's reward.
     pub reward: String,
-    /// Whether the goal was reached or the agent lost.
+    /// Location of the flag for an end by success or failure.
     pub terminated: String,
-    /// Whether time is up.
+    /// Location of the flag for an end by time limit.
     pub truncated: String,
 }
 
@@ -113,12 +113,13 @@ impl Default for Pointers {
     }
 }
 
-impl McpWorld {
-    /// Connects to the server, started in `directory` where it is a program, and looks whether it has both tools.
+impl McpEnvironmentSettings {
+    /// Connects to the server, which is started in `directory` if it is a program, and checks that it has
+    /// both tools.
     ///
     /// # Errors
-    /// When it cannot be reached or lacks one of them.
-    pub async fn open(self, directory: &Path) -> Result<SteppedWorld, WorldError> {
+    /// The server cannot be reached, or lacks one of the tools.
+    pub async fn open(self, directory: &Path) -> Result<RemoteEnvironment, RemoteEnvironmentError> {
         let success = TaskSpec {
             name: "succeed".to_owned(),
             description: "end the episode with a reward".to_owned(),
@@ -147,18 +148,18 @@ impl McpWorld {
             Actions::Values(values) => values.keys().cloned().collect(),
         };
         let actions: Vec<(String, String)> = names.into_iter().map(|name| (name, String::new())).collect();
-        let repeats = self.deterministic;
+        let deterministic = self.deterministic;
         let mut peer = McpPeer {
             settings: Arc::new(self),
             directory: directory.to_owned(),
             source: None,
             tally: Tally::default(),
         };
-        peer.start().await.map_err(WorldError)?;
-        SteppedWorld::new(spec, &actions, repeats, Box::new(peer))
+        peer.start().await.map_err(RemoteEnvironmentError)?;
+        RemoteEnvironment::new(spec, &actions, deterministic, Box::new(peer))
     }
 
-    /// The argument that stands for an action.
+    /// The argument value for `action`.
     fn value_of(&self, action: &str) -> Value {
         match &self.actions {
             Actions::Names(_) => action.into(),
@@ -167,22 +168,22 @@ impl McpWorld {
     }
 }
 
-/// The server.
+/// An MCP server as a peer.
 struct McpPeer {
-    settings: Arc<McpWorld>,
+    settings: Arc<McpEnvironmentSettings>,
     directory: PathBuf,
     source: Option<McpSource>,
     tally: Tally,
 }
 
-/// What has come of the episode.
+/// Totals of the present episode.
 #[derive(Default)]
 struct Tally {
     steps: u64,
     sum: f64,
 }
 
-/// Its name among the tools.
+/// Source name of the server's tools.
 const SOURCE: &str = "world";
 
 impl McpPeer {
@@ -196,8 +197,8 @@ impl McpPeer {
         };
         let source = McpSource::open(SOURCE, settings, &self.directory)
             .map_err(|_| "it needs either `command` or `url`".to_owned())?;
-        if !source.ready(PATIENCE).await {
-            let why = source.notices().pop().unwrap_or_else(|| "it did not answer in time".to_owned());
+        if !source.ready(TIMEOUT).await {
+            let why = source.notices().pop().unwrap_or_else(|| "it did not connect in time".to_owned());
             source.close().await;
             return Err(why);
         }
@@ -215,25 +216,25 @@ impl McpPeer {
 
     async fn call(&self, name: &str, args: Map<String, Value>) -> Result<Value, String> {
         let tool = self.source.as_ref().and_then(|source| tool(source, name));
-        let tool = tool.ok_or_else(|| "the world's server is gone".to_owned())?;
-        let patience = self.settings.timeout_ms.map_or(PATIENCE, Duration::from_millis);
+        let tool = tool.ok_or_else(|| "the environment's server is not connected".to_owned())?;
+        let timeout = self.settings.timeout_ms.map_or(TIMEOUT, Duration::from_millis);
         let context = CallContext::default();
-        let outcome = tokio::time::timeout(patience, tool.call(&args, &context))
+        let outcome = tokio::time::timeout(timeout, tool.call(&args, &context))
             .await
-            .map_err(|_| format!("the world did not answer within {} s", patience.as_secs_f64()))?
+            .map_err(|_| format!("the environment did not answer within {} s", timeout.as_secs_f64()))?
             .map_err(|error| error.to_string())?;
         if !outcome.ok {
-            return Err(format!("the world says: {}", outcome.words()));
+            return Err(format!("the environment reported an error: {}", outcome.to_text()));
         }
-        // Many servers put JSON into a text, and a copy of that text into what is structured.
-        let text = outcome.words();
+        // Many servers return JSON as text and repeat that text as structured content.
+        let text = outcome.to_text();
         Ok(match serde_json::from_str(&text) {
             Ok(Value::Object(fields)) => Value::Object(fields),
             _ => outcome.value.clone().unwrap_or(Value::String(text)),
         })
     }
 
-    fn seen(&mut self, result: &Value, stepped: bool) -> Seen {
+    fn observation(&mut self, result: &Value, stepped: bool) -> PeerObservation {
         let pointers = &self.settings.results;
         let flag = |path: &str| result.pointer(path).and_then(Value::as_bool).unwrap_or(false);
         let reward = result.pointer(&pointers.reward).and_then(Value::as_f64).unwrap_or(0.0);
@@ -244,7 +245,7 @@ impl McpPeer {
         }
         let observation = result.pointer(&pointers.observation).unwrap_or(result);
         let success = stepped && terminated && reward > 0.0;
-        let mut text: String = plain(observation).chars().take(TEXT).collect();
+        let mut text: String = plain(observation).chars().take(MAX_TEXT_CHARS).collect();
         if text.len() < plain(observation).len() {
             text.push_str(" … (the rest is left out)");
         }
@@ -259,7 +260,7 @@ impl McpPeer {
             (false, false) => None,
         };
         let achieved = self.settings.tasks.is_empty() && success;
-        Seen {
+        PeerObservation {
             text: Some(text),
             state: state.as_object().cloned().unwrap_or_default(),
             reward,
@@ -271,7 +272,7 @@ impl McpPeer {
     }
 }
 
-/// The server's tool of this name.
+/// The server's tool with this name.
 fn tool(source: &McpSource, name: &str) -> Option<Arc<dyn Tool>> {
     let name = identifier(SOURCE, name);
     source.tools().into_iter().find(|tool| tool.spec().name == name)
@@ -279,26 +280,26 @@ fn tool(source: &McpSource, name: &str) -> Option<Arc<dyn Tool>> {
 
 #[async_trait]
 impl Peer for McpPeer {
-    async fn reset(&mut self, seed: u64) -> Result<Seen, EnvironmentError> {
+    async fn reset(&mut self, seed: u64) -> Result<PeerObservation, EnvironmentError> {
         let failed = |reason: String| EnvironmentError::Failed { reason };
         if self.source.is_none() {
             self.start().await.map_err(failed)?;
         }
         self.tally = Tally::default();
         let settings = Arc::clone(&self.settings);
-        // JSON has no whole numbers beyond 2^53 that every peer can read.
+        // Some peers read numbers as 32-bit integers, and JSON numbers beyond 2^53 lose precision.
         let seed = settings.seed.iter().map(|name| (name.clone(), (seed % (1 << 31)).into())).collect();
         let result = self.call(&settings.reset, seed).await.map_err(failed)?;
-        Ok(self.seen(&result, false))
+        Ok(self.observation(&result, false))
     }
 
-    async fn step(&mut self, action: &str) -> Result<Seen, EnvironmentError> {
+    async fn step(&mut self, action: &str) -> Result<PeerObservation, EnvironmentError> {
         let settings = Arc::clone(&self.settings);
         let args = Map::from_iter([(settings.action.clone(), settings.value_of(action))]);
         match self.call(&settings.step, args).await {
-            Ok(result) => Ok(self.seen(&result, true)),
+            Ok(result) => Ok(self.observation(&result, true)),
             Err(cause) => {
-                // The next episode begins with a server that nothing happened to.
+                // The next episode starts with a new connection.
                 if let Some(source) = self.source.take() {
                     source.close().await;
                 }
@@ -307,7 +308,7 @@ impl Peer for McpPeer {
         }
     }
 
-    fn another(&self) -> Box<dyn Peer> {
+    fn fork(&self) -> Box<dyn Peer> {
         Box::new(Self {
             settings: Arc::clone(&self.settings),
             directory: self.directory.clone(),

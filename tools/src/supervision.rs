@@ -1,4 +1,5 @@
-//! Keeping a peer up: what it offers while it is there, and growing pauses while it is not.
+//! Restarts the connection to a peer with exponential backoff, and publishes the peer's tools while it is
+//! connected.
 
 use crate::Tool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,17 +7,17 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// The pauses before a peer is tried again grow from the first to the last of these.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-/// A connection that held this long begins with the first pause again.
-const STEADY: Duration = Duration::from_mins(1);
+/// Backoff before a restart: doubles from the first to the longest backoff.
+const MIN_BACKOFF: Duration = Duration::from_secs(1);
+const MAX_BACKOFF: Duration = Duration::from_mins(1);
+/// A connection that lasted this long resets the backoff.
+const STABLE_AFTER: Duration = Duration::from_mins(1);
 
-/// What is known of a peer.
-pub struct Standing {
+/// Supervises one peer: holds the tools it offers now, and notices for the agent.
+pub struct Supervisor {
     name: String,
     now: Mutex<Now>,
-    /// Whether its tools are known, or it was found out that they cannot be.
+    /// `Some(true)` once the tools are known, `Some(false)` if the first connection failed, `None` before.
     known: watch::Sender<Option<bool>>,
     closing: CancellationToken,
     closed: CancellationToken,
@@ -28,7 +29,7 @@ struct Now {
     notices: Vec<String>,
 }
 
-impl Standing {
+impl Supervisor {
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -51,57 +52,62 @@ impl Standing {
         std::mem::take(&mut self.now().notices)
     }
 
-    /// Something happened that the agent should know.
+    /// Records an event that the agent should know about.
     pub fn notice(&self, text: &str) {
         let notice = format!("the tools of `{}`: {text}", self.name);
         self.now().notices.push(notice);
     }
 
-    /// The peer offers these now.
-    pub fn offers(&self, tools: Vec<Arc<dyn Tool>>) {
+    /// Publishes the tools that the peer offers now.
+    pub fn publish(&self, tools: Vec<Arc<dyn Tool>>) {
         self.now().tools = tools;
         let _ = self.known.send_replace(Some(true));
     }
 
-    /// Waits until the peer's tools are known, it could not be reached, or the time is over. Says whether they are.
+    /// Waits until the tools are known, the first connection has failed, or `within` has passed. Returns
+    /// whether the tools are known.
     pub async fn ready(&self, within: Duration) -> bool {
         let mut known = self.known.subscribe();
         let settled = tokio::time::timeout(within, known.wait_for(Option::is_some)).await;
         matches!(settled.map(|known| known.map(|known| *known)), Ok(Ok(Some(true))))
     }
 
-    /// What ends [`keep_up`](Self::keep_up) when it is dropped: whoever forgets to close leaves nothing behind.
+    /// A guard that stops [`supervise`](Self::supervise) when dropped, so that a forgotten `close` leaks no
+    /// task.
     pub fn lease(&self) -> DropGuard {
         self.closing.clone().drop_guard()
     }
 
-    /// Ends [`keep_up`](Self::keep_up), and waits until it has ended.
+    /// Stops [`supervise`](Self::supervise) and waits until it has stopped.
     pub async fn close(&self) {
         self.closing.cancel();
         self.closed.cancelled().await;
     }
 
-    /// Lives one connection after the other until it is closed. `live` is one from its beginning to its end, and says how
-    /// it ended.
-    pub async fn keep_up<F: Future<Output = String>>(&self, live: impl Fn() -> F) {
-        let mut pause = FIRST_PAUSE;
+    /// Runs one connection after another until closed. `connect` runs one connection to its end and returns
+    /// the reason why it ended.
+    pub async fn supervise<F: Future<Output = String>>(&self, connect: impl Fn() -> F) {
+        let mut backoff = MIN_BACKOFF;
         while !self.closing.is_cancelled() {
             let begun = tokio::time::Instant::now();
             let ended = tokio::select! {
-                ended = live() => ended,
+                ended = connect() => ended,
                 () = self.closing.cancelled() => break,
             };
-            if begun.elapsed() >= STEADY {
-                pause = FIRST_PAUSE;
+            if begun.elapsed() >= STABLE_AFTER {
+                backoff = MIN_BACKOFF;
             }
             self.now().tools.clear();
-            self.notice(&format!("{ended}; they are gone, it is tried again in {} s", pause.as_secs()));
+            self.notice(&format!(
+                "{ended}; they are unavailable, the next attempt is in {} s",
+                backoff.as_secs()
+            ));
             self.known.send_if_modified(|known| known.replace(false).is_none());
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(backoff) => {}
                 () = self.closing.cancelled() => break,
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            backoff = (backoff * 2).min(MAX_BACKOFF);
         }
         self.now().tools.clear();
         self.closed.cancel();

@@ -1,8 +1,8 @@
-//! The desk where tokens are got, shown and renewed: one for each server.
+//! Obtains, provides and refreshes the bearer tokens of one server.
 
-use super::keeper::{Keeper, Registration};
+use super::credential_store::{CredentialStore, Registration};
 use super::loopback::Loopback;
-use super::{Grant, OAuthSettings, SignInError, legacy, machine, variable};
+use super::{Grant, OAuthSettings, SignInError, legacy, unattended, variable};
 use crate::builtin::Person;
 use reqwest::Url;
 use rmcp::transport::auth::{
@@ -13,38 +13,39 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Mutex;
 
-/// What this client calls itself where it registers.
+/// Client name in a registration.
 const NAME: &str = "Sojourn";
-/// What gives a refresh token, where an authorization server knows it.
+/// Scope that requests a refresh token.
 const OFFLINE: &str = "offline_access";
 
-/// Gets tokens for one server. Requests that need one at the same time wait for the same.
-pub struct Desk {
-    /// The name that the agent file gives the server.
+/// Provides bearer tokens for one server. Concurrent requests for a token wait for the same sign-in: the lock
+/// on `state` is held during it.
+pub struct TokenManager {
+    /// Name of the source in the agent file.
     name: String,
     url: String,
     settings: OAuthSettings,
     person: Option<Arc<dyn Person>>,
-    keeper: Keeper,
+    credentials: CredentialStore,
     state: Mutex<State>,
-    /// The token was just got, and no request with it has succeeded yet.
+    /// Set when a token was just obtained and no request has succeeded with it yet.
     fresh: AtomicBool,
 }
 
 #[derive(Default)]
 struct State {
     manager: Option<AuthorizationManager>,
-    /// Whether the manager knows the authorization server and the client, so that it can renew tokens.
+    /// Whether `manager` knows the authorization server and the client, and so can refresh tokens.
     ready: bool,
-    /// All scopes that were asked for so far.
-    asked: Vec<String>,
-    /// Why a person's attempt failed. They are not asked again: a connection is tried every minute.
+    /// All scopes requested so far.
+    requested_scopes: Vec<String>,
+    /// Why an interactive sign-in failed. It is not repeated, because the connection is retried every minute.
     failed: Option<String>,
 }
 
-impl Desk {
-    /// For the server at `url`, named `name`. A person's tokens are kept in a file of `directory`; those that the agent gets by
-    /// itself need not be.
+impl TokenManager {
+    /// A manager for the server at `url`. Tokens of an interactive sign-in are stored in a file in
+    /// `directory`; tokens that the agent obtains by itself are kept in memory.
     pub fn new(
         name: &str,
         url: &str,
@@ -63,24 +64,24 @@ impl Desk {
             url: url.to_owned(),
             settings,
             person,
-            keeper: Keeper::new(file),
+            credentials: CredentialStore::new(file),
             state: Mutex::default(),
             fresh: AtomicBool::new(false),
         }
     }
 
-    /// The token to show, renewed if its time is nearly over; `None` as long as there is none.
+    /// The present token, refreshed if it is about to expire; `None` before the first sign-in.
     pub async fn token(&self) -> Result<Option<String>, SignInError> {
         self.current(&mut *self.state.lock().await).await
     }
 
-    /// A request with the present token succeeded.
-    pub fn accepted(&self) {
+    /// Records that a request with the present token succeeded.
+    pub fn on_success(&self) {
         self.fresh.store(false, Ordering::Relaxed);
     }
 
-    /// A token for a server that does not know who asks (401): it was shown `sent`, or nothing.
-    pub async fn unknown(&self, challenge: &str, sent: Option<&str>) -> Result<String, SignInError> {
+    /// A new token after status 401. `sent` is the token of the rejected request.
+    pub async fn on_unauthorized(&self, challenge: &str, sent: Option<&str>) -> Result<String, SignInError> {
         let mut state = self.state.lock().await;
         let current = self.current(&mut state).await?;
         if let Some(token) = current.filter(|token| Some(token.as_str()) != sent) {
@@ -88,9 +89,9 @@ impl Desk {
         }
         if sent.is_some() {
             if self.fresh.load(Ordering::Relaxed) {
-                return Err(SignInError::NotAccepted);
+                return Err(SignInError::TokenRejected);
             }
-            // Looked up anew, because the server may send us to another authorization server now.
+            // Discovery runs again, because the server may name another authorization server now.
             if self.resume(&mut state, Some(challenge)).await? && renew(&state).await? {
                 let renewed = self.current(&mut state).await?;
                 if let Some(token) = renewed.filter(|token| Some(token.as_str()) != sent) {
@@ -102,8 +103,8 @@ impl Desk {
         self.sign_in(&mut state, challenge, &[]).await
     }
 
-    /// A token for a server that knows who asks and wants more (403).
-    pub async fn forbidden(
+    /// A token with more scopes, after status 403.
+    pub async fn on_forbidden(
         &self,
         challenge: &str,
         scope: Option<&str>,
@@ -118,9 +119,9 @@ impl Desk {
         if wanted.is_empty() {
             return Err(SignInError::Forbidden);
         }
-        // Asking for the same again would go on for ever.
-        if wanted.iter().all(|scope| state.asked.contains(scope)) {
-            return Err(SignInError::Futile { scopes: wanted.join(" ") });
+        // Requesting the same scopes again would loop forever.
+        if wanted.iter().all(|scope| state.requested_scopes.contains(scope)) {
+            return Err(SignInError::ScopesRejected { scopes: wanted.join(" ") });
         }
         self.sign_in(&mut state, challenge, &wanted).await
     }
@@ -128,12 +129,12 @@ impl Desk {
     async fn current(&self, state: &mut State) -> Result<Option<String>, SignInError> {
         if state.manager.is_none() {
             state.manager = Some(self.manager().await?);
-            let kept = self.keeper.load().await?;
-            state.asked = kept.map(|kept| kept.granted_scopes).unwrap_or_default();
+            let kept = self.credentials.load().await?;
+            state.requested_scopes = kept.map(|kept| kept.granted_scopes).unwrap_or_default();
         }
         let Some(manager) = &state.manager else { return Ok(None) };
         let token = match manager.get_access_token().await {
-            // It needs renewing, and how is not known yet.
+            // The token needs a refresh, but the manager is not configured yet.
             Err(AuthError::InternalError(_)) if !state.ready => {
                 if !self.resume(state, None).await? {
                     return Ok(None);
@@ -152,11 +153,11 @@ impl Desk {
 
     async fn manager(&self) -> Result<AuthorizationManager, SignInError> {
         let mut manager = AuthorizationManager::new(self.url.as_str()).await?;
-        manager.set_credential_store(self.keeper.clone());
+        manager.set_credential_store(self.credentials.clone());
         Ok(manager)
     }
 
-    /// Finds out who gives out tokens for the server.
+    /// Finds the authorization server's metadata.
     async fn discover(
         &self,
         challenge: Option<&str>,
@@ -172,38 +173,39 @@ impl Desk {
         if let Some(expected) = &self.settings.issuer {
             let found = metadata.issuer.clone().unwrap_or_default();
             if found.trim_end_matches('/') != expected.trim_end_matches('/') {
-                return Err(SignInError::Issuer { expected: expected.clone(), found });
+                return Err(SignInError::IssuerMismatch { expected: expected.clone(), found });
             }
         }
         manager.set_metadata(metadata.clone());
         Ok((manager, metadata))
     }
 
-    /// Takes up what is kept, so that tokens can be renewed; whether there is something that still counts.
+    /// Restores the stored registration so that tokens can be refreshed. Returns false if there is none, or
+    /// if its issuer has changed.
     async fn resume(&self, state: &mut State, challenge: Option<&str>) -> Result<bool, SignInError> {
-        let Some(registration) = self.keeper.registration() else { return Ok(false) };
+        let Some(registration) = self.credentials.registration() else { return Ok(false) };
         let (mut manager, metadata) = self.discover(challenge).await?;
         let same = registration.issuer == metadata.issuer;
         if same {
-            self.introduce(&mut manager, &registration)?;
+            self.configure_client(&mut manager, &registration)?;
         } else {
-            self.keeper.clear().await?;
-            state.asked.clear();
+            self.credentials.clear().await?;
+            state.requested_scopes.clear();
         }
         state.manager = Some(manager);
         state.ready = same;
         Ok(same)
     }
 
-    /// Tells the manager which client it is.
-    fn introduce(
+    /// Configures the manager with the client's identity.
+    fn configure_client(
         &self,
         manager: &mut AuthorizationManager,
         registration: &Registration,
     ) -> Result<(), SignInError> {
         let mut config =
             OAuthClientConfig::new(registration.client_id.as_str(), registration.redirect_uri.as_str());
-        // A secret that the settings name is not kept in a second place.
+        // A secret from the environment is never stored as well.
         let named = self.settings.client_secret_env.as_deref().map(variable).transpose()?;
         if let Some(secret) = named.or_else(|| registration.client_secret.clone()) {
             config = config.with_client_secret(secret);
@@ -211,7 +213,7 @@ impl Desk {
         Ok(manager.configure_client(config)?)
     }
 
-    /// Gets a token with all scopes that were asked for so far, and `more`.
+    /// Signs in with all scopes requested so far, plus `more`.
     async fn sign_in(
         &self,
         state: &mut State,
@@ -219,29 +221,36 @@ impl Desk {
         more: &[String],
     ) -> Result<String, SignInError> {
         let (mut manager, metadata) = self.discover(Some(challenge)).await?;
-        let known = self.keeper.registration();
+        let known = self.credentials.registration();
         let moved = known.is_some_and(|known| known.issuer != metadata.issuer);
-        let before = if moved { Vec::new() } else { state.asked.clone() };
+        let before = if moved { Vec::new() } else { state.requested_scopes.clone() };
         let scopes = self.scopes(&manager, &metadata, before, more).await;
         match (self.settings.grant, &self.settings.enterprise) {
             (Grant::ClientCredentials, _) => {
-                manager = machine::by_credentials(manager, &self.settings, &self.url, scopes.clone()).await?;
+                manager =
+                    unattended::by_credentials(manager, &self.settings, &self.url, scopes.clone()).await?;
             }
-            (Grant::Enterprise, Some(company)) => {
+            (Grant::Enterprise, Some(provider)) => {
                 let (settings, url) = (&self.settings, &self.url);
-                let given =
-                    machine::by_company(&mut manager, &metadata, settings, company, url, scopes.clone());
-                self.keeper.save(given.await?).await?;
+                let given = unattended::by_identity_provider(
+                    &mut manager,
+                    &metadata,
+                    settings,
+                    provider,
+                    url,
+                    scopes.clone(),
+                );
+                self.credentials.save(given.await?).await?;
             }
-            _ => self.by_person(state, &mut manager, &metadata, &scopes).await?,
+            _ => self.sign_in_interactively(state, &mut manager, &metadata, &scopes).await?,
         }
         let token = manager.get_access_token().await?;
-        *state = State { manager: Some(manager), ready: true, asked: scopes, failed: None };
+        *state = State { manager: Some(manager), ready: true, requested_scopes: scopes, failed: None };
         self.fresh.store(true, Ordering::Relaxed);
         Ok(token)
     }
 
-    /// What is asked for: what the settings say, or else what the server says that it needs.
+    /// Scopes to request: those in the settings, or else those that the server demands.
     async fn scopes(
         &self,
         manager: &AuthorizationManager,
@@ -266,8 +275,8 @@ impl Desk {
         scopes
     }
 
-    /// Sends somebody to the authorization server's page, and waits until they are back.
-    async fn by_person(
+    /// Sends the user to the authorization page and waits for the redirect.
+    async fn sign_in_interactively(
         &self,
         state: &mut State,
         manager: &mut AuthorizationManager,
@@ -275,33 +284,33 @@ impl Desk {
         scopes: &[String],
     ) -> Result<(), SignInError> {
         if let Some(reason) = state.failed.clone() {
-            return Err(SignInError::Before { reason });
+            return Err(SignInError::FailedBefore { reason });
         }
-        let person = self.person.as_ref().ok_or(SignInError::Nobody)?;
-        let known = self.keeper.registration().filter(|known| known.issuer == metadata.issuer);
+        let person = self.person.as_ref().ok_or(SignInError::NoTerminal)?;
+        let known = self.credentials.registration().filter(|known| known.issuer == metadata.issuer);
         let back = match self.settings.redirect_port {
             Some(port) => Loopback::open(Some(port)).await?,
-            // A registration is good for the port that it names.
+            // A registration is valid for its redirect port only.
             None => match Loopback::open(known.as_ref().and_then(port)).await {
                 Ok(back) => back,
                 Err(_) => Loopback::open(None).await?,
             },
         };
-        let registration = self.registered(manager, metadata, known, back.address(), scopes).await?;
+        let registration = self.registration(manager, metadata, known, back.address(), scopes).await?;
         let words: Vec<&str> = scopes.iter().map(String::as_str).collect();
         let page = manager.get_authorization_url(&words).await?;
-        // The address is made of what the server says: nobody is sent to anything but a page of the web.
+        // The server determines this URL, so only web pages are opened.
         if !Url::parse(&page).is_ok_and(|page| matches!(page.scheme(), "http" | "https")) {
             return Err(SignInError::Refused {
-                reason: "the server names no web page to do it at".to_owned(),
+                reason: "the authorization URL is not a web page".to_owned(),
             });
         }
-        if !person.sent_to(&format!("`{}` wants you to sign in", self.name), &page) {
-            return Err(SignInError::Nobody);
+        if !person.show_page(&format!("the MCP server `{}` asks you to sign in", self.name), &page) {
+            return Err(SignInError::NoTerminal);
         }
         let outcome = async {
             let answer = back.answer(&page).await?;
-            self.keeper.register(registration)?;
+            self.credentials.register(registration)?;
             let issuer = answer.issuer.as_deref();
             manager.exchange_code_for_token_with_issuer(&answer.code, &answer.csrf_token, issuer).await?;
             Ok(())
@@ -314,8 +323,8 @@ impl Desk {
         outcome
     }
 
-    /// As whom this client is known: as the settings say, by a document, as before, or newly registered.
-    async fn registered(
+    /// The client's registration: from the settings, by metadata document, stored, or new.
+    async fn registration(
         &self,
         manager: &mut AuthorizationManager,
         metadata: &AuthorizationMetadata,
@@ -343,12 +352,12 @@ impl Desk {
             registration.client_id = made.client_id;
             registration.client_secret = made.client_secret;
         }
-        self.introduce(manager, &registration)?;
+        self.configure_client(manager, &registration)?;
         Ok(registration)
     }
 }
 
-/// Renews the token; whether somebody need not sign in again.
+/// Refreshes the token. Returns false if the user must sign in again.
 async fn renew(state: &State) -> Result<bool, SignInError> {
     let Some(manager) = &state.manager else { return Ok(false) };
     match manager.refresh_token().await {
@@ -358,7 +367,7 @@ async fn renew(state: &State) -> Result<bool, SignInError> {
     }
 }
 
-/// The port of this machine that a registration names.
+/// Loopback port in the redirect URI of a registration.
 fn port(registration: &Registration) -> Option<u16> {
     Url::parse(&registration.redirect_uri).ok()?.port()
 }

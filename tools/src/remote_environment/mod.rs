@@ -1,16 +1,18 @@
-//! Worlds that are somewhere else and know two things only: to be reset, and to be stepped by an action with a name.
+//! Environments in another process or on a server, reached through two operations: reset with a seed, and
+//! step with a named action.
 
 mod mcp;
 mod process;
 
-pub use mcp::McpWorld;
-pub use process::ProcessWorld;
+pub use mcp::McpEnvironmentSettings;
+pub use process::ProcessEnvironmentSettings;
 
 use crate::content::plain;
 use crate::schema::{RESERVED, identifier};
 use crate::{
-    Action, Effects, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec, Observation,
-    Parameter, ParameterKind, Past, Progress, StepOutcome, ToolCall, ToolOutcome, ToolSpec, with_defaults,
+    Action, Effects, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix,
+    Observation, Parameter, ParameterKind, Progress, StepOutcome, ToolCall, ToolOutcome, ToolSpec,
+    with_defaults,
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Deserializer};
@@ -18,39 +20,39 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// How often one call may repeat its action.
+/// Limit on the repetitions of an action in one call.
 const TIMES: i64 = 50;
 
-/// Why a declared environment cannot be used as it is described.
+/// The settings of a remote environment are unusable, or the peer does not answer as it must.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct WorldError(String);
+pub struct RemoteEnvironmentError(String);
 
-/// Who carries actions out.
+/// The process or server that runs the environment.
 #[async_trait]
 trait Peer: Send + Sync {
-    /// Begins an episode, at the seed where the peer takes one.
-    async fn reset(&mut self, seed: u64) -> Result<Seen, EnvironmentError>;
+    /// Starts an episode, with `seed` if the peer accepts one.
+    async fn reset(&mut self, seed: u64) -> Result<PeerObservation, EnvironmentError>;
 
     /// Carries out one of the spec's actions.
-    async fn step(&mut self, action: &str) -> Result<Seen, EnvironmentError>;
+    async fn step(&mut self, action: &str) -> Result<PeerObservation, EnvironmentError>;
 
-    /// Another of the same kind, which is started when it is first reset.
-    fn another(&self) -> Box<dyn Peer>;
+    /// An independent peer with the same settings. It starts with its first reset.
+    fn fork(&self) -> Box<dyn Peer>;
 }
 
-/// What a peer tells after a reset or a step.
+/// What a peer returns from reset and step.
 #[derive(Debug, Clone, Default, Deserialize)]
-struct Seen {
-    /// What the controller reads; the state in lines where there is none.
+struct PeerObservation {
+    /// Text for the controller. Default: the state, one line per field.
     #[serde(default)]
     text: Option<String>,
-    /// What skills and conditions read.
+    /// State for skills and conditions.
     #[serde(default)]
     state: Map<String, Value>,
     #[serde(default)]
     reward: f64,
-    /// Achievements of this step.
+    /// Achievements unlocked by this step.
     #[serde(default)]
     unlocked: Vec<String>,
     /// Why the action had no effect, if it had none.
@@ -61,7 +63,7 @@ struct Seen {
     ended: Option<Ending>,
 }
 
-/// A kind and a cause, or a kind alone.
+/// Accepts an ending with a cause, or its kind alone.
 fn ending<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ending>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -84,7 +86,7 @@ fn ending<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ending>, 
     }))
 }
 
-impl Seen {
+impl PeerObservation {
     fn observation(&self) -> Observation {
         let text = self.text.clone().unwrap_or_else(|| {
             let mut text = String::new();
@@ -98,57 +100,61 @@ impl Seen {
     }
 }
 
-/// An environment whose steps are somebody else's.
+/// An environment whose steps a peer carries out.
 ///
-/// Each action is a tool of its name that may be repeated: `forward(3)`. Such a world is never stepped a second time in a
-/// replay: its log answers for it. After a crash a world that does the same again is brought to where it was.
-pub struct SteppedWorld {
+/// Each action becomes a tool of the same name with a repetition count: `forward(3)`. A replay takes all
+/// observations from the log and never steps the peer. After a crash, a deterministic peer is brought back to
+/// the interrupted state by repeating the actions.
+pub struct RemoteEnvironment {
     spec: EnvironmentSpec,
-    /// The same seed and actions give the same states, as the peer says.
-    repeats: bool,
-    /// The peer's actions by the name of the tool that does them.
+    /// Whether the peer says that equal seeds and actions give equal states.
+    deterministic_peer: bool,
+    /// The peer's action for each tool.
     actions: BTreeMap<String, String>,
     peer: Box<dyn Peer>,
-    seen: Option<Seen>,
+    observed: Option<PeerObservation>,
     call: Option<Call>,
 }
 
-/// An action's name as a script can say it: `do` is `do_`.
-fn word(action: &str) -> String {
-    let mut word = identifier("", action);
-    if RESERVED.contains(&word.as_str()) {
-        word.push('_');
+/// An action's name as a JavaScript identifier: `do` becomes `do_`.
+fn tool_name(action: &str) -> String {
+    let mut name = identifier("", action);
+    if RESERVED.contains(&name.as_str()) {
+        name.push('_');
     }
-    word
+    name
 }
 
-/// A call under way.
+/// The current call.
 enum Call {
     Look,
     Bad(String),
     Act { action: String, left: i64, done: i64, failed: Option<String> },
 }
 
-impl SteppedWorld {
-    /// The world of a peer. `spec` has the peer's words; its `tools` are made here, from `actions` with what each does.
+impl RemoteEnvironment {
+    /// Wraps a peer. `spec` holds the peer's documentation; its `tools` are built here from `actions`, which
+    /// are pairs of name and description.
     fn new(
         mut spec: EnvironmentSpec,
         actions: &[(String, String)],
-        repeats: bool,
+        deterministic_peer: bool,
         peer: Box<dyn Peer>,
-    ) -> Result<Self, WorldError> {
+    ) -> Result<Self, RemoteEnvironmentError> {
         if actions.is_empty() {
-            return Err(WorldError("it names no actions".to_owned()));
+            return Err(RemoteEnvironmentError("the environment has no actions".to_owned()));
         }
         let mut by_tool = BTreeMap::new();
-        // Skills read the state by it: what the controls say of the state is said here.
+        // `observe` shows the state, so its description includes the controls.
         let look = ToolSpec::new("observe", format!("what is seen now. {}", spec.controls).trim().to_owned());
         spec.tools = vec![look];
         spec.actions = Vec::new();
         for (action, description) in actions {
-            let name = word(action);
+            let name = tool_name(action);
             if name == "observe" || by_tool.insert(name.clone(), action.clone()).is_some() {
-                return Err(WorldError(format!("two of its actions would be called `{name}`")));
+                return Err(RemoteEnvironmentError(format!(
+                    "two actions would both get the tool name `{name}`"
+                )));
             }
             let description = if description.is_empty() { action } else { description };
             spec.tools.push(ToolSpec {
@@ -162,16 +168,16 @@ impl SteppedWorld {
             });
             spec.actions.push(action.clone());
         }
-        // The runtime does not step it a second time, whatever the peer says.
+        // The runtime must never step it a second time, whatever the peer claims.
         spec.deterministic = false;
-        Ok(Self { spec, repeats, actions: by_tool, peer, seen: None, call: None })
+        Ok(Self { spec, deterministic_peer, actions: by_tool, peer, observed: None, call: None })
     }
 
-    fn running(&self) -> Result<&Seen, EnvironmentError> {
-        self.seen.as_ref().filter(|seen| seen.ended.is_none()).ok_or(EnvironmentError::NotRunning)
+    fn running(&self) -> Result<&PeerObservation, EnvironmentError> {
+        self.observed.as_ref().filter(|seen| seen.ended.is_none()).ok_or(EnvironmentError::NotRunning)
     }
 
-    /// What a call asks for.
+    /// Parses a call.
     fn read(&self, call: &ToolCall) -> Call {
         if call.name == "observe" {
             return Call::Look;
@@ -191,19 +197,19 @@ impl SteppedWorld {
 }
 
 #[async_trait]
-impl Environment for SteppedWorld {
+impl Environment for RemoteEnvironment {
     fn spec(&self) -> &EnvironmentSpec {
         &self.spec
     }
 
     async fn reset(&mut self, seed: u64) -> Result<(), EnvironmentError> {
-        (self.seen, self.call) = (None, None);
-        self.seen = Some(self.peer.reset(seed).await?);
+        (self.observed, self.call) = (None, None);
+        self.observed = Some(self.peer.reset(seed).await?);
         Ok(())
     }
 
     fn observe(&self) -> Result<Observation, EnvironmentError> {
-        self.seen.as_ref().map(Seen::observation).ok_or(EnvironmentError::NotRunning)
+        self.observed.as_ref().map(PeerObservation::observation).ok_or(EnvironmentError::NotRunning)
     }
 
     fn begin(&mut self, call: &ToolCall) -> Result<(), EnvironmentError> {
@@ -233,10 +239,10 @@ impl Environment for SteppedWorld {
         }
         let stepped = self.peer.step(&action.0).await;
         if stepped.is_err() {
-            // Whatever comes of the episode, nobody will see it.
-            (self.seen, self.call) = (None, None);
+            // The episode is lost, so its observation is dropped.
+            (self.observed, self.call) = (None, None);
         }
-        let seen = self.seen.insert(stepped?);
+        let seen = self.observed.insert(stepped?);
         if let Some(Call::Act { action: wanted, left, done, failed }) = &mut self.call
             && *wanted == action.0
         {
@@ -254,8 +260,8 @@ impl Environment for SteppedWorld {
         })
     }
 
-    async fn rejoin(&mut self, past: &Past) -> Result<bool, EnvironmentError> {
-        if !self.repeats {
+    async fn rejoin(&mut self, past: &EpisodePrefix) -> Result<bool, EnvironmentError> {
+        if !self.deterministic_peer {
             return Ok(false);
         }
         self.reset(past.seed).await?;
@@ -265,16 +271,16 @@ impl Environment for SteppedWorld {
             }
             self.step(action).await?;
         }
-        Ok(self.seen.as_ref().is_some_and(|seen| Some(&seen.state) == past.state.as_object()))
+        Ok(self.observed.as_ref().is_some_and(|seen| Some(&seen.state) == past.state.as_object()))
     }
 
     fn practice(&self) -> Option<Box<dyn Environment>> {
         Some(Box::new(Self {
             spec: self.spec.clone(),
-            repeats: self.repeats,
+            deterministic_peer: self.deterministic_peer,
             actions: self.actions.clone(),
-            peer: self.peer.another(),
-            seen: None,
+            peer: self.peer.fork(),
+            observed: None,
             call: None,
         }))
     }

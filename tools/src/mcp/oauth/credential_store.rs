@@ -1,84 +1,84 @@
-//! Where tokens are kept between runs: a file that only its owner may read.
+//! Stores OAuth tokens between runs, in a file that only its owner can read.
 
 use async_trait::async_trait;
-use rmcp::transport::auth::{AuthError, CredentialRefreshGuard, CredentialStore, StoredCredentials};
+use rmcp::transport::auth::{self, AuthError, CredentialRefreshGuard, StoredCredentials};
 use serde::{Deserialize, Serialize};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How the authorization server knows this client.
+/// Client registration at an authorization server.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registration {
     pub client_id: String,
     pub client_secret: Option<String>,
     pub redirect_uri: String,
-    /// The authorization server: nothing of this is shown to another.
+    /// Issuer of the registration. Its credentials are never sent to another server.
     pub issuer: Option<String>,
 }
 
-/// What is kept.
+/// Content of the file.
 #[derive(Clone, Default, Serialize, Deserialize)]
-struct Kept {
+struct Stored {
     registration: Option<Registration>,
     credentials: Option<StoredCredentials>,
 }
 
-/// Keeps tokens in a file, or without one as long as the process lives.
+/// Stores one registration and its tokens, in a file or else in memory.
 #[derive(Clone)]
-pub struct Keeper {
+pub struct CredentialStore {
     file: Option<PathBuf>,
-    now: Arc<Mutex<Kept>>,
+    now: Arc<Mutex<Stored>>,
 }
 
-impl Keeper {
+impl CredentialStore {
     pub fn new(file: Option<PathBuf>) -> Self {
         Self { file, now: Arc::default() }
     }
 
-    /// How this client is known, as of the last token.
+    /// The stored registration.
     pub fn registration(&self) -> Option<Registration> {
         self.read().ok()?.registration
     }
 
-    /// From now on tokens belong to this registration.
+    /// Replaces the registration and drops the tokens of the previous one.
     pub fn register(&self, registration: Registration) -> Result<(), AuthError> {
-        self.change(|kept| *kept = Kept { registration: Some(registration), credentials: None })
+        self.change(|stored| *stored = Stored { registration: Some(registration), credentials: None })
     }
 
-    /// Another process may have changed it: the file is the truth.
-    fn read(&self) -> Result<Kept, AuthError> {
+    /// Reads the file on every access, because another process may have changed it.
+    fn read(&self) -> Result<Stored, AuthError> {
         let Some(file) = &self.file else { return Ok(self.now().clone()) };
         match std::fs::read(file) {
-            // What cannot be understood is as good as nothing: somebody signs in again.
+            // A damaged file counts as empty; the user signs in again.
             Ok(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_default()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Kept::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Stored::default()),
             Err(error) => Err(failed(&error)),
         }
     }
 
-    fn change(&self, change: impl FnOnce(&mut Kept)) -> Result<(), AuthError> {
-        let mut kept = self.read()?;
-        change(&mut kept);
+    fn change(&self, change: impl FnOnce(&mut Stored)) -> Result<(), AuthError> {
+        let mut stored = self.read()?;
+        change(&mut stored);
         if let Some(file) = &self.file {
-            let bytes = serde_json::to_vec(&kept).map_err(|error| failed(&error.into()))?;
+            let bytes = serde_json::to_vec(&stored).map_err(|error| failed(&error.into()))?;
             write(file, &bytes).map_err(|error| failed(&error))?;
         }
-        *self.now() = kept;
+        *self.now() = stored;
         Ok(())
     }
 
-    fn now(&self) -> std::sync::MutexGuard<'_, Kept> {
+    fn now(&self) -> std::sync::MutexGuard<'_, Stored> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn failed(error: &io::Error) -> AuthError {
-    AuthError::CredentialStoreError(format!("the tokens cannot be kept: {error}"))
+    AuthError::CredentialStoreError(format!("the tokens cannot be stored: {error}"))
 }
 
-/// Replaces the file at once, and nobody else may read it at any time.
+/// Replaces the file atomically, with owner-only permissions from the start.
 fn write(file: &std::path::Path, bytes: &[u8]) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     let mut options = OpenOptions::new();
@@ -92,7 +92,7 @@ fn write(file: &std::path::Path, bytes: &[u8]) -> io::Result<()> {
         builder.recursive(true).create(directory)?;
     }
     let draft = file.with_extension(format!("{}.new", std::process::id()));
-    // What an earlier process left may have been made with other permissions.
+    // A leftover file could have other permissions.
     match std::fs::remove_file(&draft) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -104,20 +104,20 @@ fn write(file: &std::path::Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 #[async_trait]
-impl CredentialStore for Keeper {
+impl auth::CredentialStore for CredentialStore {
     async fn load(&self) -> Result<Option<StoredCredentials>, AuthError> {
         Ok(self.read()?.credentials)
     }
 
     async fn save(&self, credentials: StoredCredentials) -> Result<(), AuthError> {
-        self.change(|kept| kept.credentials = Some(credentials))
+        self.change(|stored| stored.credentials = Some(credentials))
     }
 
     async fn clear(&self) -> Result<(), AuthError> {
-        self.change(|kept| *kept = Kept::default())
+        self.change(|stored| *stored = Stored::default())
     }
 
-    /// A refresh token is often good for one use: two processes must not use the same.
+    /// A refresh token is often valid for one use, so two processes must not refresh at the same time.
     async fn acquire_refresh_guard(&self) -> Result<Option<CredentialRefreshGuard>, AuthError> {
         let Some(file) = &self.file else { return Ok(None) };
         let lock = file.with_extension("lock");
@@ -137,19 +137,20 @@ impl CredentialStore for Keeper {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rmcp::transport::auth::CredentialStore as _;
 
     fn credentials(client: &str) -> StoredCredentials {
         StoredCredentials::new(client.to_owned(), None, vec!["read".to_owned()], None)
     }
 
     #[tokio::test]
-    async fn what_is_kept_is_its_owners_and_is_found_again() {
+    async fn a_stored_token_is_private_and_is_found_again() {
         let place = tempfile::tempdir().unwrap();
         let file = place.path().join("oauth/one.json");
-        let keeper = Keeper::new(Some(file.clone()));
-        assert!(keeper.load().await.unwrap().is_none());
-        keeper.save(credentials("it")).await.unwrap();
-        let again = Keeper::new(Some(file.clone()));
+        let store = CredentialStore::new(Some(file.clone()));
+        assert!(store.load().await.unwrap().is_none());
+        store.save(credentials("it")).await.unwrap();
+        let again = CredentialStore::new(Some(file.clone()));
         assert_eq!(again.load().await.unwrap().unwrap().client_id, "it");
         #[cfg(unix)]
         {
@@ -165,17 +166,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_registration_forgets_the_tokens_of_the_first() {
-        let keeper = Keeper::new(None);
-        keeper.save(credentials("first")).await.unwrap();
+    async fn a_new_registration_drops_the_tokens_of_the_previous_one() {
+        let store = CredentialStore::new(None);
+        store.save(credentials("first")).await.unwrap();
         let registration = Registration {
             client_id: "second".to_owned(),
             client_secret: None,
             redirect_uri: "http://127.0.0.1/callback".to_owned(),
             issuer: None,
         };
-        keeper.register(registration).unwrap();
-        assert!(keeper.load().await.unwrap().is_none());
-        assert_eq!(keeper.registration().unwrap().client_id, "second");
+        store.register(registration).unwrap();
+        assert!(store.load().await.unwrap().is_none());
+        assert_eq!(store.registration().unwrap().client_id, "second");
     }
 }

@@ -1,31 +1,32 @@
-//! What a message is about, told from its outermost level. Nothing of it is kept, so it may be of any length.
+//! A shallow JSON scanner: finds the top-level `id`, `method`, `result` and `error` of a message of any
+//! length without storing it.
 
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-/// Bytes of a name or number that are kept.
+/// Limit on the bytes kept of one top-level name or value.
 const TOKEN: usize = 128;
 
-/// What is known of a JSON object that is read in pieces.
+/// What is known of a JSON object that arrives in chunks.
 #[derive(Debug, Default)]
-pub struct Gist {
+pub struct MessageScan {
     depth: u64,
-    /// Whether it is inside a string, and after a backslash there.
+    /// Inside a string, and after a backslash in it.
     string: bool,
     escaped: bool,
-    /// The name or value of the outermost level that is being read.
+    /// The top-level name or value being read.
     token: Vec<u8>,
-    /// Whether the value being read is the number of a question.
-    numbers: bool,
+    /// The value being read belongs to `id`.
+    in_id: bool,
     id: Option<Value>,
-    /// It has a `result` or an `error`.
-    answers: bool,
-    /// It has a `method`.
-    asks: bool,
+    /// The object has a `result` or an `error`.
+    is_response: bool,
+    /// The object has a `method`.
+    is_request: bool,
 }
 
-impl Gist {
-    /// Reads on.
+impl MessageScan {
+    /// Scans the next chunk.
     pub fn read(&mut self, piece: &[u8]) {
         for &byte in piece {
             if self.string {
@@ -46,22 +47,22 @@ impl Gist {
                 b'{' | b'[' => self.depth += 1,
                 b'}' | b']' => {
                     if self.depth == 1 {
-                        self.value_ends();
+                        self.end_value();
                     }
                     self.depth = self.depth.saturating_sub(1);
                 }
-                b':' if self.depth == 1 => self.name_ends(),
-                b',' if self.depth == 1 => self.value_ends(),
+                b':' if self.depth == 1 => self.end_name(),
+                b',' if self.depth == 1 => self.end_value(),
                 b' ' | b'\t' | b'\r' | b'\n' => {}
                 _ => self.keep(byte),
             }
         }
     }
 
-    /// The number of the question that it answers, if that is what it does.
-    pub fn answered(self) -> Option<Value> {
+    /// Id of the request that the object answers, if it is a response.
+    pub fn answered_id(self) -> Option<Value> {
         let known = matches!(self.id, Some(Value::Number(_) | Value::String(_)));
-        if self.answers && !self.asks && known { self.id } else { None }
+        if self.is_response && !self.is_request && known { self.id } else { None }
     }
 
     fn keep(&mut self, byte: u8) {
@@ -70,41 +71,42 @@ impl Gist {
         }
     }
 
-    fn name_ends(&mut self) {
+    fn end_name(&mut self) {
         match self.token.as_slice() {
-            br#""id""# => self.numbers = true,
-            br#""result""# | br#""error""# => self.answers = true,
-            br#""method""# => self.asks = true,
+            br#""id""# => self.in_id = true,
+            br#""result""# | br#""error""# => self.is_response = true,
+            br#""method""# => self.is_request = true,
             _ => {}
         }
         self.token.clear();
     }
 
-    fn value_ends(&mut self) {
-        if std::mem::take(&mut self.numbers) {
+    fn end_value(&mut self) {
+        if std::mem::take(&mut self.in_id) {
             self.id = serde_json::from_slice(&self.token).ok();
         }
         self.token.clear();
     }
 }
 
-/// Whether a line is a message: a JSON object that asks, tells or answers.
+/// Whether a line is a message: a JSON object that is a request, a notification or a response.
 pub fn is_message(line: &[u8]) -> bool {
-    let gist = gist(line);
-    // What is skipped is not looked at for letters that are none.
+    let scan = scan(line);
+    // `IgnoredAny` does not check the encoding of strings.
     let text = std::str::from_utf8(line);
-    (gist.asks || gist.answers) && text.is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
+    (scan.is_request || scan.is_response)
+        && text.is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
 }
 
-/// The number of the question that a line answers, as far as can be told: it need not be good JSON.
-pub fn answered(line: &[u8]) -> Option<Value> {
-    gist(line).answered()
+/// Id of the request that a line answers, as far as a scan can tell. The line need not be valid JSON.
+pub fn answered_id(line: &[u8]) -> Option<Value> {
+    scan(line).answered_id()
 }
 
-fn gist(line: &[u8]) -> Gist {
-    let mut gist = Gist::default();
-    gist.read(line);
-    gist
+fn scan(line: &[u8]) -> MessageScan {
+    let mut scan = MessageScan::default();
+    scan.read(line);
+    scan
 }
 
 #[cfg(test)]
@@ -112,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_told_from_noise() {
+    fn messages_are_distinguished_from_noise() {
         for message in [r#"{"id": 1, "result": null}"#, r#"{"method":"a"}"#, "{\"error\": {}, \"id\": 1}\r"] {
             assert!(is_message(message.as_bytes()), "{message}");
         }
@@ -123,8 +125,8 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_no_json_still_says_what_it_answers() {
-        assert_eq!(answered(b"{\"id\": 3, \"result\": \"\xff\xfe\"}"), Some(3.into()));
-        assert_eq!(answered(b"}}]\"{\"id\": 3, \"result\""), None);
+    fn the_id_of_an_invalid_response_is_found() {
+        assert_eq!(answered_id(b"{\"id\": 3, \"result\": \"\xff\xfe\"}"), Some(3.into()));
+        assert_eq!(answered_id(b"}}]\"{\"id\": 3, \"result\""), None);
     }
 }

@@ -1,9 +1,9 @@
 use serde::{Deserialize, Serialize};
 
-/// The map is this many cells wide and high.
+/// Width and height of the map, in cells.
 pub const AREA: i32 = 64;
 
-/// A cell: `x` grows to the east (right), `y` to the south (down), from 0 to [`AREA`] − 1 on the map.
+/// A cell. `x` grows to the east (right) and `y` to the south (down); both are 0 to [`AREA`] − 1 on the map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Pos {
     /// Column.
@@ -12,7 +12,7 @@ pub struct Pos {
     pub y: i32,
 }
 
-/// One of the four ways, in the order in which Crafter lists them.
+/// The four directions, in Crafter's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Direction {
     /// West.
@@ -29,7 +29,7 @@ impl Direction {
     /// All four, in Crafter's order.
     pub const ALL: [Self; 4] = [Self::Left, Self::Right, Self::Up, Self::Down];
 
-    /// One step this way, as (dx, dy).
+    /// One step as (dx, dy).
     pub const fn delta(self) -> (i32, i32) {
         match self {
             Self::Left => (-1, 0),
@@ -39,12 +39,12 @@ impl Direction {
         }
     }
 
-    /// The way with this (dx, dy), if it is one step long.
+    /// The direction with this (dx, dy), if it is one step.
     pub fn from_delta(dx: i32, dy: i32) -> Option<Self> {
         Self::ALL.into_iter().find(|way| way.delta() == (dx, dy))
     }
 
-    /// The other way.
+    /// The opposite direction.
     #[must_use]
     pub const fn reversed(self) -> Self {
         match self {
@@ -55,7 +55,7 @@ impl Direction {
         }
     }
 
-    /// Its point of the compass: "north".
+    /// Compass name, such as "north".
     pub const fn compass(self) -> &'static str {
         match self {
             Self::Left => "west",
@@ -67,7 +67,7 @@ impl Direction {
 }
 
 impl Pos {
-    /// A cell.
+    /// The cell at (x, y).
     pub const fn new(x: i32, y: i32) -> Self {
         Self { x, y }
     }
@@ -77,20 +77,20 @@ impl Pos {
         (0..AREA).flat_map(|x| (0..AREA).map(move |y| Self { x, y }))
     }
 
-    /// The next cell in that direction; it may lie outside the map.
+    /// The adjacent cell; it may lie outside the map.
     #[must_use]
     pub const fn step(self, way: Direction) -> Self {
         let (dx, dy) = way.delta();
         Self { x: self.x + dx, y: self.y + dy }
     }
 
-    /// Its index in a column-by-column array, or `None` outside the map.
+    /// Index in a column-major array, or `None` outside the map.
     pub fn index(self) -> Option<usize> {
         ((0..AREA).contains(&self.x) && (0..AREA).contains(&self.y))
             .then_some((self.x * AREA + self.y) as usize)
     }
 
-    /// Steps between two cells where nothing is in the way.
+    /// Manhattan distance.
     pub const fn distance(self, other: Self) -> i32 {
         (self.x - other.x).abs() + (self.y - other.y).abs()
     }
