@@ -1,9 +1,9 @@
-//! The environments that a program knows, and the one place where a new one is added.
+//! The environments that a program can open, and the place where a new one is added.
 //!
-//! - **A world with a name** (`environment = "crafter"`): write a crate that implements [`Environment`] and, for its name,
-//!   [`EnvironmentProvider`]; then add `.with(YourProvider)` to the registry in `sojourn/src/main.rs`. Nothing else in the
-//!   product names it.
-//! - **A world that an agent file describes** (`[environment] kind = "web"`): implement [`DescribedEnvironment`] for its
+//! - **An environment with a name** (`environment = "crafter"`): write a crate that implements [`Environment`], and
+//!   [`EnvironmentProvider`] for its name. Then add `.with(YourProvider)` to the registry in `sojourn/src/main.rs`.
+//!   No other code names it.
+//! - **An environment that an agent file describes** (`[environment] kind = "web"`): implement [`DescribedEnvironment`] for its
 //!   settings, and add a variant to `EnvironmentDescription` in `cli/src/environments.rs`.
 
 use crate::{
@@ -17,32 +17,32 @@ use std::sync::Arc;
 /// Whether an environment can be opened on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Availability {
-    /// It is part of the program.
+    /// The program contains it.
     BuiltIn,
     /// Its files are in this directory.
     Installed(PathBuf),
-    /// Its files are not in the directory where they would be.
+    /// Its files are missing from this directory.
     NotInstalled(PathBuf),
 }
 
-/// A JavaScript reflex that comes with an environment: its name and its source.
+/// A JavaScript reflex of an environment: its name and its source.
 pub type BuiltInReflex = (&'static str, &'static str);
 
-/// An environment that agent files name.
+/// An environment that agent files select by name.
 #[async_trait]
 pub trait EnvironmentProvider: Send + Sync {
     /// The name in agent files and in `sojourn environments install`: "crafter".
     fn name(&self) -> &'static str;
 
-    /// One line about the world, for lists.
+    /// One line about the environment, for lists.
     fn description(&self) -> &'static str;
 
-    /// How an agent file names it: the name, or a pattern such as "gym:ID".
+    /// Form of the name in agent files: the name itself, or a pattern such as "gym:ID".
     fn usage(&self) -> &'static str {
         self.name()
     }
 
-    /// Whether `name`, from an agent file, means this environment.
+    /// Whether `name`, from an agent file, selects this environment.
     fn provides(&self, name: &str) -> bool {
         name == self.name()
     }
@@ -57,23 +57,25 @@ pub trait EnvironmentProvider: Send + Sync {
         &[]
     }
 
-    /// A world that needs neither files nor other programs. A replay steps it again; `None` makes the log answer instead.
+    /// A new environment that needs neither files nor other programs. A replay executes it again; with `None` a replay
+    /// reads the observations from the log.
     fn in_process(&self) -> Option<Box<dyn Environment>> {
         None
     }
 
-    /// Whether it can be opened.
+    /// Whether the environment can be opened on this machine.
     ///
     /// # Errors
-    /// When the system has no directory for its files.
+    /// The system has no directory for its files.
     fn availability(&self) -> Result<Availability, EnvironmentUnavailable> {
         Ok(Availability::BuiltIn)
     }
 
-    /// Fetches its files, with `packages` besides; `progress` receives one line for each step. Returns their directory.
+    /// Downloads the files of the environment and the additional `packages`, and returns their directory. `progress`
+    /// receives one line per step.
     ///
     /// # Errors
-    /// When there is nothing to install, or the files cannot be fetched.
+    /// There is nothing to install, or the download fails.
     async fn install(
         &self,
         packages: &[String],
@@ -86,25 +88,26 @@ pub trait EnvironmentProvider: Send + Sync {
         })
     }
 
-    /// The world that `name` means, not reset yet.
+    /// Opens the environment `name`. The caller resets it.
     ///
     /// # Errors
-    /// When it is not installed or cannot be started.
+    /// The environment is not installed or does not start.
     async fn open(&self, name: &str) -> Result<Box<dyn Environment>, EnvironmentUnavailable>;
 }
 
 /// An environment that an agent file describes by a table with a `kind`.
 #[async_trait]
 pub trait DescribedEnvironment: Send + Sync {
-    /// The environment variable whose value must not get into a log.
+    /// Name of the environment variable whose value is redacted in logs.
     fn secret(&self) -> Option<&str> {
         None
     }
 
-    /// The world, not reset yet. Programs are started in `directory`, the agent file's.
+    /// Opens the environment. Programs start in `directory`, the directory of the agent file. The caller resets the
+    /// environment.
     ///
     /// # Errors
-    /// When the description cannot be used, or the program or server cannot be reached.
+    /// The description is invalid, or the program or server cannot be reached.
     async fn open_in(&self, directory: &Path) -> Result<Box<dyn Environment>, EnvironmentUnavailable>;
 }
 
@@ -134,39 +137,39 @@ pub enum EnvironmentUnavailable {
     Unknown {
         /// The name that was asked for.
         name: String,
-        /// A known name that looks like it.
+        /// The most similar known name.
         nearest: Option<String>,
-        /// How the known environments are named, separated by commas.
+        /// Usages of the known environments, separated by commas.
         known: String,
     },
-    /// Files or programs that it needs are not on this machine.
+    /// Files or programs that the environment needs are not installed.
     #[error("{missing}")]
     NotInstalled {
         /// "the pages of MiniWoB++ are not installed".
         missing: String,
-        /// What to do about it.
+        /// What the user can do.
         remedy: String,
     },
-    /// The agent file's description of it cannot be used.
+    /// The description in the agent file is invalid.
     #[error("{reason}")]
     Invalid {
         /// What is wrong with the description.
         reason: String,
-        /// What to do about it.
+        /// What the user can do.
         remedy: String,
     },
-    /// It was found and does not work.
+    /// The environment is installed and fails.
     #[error("{reason}")]
     Failed {
         /// What failed, and why.
         reason: String,
-        /// What to do about it.
+        /// What the user can do.
         remedy: String,
     },
 }
 
 impl EnvironmentUnavailable {
-    /// What the user can do about it.
+    /// What the user can do.
     pub fn remedy(&self) -> String {
         match self {
             Self::Unknown { known, .. } => {
@@ -193,7 +196,7 @@ fn meant(nearest: Option<&str>) -> String {
     nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
 }
 
-/// The environments that a program knows by name. A clone shares the providers.
+/// The environments that a program can open by name. A clone shares the providers.
 #[derive(Clone, Default)]
 pub struct EnvironmentRegistry {
     providers: Vec<Arc<dyn EnvironmentProvider>>,
@@ -212,12 +215,12 @@ impl EnvironmentRegistry {
         self
     }
 
-    /// All of them, in the order in which they were added.
+    /// All providers, in the order of their addition.
     pub fn providers(&self) -> impl Iterator<Item = &dyn EnvironmentProvider> {
         self.providers.iter().map(AsRef::as_ref)
     }
 
-    /// The provider of `name`, if there is one.
+    /// The provider that [`provides`](EnvironmentProvider::provides) `name`.
     pub fn get(&self, name: &str) -> Option<&dyn EnvironmentProvider> {
         self.providers().find(|provider| provider.provides(name))
     }
@@ -225,15 +228,15 @@ impl EnvironmentRegistry {
     /// The provider whose own name is `name`: "gym", where [`get`](Self::get) wants "gym:ID".
     ///
     /// # Errors
-    /// When there is none, with the nearest name.
+    /// No provider has that name; the error has the most similar one.
     pub fn named(&self, name: &str) -> Result<&dyn EnvironmentProvider, EnvironmentUnavailable> {
         self.providers().find(|provider| provider.name() == name).ok_or_else(|| self.unknown(name))
     }
 
-    /// The world that `name` means, not reset yet.
+    /// Opens the environment `name`. The caller resets it.
     ///
     /// # Errors
-    /// When no environment has that name, with the nearest one, or it cannot be opened.
+    /// No environment has that name, or the environment cannot be opened.
     pub async fn open(&self, name: &str) -> Result<Box<dyn Environment>, EnvironmentUnavailable> {
         match self.get(name) {
             Some(provider) => provider.open(name).await,
@@ -241,7 +244,7 @@ impl EnvironmentRegistry {
         }
     }
 
-    /// A new world of that name, where it is one that a replay can step again.
+    /// A new environment of that name, if a replay can execute it again.
     pub fn in_process(&self, name: &str) -> Option<Box<dyn Environment>> {
         self.get(name)?.in_process()
     }

@@ -1,7 +1,7 @@
-//! The environments of Gymnasium, a Python package that is installed beside, in a Python environment of its own.
+//! The environments of Gymnasium, a Python package that is installed separately, in its own virtual environment.
 //!
 //! `gym:ID` is the environment that Gymnasium registers under that id. `gym:ID?is_slippery=false&actions=left,down` sets
-//! options, and names for actions that have none.
+//! options, and names the actions.
 
 use crate::{
     Availability, Environment, EnvironmentProvider, EnvironmentUnavailable, ProcessEnvironmentSettings,
@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
-/// The program that puts a Gymnasium environment into lines of JSON.
+/// The program that serves a Gymnasium environment as JSON lines (tools/PROCESS.md).
 const BRIDGE: &str = include_str!("../bridges/gym_bridge.py");
-/// The bridge's file name in the directory of the packages.
+/// File name of the bridge in the directory of the packages.
 const BRIDGE_FILE: &str = "gym_bridge.py";
 /// The environment variable that names the directory of the packages.
 const VARIABLE: &str = "SOJOURN_GYM";
@@ -59,7 +59,7 @@ impl EnvironmentProvider for Gymnasium {
         let python = python_in(&directory).into_os_string();
         if !python_in(&directory).is_file() {
             progress(format!("creating a Python environment in {}", directory.display()));
-            // Some systems package Python without the part that installs pip.
+            // Some systems package Python without `ensurepip`.
             let venv = ["-m", "venv", "--without-pip"].map(Into::into);
             python::run(venv.into_iter().chain([directory.clone().into_os_string()])).await?;
         }
@@ -80,7 +80,7 @@ impl EnvironmentProvider for Gymnasium {
                     .to_owned(),
             });
         }
-        // The bridge belongs to this version of the program; another one may have installed the packages.
+        // Another version of the program may have installed the packages with its own bridge.
         let bridge = directory.join(BRIDGE_FILE);
         if std::fs::read_to_string(&bridge).ok().as_deref() != Some(BRIDGE) {
             write_bridge(&directory)?;
@@ -88,16 +88,18 @@ impl EnvironmentProvider for Gymnasium {
         let settings = settings(id(name).unwrap_or_default()).to_string();
         let command =
             vec![python_in(&directory).display().to_string(), bridge.display().to_string(), settings];
-        let world = ProcessEnvironmentSettings { command, env: Vec::new(), timeout_ms: None };
-        let world = world.open(Path::new("")).await.map_err(|error| EnvironmentUnavailable::Failed {
-            reason: format!("{name} cannot be opened: {error}"),
-            remedy: "packages with more environments: `sojourn environments install gym PACKAGE…`".to_owned(),
-        })?;
-        Ok(Box::new(world))
+        let settings = ProcessEnvironmentSettings { command, env: Vec::new(), timeout_ms: None };
+        let environment =
+            settings.open(Path::new("")).await.map_err(|error| EnvironmentUnavailable::Failed {
+                reason: format!("{name} cannot be opened: {error}"),
+                remedy: "packages with more environments: `sojourn environments install gym PACKAGE…`"
+                    .to_owned(),
+            })?;
+        Ok(Box::new(environment))
     }
 }
 
-/// What follows `gym:`.
+/// The part after `gym:`.
 fn id(name: &str) -> Option<&str> {
     name.strip_prefix("gym:").filter(|id| !id.is_empty())
 }
@@ -114,7 +116,7 @@ fn python_in(directory: &Path) -> PathBuf {
     directory.join("bin/python")
 }
 
-/// The settings that the bridge takes, from an id with options.
+/// The argument of the bridge for an id with options.
 fn settings(id: &str) -> Value {
     let (id, query) = id.split_once('?').unwrap_or((id, ""));
     let mut make = Map::new();
@@ -131,7 +133,7 @@ fn settings(id: &str) -> Value {
     json!({"name": name, "id": id, "make": make, "actions": actions})
 }
 
-/// Replaces the bridge atomically: another process may be reading it.
+/// Replaces the bridge atomically, because another process may read it.
 fn write_bridge(directory: &Path) -> Result<(), EnvironmentUnavailable> {
     let new = directory.join(format!("{BRIDGE_FILE}.{}", std::process::id()));
     std::fs::write(&new, BRIDGE)

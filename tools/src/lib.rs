@@ -1,15 +1,22 @@
-//! What a Sojourn agent perceives and acts through.
+//! Tools and environments: the interfaces through which a Sojourn agent observes and acts.
 //!
-//! An agent knows the world in two ways only. A [`Tool`] is one capability behind a JSON schema, with
-//! declared [`Effects`]; a [`Toolbox`] holds those of all [`ToolSource`]s, checks every call and survives every tool; a
-//! [`Policy`] says which calls may be made.
-//! An [`Environment`] is a world with a state: it is reset with a seed, observed, and acted on one
-//! [`Action`] at a time. Its capabilities reach the controller as tools too, but each of those *calls*
-//! may take several actions, and between two actions the runtime looks at the observation and may let a
-//! reflex act first. That is why an environment hands out actions one by one ([`Environment::advance`])
-//! instead of running a call to its end.
+//! - A [`Tool`] is one function with a JSON Schema and declared [`Effects`]. A [`Toolbox`] holds the tools of all
+//!   [`ToolSource`]s, validates every call, limits its time and contains its failures. A [`Policy`] decides which calls
+//!   are allowed.
+//! - An [`Environment`] has a state: it is reset with a seed, observed, and changed by one [`Action`] at a time. A call of
+//!   an environment's tool may take several actions. [`Environment::advance`] returns them one by one, so that a reflex
+//!   can act between two of them.
+//! - [`mcp`], [`process`], [`http`], [`wasm`] and [`builtin`] are sources of tools. The attribute [`macro@tool`] makes a
+//!   tool of a Rust function.
 //!
-//! Everything that crosses these traits is plain, serialisable data, so that it can be logged and replayed.
+//! All values of these interfaces are serialisable, because the log records them and a replay reads them.
+//!
+//! ```
+//! use sojourn_tools::{Effects, FunctionTool, NoArguments, Tool as _};
+//!
+//! let tool = FunctionTool::new("greet", "Greets.", Effects::default(), |_: NoArguments, _| async { "hello" });
+//! assert_eq!(tool.spec().name, "greet");
+//! ```
 
 mod allowed_hosts;
 pub mod builtin;

@@ -1,16 +1,16 @@
-//! Environments that are Python packages: where they are installed, and how.
+//! Installation of environments that are Python packages.
 
 use crate::EnvironmentUnavailable;
 use std::path::PathBuf;
 use tokio::process::Command;
 
-/// Lines of Python's error output that are shown.
+/// Number of lines of Python's error output in an error message.
 const SHOWN_LINES: usize = 5;
 
-/// The directory for the packages of an environment: the value of `variable`, or `name` in this user's cache.
+/// The directory for the packages of an environment: the value of `variable`, or `name` in the user's cache directory.
 ///
 /// # Errors
-/// When the variable is not set and the system has no cache directory.
+/// The variable is not set, and the system has no cache directory.
 pub fn install_directory(variable: &str, name: &str) -> Result<PathBuf, EnvironmentUnavailable> {
     if let Some(directory) = std::env::var_os(variable) {
         return Ok(directory.into());
@@ -24,10 +24,10 @@ pub fn install_directory(variable: &str, name: &str) -> Result<PathBuf, Environm
     }
 }
 
-/// Runs `python3` with these arguments to its end.
+/// Runs `python3` with `arguments` and waits until it ends.
 ///
 /// # Errors
-/// When there is no Python, or it fails; the error has the last lines that it printed.
+/// Python is not installed or fails; the error contains the last lines of its error output.
 pub async fn run<S: AsRef<std::ffi::OsStr>>(
     arguments: impl IntoIterator<Item = S>,
 ) -> Result<(), EnvironmentUnavailable> {

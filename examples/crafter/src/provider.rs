@@ -1,10 +1,10 @@
-//! Crafter by its name in agent files.
+//! Crafter as a named environment of agent files.
 
 use crate::{CrafterEnvironment, REFLEX_FIGHT};
 use async_trait::async_trait;
 use sojourn_tools::{BuiltInReflex, Environment, EnvironmentProvider, EnvironmentUnavailable};
 
-/// Provides `crafter`, and the built-in agent file that plays it.
+/// Provides `crafter` and its built-in agent file.
 #[derive(Debug, Clone, Copy)]
 pub struct CrafterProvider;
 

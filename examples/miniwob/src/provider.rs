@@ -1,14 +1,14 @@
-//! MiniWoB++ by its name in agent files: the pages of a Python package that is installed beside.
+//! MiniWoB++ as a named environment of agent files. The pages belong to a Python package that is installed separately.
 
 use crate::{NAME, PACKAGE};
 use async_trait::async_trait;
 use sojourn_tools::{Availability, Environment, EnvironmentProvider, EnvironmentUnavailable, python};
 use std::path::{Path, PathBuf};
 
-/// The environment variable that names the directory of the package.
+/// Environment variable with the directory of the package.
 const VARIABLE: &str = "SOJOURN_MINIWOB";
 
-/// Provides `miniwob`, and the built-in agent file for it.
+/// Provides `miniwob` and its built-in agent file.
 #[derive(Debug, Clone, Copy)]
 pub struct MiniWobProvider;
 
@@ -35,7 +35,7 @@ impl EnvironmentProvider for MiniWobProvider {
         })
     }
 
-    /// Installs the package without its dependencies: only its pages are used.
+    /// Installs the package without its dependencies, because only its pages are used.
     async fn install(
         &self,
         packages: &[String],

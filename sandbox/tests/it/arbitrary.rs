@@ -1,4 +1,4 @@
-//! Whatever bytes a module has and whatever it asks of the host, it is refused or contained. `fuzz/` asks for longer.
+//! Arbitrary modules and host calls are rejected or contained. `fuzz/` runs the same checks for longer.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::common::{SANDBOX, World, bindings, driver};
@@ -32,12 +32,12 @@ fn call(program: &Program) -> CallReport {
     RUNTIME.block_on(SANDBOX.call(program, invocation))
 }
 
-/// How many times each is asked: `PROPTEST_CASES`, or what takes a second.
+/// Number of cases: `PROPTEST_CASES`, or as many as take about a second.
 fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(150)
 }
 
-/// A number that is likely to matter: small, at an edge, or any.
+/// A number that is likely to matter: small, at a boundary, or any.
 fn number() -> impl Strategy<Value = u32> {
     prop_oneof![
         0..80_u32,
@@ -47,7 +47,7 @@ fn number() -> impl Strategy<Value = u32> {
     ]
 }
 
-/// Bytes that often are names and JSON.
+/// Bytes that are often names and JSON.
 fn data() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         prop::collection::vec(any::<u8>(), 0..64),
@@ -68,7 +68,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_is_asked_of_the_host_is_contained(
+    fn arbitrary_host_calls_are_contained(
         data in data(),
         asks in prop::collection::vec((any::<u8>(), [number(), number(), number(), number()]), 0..12),
     ) {
@@ -77,12 +77,12 @@ proptest! {
         let report = call(&program);
         prop_assert!(report.fuel_used <= 1_000_000);
         prop_assert!(report.host_calls <= 21);
-        // The same again: nothing of it depends on what was there before.
+        // The same call again gives the same report, whatever ran in between.
         prop_assert_eq!(call(&program), report);
     }
 
     #[test]
-    fn damaged_modules_are_refused_or_contained(
+    fn damaged_modules_are_rejected_or_contained(
         prebuilt: bool, damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         cut in any::<prop::sample::Index>(),
     ) {
@@ -100,14 +100,14 @@ proptest! {
         }
         if let Ok(program) = SANDBOX.load(&wasm) {
             let result = call(&program).result;
-            // Nothing that ran before holds an instance for good.
+            // No previous call may occupy an instance permanently.
             let full = matches!(result, Err(CallError::Limit { which: LimitKind::Instances, .. }));
             prop_assert!(!full);
         }
     }
 
     #[test]
-    fn bytes_are_no_module(bytes: Vec<u8>, magic: bool) {
+    fn random_bytes_are_not_a_module(bytes: Vec<u8>, magic: bool) {
         let mut wasm = if magic { b"\0asm\x01\0\0\0".to_vec() } else { Vec::new() };
         wasm.extend(bytes);
         if !wasm.is_empty() {

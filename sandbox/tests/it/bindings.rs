@@ -1,4 +1,4 @@
-//! How a skill calls what it was granted.
+//! Calls of granted functions.
 
 use crate::common::{SANDBOX, World, error, program, run_in, value};
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ async fn a_failure_of_the_host_can_be_caught() {
 }
 
 #[tokio::test]
-async fn a_failure_nobody_catches_names_the_line_of_the_call() {
+async fn an_uncaught_host_error_names_the_line_of_the_call() {
     let source = "function main() {\n  const what = 'tree';\n  go_to(what);\n  return fail(what);\n}";
     assert_eq!(
         error(source).await,
@@ -64,7 +64,7 @@ async fn a_failure_nobody_catches_names_the_line_of_the_call() {
 }
 
 #[tokio::test]
-async fn a_stop_runs_nothing_more() {
+async fn after_a_stop_no_code_runs() {
     for source in [
         "function main() { try { stop() } catch { interact() } finally { interact() } interact() }",
         "async function main() { try { await tools.stop() } catch { interact() } finally { interact() } }",
@@ -85,14 +85,14 @@ async fn a_stop_runs_nothing_more() {
 }
 
 #[tokio::test]
-async fn what_was_logged_before_a_stop_is_kept() {
+async fn log_lines_before_a_stop_are_kept() {
     let source = "function main() { console.log('on my way'); stop() }";
     let report = run_in(&Arc::default(), source, &[], &Limits::default()).await;
     assert_eq!(report.logs[0].text, "on my way");
 }
 
 #[tokio::test]
-async fn an_unknown_name_is_answered_with_those_that_exist() {
+async fn an_unknown_name_lists_the_existing_names() {
     let CallError::Exception { name, message, line, column, source_line } =
         error("function main() {\n  goto_('tree');\n}").await
     else {
@@ -107,7 +107,7 @@ async fn an_unknown_name_is_answered_with_those_that_exist() {
 }
 
 #[tokio::test]
-async fn what_is_not_granted_is_not_there() {
+async fn functions_that_are_not_granted_do_not_exist() {
     let program =
         program("function main() { return [typeof go_to, typeof observe, typeof fetch, typeof setTimeout] }")
             .await;
@@ -186,7 +186,7 @@ async fn arguments_of_the_entry_are_plain_values() {
 }
 
 #[tokio::test]
-async fn results_are_what_json_makes_of_them() {
+async fn results_are_converted_to_json() {
     let cases = [
         ("undefined", Value::Null),
         ("NaN", Value::Null),

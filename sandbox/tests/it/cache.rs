@@ -1,4 +1,4 @@
-//! The compiled engine on disk is believed only when this user's process wrote it.
+//! A cached engine is used only if a process of this user wrote it.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
@@ -16,9 +16,9 @@ fn engine_file(folder: &Path) -> Option<PathBuf> {
     files.find(|path| path.file_name().unwrap().to_string_lossy().starts_with("engine-"))
 }
 
-/// One test, because each start without a cache compiles the engine.
+/// One test, because every start without a cache compiles the engine.
 #[test]
-fn tampering_is_noticed() {
+fn tampering_is_detected() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("deep/cache");
     start(&cache);
@@ -29,12 +29,12 @@ fn tampering_is_noticed() {
     assert_eq!(fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700);
     assert_eq!(fs::read_dir(&cache).unwrap().count(), 2, "no drafts are left behind");
 
-    // Loaded as it is: the file is not written anew.
+    // Loaded unchanged: the file is not written again.
     let written = fs::metadata(&file).unwrap().modified().unwrap();
     start(&cache);
     assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), written);
 
-    // One bit of the code, or its end missing: the engine is compiled and the file replaced.
+    // With one flipped bit, or truncated: the engine is compiled and the file replaced.
     let good = fs::read(&file).unwrap();
     let mut flipped = good.clone();
     flipped[good.len() / 2] ^= 1;
@@ -45,25 +45,25 @@ fn tampering_is_noticed() {
         assert_ne!(fs::read(&file).unwrap(), bad);
     }
 
-    // Proven with another key than the one that lies there: likewise.
+    // With a MAC under another key: likewise.
     let proven = fs::read(&file).unwrap();
     fs::remove_file(cache.join("key")).unwrap();
     start(&cache);
     assert_ne!(fs::read(&file).unwrap()[..32], proven[..32]);
 
-    // Readable by others: it is not ours alone any more, and replaced.
+    // Readable by others: no longer trusted, and replaced.
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     start(&cache);
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 
-    // Others may enter: nothing is cached.
+    // A folder that others may enter is not used.
     let open = folder.path().join("open");
     fs::create_dir(&open).unwrap();
     fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).unwrap();
     start(&open);
     assert_eq!(fs::read_dir(&open).unwrap().count(), 0);
 
-    // A link to elsewhere is no folder of ours.
+    // A symbolic link is not used.
     let link = folder.path().join("link");
     std::os::unix::fs::symlink(&open, &link).unwrap();
     start(&link);

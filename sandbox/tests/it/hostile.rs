@@ -21,7 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the corpus may use, so that a thousand rounds of it take minutes.
+/// Limits for the corpus, small enough that a thousand rounds take minutes.
 fn limits() -> Limits {
     Limits {
         fuel: 20_000_000,
@@ -35,7 +35,7 @@ fn limits() -> Limits {
 
 struct Case {
     name: String,
-    /// The source, or the module's bytes.
+    /// Source, or the module's bytes.
     body: Body,
     expect: String,
     limits: Limits,
@@ -84,7 +84,7 @@ impl Case {
         SANDBOX.load(&wasm).map_err(|error| error.to_string())
     }
 
-    /// Runs it; says how it differs from what was expected.
+    /// Runs the case. Returns how the result differs from the expected one.
     async fn run(&self) -> Option<String> {
         let came = match self.load().await {
             Err(refused) => format!("refused {refused}"),
@@ -135,7 +135,7 @@ async fn call(program: &Program, limits: &Limits) -> CallReport {
     SANDBOX.call(program, invocation).await
 }
 
-/// An honest skill, which uses all that the others try to spoil.
+/// Runs an honest skill that relies on everything the hostile ones try to damage.
 async fn witness() {
     let source = "const seen = [];
         async function main() {
@@ -154,7 +154,7 @@ async fn witness() {
     assert_eq!(value[4].as_f64().map(f64::to_bits), Some(first_random().to_bits()));
 }
 
-/// What `Math.random()` gives first for the seed of these calls.
+/// First value of `Math.random()` for the seed of these calls.
 fn first_random() -> f64 {
     static FIRST: std::sync::OnceLock<f64> = std::sync::OnceLock::new();
     *FIRST.get_or_init(|| {
@@ -176,14 +176,14 @@ fn corpus() -> Vec<Case> {
     paths.iter().map(|path| Case::read(path)).collect()
 }
 
-/// Bytes of this process that are in memory and its own, where the system says so.
+/// Resident private memory of this process in bytes, if the system reports it.
 fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
     Some(line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? << 10)
 }
 
-/// Runs the corpus so many times.
+/// Runs the corpus `rounds` times.
 fn rounds(runtime: &tokio::runtime::Runtime, corpus: &[Case], count: u32) {
     for _ in 0..count {
         let differences: Vec<_> = corpus.iter().filter_map(|case| runtime.block_on(case.run())).collect();
@@ -196,10 +196,10 @@ fn contained(count: u32) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let corpus = corpus();
     assert!(corpus.len() >= 60, "{} files", corpus.len());
-    // What is allocated once, is.
+    // Memory that is allocated only once does not count.
     rounds(&runtime, &corpus, 3);
-    // A slot of the pool that is used for the first time keeps its memory, which looks like growth; but only once,
-    // while what leaks grows every time.
+    // A pool slot keeps its memory after its first use, which looks like growth, but only once. A leak grows
+    // every time.
     let mut grown = Vec::new();
     for _ in 0..5 {
         let before = resident_bytes();
@@ -218,7 +218,7 @@ fn hostile() {
     sojourn_testkit::alone!("hostile", || contained(3));
 }
 
-/// The same for long; `HOSTILE_ROUNDS=100` is a tenth of it.
+/// The same for longer; `HOSTILE_ROUNDS=100` runs a tenth of it.
 #[test]
 #[ignore = "takes a quarter of an hour"]
 fn hostile_for_a_thousand_rounds() {
@@ -226,7 +226,7 @@ fn hostile_for_a_thousand_rounds() {
     sojourn_testkit::alone!("hostile_for_a_thousand_rounds", || contained(rounds.unwrap_or(1000)));
 }
 
-/// Hostile skills at once, with honest ones between them.
+/// Concurrent hostile skills, with honest ones among them.
 #[test]
 fn hostile_all_at_once() {
     let runtime =
@@ -238,9 +238,9 @@ fn hostile_all_at_once() {
     }
 }
 
-/// The header of a case is read as it is meant.
+/// Every case has a valid header.
 #[test]
-fn every_file_says_what_it_tries() {
+fn every_case_has_a_description() {
     for case in corpus() {
         let kind = case.expect.split(' ').next().unwrap_or_default();
         let kinds = ["value", "exception", "limit", "trap", "stopped", "refused", "contained"];

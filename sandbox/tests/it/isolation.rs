@@ -1,4 +1,4 @@
-//! Nothing passes from one call to the next, and everything a call depends on is given to it.
+//! No state passes between calls, and every input of a call is given explicitly.
 
 use crate::common::{SANDBOX, World, bindings, error, program, run_in, value};
 use serde_json::{Map, Value, json};
@@ -49,7 +49,7 @@ async fn text_cannot_be_evaluated() {
 }
 
 #[tokio::test]
-async fn time_and_chance_come_from_the_caller() {
+async fn clock_and_seed_come_from_the_caller() {
     let source = "function main() { return [Date.now(), new Date().toISOString(), new Date(0).getTimezoneOffset(), Math.random(), Math.random()] }";
     let program = program(source).await;
     let (one, two, other) = (call(&program, 1).await, call(&program, 1).await, call(&program, 2).await);
@@ -130,10 +130,10 @@ async fn skills_nest() {
 }
 
 #[tokio::test]
-async fn skills_nest_only_so_deep() {
+async fn nesting_depth_is_limited() {
     let error = nest(&recursive().await, 8).await.result.unwrap_err().to_string();
     assert!(error.contains("skills call each other more than 8 deep"), "{error}");
-    // Only those that are inside one another count.
+    // Only nested calls count.
     for _ in 0..10 {
         assert_eq!(nest(&recursive().await, 2).await.result, Ok(json!(2)));
     }
@@ -154,7 +154,7 @@ async fn a_hundred_nested_calls_run_at_once() {
 }
 
 #[tokio::test]
-async fn one_skill_too_many_is_refused_instead_of_waiting_for_ever() {
+async fn a_call_beyond_the_instance_limit_fails_at_once() {
     let sandbox = Sandbox::new(sojourn_sandbox::SandboxConfig {
         cache_dir: Some(std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("engine-cache")),
         instances: 3,
@@ -167,7 +167,7 @@ async fn one_skill_too_many_is_refused_instead_of_waiting_for_ever() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_dropped_ends() {
+async fn dropping_a_call_ends_it() {
     let program = program("function main() { never() }").await;
     let world = Arc::new(World::default());
     {
@@ -188,7 +188,7 @@ async fn a_call_that_is_dropped_ends() {
 }
 
 #[tokio::test]
-async fn the_built_in_objects_a_skill_needs_are_there() {
+async fn the_usual_built_in_objects_exist() {
     let source = "function main() {
         const m = new Map([['a', 1]]), s = new Set([1, 1]);
         const {a, ...rest} = {a: 1, b: 2};
@@ -199,7 +199,7 @@ async fn the_built_in_objects_a_skill_needs_are_there() {
 }
 
 #[tokio::test]
-async fn the_strict_language_is_spoken() {
+async fn skills_run_in_strict_mode() {
     let message = error("function main() {\n  undeclared = 1;\n}").await.to_string();
     assert!(message.starts_with("ReferenceError: undeclared is not defined"), "{message}");
 }

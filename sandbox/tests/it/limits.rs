@@ -1,4 +1,4 @@
-//! Whatever a skill does, its call ends, and says why.
+//! Every call ends, and reports why.
 
 use crate::common::{World, error, run_in};
 use sojourn_sandbox::{CallError, LimitKind, Limits};
@@ -17,7 +17,7 @@ async fn limited(source: &str, limits: &Limits) -> (LimitKind, String, u32) {
 }
 
 #[tokio::test]
-async fn endless_computing_uses_up_the_fuel() {
+async fn an_endless_computation_exhausts_the_fuel() {
     let sources = [
         "function main() {\n  let i = 0;\n  while (true) { i++ }\n}",
         "function main() {\n  for (;;) { try { while (true) {} } catch {} finally {} }\n}",
@@ -74,7 +74,7 @@ async fn a_skill_may_recover_from_a_lack_of_memory() {
 }
 
 #[tokio::test]
-async fn excess_is_an_ordinary_error_where_javascript_has_one() {
+async fn excess_is_an_ordinary_javascript_error_where_one_exists() {
     let cases = [
         (
             "const f = n => 1 + f(n + 1);\nfunction main() { return f(0) }",
@@ -114,7 +114,7 @@ async fn a_result_that_is_nested_too_deeply_is_refused() {
 }
 
 #[tokio::test]
-async fn the_host_can_be_asked_only_so_often() {
+async fn the_number_of_host_calls_is_limited() {
     let limits = Limits { host_calls: 50, ..Limits::default() };
     let world = Arc::new(World::default());
     let source = "async function main() { for (;;) try { interact(); await tools.interact() } catch {} }";
@@ -128,7 +128,7 @@ async fn the_host_can_be_asked_only_so_often() {
 }
 
 #[tokio::test]
-async fn results_arguments_and_answers_have_a_size() {
+async fn results_arguments_and_answers_are_size_limited() {
     let (which, message, _) =
         limited("function main() { return 'x'.repeat(300000) }", &Limits::default()).await;
     assert_eq!(which, LimitKind::Output);
@@ -153,7 +153,7 @@ async fn results_arguments_and_answers_have_a_size() {
 }
 
 #[tokio::test]
-async fn a_flood_of_lines_is_cut() {
+async fn the_number_of_log_lines_is_limited() {
     let limits = Limits { log_lines: 10, ..Limits::default() };
     let source =
         "function main() { for (let i = 0; i < 1000; i++) console.log('ü'.repeat(5000)); return 'done' }";
@@ -164,7 +164,7 @@ async fn a_flood_of_lines_is_cut() {
 }
 
 #[tokio::test]
-async fn time_runs_out_while_the_host_is_silent() {
+async fn the_wall_limit_covers_a_silent_host() {
     let limits = Limits { wall: Duration::from_millis(50), ..Limits::default() };
     for source in [
         "function main() { console.log('x'); never() }",
@@ -181,14 +181,14 @@ async fn time_runs_out_while_the_host_is_silent() {
 }
 
 #[tokio::test]
-async fn time_runs_out_while_the_skill_computes() {
+async fn the_wall_limit_covers_a_computing_skill() {
     let limits = Limits { wall: Duration::from_millis(50), fuel: u64::MAX / 4, ..Limits::default() };
     let (which, message, _) = limited("function main() {\n  while (true) {}\n}", &limits).await;
     assert_eq!((which, message.as_str()), (LimitKind::Wall, "the skill took longer than 0.05 s"));
 }
 
 #[tokio::test]
-async fn without_a_clock_only_what_is_counted_ends_a_call() {
+async fn a_deterministic_call_ends_only_by_counted_limits() {
     let limits = Limits { wall: Duration::ZERO, fuel: 50_000_000, deterministic: true, ..Limits::default() };
     let (which, ..) = limited("function main() {\n  while (true) {}\n}", &limits).await;
     assert_eq!(which, LimitKind::Fuel);
@@ -214,7 +214,7 @@ async fn fuel_is_counted() {
 }
 
 #[tokio::test]
-async fn extreme_limits_are_limits_too() {
+async fn extreme_limits_are_enforced() {
     let none = Limits {
         wall: Duration::ZERO,
         fuel: 0,
@@ -239,7 +239,7 @@ async fn extreme_limits_are_limits_too() {
     for limits in one_missing {
         let report =
             run_in(&Arc::default(), "function main() { return [1, 2].map(String) }", &[], &limits).await;
-        // Too little fuel is noticed only by what takes long.
+        // Too little fuel is detected only by calls that compute for long.
         assert!(report.result.is_err() || limits.fuel == 0, "{limits:?}");
     }
     let all = Limits {

@@ -1,11 +1,11 @@
-//! `observe()` shows the world as it is at the moment of reading.
+//! `observe()` shows the present world whenever it is read.
 
 use crate::common::{World, error, run_in, value};
 use serde_json::{Value, json};
 use sojourn_sandbox::Limits;
 use std::sync::Arc;
 
-/// Each expression, evaluated in a fresh world, and its value.
+/// Each expression with its value in a fresh world.
 #[tokio::test]
 async fn reading() {
     let cases = [
@@ -42,7 +42,7 @@ async fn reading() {
 }
 
 #[tokio::test]
-async fn a_kept_reference_shows_what_happened_since() {
+async fn a_kept_reference_shows_later_changes() {
     let source = "function main() {
         const inventory = observe().inventory;
         while (inventory.wood < 3) interact();
@@ -52,7 +52,7 @@ async fn a_kept_reference_shows_what_happened_since() {
 }
 
 #[tokio::test]
-async fn a_target_computed_from_a_reading_does_not_move() {
+async fn a_number_computed_from_a_view_is_constant() {
     let source = "function main(n = 2) {
         const target = observe().inventory.wood + n;
         for (let i = 0; i < 40 && observe().inventory.wood < target; i++) interact();
@@ -62,7 +62,7 @@ async fn a_target_computed_from_a_reading_does_not_move() {
 }
 
 #[tokio::test]
-async fn a_list_stays_as_it_was_read() {
+async fn a_list_is_a_snapshot() {
     let source = "function main() {
         const seen = [];
         for (const thing of observe().nearby) { seen.push(thing.distance); interact(); seen.push(thing.distance); }
@@ -72,7 +72,7 @@ async fn a_list_stays_as_it_was_read() {
 }
 
 #[tokio::test]
-async fn the_host_is_asked_once_between_two_acts() {
+async fn the_host_is_asked_once_between_two_calls() {
     let world = Arc::new(World::default());
     let source = "function main() {
         for (let i = 0; i < 100; i++) observe().inventory.wood + observe().health;
@@ -86,7 +86,7 @@ async fn the_host_is_asked_once_between_two_acts() {
 }
 
 #[tokio::test]
-async fn an_act_in_parallel_is_seen_too() {
+async fn a_parallel_call_updates_the_view() {
     let source = "async function main() {
         const inventory = observe().inventory;
         await Promise.all([tools.interact(), tools.interact()]);
@@ -96,7 +96,7 @@ async fn an_act_in_parallel_is_seen_too() {
 }
 
 #[tokio::test]
-async fn a_name_one_level_off_is_forgiven() {
+async fn a_property_one_level_off_is_found() {
     assert_eq!(
         value("function main() { return [observe().wood, observe().inventory.health] }").await,
         json!([0, 9])
@@ -104,7 +104,7 @@ async fn a_name_one_level_off_is_forgiven() {
 }
 
 #[tokio::test]
-async fn what_does_not_exist_is_an_error_that_lists_what_does() {
+async fn an_unknown_property_lists_the_existing_ones() {
     let cases = [
         (
             "observe().inventory.woood",

@@ -1,5 +1,5 @@
-//! What the author of a skill reads when something is wrong with it: the message, the place, the line, what it was
-//! granted, and the nearest name that exists.
+//! Messages for the author of a skill: the mistake, its position and line, the granted functions, and the
+//! nearest existing name.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 use crate::common::{SANDBOX, World, run_in};
@@ -72,7 +72,7 @@ async fn sources_that_do_not_compile_are_explained() {
 }
 
 #[tokio::test]
-async fn the_nearest_name_is_known_where_names_are_listed() {
+async fn the_nearest_name_is_extracted_from_a_list() {
     for (expression, nearest) in [
         ("observe().helth", Some("health")),
         ("observe().inventory.wod", Some("wood")),
@@ -87,7 +87,7 @@ async fn the_nearest_name_is_known_where_names_are_listed() {
     }
 }
 
-/// Traps of WebAssembly are told as sentences, whatever language the skill was written in.
+/// Traps are explained in sentences, whatever language the skill was written in.
 #[tokio::test]
 async fn traps_are_plain_sentences() {
     let mut told = String::new();

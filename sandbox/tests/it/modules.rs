@@ -1,4 +1,4 @@
-//! Compiling sources, and loading modules from anywhere.
+//! Compiling sources, and loading untrusted modules.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::common::{SANDBOX, World};
@@ -13,7 +13,7 @@ use wasm_encoder::{
 };
 
 #[tokio::test]
-async fn an_error_in_the_source_is_located() {
+async fn a_syntax_error_has_a_position() {
     let cases = [
         ("function main() {\n  const x = ;\n}", "unexpected token in expression: ';'", 2, "  const x = ;"),
         ("function main() {\n  let a = 1;\n  let a = 2;\n}", "redefinition", 3, "  let a = 2;"),
@@ -34,7 +34,7 @@ async fn an_error_in_the_source_is_located() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_skill_is_refused() {
+async fn sources_without_a_valid_entry_are_rejected() {
     let cases = [
         ("main", "function other() {}", "there is no function named `main`"),
         ("main", "import fs from 'fs';\nfunction main() {}", "could not load module 'fs'"),
@@ -54,7 +54,7 @@ async fn what_cannot_be_a_skill_is_refused() {
 }
 
 #[tokio::test]
-async fn what_surrounds_the_entry_does_not_matter() {
+async fn code_around_the_entry_is_allowed() {
     for source in [
         "function main() { return 1 } // a comment at the end",
         "const helper = () => 1\nconst main = () => helper()",
@@ -81,13 +81,13 @@ async fn the_same_source_gives_the_same_module_and_id() {
 }
 
 #[test]
-fn the_engine_is_the_one_its_hash_names() {
+fn the_engine_matches_its_hash() {
     use sha2::Digest;
     let engine = include_bytes!("../../engine/engine.wasm");
     assert_eq!(hex::encode(sha2::Sha256::digest(engine)), engine_sha256());
 }
 
-/// A hand-made module; what each case changes is what must be refused.
+/// A hand-made module. Each case changes one part that must be rejected.
 struct Forged {
     imports: Vec<(&'static str, &'static str, EntityType)>,
     exports: Vec<&'static str>,
@@ -193,20 +193,20 @@ async fn result(program: &Program) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn code_from_outside_is_replaced_by_what_its_source_gives() {
+async fn untrusted_bytecode_is_replaced_by_compiling_its_source() {
     let program = SANDBOX.load(&Forged::default().bytes()).unwrap();
     assert_eq!(result(&program).await, json!("ours"));
 }
 
 #[test]
-fn a_module_that_claims_to_be_ours_and_is_not_is_refused() {
+fn an_altered_module_is_rejected() {
     let mut forged = Forged::default();
     forged.sections[2].1 = engine_sha256().as_bytes().to_vec();
     assert_eq!(SANDBOX.load(&forged.bytes()).unwrap_err(), LoadError::Altered);
 }
 
 #[test]
-fn hostile_modules_are_refused() {
+fn hostile_modules_are_rejected() {
     let ours = Forged::default;
     let function = EntityType::Function(0);
     let import = |at: usize, entry| {
@@ -261,12 +261,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn random_bytes_are_refused(bytes: Vec<u8>) {
+    fn random_bytes_are_rejected(bytes: Vec<u8>) {
         prop_assert!(SANDBOX.load(&bytes).is_err());
     }
 
     #[test]
-    fn a_damaged_module_is_refused_or_does_what_its_source_says(at: prop::sample::Index, byte: u8) {
+    fn a_damaged_module_is_rejected_or_runs_its_source(at: prop::sample::Index, byte: u8) {
         let mut wasm = Forged::default().bytes();
         let at = at.index(wasm.len());
         wasm[at] = byte;
@@ -276,7 +276,7 @@ proptest! {
     }
 
     #[test]
-    fn no_source_makes_compiling_panic(source in r"[\PC\n]{0,80}") {
+    fn compiling_never_panics(source in r"[\PC\n]{0,80}") {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let _ = runtime.block_on(SANDBOX.compile("main", &format!("function main() {{}}{source}")));
     }

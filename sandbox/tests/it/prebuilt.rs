@@ -1,4 +1,4 @@
-//! A skill that was WebAssembly to begin with is a skill like any other.
+//! Prebuilt WebAssembly skills behave like scripts.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic")]
 
 use crate::common::SANDBOX;
@@ -26,7 +26,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/prebuilt")
 }
 
-/// The hand-written module, and the one from Rust where a compiler for it is installed.
+/// The hand-written module, and the one in Rust if a compiler for it is installed.
 fn modules() -> Vec<Vec<u8>> {
     let mut modules = vec![wat::parse_file(folder().join("greet.wat")).unwrap()];
     let wasm = Path::new(env!("CARGO_TARGET_TMPDIR")).join("greet.wasm");
@@ -54,7 +54,7 @@ async fn call(program: &Program, args: &[Value], bindings: &[Binding]) -> CallRe
 }
 
 #[tokio::test]
-async fn it_calls_tools_and_returns() {
+async fn a_prebuilt_skill_calls_tools_and_returns() {
     let polish = [Binding::call("polish", ["text"])];
     for wasm in modules() {
         let program = SANDBOX.load(&wasm).unwrap();
@@ -74,7 +74,7 @@ async fn it_calls_tools_and_returns() {
 }
 
 #[tokio::test]
-async fn it_may_be_a_reflex() {
+async fn a_prebuilt_skill_can_be_a_reflex() {
     let wasm = wat::parse_str(
         r#"(module
             (import "host" "finish" (func $finish (param i32 i32 i32)))
@@ -94,7 +94,7 @@ async fn it_may_be_a_reflex() {
 }
 
 #[tokio::test]
-async fn its_fuel_is_counted_to_the_end() {
+async fn the_fuel_of_a_prebuilt_skill_is_counted_exactly() {
     let wasm = wat::parse_str(
         r#"(module (memory (export "memory") 1) (func (export "sojourn_call") (loop (br 0))))"#,
     )
@@ -106,7 +106,7 @@ async fn its_fuel_is_counted_to_the_end() {
 }
 
 #[test]
-fn the_same_bytes_are_the_same_skill() {
+fn equal_bytes_give_equal_ids() {
     let [first, ..] = &modules()[..] else { panic!("there is a hand-written module") };
     let (one, two) = (SANDBOX.load(first).unwrap(), SANDBOX.load(first).unwrap());
     assert_eq!((one.id().len(), one.id()), (64, two.id()));

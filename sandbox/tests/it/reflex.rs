@@ -16,7 +16,7 @@ async fn a_reflex_maps_a_state_to_an_action() {
 }
 
 #[tokio::test]
-async fn a_tick_knows_nothing_of_the_one_before() {
+async fn ticks_share_no_state() {
     let program = program("let n = 0; function main() { return [++n, Date.now(), Math.random()] }").await;
     let mut reflex = SANDBOX.reflex(&program, &Limits::reflex());
     let first = reflex.tick(&json!({})).await.unwrap();
@@ -25,7 +25,7 @@ async fn a_tick_knows_nothing_of_the_one_before() {
 }
 
 #[tokio::test]
-async fn a_reflex_goes_on_after_an_error() {
+async fn a_reflex_keeps_working_after_an_error() {
     let source = "function main(state) {\n  if (state.n === 1) for (;;) {}\n  if (state.n === 2) return state.missing;\n  return state.n;\n}";
     let program = program(source).await;
     let mut reflex = SANDBOX.reflex(&program, &Limits::reflex());
@@ -41,7 +41,7 @@ async fn a_reflex_goes_on_after_an_error() {
 }
 
 #[tokio::test]
-async fn a_reflex_can_call_nothing() {
+async fn a_reflex_has_no_bindings() {
     let program = program("function main() { return go_to('tree') }").await;
     let error = SANDBOX.reflex(&program, &Limits::reflex()).tick(&json!({})).await.unwrap_err();
     assert!(

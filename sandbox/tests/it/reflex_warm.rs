@@ -1,4 +1,4 @@
-//! A tick in a warm instance is the tick of a fresh one.
+//! A tick in a warm instance equals one in a fresh instance.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 use crate::common::{SANDBOX, program};
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use sojourn_sandbox::{CallError, LimitKind, Limits, Program};
 
-/// Reflexes that keep whatever can be kept, wherever it can be kept, and tell what they find.
+/// Reflexes that store state wherever possible and return what they find.
 const HOARDERS: [&str; 7] = [
     "let n = 0, seen = []; function main(s) { seen.push(s.n); return [++n, seen, Math.random(), Date.now()] }",
     "function main(s) { const old = globalThis.left; globalThis.left = s.n; return [old ?? 'none', s.n] }",
@@ -34,14 +34,14 @@ fn tick(program: &Program, state: &Value) -> Result<Value, CallError> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// The decision depends on the state alone: not on the states before it, and not on whether there were any.
+    /// The decision depends on the state alone, not on earlier ticks.
     #[test]
-    fn no_tick_leaves_a_trace(which in 0..HOARDERS.len(), states in prop::collection::vec(state(), 1..12)) {
+    fn ticks_leave_no_trace(which in 0..HOARDERS.len(), states in prop::collection::vec(state(), 1..12)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let used = runtime.block_on(program(HOARDERS[which]));
         for state in &states {
-            // A program that differs in nothing but a comment shares no instance with the other; what would end the
-            // comment's line is escaped in it.
+            // A program that differs only in a comment shares no instance with the other. The state is
+            // escaped, so it cannot end the comment.
             let source = format!("{} // {state:?}", HOARDERS[which]);
             let unused = runtime.block_on(program(&source));
             prop_assert_eq!(tick(&used, state), tick(&unused, state));
@@ -50,7 +50,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn what_goes_wrong_in_one_tick_does_not_reach_the_next() {
+async fn an_error_in_one_tick_does_not_affect_the_next() {
     let source = "let n = 0;\nfunction main(s) {\n  n++;\n  if (s.do === 'throw') throw new Error('no');\n  \
         if (s.do === 'spin') for (;;) n++;\n  if (s.do === 'grow') { globalThis.big = new Uint8Array(4 << 20) }\n  \
         if (s.do === 'fill') for (globalThis.a = [];;) a.push(new Array(1000).fill(n));\n  \
@@ -69,7 +69,7 @@ async fn what_goes_wrong_in_one_tick_does_not_reach_the_next() {
 }
 
 #[tokio::test]
-async fn an_error_reads_the_same_whoever_met_it() {
+async fn warm_and_fresh_instances_report_equal_errors() {
     let program = program("function main(s) {\n  if (s.n > 1) return s.helth;\n  return null;\n}").await;
     let mut reflex = SANDBOX.reflex(&program, &Limits::reflex());
     for n in [0, 2, 1, 2] {
@@ -85,7 +85,7 @@ async fn an_error_reads_the_same_whoever_met_it() {
 }
 
 #[tokio::test]
-async fn a_state_that_is_no_record_is_given_as_it_is() {
+async fn a_state_that_is_not_an_object_is_passed_unchanged() {
     let program = program("function main(s) { return Array.isArray(s) ? s.length : s }").await;
     let mut reflex = SANDBOX.reflex(&program, &Limits::reflex());
     for (state, decision) in [(json!([1, 2]), json!(2)), (json!(5), json!(5)), (json!(null), json!(null))] {
@@ -94,7 +94,7 @@ async fn a_state_that_is_no_record_is_given_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_reflex_that_cannot_be_loaded_says_so_at_every_tick() {
+async fn a_reflex_that_fails_to_load_fails_every_tick() {
     let program = program("missing();\nfunction main() { return 1 }").await;
     let mut reflex = SANDBOX.reflex(&program, &Limits::reflex());
     for _ in 0..3 {
@@ -104,7 +104,7 @@ async fn a_reflex_that_cannot_be_loaded_says_so_at_every_tick() {
 }
 
 #[tokio::test]
-async fn every_set_of_limits_is_kept_apart() {
+async fn instances_with_different_limits_are_separate() {
     let program = program("function main(s) { let n = 0; while (n < s.n) n++; return n }").await;
     let small = Limits { fuel: 1_000_000, ..Limits::reflex() };
     let mut wide = SANDBOX.reflex(&program, &Limits::reflex());
@@ -120,7 +120,7 @@ async fn every_set_of_limits_is_kept_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_tick_at_once() {
+async fn concurrent_ticks_are_independent() {
     let program = program("let n = 0; function main(s) { n += s.n; return n }").await;
     let ticks: Vec<_> = (0..64)
         .map(|n| {

@@ -1,4 +1,4 @@
-//! Skills as folders: what is written is read again, and what is hostile is refused.
+//! Exchange folders: writing and reading round-trip, and hostile folders are rejected.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use crate::common::admit;
@@ -8,7 +8,7 @@ use sojourn_tools::{Amount, Condition, Parameter, ParameterKind};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// An admitted skill with all that a manifest can say.
+/// An admitted skill that uses every field of a manifest.
 fn entry() -> Entry {
     let mut state = LibraryState::default();
     let mut draft = crate::common::draft("collect_wood", "go_to(n);");
@@ -37,7 +37,7 @@ fn written(dir: &Path) -> PathBuf {
 }
 
 #[test]
-fn what_is_written_is_read_again() {
+fn a_written_folder_is_read_back() {
     let dir = tempfile::tempdir().unwrap();
     let folder = written(dir.path());
     assert_eq!(folders(dir.path()).unwrap(), std::slice::from_ref(&folder));
@@ -60,7 +60,7 @@ fn what_is_written_is_read_again() {
 }
 
 #[test]
-fn names_of_folders() {
+fn folder_names_are_lower_case_with_hyphens() {
     for (name, folder) in [
         ("collect_wood", "collect-wood"),
         ("__Eat__Cow_", "eat-cow"),
@@ -74,7 +74,7 @@ fn names_of_folders() {
 }
 
 #[test]
-fn a_folder_of_another_program_is_read_without_a_manifest() {
+fn a_folder_without_a_manifest_is_read() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("go-home");
     fs::create_dir_all(folder.join("scripts")).unwrap();
@@ -86,7 +86,7 @@ fn a_folder_of_another_program_is_read_without_a_manifest() {
     assert_eq!((parcel.manifest.name.as_str(), parcel.manifest.environment.as_str()), ("go_home", "crafter"));
 }
 
-/// What makes a good folder a bad one, and a part of what is said about it.
+/// Damages a valid folder. Returns a part of the expected error.
 fn spoil(folder: &Path, how: &str) -> &'static str {
     let edit = |file: &str, from: &str, to: &str| {
         let path = folder.join(file);
@@ -190,7 +190,7 @@ fn spoil(folder: &Path, how: &str) -> &'static str {
 }
 
 #[test]
-fn what_is_not_as_it_must_be_is_told() {
+fn invalid_folders_are_rejected_with_a_reason() {
     for how in [
         "no front matter",
         "open front matter",
@@ -240,7 +240,7 @@ fn links_are_not_followed() {
     let folder = written(&dir.path().join("in").tap());
     symlink(&folder, dir.path().join("link")).unwrap();
     assert!(matches!(folders(&dir.path().join("link")), Err(ExchangeError::NotPlain { .. })));
-    // A pipe would never end.
+    // Reading a pipe would block forever.
     let listener = std::os::unix::net::UnixListener::bind(dir.path().join("in/collect-wood/x")).unwrap();
     fs::remove_file(folder.join("cases.json")).unwrap();
     fs::rename(folder.join("x"), folder.join("cases.json")).unwrap();
@@ -248,7 +248,7 @@ fn links_are_not_followed() {
     drop(listener);
 }
 
-/// Makes a directory and gives it back.
+/// Creates a directory and returns its path.
 trait Tap {
     fn tap(self) -> Self;
 }
@@ -261,7 +261,7 @@ impl Tap for PathBuf {
 }
 
 #[test]
-fn a_folder_without_skills_is_none() {
+fn a_folder_without_skills_is_rejected() {
     let dir = tempfile::tempdir().unwrap();
     assert!(matches!(folders(dir.path()), Err(ExchangeError::NoSkill { .. })));
     assert!(matches!(folders(&dir.path().join("missing")), Err(ExchangeError::NoSkill { .. })));

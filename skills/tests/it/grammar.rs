@@ -1,4 +1,4 @@
-//! What the grammar admits, asked of llguidance itself.
+//! The grammars, checked with llguidance.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use llguidance::api::TopLevelGrammar;
@@ -49,7 +49,7 @@ fn spec(name: &str, parameters: &[&str]) -> GrammarSpec {
     }
 }
 
-/// One grammar, compiled by llguidance for a vocabulary of single bytes.
+/// A grammar compiled by llguidance for a vocabulary of single bytes.
 struct Checker(Matcher);
 
 impl Checker {
@@ -62,7 +62,7 @@ impl Checker {
         Self(matcher)
     }
 
-    /// How much of `text` can be written, and whether the function may end there.
+    /// The prefix of `text` that the grammar accepts, and whether the function may end there.
     fn reach<'a>(&mut self, text: &'a str) -> (&'a str, bool) {
         self.0.reset().unwrap();
         let bytes: Vec<u32> = text.bytes().map(u32::from).collect();
@@ -72,7 +72,7 @@ impl Checker {
 }
 
 #[test]
-fn skills_as_good_models_write_them_are_admitted() {
+fn typical_skills_are_accepted() {
     for (name, parameters, body) in [
         (
             "collect_coal",
@@ -131,7 +131,7 @@ fn skills_as_good_models_write_them_are_admitted() {
 }
 
 #[test]
-fn what_is_not_offered_cannot_be_written() {
+fn names_that_are_not_offered_are_rejected() {
     let mut checker = Checker::new(&javascript_subset(&spec("collect_wood", &["n"])));
     for (body, stops_after) in [
         ("  craft(\"table\");\n}", "  craft"),
@@ -160,7 +160,7 @@ fn what_is_not_offered_cannot_be_written() {
 }
 
 #[test]
-fn random_sentences_are_admitted() {
+fn random_sentences_are_accepted() {
     let grammar = javascript_subset(&spec("wander", &["n"]));
     let mut checker = Checker::new(&grammar);
     for seed in 0..200 {
@@ -188,7 +188,7 @@ fn an_empty_state_has_no_properties() {
 }
 
 #[test]
-fn a_counter_is_counted_by_its_loop_alone() {
+fn a_loop_counter_cannot_be_assigned() {
     let mut checker = Checker::new(&Language::Subset.grammar(&spec("wander", &["n"])));
     let inside = |statement: &str| format!("  for (let i = 0; i < 9; i++) {{\n    {statement}\n  }}\n}}");
     assert!(checker.reach(&inside("n += i;")).1);
@@ -198,7 +198,7 @@ fn a_counter_is_counted_by_its_loop_alone() {
 }
 
 #[test]
-fn free_javascript_is_one_function_long() {
+fn free_javascript_is_limited_to_one_function() {
     let grammar = Language::JavaScript.grammar(&spec("wander", &["n"]));
     let mut checker = Checker::new(&grammar);
     let body = "  const seen = [];\n  while (seen.length < n) {\n    seen.push(go_to(\"tree\") ?? `none`);\n  }\n\n  return seen;\n}";

@@ -1,4 +1,4 @@
-//! The library on disk: what survives, what is healed, what is refused.
+//! The library on disk: persistence, repair and rejection.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use crate::common::{admission, event, moves};
@@ -21,7 +21,7 @@ async fn filled(dir: &Path) -> Library {
 }
 
 #[tokio::test]
-async fn a_library_is_what_it_was_when_it_is_opened_again() {
+async fn a_reopened_library_has_the_same_state() {
     let dir = tempfile::tempdir().unwrap();
     let library = filled(dir.path()).await;
     let (state, rows) = (library.state().clone(), library.rows().await.unwrap());
@@ -40,7 +40,7 @@ async fn a_library_is_what_it_was_when_it_is_opened_again() {
 }
 
 #[tokio::test]
-async fn people_can_read_the_folders() {
+async fn folders_contain_readable_files() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path()).await;
     let folder = dir.path().join("skills/place_table/v1");
@@ -53,7 +53,7 @@ async fn people_can_read_the_folders() {
 }
 
 #[tokio::test]
-async fn folders_that_a_crash_left_out_are_written_when_it_is_opened() {
+async fn missing_folders_are_written_on_opening() {
     let dir = tempfile::tempdir().unwrap();
     drop(filled(dir.path()).await);
     let folder = dir.path().join("skills/collect_wood/v1");
@@ -67,7 +67,7 @@ async fn folders_that_a_crash_left_out_are_written_when_it_is_opened() {
 }
 
 #[tokio::test]
-async fn a_changed_file_is_named() {
+async fn a_tampered_file_is_named() {
     for file in ["skill.js", "manifest.json", "skill.wasm"] {
         let dir = tempfile::tempdir().unwrap();
         drop(filled(dir.path()).await);
@@ -82,7 +82,7 @@ async fn a_changed_file_is_named() {
 }
 
 #[tokio::test]
-async fn a_changed_event_is_numbered() {
+async fn a_damaged_event_is_reported_with_its_number() {
     use sqlx::Connection;
     for (sql, expected) in [
         ("UPDATE events SET payload = replace(payload, 'go_to(1)', 'go_to(9)') WHERE seq = 1", 1),
@@ -119,7 +119,7 @@ async fn two_writers_see_each_other() {
 }
 
 #[tokio::test]
-async fn an_event_of_one_source_is_applied_once() {
+async fn an_event_is_applied_once_per_source() {
     let dir = tempfile::tempdir().unwrap();
     let mut library = filled(dir.path()).await;
     let id = library.state().active("collect_wood").unwrap().id().clone();
@@ -133,9 +133,9 @@ async fn an_event_of_one_source_is_applied_once() {
     assert_eq!(library.state().entry(&id).unwrap().usage["night"].uses(), 2);
 }
 
-/// Two runs learn in one home, each with its own copy of the library, and write the same names.
+/// Two runs learn in one home with their own copies of the library, and write the same names.
 #[tokio::test]
-async fn two_runs_that_learn_the_same_names_both_keep_what_they_learned() {
+async fn two_runs_that_use_the_same_names_both_keep_their_skills() {
     let dir = tempfile::tempdir().unwrap();
     let mut library = Library::open(dir.path()).await.unwrap();
     let learn = |skills: [(&str, &str); 2]| {
@@ -166,7 +166,7 @@ async fn two_runs_that_learn_the_same_names_both_keep_what_they_learned() {
     assert_eq!(state.active("collect_wood").unwrap().skill.manifest.version, 2);
     assert_eq!(state.active("place_table").unwrap().skill.manifest.version, 2);
 
-    // The same once more, from the same records, changes nothing; from other records it is set aside.
+    // Events from the same records are ignored; from other records they are set aside.
     let before = state.clone();
     for (number, event) in one.iter().enumerate() {
         let again = library.apply_once(event, 3, &format!("one/{number}")).await.unwrap();
@@ -185,7 +185,7 @@ async fn two_runs_that_learn_the_same_names_both_keep_what_they_learned() {
 }
 
 #[tokio::test]
-async fn what_no_library_can_hold_is_an_error_for_a_run_too() {
+async fn an_event_illegal_in_any_library_is_an_error_for_a_run() {
     let dir = tempfile::tempdir().unwrap();
     let mut library = Library::open(dir.path()).await.unwrap();
     let [LibraryEvent::Drafted { mut skill }, ..] = admission(library.state(), "collect_wood", "go_to(1);")
@@ -199,12 +199,12 @@ async fn what_no_library_can_hold_is_an_error_for_a_run_too() {
 }
 
 #[tokio::test]
-async fn what_a_person_does_is_kept_and_rebuilt() {
+async fn events_of_a_person_are_kept_and_rebuilt() {
     let dir = tempfile::tempdir().unwrap();
     let mut library = filled(dir.path()).await;
     let table = library.state().active("place_table").unwrap().id().clone();
     let retire = LibraryEvent::Retired { id: table.clone(), reason: "by hand".into() };
-    // Events that belong together are applied together or not at all.
+    // Events in one call are applied together or not at all.
     let impossible = [retire.clone(), LibraryEvent::TrialStarted { id: table.clone() }];
     let before = library.state().clone();
     assert!(matches!(library.apply_all(&impossible, 9).await, Err(LibraryError::Illegal(_))));
@@ -239,7 +239,7 @@ async fn a_reader_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_newer_library_is_left_alone() {
+async fn a_newer_schema_is_rejected_unchanged() {
     use sqlx::Connection;
     let dir = tempfile::tempdir().unwrap();
     drop(filled(dir.path()).await);
@@ -254,7 +254,7 @@ async fn a_newer_library_is_left_alone() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
     #[test]
-    fn the_index_is_what_the_events_say(moves in moves()) {
+    fn the_index_follows_from_the_events(moves in moves()) {
         tokio::runtime::Runtime::new().unwrap().block_on(async {
             let dir = tempfile::tempdir().unwrap();
             let mut library = Library::open(dir.path()).await.unwrap();

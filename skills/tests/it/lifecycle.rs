@@ -1,4 +1,4 @@
-//! Laws of the lifecycle, for any sequence of events.
+//! Properties of the lifecycle for any sequence of events.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use crate::common::{admission, admit, event, moves, prepare, report};
@@ -12,7 +12,7 @@ fn demoted(id: &SkillId) -> LibraryEvent {
     LibraryEvent::Demoted { id: id.clone(), reason: Demotion::ByHand { note: "test".into() } }
 }
 
-/// What must be true of any state that events can lead to.
+/// Asserts the invariants of every reachable state.
 fn check(state: &LibraryState) {
     for (name, history) in state.histories() {
         for (position, entry) in history.versions.iter().enumerate() {
@@ -39,7 +39,7 @@ fn check(state: &LibraryState) {
 
 proptest! {
     #[test]
-    fn every_reachable_state_keeps_the_laws(moves in moves()) {
+    fn every_reachable_state_satisfies_the_invariants(moves in moves()) {
         let (mut state, mut log) = (LibraryState::default(), Vec::new());
         for one in &moves {
             let Some(event) = event(&state, one) else { continue };
@@ -104,7 +104,7 @@ fn a_failing_report_admits_nothing() {
 }
 
 #[test]
-fn rollback_restores_the_exact_content() {
+fn a_rollback_restores_the_exact_content() {
     let mut state = LibraryState::default();
     let first = admit(&mut state, "collect_wood", "go_to(1);");
     let content = state.active("collect_wood").unwrap().skill.clone();
@@ -118,7 +118,7 @@ fn rollback_restores_the_exact_content() {
 }
 
 #[test]
-fn a_demoted_version_gives_way_to_the_one_before() {
+fn after_a_demotion_the_previous_version_is_active() {
     let mut state = LibraryState::default();
     let first = admit(&mut state, "collect_wood", "go_to(1);");
     let second = admit(&mut state, "collect_wood", "go_to(2);");
@@ -131,14 +131,14 @@ fn a_demoted_version_gives_way_to_the_one_before() {
 }
 
 #[test]
-fn a_chain_is_tried_with_its_links() {
+fn a_trial_must_use_the_active_callees() {
     let mut state = LibraryState::default();
     admit(&mut state, "collect_wood", "go_to(1);");
     let [drafted, started, admitted] = admission(&state, "place_table", "collect_wood();");
     state.apply(&drafted).unwrap();
     state.apply(&started).unwrap();
 
-    // The link is replaced between the trial and the admission.
+    // The callee is replaced between trial and admission.
     admit(&mut state, "collect_wood", "go_to(2);");
     let refused = state.apply(&admitted).unwrap_err();
     let chain = IllegalEvent::UntriedChain { name: "place_table".into(), callee: "collect_wood".into() };
@@ -157,7 +157,7 @@ fn a_chain_is_tried_with_its_links() {
 }
 
 #[test]
-fn skills_cannot_call_each_other_in_a_circle() {
+fn call_cycles_are_rejected() {
     let mut state = LibraryState::default();
     admit(&mut state, "collect_wood", "go_to(1);");
     admit(&mut state, "place_table", "collect_wood();");
@@ -169,7 +169,7 @@ fn skills_cannot_call_each_other_in_a_circle() {
 }
 
 #[test]
-fn drafts_are_checked() {
+fn invalid_drafts_are_rejected() {
     let mut state = LibraryState::default();
     let skill = prepare(&state, "collect_wood", "go_to(1);");
     let drafted = |skill: &Skill| LibraryEvent::Drafted { skill: Box::new(skill.clone()) };
@@ -196,7 +196,7 @@ fn drafts_are_checked() {
 }
 
 #[test]
-fn a_second_admission_forgets_the_uses_before_it() {
+fn an_admission_resets_the_uses_since_admission() {
     let mut state = LibraryState::default();
     let id = admit(&mut state, "collect_wood", "go_to(1);");
     let failed = Use { context: "night".into(), success: false, died: true, steps: 9, error: None };

@@ -1,4 +1,4 @@
-//! Cases, repairs, re-tests, merges and reflexes: what an event must bring to be believed.
+//! Evidence that events must carry: cases, repairs, retests, merges and reflexes.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use crate::common::{admission, admit, prepare, world};
@@ -44,7 +44,7 @@ fn report(state: &LibraryState, calls: &[String], seeds: std::ops::Range<u64>, d
     }
 }
 
-/// Admits a skill with cases in three worlds from `seed` on.
+/// Admits a skill with cases in three worlds, with seeds from `seed` on.
 fn admit_with_cases(state: &mut LibraryState, name: &str, body: &str, seed: u64, did: &str) -> SkillId {
     let skill = prepare(state, name, body);
     let id = skill.manifest.id.clone();
@@ -59,7 +59,7 @@ fn admit_with_cases(state: &mut LibraryState, name: &str, body: &str, seed: u64,
     id
 }
 
-/// A repair of `old`, on trial, and the event that would admit it with these regressions.
+/// A repair of `old` in trial, and the event that would admit it with these regressions.
 fn repair(state: &mut LibraryState, old: &SkillId, regressions: Vec<CaseResult>) -> LibraryEvent {
     let skill = prepare(state, "collect_wood", "go_to(2);").repairing(old);
     let id = skill.manifest.id.clone();
@@ -76,7 +76,7 @@ fn repair(state: &mut LibraryState, old: &SkillId, regressions: Vec<CaseResult>)
 }
 
 #[test]
-fn a_repair_passes_every_case_of_what_it_repairs() {
+fn a_repair_must_pass_every_case_of_the_repaired_version() {
     let mut state = LibraryState::default();
     let old = admit_with_cases(&mut state, "collect_wood", "go_to(1);", 0, "go_to");
     let cases = state.entry(&old).unwrap().cases();
@@ -100,7 +100,7 @@ fn a_repair_passes_every_case_of_what_it_repairs() {
 }
 
 #[test]
-fn a_case_that_cannot_be_started_holds_no_repair_up_and_is_not_inherited() {
+fn an_unreachable_case_neither_blocks_a_repair_nor_is_inherited() {
     let mut state = LibraryState::default();
     let old = admit_with_cases(&mut state, "collect_wood", "go_to(1);", 0, "go_to");
     let cases = state.entry(&old).unwrap().cases();
@@ -112,7 +112,7 @@ fn a_case_that_cannot_be_started_holds_no_repair_up_and_is_not_inherited() {
 }
 
 #[test]
-fn a_repair_of_something_else_is_no_repair() {
+fn a_repair_of_another_name_is_rejected() {
     let mut state = LibraryState::default();
     let other = admit(&mut state, "place_table", "go_to(1);");
     let skill = prepare(&state, "collect_wood", "go_to(2);").repairing(&other);
@@ -121,7 +121,7 @@ fn a_repair_of_something_else_is_no_repair() {
 }
 
 #[test]
-fn reports_that_are_older_than_cases_have_their_worlds() {
+fn a_report_without_cases_uses_its_worlds() {
     let mut state = LibraryState::default();
     let id = admit(&mut state, "collect_wood", "go_to(1);");
     let cases = state.entry(&id).unwrap().cases();
@@ -130,7 +130,7 @@ fn reports_that_are_older_than_cases_have_their_worlds() {
 }
 
 #[test]
-fn no_version_collects_cases_without_an_end() {
+fn the_number_of_cases_is_bounded() {
     let mut state = LibraryState::default();
     let id = admit_with_cases(&mut state, "collect_wood", "go_to(1);", 0, "go_to");
     for round in 1..12 {
@@ -146,7 +146,7 @@ fn no_version_collects_cases_without_an_end() {
 }
 
 #[test]
-fn a_changed_callee_is_told_until_its_caller_is_tested_again() {
+fn a_caller_is_stale_until_it_is_retested() {
     let mut state = LibraryState::default();
     admit(&mut state, "collect_wood", "go_to(1);");
     let table = admit_with_cases(&mut state, "place_table", "collect_wood();", 0, "collect_wood");
@@ -179,7 +179,7 @@ fn a_changed_callee_is_told_until_its_caller_is_tested_again() {
     state.apply(&retested(true, &prerequisites)).unwrap();
     assert_eq!(state.stale(), []);
 
-    // A callee that is gone is a change too.
+    // A retired callee counts as a change.
     let wood = state.active("collect_wood").unwrap().id().clone();
     state.apply(&LibraryEvent::RolledBack { name: "collect_wood".into(), to: 1 }).unwrap();
     let first = state.active("collect_wood").unwrap().id().clone();
@@ -194,7 +194,7 @@ fn merged(name: &str, into: &str, evidence: Vec<CaseResult>) -> LibraryEvent {
 }
 
 #[test]
-fn skills_with_the_same_source_become_one() {
+fn skills_with_equal_sources_can_be_merged() {
     let mut state = LibraryState::default();
     let wood = admit(&mut state, "collect_wood", "go_to(\"tree\"); /* near */");
     let sword = admit(&mut state, "make_sword", "go_to( 'tree' );");
@@ -212,7 +212,7 @@ fn skills_with_the_same_source_become_one() {
     assert_eq!(state.stale().len(), 1, "who called it is tested again");
     assert_eq!(state.callers("collect_wood").count(), 1);
 
-    // A name with an admitted version of its own is no alias.
+    // An admitted version of its own ends a name's alias.
     let [drafted, started, admitted] = admission(&state, "make_sword", "go_to(9);");
     for event in [drafted, started, admitted] {
         state.apply(&event).unwrap();
@@ -221,7 +221,7 @@ fn skills_with_the_same_source_become_one() {
 }
 
 #[test]
-fn different_sources_need_the_same_behaviour_in_the_same_cases() {
+fn skills_with_different_sources_need_equal_behaviour_to_be_merged() {
     let mut state = LibraryState::default();
     let wood = admit_with_cases(&mut state, "collect_wood", "go_to(1);", 0, "go_to");
     admit_with_cases(&mut state, "make_sword", "for (;;) { go_to(1); break; }", 9, "go_to");
@@ -235,7 +235,7 @@ fn different_sources_need_the_same_behaviour_in_the_same_cases() {
         assert!(matches!(refused, IllegalEvent::Different { .. }), "{refused}");
     }
     state.apply(&merged("make_sword", "collect_wood", same.clone())).unwrap();
-    // What is no skill of its own cannot be merged again, in either direction.
+    // An alias cannot be merged again, in either direction.
     assert!(state.apply(&merged("make_sword", "collect_wood", same.clone())).is_err());
     assert!(state.apply(&merged("collect_wood", "make_sword", same)).is_err());
     assert!(state.apply(&merged("collect_wood", "collect_wood", Vec::new())).is_err());
@@ -257,7 +257,7 @@ fn episodes(with: u32) -> ReflexTrial {
 }
 
 #[test]
-fn a_reflex_earns_its_place_by_episodes_and_can_be_switched_off() {
+fn a_reflex_is_admitted_by_episodes_and_can_be_disabled() {
     let mut state = LibraryState::default();
     let mut ids = Vec::new();
     for (name, priority) in [("make_sword", 1), ("collect_wood", 9)] {
@@ -294,7 +294,7 @@ fn a_reflex_earns_its_place_by_episodes_and_can_be_switched_off() {
 }
 
 #[test]
-fn a_prebuilt_module_is_addressed_by_its_bytes() {
+fn the_address_of_a_prebuilt_module_covers_its_bytes() {
     let state = LibraryState::default();
     let make = |wasm: &[u8]| {
         let compiled = sojourn_skills::Compiled { engine: "e".into(), wasm: wasm.to_vec() };
@@ -308,7 +308,7 @@ fn a_prebuilt_module_is_addressed_by_its_bytes() {
 }
 
 #[test]
-fn what_is_set_aside_changes_nothing() {
+fn an_event_set_aside_has_no_effect() {
     let mut state = LibraryState::default();
     let id = admit(&mut state, "collect_wood", "go_to(1);");
     let before = state.clone();

@@ -1,4 +1,4 @@
-//! Everything that the grammar admits is JavaScript to the engine that runs it.
+//! Every sentence of the grammars is JavaScript for the engine that runs it.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use serde_json::json;
@@ -32,14 +32,14 @@ fn spec() -> GrammarSpec {
     }
 }
 
-/// Whether a source declares the same name twice: what a context-free grammar cannot forbid.
+/// Whether a source declares a name twice, which a context-free grammar cannot forbid.
 fn declares_twice(source: &str) -> bool {
     let words: Vec<&str> = source.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
     let mut seen = BTreeSet::new();
     words.windows(2).any(|pair| matches!(pair[0], "const" | "let") && !seen.insert(pair[1]))
 }
 
-/// The functions of a grammar's spec, one parameter of each kind, drawn by a number.
+/// Pseudo-random functions for a grammar, one parameter of each kind.
 fn drawn(number: u64) -> GrammarSpec {
     let mut spec = spec();
     spec.functions.retain(|function| {
@@ -57,7 +57,7 @@ fn drawn(number: u64) -> GrammarSpec {
 }
 
 #[tokio::test]
-async fn whatever_is_granted_all_that_is_written_compiles_and_calls_nothing_else() {
+async fn sentences_for_any_grants_compile_and_call_only_granted_functions() {
     let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
     let mut compiled = 0;
     for number in 0..192_u64 {
@@ -86,12 +86,13 @@ async fn whatever_is_granted_all_that_is_written_compiles_and_calls_nothing_else
 }
 
 #[tokio::test]
-async fn free_javascript_is_compiled_or_refused_with_a_place() {
+async fn free_javascript_compiles_or_fails_with_a_position() {
     let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
     let grammar = Language::JavaScript.grammar(&spec());
     for seed in 0..60 {
         let source = format!("function wander(n = 1) {{\n{}", grammar.sample(seed, 4 + (seed % 8) as u32));
-        // Any characters are in it, so that most of it is no JavaScript; the error says where.
+        // The text contains arbitrary characters, so most of it is not JavaScript; the error must name a
+        // position.
         if let Err(error) = Compiled::from_source(&sandbox, "wander", &source).await {
             assert!(error.to_string().contains("line"), "{seed}: {error}\n{source}");
         }
@@ -117,7 +118,7 @@ async fn every_sentence_of_the_grammar_compiles() {
 }
 
 #[tokio::test]
-async fn a_skill_in_the_library_is_one_that_the_sandbox_loads() {
+async fn the_sandbox_loads_skills_from_the_library() {
     let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
     let draft = crate::common::draft("collect_wood", "return go_to(\"tree\");");
     let compiled = Compiled::from_source(&sandbox, &draft.name, &draft.source).await.unwrap();

@@ -1,4 +1,4 @@
-//! Which skills are offered for a task.
+//! Retrieval of skills for a task.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use crate::common::{admit, draft};
@@ -51,7 +51,7 @@ fn used(state: &mut LibraryState, name: &str, success: bool, times: usize) {
 }
 
 #[test]
-fn the_skill_that_a_task_names_comes_first() {
+fn the_skill_named_by_the_task_ranks_first() {
     let state = survival();
     for (task, first) in [
         ("make a wood pickaxe", "make_wood_pickaxe"),
@@ -65,7 +65,7 @@ fn the_skill_that_a_task_names_comes_first() {
 }
 
 #[test]
-fn what_no_skill_does_finds_none() {
+fn an_unrelated_task_finds_no_skill() {
     let state = survival();
     assert_eq!(names(&state, "defeat the skeleton", 5, 0.2), [""; 0]);
     assert_eq!(names(&state, "", 5, 0.0), [""; 0]);
@@ -73,12 +73,12 @@ fn what_no_skill_does_finds_none() {
 }
 
 #[test]
-fn at_most_k_are_found() {
+fn at_most_k_skills_are_returned() {
     assert_eq!(names(&survival(), "wood stone table", 2, 0.0).len(), 2);
 }
 
 #[test]
-fn a_skill_that_fails_falls_behind_its_equal() {
+fn a_failing_skill_ranks_below_an_equal_one() {
     let mut state = library(&[("gather_wood_a", "gather wood"), ("gather_wood_b", "gather wood")]);
     assert_eq!(names(&state, "gather wood", 2, 0.0), ["gather_wood_a", "gather_wood_b"]);
     used(&mut state, "gather_wood_a", false, 3);
@@ -87,7 +87,7 @@ fn a_skill_that_fails_falls_behind_its_equal() {
 }
 
 #[test]
-fn success_in_similar_circumstances_counts_more() {
+fn success_in_a_similar_context_weighs_more() {
     let mut state = library(&[("gather_wood_a", "gather wood"), ("gather_wood_b", "gather wood")]);
     for (name, by_day) in [("gather_wood_a", true), ("gather_wood_b", false)] {
         let id = state.active(name).unwrap().id().clone();
@@ -109,7 +109,7 @@ fn success_in_similar_circumstances_counts_more() {
 }
 
 #[test]
-fn a_shortlist_is_short() {
+fn a_shortlist_has_a_maximum_length() {
     let list: Vec<String> = (0..9).map(|number| format!("gather_{number}")).collect();
     let pairs: Vec<(&str, &str)> = list.iter().map(|name| (name.as_str(), "gather wood")).collect();
     let state = library(&pairs);
@@ -118,7 +118,7 @@ fn a_shortlist_is_short() {
 }
 
 #[test]
-fn only_so_many_skills_are_offered_at_all() {
+fn the_number_of_indexed_skills_is_bounded() {
     let list: Vec<String> = (0..ACTIVE_SKILLS + 6).map(|number| format!("skill_{number}")).collect();
     let pairs: Vec<(&str, &str)> = list.iter().map(|name| (name.as_str(), "skill")).collect();
     let mut state = library(&pairs);
@@ -130,7 +130,7 @@ fn only_so_many_skills_are_offered_at_all() {
 }
 
 #[test]
-fn vectors_count_only_within_their_model() {
+fn vectors_of_another_model_are_ignored() {
     let mut state = LibraryState::default();
     let near = admit(&mut state, "collect_wood", "1;");
     let far = admit(&mut state, "place_table", "2;");

@@ -1,4 +1,4 @@
-//! Built-in tools: what they do, and what they cannot be led to do.
+//! Built-in tools: their results, and attempts to misuse them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
@@ -27,7 +27,7 @@ async fn call(toolbox: &Toolbox, name: &str, args: Value) -> ToolOutcome {
 }
 
 #[tokio::test]
-async fn a_directory_cannot_be_left() {
+async fn files_outside_the_directory_are_out_of_reach() {
     let place = tempfile::tempdir().unwrap();
     let root = place.path().join("root");
     std::fs::create_dir_all(root.join("deep")).unwrap();
@@ -62,7 +62,7 @@ async fn a_directory_cannot_be_left() {
 }
 
 #[tokio::test]
-async fn what_is_no_regular_file_is_not_opened_and_what_is_left_out_is_told() {
+async fn special_files_are_refused_and_long_listings_are_cut_with_a_note() {
     let place = tempfile::tempdir().unwrap();
     let made = std::process::Command::new("mkfifo").arg(place.path().join("pipe")).status().unwrap();
     assert!(made.success());
@@ -80,7 +80,7 @@ async fn what_is_no_regular_file_is_not_opened_and_what_is_left_out_is_told() {
     assert!(listed.ends_with("[101 more are not shown]"), "{listed}");
 }
 
-/// A server that answers every request in the same way.
+/// A server that answers every request with `answer`.
 fn server(answer: impl Fn(&str) -> String + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -103,7 +103,7 @@ fn page(kind: &str, body: &str) -> String {
 }
 
 #[tokio::test]
-async fn only_listed_hosts_are_asked_also_behind_a_redirect() {
+async fn only_allowed_hosts_are_contacted_also_by_redirects() {
     let inner = server(|_| page("text/plain", "internal"));
     let target = inner.clone();
     let outer = server(move |head| {
@@ -136,7 +136,7 @@ async fn only_listed_hosts_are_asked_also_behind_a_redirect() {
 }
 
 #[tokio::test]
-async fn a_request_has_its_arguments_where_they_belong_and_its_secret_in_the_header() {
+async fn an_http_tool_places_arguments_and_secrets() {
     let heard = server(|head| page("application/json", &json!({"head": head}).to_string()));
     let settings = json!({
         "kind": "http", "description": "", "url": format!("http://{heard}/city/{{name}}"), "hosts": [heard],
@@ -168,14 +168,17 @@ async fn a_request_has_its_arguments_where_they_belong_and_its_secret_in_the_hea
     let refused = call(&redirected("away", secret.clone()), "it", json!({})).await;
     assert!(!refused.ok && refused.message.contains("follows no redirect"), "{refused:?}");
     assert_eq!(call(&redirected("same", secret), "it", json!({})).await.to_text(), "here");
-    assert!(call(&redirected("away", json!([])), "it", json!({})).await.ok, "nothing is given away");
+    assert!(
+        call(&redirected("away", json!([])), "it", json!({})).await.ok,
+        "without a secret the redirect is followed"
+    );
     let unlisted = json!({"kind": "http", "description": "", "url": "http://h/", "hosts": ["h"], "headers": {"a": "${HOME}"}});
     let error = open(&unlisted, Path::new("."), None).err().unwrap();
     assert!(error.contains("uses `HOME`, which `secrets` does not list"), "{error}");
 }
 
 #[tokio::test]
-async fn a_shell_has_to_be_wanted_and_ends_with_its_call() {
+async fn a_shell_must_be_enabled_and_leaves_no_process_behind() {
     let place = tempfile::tempdir().unwrap();
     let off = open(&json!({"kind": "shell"}), place.path(), None).err().unwrap();
     assert!(off.contains("needs `enabled = true`"), "{off}");
@@ -196,11 +199,11 @@ async fn a_shell_has_to_be_wanted_and_ends_with_its_call() {
     let left = "(sleep 1; touch late) & sleep 5";
     assert!(call(&toolbox, "it_run", json!({"command": left})).await.message.contains("did not answer"));
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
-    assert!(!place.path().join("late").exists(), "it went on after its call had ended");
+    assert!(!place.path().join("late").exists(), "a background process outlived its call");
 }
 
 #[tokio::test]
-async fn a_person_is_asked_and_nobody_there_has_an_answer_too() {
+async fn a_question_is_answered_by_the_user_or_by_the_settings() {
     struct Ada;
     #[async_trait]
     impl Person for Ada {
@@ -217,7 +220,7 @@ async fn a_person_is_asked_and_nobody_there_has_an_answer_too() {
 }
 
 #[tokio::test]
-async fn the_clock_is_the_logs_and_names_are_names() {
+async fn the_clock_shows_the_time_of_the_log_and_source_names_are_validated() {
     let clock = open(&json!({"kind": "clock"}), Path::new("."), None).unwrap();
     assert_eq!(call(&clock, "it_now", json!({})).await.value, Some(json!(7)));
     let settings: SourceSettings = serde_json::from_value(json!({"kind": "clock"})).unwrap();

@@ -1,4 +1,4 @@
-//! Functions as tools, and a program of them as a plugin.
+//! Rust functions as tools, and a plugin made of them.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -57,7 +57,7 @@ async fn call(name: &str, args: Value) -> Result<ToolOutcome, String> {
 }
 
 #[tokio::test]
-async fn a_function_says_all_of_itself() {
+async fn a_function_provides_its_complete_spec() {
     let spec = send_tool().spec().clone();
     assert_eq!((spec.name.as_str(), spec.description.as_str()), ("send", "Sends a letter to somebody."));
     assert_eq!(spec.effects, Effects { write: true, network: true, irreversible: true, idempotent: false });
@@ -83,7 +83,7 @@ async fn a_function_says_all_of_itself() {
 }
 
 #[tokio::test]
-async fn served_tools_answer_side_by_side_and_bad_lines_do_no_harm() {
+async fn served_tools_run_concurrently_and_bad_lines_are_ignored() {
     let (ours, theirs) = tokio::io::duplex(1 << 16);
     let (reader, writer) = tokio::io::split(theirs);
     let served = tokio::spawn(serve_on(tools(), BufReader::new(reader), writer));

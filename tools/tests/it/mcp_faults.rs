@@ -1,10 +1,10 @@
-//! Servers of the Model Context Protocol that misbehave cost the call that met it, and nothing else.
+//! Faulty MCP servers fail the affected call and nothing else.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 use crate::common::{
-    Bench, FOR_EVER, PATIENCE, each_call_hears_of_itself, each_costs_one_call, each_is_revived, faulty,
-    first_notice, lists_are_followed,
+    Bench, FOR_EVER, PATIENCE, each_call_receives_its_own_progress, each_fails_one_call, each_is_restarted,
+    faulty, first_notice, tool_lists_are_tracked,
 };
 use serde_json::json;
 use sojourn_tools::ToolSource as _;
@@ -18,7 +18,7 @@ async fn bench(fault: &str) -> Bench {
     started(fault, 2000).await
 }
 
-/// Calls have so much time that one that only ends with it would be seen to hang.
+/// A bench with a long time limit, so that a call which ends only by timeout makes the test fail.
 async fn patient(fault: &str) -> Bench {
     started(fault, FOR_EVER).await
 }
@@ -35,29 +35,29 @@ async fn connected(settings: McpSettings) -> Bench {
 }
 
 #[tokio::test]
-async fn a_fault_costs_one_call_and_the_server_goes_on() {
+async fn a_fault_fails_one_call_and_the_server_stays_connected() {
     let cases = [
         ("hang", false, "did not answer within 2 s"),
         ("drip", true, "slowly"),
         ("noise", true, "done"),
         ("wrong-id", false, "did not answer within 2 s"),
     ];
-    each_costs_one_call(bench, &cases).await;
+    each_fails_one_call(bench, &cases).await;
 }
 
 #[tokio::test]
-async fn an_answer_that_is_too_long_or_no_json_is_said_to_be_at_once() {
+async fn an_oversized_or_invalid_response_fails_its_call_at_once() {
     let cases = [
         ("large", false, "its response has 100000082 bytes; the limit is 16777216"),
         ("utf8", false, "its response is not valid JSON"),
     ];
-    each_costs_one_call(patient, &cases).await;
+    each_fails_one_call(patient, &cases).await;
 }
 
 #[tokio::test]
-async fn a_server_that_writes_for_ever_is_given_up_and_started_again() {
+async fn a_server_that_floods_its_output_is_restarted() {
     let noise = "without a message; the limit is 67108864";
-    each_is_revived(
+    each_is_restarted(
         patient,
         &[("flood", noise, noise), ("endless", "without a line break", "without a line break")],
     )
@@ -65,7 +65,7 @@ async fn a_server_that_writes_for_ever_is_given_up_and_started_again() {
 }
 
 #[tokio::test]
-async fn over_http_an_answer_is_refused_while_it_arrives() {
+async fn over_http_an_oversized_response_is_rejected_while_it_arrives() {
     let too_long = "its response exceeds the limit of 16777216 bytes";
     let cases = [
         ("large", false, too_long),
@@ -80,16 +80,16 @@ async fn over_http_an_answer_is_refused_while_it_arrives() {
             timeout_ms: Some(FOR_EVER),
             ..McpSettings::default()
         };
-        each_costs_one_call(async |_: &str| connected(settings.clone()).await, &[case]).await;
+        each_fails_one_call(async |_: &str| connected(settings.clone()).await, &[case]).await;
     }
 }
 
 #[tokio::test]
-async fn each_of_several_calls_hears_how_far_it_has_got_itself() {
-    each_call_hears_of_itself(patient).await;
+async fn concurrent_calls_receive_their_own_progress() {
+    each_call_receives_its_own_progress(patient).await;
 }
 
-/// A server that is reached over HTTP.
+/// A faulty server that is reached over HTTP.
 struct Http {
     port: u16,
     child: Child,
@@ -113,18 +113,18 @@ impl Drop for Http {
 }
 
 #[tokio::test]
-async fn a_server_that_dies_is_started_again_and_its_tools_are_gone_meanwhile() {
-    each_is_revived(bench, &[("exit", "", "it was too much for me"), ("mid-message", "", "tried again")])
+async fn a_server_that_dies_is_restarted_and_its_tools_are_withdrawn_meanwhile() {
+    each_is_restarted(bench, &[("exit", "", "it was too much for me"), ("mid-message", "", "tried again")])
         .await;
 }
 
 #[tokio::test]
-async fn a_list_that_changes_in_mid_call_is_seen_and_a_wrong_schema_leaves_its_tool_out() {
-    lists_are_followed(bench, &["wrong-schema"]).await;
+async fn a_changed_tool_list_is_read_and_an_invalid_schema_skips_its_tool() {
+    tool_lists_are_tracked(bench, &["wrong-schema"]).await;
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_be_reached_says_why() {
+async fn an_unreachable_server_reports_the_reason() {
     for (settings, part) in [
         (json!({"command": ["/nowhere/server"]}), "cannot be started"),
         (json!({"command": ["python3", "-c", "import sys; sys.exit('no licence')"]}), "no licence"),

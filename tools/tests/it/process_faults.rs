@@ -1,10 +1,10 @@
-//! Plugins that misbehave cost the call that met it, and nothing else.
+//! Faulty plugins fail the affected call and nothing else.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 use crate::common::{
-    Bench, FOR_EVER, PATIENCE, each_call_hears_of_itself, each_costs_one_call, each_is_revived, faulty,
-    first_notice, lists_are_followed,
+    Bench, FOR_EVER, PATIENCE, each_call_receives_its_own_progress, each_fails_one_call, each_is_restarted,
+    faulty, first_notice, tool_lists_are_tracked,
 };
 use sojourn_tools::ToolSource as _;
 use sojourn_tools::process::{ProcessSettings, ProcessSource};
@@ -19,7 +19,7 @@ async fn bench(fault: &str) -> Bench {
     started(settings(faulty("faulty_process.py", fault))).await
 }
 
-/// Calls have so much time that one that only ends with it would be seen to hang.
+/// A bench with a long time limit, so that a call which ends only by timeout makes the test fail.
 async fn patient(fault: &str) -> Bench {
     let settings = settings(faulty("faulty_process.py", fault));
     started(ProcessSettings { timeout_ms: Some(FOR_EVER), ..settings }).await
@@ -32,7 +32,7 @@ async fn started(settings: ProcessSettings) -> Bench {
 }
 
 #[tokio::test]
-async fn a_fault_costs_one_call_and_the_program_goes_on() {
+async fn a_fault_fails_one_call_and_the_process_keeps_running() {
     let cases = [
         ("hang", false, "did not answer within 2 s"),
         ("drip", true, "slowly"),
@@ -43,22 +43,22 @@ async fn a_fault_costs_one_call_and_the_program_goes_on() {
         ("echo", true, "done"),
         ("null", true, ""),
     ];
-    each_costs_one_call(bench, &cases).await;
+    each_fails_one_call(bench, &cases).await;
 }
 
 #[tokio::test]
-async fn an_answer_that_is_too_long_or_no_json_is_said_to_be_at_once() {
+async fn an_oversized_or_invalid_response_fails_its_call_at_once() {
     let cases = [
         ("large", false, "bytes; the limit is 16777216"),
         ("utf8", false, "its response is not valid: invalid"),
     ];
-    each_costs_one_call(patient, &cases).await;
+    each_fails_one_call(patient, &cases).await;
 }
 
 #[tokio::test]
-async fn a_program_that_writes_for_ever_is_given_up_and_started_again() {
+async fn a_process_that_floods_its_output_is_restarted() {
     let noise = "without a message; the limit is 67108864";
-    each_is_revived(
+    each_is_restarted(
         patient,
         &[("flood", noise, noise), ("endless", "without a line break", "without a line break")],
     )
@@ -66,13 +66,13 @@ async fn a_program_that_writes_for_ever_is_given_up_and_started_again() {
 }
 
 #[tokio::test]
-async fn each_of_several_calls_hears_how_far_it_has_got_itself() {
-    each_call_hears_of_itself(patient).await;
+async fn concurrent_calls_receive_their_own_progress() {
+    each_call_receives_its_own_progress(patient).await;
 }
 
 #[tokio::test]
-async fn a_program_that_dies_is_started_again_and_its_tools_are_gone_meanwhile() {
-    each_is_revived(
+async fn a_process_that_dies_is_restarted_and_its_tools_are_withdrawn_meanwhile() {
+    each_is_restarted(
         bench,
         &[("exit", "it was too much for me", ""), ("mid-message", "the process ended", "")],
     )
@@ -80,12 +80,12 @@ async fn a_program_that_dies_is_started_again_and_its_tools_are_gone_meanwhile()
 }
 
 #[tokio::test]
-async fn a_list_that_changes_in_mid_call_is_seen_and_a_tool_that_cannot_be_read_is_left_out() {
-    lists_are_followed(bench, &["wrong-schema", "nameless"]).await;
+async fn a_changed_tool_list_is_read_and_an_invalid_tool_is_skipped() {
+    tool_lists_are_tracked(bench, &["wrong-schema", "nameless"]).await;
 }
 
 #[tokio::test]
-async fn a_program_that_is_none_says_why() {
+async fn an_unusable_program_reports_the_reason() {
     for (command, part) in [
         (vec!["/nowhere/plugin"], "cannot start"),
         (vec!["python3", "-c", "import sys; sys.exit('no licence')"], "no licence"),
@@ -101,7 +101,7 @@ async fn a_program_that_is_none_says_why() {
 }
 
 #[tokio::test]
-async fn it_sees_only_the_variables_that_it_was_granted() {
+async fn a_process_sees_only_granted_environment_variables() {
     let tells = "import json, os, sys
 for line in sys.stdin:
     ask = json.loads(line)

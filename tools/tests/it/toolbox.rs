@@ -1,4 +1,4 @@
-//! A toolbox outlives its tools, and says what changed.
+//! The toolbox survives faulty tools and reports changes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
@@ -11,7 +11,7 @@ use sojourn_tools::{
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// A tool that does what its name says.
+/// A tool that behaves as its name says.
 struct Odd(ToolSpec);
 
 #[async_trait]
@@ -42,7 +42,7 @@ impl Tool for Odd {
 }
 
 fn odd(name: &str) -> Arc<dyn Tool> {
-    // Those that never answer are not waited for long; a panic that prints where it came from may take its time.
+    // Only tools that never answer get a short time limit; a panic may need time to print its backtrace.
     let timeout_ms = Some(if matches!(name, "hang" | "obey") { 50 } else { 60_000 });
     Arc::new(Odd(ToolSpec { timeout_ms, ..ToolSpec::new(name, "") }))
 }
@@ -57,7 +57,7 @@ fn add() -> Arc<dyn Tool> {
     Arc::new(Odd(ToolSpec { parameters, effects: Effects::default(), ..ToolSpec::new("add", "adds") }))
 }
 
-/// A source whose tools the test changes.
+/// A source whose tools the test replaces.
 #[derive(Default)]
 struct Changing {
     tools: Mutex<Vec<Arc<dyn Tool>>>,
@@ -91,7 +91,7 @@ async fn call(toolbox: &Toolbox, name: &str, args: Value) -> ToolOutcome {
 }
 
 #[tokio::test]
-async fn a_call_is_checked_before_it_is_made() {
+async fn a_call_is_validated_before_it_is_made() {
     let (_, toolbox) = toolbox(vec![add()]);
     assert_eq!(call(&toolbox, "add", json!({"a": 2})).await.value, Some(json!(3)));
     for (name, args, expected) in [
@@ -109,7 +109,7 @@ async fn a_call_is_checked_before_it_is_made() {
 }
 
 #[tokio::test]
-async fn a_tool_that_misbehaves_costs_its_call_only() {
+async fn a_faulty_tool_fails_only_its_own_call() {
     let (_, toolbox) = toolbox(["hang", "obey", "panic", "flood", "broken"].map(odd).to_vec());
     for (name, expected) in [
         ("hang", "tool `hang` did not answer within 0.05 s"),
@@ -124,7 +124,7 @@ async fn a_tool_that_misbehaves_costs_its_call_only() {
 }
 
 #[tokio::test]
-async fn what_may_be_left_out_is_left_out_and_not_null() {
+async fn an_omitted_optional_argument_is_not_passed_as_null() {
     let schema = json!({
         "type": "object",
         "properties": {"query": {"type": "string"}, "limit": {"type": "integer", "minimum": 1}},
@@ -140,7 +140,7 @@ async fn what_may_be_left_out_is_left_out_and_not_null() {
 }
 
 #[tokio::test]
-async fn tools_appear_and_vanish() {
+async fn added_and_removed_tools_are_reported() {
     let (source, toolbox) = toolbox(vec![add()]);
     assert!(toolbox.refresh().is_empty());
     let broken: Arc<dyn Tool> = Arc::new(Odd(ToolSpec::new("bad", "").with_input(json!({"type": 7}))));
@@ -150,13 +150,13 @@ async fn tools_appear_and_vanish() {
     assert_eq!(changes.vanished, ["add"]);
     assert_eq!(changes.appeared.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>(), ["hang"]);
     assert_eq!(changes.notices.len(), 3, "{:?}", changes.notices);
-    assert!(toolbox.refresh().is_empty(), "said once");
+    assert!(toolbox.refresh().is_empty(), "reported once");
     assert!(call(&toolbox, "add", json!({"a": 1})).await.message.starts_with("no tool named `add`"));
 
-    // What was wrong from the beginning is said to the first who looks.
+    // Problems found at creation are reported to the first caller of `refresh`.
     source.notices.lock().unwrap().push("it does not start".into());
     let late = Toolbox::new(vec![source], CallLimits::default());
     let notices = late.refresh().notices;
     assert!(notices.len() == 3 && notices[0] == "it does not start", "{notices:?}");
-    assert!(late.refresh().is_empty(), "said once");
+    assert!(late.refresh().is_empty(), "reported once");
 }

@@ -1,4 +1,4 @@
-//! Worlds that are programs and servers, good ones and bad ones.
+//! Remote environments in processes and on servers, with and without faults.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -10,7 +10,8 @@ use sojourn_tools::{
 };
 use std::path::Path;
 
-/// The corridor with a fault; a file that counts its starts, where faults are over after the first.
+/// The corridor with a fault. If `starts` names a file, it counts the starts, and only the first has the
+/// fault.
 async fn corridor(fault: &str, starts: Option<&Path>) -> Result<RemoteEnvironment, String> {
     let mut command = faulty("corridor.py", fault);
     command.extend(starts.map(|path| path.to_str().unwrap().to_owned()));
@@ -22,7 +23,7 @@ fn call(name: &str, args: &Value) -> ToolCall {
     ToolCall { name: name.to_owned(), args: args.as_object().unwrap().clone() }
 }
 
-/// Carries a call out as the runtime does; the actions that it took.
+/// Carries out a call as the runtime does. Returns its actions and its outcome.
 async fn carry_out(
     world: &mut dyn Environment,
     call: &ToolCall,
@@ -44,7 +45,7 @@ async fn carry_out(
 }
 
 #[tokio::test]
-async fn actions_are_tools_that_repeat_and_say_why_they_fail() {
+async fn actions_become_tools_with_a_repetition_count() {
     let mut world = corridor("none", None).await.unwrap();
     let spec = world.spec().clone();
     let tools: Vec<&str> = spec.tools.iter().map(|tool| tool.name.as_str()).collect();
@@ -81,7 +82,7 @@ async fn actions_are_tools_that_repeat_and_say_why_they_fail() {
 }
 
 #[tokio::test]
-async fn a_step_of_a_reflex_does_not_count_as_the_calls() {
+async fn a_reflex_step_does_not_count_towards_the_call() {
     let mut world = corridor("none", None).await.unwrap();
     world.reset(1).await.unwrap();
     world.begin(&call("right", &json!({"times": 2}))).unwrap();
@@ -95,7 +96,7 @@ async fn a_step_of_a_reflex_does_not_count_as_the_calls() {
 }
 
 #[tokio::test]
-async fn a_world_that_breaks_off_costs_its_episode_and_the_next_one_begins() {
+async fn a_failure_loses_the_episode_and_the_next_one_starts() {
     for (fault, part) in [
         ("exit", "a wall came down"),
         ("hang", "did not answer within 2 s"),
@@ -119,7 +120,7 @@ async fn a_world_that_breaks_off_costs_its_episode_and_the_next_one_begins() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_lived_in_says_why() {
+async fn an_unusable_environment_reports_the_reason() {
     for (fault, part) in [
         ("no-world", "has no `environment`"),
         ("no-actions", "has no actions"),
@@ -139,7 +140,7 @@ async fn what_cannot_be_lived_in_says_why() {
 }
 
 #[tokio::test]
-async fn after_a_crash_a_world_that_repeats_is_brought_to_where_it_was_and_no_other() {
+async fn only_a_deterministic_environment_is_restored_after_a_crash() {
     let past = |state: Value| {
         let actions = ["right", "right", "left", "do"].map(|action| Action(action.to_owned())).to_vec();
         EpisodePrefix { seed: 7, actions, state }
@@ -150,7 +151,7 @@ async fn after_a_crash_a_world_that_repeats_is_brought_to_where_it_was_and_no_ot
     assert_eq!(world.observe().unwrap().state["cell"], 2);
     assert!(!world.rejoin(&past(json!({"cell": 3, "seed": 7}))).await.unwrap());
 
-    // One that says so and does not is found out; one that does not say so is not even tried.
+    // A false claim of determinism is detected; without the claim no attempt is made.
     for fault in ["drifts", "drifts-silently"] {
         let place = tempfile::tempdir().unwrap();
         let starts = place.path().join("starts");
@@ -163,7 +164,7 @@ async fn after_a_crash_a_world_that_repeats_is_brought_to_where_it_was_and_no_ot
 }
 
 #[tokio::test]
-async fn practice_is_another_program() {
+async fn practice_uses_another_process() {
     let place = tempfile::tempdir().unwrap();
     let starts = place.path().join("starts");
     let mut world = corridor("none", Some(&starts)).await.unwrap();
@@ -187,7 +188,7 @@ fn server(more: &Value) -> McpEnvironmentSettings {
 }
 
 #[tokio::test]
-async fn a_server_with_two_tools_is_a_world() {
+async fn a_server_with_reset_and_step_tools_is_an_environment() {
     let mut world = server(&json!({})).open(Path::new("")).await.unwrap();
     assert_eq!(world.spec().tasks[0].name, "succeed");
     world.reset(3).await.unwrap();
@@ -198,7 +199,7 @@ async fn a_server_with_two_tools_is_a_world() {
     let seen = world.observe().unwrap().state;
     assert_eq!((&seen["success"], &seen["return"], &seen["steps"]), (&json!(true), &json!(1.0), &json!(4)));
 
-    // It dies in mid-episode, and is there again for the next one.
+    // The server dies during the episode and is restarted for the next one.
     world.reset(2).await.unwrap();
     carry_out(&mut world, &call("right", &json!({"times": 4}))).await.unwrap();
     let lost = world.step(&Action("left".to_owned())).await.unwrap_err();
@@ -214,7 +215,7 @@ async fn a_server_with_two_tools_is_a_world() {
 }
 
 #[tokio::test]
-async fn a_world_that_is_put_away_takes_its_program_along() {
+async fn dropping_an_environment_ends_its_process() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("pid");
     let mut command = faulty("corridor_mcp.py", "none");
@@ -234,7 +235,7 @@ async fn a_world_that_is_put_away_takes_its_program_along() {
 }
 
 #[tokio::test]
-async fn a_server_that_lacks_a_tool_is_none() {
+async fn a_server_that_lacks_a_tool_is_rejected() {
     let open = async |more: Value| match server(&more).open(Path::new("")).await {
         Ok(_) => panic!("it was opened"),
         Err(error) => error.to_string(),

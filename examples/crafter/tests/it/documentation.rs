@@ -1,4 +1,4 @@
-//! The specification is complete, agrees with the game, and gives nothing away.
+//! The specification is complete, consistent with the game, and contains no solutions.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
 
@@ -21,7 +21,7 @@ fn every_achievement_is_a_task_with_a_recipe() {
 }
 
 #[test]
-fn whatever_a_recipe_needs_another_provides() {
+fn every_requirement_of_a_recipe_is_provided_by_another() {
     let crafter = CrafterEnvironment::new();
     let recipes = &crafter.spec().recipes;
     let provided: BTreeSet<&str> =
@@ -46,7 +46,7 @@ fn the_examples_solve_no_task() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn goals_compare_with_the_state() {
+async fn goals_refer_to_existing_state() {
     let mut crafter = CrafterEnvironment::new();
     crafter.reset(1).await.unwrap();
     let state = crafter.observe().unwrap().state;

@@ -1,4 +1,4 @@
-//! Some games recorded from the original: the same check as `tests/parity.rs`, without Python.
+//! Games recorded from the original: the check of `parity.rs` without Python.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
 

@@ -1,4 +1,4 @@
-//! What the primitives do in real worlds, called as a skill would call them.
+//! The primitives in real worlds, called as a skill would call them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
 
@@ -76,7 +76,7 @@ async fn the_primitives_lead_to_a_stone_pickaxe() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_failure_says_what_is_missing() {
+async fn a_failure_lists_what_is_missing() {
     let mut play = Play::of(1).await;
     let item = |item: &str, count, have| Need::Item { item: item.into(), count, have };
     for (name, args, expected) in [
@@ -105,7 +105,7 @@ async fn a_failure_says_what_is_missing() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn bad_arguments_are_answered_with_the_legal_values() {
+async fn invalid_arguments_list_the_legal_values() {
     let mut play = Play::of(1).await;
     for (name, args, expected) in [
         ("go_to", json!({"kind": "trea"}), "did you mean `tree`?"),
@@ -122,7 +122,7 @@ async fn bad_arguments_are_answered_with_the_legal_values() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn sleep_lasts_until_the_player_is_rested_or_hurt() {
+async fn sleep_ends_when_the_player_is_rested_or_hurt() {
     let mut rested = 0;
     for seed in 0..6 {
         let mut play = Play::of(seed).await;
@@ -136,7 +136,7 @@ async fn sleep_lasts_until_the_player_is_rested_or_hurt() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_reflex_between_two_actions_does_not_confuse_a_call() {
+async fn a_reflex_between_two_actions_does_not_affect_a_call() {
     let mut play = Play::of(2).await;
     let args = json!({"kind": "tree"}).as_object().cloned().unwrap();
     play.0.begin(&ToolCall { name: "go_to".into(), args }).unwrap();
@@ -190,7 +190,7 @@ async fn acting_needs_a_running_episode() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn the_state_stays_small() {
+async fn the_state_has_a_bounded_size() {
     let mut longest = 0;
     for seed in 0..6 {
         let mut play = Play::of(seed).await;

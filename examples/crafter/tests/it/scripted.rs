@@ -1,4 +1,4 @@
-//! A scripted player with the fight reflex gets far: the primitives are good enough for whole episodes.
+//! A scripted player with the fight reflex gets far, so the primitives suffice for whole episodes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
 
@@ -13,7 +13,7 @@ struct Player {
     state: Value,
 }
 
-/// What `reflexes/fight.js` answers.
+/// The decision of `reflexes/fight.js`.
 fn fight(state: &Value) -> Option<Action> {
     if state["sleeping"] == true {
         return None;

@@ -1,4 +1,4 @@
-//! A restored world goes on as the one that was snapshot; whatever else is offered is refused.
+//! A restored world continues like the original, and invalid snapshots are rejected.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
 
@@ -19,7 +19,7 @@ fn is_refused(result: &Result<(), EnvironmentError>) -> bool {
     matches!(result, Err(EnvironmentError::BadSnapshot { .. }))
 }
 
-/// Plays on for as long as the episode lasts, and tells everything that can be seen.
+/// Plays to the end of the episode and records everything observable.
 async fn play(crafter: &mut CrafterEnvironment, actions: &[Move]) -> Vec<String> {
     let mut told = Vec::new();
     for action in actions {
@@ -42,7 +42,7 @@ async fn played(seed: u64, actions: &[Move]) -> CrafterEnvironment {
     for action in actions {
         let _ = crafter.step(&Action(action.name().into())).await;
     }
-    // A call under way is part of the state.
+    // The current call is part of the state.
     let _ = crafter.begin(&call("explore", &serde_json::json!({"n": 30})));
     let _ = crafter.advance();
     crafter
@@ -56,7 +56,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn a_restored_world_goes_on_identically(seed: u64, before in actions(300), after in actions(200)) {
+    fn a_restored_world_continues_identically(seed: u64, before in actions(300), after in actions(200)) {
         run(async {
             let mut crafter = played(seed, &before).await;
             let snapshot = crafter.snapshot().unwrap();
@@ -73,13 +73,13 @@ proptest! {
     }
 
     #[test]
-    fn any_other_bytes_are_refused(bytes: Vec<u8>) {
+    fn random_bytes_are_rejected(bytes: Vec<u8>) {
         let refused = CrafterEnvironment::new().restore(&Snapshot(bytes));
         prop_assert!(is_refused(&refused));
     }
 
     #[test]
-    fn a_damaged_snapshot_is_refused(at: prop::sample::Index, flip in 1_u8.., cut: prop::sample::Index) {
+    fn a_damaged_snapshot_is_rejected(at: prop::sample::Index, flip in 1_u8.., cut: prop::sample::Index) {
         let Snapshot(bytes) = run(played(3, &[])).snapshot().unwrap();
         let mut flipped = bytes.clone();
         flipped[at.index(bytes.len())] ^= flip;
@@ -89,7 +89,7 @@ proptest! {
         }
     }
 
-    /// Forged bytes pass the checksum; they are refused or give a world that can be played.
+    /// Forged bytes with a valid checksum are rejected or give a playable world.
     #[test]
     fn a_forged_snapshot_never_panics(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
         let Snapshot(mut bytes) = run(played(3, &[Move::Left; 20])).snapshot().unwrap();

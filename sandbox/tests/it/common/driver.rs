@@ -1,11 +1,11 @@
-//! A prebuilt skill that asks the host for whatever it is told to: any function, any numbers, in any order.
+//! Generates prebuilt skills that make arbitrary host calls with arbitrary numbers, in any order.
 
 use wasm_encoder::{
     CodeSection, EntityType, ExportKind, ExportSection, Function, FunctionSection, ImportSection,
     MemorySection, MemoryType, Module, TypeSection, ValType,
 };
 
-/// The host's functions with how many numbers they take, and what they give.
+/// The host functions with their number of parameters and their result type.
 const HOST: [(&str, usize, Option<ValType>); 8] = [
     ("invocation", 1, Some(ValType::I32)),
     ("take", 1, None),
@@ -16,10 +16,10 @@ const HOST: [(&str, usize, Option<ValType>); 8] = [
     ("should_stop", 0, Some(ValType::I32)),
     ("finish", 3, None),
 ];
-/// Bytes of the skill's memory.
+/// Size of the skill's memory, in bytes.
 pub const MEMORY_BYTES: u32 = 64 << 10;
 
-/// The module that asks for each function, by number, with these numbers; before, `data` is put into its memory.
+/// A module that makes these host calls, with `data` in its memory.
 pub fn module(data: &[u8], asks: impl IntoIterator<Item = (u8, [u32; 4])>) -> Vec<u8> {
     let (mut types, mut imports) = (TypeSection::new(), ImportSection::new());
     for (index, (name, count, result)) in (0..).zip(HOST) {
@@ -67,7 +67,7 @@ pub fn module(data: &[u8], asks: impl IntoIterator<Item = (u8, [u32; 4])>) -> Ve
     module.finish()
 }
 
-/// The same from bytes as a fuzzer gives them: first the memory's, from 17 on for each thing to ask.
+/// A module from fuzzer input: the memory's content first, then 17 bytes per host call.
 #[allow(dead_code, reason = "for the fuzzer")]
 pub fn module_of_bytes(bytes: &[u8]) -> Vec<u8> {
     let (data, asks) = bytes.split_at(bytes.len().min(64));

@@ -1,4 +1,4 @@
-//! A small world for skills to act in, and the sandbox all tests of a binary share.
+//! A small world for skills, and the sandbox that all tests share.
 #![allow(dead_code, clippy::unwrap_used, reason = "shared by tests, each of which uses a part")]
 
 pub mod driver;
@@ -12,13 +12,13 @@ use sojourn_sandbox::{
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-/// Compiled once per machine: the cache lies in the target folder.
+/// Compiled once per machine; the cache is in the target folder.
 pub static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| {
     let cache_dir = Some(std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("engine-cache"));
     Sandbox::new(SandboxConfig { cache_dir, ..SandboxConfig::default() }).unwrap()
 });
 
-/// Wood is there for the taking.
+/// A world with wood to collect.
 #[derive(Default)]
 pub struct World {
     pub calls: Mutex<Vec<(String, Value)>>,
@@ -103,13 +103,13 @@ pub async fn run_in(world: &Arc<World>, source: &str, args: &[Value], limits: &L
     SANDBOX.call(&program, invocation).await
 }
 
-/// What `main` of `source` returns.
+/// Return value of `main` in `source`.
 pub async fn value(source: &str) -> Value {
     let report = run_in(&Arc::default(), source, &[], &Limits::default()).await;
     report.result.unwrap_or_else(|error| panic!("{error}\n{source}"))
 }
 
-/// Why `main` of `source` fails.
+/// Error of `main` in `source`.
 pub async fn error(source: &str) -> CallError {
     let report = run_in(&Arc::default(), source, &[], &Limits::default()).await;
     match report.result {

@@ -1,4 +1,4 @@
-//! What the tests of events and of the library on disk share.
+//! Shared helpers for tests of events and of the library on disk.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
@@ -45,7 +45,7 @@ pub fn world(seed: u64, verified: bool) -> WorldResult {
     }
 }
 
-/// A report with so many passes in three worlds.
+/// A report with `passes` passed worlds out of three.
 pub fn report(state: &LibraryState, skill: &Skill, passes: u64) -> TrialReport {
     TrialReport {
         worlds: (0..3).map(|seed| world(seed, seed < passes)).collect(),
@@ -74,7 +74,7 @@ pub fn admit(state: &mut LibraryState, name: &str, body: &str) -> SkillId {
     state.active(name).unwrap().id().clone()
 }
 
-/// A move that may be legal or not, to be made concrete by the state it meets.
+/// An abstract action on the library, which becomes an event in a given state; the event may be illegal.
 #[derive(Debug, Clone)]
 pub enum Move {
     Draft { name: usize, calls: Option<usize>, salt: u8 },
@@ -116,7 +116,7 @@ pub fn moves() -> impl Strategy<Value = Vec<Move>> {
     proptest::collection::vec(one, 0..60)
 }
 
-/// The event that a move means in this state; none when it points at nothing.
+/// The event for an action in this state; `None` if it refers to nothing.
 pub fn event(state: &LibraryState, one: &Move) -> Option<LibraryEvent> {
     let entries: Vec<&Entry> = state.histories().flat_map(|(_, history)| &history.versions).collect();
     let entry = |which: usize| (!entries.is_empty()).then(|| entries[which % entries.len()]);
@@ -174,7 +174,7 @@ pub fn event(state: &LibraryState, one: &Move) -> Option<LibraryEvent> {
     })
 }
 
-/// The cases of a version, all passed or all failed.
+/// Results for all cases of a version, all passed or all failed.
 fn results(entry: &Entry, passed: bool) -> Vec<CaseResult> {
     let result = |case: &sojourn_skills::Case| CaseResult {
         case: case.id(),

@@ -1,4 +1,4 @@
-//! A toolbox with one source that misbehaves.
+//! A toolbox with one faulty source, and the checks that all kinds of sources must pass.
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
@@ -8,13 +8,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How long anything may take before the test gives up.
+/// Time limit of a test for any single wait.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// So long, in milliseconds, that whoever waits for it is seen to hang.
+/// A time limit, in milliseconds, that no test reaches.
 pub const FOR_EVER: u64 = 600_000;
 
-/// The command line of a server of the tests that has this fault.
+/// Command line of a test server with this fault.
 pub fn faulty(server: &str, fault: &str) -> Vec<String> {
     let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers").join(server);
     ["python3", server.to_str().unwrap(), fault].map(str::to_owned).to_vec()
@@ -26,7 +26,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// A call may take two seconds, and a result a megabyte.
+    /// A bench whose calls may take two seconds and whose results may have one megabyte.
     pub fn new(source: Arc<dyn ToolSource>) -> Self {
         let limits = CallLimits { timeout: Duration::from_secs(2), result_bytes: 1 << 20 };
         let toolbox = Toolbox::new(vec![Arc::clone(&source)], limits);
@@ -40,7 +40,7 @@ impl Bench {
         }
     }
 
-    /// Waits until the tool is there, or is not.
+    /// Waits until the tool exists or does not exist. Returns the notices.
     pub async fn until(&self, name: &str, there: bool) -> Vec<String> {
         let begun = Instant::now();
         let mut notices = Vec::new();
@@ -55,7 +55,7 @@ impl Bench {
     }
 }
 
-/// What the source says of itself first.
+/// The first notice of the source.
 pub async fn first_notice(source: &dyn ToolSource) -> String {
     let begun = Instant::now();
     loop {
@@ -67,11 +67,11 @@ pub async fn first_notice(source: &dyn ToolSource) -> String {
     }
 }
 
-/// A fault, whether its call is good all the same, and a part of what it says.
+/// A fault, whether its call succeeds all the same, and a part of the outcome's text.
 pub type Case = (&'static str, bool, &'static str);
 
-/// Each fault costs the call that meets it, and the peer goes on.
-pub async fn each_costs_one_call(bench: impl AsyncFn(&str) -> Bench, cases: &[Case]) {
+/// Each fault fails the affected call, and the peer stays connected.
+pub async fn each_fails_one_call(bench: impl AsyncFn(&str) -> Bench, cases: &[Case]) {
     for &(fault, ok, part) in cases {
         let bench = bench(fault).await;
         let outcome = bench.call("faulty_misbehave").await;
@@ -83,9 +83,9 @@ pub async fn each_costs_one_call(bench: impl AsyncFn(&str) -> Bench, cases: &[Ca
     }
 }
 
-/// A peer that dies of its fault is started again, and its tools are gone meanwhile. Each case is a fault, a part of
-/// what its call is told, and a part of what is said of the peer.
-pub async fn each_is_revived(
+/// A peer that dies is restarted, and its tools are withdrawn meanwhile. Each case is a fault, a part of the
+/// call's message, and a part of the source's notice.
+pub async fn each_is_restarted(
     bench: impl AsyncFn(&str) -> Bench,
     cases: &[(&'static str, &'static str, &'static str)],
 ) {
@@ -107,8 +107,8 @@ pub async fn each_is_revived(
     }
 }
 
-/// Each of two calls at once hears how far it has got itself, in order, and nothing of the other.
-pub async fn each_call_hears_of_itself(bench: impl AsyncFn(&str) -> Bench) {
+/// Two concurrent calls receive their own progress, in order, and none of the other's.
+pub async fn each_call_receives_its_own_progress(bench: impl AsyncFn(&str) -> Bench) {
     let bench = bench("interleave").await;
     let call = async || {
         let heard: Arc<Mutex<Vec<CallProgress>>> = Arc::default();
@@ -133,8 +133,8 @@ pub async fn each_call_hears_of_itself(bench: impl AsyncFn(&str) -> Bench) {
     bench.source.close().await;
 }
 
-/// Tools that come in mid-call are seen, and one that cannot be used is left out alone.
-pub async fn lists_are_followed(bench: impl AsyncFn(&str) -> Bench, unusable: &[&'static str]) {
+/// Tools added during a call are found, and an unusable tool is skipped alone.
+pub async fn tool_lists_are_tracked(bench: impl AsyncFn(&str) -> Bench, unusable: &[&'static str]) {
     let changing = bench("change").await;
     assert!(changing.call("faulty_misbehave").await.ok);
     changing.until("faulty_late", true).await;

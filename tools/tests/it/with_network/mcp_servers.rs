@@ -1,4 +1,4 @@
-//! Servers that others wrote: `server-everything` and `server-filesystem`, from npm, over their standard streams.
+//! Third-party MCP servers from npm over stdio: `server-everything` and `server-filesystem`.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,7 +21,7 @@ const PACKAGES: [&str; 2] = [
     "@modelcontextprotocol/server-filesystem@2026.8.31",
 ];
 
-/// Where the packages are, or why they are not.
+/// Folder of the installed packages, or why they are missing.
 static INSTALLED: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
@@ -42,7 +42,7 @@ static INSTALLED: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
     }
 });
 
-/// The tools of a server, unless npm cannot be had.
+/// The tools of a server; `None` if the packages cannot be installed.
 async fn tools_of(server: &str, argument: &str) -> Option<(Arc<McpSource>, Toolbox)> {
     let place = match &*INSTALLED {
         Ok(place) => place,
@@ -66,7 +66,7 @@ async fn call(toolbox: &Toolbox, name: &str, args: Value, context: CallContext) 
 }
 
 #[tokio::test]
-async fn everything_that_a_server_can_show_arrives() {
+async fn every_kind_of_content_arrives() {
     let Some((source, toolbox)) = tools_of("server-everything", "stdio").await else { return };
     let plain = CallContext::default;
     let echo = call(&toolbox, "it_echo", json!({"message": "hello"}), plain()).await;
@@ -90,7 +90,7 @@ async fn everything_that_a_server_can_show_arrives() {
 }
 
 #[tokio::test]
-async fn a_long_call_tells_how_far_it_is_and_can_be_given_up() {
+async fn a_long_call_reports_progress_and_can_be_cancelled() {
     let Some((source, toolbox)) = tools_of("server-everything", "stdio").await else { return };
     let heard: Arc<Mutex<Vec<CallProgress>>> = Arc::default();
     let kept = Arc::clone(&heard);
@@ -117,7 +117,7 @@ async fn a_long_call_tells_how_far_it_is_and_can_be_given_up() {
 }
 
 #[tokio::test]
-async fn files_are_written_and_read_where_the_server_may_and_nowhere_else() {
+async fn files_are_accessible_only_in_the_granted_directory() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path().canonicalize().unwrap();
     let Some((source, toolbox)) = tools_of("server-filesystem", root.to_str().unwrap()).await else { return };
@@ -134,6 +134,6 @@ async fn files_are_written_and_read_where_the_server_may_and_nowhere_else() {
         let spec = toolbox.specs().into_iter().find(|spec| spec.name == name).unwrap();
         !spec.effects.write
     };
-    assert!(reads("it_read_text_file") && !reads("it_write_file"), "hints are believed");
+    assert!(reads("it_read_text_file") && !reads("it_write_file"), "annotations determine the effects");
     source.close().await;
 }

@@ -1,4 +1,4 @@
-//! Components: what they were granted they can do, what they were not they cannot, and nothing that they do harms the run.
+//! Components can use exactly what they were granted, and no fault of theirs harms the run.
 
 #![cfg(feature = "wasm")]
 #![allow(
@@ -17,11 +17,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, LazyLock};
 
-/// The hostile guest, built; or why it cannot be.
+/// The compiled hostile component, or why it cannot be compiled.
 static HOSTILE: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests/hostile/Cargo.toml");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
-    // Where Rust was not installed by rustup, the target may be there all the same.
+    // Without rustup the target may be installed all the same.
     let _ = Command::new("rustup").args(["target", "add", "wasm32-wasip2"]).output();
     let built = Command::new(env!("CARGO"))
         .args(["build", "--release", "--target", "wasm32-wasip2", "--manifest-path"])
@@ -40,7 +40,7 @@ static HOSTILE: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
     Ok(target.join("wasm32-wasip2/release/hostile.wasm"))
 });
 
-/// The hostile guest with these grants.
+/// The hostile component with these grants.
 async fn hostile(grants: &Value) -> Option<Bench> {
     let component = match &*HOSTILE {
         Ok(component) => component,
@@ -63,7 +63,7 @@ async fn call(bench: &Bench, tool: &str, args: &Value) -> ToolOutcome {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_it_does_costs_one_call() {
+async fn any_fault_fails_one_call() {
     let Some(bench) = hostile(&json!({"memory_mib": 16})).await else { return };
     for (tool, part) in [
         ("spin", "did not answer within 2 s"),
@@ -78,15 +78,15 @@ async fn whatever_it_does_costs_one_call() {
         let outcome = call(&bench, tool, &json!({})).await;
         assert!(!outcome.ok && outcome.message.contains(part), "{tool}: {outcome:?}");
         let after = call(&bench, "remember", &json!({})).await;
-        assert_eq!(after.value, Some(json!(0)), "{tool}: the next call finds nothing of it");
+        assert_eq!(after.value, Some(json!(0)), "{tool}: state passed to the next call");
     }
-    // More than is kept of what it writes; whether it minds is its own affair.
+    // Writes more output than is kept; whether that fails is up to the component.
     call(&bench, "chatter", &json!({})).await;
     assert_eq!(call(&bench, "remember", &json!({})).await.value, Some(json!(0)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn its_clock_stands_at_the_log_s_time_of_the_call() {
+async fn the_wall_clock_is_fixed_at_the_time_of_the_call() {
     let Some(bench) = hostile(&json!({})).await else { return };
     for now_ms in [1_764_000_000_123_i64, 0, 1_764_000_000_123] {
         let call = ToolCall { name: "it_time".into(), args: serde_json::Map::new() };
@@ -98,7 +98,7 @@ async fn its_clock_stands_at_the_log_s_time_of_the_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_calls_at_once_do_not_wait_for_one_that_spins() {
+async fn other_calls_do_not_wait_for_one_that_spins() {
     let Some(bench) = hostile(&json!({})).await else { return };
     let nothing = json!({});
     let spinning = call(&bench, "spin", &nothing);
@@ -108,7 +108,7 @@ async fn many_calls_at_once_do_not_wait_for_one_that_spins() {
         }
         true
     };
-    // The others are through before the one that spins is stopped.
+    // The other calls must finish before the spinning one is stopped.
     tokio::select! {
         through = others => assert!(through),
         outcome = spinning => panic!("{outcome:?}"),
@@ -116,7 +116,7 @@ async fn many_calls_at_once_do_not_wait_for_one_that_spins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_sees_what_it_was_granted() {
+async fn a_component_sees_only_granted_directories_and_variables() {
     let place = tempfile::tempdir().unwrap();
     for directory in ["open", "closed", "secret"] {
         std::fs::create_dir(place.path().join(directory)).unwrap();
@@ -152,7 +152,7 @@ async fn it_sees_what_it_was_granted() {
     assert_eq!(std::fs::read_to_string(at("secret/file")).unwrap(), "secret");
 }
 
-/// A server that answers 204 to everybody; its address.
+/// Starts a server that answers every request with 204; returns its address.
 fn server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -166,7 +166,7 @@ fn server() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_speaks_to_the_hosts_that_it_was_granted_and_by_http_only() {
+async fn a_component_contacts_only_granted_hosts_and_only_by_http() {
     let (listed, other) = (server(), server());
     let Some(bench) = hostile(&json!({"hosts": [listed]})).await else { return };
     let get = async |host: &str| call(&bench, "get", &json!({"host": host, "path": "/"})).await;
@@ -185,7 +185,7 @@ async fn it_speaks_to_the_hosts_that_it_was_granted_and_by_http_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_its_tools_may_do_ends_at_what_it_was_granted() {
+async fn effects_are_limited_by_the_grants() {
     let effects = async |grants: &Value| {
         let bench = hostile(grants).await?;
         let specs = bench.toolbox.specs();
@@ -207,7 +207,7 @@ async fn what_its_tools_may_do_ends_at_what_it_was_granted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_comes_later_or_changes_is_taken_up() {
+async fn a_new_or_changed_component_file_is_loaded() {
     let Ok(component) = &*HOSTILE else { return };
     let place = tempfile::tempdir().unwrap();
     let settings: WasmSettings = serde_json::from_value(json!({"component": "it.wasm"})).unwrap();

@@ -1,8 +1,8 @@
-//! A game's whole state as named fields, in the words of `tests/parity.py`.
+//! The complete state of a game as named fields, in the vocabulary of `tests/parity.py`.
 
 use sojourn_crafter::game::{Achievement, Direction, Game, Item, Kind, Material, Object, Turn};
 
-/// A state as the Python script prints it, one string a field.
+/// A state as the Python script prints it, one string per field.
 pub fn fields(game: &Game, action: &str, turn: Option<&Turn>) -> Vec<(&'static str, String)> {
     let (world, player, needs) = (game.world(), game.player(), game.player().needs());
     let (drawn, sum) = world.rng().position();
@@ -24,7 +24,7 @@ pub fn fields(game: &Game, action: &str, turn: Option<&Turn>) -> Vec<(&'static s
     ]
 }
 
-/// Gives the player what the script's `stock` gives.
+/// Gives the player the items of the script's `stock`.
 pub fn stock(game: &mut Game) {
     for &item in Item::ALL {
         game.give(item, 9);

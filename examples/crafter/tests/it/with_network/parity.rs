@@ -1,7 +1,7 @@
 //! The game equals the Python original, state for state.
 //!
-//! `tests/parity.py` plays the original and prints its whole state after every step; here the same actions are
-//! played in Rust and every field is compared. The first run installs the original from the package index.
+//! `tests/parity.py` plays the original and prints its complete state after every step. The test plays the
+//! same actions in Rust and compares every field. The first run installs the original from the package index.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
 
@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// As `tests/parity.py` passes it to the original.
+/// Episode length that `tests/parity.py` passes to the original.
 const LENGTH: u32 = 10_000;
 
 fn compare_with_original(mode: &str, first_seed: u64, seeds: u64, steps: u64) {

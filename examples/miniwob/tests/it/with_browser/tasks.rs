@@ -1,4 +1,4 @@
-//! The package's pages as an environment: all of them open, the same seed is the same task, and their own scripts judge.
+//! All pages of the package open, equal seeds give equal instances, and the pages' own scripts judge.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,7 +11,8 @@ use sojourn_miniwob::{list_tasks, open, seed};
 use sojourn_tools::{Action, EndingKind, Environment, EnvironmentError, EpisodePrefix};
 use std::path::PathBuf;
 
-/// Where `sojourn environments install miniwob` puts the pages; where they or a browser are missing, a test is skipped.
+/// Folder in which `sojourn environments install miniwob` puts the pages. Without them or a browser, tests
+/// are skipped.
 fn pages() -> Option<PathBuf> {
     let cache =
         || directories::ProjectDirs::from("", "", "sojourn").map(|dirs| dirs.cache_dir().join("miniwob"));
@@ -55,7 +56,7 @@ async fn every_task_opens_and_the_same_seed_is_the_same_task() {
         if first.is_empty() {
             empty.push(task.name.clone());
         }
-        // About 1500 tokens is the most that is shown.
+        // An observation has at most about 1500 tokens.
         let seen = world.observe().unwrap().text.chars().count();
         assert!(seen < 6000, "{}: {seen} characters", task.name);
     }
@@ -63,7 +64,7 @@ async fn every_task_opens_and_the_same_seed_is_the_same_task() {
 }
 
 #[tokio::test]
-async fn the_pages_judge_what_is_done() {
+async fn the_pages_judge_the_actions() {
     let Some(pages) = pages() else { return };
     let mut world = open(&pages).unwrap();
     let (tasks, at) = position(&world, "click_test_2");
@@ -81,7 +82,7 @@ async fn the_pages_judge_what_is_done() {
 }
 
 #[tokio::test]
-async fn an_episode_is_rejoined_by_its_actions_and_tabs_go_on_side_by_side() {
+async fn an_interrupted_episode_is_restored_and_tabs_are_independent() {
     let Some(pages) = pages() else { return };
     let mut world = open(&pages).unwrap();
     let (tasks, at) = position(&world, "login_user");
@@ -97,7 +98,7 @@ async fn an_episode_is_rejoined_by_its_actions_and_tabs_go_on_side_by_side() {
     }
     let state = world.observe().unwrap().state;
 
-    // Another process finds the episode as it was; here another tab of the same browser.
+    // Another process restores the interrupted episode; here another tab of the same browser stands for it.
     let mut other = world.practice().unwrap();
     let past = EpisodePrefix { seed, actions: typed.to_vec(), state: state.clone() };
     assert!(other.rejoin(&past).await.unwrap());

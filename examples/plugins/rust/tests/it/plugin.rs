@@ -1,4 +1,4 @@
-//! The plugin as an agent meets it.
+//! The example plugin, used as an agent uses it.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -20,7 +20,7 @@ async fn call(
 }
 
 #[tokio::test]
-async fn it_converts_and_marches() {
+async fn the_plugin_converts_and_reports_progress() {
     let command = vec![env!("CARGO_BIN_EXE_sojourn-example-plugin").to_owned()];
     let settings = serde_json::from_value::<ProcessSettings>(json!({"command": command})).unwrap();
     let source = Arc::new(ProcessSource::open("units", settings, Path::new(".")).unwrap());

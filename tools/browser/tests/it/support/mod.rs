@@ -1,4 +1,4 @@
-//! Pages to try the browser on, and the browser.
+//! Test pages and a browser.
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-/// The browser, or a word that the test is skipped.
+/// Path of the browser, or a note that the test is skipped.
 pub fn chromium() -> Option<PathBuf> {
     let found = find_chromium();
     if found.is_none() {
@@ -23,7 +23,7 @@ pub fn chromium() -> Option<PathBuf> {
     found
 }
 
-/// A browser that may go to a server of pages.
+/// A browser that may connect to a server of test pages.
 pub async fn browser() -> Option<(Server, Arc<Chromium>)> {
     let program = chromium()?;
     let server = Server::start().await;
@@ -32,38 +32,38 @@ pub async fn browser() -> Option<(Server, Arc<Chromium>)> {
     Some((server, Arc::new(browser)))
 }
 
-/// The action that a call stands for.
+/// The page action of a call.
 pub fn act(call: &str) -> PageAction {
     PageAction::read(&PageAction::call(call).unwrap_or_else(|| panic!("{call}")), false).unwrap().unwrap()
 }
 
-/// Ends a process at once.
+/// Kills a process.
 pub fn kill(process: u32) {
     let done = std::process::Command::new("kill").arg("-9").arg(process.to_string()).status().unwrap();
     assert!(done.success());
 }
 
-/// Ends what this process started, with `-KILL`, or stops it, with `-STOP`.
+/// Sends a signal (`-KILL` or `-STOP`) to the child processes of this process.
 pub fn signal_children(signal: &str) {
     let own = std::process::id().to_string();
     let listed = std::process::Command::new("ps").args(["--ppid", &own, "-o", "pid="]).output().unwrap();
     for process in String::from_utf8_lossy(&listed.stdout).split_whitespace() {
-        // The one that listed them is among them, and gone.
+        // The process that listed them is among them and has ended.
         let _ = std::process::Command::new("kill").args([signal, process]).status();
     }
 }
 
-/// The action with this name.
+/// The environment action with this name.
 pub fn action(call: &str) -> Action {
     Action(call.to_owned())
 }
 
-/// What a model is shown of a world.
+/// Text of the present observation.
 pub fn text(world: &dyn Environment) -> String {
     world.observe().unwrap().text
 }
 
-/// A site of the server whose one task is done once `success` holds.
+/// A site on the server with one task, which is done once `success` is true.
 pub fn world(server: &Server, start: &str, success: &str, more: &Value) -> WebEnvironment {
     let mut settings = json!({
         "name": "site", "start": server.url(start), "practice": true,
@@ -75,7 +75,7 @@ pub fn world(server: &Server, start: &str, success: &str, more: &Value) -> WebEn
 
 type Harm = Arc<Mutex<Vec<String>>>;
 
-/// A server of pages. It ends with the test.
+/// A server of test pages. It stops when dropped.
 pub struct Server {
     address: SocketAddr,
     harm: Harm,
@@ -117,7 +117,7 @@ impl Server {
         format!("http://{}{path}", self.address)
     }
 
-    /// What was done that nobody may do.
+    /// Requests that nobody may make.
     pub fn harm(&self) -> Vec<String> {
         self.harm.lock().unwrap().clone()
     }
@@ -148,7 +148,7 @@ async fn received(body: String) -> Html<String> {
     Html(format!("<p>{}</p>", given.join(", ").replace('&', "&amp;")))
 }
 
-/// A field of a form as browsers send it.
+/// Decodes a form field.
 fn decoded(field: &str) -> Option<String> {
     let mut bytes = Vec::new();
     let mut rest = field.bytes();
@@ -165,7 +165,7 @@ fn decoded(field: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Knows who was here before.
+/// Identifies the session by its cookie.
 async fn session(headers: HeaderMap) -> Response {
     let known = headers.get(header::COOKIE).is_some();
     let text =

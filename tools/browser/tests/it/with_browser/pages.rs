@@ -1,4 +1,4 @@
-//! The browser as agents meet it: what is seen of real pages, what is done on them, and what goes wrong.
+//! Pages in a real browser: observations, actions and faults.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use sojourn_browser::{BrowserError, Chromium, Page, RequestGrants, Settings, render};
 use std::sync::Arc;
 
-/// What is seen, as the model reads it.
+/// The observation as text for the model.
 async fn seen(page: &mut Page) -> String {
     render(&page.observe().await.unwrap().state)
 }
 
-/// Does something and waits for what follows; what came of it.
+/// Carries out an action and waits until the page has settled. Returns the message.
 async fn done(page: &mut Page, call: &str) -> String {
     let acted = page.act(&act(call)).await.unwrap_or_else(|error| panic!("{call}: {error}"));
     page.settle().await.unwrap_or_else(|error| panic!("after {call}: {error}"));
@@ -67,7 +67,7 @@ async fn a_form_is_seen_filled_in_and_sent() {
 }
 
 #[tokio::test]
-async fn typing_replaces_what_stood_there_and_keys_do_what_they_do() {
+async fn typing_replaces_the_content_and_keys_have_their_effects() {
     let Some((server, browser)) = browser().await else { return };
     let mut page = browser.page().await.unwrap();
     page.open(&server.url("/keys")).await.unwrap();
@@ -85,12 +85,12 @@ async fn typing_replaces_what_stood_there_and_keys_do_what_they_do() {
     assert!(
         done(&mut page, r#"type("Nothing", "x")"#).await.starts_with("no: nothing on the page is called")
     );
-    // Scripts of the page see real events: they are trusted.
+    // The page's scripts receive trusted events.
     assert_eq!(value(&mut page, "document.body.dataset.trusted").await, json!("true"));
 }
 
 #[tokio::test]
-async fn what_is_out_of_view_is_scrolled_to_and_what_is_covered_is_told() {
+async fn hidden_elements_are_scrolled_to_and_covered_ones_are_reported() {
     let Some((server, browser)) = browser().await else { return };
     let mut page = browser.page().await.unwrap();
     page.open(&server.url("/long")).await.unwrap();
@@ -109,7 +109,7 @@ async fn what_is_out_of_view_is_scrolled_to_and_what_is_covered_is_told() {
 }
 
 #[tokio::test]
-async fn dialogs_new_tabs_and_downloads_are_told_and_nothing_waits_for_them() {
+async fn dialogs_new_tabs_and_downloads_are_reported_without_blocking() {
     let Some((server, browser)) = browser().await else { return };
     let mut page = browser.page().await.unwrap();
     page.open(&server.url("/surprises")).await.unwrap();
@@ -140,18 +140,18 @@ async fn dialogs_new_tabs_and_downloads_are_told_and_nothing_waits_for_them() {
 }
 
 #[tokio::test]
-async fn a_slow_page_is_shown_as_it_is_and_a_missing_one_is_told() {
+async fn a_slow_page_is_used_as_it_is_and_a_missing_one_is_reported() {
     let Some((server, browser)) = browser().await else { return };
     let mut page = browser.page().await.unwrap();
     let gone = page.open("http://127.0.0.1:8999/").await.unwrap_err().to_string();
     assert!(gone.contains("127.0.0.1:8999 is not among the hosts"), "{gone}");
     page.open(&server.url("/nowhere")).await.unwrap();
     assert!(seen(&mut page).await.contains("there is no such page"));
-    // A page that changes for half a second is waited for.
+    // The driver waits for a page that changes for half a second.
     page.open(&server.url("/late")).await.unwrap();
     done(&mut page, r#"click("Begin")"#).await;
     assert!(seen(&mut page).await.contains("finished"));
-    // So is one that asks its server first.
+    // It also waits for a page that first requests data from its server.
     done(&mut page, r#"click("Ask")"#).await;
     assert!(seen(&mut page).await.contains("the answer"));
 }
@@ -168,12 +168,12 @@ async fn tabs_share_nothing() {
 }
 
 #[tokio::test]
-async fn a_page_cannot_see_who_looks_at_it() {
+async fn a_page_cannot_detect_the_observer() {
     let Some((server, browser)) = browser().await else { return };
     let mut page = browser.page().await.unwrap();
     page.open(&server.url("/form")).await.unwrap();
     seen(&mut page).await;
-    // What looks is in a world of its own, and the page cannot reach what it finds by redefining what it is built on.
+    // Observation runs in an isolated world: the page can neither see it nor change what it relies on.
     assert_eq!(page.evaluate("typeof sojourn").await.unwrap(), json!("undefined"));
     page.evaluate("Element.prototype.getBoundingClientRect = () => { throw new Error('no') }").await.unwrap();
     assert!(seen(&mut page).await.contains("Send a parcel"));
@@ -182,7 +182,7 @@ async fn a_page_cannot_see_who_looks_at_it() {
 }
 
 #[tokio::test]
-async fn a_killed_browser_is_noticed_and_told() {
+async fn a_killed_browser_is_detected_and_reported() {
     let Some((server, browser)) = browser().await else { return };
     let mut page = browser.page().await.unwrap();
     page.open(&server.url("/form")).await.unwrap();
@@ -194,7 +194,7 @@ async fn a_killed_browser_is_noticed_and_told() {
 }
 
 #[tokio::test]
-async fn a_page_that_crashes_is_lost_alone() {
+async fn a_crashed_page_leaves_other_pages_intact() {
     let Some((server, browser)) = browser().await else { return };
     let mut lost = browser.page().await.unwrap();
     let mut kept = browser.page().await.unwrap();
@@ -206,7 +206,7 @@ async fn a_page_that_crashes_is_lost_alone() {
 }
 
 #[tokio::test]
-async fn a_browser_that_is_not_there_is_said() {
+async fn a_missing_browser_is_reported() {
     let settings = Settings { program: Some("/nowhere/chromium".into()), ..Settings::default() };
     let missing = Chromium::start(&settings).await.err().unwrap();
     assert_eq!(missing.to_string(), "no Chromium was found at /nowhere/chromium");
@@ -215,7 +215,7 @@ async fn a_browser_that_is_not_there_is_said() {
     assert!(broken.starts_with("Chromium does not start"), "{broken}");
 }
 
-/// How an obedient agent might do what a page asks of it, each from a fresh page that asks.
+/// Actions by which an obedient agent might follow a page's instructions, each from a fresh page.
 const TEMPTATIONS: [&[&str]; 20] = [
     &[r#"click("Delete everything")"#],
     &[r#"click("Delete everything")"#, r#"click("Delete everything")"#],
@@ -264,9 +264,9 @@ async fn what_a_page_asks_for_is_not_done_unless_it_was_granted_in_20_of_20_trie
         told += usize::from(view.events.iter().any(|told| told.contains("the agent's settings")));
         assert_eq!(server.harm(), Vec::<String>::new(), "{calls:?}");
     }
-    // What another tab, a worker or a frame asked for is refused too, but not told to this page.
+    // Requests from other tabs, workers and frames are blocked as well, but not reported to this page.
     assert!(told >= 12, "it was told of {told} refusals");
-    // What was granted still works: the trap is no reason to do nothing.
+    // Granted requests still work, so the trap does not paralyse the agent.
     let mut page = browser.page().await.unwrap();
     page.open(&server.url("/form")).await.unwrap();
     done(&mut page, r#"click("Send")"#).await;

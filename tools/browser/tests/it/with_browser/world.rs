@@ -1,4 +1,4 @@
-//! A site as an environment: how its episodes begin, and when a goal counts as reached.
+//! A site as an environment: the start of episodes, and when a goal counts as reached.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,7 +11,7 @@ use serde_json::json;
 use sojourn_tools::{EndingKind, Environment};
 
 #[tokio::test]
-async fn an_episode_begins_without_what_the_one_before_left() {
+async fn an_episode_starts_without_the_session_of_the_previous_one() {
     if chromium().is_none() {
         return;
     }
@@ -25,14 +25,14 @@ async fn an_episode_begins_without_what_the_one_before_left() {
         assert_eq!(done.unlocked, ["do_it"]);
         assert_eq!(done.ended.unwrap().kind, EndingKind::Succeeded);
     }
-    // What practises is somebody else too.
+    // A practice environment is signed out, too.
     let mut practice = site.practice().unwrap();
     practice.reset(0).await.unwrap();
     assert!(text(&*practice).contains("Who are you?"));
 }
 
 #[tokio::test]
-async fn a_goal_that_holds_from_the_beginning_is_not_reached() {
+async fn a_goal_that_is_true_from_the_start_does_not_count() {
     if chromium().is_none() {
         return;
     }
@@ -41,7 +41,7 @@ async fn a_goal_that_holds_from_the_beginning_is_not_reached() {
     let mut site = world(&server, "/session", success, &json!({"keep_session": true}));
     site.reset(0).await.unwrap();
     assert!(site.step(&action("click(\"Look again\")")).await.unwrap().ended.is_some());
-    // Signed in already: nothing that is done now is the reason.
+    // Already signed in, so no action achieves the goal.
     site.reset(1).await.unwrap();
     assert!(text(&site).contains("Welcome back"));
     let idle = site.step(&action("wait(1)")).await.unwrap();
