@@ -17,14 +17,17 @@ if [ -z "${SOJOURN:-}" ]; then
 fi
 minutes=${DEMO_MINUTES:-10}
 images=docs/src/images
-home=$(mktemp -d)
-trap 'rm -rf "$home"' EXIT
-"$SOJOURN" models pull qwen2.5-coder-1.5b-instruct
-"$SOJOURN" models pull all-minilm-l6-v2
+place=$(mktemp -d)
+trap 'rm -rf "$place"' EXIT
+# As a person has it: the program on the PATH, and a home that need not be named.
+ln -s "$(realpath "$SOJOURN")" "$place/sojourn"
+export PATH="$place:$PATH" SOJOURN_HOME="$place/home"
+sojourn models pull qwen2.5-coder-1.5b-instruct
+sojourn models pull all-minilm-l6-v2
 
 # What `make demo` does after the build, in a home of its own.
-scripts/record.py --out "$images/demo.svg" --title "make demo" --seconds $((minutes * 60 + 120)) -- \
-    "$SOJOURN" --home "$home" run examples/crafter/agent.toml --time "${minutes}m"
-scripts/record.py --out "$images/replay.svg" --title "sojourn replay latest" --seconds 44 --play 40 --rows 30 --key 40:q -- \
-    "$SOJOURN" --home "$home" replay latest --speed 16
-"$SOJOURN" --home "$home" skills graph --format svg --output "$images/skills.svg"
+scripts/record.py --out "$images/demo.svg" --title "make demo" --seconds $((minutes * 60 + 180)) -- \
+    sojourn run examples/crafter/agent.toml --time "${minutes}m"
+scripts/record.py --out "$images/replay.svg" --title "sojourn replay latest" --seconds 40 --rows 30 -- \
+    sojourn replay latest --speed 16
+sojourn skills graph --format svg --output "$images/skills.svg"

@@ -126,6 +126,11 @@ def spans(line):
     return pieces
 
 
+def visible(text):
+    """The text for SVG, which would make one space of several."""
+    return html.escape(text, quote=False).replace(" ", "\u00a0")
+
+
 def draw(line):
     """A line as SVG."""
     drawn = []
@@ -144,7 +149,7 @@ def draw(line):
         look += ' font-weight="bold"' if style["bold"] else ""
         look += ' opacity=".65"' if style["dim"] else ""
         width = len(kept) * WIDTH
-        drawn.append(f'<text x="{x:g}" y="13.5" textLength="{width:g}"{look}>{html.escape(kept, quote=False)}</text>')
+        drawn.append(f'<text x="{x:g}" y="13.5" textLength="{width:g}"{look}>{visible(kept)}</text>')
     return "".join(drawn)
 
 
@@ -167,7 +172,6 @@ def svg(frames, options, seconds):
     speed = f" · {minutes} in {options.play:g} seconds" if seconds > 1.5 * options.play else ""
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img" aria-label="A recording of {title}" font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace" font-size="14">
 <style>
-text{{white-space:pre}}
 #film{{transform:translateX(-{last:g}px)}}
 @media (prefers-reduced-motion:no-preference){{#film{{animation:play {options.play + rest:g}s steps(1,end) infinite}}}}
 @keyframes play{{{keyframes(len(frames), width, share)}}}
