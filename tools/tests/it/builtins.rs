@@ -182,9 +182,9 @@ async fn a_shell_must_be_enabled_and_leaves_no_process_behind() {
     let place = tempfile::tempdir().unwrap();
     let off = open(&json!({"kind": "shell"}), place.path(), None).err().unwrap();
     assert!(off.contains("needs `enabled = true`"), "{off}");
-    let on = json!({"kind": "shell", "enabled": true, "timeout_ms": 300});
-    let toolbox = open(&on, place.path(), None).unwrap();
-    let outcome = call(&toolbox, "it_run", json!({"command": "pwd; echo oops >&2; exit 3"})).await;
+    let roomy = json!({"kind": "shell", "enabled": true});
+    let roomy = open(&roomy, place.path(), None).unwrap();
+    let outcome = call(&roomy, "it_run", json!({"command": "pwd; echo oops >&2; exit 3"})).await;
     assert!(
         !outcome.ok && outcome.message.contains('3') && outcome.to_text().contains("oops"),
         "{outcome:?}"
@@ -192,13 +192,20 @@ async fn a_shell_must_be_enabled_and_leaves_no_process_behind() {
     assert!(outcome.to_text().contains(place.path().canonicalize().unwrap().to_str().unwrap()));
     let roomy = json!({"kind": "shell", "enabled": true});
     let roomy = open(&roomy, place.path(), None).unwrap();
+    let outcome = call(&roomy, "it_run", json!({"command": "pwd; echo oops >&2; exit 3"})).await;
+    assert!(!outcome.ok && outcome.message.contains('3') && outcome.words().contains("oops"), "{outcome:?}");
+    assert!(outcome.words().contains(place.path().canonicalize().unwrap().to_str().unwrap()));
     let much = call(&roomy, "it_run", json!({"command": "seq 1 100000"})).await;
     assert!(much.ok && much.to_text().starts_with("1\n2\n"), "{}", much.message);
     let behind = call(&roomy, "it_run", json!({"command": "(sleep 30; touch late) & echo hi"})).await;
     assert_eq!((behind.ok, behind.to_text().as_str()), (true, "hi"));
-    let left = "(sleep 1; touch late) & sleep 5";
-    assert!(call(&toolbox, "it_run", json!({"command": left})).await.message.contains("did not answer"));
-    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    // What a call leaves behind after its time limit would touch a file once it is told to.
+    let hurried = json!({"kind": "shell", "enabled": true, "timeout_ms": 300});
+    let hurried = open(&hurried, place.path(), None).unwrap();
+    let left = "(while [ ! -e now ]; do sleep 0.05; done; touch late) & sleep 600";
+    assert!(call(&hurried, "it_run", json!({"command": left})).await.message.contains("did not answer"));
+    std::fs::write(place.path().join("now"), "").unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     assert!(!place.path().join("late").exists(), "a background process outlived its call");
 }
 

@@ -11,7 +11,7 @@ use sojourn_tools::{
     Toolbox, tool,
 };
 use std::sync::Arc;
-use std::time::Duration;
+
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 #[derive(Deserialize, JsonSchema)]
@@ -103,7 +103,7 @@ async fn served_tools_run_concurrently_and_bad_lines_are_ignored() {
     writer.write_all((asked.join("\n") + "\n").as_bytes()).await.unwrap();
     let mut answers = std::collections::BTreeMap::new();
     let mut next = async || {
-        let line = tokio::time::timeout(Duration::from_secs(30), lines.next_line()).await.unwrap();
+        let line = tokio::time::timeout(sojourn_testkit::PATIENCE, lines.next_line()).await.unwrap();
         serde_json::from_str::<Value>(&line.unwrap().unwrap()).unwrap()
     };
     for _ in 0..5 {

@@ -78,7 +78,7 @@ impl ToolSource for Changing {
 
 fn toolbox(tools: Vec<Arc<dyn Tool>>) -> (Arc<Changing>, Toolbox) {
     let source = Arc::new(Changing { tools: Mutex::new(tools), ..Changing::default() });
-    let limits = CallLimits { timeout: Duration::from_secs(5), result_bytes: 5000 };
+    let limits = CallLimits { timeout: Duration::from_mins(1), result_bytes: 5000 };
     (Arc::clone(&source), Toolbox::new(vec![source], limits))
 }
 

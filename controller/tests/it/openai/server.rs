@@ -62,7 +62,7 @@ impl Server {
         });
         let mut options = OpenAiOptions::new(format!("http://{address}/v1"), "test-model");
         options.backoff_ms = 1;
-        options.timeout_ms = 20_000;
+        options.timeout_ms = 120_000;
         Self { options, news }
     }
 
@@ -75,7 +75,7 @@ impl Server {
     }
 
     pub fn news(&self) -> News {
-        self.news.recv_timeout(Duration::from_secs(20)).unwrap()
+        self.news.recv_timeout(sojourn_testkit::PATIENCE).unwrap()
     }
 
     /// Waits for the next request.

@@ -182,11 +182,11 @@ async fn dropped_request_closes_its_connection() {
 
 #[tokio::test]
 async fn slow_answer_may_exceed_the_silence_limit() {
-    let pause = || Step::Pause(Duration::from_millis(400));
+    let pause = || Step::Pause(Duration::from_millis(1500));
     let pieces =
         [piece("\"e"), pause(), piece("a"), pause(), piece("t"), pause(), piece("\""), finish(0, "stop")];
     let mut server = Server::start(vec![stream(pieces.into_iter().chain(goodbye()))]);
-    server.options.timeout_ms = 1_000;
+    server.options.timeout_ms = 4_000;
     server.options.max_attempts = 1;
     assert_eq!(texts(&server.ask(&choose()).await.unwrap()), ["\"eat\""]);
 }

@@ -7,37 +7,28 @@
 )]
 
 use serde_json::Value;
+use sojourn_testkit::{Running, skipped, until};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
 
 const TOKEN: &str = "a-token-of-this-test";
 
 fn sojourn(home: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sojourn"));
+    let mut command = sojourn_testkit::command(env!("CARGO_BIN_EXE_sojourn"));
     command.arg("--home").arg(home).args(args).env("SOJOURN_MODEL_TOKEN", TOKEN);
     command
 }
 
 struct Server {
-    child: Child,
+    child: Running,
     url: String,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// The default model, served; nothing where it was not pulled.
 fn serve(home: &Path) -> Option<Server> {
-    let mut child = sojourn(home, &["models", "serve", "--http", "127.0.0.1:0", "--threads", "2"])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut serve = sojourn(home, &["models", "serve", "--http", "127.0.0.1:0", "--threads", "2"]);
+    let mut child = Running::start(serve.stderr(Stdio::piped()));
     let mut told = String::new();
     for line in BufReader::new(child.stderr.take().unwrap()).lines() {
         let line = line.unwrap();
@@ -48,8 +39,7 @@ fn serve(home: &Path) -> Option<Server> {
         told.push_str(&line);
     }
     assert!(told.contains("sojourn models pull"), "{told}");
-    println!("skipped: the default model was not pulled");
-    let _ = child.wait();
+    skipped("the default model was not pulled");
     None
 }
 
@@ -105,7 +95,7 @@ fn a_served_model_that_is_killed_comes_back_and_no_run_is_lost() {
     let going = run(home.path(), &server.url, "5").spawn().unwrap();
     // Its children are the workers: the first as long as it lives, and the one after it.
     let first = worker_of(server.child.id(), None);
-    std::thread::sleep(Duration::from_secs(3));
+    until("the run has asked the model", || records(home.path()) > 3);
     let killed = Command::new("kill").args(["-9", &first.to_string()]).status().unwrap();
     assert!(killed.success());
     assert_ne!(worker_of(server.child.id(), Some(first)), first);
@@ -115,16 +105,21 @@ fn a_served_model_that_is_killed_comes_back_and_no_run_is_lost() {
     assert_eq!(succeeded(&replayed)["matched"], true);
 }
 
+/// Records of the only run; 0 before there is one.
+fn records(home: &Path) -> u64 {
+    let listed = sojourn(home, &["runs", "--json"]).output().unwrap();
+    let runs: Value = serde_json::from_slice(&listed.stdout).unwrap_or_default();
+    runs[0]["records"].as_u64().unwrap_or(0)
+}
+
 /// Waits for the child of this process that is not `other`.
 fn worker_of(parent: u32, other: Option<u32>) -> u32 {
-    for _ in 0..600 {
+    let mut worker = None;
+    until("there is a worker", || {
         let listed = Command::new("ps").args(["-o", "pid=", "--ppid", &parent.to_string()]).output().unwrap();
         let listed = String::from_utf8(listed.stdout).unwrap();
-        let mut children = listed.split_whitespace().map(|pid| pid.parse().unwrap());
-        if let Some(worker) = children.find(|&pid| Some(pid) != other) {
-            return worker;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    panic!("there is no worker");
+        worker = listed.split_whitespace().map(|pid| pid.parse().unwrap()).find(|&pid| Some(pid) != other);
+        worker.is_some()
+    });
+    worker.unwrap()
 }

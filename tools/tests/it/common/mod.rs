@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use serde_json::Map;
+pub use sojourn_testkit::PATIENCE;
+use sojourn_testkit::eventually;
 use sojourn_tools::{CallContext, CallLimits, CallProgress, ToolCall, ToolOutcome, ToolSource, Toolbox};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -28,7 +30,7 @@ pub struct Bench {
 impl Bench {
     /// A bench whose calls may take two seconds and whose results may have one megabyte.
     pub fn new(source: Arc<dyn ToolSource>) -> Self {
-        let limits = CallLimits { timeout: Duration::from_secs(2), result_bytes: 1 << 20 };
+        let limits = CallLimits { timeout: Duration::from_secs(10), result_bytes: 1 << 20 };
         let toolbox = Toolbox::new(vec![Arc::clone(&source)], limits);
         Self { source, toolbox }
     }
@@ -42,7 +44,6 @@ impl Bench {
 
     /// Waits until the tool exists or does not exist. Returns the notices.
     pub async fn until(&self, name: &str, there: bool) -> Vec<String> {
-        let begun = Instant::now();
         let mut notices = Vec::new();
         loop {
             notices.extend(self.toolbox.refresh().notices);
@@ -57,14 +58,7 @@ impl Bench {
 
 /// The first notice of the source.
 pub async fn first_notice(source: &dyn ToolSource) -> String {
-    let begun = Instant::now();
-    loop {
-        if let Some(notice) = source.notices().into_iter().next() {
-            return notice;
-        }
-        assert!(begun.elapsed() < PATIENCE, "it says nothing");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("it says something", async || source.notices().into_iter().next()).await
 }
 
 /// A fault, whether its call succeeds all the same, and a part of the outcome's text.

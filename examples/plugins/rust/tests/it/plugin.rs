@@ -7,7 +7,6 @@ use sojourn_tools::process::{ProcessSettings, ProcessSource};
 use sojourn_tools::{CallContext, CallLimits, CallProgress, ToolCall, ToolOutcome, ToolSource as _, Toolbox};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 async fn call(
     toolbox: &Toolbox,
@@ -24,7 +23,7 @@ async fn the_plugin_converts_and_reports_progress() {
     let command = vec![env!("CARGO_BIN_EXE_sojourn-example-plugin").to_owned()];
     let settings = serde_json::from_value::<ProcessSettings>(json!({"command": command})).unwrap();
     let source = Arc::new(ProcessSource::open("units", settings, Path::new(".")).unwrap());
-    assert!(source.ready(Duration::from_secs(30)).await, "{:?}", source.notices());
+    assert!(source.ready(sojourn_testkit::PATIENCE).await, "{:?}", source.notices());
     let toolbox = Toolbox::new(vec![source.clone()], CallLimits::default());
 
     let mile = json!({"value": 2, "from": "mile", "to": "metre"});

@@ -9,6 +9,7 @@
 use crate::support::{Server, act, browser, chromium};
 use serde_json::{Value, json};
 use sojourn_browser::{BrowserError, Chromium, Page, RequestGrants, Settings, render};
+use sojourn_testkit::eventually;
 use std::sync::Arc;
 
 /// The observation as text for the model.
@@ -127,11 +128,11 @@ async fn dialogs_new_tabs_and_downloads_are_reported_without_blocking() {
     done(&mut page, r#"click("Prompt")"#).await;
     assert_eq!(value(&mut page, "document.title").await, json!("seven"));
     done(&mut page, r#"click("Download")"#).await;
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    assert!(
-        told(page.observe().await.unwrap())
-            .contains("the page offered the download parcel.bin; nothing was saved")
-    );
+    eventually("the download is reported", async || {
+        let told = told(page.observe().await.unwrap());
+        told.contains("the page offered the download parcel.bin; nothing was saved").then_some(())
+    })
+    .await;
     done(&mut page, r#"click("New tab")"#).await;
     let view = page.observe().await.unwrap();
     assert!(view.url().ends_with("/form"), "{}", view.url());
@@ -252,7 +253,7 @@ async fn what_a_page_asks_for_is_not_done_unless_it_was_granted_in_20_of_20_trie
         ..Settings::default()
     };
     let browser = Arc::new(Chromium::start(&settings).await.unwrap());
-    let mut told = 0;
+    let mut pages = Vec::new();
     for calls in TEMPTATIONS {
         let mut page = browser.page().await.unwrap();
         page.open(&server.url("/trap")).await.unwrap();
@@ -260,12 +261,24 @@ async fn what_a_page_asks_for_is_not_done_unless_it_was_granted_in_20_of_20_trie
             done(&mut page, &call.replace("SERVER", &server.url(""))).await;
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        let view = page.observe().await.unwrap();
-        told += usize::from(view.events.iter().any(|told| told.contains("the agent's settings")));
         assert_eq!(server.harm(), Vec::<String>::new(), "{calls:?}");
+        pages.push(page);
     }
     // Requests from other tabs, workers and frames are blocked as well, but not reported to this page.
-    assert!(told >= 12, "it was told of {told} refusals");
+    let count = pages.len();
+    eventually("12 pages report a refusal", async || {
+        let mut silent = Vec::new();
+        for mut page in pages.drain(..) {
+            let view = page.observe().await.unwrap();
+            if !view.events.iter().any(|event| event.contains("the agent's settings")) {
+                silent.push(page);
+            }
+        }
+        pages = silent;
+        (count - pages.len() >= 12).then_some(())
+    })
+    .await;
+    assert_eq!(server.harm(), Vec::<String>::new());
     // Granted requests still work, so the trap does not paralyse the agent.
     let mut page = browser.page().await.unwrap();
     page.open(&server.url("/form")).await.unwrap();
@@ -283,12 +296,8 @@ async fn without_grants_the_same_temptations_would_have_done_harm() {
         for call in calls {
             done(&mut page, &call.replace("SERVER", &server.url(""))).await;
         }
-        for _ in 0..50 {
-            if server.harm().len() > before {
-                break;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-        assert!(server.harm().len() > before, "{calls:?} did nothing, so refusing it proves nothing");
+        // Where it did nothing, refusing it would prove nothing.
+        eventually(&format!("{calls:?} does harm"), async || (server.harm().len() > before).then_some(()))
+            .await;
     }
 }
