@@ -66,11 +66,17 @@ fn test_folders(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// What cargo would build as a test program besides `it`.
+/// What cargo would build as a test program besides `it`, unless the manifest names it: one that needs a feature.
 fn stray_targets(tests: &Path) -> Result<Vec<PathBuf>> {
+    let manifest = std::fs::read_to_string(tests.with_file_name("Cargo.toml"))?;
+    let is_named = |path: &Path| {
+        let below = path.strip_prefix(tests).unwrap_or(path).display();
+        manifest.contains(&format!("path = \"tests/{below}\""))
+    };
     let paths = entries(tests)?.into_iter().filter(|path| !path.ends_with("it"));
     let targets = paths.map(|path| if path.is_dir() { path.join("main.rs") } else { path });
-    Ok(targets.filter(|path| path.is_file() && path.extension().is_some_and(|end| end == "rs")).collect())
+    let sources = targets.filter(|path| path.is_file() && path.extension().is_some_and(|end| end == "rs"));
+    Ok(sources.filter(|path| !is_named(path)).collect())
 }
 
 /// The files that a crate's `mod` lines lead to, with the crate's own.

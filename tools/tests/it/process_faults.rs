@@ -37,7 +37,7 @@ async fn a_fault_fails_one_call_and_the_process_keeps_running() {
         ("hang", false, "did not answer within 10 s"),
         ("drip", true, "slowly"),
         ("noise", true, "done"),
-        ("wrong-id", false, "did not answer within 2 s"),
+        ("wrong-id", false, "did not answer within 10 s"),
         ("wrong-result", false, "the result is not a valid outcome"),
         ("error-object", false, "not today"),
         ("echo", true, "done"),

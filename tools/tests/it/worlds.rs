@@ -15,7 +15,7 @@ use std::path::Path;
 async fn corridor(fault: &str, starts: Option<&Path>) -> Result<RemoteEnvironment, String> {
     let mut command = faulty("corridor.py", fault);
     command.extend(starts.map(|path| path.to_str().unwrap().to_owned()));
-    let world = ProcessEnvironmentSettings { command, env: Vec::new(), timeout_ms: Some(2000) };
+    let world = ProcessEnvironmentSettings { command, env: Vec::new(), timeout_ms: Some(10_000) };
     world.open(Path::new("")).await.map_err(|error| error.to_string())
 }
 
@@ -99,7 +99,7 @@ async fn a_reflex_step_does_not_count_towards_the_call() {
 async fn a_failure_loses_the_episode_and_the_next_one_starts() {
     for (fault, part) in [
         ("exit", "a wall came down"),
-        ("hang", "did not answer within 2 s"),
+        ("hang", "did not answer within 10 s"),
         ("unreadable", "is not a valid observation"),
         ("says", "the floor is wet"),
     ] {

@@ -8,10 +8,7 @@ use sojourn_testkit::eventually;
 use sojourn_tools::{CallContext, CallLimits, CallProgress, ToolCall, ToolOutcome, ToolSource, Toolbox};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-
-/// Time limit of a test for any single wait.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+use std::time::Duration;
 
 /// A time limit, in milliseconds, that no test reaches.
 pub const FOR_EVER: u64 = 600_000;
@@ -28,7 +25,8 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// A bench whose calls may take two seconds and whose results may have one megabyte.
+    /// A bench whose calls may take ten seconds, so that on a busy machine too only one that hangs does, and whose results
+    /// may have one megabyte.
     pub fn new(source: Arc<dyn ToolSource>) -> Self {
         let limits = CallLimits { timeout: Duration::from_secs(10), result_bytes: 1 << 20 };
         let toolbox = Toolbox::new(vec![Arc::clone(&source)], limits);
@@ -45,14 +43,12 @@ impl Bench {
     /// Waits until the tool exists or does not exist. Returns the notices.
     pub async fn until(&self, name: &str, there: bool) -> Vec<String> {
         let mut notices = Vec::new();
-        loop {
+        eventually(&format!("`{name}` there: {there}"), async || {
             notices.extend(self.toolbox.refresh().notices);
-            if self.toolbox.specs().iter().any(|spec| spec.name == name) == there {
-                return notices;
-            }
-            assert!(begun.elapsed() < PATIENCE, "`{name}` there: {}, after {notices:?}", !there);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+            (self.toolbox.specs().iter().any(|spec| spec.name == name) == there).then_some(())
+        })
+        .await;
+        notices
     }
 }
 
