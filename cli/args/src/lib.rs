@@ -13,6 +13,8 @@ mod models;
 mod reflexes;
 mod run;
 mod skills;
+#[cfg(test)]
+mod tests;
 mod tools;
 
 pub use environments::Environments;

@@ -74,7 +74,7 @@ fn show(state: &LibraryState, target: &Target, json: bool) -> Result<()> {
     if let Some(trial) = &entry.trial {
         let figures = trial.figures();
         let (steps, done) = (figures.steps, figures.achievements);
-        field("admitted by", &format!("{} episodes, each with it and without", figures.episodes))?;
+        field("admission", &format!("{} episodes, each with it and without", figures.episodes))?;
         field(
             "",
             &format!("steps survived {:.1} / {:.1} (± {:.1})", steps.with, steps.without, steps.error),

@@ -6,43 +6,6 @@ use crate::support::place;
 use serde_json::Value;
 
 #[test]
-fn help_of_every_command() {
-    let place = place();
-    for command in [
-        &[][..],
-        &["run"],
-        &["runs"],
-        &["log"],
-        &["log", "show"],
-        &["log", "verify"],
-        &["log", "recover"],
-        &["log", "export"],
-        &["log", "import"],
-        &["log", "gc"],
-        &["replay"],
-        &["diff"],
-        &["memory"],
-        &["memory", "search"],
-        &["memory", "forget"],
-        &["knowledge", "add"],
-        &["skills", "list"],
-        &["skills", "show"],
-        &["skills", "run"],
-        &["tools", "list"],
-        &["tools", "new"],
-        &["environments", "install"],
-        &["environments", "check"],
-        &["mcp"],
-        &["models"],
-        &["doctor"],
-    ] {
-        let answer = place.run(&[command, &["--help"]].concat());
-        assert_eq!(answer.code, 0);
-        insta::assert_snapshot!(format!("help_{}", command.join("_")), answer.stdout);
-    }
-}
-
-#[test]
 fn an_agent_file_that_is_not_right() {
     let place = place();
     for (name, text) in [

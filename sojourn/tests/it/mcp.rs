@@ -131,7 +131,7 @@ fn a_place_that_others_can_reach_needs_a_token_that_was_chosen() {
     let dir = tempfile::tempdir().unwrap();
     let output = sojourn(dir.path(), &["mcp", "--http", "0.0.0.0:0"]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && told.contains("can be reached by others"), "{told}");
+    assert!(!output.status.success() && told.contains("can be reached from other machines"), "{told}");
     let output = crate::support::command(dir.path(), &["mcp", "--http"])
         .env("SOJOURN_MCP_TOKEN", "short")
         .output()

@@ -78,12 +78,12 @@ fn what_cannot_be_done_says_why() {
         (&["memory", "import", "missing.jsonl"], "cannot read `missing.jsonl`"),
         (&["memory", "search", "x", "--run", "nothing"], "no run `nothing`"),
         (&["knowledge", "add", "missing.md"], "no file `missing.md`"),
-        (&["knowledge", "add", "thing.docx"], "in no known format"),
+        (&["knowledge", "add", "thing.docx"], "has no known format"),
         (&["knowledge", "add", "broken.pdf"], "cannot read"),
-        (&["knowledge", "add", "binary.txt"], "it is not text"),
-        (&["knowledge", "add", "latin.txt"], "it is not UTF-8"),
+        (&["knowledge", "add", "binary.txt"], "not a text file"),
+        (&["knowledge", "add", "latin.txt"], "not UTF-8"),
         (&["knowledge", "add", "https://example.org/x"], "allow it with `--allow example.org`"),
-        (&["knowledge", "add", "https://"], "is no address"),
+        (&["knowledge", "add", "https://"], "is not an address"),
         (&["knowledge", "remove", "missing.md"], "no document named"),
     ] {
         let (code, stderr) = fails(&place, args);

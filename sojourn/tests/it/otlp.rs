@@ -111,5 +111,5 @@ fn a_collector_that_is_not_there_does_not_stop_a_run() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let output = sojourn(dir.path(), &[&run[..], &["localhost:4318"]].concat());
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("this is no HTTP address"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not an HTTP address"));
 }

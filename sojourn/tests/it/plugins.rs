@@ -99,7 +99,7 @@ fn a_new_plugin_passes_its_own_test_and_the_check() {
             let unbuilt = sojourn(place.path(), &["tools", "check", &name]);
             let told = String::from_utf8_lossy(&unbuilt.stderr).into_owned();
             assert!(
-                !unbuilt.status.success() && told.contains("what has to be built is built first"),
+                !unbuilt.status.success() && told.contains("build it first if it is compiled"),
                 "{told}"
             );
             // The package that it needs is one of this repository's: it is here already.

@@ -183,7 +183,7 @@ fn what_does_the_same_becomes_another_name() {
         .collect();
     assert_eq!(merged, [("fell_trees", Some("collect_wood")), ("get_wood", Some("collect_wood"))]);
     assert_eq!(place.json(&["skills", "list"]).as_array().unwrap().len(), 2);
-    assert!(place.text(&["skills", "list"]).contains("get_wood is another name of collect_wood"));
+    assert!(place.text(&["skills", "list"]).contains("get_wood is an alias of collect_wood"));
     let run = place.json(&["skills", "run", "get_wood", "--args", "{\"n\": 1}", "--seed", "5"]);
     assert_eq!(run["result"]["verified"], true);
     let refused = place.run(&["skills", "merge", "place_table", "collect_wood"]);

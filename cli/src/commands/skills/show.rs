@@ -35,7 +35,7 @@ pub fn show(state: &LibraryState, target: &Target, json: bool) -> Result<()> {
         let steps =
             report.mean_steps().map(|steps| format!(", {steps:.0} steps on average")).unwrap_or_default();
         field(
-            "admitted by",
+            "admission",
             &format!("{} of {} practice worlds{steps}", report.passes(), report.worlds.len()),
         )?;
     }
