@@ -98,10 +98,7 @@ fn a_new_plugin_passes_its_own_test_and_the_check() {
             // What is not built cannot be started, and what to do is said.
             let unbuilt = sojourn(place.path(), &["tools", "check", &name]);
             let told = String::from_utf8_lossy(&unbuilt.stderr).into_owned();
-            assert!(
-                !unbuilt.status.success() && told.contains("build it first if it is compiled"),
-                "{told}"
-            );
+            assert!(!unbuilt.status.success() && told.contains("build it first if it is compiled"), "{told}");
             // The package that it needs is one of this repository's: it is here already.
             let lock = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("Cargo.lock");
             std::fs::copy(lock, plugin.join("Cargo.lock")).unwrap();
