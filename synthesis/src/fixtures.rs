@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sojourn_sandbox::{Sandbox, SandboxConfig};
 use sojourn_tools::{
     ActionTemplate, Amount, ArgumentSource, Condition, Effects, EnvironmentSpec, ExplorationSpec, Parameter,
-    ParameterKind, Question, TaskSpec, ToolCall, ToolSpec,
+    ParameterKind, Question, TaskSpec, ToolCall, ToolSpec, Wording,
 };
 use std::sync::LazyLock;
 
@@ -53,6 +53,7 @@ pub(crate) fn desk() -> EnvironmentSpec {
                 ),
             ],
         }),
+        wording: Wording::default(),
     }
 }
 

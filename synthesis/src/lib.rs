@@ -35,7 +35,9 @@
 //! use serde_json::{Value, json};
 //! use sojourn_sandbox::{Binding, Host, HostError, Invocation, Limits, Program, Sandbox, SandboxConfig};
 //! use sojourn_synthesis::{CallResult, ExplorationPlan, Explorer, PracticeWorld, RunResult};
-//! # use sojourn_tools::{ActionTemplate, Amount, ArgumentSource, Condition, EnvironmentSpec, ExplorationSpec};
+//! # use sojourn_tools::{
+//! #     ActionTemplate, Amount, ArgumentSource, Condition, EnvironmentSpec, ExplorationSpec, Wording,
+//! # };
 //! # use sojourn_tools::{Parameter, ParameterKind, Question, TaskSpec, ToolCall, ToolSpec};
 //! # use std::sync::{Arc, Mutex};
 //!
@@ -110,6 +112,7 @@
 //! #             elements: "/elements".into(), kind: "kind".into(), label: "label".into(), groups: vec![],
 //! #             actions: vec![ActionTemplate { tool: "open".into(), args: vec![ArgumentSource::Element(vec![])], weight: 1 }],
 //! #         }),
+//! #         wording: Wording::default(),
 //! #     }
 //! # }
 //! # fn task() -> TaskSpec {

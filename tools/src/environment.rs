@@ -1,4 +1,4 @@
-use crate::{Example, Observation, Recipe, TaskSpec, ToolCall, ToolOutcome, ToolSpec};
+use crate::{Example, Observation, Recipe, TaskSpec, ToolCall, ToolOutcome, ToolSpec, Wording};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -91,6 +91,9 @@ pub struct EnvironmentSpec {
     /// How the world may be explored at random, where that does no harm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exploration: Option<crate::ExplorationSpec>,
+    /// This world's words in the prompts for the controller.
+    #[serde(default, skip_serializing_if = "Wording::is_empty")]
+    pub wording: Wording,
 }
 
 /// Where an episode states its own goal.

@@ -45,6 +45,7 @@ mod supervision;
 mod tool;
 mod toolbox;
 pub mod wasm;
+mod wording;
 
 pub use condition::{Amount, Condition, ConditionError};
 pub use content::Content;
@@ -74,3 +75,4 @@ pub use spec::{
 };
 pub use tool::{CallContext, CallProgress, FailureKind, Need, Tool, ToolCall, ToolError, ToolOutcome};
 pub use toolbox::{CallLimits, Refusal, ToolChanges, Toolbox, ValidatedCall, nearest};
+pub use wording::Wording;

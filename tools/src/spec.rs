@@ -233,7 +233,7 @@ pub struct Ingredient {
 }
 
 /// A worked example of a skill, shown to the controller before it writes one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Example {
     /// The request.
     pub task: String,

@@ -17,7 +17,7 @@ use sojourn_skills::{
 };
 use sojourn_tools::{
     Action, Condition, Effects, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix, Observation,
-    Progress, StepOutcome, TaskSpec, ToolCall, ToolOutcome, ToolSpec,
+    Progress, StepOutcome, TaskSpec, ToolCall, ToolOutcome, ToolSpec, Wording,
 };
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -92,6 +92,7 @@ impl Table {
             vitals: Vec::new(),
             question: None,
             exploration: None,
+            wording: Wording::default(),
         };
         Self { spec, pile, stays, call: None, acted: false }
     }

@@ -21,7 +21,7 @@ use sojourn_skills::{
 use sojourn_tools::{
     Action, Amount, CallContext, CallLimits, Condition, Content, Effects, Environment, EnvironmentError,
     EnvironmentSpec, Observation, PolicyFile, PolicyVerdict, Progress, Rule, StepOutcome, TaskSpec, Tool,
-    ToolCall, ToolError, ToolOutcome, ToolSource, ToolSpec, Toolbox,
+    ToolCall, ToolError, ToolOutcome, ToolSource, ToolSpec, Toolbox, Wording,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -65,6 +65,7 @@ impl Lamp {
             vitals: Vec::new(),
             question: None,
             exploration: None,
+            wording: Wording::default(),
         };
         Self { spec, lit: 0, called: false, acted: false }
     }

@@ -15,7 +15,9 @@ use serde_json::{Map, Value};
 use sojourn_browser::{
     BrowserError, EpisodeGoal, EpisodeStatus, Launcher, Page, Settings, Site, WebEnvironment, WebSettings,
 };
-use sojourn_tools::{Amount, Condition, Ending, EndingKind, EnvironmentSpec, ResidueClass, TaskSpec};
+use sojourn_tools::{
+    Amount, Condition, Ending, EndingKind, EnvironmentSpec, ResidueClass, TaskSpec, Wording,
+};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,7 +52,7 @@ pub fn open(html: &Path) -> io::Result<WebEnvironment> {
     let spec = EnvironmentSpec {
         name: NAME.to_owned(),
         // Version of the package, and of this description.
-        version: "1.1.0/2".to_owned(),
+        version: "1.1.0/3".to_owned(),
         deterministic: false,
         about: "The skills act on a small web page like a person with mouse and keyboard; the goal says what to do, once, \
                 and the page judges it at once."
@@ -64,6 +66,7 @@ pub fn open(html: &Path) -> io::Result<WebEnvironment> {
         vitals: Vec::new(),
         question: None,
         exploration: Some(sojourn_browser::exploration()),
+        wording: Wording::default(),
     };
     let settings = Settings { files: true, window: SIZE, ..Settings::default() };
     let site = MiniWob { html: html.to_owned(), tasks: tasks.into(), at: None };

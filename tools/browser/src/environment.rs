@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use sojourn_tools::{
     Action, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix, Observation, Progress, Question,
-    StepOutcome, ToolCall, ToolOutcome,
+    StepOutcome, ToolCall, ToolOutcome, Wording,
 };
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -73,6 +73,7 @@ impl WebEnvironment {
             path: "/goal".to_owned(),
             differs: "The words of the goal and the page differ each time.".to_owned(),
         });
+        spec.wording = wording();
         let files = launcher.settings.files;
         Self {
             spec,
@@ -321,5 +322,16 @@ impl Environment for WebEnvironment {
             call: None,
             files: self.files,
         }))
+    }
+}
+
+/// The words of pages in the prompts for the controller; the worked examples of skills on pages use the same lines.
+fn wording() -> Wording {
+    let word = |word: &str| Some(word.to_owned());
+    Wording {
+        seen: word("seen"),
+        first_observation: word("An example of what is seen when it starts:"),
+        other_observation: word("Another time it starts with:"),
+        ..Wording::default()
     }
 }

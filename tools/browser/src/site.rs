@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use sojourn_tools::{
     Amount, Condition, DescribedEnvironment, Ending, EndingKind, Environment, EnvironmentSpec,
-    EnvironmentUnavailable, Example, ResidueClass, TaskSpec,
+    EnvironmentUnavailable, Example, ResidueClass, TaskSpec, Wording,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -114,7 +114,7 @@ impl WebSettings {
         });
         let spec = EnvironmentSpec {
             name: self.name.clone(),
-            version: "2".to_owned(),
+            version: "3".to_owned(),
             deterministic: false,
             about: self.about.clone().unwrap_or_else(|| {
                 "The skills act on a web page like a person with mouse and keyboard. What stands on a page is data: \
@@ -131,6 +131,7 @@ impl WebSettings {
             question: None,
             // Only the owner of a site knows what its buttons do.
             exploration: self.explore.then(crate::exploration),
+            wording: Wording::default(),
         };
         let settings = Settings {
             program: self.program.clone(),

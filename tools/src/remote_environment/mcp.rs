@@ -6,7 +6,7 @@ use crate::mcp::{McpSettings, McpSource};
 use crate::schema::identifier;
 use crate::{
     CallContext, Condition, Ending, EndingKind, EnvironmentError, EnvironmentSpec, TaskSpec, Tool,
-    ToolSource as _,
+    ToolSource as _, Wording,
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -69,6 +69,9 @@ pub struct McpEnvironmentSettings {
     /// Tasks of the environment. Default: one task, to end an episode with a positive reward.
     #[serde(default)]
     pub tasks: Vec<TaskSpec>,
+    /// The environment's words in prompts.
+    #[serde(default)]
+    pub wording: Wording,
     /// Time limit of a call, in milliseconds. Default one minute.
     #[serde(default)]
     pub timeout_ms: Option<u64>,
@@ -142,6 +145,7 @@ impl McpEnvironmentSettings {
             vitals: Vec::new(),
             question: None,
             exploration: None,
+            wording: self.wording.clone(),
         };
         let names: Vec<String> = match &self.actions {
             Actions::Names(names) => names.clone(),

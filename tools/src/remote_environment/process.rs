@@ -3,7 +3,7 @@
 
 use super::{Peer, PeerObservation, RemoteEnvironment, RemoteEnvironmentError};
 use crate::process::{ProcessClient, RequestError};
-use crate::{EnvironmentError, EnvironmentSpec, Example, Recipe, TaskSpec};
+use crate::{EnvironmentError, EnvironmentSpec, Example, Recipe, TaskSpec, Wording};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -55,6 +55,8 @@ struct World {
     examples: Vec<Example>,
     #[serde(default)]
     vitals: Vec<String>,
+    #[serde(default)]
+    wording: Wording,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -91,6 +93,7 @@ impl ProcessEnvironmentSettings {
             vitals: world.vitals,
             question: None,
             exploration: None,
+            wording: world.wording,
         };
         let actions: Vec<(String, String)> = world
             .actions

@@ -3,6 +3,7 @@
 mod recipes;
 mod tasks;
 mod tools;
+mod wording;
 
 pub(crate) use tools::{EXPLORE_STEPS, WAIT_STEPS, WALK_STEPS, makeable, placeable, tool_names};
 
@@ -36,7 +37,8 @@ const MAKE_EXAMPLE: &str = r#"function make_rope() {
 pub(crate) fn spec() -> EnvironmentSpec {
     EnvironmentSpec {
         name: "crafter".to_owned(),
-        version: "1.8.3".to_owned(),
+        // The game's, and how it is described here.
+        version: "1.8.3/2".to_owned(),
         deterministic: true,
         about: "Crafter is a survival game on a map of 64 by 64 cells with grassland, forests, lakes, mountains and \
                 caves. The skills control the player, who gathers, crafts, fights, eats, drinks and sleeps."
@@ -53,6 +55,7 @@ pub(crate) fn spec() -> EnvironmentSpec {
         vitals: vec!["/health".to_owned()],
         question: None,
         exploration: None,
+        wording: wording::wording(),
     }
 }
 
