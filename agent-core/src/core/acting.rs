@@ -1,10 +1,26 @@
-//! What follows from running a skill in the episode.
+//! Running a skill in the episode, and what follows from its report.
 
-use super::guard::{Guard, Verdict};
-use super::{AfterReflection, Core, Phase, Purpose, Reply, ToolCall, prompts};
-use crate::model::{ActReport, Effect, FinishReason, LessonKind, Milestone, NewLesson};
-use sojourn_tools::{Ending, EndingKind, Need};
-use std::fmt::Write as _;
+use super::guard::{Guard, Repetition};
+use super::prompts::{self, memories};
+use super::{Core, Phase};
+use crate::model::{ActReport, Effect, FinishReason, LessonKind, Milestone, NewLesson, Purpose};
+use sojourn_controller::Reply;
+use sojourn_tools::{Ending, EndingKind, Need, ToolCall};
+
+/// Importance, from 1 to 10, of the memory of a call that unlocked an achievement or ended the episode.
+const NOTABLE: f32 = 6.0;
+/// Importance of the memory of any other call.
+const ORDINARY: f32 = 3.0;
+/// Importance of a lesson from a failure.
+const REFLECTION: f32 = 8.0;
+
+/// The continuation of the loop after a lesson from a failure.
+pub(super) enum AfterReflection {
+    /// The same episode; the lesson is about this task.
+    Decide { task: String },
+    /// The next episode; the present one ended with this cause.
+    NextEpisode { cause: String },
+}
 
 impl Core {
     pub(super) fn act(&mut self, call: ToolCall) -> Vec<Effect> {
@@ -19,7 +35,7 @@ impl Core {
 
     pub(super) fn acted(&mut self, call: &ToolCall, report: ActReport) -> Vec<Effect> {
         let verified = self.verify(call, &report);
-        let verdict = self.watch(call, &report, verified);
+        let repetition = self.watch(call, &report, verified);
         self.totals.tool_calls += u64::from(report.calls);
         if report.consulted > 0 {
             self.consultations.used_by_skill();
@@ -27,43 +43,27 @@ impl Core {
         self.totals.steps += u64::from(report.steps);
         self.episode.steps += u64::from(report.steps);
         self.episode.done.extend(report.unlocked.iter().map(|unlocked| unlocked.task.clone()));
-        let died = report.ended.as_ref().is_some_and(|ending| ending.kind == EndingKind::Died);
 
-        let mut effects = Vec::new();
-        if self.planner.task(&call.name).is_some() {
-            self.curriculum.ran(&call.name, verified, report.steps);
-            self.learn_edges(&call.name, &report);
-            let milestone = Milestone::TaskDone { task: call.name.clone(), verified, steps: report.steps };
-            effects.push(Effect::ReportMilestone { milestone });
-            effects.extend(self.count_usage(&report, died));
-        }
-        if self.episode.plan.is_empty() || !verified {
-            effects.extend(self.credit(verified && !died));
-        }
-        if self.config.memory {
-            effects.push(self.remember(episode_memory(call, &report, verified)));
-        }
+        let mut effects = self.learn_from(call, &report, verified);
         self.episode.observation = report.observation;
         self.moments = report.moments;
         if !verified {
             self.episode.plan.clear();
         }
-        match verdict {
-            Verdict::Fine => {}
-            Verdict::Nudge { what, times } => {
+        match repetition {
+            Repetition::None => {}
+            Repetition::Nudge { call: what, times } => {
                 self.curriculum.set_aside(&call.name);
-                self.nudge = Some(format!(
-                    "You did {what} {times} times in a row and nothing changed. Do something else."
-                ));
+                self.nudge = Some(prompts::nudge(&what, times));
                 effects.push(Effect::ReportMilestone { milestone: Milestone::Nudged { what, times } });
             }
-            // Another episode looks different.
-            Verdict::Stuck { what } if self.spec.question.is_some() => {
+            // In a world with a question another episode asks something else.
+            Repetition::Persistent { call: what } if self.spec.question.is_some() => {
                 self.guard = Guard::default();
                 effects.extend(self.next_episode(format!("{what} was done again and again")));
                 return effects;
             }
-            Verdict::Stuck { what } => {
+            Repetition::Persistent { call: what } => {
                 effects.extend(self.finish(FinishReason::Repetition { what }));
                 return effects;
             }
@@ -75,11 +75,36 @@ impl Core {
         effects
     }
 
-    /// Whether the agent does the same again and again.
-    fn watch(&mut self, call: &ToolCall, report: &ActReport, verified: bool) -> Verdict {
+    /// Updates the curriculum, the library and memory from a report.
+    fn learn_from(&mut self, call: &ToolCall, report: &ActReport, verified: bool) -> Vec<Effect> {
+        let died = report.ended.as_ref().is_some_and(|ending| ending.kind == EndingKind::Died);
+        let mut effects = Vec::new();
+        if self.planner.task(&call.name).is_some() {
+            self.curriculum.ran(&call.name, verified, report.steps);
+            self.learn_edges(&call.name, report);
+            let milestone = Milestone::TaskDone { task: call.name.clone(), verified, steps: report.steps };
+            effects.push(Effect::ReportMilestone { milestone });
+            effects.extend(self.count_usage(report, died));
+        }
+        if self.episode.plan.is_empty() || !verified {
+            effects.extend(self.credit(verified && !died));
+        }
+        if self.config.memory {
+            let notable = report.ended.is_some() || !report.unlocked.is_empty();
+            effects.push(self.remember(NewLesson {
+                text: memories::acted(call, report, verified),
+                kind: LessonKind::Episode,
+                importance: if notable { NOTABLE } else { ORDINARY },
+            }));
+        }
+        effects
+    }
+
+    /// Has the guard look for repetitions.
+    fn watch(&mut self, call: &ToolCall, report: &ActReport, verified: bool) -> Repetition {
         let is_task = self.planner.task(&call.name).is_some();
-        let another = report.observation.text != self.episode.observation.text;
-        let changed = if is_task { verified } else { another };
+        let observes_another = report.observation.text != self.episode.observation.text;
+        let changed = if is_task { verified } else { observes_another };
         self.guard.turn(call, report, changed)
     }
 
@@ -94,7 +119,7 @@ impl Core {
         }
     }
 
-    /// What a failed call missed tells what its task rests on.
+    /// Adds a prerequisite to the curriculum for each thing that a failed call lacked.
     fn learn_edges(&mut self, task: &str, report: &ActReport) {
         for need in report.trace.iter().filter(|call| !call.ok).flat_map(|call| &call.missing) {
             let (Need::Item { item: thing, have: 0, .. } | Need::Nearby { kind: thing }) = need else {
@@ -114,51 +139,31 @@ impl Core {
             return self.after_death(ending.cause.clone());
         }
         let seed = self.request_seed();
-        let what = format!(
-            "You were doing {} and the episode ended: {}. Before that:\n{}",
-            crate::model::as_javascript(call),
-            ending.cause,
-            self.episode.observation.text.trim_end()
-        );
-        let request = prompts::reflect(&self.spec, &what, seed);
-        let then = AfterReflection::NextEpisode(ending.cause.clone());
+        let observation = &self.episode.observation.text;
+        let request = prompts::reflect_on_death(&self.spec, call, &ending.cause, observation, seed);
+        let then = AfterReflection::NextEpisode { cause: ending.cause.clone() };
         self.think(Purpose::Reflect, request, Phase::Reflecting { then })
     }
 
+    /// Keeps the controller's lesson under what it is about: `write` finds a task's lessons by this prefix.
     pub(super) fn reflected(&mut self, reply: &Reply, then: &AfterReflection) -> Vec<Effect> {
         let mut effects = Vec::new();
         let lesson = reply.candidates.first().map(|c| c.text.trim()).unwrap_or_default();
         if !lesson.is_empty() {
-            let text = match then {
-                AfterReflection::Decide { task } => format!("{task}: {lesson}"),
-                AfterReflection::NextEpisode(cause) => format!("{cause}: {lesson}"),
-            };
-            effects.push(self.remember(NewLesson { text, kind: LessonKind::Reflection, importance: 8.0 }));
+            let (AfterReflection::Decide { task: about } | AfterReflection::NextEpisode { cause: about }) =
+                then;
+            let text = format!("{about}: {lesson}");
+            let memory = NewLesson { text, kind: LessonKind::Reflection, importance: REFLECTION };
+            effects.push(self.remember(memory));
         }
-        effects.extend(self.go_on(then));
+        effects.extend(self.after(then));
         effects
     }
 
-    pub(super) fn go_on(&mut self, then: &AfterReflection) -> Vec<Effect> {
+    pub(super) fn after(&mut self, then: &AfterReflection) -> Vec<Effect> {
         match then {
             AfterReflection::Decide { .. } => self.decide(),
-            AfterReflection::NextEpisode(cause) => self.after_death(cause.clone()),
+            AfterReflection::NextEpisode { cause } => self.after_death(cause.clone()),
         }
     }
-}
-
-/// What happened, in a sentence.
-fn episode_memory(call: &ToolCall, report: &ActReport, verified: bool) -> NewLesson {
-    let call = crate::model::as_javascript(call);
-    let outcome = if verified { "worked" } else { "failed" };
-    let mut text = format!("{call} {outcome} in {} steps", report.steps);
-    if let Some(last) = report.trace.iter().rev().find(|call| !call.ok && !verified) {
-        let _ = write!(text, ": {}: {}", last.call, last.message);
-    }
-    if let Some(ending) = &report.ended {
-        let _ = write!(text, "; the episode ended: {}", ending.cause);
-    }
-    text.push('.');
-    let importance = if report.ended.is_some() || !report.unlocked.is_empty() { 6.0 } else { 3.0 };
-    NewLesson { text, kind: LessonKind::Episode, importance }
 }

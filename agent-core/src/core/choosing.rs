@@ -1,23 +1,32 @@
 //! From the curriculum's proposals to a call.
 
-use super::consulting::{AfterConsultation, object};
+use super::asking::object_answer;
+use super::consulting::AfterConsultation;
 use super::curriculum::{Proposal, Situation};
-use super::prompts::{self, Choice};
-use super::{Core, Map, OPTIONS, Phase, Purpose, Recalled, Reply, ToolCall, Value, VecDeque};
-use crate::model::{Effect, FinishReason, Milestone};
-use sojourn_tools::{TaskSpec, with_defaults};
+use super::prompts::{self, ActionChoice, Choice};
+use super::{Core, Phase};
+use crate::model::{Effect, FinishReason, Milestone, Purpose, Recalled};
+use serde_json::{Map, Value};
+use sojourn_controller::Reply;
+use sojourn_tools::{TaskSpec, ToolCall, with_defaults};
+use std::collections::VecDeque;
 
+/// Proposals that the controller chooses from.
+const OPTIONS: usize = 4;
 /// Memories shown before a choice.
 const MEMORIES: usize = 3;
-/// Decisions that may pass without a proposal before an episode is left.
+/// Decisions without a proposal, at the start of an episode, after which the controller chooses a tool call instead.
 const IDLE_DECISIONS: u32 = 600;
 
 impl Core {
-    /// Asks the curriculum, and has the controller choose.
+    /// Asks the curriculum for proposals, and the controller for a choice where there is one to make.
     pub(super) fn propose(&mut self) -> Vec<Effect> {
         let mut proposals = self.proposals();
-        if proposals.is_empty() && self.config.repeat_tasks && self.begun_anew != Some(self.episode.steps) {
-            self.begun_anew = Some(self.episode.steps);
+        if proposals.is_empty()
+            && self.config.repeat_tasks
+            && self.episode.repeated_at != Some(self.episode.steps)
+        {
+            self.episode.repeated_at = Some(self.episode.steps);
             self.episode.done.clear();
             self.curriculum.episode_started();
             proposals = self.proposals();
@@ -28,7 +37,7 @@ impl Core {
         if proposals.is_empty() && self.episode.steps > 0 {
             return self.next_episode("nothing was left to do".to_owned());
         }
-        // At the start of an episode everything may be in back-off: let time pass.
+        // At the start of an episode every task may be in back-off, which counts decisions.
         for _ in 0..IDLE_DECISIONS {
             if !proposals.is_empty() {
                 break;
@@ -38,14 +47,14 @@ impl Core {
         }
         self.curriculum.decided();
         if proposals.is_empty() {
-            return self.improvise();
+            return self.choose_action();
         }
-        let settled = proposals.len() == 1 && self.may_consult().is_none();
-        if !self.config.deliberate || settled || self.has_thought_enough() {
+        let settled = proposals.len() == 1 && self.tools_on_offer().is_none();
+        if !self.config.deliberate || settled || self.has_used_up_episode_tokens() {
             let first = proposals.swap_remove(0);
             return self.settle(&first, Map::new());
         }
-        let tools = self.picks_tools();
+        let tools = self.tools_to_pick();
         if self.config.memory || tools.is_some() {
             let query = self.episode.observation.text.clone();
             let limit = if self.config.memory { MEMORIES } else { 0 };
@@ -55,15 +64,15 @@ impl Core {
         self.choose(proposals, Vec::new(), &[])
     }
 
-    /// Whether the episodes begun so far have used up the tokens that they are worth.
-    fn has_thought_enough(&self) -> bool {
+    /// Whether the episodes started so far have used all the tokens that `episode_tokens` allows them together.
+    fn has_used_up_episode_tokens(&self) -> bool {
         let used = self.totals.tokens + self.totals.prompt_tokens;
-        let begun = self.episode.index + 1;
-        self.config.episode_tokens.is_some_and(|each| used >= each.saturating_mul(begun))
+        let started = self.episode.index + 1;
+        self.config.episode_tokens.is_some_and(|each| used >= each.saturating_mul(started))
     }
 
-    /// Nothing is proposed for what is in view. Where other episodes teach something, learning goes on there; else the
-    /// controller does what there is no skill for, step by step.
+    /// In a world with a question no proposal fits the episode. Where other episodes have tasks to learn, the next episode
+    /// starts; otherwise the controller chooses tool calls one by one.
     fn without_a_skill(&mut self) -> Vec<Effect> {
         self.curriculum.decided();
         let seed = self.episode.seed;
@@ -77,7 +86,7 @@ impl Core {
         if !self.config.deliberate && self.config.library {
             return self.next_episode("there is no skill for its task".to_owned());
         }
-        self.improvise()
+        self.choose_action()
     }
 
     fn proposals(&self) -> Vec<Proposal> {
@@ -93,7 +102,7 @@ impl Core {
         self.curriculum.proposals(&situation, OPTIONS)
     }
 
-    /// `tools` are the names of those that fit best, where there are too many to offer all.
+    /// Asks the controller for a choice. `tools` are names of the tools that fit best, where there are too many to offer all.
     pub(super) fn choose(
         &mut self,
         proposals: Vec<Proposal>,
@@ -102,8 +111,8 @@ impl Core {
     ) -> Vec<Effect> {
         let seed = self.request_seed();
         let nudge = self.nudge.take();
-        self.relied_on.clear();
-        self.rely_on(&memories);
+        self.lessons_shown.clear();
+        self.show_lessons(&memories);
         let consultable = self.consultable(tools);
         let choice = Choice {
             spec: &self.spec,
@@ -119,15 +128,15 @@ impl Core {
         self.think(Purpose::Choose, request, Phase::Choosing { proposals, memories })
     }
 
-    /// The controller chose. Its answer obeys the schema unless it was cut short; then the first proposal stands.
+    /// Takes the controller's choice. An answer that was cut short counts as the first proposal.
     pub(super) fn chosen(
         &mut self,
         proposals: Vec<Proposal>,
         memories: Vec<Recalled>,
         reply: &Reply,
     ) -> Vec<Effect> {
-        let answer = object(reply);
-        if let Some(call) = self.asked_for(&answer) {
+        let answer = object_answer(reply);
+        if let Some(call) = self.requested_tool(&answer) {
             return self.consult(call, AfterConsultation::Choose { proposals, memories });
         }
         self.consultations.settled();
@@ -156,7 +165,7 @@ impl Core {
         effects
     }
 
-    /// Lines up the calls for `task`: first what brings the tools that are not there yet.
+    /// Lines up the calls for `task`: first those of the tasks that provide missing tools.
     pub(super) fn plan(&mut self, task: &str, args: Map<String, Value>) {
         let skills = self.skills();
         let mut plan: VecDeque<ToolCall> = self
@@ -170,6 +179,7 @@ impl Core {
         self.episode.plan = plan;
     }
 
+    /// A call of a task's skill, with the defaults of arguments that are left out.
     pub(super) fn call(&self, name: String, args: Map<String, Value>) -> ToolCall {
         let args = match self.planner.task(&name) {
             Some(task) => with_defaults(&task.parameters, args),
@@ -178,30 +188,29 @@ impl Core {
         ToolCall { name, args }
     }
 
-    /// Has the controller choose a primitive.
-    pub(super) fn improvise(&mut self) -> Vec<Effect> {
+    /// Asks the controller for one tool call of the world.
+    pub(super) fn choose_action(&mut self) -> Vec<Effect> {
         if !self.spec.tools.iter().any(|tool| tool.effects.write) {
             return self.finish(FinishReason::Episodes);
         }
         let seed = self.request_seed();
         let nudge = self.nudge.take();
         let consultable = self.consultable(&[]);
-        let observation = &self.episode.observation.text;
-        let request = prompts::improvise(
-            &self.spec,
-            self.episode.seed,
-            observation,
-            &consultable,
-            nudge.as_deref(),
-            seed,
-        );
-        self.think(Purpose::Choose, request, Phase::Improvising)
+        let choice = ActionChoice {
+            spec: &self.spec,
+            episode: self.episode.seed,
+            observation: &self.episode.observation.text,
+            consultable: &consultable,
+            nudge: nudge.as_deref(),
+        };
+        let request = prompts::choose_action(&choice, seed);
+        self.think(Purpose::Choose, request, Phase::ChoosingAction)
     }
 
-    pub(super) fn improvised(&mut self, reply: &Reply) -> Vec<Effect> {
-        let mut args = object(reply);
-        if let Some(call) = self.asked_for(&args) {
-            return self.consult(call, AfterConsultation::Improvise);
+    pub(super) fn action_chosen(&mut self, reply: &Reply) -> Vec<Effect> {
+        let mut args = object_answer(reply);
+        if let Some(call) = self.requested_tool(&args) {
+            return self.consult(call, AfterConsultation::ChooseAction);
         }
         self.consultations.settled();
         match args.remove("action") {

@@ -1,65 +1,65 @@
-//! Tools that are not the environment's: which are on offer, and what they showed.
+//! Tools outside the world: which are on offer, and their answers.
 //!
-//! Before it settles on a task the controller may ask a few of them. What they show comes from outside: it is quoted to the
-//! controller as such, and from then on the policy is told so whenever a tool is called.
+//! Before the controller settles on a task it may ask a few tools. Their answers come from outside: prompts quote them, and
+//! every later call carries a taint mark that the policy sees.
 
 use super::curriculum::Proposal;
 use super::prompts::Consultable;
-use super::{Core, Phase, Reply};
-use crate::model::{Effect, Recalled};
+use super::{Core, Phase};
+use crate::model::{Effect, Recalled, as_javascript};
 use serde_json::{Map, Value};
 use sojourn_tools::{ToolCall, ToolOutcome, ToolSpec};
 use std::collections::{BTreeMap, VecDeque};
 
-/// Answers shown again, the latest.
-const SHOWN: usize = 3;
-/// Characters of an answer that are shown.
-const SHOWN_CHARS: usize = 1200;
-/// Notices told at once, the latest.
+/// Most answers shown, the latest.
+const ANSWERS: usize = 3;
+/// Characters shown of an answer.
+const ANSWER_CHARS: usize = 1200;
+/// Most notices shown at once, the latest.
 const NOTICES: usize = 3;
 
-/// What the core knows of the tools.
+/// The state of the tools outside the world.
 #[derive(Debug, Default)]
 pub(super) struct Consultations {
-    /// Those that are there.
+    /// Available tools by name.
     tools: BTreeMap<String, ToolSpec>,
-    /// Why the arguments of some are not held to their schema while they are written.
+    /// Tools whose schema the grammar cannot enforce, with the reason: their arguments are validated after the answer.
     unconstrained: BTreeMap<String, String>,
-    /// What happened to them that the controller was not told yet.
+    /// What happened to tools since the controller was last asked.
     notices: VecDeque<String>,
-    /// What they showed in this episode.
-    shown: VecDeque<Shown>,
-    /// Calls since the controller last settled on something else.
+    /// Answers in this episode.
+    answers: VecDeque<Answer>,
+    /// Calls since the controller last settled on a task or an action.
     in_a_row: u32,
-    /// Whether something that a tool showed may stand behind what is done now.
+    /// Whether an untrusted answer may have influenced the present calls.
     tainted: bool,
 }
 
-/// What a tool showed.
+/// A tool's answer.
 #[derive(Debug, Clone)]
-pub(super) struct Shown {
+struct Answer {
     /// The call as JavaScript.
-    pub call: String,
-    /// What came back, in words and cut to a length.
-    pub words: String,
+    call: String,
+    /// The answer as text, at most [`ANSWER_CHARS`] characters.
+    text: String,
 }
 
-/// What was under way when a tool was asked.
+/// A call to a tool, and the choice that it interrupts.
 pub(super) struct Consultation {
     pub call: ToolCall,
     pub then: AfterConsultation,
 }
 
-/// Where it goes on with the answer.
+/// The choice that continues after the answer.
 pub(super) enum AfterConsultation {
-    /// At the choice among these.
+    /// The choice among proposals.
     Choose { proposals: Vec<Proposal>, memories: Vec<Recalled> },
-    /// At the choice of a primitive.
-    Improvise,
+    /// The choice of one tool call of the world.
+    ChooseAction,
 }
 
 impl Consultations {
-    /// Takes note of tools that came, went or had something happen to them.
+    /// Applies a change of the tools.
     pub fn changed(
         &mut self,
         appeared: &[ToolSpec],
@@ -83,15 +83,16 @@ impl Consultations {
     }
 
     pub fn episode_started(&mut self) {
-        self.shown.clear();
+        self.answers.clear();
         self.in_a_row = 0;
     }
 
+    /// The controller settled on a task or an action.
     pub fn settled(&mut self) {
         self.in_a_row = 0;
     }
 
-    /// A skill asked tools.
+    /// A skill called tools outside the world.
     pub fn used_by_skill(&mut self) {
         self.tainted = true;
     }
@@ -99,51 +100,51 @@ impl Consultations {
     fn add(&mut self, call: &ToolCall, outcome: &ToolOutcome, trusted: bool) {
         self.in_a_row += 1;
         self.tainted |= !trusted;
-        let said = outcome.to_text();
-        let mut words: String = said.chars().take(SHOWN_CHARS).collect();
-        if words.len() < said.len() {
-            words.push_str(" …");
+        let whole = outcome.to_text();
+        let mut text: String = whole.chars().take(ANSWER_CHARS).collect();
+        if text.len() < whole.len() {
+            text.push_str(" …");
         }
-        if self.shown.len() == SHOWN {
-            self.shown.pop_front();
+        if self.answers.len() == ANSWERS {
+            self.answers.pop_front();
         }
-        self.shown.push_back(Shown { call: crate::model::as_javascript(call), words });
+        self.answers.push_back(Answer { call: as_javascript(call), text });
     }
 }
 
 impl Core {
-    /// The tools there are, by name.
+    /// Available tools outside the world, by name.
     pub fn tools(&self) -> &BTreeMap<String, ToolSpec> {
         &self.consultations.tools
     }
 
-    /// Whether something that a tool showed may stand behind what is done now.
+    /// Whether an untrusted answer of a tool may have influenced the present calls.
     pub fn tainted(&self) -> bool {
         self.consultations.tainted
     }
 
-    /// How many tools may be offered now, where there are any.
-    pub(super) fn may_consult(&self) -> Option<usize> {
+    /// Most tools that the controller may be offered now; `None` where it may not ask any.
+    pub(super) fn tools_on_offer(&self) -> Option<usize> {
         let settings = self.config.tools.as_ref()?;
         let open = self.consultations.in_a_row < settings.in_a_row;
         (open && settings.shown > 0 && !self.consultations.tools.is_empty()).then_some(settings.shown)
     }
 
-    /// Whether what is on offer has to be picked for the task, because there is too much of it.
-    pub(super) fn picks_tools(&self) -> Option<usize> {
-        self.may_consult().filter(|most| self.consultations.tools.len() > *most)
+    /// How many tools must be picked by relevance, where more are available than may be offered.
+    pub(super) fn tools_to_pick(&self) -> Option<usize> {
+        self.tools_on_offer().filter(|most| self.consultations.tools.len() > *most)
     }
 
-    /// How many tools a skill may be offered, where they have to be picked for the task.
-    pub(super) fn picks_readers(&self) -> Option<usize> {
+    /// How many tools must be picked by relevance for a skill, where more are available than may be offered.
+    pub(super) fn reading_tools_to_pick(&self) -> Option<usize> {
         let settings = self.config.tools.as_ref()?;
         let readers = self.consultations.tools.values().filter(|spec| reads(spec)).count();
         (readers > settings.shown && settings.shown > 0).then_some(settings.shown)
     }
 
-    /// Names of the tools that a skill written now may call: those that only read, because a skill is tried before it is
-    /// trusted. Of `picked` where that is not empty.
-    pub(super) fn readers(&self, picked: &[String]) -> Vec<String> {
+    /// Names of the tools that a new skill may call: tools that only read, because a skill is tried before it is trusted.
+    /// They come from `picked` where that is not empty.
+    pub(super) fn reading_tools(&self, picked: &[String]) -> Vec<String> {
         let Some(settings) = &self.config.tools else { return Vec::new() };
         let known = &self.consultations.tools;
         let fits = |name: &&String| known.get(*name).is_some_and(reads);
@@ -154,15 +155,15 @@ impl Core {
         }
     }
 
-    /// What is known of the tools of these names.
-    pub(super) fn offered_to_skills(&self, names: &[String]) -> Vec<ToolSpec> {
+    /// The descriptions of the tools of these names.
+    pub(super) fn tool_specs(&self, names: &[String]) -> Vec<ToolSpec> {
         names.iter().filter_map(|name| self.consultations.tools.get(name)).cloned().collect()
     }
 
-    /// What the controller is offered and told; `picked` are the names that fit best, where there are too many.
+    /// The tools, answers and notices for the next choice. `picked` are the names that fit best, where there are too many.
     pub(super) fn consultable(&mut self, picked: &[String]) -> Consultable {
         let known = &self.consultations;
-        let tools: Vec<ToolSpec> = match (self.may_consult(), picked) {
+        let tools: Vec<ToolSpec> = match (self.tools_on_offer(), picked) {
             (None, _) => Vec::new(),
             (Some(most), []) => known.tools.values().take(most).cloned().collect(),
             (Some(most), picked) => {
@@ -170,13 +171,13 @@ impl Core {
             }
         };
         let unconstrained = known.unconstrained.keys().cloned().collect();
-        let shown = known.shown.iter().map(|shown| (shown.call.clone(), shown.words.clone())).collect();
+        let answers = known.answers.iter().map(|answer| (answer.call.clone(), answer.text.clone())).collect();
         let notices = std::mem::take(&mut self.consultations.notices).into();
-        Consultable { tools, unconstrained, shown, notices }
+        Consultable { tools, unconstrained, answers, notices }
     }
 
-    /// The call of a tool that an answer asks for, if it does.
-    pub(super) fn asked_for(&self, answer: &Map<String, Value>) -> Option<ToolCall> {
+    /// The tool call in the controller's answer, if it has one.
+    pub(super) fn requested_tool(&self, answer: &Map<String, Value>) -> Option<ToolCall> {
         let name = answer.get("tool").and_then(Value::as_str)?;
         self.config.tools.as_ref()?;
         let args = answer.get("args").and_then(Value::as_object).cloned().unwrap_or_default();
@@ -204,25 +205,16 @@ impl Core {
         match then {
             AfterConsultation::Choose { proposals, memories } => {
                 let picked = self.consultations.tools.keys().filter(|name| **name == call.name).cloned();
-                // The tool that answered stays in sight, so that its answer can be followed up.
+                // The tool that answered stays on offer, so that its answer can be followed up.
                 let picked: Vec<String> =
-                    if self.picks_tools().is_some() { picked.collect() } else { Vec::new() };
+                    if self.tools_to_pick().is_some() { picked.collect() } else { Vec::new() };
                 self.choose(proposals, memories, &picked)
             }
-            AfterConsultation::Improvise => self.improvise(),
+            AfterConsultation::ChooseAction => self.choose_action(),
         }
     }
 }
 
 fn reads(spec: &ToolSpec) -> bool {
     spec.effects.changes_nothing()
-}
-
-/// The first candidate as a JSON object; empty where it was cut short.
-pub(super) fn object(reply: &Reply) -> Map<String, Value> {
-    let text = reply.candidates.first().map_or("", |candidate| candidate.text.as_str());
-    match serde_json::from_str(text) {
-        Ok(Value::Object(fields)) => fields,
-        _ => Map::new(),
-    }
 }

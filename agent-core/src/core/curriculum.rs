@@ -1,42 +1,42 @@
-//! What to do or to learn next: a prerequisite graph with success rates and back-off.
+//! The next task to do or to learn: a prerequisite graph with success rates and back-off.
 //!
-//! VOYAGER (arXiv 2305.16291, section 2.1) asks a frontier model for the next task; a small model repeats
-//! itself and asks for the impossible. Here the feasible and novel tasks are computed, and the model chooses
-//! one of a few. A task that was done in this episode is not among them, so repeats cannot be asked for.
+//! VOYAGER (arXiv 2305.16291, section 2.1) asks a frontier model for the next task. A small model repeats itself and asks for
+//! the impossible, so code computes the feasible and novel tasks, and the model chooses one of a few. A task that was done in
+//! this episode is never among them.
 
 use super::planner::Planner;
 use serde::{Deserialize, Serialize};
 use sojourn_tools::TaskSpec;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is known about each task from trying it.
+/// The records of all tasks.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Curriculum {
     tasks: BTreeMap<String, TaskRecord>,
-    /// Tasks found by failing to need another one, beyond what the recipes say.
+    /// Prerequisites learned from failures, beyond those of the recipes.
     learned_edges: BTreeMap<String, BTreeSet<String>>,
-    /// Counts decisions; back-off is told in it.
+    /// Number of decisions so far; the unit of back-off.
     decision: u64,
 }
 
-/// One task's history.
+/// The record of one task.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TaskRecord {
     /// Times its skill was run in an episode.
     pub runs: u32,
-    /// Times that verified.
+    /// Runs whose goal was reached.
     pub successes: u32,
     /// Environment steps spent on it in episodes.
     pub steps: u64,
-    /// Rounds of writing that came to nothing, since the last success.
+    /// Failed attempts to write a skill since the last success.
     pub failed_writes: u32,
-    /// Failures in the present episode.
+    /// Failed runs in the present episode.
     pub episode_failures: u32,
     /// Not proposed for writing before this decision.
     pub back_off_until: u64,
 }
 
-/// Something the curriculum proposes.
+/// A proposal of the curriculum.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "task", rename_all = "snake_case")]
 pub enum Proposal {
@@ -46,17 +46,17 @@ pub enum Proposal {
     Learn(String),
 }
 
-/// What the curriculum looks at besides its own records.
+/// The inputs of the proposals besides the curriculum's own records.
 pub struct Situation<'a> {
-    /// The environment's knowledge.
+    /// The world's tasks and recipes.
     pub planner: &'a Planner,
-    /// Tasks that have an admitted skill, with the mean steps of its trials.
+    /// Tasks with an admitted skill, with the mean environment steps of its trials.
     pub skills: &'a BTreeMap<String, f64>,
     /// Tasks done in this episode.
     pub done: &'a BTreeSet<String>,
     /// Whether new skills may be written.
     pub learning: bool,
-    /// Tasks that may be proposed; all when empty.
+    /// The tasks that may be proposed; all when empty.
     pub only: &'a [String],
     /// The episode's seed.
     pub seed: u64,
@@ -68,11 +68,11 @@ impl Situation<'_> {
     }
 }
 
-/// Failures in one episode after which a task is left alone until the next.
+/// Failures in one episode after which a task is set aside until the next.
 const EPISODE_PATIENCE: u32 = 3;
 
 impl Proposal {
-    /// The task that is proposed.
+    /// The proposed task.
     pub fn task(&self) -> &str {
         match self {
             Self::Do(task) | Self::Learn(task) => task,
@@ -84,7 +84,7 @@ impl Curriculum {
     /// At most `limit` feasible and novel proposals, the most promising first.
     ///
     /// Doing is ranked by expected achievements per step, `p / (steps + 10)`, with `p` the Laplace-smoothed
-    /// success rate; learning comes before doing, the tasks that rest on the least first.
+    /// success rate. Learning comes before doing, tasks with the fewest prerequisites first.
     pub fn proposals(&self, situation: &Situation<'_>, limit: usize) -> Vec<Proposal> {
         let learn = if situation.learning { self.learnable(situation) } else { Vec::new() };
         let mut doable: Vec<(f64, &str)> = Vec::new();
@@ -132,14 +132,14 @@ impl Curriculum {
         planner.closure(task).len() + 4 * failed
     }
 
-    /// What `task` rests on: the documented prerequisites and those learned from failures.
+    /// The prerequisites of `task`: documented ones and those learned from failures.
     pub fn prerequisites(&self, planner: &Planner, task: &str) -> BTreeSet<String> {
         let mut all = planner.prerequisites(task);
         all.extend(self.learned_edges.get(task).into_iter().flatten().cloned());
         all
     }
 
-    /// A failed run of `task` told that it needs what `prerequisite` provides.
+    /// Adds a prerequisite learned from a failed run of `task`, unless it is known or would make a cycle.
     pub fn learn_edge(&mut self, planner: &Planner, task: &str, prerequisite: &str) {
         let cyclic = task == prerequisite || planner.closure(prerequisite).iter().any(|t| t == task);
         if !cyclic && !planner.closure(task).iter().any(|t| t == prerequisite) {
@@ -147,17 +147,17 @@ impl Curriculum {
         }
     }
 
-    /// A decision was made.
+    /// Counts a decision, which shortens every back-off.
     pub fn decided(&mut self) {
         self.decision += 1;
     }
 
-    /// A new episode starts: what failed in the last one may be tried again.
+    /// Makes tasks available again that failed in the last episode.
     pub fn episode_started(&mut self) {
         self.tasks.values_mut().for_each(|record| record.episode_failures = 0);
     }
 
-    /// The skill of `task` was run.
+    /// Counts a run of the task's skill.
     pub fn ran(&mut self, task: &str, verified: bool, steps: u32) {
         let record = self.tasks.entry(task.to_owned()).or_default();
         record.runs += 1;
@@ -169,12 +169,12 @@ impl Curriculum {
         }
     }
 
-    /// Leaves `task` alone until the next episode.
+    /// Sets `task` aside until the next episode.
     pub fn set_aside(&mut self, task: &str) {
         self.tasks.entry(task.to_owned()).or_default().episode_failures = EPISODE_PATIENCE;
     }
 
-    /// Writing a skill for `task` failed in every round: leave it for twice as long as the time before.
+    /// Backs off from writing a skill for `task`, for twice as many decisions as the time before.
     pub fn gave_up_writing(&mut self, task: &str) {
         let decision = self.decision;
         let record = self.tasks.entry(task.to_owned()).or_default();
@@ -182,23 +182,24 @@ impl Curriculum {
         record.back_off_until = decision + (4 << record.failed_writes.min(6));
     }
 
-    /// A skill for `task` was admitted.
+    /// Ends the back-off after a skill for `task` was admitted.
     pub fn learned(&mut self, task: &str) {
         let record = self.tasks.entry(task.to_owned()).or_default();
         record.failed_writes = 0;
         record.back_off_until = 0;
     }
 
-    /// One task's history.
+    /// The task's record.
     pub fn record(&self, task: &str) -> TaskRecord {
         self.tasks.get(task).cloned().unwrap_or_default()
     }
 }
 
 impl TaskRecord {
+    /// Expected achievements per step, halved for each failure in this episode.
     fn promise(&self, trial_steps: f64) -> f64 {
         let rate = (f64::from(self.successes) + 1.0) / (f64::from(self.runs) + 2.0);
-        // Trials stand for two runs, so that one unlucky episode does not decide.
+        // Trials count as two runs, so that one unlucky episode does not decide.
         let steps = (2.0 * trial_steps + self.steps as f64) / (2.0 + f64::from(self.runs));
         rate / (steps + 10.0) * 0.5_f64.powi(self.episode_failures.try_into().unwrap_or(i32::MAX))
     }

@@ -1,39 +1,39 @@
-//! Notices when the agent does the same again and again and nothing changes.
+//! Detects repetitions: the same calls in a row that change nothing.
 //!
-//! First it is nudged: told so, and kept from the task until the next episode. When nudges do not help the run
-//! pauses with the reason, and can be resumed.
+//! The first answer is a nudge: the controller gets a warning, and the task is set aside until the next episode. After too
+//! many nudges the run ends with the reason; it can be resumed.
 
-use crate::model::ActReport;
+use crate::model::{ActReport, as_javascript};
 use sojourn_tools::ToolCall;
 use std::collections::VecDeque;
 
-/// The same fruitless turn this often in a row is a repetition.
+/// Cycles in a row without a change that count as a repetition.
 const PATIENCE: usize = 4;
-/// Turns of a cycle that are told apart: A, B, C, A, B, C, … is a repetition too.
+/// Longest cycle, in calls, that is recognised: A, B, C, A, B, C, … is a repetition too.
 const LONGEST_CYCLE: usize = 3;
-/// Nudges without anything new between them, after which the run pauses.
+/// Most nudges without a change between them.
 const NUDGES: u32 = 3;
 
-/// What the guard makes of a turn.
+/// Whether a turn repeats earlier ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It goes on.
-    Fine,
-    /// The agent should be told.
+pub(super) enum Repetition {
+    /// It does not.
+    None,
+    /// The same cycle of calls too often: the controller should be warned.
     Nudge {
-        /// What it did.
-        what: String,
-        /// How often in a row.
+        /// The last call of the cycle, as JavaScript.
+        call: String,
+        /// Cycles in a row.
         times: u32,
     },
-    /// Telling it does not help.
-    Stuck {
-        /// What it did.
-        what: String,
+    /// A repetition after the last nudge.
+    Persistent {
+        /// The last call of the cycle, as JavaScript.
+        call: String,
     },
 }
 
-/// The latest turns, as far as they brought nothing.
+/// The latest calls without a change.
 #[derive(Debug, Default)]
 pub(super) struct Guard {
     fruitless: VecDeque<String>,
@@ -41,24 +41,24 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// Looks at a turn that is over. `changed` is whether the world is another one than before it.
-    pub(super) fn turn(&mut self, call: &ToolCall, report: &ActReport, changed: bool) -> Verdict {
+    /// Looks for a repetition at the end of a turn. `changed` says whether the turn changed the world or reached its goal.
+    pub(super) fn turn(&mut self, call: &ToolCall, report: &ActReport, changed: bool) -> Repetition {
         if changed || !report.unlocked.is_empty() || report.ended.is_some() {
             *self = Self::default();
-            return Verdict::Fine;
+            return Repetition::None;
         }
-        self.fruitless.push_back(crate::model::as_javascript(call));
+        self.fruitless.push_back(as_javascript(call));
         if self.fruitless.len() > PATIENCE * LONGEST_CYCLE {
             self.fruitless.pop_front();
         }
-        let Some(times) = self.repeated() else { return Verdict::Fine };
-        let what = self.fruitless.back().cloned().unwrap_or_default();
+        let Some(times) = self.repeated() else { return Repetition::None };
+        let call = self.fruitless.back().cloned().unwrap_or_default();
         self.fruitless.clear();
         self.nudges += 1;
-        if self.nudges > NUDGES { Verdict::Stuck { what } } else { Verdict::Nudge { what, times } }
+        if self.nudges > NUDGES { Repetition::Persistent { call } } else { Repetition::Nudge { call, times } }
     }
 
-    /// How often the shortest cycle at the end was gone through, if that is too often.
+    /// The number of times that the shortest cycle at the end was repeated, if that is too often.
     fn repeated(&self) -> Option<u32> {
         (1..=LONGEST_CYCLE).find_map(|period| {
             let turns = period * PATIENCE;
@@ -99,17 +99,17 @@ mod tests {
     }
 
     #[test]
-    fn the_same_again_and_again_is_nudged_and_then_stopped() {
+    fn a_repetition_is_nudged_and_then_ends_the_run() {
         let mut guard = Guard::default();
         let mut nudges = 0;
         for turn in 0..100 {
-            match guard.turn(&call("collect_wood"), &report(), false) {
-                Verdict::Fine => {}
-                Verdict::Nudge { what, times } => {
-                    assert_eq!((what.as_str(), times), ("collect_wood()", 4));
+            match guard.turn(&call("ring"), &report(), false) {
+                Repetition::None => {}
+                Repetition::Nudge { call, times } => {
+                    assert_eq!((call.as_str(), times), ("ring()", 4));
                     nudges += 1;
                 }
-                Verdict::Stuck { .. } => {
+                Repetition::Persistent { .. } => {
                     assert_eq!((turn, nudges), (15, 3));
                     return;
                 }
@@ -121,23 +121,23 @@ mod tests {
     #[test]
     fn a_cycle_is_a_repetition_and_a_walk_is_not() {
         let mut guard = Guard::default();
-        let verdicts: Vec<Verdict> =
+        let turns: Vec<Repetition> =
             (0..12).map(|turn| guard.turn(&call(["a", "b", "c"][turn % 3]), &report(), false)).collect();
-        assert!(matches!(verdicts.last(), Some(Verdict::Nudge { .. })), "{verdicts:?}");
+        assert!(matches!(turns.last(), Some(Repetition::Nudge { .. })), "{turns:?}");
 
         let mut guard = Guard::default();
         for turn in 0..200 {
-            let verdict = guard.turn(&call(&format!("go{turn}")), &report(), false);
-            assert_eq!(verdict, Verdict::Fine);
+            let turn = guard.turn(&call(&format!("go{turn}")), &report(), false);
+            assert_eq!(turn, Repetition::None);
         }
     }
 
     proptest! {
         #[test]
-        fn what_changes_the_world_is_never_a_repetition(names in prop::collection::vec(0..3_u8, 0..80)) {
+        fn a_turn_that_changes_the_world_is_never_a_repetition(names in prop::collection::vec(0..3_u8, 0..80)) {
             let mut guard = Guard::default();
             for name in names {
-                prop_assert_eq!(guard.turn(&call(&name.to_string()), &report(), true), Verdict::Fine);
+                prop_assert_eq!(guard.turn(&call(&name.to_string()), &report(), true), Repetition::None);
             }
         }
     }

@@ -1,12 +1,12 @@
 //! Goal decomposition by code: totals, missing ingredients and the order of steps, from documented recipes.
 //!
-//! GITM (arXiv 2305.17144, section 3.2) decomposes a goal into (object, count, material, tool) with a language
-//! model; small models do not add, so here the arithmetic is done by code and the model reads one plan line.
+//! GITM (arXiv 2305.17144, section 3.2) decomposes a goal into (object, count, material, tool) with a language model. Small
+//! models do not add, so here code does the arithmetic, and the model reads one plan line (`prompts/plan.rs`).
 
+use super::prompts::{Words, plan};
 use serde_json::Value;
 use sojourn_tools::{Condition, EnvironmentSpec, ParameterKind, Recipe, TaskSpec};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 /// The knowledge of one environment, indexed for planning.
 ///
@@ -15,18 +15,20 @@ use std::fmt::Write as _;
 pub struct Planner {
     tasks: BTreeMap<String, TaskSpec>,
     recipes: BTreeMap<String, Recipe>,
-    /// Which task brings an item or a thing about.
+    /// The task that provides an item or a thing.
     providers: BTreeMap<String, String>,
+    /// The world's words in the lines that are made of this knowledge.
+    words: Words,
 }
 
-/// So many of one item, and what each part of it is for.
+/// The number needed of one item, and what each part of it is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Total {
     /// The item.
     pub item: String,
-    /// How many in all.
+    /// Number in all.
     pub count: u32,
-    /// How many for which use: "2 for the table".
+    /// Parts with their purpose: 2, "for the bench".
     pub uses: Vec<(u32, String)>,
 }
 
@@ -42,7 +44,17 @@ impl Planner {
                 providers.entry(made.item.clone()).or_insert_with(|| recipe.task.clone());
             }
         }
-        Self { tasks, recipes, providers }
+        Self { tasks, recipes, providers, words: Words::of(spec) }
+    }
+
+    /// The world's words in prompts.
+    pub(in crate::core) fn words(&self) -> &Words {
+        &self.words
+    }
+
+    /// How the task is done, if the world documents it.
+    pub(in crate::core) fn recipe(&self, task: &str) -> Option<&Recipe> {
+        self.recipes.get(task)
     }
 
     /// The task of that name.
@@ -55,12 +67,12 @@ impl Planner {
         self.tasks.values()
     }
 
-    /// The task that brings `item` about.
+    /// The task that provides `item`.
     pub fn provider(&self, item: &str) -> Option<&str> {
         self.providers.get(item).map(String::as_str)
     }
 
-    /// The tasks that `task` rests on directly: those that provide its ingredients, tools and surroundings.
+    /// The direct prerequisites of `task`: the tasks that provide its ingredients, its tools and the things nearby.
     pub fn prerequisites(&self, task: &str) -> BTreeSet<String> {
         let Some(recipe) = self.recipes.get(task) else { return BTreeSet::new() };
         let consumed = recipe.consumes.iter().map(|ingredient| &ingredient.item);
@@ -73,7 +85,7 @@ impl Planner {
             .collect()
     }
 
-    /// All tasks that `task` rests on, each after those it rests on itself.
+    /// All prerequisites of `task`, each after its own.
     pub fn closure(&self, task: &str) -> Vec<String> {
         let mut order = Vec::new();
         let mut visiting = BTreeSet::from([task.to_owned()]);
@@ -90,8 +102,8 @@ impl Planner {
         }
     }
 
-    /// Counters of what is made by using something up and has nothing to do with reaching `goal` for `task`: it does
-    /// not rest on them. What is only gathered on the way is no loss. JSON pointers, sorted.
+    /// Counters, as sorted JSON pointers, that a skill for `task` should leave alone: of things that use up ingredients and
+    /// are neither in `goal` nor made by a prerequisite. Gathering too much is not counted: it costs nothing.
     pub fn unrelated(&self, task: &str, goal: &Condition) -> Vec<String> {
         let costly = self.recipes.values().filter(|recipe| !recipe.consumes.is_empty());
         let mut counters: BTreeSet<String> = costly.flat_map(|recipe| self.counters(&recipe.task)).collect();
@@ -106,7 +118,7 @@ impl Planner {
         counters.into_iter().collect()
     }
 
-    /// Counters of what `task` brings about.
+    /// Counters of what `task` provides.
     fn counters(&self, task: &str) -> BTreeSet<String> {
         let goal = self.tasks.get(task).map(|task| task.goal.paths()).unwrap_or_default();
         let made = self.recipes.get(task).map(|recipe| recipe.provides.as_slice()).unwrap_or_default();
@@ -114,8 +126,8 @@ impl Planner {
         goal.into_iter().map(str::to_owned).chain(items).collect()
     }
 
-    /// What has to be held or done before `task` can start in `state`: the tasks that provide lasting tools
-    /// which are not there yet, in order. Ingredients are left to the skill, which tops them up itself.
+    /// The tasks that must run before `task` can start in `state`: the providers of lasting tools that are not held, in
+    /// order. A skill gathers missing ingredients itself.
     pub fn missing_tools(&self, task: &str, state: &Value) -> Vec<String> {
         let mut order = Vec::new();
         self.tools_of(task, state, &mut BTreeSet::new(), &mut order);
@@ -137,99 +149,30 @@ impl Planner {
                 }
             }
         }
-        // The ingredients' own providers may need tools as well: stone needs a pickaxe.
+        // The ingredients' own providers may need tools as well.
         let ingredients = recipe.consumes.iter().map(|i| &i.item).chain(&recipe.nearby);
         for provider in ingredients.filter_map(|item| self.providers.get(item)) {
             self.tools_of(provider, state, seen, order);
         }
     }
 
-    /// The items that have to be gathered for `task` in all, with what each is for: its own ingredients and
-    /// those of the things that must stand nearby.
+    /// The items needed for `task` in all, with their purposes: its own ingredients and those of the things nearby.
     pub fn totals(&self, task: &str) -> Vec<Total> {
         let Some(recipe) = self.recipes.get(task) else { return Vec::new() };
         let mut totals: Vec<Total> = Vec::new();
         for thing in &recipe.nearby {
             if let Some(placing) = self.providers.get(thing).and_then(|task| self.recipes.get(task)) {
-                let what = format!("for the {thing}");
+                let purpose = plan::for_thing(thing);
                 for i in &placing.consumes {
-                    add(&mut totals, &i.item, i.count, &what);
+                    add(&mut totals, &i.item, i.count, &purpose);
                 }
             }
         }
+        let purpose = plan::for_itself();
         for i in &recipe.consumes {
-            add(&mut totals, &i.item, i.count, "to make it");
+            add(&mut totals, &i.item, i.count, &purpose);
         }
         totals
-    }
-
-    /// What the task needs, in one line, as the documentation says it.
-    pub fn requirements(&self, task: &str) -> Option<String> {
-        let recipe = self.recipes.get(task)?;
-        let mut needs = Vec::new();
-        if !recipe.tools.is_empty() {
-            needs.push(format!("{} in the inventory", list(recipe.tools.iter().map(|t| article(t)))));
-        }
-        if !recipe.consumes.is_empty() {
-            let items = list(recipe.consumes.iter().map(|i| format!("{} {}", i.count, i.item)));
-            needs.push(format!("{items} in the inventory (used up)"));
-        }
-        if !recipe.nearby.is_empty() {
-            needs.push(format!("{} next to you", list(recipe.nearby.iter().map(|t| article(t)))));
-        }
-        if let Some(target) = &recipe.target {
-            needs.push(format!("{} in front of you", article(target)));
-        }
-        let mut line = if needs.is_empty() {
-            format!("{} needs nothing.", recipe.call)
-        } else {
-            format!("{} needs {}.", recipe.call, list(needs.into_iter()))
-        };
-        if recipe.target.is_some() && !recipe.provides.is_empty() {
-            let gives = list(recipe.provides.iter().map(|i| format!("{} {}", i.count, i.item)));
-            let _ = write!(line, " It gives {gives}.");
-        }
-        if let Some(note) = &recipe.note {
-            line.push(' ');
-            line.push_str(note);
-        }
-        Some(line)
-    }
-
-    /// The plan in one line, totals computed: "collect until you have 3 wood (2 for the table, 1 to make it); then …".
-    pub fn plan_line(&self, task: &str) -> Option<String> {
-        let recipe = self.recipes.get(task)?;
-        let spec = self.tasks.get(task)?;
-        if let Some(target) = &recipe.target {
-            let until = match (self.count_parameter(spec), recipe.provides.first()) {
-                (Some(n), Some(made)) => format!("until you have {n} more {}", made.item),
-                _ => format!("until {}", reached(spec)),
-            };
-            let call = &recipe.call;
-            return Some(format!(
-                "repeat (find {} and then {call}; look further when there is none) {until}.",
-                article(target)
-            ));
-        }
-        let totals = self.totals(task);
-        let mut calls: Vec<String> = recipe
-            .nearby
-            .iter()
-            .filter_map(|thing| Some(format!("{}()", self.providers.get(thing)?)))
-            .collect();
-        calls.push(recipe.call.clone());
-        let calls = calls.join("; ");
-        if totals.is_empty() {
-            return Some(format!("repeat {calls} until {}.", reached(spec)));
-        }
-        let parts = totals.iter().map(|total| match total.uses.as_slice() {
-            [_] => format!("{} {}", total.count, total.item),
-            uses => {
-                let uses: Vec<String> = uses.iter().map(|(count, what)| format!("{count} {what}")).collect();
-                format!("{} {} ({})", total.count, total.item, uses.join(", "))
-            }
-        });
-        Some(format!("collect until you have {}; then {calls}.", list(parts)))
     }
 
     /// The name of the parameter that says how many, if the task has one.
@@ -239,19 +182,9 @@ impl Planner {
     }
 }
 
-/// How many of `item` the state says are held.
+/// The number of `item` at `/inventory/<item>` of the state.
 pub fn held(state: &Value, item: &str) -> u64 {
     state.pointer("/inventory").and_then(|inventory| inventory.get(item)).and_then(Value::as_u64).unwrap_or(0)
-}
-
-/// How a program sees that the task is done: `observe().achievements.eat_cow has grown`.
-fn reached(task: &TaskSpec) -> String {
-    match &task.goal {
-        Condition::Increased { path, .. } => {
-            format!("observe(){} has grown", path.replace('/', "."))
-        }
-        _ => format!("it is done: {}", task.description),
-    }
 }
 
 fn add(totals: &mut Vec<Total>, item: &str, count: u32, what: &str) {
@@ -261,19 +194,5 @@ fn add(totals: &mut Vec<Total>, item: &str, count: u32, what: &str) {
             total.uses.push((count, what.to_owned()));
         }
         None => totals.push(Total { item: item.to_owned(), count, uses: vec![(count, what.to_owned())] }),
-    }
-}
-
-fn article(noun: &str) -> String {
-    let vowel = noun.starts_with(['a', 'e', 'i', 'o', 'u']);
-    format!("{} {noun}", if vowel { "an" } else { "a" })
-}
-
-fn list(items: impl Iterator<Item = String>) -> String {
-    let items: Vec<String> = items.collect();
-    match items.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
-        Some((only, _)) => only.clone(),
-        None => String::new(),
     }
 }

@@ -1,35 +1,52 @@
-//! Writing a reflex after a death that an earlier action would have prevented: candidates, practice episodes with and
-//! without each, and admission of one that prolongs life by a margin.
+//! Writing a reflex after a death: candidates, practice episodes with and without each, and admission of a reflex that
+//! prolongs episodes by a margin.
 
-use super::{Core, Phase, Purpose, Reply, Value, prompts, seeds};
-use crate::model::{Effect, LessonKind, Milestone, Moment, NewLesson, ReflexCandidateTrial, ReflexTrialPlan};
+use super::prompts::{self, memories};
+use super::{Core, Phase, seeds};
+use crate::model::{
+    Effect, LessonKind, Milestone, Moment, NewLesson, Purpose, ReflexCandidateTrial, ReflexTrialPlan,
+};
+use serde_json::Value;
+use sojourn_controller::Reply;
 use sojourn_skills::{Compiled, Draft as SkillDraft, Kind, LibraryEvent, Origin, ReflexTrial, grammar};
 use sojourn_tools::ParameterKind;
 
-/// Without at least so many skills there is no life that a reflex could prolong.
+/// Fewest skills in the library before reflexes are written: without skills no episode is long enough to prolong.
 const SKILLS_NEEDED: usize = 3;
-/// Where a written reflex stands among others.
+/// Priority of a written reflex among others.
 const PRIORITY: u8 = 100;
-/// Longest name made of a cause of death.
+/// Most bytes of a name made from a cause of death.
 const NAME_LENGTH: usize = 40;
+/// Importance, from 1 to 10, of the memory that a reflex was learned.
+const LEARNED: f32 = 7.0;
 
-/// A reflex being written.
+/// A reflex on its way to the library.
 pub(super) struct ReflexDraft {
     name: String,
     pub(super) cause: String,
     moments: Vec<Moment>,
     round: u32,
-    /// What the rounds before found.
+    /// The note about the round before.
     notes: Vec<String>,
-    /// Sources tried so far, and under trial.
+    /// Sources tried so far: the same program is not tried twice.
     tried: Vec<String>,
+    /// Sources under trial.
     candidates: Vec<String>,
-    /// Whether the only candidate left is being confirmed in fresh episodes.
-    confirming: bool,
+    stage: Stage,
+}
+
+/// The two stages of a reflex's trials. They use different episodes, because the best of many candidates looks better in the
+/// episodes that it was chosen in than it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// All candidates, in a few episodes.
+    Screening,
+    /// The best candidate, in many fresh episodes.
+    Confirming,
 }
 
 impl Core {
-    /// What follows an episode that ended with `cause`: a reflex is written against it, or the next episode begins.
+    /// Writes a reflex against the death that ended the episode, or starts the next episode.
     pub(super) fn after_death(&mut self, cause: String) -> Vec<Effect> {
         let moments = std::mem::take(&mut self.moments);
         let Some(config) = self.config.reflexes.clone().filter(|config| config.write) else {
@@ -55,12 +72,12 @@ impl Core {
             notes: Vec::new(),
             tried: Vec::new(),
             candidates: Vec::new(),
-            confirming: false,
+            stage: Stage::Screening,
         };
         self.write_reflex(draft)
     }
 
-    /// `against_killed_by_a_zombie`, with a number where that is taken.
+    /// The name of a reflex against `cause`: `against_fell_asleep`, with a number where that is taken.
     fn reflex_name(&self, cause: &str) -> String {
         let slug: String = cause
             .chars()
@@ -101,6 +118,7 @@ impl Core {
         });
         let writing = prompts::ReflexWriting {
             spec: &self.spec,
+            words: self.planner.words(),
             name: &draft.name,
             cause: &draft.cause,
             moments: &draft.moments,
@@ -111,7 +129,7 @@ impl Core {
         self.think(Purpose::WriteReflex, request, Phase::WritingReflex(draft))
     }
 
-    /// Tries what the controller wrote in the screening episodes.
+    /// Tries the new candidates in the screening episodes.
     pub(super) fn screen_reflexes(&mut self, mut draft: ReflexDraft, reply: &Reply) -> Vec<Effect> {
         let head = prompts::reflex_head(&draft.name);
         let mut sources: Vec<String> = Vec::new();
@@ -126,15 +144,16 @@ impl Core {
         }
         draft.tried.extend(sources.iter().cloned());
         draft.candidates = sources;
-        draft.confirming = false;
+        draft.stage = Stage::Screening;
         self.try_reflexes(draft)
     }
 
     fn try_reflexes(&mut self, draft: ReflexDraft) -> Vec<Effect> {
         let Some(config) = &self.config.reflexes else { return self.next_episode(draft.cause) };
-        // What is confirmed was chosen in other episodes: the best of many looks better than it is.
-        let (purpose, count) =
-            if draft.confirming { ("confirm", config.confirming) } else { ("screen", config.screening) };
+        let (purpose, count) = match draft.stage {
+            Stage::Screening => ("screen", config.screening),
+            Stage::Confirming => ("confirm", config.confirming),
+        };
         let purpose = format!("{} {purpose} {}", draft.name, draft.round);
         let plan = ReflexTrialPlan {
             name: draft.name.clone(),
@@ -152,7 +171,7 @@ impl Core {
         mut draft: ReflexDraft,
         trials: &[ReflexCandidateTrial],
     ) -> Vec<Effect> {
-        if draft.confirming {
+        if draft.stage == Stage::Confirming {
             let admitted = trials.first().and_then(|trial| self.admit_reflex(&draft, trial));
             return match admitted {
                 Some(effects) => effects,
@@ -165,7 +184,7 @@ impl Core {
         match best {
             Some(best) if gain(&trials[best].trial) > 0.0 => {
                 draft.candidates = vec![draft.candidates[best].clone()];
-                draft.confirming = true;
+                draft.stage = Stage::Confirming;
                 self.try_reflexes(draft)
             }
             best => self.next_reflex_round(draft, best.map(|best| &trials[best])),
@@ -177,16 +196,10 @@ impl Core {
         mut draft: ReflexDraft,
         closest: Option<&ReflexCandidateTrial>,
     ) -> Vec<Effect> {
-        draft.notes = vec![match closest {
-            Some(trial) => {
-                let figures = trial.trial.figures();
-                format!(
-                    "The last reflex did not help: the player lived {:.0} steps with it and {:.0} without it. Write a different one.",
-                    figures.steps.with, figures.steps.without
-                )
-            }
-            None => "The last reflexes did nothing in these moments. Write one that does.".to_owned(),
-        }];
+        let note = closest.map_or_else(prompts::did_nothing, |trial| {
+            prompts::did_not_help(self.planner.words(), &trial.trial.figures())
+        });
+        draft.notes = vec![note];
         draft.round += 1;
         let rounds = self.config.reflexes.as_ref().map_or(0, |config| config.rounds);
         if draft.round < rounds && self.over_budget().is_none() {
@@ -199,7 +212,7 @@ impl Core {
         effects
     }
 
-    /// Puts a confirmed reflex into the library; `None` where it shows too little, or the library refuses it.
+    /// Puts a confirmed reflex into the library; `None` where its gain is too small, or the library refuses it.
     fn admit_reflex(&mut self, draft: &ReflexDraft, tried: &ReflexCandidateTrial) -> Option<Vec<Effect>> {
         let rule = self.config.reflexes.as_ref()?.rule;
         let figures = rule.judge(&tried.trial).ok()?;
@@ -242,18 +255,16 @@ impl Core {
             },
         });
         if self.config.memory {
-            let text = format!(
-                "Learned the reflex {}: practice lives lasted {:.0} steps with it, {:.0} without.",
-                draft.name, figures.steps.with, figures.steps.without
-            );
-            effects.push(self.remember(NewLesson { text, kind: LessonKind::Episode, importance: 7.0 }));
+            let text = memories::learned_reflex(&draft.name, &figures);
+            let memory = NewLesson { text, kind: LessonKind::Episode, importance: LEARNED };
+            effects.push(self.remember(memory));
         }
         effects.extend(self.next_episode(draft.cause.clone()));
         Some(effects)
     }
 }
 
-/// Steps lived longer with a reflex, on average.
+/// Mean steps that an episode lasted longer with a reflex.
 fn gain(trial: &ReflexTrial) -> f64 {
     let steps = trial.figures().steps;
     steps.with - steps.without

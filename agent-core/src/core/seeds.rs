@@ -1,8 +1,8 @@
-//! Where chance comes from: every draw is a hash of the run's seed, what it is for, and a number.
+//! Randomness: every draw is a hash of the run's seed, a purpose and a number.
 
 use sha2::{Digest, Sha256};
 
-/// Worlds with seeds below this are left to evaluation: learning never draws them.
+/// Seeds below this are reserved for evaluation; learning never draws them.
 pub const FIRST_LEARNING_SEED: u64 = 1_000_000_000;
 
 /// The `index`-th draw for `purpose` in a run with this seed.
@@ -15,7 +15,7 @@ pub fn draw(run_seed: u64, purpose: &str, index: u64) -> u64 {
     digest.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
-/// The seed of a world to learn in: in `[FIRST_LEARNING_SEED, 2 * FIRST_LEARNING_SEED)`, so that it fits 31 bits.
+/// The seed of a world for learning: in `[FIRST_LEARNING_SEED, 2 * FIRST_LEARNING_SEED)`, so that it fits 31 bits.
 pub fn world(run_seed: u64, purpose: &str, index: u64) -> u64 {
     FIRST_LEARNING_SEED + draw(run_seed, purpose, index) % FIRST_LEARNING_SEED
 }

@@ -1,20 +1,22 @@
-//! Keeping the library sound while it is used: counting uses, demoting what does badly, having it repaired, testing
-//! again what calls a skill that changed, and merging what does the same.
+//! Keeping the library sound while it is used: counting uses, demoting bad skills, preparing repairs, testing the callers of a
+//! changed skill again, and merging duplicates.
 
-use super::writing::Draft;
-use super::{BTreeMap, Core, Phase};
+use super::prompts::notes;
+use super::{Core, Phase};
 use crate::model::{ActReport, Alike, CandidateTrial, Effect, Milestone, Scrutiny, SkillRetest};
 use sojourn_skills::{
     Demotion, DemotionRule, Entry, IllegalEvent, LibraryEvent, SkillId, Status, TrialReport, Use,
     same_behaviour, same_source,
 };
 use sojourn_tools::TaskSpec;
+use std::collections::BTreeMap;
 
-/// Steps that a skill is thought to take of which no trial is known.
+/// Assumed environment steps of a skill without a trial report.
 const STEPS: f64 = 50.0;
 
 impl Core {
-    /// Tasks with a skill that can be called, with the mean steps of its trial.
+    /// Tasks with a skill that can be called, with the mean steps of the skill's trials. A skill is left out while one that it
+    /// calls is missing.
     pub(super) fn skills(&self) -> BTreeMap<String, f64> {
         let steps = |entry: &Entry| entry.report.as_ref().and_then(TrialReport::mean_steps).unwrap_or(STEPS);
         let whole = |entry: &Entry| self.library.callees(entry).all(|c| self.library.active(c).is_some());
@@ -22,7 +24,7 @@ impl Core {
         callables.map(|(name, entry)| (name.to_owned(), steps(entry))).collect()
     }
 
-    /// Counts every skill that ran, and demotes the called one where its uses speak against it.
+    /// Counts the use of every skill that ran, and demotes the called one where its uses are bad enough.
     pub(super) fn count_usage(&mut self, report: &ActReport, died: bool) -> Vec<Effect> {
         let mut changes = Vec::new();
         let last = report.skills.len().saturating_sub(1);
@@ -64,24 +66,23 @@ impl Core {
         vec![Effect::ChangeLibrary { change }, Effect::ReportMilestone { milestone }]
     }
 
-    /// The version that a new skill of this name repairs: the latest that was in use and had to leave it.
-    pub(super) fn repaired(&self, name: &str) -> Option<&Entry> {
+    /// The version that a new skill of this name repairs: the latest one that was in use and was demoted.
+    pub(super) fn version_to_repair(&self, name: &str) -> Option<&Entry> {
         let versions = &self.library.history(name)?.versions;
         versions.iter().rfind(|entry| entry.status == Status::Trial && entry.report.is_some())
     }
 
-    /// What a repair is told about the version before it.
-    pub(super) fn complaint(&self, name: &str) -> Option<String> {
-        self.repaired(name)?;
-        let why = self.demoted.get(name)?;
-        Some(format!("The program before this one was given up, because it {}.", plain(why)))
+    /// The note for the first round of a repair.
+    pub(super) fn repair_note(&self, name: &str) -> Option<String> {
+        self.version_to_repair(name)?;
+        Some(notes::given_up(self.demoted.get(name)?))
     }
 
-    /// What candidates for `task` are looked at for, besides whether they do it.
+    /// What the trials of candidates for `task` check besides its goal.
     pub(super) fn scrutiny(&self, task: &TaskSpec) -> Scrutiny {
         let alike = |entry: &&Entry| {
             let manifest = &entry.skill.manifest;
-            // What is promised in other episodes is not the same promise.
+            // The same goal in other episodes is another promise.
             let episodes = self.planner.task(&manifest.name).and_then(|task| task.episodes);
             manifest.name != task.name
                 && episodes == task.episodes
@@ -93,20 +94,14 @@ impl Core {
         let others = self.library.all_active().filter(alike);
         Scrutiny {
             unrelated: self.planner.unrelated(&task.name, &task.goal),
-            regressions: self.repaired(&task.name).map(Entry::cases).unwrap_or_default(),
+            regressions: self.version_to_repair(&task.name).map(Entry::cases).unwrap_or_default(),
             alike: others
                 .map(|entry| Alike { name: entry.name().to_owned(), cases: entry.cases() })
                 .collect(),
         }
     }
 
-    /// How many of the cases of the version that it repairs a candidate fails, and how many could be started.
-    pub(super) fn regressions(trial: &CandidateTrial) -> (usize, usize) {
-        let started = trial.report.regressions.iter().filter(|result| result.reached);
-        (started.clone().filter(|result| !result.passed).count(), started.count())
-    }
-
-    /// Makes a skill that was just admitted another name of one that does the same, if there is one.
+    /// Merges a skill that was just admitted into an equivalent one, if there is one: its name becomes an alias.
     pub(super) fn merge(&mut self, name: &str, trial: &CandidateTrial) -> Vec<Effect> {
         for alike in &trial.alike {
             let (Some(one), Some(other)) = (self.library.active(name), self.library.active(&alike.name))
@@ -128,13 +123,13 @@ impl Core {
         Vec::new()
     }
 
-    /// Has the skills tested again that call a skill which is not the one they were tried with.
+    /// Tests skills again whose callees are not the versions that they were tried with.
     pub(super) fn retest_callers(&mut self) -> Option<Vec<Effect>> {
         if !self.config.learning || !self.config.library {
             return None;
         }
         let active = |name: &str| self.library.active(name).is_some();
-        // Those whose callee is gone wait until there is one again.
+        // A caller whose callee is missing waits until there is one again.
         let stale = self.library.stale().into_iter().map(|(entry, _)| entry);
         let ready = stale.filter(|entry| !entry.is_reflex() && self.library.callees(entry).all(active));
         let skills: Vec<SkillId> = ready.map(|entry| entry.id().clone()).collect();
@@ -145,7 +140,7 @@ impl Core {
         Some(vec![Effect::RetestSkills { skills }])
     }
 
-    /// Keeps the skills in use that passed their cases, and demotes the others.
+    /// Keeps the skills that passed their cases, and demotes the others.
     pub(super) fn retested(&mut self, skills: &[SkillId], retests: &[SkillRetest]) -> Vec<Effect> {
         let mut effects = Vec::new();
         for id in skills {
@@ -157,7 +152,7 @@ impl Core {
             let failed = results.iter().filter(|result| result.reached).count() - passed;
             let callee = self.library.stale_callee(entry).unwrap_or_default().to_owned();
             let prerequisites = self.library.prerequisites(&entry.skill.manifest.calls);
-            let change = LibraryEvent::Retested { id: id.clone(), results, prerequisites };
+            let change = LibraryEvent::SkillsRetested { id: id.clone(), results, prerequisites };
             match self.library.apply(&change) {
                 Ok(()) => {
                     effects.push(Effect::ChangeLibrary { change });
@@ -174,25 +169,5 @@ impl Core {
         }
         effects.extend(self.decide());
         effects
-    }
-
-    /// What a round is told whose best candidate fails cases of the version that it repairs.
-    pub(super) fn regression_note(draft: &Draft, failed: usize, cases: usize) -> String {
-        format!(
-            "The last program for {} failed in {failed} of {cases} worlds in which the one before it had succeeded.",
-            draft.task
-        )
-    }
-}
-
-/// A demotion's reason as the end of a sentence that begins with "it".
-fn plain(why: &Demotion) -> String {
-    match why {
-        Demotion::Kills { .. } => format!("is dangerous: {why}"),
-        Demotion::Stale { .. } => format!("rests on what changed: {why}"),
-        Demotion::Fails { .. }
-        | Demotion::Wastes { .. }
-        | Demotion::Regressed { .. }
-        | Demotion::ByHand { .. } => why.to_string(),
     }
 }

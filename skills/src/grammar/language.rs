@@ -30,19 +30,6 @@ impl Language {
             Self::JavaScript => free(),
         }
     }
-
-    /// Instructions for the model's prompt; `None` if the grammar is sufficient.
-    pub fn advice(self) -> Option<&'static str> {
-        match self {
-            Self::Subset => None,
-            Self::JavaScript => Some(
-                "Write plain JavaScript: variables, arrays, helper functions inside the function and loops are \
-                 allowed. Indent every line of the body. Every loop must end by itself: count its rounds. The \
-                 functions listed are the only ones besides JavaScript's own; there is no console, no timer, no import \
-                 and no network. Calls return when they are done; do not await them.",
-            ),
-        }
-    }
 }
 
 /// Indented or empty lines, then the function's closing brace.

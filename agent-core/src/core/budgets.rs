@@ -1,0 +1,88 @@
+//! The run's use of steps, time, tokens, calls and money, and its limits.
+
+use super::{Core, Phase};
+use crate::config::Budgets;
+use crate::model::{Effect, FinishReason};
+use sojourn_controller::Reply;
+
+/// What the run has used and done so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
+pub struct Totals {
+    /// Environment steps in episodes.
+    pub steps: u64,
+    /// Tokens that the controller generated.
+    pub tokens: u64,
+    /// Prompt tokens that the controller read without its cache.
+    pub prompt_tokens: u64,
+    /// Episodes that ended.
+    pub episodes: u64,
+    /// Calls of tools, by the controller or by skills.
+    pub tool_calls: u64,
+    /// Money, in the currency of the run's prices; 0 without prices.
+    pub cost: f64,
+}
+
+impl Core {
+    /// What the run has used so far.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// Milliseconds since the run's start, without the time between two processes.
+    pub(super) fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.now_ms - self.started_ms - self.paused_ms).unwrap_or(0)
+    }
+
+    /// The first budget that is used up.
+    pub(super) fn over_budget(&self) -> Option<FinishReason> {
+        let Budgets { steps, time_ms, tokens, tool_calls, cost } = self.config.budgets;
+        let elapsed = self.elapsed_ms();
+        if steps.is_some_and(|limit| self.totals.steps >= limit) {
+            Some(FinishReason::Steps)
+        } else if time_ms.is_some_and(|limit| elapsed >= limit) {
+            Some(FinishReason::Time)
+        } else if tokens.is_some_and(|limit| self.totals.tokens >= limit) {
+            Some(FinishReason::Tokens)
+        } else if tool_calls.is_some_and(|limit| self.totals.tool_calls >= limit) {
+            Some(FinishReason::ToolCalls)
+        } else if cost.is_some_and(|limit| self.totals.cost >= limit) {
+            Some(FinishReason::Cost)
+        } else {
+            None
+        }
+    }
+
+    /// The budgets after a grant of `more` on top of what is used; what `more` leaves out stays.
+    pub(super) fn extended_budgets(&self, more: Budgets) -> Budgets {
+        let Budgets { steps, time_ms, tokens, tool_calls, cost } = self.config.budgets;
+        let used = self.totals;
+        Budgets {
+            steps: more.steps.map(|more| used.steps + more).or(steps),
+            time_ms: more.time_ms.map(|more| self.elapsed_ms() + more).or(time_ms),
+            tokens: more.tokens.map(|more| used.tokens + more).or(tokens),
+            tool_calls: more.tool_calls.map(|more| used.tool_calls + more).or(tool_calls),
+            cost: more.cost.map(|more| used.cost + more).or(cost),
+        }
+    }
+
+    /// Adds an answer's tokens, and their price, to the totals.
+    pub(super) fn count(&mut self, reply: &Reply) {
+        self.controller_failures = 0;
+        let usage = &reply.usage;
+        let read = usage.prompt_tokens.saturating_sub(usage.cached_tokens);
+        self.totals.tokens += u64::from(usage.completion_tokens);
+        self.totals.prompt_tokens += u64::from(read);
+        if let Some(prices) = &self.config.prices {
+            let spent = f64::from(read) * prices.prompt
+                + f64::from(usage.cached_tokens) * prices.cached
+                + f64::from(usage.completion_tokens) * prices.completion;
+            self.totals.cost += spent / 1e6;
+        }
+    }
+
+    /// Ends the run.
+    pub(super) fn finish(&mut self, reason: FinishReason) -> Vec<Effect> {
+        self.phase = Phase::Finished;
+        vec![Effect::Finish { reason }]
+    }
+}

@@ -1,0 +1,74 @@
+//! Choosing one of the curriculum's proposals.
+
+use super::{Consultable, message, option_schema, prompt, push_line, request, tools};
+use crate::core::curriculum::{Curriculum, Proposal};
+use crate::core::planner::Planner;
+use crate::model::Recalled;
+use serde_json::Value;
+use sojourn_controller::{Message, Part, Request, Role};
+use sojourn_tools::{EnvironmentSpec, signature};
+
+/// The input of a choice.
+pub(in crate::core) struct Choice<'a> {
+    pub spec: &'a EnvironmentSpec,
+    pub planner: &'a Planner,
+    pub curriculum: &'a Curriculum,
+    /// The text of the present observation.
+    pub observation: &'a str,
+    /// Recalled memories, the best first.
+    pub memories: &'a [Recalled],
+    pub consultable: &'a Consultable,
+    /// The warning after a repetition, if there was one.
+    pub nudge: Option<&'a str>,
+    pub proposals: &'a [Proposal],
+}
+
+/// Asks for one of the proposals, with the arguments of its skill.
+pub(in crate::core) fn choose(choice: &Choice<'_>, seed: u64) -> Request {
+    let words = choice.planner.words();
+    let system = prompt!(
+        "choose",
+        "system",
+        about = choice.spec.about,
+        agent = words.agent,
+        choice_advice = words.choice_advice,
+    );
+    let mut now = String::new();
+    push_line(&mut now, &prompt!("choose", "observation", observation = choice.observation.trim_end()));
+    let mut user = String::new();
+    choice.consultable.append(&mut user);
+    if let Some(nudge) = choice.nudge {
+        push_line(&mut user, nudge);
+    }
+    push_line(&mut user, &prompt!("choose", "options"));
+    let mut options: Vec<Value> = Vec::new();
+    for proposal in choice.proposals {
+        let Some(task) = choice.planner.task(proposal.task()) else { continue };
+        let (line, parameters) = match proposal {
+            Proposal::Do(_) => {
+                let record = choice.curriculum.record(&task.name);
+                let line = prompt!(
+                    "choose",
+                    "known_task",
+                    signature = signature(&task.name, &task.parameters),
+                    description = task.description,
+                    successes = record.successes,
+                    runs = record.runs,
+                );
+                (line, task.parameters.as_slice())
+            }
+            Proposal::Learn(_) => {
+                let line = prompt!("choose", "new_task", name = task.name, description = task.description);
+                (line, [].as_slice())
+            }
+        };
+        push_line(&mut user, &line);
+        options.push(option_schema("task", &task.name, parameters));
+    }
+    let (schema, max_tokens) = choice.consultable.schema(options);
+    let mut parts = vec![Part::new(now)];
+    parts.extend(tools::memories(choice.memories));
+    parts.push(Part::new(user));
+    let messages = vec![message(Role::System, system), Message { role: Role::User, parts }];
+    request(messages, schema, seed, max_tokens)
+}

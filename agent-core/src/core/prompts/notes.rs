@@ -1,0 +1,206 @@
+//! Causal notes: why the attempt before failed, in one or two sentences, for a retry.
+//!
+//! A small model copies failed code that it is shown, and a wrong hint makes it worse. So a note is computed from the last
+//! causal failure; where the cause is uncertain the note only says what happened.
+
+use super::prompt;
+use crate::core::planner::Planner;
+use crate::model::{CallTrace, CandidateTrial, Failure};
+use serde_json::Value;
+use sojourn_sandbox::{CallError, LimitKind, StopCause};
+use sojourn_skills::Demotion;
+use sojourn_tools::{Amount, Condition, Need, Question, TaskSpec};
+
+/// Characters of one part of a note.
+pub(super) const PART: usize = 160;
+/// Most calls that a note lists.
+const CALLS: usize = 6;
+/// Most sentences of a note.
+const SENTENCES: usize = 2;
+
+/// The note for a candidate that was not admitted. In a world with a `question` it names the goal of the failed episode.
+pub(in crate::core) fn causal_note(
+    planner: &Planner,
+    task: &TaskSpec,
+    trial: &CandidateTrial,
+    question: Option<&Question>,
+) -> String {
+    if let Some(error) = &trial.compile_error {
+        return prompt!("notes", "not_javascript", error = error);
+    }
+    let Some(failure) = &trial.failure else { return prompt!("notes", "failed_in_most") };
+    if let Some(question) = question {
+        return question_note(question, failure);
+    }
+    let words = planner.words();
+    let mut notes = Vec::new();
+    if let Some(error) = &failure.error {
+        notes.push(error_note(error));
+    }
+    if failure.trace.is_empty() && failure.error.is_none() {
+        notes.push(prompt!("notes", "no_call"));
+    }
+    if let Some(note) = failure.trace.iter().rev().find_map(|call| call_note(planner, call)) {
+        notes.push(note);
+    }
+    if notes.is_empty()
+        && let Some(note) = shortfall(&task.goal, &failure.before, &failure.after, &failure.call)
+    {
+        notes.push(note);
+    }
+    if failure.died {
+        notes.push(prompt!("notes", "died", subject = words.subject));
+    }
+    if notes.is_empty() {
+        notes.push(prompt!("notes", "goal_not_reached"));
+    }
+    notes.truncate(SENTENCES);
+    notes.join(" ")
+}
+
+/// What the failed episode asked for, what the program called instead, and what came of it.
+fn question_note(question: &Question, failure: &Failure) -> String {
+    let goal = failure.before.pointer(&question.path).and_then(Value::as_str);
+    let failed = match goal {
+        Some(goal) => prompt!("notes", "question_failed_goal", goal = shortened(goal, PART)),
+        None => prompt!("notes", "question_failed"),
+    };
+    let calls: Vec<String> = failure.trace.iter().take(CALLS).map(traced).collect();
+    let called = if calls.is_empty() {
+        prompt!("notes", "question_no_call")
+    } else {
+        prompt!("notes", "question_calls", calls = calls.join("; "))
+    };
+    let outcome = match &failure.error {
+        _ if failure.died => prompt!("notes", "question_wrong"),
+        Some(error) => error_note(error),
+        None => prompt!("notes", "question_not_reached"),
+    };
+    [failed, called, outcome].join(" ")
+}
+
+fn traced(call: &CallTrace) -> String {
+    let text = shortened(&call.call, PART);
+    if call.ok {
+        return text;
+    }
+    prompt!("notes", "question_failed_call", call = text, message = shortened(&call.message, PART))
+}
+
+/// The first `most` characters of a text.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        text.to_owned()
+    } else {
+        text.chars().take(most).chain(['…']).collect()
+    }
+}
+
+fn error_note(error: &CallError) -> String {
+    let endless = matches!(
+        error,
+        CallError::Stopped { cause: StopCause::StepBudgetExhausted, .. }
+            | CallError::Limit { which: LimitKind::Fuel | LimitKind::Wall | LimitKind::HostCalls, .. }
+    );
+    if endless { prompt!("notes", "endless") } else { prompt!("notes", "stopped", error = error) }
+}
+
+/// What a failed call lacked, and which skill brings it.
+fn call_note(planner: &Planner, failed: &CallTrace) -> Option<String> {
+    if failed.ok {
+        return None;
+    }
+    let (call, words) = (&failed.call, planner.words());
+    let note = match failed.missing.first()? {
+        Need::Item { item, count, have } => {
+            let short = count.saturating_sub(*have);
+            match planner.provider(item).and_then(|name| planner.task(name)) {
+                Some(provider) if planner.count_parameter(provider).is_some() => prompt!(
+                    "notes",
+                    "missing_count",
+                    call = call,
+                    short = short,
+                    item = item,
+                    provider = provider.name,
+                ),
+                Some(provider) => {
+                    prompt!("notes", "missing_provided", call = call, item = item, provider = provider.name)
+                }
+                None => prompt!("notes", "missing", call = call, short = short, item = item),
+            }
+        }
+        Need::Nearby { kind } => {
+            let (nearby, agent) = (&words.nearby, &words.agent);
+            let mut note =
+                prompt!("notes", "not_nearby", call = call, kind = kind, nearby = nearby, agent = agent);
+            if let Some(provider) = planner.provider(kind) {
+                note.push(' ');
+                note.push_str(&prompt!("notes", "call_directly_before", provider = provider));
+            }
+            note
+        }
+        Need::Seen { kind } => {
+            prompt!("notes", "not_seen", kind = kind, seen = words.seen, call = call, search = words.search,)
+        }
+        Need::Facing { kind } if kind.is_empty() => {
+            prompt!("notes", "nothing_faced", call = call, facing = words.facing)
+        }
+        Need::Facing { kind } => prompt!(
+            "notes",
+            "not_faced",
+            kind = kind,
+            facing = words.facing,
+            agent = words.agent,
+            call = call,
+        ),
+        Need::Later { until } => prompt!("notes", "too_early", call = call, until = until),
+    };
+    Some(note)
+}
+
+/// The difference between what a call had to bring and what it brought.
+fn shortfall(goal: &Condition, before: &Value, after: &Value, call: &str) -> Option<String> {
+    let Condition::Increased { path, by, .. } = goal else { return None };
+    let number = |state: &Value| state.pointer(path).and_then(Value::as_i64).unwrap_or(0);
+    let property = path.replace('/', ".");
+    if matches!(by, Amount::Literal(_)) {
+        return Some(prompt!("notes", "not_grown", property = property));
+    }
+    Some(prompt!(
+        "notes",
+        "too_few",
+        call = call,
+        before = number(before),
+        item = path.rsplit('/').next().unwrap_or(path),
+        after = number(after),
+        property = property,
+    ))
+}
+
+/// The note for a program that the static check refused.
+pub(in crate::core) fn cannot_run(problem: &str) -> String {
+    prompt!("notes", "cannot_run", problem = problem)
+}
+
+/// The note for an answer in which no candidate was new and complete.
+pub(in crate::core) fn too_long_or_repeated() -> String {
+    prompt!("notes", "too_long_or_repeated")
+}
+
+/// The note for a repair that fails cases of the version that it repairs.
+pub(in crate::core) fn regressed(task: &str, failed: usize, cases: usize) -> String {
+    prompt!("notes", "regressed", task = task, failed = failed, cases = cases)
+}
+
+/// The note for the first round of a repair.
+pub(in crate::core) fn given_up(why: &Demotion) -> String {
+    let reason = match why {
+        Demotion::Kills { .. } => prompt!("notes", "dangerous", reason = why),
+        Demotion::Stale { .. } => prompt!("notes", "stale", reason = why),
+        Demotion::Fails { .. }
+        | Demotion::Wastes { .. }
+        | Demotion::Regressed { .. }
+        | Demotion::ByHand { .. } => why.to_string(),
+    };
+    prompt!("notes", "given_up", reason = reason)
+}

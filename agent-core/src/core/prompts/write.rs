@@ -1,0 +1,186 @@
+//! Writing a skill for a task.
+
+use super::{Decoding, message, notes, program_request, prompt, push_line, tools};
+use crate::config::ActorConfig;
+use crate::core::planner::Planner;
+use crate::model::Demonstration;
+use serde_json::Value;
+use sojourn_controller::{Request, Role};
+use sojourn_skills::grammar::Language;
+use sojourn_tools::{EnvironmentSpec, Parameter, TaskSpec, ToolSpec, signature};
+
+/// Characters shown of another episode's first observation: enough for its goal and the first things in it.
+const OTHER_OBSERVATION: usize = 500;
+
+/// The input of a request for a skill.
+pub(in crate::core) struct Writing<'a> {
+    pub spec: &'a EnvironmentSpec,
+    pub planner: &'a Planner,
+    /// The task to learn.
+    pub task: &'a TaskSpec,
+    /// The first observation of an episode of the task, in a world with a question.
+    pub first_observation: Option<&'a str>,
+    /// The first observations of other episodes of the task.
+    pub other_observations: &'a [String],
+    /// What reached the goal by random exploration in other episodes, one sentence each.
+    pub demonstrations: &'a [String],
+    /// Admitted skills that may be called: name and parameters.
+    pub skills: &'a [(String, Vec<Parameter>)],
+    /// Tools outside the world that may be called.
+    pub tools: &'a [ToolSpec],
+    /// Causal notes from the rounds before, and lessons.
+    pub notes: &'a [String],
+    /// The grammar of the function's body.
+    pub grammar: String,
+}
+
+/// Asks for several candidates of one skill: the rest of a function whose head is given.
+pub(in crate::core) fn write(writing: &Writing<'_>, actor: &ActorConfig, seed: u64) -> Request {
+    let spec = writing.spec;
+    let mut system = prompt!("write", "system", about = spec.about, tools = tools::lines(&spec.tools));
+    match actor.language {
+        // The grammar leaves nothing to say.
+        Language::Subset => {}
+        Language::JavaScript => {
+            system.push(' ');
+            system.push_str(&prompt!("write", "javascript"));
+        }
+    }
+    let mut messages = vec![message(Role::System, system)];
+    for example in &spec.examples {
+        messages.push(message(Role::User, prompt!("write", "example", task = example.task)));
+        messages.push(message(Role::Assistant, example.source.clone()));
+    }
+    messages.push(message(Role::User, task_text(writing)));
+    let decoding = Decoding {
+        candidates: actor.candidates,
+        temperature: actor.temperature,
+        max_tokens: actor.max_tokens,
+        seed,
+    };
+    program_request(messages, head(writing.task), &writing.grammar, &decoding)
+}
+
+/// The line that a skill's source starts with.
+pub(in crate::core) fn head(task: &TaskSpec) -> String {
+    format!("function {} {{\n", signature(&task.name, &task.parameters))
+}
+
+fn task_text(writing: &Writing<'_>) -> String {
+    let mut text = String::new();
+    push_task(&mut text, writing);
+    for demonstration in writing.demonstrations {
+        push_line(&mut text, &prompt!("write", "worked", demonstration = demonstration));
+    }
+    let (planner, name) = (writing.planner, &writing.task.name);
+    if let Some(requirements) = planner.requirements(name) {
+        push_line(&mut text, &prompt!("write", "requirements", requirements = requirements));
+    }
+    if let Some(plan) = planner.plan_line(name) {
+        push_line(&mut text, &prompt!("write", "plan", plan = plan));
+    }
+    let skills: Vec<String> =
+        writing.skills.iter().map(|(name, parameters)| signature(name, parameters)).collect();
+    text.push_str(&if skills.is_empty() {
+        prompt!("write", "no_skills")
+    } else {
+        prompt!("write", "skills", skills = skills.join(", "))
+    });
+    if !writing.tools.is_empty() {
+        text.push('\n');
+        text.push_str(&prompt!("write", "tools", tools = tools::lines(writing.tools)));
+    }
+    if !writing.notes.is_empty() {
+        text.push('\n');
+        text.push_str(&prompt!("write", "notes", notes = writing.notes.join(" ")));
+    }
+    text
+}
+
+/// The task, with first observations of its episodes in a world with a question.
+fn push_task(text: &mut String, writing: &Writing<'_>) {
+    let (words, description) = (writing.planner.words(), &writing.task.description);
+    let Some(observation) = writing.first_observation else {
+        push_line(text, &prompt!("write", "task", description = description));
+        return;
+    };
+    let task = prompt!(
+        "write",
+        "task_observed",
+        description = description,
+        first_observation = words.first_observation,
+        observation = observation.trim_end(),
+    );
+    push_line(text, &task);
+    for other in writing.other_observations {
+        let other = other.trim_end();
+        let mut shown: String = other.chars().take(OTHER_OBSERVATION).collect();
+        if shown.len() < other.len() {
+            shown.push_str(" …");
+        }
+        let other_observation = &words.other_observation;
+        let line =
+            prompt!("write", "other_episode", other_observation = other_observation, observation = shown,);
+        push_line(text, &line);
+    }
+    let differs = writing.spec.question.as_ref().map_or("", |question| question.differs.as_str());
+    if !differs.is_empty() {
+        push_line(text, differs);
+    }
+}
+
+/// The calls of a demonstration, and the elements that they acted on.
+pub(in crate::core) fn demonstration(demonstration: &Demonstration) -> String {
+    let goal = demonstration.steps.first().map_or("", |step| &step.state.goal);
+    let calls = demonstration.steps.iter().map(|step| {
+        let args: Vec<String> = step.call.args.values().map(Value::to_string).collect();
+        let mut text = format!("{}({})", step.call.name, args.join(", "));
+        for element in step.call.args.values().filter_map(|id| step.state.element(id)) {
+            text.push_str(&prompt!(
+                "write",
+                "demonstrated_element",
+                id = Value::from(&element.id),
+                kind = element.kind,
+                label = Value::from(element.label.as_str()),
+            ));
+        }
+        text
+    });
+    let calls: Vec<String> = calls.collect();
+    let goal = notes::shortened(goal, notes::PART);
+    prompt!("write", "demonstration", goal = goal, calls = calls.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{DemonstratedCall, UiElement, UiState};
+    use serde_json::json;
+    use sojourn_tools::ToolCall;
+
+    #[test]
+    fn a_demonstration_names_the_elements_that_were_acted_on() {
+        let element = |id: &str, kind: &str, label: &str| UiElement {
+            id: id.into(),
+            kind: kind.into(),
+            label: label.into(),
+            disabled: false,
+            hidden: false,
+            groups: vec![],
+            fields: vec![],
+        };
+        let step = |name: &str, args: Value| DemonstratedCall {
+            state: UiState {
+                goal: "Write \"go\" and send it.".into(),
+                elements: vec![element("a", "field", "note"), element("b", "knob", "")],
+            },
+            call: ToolCall { name: name.into(), args: args.as_object().cloned().unwrap_or_default() },
+        };
+        let steps =
+            vec![step("fill", json!({"what": "a", "text": "go"})), step("push", json!({"what": "b"}))];
+        assert_eq!(
+            demonstration(&Demonstration { seed: 1, steps }),
+            "Write \"go\" and send it. This was done: fill(\"a\", \"go\"), \"a\" being field \"note\"; push(\"b\"), \"b\" being knob \"\"."
+        );
+    }
+}

@@ -1,0 +1,128 @@
+//! Writing a reflex after a death.
+
+use super::{Decoding, Words, message, program_request, prompt, push_line};
+use crate::config::ReflexConfig;
+use crate::model::Moment;
+use serde_json::Value;
+use sojourn_controller::{Request, Role};
+use sojourn_skills::ReflexFigures;
+use sojourn_tools::EnvironmentSpec;
+
+/// Moments shown to the controller, the latest.
+const MOMENTS: usize = 4;
+/// Nested records with more fields than this are left out: they describe the world, not the moment.
+const MOST_FIELDS: usize = 8;
+
+/// The input of a request for a reflex.
+pub(in crate::core) struct ReflexWriting<'a> {
+    pub spec: &'a EnvironmentSpec,
+    pub words: &'a Words,
+    /// The reflex's name.
+    pub name: &'a str,
+    /// The cause of the death that it should prevent.
+    pub cause: &'a str,
+    /// The last moments, the latest last.
+    pub moments: &'a [Moment],
+    /// Notes from the round before.
+    pub notes: &'a [String],
+    /// The grammar of the function's body.
+    pub grammar: String,
+}
+
+/// Asks for several candidates of one reflex: the rest of a function whose head is given.
+pub(in crate::core) fn write_reflex(
+    writing: &ReflexWriting<'_>,
+    config: &ReflexConfig,
+    temperature: f32,
+    seed: u64,
+) -> Request {
+    let ReflexWriting { spec, words, .. } = writing;
+    let system = prompt!(
+        "write_reflex",
+        "system",
+        agent = words.agent,
+        about = spec.about,
+        actions = spec.actions.join(", "),
+        controls = spec.controls,
+    );
+    let example = &words.reflex_example;
+    let messages = vec![
+        message(Role::System, system),
+        message(Role::User, example.task.clone()),
+        message(Role::Assistant, example.source.clone()),
+        message(Role::User, request_text(writing)),
+    ];
+    let decoding =
+        Decoding { candidates: config.candidates, temperature, max_tokens: config.max_tokens, seed };
+    program_request(messages, reflex_head(writing.name), &writing.grammar, &decoding)
+}
+
+/// The line that a reflex's source starts with.
+pub(in crate::core) fn reflex_head(name: &str) -> String {
+    format!("function {name}(state) {{\n")
+}
+
+/// The note after the best candidate brought nothing.
+pub(in crate::core) fn did_not_help(words: &Words, figures: &ReflexFigures) -> String {
+    let steps = figures.steps;
+    prompt!(
+        "write_reflex",
+        "did_not_help",
+        agent = words.agent,
+        with = format!("{:.0}", steps.with),
+        without = format!("{:.0}", steps.without),
+    )
+}
+
+/// The note after no candidate acted in the recorded moments.
+pub(in crate::core) fn did_nothing() -> String {
+    prompt!("write_reflex", "did_nothing")
+}
+
+fn request_text(writing: &ReflexWriting<'_>) -> String {
+    let mut text = String::new();
+    let subject = &writing.words.subject;
+    push_line(&mut text, &prompt!("write_reflex", "cause", subject = subject, cause = writing.cause));
+    let shown = &writing.moments[writing.moments.len().saturating_sub(MOMENTS)..];
+    for (moment, next) in shown.iter().zip(shown.iter().skip(1).map(Some).chain([None])) {
+        let state = relevant(&moment.state);
+        let mut line = prompt!("write_reflex", "moment", state = state, action = moment.action);
+        line.push_str(&harm(&writing.spec.vitals, moment, next));
+        push_line(&mut text, &line);
+    }
+    for note in writing.notes {
+        push_line(&mut text, note);
+    }
+    text.push_str(&prompt!("write_reflex", "request", name = writing.name));
+    text
+}
+
+/// The vitals that fell with a moment's action; the last moment has no `next`.
+fn harm(vitals: &[String], moment: &Moment, next: Option<&Moment>) -> String {
+    let Some(next) = next else { return prompt!("write_reflex", "end") };
+    let number = |state: &Value, path: &str| state.pointer(path).and_then(Value::as_f64).unwrap_or(0.0);
+    let falls = vitals.iter().filter_map(|path| {
+        let fall = number(&moment.state, path) - number(&next.state, path);
+        let vital = path.rsplit('/').next().unwrap_or(path);
+        (fall > 0.0).then(|| prompt!("write_reflex", "fell", vital = vital, fall = fall))
+    });
+    falls.collect()
+}
+
+/// The state without fields that are zero, false or empty, and without large nested records.
+fn relevant(state: &Value) -> Value {
+    let Value::Object(fields) = state else { return state.clone() };
+    let kept = fields.iter().filter_map(|(key, value)| {
+        let value = relevant(value);
+        let empty = match &value {
+            Value::Null | Value::Bool(false) => true,
+            Value::Number(number) => number.as_f64() == Some(0.0),
+            Value::String(text) => text.is_empty(),
+            Value::Array(items) => items.is_empty(),
+            Value::Object(inner) => inner.is_empty() || inner.len() > MOST_FIELDS,
+            Value::Bool(true) => false,
+        };
+        (!empty).then(|| (key.clone(), value))
+    });
+    Value::Object(kept.collect())
+}

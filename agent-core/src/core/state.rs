@@ -1,0 +1,125 @@
+//! The parts of the loop's state: what it waits for, and the episode under way.
+
+use super::acting::AfterReflection;
+use super::consolidating::{Comparison, Resume};
+use super::consulting::Consultation;
+use super::curriculum::Proposal;
+use super::reflexes::ReflexDraft;
+use super::writing::Draft;
+use crate::model::Recalled;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sojourn_memory::EventSeq;
+use sojourn_skills::SkillId;
+use sojourn_tools::{Observation, ToolCall};
+use std::collections::{BTreeSet, VecDeque};
+
+/// The origin of skills written in a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunOrigin {
+    /// The run.
+    pub run: String,
+    /// The controller's model.
+    pub model: String,
+    /// sha256 (hex) of the sandbox's engine.
+    pub engine: String,
+}
+
+/// The event that the core waits for, with the data that its handler needs.
+pub(super) enum Phase {
+    /// The start of an episode.
+    Resetting,
+    /// Memories and tools for a choice.
+    Recalling { proposals: Vec<Proposal> },
+    /// The controller's choice among proposals.
+    Choosing { proposals: Vec<Proposal>, memories: Vec<Recalled> },
+    /// The answer of a tool outside the world, before a choice.
+    Consulting(Consultation),
+    /// The controller's choice of one tool call of the world.
+    ChoosingAction,
+    /// The result of random exploration for a task.
+    Exploring(Draft),
+    /// First observations of other episodes of a task.
+    Surveying(Draft),
+    /// Lessons and tools for writing a skill.
+    Preparing(Draft),
+    /// Candidates of a skill.
+    Writing(Draft),
+    /// Trials of the candidates.
+    Trying(Draft),
+    /// The report of a skill's run in the episode.
+    Acting { call: ToolCall },
+    /// Trials of skills whose callees changed.
+    Retesting { skills: Vec<SkillId> },
+    /// Candidates of a reflex.
+    WritingReflex(ReflexDraft),
+    /// Trials of the reflex candidates.
+    TryingReflexes(ReflexDraft),
+    /// One lesson from a failure.
+    Reflecting { then: AfterReflection },
+    /// Lessons from the events in these records.
+    Consolidating { events: Vec<EventSeq>, then: Resume },
+    /// Older lessons, or the controller's comparison of them with the new ones.
+    Comparing(Comparison),
+    /// Nothing: the run is over.
+    Finished,
+}
+
+impl Phase {
+    pub fn waits_for_the_controller(&self) -> bool {
+        matches!(
+            self,
+            Self::Choosing { .. }
+                | Self::ChoosingAction
+                | Self::Writing(_)
+                | Self::WritingReflex(_)
+                | Self::Reflecting { .. }
+                | Self::Consolidating { .. }
+                | Self::Comparing(_)
+        )
+    }
+}
+
+/// The episode under way.
+pub(super) struct Episode {
+    pub index: u64,
+    pub seed: u64,
+    /// The latest observation.
+    pub observation: Observation,
+    /// Tasks done in this episode.
+    pub done: BTreeSet<String>,
+    /// Environment steps taken in it.
+    pub steps: u64,
+    /// Calls still to be made for the chosen task, the task's own last.
+    pub plan: VecDeque<ToolCall>,
+    /// `steps` at the last time that all tasks became available again (`repeat_tasks`).
+    pub repeated_at: Option<u64>,
+    /// Whether no episode is under way.
+    pub over: bool,
+}
+
+impl Episode {
+    /// The time before the first episode.
+    pub fn none() -> Self {
+        Self {
+            index: 0,
+            seed: 0,
+            observation: Observation { text: String::new(), state: Value::Null },
+            done: BTreeSet::new(),
+            steps: 0,
+            plan: VecDeque::new(),
+            repeated_at: None,
+            over: true,
+        }
+    }
+
+    /// Starts the episode with this seed; the first observation comes later.
+    pub fn start(&mut self, seed: u64) {
+        self.seed = seed;
+        self.done.clear();
+        self.plan.clear();
+        self.steps = 0;
+        self.repeated_at = None;
+        self.over = false;
+    }
+}

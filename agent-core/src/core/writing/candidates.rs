@@ -1,0 +1,161 @@
+//! One round of writing: the request, the static check of the answers, and their trials.
+
+use super::{Author, Draft};
+use crate::core::consolidating::LESSON;
+use crate::core::prompts::{self, Writing, notes};
+use crate::core::{Core, Phase};
+use crate::model::{Effect, Purpose, Recalled, TrialPlan};
+use serde_json::{Map, Value};
+use sojourn_controller::Reply;
+use sojourn_skills::{Callable, grammar, static_check};
+use sojourn_tools::{Condition, Parameter, ParameterKind, TaskSpec, ToolSpec};
+
+/// Most notes shown in a round, the latest.
+const NOTES: usize = 2;
+/// The tool whose result is a live view of the state.
+const STATE_TOOL: &str = "observe";
+/// Seeds of practice worlds offered for each that is needed: some preludes fail.
+const SPARE_WORLDS: usize = 4;
+
+impl Core {
+    /// Asks for candidates. Of the recalled memories only lessons about this very task are shown: others mislead.
+    pub(in crate::core) fn write(
+        &mut self,
+        mut draft: Draft,
+        memories: &[Recalled],
+        picked: &[String],
+    ) -> Vec<Effect> {
+        if draft.round == 0 {
+            draft.tools = self.reading_tools(picked);
+        }
+        let about = format!("{}: ", draft.task);
+        let lessons = memories.iter().filter(|m| m.kind == LESSON).filter(|m| m.text.starts_with(&about));
+        self.show_lessons(lessons.clone());
+        draft.notes.extend(lessons.map(|m| m.text[about.len()..].to_owned()));
+        let Some(task) = self.planner.task(&draft.task).cloned() else { return self.decide() };
+        let seed = self.request_seed();
+        let callables = self.callable_skills(&task.name);
+        let skills: Vec<_> = callables.iter().map(|c| (c.name.clone(), c.parameters.clone())).collect();
+        let tools = self.tool_specs(&draft.tools);
+        let notes = &draft.notes[draft.notes.len().saturating_sub(NOTES)..];
+        let observation = &self.episode.observation.text;
+        let writing = Writing {
+            spec: &self.spec,
+            planner: &self.planner,
+            task: &task,
+            first_observation: self.spec.question.as_ref().map(|_| observation.as_str()),
+            other_observations: &draft.other_observations,
+            demonstrations: &draft.demonstrations,
+            skills: &skills,
+            tools: &tools,
+            notes,
+            grammar: self.body_grammar(&task, callables, &tools),
+        };
+        let request = prompts::write(&writing, &self.config.actor, seed);
+        self.think(Purpose::Write, request, Phase::Writing(draft))
+    }
+
+    /// The skills that a skill for `task` may call: those of its prerequisites.
+    fn callable_skills(&self, task: &str) -> Vec<Callable> {
+        self.planner
+            .closure(task)
+            .iter()
+            .filter_map(|name| self.library.active(name))
+            .map(|entry| Callable::from(&entry.skill.manifest))
+            .collect()
+    }
+
+    fn body_grammar(&self, task: &TaskSpec, skills: Vec<Callable>, tools: &[ToolSpec]) -> String {
+        let mut functions: Vec<Callable> = self.spec.tools.iter().chain(tools).map(Callable::from).collect();
+        functions.extend(skills);
+        let view = self.spec.tools.iter().any(|tool| tool.name == STATE_TOOL).then(|| grammar::View {
+            name: STATE_TOOL.to_owned(),
+            sample: self.episode.observation.state.clone(),
+        });
+        let parameters = task.parameters.iter().map(|p| p.name.clone()).collect();
+        let spec = grammar::GrammarSpec { name: task.name.clone(), parameters, functions, view };
+        self.config.actor.language.grammar(&spec).to_lark()
+    }
+
+    /// Tries the answers that are complete, new and pass the static check.
+    pub(in crate::core) fn try_candidates(&mut self, mut draft: Draft, reply: &Reply) -> Vec<Effect> {
+        let Some(task) = self.planner.task(&draft.task).cloned() else { return self.decide() };
+        let skills = self.callable_skills(&task.name);
+        let tools = self.tool_specs(&draft.tools);
+        let mut callables: Vec<Callable> = self.spec.tools.iter().chain(&tools).map(Callable::from).collect();
+        callables.extend(skills.iter().cloned());
+        let parameters: Vec<&str> = task.parameters.iter().map(|p| p.name.as_str()).collect();
+        let mut sources = Vec::new();
+        let mut problem = None;
+        for completion in reply.candidates.iter().filter(|c| c.finish.is_whole()) {
+            let source = format!("{}{}", prompts::head(&task), completion.text.trim_end());
+            if draft.tried.contains(&source) || sources.contains(&source) {
+                continue;
+            }
+            match static_check(&source, &task.name, &parameters, &callables) {
+                Ok(()) => sources.push(source),
+                Err(problems) => problem = problems.first().map(ToString::to_string),
+            }
+        }
+        if sources.is_empty() {
+            let note =
+                problem.map_or_else(notes::too_long_or_repeated, |problem| notes::cannot_run(&problem));
+            return self.next_round(draft, Some(note));
+        }
+        draft.tried.extend(sources.iter().cloned());
+        draft.candidates.clone_from(&sources);
+        draft.author = Author::Controller;
+        let granted = skills.into_iter().map(|c| c.name).chain(draft.tools.iter().cloned()).collect();
+        let plan = self.trial_plan(&task, sources, granted);
+        self.phase = Phase::Trying(draft);
+        vec![Effect::TryCandidates { plan }]
+    }
+
+    /// The trials of candidates that may call the skills and tools `granted`.
+    pub(super) fn trial_plan(
+        &self,
+        task: &TaskSpec,
+        candidates: Vec<String>,
+        granted: Vec<String>,
+    ) -> TrialPlan {
+        let worlds = self.config.actor.admission.worlds;
+        let seeds = (0..worlds * SPARE_WORLDS)
+            .map(|i| self.practice_seed(&task.name, &task.name, i as u64))
+            .collect();
+        let nothing_held = Value::Null;
+        let prelude = self.planner.missing_tools(&task.name, &nothing_held);
+        TrialPlan {
+            task: task.name.clone(),
+            parameters: task.parameters.clone(),
+            candidates,
+            granted,
+            seeds,
+            worlds,
+            needed: self.config.actor.admission.needed,
+            prelude: prelude.into_iter().map(|name| self.call(name, Map::new())).collect(),
+            calls: trial_calls(&task.parameters, &task.goal),
+            max_steps: self.config.actor.trial_steps,
+            scrutiny: self.scrutiny(task),
+        }
+    }
+}
+
+/// The arguments of a candidate's calls, world by world. A candidate that takes a number is called with several, twice in a
+/// row in some worlds: a program that counts from zero instead of from the present count fails the second call.
+pub(crate) fn trial_calls(parameters: &[Parameter], goal: &Condition) -> Vec<Vec<Map<String, Value>>> {
+    let number = parameters.iter().find_map(|p| match p.kind {
+        ParameterKind::Integer { min, max } => Some((p.name.clone(), min, max)),
+        _ => None,
+    });
+    let defaults = sojourn_tools::with_defaults(parameters, Map::new());
+    let Some((name, min, max)) = number else { return vec![vec![defaults]] };
+    let with = |n: i64| {
+        let mut args = defaults.clone();
+        args.insert(name.clone(), n.clamp(min, max).into());
+        args
+    };
+    match goal {
+        Condition::Increased { .. } => vec![vec![with(1), with(2)], vec![with(2)], vec![with(1), with(1)]],
+        _ => vec![vec![with(1)], vec![with(2)]],
+    }
+}

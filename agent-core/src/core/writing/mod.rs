@@ -1,0 +1,197 @@
+//! Writing a skill: exploration, preparation, rounds of candidates, and giving up.
+
+mod admission;
+mod candidates;
+
+pub(crate) use candidates::trial_calls;
+
+use super::acting::AfterReflection;
+use super::{Core, Phase, prompts, seeds};
+use crate::model::{Demonstration, Effect, ExplorationPlan, Milestone, Purpose};
+use std::collections::BTreeSet;
+
+/// Other episodes of a task whose first observations are shown, in a world with a question.
+const OTHER_EPISODES: u64 = 2;
+/// Demonstrations shown.
+const DEMONSTRATIONS: usize = 2;
+/// Lessons looked up before a skill is written.
+const LESSONS: usize = 2;
+/// Most skills of other tasks that are tried on a task.
+const RELATED_SKILLS: usize = 16;
+
+/// A skill on its way to the library.
+pub(super) struct Draft {
+    pub(super) task: String,
+    /// Rounds of writing so far.
+    round: u32,
+    /// Causal notes of the rounds before, and recalled lessons.
+    notes: Vec<String>,
+    /// First observations of other episodes of the task.
+    other_observations: Vec<String>,
+    /// What reached the goal by random exploration, one sentence each.
+    demonstrations: Vec<String>,
+    /// Sources tried so far: the same program is not tried twice.
+    tried: Vec<String>,
+    /// Sources under trial.
+    candidates: Vec<String>,
+    /// Names of the tools outside the world that it may call.
+    tools: Vec<String>,
+    author: Author,
+}
+
+/// Where the candidates under trial come from.
+enum Author {
+    /// The controller wrote them.
+    Controller,
+    /// Exploration found them; they may call these skills of other tasks.
+    Exploration { skills: Vec<String> },
+}
+
+impl Core {
+    /// Starts with random exploration, where the run and the world allow it.
+    pub(super) fn start_writing(&mut self, task: &str) -> Vec<Effect> {
+        let mut draft = Draft {
+            task: task.to_owned(),
+            round: 0,
+            notes: self.repair_note(task).into_iter().collect(),
+            other_observations: Vec::new(),
+            demonstrations: Vec::new(),
+            tried: Vec::new(),
+            candidates: Vec::new(),
+            tools: Vec::new(),
+            author: Author::Controller,
+        };
+        match (&self.config.explore, &self.spec.exploration) {
+            (Some(limits), Some(_)) if limits.episodes > 0 => {
+                self.explorations += 1;
+                let purpose = format!("{task}: explore {}", self.explorations);
+                let seeds = (0..u64::from(limits.episodes)).map(|i| self.practice_seed(task, &purpose, i));
+                let skills = self.related_skills(task);
+                let plan = ExplorationPlan {
+                    task: task.to_owned(),
+                    seeds: seeds.collect(),
+                    actions: limits.actions,
+                    steps: self.config.actor.trial_steps,
+                    successes: limits.successes,
+                    known_skills: skills.clone(),
+                };
+                draft.author = Author::Exploration { skills };
+                self.phase = Phase::Exploring(draft);
+                vec![Effect::Explore { plan }]
+            }
+            _ => self.survey(draft),
+        }
+    }
+
+    /// Tries the programs that exploration found like any other candidates; without programs the controller writes some.
+    pub(super) fn explored(
+        &mut self,
+        mut draft: Draft,
+        demonstrations: &[Demonstration],
+        sources: Vec<String>,
+    ) -> Vec<Effect> {
+        let Some(task) = self.planner.task(&draft.task).cloned() else { return self.decide() };
+        draft.demonstrations =
+            demonstrations.iter().take(DEMONSTRATIONS).map(prompts::demonstration).collect();
+        let skills = match &draft.author {
+            Author::Exploration { skills } if !sources.is_empty() => skills.clone(),
+            _ => return self.survey(draft),
+        };
+        draft.tried.extend(sources.iter().cloned());
+        draft.candidates.clone_from(&sources);
+        let plan = self.trial_plan(&task, sources, skills);
+        self.phase = Phase::Trying(draft);
+        vec![Effect::TryCandidates { plan }]
+    }
+
+    /// Skills of other tasks, those first whose names share most words with this task's name. Skills that call others are
+    /// left out, so no chain of calls leads back to the task.
+    fn related_skills(&self, task: &str) -> Vec<String> {
+        let words = |name: &str| name.split('_').map(str::to_owned).collect::<BTreeSet<_>>();
+        let of_task = words(task);
+        let mut related: Vec<&str> = self
+            .library
+            .all_active()
+            .filter(|entry| {
+                !entry.is_reflex() && entry.name() != task && self.library.resolve(task) != entry.name()
+            })
+            .map(|entry| &entry.skill.manifest)
+            .filter(|skill| skill.environment == self.spec.name)
+            .filter(|skill| {
+                skill.parameters.is_empty() && self.library.prerequisites(&skill.calls).is_empty()
+            })
+            .map(|skill| skill.name.as_str())
+            .collect();
+        related.sort_by_key(|name| std::cmp::Reverse(words(name).intersection(&of_task).count()));
+        related.into_iter().take(RELATED_SKILLS).map(str::to_owned).collect()
+    }
+
+    /// Observes how other episodes start, in a world with a question.
+    fn survey(&mut self, mut draft: Draft) -> Vec<Effect> {
+        draft.author = Author::Controller;
+        if self.config.actor.rounds == 0 {
+            return self.give_up(&draft);
+        }
+        if self.spec.question.is_none() {
+            return self.prepare(draft);
+        }
+        let task = draft.task.as_str();
+        // Not the worlds of the trials: a candidate must not be written from what it is tried on.
+        let purpose = format!("{task}: what is seen");
+        let seeds = (0..OTHER_EPISODES).map(|i| self.practice_seed(task, &purpose, i)).collect();
+        let survey = Effect::ObserveStarts { task: task.to_owned(), seeds };
+        self.phase = Phase::Surveying(draft);
+        vec![survey]
+    }
+
+    pub(super) fn surveyed(&mut self, mut draft: Draft, observations: Vec<String>) -> Vec<Effect> {
+        draft.other_observations = observations;
+        self.prepare(draft)
+    }
+
+    /// The seed of a practice world in which the task can be done.
+    fn practice_seed(&self, task: &str, purpose: &str, index: u64) -> u64 {
+        let seed = seeds::world(self.config.seed, purpose, index);
+        let episodes = self.planner.task(task).and_then(|task| task.episodes);
+        episodes.map_or(seed, |episodes| episodes.at_or_before(seed))
+    }
+
+    /// Recalls lessons and picks tools for the first round, where there are any.
+    fn prepare(&mut self, draft: Draft) -> Vec<Effect> {
+        let tools = self.reading_tools_to_pick();
+        if !self.config.memory && tools.is_none() {
+            return self.write(draft, &[], &[]);
+        }
+        let query = format!("{}: lesson for writing the skill", draft.task);
+        let limit = if self.config.memory { LESSONS } else { 0 };
+        self.phase = Phase::Preparing(draft);
+        vec![Effect::Recall { query, limit, lessons: false, tools }]
+    }
+
+    /// Writes again with a note about the round before, or gives the task up after the last round.
+    pub(super) fn next_round(&mut self, mut draft: Draft, note: Option<String>) -> Vec<Effect> {
+        draft.notes.extend(note.filter(|note| !draft.notes.contains(note)));
+        draft.round += 1;
+        if draft.round < self.config.actor.rounds && self.over_budget().is_none() {
+            return self.write(draft, &[], &[]);
+        }
+        self.give_up(&draft)
+    }
+
+    /// Leaves a task for later. After at least one round of writing, the controller draws a lesson from it.
+    fn give_up(&mut self, draft: &Draft) -> Vec<Effect> {
+        self.curriculum.gave_up_writing(&draft.task);
+        let mut effects =
+            vec![Effect::ReportMilestone { milestone: Milestone::SkillGivenUp { task: draft.task.clone() } }];
+        effects.extend(self.credit(false));
+        if !self.config.memory || draft.round == 0 || self.over_budget().is_some() {
+            effects.extend(self.decide());
+            return effects;
+        }
+        let seed = self.request_seed();
+        let request = prompts::reflect_on_giving_up(&self.spec, &draft.task, draft.round, &draft.notes, seed);
+        let then = AfterReflection::Decide { task: draft.task.clone() };
+        effects.extend(self.think(Purpose::Reflect, request, Phase::Reflecting { then }));
+        effects
+    }
+}
