@@ -152,7 +152,7 @@ impl Core {
             let failed = results.iter().filter(|result| result.reached).count() - passed;
             let callee = self.library.stale_callee(entry).unwrap_or_default().to_owned();
             let prerequisites = self.library.prerequisites(&entry.skill.manifest.calls);
-            let change = LibraryEvent::SkillsRetested { id: id.clone(), results, prerequisites };
+            let change = LibraryEvent::Retested { id: id.clone(), results, prerequisites };
             match self.library.apply(&change) {
                 Ok(()) => {
                     effects.push(Effect::ChangeLibrary { change });
