@@ -95,7 +95,7 @@ log_records! {
             /// The change, which the core has applied to its own copy already.
             change: LibraryEvent,
         },
-        /// Keep a memory.
+        /// Store a memory, with this record as its source.
         "remember" => Remember {
             /// The memory.
             memory: NewLesson,
@@ -117,7 +117,7 @@ log_records! {
             /// The milestone.
             milestone: Milestone,
         },
-        /// End the run.
+        /// End the run. Only a resume can follow.
         "finish" => Finish {
             /// The reason.
             reason: FinishReason,

@@ -361,7 +361,11 @@ async fn kill_everywhere(effects: Effects) {
                 if asked {
                     unknown += 1;
                     let told = after.iter().find(|record| record.kind == "returned").unwrap();
-                    assert_eq!(told.payload["outcome"]["failure"], "effect_unknown", "{place}");
+                    let failure = if stays { "effect_unknown" } else { "environment_lost" };
+                    assert_eq!(told.payload["outcome"]["failure"], failure, "{place}");
+                    let message = told.payload["outcome"]["message"].as_str().unwrap();
+                    let says = if stays { "nobody knows whether" } else { "effect of the call is unknown" };
+                    assert!(message.contains(says), "{place}: {message}");
                     assert!(
                         after.iter().take_while(|record| record.seq < told.seq).all(|r| r.kind != "stepped")
                     );

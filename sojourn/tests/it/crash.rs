@@ -135,11 +135,21 @@ fn a_fork_shares_what_was_and_goes_its_own_way() {
     let (dir, parent) = recorded();
     let place = dir.path();
     std::fs::write(place.join("prompt.txt"), "Prefer drinking.").unwrap();
+    let records = |run: &str| -> Vec<Value> {
+        let output = sojourn(place, &["log", run, "--json"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let before = records(&parent);
+    // After a request that was made with the old settings; the next one has the new ones.
+    let asks = |record: &Value| record["kind"] == "ask_controller";
+    let at = 150 + before[150..].iter().position(asks).expect("it asks its model") + 1;
+    let at_text = at.to_string();
     let args = [
         "fork",
         &parent,
         "--at",
-        "180",
+        &at_text,
         "--agent",
         "agent.toml",
         "--set",
@@ -160,21 +170,16 @@ fn a_fork_shares_what_was_and_goes_its_own_way() {
     assert_eq!((&own["title"], &own["status"]), (&json!("another way"), &json!("finished")));
     assert_eq!(own["model"], "scripted");
 
-    let records = |run: &str| -> Vec<Value> {
-        let output = sojourn(place, &["log", run, "--json"]);
-        let text = String::from_utf8(output.stdout).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    };
-    let (before, after) = (records(&parent), records(fork));
-    for (one, other) in before.iter().zip(&after).take(180) {
+    let after = records(fork);
+    for (one, other) in before.iter().zip(&after).take(at) {
         assert_eq!((&one["kind"], &one["payload"]), (&other["kind"], &other["payload"]));
     }
-    assert_eq!(after[180]["kind"], "forked");
+    assert_eq!(after[at]["kind"], "forked");
     let asked =
-        after[181..].iter().find(|record| record["kind"] == "ask_controller").expect("it asks its model");
+        after[at + 1..].iter().find(|record| record["kind"] == "ask_controller").expect("it asks its model");
     let prompt = asked["payload"].to_string();
     assert!(prompt.contains("Prefer drinking."), "{prompt}");
-    let written = after[181..].iter().filter(|record| record["kind"] == "ask_controller");
+    let written = after[at + 1..].iter().filter(|record| record["kind"] == "ask_controller");
     let candidates: Vec<_> =
         written.map(|record| record["payload"]["request"]["candidates"].clone()).collect();
     assert!(!candidates.contains(&json!(4)), "{candidates:?}");
