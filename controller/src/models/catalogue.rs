@@ -300,7 +300,7 @@ mod tests {
     fn inconsistent_catalogue_is_rejected() {
         let good = toml::to_string(&Catalogue::built_in().unwrap()).unwrap();
         for (from, to, problem) in [
-            ("bytes = 98362432", "bytes = 98362433", "make 98362432 bytes"),
+            ("bytes = 98362432", "bytes = 98362433", "98362432 bytes in total"),
             ("sha256 = \"b179c9", "sha256 = \"B179c9", "lowercase"),
             ("file = \"gemma-3-270m-q4_k_m.gguf\"", "file = \"../gemma.gguf\"", "plain file name"),
             ("file = \"vocab.txt\"", "file = \"words.txt\"", "lacks `vocab.txt`"),

@@ -113,7 +113,7 @@ fn attempts(error: ModelError) -> Vec<Attempt> {
 
 #[test]
 fn members_are_concatenated() {
-    in_own_process("members_are_put_one_after_the_other", &[], |links| async move {
+    in_own_process("members_are_concatenated", &[], |links| async move {
         let (whole, members) = members();
         for (at, member) in members.iter().enumerate() {
             build_wheel(&links, at + 1, member);
@@ -133,7 +133,7 @@ fn members_are_concatenated() {
 
 #[test]
 fn complete_members_are_kept() {
-    in_own_process("finished_members_are_kept", &[], |links| async move {
+    in_own_process("complete_members_are_kept", &[], |links| async move {
         let (whole, members) = members();
         let cache = cache(&whole, &members);
         build_wheel(&links, 1, &members[0]);
@@ -155,7 +155,7 @@ fn complete_members_are_kept() {
 
 #[test]
 fn damaged_member_is_downloaded_again() {
-    in_own_process("a_member_cut_or_spoilt_on_disk_is_fetched_again", &[], |links| async move {
+    in_own_process("damaged_member_is_downloaded_again", &[], |links| async move {
         let (whole, members) = members();
         for (at, member) in members.iter().enumerate() {
             build_wheel(&links, at + 1, member);
@@ -174,7 +174,7 @@ fn damaged_member_is_downloaded_again() {
 
 #[test]
 fn wheel_with_other_content_is_rejected() {
-    in_own_process("a_wheel_with_other_contents_is_refused", &[], |links| async move {
+    in_own_process("wheel_with_other_content_is_rejected", &[], |links| async move {
         let (whole, members) = members();
         let cache = cache(&whole, &members);
         build_wheel(&links, 1, &members[0]);
@@ -205,7 +205,7 @@ fn wheel_with_other_content_is_rejected() {
 
 #[test]
 fn missing_pip_is_an_error_with_the_next_step() {
-    in_own_process("without_pip_the_next_step_is_said", &[("PATH", "/nowhere")], |_| async move {
+    in_own_process("missing_pip_is_an_error_with_the_next_step", &[("PATH", "/nowhere")], |_| async move {
         let (whole, members) = members();
         let error = cache(&whole, &members).pull().await.unwrap_err();
         assert!(error.to_string().contains("install Python 3 with pip"), "{error}");
