@@ -59,6 +59,16 @@ pub(crate) const HELPERS: [(&str, &str); 6] = [
     ),
 ];
 
+/// The declarations of all helpers.
+pub(crate) fn all_helpers() -> String {
+    HELPERS.map(|(_, helper)| indented(helper)).concat()
+}
+
+/// A line of a function's body.
+pub(crate) fn indented(line: &str) -> String {
+    format!("  {line}\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

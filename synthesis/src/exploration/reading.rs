@@ -1,6 +1,6 @@
 //! What the texts of a state mean to the explorer: computed by the same helper functions that programs use.
 
-use crate::javascript::HELPERS;
+use crate::javascript::all_helpers;
 use crate::synthesis::Evaluator;
 use crate::ui::{UiElement, UiState};
 use serde::Deserialize;
@@ -37,11 +37,9 @@ struct Facts {
 
 impl Reader {
     pub(super) async fn new(evaluator: Evaluator) -> Self {
-        let mut source = "function evaluate(goal, texts) {\n".to_owned();
-        for (_, helper) in HELPERS {
-            source.push_str(&format!("  {helper}\n"));
-        }
-        source.push_str(
+        let source = format!(
+            "function evaluate(goal, texts) {{\n{}{}",
+            all_helpers(),
             r#"  const quoted = goal.split("\"").filter((text, at) => at % 2 === 1 && text !== "");
   const facts = texts.map(text => ({
     mentioned: said(text), number: isNumber(text) ? +text : null, calculated: calculated(text),
@@ -49,7 +47,7 @@ impl Reader {
   }));
   return { quoted, facts };
 }
-"#,
+"#
         );
         let program = evaluator.compile(&source).await;
         Self { evaluator, program }

@@ -2,7 +2,7 @@
 
 use super::selector::{Selection, Selector};
 use super::text::TextExpression;
-use crate::javascript::{HELPERS, member, observed, quote};
+use crate::javascript::{HELPERS, indented, member, observed, quote};
 use serde_json::Value;
 use sojourn_tools::EnvironmentSpec;
 
@@ -126,6 +126,6 @@ pub(crate) fn write(environment: &EnvironmentSpec, head: &str, steps: &[Step]) -
     let mut first = vec![format!("const goal = {};", observed(&question.path))];
     first.extend(HELPERS.iter().filter(|(name, _)| used(name)).map(|(_, helper)| (*helper).to_owned()));
     first.extend(lines);
-    let body: String = first.iter().map(|line| format!("  {line}\n")).collect();
+    let body: String = first.iter().map(|line| indented(line)).collect();
     format!("{head}{body}}}")
 }

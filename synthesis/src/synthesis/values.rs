@@ -6,7 +6,7 @@
 
 use super::selector::{Selection, Selector};
 use super::text::TextExpression;
-use crate::javascript::{HELPERS, member, quote};
+use crate::javascript::{all_helpers, indented, member, quote};
 use crate::ui::{UiElement, UiState};
 use async_trait::async_trait;
 use serde_json::{Map, Value};
@@ -249,18 +249,14 @@ fn batch_length(wanted: &[(String, Vec<usize>)]) -> usize {
 
 /// A program that evaluates the expressions at the positions that it is given.
 fn batch_source(batch: &[(String, Vec<usize>)]) -> String {
-    let mut source = format!("function evaluate(goal, {ELEMENTS}, positions) {{\n");
-    for (_, helper) in HELPERS {
-        source.push_str(&format!("  {helper}\n"));
-    }
-    source.push_str("  const expressions = [\n");
-    for (expression, _) in batch {
-        source.push_str(&format!("() => {expression},\n"));
-    }
-    source.push_str(
-        "  ];\n  return positions.map(at => {\n    try { return expressions[at](); } catch { return null; }\n  });\n}\n",
-    );
-    source
+    let expressions: Vec<String> =
+        batch.iter().map(|(expression, _)| indented(&format!("() => {expression},"))).collect();
+    format!(
+        "function evaluate(goal, {ELEMENTS}, positions) {{\n{}  const expressions = [\n{}  ];\n  return positions.map(at => {{\n    \
+         try {{ return expressions[at](); }} catch {{ return null; }}\n  }});\n}}\n",
+        all_helpers(),
+        expressions.concat()
+    )
 }
 
 /// Expressions call nothing.
