@@ -42,7 +42,7 @@ pub enum Command {
     /// Every figure is a ratio between two things measured one after the other; with `--peers` also between this
     /// program and llama.cpp's own, on the same model and with as many threads.
     Controller(ControllerSpeed),
-    /// LoCoMo: how much of the evidence of questions about long conversations is recalled, without a judge.
+    /// `LoCoMo`: how much of the evidence of questions about long conversations is recalled, without a judge.
     Locomo(Locomo),
     /// BFCL: whether the schemas of published functions become grammars that admit only valid arguments.
     Bfcl(Bfcl),

@@ -127,7 +127,7 @@ pub enum ControllerKind {
     /// llama.cpp, in this process.
     #[default]
     Llama,
-    /// A server with OpenAI's endpoint `chat/completions`.
+    /// A server with the `OpenAI` endpoint `chat/completions`.
     OpenAi,
     /// A `sojourn models serve`.
     Served,

@@ -72,7 +72,9 @@ pub async fn check(home: &Home, name: &str, seed: u64, steps: u64, json: bool) -
     match diverged {
         None => text.push_str("Repeating the seed and the steps gave the same observations.\n"),
         Some(0) => {
-            text.push_str("Repeating the seed began another episode: the environment is not deterministic.\n")
+            text.push_str(
+                "Repeating the seed began another episode: the environment is not deterministic.\n",
+            );
         }
         // Writing to a string cannot fail.
         Some(step) => {

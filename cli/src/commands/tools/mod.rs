@@ -15,7 +15,7 @@ use std::process::ExitCode;
 pub async fn tools(home: &Home, command: Tools) -> Result<ExitCode> {
     match command {
         Tools::List { agent, environment, json } => {
-            list::list(home, agent.as_deref(), environment.as_deref(), json).await?
+            list::list(home, agent.as_deref(), environment.as_deref(), json).await?;
         }
         Tools::Call { path, tool, args, yes, json } => {
             return call::call(home, &path, tool, &args, yes, json).await;
