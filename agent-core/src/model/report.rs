@@ -8,7 +8,7 @@ use sojourn_tools::{Ending, FailureKind, Need, Observation};
 /// One call that a skill made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CallTrace {
-    /// As JavaScript: `go_to("tree")`.
+    /// As JavaScript: `open("door", 2)`.
     pub call: String,
     /// Whether the call succeeded.
     pub ok: bool,

@@ -9,3 +9,4 @@ mod records;
 mod replaying_environment;
 mod tools;
 mod upkeep;
+mod world_words;

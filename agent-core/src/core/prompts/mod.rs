@@ -17,6 +17,9 @@ mod words;
 mod write;
 mod write_reflex;
 
+#[cfg(test)]
+mod tests;
+
 pub(super) use choose::{Choice, choose};
 pub(super) use choose_action::{ActionChoice, choose_action};
 pub(super) use compare::{MOST_LESSONS, compare, contradicted_by, same_as};
