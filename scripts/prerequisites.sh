@@ -6,11 +6,15 @@ missing=""
 command -v cmake >/dev/null 2>&1 || missing="$missing cmake"
 command -v c++ >/dev/null 2>&1 || missing="$missing g++"
 # bindgen loads libclang at build time, and needs clang's own headers beside it.
-if [ -z "${LIBCLANG_PATH:-}" ] && ! ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* \
-    /usr/lib64/libclang.so* /opt/homebrew/opt/llvm/lib/libclang.dylib /Library/Developer/CommandLineTools/usr/lib/libclang.dylib \
-    >/dev/null 2>&1; then
-    missing="$missing clang libclang-dev"
-fi
+has_libclang() {
+    [ -n "${LIBCLANG_PATH:-}" ] && return
+    for file in /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* /usr/lib64/libclang.so* \
+        /opt/homebrew/opt/llvm/lib/libclang.dylib /Library/Developer/CommandLineTools/usr/lib/libclang.dylib; do
+        [ -e "$file" ] && return
+    done
+    return 1
+}
+has_libclang || missing="$missing clang libclang-dev"
 if [ -n "$missing" ]; then
     if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
         echo "installing:$missing" >&2
