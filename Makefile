@@ -28,7 +28,7 @@ check: lint
 
 lint: prerequisites
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --features sojourn-memory/qdrant-contract -- -D warnings
+	cargo clippy --workspace --all-targets -- -D warnings
 
 prerequisites:
 	@scripts/prerequisites.sh

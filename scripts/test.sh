@@ -23,9 +23,3 @@ else
     fi
     cargo test --workspace --no-fail-fast "$@"
 fi
-
-# The contract of the Qdrant back end needs gRPC, which nothing else does. With the features of the whole workspace only that
-# and what rests on it is compiled for it.
-if [ -z "$quick" ]; then
-    cargo test --workspace --features sojourn-memory/qdrant-contract --test qdrant
-fi

@@ -9,3 +9,5 @@ mod keeping;
 mod log;
 mod machine;
 mod memories;
+#[cfg(feature = "qdrant")]
+mod qdrant;

@@ -196,13 +196,4 @@ fn a_server_of_vectors_is_named_rightly() {
         code == 2 && stderr.contains("agent.toml:3:11") && stderr.contains("qdrant://localhost:6334"),
         "{stderr}"
     );
-    if !cfg!(feature = "qdrant") {
-        place.write(
-            "agent.toml",
-            b"environment = \"crafter\"\nmodel = \"x\"\nembedding = \"none\"\n[controller]\nkind = \"openai\"\n\
-              base_url = \"http://127.0.0.1:1/v1\"\n[memory]\nvectors = \"qdrant://127.0.0.1:1\"\n",
-        );
-        let (code, stderr) = fails(&place, &["run", "agent.toml"]);
-        assert!(code == 1 && stderr.contains("--features qdrant"), "{stderr}");
-    }
 }

@@ -1,6 +1,5 @@
 //! Tests of the Qdrant back end against a gRPC server in this process, or against the real server that
 //! `QDRANT_URL` names.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod server;
 
