@@ -8,6 +8,8 @@ mod args;
 mod bfcl;
 #[cfg(feature = "llama")]
 mod controller;
+#[cfg(test)]
+mod docs;
 #[cfg(feature = "llama")]
 mod locomo;
 mod log_speed;

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 
 mod conformance;
+mod docs;
 mod engine;
 mod soak;
 mod tidy;
@@ -13,6 +14,7 @@ usage: cargo xtask <chore>
 chores:
   engine [--check]            build sandbox/engine/engine.wasm from its sources; with --check only compare
   conformance [SCENARIO...]   what the Model Context Protocol's own suite says of our client and our server; needs npm
+  docs [--check]              write the generated pages of the book and check all pages; with --check only check
   soak [--home HOME] [--run RUN] [--cases N]
                               kills a run after every record, and tries the log's properties long; takes half an hour
   tidy                        whether a test or a snapshot was forgotten";
@@ -23,6 +25,8 @@ fn main() -> Result<()> {
         ["engine"] => engine::run(engine::Mode::Write),
         ["engine", "--check"] => engine::run(engine::Mode::Check),
         ["conformance", ..] => conformance::run(&arguments[1..]),
+        ["docs"] => docs::run(docs::Mode::Write),
+        ["docs", "--check"] => docs::run(docs::Mode::Check),
         ["soak", ..] => soak::run(&arguments[1..]),
         ["tidy"] => tidy::run(),
         _ => bail!("{USAGE}"),

@@ -3,6 +3,7 @@
 mod cli;
 mod crash;
 mod crash_replay;
+mod docs;
 mod golden;
 mod life;
 mod logs;

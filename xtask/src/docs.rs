@@ -1,0 +1,35 @@
+//! Writes and checks the documentation. The work is done by tests of the `sojourn` binary, which know the command line and the types
+//! of the agent file, so that the other chores do not compile them.
+
+use anyhow::{Context as _, Result, ensure};
+use std::process::Command;
+
+/// The variable by which the tests are told to write the generated pages.
+const VARIABLE: &str = "SOJOURN_DOCS";
+
+/// What is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Write the generated pages, then check all pages.
+    Write,
+    /// Only check.
+    Check,
+}
+
+/// Writes the generated pages of the book if asked to, and checks all pages of the repository.
+pub fn run(mode: Mode) -> Result<()> {
+    if mode == Mode::Write {
+        test(&["-p", "sojourn", "--test", "it", "docs::pages::generated"], "write")?;
+    }
+    test(&["-p", "sojourn", "--test", "it", "docs::"], "check")?;
+    test(&["-p", "sojourn-bench", "--bin", "sojourn-bench", "docs::"], "check")
+}
+
+fn test(arguments: &[&str], value: &str) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["test", "--quiet"]).args(arguments).env(VARIABLE, value);
+    let status = command.status().context("cannot start cargo")?;
+    ensure!(status.success(), "the documentation is not as it should be");
+    Ok(())
+}
