@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 const HEAD: &str = "\
 # Command line
 
-This page is generated from the program (`cargo xtask docs`). `sojourn help COMMAND` prints the same.
+This page is generated from the program (`cargo xtask docs`). `--help` after a command prints the same.
 [Operations](operations.md#scripts) has the exit codes, and [environment variables](operations.md#environment-variables).
 
 ";
@@ -79,7 +79,7 @@ fn name(argument: &Arg) -> String {
 fn meaning(argument: &Arg) -> String {
     let help = argument.get_long_help().or_else(|| argument.get_help()).map(ToString::to_string);
     let mut meaning = help.unwrap_or_default().trim().to_owned();
-    if !meaning.is_empty() && !meaning.ends_with(['.', ']', ':']) {
+    if !meaning.is_empty() && !meaning.ends_with(['.', ':']) {
         meaning.push('.');
     }
     let values: Vec<String> = argument

@@ -116,6 +116,11 @@ fn chores() -> Vec<String> {
         .collect()
 }
 
+/// Whether a command is a script of this repository.
+fn is_script(program: &str) -> bool {
+    program.starts_with("scripts/") && [".sh", ".py"].iter().any(|end| program.ends_with(end))
+}
+
 /// Why `words` are no command of this repository. A `mention` may leave out what a command needs.
 fn fault(words: &[String], mention: bool) -> Option<String> {
     let words: Vec<&str> = words.iter().map(String::as_str).skip_while(|word| word.contains('=')).collect();
@@ -143,7 +148,7 @@ fn fault(words: &[String], mention: bool) -> Option<String> {
         ["cargo", "xtask", chore, ..] if !chores().iter().any(|known| known == chore) => {
             Some(format!("`cargo xtask` has no chore `{chore}`"))
         }
-        [program, ..] if program.starts_with("scripts/") && !root().join(program).exists() => {
+        [program, ..] if is_script(program) && !root().join(program).exists() => {
             Some(format!("there is no `{program}`"))
         }
         _ => None,
