@@ -188,6 +188,7 @@ fn agent_files_that_are_shown_are_read() {
     demand_none(&faults);
 }
 
+/// Each block runs in a directory with `examples/` and `scripts/`, and a home that holds the golden log's run.
 #[test]
 fn commands_marked_run_succeed() {
     if !sojourn_testkit::has("python3") {
@@ -202,6 +203,9 @@ fn commands_marked_run_succeed() {
     for page in pages() {
         for block in page.blocks().iter().filter(|block| block.info == "sh run") {
             let directory = tempfile::tempdir().unwrap();
+            let home = directory.path().join("home");
+            std::fs::create_dir(&home).unwrap();
+            std::fs::write(home.join("sojourn.db"), crate::golden::log()).unwrap();
             for shared in ["examples", "scripts"] {
                 std::os::unix::fs::symlink(root().join(shared), directory.path().join(shared)).unwrap();
             }
@@ -209,7 +213,7 @@ fn commands_marked_run_succeed() {
                 .args(["-euo", "pipefail", "-c", &block.text])
                 .current_dir(directory.path())
                 .env("PATH", &path)
-                .env("SOJOURN_HOME", directory.path().join("home"))
+                .env("SOJOURN_HOME", &home)
                 .output()
                 .unwrap();
             if !output.status.success() {
