@@ -19,16 +19,16 @@ pub enum Mode {
 /// Writes the generated pages of the book if asked to, and checks all pages of the repository.
 pub fn run(mode: Mode) -> Result<()> {
     if mode == Mode::Write {
-        test(&["-p", "sojourn", "--test", "it", "docs::pages::generated"], "write")?;
+        test(&["--test", "it", "docs::pages::generated"], "write")?;
     }
-    test(&["-p", "sojourn", "--test", "it", "docs::"], "check")?;
-    test(&["-p", "sojourn-bench", "--bin", "sojourn-bench", "docs::"], "check")
+    test(&["--test", "it", "--bin", "sojourn-bench", "docs::"], "check")
 }
 
+/// Runs tests of the whole workspace, whose features are those that everything else is compiled with.
 fn test(arguments: &[&str], value: &str) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["test", "--quiet"]).args(arguments).env(VARIABLE, value);
+    command.args(["test", "--quiet", "--workspace"]).args(arguments).env(VARIABLE, value);
     let status = command.status().context("cannot start cargo")?;
     ensure!(status.success(), "the documentation is not as it should be");
     Ok(())

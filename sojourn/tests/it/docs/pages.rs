@@ -132,6 +132,7 @@ fn fault(words: &[String], mention: bool) -> Option<String> {
                 ErrorKind::MissingSubcommand,
                 ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
                 ErrorKind::InvalidValue,
+                ErrorKind::ValueValidation,
             ];
             let fine = match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => true,
