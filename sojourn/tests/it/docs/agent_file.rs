@@ -98,7 +98,7 @@ impl<'a> Writer<'a> {
                 }
                 None if resolved["oneOf"].is_array() => self.alternatives(path, resolved, depth),
                 None if resolved["properties"].is_object() && !is_small(resolved) => {
-                    self.section(path, resolved, depth)
+                    self.section(path, resolved, depth);
                 }
                 None => {}
             }
