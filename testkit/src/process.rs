@@ -8,17 +8,18 @@ use std::process::{Child, Command};
 
 /// Becomes the program given as arguments, and leaves a watcher behind that ends the program's process group within a
 /// second after the parent died, even by SIGKILL. The watcher is nobody's child and holds no pipe open.
+/// It has a search path of its own: a test may take the program's away.
 const LAUNCHER: &str = r#"
 followed() {
     if [ -r "/proc/$$/status" ]; then grep -q "^PPid:.$PPID\$" "/proc/$$/status"; else kill -0 "$PPID" && kill -0 "$$"; fi
 }
-( (while followed; do sleep 1; done; kill -s KILL -- "-$$") </dev/null >/dev/null 2>&1 & )
+( (PATH=/usr/local/bin:/usr/bin:/bin; while followed; do sleep 1; done; kill -s KILL -- "-$$") </dev/null >/dev/null 2>&1 & )
 exec "$0" "$@""#;
 
 /// A program that does not outlive this process: it leads a process group that is killed when this process is gone, in
 /// whatever way. Arguments, variables and streams are added as to any [`Command`].
 pub fn command(program: impl AsRef<OsStr>) -> Command {
-    let mut command = Command::new("sh");
+    let mut command = Command::new("/bin/sh");
     command.arg("-c").arg(LAUNCHER).arg(program).process_group(0);
     command
 }

@@ -29,7 +29,7 @@ impl Recorder for JournalRecorder {
         let mut journal = self.journal.lock().await;
         let noted = journal.note_payload(event.kind(), &payload).await?;
         if self.durable && !noted.replayed {
-            journal.commit(Durability::Effect).await.map_err(JournalError::from)?;
+            journal.commit(Durability::Effect).await?;
         }
         drop(journal);
         self.observer.notice(&Notice::Skill { event: &event, replayed: noted.replayed });

@@ -48,14 +48,13 @@ fn control_line(record: &ControlRecord) -> String {
             )
         }
         ControlRecord::ToolsChanged { appeared, vanished, notices, unconstrained } => {
-            let names = appeared.iter().map(|spec| spec.name.as_str()).collect();
+            let names: Vec<&str> = appeared.iter().map(|spec| spec.name.as_str()).collect();
+            let vanished: Vec<&str> = vanished.iter().map(String::as_str).collect();
+            let late: Vec<&str> = unconstrained.keys().map(String::as_str).collect();
             let parts = [
-                listed("appeared:", names),
-                listed("vanished:", vanished.iter().map(String::as_str).collect()),
-                listed(
-                    "arguments checked after the answer:",
-                    unconstrained.keys().map(String::as_str).collect(),
-                ),
+                listed("appeared:", &names),
+                listed("vanished:", &vanished),
+                listed("arguments checked after the answer:", &late),
                 (!notices.is_empty()).then(|| notices.join("; ")),
             ];
             format!("tools {}", parts.into_iter().flatten().collect::<Vec<_>>().join("; "))
@@ -63,7 +62,7 @@ fn control_line(record: &ControlRecord) -> String {
     }
 }
 
-fn listed(title: &str, names: Vec<&str>) -> Option<String> {
+fn listed(title: &str, names: &[&str]) -> Option<String> {
     if names.is_empty() { None } else { Some(format!("{title} {}", names.join(", "))) }
 }
 

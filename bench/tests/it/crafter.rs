@@ -19,7 +19,7 @@ fn place() -> Place {
 #[test]
 fn the_random_policy_gets_as_far_as_is_published() {
     let place = place();
-    let args = ["crafter", "--random-policy", "--episodes", "30", "--json"];
+    let args = ["crafter", "--random-policy", "--episodes", "30"];
     let first = place.json(&args);
     let progress = first["progress_percent"].as_f64().unwrap();
     assert!((8.4..=12.4).contains(&progress), "{progress}");
@@ -60,7 +60,7 @@ async fn measuring_uses_the_library_and_leaves_it_as_it_is() {
     let before = home.read_library().await.unwrap().unwrap().state().clone();
     assert!(before.active("collect_wood").is_some(), "it learned to collect wood");
 
-    let measured = place.json(&["crafter", "--agent", "agent.toml", "--episodes", "2", "--json"]);
+    let measured = place.json(&["crafter", "--agent", "agent.toml", "--episodes", "2"]);
     assert_eq!((&measured["episodes"], &measured["library_skills"]), (&json!(2), &json!(1)), "{measured}");
     assert!(measured["per_achievement"]["collect_wood"].as_f64().unwrap() > 0.0, "{measured}");
 

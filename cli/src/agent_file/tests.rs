@@ -81,7 +81,7 @@ fn tools_and_their_policy_are_read_and_checked() {
             "[tools.x]\nkind = \"process\"\ncommand = [\"a\"]\nenvv = [\"B\"]\n",
             "unknown key `envv`; did you mean `env`?",
         ),
-        ("[[policy.rule]]\ntool = \"a[\"\nthen = \"allow\"\n", "policy: rule 1: `a[` is not a pattern"),
+        ("[[policy.rule]]\ntool = \"a[\"\nthen = \"allow\"\n", "policy: rule 1: `a[` is not a valid pattern"),
     ] {
         let error = parse(&format!("environment = \"crafter\"\n{text}"), &[]).unwrap_err();
         assert!(error.contains(part), "{error}");
@@ -106,16 +106,16 @@ fn limits_that_cannot_be_are_refused() {
     for (limits, expected) in [
         ("[limits]\nfule = 5\n", "agent.toml:2:1: unknown key `fule`; did you mean `fuel`?"),
         ("[limits.reflex]\nfule = 5\n", "agent.toml:2:2: reflex: unknown key `fule`; did you mean `fuel`?"),
-        ("[limits]\ndepth = 0\n", "agent.toml:2:1: `depth` cannot be 0: the first call counts as one"),
+        ("[limits]\ndepth = 0\n", "agent.toml:2:1: `depth` cannot be 0: the outermost call counts as one"),
         (
             "[run.actor.limits]\ndepth = 0\n",
-            "agent.toml: limits: `depth` cannot be 0: the first call counts as one",
+            "agent.toml: limits: `depth` cannot be 0: the outermost call counts as one",
         ),
     ] {
         assert_eq!(parse(&format!("environment = \"crafter\"\n{limits}"), &[]).unwrap_err(), expected);
     }
     let many = parse("environment = \"crafter\"\n[limits]\nmemory_bytes = 1_000_000_000\n", &[]).unwrap_err();
-    assert!(many.contains("`memory_bytes` cannot be 1000000000: it is at most 67108864"), "{many}");
+    assert!(many.contains("`memory_bytes` cannot be 1000000000: the maximum is 67108864"), "{many}");
     let wrong = parse("environment = \"crafter\"\n[limits]\nwall = \"soon\"\n", &[]).unwrap_err();
     assert!(wrong.contains("a duration is written like"), "{wrong}");
 }

@@ -36,7 +36,7 @@ pub async fn dispatch(args: Args, environments: EnvironmentRegistry) -> Result<E
         Command::Fork(args) => return fork::fork(home, args).await,
         Command::SimulateCrash(args) => return simulate_crash::simulate_crash(home, args).await,
         Command::Log(args) => return log::log(&home, args).await,
-        Command::Replay(args) => return replay::replay(home, &args).await,
+        Command::Replay(args) => return Box::pin(replay::replay(home, &args)).await,
         Command::Skills(command) => return skills::skills(home, command).await,
         Command::Reflexes(command) => reflexes::reflexes(&home, command).await?,
         Command::Runs(args) => runs::runs(&home, args).await?,

@@ -128,6 +128,7 @@ pub(super) struct Choice {
 
 /// The content of a message or a chunk.
 #[derive(Debug, Default, Deserialize)]
+#[allow(clippy::struct_field_names, reason = "the names of the protocol")]
 pub(super) struct Content {
     #[serde(default)]
     pub(super) content: Option<String>,

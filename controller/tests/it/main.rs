@@ -1,4 +1,10 @@
 //! The integration tests of `sojourn-controller`, in one program so that it is linked once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails"
+)]
 
 mod gguf;
 mod models;

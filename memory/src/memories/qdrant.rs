@@ -313,6 +313,7 @@ fn unusable(what: &str) -> Error {
     Error::IndexUnavailable { what: what.to_owned() }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the form that `map_err` takes")]
 fn failed(error: QdrantError) -> Error {
     Error::IndexUnavailable { what: error.to_string() }
 }

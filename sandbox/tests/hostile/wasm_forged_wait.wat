@@ -1,5 +1,5 @@
 ;; Waits for an operation that it never started.
-;; expect: trap nothing is under way
+;; expect: trap the skill asked the host for what cannot be: no call is pending
 (module
   (import "host" "invocation" (func $invocation (param i32) (result i32)))
   (import "host" "take" (func $take (param i32)))

@@ -81,7 +81,7 @@ fn a_folder_without_a_manifest_is_read() {
     fs::write(folder.join("SKILL.md"), "---\nname: go-home\ndescription: >\n  Goes\n  home.\n---\n# x\n")
         .unwrap();
     fs::write(folder.join("scripts/skill.js"), "function go_home() {}").unwrap();
-    assert!(read(&folder, None).unwrap_err().to_string().contains("for which environment"));
+    assert!(read(&folder, None).unwrap_err().to_string().contains("it does not name its environment"));
     let parcel = read(&folder, Some("crafter")).unwrap();
     assert_eq!((parcel.manifest.name.as_str(), parcel.manifest.environment.as_str()), ("go_home", "crafter"));
 }
@@ -155,7 +155,7 @@ fn spoil(folder: &Path, how: &str) -> &'static str {
         }
         "a schema that lies" => {
             edit("schema.json", "\"maximum\": 9", "\"maximum\": 99");
-            "does not describe the parameters"
+            "it does not match the parameters"
         }
         "a default that is not allowed" => {
             edit("manifest.json", "\"default\": 1", "\"default\": 99");

@@ -284,7 +284,7 @@ fn a_run_asks_a_plugin_and_its_replay_does_not() {
     let result: Value = serde_json::from_str(&run(&["run", "agent.toml", "--steps", "5", "--json"])).unwrap();
     let id = result["run"].as_str().unwrap();
     let log = run(&["log", id]);
-    assert!(log.contains("tools: there are dice_roll, notes_list, notes_read, notes_search"), "{log}");
+    assert!(log.contains("tools appeared: dice_roll, notes_list, notes_read, notes_search"), "{log}");
     let verdict: Value = serde_json::from_str(&run(&["replay", id, "--verify", "--json"])).unwrap();
     assert_eq!(verdict["matched"], json!(true));
 }

@@ -60,7 +60,7 @@ fn a_skill_that_exceeds_the_limits_of_the_agent_file_is_not_admitted() {
     );
     let skills = sojourn(dir.path(), &["skills", "list", "--json"]);
     assert_eq!(serde_json::from_slice::<Value>(&skills.stdout).unwrap(), json!([]));
-    let tried = records.iter().find(|record| record["kind"] == "tried").unwrap();
+    let tried = records.iter().find(|record| record["kind"] == "candidates_tried").unwrap();
     let errors: Vec<&str> = tried["payload"]["trials"][0]["report"]["worlds"]
         .as_array()
         .unwrap()

@@ -247,7 +247,7 @@ fn what_comes_in_is_refused_whole_if_any_of_it_is_wrong() {
     let good =
         |place: &Place| folder(place, "get_wood", &COLLECT_WOOD.replace("collect_wood", "get_wood"), |_| ());
     let spoils: [(&str, Spoil); 6] = [
-        ("there is a skill named `collect_wood` already", |place| {
+        ("a skill named `collect_wood` already exists", |place| {
             folder(place, "collect_wood", COLLECT_WOOD, |_| ());
         }),
         ("is the name of a tool", |place| {

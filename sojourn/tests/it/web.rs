@@ -283,11 +283,11 @@ fn what_is_wrong_with_a_described_site_is_said() {
         ("kind = \"web\"\nname = \"x\"\nstart = \"http://a.example/\"\ntasks = {}", "has no tasks"),
         (
             "kind = \"web\"\nname = \"x\"\nstart = \"ftp://a.example/\"\ntasks.t = { goal = \"g\", success = \"true\" }",
-            "is not an address of the http or https kind",
+            "is not an http or https URL",
         ),
         (
             "kind = \"web\"\nname = \"x\"\nstart = \"http://a.example/\"\nsend = [\"[\"]\ntasks.t = { goal = \"g\", success = \"true\" }",
-            "the pattern `[` cannot be read",
+            "the pattern `[` is not valid",
         ),
         ("kind = \"web\"\nname = \"x\"\nstrat = \"http://a.example/\"", "`strat`"),
     ] {

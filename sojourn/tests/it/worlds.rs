@@ -120,7 +120,7 @@ fn what_is_wrong_with_a_described_environment_is_said() {
         ("environment = \"gym:\"", "no environment named `gym:`"),
         ("environment = 3", "an environment's name, or a table that describes one"),
         ("[environment]\nkind = \"proces\"", "did you mean `process`?"),
-        ("[environment]\nkind = \"process\"\ncommand = []", "it needs a `command`"),
+        ("[environment]\nkind = \"process\"\ncommand = []", "the environment needs a `command`"),
         ("[environment]\nkind = \"process\"\ncomand = []", "`comand`"),
         ("[environment]\nkind = \"mcp\"\nname = \"it\"", "there is no key `reset`"),
     ] {
@@ -173,7 +173,7 @@ fn gymnasium_and_the_python_example_are_worlds() {
     assert_eq!(lake["actions"], serde_json::json!(["left", "down", "right", "up"]));
     assert_eq!(lake["first"]["state"]["observation"], 0);
     for (id, part) in
-        [("gym:Pendulum-v1", "only environments with a list of actions"), ("gym:No-v0", "doesn't exist")]
+        [("gym:Pendulum-v1", "only discrete action spaces are supported"), ("gym:No-v0", "doesn't exist")]
     {
         let output = gym(place.path(), &["environments", "check", id]).output().unwrap();
         assert!(!output.status.success() && said(&output).contains(part), "{}", said(&output));

@@ -1,11 +1,9 @@
 //! Web pages as an environment: Chromium, driven over the DevTools protocol.
 //!
 //! - [`Chromium`] is a browser process with a temporary profile. It reaches the network through a proxy that
-//!   connects
-//! to allowed hosts only, and its requests are checked against [`RequestGrants`].
+//!   connects to allowed hosts only, and its requests are checked against [`RequestGrants`].
 //! - [`Page`] is one tab. It is observed as a list of elements with short ids, and operated by real mouse and
-//!   keyboard
-//! events.
+//!   keyboard events.
 //! - [`WebEnvironment`] turns pages into an environment; a [`Site`] defines how an episode starts and ends.
 //! - [`WebSettings`] is the site of an agent file: start page, hosts, and tasks with a success expression.
 //!

@@ -136,7 +136,7 @@ async fn an_unusable_environment_reports_the_reason() {
         timeout_ms: None,
     };
     let Err(error) = world.open(Path::new("")).await else { panic!("it was opened") };
-    assert!(error.to_string().contains("`/no/such/program` cannot be started"), "{error}");
+    assert!(error.to_string().contains("cannot start `/no/such/program`"), "{error}");
 }
 
 #[tokio::test]

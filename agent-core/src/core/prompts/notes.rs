@@ -61,9 +61,10 @@ pub(in crate::core) fn causal_note(
 /// What the failed episode asked for, what the program called instead, and what came of it.
 fn question_note(question: &Question, failure: &Failure) -> String {
     let goal = failure.before.pointer(&question.path).and_then(Value::as_str);
-    let failed = match goal {
-        Some(goal) => prompt!("notes", "question_failed_goal", goal = shortened(goal, PART)),
-        None => prompt!("notes", "question_failed"),
+    let failed = if let Some(goal) = goal {
+        prompt!("notes", "question_failed_goal", goal = shortened(goal, PART))
+    } else {
+        prompt!("notes", "question_failed")
     };
     let calls: Vec<String> = failure.trace.iter().take(CALLS).map(traced).collect();
     let called = if calls.is_empty() {

@@ -103,9 +103,10 @@ pub(in crate::core) fn for_thing(thing: &str) -> String {
 
 /// How a program sees that the task is done: `observe().counters.painted has grown`.
 fn reached(task: &TaskSpec) -> String {
-    match &task.goal {
-        Condition::Increased { path, .. } => prompt!("plan", "grown", property = path.replace('/', ".")),
-        _ => prompt!("plan", "done", description = task.description),
+    if let Condition::Increased { path, .. } = &task.goal {
+        prompt!("plan", "grown", property = path.replace('/', "."))
+    } else {
+        prompt!("plan", "done", description = task.description)
     }
 }
 

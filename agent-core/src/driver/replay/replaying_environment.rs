@@ -110,7 +110,7 @@ impl ReplayingEnvironment {
         self.go_live()?;
         let Some(call) = self.call.take() else { return self.environment.advance() };
         let effects = self.spec().tools.iter().find(|tool| tool.name == call.name).map(|tool| tool.effects);
-        if effects.is_some_and(|effects| effects.repeatable()) {
+        if effects.is_some_and(sojourn_tools::Effects::repeatable) {
             self.environment.begin(&call)?;
             return self.environment.advance();
         }

@@ -1,3 +1,9 @@
 //! The integration tests of `sojourn-miniwob`, in one program so that it is linked once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails"
+)]
 
 mod with_browser;
