@@ -16,7 +16,7 @@ use std::time::Duration;
 /// | `depth` | 8 | 8 |
 /// | `deterministic` | false | false |
 ///
-/// An agent file sets them with a [`LimitSettings`](crate::LimitSettings).
+/// An agent file sets them with a `LimitSettings`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {

@@ -3,7 +3,7 @@ use serde_json::Value;
 
 /// How an explorer may act in an environment at random, to find what reaches a goal before the controller is asked.
 ///
-/// The environment states the goal of an episode in words ([`EnvironmentSpec::question`](crate::EnvironmentSpec)) and lists
+/// The environment states the goal of an episode in words (`EnvironmentSpec::question`) and lists
 /// UI elements that can be acted on. Each element is an object with a text `id`. The explorer leaves an element alone when
 /// its field `disabled` is true, and also when `hidden` is true, unless the goal mentions the element.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
