@@ -18,10 +18,13 @@ use tokio::runtime::Runtime;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
+/// A point's id, its vector and its payload.
+type Point = (PointId, Vec<f32>, HashMap<String, Value>);
+
 #[derive(Default)]
 struct Collection {
     vectors: Option<VectorsConfig>,
-    points: BTreeMap<String, (PointId, Vec<f32>, HashMap<String, Value>)>,
+    points: BTreeMap<String, Point>,
 }
 
 type State = Arc<Mutex<BTreeMap<String, Collection>>>;
