@@ -52,7 +52,7 @@ pub enum ControllerError {
     NoChatTemplate {
         /// Name of the model.
         model: String,
-        /// What is wrong with the template.
+        /// The defect of the template.
         reason: String,
     },
     /// Prompt and answers do not fit into the context.
@@ -101,7 +101,7 @@ pub enum ControllerError {
     /// The configuration of an endpoint is invalid.
     #[error("bad endpoint configuration: {reason}")]
     BadEndpoint {
-        /// What is invalid.
+        /// The defect.
         reason: String,
     },
     /// The environment variable for the API key is not set.
@@ -141,7 +141,7 @@ pub enum ControllerError {
     InvalidResponse {
         /// URL of the endpoint.
         url: String,
-        /// What is wrong with the response.
+        /// The defect of the response.
         reason: String,
     },
     /// All answers of the server violated the constraint.
@@ -149,7 +149,7 @@ pub enum ControllerError {
     ConstraintViolated {
         /// Number of attempts.
         attempts: u32,
-        /// What is wrong with the last answer.
+        /// The defect of the last answer.
         reason: String,
     },
     /// A recorded controller received another request than the recorded one.

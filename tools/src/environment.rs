@@ -240,7 +240,7 @@ pub enum EnvironmentError {
     /// The snapshot is damaged, or belongs to another environment or version.
     #[error("the snapshot cannot be restored: {reason}")]
     BadSnapshot {
-        /// What is wrong with it.
+        /// The defect.
         reason: String,
     },
     /// The episode was interrupted and cannot continue. A reset starts another.

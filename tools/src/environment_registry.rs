@@ -153,7 +153,7 @@ pub enum EnvironmentUnavailable {
     /// The description in the agent file is invalid.
     #[error("{reason}")]
     Invalid {
-        /// What is wrong with the description.
+        /// The defect of the description.
         reason: String,
         /// What the user can do.
         remedy: String,

@@ -95,7 +95,7 @@ pub struct PolicyError {
     pub place: String,
     /// The pattern.
     pub pattern: String,
-    /// What is wrong with it.
+    /// The defect.
     pub reason: String,
 }
 

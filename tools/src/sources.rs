@@ -41,7 +41,7 @@ pub enum SourceSettings {
 pub struct SourceError {
     /// Name of the source in the agent file.
     pub name: String,
-    /// What is wrong.
+    /// The defect.
     pub reason: String,
 }
 

@@ -114,7 +114,7 @@ pub enum ModelError {
     Package {
         /// Package and version.
         package: String,
-        /// What is wrong with it.
+        /// The defect.
         reason: String,
     },
     /// The downloaded files cannot be converted to GGUF.
@@ -130,7 +130,7 @@ pub enum ModelError {
     NotAModel {
         /// The URL.
         url: String,
-        /// What is wrong with the file.
+        /// The defect of the file.
         reason: String,
     },
     /// The catalogue is inconsistent.

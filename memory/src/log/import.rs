@@ -22,7 +22,7 @@ pub enum ImportError {
     Line {
         /// Line number, from 1.
         line: u64,
-        /// What is wrong with the line.
+        /// The defect of the line.
         what: String,
     },
     /// The end line is missing.

@@ -45,7 +45,7 @@ pub enum ExchangeError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The defect.
         reason: String,
     },
     /// The target folder already exists.

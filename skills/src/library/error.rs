@@ -19,7 +19,7 @@ pub enum LibraryError {
     Corrupt {
         /// Sequence number of the event.
         seq: i64,
-        /// What is wrong with it.
+        /// The defect.
         reason: String,
     },
     /// The folder contains no library.

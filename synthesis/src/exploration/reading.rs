@@ -23,7 +23,7 @@ pub(super) struct Reading {
     facts: BTreeMap<String, Facts>,
 }
 
-/// What is known of one text.
+/// Facts about one text.
 #[derive(Debug, Default, Deserialize)]
 struct Facts {
     /// Whether the goal contains it.

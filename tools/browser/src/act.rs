@@ -123,7 +123,7 @@ impl PageAction {
     /// Parses a call. Returns `None` for a tool that is not an action.
     ///
     /// # Errors
-    /// What is wrong with the arguments.
+    /// The defect of the arguments.
     pub fn read(call: &ToolCall, files: bool) -> Result<Option<Self>, String> {
         let tools = tools();
         let Some(tool) = tools.iter().find(|tool| tool.name == call.name) else {

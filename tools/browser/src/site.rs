@@ -86,7 +86,7 @@ impl WebSettings {
     /// Builds the environment. The browser starts with the first reset.
     ///
     /// # Errors
-    /// What is wrong with the settings.
+    /// The defect of the settings.
     pub fn open(self) -> Result<WebEnvironment, String> {
         if self.tasks.is_empty() {
             return Err(

@@ -7,7 +7,7 @@ use serde_json::Value;
 /// Limit on the bytes kept of one top-level name or value.
 const TOKEN: usize = 128;
 
-/// What is known of a JSON object that arrives in chunks.
+/// The state of a JSON object that arrives in chunks.
 #[derive(Debug, Default)]
 pub struct MessageScan {
     depth: u64,

@@ -85,7 +85,7 @@ pub enum McpSettingsError {
     SignIn {
         /// Name of the source in the agent file.
         name: String,
-        /// What is wrong.
+        /// The defect.
         reason: String,
     },
 }

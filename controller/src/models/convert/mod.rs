@@ -31,7 +31,7 @@ pub enum ConvertError {
     Tensor {
         /// Name of the tensor in the safetensors file.
         name: String,
-        /// What is wrong with it.
+        /// The defect.
         problem: String,
     },
 }
