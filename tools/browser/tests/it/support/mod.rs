@@ -220,10 +220,16 @@ const SURPRISES: &str = r#"<!doctype html><title>-</title>
 const LATE: &str = r#"<!doctype html><title>Late</title><button onclick="go()">Begin</button>
 <button onclick="ask()">Ask</button><p id="out">-</p><script>
 async function ask() { out.innerText = await (await fetch('/answer')).text(); }
+// `pause`: the longest time without a change, in ms. `took`: from the first change to the last.
+let pause = 0, took = 0;
 function go() {
   let count = 0;
+  const begun = performance.now();
+  let last = begun;
   out.innerText = 'begun';
   const timer = setInterval(() => {
+    const now = performance.now();
+    [pause, took, last] = [Math.max(pause, now - last), now - begun, now];
     count += 1;
     out.innerText = count < 20 ? 'step ' + count : 'finished';
     if (count === 20) clearInterval(timer);
