@@ -5,7 +5,7 @@
 /// Each entry is `"kind" => Variant { fields }` with a doc comment. Entries stand in enums, one for each source of records;
 /// `single` kinds have a struct of the same name as their payload. From the entries the macro makes:
 ///
-/// - the enums, tagged by [`TAG`](super::TAG) with the kind, each a [`Payload`](super::Payload);
+/// - the enums, tagged by [`TAG`](super::TAG) with the kind, each a [`Payload`](super::Payload) with the list of its kinds;
 /// - `RecordKind`, with the text, the documentation and the list of all kinds;
 /// - `LogRecord`, with decoding by kind.
 macro_rules! log_records {
@@ -26,6 +26,11 @@ macro_rules! log_records {
             #[serde(tag = "kind")]
             pub enum $Group {
                 $( $(#[doc = $doc])+ #[serde(rename = $kind)] $Kind $fields, )+
+            }
+
+            impl $Group {
+                /// The kinds of these records, in the order of their declaration.
+                pub const KINDS: &'static [RecordKind] = &[ $( RecordKind::$Kind, )+ ];
             }
 
             impl Payload for $Group {
@@ -53,7 +58,7 @@ macro_rules! log_records {
         }
 
         impl RecordKind {
-            /// Every kind, in the order of their declaration.
+            /// Every kind: first those with a struct of their own, then those of the enums, in the order of declaration.
             pub const ALL: &'static [Self] = &[ $( Self::$Single, )+ $( $( Self::$Kind, )+ )+ ];
 
             /// The text of the `kind` column.

@@ -107,7 +107,7 @@ impl std::str::FromStr for RecordKind {
     }
 }
 
-/// Every kind with its documentation, in the order of declaration. The reference of the log is made of these pairs.
+/// Every kind with its documentation, in the order of [`RecordKind::ALL`]. The reference of the log is made of these pairs.
 pub fn documented_kinds() -> impl Iterator<Item = (RecordKind, &'static str)> {
     RecordKind::ALL.iter().map(|kind| (*kind, kind.doc()))
 }

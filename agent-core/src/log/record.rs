@@ -285,6 +285,6 @@ pub struct TimedControl {
 impl RecordKind {
     /// Whether records of this kind are [`ControlRecord`]s.
     pub fn is_control(self) -> bool {
-        matches!(self, Self::Resumed | Self::Forked | Self::ToolsChanged)
+        ControlRecord::KINDS.contains(&self)
     }
 }
