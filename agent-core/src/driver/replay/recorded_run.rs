@@ -84,15 +84,12 @@ impl RecordedRun {
         let mut own = Vec::with_capacity(records.len());
         for record in records {
             let index = own.len();
-            let Some(decoded) = LogRecord::read(store, record).await? else {
-                if !is_derived(RecordKind::of(record)?) {
-                    return Err(ReadError::Forgotten { seq: record.seq });
-                }
+            if is_derived(RecordKind::of(record)?) {
                 own.push((index, record));
                 this.times.push(record.at_ms);
                 continue;
-            };
-            match decoded {
+            }
+            match LogRecord::require(store, record).await? {
                 LogRecord::ControlRecord(control) => {
                     uncertain.control(&control);
                     tools.changes.extend(ToolChange::of(*control, index, record.at_ms));
@@ -195,16 +192,10 @@ impl RecordedRun {
     }
 }
 
-/// Whether the driver derives records of this kind without their recorded content.
+/// Whether the driver derives records of this kind, so that their content is not needed and may be forgotten. A request is
+/// derived too, but its digest finds the recorded answer.
 fn is_derived(kind: RecordKind) -> bool {
-    matches!(
-        kind,
-        RecordKind::Remember
-            | RecordKind::Consolidate
-            | RecordKind::CreditMemories
-            | RecordKind::ChangeLibrary
-            | RecordKind::ReportMilestone
-    )
+    kind == RecordKind::Started || (Effect::KINDS.contains(&kind) && kind != RecordKind::AskController)
 }
 
 impl LogRecord {
