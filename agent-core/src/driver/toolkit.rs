@@ -6,7 +6,7 @@
 
 use super::journal::{Journal, JournalError};
 use super::{DriveError, Redactor, spans};
-use crate::model::{ControlRecord, Event, LogRecord, RecordKind, SkillEvent, ToolDecision};
+use crate::model::{ControlRecord, RecordKind, ToolDecision};
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 use sojourn_controller::{Cancel, Constraint};
@@ -170,7 +170,7 @@ impl Toolkit {
             return Ok(ToolOutcome::failed_by(FailureKind::Denied, message));
         }
         if let Some(record) = journal.lock().await.peek(request.answered_by).await? {
-            return outcome_of(record).ok_or_else(|| {
+            return record.outcome().cloned().ok_or_else(|| {
                 DriveError::Unusable(format!("the answer of `{}` cannot be read", call.name))
             });
         }
@@ -244,21 +244,6 @@ impl Toolkit {
             return ToolOutcome::failed(format!("`{}` is not called in a trial", call.name));
         }
         ready.run(CallContext::default()).await
-    }
-}
-
-/// The outcome that a record has.
-fn outcome_of(record: LogRecord) -> Option<ToolOutcome> {
-    match record {
-        LogRecord::Event(event) => match *event {
-            Event::ToolAnswered { outcome, .. } => Some(outcome),
-            _ => None,
-        },
-        LogRecord::SkillEvent(event) => match *event {
-            SkillEvent::Returned { outcome, .. } => Some(outcome),
-            _ => None,
-        },
-        _ => None,
     }
 }
 

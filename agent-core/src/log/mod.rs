@@ -17,6 +17,7 @@ pub use record::{
 use serde::Serialize;
 use serde_json::Value;
 use sojourn_memory::{EventSeq, Record, Store};
+use sojourn_tools::{FailureKind, ToolOutcome};
 
 /// The field that tells the variants of a payload's enum apart in memory. The log stores it as the record's kind.
 const TAG: &str = "kind";
@@ -135,6 +136,26 @@ impl LogRecord {
     /// Those of [`read`](Self::read), and [`ReadError::Forgotten`].
     pub async fn require(store: &Store, record: &Record) -> Result<Self, ReadError> {
         Self::read(store, record).await?.ok_or(ReadError::Forgotten { seq: record.seq })
+    }
+
+    /// The outcome of a call; `None` in a record that has none.
+    pub fn outcome(&self) -> Option<&ToolOutcome> {
+        match self {
+            Self::Event(event) => match &**event {
+                Event::ToolAnswered { outcome, .. } => Some(outcome),
+                _ => None,
+            },
+            Self::SkillEvent(event) => match &**event {
+                SkillEvent::Returned { outcome, .. } => Some(outcome),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether the record is the outcome of a call whose effect is unknown.
+    pub fn is_effect_unknown(&self) -> bool {
+        self.outcome().is_some_and(|outcome| outcome.failure == Some(FailureKind::EffectUnknown))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::log::ReadError;
 use crate::model::{Effect, Event, LogRecord, Recalled, RecordKind, SkillEvent};
 use sojourn_controller::Recording;
 use sojourn_memory::{EventSeq, Record, Store};
-use sojourn_tools::{Environment, EnvironmentSpec, FailureKind};
+use sojourn_tools::{Environment, EnvironmentSpec};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -196,22 +196,4 @@ impl RecordedRun {
 /// derived too, but its digest finds the recorded answer.
 fn is_derived(kind: RecordKind) -> bool {
     kind == RecordKind::Started || (Effect::KINDS.contains(&kind) && kind != RecordKind::AskController)
-}
-
-impl LogRecord {
-    /// Whether the record is the outcome of a call whose effect nobody knows.
-    pub fn is_effect_unknown(&self) -> bool {
-        let outcome = match self {
-            Self::Event(event) => match &**event {
-                Event::ToolAnswered { outcome, .. } => outcome,
-                _ => return false,
-            },
-            Self::SkillEvent(event) => match &**event {
-                SkillEvent::Returned { outcome, .. } => outcome,
-                _ => return false,
-            },
-            _ => return false,
-        };
-        outcome.failure == Some(FailureKind::EffectUnknown)
-    }
 }
