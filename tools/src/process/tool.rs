@@ -54,18 +54,34 @@ impl Tool for ProcessTool {
     }
 }
 
-/// Converts a result: a string becomes text, an object with `ok` an outcome, anything else a value.
+/// Converts a result: a string becomes text, an object with `ok` an outcome, anything else a value. The kind of a failure
+/// is stated by the runtime only, so a field of that name is ignored like any unknown one.
 pub fn outcome_of(result: Value) -> ToolOutcome {
     match result {
         Value::String(text) => ToolOutcome { content: vec![Content::text(text)], ..ToolOutcome::done("") },
         Value::Null => ToolOutcome::done(""),
         Value::Object(mut fields) if fields.contains_key("ok") => {
             fields.entry("message").or_insert_with(|| "".into());
+            fields.remove("failure");
             match serde_json::from_value(Value::Object(fields)) {
                 Ok(outcome) => outcome,
                 Err(error) => ToolOutcome::failed(format!("the result is not a valid outcome: {error}")),
             }
         }
         other => ToolOutcome { value: Some(other), ..ToolOutcome::done("") },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_plugin_cannot_state_the_kind_of_a_failure() {
+        for failure in ["effect_unknown", "disk_full"] {
+            let outcome = outcome_of(json!({"ok": false, "message": "no", "failure": failure}));
+            assert_eq!(outcome, ToolOutcome::failed("no"));
+        }
     }
 }
