@@ -215,6 +215,14 @@ impl ValidatedCall {
 
     /// Carries out the call. There is always an outcome, whatever the tool does.
     pub async fn run(self, context: CallContext) -> ToolOutcome {
+        self.try_run(context).await.unwrap_or_else(|error| ToolOutcome::failed(error.to_string()))
+    }
+
+    /// As [`run`](Self::run), but keeps the error of a tool that could not carry out the call at all.
+    ///
+    /// # Errors
+    /// The tool failed, exceeded its time limit, or the call was cancelled.
+    pub async fn try_run(self, context: CallContext) -> Result<ToolOutcome, ToolError> {
         let Self { tool, args, limits } = self;
         let name = tool.spec().name.clone();
         let timeout = tool.spec().timeout_ms.map_or(limits.timeout, Duration::from_millis);
@@ -239,10 +247,7 @@ impl ValidatedCall {
                 Err(error)
             }
         };
-        match result {
-            Ok(outcome) => outcome.bounded(limits.result_bytes),
-            Err(error) => ToolOutcome::failed(error.to_string()),
-        }
+        result.map(|outcome| outcome.bounded(limits.result_bytes))
     }
 }
 

@@ -118,17 +118,21 @@ async fn try_tool(source: &Arc<dyn ToolSource>, toolbox: &Toolbox, spec: &ToolSp
         notes.push(format!("its arguments are checked after generation, not during it: {reason}"));
     }
     // An idempotent tool that writes still writes.
-    if !spec.effects.write && !spec.effects.irreversible {
+    if spec.effects.changes_nothing() {
         if expressible.is_ok() {
             let constraint = Constraint::JsonSchema(schema);
             for seed in 0..DRAWS {
                 let Ok(Some(text)) = constraint.random_answer(seed, DRAWN_BYTES) else { continue };
                 let Ok(Value::Object(args)) = serde_json::from_str(&text) else { continue };
                 let begun = Instant::now();
-                let outcome = call(toolbox, &spec.name, args).await;
+                // Arguments that the toolbox refuses say nothing about the tool.
+                let failure = match toolbox.validate(&ToolCall { name: spec.name.clone(), args }) {
+                    Ok(ready) => ready.try_run(CallContext::default()).await.err(),
+                    Err(_) => None,
+                };
                 times.push(begun.elapsed().as_secs_f64() * 1000.0);
-                if outcome.message.starts_with("tool `") {
-                    problems.push(format!("with {text}: {}", outcome.message));
+                if let Some(error) = failure {
+                    problems.push(format!("with {text}: {error}"));
                     break;
                 }
             }
