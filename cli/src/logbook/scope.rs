@@ -24,13 +24,14 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Moves to the next record.
-    pub fn enter(&mut self, record: &LogRecord) {
+    /// Moves to the next record, which is `None` where its content was forgotten.
+    pub fn enter(&mut self, record: Option<&LogRecord>) {
         if std::mem::take(&mut self.leaving) {
             self.task = None;
         }
         self.returned = None;
         self.about = None;
+        let Some(record) = record else { return };
         match record {
             LogRecord::Effect(effect) => self.effect(effect),
             LogRecord::SkillEvent(event) => match &**event {

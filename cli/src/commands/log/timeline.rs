@@ -35,9 +35,7 @@ pub async fn timeline(store: &Store, run: &str, args: &Log) -> Result<()> {
         // Checked before reading, so that records written before the run ended are still shown.
         let last_look = !args.follow || over(store, &info.id).await?;
         while let Some((record, content)) = reading.next().await? {
-            if let Some(content) = &content {
-                scope.enter(content);
-            }
+            scope.enter(content.as_ref());
             let wanted = record.seq.0 >= args.from
                 && (args.kinds.is_empty() || args.kinds.contains(&record.kind))
                 && args.task.as_deref().is_none_or(|task| scope.in_task(task))
