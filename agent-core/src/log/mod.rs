@@ -63,7 +63,7 @@ pub enum ReadError {
         reason: String,
     },
     /// The record quoted a memory that was forgotten, and was emptied with it.
-    #[error("the content of record {seq} was forgotten")]
+    #[error("the content of record {seq} was forgotten: the run cannot be replayed past it")]
     Forgotten {
         /// The record.
         seq: EventSeq,
