@@ -1,6 +1,8 @@
 //! Laws of the kinds.
 
-use super::{RecordKind, UnknownKind, documented_kinds};
+use super::summary::short;
+use super::{LogRecord, RecordKind, UnknownKind, documented_kinds};
+use serde_json::json;
 use std::collections::BTreeSet;
 
 #[test]
@@ -18,4 +20,17 @@ fn every_kind_is_documented() {
     for (kind, doc) in documented_kinds() {
         assert!(doc.len() > 15 && doc.ends_with('.') && !doc.contains('\n'), "{kind}: {doc}");
     }
+}
+
+#[test]
+fn a_payload_is_read_by_its_kind_alone() {
+    let read = LogRecord::decode(RecordKind::StartEpisode, json!({"kind": "finish", "seed": 7})).unwrap();
+    assert_eq!(read.kind(), RecordKind::StartEpisode);
+    assert!(LogRecord::decode(RecordKind::StartEpisode, json!({"depth": 7})).is_err());
+}
+
+#[test]
+fn long_texts_are_cut_between_characters() {
+    assert_eq!(short("a\n b"), "a b");
+    assert_eq!(short(&"é".repeat(200)).chars().count(), 101);
 }
