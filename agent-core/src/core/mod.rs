@@ -26,11 +26,10 @@ mod upkeep;
 mod writing;
 
 pub use budgets::Totals;
-pub use state::RunOrigin;
 pub(crate) use writing::trial_calls;
 
 use crate::config::RunConfig;
-use crate::model::{Effect, Event, Moment};
+use crate::model::{Effect, Event, Moment, RunOrigin};
 use consolidating::Experiences;
 use consulting::Consultations;
 use curriculum::Curriculum;

@@ -7,23 +7,11 @@ use super::curriculum::Proposal;
 use super::reflexes::ReflexDraft;
 use super::writing::Draft;
 use crate::model::Recalled;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sojourn_memory::EventSeq;
 use sojourn_skills::SkillId;
 use sojourn_tools::{Observation, ToolCall};
 use std::collections::{BTreeSet, VecDeque};
-
-/// The origin of skills written in a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunOrigin {
-    /// The run.
-    pub run: String,
-    /// The controller's model.
-    pub model: String,
-    /// sha256 (hex) of the sandbox's engine.
-    pub engine: String,
-}
 
 /// The event that the core waits for, with the data that its handler needs.
 pub(super) enum Phase {

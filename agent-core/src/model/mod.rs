@@ -21,7 +21,7 @@ pub use report::{ActReport, CallTrace, Failure, Moment, SkillUse, Unlocked};
 pub use sojourn_synthesis::{
     DemonstratedCall, Demonstration, ElementId, ExplorationPlan, UiElement, UiState,
 };
-pub use started::{LOG_VERSION, ReflexSource, Started};
+pub use started::{LOG_VERSION, ReflexSource, RunOrigin, Started};
 pub use step::StepRecord;
 pub use tool_decision::ToolDecision;
 pub use trial::{

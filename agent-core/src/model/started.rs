@@ -1,7 +1,6 @@
 //! The first record of a run.
 
 use crate::config::RunConfig;
-use crate::core::RunOrigin;
 use serde::{Deserialize, Serialize};
 use sojourn_controller::ModelInfo;
 use sojourn_skills::LibraryState;
@@ -24,6 +23,17 @@ pub struct Started {
     pub reflexes: Vec<ReflexSource>,
     /// The origin that skills written in this run get.
     pub origin: RunOrigin,
+}
+
+/// The origin of skills written in a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunOrigin {
+    /// The run.
+    pub run: String,
+    /// The controller's model.
+    pub model: String,
+    /// sha256 (hex) of the sandbox's engine.
+    pub engine: String,
 }
 
 /// A reflex as JavaScript: a function of the state that returns an action's name or `null`.

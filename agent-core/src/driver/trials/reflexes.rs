@@ -6,8 +6,8 @@
 use super::super::DriveError;
 use super::super::executor::{ExecutorError, LiveReflex, LoadedSkill, SkillExecutor, Unrecorded};
 use crate::config::{ActorConfig, Budgets, RunConfig};
-use crate::core::{Core, RunOrigin};
-use crate::model::{ActReport, Effect, Event, ReflexCandidateTrial, ReflexTrialPlan};
+use crate::core::Core;
+use crate::model::{ActReport, Effect, Event, ReflexCandidateTrial, ReflexTrialPlan, RunOrigin};
 use serde_json::Value;
 use sojourn_controller::Cancel;
 use sojourn_sandbox::Sandbox;

@@ -8,8 +8,8 @@ use super::attempt::{MAX_STEPS, Subject, prelude};
 use super::reflexes::ReflexTrialRunner;
 use crate::config::RunConfig;
 use crate::core::planner::Planner;
-use crate::core::{RunOrigin, seeds, trial_calls};
-use crate::model::ReflexSource;
+use crate::core::{seeds, trial_calls};
+use crate::model::{ReflexSource, RunOrigin};
 use sojourn_controller::Cancel;
 use sojourn_sandbox::{Limits, Sandbox};
 use sojourn_skills::{
