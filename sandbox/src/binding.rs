@@ -69,7 +69,7 @@ pub enum HostError {
 pub enum StopCause {
     /// The call's budget of environment steps is exhausted.
     StepBudgetExhausted,
-    /// The episode had ended before the call.
+    /// The episode ended before or during the call.
     EpisodeOver,
     /// The environment was lost during the episode.
     EnvironmentLost,

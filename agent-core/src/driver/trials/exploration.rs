@@ -15,14 +15,14 @@ pub(super) struct ExploredWorld {
     runner: TrialRunner,
     /// Stops the exploration before its next episode.
     cancel: Cancel,
-    place: Place,
+    holder: Holder,
 }
 
-/// Where the world is.
-enum Place {
-    /// Between two episodes.
+/// Who holds the world.
+enum Holder {
+    /// Nobody, between two episodes.
     Idle(Box<dyn Environment>),
-    /// In an episode.
+    /// The executor of an episode.
     InEpisode(SkillExecutor),
     /// An earlier error kept it.
     Gone,
@@ -30,13 +30,13 @@ enum Place {
 
 impl ExploredWorld {
     pub(super) fn new(world: Box<dyn Environment>, runner: TrialRunner, cancel: Cancel) -> Self {
-        Self { runner, cancel, place: Place::Idle(world) }
+        Self { runner, cancel, holder: Holder::Idle(world) }
     }
 
     fn executor(&mut self) -> Result<&mut SkillExecutor, ExecutorError> {
-        match &mut self.place {
-            Place::InEpisode(executor) => Ok(executor),
-            Place::Idle(_) | Place::Gone => Err(ExecutorError::Busy),
+        match &mut self.holder {
+            Holder::InEpisode(executor) => Ok(executor),
+            Holder::Idle(_) | Holder::Gone => Err(ExecutorError::Busy),
         }
     }
 }
@@ -49,14 +49,14 @@ impl PracticeWorld for ExploredWorld {
         if self.cancel.is_cancelled() {
             return Err(ExecutorError::Interrupted);
         }
-        let mut world = match std::mem::replace(&mut self.place, Place::Gone) {
-            Place::Idle(world) => world,
-            Place::InEpisode(executor) => executor.into_environment()?,
-            Place::Gone => return Err(ExecutorError::Busy),
+        let mut world = match std::mem::replace(&mut self.holder, Holder::Gone) {
+            Holder::Idle(world) => world,
+            Holder::InEpisode(executor) => executor.into_environment()?,
+            Holder::Gone => return Err(ExecutorError::Busy),
         };
         world.reset(seed).await?;
         let state = world.observe()?.state;
-        self.place = Place::InEpisode(self.runner.executor(world)?);
+        self.holder = Holder::InEpisode(self.runner.executor(world)?);
         Ok(state)
     }
 
