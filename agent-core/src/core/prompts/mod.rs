@@ -35,9 +35,6 @@ use serde_json::{Map, Value, json};
 use sojourn_controller::{Constraint, Message, Part, Priority, Request, Role, Sampling};
 use sojourn_tools::Parameter;
 
-/// Most tokens of an answer that names an option with its arguments.
-const CHOICE_TOKENS: u32 = 48;
-
 /// A message of one part.
 fn message(role: Role, text: String) -> Message {
     Message { role, parts: vec![Part::new(text)] }

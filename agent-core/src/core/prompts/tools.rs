@@ -1,6 +1,6 @@
 //! Lists of tools, their answers, memories and warnings inside other prompts.
 
-use super::{CHOICE_TOKENS, prompt, push_line};
+use super::{prompt, push_line};
 use crate::model::Recalled;
 use serde_json::{Map, Value, json};
 use sojourn_controller::Part;
@@ -8,6 +8,8 @@ use sojourn_tools::schema::embedded;
 use sojourn_tools::{ParameterKind, ToolSpec, signature};
 use std::collections::BTreeSet;
 
+/// Most tokens of an answer that names an option with its arguments.
+const CHOICE_TOKENS: u32 = 48;
 /// Most tokens of an answer that may hold the arguments of a tool outside the world.
 const CONSULT_TOKENS: u32 = 256;
 
