@@ -25,8 +25,8 @@ pub(super) struct RandomPolicy<'a> {
 /// The arguments of calls to the tool of one template.
 pub(super) type Action<'a> = (&'a ActionTemplate, Vec<Vec<Value>>);
 
-/// A state, what its texts mean, and the elements that can be acted on.
-struct Scene<'s> {
+/// What an action is drawn from: a state, what its texts mean, and the elements that can be acted on.
+struct PolicyInput<'s> {
     state: &'s UiState,
     reading: &'s Reading,
     available: Vec<&'s UiElement>,
@@ -44,16 +44,16 @@ impl<'a> RandomPolicy<'a> {
             !element.disabled && (!element.hidden || reading.mentions(self.spec, element))
         };
         let available = state.elements.iter().filter(is_available).collect();
-        let scene = Scene { state, reading, available };
-        let templates = self.templates(&scene);
+        let input = PolicyInput { state, reading, available };
+        let templates = self.templates(&input);
         if last
             && !self.random.once_in(4)
-            && let Some(ending) = self.ending(&scene, &templates)
+            && let Some(ending) = self.ending(&input, &templates)
         {
             return Some(ending);
         }
         let template = *self.random.one(&templates)?;
-        let calls = self.arguments(&scene, template, last)?;
+        let calls = self.arguments(&input, template, last)?;
         self.known = state.elements.iter().map(|element| element.id.clone()).collect();
         let targets = calls.iter().filter_map(|args| args.first()?.as_str());
         self.used.extend(targets.map(ElementId::from));
@@ -61,22 +61,22 @@ impl<'a> RandomPolicy<'a> {
     }
 
     /// The templates that have an element to act on, each as often as its weight says.
-    fn templates(&self, scene: &Scene<'_>) -> Vec<&'a ActionTemplate> {
+    fn templates(&self, input: &PolicyInput<'_>) -> Vec<&'a ActionTemplate> {
         let is_possible = |template: &&ActionTemplate| {
             let mut sources = template.args.iter();
             sources
-                .all(|source| !matches!(source, ArgumentSource::Element(kinds) if scene.of(kinds).is_empty()))
+                .all(|source| !matches!(source, ArgumentSource::Element(kinds) if input.of(kinds).is_empty()))
         };
         let possible = self.spec.actions.iter().filter(is_possible);
         possible.flat_map(|template| std::iter::repeat_n(template, template.weight as usize)).collect()
     }
 
     /// An action that is known to end episodes.
-    fn ending(&mut self, scene: &Scene<'_>, templates: &[&'a ActionTemplate]) -> Option<Action<'a>> {
+    fn ending(&mut self, input: &PolicyInput<'_>, templates: &[&'a ActionTemplate]) -> Option<Action<'a>> {
         let mut endings = Vec::new();
         for template in templates {
             let [ArgumentSource::Element(kinds)] = template.args.as_slice() else { continue };
-            let all = scene.of(kinds).into_iter();
+            let all = input.of(kinds).into_iter();
             let ending = all.filter(|element| self.experience.ends(&template.tool, element));
             endings.extend(ending.map(|element| (*template, vec![vec![Value::from(&element.id)]])));
         }
@@ -86,7 +86,7 @@ impl<'a> RandomPolicy<'a> {
     /// Arguments for a template, call by call.
     fn arguments(
         &mut self,
-        scene: &Scene<'_>,
+        input: &PolicyInput<'_>,
         template: &ActionTemplate,
         last: bool,
     ) -> Option<Vec<Vec<Value>>> {
@@ -95,18 +95,18 @@ impl<'a> RandomPolicy<'a> {
         for source in &template.args {
             args.push(match source {
                 ArgumentSource::Element(kinds) => {
-                    let mut all = scene.of(kinds);
+                    let mut all = input.of(kinds);
                     if !last && !self.random.once_in(8) {
                         all.retain(|element| !self.experience.ends(&template.tool, element));
                     }
-                    let element = self.element(scene, all, args.is_empty())?;
+                    let element = self.element(input, all, args.is_empty())?;
                     target = Some(element);
                     Value::from(&element.id)
                 }
                 ArgumentSource::OptionOf(field) => {
                     let element = target?;
                     let options = element.list(field)?;
-                    let is_mentioned = |option: &&String| scene.reading.is_mentioned(option);
+                    let is_mentioned = |option: &&String| input.reading.is_mentioned(option);
                     let mentioned: Vec<&String> = options.iter().filter(is_mentioned).collect();
                     if mentioned.len() > 1 && self.random.once_in(2) {
                         let call = |option: &String| vec![Value::from(&element.id), option.as_str().into()];
@@ -115,13 +115,13 @@ impl<'a> RandomPolicy<'a> {
                     let options = if mentioned.is_empty() { options.iter().collect() } else { mentioned };
                     self.random.one(&options)?.as_str().into()
                 }
-                ArgumentSource::GoalText => self.goal_text(scene)?.into(),
-                ArgumentSource::ElementText(field) => self.element_text(scene, field)?.into(),
+                ArgumentSource::GoalText => self.goal_text(input)?.into(),
+                ArgumentSource::ElementText(field) => self.element_text(input, field)?.into(),
                 ArgumentSource::OneOf(values) => self.random.one(values)?.clone(),
             });
         }
         match (template.args.as_slice(), target) {
-            ([ArgumentSource::Element(_)], Some(element)) => Some(self.several(scene, element)),
+            ([ArgumentSource::Element(_)], Some(element)) => Some(self.several(input, element)),
             _ => Some(vec![args]),
         }
     }
@@ -129,7 +129,7 @@ impl<'a> RandomPolicy<'a> {
     /// One of these elements: more likely one that the goal mentions, that has just appeared, or that was not acted on yet.
     fn element<'s>(
         &mut self,
-        scene: &Scene<'s>,
+        input: &PolicyInput<'s>,
         mut all: Vec<&'s UiElement>,
         is_first: bool,
     ) -> Option<&'s UiElement> {
@@ -140,43 +140,43 @@ impl<'a> RandomPolicy<'a> {
             narrow(&mut all, |element| !self.known.contains(&element.id));
         }
         if self.random.once_in(2) {
-            narrow(&mut all, |element| scene.reading.mentions(self.spec, element));
+            narrow(&mut all, |element| input.reading.mentions(self.spec, element));
         }
         self.random.one(&all).copied()
     }
 
     /// The element alone, or all elements that have the same in common with it.
-    fn several(&mut self, scene: &Scene<'_>, element: &UiElement) -> Vec<Vec<Value>> {
+    fn several(&mut self, input: &PolicyInput<'_>, element: &UiElement) -> Vec<Vec<Value>> {
         let call = |element: &UiElement| vec![Value::from(&element.id)];
         let alone = vec![call(element)];
         if !self.random.once_in(4) {
             return alone;
         }
-        let of_kind = scene.available.iter().copied().filter(|other| other.kind == element.kind);
+        let of_kind = input.available.iter().copied().filter(|other| other.kind == element.kind);
         let all: Vec<&UiElement> = of_kind.collect();
         let is_near_mentioned = |one: &UiElement| {
             let groups = &one.groups;
             self.spec.groups.is_empty()
                 || groups.iter().any(|group| {
-                    let mut near = scene
+                    let mut near = input
                         .available
                         .iter()
                         .filter(|other| other.group(&group.field) == Some(group.number));
-                    near.any(|other| scene.reading.is_mentioned(&other.label))
+                    near.any(|other| input.reading.is_mentioned(&other.label))
                 })
         };
         let alike = |one: &&&UiElement| {
             !element.label.is_empty() && one.label == element.label && is_near_mentioned(one)
         };
         let like: Vec<&UiElement> = all.iter().filter(alike).copied().collect();
-        let is_mentioned = |one: &&&UiElement| scene.reading.mentions(self.spec, one);
+        let is_mentioned = |one: &&&UiElement| input.reading.mentions(self.spec, one);
         let mentioned: Vec<&UiElement> = all.iter().filter(is_mentioned).copied().collect();
         let sets: Vec<Vec<&UiElement>> =
             [like, mentioned, all].into_iter().filter(|set| set.len() > 1).collect();
         let Some(mut set) = self.random.one(&sets).cloned().filter(|set| set.len() <= SEVERAL) else {
             return alone;
         };
-        let number = |element: &UiElement| scene.reading.number(&element.label);
+        let number = |element: &UiElement| input.reading.number(&element.label);
         if set.iter().all(|element| number(element).is_some()) && self.random.once_in(2) {
             set.sort_by(|a, b| number(a).unwrap_or(0.0).total_cmp(&number(b).unwrap_or(0.0)));
             if self.random.once_in(2) {
@@ -187,9 +187,9 @@ impl<'a> RandomPolicy<'a> {
     }
 
     /// Words of the goal: rather those in quotation marks, or those that differ from world to world.
-    fn goal_text(&mut self, scene: &Scene<'_>) -> Option<String> {
-        let quoted: Vec<&str> = scene.reading.quoted.iter().map(String::as_str).collect();
-        let all: Vec<&str> = bare_words(&scene.state.goal).collect();
+    fn goal_text(&mut self, input: &PolicyInput<'_>) -> Option<String> {
+        let quoted: Vec<&str> = input.reading.quoted.iter().map(String::as_str).collect();
+        let all: Vec<&str> = bare_words(&input.state.goal).collect();
         let differing: Vec<&str> = all.iter().copied().filter(|word| self.experience.differs(word)).collect();
         let words = if !quoted.is_empty() && !self.random.once_in(4) {
             quoted
@@ -207,19 +207,19 @@ impl<'a> RandomPolicy<'a> {
     }
 
     /// The text in this field of an element, the result of the calculation in it, or one of its words.
-    fn element_text(&mut self, scene: &Scene<'_>, field: &str) -> Option<String> {
-        let texts = scene.available.iter().filter_map(|element| element.text(self.spec, field));
+    fn element_text(&mut self, input: &PolicyInput<'_>, field: &str) -> Option<String> {
+        let texts = input.available.iter().filter_map(|element| element.text(self.spec, field));
         let texts: Vec<&str> = texts.filter(|text| !text.is_empty()).collect();
         let text = *self.random.one(&texts)?;
-        if let Some(result) = scene.reading.calculated(text).filter(|_| self.random.once_in(2)) {
+        if let Some(result) = input.reading.calculated(text).filter(|_| self.random.once_in(2)) {
             return Some(result.to_owned());
         }
-        let word = scene.reading.ordinal_word(text).filter(|_| self.random.once_in(2));
+        let word = input.reading.ordinal_word(text).filter(|_| self.random.once_in(2));
         Some(word.unwrap_or(text).to_owned())
     }
 }
 
-impl<'s> Scene<'s> {
+impl<'s> PolicyInput<'s> {
     /// The available elements of these kinds; all where no kind is given.
     fn of(&self, kinds: &[String]) -> Vec<&'s UiElement> {
         let is = |element: &&UiElement| kinds.is_empty() || kinds.contains(&element.kind);

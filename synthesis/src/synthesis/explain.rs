@@ -7,7 +7,7 @@
 //! spreadsheets using input-output examples" (POPL 2011), with a much smaller language.
 
 use super::program::{Argument, SearchOver, Step};
-use super::segments::{Form, Reading, Seen, Segment, appeared};
+use super::segments::{Form, IndexedCall, Segment, Segmentation, appeared};
 use super::selector::Selector;
 use super::text::TextExpression;
 use super::values::{Values, View};
@@ -33,16 +33,18 @@ pub(super) struct Explainer<'a> {
 type Shape<'a> = Vec<(&'a str, Form<'a>)>;
 
 impl Explainer<'_> {
-    pub(super) fn view<'a>(&'a self, seen: Seen<'a>) -> View<'a> {
+    pub(super) fn view<'a>(&'a self, seen: IndexedCall<'a>) -> View<'a> {
         View { spec: self.spec, state: seen.state, index: seen.index, values: self.values }
     }
 
     /// At most `most` programs for these demonstrations, the best explanations first.
-    pub(super) fn programs(&self, demonstrations: &[Vec<Seen<'_>>], most: usize) -> Vec<Vec<Step>> {
-        let readings = [Reading::Plain, Reading::Loops, Reading::Search];
-        let each: Vec<Vec<Vec<Step>>> =
-            readings.iter().map(|reading| self.read(demonstrations, *reading)).collect();
-        // The best of every reading, then the second best of every reading.
+    pub(super) fn programs(&self, demonstrations: &[Vec<IndexedCall<'_>>], most: usize) -> Vec<Vec<Step>> {
+        let segmentations = [Segmentation::Plain, Segmentation::Loops, Segmentation::Search];
+        let each: Vec<Vec<Vec<Step>>> = segmentations
+            .iter()
+            .map(|segmentation| self.programs_by(demonstrations, *segmentation))
+            .collect();
+        // The best of every segmentation, then the second best of every segmentation.
         let longest = each.iter().map(Vec::len).max().unwrap_or(0);
         let mut programs: Vec<Vec<Step>> = Vec::new();
         for rank in 0..longest {
@@ -55,16 +57,20 @@ impl Explainer<'_> {
         programs
     }
 
-    /// Programs for demonstrations taken apart in one way; a reading other than the plain one yields only what that one does not.
-    fn read(&self, demonstrations: &[Vec<Seen<'_>>], reading: Reading) -> Vec<Vec<Step>> {
+    /// Programs for demonstrations taken apart in one way; a segmentation other than the plain one yields only what that one does not.
+    fn programs_by(
+        &self,
+        demonstrations: &[Vec<IndexedCall<'_>>],
+        segmentation: Segmentation,
+    ) -> Vec<Vec<Step>> {
         // Demonstrations of the same shape are explained together, the most frequent shape first.
         let mut by_shape: BTreeMap<Shape<'_>, Vec<Vec<Segment<'_>>>> = BTreeMap::new();
         for steps in demonstrations {
-            let segments = self.segments(steps, reading);
+            let segments = self.segments(steps, segmentation);
             let shape: Shape<'_> =
                 segments.iter().map(|part| (part.steps[0].call.name.as_str(), part.form)).collect();
             let plain = shape.iter().all(|(_, form)| *form == Form::Call);
-            if !shape.is_empty() && plain == (reading == Reading::Plain) {
+            if !shape.is_empty() && plain == (segmentation == Segmentation::Plain) {
                 by_shape.entry(shape).or_default().push(segments);
             }
         }
@@ -107,7 +113,7 @@ impl Explainer<'_> {
     }
 
     fn calls(&self, same: &[&Segment<'_>]) -> Vec<Step> {
-        let seen: Vec<Seen<'_>> = same.iter().map(|part| part.steps[0]).collect();
+        let seen: Vec<IndexedCall<'_>> = same.iter().map(|part| part.steps[0]).collect();
         let Some(arguments) = self.arguments(&seen) else { return Vec::new() };
         let choices: Vec<usize> = arguments.iter().map(Vec::len).collect();
         let step = |taken: Vec<usize>| Step::Call {
@@ -133,7 +139,7 @@ impl Explainer<'_> {
             let here = self.looped_lists(part.steps);
             fields.retain(|field| here.contains(field));
         }
-        let first: Vec<Seen<'_>> = same.iter().map(|part| part.steps[0]).collect();
+        let first: Vec<IndexedCall<'_>> = same.iter().map(|part| part.steps[0]).collect();
         let mut steps = Vec::new();
         for element in self.targets(&first).into_iter().take(2) {
             for field in &fields {
@@ -162,13 +168,13 @@ impl Explainer<'_> {
         // It must have been missing at every call, and be there after the last.
         until.retain(|selector| {
             same.iter().zip(&then).all(|(part, then)| {
-                let missing = |step: &Seen<'_>| self.view(*step).find(selector).is_none();
+                let missing = |step: &IndexedCall<'_>| self.view(*step).find(selector).is_none();
                 part.steps.iter().all(missing) && self.view(*then).find(selector).is_some()
             })
         });
-        let first: Vec<Seen<'_>> = same.iter().map(|part| part.steps[0]).collect();
+        let first: Vec<IndexedCall<'_>> = same.iter().map(|part| part.steps[0]).collect();
         let repeated = self.targets(&first).into_iter().take(4).find(|selector| {
-            let finds = |step: &Seen<'_>| self.view(*step).find(selector) == step.target();
+            let finds = |step: &IndexedCall<'_>| self.view(*step).find(selector) == step.target();
             same.iter().all(|part| part.steps.iter().all(finds))
         });
         let tool = &first[0].call.name;
@@ -184,13 +190,13 @@ impl Explainer<'_> {
     }
 
     /// Selectors for the first arguments of these calls.
-    fn targets(&self, seen: &[Seen<'_>]) -> Vec<Selector> {
-        let ids: Vec<&Value> = seen.iter().filter_map(Seen::target).collect();
+    fn targets(&self, seen: &[IndexedCall<'_>]) -> Vec<Selector> {
+        let ids: Vec<&Value> = seen.iter().filter_map(IndexedCall::target).collect();
         if ids.len() == seen.len() { self.selectors(seen, &ids) } else { Vec::new() }
     }
 
     /// Selectors that find the elements with these ids, one in each state, the most specific first.
-    fn selectors(&self, seen: &[Seen<'_>], ids: &[&Value]) -> Vec<Selector> {
+    fn selectors(&self, seen: &[IndexedCall<'_>], ids: &[&Value]) -> Vec<Selector> {
         let Some(place) = seen[0].state.position(ids[0]) else { return Vec::new() };
         let finding = |with_kind: bool| {
             let all = Selector::all(self.view(seen[0]), place, with_kind).into_iter();
@@ -208,7 +214,7 @@ impl Explainer<'_> {
 
     /// For each argument of a call the expressions that yield it in all states, the most specific first; none where an argument
     /// has no expression.
-    fn arguments(&self, seen: &[Seen<'_>]) -> Option<Vec<Vec<Argument>>> {
+    fn arguments(&self, seen: &[IndexedCall<'_>]) -> Option<Vec<Vec<Argument>>> {
         let name = &seen[0].call.name;
         let tool = self.environment.tools.iter().find(|tool| tool.name == *name)?;
         let mut all = Vec::new();
@@ -249,7 +255,7 @@ impl Explainer<'_> {
     /// Expressions that yield these texts, one in each state.
     fn texts(
         &self,
-        seen: &[Seen<'_>],
+        seen: &[IndexedCall<'_>],
         texts: &[&str],
         sources: &[&ArgumentSource],
         element_argument: &str,

@@ -12,7 +12,7 @@ mod values;
 use crate::plan::Demonstration;
 use crate::ui::UiState;
 use explain::Explainer;
-use segments::Seen;
+use segments::IndexedCall;
 use sojourn_sandbox::Sandbox;
 use sojourn_tools::{EnvironmentSpec, TaskSpec, signature};
 pub(crate) use values::Evaluator;
@@ -66,7 +66,7 @@ impl<'a> Synthesizer<'a> {
         loop {
             let found = {
                 let explainer = Explainer { environment: self.environment, spec, values: &self.values };
-                explainer.programs(&seen(&self.demonstrations, from), most)
+                explainer.programs(&indexed_calls(&self.demonstrations, from), most)
             };
             if !self.values.is_missing_any() {
                 return found;
@@ -82,12 +82,14 @@ impl<'a> Synthesizer<'a> {
 }
 
 /// The calls of the demonstrations from the one at `from` on, each with the index of its state among all.
-fn seen(demonstrations: &[Demonstration], from: usize) -> Vec<Vec<Seen<'_>>> {
+fn indexed_calls(demonstrations: &[Demonstration], from: usize) -> Vec<Vec<IndexedCall<'_>>> {
     let mut index = 0;
     let mut all = Vec::new();
     for demonstration in demonstrations {
         let steps = demonstration.steps.iter().zip(index..);
-        all.push(steps.map(|(step, index)| Seen { call: &step.call, state: &step.state, index }).collect());
+        all.push(
+            steps.map(|(step, index)| IndexedCall { call: &step.call, state: &step.state, index }).collect(),
+        );
         index += demonstration.steps.len();
     }
     all.split_off(from)

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 /// A demonstrated call with the state before it.
 #[derive(Clone, Copy)]
-pub(super) struct Seen<'a> {
+pub(super) struct IndexedCall<'a> {
     pub call: &'a ToolCall,
     pub state: &'a UiState,
     /// The index of the state in the table of values.
@@ -18,7 +18,7 @@ pub(super) struct Seen<'a> {
 
 /// How a demonstration is taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reading {
+pub(super) enum Segmentation {
     /// Call by call.
     Plain,
     /// Calls that do the same to several elements belong together.
@@ -41,12 +41,12 @@ pub(super) enum Form<'a> {
 /// Calls of a demonstration that belong together.
 pub(super) struct Segment<'a> {
     pub form: Form<'a>,
-    pub steps: &'a [Seen<'a>],
+    pub steps: &'a [IndexedCall<'a>],
     /// The call after them.
-    pub then: Option<Seen<'a>>,
+    pub then: Option<IndexedCall<'a>>,
 }
 
-impl<'a> Seen<'a> {
+impl<'a> IndexedCall<'a> {
     /// The first argument.
     pub(super) fn target(&self) -> Option<&'a Value> {
         self.call.args.values().next()
@@ -69,14 +69,18 @@ impl<'a> Seen<'a> {
 
 impl Explainer<'_> {
     /// Takes the calls of a demonstration apart.
-    pub(super) fn segments<'a>(&self, steps: &'a [Seen<'a>], reading: Reading) -> Vec<Segment<'a>> {
+    pub(super) fn segments<'a>(
+        &self,
+        steps: &'a [IndexedCall<'a>],
+        segmentation: Segmentation,
+    ) -> Vec<Segment<'a>> {
         let mut segments = Vec::new();
         let mut rest = steps;
         while !rest.is_empty() {
-            let (form, length) = match reading {
-                Reading::Plain => (Form::Call, 1),
-                Reading::Loops => self.loop_at(rest),
-                Reading::Search => search_at(rest),
+            let (form, length) = match segmentation {
+                Segmentation::Plain => (Form::Call, 1),
+                Segmentation::Loops => self.loop_at(rest),
+                Segmentation::Search => search_at(rest),
             };
             segments.push(Segment { form, steps: &rest[..length], then: rest.get(length).copied() });
             rest = &rest[length..];
@@ -85,7 +89,7 @@ impl Explainer<'_> {
     }
 
     /// The loop that the first calls are, and how many they are.
-    fn loop_at<'a>(&self, steps: &[Seen<'a>]) -> (Form<'a>, usize) {
+    fn loop_at<'a>(&self, steps: &[IndexedCall<'a>]) -> (Form<'a>, usize) {
         if let Some(kind) = steps[0].kind() {
             let length = run_length(steps, kind);
             if !self.selections(&steps[..length], kind).is_empty() {
@@ -93,7 +97,7 @@ impl Explainer<'_> {
             }
         }
         let target = steps[0].target();
-        let same = |step: &&Seen<'_>| step.call.name == steps[0].call.name && step.target() == target;
+        let same = |step: &&IndexedCall<'_>| step.call.name == steps[0].call.name && step.target() == target;
         let length = steps.iter().take_while(same).count();
         if self.looped_lists(&steps[..length]).is_empty() {
             (Form::Call, 1)
@@ -103,9 +107,9 @@ impl Explainer<'_> {
     }
 
     /// The selections that yield the elements of these calls and no others, those by number first.
-    pub(super) fn selections(&self, steps: &[Seen<'_>], kind: &str) -> Vec<Selection> {
+    pub(super) fn selections(&self, steps: &[IndexedCall<'_>], kind: &str) -> Vec<Selection> {
         let view = self.view(steps[0]);
-        let done: Vec<&UiElement> = steps.iter().filter_map(Seen::only_element).collect();
+        let done: Vec<&UiElement> = steps.iter().filter_map(IndexedCall::only_element).collect();
         let Some(first) = done.first() else { return Vec::new() };
         let Some(place) = view.state.elements.iter().position(|element| element.id == first.id) else {
             return Vec::new();
@@ -151,7 +155,7 @@ impl Explainer<'_> {
     }
 
     /// The lists of the element of these calls of which all texts that the goal contains were given.
-    pub(super) fn looped_lists(&self, steps: &[Seen<'_>]) -> Vec<String> {
+    pub(super) fn looped_lists(&self, steps: &[IndexedCall<'_>]) -> Vec<String> {
         let (Some(element), 2) = (steps[0].target_element(), steps[0].call.args.len()) else {
             return Vec::new();
         };
@@ -166,12 +170,12 @@ impl Explainer<'_> {
 }
 
 /// The search that the first calls are, and how many they are.
-fn search_at<'a>(steps: &[Seen<'a>]) -> (Form<'a>, usize) {
+fn search_at<'a>(steps: &[IndexedCall<'a>]) -> (Form<'a>, usize) {
     let Some(kind) = steps[0].kind() else { return (Form::Call, 1) };
     let first = steps[0].state;
     let several = first.elements.iter().filter(|element| element.kind == kind).count() > 1;
     for length in (1..=run_length(steps, kind)).rev() {
-        let next = steps.get(length).and_then(Seen::target);
+        let next = steps.get(length).and_then(IndexedCall::target);
         if next.is_some_and(|id| first.element(id).is_none()) && (length > 1 || several) {
             return (Form::Search(kind), length);
         }
@@ -180,8 +184,8 @@ fn search_at<'a>(steps: &[Seen<'a>]) -> (Form<'a>, usize) {
 }
 
 /// How many calls from the first on use the same tool, each on one element of this kind.
-fn run_length(steps: &[Seen<'_>], kind: &str) -> usize {
-    let alike = |step: &&Seen<'_>| step.call.name == steps[0].call.name && step.kind() == Some(kind);
+fn run_length(steps: &[IndexedCall<'_>], kind: &str) -> usize {
+    let alike = |step: &&IndexedCall<'_>| step.call.name == steps[0].call.name && step.kind() == Some(kind);
     steps.iter().take_while(alike).count()
 }
 
