@@ -57,7 +57,8 @@ impl Explainer<'_> {
         programs
     }
 
-    /// Programs for demonstrations taken apart in one way; a segmentation other than the plain one yields only what that one does not.
+    /// Programs for demonstrations taken apart in one way. A segmentation other than the plain one yields only what that one
+    /// does not.
     fn programs_by(
         &self,
         demonstrations: &[Vec<IndexedCall<'_>>],
