@@ -1,8 +1,8 @@
 //! Finds programs for tasks without a model: explores practice worlds at random, and generalises what reached the goal.
 //!
 //! A small language model writes skills slowly and often wrongly. Many tasks on a user interface are easier to stumble upon than
-//! to think out: someone who clicks around reaches the goal after a few hundred episodes. This crate clicks around, and then asks
-//! what each call had to do with the goal.
+//! to think out: random calls reach the goal after a few hundred episodes. This crate makes random calls, and then asks what each
+//! call had to do with the goal.
 //!
 //! * `exploration/` acts: an [`Explorer`] has a random policy make calls in episodes of a [`PracticeWorld`] until some reach the
 //!   task's goal. It leaves out the calls that were not needed; what remains is a [`Demonstration`].
@@ -29,7 +29,7 @@
 //!
 //! # Example
 //!
-//! A page on which the goal names the door to open:
+//! A hall in which the goal names the door to open:
 //!
 //! ```
 //! use serde_json::{Value, json};
@@ -41,7 +41,7 @@
 //! # use sojourn_tools::{Parameter, ParameterKind, Question, TaskSpec, ToolCall, ToolSpec};
 //! # use std::sync::{Arc, Mutex};
 //!
-//! /// A page with three doors; the goal names the one to open.
+//! /// A hall with three doors; the goal names the one to open.
 //! #[derive(Clone, Default)]
 //! struct Doors(Arc<Mutex<Value>>);
 //!

@@ -273,15 +273,15 @@ mod tests {
     fn a_state_is_read_as_the_environment_declares_it() {
         let state = json!({"wish": "Push.", "desk": {"things": [
             {"id": "a", "kind": "knob", "words": "mode", "row": 2, "to": ["low", "high"], "color": "red", "x": 7, "hidden": true},
-            {"id": "b", "kind": "button", "words": "", "row": -1, "disabled": true, "to": [1]},
+            {"id": "b", "kind": "lever", "words": "", "row": -1, "disabled": true, "to": [1]},
         ]}});
         let read = UiState::read(&desk(), &state).unwrap();
         assert_eq!(read.goal, "Push.");
-        let [knob, button] = read.elements.as_slice() else { panic!("{read:?}") };
-        assert_eq!((knob.group("row"), button.group("row")), (Some(2), None));
-        assert_eq!((knob.hidden, knob.disabled, button.hidden, button.disabled), (true, false, false, true));
+        let [knob, lever] = read.elements.as_slice() else { panic!("{read:?}") };
+        assert_eq!((knob.group("row"), lever.group("row")), (Some(2), None));
+        assert_eq!((knob.hidden, knob.disabled, lever.hidden, lever.disabled), (true, false, false, true));
         assert_eq!(knob.list("to"), Some(&["low".to_owned(), "high".to_owned()][..]));
-        assert_eq!(button.fields, [], "a list of numbers is no list of texts");
+        assert_eq!(lever.fields, [], "a list of numbers is no list of texts");
         let spec = desk().exploration.unwrap();
         assert_eq!(knob.texts(&spec).collect::<Vec<_>>(), [("words", "mode"), ("color", "red")]);
         assert_eq!(

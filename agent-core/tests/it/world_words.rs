@@ -1,4 +1,4 @@
-//! The runtime's code and prompts name nothing that only one kind of world has.
+//! The runtime's code and prompts, and the synthesis of programs, name nothing that only one kind of world has.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -66,12 +66,14 @@ fn nothing_here_names_what_only_one_kind_of_world_has() {
     let mut all = Vec::new();
     files(&root.join("src"), &mut all);
     files(&root.join("prompts"), &mut all);
+    files(&root.join("../synthesis/src"), &mut all);
     assert!(all.len() > 40, "only {} files were found", all.len());
     let mut found = Vec::new();
     for path in all {
         let text = fs::read_to_string(&path).unwrap();
         for (number, line) in (1..).zip(text.lines()) {
-            let line = line.to_lowercase();
+            // Cells of the standard library are no cells of a grid.
+            let line = line.to_lowercase().replace("std::cell", "");
             let mut words = line.split(|c: char| !c.is_alphanumeric());
             let word = words.find(|word| WORDS.contains(word));
             let phrase = PHRASES.into_iter().find(|phrase| line.contains(phrase));

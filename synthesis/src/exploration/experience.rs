@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn words_that_differ_and_calls_that_end_episodes_are_noticed() {
-        let elements = json!([{"id": "a", "kind": "button", "words": "Go"}, {"id": "b", "kind": "button", "words": "Look"}]);
+        let elements = json!([{"id": "a", "kind": "lever", "words": "Go"}, {"id": "b", "kind": "lever", "words": "Look"}]);
         let mut experience = Experience::default();
         for color in ["red", "blue", "green", "red"] {
             let goal = format!("Push the \"{color}\" one.");

@@ -2,7 +2,7 @@
 //!
 //! A few calls reached the goal in a few worlds. What differs from world to world is explained by the goal of each world: an
 //! argument becomes an expression that yields the argument in every one of them. The expressions to try are general (a text in
-//! quotation marks, an element that the goal mentions, the third button) and know no task; whether a program is any good is
+//! quotation marks, an element that the goal mentions, the third of a kind) and know no task; whether a program is any good is
 //! decided by running it in other worlds. This is programming by demonstration, after Gulwani, "Automating string processing in
 //! spreadsheets using input-output examples" (POPL 2011), with a much smaller language.
 
