@@ -98,3 +98,48 @@ impl Reading {
         self.facts.get(text)?.ordinal_word.as_deref()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{SANDBOX, desk};
+
+    /// Reads a desk on which each of these texts is a label.
+    async fn read(goal: &str, texts: &[&str]) -> Reading {
+        let note =
+            |(at, text): (usize, &&str)| json!({"id": format!("e{at}"), "kind": "note", "words": text});
+        let notes: Vec<Value> = texts.iter().enumerate().map(note).collect();
+        let environment = desk();
+        let state = UiState::read(&environment, &json!({"wish": goal, "desk": {"things": notes}})).unwrap();
+        let spec = environment.exploration.unwrap();
+        Reader::new(Evaluator::new(SANDBOX.clone())).await.read(&spec, &state).await
+    }
+
+    #[tokio::test]
+    async fn texts_in_quotation_marks_are_told_apart() {
+        for (goal, quoted) in [
+            ("say \"a\" and \"b c\".", vec!["a", "b c"]),
+            ("none", vec![]),
+            ("an \"open one", vec!["open one"]),
+            ("\"\" \"x", vec!["x"]),
+        ] {
+            assert_eq!(read(goal, &[]).await.quoted, quoted, "{goal}");
+        }
+    }
+
+    #[tokio::test]
+    async fn mentions_numbers_ordinals_and_calculations_are_read() {
+        let texts = ["The 2ND:", "4th", "", "-3.5", "inf", "3rd", "7 x 6 =", "10-12", "7 apples", "one two"];
+        let reading = read("the 2nd of 3, and the 11th", &texts).await;
+        let mentioned: Vec<&str> = texts.into_iter().filter(|text| reading.is_mentioned(text)).collect();
+        assert_eq!(mentioned, ["The 2ND:"]);
+        assert_eq!(reading.number("-3.5"), Some(-3.5));
+        assert_eq!((reading.number("inf"), reading.number(""), reading.number("3rd")), (None, None, None));
+        assert_eq!(reading.calculated("7 x 6 ="), Some("42"));
+        assert_eq!(reading.calculated("10-12"), Some("-2"));
+        assert_eq!(reading.calculated("7 apples"), None);
+        assert_eq!((reading.ordinal_word("one two"), reading.ordinal_word("inf")), (Some("two"), None));
+        let reading = read("the 5 of them", &["one two"]).await;
+        assert_eq!(reading.ordinal_word("one two"), None, "a number alone is no place");
+    }
+}
