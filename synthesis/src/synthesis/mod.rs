@@ -59,7 +59,10 @@ impl<'a> Synthesizer<'a> {
     }
 
     async fn steps(&mut self, latest: usize, most: usize) -> Vec<Vec<program::Step>> {
-        let Some(spec) = &self.environment.exploration else { return Vec::new() };
+        // Every program begins by reading the goal.
+        let (Some(spec), Some(_)) = (&self.environment.exploration, &self.environment.question) else {
+            return Vec::new();
+        };
         let states: Vec<&UiState> =
             self.demonstrations.iter().flat_map(|one| &one.steps).map(|step| &step.state).collect();
         let from = self.demonstrations.len().saturating_sub(latest);
