@@ -21,7 +21,7 @@ impl Core {
         vec![Effect::StartEpisode { seed }]
     }
 
-    /// The seed nearest to `seed` whose episode has a task that the run may do. Tasks with episodes of their own take turns.
+    /// The last seed up to `seed` whose episode has a task that the run may do. Tasks with episodes of their own take turns.
     fn seed_with_a_task(&self, seed: u64, index: u64) -> u64 {
         let only = &self.config.tasks;
         let kinds: Vec<_> =

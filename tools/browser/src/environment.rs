@@ -62,8 +62,8 @@ enum Call {
 }
 
 impl WebEnvironment {
-    /// An environment on `site`. The tools, actions and goal location of `spec` are replaced by those of web
-    /// pages.
+    /// An environment on `site`. The tools, actions, goal location and words of `spec` are replaced by those of
+    /// web pages.
     pub fn new(mut spec: EnvironmentSpec, site: Box<dyn Site>, launcher: Arc<Launcher>) -> Self {
         spec.tools = tools();
         spec.actions = ACTIONS.map(str::to_owned).to_vec();

@@ -12,7 +12,8 @@ use sojourn_tools::TaskSpec;
 const LEARNED: f32 = 5.0;
 
 impl Core {
-    /// Admits the best candidate that passed; otherwise explores no more, or starts the next round with a causal note.
+    /// Admits the best candidate that passed. Where none did, the controller writes: for the first time after an exploration,
+    /// otherwise in the next round, with a causal note.
     pub(in crate::core) fn tried(&mut self, draft: Draft, trials: &[CandidateTrial]) -> Vec<Effect> {
         let Some(task) = self.planner.task(&draft.task).cloned() else { return self.decide() };
         let candidates: Vec<Candidate<'_>> = draft
