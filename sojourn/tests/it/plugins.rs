@@ -1,29 +1,15 @@
 //! Plugins as their authors and their users meet them: the examples, the templates, and a run that asks them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stderr,
-    reason = "a test that cannot go on fails"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 use crate::support::{endpoint, sojourn};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use sojourn_testkit::{has, skipped};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("examples/plugins")
-}
-
-/// Whether a program is on this machine; says so if not.
-fn has(program: &str) -> bool {
-    let there = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
-    if !there {
-        eprintln!("skipped: there is no `{program}` here");
-    }
-    there
 }
 
 fn checked(place: &Path, plugin: &Path) -> Value {
@@ -45,58 +31,53 @@ fn built(directory: &Path) -> bool {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     if said.contains("target may not be installed") {
-        eprintln!("skipped: Rust has no target wasm32-wasip2 here");
+        skipped("Rust has no target wasm32-wasip2 here");
         return false;
     }
     assert!(output.status.success(), "{said}");
     true
 }
 
-#[test]
-fn the_examples_are_sound() {
+fn assert_sound(plugin: &Path) {
     let place = tempfile::tempdir().unwrap();
-    for (plugin, program) in [("python", "python3"), ("node", "node"), ("wasm", "cargo")] {
-        let directory = examples().join(plugin);
-        if !has(program) || plugin == "wasm" && !built(&directory) {
-            continue;
-        }
-        let report = checked(place.path(), &directory);
-        assert_eq!(report["examples"][0]["passed"], true, "{report}");
-        let read: Vec<&Value> = report["tools"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter(|tool| tool["calls"].as_u64() > Some(0))
-            .collect();
-        assert!(!read.is_empty(), "{report}");
-    }
+    let report = checked(place.path(), plugin);
+    assert_eq!(report["examples"][0]["passed"], true, "{report}");
+    let read: Vec<&Value> =
+        report["tools"].as_array().unwrap().iter().filter(|tool| tool["calls"].as_u64() > Some(0)).collect();
+    assert!(!read.is_empty(), "{report}");
 }
 
 #[test]
-fn a_new_plugin_passes_its_own_test_and_the_check() {
-    let place = tempfile::tempdir().unwrap();
+fn the_examples_are_sound() {
+    for (plugin, program) in [("python", "python3"), ("node", "node")] {
+        if has(program) {
+            assert_sound(&examples().join(plugin));
+        }
+    }
+}
+
+/// A template's language, the program that it needs, and that program's arguments to test and to build a plugin.
+type Template = (&'static str, &'static str, &'static [&'static str], &'static [&'static str]);
+
+/// Creates a plugin of each template below `place`, tests, checks and calls it. Returns an agent file with those plugins.
+fn new_plugins(place: &Path, templates: &[Template]) -> String {
     let mut agent = "environment = \"crafter\"\nmodel = \"m\"\n".to_owned();
     let mut made = Vec::new();
-    for (lang, program, test, build) in [
-        ("wasm", "cargo", &["test", "--quiet"][..], &[][..]),
-        ("python", "python3", &["-m", "unittest"], &[]),
-        ("node", "node", &["--test"], &[]),
-        ("rust", "cargo", &["test", "--quiet", "--offline"], &["build", "--release", "--quiet", "--offline"]),
-    ] {
+    for &(lang, program, test, build) in templates {
         if !has(program) {
             continue;
         }
         let name = format!("my-{lang}");
-        let output = sojourn(place.path(), &["tools", "new", &name, "--lang", lang]);
+        let output = sojourn(place, &["tools", "new", &name, "--lang", lang]);
         let (said, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{err}");
-        let plugin = place.path().join(&name);
+        let plugin = place.join(&name);
         if lang == "wasm" && !built(&plugin) {
             continue;
         }
         if lang == "rust" {
             // What is not built cannot be started, and what to do is said.
-            let unbuilt = sojourn(place.path(), &["tools", "check", &name]);
+            let unbuilt = sojourn(place, &["tools", "check", &name]);
             let told = String::from_utf8_lossy(&unbuilt.stderr).into_owned();
             assert!(!unbuilt.status.success() && told.contains("build it first if it is compiled"), "{told}");
             // The package that it needs is one of this repository's: it is here already.
@@ -110,9 +91,9 @@ fn a_new_plugin_passes_its_own_test_and_the_check() {
             let done = run.output().unwrap();
             assert!(done.status.success(), "{lang}: {}", String::from_utf8_lossy(&done.stderr));
         }
-        let report = checked(place.path(), &plugin);
+        let report = checked(place, &plugin);
         assert_eq!(report["examples"][0]["passed"], true, "{report}");
-        let again = sojourn(place.path(), &["tools", "new", &name, "--lang", lang]);
+        let again = sojourn(place, &["tools", "new", &name, "--lang", lang]);
         assert_eq!(again.status.code(), Some(2), "it would write over what is there");
         // What it says of an agent file is put into one.
         let table = said
@@ -122,16 +103,26 @@ fn a_new_plugin_passes_its_own_test_and_the_check() {
         table.for_each(|line| agent.extend([line, "\n"]));
         made.push(format!("my_{lang}_greet"));
     }
-    std::fs::write(place.path().join("agent.toml"), &agent).unwrap();
+    std::fs::write(place.join("agent.toml"), &agent).unwrap();
     for tool in made {
-        let output =
-            sojourn(place.path(), &["tools", "call", "agent.toml", &tool, r#"{"name": "Ada"}"#, "--json"]);
+        let output = sojourn(place, &["tools", "call", "agent.toml", &tool, r#"{"name": "Ada"}"#, "--json"]);
         let told = String::from_utf8_lossy(&output.stderr);
         let outcome: Value =
             serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{tool}: {told}{agent}"));
         assert_eq!(outcome["value"], json!({"greeting": "Hello, Ada!"}), "{tool}");
     }
+    agent
+}
 
+#[test]
+fn a_new_plugin_passes_its_own_test_and_the_check() {
+    let place = tempfile::tempdir().unwrap();
+    let templates: [Template; 3] = [
+        ("python", "python3", &["-m", "unittest"], &[]),
+        ("node", "node", &["--test"], &[]),
+        ("rust", "cargo", &["test", "--quiet", "--offline"], &["build", "--release", "--quiet", "--offline"]),
+    ];
+    let agent = new_plugins(place.path(), &templates);
     if !agent.contains("[tools.") {
         return;
     }
@@ -144,7 +135,7 @@ fn a_new_plugin_passes_its_own_test_and_the_check() {
 }
 
 #[test]
-fn a_request_a_directory_and_a_server_of_others_are_plugins() {
+fn a_request_and_a_directory_are_plugins() {
     let place = tempfile::tempdir().unwrap();
     let report = checked(place.path(), &examples().join("files"));
     assert_eq!(
@@ -178,32 +169,6 @@ fn a_request_a_directory_and_a_server_of_others_are_plugins() {
         assert_eq!(right["examples"][0]["passed"], true, "{right}");
         assert!(wrong["examples"][0]["problem"].as_str().unwrap().contains("the key is wrong"), "{wrong}");
         assert!(!wrong.to_string().contains("abracadabra"));
-    }
-
-    if has("npx") {
-        let plugin = place.path().join("mcp");
-        std::fs::create_dir(&plugin).unwrap();
-        std::fs::copy(examples().join("mcp/tool.toml"), plugin.join("tool.toml")).unwrap();
-        // What npx would fetch is put where it looks first.
-        let fetched = Command::new("npm")
-            .args(["install", "--silent", "--no-audit", "--no-fund", "--prefer-offline"])
-            .arg("@modelcontextprotocol/server-filesystem@2026.8.31")
-            .current_dir(&plugin)
-            .status();
-        if !fetched.is_ok_and(|status| status.success()) {
-            eprintln!("skipped: npm cannot fetch the server");
-            return;
-        }
-        let there = || -> BTreeSet<_> {
-            std::fs::read_dir(&plugin).unwrap().flatten().map(|entry| entry.file_name()).collect()
-        };
-        let before = there();
-        let report = checked(place.path(), &plugin);
-        assert_eq!(
-            (&report["examples"][0]["passed"], &report["examples"][1]["passed"]),
-            (&json!(true), &json!(true))
-        );
-        assert_eq!(there(), before, "what writes is not called by chance, also where it does the same twice");
     }
 }
 
@@ -287,4 +252,55 @@ fn a_run_asks_a_plugin_and_its_replay_does_not() {
     assert!(log.contains("tools appeared: dice_roll, notes_list, notes_read, notes_search"), "{log}");
     let verdict: Value = serde_json::from_str(&run(&["replay", id, "--verify", "--json"])).unwrap();
     assert_eq!(verdict["matched"], json!(true));
+}
+
+mod with_network {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_wasm_example_is_sound() {
+        let directory = examples().join("wasm");
+        if has("cargo") && built(&directory) {
+            assert_sound(&directory);
+        }
+    }
+
+    #[test]
+    fn a_new_wasm_plugin_passes_its_own_test_and_the_check() {
+        let place = tempfile::tempdir().unwrap();
+        let template: Template = ("wasm", "cargo", &["test", "--quiet"], &[]);
+        new_plugins(place.path(), &[template]);
+    }
+
+    #[test]
+    fn a_server_of_others_is_a_plugin() {
+        if !has("npx") {
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let plugin = place.path().join("mcp");
+        std::fs::create_dir(&plugin).unwrap();
+        std::fs::copy(examples().join("mcp/tool.toml"), plugin.join("tool.toml")).unwrap();
+        // What npx would fetch is put where it looks first.
+        let fetched = Command::new("npm")
+            .args(["install", "--silent", "--no-audit", "--no-fund", "--prefer-offline"])
+            .arg("@modelcontextprotocol/server-filesystem@2026.8.31")
+            .current_dir(&plugin)
+            .status();
+        if !fetched.is_ok_and(|status| status.success()) {
+            skipped("npm cannot fetch the server");
+            return;
+        }
+        let there = || -> BTreeSet<_> {
+            std::fs::read_dir(&plugin).unwrap().flatten().map(|entry| entry.file_name()).collect()
+        };
+        let before = there();
+        let report = checked(place.path(), &plugin);
+        assert_eq!(
+            (&report["examples"][0]["passed"], &report["examples"][1]["passed"]),
+            (&json!(true), &json!(true))
+        );
+        assert_eq!(there(), before, "what writes is not called by chance, also where it does the same twice");
+    }
 }

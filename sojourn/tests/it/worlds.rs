@@ -1,15 +1,11 @@
 //! Environments that are somebody else's: lived in, learned in, cut off, and replayed where they are not.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test that cannot go on fails; one that is skipped says so"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use crate::support::{command, endpoint, sojourn};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 fn root() -> PathBuf {
@@ -130,85 +126,102 @@ fn what_is_wrong_with_a_described_environment_is_said() {
     }
 }
 
-/// The program, with Gymnasium where it is kept from one test to the next.
-fn gym(place: &Path, args: &[&str]) -> Command {
-    let mut command = command(place, args);
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"), PathBuf::from);
-    command.env("SOJOURN_GYM", cache.join("sojourn/gym-of-tests"));
-    command
-}
-
-/// Installs what is needed by the product's own command. Without a package index there is nothing to test.
-fn installed(place: &Path) -> bool {
-    let output =
-        gym(place, &["environments", "install", "gym", "minigrid", "crafter==1.8.3"]).output().unwrap();
-    if !output.status.success() {
-        eprintln!("skipped: {}", said(&output));
-    }
-    output.status.success()
-}
-
 #[test]
-fn gymnasium_and_the_python_example_are_worlds() {
-    let place = agent("environment = \"gym:MiniGrid-Empty-5x5-v0\"");
-    let output = gym(place.path(), &["environments", "check", "gym:CartPole-v1"])
-        .env("SOJOURN_GYM", "/nowhere")
-        .output()
-        .unwrap();
+fn without_gymnasium_it_is_said_how_to_get_it() {
+    let place = tempfile::tempdir().unwrap();
+    let mut check = command(place.path(), &["environments", "check", "gym:CartPole-v1"]);
+    let output = check.env("SOJOURN_GYM", "/nowhere").output().unwrap();
     assert!(said(&output).contains("`sojourn environments install gym PACKAGE…`"), "{}", said(&output));
-    if !installed(place.path()) {
-        return;
-    }
-    let check = |environment: &str| {
-        let output = gym(place.path(), &["environments", "check", environment, "--json"]).output().unwrap();
-        document(&output)
-    };
-    let grid = check("gym:MiniGrid-Empty-5x5-v0");
-    assert_eq!(grid["repeats"], true, "{grid}");
-    assert_eq!(grid["tasks"][0]["description"], "get to the green goal square", "{grid}");
-    assert_eq!(grid["first"]["state"]["near"]["goal"], serde_json::json!({"ahead": 2, "right": 2}), "{grid}");
-    assert_eq!(grid["actions"].as_array().unwrap().len(), 7);
-    let lake = check("gym:FrozenLake-v1?is_slippery=false&actions=left,down,right,up");
-    assert_eq!(lake["actions"], serde_json::json!(["left", "down", "right", "up"]));
-    assert_eq!(lake["first"]["state"]["observation"], 0);
-    for (id, part) in
-        [("gym:Pendulum-v1", "only discrete action spaces are supported"), ("gym:No-v0", "doesn't exist")]
-    {
-        let output = gym(place.path(), &["environments", "check", id]).output().unwrap();
-        assert!(!output.status.success() && said(&output).contains(part), "{}", said(&output));
-    }
-    let run = ["run", "agent.toml", "--steps", "20", "--time", "2m", "--json"];
-    let output = gym(place.path(), &run).output().unwrap();
-    assert!(output.status.success(), "{}", said(&output));
-    assert!(
-        document(&output)["achievements"].get("get_to_the_green_goal_square").is_some(),
-        "{}",
-        said(&output)
-    );
-    let output =
-        gym(place.path(), &["replay", "latest", "--verify"]).env("SOJOURN_GYM", "/nowhere").output().unwrap();
-    assert!(output.status.success(), "{}", said(&output));
+}
 
-    // The example, as its own README says, with the packages that were just installed.
-    let python = gym(place.path(), &[])
-        .get_envs()
-        .find(|(name, _)| *name == "SOJOURN_GYM")
-        .unwrap()
-        .1
-        .unwrap()
-        .to_owned();
-    let example = root().join("examples/plugins/crafter");
-    let text = std::fs::read_to_string(example.join("agent.toml")).unwrap();
-    let text = text
-        .replace("\"python3\"", &format!("{:?}", Path::new(&python).join("bin/python").to_str().unwrap()));
-    let text = text.replace("crafter_env.py", example.join("crafter_env.py").to_str().unwrap());
-    std::fs::write(place.path().join("crafter.toml"), text).unwrap();
-    let original = check("crafter.toml");
-    assert_eq!(original["tasks"].as_array().unwrap().len(), 22, "{original}");
-    assert_eq!(original["first"]["state"]["health"], 9, "{original}");
-    assert!(
-        !original["unlocked"].as_array().unwrap().is_empty(),
-        "two hundred steps at random find something: {original}"
-    );
+mod with_network {
+    use super::*;
+    use std::process::Command;
+
+    /// The program, with Gymnasium where it is kept from one test to the next.
+    fn gym(place: &Path, args: &[&str]) -> Command {
+        let mut command = command(place, args);
+        let cache = std::env::var_os("XDG_CACHE_HOME")
+            .map_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"), PathBuf::from);
+        command.env("SOJOURN_GYM", cache.join("sojourn/gym-of-tests"));
+        command
+    }
+
+    /// Installs what is needed by the product's own command. Without a package index there is nothing to test.
+    fn installed(place: &Path) -> bool {
+        let output =
+            gym(place, &["environments", "install", "gym", "minigrid", "crafter==1.8.3"]).output().unwrap();
+        if !output.status.success() {
+            sojourn_testkit::skipped(said(&output));
+        }
+        output.status.success()
+    }
+
+    #[test]
+    fn gymnasium_and_the_python_example_are_worlds() {
+        let place = agent("environment = \"gym:MiniGrid-Empty-5x5-v0\"");
+        if !installed(place.path()) {
+            return;
+        }
+        let check = |environment: &str| {
+            let output =
+                gym(place.path(), &["environments", "check", environment, "--json"]).output().unwrap();
+            document(&output)
+        };
+        let grid = check("gym:MiniGrid-Empty-5x5-v0");
+        assert_eq!(grid["repeats"], true, "{grid}");
+        assert_eq!(grid["tasks"][0]["description"], "get to the green goal square", "{grid}");
+        assert_eq!(
+            grid["first"]["state"]["near"]["goal"],
+            serde_json::json!({"ahead": 2, "right": 2}),
+            "{grid}"
+        );
+        assert_eq!(grid["actions"].as_array().unwrap().len(), 7);
+        let lake = check("gym:FrozenLake-v1?is_slippery=false&actions=left,down,right,up");
+        assert_eq!(lake["actions"], serde_json::json!(["left", "down", "right", "up"]));
+        assert_eq!(lake["first"]["state"]["observation"], 0);
+        for (id, part) in
+            [("gym:Pendulum-v1", "only discrete action spaces are supported"), ("gym:No-v0", "doesn't exist")]
+        {
+            let output = gym(place.path(), &["environments", "check", id]).output().unwrap();
+            assert!(!output.status.success() && said(&output).contains(part), "{}", said(&output));
+        }
+        let run = ["run", "agent.toml", "--steps", "20", "--time", "2m", "--json"];
+        let output = gym(place.path(), &run).output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        assert!(
+            document(&output)["achievements"].get("get_to_the_green_goal_square").is_some(),
+            "{}",
+            said(&output)
+        );
+        let output = gym(place.path(), &["replay", "latest", "--verify"])
+            .env("SOJOURN_GYM", "/nowhere")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+
+        // The example, as its own README says, with the packages that were just installed.
+        let python = gym(place.path(), &[])
+            .get_envs()
+            .find(|(name, _)| *name == "SOJOURN_GYM")
+            .unwrap()
+            .1
+            .unwrap()
+            .to_owned();
+        let example = root().join("examples/plugins/crafter");
+        let text = std::fs::read_to_string(example.join("agent.toml")).unwrap();
+        let text = text.replace(
+            "\"python3\"",
+            &format!("{:?}", Path::new(&python).join("bin/python").to_str().unwrap()),
+        );
+        let text = text.replace("crafter_env.py", example.join("crafter_env.py").to_str().unwrap());
+        std::fs::write(place.path().join("crafter.toml"), text).unwrap();
+        let original = check("crafter.toml");
+        assert_eq!(original["tasks"].as_array().unwrap().len(), 22, "{original}");
+        assert_eq!(original["first"]["state"]["health"], 9, "{original}");
+        assert!(
+            !original["unlocked"].as_array().unwrap().is_empty(),
+            "two hundred steps at random find something: {original}"
+        );
+    }
 }
