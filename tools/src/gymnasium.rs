@@ -41,12 +41,7 @@ impl EnvironmentProvider for Gymnasium {
     }
 
     fn availability(&self) -> Result<Availability, EnvironmentUnavailable> {
-        let directory = directory()?;
-        Ok(if is_installed(&directory) {
-            Availability::Installed(directory)
-        } else {
-            Availability::NotInstalled(directory)
-        })
+        Ok(python::availability(directory()?, is_installed))
     }
 
     async fn install(

@@ -1,7 +1,7 @@
 //! Installation of environments that are Python packages.
 
-use crate::EnvironmentUnavailable;
-use std::path::PathBuf;
+use crate::{Availability, EnvironmentUnavailable};
+use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
 /// Number of lines of Python's error output in an error message.
@@ -21,6 +21,15 @@ pub fn install_directory(variable: &str, name: &str) -> Result<PathBuf, Environm
             reason: "this system has no cache directory".to_owned(),
             remedy: format!("set {variable} to a directory for the packages"),
         }),
+    }
+}
+
+/// Whether the packages of an environment are in `directory`, by its own check.
+pub fn availability(directory: PathBuf, is_installed: impl FnOnce(&Path) -> bool) -> Availability {
+    if is_installed(&directory) {
+        Availability::Installed(directory)
+    } else {
+        Availability::NotInstalled(directory)
     }
 }
 

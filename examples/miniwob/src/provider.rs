@@ -27,12 +27,7 @@ impl EnvironmentProvider for MiniWobProvider {
     }
 
     fn availability(&self) -> Result<Availability, EnvironmentUnavailable> {
-        let directory = directory()?;
-        Ok(if is_installed(&directory) {
-            Availability::Installed(directory)
-        } else {
-            Availability::NotInstalled(directory)
-        })
+        Ok(python::availability(directory()?, is_installed))
     }
 
     /// Installs the package without its dependencies, because only its pages are used.
