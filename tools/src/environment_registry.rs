@@ -82,7 +82,7 @@ pub trait EnvironmentProvider: Send + Sync {
         progress: &(dyn Fn(String) + Sync),
     ) -> Result<PathBuf, EnvironmentUnavailable> {
         let _ = (packages, progress);
-        Err(EnvironmentUnavailable::Failed {
+        Err(EnvironmentUnavailable::Invalid {
             reason: format!("`{}` is built in: there is nothing to install", self.name()),
             remedy: format!("`sojourn run {}` uses it", self.name()),
         })
@@ -150,10 +150,10 @@ pub enum EnvironmentUnavailable {
         /// What the user can do.
         remedy: String,
     },
-    /// The description in the agent file is invalid.
+    /// The description in the agent file, or the request to install, is invalid.
     #[error("{reason}")]
     Invalid {
-        /// The defect of the description.
+        /// The defect of the description or of the request.
         reason: String,
         /// What the user can do.
         remedy: String,

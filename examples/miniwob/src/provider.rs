@@ -37,7 +37,7 @@ impl EnvironmentProvider for MiniWobProvider {
         progress: &(dyn Fn(String) + Sync),
     ) -> Result<PathBuf, EnvironmentUnavailable> {
         if let Some(package) = packages.first() {
-            return Err(EnvironmentUnavailable::Failed {
+            return Err(EnvironmentUnavailable::Invalid {
                 reason: format!("miniwob has no further packages: `{package}`"),
                 remedy: "`sojourn environments install miniwob`".to_owned(),
             });
