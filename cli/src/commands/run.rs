@@ -25,7 +25,7 @@ pub async fn run(home: Home, args: Run) -> Result<ExitCode> {
     if let Some(worker) = &args.worker {
         supervisor::follow_supervisor();
         let run = worker.parse()?;
-        return Box::pin(live(home, &args, Some(run))).await;
+        return Box::pin(carry_out(home, &args, Some(run))).await;
     }
     let agent = AgentFile::read(home.environments(), &args.agent, &args.overrides)?;
     agent.reflex_sources()?;
@@ -35,7 +35,7 @@ pub async fn run(home: Home, args: Run) -> Result<ExitCode> {
         None => None,
     };
     if args.unsupervised {
-        return Box::pin(live(home, &args, run)).await;
+        return Box::pin(carry_out(home, &args, run)).await;
     }
     let run = run.unwrap_or_else(new_run);
     supervise(home, run, &args).await
@@ -81,7 +81,7 @@ fn budgets_of(args: &Run) -> Vec<String> {
 }
 
 /// Carries out a run in this process: resumes `run` if it has a log, else starts it.
-async fn live(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCode> {
+async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCode> {
     let mut agent = AgentFile::read(home.environments(), &args.agent, &args.overrides)?;
     apply(&mut agent, args);
     let environment = agent.open_environment(home.environments()).await?;

@@ -19,13 +19,13 @@ pub async fn run(home: &Home, library: &LibraryState, args: SkillRun) -> Result<
     let environment = home.environments().open(name).await?;
 
     let sandbox = session::sandbox().await?;
-    let rehearsal = run_once(&sandbox, library, environment, args.seed, &call, args.steps).await?;
+    let outcome = run_once(&sandbox, library, environment, args.seed, &call, args.steps).await?;
     if args.json {
-        output::json(&json!({"call": call, "seed": args.seed, "result": rehearsal}))?;
+        output::json(&json!({"call": call, "seed": args.seed, "result": outcome}))?;
     } else {
-        print(&call, &rehearsal)?;
+        print(&call, &outcome)?;
     }
-    Ok(if rehearsal.verified { ExitCode::SUCCESS } else { ExitCode::from(Kind::Failure as u8) })
+    Ok(if outcome.verified { ExitCode::SUCCESS } else { ExitCode::from(Kind::Failure as u8) })
 }
 
 fn check_active(state: &LibraryState, name: &str) -> Result<()> {
@@ -56,23 +56,23 @@ fn arguments(parameters: &[Parameter], text: &str) -> Result<Map<String, Value>>
     }
 }
 
-fn print(call: &ToolCall, rehearsal: &SingleRun) -> Result<()> {
+fn print(call: &ToolCall, outcome: &SingleRun) -> Result<()> {
     output::line(as_javascript(call))?;
-    for made in &rehearsal.trace {
+    for made in &outcome.trace {
         output::line(format!("  {:<32} {}", made.call, made.message))?;
     }
-    let verdict = if rehearsal.verified { "reached its goal" } else { "did not reach its goal" };
-    output::line(format!("{verdict} in {} steps", rehearsal.steps))?;
-    if let Some(error) = &rehearsal.error {
+    let verdict = if outcome.verified { "reached its goal" } else { "did not reach its goal" };
+    output::line(format!("{verdict} in {} steps", outcome.steps))?;
+    if let Some(error) = &outcome.error {
         output::line(format!("stopped by: {error}"))?;
     }
-    for unlocked in &rehearsal.unlocked {
+    for unlocked in &outcome.unlocked {
         output::line(format!("unlocked {} at step {}", unlocked.task, unlocked.step))?;
     }
-    if let Some(ending) = &rehearsal.ended {
+    if let Some(ending) = &outcome.ended {
         output::line(format!("the episode is over: {}", ending.cause))?;
     }
-    if let Some(change) = diff(&rehearsal.before, &rehearsal.after) {
+    if let Some(change) = diff(&outcome.before, &outcome.after) {
         output::line(format!("changed {change}"))?;
     }
     Ok(())

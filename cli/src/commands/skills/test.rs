@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 /// Runs skills in worlds, one after the other, and reuses the environment.
 pub struct SkillTester {
-    examiner: StandaloneTrials,
+    trials: StandaloneTrials,
     environment: Option<Box<dyn Environment>>,
     environments: EnvironmentRegistry,
 }
@@ -54,9 +54,8 @@ impl SkillTester {
             _ => Vec::new(),
         };
         let limits = RunConfig::default().actor.limits;
-        let examiner =
-            StandaloneTrials::new(session::sandbox().await?, state, reflexes, &more, limits).await?;
-        Ok(Self { examiner, environment: None, environments: home.environments().clone() })
+        let trials = StandaloneTrials::new(session::sandbox().await?, state, reflexes, &more, limits).await?;
+        Ok(Self { trials, environment: None, environments: home.environments().clone() })
     }
 
     async fn world(&mut self, name: &str) -> Result<Box<dyn Environment>> {
@@ -76,7 +75,7 @@ impl SkillTester {
         let mut results = Vec::new();
         for case in cases {
             let world = self.world(&case.setup.environment).await?;
-            let (world, result) = self.examiner.case(skill, case, world).await?;
+            let (world, result) = self.trials.case(skill, case, world).await?;
             self.environment = Some(world);
             report(case, &result);
             results.push(result);
@@ -93,7 +92,7 @@ impl SkillTester {
     ) -> Result<TrialReport> {
         let world = self.world(&skill.manifest.environment).await?;
         let rule = RunConfig::default().actor.admission;
-        let (world, trial) = self.examiner.admission(skill, &rule, seed, world, report).await?;
+        let (world, trial) = self.trials.admission(skill, &rule, seed, world, report).await?;
         self.environment = Some(world);
         Ok(trial)
     }
@@ -101,7 +100,7 @@ impl SkillTester {
     /// Runs whole practice episodes with a reflex and without it.
     pub async fn reflex_trial(&mut self, skill: &Skill, seed: u64) -> Result<ReflexTrial> {
         let world = self.world(&skill.manifest.environment).await?;
-        let (world, trial) = self.examiner.reflex(skill, &RunConfig::default(), seed, world).await?;
+        let (world, trial) = self.trials.reflex(skill, &RunConfig::default(), seed, world).await?;
         self.environment = Some(world);
         Ok(trial)
     }
