@@ -335,3 +335,14 @@ pub fn short(text: &str) -> String {
 fn indent(depth: u32) -> String {
     "  ".repeat(depth as usize)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(short("a\n b"), "a b");
+        assert_eq!(short(&"é".repeat(200)).chars().count(), 101);
+    }
+}
