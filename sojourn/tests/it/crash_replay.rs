@@ -1,15 +1,11 @@
 //! Crash replays of runs with tools and in external environments, answered from their logs.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test that cannot go on fails; one that is skipped says so"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use crate::support::{endpoint, sojourn};
 use serde_json::{Value, json};
+use sojourn_testkit::has;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// A desk that only looks, one that does what cannot be taken back, and one that opens once that was done.
 const DESK: &str = r#"import json, sys
@@ -33,14 +29,6 @@ for line in sys.stdin:
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
-fn has_python() -> bool {
-    let there = Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success());
-    if !there {
-        eprintln!("skipped: there is no `python3` here");
-    }
-    there
 }
 
 fn document(place: &Path, args: &[&str]) -> Value {
@@ -68,7 +56,7 @@ fn killed(place: &Path, args: &[&str]) -> Value {
 
 #[test]
 fn a_run_with_tools_is_killed_wherever_and_asks_nobody_twice() {
-    if !has_python() {
+    if !has("python3") {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -131,7 +119,7 @@ fn a_run_with_tools_is_killed_wherever_and_asks_nobody_twice() {
 
 #[test]
 fn a_run_in_a_program_is_killed_wherever_and_needs_the_program_no_more() {
-    if !has_python() {
+    if !has("python3") {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
