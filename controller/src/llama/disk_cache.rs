@@ -16,6 +16,8 @@ const SAMPLES: u64 = 16;
 const SAMPLE: u64 = 1 << 16;
 /// A file without an index entry that is older than this was left by a process that died while writing.
 const ABANDONED: Duration = Duration::from_hours(1);
+/// Extension of a file that is being written.
+const TEMPORARY: &str = "tmp";
 
 /// The prefix cache on disk: KV states of prompt prefixes, shared by processes and restarts.
 ///
@@ -116,7 +118,7 @@ impl DiskCache {
         let mut entry =
             Entry { tokens: tokens.iter().map(|token| token.0).collect(), bytes: 0, sha256: String::new() };
         let file = self.directory.join(entry.file());
-        let temporary = self.directory.join(format!("{}.{}.temporary", entry.file(), std::process::id()));
+        let temporary = self.directory.join(format!("{}.{}.{TEMPORARY}", entry.file(), std::process::id()));
         let saved = context
             .state_seq_save_file(&temporary, slot, tokens)
             .map_err(io::Error::other)
@@ -140,7 +142,7 @@ impl DiskCache {
         for file in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
             let path = file.path();
             let abandoned = match path.extension().and_then(|extension| extension.to_str()) {
-                Some("tmp") => true,
+                Some(TEMPORARY) => true,
                 Some("state") => !known.iter().any(|name| path.ends_with(name)),
                 _ => false,
             };
