@@ -35,7 +35,9 @@ impl Store {
     /// # Errors
     /// [`Error::UnknownBlob`], [`Error::ForgottenBlob`], [`Error::Damaged`].
     pub async fn blob(&self, id: &BlobId) -> Result<Vec<u8>, Error> {
-        match read(&mut *self.pool.acquire().await?, id).await? {
+        // The connection returns to the pool before `is_forgotten` takes one.
+        let stored = read(&mut *self.pool.acquire().await?, id).await?;
+        match stored {
             Some(StoredBlob::Intact(content)) => Ok(content),
             Some(StoredBlob::Damaged(what)) => Err(Error::Damaged { place: format!("blob `{id}`"), what }),
             None if is_forgotten(self, id).await? => Err(Error::ForgottenBlob { blob: *id }),

@@ -252,7 +252,9 @@ impl Store {
     }
 
     pub(crate) async fn run_row(&self, id: &RunId) -> Result<RunRow, Error> {
-        match RunRow::find(&mut *self.pool.acquire().await?, id).await? {
+        // The connection returns to the pool before `no_such_run` takes one.
+        let found = RunRow::find(&mut *self.pool.acquire().await?, id).await?;
+        match found {
             Some(run) => Ok(run),
             None => Err(self.no_such_run(id.as_str()).await?),
         }

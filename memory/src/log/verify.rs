@@ -158,10 +158,11 @@ impl Store {
             .await?;
             row.map(|row| row.try_get::<&[u8], _>(0)?.try_into()).transpose()
         };
-        let there = match RunRow::find(&mut *self.pool.acquire().await?, parent).await? {
-            Some(_) => hash_of(parent).await?,
-            None => return Ok(None),
-        };
+        let parent_row = RunRow::find(&mut *self.pool.acquire().await?, parent).await?;
+        if parent_row.is_none() {
+            return Ok(None);
+        }
+        let there = hash_of(parent).await?;
         let own = self.records(&row.info.id, &RecordQuery::from(seq.next()).to(seq.next())).await?;
         let recorded = own.first().and_then(|own| own.payload.get("forked_from").cloned());
         let point: Option<ForkPoint> = recorded.and_then(|recorded| serde_json::from_value(recorded).ok());
