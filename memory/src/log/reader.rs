@@ -137,7 +137,8 @@ pub(super) async fn fetch(
 /// # Errors
 /// [`Error::Damaged`].
 pub(super) fn decode(row: &SqliteRow, run: &RunId, genesis: Hash) -> Result<Record, Error> {
-    let seq = EventSeq(row.try_get::<i64, _>("seq")? as u64);
+    let seq = row.try_get::<i64, _>("seq").map_err(|error| damaged(run, EventSeq(0), error.to_string()))?;
+    let seq = EventSeq(seq as u64);
     decode_fields(row, run, seq, genesis).map_err(|what| damaged(run, seq, what))
 }
 
