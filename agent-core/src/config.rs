@@ -27,33 +27,51 @@ pub struct RunConfig {
     pub memory: bool,
     /// Whether the controller chooses among the curriculum's proposals; otherwise the first one is taken.
     pub deliberate: bool,
-    /// Tokens for each episode, prompt tokens that are not cached and generated ones. When the episodes so far have used up
-    /// theirs, the curriculum's first proposal is taken until the next episode. Unused tokens carry over.
+    /// Tokens for each episode, prompt tokens that are not cached and generated ones. When the episodes so far have
+    /// used up theirs, the curriculum's first proposal is taken until the next episode. Unused tokens carry over.
+    ///
+    /// Default: without a limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub episode_tokens: Option<u64>,
     /// Limits that end the run.
     pub budgets: Budgets,
-    /// Prices of the controller's tokens; `None` where they are free.
+    /// Prices of the controller's tokens per million, for `budgets.cost`; `cached` is 0 unless stated.
+    ///
+    /// Default: `controller.price`, else the tokens are free.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prices: Option<Prices>,
     /// Text that is added to the system message of every request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instructions: Option<String>,
     /// Whether an episode without open tasks starts again with the first task, instead of being left.
+    ///
+    /// Default: false.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub repeat_tasks: bool,
-    /// How practice worlds are explored before a skill is written; `None` for no exploration.
+    /// How practice worlds are explored before a skill is written, in environments that allow it: `episodes` for one
+    /// task (200; 0 turns exploration off), random `actions` in one episode at most (5; one action may be several
+    /// calls), and the `successes` of a program that end exploration (4).
+    ///
+    /// Default: an agent file has these values; a run without the table does not explore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explore: Option<ExplorationConfig>,
     /// How skills are written, tried and run.
     pub actor: ActorConfig,
-    /// How reflexes are written and tried; `None` for no reflexes.
+    /// How reflexes are written and tried.
+    ///
+    /// Default: an agent file has the values of the table below; a run without the table writes no reflexes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reflexes: Option<ReflexConfig>,
-    /// How lessons are drawn from episodes; `None` for no lessons and no credit for memories.
+    /// How lessons are drawn from the events of an episode: `lessons` at once (3, at most 26; 0 turns them off), from
+    /// the `events` most important memories (24), and before the episode ends when the `importance` of new memories
+    /// sums up to 150. The values in brackets are for absent keys.
+    ///
+    /// Default: no such lessons, and no credit for memories.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consolidation: Option<ConsolidationConfig>,
-    /// Tools that do not belong to the environment; `None` for none.
+    /// Tools that do not belong to the environment, and how they may be used.
+    ///
+    /// Default: none; an agent file with `tools` has the values of the table below.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tools: Option<ToolUse>,
 }
@@ -80,7 +98,7 @@ impl Default for ExplorationConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ToolUse {
-    /// The policy that decides about every call.
+    /// The policy that decides about every call. In an agent file `policy` sets it.
     pub policy: PolicyFile,
     /// The largest number of tools that a request offers; of more, those that fit the observation best.
     pub shown: usize,
@@ -131,7 +149,10 @@ pub struct ReflexConfig {
     pub confirming: u32,
     /// Environment steps after which a practice episode ends.
     pub steps: u32,
-    /// The gain that admits a reflex.
+    /// The gain that admits a reflex: the number of paired `episodes`, the relative increase `margin`, and the increase
+    /// in standard `errors`.
+    ///
+    /// Default: 64, 0.1 and 2; in a table, absent keys are 6, 0.05 and 1.
     pub rule: ReflexRule,
     /// The largest number of attempts for one cause of death.
     pub attempts: u32,
@@ -158,15 +179,15 @@ impl Default for ReflexConfig {
     }
 }
 
-/// Limits of a run. `None` is without limit.
+/// Limits that end a run, counted over every resume. An absent key is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budgets {
     /// Environment steps.
     pub steps: Option<u64>,
-    /// Wall time, milliseconds.
+    /// Wall time, in milliseconds. The time between two processes of a run does not count.
     pub time_ms: Option<u64>,
-    /// Tokens generated.
+    /// Tokens that the controller generates.
     pub tokens: Option<u64>,
     /// Calls of tools, by the controller or by skills.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -201,18 +222,27 @@ pub struct ActorConfig {
     pub temperature: f32,
     /// Tokens a candidate may have.
     pub max_tokens: u32,
-    /// The language of candidates.
+    /// The language of candidates: `"subset"`, with granted functions, known properties and counted loops only, or
+    /// `"javascript"`, any JavaScript, for capable models.
+    ///
+    /// Default: `"subset"`.
     #[serde(skip_serializing_if = "is_subset")]
     pub language: Language,
     /// The rule by which a candidate is admitted.
+    ///
+    /// Default: `worlds = 5`, `needed = 3`, `allow_death = true`, `forbid_side_effects = true`.
     pub admission: AdmissionRule,
     /// Environment steps one call may take in a practice world.
     pub trial_steps: u32,
     /// Environment steps one call may take in an episode.
     pub act_steps: u32,
-    /// Limits of a skill's call.
+    /// Limits of a skill's call. `[limits]` is the simpler way to set them.
+    ///
+    /// Default: the values of the table below, but `fuel = 400_000_000` and `host_calls = 2000`.
     pub limits: Limits,
-    /// Limits of a reflex's tick; [`Limits::reflex`] where there are none.
+    /// Limits of a reflex's tick. `[limits.reflex]` is the simpler way to set them.
+    ///
+    /// Default: the values for a reflex; in a table, absent keys have those of a skill's call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reflex_limits: Option<Limits>,
 }

@@ -2,51 +2,41 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::time::Duration;
 
 /// Resource limits of one call. All except `wall` are counted identically on every machine.
-///
-/// | | default | [`Limits::reflex`] |
-/// |---|---|---|
-/// | `wall` | 60 s | 200 ms |
-/// | `fuel` | 2·10⁹ | 2·10⁷ |
-/// | `memory_bytes` | 64 MiB | 16 MiB |
-/// | `js_heap_bytes` | 48 MiB | 8 MiB |
-/// | `host_calls` | 10,000 | 0 |
-/// | `output_bytes` | 256 KiB | 4 KiB |
-/// | `log_lines` | 1000 | 0 |
-/// | `args_bytes` | 1 MiB | 1 MiB |
-/// | `depth` | 8 | 8 |
-/// | `deterministic` | false | false |
-///
-/// An agent file sets them with a `LimitSettings`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Wall-clock time, including host answers. Written as `"200ms"`, `"1.5s"`, `"2m"`, or a number of
-    /// seconds. A backstop only: a call that it ends may end differently in a replay.
+    /// seconds. A backstop only: a call that it ends may end differently in a replay. Default 60 s, for a
+    /// reflex 200 ms.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String")]
     pub wall: Duration,
     /// Approximate number of WebAssembly instructions. One second of computing is a few 10⁹; an iteration of
-    /// a small loop is 400. This is the budget to rely on. Stopping in order may take 10⁸ more.
+    /// a small loop is 400. This is the budget to rely on. Stopping in order may take 10⁸ more. Default
+    /// 2·10⁹, for a reflex 2·10⁷.
     pub fuel: u64,
-    /// Size of the instance's memory, in bytes. At most 64 MiB, of which the engine takes 1.3 MiB.
+    /// Size of the instance's memory, in bytes. At most 64 MiB, of which the engine takes 1.3 MiB. Default 64
+    /// MiB, for a reflex 16 MiB.
     pub memory_bytes: u64,
-    /// Size of the JavaScript heap, in bytes. Beyond it the skill gets an out-of-memory error.
+    /// Size of the JavaScript heap, in bytes. Beyond it the skill gets an out-of-memory error. Default 48
+    /// MiB, for a reflex 8 MiB.
     pub js_heap_bytes: u64,
-    /// Number of host calls, including those of live views.
+    /// Number of host calls, including those of live views. Default 10,000, for a reflex 0.
     pub host_calls: u32,
-    /// Size of the result as JSON, in bytes.
+    /// Size of the result as JSON, in bytes. Default 256 KiB, for a reflex 4 KiB.
     pub output_bytes: u64,
-    /// Number of log lines that are kept. Each is cut at 2000 bytes; further lines are only counted.
+    /// Number of log lines that are kept. Each is cut at 2000 bytes; further lines are only counted. Default
+    /// 1000, for a reflex 0.
     pub log_lines: u32,
     /// Size of JSON that crosses the border at once, in bytes: the arguments of the call, those of one host
-    /// call, or one answer.
+    /// call, or one answer. Default 1 MiB.
     pub args_bytes: u64,
     /// Nesting depth of calls, this one included, if a host answers a call by calling the sandbox in the same
-    /// task.
+    /// task. Default 8.
     #[serde(skip_serializing_if = "is_default_depth")]
     pub depth: u32,
     /// Disables the wall clock, so that only counted budgets end a call, identically on every machine. A host
-    /// that never answers then blocks the call forever.
+    /// that never answers then blocks the call forever. Default false.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub deterministic: bool,
 }

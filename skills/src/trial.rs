@@ -77,15 +77,15 @@ pub struct AdmissionRule {
     pub worlds: usize,
     /// Required number of passes. 0 counts as 1, because nothing is admitted unverified.
     pub needed: usize,
-    /// Limit on the mean environment steps of passed worlds.
+    /// Limit on the mean environment steps of passed worlds. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_mean_steps: Option<f64>,
-    /// Limit on the mean harm.
+    /// Limit on the mean harm over all worlds: the decrease of the environment's `vitals`. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_mean_harm: Option<f64>,
     /// Whether the agent may die in a world that was not passed. Otherwise one death prevents admission.
     pub allow_death: bool,
-    /// Counts a pass for `needed` only if nothing unrelated to the task changed.
+    /// Counts a pass for `needed` only if nothing unrelated to the task changed. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forbid_side_effects: bool,
 }

@@ -4,8 +4,7 @@ use serde_json::{Map, Value};
 /// A predicate over the states before and after a skill ran.
 ///
 /// The runtime decides success with conditions, without asking a model. Paths are JSON pointers (RFC 6901)
-/// into [`Observation::state`](crate::Observation::state), such as `/inventory/wood`; a missing value counts
-/// as 0.
+/// into the state of an observation, such as `/inventory/wood`; a missing value counts as 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {

@@ -20,7 +20,8 @@ pub struct Policy {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyFile {
-    /// Decision for calls that no rule matches.
+    /// Decision for calls that no rule matches. Default: calls that only read are allowed, all others are
+    /// asked about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<PolicyVerdict>,
     /// Patterns of tool names whose output counts as the user's own words. `*` is a wildcard.
@@ -35,10 +36,10 @@ pub struct PolicyFile {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// Pattern of tool names, with `*` as a wildcard: `files_*`.
+    /// Pattern of tool names, with `*` as a wildcard: `files_*`. Default: every tool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool: Option<String>,
-    /// Effect that the tool must have.
+    /// Effect that the tool must have; `"read"` is a tool that only reads, without the network. Default: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<EffectKind>,
     /// Regular expressions by argument name. Each must match the whole value; a value that is not a string is
@@ -47,7 +48,7 @@ pub struct Rule {
     pub args: BTreeMap<String, String>,
     /// Decision for matching calls.
     pub then: PolicyVerdict,
-    /// Applies the rule to irreversible calls even after untrusted tool output.
+    /// Applies the rule to irreversible calls even after untrusted tool output. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub after_untrusted: bool,
 }

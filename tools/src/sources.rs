@@ -15,23 +15,24 @@ use std::sync::Arc;
 #[serde(tag = "kind", rename_all = "lowercase")]
 #[allow(clippy::large_enum_variant, reason = "an agent has a handful of sources")]
 pub enum SourceSettings {
-    /// An MCP server.
+    /// An MCP server. Its tools are named `NAME_TOOL`.
     Mcp(McpSettings),
-    /// A child process that speaks JSON lines.
+    /// A child process that speaks JSON lines. Its tools are named `NAME_TOOL`.
     Process(ProcessSettings),
-    /// A WebAssembly component.
+    /// A WebAssembly component. Its tools are named `NAME_TOOL`.
     Wasm(WasmSettings),
-    /// One HTTP request.
+    /// One HTTP request, as the tool `NAME`.
     Http(HttpSettings),
-    /// A directory.
+    /// A directory, as the tools `NAME_list`, `NAME_read` and `NAME_search`. Neither `..` nor a symbolic link
+    /// leaves it.
     Files(FilesSettings),
-    /// Web pages.
+    /// Web pages as text, by the tool `NAME_get`.
     Fetch(FetchSettings),
-    /// Questions to the user.
+    /// Questions to the person at the terminal, by the tool `NAME_ask`.
     Human(HumanSettings),
-    /// Shell commands.
+    /// Shell commands with the rights of the user, by the tool `NAME_run`. This is no sandbox.
     Shell(ShellSettings),
-    /// The clock of the log.
+    /// The time of the log, by the tool `NAME_now`.
     Clock,
 }
 

@@ -76,7 +76,8 @@ pub enum ResultKind {
 pub struct Parameter {
     /// A valid JavaScript identifier.
     pub name: String,
-    /// Type of the values.
+    /// Type of the values: `{ integer = { min = 1, max = 9 } }`, `{ choice = ["a", "b"] }`, `"text"`,
+    /// `"boolean"`, or `{ schema = … }` with a JSON Schema.
     pub kind: ParameterKind,
     /// Value if the caller omits the argument. A parameter without a default is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -152,12 +153,15 @@ pub struct TaskSpec {
     /// Parameters of the skill, with defaults.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<Parameter>,
-    /// Condition for success.
+    /// Condition for success, on the states before and after a skill ran: `{ increased = { path = "/wood", by
+    /// = 1 } }`, `{ at_least = { path = "/wood", value = 3 } }`, `{ equals = { path = "/door", value = "open"
+    /// } }`, or a list of conditions in `all` or `any`.
     pub goal: Condition,
     /// Whether the environment counts the first success in an episode as an achievement.
     #[serde(default)]
     pub achievement: bool,
-    /// Episodes that the task belongs to, if episodes differ in their tasks. `None` means every episode.
+    /// Episodes that the task belongs to, by the remainder of their seeds, if episodes differ in their tasks.
+    /// Default: every episode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub episodes: Option<ResidueClass>,
 }

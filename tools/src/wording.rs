@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 /// The words of one world in the prompts for the controller.
 ///
 /// The runtime's prompts name nothing that only one kind of world has. Where a sentence needs such a word, the world
-/// supplies it here: as part of its `EnvironmentSpec`, or, for a world that is a program or an
-/// MCP server, as `wording` in its description. A field that is absent gets the neutral default of the prompt files
-/// (`agent-core/prompts/wording.md`). Each field's documentation shows a sentence that it appears in.
+/// supplies it here: as part of its `EnvironmentSpec`; for a world that is a program, as `wording` in its description;
+/// for an MCP server, as `[environment.wording]` in the agent file. A field that is absent gets the neutral default of
+/// the prompt files (`agent-core/prompts/wording.md`). Each field's documentation shows a sentence that it appears in.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Wording {

@@ -42,7 +42,8 @@ pub struct ControllerSettings {
     ///
     /// Default: all layers, where the program was built for a graphics processor. Example: `gpu_layers = 20`.
     pub gpu_layers: Option<u32>,
-    /// A low-rank adapter of the model, for the kind `"llama"`.
+    /// A low-rank adapter of the model, for the kind `"llama"`: its file, and the `scale` of its weights, 1 unless
+    /// stated.
     ///
     /// Default: none. Example: `lora = { path = "adapter.gguf", scale = 1.0 }`.
     pub lora: Option<Lora>,
@@ -88,7 +89,8 @@ pub struct ControllerSettings {
     ///
     /// Default: without a limit. Example: `max_concurrent = 4`.
     pub max_concurrent: Option<u32>,
-    /// The server's prices in US dollars per million tokens. They are the run's `prices`, unless `run.prices` is set.
+    /// The server's prices in US dollars per million tokens; `cached` is `prompt` unless stated. They are the run's
+    /// `prices`, unless `run.prices` is set.
     ///
     /// Default: none. Example: `price = { prompt = 0.5, cached = 0.05, completion = 2.0 }`.
     pub price: Option<Price>,

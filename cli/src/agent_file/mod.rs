@@ -80,10 +80,11 @@ pub struct AgentFile {
     /// Where the vectors of memories are kept.
     #[serde(default)]
     pub memory: MemorySettings,
-    /// Limits of a skill's call and of a reflex's tick. They override `run.actor.limits`.
+    /// Limits of a skill's call and, in `[limits.reflex]`, of a reflex's tick. Absent keys keep the values of
+    /// `run.actor.limits`: by default `fuel = 400_000_000` and `host_calls = 2000`, the others as listed.
     #[serde(default)]
     pub limits: LimitSettings,
-    /// How the agent lives and learns.
+    /// The settings of the run: seeds, budgets, and how skills, reflexes and lessons come about.
     #[serde(default)]
     pub run: RunConfig,
     /// The directory that paths are relative to.

@@ -23,7 +23,7 @@ const LISTED: usize = 500;
 pub struct FilesSettings {
     /// The directory. A relative path starts at the agent file's folder.
     pub root: PathBuf,
-    /// Adds the tool `NAME_write`.
+    /// Adds the tool `NAME_write`. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub write: bool,
 }

@@ -51,9 +51,10 @@ pub struct McpSettings {
     /// without annotations the worst is assumed.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub effects: BTreeMap<String, Effects>,
-    /// Answer to the server's elicitation requests.
+    /// Answer to the server's elicitation requests. `{ accept = { name = "Ada" } }` fills in these fields and
+    /// the form's defaults for the others.
     pub elicitation: Elicitation,
-    /// Time limit of one call, in milliseconds. Default: the toolbox's limit.
+    /// Time limit of one call, in milliseconds. Default: one minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
 }

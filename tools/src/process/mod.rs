@@ -38,7 +38,7 @@ pub struct ProcessSettings {
     /// declares; without a declaration the worst is assumed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub effects: BTreeMap<String, Effects>,
-    /// Time limit of one call, in milliseconds. Default: the toolbox's limit.
+    /// Time limit of one call of a tool that declares none, in milliseconds. Default: one minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
 }

@@ -42,7 +42,7 @@ pub struct McpEnvironmentSettings {
     /// URL of a server that is reached over HTTP.
     #[serde(default)]
     pub url: Option<String>,
-    /// Environment variables that the child process sees.
+    /// Environment variables that the child process sees, besides PATH, HOME, LANG and TMPDIR.
     #[serde(default)]
     pub env: Vec<String>,
     /// Environment variable with the bearer token for `url`.
@@ -69,7 +69,7 @@ pub struct McpEnvironmentSettings {
     /// Tasks of the environment. Default: one task, to end an episode with a positive reward.
     #[serde(default)]
     pub tasks: Vec<TaskSpec>,
-    /// The environment's words in prompts.
+    /// The environment's words in prompts. Default: neutral words.
     #[serde(default)]
     pub wording: Wording,
     /// Time limit of a call, in milliseconds. Default one minute.

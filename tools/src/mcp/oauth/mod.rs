@@ -26,7 +26,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OAuthSettings {
-    /// Kind of sign-in.
+    /// Kind of sign-in: the user in a browser, the agent by itself, or the agent for a user of a company's
+    /// identity provider.
     pub grant: Grant,
     /// Environment variable with the id of a registered client. Without it the client registers itself.
     #[serde(skip_serializing_if = "Option::is_none")]
