@@ -4,10 +4,10 @@
 use anyhow::{Context as _, Result, ensure};
 use std::process::Command;
 
-/// The variable by which the tests are told to write the generated pages.
+/// Environment variable; `write` makes the tests write the generated pages.
 const VARIABLE: &str = "SOJOURN_DOCS";
 
-/// What is done.
+/// What the chore does with the generated pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Write the generated pages, then check all pages.
@@ -24,12 +24,12 @@ pub fn run(mode: Mode) -> Result<()> {
     test(&["--test", "it", "--bin", "sojourn-bench", "docs::"], "check")
 }
 
-/// Runs tests of the whole workspace, whose features are those that everything else is compiled with.
+/// Runs tests of the whole workspace, because other selections would compile packages with other features.
 fn test(arguments: &[&str], value: &str) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["test", "--quiet", "--workspace"]).args(arguments).env(VARIABLE, value);
     let status = command.status().context("cannot start cargo")?;
-    ensure!(status.success(), "the documentation is not as it should be");
+    ensure!(status.success(), "the documentation has faults; the tests above list them");
     Ok(())
 }

@@ -13,11 +13,11 @@ usage: cargo xtask <chore>
 
 chores:
   engine [--check]            build sandbox/engine/engine.wasm from its sources; with --check only compare
-  conformance [SCENARIO...]   what the Model Context Protocol's own suite says of our client and our server; needs npm
+  conformance [SCENARIO...]   run the Model Context Protocol's own suite against our client and our server; needs npm
   docs [--check]              write the generated pages of the book and check all pages; with --check only check
   soak [--home HOME] [--run RUN] [--cases N]
-                              kills a run after every record, and tries the log's properties long; takes half an hour
-  tidy                        whether a test or a snapshot was forgotten";
+                              kill a run after every record, and test the log's properties with many cases; takes half an hour
+  tidy                        check that no test and no snapshot was forgotten";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

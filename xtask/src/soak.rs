@@ -1,20 +1,20 @@
-//! The long form of the tests of crashes: a real run of at least 500 records is killed after every one of them and taken
-//! up again by another process each time, and the properties of the log are tried in many more cases than in CI.
+//! The long crash test: a real run of at least 500 records is killed after every record, each time resumed by another process,
+//! and the log's properties are tested with many more cases than in CI.
 
 use anyhow::{Context as _, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A run with fewer records says little.
+/// The smallest number of records: a shorter run proves little.
 const RECORDS: u64 = 500;
-/// Cases of every property, unless the caller says otherwise.
+/// Default number of cases for each property.
 const CASES: &str = "2000";
 const PROPERTIES: [&str; 6] = ["machine::", "log::", "damage::", "carry::", "arbitrary::", "core_laws::"];
 
-/// Runs it; `words` are `--home HOME`, `--run RUN`, `--cases N`.
+/// Runs the soak test; `words` are `--home HOME`, `--run RUN`, `--cases N`.
 ///
 /// # Errors
-/// When a word is unknown, or anything was lost.
+/// When a word is unknown, or a resumed run differs from the recorded one.
 pub fn run(words: &[String]) -> Result<()> {
     let (mut home, mut run, mut cases) = (None, "latest".to_owned(), CASES.to_owned());
     let mut words = words.iter();
@@ -54,7 +54,7 @@ fn learn(home: &Path) -> Result<PathBuf> {
     Ok(home.to_owned())
 }
 
-/// The run of that name and how many records it has.
+/// The id of the run with that name, and the number of its records.
 fn find(home: &Path, run: &str) -> Result<(String, u64)> {
     let output = program(home, &["runs", "--json"]).output().context("cannot start sojourn")?;
     let runs: serde_json::Value = serde_json::from_slice(&output.stdout).context("there are no runs")?;
@@ -66,7 +66,7 @@ fn find(home: &Path, run: &str) -> Result<(String, u64)> {
 }
 
 fn program(home: &Path, words: &[&str]) -> Command {
-    // It lies beside this program, wherever cargo builds.
+    // Cargo puts the program beside this one, in any target directory.
     let here = std::env::current_exe().unwrap_or_default();
     let mut command = Command::new(here.with_file_name("sojourn"));
     command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).arg("--home").arg(home).args(words);

@@ -1,4 +1,4 @@
-//! What the compiler does not check: that no test is forgotten, and that no snapshot is left over.
+//! Checks that the compiler does not make: every test is reachable, and every snapshot has a test.
 
 use anyhow::{Context as _, Result, bail};
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ const SKIPPED: [&str; 5] = [".git", "target", "runs", ".venv", "node_modules"];
 /// Checks the repository.
 ///
 /// # Errors
-/// Lists everything that is not tidy.
+/// The list of all faults.
 pub fn run() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
     let found = check(&root)?;
@@ -20,7 +20,7 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
-/// What is not tidy below `root`, a line each.
+/// The faults below `root`, a line each.
 fn check(root: &Path) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for tests in test_folders(root)? {
@@ -49,7 +49,7 @@ fn check(root: &Path) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// The folders named `tests` of packages, wherever they are.
+/// The folder `tests` of every package below `folder`.
 fn test_folders(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
@@ -66,7 +66,7 @@ fn test_folders(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// What cargo would build as a test program besides `it`, unless the manifest names it: one that needs a feature.
+/// The test programs that cargo would build besides `it`. A program that the manifest names, because it needs a feature, is allowed.
 fn stray_targets(tests: &Path) -> Result<Vec<PathBuf>> {
     let manifest = std::fs::read_to_string(tests.with_file_name("Cargo.toml"))?;
     let is_named = |path: &Path| {
@@ -79,7 +79,7 @@ fn stray_targets(tests: &Path) -> Result<Vec<PathBuf>> {
     Ok(sources.filter(|path| !is_named(path)).collect())
 }
 
-/// The files that a crate's `mod` lines lead to, with the crate's own.
+/// The files that `mod` lines reach from `main`, `main` included.
 fn reachable(main: &Path) -> Result<BTreeSet<PathBuf>> {
     let (mut found, mut open) = (BTreeSet::new(), vec![main.to_owned()]);
     while let Some(file) = open.pop() {
@@ -97,7 +97,7 @@ fn reachable(main: &Path) -> Result<BTreeSet<PathBuf>> {
     Ok(found)
 }
 
-/// The modules that a text declares in other files.
+/// The names of the modules that a source declares in other files.
 fn modules(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter_map(|line| {
         let line = line.trim_start();
@@ -134,7 +134,7 @@ fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// What is in a folder, in the order of the names.
+/// The entries of a folder, in the order of their names.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let listed = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut paths = listed.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;

@@ -1,11 +1,10 @@
-//! What the Model Context Protocol's own conformance suite says of our client and of our server, in both generations of the
-//! protocol.
+//! Runs the Model Context Protocol's own conformance suite against our client and our server, in both generations of the protocol.
 //!
-//! The client is `tools/examples/mcp_conformance_client`, the server `tools/examples/mcp_conformance_server`: each says what of it
-//! is the product's. No failure is expected and none is forgiven, except of what a revision of the protocol does not require
-//! (its extensions): that is run, and the table says so.
+//! The client is `tools/examples/mcp_conformance_client`, the server `tools/examples/mcp_conformance_server`; each documents which of its
+//! parts are the product's. Every failure of a required scenario fails the chore. Scenarios that a revision of the protocol does not
+//! require (its extensions) run too, and the table marks them.
 //!
-//! Of those, `auth/dpop` and `auth/dpop-nonce` fail because rmcp 3.11 shows tokens as `Bearer` only and makes no proofs for them, and
+//! Of the extensions, `auth/dpop` and `auth/dpop-nonce` fail because rmcp 3.11 shows tokens as `Bearer` only and makes no proofs for them, and
 //! `auth/wif-jwt-bearer` because it has no grant for an assertion that was made elsewhere. `tasks-status-notifications` skips all
 //! its checks in this version of the suite, which is not counted as passing.
 
@@ -19,14 +18,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use suite::Suite;
 
-/// Versions of the suite, and what is asked of each: the first knows the protocols with a handshake, the second the one without.
+/// Versions of the suite, with their requirements: the first tests the protocols with a handshake, the second the one without.
 const SUITES: [(&str, &[&str]); 2] =
     [("0.1.16", &["--suite", "all"]), ("0.2.0-alpha.12", &["--requirements", "2026-07-28"])];
 
-/// Runs it, and shows all scenarios or those that are named.
+/// Runs the suite and prints the verdicts of all scenarios, or of the named ones.
 ///
 /// # Errors
-/// When a suite cannot be had, or a scenario fails that counts.
+/// When a suite cannot be installed, or a required scenario fails.
 pub fn run(named: &[String]) -> Result<()> {
     let examples = build()?;
     let server = Server::start(&examples.join("mcp_conformance_server"))?;
@@ -55,7 +54,7 @@ pub fn run(named: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Builds the client and the server, and says where they are.
+/// Builds the client and the server; returns their paths.
 fn build() -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))

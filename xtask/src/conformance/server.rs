@@ -1,4 +1,4 @@
-//! The server that the suite looks at, while it looks.
+//! The server under test, while the suite runs.
 
 use anyhow::{Context as _, Result, bail};
 use std::hash::{BuildHasher as _, RandomState};
@@ -6,12 +6,12 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// Where the server reads its token, and what is loaded before the suite reads the same.
+/// Environment variable with the token. The server reads it, and so does the script that Node.js loads before the suite.
 const TOKEN: &str = "CONFORMANCE_TOKEN";
-/// The suite knows servers without a token only; this shows it with every request, so that our door is as it is for others.
+/// The suite knows servers without a token only. This script adds the token to every request, so that the server stays protected.
 const SHOWS: &str = include_str!("token.mjs");
 
-/// A server that runs until this is dropped.
+/// A running server; dropping it ends the process.
 pub struct Server {
     child: Child,
     url: String,
@@ -21,7 +21,7 @@ pub struct Server {
 impl Server {
     /// Starts `program`.
     pub fn start(program: &Path) -> Result<Self> {
-        // Others on this machine must not guess it for the half minute that it is good for.
+        // Other users of this machine must not guess the token while the suite runs.
         let token = format!("{:016x}{:016x}", RandomState::new().hash_one(0), RandomState::new().hash_one(1));
         let mut child = Command::new(program)
             .env(TOKEN, &token)
@@ -34,17 +34,17 @@ impl Server {
         }
         let server = Self { child, url: url.trim().to_owned(), token };
         if server.url.is_empty() {
-            bail!("the server does not say where it is");
+            bail!("the server printed no address");
         }
         Ok(server)
     }
 
-    /// Where it is.
+    /// The server's URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Has Node.js show the token; `place` is a directory for what does that.
+    /// Makes Node.js send the token; the script for that is written to the directory `place`.
     pub fn introduce(&self, node: &mut Command, place: &Path) -> Result<()> {
         let shows = place.join("token.mjs");
         std::fs::write(&shows, SHOWS)?;

@@ -1,4 +1,4 @@
-//! A version of the suite: fetched once into the user's cache, and run.
+//! A version of the suite: installed once in the user's cache, and run.
 
 use super::server::Server;
 use super::verdict::{self, Side, Verdict};
@@ -8,21 +8,21 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The suite crashes on older ones.
+/// The Node.js that runs the suite, which crashes on older versions.
 const NODE: &str = "node@22";
 /// Milliseconds that a scenario of a client may take.
 const PATIENCE: &str = "30000";
-/// How long all scenarios of one side may take.
+/// Time limit of all scenarios of one side.
 const ALL: Duration = Duration::from_mins(5);
 
 /// A version of the suite.
 pub struct Suite {
     version: &'static str,
-    /// Where it is installed, and what it has seen.
+    /// The directory of the installation and of the suite's results.
     place: PathBuf,
 }
 
-/// Where the versions are.
+/// The directory of all versions.
 pub fn cache() -> Result<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
@@ -32,7 +32,7 @@ pub fn cache() -> Result<PathBuf> {
 }
 
 impl Suite {
-    /// It, installed if it is not.
+    /// Opens the suite; installs it if it is missing.
     pub fn installed(version: &'static str) -> Result<Self> {
         let suite = Self { version, place: cache()?.join(version) };
         let there = |name: &str| suite.binaries().join(name).exists();
@@ -53,14 +53,14 @@ impl Suite {
         Ok(suite)
     }
 
-    /// What it says of the client.
+    /// The verdicts on the client.
     pub fn client(&self, program: &Path, asked: &[&str]) -> Result<Vec<Verdict>> {
         let mut node = self.node();
         node.arg(self.binaries().join("conformance")).args(["client", "--timeout", PATIENCE, "--command"]);
         self.judge(node.arg(program).args(asked), Side::Client)
     }
 
-    /// What it says of the server.
+    /// The verdicts on the server.
     pub fn server(&self, server: &Server, asked: &[&str]) -> Result<Vec<Verdict>> {
         let mut node = self.node();
         server.introduce(&mut node, &self.place)?;
@@ -76,7 +76,7 @@ impl Suite {
         Command::new(self.binaries().join("node"))
     }
 
-    /// Runs it, keeps what it says in a file, and reads the verdicts from there.
+    /// Runs the suite, writes its output to a file, and reads the verdicts from there.
     fn judge(&self, node: &mut Command, side: Side) -> Result<Vec<Verdict>> {
         let seen = self.place.join("seen").join(side.name());
         if seen.exists() {
@@ -100,7 +100,7 @@ impl Suite {
             std::thread::sleep(Duration::from_millis(100));
         };
         let verdicts = verdict::read(&std::fs::read_to_string(&told)?, self.version, side);
-        // What the suite calls a failure is one, even where no line says of what.
+        // A failed exit status is a failure, even where no line names the scenario.
         if verdicts.is_empty() || (!status.success() && !verdicts.iter().any(Verdict::fails)) {
             bail!("the suite {} ended with {status}: {}", self.version, told.display());
         }

@@ -1,6 +1,6 @@
-//! What the suite's summary says, scenario by scenario.
+//! The verdicts in the suite's summary, one for each scenario.
 
-/// Who is looked at.
+/// The side under test.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Side {
     Client,
@@ -16,28 +16,28 @@ impl Side {
     }
 }
 
-/// What it says of one scenario.
+/// The verdict on one scenario.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Verdict {
     version: &'static str,
     side: Side,
-    /// Its name.
+    /// Name of the scenario.
     pub scenario: String,
     passed: bool,
-    /// How many checks passed and failed, in the suite's words.
+    /// Numbers of passed and failed checks, in the suite's words.
     checks: String,
-    /// Why it does not count, in the suite's word.
+    /// Why the scenario is not required, in the suite's word.
     excused: Option<String>,
 }
 
 impl Verdict {
-    /// Whether it is a failure that counts.
+    /// Whether a required scenario failed.
     pub fn fails(&self) -> bool {
         !self.passed && self.excused.is_none()
     }
 }
 
-/// The verdicts in the suite's output: `✓ NAME: 3 passed, 0 failed`, and `  ✗ NAME (REASON)` for those that do not count.
+/// The verdicts in the suite's output: `✓ NAME: 3 passed, 0 failed`, and `  ✗ NAME (REASON)` for scenarios that are not required.
 pub fn read(output: &str, version: &'static str, side: Side) -> Vec<Verdict> {
     let mut verdicts: Vec<Verdict> = Vec::new();
     for line in output.lines() {
@@ -52,7 +52,7 @@ pub fn read(output: &str, version: &'static str, side: Side) -> Vec<Verdict> {
                 version,
                 side,
                 scenario: scenario.to_owned(),
-                // Some scenarios of the suite look at nothing yet.
+                // Some scenarios of the suite check nothing yet.
                 passed: mark == "✓" && !checks.starts_with("0 passed"),
                 checks: checks.to_owned(),
                 excused: None,
@@ -62,7 +62,7 @@ pub fn read(output: &str, version: &'static str, side: Side) -> Vec<Verdict> {
     verdicts
 }
 
-/// Shows the table, and how many passed.
+/// Prints the table and the numbers of passed scenarios.
 #[allow(clippy::print_stdout, reason = "it is what the command is for")]
 pub fn print(verdicts: &[Verdict]) {
     let wide = verdicts.iter().map(|verdict| verdict.scenario.len()).max().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! From C to a linked WebAssembly module.
+//! Compiles the C sources and links them to a WebAssembly module.
 
 use super::repository;
 use super::tools::{COMPILER, INSTALL, LINKER, output, runtime_library};
@@ -12,7 +12,7 @@ use wasmparser::{Data, DataKind, Operator, Parser, Payload};
 const OUR_SOURCES: [&str; 5] = ["engine.c", "calls.c", "random.c", "report.c", "system.c"];
 const QUICKJS_SOURCES: [&str; 4] = ["quickjs.c", "libregexp.c", "libunicode.c", "dtoa.c"];
 
-/// The sources have WebAssembly code paths for Emscripten; they ask for nothing else of it.
+/// Selects the sources' WebAssembly code paths, which are written for Emscripten and need nothing else of it.
 const FLAGS: [&str; 13] = [
     "--target=wasm32-unknown-unknown",
     "-O2",
@@ -28,10 +28,10 @@ const FLAGS: [&str; 13] = [
     "-fdata-sections",
     "-fvisibility=hidden",
 ];
-/// wasm has one rounding mode only; the names are wanted all the same.
+/// Names of rounding modes that the sources use; WebAssembly has one mode only.
 const ROUNDING: [&str; 2] = ["-DFE_DOWNWARD=0", "-DFE_UPWARD=0"];
 
-/// Compiles and links everything; the module's bytes.
+/// Compiles and links all sources; returns the module's bytes.
 pub fn link(sources: &Path) -> Result<Vec<u8>> {
     let runtime = runtime_library()?;
     let vendored = quickjs_package()?;
@@ -72,7 +72,7 @@ pub fn link(sources: &Path) -> Result<Vec<u8>> {
     Ok(std::fs::read(folder.join("engine.linked.wasm"))?)
 }
 
-/// Where the constants end and the variables begin: the linker lays out the stack, the constants and the variables
+/// The address at which the constants end and the variables begin: the linker lays out the stack, the constants and the variables
 /// in this order, and gives each of the latter a data segment.
 pub fn writable_from(linked: &[u8]) -> Result<u64> {
     for payload in Parser::new(0).parse_all(linked) {
@@ -108,7 +108,7 @@ fn name(command: &Command) -> String {
     command.get_program().to_string_lossy().into_owned()
 }
 
-/// Where cargo keeps the pinned `rquickjs-sys` sources.
+/// The directory of the pinned `rquickjs-sys` sources.
 fn quickjs_package() -> Result<PathBuf> {
     let manifest = repository().join("Cargo.toml");
     let arguments = ["metadata", "--format-version", "1", "--manifest-path"]

@@ -2,8 +2,7 @@
 //!
 //! QuickJS-NG and a C library come with the pinned `rquickjs-sys` sources; our own C and the JavaScript prelude lie in
 //! `sandbox/engine/src`. The linked module is then initialised once and its memory kept ([`snapshot`]),
-//! so that an instance starts with everything in place. The same sources and tools give the same bytes,
-//! wherever they lie.
+//! so that an instance starts initialised. The same sources and tools give the same bytes in any folder.
 
 #[cfg(feature = "engine")]
 mod build;
@@ -14,7 +13,7 @@ mod tools;
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 
-/// What to do with the engine that was built.
+/// The use of the built engine.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Put it into the repository.
@@ -32,7 +31,7 @@ fn repository() -> PathBuf {
 pub fn run(mode: Mode) -> Result<()> {
     tools::runtime_library()?;
     let mut command = std::process::Command::new(env!("CARGO"));
-    // Nothing of the other chores: their native code would be compiled a second time.
+    // Without the features of the other chores, whose native code would be compiled a second time.
     command.args(["run", "--quiet", "--package", "xtask", "--no-default-features", "--features", "engine"]);
     command.args(["--", "engine"]);
     if mode == Mode::Check {

@@ -1,4 +1,4 @@
-//! Initialises the linked engine and keeps what its memory looks like then.
+//! Initialises the linked engine and saves its memory.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -8,7 +8,7 @@ use wasmtime_wizer::{InstanceState, SnapshotVal, Wizer};
 
 const INITIALISE: &str = "sk_init";
 
-/// The module as it is after its initialisation, which is then no longer exported.
+/// The initialised module, which no longer exports its initialisation.
 pub fn pre_initialise(linked: &[u8]) -> Result<Vec<u8>> {
     let mut wizer = Wizer::new();
     wizer.init_func(INITIALISE).keep_init_func(false);

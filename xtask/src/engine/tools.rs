@@ -5,14 +5,17 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The compiler's major version; another one gives other bytes.
+/// The compiler's major version: other versions produce other bytes.
 const LLVM: u32 = 19;
 pub const COMPILER: &str = "clang-19";
 pub const LINKER: &str = "wasm-ld-19";
 pub const INSTALL: &str = "install LLVM 19 with its linker and its runtime for wasm32 \
     (on Debian: apt install clang-19 lld-19 libclang-rt-19-dev-wasm32)";
 
-/// What a program prints, if it can be run at all.
+/// The output of a program.
+///
+/// # Errors
+/// When the program cannot be started, or fails.
 pub fn output(program: &str, arguments: &[&OsStr]) -> Result<String> {
     let output = Command::new(program)
         .args(arguments)
@@ -24,7 +27,7 @@ pub fn output(program: &str, arguments: &[&OsStr]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// The compiler's support library for wasm32, once compiler and linker are known to be there.
+/// The path of the compiler's support library for wasm32, after compiler and linker were found.
 pub fn runtime_library() -> Result<PathBuf> {
     let version = output(COMPILER, &["-dumpversion".as_ref()])?;
     if version.split('.').next() != Some(&LLVM.to_string()) {
