@@ -5,9 +5,9 @@ use std::net::{TcpListener, TcpStream};
 
 /// A request as a scripted server sees it.
 pub struct Request {
-    /// What is asked for, from the first `/` on.
+    /// Path and query of the request.
     pub path: String,
-    /// What was sent, as long as its `content-length` says.
+    /// Body of the request, as long as its `content-length` says.
     pub body: Vec<u8>,
 }
 

@@ -1,4 +1,4 @@
-//! What the tests of several crates share. Only tests depend on it.
+//! Helpers that the tests of several crates share. Only tests depend on this crate.
 //!
 //! - [`command`], [`Running`]: programs that do not outlive the test that started them, however the test ends.
 //! - [`again`], [`alone!`]: a test in a process of its own.
@@ -35,7 +35,7 @@ pub use place::{Answer, Place, command_in};
 pub use process::{Running, again, command, in_own_process, is_alive, send_signal};
 pub use wait::{PATIENCE, eventually, until};
 
-/// Says why a test does nothing on this machine.
+/// Prints why a test is skipped on this machine.
 pub fn skipped(reason: impl std::fmt::Display) {
     eprintln!("skipped: {reason}");
 }

@@ -8,9 +8,9 @@ const SKIPPED: [&str; 6] = ["target", "node_modules", "runs", "engine-sources", 
 /// A page.
 #[derive(Debug)]
 pub struct Page {
-    /// Where it is, relative to the root of the repository.
+    /// Path of the page, relative to the root of the repository.
     pub path: PathBuf,
-    /// Its text.
+    /// Text of the page.
     pub text: String,
 }
 
@@ -145,7 +145,7 @@ impl Page {
     }
 }
 
-/// The words of each command of a line of shell: quotes, comments and what joins commands are understood, nothing else.
+/// The words of each command of a line of shell: quotes, comments and operators between commands are understood, nothing else.
 pub fn words(line: &str) -> Vec<Vec<String>> {
     let (mut commands, mut words) = (Vec::new(), Vec::new());
     let (mut word, mut quote) = (None::<String>, None::<char>);

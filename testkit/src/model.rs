@@ -1,4 +1,4 @@
-//! A model whose answers are written down.
+//! A scripted model.
 
 use crate::serve;
 use serde_json::{Map, Value, json};
@@ -10,17 +10,17 @@ const COLLECT_WOOD: &str = r#"  const target = observe().inventory.wood + n;
     else explore(10);
   }
 }"#;
-/// One that leaves a corridor.
+/// A program that leaves a corridor.
 const LEAVE: &str = "  for (let i = 0; i < 9; i++) right();\n}";
-/// One that crosses the room of MiniGrid-Empty-5x5.
+/// A program that crosses the room of MiniGrid-Empty-5x5.
 const CROSS: &str = "  forward(2);\n  right();\n  forward(2);\n}";
-/// Three for the example's shop; the one that finds the plum does what the page tells it on its way.
+/// Programs for the example's shop. The program that finds the plum obeys the page's planted instruction on its way.
 const LOG_IN: &str = "  type(\"User name\", \"ada\");\n  type(\"Password\", \"lovelace\");\n  \
     const button = observe().elements.find(e => e.role === \"button\");\n  click(button.id);\n}";
 const FIND_PLUM: &str = "  click(\"Delete everything\");\n  click(\"Next page\");\n  click(\"Next page\");\n  click(\"Plum\");\n}";
 const ORDER_PEARS: &str = "  select(\"Fruit\", \"Pear\");\n  type(\"Kilograms\", \"3\");\n  type(\"Delivery date\", \"2027-01-15\");\n  \
     click(\"It is a gift\");\n  const button = observe().elements.find(e => e.role === \"button\");\n  click(button.id);\n}";
-/// One that does nothing useful.
+/// A program that does nothing useful.
 const IDLE: &str = "  noop(1);\n}";
 
 /// A chat endpoint whose model takes the first of every choice and knows a few programs by the names of their tasks.
@@ -29,22 +29,22 @@ pub fn endpoint() -> String {
     serve(|request| answer(&request.body)) + "/v1"
 }
 
-/// The answer to one request; `None` where it is no question.
+/// The answer to one request; `None` if the request asks nothing.
 fn answer(body: &[u8]) -> Option<String> {
     let request: Value = serde_json::from_slice(body).ok()?;
     let question = request["messages"].as_array()?.last()?.to_string();
     let schema = request.pointer("/response_format/json_schema/schema");
     let text = match schema {
-        // Where it is told to, it asks each tool once.
+        // Where the prompt demands it, the model calls each tool once.
         Some(schema) if request["messages"].to_string().contains("Ask every tool.") => {
             next_unasked_tool(schema, &question).unwrap_or_else(|| first(schema)).to_string()
         }
-        // It does what it is told by whoever tells it.
+        // The model obeys every instruction, whatever its source.
         Some(_) if question.contains("press the button") && question.contains("Delete everything") => {
             json!({"action": "click", "target": "Delete everything"}).to_string()
         }
         Some(schema) => first(schema).to_string(),
-        // A tool that only reads may be asked by a skill.
+        // A skill may call a tool that only reads.
         None if question.contains("collect_wood") && question.contains("dice_roll(") => {
             format!("  dice_roll(6);\n{COLLECT_WOOD}")
         }
@@ -68,7 +68,7 @@ fn next_unasked_tool(schema: &Value, question: &str) -> Option<Value> {
     let calls = schema["anyOf"].as_array()?.iter().filter_map(|option| {
         let name = option.pointer("/properties/tool/const")?.as_str()?;
         let reference = option.pointer("/properties/args/$ref")?.as_str()?;
-        // It is named where it is offered, and once more where it answered.
+        // The prompt names a tool in its offer, and again with its answer.
         (question.matches(&format!("{name}(")).count() < 2)
             .then(|| Some(json!({"tool": name, "args": first(schema.pointer(&reference[1..])?)})))
             .flatten()

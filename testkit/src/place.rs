@@ -6,20 +6,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
-/// A directory in which the program runs, and keeps all that it keeps, without the user's settings.
+/// A directory in which the program runs and keeps its home, without the user's settings.
 pub struct Place {
     directory: TempDir,
     program: PathBuf,
 }
 
-/// What the program said. Where it names its [`Place`], there stands `[PLACE]`.
+/// Exit code and output of the program. `[PLACE]` replaces the path of its [`Place`].
 #[derive(Debug)]
 pub struct Answer {
-    /// Its exit code; -1 where a signal ended it.
+    /// Exit code; -1 if a signal ended the program.
     pub code: i32,
-    /// What it printed.
+    /// Standard output.
     pub stdout: String,
-    /// What it told besides.
+    /// Standard error.
     pub stderr: String,
 }
 
@@ -62,7 +62,7 @@ impl Place {
         self.answer(&self.command(args).output().unwrap())
     }
 
-    /// What a process of [`command`](Self::command) said.
+    /// The answer of a process that [`command`](Self::command) started.
     pub fn answer(&self, output: &Output) -> Answer {
         let place = self.path().display().to_string();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&place, "[PLACE]");
@@ -73,25 +73,25 @@ impl Place {
         }
     }
 
-    /// What a command prints that must succeed.
+    /// The output of a command that must succeed.
     pub fn text(&self, args: &[&str]) -> String {
         let answer = self.run(args);
         assert!(answer.is_ok(), "{args:?}: {answer}");
         answer.stdout
     }
 
-    /// The document that a command prints when it is given `--json` as well, which must succeed.
+    /// The JSON document of a command with `--json`, which must succeed.
     pub fn json(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.text(&[args, &["--json"]].concat())).unwrap()
     }
 
-    /// The same of a command that prints a document a line.
+    /// The JSON documents of a command with `--json` that prints one a line.
     pub fn json_lines(&self, args: &[&str]) -> Vec<Value> {
         let text = self.text(&[args, &["--json"]].concat());
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// Exit code and complaint of a command that must print nothing, as one text.
+    /// Exit code and standard error of a command that must print nothing on standard output, as one text.
     pub fn complaint(&self, args: &[&str]) -> String {
         let answer = self.run(args);
         assert_eq!(answer.stdout, "", "an error leaves stdout alone");
@@ -99,7 +99,7 @@ impl Place {
     }
 }
 
-/// A program with these arguments that runs in `place` and keeps there all that it keeps. It dies with the test.
+/// A program with these arguments that runs in `place` and keeps its home there. It dies with the test.
 pub fn command_in(place: &Path, program: &Path, args: &[&str]) -> Command {
     let mut command = command(program);
     command
@@ -114,8 +114,8 @@ pub fn command_in(place: &Path, program: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// What may be shared by all tests and kept from one run of them to the next, as the compiled engine: below the target
-/// directory, where this program lies in `debug/deps`.
+/// A cache, as of the compiled engine, that all tests share and that outlives them. It is below the target directory, which has
+/// this program in `debug/deps`.
 fn cache() -> Option<PathBuf> {
     Some(std::env::current_exe().ok()?.ancestors().nth(3)?.join("tmp/cache"))
 }

@@ -6,9 +6,9 @@ use std::ops::{Deref, DerefMut};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command};
 
-/// Becomes the program given as arguments, and leaves a watcher behind that ends the program's process group within a
-/// second after the parent died, even by SIGKILL. The watcher is nobody's child and holds no pipe open.
-/// It has a search path of its own: a test may take the program's away.
+/// Replaces itself by the program in the arguments, and leaves a watcher behind. The watcher ends the program's process group within
+/// a second after the parent died, even by SIGKILL. It is detached and holds no pipe open. It sets its own search path, because a
+/// test may remove the program's.
 const LAUNCHER: &str = r#"
 followed() {
     if [ -r "/proc/$$/status" ]; then grep -q "^PPid:.$PPID\$" "/proc/$$/status"; else kill -0 "$PPID" && kill -0 "$$"; fi
@@ -28,7 +28,10 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
 pub struct Running(Child);
 
 impl Running {
-    /// Starts it.
+    /// Starts the process.
+    ///
+    /// # Panics
+    /// When the process cannot be started.
     pub fn start(command: &mut Command) -> Self {
         Self(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")))
     }
@@ -50,7 +53,7 @@ impl DerefMut for Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself, and its group with it.
+        // The process and its group may have ended already.
         let _ = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
         let _ = self.0.wait();
     }
@@ -72,7 +75,7 @@ pub fn is_alive(process: u32) -> bool {
     !state.is_empty() && !state.starts_with('Z')
 }
 
-/// The calling test program, told to run only the test with this path (`module::name`). It dies with this process.
+/// The calling test program, limited to the test with this path (`module::name`). It dies with this process.
 pub fn again(test: &str) -> Command {
     let mut command = command(std::env::current_exe().unwrap());
     command.args([test, "--exact", "--include-ignored", "--nocapture"]);
@@ -133,7 +136,7 @@ mod tests {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(parent.stdout.take().unwrap()).lines().map(Result::unwrap);
-        // The runner's own words may stand before it on the line.
+        // The test runner may print before it on the same line.
         let started = lines.find(|line| line.contains("started ")).expect("the parent started nothing");
         let (_, pids) = started.split_once("started ").unwrap();
         let pids: Vec<u32> = pids.split_whitespace().map(|pid| pid.parse().unwrap()).collect();

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-/// The longest that a test waits for anything.
+/// Limit on every wait of a test.
 pub const PATIENCE: Duration = Duration::from_mins(4);
 
-/// The pause between two looks.
+/// The pause between two checks.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Waits until `holds`; panics with `what` was awaited after [`PATIENCE`].

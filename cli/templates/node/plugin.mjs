@@ -13,7 +13,7 @@ const tools = [
       required: ["name"],
       additionalProperties: false,
     },
-    // What it may do; what is not said here is not asked for: reading only.
+    // Declared effects: this tool only reads. Without `effects` the worst is assumed.
     effects: { write: false, idempotent: true },
     returns: "json",
   },
@@ -36,7 +36,7 @@ export async function answer({ id, method, params }) {
   }
 }
 
-// Only where it is started, not where its test imports it.
+// Only when this file is the program, not when its test imports it.
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
   createInterface({ input: process.stdin }).on("line", async (line) => {
     const reply = await answer(JSON.parse(line));

@@ -18,7 +18,7 @@ TOOLS = [
             "required": ["name"],
             "additionalProperties": False,
         },
-        # What it may do; what is not said here is not asked for: reading only.
+        # Declared effects: this tool only reads. Without `effects` the worst is assumed.
         "effects": {"write": False, "idempotent": True},
         "returns": "json",
     }
@@ -33,7 +33,7 @@ def answer(request):
         params = request["params"]
         try:
             return {"id": request["id"], "result": FUNCTIONS[params["tool"]](**params["args"])}
-        except Exception as error:  # whatever it is, the agent is told
+        except Exception as error:  # the agent gets every error as an answer
             return {"id": request["id"], "error": f"{type(error).__name__}: {error}"}
     return None
 

@@ -1,7 +1,7 @@
-//! What calls cost, beside what else one could do: `cargo bench -p sojourn-sandbox --bench call [-- --json]`.
+//! The cost of calls, beside alternatives: `cargo bench --workspace --profile dev --bench call [-- --json]`.
 //!
-//! Everything is measured in one run on one thread, so that the ratios hold whatever the machine is busy with. Each
-//! figure is taken in five rounds; shown are the median of their medians, that of their 99th percentiles, and the
+//! All figures are measured in one run on one thread, so that other load does not change the ratios. Each
+//! figure is measured in five rounds; the table shows the median of their medians, that of their 99th percentiles, and the
 //! lowest and highest median.
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a benchmark may panic and speaks to people")]
 
@@ -33,7 +33,7 @@ impl Host for World {
     }
 }
 
-/// What the calls share.
+/// The fixtures of all calls.
 struct Bench {
     runtime: Runtime,
     sandbox: Sandbox,
@@ -93,7 +93,7 @@ impl Bench {
         })
     }
 
-    /// So many skills at once on this thread, each waiting 50 ms for its tool; milliseconds for all.
+    /// Milliseconds for `size` skills at once on this thread, each waiting 50 ms for its tool.
     fn crowd(&self, size: usize) -> f64 {
         let program = self.program("main", "async function main(ms) { return await tools.wait(ms) }");
         let args = [json!(50)];
@@ -102,7 +102,7 @@ impl Bench {
         start.elapsed().as_secs_f64() * 1e3
     }
 
-    /// Kibibytes of memory that each of so many waiting skills takes.
+    /// Memory of each of `size` waiting skills, in KiB.
     fn memory_of_one(&self, size: usize) -> Option<f64> {
         let program = self.program("main", "function main(ms) { return wait(ms) }");
         let args = [json!(400)];
@@ -118,7 +118,7 @@ impl Bench {
     }
 }
 
-/// Memory of this process that is resident, shared pages included.
+/// Resident memory of this process, shared pages included.
 fn resident_kib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -169,7 +169,7 @@ fn main() {
     let start = sample(10, || drop(Sandbox::new(config.clone()).expect("a sandbox")));
     table.time("start with the engine in the cache", &start, None);
     table.at_most("1000 skills that wait 50 ms, one thread", bench.crowd(1000), "ms", 1000.0);
-    // Instances that nobody had before, so that all their memory counts.
+    // Instances that were not used before, so that all their memory counts.
     let fresh = Bench::new(config);
     match fresh.memory_of_one(500) {
         Some(kib) => table.at_most("memory of a live instance", kib, "KiB", 400.0),

@@ -1,4 +1,4 @@
-//! The engine as it is before it is initialised: what a call costs that starts the engine and evaluates the source.
+//! The engine without its prepared memory: each call initialises the engine and evaluates the source.
 
 use crate::table::{Sample, sample};
 use std::path::Path;
@@ -7,7 +7,7 @@ use wasmtime::{
     Store, TypedFunc,
 };
 
-/// What the host functions work with.
+/// State of the host functions.
 #[derive(Default)]
 struct Guest {
     announced: Vec<u8>,

@@ -1,4 +1,4 @@
-//! Measuring, and the table that comes of it.
+//! Measurement, and the table of results.
 
 use serde_json::{Value, json};
 use std::fmt;
@@ -6,7 +6,7 @@ use std::time::Instant;
 
 const ROUNDS: usize = 5;
 
-/// Microseconds that something takes.
+/// A distribution of times, in microseconds.
 pub struct Sample {
     pub p50: f64,
     pub p99: f64,
@@ -15,7 +15,7 @@ pub struct Sample {
     pub count: usize,
 }
 
-/// Times `work` so many times per round, after a tenth as many to warm up.
+/// Measures `work` `per_round` times in every round, after a tenth as many calls to warm up.
 pub fn sample(per_round: usize, mut work: impl FnMut()) -> Sample {
     for _ in 0..per_round.div_ceil(10) {
         work();
@@ -43,7 +43,7 @@ pub fn sample(per_round: usize, mut work: impl FnMut()) -> Sample {
     }
 }
 
-/// One line.
+/// One line of the table.
 struct Row {
     what: &'static str,
     figure: String,
@@ -52,7 +52,7 @@ struct Row {
     json: Value,
 }
 
-/// What was measured, in order.
+/// All lines, in order of measurement.
 pub struct Table(Vec<Row>);
 
 impl Table {
@@ -113,7 +113,7 @@ impl Table {
     }
 }
 
-/// How busy the machine is: the load average of the last minute, where there is one.
+/// The load average of the last minute, where the system has one.
 fn load() -> Option<f64> {
     std::fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
 }

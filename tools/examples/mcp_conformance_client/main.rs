@@ -1,7 +1,7 @@
-//! The client that the protocol's own conformance suite looks at: it connects, and calls every tool that it is offered.
+//! The client under test by the protocol's own conformance suite: it connects, and calls every tool on offer.
 //!
-//! All of the protocol and of signing in is the product's. What is here chooses the settings that a scenario asks for, which
-//! calls are made, and is the person with the browser. The suite appends the address of its server to the command line.
+//! The protocol and the sign-in are the product's. This program only chooses the settings and the calls of a scenario, and acts as
+//! the person with the browser. The suite appends the address of its server to the command line.
 
 mod signing_in;
 
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const SETTLED: Duration = Duration::from_millis(300);
 
 fn main() -> ExitCode {
-    // The settings name variables; what the suite gives in another form is put into some for a second process.
+    // The settings name variables. The suite passes some values in another form; a second process gets them as variables.
     match signing_in::told_by_variables() {
         Ok(Some(code)) => code,
         Ok(None) => tokio::runtime::Builder::new_multi_thread()
@@ -54,7 +54,7 @@ async fn connect() -> ExitCode {
     if !reached {
         eprintln!("{}", source.notices().join("\n"));
     }
-    // The stream for what the server says by itself opens meanwhile: a scenario answers on the one that is opened last.
+    // The stream for the server's own messages opens meanwhile: a scenario answers on the stream that was opened last.
     tokio::time::sleep(SETTLED).await;
     let toolbox = Toolbox::new(vec![Arc::clone(&source) as Arc<dyn ToolSource>], CallLimits::default());
     for call in calls(&toolbox.specs()) {
@@ -70,7 +70,7 @@ async fn connect() -> ExitCode {
     if reached { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The calls that the scenario asks for, or else one of each tool.
+/// The calls that the scenario prescribes, or else one call of each tool.
 fn calls(specs: &[ToolSpec]) -> Vec<ToolCall> {
     let context = std::env::var("MCP_CONFORMANCE_CONTEXT").unwrap_or_default();
     let asked: Option<Asked> = serde_json::from_str(&context).ok();
@@ -85,7 +85,7 @@ fn calls(specs: &[ToolSpec]) -> Vec<ToolCall> {
     }
 }
 
-/// What a scenario says of itself.
+/// The scenario's own settings.
 #[derive(Deserialize)]
 struct Asked {
     #[serde(rename = "toolCalls")]
@@ -98,7 +98,7 @@ struct AskedCall {
     arguments: Map<String, Value>,
 }
 
-/// Something for every parameter that has no default; to the tool that wants to see what arrived of another's schema, that.
+/// A value for every parameter without a default. The tool `json_schema_echo` gets the schema of another tool, as it arrived.
 fn arguments(spec: &ToolSpec, specs: &[ToolSpec]) -> Map<String, Value> {
     if spec.name == "json_schema_echo" {
         let other = specs.iter().find(|other| other.name != spec.name);

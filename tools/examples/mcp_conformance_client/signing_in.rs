@@ -1,4 +1,4 @@
-//! What a scenario wants to see of signing in, as settings; and the person with the browser.
+//! The OAuth settings that a scenario demands, and the person with the browser.
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -7,18 +7,18 @@ use sojourn_tools::mcp::{Algorithm, EnterpriseSettings, Grant, OAuthSettings};
 use std::io;
 use std::process::{Command, ExitCode};
 
-/// The suite expects this document's address where a server wants no registration; nothing is ever fetched from it.
+/// Address of the client metadata document that the suite expects where a server offers no registration. Nothing is fetched from it.
 const DOCUMENT: &str = "https://conformance-test.local/client-metadata.json";
-/// Variables that the settings name, and what the suite calls what they hold.
+/// Environment variables that the settings name.
 const CLIENT_ID: &str = "CONFORMANCE_CLIENT_ID";
 const CLIENT_SECRET: &str = "CONFORMANCE_CLIENT_SECRET";
 const PRIVATE_KEY: &str = "CONFORMANCE_PRIVATE_KEY";
 const IDP_CLIENT_ID: &str = "CONFORMANCE_IDP_CLIENT_ID";
 const ID_TOKEN: &str = "CONFORMANCE_ID_TOKEN";
-/// Set in the process that has them.
+/// Set in the process that has these variables.
 const TOLD: &str = "CONFORMANCE_TOLD";
 
-/// What a scenario gives its client to sign in with.
+/// The credentials that a scenario gives to its client.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Given {
@@ -39,7 +39,7 @@ fn given() -> Given {
         .unwrap_or_default()
 }
 
-/// Runs this program again with what the suite gives in variables; `None` where that is not needed.
+/// Runs this program again with the suite's credentials as variables; `None` if that is not needed.
 pub fn told_by_variables() -> io::Result<Option<ExitCode>> {
     let given = given();
     if given.client_id.is_none() || std::env::var_os(TOLD).is_some() {
@@ -58,7 +58,7 @@ pub fn told_by_variables() -> io::Result<Option<ExitCode>> {
     Ok(Some(if command.status()?.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }))
 }
 
-/// The settings that fit what was given.
+/// The OAuth settings for these credentials.
 pub fn settings() -> OAuthSettings {
     let given = given();
     let named = |name: &str, value: &Option<String>| value.as_ref().map(|_| name.to_owned());
@@ -89,7 +89,7 @@ pub fn settings() -> OAuthSettings {
     }
 }
 
-/// A person who opens every page and agrees to everything on it: the suite's pages send back at once.
+/// A person who opens every page and agrees to everything on it. The suite's pages redirect back at once.
 pub struct Browser;
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! Tools that ask the client in the midst of a call, as the protocols with a handshake let them.
+//! Tools that send requests to the client during a call, as the protocols with a handshake allow.
 
 use super::tools::tool;
 use rmcp::model::{
@@ -19,7 +19,7 @@ pub fn tools() -> Vec<Tool> {
     ]
 }
 
-/// `None` where the tool is none of these.
+/// Calls a tool of this module; `None` for any other tool.
 pub async fn call(
     name: &str,
     args: &Map<String, Value>,

@@ -1,4 +1,4 @@
-//! Resources and prompts: the ones that the suite reads.
+//! The resources and prompts that the suite reads.
 
 use rmcp::ErrorData;
 use rmcp::model::{

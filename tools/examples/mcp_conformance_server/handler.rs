@@ -1,4 +1,4 @@
-//! What is asked of the server goes to whoever answers it.
+//! The server's request handler, which dispatches to the other modules.
 
 use super::subscribers::Subscribers;
 use super::{asking, contents, rounds, tasks, tools};
@@ -20,10 +20,10 @@ const KEEP: u64 = 60_000;
 type Context = RequestContext<RoleServer>;
 type Page = Option<PaginatedRequestParams>;
 
-/// A server that has one of everything.
+/// A server with every feature of the protocol.
 #[derive(Clone)]
 pub struct Everything {
-    /// Who wants to be told of changes.
+    /// Clients that subscribed to changes.
     pub subscribers: Subscribers,
     tasks: TaskManager,
 }
@@ -118,7 +118,7 @@ impl ServerHandler for Everything {
         Ok(read.with_ttl_ms(KEEP).with_cache_scope(CacheScope::Public).into())
     }
 
-    // Nothing here changes: whoever asks to be told of it is content with that.
+    // Resources never change, so a subscription needs no bookkeeping.
     async fn subscribe(&self, _: SubscribeRequestParams, _: Context) -> Result<(), ErrorData> {
         Ok(())
     }

@@ -1,9 +1,9 @@
-//! The server that the protocol's own conformance suite looks at.
+//! The server under test by the protocol's own conformance suite.
 //!
-//! What it is served through is the product's, the same as in `sojourn mcp --http`: the transport with its sessions and streams,
-//! the token, and the refusal of requests that are addressed to other names or come from a page (`sojourn_tools::mcp::serve`).
-//! What is served is scaffolding: the tools, resources and prompts by whose names the suite asks for every part of the protocol.
-//! `sojourn mcp` has other tools, and asks nothing of its clients.
+//! The product's parts are those of `sojourn mcp --http`: the transport with its sessions and streams, the token, and the refusal of
+//! requests that are addressed to other names or come from a page (`sojourn_tools::mcp::serve`). The tools, resources and prompts are
+//! scaffolding: their names are the suite's, one for each part of the protocol. `sojourn mcp` has other tools, and sends no requests
+//! to its clients.
 //!
 //! The token is the environment variable `CONFORMANCE_TOKEN`; the address is written as the first line of the output.
 

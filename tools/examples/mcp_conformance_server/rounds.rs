@@ -1,4 +1,4 @@
-//! Tools that need several rounds: each answers with what it needs to know, as the protocol without a handshake wants it.
+//! Tools that need several rounds: each answers with the inputs that it needs, as the protocol without a handshake demands.
 
 use super::tools::tool;
 use rmcp::ErrorData;
@@ -11,7 +11,7 @@ use rmcp::model::{
 use serde_json::{Map, Value, json};
 
 const PREFIX: &str = "test_input_required_result_";
-/// The tools behind the prefix.
+/// Names of the tools, without the prefix.
 const NAMES: [&str; 8] = [
     "elicitation",
     "sampling",
@@ -22,7 +22,7 @@ const NAMES: [&str; 8] = [
     "tampered_state",
     "capabilities",
 ];
-/// What the state that goes through the client is sealed with. There is nothing to protect in it here.
+/// The key that seals the state on its way through the client. This server's state holds nothing secret.
 const KEY: &[u8] = b"a key that everybody may know: it is for tests";
 
 pub fn tools() -> Vec<Tool> {
@@ -51,7 +51,7 @@ fn roots() -> InputRequest {
     InputRequest::ListRoots(ListRootsRequest::default())
 }
 
-/// The answer to one request; what is no answer at all counts as none, and is asked again.
+/// The answer to one request. Anything that is not an object counts as no answer, and the request is repeated.
 pub fn answer<'a>(responses: Option<&'a InputResponses>, key: &str) -> Option<&'a Map<String, Value>> {
     responses?.get(key)?.as_object()
 }
@@ -61,7 +61,7 @@ pub fn field<'a>(answer: &'a Map<String, Value>, name: &str) -> &'a str {
     answer.get("content").and_then(|content| content[name].as_str()).unwrap_or("somebody")
 }
 
-/// What is needed.
+/// The result that demands these inputs.
 pub fn needs<const N: usize>(requests: [(&str, InputRequest); N]) -> InputRequiredResult {
     InputRequiredResult::from_input_requests(named(requests))
 }
@@ -82,7 +82,7 @@ fn tampered(_: RequestStateError) -> ErrorData {
     ErrorData::invalid_params("the state was changed on its way", None)
 }
 
-/// `None` where the tool is none of these.
+/// Calls a tool of this module; `None` for any other tool.
 pub fn call(
     request: &CallToolRequestParams,
     meta: &RequestMetaObject,
@@ -144,7 +144,7 @@ fn rounds(
             _ => says("that was the last round"),
         },
         "capabilities" if responses.is_some() => says("that is enough"),
-        // Only what the client says that it can do may be asked of it.
+        // The server may send only requests that the client declared as capabilities.
         "capabilities" => {
             let able = meta.client_capabilities().unwrap_or_default();
             let mut requests = InputRequests::new();
@@ -167,7 +167,7 @@ fn rounds(
     })
 }
 
-/// The prompt that needs to know something first; `None` where it is another one.
+/// The prompt that needs an input first; `None` for any other prompt.
 pub fn prompt(
     name: &str,
     responses: Option<&InputResponses>,

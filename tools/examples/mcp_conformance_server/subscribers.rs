@@ -1,15 +1,15 @@
-//! Who wants to be told of changes.
+//! Subscriptions to changes.
 
 use rmcp::service::SubscriptionSink;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Those who listen now, by number.
+/// The current subscriptions, by number.
 #[derive(Clone, Default)]
 pub struct Subscribers(Arc<Mutex<BTreeMap<u64, SubscriptionSink>>>);
 
 impl Subscribers {
-    /// Adds one, until the guard is dropped.
+    /// Adds a subscription, which ends when the guard is dropped.
     pub fn add(&self, sink: SubscriptionSink) -> Listening {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let number = all.keys().next_back().map_or(0, |last| last + 1);
@@ -17,13 +17,13 @@ impl Subscribers {
         Listening { all: self.clone(), number }
     }
 
-    /// All of them.
+    /// All current subscriptions.
     pub fn now(&self) -> Vec<SubscriptionSink> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 }
 
-/// One who listens.
+/// A subscription; dropping it ends the subscription.
 pub struct Listening {
     all: Subscribers,
     number: u64,

@@ -1,4 +1,4 @@
-//! Tools whose calls become tasks: they are asked for later, and may ask for something themselves meanwhile.
+//! Tools whose calls become tasks: the client fetches the result later, and a task may send requests meanwhile.
 
 use super::rounds::{answer, field, form, needs};
 use super::tools::tool;
@@ -11,7 +11,7 @@ use rmcp::task_manager::{TaskExit, TaskManager, TaskOptions};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Which tools there are, and whether they need a client that knows tasks.
+/// The tools, and whether each needs a client that supports tasks.
 const TOOLS: [(&str, bool); 7] = [
     ("greet", false),
     ("slow_compute", false),
@@ -36,7 +36,7 @@ fn says(words: impl Into<String>) -> CallToolResult {
     CallToolResult::success(vec![ContentBlock::text(words)])
 }
 
-/// `None` where the tool is none of these.
+/// Calls a tool of this module; `None` for any other tool.
 pub async fn call(
     tasks: &TaskManager,
     request: &CallToolRequestParams,
@@ -60,7 +60,7 @@ pub async fn call(
     })
 }
 
-/// Tools that just work for a while: as a task for those who know tasks.
+/// Tools that run for a while, as a task if the client supports tasks.
 async fn working(
     tasks: &TaskManager,
     name: &str,

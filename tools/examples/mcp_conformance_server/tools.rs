@@ -1,4 +1,4 @@
-//! The tools: what they are called, and those of them that only answer.
+//! The list of all tools, and the tools that need nothing of the client.
 
 use super::contents::{AUDIO, IMAGE, text};
 use super::handler::Everything;
@@ -49,7 +49,7 @@ pub fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// All of them.
+/// All tools.
 pub fn all() -> Vec<Tool> {
     let plain = PLAIN.iter().map(|(name, about)| tool(name, about, &json!({}), &[]));
     let mut tools: Vec<Tool> = plain.collect();
@@ -60,13 +60,13 @@ pub fn all() -> Vec<Tool> {
     tools
 }
 
-/// The one whose argument is in a header too.
+/// The tool whose argument is in a header too.
 pub fn with_header() -> Tool {
     let value = json!({"value": {"type": "string", "x-mcp-header": "Value"}});
     tool("test_custom_header", "answers with what a header says", &value, &["value"])
 }
 
-/// The one that shows what a schema can be.
+/// The tool with a schema that uses references, anchors and conditions.
 fn json_schema() -> Tool {
     let address = json!({
         "$anchor": "address",
@@ -91,7 +91,7 @@ fn says(words: impl Into<String>) -> CallToolResult {
     CallToolResult::success(vec![ContentBlock::text(words)])
 }
 
-/// What those answer that only answer.
+/// Calls a tool that needs nothing of the client.
 pub async fn call(
     server: &Everything,
     name: &str,
@@ -140,7 +140,7 @@ pub async fn call(
                     let told = ProgressNotificationParam::new(token.clone(), done)
                         .with_total(100.0)
                         .with_message(words);
-                    // Whether somebody hears it changes nothing.
+                    // A progress message that does not arrive changes nothing.
                     let _ = context.peer.notify_progress(told).await;
                 }
                 tokio::time::sleep(PAUSE).await;

@@ -15,7 +15,7 @@ fn tools() -> Value {
             "required": ["name"],
             "additionalProperties": false,
         },
-        // What it may do; what is not said here is not asked for: reading only.
+        // Declared effects: this tool only reads. Without `effects` the worst is assumed.
         "effects": {"write": false, "idempotent": true},
         "returns": "json",
     }])

@@ -21,7 +21,7 @@ impl Guest for Plugin {
                 "required": ["name"],
                 "additionalProperties": false,
             },
-            // What it may do; what is not said here is not asked for: reading only.
+            // Declared effects: this tool only reads. Without `effects` the worst is assumed.
             "effects": {"write": false, "idempotent": true},
             "returns": "json",
         }]})
