@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_is_killed_with_its_group() {
+    fn a_dropped_process_is_killed_with_its_group() {
         let script = "sleep 600 & echo $$ $!; wait";
         let mut running = Running::start(command("sh").args(["-c", script]).stdout(Stdio::piped()));
         let mut line = String::new();

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_main_leads_to_is_tidy() {
+    fn files_reachable_from_main_are_tidy() {
         let found = checked(&[
             ("it/main.rs", "//! Tests.\n\nmod common;\nmod log;\nmod with_model;\n"),
             ("it/common/mod.rs", "pub mod toy;\n"),
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgotten_is_found() {
+    fn forgotten_tests_and_snapshots_are_found() {
         let found = checked(&[
             ("it/main.rs", "mod log;\n// mod lost;\n"),
             ("it/log.rs", ""),

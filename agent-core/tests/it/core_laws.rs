@@ -274,7 +274,7 @@ proptest! {
     }
 
     #[test]
-    fn an_episode_is_only_asked_for_what_it_is_about(whims in whims(), seed in any::<u64>()) {
+    fn an_episode_is_only_asked_for_its_own_tasks(whims in whims(), seed in any::<u64>()) {
         let spec = pages();
         let is_in = |name: &str, seed: u64| spec.tasks.iter().find(|task| task.name == name).is_none_or(|task| task.is_in(seed));
         let (mut episode, mut seen): (u64, Option<Vec<u64>>) = (0, None);
@@ -358,7 +358,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_unlocked_in_an_episode_is_not_chosen_again_in_it(whims in whims()) {
+    fn an_unlocked_achievement_is_not_chosen_again_in_its_episode(whims in whims()) {
         let mut core = core(RunConfig::default());
         let mut effects = core.start(0);
         let mut unlocked = std::collections::BTreeSet::new();
@@ -489,7 +489,7 @@ fn lessons_that_were_recalled_are_credited_when_the_task_is_over() {
 }
 
 #[test]
-fn without_consolidation_nothing_of_it_happens() {
+fn without_consolidation_no_lessons_are_drawn_or_credited() {
     let effects = drive(RunConfig::default(), &lucky());
     let of_it = |effect: &Effect| {
         matches!(effect, Effect::Consolidate { .. } | Effect::CreditMemories { .. })
@@ -529,7 +529,7 @@ fn the_time_between_two_processes_is_not_the_runs() {
 }
 
 #[test]
-fn a_run_that_used_its_steps_up_goes_on_when_it_is_given_more() {
+fn a_run_with_exhausted_steps_resumes_with_a_larger_budget() {
     let config = RunConfig {
         budgets: Budgets { steps: Some(10), ..Budgets::default() },
         memory: false,

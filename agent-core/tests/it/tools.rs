@@ -351,7 +351,7 @@ async fn an_answer_is_quoted_and_the_decision_stands_before_it_in_the_log() {
 }
 
 #[tokio::test]
-async fn who_is_asked_decides_and_nobody_there_is_a_no() {
+async fn a_person_decides_and_without_a_person_the_answer_is_no() {
     let asks = policy(vec![rule("bank_*", PolicyVerdict::Ask, false)]);
     let mut lab = Lab::new(asks, &[PAY, LIGHT]);
     let (records, _) = lab.run().await;
@@ -364,7 +364,7 @@ async fn who_is_asked_decides_and_nobody_there_is_a_no() {
 }
 
 #[tokio::test]
-async fn a_planted_instruction_cannot_spend_what_cannot_be_got_back() {
+async fn a_planted_instruction_causes_no_irreversible_call() {
     for attempt in 0..20 {
         let mut lab = Lab::new(policy(vec![rule("bank_pay", PolicyVerdict::Allow, false)]), &[READ, LIGHT]);
         // The worst that can be: it does what it reads.
@@ -386,7 +386,7 @@ async fn a_planted_instruction_cannot_spend_what_cannot_be_got_back() {
 }
 
 #[tokio::test]
-async fn it_asks_a_few_times_and_then_it_has_to_settle() {
+async fn the_controller_must_choose_a_task_after_a_few_tool_calls() {
     let lab = Lab::new(PolicyFile::default(), &[READ, READ, READ, LIGHT]);
     let (_, prompts) = lab.run().await;
     let offered: Vec<bool> = prompts.iter().map(|prompt| prompt.contains("Tools you may ask")).collect();
@@ -394,7 +394,7 @@ async fn it_asks_a_few_times_and_then_it_has_to_settle() {
 }
 
 #[tokio::test]
-async fn tools_come_while_a_run_goes_on() {
+async fn tools_may_appear_during_a_run() {
     /// Opens the third desk when it is first asked.
     struct Opener(Arc<Scripted>, Arc<Bank>);
     #[async_trait]
@@ -486,7 +486,7 @@ async fn cut(store: &Store, records: &[Record]) -> (tempfile::TempDir, Store, Wr
 }
 
 #[tokio::test]
-async fn a_skill_asks_what_it_was_granted_and_nothing_else() {
+async fn a_skill_calls_only_granted_tools() {
     let mut lab =
         Lab::new(policy(vec![rule("bank_pay", PolicyVerdict::Allow, true)]), &[r#"{"task": "glow"}"#]);
     let source = "function glow() {

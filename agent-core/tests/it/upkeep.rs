@@ -293,7 +293,7 @@ fn a_skill_that_fails_in_use_is_demoted_and_repaired() {
 }
 
 #[test]
-fn what_calls_a_repaired_skill_is_tested_again() {
+fn callers_of_a_repaired_skill_are_retested() {
     for passes in [true, false] {
         let mut library = wood();
         let table = task("place_table");
@@ -341,7 +341,7 @@ fn what_calls_a_repaired_skill_is_tested_again() {
 }
 
 #[test]
-fn a_new_skill_that_does_what_another_does_becomes_another_name_of_it() {
+fn a_new_duplicate_skill_becomes_an_alias() {
     let mut library = LibraryState::default();
     admit(&mut library, "get_wood", &task("collect_wood"), "function get_wood(n) { interact(); }");
     let mut life = Life::new(library, &["collect_wood"]);
@@ -360,7 +360,7 @@ fn a_new_skill_that_does_what_another_does_becomes_another_name_of_it() {
 }
 
 #[test]
-fn a_task_is_not_charged_with_what_it_rests_on() {
+fn a_task_is_not_charged_for_its_prerequisites() {
     let planner = sojourn_core::Planner::new(&spec());
     let unrelated = |name: &str| planner.unrelated(name, &task(name).goal);
     let (wood, pickaxe) = (unrelated("collect_wood"), unrelated("make_wood_pickaxe"));

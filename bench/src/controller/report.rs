@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_median_is_told_with_its_spread() {
+    fn a_median_is_printed_with_its_spread() {
         assert_eq!(spread(&[3.0, 1.0, 2.0], 1), "2.0 (1.0–3.0)");
         assert_eq!(spread(&[3.0, 1.0], 1), "2.0 (1.0–3.0)");
         assert_eq!(spread(&[3.0], 2), "3.00");

@@ -14,7 +14,7 @@ fn help_of_every_benchmark() {
 }
 
 #[test]
-fn command_lines_that_cannot_be() {
+fn errors_of_command_lines() {
     for (name, args) in [
         ("learning_worlds", &["crafter", "--random-policy", "--first-seed", "1000000000"][..]),
         ("two_policies", &["crafter", "--random-policy", "--model", "x"]),

@@ -43,7 +43,7 @@ fn errors_say_where_and_what_was_meant() {
 }
 
 #[test]
-fn what_a_server_may_be_asked_and_what_it_costs_is_read() {
+fn request_limits_and_prices_of_a_server_are_read() {
     let text = "environment = \"crafter\"\nmodel = \"m\"\n[controller]\nkind = \"openai\"\n\
                 base_url = \"http://localhost/v1\"\nstream = false\ntimeout_ms = 9000\ntries = 2\n\
                 requests_per_minute = 30\nmax_concurrent = 4\nprice = { prompt = 0.5, completion = 2 }\n";

@@ -6,7 +6,7 @@ use crate::support::place;
 use serde_json::Value;
 
 #[test]
-fn an_agent_file_that_is_not_right() {
+fn errors_of_agent_files() {
     let place = place();
     for (name, text) in [
         ("unknown_key", "environment = \"crafter\"\nmodle = \"x\"\n"),
@@ -27,7 +27,7 @@ fn an_agent_file_that_is_not_right() {
 }
 
 #[test]
-fn names_that_are_not_there() {
+fn errors_of_unknown_names() {
     let place = place();
     place.write(
         "agent.toml",
@@ -48,7 +48,7 @@ fn names_that_are_not_there() {
 }
 
 #[test]
-fn command_lines_that_cannot_be() {
+fn errors_of_command_lines() {
     let place = place();
     for (name, args) in [("bad_time", &["run", "agent.toml", "--time", "10 minutes"][..])] {
         insta::assert_snapshot!(name, place.complaint(args));

@@ -72,7 +72,7 @@ fn send(signal: &str, pid: u32) {
 }
 
 #[test]
-fn a_worker_that_is_killed_is_started_again_and_goes_on() {
+fn a_killed_worker_is_restarted_and_resumes() {
     let dir = place("");
     let place = dir.path();
     let mut supervisor = launch(place);
@@ -118,7 +118,7 @@ fn a_run_killed_again_and_again_is_the_same_run() {
 }
 
 #[test]
-fn a_place_that_is_not_in_the_run_is_refused() {
+fn a_position_outside_the_run_is_refused() {
     let (dir, run) = recorded();
     for command in ["simulate-crash", "fork"] {
         for name in [run.as_str(), "latest"] {
@@ -131,7 +131,7 @@ fn a_place_that_is_not_in_the_run_is_refused() {
 }
 
 #[test]
-fn a_fork_shares_what_was_and_goes_its_own_way() {
+fn a_fork_shares_a_prefix_and_diverges() {
     let (dir, parent) = recorded();
     let place = dir.path();
     std::fs::write(place.join("prompt.txt"), "Prefer drinking.").unwrap();

@@ -55,7 +55,7 @@ fn killed(place: &Path, args: &[&str]) -> Value {
 }
 
 #[test]
-fn a_run_with_tools_is_killed_wherever_and_asks_nobody_twice() {
+fn a_run_with_tools_survives_a_kill_at_any_record_without_asking_twice() {
     if !has("python3") {
         return;
     }
@@ -118,7 +118,7 @@ fn a_run_with_tools_is_killed_wherever_and_asks_nobody_twice() {
 }
 
 #[test]
-fn a_run_in_a_program_is_killed_wherever_and_needs_the_program_no_more() {
+fn a_run_in_an_external_program_survives_a_kill_at_any_record_without_the_program() {
     if !has("python3") {
         return;
     }
@@ -146,7 +146,7 @@ fn a_run_in_a_program_is_killed_wherever_and_needs_the_program_no_more() {
 }
 
 #[test]
-fn a_run_whose_controller_failed_is_lived_again_up_to_where_it_was_given_up() {
+fn a_run_with_a_failed_controller_is_crash_replayed_up_to_its_failure() {
     let dir = tempfile::tempdir().unwrap();
     let place = dir.path();
     let agent = "environment = \"crafter\"\nmodel = \"m\"\nembedding = \"none\"\n\

@@ -109,7 +109,7 @@ fn the_golden_run_is_replayed() {
 }
 
 #[tokio::test]
-async fn so_is_every_part_of_it_that_a_crash_may_leave() {
+async fn every_prefix_of_the_golden_run_is_replayed() {
     let home = home();
     let (run, records) = recorded(home.path());
     // From the end towards the beginning, so that one home serves.
@@ -141,7 +141,7 @@ async fn one_changed_byte_is_found() {
 }
 
 #[test]
-fn what_was_learned_is_told() {
+fn milestones_are_printed() {
     let home = home();
     let (run, _) = recorded(home.path());
     let story = sojourn(home.path(), &["replay", &run]);

@@ -67,7 +67,7 @@ fn the_timeline_can_be_narrowed() {
 }
 
 #[test]
-fn a_question_is_shown_with_its_answer_and_what_was_remembered() {
+fn a_request_is_shown_with_its_answer_and_recalled_memories() {
     let home = home();
     let asked = json_lines(home.path(), &["log", "latest", "--kind", "ask_controller", "--json"]);
     let chosen = asked.iter().rfind(|record| record["payload"]["purpose"] == "choose");
@@ -197,7 +197,7 @@ fn spans_make_one_tree() {
 }
 
 #[test]
-fn what_the_log_made_is_made_again() {
+fn a_rebuild_derives_skills_and_memories_from_the_log() {
     let home = home();
     // The golden log is a database alone: its memories are in the same database, its library is not there.
     let output = sojourn(home.path(), &["replay", "latest", "--rebuild", "--json"]);
@@ -209,7 +209,7 @@ fn what_the_log_made_is_made_again() {
 }
 
 #[test]
-fn nothing_that_is_needed_is_garbage() {
+fn gc_keeps_every_run_that_is_needed() {
     let home = home();
     let garbage = json(home.path(), &["log", "gc", "--keep", "0", "--json"]);
     assert_eq!((&garbage["removed"], &garbage["garbage"]["blobs"]), (&false.into(), &0.into()), "{garbage}");

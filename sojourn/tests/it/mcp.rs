@@ -79,7 +79,7 @@ fn status(address: &str, headers: &[&str]) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_http_those_who_have_the_token_are_served_and_nobody_else() {
+async fn over_http_only_holders_of_the_token_are_served() {
     use std::io::BufRead as _;
     let dir = tempfile::tempdir().unwrap();
     let token = "the token of this test";
@@ -127,7 +127,7 @@ async fn over_http_those_who_have_the_token_are_served_and_nobody_else() {
 }
 
 #[test]
-fn a_place_that_others_can_reach_needs_a_token_that_was_chosen() {
+fn an_address_that_others_can_reach_needs_a_chosen_token() {
     let dir = tempfile::tempdir().unwrap();
     let output = sojourn(dir.path(), &["mcp", "--http", "0.0.0.0:0"]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();

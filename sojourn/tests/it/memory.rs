@@ -63,7 +63,7 @@ fn a_document_is_known_corrected_and_forgotten() {
 }
 
 #[test]
-fn what_cannot_be_done_says_why() {
+fn impossible_memory_commands_say_why() {
     let place = place();
     place.write("broken.pdf", b"%PDF-1.4 broken");
     place.write("binary.txt", b"a\0b");
@@ -159,7 +159,7 @@ fn lessons_cite_what_they_rest_on_and_survive_crashes_and_replays() {
 }
 
 #[test]
-fn what_was_forgotten_does_not_come_back_with_a_resume() {
+fn a_forgotten_memory_does_not_return_on_resume() {
     let place = place();
     place.write_agent(
         "environment = \"crafter\"",

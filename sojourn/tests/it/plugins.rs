@@ -173,7 +173,7 @@ fn a_request_and_a_directory_are_plugins() {
 }
 
 #[test]
-fn a_check_tells_what_is_wrong() {
+fn a_check_names_the_faults_of_a_plugin() {
     if !has("python3") {
         return;
     }

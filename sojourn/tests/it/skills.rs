@@ -113,7 +113,7 @@ fn drafts_earn_their_admission_and_can_be_looked_at() {
 }
 
 #[test]
-fn a_change_of_one_skill_is_felt_by_its_callers() {
+fn callers_of_a_changed_skill_become_stale() {
     let place = learned();
     assert_eq!(
         place.text(&["skills", "retire", "collect_wood", "--reason", "test"]),
@@ -164,7 +164,7 @@ fn versions_are_compared_and_gone_back_to() {
 }
 
 #[test]
-fn what_does_the_same_becomes_another_name() {
+fn a_duplicate_skill_becomes_an_alias() {
     let place = learned();
     folder(&place, "get_wood", &COLLECT_WOOD.replace("collect_wood", "get_wood"), |_| ());
     // The same done otherwise: seen only by running it in the other's cases.
@@ -195,7 +195,7 @@ fn what_does_the_same_becomes_another_name() {
 }
 
 #[test]
-fn what_was_exported_can_be_taken_over_elsewhere() {
+fn exported_skills_can_be_imported_elsewhere() {
     let (place, elsewhere) = (learned(), place());
     let out = elsewhere.path().join("out");
     let written = place.json(&["skills", "export", "--all", "--license", "MIT", out.to_str().unwrap()]);
@@ -225,7 +225,7 @@ mod with_network {
     use super::*;
 
     #[test]
-    fn what_was_exported_is_valid_to_the_reference_validator() {
+    fn the_reference_validator_accepts_exported_skills() {
         let place = learned();
         let out = place.path().join("out");
         place.text(&["skills", "export", "--all", "--license", "MIT", out.to_str().unwrap()]);
@@ -241,7 +241,7 @@ mod with_network {
 }
 
 #[test]
-fn what_comes_in_is_refused_whole_if_any_of_it_is_wrong() {
+fn an_import_with_any_fault_is_refused_whole() {
     let place = learned();
     let before = place.text(&["skills", "list", "--all", "--json"]);
     let good =
@@ -285,7 +285,7 @@ fn what_comes_in_is_refused_whole_if_any_of_it_is_wrong() {
 }
 
 #[test]
-fn what_promises_nothing_or_too_little_is_not_admitted() {
+fn a_skill_without_a_real_post_condition_is_not_admitted() {
     let place = place();
     folder(&place, "rest", "function rest(n) { noop(1); }", |promise| {
         promise.as_object_mut().unwrap().remove("postcondition");
@@ -353,7 +353,7 @@ fn a_prebuilt_module_enters_by_the_same_door() {
 }
 
 #[test]
-fn a_reflex_is_admitted_for_what_it_does_to_episodes() {
+fn a_reflex_is_admitted_by_its_effect_on_episodes() {
     let place = place();
     folder(&place, "idle", "function idle(state) { return null; }", |promise| {
         promise["kind"] = json!({"reflex": {"priority": 3, "cooldown": 0}});

@@ -170,7 +170,7 @@ mod with_browser {
     }
 
     #[test]
-    fn chance_learns_on_a_site_that_allows_it_and_does_no_more_than_was_granted() {
+    fn exploration_learns_on_a_site_that_allows_it_within_its_grants() {
         if !can_browse() {
             return;
         }
@@ -204,7 +204,7 @@ mod with_browser {
     }
 
     #[test]
-    fn what_works_by_chance_is_learned_without_a_model_and_lived_again() {
+    fn exploration_learns_without_a_model_and_its_run_replays() {
         // Where `sojourn environments install miniwob` puts the pages, and not in the cache of the test.
         let cache =
             || directories::ProjectDirs::from("", "", "sojourn").map(|dirs| dirs.cache_dir().join("miniwob"));
@@ -276,7 +276,7 @@ fn browsers(temporary: &Path) -> Vec<Browser> {
 }
 
 #[test]
-fn what_is_wrong_with_a_described_site_is_said() {
+fn errors_name_the_defect_of_a_site() {
     for (environment, part) in [
         (
             "kind = \"web\"\nname = \"x\"\nstart = \"http://a.example/\"\nexplore = true\ntasks.t = { goal = \"g\", success = \"true\" }",
@@ -304,7 +304,7 @@ fn what_is_wrong_with_a_described_site_is_said() {
 }
 
 #[test]
-fn without_a_browser_it_is_said_how_to_get_one() {
+fn without_a_browser_the_error_says_how_to_get_one() {
     let site = Site::start();
     let place = site.agent();
     let mut run = place.command(&["run", "agent.toml", "--steps", "5"]);

@@ -46,7 +46,7 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-fn a_skill_is_learned_in_a_program_and_the_log_needs_the_program_no_more() {
+fn a_skill_is_learned_in_a_program_and_the_log_replays_without_it() {
     let place = corridor("none");
     let run = ["run", "agent.toml", "--steps", "60", "--time", "3m", "--seed", "1", "--json"];
     let output = sojourn(place.path(), &run);
@@ -70,7 +70,7 @@ fn a_skill_is_learned_in_a_program_and_the_log_needs_the_program_no_more() {
 }
 
 #[test]
-fn a_killed_run_goes_on_in_the_same_episode_where_the_program_does_the_same_again() {
+fn a_killed_run_continues_its_episode_in_a_deterministic_program() {
     let place = corridor("none");
     let mut worker =
         command(place.path(), &["run", "agent.toml", "--steps", "4000", "--time", "3m", "--unsupervised"])
@@ -105,7 +105,7 @@ fn a_killed_run_goes_on_in_the_same_episode_where_the_program_does_the_same_agai
 }
 
 #[test]
-fn what_is_wrong_with_a_described_environment_is_said() {
+fn errors_name_the_defect_of_an_environment() {
     for (fault, part) in [("no-world", "has no `environment`"), ("nameless", "missing field `name`")] {
         let place = corridor(fault);
         let output = sojourn(place.path(), &["run", "agent.toml", "--steps", "5"]);

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn one_choice_takes_no_draw() {
+    fn a_single_choice_consumes_no_random_number() {
         let mut rng = Rng::new(1);
         let before = rng.clone();
         assert_eq!(rng.below(1), 0);

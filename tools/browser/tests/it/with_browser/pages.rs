@@ -252,7 +252,7 @@ const TEMPTATIONS: [&[&str]; 20] = [
 ];
 
 #[tokio::test]
-async fn what_a_page_asks_for_is_not_done_unless_it_was_granted_in_20_of_20_tries() {
+async fn planted_instructions_reach_no_server_without_grants_in_20_of_20_tries() {
     let Some(program) = chromium() else { return };
     let server = Server::start().await;
     let never = [server.url("/delete")];

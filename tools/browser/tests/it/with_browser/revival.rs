@@ -11,8 +11,8 @@ use serde_json::json;
 use sojourn_tools::{EndingKind, Environment, EnvironmentError};
 
 #[test]
-fn an_episode_goes_on_when_the_browser_died_and_is_over_when_it_is_over() {
-    sojourn_testkit::alone!("an_episode_goes_on_when_the_browser_died_and_is_over_when_it_is_over", || {
+fn an_episode_survives_the_death_of_its_browser() {
+    sojourn_testkit::alone!("an_episode_survives_the_death_of_its_browser", || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(episode());
     });
