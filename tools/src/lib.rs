@@ -32,6 +32,7 @@ mod gymnasium;
 pub mod http;
 pub mod mcp;
 mod observation;
+pub mod outside;
 mod policy;
 pub mod process;
 pub mod python;
