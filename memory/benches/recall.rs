@@ -23,9 +23,9 @@ const QUESTIONS: u64 = 200;
 const COMPARED: u64 = 50;
 
 /// Pseudo-random numbers, determined by the seed (`SplitMix64`, Steele et al. 2014).
-struct Chance(u64);
+struct Noise(u64);
 
-impl Chance {
+impl Noise {
     fn new(purpose: u64, seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ purpose.wrapping_mul(0xd134_2543_de82_ef95))
     }
@@ -57,13 +57,13 @@ impl Chance {
 
 /// A vector near the centre of the memory's cluster.
 fn vector(n: u64, own: u64) -> Vec<f32> {
-    let mut centre = Chance::new(1, n / CLUSTER);
-    let mut noise = Chance::new(2, own);
+    let mut centre = Noise::new(1, n / CLUSTER);
+    let mut noise = Noise::new(2, own);
     (0..DIMENSION).map(|_| centre.normal() + 0.7 * noise.normal()).collect()
 }
 
 fn text(n: u64) -> String {
-    let mut chance = Chance::new(3, n);
+    let mut chance = Noise::new(3, n);
     let words: Vec<String> = (0..14).map(|_| chance.word()).collect();
     words.join(" ")
 }
@@ -128,7 +128,7 @@ async fn measure(count: u64) -> serde_json::Value {
     let mut times = Vec::new();
     let (mut met, mut wanted) = (0, 0);
     for question in 0..QUESTIONS {
-        let mut chance = Chance::new(4, question);
+        let mut chance = Noise::new(4, question);
         let n = chance.bits() % count;
         let words: Vec<String> =
             text(n).split(' ').take(6).map(str::to_owned).chain([chance.word()]).collect();
