@@ -120,20 +120,20 @@ pub enum Outcome {
 #[derive(Debug, thiserror::Error)]
 pub enum DriveError {
     /// The log diverged, ended or failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Journal(#[from] JournalError),
     /// The environment failed.
-    #[error(transparent)]
-    Executor(ExecutorError),
+    #[error("{0}")]
+    Executor(#[source] ExecutorError),
     /// The sandbox could not load a module, or ran out of instances.
     #[error("the sandbox failed: {0}")]
     Sandbox(String),
     /// The library on disk could not be changed.
-    #[error(transparent)]
+    #[error("{0}")]
     Library(#[from] LibraryError),
     /// Memory failed.
     #[error("memory failed: {0}")]
-    Memory(String),
+    Memory(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A value could not be written as JSON.
     #[error("not serialisable: {0}")]
     Json(#[from] serde_json::Error),

@@ -232,6 +232,6 @@ fn recalled(hit: Hit) -> Recalled {
     }
 }
 
-fn failed(error: impl std::fmt::Display) -> DriveError {
-    DriveError::Memory(error.to_string())
+fn failed(error: impl std::error::Error + Send + Sync + 'static) -> DriveError {
+    DriveError::Memory(Box::new(error))
 }

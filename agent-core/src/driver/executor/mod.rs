@@ -55,7 +55,7 @@ pub struct SkillExecutor {
 #[derive(Debug, thiserror::Error)]
 pub enum ExecutorError {
     /// The environment failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Environment(#[from] EnvironmentError),
     /// There is no such skill.
     #[error("no skill named `{name}` is loaded")]
@@ -67,7 +67,7 @@ pub enum ExecutorError {
     #[error("{0}")]
     Tools(String),
     /// An event could not be recorded, or differs from the recorded one.
-    #[error(transparent)]
+    #[error("{0}")]
     Journal(#[from] JournalError),
     /// The run was interrupted. The current step was finished and recorded.
     #[error("interrupted")]
