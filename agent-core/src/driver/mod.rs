@@ -41,7 +41,7 @@ use executor::{LiveReflex, LoadedSkill};
 use replay::ReplayingEnvironment;
 use serde::Serialize;
 use sojourn_controller::{Cancel, Controller};
-use sojourn_memory::{Durability, RunStatus};
+use sojourn_memory::{Durability, RunId, RunStatus};
 use sojourn_sandbox::{Program, Sandbox};
 use sojourn_skills::{Library, LibraryError, SkillId};
 use sojourn_tools::Environment;
@@ -66,7 +66,7 @@ pub struct Driver {
     observer: Arc<dyn Observer>,
     cancel: Cancel,
     redactor: Redactor,
-    run: String,
+    run: RunId,
     /// The active reflexes, the first to be asked first: those of the run, then those of the library.
     reflexes: Vec<LiveReflex>,
     /// The reflexes that the run was started with.
@@ -234,7 +234,7 @@ impl Driver {
     /// # Errors
     /// When something outside the core failed or the log diverged. The records written before are durable in any case.
     pub async fn run(self, started_ms: i64) -> Result<(Outcome, Core), DriveError> {
-        let span = spans::agent(&self.core.spec().name, &self.run, &self.controller.model().name);
+        let span = spans::agent(&self.core.spec().name, self.run.as_str(), &self.controller.model().name);
         Box::pin(self.run_loop(started_ms)).instrument(span).await
     }
 

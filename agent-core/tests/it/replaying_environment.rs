@@ -231,7 +231,11 @@ impl Lab {
             library: library(&sandbox, &spec).await,
             environment: spec,
             reflexes: Vec::new(),
-            origin: RunOrigin { run: "cards".into(), model: "none".into(), engine: engine_sha256().into() },
+            origin: RunOrigin {
+                run: "cards".parse().unwrap(),
+                model: "none".into(),
+                engine: engine_sha256().into(),
+            },
         };
         Self { sandbox, effects, started }
     }

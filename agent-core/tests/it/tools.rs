@@ -225,7 +225,11 @@ impl Lab {
             library: LibraryState::default(),
             environment: Lamp::new().spec,
             reflexes: Vec::new(),
-            origin: RunOrigin { run: "lamp".into(), model: "none".into(), engine: engine_sha256().into() },
+            origin: RunOrigin {
+                run: "lamp".parse().unwrap(),
+                model: "none".into(),
+                engine: engine_sha256().into(),
+            },
         };
         let bank = Arc::new(Bank::default());
         *bank.says.lock().unwrap() = "Balance: 12.".into();

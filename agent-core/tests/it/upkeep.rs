@@ -128,7 +128,7 @@ impl Life {
             tasks: tasks.iter().map(|&task| task.to_owned()).collect(),
             ..RunConfig::default()
         };
-        let origin = RunOrigin { run: "test".into(), model: "test".into(), engine: ENGINE.into() };
+        let origin = RunOrigin { run: "test".parse().unwrap(), model: "test".into(), engine: ENGINE.into() };
         let mut core = Core::new(config, spec(), library, origin);
         let effects = core.start(0);
         Self { core, all: effects.clone(), effects, written: 0 }

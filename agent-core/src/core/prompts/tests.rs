@@ -10,6 +10,7 @@ use crate::model::{
     UiElement, UiState,
 };
 use sojourn_crafter::CrafterEnvironment;
+use sojourn_memory::MemoryId;
 use sojourn_skills::grammar::Language;
 use sojourn_skills::{Demotion, ReflexFigures, TrialReport};
 use sojourn_tools::{
@@ -158,7 +159,7 @@ fn consultable() -> Consultable {
 
 fn choice(spec: &EnvironmentSpec, proposals: &[Proposal], consultable: &Consultable) -> String {
     let memory = |text: &str| Recalled {
-        id: "1".into(),
+        id: MemoryId::from_bytes([1; 16]),
         text: text.into(),
         kind: "episode".into(),
         why: String::new(),

@@ -11,6 +11,7 @@ use crate::core::planner::Planner;
 use crate::core::{seeds, trial_calls};
 use crate::model::{ReflexSource, RunOrigin};
 use sojourn_controller::Cancel;
+use sojourn_memory::RunId;
 use sojourn_sandbox::{Limits, Program, Sandbox};
 use sojourn_skills::{
     AdmissionRule, Case, CaseResult, Kind, LibraryState, PairedEpisode, ReflexTrial, Setup, Skill,
@@ -168,7 +169,7 @@ impl StandaloneTrials {
             reflexes: self.runner.reflexes.clone(),
             spec: environment.spec().clone(),
             origin: RunOrigin {
-                run: String::new(),
+                run: RunId::new(0, 0),
                 model: String::new(),
                 engine: sojourn_sandbox::engine_sha256().to_owned(),
             },
