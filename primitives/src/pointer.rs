@@ -31,6 +31,11 @@ pub enum JsonPointerError {
 }
 
 impl JsonPointer {
+    /// The pointer to what `names` lead to, the outermost name first.
+    pub fn of<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> Self {
+        names.into_iter().fold(Self::default(), |pointer, name| pointer.join(name.as_ref()))
+    }
+
     /// The pointer as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -45,6 +50,11 @@ impl JsonPointer {
     #[must_use]
     pub fn join(&self, name: &str) -> Self {
         Self(format!("{}/{}", self.0, name.replace('~', "~0").replace('/', "~1")))
+    }
+
+    /// The last name on the way, unescaped; `None` for the whole document.
+    pub fn last(&self) -> Option<Cow<'_, str>> {
+        self.names().last()
     }
 
     /// The names on the way from the document to the value, unescaped.
@@ -142,8 +152,9 @@ mod tests {
 
     #[test]
     fn names_are_escaped_and_unescaped_and_the_text_stays_as_it_was() {
-        let deep = pointer("/items").join("a/b~1").join("");
+        let deep = JsonPointer::of(["items", "a/b~1", ""]);
         assert_eq!(deep.as_str(), "/items/a~1b~01/");
+        assert_eq!(deep.last().as_deref(), Some(""));
         assert_eq!(deep.names().collect::<Vec<_>>(), ["items", "a/b~1", ""]);
         assert_eq!(serde_json::to_value(&deep).unwrap(), json!("/items/a~1b~01/"));
     }

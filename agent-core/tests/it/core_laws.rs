@@ -45,7 +45,7 @@ fn spec() -> EnvironmentSpec {
 /// A world whose episodes are each about another task, seen in them.
 fn pages() -> EnvironmentSpec {
     let mut spec = spec();
-    spec.question = Some(Question { path: "/goal".into(), differs: String::new() });
+    spec.question = Some(Question { path: "/goal".parse().unwrap(), differs: String::new() });
     spec.recipes.clear();
     let modulus = spec.tasks.len() as u64;
     for (remainder, task) in (0..).zip(&mut spec.tasks) {
@@ -53,7 +53,7 @@ fn pages() -> EnvironmentSpec {
     }
     let walk = ActionTemplate { tool: "go_to".into(), args: vec![ArgumentSource::GoalText], weight: 1 };
     spec.exploration = Some(ExplorationSpec {
-        elements: "/elements".into(),
+        elements: "/elements".parse().unwrap(),
         kind: "kind".into(),
         label: "name".into(),
         groups: vec![],

@@ -80,7 +80,7 @@ impl Table {
                 description: "gather pips".into(),
                 parameters: Vec::new(),
                 goal: Condition::Increased {
-                    path: "/pips".into(),
+                    path: "/pips".parse().unwrap(),
                     by: sojourn_tools::Amount::Literal(20.0),
                     cap: None,
                 },

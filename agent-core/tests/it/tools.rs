@@ -42,7 +42,8 @@ impl Lamp {
             effects: Effects { write: true, ..Effects::default() },
             ..ToolSpec::new("light", "light it")
         };
-        let goal = Condition::Increased { path: "/lit".into(), by: Amount::Literal(1.0), cap: None };
+        let goal =
+            Condition::Increased { path: "/lit".parse().unwrap(), by: Amount::Literal(1.0), cap: None };
         let task = TaskSpec {
             name: "glow".into(),
             description: "light the lamp".into(),

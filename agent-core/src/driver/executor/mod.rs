@@ -19,6 +19,7 @@ use super::toolkit::Toolkit;
 use host::SkillHost;
 use serde_json::Value;
 use skill_run::Tally;
+use sojourn_primitives::JsonPointer;
 use sojourn_sandbox::{Binding, BindingKind, CallError, HostError, Limits, Program, Sandbox};
 use sojourn_tools::{Condition, Environment, EnvironmentError, Grants, Parameter, ToolCall};
 use state::ExecutorState;
@@ -227,7 +228,7 @@ impl SkillExecutor {
     }
 
     /// From now on records changes of these counters, given as JSON pointers, unless a reflex causes them.
-    pub async fn watch(&self, counters: &[String]) {
+    pub async fn watch(&self, counters: &[JsonPointer]) {
         self.shared.lock().await.watched = counters.to_vec();
     }
 
