@@ -79,7 +79,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 /// All causes in one line, without those that another one contains.
-fn chain(error: &anyhow::Error) -> String {
+pub fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if text.contains(&cause) {
@@ -239,5 +239,18 @@ mod tests {
         let error =
             anyhow::anyhow!("cause").context(Failure::new(Kind::NotFound, "bad")).context("while reading");
         assert_eq!(explain(&error), (Kind::NotFound, None));
+    }
+
+    #[test]
+    fn the_hint_of_an_error_survives_the_errors_that_wrap_it() {
+        let full = sojourn_core::JournalError::Log(sojourn_memory::Error::DiskFull);
+        let error = anyhow::Error::new(sojourn_core::DriveError::Journal(full)).context("the run stopped");
+        let (kind, hint) = explain(&error);
+        assert_eq!(
+            (kind, hint.as_deref()),
+            (Kind::Failure, Some("free some space and resume; nothing recorded is lost"))
+        );
+        let once = chain(&error).matches(&sojourn_memory::Error::DiskFull.to_string()).count();
+        assert_eq!(once, 1, "{}", chain(&error));
     }
 }

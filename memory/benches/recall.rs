@@ -11,6 +11,7 @@ use sojourn_memory::{
     Embedding, EventSeq, ExportedMemory, Hash, Memories, Memory, MemoryId, MemoryKind, Query, RankingWeights,
     RunId, Store, Tenant, Tick,
 };
+use sojourn_primitives::SplitMix64;
 use std::time::Instant;
 
 const DIMENSION: usize = 384;
@@ -22,25 +23,22 @@ const QUESTIONS: u64 = 200;
 /// Number of queries whose results are compared with the linear scan.
 const COMPARED: u64 = 50;
 
-/// Pseudo-random numbers, determined by the seed (`SplitMix64`, Steele et al. 2014).
-struct Noise(u64);
+/// Pseudo-random numbers, determined by the seed.
+struct Noise(SplitMix64);
 
 impl Noise {
     fn new(purpose: u64, seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ purpose.wrapping_mul(0xd134_2543_de82_ef95))
+        let seed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Self(SplitMix64::new(seed ^ purpose.wrapping_mul(0xd134_2543_de82_ef95)))
     }
 
     fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.0.bits()
     }
 
     /// A number from 0 to 1.
     fn unit(&mut self) -> f64 {
-        (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
+        self.0.unit()
     }
 
     /// Approximately standard normal.

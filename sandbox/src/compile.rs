@@ -5,10 +5,10 @@ use crate::abi::{Guest, Outcome, Termination};
 use crate::diagnosis::{self, Thrown};
 use crate::engine::{Runtime, engine_sha256};
 use crate::module::{self, Parts};
-use crate::reserved::RESERVED;
 use crate::warm::{NEXT, STATE};
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
+use sojourn_primitives::RESERVED;
 use std::fmt;
 use wasmtime::{Store, format_err};
 

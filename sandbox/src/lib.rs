@@ -70,7 +70,6 @@ mod precompiled;
 mod program;
 mod reflex;
 mod report;
-mod reserved;
 mod run;
 mod sandbox;
 mod settings;

@@ -1,7 +1,7 @@
 //! The environments that a program can open, and the place where a new one is added.
 //!
 //! - **An environment with a name** (`environment = "crafter"`): write a crate that implements [`Environment`], and
-//!   [`EnvironmentProvider`] for its name. Then add `.with(YourProvider)` to the registry in `sojourn/src/main.rs`.
+//!   [`EnvironmentProvider`] for its name. Then add `.with(YourProvider)` to the registry in `sojourn/src/lib.rs`.
 //!   No other code names it.
 //! - **An environment that an agent file describes** (`[environment] kind = "web"`): implement [`DescribedEnvironment`] for its
 //!   settings, and add a variant to `EnvironmentDescription` in `cli/src/environments.rs`.

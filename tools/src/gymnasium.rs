@@ -15,8 +15,14 @@ use std::path::{Path, PathBuf};
 const BRIDGE: &str = include_str!("../bridges/gym_bridge.py");
 /// File name of the bridge in the directory of the packages.
 const BRIDGE_FILE: &str = "gym_bridge.py";
-/// The environment variable that names the directory of the packages.
-const VARIABLE: &str = "SOJOURN_GYM";
+/// Gymnasium and the packages with its environments.
+const PACKAGES: python::Packages = python::Packages {
+    variable: "SOJOURN_GYM",
+    name: "gym",
+    is_installed,
+    missing: "Gymnasium is not installed",
+    remedy: "`sojourn environments install gym PACKAGE…`, for example with the package minigrid",
+};
 
 /// Provides `gym:ID`.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +47,7 @@ impl EnvironmentProvider for Gymnasium {
     }
 
     fn availability(&self) -> Result<Availability, EnvironmentUnavailable> {
-        Ok(python::availability(directory()?, is_installed))
+        PACKAGES.availability()
     }
 
     async fn install(
@@ -49,7 +55,7 @@ impl EnvironmentProvider for Gymnasium {
         packages: &[String],
         progress: &(dyn Fn(String) + Sync),
     ) -> Result<PathBuf, EnvironmentUnavailable> {
-        let directory = directory()?;
+        let directory = PACKAGES.directory()?;
         std::fs::create_dir_all(&directory).map_err(|error| not_written(&directory, &error))?;
         let python = python_in(&directory).into_os_string();
         if !python_in(&directory).is_file() {
@@ -67,14 +73,7 @@ impl EnvironmentProvider for Gymnasium {
     }
 
     async fn open(&self, name: &str) -> Result<Box<dyn Environment>, EnvironmentUnavailable> {
-        let directory = directory()?;
-        if !is_installed(&directory) {
-            return Err(EnvironmentUnavailable::NotInstalled {
-                missing: "Gymnasium is not installed".to_owned(),
-                remedy: "`sojourn environments install gym PACKAGE…`, for example with the package minigrid"
-                    .to_owned(),
-            });
-        }
+        let directory = PACKAGES.installed()?;
         // Another version of the program may have installed the packages with its own bridge.
         let bridge = directory.join(BRIDGE_FILE);
         if std::fs::read_to_string(&bridge).ok().as_deref() != Some(BRIDGE) {
@@ -97,10 +96,6 @@ impl EnvironmentProvider for Gymnasium {
 /// The part after `gym:`.
 fn id(name: &str) -> Option<&str> {
     name.strip_prefix("gym:").filter(|id| !id.is_empty())
-}
-
-fn directory() -> Result<PathBuf, EnvironmentUnavailable> {
-    python::install_directory(VARIABLE, "gym")
 }
 
 fn is_installed(directory: &Path) -> bool {
@@ -139,7 +134,7 @@ fn write_bridge(directory: &Path) -> Result<(), EnvironmentUnavailable> {
 fn not_written(directory: &Path, error: &std::io::Error) -> EnvironmentUnavailable {
     EnvironmentUnavailable::Failed {
         reason: format!("cannot write to `{}`: {error}", directory.display()),
-        remedy: format!("set {VARIABLE} to a directory that can be written"),
+        remedy: format!("set {} to a directory that can be written", PACKAGES.variable),
     }
 }
 

@@ -72,7 +72,7 @@ pub use source::{FixedSource, ToolSource};
 pub use sources::{SourceError, SourceSettings};
 pub use spec::{
     Effects, Example, Ingredient, Parameter, ParameterKind, Recipe, ResidueClass, ResultKind, TaskSpec,
-    ToolSpec, arguments_schema, recipes_by_task, signature, with_defaults,
+    ToolSpec, arguments_schema, function_head, recipes_by_task, signature, with_defaults,
 };
 pub use tool::{CallContext, CallProgress, FailureKind, Need, Tool, ToolCall, ToolError, ToolOutcome};
 pub use toolbox::{CallLimits, Refusal, ToolChanges, Toolbox, ValidatedCall, nearest};

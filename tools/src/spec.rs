@@ -279,6 +279,11 @@ pub fn signature(name: &str, parameters: &[Parameter]) -> String {
     format!("{name}({})", list.join(", "))
 }
 
+/// The line that the source of a function begins with, and the end of that line: `function name(a, b = 1) {`.
+pub fn function_head(name: &str, parameters: &[Parameter]) -> String {
+    format!("function {} {{\n", signature(name, parameters))
+}
+
 /// `args` with defaults for the missing parameters.
 pub fn with_defaults(parameters: &[Parameter], mut args: Map<String, Value>) -> Map<String, Value> {
     for parameter in parameters {

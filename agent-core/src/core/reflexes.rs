@@ -224,7 +224,7 @@ impl Core {
             postcondition: None,
             origin: Origin::Model {
                 model: self.origin.model.clone(),
-                run: self.origin.run.clone(),
+                run: self.origin.run.to_string(),
                 seq: self.requests,
             },
             kind: Kind::Reflex { priority: PRIORITY, cooldown: 0 },

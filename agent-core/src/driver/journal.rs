@@ -64,10 +64,10 @@ pub enum JournalError {
     #[error("the recorded part of the run ends here")]
     End,
     /// The log could not be written.
-    #[error(transparent)]
+    #[error("{0}")]
     Log(#[from] sojourn_memory::Error),
     /// A record could not be read.
-    #[error(transparent)]
+    #[error("{0}")]
     Read(#[from] ReadError),
     /// A payload could not be written as JSON.
     #[error("not serialisable: {0}")]

@@ -44,7 +44,7 @@ pub trait Payload: Serialize {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The store failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Store(#[from] sojourn_memory::Error),
     /// A newer version wrote the record, or another program.
     #[error("record {seq} is of the kind `{kind}`, which this version does not know")]

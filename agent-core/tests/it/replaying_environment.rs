@@ -80,7 +80,7 @@ impl Table {
                 description: "gather pips".into(),
                 parameters: Vec::new(),
                 goal: Condition::Increased {
-                    path: "/pips".into(),
+                    path: "/pips".parse().unwrap(),
                     by: sojourn_tools::Amount::Literal(20.0),
                     cap: None,
                 },
@@ -231,7 +231,11 @@ impl Lab {
             library: library(&sandbox, &spec).await,
             environment: spec,
             reflexes: Vec::new(),
-            origin: RunOrigin { run: "cards".into(), model: "none".into(), engine: engine_sha256().into() },
+            origin: RunOrigin {
+                run: "cards".parse().unwrap(),
+                model: "none".into(),
+                engine: engine_sha256().into(),
+            },
         };
         Self { sandbox, effects, started }
     }

@@ -45,11 +45,14 @@ fn errors_say_where_and_what_was_meant() {
 #[test]
 fn request_limits_and_prices_of_a_server_are_read() {
     let text = "environment = \"crafter\"\nmodel = \"m\"\n[controller]\nkind = \"openai\"\n\
-                base_url = \"http://localhost/v1\"\nstream = false\ntimeout_ms = 9000\ntries = 2\n\
+                base_url = \"http://localhost/v1\"\nstream = false\ntimeout_ms = 9000\nmax_attempts = 2\n\
                 requests_per_minute = 30\nmax_concurrent = 4\nprice = { prompt = 0.5, completion = 2 }\n";
     let agent = parse(text, &[]).unwrap();
     let settings = &agent.controller;
-    assert_eq!((settings.stream, settings.timeout_ms, settings.tries), (Some(false), Some(9000), Some(2)));
+    assert_eq!(
+        (settings.stream, settings.timeout_ms, settings.max_attempts),
+        (Some(false), Some(9000), Some(2))
+    );
     assert_eq!((settings.requests_per_minute, settings.max_concurrent), (Some(30), Some(4)));
     assert_eq!(settings.price, Some(Price { prompt: 0.5, cached: None, completion: 2.0 }));
     // The budget counts in the same money, at the full price where no price of cached tokens is given.
@@ -63,6 +66,19 @@ fn request_limits_and_prices_of_a_server_are_read() {
     ] {
         let error = parse(text, &[assignment]).unwrap_err();
         assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn a_key_that_was_renamed_is_unknown_and_its_new_name_is_told() {
+    for (old, new) in [
+        ("draft=\"m\"", "did you mean `draft_model`?"),
+        ("prompt_memory_mib=1", "`host_cache_mib`"),
+        ("keep_prefixes=true", "`prefix_cache`"),
+        ("tries=2", "`max_attempts`"),
+    ] {
+        let error = parse("environment = \"crafter\"\n", &[&format!("controller.{old}")]).unwrap_err();
+        assert!(error.contains("unknown key") && error.contains(new), "{error}");
     }
 }
 

@@ -82,7 +82,7 @@ impl RunContext {
             library: state,
             reflexes: plan.reflexes,
             origin: RunOrigin {
-                run: run.to_string(),
+                run: run.clone(),
                 model: model.name.clone(),
                 engine: engine_sha256().to_owned(),
             },

@@ -32,7 +32,7 @@ pub enum ImportError {
         line: u64,
     },
     /// The store rejected the run.
-    #[error(transparent)]
+    #[error("{0}")]
     Store(#[from] Error),
 }
 

@@ -1,11 +1,10 @@
 use super::truncate;
 use crate::allowed_hosts::{AllowedHosts, body, error_chain};
 use crate::schema::identifier;
-use crate::{CallContext, Content, Effects, FixedSource, Tool, ToolError, ToolOutcome, ToolSpec};
-use async_trait::async_trait;
+use crate::{Effects, FixedSource, FunctionTool, ToolSpec};
 use reqwest::{Client, Url};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +42,6 @@ fn timeout_ms() -> u64 {
 }
 
 struct Fetch {
-    spec: ToolSpec,
     settings: FetchSettings,
     hosts: AllowedHosts,
     client: Client,
@@ -69,26 +67,12 @@ impl FetchSettings {
             timeout_ms: Some(self.timeout_ms + 1000),
             ..ToolSpec::new(identifier(name, "get"), about).with_input(input)
         };
-        Ok(FixedSource::new(name, vec![Arc::new(Fetch { spec, settings: self, hosts, client })]))
-    }
-}
-
-#[async_trait]
-impl Tool for Fetch {
-    fn spec(&self) -> &ToolSpec {
-        &self.spec
-    }
-
-    async fn call(
-        &self,
-        args: &Map<String, Value>,
-        _context: &CallContext,
-    ) -> Result<ToolOutcome, ToolError> {
-        let address = args.get("url").and_then(Value::as_str).unwrap_or_default();
-        Ok(match self.read(address).await {
-            Ok(text) => ToolOutcome { content: vec![Content::text(text)], ..ToolOutcome::done("") },
-            Err(reason) => ToolOutcome::failed(reason),
-        })
+        let fetch = Arc::new(Fetch { settings: self, hosts, client });
+        let tool = FunctionTool::with_spec(spec, move |args, _| {
+            let fetch = Arc::clone(&fetch);
+            async move { fetch.read(args.get("url").and_then(Value::as_str).unwrap_or_default()).await }
+        });
+        Ok(FixedSource::new(name, vec![Arc::new(tool)]))
     }
 }
 

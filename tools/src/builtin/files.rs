@@ -1,7 +1,6 @@
 use super::truncate;
 use crate::schema::identifier;
-use crate::{CallContext, Content, Effects, FixedSource, Tool, ToolError, ToolOutcome, ToolSpec};
-use async_trait::async_trait;
+use crate::{Effects, FixedSource, FunctionTool, Tool, ToolSpec};
 use cap_std::fs::Dir;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -36,12 +35,6 @@ enum Operation {
     Write,
 }
 
-struct FileTool {
-    spec: ToolSpec,
-    operation: Operation,
-    root: Arc<Dir>,
-}
-
 impl FilesSettings {
     /// Opens the directory and builds the tools `NAME_list`, `NAME_read`, `NAME_search` and, if granted,
     /// `NAME_write`.
@@ -58,10 +51,11 @@ impl FilesSettings {
         let object = |properties: Value, required: &[&str]| json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false});
         let reads = Effects { idempotent: true, ..Effects::default() };
         let writes = Effects { write: true, idempotent: true, ..Effects::default() };
-        let tool = |operation, called, about: &str, effects, input| -> Arc<dyn Tool> {
+        let tool = |operation: Operation, called, about: &str, effects, input| -> Arc<dyn Tool> {
             let spec =
                 ToolSpec { effects, ..ToolSpec::new(identifier(name, called), about).with_input(input) };
-            Arc::new(FileTool { spec, operation, root: Arc::clone(&root) })
+            let root = Arc::clone(&root);
+            Arc::new(FunctionTool::with_spec(spec, move |args, _| operation.run(Arc::clone(&root), args)))
         };
         let mut tools = vec![
             tool(Operation::List, "list", "lists a directory", reads, object(json!({"path": path}), &[])),
@@ -94,33 +88,17 @@ impl FilesSettings {
     }
 }
 
-#[async_trait]
-impl Tool for FileTool {
-    fn spec(&self) -> &ToolSpec {
-        &self.spec
-    }
-
-    async fn call(
-        &self,
-        args: &Map<String, Value>,
-        _context: &CallContext,
-    ) -> Result<ToolOutcome, ToolError> {
+impl Operation {
+    async fn run(self, root: Arc<Dir>, args: Map<String, Value>) -> Result<String, String> {
         let text = |name: &str| args.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (root, operation, path, words) =
-            (Arc::clone(&self.root), self.operation, text("path"), text("text"));
-        let done = tokio::task::spawn_blocking(move || match operation {
-            Operation::List => list(&root, &path),
-            Operation::Read => read(&root, &path).map(|text| truncate(&text, READ)),
-            Operation::Search => search(&root, &path, &words),
-            Operation::Write => write(&root, &path, &words),
+        let (path, words) = (text("path"), text("text"));
+        let done = tokio::task::spawn_blocking(move || match self {
+            Self::List => list(&root, &path),
+            Self::Read => read(&root, &path).map(|text| truncate(&text, READ)),
+            Self::Search => search(&root, &path, &words),
+            Self::Write => write(&root, &path, &words),
         });
-        Ok(match done.await {
-            Ok(Ok(text)) => ToolOutcome { content: vec![Content::text(text)], ..ToolOutcome::done("") },
-            Ok(Err(error)) => ToolOutcome::failed(error.to_string()),
-            Err(error) => {
-                return Err(ToolError::Failed { name: self.spec.name.clone(), reason: error.to_string() });
-            }
-        })
+        done.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }
 }
 

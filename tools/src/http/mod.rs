@@ -5,8 +5,7 @@ mod template;
 use crate::allowed_hosts::{AllowedHosts, body, error_chain};
 use crate::content::plain;
 use crate::schema::{identifier, no_arguments};
-use crate::{CallContext, Content, Effects, FixedSource, Tool, ToolError, ToolOutcome, ToolSpec};
-use async_trait::async_trait;
+use crate::{Content, Effects, FixedSource, FunctionTool, ToolOutcome, ToolSpec};
 use reqwest::{Client, Method};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -61,8 +60,7 @@ fn timeout_ms() -> u64 {
     30_000
 }
 
-struct HttpTool {
-    spec: ToolSpec,
+struct HttpRequest {
     settings: HttpSettings,
     method: Method,
     hosts: AllowedHosts,
@@ -96,30 +94,16 @@ impl HttpSettings {
             timeout_ms: Some(self.timeout_ms + 1000),
             ..ToolSpec::new(identifier("", name), self.description.clone()).with_input(self.input.clone())
         };
-        let tool = HttpTool { spec, settings: self, method, hosts, client };
+        let request = Arc::new(HttpRequest { settings: self, method, hosts, client });
+        let tool = FunctionTool::with_spec(spec, move |args, _| {
+            let request = Arc::clone(&request);
+            async move { request.send(&args).await }
+        });
         Ok(FixedSource::new(name, vec![Arc::new(tool)]))
     }
 }
 
-#[async_trait]
-impl Tool for HttpTool {
-    fn spec(&self) -> &ToolSpec {
-        &self.spec
-    }
-
-    async fn call(
-        &self,
-        args: &Map<String, Value>,
-        _context: &CallContext,
-    ) -> Result<ToolOutcome, ToolError> {
-        Ok(match self.send(args).await {
-            Ok(outcome) => outcome,
-            Err(reason) => ToolOutcome::failed(reason),
-        })
-    }
-}
-
-impl HttpTool {
+impl HttpRequest {
     async fn send(&self, args: &Map<String, Value>) -> Result<ToolOutcome, String> {
         let (mut url, rest) = template::expand_url(&self.settings.url, args)?;
         self.hosts.check(&url)?;

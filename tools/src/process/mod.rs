@@ -15,14 +15,13 @@ pub(crate) use wire::{Description, Offer};
 
 pub(crate) use client::{ProcessClient, RequestError};
 
-use crate::{Effects, Tool, ToolSource};
-use async_trait::async_trait;
+use crate::Effects;
+use crate::supervision::{Supervised, Supervisor};
 use connection::Connection;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio_util::sync::DropGuard;
 
 /// `[tools.NAME]` with `kind = "process"`: how to start a program, and what to grant it.
@@ -75,25 +74,8 @@ impl ProcessSource {
     }
 }
 
-#[async_trait]
-impl ToolSource for ProcessSource {
-    fn name(&self) -> &str {
-        self.connection.supervisor.name()
-    }
-
-    fn tools(&self) -> Vec<Arc<dyn Tool>> {
-        self.connection.supervisor.tools()
-    }
-
-    fn notices(&self) -> Vec<String> {
-        self.connection.supervisor.take_notices()
-    }
-
-    async fn ready(&self, within: Duration) -> bool {
-        self.connection.supervisor.ready(within).await
-    }
-
-    async fn close(&self) {
-        self.connection.supervisor.close().await;
+impl Supervised for ProcessSource {
+    fn supervisor(&self) -> &Supervisor {
+        &self.connection.supervisor
     }
 }

@@ -7,6 +7,7 @@ use super::skill_run::Tally;
 use super::{ExecutorError, LiveReflex, Recorder};
 use crate::model::{CallTrace, Moment, RecordKind, SkillEvent, StepRecord, Unlocked, as_javascript};
 use serde_json::Value;
+use sojourn_primitives::JsonPointer;
 use sojourn_sandbox::{Binding, HostError, StopCause};
 use sojourn_tools::{
     Action, Ending, EndingKind, Environment, EnvironmentError, FailureKind, Progress, ToolCall, ToolOutcome,
@@ -28,9 +29,9 @@ pub(super) struct ExecutorState {
     pub(super) reflexes: Vec<LiveReflex>,
     pub(super) bindings: Vec<Binding>,
     pub(super) state: Value,
-    pub(super) vitals: Vec<String>,
+    pub(super) vitals: Vec<JsonPointer>,
     /// Counters whose changes are recorded, as JSON pointers.
-    pub(super) watched: Vec<String>,
+    pub(super) watched: Vec<JsonPointer>,
     pub(super) steps_left: u32,
     pub(super) episode_step: u64,
     pub(super) tally: Tally,
@@ -146,7 +147,7 @@ impl ExecutorState {
         self.tally.harm +=
             self.vitals.iter().map(|path| loss(&self.state, &outcome.state, path)).sum::<f64>();
         if reflex.is_none() {
-            let changed = |path: &&String| self.state.pointer(path) != outcome.state.pointer(path);
+            let changed = |path: &&JsonPointer| path.find(&self.state) != path.find(&outcome.state);
             self.tally.touched.extend(self.watched.iter().filter(changed).cloned());
         }
         let at = self.episode_step;
@@ -237,7 +238,7 @@ fn stopped_outcome(stop: &HostError) -> ToolOutcome {
 }
 
 /// The amount by which the counter at `path` has decreased, at least 0.
-fn loss(before: &Value, after: &Value, path: &str) -> f64 {
-    let number = |state: &Value| state.pointer(path).and_then(Value::as_f64).unwrap_or(0.0);
+fn loss(before: &Value, after: &Value, path: &JsonPointer) -> f64 {
+    let number = |state: &Value| path.find(state).and_then(Value::as_f64).unwrap_or(0.0);
     (number(before) - number(after)).max(0.0)
 }

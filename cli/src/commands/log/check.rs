@@ -149,7 +149,7 @@ async fn fork(store: &Store, info: &RunInfo, intact: EventSeq) -> Result<RunId> 
         title: Some(format!("recovered from {}", info.id)),
         ..NewRun::new(id.clone(), &info.environment, &info.model)
     };
-    let changes = ForkChanges { run: id.to_string(), ..ForkChanges::default() };
+    let changes = ForkChanges::new(id.clone());
     let writer = store.fork_run(&info.id, intact, new, serde_json::to_value(&changes)?).await?;
     writer.close(RunStatus::Paused).await?;
     Ok(id)

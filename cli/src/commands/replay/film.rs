@@ -141,18 +141,7 @@ impl Camera {
                 | Milestone::ReflexGivenUp { .. }
                 | Milestone::Nudged { .. } => {}
             },
-            Effect::StartEpisode { .. }
-            | Effect::Recall { .. }
-            | Effect::ObserveStarts { .. }
-            | Effect::Explore { .. }
-            | Effect::TryCandidates { .. }
-            | Effect::RetestSkills { .. }
-            | Effect::TryReflexes { .. }
-            | Effect::ChangeLibrary { .. }
-            | Effect::Remember { .. }
-            | Effect::Consolidate { .. }
-            | Effect::CreditMemories { .. }
-            | Effect::Finish { .. } => {}
+            _ => {}
         }
     }
 
@@ -190,11 +179,7 @@ impl Camera {
                 self.open.clear();
                 self.now.calls = Arc::new([]);
             }
-            Event::StartsObserved { .. }
-            | Event::Explored { .. }
-            | Event::CandidatesTried { .. }
-            | Event::SkillsRetested { .. }
-            | Event::ReflexesTried { .. } => {}
+            _ => {}
         }
     }
 

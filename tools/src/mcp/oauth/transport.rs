@@ -81,29 +81,6 @@ impl StreamableHttpClient for Authorized {
         .await
     }
 
-    async fn post_message_with_max_sse_event_size(
-        &self,
-        uri: Arc<str>,
-        message: ClientJsonRpcMessage,
-        session: Option<Arc<str>>,
-        _token: Option<String>,
-        headers: Headers,
-        size: usize,
-    ) -> Result<StreamableHttpPostResponse, Failure> {
-        self.with_token(|token| {
-            let (uri, message, session) = (uri.clone(), message.clone(), session.clone());
-            self.http.post_message_with_max_sse_event_size(
-                uri,
-                message,
-                session,
-                token,
-                headers.clone(),
-                size,
-            )
-        })
-        .await
-    }
-
     async fn post_message_with_response_limits(
         &self,
         uri: Arc<str>,
