@@ -70,15 +70,10 @@ fn request_limits_and_prices_of_a_server_are_read() {
 }
 
 #[test]
-fn a_key_that_was_renamed_is_unknown_and_its_new_name_is_told() {
-    for (old, new) in [
-        ("draft=\"m\"", "did you mean `draft_model`?"),
-        ("prompt_memory_mib=1", "`host_cache_mib`"),
-        ("keep_prefixes=true", "`prefix_cache`"),
-        ("tries=2", "`max_attempts`"),
-    ] {
-        let error = parse("environment = \"crafter\"\n", &[&format!("controller.{old}")]).unwrap_err();
-        assert!(error.contains("unknown key") && error.contains(new), "{error}");
+fn names_of_earlier_settings_are_unknown_keys() {
+    for key in ["draft=\"m\"", "prompt_memory_mib=1", "keep_prefixes=true", "tries=2"] {
+        let error = parse("environment = \"crafter\"\n", &[&format!("controller.{key}")]).unwrap_err();
+        assert!(error.contains("unknown key"), "{error}");
     }
 }
 
