@@ -47,7 +47,11 @@ impl EnvironmentProvider for MiniWobProvider {
         let pip =
             ["-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--no-deps", "--upgrade"];
         let target = ["--target".into(), directory.clone().into_os_string(), PACKAGE.into()];
-        python::run(pip.map(Into::into).into_iter().chain(target)).await?;
+        std::fs::create_dir_all(&directory).map_err(|error| EnvironmentUnavailable::Failed {
+            reason: format!("cannot create `{}`: {error}", directory.display()),
+            remedy: format!("set {VARIABLE} to a directory that can be written"),
+        })?;
+        python::run(pip.map(Into::into).into_iter().chain(target), &directory).await?;
         Ok(directory)
     }
 
