@@ -191,10 +191,16 @@ async fn end_of(owner: Pid) {
     #[cfg(target_os = "linux")]
     if let Ok(handle) = rustix::process::pidfd_open(owner, rustix::process::PidfdFlags::empty())
         && getppid() == Some(owner)
-        && let Ok(handle) = tokio::io::unix::AsyncFd::with_interest(handle, tokio::io::Interest::READABLE)
-        && handle.readable().await.is_ok()
     {
-        return;
+        let (ended, end) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let mut watched = [rustix::event::PollFd::new(&handle, rustix::event::PollFlags::IN)];
+            while rustix::event::poll(&mut watched, None) == Err(rustix::io::Errno::INTR) {}
+            let _ = ended.send(());
+        });
+        if end.await.is_ok() {
+            return;
+        }
     }
     while getppid() == Some(owner) {
         tokio::time::sleep(POLL).await;
