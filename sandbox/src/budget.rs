@@ -1,6 +1,6 @@
 //! What an outermost call and the skills that it calls use together.
 
-use crate::Limits;
+use crate::{LimitKind, Limits};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::time::Instant;
@@ -42,6 +42,14 @@ impl Budget {
     /// The deadline of a call that by itself would have until `own`.
     pub(crate) fn deadline(&self, own: Option<Instant>) -> Option<Instant> {
         [self.deadline, own].into_iter().flatten().min()
+    }
+
+    /// What leaves no room for another callee.
+    pub(crate) fn exhausted(&self) -> Option<LimitKind> {
+        if self.fuel() == 0 {
+            return Some(LimitKind::Fuel);
+        }
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline).then_some(LimitKind::Wall)
     }
 
     pub(crate) fn fuel(&self) -> u64 {

@@ -7,7 +7,6 @@ use crate::sandbox::SandboxError;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, InstancePre, Linker, Module, PoolingAllocationConfig,
 };
@@ -30,8 +29,6 @@ const MEMORY_RESERVATION_BYTES: u64 = 4 << 30;
 const MEMORY_GUARD_BYTES: u64 = 32 << 20;
 /// Memory that a finished instance leaves mapped for the next one. Clearing it costs less than page faults.
 const KEEP_RESIDENT_BYTES: usize = 2 << 20;
-/// Period of the epochs. A call that computes notices its deadline this much later at most.
-const TICK: Duration = Duration::from_millis(10);
 /// One warm reflex instance may be kept per this many instances.
 const WARM_SHARE: u32 = 4;
 
@@ -72,7 +69,6 @@ impl Drop for WarmPermit {
 impl Runtime {
     pub(crate) fn new(cache_folder: Option<&Path>, instances: u32) -> Result<Self, SandboxError> {
         let engine = new_engine(instances)?;
-        advance_epochs(&engine)?;
         let module = load_module(&engine, cache_folder)?;
         let linker = abi::linker_for_calls(&engine).map_err(|error| SandboxError::engine(&error))?;
         let calling = linker.instantiate_pre(&module).map_err(|error| SandboxError::engine(&error))?;
@@ -117,27 +113,10 @@ fn new_engine(instances: u32) -> Result<Engine, SandboxError> {
     })
 }
 
-/// Advances the epoch every [`TICK`], as long as the engine is in use. At a new epoch a running call looks at the clock.
-fn advance_epochs(engine: &Engine) -> Result<(), SandboxError> {
-    let weak = engine.weak();
-    let advance = move || {
-        while let Some(engine) = weak.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
-            std::thread::sleep(TICK);
-        }
-    };
-    let started = std::thread::Builder::new().name("sandbox-epochs".to_owned()).spawn(advance);
-    started
-        .map(drop)
-        .map_err(|error| SandboxError::Engine { reason: format!("no thread for its clock: {error}") })
-}
-
 fn config() -> Config {
     let mut config = Config::new();
     config
         .consume_fuel(true)
-        .epoch_interruption(true)
         .max_wasm_stack(WASM_STACK_BYTES)
         .async_stack_size(STACK_BYTES)
         .memory_init_cow(true)

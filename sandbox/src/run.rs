@@ -10,9 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
 use tokio::time::Instant;
-use wasmtime::{
-    Extern, Instance, Module, PoolConcurrencyLimitError, Result, Store, Trap, UpdateDeadline, format_err,
-};
+use wasmtime::{Extern, Instance, Module, PoolConcurrencyLimitError, Result, Store, Trap, format_err};
 
 /// Fuel between two yields to other tasks of the thread; about one millisecond.
 const YIELD_FUEL: u64 = 1_000_000;
@@ -54,15 +52,17 @@ tokio::task_local! {
 
 /// Runs a call. If the host of another call makes it, in the same task, the two share a budget.
 pub(crate) async fn run(runtime: &Runtime, program: &Program, job: Job<'_>) -> CallReport {
-    let deadline = deadline(program, job.limits);
+    let deadline = job.limits.deadline();
     let enclosing = ENCLOSING.try_with(Clone::clone);
     let Enclosing { depth, budget } =
         enclosing.unwrap_or_else(|_| Enclosing { depth: 0, budget: Budget::new(job.limits, deadline) });
     if depth >= job.limits.depth {
         return failed(limit(LimitKind::Depth, limit_message(LimitKind::Depth, job.limits)));
     }
-    if depth > 0 && budget.fuel() == 0 {
-        return failed(limit(LimitKind::Fuel, limit_message(LimitKind::Fuel, job.limits)));
+    if depth > 0
+        && let Some(kind) = budget.exhausted()
+    {
+        return failed(limit(kind, limit_message(kind, job.limits)));
     }
     let Some(_entered) = budget.enter() else { return failed(too_many_instances()) };
     let inside = Enclosing { depth: depth + 1, budget: Arc::clone(&budget) };
@@ -71,15 +71,9 @@ pub(crate) async fn run(runtime: &Runtime, program: &Program, job: Job<'_>) -> C
 
 /// As [`run`], for calls that cannot call the sandbox again and share their budget with nobody.
 pub(crate) async fn run_alone(runtime: &Runtime, program: &Program, job: Job<'_>) -> CallReport {
-    let deadline = deadline(program, job.limits);
+    let deadline = job.limits.deadline();
     let budget = Budget::new(job.limits, deadline);
     run_within(runtime, program, job, budget, deadline).await
-}
-
-/// The wall-clock deadline of a call that starts now. A prebuilt skill always has one: it can move much memory with one instruction,
-/// so that fuel alone does not bound its time.
-fn deadline(program: &Program, limits: &Limits) -> Option<Instant> {
-    if program.is_prebuilt() { Instant::now().checked_add(limits.wall) } else { limits.deadline() }
 }
 
 async fn run_within(
@@ -157,18 +151,12 @@ pub(crate) fn new_store(runtime: &Runtime, guest: Guest) -> Result<Store<Guest>>
     let fuel = store.data().limits.fuel.min(store.data().budget.fuel());
     refuel(&mut store, fuel)?;
     store.fuel_async_yield_interval(Some(YIELD_FUEL))?;
-    // Some instructions take milliseconds each, so counting them is not enough to let other tasks run and to see the clock.
-    store.epoch_deadline_callback(|caller| {
-        let guest = caller.data();
-        if guest.is_overdue() { Err(guest.overdue()) } else { Ok(UpdateDeadline::Yield(1)) }
-    });
     Ok(store)
 }
 
 /// Gives the store this fuel, and its reserve.
 pub(crate) fn refuel(store: &mut Store<Guest>, fuel: u64) -> Result<()> {
     let fuel = fuel.saturating_add(store.data().reserve);
-    store.set_epoch_deadline(1);
     store.data_mut().fuelled(fuel);
     store.set_fuel(fuel)
 }

@@ -26,6 +26,11 @@ impl EnvironmentProvider for MiniWobProvider {
         include_str!("../agent.toml").to_owned()
     }
 
+    /// Its only name is that of its pages.
+    fn name_chooses_code(&self) -> bool {
+        false
+    }
+
     fn availability(&self) -> Result<Availability, EnvironmentUnavailable> {
         Ok(python::availability(directory()?, is_installed))
     }
