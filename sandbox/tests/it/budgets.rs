@@ -124,10 +124,9 @@ async fn a_callee_ends_at_its_callers_deadline() {
         "{:?}",
         report.result
     );
-    assert!(
-        nested.runs.load(Ordering::Relaxed) <= 2,
-        "each callee has what is left of the time, not time of its own"
-    );
+    // Until the caller ends in order, it may ask again, and finds that its time is up.
+    let ran = nested.reports.lock().unwrap().iter().filter(|report| report.fuel_used > 0).count();
+    assert_eq!(ran, 1, "a callee has what is left of its caller's time, not time of its own");
 }
 
 #[tokio::test]
