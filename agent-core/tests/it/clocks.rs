@@ -62,7 +62,8 @@ async fn the_time_between_two_processes_is_not_the_runs() {
     let pile = Pile::default();
     let first = lab(&pile, |_| 0).await;
     let (_home, store, records) = first.first(&pile).await;
-    for set_ms in [|_| 10 * HOUR_MS, |_| -HOUR_MS] as [fn(i64) -> i64; 2] {
+    let offsets: [fn(i64) -> i64; 2] = [|_| 10 * HOUR_MS, |_| -HOUR_MS];
+    for set_ms in offsets {
         for end in (2..records.len()).step_by(3) {
             let (_home, copy, writer) = cut(&store, &records[..end]).await;
             let drawn = count(&records[..end], "stepped");

@@ -15,7 +15,7 @@
 //! [`ProcessTree`](crate::ProcessTree) then kills the process group.
 
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, getppid, kill_process};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -38,16 +38,16 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Exit code of a shell for a program that could not be executed.
 const NOT_EXECUTABLE: u8 = 126;
 
-/// Set once this program has called [`enter`].
-static AVAILABLE: OnceLock<()> = OnceLock::new();
+/// This program's file, once it has called [`enter`].
+static OWN_PROGRAM: OnceLock<OsString> = OnceLock::new();
 
 /// The first call of `main`. If this process was started as a reaper, it does that work and returns the exit code. Otherwise
 /// programs are started under reapers from now on.
 pub fn enter() -> Option<ExitCode> {
-    let Some(stage) = std::env::var_os(STAGE) else {
-        let _ = AVAILABLE.set(());
-        return None;
-    };
+    if let Some(program) = find_own_program() {
+        let _ = OWN_PROGRAM.set(program);
+    }
+    let stage = std::env::var_os(STAGE)?;
     let stage = stage.to_string_lossy().into_owned();
     let parent = |pid: &str| pid.parse().ok().and_then(Pid::from_raw);
     Some(match stage.split_once(' ').map(|(stage, pid)| (stage, parent(pid))) {
@@ -59,18 +59,18 @@ pub fn enter() -> Option<ExitCode> {
 
 /// Whether programs are started under reapers.
 pub fn is_available() -> bool {
-    AVAILABLE.get().is_some()
+    OWN_PROGRAM.get().is_some()
 }
 
 /// A command for `program`, under a reaper if one [is available](is_available). It has no environment variables but those that
 /// are added, and leads its own process group.
 pub fn wrap(program: &Path, arguments: Vec<OsString>) -> tokio::process::Command {
-    if !is_available() {
+    let Some(own) = own_program() else {
         let mut command = tokio::process::Command::new(program);
         command.args(arguments).env_clear().process_group(0).kill_on_drop(true);
         return command;
-    }
-    let mut command = tokio::process::Command::new(own_program());
+    };
+    let mut command = tokio::process::Command::new(own);
     command.arg0(NAME).env_clear().process_group(0);
     command.envs(variables(program));
     for (number, argument) in arguments.into_iter().enumerate() {
@@ -79,12 +79,18 @@ pub fn wrap(program: &Path, arguments: Vec<OsString>) -> tokio::process::Command
     command
 }
 
-/// This program's file. On Linux also after it was replaced by an update.
-pub fn own_program() -> OsString {
-    if cfg!(target_os = "linux") && Path::new("/proc/self/exe").exists() {
-        return "/proc/self/exe".into();
+/// This program's file, if programs are started under reapers.
+pub fn own_program() -> Option<&'static OsStr> {
+    OWN_PROGRAM.get().map(OsString::as_os_str)
+}
+
+/// On Linux also after the file was replaced by an update.
+fn find_own_program() -> Option<OsString> {
+    let link = Path::new("/proc/self/exe");
+    if cfg!(target_os = "linux") && link.exists() {
+        return Some(link.into());
     }
-    std::env::current_exe().map_or_else(|_| "sojourn".into(), Into::into)
+    std::env::current_exe().ok().map(Into::into)
 }
 
 /// The environment variables with which [`own_program`] becomes a reaper of `program`, for a program that somebody else's code
@@ -141,7 +147,8 @@ async fn watch(owner: Pid) -> ExitCode {
 
 /// Starts the process that becomes the program.
 fn start() -> std::io::Result<Pid> {
-    let mut command = Command::new(own_program());
+    let own = own_program().ok_or_else(|| std::io::Error::other("this program's file is unknown"))?;
+    let mut command = Command::new(own);
     command.arg0(NAME).args(std::env::args_os().skip(1));
     command.env(STAGE, format!("exec {}", getpid().as_raw_nonzero())).process_group(0);
     Ok(Pid::from_child(&command.spawn()?))
