@@ -116,8 +116,8 @@ fn declared_names(source: &str) -> Vec<&str> {
 
 fn bytecode(runtime: &Runtime, text: String) -> Result<Vec<u8>, Thrown> {
     let limits = Limits { output_bytes: 16 << 20, log_lines: 0, host_calls: 0, ..Limits::default() };
-    let mut store = Store::new(&runtime.engine, Guest::new(limits, text.into_bytes()));
-    store.limiter(|guest| &mut guest.store_limits);
+    let mut store = Store::new(&runtime.engine, Guest::alone(limits, text.into_bytes()));
+    store.limiter(|guest| &mut guest.memory_limits);
     let ran = store.set_fuel(COMPILE_FUEL).and_then(|()| {
         // Runs on a stack of its own, because the thread's may be smaller than wasm allows. Compilation never
         // waits, so one poll completes it.

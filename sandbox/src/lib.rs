@@ -60,10 +60,12 @@
 
 mod abi;
 mod binding;
+mod budget;
 mod compile;
 mod diagnosis;
 mod engine;
 mod limits;
+mod memory_limits;
 mod module;
 mod prebuilt;
 mod precompiled;

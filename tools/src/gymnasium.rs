@@ -62,12 +62,13 @@ impl EnvironmentProvider for Gymnasium {
             progress(format!("creating a Python environment in {}", directory.display()));
             // Some systems package Python without `ensurepip`.
             let venv = ["-m", "venv", "--without-pip"].map(Into::into);
-            python::run(venv.into_iter().chain([directory.clone().into_os_string()])).await?;
+            python::run(venv.into_iter().chain([directory.clone().into_os_string()]), &directory).await?;
         }
         progress(format!("installing gymnasium {}", packages.join(" ")));
         let pip = ["-m", "pip", "--python"].map(Into::into).into_iter().chain([python]);
         let install = ["install", "--disable-pip-version-check", "--quiet", "gymnasium"].map(Into::into);
-        python::run(pip.chain(install).chain(packages.iter().map(Into::into))).await?;
+        let packages = packages.iter().map(|package| requirement(package).into());
+        python::run(pip.chain(install).chain(packages), &directory).await?;
         write_bridge(&directory)?;
         Ok(directory)
     }
@@ -80,11 +81,12 @@ impl EnvironmentProvider for Gymnasium {
             write_bridge(&directory)?;
         }
         let settings = settings(id(name).unwrap_or_default()).to_string();
-        let command =
-            vec![python_in(&directory).display().to_string(), bridge.display().to_string(), settings];
+        // Isolated, and not in the working directory: nothing that happens to be there is imported.
+        let python = python_in(&directory).display().to_string();
+        let command = vec![python, "-I".to_owned(), bridge.display().to_string(), settings];
         let settings = ProcessEnvironmentSettings { command, env: Vec::new(), timeout_ms: None };
         let environment =
-            settings.open(Path::new("")).await.map_err(|error| EnvironmentUnavailable::Failed {
+            settings.open(&directory).await.map_err(|error| EnvironmentUnavailable::Failed {
                 reason: format!("{name} cannot be opened: {error}"),
                 remedy: "packages with more environments: `sojourn environments install gym PACKAGE…`"
                     .to_owned(),
@@ -96,6 +98,16 @@ impl EnvironmentProvider for Gymnasium {
 /// The part after `gym:`.
 fn id(name: &str) -> Option<&str> {
     name.strip_prefix("gym:").filter(|id| !id.is_empty())
+}
+
+/// A package for pip, which runs in another directory: a relative path becomes absolute.
+fn requirement(package: &str) -> String {
+    let path = Path::new(package);
+    let absolute = path.exists().then(|| std::path::absolute(path)).and_then(Result::ok);
+    match absolute {
+        Some(absolute) if package.contains('/') => absolute.display().to_string(),
+        _ => package.to_owned(),
+    }
 }
 
 fn is_installed(directory: &Path) -> bool {

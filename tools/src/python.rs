@@ -1,8 +1,9 @@
 //! Installation of environments that are Python packages.
 
 use crate::{Availability, EnvironmentUnavailable};
+use sojourn_subprocess::ProcessTree;
 use std::path::{Path, PathBuf};
-use tokio::process::Command;
+use std::process::Stdio;
 
 /// Number of lines of Python's error output in an error message.
 const SHOWN_LINES: usize = 5;
@@ -68,19 +69,25 @@ impl Packages {
     }
 }
 
-/// Runs `python3` with `arguments` and waits until it ends.
+/// Runs an isolated Python with `arguments` in `directory`, and waits until it ends. Python imports nothing from the working
+/// directory.
 ///
 /// # Errors
 /// Python is not installed or fails; the error contains the last lines of its error output.
 pub async fn run<S: AsRef<std::ffi::OsStr>>(
     arguments: impl IntoIterator<Item = S>,
+    directory: &Path,
 ) -> Result<(), EnvironmentUnavailable> {
-    let mut command = Command::new("python3");
-    command.args(arguments).kill_on_drop(true);
-    let done = command.output().await.map_err(|error| EnvironmentUnavailable::Failed {
+    let started = sojourn_subprocess::python(None, arguments, directory).and_then(|mut command| {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+    });
+    let missing = |error: std::io::Error| EnvironmentUnavailable::Failed {
         reason: format!("cannot start python3: {error}"),
         remedy: "install Python 3.10 or later, with pip".to_owned(),
-    })?;
+    };
+    let child = started.map_err(missing)?;
+    let _tree = ProcessTree::of(child.id());
+    let done = child.wait_with_output().await.map_err(missing)?;
     if done.status.success() {
         return Ok(());
     }

@@ -23,7 +23,7 @@ mod tool_calls;
 mod toolkit;
 mod trials;
 
-pub use clock::{Clock, RecordIndex};
+pub use clock::{Clock, RecordIndex, RunningTime, TimeSource};
 pub use executor::ExecutorError;
 pub use journal::{Journal, JournalError, Noted, now_ms};
 pub use merge_patch::{diff, merge};
@@ -247,6 +247,10 @@ impl Driver {
             };
             match step {
                 Ok(Step::Next { at_ms, event }) => {
+                    let pauses = self.journal.lock().await.take_pauses();
+                    for control in &pauses {
+                        self.core.apply_control(control);
+                    }
                     self.core.at_record(self.journal.lock().await.seq());
                     effects = self.core.apply(at_ms, *event);
                 }
@@ -343,7 +347,7 @@ impl Driver {
                     resumed_ms = Some(control.at_ms);
                 }
                 ControlRecord::Resumed { .. } => resumed_ms = Some(control.at_ms),
-                ControlRecord::ToolsChanged { .. } => {}
+                ControlRecord::ToolsChanged { .. } | ControlRecord::ClockChanged { .. } => {}
             }
         }
         Ok(resumed_ms)

@@ -245,6 +245,12 @@ log_records! {
             #[serde(default, skip_serializing_if = "Vec::is_empty")]
             notices: Vec<String>,
         },
+        /// The computer's clock was set, or the computer or the process was suspended. The difference does not count as the
+        /// run's time.
+        "clock_changed" => ClockChanged {
+            /// What the clock shows now, less what it would show if it had run on, in milliseconds.
+            by_ms: i64,
+        },
     }
 
     single {

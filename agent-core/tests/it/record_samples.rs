@@ -197,5 +197,6 @@ fn controls() -> Vec<ControlRecord> {
             vanished: vec!["bank_lend".into()],
             notices: vec!["the bank has moved".into()],
         },
+        ControlRecord::ClockChanged { by_ms: -3_600_000 },
     ]
 }

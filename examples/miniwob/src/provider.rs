@@ -32,6 +32,11 @@ impl EnvironmentProvider for MiniWobProvider {
         include_str!("../agent.toml").to_owned()
     }
 
+    /// Its only name is that of its pages.
+    fn name_chooses_code(&self) -> bool {
+        false
+    }
+
     fn availability(&self) -> Result<Availability, EnvironmentUnavailable> {
         PACKAGES.availability()
     }
@@ -53,7 +58,11 @@ impl EnvironmentProvider for MiniWobProvider {
         let pip =
             ["-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--no-deps", "--upgrade"];
         let target = ["--target".into(), directory.clone().into_os_string(), PACKAGE.into()];
-        python::run(pip.map(Into::into).into_iter().chain(target)).await?;
+        std::fs::create_dir_all(&directory).map_err(|error| EnvironmentUnavailable::Failed {
+            reason: format!("cannot create `{}`: {error}", directory.display()),
+            remedy: format!("set {VARIABLE} to a directory that can be written"),
+        })?;
+        python::run(pip.map(Into::into).into_iter().chain(target), &directory).await?;
         Ok(directory)
     }
 

@@ -15,6 +15,7 @@ mod life;
 mod logs;
 mod mcp;
 mod memory;
+mod orphans;
 mod otlp;
 mod plugins;
 #[path = "../../../agent-core/tests/it/record_samples.rs"]
