@@ -66,7 +66,7 @@ impl Reading {
 /// # Errors
 /// When a blob is missing or damaged.
 pub async fn whole(store: &Store, record: &Record) -> Result<Value> {
-    Ok(inflate(store, record.seq, record.payload.clone()).await?)
+    Ok(inflate(store, record).await?)
 }
 
 /// Reads a record and puts it in one line.

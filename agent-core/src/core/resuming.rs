@@ -9,7 +9,7 @@ impl Core {
     pub fn apply_control(&mut self, control: &TimedControl) {
         match &control.record {
             ControlRecord::Resumed { budgets } => {
-                self.paused_ms += (control.at_ms - control.before_ms).max(0);
+                self.pause(control.at_ms.saturating_sub(control.before_ms));
                 self.now_ms = control.at_ms;
                 if let Some(more) = budgets {
                     self.config.budgets = self.extended_budgets(*more);
@@ -17,7 +17,7 @@ impl Core {
             }
             ControlRecord::Forked { changes, .. } => {
                 let ForkChanges { run, config, budgets, model } = changes;
-                self.paused_ms += (control.at_ms - control.before_ms).max(0);
+                self.pause(control.at_ms.saturating_sub(control.before_ms));
                 self.now_ms = control.at_ms;
                 if let Some(config) = config {
                     self.config = (**config).clone();
@@ -38,6 +38,11 @@ impl Core {
         }
         self.controller_failures = 0;
         self.guard = Guard::default();
+    }
+
+    /// Adds time that is not the run's.
+    fn pause(&mut self, milliseconds: i64) {
+        self.paused_ms = self.paused_ms.saturating_add(milliseconds.max(0));
     }
 
     /// The first effects of a run that had finished and is resumed.

@@ -11,18 +11,24 @@ pub const MAX_DEPTH: usize = 96;
 /// Names that mean something to the log where they follow a `$` and are the only member of an object.
 const NOTATION: [&str; 2] = ["blob", "forgotten"];
 
-/// The nesting of arrays and objects in `value`: 0 for a scalar.
-pub fn depth(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
-        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
-        _ => 0,
-    }
-}
+/// Stands for what is nested too deep.
+const TOO_DEEP: &str = "[nested too deep]";
 
-/// Whether `value` nests at most [`MAX_DEPTH`] levels.
-pub fn is_shallow(value: &Value) -> bool {
-    depth(value) <= MAX_DEPTH
+/// Replaces every array and object that stands deeper than `levels` by a short text. Returns whether there was one.
+pub fn limit_depth(value: &mut Value, levels: usize) -> bool {
+    match value {
+        Value::Array(_) | Value::Object(_) if levels == 0 => {
+            *value = Value::from(TOO_DEEP);
+            true
+        }
+        Value::Array(items) => {
+            items.iter_mut().fold(false, |found, item| limit_depth(item, levels - 1) | found)
+        }
+        Value::Object(fields) => {
+            fields.values_mut().fold(false, |found, field| limit_depth(field, levels - 1) | found)
+        }
+        _ => false,
+    }
 }
 
 /// The name under which the log stores the only member of an object from outside.
@@ -145,10 +151,11 @@ mod tests {
     }
 
     #[test]
-    fn depth_counts_arrays_and_objects() {
-        for (value, expected) in [(json!(1), 0), (json!([]), 1), (json!({"a": [{}], "b": 1}), 3)] {
-            assert_eq!(depth(&value), expected, "{value}");
-        }
+    fn what_is_nested_too_deep_is_replaced() {
+        let mut value = json!({"a": [1, [2]], "b": [], "c": {"d": {"e": 1}}});
+        assert!(!limit_depth(&mut value.clone(), 3));
+        assert!(limit_depth(&mut value, 2));
+        assert_eq!(value, json!({"a": [1, TOO_DEEP], "b": [], "c": {"d": TOO_DEEP}}));
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! The trace of an environment: everything that a log has of it, in order.
 
-use super::super::merge_patch::merge;
 use crate::log::ReadError;
 use crate::model::{Event, LogRecord, RecordKind, SkillEvent, StepRecord};
 use serde_json::Value;
@@ -123,9 +122,7 @@ pub(super) fn open_episode(trace: &VecDeque<TraceEntry>) -> Option<EpisodePrefix
             TraceEntry::Stepped(step) => {
                 let Some(past) = &mut last else { continue };
                 past.actions.push(step.action.clone());
-                if let Some(change) = &step.change {
-                    merge(&mut past.state, change);
-                }
+                step.apply(&mut past.state);
             }
             TraceEntry::Called(_)
             | TraceEntry::Returned(_)
@@ -170,9 +167,7 @@ pub(super) fn step(
         Some(TraceEntry::Stepped(step)) if step.action == *action => {
             let step = step.clone();
             trace.pop_front();
-            if let Some(change) = &step.change {
-                merge(state, change);
-            }
+            step.apply(state);
             let StepRecord { reward, unlocked, ended, .. } = step;
             Ok(StepOutcome { state: state.clone(), reward, unlocked, ended })
         }

@@ -2,7 +2,7 @@
 
 use crate::logbook::{self, Reading, milestone_line, purpose_name};
 use anyhow::Result;
-use sojourn_core::{Effect, Event, LogRecord, Milestone, SkillEvent, as_javascript, merge};
+use sojourn_core::{Effect, Event, LogRecord, Milestone, SkillEvent, as_javascript};
 use sojourn_memory::{RecordQuery, RunInfo, Store};
 use sojourn_tools::{Environment, EnvironmentRegistry};
 use std::sync::Arc;
@@ -216,9 +216,7 @@ impl Camera {
             SkillEvent::Stepped(step) => {
                 self.now.step += 1;
                 self.now.achievement = !step.unlocked.is_empty();
-                if let Some(change) = &step.change {
-                    merge(&mut self.state, change);
-                }
+                step.apply(&mut self.state);
                 let mut diverged = false;
                 if let Some(world) = &mut self.world {
                     let stepped = world.step(&step.action).await;
