@@ -26,6 +26,19 @@ pub enum Error {
         /// The locked run.
         run: RunId,
     },
+    /// The run ends before the record that its head file names: records were cut off its end, or an older copy
+    /// of the database was put in its place.
+    #[error(
+        "run `{run}` ends at record {last}, but record {known} was written: records are missing at its end"
+    )]
+    Cut {
+        /// The run.
+        run: RunId,
+        /// The last record in the database.
+        last: EventSeq,
+        /// The last record according to the head file.
+        known: EventSeq,
+    },
     /// Another process is collecting garbage, which excludes all writers.
     #[error("another process is collecting garbage; try again when it has finished")]
     Collecting,

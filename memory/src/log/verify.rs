@@ -1,4 +1,5 @@
 use super::fork::ForkPoint;
+use super::heads::{self, Head};
 use super::reader::text;
 use super::record::{Envelope, VERSION};
 use super::reordered::Reorderer;
@@ -10,7 +11,7 @@ use crate::memories::TOMBSTONE;
 use crate::{BlobId, Error, Hash, Store};
 use serde::Serialize;
 use sqlx::Row as _;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// Number of records read at once.
 const PAGE_RECORDS: i64 = 1024;
@@ -28,13 +29,24 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Number of records and blobs whose content was forgotten and can no longer be checked.
     pub forgotten: u64,
+    /// The last record that a head kept outside the database names. `None` if there is none: then nobody would
+    /// notice that records were cut off the end.
+    pub known_to: Option<EventSeq>,
     /// The first fault found. Verification stops at it.
     pub first_fault: Option<Fault>,
 }
 
 impl VerifyReport {
     fn new(run: &RunId) -> Self {
-        Self { run: run.clone(), records: 0, blobs: 0, bytes: 0, forgotten: 0, first_fault: None }
+        Self {
+            run: run.clone(),
+            records: 0,
+            blobs: 0,
+            bytes: 0,
+            forgotten: 0,
+            known_to: None,
+            first_fault: None,
+        }
     }
 
     /// Whether verification found no fault.
@@ -72,6 +84,8 @@ pub enum FaultKind {
     Head,
     /// A fork's first records differ from its parent's.
     Parent,
+    /// The run ends before a record that a head kept outside the database names.
+    Cut,
 }
 
 impl Store {
@@ -82,6 +96,11 @@ impl Store {
     /// stored, it checks the branch point too. `progress` receives the number of verified records and the
     /// total.
     ///
+    /// The chain proves that nothing before its head was changed. That the head is the last one is proven by
+    /// heads that are kept elsewhere: the head file of the home, and those in `known`. Heads of other runs in
+    /// `known` are ignored. Forgotten content cannot be proven, only that its record was there; such records
+    /// are counted.
+    ///
     /// Damage is reported in the result and is not an error, even if the database file itself is damaged.
     ///
     /// # Errors
@@ -89,6 +108,19 @@ impl Store {
     pub async fn verify(
         &self,
         run: &RunId,
+        mut progress: impl FnMut(u64, u64) + Send,
+    ) -> Result<VerifyReport, Error> {
+        self.verify_against(run, &[], &mut progress).await
+    }
+
+    /// Like [`verify`](Self::verify), and demands that the run has the records that `known` heads name.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub async fn verify_against(
+        &self,
+        run: &RunId,
+        known: &[Head],
         mut progress: impl FnMut(u64, u64) + Send,
     ) -> Result<VerifyReport, Error> {
         let row = match self.run_row(run).await {
@@ -99,12 +131,28 @@ impl Store {
             row => row?,
         };
         let last = row.info.last_seq;
+        let mut known: Vec<Head> = known.iter().filter(|head| head.run == *run).cloned().collect();
+        match heads::noted(self.home(), run) {
+            Ok(noted) => known.extend(noted),
+            Err(Error::Damaged { place, what }) => {
+                let fault =
+                    Fault { seq: EventSeq(0), kind: FaultKind::Head, detail: format!("{place}: {what}") };
+                return Ok(VerifyReport { first_fault: Some(fault), ..VerifyReport::new(run) });
+            }
+            Err(error) => return Err(error),
+        }
+        known.sort_by_key(|head| head.seq);
+        let known_to = known.last().map(|head| head.seq);
         let mut check = Check {
             head: row.genesis(),
             done: EventSeq(0),
             reorderer: Reorderer::default(),
-            report: VerifyReport::new(run),
+            report: VerifyReport { known_to, ..VerifyReport::new(run) },
+            known: known.into(),
         };
+        if let Err((kind, detail)) = check.compare_heads() {
+            return Ok(check.fault(kind, detail));
+        }
         let mut pages = Pages {
             store: self,
             run: row.no,
@@ -137,6 +185,11 @@ impl Store {
             check.done = EventSeq(last.0.saturating_sub(1));
             let detail = "the run's row names another hash for its last record";
             return Ok(check.fault(FaultKind::Head, detail.to_owned()));
+        }
+        if let Some(head) = check.known.front() {
+            let (kind, seq) = (FaultKind::Cut, head.seq);
+            let detail = format!("the run ends at record {last}, but a head names record {seq}");
+            return Ok(check.fault(kind, detail));
         }
         if let Some(detail) = self.fork_fault(&row).await? {
             check.done = row.info.parent.map_or(EventSeq(0), |(_, seq)| seq);
@@ -273,6 +326,8 @@ struct Check {
     done: EventSeq,
     reorderer: Reorderer,
     report: VerifyReport,
+    /// Heads of later records, in order.
+    known: VecDeque<Head>,
 }
 
 impl Check {
@@ -322,8 +377,9 @@ impl Check {
         };
         // A forgotten record no longer matches its hash. The next record proves that the stored hash is the
         // original one.
-        let emptied = payload == TOMBSTONE && page.forgotten.contains(&(row.seq.0 as i64));
-        self.report.forgotten += u64::from(emptied);
+        let empty = payload == TOMBSTONE;
+        let emptied = empty && page.forgotten.contains(&(row.seq.0 as i64));
+        self.report.forgotten += u64::from(empty);
         if !emptied && envelope.hash().as_bytes() != row.hash {
             return Err(altered("it does not match its hash, or is not chained to the previous record"));
         }
@@ -334,6 +390,18 @@ impl Check {
         self.report.records += 1;
         self.report.bytes += payload.len() as u64;
         self.done = row.seq;
+        self.compare_heads()
+    }
+
+    /// Compares the record that was checked last with the heads that name it.
+    fn compare_heads(&mut self) -> CheckResult {
+        while let Some(known) = self.known.pop_front_if(|known| known.seq <= self.done) {
+            if known.seq == self.done && known.hash != self.head {
+                self.done = EventSeq(self.done.0.saturating_sub(1));
+                let detail = "its hash is another one than that of a head kept outside the database";
+                return Err((FaultKind::Head, detail.to_owned()));
+            }
+        }
         Ok(())
     }
 

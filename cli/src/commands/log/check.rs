@@ -175,7 +175,7 @@ impl Recovery {
             let query = RecordQuery::from(EventSeq(seq)).to(EventSeq(seq));
             let line = match store.records(&info.id, &query).await.map(|mut records| records.pop()) {
                 Ok(Some(Record { kind, at_ms, .. })) => {
-                    format!("{seq}  {}  {kind}", duration::clock(at_ms - info.created_ms))
+                    format!("{seq}  {}  {kind}", duration::clock(at_ms.saturating_sub(info.created_ms)))
                 }
                 Ok(None) => format!("{seq}  gone"),
                 Err(error) => format!("{seq}  {error}"),

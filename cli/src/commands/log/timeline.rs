@@ -48,7 +48,7 @@ pub async fn timeline(store: &Store, run: &str, args: &Log) -> Result<()> {
             if args.json {
                 output::json_line(&as_json(&record, &logbook::whole(store, &record).await?))?;
             } else {
-                let clock = duration::clock(record.at_ms - info.created_ms);
+                let clock = duration::clock(record.at_ms.saturating_sub(info.created_ms));
                 let summary = logbook::summary(content.as_ref());
                 output::line(format!(
                     "{:>6}  {clock}  {:<19}  {summary}",

@@ -33,7 +33,7 @@ pub fn lines(film: &Film, title: &str, standing: Standing, (width, height): (usi
             &format!(
                 "{title} · {} of {last} · {} · episode {} step {} · {state}",
                 frame.seq,
-                duration::clock(frame.at_ms - film.begun_ms),
+                duration::clock(frame.at_ms.saturating_sub(film.begun_ms)),
                 frame.episode,
                 frame.step
             ),

@@ -19,7 +19,7 @@ pub async fn tell(store: &Store, info: &RunInfo, at: u64, speed: Option<f64>, as
             None => Some(logbook::summary(None)),
         };
         let Some(text) = text.filter(|_| record.seq.0 >= at) else { continue };
-        let waited = record.at_ms - last_ms.replace(record.at_ms).unwrap_or(record.at_ms);
+        let waited = record.at_ms.saturating_sub(last_ms.replace(record.at_ms).unwrap_or(record.at_ms));
         if let Some(speed) = speed {
             tokio::time::sleep(Duration::from_secs_f64(waited.max(0) as f64 / 1000.0 / speed)).await;
         }
@@ -28,7 +28,7 @@ pub async fn tell(store: &Store, info: &RunInfo, at: u64, speed: Option<f64>, as
                 &json!({"seq": record.seq, "at_ms": record.at_ms, "kind": record.kind, "text": text}),
             )?;
         } else {
-            let clock = duration::clock(record.at_ms - info.created_ms);
+            let clock = duration::clock(record.at_ms.saturating_sub(info.created_ms));
             output::line(format!("{clock}  {}", text.replace('\n', "\n          ")))?;
         }
     }

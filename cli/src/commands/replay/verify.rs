@@ -47,7 +47,7 @@ pub async fn verify(home: Home, args: &Replay) -> Result<ExitCode> {
                     "records": records,
                     "hash_chain": "intact",
                     "seconds": begun.elapsed().as_secs_f64(),
-                    "recorded_seconds": (info.last_at_ms - info.created_ms) as f64 / 1000.0,
+                    "recorded_seconds": info.last_at_ms.saturating_sub(info.created_ms) as f64 / 1000.0,
                 }))?;
             } else {
                 output::line(format!("every event matched ({records} records)"))?;

@@ -1,18 +1,27 @@
-//! Imports an exported run in one transaction: either all lines prove valid, or the home does not change.
+//! Imports an exported run: read whole and checked before the first lock, and then written.
+//!
+//! Lines that were checked wait in a temporary file of the home, so that an import that waits for its input keeps nobody from
+//! writing. Blobs are written in transactions of a few megabytes; run and records follow in one, so that a run is imported whole
+//! or not at all.
 
-use super::export::{EXPORT_VERSION, ExportLine, ExportedRecord, ExportedRun};
+mod check;
+
+pub use check::check_export;
+
+use super::export::ExportLine;
+use super::heads::{Head, HeadFile};
 use super::lock::RunLock;
-use super::run::{NewRun, insert};
+use super::run::{RunRow, insert};
 use super::writer::Queued;
-use super::{EventSeq, Record, RunId, RunStatus};
-use crate::canonical::stored_json;
-use crate::memories::TOMBSTONE;
-use crate::{BlobId, Error, Hash, Store, blobs};
-use sqlx::SqliteConnection;
-use std::collections::HashSet;
+use super::{RunId, RunStatus};
+use crate::{BlobId, Error, Store, blobs};
+use check::{Accepted, Check, Checked};
+use sqlx::{Connection as _, SqliteConnection};
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
 
-/// Longest accepted line, in bytes.
-const MAX_LINE_BYTES: usize = 64 << 20;
+/// Content of the blobs that one transaction writes, in bytes.
+const BLOB_BYTES: usize = 8 << 20;
 
 /// Why a run was not imported.
 #[derive(Debug, thiserror::Error)]
@@ -36,36 +45,22 @@ pub enum ImportError {
     Store(#[from] Error),
 }
 
-/// Imports one run, line by line. Dropping it before [`finish`](Self::finish) rolls everything back.
+/// Imports one run, line by line. Nothing is written before [`finish`](Self::finish).
 #[derive(Debug)]
 pub struct Importer {
     store: Store,
-    /// Holds an open transaction from the first line on.
-    connection: SqliteConnection,
+    check: Check,
     /// Number of lines read.
     line: u64,
-    run: Option<Incoming>,
-    blobs: HashSet<BlobId>,
-    ended: bool,
-}
-
-/// State of the run that is being imported.
-#[derive(Debug)]
-struct Incoming {
-    id: RunId,
-    no: i64,
-    status: RunStatus,
-    last: EventSeq,
-    last_at_ms: i64,
-    head: Hash,
-    _lock: RunLock,
+    blobs: Spool,
+    records: Spool,
 }
 
 impl Store {
     /// Starts an import.
     pub async fn import(&self) -> Result<Importer, Error> {
-        let (store, connection) = (self.clone(), self.connection().await?);
-        Ok(Importer { store, connection, line: 0, run: None, blobs: HashSet::new(), ended: false })
+        let (blobs, records) = (Spool::new(self)?, Spool::new(self)?);
+        Ok(Importer { store: self.clone(), check: Check::default(), line: 0, blobs, records })
     }
 }
 
@@ -77,156 +72,162 @@ impl Importer {
     /// with [`Error::RunExists`] if the home has the run.
     pub async fn line(&mut self, text: &str) -> Result<(), ImportError> {
         self.line += 1;
-        if text.len() > MAX_LINE_BYTES {
-            return Err(self.bad(format!("the line is longer than {} MiB", MAX_LINE_BYTES >> 20)));
+        let line = self.line;
+        match self.check.line(text).map_err(|what| ImportError::Line { line, what })? {
+            Accepted::Run => {
+                let Some(Checked { run, .. }) = self.check.run_so_far() else { return Ok(()) };
+                // Said before all of a long export is read.
+                if RunRow::find(&mut *self.store.pool.acquire().await.map_err(Error::from)?, &run.id)
+                    .await?
+                    .is_some()
+                {
+                    return Err(Error::RunExists { run: run.id.clone() }.into());
+                }
+            }
+            Accepted::Blob(false) | Accepted::Record => self.records.keep(text)?,
+            Accepted::Blob(true) => self.blobs.keep(text)?,
+            Accepted::End => {}
         }
-        let line: ExportLine = serde_json::from_str(text).map_err(|error| self.bad(error.to_string()))?;
-        if self.ended {
-            return Err(self.bad("the line follows the end line"));
-        }
-        match (line, self.run.is_some()) {
-            (ExportLine::Run(run), false) => self.run(run).await,
-            (ExportLine::Run(_), true) => Err(self.bad("the export holds a second run")),
-            (_, false) => Err(self.bad("the first line must be of the type `run`")),
-            (ExportLine::Blob { id, text, hex }, true) => self.blob(id, text, hex).await,
-            (ExportLine::Record(record), true) => self.record(record).await,
-            (ExportLine::End { records, head }, true) => self.end(records, head),
-        }
+        Ok(())
     }
 
-    /// Commits the transaction and returns the id of the run.
+    /// Writes the run and returns its id.
     ///
     /// # Errors
     /// [`ImportError::Cut`] if the end line is missing.
-    pub async fn finish(mut self) -> Result<RunId, ImportError> {
-        let Some(run) = self.run.take().filter(|_| self.ended) else {
-            return Err(ImportError::Cut { line: self.line });
-        };
-        sqlx::query("UPDATE runs SET last_seq = ?, last_at_ms = ?, head = ?, status = ? WHERE no = ?")
-            .bind(run.last.0 as i64)
-            .bind(run.last_at_ms)
-            .bind(run.head.as_bytes().as_slice())
-            // No writer exists in this home, so the run cannot be `Running`.
-            .bind(if run.status == RunStatus::Running { RunStatus::Paused } else { run.status }.as_str())
-            .bind(run.no)
-            .execute(&mut self.connection)
-            .await
-            .map_err(Error::from)?;
-        sqlx::query("COMMIT").execute(&mut self.connection).await.map_err(Error::from)?;
-        Ok(run.id)
+    pub async fn finish(self) -> Result<RunId, ImportError> {
+        let Self { store, check, line, blobs, records } = self;
+        let run = check.whole().ok_or(ImportError::Cut { line })?;
+        let lock = RunLock::take(store.home(), &run.run.id).await?;
+        let mut connection = store.connection().await?;
+        write_blobs(&mut connection, blobs).await?;
+        write_run(&mut connection, &run, records).await?;
+        connection.close().await.map_err(Error::from)?;
+        let head = Head { run: run.run.id.clone(), seq: run.last, hash: run.head };
+        HeadFile::open(store.home(), &head.run)?.note(&head)?;
+        drop(lock);
+        Ok(run.run.id)
     }
+}
 
-    fn bad(&self, what: impl Into<String>) -> ImportError {
-        ImportError::Line { line: self.line, what: what.into() }
-    }
-
-    async fn run(&mut self, run: ExportedRun) -> Result<(), ImportError> {
-        if run.sojourn_log != EXPORT_VERSION {
-            let found = run.sojourn_log;
-            return Err(self.bad(format!(
-                "export version {found} is not supported; this program reads version {EXPORT_VERSION}"
-            )));
+async fn write_blobs(connection: &mut SqliteConnection, spool: Spool) -> Result<(), Error> {
+    let mut lines = spool.lines()?;
+    let mut more = true;
+    while more {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut written = 0;
+        while written < BLOB_BYTES {
+            let Some(text) = lines.next()? else {
+                more = false;
+                break;
+            };
+            let ExportLine::Blob { id, text, hex } = parsed(&text)? else { continue };
+            let content = match (text, hex) {
+                (Some(text), _) => text.into_bytes(),
+                (_, Some(digits)) => hex::decode(&digits).unwrap_or_default(),
+                (None, None) => continue,
+            };
+            blobs::insert(&mut transaction, &id, &content).await?;
+            written += content.len().max(1);
         }
-        let lock = RunLock::take(self.store.home(), &run.id).await?;
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await.map_err(Error::from)?;
-        let new = NewRun {
-            id: run.id.clone(),
-            created_ms: run.created_ms,
-            environment: run.environment,
-            model: run.model,
-            title: run.title,
-        };
-        let (no, genesis) = insert(&mut self.connection, &new, run.parent.as_ref()).await?;
-        self.run = Some(Incoming {
-            id: run.id,
-            no,
-            status: run.status,
-            last: EventSeq(0),
-            last_at_ms: run.created_ms,
-            head: genesis,
-            _lock: lock,
-        });
-        Ok(())
+        transaction.commit().await?;
     }
+    Ok(())
+}
 
-    async fn blob(
-        &mut self,
-        id: BlobId,
-        text: Option<String>,
-        hex: Option<String>,
-    ) -> Result<(), ImportError> {
-        let content = match (text, hex) {
-            (Some(text), None) => text.into_bytes(),
-            (None, Some(digits)) => hex::decode(&digits)
-                .map_err(|error| self.bad(format!("invalid hexadecimal in a blob: {error}")))?,
-            (None, None) => return self.forgotten_blob(id).await,
-            (Some(_), Some(_)) => return Err(self.bad("a blob must not have both `text` and `hex`")),
-        };
-        if BlobId::of(&content) != id {
-            return Err(self.bad(format!("the content of blob `{id}` does not match its hash")));
-        }
-        blobs::insert(&mut self.connection, &id, &content).await?;
-        self.blobs.insert(id);
-        Ok(())
-    }
-
-    /// Imports a blob whose content was forgotten at its origin. A copy that this home holds is kept.
-    async fn forgotten_blob(&mut self, id: BlobId) -> Result<(), ImportError> {
-        let query = "INSERT OR IGNORE INTO forgotten_blobs SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE id = ?1)";
-        let insert = sqlx::query(query).bind(id.0.as_bytes().as_slice());
-        insert.execute(&mut self.connection).await.map_err(Error::from)?;
-        self.blobs.insert(id);
-        Ok(())
-    }
-
-    async fn record(&mut self, record: ExportedRecord) -> Result<(), ImportError> {
-        if let Some(blob) = record.blobs.iter().find(|blob| !self.blobs.contains(blob)) {
-            return Err(
-                self.bad(format!("the record references blob `{blob}`, which no earlier line defines"))
-            );
-        }
-        let line = self.line;
-        let Some(run) = &mut self.run else { return Ok(()) };
-        let bad = |what: String| ImportError::Line { line, what };
-        if record.seq != run.last.next() {
-            return Err(bad(format!("found record {}, expected record {}", record.seq, run.last.next())));
-        }
-        let (claimed, forgotten) = (record.hash, record.forgotten);
-        let mut record = Record {
-            run: run.id.clone(),
-            seq: record.seq,
-            kind: record.kind,
-            at_ms: record.at_ms,
-            payload: record.payload,
-            blobs: record.blobs,
-            prev_hash: run.head,
-            hash: run.head,
-        };
-        record.hash = record.expected_hash().map_err(|error| bad(error.to_string()))?;
-        if forgotten {
-            // Only the hash of a forgotten record survives, and the next record is chained to it.
-            if stored_json(&record.payload)? != TOMBSTONE {
-                return Err(bad(format!("record {} is marked as forgotten but has content", record.seq)));
+async fn write_run(connection: &mut SqliteConnection, run: &Checked, spool: Spool) -> Result<(), Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let (no, mut head) = insert(&mut transaction, &run.run.new_run(), run.run.parent.as_ref()).await?;
+    let mut lines = spool.lines()?;
+    while let Some(text) = lines.next()? {
+        match parsed(&text)? {
+            ExportLine::Blob { id, .. } => forget_blob(&mut transaction, id).await?,
+            ExportLine::Record(exported) => {
+                if exported.forgotten {
+                    sqlx::query("INSERT INTO forgotten_records VALUES (?, ?)")
+                        .bind(no)
+                        .bind(exported.seq.0 as i64)
+                        .execute(&mut *transaction)
+                        .await?;
+                }
+                let record = exported.chained(&run.run.id, head);
+                head = record.hash;
+                Queued::new(&record)?.insert(&mut transaction, no).await?;
             }
-            record.hash = claimed;
-            let insert = sqlx::query("INSERT INTO forgotten_records VALUES (?, ?)");
-            let insert = insert.bind(run.no).bind(record.seq.0 as i64).execute(&mut self.connection);
-            insert.await.map_err(Error::from)?;
+            ExportLine::Run(_) | ExportLine::End { .. } => {}
         }
-        if record.hash != claimed {
-            return Err(bad(format!("record {} does not match its hash", record.seq)));
+    }
+    // No writer exists in this home, so the run cannot be `Running`.
+    let status = if run.run.status == RunStatus::Running { RunStatus::Paused } else { run.run.status };
+    sqlx::query("UPDATE runs SET last_seq = ?, last_at_ms = ?, head = ?, status = ? WHERE no = ?")
+        .bind(run.last.0 as i64)
+        .bind(run.last_at_ms)
+        .bind(run.head.as_bytes().as_slice())
+        .bind(status.as_str())
+        .bind(no)
+        .execute(&mut *transaction)
+        .await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Imports a blob whose content was forgotten at its origin. A copy that this home holds is kept.
+async fn forget_blob(connection: &mut SqliteConnection, id: BlobId) -> Result<(), Error> {
+    let query = "INSERT OR IGNORE INTO forgotten_blobs SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE id = ?1)";
+    sqlx::query(query).bind(id.0.as_bytes().as_slice()).execute(connection).await?;
+    Ok(())
+}
+
+fn parsed(line: &str) -> Result<ExportLine, Error> {
+    serde_json::from_str(line).map_err(|error| Error::Damaged {
+        place: "the temporary file of the import".to_owned(),
+        what: error.to_string(),
+    })
+}
+
+/// Lines that wait in a temporary file, which vanishes with the process.
+#[derive(Debug)]
+struct Spool {
+    file: BufWriter<File>,
+    home: std::path::PathBuf,
+}
+
+/// Reads the lines of a [`Spool`] again.
+struct Spooled {
+    lines: io::Lines<BufReader<File>>,
+    home: std::path::PathBuf,
+}
+
+impl Spool {
+    fn new(store: &Store) -> Result<Self, Error> {
+        let home = store.home().to_owned();
+        match tempfile::tempfile_in(&home) {
+            Ok(file) => Ok(Self { file: BufWriter::new(file), home }),
+            Err(source) => Err(Error::Io { path: home, source }),
         }
-        Queued::new(&record)?.insert(&mut self.connection, run.no).await?;
-        (run.last, run.last_at_ms, run.head) = (record.seq, record.at_ms, record.hash);
-        Ok(())
     }
 
-    fn end(&mut self, records: u64, head: Hash) -> Result<(), ImportError> {
-        let found = self.run.as_ref().map(|run| (run.last.0, run.head));
-        if found != Some((records, head)) {
-            return Err(self.bad("the end line does not match the records before it"));
-        }
-        self.ended = true;
-        Ok(())
+    fn keep(&mut self, line: &str) -> Result<(), Error> {
+        let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.write_all(b"\n"));
+        written.map_err(|source| failed(&self.home, source))
     }
+
+    fn lines(self) -> Result<Spooled, Error> {
+        let Self { file, home } = self;
+        let mut file = file.into_inner().map_err(|error| failed(&home, error.into_error()))?;
+        file.rewind().map_err(|source| failed(&home, source))?;
+        Ok(Spooled { lines: BufReader::new(file).lines(), home })
+    }
+}
+
+impl Spooled {
+    fn next(&mut self) -> Result<Option<String>, Error> {
+        self.lines.next().transpose().map_err(|source| failed(&self.home, source))
+    }
+}
+
+fn failed(home: &std::path::Path, source: io::Error) -> Error {
+    if source.kind() == io::ErrorKind::StorageFull {
+        return Error::DiskFull;
+    }
+    Error::Io { path: home.to_owned(), source }
 }
