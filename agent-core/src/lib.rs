@@ -30,5 +30,5 @@ pub use driver::{
     Notice, Observer, Outcome, Provenance, RecordIndex, RecordedRun, Redactor, ReplayPosition, RunMemory,
     Silent, SingleRun, StandaloneTrials, Texts, Tools, Unattended, now_ms, run_once,
 };
-pub use log::blobs::{inflate, is_forgotten};
+pub use log::blobs::{inflate, is_forgotten, stored_and_read};
 pub use model::*;

@@ -20,6 +20,16 @@ pub enum Error {
         /// Path of the database.
         path: PathBuf,
     },
+    /// The path of the database is longer than `SQLite` can open.
+    #[error("the path `{}` has {length} bytes; the database can only be opened below {limit}", path.display())]
+    PathTooLong {
+        /// Path of the database, absolute.
+        path: PathBuf,
+        /// Its length, in bytes.
+        length: usize,
+        /// The limit, in bytes.
+        limit: usize,
+    },
     /// Another writer holds the run's lock, in this process or in another one.
     #[error("run `{run}` is being written by another process")]
     Locked {

@@ -36,6 +36,17 @@ mod memories;
 mod schema;
 mod store;
 
+/// Private readers of stored bytes, for the fuzzer.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::log::read_stored as read;
+
+    /// Content as the store compresses it.
+    pub fn compressed(content: &[u8]) -> Option<Vec<u8>> {
+        crate::compression::compress(content)
+    }
+}
+
 pub use blobs::BlobStats;
 pub use canonical::{MAX_DEPTH, canonical_json};
 pub use error::Error;

@@ -15,6 +15,14 @@ mod run;
 mod verify;
 mod writer;
 
+/// Reads bytes as a page of records, as a payload and as compressed content.
+#[doc(hidden)]
+pub fn read_stored(bytes: &[u8]) {
+    rows::read(bytes);
+    reordered::Reorderer::default().canonical(bytes);
+    let _ = reader::text(bytes);
+}
+
 pub use collect::{Collected, Garbage, RetentionPolicy};
 pub use export::{EXPORT_VERSION, ExportLine, ExportedRecord, ExportedRun, Exporter};
 pub use fork::{FORKED, ForkPoint};

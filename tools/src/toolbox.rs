@@ -254,9 +254,10 @@ impl ValidatedCall {
 
 impl ToolOutcome {
     /// The outcome itself if it has at most `bytes` bytes; otherwise a failure with the beginning of its
-    /// text. A value that nests too deep for the log is cut there.
+    /// text. A value that nests too deep for the log is cut there. `null` is no value: the log could not tell the two apart.
     #[must_use]
     pub fn bounded(mut self, bytes: usize) -> Self {
+        self.value = self.value.filter(|value| !value.is_null());
         if let Some(value) = &mut self.value {
             json::limit_depth(value, json::MAX_DEPTH);
         }

@@ -82,6 +82,18 @@ pub(crate) fn externalise(payload: &Value) -> Result<Externalised, TooLarge> {
     Ok(Externalised { payload: stored, contents })
 }
 
+/// The payload after it was stored and read again; `None` if it is too large or nests too deep. For the fuzzer.
+#[doc(hidden)]
+pub fn stored_and_read(payload: &Value) -> Option<Value> {
+    let mut shallow = payload.clone();
+    if outside::limit_depth(&mut shallow, MAX_DEPTH - 1) {
+        return None;
+    }
+    let Externalised { payload, contents } = externalise(payload).ok()?;
+    let texts = contents.into_iter().map(|text| (BlobId::of(text.as_bytes()).to_string(), text)).collect();
+    put_back(payload, &texts).ok()
+}
+
 fn compact(value: &Value, contents: &mut Vec<String>) -> Value {
     match value {
         Value::String(text) if text.len() > INLINE_BYTES => {

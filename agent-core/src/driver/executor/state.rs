@@ -106,7 +106,11 @@ impl ExecutorState {
         loop {
             self.react().await?;
             match self.environment.advance() {
-                Ok(Progress::Done(outcome)) => return Ok(outcome),
+                // The log could not tell `null` from no value.
+                Ok(Progress::Done(outcome)) => {
+                    let value = outcome.value.filter(|value| !value.is_null());
+                    return Ok(ToolOutcome { value, ..outcome });
+                }
                 Ok(Progress::Act(action)) => self.step(action, None).await?,
                 Err(error) => return Err(self.broken(error)),
             }

@@ -97,6 +97,9 @@ impl Check {
         if names.into_iter().flatten().any(|name| name.len() > MAX_NAME_BYTES) {
             return Err(format!("a name is longer than {MAX_NAME_BYTES} bytes"));
         }
+        if names.into_iter().flatten().any(|name| name.chars().any(char::is_control)) {
+            return Err("a name has control characters".to_owned());
+        }
         time(run.created_ms)?;
         if run.parent.as_ref().is_some_and(|(_, seq)| i64::try_from(seq.0).is_err()) {
             return Err("the parent's record number is out of range".to_owned());
@@ -117,8 +120,10 @@ impl Check {
             return Err(format!("found record {}, expected record {expected}", record.seq));
         }
         time(record.at_ms)?;
-        if record.kind.len() > MAX_KIND_BYTES {
-            return Err(format!("the kind of record {expected} is longer than {MAX_KIND_BYTES} bytes"));
+        if record.kind.len() > MAX_KIND_BYTES || record.kind.chars().any(char::is_control) {
+            return Err(format!(
+                "the kind of record {expected} has control characters or more than {MAX_KIND_BYTES} bytes"
+            ));
         }
         let (claimed, forgotten) = (record.hash, record.forgotten);
         let mut record = record.chained(&run.run.id, run.head);
