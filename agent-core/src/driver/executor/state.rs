@@ -162,9 +162,12 @@ impl ExecutorState {
             .extend(outcome.unlocked.iter().map(|task| Unlocked { task: task.clone(), step: at }));
         self.tally.ended.clone_from(&outcome.ended);
         let StateChange { patch, nulls } = StateChange::between(&self.state, &outcome.state);
-        // The state is what a resume makes of the log, down to the order of members.
-        let mut after = self.state.clone();
-        StateChange::apply(patch.as_ref(), &nulls, &mut after);
+        let mut after = outcome.state;
+        if !self.environment.spec().deterministic {
+            // A resume takes the state from the log, so it is what the log says, down to the order of members.
+            after.clone_from(&self.state);
+            StateChange::apply(patch.as_ref(), &nulls, &mut after);
+        }
         let before = std::mem::replace(&mut self.state, after);
         if self.tally.moments.len() == MOMENTS {
             self.tally.moments.pop_front();
