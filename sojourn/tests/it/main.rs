@@ -16,6 +16,7 @@ mod logs;
 mod mcp;
 mod memory;
 mod otlp;
+mod outside_data;
 mod plugins;
 #[path = "../../../agent-core/tests/it/record_samples.rs"]
 mod record_samples;

@@ -110,19 +110,17 @@ impl<R: BufRead> Lines<R> {
         }
         self.number += 1;
         let mut line = self.line.as_slice();
+        let limit = self.limit;
+        if line.len() > limit && !line.ends_with(b"\n") {
+            return Err(LineError::TooLong { line: self.number, limit });
+        }
         if self.number == 1 {
             if line.starts_with(&[0xff, 0xfe]) || line.starts_with(&[0xfe, 0xff]) {
                 return Err(LineError::Utf16);
             }
             line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
         }
-        line = match line.strip_suffix(b"\n") {
-            Some(whole) => whole,
-            None if line.len() > self.limit => {
-                return Err(LineError::TooLong { line: self.number, limit: self.limit });
-            }
-            None => line,
-        };
+        line = line.strip_suffix(b"\n").unwrap_or(line);
         line = line.strip_suffix(b"\r").unwrap_or(line);
         std::str::from_utf8(line).map(Some).map_err(|_| LineError::NotUtf8 { line: self.number })
     }
@@ -181,6 +179,7 @@ mod tests {
         };
         assert_eq!(told(b"1234\n12345\n"), "line 2 is longer than 4 bytes");
         assert_eq!(told(b"1234\n1234"), "");
+        assert_eq!(told(b"\xef\xbb\xbf123"), "line 1 is longer than 4 bytes");
         assert_eq!(told(b"\n\xff\n"), "line 2 is not UTF-8 text");
         assert_eq!(told(b"\xff\xfe{\0"), "it is UTF-16 text; convert it to UTF-8");
     }

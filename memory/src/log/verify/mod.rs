@@ -1,20 +1,22 @@
+//! Verification of a run: the chain of hashes, the blobs, the branch point of a fork, and heads kept elsewhere.
+
+mod pages;
+
 use super::fork::ForkPoint;
 use super::heads::{self, Head};
 use super::reader::text;
 use super::record::{Envelope, VERSION};
 use super::reordered::Reorderer;
-use super::rows::{Row, Rows};
+use super::rows::Row;
 use super::run::RunRow;
 use super::{EventSeq, RecordQuery, RunId};
-use crate::blobs::{self, BlobCheck};
+use crate::blobs::BlobCheck;
 use crate::memories::TOMBSTONE;
 use crate::{BlobId, Error, Hash, Store};
+use pages::{Page, PageContext, Pages};
 use serde::Serialize;
 use sqlx::Row as _;
-use std::collections::{HashMap, HashSet, VecDeque};
-
-/// Number of records read at once.
-const PAGE_RECORDS: i64 = 1024;
+use std::collections::VecDeque;
 
 /// The result of verifying a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -153,14 +155,7 @@ impl Store {
         if let Err((kind, detail)) = check.compare_heads() {
             return Ok(check.fault(kind, detail));
         }
-        let mut pages = Pages {
-            store: self,
-            run: row.no,
-            last,
-            next: EventSeq(1),
-            size: PAGE_RECORDS,
-            blobs_seen: HashSet::new(),
-        };
+        let mut pages = Pages::new(self, row.no, last);
         let mut page = pages.next().await?;
         while check.done < last {
             progress(check.done.0, last.0);
@@ -233,90 +228,6 @@ impl Store {
 }
 
 type CheckResult = Result<(), (FaultKind, String)>;
-
-/// Reads pages of records, and checks the blobs that no earlier page referenced.
-struct Pages<'a> {
-    store: &'a Store,
-    run: i64,
-    last: EventSeq,
-    next: EventSeq,
-    /// Page size. It is halved at damaged rows until the damaged record stands alone.
-    size: i64,
-    blobs_seen: HashSet<BlobId>,
-}
-
-#[derive(Default)]
-struct Page {
-    rows: Rows,
-    context: PageContext,
-    /// Why the record after `rows` cannot be read.
-    broken: Option<String>,
-}
-
-impl Pages<'_> {
-    async fn next(&mut self) -> Result<Page, Error> {
-        let mut page = Page::default();
-        if self.next > self.last {
-            return Ok(page);
-        }
-        loop {
-            match Rows::read(self.store, self.run, self.next, self.last, self.size).await {
-                Ok(rows) => {
-                    page.rows = rows;
-                    break;
-                }
-                Err(Error::Damaged { what, .. }) if self.size == 1 => {
-                    page.broken = Some(what);
-                    break;
-                }
-                Err(Error::Damaged { .. }) => self.size /= 2,
-                Err(error) => return Err(error),
-            }
-        }
-        self.next = EventSeq(self.next.0 + page.rows.len() as u64);
-        for row in page.rows.iter() {
-            for bytes in row.blobs.as_chunks::<32>().0 {
-                let id = BlobId(Hash::from(*bytes));
-                if self.blobs_seen.insert(id) {
-                    page.context.asked.insert(id);
-                }
-            }
-        }
-        page.context.forgotten = self.forgotten(&page.rows).await?;
-        let mut connection = self.store.pool.acquire().await?;
-        let ids: Vec<BlobId> = page.context.asked.iter().copied().collect();
-        blobs::check(&mut connection, &ids, &mut page.context.blobs).await?;
-        drop(connection);
-        for id in ids.iter().filter(|id| !page.context.blobs.contains_key(id)) {
-            if blobs::is_forgotten(self.store, id).await? {
-                page.context.forgotten_blobs.insert(*id);
-            }
-        }
-        Ok(page)
-    }
-
-    /// Returns the sequence numbers of the forgotten records in a page.
-    async fn forgotten(&self, rows: &Rows) -> Result<HashSet<i64>, Error> {
-        let places: Vec<i64> = rows.iter().map(|row| row.seq.0 as i64).collect();
-        let (Some(first), Some(last)) = (places.first(), places.last()) else { return Ok(HashSet::new()) };
-        let query = sqlx::query("SELECT seq FROM forgotten_records WHERE run = ? AND seq BETWEEN ? AND ?");
-        let rows = query.bind(self.run).bind(first).bind(last).fetch_all(&self.store.pool).await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
-    }
-}
-
-/// What a page needs besides its records: the state of blobs and forgotten items.
-#[derive(Default)]
-struct PageContext {
-    /// Blobs that this page references first.
-    asked: HashSet<BlobId>,
-    /// Check results of these blobs. Missing blobs have no entry.
-    blobs: HashMap<BlobId, BlobCheck>,
-    /// Missing blobs whose content was forgotten.
-    forgotten_blobs: HashSet<BlobId>,
-    /// Sequence numbers of forgotten records.
-    forgotten: HashSet<i64>,
-}
 
 /// State of a verification.
 struct Check {
