@@ -117,7 +117,7 @@ async fn find(connection: &mut SqliteConnection, keep: &RetentionPolicy) -> Resu
             garbage.needed.insert(run.info.id, reason);
             continue;
         }
-        garbage.records += run.info.last_seq.0;
+        garbage.records = garbage.records.saturating_add(run.info.last_seq.0);
         removed.insert(run.no);
         garbage.runs.push(run.info.id);
     }
