@@ -20,7 +20,8 @@ pub mod log;
 mod model;
 
 pub use config::{
-    ActorConfig, Budgets, ConsolidationConfig, ExplorationConfig, Prices, ReflexConfig, RunConfig, ToolUse,
+    ActorConfig, Budgets, ConsolidationConfig, ExplorationConfig, Prices, ReflexConfig, RunConfig,
+    SettingOutOfRange, ToolUse,
 };
 pub use core::curriculum::{Curriculum, Proposal, Situation, TaskRecord};
 pub use core::planner::{Planner, Total, held};

@@ -227,6 +227,11 @@ impl Journal {
             let LogRecord::ControlRecord(control) = LogRecord::require(&self.store, &record).await? else {
                 break;
             };
+            if let ControlRecord::Forked { changes, .. } = &*control
+                && let Some(Err(error)) = changes.config.as_ref().map(|config| config.check_bounds())
+            {
+                return Err(ReadError::Unreadable { seq: record.seq, reason: error.to_string() }.into());
+            }
             self.matched += 1;
             self.controls.push(TimedControl { record: *control, before_ms, at_ms: record.at_ms });
         }
