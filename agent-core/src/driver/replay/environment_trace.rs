@@ -10,6 +10,10 @@ use sojourn_tools::{
 };
 use std::collections::VecDeque;
 
+/// The most that a trace may hold, in bytes. A few large blobs that many records of an imported log refer to would fill the
+/// memory.
+const MAX_BYTES: usize = 2 << 30;
+
 /// One entry of a trace.
 #[derive(Debug, Clone)]
 pub(super) enum TraceEntry {
@@ -29,6 +33,17 @@ pub(super) enum TraceEntry {
 }
 
 impl TraceEntry {
+    /// About the memory that its texts and values need.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Reset(_, seen) | Self::Observed(seen) => seen.text.len() + json_bytes(&seen.state),
+            Self::Called(call) => call.args.values().map(json_bytes).sum(),
+            Self::Stepped(step) => step.change.as_ref().map_or(0, json_bytes),
+            Self::Returned(outcome) => outcome.message.len() + outcome.value.as_ref().map_or(0, json_bytes),
+            Self::Stopped | Self::Lost { .. } => 0,
+        }
+    }
+
     /// Whether the entry only says how a call ended.
     pub(super) fn ends_call(&self) -> bool {
         matches!(self, Self::Returned(_) | Self::Stopped)
@@ -47,6 +62,7 @@ pub(super) async fn environment_trace<'a>(
     let mut trace = Vec::<(usize, TraceEntry)>::new();
     // Whether each open call, the innermost last, is one of the environment's tools.
     let mut calls = Vec::new();
+    let mut left = MAX_BYTES;
     for (index, record) in records {
         match RecordKind::of(record)? {
             RecordKind::EpisodeStarted
@@ -92,8 +108,22 @@ pub(super) async fn environment_trace<'a>(
             },
             _ => {}
         }
+        left = left.checked_sub(trace.last().map_or(0, |(_, entry)| entry.bytes())).ok_or_else(|| {
+            let reason = format!("what the world said up to here exceeds {} MiB", MAX_BYTES >> 20);
+            ReadError::Unreadable { seq: record.seq, reason }
+        })?;
     }
     Ok(trace)
+}
+
+/// About the size of a value as JSON, in bytes.
+fn json_bytes(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(|item| json_bytes(item) + 1).sum(),
+        Value::Object(fields) => fields.iter().map(|(key, value)| key.len() + json_bytes(value) + 4).sum(),
+        _ => 8,
+    }
 }
 
 fn returned(outcome: ToolOutcome) -> TraceEntry {
