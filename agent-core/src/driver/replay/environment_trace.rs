@@ -62,7 +62,7 @@ pub(super) async fn environment_trace<'a>(
     let mut trace = Vec::<(usize, TraceEntry)>::new();
     // Whether each open call, the innermost last, is one of the environment's tools.
     let mut calls = Vec::new();
-    let mut left = MAX_BYTES;
+    let mut left: usize = MAX_BYTES;
     for (index, record) in records {
         match RecordKind::of(record)? {
             RecordKind::EpisodeStarted
@@ -72,6 +72,7 @@ pub(super) async fn environment_trace<'a>(
             | RecordKind::Acted => {}
             _ => continue,
         }
+        let known = trace.len();
         match LogRecord::require(store, record).await? {
             LogRecord::Event(event) => {
                 calls.clear();
@@ -108,7 +109,8 @@ pub(super) async fn environment_trace<'a>(
             },
             _ => {}
         }
-        left = left.checked_sub(trace.last().map_or(0, |(_, entry)| entry.bytes())).ok_or_else(|| {
+        let bytes = trace[known..].iter().map(|(_, entry)| entry.bytes()).sum();
+        left = left.checked_sub(bytes).ok_or_else(|| {
             let reason = format!("what the world said up to here exceeds {} MiB", MAX_BYTES >> 20);
             ReadError::Unreadable { seq: record.seq, reason }
         })?;
