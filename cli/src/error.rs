@@ -135,6 +135,17 @@ fn explain_memory(error: &sojourn_memory::Error) -> (Kind, Option<String>) {
                 Some(format!("wait for the other process, or watch it with `sojourn log {run}`")),
             );
         }
+        E::Cut { run, .. } => {
+            return (
+                Kind::Failure,
+                Some(format!(
+                    "`sojourn log recover {run}` makes a new run of the records that are left; if an older copy of the home was put back on purpose, remove `heads/{run}` in it"
+                )),
+            );
+        }
+        E::PathTooLong { .. } => {
+            (Kind::Usage, "choose a directory with a shorter path with `--home` or SOJOURN_HOME")
+        }
         E::NewerSchema { .. } => {
             (Kind::Failure, "use the program that wrote it, or another directory with `--home`")
         }

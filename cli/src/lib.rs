@@ -14,6 +14,7 @@ mod embedding;
 pub mod environments;
 pub mod error;
 pub mod home;
+mod input;
 pub mod logbook;
 pub mod models;
 pub mod output;

@@ -48,6 +48,25 @@ mod toolbox;
 pub mod wasm;
 mod wording;
 
+/// Private readers of outside bytes, for the fuzzer.
+#[doc(hidden)]
+pub mod fuzzing {
+    use crate::framing::{Frame, FrameDecoder, answered_id, is_message};
+
+    /// Reads bytes as a process' or a server's messages.
+    pub fn read_messages(mut bytes: &[u8]) {
+        let mut frames = FrameDecoder::new(64);
+        while !bytes.is_empty() {
+            let (taken, frame) = frames.take(bytes);
+            bytes = &bytes[taken..];
+            if let Some(Frame::Complete(line)) = frame {
+                let _ = (is_message(&line), answered_id(&line));
+                crate::process::read_message(&line);
+            }
+        }
+    }
+}
+
 pub use condition::{Amount, Condition, ConditionError};
 pub use content::Content;
 pub use environment::{

@@ -15,8 +15,9 @@ chores:
   engine [--check]            build sandbox/engine/engine.wasm from its sources; with --check only compare
   conformance [SCENARIO...]   run the Model Context Protocol's own suite against our client and our server; needs npm
   docs [--check]              write the generated pages of the book and check all pages; with --check only check
-  soak [--home HOME] [--run RUN] [--cases N]
-                              kill a run after every record, and test the log's properties with many cases; takes half an hour
+  soak [--home HOME] [--run RUN] [--cases N] [--executions N]
+                              fuzz every reader of outside data (10 million executions), kill a run after every record, and test
+                              the log's properties with many cases; takes an hour
   tidy                        check that no test and no snapshot was forgotten";
 
 fn main() -> Result<()> {

@@ -192,7 +192,7 @@ pub fn held(state: &Value, item: &str) -> u64 {
 fn add(totals: &mut Vec<Total>, item: &str, count: u32, what: &str) {
     match totals.iter_mut().find(|total| total.item == item) {
         Some(total) => {
-            total.count += count;
+            total.count = total.count.saturating_add(count);
             total.uses.push((count, what.to_owned()));
         }
         None => totals.push(Total { item: item.to_owned(), count, uses: vec![(count, what.to_owned())] }),

@@ -5,7 +5,7 @@
 
 use super::clock::{Clock, RecordIndex, RunningTime, Time, TimeSource as _};
 use crate::log::ReadError;
-use crate::log::blobs::{externalise, is_forgotten};
+use crate::log::blobs::{Externalised, TooLarge, externalise, is_forgotten};
 use crate::model::{ControlRecord, LogRecord, Payload, RecordKind, TimedControl};
 use serde_json::Value;
 use sojourn_memory::{Durability, EventSeq, Record, RunStatus, Store, Writer};
@@ -71,6 +71,9 @@ pub enum JournalError {
     /// A payload could not be written as JSON.
     #[error("not serialisable: {0}")]
     Json(#[from] serde_json::Error),
+    /// A payload is larger than a reader accepts.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
 }
 
 impl Journal {
@@ -183,8 +186,7 @@ impl Journal {
     /// Those of [`note`](Self::note).
     pub async fn note_payload(&mut self, kind: RecordKind, payload: &Value) -> Result<Noted, JournalError> {
         self.pass_controls().await?;
-        let mut contents = Vec::new();
-        let compact = externalise(payload, &mut contents);
+        let Externalised { payload: compact, contents } = externalise(payload)?;
         if let Some(record) = self.take() {
             self.index.advance();
             // A forgotten record is derived again, but its content is gone and cannot be compared.
@@ -244,6 +246,11 @@ impl Journal {
             let LogRecord::ControlRecord(control) = LogRecord::require(&self.store, &record).await? else {
                 break;
             };
+            if let ControlRecord::Forked { changes, .. } = &*control
+                && let Some(Err(error)) = changes.config.as_ref().map(|config| config.check_bounds())
+            {
+                return Err(ReadError::Unreadable { seq: record.seq, reason: error.to_string() }.into());
+            }
             self.matched += 1;
             self.controls.push(TimedControl { record: *control, before_ms, at_ms: record.at_ms });
         }
@@ -335,8 +342,7 @@ impl Journal {
     /// A failure of the store.
     pub async fn append_control(&mut self, control: ControlRecord) -> Result<(), JournalError> {
         let before_ms = self.at_ms;
-        let mut contents = Vec::new();
-        let compact = externalise(&control.to_payload()?, &mut contents);
+        let Externalised { payload: compact, contents } = externalise(&control.to_payload()?)?;
         let at_ms = match &control {
             ControlRecord::ToolsChanged { .. } => self.clock.tools(self.index.now(), before_ms),
             ControlRecord::Resumed { .. }
@@ -378,7 +384,7 @@ impl Journal {
 
 /// The kind, and the parts of `payload` that differ from `other`, cut to 400 characters.
 fn excerpt(kind: &str, payload: &Value, other: &Value) -> String {
-    let difference = super::merge_patch::diff(other, payload).unwrap_or(Value::Null);
+    let difference = crate::model::diff(other, payload).unwrap_or(Value::Null);
     let text: String = difference.to_string().chars().take(400).collect();
     format!("`{kind}` {text}")
 }

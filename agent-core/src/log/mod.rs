@@ -123,7 +123,7 @@ impl LogRecord {
         if blobs::is_forgotten(&record.payload) {
             return Ok(None);
         }
-        let payload = blobs::inflate(store, record.seq, record.payload.clone()).await?;
+        let payload = blobs::inflate(store, record).await?;
         match Self::decode(kind, payload) {
             Ok(decoded) => Ok(Some(decoded)),
             Err(error) => Err(ReadError::Unreadable { seq: record.seq, reason: error.to_string() }),

@@ -155,7 +155,7 @@ fn event_line(event: &Event) -> String {
                 "{} + {} tokens in {:.1} s: {text}",
                 reply.usage.prompt_tokens.saturating_sub(reply.usage.cached_tokens),
                 reply.usage.completion_tokens,
-                (reply.timing.prefill_ms + reply.timing.decode_ms) as f64 / 1000.0
+                reply.timing.prefill_ms.saturating_add(reply.timing.decode_ms) as f64 / 1000.0
             )
         }
         Event::ControllerFailed { error } => format!("the controller failed: {}", short(error)),
@@ -335,8 +335,10 @@ pub fn short(text: &str) -> String {
     }
 }
 
+/// The indentation of a call. The depth of an imported record may be any number.
 fn indent(depth: u32) -> String {
-    "  ".repeat(depth as usize)
+    const DEEPEST: usize = 16;
+    "  ".repeat((depth as usize).min(DEEPEST))
 }
 
 #[cfg(test)]

@@ -172,6 +172,7 @@ fn skill_events() -> Vec<SkillEvent> {
             action: Action("noop".into()),
             reflex: Some("flee".into()),
             change: Some(json!({"health": 8})),
+            nulls: vec!["/target".to_owned()],
             reward: 0.0,
             unlocked: Vec::new(),
             ended: None,

@@ -65,6 +65,7 @@ impl RunContext {
         models: &Models,
         watch: Watch,
     ) -> Result<Session> {
+        plan.config.check_bounds().map_err(|error| Failure::new(Kind::Usage, error.to_string()))?;
         let created_ms = now_ms();
         let run = plan.run.unwrap_or_else(new_run);
         let model = models.controller.model().clone();

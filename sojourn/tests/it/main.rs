@@ -17,6 +17,7 @@ mod mcp;
 mod memory;
 mod orphans;
 mod otlp;
+mod outside_data;
 mod plugins;
 #[path = "../../../agent-core/tests/it/record_samples.rs"]
 mod record_samples;

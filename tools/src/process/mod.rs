@@ -8,6 +8,7 @@ mod tool;
 mod wire;
 
 pub use serve::{serve, serve_on};
+
 #[cfg(feature = "wasm")]
 pub(crate) use tool::outcome_of;
 #[cfg(feature = "wasm")]
@@ -77,5 +78,16 @@ impl ProcessSource {
 impl Supervised for ProcessSource {
     fn supervisor(&self) -> &Supervisor {
         &self.connection.supervisor
+    }
+}
+
+/// Reads a line of a process as a message with a description or an outcome, for the fuzzer.
+pub(crate) fn read_message(line: &[u8]) {
+    let Ok(message) = serde_json::from_slice::<wire::Incoming>(line) else { return };
+    if let Some(Ok(result)) = message.response() {
+        let _ = serde_json::from_value::<wire::Description>(result.clone());
+        if let Ok(outcome) = serde_json::from_value::<crate::ToolOutcome>(result) {
+            let _ = outcome.bounded(1000).to_text();
+        }
     }
 }

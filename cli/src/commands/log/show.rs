@@ -87,7 +87,7 @@ fn head(record: &Record, info: &RunInfo) -> Result<()> {
     output::line(format!(
         "at       {} UTC ({} after the start)",
         duration::date(record.at_ms),
-        duration::clock(record.at_ms - info.created_ms)
+        duration::clock(record.at_ms.saturating_sub(info.created_ms))
     ))?;
     output::line(format!("hash     {}", record.hash))?;
     output::line(format!("follows  {}", record.prev_hash))?;
