@@ -123,7 +123,7 @@ fn effects() -> Vec<Effect> {
 }
 
 fn events() -> Vec<Event> {
-    let answer = Completion { text: "\"drink\"".into(), tokens: 3, finish: Finish::Complete };
+    let answer = Completion::new("\"drink\"".into(), 3, Finish::Complete);
     let memory = Recalled {
         id: "memory".into(),
         text: "Trees give wood.".into(),
