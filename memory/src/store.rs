@@ -1,3 +1,4 @@
+use crate::memories::refresh_words;
 use crate::{Error, schema};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -28,6 +29,7 @@ impl Store {
         let path = home.join("sojourn.db");
         let mut connection = options(&home).connect().await?;
         schema::migrate(&mut connection, &path).await?;
+        refresh_words(&mut connection).await?;
         connection.close().await?;
         let pool = SqlitePoolOptions::new()
             .max_connections(4)

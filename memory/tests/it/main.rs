@@ -17,3 +17,4 @@ mod machine;
 mod memories;
 #[cfg(feature = "qdrant")]
 mod qdrant;
+mod words;
