@@ -1,5 +1,5 @@
 //! The long crash test: a real run of at least 500 records is killed after every record, each time resumed by another process,
-//! and the log's properties are tested with many more cases than in CI.
+//! the log's properties are tested with many more cases than in CI, and faults of the machine are injected.
 
 use anyhow::{Context as _, Result, bail};
 use std::path::{Path, PathBuf};
@@ -42,7 +42,8 @@ pub fn run(words: &[String]) -> Result<()> {
     sojourn(&home, &["simulate-crash", &run, "--every", "1"])?;
     let mut test = vec!["test", "--workspace", "--test", "it", "--"];
     test.extend(PROPERTIES);
-    cargo(&test, &[("PROPTEST_CASES", &cases)])
+    cargo(&test, &[("PROPTEST_CASES", &cases)])?;
+    crate::faults::run(&[])
 }
 
 /// Lets the default model learn in a home of its own until there is a run to kill.
