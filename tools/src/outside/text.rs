@@ -85,6 +85,23 @@ pub fn decode(bytes: &[u8], declared: Option<&str>) -> Result<Decoded, NotText> 
     checked(decoded, bytes)
 }
 
+/// Reads bytes as [`decode`] does, and what is no text as UTF-8 with U+FFFD for each fault: for answers of servers that are
+/// shown or quoted whatever they are.
+pub fn decode_lossy(bytes: &[u8], declared: Option<&str>) -> String {
+    match decode(bytes, declared) {
+        Ok(decoded) => decoded.text,
+        Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
+/// The encoding that a content type names, such as `text/html; charset=gb2312`.
+pub fn charset(content_type: &str) -> Option<&str> {
+    content_type.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches(['"', '\'']))
+    })
+}
+
 /// The encoding that the beginning of an HTML or XML document declares.
 pub fn declared_in_markup(bytes: &[u8]) -> Option<String> {
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(DECLARATION_BYTES)]).to_ascii_lowercase();
@@ -267,6 +284,20 @@ mod tests {
         }
         let error = decode(b"ab\0c", None).unwrap_err().to_string();
         assert_eq!(error, "it is not a text file: byte 2 is 0x00");
+    }
+
+    #[test]
+    fn a_content_type_names_its_encoding() {
+        for (kind, expected) in [
+            ("text/html; charset=gb2312", Some("gb2312")),
+            ("text/html;boundary=x; Charset=\"UTF-8\"", Some("UTF-8")),
+            ("text/html", None),
+            ("charset=x", None),
+        ] {
+            assert_eq!(charset(kind), expected, "{kind}");
+        }
+        assert_eq!(decode_lossy(b"\xc3\xdc", charset("text/plain; charset=gbk")), "密");
+        assert_eq!(decode_lossy(b"a\0\xff", None), "a\0\u{fffd}");
     }
 
     #[test]
