@@ -7,6 +7,7 @@ use super::sources::Source;
 use super::title::title;
 use crate::error::{Failure, Kind};
 use anyhow::{Context as _, Result};
+use sojourn_tools::outside::text::charset;
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
@@ -85,8 +86,7 @@ pub async fn page(url: &str, hosts: &[String]) -> Result<Text> {
         .and_then(|value| value.to_str().ok())
         .unwrap_or("text/html")
         .to_ascii_lowercase();
-    let declared =
-        kind.split_once("charset=").map(|(_, label)| label.trim_matches(['"', ' ', ';']).to_owned());
+    let declared = charset(&kind).map(str::to_owned);
     let format = match kind.split(';').next().unwrap_or_default().trim() {
         "text/html" | "application/xhtml+xml" => Format::Html,
         "text/markdown" => Format::Markdown,
