@@ -1,3 +1,4 @@
+use crate::memories::refresh_words;
 use crate::{Error, schema};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -29,6 +30,7 @@ impl Store {
         let _opening = lock_while_opening(&home).await?;
         let mut connection = options(&home).connect().await?;
         schema::migrate(&mut connection, &path).await?;
+        refresh_words(&mut connection).await?;
         connection.close().await?;
         let pool = SqlitePoolOptions::new()
             .max_connections(4)

@@ -1,5 +1,6 @@
 //! The long tests: a real run of at least 500 records is killed after every record, each time resumed by another process; the
-//! log's properties are tested with many more cases than in CI; and every reader of outside data is fuzzed.
+//! log's properties are tested with many more cases than in CI; every reader of outside data is fuzzed; and faults of the machine
+//! are injected.
 
 use anyhow::{Context as _, Result, bail};
 use std::path::{Path, PathBuf};
@@ -48,7 +49,8 @@ pub fn run(words: &[String]) -> Result<()> {
     sojourn(&home, &["simulate-crash", &run, "--every", "1"])?;
     let mut test = vec!["test", "--workspace", "--test", "it", "--"];
     test.extend(PROPERTIES);
-    cargo(&test, &[("PROPTEST_CASES", &cases)])
+    cargo(&test, &[("PROPTEST_CASES", &cases)])?;
+    crate::faults::run(&[])
 }
 
 /// Lets the default model learn in a home of its own until there is a run to kill.

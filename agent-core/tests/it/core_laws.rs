@@ -96,8 +96,7 @@ fn observation(whim: &Whim) -> Observation {
 }
 
 fn reply(texts: Vec<String>) -> Reply {
-    let candidates =
-        texts.into_iter().map(|text| Completion { text, tokens: 7, finish: Finish::Complete }).collect();
+    let candidates = texts.into_iter().map(|text| Completion::new(text, 7, Finish::Complete)).collect();
     let usage = Usage { prompt_tokens: 90, cached_tokens: 60, completion_tokens: 7, ..Usage::default() };
     Reply::new(candidates, usage, Timing::default())
 }

@@ -126,7 +126,7 @@ fn effects() -> Vec<Effect> {
 }
 
 fn events() -> Vec<Event> {
-    let answer = Completion { text: "\"drink\"".into(), tokens: 3, finish: Finish::Complete };
+    let answer = Completion::new("\"drink\"".into(), 3, Finish::Complete);
     let memory = Recalled {
         id: sojourn_memory::MemoryId::from_bytes([1; 16]),
         text: "Trees give wood.".into(),

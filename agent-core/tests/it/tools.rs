@@ -180,7 +180,7 @@ impl Controller for Scripted {
             (false, false) => LIGHT,
         };
         self.prompts.lock().unwrap().push(prompt);
-        let candidates = vec![Completion { text: text.to_owned(), tokens: 1, finish: Finish::Complete }];
+        let candidates = vec![Completion::new(text.to_owned(), 1, Finish::Complete)];
         Ok(Reply::new(candidates, Usage::default(), Timing::default()))
     }
 }

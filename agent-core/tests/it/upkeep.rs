@@ -182,7 +182,7 @@ impl Life {
                 format!("  explore({});\n}}", self.written)
             }
         };
-        let completion = Completion { text, tokens: 7, finish: Finish::Complete };
+        let completion = Completion::new(text, 7, Finish::Complete);
         let candidates = vec![completion; request.candidates as usize];
         Event::ControllerAnswered { reply: Reply::new(candidates, Usage::default(), Timing::default()) }
     }

@@ -19,3 +19,4 @@ mod machine;
 mod memories;
 #[cfg(feature = "qdrant")]
 mod qdrant;
+mod words;

@@ -11,6 +11,7 @@ mod crash;
 mod crash_replay;
 mod docs;
 mod golden;
+mod knowledge;
 mod life;
 mod logs;
 mod mcp;

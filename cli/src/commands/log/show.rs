@@ -264,6 +264,9 @@ impl Exchange {
                         candidate.tokens,
                         finish.trim_matches('"')
                     );
+                    if let Some(reasoning) = &candidate.reasoning {
+                        let _ = writeln!(text, "(reasoning)\n{}\n(answer)", reasoning.trim_end_matches('\n'));
+                    }
                     let _ = writeln!(text, "{}", candidate.text.trim_end_matches('\n'));
                 }
             }
