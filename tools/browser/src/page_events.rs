@@ -34,7 +34,7 @@ pub(crate) struct PageEvents {
     pub crashed: AtomicBool,
     /// Target ids of tabs that the page opened.
     popups: Mutex<Vec<String>>,
-    /// Pending requests of the page's scripts (XHR and fetch).
+    /// Pending requests of the page's scripts (XHR and fetch) and of its frames.
     pending: Mutex<HashSet<RequestId>>,
     /// Hosts that the page requested, as `host:port`.
     requested_hosts: Mutex<BTreeSet<String>>,
@@ -161,7 +161,7 @@ impl Listeners {
         let mut sockets = self.tab.event_listener::<EventWebSocketCreated>().await?;
         let mut finished = self.tab.event_listener::<EventLoadingFinished>().await?;
         let mut failed = self.tab.event_listener::<EventLoadingFailed>().await?;
-        let kept = Arc::clone(&self.notes);
+        let (kept, main) = (Arc::clone(&self.notes), self.frame.clone());
         self.tasks.spawn(async move {
             let pending = || kept.pending.lock().unwrap_or_else(PoisonError::into_inner);
             loop {
@@ -170,7 +170,13 @@ impl Listeners {
                     biased;
                     Some(event) = requests.next() => {
                         let mut pending = pending();
-                        if matches!(event.r#type, Some(ResourceType::Xhr | ResourceType::Fetch)) && pending.len() < MAX_RECORDED {
+                        let awaited = match event.r#type {
+                            Some(ResourceType::Xhr | ResourceType::Fetch) => true,
+                            // The navigation of a frame; that of the page itself is tracked by its own events.
+                            Some(ResourceType::Document) => event.frame_id.as_ref() != Some(&main),
+                            _ => false,
+                        };
+                        if awaited && pending.len() < MAX_RECORDED {
                             pending.insert(event.request_id.clone());
                         }
                         event.request.url.clone()

@@ -1,0 +1,12 @@
+// The functions that the driver calls. Their results hold no halves of characters, which JSON cannot carry.
+
+const called = (act) => (...given) => {
+  try { return plain(act(...given)); } catch (error) { return { error: plain(cut(String(error), 300)) }; }
+};
+
+globalThis.sojourn = {
+  see: called(see), text: called(text), locate: called(locate), prepare: called(prepare), choose: called(choose), scroll: called(scroll), mark: called(mark),
+  settle, renumber, unknown, element: alive,
+  examine: (index) => unknowns[index], reveal: (host, root) => { closedRoots.set(host, root); },
+  configure: (given) => { settings = { ...settings, ...given }; },
+};
