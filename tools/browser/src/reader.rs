@@ -7,7 +7,8 @@ use chromiumoxide::cdp::browser_protocol::dom::{
 };
 use chromiumoxide::cdp::browser_protocol::page::CreateIsolatedWorldParams;
 use chromiumoxide::cdp::js_protocol::runtime::{
-    CallArgument, CallFunctionOnParams, EvaluateParams, ExecutionContextId, RemoteObjectId,
+    CallArgument, CallFunctionOnParams, EvaluateParams, ExecutionContextId, ReleaseObjectGroupParams,
+    RemoteObjectId,
 };
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -26,8 +27,14 @@ const SCRIPT: &str = concat!(
     include_str!("script/export.js"),
     "})();"
 );
-/// Limit on the elements that are examined for a closed shadow root, in one observation.
+/// Name of the group of references to nodes, which are released together.
+const OBJECTS: &str = "sojourn";
+/// Limit on the elements that are examined for a closed shadow root at once.
 const MAX_EXAMINED: u32 = 64;
+/// Time limit of the examination of one element.
+const EXAMINATION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Limit on the rounds in which one observation looks for closed shadow roots.
+const MAX_NESTED: u32 = 4;
 
 impl Page {
     pub(crate) async fn run(
@@ -83,40 +90,49 @@ impl Page {
         Ok(world)
     }
 
-    /// The elements of the page, read again where a closed shadow root was found.
+    /// The elements of the page. Before they are read, elements that may have a closed shadow root are examined, and those in
+    /// what was found; what is left of them is examined at the next call.
     pub(crate) async fn see(&mut self) -> Result<Value, BrowserError> {
-        let seen = self.run_script("sojourn.see()").await?;
-        let examined = self.run_script(&format!("sojourn.unknown({MAX_EXAMINED})")).await?;
-        let mut revealed = false;
-        for index in 0..examined.as_u64().unwrap_or_default() {
-            // The element may have gone meanwhile.
-            revealed |= self.reveal(index).await.unwrap_or_default();
+        for _ in 0..MAX_NESTED {
+            let looked = self.run_script(&format!("sojourn.look({MAX_EXAMINED})")).await?;
+            let Some(unknown) = looked.get("unknown").and_then(Value::as_u64) else { return Ok(looked) };
+            for index in 0..unknown {
+                match tokio::time::timeout(EXAMINATION_TIMEOUT, self.reveal(index)).await {
+                    Ok(Err(error)) if error.is_gone() => return Err(error),
+                    // The element may have gone meanwhile.
+                    Ok(_) => {}
+                    // The answer cannot be read, because of halves of characters in it. The page may have more of them.
+                    Err(_) => break,
+                }
+            }
+            self.execute(ReleaseObjectGroupParams::new(OBJECTS)).await?;
         }
-        if revealed { self.run_script("sojourn.see()").await } else { Ok(seen) }
+        self.run_script("sojourn.see()").await
     }
 
     /// Shows the script the closed shadow root of an element, if it has one.
-    async fn reveal(&mut self, index: u64) -> Result<bool, BrowserError> {
-        let Some(host) = self.object(&format!("sojourn.examine({index})")).await? else { return Ok(false) };
+    async fn reveal(&mut self, index: u64) -> Result<(), BrowserError> {
+        let Some(host) = self.object(&format!("sojourn.examine({index})")).await? else { return Ok(()) };
         let node = self.describe(&host).await?;
         let closed = |root: &&Node| root.shadow_root_type == Some(ShadowRootType::Closed);
         let Some(root) = node.shadow_roots.as_deref().unwrap_or_default().iter().find(closed) else {
-            return Ok(false);
+            return Ok(());
         };
         let mut params = ResolveNodeParams::builder().backend_node_id(root.backend_node_id).build();
         params.execution_context_id = self.world;
-        let Some(root) = self.execute(params).await?.object.object_id else { return Ok(false) };
+        params.object_group = Some(OBJECTS.to_owned());
+        let Some(root) = self.execute(params).await?.object.object_id else { return Ok(()) };
         let mut call = CallFunctionOnParams::new("function(host) { sojourn.reveal(host, this); }");
         call.object_id = Some(root);
         call.arguments = Some(vec![CallArgument::builder().object_id(host).build()]);
-        self.execute(call).await?;
-        Ok(true)
+        self.execute(call).await.map(|_| ())
     }
 
     /// The node that an expression in the script's world yields, by reference.
     pub(crate) async fn object(&mut self, expression: &str) -> Result<Option<RemoteObjectId>, BrowserError> {
         let mut params = EvaluateParams::new(expression);
         params.context_id = Some(self.world().await?);
+        params.object_group = Some(OBJECTS.to_owned());
         Ok(self.execute(params).await?.result.object_id)
     }
 

@@ -11,7 +11,8 @@ const method = (owner, name) => {
   return (node, ...args) => Reflect.apply(own, node, args);
 };
 const tagNameOf = getter(Element, "tagName"), namespaceOf = getter(Element, "namespaceURI");
-const idAttributeOf = getter(Element, "id"), openRootOf = getter(Element, "shadowRoot"), slotOf = getter(Element, "assignedSlot");
+const idAttributeOf = getter(Element, "id"), openRootOf = getter(Element, "shadowRoot");
+const elementSlotOf = getter(Element, "assignedSlot"), textSlotOf = getter(Text, "assignedSlot");
 const attributeOf = method(Element, "getAttribute"), hasAttribute = method(Element, "hasAttribute");
 const matches = method(Element, "matches"), closest = method(Element, "closest"), boxOf = method(Element, "getBoundingClientRect");
 const scrollIntoView = method(Element, "scrollIntoView"), scrollBy = method(Element, "scrollBy");
@@ -72,6 +73,7 @@ const flatNodes = (element) => {
 };
 const flatChildren = (element) => flatNodes(element).filter(isElement);
 
+const slotOf = (node) => isElement(node) ? elementSlotOf(node) : isText(node) ? textSlotOf(node) : null;
 // The slot of a closed root that shows an element.
 const closedSlotOf = (element) => {
   const host = parentNodeOf(element);
@@ -105,11 +107,17 @@ const isShown = (inner) => {
   return true;
 };
 
+// Limit on the elements that are searched for something.
+const SEARCHED = 1_000_000;
+
 // Every document and shadow root that can be read.
 const roots = () => {
   const found = [document];
+  let searched = 0;
   for (let at = 0; at < found.length; at++) {
     for (const element of allIn(found[at])) {
+      searched += 1;
+      if (searched > SEARCHED) return found;
       const inner = shadowOf(element) ?? frameDocument(element);
       if (inner) found.push(inner);
     }

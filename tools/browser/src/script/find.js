@@ -17,7 +17,7 @@ const find = (target, wanted) => {
   const words = clean(target), low = words.toLowerCase();
   if (!words) return { error: "the target is empty: give an element's id or its words" };
   let best = null, rank = 0;
-  walk(settings.ignored, Infinity, (element, style) => {
+  const whole = walk(settings.ignored, SEARCHED, (element, style) => {
     try {
       if (!worthTelling(element, style)) return;
       const role = roleOf(element, style), name = nameOf(element, role);
@@ -34,7 +34,8 @@ const find = (target, wanted) => {
       if (score > rank || (best && score === rank && flatContains(best, element))) { best = element; rank = score; }
     } catch { /* An element that cannot be read is not found. */ }
   });
-  return best ? { element: best } : { error: `nothing on the page is called "${cut(words, 60)}"` };
+  if (best) return { element: best };
+  return { error: `nothing ${whole ? "on the page" : `among the first ${SEARCHED} elements`} is called "${cut(words, 60)}"` };
 };
 
 const nearText = (element, role) => `${role} "${cut(nameOf(element, role), 60)}"`;

@@ -79,14 +79,14 @@ const optionsOf = (list) => {
     const group = parentNodeOf(one.option);
     const name = group && tagOf(group) === "OPTGROUP" ? clean(group.label) : "";
     one.label = cut(name && times.get(one.words) > 1 ? `${name}: ${one.words}` : one.words, 200);
-    one.disabled = matches(one.option, ":disabled");
+    one.disabled = one.option.disabled || Boolean(group && tagOf(group) === "OPTGROUP" && group.disabled);
   }
   return options;
 };
 
 // The site that a frame shows, for one whose content cannot be read.
 const siteOf = (frame) => {
-  const address = attributeOf(frame, "src") ?? attributeOf(frame, "data") ?? "";
+  const address = attributeOf(frame, "src") ?? attributeOf(frame, "data") ?? "about:blank";
   try {
     const url = new URL(address, documentOf(frame).baseURI);
     return url.origin === "null" ? url.protocol : url.origin;
@@ -131,7 +131,7 @@ const describe = (element, style, box, visible, focused) => {
   return told;
 };
 
-const isDisabled = (element) => matches(element, ":disabled") || attributeOf(element, "aria-disabled") === "true";
+const isDisabled = (element) => matches(element, ":disabled") || attributeOf(element, "aria-disabled") === "true" || closest(element, "[inert]") !== null;
 
 const OPERATED = new Set(["INPUT", "SELECT", "TEXTAREA", "BUTTON", "IMG", "CANVAS", "IFRAME", "FRAME", "SUMMARY"]);
 const worthTelling = (element, style) => {
@@ -154,7 +154,7 @@ const worthTelling = (element, style) => {
 const isWithinText = (element, style) => {
   if (!INLINE.has(tagOf(element)) || isSvgPart(element) || style.cursor === "pointer" || hasAttribute(element, "href") || hasAttribute(element, "role")) return false;
   const up = flatParent(element);
-  return Boolean(up) && hasOwnText(up) && colorOf(element, style) === "";
+  return Boolean(up) && hasOwnText(up) && isVisible(up) && colorOf(element, style) === "";
 };
 
 const see = () => {

@@ -16,11 +16,13 @@ const ownText = (element) => {
 };
 const hasOwnText = (element) => flatNodes(element).some((node) => isText(node) && /\S/.test(node.data));
 
+// Limit on the text that is put together, in characters.
+const LONGEST = 2_000_000;
 // The text that is shown in the flat tree below an element, like `innerText`, which does not follow slots.
 const flatText = (element) => {
   let text = "";
   const open = [element];
-  while (open.length > 0) {
+  while (open.length > 0 && text.length < LONGEST) {
     const node = open.pop();
     if (typeof node === "string") text += node;
     else if (isText(node)) text += textIn(node);
@@ -63,11 +65,16 @@ const reading = (element) => {
   return clean(shownText(element));
 };
 
-// Roles that a page may name; of another one it gets the role of its tag.
-const NAMED_ROLE = /^[a-z][a-z-]{1,29}$/;
+// The roles of WAI-ARIA 1.2 that a page may name, without the abstract ones. Anything else is no role.
+const ARIA_ROLES = new Set((
+  "alert alertdialog application article banner blockquote button caption cell checkbox code columnheader combobox complementary contentinfo "
+  + "definition deletion dialog directory document emphasis feed figure form generic grid gridcell group heading img image insertion link list "
+  + "listbox listitem log main marquee math menu menubar menuitem menuitemcheckbox menuitemradio meter navigation none note option paragraph "
+  + "presentation progressbar radio radiogroup region row rowgroup rowheader scrollbar search searchbox separator slider spinbutton status "
+  + "strong subscript superscript switch tab table tablist tabpanel term textbox time timer toolbar tooltip tree treegrid treeitem").split(" "));
 const givenRole = (element) => {
   const named = (attributeOf(element, "role") ?? "").toLowerCase().split(/\s+/);
-  return named.find((role) => NAMED_ROLE.test(role)) ?? "";
+  return named.find((role) => ARIA_ROLES.has(role)) ?? "";
 };
 
 const roleOf = (element, style) => {
@@ -148,7 +155,7 @@ const nameOf = (element, role) => {
   if (given) return given;
   const tag = tagOf(element);
   const title = isHtml(element) ? clean(titleAttributeOf(element)) : "";
-  if (tag === "INPUT" && role === "button") return clean(element.value || element.alt || title) || "button";
+  if (tag === "INPUT" && role === "button") return clean(element.value || element.alt || title) || { submit: "Submit", reset: "Reset" }[element.type] || "button";
   if (FIELDS.has(tag)) {
     const labels = clean([...(element.labels ?? [])].map(labelText).join(" "));
     if (labels) return labels;
