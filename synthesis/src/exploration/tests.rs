@@ -56,7 +56,7 @@ impl PracticeWorld for Desk {
             })
             .collect();
         if self.flawed {
-            things.insert(2, json!({"id": null, "kind": "button"}));
+            things.insert(2, json!({"id": null, "kind": "button", "words": "", "row": -1}));
         }
         let wish = format!("Push \"{}\" now.", LABELS[seed % LABELS.len()]);
         *self.state.lock().unwrap() = json!({"wish": wish, "desk": {"things": things}, "done": 0});

@@ -74,7 +74,7 @@ pub fn render(state: &Map<String, Value>) -> String {
         let _ = writeln!(lines, "… and the page goes on: the elements after these were not counted");
     }
     if let Some(unreadable) = state.get("unreadable").and_then(Value::as_u64) {
-        let _ = writeln!(lines, "… {unreadable} elements cannot be read");
+        let _ = writeln!(lines, "… elements that cannot be read: {unreadable}");
     }
     if !hidden.is_empty() {
         let _ = writeln!(lines, "… {} more out of view: scroll() shows them", hidden.len());
@@ -178,5 +178,35 @@ mod tests {
             render(state.as_object().unwrap()),
             "e1 button \"Go on\"\ne3 checkbox \"I agree\" item=2 checked\n… 1 more out of view: scroll() shows them\n"
         );
+    }
+
+    #[test]
+    fn what_is_left_out_of_a_page_and_of_a_list_is_said() {
+        let options: Vec<String> = (0..60).map(|n| format!("o{n}")).collect();
+        let state = json!({"title": "", "more": 2, "unvisited": true, "unreadable": 1, "elements": [
+            {"id": "e1", "role": "combobox", "name": "Land", "options": options, "more_options": 188, "disabled_options": 2},
+            {"id": "e2", "role": "frame", "name": "bank", "value": "https://bank.example"},
+        ]});
+        assert_eq!(
+            render(state.as_object().unwrap()),
+            "e1 combobox \"Land\" options=[o0, o1, o2, o3, o4, o5, o6, o7, o8, o9, o10, o11, … 236 more, which select() takes too, \
+             2 disabled]\n\
+             e2 frame \"bank\" value=\"https://bank.example\" (another site: its content cannot be read)\n\
+             … and 2 more elements; read() tells all of the text\n\
+             … and the page goes on: the elements after these were not counted\n\
+             … elements that cannot be read: 1\n"
+        );
+    }
+
+    #[test]
+    fn a_page_that_cannot_be_read_has_no_elements_and_says_why() {
+        for (observed, why) in [
+            (json!({"error": "TypeError: x"}), "the page cannot be read: TypeError: x"),
+            (Value::Null, "the page cannot be read: its script gave no list of elements"),
+        ] {
+            let view = View::parse(observed, vec!["before".to_owned()]);
+            assert_eq!(view.events, ["before", why]);
+            assert_eq!((render(&view.state), view.state["elements"].clone()), (String::new(), json!([])));
+        }
     }
 }
