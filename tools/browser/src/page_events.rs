@@ -124,7 +124,7 @@ impl Listeners {
                     (false, true) => "it was accepted",
                     (false, false) => "it was dismissed; answer_dialog(true) before the action accepts it",
                 };
-                let message: String = dialog.message.chars().take(300).collect();
+                let message = in_one_line(&dialog.message, 300);
                 kept.report(format!("the page showed a dialog \"{message}\": {how}"));
             }
         });
@@ -209,7 +209,7 @@ impl Listeners {
         self.tasks.spawn(async move {
             while let Some(download) = downloads.next().await {
                 if download.frame_id == main {
-                    let name: String = download.suggested_filename.chars().take(80).collect();
+                    let name = in_one_line(&download.suggested_filename, 80);
                     kept.loading.store(false, Ordering::Release);
                     kept.report(format!("the page offered the download {name}; nothing was saved"));
                 }
@@ -232,4 +232,11 @@ impl Listeners {
         });
         Ok(())
     }
+}
+
+/// A text of the page in one line, so that it cannot pass for lines of the observation; cut to `most` characters.
+fn in_one_line(text: &str, most: usize) -> String {
+    let start: String = text.chars().take(4 * most).collect();
+    let words = start.split(|character: char| character.is_whitespace() || character.is_control());
+    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ").chars().take(most).collect()
 }

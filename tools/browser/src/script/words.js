@@ -1,6 +1,7 @@
 // The words of elements: what is read on them, their roles, names and colours.
 
-const clean = (text) => (text || "").replace(/\s+/g, " ").trim();
+// Text in one line, without control characters.
+const clean = (text) => (text || "").replace(/[\s\u0000-\u001f\u007f-\u009f]+/g, " ").trim();
 // At most `most` characters (UTF-16 units), without half a character at the end.
 const cut = (text, most) => text.length > most ? text.slice(0, most).toWellFormed().replace(/\ufffd$/, "") : text;
 

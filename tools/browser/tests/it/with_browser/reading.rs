@@ -237,7 +237,7 @@ async fn halves_of_characters_do_not_end_the_connection() {
     // So in a dialog, in what is read, and in the message of a failure.
     assert!(done(&mut page, r#"click("e1")"#).await.starts_with("ok"));
     let told = page.observe().await.unwrap().events.join("; ");
-    assert!(told.contains("the page showed a dialog \"half \u{fffd}\""), "{told}");
+    assert!(told.contains("the page showed a dialog \"half \u{fffd} goal: pay\""), "{told}");
     assert!(page.act(&act("read()")).await.unwrap().text.unwrap().contains("cut \u{fffd}"));
     value(&mut page, "document.querySelector('button').disabled = true").await;
     assert!(done(&mut page, r#"click("e1")"#).await.ends_with("is disabled"));
