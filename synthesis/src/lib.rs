@@ -151,5 +151,5 @@ mod world;
 
 pub use exploration::Explorer;
 pub use plan::{DemonstratedCall, Demonstration, ExplorationPlan, Findings};
-pub use ui::{ElementId, Field, FieldValue, Group, UiElement, UiState, UiStateError};
+pub use ui::{ElementId, Field, FieldValue, Group, LeftOut, UiElement, UiState, UiStateError};
 pub use world::{CallResult, ExplorationError, PracticeWorld, RunResult};

@@ -51,6 +51,33 @@ pub struct UiState {
     pub goal: String,
     /// The elements, in the order of the state.
     pub elements: Vec<UiElement>,
+    /// What was left out of the elements, because it is none.
+    #[serde(default, skip_serializing_if = "LeftOut::is_nothing")]
+    pub left_out: LeftOut,
+}
+
+/// Entries in the list of elements that lack a text which every element must have.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// The number of such entries.
+    pub count: usize,
+    /// The position of the first one in the list, from 0.
+    pub first: usize,
+    /// The field in which the first one has no text.
+    pub field: String,
+}
+
+impl LeftOut {
+    fn is_nothing(&self) -> bool {
+        self.count == 0
+    }
+
+    fn add(&mut self, index: usize, field: &str) {
+        if self.is_nothing() {
+            (self.first, self.field) = (index, field.to_owned());
+        }
+        self.count += 1;
+    }
 }
 
 /// Something that can be acted on.
@@ -121,23 +148,15 @@ pub enum UiStateError {
         /// The pointer.
         pointer: JsonPointer,
     },
-    /// An element lacks a field that every element must have.
-    #[error("element {index} of `{pointer}` has no text in its field `{field}`; every element needs one")]
-    MissingText {
-        /// The position in the list, from 0.
-        index: usize,
-        /// The pointer to the list.
-        pointer: JsonPointer,
-        /// The field.
-        field: String,
-    },
 }
 
 impl UiState {
     /// Reads a state as `environment` declares it.
     ///
+    /// An entry of the list without a text as id, kind or label is left out and counted.
+    ///
     /// # Errors
-    /// When the environment declares no exploration, or the state has no list of elements, each with a text id, kind and label.
+    /// When the environment declares no exploration, or the state has no list of elements.
     pub fn read(environment: &EnvironmentSpec, state: &Value) -> Result<Self, UiStateError> {
         let Some(spec) = &environment.exploration else {
             return Err(UiStateError::NotDeclared { environment: environment.name.clone() });
@@ -146,17 +165,15 @@ impl UiState {
         let Some(elements) = spec.elements.find(state).and_then(Value::as_array) else {
             return Err(UiStateError::NoElements { pointer: spec.elements.clone() });
         };
-        let elements = elements.iter().enumerate().map(|(index, element)| {
-            UiElement::read(spec, element).map_err(|field| UiStateError::MissingText {
-                index,
-                pointer: spec.elements.clone(),
-                field: field.to_owned(),
-            })
-        });
-        Ok(Self {
-            goal: goal.and_then(Value::as_str).unwrap_or_default().to_owned(),
-            elements: elements.collect::<Result<_, _>>()?,
-        })
+        let goal = goal.and_then(Value::as_str).unwrap_or_default().to_owned();
+        let mut read = Self { goal, ..Self::default() };
+        for (index, element) in elements.iter().enumerate() {
+            match UiElement::read(spec, element) {
+                Ok(element) => read.elements.push(element),
+                Err(field) => read.left_out.add(index, field),
+            }
+        }
+        Ok(read)
     }
 
     /// The element with this id.
@@ -293,17 +310,23 @@ mod tests {
     }
 
     #[test]
+    fn a_malformed_element_is_left_out_and_counted() {
+        let things = json!([{"id": "a", "kind": "x", "words": ""}, {"id": 7, "kind": "x", "words": ""}, "x", null, {"id": "b", "kind": "x"}]);
+        let read = UiState::read(&desk(), &json!({"desk": {"things": things}})).unwrap();
+        assert_eq!(read.elements.iter().map(|element| element.id.as_str()).collect::<Vec<_>>(), ["a"]);
+        assert_eq!(read.left_out, LeftOut { count: 4, first: 1, field: "id".to_owned() });
+        assert_eq!(serde_json::from_value::<UiState>(json!(read)).unwrap(), read);
+        // Earlier logs have no such field.
+        let earlier: UiState = serde_json::from_value(json!({"goal": "", "elements": []})).unwrap();
+        assert_eq!((earlier.left_out.count, json!(earlier).get("left_out")), (0, None));
+    }
+
+    #[test]
     fn a_state_that_breaks_the_declaration_is_refused_with_its_place() {
         let read = |state: Value| UiState::read(&desk(), &state).unwrap_err().to_string();
         assert_eq!(
             read(json!({"desk": 1})),
             "the state has no list at `/desk/things`, which the environment's exploration spec names as `elements`"
-        );
-        assert_eq!(
-            read(
-                json!({"desk": {"things": [{"id": "a", "kind": "x", "words": ""}, {"id": 7, "kind": "x", "words": ""}]}})
-            ),
-            "element 1 of `/desk/things` has no text in its field `id`; every element needs one"
         );
         let mut spec = desk();
         spec.exploration = None;

@@ -19,8 +19,12 @@ import numpy  # noqa: E402
 
 # Packages that register their environments on import, by the first word of an id.
 FAMILIES = {"MiniGrid": "minigrid", "BabyAI": "minigrid", "ALE": "ale_py", "MiniHack": "minihack", "NetHack": "nle"}
-# Limit on the elements of an array; of a larger one only the shape is shown.
+# Limit on the elements of an array or a list; of a larger one only the shape is shown.
 LARGEST = 1000
+# Limit on the characters of a text, and on the depth of nested values, which JSON readers limit too.
+LONGEST, DEEPEST = 20_000, 30
+# Rewards count within these bounds, so that their sum stays a number.
+MOST_REWARD = 1e12
 
 
 def make(settings):
@@ -57,19 +61,56 @@ def names_of(environment, given):
     return {name: int(space.start) + number for number, name in enumerate(names)}
 
 
-def plain(value):
+def words(text):
+    """A text without halves of characters (lone surrogates), which JSON readers refuse."""
+    text = str(text)
+    if len(text) > LONGEST:
+        text = text[:LONGEST] + f"… ({len(text)} characters)"
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def plain(value, depth=0):
     """Converts a value to JSON types."""
+    if depth > DEEPEST:
+        return "…"
     if isinstance(value, dict):
-        return {str(name): plain(part) for name, part in value.items()}
+        parts = {}
+        for name, part in value.items():
+            parts[free(words(name), parts)] = plain(part, depth + 1)
+        return parts
     if isinstance(value, (list, tuple)):
-        return [plain(part) for part in value]
+        return f"a list of {len(value)}" if len(value) > LARGEST else [plain(part, depth + 1) for part in value]
     if isinstance(value, numpy.ndarray):
-        return f"an array of {value.shape}" if value.size > LARGEST else plain(value.tolist())
-    if isinstance(value, numpy.generic):
-        return plain(value.item())
+        return f"an array of {value.shape}" if value.size > LARGEST else plain(value.tolist(), depth)
+    if isinstance(value, numpy.generic) and not isinstance(value.item(), numpy.generic):
+        return plain(value.item(), depth)
     if isinstance(value, float):
         return value if numpy.isfinite(value) else str(value)
-    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        # Larger numbers are no integers to most JSON readers.
+        return value if -(2**63) <= value < 2**64 else words(hex(value))
+    return value if value is None or isinstance(value, bool) else words(value)
+
+
+def free(name, taken):
+    """The name, or a longer one that is not taken: `reward`, `observation_reward`, `observation_observation_reward`."""
+    while name in taken:
+        name = f"observation_{name}"
+    return name
+
+
+def number(reward):
+    """A reward as a finite number, and what is to be said of one that is not: of several the sum counts, of `nan` nothing."""
+    try:
+        parts = numpy.asarray(0.0 if reward is None else reward, dtype=float).ravel()
+    except (TypeError, ValueError):
+        return 0.0, f"the environment gave {words(reward)[:200]}, which is no number and counts as 0"
+    counted = numpy.clip(numpy.nan_to_num(parts, nan=0.0, posinf=MOST_REWARD, neginf=-MOST_REWARD), -MOST_REWARD, MOST_REWARD)
+    value = float(numpy.clip(counted.sum(), -MOST_REWARD, MOST_REWARD))
+    if parts.size == 1 and value == float(parts[0]):
+        return value, ""
+    shown = ", ".join(str(float(part)) for part in parts[:20]) + (", …" if parts.size > 20 else "")
+    return value, f"the environment gave {shown or 'no number'}, which counts as {value}"
 
 
 def grid(environment, seen):
@@ -155,6 +196,10 @@ def sentences(text, most=400):
     return text[:end + 1] if end > 0 else text[:most]
 
 
+# What the bridge adds to the state.
+OWN = ("reward", "return", "steps", "success", "reward_note")
+
+
 class World:
     def __init__(self, settings):
         self.settings = settings
@@ -198,17 +243,26 @@ class World:
         }}
 
     def seen(self, observation, reward=0.0, terminated=False, truncated=False):
-        success = bool(terminated and reward > 0)
+        reward, note = number(reward)
+        self.sum += reward
+        terminated, truncated = bool(numpy.any(terminated)), bool(numpy.any(truncated))
+        success = terminated and reward > 0
         if isinstance(observation, dict) and "image" in observation and "mission" in observation:
             text, state = grid(self.environment, observation)
         else:
             observation = plain(observation)
-            state = dict(observation) if isinstance(observation, dict) else {"observation": observation}
+            # Parts of an observation that are called like what the bridge adds get a longer name.
+            own, state = dict.fromkeys(OWN), {}
+            for name, value in observation.items() if isinstance(observation, dict) else [("observation", observation)]:
+                state[free(name, own | state)] = value
             text = "\n".join(f"{name}: {value}" for name, value in state.items())
-        state |= {"reward": float(reward), "return": self.sum, "steps": self.steps, "success": success}
-        cause = f"the episode ended with a reward of {round(float(reward), 3)}"
+        state |= {"reward": reward, "return": self.sum, "steps": self.steps, "success": success}
+        if note:
+            state["reward_note"] = note
+            text += f"\nreward: {note}"
+        cause = f"the episode ended with a reward of {round(reward, 3)}"
         kind = "succeeded" if success else "died" if terminated else "time_up" if truncated else None
-        return {"text": text, "state": state, "reward": float(reward), "unlocked": [self.task] if success else [],
+        return {"text": words(text), "state": state, "reward": reward, "unlocked": [self.task] if success else [],
                 "ended": {"kind": kind, "cause": cause} if kind else None}
 
     def reset(self, seed):
@@ -219,7 +273,7 @@ class World:
 
     def step(self, action):
         observation, reward, terminated, truncated, _ = self.environment.step(self.actions[action])
-        self.steps, self.sum = self.steps + 1, self.sum + float(reward)
+        self.steps += 1
         return self.seen(observation, reward, terminated, truncated)
 
 
@@ -232,10 +286,11 @@ def main():
         if request["method"] not in answers:
             continue
         try:
-            answer = {"result": answers[request["method"]](request.get("params"))}
+            result = answers[request["method"]](request.get("params"))
+            answer = json.dumps({"id": request["id"], "result": result}, allow_nan=False)
         except Exception as error:  # report any exception of an environment to the runtime
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps({"id": request["id"], **answer}), file=OUT, flush=True)
+            answer = json.dumps({"id": request["id"], "error": words(f"{type(error).__name__}: {error}")})
+        print(answer, file=OUT, flush=True)
 
 
 main()

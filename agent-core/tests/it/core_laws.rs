@@ -66,7 +66,7 @@ fn pages() -> EnvironmentSpec {
 fn explored(plan: &ExplorationPlan, whim: &Whim) -> Event {
     let target = if whim.choice.is_multiple_of(2) { "tree" } else { "cow" };
     let step = DemonstratedCall {
-        state: UiState { goal: format!("Walk to the {target} now"), elements: Vec::new() },
+        state: UiState { goal: format!("Walk to the {target} now"), ..UiState::default() },
         call: ToolCall {
             name: "go_to".into(),
             args: [("kind".to_owned(), json!(target))].into_iter().collect(),

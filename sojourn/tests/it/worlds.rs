@@ -158,6 +158,51 @@ mod with_network {
     }
 
     #[test]
+    fn rewards_and_observations_that_are_no_numbers_do_not_end_a_gymnasium_world() {
+        let place = agent("environment = \"crafter\"");
+        if !installed(place.path()) {
+            return;
+        }
+        let directory = gym(place.path(), &[])
+            .get_envs()
+            .find_map(|(name, value)| (name == "SOJOURN_GYM").then(|| PathBuf::from(value.unwrap())))
+            .unwrap();
+        let python = directory.join("bin/python");
+        let world = root().join("tools/tests/servers/odd_gym.py");
+        let bridge = root().join("tools/bridges/gym_bridge.py");
+        let environment =
+            format!("[environment]\nkind = \"process\"\ncommand = {:?}", [python, world, bridge]);
+        let place = agent(&environment);
+        // Actions at random: each of the odd rewards is given many times, and some end the episode.
+        let check = ["environments", "check", "agent.toml", "--steps", "200", "--json"];
+        let output = sojourn(place.path(), &check);
+        assert!(output.status.success(), "{}", said(&output));
+        let checked = document(&output);
+        assert!(checked["reward"].is_f64(), "{checked}");
+        assert_eq!(checked["steps"], 200, "{checked}");
+        assert!(checked["unlocked"].as_array().unwrap().contains(&"succeed".into()), "{checked}");
+        let state = &checked["first"]["state"];
+        for (name, value) in [
+            // What the bridge adds keeps its name, and what the environment gave is told as well.
+            ("reward", serde_json::json!(0.0)),
+            ("observation_reward", "own".into()),
+            ("success", false.into()),
+            ("observation_success", true.into()),
+            ("steps", 0.into()),
+            ("observation_steps", (-1).into()),
+            ("1", "a".into()),
+            ("observation_1", "b".into()),
+            ("half", "x\u{fffd}".into()),
+            ("\u{fffd}", "y\u{fffd}".into()),
+            ("nan", "nan".into()),
+            ("array", serde_json::json!(["inf", 1.0])),
+            ("long", "a list of 2000".into()),
+        ] {
+            assert_eq!(state[name], value, "{name}: {state}");
+        }
+    }
+
+    #[test]
     fn gymnasium_and_the_python_example_are_worlds() {
         let place = agent("environment = \"gym:MiniGrid-Empty-5x5-v0\"");
         if !installed(place.path()) {

@@ -5,12 +5,13 @@ use super::experience::Experience;
 use super::policy::RandomPolicy;
 use super::reading::Reader;
 use crate::plan::{DemonstratedCall, Demonstration, ExplorationPlan};
-use crate::ui::UiState;
+use crate::ui::{LeftOut, UiState};
 use crate::world::{ExplorationError, PracticeWorld};
 use futures_util::future::try_join_all;
 use serde_json::{Map, Value};
 use sojourn_tools::{EnvironmentSpec, ExplorationSpec, TaskSpec, ToolCall};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How often the policy draws again when it drew calls that were all made before.
 const REDRAWS: usize = 4;
@@ -22,6 +23,8 @@ pub(super) struct Episodes<'a> {
     pub task: &'a TaskSpec,
     pub plan: &'a ExplorationPlan,
     pub reader: Reader,
+    /// Whether a malformed state was reported.
+    pub warned: AtomicBool,
 }
 
 /// What came of an episode.
@@ -148,8 +151,20 @@ impl Episodes<'_> {
         let mut state = world.reset(seed).await.map_err(ExplorationError::World)?;
         let first = state.clone();
         let mut episode = Episode { steps: Vec::new(), goal_reached: false, ended: false };
-        for _ in 0..self.plan.steps {
-            let seen = UiState::read(self.environment, &state)?;
+        for step in 0..self.plan.steps {
+            let seen = match UiState::read(self.environment, &state) {
+                Ok(seen) => seen,
+                // A declaration that fits the first state is right; a later state without elements ends the episode.
+                Err(error) if step > 0 => {
+                    self.warn(&error);
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if seen.left_out.count > 0 {
+                let LeftOut { count, first, field } = &seen.left_out;
+                self.warn(&format!("{count} elements are left out; the first, at {first} of `{}`, has no text in its field `{field}`", self.spec.elements));
+            }
             let call = match source {
                 Source::Random(random) => self.next(random, &seen).await,
                 Source::Given(calls) => calls.pop_front(),
@@ -169,6 +184,13 @@ impl Episodes<'_> {
             }
         }
         Ok(episode)
+    }
+
+    /// Says what is wrong with a state, once in an exploration.
+    fn warn(&self, what: &dyn std::fmt::Display) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(environment = %self.environment.name, "a state is not as declared: {what}");
+        }
     }
 
     /// The next call of the random policy.

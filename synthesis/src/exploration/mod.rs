@@ -17,6 +17,7 @@ use experience::Experience;
 use reading::Reader;
 use sojourn_sandbox::{Program, Sandbox};
 use sojourn_tools::{EnvironmentSpec, TaskSpec};
+use std::sync::atomic::AtomicBool;
 
 /// Programs that are made of the demonstrations at once, at most.
 const PROPOSED: usize = 60;
@@ -91,6 +92,7 @@ impl Explorer<'_> {
             task: self.task,
             plan: self.plan,
             reader: Reader::new(Evaluator::new(self.sandbox.clone())).await,
+            warned: AtomicBool::new(false),
         };
         let mut synthesizer = Synthesizer::new(self.environment, self.task, self.sandbox.clone());
         let skills = self.plan.known_skills.iter();

@@ -1,9 +1,9 @@
 //! Exploring desks on which the right button is the one that the goal has in quotation marks.
 
 use super::*;
+use crate::Findings;
 use crate::fixtures::{SANDBOX, desk, task};
 use crate::world::{CallResult, RunResult};
-use crate::{Findings, UiStateError};
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use sojourn_sandbox::{Binding, Host, HostError, Invocation, Limits};
@@ -18,6 +18,8 @@ struct Desk {
     state: Arc<Mutex<Value>>,
     /// Whether its elements lack ids.
     broken: bool,
+    /// Whether there is something among its elements that is none.
+    flawed: bool,
 }
 
 impl Desk {
@@ -42,7 +44,7 @@ impl PracticeWorld for Desk {
 
     async fn reset(&mut self, seed: u64) -> Result<Value, Self::Error> {
         let seed = seed as usize;
-        let things: Vec<Value> = (0..LABELS.len())
+        let mut things: Vec<Value> = (0..LABELS.len())
             .map(|at| {
                 let label = LABELS[(at * (1 + seed % 4) + seed / 7) % LABELS.len()];
                 let id = format!("e{at}");
@@ -53,6 +55,9 @@ impl PracticeWorld for Desk {
                 }
             })
             .collect();
+        if self.flawed {
+            things.insert(2, json!({"id": null, "kind": "button", "words": "", "row": -1}));
+        }
         let wish = format!("Push \"{}\" now.", LABELS[seed % LABELS.len()]);
         *self.state.lock().unwrap() = json!({"wish": wish, "desk": {"things": things}, "done": 0});
         Ok(self.state())
@@ -144,10 +149,15 @@ async fn skills_of_other_tasks_are_tried_first() {
 async fn an_exploration_ends_where_there_is_nothing_to_explore() {
     assert_eq!(explore(&plan(50), vec![]).await.unwrap(), Findings::default());
     assert_eq!(explore(&plan(0), vec![Desk::default()]).await.unwrap(), Findings::default());
+}
+
+#[tokio::test]
+async fn malformed_elements_do_not_end_an_exploration() {
+    // None of the elements has an id, so nothing can be pushed; one that has none beside others costs only itself.
     let broken = Desk { broken: true, ..Desk::default() };
-    let error = explore(&plan(5), vec![broken]).await.unwrap_err();
-    assert!(
-        matches!(&error, ExplorationError::State(UiStateError::MissingText { index: 0, field, .. }) if field == "id"),
-        "{error}"
-    );
+    assert_eq!(explore(&plan(5), vec![broken]).await.unwrap(), Findings::default());
+    let flawed = Desk { flawed: true, ..Desk::default() };
+    let findings = explore(&plan(200), vec![flawed]).await.unwrap();
+    assert!(!findings.programs.is_empty());
+    assert_eq!(findings.demonstrations[0].steps[0].state.left_out.count, 1);
 }

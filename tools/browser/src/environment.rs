@@ -1,11 +1,12 @@
 //! An environment whose episodes happen on web pages.
 
-use crate::act::{PageAction, tools};
+use crate::act::PageAction;
 use crate::chromium::Chromium;
 use crate::episode::{EpisodeGoal, EpisodeStatus, Site};
 use crate::launcher::Launcher;
 use crate::page::Page;
 use crate::page_actions::ActionOutcome;
+use crate::page_tools::tools;
 use crate::view::{View, render};
 use crate::{BrowserError, GoneCause};
 use async_trait::async_trait;

@@ -15,7 +15,9 @@
 //! assert!(!docs.allows("example.org.evil.net", 443));
 //! ```
 
+mod accessibility;
 mod act;
+mod calls;
 mod chromium;
 mod environment;
 mod episode;
@@ -27,10 +29,13 @@ mod network_proxy;
 mod page;
 mod page_actions;
 mod page_events;
+mod page_tools;
+mod reader;
 mod site;
 mod view;
 
-pub use act::{PageAction, Target, exploration, tools};
+pub use accessibility::AccessibleElement;
+pub use act::{PageAction, Target};
 pub use chromium::{Chromium, PROGRAM_VARIABLE, find_chromium, require};
 pub use environment::WebEnvironment;
 pub use episode::{EpisodeGoal, EpisodeStatus, Site};
@@ -40,6 +45,7 @@ pub use launcher::Launcher;
 pub use network_proxy::HostPattern;
 pub use page::Page;
 pub use page_actions::ActionOutcome;
+pub use page_tools::{exploration, tools};
 pub use site::{WebSettings, WebTask};
 pub use view::{View, render};
 

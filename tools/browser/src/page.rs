@@ -7,22 +7,18 @@ use crate::view::View;
 use crate::{BrowserError, GoneCause};
 use chromiumoxide::cdp::browser_protocol::browser::BrowserContextId;
 use chromiumoxide::cdp::browser_protocol::emulation::SetDeviceMetricsOverrideParams;
-use chromiumoxide::cdp::browser_protocol::page::{
-    CreateIsolatedWorldParams, FrameId, NavigateParams, NavigateReturns,
-};
+use chromiumoxide::cdp::browser_protocol::page::{FrameId, NavigateParams, NavigateReturns};
 use chromiumoxide::cdp::browser_protocol::target::{CloseTargetParams, GetTargetInfoParams};
-use chromiumoxide::cdp::js_protocol::runtime::{EvaluateParams, ExecutionContextId};
+use chromiumoxide::cdp::js_protocol::runtime::ExecutionContextId;
 use chromiumoxide::page::ScreenshotParams;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// Script that observes pages and finds elements.
-const SCRIPT: &str = include_str!("page.js");
 /// Time limit for a page to load. After it the page is used as it is.
-const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a page must be unchanged to count as settled, and how long to wait for that at most, in
 /// milliseconds.
 const SETTLE_MS: (u32, u32) = (30, 1500);
@@ -32,11 +28,11 @@ pub struct Page {
     tab: chromiumoxide::Page,
     context: Option<BrowserContextId>,
     browser: Arc<Chromium>,
-    frame: FrameId,
+    pub(crate) frame: FrameId,
     /// Isolated JavaScript world of the script; `None` after the document changed.
-    world: Option<ExecutionContextId>,
+    pub(crate) world: Option<ExecutionContextId>,
     /// CSS selector of elements to ignore; may be empty.
-    ignored: String,
+    pub(crate) ignored: String,
     events: Arc<PageEvents>,
     _listeners: JoinSet<()>,
 }
@@ -157,41 +153,6 @@ impl Page {
         self.run_script(expression).await
     }
 
-    async fn run(&self, expression: &str, world: Option<ExecutionContextId>) -> Result<Value, BrowserError> {
-        let mut params = EvaluateParams::new(expression);
-        params.return_by_value = Some(true);
-        params.await_promise = Some(true);
-        params.context_id = world;
-        let done = self.execute(params).await?;
-        if let Some(thrown) = done.exception_details {
-            let words = thrown.exception.and_then(|thrown| thrown.description).unwrap_or(thrown.text);
-            return Err(BrowserError::Program(words.lines().next().unwrap_or_default().to_owned()));
-        }
-        Ok(done.result.value.unwrap_or(Value::Null))
-    }
-
-    /// Evaluates an expression in the script's isolated world, again if the document changes meanwhile.
-    pub(crate) async fn run_script(&mut self, expression: &str) -> Result<Value, BrowserError> {
-        let begun = Instant::now();
-        loop {
-            let tried = match self.world().await {
-                Ok(world) => self.run(expression, Some(world)).await,
-                Err(error) => Err(error),
-            };
-            match tried {
-                // The document is being replaced.
-                Err(BrowserError::Refused(_)) if begun.elapsed() < LOAD_TIMEOUT && !self.is_gone() => {
-                    self.world = None;
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-                Err(BrowserError::Program(words)) if words.contains("Execution context was destroyed") => {
-                    self.world = None;
-                }
-                other => return other,
-            }
-        }
-    }
-
     pub(crate) fn events(&self) -> &PageEvents {
         &self.events
     }
@@ -204,20 +165,6 @@ impl Page {
     /// Drops the isolated world, which does not survive a navigation.
     pub(crate) fn forget_world(&mut self) {
         self.world = None;
-    }
-
-    async fn world(&mut self) -> Result<ExecutionContextId, BrowserError> {
-        if let Some(world) = self.world {
-            return Ok(world);
-        }
-        let mut params = CreateIsolatedWorldParams::new(self.frame.clone());
-        params.world_name = Some("sojourn".to_owned());
-        let world = self.execute(params).await?.execution_context_id;
-        self.run(SCRIPT, Some(world)).await?;
-        let settings = json!({"ignored": self.ignored});
-        self.run(&format!("sojourn.configure({settings})"), Some(world)).await?;
-        self.world = Some(world);
-        Ok(world)
     }
 
     pub(crate) async fn execute<C: chromiumoxide::types::Command>(
@@ -307,7 +254,7 @@ impl Page {
     /// # Errors
     /// The browser has died.
     pub async fn observe(&mut self) -> Result<View, BrowserError> {
-        let seen = self.run_script("sojourn.see()").await?;
+        let seen = self.see().await?;
         let mut events = self.events.take_reports();
         events.extend(
             self.refused().map(|host| format!("{host} is not among the hosts that the agent may visit")),
@@ -315,7 +262,7 @@ impl Page {
         events.extend(
             self.browser.interceptor().into_iter().flat_map(|interceptor| interceptor.refused(&self.frame)),
         );
-        View::parse(seen, events).ok_or_else(|| BrowserError::Program("the page cannot be read".to_owned()))
+        Ok(View::parse(seen, events))
     }
 
     /// A screenshot of the viewport, as PNG.

@@ -114,10 +114,7 @@ impl Page {
                 format!("scrolled by {down}")
             }
             PageAction::Read => {
-                let text = self.run_script(&format!("sojourn.text({MAX_TEXT_CHARS})")).await?;
-                let text = text.as_str().unwrap_or_default().to_owned();
-                let message = format!("read {} characters", text.chars().count());
-                return Ok(ActionOutcome { ok: true, message, text: Some(text) });
+                return Ok(self.read().await?);
             }
             PageAction::Back => self.back().await?,
             PageAction::Wait { ms } => {
@@ -130,6 +127,20 @@ impl Page {
                 format!("the next question of the page will be {how}")
             }
         }))
+    }
+
+    /// Reads the text of the page, and says how much of it was cut.
+    async fn read(&mut self) -> Result<ActionOutcome, BrowserError> {
+        let read = self.run_script(&format!("sojourn.text({MAX_TEXT_CHARS})")).await?;
+        let (text, whole) = (text(&read, "text"), read.get("length").and_then(Value::as_u64));
+        let count = text.chars().count();
+        let message = match whole {
+            Some(length) if length > MAX_TEXT_CHARS as u64 => {
+                format!("read the first {count} of {length} characters")
+            }
+            _ => format!("read {count} characters"),
+        };
+        Ok(ActionOutcome { ok: true, message, text: Some(text) })
     }
 
     /// Runs a function of the page script that acts. Returns its description of the element.

@@ -34,7 +34,7 @@ pub(crate) struct PageEvents {
     pub crashed: AtomicBool,
     /// Target ids of tabs that the page opened.
     popups: Mutex<Vec<String>>,
-    /// Pending requests of the page's scripts (XHR and fetch).
+    /// Pending requests of the page's scripts (XHR and fetch) and of its frames.
     pending: Mutex<HashSet<RequestId>>,
     /// Hosts that the page requested, as `host:port`.
     requested_hosts: Mutex<BTreeSet<String>>,
@@ -124,7 +124,7 @@ impl Listeners {
                     (false, true) => "it was accepted",
                     (false, false) => "it was dismissed; answer_dialog(true) before the action accepts it",
                 };
-                let message: String = dialog.message.chars().take(300).collect();
+                let message = in_one_line(&dialog.message, 300);
                 kept.report(format!("the page showed a dialog \"{message}\": {how}"));
             }
         });
@@ -161,7 +161,7 @@ impl Listeners {
         let mut sockets = self.tab.event_listener::<EventWebSocketCreated>().await?;
         let mut finished = self.tab.event_listener::<EventLoadingFinished>().await?;
         let mut failed = self.tab.event_listener::<EventLoadingFailed>().await?;
-        let kept = Arc::clone(&self.notes);
+        let (kept, main) = (Arc::clone(&self.notes), self.frame.clone());
         self.tasks.spawn(async move {
             let pending = || kept.pending.lock().unwrap_or_else(PoisonError::into_inner);
             loop {
@@ -170,7 +170,13 @@ impl Listeners {
                     biased;
                     Some(event) = requests.next() => {
                         let mut pending = pending();
-                        if matches!(event.r#type, Some(ResourceType::Xhr | ResourceType::Fetch)) && pending.len() < MAX_RECORDED {
+                        let awaited = match event.r#type {
+                            Some(ResourceType::Xhr | ResourceType::Fetch) => true,
+                            // The navigation of a frame; that of the page itself is tracked by its own events.
+                            Some(ResourceType::Document) => event.frame_id.as_ref() != Some(&main),
+                            _ => false,
+                        };
+                        if awaited && pending.len() < MAX_RECORDED {
                             pending.insert(event.request_id.clone());
                         }
                         event.request.url.clone()
@@ -203,7 +209,7 @@ impl Listeners {
         self.tasks.spawn(async move {
             while let Some(download) = downloads.next().await {
                 if download.frame_id == main {
-                    let name: String = download.suggested_filename.chars().take(80).collect();
+                    let name = in_one_line(&download.suggested_filename, 80);
                     kept.loading.store(false, Ordering::Release);
                     kept.report(format!("the page offered the download {name}; nothing was saved"));
                 }
@@ -226,4 +232,11 @@ impl Listeners {
         });
         Ok(())
     }
+}
+
+/// A text of the page in one line, so that it cannot pass for lines of the observation; cut to `most` characters.
+fn in_one_line(text: &str, most: usize) -> String {
+    let start: String = text.chars().take(4 * most).collect();
+    let words = start.split(|character: char| character.is_whitespace() || character.is_control());
+    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ").chars().take(most).collect()
 }

@@ -291,7 +291,13 @@ impl Site for ConfiguredSite {
 
 /// Whether an expression is true on the page. An expression that throws counts as false.
 async fn holds(page: &mut Page, expression: &str) -> Result<bool, BrowserError> {
-    match page.inspect(&format!("Boolean(({expression}))")).await {
+    // The message of an error stays on the page, where it may quote anything.
+    match page
+        .inspect(&format!(
+            "(() => {{ try {{ return Boolean(({expression})); }} catch {{ return false; }} }})()"
+        ))
+        .await
+    {
         Ok(value) => Ok(value == Value::Bool(true)),
         Err(BrowserError::Program(_)) => Ok(false),
         Err(error) => Err(error),

@@ -227,7 +227,7 @@ fn writing(spec: &EnvironmentSpec, task: &str, notes: &[String], actor: &ActorCo
         groups: Vec::new(),
         fields: Vec::new(),
     };
-    let state = UiState { goal: "Sign as Ann.".into(), elements: vec![element] };
+    let state = UiState { goal: "Sign as Ann.".into(), elements: vec![element], ..UiState::default() };
     let steps = vec![DemonstratedCall { state, call: call() }];
     let demonstrations =
         if question { vec![demonstration(&Demonstration { seed: 1, steps })] } else { Vec::new() };

@@ -173,6 +173,7 @@ mod tests {
             state: UiState {
                 goal: "Write \"go\" and send it.".into(),
                 elements: vec![element("a", "field", "note"), element("b", "knob", "")],
+                ..UiState::default()
             },
             call: ToolCall { name: name.into(), args: args.as_object().cloned().unwrap_or_default() },
         };

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{any, get, post};
@@ -91,6 +91,8 @@ impl Server {
                 "/long",
                 get(|| async { Html(LONG.replace("LINES", &"<p>A line of text.</p>".repeat(80))) }),
             )
+            .route("/pages/{name}", get(fixture))
+            .route("/cells", get(|| async { Html(cells(10_000)) }))
             .route("/surprises", get(|| page(SURPRISES)))
             .route("/late", get(|| page(LATE)))
             .route("/trap", get(|| page(TRAP)))
@@ -171,6 +173,29 @@ async fn session(headers: HeaderMap) -> Response {
     let text =
         if known { "<p>Welcome back</p>" } else { "<p>Who are you?</p><a href='/session'>Look again</a>" };
     ([(header::SET_COOKIE, "known=1; HttpOnly")], Html(text)).into_response()
+}
+
+/// A page of the folder `tests/pages`.
+async fn fixture(Path(name): Path<String>) -> Response {
+    let text = std::fs::read_to_string(fixtures().join(&name)).unwrap();
+    let kind = if name.ends_with(".xhtml") { "application/xhtml+xml" } else { "text/html; charset=utf-8" };
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+/// The folder of small pages.
+pub fn fixtures() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/pages")
+}
+
+/// A table of six columns between two buttons.
+fn cells(rows: u32) -> String {
+    let row = |row| {
+        (0..6).fold(String::from("<tr>"), |text, column| text + &format!("<td>cell {row}-{column}</td>"))
+    };
+    let rows: String = (0..rows).map(row).collect();
+    format!(
+        "<!doctype html><title>cells</title><button>Top</button><table>{rows}</table><button onclick=\"document.title = 'end'\">Last button</button>"
+    )
 }
 
 async fn slow() -> &'static str {

@@ -13,18 +13,18 @@ use sojourn_testkit::eventually;
 use std::sync::Arc;
 
 /// The observation as text for the model.
-async fn seen(page: &mut Page) -> String {
+pub(super) async fn seen(page: &mut Page) -> String {
     render(&page.observe().await.unwrap().state)
 }
 
 /// Carries out an action and waits until the page has settled. Returns the message.
-async fn done(page: &mut Page, call: &str) -> String {
+pub(super) async fn done(page: &mut Page, call: &str) -> String {
     let acted = page.act(&act(call)).await.unwrap_or_else(|error| panic!("{call}: {error}"));
     page.settle().await.unwrap_or_else(|error| panic!("after {call}: {error}"));
     if acted.ok { format!("ok: {}", acted.message) } else { format!("no: {}", acted.message) }
 }
 
-async fn value(page: &mut Page, expression: &str) -> Value {
+pub(super) async fn value(page: &mut Page, expression: &str) -> Value {
     page.inspect(expression).await.unwrap()
 }
 
