@@ -1,9 +1,10 @@
 //! Single HTTP requests as tools, declared in the agent file.
 
+mod place;
 mod template;
 
 use crate::allowed_hosts::{AllowedHosts, body, error_chain};
-use crate::content::plain;
+use crate::outside::offload::offload;
 use crate::schema::{identifier, no_arguments};
 use crate::{CallContext, Content, Effects, FixedSource, Tool, ToolError, ToolOutcome, ToolSpec};
 use async_trait::async_trait;
@@ -13,6 +14,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use template::UrlTemplate;
 
 /// `[tools.NAME]` with `kind = "http"`: one HTTP request as a tool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -23,10 +25,15 @@ pub struct HttpSettings {
     /// HTTP method. Default `GET`.
     #[serde(default = "get")]
     pub method: String,
-    /// URL with `{name}` placeholders for arguments, which are percent-encoded.
+    /// URL with `{name}` placeholders for arguments in its host, path and query values. An argument cannot leave its place: it
+    /// is percent-encoded, and a value that would make a segment `.` or `..` is refused.
     pub url: String,
     /// Allowed hosts, also for redirects. With `secrets`, redirects stay on the origin of the request.
     pub hosts: Vec<String>,
+    /// Ranges of addresses that are not public and that names in `hosts` may resolve to: `10.0.0.0/8`. `localhost` and
+    /// addresses that `hosts` lists literally need none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub private_ranges: Vec<String>,
     /// JSON Schema of the arguments. Arguments that `url` does not mention form the query of a GET, or else
     /// the JSON body.
     #[serde(default = "no_arguments")]
@@ -64,6 +71,7 @@ fn timeout_ms() -> u64 {
 struct HttpTool {
     spec: ToolSpec,
     settings: HttpSettings,
+    url: UrlTemplate,
     method: Method,
     hosts: AllowedHosts,
     client: Client,
@@ -73,9 +81,11 @@ impl HttpSettings {
     /// Builds a source with one tool, `NAME`.
     ///
     /// # Errors
-    /// `hosts` is empty, the method is invalid, or a header uses a variable that `secrets` does not list.
+    /// `hosts` is empty, `url` is not a template of an HTTP URL, the method is invalid, or a header uses a variable that
+    /// `secrets` does not list.
     pub fn open(self, name: &str) -> Result<FixedSource, String> {
-        let hosts = AllowedHosts::new(&self.hosts)?;
+        let hosts = AllowedHosts::new(&self.hosts, &self.private_ranges)?;
+        let url = UrlTemplate::new(&self.url)?;
         let client = hosts.client(Duration::from_millis(self.timeout_ms), !self.secrets.is_empty())?;
         let method = Method::from_bytes(self.method.to_uppercase().as_bytes())
             .map_err(|_| format!("`{}` is not an HTTP method", self.method))?;
@@ -96,7 +106,7 @@ impl HttpSettings {
             timeout_ms: Some(self.timeout_ms + 1000),
             ..ToolSpec::new(identifier("", name), self.description.clone()).with_input(self.input.clone())
         };
-        let tool = HttpTool { spec, settings: self, method, hosts, client };
+        let tool = HttpTool { spec, settings: self, url, method, hosts, client };
         Ok(FixedSource::new(name, vec![Arc::new(tool)]))
     }
 }
@@ -121,33 +131,40 @@ impl Tool for HttpTool {
 
 impl HttpTool {
     async fn send(&self, args: &Map<String, Value>) -> Result<ToolOutcome, String> {
-        let (mut url, rest) = template::expand_url(&self.settings.url, args)?;
+        let (mut url, rest) = self.url.expand(args)?;
         self.hosts.check(&url)?;
         let reads = self.method == Method::GET || self.method == Method::HEAD;
-        if reads && !rest.is_empty() {
-            let mut query = url.query_pairs_mut();
-            for (name, value) in &rest {
-                query.append_pair(name, &plain(value));
-            }
+        if reads {
+            self.url.append_query(&mut url, &rest)?;
         }
         let mut request = self.client.request(self.method.clone(), url);
         if !reads {
             request = request.json(&rest);
         }
         for (header, text) in &self.settings.headers {
-            request = request.header(header, template::expand_variables(text)?);
+            request = request.header(header, template::header_value(header, text)?);
         }
         let response = request.send().await.map_err(|error| error_chain(&error))?;
         let status = response.status();
         let bytes = body(response, self.settings.most_bytes).await?;
-        let text = String::from_utf8_lossy(&bytes).into_owned();
         if !status.is_success() {
-            let beginning: String = text.chars().take(300).collect();
+            let beginning: String = String::from_utf8_lossy(&bytes).chars().take(300).collect();
             return Err(format!("the server answered {status}: {beginning}"));
         }
-        Ok(match serde_json::from_str(&text) {
-            Ok(value) => ToolOutcome { value: Some(value), ..ToolOutcome::done("") },
-            Err(_) => ToolOutcome { content: vec![Content::text(text)], ..ToolOutcome::done("") },
-        })
+        let within = Duration::from_millis(self.settings.timeout_ms);
+        let read =
+            offload("the response", within, move |_| match serde_json::from_slice(without_bom(&bytes)) {
+                Ok(value) => ToolOutcome { value: Some(value), ..ToolOutcome::done("") },
+                Err(_) => {
+                    let text = String::from_utf8_lossy(&bytes).into_owned();
+                    ToolOutcome { content: vec![Content::text(text)], ..ToolOutcome::done("") }
+                }
+            });
+        read.await.map_err(|error| error.to_string())
     }
+}
+
+/// A text without the mark of its byte order, which some servers write before JSON.
+fn without_bom(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
