@@ -1,6 +1,7 @@
 //! An HTTP client that adds a bearer token and signs in when a request is rejected.
 
 use super::{SignInError, TokenManager};
+use crate::mcp::http::HttpClient;
 use futures_util::stream::BoxStream;
 use http::{HeaderName, HeaderValue};
 use rmcp::model::ClientJsonRpcMessage;
@@ -23,13 +24,13 @@ type Events = BoxStream<'static, Result<Sse, SseError>>;
 /// An HTTP client whose requests carry a token of the [`TokenManager`].
 #[derive(Clone)]
 pub struct Authorized {
-    http: reqwest::Client,
+    http: HttpClient,
     tokens: Arc<TokenManager>,
 }
 
 impl Authorized {
     /// Sends requests with `http` and authorizes them with `tokens`.
-    pub fn new(http: reqwest::Client, tokens: Arc<TokenManager>) -> Self {
+    pub fn new(http: HttpClient, tokens: Arc<TokenManager>) -> Self {
         Self { http, tokens }
     }
 
@@ -77,29 +78,6 @@ impl StreamableHttpClient for Authorized {
     ) -> Result<StreamableHttpPostResponse, Failure> {
         self.with_token(|token| {
             self.http.post_message(uri.clone(), message.clone(), session.clone(), token, headers.clone())
-        })
-        .await
-    }
-
-    async fn post_message_with_max_sse_event_size(
-        &self,
-        uri: Arc<str>,
-        message: ClientJsonRpcMessage,
-        session: Option<Arc<str>>,
-        _token: Option<String>,
-        headers: Headers,
-        size: usize,
-    ) -> Result<StreamableHttpPostResponse, Failure> {
-        self.with_token(|token| {
-            let (uri, message, session) = (uri.clone(), message.clone(), session.clone());
-            self.http.post_message_with_max_sse_event_size(
-                uri,
-                message,
-                session,
-                token,
-                headers.clone(),
-                size,
-            )
         })
         .await
     }
