@@ -4,6 +4,7 @@ mod place;
 mod template;
 
 use crate::allowed_hosts::{AllowedHosts, body, error_chain};
+use crate::framing::has_too_many_values;
 use crate::outside::offload::offload;
 use crate::schema::{identifier, no_arguments};
 use crate::{CallContext, Content, Effects, FixedSource, Tool, ToolError, ToolOutcome, ToolSpec};
@@ -152,14 +153,15 @@ impl HttpTool {
             return Err(format!("the server answered {status}: {beginning}"));
         }
         let within = Duration::from_millis(self.settings.timeout_ms);
-        let read =
-            offload("the response", within, move |_| match serde_json::from_slice(without_bom(&bytes)) {
-                Ok(value) => ToolOutcome { value: Some(value), ..ToolOutcome::done("") },
-                Err(_) => {
-                    let text = String::from_utf8_lossy(&bytes).into_owned();
-                    ToolOutcome { content: vec![Content::text(text)], ..ToolOutcome::done("") }
-                }
-            });
+        let read = offload("the response", within, move |_| {
+            let text = without_bom(&bytes);
+            let value = if has_too_many_values(text) { None } else { serde_json::from_slice(text).ok() };
+            if value.is_some() {
+                return ToolOutcome { value, ..ToolOutcome::done("") };
+            }
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            ToolOutcome { content: vec![Content::text(text)], ..ToolOutcome::done("") }
+        });
         read.await.map_err(|error| error.to_string())
     }
 }

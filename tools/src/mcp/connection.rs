@@ -15,9 +15,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How often the connection is checked for closure.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// When tools that could not be listed are listed again.
+const RETRY_INTERVAL: Duration = Duration::from_mins(1);
 /// Least time between two listings, for a server that announces changes all the time.
 const LIST_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -97,9 +100,10 @@ impl Connection {
     /// Lists what the server offers, and lists again after every change notification, until the connection
     /// closes.
     async fn follow(self: &Arc<Self>, session: &Session, changed: &tokio::sync::Notify) -> String {
-        if let Err(error) = self.list(&session.service).await {
-            return error;
-        }
+        let mut retry_at = match self.list(&session.service).await {
+            Ok(retry_at) => retry_at,
+            Err(error) => return error,
+        };
         // Protocol version 2026-07-28 sends notifications to subscribers only; older servers send them
         // unasked.
         let filter = SubscriptionFilter::builder()
@@ -125,25 +129,28 @@ impl Connection {
                     }
                     alive
                 }
-                () = tokio::time::sleep(POLL_INTERVAL) => false,
+                () = tokio::time::sleep(POLL_INTERVAL) => retry_at.is_some_and(|at| at <= Instant::now()),
             };
             if session.service.peer().is_transport_closed() {
                 return session.stderr_log.explain("the connection was lost");
             }
             if again {
-                if let Err(error) = self.list(&session.service).await {
-                    return error;
-                }
+                retry_at = match self.list(&session.service).await {
+                    Ok(retry_at) => retry_at,
+                    Err(error) => return error,
+                };
                 tokio::time::sleep(LIST_INTERVAL).await;
             }
         }
     }
 
-    /// Requests the server's tools, resources and prompts, and publishes them.
-    async fn list(self: &Arc<Self>, service: &Arc<Service>) -> Result<(), String> {
-        let Offered { tools, names, notes } = offered(service, self.supervisor.name(), &self.settings, self)
-            .await
-            .map_err(|error| self.explain(&format!("its tools could not be listed: {error}")))?;
+    /// Requests the server's tools, resources and prompts, and publishes them. Returns when to try again, if the tools could
+    /// not be listed.
+    async fn list(self: &Arc<Self>, service: &Arc<Service>) -> Result<Option<Instant>, String> {
+        let Offered { tools, names, notes, is_incomplete } =
+            offered(service, self.supervisor.name(), &self.settings, self)
+                .await
+                .map_err(|error| self.explain(&format!("its tools could not be listed: {error}")))?;
         let notes: BTreeSet<String> = notes.into_iter().collect();
         let known = std::mem::replace(&mut *self.left_out(), notes.clone());
         for note in notes.difference(&known) {
@@ -151,7 +158,7 @@ impl Connection {
         }
         *self.names.lock().unwrap_or_else(PoisonError::into_inner) = names;
         self.supervisor.publish(tools);
-        Ok(())
+        Ok(is_incomplete.then(|| Instant::now() + RETRY_INTERVAL))
     }
 
     fn left_out(&self) -> MutexGuard<'_, BTreeSet<String>> {

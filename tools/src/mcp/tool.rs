@@ -6,7 +6,7 @@ use super::progress::ProgressSubscription;
 use super::session::service_error;
 use super::{McpSettings, connection::Connection, listing};
 use crate::outside::schema::readable;
-use crate::schema::identifiers;
+use crate::schema::{identifier, identifiers};
 use crate::{CallContext, Content, Effects, Tool, ToolError, ToolOutcome, ToolSpec};
 use async_trait::async_trait;
 use rmcp::RoleClient;
@@ -72,7 +72,9 @@ pub async fn offered(
                     let schema = Value::Object((*tool.input_schema).clone());
                     match readable(&schema) {
                         Ok(input) => found.push(as_tool(&tool, input, settings)),
-                        Err(reason) => notes.push(format!("left out: the tool `{}`: {reason}", tool.name)),
+                        Err(reason) => {
+                            notes.push(format!("left out: `{}`: {reason}", identifier(name, &tool.name)));
+                        }
                     }
                 }
             }
@@ -110,13 +112,14 @@ pub async fn offered(
             Err(error) => notes.push(format!("left out: its prompts, which could not be listed: {error}")),
         }
     }
+    let is_incomplete = failure.is_some();
     if let Some(error) = failure {
         if found.is_empty() {
             return Err(error);
         }
         notes.push(format!("left out: its tools, which could not be listed: {error}"));
     }
-    let mut offered = Offered { tools: Vec::new(), names: HashMap::new(), notes };
+    let mut offered = Offered { tools: Vec::new(), names: HashMap::new(), notes, is_incomplete };
     offered.add(name, found, settings, connection);
     Ok(offered)
 }
@@ -148,6 +151,8 @@ pub struct Offered {
     pub names: HashMap<String, String>,
     /// What of it cannot be used, and why.
     pub notes: Vec<String>,
+    /// Whether its tools are missing because they could not be listed this time.
+    pub is_incomplete: bool,
 }
 
 impl Offered {

@@ -128,7 +128,7 @@ impl State {
             "plaintext" => TokenSinkResult::Plaintext,
             _ => TokenSinkResult::Continue,
         };
-        if self.silent.is_some() {
+        if self.silent.is_some() || self.is_cut {
             return next;
         }
         match name {
@@ -194,6 +194,9 @@ impl State {
     }
 
     fn end(&mut self, name: &str) {
+        if self.is_cut {
+            return;
+        }
         if let Some(silent) = &self.silent {
             if silent == name {
                 self.silent = None;
