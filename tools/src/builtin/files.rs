@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use cap_std::fs::Dir;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,10 +15,6 @@ const READ: usize = 20_000;
 const LARGEST: u64 = 10 << 20;
 /// Limit on the entries of one listing and on the matches of one search.
 const LISTED: usize = 500;
-/// Limit on the text that is shown of a matching line, in characters.
-const LINE: usize = 300;
-/// Limit on the entries that one search looks at.
-const VISITED: usize = 200_000;
 
 /// `[tools.NAME]` with `kind = "files"`: a directory to read, and to write if `write` is set. Neither `..`
 /// nor a symbolic link reaches a file outside it.
@@ -135,9 +131,7 @@ fn read(root: &Dir, path: &str) -> io::Result<String> {
     if size > LARGEST {
         return Err(io::Error::other(format!("the file has {size} bytes; the limit is {LARGEST}")));
     }
-    // The file may have grown since.
-    let mut bytes = Vec::new();
-    root.open(path)?.take(LARGEST).read_to_end(&mut bytes)?;
+    let bytes = root.read(path)?;
     String::from_utf8(bytes).map_err(|_| io::Error::other("this is not a text file"))
 }
 
@@ -168,7 +162,6 @@ fn list(root: &Dir, path: &str) -> io::Result<String> {
 fn search(root: &Dir, path: &str, text: &str) -> io::Result<String> {
     let mut found = Vec::new();
     let mut open = vec![PathBuf::from(path)];
-    let mut visited = 0;
     while let Some(directory) = open.pop() {
         let entries = match root.read_dir(&directory) {
             Ok(entries) => entries,
@@ -178,11 +171,6 @@ fn search(root: &Dir, path: &str, text: &str) -> io::Result<String> {
         };
         for entry in entries {
             let entry = entry?;
-            visited += 1;
-            if visited > VISITED {
-                found.push(format!("[only the first {VISITED} files and directories were searched]"));
-                return Ok(found.join("\n"));
-            }
             let path = directory.join(entry.file_name());
             let kind = entry.file_type()?;
             if kind.is_dir() {
@@ -193,12 +181,8 @@ fn search(root: &Dir, path: &str, text: &str) -> io::Result<String> {
                 && let Ok(content) = read(root, name)
             {
                 let lines = content.lines().enumerate().filter(|(_, line)| line.contains(text));
-                let lines = lines.take(LISTED + 1 - found.len());
-                found.extend(lines.map(|(number, line)| {
-                    let shown: String = line.trim().chars().take(LINE).collect();
-                    format!("{name}:{}: {shown}", number + 1)
-                }));
-                if found.len() > LISTED {
+                found.extend(lines.map(|(number, line)| format!("{name}:{}: {}", number + 1, line.trim())));
+                if found.len() >= LISTED {
                     found.truncate(LISTED);
                     found.push(format!("[only the first {LISTED} are shown]"));
                     return Ok(found.join("\n"));

@@ -128,20 +128,6 @@ async fn a_compressed_response_that_nobody_asked_for_is_refused() {
     assert!(!outcome.ok && outcome.message.contains("encoded as `gzip`"), "{outcome:?}");
 }
 
-#[tokio::test]
-async fn a_file_of_many_matching_lines_is_searched_in_bounded_memory() {
-    let place = tempfile::tempdir().unwrap();
-    std::fs::write(place.path().join("many"), "a\n".repeat(5_000_000)).unwrap();
-    std::fs::write(place.path().join("long"), format!("a{}", "x".repeat(100_000))).unwrap();
-    let settings: SourceSettings = serde_json::from_value(json!({"kind": "files", "root": "."})).unwrap();
-    let source = settings.open("it", place.path(), None, None).unwrap();
-    let toolbox = Toolbox::new(vec![source], CallLimits::default());
-    let outcome = call(&toolbox, "it_search", json!({"text": "a"})).await;
-    let text = outcome.to_text();
-    assert!(text.ends_with("[only the first 500 are shown]"), "{}", &text[text.len() - 100..]);
-    assert!(text.len() < 100_000, "a long line is cut: {} bytes", text.len());
-}
-
 #[cfg(feature = "serve")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_half_open_requests_keep_nobody_else_out() {
