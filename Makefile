@@ -29,6 +29,7 @@ check: lint
 lint: prerequisites
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	@scripts/deny.sh || [ $$? = 3 ]
 
 prerequisites:
 	@scripts/prerequisites.sh

@@ -1,5 +1,9 @@
 //! The settings of a run. They are part of its first record, so that a replay has the same ones.
 
+mod bounds;
+
+pub use bounds::SettingOutOfRange;
+
 use serde::{Deserialize, Serialize};
 use sojourn_sandbox::Limits;
 use sojourn_skills::grammar::Language;

@@ -20,7 +20,8 @@ pub mod log;
 mod model;
 
 pub use config::{
-    ActorConfig, Budgets, ConsolidationConfig, ExplorationConfig, Prices, ReflexConfig, RunConfig, ToolUse,
+    ActorConfig, Budgets, ConsolidationConfig, ExplorationConfig, Prices, ReflexConfig, RunConfig,
+    SettingOutOfRange, ToolUse,
 };
 pub use core::curriculum::{Curriculum, Proposal, Situation, TaskRecord};
 pub use core::planner::{Planner, Total, held};
@@ -28,7 +29,7 @@ pub use core::{Core, Totals, seeds};
 pub use driver::{
     Approval, Approver, Clock, DriveError, Driver, DriverDeps, ExecutorError, Journal, JournalError, Noted,
     Notice, Observer, Outcome, Provenance, RecordIndex, RecordedRun, Redactor, ReplayPosition, RunMemory,
-    Silent, SingleRun, StandaloneTrials, Texts, Tools, Unattended, diff, merge, now_ms, run_once,
+    RunningTime, Silent, SingleRun, StandaloneTrials, Texts, TimeSource, Tools, Unattended, now_ms, run_once,
 };
-pub use log::blobs::{inflate, is_forgotten};
+pub use log::blobs::{inflate, is_forgotten, stored_and_read};
 pub use model::*;

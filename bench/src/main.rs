@@ -18,9 +18,6 @@ use anyhow::Result;
 use args::{Args, Command};
 use clap::Parser as _;
 use sojourn_cli::home::Home;
-use sojourn_crafter::CrafterProvider;
-use sojourn_miniwob::MiniWobProvider;
-use sojourn_tools::{EnvironmentRegistry, Gymnasium};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -30,8 +27,7 @@ fn main() -> ExitCode {
 
 /// Measures what was asked for.
 async fn measure(home: Option<std::path::PathBuf>, command: Command) -> Result<ExitCode> {
-    let environments = EnvironmentRegistry::new().with(CrafterProvider).with(MiniWobProvider).with(Gymnasium);
-    let home = Home::find(home, environments)?;
+    let home = Home::find(home, sojourn::environments())?;
     match command {
         Command::Crafter(args) => return Box::pin(agents::crafter(&home, args)).await,
         Command::Miniwob(args) => return Box::pin(agents::miniwob(&home, args)).await,

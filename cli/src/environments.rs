@@ -110,6 +110,15 @@ impl EnvironmentChoice {
     }
 }
 
+/// Whether an environment that an imported skill names may be opened: opening it executes no code that the name chooses, or the
+/// user gave the name too, as `trusted`.
+///
+/// # Errors
+/// When no environment has that name.
+pub fn is_trusted(registry: &EnvironmentRegistry, name: &str, trusted: Option<&str>) -> Result<bool> {
+    Ok(!registry.name_chooses_code(name)? || trusted == Some(name))
+}
+
 /// The world of a recorded run: stepped again where this program contains it, else answered from the log.
 pub fn of_log(registry: &EnvironmentRegistry, spec: &EnvironmentSpec) -> Box<dyn Environment> {
     registry.in_process(&spec.name).unwrap_or_else(|| Box::new(SpecOnlyEnvironment::new(spec.clone())))

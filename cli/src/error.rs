@@ -79,7 +79,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 /// All causes in one line, without those that another one contains.
-fn chain(error: &anyhow::Error) -> String {
+pub fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if text.contains(&cause) {
@@ -134,6 +134,17 @@ fn explain_memory(error: &sojourn_memory::Error) -> (Kind, Option<String>) {
                 Kind::Failure,
                 Some(format!("wait for the other process, or watch it with `sojourn log {run}`")),
             );
+        }
+        E::Cut { run, .. } => {
+            return (
+                Kind::Failure,
+                Some(format!(
+                    "`sojourn log recover {run}` makes a new run of the records that are left; if an older copy of the home was put back on purpose, remove `heads/{run}` in it"
+                )),
+            );
+        }
+        E::PathTooLong { .. } => {
+            (Kind::Usage, "choose a directory with a shorter path with `--home` or SOJOURN_HOME")
         }
         E::NewerSchema { .. } => {
             (Kind::Failure, "use the program that wrote it, or another directory with `--home`")
@@ -239,5 +250,18 @@ mod tests {
         let error =
             anyhow::anyhow!("cause").context(Failure::new(Kind::NotFound, "bad")).context("while reading");
         assert_eq!(explain(&error), (Kind::NotFound, None));
+    }
+
+    #[test]
+    fn the_hint_of_an_error_survives_the_errors_that_wrap_it() {
+        let full = sojourn_core::JournalError::Log(sojourn_memory::Error::DiskFull);
+        let error = anyhow::Error::new(sojourn_core::DriveError::Journal(full)).context("the run stopped");
+        let (kind, hint) = explain(&error);
+        assert_eq!(
+            (kind, hint.as_deref()),
+            (Kind::Failure, Some("free some space and resume; nothing recorded is lost"))
+        );
+        let once = chain(&error).matches(&sojourn_memory::Error::DiskFull.to_string()).count();
+        assert_eq!(once, 1, "{}", chain(&error));
     }
 }

@@ -14,6 +14,7 @@ mod embedding;
 pub mod environments;
 pub mod error;
 pub mod home;
+mod input;
 pub mod logbook;
 pub mod models;
 pub mod output;
@@ -34,6 +35,9 @@ use telemetry::Telemetry;
 
 /// Carries out what the command line of this process asks for. `environments` are those that can be named.
 pub fn main(environments: EnvironmentRegistry) -> ExitCode {
+    if let Some(code) = sojourn_subprocess::reaper::enter() {
+        return code;
+    }
     let args = args::Args::parse();
     let otlp = args.otlp().map(str::to_owned);
     block_on(args.verbose, otlp.as_deref(), commands::dispatch(args, environments))

@@ -9,6 +9,7 @@ pub use sojourn_core::log::summary::{acted_line, milestone_line, purpose_name, r
 use crate::error::{Failure, Kind};
 use anyhow::Result;
 use serde_json::Value;
+use sojourn_core::log::ReadError;
 use sojourn_core::{LogRecord, inflate};
 use sojourn_memory::{Record, RecordPages, RecordQuery, RunInfo, Store};
 use std::collections::VecDeque;
@@ -52,11 +53,22 @@ impl Reading {
     /// # Errors
     /// When the record cannot be read.
     pub async fn next(&mut self) -> Result<Option<(Record, Option<LogRecord>)>> {
+        let Some((record, content)) = self.next_of_any_content().await? else { return Ok(None) };
+        Ok(Some((record, content?)))
+    }
+
+    /// The next record with its content, or with the reason that its content cannot be read.
+    ///
+    /// # Errors
+    /// When the record itself cannot be read.
+    pub async fn next_of_any_content(
+        &mut self,
+    ) -> Result<Option<(Record, Result<Option<LogRecord>, ReadError>)>> {
         if self.ready.is_empty() {
             self.ready.extend(self.pages.next().await?.unwrap_or_default());
         }
         let Some(record) = self.ready.pop_front() else { return Ok(None) };
-        let content = LogRecord::read(&self.store, &record).await?;
+        let content = LogRecord::read(&self.store, &record).await;
         Ok(Some((record, content)))
     }
 }
@@ -66,7 +78,7 @@ impl Reading {
 /// # Errors
 /// When a blob is missing or damaged.
 pub async fn whole(store: &Store, record: &Record) -> Result<Value> {
-    Ok(inflate(store, record.seq, record.payload.clone()).await?)
+    Ok(inflate(store, record).await?)
 }
 
 /// Reads a record and puts it in one line.

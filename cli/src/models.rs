@@ -44,7 +44,7 @@ pub async fn controller(agent: &AgentFile, models: &Models, pull: bool) -> Resul
                 dialect: settings.dialect,
                 stream: settings.stream.unwrap_or(defaults.stream),
                 timeout_ms: settings.timeout_ms.unwrap_or(defaults.timeout_ms),
-                max_attempts: settings.tries.unwrap_or(defaults.max_attempts),
+                max_attempts: settings.max_attempts.unwrap_or(defaults.max_attempts),
                 requests_per_minute: settings.requests_per_minute,
                 max_concurrent: settings.max_concurrent,
                 price: settings.price,
@@ -63,7 +63,7 @@ pub async fn controller(agent: &AgentFile, models: &Models, pull: bool) -> Resul
                 None => default_name(models, ModelKind::Chat)?,
             };
             let path = find(models, &name, pull).await?;
-            let draft = match &settings.draft {
+            let draft = match &settings.draft_model {
                 Some(draft) => Some(find(models, &agent.resolve_model(draft), pull).await?),
                 None => None,
             };
@@ -182,8 +182,8 @@ async fn llama(path: &Path, draft: Option<PathBuf>, agent: &AgentFile) -> Result
         draft_model: draft,
         gpu_layers: settings.gpu_layers,
         lora: settings.lora.clone(),
-        host_cache_mib: settings.prompt_memory_mib.unwrap_or(defaults.host_cache_mib),
-        prefix_dir: settings.keep_prefixes.then(prefixes_directory).flatten(),
+        host_cache_mib: settings.host_cache_mib.unwrap_or(defaults.host_cache_mib),
+        prefix_cache: settings.prefix_cache.then(prefixes_directory).flatten(),
     };
     Ok(Arc::new(LlamaController::open(path, options).await?))
 }
@@ -205,8 +205,8 @@ pub async fn served(
         threads: args.threads,
         prefill_threads: args.threads,
         max_candidates: args.answers,
-        host_cache_mib: args.prompt_memory_mib,
-        prefix_dir: prefixes_directory(),
+        host_cache_mib: args.host_cache_mib,
+        prefix_cache: prefixes_directory(),
         ..LlamaOptions::default()
     };
     Ok(Arc::new(LlamaController::open(path, options).await?))

@@ -1,14 +1,36 @@
 //! Printing: results to stdout, everything else to stderr. No other module prints.
+//!
+//! Any text may hold names and words from outside, so nothing that a terminal would act on is printed as it is.
 
 use serde::Serialize;
+use sojourn_tools::outside::terminal;
 use std::io::{self, IsTerminal as _, Write as _};
 
-/// Prints one line of the result.
+/// Prints one line of the result, or several. Control characters are spelt out.
 ///
 /// # Errors
 /// When stdout cannot be written; [`io::ErrorKind::BrokenPipe`] when its reader has gone.
 pub fn line(text: impl AsRef<str>) -> io::Result<()> {
-    writeln!(io::stdout(), "{}", text.as_ref())
+    writeln!(io::stdout(), "{}", terminal::escaped(text.as_ref()))
+}
+
+/// Prints this program's own text, byte by byte.
+///
+/// # Errors
+/// As [`line`].
+pub fn verbatim(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// A value as one line of JSON that a terminal shows as it is.
+///
+/// # Errors
+/// When the value cannot be written as JSON.
+pub fn to_json_line(value: &impl Serialize) -> serde_json::Result<String> {
+    let json = serde_json::to_string(value)?;
+    Ok(terminal::escaped_json(&json).into_owned())
 }
 
 /// Prints a value as an indented JSON document.
@@ -16,7 +38,8 @@ pub fn line(text: impl AsRef<str>) -> io::Result<()> {
 /// # Errors
 /// As [`line`].
 pub fn json(value: &impl Serialize) -> io::Result<()> {
-    line(serde_json::to_string_pretty(value)?)
+    let json = serde_json::to_string_pretty(value)?;
+    writeln!(io::stdout(), "{}", terminal::escaped_json(&json))
 }
 
 /// Prints a value as one line of JSON.
@@ -24,12 +47,12 @@ pub fn json(value: &impl Serialize) -> io::Result<()> {
 /// # Errors
 /// As [`line`].
 pub fn json_line(value: &impl Serialize) -> io::Result<()> {
-    line(serde_json::to_string(value)?)
+    writeln!(io::stdout(), "{}", to_json_line(value)?)
 }
 
 /// Prints a line for the person at the terminal. A closed stderr is no error.
 pub fn note(text: impl AsRef<str>) {
-    let _ = writeln!(io::stderr(), "{}", text.as_ref());
+    let _ = writeln!(io::stderr(), "{}", terminal::escaped(text.as_ref()));
 }
 
 /// Whether stderr is a terminal.

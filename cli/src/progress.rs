@@ -4,6 +4,7 @@ use crate::run_stats::{Activity, RunStats};
 use crate::{duration, logbook, output};
 use indicatif::{ProgressBar, ProgressStyle};
 use sojourn_core::{Milestone, Notice, Observer, SkillEvent};
+use sojourn_tools::outside::terminal;
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -62,7 +63,8 @@ impl Progress {
 
     fn redraw(&self, stats: &RunStats) {
         if let Some(bar) = &self.bar {
-            bar.set_message(status(stats, self.achievements, &self.label));
+            let status = status(stats, self.achievements, &self.label);
+            bar.set_message(terminal::escaped(&status).into_owned());
         }
     }
 }

@@ -7,12 +7,12 @@
 use crate::error::{Failure, Kind};
 use crate::home::Home;
 use crate::output;
+use crate::session::{Signals, StopSignal};
 use anyhow::{Context as _, Result};
 use sojourn_memory::{RunId, Store};
 use std::process::{ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The number of deaths without progress after which the supervisor gives up.
 const DEATHS: u32 = 3;
@@ -47,16 +47,14 @@ pub enum Task {
 /// # Errors
 /// When the worker cannot be started, or dies repeatedly without progress.
 pub async fn supervise(work: Work) -> Result<ExitCode> {
-    // The worker, in the same process group, handles Ctrl-C; the supervisor passes SIGTERM on.
-    let (mut interrupts, mut terminations) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut signals = Signals::listen()?;
     let first = work.task.progress().await;
     let (mut died_at, mut deaths, mut pause) = (None, 0, FIRST_PAUSE);
     loop {
         // The run's first record has the arguments of the first start.
         let begun = work.task.progress().await > first;
         let mut child = start(&work, begun)?;
-        let (status, stopping) = wait(&mut child, &mut interrupts, &mut terminations).await?;
+        let (status, stopping) = wait(&mut child, &mut signals).await?;
         let Some(cause) = death(status) else {
             return Ok(ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1)));
         };
@@ -80,8 +78,7 @@ pub async fn supervise(work: Work) -> Result<ExitCode> {
         ));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            _ = interrupts.recv() => return Ok(ExitCode::from(Kind::Interrupted as u8)),
-            _ = terminations.recv() => return Ok(ExitCode::from(Kind::Interrupted as u8)),
+            _ = signals.recv() => return Ok(ExitCode::from(Kind::Interrupted as u8)),
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
@@ -143,35 +140,34 @@ fn start(work: &Work, begun: bool) -> Result<Child> {
     if !begun {
         command.args(&work.once);
     }
-    command.envs(work.variables.iter().cloned());
+    command.envs(work.variables.iter().cloned()).env(SUPERVISOR, std::process::id().to_string());
     command.kill_on_drop(true).spawn().context("cannot start the worker process")
 }
 
-/// Waits for the worker. Returns its exit status, and whether a signal had asked it to stop.
-async fn wait(
-    child: &mut Child,
-    interrupts: &mut Signal,
-    terminations: &mut Signal,
-) -> Result<(ExitStatus, bool)> {
+/// Waits for the worker. Returns its exit status, and whether a signal had asked it to stop. The worker, in the same process group,
+/// gets Ctrl-C itself; other signals are passed on.
+async fn wait(child: &mut Child, signals: &mut Signals) -> Result<(ExitStatus, bool)> {
     let mut stopping = false;
     loop {
-        tokio::select! {
+        let asked = tokio::select! {
             status = child.wait() => return Ok((status?, stopping)),
-            _ = interrupts.recv() => stopping = true,
-            _ = terminations.recv() => {
-                stopping = true;
-                terminate(child);
-            }
+            asked = signals.recv() => asked,
+        };
+        stopping = true;
+        match asked {
+            StopSignal::Interrupt => {}
+            StopSignal::Terminate => pass_on(child, rustix::process::Signal::TERM),
+            StopSignal::HangUp => pass_on(child, rustix::process::Signal::HUP),
         }
     }
 }
 
-fn terminate(child: &Child) {
+fn pass_on(child: &Child, signal: rustix::process::Signal) {
     let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid
-        && let Err(error) = rustix::process::kill_process(pid, rustix::process::Signal::TERM)
+        && let Err(error) = rustix::process::kill_process(pid, signal)
     {
-        tracing::warn!(%error, "cannot send SIGTERM to the worker");
+        tracing::warn!(%error, "cannot pass a signal on to the worker");
     }
 }
 
@@ -194,11 +190,19 @@ async fn last_seq(home: &Home, run: &RunId) -> u64 {
     info.await.map_or(0, |info| info.last_seq.0)
 }
 
+/// Environment variable of a worker with its supervisor's process id.
+pub const SUPERVISOR: &str = "SOJOURN_SUPERVISOR";
+
 /// In a worker: asks the kernel for SIGTERM when the supervisor dies, so that no worker is left behind.
 pub fn follow_supervisor() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
     {
         tracing::debug!(%error, "this worker does not stop when its supervisor dies");
+    }
+    let supervisor: Option<u32> = std::env::var(SUPERVISOR).ok().and_then(|id| id.parse().ok());
+    if supervisor.is_some_and(|supervisor| supervisor != std::os::unix::process::parent_id()) {
+        // The supervisor died before the kernel was asked.
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM);
     }
 }

@@ -81,7 +81,7 @@ mod tests {
     }
 
     fn recording(question: &str, answer: &str) -> Recording {
-        let completion = Completion { text: answer.into(), tokens: 1, finish: Finish::Complete };
+        let completion = Completion::new(answer.into(), 1, Finish::Complete);
         let reply = Reply::new(vec![completion], Usage::default(), Timing::default());
         Recording { request: ask(question).digest(), answer: Ok(reply) }
     }

@@ -45,6 +45,17 @@ pub struct Completion {
     pub tokens: u32,
     /// Why the answer ends.
     pub finish: Finish,
+    /// What the model thought before it answered, if a server sends it: for the log, never for a prompt. At most
+    /// 256 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
+}
+
+impl Completion {
+    /// An answer without reasoning.
+    pub fn new(text: String, tokens: u32, finish: Finish) -> Self {
+        Self { text, tokens, finish, reasoning: None }
+    }
 }
 
 /// Why an answer ends.

@@ -112,7 +112,7 @@ impl Controller for ServedController {
         tokio::select! {
             reply = self.post(&posted) => reply,
             () = cancel.cancelled() => {
-                let empty = Completion { text: String::new(), tokens: 0, finish: Finish::Cancelled };
+                let empty = Completion::new(String::new(), 0, Finish::Cancelled);
                 let candidates = vec![empty; request.candidates as usize];
                 Ok(Reply::new(candidates, Usage::default(), Timing::default()))
             }

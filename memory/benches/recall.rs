@@ -11,6 +11,7 @@ use sojourn_memory::{
     Embedding, EventSeq, ExportedMemory, Hash, Memories, Memory, MemoryId, MemoryKind, Query, RankingWeights,
     RunId, Store, Tenant, Tick,
 };
+use sojourn_primitives::SplitMix64;
 use std::time::Instant;
 
 const DIMENSION: usize = 384;
@@ -22,25 +23,22 @@ const QUESTIONS: u64 = 200;
 /// Number of queries whose results are compared with the linear scan.
 const COMPARED: u64 = 50;
 
-/// Pseudo-random numbers, determined by the seed (`SplitMix64`, Steele et al. 2014).
-struct Chance(u64);
+/// Pseudo-random numbers, determined by the seed.
+struct Noise(SplitMix64);
 
-impl Chance {
+impl Noise {
     fn new(purpose: u64, seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ purpose.wrapping_mul(0xd134_2543_de82_ef95))
+        let seed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Self(SplitMix64::new(seed ^ purpose.wrapping_mul(0xd134_2543_de82_ef95)))
     }
 
     fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.0.bits()
     }
 
     /// A number from 0 to 1.
     fn unit(&mut self) -> f64 {
-        (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
+        self.0.unit()
     }
 
     /// Approximately standard normal.
@@ -57,13 +55,13 @@ impl Chance {
 
 /// A vector near the centre of the memory's cluster.
 fn vector(n: u64, own: u64) -> Vec<f32> {
-    let mut centre = Chance::new(1, n / CLUSTER);
-    let mut noise = Chance::new(2, own);
+    let mut centre = Noise::new(1, n / CLUSTER);
+    let mut noise = Noise::new(2, own);
     (0..DIMENSION).map(|_| centre.normal() + 0.7 * noise.normal()).collect()
 }
 
 fn text(n: u64) -> String {
-    let mut chance = Chance::new(3, n);
+    let mut chance = Noise::new(3, n);
     let words: Vec<String> = (0..14).map(|_| chance.word()).collect();
     words.join(" ")
 }
@@ -128,7 +126,7 @@ async fn measure(count: u64) -> serde_json::Value {
     let mut times = Vec::new();
     let (mut met, mut wanted) = (0, 0);
     for question in 0..QUESTIONS {
-        let mut chance = Chance::new(4, question);
+        let mut chance = Noise::new(4, question);
         let n = chance.bits() % count;
         let words: Vec<String> =
             text(n).split(' ').take(6).map(str::to_owned).chain([chance.word()]).collect();

@@ -20,11 +20,34 @@ pub enum Error {
         /// Path of the database.
         path: PathBuf,
     },
+    /// The path of the database is longer than `SQLite` can open.
+    #[error("the path `{}` has {length} bytes; the database can only be opened below {limit}", path.display())]
+    PathTooLong {
+        /// Path of the database, absolute.
+        path: PathBuf,
+        /// Its length, in bytes.
+        length: usize,
+        /// The limit, in bytes.
+        limit: usize,
+    },
     /// Another writer holds the run's lock, in this process or in another one.
     #[error("run `{run}` is being written by another process")]
     Locked {
         /// The locked run.
         run: RunId,
+    },
+    /// The run ends before the record that its head file names: records were cut off its end, or an older copy
+    /// of the database was put in its place.
+    #[error(
+        "run `{run}` ends at record {last}, but record {known} was written: records are missing at its end"
+    )]
+    Cut {
+        /// The run.
+        run: RunId,
+        /// The last record in the database.
+        last: EventSeq,
+        /// The last record according to the head file.
+        known: EventSeq,
     },
     /// Another process is collecting garbage, which excludes all writers.
     #[error("another process is collecting garbage; try again when it has finished")]

@@ -36,14 +36,25 @@ mod memories;
 mod schema;
 mod store;
 
+/// Private readers of stored bytes, for the fuzzer.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::log::read_stored as read;
+
+    /// Content as the store compresses it.
+    pub fn compressed(content: &[u8]) -> Option<Vec<u8>> {
+        crate::compression::compress(content)
+    }
+}
+
 pub use blobs::BlobStats;
 pub use canonical::{MAX_DEPTH, canonical_json};
 pub use error::Error;
 pub use hash::{BlobId, Hash};
 pub use log::{
     Collected, Durability, EXPORT_VERSION, EventSeq, ExportLine, ExportedRecord, ExportedRun, Exporter,
-    FORKED, Fault, FaultKind, ForkPoint, Garbage, ImportError, Importer, NewRun, Record, RecordPages,
-    RecordQuery, RetentionPolicy, RunId, RunInfo, RunStatus, VerifyReport, Writer,
+    FORKED, Fault, FaultKind, ForkPoint, Garbage, Head, ImportError, Importer, NewRun, Record, RecordPages,
+    RecordQuery, RetentionPolicy, RunId, RunInfo, RunStatus, VerifyReport, Writer, check_export,
 };
 #[cfg(feature = "qdrant")]
 pub use memories::QdrantVectors;

@@ -3,6 +3,7 @@
 mod collect;
 mod export;
 mod fork;
+mod heads;
 mod ids;
 mod import;
 mod lock;
@@ -14,11 +15,20 @@ mod run;
 mod verify;
 mod writer;
 
+/// Reads bytes as a page of records, as a payload and as compressed content.
+#[doc(hidden)]
+pub fn read_stored(bytes: &[u8]) {
+    rows::read(bytes);
+    reordered::Reorderer::default().canonical(bytes);
+    let _ = reader::text(bytes);
+}
+
 pub use collect::{Collected, Garbage, RetentionPolicy};
 pub use export::{EXPORT_VERSION, ExportLine, ExportedRecord, ExportedRun, Exporter};
 pub use fork::{FORKED, ForkPoint};
+pub use heads::Head;
 pub use ids::{EventSeq, RunId};
-pub use import::{ImportError, Importer};
+pub use import::{ImportError, Importer, check_export};
 pub use reader::{RecordPages, RecordQuery};
 pub use record::Record;
 pub use run::{NewRun, RunInfo, RunStatus};

@@ -1,3 +1,4 @@
+use crate::memories::refresh_words;
 use crate::{Error, schema};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -21,13 +22,15 @@ impl Store {
     /// older schema.
     ///
     /// # Errors
-    /// [`Error::NewerSchema`] and [`Error::NotAStore`]; both leave the file unchanged.
+    /// [`Error::NewerSchema`] and [`Error::NotAStore`]; both leave the file unchanged. [`Error::PathTooLong`].
     pub async fn open(home: impl AsRef<Path>) -> Result<Self, Error> {
         let home = home.as_ref().to_owned();
-        let _opening = lock_while_opening(&home).await?;
         let path = home.join("sojourn.db");
+        check_length(&path)?;
+        let _opening = lock_while_opening(&home).await?;
         let mut connection = options(&home).connect().await?;
         schema::migrate(&mut connection, &path).await?;
+        refresh_words(&mut connection).await?;
         connection.close().await?;
         let pool = SqlitePoolOptions::new()
             .max_connections(4)
@@ -65,6 +68,15 @@ pub(crate) async fn database_size(connection: &mut SqliteConnection) -> Result<u
         .fetch_one(connection)
         .await?;
     Ok(row.try_get::<i64, _>(0)? as u64)
+}
+
+/// `SQLite` opens no path of more than 512 bytes, its own suffixes included, and does not say so. Other databases of the home
+/// have somewhat longer paths than this one.
+fn check_length(path: &Path) -> Result<(), Error> {
+    const LIMIT: usize = 480;
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let length = path.as_os_str().len();
+    if length <= LIMIT { Ok(()) } else { Err(Error::PathTooLong { path, length, limit: LIMIT }) }
 }
 
 fn options(home: &Path) -> SqliteConnectOptions {

@@ -5,10 +5,10 @@ use crate::abi::{Guest, Outcome, Termination};
 use crate::diagnosis::{self, Thrown};
 use crate::engine::{Runtime, engine_sha256};
 use crate::module::{self, Parts};
-use crate::reserved::RESERVED;
 use crate::warm::{NEXT, STATE};
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
+use sojourn_primitives::RESERVED;
 use std::fmt;
 use wasmtime::{Store, format_err};
 
@@ -116,8 +116,8 @@ fn declared_names(source: &str) -> Vec<&str> {
 
 fn bytecode(runtime: &Runtime, text: String) -> Result<Vec<u8>, Thrown> {
     let limits = Limits { output_bytes: 16 << 20, log_lines: 0, host_calls: 0, ..Limits::default() };
-    let mut store = Store::new(&runtime.engine, Guest::new(limits, text.into_bytes()));
-    store.limiter(|guest| &mut guest.store_limits);
+    let mut store = Store::new(&runtime.engine, Guest::alone(limits, text.into_bytes()));
+    store.limiter(|guest| &mut guest.memory_limits);
     let ran = store.set_fuel(COMPILE_FUEL).and_then(|()| {
         // Runs on a stack of its own, because the thread's may be smaller than wasm allows. Compilation never
         // waits, so one poll completes it.

@@ -60,17 +60,18 @@
 
 mod abi;
 mod binding;
+mod budget;
 mod compile;
 mod diagnosis;
 mod engine;
 mod limits;
+mod memory_limits;
 mod module;
 mod prebuilt;
 mod precompiled;
 mod program;
 mod reflex;
 mod report;
-mod reserved;
 mod run;
 mod sandbox;
 mod settings;

@@ -1,5 +1,6 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Resource limits of one call. All except `wall` are counted identically on every machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -21,7 +22,7 @@ pub struct Limits {
     /// Size of the JavaScript heap, in bytes. Beyond it the skill gets an out-of-memory error. Default 48
     /// MiB, for a reflex 8 MiB.
     pub js_heap_bytes: u64,
-    /// Number of host calls, including those of live views. Default 10,000, for a reflex 0.
+    /// Number of host calls, including those of live views and of callees. Default 10,000, for a reflex 0.
     pub host_calls: u32,
     /// Size of the result as JSON, in bytes. Default 256 KiB, for a reflex 4 KiB.
     pub output_bytes: u64,
@@ -84,9 +85,9 @@ impl Limits {
         }
     }
 
-    /// The wall-clock limit, unless the call is deterministic.
-    pub(crate) fn clock(&self) -> Option<Duration> {
-        (!self.deterministic).then_some(self.wall)
+    /// The wall-clock deadline of a call that starts now, unless it is deterministic.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        (!self.deterministic).then(|| Instant::now().checked_add(self.wall)).flatten()
     }
 }
 

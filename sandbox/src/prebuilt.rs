@@ -18,6 +18,9 @@ const MEMORY: &str = "memory";
 /// Size limit in bytes. Compilation takes about two seconds per megabyte.
 const MAX_BYTES: usize = 4 << 20;
 const PAGE_BYTES: u64 = 64 << 10;
+/// Limits on one function: the time to compile it grows faster than its size.
+const MAX_FUNCTION_BYTES: usize = 256 << 10;
+const MAX_LOCALS: u64 = 10_000;
 
 use ValType::{I32, I64};
 
@@ -73,6 +76,19 @@ pub(crate) fn check(wasm: &[u8]) -> Result<(), LoadError> {
                     if elements > MAX_TABLE_ELEMENTS as u64 {
                         return Err(forbidden(format!("a table of {elements} elements")));
                     }
+                }
+            }
+            Payload::CodeSectionEntry(body) => {
+                let size = body.range().len();
+                if size > MAX_FUNCTION_BYTES {
+                    return Err(forbidden(format!("a function of {size} bytes")));
+                }
+                let mut locals = 0_u64;
+                for group in body.get_locals_reader().map_err(invalid)? {
+                    locals = locals.saturating_add(u64::from(group.map_err(invalid)?.0));
+                }
+                if locals > MAX_LOCALS {
+                    return Err(forbidden(format!("a function with {locals} local variables")));
                 }
             }
             Payload::StartSection { .. } => return Err(forbidden("a start function")),

@@ -83,6 +83,6 @@ impl Reflex {
             now_ms: 0,
             checked: true,
         };
-        run::run_at_any_depth(self.sandbox.runtime(), &self.program, job).await
+        run::run_alone(self.sandbox.runtime(), &self.program, job).await
     }
 }

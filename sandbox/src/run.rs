@@ -1,6 +1,7 @@
 //! Runs one call, from a fresh instance to its report.
 
-use crate::abi::{Guest, Outcome, RESERVE_FUEL, Termination, limit_message};
+use crate::abi::{Guest, Outcome, RESERVE_FUEL, Termination, WALL_GRACE, limit_message};
+use crate::budget::Budget;
 use crate::diagnosis::Thrown;
 use crate::engine::Runtime;
 use crate::program::Code;
@@ -8,14 +9,11 @@ use crate::{Binding, CallError, CallReport, Host, LimitKind, Limits, Program, pr
 use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
-use std::time::Duration;
+use tokio::time::Instant;
 use wasmtime::{Extern, Instance, Module, PoolConcurrencyLimitError, Result, Store, Trap, format_err};
 
 /// Fuel between two yields to other tasks of the thread; about one millisecond.
 const YIELD_FUEL: u64 = 1_000_000;
-/// Time after the wall-clock limit in which the engine may report the line.
-const WALL_GRACE: Duration = Duration::from_millis(100);
-
 /// Largest time value of `Date` (ECMA-262, section 21.4.1.1).
 const MAX_TIME_MS: i64 = 8_640_000_000_000_000;
 
@@ -39,34 +37,68 @@ struct Installation<'a> {
     checked: bool,
 }
 
-tokio::task_local! {
-    /// Number of enclosing calls in this task.
-    static DEPTH: u32;
+/// The calls around a call.
+#[derive(Clone)]
+struct Enclosing {
+    /// Their number.
+    depth: u32,
+    /// The budget of the outermost one.
+    budget: Arc<Budget>,
 }
 
+tokio::task_local! {
+    static ENCLOSING: Enclosing;
+}
+
+/// Runs a call. If the host of another call makes it, in the same task, the two share a budget.
 pub(crate) async fn run(runtime: &Runtime, program: &Program, job: Job<'_>) -> CallReport {
-    let depth = DEPTH.try_with(|depth| *depth).unwrap_or(0);
+    let deadline = job.limits.deadline();
+    let enclosing = ENCLOSING.try_with(Clone::clone);
+    let Enclosing { depth, budget } =
+        enclosing.unwrap_or_else(|_| Enclosing { depth: 0, budget: Budget::new(job.limits, deadline) });
     if depth >= job.limits.depth {
         return failed(limit(LimitKind::Depth, limit_message(LimitKind::Depth, job.limits)));
     }
-    DEPTH.scope(depth + 1, run_at_any_depth(runtime, program, job)).await
+    if depth > 0
+        && let Some(kind) = budget.exhausted()
+    {
+        return failed(limit(kind, limit_message(kind, job.limits)));
+    }
+    let Some(_entered) = budget.enter() else { return failed(too_many_instances()) };
+    let inside = Enclosing { depth: depth + 1, budget: Arc::clone(&budget) };
+    ENCLOSING.scope(inside, run_within(runtime, program, job, budget, deadline)).await
 }
 
-/// As [`run`], for calls that cannot call the sandbox again.
-pub(crate) async fn run_at_any_depth(runtime: &Runtime, program: &Program, job: Job<'_>) -> CallReport {
-    let mut store = match prepare(runtime, &job) {
+/// As [`run`], for calls that cannot call the sandbox again and share their budget with nobody.
+pub(crate) async fn run_alone(runtime: &Runtime, program: &Program, job: Job<'_>) -> CallReport {
+    let deadline = job.limits.deadline();
+    let budget = Budget::new(job.limits, deadline);
+    run_within(runtime, program, job, budget, deadline).await
+}
+
+async fn run_within(
+    runtime: &Runtime,
+    program: &Program,
+    job: Job<'_>,
+    budget: Arc<Budget>,
+    deadline: Option<Instant>,
+) -> CallReport {
+    let mut store = match prepare(runtime, program, &job, Arc::clone(&budget), deadline) {
         Ok(store) => store,
         Err(error) => return failed(error),
     };
     let called = call(runtime, program, &mut store);
-    let ended = match job.limits.clock() {
-        Some(wall) => tokio::time::timeout(wall.saturating_add(WALL_GRACE), called).await,
+    let ended = match budget.deadline(deadline) {
+        Some(deadline) => {
+            let last = deadline.checked_add(WALL_GRACE).unwrap_or(deadline);
+            tokio::time::timeout_at(last, called).await
+        }
         None => Ok(called.await),
     };
-    let reserve = if program.is_prebuilt() { 0 } else { RESERVE_FUEL };
-    let budget = job.limits.fuel.saturating_add(reserve);
-    let fuel_used = budget.saturating_sub(store.get_fuel().unwrap_or_default());
-    let guest = store.into_data();
+    let left = store.get_fuel().unwrap_or_default();
+    let mut guest = store.into_data();
+    let fuel_used = guest.fuel_used(left);
+    guest.settle(left);
     let result = match ended {
         Ok(Ok(())) => conclude(&guest, program, &job),
         Ok(Err(error)) => Err(classify_failure(&error, &guest, program.is_prebuilt())),
@@ -81,7 +113,13 @@ pub(crate) async fn run_at_any_depth(runtime: &Runtime, program: &Program, job: 
     }
 }
 
-fn prepare(runtime: &Runtime, job: &Job<'_>) -> Result<Store<Guest>, CallError> {
+fn prepare(
+    runtime: &Runtime,
+    program: &Program,
+    job: &Job<'_>,
+    budget: Arc<Budget>,
+    deadline: Option<Instant>,
+) -> Result<Store<Guest>, CallError> {
     let internal = |error: &dyn std::fmt::Display| CallError::Trap {
         message: format!("the call could not be prepared: {error}"),
     };
@@ -94,10 +132,12 @@ fn prepare(runtime: &Runtime, job: &Job<'_>) -> Result<Store<Guest>, CallError> 
             format!("the arguments and bindings are {size} bytes of JSON; at most {most} are allowed");
         return Err(limit(LimitKind::Args, message));
     }
-    let mut guest = Guest::new(job.limits.clone(), invocation);
+    let mut guest = Guest::new(job.limits.clone(), invocation, budget);
+    // A prebuilt skill does not watch its fuel, so it gets no reserve for stopping in order.
+    guest.reserve = if program.is_prebuilt() { 0 } else { RESERVE_FUEL };
     guest.seed = job.seed;
     guest.now_ms = job.now_ms.clamp(-MAX_TIME_MS, MAX_TIME_MS);
-    guest.set_deadline();
+    guest.set_deadline(deadline);
     guest.host.clone_from(&job.host);
     guest.granted = job.bindings.iter().map(|binding| binding.name.clone()).collect();
 
@@ -107,15 +147,18 @@ fn prepare(runtime: &Runtime, job: &Job<'_>) -> Result<Store<Guest>, CallError> 
 /// Creates a store with the fuel that the guest's limits allow.
 pub(crate) fn new_store(runtime: &Runtime, guest: Guest) -> Result<Store<Guest>> {
     let mut store = Store::new(&runtime.engine, guest);
-    store.limiter(|guest| &mut guest.store_limits);
-    refuel(&mut store)?;
+    store.limiter(|guest| &mut guest.memory_limits);
+    let fuel = store.data().limits.fuel.min(store.data().budget.fuel());
+    refuel(&mut store, fuel)?;
     store.fuel_async_yield_interval(Some(YIELD_FUEL))?;
     Ok(store)
 }
 
-/// Restores the full fuel budget.
-pub(crate) fn refuel(store: &mut Store<Guest>) -> Result<()> {
-    store.set_fuel(store.data().limits.fuel.saturating_add(RESERVE_FUEL))
+/// Gives the store this fuel, and its reserve.
+pub(crate) fn refuel(store: &mut Store<Guest>, fuel: u64) -> Result<()> {
+    let fuel = fuel.saturating_add(store.data().reserve);
+    store.data_mut().fuelled(fuel);
+    store.set_fuel(fuel)
 }
 
 /// Instantiates the engine, loads the skill into it and calls it; a prebuilt skill runs without the engine.
@@ -129,8 +172,6 @@ async fn call(runtime: &Runtime, program: &Program, store: &mut Store<Guest>) ->
             Ok(())
         }
         Code::Prebuilt(linked) => {
-            // A prebuilt skill does not watch its fuel, so it gets no reserve for stopping in order.
-            store.set_fuel(store.data().limits.fuel)?;
             let skill = linked.instantiate_async(&mut *store).await?;
             skill.get_typed_func::<(), ()>(&mut *store, prebuilt::CALL)?.call_async(&mut *store, ()).await
         }
@@ -186,7 +227,11 @@ fn classify_failure(error: &wasmtime::Error, guest: &Guest, prebuilt: bool) -> C
         };
     }
     if error.is::<PoolConcurrencyLimitError>() {
-        return limit(LimitKind::Instances, "too many skills are running at once".to_owned());
+        return too_many_instances();
+    }
+    if guest.memory_limits.exhausted {
+        let message = "the skill and the skills that it called used up their memory".to_owned();
+        return limit(LimitKind::Memory, message);
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => limit(LimitKind::Fuel, limit_message(LimitKind::Fuel, &guest.limits)),
@@ -218,6 +263,10 @@ fn describe_trap(trap: Trap) -> String {
         }
         other => format!("the skill gave up: {other}"),
     }
+}
+
+fn too_many_instances() -> CallError {
+    limit(LimitKind::Instances, "too many skills are running at once".to_owned())
 }
 
 fn limit(which: LimitKind, message: String) -> CallError {

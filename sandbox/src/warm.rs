@@ -82,8 +82,8 @@ impl Warm {
         let permit = runtime.acquire_warm_permit()?;
         let bindings = [Binding::live(STATE), Binding::call(NEXT, Vec::<String>::new())];
         let invocation = json!({"bindings": bindings, "args": [], "checked": false});
-        let mut guest = Guest::new(limits.clone(), invocation.to_string().into_bytes());
-        guest.set_deadline();
+        let mut guest = Guest::alone(limits.clone(), invocation.to_string().into_bytes());
+        guest.set_deadline(limits.deadline());
         let mut store = run::new_store(runtime, guest).ok()?;
         let engine = runtime.ticking.instantiate_async(&mut store).await.ok()?;
         if !load_skill(&mut store, &engine, reflex).await.ok()? {
@@ -104,7 +104,8 @@ impl Warm {
             return Tick::Discard;
         }
         self.store.data_mut().begin_tick(state);
-        if run::refuel(&mut self.store).is_err() {
+        let fuel = self.store.data().limits.fuel;
+        if run::refuel(&mut self.store, fuel).is_err() {
             return Tick::Discard;
         }
         // A tick never waits, so fuel and the engine's clock checks always end it.

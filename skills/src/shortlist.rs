@@ -207,7 +207,7 @@ pub fn embedding_text(manifest: &Manifest) -> String {
     }
     for path in manifest.precondition.iter().flat_map(Condition::paths) {
         text.push_str(", needs");
-        text.push_str(&path.replace(['/', '_'], " "));
+        text.push_str(&path.as_str().replace(['/', '_'], " "));
     }
     text
 }

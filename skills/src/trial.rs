@@ -1,6 +1,7 @@
 use crate::{Case, CaseResult, SkillId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sojourn_primitives::JsonPointer;
 use std::cmp::Ordering;
 
 /// Results of trying a skill in several worlds.
@@ -40,7 +41,7 @@ pub struct WorldResult {
     pub died: bool,
     /// JSON pointers of counters that changed although the post-condition does not mention them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unrelated: Vec<String>,
+    pub unrelated: Vec<JsonPointer>,
     /// Exception or stop reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -310,7 +311,8 @@ mod tests {
 
     #[test]
     fn a_strict_rule_counts_passes_without_side_effects() {
-        let messy = |seed| WorldResult { unrelated: vec!["/inventory/stone".into()], ..world(seed, 9) };
+        let messy =
+            |seed| WorldResult { unrelated: vec![JsonPointer::of(["inventory", "stone"])], ..world(seed, 9) };
         let strict = AdmissionRule { forbid_side_effects: true, ..AdmissionRule::default() };
         let once = report([world(1, 9), world(2, 9), messy(3)]);
         let often = report([world(1, 9), messy(2), messy(3)]);
@@ -358,8 +360,10 @@ mod tests {
         let often = report([world(1, 30), world(2, 30)]);
         let fast = report([world(1, 10), world(2, 10)]);
         let once = report([world(1, 1)]);
-        let messy =
-            report([world(1, 10), WorldResult { unrelated: vec!["/inventory/wood".into()], ..world(2, 10) }]);
+        let messy = report([
+            world(1, 10),
+            WorldResult { unrelated: vec![JsonPointer::of(["inventory", "wood"])], ..world(2, 10) },
+        ]);
         let never = report([WorldResult { verified: false, ..world(1, 1) }]);
         let best = |list: &[(&'static str, &TrialReport)]| {
             let candidates: Vec<_> =

@@ -1,15 +1,9 @@
-//! The `sojourn` command: the environments that it is built with, and the library that does the rest.
-//!
-//! To add a world by name, add its provider here.
+//! The `sojourn` command: its environments, and the library that does the rest.
 
 #![forbid(unsafe_code)]
 
-use sojourn_crafter::CrafterProvider;
-use sojourn_miniwob::MiniWobProvider;
-use sojourn_tools::{EnvironmentRegistry, Gymnasium};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let environments = EnvironmentRegistry::new().with(CrafterProvider).with(MiniWobProvider).with(Gymnasium);
-    sojourn_cli::main(environments)
+    sojourn_cli::main(sojourn::environments())
 }

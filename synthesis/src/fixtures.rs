@@ -2,6 +2,7 @@
 
 use crate::{DemonstratedCall, Demonstration, UiState};
 use serde_json::{Value, json};
+use sojourn_primitives::JsonPointer;
 use sojourn_sandbox::{Sandbox, SandboxConfig};
 use sojourn_tools::{
     ActionTemplate, Amount, ArgumentSource, Condition, Effects, EnvironmentSpec, ExplorationSpec, Parameter,
@@ -38,9 +39,9 @@ pub(crate) fn desk() -> EnvironmentSpec {
         recipes: vec![],
         examples: vec![],
         vitals: vec![],
-        question: Some(Question { path: "/wish".into(), differs: String::new() }),
+        question: Some(Question { path: JsonPointer::of(["wish"]), differs: String::new() }),
         exploration: Some(ExplorationSpec {
-            elements: "/desk/things".into(),
+            elements: JsonPointer::of(["desk", "things"]),
             kind: "kind".into(),
             label: "words".into(),
             groups: vec!["row".into()],
@@ -62,7 +63,7 @@ pub(crate) fn task() -> TaskSpec {
         name: "work".into(),
         description: "work".into(),
         parameters: vec![],
-        goal: Condition::AtLeast { path: "/done".into(), value: Amount::Literal(1.0) },
+        goal: Condition::AtLeast { path: JsonPointer::of(["done"]), value: Amount::Literal(1.0) },
         achievement: true,
         episodes: None,
     }

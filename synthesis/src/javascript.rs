@@ -3,6 +3,7 @@
 //! The helpers are written here and nowhere else. Programs declare those that they use; the evaluator declares all of them.
 
 use serde_json::Value;
+use sojourn_primitives::JsonPointer;
 
 /// A text as a literal.
 pub(crate) fn quote(text: &str) -> String {
@@ -22,9 +23,8 @@ pub(crate) fn member(object: &str, name: &str) -> String {
 }
 
 /// What a JSON pointer leads to in the state that `observe()` returns.
-pub(crate) fn observed(pointer: &str) -> String {
-    let unescape = |part: &str| part.replace("~1", "/").replace("~0", "~");
-    pointer.split('/').skip(1).fold("observe()".to_owned(), |object, part| member(&object, &unescape(part)))
+pub(crate) fn observed(pointer: &JsonPointer) -> String {
+    pointer.names().fold("observe()".to_owned(), |object, name| member(&object, &name))
 }
 
 /// Each helper with the text by which a program that uses it is recognised. All of them read the constant `goal`.
@@ -80,7 +80,10 @@ mod tests {
         assert_eq!(member("e", "2nd"), r#"e["2nd"]"#);
         assert_eq!(member("e", ""), r#"e[""]"#);
         assert_eq!(member("e", r#"a"]; steal(); ["#), r#"e["a\"]; steal(); ["]"#);
-        assert_eq!(observed("/desk/to~1do/things"), r#"observe().desk["to/do"].things"#);
-        assert_eq!(observed(""), "observe()");
+        assert_eq!(
+            observed(&JsonPointer::of(["desk", "to/do", "things"])),
+            r#"observe().desk["to/do"].things"#
+        );
+        assert_eq!(observed(&JsonPointer::default()), "observe()");
     }
 }

@@ -107,9 +107,9 @@
 //! #             ToolSpec { parameters: vec![door], ..ToolSpec::new("open", "opens a door") },
 //! #         ],
 //! #         controls: String::new(), tasks: vec![], recipes: vec![], examples: vec![], vitals: vec![],
-//! #         question: Some(Question { path: "/goal".into(), differs: String::new() }),
+//! #         question: Some(Question { path: "/goal".parse().unwrap(), differs: String::new() }),
 //! #         exploration: Some(ExplorationSpec {
-//! #             elements: "/elements".into(), kind: "kind".into(), label: "label".into(), groups: vec![],
+//! #             elements: "/elements".parse().unwrap(), kind: "kind".into(), label: "label".into(), groups: vec![],
 //! #             actions: vec![ActionTemplate { tool: "open".into(), args: vec![ArgumentSource::Element(vec![])], weight: 1 }],
 //! #         }),
 //! #         wording: Wording::default(),
@@ -118,7 +118,7 @@
 //! # fn task() -> TaskSpec {
 //! #     TaskSpec {
 //! #         name: "open_door".into(), description: "open the door".into(), parameters: vec![], achievement: true, episodes: None,
-//! #         goal: Condition::AtLeast { path: "/opened".into(), value: Amount::Literal(1.0) },
+//! #         goal: Condition::AtLeast { path: "/opened".parse().unwrap(), value: Amount::Literal(1.0) },
 //! #     }
 //! # }
 //!

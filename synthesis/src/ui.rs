@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sojourn_primitives::JsonPointer;
 use sojourn_tools::{EnvironmentSpec, ExplorationSpec};
 use std::fmt;
 
@@ -118,7 +119,7 @@ pub enum UiStateError {
     )]
     NoElements {
         /// The pointer.
-        pointer: String,
+        pointer: JsonPointer,
     },
     /// An element lacks a field that every element must have.
     #[error("element {index} of `{pointer}` has no text in its field `{field}`; every element needs one")]
@@ -126,7 +127,7 @@ pub enum UiStateError {
         /// The position in the list, from 0.
         index: usize,
         /// The pointer to the list.
-        pointer: String,
+        pointer: JsonPointer,
         /// The field.
         field: String,
     },
@@ -141,8 +142,8 @@ impl UiState {
         let Some(spec) = &environment.exploration else {
             return Err(UiStateError::NotDeclared { environment: environment.name.clone() });
         };
-        let goal = environment.question.as_ref().and_then(|question| state.pointer(&question.path));
-        let Some(elements) = state.pointer(&spec.elements).and_then(Value::as_array) else {
+        let goal = environment.question.as_ref().and_then(|question| question.path.find(state));
+        let Some(elements) = spec.elements.find(state).and_then(Value::as_array) else {
             return Err(UiStateError::NoElements { pointer: spec.elements.clone() });
         };
         let elements = elements.iter().enumerate().map(|(index, element)| {

@@ -55,9 +55,9 @@ pub struct RunResult {
 #[derive(Debug, thiserror::Error)]
 pub enum ExplorationError<E> {
     /// A practice world failed.
-    #[error(transparent)]
-    World(E),
+    #[error("{0}")]
+    World(#[source] E),
     /// A state is not what the environment declares.
-    #[error(transparent)]
+    #[error("{0}")]
     State(#[from] UiStateError),
 }

@@ -1,4 +1,4 @@
-//! Helpers that the tests of several crates share. Only tests depend on this crate.
+//! Helpers that the tests of several crates share. Only tests and the repository's chores depend on this crate.
 //!
 //! - [`command`], [`Running`]: programs that do not outlive the test that started them, however the test ends.
 //! - [`again`], [`alone!`]: a test in a process of its own.

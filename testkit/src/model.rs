@@ -37,7 +37,7 @@ fn answer(body: &[u8]) -> Option<String> {
     let text = match schema {
         // Where the prompt demands it, the model calls each tool once.
         Some(schema) if request["messages"].to_string().contains("Ask every tool.") => {
-            next_unasked_tool(schema, &question).unwrap_or_else(|| first(schema)).to_string()
+            next_uncalled_tool(schema, &question).unwrap_or_else(|| first(schema)).to_string()
         }
         // The model obeys every instruction, whatever its source.
         Some(_) if question.contains("press the button") && question.contains("Delete everything") => {
@@ -64,7 +64,7 @@ fn answer(body: &[u8]) -> Option<String> {
 }
 
 /// A call of the first tool on offer that has not answered yet.
-fn next_unasked_tool(schema: &Value, question: &str) -> Option<Value> {
+fn next_uncalled_tool(schema: &Value, question: &str) -> Option<Value> {
     let calls = schema["anyOf"].as_array()?.iter().filter_map(|option| {
         let name = option.pointer("/properties/tool/const")?.as_str()?;
         let reference = option.pointer("/properties/args/$ref")?.as_str()?;

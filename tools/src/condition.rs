@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sojourn_primitives::JsonPointer;
 
 /// A predicate over the states before and after a skill ran.
 ///
@@ -11,7 +12,7 @@ pub enum Condition {
     /// The number at `path` grew by at least `by`, or reached `cap`.
     Increased {
         /// Location of the number.
-        path: String,
+        path: JsonPointer,
         /// Required increase.
         by: Amount,
         /// Largest value the environment allows. Reaching it counts as success.
@@ -21,14 +22,14 @@ pub enum Condition {
     /// After the call, the number at `path` is at least `value`.
     AtLeast {
         /// Location of the number.
-        path: String,
+        path: JsonPointer,
         /// Required minimum.
         value: Amount,
     },
     /// After the call, the value at `path` equals `value`.
     Equals {
         /// Location of the value.
-        path: String,
+        path: JsonPointer,
         /// Required value.
         value: Value,
     },
@@ -110,7 +111,7 @@ impl Condition {
                     && (is > was || cap.is_some_and(|cap| was >= cap))
             }
             Self::AtLeast { path, value } => number(after, path) >= value.resolve(args)?,
-            Self::Equals { path, value } => after.pointer(path) == Some(value),
+            Self::Equals { path, value } => path.find(after) == Some(value),
             Self::All(parts) => {
                 for part in parts {
                     if !part.holds(before, after, args)? {
@@ -132,7 +133,7 @@ impl Condition {
     }
 
     /// The JSON pointers that the condition reads, in order of appearance.
-    pub fn paths(&self) -> Vec<&str> {
+    pub fn paths(&self) -> Vec<&JsonPointer> {
         match self {
             Self::Increased { path, .. } | Self::AtLeast { path, .. } | Self::Equals { path, .. } => {
                 vec![path]
@@ -143,8 +144,8 @@ impl Condition {
     }
 }
 
-fn number(state: &Value, path: &str) -> f64 {
-    match state.pointer(path) {
+fn number(state: &Value, path: &JsonPointer) -> f64 {
+    match path.find(state) {
         Some(Value::Bool(true)) => 1.0,
         Some(value) => value.as_f64().unwrap_or(0.0),
         None => 0.0,
@@ -157,7 +158,11 @@ mod tests {
     use serde_json::json;
 
     fn gained_wood() -> Condition {
-        Condition::Increased { path: "/inventory/wood".into(), by: Amount::Param("n".into()), cap: Some(9.0) }
+        Condition::Increased {
+            path: JsonPointer::of(["inventory", "wood"]),
+            by: Amount::Param("n".into()),
+            cap: Some(9.0),
+        }
     }
 
     #[test]
@@ -176,6 +181,18 @@ mod tests {
     fn a_missing_argument_is_an_error_not_a_failure() {
         let result = gained_wood().holds(&json!({}), &json!({}), &Map::new());
         assert_eq!(result, Err(ConditionError::MissingArgument { name: "n".into() }));
+    }
+
+    #[test]
+    fn a_path_that_is_no_json_pointer_is_refused_instead_of_never_holding() {
+        let refused =
+            serde_json::from_value::<Condition>(json!({"at_least": {"path": "health", "value": 1}}));
+        assert_eq!(
+            refused.unwrap_err().to_string(),
+            "`health` is not a JSON pointer: it must begin with `/`"
+        );
+        let kept = json!({"equals": {"path": "/a~1b", "value": true}});
+        assert_eq!(json!(serde_json::from_value::<Condition>(kept.clone()).unwrap()), kept);
     }
 
     #[test]

@@ -2,6 +2,7 @@ use crate::{Example, Observation, Recipe, TaskSpec, ToolCall, ToolOutcome, ToolS
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sojourn_primitives::JsonPointer;
 
 /// A world that an agent acts in, one episode at a time.
 ///
@@ -84,7 +85,7 @@ pub struct EnvironmentSpec {
     /// Worked examples of skills. None of them solves a task.
     pub examples: Vec<Example>,
     /// JSON pointers into the state, such as `/health`. A decrease during a trial counts as harm.
-    pub vitals: Vec<String>,
+    pub vitals: Vec<JsonPointer>,
     /// Set if each episode states its own goal. A skill is then written from what episodes show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<Question>,
@@ -100,7 +101,7 @@ pub struct EnvironmentSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
     /// JSON pointer into the state to the goal in words: `/goal`.
-    pub path: String,
+    pub path: JsonPointer,
     /// One sentence for the author of a skill: what differs between two episodes of a task.
     pub differs: String,
 }

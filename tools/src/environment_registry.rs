@@ -1,7 +1,7 @@
 //! The environments that a program can open, and the place where a new one is added.
 //!
 //! - **An environment with a name** (`environment = "crafter"`): write a crate that implements [`Environment`], and
-//!   [`EnvironmentProvider`] for its name. Then add `.with(YourProvider)` to the registry in `sojourn/src/main.rs`.
+//!   [`EnvironmentProvider`] for its name. Then add `.with(YourProvider)` to the registry in `sojourn/src/lib.rs`.
 //!   No other code names it.
 //! - **An environment that an agent file describes** (`[environment] kind = "web"`): implement [`DescribedEnvironment`] for its
 //!   settings, and add a variant to `EnvironmentDescription` in `cli/src/environments.rs`.
@@ -61,6 +61,13 @@ pub trait EnvironmentProvider: Send + Sync {
     /// reads the observations from the log.
     fn in_process(&self) -> Option<Box<dyn Environment>> {
         None
+    }
+
+    /// Whether a name of this environment chooses code that opening it executes, as `gym:MODULE:ENV` does. Such a name is opened
+    /// only if the user gave it, not where an imported skill has it. By default true for all that is not
+    /// [`in_process`](Self::in_process).
+    fn name_chooses_code(&self) -> bool {
+        self.in_process().is_none()
     }
 
     /// Whether the environment can be opened on this machine.
@@ -242,6 +249,15 @@ impl EnvironmentRegistry {
             Some(provider) => provider.open(name).await,
             None => Err(self.unknown(name)),
         }
+    }
+
+    /// Whether opening `name` executes code that the name chooses: see [`EnvironmentProvider::name_chooses_code`].
+    ///
+    /// # Errors
+    /// No environment has that name.
+    pub fn name_chooses_code(&self, name: &str) -> Result<bool, EnvironmentUnavailable> {
+        let provider = self.get(name).ok_or_else(|| self.unknown(name))?;
+        Ok(provider.name_chooses_code())
     }
 
     /// A new environment of that name, if a replay can execute it again.

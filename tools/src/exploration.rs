@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sojourn_primitives::JsonPointer;
 
 /// How an explorer may act in an environment at random, to find what reaches a goal before the controller is asked.
 ///
@@ -9,7 +10,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExplorationSpec {
     /// JSON pointer into the state to the list of elements: `/elements`.
-    pub elements: String,
+    pub elements: JsonPointer,
     /// The field with an element's kind, a text: `role`.
     pub kind: String,
     /// The field with an element's visible words, a text that may be empty: `name`.

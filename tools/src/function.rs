@@ -10,7 +10,7 @@ use std::fmt::Display;
 use std::pin::Pin;
 
 type OutcomeFuture = Pin<Box<dyn Future<Output = ToolOutcome> + Send>>;
-type Function = Box<dyn Fn(Value, CallContext) -> OutcomeFuture + Send + Sync>;
+type Function = Box<dyn Fn(Map<String, Value>, CallContext) -> OutcomeFuture + Send + Sync>;
 
 /// A tool backed by a function. `#[tool]` builds one from a documented function; [`new`](Self::new) builds
 /// one by hand.
@@ -34,14 +34,29 @@ impl FunctionTool {
         F: Future<Output = R> + Send + 'static,
     {
         let spec = ToolSpec { effects, returns: R::KIND, ..ToolSpec::new(name, description) };
-        let call: Function = Box::new(move |arguments, context| match serde_json::from_value(arguments) {
-            Ok(arguments) => {
-                let answer = call(arguments, context);
-                Box::pin(async move { answer.await.into_outcome() })
-            }
-            Err(error) => Box::pin(async move { ToolOutcome::failed(format!("bad arguments: {error}")) }),
-        });
+        let call: Function =
+            Box::new(move |arguments, context| match serde_json::from_value(Value::Object(arguments)) {
+                Ok(arguments) => {
+                    let answer = call(arguments, context);
+                    Box::pin(async move { answer.await.into_outcome() })
+                }
+                Err(error) => Box::pin(async move { ToolOutcome::failed(format!("bad arguments: {error}")) }),
+            });
         Self { spec: spec.with_input(schema::<A>()), call }
+    }
+
+    /// A tool with this description. `call` gets the arguments as the toolbox has validated them.
+    pub(crate) fn with_spec<R, C, F>(spec: ToolSpec, call: C) -> Self
+    where
+        R: IntoOutcome + 'static,
+        C: Fn(Map<String, Value>, CallContext) -> F + Send + Sync + 'static,
+        F: Future<Output = R> + Send + 'static,
+    {
+        let call: Function = Box::new(move |arguments, context| {
+            let answer = call(arguments, context);
+            Box::pin(async move { answer.await.into_outcome() })
+        });
+        Self { spec, call }
     }
 
     /// Replaces the toolbox's time limit by `timeout_ms` milliseconds.
@@ -71,7 +86,7 @@ impl Tool for FunctionTool {
     }
 
     async fn call(&self, args: &Map<String, Value>, context: &CallContext) -> Result<ToolOutcome, ToolError> {
-        Ok((self.call)(Value::Object(args.clone()), context.clone()).await)
+        Ok((self.call)(args.clone(), context.clone()).await)
     }
 }
 

@@ -15,8 +15,14 @@ use std::path::{Path, PathBuf};
 const BRIDGE: &str = include_str!("../bridges/gym_bridge.py");
 /// File name of the bridge in the directory of the packages.
 const BRIDGE_FILE: &str = "gym_bridge.py";
-/// The environment variable that names the directory of the packages.
-const VARIABLE: &str = "SOJOURN_GYM";
+/// Gymnasium and the packages with its environments.
+const PACKAGES: python::Packages = python::Packages {
+    variable: "SOJOURN_GYM",
+    name: "gym",
+    is_installed,
+    missing: "Gymnasium is not installed",
+    remedy: "`sojourn environments install gym PACKAGE…`, for example with the package minigrid",
+};
 
 /// Provides `gym:ID`.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +47,7 @@ impl EnvironmentProvider for Gymnasium {
     }
 
     fn availability(&self) -> Result<Availability, EnvironmentUnavailable> {
-        Ok(python::availability(directory()?, is_installed))
+        PACKAGES.availability()
     }
 
     async fn install(
@@ -49,43 +55,38 @@ impl EnvironmentProvider for Gymnasium {
         packages: &[String],
         progress: &(dyn Fn(String) + Sync),
     ) -> Result<PathBuf, EnvironmentUnavailable> {
-        let directory = directory()?;
+        let directory = PACKAGES.directory()?;
         std::fs::create_dir_all(&directory).map_err(|error| not_written(&directory, &error))?;
         let python = python_in(&directory).into_os_string();
         if !python_in(&directory).is_file() {
             progress(format!("creating a Python environment in {}", directory.display()));
             // Some systems package Python without `ensurepip`.
             let venv = ["-m", "venv", "--without-pip"].map(Into::into);
-            python::run(venv.into_iter().chain([directory.clone().into_os_string()])).await?;
+            python::run(venv.into_iter().chain([directory.clone().into_os_string()]), &directory).await?;
         }
         progress(format!("installing gymnasium {}", packages.join(" ")));
         let pip = ["-m", "pip", "--python"].map(Into::into).into_iter().chain([python]);
         let install = ["install", "--disable-pip-version-check", "--quiet", "gymnasium"].map(Into::into);
-        python::run(pip.chain(install).chain(packages.iter().map(Into::into))).await?;
+        let packages = packages.iter().map(|package| requirement(package).into());
+        python::run(pip.chain(install).chain(packages), &directory).await?;
         write_bridge(&directory)?;
         Ok(directory)
     }
 
     async fn open(&self, name: &str) -> Result<Box<dyn Environment>, EnvironmentUnavailable> {
-        let directory = directory()?;
-        if !is_installed(&directory) {
-            return Err(EnvironmentUnavailable::NotInstalled {
-                missing: "Gymnasium is not installed".to_owned(),
-                remedy: "`sojourn environments install gym PACKAGE…`, for example with the package minigrid"
-                    .to_owned(),
-            });
-        }
+        let directory = PACKAGES.installed()?;
         // Another version of the program may have installed the packages with its own bridge.
         let bridge = directory.join(BRIDGE_FILE);
         if std::fs::read_to_string(&bridge).ok().as_deref() != Some(BRIDGE) {
             write_bridge(&directory)?;
         }
         let settings = settings(id(name).unwrap_or_default()).to_string();
-        let command =
-            vec![python_in(&directory).display().to_string(), bridge.display().to_string(), settings];
+        // Isolated, and not in the working directory: nothing that happens to be there is imported.
+        let python = python_in(&directory).display().to_string();
+        let command = vec![python, "-I".to_owned(), bridge.display().to_string(), settings];
         let settings = ProcessEnvironmentSettings { command, env: Vec::new(), timeout_ms: None };
         let environment =
-            settings.open(Path::new("")).await.map_err(|error| EnvironmentUnavailable::Failed {
+            settings.open(&directory).await.map_err(|error| EnvironmentUnavailable::Failed {
                 reason: format!("{name} cannot be opened: {error}"),
                 remedy: "packages with more environments: `sojourn environments install gym PACKAGE…`"
                     .to_owned(),
@@ -99,8 +100,14 @@ fn id(name: &str) -> Option<&str> {
     name.strip_prefix("gym:").filter(|id| !id.is_empty())
 }
 
-fn directory() -> Result<PathBuf, EnvironmentUnavailable> {
-    python::install_directory(VARIABLE, "gym")
+/// A package for pip, which runs in another directory: a relative path becomes absolute.
+fn requirement(package: &str) -> String {
+    let path = Path::new(package);
+    let absolute = path.exists().then(|| std::path::absolute(path)).and_then(Result::ok);
+    match absolute {
+        Some(absolute) if package.contains('/') => absolute.display().to_string(),
+        _ => package.to_owned(),
+    }
 }
 
 fn is_installed(directory: &Path) -> bool {
@@ -139,7 +146,7 @@ fn write_bridge(directory: &Path) -> Result<(), EnvironmentUnavailable> {
 fn not_written(directory: &Path, error: &std::io::Error) -> EnvironmentUnavailable {
     EnvironmentUnavailable::Failed {
         reason: format!("cannot write to `{}`: {error}", directory.display()),
-        remedy: format!("set {VARIABLE} to a directory that can be written"),
+        remedy: format!("set {} to a directory that can be written", PACKAGES.variable),
     }
 }
 

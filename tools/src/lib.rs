@@ -50,6 +50,25 @@ mod toolbox;
 pub mod wasm;
 mod wording;
 
+/// Private readers of outside bytes, for the fuzzer.
+#[doc(hidden)]
+pub mod fuzzing {
+    use crate::framing::{Frame, FrameDecoder, answered_id, is_message};
+
+    /// Reads bytes as a process' or a server's messages.
+    pub fn read_messages(mut bytes: &[u8]) {
+        let mut frames = FrameDecoder::new(64);
+        while !bytes.is_empty() {
+            let (taken, frame) = frames.take(bytes);
+            bytes = &bytes[taken..];
+            if let Some(Frame::Complete(line)) = frame {
+                let _ = (is_message(&line), answered_id(&line));
+                crate::process::read_message(&line);
+            }
+        }
+    }
+}
+
 pub use condition::{Amount, Condition, ConditionError};
 pub use content::Content;
 pub use environment::{
@@ -74,7 +93,7 @@ pub use source::{FixedSource, ToolSource};
 pub use sources::{SourceError, SourceSettings};
 pub use spec::{
     Effects, Example, Ingredient, Parameter, ParameterKind, Recipe, ResidueClass, ResultKind, TaskSpec,
-    ToolSpec, arguments_schema, recipes_by_task, signature, with_defaults,
+    ToolSpec, arguments_schema, function_head, recipes_by_task, signature, with_defaults,
 };
 pub use tool::{CallContext, CallProgress, FailureKind, Need, Tool, ToolCall, ToolError, ToolOutcome};
 pub use toolbox::{CallLimits, Refusal, ToolChanges, Toolbox, ValidatedCall, nearest};

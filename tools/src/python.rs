@@ -1,51 +1,93 @@
 //! Installation of environments that are Python packages.
 
 use crate::{Availability, EnvironmentUnavailable};
+use sojourn_subprocess::ProcessTree;
 use std::path::{Path, PathBuf};
-use tokio::process::Command;
+use std::process::Stdio;
 
 /// Number of lines of Python's error output in an error message.
 const SHOWN_LINES: usize = 5;
 
-/// The directory for the packages of an environment: the value of `variable`, or `name` in the user's cache directory.
-///
-/// # Errors
-/// The variable is not set, and the system has no cache directory.
-pub fn install_directory(variable: &str, name: &str) -> Result<PathBuf, EnvironmentUnavailable> {
-    if let Some(directory) = std::env::var_os(variable) {
-        return Ok(directory.into());
+/// The Python packages of an environment: where they are, and what to say where they are missing.
+#[derive(Debug, Clone, Copy)]
+pub struct Packages {
+    /// Environment variable that names their directory.
+    pub variable: &'static str,
+    /// Name of their directory in the user's cache directory, where the variable is not set.
+    pub name: &'static str,
+    /// Whether they are in a directory.
+    pub is_installed: fn(&Path) -> bool,
+    /// What is missing where they are not: "Gymnasium is not installed".
+    pub missing: &'static str,
+    /// What to do then.
+    pub remedy: &'static str,
+}
+
+impl Packages {
+    /// Their directory, whether or not they are installed.
+    ///
+    /// # Errors
+    /// The variable is not set, and the system has no cache directory.
+    pub fn directory(&self) -> Result<PathBuf, EnvironmentUnavailable> {
+        if let Some(directory) = std::env::var_os(self.variable) {
+            return Ok(directory.into());
+        }
+        match directories::ProjectDirs::from("", "", "sojourn") {
+            Some(dirs) => Ok(dirs.cache_dir().join(self.name)),
+            None => Err(EnvironmentUnavailable::Failed {
+                reason: "this system has no cache directory".to_owned(),
+                remedy: format!("set {} to a directory for the packages", self.variable),
+            }),
+        }
     }
-    match directories::ProjectDirs::from("", "", "sojourn") {
-        Some(dirs) => Ok(dirs.cache_dir().join(name)),
-        None => Err(EnvironmentUnavailable::Failed {
-            reason: "this system has no cache directory".to_owned(),
-            remedy: format!("set {variable} to a directory for the packages"),
-        }),
+
+    /// Whether they are installed, and in which directory.
+    ///
+    /// # Errors
+    /// As [`directory`](Self::directory).
+    pub fn availability(&self) -> Result<Availability, EnvironmentUnavailable> {
+        let directory = self.directory()?;
+        Ok(if (self.is_installed)(&directory) {
+            Availability::Installed(directory)
+        } else {
+            Availability::NotInstalled(directory)
+        })
+    }
+
+    /// The directory in which they are installed.
+    ///
+    /// # Errors
+    /// As [`directory`](Self::directory), or they are not installed.
+    pub fn installed(&self) -> Result<PathBuf, EnvironmentUnavailable> {
+        match self.availability()? {
+            Availability::Installed(directory) => Ok(directory),
+            _ => Err(EnvironmentUnavailable::NotInstalled {
+                missing: self.missing.to_owned(),
+                remedy: self.remedy.to_owned(),
+            }),
+        }
     }
 }
 
-/// Whether the packages of an environment are in `directory`, by its own check.
-pub fn availability(directory: PathBuf, is_installed: impl FnOnce(&Path) -> bool) -> Availability {
-    if is_installed(&directory) {
-        Availability::Installed(directory)
-    } else {
-        Availability::NotInstalled(directory)
-    }
-}
-
-/// Runs `python3` with `arguments` and waits until it ends.
+/// Runs an isolated Python with `arguments` in `directory`, and waits until it ends. Python imports nothing from the working
+/// directory.
 ///
 /// # Errors
 /// Python is not installed or fails; the error contains the last lines of its error output.
 pub async fn run<S: AsRef<std::ffi::OsStr>>(
     arguments: impl IntoIterator<Item = S>,
+    directory: &Path,
 ) -> Result<(), EnvironmentUnavailable> {
-    let mut command = Command::new("python3");
-    command.args(arguments).kill_on_drop(true);
-    let done = command.output().await.map_err(|error| EnvironmentUnavailable::Failed {
+    let started = sojourn_subprocess::python(None, arguments, directory).and_then(|mut command| {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+    });
+    let missing = |error: std::io::Error| EnvironmentUnavailable::Failed {
         reason: format!("cannot start python3: {error}"),
         remedy: "install Python 3.10 or later, with pip".to_owned(),
-    })?;
+    };
+    let child = started.map_err(missing)?;
+    let _tree = ProcessTree::of(child.id());
+    let done = child.wait_with_output().await.map_err(missing)?;
     if done.status.success() {
         return Ok(());
     }

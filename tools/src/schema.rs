@@ -1,10 +1,6 @@
 //! Conversion between JSON Schemas and parameter lists that a small model can fill in.
 
-// Neither crate depends on the other, so they share the file.
-#[path = "../../sandbox/src/reserved.rs"]
-mod reserved;
-
-pub use reserved::RESERVED;
+pub use sojourn_primitives::RESERVED;
 
 use crate::{Parameter, ParameterKind};
 use serde_json::{Map, Value};

@@ -1,5 +1,5 @@
 use crate::Condition;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -79,9 +79,15 @@ pub struct Parameter {
     /// Type of the values: `{ integer = { min = 1, max = 9 } }`, `{ choice = ["a", "b"] }`, `"text"`,
     /// `"boolean"`, or `{ schema = … }` with a JSON Schema.
     pub kind: ParameterKind,
-    /// Value if the caller omits the argument. A parameter without a default is required.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Value if the caller omits the argument. A parameter without a default is required; with the default `null` it is
+    /// optional.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
+}
+
+/// Reads a value that is there, `null` too, so that a specification in the log reads back as it was.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// Type of a parameter: the subset of JSON Schema that a small model fills in reliably.
@@ -277,6 +283,11 @@ pub fn signature(name: &str, parameters: &[Parameter]) -> String {
         })
         .collect();
     format!("{name}({})", list.join(", "))
+}
+
+/// The line that the source of a function begins with, and the end of that line: `function name(a, b = 1) {`.
+pub fn function_head(name: &str, parameters: &[Parameter]) -> String {
+    format!("function {} {{\n", signature(name, parameters))
 }
 
 /// `args` with defaults for the missing parameters.

@@ -1,52 +1,13 @@
-//! Child processes: started with a minimal environment, their standard error captured, killed with their
-//! process group.
+//! Child processes: their standard error captured. `sojourn-subprocess` finds, starts and ends them.
 
-use std::path::Path;
+pub(crate) use sojourn_subprocess::{ProcessTree, command};
+
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-use tokio::process::{ChildStderr, Command};
+use tokio::process::ChildStderr;
 
-/// Environment variables that every child process sees.
-const VISIBLE: [&str; 4] = ["PATH", "HOME", "LANG", "TMPDIR"];
 /// Limit on the captured standard error, and on one line of it, in bytes.
 const STDERR_BYTES: usize = 2000;
-
-/// A command for `line` that runs in `directory`, sees the variables `env` besides [`VISIBLE`], and leads its
-/// own process group. A program given as a relative path is resolved against `directory`.
-pub fn command(line: &[String], env: &[String], directory: &Path) -> Command {
-    let program = Path::new(line.first().map_or("", String::as_str));
-    let is_path = program.components().count() > 1 && program.is_relative();
-    let mut command = if is_path { Command::new(directory.join(program)) } else { Command::new(program) };
-    command.args(line.iter().skip(1)).env_clear().process_group(0).kill_on_drop(true);
-    if directory.is_dir() {
-        command.current_dir(directory);
-    }
-    for name in VISIBLE.into_iter().chain(env.iter().map(String::as_str)) {
-        if let Some(value) = std::env::var_os(name) {
-            command.env(name, value);
-        }
-    }
-    command
-}
-
-/// A process group. Dropping the value kills every process in it.
-pub struct ProcessGroup(Option<rustix::process::Pid>);
-
-impl ProcessGroup {
-    /// The group whose leader has the process id `id`.
-    pub fn of(id: Option<u32>) -> Self {
-        Self(id.and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())))
-    }
-}
-
-impl Drop for ProcessGroup {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // The group may have ended already.
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        }
-    }
-}
 
 /// The end of what a process wrote to standard error, and the reason it was disconnected, if it was.
 #[derive(Clone, Default)]

@@ -1,7 +1,8 @@
 //! Restarts the connection to a peer with exponential backoff, and publishes the peer's tools while it is
 //! connected.
 
-use crate::Tool;
+use crate::{Tool, ToolSource};
+use async_trait::async_trait;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -29,6 +30,35 @@ pub struct Supervisor {
 struct Now {
     tools: Vec<Arc<dyn Tool>>,
     notices: Vec<String>,
+}
+
+/// A source of tools whose peer is supervised.
+pub trait Supervised: Send + Sync {
+    /// The supervisor of its peer.
+    fn supervisor(&self) -> &Supervisor;
+}
+
+#[async_trait]
+impl<S: Supervised> ToolSource for S {
+    fn name(&self) -> &str {
+        self.supervisor().name()
+    }
+
+    fn tools(&self) -> Vec<Arc<dyn Tool>> {
+        self.supervisor().tools()
+    }
+
+    fn notices(&self) -> Vec<String> {
+        self.supervisor().take_notices()
+    }
+
+    async fn ready(&self, within: Duration) -> bool {
+        self.supervisor().ready(within).await
+    }
+
+    async fn close(&self) {
+        self.supervisor().close().await;
+    }
 }
 
 impl Supervisor {

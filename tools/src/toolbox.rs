@@ -1,3 +1,4 @@
+use crate::outside::json;
 use crate::spec::with_defaults;
 use crate::{CallContext, Content, Tool, ToolCall, ToolError, ToolOutcome, ToolSource, ToolSpec};
 use serde_json::{Map, Value};
@@ -287,9 +288,13 @@ impl ValidatedCall {
 
 impl ToolOutcome {
     /// The outcome itself if it has at most `bytes` bytes; otherwise a failure with the beginning of its
-    /// text.
+    /// text. A value that nests too deep for the log is cut there. `null` is no value: the log could not tell the two apart.
     #[must_use]
-    pub fn bounded(self, bytes: usize) -> Self {
+    pub fn bounded(mut self, bytes: usize) -> Self {
+        self.value = self.value.filter(|value| !value.is_null());
+        if let Some(value) = &mut self.value {
+            json::limit_depth(value, json::MAX_DEPTH);
+        }
         let value = self.value.as_ref().map_or(0, |value| value.to_string().len());
         let shown: usize = self.content.iter().map(Content::bytes).sum();
         let total = self.message.len() + value + shown;

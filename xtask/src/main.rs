@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 mod conformance;
 mod docs;
 mod engine;
+mod faults;
 mod soak;
 mod tidy;
 
@@ -15,8 +16,10 @@ chores:
   engine [--check]            build sandbox/engine/engine.wasm from its sources; with --check only compare
   conformance [SCENARIO...]   run the Model Context Protocol's own suite against our client and our server; needs npm
   docs [--check]              write the generated pages of the book and check all pages; with --check only check
-  soak [--home HOME] [--run RUN] [--cases N]
-                              kill a run after every record, and test the log's properties with many cases; takes half an hour
+  faults [NAME...]            run the program on full and failing disks, with jumping clocks, stopped, with slow servers; needs cc
+  soak [--home HOME] [--run RUN] [--cases N] [--executions N]
+                              fuzz every reader of outside data (10 million executions), kill a run after every record, and test
+                              the log's properties with many cases; takes an hour
   tidy                        check that no test and no snapshot was forgotten";
 
 fn main() -> Result<()> {
@@ -27,6 +30,7 @@ fn main() -> Result<()> {
         ["conformance", ..] => conformance::run(&arguments[1..]),
         ["docs"] => docs::run(docs::Mode::Write),
         ["docs", "--check"] => docs::run(docs::Mode::Check),
+        ["faults", ..] => faults::run(&arguments[1..]),
         ["soak", ..] => soak::run(&arguments[1..]),
         ["tidy"] => tidy::run(),
         _ => bail!("{USAGE}"),

@@ -1,5 +1,6 @@
-//! The long crash test: a real run of at least 500 records is killed after every record, each time resumed by another process,
-//! and the log's properties are tested with many more cases than in CI.
+//! The long tests: a real run of at least 500 records is killed after every record, each time resumed by another process; the
+//! log's properties are tested with many more cases than in CI; every reader of outside data is fuzzed; and faults of the machine
+//! are injected.
 
 use anyhow::{Context as _, Result, bail};
 use std::path::{Path, PathBuf};
@@ -10,13 +11,16 @@ const RECORDS: u64 = 500;
 /// Default number of cases for each property.
 const CASES: &str = "2000";
 const PROPERTIES: [&str; 6] = ["machine::", "log::", "damage::", "carry::", "arbitrary::", "core_laws::"];
+/// Default number of executions of all readers of outside data together.
+const EXECUTIONS: &str = "10000000";
 
-/// Runs the soak test; `words` are `--home HOME`, `--run RUN`, `--cases N`.
+/// Runs the soak test; `words` are `--home HOME`, `--run RUN`, `--cases N`, `--executions N`.
 ///
 /// # Errors
 /// When a word is unknown, or a resumed run differs from the recorded one.
 pub fn run(words: &[String]) -> Result<()> {
     let (mut home, mut run, mut cases) = (None, "latest".to_owned(), CASES.to_owned());
+    let mut executions = EXECUTIONS.to_owned();
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let value = words.next().with_context(|| format!("`{word}` needs a value"))?.clone();
@@ -24,9 +28,12 @@ pub fn run(words: &[String]) -> Result<()> {
             "--home" => home = Some(PathBuf::from(value)),
             "--run" => run = value,
             "--cases" => cases = value,
-            other => bail!("unknown option `{other}`: --home, --run or --cases"),
+            "--executions" => executions = value,
+            other => bail!("unknown option `{other}`: --home, --run, --cases or --executions"),
         }
     }
+    // First, because it needs no model.
+    cargo(&["run", "--package", "sojourn-fuzz", "--", "--executions", &executions], &[])?;
     cargo(&["build", "--workspace", "--bin", "sojourn"], &[])?;
     let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/soak");
     let home = match home {
@@ -42,7 +49,8 @@ pub fn run(words: &[String]) -> Result<()> {
     sojourn(&home, &["simulate-crash", &run, "--every", "1"])?;
     let mut test = vec!["test", "--workspace", "--test", "it", "--"];
     test.extend(PROPERTIES);
-    cargo(&test, &[("PROPTEST_CASES", &cases)])
+    cargo(&test, &[("PROPTEST_CASES", &cases)])?;
+    crate::faults::run(&[])
 }
 
 /// Lets the default model learn in a home of its own until there is a run to kill.

@@ -30,7 +30,7 @@ impl Core {
 
     /// Milliseconds since the run's start, without the time between two processes.
     pub(super) fn elapsed_ms(&self) -> u64 {
-        u64::try_from(self.now_ms - self.started_ms - self.paused_ms).unwrap_or(0)
+        u64::try_from(self.now_ms.saturating_sub(self.started_ms).saturating_sub(self.paused_ms)).unwrap_or(0)
     }
 
     /// The first budget that is used up.
@@ -57,10 +57,10 @@ impl Core {
         let Budgets { steps, time_ms, tokens, tool_calls, cost } = self.config.budgets;
         let used = self.totals;
         Budgets {
-            steps: more.steps.map(|more| used.steps + more).or(steps),
-            time_ms: more.time_ms.map(|more| self.elapsed_ms() + more).or(time_ms),
-            tokens: more.tokens.map(|more| used.tokens + more).or(tokens),
-            tool_calls: more.tool_calls.map(|more| used.tool_calls + more).or(tool_calls),
+            steps: more.steps.map(|more| used.steps.saturating_add(more)).or(steps),
+            time_ms: more.time_ms.map(|more| self.elapsed_ms().saturating_add(more)).or(time_ms),
+            tokens: more.tokens.map(|more| used.tokens.saturating_add(more)).or(tokens),
+            tool_calls: more.tool_calls.map(|more| used.tool_calls.saturating_add(more)).or(tool_calls),
             cost: more.cost.map(|more| used.cost + more).or(cost),
         }
     }
@@ -70,8 +70,8 @@ impl Core {
         self.controller_failures = 0;
         let usage = &reply.usage;
         let read = usage.prompt_tokens.saturating_sub(usage.cached_tokens);
-        self.totals.tokens += u64::from(usage.completion_tokens);
-        self.totals.prompt_tokens += u64::from(read);
+        self.totals.tokens = self.totals.tokens.saturating_add(u64::from(usage.completion_tokens));
+        self.totals.prompt_tokens = self.totals.prompt_tokens.saturating_add(u64::from(read));
         if let Some(prices) = &self.config.prices {
             let spent = f64::from(read) * prices.prompt
                 + f64::from(usage.cached_tokens) * prices.cached

@@ -88,7 +88,7 @@ impl Core {
     pub(super) fn show_lessons<'a>(&mut self, memories: impl IntoIterator<Item = &'a Recalled>) {
         if self.config.consolidation.is_some() {
             let lessons = memories.into_iter().filter(|memory| memory.kind == LESSON);
-            self.lessons_shown.extend(lessons.map(|memory| memory.id.clone()));
+            self.lessons_shown.extend(lessons.map(|memory| memory.id));
         }
     }
 
@@ -190,7 +190,7 @@ impl Core {
         for (number, memory) in comparison.different_texts().enumerate() {
             let relation = answer.get((number + 1).to_string()).and_then(Value::as_str).unwrap_or_default();
             for added in 0..comparison.lessons.len() {
-                let older = memory.id.clone();
+                let older = memory.id;
                 if relation == prompts::same_as(added) {
                     edits.push(Edit::Merge { older, added });
                 } else if relation == prompts::contradicted_by(added) {
@@ -246,7 +246,7 @@ impl Comparison {
     fn equal_texts(&self) -> impl Iterator<Item = Edit> {
         self.lessons.iter().enumerate().filter_map(|(added, lesson)| {
             let older = self.older.iter().find(|older| same(&lesson.text, &older.text))?;
-            Some(Edit::Merge { older: older.id.clone(), added })
+            Some(Edit::Merge { older: older.id, added })
         })
     }
 }

@@ -35,7 +35,7 @@ use consulting::Consultations;
 use curriculum::Curriculum;
 use guard::Guard;
 use planner::Planner;
-use sojourn_memory::EventSeq;
+use sojourn_memory::{EventSeq, MemoryId};
 use sojourn_skills::{Demotion, LibraryState};
 use sojourn_tools::EnvironmentSpec;
 use state::{Episode, Phase};
@@ -74,7 +74,7 @@ pub struct Core {
     /// Events since lessons were drawn last.
     experiences: Experiences,
     /// Ids of the lessons that the controller saw for the task under way; its outcome is credited to them.
-    lessons_shown: Vec<String>,
+    lessons_shown: Vec<MemoryId>,
     /// Tools outside the world.
     consultations: Consultations,
     /// Wall-clock milliseconds at the run's start.

@@ -5,6 +5,7 @@
 
 use super::prompts::{Words, plan};
 use serde_json::Value;
+use sojourn_primitives::JsonPointer;
 use sojourn_tools::{Condition, EnvironmentSpec, ParameterKind, Recipe, TaskSpec};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -104,9 +105,10 @@ impl Planner {
 
     /// Counters, as sorted JSON pointers, that a skill for `task` should leave alone: of things that use up ingredients and
     /// are neither in `goal` nor made by a prerequisite. Gathering too much is not counted: it costs nothing.
-    pub fn unrelated(&self, task: &str, goal: &Condition) -> Vec<String> {
+    pub fn unrelated(&self, task: &str, goal: &Condition) -> Vec<JsonPointer> {
         let costly = self.recipes.values().filter(|recipe| !recipe.consumes.is_empty());
-        let mut counters: BTreeSet<String> = costly.flat_map(|recipe| self.counters(&recipe.task)).collect();
+        let mut counters: BTreeSet<JsonPointer> =
+            costly.flat_map(|recipe| self.counters(&recipe.task)).collect();
         for name in self.closure(task).iter().map(String::as_str).chain([task]) {
             for counter in self.counters(name) {
                 counters.remove(&counter);
@@ -119,11 +121,11 @@ impl Planner {
     }
 
     /// Counters of what `task` provides.
-    fn counters(&self, task: &str) -> BTreeSet<String> {
+    fn counters(&self, task: &str) -> BTreeSet<JsonPointer> {
         let goal = self.tasks.get(task).map(|task| task.goal.paths()).unwrap_or_default();
         let made = self.recipes.get(task).map(|recipe| recipe.provides.as_slice()).unwrap_or_default();
-        let items = made.iter().map(|made| format!("/inventory/{}", made.item));
-        goal.into_iter().map(str::to_owned).chain(items).collect()
+        let items = made.iter().map(|made| JsonPointer::of(["inventory", &made.item]));
+        goal.into_iter().cloned().chain(items).collect()
     }
 
     /// The tasks that must run before `task` can start in `state`: the providers of lasting tools that are not held, in
@@ -190,7 +192,7 @@ pub fn held(state: &Value, item: &str) -> u64 {
 fn add(totals: &mut Vec<Total>, item: &str, count: u32, what: &str) {
     match totals.iter_mut().find(|total| total.item == item) {
         Some(total) => {
-            total.count += count;
+            total.count = total.count.saturating_add(count);
             total.uses.push((count, what.to_owned()));
         }
         None => totals.push(Total { item: item.to_owned(), count, uses: vec![(count, what.to_owned())] }),

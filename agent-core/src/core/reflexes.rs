@@ -32,13 +32,13 @@ pub(super) struct ReflexDraft {
     tried: Vec<String>,
     /// Sources under trial.
     candidates: Vec<String>,
-    stage: Stage,
+    phase: TrialPhase,
 }
 
 /// The two stages of a reflex's trials. They use different episodes, because the best of many candidates looks better in the
 /// episodes that it was chosen in than it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum TrialPhase {
     /// All candidates, in a few episodes.
     Screening,
     /// The best candidate, in many fresh episodes.
@@ -72,7 +72,7 @@ impl Core {
             notes: Vec::new(),
             tried: Vec::new(),
             candidates: Vec::new(),
-            stage: Stage::Screening,
+            phase: TrialPhase::Screening,
         };
         self.write_reflex(draft)
     }
@@ -144,15 +144,15 @@ impl Core {
         }
         draft.tried.extend(sources.iter().cloned());
         draft.candidates = sources;
-        draft.stage = Stage::Screening;
+        draft.phase = TrialPhase::Screening;
         self.try_reflexes(draft)
     }
 
     fn try_reflexes(&mut self, draft: ReflexDraft) -> Vec<Effect> {
         let Some(config) = &self.config.reflexes else { return self.next_episode(draft.cause) };
-        let (purpose, count) = match draft.stage {
-            Stage::Screening => ("screen", config.screening),
-            Stage::Confirming => ("confirm", config.confirming),
+        let (purpose, count) = match draft.phase {
+            TrialPhase::Screening => ("screen", config.screening),
+            TrialPhase::Confirming => ("confirm", config.confirming),
         };
         let purpose = format!("{} {purpose} {}", draft.name, draft.round);
         let plan = ReflexTrialPlan {
@@ -171,7 +171,7 @@ impl Core {
         mut draft: ReflexDraft,
         trials: &[ReflexCandidateTrial],
     ) -> Vec<Effect> {
-        if draft.stage == Stage::Confirming {
+        if draft.phase == TrialPhase::Confirming {
             let admitted = trials.first().and_then(|trial| self.admit_reflex(&draft, trial));
             return match admitted {
                 Some(effects) => effects,
@@ -184,7 +184,7 @@ impl Core {
         match best {
             Some(best) if gain(&trials[best].trial) > 0.0 => {
                 draft.candidates = vec![draft.candidates[best].clone()];
-                draft.stage = Stage::Confirming;
+                draft.phase = TrialPhase::Confirming;
                 self.try_reflexes(draft)
             }
             best => self.next_reflex_round(draft, best.map(|best| &trials[best])),
@@ -224,7 +224,7 @@ impl Core {
             postcondition: None,
             origin: Origin::Model {
                 model: self.origin.model.clone(),
-                run: self.origin.run.clone(),
+                run: self.origin.run.to_string(),
                 seq: self.requests,
             },
             kind: Kind::Reflex { priority: PRIORITY, cooldown: 0 },

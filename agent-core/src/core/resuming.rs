@@ -9,7 +9,7 @@ impl Core {
     pub fn apply_control(&mut self, control: &TimedControl) {
         match &control.record {
             ControlRecord::Resumed { budgets } => {
-                self.paused_ms += (control.at_ms - control.before_ms).max(0);
+                self.pause(control.at_ms.saturating_sub(control.before_ms));
                 self.now_ms = control.at_ms;
                 if let Some(more) = budgets {
                     self.config.budgets = self.extended_budgets(*more);
@@ -17,7 +17,7 @@ impl Core {
             }
             ControlRecord::Forked { changes, .. } => {
                 let ForkChanges { run, config, budgets, model } = changes;
-                self.paused_ms += (control.at_ms - control.before_ms).max(0);
+                self.pause(control.at_ms.saturating_sub(control.before_ms));
                 self.now_ms = control.at_ms;
                 if let Some(config) = config {
                     self.config = (**config).clone();
@@ -30,6 +30,11 @@ impl Core {
                     self.origin.model.clone_from(&model.name);
                 }
             }
+            ControlRecord::ClockChanged { by_ms } => {
+                self.pause(*by_ms);
+                self.now_ms = control.at_ms;
+                return;
+            }
             ControlRecord::ToolsChanged { appeared, unconstrained, vanished, notices } => {
                 self.now_ms = control.at_ms;
                 self.consultations.changed(appeared, unconstrained, vanished, notices);
@@ -38,6 +43,11 @@ impl Core {
         }
         self.controller_failures = 0;
         self.guard = Guard::default();
+    }
+
+    /// Adds time that is not the run's. It is negative where the clock was set back.
+    fn pause(&mut self, milliseconds: i64) {
+        self.paused_ms = self.paused_ms.saturating_add(milliseconds);
     }
 
     /// The first effects of a run that had finished and is resumed.

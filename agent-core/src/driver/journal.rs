@@ -3,14 +3,13 @@
 //! Replay, resume and a first run are the same program. While recorded records are left, derived records must equal them,
 //! and results from outside are taken from them. After the last recorded record the run is live.
 
-use super::clock::{Clock, RecordIndex};
+use super::clock::{Clock, RecordIndex, RunningTime, Time, TimeSource as _};
 use crate::log::ReadError;
-use crate::log::blobs::{externalise, is_forgotten};
+use crate::log::blobs::{Externalised, TooLarge, externalise, is_forgotten};
 use crate::model::{ControlRecord, LogRecord, Payload, RecordKind, TimedControl};
 use serde_json::Value;
 use sojourn_memory::{Durability, EventSeq, Record, RunStatus, Store, Writer};
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The log of one run, recorded part first.
 pub struct Journal {
@@ -18,7 +17,7 @@ pub struct Journal {
     recorded: VecDeque<Record>,
     /// `None` when the run is only replayed.
     writer: Option<Writer>,
-    clock: Clock,
+    clock: Time,
     /// Written before the first live record.
     pending_control: Option<ControlRecord>,
     /// Control records that were read or written and not yet taken by [`Journal::take_controls`].
@@ -64,14 +63,17 @@ pub enum JournalError {
     #[error("the recorded part of the run ends here")]
     End,
     /// The log could not be written.
-    #[error(transparent)]
+    #[error("{0}")]
     Log(#[from] sojourn_memory::Error),
     /// A record could not be read.
-    #[error(transparent)]
+    #[error("{0}")]
     Read(#[from] ReadError),
     /// A payload could not be written as JSON.
     #[error("not serialisable: {0}")]
     Json(#[from] serde_json::Error),
+    /// A payload is larger than a reader accepts.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
 }
 
 impl Journal {
@@ -81,7 +83,7 @@ impl Journal {
             store,
             recorded: recorded.into(),
             writer,
-            clock: Clock::System,
+            clock: Time::new(Clock::default()),
             pending_control: None,
             controls: Vec::new(),
             crash: None,
@@ -97,7 +99,7 @@ impl Journal {
     /// Takes the times of live records from `clock`.
     #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
+        self.clock = Time::new(clock);
         self
     }
 
@@ -184,8 +186,7 @@ impl Journal {
     /// Those of [`note`](Self::note).
     pub async fn note_payload(&mut self, kind: RecordKind, payload: &Value) -> Result<Noted, JournalError> {
         self.pass_controls().await?;
-        let mut contents = Vec::new();
-        let compact = externalise(payload, &mut contents);
+        let Externalised { payload: compact, contents } = externalise(payload)?;
         if let Some(record) = self.take() {
             self.index.advance();
             // A forgotten record is derived again, but its content is gone and cannot be compared.
@@ -200,6 +201,7 @@ impl Journal {
             self.matched += 1;
             return Ok(Noted { seq: record.seq, at_ms: record.at_ms, replayed: true });
         }
+        self.note_clock_change().await?;
         let at_ms = self.clock.own(self.index.now()).ok_or(JournalError::End)?;
         let noted = self.append(kind, at_ms, compact, &contents).await?;
         self.index.advance();
@@ -215,6 +217,25 @@ impl Journal {
         Ok(std::mem::take(&mut self.controls))
     }
 
+    /// Takes the control records that were passed and say that time was not the run's. They concern the time of the event after
+    /// them; all others wait for [`take_controls`](Self::take_controls).
+    pub fn take_pauses(&mut self) -> Vec<TimedControl> {
+        let pauses = |control: &mut TimedControl| {
+            matches!(control.record, ControlRecord::Resumed { .. } | ControlRecord::ClockChanged { .. })
+        };
+        self.controls.extract_if(.., pauses).collect()
+    }
+
+    /// Before a live record: notes that the clock was set since the record before, if it was.
+    async fn note_clock_change(&mut self) -> Result<(), JournalError> {
+        if self.writer.is_some()
+            && let Some(by_ms) = self.clock.change_ms()
+        {
+            self.append_control(ControlRecord::ClockChanged { by_ms }).await?;
+        }
+        Ok(())
+    }
+
     async fn pass_controls(&mut self) -> Result<(), JournalError> {
         while let Some(record) = self.recorded.front() {
             if !RecordKind::of(record)?.is_control() {
@@ -225,6 +246,11 @@ impl Journal {
             let LogRecord::ControlRecord(control) = LogRecord::require(&self.store, &record).await? else {
                 break;
             };
+            if let ControlRecord::Forked { changes, .. } = &*control
+                && let Some(Err(error)) = changes.config.as_ref().map(|config| config.check_bounds())
+            {
+                return Err(ReadError::Unreadable { seq: record.seq, reason: error.to_string() }.into());
+            }
             self.matched += 1;
             self.controls.push(TimedControl { record: *control, before_ms, at_ms: record.at_ms });
         }
@@ -316,11 +342,12 @@ impl Journal {
     /// A failure of the store.
     pub async fn append_control(&mut self, control: ControlRecord) -> Result<(), JournalError> {
         let before_ms = self.at_ms;
-        let mut contents = Vec::new();
-        let compact = externalise(&control.to_payload()?, &mut contents);
+        let Externalised { payload: compact, contents } = externalise(&control.to_payload()?)?;
         let at_ms = match &control {
             ControlRecord::ToolsChanged { .. } => self.clock.tools(self.index.now(), before_ms),
-            ControlRecord::Resumed { .. } | ControlRecord::Forked { .. } => self.clock.between(before_ms),
+            ControlRecord::Resumed { .. }
+            | ControlRecord::Forked { .. }
+            | ControlRecord::ClockChanged { .. } => self.clock.between(before_ms),
         };
         let noted = self.append(control.kind(), at_ms, compact, &contents).await?;
         self.controls.push(TimedControl { record: control, before_ms, at_ms: noted.at_ms });
@@ -357,13 +384,12 @@ impl Journal {
 
 /// The kind, and the parts of `payload` that differ from `other`, cut to 400 characters.
 fn excerpt(kind: &str, payload: &Value, other: &Value) -> String {
-    let difference = super::merge_patch::diff(other, payload).unwrap_or(Value::Null);
+    let difference = crate::model::diff(other, payload).unwrap_or(Value::Null);
     let text: String = difference.to_string().chars().take(400).collect();
     format!("`{kind}` {text}")
 }
 
 /// The system clock, milliseconds since 1970. Only the driver reads it.
 pub fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    RunningTime.wall_ms()
 }

@@ -3,6 +3,7 @@
 use super::journal::Noted;
 use super::{DriveError, Driver, Step};
 use crate::model::{Edit, Event, NewLesson, RecordKind};
+use sojourn_memory::MemoryId;
 
 impl Driver {
     pub(super) async fn recall(
@@ -49,7 +50,7 @@ impl Driver {
 
     pub(super) async fn credit_memories(
         &mut self,
-        ids: &[String],
+        ids: &[MemoryId],
         helped: bool,
         noted: Noted,
     ) -> Result<(), DriveError> {

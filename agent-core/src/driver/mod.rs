@@ -12,7 +12,6 @@ mod journal_recorder;
 mod library;
 mod loaded_skills;
 mod memory_effects;
-mod merge_patch;
 mod observer;
 mod provenance;
 mod redact;
@@ -23,10 +22,9 @@ mod tool_calls;
 mod toolkit;
 mod trials;
 
-pub use clock::{Clock, RecordIndex};
+pub use clock::{Clock, RecordIndex, RunningTime, TimeSource};
 pub use executor::ExecutorError;
 pub use journal::{Journal, JournalError, Noted, now_ms};
-pub use merge_patch::{diff, merge};
 pub use observer::{Notice, Observer, Silent};
 pub use provenance::Provenance;
 pub use redact::Redactor;
@@ -41,7 +39,7 @@ use executor::{LiveReflex, LoadedSkill};
 use replay::ReplayingEnvironment;
 use serde::Serialize;
 use sojourn_controller::{Cancel, Controller};
-use sojourn_memory::{Durability, RunStatus};
+use sojourn_memory::{Durability, RunId, RunStatus};
 use sojourn_sandbox::{Program, Sandbox};
 use sojourn_skills::{Library, LibraryError, SkillId};
 use sojourn_tools::Environment;
@@ -66,7 +64,7 @@ pub struct Driver {
     observer: Arc<dyn Observer>,
     cancel: Cancel,
     redactor: Redactor,
-    run: String,
+    run: RunId,
     /// The active reflexes, the first to be asked first: those of the run, then those of the library.
     reflexes: Vec<LiveReflex>,
     /// The reflexes that the run was started with.
@@ -120,20 +118,20 @@ pub enum Outcome {
 #[derive(Debug, thiserror::Error)]
 pub enum DriveError {
     /// The log diverged, ended or failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Journal(#[from] JournalError),
     /// The environment failed.
-    #[error(transparent)]
-    Executor(ExecutorError),
+    #[error("{0}")]
+    Executor(#[source] ExecutorError),
     /// The sandbox could not load a module, or ran out of instances.
     #[error("the sandbox failed: {0}")]
     Sandbox(String),
     /// The library on disk could not be changed.
-    #[error(transparent)]
+    #[error("{0}")]
     Library(#[from] LibraryError),
     /// Memory failed.
     #[error("memory failed: {0}")]
-    Memory(String),
+    Memory(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A value could not be written as JSON.
     #[error("not serialisable: {0}")]
     Json(#[from] serde_json::Error),
@@ -234,7 +232,7 @@ impl Driver {
     /// # Errors
     /// When something outside the core failed or the log diverged. The records written before are durable in any case.
     pub async fn run(self, started_ms: i64) -> Result<(Outcome, Core), DriveError> {
-        let span = spans::agent(&self.core.spec().name, &self.run, &self.controller.model().name);
+        let span = spans::agent(&self.core.spec().name, self.run.as_str(), &self.controller.model().name);
         Box::pin(self.run_loop(started_ms)).instrument(span).await
     }
 
@@ -247,6 +245,10 @@ impl Driver {
             };
             match step {
                 Ok(Step::Next { at_ms, event }) => {
+                    let pauses = self.journal.lock().await.take_pauses();
+                    for control in &pauses {
+                        self.core.apply_control(control);
+                    }
                     self.core.at_record(self.journal.lock().await.seq());
                     effects = self.core.apply(at_ms, *event);
                 }
@@ -343,7 +345,7 @@ impl Driver {
                     resumed_ms = Some(control.at_ms);
                 }
                 ControlRecord::Resumed { .. } => resumed_ms = Some(control.at_ms),
-                ControlRecord::ToolsChanged { .. } => {}
+                ControlRecord::ToolsChanged { .. } | ControlRecord::ClockChanged { .. } => {}
             }
         }
         Ok(resumed_ms)

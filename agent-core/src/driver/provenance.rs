@@ -59,17 +59,17 @@ impl Provenance {
             let (Edit::Merge { older, added: place } | Edit::Close { older, added: place }) = edit else {
                 continue;
             };
-            let (Ok(older), Some(newer)) = (older.parse::<MemoryId>(), added.get(*place)) else { continue };
-            let Some(known) = memories.get(&self.tenant, &older).await? else { continue };
+            let Some(newer) = added.get(*place) else { continue };
+            let Some(known) = memories.get(&self.tenant, older).await? else { continue };
             // A memory that was replaced is not merged or closed again.
-            if known.valid_to_ms.is_some() || added.contains(&older) {
+            if known.valid_to_ms.is_some() || added.contains(older) {
                 continue;
             }
             match edit {
-                Edit::Merge { .. } => deltas.push(Delta::Merge { keep: older, duplicate: *newer }),
+                Edit::Merge { .. } => deltas.push(Delta::Merge { keep: *older, duplicate: *newer }),
                 // Small models see contradictions everywhere, so the counters of the lesson must speak against it too.
                 _ if known.pinned || known.harmful <= known.helpful => {}
-                _ => deltas.push(Delta::Contradict { older, newer: *newer }),
+                _ => deltas.push(Delta::Contradict { older: *older, newer: *newer }),
             }
         }
         self.carry_out(memories, deltas, noted).await
@@ -82,13 +82,12 @@ impl Provenance {
     pub async fn credit(
         &self,
         memories: &Memories,
-        ids: &[String],
+        ids: &[MemoryId],
         helped: bool,
         noted: Noted,
     ) -> Result<bool, Error> {
         let credit = if helped { Credit::Helpful } else { Credit::Harmful };
-        let ids = ids.iter().filter_map(|id| id.parse().ok());
-        self.carry_out(memories, ids.map(|id| Delta::Credit { id, credit }).collect(), noted).await
+        self.carry_out(memories, ids.iter().map(|&id| Delta::Credit { id, credit }).collect(), noted).await
     }
 
     fn made(&self, kind: MemoryKind, text: &str, importance: f32, noted: Noted) -> NewMemory {

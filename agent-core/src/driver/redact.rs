@@ -4,6 +4,7 @@
 //! it, now or in a replay, can contain a secret.
 
 use serde_json::Value;
+use sojourn_memory::RunId;
 use std::sync::Arc;
 
 /// The shortest value that is redacted, in bytes: shorter ones would be found everywhere.
@@ -79,14 +80,36 @@ impl Redactor {
         }
     }
 
-    /// Redacts any value that can be written as JSON; another value stays as it is.
+    /// Redacts any value that can be written as JSON; another value stays as it is. Where the type does not allow a name in
+    /// place of an id or of a key that a secret is a part of, that id or key stays.
     pub fn any<T: serde::Serialize + serde::de::DeserializeOwned>(&self, what: T) -> T {
         if self.is_empty() {
             return what;
         }
-        let Ok(mut value) = serde_json::to_value(&what) else { return what };
-        self.value(&mut value);
-        serde_json::from_value(value).unwrap_or(what)
+        let Ok(plain) = serde_json::to_value(&what) else { return what };
+        let (mut whole, mut leaves) = (plain.clone(), plain);
+        self.value(&mut whole);
+        if let Ok(redacted) = serde_json::from_value(whole) {
+            return redacted;
+        }
+        self.leaves(&mut leaves);
+        serde_json::from_value(leaves).unwrap_or(what)
+    }
+
+    /// Redacts every string of `value` but keys and ids that only contain a secret.
+    fn leaves(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => {
+                let is_id =
+                    text.parse::<RunId>().is_ok() && !self.secrets.iter().any(|(secret, _)| secret == text);
+                if !is_id {
+                    *text = self.text(text);
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.leaves(item)),
+            Value::Object(fields) => fields.values_mut().for_each(|field| self.leaves(field)),
+            _ => {}
+        }
     }
 }
 
@@ -124,5 +147,18 @@ mod tests {
             prop_assert!(out != text);
             prop_assert!(!nested["a"][0].as_str().unwrap().contains(secret));
         }
+    }
+
+    #[test]
+    fn a_secret_that_is_part_of_an_id_does_not_keep_the_rest_from_being_redacted() {
+        #[derive(serde::Serialize, serde::Deserialize)]
+        struct Report {
+            run: RunId,
+            text: String,
+        }
+        let redactor = Redactor::new([("PIN".to_owned(), "202611".to_owned())]);
+        let run: RunId = "20261123-175900-ab3f".parse().unwrap();
+        let report = redactor.any(Report { run: run.clone(), text: "the pin is 202611".to_owned() });
+        assert_eq!((report.run, report.text.as_str()), (run, "the pin is [secret PIN]"));
     }
 }

@@ -6,7 +6,7 @@ use super::provenance::Provenance;
 use crate::model::{Edit, NewLesson, Recalled};
 use async_trait::async_trait;
 use sojourn_controller::Embedder;
-use sojourn_memory::{Hit, Memories, MemoryKind, Query, RunId, Tenant, TextEmbedder};
+use sojourn_memory::{Hit, Memories, MemoryId, MemoryKind, Query, RunId, Tenant, TextEmbedder};
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -162,10 +162,10 @@ impl RunMemory {
     pub(super) async fn keep(
         &mut self,
         lesson: &NewLesson,
-        run: &str,
+        run: &RunId,
         noted: Noted,
     ) -> Result<(), DriveError> {
-        let memory = self.provenance(run)?.memory(lesson, noted);
+        let memory = self.provenance(run).memory(lesson, noted);
         if noted.replayed {
             let id = memory.id();
             let known = self.memories.get(&self.tenant, &id).await.map_err(failed)?.is_some();
@@ -182,10 +182,10 @@ impl RunMemory {
     pub(super) async fn consolidate(
         &mut self,
         edits: &[Edit],
-        run: &str,
+        run: &RunId,
         noted: Noted,
     ) -> Result<(), DriveError> {
-        let provenance = self.provenance(run)?;
+        let provenance = self.provenance(run);
         if provenance.consolidate(&self.memories, edits, noted).await.map_err(failed)? {
             self.embed_soon();
         }
@@ -195,19 +195,18 @@ impl RunMemory {
     /// Counts lessons as helpful or harmful.
     pub(super) async fn credit(
         &self,
-        ids: &[String],
+        ids: &[MemoryId],
         helped: bool,
-        run: &str,
+        run: &RunId,
         noted: Noted,
     ) -> Result<(), DriveError> {
-        let provenance = self.provenance(run)?;
+        let provenance = self.provenance(run);
         provenance.credit(&self.memories, ids, helped, noted).await.map_err(failed)?;
         Ok(())
     }
 
-    fn provenance(&self, run: &str) -> Result<Provenance, DriveError> {
-        let run: RunId = run.parse().map_err(failed)?;
-        Ok(Provenance { tenant: self.tenant.clone(), environment: self.environment.clone(), run })
+    fn provenance(&self, run: &RunId) -> Provenance {
+        Provenance { tenant: self.tenant.clone(), environment: self.environment.clone(), run: run.clone() }
     }
 }
 
@@ -224,14 +223,9 @@ fn recalled(hit: Hit) -> Recalled {
         let _ = write!(why, "beside {:.2}, ", hit.why.neighbours);
     }
     let _ = write!(why, "recency {:.2}, importance {:.2}", hit.why.recency, hit.why.importance);
-    Recalled {
-        id: hit.memory.id.to_string(),
-        text: hit.memory.text,
-        kind: hit.memory.kind.as_str().to_owned(),
-        why,
-    }
+    Recalled { id: hit.memory.id, text: hit.memory.text, kind: hit.memory.kind.as_str().to_owned(), why }
 }
 
-fn failed(error: impl std::fmt::Display) -> DriveError {
-    DriveError::Memory(error.to_string())
+fn failed(error: impl std::error::Error + Send + Sync + 'static) -> DriveError {
+    DriveError::Memory(Box::new(error))
 }

@@ -10,7 +10,7 @@ use crate::model::{ControlRecord, RecordKind, ToolDecision};
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 use sojourn_controller::{Cancel, Constraint};
-use sojourn_memory::Durability;
+use sojourn_memory::{Durability, RunId};
 use sojourn_tools::{
     CallContext, FailureKind, Policy, PolicyFile, PolicyVerdict, ToolCall, ToolOutcome, ToolSpec, Toolbox,
     ValidatedCall,
@@ -64,7 +64,7 @@ pub(super) struct Toolkit {
     policy: Arc<Policy>,
     /// The tools as the core knows them. In a replay there is no other source.
     specs: Arc<RwLock<BTreeMap<String, ToolSpec>>>,
-    run: String,
+    run: RunId,
     site: CallSite,
 }
 
@@ -90,7 +90,7 @@ impl Toolkit {
     pub fn new(
         tools: Option<Tools>,
         policy: &PolicyFile,
-        run: String,
+        run: RunId,
         journal: Arc<Mutex<Journal>>,
         cancel: Cancel,
         redactor: Redactor,

@@ -44,7 +44,7 @@ pub trait Payload: Serialize {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The store failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Store(#[from] sojourn_memory::Error),
     /// A newer version wrote the record, or another program.
     #[error("record {seq} is of the kind `{kind}`, which this version does not know")]
@@ -123,7 +123,7 @@ impl LogRecord {
         if blobs::is_forgotten(&record.payload) {
             return Ok(None);
         }
-        let payload = blobs::inflate(store, record.seq, record.payload.clone()).await?;
+        let payload = blobs::inflate(store, record).await?;
         match Self::decode(kind, payload) {
             Ok(decoded) => Ok(Some(decoded)),
             Err(error) => Err(ReadError::Unreadable { seq: record.seq, reason: error.to_string() }),

@@ -15,7 +15,7 @@ use crate::model::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sojourn_controller::{ModelInfo, Reply, Request};
-use sojourn_memory::ForkPoint;
+use sojourn_memory::{ForkPoint, MemoryId, RunId};
 use sojourn_skills::{LibraryEvent, SkillId};
 use sojourn_tools::{Observation, ToolCall, ToolOutcome, ToolSpec};
 use std::collections::BTreeMap;
@@ -108,7 +108,7 @@ log_records! {
         /// Count recalled memories as helpful or harmful, by the outcome of the task that they were recalled for.
         "credit_memories" => CreditMemories {
             /// The memories' ids.
-            memories: Vec<String>,
+            memories: Vec<MemoryId>,
             /// Whether the task was done.
             helped: bool,
         },
@@ -245,6 +245,12 @@ log_records! {
             #[serde(default, skip_serializing_if = "Vec::is_empty")]
             notices: Vec<String>,
         },
+        /// The computer's clock was set, or the computer or the process was suspended. The difference does not count as the
+        /// run's time.
+        "clock_changed" => ClockChanged {
+            /// What the clock shows now, less what it would show if it had run on, in milliseconds.
+            by_ms: i64,
+        },
     }
 
     single {
@@ -256,10 +262,10 @@ log_records! {
 }
 
 /// What a fork changes.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ForkChanges {
     /// The id of the new run.
-    pub run: String,
+    pub run: RunId,
     /// The settings from now on; `None` where they stay the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<Box<RunConfig>>,
@@ -269,6 +275,13 @@ pub struct ForkChanges {
     /// The controller's model from now on; `None` where it stays the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<Box<ModelInfo>>,
+}
+
+impl ForkChanges {
+    /// A fork that changes nothing but the id.
+    pub fn new(run: RunId) -> Self {
+        Self { run, config: None, budgets: None, model: None }
+    }
 }
 
 /// A control record with the times around it, in milliseconds since 1970.

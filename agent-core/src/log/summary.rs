@@ -47,6 +47,9 @@ fn control_line(record: &ControlRecord) -> String {
                 model.unwrap_or_default()
             )
         }
+        ControlRecord::ClockChanged { by_ms } => {
+            format!("the clock was set, or this computer slept: {:+.1} s", *by_ms as f64 / 1000.0)
+        }
         ControlRecord::ToolsChanged { appeared, vanished, notices, unconstrained } => {
             let names: Vec<&str> = appeared.iter().map(|spec| spec.name.as_str()).collect();
             let vanished: Vec<&str> = vanished.iter().map(String::as_str).collect();
@@ -152,7 +155,7 @@ fn event_line(event: &Event) -> String {
                 "{} + {} tokens in {:.1} s: {text}",
                 reply.usage.prompt_tokens.saturating_sub(reply.usage.cached_tokens),
                 reply.usage.completion_tokens,
-                (reply.timing.prefill_ms + reply.timing.decode_ms) as f64 / 1000.0
+                reply.timing.prefill_ms.saturating_add(reply.timing.decode_ms) as f64 / 1000.0
             )
         }
         Event::ControllerFailed { error } => format!("the controller failed: {}", short(error)),
@@ -332,8 +335,10 @@ pub fn short(text: &str) -> String {
     }
 }
 
+/// The indentation of a call. The depth of an imported record may be any number.
 fn indent(depth: u32) -> String {
-    "  ".repeat(depth as usize)
+    const DEEPEST: usize = 16;
+    "  ".repeat((depth as usize).min(DEEPEST))
 }
 
 #[cfg(test)]

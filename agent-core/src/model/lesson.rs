@@ -1,13 +1,13 @@
 //! Memories, as they are recalled, stored and changed.
 
 use serde::{Deserialize, Serialize};
-use sojourn_memory::EventSeq;
+use sojourn_memory::{EventSeq, MemoryId};
 
 /// A recalled memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recalled {
     /// Its id.
-    pub id: String,
+    pub id: MemoryId,
     /// Its text.
     pub text: String,
     /// "reflection", "episode", …
@@ -43,14 +43,14 @@ pub enum Edit {
     /// An older lesson has the same meaning as a new one. The older one stays and takes over the sources of the new one.
     Merge {
         /// Its id.
-        older: String,
+        older: MemoryId,
         /// The index of the new one among the lessons added here.
         added: usize,
     },
     /// A new lesson contradicts an older one, which is closed if it was harmful more often than helpful.
     Close {
         /// Its id.
-        older: String,
+        older: MemoryId,
         /// The index of the new one among the lessons added here.
         added: usize,
     },

@@ -6,6 +6,7 @@ mod milestone;
 mod purpose;
 mod report;
 mod started;
+mod state_change;
 mod step;
 mod tool_decision;
 mod trial;
@@ -22,6 +23,7 @@ pub use sojourn_synthesis::{
     DemonstratedCall, Demonstration, ElementId, ExplorationPlan, UiElement, UiState,
 };
 pub use started::{LOG_VERSION, ReflexSource, RunOrigin, Started};
+pub use state_change::{StateChange, diff};
 pub use step::StepRecord;
 pub use tool_decision::ToolDecision;
 pub use trial::{

@@ -3,6 +3,7 @@
 use crate::config::RunConfig;
 use serde::{Deserialize, Serialize};
 use sojourn_controller::ModelInfo;
+use sojourn_memory::RunId;
 use sojourn_skills::LibraryState;
 use sojourn_tools::EnvironmentSpec;
 
@@ -29,7 +30,7 @@ pub struct Started {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunOrigin {
     /// The run.
-    pub run: String,
+    pub run: RunId,
     /// The controller's model.
     pub model: String,
     /// sha256 (hex) of the sandbox's engine.

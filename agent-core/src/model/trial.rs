@@ -3,6 +3,7 @@
 use super::{Failure, Moment};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sojourn_primitives::JsonPointer;
 use sojourn_skills::{Case, CaseResult, ReflexTrial, Setup, SkillId, TrialReport, Wasm};
 use sojourn_tools::{Parameter, ToolCall};
 
@@ -51,7 +52,7 @@ impl TrialPlan {
 pub struct Scrutiny {
     /// Counters that the task should not change, as JSON pointers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unrelated: Vec<String>,
+    pub unrelated: Vec<JsonPointer>,
     /// Cases of the version that the candidates repair.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub regressions: Vec<Case>,

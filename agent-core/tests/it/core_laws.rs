@@ -45,7 +45,7 @@ fn spec() -> EnvironmentSpec {
 /// A world whose episodes are each about another task, seen in them.
 fn pages() -> EnvironmentSpec {
     let mut spec = spec();
-    spec.question = Some(Question { path: "/goal".into(), differs: String::new() });
+    spec.question = Some(Question { path: "/goal".parse().unwrap(), differs: String::new() });
     spec.recipes.clear();
     let modulus = spec.tasks.len() as u64;
     for (remainder, task) in (0..).zip(&mut spec.tasks) {
@@ -53,7 +53,7 @@ fn pages() -> EnvironmentSpec {
     }
     let walk = ActionTemplate { tool: "go_to".into(), args: vec![ArgumentSource::GoalText], weight: 1 };
     spec.exploration = Some(ExplorationSpec {
-        elements: "/elements".into(),
+        elements: "/elements".parse().unwrap(),
         kind: "kind".into(),
         label: "name".into(),
         groups: vec![],
@@ -86,7 +86,7 @@ fn core(config: RunConfig) -> Core {
 }
 
 fn core_in(spec: EnvironmentSpec, config: RunConfig) -> Core {
-    let origin = RunOrigin { run: "test".into(), model: "test".into(), engine: "test".into() };
+    let origin = RunOrigin { run: "test".parse().unwrap(), model: "test".into(), engine: "test".into() };
     Core::new(config, spec, LibraryState::default(), origin)
 }
 
@@ -96,8 +96,7 @@ fn observation(whim: &Whim) -> Observation {
 }
 
 fn reply(texts: Vec<String>) -> Reply {
-    let candidates =
-        texts.into_iter().map(|text| Completion { text, tokens: 7, finish: Finish::Complete }).collect();
+    let candidates = texts.into_iter().map(|text| Completion::new(text, 7, Finish::Complete)).collect();
     let usage = Usage { prompt_tokens: 90, cached_tokens: 60, completion_tokens: 7, ..Usage::default() };
     Reply::new(candidates, usage, Timing::default())
 }
@@ -155,7 +154,7 @@ fn lessons(schema: &Value, whim: &Whim) -> String {
 /// What is recalled: older lessons, one of which may have the text of a new one.
 fn memories(whim: &Whim) -> Event {
     let memory = |n: usize| Recalled {
-        id: format!("00000000-0000-0000-0000-{:012}", n % 7),
+        id: format!("00000000-0000-0000-0000-{:012}", n % 7).parse().unwrap(),
         text: format!("Lesson  {}", n % 7),
         kind: ["reflection", "episode"][n % 2].to_owned(),
         why: String::new(),

@@ -36,21 +36,21 @@ impl Lab {
         assert!(!self.provenance.consolidate(&self.memories, edits, noted).await.unwrap(), "done twice");
     }
 
-    async fn credit(&mut self, id: &str, helped: bool) {
+    async fn credit(&mut self, id: MemoryId, helped: bool) {
         let noted = self.noted();
-        self.provenance.credit(&self.memories, &[id.to_owned()], helped, noted).await.unwrap();
+        self.provenance.credit(&self.memories, &[id], helped, noted).await.unwrap();
     }
 
     /// The ids of the lessons that are still held to be true.
-    async fn held(&self) -> Vec<(String, String)> {
+    async fn held(&self) -> Vec<(MemoryId, String)> {
         let page =
             self.memories.export(&self.provenance.tenant, sojourn_memory::Tick(0), 100, true).await.unwrap();
         let true_yet =
             page.into_iter().map(|exported| exported.memory).filter(|memory| memory.valid_to_ms.is_none());
-        true_yet.map(|memory| (memory.id.to_string(), memory.text)).collect()
+        true_yet.map(|memory| (memory.id, memory.text)).collect()
     }
 
-    async fn id_of(&self, text: &str) -> String {
+    async fn id_of(&self, text: &str) -> MemoryId {
         self.held().await.into_iter().find(|(_, held)| held == text).map(|(id, _)| id).unwrap()
     }
 }
@@ -65,15 +65,14 @@ async fn a_contradicted_lesson_stays_until_it_did_more_harm_than_good() {
     lab.consolidate(&[add("cows flee by day")]).await;
     let old = lab.id_of("cows flee by day").await;
     for helped in [true, false] {
-        lab.credit(&old, helped).await;
+        lab.credit(old, helped).await;
     }
-    lab.consolidate(&[add("cows stand still"), Edit::Close { older: old.clone(), added: 0 }]).await;
+    lab.consolidate(&[add("cows stand still"), Edit::Close { older: old, added: 0 }]).await;
     assert_eq!(lab.held().await.len(), 2, "as much good as harm");
-    lab.credit(&old, false).await;
-    lab.consolidate(&[add("cows graze"), Edit::Close { older: old.clone(), added: 0 }]).await;
+    lab.credit(old, false).await;
+    lab.consolidate(&[add("cows graze"), Edit::Close { older: old, added: 0 }]).await;
     let held: Vec<String> = lab.held().await.into_iter().map(|(_, text)| text).collect();
     assert_eq!(held, ["cows stand still", "cows graze"]);
-    let id: MemoryId = old.parse().unwrap();
-    let closed = lab.memories.get(&lab.provenance.tenant, &id).await.unwrap().unwrap();
+    let closed = lab.memories.get(&lab.provenance.tenant, &old).await.unwrap().unwrap();
     assert!(closed.valid_to_ms.is_some(), "it is kept, as what was believed until then");
 }

@@ -6,6 +6,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod clocks;
 mod core_laws;
 mod layers;
 mod lessons;

@@ -43,7 +43,7 @@ fn started() -> LogRecord {
         model: model(),
         library: LibraryState::default(),
         reflexes: Vec::new(),
-        origin: RunOrigin { run: "run".into(), model: "scripted".into(), engine: "engine".into() },
+        origin: RunOrigin { run: "run".parse().unwrap(), model: "scripted".into(), engine: "engine".into() },
     }))
 }
 
@@ -114,7 +114,10 @@ fn effects() -> Vec<Effect> {
                 sources: vec![EventSeq(3)],
             }],
         },
-        Effect::CreditMemories { memories: vec!["memory".into()], helped: false },
+        Effect::CreditMemories {
+            memories: vec![sojourn_memory::MemoryId::from_bytes([1; 16])],
+            helped: false,
+        },
         Effect::ReportMilestone {
             milestone: Milestone::TaskDone { task: "drink".into(), verified: true, steps: 9 },
         },
@@ -123,9 +126,9 @@ fn effects() -> Vec<Effect> {
 }
 
 fn events() -> Vec<Event> {
-    let answer = Completion { text: "\"drink\"".into(), tokens: 3, finish: Finish::Complete };
+    let answer = Completion::new("\"drink\"".into(), 3, Finish::Complete);
     let memory = Recalled {
-        id: "memory".into(),
+        id: sojourn_memory::MemoryId::from_bytes([1; 16]),
         text: "Trees give wood.".into(),
         kind: "reflection".into(),
         why: "score 1.00".into(),
@@ -169,6 +172,7 @@ fn skill_events() -> Vec<SkillEvent> {
             action: Action("noop".into()),
             reflex: Some("flee".into()),
             change: Some(json!({"health": 8})),
+            nulls: vec!["/target".to_owned()],
             reward: 0.0,
             unlocked: Vec::new(),
             ended: None,
@@ -184,9 +188,8 @@ fn controls() -> Vec<ControlRecord> {
         ControlRecord::Forked {
             forked_from: ForkPoint { run: parent, seq: EventSeq(5), hash: Hash::of(b"record") },
             changes: ForkChanges {
-                run: "run".into(),
                 model: Some(Box::new(model())),
-                ..ForkChanges::default()
+                ..ForkChanges::new("run".parse().unwrap())
             },
         },
         ControlRecord::ToolsChanged {
@@ -195,5 +198,6 @@ fn controls() -> Vec<ControlRecord> {
             vanished: vec!["bank_lend".into()],
             notices: vec!["the bank has moved".into()],
         },
+        ControlRecord::ClockChanged { by_ms: -3_600_000 },
     ]
 }

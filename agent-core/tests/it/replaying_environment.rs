@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde_json::{Map, json};
 use sojourn_controller::{Cancel, ModelInfo, RecordedController};
 use sojourn_core::{
-    Budgets, ControlRecord, Driver, DriverDeps, Journal, LOG_VERSION, Outcome, Redactor, RunConfig,
+    Budgets, Clock, ControlRecord, Driver, DriverDeps, Journal, LOG_VERSION, Outcome, Redactor, RunConfig,
     RunOrigin, Silent, Started,
 };
 use sojourn_memory::{NewRun, Record, RecordQuery, RunId, Store, Writer};
@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex};
 
 /// The world outside of every process: a pile of cards that nobody can put back.
 #[derive(Clone, Default)]
-struct Pile(Arc<Cards>);
+pub struct Pile(Arc<Cards>);
 
 #[derive(Default)]
 struct Cards {
@@ -36,11 +36,11 @@ struct Cards {
 
 impl Pile {
     /// As it stands after so many draws that came to so many pips.
-    fn standing(pips: u64, drawn: u64) -> Self {
+    pub fn standing(pips: u64, drawn: u64) -> Self {
         Self(Arc::new(Cards { pips: Mutex::new(pips), drawn: AtomicU64::new(drawn), ..Cards::default() }))
     }
 
-    fn drawn(&self) -> u64 {
+    pub fn drawn(&self) -> u64 {
         self.0.drawn.load(Ordering::SeqCst)
     }
 }
@@ -51,10 +51,10 @@ fn chance() -> u64 {
 }
 
 /// The effects of a tool that changes what nobody can put back.
-const WRITES: Effects = Effects { write: true, network: false, irreversible: true, idempotent: false };
+pub const WRITES: Effects = Effects { write: true, network: false, irreversible: true, idempotent: false };
 
 /// A player at the pile.
-struct Table {
+pub struct Table {
     spec: EnvironmentSpec,
     pile: Pile,
     /// Whether the pile is still there when another process comes.
@@ -64,7 +64,7 @@ struct Table {
 }
 
 impl Table {
-    fn new(pile: Pile, stays: bool, effects: Effects) -> Self {
+    pub fn new(pile: Pile, stays: bool, effects: Effects) -> Self {
         let tool = |name: &str, effects| ToolSpec { effects, ..ToolSpec::new(name, name) };
         let reads = Effects::default();
         let spec = EnvironmentSpec {
@@ -80,7 +80,7 @@ impl Table {
                 description: "gather pips".into(),
                 parameters: Vec::new(),
                 goal: Condition::Increased {
-                    path: "/pips".into(),
+                    path: "/pips".parse().unwrap(),
                     by: sojourn_tools::Amount::Literal(20.0),
                     cap: None,
                 },
@@ -98,7 +98,14 @@ impl Table {
     }
 
     fn state(&self) -> serde_json::Value {
-        json!({"pips": *self.pile.0.pips.lock().unwrap(), "drawn": self.pile.drawn()})
+        let drawn = self.pile.drawn();
+        // What becomes `null`, and what looks like the log's own notation, must survive a crash at any record too.
+        let card = match drawn % 3 {
+            0 => json!({"suit": null, "back": {"$blob": "zz"}}),
+            1 => json!(null),
+            _ => json!({"$forgotten": true}),
+        };
+        json!({"pips": *self.pile.0.pips.lock().unwrap(), "drawn": drawn, "card": card})
     }
 }
 
@@ -204,15 +211,16 @@ fn new_run() -> NewRun {
     NewRun::new(RunId::new(1, 1), "cards", "none")
 }
 
-struct Lab {
+pub struct Lab {
     sandbox: Sandbox,
     /// Those of drawing a card.
     effects: Effects,
-    started: Started,
+    pub started: Started,
+    pub clock: Clock,
 }
 
 impl Lab {
-    async fn new(effects: Effects) -> Self {
+    pub async fn new(effects: Effects) -> Self {
         let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
         let spec = Table::new(Pile::default(), true, effects).spec;
         let config = RunConfig {
@@ -231,12 +239,16 @@ impl Lab {
             library: library(&sandbox, &spec).await,
             environment: spec,
             reflexes: Vec::new(),
-            origin: RunOrigin { run: "cards".into(), model: "none".into(), engine: engine_sha256().into() },
+            origin: RunOrigin {
+                run: "cards".parse().unwrap(),
+                model: "none".into(),
+                engine: engine_sha256().into(),
+            },
         };
-        Self { sandbox, effects, started }
+        Self { sandbox, effects, started, clock: Clock::default() }
     }
 
-    async fn run(
+    pub async fn run(
         &self,
         table: Table,
         store: &Store,
@@ -244,7 +256,7 @@ impl Lab {
         writer: Option<Writer>,
     ) -> Outcome {
         let resumed = !records.is_empty() && writer.is_some();
-        let mut journal = Journal::new(store.clone(), records, writer);
+        let mut journal = Journal::new(store.clone(), records, writer).with_clock(self.clock.clone());
         if resumed {
             journal = journal.with_pending_control(ControlRecord::Resumed { budgets: None });
         }
@@ -265,7 +277,7 @@ impl Lab {
     }
 
     /// A whole run: its store and records.
-    async fn first(&self, pile: &Pile) -> (tempfile::TempDir, Store, Vec<Record>) {
+    pub async fn first(&self, pile: &Pile) -> (tempfile::TempDir, Store, Vec<Record>) {
         let home = tempfile::tempdir().unwrap();
         let store = Store::open(home.path()).await.unwrap();
         let writer = store.create_run(new_run()).await.unwrap();
@@ -275,7 +287,7 @@ impl Lab {
     }
 
     /// Replays a run's records against a table that nobody may touch.
-    async fn verify(&self, store: &Store) {
+    pub async fn verify(&self, store: &Store) {
         let records = store.records(&new_run().id, &RecordQuery::all()).await.unwrap();
         let all = records.len() as u64;
         let pile = Pile::standing(900, 0);
@@ -290,7 +302,7 @@ impl Lab {
 }
 
 /// The first records as a process that was killed leaves them.
-async fn cut(store: &Store, records: &[Record]) -> (tempfile::TempDir, Store, Writer) {
+pub async fn cut(store: &Store, records: &[Record]) -> (tempfile::TempDir, Store, Writer) {
     let home = tempfile::tempdir().unwrap();
     let copy = Store::open(home.path()).await.unwrap();
     let mut writer = copy.create_run(new_run()).await.unwrap();
@@ -308,7 +320,7 @@ async fn cut(store: &Store, records: &[Record]) -> (tempfile::TempDir, Store, Wr
     (home, copy, writer)
 }
 
-fn count(records: &[Record], kind: &str) -> u64 {
+pub fn count(records: &[Record], kind: &str) -> u64 {
     records.iter().filter(|record| record.kind == kind).count() as u64
 }
 

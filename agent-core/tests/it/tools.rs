@@ -42,7 +42,8 @@ impl Lamp {
             effects: Effects { write: true, ..Effects::default() },
             ..ToolSpec::new("light", "light it")
         };
-        let goal = Condition::Increased { path: "/lit".into(), by: Amount::Literal(1.0), cap: None };
+        let goal =
+            Condition::Increased { path: "/lit".parse().unwrap(), by: Amount::Literal(1.0), cap: None };
         let task = TaskSpec {
             name: "glow".into(),
             description: "light the lamp".into(),
@@ -179,7 +180,7 @@ impl Controller for Scripted {
             (false, false) => LIGHT,
         };
         self.prompts.lock().unwrap().push(prompt);
-        let candidates = vec![Completion { text: text.to_owned(), tokens: 1, finish: Finish::Complete }];
+        let candidates = vec![Completion::new(text.to_owned(), 1, Finish::Complete)];
         Ok(Reply::new(candidates, Usage::default(), Timing::default()))
     }
 }
@@ -225,7 +226,11 @@ impl Lab {
             library: LibraryState::default(),
             environment: Lamp::new().spec,
             reflexes: Vec::new(),
-            origin: RunOrigin { run: "lamp".into(), model: "none".into(), engine: engine_sha256().into() },
+            origin: RunOrigin {
+                run: "lamp".parse().unwrap(),
+                model: "none".into(),
+                engine: engine_sha256().into(),
+            },
         };
         let bank = Arc::new(Bank::default());
         *bank.says.lock().unwrap() = "Balance: 12.".into();

@@ -128,7 +128,7 @@ impl Life {
             tasks: tasks.iter().map(|&task| task.to_owned()).collect(),
             ..RunConfig::default()
         };
-        let origin = RunOrigin { run: "test".into(), model: "test".into(), engine: ENGINE.into() };
+        let origin = RunOrigin { run: "test".parse().unwrap(), model: "test".into(), engine: ENGINE.into() };
         let mut core = Core::new(config, spec(), library, origin);
         let effects = core.start(0);
         Self { core, all: effects.clone(), effects, written: 0 }
@@ -182,7 +182,7 @@ impl Life {
                 format!("  explore({});\n}}", self.written)
             }
         };
-        let completion = Completion { text, tokens: 7, finish: Finish::Complete };
+        let completion = Completion::new(text, 7, Finish::Complete);
         let candidates = vec![completion; request.candidates as usize];
         Event::ControllerAnswered { reply: Reply::new(candidates, Usage::default(), Timing::default()) }
     }
@@ -362,7 +362,9 @@ fn a_new_duplicate_skill_becomes_an_alias() {
 #[test]
 fn a_task_is_not_charged_for_its_prerequisites() {
     let planner = sojourn_core::Planner::new(&spec());
-    let unrelated = |name: &str| planner.unrelated(name, &task(name).goal);
+    let unrelated = |name: &str| -> Vec<String> {
+        planner.unrelated(name, &task(name).goal).iter().map(ToString::to_string).collect()
+    };
     let (wood, pickaxe) = (unrelated("collect_wood"), unrelated("make_wood_pickaxe"));
     assert!(wood.contains(&"/achievements/place_table".to_owned()), "{wood:?}");
     assert!(!wood.contains(&"/inventory/stone".to_owned()), "it is gathered on the way");

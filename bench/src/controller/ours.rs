@@ -205,7 +205,7 @@ fn options(setting: &Setting, speculate: bool, prefixes: Option<&Path>) -> Llama
         prefill_threads: Some(setting.threads),
         max_candidates: setting.runs.max(1),
         speculate,
-        prefix_dir: prefixes.map(Path::to_path_buf),
+        prefix_cache: prefixes.map(Path::to_path_buf),
         ..LlamaOptions::default()
     }
 }

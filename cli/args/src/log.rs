@@ -64,12 +64,27 @@ pub enum LogCommand {
         json: bool,
     },
     /// Check that logs are as they were written: the chain of hashes, the blobs, the records that forks start from.
+    ///
+    /// A chain of hashes proves that nothing before its last record was changed, added or removed. That the last record is
+    /// the last one written is proven by heads that are kept elsewhere: in the home's `heads` directory, and in files that
+    /// `sojourn log head` wrote and that nobody else can change. Records whose content was forgotten are counted: only their
+    /// place in the chain is proven.
     Verify {
         /// The run's id, its beginning, or `latest` [default: all runs].
         run: Option<String>,
+        /// A file of heads that `sojourn log head` wrote: its records must be there, unchanged. Repeatable.
+        #[arg(long = "head", value_name = "FILE", value_hint = ValueHint::FilePath)]
+        heads: Vec<PathBuf>,
         /// Print one JSON document.
         #[arg(long)]
         json: bool,
+    },
+    /// Print the number and the hash of a run's last record, one JSON document a line, for `log verify --head`.
+    ///
+    /// Keep them where nobody who can write the home can change them: on another machine, in a repository, on paper.
+    Head {
+        /// The run's id, its beginning, or `latest` [default: all runs].
+        run: Option<String>,
     },
     /// Save the intact records of a damaged run, and report the records that are lost.
     ///

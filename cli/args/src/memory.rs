@@ -132,7 +132,7 @@ pub enum Kind {
 #[derive(Debug, Subcommand)]
 pub enum Knowledge {
     /// Add documents (Markdown, HTML, text, PDF), directories of them, or web pages. Adding a document again updates only
-    /// the passages that changed.
+    /// the passages that changed; adding a directory again also removes the documents whose files are gone.
     Add {
         /// Files, directories, or `https://` addresses.
         #[arg(required = true, value_name = "FILE|DIR|URL", value_hint = ValueHint::AnyPath)]
@@ -157,11 +157,20 @@ pub enum Knowledge {
     List(Reading),
     /// Remove a document and its passages.
     Remove {
-        /// The document, as `sojourn knowledge list` shows it.
+        /// The document, by any path to it, or a directory for all documents in it.
         source: String,
         /// Print one JSON document.
         #[arg(long)]
         json: bool,
+    },
+    /// Internal: act as the process that reads one document from standard input.
+    #[command(hide = true)]
+    ReadDocument {
+        /// The format, as a file extension.
+        format: String,
+        /// The encoding that a server declares.
+        #[arg(long, value_name = "LABEL")]
+        encoding: Option<String>,
     },
     /// Find passages by words and meaning.
     Search {

@@ -57,11 +57,11 @@ pub struct Serve {
 
     /// Memory for cached prompts that no request is using, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 1024)]
-    pub prompt_memory_mib: u32,
+    pub host_cache_mib: u32,
 
     /// A smaller model of the same family for speculative decoding.
     #[arg(long, value_name = "MODEL")]
-    pub draft: Option<String>,
+    pub draft_model: Option<String>,
 
     /// Threads for prompts and for generation [default: the fastest number, measured].
     #[arg(long, value_name = "N")]

@@ -188,6 +188,10 @@ pub struct SkillTest {
     #[arg(long, conflicts_with = "admit")]
     pub renew: bool,
 
+    /// The environment of an imported draft, if it runs a program: naming it says that you trust it.
+    #[arg(long, value_name = "NAME", requires = "admit")]
+    pub environment: Option<String>,
+
     /// The seed of the fresh worlds.
     #[arg(long, default_value_t = 1, value_name = "N", requires = "admit")]
     pub seed: u64,
@@ -208,7 +212,8 @@ pub struct Import {
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
 
-    /// The environment of skills that do not name one.
+    /// The environment of skills that do not name one. Naming the skills' own environment says that you trust it: an
+    /// environment that runs a program is opened only then.
     #[arg(long, value_name = "NAME")]
     pub environment: Option<String>,
 

@@ -35,8 +35,8 @@ pub struct ControllerSettings {
     /// A smaller model of the same family for speculative decoding, for the kind `"llama"`: a name of the catalogue, or a
     /// `.gguf` file. It is used while it is faster.
     ///
-    /// Default: none. Example: `draft = "qwen2.5-coder-0.5b-instruct"`.
-    pub draft: Option<String>,
+    /// Default: none. Example: `draft_model = "qwen2.5-coder-0.5b-instruct"`.
+    pub draft_model: Option<String>,
     /// Layers of the model on a graphics processor, for the kind `"llama"` in programs built with the feature `cuda`, `metal`
     /// or `vulkan`.
     ///
@@ -50,13 +50,13 @@ pub struct ControllerSettings {
     /// Memory for cached prompts that no request is using, in MiB, besides the memory for `context_tokens`; for the kind
     /// `"llama"`.
     ///
-    /// Default: 1024. Example: `prompt_memory_mib = 256`.
-    pub prompt_memory_mib: Option<u32>,
+    /// Default: 1024. Example: `host_cache_mib = 256`.
+    pub host_cache_mib: Option<u32>,
     /// Whether evaluated prompt prefixes are cached on disk, at most 1 GiB a model, so that a resumed run need not evaluate
     /// them again; for the kind `"llama"`.
     ///
-    /// Default: true. Example: `keep_prefixes = false`.
-    pub keep_prefixes: bool,
+    /// Default: true. Example: `prefix_cache = false`.
+    pub prefix_cache: bool,
     /// The server's address, up to and including the version. Required for the kinds `"openai"` and `"served"`.
     ///
     /// Default: none. Example: `base_url = "http://localhost:8080/v1"`.
@@ -79,8 +79,8 @@ pub struct ControllerSettings {
     pub timeout_ms: Option<u64>,
     /// How often a request is sent while the server is busy or failing, including the first time; for the kind `"openai"`.
     ///
-    /// Default: 4. Example: `tries = 2`.
-    pub tries: Option<u32>,
+    /// Default: 4. Example: `max_attempts = 2`.
+    pub max_attempts: Option<u32>,
     /// The maximum number of requests per minute, for the kind `"openai"`.
     ///
     /// Default: without a limit. Example: `requests_per_minute = 60`.
@@ -104,17 +104,17 @@ impl Default for ControllerSettings {
             threads: None,
             prefill_threads: None,
             speculate: true,
-            draft: None,
+            draft_model: None,
             gpu_layers: None,
             lora: None,
-            prompt_memory_mib: None,
-            keep_prefixes: true,
+            host_cache_mib: None,
+            prefix_cache: true,
             base_url: None,
             api_key_env: None,
             dialect: Dialect::default(),
             stream: None,
             timeout_ms: None,
-            tries: None,
+            max_attempts: None,
             requests_per_minute: None,
             max_concurrent: None,
             price: None,

@@ -45,11 +45,14 @@ fn errors_say_where_and_what_was_meant() {
 #[test]
 fn request_limits_and_prices_of_a_server_are_read() {
     let text = "environment = \"crafter\"\nmodel = \"m\"\n[controller]\nkind = \"openai\"\n\
-                base_url = \"http://localhost/v1\"\nstream = false\ntimeout_ms = 9000\ntries = 2\n\
+                base_url = \"http://localhost/v1\"\nstream = false\ntimeout_ms = 9000\nmax_attempts = 2\n\
                 requests_per_minute = 30\nmax_concurrent = 4\nprice = { prompt = 0.5, completion = 2 }\n";
     let agent = parse(text, &[]).unwrap();
     let settings = &agent.controller;
-    assert_eq!((settings.stream, settings.timeout_ms, settings.tries), (Some(false), Some(9000), Some(2)));
+    assert_eq!(
+        (settings.stream, settings.timeout_ms, settings.max_attempts),
+        (Some(false), Some(9000), Some(2))
+    );
     assert_eq!((settings.requests_per_minute, settings.max_concurrent), (Some(30), Some(4)));
     assert_eq!(settings.price, Some(Price { prompt: 0.5, cached: None, completion: 2.0 }));
     // The budget counts in the same money, at the full price where no price of cached tokens is given.
@@ -63,6 +66,14 @@ fn request_limits_and_prices_of_a_server_are_read() {
     ] {
         let error = parse(text, &[assignment]).unwrap_err();
         assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn names_of_earlier_settings_are_unknown_keys() {
+    for key in ["draft=\"m\"", "prompt_memory_mib=1", "keep_prefixes=true", "tries=2"] {
+        let error = parse("environment = \"crafter\"\n", &[&format!("controller.{key}")]).unwrap_err();
+        assert!(error.contains("unknown key"), "{error}");
     }
 }
 

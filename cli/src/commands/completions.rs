@@ -6,5 +6,5 @@ use clap_complete::Shell;
 pub fn completions(shell: Shell) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut crate::command(), "sojourn", &mut script);
-    Ok(output::line(String::from_utf8_lossy(&script).trim_end())?)
+    Ok(output::verbatim(&String::from_utf8_lossy(&script))?)
 }

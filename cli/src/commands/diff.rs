@@ -156,7 +156,7 @@ async fn outcome(store: &Store, run: &RunInfo) -> Result<Outcome> {
     let mut reading = Reading::new(store, run, RecordQuery::all()).await?;
     let mut outcome = Outcome {
         records: run.last_seq.0,
-        seconds: (run.last_at_ms - run.created_ms).max(0) as f64 / 1000.0,
+        seconds: run.last_at_ms.saturating_sub(run.created_ms).max(0) as f64 / 1000.0,
         ..Outcome::default()
     };
     while let Some((_, content)) = reading.next().await? {

@@ -62,7 +62,7 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
     };
     let run = new_run();
     let changes = ForkChanges {
-        run: run.to_string(),
+        run: run.clone(),
         config: Some(Box::new(config)),
         budgets: (more != Budgets::default()).then_some(more),
         model: Some(Box::new(model.clone())),

@@ -47,7 +47,7 @@ pub fn standing(store: &Store, run: &RunInfo) -> &'static str {
 }
 
 fn lasted(run: &RunInfo) -> Duration {
-    Duration::from_millis(u64::try_from(run.last_at_ms - run.created_ms).unwrap_or(0))
+    Duration::from_millis(u64::try_from(run.last_at_ms.saturating_sub(run.created_ms)).unwrap_or(0))
 }
 
 fn as_json(store: &Store, run: &RunInfo) -> serde_json::Value {

@@ -55,9 +55,9 @@ fn command_line(args: &Serve, address: SocketAddr) -> Vec<String> {
     set("--token-env", args.token_env.clone());
     set("--context-tokens", args.context_tokens.to_string());
     set("--answers", args.answers.to_string());
-    set("--prompt-memory-mib", args.prompt_memory_mib.to_string());
-    if let Some(draft) = &args.draft {
-        set("--draft", draft.clone());
+    set("--host-cache-mib", args.host_cache_mib.to_string());
+    if let Some(draft) = &args.draft_model {
+        set("--draft-model", draft.clone());
     }
     if let Some(threads) = args.threads {
         set("--threads", threads.to_string());
@@ -77,7 +77,7 @@ async fn work(args: Serve, token: String) -> Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", args.http))?;
     output::note(format!("loading the model `{name}`"));
-    let draft = args.draft.as_deref().map(|draft| models::path(&catalogue, draft)).transpose()?;
+    let draft = args.draft_model.as_deref().map(|draft| models::path(&catalogue, draft)).transpose()?;
     let controller = models::served(&models::path(&catalogue, &name)?, draft, &args).await?;
     let router = Router::new()
         .route(MODEL_PATH, get(model))

@@ -36,11 +36,12 @@ impl Scope {
             LogRecord::Effect(effect) => self.effect(effect),
             LogRecord::SkillEvent(event) => match &**event {
                 SkillEvent::Called { depth, call } => {
-                    self.calls.truncate(*depth as usize);
+                    // An imported record may have any depth; calls are never nested so deeply.
+                    self.calls.truncate((*depth as usize).min(64));
                     self.calls.push(call.name.clone());
                 }
                 SkillEvent::Returned { depth, .. } => {
-                    self.calls.truncate(*depth as usize + 1);
+                    self.calls.truncate((*depth as usize).saturating_add(1));
                     self.returned = self.calls.pop();
                 }
                 SkillEvent::Stepped(_) => {}

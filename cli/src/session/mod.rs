@@ -6,7 +6,7 @@ mod stop;
 
 pub use plan::{LibraryHandle, Models, Plan, Watch};
 pub use recorded::EffectiveConfig;
-pub use stop::stop_on_ctrl_c;
+pub use stop::{Signals, StopSignal, stop_on_ctrl_c};
 
 use crate::environments;
 use crate::error::{Failure, Kind};
@@ -65,6 +65,7 @@ impl RunContext {
         models: &Models,
         watch: Watch,
     ) -> Result<Session> {
+        plan.config.check_bounds().map_err(|error| Failure::new(Kind::Usage, error.to_string()))?;
         let created_ms = now_ms();
         let run = plan.run.unwrap_or_else(new_run);
         let model = models.controller.model().clone();
@@ -82,7 +83,7 @@ impl RunContext {
             library: state,
             reflexes: plan.reflexes,
             origin: RunOrigin {
-                run: run.to_string(),
+                run: run.clone(),
                 model: model.name.clone(),
                 engine: engine_sha256().to_owned(),
             },

@@ -40,6 +40,10 @@ impl RunContext {
         let started: Started = LogRecord::require(&self.store, first).await?.try_into().map_err(|kind| {
             anyhow::anyhow!("the first record of run `{}` is of the kind `{kind}`", info.id)
         })?;
+        started.config.check_bounds().map_err(|error| {
+            Failure::new(Kind::Failure, format!("run `{}` cannot be carried out: {error}", info.id))
+                .hint("`sojourn log` shows it; whoever wrote this log chose settings that no run needs")
+        })?;
         let here =
             environments::of_log(self.home.environments(), &started.environment).spec().version.clone();
         if started.environment.version != here {

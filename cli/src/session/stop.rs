@@ -1,31 +1,94 @@
-//! Stopping a run by Ctrl-C or `kill`.
+//! Stopping a run by Ctrl-C, by `kill`, or by closing its terminal.
 
 use crate::error::Kind;
 use sojourn_controller::Cancel;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Cancels `cancel` at the first Ctrl-C or `kill`, and ends the process at the second.
+/// How long a process may take to stop in order. The log then has all but its last unfinished group of records.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Cancels `cancel` at the first Ctrl-C or `kill`, or when the terminal is closed. Ends the process at the second Ctrl-C or
+/// `kill`, or after [`STOP_TIMEOUT`]. Signals have a thread of their own, because all others may be busy.
 pub fn stop_on_ctrl_c(cancel: Cancel) {
-    use tokio::signal::unix::{SignalKind, signal};
-    tokio::spawn(async move {
-        let (Ok(mut interrupts), Ok(mut terminations)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
-            return;
-        };
-        let mut asked = false;
-        loop {
-            tokio::select! {
-                _ = interrupts.recv() => {}
-                _ = terminations.recv() => {}
-            }
-            if asked {
-                exit_at_once();
-            }
-            asked = true;
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    let signals = {
+        let _entered = runtime.enter();
+        Signals::listen()
+    };
+    let Ok(mut signals) = signals else { return };
+    let watch = move || {
+        runtime.block_on(async {
+            signals.recv().await;
             crate::output::note("stopping after the step under way; press Ctrl-C again to stop at once");
             cancel.cancel();
+            let _ = tokio::time::timeout(STOP_TIMEOUT, signals.again()).await;
+            exit_at_once();
+        });
+    };
+    let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(watch);
+}
+
+/// The signals that ask a process to stop.
+pub struct Signals {
+    interrupts: Signal,
+    terminations: Signal,
+    /// `None` where SIGHUP is ignored, as by `nohup`.
+    hangups: Option<Signal>,
+}
+
+/// A request to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopSignal {
+    /// SIGINT: Ctrl-C reaches all processes of the terminal.
+    Interrupt,
+    /// SIGTERM, to this process.
+    Terminate,
+    /// SIGHUP: the terminal was closed.
+    HangUp,
+}
+
+impl Signals {
+    /// Listens from now on. Needs a runtime.
+    ///
+    /// # Errors
+    /// When the system refuses to report a signal.
+    pub fn listen() -> std::io::Result<Self> {
+        let hangups = (!ignores_hangups()).then(|| signal(SignalKind::hangup())).transpose()?;
+        Ok(Self {
+            interrupts: signal(SignalKind::interrupt())?,
+            terminations: signal(SignalKind::terminate())?,
+            hangups,
+        })
+    }
+
+    /// The next request to stop. Dropping the future loses none.
+    pub async fn recv(&mut self) -> StopSignal {
+        let Self { interrupts, terminations, hangups } = self;
+        let hung_up = async {
+            match hangups {
+                Some(hangups) => hangups.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = interrupts.recv() => StopSignal::Interrupt,
+            _ = terminations.recv() => StopSignal::Terminate,
+            _ = hung_up => StopSignal::HangUp,
         }
-    });
+    }
+
+    /// The next request by a person. A closed terminal and a supervisor may both report the same hang-up.
+    async fn again(&mut self) {
+        while self.recv().await == StopSignal::HangUp {}
+    }
+}
+
+/// Whether this process was started with SIGHUP ignored. A handler would undo that.
+fn ignores_hangups() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)
 }
 
 #[allow(clippy::exit, reason = "the user asked twice, and the log loses at most its last unfinished group")]

@@ -53,7 +53,7 @@ impl Job {
     pub(super) fn answer(self, sequences: Vec<Sequence>, cut: &Finish, usage: Usage, timing: Timing) {
         let accepted_draft_tokens = sequences.iter().map(|sequence| sequence.accepted).sum();
         let mut candidates: Vec<Completion> = sequences.into_iter().map(Sequence::completion).collect();
-        let empty = Completion { text: String::new(), tokens: 0, finish: cut.clone() };
+        let empty = Completion::new(String::new(), 0, cut.clone());
         candidates.resize(self.candidates as usize, empty);
         let completion_tokens = candidates.iter().map(|candidate| candidate.tokens).sum();
         let usage = Usage { completion_tokens, accepted_draft_tokens, ..usage };

@@ -48,7 +48,7 @@ impl<'model> KvCache<'model> {
             context: context(loaded, options)?,
             prompts: PromptSlots::new(options.max_candidates as usize, truncatable),
             host: HostKvCache::new((options.host_cache_mib as usize) << 20, truncatable),
-            prefixes: options.prefix_dir.as_ref().map(|root| DiskCache::open(root, loaded, truncatable)),
+            prefixes: options.prefix_cache.as_ref().map(|root| DiskCache::open(root, loaded, truncatable)),
             truncatable,
         })
     }

@@ -30,7 +30,7 @@ pub struct LlamaOptions {
     /// Memory budget for offloaded prompts, in MiB.
     pub host_cache_mib: u32,
     /// Directory of the prefix cache. `None`: prefixes are not saved to disk.
-    pub prefix_dir: Option<PathBuf>,
+    pub prefix_cache: Option<PathBuf>,
 }
 
 impl Default for LlamaOptions {
@@ -45,7 +45,7 @@ impl Default for LlamaOptions {
             gpu_layers: None,
             lora: None,
             host_cache_mib: 1024,
-            prefix_dir: None,
+            prefix_cache: None,
         }
     }
 }

@@ -1,4 +1,5 @@
 use crate::Sampling;
+use sojourn_primitives::SplitMix64;
 
 /// Lower bound of `min_p`. All less likely tokens of a large vocabulary together weigh less than a thousandth
 /// of the most likely token.
@@ -17,8 +18,8 @@ impl Sampler {
     /// The sampler of candidate `index`.
     pub(super) fn new(sampling: Sampling, index: u32) -> Self {
         // Mixing twice keeps (seed 1, candidate 0) and (seed 0, candidate 1) apart.
-        let mut seeds = SplitMix64(sampling.seed);
-        let random = SplitMix64(seeds.next() ^ u64::from(index).wrapping_mul(0xd6e8_feb8_6659_fd93));
+        let mut seeds = SplitMix64::new(sampling.seed);
+        let random = SplitMix64::new(seeds.bits() ^ u64::from(index).wrapping_mul(0xd6e8_feb8_6659_fd93));
         Self { sampling, random, kept: Vec::new() }
     }
 
@@ -71,26 +72,6 @@ impl Sampler {
             }
         }
         self.kept.truncate(count);
-    }
-}
-
-/// The pseudo-random generator `SplitMix64` (Steele, Lea and Flood, "Fast splittable pseudorandom number
-/// generators", OOPSLA 2014).
-#[derive(Debug)]
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number in `[0, 1)`.
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 

@@ -197,7 +197,7 @@ impl Sequence {
             bytes.truncate(error.valid_up_to());
         }
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        Completion { text, tokens: self.tokens, finish: self.finish.unwrap_or(Finish::Cancelled) }
+        Completion::new(text, self.tokens, self.finish.unwrap_or(Finish::Cancelled))
     }
 
     /// Adds a token to the answer, and ends it at a stop string or at its length limit.

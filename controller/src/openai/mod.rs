@@ -1,15 +1,19 @@
 //! A controller for any server with an OpenAI-compatible endpoint (`POST …/chat/completions`).
 //!
 //! Servers enforce constraints to different degrees ([`Dialect`]). Every answer is therefore checked here;
-//! violating answers are requested again with another seed.
+//! violating answers are requested again with another seed. Reasoning before an answer and a code fence around it are
+//! taken off; the reasoning is kept beside the answer, for the log.
 //!
 //! Answers are streamed if the server supports it. Streaming cuts answers at stop strings early and keeps
 //! partial answers at a deadline.
 
+mod accept;
 mod endpoint;
 mod failure;
+mod lenient;
 mod options;
 mod rate_limit;
+mod reasoning;
 mod response;
 mod stream;
 mod wire;
@@ -20,6 +24,7 @@ use crate::{
     Cancel, CheckError, Completion, Controller, ControllerError, Finish, ModelInfo, Reply, Request, Timing,
     Usage,
 };
+use accept::accept;
 use async_trait::async_trait;
 use endpoint::Endpoint;
 use response::{Outcome, PendingResponse};
@@ -92,7 +97,7 @@ impl OpenAiController {
                 match outcome {
                     // An incomplete answer is returned as it is; its `finish` tells the caller.
                     Outcome::Answer(one) if one.finish != Finish::Complete => gathered.good.push(one),
-                    Outcome::Answer(one) => match request.constraint.check(&one.text) {
+                    Outcome::Answer(mut one) => match accept(&request.constraint, &mut one) {
                         Ok(()) => gathered.good.push(one),
                         Err(CheckError::Violation { reason }) => broken = reason,
                         Err(CheckError::Constraint(error)) => return Err(error),
@@ -147,15 +152,14 @@ impl<'r> Gathered<'r> {
         if let Some(pending) = self.pending.take() {
             self.count(&pending, price);
             for mut one in pending.unfinished(finish) {
-                let breaks = |one: &Completion| request.constraint.check(&one.text).is_err();
-                if one.finish == Finish::Complete && breaks(&one) {
+                if one.finish == Finish::Complete && accept(&request.constraint, &mut one).is_err() {
                     one.finish = finish.clone();
                 }
                 self.good.push(one);
             }
         }
         // No response is pending before the first request was sent.
-        let empty = Completion { text: String::new(), tokens: 0, finish: finish.clone() };
+        let empty = Completion::new(String::new(), 0, finish.clone());
         self.good.resize(request.candidates as usize, empty);
     }
 

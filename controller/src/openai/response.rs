@@ -1,9 +1,13 @@
 //! Collects the answers to one request while they arrive.
 
+use super::reasoning::Splitter;
 use super::wire::{Answer, Content};
 use crate::{Completion, Finish, Request, Timing, Usage};
 use std::collections::BTreeMap;
 use std::time::Instant;
+
+/// The longest reasoning that is kept beside an answer, in bytes.
+const MAX_REASONING: usize = 256 << 10;
 
 /// What a server has sent in response to one request, and when.
 #[derive(Debug)]
@@ -32,6 +36,10 @@ struct Choice {
     pieces: u32,
     refusal: String,
     called: bool,
+    /// What the server has separated as reasoning, cut at [`MAX_REASONING`].
+    reasoning: String,
+    /// Takes reasoning out of the text itself.
+    splitter: Splitter,
     end: Option<End>,
 }
 
@@ -81,7 +89,7 @@ impl<'r> PendingResponse<'r> {
         self.in_pieces = false;
         self.usage = answer.usage();
         // Some servers omit the index, so the order counts.
-        for (index, mut choice) in (0..self.asked).zip(answer.choices.into_iter().flatten()) {
+        for (index, mut choice) in (0..self.asked).zip(answer.choices) {
             let content = choice.content();
             let stop = choice.stop_reason.as_ref().and_then(|stop| stop.as_str());
             self.add(index, content, choice.finish_reason, stop);
@@ -95,7 +103,7 @@ impl<'r> PendingResponse<'r> {
         if let Some(usage) = answer.usage() {
             self.usage = Some(usage);
         }
-        for mut choice in answer.choices.into_iter().flatten() {
+        for mut choice in answer.choices {
             let index = choice.index.unwrap_or(0);
             if index >= self.asked {
                 continue;
@@ -116,11 +124,18 @@ impl<'r> PendingResponse<'r> {
         if choice.end.is_some() {
             return;
         }
-        choice.refusal.push_str(content.refusal.as_deref().unwrap_or_default());
-        choice.called |= content.tool_calls.is_some_and(|calls| !calls.is_empty());
-        if let Some(content) = content.content.filter(|content| !content.is_empty()) {
+        choice.refusal.push_str(&content.refusal);
+        choice.called |= content.calls;
+        push_bounded(&mut choice.reasoning, &content.reasoning);
+        if !content.text.is_empty() || !content.reasoning.is_empty() {
             choice.pieces = choice.pieces.saturating_add(u32::from(self.in_pieces));
-            choice.append(&content, self.request);
+        }
+        let mut text = choice.splitter.push(&content.text);
+        if finish_reason.is_some() {
+            text.push_str(&choice.splitter.finish());
+        }
+        if !text.is_empty() {
+            choice.append(&text, self.request);
         }
         if let (None, Some(reason)) = (&choice.end, finish_reason) {
             let stop = stop.filter(|stop| self.request.stop.iter().any(|asked| asked == stop));
@@ -183,7 +198,7 @@ impl<'r> PendingResponse<'r> {
     pub(super) fn unfinished(&self, finish: &Finish) -> Vec<Completion> {
         let of = |index| match self.choices.get(&index) {
             Some(choice) => choice.so_far(finish, &self.request.prefill),
-            None => Completion { text: String::new(), tokens: 0, finish: finish.clone() },
+            None => Completion::new(String::new(), 0, finish.clone()),
         };
         (0..self.asked).map(of).collect()
     }
@@ -234,16 +249,33 @@ impl Choice {
     }
 
     /// `reported` is the length that the server reported.
-    fn outcome(self, reported: Option<u32>) -> Outcome {
+    fn outcome(mut self, reported: Option<u32>) -> Outcome {
         match self.finish() {
             Err(reason) => Outcome::Broken(reason),
-            Ok(finish) => Outcome::Answer(Completion {
-                text: self.text,
-                tokens: reported.unwrap_or(self.pieces),
-                // Some servers end the stream without a finish reason.
-                finish: finish.unwrap_or(Finish::Complete),
-            }),
+            Ok(finish) => {
+                self.text.push_str(self.splitter.held());
+                Outcome::Answer(Completion {
+                    reasoning: self.thought(),
+                    // Some servers end the stream without a finish reason.
+                    ..Completion::new(
+                        self.text,
+                        reported.unwrap_or(self.pieces),
+                        finish.unwrap_or(Finish::Complete),
+                    )
+                })
+            }
         }
+    }
+
+    /// What the model thought before its answer, wherever the server sent it.
+    fn thought(&self) -> Option<String> {
+        let mut thought = self.reasoning.clone();
+        if !thought.is_empty() && !self.splitter.reasoning.is_empty() {
+            thought.push('\n');
+        }
+        push_bounded(&mut thought, &self.splitter.reasoning);
+        let thought = thought.trim();
+        (!thought.is_empty()).then(|| thought.to_owned())
     }
 
     fn so_far(&self, finish: &Finish, prefill: &str) -> Completion {
@@ -251,8 +283,14 @@ impl Choice {
         // Text that may still turn out to be an echoed prefill is not part of the answer yet.
         let known = self.begun || self.end.is_some();
         let text = if known || !prefill.starts_with(&self.text) { self.text.clone() } else { String::new() };
-        Completion { text, tokens: self.pieces, finish }
+        Completion { reasoning: self.thought(), ..Completion::new(text, self.pieces, finish) }
     }
+}
+
+/// Appends as much of `more` as [`MAX_REASONING`] leaves room for.
+fn push_bounded(text: &mut String, more: &str) {
+    let room = MAX_REASONING.saturating_sub(text.len());
+    text.push_str(&more[..more.floor_char_boundary(room)]);
 }
 
 #[cfg(test)]
@@ -346,7 +384,7 @@ mod tests {
             let choice = json!({"message": {"content": "a"}, "finish_reason": "stop", "stop_reason": reason});
             let mut pending = PendingResponse::new(&request, 1);
             pending.take_whole(Answer::read(&json!({"choices": [choice]}).to_string()).unwrap()).unwrap();
-            let expected = Completion { text: "a".into(), tokens: 0, finish };
+            let expected = Completion::new("a".into(), 0, finish);
             assert_eq!(pending.outcomes().unwrap(), [Outcome::Answer(expected)]);
         }
     }

@@ -37,6 +37,57 @@ pub(super) fn body(response: Response, silence: Duration) -> Body {
     .boxed()
 }
 
+/// What the first bytes of a body show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// It begins as an event stream does.
+    Events,
+    /// It begins as JSON does.
+    Json,
+    Other,
+}
+
+impl Shape {
+    /// The shape of a body that begins with `head`; `None` if more is needed. Servers and proxies name the type of
+    /// their streams wrongly, and the two shapes have no beginning in common.
+    fn of(head: &[u8]) -> Option<Self> {
+        const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
+        let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+        if text.is_empty() || b"\xef\xbb\xbf".starts_with(text) {
+            return None;
+        }
+        if text.starts_with(b"{") || text.starts_with(b"[") {
+            return Some(Self::Json);
+        }
+        if FIELDS.iter().any(|field| text.starts_with(field)) {
+            return Some(Self::Events);
+        }
+        if FIELDS.iter().any(|field| field.starts_with(text)) {
+            return None;
+        }
+        Some(Self::Other)
+    }
+}
+
+/// The shape of a body, and the body with the bytes that show it.
+pub(super) async fn shape(mut body: Body, silence: Duration) -> Result<(Shape, Body), ReadError> {
+    let idle_limit = silence.saturating_mul(KEEPALIVE_FACTOR);
+    let mut head = Vec::new();
+    let read = async {
+        loop {
+            if let Some(shape) = Shape::of(&head) {
+                return Ok(shape);
+            }
+            match body.next().await {
+                Some(chunk) => head.extend_from_slice(&chunk.map_err(ReadError::Bytes)?),
+                None => return Ok(Shape::Other),
+            }
+        }
+    };
+    let shape = timeout(idle_limit, read).await.unwrap_or(Err(ReadError::Idle(idle_limit)))?;
+    Ok((shape, stream::iter([Ok(Bytes::from(head))]).chain(body).boxed()))
+}
+
 /// Reads the whole body as text.
 pub(super) async fn whole(mut body: Body, silence: Duration) -> Result<String, ReadError> {
     let idle_limit = silence.saturating_mul(KEEPALIVE_FACTOR);
@@ -91,7 +142,9 @@ async fn read_events(
     loop {
         let event = timeout(limit.saturating_sub(progressed.elapsed()), events.next()).await;
         let Some(event) = event.map_err(|_| ReadError::Idle(idle_limit))? else { break };
-        let Some(data) = event.map_err(read_error)?.data else { continue };
+        let event = event.map_err(read_error)?;
+        let is_error = event.event.as_deref() == Some("error");
+        let Some(data) = event.data else { continue };
         match data.trim() {
             "" => continue,
             "[DONE]" => {
@@ -100,7 +153,12 @@ async fn read_events(
             }
             _ => {}
         }
-        let answer = Answer::read(&data).map_err(ReadError::Invalid)?;
+        let answer = Answer::read(&data);
+        if is_error && answer.as_ref().map_or(true, |answer| answer.error.is_none()) {
+            let error = serde_json::from_str(&data).unwrap_or_else(|_| data.into());
+            return Err(ReadError::ErrorObject(error));
+        }
+        let answer = answer.map_err(ReadError::Invalid)?;
         if let Some(error) = answer.error {
             return Err(ReadError::ErrorObject(error));
         }

@@ -1,5 +1,6 @@
 //! Serialisation of requests and responses of the chat endpoint.
 
+use super::lenient::{self, Parts};
 use super::{Dialect, OpenAiOptions};
 use crate::{Constraint, Request, Usage};
 use serde::Deserialize;
@@ -100,54 +101,59 @@ pub(super) fn set_streaming(body: &mut Value, streaming: Streaming, dialect: Dia
     }
 }
 
-/// A whole response or a streamed chunk.
-#[derive(Debug, Deserialize)]
+/// A whole response or a streamed chunk. A field of another type than expected does not make the rest unreadable.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Answer {
-    #[serde(default)]
-    pub(super) choices: Option<Vec<Choice>>,
-    #[serde(default)]
+    #[serde(deserialize_with = "lenient::items")]
+    pub(super) choices: Vec<Choice>,
+    #[serde(deserialize_with = "lenient::any")]
     usage: Option<Value>,
-    #[serde(default)]
+    #[serde(deserialize_with = "lenient::any")]
     pub(super) error: Option<Value>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Choice {
-    #[serde(default)]
+    #[serde(deserialize_with = "lenient::index")]
     pub(super) index: Option<u32>,
-    #[serde(default)]
-    message: Option<Content>,
-    #[serde(default)]
-    delta: Option<Content>,
-    #[serde(default)]
+    #[serde(deserialize_with = "lenient::any")]
+    message: Option<Value>,
+    #[serde(deserialize_with = "lenient::any")]
+    delta: Option<Value>,
+    #[serde(deserialize_with = "lenient::reason")]
     pub(super) finish_reason: Option<String>,
     /// What vLLM stopped at: a requested string, or the id of a token.
-    #[serde(default)]
+    #[serde(deserialize_with = "lenient::any")]
     pub(super) stop_reason: Option<Value>,
 }
 
-/// The content of a message or a chunk.
-#[derive(Debug, Default, Deserialize)]
-#[allow(clippy::struct_field_names, reason = "the names of the protocol")]
+/// What a message or a chunk says.
+#[derive(Debug, Default)]
 pub(super) struct Content {
-    #[serde(default)]
-    pub(super) content: Option<String>,
-    #[serde(default)]
-    pub(super) refusal: Option<String>,
-    #[serde(default)]
-    pub(super) tool_calls: Option<Vec<Value>>,
-    /// Reasoning before the answer, in the field that most servers use.
-    #[serde(default)]
-    reasoning_content: Option<Value>,
-    /// Reasoning, in the field that other servers use.
-    #[serde(default)]
-    reasoning: Option<Value>,
+    pub(super) text: String,
+    /// Reasoning that the server has separated from the answer.
+    pub(super) reasoning: String,
+    pub(super) refusal: String,
+    /// Whether it has calls of tools.
+    pub(super) calls: bool,
 }
 
 impl Answer {
     /// Parses JSON. An error quotes the text.
     pub(super) fn read(text: &str) -> Result<Self, String> {
-        serde_json::from_str(text).map_err(|error| format!("{error}: {text}"))
+        let unreadable = |error: serde_json::Error| format!("{error}: {text}");
+        let value: Value = serde_json::from_str(text).map_err(unreadable)?;
+        // Some gateways wrap an answer or an error in a list.
+        let value = match value {
+            Value::Array(items) => items.into_iter().next().unwrap_or_default(),
+            value => value,
+        };
+        if !value.is_object() {
+            return Err(format!("expected an object: {text}"));
+        }
+        serde_json::from_value(value).map_err(unreadable)
     }
 
     /// The token usage, if the response reports it.
@@ -174,22 +180,32 @@ impl Answer {
 
 impl Choice {
     pub(super) fn content(&mut self) -> Content {
-        self.delta.take().or_else(|| self.message.take()).unwrap_or_default()
+        Content::of(&self.delta.take().or_else(|| self.message.take()).unwrap_or_default())
     }
 }
 
 impl Content {
+    /// Reads a message or the change to one.
+    fn of(message: &Value) -> Self {
+        let part = |name: &str| Parts::of(message.get(name).unwrap_or(&Value::Null));
+        let mut content = part("content");
+        let refusal = message.get("refusal").and_then(Value::as_str).unwrap_or_default();
+        content.refusal.push_str(refusal);
+        // Servers that send several of these fields send the same text in them.
+        let separate = ["reasoning_content", "reasoning", "thinking", "reasoning_details"]
+            .iter()
+            .map(|name| part(name))
+            .map(|parts| parts.text + &parts.reasoning)
+            .find(|text| !text.is_empty());
+        content.reasoning.push_str(&separate.unwrap_or_default());
+        let calls =
+            message.get("tool_calls").and_then(Value::as_array).is_some_and(|calls| !calls.is_empty());
+        Self { text: content.text, reasoning: content.reasoning, refusal: content.refusal, calls }
+    }
+
     /// Whether the chunk contains any output of the model.
     pub(super) fn is_something(&self) -> bool {
-        let text = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-        let thought = |thought: &Option<Value>| {
-            thought.as_ref().and_then(Value::as_str).is_some_and(|text| !text.is_empty())
-        };
-        text(&self.content)
-            || text(&self.refusal)
-            || thought(&self.reasoning_content)
-            || thought(&self.reasoning)
-            || self.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty())
+        !self.text.is_empty() || !self.reasoning.is_empty() || !self.refusal.is_empty() || self.calls
     }
 }
 

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use sojourn_browser::{
     BrowserError, EpisodeGoal, EpisodeStatus, Launcher, Page, Settings, Site, WebEnvironment, WebSettings,
 };
+use sojourn_primitives::JsonPointer;
 use sojourn_tools::{
     Amount, Condition, Ending, EndingKind, EnvironmentSpec, ResidueClass, TaskSpec, Wording,
 };
@@ -45,7 +46,7 @@ pub fn open(html: &Path) -> io::Result<WebEnvironment> {
         name: task.identifier(),
         description: task.identifier(),
         parameters: Vec::new(),
-        goal: Condition::AtLeast { path: "/success".to_owned(), value: Amount::Literal(1.0) },
+        goal: Condition::AtLeast { path: JsonPointer::of(["success"]), value: Amount::Literal(1.0) },
         achievement: true,
         episodes: Some(ResidueClass { modulus: count, remainder: position }),
     });

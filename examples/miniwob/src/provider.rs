@@ -5,8 +5,14 @@ use async_trait::async_trait;
 use sojourn_tools::{Availability, Environment, EnvironmentProvider, EnvironmentUnavailable, python};
 use std::path::{Path, PathBuf};
 
-/// Environment variable with the directory of the package.
-const VARIABLE: &str = "SOJOURN_MINIWOB";
+/// The package with the pages.
+const PACKAGES: python::Packages = python::Packages {
+    variable: "SOJOURN_MINIWOB",
+    name: NAME,
+    is_installed,
+    missing: "the pages of MiniWoB++ are not installed",
+    remedy: "`sojourn environments install miniwob`",
+};
 
 /// Provides `miniwob` and its built-in agent file.
 #[derive(Debug, Clone, Copy)]
@@ -26,8 +32,13 @@ impl EnvironmentProvider for MiniWobProvider {
         include_str!("../agent.toml").to_owned()
     }
 
+    /// Its only name is that of its pages.
+    fn name_chooses_code(&self) -> bool {
+        false
+    }
+
     fn availability(&self) -> Result<Availability, EnvironmentUnavailable> {
-        Ok(python::availability(directory()?, is_installed))
+        PACKAGES.availability()
     }
 
     /// Installs the package without its dependencies, because only its pages are used.
@@ -39,39 +50,33 @@ impl EnvironmentProvider for MiniWobProvider {
         if let Some(package) = packages.first() {
             return Err(EnvironmentUnavailable::Invalid {
                 reason: format!("miniwob has no further packages: `{package}`"),
-                remedy: "`sojourn environments install miniwob`".to_owned(),
+                remedy: PACKAGES.remedy.to_owned(),
             });
         }
-        let directory = directory()?;
+        let directory = PACKAGES.directory()?;
         progress(format!("installing {PACKAGE} in {}", directory.display()));
         let pip =
             ["-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--no-deps", "--upgrade"];
         let target = ["--target".into(), directory.clone().into_os_string(), PACKAGE.into()];
-        python::run(pip.map(Into::into).into_iter().chain(target)).await?;
+        std::fs::create_dir_all(&directory).map_err(|error| EnvironmentUnavailable::Failed {
+            reason: format!("cannot create `{}`: {error}", directory.display()),
+            remedy: format!("set {VARIABLE} to a directory that can be written"),
+        })?;
+        python::run(pip.map(Into::into).into_iter().chain(target), &directory).await?;
         Ok(directory)
     }
 
     async fn open(&self, _name: &str) -> Result<Box<dyn Environment>, EnvironmentUnavailable> {
-        let directory = directory()?;
-        if !is_installed(&directory) {
-            return Err(EnvironmentUnavailable::NotInstalled {
-                missing: "the pages of MiniWoB++ are not installed".to_owned(),
-                remedy: "`sojourn environments install miniwob`".to_owned(),
-            });
-        }
+        let directory = PACKAGES.installed()?;
         sojourn_browser::require(None)?;
         match crate::open(&pages(&directory)) {
             Ok(world) => Ok(Box::new(world)),
             Err(error) => Err(EnvironmentUnavailable::Failed {
                 reason: format!("cannot read the pages in `{}`: {error}", directory.display()),
-                remedy: "`sojourn environments install miniwob`".to_owned(),
+                remedy: PACKAGES.remedy.to_owned(),
             }),
         }
     }
-}
-
-fn directory() -> Result<PathBuf, EnvironmentUnavailable> {
-    python::install_directory(VARIABLE, NAME)
 }
 
 /// The package's folder of pages.

@@ -1,5 +1,6 @@
 //! Garbage collection: deletes unreferenced blobs and runs that the retention policy releases.
 
+use super::heads;
 use super::lock::CollectorLock;
 use super::run::RunRow;
 use super::{RunId, RunInfo, RunStatus};
@@ -88,6 +89,9 @@ impl Store {
             sqlx::query("DELETE FROM blobs WHERE no = ?").bind(no).execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
+        for run in &garbage.runs {
+            heads::remove(self.home(), run)?;
+        }
         if garbage.records + garbage.blobs > 0 {
             sqlx::query("VACUUM").execute(&mut connection).await?;
         }
@@ -113,7 +117,7 @@ async fn find(connection: &mut SqliteConnection, keep: &RetentionPolicy) -> Resu
             garbage.needed.insert(run.info.id, reason);
             continue;
         }
-        garbage.records += run.info.last_seq.0;
+        garbage.records = garbage.records.saturating_add(run.info.last_seq.0);
         removed.insert(run.no);
         garbage.runs.push(run.info.id);
     }

@@ -89,6 +89,14 @@ pub struct ExportedRecord {
     pub forgotten: bool,
 }
 
+impl ExportedRecord {
+    /// The record of `run` after the one with the hash `prev_hash`.
+    pub(super) fn chained(self, run: &RunId, prev_hash: Hash) -> Record {
+        let Self { seq, at_ms, kind, payload, blobs, hash, .. } = self;
+        Record { run: run.clone(), seq, kind, at_ms, payload, blobs, prev_hash, hash }
+    }
+}
+
 /// Produces the lines of one run. [`Store::export`] creates it.
 #[derive(Debug)]
 pub struct Exporter {

@@ -92,6 +92,15 @@ impl Rows {
     }
 }
 
+/// Reads bytes as a page, for the fuzzer.
+pub(super) fn read(bytes: &[u8]) {
+    if let Some(spans) = spans(bytes) {
+        for row in (Rows { bytes: bytes.to_vec(), spans }).iter() {
+            let _ = (row.kind.len(), row.payload.len(), row.blobs.len(), row.hash.len());
+        }
+    }
+}
+
 /// Splits the page into fields; `None` if it does not have the layout that the query produces.
 fn spans(bytes: &[u8]) -> Option<Vec<Span>> {
     let mut spans = Vec::new();

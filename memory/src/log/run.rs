@@ -97,13 +97,9 @@ pub(crate) struct RunRow {
 impl RunRow {
     /// The genesis hash, which the first record is chained to. It covers all immutable fields of the run.
     pub(crate) fn genesis(&self) -> Hash {
-        genesis(
-            &self.info.id,
-            self.info.created_ms,
-            &self.info.environment,
-            &self.info.model,
-            self.info.parent.as_ref(),
-        )
+        let RunInfo { id, created_ms, environment, model, parent, .. } = &self.info;
+        let created_ms = *created_ms;
+        genesis(&NewRun { created_ms, ..NewRun::new(id.clone(), environment, model) }, parent.as_ref())
     }
 
     pub(super) fn decode(row: &SqliteRow) -> Result<Self, Error> {
@@ -138,18 +134,13 @@ impl RunRow {
     }
 }
 
-fn genesis(
-    id: &RunId,
-    created_ms: i64,
-    environment: &str,
-    model: &str,
-    parent: Option<&(RunId, EventSeq)>,
-) -> Hash {
+/// The genesis hash of a run with these properties.
+pub(super) fn genesis(new: &NewRun, parent: Option<&(RunId, EventSeq)>) -> Hash {
     let mut encoder = Encoder::new("sojourn-run-v1\0");
-    encoder.text(id.as_str());
-    encoder.signed(created_ms);
-    encoder.text(environment);
-    encoder.text(model);
+    encoder.text(new.id.as_str());
+    encoder.signed(new.created_ms);
+    encoder.text(&new.environment);
+    encoder.text(&new.model);
     if let Some((run, seq)) = parent {
         encoder.text(run.as_str());
         encoder.integer(seq.0);
@@ -163,7 +154,7 @@ pub(super) async fn insert(
     new: &NewRun,
     parent: Option<&(RunId, EventSeq)>,
 ) -> Result<(i64, Hash), Error> {
-    let genesis = genesis(&new.id, new.created_ms, &new.environment, &new.model, parent);
+    let genesis = genesis(new, parent);
     let (parent_run, parent_seq) = parent.map(|(run, seq)| (run.as_str(), seq.0 as i64)).unzip();
     let inserted = sqlx::query(
         "INSERT INTO runs (id, created_ms, environment, model, parent_run, parent_seq, title, status, \

@@ -1,3 +1,4 @@
+use super::heads::{Head, HeadFile, noted};
 use super::lock::RunLock;
 use super::record::VERSION;
 use super::run::RunRow;
@@ -48,6 +49,7 @@ pub struct Writer {
     blob_bytes: usize,
     /// Blobs that are known to be stored.
     stored: HashSet<BlobId>,
+    head_file: HeadFile,
     /// The last field: the connection is closed before the lock is released.
     _lock: RunLock,
 }
@@ -81,8 +83,17 @@ impl Writer {
         let found = RunRow::find(&mut transaction, run).await?;
         transaction.rollback().await?;
         let row = found.ok_or_else(|| Error::NoSuchRun { name: run.to_string(), nearest: None })?;
+        let present = Head { run: run.clone(), seq: row.info.last_seq, hash: row.head };
+        if let Some(known) = noted(store.home(), run)?
+            && (known.seq > present.seq || known.seq == present.seq && known.hash != present.hash)
+        {
+            return Err(Error::Cut { run: run.clone(), last: present.seq, known: known.seq });
+        }
+        let mut head_file = HeadFile::open(store.home(), run)?;
+        head_file.note(&present)?;
         Ok(Self {
             store,
+            head_file,
             connection: Some(connection),
             run: run.clone(),
             no: row.no,
@@ -205,7 +216,8 @@ impl Writer {
         self.queue.clear();
         self.blob_bytes = 0;
         self.stored.extend(std::mem::take(&mut self.blobs).into_keys());
-        Ok(())
+        // All that was appended is in the database now.
+        self.head_file.note(&Head { run: self.run.clone(), seq: self.last, hash: self.head })
     }
 
     async fn write(&mut self, connection: &mut SqliteConnection) -> Result<(), Error> {

@@ -3,6 +3,7 @@
 
 use super::{MemoryId, Point, Tenant, Tick, VectorQuery, VectorStore};
 use crate::{Error, EventSeq};
+use sojourn_primitives::SplitMix64;
 
 /// A rule that an implementation breaks.
 #[derive(Debug, thiserror::Error)]
@@ -214,17 +215,10 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
-/// Pseudo-random numbers from -1 to 1, determined by the seed (`SplitMix64`, Steele et al. 2014).
+/// Pseudo-random numbers from -1 to 1, determined by the seed.
 fn noise(seed: u64, dimension: usize) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5eed;
-    std::iter::repeat_with(|| {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        (mixed >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
-    })
-    .take(dimension)
-    .collect()
+    let mut random = SplitMix64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5eed);
+    std::iter::repeat_with(|| (random.bits() >> 40) as f32 / (1_u64 << 23) as f32 - 1.0)
+        .take(dimension)
+        .collect()
 }

@@ -127,6 +127,18 @@ impl Memories {
         rows.iter().map(document).collect()
     }
 
+    /// Gives a document another URI. Returns whether there is such a document, and none with the new URI.
+    pub async fn rename_document(&self, tenant: &Tenant, old: &str, new: &str) -> Result<bool, Error> {
+        let renamed =
+            sqlx::query("UPDATE OR IGNORE memory_documents SET uri = ?3 WHERE tenant = ?1 AND uri = ?2")
+                .bind(tenant.as_str())
+                .bind(old)
+                .bind(new)
+                .execute(&self.store.pool)
+                .await?;
+        Ok(renamed.rows_affected() > 0)
+    }
+
     /// Deletes a document and its passages. Returns the number of passages, or `None` if it does not exist.
     pub async fn remove_document(&self, tenant: &Tenant, uri: &str) -> Result<Option<u64>, Error> {
         let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;

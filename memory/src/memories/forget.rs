@@ -9,6 +9,7 @@ use super::tables::{delete, find};
 use super::{Memory, MemoryId, Tenant};
 use crate::{Error, Store, compression};
 use serde::Serialize;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use std::fs::File;
 use std::io::Read;
@@ -154,16 +155,17 @@ async fn forget_records(
     let mut forgotten = 0;
     let mut after = 0_i64;
     loop {
-        let rows = sqlx::query(
+        let rows = page(
+            connection,
             "SELECT place, records.run, seq, runs.id, CAST(payload AS BLOB), typeof(payload) FROM records \
              JOIN runs ON runs.no = records.run WHERE place > ? ORDER BY place LIMIT ?",
+            after,
         )
-        .bind(after)
-        .bind(PAGE)
-        .fetch_all(&mut *connection)
         .await?;
+        let Some(last) = rows.last() else { return Ok(forgotten) };
+        after = last.try_get(0)?;
         for row in &rows {
-            after = row.try_get(0)?;
+            let place: i64 = row.try_get(0)?;
             let (run, seq): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
             let payload = decompressed(row.try_get(4)?, row.try_get::<&str, _>(5)? == "blob");
             let own = memory
@@ -177,7 +179,7 @@ async fn forget_records(
             }
             sqlx::query("UPDATE records SET payload = ? WHERE place = ?")
                 .bind(TOMBSTONE)
-                .bind(after)
+                .bind(place)
                 .execute(&mut *connection)
                 .await?;
             sqlx::query("INSERT OR IGNORE INTO forgotten_records VALUES (?, ?)")
@@ -187,30 +189,31 @@ async fn forget_records(
                 .await?;
             forgotten += 1;
         }
-        if (rows.len() as i64) < PAGE {
-            return Ok(forgotten);
-        }
     }
+}
+
+/// The rows of `sql` after the number `after`, at most [`PAGE`] of them.
+async fn page(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+    after: i64,
+) -> Result<Vec<SqliteRow>, Error> {
+    Ok(sqlx::query(sql).bind(after).bind(PAGE).fetch_all(connection).await?)
 }
 
 async fn forget_blobs(connection: &mut SqliteConnection, needles: &[Vec<u8>]) -> Result<u64, Error> {
     let mut forgotten = 0;
     let mut after = 0_i64;
     loop {
-        let rows = sqlx::query("SELECT no, id, packed, body FROM blobs WHERE no > ? ORDER BY no LIMIT ?")
-            .bind(after)
-            .bind(PAGE)
-            .fetch_all(&mut *connection)
-            .await?;
+        let sql = "SELECT no, id, packed, body FROM blobs WHERE no > ? ORDER BY no LIMIT ?";
+        let rows = page(connection, sql, after).await?;
+        let Some(last) = rows.last() else { return Ok(forgotten) };
+        after = last.try_get(0)?;
         for row in &rows {
-            after = row.try_get(0)?;
             if holds(&decompressed(row.try_get(3)?, row.try_get::<i64, _>(2)? == 1), needles) {
                 forget_blob(connection, row.try_get(1)?).await?;
                 forgotten += 1;
             }
-        }
-        if (rows.len() as i64) < PAGE {
-            return Ok(forgotten);
         }
     }
 }

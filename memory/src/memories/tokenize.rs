@@ -1,5 +1,6 @@
 //! Tokenises text in any script, and scores texts with BM25.
 
+use super::fold::fold;
 use rust_stemmers::{Algorithm, Stemmer};
 use std::collections::BTreeMap;
 
@@ -19,18 +20,17 @@ const FUNCTION_WORDS: [&str; 64] = [
     "whose", "why", "will", "with", "would", "you", "your",
 ];
 
-/// The words of a text in lower case. A word is a run of letters and digits. In scripts written without
-/// spaces, every character is a word.
-pub(super) fn words(text: &str) -> impl Iterator<Item = String> {
-    let end = (0..=MAX_TEXT_BYTES.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    text[..end]
-        .split(|c: char| !c.is_alphanumeric())
-        .flat_map(pieces)
-        .map(|word| word.chars().take(MAX_WORD_CHARS).flat_map(char::to_lowercase).collect())
+/// The words of a text in lower case and one spelling ([`fold`]). A word is a run of letters and digits. In scripts
+/// written without spaces, every character is a word.
+pub(super) fn words(text: &str) -> impl Iterator<Item = String> + use<> {
+    let text = fold(&text[..text.floor_char_boundary(MAX_TEXT_BYTES)]);
+    let word = |word: &str| word.chars().take(MAX_WORD_CHARS).flat_map(char::to_lowercase).collect();
+    let words: Vec<String> = text.split(|c: char| !c.is_alphanumeric()).flat_map(pieces).map(word).collect();
+    words.into_iter()
 }
 
 /// The words of a text; ASCII words are stemmed (Porter 2001, "Snowball").
-fn stems(text: &str) -> impl Iterator<Item = String> {
+fn stems(text: &str) -> impl Iterator<Item = String> + use<> {
     let stemmer = Stemmer::create(Algorithm::English);
     words(text).map(move |word| if word.is_ascii() { stemmer.stem(&word).into_owned() } else { word })
 }
@@ -148,6 +148,7 @@ mod tests {
             ("\" OR NEAR(*) -\"", vec!["or", "near"]),
             ("", vec![]),
             ("🪓 ؟ — ", vec![]),
+            ("o\u{fb03}ce ｃａｆｅ\u{301} co\u{ad}op ③", vec!["office", "café", "coop", "3"]),
         ] {
             assert_eq!(words(text).collect::<Vec<_>>(), expected, "{text:?}");
         }

@@ -1,7 +1,7 @@
 //! Export and import of memories, one JSON line each.
 
 use super::store::{Memories, insert};
-use super::tables::{COLUMNS, add_vectors, decode, vector};
+use super::tables::{add_vectors, vector};
 use super::{Embedding, Memory, MemoryId, NewMemory, Tenant, Tick};
 use crate::Error;
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ pub enum MemoryImportError {
         source: Error,
     },
     /// The store could not be written.
-    #[error(transparent)]
+    #[error("{0}")]
     Store(#[from] Error),
 }
 
@@ -53,18 +53,9 @@ impl Memories {
         limit: usize,
         vectors: bool,
     ) -> Result<Vec<ExportedMemory>, Error> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM memories WHERE memories.tenant = ? AND made > ? ORDER BY made LIMIT ?"
-        );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(tenant.as_str())
-            .bind(after.0 as i64)
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.store.pool)
-            .await?;
-        let mut exported = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let memory = decode(row)?;
+        let memories = self.list(tenant, after, limit).await?;
+        let mut exported = Vec::with_capacity(memories.len());
+        for memory in memories {
             let vectors = if vectors { self.vectors_of(&memory.id).await? } else { Vec::new() };
             exported.push(ExportedMemory { memory, vectors });
         }

@@ -10,6 +10,8 @@ mod carry;
 mod common;
 mod crash;
 mod damage;
+mod heads;
+mod imports;
 mod index;
 mod keeping;
 mod log;
@@ -17,3 +19,4 @@ mod machine;
 mod memories;
 #[cfg(feature = "qdrant")]
 mod qdrant;
+mod words;

@@ -8,6 +8,7 @@
 
 mod arbitrary;
 mod bindings;
+mod budgets;
 mod cache;
 mod common;
 mod hostile;

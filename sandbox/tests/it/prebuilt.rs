@@ -111,3 +111,14 @@ fn equal_bytes_give_equal_ids() {
     let (one, two) = (SANDBOX.load(first).unwrap(), SANDBOX.load(first).unwrap());
     assert_eq!((one.id().len(), one.id()), (64, two.id()));
 }
+
+#[test]
+fn a_function_that_takes_for_ever_to_compile_is_refused() {
+    let locals = format!("(local{})", " i64".repeat(40_000));
+    let long = "(drop (i32.const 1))".repeat(100_000);
+    for (body, says) in [(locals, "a function with 40000 local variables"), (long, "a function of 300")] {
+        let text = format!(r#"(module (memory (export "memory") 1) (func (export "sojourn_call") {body}))"#);
+        let refused = SANDBOX.load(&wat::parse_str(&text).unwrap()).unwrap_err().to_string();
+        assert!(refused.contains(says), "{refused}");
+    }
+}

@@ -158,8 +158,8 @@ fn check(manifest: &ExchangeManifest) -> Result<(), String> {
         named("tool or skill", call)?;
     }
     let conditions = manifest.precondition.iter().chain(&manifest.postcondition);
-    match conditions.flat_map(Condition::paths).find(|path| !path.starts_with('/')) {
-        Some(path) => Err(format!("`{}` is not a JSON pointer", shown(path))),
+    match conditions.flat_map(Condition::paths).find(|path| path.as_str().is_empty()) {
+        Some(_) => Err("a condition needs the path of a value in the state".to_owned()),
         None => Ok(()),
     }
 }

@@ -1,13 +1,15 @@
 //! Generates random sentences of a grammar.
 
 use super::node::{Grammar, Node};
+use sojourn_primitives::SplitMix64;
 use std::collections::BTreeMap;
 
 impl Grammar {
     /// A random sentence, deterministic for a seed. Beyond `depth` nested rules it takes the shortest
     /// alternatives.
     pub fn sample(&self, seed: u64, depth: u32) -> String {
-        let mut sampler = Sampler { grammar: self, heights: heights(self), random: Random(seed), depth };
+        let mut sampler =
+            Sampler { grammar: self, heights: heights(self), random: SplitMix64::new(seed), depth };
         let mut sentence = String::new();
         if let Some(start) = self.definitions.first() {
             sampler.define(start.name, 0, &mut sentence);
@@ -20,7 +22,7 @@ struct Sampler<'a> {
     grammar: &'a Grammar,
     /// Minimum nesting depth of each rule's sentences.
     heights: BTreeMap<&'static str, u32>,
-    random: Random,
+    random: SplitMix64,
     depth: u32,
 }
 
@@ -44,15 +46,15 @@ impl Sampler<'_> {
             Node::Name(name) => self.define(name, depth, sentence),
             Node::Seq(nodes) => nodes.iter().for_each(|node| self.node(node, depth, sentence)),
             Node::Class(ranges) => {
-                let (from, to) = ranges[self.random.below(ranges.len() as u32) as usize];
-                let offset = self.random.below(to as u32 - from as u32 + 1);
+                let (from, to) = ranges[self.random.below(ranges.len() as u64) as usize];
+                let offset = self.random.below(u64::from(to as u32 - from as u32 + 1)) as u32;
                 sentence.extend(char::from_u32(from as u32 + offset));
             }
             Node::Choice(nodes) => {
                 let lowest = nodes.iter().map(|node| height(node, &self.heights)).min().unwrap_or(0);
                 let open: Vec<&Node> =
                     nodes.iter().filter(|node| !deep || height(node, &self.heights) == lowest).collect();
-                let chosen = open[self.random.below(open.len() as u32) as usize];
+                let chosen = open[self.random.below(open.len() as u64) as usize];
                 self.node(chosen, depth, sentence);
             }
             Node::Repeat { node, min, max } => {
@@ -94,23 +96,5 @@ fn height(node: &Node, heights: &BTreeMap<&'static str, u32>) -> u32 {
         Node::Choice(nodes) => nodes.iter().map(|node| height(node, heights)).min().unwrap_or(u32::MAX),
         Node::Repeat { node, min, .. } if *min > 0 => height(node, heights),
         Node::Text(_) | Node::Class(_) | Node::Repeat { .. } => 0,
-    }
-}
-
-/// `SplitMix64` (Steele, Lea & Flood, OOPSLA 2014).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `bound`, which must not be 0. The slight bias does not matter here.
-    fn below(&mut self, bound: u32) -> u32 {
-        (self.next() % u64::from(bound.max(1))) as u32
     }
 }

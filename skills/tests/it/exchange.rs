@@ -18,8 +18,11 @@ fn entry() -> Entry {
         kind: ParameterKind::Integer { min: 1, max: 9 },
         default: Some(1.into()),
     }];
-    draft.postcondition =
-        Some(Condition::Increased { path: "/wood".into(), by: Amount::Param("n".into()), cap: Some(9.0) });
+    draft.postcondition = Some(Condition::Increased {
+        path: "/wood".parse().unwrap(),
+        by: Amount::Param("n".into()),
+        cap: Some(9.0),
+    });
     let skill = state.prepare(draft, Compiled { engine: "e".into(), wasm: Vec::new() }, ["go_to"]);
     let (id, report) = (skill.manifest.id.clone(), crate::common::report(&state, &skill, 3));
     for event in [

@@ -11,11 +11,14 @@ mod crash;
 mod crash_replay;
 mod docs;
 mod golden;
+mod knowledge;
 mod life;
 mod logs;
 mod mcp;
 mod memory;
+mod orphans;
 mod otlp;
+mod outside_data;
 mod plugins;
 #[path = "../../../agent-core/tests/it/record_samples.rs"]
 mod record_samples;

@@ -52,6 +52,12 @@ async fn skills_memories_and_runs_are_served() {
     let page =
         call(&toolbox, "sj_read_resource", json!({"uri": format!("sojourn://runs/{id}")})).await.to_text();
     assert!(page.starts_with("1 started ") && page.contains("[more: "), "{page}");
+    // The number of a record is the client's, up to the largest one.
+    for after in ["18446744073709551615", "9223372036854775807"] {
+        let uri = format!("sojourn://runs/{id}?after={after}");
+        let beyond = call(&toolbox, "sj_read_resource", json!({"uri": uri})).await;
+        assert!(beyond.ok, "{after}: {beyond:?}");
+    }
     let missing = call(&toolbox, "sj_read_resource", json!({"uri": "sojourn://runs/nothing"})).await;
     assert!(!missing.ok && missing.message.contains("nothing"), "{missing:?}");
     source.close().await;

@@ -67,7 +67,6 @@ fn impossible_memory_commands_say_why() {
     let place = place();
     place.write("broken.pdf", b"%PDF-1.4 broken");
     place.write("binary.txt", b"a\0b");
-    place.write("latin.txt", b"\xe4");
     place.write("thing.docx", b"PK");
     place.write("lines.jsonl", b"{\"id\": 3}\n");
     for (args, expected) in [
@@ -81,14 +80,13 @@ fn impossible_memory_commands_say_why() {
         (&["knowledge", "add", "thing.docx"], "has no known format"),
         (&["knowledge", "add", "broken.pdf"], "cannot read"),
         (&["knowledge", "add", "binary.txt"], "not a text file"),
-        (&["knowledge", "add", "latin.txt"], "not UTF-8"),
         (&["knowledge", "add", "https://example.org/x"], "allow it with `--allow example.org`"),
         (&["knowledge", "add", "https://"], "is not an address"),
         (&["knowledge", "remove", "missing.md"], "no document named"),
     ] {
         let (code, stderr) = fails(&place, args);
         assert!(code > 0 && stderr.contains(expected), "{args:?}: {stderr}");
-        assert!(!stderr.contains("RUST_BACKTRACE") || args.contains(&"broken.pdf"), "{args:?}: {stderr}");
+        assert!(!stderr.contains("RUST_BACKTRACE") && !stderr.contains("panicked"), "{args:?}: {stderr}");
     }
     let listed = place.json(&["knowledge", "list"]);
     assert_eq!(listed, serde_json::json!([]));

@@ -371,3 +371,38 @@ fn a_reflex_is_admitted_by_its_effect_on_episodes() {
     insta::assert_snapshot!("reflexes_list", place.text(&["reflexes", "list", "--all"]));
     assert_eq!(place.json(&["reflexes", "enable", "idle"])["name"], "idle");
 }
+
+#[test]
+#[cfg(unix)]
+fn an_import_starts_nothing_that_the_folder_names() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = place();
+    folder(&place, "collect_wood", COLLECT_WOOD, |promise| {
+        promise["environment"] = json!("gym:evil:Env");
+    });
+    // What the environment would be opened with.
+    let gym = place.path().join("gym");
+    std::fs::create_dir_all(gym.join("bin")).unwrap();
+    let python = gym.join("bin/python");
+    std::fs::write(&python, format!("#!/bin/sh\necho \"$@\" >> {}/started\n", gym.display())).unwrap();
+    std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(gym.join("gym_bridge.py"), "").unwrap();
+    let started = || std::fs::read_to_string(gym.join("started")).ok();
+    let run = |args: &[&str]| {
+        let mut command = crate::support::command(place.path(), args);
+        let output = command.env("SOJOURN_GYM", &gym).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    };
+    let imported = run(&["skills", "import", "in"]);
+    assert!(imported.contains("collect_wood is a draft"), "{imported}");
+    assert!(imported.contains("`gym:evil:Env` was not opened"), "{imported}");
+    for args in [&["skills", "test", "collect_wood", "--admit"][..], &["skills", "test", "--all", "--admit"]]
+    {
+        let refused = run(args);
+        assert!(refused.contains("`--environment gym:evil:Env` says that you trust it"), "{refused}");
+    }
+    assert_eq!(started(), None);
+    run(&["skills", "test", "collect_wood", "--admit", "--environment", "gym:evil:Env"]);
+    let started = started().expect("a person named the environment");
+    assert!(started.starts_with("-I "), "{started}");
+}

@@ -14,7 +14,7 @@ use crate::ui::UiState;
 use explain::Explainer;
 use segments::IndexedCall;
 use sojourn_sandbox::Sandbox;
-use sojourn_tools::{EnvironmentSpec, TaskSpec, signature};
+use sojourn_tools::{EnvironmentSpec, TaskSpec, function_head};
 pub(crate) use values::Evaluator;
 use values::Values;
 
@@ -80,7 +80,7 @@ impl<'a> Synthesizer<'a> {
 
     /// The first line of every program.
     fn head(&self) -> String {
-        format!("function {} {{\n", signature(&self.task.name, &self.task.parameters))
+        function_head(&self.task.name, &self.task.parameters)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
+use sojourn_primitives::JsonPointer;
 use sojourn_tools::{
     ActionTemplate, ArgumentSource, Effects, ExplorationSpec, Parameter, ParameterKind, ToolCall, ToolSpec,
     with_defaults,
@@ -275,7 +276,7 @@ pub fn exploration() -> ExplorationSpec {
     let texts = || kinds(&["textbox", "date", "time", "spinbutton", "number", "searchbox"]);
     let keys = ["Enter", "Tab", "ArrowDown", "ArrowUp", "ArrowRight", "ArrowLeft"];
     ExplorationSpec {
-        elements: "/elements".to_owned(),
+        elements: JsonPointer::of(["elements"]),
         kind: "role".to_owned(),
         label: "name".to_owned(),
         groups: vec!["row".to_owned(), "item".to_owned()],

@@ -10,6 +10,7 @@ use crate::view::{View, render};
 use crate::{BrowserError, GoneCause};
 use async_trait::async_trait;
 use serde_json::{Map, Value};
+use sojourn_primitives::JsonPointer;
 use sojourn_tools::{
     Action, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix, Observation, Progress, Question,
     StepOutcome, ToolCall, ToolOutcome, Wording,
@@ -70,7 +71,7 @@ impl WebEnvironment {
         // A replay takes the observations from the log and opens no page.
         spec.deterministic = false;
         spec.question = Some(Question {
-            path: "/goal".to_owned(),
+            path: JsonPointer::of(["goal"]),
             differs: "The words of the goal and the page differ each time.".to_owned(),
         });
         spec.wording = wording();

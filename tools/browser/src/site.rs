@@ -9,6 +9,7 @@ use crate::{BrowserError, Settings};
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use sojourn_primitives::JsonPointer;
 use sojourn_tools::{
     Amount, Condition, DescribedEnvironment, Ending, EndingKind, Environment, EnvironmentSpec,
     EnvironmentUnavailable, Example, ResidueClass, TaskSpec, Wording,
@@ -108,7 +109,7 @@ impl WebSettings {
             name: name.clone(),
             description: task.goal.clone(),
             parameters: Vec::new(),
-            goal: Condition::AtLeast { path: "/success".to_owned(), value: Amount::Literal(1.0) },
+            goal: Condition::AtLeast { path: JsonPointer::of(["success"]), value: Amount::Literal(1.0) },
             achievement: true,
             episodes: (count > 1).then_some(ResidueClass { modulus: count, remainder: position }),
         });

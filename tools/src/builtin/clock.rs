@@ -1,10 +1,6 @@
 use crate::schema::identifier;
-use crate::{CallContext, Effects, FixedSource, Tool, ToolError, ToolOutcome, ToolSpec};
-use async_trait::async_trait;
-use serde_json::{Map, Value};
+use crate::{CallContext, Effects, FixedSource, FunctionTool, Json, ToolSpec};
 use std::sync::Arc;
-
-struct ClockTool(ToolSpec);
 
 /// A source with one tool, `NAME_now`. It returns the time of the call as the log records it, so that a
 /// replay returns the same value.
@@ -13,20 +9,6 @@ pub fn clock(name: &str) -> FixedSource {
         effects: Effects { idempotent: true, ..Effects::default() },
         ..ToolSpec::new(identifier(name, "now"), "the time in milliseconds since 1970, UTC")
     };
-    FixedSource::new(name, vec![Arc::new(ClockTool(spec))])
-}
-
-#[async_trait]
-impl Tool for ClockTool {
-    fn spec(&self) -> &ToolSpec {
-        &self.0
-    }
-
-    async fn call(
-        &self,
-        _args: &Map<String, Value>,
-        context: &CallContext,
-    ) -> Result<ToolOutcome, ToolError> {
-        Ok(ToolOutcome { value: Some(context.now_ms.into()), ..ToolOutcome::done("") })
-    }
+    let now = |_, context: CallContext| async move { Json(context.now_ms) };
+    FixedSource::new(name, vec![Arc::new(FunctionTool::with_spec(spec, now))])
 }

@@ -2,12 +2,12 @@ use super::truncate;
 use crate::allowed_hosts::{AllowedHosts, body, error_chain};
 use crate::outside::html;
 use crate::outside::offload::{GiveUp, offload};
+use crate::outside::text::{charset, declared_in_markup, decode_lossy};
 use crate::schema::identifier;
-use crate::{CallContext, Content, Effects, FixedSource, Tool, ToolError, ToolOutcome, ToolSpec};
-use async_trait::async_trait;
+use crate::{Effects, FixedSource, FunctionTool, ToolSpec};
 use reqwest::{Client, Url};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,7 +49,6 @@ fn timeout_ms() -> u64 {
 }
 
 struct Fetch {
-    spec: ToolSpec,
     settings: FetchSettings,
     hosts: AllowedHosts,
     client: Client,
@@ -75,26 +74,12 @@ impl FetchSettings {
             timeout_ms: Some(self.timeout_ms + 1000),
             ..ToolSpec::new(identifier(name, "get"), about).with_input(input)
         };
-        Ok(FixedSource::new(name, vec![Arc::new(Fetch { spec, settings: self, hosts, client })]))
-    }
-}
-
-#[async_trait]
-impl Tool for Fetch {
-    fn spec(&self) -> &ToolSpec {
-        &self.spec
-    }
-
-    async fn call(
-        &self,
-        args: &Map<String, Value>,
-        _context: &CallContext,
-    ) -> Result<ToolOutcome, ToolError> {
-        let address = args.get("url").and_then(Value::as_str).unwrap_or_default();
-        Ok(match self.read(address).await {
-            Ok(text) => ToolOutcome { content: vec![Content::text(text)], ..ToolOutcome::done("") },
-            Err(reason) => ToolOutcome::failed(reason),
-        })
+        let fetch = Arc::new(Fetch { settings: self, hosts, client });
+        let tool = FunctionTool::with_spec(spec, move |args, _| {
+            let fetch = Arc::clone(&fetch);
+            async move { fetch.read(args.get("url").and_then(Value::as_str).unwrap_or_default()).await }
+        });
+        Ok(FixedSource::new(name, vec![Arc::new(tool)]))
     }
 }
 
@@ -119,12 +104,10 @@ impl Fetch {
         let most_chars = self.settings.most_chars;
         let within = Duration::from_millis(self.settings.timeout_ms);
         let read = offload("the page", within, move |wanted| {
-            let text = String::from_utf8_lossy(&bytes);
-            if kind.contains("html") {
-                html_text(&text, most_chars, wanted)
-            } else {
-                Ok(truncate(text.trim(), most_chars))
-            }
+            let is_html = kind.contains("html");
+            let in_markup = if is_html { declared_in_markup(&bytes) } else { None };
+            let text = decode_lossy(&bytes, charset(&kind).or(in_markup.as_deref()));
+            if is_html { html_text(&text, most_chars, wanted) } else { Ok(truncate(text.trim(), most_chars)) }
         });
         read.await.map_err(|error| error.to_string())?
     }

@@ -1,11 +1,11 @@
+use super::file_search::search;
 use super::truncate;
 use crate::schema::identifier;
-use crate::{CallContext, Content, Effects, FixedSource, Tool, ToolError, ToolOutcome, ToolSpec};
-use async_trait::async_trait;
+use crate::{Effects, FixedSource, FunctionTool, Tool, ToolSpec};
 use cap_std::fs::Dir;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ const READ: usize = 20_000;
 /// Limit on the size of a file that is opened, in bytes.
 const LARGEST: u64 = 10 << 20;
 /// Limit on the entries of one listing and on the matches of one search.
-const LISTED: usize = 500;
+pub(super) const LISTED: usize = 500;
 
 /// `[tools.NAME]` with `kind = "files"`: a directory to read, and to write if `write` is set. Neither `..`
 /// nor a symbolic link reaches a file outside it.
@@ -36,12 +36,6 @@ enum Operation {
     Write,
 }
 
-struct FileTool {
-    spec: ToolSpec,
-    operation: Operation,
-    root: Arc<Dir>,
-}
-
 impl FilesSettings {
     /// Opens the directory and builds the tools `NAME_list`, `NAME_read`, `NAME_search` and, if granted,
     /// `NAME_write`.
@@ -58,10 +52,11 @@ impl FilesSettings {
         let object = |properties: Value, required: &[&str]| json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false});
         let reads = Effects { idempotent: true, ..Effects::default() };
         let writes = Effects { write: true, idempotent: true, ..Effects::default() };
-        let tool = |operation, called, about: &str, effects, input| -> Arc<dyn Tool> {
+        let tool = |operation: Operation, called, about: &str, effects, input| -> Arc<dyn Tool> {
             let spec =
                 ToolSpec { effects, ..ToolSpec::new(identifier(name, called), about).with_input(input) };
-            Arc::new(FileTool { spec, operation, root: Arc::clone(&root) })
+            let root = Arc::clone(&root);
+            Arc::new(FunctionTool::with_spec(spec, move |args, _| operation.run(Arc::clone(&root), args)))
         };
         let mut tools = vec![
             tool(Operation::List, "list", "lists a directory", reads, object(json!({"path": path}), &[])),
@@ -94,44 +89,35 @@ impl FilesSettings {
     }
 }
 
-#[async_trait]
-impl Tool for FileTool {
-    fn spec(&self) -> &ToolSpec {
-        &self.spec
-    }
-
-    async fn call(
-        &self,
-        args: &Map<String, Value>,
-        _context: &CallContext,
-    ) -> Result<ToolOutcome, ToolError> {
+impl Operation {
+    async fn run(self, root: Arc<Dir>, args: Map<String, Value>) -> Result<String, String> {
         let text = |name: &str| args.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (root, operation, path, words) =
-            (Arc::clone(&self.root), self.operation, text("path"), text("text"));
-        let done = tokio::task::spawn_blocking(move || match operation {
-            Operation::List => list(&root, &path),
-            Operation::Read => read(&root, &path).map(|text| truncate(&text, READ)),
-            Operation::Search => search(&root, &path, &words),
-            Operation::Write => write(&root, &path, &words),
+        let (path, words) = (text("path"), text("text"));
+        // A call that nobody waits for stops: the search looks whether `alive` is.
+        let alive = Arc::new(());
+        let wanted = Arc::downgrade(&alive);
+        let done = tokio::task::spawn_blocking(move || match self {
+            Self::List => list(&root, &path),
+            Self::Read => read(&root, &path).map(|text| truncate(&text, READ)),
+            Self::Search => search(&root, &path, &words, &|| wanted.strong_count() > 0),
+            Self::Write => write(&root, &path, &words),
         });
-        Ok(match done.await {
-            Ok(Ok(text)) => ToolOutcome { content: vec![Content::text(text)], ..ToolOutcome::done("") },
-            Ok(Err(error)) => ToolOutcome::failed(error.to_string()),
-            Err(error) => {
-                return Err(ToolError::Failed { name: self.spec.name.clone(), reason: error.to_string() });
-            }
-        })
+        let done = done.await;
+        drop(alive);
+        done.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }
 }
 
-fn read(root: &Dir, path: &str) -> io::Result<String> {
+pub(super) fn read(root: &Dir, path: &str) -> io::Result<String> {
     let about = root.metadata(path)?;
     regular(&about)?;
     let size = about.len();
     if size > LARGEST {
         return Err(io::Error::other(format!("the file has {size} bytes; the limit is {LARGEST}")));
     }
-    let bytes = root.read(path)?;
+    // The file may grow meanwhile.
+    let mut bytes = Vec::new();
+    root.open(path)?.take(LARGEST).read_to_end(&mut bytes)?;
     String::from_utf8(bytes).map_err(|_| io::Error::other("this is not a text file"))
 }
 
@@ -157,40 +143,6 @@ fn list(root: &Dir, path: &str) -> io::Result<String> {
         names.push(format!("[{left_out} more are not shown]"));
     }
     Ok(names.join("\n"))
-}
-
-fn search(root: &Dir, path: &str, text: &str) -> io::Result<String> {
-    let mut found = Vec::new();
-    let mut open = vec![PathBuf::from(path)];
-    while let Some(directory) = open.pop() {
-        let entries = match root.read_dir(&directory) {
-            Ok(entries) => entries,
-            // An unreadable subdirectory does not end the search of the others.
-            Err(_) if directory != Path::new(path) => continue,
-            Err(error) => return Err(error),
-        };
-        for entry in entries {
-            let entry = entry?;
-            let path = directory.join(entry.file_name());
-            let kind = entry.file_type()?;
-            if kind.is_dir() {
-                open.push(path);
-            } else if kind.is_file()
-                && let Some(name) = path.to_str()
-                // Binary and oversized files are skipped.
-                && let Ok(content) = read(root, name)
-            {
-                let lines = content.lines().enumerate().filter(|(_, line)| line.contains(text));
-                found.extend(lines.map(|(number, line)| format!("{name}:{}: {}", number + 1, line.trim())));
-                if found.len() >= LISTED {
-                    found.truncate(LISTED);
-                    found.push(format!("[only the first {LISTED} are shown]"));
-                    return Ok(found.join("\n"));
-                }
-            }
-        }
-    }
-    Ok(if found.is_empty() { "nothing found".to_owned() } else { found.join("\n") })
 }
 
 fn write(root: &Dir, path: &str, text: &str) -> io::Result<String> {

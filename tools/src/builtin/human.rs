@@ -1,8 +1,8 @@
 use crate::schema::identifier;
-use crate::{CallContext, Content, Effects, FixedSource, Tool, ToolError, ToolOutcome, ToolSpec};
+use crate::{Effects, FixedSource, FunctionTool, ToolSpec};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +32,6 @@ pub struct HumanSettings {
 }
 
 struct Human {
-    spec: ToolSpec,
     settings: HumanSettings,
     timeout: Duration,
     person: Option<Arc<dyn Person>>,
@@ -54,29 +53,21 @@ impl HumanSettings {
             ..ToolSpec::new(identifier(name, "ask"), "asks the user something that only the user knows")
                 .with_input(input)
         };
-        FixedSource::new(name, vec![Arc::new(Human { spec, settings: self, timeout, person })])
+        let human = Arc::new(Human { settings: self, timeout, person });
+        let tool = FunctionTool::with_spec(spec, move |args, _| {
+            let human = Arc::clone(&human);
+            async move { human.ask(args.get("question").and_then(Value::as_str).unwrap_or_default()).await }
+        });
+        FixedSource::new(name, vec![Arc::new(tool)])
     }
 }
 
-#[async_trait]
-impl Tool for Human {
-    fn spec(&self) -> &ToolSpec {
-        &self.spec
-    }
-
-    async fn call(
-        &self,
-        args: &Map<String, Value>,
-        _context: &CallContext,
-    ) -> Result<ToolOutcome, ToolError> {
-        let question = args.get("question").and_then(Value::as_str).unwrap_or_default();
+impl Human {
+    async fn ask(&self, question: &str) -> Result<String, &'static str> {
         let answer = match &self.person {
             Some(person) => tokio::time::timeout(self.timeout, person.answer(question)).await.ok().flatten(),
             None => None,
         };
-        Ok(match answer.or_else(|| self.settings.unattended.clone()) {
-            Some(text) => ToolOutcome { content: vec![Content::text(text)], ..ToolOutcome::done("") },
-            None => ToolOutcome::failed("nobody is there to answer"),
-        })
+        answer.or_else(|| self.settings.unattended.clone()).ok_or("nobody is there to answer")
     }
 }

@@ -2,6 +2,7 @@
 
 mod clock;
 mod fetch;
+mod file_search;
 mod files;
 mod human;
 mod shell;

@@ -1,6 +1,6 @@
 use super::truncate;
 use crate::schema::identifier;
-use crate::subprocess::{ProcessGroup, command};
+use crate::subprocess::{ProcessTree, command};
 use crate::{CallContext, Content, Effects, FixedSource, Tool, ToolError, ToolOutcome, ToolSpec};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -89,13 +89,12 @@ impl Tool for Shell {
         let line = args.get("command").and_then(Value::as_str).unwrap_or_default().to_owned();
         let line = ["sh".to_owned(), "-c".to_owned(), line];
         let mut child = command(&line, &self.settings.env, &self.directory)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
+            .and_then(|mut command| {
+                command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+            })
             .map_err(|error| failed(error.to_string()))?;
-        // Dropping the guard kills every process that the command started.
-        let _group = ProcessGroup::of(child.id());
+        // Dropping the tree ends every process that the command started.
+        let _tree = ProcessTree::of(child.id());
         let (Some(mut stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(failed("its output is not captured".to_owned()));
         };

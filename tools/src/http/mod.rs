@@ -6,9 +6,9 @@ mod template;
 use crate::allowed_hosts::{AllowedHosts, body, error_chain};
 use crate::framing::has_too_many_values;
 use crate::outside::offload::offload;
+use crate::outside::text::{charset, decode_lossy};
 use crate::schema::{identifier, no_arguments};
-use crate::{CallContext, Content, Effects, FixedSource, Tool, ToolError, ToolOutcome, ToolSpec};
-use async_trait::async_trait;
+use crate::{Content, Effects, FixedSource, FunctionTool, ToolOutcome, ToolSpec};
 use reqwest::{Client, Method};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -69,8 +69,7 @@ fn timeout_ms() -> u64 {
     30_000
 }
 
-struct HttpTool {
-    spec: ToolSpec,
+struct HttpRequest {
     settings: HttpSettings,
     url: UrlTemplate,
     method: Method,
@@ -107,30 +106,16 @@ impl HttpSettings {
             timeout_ms: Some(self.timeout_ms + 1000),
             ..ToolSpec::new(identifier("", name), self.description.clone()).with_input(self.input.clone())
         };
-        let tool = HttpTool { spec, settings: self, url, method, hosts, client };
+        let request = Arc::new(HttpRequest { settings: self, url, method, hosts, client });
+        let tool = FunctionTool::with_spec(spec, move |args, _| {
+            let request = Arc::clone(&request);
+            async move { request.send(&args).await }
+        });
         Ok(FixedSource::new(name, vec![Arc::new(tool)]))
     }
 }
 
-#[async_trait]
-impl Tool for HttpTool {
-    fn spec(&self) -> &ToolSpec {
-        &self.spec
-    }
-
-    async fn call(
-        &self,
-        args: &Map<String, Value>,
-        _context: &CallContext,
-    ) -> Result<ToolOutcome, ToolError> {
-        Ok(match self.send(args).await {
-            Ok(outcome) => outcome,
-            Err(reason) => ToolOutcome::failed(reason),
-        })
-    }
-}
-
-impl HttpTool {
+impl HttpRequest {
     async fn send(&self, args: &Map<String, Value>) -> Result<ToolOutcome, String> {
         let (mut url, rest) = self.url.expand(args)?;
         self.hosts.check(&url)?;
@@ -147,26 +132,25 @@ impl HttpTool {
         }
         let response = request.send().await.map_err(|error| error_chain(&error))?;
         let status = response.status();
+        let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
+        let kind = kind.unwrap_or_default().to_owned();
         let bytes = body(response, self.settings.most_bytes).await?;
-        if !status.is_success() {
-            let beginning: String = String::from_utf8_lossy(&bytes).chars().take(300).collect();
-            return Err(format!("the server answered {status}: {beginning}"));
-        }
         let within = Duration::from_millis(self.settings.timeout_ms);
         let read = offload("the response", within, move |_| {
-            let text = without_bom(&bytes);
-            let value = if has_too_many_values(text) { None } else { serde_json::from_slice(text).ok() };
-            if value.is_some() {
-                return ToolOutcome { value, ..ToolOutcome::done("") };
-            }
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            ToolOutcome { content: vec![Content::text(text)], ..ToolOutcome::done("") }
+            let text = decode_lossy(&bytes, charset(&kind));
+            let is_read = status.is_success() && !has_too_many_values(text.as_bytes());
+            (if is_read { serde_json::from_str(&text).ok() } else { None }, text)
         });
-        read.await.map_err(|error| error.to_string())
+        let (value, text) = read.await.map_err(|error| error.to_string())?;
+        if !status.is_success() {
+            return Err(format!(
+                "the server answered {status}: {}",
+                text.chars().take(300).collect::<String>()
+            ));
+        }
+        Ok(match value {
+            Some(value) => ToolOutcome { value: Some(value), ..ToolOutcome::done("") },
+            None => ToolOutcome { content: vec![Content::text(text)], ..ToolOutcome::done("") },
+        })
     }
-}
-
-/// A text without the mark of its byte order, which some servers write before JSON.
-fn without_bom(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }

@@ -20,15 +20,15 @@ mod tool;
 
 pub use oauth::{Algorithm, EnterpriseSettings, Grant, OAuthSettings};
 
+use crate::Effects;
 use crate::builtin::Person;
-use crate::{Effects, ToolSource};
+use crate::supervision::{Supervised, Supervisor};
 use connection::Connection;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio_util::sync::DropGuard;
 
 /// `[tools.NAME]` with `kind = "mcp"`: how to reach an MCP server, and what to grant it.
@@ -181,25 +181,8 @@ impl McpSource {
     }
 }
 
-#[async_trait::async_trait]
-impl ToolSource for McpSource {
-    fn name(&self) -> &str {
-        self.connection.supervisor.name()
-    }
-
-    fn tools(&self) -> Vec<Arc<dyn crate::Tool>> {
-        self.connection.supervisor.tools()
-    }
-
-    fn notices(&self) -> Vec<String> {
-        self.connection.supervisor.take_notices()
-    }
-
-    async fn ready(&self, within: Duration) -> bool {
-        self.connection.supervisor.ready(within).await
-    }
-
-    async fn close(&self) {
-        self.connection.supervisor.close().await;
+impl Supervised for McpSource {
+    fn supervisor(&self) -> &Supervisor {
+        &self.connection.supervisor
     }
 }

@@ -8,7 +8,7 @@ use super::oauth::{Authorized, SIGN_IN_TIMEOUT, TokenManager};
 use super::progress::ProgressTransport;
 use super::stdout::StdoutReader;
 use crate::framing::MAX_MESSAGE_BYTES;
-use crate::subprocess::{ProcessGroup, StderrLog, command};
+use crate::subprocess::{ProcessTree, StderrLog, command};
 use rmcp::model::ProtocolVersion;
 use rmcp::service::{ClientInitializeError, RunningService, ServiceError};
 use rmcp::transport::async_rw::AsyncRwTransport;
@@ -24,14 +24,14 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 /// Time limit of the protocol handshake.
 const HANDSHAKE: Duration = Duration::from_mins(1);
 
-/// An established MCP session. Dropping it ends the session and kills the server's process group.
+/// An established MCP session. Dropping it ends the session and ends the server's process and everything that it started.
 pub struct Session {
     /// The session's request interface.
     pub service: Arc<RunningService<RoleClient, Client>>,
     /// Captured standard error of the server's process; empty over HTTP.
     pub stderr_log: StderrLog,
-    /// The server's process and its group.
-    _program: Option<(ProcessGroup, Child)>,
+    /// The server's process and everything that it started; the tree is dropped first.
+    _program: Option<(ProcessTree, Child)>,
 }
 
 impl Session {
@@ -126,25 +126,24 @@ async fn serve<T: Transport<RoleClient> + 'static>(
     tokio::time::timeout(within, client.serve_with_lifecycle(transport, lifecycle)).await
 }
 
-type Started = ((ProcessGroup, Child), ChildStdin, ChildStdout);
+type Started = ((ProcessTree, Child), ChildStdin, ChildStdout);
 
 /// Starts the server's process.
 fn start(settings: &McpSettings, directory: &Path, stderr_log: &StderrLog) -> Result<Started, Failure> {
     let name = settings.command.first().map_or("", String::as_str);
     let mut child = command(&settings.command, &settings.env, directory)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
+        .and_then(|mut command| {
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+        })
         .map_err(|error| Failure::Other(format!("cannot start `{name}`: {error}")))?;
-    let group = ProcessGroup::of(child.id());
+    let tree = ProcessTree::of(child.id());
     let (Some(stdin), Some(stdout), Some(stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
         return Err(Failure::Other("the process has no standard streams".to_owned()));
     };
     stderr_log.listen(stderr);
-    Ok(((group, child), stdin, stdout))
+    Ok(((tree, child), stdin, stdout))
 }
 
 /// Why the handshake failed, without the names of types.

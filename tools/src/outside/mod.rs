@@ -3,5 +3,8 @@
 
 pub mod address;
 pub mod html;
+pub mod json;
 pub mod offload;
 pub mod schema;
+pub mod terminal;
+pub mod text;

@@ -3,7 +3,7 @@
 use super::wire::{Incoming, Request};
 use crate::CallProgress;
 use crate::framing::{self, Frame, FrameDecoder, MAX_MESSAGE_BYTES, NoiseBudget};
-use crate::subprocess::{ProcessGroup, StderrLog, command};
+use crate::subprocess::{ProcessTree, StderrLog, command};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,7 +29,7 @@ pub enum RequestError {
     Disconnected(String),
 }
 
-/// A running child process that answers requests. Dropping it kills the process group.
+/// A running child process that answers requests. Dropping it ends the process and everything that it started.
 pub struct ProcessClient {
     stdin: AsyncMutex<ChildStdin>,
     waiting: Mutex<BTreeMap<u64, Waiting>>,
@@ -39,9 +39,9 @@ pub struct ProcessClient {
     pub changed: Notify,
     /// Cancelled when the process has ended.
     pub ended: CancellationToken,
-    /// The process; killed on drop.
+    /// The process and everything that it started; ended on drop, before the process is waited for.
+    _tree: ProcessTree,
     _child: tokio::process::Child,
-    _group: ProcessGroup,
 }
 
 struct Waiting {
@@ -53,12 +53,13 @@ impl ProcessClient {
     /// Starts the program `line` in `directory`, with access to the environment variables `env`.
     pub fn begin(line: &[String], env: &[String], directory: &Path) -> Result<Arc<Self>, String> {
         let mut child = command(line, env, directory)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("cannot start `{}`: {error}", line[0]))?;
-        let group = ProcessGroup::of(child.id());
+            .and_then(|mut command| {
+                command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+            })
+            .map_err(|error| {
+                format!("cannot start `{}`: {error}", line.first().map_or("", String::as_str))
+            })?;
+        let tree = ProcessTree::of(child.id());
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
@@ -73,8 +74,8 @@ impl ProcessClient {
             stderr_log,
             changed: Notify::new(),
             ended: CancellationToken::new(),
+            _tree: tree,
             _child: child,
-            _group: group,
         });
         let weak = Arc::downgrade(&client);
         tokio::spawn(async move {

@@ -8,6 +8,7 @@ mod tool;
 mod wire;
 
 pub use serve::{serve, serve_on};
+
 #[cfg(feature = "wasm")]
 pub(crate) use tool::outcome_of;
 #[cfg(feature = "wasm")]
@@ -15,14 +16,13 @@ pub(crate) use wire::{Description, Offer};
 
 pub(crate) use client::{ProcessClient, RequestError};
 
-use crate::{Effects, Tool, ToolSource};
-use async_trait::async_trait;
+use crate::Effects;
+use crate::supervision::{Supervised, Supervisor};
 use connection::Connection;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio_util::sync::DropGuard;
 
 /// `[tools.NAME]` with `kind = "process"`: how to start a program, and what to grant it.
@@ -75,25 +75,19 @@ impl ProcessSource {
     }
 }
 
-#[async_trait]
-impl ToolSource for ProcessSource {
-    fn name(&self) -> &str {
-        self.connection.supervisor.name()
+impl Supervised for ProcessSource {
+    fn supervisor(&self) -> &Supervisor {
+        &self.connection.supervisor
     }
+}
 
-    fn tools(&self) -> Vec<Arc<dyn Tool>> {
-        self.connection.supervisor.tools()
-    }
-
-    fn notices(&self) -> Vec<String> {
-        self.connection.supervisor.take_notices()
-    }
-
-    async fn ready(&self, within: Duration) -> bool {
-        self.connection.supervisor.ready(within).await
-    }
-
-    async fn close(&self) {
-        self.connection.supervisor.close().await;
+/// Reads a line of a process as a message with a description or an outcome, for the fuzzer.
+pub(crate) fn read_message(line: &[u8]) {
+    let Ok(message) = serde_json::from_slice::<wire::Incoming>(line) else { return };
+    if let Some(Ok(result)) = message.response() {
+        let _ = serde_json::from_value::<wire::Description>(result.clone());
+        if let Ok(outcome) = serde_json::from_value::<crate::ToolOutcome>(result) {
+            let _ = outcome.bounded(1000).to_text();
+        }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use sojourn_primitives::JsonPointer;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -98,22 +99,22 @@ pub enum Actions {
 #[serde(default, deny_unknown_fields)]
 pub struct Pointers {
     /// Location of the observation.
-    pub observation: String,
+    pub observation: JsonPointer,
     /// Location of the step's reward.
-    pub reward: String,
+    pub reward: JsonPointer,
     /// Location of the flag for an end by success or failure.
-    pub terminated: String,
+    pub terminated: JsonPointer,
     /// Location of the flag for an end by time limit.
-    pub truncated: String,
+    pub truncated: JsonPointer,
 }
 
 impl Default for Pointers {
     fn default() -> Self {
         Self {
-            observation: "/observation".to_owned(),
-            reward: "/reward".to_owned(),
-            terminated: "/terminated".to_owned(),
-            truncated: "/truncated".to_owned(),
+            observation: JsonPointer::of(["observation"]),
+            reward: JsonPointer::of(["reward"]),
+            terminated: JsonPointer::of(["terminated"]),
+            truncated: JsonPointer::of(["truncated"]),
         }
     }
 }
@@ -129,7 +130,7 @@ impl McpEnvironmentSettings {
             name: "succeed".to_owned(),
             description: "end the episode with a reward".to_owned(),
             parameters: Vec::new(),
-            goal: Condition::Equals { path: "/success".to_owned(), value: true.into() },
+            goal: Condition::Equals { path: JsonPointer::of(["success"]), value: true.into() },
             achievement: true,
             episodes: None,
         };
@@ -242,14 +243,14 @@ impl McpPeer {
 
     fn observation(&mut self, result: &Value, stepped: bool) -> PeerObservation {
         let pointers = &self.settings.results;
-        let flag = |path: &str| result.pointer(path).and_then(Value::as_bool).unwrap_or(false);
-        let reward = result.pointer(&pointers.reward).and_then(Value::as_f64).unwrap_or(0.0);
+        let flag = |path: &JsonPointer| path.find(result).and_then(Value::as_bool).unwrap_or(false);
+        let reward = pointers.reward.find(result).and_then(Value::as_f64).unwrap_or(0.0);
         let (terminated, truncated) = (flag(&pointers.terminated), flag(&pointers.truncated));
         if stepped {
             self.tally.steps += 1;
             self.tally.sum += reward;
         }
-        let observation = result.pointer(&pointers.observation).unwrap_or(result);
+        let observation = pointers.observation.find(result).unwrap_or(result);
         let success = stepped && terminated && reward > 0.0;
         let mut text: String = plain(observation).chars().take(MAX_TEXT_CHARS).collect();
         if text.len() < plain(observation).len() {

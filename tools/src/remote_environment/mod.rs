@@ -8,6 +8,7 @@ pub use mcp::McpEnvironmentSettings;
 pub use process::ProcessEnvironmentSettings;
 
 use crate::content::plain;
+use crate::outside::json;
 use crate::schema::{RESERVED, identifier};
 use crate::{
     Action, Effects, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix,
@@ -87,6 +88,14 @@ fn ending<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ending>, 
 }
 
 impl PeerObservation {
+    /// The observation with a state that the log can hold.
+    fn bounded(mut self) -> Self {
+        for value in self.state.values_mut() {
+            json::limit_depth(value, json::MAX_DEPTH - 1);
+        }
+        self
+    }
+
     fn observation(&self) -> Observation {
         let text = self.text.clone().unwrap_or_else(|| {
             let mut text = String::new();
@@ -204,7 +213,7 @@ impl Environment for RemoteEnvironment {
 
     async fn reset(&mut self, seed: u64) -> Result<(), EnvironmentError> {
         (self.observed, self.call) = (None, None);
-        self.observed = Some(self.peer.reset(seed).await?);
+        self.observed = Some(self.peer.reset(seed).await?.bounded());
         Ok(())
     }
 
@@ -242,7 +251,7 @@ impl Environment for RemoteEnvironment {
             // The episode is lost, so its observation is dropped.
             (self.observed, self.call) = (None, None);
         }
-        let seen = self.observed.insert(stepped?);
+        let seen = self.observed.insert(stepped?.bounded());
         if let Some(Call::Act { action: wanted, left, done, failed }) = &mut self.call
             && *wanted == action.0
         {

@@ -7,6 +7,7 @@ use crate::{EnvironmentError, EnvironmentSpec, Example, Recipe, TaskSpec, Wordin
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sojourn_primitives::JsonPointer;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +55,7 @@ struct World {
     #[serde(default)]
     examples: Vec<Example>,
     #[serde(default)]
-    vitals: Vec<String>,
+    vitals: Vec<JsonPointer>,
     #[serde(default)]
     wording: Wording,
 }

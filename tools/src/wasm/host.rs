@@ -2,12 +2,13 @@
 
 use super::WasmSettings;
 use super::http::{Finishing, send};
+use super::limits::ComponentLimits;
 use crate::allowed_hosts::AllowedHosts;
 use crate::subprocess::StderrLog;
 use std::path::Path;
 use std::time::Duration;
 use wasmtime::component::{Component, Linker, ResourceTable};
-use wasmtime::{Config, Engine, Store, StoreLimits, StoreLimitsBuilder};
+use wasmtime::{Config, Engine, Store};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{FsPerms, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
@@ -24,8 +25,10 @@ wasmtime::component::bindgen!({
 const TICK: Duration = Duration::from_millis(10);
 /// Limit on the captured output of one call, in bytes.
 const MAX_OUTPUT_BYTES: usize = 1 << 20;
-/// Limit on instances, tables and memories of one call; a component consists of several modules.
-const MAX_PARTS: usize = 64;
+/// Limit on the resources that a component holds of the host at once: streams, files, requests.
+const MAX_RESOURCES: usize = 10_000;
+/// Limit on the bytes that the host copies out of a component for one request of it.
+const MAX_COPIED_BYTES: usize = 32 << 20;
 
 /// A compiled component with its granted capabilities.
 pub struct Host {
@@ -40,7 +43,7 @@ pub struct Host {
 struct CallState {
     wasi: WasiCtx,
     table: ResourceTable,
-    limits: StoreLimits,
+    limits: ComponentLimits,
     http: WasiHttpCtx,
     http_filter: HttpFilter,
 }
@@ -159,22 +162,18 @@ impl Host {
             wasi.preopened_dir(&path, seen_as, powers)
                 .map_err(|error| format!("the directory `{}` cannot be opened: {error:#}", path.display()))?;
         }
-        let limits = StoreLimitsBuilder::new()
-            .memory_size(self.settings.memory_mib << 20)
-            .instances(MAX_PARTS)
-            .tables(MAX_PARTS)
-            .memories(MAX_PARTS)
-            .trap_on_grow_failure(true)
-            .build();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_RESOURCES);
         let world = CallState {
             wasi: wasi.build(),
-            table: ResourceTable::new(),
-            limits,
+            table,
+            limits: ComponentLimits::new(self.settings.memory_mib),
             http: WasiHttpCtx::new(),
             http_filter: HttpFilter(self.hosts.clone()),
         };
         let mut store = Store::new(&self.engine, world);
         store.limiter(|world| &mut world.limits);
+        store.set_hostcall_fuel(MAX_COPIED_BYTES);
         // The call yields at every tick; if nobody waits for it, it is dropped there.
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);

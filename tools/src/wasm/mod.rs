@@ -11,6 +11,8 @@ mod host;
 #[cfg(feature = "wasm")]
 mod http;
 #[cfg(feature = "wasm")]
+mod limits;
+#[cfg(feature = "wasm")]
 mod source;
 
 #[cfg(feature = "wasm")]
@@ -47,7 +49,7 @@ pub struct WasmSettings {
     /// Time limit of one call of a tool that declares none, in milliseconds. Default: one minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
-    /// Memory limit of one call, in MiB. Default 64.
+    /// Memory limit of one call, in MiB, over all memories and tables of the component. Default 64.
     #[serde(default = "memory_mib")]
     pub memory_mib: usize,
 }

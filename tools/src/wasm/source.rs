@@ -3,8 +3,8 @@
 use super::WasmSettings;
 use super::host::{Host, Request};
 use crate::process::{Description, Offer, outcome_of};
-use crate::supervision::Supervisor;
-use crate::{CallContext, Tool, ToolError, ToolOutcome, ToolSource, ToolSpec};
+use crate::supervision::{Supervised, Supervisor};
+use crate::{CallContext, Tool, ToolError, ToolOutcome, ToolSpec};
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -83,26 +83,9 @@ impl Shared {
     }
 }
 
-#[async_trait]
-impl ToolSource for WasmSource {
-    fn name(&self) -> &str {
-        self.shared.supervisor.name()
-    }
-
-    fn tools(&self) -> Vec<Arc<dyn Tool>> {
-        self.shared.supervisor.tools()
-    }
-
-    fn notices(&self) -> Vec<String> {
-        self.shared.supervisor.take_notices()
-    }
-
-    async fn ready(&self, within: Duration) -> bool {
-        self.shared.supervisor.ready(within).await
-    }
-
-    async fn close(&self) {
-        self.shared.supervisor.close().await;
+impl Supervised for WasmSource {
+    fn supervisor(&self) -> &Supervisor {
+        &self.shared.supervisor
     }
 }
 

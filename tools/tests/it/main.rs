@@ -14,5 +14,6 @@ mod mcp_oddities;
 mod outside;
 mod process_faults;
 mod toolbox;
+mod wasm_limits;
 mod with_network;
 mod worlds;

@@ -60,7 +60,7 @@ pub(in crate::core) fn causal_note(
 
 /// What the failed episode asked for, what the program called instead, and what came of it.
 fn question_note(question: &Question, failure: &Failure) -> String {
-    let goal = failure.before.pointer(&question.path).and_then(Value::as_str);
+    let goal = question.path.find(&failure.before).and_then(Value::as_str);
     let failed = if let Some(goal) = goal {
         prompt!("notes", "question_failed_goal", goal = shortened(goal, PART))
     } else {
@@ -162,8 +162,8 @@ fn call_note(planner: &Planner, failed: &CallTrace) -> Option<String> {
 /// The difference between what a call had to bring and what it brought.
 fn shortfall(goal: &Condition, before: &Value, after: &Value, call: &str) -> Option<String> {
     let Condition::Increased { path, by, .. } = goal else { return None };
-    let number = |state: &Value| state.pointer(path).and_then(Value::as_i64).unwrap_or(0);
-    let property = path.replace('/', ".");
+    let number = |state: &Value| path.find(state).and_then(Value::as_i64).unwrap_or(0);
+    let property = path.as_str().replace('/', ".");
     if matches!(by, Amount::Literal(_)) {
         return Some(prompt!("notes", "not_grown", property = property));
     }
@@ -172,7 +172,7 @@ fn shortfall(goal: &Condition, before: &Value, after: &Value, call: &str) -> Opt
         "too_few",
         call = call,
         before = number(before),
-        item = path.rsplit('/').next().unwrap_or(path),
+        item = path.last().unwrap_or_default(),
         after = number(after),
         property = property,
     ))

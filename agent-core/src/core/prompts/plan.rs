@@ -104,7 +104,7 @@ pub(in crate::core) fn for_thing(thing: &str) -> String {
 /// How a program sees that the task is done: `observe().counters.painted has grown`.
 fn reached(task: &TaskSpec) -> String {
     if let Condition::Increased { path, .. } = &task.goal {
-        prompt!("plan", "grown", property = path.replace('/', "."))
+        prompt!("plan", "grown", property = path.as_str().replace('/', "."))
     } else {
         prompt!("plan", "done", description = task.description)
     }

@@ -10,6 +10,8 @@ use crate::model::{
     UiElement, UiState,
 };
 use sojourn_crafter::CrafterEnvironment;
+use sojourn_memory::MemoryId;
+use sojourn_primitives::JsonPointer;
 use sojourn_skills::grammar::Language;
 use sojourn_skills::{Demotion, ReflexFigures, TrialReport};
 use sojourn_tools::{
@@ -27,7 +29,10 @@ fn questions() -> EnvironmentSpec {
     EnvironmentSpec {
         name: "office".into(),
         about: "The skills act on a form like a person.".into(),
-        question: Some(Question { path: "/goal".into(), differs: "The words differ each time.".into() }),
+        question: Some(Question {
+            path: JsonPointer::of(["goal"]),
+            differs: "The words differ each time.".into(),
+        }),
         examples: vec![Example {
             task: "sign. An example of what is seen when it starts:\ngoal: Sign as Ann.".into(),
             source: "function sign() {\n  return fill(\"name\", \"Ann\");\n}".into(),
@@ -35,7 +40,7 @@ fn questions() -> EnvironmentSpec {
         tasks: vec![task(
             "send_form",
             "send_form",
-            Condition::AtLeast { path: "/success".into(), value: Amount::Literal(1.0) },
+            Condition::AtLeast { path: JsonPointer::of(["success"]), value: Amount::Literal(1.0) },
         )],
         recipes: Vec::new(),
         wording: Wording {
@@ -51,7 +56,11 @@ fn questions() -> EnvironmentSpec {
 /// A workshop: recipes and vitals, and no word of its own.
 fn bare() -> EnvironmentSpec {
     let ingredient = |item: &str, count| Ingredient { item: item.into(), count };
-    let grown = |path: &str| Condition::Increased { path: path.into(), by: Amount::Literal(1.0), cap: None };
+    let grown = |path: &str| Condition::Increased {
+        path: path.parse().unwrap(),
+        by: Amount::Literal(1.0),
+        cap: None,
+    };
     let fill = ToolSpec {
         parameters: vec![
             Parameter {
@@ -105,7 +114,7 @@ fn bare() -> EnvironmentSpec {
             Recipe { task: "sweep".into(), call: "sweep()".into(), ..Recipe::default() },
         ],
         examples: Vec::new(),
-        vitals: vec!["/health".into()],
+        vitals: vec![JsonPointer::of(["health"])],
         question: None,
         exploration: None,
         wording: Wording::default(),
@@ -158,7 +167,7 @@ fn consultable() -> Consultable {
 
 fn choice(spec: &EnvironmentSpec, proposals: &[Proposal], consultable: &Consultable) -> String {
     let memory = |text: &str| Recalled {
-        id: "1".into(),
+        id: MemoryId::from_bytes([1; 16]),
         text: text.into(),
         kind: "episode".into(),
         why: String::new(),
@@ -319,8 +328,11 @@ fn causal_notes() {
             .map(|need| note(failed(Some(failure(vec![trace(false, vec![need])])))))
             .collect();
         let mut counted = spec_task.clone();
-        counted.goal =
-            Condition::Increased { path: "/counters/paint".into(), by: Amount::Param("n".into()), cap: None };
+        counted.goal = Condition::Increased {
+            path: JsonPointer::of(["counters", "paint"]),
+            by: Amount::Param("n".into()),
+            cap: None,
+        };
         lines.extend([
             note(CandidateTrial { compile_error: Some("unexpected end".into()), ..failed(None) }),
             note(failed(None)),

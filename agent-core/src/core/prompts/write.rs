@@ -7,7 +7,7 @@ use crate::model::Demonstration;
 use serde_json::Value;
 use sojourn_controller::{Request, Role};
 use sojourn_skills::grammar::Language;
-use sojourn_tools::{EnvironmentSpec, Parameter, TaskSpec, ToolSpec, signature};
+use sojourn_tools::{EnvironmentSpec, Parameter, TaskSpec, ToolSpec, function_head, signature};
 
 /// Characters shown of another episode's first observation: enough for its goal and the first things in it.
 const OTHER_OBSERVATION: usize = 500;
@@ -58,12 +58,12 @@ pub(in crate::core) fn write(writing: &Writing<'_>, actor: &ActorConfig, seed: u
         max_tokens: actor.max_tokens,
         seed,
     };
-    program_request(messages, head(writing.task), &writing.grammar, &decoding)
-}
-
-/// The line that a skill's source starts with.
-pub(in crate::core) fn head(task: &TaskSpec) -> String {
-    format!("function {} {{\n", signature(&task.name, &task.parameters))
+    program_request(
+        messages,
+        function_head(&writing.task.name, &writing.task.parameters),
+        &writing.grammar,
+        &decoding,
+    )
 }
 
 fn task_text(writing: &Writing<'_>) -> String {

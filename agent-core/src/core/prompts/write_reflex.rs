@@ -5,6 +5,7 @@ use crate::config::ReflexConfig;
 use crate::model::Moment;
 use serde_json::Value;
 use sojourn_controller::{Request, Role};
+use sojourn_primitives::JsonPointer;
 use sojourn_skills::ReflexFigures;
 use sojourn_tools::EnvironmentSpec;
 
@@ -98,12 +99,12 @@ fn request_text(writing: &ReflexWriting<'_>) -> String {
 }
 
 /// The vitals that fell with a moment's action; the last moment has no `next`.
-fn harm(vitals: &[String], moment: &Moment, next: Option<&Moment>) -> String {
+fn harm(vitals: &[JsonPointer], moment: &Moment, next: Option<&Moment>) -> String {
     let Some(next) = next else { return prompt!("write_reflex", "end") };
-    let number = |state: &Value, path: &str| state.pointer(path).and_then(Value::as_f64).unwrap_or(0.0);
+    let number = |state: &Value, path: &JsonPointer| path.find(state).and_then(Value::as_f64).unwrap_or(0.0);
     let falls = vitals.iter().filter_map(|path| {
         let fall = number(&moment.state, path) - number(&next.state, path);
-        let vital = path.rsplit('/').next().unwrap_or(path);
+        let vital = path.last().unwrap_or_default();
         (fall > 0.0).then(|| prompt!("write_reflex", "fell", vital = vital, fall = fall))
     });
     falls.collect()

@@ -99,7 +99,7 @@ impl Core {
 
     /// The candidate as the library keeps it.
     fn skill(&self, draft: &Draft, task: &TaskSpec, source: String, wasm: Vec<u8>) -> Skill {
-        let run = self.origin.run.clone();
+        let run = self.origin.run.to_string();
         let skill_draft = SkillDraft {
             name: task.name.clone(),
             description: task.description.clone(),

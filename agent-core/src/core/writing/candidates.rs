@@ -8,7 +8,7 @@ use crate::model::{Effect, Purpose, Recalled, TrialPlan};
 use serde_json::{Map, Value};
 use sojourn_controller::Reply;
 use sojourn_skills::{Callable, grammar, static_check};
-use sojourn_tools::{Condition, Parameter, ParameterKind, TaskSpec, ToolSpec};
+use sojourn_tools::{Condition, Parameter, ParameterKind, TaskSpec, ToolSpec, function_head};
 
 /// Most notes shown in a round, the latest.
 const NOTES: usize = 2;
@@ -88,7 +88,8 @@ impl Core {
         let mut sources = Vec::new();
         let mut problem = None;
         for completion in reply.candidates.iter().filter(|c| c.finish.is_whole()) {
-            let source = format!("{}{}", prompts::head(&task), completion.text.trim_end());
+            let source =
+                format!("{}{}", function_head(&task.name, &task.parameters), completion.text.trim_end());
             if draft.tried.contains(&source) || sources.contains(&source) {
                 continue;
             }

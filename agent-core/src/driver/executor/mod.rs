@@ -19,6 +19,7 @@ use super::toolkit::Toolkit;
 use host::SkillHost;
 use serde_json::Value;
 use skill_run::Tally;
+use sojourn_primitives::JsonPointer;
 use sojourn_sandbox::{Binding, BindingKind, CallError, HostError, Limits, Program, Sandbox};
 use sojourn_tools::{Condition, Environment, EnvironmentError, Grants, Parameter, ToolCall};
 use state::ExecutorState;
@@ -55,7 +56,7 @@ pub struct SkillExecutor {
 #[derive(Debug, thiserror::Error)]
 pub enum ExecutorError {
     /// The environment failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Environment(#[from] EnvironmentError),
     /// There is no such skill.
     #[error("no skill named `{name}` is loaded")]
@@ -67,7 +68,7 @@ pub enum ExecutorError {
     #[error("{0}")]
     Tools(String),
     /// An event could not be recorded, or differs from the recorded one.
-    #[error(transparent)]
+    #[error("{0}")]
     Journal(#[from] JournalError),
     /// The run was interrupted. The current step was finished and recorded.
     #[error("interrupted")]
@@ -227,7 +228,7 @@ impl SkillExecutor {
     }
 
     /// From now on records changes of these counters, given as JSON pointers, unless a reflex causes them.
-    pub async fn watch(&self, counters: &[String]) {
+    pub async fn watch(&self, counters: &[JsonPointer]) {
         self.shared.lock().await.watched = counters.to_vec();
     }
 

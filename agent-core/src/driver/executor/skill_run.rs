@@ -3,6 +3,7 @@
 use super::ExecutorError;
 use crate::model::{ActReport, CallTrace, Moment, SkillUse, Unlocked};
 use serde_json::Value;
+use sojourn_primitives::JsonPointer;
 use sojourn_sandbox::CallError;
 use sojourn_tools::{Ending, EndingKind, Observation};
 use std::collections::{BTreeSet, VecDeque};
@@ -37,7 +38,7 @@ pub struct SkillRun {
     /// The sum of the vitals' decreases, whatever they gained again.
     pub harm: f64,
     /// The watched counters that changed, sorted.
-    pub touched: Vec<String>,
+    pub touched: Vec<JsonPointer>,
     /// Set if the episode ended.
     pub ended: Option<Ending>,
 }
@@ -61,7 +62,7 @@ pub(super) struct Tally {
     pub(super) steps: u32,
     pub(super) reflex_steps: u32,
     pub(super) harm: f64,
-    pub(super) touched: BTreeSet<String>,
+    pub(super) touched: BTreeSet<JsonPointer>,
     pub(super) unlocked: Vec<Unlocked>,
     pub(super) skills: Vec<SkillUse>,
     pub(super) trace: Vec<CallTrace>,

@@ -1,12 +1,14 @@
 //! The state that the nested calls of one skill share: the environment, its reflexes and what adds up.
 
 use super::super::DriveError;
-use super::super::merge_patch::diff;
 use super::super::toolkit::{ToolRequest, Toolkit};
 use super::skill_run::Tally;
 use super::{ExecutorError, LiveReflex, Recorder};
-use crate::model::{CallTrace, Moment, RecordKind, SkillEvent, StepRecord, Unlocked, as_javascript};
+use crate::model::{
+    CallTrace, Moment, RecordKind, SkillEvent, StateChange, StepRecord, Unlocked, as_javascript,
+};
 use serde_json::Value;
+use sojourn_primitives::JsonPointer;
 use sojourn_sandbox::{Binding, HostError, StopCause};
 use sojourn_tools::{
     Action, Ending, EndingKind, Environment, EnvironmentError, FailureKind, Progress, ToolCall, ToolOutcome,
@@ -16,6 +18,8 @@ use sojourn_tools::{
 /// Calls kept at the beginning and at the end of a trace: those show what went wrong.
 const TRACE_HEAD: usize = 4;
 const TRACE_TAIL: usize = 24;
+/// The longest message of a traced call, in characters. One record holds the traces of many worlds.
+const TRACE_MESSAGE: usize = 4000;
 /// Actions that reflexes may take in a row before the skill continues.
 const REFLEX_BURST: u32 = 12;
 /// States kept from before the end of an episode.
@@ -28,9 +32,9 @@ pub(super) struct ExecutorState {
     pub(super) reflexes: Vec<LiveReflex>,
     pub(super) bindings: Vec<Binding>,
     pub(super) state: Value,
-    pub(super) vitals: Vec<String>,
+    pub(super) vitals: Vec<JsonPointer>,
     /// Counters whose changes are recorded, as JSON pointers.
-    pub(super) watched: Vec<String>,
+    pub(super) watched: Vec<JsonPointer>,
     pub(super) steps_left: u32,
     pub(super) episode_step: u64,
     pub(super) tally: Tally,
@@ -103,7 +107,11 @@ impl ExecutorState {
         loop {
             self.react().await?;
             match self.environment.advance() {
-                Ok(Progress::Done(outcome)) => return Ok(outcome),
+                // The log could not tell `null` from no value.
+                Ok(Progress::Done(outcome)) => {
+                    let value = outcome.value.filter(|value| !value.is_null());
+                    return Ok(ToolOutcome { value, ..outcome });
+                }
                 Ok(Progress::Act(action)) => self.step(action, None).await?,
                 Err(error) => return Err(self.broken(error)),
             }
@@ -143,10 +151,10 @@ impl ExecutorState {
         self.episode_step += 1;
         self.tally.steps += 1;
         self.tally.reflex_steps += u32::from(reflex.is_some());
-        self.tally.harm +=
-            self.vitals.iter().map(|path| loss(&self.state, &outcome.state, path)).sum::<f64>();
+        let harm: f64 = self.vitals.iter().map(|path| loss(&self.state, &outcome.state, path)).sum();
+        self.tally.harm = (self.tally.harm + harm).min(f64::MAX);
         if reflex.is_none() {
-            let changed = |path: &&String| self.state.pointer(path) != outcome.state.pointer(path);
+            let changed = |path: &&JsonPointer| path.find(&self.state) != path.find(&outcome.state);
             self.tally.touched.extend(self.watched.iter().filter(changed).cloned());
         }
         let at = self.episode_step;
@@ -154,8 +162,14 @@ impl ExecutorState {
             .unlocked
             .extend(outcome.unlocked.iter().map(|task| Unlocked { task: task.clone(), step: at }));
         self.tally.ended.clone_from(&outcome.ended);
-        let change = diff(&self.state, &outcome.state);
-        let before = std::mem::replace(&mut self.state, outcome.state);
+        let StateChange { patch, nulls } = StateChange::between(&self.state, &outcome.state);
+        let mut after = outcome.state;
+        if !self.environment.spec().deterministic {
+            // A resume takes the state from the log, so it is what the log says, down to the order of members.
+            after.clone_from(&self.state);
+            StateChange::apply(patch.as_ref(), &nulls, &mut after);
+        }
+        let before = std::mem::replace(&mut self.state, after);
         if self.tally.moments.len() == MOMENTS {
             self.tally.moments.pop_front();
         }
@@ -163,8 +177,10 @@ impl ExecutorState {
         let record = StepRecord {
             action,
             reflex,
-            change,
-            reward: outcome.reward,
+            change: patch,
+            nulls,
+            // JSON has no other numbers.
+            reward: if outcome.reward.is_finite() { outcome.reward } else { 0.0 },
             unlocked: outcome.unlocked,
             ended: outcome.ended,
         };
@@ -212,7 +228,7 @@ impl ExecutorState {
         self.tally.trace.push(CallTrace {
             call: as_javascript(call),
             ok: outcome.ok,
-            message: outcome.message.clone(),
+            message: outcome.message.chars().take(TRACE_MESSAGE).collect(),
             missing: outcome.missing.clone(),
             failure: outcome.failure,
         });
@@ -237,7 +253,7 @@ fn stopped_outcome(stop: &HostError) -> ToolOutcome {
 }
 
 /// The amount by which the counter at `path` has decreased, at least 0.
-fn loss(before: &Value, after: &Value, path: &str) -> f64 {
-    let number = |state: &Value| state.pointer(path).and_then(Value::as_f64).unwrap_or(0.0);
+fn loss(before: &Value, after: &Value, path: &JsonPointer) -> f64 {
+    let number = |state: &Value| path.find(state).and_then(Value::as_f64).unwrap_or(0.0);
     (number(before) - number(after)).max(0.0)
 }

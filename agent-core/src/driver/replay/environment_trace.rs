@@ -1,6 +1,5 @@
 //! The trace of an environment: everything that a log has of it, in order.
 
-use super::super::merge_patch::merge;
 use crate::log::ReadError;
 use crate::model::{Event, LogRecord, RecordKind, SkillEvent, StepRecord};
 use serde_json::Value;
@@ -10,6 +9,10 @@ use sojourn_tools::{
     StepOutcome, ToolCall, ToolOutcome,
 };
 use std::collections::VecDeque;
+
+/// The most that a trace may hold, in bytes. A few large blobs that many records of an imported log refer to would fill the
+/// memory.
+const MAX_BYTES: usize = 2 << 30;
 
 /// One entry of a trace.
 #[derive(Debug, Clone)]
@@ -30,6 +33,17 @@ pub(super) enum TraceEntry {
 }
 
 impl TraceEntry {
+    /// About the memory that its texts and values need.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Reset(_, seen) | Self::Observed(seen) => seen.text.len() + json_bytes(&seen.state),
+            Self::Called(call) => call.args.values().map(json_bytes).sum(),
+            Self::Stepped(step) => step.change.as_ref().map_or(0, json_bytes),
+            Self::Returned(outcome) => outcome.message.len() + outcome.value.as_ref().map_or(0, json_bytes),
+            Self::Stopped | Self::Lost { .. } => 0,
+        }
+    }
+
     /// Whether the entry only says how a call ended.
     pub(super) fn ends_call(&self) -> bool {
         matches!(self, Self::Returned(_) | Self::Stopped)
@@ -48,6 +62,7 @@ pub(super) async fn environment_trace<'a>(
     let mut trace = Vec::<(usize, TraceEntry)>::new();
     // Whether each open call, the innermost last, is one of the environment's tools.
     let mut calls = Vec::new();
+    let mut left: usize = MAX_BYTES;
     for (index, record) in records {
         match RecordKind::of(record)? {
             RecordKind::EpisodeStarted
@@ -57,6 +72,7 @@ pub(super) async fn environment_trace<'a>(
             | RecordKind::Acted => {}
             _ => continue,
         }
+        let known = trace.len();
         match LogRecord::require(store, record).await? {
             LogRecord::Event(event) => {
                 calls.clear();
@@ -93,8 +109,23 @@ pub(super) async fn environment_trace<'a>(
             },
             _ => {}
         }
+        let bytes = trace[known..].iter().map(|(_, entry)| entry.bytes()).sum();
+        left = left.checked_sub(bytes).ok_or_else(|| {
+            let reason = format!("what the world said up to here exceeds {} MiB", MAX_BYTES >> 20);
+            ReadError::Unreadable { seq: record.seq, reason }
+        })?;
     }
     Ok(trace)
+}
+
+/// About the size of a value as JSON, in bytes.
+fn json_bytes(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(|item| json_bytes(item) + 1).sum(),
+        Value::Object(fields) => fields.iter().map(|(key, value)| key.len() + json_bytes(value) + 4).sum(),
+        _ => 8,
+    }
 }
 
 fn returned(outcome: ToolOutcome) -> TraceEntry {
@@ -123,9 +154,7 @@ pub(super) fn open_episode(trace: &VecDeque<TraceEntry>) -> Option<EpisodePrefix
             TraceEntry::Stepped(step) => {
                 let Some(past) = &mut last else { continue };
                 past.actions.push(step.action.clone());
-                if let Some(change) = &step.change {
-                    merge(&mut past.state, change);
-                }
+                step.apply(&mut past.state);
             }
             TraceEntry::Called(_)
             | TraceEntry::Returned(_)
@@ -170,9 +199,7 @@ pub(super) fn step(
         Some(TraceEntry::Stepped(step)) if step.action == *action => {
             let step = step.clone();
             trace.pop_front();
-            if let Some(change) = &step.change {
-                merge(state, change);
-            }
+            step.apply(state);
             let StepRecord { reward, unlocked, ended, .. } = step;
             Ok(StepOutcome { state: state.clone(), reward, unlocked, ended })
         }

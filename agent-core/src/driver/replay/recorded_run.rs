@@ -11,7 +11,7 @@ use super::recorded_tools::{RecordedTools, ToolChange};
 use super::recorded_world::RecordedWorld;
 use super::uncertain_calls::UncertainCalls;
 use crate::log::ReadError;
-use crate::model::{Effect, Event, LogRecord, Recalled, RecordKind, SkillEvent};
+use crate::model::{ControlRecord, Effect, Event, LogRecord, Recalled, RecordKind, SkillEvent};
 use sojourn_controller::Recording;
 use sojourn_memory::{EventSeq, Record, Store};
 use sojourn_tools::{Environment, EnvironmentSpec};
@@ -82,17 +82,23 @@ impl RecordedRun {
         let mut uncertain = UncertainCalls::new(spec);
         let mut request = String::new();
         let mut own = Vec::with_capacity(records.len());
+        // What the clock was set by so far: the other process's clock is not set.
+        let mut set_ms = 0_i64;
         for record in records {
             let index = own.len();
+            let at_ms = record.at_ms.saturating_sub(set_ms);
             if is_derived(RecordKind::of(record)?) {
                 own.push((index, record));
-                this.times.push(record.at_ms);
+                this.times.push(at_ms);
                 continue;
             }
             match LogRecord::require(store, record).await? {
                 LogRecord::ControlRecord(control) => {
                     uncertain.control(&control);
-                    tools.changes.extend(ToolChange::of(*control, index, record.at_ms));
+                    if let ControlRecord::ClockChanged { by_ms } = *control {
+                        set_ms = set_ms.saturating_add(by_ms);
+                    }
+                    tools.changes.extend(ToolChange::of(*control, index, at_ms));
                     continue;
                 }
                 LogRecord::Effect(effect) => {
@@ -136,7 +142,7 @@ impl RecordedRun {
                 LogRecord::Started(_) => {}
             }
             own.push((index, record));
-            this.times.push(record.at_ms);
+            this.times.push(at_ms);
         }
         this.trace = environment_trace(store, own.iter().copied(), spec).await?;
         // The loss of an environment is recorded at the end of the act, not at the call in which it was lost.

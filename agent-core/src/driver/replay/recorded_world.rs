@@ -1,6 +1,5 @@
 //! An environment answered from a log, which survives the processes that use it.
 
-use super::super::merge_patch::merge;
 use super::environment_trace::{self as trace, TraceEntry, differs};
 use super::recorded_run::ReplayPosition;
 use async_trait::async_trait;
@@ -40,11 +39,7 @@ impl RecordedWorld {
                     first = Some(observation.clone());
                 }
                 TraceEntry::Called(call) => unfinished = Some(call.clone()),
-                TraceEntry::Stepped(step) => {
-                    if let Some(change) = &step.change {
-                        merge(&mut state, change);
-                    }
-                }
+                TraceEntry::Stepped(step) => step.apply(&mut state),
                 TraceEntry::Returned(_) | TraceEntry::Stopped | TraceEntry::Lost { .. } => unfinished = None,
             }
         }

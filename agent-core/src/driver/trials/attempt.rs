@@ -6,6 +6,7 @@ use super::TrialRunner;
 use crate::core::planner::Planner;
 use crate::model::as_javascript;
 use serde_json::{Map, Value};
+use sojourn_primitives::JsonPointer;
 use sojourn_skills::{Case, CaseResult, Setup, WorldResult, behaviour};
 use sojourn_tools::{Condition, EndingKind, Environment, ToolCall, with_defaults};
 
@@ -22,7 +23,7 @@ pub(super) struct Subject<'a> {
     /// Whether a world in which the goal holds before the first call does not count either.
     pub fresh: bool,
     /// Counters that the skill should not change, as JSON pointers.
-    pub unrelated: &'a [String],
+    pub unrelated: &'a [JsonPointer],
 }
 
 /// The result of an attempt, with its world.

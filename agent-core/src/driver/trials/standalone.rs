@@ -11,7 +11,8 @@ use crate::core::planner::Planner;
 use crate::core::{seeds, trial_calls};
 use crate::model::{ReflexSource, RunOrigin};
 use sojourn_controller::Cancel;
-use sojourn_sandbox::{Limits, Sandbox};
+use sojourn_memory::RunId;
+use sojourn_sandbox::{Limits, Program, Sandbox};
 use sojourn_skills::{
     AdmissionRule, Case, CaseResult, Kind, LibraryState, PairedEpisode, ReflexTrial, Setup, Skill,
     TrialReport, WorldResult,
@@ -154,11 +155,7 @@ impl StandaloneTrials {
         environment: Box<dyn Environment>,
     ) -> Result<(Box<dyn Environment>, ReflexTrial), DriveError> {
         let manifest = &skill.manifest;
-        let program = self
-            .runner
-            .sandbox
-            .load(&skill.wasm.0)
-            .map_err(|error| DriveError::Sandbox(format!("`{}`: {error}", manifest.name)))?;
+        let program = self.program(skill)?;
         let cooldown = match manifest.kind {
             Kind::Reflex { cooldown, .. } => cooldown,
             Kind::Skill => 0,
@@ -172,7 +169,7 @@ impl StandaloneTrials {
             reflexes: self.runner.reflexes.clone(),
             spec: environment.spec().clone(),
             origin: RunOrigin {
-                run: String::new(),
+                run: RunId::new(0, 0),
                 model: String::new(),
                 engine: sojourn_sandbox::engine_sha256().to_owned(),
             },
@@ -193,18 +190,18 @@ impl StandaloneTrials {
         Ok((world, trial))
     }
 
+    fn program(&self, skill: &Skill) -> Result<Program, DriveError> {
+        let loaded = self.runner.sandbox.load(&skill.wasm.0);
+        loaded.map_err(|error| DriveError::Sandbox(format!("`{}`: {error}", skill.manifest.name)))
+    }
+
     fn load(&self, skill: &Skill, goal: Option<Condition>) -> Result<LoadedSkill, DriveError> {
         let manifest = &skill.manifest;
-        let program = self
-            .runner
-            .sandbox
-            .load(&skill.wasm.0)
-            .map_err(|error| DriveError::Sandbox(format!("`{}`: {error}", manifest.name)))?;
         Ok(LoadedSkill {
             name: manifest.name.clone(),
             parameters: manifest.parameters.clone(),
             goal,
-            program,
+            program: self.program(skill)?,
             grants: manifest.calls.iter().cloned().collect(),
         })
     }

@@ -1,33 +1,81 @@
 //! Splits a document into passages that can be understood on their own.
 
+use super::lines::{Line, lines};
+
 /// The length of a passage in characters, which fits into the embedding model's input.
 const LENGTH: usize = 900;
+/// Longer runs of drawn lines or spaces within a line are layout.
+const LONGEST_RUN: usize = 3;
 
 /// How headings are marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Markup {
-    /// Lines that begin with `#`.
+    /// As in Markdown, with its code blocks, comments and front matter.
     Markdown,
+    /// Lines that begin with `#`, and nothing else of Markdown.
+    Headings,
     /// Headings are not marked.
     Plain,
 }
 
 /// The passages of a text in order. Each starts with the headings above it and has at most about 900 characters. A
-/// paragraph is split only if it is longer than a passage.
+/// paragraph or code block is split only if it is longer than a passage. Lines that only draw are in no passage.
 pub fn split(text: &str, markup: Markup) -> Vec<String> {
     let mut passages = Passages::default();
-    let mut fenced = false;
-    for block in blocks(text) {
-        let heading = block.trim_start_matches('#');
-        let level = block.len() - heading.len();
-        if markup == Markup::Markdown && !fenced && (1..=6).contains(&level) && heading.starts_with(' ') {
-            passages.begin(level, heading.trim());
-            continue;
+    let mut block = String::new();
+    let mut is_code = false;
+    for line in lines(text, markup) {
+        let (line, code) = match line {
+            Line::Code(line) => (line, true),
+            Line::Text(line) | Line::FrontMatter(line) => (line, false),
+            Line::Heading(level, words) => {
+                passages.add(&std::mem::take(&mut block));
+                passages.begin(level, &words);
+                continue;
+            }
+            Line::Empty => {
+                passages.add(&std::mem::take(&mut block));
+                continue;
+            }
+        };
+        if code != is_code {
+            passages.add(&std::mem::take(&mut block));
+            is_code = code;
         }
-        fenced ^= markup == Markup::Markdown && block.matches("```").count() % 2 == 1;
-        passages.add(block);
+        if !block.is_empty() {
+            block.push('\n');
+        }
+        if code { block.push_str(line) } else { block.push_str(&without_layout(line)) }
     }
+    passages.add(&block);
     passages.finish()
+}
+
+/// A line without long runs of drawn lines and spaces. Its indentation stays.
+fn without_layout(line: &str) -> String {
+    let indent = line.len() - line.trim_start().len();
+    let mut kept = line[..indent].to_owned();
+    let is_layout = |c: char| c == ' ' || matches!(c, '\u{2500}'..='\u{257f}');
+    let mut rest = line[indent..].trim_end();
+    while let Some(start) = rest.find(is_layout) {
+        let run = rest[start..].find(|c| !is_layout(c)).unwrap_or(rest.len() - start);
+        let (run_text, after) = rest[start..].split_at(run);
+        kept.push_str(&rest[..start]);
+        // The border between two cells stays.
+        let border = run_text.trim().chars().next().filter(|_| run_text.trim().chars().count() == 1);
+        match border {
+            Some(border) if run_text.chars().count() > LONGEST_RUN => {
+                kept.push(' ');
+                kept.push(border);
+                kept.push(' ');
+            }
+            _ if run_text.chars().count() > LONGEST_RUN => kept.push_str("  "),
+            _ => kept.push_str(run_text),
+        }
+        rest = after;
+    }
+    kept.push_str(rest);
+    kept
 }
 
 #[derive(Default)]
@@ -45,6 +93,10 @@ impl Passages {
     }
 
     fn add(&mut self, block: &str) {
+        let block = block.trim_matches(['\n', '\r', '\0']).trim_end();
+        if block.trim().is_empty() {
+            return;
+        }
         if length(&self.open) + length(block) > LENGTH {
             self.close();
         }
@@ -61,7 +113,7 @@ impl Passages {
 
     fn close(&mut self) {
         let text = std::mem::take(&mut self.open);
-        if text.trim().is_empty() {
+        if text.lines().all(|line| line.trim().is_empty() || super::lines::is_drawing(line)) {
             return;
         }
         let headings: Vec<&str> = self.headings.iter().map(|(_, heading)| heading.as_str()).collect();
@@ -73,26 +125,6 @@ impl Passages {
         self.close();
         self.done
     }
-}
-
-/// Paragraphs and heading lines.
-fn blocks(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        rest = rest.trim_start_matches(['\n', '\r', ' ', '\t', '\0']);
-        if rest.is_empty() {
-            return None;
-        }
-        let end = if rest.starts_with('#') {
-            rest.find('\n').unwrap_or(rest.len())
-        } else {
-            let blank = rest.find("\n\n").or_else(|| rest.find("\n\r\n")).unwrap_or(rest.len());
-            rest[..blank].find("\n#").unwrap_or(blank)
-        };
-        let (block, after) = rest.split_at(end);
-        rest = after;
-        Some(block.trim_end())
-    })
 }
 
 /// Splits a block into parts that fit: after a sentence, else between words, else anywhere.
@@ -137,6 +169,36 @@ mod tests {
         );
         assert_eq!(split("# a\n\nb", Markup::Plain), ["# a\nb"]);
         assert!(split(" \n\n\0\n ", Markup::Markdown).is_empty());
+    }
+
+    #[test]
+    fn the_rules_of_tables_are_no_passages() {
+        let rule = "─".repeat(9000);
+        let table = format!(
+            "{rule}\nKey{}│Place{}\n{}┼{}\nA{}│cellar\n{rule}\n",
+            " ".repeat(4000),
+            " ".repeat(4000),
+            "─".repeat(4000),
+            "─".repeat(4000),
+            " ".repeat(4000)
+        );
+        for markup in [Markup::Headings, Markup::Plain, Markup::Markdown] {
+            assert_eq!(split(&table, markup), ["Key │ Place\nA │ cellar"]);
+            assert!(split(&rule, markup).is_empty());
+        }
+        let markdown = "| key | place |\n|-----|:-----:|\n| A | cellar |\n\n* * *\n\n___\n";
+        assert_eq!(split(markdown, Markup::Markdown), ["| key | place |\n| A | cellar |"]);
+        let code = "```yaml\n---\na:    1\n```";
+        assert_eq!(split(code, Markup::Markdown), [code]);
+    }
+
+    #[test]
+    fn headings_in_code_and_front_matter_are_none() {
+        let text = "---\n# comment\ntags: [a]\n---\n# Real\n~~~\n# one\n\n# two\n~~~\ntext\n";
+        assert_eq!(
+            split(text, Markup::Markdown),
+            ["# comment\ntags: [a]", "Real\n~~~\n# one\n\n# two\n~~~\ntext"]
+        );
     }
 
     #[test]

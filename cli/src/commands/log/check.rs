@@ -1,3 +1,4 @@
+use super::heads;
 use crate::error::{Failure, Kind};
 use crate::{duration, logbook, output};
 use anyhow::{Context as _, Result};
@@ -5,49 +6,65 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use sojourn_core::ForkChanges;
 use sojourn_memory::{
-    EventSeq, Fault, NewRun, Record, RecordQuery, RunId, RunInfo, RunStatus, Store, VerifyReport,
+    EventSeq, Fault, FaultKind, Head, NewRun, Record, RecordQuery, RunId, RunInfo, RunStatus, Store,
+    VerifyReport,
 };
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// `log verify`: checks one run, or all.
-pub async fn verify(store: &Store, run: Option<&str>, json: bool) -> Result<ExitCode> {
-    let runs = match run {
-        Some(run) => vec![logbook::find_run(store, run).await?],
-        None => store.runs().await?,
+/// `log verify`: checks one run, or all, and that the records of the heads in `heads` are there.
+pub async fn verify(store: &Store, run: Option<&str>, heads: &[PathBuf], json: bool) -> Result<ExitCode> {
+    let known = heads::read(heads)?;
+    let runs: Vec<RunId> = match run {
+        Some(run) => vec![logbook::find_run(store, run).await?.id],
+        None => store.runs().await?.into_iter().map(|run| run.id).collect(),
     };
+    let mut gone: BTreeSet<RunId> = BTreeSet::new();
+    if run.is_none() {
+        gone.extend(store.vanished_runs().await?);
+        gone.extend(known.iter().map(|head| head.run.clone()).filter(|run| !runs.contains(run)));
+    }
     let mut reports = Vec::new();
     let begun = Instant::now();
     for run in &runs {
-        reports.push(checked(store, &run.id).await?);
+        reports.push(checked_against(store, run, &known).await?);
     }
     let seconds = begun.elapsed().as_secs_f64();
     let bytes: u64 = reports.iter().map(|report| report.bytes).sum();
+    let forgotten: u64 = reports.iter().map(|report| report.forgotten).sum();
     let broken = reports.iter().filter(|report| !report.is_intact()).count();
+    let intact = broken == 0 && gone.is_empty();
     if json {
         output::json(&json!({
-            "intact": broken == 0,
+            "intact": intact,
             "bytes": bytes,
+            "forgotten": forgotten,
             "seconds": seconds,
             "runs": reports,
+            "gone": gone,
         }))?;
     } else {
         for report in &reports {
             output::line(verdict(report))?;
         }
+        for run in &gone {
+            output::line(format!("{run}  GONE: a head names it, and the database has no such run"))?;
+        }
+        let lost = if forgotten == 0 { String::new() } else { format!("; {forgotten} forgotten") };
         output::line(format!(
-            "{} of {} runs intact; {} read in {}",
+            "{} of {} runs intact{lost}; {} read in {}",
             runs.len() - broken,
-            runs.len(),
+            runs.len() + gone.len(),
             output::bytes(bytes),
             duration::show(Duration::from_secs_f64(seconds)),
         ))?;
     }
-    if broken == 0 {
+    if intact {
         return Ok(ExitCode::SUCCESS);
     }
-    if !json {
+    if !json && broken > 0 {
         output::note("hint: `sojourn log recover RUN` saves what is intact of a damaged run");
     }
     Ok(ExitCode::from(Kind::Failure as u8))
@@ -55,12 +72,16 @@ pub async fn verify(store: &Store, run: Option<&str>, json: bool) -> Result<Exit
 
 /// Verifies a run behind a progress bar.
 pub async fn checked(store: &Store, run: &RunId) -> Result<VerifyReport> {
+    checked_against(store, run, &[]).await
+}
+
+async fn checked_against(store: &Store, run: &RunId, known: &[Head]) -> Result<VerifyReport> {
     let bar = if output::is_watched() { ProgressBar::new(0) } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} records") {
         bar.set_style(style);
     }
     bar.set_message(run.to_string());
-    let report = store.verify(run, |done, all| {
+    let report = store.verify_against(run, known, |done, all| {
         bar.set_length(all);
         bar.set_position(done);
     });
@@ -69,12 +90,26 @@ pub async fn checked(store: &Store, run: &RunId) -> Result<VerifyReport> {
     Ok(report?)
 }
 
+/// What was proven of a run. Forgotten content is always counted, because nothing proves what it was.
 fn verdict(report: &VerifyReport) -> String {
-    let VerifyReport { run, records, blobs, first_fault, .. } = report;
+    let VerifyReport { run, records, blobs, forgotten, known_to, first_fault, .. } = report;
+    let forgotten = match forgotten {
+        0 => String::new(),
+        count => format!("; the content of {count} of them was forgotten and cannot be checked"),
+    };
+    let end = match known_to {
+        Some(_) => "",
+        None => "; no head is kept elsewhere, so records missing at the end would not show",
+    };
     match first_fault {
-        None => format!("{run}  intact: {records} records, {blobs} blobs"),
+        None => format!("{run}  intact: {records} records, {blobs} blobs{forgotten}{end}"),
+        Some(Fault { kind: FaultKind::Cut, detail, .. }) => {
+            format!("{run}  CUT OFF: {detail}; {records} records before are intact{forgotten}")
+        }
         Some(Fault { seq, detail, .. }) => {
-            format!("{run}  DAMAGED at record {seq}: {detail}; {records} records before it are intact")
+            format!(
+                "{run}  DAMAGED at record {seq}: {detail}; {records} records before it are intact{forgotten}"
+            )
         }
     }
 }
@@ -119,9 +154,17 @@ pub async fn recover(store: &Store, run: &str, into: Option<&Path>, as_json: boo
     if as_json {
         return Ok(output::json(&recovery.as_json(&info, &lost))?);
     }
-    output::line(format!("record {} is damaged: {}", recovery.fault.seq, recovery.fault.detail))?;
+    let cut = recovery.fault.kind == FaultKind::Cut;
+    match cut {
+        true => output::line(format!("records are missing at the end: {}", recovery.fault.detail))?,
+        false => {
+            output::line(format!("record {} is damaged: {}", recovery.fault.seq, recovery.fault.detail))?;
+        }
+    }
     output::line(format!("saved: records 1 to {intact}, as run {}", recovery.saved))?;
-    if lost.is_empty() {
+    if lost.is_empty() && cut {
+        output::line("not saved: the missing records, which are not in this home")?;
+    } else if lost.is_empty() {
         output::line("not saved: nothing; only the run's own row was wrong")?;
     } else {
         output::line(format!(
@@ -149,7 +192,7 @@ async fn fork(store: &Store, info: &RunInfo, intact: EventSeq) -> Result<RunId> 
         title: Some(format!("recovered from {}", info.id)),
         ..NewRun::new(id.clone(), &info.environment, &info.model)
     };
-    let changes = ForkChanges { run: id.to_string(), ..ForkChanges::default() };
+    let changes = ForkChanges::new(id.clone());
     let writer = store.fork_run(&info.id, intact, new, serde_json::to_value(&changes)?).await?;
     writer.close(RunStatus::Paused).await?;
     Ok(id)
@@ -168,14 +211,15 @@ async fn copy(store: &Store, info: &RunInfo, intact: EventSeq, home: &Path) -> R
 }
 
 impl Recovery {
-    /// A line for each record that was not saved.
+    /// A line for each record that was not saved, the first ten thousand: a damaged row may claim any number.
     async fn lost(&self, store: &Store, info: &RunInfo) -> Vec<String> {
+        const MOST: u64 = 10_000;
         let mut lost = Vec::new();
-        for seq in self.intact.next().0..=self.all {
+        for seq in self.intact.next().0..=self.all.min(self.intact.0.saturating_add(MOST)) {
             let query = RecordQuery::from(EventSeq(seq)).to(EventSeq(seq));
             let line = match store.records(&info.id, &query).await.map(|mut records| records.pop()) {
                 Ok(Some(Record { kind, at_ms, .. })) => {
-                    format!("{seq}  {}  {kind}", duration::clock(at_ms - info.created_ms))
+                    format!("{seq}  {}  {kind}", duration::clock(at_ms.saturating_sub(info.created_ms)))
                 }
                 Ok(None) => format!("{seq}  gone"),
                 Err(error) => format!("{seq}  {error}"),

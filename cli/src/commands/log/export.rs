@@ -1,15 +1,16 @@
 use super::{otlp, sft};
 use crate::args::{Export, LogFormat as Format};
 use crate::error::{Failure, Kind};
-use crate::{logbook, output};
+use crate::{input, logbook, output};
 use anyhow::{Context as _, Result};
 use serde_json::json;
 use sojourn_memory::{EventSeq, ImportError, RunInfo, Store};
-use std::io::{self, BufRead, BufReader, BufWriter, Read as _, Write};
+use sojourn_tools::outside::json::Lines;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 /// The longest line of an export that is read into memory.
-const LONGEST_LINE: u64 = 64 << 20;
+const LONGEST_LINE: usize = 64 << 20;
 
 /// `log export`: writes a run to a file or to stdout.
 pub async fn export(store: &Store, args: &Export) -> Result<()> {
@@ -55,8 +56,7 @@ async fn written(
             let mut lines = store.export(&info.id, to).await?;
             let mut count = 0;
             while let Some(line) = lines.next().await? {
-                serde_json::to_writer(&mut *out, &line)?;
-                out.write_all(b"\n")?;
+                writeln!(out, "{}", output::to_json_line(&line)?)?;
                 count += 1;
             }
             Ok(count)
@@ -66,26 +66,10 @@ async fn written(
 
 /// `log import`: adds a run to the home, all or nothing.
 pub async fn import(store: &Store, path: &Path, as_json: bool) -> Result<()> {
-    let name = path.display();
-    let mut input: Box<dyn BufRead> = if path == Path::new("-") {
-        Box::new(BufReader::new(io::stdin()))
-    } else {
-        let file = std::fs::File::open(path).map_err(|error| {
-            let kind = if error.kind() == io::ErrorKind::NotFound { Kind::NotFound } else { Kind::Failure };
-            Failure::new(kind, format!("cannot read `{name}`: {error}"))
-        })?;
-        Box::new(BufReader::new(file))
-    };
+    let mut lines = Lines::new(input::open(path)?, LONGEST_LINE);
     let mut importer = store.import().await?;
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let read = input.by_ref().take(LONGEST_LINE + 1).read_until(b'\n', &mut line);
-        if read.with_context(|| format!("cannot read `{name}`"))? == 0 {
-            break;
-        }
-        let text = String::from_utf8_lossy(&line);
-        importer.line(text.trim_end_matches(['\n', '\r'])).await.map_err(|error| refused(path, error))?;
+    while let Some(line) = lines.next().map_err(|error| input::unreadable(path, &error))? {
+        importer.line(line).await.map_err(|error| refused(path, error))?;
     }
     let run = importer.finish().await.map_err(|error| refused(path, error))?;
     let info = store.run(run.as_str()).await?;

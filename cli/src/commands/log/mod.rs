@@ -3,6 +3,7 @@
 mod check;
 mod collect;
 mod export;
+mod heads;
 mod otlp;
 mod sft;
 mod show;
@@ -25,9 +26,10 @@ pub async fn log(home: &Home, args: Log) -> Result<ExitCode> {
         (Some(LogCommand::Show { run, seq, json }), _) => {
             show::show(&store, run, EventSeq(*seq), *json).await?;
         }
-        (Some(LogCommand::Verify { run, json }), _) => {
-            return check::verify(&store, run.as_deref(), *json).await;
+        (Some(LogCommand::Verify { run, heads, json }), _) => {
+            return check::verify(&store, run.as_deref(), heads, *json).await;
         }
+        (Some(LogCommand::Head { run }), _) => heads::print(&store, run.as_deref()).await?,
         (Some(LogCommand::Recover { run, into, json }), _) => {
             check::recover(&store, run, into.as_deref(), *json).await?;
         }

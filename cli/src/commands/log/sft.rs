@@ -209,14 +209,7 @@ impl Reader {
                 act.answer(message.is_none(), message.as_deref().unwrap_or("done"));
                 act.outcome = Some(report.observation.text.clone());
             }
-            Event::Recalled { .. }
-            | Event::ToolAnswered { .. }
-            | Event::ControllerFailed { .. }
-            | Event::StartsObserved { .. }
-            | Event::Explored { .. }
-            | Event::CandidatesTried { .. }
-            | Event::SkillsRetested { .. }
-            | Event::ReflexesTried { .. } => {}
+            _ => {}
         }
     }
 

@@ -87,7 +87,7 @@ fn head(record: &Record, info: &RunInfo) -> Result<()> {
     output::line(format!(
         "at       {} UTC ({} after the start)",
         duration::date(record.at_ms),
-        duration::clock(record.at_ms - info.created_ms)
+        duration::clock(record.at_ms.saturating_sub(info.created_ms))
     ))?;
     output::line(format!("hash     {}", record.hash))?;
     output::line(format!("follows  {}", record.prev_hash))?;
@@ -264,6 +264,9 @@ impl Exchange {
                         candidate.tokens,
                         finish.trim_matches('"')
                     );
+                    if let Some(reasoning) = &candidate.reasoning {
+                        let _ = writeln!(text, "(reasoning)\n{}\n(answer)", reasoning.trim_end_matches('\n'));
+                    }
                     let _ = writeln!(text, "{}", candidate.text.trim_end_matches('\n'));
                 }
             }

@@ -34,22 +34,34 @@ pub async fn timeline(store: &Store, run: &str, args: &Log) -> Result<()> {
     loop {
         // Checked before reading, so that records written before the run ended are still shown.
         let last_look = !args.follow || over(store, &info.id).await?;
-        while let Some((record, content)) = reading.next().await? {
+        while let Some((record, read)) = reading.next_of_any_content().await? {
+            // One record that cannot be read does not hide the others.
+            let (content, unreadable) = match read {
+                Ok(content) => (content, None),
+                Err(error) => (None, Some(error)),
+            };
             scope.enter(content.as_ref());
             let wanted = record.seq.0 >= args.from
                 && (args.kinds.is_empty() || args.kinds.contains(&record.kind))
                 && args.task.as_deref().is_none_or(|task| scope.in_task(task))
                 && args.skill.as_deref().is_none_or(|skill| scope.in_skill(skill))
-                && (!args.errors || content.as_ref().is_some_and(logbook::is_error));
+                && (!args.errors || unreadable.is_some() || content.as_ref().is_some_and(logbook::is_error));
             if !wanted {
                 continue;
             }
             shown += 1;
             if args.json {
-                output::json_line(&as_json(&record, &logbook::whole(store, &record).await?))?;
+                let payload = match unreadable {
+                    Some(_) => record.payload.clone(),
+                    None => logbook::whole(store, &record).await?,
+                };
+                output::json_line(&as_json(&record, &payload))?;
             } else {
-                let clock = duration::clock(record.at_ms - info.created_ms);
-                let summary = logbook::summary(content.as_ref());
+                let clock = duration::clock(record.at_ms.saturating_sub(info.created_ms));
+                let summary = match &unreadable {
+                    Some(error) => error.to_string(),
+                    None => logbook::summary(content.as_ref()),
+                };
                 output::line(format!(
                     "{:>6}  {clock}  {:<19}  {summary}",
                     record.seq.to_string(),

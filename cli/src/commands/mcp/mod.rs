@@ -7,7 +7,7 @@ mod skills;
 
 use crate::args::Mcp;
 use crate::home::Home;
-use crate::{embedding, session};
+use crate::{embedding, error, session};
 use anyhow::Result;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, Implementation,
@@ -95,7 +95,7 @@ impl ServerHandler for Server {
                 result
             }
             Err(error) => {
-                let mut result = CallToolResult::success(vec![ContentBlock::text(format!("{error:#}"))]);
+                let mut result = CallToolResult::success(vec![ContentBlock::text(error::chain(&error))]);
                 result.is_error = Some(true);
                 result
             }
@@ -118,7 +118,7 @@ impl ServerHandler for Server {
     ) -> Result<ReadResourceResponse, ErrorData> {
         match resources::read(&self.home, &request.uri).await {
             Ok(contents) => Ok(ReadResourceResponse::Complete(ReadResourceResult::new(vec![contents]))),
-            Err(error) => Err(ErrorData::resource_not_found(format!("{error:#}"), None)),
+            Err(error) => Err(ErrorData::resource_not_found(error::chain(&error), None)),
         }
     }
 }
@@ -170,5 +170,5 @@ fn schema(value: Value) -> Map<String, Value> {
 
 #[allow(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 fn internal(error: anyhow::Error) -> ErrorData {
-    ErrorData::internal_error(format!("{error:#}"), None)
+    ErrorData::internal_error(error::chain(&error), None)
 }

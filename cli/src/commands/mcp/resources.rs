@@ -45,15 +45,16 @@ pub async fn read(home: &Home, uri: &str) -> Result<ResourceContents> {
         None => (rest, 0_u64),
     };
     let info = store.run(id).await?;
-    let query = RecordQuery::from(EventSeq(after + 1)).to(EventSeq(after + PAGE));
+    let last = after.saturating_add(PAGE);
+    let query = RecordQuery::from(EventSeq(after).next()).to(EventSeq(last));
     let mut text = String::new();
     for record in store.records(&info.id, &query).await? {
         let says = logbook::line(&store, &record).await?;
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{} {} {says}", record.seq, record.kind);
     }
-    if info.last_seq.0 > after + PAGE {
-        let _ = writeln!(text, "[more: {RUNS}/{}?after={}]", info.id, after + PAGE);
+    if info.last_seq.0 > last {
+        let _ = writeln!(text, "[more: {RUNS}/{}?after={}]", info.id, last);
     }
     Ok(ResourceContents::text(text, uri))
 }

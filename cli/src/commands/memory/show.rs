@@ -1,6 +1,6 @@
 use super::{origin, place, resolve};
 use crate::args::OneMemory;
-use crate::{duration, embedding, logbook, output, table};
+use crate::{duration, embedding, error, logbook, output, table};
 use anyhow::Result;
 use serde_json::json;
 use sojourn_memory::{Memories, Memory, RecordQuery, Source, Tenant};
@@ -48,7 +48,7 @@ pub async fn why(memories: &Memories, tenant: &Tenant, args: &OneMemory) -> Resu
                 Some(record) => {
                     let says = match logbook::line(memories.store(), record).await {
                         Ok(line) => line,
-                        Err(error) => format!("{error:#}"),
+                        Err(error) => error::chain(&error),
                     };
                     (record.kind.clone(), says)
                 }

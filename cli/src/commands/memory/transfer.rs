@@ -1,13 +1,18 @@
 use crate::error::{Failure, Kind};
-use crate::{embedding, output};
+use crate::{embedding, input, output};
 use anyhow::{Context as _, Result};
 use sojourn_memory::{ExportedMemory, Memories, MemoryImportError, Tenant, Tick};
+use sojourn_tools::outside::json::Lines;
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 /// Memories of one page.
 const PAGE: usize = 500;
+/// The longest line of an import, in bytes: a memory with the vectors of several models.
+const LONGEST_LINE: usize = 4 << 20;
+/// The largest import, in bytes. All of it is held in memory, because all memories are imported or none.
+const LARGEST_IMPORT: usize = 1 << 30;
 
 /// Exports all memories as lines of JSON.
 pub async fn export(memories: &Memories, tenant: &Tenant, file: Option<&Path>, vectors: bool) -> Result<()> {
@@ -28,7 +33,7 @@ pub async fn export(memories: &Memories, tenant: &Tenant, file: Option<&Path>, v
         after = last.memory.made;
         count += page.len();
         for exported in &page {
-            writeln!(out, "{}", serde_json::to_string(exported)?)?;
+            writeln!(out, "{}", output::to_json_line(exported)?)?;
         }
     }
     out.flush()?;
@@ -43,26 +48,25 @@ pub async fn export(memories: &Memories, tenant: &Tenant, file: Option<&Path>, v
 /// Imports lines of JSON that an export wrote.
 pub async fn import(memories: &Memories, tenant: &Tenant, file: &Path, json: bool) -> Result<()> {
     let name = file.display();
-    let reader: Box<dyn BufRead> = if file == Path::new("-") {
-        Box::new(std::io::stdin().lock())
-    } else {
-        let opened = File::open(file)
-            .map_err(|error| Failure::new(Kind::NotFound, format!("cannot read `{name}`: {error}")))?;
-        Box::new(BufReader::new(opened))
-    };
+    let mut input = Lines::new(input::open(file)?, LONGEST_LINE);
     let mut lines = Vec::new();
     let mut exported: Vec<ExportedMemory> = Vec::new();
-    for (number, line) in reader.lines().enumerate() {
-        let line = line.with_context(|| format!("cannot read `{name}`"))?;
+    let mut bytes = 0;
+    while let Some(line) = input.next().map_err(|error| input::unreadable(file, &error))? {
         if line.trim().is_empty() {
             continue;
         }
-        let memory = serde_json::from_str(&line).map_err(|error| {
-            Failure::new(Kind::Usage, format!("{name}:{}: not an exported memory: {error}", number + 1))
-                .hint("nothing was imported")
-        })?;
-        exported.push(memory);
-        lines.push(number + 1);
+        bytes += line.len();
+        let read: Result<ExportedMemory, String> = if bytes > LARGEST_IMPORT {
+            Err(format!("the import is larger than {}", output::bytes(LARGEST_IMPORT as u64)))
+        } else {
+            serde_json::from_str(line).map_err(|error| format!("not an exported memory: {error}"))
+        };
+        let number = input.number();
+        exported.push(read.map_err(|what| {
+            Failure::new(Kind::Usage, format!("{name}:{number}: {what}")).hint("nothing was imported")
+        })?);
+        lines.push(number);
     }
     let imported = memories.import(tenant, &exported).await.map_err(|error| {
         let reason = match &error {

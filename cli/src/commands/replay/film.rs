@@ -2,10 +2,15 @@
 
 use crate::logbook::{self, Reading, milestone_line, purpose_name};
 use anyhow::Result;
-use sojourn_core::{Effect, Event, LogRecord, Milestone, SkillEvent, as_javascript, merge};
+use sojourn_core::{Effect, Event, LogRecord, Milestone, SkillEvent, as_javascript};
 use sojourn_memory::{RecordQuery, RunInfo, Store};
 use sojourn_tools::{Environment, EnvironmentRegistry};
 use std::sync::Arc;
+
+/// The longest text that a frame keeps, in characters: more than a screen shows. A film has a frame for each record.
+const LONGEST: usize = 20_000;
+/// The most open calls that a frame keeps.
+const DEEPEST: usize = 64;
 
 /// The frames of a run.
 pub struct Film {
@@ -120,10 +125,10 @@ impl Camera {
             Effect::AskController { purpose, request } => {
                 let asked =
                     request.messages.last().map(sojourn_controller::Message::text).unwrap_or_default();
-                self.now.decision = format!("{}?\n{}", purpose_name(*purpose), asked.trim()).into();
+                self.now.decision = shown(&format!("{}?\n{}", purpose_name(*purpose), asked.trim())).into();
             }
             Effect::Act { call, .. } | Effect::CallTool { call, .. } => {
-                self.open = vec![as_javascript(call)];
+                self.open = vec![shown(&as_javascript(call))];
                 self.now.calls = self.open.clone().into();
             }
             Effect::ReportMilestone { milestone } => match milestone {
@@ -141,18 +146,7 @@ impl Camera {
                 | Milestone::ReflexGivenUp { .. }
                 | Milestone::Nudged { .. } => {}
             },
-            Effect::StartEpisode { .. }
-            | Effect::Recall { .. }
-            | Effect::ObserveStarts { .. }
-            | Effect::Explore { .. }
-            | Effect::TryCandidates { .. }
-            | Effect::RetestSkills { .. }
-            | Effect::TryReflexes { .. }
-            | Effect::ChangeLibrary { .. }
-            | Effect::Remember { .. }
-            | Effect::Consolidate { .. }
-            | Effect::CreditMemories { .. }
-            | Effect::Finish { .. } => {}
+            _ => {}
         }
     }
 
@@ -163,7 +157,7 @@ impl Camera {
                 self.now.step = 0;
                 self.open.clear();
                 self.now.calls = Arc::new([]);
-                self.now.view = observation.text.as_str().into();
+                self.now.view = shown(&observation.text).into();
                 self.state = observation.state.clone();
                 if let Some(world) = &mut self.world
                     && world.reset(*seed).await.is_err()
@@ -172,59 +166,55 @@ impl Camera {
                 }
             }
             Event::Recalled { memories, .. } => {
-                self.now.memories = memories.iter().map(|memory| memory.text.clone()).collect();
+                self.now.memories = memories.iter().map(|memory| shown(&memory.text)).collect();
             }
             Event::ControllerAnswered { reply } => {
                 let answers: Vec<&str> = reply.candidates.iter().map(|answer| answer.text.trim()).collect();
-                self.now.decision = answers.join("\n— or —\n").into();
+                self.now.decision = shown(&answers.join("\n— or —\n")).into();
             }
             Event::ToolAnswered { outcome, .. } => {
                 let call = self.open.pop().unwrap_or_default();
                 let sign = if outcome.ok { "→" } else { "✗" };
-                self.now.calls = [format!("{call} {sign} {}", outcome.to_text())].into();
+                self.now.calls = [shown(&format!("{call} {sign} {}", outcome.to_text()))].into();
             }
-            Event::ControllerFailed { error } => self.now.decision = format!("no answer: {error}").into(),
+            Event::ControllerFailed { error } => {
+                self.now.decision = shown(&format!("no answer: {error}")).into()
+            }
             Event::Acted { report } => {
-                self.now.view = report.observation.text.as_str().into();
+                self.now.view = shown(&report.observation.text).into();
                 self.state = report.observation.state.clone();
                 self.open.clear();
                 self.now.calls = Arc::new([]);
             }
-            Event::StartsObserved { .. }
-            | Event::Explored { .. }
-            | Event::CandidatesTried { .. }
-            | Event::SkillsRetested { .. }
-            | Event::ReflexesTried { .. } => {}
+            _ => {}
         }
     }
 
     async fn skill_event(&mut self, event: &SkillEvent) {
         match event {
             SkillEvent::Called { depth, call } => {
-                self.open.truncate(*depth as usize + 1);
-                self.open.push(as_javascript(call));
+                self.open.truncate((*depth as usize).saturating_add(1).min(DEEPEST));
+                self.open.push(shown(&as_javascript(call)));
                 self.now.calls = self.open.clone().into();
             }
             SkillEvent::Returned { depth, outcome } => {
-                self.open.truncate(*depth as usize + 2);
+                self.open.truncate((*depth as usize).saturating_add(2));
                 let call = self.open.pop().unwrap_or_default();
                 let sign = if outcome.ok { "→" } else { "✗" };
                 let mut calls = self.open.clone();
-                calls.push(format!("{call} {sign} {}", outcome.message));
+                calls.push(shown(&format!("{call} {sign} {}", outcome.message)));
                 self.now.calls = calls.into();
             }
             SkillEvent::Stepped(step) => {
                 self.now.step += 1;
                 self.now.achievement = !step.unlocked.is_empty();
-                if let Some(change) = &step.change {
-                    merge(&mut self.state, change);
-                }
+                step.apply(&mut self.state);
                 let mut diverged = false;
                 if let Some(world) = &mut self.world {
                     let stepped = world.step(&step.action).await;
                     match world.observe() {
                         Ok(seen) if stepped.is_ok() => {
-                            self.now.view = seen.text.as_str().into();
+                            self.now.view = shown(&seen.text).into();
                             diverged =
                                 seen.state != self.state && stepped.is_ok_and(|out| out.state != self.state);
                         }
@@ -235,9 +225,15 @@ impl Camera {
                     self.world = None;
                 }
                 if self.world.is_none() {
-                    self.now.view = serde_json::to_string_pretty(&self.state).unwrap_or_default().into();
+                    let state = serde_json::to_string_pretty(&self.state).unwrap_or_default();
+                    self.now.view = shown(&state).into();
                 }
             }
         }
     }
+}
+
+/// The part of a text that a frame keeps.
+fn shown(text: &str) -> String {
+    text.chars().take(LONGEST).collect()
 }

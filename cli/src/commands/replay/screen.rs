@@ -2,6 +2,7 @@
 
 use super::film::{Film, Frame};
 use crate::duration;
+use sojourn_tools::outside::terminal;
 
 /// The state of the viewer.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,7 +34,7 @@ pub fn lines(film: &Film, title: &str, standing: Standing, (width, height): (usi
             &format!(
                 "{title} · {} of {last} · {} · episode {} step {} · {state}",
                 frame.seq,
-                duration::clock(frame.at_ms - film.begun_ms),
+                duration::clock(frame.at_ms.saturating_sub(film.begun_ms)),
                 frame.episode,
                 frame.step
             ),
@@ -88,7 +89,7 @@ fn mind(frame: &Frame, width: usize, room: usize) -> Vec<String> {
 /// The text in lines of at most `width` characters, broken between words where there are any.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut out = Vec::new();
-    for line in text.trim_end().lines() {
+    for line in terminal::escaped(text).trim_end().lines() {
         let mut rest = line;
         while rest.chars().count() > width {
             let end = rest.char_indices().nth(width).map_or(rest.len(), |(at, _)| at);
@@ -102,7 +103,7 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 }
 
 fn cut(text: &str, width: usize) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = terminal::escaped(text).split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= width {
         return line;
     }

@@ -8,6 +8,9 @@ use sojourn_core::{Effect, Event, LogRecord, Purpose, SkillEvent};
 use sojourn_memory::{RecordQuery, RunInfo, Store};
 use std::time::Duration;
 
+/// The longest pause between two events. The times of an imported run may be centuries apart.
+const LONGEST: Duration = Duration::from_mins(1);
+
 /// Prints the passages of a run from the record `at` on; with a speed, as a multiple of real time.
 pub async fn tell(store: &Store, info: &RunInfo, at: u64, speed: Option<f64>, as_json: bool) -> Result<()> {
     let mut reading = Reading::new(store, info, RecordQuery::all()).await?;
@@ -19,16 +22,17 @@ pub async fn tell(store: &Store, info: &RunInfo, at: u64, speed: Option<f64>, as
             None => Some(logbook::summary(None)),
         };
         let Some(text) = text.filter(|_| record.seq.0 >= at) else { continue };
-        let waited = record.at_ms - last_ms.replace(record.at_ms).unwrap_or(record.at_ms);
+        let waited = record.at_ms.saturating_sub(last_ms.replace(record.at_ms).unwrap_or(record.at_ms));
         if let Some(speed) = speed {
-            tokio::time::sleep(Duration::from_secs_f64(waited.max(0) as f64 / 1000.0 / speed)).await;
+            let pause = Duration::try_from_secs_f64(waited.max(0) as f64 / 1000.0 / speed);
+            tokio::time::sleep(pause.unwrap_or(LONGEST).min(LONGEST)).await;
         }
         if as_json {
             output::json_line(
                 &json!({"seq": record.seq, "at_ms": record.at_ms, "kind": record.kind, "text": text}),
             )?;
         } else {
-            let clock = duration::clock(record.at_ms - info.created_ms);
+            let clock = duration::clock(record.at_ms.saturating_sub(info.created_ms));
             output::line(format!("{clock}  {}", text.replace('\n', "\n          ")))?;
         }
     }

@@ -45,12 +45,17 @@ pub async fn verify(home: Home, args: &Replay) -> Result<ExitCode> {
                     "run": info.id,
                     "matched": true,
                     "records": records,
+                    "forgotten": report.forgotten,
                     "hash_chain": "intact",
                     "seconds": begun.elapsed().as_secs_f64(),
-                    "recorded_seconds": (info.last_at_ms - info.created_ms) as f64 / 1000.0,
+                    "recorded_seconds": info.last_at_ms.saturating_sub(info.created_ms) as f64 / 1000.0,
                 }))?;
             } else {
-                output::line(format!("every event matched ({records} records)"))?;
+                let forgotten = match report.forgotten {
+                    0 => String::new(),
+                    count => format!("; {count} forgotten, which cannot be compared"),
+                };
+                output::line(format!("every event matched ({records} records{forgotten})"))?;
             }
             Ok(ExitCode::SUCCESS)
         }

@@ -54,7 +54,9 @@ pub fn show(film: &Film, title: &str, at: u64, pace: Option<f64>) -> Result<()> 
 /// The time that a frame stays before the next one.
 fn stay(film: &Film, standing: Standing) -> Duration {
     let at = |index: usize| film.frames.get(index).map(|frame| frame.at_ms);
-    let waited = at(standing.index + 1).zip(at(standing.index)).map_or(0, |(next, now)| (next - now).max(0));
+    let waited = at(standing.index + 1)
+        .zip(at(standing.index))
+        .map_or(0, |(next, now)| next.saturating_sub(now).max(0));
     Duration::from_secs_f64(waited as f64 / 1000.0 / standing.speed).clamp(SHORTEST, LONGEST)
 }
 

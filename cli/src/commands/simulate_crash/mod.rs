@@ -243,6 +243,7 @@ fn process(
     command
         .arg("--home")
         .arg(home.path())
+        .env(crate::supervisor::SUPERVISOR, std::process::id().to_string())
         .args(["simulate-crash", run.as_str(), "--worker-home"])
         .arg(scratch);
     // With 0 the worker runs to the end.

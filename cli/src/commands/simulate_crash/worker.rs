@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 /// Starts or resumes the run in the home `scratch`, and kills this process after the record `--at`.
 pub async fn work(home: &Home, args: &SimulateCrash, scratch: &Path) -> Result<ExitCode> {
+    crate::supervisor::follow_supervisor();
     let original = RunContext::open(home.clone(), home.store().await?).await?;
     let info = original.store.run(&args.run).await?;
     let source = original.store.records(&info.id, &RecordQuery::all()).await?;

@@ -5,13 +5,13 @@ use super::test::{SkillTester, case_line, progress};
 use crate::args::{SkillTest, Target};
 use crate::error::{Failure, Kind};
 use crate::home::Home;
-use crate::output;
+use crate::{environments, output};
 use anyhow::Result;
 use serde::Serialize;
 use sojourn_core::{DriveError, RunConfig};
 use sojourn_skills::{
-    Entry, Library, LibraryError, LibraryEvent, LibraryState, ReflexTrial, SkillId, Status, TrialReport,
-    WorldResult, same_behaviour, same_source,
+    Entry, Library, LibraryError, LibraryEvent, LibraryState, Origin, ReflexTrial, SkillId, Status,
+    TrialReport, WorldResult, same_behaviour, same_source,
 };
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -124,8 +124,15 @@ async fn attempt(home: &Home, library: &mut Library, id: &SkillId, args: &SkillT
     say(&format!("{}, version {}", tried.name, tried.version));
     let unused = state.callees(entry).find(|name| state.active(name).is_none());
     let mut tester = SkillTester::open(home, &state, !args.no_reflex).await?;
+    let manifest = &entry.skill.manifest;
+    let trusted = manifest.origin != Origin::Imported
+        || environments::is_trusted(home.environments(), &manifest.environment, args.environment.as_deref())?;
     let event = match unused {
         Some(callee) => Err(format!("`{callee}`, which it calls, is not active")),
+        None if !trusted => Err(format!(
+            "it was imported, and its environment `{0}` runs a program; `--environment {0}` says that you trust it",
+            manifest.environment
+        )),
         None if entry.is_reflex() => {
             let trial = tester.reflex_trial(&entry.skill, args.seed).await?;
             tried.reflex_trial = Some(trial.clone());

@@ -3,7 +3,7 @@
 use crate::args::{Import, Target};
 use crate::error::{Failure, Kind};
 use crate::home::Home;
-use crate::{output, session};
+use crate::{environments, output, session};
 use anyhow::{Context as _, Result};
 use serde_json::json;
 use sojourn_core::now_ms;
@@ -58,7 +58,9 @@ pub async fn import(home: &Home, args: &Import) -> Result<()> {
     let mut events = Vec::new();
     for imported in imported_skills {
         let event = LibraryEvent::Drafted {
-            skill: Box::new(drafted(home, &state, &sandbox, imported, &names).await?),
+            skill: Box::new(
+                drafted(home, &state, &sandbox, imported, &names, args.environment.as_deref()).await?,
+            ),
         };
         state.apply(&event)?;
         events.push(event);
@@ -67,9 +69,15 @@ pub async fn import(home: &Home, args: &Import) -> Result<()> {
     let mut library = home.library().await?;
     library.apply_all(&events, u64::try_from(now_ms()).unwrap_or(0)).await?;
     let drafts: Vec<String> = names.into_iter().collect();
-    let missing = missing(home, &state, &events).await?;
+    let (missing, unopened) = missing(home, &state, &events, args.environment.as_deref()).await?;
     if args.json {
-        return Ok(output::json(&json!({"drafts": drafts, "missing": missing}))?);
+        return Ok(output::json(&json!({"drafts": drafts, "missing": missing, "not_opened": unopened}))?);
+    }
+    for environment in &unopened {
+        output::note(format!(
+            "the environment `{environment}` was not opened, because it runs a program that the imported skills chose: their calls \
+             were not checked; `--environment {environment}` says that you trust it"
+        ));
     }
     if !missing.is_empty() {
         output::note(format!("they call unknown tools or skills: {}", missing.join(", ")));
@@ -80,18 +88,35 @@ pub async fn import(home: &Home, args: &Import) -> Result<()> {
     Ok(())
 }
 
-/// Names that the new skills call and that are neither tools nor skills of this library.
-async fn missing(home: &Home, state: &LibraryState, events: &[LibraryEvent]) -> Result<Vec<String>> {
-    let mut missing = BTreeSet::new();
+/// Names that the new skills call and that are neither tools nor skills of this library; and the environments that were not
+/// opened, whose tools are unknown.
+async fn missing(
+    home: &Home,
+    state: &LibraryState,
+    events: &[LibraryEvent],
+    trusted: Option<&str>,
+) -> Result<(Vec<String>, Vec<String>)> {
+    let (mut missing, mut unopened) = (BTreeSet::new(), BTreeSet::new());
     for event in events {
         let LibraryEvent::Drafted { skill } = event else { continue };
-        let environment = home.environments().open(&skill.manifest.environment).await?;
-        let tools = &environment.spec().tools;
-        let unknown =
-            |name: &&String| state.history(name).is_none() && tools.iter().all(|tool| tool.name != **name);
-        missing.extend(skill.manifest.calls.iter().filter(unknown).cloned());
+        let manifest = &skill.manifest;
+        let Some(tools) = tools_of(home, &manifest.environment, trusted).await? else {
+            unopened.insert(manifest.environment.clone());
+            continue;
+        };
+        let unknown = |name: &&String| state.history(name).is_none() && !tools.contains(*name);
+        missing.extend(manifest.calls.iter().filter(unknown).cloned());
     }
-    Ok(missing.into_iter().collect())
+    Ok((missing.into_iter().collect(), unopened.into_iter().collect()))
+}
+
+/// The names of the environment's tools; `None` if opening it would execute code that nobody trusts.
+async fn tools_of(home: &Home, environment: &str, trusted: Option<&str>) -> Result<Option<Vec<String>>> {
+    if !environments::is_trusted(home.environments(), environment, trusted)? {
+        return Ok(None);
+    }
+    let opened = home.environments().open(environment).await?;
+    Ok(Some(opened.spec().tools.iter().map(|tool| tool.name.clone()).collect()))
 }
 
 /// The first version of a new skill, made from an imported one.
@@ -101,12 +126,12 @@ async fn drafted(
     sandbox: &Sandbox,
     imported: ImportedSkill,
     together: &BTreeSet<String>,
+    trusted: Option<&str>,
 ) -> Result<Skill> {
     let ImportedSkill { manifest, source, module, .. } = imported;
     let name = manifest.name.clone();
-    let environment = home.environments().open(&manifest.environment).await?;
-    let tools: Vec<&str> = environment.spec().tools.iter().map(|tool| tool.name.as_str()).collect();
-    if tools.contains(&name.as_str()) {
+    let tools = tools_of(home, &manifest.environment, trusted).await?.unwrap_or_default();
+    if tools.contains(&name) {
         return Err(Failure::new(
             Kind::Usage,
             format!("`{name}` is the name of a tool of {}", manifest.environment),
@@ -154,7 +179,7 @@ async fn drafted(
     // A callee may be imported later: until then that name grants nothing.
     let named = declared.iter().map(String::as_str);
     let known: Vec<&str> =
-        tools.into_iter().chain(together.iter().map(String::as_str)).chain(named).collect();
+        tools.iter().map(String::as_str).chain(together.iter().map(String::as_str)).chain(named).collect();
     Ok(match code {
         Code::JavaScript => state.prepare(draft, compiled, known),
         Code::Wasm => state.prepare_prebuilt(draft, compiled, declared.clone(), known),

@@ -1,6 +1,8 @@
 //! Requests, and answers without streaming.
 
-use super::server::{Seen, Server, choose, event, finish, hang, piece, say, stream, stream_of, texts};
+use super::server::{
+    ReceivedRequest, Server, choose, event, finish, hang, piece, say, stream, stream_of, texts,
+};
 use serde_json::{Value, json};
 use sojourn_controller::openai::{Dialect, OpenAiOptions, Price};
 use sojourn_controller::{Cancel, Constraint, Controller, ControllerError, Finish, OpenAiController, Reply};
@@ -12,7 +14,7 @@ async fn schema_is_sent_and_answer_is_read() {
     assert_eq!(reply.candidates[0].text, "\"eat\"");
     assert_eq!(reply.candidates[0].finish, Finish::Complete);
     assert_eq!((reply.usage.prompt_tokens, reply.usage.cached_tokens), (11, 8));
-    let Seen { head, body } = server.seen();
+    let ReceivedRequest { head, body } = server.seen();
     assert!(head.starts_with("POST /v1/chat/completions "), "{head}");
     assert!(!head.to_lowercase().contains("authorization"), "{head}");
     assert_eq!(body["model"], "test-model");

@@ -226,7 +226,7 @@ async fn answers_without_text_are_requested_again() {
         ([empty(), filtered(), called()], "a tool call"),
         ([empty(), called(), whole()], "a tool call"),
         ([called(), empty(), filtered()], "content filter"),
-        ([called(), whole(), empty()], "EOF"),
+        ([called(), whole(), empty()], "the answer is empty"),
     ] {
         let error = Server::start(acts.into()).ask(&choose()).await.unwrap_err();
         let ControllerError::ConstraintViolated { reason, .. } = &error else { panic!("{error}") };

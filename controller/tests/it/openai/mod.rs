@@ -7,4 +7,5 @@ mod asking;
 mod faults;
 mod limits;
 mod server;
+mod shapes;
 mod streams;

@@ -28,7 +28,7 @@ pub enum Step {
 }
 
 /// A request as the server received it.
-pub struct Seen {
+pub struct ReceivedRequest {
     pub head: String,
     pub body: Value,
 }
@@ -36,7 +36,7 @@ pub struct Seen {
 /// An event that the server reports to the test.
 pub enum News {
     Connected,
-    Asked(Seen),
+    Asked(ReceivedRequest),
     Mark(&'static str),
     /// The client closed the connection.
     Left,
@@ -79,7 +79,7 @@ impl Server {
     }
 
     /// Waits for the next request.
-    pub fn seen(&self) -> Seen {
+    pub fn seen(&self) -> ReceivedRequest {
         loop {
             if let News::Asked(seen) = self.news() {
                 return seen;
@@ -160,7 +160,7 @@ fn hear(reader: &mut BufReader<TcpStream>, tell: &mpsc::Sender<News>) -> Option<
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body).ok()?;
     let body = serde_json::from_slice(&body).unwrap_or_default();
-    tell.send(News::Asked(Seen { head, body })).ok()
+    tell.send(News::Asked(ReceivedRequest { head, body })).ok()
 }
 
 pub const JSON: &str = "content-type: application/json\r\n";

@@ -414,7 +414,7 @@ async fn saved_prefix_survives_restart_and_damage_is_detected() {
         threads: Some(2),
         prefill_threads: Some(2),
         max_candidates: 2,
-        prefix_dir: Some(directory.path().to_path_buf()),
+        prefix_cache: Some(directory.path().to_path_buf()),
         ..LlamaOptions::default()
     };
     let open = || LlamaController::open(&path, options.clone());

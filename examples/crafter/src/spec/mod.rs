@@ -8,6 +8,7 @@ mod wording;
 pub(crate) use tools::{EXPLORE_STEPS, WAIT_STEPS, WALK_STEPS, makeable, placeable, tool_names};
 
 use crate::game::Move;
+use sojourn_primitives::JsonPointer;
 use sojourn_tools::{EnvironmentSpec, Example};
 
 const COLLECT_EXAMPLE: &str = r#"function collect_berry(n = 1) {
@@ -52,7 +53,7 @@ pub(crate) fn spec() -> EnvironmentSpec {
         tasks: tasks::tasks(),
         recipes: recipes::recipes(),
         examples: examples(),
-        vitals: vec!["/health".to_owned()],
+        vitals: vec![JsonPointer::of(["health"])],
         question: None,
         exploration: None,
         wording: wording::wording(),

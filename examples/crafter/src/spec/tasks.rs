@@ -1,4 +1,5 @@
 use crate::game::{Achievement, MAX_ITEM};
+use sojourn_primitives::JsonPointer;
 use sojourn_tools::{Amount, Condition, Parameter, ParameterKind, TaskSpec};
 
 /// The 22 achievements as tasks.
@@ -15,12 +16,12 @@ fn task(achievement: Achievement) -> TaskSpec {
     };
     let goal = match item {
         Some(item) => Condition::Increased {
-            path: format!("/inventory/{item}"),
+            path: JsonPointer::of(["inventory", item]),
             by: Amount::Param("n".to_owned()),
             cap: Some(MAX_ITEM.into()),
         },
         None => Condition::Increased {
-            path: format!("/achievements/{achievement}"),
+            path: JsonPointer::of(["achievements", achievement.name()]),
             by: Amount::Literal(1.0),
             cap: None,
         },

@@ -1,19 +1,22 @@
+//! Verification of a run: the chain of hashes, the blobs, the branch point of a fork, and heads kept elsewhere.
+
+mod pages;
+
 use super::fork::ForkPoint;
+use super::heads::{self, Head};
 use super::reader::text;
 use super::record::{Envelope, VERSION};
 use super::reordered::Reorderer;
-use super::rows::{Row, Rows};
+use super::rows::Row;
 use super::run::RunRow;
 use super::{EventSeq, RecordQuery, RunId};
-use crate::blobs::{self, BlobCheck};
+use crate::blobs::BlobCheck;
 use crate::memories::TOMBSTONE;
 use crate::{BlobId, Error, Hash, Store};
+use pages::{Page, PageContext, Pages};
 use serde::Serialize;
 use sqlx::Row as _;
-use std::collections::{HashMap, HashSet};
-
-/// Number of records read at once.
-const PAGE_RECORDS: i64 = 1024;
+use std::collections::VecDeque;
 
 /// The result of verifying a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,13 +31,24 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Number of records and blobs whose content was forgotten and can no longer be checked.
     pub forgotten: u64,
+    /// The last record that a head kept outside the database names. `None` if there is none: then nobody would
+    /// notice that records were cut off the end.
+    pub known_to: Option<EventSeq>,
     /// The first fault found. Verification stops at it.
     pub first_fault: Option<Fault>,
 }
 
 impl VerifyReport {
     fn new(run: &RunId) -> Self {
-        Self { run: run.clone(), records: 0, blobs: 0, bytes: 0, forgotten: 0, first_fault: None }
+        Self {
+            run: run.clone(),
+            records: 0,
+            blobs: 0,
+            bytes: 0,
+            forgotten: 0,
+            known_to: None,
+            first_fault: None,
+        }
     }
 
     /// Whether verification found no fault.
@@ -72,6 +86,8 @@ pub enum FaultKind {
     Head,
     /// A fork's first records differ from its parent's.
     Parent,
+    /// The run ends before a record that a head kept outside the database names.
+    Cut,
 }
 
 impl Store {
@@ -82,6 +98,11 @@ impl Store {
     /// stored, it checks the branch point too. `progress` receives the number of verified records and the
     /// total.
     ///
+    /// The chain proves that nothing before its head was changed. That the head is the last one is proven by
+    /// heads that are kept elsewhere: the head file of the home, and those in `known`. Heads of other runs in
+    /// `known` are ignored. Forgotten content cannot be proven, only that its record was there; such records
+    /// are counted.
+    ///
     /// Damage is reported in the result and is not an error, even if the database file itself is damaged.
     ///
     /// # Errors
@@ -89,6 +110,19 @@ impl Store {
     pub async fn verify(
         &self,
         run: &RunId,
+        mut progress: impl FnMut(u64, u64) + Send,
+    ) -> Result<VerifyReport, Error> {
+        self.verify_against(run, &[], &mut progress).await
+    }
+
+    /// Like [`verify`](Self::verify), and demands that the run has the records that `known` heads name.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub async fn verify_against(
+        &self,
+        run: &RunId,
+        known: &[Head],
         mut progress: impl FnMut(u64, u64) + Send,
     ) -> Result<VerifyReport, Error> {
         let row = match self.run_row(run).await {
@@ -99,20 +133,29 @@ impl Store {
             row => row?,
         };
         let last = row.info.last_seq;
+        let mut known: Vec<Head> = known.iter().filter(|head| head.run == *run).cloned().collect();
+        match heads::noted(self.home(), run) {
+            Ok(noted) => known.extend(noted),
+            Err(Error::Damaged { place, what }) => {
+                let fault =
+                    Fault { seq: EventSeq(0), kind: FaultKind::Head, detail: format!("{place}: {what}") };
+                return Ok(VerifyReport { first_fault: Some(fault), ..VerifyReport::new(run) });
+            }
+            Err(error) => return Err(error),
+        }
+        known.sort_by_key(|head| head.seq);
+        let known_to = known.last().map(|head| head.seq);
         let mut check = Check {
             head: row.genesis(),
             done: EventSeq(0),
             reorderer: Reorderer::default(),
-            report: VerifyReport::new(run),
+            report: VerifyReport { known_to, ..VerifyReport::new(run) },
+            known: known.into(),
         };
-        let mut pages = Pages {
-            store: self,
-            run: row.no,
-            last,
-            next: EventSeq(1),
-            size: PAGE_RECORDS,
-            blobs_seen: HashSet::new(),
-        };
+        if let Err((kind, detail)) = check.compare_heads() {
+            return Ok(check.fault(kind, detail));
+        }
+        let mut pages = Pages::new(self, row.no, last);
         let mut page = pages.next().await?;
         while check.done < last {
             progress(check.done.0, last.0);
@@ -137,6 +180,11 @@ impl Store {
             check.done = EventSeq(last.0.saturating_sub(1));
             let detail = "the run's row names another hash for its last record";
             return Ok(check.fault(FaultKind::Head, detail.to_owned()));
+        }
+        if let Some(head) = check.known.front() {
+            let (kind, seq) = (FaultKind::Cut, head.seq);
+            let detail = format!("the run ends at record {last}, but a head names record {seq}");
+            return Ok(check.fault(kind, detail));
         }
         if let Some(detail) = self.fork_fault(&row).await? {
             check.done = row.info.parent.map_or(EventSeq(0), |(_, seq)| seq);
@@ -181,90 +229,6 @@ impl Store {
 
 type CheckResult = Result<(), (FaultKind, String)>;
 
-/// Reads pages of records, and checks the blobs that no earlier page referenced.
-struct Pages<'a> {
-    store: &'a Store,
-    run: i64,
-    last: EventSeq,
-    next: EventSeq,
-    /// Page size. It is halved at damaged rows until the damaged record stands alone.
-    size: i64,
-    blobs_seen: HashSet<BlobId>,
-}
-
-#[derive(Default)]
-struct Page {
-    rows: Rows,
-    context: PageContext,
-    /// Why the record after `rows` cannot be read.
-    broken: Option<String>,
-}
-
-impl Pages<'_> {
-    async fn next(&mut self) -> Result<Page, Error> {
-        let mut page = Page::default();
-        if self.next > self.last {
-            return Ok(page);
-        }
-        loop {
-            match Rows::read(self.store, self.run, self.next, self.last, self.size).await {
-                Ok(rows) => {
-                    page.rows = rows;
-                    break;
-                }
-                Err(Error::Damaged { what, .. }) if self.size == 1 => {
-                    page.broken = Some(what);
-                    break;
-                }
-                Err(Error::Damaged { .. }) => self.size /= 2,
-                Err(error) => return Err(error),
-            }
-        }
-        self.next = EventSeq(self.next.0 + page.rows.len() as u64);
-        for row in page.rows.iter() {
-            for bytes in row.blobs.as_chunks::<32>().0 {
-                let id = BlobId(Hash::from(*bytes));
-                if self.blobs_seen.insert(id) {
-                    page.context.asked.insert(id);
-                }
-            }
-        }
-        page.context.forgotten = self.forgotten(&page.rows).await?;
-        let mut connection = self.store.pool.acquire().await?;
-        let ids: Vec<BlobId> = page.context.asked.iter().copied().collect();
-        blobs::check(&mut connection, &ids, &mut page.context.blobs).await?;
-        drop(connection);
-        for id in ids.iter().filter(|id| !page.context.blobs.contains_key(id)) {
-            if blobs::is_forgotten(self.store, id).await? {
-                page.context.forgotten_blobs.insert(*id);
-            }
-        }
-        Ok(page)
-    }
-
-    /// Returns the sequence numbers of the forgotten records in a page.
-    async fn forgotten(&self, rows: &Rows) -> Result<HashSet<i64>, Error> {
-        let places: Vec<i64> = rows.iter().map(|row| row.seq.0 as i64).collect();
-        let (Some(first), Some(last)) = (places.first(), places.last()) else { return Ok(HashSet::new()) };
-        let query = sqlx::query("SELECT seq FROM forgotten_records WHERE run = ? AND seq BETWEEN ? AND ?");
-        let rows = query.bind(self.run).bind(first).bind(last).fetch_all(&self.store.pool).await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
-    }
-}
-
-/// What a page needs besides its records: the state of blobs and forgotten items.
-#[derive(Default)]
-struct PageContext {
-    /// Blobs that this page references first.
-    asked: HashSet<BlobId>,
-    /// Check results of these blobs. Missing blobs have no entry.
-    blobs: HashMap<BlobId, BlobCheck>,
-    /// Missing blobs whose content was forgotten.
-    forgotten_blobs: HashSet<BlobId>,
-    /// Sequence numbers of forgotten records.
-    forgotten: HashSet<i64>,
-}
-
 /// State of a verification.
 struct Check {
     /// Hash of the last intact record.
@@ -273,6 +237,8 @@ struct Check {
     done: EventSeq,
     reorderer: Reorderer,
     report: VerifyReport,
+    /// Heads of later records, in order.
+    known: VecDeque<Head>,
 }
 
 impl Check {
@@ -322,8 +288,9 @@ impl Check {
         };
         // A forgotten record no longer matches its hash. The next record proves that the stored hash is the
         // original one.
-        let emptied = payload == TOMBSTONE && page.forgotten.contains(&(row.seq.0 as i64));
-        self.report.forgotten += u64::from(emptied);
+        let empty = payload == TOMBSTONE;
+        let emptied = empty && page.forgotten.contains(&(row.seq.0 as i64));
+        self.report.forgotten += u64::from(empty);
         if !emptied && envelope.hash().as_bytes() != row.hash {
             return Err(altered("it does not match its hash, or is not chained to the previous record"));
         }
@@ -334,6 +301,18 @@ impl Check {
         self.report.records += 1;
         self.report.bytes += payload.len() as u64;
         self.done = row.seq;
+        self.compare_heads()
+    }
+
+    /// Compares the record that was checked last with the heads that name it.
+    fn compare_heads(&mut self) -> CheckResult {
+        while let Some(known) = self.known.pop_front_if(|known| known.seq <= self.done) {
+            if known.seq == self.done && known.hash != self.head {
+                self.done = EventSeq(self.done.0.saturating_sub(1));
+                let detail = "its hash is another one than that of a head kept outside the database";
+                return Err((FaultKind::Head, detail.to_owned()));
+            }
+        }
         Ok(())
     }
 

@@ -1,0 +1,79 @@
+//! The time budget of a run follows the time that it runs, not the computer's clock.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use crate::replaying_environment::{Lab, Pile, Table, WRITES, count, cut};
+use sojourn_core::{Budgets, Clock, FinishReason, Outcome, TimeSource};
+use sojourn_memory::RecordQuery;
+use std::sync::Arc;
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// Each card takes a second. `set_ms` says by how much the computer's clock was set, by the number of cards.
+struct CardClock {
+    pile: Pile,
+    set_ms: fn(i64) -> i64,
+}
+
+impl TimeSource for CardClock {
+    fn wall_ms(&self) -> i64 {
+        let cards = self.pile.drawn() as i64;
+        1_700_000_000_000 + cards * 1000 + (self.set_ms)(cards)
+    }
+
+    fn running_ms(&self) -> i64 {
+        self.pile.drawn() as i64 * 1000
+    }
+}
+
+/// A lab whose runs may take eight seconds, and for safety two hundred cards.
+async fn lab(pile: &Pile, set_ms: fn(i64) -> i64) -> Lab {
+    let mut lab = Lab::new(WRITES).await;
+    lab.started.config.budgets = Budgets { steps: Some(200), time_ms: Some(8000), ..Budgets::default() };
+    lab.clock = Clock::Live(Arc::new(CardClock { pile: pile.clone(), set_ms }));
+    lab
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_neither_shortens_nor_lengthens_a_run() {
+    let cases: [(&str, fn(i64) -> i64, u64); 4] = [
+        ("not set", |_| 0, 0),
+        ("set back", |cards| if cards > 0 { -HOUR_MS } else { 0 }, 1),
+        ("set forward", |cards| if cards > 0 { HOUR_MS } else { 0 }, 1),
+        ("set again and again", |cards| cards * cards * 10_000, 5),
+    ];
+    for (name, set_ms, changes) in cases {
+        let pile = Pile::default();
+        let lab = lab(&pile, set_ms).await;
+        let (_home, store, records) = lab.first(&pile).await;
+        // The budget is looked at between two skills, of which each may draw twenty cards.
+        assert!((8..40).contains(&pile.drawn()), "{name}: {} cards", pile.drawn());
+        let finished = records.iter().rfind(|record| record.kind == "finish").unwrap();
+        assert!(finished.payload.to_string().contains("time"), "{name}: {}", finished.payload);
+        assert!(count(&records, "clock_changed") >= changes, "{name}");
+        assert_eq!(count(&records, "clock_changed") > 0, changes > 0, "{name}");
+        lab.verify(&store).await;
+    }
+}
+
+/// Wherever the first process died, also within a step.
+#[tokio::test]
+async fn the_time_between_two_processes_is_not_the_runs() {
+    let pile = Pile::default();
+    let first = lab(&pile, |_| 0).await;
+    let (_home, store, records) = first.first(&pile).await;
+    let offsets: [fn(i64) -> i64; 2] = [|_| 10 * HOUR_MS, |_| -HOUR_MS];
+    for set_ms in offsets {
+        for end in (2..records.len()).step_by(3) {
+            let (_home, copy, writer) = cut(&store, &records[..end]).await;
+            let drawn = count(&records[..end], "stepped");
+            let pile = Pile::standing(1000, drawn);
+            let lab = lab(&pile, set_ms).await;
+            let past = copy.records(&records[0].run, &RecordQuery::all()).await.unwrap();
+            let table = Table::new(pile.clone(), true, WRITES);
+            let outcome = lab.run(table, &copy, past, Some(writer)).await;
+            let in_time = matches!(outcome, Outcome::Finished(FinishReason::Time));
+            assert!(in_time && (8..60).contains(&pile.drawn()), "after {end}: {outcome:?}, {}", pile.drawn());
+        }
+    }
+}

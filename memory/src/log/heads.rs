@@ -1,0 +1,134 @@
+//! Heads of runs, kept outside the database.
+//!
+//! A chain of hashes proves that nothing before its head was changed, but not that the head is the last one: whoever can write
+//! the database can cut records off the end and rewrite the head. So the writer also notes the head in a file of the home,
+//! `heads/<run>`, and [`Store::heads`] lists heads that a person can keep where nobody else can write.
+
+use super::{EventSeq, RunId};
+use crate::{Error, Hash, Store};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::io::{self, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Size of a head file, in bytes. Every head fits, so a write replaces all of the file in one block.
+const FILE_BYTES: usize = 256;
+
+/// The last record of a run at some moment, and by its hash all records before it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Head {
+    /// The run.
+    pub run: RunId,
+    /// Sequence number of the record; 0 for an empty run.
+    pub seq: EventSeq,
+    /// Hash of the record; of an empty run the hash of its immutable fields.
+    pub hash: Hash,
+}
+
+/// The head file of a run that is being written.
+#[derive(Debug)]
+pub(super) struct HeadFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl HeadFile {
+    /// Opens the file and creates it if it is missing.
+    pub(super) fn open(home: &Path, run: &RunId) -> Result<Self, Error> {
+        let path = path(home, run);
+        let io = |source| Error::Io { path: path.clone(), source };
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory).map_err(io)?;
+        }
+        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
+        Ok(Self { file, path })
+    }
+
+    /// Notes the head. The file is not synced: after a power failure it may name an earlier record, never a later one.
+    pub(super) fn note(&mut self, head: &Head) -> Result<(), Error> {
+        let io = |source| Error::Io { path: self.path.clone(), source };
+        let json = serde_json::to_string(head).map_err(|error| io(error.into()))?;
+        let line = format!("{json:<width$}\n", width = FILE_BYTES - 1);
+        self.file.rewind().and_then(|()| self.file.write_all(line.as_bytes())).map_err(io)
+    }
+}
+
+/// The head that the home's file names; `None` without a file, or where a run's first head was never noted.
+///
+/// # Errors
+/// [`Error::Damaged`] if the file is unreadable or names another run.
+pub(super) fn noted(home: &Path, run: &RunId) -> Result<Option<Head>, Error> {
+    let path = path(home, run);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) if text.is_empty() => return Ok(None),
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(Error::Io { path, source }),
+    };
+    match serde_json::from_str::<Head>(&text) {
+        Ok(head) if head.run == *run => Ok(Some(head)),
+        _ => Err(Error::Damaged {
+            place: format!("`{}`", path.display()),
+            what: "it is no head of this run".to_owned(),
+        }),
+    }
+}
+
+/// Removes the file of a run that was removed.
+pub(super) fn remove(home: &Path, run: &RunId) -> Result<(), Error> {
+    let path = path(home, run);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::Io { path, source: error }),
+        _ => Ok(()),
+    }
+}
+
+fn path(home: &Path, run: &RunId) -> PathBuf {
+    home.join("heads").join(run.as_str())
+}
+
+impl Store {
+    /// The present head of every run, newest run first.
+    pub async fn heads(&self) -> Result<Vec<Head>, Error> {
+        let mut heads = Vec::new();
+        for info in self.runs().await? {
+            heads.push(self.head(&info.id).await?);
+        }
+        Ok(heads)
+    }
+
+    /// The present head of a run.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRun`].
+    pub async fn head(&self, run: &RunId) -> Result<Head, Error> {
+        let row = self.run_row(run).await?;
+        Ok(Head { run: row.info.id, seq: row.info.last_seq, hash: row.head })
+    }
+
+    /// Runs that have a head file but are no longer in the database, sorted.
+    pub async fn vanished_runs(&self) -> Result<Vec<RunId>, Error> {
+        let directory = self.home().join("heads");
+        let io = |source| Error::Io { path: directory.clone(), source };
+        let entries = match fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(io(source)),
+        };
+        let mut vanished = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(io)?.file_name();
+            let Some(run) = name.to_str().and_then(|name| name.parse::<RunId>().ok()) else { continue };
+            if noted(self.home(), &run).is_ok_and(|head| head.is_none()) {
+                continue;
+            }
+            match self.run_row(&run).await {
+                Err(Error::NoSuchRun { .. }) => vanished.push(run),
+                _ => {}
+            }
+        }
+        vanished.sort();
+        Ok(vanished)
+    }
+}

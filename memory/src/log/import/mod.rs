@@ -1,0 +1,233 @@
+//! Imports an exported run: read whole and checked before the first lock, and then written.
+//!
+//! Lines that were checked wait in a temporary file of the home, so that an import that waits for its input keeps nobody from
+//! writing. Blobs are written in transactions of a few megabytes; run and records follow in one, so that a run is imported whole
+//! or not at all.
+
+mod check;
+
+pub use check::check_export;
+
+use super::export::ExportLine;
+use super::heads::{Head, HeadFile};
+use super::lock::RunLock;
+use super::run::{RunRow, insert};
+use super::writer::Queued;
+use super::{RunId, RunStatus};
+use crate::{BlobId, Error, Store, blobs};
+use check::{Accepted, Check, Checked};
+use sqlx::{Connection as _, SqliteConnection};
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
+
+/// Content of the blobs that one transaction writes, in bytes.
+const BLOB_BYTES: usize = 8 << 20;
+
+/// Why a run was not imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// A line is invalid or out of order.
+    #[error("line {line}: {what}")]
+    Line {
+        /// Line number, from 1.
+        line: u64,
+        /// The defect of the line.
+        what: String,
+    },
+    /// The end line is missing.
+    #[error("the export ends after line {line} without its end line")]
+    Cut {
+        /// Number of the last line that was read.
+        line: u64,
+    },
+    /// The store rejected the run.
+    #[error("{0}")]
+    Store(#[from] Error),
+}
+
+/// Imports one run, line by line. Nothing is written before [`finish`](Self::finish).
+#[derive(Debug)]
+pub struct Importer {
+    store: Store,
+    check: Check,
+    /// Number of lines read.
+    line: u64,
+    blobs: Spool,
+    records: Spool,
+}
+
+impl Store {
+    /// Starts an import.
+    pub async fn import(&self) -> Result<Importer, Error> {
+        let (blobs, records) = (Spool::new(self)?, Spool::new(self)?);
+        Ok(Importer { store: self.clone(), check: Check::default(), line: 0, blobs, records })
+    }
+}
+
+impl Importer {
+    /// Reads the next line. After an error the importer cannot continue.
+    ///
+    /// # Errors
+    /// [`ImportError::Line`] if the line is invalid, out of order or fails its hash; [`ImportError::Store`]
+    /// with [`Error::RunExists`] if the home has the run.
+    pub async fn line(&mut self, text: &str) -> Result<(), ImportError> {
+        self.line += 1;
+        let line = self.line;
+        match self.check.line(text).map_err(|what| ImportError::Line { line, what })? {
+            Accepted::Run => {
+                let Some(Checked { run, .. }) = self.check.run_so_far() else { return Ok(()) };
+                // Said before all of a long export is read.
+                if RunRow::find(&mut *self.store.pool.acquire().await.map_err(Error::from)?, &run.id)
+                    .await?
+                    .is_some()
+                {
+                    return Err(Error::RunExists { run: run.id.clone() }.into());
+                }
+            }
+            Accepted::Blob(false) | Accepted::Record => self.records.keep(text)?,
+            Accepted::Blob(true) => self.blobs.keep(text)?,
+            Accepted::End => {}
+        }
+        Ok(())
+    }
+
+    /// Writes the run and returns its id.
+    ///
+    /// # Errors
+    /// [`ImportError::Cut`] if the end line is missing.
+    pub async fn finish(self) -> Result<RunId, ImportError> {
+        let Self { store, check, line, blobs, records } = self;
+        let run = check.whole().ok_or(ImportError::Cut { line })?;
+        let lock = RunLock::take(store.home(), &run.run.id).await?;
+        let mut connection = store.connection().await?;
+        write_blobs(&mut connection, blobs).await?;
+        write_run(&mut connection, &run, records).await?;
+        connection.close().await.map_err(Error::from)?;
+        let head = Head { run: run.run.id.clone(), seq: run.last, hash: run.head };
+        HeadFile::open(store.home(), &head.run)?.note(&head)?;
+        drop(lock);
+        Ok(run.run.id)
+    }
+}
+
+async fn write_blobs(connection: &mut SqliteConnection, spool: Spool) -> Result<(), Error> {
+    let mut lines = spool.lines()?;
+    let mut more = true;
+    while more {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut written = 0;
+        while written < BLOB_BYTES {
+            let Some(text) = lines.next()? else {
+                more = false;
+                break;
+            };
+            let ExportLine::Blob { id, text, hex } = parsed(&text)? else { continue };
+            let content = match (text, hex) {
+                (Some(text), _) => text.into_bytes(),
+                (_, Some(digits)) => hex::decode(&digits).unwrap_or_default(),
+                (None, None) => continue,
+            };
+            blobs::insert(&mut transaction, &id, &content).await?;
+            written += content.len().max(1);
+        }
+        transaction.commit().await?;
+    }
+    Ok(())
+}
+
+async fn write_run(connection: &mut SqliteConnection, run: &Checked, spool: Spool) -> Result<(), Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let (no, mut head) = insert(&mut transaction, &run.run.new_run(), run.run.parent.as_ref()).await?;
+    let mut lines = spool.lines()?;
+    while let Some(text) = lines.next()? {
+        match parsed(&text)? {
+            ExportLine::Blob { id, .. } => forget_blob(&mut transaction, id).await?,
+            ExportLine::Record(exported) => {
+                if exported.forgotten {
+                    sqlx::query("INSERT INTO forgotten_records VALUES (?, ?)")
+                        .bind(no)
+                        .bind(exported.seq.0 as i64)
+                        .execute(&mut *transaction)
+                        .await?;
+                }
+                let record = exported.chained(&run.run.id, head);
+                head = record.hash;
+                Queued::new(&record)?.insert(&mut transaction, no).await?;
+            }
+            ExportLine::Run(_) | ExportLine::End { .. } => {}
+        }
+    }
+    // No writer exists in this home, so the run cannot be `Running`.
+    let status = if run.run.status == RunStatus::Running { RunStatus::Paused } else { run.run.status };
+    sqlx::query("UPDATE runs SET last_seq = ?, last_at_ms = ?, head = ?, status = ? WHERE no = ?")
+        .bind(run.last.0 as i64)
+        .bind(run.last_at_ms)
+        .bind(run.head.as_bytes().as_slice())
+        .bind(status.as_str())
+        .bind(no)
+        .execute(&mut *transaction)
+        .await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Imports a blob whose content was forgotten at its origin. A copy that this home holds is kept.
+async fn forget_blob(connection: &mut SqliteConnection, id: BlobId) -> Result<(), Error> {
+    let query = "INSERT OR IGNORE INTO forgotten_blobs SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE id = ?1)";
+    sqlx::query(query).bind(id.0.as_bytes().as_slice()).execute(connection).await?;
+    Ok(())
+}
+
+fn parsed(line: &str) -> Result<ExportLine, Error> {
+    serde_json::from_str(line).map_err(|error| Error::Damaged {
+        place: "the temporary file of the import".to_owned(),
+        what: error.to_string(),
+    })
+}
+
+/// Lines that wait in a temporary file, which vanishes with the process.
+#[derive(Debug)]
+struct Spool {
+    file: BufWriter<File>,
+    home: std::path::PathBuf,
+}
+
+/// Reads the lines of a [`Spool`] again.
+struct Spooled {
+    lines: io::Lines<BufReader<File>>,
+    home: std::path::PathBuf,
+}
+
+impl Spool {
+    fn new(store: &Store) -> Result<Self, Error> {
+        let home = store.home().to_owned();
+        match tempfile::tempfile_in(&home) {
+            Ok(file) => Ok(Self { file: BufWriter::new(file), home }),
+            Err(source) => Err(Error::Io { path: home, source }),
+        }
+    }
+
+    fn keep(&mut self, line: &str) -> Result<(), Error> {
+        let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.write_all(b"\n"));
+        written.map_err(|source| failed(&self.home, source))
+    }
+
+    fn lines(self) -> Result<Spooled, Error> {
+        let Self { file, home } = self;
+        let mut file = file.into_inner().map_err(|error| failed(&home, error.into_error()))?;
+        file.rewind().map_err(|source| failed(&home, source))?;
+        Ok(Spooled { lines: BufReader::new(file).lines(), home })
+    }
+}
+
+impl Spooled {
+    fn next(&mut self) -> Result<Option<String>, Error> {
+        self.lines.next().transpose().map_err(|source| failed(&self.home, source))
+    }
+}
+
+fn failed(home: &std::path::Path, source: io::Error) -> Error {
+    if source.kind() == io::ErrorKind::StorageFull {
+        return Error::DiskFull;
+    }
+    Error::Io { path: home.to_owned(), source }
+}

@@ -1,0 +1,100 @@
+//! What the chain of hashes proves, and what only a head that is kept elsewhere proves.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use crate::common::{home, raw, run_id};
+use serde_json::json;
+use sojourn_memory::{Error, EventSeq, FaultKind, Head, NewRun, RunStatus, Store};
+use std::path::Path;
+
+/// A run of `count` records.
+async fn written(store: &Store, count: i64) -> Head {
+    let mut writer = store.create_run(NewRun::new(run_id(), "crafter", "model")).await.unwrap();
+    for n in 0..count {
+        writer.append("step", n, json!({"n": n}), vec![]).await.unwrap();
+    }
+    writer.close(RunStatus::Paused).await.unwrap();
+    store.head(&run_id()).await.unwrap()
+}
+
+/// Cuts the records after `last` off and rewrites the head, as somebody with the database can.
+async fn cut(home: &Path, last: i64) {
+    let mut database = raw(home).await;
+    for sql in [
+        "DELETE FROM records WHERE seq > ?1",
+        "UPDATE runs SET last_seq = ?1, head = (SELECT hash FROM records WHERE seq = ?1)",
+    ] {
+        sqlx::query(sql).bind(last).execute(&mut database).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn records_cut_off_the_end_are_noticed_by_the_head_file() {
+    let home = home();
+    let store = Store::open(home.path()).await.unwrap();
+    written(&store, 5).await;
+    let report = store.verify(&run_id(), |_, _| ()).await.unwrap();
+    assert_eq!((report.records, report.known_to), (5, Some(EventSeq(5))));
+    cut(home.path(), 3).await;
+    let report = store.verify(&run_id(), |_, _| ()).await.unwrap();
+    let fault = report.first_fault.unwrap();
+    assert_eq!((fault.kind, report.records), (FaultKind::Cut, 3));
+    assert_eq!(fault.detail, "the run ends at record 3, but a head names record 5");
+    // A resume would write over the evidence.
+    assert!(matches!(store.resume_run(&run_id()).await, Err(Error::Cut { known: EventSeq(5), .. })));
+}
+
+#[tokio::test]
+async fn a_head_kept_elsewhere_proves_the_end_and_every_record_before() {
+    let home = home();
+    let store = Store::open(home.path()).await.unwrap();
+    let kept = written(&store, 5).await;
+    std::fs::remove_dir_all(home.path().join("heads")).unwrap();
+    cut(home.path(), 3).await;
+    // Without any head the chain alone cannot show it, and the report says so.
+    let report = store.verify(&run_id(), |_, _| ()).await.unwrap();
+    assert!(report.is_intact() && report.known_to.is_none(), "{report:?}");
+    let against = async || store.verify_against(&run_id(), std::slice::from_ref(&kept), |_, _| ()).await;
+    assert_eq!(against().await.unwrap().first_fault.unwrap().kind, FaultKind::Cut);
+    // The end is written anew, with a chain that is valid in itself.
+    let mut writer = store.resume_run(&run_id()).await.unwrap();
+    for n in 0..4 {
+        writer.append("step", n, json!({"forged": n}), vec![]).await.unwrap();
+    }
+    writer.close(RunStatus::Paused).await.unwrap();
+    assert!(store.verify(&run_id(), |_, _| ()).await.unwrap().is_intact());
+    let fault = against().await.unwrap().first_fault.unwrap();
+    assert_eq!((fault.seq, fault.kind), (EventSeq(5), FaultKind::Head));
+    // A head of another run says nothing about this one.
+    let other = Head { run: "other".parse().unwrap(), ..kept.clone() };
+    assert!(store.verify_against(&run_id(), &[other], |_, _| ()).await.unwrap().is_intact());
+}
+
+#[tokio::test]
+async fn records_made_into_tombstones_in_the_table_are_counted() {
+    let home = home();
+    let store = Store::open(home.path()).await.unwrap();
+    written(&store, 5).await;
+    let mut database = raw(home.path()).await;
+    for sql in [
+        r#"UPDATE records SET payload = '{"$forgotten":true}' WHERE seq IN (2, 5)"#,
+        "INSERT INTO forgotten_records SELECT run, seq FROM records WHERE seq IN (2, 5)",
+    ] {
+        sqlx::query(sql).execute(&mut database).await.unwrap();
+    }
+    let report = store.verify(&run_id(), |_, _| ()).await.unwrap();
+    assert!(report.is_intact());
+    assert_eq!((report.records, report.forgotten), (5, 2));
+}
+
+#[tokio::test]
+async fn a_run_that_vanished_from_the_database_is_named() {
+    let home = home();
+    let store = Store::open(home.path()).await.unwrap();
+    written(&store, 2).await;
+    assert!(store.vanished_runs().await.unwrap().is_empty());
+    let mut database = raw(home.path()).await;
+    for sql in ["DELETE FROM records", "DELETE FROM runs"] {
+        sqlx::query(sql).execute(&mut database).await.unwrap();
+    }
+    assert_eq!(store.vanished_runs().await.unwrap(), [run_id()]);
+}

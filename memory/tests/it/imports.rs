@@ -1,0 +1,96 @@
+//! Imports of exports that somebody else wrote: read whole and checked before the first lock.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use crate::common::{home, run_id};
+use serde_json::json;
+use sojourn_memory::{Durability, NewRun, Record, RunId, RunStatus, Store};
+
+/// A run with one record at `at_ms`.
+async fn written(store: &Store, new: NewRun, at_ms: i64) -> Record {
+    let mut writer = store.create_run(new).await.unwrap();
+    let blob = writer.put_blob(b"seen").await.unwrap();
+    let record = writer.append("step", at_ms, json!({"n": 1}), vec![blob]).await.unwrap();
+    writer.close(RunStatus::Finished).await.unwrap();
+    record
+}
+
+async fn exported(store: &Store, run: &RunId) -> Vec<String> {
+    let mut exporter = store.export(run, None).await.unwrap();
+    let mut lines = Vec::new();
+    while let Some(line) = exporter.next().await.unwrap() {
+        lines.push(serde_json::to_string(&line).unwrap());
+    }
+    lines
+}
+
+#[tokio::test]
+async fn an_import_that_waits_for_its_input_keeps_nobody_from_writing() {
+    let (here, there) = (home(), home());
+    let (here, there) = (Store::open(here.path()).await.unwrap(), Store::open(there.path()).await.unwrap());
+    written(&here, NewRun::new(run_id(), "crafter", "model"), 1).await;
+    let lines = exported(&here, &run_id()).await;
+    let mut importer = there.import().await.unwrap();
+    for line in &lines[..lines.len() - 1] {
+        importer.line(line).await.unwrap();
+    }
+    // An agent of the same home works on while the rest of the file does not come.
+    let agent: RunId = "agent".parse().unwrap();
+    let mut writer = there.create_run(NewRun::new(agent, "crafter", "model")).await.unwrap();
+    writer.append("step", 1, json!({}), vec![]).await.unwrap();
+    writer.commit(Durability::Effect).await.unwrap();
+    importer.line(&lines[lines.len() - 1]).await.unwrap();
+    importer.finish().await.unwrap();
+    assert!(there.verify(&run_id(), |_, _| ()).await.unwrap().is_intact());
+}
+
+#[tokio::test]
+async fn an_import_with_unusable_times_or_names_is_refused() {
+    let place = home();
+    let store = Store::open(place.path()).await.unwrap();
+    for (what, created_ms, at_ms, environment) in [
+        ("a time before 1970", 0, -1, "crafter"),
+        ("the last time of all", 0, i64::MAX, "crafter"),
+        ("the first time of all", i64::MIN, 1, "crafter"),
+        ("a name that moves the cursor", 0, 1, "\u{1b}[2Jcrafter"),
+        ("a name of two lines", 0, 1, "crafter\nfinished"),
+    ] {
+        let from = home();
+        let from = Store::open(from.path()).await.unwrap();
+        let new = NewRun { created_ms, ..NewRun::new(run_id(), environment, "model") };
+        written(&from, new, at_ms).await;
+        let mut importer = store.import().await.unwrap();
+        let mut refused = false;
+        for line in exported(&from, &run_id()).await {
+            refused = refused || importer.line(&line).await.is_err();
+        }
+        assert!(refused, "{what} was accepted");
+        assert!(store.runs().await.unwrap().is_empty());
+    }
+}
+
+/// Its hash is right, so only the count shows that nothing is proven of its content.
+#[tokio::test]
+async fn a_record_that_only_looks_forgotten_is_counted_as_one() {
+    let (here, there) = (home(), home());
+    let (here, there) = (Store::open(here.path()).await.unwrap(), Store::open(there.path()).await.unwrap());
+    let mut writer = here.create_run(NewRun::new(run_id(), "crafter", "model")).await.unwrap();
+    writer.append("step", 1, json!({"$forgotten": true}), vec![]).await.unwrap();
+    writer.close(RunStatus::Finished).await.unwrap();
+    let mut importer = there.import().await.unwrap();
+    for line in exported(&here, &run_id()).await {
+        importer.line(&line).await.unwrap();
+    }
+    importer.finish().await.unwrap();
+    for store in [here, there] {
+        assert_eq!(store.verify(&run_id(), |_, _| ()).await.unwrap().forgotten, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_home_with_a_path_too_long_for_the_database_is_told_as_that() {
+    let place = home();
+    let deep = place.path().join("d".repeat(200)).join("d".repeat(200)).join("d".repeat(200));
+    let error = Store::open(&deep).await.unwrap_err();
+    assert!(error.to_string().contains("the database can only be opened below"), "{error}");
+    assert!(!deep.exists());
+}

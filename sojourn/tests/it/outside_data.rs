@@ -1,0 +1,137 @@
+//! Logs of worlds that answer in ways of their own, logs that somebody else wrote, and names that act on a terminal.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+use crate::golden;
+use crate::support::place;
+use serde_json::{Value, json};
+use sojourn_memory::{NewRun, RecordQuery, RunStatus, Store};
+use std::path::Path;
+
+/// A hallway whose state has members that come and go as `null`, and members that look like the log's own notation.
+const HALLWAY: &str = r#"
+import json, sys
+WORLD = {"name": "hallway", "version": "1", "about": "A hallway.", "actions": ["left", "right"],
+         "tasks": [{"name": "leave", "description": "leave", "goal": {"at_least": {"path": "/cell", "value": 5}}, "achievement": True}]}
+cell = steps = 0
+def seen():
+    out = cell >= 5
+    odd = [None, {"$blob": "zz"}, {"$forgotten": True}, {"x": None, "$ref": "zz"}, -0.0, [None]][steps % 6]
+    state = {"cell": cell, "target": odd, "deep": {"$blob": {"$$blob": odd}}}
+    if steps % 2: state = dict(reversed(state.items()))
+    return {"text": "$blob \x1b[31m", "state": state, "unlocked": ["leave"] if out else [], "ended": "succeeded" if out else "time_up" if steps >= 20 else None}
+for line in sys.stdin:
+    request = json.loads(line); method, params = request["method"], request.get("params") or {}
+    if method == "describe": result = {"environment": WORLD}
+    elif method == "reset": cell = steps = 0; result = seen()
+    elif method == "step":
+        steps += 1; cell = cell + 1 if params["action"] == "right" else max(0, cell - 1); result = seen()
+    else: continue
+    print(json.dumps({"id": request["id"], "result": result}), flush=True)
+"#;
+
+#[test]
+fn null_and_forged_notation_in_a_worlds_state_survive_log_resume_and_replay() {
+    if !sojourn_testkit::has("python3") {
+        return;
+    }
+    let place = place();
+    place.write("hallway.py", HALLWAY);
+    place.write_agent(
+        "",
+        "[run]\nlibrary = false\nmemory = false\n[environment]\nkind = \"process\"\ncommand = [\"python3\", \"hallway.py\"]\n",
+    );
+    place.text(&["run", "agent.toml", "--steps", "30", "--seed", "1"]);
+    place.text(&["run", "agent.toml", "--resume", "--steps", "30"]);
+    let verdict = place.json(&["replay", "latest", "--verify"]);
+    assert_eq!(verdict["matched"], true, "{verdict}");
+    let log = place.text(&["log", "latest", "--json"]);
+    assert!(log.contains(r#""target":{"$blob":"zz"}"#), "what the world said is told as it said it");
+    assert_eq!(place.json(&["log", "verify"])["intact"], true);
+    for args in [&["log", "latest"][..], &["replay", "latest"], &["log", "show", "latest", "3"]] {
+        let text = place.text(args);
+        assert!(!text.contains('\u{1b}'), "{args:?}: {text:?}");
+    }
+}
+
+/// A home with the golden run, of which `change` has changed the payloads by kind.
+async fn changed(home: &Path, change: impl Fn(&str, &mut Value)) {
+    let golden = golden::home();
+    let from = Store::open(golden.path()).await.unwrap();
+    let to = Store::open(home).await.unwrap();
+    let info = from.runs().await.unwrap().remove(0);
+    let new = NewRun {
+        created_ms: info.created_ms,
+        ..NewRun::new(info.id.clone(), &info.environment, &info.model)
+    };
+    let mut writer = to.create_run(new).await.unwrap();
+    for mut record in from.records(&info.id, &RecordQuery::all()).await.unwrap() {
+        for blob in &record.blobs {
+            writer.put_blob(&from.blob(blob).await.unwrap()).await.unwrap();
+        }
+        change(&record.kind, &mut record.payload);
+        writer.append(record.kind, record.at_ms, record.payload, record.blobs).await.unwrap();
+    }
+    writer.close(RunStatus::Finished).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_of_any_depth_is_shown_in_little_memory() {
+    let place = place();
+    changed(&place.path().join("home"), |kind, payload| {
+        if matches!(kind, "called" | "returned") {
+            payload["depth"] = json!(u32::MAX);
+        }
+    })
+    .await;
+    for args in [&["log", "latest"][..], &["replay", "latest"], &["log", "latest", "--skill", "collect_wood"]]
+    {
+        let text = place.text(args);
+        assert!(text.len() < 1 << 20, "{args:?}: {} bytes", text.len());
+    }
+}
+
+#[tokio::test]
+async fn times_at_the_end_of_their_range_break_no_command() {
+    let place = place();
+    let store = Store::open(place.path().join("home")).await.unwrap();
+    for (id, created_ms, at_ms) in [("first", i64::MIN, i64::MAX), ("last", i64::MAX, i64::MIN)] {
+        let new = NewRun { created_ms, ..NewRun::new(id.parse().unwrap(), "crafter", "model") };
+        let mut writer = store.create_run(new).await.unwrap();
+        writer.append("start_episode", at_ms, json!({"seed": 1}), vec![]).await.unwrap();
+        writer.close(RunStatus::Finished).await.unwrap();
+    }
+    place.text(&["runs"]);
+    place.json(&["runs"]);
+    for run in ["first", "last"] {
+        for args in [&["log", run][..], &["log", "show", run, "1"], &["diff", "first", run]] {
+            let answer = place.run(args);
+            assert!(
+                matches!(answer.code, 0..=3) && !answer.stderr.contains("panicked"),
+                "{args:?}: {answer}"
+            );
+        }
+    }
+}
+
+#[test]
+fn heads_kept_elsewhere_tell_that_a_log_was_cut() {
+    let place = place();
+    let home = place.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    std::fs::write(home.join("sojourn.db"), golden::log()).unwrap();
+    let head = place.text(&["log", "head"]);
+    place.write("heads.jsonl", format!("\u{feff}{head}"));
+    let verdict = place.text(&["log", "verify"]);
+    assert!(verdict.contains("no head is kept elsewhere"), "{verdict}");
+    place.text(&["log", "verify", "--head", "heads.jsonl"]);
+    let mut later: Value = serde_json::from_str(&head).unwrap();
+    later["seq"] = json!(later["seq"].as_u64().unwrap() + 1);
+    place.write("later.jsonl", later.to_string());
+    let cut = place.run(&["log", "verify", "--head", "later.jsonl"]);
+    assert!(cut.code == 1 && cut.stdout.contains("CUT OFF"), "{cut}");
+    later["run"] = json!("another-run");
+    place.write("gone.jsonl", later.to_string());
+    let gone = place.run(&["log", "verify", "--head", "gone.jsonl"]);
+    assert!(gone.code == 1 && gone.stdout.contains("another-run  GONE"), "{gone}");
+}
