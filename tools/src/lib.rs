@@ -30,6 +30,8 @@ mod function;
 mod grants;
 mod gymnasium;
 pub mod http;
+#[cfg(feature = "serve")]
+pub mod http_server;
 pub mod mcp;
 mod observation;
 pub mod outside;

@@ -4,6 +4,7 @@ pub use sojourn_primitives::RESERVED;
 
 use crate::{Parameter, ParameterKind};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// Parameters of the argument object that `schema` describes: required ones first, in the order of
 /// `required`, then the others in the order of `properties`.
@@ -114,6 +115,33 @@ pub fn identifier(source: &str, name: &str) -> String {
     identifier
 }
 
+/// An identifier of its own for each of a peer's names; `None` for a name that comes a second time.
+///
+/// A name that is an identifier already keeps it. Others that would become the same one get a suffix, which depends on the
+/// name alone, so that no call reaches another tool when the peer offers its tools in another order.
+pub fn identifiers(source: &str, names: &[String]) -> Vec<Option<String>> {
+    let plain: Vec<String> = names.iter().map(|name| identifier(source, name)).collect();
+    let is_exact = |at: usize| plain[at].ends_with(&names[at]);
+    let mut taken: BTreeSet<String> =
+        (0..names.len()).filter(|at| is_exact(*at)).map(|at| plain[at].clone()).collect();
+    let mut given = Vec::with_capacity(names.len());
+    for (at, name) in names.iter().enumerate() {
+        let comes_again = names[..at].contains(name);
+        let rivals = plain.iter().zip(names).any(|(other, own)| *other == plain[at] && own != name);
+        given.push(if comes_again {
+            None
+        } else if is_exact(at) || !rivals {
+            taken.insert(plain[at].clone());
+            Some(plain[at].clone())
+        } else {
+            let digest = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).simple().to_string();
+            let free = (4..=digest.len()).map(|length| format!("{}_{}", plain[at], &digest[..length]));
+            free.into_iter().find(|free| taken.insert(free.clone()))
+        });
+    }
+    given
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,6 +175,21 @@ mod tests {
                 ),
             ]
         );
+    }
+
+    #[test]
+    fn names_that_would_become_one_identifier_stay_apart_in_any_order() {
+        let given = |names: &[&str]| {
+            identifiers("x", &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+        };
+        let all = ["file.read", "file-read", "file_read", "other", "other"];
+        let found = given(&all);
+        assert_eq!(found[2..], [Some("x_file_read".to_owned()), Some("x_other".to_owned()), None]);
+        let distinct: BTreeSet<_> = found.iter().flatten().collect();
+        assert_eq!(distinct.len(), 4);
+        let reversed = given(&["file_read", "file-read", "file.read"]);
+        assert_eq!([&reversed[2], &reversed[1], &reversed[0]], [&found[0], &found[1], &found[2]]);
+        assert_eq!(given(&["file.read"]), [Some("x_file_read".to_owned())]);
     }
 
     #[test]

@@ -11,6 +11,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// Backoff before a restart: doubles from the first to the longest backoff.
 const MIN_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_mins(1);
+/// Limit on the notices that nobody has taken yet; the oldest are dropped.
+const MAX_NOTICES: usize = 200;
 /// A connection that lasted this long resets the backoff.
 const STABLE_AFTER: Duration = Duration::from_mins(1);
 
@@ -85,7 +87,11 @@ impl Supervisor {
     /// Records an event that the agent should know about.
     pub fn notice(&self, text: &str) {
         let notice = format!("the tools of `{}`: {text}", self.name);
-        self.now().notices.push(notice);
+        let mut now = self.now();
+        if now.notices.len() == MAX_NOTICES {
+            now.notices.remove(0);
+        }
+        now.notices.push(notice);
     }
 
     /// Publishes the tools that the peer offers now.

@@ -179,13 +179,7 @@ impl Toolbox {
             return Err(Refusal::Unknown { name: call.name.clone(), nearest });
         };
         let spec = entry.tool.spec();
-        let mut args = with_defaults(&spec.parameters, call.args.clone());
-        // An optional argument without a value is removed instead of being passed as `null`.
-        args.retain(|name, value| {
-            !value.is_null()
-                || !spec.parameters.iter().any(|p| p.name == *name && p.default == Some(Value::Null))
-        });
-        let value = Value::Object(args);
+        let value = arguments(spec, &call.args, &entry.validator);
         if let Err(error) = entry.validator.validate(&value) {
             let at = error.instance_path().to_string();
             let place = if at.is_empty() { String::new() } else { format!("`{at}`: ") };
@@ -201,6 +195,46 @@ impl Toolbox {
             source.close().await;
         }
     }
+}
+
+/// Limit on the violations that are looked at to find the arguments that should be left out.
+const MAX_VIOLATIONS: usize = 100;
+
+/// The arguments of a call with the defaults of those that were left out.
+///
+/// An explicit `null` is passed on where the schema allows it. Elsewhere a `null` for an optional argument means that it was
+/// left out, and a default that the schema refuses is not used.
+fn arguments(spec: &ToolSpec, given: &Map<String, Value>, validator: &jsonschema::Validator) -> Value {
+    let may_be_left_out = |name: &str| {
+        spec.parameters
+            .iter()
+            .any(|parameter| parameter.name == name && parameter.default == Some(Value::Null))
+    };
+    let mut args = with_defaults(&spec.parameters, given.clone());
+    args.retain(|name, value| given.contains_key(name) || !value.is_null() || !may_be_left_out(name));
+    let value = Value::Object(args);
+    let violations =
+        validator.iter_errors(&value).take(MAX_VIOLATIONS).map(|error| error.instance_path().to_string());
+    let violations: Vec<String> = violations.collect();
+    if violations.is_empty() {
+        return value;
+    }
+    let refused = |name: &str| {
+        let name = name.replace('~', "~0").replace('/', "~1");
+        violations.iter().any(|path| path.split('/').nth(1) == Some(name.as_str()))
+    };
+    let is_null = |name: &str, value: &Value| value.is_null() && may_be_left_out(name);
+    let Value::Object(mut args) = value else { return value };
+    args.retain(|name, value| !refused(name) || (given.contains_key(name) && !is_null(name, value)));
+    let value = Value::Object(args);
+    if validator.is_valid(&value) {
+        return value;
+    }
+    // A violation of the whole names no argument.
+    let Value::Object(mut args) = value.clone() else { return value };
+    args.retain(|name, value| !is_null(name, value));
+    let without = Value::Object(args);
+    if validator.is_valid(&without) { without } else { value }
 }
 
 impl ValidatedCall {
@@ -276,14 +310,16 @@ impl ToolOutcome {
         }
     }
 
-    /// The outcome as text: its message, then its content, or else its value.
+    /// The outcome as text: its message, then its content, and its value if the content has no text.
     pub fn to_text(&self) -> String {
         let mut lines: Vec<String> = Vec::new();
         if !self.message.is_empty() {
             lines.push(self.message.clone());
         }
         lines.extend(self.content.iter().map(Content::to_text));
-        if self.content.is_empty() {
+        let is_text =
+            |content: &Content| matches!(content, Content::Text { text } if !text.trim().is_empty());
+        if !self.content.iter().any(is_text) {
             lines.extend(self.value.as_ref().map(ToString::to_string));
         }
         lines.join("\n")

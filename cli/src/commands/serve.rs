@@ -15,6 +15,7 @@ use serde::Serialize;
 use sojourn_controller::models::ModelKind;
 use sojourn_controller::served::{COMPLETE_PATH, ErrorBody, MODEL_PATH, PostedRequest};
 use sojourn_controller::{Cancel, Controller, ControllerError};
+use sojourn_tools::http_server;
 use sojourn_tools::mcp::serve::guarded;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -93,7 +94,7 @@ async fn work(args: Serve, token: String) -> Result<()> {
     let cancel = Cancel::new();
     session::stop_on_ctrl_c(cancel.clone());
     let stopped = async move { cancel.cancelled().await };
-    Ok(axum::serve(listener, router).with_graceful_shutdown(stopped).await?)
+    Ok(http_server::serve(listener, router, stopped).await?)
 }
 
 type Shared = Arc<dyn Controller>;

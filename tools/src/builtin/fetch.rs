@@ -1,5 +1,8 @@
 use super::truncate;
 use crate::allowed_hosts::{AllowedHosts, body, error_chain};
+use crate::outside::html;
+use crate::outside::offload::{GiveUp, offload};
+use crate::outside::text::{charset, declared_in_markup, decode_lossy};
 use crate::schema::identifier;
 use crate::{Effects, FixedSource, FunctionTool, ToolSpec};
 use reqwest::{Client, Url};
@@ -18,6 +21,10 @@ pub struct FetchSettings {
     /// Allowed hosts, with `*` as a wildcard. A host with a port other than the scheme's default names it:
     /// `localhost:8080`.
     pub hosts: Vec<String>,
+    /// Ranges of addresses that are not public and that names in `hosts` may resolve to: `10.0.0.0/8`. `localhost` and
+    /// addresses that `hosts` lists literally need none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub private_ranges: Vec<String>,
     /// Limit on the size of a response body, in bytes. Default 4 MiB.
     #[serde(default = "most_bytes")]
     pub most_bytes: usize,
@@ -53,7 +60,7 @@ impl FetchSettings {
     /// # Errors
     /// `hosts` is empty, a host is not a valid pattern, or the HTTP client cannot be built.
     pub fn open(self, name: &str) -> Result<FixedSource, String> {
-        let hosts = AllowedHosts::new(&self.hosts)?;
+        let hosts = AllowedHosts::new(&self.hosts, &self.private_ranges)?;
         let client = hosts.client(Duration::from_millis(self.timeout_ms), false)?;
         let about = format!("reads a page of {} as text", self.hosts.join(", "));
         let input = json!({
@@ -88,18 +95,31 @@ impl Fetch {
         if !status.is_success() {
             return Err(format!("the server answered {status}"));
         }
-        let kind = kind.unwrap_or_default();
-        let text = if kind.contains("html") {
-            html2text::from_read(bytes.as_slice(), COLUMNS).map_err(|error| error.to_string())?
-        } else if kind.starts_with("text/")
-            || kind.contains("json")
-            || kind.contains("xml")
-            || kind.is_empty()
-        {
-            String::from_utf8_lossy(&bytes).into_owned()
-        } else {
+        let kind = kind.unwrap_or_default().to_ascii_lowercase();
+        let is_text =
+            kind.starts_with("text/") || kind.contains("json") || kind.contains("xml") || kind.is_empty();
+        if !is_text && !kind.contains("html") {
             return Err(format!("the content type `{kind}` is not text"));
-        };
-        Ok(truncate(text.trim(), self.settings.most_chars))
+        }
+        let most_chars = self.settings.most_chars;
+        let within = Duration::from_millis(self.settings.timeout_ms);
+        let read = offload("the page", within, move |wanted| {
+            let is_html = kind.contains("html");
+            let in_markup = if is_html { declared_in_markup(&bytes) } else { None };
+            let text = decode_lossy(&bytes, charset(&kind).or(in_markup.as_deref()));
+            if is_html { html_text(&text, most_chars, wanted) } else { Ok(truncate(text.trim(), most_chars)) }
+        });
+        read.await.map_err(|error| error.to_string())?
     }
+}
+
+/// The text of a page, at most about `most_chars` characters of it.
+fn html_text(html: &str, most_chars: usize, wanted: &GiveUp) -> Result<String, String> {
+    let page = html::bounded(html, most_chars, wanted);
+    let text = html2text::config::plain()
+        .allow_width_overflow()
+        .string_from_read(page.html.as_bytes(), COLUMNS)
+        .map_err(|error| error.to_string())?;
+    let text = truncate(text.trim(), most_chars);
+    Ok(if page.is_cut && !text.ends_with(']') { format!("{text}\n[cut: the page goes on]") } else { text })
 }

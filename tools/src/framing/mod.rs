@@ -7,7 +7,7 @@ mod noise;
 mod scan;
 
 pub use noise::NoiseBudget;
-pub use scan::{answered_id, is_message};
+pub use scan::{answered_id, has_too_many_values, is_message};
 
 use crate::CallLimits;
 use scan::MessageScan;
@@ -117,6 +117,9 @@ pub async fn next<R: AsyncBufRead + Unpin>(
 pub fn oversized(bytes: u64) -> String {
     format!("its response has {bytes} bytes; the limit is {MAX_MESSAGE_BYTES}")
 }
+
+/// Error text for a message that [has too many values](has_too_many_values).
+pub const TOO_MANY_VALUES: &str = "its response has too many values";
 
 /// Error text for an unterminated line.
 pub fn unterminated(bytes: u64) -> String {

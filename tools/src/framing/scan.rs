@@ -7,6 +7,9 @@ use serde_json::Value;
 /// Limit on the bytes kept of one top-level name or value.
 const TOKEN: usize = 128;
 
+/// Limit on the values of one message. A decoded value takes up to a hundred bytes.
+const MAX_VALUES: usize = 500_000;
+
 /// The state of a JSON object that arrives in chunks.
 #[derive(Debug, Default)]
 pub struct MessageScan {
@@ -98,6 +101,25 @@ pub fn is_message(line: &[u8]) -> bool {
         && text.is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
 }
 
+/// Whether a message of JSON has so many values that its decoded form would take many times its size. Deep nesting is refused by
+/// the decoder itself.
+pub fn has_too_many_values(message: &[u8]) -> bool {
+    if message.len() <= MAX_VALUES {
+        return false;
+    }
+    let (mut values, mut string, mut escaped) = (0, false, false);
+    for &byte in message {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if string => escaped = true,
+            b'"' => string = !string,
+            b',' | b'[' | b'{' if !string => values += 1,
+            _ => {}
+        }
+    }
+    values > MAX_VALUES
+}
+
 /// Id of the request that a line answers, as far as a scan can tell. The line need not be valid JSON.
 pub fn answered_id(line: &[u8]) -> Option<Value> {
     scan(line).answered_id()
@@ -122,6 +144,16 @@ mod tests {
             assert!(!is_message(noise.as_bytes()), "{noise}");
         }
         assert!(!is_message(b"{\"id\": 3, \"result\": \"\xff\xfe\"}"));
+    }
+
+    #[test]
+    fn a_message_of_too_many_values_is_found_by_its_separators() {
+        let nested = |part: &str| format!(r#"{{"id": 1, "result": [{}]}}"#, part.repeat(MAX_VALUES));
+        assert!(has_too_many_values(nested("[],").as_bytes()));
+        assert!(!has_too_many_values(
+            format!(r#"{{"result": "{}"}}"#, r#"\",["#.repeat(MAX_VALUES)).as_bytes()
+        ));
+        assert!(!has_too_many_values(b"{}"));
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! Single HTTP requests as tools, declared in the agent file.
 
+mod place;
 mod template;
 
 use crate::allowed_hosts::{AllowedHosts, body, error_chain};
-use crate::content::plain;
+use crate::framing::has_too_many_values;
+use crate::outside::offload::offload;
+use crate::outside::text::{charset, decode_lossy};
 use crate::schema::{identifier, no_arguments};
 use crate::{Content, Effects, FixedSource, FunctionTool, ToolOutcome, ToolSpec};
 use reqwest::{Client, Method};
@@ -12,6 +15,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use template::UrlTemplate;
 
 /// `[tools.NAME]` with `kind = "http"`: one HTTP request as a tool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -22,10 +26,15 @@ pub struct HttpSettings {
     /// HTTP method. Default `GET`.
     #[serde(default = "get")]
     pub method: String,
-    /// URL with `{name}` placeholders for arguments, which are percent-encoded.
+    /// URL with `{name}` placeholders for arguments in its host, path and query values. An argument cannot leave its place: it
+    /// is percent-encoded, and a value that would make a segment `.` or `..` is refused.
     pub url: String,
     /// Allowed hosts, also for redirects. With `secrets`, redirects stay on the origin of the request.
     pub hosts: Vec<String>,
+    /// Ranges of addresses that are not public and that names in `hosts` may resolve to: `10.0.0.0/8`. `localhost` and
+    /// addresses that `hosts` lists literally need none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub private_ranges: Vec<String>,
     /// JSON Schema of the arguments. Arguments that `url` does not mention form the query of a GET, or else
     /// the JSON body.
     #[serde(default = "no_arguments")]
@@ -62,6 +71,7 @@ fn timeout_ms() -> u64 {
 
 struct HttpRequest {
     settings: HttpSettings,
+    url: UrlTemplate,
     method: Method,
     hosts: AllowedHosts,
     client: Client,
@@ -71,9 +81,11 @@ impl HttpSettings {
     /// Builds a source with one tool, `NAME`.
     ///
     /// # Errors
-    /// `hosts` is empty, the method is invalid, or a header uses a variable that `secrets` does not list.
+    /// `hosts` is empty, `url` is not a template of an HTTP URL, the method is invalid, or a header uses a variable that
+    /// `secrets` does not list.
     pub fn open(self, name: &str) -> Result<FixedSource, String> {
-        let hosts = AllowedHosts::new(&self.hosts)?;
+        let hosts = AllowedHosts::new(&self.hosts, &self.private_ranges)?;
+        let url = UrlTemplate::new(&self.url)?;
         let client = hosts.client(Duration::from_millis(self.timeout_ms), !self.secrets.is_empty())?;
         let method = Method::from_bytes(self.method.to_uppercase().as_bytes())
             .map_err(|_| format!("`{}` is not an HTTP method", self.method))?;
@@ -94,7 +106,7 @@ impl HttpSettings {
             timeout_ms: Some(self.timeout_ms + 1000),
             ..ToolSpec::new(identifier("", name), self.description.clone()).with_input(self.input.clone())
         };
-        let request = Arc::new(HttpRequest { settings: self, method, hosts, client });
+        let request = Arc::new(HttpRequest { settings: self, url, method, hosts, client });
         let tool = FunctionTool::with_spec(spec, move |args, _| {
             let request = Arc::clone(&request);
             async move { request.send(&args).await }
@@ -105,33 +117,40 @@ impl HttpSettings {
 
 impl HttpRequest {
     async fn send(&self, args: &Map<String, Value>) -> Result<ToolOutcome, String> {
-        let (mut url, rest) = template::expand_url(&self.settings.url, args)?;
+        let (mut url, rest) = self.url.expand(args)?;
         self.hosts.check(&url)?;
         let reads = self.method == Method::GET || self.method == Method::HEAD;
-        if reads && !rest.is_empty() {
-            let mut query = url.query_pairs_mut();
-            for (name, value) in &rest {
-                query.append_pair(name, &plain(value));
-            }
+        if reads {
+            self.url.append_query(&mut url, &rest)?;
         }
         let mut request = self.client.request(self.method.clone(), url);
         if !reads {
             request = request.json(&rest);
         }
         for (header, text) in &self.settings.headers {
-            request = request.header(header, template::expand_variables(text)?);
+            request = request.header(header, template::header_value(header, text)?);
         }
         let response = request.send().await.map_err(|error| error_chain(&error))?;
         let status = response.status();
+        let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
+        let kind = kind.unwrap_or_default().to_owned();
         let bytes = body(response, self.settings.most_bytes).await?;
-        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let within = Duration::from_millis(self.settings.timeout_ms);
+        let read = offload("the response", within, move |_| {
+            let text = decode_lossy(&bytes, charset(&kind));
+            let is_read = status.is_success() && !has_too_many_values(text.as_bytes());
+            (if is_read { serde_json::from_str(&text).ok() } else { None }, text)
+        });
+        let (value, text) = read.await.map_err(|error| error.to_string())?;
         if !status.is_success() {
-            let beginning: String = text.chars().take(300).collect();
-            return Err(format!("the server answered {status}: {beginning}"));
+            return Err(format!(
+                "the server answered {status}: {}",
+                text.chars().take(300).collect::<String>()
+            ));
         }
-        Ok(match serde_json::from_str(&text) {
-            Ok(value) => ToolOutcome { value: Some(value), ..ToolOutcome::done("") },
-            Err(_) => ToolOutcome { content: vec![Content::text(text)], ..ToolOutcome::done("") },
+        Ok(match value {
+            Some(value) => ToolOutcome { value: Some(value), ..ToolOutcome::done("") },
+            None => ToolOutcome { content: vec![Content::text(text)], ..ToolOutcome::done("") },
         })
     }
 }

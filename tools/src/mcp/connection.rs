@@ -3,19 +3,26 @@
 use super::handler::Client;
 use super::oauth::TokenManager;
 use super::session::Session;
-use super::tool::offered;
+use super::tool::{Offered, offered};
 use super::{McpSettings, SignIn};
+use crate::Tool;
 use crate::subprocess::StderrLog;
 use crate::supervision::Supervisor;
 use rmcp::RoleClient;
 use rmcp::model::SubscriptionFilter;
 use rmcp::service::RunningService;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How often the connection is checked for closure.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// When tools that could not be listed are listed again.
+const RETRY_INTERVAL: Duration = Duration::from_mins(1);
+/// Least time between two listings, for a server that announces changes all the time.
+const LIST_INTERVAL: Duration = Duration::from_millis(250);
 
 type Service = RunningService<RoleClient, Client>;
 
@@ -29,12 +36,17 @@ pub struct Connection {
     tokens: Option<Arc<TokenManager>>,
     /// The open session, and the captured standard error of the server's process.
     now: Mutex<(Option<Arc<Service>>, StderrLog)>,
+    /// What the last listing left out; it is said once.
+    left_out: Mutex<BTreeSet<String>>,
+    /// Names of the published tools, by the server's names for them.
+    names: Mutex<HashMap<String, String>>,
 }
 
 impl Connection {
     pub fn begin(name: &str, settings: McpSettings, directory: &Path, sign_in: SignIn) -> Arc<Self> {
         let tokens = settings.oauth.clone().zip(settings.url.as_deref()).map(|(oauth, url)| {
-            Arc::new(TokenManager::new(name, url, oauth, sign_in.person, sign_in.tokens))
+            let ranges = settings.private_ranges.clone();
+            Arc::new(TokenManager::new(name, url, oauth, ranges, sign_in.person, sign_in.tokens))
         });
         let connection = Arc::new(Self {
             supervisor: Supervisor::new(name),
@@ -42,6 +54,8 @@ impl Connection {
             directory: directory.to_owned(),
             tokens,
             now: Mutex::default(),
+            left_out: Mutex::default(),
+            names: Mutex::default(),
         });
         let kept = Arc::clone(&connection);
         tokio::spawn(async move { kept.supervisor.supervise(|| Box::pin(kept.run_connection())).await });
@@ -50,6 +64,12 @@ impl Connection {
 
     pub fn service(&self) -> Option<Arc<Service>> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    /// The tool that the server calls `name`.
+    pub fn tool(&self, name: &str) -> Option<Arc<dyn Tool>> {
+        let known = self.names.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()?;
+        self.supervisor.tools().into_iter().find(|tool| tool.spec().name == known)
     }
 
     /// `reason`, followed by the last lines of the server's standard error.
@@ -80,9 +100,10 @@ impl Connection {
     /// Lists what the server offers, and lists again after every change notification, until the connection
     /// closes.
     async fn follow(self: &Arc<Self>, session: &Session, changed: &tokio::sync::Notify) -> String {
-        if let Err(error) = self.list(&session.service).await {
-            return error;
-        }
+        let mut retry_at = match self.list(&session.service).await {
+            Ok(retry_at) => retry_at,
+            Err(error) => return error,
+        };
         // Protocol version 2026-07-28 sends notifications to subscribers only; older servers send them
         // unasked.
         let filter = SubscriptionFilter::builder()
@@ -108,23 +129,39 @@ impl Connection {
                     }
                     alive
                 }
-                () = tokio::time::sleep(POLL_INTERVAL) => false,
+                () = tokio::time::sleep(POLL_INTERVAL) => retry_at.is_some_and(|at| at <= Instant::now()),
             };
             if session.service.peer().is_transport_closed() {
                 return session.stderr_log.explain("the connection was lost");
             }
-            if again && let Err(error) = self.list(&session.service).await {
-                return error;
+            if again {
+                retry_at = match self.list(&session.service).await {
+                    Ok(retry_at) => retry_at,
+                    Err(error) => return error,
+                };
+                tokio::time::sleep(LIST_INTERVAL).await;
             }
         }
     }
 
-    /// Requests the server's tools, resources and prompts, and publishes them.
-    async fn list(self: &Arc<Self>, service: &Arc<Service>) -> Result<(), String> {
-        let tools = offered(service, self.supervisor.name(), &self.settings, self)
-            .await
-            .map_err(|error| self.explain(&format!("its tools could not be listed: {error}")))?;
+    /// Requests the server's tools, resources and prompts, and publishes them. Returns when to try again, if the tools could
+    /// not be listed.
+    async fn list(self: &Arc<Self>, service: &Arc<Service>) -> Result<Option<Instant>, String> {
+        let Offered { tools, names, notes, is_incomplete } =
+            offered(service, self.supervisor.name(), &self.settings, self)
+                .await
+                .map_err(|error| self.explain(&format!("its tools could not be listed: {error}")))?;
+        let notes: BTreeSet<String> = notes.into_iter().collect();
+        let known = std::mem::replace(&mut *self.left_out(), notes.clone());
+        for note in notes.difference(&known) {
+            self.supervisor.notice(note);
+        }
+        *self.names.lock().unwrap_or_else(PoisonError::into_inner) = names;
         self.supervisor.publish(tools);
-        Ok(())
+        Ok(is_incomplete.then(|| Instant::now() + RETRY_INTERVAL))
+    }
+
+    fn left_out(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

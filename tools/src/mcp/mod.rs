@@ -5,8 +5,11 @@
 //! backoff; meanwhile its tools are withdrawn.
 
 mod connection;
+mod events;
 mod handler;
 mod http;
+mod lenient;
+mod listing;
 mod oauth;
 mod progress;
 #[cfg(feature = "serve")]
@@ -38,6 +41,10 @@ pub struct McpSettings {
     /// URL of a server that is reached over HTTP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Ranges of addresses that are not public and that the names of `url` and of its authorization server may resolve to:
+    /// `10.0.0.0/8`. `localhost` or an address in `url` needs none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub private_ranges: Vec<String>,
     /// Environment variables that the child process sees, besides PATH, HOME, LANG and TMPDIR.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
@@ -80,6 +87,14 @@ pub enum McpSettingsError {
     Where {
         /// Name of the source in the agent file.
         name: String,
+    },
+    /// `url` or `private_ranges` is not valid.
+    #[error("the MCP server `{name}`: {reason}")]
+    Address {
+        /// Name of the source in the agent file.
+        name: String,
+        /// The defect.
+        reason: String,
     },
     /// The OAuth settings contradict each other or are incomplete.
     #[error("the MCP server `{name}`: oauth: {reason}")]
@@ -142,6 +157,10 @@ impl McpSource {
         if settings.command.is_empty() == settings.url.is_none() {
             return Err(McpSettingsError::Where { name: name_of() });
         }
+        if let Some(url) = &settings.url {
+            http::hosts(url, &settings.private_ranges)
+                .map_err(|reason| McpSettingsError::Address { name: name_of(), reason })?;
+        }
         if let Some(oauth) = &settings.oauth {
             let bad = |reason: &str| McpSettingsError::SignIn { name: name_of(), reason: reason.to_owned() };
             if settings.url.is_none() {
@@ -154,6 +173,11 @@ impl McpSource {
         }
         let connection = Connection::begin(name, settings, directory, sign_in);
         Ok(Self { _lease: connection.supervisor.lease(), connection })
+    }
+
+    /// The tool that the server calls `name`, whatever it is called here.
+    pub fn tool(&self, name: &str) -> Option<Arc<dyn crate::Tool>> {
+        self.connection.tool(name)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Routes MCP progress notifications to the calls that they belong to.
 
+use super::lenient::Waiting;
 use crate::CallProgress;
 use rmcp::RoleClient;
 use rmcp::model::{
@@ -95,6 +96,8 @@ impl Drop for ProgressSubscription {
 pub struct ProgressTransport<T> {
     pub transport: T,
     pub progress: Progress,
+    /// Told of every request, so that its answer can be repaired.
+    pub waiting: Waiting,
 }
 
 impl<T: Transport<RoleClient>> Transport<RoleClient> for ProgressTransport<T> {
@@ -107,6 +110,7 @@ impl<T: Transport<RoleClient>> Transport<RoleClient> for ProgressTransport<T> {
         if let ClientJsonRpcMessage::Request(request) = &mut message {
             self.progress.register_request(&mut request.request);
         }
+        self.waiting.sent(&message);
         self.transport.send(message)
     }
 

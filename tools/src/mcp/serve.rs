@@ -1,5 +1,6 @@
 //! Serves MCP over HTTP to clients with a bearer token, and never to web pages.
 
+use crate::http_server::{self, Connection};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -54,10 +55,10 @@ pub async fn serve(
         stopped.await;
         closing.cancel();
     };
-    axum::serve(listener, router).with_graceful_shutdown(stopped).await
+    http_server::serve(listener, router, stopped).await
 }
 
-/// Wraps `router` so that every request needs the bearer token `token`.
+/// Wraps `router` so that every request needs the bearer token `token`, and a body that stops arriving fails.
 pub fn guarded(router: Router, token: String) -> Router {
     let token: Token = Arc::new(Sha256::digest(token).into());
     router.layer(middleware::from_fn_with_state(token, require_token))
@@ -70,7 +71,10 @@ async fn require_token(State(token): State<Token>, request: Request, next: Next)
     let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let digest: Option<[u8; 32]> = given.map(|(_, token)| Sha256::digest(token.trim()).into());
     if digest.as_ref() == Some(&*token) {
-        return next.run(request).await;
+        if let Some(connection) = request.extensions().get::<Arc<Connection>>() {
+            connection.trust();
+        }
+        return next.run(request.map(http_server::timed)).await;
     }
     let mut refused = (StatusCode::UNAUTHORIZED, "a bearer token is needed\n").into_response();
     refused.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

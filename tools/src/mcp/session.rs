@@ -2,15 +2,17 @@
 
 use super::McpSettings;
 use super::handler::Client;
-use super::http::{self, Bounded};
+use super::http::{self, HttpClient};
+use super::lenient::Waiting;
 use super::oauth::{Authorized, SIGN_IN_TIMEOUT, TokenManager};
 use super::progress::ProgressTransport;
 use super::stdout::StdoutReader;
 use crate::framing::MAX_MESSAGE_BYTES;
 use crate::subprocess::{ProcessTree, StderrLog, command};
 use rmcp::model::ProtocolVersion;
-use rmcp::service::{ClientInitializeError, RunningService};
+use rmcp::service::{ClientInitializeError, RunningService, ServiceError};
 use rmcp::transport::async_rw::AsyncRwTransport;
+use rmcp::transport::streamable_http_client::AuthRequiredError;
 use rmcp::transport::{AuthError, StreamableHttpClientTransport, Transport};
 use rmcp::{ClientLifecycleMode, ClientServiceExt as _, RoleClient};
 use std::path::Path;
@@ -63,6 +65,7 @@ impl Session {
     ) -> Result<Self, Failure> {
         let stderr_log = StderrLog::default();
         let progress = client.progress.clone();
+        let waiting = Waiting::default();
         let mut program = None;
         let served = if let Some(url) = &settings.url {
             let mut config = http::bounded(url);
@@ -71,27 +74,23 @@ impl Session {
                     .map_err(|_| Failure::Other(format!("the environment variable `{name}` is not set")))?;
                 config = config.auth_header(token);
             }
-            let http = http::client().map_err(|error| Failure::Other(error.to_string()))?;
+            let http = HttpClient::new(url, &settings.private_ranges).map_err(Failure::Other)?;
             if let Some(tokens) = tokens {
-                let http = Bounded(Authorized::new(http, Arc::clone(tokens)));
+                let http = Authorized::new(http, Arc::clone(tokens));
                 let transport = StreamableHttpClientTransport::with_client(http, config);
-                serve(
-                    client,
-                    ProgressTransport { transport, progress },
-                    lifecycle,
-                    HANDSHAKE + SIGN_IN_TIMEOUT,
-                )
-                .await
+                let transport = ProgressTransport { transport, progress, waiting };
+                serve(client, transport, lifecycle, HANDSHAKE + SIGN_IN_TIMEOUT).await
             } else {
-                let transport = StreamableHttpClientTransport::with_client(Bounded(http), config);
-                serve(client, ProgressTransport { transport, progress }, lifecycle, HANDSHAKE).await
+                let transport = StreamableHttpClientTransport::with_client(http, config);
+                serve(client, ProgressTransport { transport, progress, waiting }, lifecycle, HANDSHAKE).await
             }
         } else {
             let (started, stdin, stdout) = start(settings, directory, &stderr_log)?;
             program = Some(started);
-            let transport = AsyncRwTransport::new(StdoutReader::new(stdout, stderr_log.clone()), stdin)
-                .with_max_line_length(MAX_MESSAGE_BYTES + 1);
-            serve(client, ProgressTransport { transport, progress }, lifecycle, HANDSHAKE).await
+            let stdout = StdoutReader::new(stdout, stderr_log.clone(), waiting.clone());
+            // A repaired line may be longer than the limit of what the server may write.
+            let transport = AsyncRwTransport::new(stdout, stdin).with_max_line_length(2 * MAX_MESSAGE_BYTES);
+            serve(client, ProgressTransport { transport, progress, waiting }, lifecycle, HANDSHAKE).await
         };
         match served {
             Ok(Ok(service)) => Ok(Self { service: Arc::new(service), stderr_log, _program: program }),
@@ -100,7 +99,7 @@ impl Session {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 let mut reason = stderr_log.explain(&short_message(&error));
                 if settings.oauth.is_none() && error.auth_challenge().is_some() {
-                    reason.push_str("; it demands a sign-in: set `oauth = {}` or `token_env`");
+                    reason.push_str("; set `oauth = {}` or `token_env`");
                 }
                 Err(match error {
                     ClientInitializeError::ExpectedInitResult(_) => Failure::UnknownHandshake(reason),
@@ -147,17 +146,49 @@ fn start(settings: &McpSettings, directory: &Path, stderr_log: &StderrLog) -> Re
     Ok(((tree, child), stdin, stdout))
 }
 
-/// A short message for sign-in failures, or else rmcp's message.
+/// Why the handshake failed, without the names of types.
 fn short_message(error: &ClientInitializeError) -> String {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    match error {
+        ClientInitializeError::LegacyFallbackFailed { fallback, .. } => short_message(fallback),
+        ClientInitializeError::TransportError { error, .. } => causes(error.error.as_ref()),
+        ClientInitializeError::JsonRpcError(error) => error.message.to_string(),
+        ClientInitializeError::ExpectedInitResponse(_) | ClientInitializeError::ExpectedInitResult(_) => {
+            "its answer to the handshake is not one of the protocol".to_owned()
+        }
+        other => causes(other),
+    }
+}
+
+/// Why a request failed, without the names of types.
+pub fn service_error(error: &ServiceError) -> String {
+    match error {
+        ServiceError::McpError(error) => error.message.to_string(),
+        ServiceError::TransportSend(error) => causes(error.error.as_ref()),
+        ServiceError::UnexpectedResponse => "its response is not one to this request".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// An error and its causes. A failed sign-in says all that is of use itself.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = String::new();
+    let mut cause = Some(error);
     while let Some(error) = cause {
         match error.downcast_ref::<AuthError>() {
             Some(AuthError::AuthorizationFailed(reason)) => return reason.clone(),
             Some(error) => return error.to_string(),
-            None => cause = error.source(),
+            None => {}
         }
+        if error.is::<AuthRequiredError>() {
+            return "it demands a sign-in (HTTP 401)".to_owned();
+        }
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text = if text.is_empty() { words } else { format!("{text}: {words}") };
+        }
+        cause = error.source();
     }
-    error.to_string()
+    text
 }
 
 /// Why no session was established.

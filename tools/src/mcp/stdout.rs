@@ -1,6 +1,7 @@
 //! Filters a server's standard output before rmcp reads it: bounds message size, and turns an invalid
 //! response into an error response.
 
+use super::lenient::Waiting;
 use crate::framing::{self, Frame, FrameDecoder, MAX_MESSAGE_BYTES, NoiseBudget};
 use crate::subprocess::StderrLog;
 use rmcp::model::ErrorCode;
@@ -25,11 +26,12 @@ pub struct StdoutReader<R> {
     given: usize,
     ended: bool,
     stderr_log: StderrLog,
+    waiting: Waiting,
 }
 
 impl<R: AsyncRead> StdoutReader<R> {
-    /// Wraps `reader`.
-    pub fn new(reader: R, stderr_log: StderrLog) -> Self {
+    /// Wraps `reader`. `waiting` knows the requests whose answers are repaired.
+    pub fn new(reader: R, stderr_log: StderrLog, waiting: Waiting) -> Self {
         Self {
             reader: BufReader::with_capacity(PIECE, reader),
             lines: FrameDecoder::new(MAX_MESSAGE_BYTES),
@@ -38,6 +40,7 @@ impl<R: AsyncRead> StdoutReader<R> {
             given: 0,
             ended: false,
             stderr_log,
+            waiting,
         }
     }
 }
@@ -46,9 +49,16 @@ impl<R> StdoutReader<R> {
     /// Processes one frame. An error is the reason to disconnect.
     fn process(&mut self, line: Frame) -> Result<(), String> {
         match line {
+            Frame::Complete(line) if framing::has_too_many_values(&line) => {
+                match framing::answered_id(&line) {
+                    Some(id) => self.refuse(&id, framing::TOO_MANY_VALUES),
+                    None => self.noise.add(line.len() as u64 + 1)?,
+                }
+            }
             Frame::Complete(line) if framing::is_message(&line) => {
                 self.noise.message();
-                self.queue(line);
+                let repaired = self.waiting.repaired(&line);
+                self.queue(repaired.unwrap_or(line));
             }
             Frame::Complete(line) => {
                 if let Some(id) = framing::answered_id(&line) {

@@ -1,9 +1,12 @@
 //! Presents a server's tools, resources and prompts as tools.
 
 use super::handler::Client;
+use super::lenient::left_out;
 use super::progress::ProgressSubscription;
-use super::{McpSettings, connection::Connection};
-use crate::schema::identifier;
+use super::session::service_error;
+use super::{McpSettings, connection::Connection, listing};
+use crate::outside::schema::readable;
+use crate::schema::{identifier, identifiers};
 use crate::{CallContext, Content, Effects, Tool, ToolError, ToolOutcome, ToolSpec};
 use async_trait::async_trait;
 use rmcp::RoleClient;
@@ -13,6 +16,7 @@ use rmcp::model::{
 };
 use rmcp::service::{RunningService, ServiceError};
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Weak};
 
@@ -31,59 +35,147 @@ enum Operation {
     GetPrompt,
 }
 
-/// Lists everything that the server offers.
+impl Operation {
+    /// Method of the protocol.
+    fn method(&self) -> &'static str {
+        match self {
+            Self::Tool(_) => "tools/call",
+            Self::ListResources => "resources/list",
+            Self::ReadResource => "resources/read",
+            Self::GetPrompt => "prompts/get",
+        }
+    }
+}
+
+/// Lists everything that the server offers, and says what of it cannot be used. A list that cannot be read costs what is in
+/// it; only a server whose every list fails has nothing to offer.
+///
+/// # Errors
+/// The tools cannot be listed, and nothing else is offered.
 pub async fn offered(
     service: &RunningService<RoleClient, Client>,
     name: &str,
     settings: &McpSettings,
     connection: &Arc<Connection>,
-) -> Result<Vec<Arc<dyn Tool>>, ServiceError> {
-    let peer = service.peer();
-    let info = peer.peer_info();
+) -> Result<Offered, String> {
+    let info = service.peer().peer_info();
     let capabilities =
         info.as_deref().map(|info: &ServerPeerInfo| info.capabilities.clone()).unwrap_or_default();
-    let mut tools: Vec<Arc<dyn Tool>> = Vec::new();
-    let mut add = |mut spec: ToolSpec, operation| {
-        spec.timeout_ms = settings.timeout_ms;
-        tools.push(Arc::new(McpTool { spec, operation, connection: Arc::downgrade(connection) }));
-    };
+    let mut notes = Vec::new();
+    let mut found: Vec<(String, ToolSpec, Operation)> = Vec::new();
+    let mut failure = None;
     if capabilities.tools.is_some() {
-        for tool in peer.list_all_tools().await? {
-            let description = tool.description.as_deref().or(tool.title.as_deref()).unwrap_or_default();
-            let effects =
-                settings.effects.get(tool.name.as_ref()).copied().unwrap_or_else(|| annotated_effects(&tool));
-            let input = Value::Object((*tool.input_schema).clone());
-            let spec = ToolSpec::new(identifier(name, &tool.name), one_line(description)).with_input(input);
-            add(ToolSpec { effects, ..spec }, Operation::Tool(tool.name.to_string()));
+        match listing::tools(service).await {
+            Ok(listing) => {
+                notes.extend(listing.notes);
+                for tool in listing.items {
+                    let schema = Value::Object((*tool.input_schema).clone());
+                    match readable(&schema) {
+                        Ok(input) => found.push(as_tool(&tool, input, settings)),
+                        Err(reason) => {
+                            notes.push(format!("left out: `{}`: {reason}", identifier(name, &tool.name)));
+                        }
+                    }
+                }
+            }
+            Err(error) => failure = Some(error),
         }
     }
     // These operations only read; over HTTP they use the network.
     let effects = Effects { network: settings.url.is_some(), idempotent: true, ..Effects::default() };
+    let mut add = |called: &str, about: &str, input: Option<Value>, operation: Operation| {
+        let spec = ToolSpec { effects, ..ToolSpec::new(called, about) };
+        let spec = match input {
+            Some(input) => spec.with_input(input),
+            None => spec,
+        };
+        // A tool of the server keeps its name.
+        let is_taken = found.iter().any(|(name, _, _)| name == called);
+        let name = if is_taken { operation.method() } else { called };
+        found.push((name.to_owned(), spec, operation));
+    };
     if capabilities.resources.is_some() {
-        let spec = ToolSpec::new(identifier(name, "list_resources"), "lists what can be read");
-        add(ToolSpec { effects, ..spec }, Operation::ListResources);
-        let spec = ToolSpec::new(identifier(name, "read_resource"), "reads one of the listed resources");
         let uri = json!({"type": "object", "properties": {"uri": {"type": "string"}}, "required": ["uri"], "additionalProperties": false});
-        add(ToolSpec { effects, ..spec.with_input(uri) }, Operation::ReadResource);
+        add("list_resources", "lists what can be read", None, Operation::ListResources);
+        add("read_resource", "reads one of the listed resources", Some(uri), Operation::ReadResource);
     }
     if capabilities.prompts.is_some() {
-        let prompts = peer.list_all_prompts().await?;
-        if !prompts.is_empty() {
-            let names: Vec<&str> = prompts.iter().map(|prompt| prompt.name.as_str()).collect();
-            let input = json!({
-                "type": "object",
-                "properties": {
-                    "name": {"type": "string", "enum": names},
-                    "arguments": {"type": "object", "additionalProperties": {"type": "string"}},
-                },
-                "required": ["name"],
-                "additionalProperties": false,
-            });
-            let spec = ToolSpec::new(identifier(name, "get_prompt"), "gives one of the server's texts");
-            add(ToolSpec { effects, ..spec.with_input(input) }, Operation::GetPrompt);
+        match listing::prompts(service).await {
+            Ok(listing) => {
+                notes.extend(listing.notes);
+                if !listing.items.is_empty() {
+                    let names: Vec<&str> = listing.items.iter().map(|prompt| prompt.name.as_str()).collect();
+                    let input = Some(get_prompt_input(&names));
+                    add("get_prompt", "gives one of the server's texts", input, Operation::GetPrompt);
+                }
+            }
+            Err(error) => notes.push(format!("left out: its prompts, which could not be listed: {error}")),
         }
     }
-    Ok(tools)
+    let is_incomplete = failure.is_some();
+    if let Some(error) = failure {
+        if found.is_empty() {
+            return Err(error);
+        }
+        notes.push(format!("left out: its tools, which could not be listed: {error}"));
+    }
+    let mut offered = Offered { tools: Vec::new(), names: HashMap::new(), notes, is_incomplete };
+    offered.add(name, found, settings, connection);
+    Ok(offered)
+}
+
+fn get_prompt_input(names: &[&str]) -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "enum": names},
+            "arguments": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
+        "required": ["name"],
+        "additionalProperties": false,
+    })
+}
+
+fn as_tool(tool: &rmcp::model::Tool, input: Value, settings: &McpSettings) -> (String, ToolSpec, Operation) {
+    let name = tool.name.to_string();
+    let description = tool.description.as_deref().or(tool.title.as_deref()).unwrap_or_default();
+    let effects = settings.effects.get(&name).copied().unwrap_or_else(|| annotated_effects(tool));
+    let spec = ToolSpec::new(name.clone(), one_line(description)).with_input(input);
+    (name.clone(), ToolSpec { effects, ..spec }, Operation::Tool(name))
+}
+
+/// What a server offers.
+pub struct Offered {
+    pub tools: Vec<Arc<dyn Tool>>,
+    /// Names of the tools, by the server's names for them.
+    pub names: HashMap<String, String>,
+    /// What of it cannot be used, and why.
+    pub notes: Vec<String>,
+    /// Whether its tools are missing because they could not be listed this time.
+    pub is_incomplete: bool,
+}
+
+impl Offered {
+    /// Adds operations, each with a name of its own: two of the server's names may become one identifier.
+    fn add(
+        &mut self,
+        source: &str,
+        found: Vec<(String, ToolSpec, Operation)>,
+        settings: &McpSettings,
+        connection: &Arc<Connection>,
+    ) {
+        let names: Vec<String> = found.iter().map(|(name, _, _)| name.clone()).collect();
+        let identifiers = identifiers(source, &names);
+        for ((name, spec, operation), identifier) in found.into_iter().zip(identifiers) {
+            let Some(identifier) = identifier else {
+                self.notes.push(format!("left out: a second tool of the name `{name}`"));
+                continue;
+            };
+            self.names.insert(name, identifier.clone());
+            let spec = ToolSpec { name: identifier, timeout_ms: settings.timeout_ms, ..spec };
+            self.tools.push(Arc::new(McpTool { spec, operation, connection: Arc::downgrade(connection) }));
+        }
+    }
 }
 
 /// Effects by the server's annotations, which are not guaranteed: a policy that relies on them trusts the
@@ -126,8 +218,11 @@ impl Tool for McpTool {
         };
         match answer {
             Ok(outcome) => Ok(outcome),
-            Err(ServiceError::McpError(error)) => Ok(ToolOutcome::failed(error.message.to_string())),
-            Err(error) => Err(failed(connection.explain(&error.to_string()))),
+            Err(Failure::Service(ServiceError::McpError(error))) => {
+                Ok(ToolOutcome::failed(error.message.to_string()))
+            }
+            Err(Failure::Service(error)) => Err(failed(connection.explain(&service_error(&error)))),
+            Err(Failure::Listing(reason)) => Ok(ToolOutcome::failed(reason)),
         }
     }
 }
@@ -138,7 +233,7 @@ impl McpTool {
         service: &RunningService<RoleClient, Client>,
         args: &Map<String, Value>,
         listening: Option<&ProgressSubscription>,
-    ) -> Result<ToolOutcome, ServiceError> {
+    ) -> Result<ToolOutcome, Failure> {
         let text = |name: &str| args.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         match &self.operation {
             Operation::Tool(name) => {
@@ -148,21 +243,31 @@ impl McpTool {
             }
             Operation::ListResources => {
                 let mut listed = String::new();
-                for resource in service.peer().list_all_resources().await? {
+                let listing = listing::resources(service).await.map_err(Failure::Listing)?;
+                for resource in listing.items {
                     let about = resource.description.as_deref().map(one_line).unwrap_or_default();
                     let _ = writeln!(listed, "{}: {} {about}", resource.uri, resource.name);
                 }
-                Ok(shown(vec![Content::text(listed.trim_end())]))
+                let mut outcome = shown(vec![Content::text(listed.trim_end())]);
+                add_notes(&mut outcome, &listing.notes);
+                Ok(outcome)
             }
             Operation::ReadResource => {
                 let read = service.read_resource(ReadResourceRequestParams::new(text("uri"))).await?;
-                Ok(shown(read.contents.into_iter().map(contents).collect()))
+                let notes = left_out(read.meta.as_ref());
+                let mut outcome = shown(read.contents.into_iter().map(contents).collect());
+                add_notes(&mut outcome, &notes);
+                Ok(outcome)
             }
             Operation::GetPrompt => {
                 let mut params = GetPromptRequestParams::new(text("name"));
                 params.arguments = args.get("arguments").and_then(Value::as_object).cloned();
                 let prompt = service.get_prompt(params).await?;
-                Ok(shown(prompt.messages.into_iter().map(|message| content(message.content)).collect()))
+                let notes = left_out(prompt.meta.as_ref());
+                let parts = prompt.messages.into_iter().map(|message| content(message.content));
+                let mut outcome = shown(parts.collect());
+                add_notes(&mut outcome, &notes);
+                Ok(outcome)
             }
         }
     }
@@ -172,13 +277,41 @@ fn shown(content: Vec<Content>) -> ToolOutcome {
     ToolOutcome { content, ..ToolOutcome::done("") }
 }
 
-fn outcome_of(result: CallToolResult) -> ToolOutcome {
-    let content: Vec<Content> = result.content.into_iter().map(content).collect();
-    if result.is_error == Some(true) {
-        let words: Vec<String> = content.iter().map(Content::to_text).collect();
-        return ToolOutcome::failed(words.join("\n"));
+/// Says what was left out of an answer.
+fn add_notes(outcome: &mut ToolOutcome, notes: &[String]) {
+    if !notes.is_empty() {
+        let before = if outcome.message.is_empty() { "" } else { "; " };
+        let _ = write!(outcome.message, "{before}left out: {}", notes.join("; "));
     }
-    ToolOutcome { value: result.structured_content, ..shown(content) }
+}
+
+fn outcome_of(result: CallToolResult) -> ToolOutcome {
+    let notes = left_out(result.meta.as_ref());
+    let content: Vec<Content> = result.content.into_iter().map(content).collect();
+    let mut outcome = if result.is_error == Some(true) {
+        let words: Vec<String> = content.iter().map(Content::to_text).collect();
+        let words = words.join("\n");
+        // Some servers put the reason into the data alone.
+        let data = result.structured_content.as_ref().filter(|_| words.trim().is_empty());
+        ToolOutcome::failed(data.map_or(words, ToString::to_string))
+    } else {
+        ToolOutcome { value: result.structured_content, ..shown(content) }
+    };
+    add_notes(&mut outcome, &notes);
+    outcome
+}
+
+/// Why a request has no outcome.
+enum Failure {
+    Service(ServiceError),
+    /// A list could not be read.
+    Listing(String),
+}
+
+impl From<ServiceError> for Failure {
+    fn from(error: ServiceError) -> Self {
+        Self::Service(error)
+    }
 }
 
 fn content(block: ContentBlock) -> Content {

@@ -139,6 +139,11 @@ impl ProcessClient {
     /// Processes one frame. An error is the reason to disconnect.
     fn process(&self, line: Frame, noise: &mut NoiseBudget) -> Result<(), String> {
         let line = match line {
+            Frame::Complete(line) if framing::has_too_many_values(&line) => {
+                let answered = framing::answered_id(&line).and_then(|id| id.as_u64());
+                self.settle(answered, Err(RequestError::Rejected(framing::TOO_MANY_VALUES.to_owned())));
+                return noise.add(line.len() as u64 + 1);
+            }
             Frame::Complete(line) => line,
             Frame::Oversized { bytes, answered: Some(id) } => {
                 self.settle(id.as_u64(), Err(RequestError::Rejected(framing::oversized(bytes))));

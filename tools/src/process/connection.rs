@@ -56,9 +56,9 @@ impl Connection {
         let answer = answer.map_err(|error| error.to_string())?;
         let description: Description = serde_json::from_value(answer)
             .map_err(|error| client.explain(&format!("its `describe` response is not valid: {error}")))?;
-        let name = self.supervisor.name();
-        let tool =
-            |offer| -> Arc<dyn Tool> { Arc::new(ProcessTool::new(name, offer, &self.settings, client)) };
+        let tool = |(identifier, offer)| -> Arc<dyn Tool> {
+            Arc::new(ProcessTool::new(identifier, offer, &self.settings, client))
+        };
         self.supervisor.publish(description.offers(&self.supervisor).into_iter().map(tool).collect());
         Ok(())
     }

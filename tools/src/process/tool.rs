@@ -16,10 +16,15 @@ pub struct ProcessTool {
 }
 
 impl ProcessTool {
-    pub fn new(source: &str, offer: Offer, settings: &ProcessSettings, client: &Arc<ProcessClient>) -> Self {
+    pub fn new(
+        identifier: String,
+        offer: Offer,
+        settings: &ProcessSettings,
+        client: &Arc<ProcessClient>,
+    ) -> Self {
         let effects = settings.effects.get(&offer.name).copied().or(offer.effects).unwrap_or(Effects::WORST);
         let name = offer.name.clone();
-        let spec = offer.spec(source, effects, settings.timeout_ms);
+        let spec = offer.spec(identifier, effects, settings.timeout_ms);
         Self { spec, name, client: Arc::downgrade(client) }
     }
 }

@@ -1,6 +1,7 @@
 //! Messages of the process protocol.
 
-use crate::schema::{identifier, no_arguments};
+use crate::outside::schema::readable;
+use crate::schema::{identifiers, no_arguments};
 use crate::supervision::Supervisor;
 use crate::{Effects, ResultKind, ToolSpec};
 use serde::{Deserialize, Serialize};
@@ -73,17 +74,40 @@ pub struct Description {
     pub tools: Vec<Value>,
 }
 
+/// Limit on the tools of one peer.
+const MAX_TOOLS: usize = 2000;
+
 impl Description {
-    /// Decodes the tools. Each invalid one is reported to `supervisor`.
-    pub fn offers(self, supervisor: &Supervisor) -> Vec<Offer> {
-        let read = |offer| match serde_json::from_value(offer) {
-            Ok(offer) => Some(offer),
-            Err(error) => {
-                supervisor.notice(&format!("a tool was skipped, its description is not valid: {error}"));
-                None
+    /// Decodes the tools, each with an identifier of its own under the source's name. Each that cannot be used is reported to
+    /// `supervisor`.
+    pub fn offers(self, supervisor: &Supervisor) -> Vec<(String, Offer)> {
+        let skipped = |error: &str| supervisor.notice(&format!("a tool was skipped, {error}"));
+        if self.tools.len() > MAX_TOOLS {
+            supervisor
+                .notice(&format!("only the first {MAX_TOOLS} of its {} tools are used", self.tools.len()));
+        }
+        let mut offers: Vec<Offer> = Vec::new();
+        for offer in self.tools.into_iter().take(MAX_TOOLS) {
+            let read = serde_json::from_value::<Offer>(offer)
+                .map_err(|error| format!("its description is not valid: {error}"))
+                .and_then(|offer| match readable(&offer.input) {
+                    Ok(input) => Ok(Offer { input, ..offer }),
+                    Err(reason) => Err(format!("`{}`: {reason}", offer.name)),
+                });
+            match read {
+                Ok(offer) => offers.push(offer),
+                Err(reason) => skipped(&reason),
             }
-        };
-        self.tools.into_iter().filter_map(read).collect()
+        }
+        let names: Vec<String> = offers.iter().map(|offer| offer.name.clone()).collect();
+        let identifiers = identifiers(supervisor.name(), &names);
+        let named = offers.into_iter().zip(identifiers).filter_map(|(offer, identifier)| {
+            if identifier.is_none() {
+                skipped(&format!("it is the second of the name `{}`", offer.name));
+            }
+            Some((identifier?, offer))
+        });
+        named.collect()
     }
 }
 
@@ -102,14 +126,14 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// The spec under the source name `source`. `timeout_ms` applies if the tool declares no limit.
-    pub fn spec(self, source: &str, effects: Effects, timeout_ms: Option<u64>) -> ToolSpec {
+    /// The spec under the name `identifier`. `timeout_ms` applies if the tool declares no limit.
+    pub fn spec(self, identifier: String, effects: Effects, timeout_ms: Option<u64>) -> ToolSpec {
         let description = self.description.split_whitespace().collect::<Vec<_>>().join(" ");
         ToolSpec {
             effects,
             returns: self.returns,
             timeout_ms: self.timeout_ms.or(timeout_ms),
-            ..ToolSpec::new(identifier(source, &self.name), description).with_input(self.input)
+            ..ToolSpec::new(identifier, description).with_input(self.input)
         }
     }
 }

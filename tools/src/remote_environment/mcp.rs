@@ -3,10 +3,9 @@
 use super::{Peer, PeerObservation, RemoteEnvironment, RemoteEnvironmentError};
 use crate::content::plain;
 use crate::mcp::{McpSettings, McpSource};
-use crate::schema::identifier;
 use crate::{
-    CallContext, Condition, Ending, EndingKind, EnvironmentError, EnvironmentSpec, TaskSpec, Tool,
-    ToolSource as _, Wording,
+    CallContext, Condition, Ending, EndingKind, EnvironmentError, EnvironmentSpec, TaskSpec, ToolSource as _,
+    Wording,
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -43,6 +42,9 @@ pub struct McpEnvironmentSettings {
     /// URL of a server that is reached over HTTP.
     #[serde(default)]
     pub url: Option<String>,
+    /// Ranges of addresses that are not public and that the name in `url` may resolve to: `10.0.0.0/8`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub private_ranges: Vec<String>,
     /// Environment variables that the child process sees, besides PATH, HOME, LANG and TMPDIR.
     #[serde(default)]
     pub env: Vec<String>,
@@ -196,19 +198,19 @@ impl McpPeer {
         let settings = McpSettings {
             command: self.settings.command.clone(),
             url: self.settings.url.clone(),
+            private_ranges: self.settings.private_ranges.clone(),
             env: self.settings.env.clone(),
             token_env: self.settings.token_env.clone(),
             ..McpSettings::default()
         };
-        let source = McpSource::open(SOURCE, settings, &self.directory)
-            .map_err(|_| "it needs either `command` or `url`".to_owned())?;
+        let source = McpSource::open(SOURCE, settings, &self.directory).map_err(|error| error.to_string())?;
         if !source.ready(TIMEOUT).await {
             let why = source.notices().pop().unwrap_or_else(|| "it did not connect in time".to_owned());
             source.close().await;
             return Err(why);
         }
         for name in [&self.settings.reset, &self.settings.step] {
-            if tool(&source, name).is_none() {
+            if source.tool(name).is_none() {
                 let offered: Vec<String> =
                     source.tools().iter().map(|tool| tool.spec().name.clone()).collect();
                 source.close().await;
@@ -220,7 +222,7 @@ impl McpPeer {
     }
 
     async fn call(&self, name: &str, args: Map<String, Value>) -> Result<Value, String> {
-        let tool = self.source.as_ref().and_then(|source| tool(source, name));
+        let tool = self.source.as_ref().and_then(|source| source.tool(name));
         let tool = tool.ok_or_else(|| "the environment's server is not connected".to_owned())?;
         let timeout = self.settings.timeout_ms.map_or(TIMEOUT, Duration::from_millis);
         let context = CallContext::default();
@@ -275,12 +277,6 @@ impl McpPeer {
                 .map(|kind| Ending { kind, cause: format!("the episode ended with a reward of {reward}") }),
         }
     }
-}
-
-/// The server's tool with this name.
-fn tool(source: &McpSource, name: &str) -> Option<Arc<dyn Tool>> {
-    let name = identifier(SOURCE, name);
-    source.tools().into_iter().find(|tool| tool.spec().name == name)
 }
 
 #[async_trait]

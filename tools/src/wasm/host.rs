@@ -1,10 +1,10 @@
 //! Runs WebAssembly components with wasmtime.
 
 use super::WasmSettings;
+use super::http::{Finishing, send};
 use super::limits::ComponentLimits;
 use crate::allowed_hosts::AllowedHosts;
 use crate::subprocess::StderrLog;
-use reqwest::Url;
 use std::path::Path;
 use std::time::Duration;
 use wasmtime::component::{Component, Linker, ResourceTable};
@@ -35,7 +35,7 @@ pub struct Host {
     engine: Engine,
     plugin: PluginPre<CallState>,
     settings: WasmSettings,
-    hosts: Option<AllowedHosts>,
+    hosts: Option<(AllowedHosts, reqwest::Client)>,
     directory: std::path::PathBuf,
 }
 
@@ -75,9 +75,7 @@ impl HostWallClock for LogTime {
 }
 
 /// Allows HTTP requests to granted hosts only.
-struct HttpFilter(Option<AllowedHosts>);
-
-type Finishing = Box<dyn Future<Output = Result<(), HttpError>> + Send>;
+struct HttpFilter(Option<(AllowedHosts, reqwest::Client)>);
 
 impl WasiHttpHooks for HttpFilter {
     fn send_request(
@@ -86,15 +84,7 @@ impl WasiHttpHooks for HttpFilter {
         options: Option<RequestOptions>,
         _finished: Finishing,
     ) -> Box<dyn Future<Output = Result<(http::Response<WasiBody>, Finishing), HttpError>> + Send> {
-        let listed = Url::parse(&request.uri().to_string())
-            .is_ok_and(|url| self.0.as_ref().is_some_and(|hosts| hosts.check(&url).is_ok()));
-        Box::new(async move {
-            if !listed {
-                return Err(HttpError::HttpRequestDenied);
-            }
-            let (response, io) = wasmtime_wasi_http::default_send_request(request, options).await?;
-            Ok((response.map(http_body_util::BodyExt::boxed_unsync), Box::new(io) as Finishing))
-        })
+        Box::new(send(self.0.clone(), request, options))
     }
 }
 
@@ -104,7 +94,11 @@ impl Host {
         let path = directory.join(&settings.component);
         let bytes =
             std::fs::read(&path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
-        let hosts = if settings.hosts.is_empty() { None } else { Some(AllowedHosts::new(&settings.hosts)?) };
+        let hosts = if settings.hosts.is_empty() {
+            None
+        } else {
+            Some(AllowedHosts::new(&settings.hosts, &settings.private_ranges)?.with_client()?)
+        };
         let mut config = Config::new();
         config.wasm_component_model(true).epoch_interruption(true);
         let plugin = |engine: &Engine| {

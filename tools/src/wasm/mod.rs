@@ -9,6 +9,8 @@
 #[cfg(feature = "wasm")]
 mod host;
 #[cfg(feature = "wasm")]
+mod http;
+#[cfg(feature = "wasm")]
 mod limits;
 #[cfg(feature = "wasm")]
 mod source;
@@ -33,6 +35,10 @@ pub struct WasmSettings {
     /// Granted hosts for HTTP requests: `docs.rs`, `*.example.org`, `localhost:8080`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
+    /// Ranges of addresses that are not public and that names in `hosts` may resolve to: `10.0.0.0/8`. `localhost` and
+    /// addresses that `hosts` lists literally need none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub private_ranges: Vec<String>,
     /// Environment variables that the component sees.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,

@@ -66,15 +66,15 @@ impl Shared {
             .map_err(|_| format!("it did not answer `describe` within {} s", DESCRIBE_TIMEOUT.as_secs()))??;
         let description: Description = serde_json::from_str(&described)
             .map_err(|error| format!("its `describe` result is not valid: {error}"))?;
-        let tool = |offer| -> Arc<dyn Tool> { Arc::new(self.tool(offer, &host)) };
+        let tool = |(identifier, offer)| -> Arc<dyn Tool> { Arc::new(self.tool(identifier, offer, &host)) };
         self.supervisor.publish(description.offers(&self.supervisor).into_iter().map(tool).collect());
         Ok(host)
     }
 
-    fn tool(&self, offer: Offer, host: &Arc<Host>) -> WasmTool {
+    fn tool(&self, identifier: String, offer: Offer, host: &Arc<Host>) -> WasmTool {
         let name = offer.name.clone();
         let effects = self.settings.effects_of(&name, offer.effects);
-        let spec = offer.spec(self.supervisor.name(), effects, self.settings.timeout_ms);
+        let spec = offer.spec(identifier, effects, self.settings.timeout_ms);
         WasmTool { spec, name, host: Arc::downgrade(host) }
     }
 

@@ -10,6 +10,8 @@ mod builtins;
 mod common;
 mod functions;
 mod mcp_faults;
+mod mcp_oddities;
+mod outside;
 mod process_faults;
 mod toolbox;
 mod wasm_limits;

@@ -21,7 +21,10 @@ use serde_json::{Map, Value, json};
 use sojourn_core::now_ms;
 use sojourn_memory::{Memories, Query};
 use sojourn_sandbox::Sandbox;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
+/// The mark of a byte order in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The name of the tool that recalls memories.
 const SEARCH: &str = "memory_search";
 /// The maximum number of recalled memories.
@@ -34,7 +37,12 @@ pub async fn mcp(home: Home, args: Mcp) -> Result<()> {
         let place = http::Endpoint { address, token_env: args.token_env, hosts: args.allow_host };
         return http::serve(server, place).await;
     }
-    let service = server.serve(rmcp::transport::io::stdio()).await?;
+    let mut input = BufReader::new(tokio::io::stdin());
+    // Some editors begin every file and stream with the mark of a byte order.
+    if input.fill_buf().await?.starts_with(BYTE_ORDER_MARK) {
+        input.consume(BYTE_ORDER_MARK.len());
+    }
+    let service = server.serve((input, tokio::io::stdout())).await?;
     service.waiting().await?;
     Ok(())
 }

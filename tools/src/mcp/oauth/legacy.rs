@@ -6,6 +6,7 @@
 //! authorization server. Without resource metadata every endpoint must be on the server's own origin, so no
 //! other issuer can be impersonated.
 
+use crate::allowed_hosts::AllowedHosts;
 use reqwest::Url;
 use reqwest::redirect::Policy;
 use rmcp::transport::auth::{AuthorizationMetadata, WWWAuthenticateParams};
@@ -18,14 +19,19 @@ const RESOURCE: &str = "/.well-known/oauth-protected-resource";
 const SERVER: &str = "/.well-known/oauth-authorization-server";
 
 /// Metadata of the server at `url` as its own authorization server, or `None` if it is not such a server.
-pub async fn metadata(url: &str, challenge: Option<&str>) -> Option<AuthorizationMetadata> {
+pub async fn metadata(
+    url: &str,
+    challenge: Option<&str>,
+    hosts: &AllowedHosts,
+) -> Option<AuthorizationMetadata> {
     let url = Url::parse(url).ok()?;
+    hosts.check(&url).ok()?;
     if challenge
         .is_some_and(|words| WWWAuthenticateParams::parse(words, &url).resource_metadata_url.is_some())
     {
         return None;
     }
-    let http = reqwest::Client::builder().redirect(Policy::none()).timeout(TIMEOUT).build().ok()?;
+    let http = hosts.builder().redirect(Policy::none()).timeout(TIMEOUT).build().ok()?;
     for path in [format!("{RESOURCE}{}", url.path()), RESOURCE.to_owned()] {
         // Only status 404 shows that the server has no resource metadata.
         if http.get(url.join(&path).ok()?).send().await.ok()?.status() != reqwest::StatusCode::NOT_FOUND {

@@ -7,6 +7,7 @@
 
 mod credential_store;
 mod error;
+mod http_client;
 mod legacy;
 mod loopback;
 mod token_manager;

@@ -1,9 +1,12 @@
 //! Obtains, provides and refreshes the bearer tokens of one server.
 
 use super::credential_store::{CredentialStore, Registration};
+use super::http_client::SignInClient;
 use super::loopback::Loopback;
 use super::{Grant, OAuthSettings, SignInError, legacy, unattended, variable};
+use crate::allowed_hosts::AllowedHosts;
 use crate::builtin::Person;
+use crate::mcp::http::hosts;
 use reqwest::Url;
 use rmcp::transport::auth::{
     AuthError, AuthorizationManager, AuthorizationMetadata, CredentialStore as _, OAuthClientConfig,
@@ -24,6 +27,8 @@ pub struct TokenManager {
     /// Name of the source in the agent file.
     name: String,
     url: String,
+    /// Ranges of addresses that are not public and that may be contacted.
+    private_ranges: Vec<String>,
     settings: OAuthSettings,
     person: Option<Arc<dyn Person>>,
     credentials: CredentialStore,
@@ -50,6 +55,7 @@ impl TokenManager {
         name: &str,
         url: &str,
         settings: OAuthSettings,
+        private_ranges: Vec<String>,
         person: Option<Arc<dyn Person>>,
         directory: Option<PathBuf>,
     ) -> Self {
@@ -62,6 +68,7 @@ impl TokenManager {
         Self {
             name: name.to_owned(),
             url: url.to_owned(),
+            private_ranges,
             settings,
             person,
             credentials: CredentialStore::new(file),
@@ -151,8 +158,17 @@ impl TokenManager {
         }
     }
 
+    fn hosts(&self) -> Result<AllowedHosts, SignInError> {
+        hosts(&self.url, &self.private_ranges).map_err(|reason| AuthError::InternalError(reason).into())
+    }
+
+    fn http(&self) -> Result<SignInClient, SignInError> {
+        SignInClient::new(self.hosts()?).map_err(|reason| AuthError::InternalError(reason).into())
+    }
+
     async fn manager(&self) -> Result<AuthorizationManager, SignInError> {
-        let mut manager = AuthorizationManager::new(self.url.as_str()).await?;
+        let http = Arc::new(self.http()?);
+        let mut manager = AuthorizationManager::new_with_oauth_http_client(self.url.as_str(), http).await?;
         manager.set_credential_store(self.credentials.clone());
         Ok(manager)
     }
@@ -162,11 +178,13 @@ impl TokenManager {
         &self,
         challenge: Option<&str>,
     ) -> Result<(AuthorizationManager, AuthorizationMetadata), SignInError> {
+        // Some servers refuse without a challenge.
+        let challenge = challenge.filter(|challenge| !challenge.is_empty());
         let mut manager = self.manager().await?;
         let metadata = match manager.resolve_metadata_from_challenge(challenge).await {
             Ok(found) => found.metadata,
             Err(error @ AuthError::AuthorizationServerMismatch { .. }) => {
-                legacy::metadata(&self.url, challenge).await.ok_or(error)?
+                legacy::metadata(&self.url, challenge, &self.hosts()?).await.ok_or(error)?
             }
             Err(error) => return Err(error.into()),
         };
@@ -232,6 +250,7 @@ impl TokenManager {
             }
             (Grant::Enterprise, Some(provider)) => {
                 let (settings, url) = (&self.settings, &self.url);
+                let http = self.http()?;
                 let given = unattended::by_identity_provider(
                     &mut manager,
                     &metadata,
@@ -239,6 +258,7 @@ impl TokenManager {
                     provider,
                     url,
                     scopes.clone(),
+                    &http,
                 );
                 self.credentials.save(given.await?).await?;
             }

@@ -1,6 +1,7 @@
 //! An HTTP client that adds a bearer token and signs in when a request is rejected.
 
 use super::{SignInError, TokenManager};
+use crate::mcp::http::HttpClient;
 use futures_util::stream::BoxStream;
 use http::{HeaderName, HeaderValue};
 use rmcp::model::ClientJsonRpcMessage;
@@ -23,13 +24,13 @@ type Events = BoxStream<'static, Result<Sse, SseError>>;
 /// An HTTP client whose requests carry a token of the [`TokenManager`].
 #[derive(Clone)]
 pub struct Authorized {
-    http: reqwest::Client,
+    http: HttpClient,
     tokens: Arc<TokenManager>,
 }
 
 impl Authorized {
     /// Sends requests with `http` and authorizes them with `tokens`.
-    pub fn new(http: reqwest::Client, tokens: Arc<TokenManager>) -> Self {
+    pub fn new(http: HttpClient, tokens: Arc<TokenManager>) -> Self {
         Self { http, tokens }
     }
 

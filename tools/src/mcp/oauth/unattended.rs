@@ -1,5 +1,6 @@
 //! Sign-in without a user: with the agent's own credentials, or through a company's identity provider.
 
+use super::http_client::SignInClient;
 use super::{EnterpriseSettings, OAuthSettings, SignInError, variable};
 use reqwest::Url;
 use rmcp::transport::auth::enterprise::{
@@ -7,7 +8,7 @@ use rmcp::transport::auth::enterprise::{
 };
 use rmcp::transport::auth::{
     AuthError, AuthorizationManager, AuthorizationMetadata, ClientCredentialsConfig, OAuthClientConfig,
-    OAuthTokenResponse, StoredCredentials, default_oauth_http_client,
+    OAuthTokenResponse, StoredCredentials,
 };
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -67,6 +68,7 @@ pub async fn by_identity_provider(
     provider: &EnterpriseSettings,
     url: &str,
     scopes: Vec<String>,
+    http: &SignInClient,
 ) -> Result<StoredCredentials, SignInError> {
     let id = variable(settings.client_id_env.as_deref().unwrap_or_default())?;
     let secret = settings.client_secret_env.as_deref().map(variable).transpose()?;
@@ -83,10 +85,9 @@ pub async fn by_identity_provider(
             None => EmaClientAuthentication::None,
         });
     let vouched = variable(&provider.id_token_env)?;
-    let http = default_oauth_http_client()?;
     let token = EmaExchangeRequest::new_with_id_token(idp, server, &resource, &vouched)
         .with_scopes(scopes)
-        .exchange(&http, &http)
+        .exchange(http, http)
         .await?;
     let mut answer = json!({"access_token": token.access_token.secret(), "token_type": "bearer"});
     if let Some(lasts) = token.expires_in {

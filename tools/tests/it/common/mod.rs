@@ -6,6 +6,8 @@ use serde_json::Map;
 pub use sojourn_testkit::PATIENCE;
 use sojourn_testkit::eventually;
 use sojourn_tools::{CallContext, CallLimits, CallProgress, ToolCall, ToolOutcome, ToolSource, Toolbox};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -135,4 +137,29 @@ pub async fn tool_lists_are_tracked(bench: impl AsyncFn(&str) -> Bench, unusable
         assert_eq!(names, ["faulty_behave"], "{fault}");
         wrong.source.close().await;
     }
+}
+
+/// Address, `127.0.0.1:PORT`, of a server that answers every request with the bytes of `answer`, which sees the request's head.
+pub fn raw_server(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let answer = Arc::new(answer);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let answer = Arc::clone(&answer);
+            std::thread::spawn(move || {
+                let mut head = String::new();
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                while reader.read_line(&mut head).unwrap_or(0) > 2 {}
+                let length = head.lines().find_map(|line| {
+                    let (name, value) = line.split_once(':')?;
+                    name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+                });
+                let mut body = vec![0; length.unwrap_or(0)];
+                let _ = reader.read_exact(&mut body);
+                let _ = stream.write_all(&answer(&head));
+            });
+        }
+    });
+    address
 }

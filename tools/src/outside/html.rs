@@ -1,0 +1,347 @@
+//! HTML of bounded depth and size, made of HTML of any.
+//!
+//! Parsers take time that grows with the square of the depth, and renderers recurse. The tags are therefore read one by one,
+//! in time that grows with the length alone, and written again: well nested, no deeper than a parser can bear, and without what
+//! has no text. Text is never lost to the bound on depth, only structure.
+
+use super::offload::GiveUp;
+use html5ever::TokenizerResult;
+use html5ever::tendril::StrTendril;
+use html5ever::tokenizer::states::{Rawtext, Rcdata, ScriptData};
+use html5ever::tokenizer::{
+    BufferQueue, CharacterTokens, EndTag, StartTag, Tag, TagToken, Token, TokenSink, TokenSinkResult,
+    Tokenizer, TokenizerOpts,
+};
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+/// Limit on the depth of elements.
+const MAX_DEPTH: usize = 128;
+/// Limit on the depth of elements that indent their text, and of tables.
+const MAX_INDENTS: usize = 10;
+const MAX_TABLES: usize = 3;
+/// Limit on the number of elements.
+const MAX_ELEMENTS: usize = 50_000;
+/// Limit on the length of an attribute, in bytes.
+const MAX_ATTRIBUTE_BYTES: usize = 2000;
+/// Limit on the columns and rows that a cell spans.
+const MAX_SPAN: usize = 100;
+/// Bytes that are read between two looks at whether the result is still wanted.
+const PIECE_BYTES: usize = 16 << 10;
+
+/// HTML that any parser can read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoundedHtml {
+    /// Well nested HTML.
+    pub html: String,
+    /// Whether the page goes on after the limit on its text.
+    pub is_cut: bool,
+}
+
+/// Reads `html` and writes it again within the bounds. It ends after `max_chars` characters of text, spaces not counted, or as
+/// soon as `wanted` says that nobody waits.
+pub fn bounded(html: &str, max_chars: usize, wanted: &GiveUp) -> BoundedHtml {
+    let sink = Writer(RefCell::new(State { max_chars, ..State::default() }));
+    let tokenizer = Tokenizer::new(sink, TokenizerOpts::default());
+    let queue = BufferQueue::default();
+    let mut rest = html;
+    while !rest.is_empty() && !wanted.is_asked() && !tokenizer.sink.0.borrow().is_cut {
+        let mut end = rest.len().min(PIECE_BYTES);
+        while !rest.is_char_boundary(end) {
+            end += 1;
+        }
+        queue.push_back(StrTendril::from(&rest[..end]));
+        rest = &rest[end..];
+        // A script or an encoding that the page declares interrupts the tokenizer.
+        while !matches!(tokenizer.feed(&queue), TokenizerResult::Done) {}
+    }
+    if rest.is_empty() {
+        tokenizer.end();
+    }
+    let mut state = tokenizer.sink.0.into_inner();
+    state.close_to(0);
+    BoundedHtml { html: state.html, is_cut: state.is_cut }
+}
+
+/// Writes the tokens again.
+struct Writer(RefCell<State>);
+
+#[derive(Default)]
+struct State {
+    html: String,
+    /// Names of the open elements.
+    open: Vec<String>,
+    /// Start tags that were left out, by name; their end tags are left out too.
+    left_out: HashMap<String, usize>,
+    elements: usize,
+    chars: usize,
+    max_chars: usize,
+    /// The element whose text is not shown, while it is open.
+    silent: Option<String>,
+    is_cut: bool,
+}
+
+impl TokenSink for Writer {
+    type Handle = ();
+
+    fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
+        let mut state = self.0.borrow_mut();
+        match token {
+            CharacterTokens(text) => state.text(&text),
+            TagToken(tag) if tag.kind == StartTag => return state.start(&tag),
+            TagToken(tag) if tag.kind == EndTag => state.end(&tag.name),
+            _ => {}
+        }
+        TokenSinkResult::Continue
+    }
+}
+
+impl State {
+    fn text(&mut self, text: &str) {
+        if self.silent.is_some() || self.is_cut {
+            return;
+        }
+        for character in text.chars() {
+            if !character.is_whitespace() {
+                self.chars += 1;
+                if self.chars > self.max_chars {
+                    self.is_cut = true;
+                    return;
+                }
+            }
+            match character {
+                '&' => self.html.push_str("&amp;"),
+                '<' => self.html.push_str("&lt;"),
+                '>' => self.html.push_str("&gt;"),
+                '\0' => {}
+                other => self.html.push(other),
+            }
+        }
+    }
+
+    fn start(&mut self, tag: &Tag) -> TokenSinkResult<()> {
+        let name: &str = &tag.name;
+        let next = match name {
+            "script" => TokenSinkResult::RawData(ScriptData),
+            "style" | "xmp" | "iframe" | "noembed" | "noframes" => TokenSinkResult::RawData(Rawtext),
+            "title" | "textarea" => TokenSinkResult::RawData(Rcdata),
+            "plaintext" => TokenSinkResult::Plaintext,
+            _ => TokenSinkResult::Continue,
+        };
+        if self.silent.is_some() || self.is_cut {
+            return next;
+        }
+        match name {
+            "script" | "style" | "iframe" | "noembed" | "noframes" | "template" => {
+                self.silent = Some(name.to_owned());
+            }
+            // With scripts off, its content is a part of the page.
+            "noscript" | "plaintext" => {}
+            _ => self.open(tag, name),
+        }
+        next
+    }
+
+    fn open(&mut self, tag: &Tag, name: &str) {
+        self.close_implied(name);
+        let count = |names: &[&str]| self.open.iter().filter(|open| names.contains(&open.as_str())).count();
+        let is_void = VOID.contains(&name);
+        let fits = self.open.len() < MAX_DEPTH
+            && self.elements < MAX_ELEMENTS
+            && (!INDENTS.contains(&name) || count(&INDENTS) < MAX_INDENTS)
+            && (name != "table" || count(&["table"]) < MAX_TABLES);
+        // Names of other characters would not be read as one tag again.
+        let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if !fits || !is_plain {
+            if !is_void {
+                *self.left_out.entry(name.to_owned()).or_default() += 1;
+            }
+            return;
+        }
+        self.elements += 1;
+        self.html.push('<');
+        self.html.push_str(name);
+        for attribute in &tag.attrs {
+            self.attribute(&attribute.name.local, &attribute.value);
+        }
+        self.html.push('>');
+        if !is_void {
+            self.open.push(name.to_owned());
+        }
+    }
+
+    fn attribute(&mut self, name: &str, value: &str) {
+        let span;
+        let value = match name {
+            "href" | "src" | "alt" if value.len() <= MAX_ATTRIBUTE_BYTES => value,
+            "colspan" | "rowspan" => {
+                span = value.trim().parse::<usize>().unwrap_or(1).clamp(1, MAX_SPAN).to_string();
+                &span
+            }
+            "start" if value.trim().parse::<i32>().is_ok() => value,
+            _ => return,
+        };
+        self.html.push_str(&format!(" {name}=\""));
+        for character in value.chars() {
+            match character {
+                '&' => self.html.push_str("&amp;"),
+                '"' => self.html.push_str("&quot;"),
+                '\0' => {}
+                other => self.html.push(other),
+            }
+        }
+        self.html.push('"');
+    }
+
+    fn end(&mut self, name: &str) {
+        if self.is_cut {
+            return;
+        }
+        if let Some(silent) = &self.silent {
+            if silent == name {
+                self.silent = None;
+            }
+            return;
+        }
+        if let Some(count) = self.left_out.get_mut(name).filter(|count| **count > 0) {
+            *count -= 1;
+            return;
+        }
+        // The end tag of a cell's element does not close what is around its table.
+        let crosses = TABLE_PARTS.contains(&name);
+        for (at, open) in self.open.iter().enumerate().rev() {
+            if open == name {
+                self.close_to(at);
+                return;
+            }
+            if !crosses && matches!(open.as_str(), "td" | "th" | "caption" | "table") {
+                return;
+            }
+        }
+    }
+
+    /// Closes what the start of `name` ends without a tag of its own.
+    fn close_implied(&mut self, name: &str) {
+        let (ends, within): (&[&str], &[&str]) = match name {
+            "li" => (&["li"], &["ul", "ol", "menu", "td", "th"]),
+            "dt" | "dd" => (&["dt", "dd"], &["dl", "td", "th"]),
+            "td" | "th" => (&["td", "th"], &["tr", "table"]),
+            "tr" => (&["tr"], &["table"]),
+            "thead" | "tbody" | "tfoot" => (&["thead", "tbody", "tfoot"], &["table"]),
+            "option" | "optgroup" => (&["option"], &["select"]),
+            _ if BLOCKS.contains(&name) => (&["p"], &["td", "th", "button"]),
+            _ => return,
+        };
+        for (at, open) in self.open.iter().enumerate().rev() {
+            if ends.contains(&open.as_str()) {
+                self.close_to(at);
+                return;
+            }
+            if within.contains(&open.as_str()) {
+                return;
+            }
+        }
+    }
+
+    /// Closes open elements until `depth` are left.
+    fn close_to(&mut self, depth: usize) {
+        while self.open.len() > depth {
+            if let Some(name) = self.open.pop() {
+                self.html.push_str(&format!("</{name}>"));
+            }
+        }
+    }
+}
+
+const VOID: [&str; 16] = [
+    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track",
+    "wbr", "keygen", "frame",
+];
+const INDENTS: [&str; 7] = ["blockquote", "ul", "ol", "dl", "dd", "menu", "dir"];
+const TABLE_PARTS: [&str; 8] = ["table", "tr", "td", "th", "thead", "tbody", "tfoot", "caption"];
+const BLOCKS: [&str; 28] = [
+    "address",
+    "article",
+    "aside",
+    "blockquote",
+    "details",
+    "div",
+    "dl",
+    "fieldset",
+    "figure",
+    "footer",
+    "form",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "header",
+    "hr",
+    "main",
+    "nav",
+    "ol",
+    "p",
+    "pre",
+    "section",
+    "table",
+    "ul",
+    "menu",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(html: &str) -> String {
+        bounded(html, 1_000_000, &GiveUp::default()).html
+    }
+
+    #[test]
+    fn a_page_of_ordinary_depth_keeps_its_structure() {
+        for (html, expected) in [
+            ("<p>one<p>two", "<p>one</p><p>two</p>"),
+            ("<ul><li>a<li>b</ul>c", "<ul><li>a</li><li>b</li></ul>c"),
+            (
+                "<table><tr><td>1<td>2<tr><td>3</table>",
+                "<table><tr><td>1</td><td>2</td></tr><tr><td>3</td></tr></table>",
+            ),
+            ("<b>x<i>y</b>z", "<b>x<i>y</i></b>z"),
+            ("a &lt;b&gt; &amp; c", "a &lt;b&gt; &amp; c"),
+            ("<script>if (a<b) '</div>'</script>after", "after"),
+            ("<style>p{}</style><template><b>x</b></template>y", "y"),
+            ("<a href='/x?a=1&amp;b=\"' onclick=y>l</a>", "<a href=\"/x?a=1&amp;b=&quot;\">l</a>"),
+            ("<td colspan=1000000000>x", "<td colspan=\"100\">x</td>"),
+            ("<!-- <div> --><p title='>'>x", "<p>x</p>"),
+            ("<img src=a alt='b'>", "<img src=\"a\" alt=\"b\">"),
+        ] {
+            assert_eq!(written(html), expected, "{html}");
+        }
+    }
+
+    #[test]
+    fn depth_and_number_of_elements_are_bounded_and_no_text_is_lost() {
+        let deep = format!("{}text{}after", "<div>".repeat(100_000), "</div>".repeat(100_000));
+        let flat = written(&deep);
+        assert_eq!(flat.matches("<div>").count(), MAX_DEPTH);
+        assert!(flat.contains("text") && flat.ends_with("after"), "{}", &flat[flat.len() - 100..]);
+        for name in ["b", "blockquote", "table", "ul", "x-y", "a", "p", "svg", "select"] {
+            let flat = written(&format!("{}text", format!("<{name}>").repeat(20_000)));
+            let depth = flat.split("text").next().unwrap();
+            let open =
+                depth.matches(&format!("<{name}>")).count() - depth.matches(&format!("</{name}>")).count();
+            assert!(open <= MAX_DEPTH && flat.contains("text"), "{name}: {open}");
+        }
+        let many = written(&"<i>x</i>".repeat(MAX_ELEMENTS + 10));
+        assert_eq!(many.matches("<i>").count(), MAX_ELEMENTS);
+        assert_eq!(many.matches('x').count(), MAX_ELEMENTS + 10);
+    }
+
+    #[test]
+    fn a_page_ends_at_the_limit_of_its_text_or_when_nobody_waits() {
+        let page = "<p>abc def</p>".repeat(10);
+        let cut = bounded(&page, 8, &GiveUp::default());
+        assert_eq!((cut.html.as_str(), cut.is_cut), ("<p>abc def</p><p>ab</p>", true));
+    }
+}
