@@ -29,7 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub async fn read(bytes: &[u8], format: Format, declared: Option<&str>) -> Result<Result<Extracted, String>> {
     let program = std::env::current_exe().context("cannot find this program")?;
     let mut command = Command::new(program);
-    command.args(["knowledge", "read-document", format.name()]);
+    // It opens no home; without the variables of this process it might find none.
+    command.args(["--home", "/", "knowledge", "read-document", format.name()]);
     if let Some(declared) = declared {
         command.arg("--encoding").arg(declared);
     }
