@@ -123,9 +123,8 @@ impl Store {
             if noted(self.home(), &run).is_ok_and(|head| head.is_none()) {
                 continue;
             }
-            match self.run_row(&run).await {
-                Err(Error::NoSuchRun { .. }) => vanished.push(run),
-                _ => {}
+            if let Err(Error::NoSuchRun { .. }) = self.run_row(&run).await {
+                vanished.push(run);
             }
         }
         vanished.sort();

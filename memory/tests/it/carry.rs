@@ -32,7 +32,7 @@ async fn exported(store: &Store, run: &RunId, to: Option<EventSeq>) -> Vec<Strin
 }
 
 async fn imported(store: &Store, lines: &[String]) -> Result<RunId, ImportError> {
-    let mut importer = store.import().await?;
+    let mut importer = store.import()?;
     for line in lines {
         importer.line(line).await?;
     }

@@ -29,7 +29,7 @@ async fn an_import_that_waits_for_its_input_keeps_nobody_from_writing() {
     let (here, there) = (Store::open(here.path()).await.unwrap(), Store::open(there.path()).await.unwrap());
     written(&here, NewRun::new(run_id(), "crafter", "model"), 1).await;
     let lines = exported(&here, &run_id()).await;
-    let mut importer = there.import().await.unwrap();
+    let mut importer = there.import().unwrap();
     for line in &lines[..lines.len() - 1] {
         importer.line(line).await.unwrap();
     }
@@ -58,7 +58,7 @@ async fn an_import_with_unusable_times_or_names_is_refused() {
         let from = Store::open(from.path()).await.unwrap();
         let new = NewRun { created_ms, ..NewRun::new(run_id(), environment, "model") };
         written(&from, new, at_ms).await;
-        let mut importer = store.import().await.unwrap();
+        let mut importer = store.import().unwrap();
         let mut refused = false;
         for line in exported(&from, &run_id()).await {
             refused = refused || importer.line(&line).await.is_err();
@@ -76,7 +76,7 @@ async fn a_record_that_only_looks_forgotten_is_counted_as_one() {
     let mut writer = here.create_run(NewRun::new(run_id(), "crafter", "model")).await.unwrap();
     writer.append("step", 1, json!({"$forgotten": true}), vec![]).await.unwrap();
     writer.close(RunStatus::Finished).await.unwrap();
-    let mut importer = there.import().await.unwrap();
+    let mut importer = there.import().unwrap();
     for line in exported(&here, &run_id()).await {
         importer.line(&line).await.unwrap();
     }

@@ -201,7 +201,7 @@ async fn fork(store: &Store, info: &RunInfo, intact: EventSeq) -> Result<RunId> 
 async fn copy(store: &Store, info: &RunInfo, intact: EventSeq, home: &Path) -> Result<RunId> {
     let target = Store::open(home).await.with_context(|| format!("cannot use `{}`", home.display()))?;
     let mut lines = store.export(&info.id, Some(intact)).await?;
-    let mut importer = target.import().await?;
+    let mut importer = target.import()?;
     while let Some(line) = lines.next().await? {
         importer.line(&serde_json::to_string(&line)?).await?;
     }

@@ -67,7 +67,7 @@ async fn written(
 /// `log import`: adds a run to the home, all or nothing.
 pub async fn import(store: &Store, path: &Path, as_json: bool) -> Result<()> {
     let mut lines = Lines::new(input::open(path)?, LONGEST_LINE);
-    let mut importer = store.import().await?;
+    let mut importer = store.import()?;
     while let Some(line) = lines.next().map_err(|error| input::unreadable(path, &error))? {
         importer.line(line).await.map_err(|error| refused(path, error))?;
     }

@@ -58,7 +58,7 @@ pub struct Importer {
 
 impl Store {
     /// Starts an import.
-    pub async fn import(&self) -> Result<Importer, Error> {
+    pub fn import(&self) -> Result<Importer, Error> {
         let (blobs, records) = (Spool::new(self)?, Spool::new(self)?);
         Ok(Importer { store: self.clone(), check: Check::default(), line: 0, blobs, records })
     }
