@@ -24,13 +24,14 @@ pub struct Packages {
 }
 
 impl Packages {
-    /// Their directory, whether or not they are installed.
+    /// Their directory, absolute because pip runs in another one, whether or not they are installed.
     ///
     /// # Errors
     /// The variable is not set, and the system has no cache directory.
     pub fn directory(&self) -> Result<PathBuf, EnvironmentUnavailable> {
         if let Some(directory) = std::env::var_os(self.variable) {
-            return Ok(directory.into());
+            let directory = PathBuf::from(directory);
+            return Ok(std::path::absolute(&directory).unwrap_or(directory));
         }
         match directories::ProjectDirs::from("", "", "sojourn") {
             Some(dirs) => Ok(dirs.cache_dir().join(self.name)),
