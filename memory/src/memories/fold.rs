@@ -16,7 +16,14 @@ pub(super) fn fold(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         return Cow::Borrowed(text);
     }
-    let seen = text.chars().filter(|c| !is_unseen(*c)).map(|c| if c == '\u{200b}' { ' ' } else { c });
+    let mut hyphen = false;
+    let seen = text.chars().filter(|c| {
+        // A soft hyphen at the end of a line is in the middle of a word.
+        let is_break = hyphen && matches!(c, '\n' | '\r');
+        hyphen = *c == '\u{ad}' || is_break;
+        !is_break && !is_unseen(*c)
+    });
+    let seen = seen.map(|c| if c == '\u{200b}' { ' ' } else { c });
     let folded: String = seen.nfkc().collect();
     if folded == text { Cow::Borrowed(text) } else { Cow::Owned(folded) }
 }
@@ -92,6 +99,7 @@ mod tests {
             ("\u{1112}\u{1161}\u{11ab}", "한"),
             ("ｶﾞ", "ガ"),
             ("co\u{ad}operate", "cooperate"),
+            ("co\u{ad}\r\noperate\nmore", "cooperate\nmore"),
             ("zero\u{200d}width\u{feff}", "zerowidth"),
             ("two\u{200b}words", "two words"),
             ("③ ㎏", "3 kg"),

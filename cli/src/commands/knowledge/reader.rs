@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
 /// The most memory that reading one document may take, in bytes of address space.
-const MEMORY: u64 = 3 << 30;
+const MEMORY: u64 = 2 << 30;
 /// The stack of the thread that reads: parsers recurse.
 const STACK: usize = 64 << 20;
 /// The longest answer, in bytes.

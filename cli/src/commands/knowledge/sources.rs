@@ -160,6 +160,8 @@ impl Found {
     /// What is left out, a line for each reason.
     pub fn left_out_lines(&self) -> Vec<String> {
         let line = |(reason, paths): (&String, &Vec<String>)| {
+            let mut paths: Vec<&String> = paths.iter().collect();
+            paths.sort();
             let names: Vec<String> = paths.iter().take(SHOWN).map(|path| format!("`{path}`")).collect();
             let more = if paths.len() > SHOWN {
                 format!(" and {} more", paths.len() - SHOWN)
