@@ -2,3 +2,4 @@
 //! rest of the program. Everything of that kind is bounded, escaped for where it is shown, quoted in prompts, and tainting.
 
 pub mod address;
+pub mod url;

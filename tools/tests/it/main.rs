@@ -12,5 +12,6 @@ mod functions;
 mod mcp_faults;
 mod process_faults;
 mod toolbox;
+mod urls;
 mod with_network;
 mod worlds;
