@@ -10,6 +10,10 @@ use sojourn_tools::{EnvironmentRegistry, Gymnasium};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // A process that a browser was asked for becomes it here.
+    if let Err(error) = sojourn_browser::helper_main() {
+        return sojourn_cli::error::report(&error.into());
+    }
     let environments = EnvironmentRegistry::new().with(CrafterProvider).with(MiniWobProvider).with(Gymnasium);
     sojourn_cli::main(environments)
 }

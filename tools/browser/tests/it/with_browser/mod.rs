@@ -1,5 +1,7 @@
 //! Tests with a real browser.
 
+mod egress;
 mod pages;
+mod processes;
 mod revival;
 mod world;
