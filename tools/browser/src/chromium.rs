@@ -1,23 +1,25 @@
-//! The Chromium process: found, started with few capabilities, and ended with its owner.
+//! Chromium: found, started with few capabilities, and driven over its DevTools.
 
+use crate::browser_process::BrowserProcess;
+use crate::host_pattern::HostPattern;
 use crate::interceptor::RequestInterceptor;
-use crate::network_proxy::{HostPattern, NetworkProxy};
+use crate::launch::{Launched, launch};
+use crate::network_proxy::{NetworkProxy, ProxyRules};
 use crate::page::Page;
 use crate::{BrowserError, GoneCause, Settings};
-use chromiumoxide::browser::{Browser, BrowserConfig};
+use chromiumoxide::browser::Browser;
 use chromiumoxide::cdp::browser_protocol::browser::{SetDownloadBehaviorBehavior, SetDownloadBehaviorParams};
 use chromiumoxide::cdp::browser_protocol::target::{
     CreateBrowserContextParams, CreateTargetParams, DisposeBrowserContextParams,
 };
+use chromiumoxide::handler::HandlerConfig;
 use futures_util::StreamExt as _;
 use sojourn_tools::EnvironmentUnavailable;
+use sojourn_tools::outside::address::AddressGrants;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tempfile::TempDir;
-use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
@@ -30,16 +32,6 @@ const PATHS: [&str; 2] = [
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 ];
-/// Time limit for the browser to start, also on a busy machine.
-const START_TIMEOUT: Duration = Duration::from_mins(2);
-/// Kills the browser (process `$2`) once the process that started it (`$1`) has ended in any way. It reads the parent from
-/// `/proc` where that exists, because a dead parent keeps its id until it is reaped.
-const WATCHER: &str = r#"
-followed() {
-    if [ -r "/proc/$2/status" ]; then grep -q "^PPid:.$1\$" "/proc/$2/status"; else kill -0 "$1" && kill -0 "$2"; fi
-}
-while followed "$1" "$2"; do sleep 1; done
-kill -s KILL "$2""#;
 
 /// Path of the installed browser, if there is one.
 pub fn find_chromium() -> Option<PathBuf> {
@@ -69,7 +61,7 @@ pub fn require(program: Option<&Path>) -> Result<(), EnvironmentUnavailable> {
     })
 }
 
-/// A running browser with a temporary profile. Dropping it kills the process and deletes the profile.
+/// A running browser with a temporary profile. Dropping it kills its processes and deletes the profile.
 pub struct Chromium {
     browser: Arc<Mutex<Browser>>,
     /// Set when the DevTools connection has closed.
@@ -77,13 +69,12 @@ pub struct Chromium {
     handler: JoinHandle<()>,
     network_proxy: NetworkProxy,
     interceptor: Option<RequestInterceptor>,
-    process: Option<u32>,
     /// Time limit of one DevTools command.
     command_timeout: Duration,
     window: (u32, u32),
-    /// Kills the browser if this process is killed.
-    _watcher: Option<Child>,
-    _profile: TempDir,
+    /// Carries the DevTools out of the browser's own network, if it has one.
+    bridge: Option<JoinHandle<()>>,
+    process: BrowserProcess,
 }
 
 impl Chromium {
@@ -98,39 +89,20 @@ impl Chromium {
             None => find_chromium().ok_or(BrowserError::Missing { at: None })?,
         };
         let broken = |what: &dyn std::fmt::Display| BrowserError::Start(what.to_string());
-        let profile =
-            tempfile::Builder::new().prefix("sojourn-browser-").tempdir().map_err(|e| broken(&e))?;
-        let network_proxy =
-            NetworkProxy::open(settings.hosts.iter().map(|host| HostPattern::new(host)).collect())
-                .await
-                .map_err(|e| broken(&e))?;
-        let (width, height) = settings.window;
-        let mut config = BrowserConfig::builder()
-            .chrome_executable(program)
-            .user_data_dir(profile.path())
-            .window_size(width, height)
-            .viewport(None)
-            .launch_timeout(START_TIMEOUT)
-            .request_timeout(settings.command_timeout)
-            .respect_https_errors()
-            // All traffic of the browser goes through the proxy, loopback included.
-            .arg(("proxy-server", format!("http://{}", network_proxy.address()).as_str()))
-            .arg(("proxy-bypass-list", "<-loopback>"))
-            .arg(("force-webrtc-ip-handling-policy", "disable_non_proxied_udp"))
-            .arg("disable-quic")
-            .arg("disable-gpu")
-            .arg("disable-component-update")
-            .arg("no-default-browser-check");
-        config = if settings.visible { config.with_head() } else { config.new_headless_mode() };
-        if settings.files {
-            config = config.arg("allow-file-access-from-files");
-        }
-        // Chromium's sandbox does not work for the superuser.
-        if rustix::process::geteuid().is_root() {
-            config = config.no_sandbox();
-        }
-        let config = config.build().map_err(BrowserError::Start)?;
-        let (mut browser, mut handler) = Browser::launch(config)
+        let rules = ProxyRules {
+            hosts: settings.hosts.iter().map(|host| HostPattern::new(host)).collect(),
+            ranges: AddressGrants::new(&settings.private_ranges).map_err(|e| broken(&e))?,
+            grants: settings.grants.clone(),
+        };
+        let Launched { process, proxy: network_proxy, devtools, bridge } =
+            launch(settings, &program, rules).await?;
+        let config = HandlerConfig {
+            ignore_https_errors: false,
+            viewport: None,
+            request_timeout: settings.command_timeout,
+            ..HandlerConfig::default()
+        };
+        let (browser, mut handler) = Browser::connect_with_config(devtools, config)
             .await
             .map_err(|error| BrowserError::Start(first_line(&error.to_string())))?;
         let gone = Arc::new(AtomicBool::new(false));
@@ -139,8 +111,6 @@ impl Chromium {
             while let Some(Ok(())) = handler.next().await {}
             flag.store(true, Ordering::Release);
         });
-        let process = browser.get_mut_child().and_then(|child| child.inner.id());
-        let watcher = process.and_then(watch);
         // Downloads are refused.
         let deny = SetDownloadBehaviorParams::builder()
             .behavior(SetDownloadBehaviorBehavior::Deny)
@@ -159,11 +129,10 @@ impl Chromium {
             handler,
             network_proxy,
             interceptor,
-            process,
             command_timeout: settings.command_timeout,
             window: settings.window,
-            _watcher: watcher,
-            _profile: profile,
+            bridge,
+            process,
         })
     }
 
@@ -232,7 +201,17 @@ impl Chromium {
 
     /// Process id of the browser.
     pub fn process(&self) -> Option<u32> {
-        self.process
+        self.process.id()
+    }
+
+    /// Whether the browser is in a network of its own, which holds nothing but the proxy.
+    pub fn has_own_network(&self) -> bool {
+        self.bridge.is_some()
+    }
+
+    /// Kills the browser's processes.
+    pub(crate) fn kill(&self) {
+        self.process.kill();
     }
 
     /// The request filter; `None` if all requests are allowed.
@@ -240,31 +219,25 @@ impl Chromium {
         self.interceptor.as_ref()
     }
 
-    /// Whether the proxy refused a connection to this `host:port`. The browser itself also attempts some.
-    pub(crate) fn has_refused(&self, host: &str) -> bool {
-        self.network_proxy.has_refused(host)
+    /// Why the proxy refused the last connection to this `host:port`. The browser itself also attempts some.
+    pub(crate) fn connection_refusal(&self, host: &str) -> Option<String> {
+        self.network_proxy.refusal(host)
+    }
+
+    /// Takes the messages about requests that only the proxy refused.
+    pub(crate) fn take_refusals(&self) -> Vec<String> {
+        self.network_proxy.take_messages()
     }
 }
 
 impl Drop for Chromium {
     fn drop(&mut self) {
-        // The browser kills its process when dropped; the event loop must not outlive it.
+        // The event loop must not outlive the browser, which ends when its process is dropped.
         self.handler.abort();
+        if let Some(bridge) = &self.bridge {
+            bridge.abort();
+        }
     }
-}
-
-/// Starts the watcher of a browser. Without a shell, the browser outlives a killed owner.
-fn watch(browser: u32) -> Option<Child> {
-    let mut command = Command::new("sh");
-    command.args(["-c", WATCHER, "watcher", &std::process::id().to_string(), &browser.to_string()]);
-    // The watcher has its own process group, so that a signal from the terminal does not end it first.
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .kill_on_drop(true);
-    command.spawn().ok()
 }
 
 fn first_line(text: &str) -> String {

@@ -3,6 +3,7 @@
 //! reachable; this module decides what may be done there.
 
 use crate::BrowserError;
+use crate::request_grants::RequestGrants;
 use chromiumoxide::browser::Browser;
 use chromiumoxide::cdp::browser_protocol::fetch::{
     ContinueRequestParams, EnableParams, EventRequestPaused, FailRequestParams, FulfillRequestParams,
@@ -11,7 +12,6 @@ use chromiumoxide::cdp::browser_protocol::fetch::{
 use chromiumoxide::cdp::browser_protocol::network::{ErrorReason, ResourceType};
 use chromiumoxide::cdp::browser_protocol::page::FrameId;
 use futures_util::StreamExt as _;
-use globset::{Glob, GlobSet, GlobSetBuilder};
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
@@ -21,54 +21,6 @@ use tokio::task::JoinSet;
 const MAX_REFUSALS: usize = 100;
 /// Limit on the decisions that wait to be sent to the browser.
 const MAX_PENDING: usize = 256;
-/// Safe methods (RFC 9110, section 9.2.1).
-const SAFE_METHODS: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
-
-/// URL patterns that pages may request: `https://example.org/orders/*`. `*` matches anything.
-#[derive(Debug, Clone)]
-pub struct RequestGrants {
-    send: GlobSet,
-    never: GlobSet,
-}
-
-impl RequestGrants {
-    /// Allows requests with side effects (any unsafe method) to `send`, and forbids all requests to `never`.
-    ///
-    /// # Errors
-    /// A pattern is invalid.
-    pub fn new(send: &[String], never: &[String]) -> Result<Self, String> {
-        Ok(Self { send: set(send)?, never: set(never)? })
-    }
-
-    /// Why a request is refused, or `None` if it is allowed.
-    pub fn refusal(&self, method: &str, url: &str) -> Option<String> {
-        // The fragment is never sent.
-        let url = url.split('#').next().unwrap_or_default();
-        if !url.starts_with("http://") && !url.starts_with("https://") {
-            return None;
-        }
-        // A page controls the query string, so it must not influence whether a pattern matches.
-        let address = url.split('?').next().unwrap_or_default();
-        let short: String = address.chars().take(120).collect();
-        if self.never.is_match(address) || self.never.is_match(url) {
-            return Some(format!("{short} may not be visited: the agent's settings forbid it"));
-        }
-        let is_safe = SAFE_METHODS.contains(&method);
-        (!is_safe && !self.send.is_match(address))
-            .then(|| format!("nothing may be sent to {short}: the agent's settings do not grant it"))
-    }
-}
-
-fn set(patterns: &[String]) -> Result<GlobSet, String> {
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        let glob = Glob::new(pattern)
-            .map_err(|error| format!("the pattern `{pattern}` is not valid: {}", error.kind()))?;
-        set.add(glob);
-    }
-    set.build().map_err(|error| error.to_string())
-}
-
 /// The running filter. It ends with the browser.
 pub(crate) struct RequestInterceptor {
     grants: RequestGrants,
@@ -170,35 +122,5 @@ fn decide(grants: &RequestGrants, event: &EventRequestPaused, state: &Mutex<Stat
         Decision::Stay(FulfillRequestParams::new(id, 204))
     } else {
         Decision::Fail(FailRequestParams::new(id, ErrorReason::AccessDenied))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn unsafe_requests_need_a_grant_and_forbidden_urls_cannot_be_read() {
-        let text = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        let grants = RequestGrants::new(
-            &text(&["http://a.example/login", "http://a.example/orders/*"]),
-            &text(&["*/logout"]),
-        )
-        .unwrap();
-        let granted = |method: &str, url: &str| grants.refusal(method, url).is_none();
-        assert!(granted("GET", "http://a.example/anything?x=1"));
-        assert!(granted("POST", "http://a.example/login"));
-        assert!(granted("POST", "http://a.example/login?next=%2F#top"));
-        assert!(granted("PUT", "http://a.example/orders/7"));
-        assert!(!granted("POST", "http://a.example/account/delete"));
-        assert!(!granted("DELETE", "http://a.example/"));
-        assert!(!granted("POST", "http://a.example/account/delete?http://a.example/login"));
-        assert!(!granted("POST", "http://a.example/account/delete#http://a.example/login"));
-        assert!(!granted("POST", "https://evil.example/http://a.example/login"));
-        assert!(!granted("GET", "http://a.example/logout"));
-        assert!(!granted("GET", "http://a.example/logout?now"));
-        // These schemes send nothing to the network.
-        assert!(granted("GET", "data:text/html,x") && granted("POST", "blob:null/1"));
-        assert!(RequestGrants::new(&text(&["[z-a]"]), &[]).unwrap_err().contains("[z-a]"));
     }
 }

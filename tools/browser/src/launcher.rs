@@ -2,7 +2,6 @@
 
 use crate::chromium::Chromium;
 use crate::{BrowserError, Settings};
-use rustix::process::{Pid, Signal, kill_process};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
@@ -39,10 +38,6 @@ impl Launcher {
         if running.as_ref().is_some_and(|own| Arc::ptr_eq(own, browser)) {
             *running = None;
         }
-        let process = browser.process().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        if let (Some(process), false) = (process, browser.is_gone()) {
-            // The process may have ended already.
-            let _ = kill_process(process, Signal::KILL);
-        }
+        browser.kill();
     }
 }

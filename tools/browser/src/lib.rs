@@ -17,21 +17,32 @@
 
 mod accessibility;
 mod act;
+mod browser_process;
 mod calls;
 mod chromium;
 mod environment;
 mod episode;
 mod error;
+mod flags;
+mod helper;
+mod host_pattern;
 mod interceptor;
 mod keys;
+mod launch;
 mod launcher;
+#[cfg(target_os = "linux")]
+mod namespace;
 mod network_proxy;
 mod page;
 mod page_actions;
 mod page_events;
 mod page_tools;
+mod profile;
+mod proxy_head;
 mod reader;
+mod request_grants;
 mod site;
+mod tunnel;
 mod view;
 
 pub use accessibility::AccessibleElement;
@@ -40,12 +51,13 @@ pub use chromium::{Chromium, PROGRAM_VARIABLE, find_chromium, require};
 pub use environment::WebEnvironment;
 pub use episode::{EpisodeGoal, EpisodeStatus, Site};
 pub use error::{BrowserError, GoneCause};
-pub use interceptor::RequestGrants;
+pub use helper::{Helper, helper_main};
+pub use host_pattern::HostPattern;
 pub use launcher::Launcher;
-pub use network_proxy::HostPattern;
 pub use page::Page;
 pub use page_actions::ActionOutcome;
 pub use page_tools::{exploration, tools};
+pub use request_grants::RequestGrants;
 pub use site::{WebSettings, WebTask};
 pub use view::{View, render};
 
@@ -59,6 +71,12 @@ pub struct Settings {
     pub program: Option<PathBuf>,
     /// Hosts that the browser may connect to: `example.org`, `*.example.org`, `127.0.0.1:8700`.
     pub hosts: Vec<String>,
+    /// Ranges of addresses that are not public (`10.0.0.0/8`, `127.0.0.1`), to which the names in `hosts` may resolve. An
+    /// address in `hosts`, and `localhost`, need none.
+    pub private_ranges: Vec<String>,
+    /// The program that starts the browser in a network of its own, where the system allows one. Default: this program, if
+    /// it calls [`helper_main`].
+    pub helper: Option<Helper>,
     /// Allowed requests; `None` allows all.
     pub grants: Option<RequestGrants>,
     /// Allows pages from local files.
@@ -76,6 +94,8 @@ impl Default for Settings {
         Self {
             program: None,
             hosts: Vec::new(),
+            private_ranges: Vec::new(),
+            helper: Helper::registered(),
             grants: None,
             files: false,
             visible: false,

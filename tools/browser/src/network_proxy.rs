@@ -1,79 +1,77 @@
 //! The browser's only way to the network: an HTTP proxy on loopback that connects to allowed hosts only.
-//! Pages, scripts, images, sockets and redirects all pass through it.
+//! Pages, scripts, images, sockets and redirects all pass through it, and so does what the browser requests by itself.
+//!
+//! It compares every plain request with the [`RequestGrants`] once more, because the
+//! [interceptor](crate::interceptor) learns of requests only where Chromium tells it.
 
-use std::collections::BTreeSet;
+use crate::host_pattern::HostPattern;
+use crate::proxy_head::{PlainRequest, ProxyRequest, RequestHead};
+use crate::request_grants::RequestGrants;
+use crate::tunnel::TunnelContent;
+use sojourn_tools::outside::address::{self, AddressGrants};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// Size limit of a request head, in bytes.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// Time limit for reading a request head, and for connecting to a host.
 const TIMEOUT: Duration = Duration::from_mins(1);
 /// Limit on the refused hosts that are recorded.
 const MAX_REFUSALS: usize = 500;
+/// Limit on the messages about refused requests that wait to be read.
+const MAX_MESSAGES: usize = 20;
 
-/// A host pattern: `example.org`, `*.example.org`, `127.0.0.1:8700`. Without a port it matches every port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostPattern {
-    name: String,
-    port: Option<u16>,
-}
-
-impl HostPattern {
-    /// Parses a pattern from an agent file.
-    pub fn new(text: &str) -> Self {
-        let text = text.trim().to_ascii_lowercase();
-        // An IPv6 address with a port is written in brackets.
-        let (name, port) = match text.rsplit_once(':') {
-            Some((name, port)) if !name.contains(':') || name.ends_with(']') => match port.parse() {
-                Ok(port) => (name, Some(port)),
-                Err(_) => (text.as_str(), None),
-            },
-            _ => (text.as_str(), None),
-        };
-        Self { name: name.trim_matches(['[', ']']).to_owned(), port }
-    }
-
-    /// Whether the pattern matches `host` at `port`.
-    pub fn allows(&self, host: &str, port: u16) -> bool {
-        if self.port.is_some_and(|own| own != port) {
-            return false;
-        }
-        let host = host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
-        match self.name.strip_prefix("*.") {
-            Some(parent) => {
-                host.strip_suffix(parent).is_some_and(|child| child.ends_with('.') && child.len() > 1)
-            }
-            None => self.name == "*" || self.name == host,
-        }
-    }
+/// What the proxy lets through.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ProxyRules {
+    /// Hosts that may be connected to.
+    pub hosts: Vec<HostPattern>,
+    /// Ranges of addresses that are not public, to which a host's name may resolve.
+    pub ranges: AddressGrants,
+    /// Allowed requests; `None` allows all.
+    pub grants: Option<RequestGrants>,
 }
 
 /// The running proxy. Dropping it closes it and all of its connections.
 pub(crate) struct NetworkProxy {
     address: SocketAddr,
-    refused: Arc<Mutex<BTreeSet<String>>>,
+    state: Arc<ProxyState>,
     task: JoinHandle<()>,
+}
+
+/// What the connections of a proxy share.
+#[derive(Default)]
+struct ProxyState {
+    rules: ProxyRules,
+    /// Why connections were refused, by `host:port`.
+    refused: Mutex<BTreeMap<String, String>>,
+    /// Messages about other refusals, until they are reported.
+    messages: Mutex<VecDeque<String>>,
+    /// Addresses of the browser's own servers, which no page may connect to: this proxy, and the DevTools.
+    own: OnceLock<Vec<SocketAddr>>,
 }
 
 impl NetworkProxy {
     /// Listens on a free loopback port.
-    pub async fn open(allowed: Vec<HostPattern>) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    pub async fn open(rules: ProxyRules) -> io::Result<Self> {
+        Self::serve_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?, rules)
+    }
+
+    /// Serves the connections of a listener.
+    pub fn serve_on(listener: TcpListener, rules: ProxyRules) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let refused = Arc::new(Mutex::new(BTreeSet::new()));
-        let server = ProxyServer { allowed: allowed.into(), refused: Arc::clone(&refused) };
+        let state = Arc::new(ProxyState { rules, ..ProxyState::default() });
+        let shared = Arc::clone(&state);
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             loop {
                 match listener.accept().await {
                     Ok((stream, _)) => {
-                        let server = server.clone();
+                        let server = Arc::clone(&shared);
                         // A broken connection affects only the page that made it.
                         connections.spawn(async move { server.serve(stream).await.ok() });
                     }
@@ -83,7 +81,7 @@ impl NetworkProxy {
                 while connections.try_join_next().is_some() {}
             }
         });
-        Ok(Self { address, refused, task })
+        Ok(Self { address, state, task })
     }
 
     /// Address of the listener.
@@ -91,9 +89,26 @@ impl NetworkProxy {
         self.address
     }
 
-    /// Whether a connection to this `host:port` was refused.
-    pub fn has_refused(&self, host: &str) -> bool {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).contains(host)
+    /// Closes this proxy and the DevTools server to pages. Before the call, pages cannot connect anywhere.
+    pub fn protect(&self, devtools: Option<SocketAddr>) {
+        // A second call changes nothing.
+        let _ = self.state.own.set(devtools.into_iter().chain([self.address]).collect());
+    }
+
+    /// Opens the proxy where no page can reach it or the DevTools anyway.
+    #[cfg(target_os = "linux")]
+    pub fn protect_nothing(&self) {
+        let _ = self.state.own.set(Vec::new());
+    }
+
+    /// Why the last connection to this `host:port` was refused; `None` if it was not.
+    pub fn refusal(&self, host: &str) -> Option<String> {
+        self.state.refused().get(host).cloned()
+    }
+
+    /// Takes the messages about requests that only this proxy refused.
+    pub fn take_messages(&self) -> Vec<String> {
+        self.state.messages.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
     }
 }
 
@@ -103,112 +118,162 @@ impl Drop for NetworkProxy {
     }
 }
 
-#[derive(Clone)]
-struct ProxyServer {
-    allowed: Arc<[HostPattern]>,
-    refused: Arc<Mutex<BTreeSet<String>>>,
-}
-
-/// A parsed request line.
-struct ProxyRequest {
-    host: String,
-    port: u16,
-    /// The request line to forward; `None` for a tunnel.
-    line: Option<String>,
-}
-
-impl ProxyServer {
+impl ProxyState {
     async fn serve(&self, mut client: TcpStream) -> io::Result<()> {
-        let read = tokio::time::timeout(TIMEOUT, head(&mut client)).await;
-        let Some((head, rest)) = read.map_err(|_| io::ErrorKind::TimedOut)?? else {
+        let read = within(RequestHead::read(&mut client, Vec::new())).await?;
+        let Some((head, rest)) = read else {
             return answer(&mut client, "400 Bad Request", "malformed request").await;
         };
-        let (line, fields) = head.split_once("\r\n").unwrap_or((head.as_str(), ""));
-        let Some(request) = parse_request(line) else {
-            return answer(&mut client, "400 Bad Request", "not a proxy request").await;
+        match head.proxy_request() {
+            Some(ProxyRequest::Tunnel { host, port }) => {
+                let Some(server) = self.connect(&mut client, &host, port).await? else { return Ok(()) };
+                self.tunnel(client, server, &host, port).await
+            }
+            Some(ProxyRequest::Plain(request)) => self.forward(client, &head, &request, rest).await,
+            None => answer(&mut client, "400 Bad Request", "not a proxy request").await,
+        }
+    }
+
+    /// Connects to a host. If that is impossible, it tells the client, and returns `None`.
+    async fn connect(&self, client: &mut TcpStream, host: &str, port: u16) -> io::Result<Option<TcpStream>> {
+        let matching = || self.rules.hosts.iter().filter(|pattern| pattern.allows(host, port));
+        if matching().next().is_none() {
+            let why = format!("{host}:{port} is not among the hosts that the agent may visit");
+            return self.refuse(client, host, port, why).await;
+        }
+        let ranges = matching()
+            .fold(self.rules.ranges.clone(), |ranges, pattern| ranges.and(&pattern.named_addresses()));
+        let addresses = match within(address::resolve(host, port, &ranges)).await {
+            Ok(addresses) => addresses,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return self.refuse(client, host, port, error.to_string()).await;
+            }
+            Err(error) => return answer(client, "502 Bad Gateway", &error.to_string()).await.map(|()| None),
         };
-        if !self.allowed.iter().any(|host| host.allows(&request.host, request.port)) {
-            self.record_refusal(&request);
-            let why =
-                format!("{}:{} is not among the hosts that the agent may visit", request.host, request.port);
+        let own = self.own.get().map(Vec::as_slice);
+        if own.is_none_or(|own| addresses.iter().any(|address| is_one_of(address, own))) {
+            let why = format!("{host}:{port} is a server of the browser itself, which is closed to pages");
+            return self.refuse(client, host, port, why).await;
+        }
+        self.refused().remove(&format!("{host}:{port}"));
+        match within(TcpStream::connect(addresses.as_slice())).await {
+            Ok(server) => Ok(Some(server)),
+            Err(error) => answer(client, "502 Bad Gateway", &error.to_string()).await.map(|()| None),
+        }
+    }
+
+    /// Sends one plain request to its host, and the response back.
+    async fn forward(
+        &self,
+        mut client: TcpStream,
+        head: &RequestHead,
+        request: &PlainRequest,
+        rest: Vec<u8>,
+    ) -> io::Result<()> {
+        let url = &request.url;
+        let grants = self.rules.grants.as_ref();
+        if let Some(why) = grants.and_then(|grants| grants.refusal_of(&request.method, url)) {
+            self.report(why.clone());
             return answer(&mut client, "403 Forbidden", &why).await;
         }
-        let name = request.host.trim_matches(['[', ']']);
-        let connected = tokio::time::timeout(TIMEOUT, TcpStream::connect((name, request.port))).await;
-        let mut server = match connected {
-            Ok(Ok(server)) => server,
-            Ok(Err(error)) => return answer(&mut client, "502 Bad Gateway", &error.to_string()).await,
-            Err(_) => return answer(&mut client, "504 Gateway Timeout", "the host does not answer").await,
+        let Some(body) = head.body_bytes() else {
+            return answer(&mut client, "411 Length Required", "the length of the body is not known").await;
         };
-        match request.line {
-            None => client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?,
-            Some(line) => {
-                // Each connection serves one request, because the next one may be for another host.
-                let kept = fields.split("\r\n").filter(|field| {
-                    let name = field.split(':').next().unwrap_or_default().to_ascii_lowercase();
-                    !field.is_empty() && !matches!(name.as_str(), "proxy-connection" | "connection")
-                });
-                let upgrades = fields.to_ascii_lowercase().contains("\r\nupgrade:");
-                let connection = if upgrades { "Upgrade" } else { "close" };
-                let mut sent = format!("{line}\r\n");
-                kept.for_each(|field| sent.extend([field, "\r\n"]));
-                sent.extend(["Connection: ", connection, "\r\n\r\n"]);
-                server.write_all(sent.as_bytes()).await?;
-            }
+        let Some(mut server) = self.connect(&mut client, url.host(), url.port()).await? else {
+            return Ok(());
+        };
+        server.write_all(head.forwarded(request).as_bytes()).await?;
+        // Bytes after the body would be another request, which nobody has checked.
+        let first = usize::try_from(body).unwrap_or(usize::MAX).min(rest.len());
+        server.write_all(&rest[..first]).await?;
+        let (from_client, mut to_client) = client.split();
+        let (mut from_server, mut to_server) = server.split();
+        let mut body = from_client.take(body - first as u64);
+        let upload = async {
+            copy(&mut body, &mut to_server).await?;
+            to_server.flush().await?;
+            // A client that goes away, or sends more, ends the connection.
+            let mut more = [0; 1];
+            body.into_inner().read(&mut more).await
+        };
+        let download = async {
+            copy(&mut from_server, &mut to_client).await?;
+            to_client.shutdown().await
+        };
+        tokio::select! {
+            sent = upload => sent.map(|_| ()),
+            received = download => received,
         }
-        server.write_all(&rest).await?;
-        copy_bidirectional(&mut client, &mut server).await?;
-        Ok(())
     }
 
-    fn record_refusal(&self, request: &ProxyRequest) {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let host = format!("{}:{}", request.host, request.port);
-        if refused.len() < MAX_REFUSALS {
-            refused.insert(host);
+    /// Joins a client with a host, once the first bytes show what they will exchange.
+    async fn tunnel(
+        &self,
+        mut client: TcpStream,
+        mut server: TcpStream,
+        host: &str,
+        port: u16,
+    ) -> io::Result<()> {
+        client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
+        let (content, read) = within(TunnelContent::read(&mut client, host, port)).await?;
+        let grants = self.rules.grants.as_ref();
+        let refusal = match &content {
+            TunnelContent::Pages => None,
+            TunnelContent::EncryptedSocket => {
+                grants.and_then(|grants| grants.encrypted_socket_refusal(host, port))
+            }
+            TunnelContent::WebSocket(url) => grants.and_then(|grants| grants.socket_refusal(url)),
+            TunnelContent::Unknown if read.is_empty() => return Ok(()),
+            TunnelContent::Unknown => {
+                Some(format!("a connection to {host}:{port} was neither a page's nor a WebSocket's"))
+            }
+        };
+        if let Some(why) = refusal {
+            self.report(why);
+            return Ok(());
+        }
+        server.write_all(&read).await?;
+        copy_bidirectional(&mut client, &mut server).await.map(|_| ())
+    }
+
+    /// Tells the client, and whoever asks for the [refusal](NetworkProxy::refusal), why a connection is refused.
+    async fn refuse(
+        &self,
+        client: &mut TcpStream,
+        host: &str,
+        port: u16,
+        why: String,
+    ) -> io::Result<Option<TcpStream>> {
+        self.record_refusal(format!("{host}:{port}"), &why);
+        answer(client, "403 Forbidden", &why).await.map(|()| None)
+    }
+
+    fn record_refusal(&self, host: String, why: &str) {
+        let mut refused = self.refused();
+        if refused.len() < MAX_REFUSALS || refused.contains_key(&host) {
+            refused.insert(host, why.to_owned());
+        }
+    }
+
+    fn refused(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn report(&self, why: String) {
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        if messages.len() < MAX_MESSAGES && !messages.contains(&why) {
+            messages.push_back(why);
         }
     }
 }
 
-/// Parses `CONNECT host:port …` or `GET http://host:port/path …`.
-fn parse_request(line: &str) -> Option<ProxyRequest> {
-    let mut words = line.split(' ');
-    let (method, target, version) = (words.next()?, words.next()?, words.next()?);
-    let authority = |text: &str, port: u16| {
-        // User names and passwords in a URL must not reach the log.
-        let text = text.rsplit_once('@').map_or(text, |(_, host)| host);
-        match text.rsplit_once(':') {
-            Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
-                Some((host.to_owned(), port.parse().ok()?))
-            }
-            _ => Some((text.to_owned(), port)),
-        }
-    };
-    if method == "CONNECT" {
-        let (host, port) = authority(target, 443)?;
-        return Some(ProxyRequest { host, port, line: None });
-    }
-    let rest = target.strip_prefix("http://").or_else(|| target.strip_prefix("ws://"))?;
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (host, port) = authority(&rest[..end], 80)?;
-    let path =
-        if rest[end..].starts_with('/') { rest[end..].to_owned() } else { format!("/{}", &rest[end..]) };
-    Some(ProxyRequest { host, port, line: Some(format!("{method} {path} {version}")) })
+fn is_one_of(address: &SocketAddr, own: &[SocketAddr]) -> bool {
+    let is_local = address.ip().to_canonical().is_loopback() || address.ip().to_canonical().is_unspecified();
+    is_local && own.iter().any(|own| own.port() == address.port())
 }
 
-/// Reads a request head. Returns it without the empty line, and the bytes after it; `None` if it is too long.
-async fn head(stream: &mut TcpStream) -> io::Result<Option<(String, Vec<u8>)>> {
-    let mut bytes = Vec::new();
-    loop {
-        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-            let rest = bytes.split_off(end + 4);
-            bytes.truncate(end);
-            return Ok(String::from_utf8(bytes).ok().map(|head| (head, rest)));
-        }
-        if bytes.len() > MAX_HEAD_BYTES || stream.read_buf(&mut bytes).await? == 0 {
-            return Ok(None);
-        }
-    }
+async fn within<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::time::timeout(TIMEOUT, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 async fn answer(stream: &mut TcpStream, status: &str, why: &str) -> io::Result<()> {
@@ -224,36 +289,118 @@ async fn answer(stream: &mut TcpStream, status: &str, why: &str) -> io::Result<(
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_pattern_does_not_match_similar_hosts() {
-        let exact = HostPattern::new("example.org");
-        assert!(exact.allows("example.org", 443) && exact.allows("Example.ORG.", 80));
-        assert!(!exact.allows("evil-example.org", 443) && !exact.allows("example.org.evil.net", 443));
-        assert!(!exact.allows("www.example.org", 443));
-        let below = HostPattern::new("*.example.org");
-        assert!(below.allows("www.example.org", 443) && below.allows("a.b.example.org", 443));
-        assert!(!below.allows("example.org", 443) && !below.allows("badexample.org", 443));
-        let port = HostPattern::new("127.0.0.1:8700");
-        assert!(port.allows("127.0.0.1", 8700) && !port.allows("127.0.0.1", 8701));
-        assert!(
-            HostPattern::new("[::1]:80").allows("[::1]", 80) && HostPattern::new("::1").allows("[::1]", 9)
-        );
+    /// A proxy with these rules, open to pages, and a host behind it that answers every connection once and keeps it open.
+    async fn behind(send: &[&str], never: &[&str]) -> (NetworkProxy, SocketAddr, Arc<Mutex<Vec<u8>>>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let host = listener.local_addr().unwrap();
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&received);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let kept = Arc::clone(&kept);
+                tokio::spawn(async move {
+                    let mut bytes = [0; 4096];
+                    let mut answered = false;
+                    while let Ok(count @ 1..) = stream.read(&mut bytes).await {
+                        kept.lock().unwrap().extend(&bytes[..count]);
+                        if !answered {
+                            answered = true;
+                            stream
+                                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                                .await
+                                .unwrap();
+                        }
+                    }
+                });
+            }
+        });
+        let texts = |words: &[&str]| {
+            words.iter().map(|word| word.replace("HOST", &host.to_string())).collect::<Vec<_>>()
+        };
+        let rules = ProxyRules {
+            hosts: vec![HostPattern::new("127.0.0.1")],
+            grants: Some(RequestGrants::new(&texts(send), &texts(never)).unwrap()),
+            ..ProxyRules::default()
+        };
+        let proxy = NetworkProxy::open(rules).await.unwrap();
+        proxy.protect(None);
+        (proxy, host, received)
     }
 
-    #[test]
-    fn proxy_request_lines_are_parsed() {
-        let read = |line: &str| parse_request(line).map(|request| (request.host, request.port, request.line));
-        assert_eq!(read("CONNECT a.example:443 HTTP/1.1"), Some(("a.example".into(), 443, None)));
-        let line = Some("GET /p?q=1 HTTP/1.1".to_owned());
-        assert_eq!(read("GET http://a.example:8/p?q=1 HTTP/1.1"), Some(("a.example".into(), 8, line)));
-        // The part before `@` is not the host.
-        let line = Some("GET / HTTP/1.1".to_owned());
-        assert_eq!(
-            read("GET http://good.example@evil.example HTTP/1.1"),
-            Some(("evil.example".into(), 80, line))
+    /// Sends bytes to the proxy, then more once an answer has come. Returns everything that was answered.
+    async fn exchange(proxy: &NetworkProxy, first: &str, then: &str) -> String {
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        stream.write_all(first.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 4096];
+        let count = stream.read(&mut answer).await.unwrap();
+        answer.truncate(count);
+        // The proxy may have closed the connection already.
+        let _ = stream.write_all(then.as_bytes()).await;
+        let _ = stream.shutdown().await;
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    fn text(received: &Mutex<Vec<u8>>) -> String {
+        String::from_utf8_lossy(&received.lock().unwrap()).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_second_request_does_not_follow_the_first_unchecked() {
+        let (proxy, host, received) = behind(&["http://HOST/form"], &["*/logout"]).await;
+        let first =
+            format!("POST http://{host}/form HTTP/1.1\r\nHost: {host}\r\nContent-Length: 3\r\n\r\na=b");
+        let second = format!("GET http://{host}/logout HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let answer = exchange(&proxy, &first, &second).await;
+        assert!(answer.ends_with("ok"), "{answer}");
+        let both = exchange(&proxy, &format!("{first}{second}"), "").await;
+        assert!(both.is_empty() || both.ends_with("ok"), "{both}");
+        let received = text(&received);
+        assert!(
+            received.starts_with("POST /form HTTP/1.1\r\n") && received.contains("\r\n\r\na=b"),
+            "{received}"
         );
-        assert_eq!(read("GET /p HTTP/1.1"), None);
-        assert_eq!(read("GET ftp://a.example/ HTTP/1.1"), None);
-        assert_eq!(read("nonsense"), None);
+        assert!(!received.contains("logout"), "{received}");
+    }
+
+    #[tokio::test]
+    async fn plain_requests_are_compared_with_the_grants() {
+        let (proxy, host, received) = behind(&[], &["*/logout"]).await;
+        for request in [
+            "GET http://HOST/%6Cogout",
+            "GET http://HOST/a/..%2flogout",
+            "POST http://HOST/x",
+            "get http://HOST/x",
+        ] {
+            let request = format!("{} HTTP/1.1\r\n\r\n", request.replace("HOST", &host.to_string()));
+            let answer = exchange(&proxy, &request, "").await;
+            assert!(answer.starts_with("HTTP/1.1 403 "), "{request}: {answer}");
+        }
+        let chunked = format!("GET http://{host}/x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+        assert!(exchange(&proxy, &chunked, "").await.starts_with("HTTP/1.1 411 "));
+        assert_eq!(text(&received), "");
+        assert_eq!(proxy.take_messages().len(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_tunnel_carries_only_what_was_granted() {
+        let (proxy, host, received) = behind(&["ws://HOST/live"], &[]).await;
+        let tunnel = format!("CONNECT {host} HTTP/1.1\r\n\r\n");
+        let socket =
+            |path: &str| format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n\r\n");
+        for content in [
+            socket("/other"),
+            socket("/live/../other"),
+            "\0\x01\0\0stun".to_owned(),
+            "GET / HTTP/1.1\r\n\r\n".to_owned(),
+        ] {
+            exchange(&proxy, &tunnel, &content).await;
+            assert_eq!(text(&received), "", "{content}");
+        }
+        exchange(&proxy, &tunnel, &socket("/live")).await;
+        assert!(text(&received).starts_with("GET /live HTTP/1.1\r\n"));
+        // The proxy is closed to the pages that it serves.
+        let own = format!("CONNECT {} HTTP/1.1\r\n\r\n", proxy.address());
+        assert!(exchange(&proxy, &own, "").await.starts_with("HTTP/1.1 403 "));
     }
 }

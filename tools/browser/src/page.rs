@@ -112,8 +112,8 @@ impl Page {
             Err(error) => return Err(error),
         }
         self.settle().await?;
-        match host(url).filter(|host| self.browser.has_refused(host)) {
-            Some(host) => Err(failed(format!("{host} is not among the hosts that the agent may visit"))),
+        match host(url).and_then(|host| self.browser.connection_refusal(&host)) {
+            Some(why) => Err(failed(why)),
             None => Ok(()),
         }
     }
@@ -124,16 +124,13 @@ impl Page {
     }
 
     fn with_refusals(&self, reason: String) -> String {
-        match self.refused().next() {
-            Some(host) => format!("{host} is not among the hosts that the agent may visit"),
-            None => reason,
-        }
+        self.refused().next().unwrap_or(reason)
     }
 
-    /// Hosts that the page requested since the last call and that the proxy refused.
+    /// Why the proxy refused connections that the page requested since the last call.
     fn refused(&self) -> impl Iterator<Item = String> {
         let requested = self.events.take_requested_hosts();
-        requested.into_iter().filter(|host| self.browser.has_refused(host))
+        requested.into_iter().filter_map(|host| self.browser.connection_refusal(&host))
     }
 
     /// Evaluates an expression in the page's own JavaScript world. A promise is awaited.
@@ -256,12 +253,11 @@ impl Page {
     pub async fn observe(&mut self) -> Result<View, BrowserError> {
         let seen = self.see().await?;
         let mut events = self.events.take_reports();
-        events.extend(
-            self.refused().map(|host| format!("{host} is not among the hosts that the agent may visit")),
-        );
+        events.extend(self.refused());
         events.extend(
             self.browser.interceptor().into_iter().flat_map(|interceptor| interceptor.refused(&self.frame)),
         );
+        events.extend(self.browser.take_refusals());
         Ok(View::parse(seen, events))
     }
 

@@ -2,14 +2,16 @@
 
 use crate::environment::WebEnvironment;
 use crate::episode::{EpisodeGoal, EpisodeStatus, Site};
-use crate::interceptor::RequestGrants;
 use crate::launcher::Launcher;
 use crate::page::Page;
+use crate::request_grants::RequestGrants;
 use crate::{BrowserError, Settings};
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use sojourn_primitives::JsonPointer;
+use sojourn_tools::outside::address::AddressGrants;
+use sojourn_tools::outside::url::CanonicalUrl;
 use sojourn_tools::{
     Amount, Condition, DescribedEnvironment, Ending, EndingKind, Environment, EnvironmentSpec,
     EnvironmentUnavailable, Example, ResidueClass, TaskSpec, Wording,
@@ -29,11 +31,15 @@ pub struct WebSettings {
     /// Hosts that the browser may connect to, besides those of start pages.
     #[serde(default)]
     pub allow: Vec<String>,
-    /// URL patterns, with `*` as a wildcard, that accept requests with side effects, that is, any method
-    /// other than GET, HEAD and OPTIONS. All other such requests are blocked, whatever a page says.
+    /// Ranges of addresses that are not public, such as `10.0.0.0/8`, to which the names of hosts may resolve. Without them a
+    /// name that resolves to such an address is not connected to; an address as a host, and `localhost`, need none.
+    #[serde(default)]
+    pub private_ranges: Vec<String>,
+    /// URL patterns, with `*` as a wildcard, that accept requests with side effects: any method other than GET, HEAD and
+    /// OPTIONS, and WebSockets. All other such requests are blocked, whatever a page says. URLs are compared in canonical form.
     #[serde(default)]
     pub send: Vec<String>,
-    /// URL patterns that must not be requested at all.
+    /// URL patterns that must not be requested at all, in any spelling.
     #[serde(default)]
     pub never: Vec<String>,
     /// Description of the site for the model.
@@ -104,6 +110,7 @@ impl WebSettings {
         for start in self.tasks.values().filter_map(|task| task.start.as_ref()).chain([&self.start]) {
             hosts.push(host(start).ok_or_else(|| format!("`{start}` is not an http or https URL"))?);
         }
+        AddressGrants::new(&self.private_ranges)?;
         let count = self.tasks.len() as u64;
         let tasks = (0..).zip(&self.tasks).map(|(position, (name, task))| TaskSpec {
             name: name.clone(),
@@ -137,6 +144,8 @@ impl WebSettings {
         let settings = Settings {
             program: self.program.clone(),
             hosts,
+            private_ranges: self.private_ranges.clone(),
+            helper: Settings::default().helper,
             grants: Some(RequestGrants::new(&self.send, &self.never)?),
             files: false,
             visible: self.visible,
@@ -167,18 +176,10 @@ impl DescribedEnvironment for WebSettings {
     }
 }
 
-/// `host:port` of a URL, with the scheme's default port if it names none.
+/// `host:port` of an absolute HTTP URL, in canonical form, with the scheme's default port if it names none.
 pub(crate) fn host(url: &str) -> Option<String> {
-    let (rest, port) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
-        (Some(rest), _) => (rest, 80),
-        (_, Some(rest)) => (rest, 443),
-        _ => return None,
-    };
-    let authority = rest.split(['/', '?', '#']).next().filter(|authority| !authority.is_empty())?;
-    let has_port = authority.rsplit_once(':').is_some_and(|(name, port)| {
-        port.parse::<u16>().is_ok() && (!name.contains(':') || name.ends_with(']'))
-    });
-    Some(if has_port { authority.to_owned() } else { format!("{authority}:{port}") })
+    let url = CanonicalUrl::parse(url)?;
+    Some(format!("{}:{}", url.host(), url.port()))
 }
 
 /// Worked examples of skills on imaginary pages.
@@ -316,7 +317,9 @@ mod tests {
             ("http://example.org/#x", Some("example.org:80")),
             ("http://[::1]:9/", Some("[::1]:9")),
             ("ftp://example.org/", None),
-            ("https:///x", None),
+            ("http://Example.ORG.:80/", Some("example.org:80")),
+            ("http://user@2130706433/", Some("127.0.0.1:80")),
+            ("https://", None),
         ] {
             assert_eq!(host(url).as_deref(), expected, "{url}");
         }

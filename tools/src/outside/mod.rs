@@ -8,3 +8,4 @@ pub mod offload;
 pub mod schema;
 pub mod terminal;
 pub mod text;
+pub mod url;

@@ -14,6 +14,7 @@ mod mcp_oddities;
 mod outside;
 mod process_faults;
 mod toolbox;
+mod urls;
 mod wasm_limits;
 mod with_network;
 mod worlds;

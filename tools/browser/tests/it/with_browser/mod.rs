@@ -1,6 +1,8 @@
 //! Tests with a real browser.
 
+mod egress;
 mod pages;
+mod processes;
 mod reading;
 mod reference;
 mod revival;

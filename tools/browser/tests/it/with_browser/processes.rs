@@ -1,0 +1,105 @@
+//! A browser's processes and profile end with their owner, however it ends.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails; one that is skipped says so"
+)]
+
+use crate::support::sockets::processes_with;
+use crate::support::{browser, chromium};
+use rustix::process::Signal;
+use sojourn_browser::{Chromium, Settings};
+use sojourn_testkit::{again, send_signal, until};
+use std::path::Path;
+
+/// Set for [`owner`]: how long it lives.
+const OWNER: &str = "SOJOURN_TEST_BROWSER_OWNER";
+
+/// Of the other tests: a process that starts a browser and waits to be killed.
+#[test]
+fn owner() {
+    if std::env::var_os(OWNER).is_none() {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let _browser = Chromium::start(&Settings::default()).await.unwrap();
+        println!("started");
+        tokio::time::sleep(sojourn_testkit::PATIENCE).await;
+    });
+}
+
+fn profiles(parent: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(parent).unwrap().flatten().map(|entry| entry.path().display().to_string());
+    names.filter(|name| name.contains("/sojourn-browser-")).collect()
+}
+
+#[test]
+fn no_process_and_no_profile_outlives_a_killed_owner() {
+    if chromium().is_none() {
+        return;
+    }
+    for (signal, started) in [(Signal::KILL, true), (Signal::HUP, true), (Signal::KILL, false)] {
+        let parent = tempfile::tempdir().unwrap();
+        let text = format!("{}/sojourn-browser-", parent.path().display());
+        let mut command = again("with_browser::processes::owner");
+        command.env(OWNER, "1").env("TMPDIR", parent.path());
+        let mut owner = sojourn_testkit::Running::start(&mut command);
+        // The owner dies while the browser runs, or while it starts.
+        until("the browser runs", || {
+            let count = processes_with(&text).len();
+            if started { count >= 4 } else { count >= 1 }
+        });
+        assert_eq!(profiles(parent.path()).len(), 1);
+        // Only the owner gets the signal: not the group, as from a supervisor.
+        send_signal(owner.id(), signal);
+        owner.wait().unwrap();
+        until("the browser and its profile are gone", || {
+            processes_with(&text).is_empty() && profiles(parent.path()).is_empty()
+        });
+    }
+}
+
+#[test]
+fn a_profile_whose_watchdog_died_with_its_owner_is_swept_by_the_next_browser() {
+    if chromium().is_none() {
+        return;
+    }
+    let parent = tempfile::tempdir().unwrap();
+    let text = format!("{}/sojourn-browser-", parent.path().display());
+    let mut command = again("with_browser::processes::owner");
+    command.env(OWNER, "1").env("TMPDIR", parent.path());
+    let mut owner = sojourn_testkit::Running::start(&mut command);
+    until("the browser runs", || processes_with(&text).len() >= 4);
+    let left = profiles(parent.path());
+    let mut list = std::process::Command::new("ps");
+    let listed = list.args(["--ppid", &owner.id().to_string(), "-o", "pid=,args="]).output().unwrap();
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let watchdog = listed.lines().find(|line| line.contains("sojourn-browser-watchdog")).unwrap();
+    send_signal(watchdog.split_whitespace().next().unwrap().parse().unwrap(), Signal::KILL);
+    send_signal(owner.id(), Signal::KILL);
+    owner.wait().unwrap();
+    assert!(!processes_with(&left[0]).is_empty(), "nobody was left to kill it");
+    let mut next = sojourn_testkit::Running::start(&mut command);
+    until("the first profile is swept", || {
+        processes_with(&left[0]).is_empty() && !Path::new(&left[0]).exists()
+    });
+    until("the next browser runs", || processes_with(&text).len() >= 4);
+    send_signal(next.id(), Signal::KILL);
+    next.wait().unwrap();
+    until("the browser and its profile are gone", || {
+        processes_with(&text).is_empty() && profiles(parent.path()).is_empty()
+    });
+}
+
+#[tokio::test]
+async fn a_dropped_browser_has_left_nothing_behind() {
+    let Some((_, browser)) = browser().await else { return };
+    let profile = crate::support::sockets::argument(browser.process().unwrap(), "--user-data-dir=");
+    assert!(Path::new(&profile).is_dir());
+    drop(browser);
+    assert!(!Path::new(&profile).exists(), "{profile} is deleted");
+    assert_eq!(processes_with(&profile), Vec::<u32>::new());
+}

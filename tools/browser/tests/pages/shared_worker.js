@@ -1,0 +1,1 @@
+fetch('/sent/shared', {method: 'POST', body: 'x'}); fetch('/logout?shared');
