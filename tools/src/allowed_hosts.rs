@@ -121,7 +121,7 @@ impl AllowedHosts {
         match &local {
             Some(Local::Name(_)) => grants = grants.and(&AddressGrants::loopback()),
             Some(Local::Address(address)) => {
-                grants = grants.and(&AddressGrants::new(&[address.to_string()])?)
+                grants = grants.and(&AddressGrants::new(&[address.to_string()])?);
             }
             None => {}
         }

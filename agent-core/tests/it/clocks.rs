@@ -36,7 +36,9 @@ async fn lab(pile: &Pile, set_ms: fn(i64) -> i64) -> Lab {
 
 #[tokio::test]
 async fn a_clock_that_is_set_neither_shortens_nor_lengthens_a_run() {
-    let cases: [(&str, fn(i64) -> i64, u64); 4] = [
+    /// By how many milliseconds the clock is set when so many cards are drawn.
+    type SetMs = fn(i64) -> i64;
+    let cases: [(&str, SetMs, u64); 4] = [
         ("not set", |_| 0, 0),
         ("set back", |cards| if cards > 0 { -HOUR_MS } else { 0 }, 1),
         ("set forward", |cards| if cards > 0 { HOUR_MS } else { 0 }, 1),

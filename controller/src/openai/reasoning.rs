@@ -56,7 +56,7 @@ impl Splitter {
                     let begun = text.trim_start();
                     let opening = MARKS.iter().find(|(open, _)| starts_with(begun, open));
                     if let Some((open, close)) = opening {
-                        piece = begun.get(open.len()..).unwrap_or_default().to_owned();
+                        begun.get(open.len()..).unwrap_or_default().clone_into(&mut piece);
                         self.state = State::Inside(close, String::new());
                     } else if MARKS.iter().any(|(open, _)| starts_with(open, begun)) {
                         self.state = State::Start(text);

@@ -92,7 +92,7 @@ impl<'r> PendingResponse<'r> {
         for (index, mut choice) in (0..self.asked).zip(answer.choices) {
             let content = choice.content();
             let stop = choice.stop_reason.as_ref().and_then(|stop| stop.as_str());
-            self.add(index, content, choice.finish_reason, stop);
+            self.add(index, &content, choice.finish_reason, stop);
         }
         self.have_choices()
     }
@@ -114,12 +114,12 @@ impl<'r> PendingResponse<'r> {
                 self.first_at.get_or_insert_with(Instant::now);
             }
             let stop = choice.stop_reason.as_ref().and_then(|stop| stop.as_str());
-            self.add(index, content, choice.finish_reason, stop);
+            self.add(index, &content, choice.finish_reason, stop);
         }
         progressed
     }
 
-    fn add(&mut self, index: u32, content: Content, finish_reason: Option<String>, stop: Option<&str>) {
+    fn add(&mut self, index: u32, content: &Content, finish_reason: Option<String>, stop: Option<&str>) {
         let choice = self.choices.entry(index).or_default();
         if choice.end.is_some() {
             return;

@@ -1,6 +1,7 @@
 //! Readers of the log: exports, records, changes of states, database rows, exported memories.
 
 #[path = "../../../agent-core/tests/it/record_samples.rs"]
+#[expect(clippy::unwrap_used, reason = "samples of tests")]
 mod record_samples;
 
 use super::texts;

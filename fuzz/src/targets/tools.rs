@@ -33,7 +33,7 @@ pub fn terminal(input: &[u8]) {
     assert!(!shown::one_line(&text).contains(['\n', '\r', '\t']));
     let value = json!({ text.as_ref(): text });
     let json = shown::escaped_json(&value.to_string()).into_owned();
-    assert!(!json.contains(|c| shown::is_unsafe(c)));
+    assert!(!json.contains(shown::is_unsafe));
     assert_eq!(serde_json::from_str::<Value>(&json).ok(), Some(value));
 }
 

@@ -40,7 +40,7 @@ struct Node {
     role: Option<Text>,
     name: Option<Text>,
     #[serde(rename = "backendDOMNodeId")]
-    backend_node: Option<i64>,
+    backend_id: Option<i64>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -84,7 +84,7 @@ impl Page {
                 Err(error) => return Err(error),
             };
             elements.extend(tree.nodes.into_iter().map(|node| AccessibleElement {
-                id: node.backend_node.and_then(|node| known.get(&node).cloned()),
+                id: node.backend_id.and_then(|node| known.get(&node).cloned()),
                 role: text(node.role),
                 name: text(node.name),
                 ignored: node.ignored,

@@ -36,7 +36,7 @@ pub struct WebSettings {
     #[serde(default)]
     pub private_ranges: Vec<String>,
     /// URL patterns, with `*` as a wildcard, that accept requests with side effects: any method other than GET, HEAD and
-    /// OPTIONS, and WebSockets. All other such requests are blocked, whatever a page says. URLs are compared in canonical form.
+    /// OPTIONS, and `WebSocket`s. All other such requests are blocked, whatever a page says. URLs are compared in canonical form.
     #[serde(default)]
     pub send: Vec<String>,
     /// URL patterns that must not be requested at all, in any spelling.

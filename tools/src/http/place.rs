@@ -49,7 +49,7 @@ pub fn check_segment(segment: &str) -> Result<(), String> {
     let mut form = segment.as_bytes().to_vec();
     loop {
         let text = canonical(&form);
-        if text.iter().any(|byte| byte.is_ascii_control()) {
+        if text.iter().any(u8::is_ascii_control) {
             return Err("it holds a line break or another control character".to_owned());
         }
         if text.trim_ascii().is_empty() {
@@ -121,15 +121,12 @@ fn canonical(bytes: &[u8]) -> Vec<u8> {
     let mut canonical = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
     while let Some((&first, after)) = rest.split_first() {
-        match SPELLINGS.iter().find(|(spelling, _)| rest.starts_with(spelling)) {
-            Some((spelling, meaning)) => {
-                canonical.extend_from_slice(meaning);
-                rest = &rest[spelling.len()..];
-            }
-            None => {
-                canonical.push(first);
-                rest = after;
-            }
+        if let Some((spelling, meaning)) = SPELLINGS.iter().find(|(spelling, _)| rest.starts_with(spelling)) {
+            canonical.extend_from_slice(meaning);
+            rest = &rest[spelling.len()..];
+        } else {
+            canonical.push(first);
+            rest = after;
         }
     }
     canonical

@@ -116,7 +116,7 @@ impl UrlTemplate {
             Some(value) => Ok(plain(value)),
         };
         for segment in self.segments.iter().filter(|segment| has_argument(segment)) {
-            let filled = self.raw(segment, value)?;
+            let filled = Self::raw(segment, value)?;
             place::check_segment(&filled).map_err(|reason| self.refusal(segment, &reason))?;
         }
         let text = self.assemble(|name, at| {
@@ -182,11 +182,7 @@ impl UrlTemplate {
     }
 
     /// A segment with its arguments as they are.
-    fn raw(
-        &self,
-        segment: &[Piece],
-        value: impl Fn(&str) -> Result<String, String>,
-    ) -> Result<String, String> {
+    fn raw(segment: &[Piece], value: impl Fn(&str) -> Result<String, String>) -> Result<String, String> {
         let filled = segment.iter().map(|piece| match piece {
             Piece::Literal(text) => Ok(text.clone()),
             Piece::Argument(name) => value(name),

@@ -102,9 +102,9 @@ fn repair(method: &str, result: &Value, notes: &mut Vec<String>) -> Option<Map<S
     };
     let (list, item): (&str, Read) = match method {
         "tools/list" => ("tools", tool),
-        "prompts/list" => ("prompts", prompt),
-        "resources/list" => ("resources", resource),
-        "resources/read" => ("contents", |item, _| resource_contents(item)),
+        "prompts/list" => ("prompts", |item, _| prompt(&item)),
+        "resources/list" => ("resources", |item, _| resource(&item)),
+        "resources/read" => ("contents", |item, _| resource_contents(&item)),
         "prompts/get" => ("messages", message),
         "tools/call" => {
             let fields = match result {
@@ -136,11 +136,10 @@ fn repair(method: &str, result: &Value, notes: &mut Vec<String>) -> Option<Map<S
     }
     fields.insert(list.to_owned(), Value::Array(read));
     fields.retain(|name, value| match name.as_str() {
-        "nextCursor" | "description" => value.is_string(),
+        "nextCursor" | "description" | "cacheScope" => value.is_string(),
         "ttlMs" => value.is_u64(),
         "_meta" => value.is_object(),
         "resultType" => !value.is_null(),
-        "cacheScope" => value.is_string(),
         // A field of another kind of result would make rmcp take this one for it.
         other => other == list,
     });
@@ -184,7 +183,7 @@ fn allows_object(kind: &Value) -> bool {
     }
 }
 
-fn prompt(item: Value, _notes: &mut Vec<String>) -> Result<Vec<Value>, String> {
+fn prompt(item: &Value) -> Result<Vec<Value>, String> {
     let name = item.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
     let name = name.ok_or("a prompt without a name")?.to_owned();
     // Only its name is used.
@@ -192,7 +191,7 @@ fn prompt(item: Value, _notes: &mut Vec<String>) -> Result<Vec<Value>, String> {
         .map_err(|error| format!("the prompt `{name}`: {error}"))
 }
 
-fn resource(item: Value, _notes: &mut Vec<String>) -> Result<Vec<Value>, String> {
+fn resource(item: &Value) -> Result<Vec<Value>, String> {
     let text = |name: &str| item.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let uri = text("uri").ok_or("a resource without a `uri`")?;
     let mut fields = json!({"uri": uri, "name": text("name").or(text("title")).unwrap_or(uri)});
@@ -214,7 +213,7 @@ fn message(item: Value, notes: &mut Vec<String>) -> Result<Vec<Value>, String> {
     Ok(content.into_iter().map(|content| json!({"role": role, "content": content})).collect())
 }
 
-fn resource_contents(item: Value) -> Result<Vec<Value>, String> {
+fn resource_contents(item: &Value) -> Result<Vec<Value>, String> {
     let text = |name: &str| item.get(name).and_then(Value::as_str);
     let uri = text("uri").unwrap_or_default();
     let mut fields = json!({"uri": uri});
@@ -299,14 +298,14 @@ fn block(part: Value) -> Result<Value, String> {
             json!({"type": kind, "data": data, "mimeType": mime})
         }
         "resource_link" => {
-            let mut link = resource(Value::Object(fields.clone()), &mut Vec::new())?;
+            let mut link = resource(&Value::Object(fields.clone()))?;
             let mut link = link.pop().ok_or_else(|| lacks("a `uri`"))?;
             link["type"] = kind.into();
             link
         }
         "resource" => {
             let inner = fields.get("resource").cloned().unwrap_or_default();
-            let mut contents = resource_contents(inner)?;
+            let mut contents = resource_contents(&inner)?;
             json!({"type": kind, "resource": contents.pop().unwrap_or_default()})
         }
         _ => {
@@ -358,7 +357,7 @@ mod tests {
     use super::*;
     use rmcp::model::{ServerJsonRpcMessage, ServerResult};
 
-    fn read(method: &str, result: Value) -> (ServerResult, Vec<String>) {
+    fn read(method: &str, result: &Value) -> (ServerResult, Vec<String>) {
         let mut message = json!({"jsonrpc": "2.0", "id": 1, "result": result});
         repair_message(method, message.as_object_mut().unwrap());
         let notes = message["result"]["_meta"][LEFT_OUT].as_array().cloned().unwrap_or_default();
@@ -379,13 +378,13 @@ mod tests {
             (json!({"inputSchema": {}}), "without a name"),
             (json!("bad"), "no object"),
         ] {
-            let (result, notes) = read("tools/list", json!({"tools": [bad, good], "messages": []}));
+            let (result, notes) = read("tools/list", &json!({"tools": [bad, good], "messages": []}));
             let ServerResult::ListToolsResult(list) = result else { panic!("{result:?}") };
             assert_eq!(list.tools.len(), 1, "{notes:?}");
             assert!(notes.len() == 1 && notes[0].contains(note), "{notes:?}");
         }
         let odd = json!({"name": "odd", "inputSchema": {}, "description": 7, "annotations": {"readOnlyHint": "yes", "idempotentHint": true}, "icons": 3, "outputSchema": []});
-        let (result, notes) = read("tools/list", json!({"tools": [odd], "nextCursor": null}));
+        let (result, notes) = read("tools/list", &json!({"tools": [odd], "nextCursor": null}));
         let ServerResult::ListToolsResult(list) = result else { panic!("{result:?}") };
         let hints = list.tools[0].annotations.clone().unwrap();
         assert_eq!((hints.read_only_hint, hints.idempotent_hint, notes.len()), (None, Some(true), 0));
@@ -405,7 +404,7 @@ mod tests {
             json!(7),
         ] {
             let content = json!([{"type": "text", "text": "kept"}, odd]);
-            let (result, notes) = read("tools/call", json!({"content": content, "tools": []}));
+            let (result, notes) = read("tools/call", &json!({"content": content, "tools": []}));
             let ServerResult::CallToolResult(result) = result else { panic!("{result:?}") };
             assert_eq!(result.content[0].as_text().unwrap().text, "kept");
             assert_eq!(result.content.len() + notes.len(), 2, "{odd}: {notes:?}");
@@ -414,7 +413,7 @@ mod tests {
             (json!({"content": null, "structuredContent": [1]}), json!([1])),
             (json!({"balance": 4711}), json!({"balance": 4711})),
         ] {
-            let ServerResult::CallToolResult(result) = read("tools/call", result).0 else { panic!() };
+            let ServerResult::CallToolResult(result) = read("tools/call", &result).0 else { panic!() };
             assert_eq!(result.structured_content, Some(value));
         }
     }

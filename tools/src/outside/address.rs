@@ -22,14 +22,14 @@ pub fn is_public(address: IpAddr) -> bool {
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let special = match address.octets() {
-        [0 | 10 | 127, ..] | [169, 254, ..] | [192, 168, ..] | [224..=255, ..] => true,
         [100, second, ..] => second & 0xc0 == 64,
         [172, second, ..] => second & 0xf0 == 16,
         [198, second, ..] if second & 0xfe == 18 => true,
+        [0 | 10 | 127 | 224..=255, ..] | [169, 254, ..] | [192, 168, ..]
         // Protocol assignments, which cloud providers use for metadata; documentation; the former 6to4 relays.
-        [192, 0, 0 | 2, _] | [198, 51, 100, _] | [203, 0, 113, _] | [192, 88, 99, _] => true,
+        | [192, 0, 0 | 2, _] | [198, 51, 100, _] | [203, 0, 113, _] | [192, 88, 99, _]
         // Registered as public, but inside one provider's machines it is the host that owns the machine.
-        [168, 63, 129, 16] => true,
+        | [168, 63, 129, 16] => true,
         _ => false,
     };
     !special
@@ -37,13 +37,10 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     match address.segments() {
-        // NAT64 with the well-known prefix 64:ff9b::/96.
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => is_public_v4(embedded(high, low)),
-        [0x2002, high, low, ..] => is_public_v4(embedded(high, low)),
-        // Protocol assignments, among them Teredo.
-        [0x2001, 0..0x200, ..] => false,
-        // Documentation.
-        [0x2001, 0xdb8, ..] | [0x3fff, 0..0x1000, ..] => false,
+        // NAT64 with the well-known prefix 64:ff9b::/96; 6to4.
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => is_public_v4(embedded(high, low)),
+        // Protocol assignments, among them Teredo; documentation.
+        [0x2001, 0..0x200 | 0xdb8, ..] | [0x3fff, 0..0x1000, ..] => false,
         // Only 2000::/3 is assigned as global unicast.
         [first, ..] => first & 0xe000 == 0x2000,
     }

@@ -14,6 +14,7 @@ use html5ever::tokenizer::{
 };
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 /// Limit on the depth of elements.
 const MAX_DEPTH: usize = 128;
@@ -181,7 +182,7 @@ impl State {
             "start" if value.trim().parse::<i32>().is_ok() => value,
             _ => return,
         };
-        self.html.push_str(&format!(" {name}=\""));
+        let _ = write!(self.html, " {name}=\"");
         for character in value.chars() {
             match character {
                 '&' => self.html.push_str("&amp;"),
@@ -247,7 +248,7 @@ impl State {
     fn close_to(&mut self, depth: usize) {
         while self.open.len() > depth {
             if let Some(name) = self.open.pop() {
-                self.html.push_str(&format!("</{name}>"));
+                let _ = write!(self.html, "</{name}>");
             }
         }
     }

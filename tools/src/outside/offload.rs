@@ -108,13 +108,13 @@ mod tests {
             tell.send("asked").unwrap();
         });
         assert_eq!(endless.await.unwrap_err().to_string(), "the page could not be read within 0 s");
-        assert_eq!(told.recv_timeout(Duration::from_secs(60)).unwrap(), "asked");
+        assert_eq!(told.recv_timeout(Duration::from_mins(1)).unwrap(), "asked");
     }
 
     #[tokio::test]
     async fn a_reader_that_panics_fails_its_own_work_only() {
-        let error = offload("the page", Duration::from_secs(60), |_| -> u8 { panic!("on purpose") }).await;
+        let error = offload("the page", Duration::from_mins(1), |_| -> u8 { panic!("on purpose") }).await;
         assert!(error.unwrap_err().to_string().contains("its reader failed"));
-        assert_eq!(offload("it", Duration::from_secs(60), |_| 7).await, Ok(7));
+        assert_eq!(offload("it", Duration::from_mins(1), |_| 7).await, Ok(7));
     }
 }

@@ -188,7 +188,7 @@ fn decoded(pointer: &str) -> String {
     String::from_utf8_lossy(&decoded).into_owned()
 }
 
-/// Drops types that JSON does not have, and reads OpenAPI's `nullable`.
+/// Drops types that JSON does not have, and reads `OpenAPI`'s `nullable`.
 fn mend_type(fields: &mut Map<String, Value>) {
     let known = |kind: &Value| kind.as_str().is_some_and(|kind| TYPES.contains(&kind));
     let kinds: Option<Vec<Value>> = match fields.get("type") {

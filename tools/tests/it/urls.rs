@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use sojourn_tools::outside::url::{CanonicalUrl, UrlPattern};
+use std::fmt::Write as _;
 
 /// A path of one to four segments of letters and digits.
 fn path() -> impl Strategy<Value = Vec<String>> {
@@ -15,9 +16,9 @@ fn spelled(segment: &str, how: &[u8]) -> String {
         let byte = u32::from(character);
         match how[at % how.len()] % 4 {
             0 => spelled.push(character),
-            1 => spelled.push_str(&format!("%{byte:02x}")),
-            2 => spelled.push_str(&format!("%{byte:02X}")),
-            _ => spelled.push_str(&format!("%25{byte:02x}")),
+            1 => write!(spelled, "%{byte:02x}").unwrap(),
+            2 => write!(spelled, "%{byte:02X}").unwrap(),
+            _ => write!(spelled, "%25{byte:02x}").unwrap(),
         }
     }
     spelled

@@ -44,7 +44,7 @@ fn component(parts: &str, body: &str) -> Vec<u8> {
     wat::parse_str(&text).unwrap()
 }
 
-async fn open(place: &Path, component: &[u8]) -> WasmSource {
+fn open(place: &Path, component: &[u8]) -> WasmSource {
     std::fs::write(place.join("it.wasm"), component).unwrap();
     let settings: WasmSettings =
         serde_json::from_value(json!({"component": "it.wasm", "memory_mib": 64})).unwrap();
@@ -61,7 +61,7 @@ async fn memories_and_tables_of_a_component_have_one_limit() {
     }
     let place = tempfile::tempdir().unwrap();
     for parts in [memories.as_str(), "(table 5000000 funcref)", "(memory $m 900) (table 1000000 funcref)"] {
-        let source = open(place.path(), &component(parts, "")).await;
+        let source = open(place.path(), &component(parts, ""));
         assert!(!source.ready(PATIENCE).await, "{parts}");
         let notices = source.notices().join("\n");
         assert!(notices.contains("`memory_mib = 64`"), "{notices}");
@@ -72,13 +72,13 @@ async fn memories_and_tables_of_a_component_have_one_limit() {
         ("(table $t 0 funcref)", grow_table, false),
         ("(memory $m 0)", "(drop (memory.grow $m (i32.const 900)))", true),
     ] {
-        let source = open(place.path(), &component(parts, body)).await;
+        let source = open(place.path(), &component(parts, body));
         assert!(source.ready(PATIENCE).await, "{:?}", source.notices());
         let outcome = source.tools()[0].call(&Map::new(), &CallContext::default()).await;
         match outcome {
             Ok(outcome) => assert!(fits && outcome.ok, "{parts}: {outcome:?}"),
             Err(error) => {
-                assert!(!fits && error.to_string().contains("`memory_mib = 64`"), "{parts}: {error}")
+                assert!(!fits && error.to_string().contains("`memory_mib = 64`"), "{parts}: {error}");
             }
         }
     }

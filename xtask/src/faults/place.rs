@@ -146,14 +146,12 @@ pub fn wait(child: Child) -> Result<Output> {
     let id = child.id().to_string();
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || tell.send(child.wait_with_output()));
-    match told.recv_timeout(PATIENCE) {
-        Ok(output) => Ok(output?),
-        Err(_) => {
-            // It leads a process group of its own.
-            let _ = Command::new("kill").args(["-KILL", "--", &format!("-{id}")]).status();
-            bail!("it hangs")
-        }
+    if let Ok(output) = told.recv_timeout(PATIENCE) {
+        return Ok(output?);
     }
+    // It leads a process group of its own.
+    let _ = Command::new("kill").args(["-KILL", "--", &format!("-{id}")]).status();
+    bail!("it hangs")
 }
 
 /// Waits until something holds.

@@ -47,7 +47,7 @@ pub async fn add(memories: &Memories, tenant: &Tenant, options: &Options<'_>) ->
         batch.remove_gone(directory, &sources).await?;
     }
     let embedded = embedding::embed_missing(memories, tenant).await?;
-    batch.tell(found, embedded.is_none(), &serde_json::to_value(&embedded)?)
+    batch.tell(found, embedded.is_none(), &serde_json::to_value(embedded)?)
 }
 
 /// One batch under way.
@@ -144,7 +144,9 @@ impl Batch<'_> {
         self.known.uris.insert(uri.clone());
         if !self.options.json {
             output::line(change_line(&uri, change))?;
-            notes.iter().for_each(|note| output::note(format!("note: `{uri}`: {note}")));
+            for note in &notes {
+                output::note(format!("note: `{uri}`: {note}"));
+            }
         }
         self.done.push(Done { uri, change, notes });
         Ok(())

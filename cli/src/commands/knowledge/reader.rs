@@ -20,7 +20,7 @@ const STACK: usize = 64 << 20;
 /// The longest answer, in bytes.
 const LONGEST_ANSWER: u64 = 256 << 20;
 /// How long reading one document may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Reads a document in another process.
 ///

@@ -155,12 +155,12 @@ pub async fn recover(store: &Store, run: &str, into: Option<&Path>, as_json: boo
         return Ok(output::json(&recovery.as_json(&info, &lost))?);
     }
     let cut = recovery.fault.kind == FaultKind::Cut;
-    match cut {
-        true => output::line(format!("records are missing at the end: {}", recovery.fault.detail))?,
-        false => {
-            output::line(format!("record {} is damaged: {}", recovery.fault.seq, recovery.fault.detail))?;
-        }
-    }
+    let Fault { seq, detail, .. } = &recovery.fault;
+    output::line(if cut {
+        format!("records are missing at the end: {detail}")
+    } else {
+        format!("record {seq} is damaged: {detail}")
+    })?;
     output::line(format!("saved: records 1 to {intact}, as run {}", recovery.saved))?;
     if lost.is_empty() && cut {
         output::line("not saved: the missing records, which are not in this home")?;

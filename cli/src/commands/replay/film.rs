@@ -178,7 +178,7 @@ impl Camera {
                 self.now.calls = [shown(&format!("{call} {sign} {}", outcome.to_text()))].into();
             }
             Event::ControllerFailed { error } => {
-                self.now.decision = shown(&format!("no answer: {error}")).into()
+                self.now.decision = shown(&format!("no answer: {error}")).into();
             }
             Event::Acted { report } => {
                 self.now.view = shown(&report.observation.text).into();

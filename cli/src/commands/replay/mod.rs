@@ -21,7 +21,7 @@ const SPEED: f64 = 8.0;
 /// Shows a run again, or checks it.
 pub async fn replay(home: Home, args: &Replay) -> Result<ExitCode> {
     if args.verify {
-        return verify::verify(home, args).await;
+        return Box::pin(verify::verify(home, args)).await;
     }
     let store = home.store().await?;
     let info = logbook::find_run(&store, &args.run).await?;

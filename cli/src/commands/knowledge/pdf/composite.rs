@@ -106,7 +106,9 @@ fn rewrite(
             }
             "Tj" | "TJ" | "'" | "\"" => {
                 if let Some(font) = current.and_then(|id| fonts.get_mut(&id)) {
-                    operands.iter_mut().for_each(|operand| font.recode(operand));
+                    for operand in operands.iter_mut() {
+                        font.recode(operand);
+                    }
                     changed = true;
                 }
             }

@@ -169,8 +169,11 @@ fn to_unicode(codes: impl Iterator<Item = (u32, String)>, digits: usize) -> lopd
     for block in codes.chunks(100) {
         let _ = writeln!(map, "{} beginbfchar", block.len());
         for (code, text) in block {
-            let units: String = text.encode_utf16().map(|unit| format!("{unit:04x}")).collect();
-            let _ = writeln!(map, "<{code:0digits$x}> <{units}>");
+            let _ = write!(map, "<{code:0digits$x}> <");
+            for unit in text.encode_utf16() {
+                let _ = write!(map, "{unit:04x}");
+            }
+            map.push_str(">\n");
         }
         map.push_str("endbfchar\n");
     }

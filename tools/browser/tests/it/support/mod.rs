@@ -180,7 +180,11 @@ async fn session(headers: HeaderMap) -> Response {
 /// A page of the folder `tests/pages`.
 async fn fixture(Path(name): Path<String>) -> Response {
     let text = std::fs::read_to_string(fixtures().join(&name)).unwrap();
-    let kind = if name.ends_with(".xhtml") { "application/xhtml+xml" } else { "text/html; charset=utf-8" };
+    let kind = if std::path::Path::new(&name).extension().is_some_and(|kind| kind == "xhtml") {
+        "application/xhtml+xml"
+    } else {
+        "text/html; charset=utf-8"
+    };
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 

@@ -80,7 +80,7 @@ impl Hostile {
 
 fn response(path: &str, page: Option<String>) -> Response {
     match page {
-        Some(text) if path.ends_with(".js") => (
+        Some(text) if std::path::Path::new(path).extension().is_some_and(|kind| kind == "js") => (
             [
                 (header::CONTENT_TYPE, "text/javascript"),
                 (header::HeaderName::from_static("service-worker-allowed"), "/"),

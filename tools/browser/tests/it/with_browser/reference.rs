@@ -7,6 +7,7 @@ use crate::support::{browser, fixtures};
 use serde_json::{Map, Value};
 use sojourn_browser::{AccessibleElement, Page};
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 /// Roles of elements that are operated or tell what something is, and what an observation calls them.
 const ROLES: [(&str, &str); 21] = [
@@ -51,10 +52,10 @@ async fn names_and_roles_agree_with_the_accessibility_tree() {
         let found = differences(&mut page).await;
         let accepted = accepted(&std::fs::read_to_string(fixtures().join(&name)).unwrap());
         for line in found.difference(&accepted) {
-            unexpected += &format!("{name}: differs: {line}\n");
+            let _ = writeln!(unexpected, "{name}: differs: {line}");
         }
         for line in accepted.difference(&found) {
-            unexpected += &format!("{name}: no longer differs: {line}\n");
+            let _ = writeln!(unexpected, "{name}: no longer differs: {line}");
         }
     }
     assert!(unexpected.is_empty(), "{unexpected}");
