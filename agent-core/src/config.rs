@@ -50,7 +50,7 @@ pub struct RunConfig {
     /// Whether an episode without open tasks starts again with the first task, instead of being left.
     ///
     /// Default: false.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(alias = "restless", skip_serializing_if = "std::ops::Not::not")]
     pub repeat_tasks: bool,
     /// How practice worlds are explored before a skill is written, in environments that allow it: `episodes` for one
     /// task (200; 0 turns exploration off), random `actions` in one episode at most (5; one action may be several

@@ -19,6 +19,8 @@ const DEATHS: u32 = 3;
 /// The pause before a restart doubles from the first to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// By then, a Ctrl-C has come to the worker too.
+const CTRL_C_DELAY: Duration = Duration::from_millis(500);
 /// The exit code of a Rust program that panicked.
 const PANICKED: i32 = 101;
 
@@ -144,8 +146,8 @@ fn start(work: &Work, begun: bool) -> Result<Child> {
     command.kill_on_drop(true).spawn().context("cannot start the worker process")
 }
 
-/// Waits for the worker. Returns its exit status, and whether a signal had asked it to stop. The worker, in the same process group,
-/// gets Ctrl-C itself; other signals are passed on.
+/// Waits for the worker. Returns its exit status, and whether a signal had asked it to stop. Signals are passed on, except for
+/// Ctrl-C, which the worker, in the same process group, gets itself.
 async fn wait(child: &mut Child, signals: &mut Signals) -> Result<(ExitStatus, bool)> {
     let mut stopping = false;
     loop {
@@ -155,7 +157,11 @@ async fn wait(child: &mut Child, signals: &mut Signals) -> Result<(ExitStatus, b
         };
         stopping = true;
         match asked {
-            StopSignal::Interrupt => {}
+            StopSignal::Interrupt => {
+                // SIGINT may have come to this process alone. A worker that stops already ignores SIGHUP.
+                tokio::time::sleep(CTRL_C_DELAY).await;
+                pass_on(child, rustix::process::Signal::HUP);
+            }
             StopSignal::Terminate => pass_on(child, rustix::process::Signal::TERM),
             StopSignal::HangUp => pass_on(child, rustix::process::Signal::HUP),
         }

@@ -13,8 +13,8 @@ pub struct Limits {
     #[schemars(with = "String")]
     pub wall: Duration,
     /// Approximate number of WebAssembly instructions. One second of computing is a few 10⁹; an iteration of
-    /// a small loop is 400. This is the budget to rely on. Stopping in order may take 10⁸ more. Default
-    /// 2·10⁹, for a reflex 2·10⁷.
+    /// a small loop is 400. This is the budget to rely on. Stopping in order may take 10⁸ more. Skills that
+    /// a skill calls share its budget. Default 2·10⁹, for a reflex 2·10⁷.
     pub fuel: u64,
     /// Size of the instance's memory, in bytes. At most 64 MiB, of which the engine takes 1.3 MiB. Default 64
     /// MiB, for a reflex 16 MiB.
