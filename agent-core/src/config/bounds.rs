@@ -72,7 +72,7 @@ fn limits(limits: &Limits) -> Result<(), SettingOutOfRange> {
         let (value, most) = (limits.wall.as_secs(), WALL.as_secs());
         return Err(SettingOutOfRange { name: "limits.wall", value, most });
     }
-    at_most("limits.fuel", limits.fuel, 1_000_000_000_000)?;
+    at_most("limits.fuel", limits.fuel, 100_000_000_000)?;
     at_most("limits.host_calls", limits.host_calls, 10_000_000)?;
     at_most("limits.output_bytes", limits.output_bytes, 16 << 20)?;
     at_most("limits.log_lines", limits.log_lines, 1_000_000)?;

@@ -150,13 +150,29 @@ pub(crate) fn trial_calls(parameters: &[Parameter], goal: &Condition) -> Vec<Vec
     });
     let defaults = sojourn_tools::with_defaults(parameters, Map::new());
     let Some((name, min, max)) = number else { return vec![vec![defaults]] };
+    // A world may describe a range without numbers.
     let with = |n: i64| {
         let mut args = defaults.clone();
-        args.insert(name.clone(), n.clamp(min, max).into());
+        args.insert(name.clone(), n.clamp(min, max.max(min)).into());
         args
     };
     match goal {
         Condition::Increased { .. } => vec![vec![with(1), with(2)], vec![with(2)], vec![with(1), with(1)]],
         _ => vec![vec![with(1)], vec![with(2)]],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_range_without_numbers_gives_calls_instead_of_a_panic() {
+        let kind = ParameterKind::Integer { min: i64::MAX, max: i64::MIN };
+        let parameters = [Parameter { name: "n".to_owned(), kind, default: None }];
+        let goal = Condition::Equals { path: "/n".to_owned(), value: json!(1) };
+        let calls = trial_calls(&parameters, &goal);
+        assert_eq!(calls[0][0]["n"], json!(i64::MAX));
     }
 }
