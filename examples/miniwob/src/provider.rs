@@ -60,7 +60,7 @@ impl EnvironmentProvider for MiniWobProvider {
         let target = ["--target".into(), directory.clone().into_os_string(), PACKAGE.into()];
         std::fs::create_dir_all(&directory).map_err(|error| EnvironmentUnavailable::Failed {
             reason: format!("cannot create `{}`: {error}", directory.display()),
-            remedy: format!("set {VARIABLE} to a directory that can be written"),
+            remedy: format!("set {} to a directory that can be written", PACKAGES.variable),
         })?;
         python::run(pip.map(Into::into).into_iter().chain(target), &directory).await?;
         Ok(directory)
