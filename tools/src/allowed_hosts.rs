@@ -324,6 +324,35 @@ mod tests {
     }
 
     #[test]
+    fn a_server_cannot_send_a_sign_in_to_a_private_address() {
+        let of = |url: &str, ranges: &[String]| {
+            AllowedHosts::of_server(&Url::parse(url).unwrap(), ranges).unwrap()
+        };
+        let remote = of("https://mcp.example/mcp", &[]);
+        assert!(allows(&remote, "https://auth.example/token"));
+        for url in [
+            "http://localhost/",
+            "http://127.0.0.1:8080/",
+            "http://10.0.0.1/",
+            "http://169.254.169.254/",
+            "file:///etc/passwd",
+        ] {
+            assert!(!allows(&remote, url), "{url}");
+        }
+        let inner = vec![SocketAddr::from(([10, 0, 0, 1], 0))];
+        assert!(remote.filter("auth.example", inner.clone()).is_err());
+        assert!(
+            of("https://mcp.example/mcp", &["10.0.0.0/8".to_owned()])
+                .filter("auth.example", inner.clone())
+                .is_ok()
+        );
+        // A server on this machine may use other ports of it, and nothing else that is not public.
+        let here = of("http://localhost:8080/mcp", &[]);
+        assert!(allows(&here, "http://localhost:9000/") && allows(&here, "http://127.0.0.1:9000/"));
+        assert!(!allows(&here, "http://10.0.0.1/") && here.filter("auth.example", inner).is_err());
+    }
+
+    #[test]
     fn a_listed_name_that_resolves_to_a_private_address_is_not_connected_to() {
         let at = |address: &str| vec![SocketAddr::new(address.parse().unwrap(), 0)];
         let listed = hosts(&["rebound.example", "localhost:80"], &["10.0.0.0/8"]);

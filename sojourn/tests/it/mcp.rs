@@ -145,3 +145,33 @@ fn an_address_that_others_can_reach_needs_a_chosen_token() {
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && told.contains("is too short"), "{told}");
 }
+
+#[test]
+fn bad_lines_and_a_byte_order_mark_do_not_end_a_session() {
+    use std::io::{BufRead as _, Write as _};
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = crate::support::command(dir.path(), &["mcp"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = server.stdin.take().unwrap();
+    let mut output = std::io::BufReader::new(server.stdout.take().unwrap());
+    let begin = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "initialize",
+        "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "hand", "version": "1"}},
+    });
+    let mut answered = |id: u64| {
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["id"], id, "{line}");
+    };
+    write!(input, "\u{feff}{begin}\r\n").unwrap();
+    answered(1);
+    let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+    let ping = json!({"jsonrpc": "2.0", "id": 2, "method": "ping"});
+    write!(input, "{ready}\n\nnpm notice\n{{\"jsonrpc\": \"2.0\", \"id\": 9, \"method\":\n{ping}\n").unwrap();
+    answered(2);
+    drop(input);
+    assert!(server.wait().unwrap().success());
+}

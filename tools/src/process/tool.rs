@@ -8,6 +8,9 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use std::sync::{Arc, Weak};
 
+/// Limit on the text that shows a part of an unknown kind, in characters.
+const MAX_UNKNOWN_CHARS: usize = 2000;
+
 pub struct ProcessTool {
     spec: ToolSpec,
     /// The program's name for the tool.
@@ -68,8 +71,9 @@ pub fn outcome_of(result: Value) -> ToolOutcome {
         Value::Object(mut fields) if fields.contains_key("ok") => {
             fields.entry("message").or_insert_with(|| "".into());
             fields.remove("failure");
-            match serde_json::from_value(Value::Object(fields)) {
-                Ok(outcome) => outcome,
+            let content = fields.remove("content").map(content).unwrap_or_default();
+            match serde_json::from_value::<ToolOutcome>(Value::Object(fields)) {
+                Ok(outcome) => ToolOutcome { content, ..outcome },
                 Err(error) => ToolOutcome::failed(format!("the result is not a valid outcome: {error}")),
             }
         }
@@ -77,10 +81,35 @@ pub fn outcome_of(result: Value) -> ToolOutcome {
     }
 }
 
+/// The parts of a content, read one by one: one of an unknown kind is shown as its JSON.
+fn content(parts: Value) -> Vec<Content> {
+    let parts = match parts {
+        Value::Array(parts) => parts,
+        Value::Null => Vec::new(),
+        other => vec![other],
+    };
+    let read = |part: Value| match part {
+        Value::String(text) => Content::text(text),
+        part => serde_json::from_value(part.clone()).unwrap_or_else(|_| {
+            let shown: String = part.to_string().chars().take(MAX_UNKNOWN_CHARS).collect();
+            Content::text(format!("[a part that cannot be read] {shown}"))
+        }),
+    };
+    parts.into_iter().map(read).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_part_that_cannot_be_read_loses_no_text_beside_it() {
+        let parts = json!([{"type": "text", "text": "kept"}, {"type": "widget"}, "plain", {"type": "image"}]);
+        let outcome = outcome_of(json!({"ok": true, "content": parts}));
+        assert_eq!((outcome.ok, outcome.content.len()), (true, 4));
+        assert!(outcome.to_text().starts_with("kept\n[a part that cannot be read]"), "{outcome:?}");
+    }
 
     #[test]
     fn a_plugin_cannot_state_the_kind_of_a_failure() {
