@@ -158,7 +158,7 @@ impl Endpoint {
         if let Some(error) = answer.error {
             return Err(ReadError::ErrorObject(error));
         }
-        pending.take_whole(answer).map_err(ReadError::Invalid)
+        pending.take_whole(answer).map_err(|reason| ReadError::Invalid(format!("{reason}: {text}")))
     }
 
     fn streaming(&self) -> Streaming {

@@ -21,6 +21,7 @@ async fn invalid_responses_are_errors_with_a_reason() {
         (answer(200, JSON, "{\"choices\": ["), "EOF"),
         (answer(200, "content-type: text/html\r\n", "<html>log in</html>"), "expected JSON, got text/html"),
         (answer(200, JSON, "{\"choices\": []}"), "no choices"),
+        (answer(200, JSON, "{\"detail\": \"no such route\"}"), "no choices: {\"detail\": \"no such route\"}"),
         (answer(200, JSON, "[1, 2]"), "expected"),
         (
             answer(200, JSON, "{\"choices\": [{\"message\": {\"refusal\": \"no.\"}}]}"),
