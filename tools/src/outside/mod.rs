@@ -2,4 +2,5 @@
 //! rest of the program. Everything of that kind is bounded, escaped for where it is shown, quoted in prompts, and tainting.
 
 pub mod json;
+pub mod quote;
 pub mod terminal;
