@@ -63,7 +63,7 @@ pub use function::{FunctionTool, IntoOutcome, Json, NoArguments};
 pub use grants::Grants;
 pub use gymnasium::Gymnasium;
 pub use observation::Observation;
-pub use policy::{Decision, EffectKind, Policy, PolicyError, PolicyFile, PolicyVerdict, Rule};
+pub use policy::{Decision, EffectKind, Policies, Policy, PolicyError, PolicyFile, PolicyVerdict, Rule};
 pub use remote_environment::{
     McpEnvironmentSettings, ProcessEnvironmentSettings, RemoteEnvironment, RemoteEnvironmentError,
 };
