@@ -137,6 +137,8 @@ impl Importer {
             title: run.title,
         };
         let (no, genesis) = insert(&mut self.connection, &new, run.parent.as_ref()).await?;
+        let mark = sqlx::query("INSERT INTO imported_runs VALUES (?)").bind(no);
+        mark.execute(&mut self.connection).await.map_err(Error::from)?;
         self.run = Some(Incoming {
             id: run.id,
             no,
