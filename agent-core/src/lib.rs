@@ -28,7 +28,8 @@ pub use core::{Core, Totals, seeds};
 pub use driver::{
     Approval, Approver, Clock, DriveError, Driver, DriverDeps, ExecutorError, Journal, JournalError, Noted,
     Notice, Observer, Outcome, Provenance, RecordIndex, RecordedRun, Redactor, ReplayPosition, RunMemory,
-    Silent, SingleRun, StandaloneTrials, Texts, Tools, Unattended, diff, merge, now_ms, run_once,
+    Silent, SingleRun, StandaloneTrials, Texts, Tools, Unattended, Unredactable, call_hash, diff, merge,
+    now_ms, run_once,
 };
 pub use log::blobs::{inflate, is_forgotten};
 pub use model::*;

@@ -54,6 +54,7 @@ pub(crate) fn desk() -> EnvironmentSpec {
             ],
         }),
         wording: Wording::default(),
+        untrusted: false,
     }
 }
 

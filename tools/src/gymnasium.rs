@@ -83,7 +83,8 @@ impl EnvironmentProvider for Gymnasium {
         let settings = settings(id(name).unwrap_or_default()).to_string();
         let command =
             vec![python_in(&directory).display().to_string(), bridge.display().to_string(), settings];
-        let settings = ProcessEnvironmentSettings { command, env: Vec::new(), timeout_ms: None };
+        let settings =
+            ProcessEnvironmentSettings { command, env: Vec::new(), timeout_ms: None, trusted: false };
         let environment =
             settings.open(Path::new("")).await.map_err(|error| EnvironmentUnavailable::Failed {
                 reason: format!("{name} cannot be opened: {error}"),

@@ -38,6 +38,7 @@ pub mod process;
 pub mod python;
 mod remote_environment;
 pub mod schema;
+pub mod secrets;
 mod source;
 mod sources;
 mod spec;

@@ -229,6 +229,7 @@ fn recalled(hit: Hit) -> Recalled {
         text: hit.memory.text,
         kind: hit.memory.kind.as_str().to_owned(),
         why,
+        untrusted: hit.memory.untrusted,
     }
 }
 

@@ -17,6 +17,7 @@ mod mcp;
 mod memory;
 mod otlp;
 mod plugins;
+mod policy;
 #[path = "../../../agent-core/tests/it/record_samples.rs"]
 mod record_samples;
 mod settings;

@@ -11,18 +11,24 @@ pub const MAX_DEPTH: usize = 96;
 /// Names that mean something to the log where they follow a `$` and are the only member of an object.
 const NOTATION: [&str; 2] = ["blob", "forgotten"];
 
-/// The nesting of arrays and objects in `value`: 0 for a scalar.
-pub fn depth(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
-        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
-        _ => 0,
-    }
-}
+/// Stands for what is nested too deep.
+const TOO_DEEP: &str = "[nested too deep]";
 
-/// Whether `value` nests at most [`MAX_DEPTH`] levels.
-pub fn is_shallow(value: &Value) -> bool {
-    depth(value) <= MAX_DEPTH
+/// Replaces every array and object that stands deeper than `levels` by a short text. Returns whether there was one.
+pub fn limit_depth(value: &mut Value, levels: usize) -> bool {
+    match value {
+        Value::Array(_) | Value::Object(_) if levels == 0 => {
+            *value = Value::from(TOO_DEEP);
+            true
+        }
+        Value::Array(items) => {
+            items.iter_mut().fold(false, |found, item| limit_depth(item, levels - 1) | found)
+        }
+        Value::Object(fields) => {
+            fields.values_mut().fold(false, |found, field| limit_depth(field, levels - 1) | found)
+        }
+        _ => false,
+    }
 }
 
 /// The name under which the log stores the only member of an object from outside.
@@ -104,19 +110,17 @@ impl<R: BufRead> Lines<R> {
         }
         self.number += 1;
         let mut line = self.line.as_slice();
+        let limit = self.limit;
+        if line.len() > limit && !line.ends_with(b"\n") {
+            return Err(LineError::TooLong { line: self.number, limit });
+        }
         if self.number == 1 {
             if line.starts_with(&[0xff, 0xfe]) || line.starts_with(&[0xfe, 0xff]) {
                 return Err(LineError::Utf16);
             }
             line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
         }
-        line = match line.strip_suffix(b"\n") {
-            Some(whole) => whole,
-            None if line.len() > self.limit => {
-                return Err(LineError::TooLong { line: self.number, limit: self.limit });
-            }
-            None => line,
-        };
+        line = line.strip_suffix(b"\n").unwrap_or(line);
         line = line.strip_suffix(b"\r").unwrap_or(line);
         std::str::from_utf8(line).map(Some).map_err(|_| LineError::NotUtf8 { line: self.number })
     }
@@ -145,10 +149,11 @@ mod tests {
     }
 
     #[test]
-    fn depth_counts_arrays_and_objects() {
-        for (value, expected) in [(json!(1), 0), (json!([]), 1), (json!({"a": [{}], "b": 1}), 3)] {
-            assert_eq!(depth(&value), expected, "{value}");
-        }
+    fn what_is_nested_too_deep_is_replaced() {
+        let mut value = json!({"a": [1, [2]], "b": [], "c": {"d": {"e": 1}}});
+        assert!(!limit_depth(&mut value.clone(), 3));
+        assert!(limit_depth(&mut value, 2));
+        assert_eq!(value, json!({"a": [1, TOO_DEEP], "b": [], "c": {"d": TOO_DEEP}}));
     }
 
     #[test]
@@ -157,7 +162,8 @@ mod tests {
         assert_eq!(lines.next().unwrap(), Some("{}"));
         assert_eq!(lines.next().unwrap(), Some(""));
         assert_eq!(lines.next().unwrap(), Some("[\u{feff}]"));
-        assert_eq!((lines.next().unwrap(), lines.number()), (None, 3));
+        assert_eq!(lines.next().unwrap(), None);
+        assert_eq!(lines.number(), 3);
     }
 
     #[test]
@@ -174,6 +180,7 @@ mod tests {
         };
         assert_eq!(told(b"1234\n12345\n"), "line 2 is longer than 4 bytes");
         assert_eq!(told(b"1234\n1234"), "");
+        assert_eq!(told(b"\xef\xbb\xbf123"), "line 1 is longer than 4 bytes");
         assert_eq!(told(b"\n\xff\n"), "line 2 is not UTF-8 text");
         assert_eq!(told(b"\xff\xfe{\0"), "it is UTF-16 text; convert it to UTF-8");
     }

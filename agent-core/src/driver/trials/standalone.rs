@@ -206,6 +206,7 @@ impl StandaloneTrials {
             goal,
             program,
             grants: manifest.calls.iter().cloned().collect(),
+            untrusted: manifest.is_untrusted(),
         })
     }
 }

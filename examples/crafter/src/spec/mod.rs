@@ -56,6 +56,7 @@ pub(crate) fn spec() -> EnvironmentSpec {
         question: None,
         exploration: None,
         wording: wording::wording(),
+        untrusted: false,
     }
 }
 
