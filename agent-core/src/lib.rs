@@ -29,7 +29,8 @@ pub use core::{Core, Totals, seeds};
 pub use driver::{
     Approval, Approver, Clock, DriveError, Driver, DriverDeps, ExecutorError, Journal, JournalError, Noted,
     Notice, Observer, Outcome, Provenance, RecordIndex, RecordedRun, Redactor, ReplayPosition, RunMemory,
-    RunningTime, Silent, SingleRun, StandaloneTrials, Texts, TimeSource, Tools, Unattended, now_ms, run_once,
+    RunningTime, Silent, SingleRun, StandaloneTrials, Texts, TimeSource, Tools, Unattended, Unredactable,
+    call_hash, now_ms, run_once,
 };
 pub use log::blobs::{inflate, is_forgotten, stored_and_read};
 pub use model::*;

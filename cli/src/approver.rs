@@ -4,16 +4,21 @@ use crate::output;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 use sojourn_controller::Cancel;
-use sojourn_core::{Approval, Approver, Unattended};
+use sojourn_core::{Approval, Approver, Unattended, call_hash};
 use sojourn_tools::ToolSpec;
 use sojourn_tools::builtin::Person;
+use sojourn_tools::outside::terminal::{escaped, escaped_json};
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The maximum number of characters of the arguments in a question.
-const SHOWN: usize = 600;
+/// Characters of one line of a question; longer lines are continued on the next.
+const WIDTH: usize = 100;
+/// Lines shown before the person is asked for more.
+const PAGE: usize = 40;
+/// Most lines of arguments that a person is asked about. Nobody reads more.
+const MOST_LINES: usize = 1000;
 
 /// An approver that asks at the terminal; one that denies everything where there is none.
 pub fn approver(cancel: Cancel) -> Arc<dyn Approver> {
@@ -33,15 +38,14 @@ struct AtTerminal;
 #[async_trait]
 impl Person for AtTerminal {
     async fn answer(&self, question: &str) -> Option<String> {
-        let plain: String = question.chars().filter(|c| !c.is_control()).collect();
-        let asked = tokio::task::spawn_blocking(move || ask(&format!("\nThe agent asks: {plain}\n> ")));
+        let plain = escaped(question).into_owned();
+        let asked = tokio::task::spawn_blocking(move || ask(&[format!("\nThe agent asks: {plain}\n> ")]));
         let line = asked.await.ok()?.ok()?;
         Some(line.trim().to_owned()).filter(|line| !line.is_empty())
     }
 
     fn show_page(&self, reason: &str, address: &str) -> bool {
-        let plain = |text: &str| text.chars().filter(|c| !c.is_control()).collect::<String>();
-        output::note(format!("{}: open this in a browser\n  {}", plain(reason), plain(address)));
+        output::note(format!("{}: open this in a browser\n  {}", escaped(reason), escaped(address)));
         true
     }
 }
@@ -53,7 +57,7 @@ fn terminal() -> io::Result<File> {
 
 struct Terminal {
     cancel: Cancel,
-    /// Tools that the user approved for the rest of this process.
+    /// Hashes of the calls that the user approved for the rest of this process.
     always: Mutex<BTreeSet<String>>,
 }
 
@@ -61,11 +65,18 @@ struct Terminal {
 impl Approver for Terminal {
     async fn approve(&self, spec: &ToolSpec, args: &Map<String, Value>) -> Approval {
         let always = || self.always.lock().unwrap_or_else(PoisonError::into_inner);
-        if always().contains(&spec.name) {
+        let shown = call_hash(spec, args);
+        if always().contains(&shown) {
             return Approval { granted: true, by: "the user, who said always".to_owned() };
         }
-        let question = question(spec, args);
-        let asked = tokio::task::spawn_blocking(move || ask(&question));
+        let pages = match question(spec, args) {
+            Ok(pages) => pages,
+            Err(refusal) => {
+                output::note(format!("`{}` was not called: {refusal}", spec.name));
+                return Approval { granted: false, by: refusal };
+            }
+        };
+        let asked = tokio::task::spawn_blocking(move || ask(&pages));
         let answer = tokio::select! {
             answer = asked => answer.ok().and_then(Result::ok).unwrap_or_default(),
             () = self.cancel.cancelled() => return Approval { granted: false, by: "the run was stopped".to_owned() },
@@ -73,7 +84,7 @@ impl Approver for Terminal {
         match answer.trim().to_lowercase().as_str() {
             "y" | "yes" => Approval { granted: true, by: "the user".to_owned() },
             "a" | "always" => {
-                always().insert(spec.name.clone());
+                always().insert(shown);
                 Approval { granted: true, by: "the user, who said always".to_owned() }
             }
             _ => Approval { granted: false, by: "the user said no".to_owned() },
@@ -81,40 +92,108 @@ impl Approver for Terminal {
     }
 }
 
-/// The question. A model wrote the arguments: control characters are removed, so that nothing can move the cursor.
-fn question(spec: &ToolSpec, args: &Map<String, Value>) -> String {
-    let args = Value::Object(args.clone()).to_string();
-    let mut shown: String = args.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
-    if shown.len() < args.len() {
-        shown.push('…');
+/// The question, in pages that show the whole call. A model wrote the arguments: nothing in them can move the cursor, and
+/// nothing is left out.
+///
+/// # Errors
+/// The call is too long for anybody to read.
+fn question(spec: &ToolSpec, args: &Map<String, Value>) -> Result<Vec<String>, String> {
+    let json = serde_json::to_string_pretty(args).unwrap_or_default();
+    let mut lines: Vec<String> = Vec::new();
+    for line in escaped_json(&json).split('\n') {
+        let characters: Vec<char> = line.chars().collect();
+        lines.extend(characters.chunks(WIDTH).map(|part| part.iter().collect::<String>()));
     }
-    let cannot = if spec.effects.irreversible { ", which cannot be undone" } else { "" };
-    format!(
-        "\nThe agent wants to call {}({shown}){cannot}.\nMay it? [y]es, [a]lways in this run, [N]o: ",
-        spec.name
-    )
+    if lines.len() > MOST_LINES {
+        return Err(format!(
+            "its arguments have {} bytes, too many to be read and approved by a person",
+            json.len()
+        ));
+    }
+    let pages = lines.len().div_ceil(PAGE).max(1);
+    let mut shown: Vec<String> = Vec::with_capacity(pages);
+    for (number, page) in (1..).zip(lines.chunks(PAGE)) {
+        let mut text = String::new();
+        if number == 1 {
+            let cannot = if spec.effects.irreversible { ", which cannot be undone" } else { "" };
+            text = format!("\nThe agent wants to call `{}`{cannot}, with\n", escaped(&spec.name));
+        }
+        text.push_str(&page.join("\n"));
+        text.push_str(&if number < pages {
+            format!("\n[page {number} of {pages}; Enter shows the next one, n refuses] ")
+        } else {
+            "\nMay it? [y]es, [a]lways exactly this call in this run, [N]o: ".to_owned()
+        });
+        shown.push(text);
+    }
+    Ok(shown)
 }
 
-fn ask(question: &str) -> io::Result<String> {
+/// Shows the pages, each after an answer to the one before, and returns the answer to the last. An answer to an earlier page
+/// other than an empty line ends the question with it.
+fn ask(pages: &[String]) -> io::Result<String> {
     let mut terminal = terminal()?;
-    terminal.write_all(question.as_bytes())?;
-    terminal.flush()?;
-    let mut line = String::new();
-    BufReader::new(terminal).read_line(&mut line)?;
-    Ok(line)
+    let mut answers = BufReader::new(terminal.try_clone()?);
+    let mut answer = String::new();
+    for (position, page) in pages.iter().enumerate() {
+        // What was typed before a question is no answer to it.
+        let _ = rustix::termios::tcflush(&terminal, rustix::termios::QueueSelector::IFlush);
+        terminal.write_all(page.as_bytes())?;
+        terminal.flush()?;
+        answer.clear();
+        let read = answers.read_line(&mut answer)?;
+        let more = position + 1 < pages.len();
+        if read == 0 || (more && !answer.trim().is_empty()) {
+            // Only the whole call can be approved.
+            return Ok("n".to_owned());
+        }
+    }
+    Ok(answer)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+    use sojourn_tools::outside::terminal::is_unsafe;
+
+    fn asked(args: &Value) -> Result<Vec<String>, String> {
+        question(&ToolSpec::new("pay", ""), args.as_object().unwrap())
+    }
 
     #[test]
     fn arguments_cannot_paint_over_the_question() {
-        let spec = ToolSpec::new("pay", "");
-        let args = json!({"to": "bob\u{1b}[2K\r\u{8}ok", "note": "x".repeat(2000)});
-        let question = question(&spec, args.as_object().unwrap());
-        assert_eq!(question.matches('\u{1b}').count(), 0);
-        assert!(question.contains("pay({") && question.contains('…') && question.len() < 900);
+        let args = json!({"to": "bob\u{1b}[2K\r\u{8}ok\u{202e}\u{9b}\u{200b}", "note": "x".repeat(2000)});
+        let pages = asked(&args).unwrap().concat();
+        assert!(!pages.contains(|c: char| c != '\n' && is_unsafe(c)), "{pages}");
+        assert!(pages.contains("`pay`") && pages.ends_with("[N]o: "));
+    }
+
+    #[test]
+    fn the_question_shows_what_stands_after_600_characters() {
+        let harmless = "echo ".repeat(2000);
+        let args = json!({"command": format!("{harmless}; rm -r ~"), "z": [1, {"last": "argument"}]});
+        let pages = asked(&args).unwrap();
+        assert!(pages.len() > 2, "{}", pages.len());
+        let text = pages
+            .iter()
+            .flat_map(|page| page.lines())
+            .filter(|line| !line.starts_with('['))
+            .collect::<String>();
+        assert!(text.contains("; rm -r ~") && text.contains("\"last\": \"argument\""));
+        assert_eq!(text.matches("echo ").count(), 2000);
+        let questions = pages.iter().filter(|page| page.contains("May it?")).count();
+        assert!(questions == 1 && pages.last().unwrap().contains("May it?"));
+    }
+
+    #[test]
+    fn a_call_that_is_too_long_to_be_read_is_refused() {
+        let refusal = asked(&json!({"command": "x".repeat(WIDTH * MOST_LINES)})).unwrap_err();
+        assert!(refusal.contains("too many to be read"), "{refusal}");
+    }
+
+    #[test]
+    fn no_arguments_are_one_page() {
+        assert_eq!(asked(&json!({})).unwrap().len(), 1);
     }
 }

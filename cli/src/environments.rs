@@ -94,6 +94,14 @@ impl EnvironmentChoice {
         }
     }
 
+    /// Names of the environment variables that its program sees.
+    pub fn env(&self) -> &[String] {
+        match self {
+            Self::Named(_) => &[],
+            Self::Described(description) => description.settings().env(),
+        }
+    }
+
     /// The world, not reset yet. Programs are started in `directory`.
     ///
     /// # Errors

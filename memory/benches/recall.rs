@@ -90,6 +90,7 @@ fn memory(owner: &Tenant, n: u64) -> ExportedMemory {
         helpful: 0,
         harmful: 0,
         made: Tick(0),
+        untrusted: false,
         text,
     };
     ExportedMemory { memory, vectors: vec![Embedding { model: MODEL.to_owned(), vector: vector(n, n) }] }

@@ -8,8 +8,12 @@ use std::path::Path;
 const APPLICATION: i64 = 0x536a_726e;
 
 /// The migration at index `n` upgrades version `n` to `n + 1`. Released migrations are immutable.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql"), include_str!("schema/0003.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/0001.sql"),
+    include_str!("schema/0002.sql"),
+    include_str!("schema/0003.sql"),
+    include_str!("schema/0004.sql"),
+];
 
 /// Upgrades the database to the newest schema version.
 ///

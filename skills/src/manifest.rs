@@ -158,6 +158,17 @@ pub struct Manifest {
     /// The version of the same name that this one repairs; its cases must still pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repairs: Option<SkillId>,
+    /// Whether it was made of text from outside. See [`is_untrusted`](Self::is_untrusted).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untrusted: bool,
+}
+
+impl Manifest {
+    /// Whether content from outside shaped the skill: it was made in a run that such content had reached, or it comes
+    /// from another library. A run that uses the skill is tainted.
+    pub fn is_untrusted(&self) -> bool {
+        self.untrusted || self.origin == Origin::Imported
+    }
 }
 
 /// One version of a skill: manifest and code.
@@ -205,6 +216,7 @@ impl Skill {
             wasm_sha256: sha256(&compiled.wasm),
             code: Code::JavaScript,
             repairs: None,
+            untrusted: false,
         };
         Self { manifest, source, wasm: Wasm(compiled.wasm) }
     }
@@ -221,6 +233,13 @@ impl Skill {
     #[must_use]
     pub fn repairing(mut self, version: &SkillId) -> Self {
         self.manifest.repairs = Some(version.clone());
+        self
+    }
+
+    /// Marks the skill as made of text from outside, where `untrusted` says so.
+    #[must_use]
+    pub fn made_from_outside(mut self, untrusted: bool) -> Self {
+        self.manifest.untrusted |= untrusted;
         self
     }
 

@@ -55,6 +55,7 @@ pub(crate) fn desk() -> EnvironmentSpec {
             ],
         }),
         wording: Wording::default(),
+        untrusted: false,
     }
 }
 

@@ -113,6 +113,7 @@
 //! #             actions: vec![ActionTemplate { tool: "open".into(), args: vec![ArgumentSource::Element(vec![])], weight: 1 }],
 //! #         }),
 //! #         wording: Wording::default(),
+//! #         untrusted: false,
 //! #     }
 //! # }
 //! # fn task() -> TaskSpec {

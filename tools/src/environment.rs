@@ -95,6 +95,10 @@ pub struct EnvironmentSpec {
     /// This world's words in the prompts for the controller.
     #[serde(default, skip_serializing_if = "Wording::is_empty")]
     pub wording: Wording,
+    /// Whether what the world shows comes from outside: prompts quote it, and everything that is made of it is
+    /// tainted. False only for worlds that this program computes itself, and for those that the agent file trusts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untrusted: bool,
 }
 
 /// Where an episode states its own goal.

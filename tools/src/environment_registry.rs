@@ -110,6 +110,11 @@ pub trait DescribedEnvironment: Send + Sync {
         None
     }
 
+    /// Names of the environment variables that its program sees. Their values are redacted too.
+    fn env(&self) -> &[String] {
+        &[]
+    }
+
     /// Opens the environment. Programs start in `directory`, the directory of the agent file. The caller resets the
     /// environment.
     ///
@@ -120,6 +125,10 @@ pub trait DescribedEnvironment: Send + Sync {
 
 #[async_trait]
 impl DescribedEnvironment for ProcessEnvironmentSettings {
+    fn env(&self) -> &[String] {
+        &self.env
+    }
+
     async fn open_in(&self, directory: &Path) -> Result<Box<dyn Environment>, EnvironmentUnavailable> {
         Ok(Box::new(self.clone().open(directory).await?))
     }
@@ -129,6 +138,10 @@ impl DescribedEnvironment for ProcessEnvironmentSettings {
 impl DescribedEnvironment for McpEnvironmentSettings {
     fn secret(&self) -> Option<&str> {
         self.token_env.as_deref()
+    }
+
+    fn env(&self) -> &[String] {
+        &self.env
     }
 
     async fn open_in(&self, directory: &Path) -> Result<Box<dyn Environment>, EnvironmentUnavailable> {

@@ -40,6 +40,7 @@ pub mod process;
 pub mod python;
 mod remote_environment;
 pub mod schema;
+pub mod secrets;
 mod source;
 mod sources;
 mod spec;
@@ -84,7 +85,7 @@ pub use function::{FunctionTool, IntoOutcome, Json, NoArguments};
 pub use grants::Grants;
 pub use gymnasium::Gymnasium;
 pub use observation::Observation;
-pub use policy::{Decision, EffectKind, Policy, PolicyError, PolicyFile, PolicyVerdict, Rule};
+pub use policy::{Decision, EffectKind, Policies, Policy, PolicyError, PolicyFile, PolicyVerdict, Rule};
 pub use remote_environment::{
     McpEnvironmentSettings, ProcessEnvironmentSettings, RemoteEnvironment, RemoteEnvironmentError,
 };

@@ -1,6 +1,6 @@
 use crate::{Effects, ToolSpec};
 use globset::{Glob, GlobMatcher};
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -43,7 +43,10 @@ pub struct Rule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<EffectKind>,
     /// Regular expressions by argument name. Each must match the whole value; a value that is not a string is
-    /// compared as JSON.
+    /// compared as JSON. An argument that is left out has its default.
+    ///
+    /// A rule that denies or asks matches whatever it cannot rule out: `.` matches line breaks too, and an argument
+    /// that is absent or null matches. In a rule that allows, neither matches.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub args: BTreeMap<String, String>,
     /// Decision for matching calls.
@@ -54,7 +57,9 @@ pub struct Rule {
 }
 
 /// Decision about a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum PolicyVerdict {
     /// The call is made.
@@ -100,6 +105,44 @@ pub struct PolicyError {
     pub reason: String,
 }
 
+/// Several policies that hold at the same time, such as those of a run's log and of a tightened agent file.
+#[derive(Debug, Clone, Default)]
+pub struct Policies(Vec<(PolicyFile, Policy)>);
+
+impl Policies {
+    /// Adds a policy, unless it holds already. Returns whether it was added.
+    ///
+    /// # Errors
+    /// A pattern is invalid.
+    pub fn add(&mut self, file: &PolicyFile) -> Result<bool, PolicyError> {
+        if self.0.iter().any(|(known, _)| known == file) {
+            return Ok(false);
+        }
+        self.0.push((file.clone(), Policy::new(file.clone())?));
+        Ok(true)
+    }
+
+    /// Whether every policy trusts output of the tool `name`. Without a policy nothing is trusted.
+    pub fn trusts(&self, name: &str) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|(_, policy)| policy.trusts(name))
+    }
+
+    /// The strictest decision of all policies, and the default one without a policy.
+    pub fn decide(&self, spec: &ToolSpec, args: &Map<String, Value>, untrusted: bool) -> Decision {
+        let mut strictest: Option<Decision> = None;
+        for (place, (_, policy)) in self.0.iter().enumerate() {
+            let mut decision = policy.decide(spec, args, untrusted);
+            if place > 0 {
+                decision.by.push_str(" (in a policy that was added when the run was resumed or forked)");
+            }
+            if strictest.as_ref().is_none_or(|before| decision.verdict > before.verdict) {
+                strictest = Some(decision);
+            }
+        }
+        strictest.unwrap_or_else(|| Policy::default().decide(spec, args, untrusted))
+    }
+}
+
 #[derive(Debug, Clone)]
 struct CompiledRule {
     rule: Rule,
@@ -128,8 +171,7 @@ impl Policy {
             };
             let mut args = Vec::with_capacity(rule.args.len());
             for (name, pattern) in &rule.args {
-                let whole = format!("^(?:{pattern})$");
-                let regex = Regex::new(&whole).map_err(|error| bad(pattern, error.to_string()))?;
+                let regex = whole(pattern, rule.then).map_err(|error| bad(pattern, error.to_string()))?;
                 args.push((name.clone(), regex));
             }
             rules.push(CompiledRule { rule, tool, args });
@@ -193,12 +235,29 @@ impl CompiledRule {
         let kind = self.rule.effect.is_none_or(|kind| kind.of(spec.effects));
         named
             && kind
-            && self.args.iter().all(|(name, regex)| match args.get(name) {
-                Some(Value::String(text)) => regex.is_match(text),
-                Some(other) => regex.is_match(&other.to_string()),
-                None => false,
+            && self.args.iter().all(|(name, regex)| {
+                match args.get(name).or(default_of(spec, name).as_ref()) {
+                    None | Some(Value::Null) if self.rule.then != PolicyVerdict::Allow => true,
+                    Some(Value::String(text)) => regex.is_match(text),
+                    Some(other) => regex.is_match(&other.to_string()),
+                    None => false,
+                }
             })
     }
+}
+
+/// The pattern for a whole value.
+fn whole(pattern: &str, then: PolicyVerdict) -> Result<Regex, regex::Error> {
+    // Alone it must be valid too: `a)|(b` would otherwise leave the anchors.
+    Regex::new(pattern)?;
+    RegexBuilder::new(&format!("^(?:{pattern})$")).dot_matches_new_line(then != PolicyVerdict::Allow).build()
+}
+
+/// The value that a tool takes for an argument that is left out.
+fn default_of(spec: &ToolSpec, name: &str) -> Option<Value> {
+    let parameter = spec.parameters.iter().find(|parameter| parameter.name == name);
+    let declared = || spec.input.as_ref()?.get("properties")?.get(name)?.get("default").cloned();
+    parameter.and_then(|parameter| parameter.default.clone()).or_else(declared)
 }
 
 impl EffectKind {
@@ -279,6 +338,74 @@ mod tests {
         let explicit = Rule { after_untrusted: true, ..rule("pay", PolicyVerdict::Allow) };
         let explicit = Policy::new(PolicyFile { rules: vec![explicit], ..PolicyFile::default() }).unwrap();
         assert_eq!(verdict(&explicit, &pay, &json!({}), true), PolicyVerdict::Allow);
+    }
+
+    fn for_argument(pattern: &str, then: PolicyVerdict) -> Policy {
+        let rule = Rule { args: [("command".into(), pattern.into())].into(), ..rule("*", then) };
+        Policy::new(PolicyFile {
+            rules: vec![rule],
+            default: Some(PolicyVerdict::Allow),
+            ..PolicyFile::default()
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn a_line_break_does_not_lead_past_a_rule_that_denies() {
+        let run = tool("sh_run", Effects { write: true, ..Effects::default() });
+        let deny = for_argument(".*rm .*", PolicyVerdict::Deny);
+        for command in ["rm -r x", "ls\nrm -r x", "rm -r x\n", "a\r\n\nrm x\u{2028}"] {
+            let args = json!({"command": command});
+            assert_eq!(verdict(&deny, &run, &args, false), PolicyVerdict::Deny, "{command:?}");
+            let ask = for_argument(".*rm .*", PolicyVerdict::Ask);
+            assert_eq!(verdict(&ask, &run, &args, false), PolicyVerdict::Ask, "{command:?}");
+        }
+        assert_eq!(verdict(&deny, &run, &json!({"command": "ls"}), false), PolicyVerdict::Allow);
+        let file = PolicyFile { default: Some(PolicyVerdict::Deny), ..PolicyFile::default() };
+        let allow =
+            Rule { args: [("command".into(), "git .*".into())].into(), ..rule("*", PolicyVerdict::Allow) };
+        let allow = Policy::new(PolicyFile { rules: vec![allow], ..file }).unwrap();
+        let second_line = json!({"command": "git log\nrm -r x"});
+        assert_eq!(verdict(&allow, &run, &second_line, false), PolicyVerdict::Deny, "a rule that allows");
+    }
+
+    #[test]
+    fn an_argument_that_is_left_out_does_not_lead_past_a_rule_that_denies() {
+        let mut run = tool("sh_run", Effects { write: true, ..Effects::default() });
+        let deny = for_argument("prod.*", PolicyVerdict::Deny);
+        for args in [json!({}), json!({"command": null}), json!({"command": "production"})] {
+            assert_eq!(verdict(&deny, &run, &args, false), PolicyVerdict::Deny, "{args}");
+        }
+        run.input = Some(json!({"properties": {"command": {"default": "test"}}}));
+        assert_eq!(verdict(&deny, &run, &json!({}), false), PolicyVerdict::Allow, "its default is harmless");
+        run.input = Some(json!({"properties": {"command": {"default": "prod"}}}));
+        assert_eq!(verdict(&deny, &run, &json!({}), false), PolicyVerdict::Deny);
+    }
+
+    #[test]
+    fn of_several_policies_the_strictest_decides() {
+        let save = tool("save", Effects { write: true, ..Effects::default() });
+        let file = |then| PolicyFile {
+            rules: vec![rule("save", then)],
+            trusted: vec!["*".into()],
+            ..PolicyFile::default()
+        };
+        let mut policies = Policies::default();
+        let decide = |policies: &Policies| policies.decide(&save, &Map::new(), false).verdict;
+        assert_eq!((decide(&policies), policies.trusts("save")), (PolicyVerdict::Ask, false));
+        assert!(policies.add(&file(PolicyVerdict::Allow)).unwrap());
+        assert!(!policies.add(&file(PolicyVerdict::Allow)).unwrap());
+        assert_eq!((decide(&policies), policies.trusts("save")), (PolicyVerdict::Allow, true));
+        policies.add(&file(PolicyVerdict::Deny)).unwrap();
+        policies.add(&PolicyFile::default()).unwrap();
+        assert_eq!((decide(&policies), policies.trusts("save")), (PolicyVerdict::Deny, false));
+    }
+
+    #[test]
+    fn a_pattern_cannot_leave_its_anchors() {
+        let unbalanced =
+            Rule { args: [("command".into(), "a)|(b".into())].into(), ..rule("*", PolicyVerdict::Allow) };
+        assert!(Policy::new(PolicyFile { rules: vec![unbalanced], ..PolicyFile::default() }).is_err());
     }
 
     #[test]

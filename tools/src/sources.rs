@@ -56,6 +56,17 @@ impl SourceSettings {
         }
     }
 
+    /// Environment variables that the source's programs see. Their values must not appear in a log either.
+    pub fn env(&self) -> &[String] {
+        match self {
+            Self::Mcp(settings) => &settings.env,
+            Self::Process(settings) => &settings.env,
+            Self::Wasm(settings) => &settings.env,
+            Self::Shell(settings) => &settings.env,
+            Self::Http(_) | Self::Files(_) | Self::Fetch(_) | Self::Human(_) | Self::Clock => &[],
+        }
+    }
+
     /// Whether the source may need an interactive sign-in before its tools are known.
     pub fn wants_person(&self) -> bool {
         matches!(self, Self::Mcp(settings) if settings.oauth.as_ref().is_some_and(|oauth| oauth.grant == Grant::AuthorizationCode))

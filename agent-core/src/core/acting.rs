@@ -3,7 +3,7 @@
 use super::guard::{Guard, Repetition};
 use super::prompts::{self, memories};
 use super::{Core, Phase};
-use crate::model::{ActReport, Effect, FinishReason, LessonKind, Milestone, NewLesson, Purpose};
+use crate::model::{ActReport, Effect, FinishReason, LessonKind, Milestone, Purpose, SkillUse};
 use sojourn_controller::Reply;
 use sojourn_tools::{Ending, EndingKind, Need, ToolCall};
 
@@ -37,8 +37,11 @@ impl Core {
         let verified = self.verify(call, &report);
         let repetition = self.watch(call, &report, verified);
         self.totals.tool_calls += u64::from(report.calls);
-        if report.consulted > 0 {
-            self.consultations.used_by_skill();
+        let from_outside = |used: &SkillUse| {
+            self.library.active(&used.name).is_some_and(|entry| entry.skill.manifest.is_untrusted())
+        };
+        if report.consulted > 0 || report.skills.iter().any(from_outside) {
+            self.consultations.taint();
         }
         self.totals.steps += u64::from(report.steps);
         self.episode.steps += u64::from(report.steps);
@@ -91,11 +94,9 @@ impl Core {
         }
         if self.config.memory {
             let notable = report.ended.is_some() || !report.unlocked.is_empty();
-            effects.push(self.remember(NewLesson {
-                text: memories::acted(call, report, verified),
-                kind: LessonKind::Episode,
-                importance: if notable { NOTABLE } else { ORDINARY },
-            }));
+            let importance = if notable { NOTABLE } else { ORDINARY };
+            let text = memories::acted(call, report, verified);
+            effects.push(self.remember(text, LessonKind::Episode, importance));
         }
         effects
     }
@@ -153,8 +154,7 @@ impl Core {
             let (AfterReflection::Decide { task: about } | AfterReflection::NextEpisode { cause: about }) =
                 then;
             let text = format!("{about}: {lesson}");
-            let memory = NewLesson { text, kind: LessonKind::Reflection, importance: REFLECTION };
-            effects.push(self.remember(memory));
+            effects.push(self.remember(text, LessonKind::Reflection, REFLECTION));
         }
         effects.extend(self.after(then));
         effects

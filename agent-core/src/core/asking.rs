@@ -42,7 +42,12 @@ impl Core {
         }
         let system = request.messages.iter_mut().find(|message| message.role == Role::System);
         if let Some(system) = system {
-            system.parts.push(Part::new(format!("\n{instructions}")));
+            let shown = if self.from_elsewhere {
+                super::prompts::outside::instructions(instructions)
+            } else {
+                instructions.to_owned()
+            };
+            system.parts.push(Part::new(format!("\n{shown}")));
         }
     }
 }

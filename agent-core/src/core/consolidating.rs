@@ -8,6 +8,7 @@
 //! ACE (arXiv 2510.04618) changes what is kept by small edits and counts what helped, which is done here.
 
 use super::asking::json_answer;
+use super::prompts::outside::lesson;
 use super::{Core, Phase, prompts};
 use crate::config::ConsolidationConfig;
 use crate::model::{Edit, Effect, LessonKind, NewLesson, Purpose, Recalled};
@@ -72,8 +73,9 @@ impl Core {
         self.seq = seq;
     }
 
-    /// Keeps a memory, and counts it for the next lessons.
-    pub(super) fn remember(&mut self, memory: NewLesson) -> Effect {
+    /// Keeps a memory, and counts it for the next lessons. In a tainted run the memory is tainted too.
+    pub(super) fn remember(&mut self, text: String, kind: LessonKind, importance: f32) -> Effect {
+        let memory = NewLesson { text, kind, importance, untrusted: self.tainted() };
         if self.config.consolidation.is_some() {
             self.experiences.importance += memory.importance;
             if memory.kind == LessonKind::Episode {
@@ -159,11 +161,13 @@ impl Core {
             self.phase = Phase::Comparing(comparison);
             return vec![Effect::Recall { query, limit: ALIKE, lessons: true, tools: None }];
         }
-        let different: Vec<&str> = comparison.different_texts().map(|memory| memory.text.as_str()).collect();
+        let older = |memory: &Recalled| lesson(&memory.text, memory.untrusted);
+        let different: Vec<String> = comparison.different_texts().map(older).collect();
         if different.is_empty() {
             return self.consolidated(&comparison, Vec::new());
         }
-        let new: Vec<&str> = comparison.lessons.iter().map(|lesson| lesson.text.as_str()).collect();
+        let untrusted = self.tainted();
+        let new = comparison.lessons.iter().map(|new| lesson(&new.text, untrusted)).collect::<Vec<_>>();
         let seed = self.request_seed();
         let request = prompts::compare(&new, &different, seed);
         self.think(Purpose::Compare, request, Phase::Comparing(comparison))
@@ -203,6 +207,7 @@ impl Core {
 
     /// Changes the memories and resumes the loop. Each new lesson is merged at most once.
     pub(super) fn consolidated(&mut self, comparison: &Comparison, compared: Vec<Edit>) -> Vec<Effect> {
+        let untrusted = self.tainted();
         let mut edits: Vec<Edit> = comparison
             .lessons
             .iter()
@@ -210,6 +215,7 @@ impl Core {
                 text: text.clone(),
                 importance: IMPORTANCE,
                 sources: sources.clone(),
+                untrusted,
             })
             .collect();
         let mut merged = vec![false; comparison.lessons.len()];

@@ -1,7 +1,8 @@
 //! Tools outside the world: which are on offer, and their answers.
 //!
 //! Before the controller settles on a task it may ask a few tools. Their answers come from outside: prompts quote them, and
-//! every later call carries a taint mark that the policy sees.
+//! every later call carries a taint mark that the policy sees. An untrusted world, memories and skills that were made of text
+//! from outside, and a run from elsewhere taint the same way. A taint is never taken away.
 
 use super::curriculum::Proposal;
 use super::prompts::Consultable;
@@ -31,7 +32,7 @@ pub(super) struct Consultations {
     answers: VecDeque<Answer>,
     /// Calls since the controller last settled on a task or an action.
     in_a_row: u32,
-    /// Whether an untrusted answer may have influenced the present calls.
+    /// Whether content from outside may have influenced the present calls.
     tainted: bool,
 }
 
@@ -76,6 +77,8 @@ impl Consultations {
             self.tools.remove(name);
             self.unconstrained.remove(name);
         }
+        // A notice repeats what a server or a program wrote.
+        self.tainted |= !notices.is_empty();
         self.notices.extend(notices.iter().cloned());
         while self.notices.len() > NOTICES {
             self.notices.pop_front();
@@ -92,8 +95,8 @@ impl Consultations {
         self.in_a_row = 0;
     }
 
-    /// A skill called tools outside the world.
-    pub fn used_by_skill(&mut self) {
+    /// Content from outside has reached the run.
+    pub fn taint(&mut self) {
         self.tainted = true;
     }
 
@@ -118,7 +121,7 @@ impl Core {
         &self.consultations.tools
     }
 
-    /// Whether an untrusted answer of a tool may have influenced the present calls.
+    /// Whether content from outside may have influenced the present calls.
     pub fn tainted(&self) -> bool {
         self.consultations.tainted
     }

@@ -75,8 +75,10 @@ pub struct Core {
     experiences: Experiences,
     /// Ids of the lessons that the controller saw for the task under way; its outcome is credited to them.
     lessons_shown: Vec<MemoryId>,
-    /// Tools outside the world.
+    /// Tools outside the world, and whether content from outside has reached the run.
     consultations: Consultations,
+    /// Whether the run was recorded elsewhere: its own settings are no words of the user.
+    from_elsewhere: bool,
     /// Wall-clock milliseconds at the run's start.
     started_ms: i64,
     /// Wall-clock milliseconds of the latest event.
@@ -88,6 +90,10 @@ pub struct Core {
 impl Core {
     /// A run that has not started. `library` is what earlier runs learned.
     pub fn new(config: RunConfig, spec: EnvironmentSpec, library: LibraryState, origin: RunOrigin) -> Self {
+        let mut consultations = Consultations::default();
+        if spec.untrusted {
+            consultations.taint();
+        }
         Self {
             config,
             planner: Planner::new(&spec),
@@ -109,7 +115,8 @@ impl Core {
             seq: EventSeq(0),
             experiences: Experiences::default(),
             lessons_shown: Vec::new(),
-            consultations: Consultations::default(),
+            consultations,
+            from_elsewhere: false,
             started_ms: 0,
             now_ms: 0,
             paused_ms: 0,
@@ -129,6 +136,11 @@ impl Core {
             && self.phase.waits_for_the_controller()
         {
             self.count(reply);
+        }
+        if let Event::Recalled { memories, .. } = &event
+            && memories.iter().any(|memory| memory.untrusted)
+        {
+            self.consultations.taint();
         }
         let phase = std::mem::replace(&mut self.phase, Phase::Finished);
         match (phase, event) {

@@ -3,7 +3,7 @@
 //! GITM (arXiv 2305.17144, section 3.2) decomposes a goal into (object, count, material, tool) with a language model. Small
 //! models do not add, so here code does the arithmetic, and the model reads one plan line (`prompts/plan.rs`).
 
-use super::prompts::{Words, plan};
+use super::prompts::{Words, WorldText, plan};
 use serde_json::Value;
 use sojourn_primitives::JsonPointer;
 use sojourn_tools::{Condition, EnvironmentSpec, ParameterKind, Recipe, TaskSpec};
@@ -20,6 +20,8 @@ pub struct Planner {
     providers: BTreeMap<String, String>,
     /// The world's words in the lines that are made of this knowledge.
     words: Words,
+    /// How prompts show the world's texts.
+    world_text: WorldText,
 }
 
 /// The number needed of one item, and what each part of it is for.
@@ -45,12 +47,17 @@ impl Planner {
                 providers.entry(made.item.clone()).or_insert_with(|| recipe.task.clone());
             }
         }
-        Self { tasks, recipes, providers, words: Words::of(spec) }
+        Self { tasks, recipes, providers, words: Words::of(spec), world_text: WorldText::of(spec) }
     }
 
     /// The world's words in prompts.
     pub(in crate::core) fn words(&self) -> &Words {
         &self.words
+    }
+
+    /// How prompts show the world's texts.
+    pub(in crate::core) fn world_text(&self) -> WorldText {
+        self.world_text
     }
 
     /// How the task is done, if the world documents it.

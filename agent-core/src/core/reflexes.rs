@@ -3,9 +3,7 @@
 
 use super::prompts::{self, memories};
 use super::{Core, Phase, seeds};
-use crate::model::{
-    Effect, LessonKind, Milestone, Moment, NewLesson, Purpose, ReflexCandidateTrial, ReflexTrialPlan,
-};
+use crate::model::{Effect, LessonKind, Milestone, Moment, Purpose, ReflexCandidateTrial, ReflexTrialPlan};
 use serde_json::Value;
 use sojourn_controller::Reply;
 use sojourn_skills::{Compiled, Draft as SkillDraft, Kind, LibraryEvent, Origin, ReflexTrial, grammar};
@@ -234,6 +232,7 @@ impl Core {
         };
         let compiled = Compiled { engine: self.origin.engine.clone(), wasm: tried.wasm.clone()?.0 };
         let skill = self.library.prepare(skill_draft, compiled, std::iter::empty());
+        let skill = skill.made_from_outside(self.tainted());
         let id = skill.manifest.id.clone();
         let changes = vec![
             LibraryEvent::Drafted { skill: Box::new(skill) },
@@ -256,8 +255,7 @@ impl Core {
         });
         if self.config.memory {
             let text = memories::learned_reflex(&draft.name, &figures);
-            let memory = NewLesson { text, kind: LessonKind::Episode, importance: LEARNED };
-            effects.push(self.remember(memory));
+            effects.push(self.remember(text, LessonKind::Episode, LEARNED));
         }
         effects.extend(self.next_episode(draft.cause.clone()));
         Some(effects)

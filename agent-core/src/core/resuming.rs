@@ -8,7 +8,11 @@ impl Core {
     /// Applies a control record, which stands between two events.
     pub fn apply_control(&mut self, control: &TimedControl) {
         match &control.record {
-            ControlRecord::Resumed { budgets } => {
+            ControlRecord::Resumed { budgets, untrusted, .. } => {
+                if *untrusted {
+                    self.consultations.taint();
+                    self.from_elsewhere = true;
+                }
                 self.pause(control.at_ms.saturating_sub(control.before_ms));
                 self.now_ms = control.at_ms;
                 if let Some(more) = budgets {

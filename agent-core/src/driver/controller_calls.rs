@@ -27,7 +27,10 @@ impl Driver {
             return Err(DriveError::Interrupted);
         }
         let event = match answer {
-            Ok(reply) => Event::ControllerAnswered { reply: self.redactor.any(reply) },
+            Ok(reply) => match self.redactor.any(reply) {
+                Ok(reply) => Event::ControllerAnswered { reply },
+                Err(error) => Event::ControllerFailed { error: error.to_string() },
+            },
             Err(error) => Event::ControllerFailed { error: self.redactor.text(&error.to_string()) },
         };
         self.observer.notice(&Notice::ControllerAnswered { purpose, event: &event });

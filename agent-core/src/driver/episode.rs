@@ -17,7 +17,7 @@ impl Driver {
         self.episode_step = 0;
         self.reflexes = self.reflexes.iter().map(LiveReflex::rested).collect();
         self.observer.notice(&Notice::Episode { seed });
-        self.derived(Event::EpisodeStarted { seed, observation: self.redactor.any(observation) }).await
+        self.derived(Event::EpisodeStarted { seed, observation }).await
     }
 
     /// Runs a skill of the library, or a tool of the environment where there is no skill of that name.
@@ -48,7 +48,7 @@ impl Driver {
         if self.core.config().reflexes.is_none() || !died(&report) {
             report.moments.clear();
         }
-        self.derived(Event::Acted { report: self.redactor.any(report) }).await
+        self.derived(Event::Acted { report }).await
     }
 
     /// An executor that holds the run's environment and reflexes until they are taken back.

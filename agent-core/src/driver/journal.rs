@@ -236,6 +236,15 @@ impl Journal {
         Ok(())
     }
 
+    /// The control records since the last [`take_controls`](Self::take_controls), up to this place of the log.
+    ///
+    /// # Errors
+    /// When one cannot be read or written.
+    pub async fn read_controls(&mut self) -> Result<&[TimedControl], JournalError> {
+        self.pass_controls().await?;
+        Ok(&self.controls)
+    }
+
     async fn pass_controls(&mut self) -> Result<(), JournalError> {
         while let Some(record) = self.recorded.front() {
             if !RecordKind::of(record)?.is_control() {

@@ -24,8 +24,8 @@ pub(super) struct JournalRecorder {
 #[async_trait]
 impl Recorder for JournalRecorder {
     async fn record(&mut self, event: SkillEvent) -> Result<(), ExecutorError> {
-        let mut payload = event.to_payload().map_err(JournalError::from)?;
-        self.redactor.value(&mut payload);
+        let event = self.redactor.any(event).map_err(ExecutorError::Secret)?;
+        let payload = event.to_payload().map_err(JournalError::from)?;
         let mut journal = self.journal.lock().await;
         let noted = journal.note_payload(event.kind(), &payload).await?;
         if self.durable && !noted.replayed {

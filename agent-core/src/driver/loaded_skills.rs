@@ -22,6 +22,7 @@ pub(super) fn load_skills(
             goal: manifest.postcondition.clone(),
             program,
             grants: manifest.calls.iter().cloned().collect(),
+            untrusted: manifest.is_untrusted(),
         };
         skills.insert(name.to_owned(), skill);
     }

@@ -17,7 +17,7 @@ impl Driver {
             return Ok(step);
         }
         let memories = match &self.memory {
-            Some(memory) if limit > 0 => self.redactor.any(memory.recall(query, limit, lessons).await?),
+            Some(memory) if limit > 0 => memory.recall(query, limit, lessons).await?,
             _ => Vec::new(),
         };
         let tools = match tools {

@@ -27,10 +27,10 @@ pub use executor::ExecutorError;
 pub use journal::{Journal, JournalError, Noted, now_ms};
 pub use observer::{Notice, Observer, Silent};
 pub use provenance::Provenance;
-pub use redact::Redactor;
+pub use redact::{Redactor, Unredactable};
 pub use replay::{RecordedRun, ReplayPosition};
 pub use run_memory::{RunMemory, Texts};
-pub use toolkit::{Approval, Approver, Tools, Unattended};
+pub use toolkit::{Approval, Approver, Tools, Unattended, call_hash};
 pub use trials::{SingleRun, StandaloneTrials, run_once};
 
 use crate::core::Core;
@@ -135,6 +135,9 @@ pub enum DriveError {
     /// A value could not be written as JSON.
     #[error("not serialisable: {0}")]
     Json(#[from] serde_json::Error),
+    /// A value could not be recorded without a secret.
+    #[error(transparent)]
+    Secret(#[from] Unredactable),
     /// The run cannot be driven as it was set up or recorded.
     #[error("{0}")]
     Unusable(String),
@@ -246,6 +249,9 @@ impl Driver {
             match step {
                 Ok(Step::Next { at_ms, event }) => {
                     let pauses = self.journal.lock().await.take_pauses();
+                    if let Some(Err(error)) = self.toolkit.as_ref().map(|toolkit| toolkit.heed(&pauses)) {
+                        break Err(error);
+                    }
                     for control in &pauses {
                         self.core.apply_control(control);
                     }
@@ -275,7 +281,7 @@ impl Driver {
         for mut effect in effects {
             if let Effect::AskController { request, .. } = &mut effect {
                 self.core.instruct(request);
-                *request = self.redactor.any(request.clone());
+                *request = self.redactor.any(request.clone())?;
             }
             if self.cancel.is_cancelled() {
                 return Err(DriveError::Interrupted);
@@ -311,8 +317,9 @@ impl Driver {
         Err(DriveError::Unusable("the core requested no effect that is answered".to_owned()))
     }
 
-    /// Logs an event that the driver produced; while the journal replays it must equal the record.
+    /// Logs an event that the driver produced, without secrets; while the journal replays it must equal the record.
     async fn derived(&self, event: Event) -> Result<Step, DriveError> {
+        let event = self.redactor.any(event)?;
         let noted = self.journal.lock().await.note(&event).await?;
         Ok(Step::Next { at_ms: noted.at_ms, event: Box::new(event) })
     }
@@ -335,6 +342,9 @@ impl Driver {
     async fn apply_controls(&mut self) -> Result<Option<i64>, DriveError> {
         let controls = self.journal.lock().await.take_controls().await?;
         let mut resumed_ms = None;
+        if let Some(toolkit) = &self.toolkit {
+            toolkit.heed(&controls)?;
+        }
         for control in &controls {
             self.core.apply_control(control);
             match &control.record {

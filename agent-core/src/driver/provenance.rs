@@ -24,7 +24,7 @@ impl Provenance {
             LessonKind::Episode => MemoryKind::Episode,
             LessonKind::Reflection => MemoryKind::Reflection,
         };
-        self.made(kind, &lesson.text, lesson.importance, noted)
+        NewMemory { untrusted: lesson.untrusted, ..self.made(kind, &lesson.text, lesson.importance, noted) }
     }
 
     /// Applies the edits of a record, once. Returns whether they were applied now.
@@ -43,12 +43,13 @@ impl Provenance {
         let mut deltas = Vec::new();
         let mut added: Vec<MemoryId> = Vec::new();
         for edit in edits {
-            if let Edit::Add { text, importance, sources } = edit {
+            if let Edit::Add { text, importance, sources, untrusted } = edit {
                 let ordinal = u32::try_from(added.len()).unwrap_or(u32::MAX);
                 let source = |seq: &_| Source { run: self.run.clone(), seq: *seq };
                 let memory = NewMemory {
                     ordinal,
                     sources: sources.iter().map(source).collect(),
+                    untrusted: *untrusted,
                     ..self.made(MemoryKind::Reflection, text, *importance, noted)
                 };
                 added.push(memory.id());

@@ -223,7 +223,13 @@ fn recalled(hit: Hit) -> Recalled {
         let _ = write!(why, "beside {:.2}, ", hit.why.neighbours);
     }
     let _ = write!(why, "recency {:.2}, importance {:.2}", hit.why.recency, hit.why.importance);
-    Recalled { id: hit.memory.id, text: hit.memory.text, kind: hit.memory.kind.as_str().to_owned(), why }
+    Recalled {
+        id: hit.memory.id,
+        text: hit.memory.text,
+        kind: hit.memory.kind.as_str().to_owned(),
+        why,
+        untrusted: hit.memory.untrusted,
+    }
 }
 
 fn failed(error: impl std::error::Error + Send + Sync + 'static) -> DriveError {

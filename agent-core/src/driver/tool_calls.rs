@@ -17,7 +17,7 @@ impl Driver {
                 && journal.writes()
                 && let Some(change) = toolkit::change(self.core.tools(), toolbox).await
             {
-                journal.append_control(self.redactor.any(change)).await?;
+                journal.append_control(self.redactor.any(change)?).await?;
             }
         }
         let resumed_later_ms = self.apply_controls().await?;

@@ -6,17 +6,18 @@
 
 use super::journal::{Journal, JournalError};
 use super::{DriveError, Redactor, spans};
-use crate::model::{ControlRecord, RecordKind, ToolDecision};
+use crate::model::{ControlRecord, RecordKind, TimedControl, ToolDecision};
 use async_trait::async_trait;
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 use sojourn_controller::{Cancel, Constraint};
 use sojourn_memory::{Durability, RunId};
 use sojourn_tools::{
-    CallContext, FailureKind, Policy, PolicyFile, PolicyVerdict, ToolCall, ToolOutcome, ToolSpec, Toolbox,
-    ValidatedCall,
+    CallContext, Decision, FailureKind, Policies, PolicyFile, PolicyVerdict, ToolCall, ToolOutcome, ToolSpec,
+    Toolbox, ValidatedCall,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -24,7 +25,7 @@ use tracing::Instrument as _;
 /// Decides where a policy asks a person.
 #[async_trait]
 pub trait Approver: Send + Sync {
-    /// Decides whether `spec` may be called with `args`.
+    /// Decides whether `spec` may be called with exactly these `args`. A person must have seen all of them.
     async fn approve(&self, spec: &ToolSpec, args: &Map<String, Value>) -> Approval;
 }
 
@@ -61,11 +62,20 @@ pub struct Tools {
 #[derive(Clone)]
 pub(super) struct Toolkit {
     tools: Option<Tools>,
-    policy: Arc<Policy>,
+    restrictions: Arc<RwLock<Restrictions>>,
     /// The tools as the core knows them. In a replay there is no other source.
     specs: Arc<RwLock<BTreeMap<String, ToolSpec>>>,
     run: RunId,
     site: CallSite,
+}
+
+/// What bounds all calls. It only ever becomes stricter.
+#[derive(Default)]
+struct Restrictions {
+    /// The policy that the run was started with, and those that were added when it was resumed or forked.
+    policies: Policies,
+    /// Whether the run was recorded elsewhere, so that content from outside may have caused every call.
+    tainted: bool,
 }
 
 /// Where calls are made.
@@ -95,10 +105,46 @@ impl Toolkit {
         cancel: Cancel,
         redactor: Redactor,
     ) -> Result<Self, DriveError> {
-        let policy =
-            Policy::new(policy.clone()).map_err(|error| DriveError::Unusable(format!("policy: {error}")))?;
         let site = CallSite::Run { journal, cancel, redactor };
-        Ok(Self { tools, policy: Arc::new(policy), specs: Arc::default(), run, site })
+        let toolkit = Self { tools, restrictions: Arc::default(), specs: Arc::default(), run, site };
+        toolkit.restrict(policy)?;
+        Ok(toolkit)
+    }
+
+    /// Adds a policy: from now on the strictest decides.
+    fn restrict(&self, policy: &PolicyFile) -> Result<(), DriveError> {
+        let added = self.restrictions_mut().policies.add(policy);
+        added.map(|_| ()).map_err(|error| DriveError::Unusable(format!("policy: {error}")))
+    }
+
+    /// Takes over what control records say about policies. Doing so again changes nothing.
+    pub fn heed(&self, controls: &[TimedControl]) -> Result<(), DriveError> {
+        for control in controls {
+            match &control.record {
+                ControlRecord::Resumed { policy, untrusted, .. } => {
+                    if let Some(policy) = policy {
+                        self.restrict(policy)?;
+                    }
+                    self.restrictions_mut().tainted |= untrusted;
+                }
+                ControlRecord::Forked { changes, .. } => {
+                    let tools = changes.config.as_ref().and_then(|config| config.tools.as_ref());
+                    if let Some(tools) = tools {
+                        self.restrict(&tools.policy)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn restrictions(&self) -> RwLockReadGuard<'_, Restrictions> {
+        self.restrictions.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn restrictions_mut(&self) -> RwLockWriteGuard<'_, Restrictions> {
+        self.restrictions.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The same tools for trials.
@@ -119,7 +165,7 @@ impl Toolkit {
 
     /// Whether the policy trusts a tool's content like the user's own words.
     pub fn trusts(&self, name: &str) -> bool {
-        self.policy.trusts(name)
+        self.restrictions().policies.trusts(name)
     }
 
     /// The tools as they are now; `None` in a replay.
@@ -148,6 +194,8 @@ impl Toolkit {
         let key = format!("{}/{}", self.run, journal.lock().await.seq());
         let recorded = journal.lock().await.recall(&[RecordKind::ToolDecision]).await?;
         let repeated = recorded.is_some();
+        // A resume at this very place may have brought another policy.
+        self.heed(journal.lock().await.read_controls().await?)?;
         let (decision, now_ms, ready) = match recorded {
             Some((noted, record)) => {
                 let decision = ToolDecision::try_from(record).map_err(|kind| {
@@ -158,7 +206,7 @@ impl Toolkit {
             None if !journal.lock().await.writes() => return Err(JournalError::End.into()),
             None => {
                 let (decision, ready) = self.decide(call, request.untrusted).await;
-                let decision = redactor.any(decision);
+                let decision = redactor.any(decision)?;
                 let mut journal = journal.lock().await;
                 let noted = journal.note(&decision).await?;
                 journal.commit(Durability::Effect).await?;
@@ -166,10 +214,10 @@ impl Toolkit {
             }
         };
         if !decision.granted {
-            let message = format!("not called: {}", decision.by);
-            return Ok(ToolOutcome::failed_by(FailureKind::Denied, message));
+            return Ok(denied(&decision.by));
         }
         if let Some(record) = journal.lock().await.peek(request.answered_by).await? {
+            self.heed(journal.lock().await.read_controls().await?)?;
             return record.outcome().cloned().ok_or_else(|| {
                 DriveError::Unusable(format!("the answer of `{}` cannot be read", call.name))
             });
@@ -187,6 +235,12 @@ impl Toolkit {
         let Some(ready) = ready else {
             return Ok(ToolOutcome::failed(format!("there is no tool `{}` any more", call.name)));
         };
+        if repeated {
+            self.heed(journal.lock().await.read_controls().await?)?;
+            if let Some(refusal) = self.refused_since(&ready, &decision, request.untrusted) {
+                return Ok(denied(&refusal));
+            }
+        }
         let token = CancellationToken::new();
         let context = CallContext { now_ms, idempotency_key: key, cancel: token.clone(), progress: None };
         let span = spans::tool(call, "function");
@@ -196,6 +250,7 @@ impl Toolkit {
             outcome = &mut running => {
                 // Only the driver states the kind of a failure; a tool's answer comes from outside.
                 let outcome = redactor.any(ToolOutcome { failure: None, ..outcome });
+                let outcome = outcome.unwrap_or_else(|error| ToolOutcome::failed(error.to_string()));
                 spans::returned(&span, &outcome);
                 Ok(outcome)
             }
@@ -217,21 +272,43 @@ impl Toolkit {
 
     /// The decision of the policy, or of the person that the policy asks.
     async fn decide(&self, call: &ToolCall, untrusted: bool) -> (ToolDecision, Option<ValidatedCall>) {
-        let decided = |granted, by| ToolDecision { tool: call.name.clone(), granted, by };
+        let decided = |granted, by, shown| ToolDecision { tool: call.name.clone(), granted, by, shown };
         let ready = match self.ready(call) {
             Ok(ready) => ready,
-            Err(refusal) => return (decided(false, refusal), None),
+            Err(refusal) => return (decided(false, refusal, None), None),
         };
-        let decision = self.policy.decide(ready.spec(), ready.args(), untrusted);
-        let (granted, by) = match (decision.verdict, &self.tools) {
-            (PolicyVerdict::Allow, _) => (true, decision.by),
+        let decision = self.judge(&ready, untrusted);
+        let decided = match (decision.verdict, &self.tools) {
+            (PolicyVerdict::Allow, _) => decided(true, decision.by, None),
             (PolicyVerdict::Ask, Some(tools)) => {
                 let Approval { granted, by } = tools.approver.approve(ready.spec(), ready.args()).await;
-                (granted, by)
+                decided(granted, by, Some(call_hash(ready.spec(), ready.args())))
             }
-            (PolicyVerdict::Deny | PolicyVerdict::Ask, _) => (false, decision.by),
+            (PolicyVerdict::Deny | PolicyVerdict::Ask, _) => decided(false, decision.by, None),
         };
-        (decided(granted, by), Some(ready))
+        (decided, Some(ready))
+    }
+
+    /// The decision of the policies.
+    fn judge(&self, ready: &ValidatedCall, untrusted: bool) -> Decision {
+        let restrictions = self.restrictions();
+        restrictions.policies.decide(ready.spec(), ready.args(), untrusted || restrictions.tainted)
+    }
+
+    /// Why a call that was granted before a crash is not made after it; `None` where it may be made.
+    fn refused_since(&self, ready: &ValidatedCall, before: &ToolDecision, untrusted: bool) -> Option<String> {
+        let Decision { verdict, by } = self.judge(ready, untrusted);
+        let approved = before.shown.as_deref() == Some(call_hash(ready.spec(), ready.args()).as_str());
+        match verdict {
+            // Another call than the one that a person saw.
+            _ if before.shown.is_some() && !approved => {
+                Some("the call is not the one that was approved".to_owned())
+            }
+            PolicyVerdict::Allow => None,
+            PolicyVerdict::Ask if approved => None,
+            PolicyVerdict::Ask => Some(format!("{by}: it asks now, and nobody was asked")),
+            PolicyVerdict::Deny => Some(by),
+        }
     }
 
     async fn call_in_trial(&self, call: &ToolCall) -> ToolOutcome {
@@ -239,12 +316,22 @@ impl Toolkit {
             Ok(ready) => ready,
             Err(refusal) => return ToolOutcome::failed(refusal),
         };
-        let decision = self.policy.decide(ready.spec(), ready.args(), true);
+        let decision = self.judge(&ready, true);
         if !ready.spec().effects.changes_nothing() || decision.verdict != PolicyVerdict::Allow {
             return ToolOutcome::failed(format!("`{}` is not called in a trial", call.name));
         }
         ready.run(CallContext::default()).await
     }
+}
+
+fn denied(by: &str) -> ToolOutcome {
+    ToolOutcome::failed_by(FailureKind::Denied, format!("not called: {by}"))
+}
+
+/// The SHA-256 (hex) of a call as it is shown to a person who approves it: the tool with its effects, and all arguments.
+pub fn call_hash(spec: &ToolSpec, args: &Map<String, Value>) -> String {
+    let shown = serde_json::json!([spec.name, spec.effects, args]);
+    hex::encode(Sha256::digest(shown.to_string()))
 }
 
 /// The difference between the tools that the core knows and those of the toolbox; `None` where they are equal.

@@ -17,7 +17,7 @@ use serde_json::Value;
 use sojourn_controller::{ModelInfo, Reply, Request};
 use sojourn_memory::{ForkPoint, MemoryId, RunId};
 use sojourn_skills::{LibraryEvent, SkillId};
-use sojourn_tools::{Observation, ToolCall, ToolOutcome, ToolSpec};
+use sojourn_tools::{Observation, PolicyFile, ToolCall, ToolOutcome, ToolSpec};
 use std::collections::BTreeMap;
 
 log_records! {
@@ -221,6 +221,13 @@ log_records! {
             /// What the run may use from now on, where that was changed.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             budgets: Option<Budgets>,
+            /// The policy of the agent file, where it differs from those in the log. From now on the strictest of them
+            /// decides.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            policy: Option<Box<PolicyFile>>,
+            /// Whether the run was recorded elsewhere, or its world is not trusted any more: it is tainted from now on.
+            #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+            untrusted: bool,
         },
         /// The records before this one were copied from another run; from here on this run goes its own way.
         "forked" => Forked {
@@ -293,6 +300,13 @@ pub struct TimedControl {
     pub before_ms: i64,
     /// Its own time.
     pub at_ms: i64,
+}
+
+impl ControlRecord {
+    /// Another process resumed the run, and nothing else changed.
+    pub fn resumed() -> Self {
+        Self::Resumed { budgets: None, policy: None, untrusted: false }
+    }
 }
 
 impl RecordKind {

@@ -34,9 +34,15 @@ fn started_line(started: &Started) -> String {
 
 fn control_line(record: &ControlRecord) -> String {
     match record {
-        ControlRecord::Resumed { budgets: None } => "resumed by another process".to_owned(),
-        ControlRecord::Resumed { budgets: Some(_) } => {
-            "resumed by another process, with larger budgets".to_owned()
+        ControlRecord::Resumed { budgets, policy, untrusted } => {
+            let mut line = "resumed by another process".to_owned();
+            let changes = [
+                (budgets.is_some(), ", with other budgets"),
+                (policy.is_some(), ", under another policy too"),
+                (*untrusted, ", as a run from elsewhere"),
+            ];
+            line.extend(changes.iter().filter(|(changed, _)| *changed).map(|(_, words)| *words));
+            line
         }
         ControlRecord::Forked { forked_from, changes } => {
             let model = changes.model.as_ref().map(|model| format!("; continues with {}", model.name));

@@ -14,6 +14,9 @@ pub struct Recalled {
     pub kind: String,
     /// The score and its parts, for people.
     pub why: String,
+    /// Whether it was made of text from outside.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untrusted: bool,
 }
 
 /// A memory to store.
@@ -25,6 +28,9 @@ pub struct NewLesson {
     pub kind: LessonKind,
     /// From 1 to 10.
     pub importance: f32,
+    /// Whether it was made of text from outside.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untrusted: bool,
 }
 
 /// One step of a consolidation.
@@ -39,6 +45,9 @@ pub enum Edit {
         importance: f32,
         /// The records of this run that support it.
         sources: Vec<EventSeq>,
+        /// Whether it was made of text from outside.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        untrusted: bool,
     },
     /// An older lesson has the same meaning as a new one. The older one stays and takes over the sources of the new one.
     Merge {

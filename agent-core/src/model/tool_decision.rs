@@ -9,4 +9,7 @@ pub struct ToolDecision {
     pub granted: bool,
     /// Who decided: "rule 2", "the user".
     pub by: String,
+    /// Where a person decided: the SHA-256 (hex) of the call as it was shown. Only this call may be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<String>,
 }

@@ -158,6 +158,7 @@ fn memories(whim: &Whim) -> Event {
         text: format!("Lesson  {}", n % 7),
         kind: ["reflection", "episode"][n % 2].to_owned(),
         why: String::new(),
+        untrusted: false,
     };
     let memories = (whim.choice..whim.choice + whim.choice % 4).map(memory).collect();
     Event::Recalled { memories, tools: Vec::new() }
@@ -336,7 +337,7 @@ proptest! {
                     let mut newest = last;
                     for edit in &edits {
                         match edit {
-                            Edit::Add { text, importance, sources } => {
+                            Edit::Add { text, importance, sources, .. } => {
                                 prop_assert!(!text.trim().is_empty() && texts.insert(text.to_lowercase()));
                                 prop_assert!((1.0..=10.0).contains(importance) && !sources.is_empty());
                                 prop_assert!(sources.iter().all(|seq| *seq > last), "{sources:?} after {last:?}");
@@ -516,7 +517,7 @@ fn the_time_between_two_processes_is_not_the_runs() {
             let mut core = core(config.clone());
             core.start(0);
             if told {
-                let record = ControlRecord::Resumed { budgets: None };
+                let record = ControlRecord::resumed();
                 core.apply_control(&TimedControl { record, before_ms: 0, at_ms: gap });
             }
             let effects =
@@ -555,7 +556,11 @@ fn a_run_with_exhausted_steps_resumes_with_a_larger_budget() {
     live(&mut core, &mut effects);
     assert_eq!(effects.last(), Some(&Effect::Finish { reason: FinishReason::Steps }));
     let walked = core.totals().steps;
-    let record = ControlRecord::Resumed { budgets: Some(Budgets { steps: Some(7), ..Budgets::default() }) };
+    let record = ControlRecord::Resumed {
+        budgets: Some(Budgets { steps: Some(7), ..Budgets::default() }),
+        policy: None,
+        untrusted: false,
+    };
     core.apply_control(&TimedControl { record, before_ms: 0, at_ms: 0 });
     effects = core.reopen(0);
     live(&mut core, &mut effects);

@@ -56,7 +56,7 @@ impl Lab {
 }
 
 fn add(text: &str) -> Edit {
-    Edit::Add { text: text.into(), importance: 5.0, sources: vec![EventSeq(1)] }
+    Edit::Add { text: text.into(), importance: 5.0, sources: vec![EventSeq(1)], untrusted: false }
 }
 
 #[tokio::test]

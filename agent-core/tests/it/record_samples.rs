@@ -49,7 +49,7 @@ fn started() -> LogRecord {
 
 fn decision() -> LogRecord {
     let (tool, by) = ("bank_pay".into(), "rule 1".into());
-    LogRecord::ToolDecision(Box::new(ToolDecision { tool, granted: true, by }))
+    LogRecord::ToolDecision(Box::new(ToolDecision { tool, granted: true, by, shown: Some("5e".into()) }))
 }
 
 fn effects() -> Vec<Effect> {
@@ -105,6 +105,7 @@ fn effects() -> Vec<Effect> {
                 text: "Trees give wood.".into(),
                 kind: LessonKind::Reflection,
                 importance: 8.0,
+                untrusted: true,
             },
         },
         Effect::Consolidate {
@@ -112,6 +113,7 @@ fn effects() -> Vec<Effect> {
                 text: "Zombies bite.".into(),
                 importance: 6.0,
                 sources: vec![EventSeq(3)],
+                untrusted: true,
             }],
         },
         Effect::CreditMemories {
@@ -132,6 +134,7 @@ fn events() -> Vec<Event> {
         text: "Trees give wood.".into(),
         kind: "reflection".into(),
         why: "score 1.00".into(),
+        untrusted: true,
     };
     vec![
         Event::EpisodeStarted { seed: 7, observation: observation() },
@@ -184,7 +187,7 @@ fn skill_events() -> Vec<SkillEvent> {
 fn controls() -> Vec<ControlRecord> {
     let parent = RunId::new(1, 1);
     vec![
-        ControlRecord::Resumed { budgets: None },
+        ControlRecord::Resumed { budgets: None, policy: Some(Box::default()), untrusted: true },
         ControlRecord::Forked {
             forked_from: ForkPoint { run: parent, seq: EventSeq(5), hash: Hash::of(b"record") },
             changes: ForkChanges {

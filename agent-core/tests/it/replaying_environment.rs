@@ -93,6 +93,7 @@ impl Table {
             question: None,
             exploration: None,
             wording: Wording::default(),
+            untrusted: true,
         };
         Self { spec, pile, stays, call: None, acted: false }
     }
@@ -258,7 +259,7 @@ impl Lab {
         let resumed = !records.is_empty() && writer.is_some();
         let mut journal = Journal::new(store.clone(), records, writer).with_clock(self.clock.clone());
         if resumed {
-            journal = journal.with_pending_control(ControlRecord::Resumed { budgets: None });
+            journal = journal.with_pending_control(ControlRecord::resumed());
         }
         let deps = DriverDeps {
             environment: Box::new(table),

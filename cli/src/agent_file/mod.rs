@@ -22,7 +22,7 @@ use serde::Deserialize;
 use sojourn_core::{Redactor, ReflexSource, RunConfig};
 use sojourn_sandbox::LimitSettings;
 use sojourn_tools::{CallLimits, Environment, EnvironmentRegistry, PolicyFile, SourceSettings, Toolbox};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -58,8 +58,11 @@ pub struct AgentFile {
     /// Default: none. Example: `reflexes = ["reflexes/fight.js"]`.
     #[serde(default)]
     pub reflexes: Vec<PathBuf>,
-    /// Environment variables whose values are replaced by their names in the log, in prompts and in errors. The
-    /// controller's `api_key_env` and the secrets of tool sources are always among them.
+    /// Environment variables whose values are replaced by their names in the log, in prompts and in errors, also where
+    /// they are encoded (base64, hexadecimal, percent signs, JSON, HTML), numbers, or broken over lines. The controller's
+    /// `api_key_env`, the secrets and `env` of tool sources and of the environment, and tokens of signing in are always
+    /// among them. A value under six bytes is replaced only where it stands as a word of its own; one under four bytes is
+    /// not, and a warning says so.
     ///
     /// Default: none. Example: `secrets = ["MY_TOKEN"]`.
     #[serde(default)]
@@ -93,6 +96,39 @@ pub struct AgentFile {
     /// The reflexes of the built-in agent file; `None` where the agent file was read from a file.
     #[serde(skip)]
     pub built_in_reflexes: Option<Vec<ReflexSource>>,
+}
+
+/// Whether a variable of this name sets up a program and holds no secret.
+fn is_setting(name: &str) -> bool {
+    const SETTINGS: [&str; 11] =
+        ["PATH", "HOME", "LANG", "TMPDIR", "TERM", "TZ", "USER", "SHELL", "PWD", "DISPLAY", "PYTHONPATH"];
+    SETTINGS.contains(&name) || name.starts_with("LC_") || name.starts_with("XDG_")
+}
+
+/// Whether the value of a program's variable is a word that stands everywhere.
+fn is_switch(value: &str) -> bool {
+    const SWITCHES: [&str; 18] = [
+        "true",
+        "false",
+        "none",
+        "null",
+        "yes",
+        "no",
+        "on",
+        "off",
+        "auto",
+        "always",
+        "never",
+        "debug",
+        "info",
+        "warn",
+        "warning",
+        "error",
+        "trace",
+        "localhost",
+    ];
+    let value = value.trim();
+    value.len() < 4 || SWITCHES.contains(&value.to_lowercase().as_str())
 }
 
 /// A policy, or the file that holds it.
@@ -150,13 +186,27 @@ impl AgentFile {
         self.reflexes.iter().map(read).collect()
     }
 
-    /// Replaces the values of the declared secrets wherever something enters the log. A variable that is not set hides
-    /// nothing.
+    /// Replaces the values of the declared secrets, and of the variables that programs see, wherever something enters the
+    /// log. A variable that is not set hides nothing.
     pub fn redactor(&self) -> Redactor {
+        let value = |name: &str| Some((name.to_owned(), std::env::var(name).ok()?));
+        let programs = self.environment.env().iter().chain(self.tools.values().flat_map(SourceSettings::env));
+        let programs = programs.filter(|name| !is_setting(name)).filter_map(|name| value(name));
+        let programs = programs.filter(|(_, value)| !is_switch(value));
+        Redactor::new(self.secret_names().filter_map(value).chain(programs))
+    }
+
+    /// What `redactor` cannot do for the declared secrets, one sentence each.
+    pub fn secret_warnings(&self, redactor: &Redactor) -> Vec<String> {
+        let declared: BTreeSet<&str> = self.secret_names().collect();
+        let uncovered = redactor.uncovered().into_iter().filter(|(name, _)| declared.contains(name));
+        uncovered.map(|(name, instead)| format!("the secret `{name}`: {instead}")).collect()
+    }
+
+    /// Names of variables that are declared as secrets.
+    fn secret_names(&self) -> impl Iterator<Item = &str> {
         let names = self.secrets.iter().chain(&self.controller.api_key_env).map(String::as_str);
-        let names = names.chain(self.environment.secret());
-        let names = names.chain(self.tools.values().flat_map(SourceSettings::secrets));
-        Redactor::new(names.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))))
+        names.chain(self.environment.secret()).chain(self.tools.values().flat_map(SourceSettings::secrets))
     }
 
     /// A model's name, or its path from the current directory.

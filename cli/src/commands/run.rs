@@ -109,9 +109,13 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     }
     let tools = models.tools.clone();
     let redactor = agent.redactor();
+    for warning in agent.secret_warnings(&redactor) {
+        output::note(format!("warning: {warning}"));
+    }
     let watch = Watch { observer: progress.clone(), cancel, redactor: redactor.clone() };
     let session = if let Some(info) = &resumed {
-        context.resume(info, environment, more(args), &models, watch).await?
+        let policy = agent.run.tools.as_ref().map(|tools| tools.policy.clone()).unwrap_or_default();
+        context.resume(info, environment, more(args), &policy, &models, watch).await?
     } else {
         let library = LibraryHandle::OnDisk(Box::new(context.home.library().await?));
         let plan = Plan { config: agent.run.clone(), reflexes, library, title: None, run };

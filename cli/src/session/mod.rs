@@ -15,11 +15,12 @@ use anyhow::Result;
 use recorded::same_world;
 use sojourn_controller::RecordedController;
 use sojourn_core::{
-    Budgets, ControlRecord, Driver, DriverDeps, Journal, LOG_VERSION, RunMemory, RunOrigin, Started, now_ms,
+    Budgets, ControlRecord, Driver, DriverDeps, Journal, LOG_VERSION, Redactor, RunMemory, RunOrigin,
+    Started, now_ms,
 };
 use sojourn_memory::{NewRun, RecordQuery, RunId, RunInfo, RunStatus, Store};
 use sojourn_sandbox::{Sandbox, SandboxConfig, engine_sha256};
-use sojourn_tools::Environment;
+use sojourn_tools::{Environment, PolicyFile};
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
 
@@ -90,7 +91,10 @@ impl RunContext {
             model,
         };
         // The user wrote the settings: they may contain a secret.
-        let started = watch.redactor.any(started);
+        if let Some(tools) = &started.config.tools {
+            check_policy(&tools.policy, &watch.redactor)?;
+        }
+        let started = watch.redactor.any(started)?;
         let new = NewRun {
             created_ms,
             title: plan.title,
@@ -114,7 +118,9 @@ impl RunContext {
     }
 
     /// Resumes an interrupted run: the recorded part is replayed, then the run is live. `more` replaces the budgets from
-    /// there on; with it, a run that had used its budgets up continues.
+    /// there on; with it, a run that had used its budgets up continues. `policy` is that of the local agent file: from
+    /// there on the stricter of it and those in the log decides, so the log of a run from elsewhere allows nothing that the
+    /// file does not.
     ///
     /// # Errors
     /// When the run is finished, another process writes to it, or its environment or model differs.
@@ -123,6 +129,7 @@ impl RunContext {
         info: &RunInfo,
         environment: Box<dyn Environment>,
         more: Option<Budgets>,
+        policy: &PolicyFile,
         models: &Models,
         watch: Watch,
     ) -> Result<Session> {
@@ -154,13 +161,21 @@ impl RunContext {
             .hint("resume it with the agent file that it was started with")
             .into());
         }
+        check_policy(policy, &watch.redactor)?;
+        let untrusted = self.store.is_imported(&info.id).await?
+            || (environment.spec().untrusted && !started.environment.untrusted);
+        let resumed = ControlRecord::Resumed {
+            budgets: more,
+            policy: (!effective.policies.contains(policy)).then(|| Box::new(policy.clone())),
+            untrusted,
+        };
         let deps = DriverDeps {
             environment,
             controller: Arc::clone(&models.controller),
             sandbox: self.sandbox.clone(),
             journal: Journal::new(self.store.clone(), records, Some(writer))
                 .trusting_trials()
-                .with_pending_control(ControlRecord::Resumed { budgets: more }),
+                .with_pending_control(resumed),
             memory: self.memory(models, &started).await?,
             // The skills that a fork learns stay in its log.
             library: if effective.forked { None } else { Some(self.home.library().await?) },
@@ -207,6 +222,16 @@ impl RunContext {
         let environment = started.environment.name.clone();
         Ok(Some(RunMemory::new(memories, Home::tenant()?, environment, models.embedder.clone())))
     }
+}
+
+/// Refuses a policy with a secret in it: the log would keep another policy than the one that decides.
+fn check_policy(policy: &PolicyFile, redactor: &Redactor) -> Result<()> {
+    if redactor.any(policy.clone()).is_ok_and(|redacted| redacted == *policy) {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Usage, "the policy contains the value of a secret".to_owned())
+        .hint("describe the arguments of the rule without it, for example by `.*`")
+        .into())
 }
 
 /// A new id for a run that begins now.

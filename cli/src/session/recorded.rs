@@ -7,7 +7,7 @@ use anyhow::Result;
 use sojourn_controller::ModelInfo;
 use sojourn_core::{ControlRecord, LOG_VERSION, LogRecord, RecordKind, RunConfig, Started};
 use sojourn_memory::{EventSeq, Record, RunInfo, Store};
-use sojourn_tools::EnvironmentSpec;
+use sojourn_tools::{EnvironmentSpec, PolicyFile};
 
 impl RunContext {
     /// The first record of a run.
@@ -69,6 +69,8 @@ pub struct EffectiveConfig {
     pub model: ModelInfo,
     /// Whether the run is a fork.
     pub forked: bool,
+    /// The policies that hold, the one that the run was started with first.
+    pub policies: Vec<PolicyFile>,
 }
 
 impl EffectiveConfig {
@@ -77,18 +79,31 @@ impl EffectiveConfig {
     /// # Errors
     /// When a record cannot be read.
     pub async fn of(store: &Store, started: &Started, records: &[Record]) -> Result<Self> {
-        let mut now = Self { config: started.config.clone(), model: started.model.clone(), forked: false };
-        for record in records.iter().filter(|record| RecordKind::Forked.is(record)) {
+        let policy = |config: &RunConfig| config.tools.as_ref().map(|tools| tools.policy.clone());
+        let mut now = Self {
+            config: started.config.clone(),
+            model: started.model.clone(),
+            forked: false,
+            policies: policy(&started.config).into_iter().collect(),
+        };
+        let changing = [RecordKind::Forked, RecordKind::Resumed];
+        for record in records.iter().filter(|record| changing.iter().any(|kind| kind.is(record))) {
             let LogRecord::ControlRecord(control) = LogRecord::require(store, record).await? else {
                 continue;
             };
-            let ControlRecord::Forked { changes, .. } = *control else { continue };
-            now.forked = true;
-            if let Some(config) = changes.config {
-                now.config = *config;
-            }
-            if let Some(model) = changes.model {
-                now.model = *model;
+            match *control {
+                ControlRecord::Forked { changes, .. } => {
+                    now.forked = true;
+                    if let Some(config) = changes.config {
+                        now.policies.extend(policy(&config));
+                        now.config = *config;
+                    }
+                    if let Some(model) = changes.model {
+                        now.model = *model;
+                    }
+                }
+                ControlRecord::Resumed { policy, .. } => now.policies.extend(policy.map(|policy| *policy)),
+                _ => {}
             }
         }
         Ok(now)

@@ -68,6 +68,8 @@ pub fn open(html: &Path) -> io::Result<WebEnvironment> {
         question: None,
         exploration: Some(sojourn_browser::exploration()),
         wording: Wording::default(),
+        // The files of a package of a fixed version, without the network. Their goals stand for the user's words.
+        untrusted: false,
     };
     let settings = Settings { files: true, window: SIZE, ..Settings::default() };
     let site = MiniWob { html: html.to_owned(), tasks: tasks.into(), at: None };

@@ -55,6 +55,14 @@ impl Store {
         let mut connection = self.connection().await?;
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let (no, genesis) = run::insert(&mut transaction, &new, Some(&branch)).await?;
+        // What was recorded elsewhere stays so in a fork.
+        sqlx::query(
+            "INSERT INTO imported_runs SELECT ? WHERE EXISTS (SELECT 1 FROM imported_runs WHERE run = ?)",
+        )
+        .bind(no)
+        .bind(origin.no)
+        .execute(&mut *transaction)
+        .await?;
         let mut copy = Copy { from: origin.no, to: no, run: new.id.clone(), head: genesis };
         let mut shared = ForkPoint { run: parent.clone(), seq: EventSeq(0), hash: origin.genesis() };
         while shared.seq < at {
@@ -79,6 +87,18 @@ impl Store {
         copy.begin(&mut transaction, at.next(), new.created_ms, payload).await?;
         transaction.commit().await?;
         Writer::new(self.clone(), connection, lock, &new.id).await
+    }
+}
+
+impl Store {
+    /// Whether the run, or the run that it was forked from, was recorded in another home and imported.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRun`], or the store cannot be read.
+    pub async fn is_imported(&self, run: &RunId) -> Result<bool, Error> {
+        let row = self.run_row(run).await?;
+        let mark = sqlx::query("SELECT 1 FROM imported_runs WHERE run = ?").bind(row.no);
+        Ok(mark.fetch_optional(&self.pool).await?.is_some())
     }
 }
 

@@ -121,6 +121,7 @@ impl Memories {
             valid_from_ms: old.valid_from_ms,
             pinned: old.pinned,
             attachment: old.attachment,
+            untrusted: old.untrusted,
             ..NewMemory::new(tenant.clone(), old.kind, text)
         };
         let newer = insert(&mut transaction, &new, id.revised(text), None).await?;

@@ -189,10 +189,12 @@ pub struct NewMemory {
     pub pinned: bool,
     /// The image or sound that the text describes.
     pub attachment: Option<Attachment>,
+    /// Whether it was made of text from outside. A run that recalls it is tainted.
+    pub untrusted: bool,
 }
 
 impl NewMemory {
-    /// A memory from outside of any run, with importance 5 and time 0.
+    /// A memory from outside of any run, with importance 5 and time 0. Knowledge is untrusted.
     pub fn new(tenant: Tenant, kind: MemoryKind, text: impl Into<String>) -> Self {
         Self {
             tenant,
@@ -209,6 +211,7 @@ impl NewMemory {
             valid_from_ms: None,
             pinned: false,
             attachment: None,
+            untrusted: kind == MemoryKind::Knowledge,
         }
     }
 
@@ -268,6 +271,9 @@ pub struct Memory {
     pub harmful: u32,
     /// Tick at which it was added.
     pub made: Tick,
+    /// Whether it was made of text from outside. A run that recalls it is tainted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untrusted: bool,
 }
 
 /// A vector with the name of the model that computed it.

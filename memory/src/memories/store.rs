@@ -225,8 +225,8 @@ pub(super) async fn insert(
     let made = tick(connection).await?;
     let row = sqlx::query(
         "INSERT INTO memories (id, tenant, kind, text, importance, event_time_ms, environment, run, seq, \
-         ordinal, expires_at_ms, valid_from_ms, pinned, content_hash, made, document, position, blob, media_type, folded) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING no",
+         ordinal, expires_at_ms, valid_from_ms, pinned, content_hash, made, document, position, blob, media_type, folded, \
+         untrusted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING no",
     )
     .bind(id.as_bytes().as_slice())
     .bind(new.tenant.as_str())
@@ -248,6 +248,7 @@ pub(super) async fn insert(
     .bind(new.attachment.as_ref().map(|attachment| attachment.blob.0.as_bytes().as_slice()))
     .bind(new.attachment.as_ref().map(|attachment| attachment.media_type.as_str()))
     .bind(folded(&new.text))
+    .bind(new.untrusted)
     .fetch_one(&mut *connection)
     .await?;
     let no: i64 = row.try_get(0)?;

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 /// The columns that [`decode`] reads.
 pub(super) const COLUMNS: &str = "memories.id, memories.tenant, kind, memories.text, importance, event_time_ms, environment, run, seq, \
      expires_at_ms, valid_from_ms, valid_to_ms, superseded_by, pinned, memories.content_hash, helpful, harmful, made, \
-     blob, media_type, (SELECT uri FROM memory_documents d WHERE d.no = memories.document) AS uri, \
+     untrusted, blob, media_type, (SELECT uri FROM memory_documents d WHERE d.no = memories.document) AS uri, \
      (SELECT json_group_array(json_array(s.run, s.seq)) FROM memory_sources s WHERE s.memory = memories.no) AS sources";
 
 /// Advances the memory clock and returns the new tick.
@@ -206,6 +206,7 @@ pub(super) fn decode(row: &SqliteRow) -> Result<Memory, Error> {
         helpful: row.try_get::<i64, _>("helpful")? as u32,
         harmful: row.try_get::<i64, _>("harmful")? as u32,
         made: Tick(row.try_get::<i64, _>("made")? as u64),
+        untrusted: row.try_get("untrusted")?,
     })
 }
 

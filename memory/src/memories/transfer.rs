@@ -76,7 +76,7 @@ impl Memories {
         rows.iter().map(embedding).collect()
     }
 
-    /// Imports memories as a tenant's own, all or none. Existing memories stay unchanged.
+    /// Imports memories as a tenant's own, all or none. Existing memories stay unchanged. Imported ones are untrusted.
     ///
     /// # Errors
     /// [`MemoryImportError::Memory`] with the index of the rejected memory, or [`MemoryImportError::Store`].
@@ -125,6 +125,7 @@ async fn take_in(
         pinned: memory.pinned,
         // The blob is not part of the export; only the description is imported.
         attachment: None,
+        untrusted: true,
         ..NewMemory::new(tenant.clone(), memory.kind, memory.text.clone())
     };
     insert(connection, &new, memory.id, None).await?;

@@ -263,9 +263,16 @@ async fn forgotten_content_stays_forgotten_in_forks_and_imports() {
         let lines = exported(&here, &run, None).await;
         assert!(!lines.join("\n").contains("vault"));
         imported(&there, &lines).await.unwrap();
+        assert_eq!(
+            (here.is_imported(&run).await.unwrap(), there.is_imported(&run).await.unwrap()),
+            (false, true)
+        );
         for store in [&here, &there] {
             let report = store.verify(&run, |_, _| ()).await.unwrap();
             assert!(report.is_intact() && report.forgotten > 0, "{report:?}");
         }
     }
+    let new = NewRun::new("fork-there".parse().unwrap(), "crafter", "model");
+    drop(there.fork_run(&run_id(), EventSeq(3), new.clone(), json!({})).await.unwrap());
+    assert!(there.is_imported(&new.id).await.unwrap(), "a fork of what was recorded elsewhere");
 }

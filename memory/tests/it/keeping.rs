@@ -288,3 +288,28 @@ async fn forgetting_deletes_every_copy_and_the_log_verifies() {
         .unwrap();
     assert!(!store.verify(&run_id(), |_, _| ()).await.unwrap().is_intact());
 }
+
+#[tokio::test]
+async fn a_memory_from_outside_stays_one() {
+    let (here, there) = (home(), home());
+    let (memories, others) = (open(here.path()).await, open(there.path()).await);
+    let planted = NewMemory { untrusted: true, ..lesson(1, "call the shell") };
+    let id = memories.remember(&planted, &[]).await.unwrap().id;
+    let own = memories.remember(&lesson(2, "wood is brown"), &[]).await.unwrap();
+    let known = memories.get(&owner(), &id).await.unwrap().unwrap();
+    assert_eq!((known.untrusted, own.untrusted), (true, false));
+    let edited = memories.edit(&owner(), &id, "call the shell twice", 5, &[]).await.unwrap().unwrap();
+    assert!(edited.untrusted);
+    let passages = ["a manual from elsewhere".to_owned()];
+    let document =
+        NewDocument { uri: "manual", title: None, passages: &passages, environment: None, at_ms: 1 };
+    memories.add_document(&owner(), &document).await.unwrap();
+    let exported = memories.export(&owner(), Tick(0), 100, false).await.unwrap();
+    let untrusted = |kind| exported.iter().find(|line| line.memory.kind == kind).unwrap().memory.untrusted;
+    assert!(untrusted(MemoryKind::Knowledge) && untrusted(MemoryKind::Reflection));
+    // What another home says of a memory is no reason to trust it.
+    others.import(&owner(), &exported).await.unwrap();
+    let imported = others.export(&owner(), Tick(0), 100, false).await.unwrap();
+    assert_eq!(imported.len(), exported.len());
+    assert!(imported.iter().all(|line| line.memory.untrusted));
+}

@@ -20,6 +20,7 @@ mod orphans;
 mod otlp;
 mod outside_data;
 mod plugins;
+mod policy;
 #[path = "../../../agent-core/tests/it/record_samples.rs"]
 mod record_samples;
 mod settings;

@@ -69,6 +69,10 @@ pub struct WebSettings {
     /// Path of the browser. Default: search for an installed one.
     #[serde(default)]
     pub program: Option<PathBuf>,
+    /// Trusts what the pages show like your own words: prompts do not quote it, and it does not taint the run. Only
+    /// for pages that show nothing from elsewhere. Default: false.
+    #[serde(default)]
+    pub trusted: bool,
 }
 
 /// One task on a site.
@@ -140,6 +144,7 @@ impl WebSettings {
             // Only the owner of a site knows what its buttons do.
             exploration: self.explore.then(crate::exploration),
             wording: Wording::default(),
+            untrusted: !self.trusted,
         };
         let settings = Settings {
             program: self.program.clone(),

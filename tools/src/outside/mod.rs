@@ -5,6 +5,7 @@ pub mod address;
 pub mod html;
 pub mod json;
 pub mod offload;
+pub mod quote;
 pub mod schema;
 pub mod terminal;
 pub mod text;

@@ -78,6 +78,10 @@ pub struct McpEnvironmentSettings {
     /// Time limit of a call, in milliseconds. Default one minute.
     #[serde(default)]
     pub timeout_ms: Option<u64>,
+    /// Trusts what the world shows like your own words: prompts do not quote it, and it does not taint the run. Only
+    /// for a world that shows nothing from elsewhere. Default: false.
+    #[serde(default)]
+    pub trusted: bool,
 }
 
 fn action() -> String {
@@ -149,6 +153,7 @@ impl McpEnvironmentSettings {
             question: None,
             exploration: None,
             wording: self.wording.clone(),
+            untrusted: !self.trusted,
         };
         let names: Vec<String> = match &self.actions {
             Actions::Names(names) => names.clone(),

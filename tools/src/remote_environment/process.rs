@@ -2,6 +2,7 @@
 //! specifies the protocol.
 
 use super::{Peer, PeerObservation, RemoteEnvironment, RemoteEnvironmentError};
+use crate::outside::quote;
 use crate::process::{ProcessClient, RequestError};
 use crate::{EnvironmentError, EnvironmentSpec, Example, Recipe, TaskSpec, Wording};
 use async_trait::async_trait;
@@ -27,6 +28,10 @@ pub struct ProcessEnvironmentSettings {
     /// Time limit of a reset or a step, in milliseconds. Default one minute.
     #[serde(default)]
     pub timeout_ms: Option<u64>,
+    /// Trusts what the world shows like your own words: prompts do not quote it, and it does not taint the run. Only
+    /// for a world that shows nothing from elsewhere. Default: false.
+    #[serde(default)]
+    pub trusted: bool,
 }
 
 /// Response to `describe`.
@@ -77,6 +82,7 @@ impl ProcessEnvironmentSettings {
         if self.command.is_empty() {
             return Err(RemoteEnvironmentError("the environment needs a `command`".to_owned()));
         }
+        let untrusted = !self.trusted;
         let mut peer = ProcessPeer { settings: self, directory: directory.to_owned(), client: None };
         let (client, world) = peer.start().await.map_err(RemoteEnvironmentError)?;
         let broken = |error: RemoteEnvironmentError| RemoteEnvironmentError(client.explain(&error.0));
@@ -84,10 +90,16 @@ impl ProcessEnvironmentSettings {
             name: world.name,
             version: world.version,
             deterministic: false,
-            about: world.about,
+            // Only the program says what it is.
+            about: match world.about {
+                about if untrusted && !about.is_empty() => {
+                    format!("The world says of itself: {}", quote::inline(&about))
+                }
+                about => about,
+            },
             tools: Vec::new(),
             actions: Vec::new(),
-            controls: world.controls,
+            controls: quote::one_line(&world.controls),
             tasks: world.tasks,
             recipes: world.recipes,
             examples: world.examples,
@@ -95,6 +107,7 @@ impl ProcessEnvironmentSettings {
             question: None,
             exploration: None,
             wording: world.wording,
+            untrusted,
         };
         let actions: Vec<(String, String)> = world
             .actions

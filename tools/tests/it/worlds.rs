@@ -15,7 +15,8 @@ use std::path::Path;
 async fn corridor(fault: &str, starts: Option<&Path>) -> Result<RemoteEnvironment, String> {
     let mut command = faulty("corridor.py", fault);
     command.extend(starts.map(|path| path.to_str().unwrap().to_owned()));
-    let world = ProcessEnvironmentSettings { command, env: Vec::new(), timeout_ms: Some(10_000) };
+    let world =
+        ProcessEnvironmentSettings { command, env: Vec::new(), timeout_ms: Some(10_000), trusted: false };
     world.open(Path::new("")).await.map_err(|error| error.to_string())
 }
 
@@ -134,6 +135,7 @@ async fn an_unusable_environment_reports_the_reason() {
         command: vec!["/no/such/program".into()],
         env: Vec::new(),
         timeout_ms: None,
+        trusted: false,
     };
     let Err(error) = world.open(Path::new("")).await else { panic!("it was opened") };
     assert!(error.to_string().contains("cannot start `/no/such/program`"), "{error}");

@@ -1,11 +1,12 @@
 //! Choosing one of the curriculum's proposals.
 
-use super::{Consultable, message, option_schema, prompt, push_line, request, tools};
+use super::{Consultable, WorldText, message, option_schema, prompt, push_line, request, tools};
 use crate::core::curriculum::{Curriculum, Proposal};
 use crate::core::planner::Planner;
 use crate::model::Recalled;
 use serde_json::Value;
 use sojourn_controller::{Message, Part, Request, Role};
+use sojourn_tools::outside::quote;
 use sojourn_tools::{EnvironmentSpec, signature};
 
 /// The input of a choice.
@@ -34,7 +35,8 @@ pub(in crate::core) fn choose(choice: &Choice<'_>, seed: u64) -> Request {
         choice_advice = words.choice_advice,
     );
     let mut now = String::new();
-    push_line(&mut now, &prompt!("choose", "observation", observation = choice.observation.trim_end()));
+    let observation = WorldText::of(choice.spec).block(choice.observation);
+    push_line(&mut now, &prompt!("choose", "observation", observation = observation));
     let mut user = String::new();
     choice.consultable.append(&mut user);
     if let Some(nudge) = choice.nudge {
@@ -62,7 +64,8 @@ pub(in crate::core) fn choose(choice: &Choice<'_>, seed: u64) -> Request {
                 (line, [].as_slice())
             }
         };
-        push_line(&mut user, &line);
+        // A description from elsewhere must not look like another option.
+        push_line(&mut user, &quote::one_line(&line));
         options.push(option_schema("task", &task.name, parameters));
     }
     let (schema, max_tokens) = choice.consultable.schema(options);

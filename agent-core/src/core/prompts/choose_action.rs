@@ -1,8 +1,9 @@
 //! Choosing one tool call of the world, where no skill fits.
 
-use super::{Consultable, message, option_schema, prompt, push_line, request, tools};
+use super::{Consultable, WorldText, message, option_schema, prompt, push_line, request, tools};
 use serde_json::Value;
 use sojourn_controller::{Request, Role};
+use sojourn_tools::outside::quote;
 use sojourn_tools::{EnvironmentSpec, ToolSpec};
 
 /// The input of a choice of one tool call.
@@ -28,10 +29,11 @@ pub(in crate::core) fn choose_action(choice: &ActionChoice<'_>, seed: u64) -> Re
         let tasks = spec.tasks.iter().filter(|task| task.is_in(*episode));
         let goals: Vec<&str> = tasks.map(|task| task.description.as_str()).collect();
         system.push('\n');
-        system.push_str(&prompt!("choose_action", "goals", goals = goals.join("; ")));
+        system.push_str(&prompt!("choose_action", "goals", goals = quote::one_line(&goals.join("; "))));
     }
     let mut user = String::new();
-    push_line(&mut user, &prompt!("choose_action", "observation", observation = observation.trim_end()));
+    let observation = WorldText::of(spec).block(observation);
+    push_line(&mut user, &prompt!("choose_action", "observation", observation = observation));
     consultable.append(&mut user);
     if let Some(nudge) = nudge {
         push_line(&mut user, nudge);

@@ -10,13 +10,13 @@ pub(in crate::core) const MOST_LESSONS: u32 = 26;
 const LETTERS: std::ops::RangeInclusive<char> = 'A'..='Z';
 
 /// Asks how older lessons relate to new ones: one of the given answers for each older lesson.
-pub(in crate::core) fn compare(new: &[&str], older: &[&str], seed: u64) -> Request {
+pub(in crate::core) fn compare<T: AsRef<str>>(new: &[T], older: &[T], seed: u64) -> Request {
     let mut user = String::new();
     for (letter, text) in LETTERS.zip(new) {
-        push_line(&mut user, &prompt!("compare", "lesson", label = letter, lesson = text));
+        push_line(&mut user, &prompt!("compare", "lesson", label = letter, lesson = text.as_ref()));
     }
     for (number, text) in (1..).zip(older) {
-        push_line(&mut user, &prompt!("compare", "lesson", label = number, lesson = text));
+        push_line(&mut user, &prompt!("compare", "lesson", label = number, lesson = text.as_ref()));
     }
     let answers: Vec<String> = std::iter::once(prompt!("compare", "different"))
         .chain((0..new.len()).flat_map(|place| [same_as(place), contradicted_by(place)]))

@@ -1,6 +1,6 @@
 //! Drawing lessons from the events of an episode.
 
-use super::{message, prompt, push_line, request};
+use super::{WorldText, message, prompt, push_line, request};
 use serde_json::json;
 use sojourn_controller::{Request, Role};
 use sojourn_tools::EnvironmentSpec;
@@ -19,7 +19,12 @@ pub(in crate::core) fn consolidate(spec: &EnvironmentSpec, events: &[&str], most
     let system = prompt!("consolidate", "system", about = spec.about, most = most);
     let mut user = String::new();
     push_line(&mut user, &prompt!("consolidate", "events"));
+    let world = WorldText::of(spec);
+    if let Some(introduction) = world.inline_introduction() {
+        push_line(&mut user, &introduction);
+    }
     for (number, event) in (1..).zip(events) {
+        let event = world.inline(event);
         push_line(&mut user, &prompt!("consolidate", "event", number = number, event = event));
     }
     let lesson = json!({

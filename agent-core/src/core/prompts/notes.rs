@@ -3,7 +3,7 @@
 //! A small model copies failed code that it is shown, and a wrong hint makes it worse. So a note is computed from the last
 //! causal failure; where the cause is uncertain the note only says what happened.
 
-use super::prompt;
+use super::{WorldText, prompt};
 use crate::core::planner::Planner;
 use crate::model::{CallTrace, CandidateTrial, Failure};
 use serde_json::Value;
@@ -30,12 +30,12 @@ pub(in crate::core) fn causal_note(
     }
     let Some(failure) = &trial.failure else { return prompt!("notes", "failed_in_most") };
     if let Some(question) = question {
-        return question_note(question, failure);
+        return question_note(planner.world_text(), question, failure);
     }
     let words = planner.words();
     let mut notes = Vec::new();
     if let Some(error) = &failure.error {
-        notes.push(error_note(error));
+        notes.push(error_note(planner.world_text(), error));
     }
     if failure.trace.is_empty() && failure.error.is_none() {
         notes.push(prompt!("notes", "no_call"));
@@ -59,14 +59,14 @@ pub(in crate::core) fn causal_note(
 }
 
 /// What the failed episode asked for, what the program called instead, and what came of it.
-fn question_note(question: &Question, failure: &Failure) -> String {
+fn question_note(world: WorldText, question: &Question, failure: &Failure) -> String {
     let goal = question.path.find(&failure.before).and_then(Value::as_str);
     let failed = if let Some(goal) = goal {
-        prompt!("notes", "question_failed_goal", goal = shortened(goal, PART))
+        prompt!("notes", "question_failed_goal", goal = world.inline(&shortened(goal, PART)))
     } else {
         prompt!("notes", "question_failed")
     };
-    let calls: Vec<String> = failure.trace.iter().take(CALLS).map(traced).collect();
+    let calls: Vec<String> = failure.trace.iter().take(CALLS).map(|call| traced(world, call)).collect();
     let called = if calls.is_empty() {
         prompt!("notes", "question_no_call")
     } else {
@@ -74,18 +74,23 @@ fn question_note(question: &Question, failure: &Failure) -> String {
     };
     let outcome = match &failure.error {
         _ if failure.died => prompt!("notes", "question_wrong"),
-        Some(error) => error_note(error),
+        Some(error) => error_note(world, error),
         None => prompt!("notes", "question_not_reached"),
     };
     [failed, called, outcome].join(" ")
 }
 
-fn traced(call: &CallTrace) -> String {
+fn traced(world: WorldText, call: &CallTrace) -> String {
     let text = shortened(&call.call, PART);
     if call.ok {
         return text;
     }
-    prompt!("notes", "question_failed_call", call = text, message = shortened(&call.message, PART))
+    prompt!(
+        "notes",
+        "question_failed_call",
+        call = text,
+        message = world.inline(&shortened(&call.message, PART))
+    )
 }
 
 /// The first `most` characters of a text.
@@ -97,13 +102,17 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
     }
 }
 
-fn error_note(error: &CallError) -> String {
+fn error_note(world: WorldText, error: &CallError) -> String {
     let endless = matches!(
         error,
         CallError::Stopped { cause: StopCause::StepBudgetExhausted, .. }
             | CallError::Limit { which: LimitKind::Fuel | LimitKind::Wall | LimitKind::HostCalls, .. }
     );
-    if endless { prompt!("notes", "endless") } else { prompt!("notes", "stopped", error = error) }
+    if endless {
+        prompt!("notes", "endless")
+    } else {
+        prompt!("notes", "stopped", error = world.inline(&error.to_string()))
+    }
 }
 
 /// What a failed call lacked, and which skill brings it.
@@ -111,7 +120,7 @@ fn call_note(planner: &Planner, failed: &CallTrace) -> Option<String> {
     if failed.ok {
         return None;
     }
-    let (call, words) = (&failed.call, planner.words());
+    let (call, words, world) = (&failed.call, planner.words(), planner.world_text());
     let note = match failed.missing.first()? {
         Need::Item { item, count, have } => {
             let short = count.saturating_sub(*have);
@@ -121,19 +130,31 @@ fn call_note(planner: &Planner, failed: &CallTrace) -> Option<String> {
                     "missing_count",
                     call = call,
                     short = short,
-                    item = item,
+                    item = world.inline(item),
                     provider = provider.name,
                 ),
                 Some(provider) => {
-                    prompt!("notes", "missing_provided", call = call, item = item, provider = provider.name)
+                    prompt!(
+                        "notes",
+                        "missing_provided",
+                        call = call,
+                        item = world.inline(item),
+                        provider = provider.name
+                    )
                 }
-                None => prompt!("notes", "missing", call = call, short = short, item = item),
+                None => prompt!("notes", "missing", call = call, short = short, item = world.inline(item)),
             }
         }
         Need::Nearby { kind } => {
             let (nearby, agent) = (&words.nearby, &words.agent);
-            let mut note =
-                prompt!("notes", "not_nearby", call = call, kind = kind, nearby = nearby, agent = agent);
+            let mut note = prompt!(
+                "notes",
+                "not_nearby",
+                call = call,
+                kind = world.inline(kind),
+                nearby = nearby,
+                agent = agent
+            );
             if let Some(provider) = planner.provider(kind) {
                 note.push(' ');
                 note.push_str(&prompt!("notes", "call_directly_before", provider = provider));
@@ -141,7 +162,14 @@ fn call_note(planner: &Planner, failed: &CallTrace) -> Option<String> {
             note
         }
         Need::Seen { kind } => {
-            prompt!("notes", "not_seen", kind = kind, seen = words.seen, call = call, search = words.search,)
+            prompt!(
+                "notes",
+                "not_seen",
+                kind = world.inline(kind),
+                seen = words.seen,
+                call = call,
+                search = words.search,
+            )
         }
         Need::Facing { kind } if kind.is_empty() => {
             prompt!("notes", "nothing_faced", call = call, facing = words.facing)
@@ -149,12 +177,12 @@ fn call_note(planner: &Planner, failed: &CallTrace) -> Option<String> {
         Need::Facing { kind } => prompt!(
             "notes",
             "not_faced",
-            kind = kind,
+            kind = world.inline(kind),
             facing = words.facing,
             agent = words.agent,
             call = call,
         ),
-        Need::Later { until } => prompt!("notes", "too_early", call = call, until = until),
+        Need::Later { until } => prompt!("notes", "too_early", call = call, until = world.inline(until)),
     };
     Some(note)
 }

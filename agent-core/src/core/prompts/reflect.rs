@@ -1,6 +1,6 @@
 //! Asking for one lesson from a failure.
 
-use super::{message, prompt};
+use super::{WorldText, message, prompt};
 use crate::model::as_javascript;
 use sojourn_controller::{Constraint, Priority, Request, Role, Sampling};
 use sojourn_tools::{EnvironmentSpec, ToolCall};
@@ -18,12 +18,13 @@ pub(in crate::core) fn reflect_on_death(
     observation: &str,
     seed: u64,
 ) -> Request {
+    let world = WorldText::of(spec);
     let failure = prompt!(
         "reflect",
         "after_death",
         call = as_javascript(call),
-        cause = cause,
-        observation = observation.trim_end(),
+        cause = world.inline(cause),
+        observation = world.block(observation),
     );
     reflect(spec, failure, seed)
 }

@@ -1,9 +1,11 @@
 //! Lists of tools, their answers, memories and warnings inside other prompts.
 
+use super::outside::lesson;
 use super::{prompt, push_line};
 use crate::model::Recalled;
 use serde_json::{Map, Value, json};
 use sojourn_controller::Part;
+use sojourn_tools::outside::quote;
 use sojourn_tools::schema::embedded;
 use sojourn_tools::{ParameterKind, ToolSpec, signature};
 use std::collections::BTreeSet;
@@ -29,15 +31,13 @@ pub(in crate::core) struct Consultable {
 impl Consultable {
     pub(super) fn append(&self, text: &mut String) {
         for notice in &self.notices {
-            push_line(text, &prompt!("tools", "notice", notice = notice));
+            push_line(text, &prompt!("tools", "notice", notice = quote::one_line(notice)));
         }
         if !self.answers.is_empty() {
             push_line(text, &prompt!("tools", "answers"));
             for (call, words) in &self.answers {
                 push_line(text, &prompt!("tools", "answered_call", call = call));
-                for line in words.lines() {
-                    push_line(text, &prompt!("tools", "quoted_line", line = line));
-                }
+                push_line(text, &quote::block(words));
             }
         }
         if !self.tools.is_empty() {
@@ -93,14 +93,18 @@ fn line(tool: &ToolSpec) -> String {
             ));
         }
     }
-    line
+    // A description from elsewhere must not look like another line of the prompt.
+    quote::one_line(&line)
 }
 
 /// Recalled memories, as parts that a prompt which is too long can do without: the memory recalled last goes first.
 pub(super) fn memories(memories: &[Recalled]) -> Vec<Part> {
     let mut parts: Vec<Part> = memories
         .iter()
-        .map(|memory| Part::droppable(format!("{}\n", prompt!("tools", "memory", memory = memory.text)), 1))
+        .map(|memory| {
+            let text = lesson(&memory.text, memory.untrusted);
+            Part::droppable(format!("{}\n", prompt!("tools", "memory", memory = text)), 1)
+        })
         .collect();
     if let Some(first) = parts.first_mut() {
         first.text.insert_str(0, &format!("{}\n", prompt!("tools", "remember")));

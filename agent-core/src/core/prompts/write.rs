@@ -1,12 +1,13 @@
 //! Writing a skill for a task.
 
-use super::{Decoding, message, notes, program_request, prompt, push_line, tools};
+use super::{Decoding, WorldText, message, notes, program_request, prompt, push_line, tools};
 use crate::config::ActorConfig;
 use crate::core::planner::Planner;
-use crate::model::Demonstration;
+use crate::model::{Demonstration, as_javascript};
 use serde_json::Value;
 use sojourn_controller::{Request, Role};
 use sojourn_skills::grammar::Language;
+use sojourn_tools::outside::terminal::escaped_json;
 use sojourn_tools::{EnvironmentSpec, Parameter, TaskSpec, ToolSpec, function_head, signature};
 
 /// Characters shown of another episode's first observation: enough for its goal and the first things in it.
@@ -69,6 +70,10 @@ pub(in crate::core) fn write(writing: &Writing<'_>, actor: &ActorConfig, seed: u
 fn task_text(writing: &Writing<'_>) -> String {
     let mut text = String::new();
     push_task(&mut text, writing);
+    let quotes = !writing.demonstrations.is_empty() || !writing.notes.is_empty();
+    if let Some(introduction) = WorldText::of(writing.spec).inline_introduction().filter(|_| quotes) {
+        push_line(&mut text, &introduction);
+    }
     for demonstration in writing.demonstrations {
         push_line(&mut text, &prompt!("write", "worked", demonstration = demonstration));
     }
@@ -104,12 +109,13 @@ fn push_task(text: &mut String, writing: &Writing<'_>) {
         push_line(text, &prompt!("write", "task", description = description));
         return;
     };
+    let world = WorldText::of(writing.spec);
     let task = prompt!(
         "write",
         "task_observed",
         description = description,
         first_observation = words.first_observation,
-        observation = observation.trim_end(),
+        observation = world.block(observation),
     );
     push_line(text, &task);
     for other in writing.other_observations {
@@ -119,8 +125,12 @@ fn push_task(text: &mut String, writing: &Writing<'_>) {
             shown.push_str(" …");
         }
         let other_observation = &words.other_observation;
-        let line =
-            prompt!("write", "other_episode", other_observation = other_observation, observation = shown,);
+        let line = prompt!(
+            "write",
+            "other_episode",
+            other_observation = other_observation,
+            observation = world.block(&shown)
+        );
         push_line(text, &line);
     }
     let differs = writing.spec.question.as_ref().map_or("", |question| question.differs.as_str());
@@ -129,25 +139,29 @@ fn push_task(text: &mut String, writing: &Writing<'_>) {
     }
 }
 
-/// The calls of a demonstration, and the elements that they acted on.
-pub(in crate::core) fn demonstration(demonstration: &Demonstration) -> String {
+/// The value as JSON on one line.
+fn on_one_line(value: &Value) -> String {
+    escaped_json(&value.to_string()).into_owned()
+}
+
+/// The calls of a demonstration in `world`, and the elements that they acted on.
+pub(in crate::core) fn demonstration(world: WorldText, demonstration: &Demonstration) -> String {
     let goal = demonstration.steps.first().map_or("", |step| &step.state.goal);
     let calls = demonstration.steps.iter().map(|step| {
-        let args: Vec<String> = step.call.args.values().map(Value::to_string).collect();
-        let mut text = format!("{}({})", step.call.name, args.join(", "));
+        let mut text = as_javascript(&step.call);
         for element in step.call.args.values().filter_map(|id| step.state.element(id)) {
             text.push_str(&prompt!(
                 "write",
                 "demonstrated_element",
-                id = Value::from(&element.id),
-                kind = element.kind,
-                label = Value::from(element.label.as_str()),
+                id = on_one_line(&Value::from(&element.id)),
+                kind = world.inline(&element.kind),
+                label = on_one_line(&Value::from(element.label.as_str())),
             ));
         }
         text
     });
     let calls: Vec<String> = calls.collect();
-    let goal = notes::shortened(goal, notes::PART);
+    let goal = world.inline(&notes::shortened(goal, notes::PART));
     prompt!("write", "demonstration", goal = goal, calls = calls.join("; "))
 }
 
@@ -180,7 +194,10 @@ mod tests {
         let steps =
             vec![step("fill", json!({"what": "a", "text": "go"})), step("push", json!({"what": "b"}))];
         assert_eq!(
-            demonstration(&Demonstration { seed: 1, steps }),
+            demonstration(
+                WorldText::of(&crate::core::prompts::tests::bare()),
+                &Demonstration { seed: 1, steps }
+            ),
             "Write \"go\" and send it. This was done: fill(\"a\", \"go\"), \"a\" being field \"note\"; push(\"b\"), \"b\" being knob \"\"."
         );
     }

@@ -1,6 +1,6 @@
 //! Writing a reflex after a death.
 
-use super::{Decoding, Words, message, program_request, prompt, push_line};
+use super::{Decoding, Words, WorldText, message, program_request, prompt, push_line};
 use crate::config::ReflexConfig;
 use crate::model::Moment;
 use serde_json::Value;
@@ -8,6 +8,7 @@ use sojourn_controller::{Request, Role};
 use sojourn_primitives::JsonPointer;
 use sojourn_skills::ReflexFigures;
 use sojourn_tools::EnvironmentSpec;
+use sojourn_tools::outside::terminal::escaped_json;
 
 /// Moments shown to the controller, the latest.
 const MOMENTS: usize = 4;
@@ -83,10 +84,16 @@ pub(in crate::core) fn did_nothing() -> String {
 fn request_text(writing: &ReflexWriting<'_>) -> String {
     let mut text = String::new();
     let subject = &writing.words.subject;
-    push_line(&mut text, &prompt!("write_reflex", "cause", subject = subject, cause = writing.cause));
+    let world = WorldText::of(writing.spec);
+    if let Some(introduction) = world.inline_introduction() {
+        push_line(&mut text, &introduction);
+    }
+    let cause = world.inline(writing.cause);
+    push_line(&mut text, &prompt!("write_reflex", "cause", subject = subject, cause = cause));
     let shown = &writing.moments[writing.moments.len().saturating_sub(MOMENTS)..];
     for (moment, next) in shown.iter().zip(shown.iter().skip(1).map(Some).chain([None])) {
-        let state = relevant(&moment.state);
+        let state = relevant(&moment.state).to_string();
+        let state = escaped_json(&state);
         let mut line = prompt!("write_reflex", "moment", state = state, action = moment.action);
         line.push_str(&harm(&writing.spec.vitals, moment, next));
         push_line(&mut text, &line);

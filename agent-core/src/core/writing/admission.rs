@@ -3,7 +3,7 @@
 use super::{Author, Draft};
 use crate::core::Core;
 use crate::core::prompts::{memories, notes};
-use crate::model::{CandidateTrial, Effect, LessonKind, Milestone, NewLesson};
+use crate::model::{CandidateTrial, Effect, LessonKind, Milestone};
 use serde_json::Map;
 use sojourn_skills::{Candidate, Compiled, Draft as SkillDraft, Kind, LibraryEvent, Origin, Skill, best_of};
 use sojourn_tools::TaskSpec;
@@ -85,8 +85,7 @@ impl Core {
         });
         if self.config.memory {
             let text = memories::learned_skill(task);
-            let memory = NewLesson { text, kind: LessonKind::Episode, importance: LEARNED };
-            effects.push(self.remember(memory));
+            effects.push(self.remember(text, LessonKind::Episode, LEARNED));
         }
         effects.extend(self.merge(&task.name, trial));
         effects.extend(self.credit(true));
@@ -120,7 +119,7 @@ impl Core {
         let compiled = Compiled { engine: self.origin.engine.clone(), wasm };
         let tools = self.spec.tools.iter().map(|tool| tool.name.as_str());
         let tools = tools.chain(draft.tools.iter().map(String::as_str));
-        let skill = self.library.prepare(skill_draft, compiled, tools);
+        let skill = self.library.prepare(skill_draft, compiled, tools).made_from_outside(self.tainted());
         match self.version_to_repair(&task.name).map(|entry| entry.id().clone()) {
             Some(repaired) if repaired != skill.manifest.id => skill.repairing(&repaired),
             _ => skill,

@@ -2,6 +2,7 @@
 
 use super::{Author, Draft};
 use crate::core::consolidating::LESSON;
+use crate::core::prompts::outside::lesson;
 use crate::core::prompts::{self, Writing, notes};
 use crate::core::{Core, Phase};
 use crate::model::{Effect, Purpose, Recalled, TrialPlan};
@@ -31,7 +32,7 @@ impl Core {
         let about = format!("{}: ", draft.task);
         let lessons = memories.iter().filter(|m| m.kind == LESSON).filter(|m| m.text.starts_with(&about));
         self.show_lessons(lessons.clone());
-        draft.notes.extend(lessons.map(|m| m.text[about.len()..].to_owned()));
+        draft.notes.extend(lessons.map(|m| lesson(&m.text[about.len()..], m.untrusted)));
         let Some(task) = self.planner.task(&draft.task).cloned() else { return self.decide() };
         let seed = self.request_seed();
         let callables = self.callable_skills(&task.name);

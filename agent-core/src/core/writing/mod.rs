@@ -91,8 +91,9 @@ impl Core {
         sources: Vec<String>,
     ) -> Vec<Effect> {
         let Some(task) = self.planner.task(&draft.task).cloned() else { return self.decide() };
-        draft.demonstrations =
-            demonstrations.iter().take(DEMONSTRATIONS).map(prompts::demonstration).collect();
+        let world = self.planner.world_text();
+        let shown = demonstrations.iter().take(DEMONSTRATIONS);
+        draft.demonstrations = shown.map(|each| prompts::demonstration(world, each)).collect();
         let skills = match &draft.author {
             Author::Exploration { skills } if !sources.is_empty() => skills.clone(),
             _ => return self.survey(draft),

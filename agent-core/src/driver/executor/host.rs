@@ -36,7 +36,8 @@ impl SkillHost {
         let positional: Vec<Value> =
             skill.parameters.iter().map(|p| args.get(&p.name).cloned().unwrap_or(Value::Null)).collect();
         let (before, steps_before, mut bindings) = {
-            let shared = self.shared.lock().await;
+            let mut shared = self.shared.lock().await;
+            shared.tainted |= skill.untrusted;
             (shared.state.clone(), shared.tally.steps, shared.bindings.clone())
         };
         bindings.extend(self.grants.names().filter_map(|name| self.library.get(name)).map(|callee| {

@@ -14,6 +14,7 @@ pub use live_reflex::LiveReflex;
 pub use recorder::{Recorder, Unrecorded};
 pub use skill_run::SkillRun;
 
+use super::Unredactable;
 use super::journal::JournalError;
 use super::toolkit::Toolkit;
 use host::SkillHost;
@@ -40,6 +41,8 @@ pub struct LoadedSkill {
     pub program: Program,
     /// The skills and tools that it may call. Tools of the environment are granted to all.
     pub grants: Grants,
+    /// Whether text from outside shaped it.
+    pub untrusted: bool,
 }
 
 /// An environment, its reflexes, and the skills that may run in it.
@@ -70,6 +73,9 @@ pub enum ExecutorError {
     /// An event could not be recorded, or differs from the recorded one.
     #[error("{0}")]
     Journal(#[from] JournalError),
+    /// An event could not be recorded without a secret.
+    #[error(transparent)]
+    Secret(Unredactable),
     /// The run was interrupted. The current step was finished and recorded.
     #[error("interrupted")]
     Interrupted,

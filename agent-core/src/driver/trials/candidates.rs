@@ -279,6 +279,7 @@ fn candidate(plan: &TrialPlan, goal: &Condition, program: &Program) -> LoadedSki
         goal: Some(goal.clone()),
         program: program.clone(),
         grants: plan.granted.iter().cloned().collect(),
+        untrusted: false,
     }
 }
 

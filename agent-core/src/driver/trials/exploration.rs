@@ -80,6 +80,7 @@ impl PracticeWorld for ExploredWorld {
             goal: None,
             program: program.clone(),
             grants: granted.iter().cloned().collect::<Grants>(),
+            untrusted: false,
         };
         let call = ToolCall { name, args: Map::new() };
         let done = self.executor()?.run_loaded_skill(&skill, &call, max_steps, seed).await?;

@@ -74,7 +74,7 @@ impl Driver {
             for seed in seeds {
                 world.reset(*seed).await.map_err(ExecutorError::from)?;
                 let observation = world.observe().map_err(ExecutorError::from)?;
-                seen.push(self.redactor.any(observation).text);
+                seen.push(observation.text);
             }
         }
         self.derived(Event::StartsObserved { seen }).await
@@ -96,7 +96,6 @@ impl Driver {
         self.observer.notice(&Notice::Trials { task: &plan.task, candidates: 0 });
         let explorer = Explorer { environment: spec, task, plan, sandbox: self.sandbox.clone() };
         let Findings { demonstrations, programs } = explorer.explore(worlds).await?;
-        let (demonstrations, programs) = (self.redactor.any(demonstrations), self.redactor.any(programs));
         self.derived(Event::Explored { demonstrations, programs }).await
     }
 

@@ -203,6 +203,7 @@ impl StandaloneTrials {
             goal,
             program: self.program(skill)?,
             grants: manifest.calls.iter().cloned().collect(),
+            untrusted: manifest.is_untrusted(),
         })
     }
 }

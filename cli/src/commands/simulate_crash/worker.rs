@@ -51,7 +51,7 @@ pub async fn work(home: &Home, args: &SimulateCrash, scratch: &Path) -> Result<E
     let tools = started.config.tools.is_some().then(|| recorded.tools(position, &journal.record_index()));
     if resumed {
         // As every resume does.
-        journal = journal.trusting_trials().with_pending_control(ControlRecord::Resumed { budgets: None });
+        journal = journal.trusting_trials().with_pending_control(ControlRecord::resumed());
     }
     if let Some(seq) = args.at.first().filter(|seq| **seq > 0) {
         journal = journal.crashing(EventSeq(*seq), die);

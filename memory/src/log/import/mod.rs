@@ -138,6 +138,8 @@ async fn write_blobs(connection: &mut SqliteConnection, spool: Spool) -> Result<
 async fn write_run(connection: &mut SqliteConnection, run: &Checked, spool: Spool) -> Result<(), Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let (no, mut head) = insert(&mut transaction, &run.run.new_run(), run.run.parent.as_ref()).await?;
+    let mark = sqlx::query("INSERT INTO imported_runs VALUES (?)").bind(no);
+    mark.execute(&mut *transaction).await?;
     let mut lines = spool.lines()?;
     while let Some(text) = lines.next()? {
         match parsed(&text)? {

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use rmcp::transport::auth::{self, AuthError, CredentialRefreshGuard, StoredCredentials};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -50,17 +51,35 @@ impl CredentialStore {
     /// Reads the file on every access, because another process may have changed it.
     fn read(&self) -> Result<Stored, AuthError> {
         let Some(file) = &self.file else { return Ok(self.now().clone()) };
-        match std::fs::read(file) {
+        let stored = match std::fs::read(file) {
             // A damaged file counts as empty; the user signs in again.
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_default()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Stored::default()),
-            Err(error) => Err(failed(&error)),
+            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Stored::default(),
+            Err(error) => return Err(failed(&error)),
+        };
+        self.keep_secret(&stored);
+        Ok(stored)
+    }
+
+    /// Keeps tokens and client secrets out of logs and prompts.
+    fn keep_secret(&self, stored: &Stored) {
+        fn learn(value: &Value) {
+            const SECRET: [&str; 4] = ["access_token", "refresh_token", "id_token", "client_secret"];
+            let Value::Object(fields) = value else { return };
+            for (key, field) in fields {
+                match field {
+                    Value::String(text) if SECRET.contains(&key.as_str()) => crate::secrets::learn(key, text),
+                    other => learn(other),
+                }
+            }
         }
+        learn(&serde_json::to_value(stored).unwrap_or_default());
     }
 
     fn change(&self, change: impl FnOnce(&mut Stored)) -> Result<(), AuthError> {
         let mut stored = self.read()?;
         change(&mut stored);
+        self.keep_secret(&stored);
         if let Some(file) = &self.file {
             let bytes = serde_json::to_vec(&stored).map_err(|error| failed(&error.into()))?;
             write(file, &bytes).map_err(|error| failed(&error))?;

@@ -1,0 +1,167 @@
+//! What is found, what stays readable, and what is said of the rest.
+
+use super::*;
+use proptest::prelude::*;
+use serde::Deserialize;
+use serde_json::json;
+
+fn one(value: &str) -> Redactor {
+    Redactor::new([("S".to_owned(), value.to_owned())])
+}
+
+#[test]
+fn a_value_is_replaced_by_its_name_wherever_it_stands() {
+    let redactor = Redactor::new([
+        ("KEY".to_owned(), "sk-123456".to_owned()),
+        ("LONG".to_owned(), "sk-123456-and-more".to_owned()),
+        ("SHORT".to_owned(), "abc".to_owned()),
+    ]);
+    let mut value = json!({"sk-123456": ["x sk-123456-and-more y", {"abc": "abc sk-123456"}]});
+    redactor.value(&mut value);
+    assert_eq!(value, json!({"[secret KEY]": ["x [secret LONG] y", {"abc": "abc [secret KEY]"}]}));
+    assert_eq!(format!("{redactor:?}"), r#"Redactor(["LONG", "KEY", "SHORT"])"#);
+}
+
+#[test]
+fn an_encoded_secret_is_found() {
+    let redactor = one("p/a ss\"wörd?");
+    for text in [
+        "p/a ss\"wörd?",
+        "p%2Fa%20ss%22w%C3%B6rd%3F",
+        "p%2fa%20ss%22w%c3%b6rd%3f",
+        "p%252Fa%2520ss%2522w%25C3%25B6rd%253F",
+        r#"p/a ss\"wörd?"#,
+        r#"p\/a ss\\\"w\\u00f6rd?"#,
+        "p&#x2f;a ss&quot;w&#246;rd?",
+        "p/a ss\"w\n  örd?",
+        "p/a ss\"w\r\n> örd?",
+        "p/\u{200b}a ss\"wö\u{ad}rd?",
+        // base64 of the secret after 0, 1 and 2 bytes, and broken over lines; hexadecimal.
+        "cC9hIHNzInfDtnJkPw==",
+        "eHAvYSBzcyJ3w7ZyZD8",
+        "eHhwL2Egc3Mid8O2cmQ/",
+        "eHhwL2Egc3Mid8O2cmQ_",
+        "cC9hIHNz\nInfDtnJkPw==",
+        "702f61207373227",
+        "702f6120737322 77c3b672643f",
+    ] {
+        let expected = !text.starts_with("702f");
+        assert_eq!(redactor.text(text).contains("[secret S]"), expected, "{text}");
+    }
+    assert!(redactor.text("702f612073732277c3b672643f").contains("[secret S]"));
+    assert!(redactor.text("702F612073732277C3B672643F").contains("[secret S]"));
+}
+
+#[test]
+fn a_secret_that_is_a_number_is_found() {
+    let redactor = one("0049123456");
+    let value = |mut value: Value| {
+        redactor.value(&mut value);
+        value
+    };
+    assert_eq!(
+        value(json!([49_123_456, -49_123_456, 49_123_456.0, "0049123456", 49_123_457, 5])),
+        json!(["[secret S]", "[secret S]", "[secret S]", "[secret S]", 49_123_457, 5])
+    );
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Message {
+    Greeting { message: String, count: u64, more: serde_json::Map<String, Value> },
+}
+
+fn greeting(message: &str, count: u64) -> Message {
+    let more = [(message.to_owned(), Value::from(message))];
+    Message::Greeting { message: message.to_owned(), count, more: more.into_iter().collect() }
+}
+
+#[test]
+fn a_secret_that_is_the_name_of_a_field_leaves_the_record_readable() {
+    for secret in ["message", "greeting", "count12345"] {
+        let redacted = one(secret).any(greeting(secret, 3)).unwrap();
+        let Message::Greeting { message, count, more } = redacted;
+        assert_eq!((message.as_str(), count), ("[secret S]", 3), "{secret}");
+        assert_eq!(Value::Object(more), json!({"[secret S]": "[secret S]"}));
+    }
+}
+
+#[test]
+fn redaction_fails_closed_where_the_type_demands_a_number() {
+    let Message::Greeting { count, message, .. } =
+        one("123456789").any(greeting("hello", 123_456_789)).unwrap();
+    assert_eq!((count, message.as_str()), (0, "hello"));
+    let Message::Greeting { count, .. } = one("1234").any(greeting("hello", 1234)).unwrap();
+    assert_eq!(count, 1234, "a count of this program");
+
+    /// A text that must begin with `id-`.
+    #[derive(Debug, Clone, PartialEq, Serialize)]
+    struct Id(String);
+    impl<'de> Deserialize<'de> for Id {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            let text = String::deserialize(deserializer)?;
+            if text.starts_with("id-") { Ok(Self(text)) } else { Err(serde::de::Error::custom("no id")) }
+        }
+    }
+    let error = one("id-hunter2").any(Id("id-hunter2 and more".into())).unwrap_err();
+    assert!(error.to_string().contains("the secret S"), "{error}");
+    assert_eq!(one("hunter2").any(Id("id-hunter2".into())), Ok(Id("id-[secret S]".into())));
+}
+
+#[test]
+fn short_secrets_are_words_and_are_told() {
+    let redactor = Redactor::new([
+        ("PIN".to_owned(), "4711".to_owned()),
+        ("BIT".to_owned(), "on".to_owned()),
+        ("LONG".to_owned(), "hunter2".to_owned()),
+    ]);
+    assert_eq!(redactor.text("pin=4711, 47110, NDcxMQ=="), "pin=[secret PIN], 47110, [secret PIN]==");
+    let names: Vec<&str> = redactor.uncovered().iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["PIN", "BIT"]);
+}
+
+#[test]
+fn redacting_twice_changes_nothing() {
+    let redactor = one("secret");
+    let once = redactor.text("the secret is secret");
+    assert_eq!(once, "the [secret S] is [secret S]");
+    assert_eq!(redactor.text(&once), once);
+}
+
+#[test]
+fn every_line_of_a_key_is_a_secret() {
+    let redactor = one("-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG\n9w0BAQEFAASCBKcwggSj\n-----END KEY-----");
+    assert_eq!(redactor.text("it has 9w0BAQEFAASCBKcwggSj"), "it has [secret S]");
+}
+
+#[test]
+fn a_token_that_was_obtained_later_is_a_secret_too() {
+    let redactor = Redactor::default();
+    let text = "Bearer obtained-later-5b1f";
+    assert_eq!(redactor.text(text), text);
+    secrets::learn("notes", "obtained-later-5b1f");
+    assert_eq!(redactor.text(text), "Bearer [secret notes]");
+}
+
+#[test]
+fn the_address_of_a_module_is_not_cut_by_chance() {
+    let address = format!("{}123456{}", "a".repeat(29), "b".repeat(29));
+    assert_eq!(one("123456").text(&address), address);
+}
+
+proptest! {
+    #[test]
+    fn no_secret_is_left(secret in "[ -~]{6,20}", before in ".{0,30}", after in ".{0,30}") {
+        let redactor = one(&secret);
+        let secret = secret.trim();
+        prop_assume!(secret.len() >= 6 && !"[secret S]".contains(secret));
+        let text = format!("{before}{secret}{after}");
+        let out = redactor.text(&text);
+        let pieces: String = out.split("[secret S]").collect::<Vec<_>>().join("\u{0}");
+        prop_assert!(!pieces.contains(secret), "{}", out);
+        let mut nested = json!({"a": [json!({"b": text}).to_string()]});
+        redactor.value(&mut nested);
+        prop_assert!(out != text);
+        prop_assert!(!nested["a"][0].as_str().unwrap().contains(secret));
+    }
+}

@@ -1,0 +1,89 @@
+//! The policy of an agent file between two processes of a run, and the secrets that the file names.
+
+use crate::support::{command, endpoint, place, sojourn};
+use serde_json::Value;
+use sojourn_testkit::has;
+use std::path::{Path, PathBuf};
+
+/// An agent whose model asks every tool once, with a policy of one rule for all tools. `also` names one more source of tools.
+fn agent(then: &str, more: &str, also: Option<&str>) -> String {
+    let dice = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/plugins/python/dice.py");
+    let source = |name: &str| {
+        format!("[tools.{name}]\nkind = \"process\"\ncommand = [\"python3\", {:?}]\n", dice.to_str().unwrap())
+    };
+    format!(
+        "environment = \"crafter\"\nmodel = \"scripted\"\nembedding = \"none\"\n{more}\
+         [controller]\nkind = \"openai\"\nbase_url = \"{}\"\n\
+         [run]\ninstructions = \"Ask every tool.\"\nlibrary = false\nmemory = false\n\
+         {}{}[[policy.rule]]\ntool = \"*\"\nthen = \"{then}\"\n",
+        endpoint(),
+        source("dice"),
+        also.map(source).unwrap_or_default()
+    )
+}
+
+fn run(place: &Path, args: &[&str]) -> String {
+    let output = sojourn(place, args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn records(place: &Path) -> Vec<Value> {
+    run(place, &["log", "latest", "--json"]).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Whether each call was granted.
+fn granted(records: &[Value]) -> Vec<bool> {
+    let decisions = records.iter().filter(|record| record["kind"] == "tool_decision");
+    decisions.map(|record| record["payload"]["granted"].as_bool().unwrap()).collect()
+}
+
+#[test]
+fn a_tightened_policy_is_obeyed_by_a_resumed_and_by_an_imported_run() {
+    if !has("python3") {
+        return;
+    }
+    let (here, there) = (place(), place());
+    let file = here.path().join("agent.toml");
+    std::fs::write(&file, agent("allow", "", None)).unwrap();
+    let result: Value =
+        serde_json::from_str(&run(here.path(), &["run", "agent.toml", "--steps", "4", "--json"])).unwrap();
+    let id = result["run"].as_str().unwrap();
+    assert!(granted(&records(here.path())).contains(&true));
+    let export = here.path().join("run.jsonl");
+    run(here.path(), &["log", "export", "latest", "--out", export.to_str().unwrap()]);
+
+    for place in [&here, &there] {
+        let imported = std::ptr::eq(place, &there);
+        if imported {
+            run(place.path(), &["log", "import", export.to_str().unwrap()]);
+        }
+        std::fs::write(place.path().join("agent.toml"), agent("deny", "", Some("more"))).unwrap();
+        run(place.path(), &["run", "agent.toml", "--resume", id, "--steps", "4", "--json"]);
+        let all = records(place.path());
+        let at = all.iter().position(|record| record["kind"] == "resumed").unwrap();
+        assert_eq!(all[at]["payload"]["policy"]["rule"][0]["then"], "deny");
+        assert_eq!(all[at]["payload"]["untrusted"].as_bool().unwrap_or(false), imported);
+        let since = granted(&all[at..]);
+        assert!(!since.is_empty() && !since.contains(&true), "{since:?}");
+        let verdict: Value =
+            serde_json::from_str(&run(place.path(), &["replay", "latest", "--verify", "--json"])).unwrap();
+        assert_eq!(verdict["matched"], true, "{verdict}");
+        run(place.path(), &["log", "verify", "latest"]);
+    }
+}
+
+#[test]
+fn a_secret_that_is_too_short_is_warned_of_at_the_start() {
+    if !has("python3") {
+        return;
+    }
+    let place = place();
+    std::fs::write(place.path().join("agent.toml"), agent("deny", "secrets = [\"PIN\", \"BIT\"]\n", None))
+        .unwrap();
+    let mut command = command(place.path(), &["run", "agent.toml", "--steps", "2", "--json"]);
+    let output = command.env("PIN", "4711").env("BIT", "on").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("the secret `BIT`: it is too short"), "{said}");
+    assert!(said.contains("the secret `PIN`: it is short"), "{said}");
+}
