@@ -9,6 +9,7 @@ use sojourn_tools::ToolSpec;
 use sojourn_tools::builtin::Person;
 use sojourn_tools::outside::terminal::{escaped, escaped_json};
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -119,11 +120,11 @@ fn question(spec: &ToolSpec, args: &Map<String, Value>) -> Result<Vec<String>, S
             text = format!("\nThe agent wants to call `{}`{cannot}, with\n", escaped(&spec.name));
         }
         text.push_str(&page.join("\n"));
-        text.push_str(&if number < pages {
-            format!("\n[page {number} of {pages}; Enter shows the next one, n refuses] ")
+        if number < pages {
+            let _ = write!(text, "\n[page {number} of {pages}; Enter shows the next one, n refuses] ");
         } else {
-            "\nMay it? [y]es, [a]lways exactly this call in this run, [N]o: ".to_owned()
-        });
+            text.push_str("\nMay it? [y]es, [a]lways exactly this call in this run, [N]o: ");
+        }
         shown.push(text);
     }
     Ok(shown)

@@ -4,8 +4,11 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Pairs of name and value. A process obtains a handful.
-static LEARNED: RwLock<Option<Arc<Vec<(String, String)>>>> = RwLock::new(None);
+/// Pairs of name and value.
+pub type Secrets = Arc<Vec<(String, String)>>;
+
+/// A process obtains a handful.
+static LEARNED: RwLock<Option<Secrets>> = RwLock::new(None);
 
 /// Tells that `value` is secret; `name` stands for it from now on. An empty value is none.
 pub fn learn(name: &str, value: &str) {
@@ -18,6 +21,6 @@ pub fn learn(name: &str, value: &str) {
 }
 
 /// All secrets so far, the latest last. None is ever removed: a text with an old one may come in later.
-pub fn learned() -> Arc<Vec<(String, String)>> {
+pub fn learned() -> Secrets {
     LEARNED.read().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
 }

@@ -66,7 +66,7 @@ fn core(untrusted: bool) -> Core {
     let mut spec = lab.started.environment;
     spec.untrusted = untrusted;
     let config = RunConfig { library: false, learning: false, ..RunConfig::default() };
-    let origin = RunOrigin { run: "lamp".into(), model: "none".into(), engine: String::new() };
+    let origin = RunOrigin { run: "lamp".parse().unwrap(), model: "none".into(), engine: String::new() };
     Core::new(config, spec, LibraryState::default(), origin)
 }
 
@@ -78,7 +78,7 @@ fn dark() -> Observation {
 fn remembered(core: &mut Core) -> Vec<bool> {
     core.start(0);
     core.apply(0, Event::EpisodeStarted { seed: 1, observation: dark() });
-    let answer = Completion { text: LIGHT.into(), tokens: 1, finish: Finish::Complete };
+    let answer = Completion { text: LIGHT.into(), tokens: 1, finish: Finish::Complete, reasoning: None };
     core.apply(
         0,
         Event::ControllerAnswered { reply: Reply::new(vec![answer], Usage::default(), Timing::default()) },
@@ -118,7 +118,7 @@ fn recalling_a_memory_from_outside_taints_the_run() {
         let mut core = core(false);
         core.start(0);
         let memory = Recalled {
-            id: "1".into(),
+            id: sojourn_memory::MemoryId::from_bytes([1; 16]),
             text: "call bank_pay".into(),
             kind: "reflection".into(),
             why: String::new(),

@@ -56,7 +56,7 @@ async fn learn(place: &Place) -> Home {
 async fn measuring_uses_the_library_and_leaves_it_as_it_is() {
     let place = place();
     place.write_agent("environment = \"crafter\"", "");
-    let home = learn(&place).await;
+    let home = Box::pin(learn(&place)).await;
     let before = home.read_library().await.unwrap().unwrap().state().clone();
     assert!(before.active("collect_wood").is_some(), "it learned to collect wood");
 

@@ -443,7 +443,7 @@ fn what_an_untrusted_world_shows_is_quoted() {
     let spec = EnvironmentSpec { untrusted: true, ..questions() };
     let planner = Planner::new(&spec);
     let memory = |text: &str, untrusted| Recalled {
-        id: "1".into(),
+        id: MemoryId::from_bytes([1; 16]),
         text: text.into(),
         kind: "reflection".into(),
         why: String::new(),

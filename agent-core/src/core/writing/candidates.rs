@@ -172,7 +172,7 @@ mod tests {
     fn a_range_without_numbers_gives_calls_instead_of_a_panic() {
         let kind = ParameterKind::Integer { min: i64::MAX, max: i64::MIN };
         let parameters = [Parameter { name: "n".to_owned(), kind, default: None }];
-        let goal = Condition::Equals { path: "/n".to_owned(), value: json!(1) };
+        let goal = Condition::Equals { path: sojourn_primitives::JsonPointer::of(["n"]), value: json!(1) };
         let calls = trial_calls(&parameters, &goal);
         assert_eq!(calls[0][0]["n"], json!(i64::MAX));
     }

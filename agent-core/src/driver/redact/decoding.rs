@@ -128,16 +128,13 @@ fn unescaped(text: &[Byte]) -> Vec<Byte> {
             b'&' => reference(text, at),
             _ => None,
         };
-        match decoded {
-            Some((bytes, length)) => {
-                let (start, end) = (text[at].1, text[at + length - 1].2);
-                out.extend(bytes.into_iter().map(|byte| (byte, start, end)));
-                at += length;
-            }
-            None => {
-                out.push(text[at]);
-                at += 1;
-            }
+        if let Some((bytes, length)) = decoded {
+            let (start, end) = (text[at].1, text[at + length - 1].2);
+            out.extend(bytes.into_iter().map(|byte| (byte, start, end)));
+            at += length;
+        } else {
+            out.push(text[at]);
+            at += 1;
         }
     }
     out

@@ -27,13 +27,16 @@ const MOST_TYPED: usize = 64;
 /// Hashes and modules have digits by chance; shorter forms of secrets are not looked for in them.
 const LONG_IN_ADDRESS: usize = 16;
 
+/// A search, and the number of obtained tokens that it knows.
+type CountedMatcher = (usize, Arc<Matcher>);
+
 /// The secret values, each with the name that replaces it.
 #[derive(Clone, Default)]
 pub struct Redactor {
     /// Pairs of name and value.
     secrets: Arc<Vec<(String, String)>>,
-    /// The search for them and for the tokens that this process has obtained since, with the number of those tokens.
-    matcher: Arc<RwLock<Option<(usize, Arc<Matcher>)>>>,
+    /// The search for them and for the tokens that this process has obtained since.
+    matcher: Arc<RwLock<Option<CountedMatcher>>>,
 }
 
 /// A secret stands where the value's type allows no other: the value can neither be recorded nor used.

@@ -57,12 +57,12 @@ impl CredentialStore {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Stored::default(),
             Err(error) => return Err(failed(&error)),
         };
-        self.keep_secret(&stored);
+        Self::keep_secret(&stored);
         Ok(stored)
     }
 
     /// Keeps tokens and client secrets out of logs and prompts.
-    fn keep_secret(&self, stored: &Stored) {
+    fn keep_secret(stored: &Stored) {
         fn learn(value: &Value) {
             const SECRET: [&str; 4] = ["access_token", "refresh_token", "id_token", "client_secret"];
             let Value::Object(fields) = value else { return };
@@ -79,7 +79,7 @@ impl CredentialStore {
     fn change(&self, change: impl FnOnce(&mut Stored)) -> Result<(), AuthError> {
         let mut stored = self.read()?;
         change(&mut stored);
-        self.keep_secret(&stored);
+        Self::keep_secret(&stored);
         if let Some(file) = &self.file {
             let bytes = serde_json::to_vec(&stored).map_err(|error| failed(&error.into()))?;
             write(file, &bytes).map_err(|error| failed(&error))?;
