@@ -80,7 +80,7 @@ fn one_file_by_two_paths_is_one_document() {
     // A directory stands for the documents in it, also when it is gone.
     std::fs::remove_dir_all(place.path().join("sub")).unwrap();
     let answer = place.run(&["knowledge", "add", "sub"]);
-    assert!(answer.code == 3 && answer.stderr.contains("still known"), "{answer}");
+    assert!(answer.code == 3 && answer.stderr.contains("1 document of it still known"), "{answer}");
     assert_eq!(place.json(&["knowledge", "remove", "sub"])["removed"], 1);
     assert_eq!(known(&place), [""; 0]);
 }
@@ -123,7 +123,7 @@ fn a_file_that_is_gone_no_longer_answers() {
     place.write("docs/emptied.txt", "\n");
     std::fs::remove_file(place.path().join("docs.txt")).unwrap();
     let answer = place.run(&["knowledge", "add", "docs"]);
-    assert!(answer.is_ok() && answer.stdout.contains("old.txt: gone, 1 passages removed"), "{answer}");
+    assert!(answer.is_ok() && answer.stdout.contains("old.txt: gone, 1 passage removed"), "{answer}");
     // What is not below the directory is not its business.
     assert_eq!(known(&place), ["docs.txt", "new.txt", "renamed.txt"]);
     let found = place.text(&["knowledge", "search", "price", "--json"]);

@@ -219,7 +219,7 @@ impl Batch<'_> {
         }
         if !options.json {
             for (uri, passages) in &gone {
-                output::line(format!("{uri}: gone, {passages} passages removed"))?;
+                output::line(format!("{uri}: gone, {} removed", counted(*passages, "passage")))?;
             }
         }
         found.left_out_lines().into_iter().for_each(output::note);
@@ -233,8 +233,8 @@ impl Batch<'_> {
         if words_only && !done.is_empty() && !options.json {
             output::note("note: recalled by words only, because the embedding model is not on this machine");
         }
-        let counted = done.len() + gone.len() + found.left_out.len() + found.failed.len();
-        if !options.json && !nothing && !alone && counted > 1 {
+        let all = done.len() + gone.len() + found.left_out.len() + found.failed.len();
+        if !options.json && !nothing && !alone && all > 1 {
             output::line(summary(&done, gone.len(), &found))?;
         }
         if nothing {
@@ -243,7 +243,7 @@ impl Batch<'_> {
                 .hint(super::extract::FORMATS)
                 .into());
         }
-        failure(found.failed, alone, counted, &known)
+        failure(found.failed, alone, all, &known)
     }
 }
 
@@ -273,16 +273,24 @@ fn summary(done: &[Done], gone: usize, found: &Found) -> String {
             parts.push(format!("{count} {what}"));
         }
     }
-    format!("{} documents: {}", done.len() + gone + left_out + found.failed.len(), parts.join(", "))
+    let all = done.len() + gone + left_out + found.failed.len();
+    format!("{}: {}", counted(all as u64, "document"), parts.join(", "))
 }
 
 fn change_line(uri: &str, change: DocumentChange) -> String {
     match change {
-        DocumentChange { added: 0, removed: 0, kept } => format!("{uri}: unchanged, {kept} passages"),
+        DocumentChange { added: 0, removed: 0, kept } => {
+            format!("{uri}: unchanged, {}", counted(kept, "passage"))
+        }
         DocumentChange { added, kept, removed } => {
             let added =
                 if added == 1 { "1 passage added".to_owned() } else { format!("{added} passages added") };
             format!("{uri}: {added}, {kept} kept, {removed} removed")
         }
     }
+}
+
+/// A number of things: `1 passage`, `2 passages`.
+pub fn counted(count: u64, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
 }

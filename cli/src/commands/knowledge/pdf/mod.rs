@@ -110,12 +110,22 @@ fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// Replaces glyphs that stand for letters: ligatures, Arabic letter forms, radicals in place of characters.
+/// Replaces glyphs that stand for letters: ligatures, Arabic letter forms, radicals in place of characters, spaces by their
+/// width. Selectors of a glyph's variant are left out.
 fn spelled_out(text: &str) -> String {
-    let is_glyph = |c: char| matches!(c, '\u{fb00}'..='\u{fb17}' | '\u{fb50}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}' | '\u{2f00}'..='\u{2fd5}');
     let mut spelled = String::with_capacity(text.len());
     for c in text.chars() {
-        if is_glyph(c) { spelled.extend(c.nfkc()) } else { spelled.push(c) }
+        match c {
+            '\u{fb00}'..='\u{fb17}'
+            | '\u{fb50}'..='\u{fdff}'
+            | '\u{fe70}'..='\u{fefc}'
+            | '\u{2f00}'..='\u{2fd5}' => {
+                spelled.extend(c.nfkc());
+            }
+            '\u{2000}'..='\u{200a}' => spelled.push(' '),
+            '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' => {}
+            c => spelled.push(c),
+        }
     }
     spelled
 }
