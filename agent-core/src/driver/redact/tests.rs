@@ -86,6 +86,17 @@ fn a_secret_that_is_the_name_of_a_field_leaves_the_record_readable() {
     }
 }
 
+/// A text that must begin with `id-`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Id(String);
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.starts_with("id-") { Ok(Self(text)) } else { Err(serde::de::Error::custom("no id")) }
+    }
+}
+
 #[test]
 fn redaction_fails_closed_where_the_type_demands_a_number() {
     let Message::Greeting { count, message, .. } =
@@ -94,15 +105,6 @@ fn redaction_fails_closed_where_the_type_demands_a_number() {
     let Message::Greeting { count, .. } = one("1234").any(greeting("hello", 1234)).unwrap();
     assert_eq!(count, 1234, "a count of this program");
 
-    /// A text that must begin with `id-`.
-    #[derive(Debug, Clone, PartialEq, Serialize)]
-    struct Id(String);
-    impl<'de> Deserialize<'de> for Id {
-        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            let text = String::deserialize(deserializer)?;
-            if text.starts_with("id-") { Ok(Self(text)) } else { Err(serde::de::Error::custom("no id")) }
-        }
-    }
     let error = one("id-hunter2").any(Id("id-hunter2 and more".into())).unwrap_err();
     assert!(error.to_string().contains("the secret S"), "{error}");
     assert_eq!(one("hunter2").any(Id("id-hunter2".into())), Ok(Id("id-[secret S]".into())));
