@@ -37,6 +37,9 @@ impl TunnelContent {
                 return Ok((Self::Unknown, read));
             }
         }
+        if read[0] != HANDSHAKE_RECORD && !read[0].is_ascii_uppercase() {
+            return Ok((Self::Unknown, read));
+        }
         if read[0] != HANDSHAKE_RECORD {
             let Some((head, rest)) = RequestHead::read(stream, read).await? else {
                 return Ok((Self::Unknown, Vec::new()));
