@@ -37,12 +37,9 @@ fn null_and_forged_notation_in_a_worlds_state_survive_log_resume_and_replay() {
     }
     let place = place();
     place.write("hallway.py", HALLWAY);
-    place.write_agent(
-        "",
-        "[run]\nlibrary = false\nmemory = false\n[environment]\nkind = \"process\"\ncommand = [\"python3\", \"hallway.py\"]\n",
-    );
-    place.text(&["run", "agent.toml", "--steps", "30", "--seed", "1"]);
-    place.text(&["run", "agent.toml", "--resume", "--steps", "30"]);
+    place.write_agent("", "[environment]\nkind = \"process\"\ncommand = [\"python3\", \"hallway.py\"]\n");
+    let run = place.json(&["run", "agent.toml", "--steps", "40", "--seed", "1"]);
+    place.text(&["run", "agent.toml", "--resume", run["run"].as_str().unwrap(), "--steps", "20"]);
     let verdict = place.json(&["replay", "latest", "--verify"]);
     assert_eq!(verdict["matched"], true, "{verdict}");
     let log = place.text(&["log", "latest", "--json"]);
