@@ -70,6 +70,7 @@ pub mod fuzzing {
     }
 }
 
+pub use allowed_hosts::AllowedHosts;
 pub use condition::{Amount, Condition, ConditionError};
 pub use content::Content;
 pub use environment::{

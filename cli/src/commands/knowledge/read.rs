@@ -77,7 +77,10 @@ pub async fn page(url: &str, hosts: &[String]) -> Result<Text> {
             attempt.follow()
         }
     });
-    let client = reqwest::Client::builder().redirect(policy).timeout(PATIENCE).build()?;
+    // A listed name that resolves to a private address is not connected to.
+    let addresses =
+        sojourn_tools::AllowedHosts::new(hosts, &[]).map_err(|reason| Failure::new(Kind::Usage, reason))?;
+    let client = addresses.builder().redirect(policy).timeout(PATIENCE).build()?;
     let answer = client.get(parsed).send().await.and_then(reqwest::Response::error_for_status);
     let mut answer = answer.with_context(|| format!("cannot fetch `{url}`"))?;
     let kind = answer
