@@ -20,6 +20,8 @@ use tokio::task::{JoinHandle, JoinSet};
 
 /// Time limit for reading a request head, and for connecting to a host.
 const TIMEOUT: Duration = Duration::from_mins(1);
+/// Number of bytes that are read at once, in which most request heads fit.
+const READ_BYTES: usize = 4096;
 /// Limit on the refused hosts that are recorded.
 const MAX_REFUSALS: usize = 500;
 /// Limit on the messages about refused requests that wait to be read.
@@ -120,7 +122,7 @@ impl Drop for NetworkProxy {
 
 impl ProxyState {
     async fn serve(&self, mut client: TcpStream) -> io::Result<()> {
-        let read = within(RequestHead::read(&mut client, Vec::new())).await?;
+        let read = within(RequestHead::read(&mut client, Vec::with_capacity(READ_BYTES))).await?;
         let Some((head, rest)) = read else {
             return answer(&mut client, "400 Bad Request", "malformed request").await;
         };
@@ -332,7 +334,8 @@ mod tests {
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
         stream.write_all(first.as_bytes()).await.unwrap();
         let mut answer = vec![0; 4096];
-        let count = stream.read(&mut answer).await.unwrap();
+        // A connection that carries bytes which nobody asked for may be reset.
+        let count = stream.read(&mut answer).await.unwrap_or(0);
         answer.truncate(count);
         // The proxy may have closed the connection already.
         let _ = stream.write_all(then.as_bytes()).await;

@@ -8,6 +8,8 @@ use sojourn_tools::outside::url::CanonicalUrl;
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
+/// Number of bytes that are read at once, in which most first messages fit.
+const READ_BYTES: usize = 4096;
 /// Size limit of the first TLS message, in bytes (RFC 8446, section 5.1).
 const MAX_HELLO_BYTES: usize = 1 << 14;
 
@@ -31,7 +33,7 @@ impl TunnelContent {
         host: &str,
         port: u16,
     ) -> io::Result<(Self, Vec<u8>)> {
-        let mut read = Vec::new();
+        let mut read = Vec::with_capacity(READ_BYTES);
         while read.is_empty() {
             if stream.read_buf(&mut read).await? == 0 {
                 return Ok((Self::Unknown, read));
@@ -167,7 +169,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (content, read) = runtime.block_on(TunnelContent::read(&mut &*bytes, "a.example", 443)).unwrap();
         if content != TunnelContent::Unknown {
-            assert_eq!(read, bytes);
+            assert!(bytes.starts_with(&read) && !read.is_empty());
         }
         content
     }
