@@ -216,7 +216,9 @@ impl Toolkit {
         if !decision.granted {
             return Ok(denied(&decision.by));
         }
-        if let Some(record) = journal.lock().await.peek(request.answered_by).await? {
+        // Bound first: a lock within the condition would be held while `heed` waits for it.
+        let answered = journal.lock().await.peek(request.answered_by).await?;
+        if let Some(record) = answered {
             self.heed(journal.lock().await.read_controls().await?)?;
             return record.outcome().cloned().ok_or_else(|| {
                 DriveError::Unusable(format!("the answer of `{}` cannot be read", call.name))
