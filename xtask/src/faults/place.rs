@@ -50,7 +50,7 @@ impl Place {
         let place = tempfile::tempdir()?;
         let agent = format!(
             "environment = \"crafter\"\nmodel = \"scripted\"\nembedding = \"none\"\n\
-             [controller]\nkind = \"openai\"\nbase_url = \"{endpoint}\"\nbackoff_ms = 50\ntimeout_ms = 5000\n"
+             [controller]\nkind = \"openai\"\nbase_url = \"{endpoint}\"\ntimeout_ms = 5000\n"
         );
         std::fs::write(place.path().join("agent.toml"), agent)?;
         Ok(Self(place))

@@ -243,7 +243,8 @@ impl Batch<'_> {
                 .hint(super::extract::FORMATS)
                 .into());
         }
-        failure(found.failed, alone, all, &known)
+        let read_or_failed = done.len() + found.failed.len();
+        failure(found.failed, alone, read_or_failed, &known)
     }
 }
 
@@ -258,8 +259,8 @@ fn failure(mut failed: Vec<(String, anyhow::Error)>, alone: bool, of: usize, kno
     if below == 0 || Path::new(&uri).exists() {
         return Err(error);
     }
-    let hint =
-        format!("{below} documents of it are still known: `sojourn knowledge remove {uri}` removes them");
+    let below = counted(below as u64, "document");
+    let hint = format!("{below} of it still known: `sojourn knowledge remove {uri}` removes what is known");
     Err(Failure::new(Kind::NotFound, format!("{error:#}")).hint(hint).into())
 }
 

@@ -1,6 +1,6 @@
 //! Splits a document into passages that can be understood on their own.
 
-use super::lines::{Line, lines};
+use super::lines::{Line, is_drawing, lines};
 
 /// The length of a passage in characters, which fits into the embedding model's input.
 const LENGTH: usize = 900;
@@ -27,6 +27,7 @@ pub fn split(text: &str, markup: Markup) -> Vec<String> {
     for line in lines(text, markup) {
         let (line, code) = match line {
             Line::Code(line) => (line, true),
+            Line::FrontMatter(line) if is_drawing(line) => continue,
             Line::Text(line) | Line::FrontMatter(line) => (line, false),
             Line::Heading(level, words) => {
                 passages.add(&std::mem::take(&mut block));
@@ -113,7 +114,7 @@ impl Passages {
 
     fn close(&mut self) {
         let text = std::mem::take(&mut self.open);
-        if text.lines().all(|line| line.trim().is_empty() || super::lines::is_drawing(line)) {
+        if text.lines().all(|line| line.trim().is_empty() || is_drawing(line)) {
             return;
         }
         let headings: Vec<&str> = self.headings.iter().map(|(_, heading)| heading.as_str()).collect();
