@@ -3,7 +3,7 @@
 //! Everything from outside is redacted before the core sees it and before it is recorded. So nothing that is derived from
 //! it, now or in a replay, can contain a secret.
 //!
-//! A secret is found as it is, as a number, in base64, in hexadecimal, percent-encoded, with the escapes of JSON and HTML, and
+//! A secret is found as it is, as a number, in base64, in hexadecimal, percent-encoded, with the escapes of JSON and of markup, and
 //! broken over lines. A secret that is cut into several values, or encoded in another way, is not found.
 
 mod decoding;
