@@ -45,7 +45,7 @@ impl CanonicalUrl {
             _ => return None,
         };
         let host = canonical_host(url.host_str()?);
-        if host.is_empty() {
+        if host.is_empty() || Url::parse(&format!("{scheme}://{host}/")).is_err() {
             return None;
         }
         Some(Self {
@@ -109,7 +109,11 @@ pub fn canonical_host(host: &str) -> String {
             Some(address) => address.to_string(),
             None => format!("[{address}]"),
         },
-        Err(_) => host,
+        // Without its final dots a name may be an address: `0x7f.1..` is none to a browser, `0x7f.1` is 127.0.0.1.
+        Err(_) => {
+            let parsed = Url::parse(&format!("http://{host}/")).ok();
+            parsed.as_ref().and_then(Url::host_str).map_or(host, str::to_owned)
+        }
     }
 }
 

@@ -92,3 +92,13 @@ proptest! {
         prop_assert!(grant.covers(&url) && grant.touches(&url), "{url}");
     }
 }
+
+#[test]
+fn a_host_with_final_dots_is_the_address_that_it_is_without() {
+    for (text, host) in
+        [("http://0../", "0.0.0.0"), ("http://127.1./", "127.0.0.1"), ("http://a.example../", "a.example")]
+    {
+        assert_eq!(CanonicalUrl::parse(text).unwrap().host(), host);
+    }
+    assert_eq!(CanonicalUrl::parse("http://0.0.0.256../"), None);
+}
