@@ -259,8 +259,12 @@ impl Driver {
                     effects = self.core.apply(at_ms, *event);
                 }
                 Ok(Step::Finished(reason)) => match self.apply_controls().await {
-                    // A later process resumed the finished run.
-                    Ok(Some(at_ms)) => effects = self.core.reopen(at_ms),
+                    // A later process resumed the finished run. The first decision already knows that process's tools, as it
+                    // does in a replay, where the records of both stand here.
+                    Ok(Some(at_ms)) => match self.update_tools().await {
+                        Ok(later_ms) => effects = self.core.reopen(later_ms.unwrap_or(at_ms)),
+                        Err(error) => break Err(error),
+                    },
                     Ok(None) => break Ok(Outcome::Finished(reason)),
                     Err(error) => break Err(error),
                 },

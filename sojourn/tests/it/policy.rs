@@ -24,8 +24,9 @@ fn agent(then: &str, more: &str, also: Option<&str>) -> String {
 
 fn run(place: &Path, args: &[&str]) -> String {
     let output = sojourn(place, args);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    let [told, complained] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(output.status.success(), "{args:?}: {told} {complained}");
+    told.into_owned()
 }
 
 fn records(place: &Path) -> Vec<Value> {
