@@ -104,17 +104,14 @@ impl std::fmt::Display for CanonicalUrl {
 pub fn canonical_host(host: &str) -> String {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    match bare.parse::<Ipv6Addr>() {
-        Ok(address) => match address.to_ipv4_mapped() {
-            Some(address) => address.to_string(),
-            None => format!("[{address}]"),
-        },
-        // Without its final dots a name may be an address: `0x7f.1..` is none to a browser, `0x7f.1` is 127.0.0.1.
-        Err(_) => {
-            let parsed = Url::parse(&format!("http://{host}/")).ok();
-            parsed.as_ref().and_then(Url::host_str).map_or(host, str::to_owned)
-        }
+    if let Ok(address) = bare.parse::<Ipv6Addr>() {
+        return address
+            .to_ipv4_mapped()
+            .map_or_else(|| format!("[{address}]"), |address| address.to_string());
     }
+    // Without its final dots a name may be an address: `0x7f.1..` is none to a browser, `0x7f.1` is 127.0.0.1.
+    let parsed = Url::parse(&format!("http://{host}/")).ok();
+    parsed.as_ref().and_then(Url::host_str).map_or(host, str::to_owned)
 }
 
 fn default_port(scheme: &str) -> u16 {
