@@ -58,7 +58,7 @@ const NETWORK: [&str; 14] = [
 ];
 
 /// Features that send requests which no page's loader makes, so that the interceptor might not see them.
-const FEATURES: [&str; 28] = [
+const FEATURES: [&str; 29] = [
     // By pages: prerendering, identity providers, reports, sessions bound to a device, advertising.
     "Prerender2",
     "FedCm",
@@ -76,6 +76,7 @@ const FEATURES: [&str; 28] = [
     "BackgroundFetch",
     // By the browser: devices nearby, name servers, services of its vendor.
     "MediaRouter",
+    "WebRtcHideLocalIpsWithMdns",
     "DialMediaRouteProvider",
     "CastMediaRouteProvider",
     "AsyncDns",

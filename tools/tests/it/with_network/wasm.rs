@@ -64,7 +64,7 @@ async fn call(bench: &Bench, tool: &str, args: &Value) -> ToolOutcome {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_fault_fails_one_call() {
-    let Some(bench) = hostile(&json!({"memory_mib": 16})).await else { return };
+    let Some(bench) = hostile(&json!({"memory_mib": 64})).await else { return };
     for (tool, part) in [
         ("spin", "did not answer within 10 s"),
         ("wait", "did not answer within 10 s"),

@@ -136,8 +136,16 @@ async fn attack(browser: &Arc<Chromium>, url: &str) -> BTreeSet<Socket> {
     others
 }
 
-/// A connected UDP socket to a name server by which browsers learn their own address: connecting it sends nothing.
+/// A connected UDP socket to a name server by which browsers learn their own address: connecting it sends nothing. Before it
+/// is connected, and where there is no route, it has an address of its own only. What an unconnected socket sends arrives at
+/// the sinks or shows in the multicast groups.
 fn sends_nothing(socket: &Socket) -> bool {
+    if socket.remote.ip().is_unspecified()
+        && socket.local.ip().is_unspecified()
+        && socket.local.port() != 5353
+    {
+        return socket.protocol.starts_with("udp");
+    }
     let probes =
         ["8.8.8.8", "2001:4860:4860::8888"].map(|address| address.parse::<std::net::IpAddr>().unwrap());
     socket.protocol.starts_with("udp") && probes.contains(&socket.remote.ip())
