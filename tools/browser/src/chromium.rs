@@ -152,6 +152,11 @@ impl Chromium {
             Ok::<_, BrowserError>((browser.new_page(target).await?, context))
         };
         let (page, context) = self.timed(opened).await?;
+        if self.has_own_network() {
+            // A browser whose network holds the proxy alone tells pages that it is offline.
+            let online = "Object.defineProperty(Navigator.prototype, 'onLine', { get: () => true, configurable: true });";
+            self.timed(async { Ok(page.evaluate_on_new_document(online).await?) }).await?;
+        }
         Page::new(page, context, Arc::clone(self)).await
     }
 
