@@ -80,6 +80,7 @@ pub struct ControllerSettings {
     /// How often a request is sent while the server is busy or failing, including the first time; for the kind `"openai"`.
     ///
     /// Default: 4. Example: `max_attempts = 2`.
+    #[serde(alias = "tries")]
     pub max_attempts: Option<u32>,
     /// The maximum number of requests per minute, for the kind `"openai"`.
     ///

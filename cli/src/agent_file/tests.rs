@@ -71,7 +71,7 @@ fn request_limits_and_prices_of_a_server_are_read() {
 
 #[test]
 fn names_of_earlier_settings_are_unknown_keys() {
-    for key in ["draft=\"m\"", "prompt_memory_mib=1", "keep_prefixes=true", "tries=2"] {
+    for key in ["draft=\"m\"", "prompt_memory_mib=1", "keep_prefixes=true"] {
         let error = parse("environment = \"crafter\"\n", &[&format!("controller.{key}")]).unwrap_err();
         assert!(error.contains("unknown key"), "{error}");
     }
