@@ -37,7 +37,7 @@ pub async fn add(memories: &Memories, tenant: &Tenant, options: &Options<'_>) ->
         let name = name(source);
         match batch.take(source, &mut found).await {
             Ok(()) => {}
-            Err(error) if is_of_the_store(&error) => {
+            Err(error) if ends_the_batch(&error) => {
                 return Err(error.context(format!("stopped after {} documents", batch.done.len())));
             }
             Err(error) => found.failed.push((name, error)),
@@ -110,9 +110,13 @@ fn name(source: &Source) -> String {
     }
 }
 
-/// Whether the store failed, and not a document.
-fn is_of_the_store(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<Error>().is_some_and(|error| !matches!(error, Error::BadMemory { .. }))
+/// Whether the store failed, or the reader of the output has gone, and not a document.
+fn ends_the_batch(error: &anyhow::Error) -> bool {
+    let has_no_reader = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    };
+    error.chain().any(has_no_reader)
+        || error.downcast_ref::<Error>().is_some_and(|error| !matches!(error, Error::BadMemory { .. }))
 }
 
 impl Batch<'_> {
