@@ -7,10 +7,11 @@ use crate::request_grants::RequestGrants;
 use chromiumoxide::browser::Browser;
 use chromiumoxide::cdp::browser_protocol::fetch::{
     ContinueRequestParams, EnableParams, EventRequestPaused, FailRequestParams, FulfillRequestParams,
-    RequestPattern,
+    RequestId, RequestPattern,
 };
 use chromiumoxide::cdp::browser_protocol::network::{ErrorReason, ResourceType};
 use chromiumoxide::cdp::browser_protocol::page::FrameId;
+use chromiumoxide::cdp::browser_protocol::target::GetTargetInfoParams;
 use futures_util::StreamExt as _;
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,7 @@ use tokio::task::JoinSet;
 const MAX_REFUSALS: usize = 100;
 /// Limit on the decisions that wait to be sent to the browser.
 const MAX_PENDING: usize = 256;
+
 /// The running filter. It ends with the browser.
 pub(crate) struct RequestInterceptor {
     grants: RequestGrants,
@@ -38,9 +40,12 @@ struct State {
 
 /// A decision about a paused request.
 enum Decision {
-    Go(ContinueRequestParams),
-    Stay(FulfillRequestParams),
-    Fail(FailRequestParams),
+    Go(RequestId),
+    Fail(RequestId),
+    /// The frame keeps its document.
+    Stay(RequestId),
+    /// A tab keeps its document; in a frame inside a page the request fails.
+    StayInTab(RequestId, FrameId),
 }
 
 impl RequestInterceptor {
@@ -72,11 +77,21 @@ impl RequestInterceptor {
         tasks.spawn(async move {
             while let Some(answer) = waiting.recv().await {
                 let browser = browser.lock().await;
+                let stays = match &answer {
+                    Decision::Stay(_) => true,
+                    Decision::StayInTab(_, frame) => is_tab(&browser, frame).await,
+                    Decision::Go(_) | Decision::Fail(_) => false,
+                };
                 // A request that was cancelled meanwhile needs no answer.
                 let _ = match answer {
-                    Decision::Go(go) => browser.execute(go).await.map(|_| ()),
-                    Decision::Stay(stay) => browser.execute(stay).await.map(|_| ()),
-                    Decision::Fail(fail) => browser.execute(fail).await.map(|_| ()),
+                    Decision::Go(id) => browser.execute(ContinueRequestParams::new(id)).await.map(|_| ()),
+                    Decision::Stay(id) | Decision::StayInTab(id, _) if stays => {
+                        browser.execute(FulfillRequestParams::new(id, 204)).await.map(|_| ())
+                    }
+                    Decision::Fail(id) | Decision::Stay(id) | Decision::StayInTab(id, _) => {
+                        let fail = FailRequestParams::new(id, ErrorReason::AccessDenied);
+                        browser.execute(fail).await.map(|_| ())
+                    }
                 };
             }
         });
@@ -110,17 +125,26 @@ impl RequestInterceptor {
 fn decide(grants: &RequestGrants, event: &EventRequestPaused, state: &Mutex<State>) -> Decision {
     let id = event.request_id.clone();
     let Some(why) = grants.refusal(&event.request.method, &event.request.url) else {
-        return Decision::Go(ContinueRequestParams::new(id));
+        return Decision::Go(id);
     };
     let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
     if state.refused.len() < MAX_REFUSALS {
         state.refused.push_back((event.frame_id.clone(), why));
     }
-    // Status 204 keeps the present page. A navigation by the agent must fail instead, because it waits for a
-    // page.
-    if event.resource_type == ResourceType::Document && !state.opening.contains(&event.frame_id) {
-        Decision::Stay(FulfillRequestParams::new(id, 204))
+    // Status 204 keeps the present page. While the agent opens a page, documents of that page must fail instead: the
+    // navigation waits until each of its frames has loaded a document, and after status 204 a frame never does.
+    if event.resource_type != ResourceType::Document || state.opening.contains(&event.frame_id) {
+        Decision::Fail(id)
+    } else if state.opening.is_empty() {
+        Decision::Stay(id)
     } else {
-        Decision::Fail(FailRequestParams::new(id, ErrorReason::AccessDenied))
+        Decision::StayInTab(id, event.frame_id.clone())
     }
+}
+
+/// Whether a frame is the main frame of a tab, whose target has the same id.
+async fn is_tab(browser: &Browser, frame: &FrameId) -> bool {
+    let target = GetTargetInfoParams { target_id: Some(frame.inner().clone().into()) };
+    // A frame inside a page has no target, or one of another type.
+    browser.execute(target).await.is_ok_and(|found| found.result.target_info.r#type == "page")
 }
