@@ -19,7 +19,6 @@ use sojourn_testkit::eventually;
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 type Requests = Arc<Mutex<BTreeSet<String>>>;
 
@@ -46,6 +45,7 @@ impl Hostile {
         let pages = [
             ("/contacts", CONTACTS),
             ("/requests", REQUESTS),
+            ("/framed", FRAMED),
             ("/sw.js", SERVICE_WORKER),
             ("/shared.js", SHARED),
         ]
@@ -106,6 +106,10 @@ const CONTACTS: &str = include_str!("../../pages/contacts.html");
 
 /// Requests forbidden URLs, and sends to URLs that nobody granted, from every place that a page has.
 const REQUESTS: &str = include_str!("../../pages/requests.html");
+
+/// A page with frames whose documents are refused: at once, and after another document.
+const FRAMED: &str = r#"<iframe src="/logout"></iframe>
+<iframe srcdoc="<form id=f method=post action='http://SERVER/sent'></form><script>f.submit()</script>"></iframe>"#;
 
 const SERVICE_WORKER: &str = include_str!("../../pages/service_worker.js");
 
@@ -238,22 +242,35 @@ async fn no_spelling_and_no_feature_of_a_page_passes_the_rules_for_requests() {
     let settings = Settings { program: Some(program), hosts, grants: Some(grants), ..Settings::default() };
     let browser = Arc::new(Chromium::start(&settings).await.unwrap());
     let mut page = browser.page().await.unwrap();
-    // With all that it does at once this page may stop answering. What has arrived at the server counts in any case.
-    if page.open(&hostile.url("/requests")).await.is_ok() {
-        for _ in 0..20 {
-            match page.evaluate("document.title").await {
-                Ok(title) if title != json!("done") => tokio::time::sleep(Duration::from_millis(250)).await,
-                _ => break,
-            }
-        }
-    }
+    page.open(&hostile.url("/requests")).await.unwrap();
+    eventually("the page has tried everything", async || {
+        (page.evaluate("document.title").await.unwrap() == json!("done")).then_some(())
+    })
+    .await;
     let expected = ["GET /read/z", "GET /requests", "GET /shared.js", "GET /sw.js", "POST /granted/x"];
-    assert!(hostile.requests().iter().any(|request| request == "GET /requests"));
-    assert!(hostile.requests().len() > 1, "the page has done nothing");
+    // What was granted has arrived, so the page has run.
+    for granted in ["GET /requests", "GET /read/z", "POST /granted/x"] {
+        assert!(hostile.requests().iter().any(|request| request == granted), "{granted}");
+    }
     let mut others = hostile.requests();
     others.retain(|request| !expected.contains(&request.as_str()) && request != "POST /%67ranted/y");
     assert_eq!(others, Vec::<String>::new());
     assert_eq!(hostile.arrived(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_page_opens_whose_frames_may_not() {
+    let Some(program) = chromium() else { return };
+    let hostile = Hostile::start().await;
+    let grants = RequestGrants::new(&[], &[hostile.url("/logout")]).unwrap();
+    let hosts = vec![hostile.address.to_string()];
+    let settings = Settings { program: Some(program), hosts, grants: Some(grants), ..Settings::default() };
+    let browser = Arc::new(Chromium::start(&settings).await.unwrap());
+    let mut page = browser.page().await.unwrap();
+    page.open(&hostile.url("/framed")).await.unwrap();
+    let mut refused = hostile.requests();
+    refused.retain(|request| request.contains("/logout") || request.contains("/sent"));
+    assert_eq!(refused, Vec::<String>::new());
 }
 
 #[tokio::test]
