@@ -51,7 +51,7 @@ pub struct UiState {
     pub goal: String,
     /// The elements, in the order of the state.
     pub elements: Vec<UiElement>,
-    /// What was left out of the elements, because it is none.
+    /// Entries of the list that were left out, because they are no elements.
     #[serde(default, skip_serializing_if = "LeftOut::is_nothing")]
     pub left_out: LeftOut,
 }

@@ -186,7 +186,7 @@ impl Episodes<'_> {
         Ok(episode)
     }
 
-    /// Says what is wrong with a state, once in an exploration.
+    /// Logs that a state is malformed, once in an exploration.
     fn warn(&self, what: &dyn std::fmt::Display) {
         if !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(environment = %self.environment.name, "a state is not as declared: {what}");

@@ -25,7 +25,7 @@ pub(super) struct RandomPolicy<'a> {
 /// The arguments of calls to the tool of one template.
 pub(super) type Action<'a> = (&'a ActionTemplate, Vec<Vec<Value>>);
 
-/// What an action is drawn from: a state, what its texts mean, and the elements that can be acted on.
+/// The input for drawing an action: a state, the reading of its texts, and the elements that can be acted on.
 struct PolicyInput<'s> {
     state: &'s UiState,
     reading: &'s Reading,

@@ -9,7 +9,7 @@ impl PageAction {
     /// Parses a call. Returns `None` for a tool that is not an action.
     ///
     /// # Errors
-    /// The defect of the arguments.
+    /// The tool is unknown, or an argument is unknown or unsuitable; the text says which.
     pub fn read(call: &ToolCall, files: bool) -> Result<Option<Self>, String> {
         let tools = tools();
         let Some(tool) = tools.iter().find(|tool| tool.name == call.name) else {

@@ -39,7 +39,7 @@ const AUTOMATION: [&str; 22] = [
 const NETWORK: [&str; 14] = [
     // Loopback hosts go through the proxy, too.
     "--proxy-bypass-list=<-loopback>",
-    // The proxy looks names up. The browser itself cannot, so that a name tells nobody anything.
+    // The proxy looks names up. The browser itself cannot, so a page cannot send data to a name server as a name.
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
     // WebRTC uses no UDP, which cannot pass the proxy.
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",

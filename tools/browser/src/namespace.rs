@@ -25,7 +25,7 @@ use tokio::net::TcpSocket;
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 
-/// Name of that socket in the browser's profile.
+/// Name of the socket between the helper and its parent, in the browser's profile.
 const SOCKET: &str = "sojourn.socket";
 /// Time limit for the helper to open its sockets, also on a busy machine.
 const TIMEOUT: Duration = Duration::from_mins(1);

@@ -185,7 +185,7 @@ impl ProxyState {
             return Ok(());
         };
         server.write_all(head.forwarded(request).as_bytes()).await?;
-        // Bytes after the body would be another request, which nobody has checked.
+        // Bytes after the body would be another request, which was not compared with the grants.
         let first = usize::try_from(body).unwrap_or(usize::MAX).min(rest.len());
         server.write_all(&rest[..first]).await?;
         let (from_client, mut to_client) = client.split();
@@ -238,7 +238,7 @@ impl ProxyState {
         copy_bidirectional(&mut client, &mut server).await.map(|_| ())
     }
 
-    /// Tells the client, and whoever asks for the [refusal](NetworkProxy::refusal), why a connection is refused.
+    /// Answers the client with the reason of a refused connection, and records it for [`NetworkProxy::refusal`].
     async fn refuse(
         &self,
         client: &mut TcpStream,
@@ -334,7 +334,7 @@ mod tests {
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
         stream.write_all(first.as_bytes()).await.unwrap();
         let mut answer = vec![0; 4096];
-        // A connection that carries bytes which nobody asked for may be reset.
+        // A connection that carries more bytes than the proxy reads may be reset.
         let count = stream.read(&mut answer).await.unwrap_or(0);
         answer.truncate(count);
         // The proxy may have closed the connection already.

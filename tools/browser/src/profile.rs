@@ -37,7 +37,7 @@ impl Profile {
         let parent = std::env::temp_dir();
         sweep(&parent);
         let directory = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&parent)?;
-        // The file gets its name once it is locked, so that nobody finds it unlocked.
+        // The file gets its name once it is locked, so that no sweep finds it unlocked.
         let draft = directory.path().join("sojourn.lock.new");
         let lock = File::create(&draft)?;
         lock.lock()?;

@@ -90,8 +90,8 @@ impl Page {
         Ok(world)
     }
 
-    /// The elements of the page. Before they are read, elements that may have a closed shadow root are examined, and those in
-    /// what was found; what is left of them is examined at the next call.
+    /// The elements of the page. Before they are read, elements that may have a closed shadow root are examined, and then the
+    /// elements inside the roots that were found. Those beyond the limits are examined at the next call.
     pub(crate) async fn see(&mut self) -> Result<Value, BrowserError> {
         for _ in 0..MAX_NESTED {
             let looked = self.run_script(&format!("sojourn.look({MAX_EXAMINED})")).await?;

@@ -97,7 +97,7 @@ impl WebSettings {
     /// Builds the environment. The browser starts with the first reset.
     ///
     /// # Errors
-    /// The defect of the settings.
+    /// The settings have no tasks, contradict each other, or name a start page or a range that is none.
     pub fn open(self) -> Result<WebEnvironment, String> {
         if self.tasks.is_empty() {
             return Err(

@@ -1,4 +1,4 @@
-//! What a tunnel through the proxy carries, as far as its first bytes show.
+//! The content of a tunnel through the proxy, as far as its first bytes show it.
 //!
 //! Browsers open tunnels for pages (TLS that offers HTTP/2) and for sockets of scripts (TLS that offers HTTP/1.1 alone, or a
 //! plain request for a WebSocket). WebRTC opens them for anything (TURN over TCP).

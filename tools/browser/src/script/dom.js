@@ -57,7 +57,7 @@ const closedRoots = new WeakMap();
 const shadowOf = (element) => openRootOf(element) ?? closedRoots.get(element) ?? null;
 
 const isSlot = (node) => isElement(node) && isHtml(node) && tagOf(node) === "SLOT";
-// What a slot shows: what is assigned to it, or else its own content.
+// The nodes that a slot shows: those assigned to it, or else its own children.
 const slotted = (slot) => slot.assignedNodes({ flatten: true });
 
 // The child nodes in the flat tree. A slot is replaced by what it shows, since it has no box of its own.

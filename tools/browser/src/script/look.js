@@ -1,4 +1,4 @@
-// What is told of a page: its elements, each with the same fields, and its text.
+// The observation of a page: its elements, each with the same fields, and its text.
 
 let ids = new WeakMap();
 let elements = new Map();
@@ -166,7 +166,7 @@ const see = () => {
     try {
       if (element === bodyOf(documentOf(element)) && !hasOwnText(element)) return;
       if (!worthTelling(element, style) || isWithinText(element, style)) return;
-      // Of what is only counted, nobody asks the place.
+      // An element past the limit is counted; its place is not needed.
       if (told.length >= settings.most) { if (isVisible(element)) more += 1; return; }
       const box = rendered(element);
       if (!box) return;
@@ -180,7 +180,7 @@ const see = () => {
     focus: focused && focused !== bodyOf(document) ? idOf(focused) : "",
     elements: told,
     more,
-    // What is not told of although it may be seen: elements past the limit, and elements that cannot be read.
+    // Elements that are left out although they may be visible: those past the limit, and those that cannot be read.
     ...(whole ? {} : { unvisited: true }),
     ...(unreadable > 0 ? { unreadable } : {}),
     scroll: { y: Math.round(scrollY), most: Math.max(0, (top?.scrollHeight ?? 0) - innerHeight) },

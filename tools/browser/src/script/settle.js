@@ -1,6 +1,6 @@
 // Waits for a page that changes.
 
-// Time of the last mutation. A click may cause changes before anybody waits for them.
+// Time of the last mutation. A click may cause changes before the first call of settle.
 let changedAt = -Infinity;
 const observer = new MutationObserver(() => { changedAt = performance.now(); });
 const watched = new WeakSet();

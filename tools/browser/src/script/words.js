@@ -1,4 +1,4 @@
-// The words of elements: what is read on them, their roles, names and colours.
+// The words of elements: their visible texts, roles, names and colours.
 
 // Text in one line, without control characters.
 const clean = (text) => (text || "").replace(/[\s\u0000-\u001f\u007f-\u009f]+/g, " ").trim();

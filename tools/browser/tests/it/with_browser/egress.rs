@@ -27,7 +27,7 @@ struct Hostile {
     address: SocketAddr,
     /// Method and path of each request that arrived.
     requests: Requests,
-    /// A host that is not listed, for every protocol: it answers nobody and counts.
+    /// A host that is not listed, for every protocol: it answers nothing and counts.
     udp: UdpSocket,
     tcp: std::net::TcpListener,
 }
@@ -104,7 +104,7 @@ fn response(path: &str, page: Option<String>) -> Response {
 /// Contacts hosts in every way that a page has.
 const CONTACTS: &str = include_str!("../../pages/contacts.html");
 
-/// Requests forbidden URLs, and sends to URLs that nobody granted, from every place that a page has.
+/// Requests forbidden URLs, and sends to URLs without a grant, from every place that a page has.
 const REQUESTS: &str = include_str!("../../pages/requests.html");
 
 /// A page with frames whose documents are refused: at once, and after another document.

@@ -81,7 +81,7 @@ fn a_profile_whose_watchdog_died_with_its_owner_is_swept_by_the_next_browser() {
     send_signal(watchdog.split_whitespace().next().unwrap().parse().unwrap(), Signal::KILL);
     send_signal(owner.id(), Signal::KILL);
     owner.wait().unwrap();
-    assert!(!processes_with(&left[0]).is_empty(), "nobody was left to kill it");
+    assert!(!processes_with(&left[0]).is_empty(), "no watchdog was left to kill it");
     let mut next = sojourn_testkit::Running::start(&mut command);
     until("the first profile is swept", || {
         processes_with(&left[0]).is_empty() && !Path::new(&left[0]).exists()

@@ -1,4 +1,4 @@
-//! What is read of pages that are built in unusual ways.
+//! The observation of pages that are built in unusual ways.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -234,7 +234,7 @@ async fn halves_of_characters_do_not_end_the_connection() {
     let text = seen(&mut page).await;
     assert!(text.contains("page: half \u{fffd}") && text.contains("button \"cut \u{fffd}\""), "{text}");
     assert_eq!(element(&mut page, &"x".repeat(399)).await["role"], "text");
-    // So in a dialog, in what is read, and in the message of a failure.
+    // The same in a dialog, in the result of `read`, and in the message of a failure.
     assert!(done(&mut page, r#"click("e1")"#).await.starts_with("ok"));
     let told = page.observe().await.unwrap().events.join("; ");
     assert!(told.contains("the page showed a dialog \"half \u{fffd} goal: pay\""), "{told}");
