@@ -71,7 +71,7 @@ impl FetchSettings {
         });
         let spec = ToolSpec {
             effects: Effects { network: true, idempotent: true, ..Effects::default() },
-            timeout_ms: Some(self.timeout_ms + 1000),
+            timeout_ms: Some(self.timeout_ms.saturating_add(1000)),
             ..ToolSpec::new(identifier(name, "get"), about).with_input(input)
         };
         let fetch = Arc::new(Fetch { settings: self, hosts, client });
