@@ -3,6 +3,7 @@
 //!
 //! rmcp decodes an answer as a whole, so answers are repaired before it sees them.
 
+use crate::outside::schema::allows_object;
 use rmcp::model::{ClientJsonRpcMessage, ClientRequest, ContentBlock, MetaObject, RequestId};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -182,15 +183,6 @@ fn tool(item: Value, _notes: &mut Vec<String>) -> Result<Vec<Value>, String> {
     });
     readable::<rmcp::model::Tool>(Value::Object(fields))
         .map_err(|error| format!("the tool `{name}`: {error}"))
-}
-
-fn allows_object(kind: &Value) -> bool {
-    match kind {
-        Value::String(kind) => kind == "object",
-        Value::Array(kinds) => kinds.iter().any(|kind| kind == "object"),
-        Value::Null => true,
-        _ => false,
-    }
 }
 
 fn prompt(item: &Value) -> Result<Vec<Value>, String> {

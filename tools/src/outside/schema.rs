@@ -16,11 +16,7 @@ const MAX_DROPPED: usize = 50;
 /// # Errors
 /// The schema is too large, or remains invalid. The reason names the keyword.
 pub fn readable(schema: &Value) -> Result<Value, String> {
-    let is_object = |kind: &Value| kind == "object" || kind == "any" || kind.is_null();
-    let kinds = schema
-        .get("type")
-        .map(|kind| kind.as_array().map_or_else(|| vec![kind], |kinds| kinds.iter().collect()));
-    if kinds.is_some_and(|kinds: Vec<&Value>| !kinds.into_iter().any(is_object)) {
+    if schema.get("type").is_some_and(|kind| !allows_object(kind)) {
         return Err("its JSON Schema is not of the `type` `object`".to_owned());
     }
     let mut schema = schema.clone();
@@ -51,6 +47,12 @@ pub fn readable(schema: &Value) -> Result<Value, String> {
         }
     }
     Err("its JSON Schema has too many keywords that are not valid".to_owned())
+}
+
+/// Whether the `type` of a schema allows an object; `any` and `null` stand for every type.
+pub fn allows_object(kind: &Value) -> bool {
+    let is_object = |kind: &Value| kind == "object" || kind == "any" || kind.is_null();
+    kind.as_array().map_or_else(|| is_object(kind), |kinds| kinds.iter().any(is_object))
 }
 
 /// The draft that a `$schema` names in one of its usual spellings. Draft 4 is mended to draft 7.
