@@ -206,8 +206,9 @@ async fn failed(
     let text: String = String::from_utf8_lossy(&body).trim().chars().take(MAX_ERROR_CHARS).collect();
     let described = if text.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {text}") };
     // A refusal keeps its status, because it is about the connection and not about the request.
-    let error =
-        serde_json::from_slice::<Map<String, Value>>(&body).ok().and_then(|body| body.get("error").cloned());
+    let fields: Option<Map<String, Value>> =
+        if framing::has_too_many_values(&body) { None } else { serde_json::from_slice(&body).ok() };
+    let error = fields.and_then(|fields| fields.get("error").cloned());
     if status == StatusCode::FORBIDDEN {
         return Err(unexpected(described));
     }
