@@ -47,14 +47,11 @@ impl<T> Page<T> {
 /// # Errors
 /// The first page cannot be read.
 pub async fn tools(service: &Service) -> Result<Listing<ServerTool>, String> {
-    read_pages("tools", |params| {
-        let peer = service.peer().clone();
-        async move {
-            let page = peer.list_tools(params).await?;
-            Ok(Page::new(page.tools, page.next_cursor, page.meta.as_ref()))
-        }
-    })
-    .await
+    let read = |params| async move {
+        let page = service.list_tools(params).await?;
+        Ok(Page::new(page.tools, page.next_cursor, page.meta.as_ref()))
+    };
+    read_pages("tools", read).await
 }
 
 /// The server's prompts.
@@ -62,14 +59,11 @@ pub async fn tools(service: &Service) -> Result<Listing<ServerTool>, String> {
 /// # Errors
 /// The first page cannot be read.
 pub async fn prompts(service: &Service) -> Result<Listing<Prompt>, String> {
-    read_pages("prompts", |params| {
-        let peer = service.peer().clone();
-        async move {
-            let page = peer.list_prompts(params).await?;
-            Ok(Page::new(page.prompts, page.next_cursor, page.meta.as_ref()))
-        }
-    })
-    .await
+    let read = |params| async move {
+        let page = service.list_prompts(params).await?;
+        Ok(Page::new(page.prompts, page.next_cursor, page.meta.as_ref()))
+    };
+    read_pages("prompts", read).await
 }
 
 /// The server's resources.
@@ -77,14 +71,11 @@ pub async fn prompts(service: &Service) -> Result<Listing<Prompt>, String> {
 /// # Errors
 /// The first page cannot be read.
 pub async fn resources(service: &Service) -> Result<Listing<Resource>, String> {
-    read_pages("resources", |params| {
-        let peer = service.peer().clone();
-        async move {
-            let page = peer.list_resources(params).await?;
-            Ok(Page::new(page.resources, page.next_cursor, page.meta.as_ref()))
-        }
-    })
-    .await
+    let read = |params| async move {
+        let page = service.list_resources(params).await?;
+        Ok(Page::new(page.resources, page.next_cursor, page.meta.as_ref()))
+    };
+    read_pages("resources", read).await
 }
 
 async fn read_pages<T: Serialize, F>(
