@@ -1,6 +1,7 @@
 //! JSON Schemas from outside, as the rest of the program can use them: of known drafts, with references that lead somewhere,
 //! and of bounded size. What only narrows the arguments and cannot be read is dropped, because the peer checks them itself.
 
+use super::url::decode_once;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
@@ -172,22 +173,7 @@ fn mend_reference(fields: &mut Map<String, Value>, root: &Root<'_>) {
 
 /// A pointer of a URI's fragment without percent-encoding.
 fn decoded(pointer: &str) -> String {
-    let mut decoded = Vec::new();
-    let mut rest = pointer.as_bytes();
-    while let [first, after @ ..] = rest {
-        let hex = |byte: &u8| char::from(*byte).to_digit(16);
-        match (first, after) {
-            (b'%', [high, low, after @ ..]) if hex(high).is_some() && hex(low).is_some() => {
-                decoded.push((hex(high).unwrap_or_default() * 16 + hex(low).unwrap_or_default()) as u8);
-                rest = after;
-            }
-            _ => {
-                decoded.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
+    String::from_utf8_lossy(&decode_once(pointer.as_bytes())).into_owned()
 }
 
 /// Drops types that JSON does not have, and reads `OpenAPI`'s `nullable`.
