@@ -101,7 +101,7 @@ pub struct PolicyError {
     pub place: String,
     /// The pattern.
     pub pattern: String,
-    /// The defect.
+    /// Why the pattern is refused, as its parser says it.
     pub reason: String,
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Key of `_meta` under which a repaired answer names what was left out of it.
+/// Key of `_meta` under which a repaired answer lists its omissions.
 const LEFT_OUT: &str = "sojourn/left_out";
 /// Limit on the text that shows a part of an unknown kind, in characters.
 const MAX_UNKNOWN_CHARS: usize = 2000;
