@@ -132,10 +132,10 @@ async fn failed(
     let body = body(response, limit).await.ok().flatten().unwrap_or_default();
     let text: String = String::from_utf8_lossy(&body).trim().chars().take(MAX_ERROR_CHARS).collect();
     let described = if text.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {text}") };
-    // A refusal keeps its status, because it is about the connection and not about the request.
     let fields: Option<Map<String, Value>> =
         if framing::has_too_many_values(&body) { None } else { serde_json::from_slice(&body).ok() };
     let error = fields.and_then(|fields| fields.get("error").cloned());
+    // A refusal keeps its status, because it is about the connection and not about the request.
     if status == StatusCode::FORBIDDEN {
         return Err(unexpected(described));
     }
