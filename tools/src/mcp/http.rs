@@ -3,7 +3,7 @@
 //!
 //! Whatever a server answers to a request becomes an answer to that request, so that no caller waits for its time limit.
 
-use super::events::{bounded_events, with_limits};
+use super::events::{bounded_events, with_limits, without_many_values};
 use super::lenient::{error_object, method_of, repair_message};
 use crate::allowed_hosts::AllowedHosts;
 use crate::framing::{self, MAX_MESSAGE_BYTES};
@@ -353,7 +353,9 @@ impl StreamableHttpClient for HttpClient {
         size: usize,
     ) -> Result<Events, Failure> {
         self.check(&uri)?;
-        self.http.get_stream_with_max_sse_event_size(uri, session, last, token, headers, size).await
+        let events =
+            self.http.get_stream_with_max_sse_event_size(uri, session, last, token, headers, size).await?;
+        Ok(without_many_values(events))
     }
 }
 
