@@ -41,7 +41,7 @@ impl JsonPointer {
         &self.0
     }
 
-    /// What it leads to in `document`; `None` if there is no such value.
+    /// The value in `document` that the pointer leads to; `None` if there is no such value.
     pub fn find<'a>(&self, document: &'a Value) -> Option<&'a Value> {
         document.pointer(&self.0)
     }

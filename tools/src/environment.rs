@@ -245,7 +245,7 @@ pub enum EnvironmentError {
     /// The snapshot is damaged, or belongs to another environment or version.
     #[error("the snapshot cannot be restored: {reason}")]
     BadSnapshot {
-        /// The defect.
+        /// Why the snapshot is refused, in lower case, for the end of the message.
         reason: String,
     },
     /// The episode was interrupted and cannot continue. A reset starts another.

@@ -173,7 +173,7 @@ pub enum EnvironmentUnavailable {
     /// The description in the agent file, or the request to install, is invalid.
     #[error("{reason}")]
     Invalid {
-        /// The defect of the description or of the request.
+        /// Which part is invalid and why; it is the whole message.
         reason: String,
         /// What the user can do.
         remedy: String,

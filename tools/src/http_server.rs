@@ -1,7 +1,7 @@
 //! Serves HTTP to many clients, of which some are slow or hold connections open without a request.
 //!
 //! A connection is trusted once a request on it has carried the token. When all places are taken, the oldest connection that is
-//! not trusted gives up its place, so that nobody without the token can keep others out.
+//! not trusted gives up its place, so that a client without the token cannot keep others out.
 
 use axum::body::Body;
 use axum::{Extension, Router};

@@ -101,7 +101,7 @@ pub struct PolicyError {
     pub place: String,
     /// The pattern.
     pub pattern: String,
-    /// The defect.
+    /// Why the pattern is refused, as its parser says it.
     pub reason: String,
 }
 
@@ -237,10 +237,9 @@ impl CompiledRule {
             && kind
             && self.args.iter().all(|(name, regex)| {
                 match args.get(name).or(default_of(spec, name).as_ref()) {
-                    None | Some(Value::Null) if self.rule.then != PolicyVerdict::Allow => true,
+                    None | Some(Value::Null) => self.rule.then != PolicyVerdict::Allow,
                     Some(Value::String(text)) => regex.is_match(text),
                     Some(other) => regex.is_match(&other.to_string()),
-                    None => false,
                 }
             })
     }
@@ -367,6 +366,21 @@ mod tests {
         let allow = Policy::new(PolicyFile { rules: vec![allow], ..file }).unwrap();
         let second_line = json!({"command": "git log\nrm -r x"});
         assert_eq!(verdict(&allow, &run, &second_line, false), PolicyVerdict::Deny, "a rule that allows");
+    }
+
+    #[test]
+    fn a_rule_that_allows_does_not_match_an_argument_that_is_null() {
+        let run = tool("sh_run", Effects { write: true, ..Effects::default() });
+        let rule = Rule { args: [("command".into(), ".*".into())].into(), ..rule("*", PolicyVerdict::Allow) };
+        let file = PolicyFile { default: Some(PolicyVerdict::Deny), ..PolicyFile::default() };
+        let allow = Policy::new(PolicyFile { rules: vec![rule], ..file }).unwrap();
+        for (args, decided) in [
+            (json!({"command": "ls"}), PolicyVerdict::Allow),
+            (json!({"command": null}), PolicyVerdict::Deny),
+            (json!({}), PolicyVerdict::Deny),
+        ] {
+            assert_eq!(verdict(&allow, &run, &args, false), decided, "{args}");
+        }
     }
 
     #[test]

@@ -1,16 +1,19 @@
 //! Secrets that this process obtains while it runs, such as the tokens of a server that somebody signed in to.
 //!
-//! No agent file names them. Whoever obtains one tells it here, and everything that writes logs, prompts or errors removes it.
+//! No agent file names them. The code that obtains a secret registers it here, and the redaction of logs, prompts and errors
+//! removes it.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Pairs of name and value.
 pub type Secrets = Arc<Vec<(String, String)>>;
 
-/// A process obtains a handful.
+/// Secrets of the whole process, because a log of one run may show a secret that another run obtained. The lock is held for a
+/// look-up or an insertion only.
 static LEARNED: RwLock<Option<Secrets>> = RwLock::new(None);
 
-/// Tells that `value` is secret; `name` stands for it from now on. An empty value is none.
+/// Registers the secret `value`; redacted texts show `name` in its place. Spaces around it do not count, and an empty value is
+/// ignored.
 pub fn learn(name: &str, value: &str) {
     let value = value.trim();
     let mut learned = LEARNED.write().unwrap_or_else(PoisonError::into_inner);

@@ -42,7 +42,7 @@ pub enum SourceSettings {
 pub struct SourceError {
     /// Name of the source in the agent file.
     pub name: String,
-    /// The defect.
+    /// Why the settings are refused, in lower case, for the end of the message.
     pub reason: String,
 }
 

@@ -1,6 +1,7 @@
 //! Restarts the connection to a peer with exponential backoff, and publishes the peer's tools while it is
 //! connected.
 
+use crate::outside::text::cut;
 use crate::{Tool, ToolSource};
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,8 +12,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// Backoff before a restart: doubles from the first to the longest backoff.
 const MIN_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_mins(1);
-/// Limit on the notices that nobody has taken yet; the oldest are dropped.
+/// Limit on the notices that wait to be taken; the oldest are dropped.
 const MAX_NOTICES: usize = 200;
+/// Limit on the text of one notice, in characters. It may quote a peer's names.
+const MAX_NOTICE_CHARS: usize = 4000;
 /// A connection that lasted this long resets the backoff.
 const STABLE_AFTER: Duration = Duration::from_mins(1);
 
@@ -86,7 +89,7 @@ impl Supervisor {
 
     /// Records an event that the agent should know about.
     pub fn notice(&self, text: &str) {
-        let notice = format!("the tools of `{}`: {text}", self.name);
+        let notice = format!("the tools of `{}`: {}", self.name, cut(text, MAX_NOTICE_CHARS));
         let mut now = self.now();
         if now.notices.len() == MAX_NOTICES {
             now.notices.remove(0);

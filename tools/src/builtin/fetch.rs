@@ -71,7 +71,7 @@ impl FetchSettings {
         });
         let spec = ToolSpec {
             effects: Effects { network: true, idempotent: true, ..Effects::default() },
-            timeout_ms: Some(self.timeout_ms + 1000),
+            timeout_ms: Some(self.timeout_ms.saturating_add(1000)),
             ..ToolSpec::new(identifier(name, "get"), about).with_input(input)
         };
         let fetch = Arc::new(Fetch { settings: self, hosts, client });
@@ -120,6 +120,9 @@ fn html_text(html: &str, most_chars: usize, wanted: &GiveUp) -> Result<String, S
         .allow_width_overflow()
         .string_from_read(page.html.as_bytes(), COLUMNS)
         .map_err(|error| error.to_string())?;
-    let text = truncate(text.trim(), most_chars);
-    Ok(if page.is_cut && !text.ends_with(']') { format!("{text}\n[cut: the page goes on]") } else { text })
+    let text = text.trim();
+    let shown = truncate(text, most_chars);
+    // A text that was truncated says so already.
+    let says_so = shown != text;
+    Ok(if page.is_cut && !says_so { format!("{shown}\n[cut: the page goes on]") } else { shown })
 }

@@ -93,7 +93,7 @@ impl Operation {
     async fn run(self, root: Arc<Dir>, args: Map<String, Value>) -> Result<String, String> {
         let text = |name: &str| args.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (path, words) = (text("path"), text("text"));
-        // A call that nobody waits for stops: the search looks whether `alive` is.
+        // Dropping this future drops `alive`, and the search then stops.
         let alive = Arc::new(());
         let wanted = Arc::downgrade(&alive);
         let done = tokio::task::spawn_blocking(move || match self {

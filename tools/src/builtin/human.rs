@@ -49,7 +49,7 @@ impl HumanSettings {
         let timeout = Duration::from_millis(self.timeout_ms.unwrap_or(300_000));
         let spec = ToolSpec {
             effects: Effects { idempotent: true, ..Effects::default() },
-            timeout_ms: u64::try_from(timeout.as_millis()).ok().map(|ms| ms + 1000),
+            timeout_ms: u64::try_from(timeout.as_millis()).ok().map(|ms| ms.saturating_add(1000)),
             ..ToolSpec::new(identifier(name, "ask"), "asks the user something that only the user knows")
                 .with_input(input)
         };

@@ -103,7 +103,7 @@ impl HttpSettings {
         let assumed = if method == Method::GET || method == Method::HEAD { reads } else { worst };
         let spec = ToolSpec {
             effects: self.effects.map_or(assumed, |effects| Effects { network: true, ..effects }),
-            timeout_ms: Some(self.timeout_ms + 1000),
+            timeout_ms: Some(self.timeout_ms.saturating_add(1000)),
             ..ToolSpec::new(identifier("", name), self.description.clone()).with_input(self.input.clone())
         };
         let request = Arc::new(HttpRequest { settings: self, url, method, hosts, client });

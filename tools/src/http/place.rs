@@ -3,6 +3,7 @@
 //! Servers and the proxies before them decode a path once, twice, or in ways of their own before they resolve `..`. A value is
 //! therefore judged in every form that one of them could make of it.
 
+use crate::outside::url::{MAX_DECODINGS, decode_once};
 use std::fmt::Write as _;
 
 /// Where a value stands.
@@ -44,10 +45,11 @@ pub fn encode(value: &str, place: Place) -> Result<String, String> {
 /// Checks a segment whose arguments are filled in but not encoded.
 ///
 /// # Errors
-/// The segment is empty or blank, holds control characters, or has a part that is `.` or `..`, in any of its decoded forms.
+/// The segment is empty or blank, holds control characters, or has a part that is `.` or `..`, in any of its decoded forms;
+/// or it has more forms than a server could make of it, which would take time that grows with the square of its length.
 pub fn check_segment(segment: &str) -> Result<(), String> {
     let mut form = segment.as_bytes().to_vec();
-    loop {
+    for _ in 0..MAX_DECODINGS {
         let text = canonical(&form);
         if text.iter().any(u8::is_ascii_control) {
             return Err("it holds a line break or another control character".to_owned());
@@ -64,6 +66,7 @@ pub fn check_segment(segment: &str) -> Result<(), String> {
         }
         form = decoded;
     }
+    Err(format!("it is percent-encoded {MAX_DECODINGS} times or more"))
 }
 
 /// Whether a literal segment of a template is `.` or `..`, also percent-encoded.
@@ -79,25 +82,6 @@ pub fn is_same_parameter(one: &str, other: &str) -> bool {
         decoded.split('[').next().unwrap_or_default().replace(['.', ' '], "_")
     };
     name(one) == name(other)
-}
-
-/// `bytes` with each percent-encoded byte decoded.
-pub fn decode_once(bytes: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let Some((&first, after)) = rest.split_first() {
-        let hex = |byte: u8| char::from(byte).to_digit(16);
-        if let (b'%', [high, low, ..]) = (first, after)
-            && let (Some(high), Some(low)) = (hex(*high), hex(*low))
-        {
-            decoded.push((high * 16 + low) as u8);
-            rest = &after[2..];
-        } else {
-            decoded.push(first);
-            rest = after;
-        }
-    }
-    decoded
 }
 
 /// Spellings of a dot or a slash that some servers take for one: other characters, and overlong UTF-8.

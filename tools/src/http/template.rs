@@ -6,6 +6,7 @@
 
 use super::place::{self, Place};
 use crate::content::plain;
+use crate::outside::url::decode_once;
 use http::HeaderValue;
 use reqwest::Url;
 use serde_json::{Map, Value};
@@ -217,7 +218,7 @@ impl UrlTemplate {
         } else {
             url.host() == sample.host()
         };
-        let decoded = |segment: &str| place::decode_once(segment.as_bytes());
+        let decoded = |segment: &str| decode_once(segment.as_bytes());
         let expected: Vec<Vec<u8>> = path.split('/').map(decoded).collect();
         let found: Vec<Vec<u8>> = url.path_segments().into_iter().flatten().map(decoded).collect();
         let shape = |url: &Url| url.query_pairs().map(|(name, _)| name.into_owned()).collect::<Vec<_>>();
@@ -358,6 +359,8 @@ mod tests {
             let got = expand(url, &json!({"item": value, "tag": "t"}));
             assert!(got.is_err(), "{value:?}: {:?}", got.map(|(url, _)| url.to_string()));
         }
+        let endless = format!("%{}2e", "25".repeat(100_000));
+        assert!(expand(url, &json!({"item": endless, "tag": "t"})).unwrap_err().contains("percent-encoded"));
         assert!(expand("https://api.example/{a}{b}/x", &json!({"a": ".", "b": "."})).is_err());
         assert!(expand("https://api.example/{a}./x", &json!({"a": "."})).is_err());
         assert!(expand("https://api.example/.{a}", &json!({"a": "%2e"})).is_err());

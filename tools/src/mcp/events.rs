@@ -97,6 +97,12 @@ pub fn with_limits(events: Events, id: RequestId, method: String) -> Events {
     limited.boxed()
 }
 
+/// The events of a stream that belongs to no request. An event with too many values is left out.
+pub fn without_many_values(events: Events) -> Events {
+    let is_kept = |event: &Result<Sse, SseError>| !matches!(event, Ok(event) if has_too_many_values(event));
+    events.filter(move |event| std::future::ready(is_kept(event))).boxed()
+}
+
 fn repair(event: &mut Sse, method: &str, id: &RequestId) {
     let Some(data) = &event.data else { return };
     let Ok(mut message) = serde_json::from_str::<Map<String, Value>>(data) else { return };

@@ -3,7 +3,7 @@
 //!
 //! Whatever a server answers to a request becomes an answer to that request, so that no caller waits for its time limit.
 
-use super::events::{bounded_events, with_limits};
+use super::events::{bounded_events, with_limits, without_many_values};
 use super::lenient::{error_object, method_of, repair_message};
 use crate::allowed_hosts::AllowedHosts;
 use crate::framing::{self, MAX_MESSAGE_BYTES};
@@ -59,69 +59,6 @@ impl HttpClient {
         Ok(Self { http: http.map_err(|error| error.to_string())?, hosts })
     }
 
-    /// Sends a message and decodes the response.
-    async fn post(&self, post: Post) -> Result<StreamableHttpPostResponse, Failure> {
-        self.check(&post.uri)?;
-        let mut request = self
-            .http
-            .post(post.uri.as_ref())
-            .header(header::ACCEPT, [EVENT_STREAM_MIME_TYPE, JSON_MIME_TYPE].join(", "));
-        if let Some(token) = &post.token {
-            request = request.bearer_auth(token);
-        }
-        if let Some(session) = &post.session {
-            request = request.header(HEADER_SESSION_ID, session.as_ref());
-        }
-        for (name, value) in &post.headers {
-            request = request.header(name, value);
-        }
-        let response = request.json(&post.message).send().await.map_err(StreamableHttpError::Client)?;
-        let status = response.status();
-        if let Some(refusal) = refusal_of(status, response.headers()) {
-            return Err(refusal);
-        }
-        if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
-            return Ok(StreamableHttpPostResponse::Accepted);
-        }
-        if status == StatusCode::NOT_FOUND && post.session.is_some() {
-            return Err(StreamableHttpError::SessionExpired);
-        }
-        let session =
-            response.headers().get(HEADER_SESSION_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
-        let asked = match &post.message {
-            ClientJsonRpcMessage::Request(request) => Some(request.id.clone()),
-            _ => None,
-        };
-        let Some(id) = asked else {
-            // Nothing in the response to a notification is of use.
-            return if status.is_success() {
-                Ok(StreamableHttpPostResponse::Accepted)
-            } else {
-                Err(unexpected(format!("HTTP {status}")))
-            };
-        };
-        let method = method_of(&post.message).unwrap_or_default().to_owned();
-        if !status.is_success() {
-            return failed(response, &method, id, post.session.is_some(), post.limits).await;
-        }
-        if is_kind(response.headers(), EVENT_STREAM_MIME_TYPE) {
-            let events = bounded_events(response.bytes_stream(), post.limits.max_sse_event_size);
-            return Ok(StreamableHttpPostResponse::Sse(with_limits(events, id, method), session));
-        }
-        let kind = response.headers().get(header::CONTENT_TYPE);
-        let kind = kind.map(|kind| String::from_utf8_lossy(kind.as_bytes()).into_owned());
-        let is_json = is_kind(response.headers(), JSON_MIME_TYPE);
-        match body(response, post.limits.max_json_response_size).await? {
-            None => Ok(StreamableHttpPostResponse::Json(refusal(too_long(), id), session)),
-            Some(body) => match decode(&body, &method, &id) {
-                Ok(message) => Ok(StreamableHttpPostResponse::Json(message, session)),
-                // Some servers send JSON under another content type.
-                Err(_) if !is_json => Err(StreamableHttpError::UnexpectedContentType(kind)),
-                Err(reason) => Ok(StreamableHttpPostResponse::Json(refusal(reason, id), session)),
-            },
-        }
-    }
-
     fn check(&self, uri: &str) -> Result<(), Failure> {
         let url = Url::parse(uri).map_err(|error| unexpected(format!("`{uri}` is not a URL: {error}")))?;
         self.hosts.check(&url).map_err(unexpected)
@@ -142,16 +79,6 @@ pub fn bounded(url: &str) -> StreamableHttpClientTransportConfig {
     StreamableHttpClientTransportConfig::with_uri(url)
         .max_sse_event_size(MAX_MESSAGE_BYTES)
         .max_json_response_size(MAX_MESSAGE_BYTES)
-}
-
-/// A message to post.
-struct Post {
-    uri: Arc<str>,
-    message: ClientJsonRpcMessage,
-    session: Option<Arc<str>>,
-    token: Option<String>,
-    headers: Headers,
-    limits: StreamableHttpResponseLimits,
 }
 
 /// The failure of a request that needs a sign-in, or more rights.
@@ -205,9 +132,10 @@ async fn failed(
     let body = body(response, limit).await.ok().flatten().unwrap_or_default();
     let text: String = String::from_utf8_lossy(&body).trim().chars().take(MAX_ERROR_CHARS).collect();
     let described = if text.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {text}") };
+    let fields: Option<Map<String, Value>> =
+        if framing::has_too_many_values(&body) { None } else { serde_json::from_slice(&body).ok() };
+    let error = fields.and_then(|fields| fields.get("error").cloned());
     // A refusal keeps its status, because it is about the connection and not about the request.
-    let error =
-        serde_json::from_slice::<Map<String, Value>>(&body).ok().and_then(|body| body.get("error").cloned());
     if status == StatusCode::FORBIDDEN {
         return Err(unexpected(described));
     }
@@ -320,7 +248,7 @@ impl StreamableHttpClient for HttpClient {
         headers: Headers,
     ) -> Result<StreamableHttpPostResponse, Failure> {
         let limits = StreamableHttpResponseLimits::default();
-        self.post(Post { uri, message, session, token, headers, limits }).await
+        self.post_message_with_response_limits(uri, message, session, token, headers, limits).await
     }
 
     async fn post_message_with_response_limits(
@@ -332,7 +260,65 @@ impl StreamableHttpClient for HttpClient {
         headers: Headers,
         limits: StreamableHttpResponseLimits,
     ) -> Result<StreamableHttpPostResponse, Failure> {
-        self.post(Post { uri, message, session, token, headers, limits }).await
+        self.check(&uri)?;
+        let mut request = self
+            .http
+            .post(uri.as_ref())
+            .header(header::ACCEPT, [EVENT_STREAM_MIME_TYPE, JSON_MIME_TYPE].join(", "));
+        if let Some(token) = &token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(session) = &session {
+            request = request.header(HEADER_SESSION_ID, session.as_ref());
+        }
+        for (name, value) in &headers {
+            request = request.header(name, value);
+        }
+        let response = request.json(&message).send().await.map_err(StreamableHttpError::Client)?;
+        let status = response.status();
+        if let Some(refusal) = refusal_of(status, response.headers()) {
+            return Err(refusal);
+        }
+        if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
+            return Ok(StreamableHttpPostResponse::Accepted);
+        }
+        if status == StatusCode::NOT_FOUND && session.is_some() {
+            return Err(StreamableHttpError::SessionExpired);
+        }
+        let opened =
+            response.headers().get(HEADER_SESSION_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let asked = match &message {
+            ClientJsonRpcMessage::Request(request) => Some(request.id.clone()),
+            _ => None,
+        };
+        let Some(id) = asked else {
+            // Nothing in the response to a notification is of use.
+            return if status.is_success() {
+                Ok(StreamableHttpPostResponse::Accepted)
+            } else {
+                Err(unexpected(format!("HTTP {status}")))
+            };
+        };
+        let method = method_of(&message).unwrap_or_default().to_owned();
+        if !status.is_success() {
+            return failed(response, &method, id, session.is_some(), limits).await;
+        }
+        if is_kind(response.headers(), EVENT_STREAM_MIME_TYPE) {
+            let events = bounded_events(response.bytes_stream(), limits.max_sse_event_size);
+            return Ok(StreamableHttpPostResponse::Sse(with_limits(events, id, method), opened));
+        }
+        let kind = response.headers().get(header::CONTENT_TYPE);
+        let kind = kind.map(|kind| String::from_utf8_lossy(kind.as_bytes()).into_owned());
+        let is_json = is_kind(response.headers(), JSON_MIME_TYPE);
+        match body(response, limits.max_json_response_size).await? {
+            None => Ok(StreamableHttpPostResponse::Json(refusal(too_long(), id), opened)),
+            Some(body) => match decode(&body, &method, &id) {
+                Ok(message) => Ok(StreamableHttpPostResponse::Json(message, opened)),
+                // Some servers send JSON under another content type.
+                Err(_) if !is_json => Err(StreamableHttpError::UnexpectedContentType(kind)),
+                Err(reason) => Ok(StreamableHttpPostResponse::Json(refusal(reason, id), opened)),
+            },
+        }
     }
 
     async fn delete_session(
@@ -367,7 +353,9 @@ impl StreamableHttpClient for HttpClient {
         size: usize,
     ) -> Result<Events, Failure> {
         self.check(&uri)?;
-        self.http.get_stream_with_max_sse_event_size(uri, session, last, token, headers, size).await
+        let events =
+            self.http.get_stream_with_max_sse_event_size(uri, session, last, token, headers, size).await?;
+        Ok(without_many_values(events))
     }
 }
 

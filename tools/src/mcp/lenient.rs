@@ -3,19 +3,20 @@
 //!
 //! rmcp decodes an answer as a whole, so answers are repaired before it sees them.
 
+use crate::outside::schema::allows_object;
 use rmcp::model::{ClientJsonRpcMessage, ClientRequest, ContentBlock, MetaObject, RequestId};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Key of `_meta` under which a repaired answer names what was left out of it.
+/// Key of `_meta` under which a repaired answer lists its omissions.
 const LEFT_OUT: &str = "sojourn/left_out";
 /// Limit on the text that shows a part of an unknown kind, in characters.
 const MAX_UNKNOWN_CHARS: usize = 2000;
 /// Limit on the notes of one answer.
 const MAX_NOTES: usize = 20;
-/// Limit on the requests that wait for an answer. Beyond it the oldest are no longer known, and their answers not repaired.
+/// Limit on the requests that wait for an answer. At the limit all of them are forgotten, and their answers are not repaired.
 const MAX_WAITING: usize = 1024;
 
 /// The methods of the requests that wait for an answer.
@@ -43,15 +44,25 @@ impl Waiting {
         let id = message.get("id").cloned().unwrap_or(Value::Null);
         if id.is_null() && message.contains_key("error") {
             // An error without an id can only be meant for the one request that waits.
-            let waiting = self.lock();
-            let mut waiting = waiting.keys();
-            let (Some(only), None) = (waiting.next(), waiting.next()) else { return None };
+            let mut waiting = self.lock();
+            let mut ids = waiting.keys();
+            let (Some(only), None) = (ids.next().cloned(), ids.next()) else { return None };
+            let method = waiting.remove(&only)?;
+            drop(waiting);
             message.insert("id".to_owned(), serde_json::to_value(only).ok()?);
+            repair_message(&method, &mut message);
             return serde_json::to_vec(&message).ok();
         }
         let id: RequestId = serde_json::from_value(id).ok()?;
         let method = self.lock().remove(&id)?;
         repair_message(&method, &mut message).then(|| serde_json::to_vec(&message).ok())?
+    }
+
+    /// Forgets the request `id`, because it was answered in the server's place.
+    pub fn forget(&self, id: &Value) {
+        if let Ok(id) = serde_json::from_value::<RequestId>(id.clone()) {
+            self.lock().remove(&id);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<RequestId, String>> {
@@ -172,15 +183,6 @@ fn tool(item: Value, _notes: &mut Vec<String>) -> Result<Vec<Value>, String> {
     });
     readable::<rmcp::model::Tool>(Value::Object(fields))
         .map_err(|error| format!("the tool `{name}`: {error}"))
-}
-
-fn allows_object(kind: &Value) -> bool {
-    match kind {
-        Value::String(kind) => kind == "object",
-        Value::Array(kinds) => kinds.iter().any(|kind| kind == "object"),
-        Value::Null => true,
-        _ => false,
-    }
 }
 
 fn prompt(item: &Value) -> Result<Vec<Value>, String> {
@@ -423,9 +425,11 @@ mod tests {
         let waiting = Waiting::default();
         let request = json!({"jsonrpc": "2.0", "id": 3, "method": "tools/list"});
         waiting.sent(&serde_json::from_value(request).unwrap());
-        let line = br#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"no"}}"#;
+        let line = br#"{"jsonrpc":"2.0","id":null,"error":"no"}"#;
         let repaired: Value = serde_json::from_slice(&waiting.repaired(line).unwrap()).unwrap();
         assert_eq!(repaired["id"], 3);
+        assert_eq!(repaired["error"], json!({"code": -32603, "message": "no"}));
+        assert!(waiting.repaired(line).is_none(), "the request has its answer");
         assert_eq!(error_object(&json!("no")), json!({"code": -32603, "message": "no"}));
     }
 }

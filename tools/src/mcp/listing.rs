@@ -22,10 +22,10 @@ const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 
 type Service = RunningService<RoleClient, Client>;
 
-/// What was read of a list.
+/// The part of a list that was read.
 pub struct Listing<T> {
     pub items: Vec<T>,
-    /// What was left out, and why: "the list goes on after 2000 items".
+    /// The omissions and their reasons: "its list of tools is cut after 2000".
     pub notes: Vec<String>,
 }
 
@@ -47,12 +47,9 @@ impl<T> Page<T> {
 /// # Errors
 /// The first page cannot be read.
 pub async fn tools(service: &Service) -> Result<Listing<ServerTool>, String> {
-    read_pages("tools", |params| {
-        let peer = service.peer().clone();
-        async move {
-            let page = peer.list_tools(params).await?;
-            Ok(Page::new(page.tools, page.next_cursor, page.meta.as_ref()))
-        }
+    read_pages("tools", |params| async move {
+        let page = service.list_tools(params).await?;
+        Ok(Page::new(page.tools, page.next_cursor, page.meta.as_ref()))
     })
     .await
 }
@@ -62,12 +59,9 @@ pub async fn tools(service: &Service) -> Result<Listing<ServerTool>, String> {
 /// # Errors
 /// The first page cannot be read.
 pub async fn prompts(service: &Service) -> Result<Listing<Prompt>, String> {
-    read_pages("prompts", |params| {
-        let peer = service.peer().clone();
-        async move {
-            let page = peer.list_prompts(params).await?;
-            Ok(Page::new(page.prompts, page.next_cursor, page.meta.as_ref()))
-        }
+    read_pages("prompts", |params| async move {
+        let page = service.list_prompts(params).await?;
+        Ok(Page::new(page.prompts, page.next_cursor, page.meta.as_ref()))
     })
     .await
 }
@@ -77,12 +71,9 @@ pub async fn prompts(service: &Service) -> Result<Listing<Prompt>, String> {
 /// # Errors
 /// The first page cannot be read.
 pub async fn resources(service: &Service) -> Result<Listing<Resource>, String> {
-    read_pages("resources", |params| {
-        let peer = service.peer().clone();
-        async move {
-            let page = peer.list_resources(params).await?;
-            Ok(Page::new(page.resources, page.next_cursor, page.meta.as_ref()))
-        }
+    read_pages("resources", |params| async move {
+        let page = service.list_resources(params).await?;
+        Ok(Page::new(page.resources, page.next_cursor, page.meta.as_ref()))
     })
     .await
 }

@@ -93,7 +93,7 @@ pub enum McpSettingsError {
     Address {
         /// Name of the source in the agent file.
         name: String,
-        /// The defect.
+        /// Why the setting is refused, in lower case, for the end of the message.
         reason: String,
     },
     /// The OAuth settings contradict each other or are incomplete.
@@ -101,7 +101,7 @@ pub enum McpSettingsError {
     SignIn {
         /// Name of the source in the agent file.
         name: String,
-        /// The defect.
+        /// Why the setting is refused, in lower case, for the end of the message.
         reason: String,
     },
 }

@@ -96,7 +96,7 @@ impl Drop for ProgressSubscription {
 pub struct ProgressTransport<T> {
     pub transport: T,
     pub progress: Progress,
-    /// Told of every request, so that its answer can be repaired.
+    /// Records every request that is sent, so that its answer can be repaired.
     pub waiting: Waiting,
 }
 

@@ -80,6 +80,7 @@ impl<R> StdoutReader<R> {
 
     fn refuse(&mut self, id: &Value, reason: &str) {
         self.noise.message();
+        self.waiting.forget(id);
         let error = json!({"code": ErrorCode::INTERNAL_ERROR.0, "message": reason});
         let answer = json!({"jsonrpc": "2.0", "id": id, "error": error});
         self.queue(answer.to_string().into_bytes());

@@ -47,8 +47,8 @@ impl Operation {
     }
 }
 
-/// Lists everything that the server offers, and says what of it cannot be used. A list that cannot be read costs what is in
-/// it; only a server whose every list fails has nothing to offer.
+/// Lists everything that the server offers, with a note on each unusable part. A list that cannot be read loses only its own
+/// items; the call fails if nothing else is offered.
 ///
 /// # Errors
 /// The tools cannot be listed, and nothing else is offered.
@@ -277,7 +277,7 @@ fn shown(content: Vec<Content>) -> ToolOutcome {
     ToolOutcome { content, ..ToolOutcome::done("") }
 }
 
-/// Says what was left out of an answer.
+/// Adds the omissions of an answer to its message.
 fn add_notes(outcome: &mut ToolOutcome, notes: &[String]) {
     if !notes.is_empty() {
         let before = if outcome.message.is_empty() { "" } else { "; " };

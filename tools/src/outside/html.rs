@@ -1,8 +1,9 @@
 //! HTML of bounded depth and size, made of HTML of any.
 //!
-//! Parsers take time that grows with the square of the depth, and renderers recurse. The tags are therefore read one by one,
-//! in time that grows with the length alone, and written again: well nested, no deeper than a parser can bear, and without what
-//! has no text. Text is never lost to the bound on depth, only structure.
+//! Parsers take time that grows with the square of the depth, and renderers recurse. The tags are therefore read one by one
+//! and written again: well nested, no deeper than a parser can bear, and without what has no text. Text is never lost to the
+//! bound on depth, only structure. The time grows with the length, and with the square of the attributes of one tag, each of
+//! which the tokenizer compares with those before it.
 
 use super::offload::GiveUp;
 use html5ever::TokenizerResult;
@@ -40,7 +41,7 @@ pub struct BoundedHtml {
 }
 
 /// Reads `html` and writes it again within the bounds. It ends after `max_chars` characters of text, spaces not counted, or as
-/// soon as `wanted` says that nobody waits.
+/// soon as `wanted` says that its caller has given up.
 pub fn bounded(html: &str, max_chars: usize, wanted: &GiveUp) -> BoundedHtml {
     let sink = Writer(RefCell::new(State { max_chars, ..State::default() }));
     let tokenizer = Tokenizer::new(sink, TokenizerOpts::default());

@@ -22,7 +22,7 @@ static SLOTS: Semaphore = Semaphore::const_new(MAX_THREADS);
 pub struct GiveUp(Arc<AtomicBool>);
 
 impl GiveUp {
-    /// Whether nobody waits for the result any more.
+    /// Whether the caller has stopped waiting for the result.
     pub fn is_asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -43,7 +43,7 @@ pub enum OffloadError {
     /// The work took longer than its time limit.
     #[error("{what} could not be read within {seconds} s")]
     TimedOut {
-        /// What was read.
+        /// The data that was read, as a noun: "the page".
         what: String,
         /// The limit, in seconds.
         seconds: u64,
@@ -51,15 +51,15 @@ pub enum OffloadError {
     /// The reader panicked, or its thread could not be started.
     #[error("{what} could not be read: {reason}")]
     Failed {
-        /// What was read.
+        /// The data that was read, as a noun: "the page".
         what: String,
-        /// What happened.
+        /// Why the reader failed, in lower case, for the end of the message.
         reason: String,
     },
 }
 
 /// Runs `work` on a thread of its own and waits for its result, at most for `within`. If the future is dropped or the time is
-/// over, `work` is asked to stop, and nobody waits for it.
+/// over, `work` is asked to stop and is not waited for.
 ///
 /// # Errors
 /// The time is over, also while all threads are busy; or `work` panicked.

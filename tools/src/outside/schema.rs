@@ -1,6 +1,7 @@
 //! JSON Schemas from outside, as the rest of the program can use them: of known drafts, with references that lead somewhere,
 //! and of bounded size. What only narrows the arguments and cannot be read is dropped, because the peer checks them itself.
 
+use super::url::decode_once;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
@@ -16,11 +17,7 @@ const MAX_DROPPED: usize = 50;
 /// # Errors
 /// The schema is too large, or remains invalid. The reason names the keyword.
 pub fn readable(schema: &Value) -> Result<Value, String> {
-    let is_object = |kind: &Value| kind == "object" || kind == "any" || kind.is_null();
-    let kinds = schema
-        .get("type")
-        .map(|kind| kind.as_array().map_or_else(|| vec![kind], |kinds| kinds.iter().collect()));
-    if kinds.is_some_and(|kinds: Vec<&Value>| !kinds.into_iter().any(is_object)) {
+    if schema.get("type").is_some_and(|kind| !allows_object(kind)) {
         return Err("its JSON Schema is not of the `type` `object`".to_owned());
     }
     let mut schema = schema.clone();
@@ -51,6 +48,12 @@ pub fn readable(schema: &Value) -> Result<Value, String> {
         }
     }
     Err("its JSON Schema has too many keywords that are not valid".to_owned())
+}
+
+/// Whether the `type` of a schema allows an object; `any` and `null` stand for every type.
+pub fn allows_object(kind: &Value) -> bool {
+    let is_object = |kind: &Value| kind == "object" || kind == "any" || kind.is_null();
+    kind.as_array().map_or_else(|| is_object(kind), |kinds| kinds.iter().any(is_object))
 }
 
 /// The draft that a `$schema` names in one of its usual spellings. Draft 4 is mended to draft 7.
@@ -170,22 +173,7 @@ fn mend_reference(fields: &mut Map<String, Value>, root: &Root<'_>) {
 
 /// A pointer of a URI's fragment without percent-encoding.
 fn decoded(pointer: &str) -> String {
-    let mut decoded = Vec::new();
-    let mut rest = pointer.as_bytes();
-    while let [first, after @ ..] = rest {
-        let hex = |byte: &u8| char::from(*byte).to_digit(16);
-        match (first, after) {
-            (b'%', [high, low, after @ ..]) if hex(high).is_some() && hex(low).is_some() => {
-                decoded.push((hex(high).unwrap_or_default() * 16 + hex(low).unwrap_or_default()) as u8);
-                rest = after;
-            }
-            _ => {
-                decoded.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
+    String::from_utf8_lossy(&decode_once(pointer.as_bytes())).into_owned()
 }
 
 /// Drops types that JSON does not have, and reads `OpenAPI`'s `nullable`.

@@ -16,7 +16,7 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     )
 }
 
-/// The text for one line of a terminal: as [`escaped`], with line feeds, carriage returns and tabs as spaces.
+/// The text for one line of a terminal: as [`escaped`], with line feeds and tabs as spaces.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     match escaped(text) {
         plain if !plain.contains(['\n', '\t']) => plain,

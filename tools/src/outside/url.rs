@@ -13,7 +13,7 @@ use reqwest::Url;
 use std::net::Ipv6Addr;
 
 /// Limit on rounds of percent-decoding. No server decodes as often.
-const MAX_DECODINGS: usize = 8;
+pub(crate) const MAX_DECODINGS: usize = 8;
 
 /// An `http` or `https` URL in canonical form. The form of `ws` and `wss` URLs is that of the request that opens the
 /// socket.
@@ -180,21 +180,27 @@ fn resolve_dots(path: &str) -> String {
     format!("/{}", kept.join("/"))
 }
 
+/// `bytes` with each percent-encoded byte decoded.
+pub(crate) fn decode_once(bytes: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let [first, others @ ..] = rest {
+        if let Some(byte) = escape(rest) {
+            decoded.push(byte);
+            rest = &rest[3..];
+        } else {
+            decoded.push(*first);
+            rest = others;
+        }
+    }
+    decoded
+}
+
 /// Removes every escape, also escaped escapes.
 fn decoded(text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
     for _ in 0..MAX_DECODINGS {
-        let mut once = Vec::with_capacity(bytes.len());
-        let mut rest = bytes.as_slice();
-        while let [first, others @ ..] = rest {
-            if let Some(byte) = escape(rest) {
-                once.push(byte);
-                rest = &rest[3..];
-            } else {
-                once.push(*first);
-                rest = others;
-            }
-        }
+        let once = decode_once(&bytes);
         if once == bytes {
             break;
         }

@@ -26,7 +26,7 @@ impl UrlPattern {
     /// Reads a pattern.
     ///
     /// # Errors
-    /// The defect: the pattern has neither a scheme nor a leading `*`, or no URL can match it.
+    /// The pattern has neither a scheme nor a leading `*`, or no URL can match it. The message quotes the pattern.
     pub fn new(text: &str) -> Result<Self, String> {
         let invalid = |why: &str| format!("the pattern `{text}` is not valid: {why}");
         let trimmed = text.trim();
