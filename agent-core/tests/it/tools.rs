@@ -298,6 +298,16 @@ impl Lab {
         driver.run(started_ms).await.unwrap().0
     }
 
+    /// A whole run: its store and records.
+    pub(super) async fn first(&self) -> (tempfile::TempDir, Store, Vec<Record>) {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(home.path()).await.unwrap();
+        let writer = store.create_run(new_run()).await.unwrap();
+        self.drive(&store, Vec::new(), Some(writer), self.controller(0)).await;
+        let records = store.records(&new_run().id, &RecordQuery::all()).await.unwrap();
+        (home, store, records)
+    }
+
     /// A whole run, and a replay of it without any tools.
     pub(super) async fn run(&self) -> (Vec<Record>, Vec<String>) {
         let home = tempfile::tempdir().unwrap();
@@ -445,11 +455,7 @@ async fn tools_may_appear_during_a_run() {
 async fn nothing_is_paid_twice() {
     let mut lab = Lab::new(policy(vec![rule("bank_pay", PolicyVerdict::Allow, true)]), &[PAY, LIGHT]);
     lab.started.config.budgets.steps = Some(2);
-    let home = tempfile::tempdir().unwrap();
-    let store = Store::open(home.path()).await.unwrap();
-    let writer = store.create_run(new_run()).await.unwrap();
-    lab.drive(&store, Vec::new(), Some(writer), lab.controller(0)).await;
-    let records = store.records(&new_run().id, &RecordQuery::all()).await.unwrap();
+    let (_home, store, records) = lab.first().await;
     assert_eq!(lab.paid(), 2);
     let mut unknown = 0;
     for at in 2..records.len() {
