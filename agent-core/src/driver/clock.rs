@@ -3,7 +3,7 @@
 //! A record has the time of the computer's clock, for people. Durations must not follow that clock: it can be set, and it runs on
 //! while the computer sleeps. So within one process, times are those of the clock at the first record plus the time that the
 //! process has run. Where the clock differs from that by a second, a `clock_changed` record says by how much, and times follow the
-//! clock from there on. Every duration of a run can be told from its log, and a replay tells the same.
+//! clock from there on. Every duration of a run follows from its log, so a replay finds the same one.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,7 +37,7 @@ impl Default for Clock {
 
 /// Two clocks.
 pub trait TimeSource: Send + Sync {
-    /// What the computer's clock shows, in milliseconds since 1970.
+    /// The time of the computer's clock, in milliseconds since 1970.
     fn wall_ms(&self) -> i64;
 
     /// Milliseconds that this process has run since some moment. Never decreases; setting the computer's clock does not change it,
@@ -48,7 +48,7 @@ pub trait TimeSource: Send + Sync {
 /// The clock of a journal.
 pub(super) struct Time {
     clock: Clock,
-    /// What the two clocks showed when they were last compared.
+    /// The times of the two clocks when they were last compared, in milliseconds.
     anchor: Option<(i64, i64)>,
 }
 
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
     use std::sync::atomic::AtomicI64;
 
-    /// Clocks that show what a test says.
+    /// Clocks that show the times that a test sets.
     #[derive(Default)]
     struct Shown {
         wall: AtomicI64,

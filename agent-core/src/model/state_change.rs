@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 pub struct StateChange {
     /// The merge patch; `None` where it changes nothing.
     pub patch: Option<Value>,
-    /// JSON pointers (RFC 6901) of what is `null` after the patch, sorted. The empty pointer is the whole state.
+    /// JSON pointers (RFC 6901) of the values that become `null` after the patch, sorted. The empty pointer is the whole state.
     pub nulls: Vec<String>,
 }
 

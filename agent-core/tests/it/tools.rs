@@ -211,7 +211,7 @@ pub(super) struct Lab {
     pub(super) answers: Vec<&'static str>,
     pub(super) credulous: bool,
     pub(super) approver: Arc<dyn Approver>,
-    /// What the lamp shows besides how often it was lit.
+    /// The text that the lamp shows besides the number of times that it was lit.
     pub(super) shown: &'static str,
     pub(super) redactor: Redactor,
     /// The record that a resume writes.
