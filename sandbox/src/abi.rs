@@ -89,7 +89,7 @@ pub(crate) enum Termination {
 type Served = (Answer, Option<Held>);
 
 impl Guest {
-    /// The state of an outermost call that shares its budget with nobody.
+    /// The state of an outermost call that shares its budget with no other call.
     pub(crate) fn alone(limits: Limits, invocation: Vec<u8>) -> Self {
         let budget = Budget::new(&limits, None);
         Self::new(limits, invocation, budget)

@@ -1,11 +1,11 @@
-//! What an outermost call and the skills that it calls use together.
+//! The budget that an outermost call and the skills that it calls share.
 
 use crate::{LimitKind, Limits};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::time::Instant;
 
-/// Limit on what the host holds for guests at once: arguments of calls under way and answers that were not fetched, in bytes.
+/// Limit, in bytes, on the data that the host holds for guests at once: arguments of calls under way and answers not yet fetched.
 const MAX_HELD_BYTES: u64 = 128 << 20;
 /// Limit on all bytes that cross the border. Ten thousand views of a large state are a tenth of it.
 pub(crate) const MAX_TRAFFIC_BYTES: u64 = 4 << 30;
@@ -44,7 +44,7 @@ impl Budget {
         [self.deadline, own].into_iter().flatten().min()
     }
 
-    /// What leaves no room for another callee.
+    /// The used up limit that leaves no room for another callee; `None` if there is room.
     pub(crate) fn exhausted(&self) -> Option<LimitKind> {
         if self.fuel() == 0 {
             return Some(LimitKind::Fuel);

@@ -20,7 +20,7 @@ const COMPILE_FUEL: u64 = 10_000_000_000;
 /// A compilation error. Its `Display` text is for the author of the skill.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub struct CompileError {
-    /// The defect.
+    /// The defect of the source, as a sentence.
     pub message: String,
     /// Line of the source, from 1; 0 if the error concerns the whole source.
     pub line: u32,

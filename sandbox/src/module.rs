@@ -30,7 +30,7 @@ pub enum LoadError {
     /// The bytes are not valid WebAssembly.
     #[error("not a valid WebAssembly module: {reason}")]
     Invalid {
-        /// The defect.
+        /// The defect, in the words of the WebAssembly parser.
         reason: String,
     },
     /// The module has a part that skill modules must not have.

@@ -69,7 +69,7 @@ pub(crate) async fn run(runtime: &Runtime, program: &Program, job: Job<'_>) -> C
     ENCLOSING.scope(inside, run_within(runtime, program, job, budget, deadline)).await
 }
 
-/// As [`run`], for calls that cannot call the sandbox again and share their budget with nobody.
+/// As [`run`], for calls that cannot call the sandbox again and share their budget with no other call.
 pub(crate) async fn run_alone(runtime: &Runtime, program: &Program, job: Job<'_>) -> CallReport {
     let deadline = job.limits.deadline();
     let budget = Budget::new(job.limits, deadline);

@@ -3,7 +3,7 @@
 //! A record has the time of the computer's clock, for people. Durations must not follow that clock: it can be set, and it runs on
 //! while the computer sleeps. So within one process, times are those of the clock at the first record plus the time that the
 //! process has run. Where the clock differs from that by a second, a `clock_changed` record says by how much, and times follow the
-//! clock from there on. Every duration of a run can be told from its log, and a replay tells the same.
+//! clock from there on. Every duration of a run follows from its log, so a replay finds the same one.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,7 +37,7 @@ impl Default for Clock {
 
 /// Two clocks.
 pub trait TimeSource: Send + Sync {
-    /// What the computer's clock shows, in milliseconds since 1970.
+    /// The time of the computer's clock, in milliseconds since 1970.
     fn wall_ms(&self) -> i64;
 
     /// Milliseconds that this process has run since some moment. Never decreases; setting the computer's clock does not change it,
@@ -48,7 +48,7 @@ pub trait TimeSource: Send + Sync {
 /// The clock of a journal.
 pub(super) struct Time {
     clock: Clock,
-    /// What the two clocks showed when they were last compared.
+    /// The times of the two clocks when they were last compared, in milliseconds.
     anchor: Option<(i64, i64)>,
 }
 
@@ -129,7 +129,8 @@ const SIGCONT: i32 = 18;
 #[cfg(not(target_os = "linux"))]
 const SIGCONT: i32 = 19;
 
-static RUN: Mutex<Run> = Mutex::new(Run { counted: Duration::ZERO, since: None, read: Duration::ZERO });
+static RUN: Mutex<Run> =
+    Mutex::new(Run { counted: Duration::ZERO, since: None, read: Duration::ZERO, watched: true });
 
 /// The time that this process has run. `Instant` stands while the computer sleeps, but not while the process is stopped.
 struct Run {
@@ -138,6 +139,8 @@ struct Run {
     since: Option<Instant>,
     /// The latest reading.
     read: Duration,
+    /// Whether a thread counts the time. Without one, the time in which the process was stopped counts too.
+    watched: bool,
 }
 
 impl Run {
@@ -152,7 +155,8 @@ impl Run {
 
     fn read(&mut self, now: Instant) -> Duration {
         let passed = self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-        self.read = self.read.max(self.counted + passed.min(LATEST));
+        let uncounted = if self.watched { passed.min(LATEST) } else { passed };
+        self.read = self.read.max(self.counted + uncounted);
         self.read
     }
 }
@@ -160,11 +164,18 @@ impl Run {
 /// Counts the time on a thread of its own, which learns first when the process was stopped and continued.
 fn watch() {
     let count = |stopped| RUN.lock().unwrap_or_else(PoisonError::into_inner).count(Instant::now(), stopped);
+    let unwatched = || RUN.lock().unwrap_or_else(PoisonError::into_inner).watched = false;
     count(false);
     let watch = move || {
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+            unwatched();
+            return;
+        };
         runtime.block_on(async {
-            let Ok(mut continued) = signal(SignalKind::from_raw(SIGCONT)) else { return };
+            let Ok(mut continued) = signal(SignalKind::from_raw(SIGCONT)) else {
+                unwatched();
+                return;
+            };
             loop {
                 let begun = Instant::now();
                 let mut stopped = tokio::time::timeout(BEAT, continued.recv()).await.is_ok();
@@ -176,7 +187,9 @@ fn watch() {
             }
         });
     };
-    let _ = std::thread::Builder::new().name("run-time".to_owned()).spawn(watch);
+    if std::thread::Builder::new().name("run-time".to_owned()).spawn(watch).is_err() {
+        unwatched();
+    }
 }
 
 /// The number of records of a journal so far, control records not counted. Whoever answers from another log goes by it.
@@ -199,7 +212,7 @@ mod tests {
     use super::*;
     use std::sync::atomic::AtomicI64;
 
-    /// Clocks that show what a test says.
+    /// Clocks that show the times that a test sets.
     #[derive(Default)]
     struct Shown {
         wall: AtomicI64,
@@ -242,7 +255,7 @@ mod tests {
     fn time_in_which_the_process_was_stopped_is_not_counted() {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
-        let mut run = Run { counted: Duration::ZERO, since: None, read: Duration::ZERO };
+        let mut run = Run { counted: Duration::ZERO, since: None, read: Duration::ZERO, watched: true };
         run.count(start, false);
         run.count(after(2), false);
         // Just continued: the first reading comes before the signal.
@@ -251,5 +264,7 @@ mod tests {
         assert_eq!(run.read(after(100)), Duration::from_secs(2) + LATEST, "a reading never decreases");
         run.count(after(101), false);
         assert_eq!(run.read(after(101)), Duration::from_secs(3));
+        run.watched = false;
+        assert_eq!(run.read(after(111)), Duration::from_secs(13), "time passes without the thread too");
     }
 }

@@ -217,12 +217,11 @@ impl Journal {
         Ok(std::mem::take(&mut self.controls))
     }
 
-    /// Takes the control records that were passed and say that time was not the run's. They concern the time of the event after
-    /// them; all others wait for [`take_controls`](Self::take_controls).
+    /// Takes the control records that were passed and say that time was not the run's, in their order. They concern the time of the
+    /// event after them; changes of tools wait for [`take_controls`](Self::take_controls).
     pub fn take_pauses(&mut self) -> Vec<TimedControl> {
-        let pauses = |control: &mut TimedControl| {
-            matches!(control.record, ControlRecord::Resumed { .. } | ControlRecord::ClockChanged { .. })
-        };
+        let pauses =
+            |control: &mut TimedControl| !matches!(control.record, ControlRecord::ToolsChanged { .. });
         self.controls.extract_if(.., pauses).collect()
     }
 

@@ -34,7 +34,9 @@ pub use toolkit::{Approval, Approver, Tools, Unattended, call_hash};
 pub use trials::{SingleRun, StandaloneTrials, run_once};
 
 use crate::core::Core;
-use crate::model::{ControlRecord, Effect, Event, FinishReason, LogRecord, RecordKind, Started};
+use crate::model::{
+    ControlRecord, Effect, Event, FinishReason, LogRecord, RecordKind, Started, TimedControl,
+};
 use executor::{LiveReflex, LoadedSkill};
 use replay::ReplayingEnvironment;
 use serde::Serialize;
@@ -249,11 +251,8 @@ impl Driver {
             match step {
                 Ok(Step::Next { at_ms, event }) => {
                     let pauses = self.journal.lock().await.take_pauses();
-                    if let Some(Err(error)) = self.toolkit.as_ref().map(|toolkit| toolkit.heed(&pauses)) {
+                    if let Err(error) = self.apply_each(&pauses) {
                         break Err(error);
-                    }
-                    for control in &pauses {
-                        self.core.apply_control(control);
                     }
                     self.core.at_record(self.journal.lock().await.seq());
                     effects = self.core.apply(at_ms, *event);
@@ -345,11 +344,16 @@ impl Driver {
     /// Applies the control records at this place of the log. Returns the time of the last resume or fork among them.
     async fn apply_controls(&mut self) -> Result<Option<i64>, DriveError> {
         let controls = self.journal.lock().await.take_controls().await?;
+        self.apply_each(&controls)
+    }
+
+    /// Applies control records in their order. Returns the time of the last resume or fork among them.
+    fn apply_each(&mut self, controls: &[TimedControl]) -> Result<Option<i64>, DriveError> {
         let mut resumed_ms = None;
         if let Some(toolkit) = &self.toolkit {
-            toolkit.heed(&controls)?;
+            toolkit.heed(controls)?;
         }
-        for control in &controls {
+        for control in controls {
             self.core.apply_control(control);
             match &control.record {
                 ControlRecord::Forked { changes, .. } => {

@@ -69,7 +69,7 @@ pub(super) struct Toolkit {
     site: CallSite,
 }
 
-/// What bounds all calls. It only ever becomes stricter.
+/// The bounds of all calls. They only ever become stricter.
 #[derive(Default)]
 struct Restrictions {
     /// The policy that the run was started with, and those that were added when it was resumed or forked.
@@ -216,7 +216,7 @@ impl Toolkit {
         if !decision.granted {
             return Ok(denied(&decision.by));
         }
-        // Bound first: a lock within the condition would be held while `heed` waits for it.
+        // Bound first: the lock of a condition would be held in the branch, which locks the journal again.
         let answered = journal.lock().await.peek(request.answered_by).await?;
         if let Some(record) = answered {
             self.heed(journal.lock().await.read_controls().await?)?;

@@ -59,7 +59,7 @@ pub enum ReadError {
     Unreadable {
         /// The record.
         seq: EventSeq,
-        /// The defect.
+        /// The defect of the record.
         reason: String,
     },
     /// The record quoted a memory that was forgotten, and was emptied with it.

@@ -1,6 +1,5 @@
 //! Laws of the kinds.
 
-use super::summary::short;
 use super::{LogRecord, RecordKind, UnknownKind, documented_kinds};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -27,10 +26,4 @@ fn a_payload_is_read_by_its_kind_alone() {
     let read = LogRecord::decode(RecordKind::StartEpisode, json!({"kind": "finish", "seed": 7})).unwrap();
     assert_eq!(read.kind(), RecordKind::StartEpisode);
     assert!(LogRecord::decode(RecordKind::StartEpisode, json!({"depth": 7})).is_err());
-}
-
-#[test]
-fn long_texts_are_cut_between_characters() {
-    assert_eq!(short("a\n b"), "a b");
-    assert_eq!(short(&"é".repeat(200)).chars().count(), 101);
 }

@@ -4,13 +4,14 @@
 //! there `null` removes a member.
 
 use serde_json::{Map, Value};
+use sojourn_primitives::JsonPointer;
 
 /// How a state became another one.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct StateChange {
     /// The merge patch; `None` where it changes nothing.
     pub patch: Option<Value>,
-    /// JSON pointers (RFC 6901) of what is `null` after the patch, sorted. The empty pointer is the whole state.
+    /// JSON pointers (RFC 6901) of the values that become `null` after the patch, sorted. The empty pointer is the whole state.
     pub nulls: Vec<String>,
 }
 
@@ -18,7 +19,7 @@ impl StateChange {
     /// The change that turns `from` into `to`. It holds for any two values.
     pub fn between(from: &Value, to: &Value) -> Self {
         let mut nulls = Vec::new();
-        let patch = change(from, to, &mut String::new(), &mut nulls);
+        let patch = change(from, to, &JsonPointer::default(), &mut nulls);
         // A world may give its members in any order; a replay must derive the same record.
         nulls.sort_unstable();
         Self { patch, nulls }
@@ -42,13 +43,13 @@ pub fn diff(from: &Value, to: &Value) -> Option<Value> {
 
 /// The merge patch from `from` to `to`; `None` where it changes nothing. `path` is the pointer of both; pointers of members
 /// that become `null` are added to `nulls`.
-fn change(from: &Value, to: &Value, path: &mut String, nulls: &mut Vec<String>) -> Option<Value> {
+fn change(from: &Value, to: &Value, path: &JsonPointer, nulls: &mut Vec<String>) -> Option<Value> {
     if is_same(from, to) {
         return None;
     }
     let new = match to {
         Value::Null => {
-            nulls.push(path.clone());
+            nulls.push(path.to_string());
             return None;
         }
         Value::Object(new) => new,
@@ -59,19 +60,16 @@ fn change(from: &Value, to: &Value, path: &mut String, nulls: &mut Vec<String>) 
     let old = from.as_object().unwrap_or(&empty);
     let mut patch = Map::new();
     for (key, value) in new {
-        let end = path.len();
-        path.push('/');
-        path.push_str(&escaped(key));
+        let path = path.join(key);
         // A member that was not there is built from nothing; `null` differs from that too.
         let change = match old.get(key) {
-            Some(before) => change(before, value, path, nulls),
+            Some(before) => change(before, value, &path, nulls),
             None if value.is_null() => {
-                nulls.push(path.clone());
+                nulls.push(path.to_string());
                 None
             }
-            None => change(&Value::Null, value, path, nulls),
+            None => change(&Value::Null, value, &path, nulls),
         };
-        path.truncate(end);
         if let Some(change) = change {
             patch.insert(key.clone(), change);
         }
@@ -111,11 +109,6 @@ fn set_null(state: &mut Value, pointer: &str) {
     if let Some(Value::Object(fields)) = state.pointer_mut(parent) {
         fields.insert(name.replace("~1", "/").replace("~0", "~"), Value::Null);
     }
-}
-
-/// The name as a part of a JSON pointer.
-fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// Whether the values are the same, the sign of zero included. The order of members does not count.

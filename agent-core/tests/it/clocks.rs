@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use crate::replaying_environment::{Lab, Pile, Table, WRITES, count, cut};
-use sojourn_core::{Budgets, Clock, FinishReason, Outcome, TimeSource};
-use sojourn_memory::RecordQuery;
+use sojourn_core::{Budgets, Clock, ControlRecord, FinishReason, ForkChanges, Outcome, TimeSource};
+use sojourn_memory::{EventSeq, ForkPoint, Hash, RecordQuery, RunId};
 use std::sync::Arc;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -39,7 +39,7 @@ fn clock(pile: &Pile, set_ms: fn(i64) -> i64) -> Clock {
 
 #[tokio::test]
 async fn a_clock_that_is_set_neither_shortens_nor_lengthens_a_run() {
-    /// By how many milliseconds the clock is set when so many cards are drawn.
+    /// Milliseconds by which the clock is set, by the number of drawn cards.
     type SetMs = fn(i64) -> i64;
     let cases: [(&str, SetMs, u64); 4] = [
         ("not set", |_| 0, 0),
@@ -65,7 +65,21 @@ async fn a_clock_that_is_set_neither_shortens_nor_lengthens_a_run() {
 /// Wherever the first process died, also within a step.
 #[tokio::test]
 async fn the_time_between_two_processes_is_not_the_runs() {
+    not_counted_before(ControlRecord::resumed()).await;
+}
+
+#[tokio::test]
+async fn the_time_before_a_fork_is_not_the_forks() {
+    not_counted_before(ControlRecord::Forked {
+        forked_from: ForkPoint { run: RunId::new(1, 1), seq: EventSeq(1), hash: Hash::of(b"record") },
+        changes: ForkChanges::new("cards".parse().unwrap()),
+    })
+    .await;
+}
+
+async fn not_counted_before(control: ControlRecord) {
     let mut lab = lab().await;
+    lab.resumed = control;
     let pile = Pile::default();
     lab.clock = clock(&pile, |_| 0);
     let (_home, store, records) = lab.first(&pile).await;

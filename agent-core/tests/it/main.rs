@@ -19,4 +19,5 @@ mod secrets_in_records;
 mod taint;
 mod tools;
 mod upkeep;
+mod whims;
 mod world_words;

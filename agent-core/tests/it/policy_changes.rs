@@ -2,7 +2,7 @@
 
 use super::tools::{LIGHT, Lab, PAY, READ, Willing, cut, grants, new_run, policy, rule};
 use sojourn_core::{ControlRecord, Outcome, RecordKind};
-use sojourn_memory::{Record, RecordQuery, Store};
+use sojourn_memory::{Record, RecordQuery};
 use sojourn_tools::{PolicyFile, PolicyVerdict};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,11 +15,7 @@ async fn resumed_at_every_record(
     check: impl Fn(&[Record], usize, u64),
 ) {
     lab.started.config.budgets.steps = Some(2);
-    let home = tempfile::tempdir().unwrap();
-    let store = Store::open(home.path()).await.unwrap();
-    let writer = store.create_run(new_run()).await.unwrap();
-    lab.drive(&store, Vec::new(), Some(writer), lab.controller(0)).await;
-    let records = store.records(&new_run().id, &RecordQuery::all()).await.unwrap();
+    let (_home, store, records) = lab.first().await;
     assert_eq!(lab.paid(), 2, "the policy at the start allows it");
     lab.resumed = resumed;
     for at in 2..records.len() {
@@ -58,11 +54,7 @@ async fn a_resume_under_a_policy_that_denies_makes_no_call_that_the_old_one_allo
 async fn a_call_that_was_repeatable_is_not_repeated_under_a_policy_that_denies_it() {
     let mut lab = Lab::new(PolicyFile::default(), &[READ, LIGHT]);
     lab.started.config.budgets.steps = Some(1);
-    let home = tempfile::tempdir().unwrap();
-    let store = Store::open(home.path()).await.unwrap();
-    let writer = store.create_run(new_run()).await.unwrap();
-    lab.drive(&store, Vec::new(), Some(writer), lab.controller(0)).await;
-    let records = store.records(&new_run().id, &RecordQuery::all()).await.unwrap();
+    let (_home, store, records) = lab.first().await;
     let decided = records.iter().position(|record| RecordKind::ToolDecision.is(record)).unwrap();
     let before = &records[..=decided];
     for (then, reads) in [(PolicyVerdict::Allow, 1), (PolicyVerdict::Ask, 0), (PolicyVerdict::Deny, 0)] {
@@ -115,11 +107,7 @@ async fn an_approval_holds_for_the_call_that_was_shown() {
     let mut lab = Lab::new(policy(vec![rule("bank_read", PolicyVerdict::Ask, false)]), &[READ, LIGHT]);
     lab.approver = Arc::new(Willing);
     lab.started.config.budgets.steps = Some(1);
-    let home = tempfile::tempdir().unwrap();
-    let store = Store::open(home.path()).await.unwrap();
-    let writer = store.create_run(new_run()).await.unwrap();
-    lab.drive(&store, Vec::new(), Some(writer), lab.controller(0)).await;
-    let mut records = store.records(&new_run().id, &RecordQuery::all()).await.unwrap();
+    let (_home, store, mut records) = lab.first().await;
     let decided = records.iter().position(|record| RecordKind::ToolDecision.is(record)).unwrap();
     records.truncate(decided + 1);
     for (forged, reads) in [(false, 1), (true, 0)] {

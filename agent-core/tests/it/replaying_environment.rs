@@ -218,6 +218,8 @@ pub struct Lab {
     effects: Effects,
     pub started: Started,
     pub clock: Clock,
+    /// Written where a process resumes a run.
+    pub resumed: ControlRecord,
 }
 
 impl Lab {
@@ -246,7 +248,7 @@ impl Lab {
                 engine: engine_sha256().into(),
             },
         };
-        Self { sandbox, effects, started, clock: Clock::default() }
+        Self { sandbox, effects, started, clock: Clock::default(), resumed: ControlRecord::resumed() }
     }
 
     pub async fn run(
@@ -259,7 +261,7 @@ impl Lab {
         let resumed = !records.is_empty() && writer.is_some();
         let mut journal = Journal::new(store.clone(), records, writer).with_clock(self.clock.clone());
         if resumed {
-            journal = journal.with_pending_control(ControlRecord::resumed());
+            journal = journal.with_pending_control(self.resumed.clone());
         }
         let deps = DriverDeps {
             environment: Box::new(table),

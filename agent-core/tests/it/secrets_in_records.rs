@@ -1,4 +1,4 @@
-//! What a run records when secrets come in with what the world and the tools say.
+//! Secrets in the texts of worlds and tools do not reach the records of a run.
 
 use super::tools::{LIGHT, Lab, READ, policy};
 use sojourn_core::Redactor;

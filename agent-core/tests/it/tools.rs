@@ -211,7 +211,7 @@ pub(super) struct Lab {
     pub(super) answers: Vec<&'static str>,
     pub(super) credulous: bool,
     pub(super) approver: Arc<dyn Approver>,
-    /// What the lamp shows besides how often it was lit.
+    /// The text that the lamp shows besides the number of times that it was lit.
     pub(super) shown: &'static str,
     pub(super) redactor: Redactor,
     /// The record that a resume writes.
@@ -296,6 +296,16 @@ impl Lab {
         };
         let (driver, started_ms) = Driver::new(self.started.clone(), deps).await.unwrap();
         driver.run(started_ms).await.unwrap().0
+    }
+
+    /// A whole run: its store and records.
+    pub(super) async fn first(&self) -> (tempfile::TempDir, Store, Vec<Record>) {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(home.path()).await.unwrap();
+        let writer = store.create_run(new_run()).await.unwrap();
+        self.drive(&store, Vec::new(), Some(writer), self.controller(0)).await;
+        let records = store.records(&new_run().id, &RecordQuery::all()).await.unwrap();
+        (home, store, records)
     }
 
     /// A whole run, and a replay of it without any tools.
@@ -445,11 +455,7 @@ async fn tools_may_appear_during_a_run() {
 async fn nothing_is_paid_twice() {
     let mut lab = Lab::new(policy(vec![rule("bank_pay", PolicyVerdict::Allow, true)]), &[PAY, LIGHT]);
     lab.started.config.budgets.steps = Some(2);
-    let home = tempfile::tempdir().unwrap();
-    let store = Store::open(home.path()).await.unwrap();
-    let writer = store.create_run(new_run()).await.unwrap();
-    lab.drive(&store, Vec::new(), Some(writer), lab.controller(0)).await;
-    let records = store.records(&new_run().id, &RecordQuery::all()).await.unwrap();
+    let (_home, store, records) = lab.first().await;
     assert_eq!(lab.paid(), 2);
     let mut unknown = 0;
     for at in 2..records.len() {

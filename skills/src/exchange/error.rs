@@ -45,7 +45,7 @@ pub enum ExchangeError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// The defect.
+        /// The defect of the file.
         reason: String,
     },
     /// The target folder already exists.

@@ -24,7 +24,7 @@ impl FrontMatter {
     /// Parses the front matter of `text`.
     ///
     /// # Errors
-    /// The defect.
+    /// The defect, as a clause about the file: "its front matter is not closed by `---`".
     pub fn parse(text: &str) -> Result<Self, String> {
         let rest = text.strip_prefix("---").ok_or("it does not start with front matter (`---`)")?;
         let (head, _) = rest.split_once("\n---").ok_or("its front matter is not closed by `---`")?;

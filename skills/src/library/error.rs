@@ -19,7 +19,7 @@ pub enum LibraryError {
     Corrupt {
         /// Sequence number of the event.
         seq: i64,
-        /// The defect.
+        /// The defect of the event.
         reason: String,
     },
     /// The folder contains no library.

@@ -117,7 +117,7 @@ fn invisible_length(text: &[Byte], at: usize) -> Option<usize> {
     INVISIBLE.iter().find(|bytes| starts_with(text, at, bytes)).map(|bytes| bytes.len())
 }
 
-/// With each percent-encoding, escape of JSON and character reference of markup replaced by what it stands for.
+/// With each percent-encoding, escape of JSON and character reference of markup replaced by the character that it encodes.
 fn unescaped(text: &[Byte]) -> Vec<Byte> {
     let mut out: Vec<Byte> = Vec::with_capacity(text.len());
     let mut at = 0;

@@ -4,7 +4,8 @@
 //! it, now or in a replay, can contain a secret.
 //!
 //! A secret is found as it is, as a number, in base64, in hexadecimal, percent-encoded, with the escapes of JSON and of markup, and
-//! broken over lines. A secret that is cut into several values, or encoded in another way, is not found.
+//! broken over lines. A secret that is cut into several values, or encoded in another way, is not found. Where a type allows no
+//! marker, a text that is nothing but a secret stays: it is a word of this program, such as the name of a variant.
 
 mod decoding;
 mod needles;
@@ -43,7 +44,7 @@ pub struct Redactor {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a value contains the secret {names} where nothing else can stand, so it was dropped")]
 pub struct Unredactable {
-    /// The names of the secrets.
+    /// The names of all secrets, at least one of which the value contains.
     names: String,
 }
 
@@ -64,7 +65,7 @@ impl Redactor {
         Self { secrets: Arc::new(secrets), matcher: Arc::default() }
     }
 
-    /// Names of the secrets that are too short to be replaced everywhere, each with what is done instead.
+    /// Names of the secrets that are too short to be replaced everywhere, each with a clause for people about its treatment.
     pub fn uncovered(&self) -> Vec<(&str, &'static str)> {
         let short = self.secrets.iter().filter(|(_, value)| value.len() < LONG);
         short
@@ -107,7 +108,7 @@ impl Redactor {
         if matcher.names.is_empty() {
             return Ok(what);
         }
-        let refused = || Unredactable { names: matcher.names.join(", ") };
+        let refused = || Unredactable { names: matcher.names.join(" or ") };
         let none = BTreeSet::new();
         let first = Pass::new(&matcher, &none);
         let value = serde_json::to_value(Redacting(&what, &first)).map_err(|_| refused())?;
@@ -175,7 +176,7 @@ impl Matcher {
                 numbers.push((digits, place));
             }
         }
-        // Without needles, or with more than the automaton can hold, nothing would be found: then no text passes.
+        // `None` for more needles than the automaton can hold: then no text passes, because no secret would be found.
         let search = AhoCorasick::new(all.iter().map(|needle| &needle.bytes)).ok();
         Self { names, numbers, needles: all, search }
     }

@@ -1,4 +1,4 @@
-//! What a secret looks like: as it is, in base64 and in hexadecimal.
+//! The forms of a secret: as it is, in base64 and in hexadecimal.
 
 use super::decoding::readings;
 

@@ -1,4 +1,4 @@
-//! What is found, what stays readable, and what is said of the rest.
+//! Secrets are found in every form, records stay readable, and values that cannot be redacted are refused.
 
 use super::*;
 use proptest::prelude::*;
@@ -111,7 +111,7 @@ fn redaction_fails_closed_where_the_type_demands_a_number() {
 }
 
 #[test]
-fn short_secrets_are_words_and_are_told() {
+fn short_secrets_are_found_as_words_and_reported() {
     let redactor = Redactor::new([
         ("PIN".to_owned(), "4711".to_owned()),
         ("BIT".to_owned(), "on".to_owned()),

@@ -111,7 +111,8 @@ pub(super) async fn environment_trace<'a>(
         }
         let bytes = trace[known..].iter().map(|(_, entry)| entry.bytes()).sum();
         left = left.checked_sub(bytes).ok_or_else(|| {
-            let reason = format!("what the world said up to here exceeds {} MiB", MAX_BYTES >> 20);
+            let reason =
+                format!("the recorded answers of the world up to here exceed {} MiB", MAX_BYTES >> 20);
             ReadError::Unreadable { seq: record.seq, reason }
         })?;
     }

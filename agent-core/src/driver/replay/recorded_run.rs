@@ -82,7 +82,7 @@ impl RecordedRun {
         let mut uncertain = UncertainCalls::new(spec);
         let mut request = String::new();
         let mut own = Vec::with_capacity(records.len());
-        // What the clock was set by so far: the other process's clock is not set.
+        // Milliseconds by which the clock was set so far: the other process's clock is not set.
         let mut set_ms = 0_i64;
         for record in records {
             let index = own.len();

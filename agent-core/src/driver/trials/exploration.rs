@@ -20,7 +20,7 @@ pub(super) struct ExploredWorld {
 
 /// Who holds the world.
 enum Holder {
-    /// Nobody, between two episodes.
+    /// The [`ExploredWorld`] itself, between two episodes.
     Idle(Box<dyn Environment>),
     /// The executor of an episode.
     InEpisode(SkillExecutor),
