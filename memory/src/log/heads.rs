@@ -61,7 +61,8 @@ impl HeadFile {
 pub(super) fn noted(home: &Path, run: &RunId) -> Result<Option<Head>, Error> {
     let path = path(home, run);
     let text = match fs::read_to_string(&path) {
-        Ok(text) if text.is_empty() => return Ok(None),
+        // After a power failure, a new file may be empty or hold zeros only.
+        Ok(text) if text.trim_matches('\0').is_empty() => return Ok(None),
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(Error::Io { path, source }),
