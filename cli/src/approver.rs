@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 const WIDTH: usize = 100;
 /// Lines shown before the person is asked for more.
 const PAGE: usize = 40;
-/// Most lines of arguments that a person is asked about. Nobody reads more.
+/// Limit on the lines of arguments of one question. A call with more is refused, because no person would read it all.
 const MOST_LINES: usize = 1000;
 
 /// An approver that asks at the terminal; one that denies everything where there is none.
@@ -137,7 +137,7 @@ fn ask(pages: &[String]) -> io::Result<String> {
     let mut answers = BufReader::new(terminal.try_clone()?);
     let mut answer = String::new();
     for (position, page) in pages.iter().enumerate() {
-        // What was typed before a question is no answer to it.
+        // Input that was typed before a question is no answer to it.
         let _ = rustix::termios::tcflush(&terminal, rustix::termios::QueueSelector::IFlush);
         terminal.write_all(page.as_bytes())?;
         terminal.flush()?;

@@ -2,7 +2,7 @@
 //!
 //! A chain of hashes proves that nothing before its head was changed, but not that the head is the last one: whoever can write
 //! the database can cut records off the end and rewrite the head. So the writer also notes the head in a file of the home,
-//! `heads/<run>`, and [`Store::heads`] lists heads that a person can keep where nobody else can write.
+//! `heads/<run>`, and [`Store::heads`] lists heads that a person can keep where no other process can write.
 
 use super::{EventSeq, RunId};
 use crate::{Error, Hash, Store};

@@ -1,4 +1,4 @@
-//! What the chain of hashes proves, and what only a head that is kept elsewhere proves.
+//! Faults that the chain of hashes shows, and those that only a head kept elsewhere shows.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use crate::common::{home, raw, run_id};

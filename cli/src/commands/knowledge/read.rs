@@ -26,7 +26,7 @@ pub struct Text {
     pub content: String,
     /// How headings are marked.
     pub markup: Markup,
-    /// What a person should know of the reading, a clause each.
+    /// Guesses and omissions of the reading, a clause each.
     pub notes: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Reading HTML and PDF in a process of its own: whatever a document does to the parser, the others are read.
+//! Reading HTML and PDF in a process of its own, so that a document that stops the parser does not stop the batch.
 //!
 //! The process is this program again. It gets the bytes on standard input, limits its own memory, and answers with one line
 //! of JSON. It ends with its parent.
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// Reads a document in another process.
 ///
 /// # Errors
-/// What is wrong with the document, or an error of the process.
+/// An error of the process. The inner error is the fault of the document, for a person.
 pub async fn read(bytes: &[u8], format: Format, declared: Option<&str>) -> Result<Result<Extracted, String>> {
     let program = std::env::current_exe().context("cannot find this program")?;
     let mut command = Command::new(program);

@@ -90,7 +90,7 @@ async fn checked_against(store: &Store, run: &RunId, known: &[Head]) -> Result<V
     Ok(report?)
 }
 
-/// What was proven of a run. Forgotten content is always counted, because nothing proves what it was.
+/// The verdict on a run in one line. Forgotten content is always counted, because it cannot be checked.
 fn verdict(report: &VerifyReport) -> String {
     let VerifyReport { run, records, blobs, forgotten, known_to, first_fault, .. } = report;
     let forgotten = match forgotten {

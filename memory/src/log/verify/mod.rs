@@ -31,8 +31,8 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Number of records and blobs whose content was forgotten and can no longer be checked.
     pub forgotten: u64,
-    /// The last record that a head kept outside the database names. `None` if there is none: then nobody would
-    /// notice that records were cut off the end.
+    /// The last record that a head kept outside the database names. `None` if there is none: then
+    /// records that were cut off the end are not noticed.
     pub known_to: Option<EventSeq>,
     /// The first fault found. Verification stops at it.
     pub first_fault: Option<Fault>,

@@ -1,8 +1,8 @@
 //! The text of a PDF.
 //!
-//! `pdf-extract` knows few of the ways in which fonts say what their codes mean, and panics at the others. What it does not
-//! know is therefore described in its terms first: composite fonts get codes of their own with the characters they stand for
-//! ([`composite`]), simple fonts lose what cannot be right ([`simple`]).
+//! `pdf-extract` knows few of the ways in which fonts map their codes to characters, and panics at the others. Fonts are
+//! therefore rewritten first: composite fonts get codes of their own with the characters they stand for ([`composite`]), and
+//! invalid entries of simple fonts are repaired or removed ([`simple`]).
 
 mod composite;
 mod simple;
@@ -19,7 +19,7 @@ const PAGE_LEVELS: usize = 64;
 /// Reads the text of all pages. A page that cannot be read is a note, as long as another can.
 ///
 /// # Errors
-/// What is wrong with the document.
+/// The fault of the document, for a person.
 pub(super) fn text(bytes: &[u8]) -> Result<Extracted, String> {
     let mut document = Document::load_mem(bytes).map_err(|error| damaged(&error.to_string()))?;
     if document.is_encrypted() {
