@@ -7,6 +7,7 @@ use super::extract::{Extracted, Format, extract};
 use crate::output;
 use anyhow::{Context as _, Result};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
+use std::any::Any;
 use std::io::Read as _;
 use std::process::Stdio;
 use std::time::Duration;
@@ -90,10 +91,14 @@ pub fn serve(format: &str, declared: Option<&str>) -> Result<()> {
     let work = move || extract(&bytes, format, declared.as_deref());
     let thread = std::thread::Builder::new().stack_size(STACK).spawn(work)?;
     let answer = thread.join().unwrap_or_else(|cause| {
-        let reason =
-            cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref().copied());
-        Err(format!("its parser does not understand it ({})", reason.unwrap_or("no reason")))
+        let reason = panic_message(&*cause).unwrap_or("no reason");
+        Err(format!("its parser does not understand it ({reason})"))
     });
     output::json_line(&answer)?;
     Ok(())
+}
+
+/// The message of a panic, if it has one.
+pub fn panic_message(cause: &(dyn Any + Send)) -> Option<&str> {
+    cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref::<&str>().copied())
 }

@@ -8,6 +8,7 @@ mod composite;
 mod simple;
 
 use super::extract::Extracted;
+use super::reader::panic_message;
 use lopdf::{Dictionary, Document, Object};
 use pdf_extract::{OutputError, PlainTextOutput, output_doc, output_doc_page};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -103,9 +104,7 @@ fn damaged(reason: &str) -> String {
 /// Runs a piece of a library that panics on odd input. The reader's process prints no message of it.
 fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|cause| {
-        let message = cause.downcast_ref::<String>().map(String::as_str);
-        let message =
-            message.or_else(|| cause.downcast_ref::<&str>().copied()).unwrap_or("it is not understood");
+        let message = panic_message(&*cause).unwrap_or("it is not understood");
         sojourn_tools::outside::text::cut(message, 120)
     })
 }
