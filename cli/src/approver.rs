@@ -7,7 +7,7 @@ use sojourn_controller::Cancel;
 use sojourn_core::{Approval, Approver, Unattended, call_hash};
 use sojourn_tools::ToolSpec;
 use sojourn_tools::builtin::Person;
-use sojourn_tools::outside::terminal::{escaped, escaped_json};
+use sojourn_tools::outside::terminal::{escaped, escaped_json, one_line};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -46,7 +46,7 @@ impl Person for AtTerminal {
     }
 
     fn show_page(&self, reason: &str, address: &str) -> bool {
-        output::note(format!("{}: open this in a browser\n  {}", escaped(reason), escaped(address)));
+        output::note(format!("{}: open this in a browser\n  {}", one_line(reason), one_line(address)));
         true
     }
 }
@@ -117,7 +117,7 @@ fn question(spec: &ToolSpec, args: &Map<String, Value>) -> Result<Vec<String>, S
         let mut text = String::new();
         if number == 1 {
             let cannot = if spec.effects.irreversible { ", which cannot be undone" } else { "" };
-            text = format!("\nThe agent wants to call `{}`{cannot}, with\n", escaped(&spec.name));
+            text = format!("\nThe agent wants to call `{}`{cannot}, with\n", one_line(&spec.name));
         }
         text.push_str(&page.join("\n"));
         if number < pages {
