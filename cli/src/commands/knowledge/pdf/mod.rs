@@ -8,7 +8,7 @@ mod composite;
 mod simple;
 
 use super::extract::Extracted;
-use super::reader::panic_message;
+use super::parser_process::panic_message;
 use lopdf::{Dictionary, Document, Object};
 use pdf_extract::{OutputError, PlainTextOutput, output_doc, output_doc_page};
 use std::panic::{AssertUnwindSafe, catch_unwind};
