@@ -60,14 +60,14 @@ impl HeadFile {
 /// [`Error::Damaged`] if the file is unreadable or names another run.
 pub(super) fn noted(home: &Path, run: &RunId) -> Result<Option<Head>, Error> {
     let path = path(home, run);
-    let text = match fs::read_to_string(&path) {
+    let bytes = match fs::read(&path) {
         // After a power failure, a new file may be empty or hold zeros only.
-        Ok(text) if text.trim_matches('\0').is_empty() => return Ok(None),
-        Ok(text) => text,
+        Ok(bytes) if bytes.iter().all(|byte| *byte == 0) => return Ok(None),
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(Error::Io { path, source }),
     };
-    match serde_json::from_str::<Head>(&text) {
+    match serde_json::from_slice::<Head>(&bytes) {
         Ok(head) if head.run == *run => Ok(Some(head)),
         _ => Err(Error::Damaged {
             place: format!("`{}`", path.display()),
