@@ -7,7 +7,7 @@ use sojourn_controller::Cancel;
 use sojourn_core::{Approval, Approver, Unattended, call_hash};
 use sojourn_tools::ToolSpec;
 use sojourn_tools::builtin::Person;
-use sojourn_tools::outside::terminal::{escaped, escaped_json};
+use sojourn_tools::outside::terminal::{escaped, escaped_json, one_line};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 const WIDTH: usize = 100;
 /// Lines shown before the person is asked for more.
 const PAGE: usize = 40;
-/// Most lines of arguments that a person is asked about. Nobody reads more.
+/// Limit on the lines of arguments of one question. A call with more is refused, because no person would read it all.
 const MOST_LINES: usize = 1000;
 
 /// An approver that asks at the terminal; one that denies everything where there is none.
@@ -46,7 +46,7 @@ impl Person for AtTerminal {
     }
 
     fn show_page(&self, reason: &str, address: &str) -> bool {
-        output::note(format!("{}: open this in a browser\n  {}", escaped(reason), escaped(address)));
+        output::note(format!("{}: open this in a browser\n  {}", one_line(reason), one_line(address)));
         true
     }
 }
@@ -117,7 +117,7 @@ fn question(spec: &ToolSpec, args: &Map<String, Value>) -> Result<Vec<String>, S
         let mut text = String::new();
         if number == 1 {
             let cannot = if spec.effects.irreversible { ", which cannot be undone" } else { "" };
-            text = format!("\nThe agent wants to call `{}`{cannot}, with\n", escaped(&spec.name));
+            text = format!("\nThe agent wants to call `{}`{cannot}, with\n", one_line(&spec.name));
         }
         text.push_str(&page.join("\n"));
         if number < pages {
@@ -137,7 +137,7 @@ fn ask(pages: &[String]) -> io::Result<String> {
     let mut answers = BufReader::new(terminal.try_clone()?);
     let mut answer = String::new();
     for (position, page) in pages.iter().enumerate() {
-        // What was typed before a question is no answer to it.
+        // Input that was typed before a question is no answer to it.
         let _ = rustix::termios::tcflush(&terminal, rustix::termios::QueueSelector::IFlush);
         terminal.write_all(page.as_bytes())?;
         terminal.flush()?;

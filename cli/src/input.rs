@@ -24,7 +24,7 @@ pub fn open(path: &Path) -> Result<Box<dyn BufRead>> {
     }
 }
 
-/// The failure for a file of which a line cannot be read.
+/// The failure of an import from a file of which a line cannot be read.
 pub fn unreadable(path: &Path, error: &LineError) -> anyhow::Error {
     Failure::new(Kind::Failure, format!("cannot read `{}`: {error}", path.display()))
         .hint("nothing was imported")

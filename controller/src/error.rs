@@ -52,7 +52,7 @@ pub enum ControllerError {
     NoChatTemplate {
         /// Name of the model.
         model: String,
-        /// The defect of the template.
+        /// The error of llama.cpp, or the part of a chat that the template does not render.
         reason: String,
     },
     /// Prompt and answers do not fit into the context.
@@ -101,7 +101,7 @@ pub enum ControllerError {
     /// The configuration of an endpoint is invalid.
     #[error("bad endpoint configuration: {reason}")]
     BadEndpoint {
-        /// The defect.
+        /// The invalid option, and its fault.
         reason: String,
     },
     /// The environment variable for the API key is not set.
@@ -141,7 +141,7 @@ pub enum ControllerError {
     InvalidResponse {
         /// URL of the endpoint.
         url: String,
-        /// The defect of the response.
+        /// The error of reading the response, or the fault of its content.
         reason: String,
     },
     /// All answers of the server violated the constraint.
@@ -149,7 +149,7 @@ pub enum ControllerError {
     ConstraintViolated {
         /// Number of attempts.
         attempts: u32,
-        /// The defect of the last answer.
+        /// The rule that the last answer breaks, or why there is none.
         reason: String,
     },
     /// A recorded controller received another request than the recorded one.

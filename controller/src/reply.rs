@@ -45,7 +45,7 @@ pub struct Completion {
     pub tokens: u32,
     /// Why the answer ends.
     pub finish: Finish,
-    /// What the model thought before it answered, if a server sends it: for the log, never for a prompt. At most
+    /// The model's reasoning before its answer, if a server sends it: for the log, never for a prompt. At most
     /// 256 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<String>,

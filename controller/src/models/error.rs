@@ -114,7 +114,7 @@ pub enum ModelError {
     Package {
         /// Package and version.
         package: String,
-        /// The defect.
+        /// The file or the content that is missing or unexpected.
         reason: String,
     },
     /// The downloaded files cannot be converted to GGUF.
@@ -130,7 +130,7 @@ pub enum ModelError {
     NotAModel {
         /// The URL.
         url: String,
-        /// The defect of the file.
+        /// The error of reading the file as GGUF.
         reason: String,
     },
     /// The catalogue is inconsistent.

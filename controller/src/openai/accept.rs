@@ -58,7 +58,7 @@ pub(super) fn accept(constraint: &Constraint, completion: &mut Completion) -> Re
     Err(CheckError::Violation { reason: format!("{reason}; the answer begins with `{begins}`") })
 }
 
-/// What may be the answer in `text`, with the reasoning before it; the likeliest first.
+/// The parts of `text` that may be the answer, each with the reasoning before it; the likeliest first.
 fn readings<'t>(constraint: &Constraint, text: &'t str) -> Vec<(&'t str, Option<&'t str>)> {
     let of = |text: &'t str, reasoning| {
         let plain = without_end_marks(text);

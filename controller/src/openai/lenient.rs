@@ -6,12 +6,12 @@ use serde_json::Value;
 /// The deepest nesting of parts that is read.
 const DEEPEST: usize = 8;
 
-/// What a `content` holds, whatever its shape.
+/// The texts in a `content` of any shape.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Parts {
     /// The answer.
     pub(super) text: String,
-    /// What the model thought before it.
+    /// The model's reasoning before the answer.
     pub(super) reasoning: String,
     pub(super) refusal: String,
 }

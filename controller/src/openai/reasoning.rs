@@ -19,7 +19,7 @@ const MARKS: [(&str, &str); 11] = [
 #[derive(Debug, Default)]
 pub(super) struct Splitter {
     state: State,
-    /// What the model thought, without its marks.
+    /// The model's reasoning, without its marks.
     pub(super) reasoning: String,
     /// Whether a block of reasoning has ended, so that white space before the answer is dropped.
     ended: bool,

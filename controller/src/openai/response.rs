@@ -36,7 +36,7 @@ struct Choice {
     pieces: u32,
     refusal: String,
     called: bool,
-    /// What the server has separated as reasoning, cut at [`MAX_REASONING`].
+    /// Reasoning that the server has separated from the answer, cut at [`MAX_REASONING`].
     reasoning: String,
     /// Takes reasoning out of the text itself.
     splitter: Splitter,
@@ -267,7 +267,7 @@ impl Choice {
         }
     }
 
-    /// What the model thought before its answer, wherever the server sent it.
+    /// The model's reasoning before its answer, wherever the server sent it.
     fn thought(&self) -> Option<String> {
         let mut thought = self.reasoning.clone();
         if !thought.is_empty() && !self.splitter.reasoning.is_empty() {

@@ -37,7 +37,7 @@ pub(super) fn body(response: Response, silence: Duration) -> Body {
     .boxed()
 }
 
-/// What the first bytes of a body show.
+/// The format of a body, by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     /// It begins as an event stream does.

@@ -129,7 +129,7 @@ pub(super) struct Choice {
     pub(super) stop_reason: Option<Value>,
 }
 
-/// What a message or a chunk says.
+/// The content of a message or a chunk.
 #[derive(Debug, Default)]
 pub(super) struct Content {
     pub(super) text: String,

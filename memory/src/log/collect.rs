@@ -77,6 +77,7 @@ impl Store {
             for sql in [
                 "DELETE FROM records WHERE run = (SELECT no FROM runs WHERE id = ?)",
                 "DELETE FROM forgotten_records WHERE run = (SELECT no FROM runs WHERE id = ?)",
+                "DELETE FROM imported_runs WHERE run = (SELECT no FROM runs WHERE id = ?)",
             ] {
                 sqlx::query(sql).bind(run.as_str()).execute(&mut *transaction).await?;
             }

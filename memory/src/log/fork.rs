@@ -55,7 +55,7 @@ impl Store {
         let mut connection = self.connection().await?;
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let (no, genesis) = run::insert(&mut transaction, &new, Some(&branch)).await?;
-        // What was recorded elsewhere stays so in a fork.
+        // A fork of an imported run counts as imported.
         sqlx::query(
             "INSERT INTO imported_runs SELECT ? WHERE EXISTS (SELECT 1 FROM imported_runs WHERE run = ?)",
         )

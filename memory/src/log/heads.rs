@@ -2,7 +2,7 @@
 //!
 //! A chain of hashes proves that nothing before its head was changed, but not that the head is the last one: whoever can write
 //! the database can cut records off the end and rewrite the head. So the writer also notes the head in a file of the home,
-//! `heads/<run>`, and [`Store::heads`] lists heads that a person can keep where nobody else can write.
+//! `heads/<run>`, and [`Store::heads`] lists heads that a person can keep where no other process can write.
 
 use super::{EventSeq, RunId};
 use crate::{Error, Hash, Store};
@@ -60,13 +60,14 @@ impl HeadFile {
 /// [`Error::Damaged`] if the file is unreadable or names another run.
 pub(super) fn noted(home: &Path, run: &RunId) -> Result<Option<Head>, Error> {
     let path = path(home, run);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) if text.is_empty() => return Ok(None),
-        Ok(text) => text,
+    let bytes = match fs::read(&path) {
+        // After a power failure, a new file may be empty or hold zeros only.
+        Ok(bytes) if bytes.iter().all(|byte| *byte == 0) => return Ok(None),
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(Error::Io { path, source }),
     };
-    match serde_json::from_str::<Head>(&text) {
+    match serde_json::from_slice::<Head>(&bytes) {
         Ok(head) if head.run == *run => Ok(Some(head)),
         _ => Err(Error::Damaged {
             place: format!("`{}`", path.display()),

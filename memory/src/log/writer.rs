@@ -1,5 +1,6 @@
 use super::heads::{Head, HeadFile, noted};
 use super::lock::RunLock;
+use super::reader::damaged;
 use super::record::VERSION;
 use super::run::RunRow;
 use super::{EventSeq, Record, RunId, RunStatus};
@@ -84,10 +85,13 @@ impl Writer {
         transaction.rollback().await?;
         let row = found.ok_or_else(|| Error::NoSuchRun { name: run.to_string(), nearest: None })?;
         let present = Head { run: run.clone(), seq: row.info.last_seq, hash: row.head };
-        if let Some(known) = noted(store.home(), run)?
-            && (known.seq > present.seq || known.seq == present.seq && known.hash != present.hash)
-        {
-            return Err(Error::Cut { run: run.clone(), last: present.seq, known: known.seq });
+        if let Some(known) = noted(store.home(), run)? {
+            if known.seq > present.seq {
+                return Err(Error::Cut { run: run.clone(), last: present.seq, known: known.seq });
+            }
+            if known.seq == present.seq && known.hash != present.hash {
+                return Err(damaged(run, present.seq, format!("its hash is not the one in `heads/{run}`")));
+            }
         }
         let mut head_file = HeadFile::open(store.home(), run)?;
         head_file.note(&present)?;

@@ -18,9 +18,9 @@ pub(super) fn fold(text: &str) -> Cow<'_, str> {
     }
     let mut hyphen = false;
     let seen = text.chars().filter(|c| {
-        // A soft hyphen at the end of a line is in the middle of a word.
+        // A soft hyphen at the end of a line is in the middle of a word. An empty line after it ends the word.
         let is_break = hyphen && matches!(c, '\n' | '\r');
-        hyphen = *c == '\u{ad}' || is_break;
+        hyphen = *c == '\u{ad}' || is_break && *c == '\r';
         !is_break && !is_unseen(*c)
     });
     let seen = seen.map(|c| if c == '\u{200b}' { ' ' } else { c });
@@ -100,6 +100,7 @@ mod tests {
             ("ｶﾞ", "ガ"),
             ("co\u{ad}operate", "cooperate"),
             ("co\u{ad}\r\noperate\nmore", "cooperate\nmore"),
+            ("co\u{ad}\n\noperate", "co\noperate"),
             ("zero\u{200d}width\u{feff}", "zerowidth"),
             ("two\u{200b}words", "two words"),
             ("③ ㎏", "3 kg"),

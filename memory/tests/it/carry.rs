@@ -274,5 +274,5 @@ async fn forgotten_content_stays_forgotten_in_forks_and_imports() {
     }
     let new = NewRun::new("fork-there".parse().unwrap(), "crafter", "model");
     drop(there.fork_run(&run_id(), EventSeq(3), new.clone(), json!({})).await.unwrap());
-    assert!(there.is_imported(&new.id).await.unwrap(), "a fork of what was recorded elsewhere");
+    assert!(there.is_imported(&new.id).await.unwrap(), "a fork of an imported run");
 }

@@ -1,4 +1,4 @@
-//! What the chain of hashes proves, and what only a head that is kept elsewhere proves.
+//! Faults that the chain of hashes shows, and those that only a head kept elsewhere shows.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use crate::common::{home, raw, run_id};
@@ -97,4 +97,26 @@ async fn a_run_that_vanished_from_the_database_is_named() {
         sqlx::query(sql).execute(&mut database).await.unwrap();
     }
     assert_eq!(store.vanished_runs().await.unwrap(), [run_id()]);
+}
+
+#[tokio::test]
+async fn a_damaged_head_file_costs_no_records() {
+    let home = home();
+    let store = Store::open(home.path()).await.unwrap();
+    written(&store, 5).await;
+    let file = home.path().join("heads").join(run_id().as_str());
+    for content in [&b"{}"[..], b"x", b"\xff\xfe"] {
+        std::fs::write(&file, content).unwrap();
+        let report = store.verify(&run_id(), |_, _| ()).await.unwrap();
+        let fault = report.first_fault.unwrap();
+        assert_eq!((fault.seq, fault.kind, report.records), (EventSeq(0), FaultKind::Head, 5));
+        assert!(matches!(store.resume_run(&run_id()).await, Err(Error::Damaged { .. })));
+    }
+    // A power failure may leave zeros, which name no head.
+    std::fs::write(&file, [0; 256]).unwrap();
+    let report = store.verify(&run_id(), |_, _| ()).await.unwrap();
+    assert!(report.is_intact() && report.known_to.is_none(), "{report:?}");
+    drop(store.resume_run(&run_id()).await.unwrap());
+    let report = store.verify(&run_id(), |_, _| ()).await.unwrap();
+    assert_eq!(report.known_to, Some(EventSeq(5)));
 }

@@ -24,7 +24,7 @@ async fn exported(store: &Store, run: &RunId) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_import_that_waits_for_its_input_keeps_nobody_from_writing() {
+async fn an_import_that_waits_for_its_input_blocks_no_writer() {
     let (here, there) = (home(), home());
     let (here, there) = (Store::open(here.path()).await.unwrap(), Store::open(there.path()).await.unwrap());
     written(&here, NewRun::new(run_id(), "crafter", "model"), 1).await;
@@ -87,7 +87,7 @@ async fn a_record_that_only_looks_forgotten_is_counted_as_one() {
 }
 
 #[tokio::test]
-async fn a_home_with_a_path_too_long_for_the_database_is_told_as_that() {
+async fn a_home_with_a_path_too_long_for_the_database_is_refused() {
     let place = home();
     let deep = place.path().join("d".repeat(200)).join("d".repeat(200)).join("d".repeat(200));
     let error = Store::open(&deep).await.unwrap_err();

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
-use crate::support::{command, endpoint, sojourn};
+use crate::support::{command, endpoint, sojourn, worker};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -61,12 +61,6 @@ fn launch(place: &Path) -> Child {
     run.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// The process that carries the run out.
-fn worker(supervisor: &Child) -> Option<u32> {
-    let children = format!("/proc/{0}/task/{0}/children", supervisor.id());
-    std::fs::read_to_string(children).ok()?.split_whitespace().next()?.parse().ok()
-}
-
 fn send(signal: &str, pid: u32) {
     assert!(Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
 }
@@ -77,11 +71,11 @@ fn a_killed_worker_is_restarted_and_resumes() {
     let place = dir.path();
     let mut supervisor = launch(place);
     until("something was recorded", || records(place) > 40);
-    let first = worker(&supervisor).expect("a worker");
+    let first = worker(supervisor.id()).expect("a worker");
     send("-KILL", first);
     let before = records(place);
     until("another worker goes on", || {
-        worker(&supervisor).is_some_and(|pid| pid != first) && records(place) > before + 20
+        worker(supervisor.id()).is_some_and(|pid| pid != first) && records(place) > before + 20
     });
     // Somebody else may not write to the same run meanwhile.
     let run = runs(place)[0]["run"].as_str().unwrap().to_owned();

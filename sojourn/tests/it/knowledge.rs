@@ -124,7 +124,7 @@ fn a_file_that_is_gone_no_longer_answers() {
     std::fs::remove_file(place.path().join("docs.txt")).unwrap();
     let answer = place.run(&["knowledge", "add", "docs"]);
     assert!(answer.is_ok() && answer.stdout.contains("old.txt: gone, 1 passage removed"), "{answer}");
-    // What is not below the directory is not its business.
+    // Documents outside of the directory stay, though their files are gone.
     assert_eq!(known(&place), ["docs.txt", "new.txt", "renamed.txt"]);
     let found = place.text(&["knowledge", "search", "price", "--json"]);
     assert!(
@@ -265,9 +265,9 @@ fn a_document_that_stops_its_parser_is_one_error() {
     let told = answer.json();
     let names = known(&place);
     assert!(names.contains(&"a.txt".to_owned()) && names.contains(&"z.txt".to_owned()), "{answer}");
-    // Each of the two is told, one way or the other.
-    let told_of = told["documents"].as_array().unwrap().len() + told["failed"].as_array().unwrap().len();
-    assert_eq!(told_of, 4, "{told}");
+    // Each of the four is in the report, as a document or as a failure.
+    let reported = told["documents"].as_array().unwrap().len() + told["failed"].as_array().unwrap().len();
+    assert_eq!(reported, 4, "{told}");
     assert!(told["failed"].to_string().contains("panic.pdf"), "{told}");
     assert_ne!(told["failed"], json!([]));
 }

@@ -3,7 +3,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
-use crate::support::{command, endpoint, sojourn};
+use crate::support::{command, endpoint, sojourn, worker};
 use rustix::process::Signal;
 use sojourn_testkit::{Running, is_alive, send_signal, until};
 use std::fmt::Write as _;
@@ -62,6 +62,13 @@ fn all_end(place: &Path, how: &str) {
     until(&format!("everything has ended after {how}"), || pids(place).iter().all(|&pid| !is_alive(pid)));
 }
 
+/// Whether the kernel drops every SIGHUP to a process.
+fn ignores_hangups(process: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    u64::from_str_radix(mask.trim(), 16).unwrap() & 1 == 1
+}
+
 #[test]
 fn a_plugin_and_its_detached_children_end_with_a_command_that_is_killed() {
     for signal in [Signal::KILL, Signal::HUP] {
@@ -95,11 +102,8 @@ fn a_plugin_and_its_detached_children_end_with_a_worker_that_is_killed() {
     let dir = place();
     let place = dir.path();
     let mut run = start(place, &["run", "agent.toml", "--seed", "1"]);
-    let children = format!("/proc/{0}/task/{0}/children", run.id());
-    let worker: u32 =
-        std::fs::read_to_string(children).unwrap().split_whitespace().next().unwrap().parse().unwrap();
     let first = pids(place);
-    send_signal(worker, Signal::KILL);
+    send_signal(worker(run.id()).unwrap(), Signal::KILL);
     until("the first worker's processes have ended", || first.iter().all(|&pid| !is_alive(pid)));
     until("another worker has started the plugin again", || pids(place).len() >= 2 * PROCESSES);
     send_signal(run.id(), Signal::TERM);
@@ -131,8 +135,9 @@ fn nohup_outlives_the_terminal() {
     nohup.args([program, "--home", &home, "run", "agent.toml", "--seed", "1"]).current_dir(place);
     let mut run = Running::start(nohup.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
     until("the plugin has started its processes", || pids(place).len() >= PROCESSES);
+    // Both processes listen to their signals before a plugin is started.
+    assert!(ignores_hangups(run.id()) && ignores_hangups(worker(run.id()).unwrap()));
     rustix::process::kill_process_group(rustix::process::Pid::from_child(&run), Signal::HUP).unwrap();
-    // Nothing shows that a signal was ignored; an interruption after it is what ends the run.
     send_signal(run.id(), Signal::TERM);
     assert_eq!(run.wait().unwrap().code(), Some(130));
     all_end(place, "the run was stopped");

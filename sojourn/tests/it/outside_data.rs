@@ -43,7 +43,7 @@ fn null_and_forged_notation_in_a_worlds_state_survive_log_resume_and_replay() {
     let verdict = place.json(&["replay", "latest", "--verify"]);
     assert_eq!(verdict["matched"], true, "{verdict}");
     let log = place.text(&["log", "latest", "--json"]);
-    assert!(log.contains(r#""target":{"$blob":"zz"}"#), "what the world said is told as it said it");
+    assert!(log.contains(r#""target":{"$blob":"zz"}"#), "the log shows the state as the world sent it");
     assert_eq!(place.json(&["log", "verify"])["intact"], true);
     for args in [&["log", "latest"][..], &["replay", "latest"], &["log", "show", "latest", "3"]] {
         let text = place.text(args);

@@ -380,7 +380,7 @@ fn an_import_starts_nothing_that_the_folder_names() {
     folder(&place, "collect_wood", COLLECT_WOOD, |promise| {
         promise["environment"] = json!("gym:evil:Env");
     });
-    // What the environment would be opened with.
+    // The program that opening the environment would start.
     let gym = place.path().join("gym");
     std::fs::create_dir_all(gym.join("bin")).unwrap();
     let python = gym.join("bin/python");

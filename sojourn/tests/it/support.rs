@@ -19,3 +19,9 @@ pub fn command(place: &Path, args: &[&str]) -> Command {
 pub fn sojourn(place: &Path, args: &[&str]) -> Output {
     command(place, args).output().unwrap()
 }
+
+/// Process id of the worker that a supervisor has started; `None` while there is none.
+pub fn worker(supervisor: u32) -> Option<u32> {
+    let children = format!("/proc/{supervisor}/task/{supervisor}/children");
+    std::fs::read_to_string(children).ok()?.split_whitespace().next()?.parse().ok()
+}

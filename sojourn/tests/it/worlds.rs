@@ -147,7 +147,7 @@ mod with_network {
         command
     }
 
-    /// Installs what is needed by the product's own command. Without a package index there is nothing to test.
+    /// Installs Gymnasium and its worlds by the product's own command. Without a package index there is nothing to test.
     fn installed(place: &Path) -> bool {
         let output =
             gym(place, &["environments", "install", "gym", "minigrid", "crafter==1.8.3"]).output().unwrap();
@@ -183,7 +183,7 @@ mod with_network {
         assert!(checked["unlocked"].as_array().unwrap().contains(&"succeed".into()), "{checked}");
         let state = &checked["first"]["state"];
         for (name, value) in [
-            // What the bridge adds keeps its name, and what the environment gave is told as well.
+            // Members of the bridge keep their names; members of the environment with the same names get a prefix.
             ("reward", serde_json::json!(0.0)),
             ("observation_reward", "own".into()),
             ("success", false.into()),

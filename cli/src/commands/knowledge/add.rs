@@ -47,7 +47,7 @@ pub async fn add(memories: &Memories, tenant: &Tenant, options: &Options<'_>) ->
         batch.remove_gone(directory, &sources).await?;
     }
     let embedded = embedding::embed_missing(memories, tenant).await?;
-    batch.tell(found, embedded.is_none(), &serde_json::to_value(embedded)?)
+    batch.report(found, embedded.is_none(), &serde_json::to_value(embedded)?)
 }
 
 /// One batch under way.
@@ -199,8 +199,8 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Says what became of everything.
-    fn tell(self, found: Found, words_only: bool, embedded: &Value) -> Result<()> {
+    /// Prints the results of the whole batch.
+    fn report(self, found: Found, words_only: bool, embedded: &Value) -> Result<()> {
         let Self { options, known, done, gone, .. } = self;
         let failures: Vec<Value> = found
             .failed
@@ -252,7 +252,7 @@ impl Batch<'_> {
     }
 }
 
-/// The error for what could not be read.
+/// The error for the documents that could not be read.
 fn failure(mut failed: Vec<(String, anyhow::Error)>, alone: bool, of: usize, known: &Known) -> Result<()> {
     let count = failed.len();
     let Some((uri, error)) = failed.pop() else { return Ok(()) };

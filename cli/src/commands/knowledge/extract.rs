@@ -18,12 +18,12 @@ pub enum Format {
     Pdf,
 }
 
-/// What was read, and what a person should know of it.
+/// The text of a document, with notes for the person who added it.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extracted {
     /// The whole text.
     pub text: String,
-    /// What was guessed or left out, a clause each.
+    /// Guesses and omissions, a clause each.
     pub notes: Vec<String>,
 }
 

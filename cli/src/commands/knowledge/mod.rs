@@ -4,10 +4,10 @@ mod add;
 mod extract;
 mod html;
 mod lines;
+mod parser_process;
 mod passages;
 mod pdf;
 mod read;
-mod reader;
 mod sources;
 mod title;
 
@@ -28,7 +28,7 @@ use std::path::Path;
 /// When a document cannot be read, or the store fails.
 pub async fn knowledge(home: &Home, command: Command) -> Result<()> {
     if let Command::ReadDocument { format, encoding } = &command {
-        return reader::serve(format, encoding.as_deref());
+        return parser_process::serve(format, encoding.as_deref());
     }
     let memories = Vectors::default().open(home.store().await?).await?;
     let tenant = Home::tenant()?;

@@ -1,8 +1,8 @@
 //! Reads the text of a document: a file or a web page.
 
 use super::extract::{Extracted, FORMATS, Format, extract};
+use super::parser_process;
 use super::passages::Markup;
-use super::reader;
 use super::sources::Source;
 use super::title::title;
 use crate::error::{Failure, Kind};
@@ -26,7 +26,7 @@ pub struct Text {
     pub content: String,
     /// How headings are marked.
     pub markup: Markup,
-    /// What a person should know of the reading, a clause each.
+    /// Guesses and omissions of the reading, a clause each.
     pub notes: Vec<String>,
 }
 
@@ -128,7 +128,7 @@ fn too_large(uri: &str, size: u64) -> Result<(), Failure> {
 
 async fn text(uri: String, bytes: Vec<u8>, format: Format, declared: Option<&str>) -> Result<Text> {
     let extracted: Result<Extracted, String> = if format.is_parsed() {
-        reader::read(&bytes, format, declared).await?
+        parser_process::read(&bytes, format, declared).await?
     } else {
         extract(&bytes, format, declared)
     };

@@ -19,16 +19,16 @@ pub enum Source {
     Page(String),
 }
 
-/// What the arguments name.
+/// The documents and directories that the arguments name.
 #[derive(Debug, Default)]
 pub struct Found {
     /// The documents, each once.
     pub sources: BTreeSet<Source>,
     /// The canonical paths of the directories that were searched.
     pub directories: Vec<PathBuf>,
-    /// What was left out: paths by the reason.
+    /// Paths that were left out, by the reason.
     pub left_out: BTreeMap<String, Vec<String>>,
-    /// What cannot be read, with the reason.
+    /// Paths and addresses that cannot be read, with the reason.
     pub failed: Vec<(String, anyhow::Error)>,
 }
 
@@ -157,7 +157,7 @@ impl Found {
         self.left_out.entry(reason.to_owned()).or_default().push(path.display().to_string());
     }
 
-    /// What is left out, a line for each reason.
+    /// The paths that are left out, a line for each reason.
     pub fn left_out_lines(&self) -> Vec<String> {
         let line = |(reason, paths): (&String, &Vec<String>)| {
             let mut paths: Vec<&String> = paths.iter().collect();
@@ -174,7 +174,7 @@ impl Found {
     }
 }
 
-/// What a file is that has no content of its own.
+/// The plural name of a kind of file without content of its own; `None` for other kinds.
 fn special(kind: FileType) -> Option<&'static str> {
     if kind.is_fifo() {
         Some("pipes")

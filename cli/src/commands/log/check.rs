@@ -90,7 +90,7 @@ async fn checked_against(store: &Store, run: &RunId, known: &[Head]) -> Result<V
     Ok(report?)
 }
 
-/// What was proven of a run. Forgotten content is always counted, because nothing proves what it was.
+/// The verdict on a run in one line. Forgotten content is always counted, because it cannot be checked.
 fn verdict(report: &VerifyReport) -> String {
     let VerifyReport { run, records, blobs, forgotten, known_to, first_fault, .. } = report;
     let forgotten = match forgotten {
@@ -167,16 +167,14 @@ pub async fn recover(store: &Store, run: &str, into: Option<&Path>, as_json: boo
     } else if lost.is_empty() {
         output::line("not saved: nothing; only the run's own row was wrong")?;
     } else {
-        output::line(format!(
-            "not saved: {} records, which stay in run {} as they are:",
-            lost.len(),
-            info.id
-        ))?;
+        // `lost` may list fewer.
+        let count = recovery.all.saturating_sub(intact.0);
+        output::line(format!("not saved: {count} records, which stay in run {} as they are:", info.id))?;
         for line in lost.iter().take(20) {
             output::line(format!("  {line}"))?;
         }
-        if lost.len() > 20 {
-            output::line(format!("  … and {} more", lost.len() - 20))?;
+        if count > 20 {
+            output::line(format!("  … and {} more", count - 20))?;
         }
     }
     let resume = format!("continue it with `sojourn run AGENT.TOML --resume {}`", recovery.saved);

@@ -110,7 +110,7 @@ async fn missing(
     Ok((missing.into_iter().collect(), unopened.into_iter().collect()))
 }
 
-/// The names of the environment's tools; `None` if opening it would execute code that nobody trusts.
+/// The names of the environment's tools; `None` if opening it would execute untrusted code.
 async fn tools_of(home: &Home, environment: &str, trusted: Option<&str>) -> Result<Option<Vec<String>>> {
     if !environments::is_trusted(home.environments(), environment, trusted)? {
         return Ok(None);

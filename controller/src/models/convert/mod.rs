@@ -31,7 +31,7 @@ pub enum ConvertError {
     Tensor {
         /// Name of the tensor in the safetensors file.
         name: String,
-        /// The defect.
+        /// The expectation that it does not meet; it completes the sentence "the tensor …".
         problem: String,
     },
 }

@@ -48,7 +48,7 @@ impl Check {
     /// Reads the next line.
     ///
     /// # Errors
-    /// The defect of the line. After an error the check cannot continue.
+    /// A description of the line's fault. After an error the check cannot continue.
     pub(super) fn line(&mut self, text: &str) -> Result<Accepted, String> {
         if text.contains('\n') {
             return Err("the line has a line feed".to_owned());

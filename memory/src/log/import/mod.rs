@@ -1,7 +1,7 @@
 //! Imports an exported run: read whole and checked before the first lock, and then written.
 //!
-//! Lines that were checked wait in a temporary file of the home, so that an import that waits for its input keeps nobody from
-//! writing. Blobs are written in transactions of a few megabytes; run and records follow in one, so that a run is imported whole
+//! Lines that were checked wait in a temporary file of the home, so that an import that waits for its input blocks no writer.
+//! Blobs are written in transactions of a few megabytes; run and records follow in one, so that a run is imported whole
 //! or not at all.
 
 mod check;
@@ -31,7 +31,7 @@ pub enum ImportError {
     Line {
         /// Line number, from 1.
         line: u64,
-        /// The defect of the line.
+        /// The fault, as a clause.
         what: String,
     },
     /// The end line is missing.

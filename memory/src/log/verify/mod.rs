@@ -31,8 +31,8 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Number of records and blobs whose content was forgotten and can no longer be checked.
     pub forgotten: u64,
-    /// The last record that a head kept outside the database names. `None` if there is none: then nobody would
-    /// notice that records were cut off the end.
+    /// The last record that a head kept outside the database names. `None` if there is none: then
+    /// records that were cut off the end are not noticed.
     pub known_to: Option<EventSeq>,
     /// The first fault found. Verification stops at it.
     pub first_fault: Option<Fault>,
@@ -82,7 +82,7 @@ pub enum FaultKind {
     BlobMissing,
     /// A referenced blob does not match its address.
     BlobAltered,
-    /// The run's row is unreadable, or its head differs from the last record's hash.
+    /// The run's row or head file is unreadable, or a head differs from the hash of the record that it names.
     Head,
     /// A fork's first records differ from its parent's.
     Parent,
@@ -134,12 +134,13 @@ impl Store {
         };
         let last = row.info.last_seq;
         let mut known: Vec<Head> = known.iter().filter(|head| head.run == *run).cloned().collect();
+        let mut head_file_fault = None;
         match heads::noted(self.home(), run) {
             Ok(noted) => known.extend(noted),
+            // The records are verified all the same, so that a damaged head file costs none of them.
             Err(Error::Damaged { place, what }) => {
-                let fault =
-                    Fault { seq: EventSeq(0), kind: FaultKind::Head, detail: format!("{place}: {what}") };
-                return Ok(VerifyReport { first_fault: Some(fault), ..VerifyReport::new(run) });
+                let detail = format!("{place}: {what}");
+                head_file_fault = Some(Fault { seq: EventSeq(0), kind: FaultKind::Head, detail });
             }
             Err(error) => return Err(error),
         }
@@ -190,6 +191,7 @@ impl Store {
             check.done = row.info.parent.map_or(EventSeq(0), |(_, seq)| seq);
             return Ok(check.fault(FaultKind::Parent, detail));
         }
+        check.report.first_fault = head_file_fault;
         Ok(check.report)
     }
 

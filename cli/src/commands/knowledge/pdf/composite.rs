@@ -30,7 +30,7 @@ struct Font {
     unknown: usize,
 }
 
-/// What the pages are rewritten to.
+/// The new contents of pages and forms.
 #[derive(Default)]
 struct Rewritten {
     pages: Vec<(ObjectId, Vec<u8>)>,

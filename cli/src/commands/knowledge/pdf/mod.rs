@@ -1,13 +1,14 @@
 //! The text of a PDF.
 //!
-//! `pdf-extract` knows few of the ways in which fonts say what their codes mean, and panics at the others. What it does not
-//! know is therefore described in its terms first: composite fonts get codes of their own with the characters they stand for
-//! ([`composite`]), simple fonts lose what cannot be right ([`simple`]).
+//! `pdf-extract` knows few of the ways in which fonts map their codes to characters, and panics at the others. Fonts are
+//! therefore rewritten first: composite fonts get codes of their own with the characters they stand for ([`composite`]), and
+//! invalid entries of simple fonts are repaired or removed ([`simple`]).
 
 mod composite;
 mod simple;
 
 use super::extract::Extracted;
+use super::parser_process::panic_message;
 use lopdf::{Dictionary, Document, Object};
 use pdf_extract::{OutputError, PlainTextOutput, output_doc, output_doc_page};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,7 +20,7 @@ const PAGE_LEVELS: usize = 64;
 /// Reads the text of all pages. A page that cannot be read is a note, as long as another can.
 ///
 /// # Errors
-/// What is wrong with the document.
+/// The fault of the document, for a person.
 pub(super) fn text(bytes: &[u8]) -> Result<Extracted, String> {
     let mut document = Document::load_mem(bytes).map_err(|error| damaged(&error.to_string()))?;
     if document.is_encrypted() {
@@ -103,9 +104,7 @@ fn damaged(reason: &str) -> String {
 /// Runs a piece of a library that panics on odd input. The reader's process prints no message of it.
 fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|cause| {
-        let message = cause.downcast_ref::<String>().map(String::as_str);
-        let message =
-            message.or_else(|| cause.downcast_ref::<&str>().copied()).unwrap_or("it is not understood");
+        let message = panic_message(&*cause).unwrap_or("it is not understood");
         sojourn_tools::outside::text::cut(message, 120)
     })
 }

@@ -1,4 +1,4 @@
-//! Simple fonts: codes of one byte. What in them makes the reader panic is made good or left out.
+//! Simple fonts: codes of one byte. Entries that make the reader panic are repaired or removed.
 
 use super::{entry, number, resolved, to_unicode};
 use hayro_cmap::{BfString, CMap, load_embedded};

@@ -1,4 +1,4 @@
-//! Reading HTML and PDF in a process of its own: whatever a document does to the parser, the others are read.
+//! Reading HTML and PDF in a process of its own, so that a document that stops the parser does not stop the batch.
 //!
 //! The process is this program again. It gets the bytes on standard input, limits its own memory, and answers with one line
 //! of JSON. It ends with its parent.
@@ -7,6 +7,7 @@ use super::extract::{Extracted, Format, extract};
 use crate::output;
 use anyhow::{Context as _, Result};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
+use std::any::Any;
 use std::io::Read as _;
 use std::process::Stdio;
 use std::time::Duration;
@@ -25,7 +26,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// Reads a document in another process.
 ///
 /// # Errors
-/// What is wrong with the document, or an error of the process.
+/// An error of the process. The inner error is the fault of the document, for a person.
 pub async fn read(bytes: &[u8], format: Format, declared: Option<&str>) -> Result<Result<Extracted, String>> {
     let program = std::env::current_exe().context("cannot find this program")?;
     let mut command = Command::new(program);
@@ -90,10 +91,14 @@ pub fn serve(format: &str, declared: Option<&str>) -> Result<()> {
     let work = move || extract(&bytes, format, declared.as_deref());
     let thread = std::thread::Builder::new().stack_size(STACK).spawn(work)?;
     let answer = thread.join().unwrap_or_else(|cause| {
-        let reason =
-            cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref().copied());
-        Err(format!("its parser does not understand it ({})", reason.unwrap_or("no reason")))
+        let reason = panic_message(&*cause).unwrap_or("no reason");
+        Err(format!("its parser does not understand it ({reason})"))
     });
     output::json_line(&answer)?;
     Ok(())
+}
+
+/// The message of a panic, if it has one.
+pub fn panic_message(cause: &(dyn Any + Send)) -> Option<&str> {
+    cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref::<&str>().copied())
 }
