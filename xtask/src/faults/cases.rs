@@ -14,13 +14,14 @@ const AFTER: [&str; 7] = ["0", "5", "20", "60", "120", "250", "500"];
 /// Words of which one must be in the message of a run whose disk failed, in lower case.
 const DISK_WORDS: [&str; 6] = ["disk", "i/o", "space", "full", "input/output", "database"];
 
-/// Runs under a fault, and checks everything afterwards.
-fn under(shim: &Shim, what: &str, variables: &[(&str, &str)]) -> Result<()> {
-    let check = || -> Result<()> {
+/// Runs under a fault, and checks everything afterwards. Returns whether the run failed.
+fn under(shim: &Shim, what: &str, variables: &[(&str, &str)]) -> Result<bool> {
+    let check = || -> Result<bool> {
         let place = Place::new(&sojourn_testkit::endpoint())?;
         let output = finish(place.faulty(shim, &RUN, variables))?;
         says(&output, &DISK_WORDS)?;
-        place.holds()
+        place.holds()?;
+        Ok(!output.status.success())
     };
     check().with_context(|| what.to_owned())
 }
@@ -29,7 +30,8 @@ fn under(shim: &Shim, what: &str, variables: &[(&str, &str)]) -> Result<()> {
 pub fn disk_full(shim: &Shim) -> Result<()> {
     for after in AFTER {
         let variables = [("FAULT_PATH", "sojourn.db"), ("FAULT_ERRNO", "28"), ("FAULT_AFTER", after)];
-        under(shim, &format!("no space after {after} writes"), &variables)?;
+        let failed = under(shim, &format!("no space after {after} writes"), &variables)?;
+        ensure!(failed || after != "0", "a run on a full disk succeeded: the fault has no effect");
     }
     Ok(())
 }
@@ -38,7 +40,8 @@ pub fn disk_full(shim: &Shim) -> Result<()> {
 pub fn input_output_errors(shim: &Shim) -> Result<()> {
     for after in AFTER {
         let variables = [("FAULT_PATH", "sojourn.db"), ("FAULT_ERRNO", "5"), ("FAULT_AFTER", after)];
-        under(shim, &format!("an error of the disk after {after} writes"), &variables)?;
+        let failed = under(shim, &format!("an error of the disk after {after} writes"), &variables)?;
+        ensure!(failed || after != "0", "a run on a failing disk succeeded: the fault has no effect");
     }
     Ok(())
 }
