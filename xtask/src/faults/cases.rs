@@ -1,4 +1,4 @@
-//! The faults.
+//! The cases: each runs the program under one fault, and checks the invariants.
 
 use super::place::{PATIENCE, Place, Shim, finish, says, until, wait};
 use anyhow::{Context as _, Result, ensure};
