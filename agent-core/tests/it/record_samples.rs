@@ -1,11 +1,11 @@
-//! One record of every kind. The tests of the program use this file too.
+//! One record of every kind. The tests of the program and the fuzzer use this file too.
 
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use sojourn_controller::{Completion, Constraint, Finish, Message, ModelInfo, Reply, Request, Timing, Usage};
 use sojourn_core::{
     ActReport, ControlRecord, Demonstration, Edit, Effect, Event, ExplorationPlan, FinishReason, ForkChanges,
-    LessonKind, LogRecord, Milestone, NewLesson, Purpose, Recalled, ReflexTrialPlan, RunConfig, RunOrigin,
-    SkillEvent, StepRecord, ToolDecision, TrialPlan,
+    LessonKind, LogRecord, Milestone, NewLesson, Payload as _, Purpose, Recalled, ReflexTrialPlan, RunConfig,
+    RunOrigin, SkillEvent, StepRecord, ToolDecision, TrialPlan,
 };
 use sojourn_crafter::CrafterEnvironment;
 use sojourn_memory::{EventSeq, ForkPoint, Hash, RunId};
@@ -21,6 +21,19 @@ pub fn records() -> Vec<LogRecord> {
     records.extend(skill_events().into_iter().map(|event| LogRecord::SkillEvent(Box::new(event))));
     records.extend(controls().into_iter().map(|control| LogRecord::ControlRecord(Box::new(control))));
     records
+}
+
+/// A record's payload as the log stores it.
+pub fn payload(record: &LogRecord) -> Value {
+    match record {
+        LogRecord::Started(payload) => payload.to_payload(),
+        LogRecord::ToolDecision(payload) => payload.to_payload(),
+        LogRecord::Effect(payload) => payload.to_payload(),
+        LogRecord::Event(payload) => payload.to_payload(),
+        LogRecord::SkillEvent(payload) => payload.to_payload(),
+        LogRecord::ControlRecord(payload) => payload.to_payload(),
+    }
+    .unwrap()
 }
 
 fn model() -> ModelInfo {

@@ -1,21 +1,8 @@
 //! The kinds of records: each is written, read back by its kind, summarised and documented.
 
-use crate::record_samples::records;
-use sojourn_core::{LogRecord, Payload, RecordKind};
+use crate::record_samples::{payload, records};
+use sojourn_core::{LogRecord, RecordKind};
 use std::collections::BTreeSet;
-
-/// A record's payload as the log stores it.
-fn payload(record: &LogRecord) -> serde_json::Value {
-    match record {
-        LogRecord::Started(payload) => payload.to_payload(),
-        LogRecord::ToolDecision(payload) => payload.to_payload(),
-        LogRecord::Effect(payload) => payload.to_payload(),
-        LogRecord::Event(payload) => payload.to_payload(),
-        LogRecord::SkillEvent(payload) => payload.to_payload(),
-        LogRecord::ControlRecord(payload) => payload.to_payload(),
-    }
-    .unwrap()
-}
 
 #[test]
 fn every_kind_that_can_be_written_is_read_back_by_its_kind_and_summarised() {

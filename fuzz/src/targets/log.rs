@@ -6,7 +6,7 @@ mod record_samples;
 
 use super::texts;
 use serde_json::{Value, json};
-use sojourn_core::{LogRecord, Payload as _, RecordKind, StateChange};
+use sojourn_core::{LogRecord, RecordKind, StateChange};
 use sojourn_memory::{BlobId, ExportedMemory, NewRun, Store};
 
 /// A small export, with a blob and a forgotten record's shape.
@@ -42,18 +42,9 @@ pub fn export(input: &[u8]) {
 
 /// A kind and a payload of that kind, in two lines.
 pub fn payloads() -> Vec<Vec<u8>> {
-    let sample = |record: LogRecord| {
-        let payload = match &record {
-            LogRecord::Started(payload) => payload.to_payload(),
-            LogRecord::ToolDecision(payload) => payload.to_payload(),
-            LogRecord::Effect(payload) => payload.to_payload(),
-            LogRecord::Event(payload) => payload.to_payload(),
-            LogRecord::SkillEvent(payload) => payload.to_payload(),
-            LogRecord::ControlRecord(payload) => payload.to_payload(),
-        };
-        Some(format!("{}\n{}", record.kind(), payload.ok()?).into_bytes())
-    };
-    record_samples::records().into_iter().filter_map(sample).collect()
+    let sample =
+        |record: &LogRecord| format!("{}\n{}", record.kind(), record_samples::payload(record)).into_bytes();
+    record_samples::records().iter().map(sample).collect()
 }
 
 /// Any payload of any kind is read or refused, and can be shown.
@@ -87,7 +78,7 @@ fn two_values(input: &[u8]) -> Option<(Value, Value)> {
     Some((serde_json::from_str(first).ok()?, serde_json::from_str(second).ok()?))
 }
 
-/// What is stored reads back as what it was, whatever it looks like.
+/// A stored payload reads back equal, also where it looks like the notation of the log.
 pub fn payload(input: &[u8]) {
     let Some((first, second)) = two_values(input) else { return };
     let value = json!({"first": first, "second": second});

@@ -4,11 +4,11 @@ mod log;
 mod sandbox;
 mod tools;
 
-/// A reader.
+/// A reader of outside data.
 pub struct Target {
-    /// Its name on the command line.
+    /// Name on the command line.
     pub name: &'static str,
-    /// Its part of all executions, relative to the others: slow readers get fewer.
+    /// Share of all executions, relative to the other readers: slow readers get fewer.
     pub share: f64,
     /// Valid inputs.
     pub corpus: fn() -> Vec<Vec<u8>>,

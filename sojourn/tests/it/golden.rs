@@ -8,7 +8,7 @@
 use crate::record_samples;
 use crate::support::{command, endpoint};
 use serde_json::Value;
-use sojourn_core::{LOG_VERSION, LogRecord, Payload as _, RecordKind};
+use sojourn_core::{LOG_VERSION, RecordKind};
 use sojourn_memory::{NewRun, RunId, RunStatus, Store};
 use sqlx::{Connection, SqliteConnection};
 use std::collections::BTreeSet;
@@ -188,15 +188,8 @@ async fn every_kind_can_be_filtered_and_shown() {
     let mut writer = store.create_run(NewRun::new(run.clone(), "crafter", "scripted")).await.unwrap();
     let mut written = BTreeSet::new();
     for record in record_samples::records() {
-        let payload = match &record {
-            LogRecord::Started(payload) => payload.to_payload(),
-            LogRecord::ToolDecision(payload) => payload.to_payload(),
-            LogRecord::Effect(payload) => payload.to_payload(),
-            LogRecord::Event(payload) => payload.to_payload(),
-            LogRecord::SkillEvent(payload) => payload.to_payload(),
-            LogRecord::ControlRecord(payload) => payload.to_payload(),
-        };
-        writer.append(record.kind().as_str(), 1, payload.unwrap(), Vec::new()).await.unwrap();
+        let payload = record_samples::payload(&record);
+        writer.append(record.kind().as_str(), 1, payload, Vec::new()).await.unwrap();
         written.insert(record.kind());
     }
     writer.close(RunStatus::Finished).await.unwrap();

@@ -1,8 +1,8 @@
-//! Fault injection: what a machine does to a run, one fault at a time, and what must hold after each.
+//! Fault injection: one fault of the machine at a time, and the invariants that must hold after each.
 //!
 //! Nothing is lost: every record that was on the disk is still there, and the run can be resumed to its end. Nothing is
-//! doubled: the records are numbered without gaps, and a replay of the whole run matches. What happened is said: a run that
-//! fails names the cause, without a panic.
+//! doubled: the records are numbered without gaps, and a replay of the whole run matches. The cause is named: a run that
+//! fails says it, without a panic.
 
 mod cases;
 mod place;

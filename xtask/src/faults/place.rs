@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// The library that makes calls fail.
 const SOURCE: &str = include_str!("faults.c");
-/// Ends a hang; nothing takes as long.
+/// Time limit for a process and for every wait; a process that takes longer hangs.
 pub const PATIENCE: Duration = Duration::from_mins(5);
 
 /// The compiled library.
@@ -92,7 +92,7 @@ impl Place {
         runs[0]["records"].as_u64().unwrap_or(0)
     }
 
-    /// What the program prints; it must succeed.
+    /// Standard output of the program, which must succeed.
     pub fn text(&self, args: &[&str]) -> Result<String> {
         let output = finish(self.command(args))?;
         let said = String::from_utf8_lossy(&output.stderr);
@@ -144,9 +144,9 @@ pub fn finish(mut command: Command) -> Result<Output> {
 /// Waits for a process, and ends one that hangs.
 pub fn wait(child: Child) -> Result<Output> {
     let id = child.id().to_string();
-    let (tell, told) = std::sync::mpsc::channel();
-    std::thread::spawn(move || tell.send(child.wait_with_output()));
-    if let Ok(output) = told.recv_timeout(PATIENCE) {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    if let Ok(output) = receiver.recv_timeout(PATIENCE) {
         return Ok(output?);
     }
     // It leads a process group of its own.
