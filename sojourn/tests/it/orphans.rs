@@ -86,6 +86,11 @@ fn a_plugin_and_its_detached_children_end_with_a_supervisor_that_is_killed() {
         let dir = place();
         let place = dir.path();
         let mut run = start(place, &["run", "agent.toml", "--seed", "1"]);
+        // Plugins are started before the first record is written, and a run without a record is not resumed.
+        until("the run has a record", || {
+            let log = sojourn(place, &["log", "--json"]);
+            log.status.success() && log.stdout.iter().any(|&byte| byte == b'{')
+        });
         send_signal(run.id(), signal);
         run.wait().unwrap();
         all_end(place, &format!("{signal:?} to a supervisor"));

@@ -183,7 +183,7 @@ mod with_browser {
             "run.episodes=[1, 0]",
             // With this seed chance logs in after 46 episodes; with the default one not within these.
             "run.seed=3",
-            "run.explore.episodes=150",
+            "run.explore.episodes=60",
             "run.actor.rounds=0",
             "run.memory=false",
             "run.deliberate=false",
