@@ -88,8 +88,9 @@ fn a_plugin_and_its_detached_children_end_with_a_supervisor_that_is_killed() {
         let mut run = start(place, &["run", "agent.toml", "--seed", "1"]);
         // Plugins are started before the first record is written, and a run without a record is not resumed.
         until("the run has a record", || {
-            let log = sojourn(place, &["log", "--json"]);
-            log.status.success() && log.stdout.iter().any(|&byte| byte == b'{')
+            let runs = sojourn(place, &["runs", "--json"]);
+            let runs: serde_json::Value = serde_json::from_slice(&runs.stdout).unwrap_or_default();
+            runs[0]["records"].as_u64() > Some(0)
         });
         send_signal(run.id(), signal);
         run.wait().unwrap();
