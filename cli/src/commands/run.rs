@@ -1,4 +1,4 @@
-use crate::agent_file::AgentFile;
+use crate::agent_file::{self, AgentFile};
 use crate::args::Run;
 use crate::error::{Failure, Kind};
 use crate::home::Home;
@@ -10,8 +10,8 @@ use crate::{approver, duration, logbook, output, table};
 use anyhow::Result;
 use serde::Serialize;
 use sojourn_controller::Cancel;
-use sojourn_core::{Budgets, Core, FinishReason, Outcome, Tools, Totals};
-use sojourn_memory::{RunId, RunInfo, RunStatus, Store};
+use sojourn_core::{Budgets, Core, Effect, FinishReason, LogRecord, Outcome, RecordKind, Tools, Totals};
+use sojourn_memory::{RecordQuery, RunId, RunInfo, RunStatus, Store};
 use sojourn_skills::Origin;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -31,7 +31,10 @@ pub async fn run(home: Home, args: Run) -> Result<ExitCode> {
     agent.reflex_sources()?;
     let environment = agent.open_environment(home.environments()).await?.spec().name.clone();
     let run = match &args.resume {
-        Some(asked) => Some(find_resumable(&home.store().await?, &environment, asked.as_deref()).await?.id),
+        Some(asked) => {
+            let wanted = Wanted { environment: &environment, name: asked.as_deref(), args: &args };
+            Some(wanted.find(&home.store().await?).await?.id)
+        }
         None => None,
     };
     if args.unsupervised {
@@ -54,7 +57,8 @@ fn command_line(args: &Run) -> Vec<String> {
     if let Some(seed) = args.seed {
         line.extend(["--seed".to_owned(), seed.to_string()]);
     }
-    for assignment in &args.overrides {
+    let budgets = |assignment: &&String| args.resume.is_some() && is_budget(assignment);
+    for assignment in args.overrides.iter().filter(|assignment| !budgets(assignment)) {
         line.extend(["--set".to_owned(), assignment.clone()]);
     }
     if let Some(otlp) = &args.otlp {
@@ -77,7 +81,17 @@ fn budgets_of(args: &Run) -> Vec<String> {
     if let Some(time) = args.time {
         line.extend(["--time".to_owned(), format!("{}ms", time.as_millis())]);
     }
+    if args.resume.is_some() {
+        for assignment in args.overrides.iter().filter(|assignment| is_budget(assignment)) {
+            line.extend(["--set".to_owned(), assignment.clone()]);
+        }
+    }
     line
+}
+
+/// Whether an override sets a budget.
+fn is_budget(assignment: &str) -> bool {
+    assignment.trim_start().starts_with("run.budgets.")
 }
 
 /// Carries out a run in this process: resumes `run` if it has a log, else starts it.
@@ -115,7 +129,7 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     let watch = Watch { observer: progress.clone(), cancel, redactor: redactor.clone() };
     let session = if let Some(info) = &resumed {
         let policy = agent.run.tools.as_ref().map(|tools| tools.policy.clone()).unwrap_or_default();
-        context.resume(info, environment, more(args), &policy, &models, watch).await?
+        context.resume(info, environment, more(args)?, &policy, &models, watch).await?
     } else {
         let library = LibraryHandle::OnDisk(Box::new(context.home.library().await?));
         let plan = Plan { config: agent.run.clone(), reflexes, library, title: None, run };
@@ -152,14 +166,22 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     Ok(conclude(&outcome, &run, args))
 }
 
-/// The new budgets of a resumed run, if there are any.
-fn more(args: &Run) -> Option<Budgets> {
+/// What a resumed run may use from now on, if the arguments say so: `--steps`, `--time`, and `--set run.budgets.…`.
+fn more(args: &Run) -> Result<Option<Budgets>> {
+    let mut table = toml::Table::new();
+    for assignment in args.overrides.iter().filter(|assignment| is_budget(assignment)) {
+        agent_file::assign(&mut table, assignment)?;
+    }
+    let set = table.remove("run").and_then(|mut run| run.as_table_mut()?.remove("budgets"));
+    let set = set.map_or_else(|| Ok(Budgets::default()), toml::Value::try_into::<Budgets>);
+    let set =
+        set.map_err(|error| Failure::new(Kind::Usage, format!("--set run.budgets: {}", error.message())))?;
     let more = Budgets {
-        steps: args.steps,
-        time_ms: args.time.map(|time| time.as_millis() as u64),
-        ..Budgets::default()
+        steps: args.steps.or(set.steps),
+        time_ms: args.time.map(|time| time.as_millis() as u64).or(set.time_ms),
+        ..set
     };
-    (more != Budgets::default()).then_some(more)
+    Ok((more != Budgets::default()).then_some(more))
 }
 
 /// Prints how to continue, and returns the exit code.
@@ -174,8 +196,39 @@ fn conclude(outcome: &Outcome, run: &RunId, args: &Run) -> ExitCode {
             output::note(format!("paused: the agent repeated {what}; resume with {resume}"));
             ExitCode::from(Kind::Failure as u8)
         }
+        Outcome::Finished(reason @ FinishReason::NothingNew { .. }) => {
+            output::note(format!(
+                "ended: {}; add a task to the world, or live on with `--set run.uneventful_episodes=0`",
+                logbook::reason_line(reason)
+            ));
+            ExitCode::SUCCESS
+        }
+        Outcome::Finished(reason) if more_of(reason).is_some() => {
+            let option = more_of(reason).unwrap_or_default();
+            let resume = resume.trim_end_matches('`');
+            output::note(format!(
+                "{}; give the run more with {resume} {option}`",
+                logbook::reason_line(reason)
+            ));
+            ExitCode::SUCCESS
+        }
         Outcome::Finished(FinishReason::Controller { .. }) => ExitCode::from(Kind::Failure as u8),
         _ => ExitCode::SUCCESS,
+    }
+}
+
+/// The option that gives a run more of the budget that ended it; `None` where no budget did.
+fn more_of(reason: &FinishReason) -> Option<&'static str> {
+    match reason {
+        FinishReason::Steps => Some("--steps 500"),
+        FinishReason::Time => Some("--time 10m"),
+        FinishReason::Tokens => Some("--set run.budgets.tokens=20000"),
+        FinishReason::ToolCalls => Some("--set run.budgets.tool_calls=100"),
+        FinishReason::Cost => Some("--set run.budgets.cost=1.0"),
+        FinishReason::Episodes
+        | FinishReason::NothingNew { .. }
+        | FinishReason::Repetition { .. }
+        | FinishReason::Controller { .. } => None,
     }
 }
 
@@ -187,33 +240,101 @@ fn apply(agent: &mut AgentFile, args: &Run) {
     agent.run.seed = args.seed.unwrap_or(agent.run.seed);
 }
 
-/// The run named `asked`, or the latest interrupted run in `environment`.
-async fn find_resumable(store: &Store, environment: &str, asked: Option<&str>) -> Result<RunInfo> {
-    let info = if let Some(name) = asked {
-        logbook::find_run(store, name).await?
-    } else {
-        let latest = store.runs().await?.into_iter().find(|run| {
-            run.environment == environment
-                && run.status != RunStatus::Finished
-                && !store.is_live(&run.id).unwrap_or(true)
-        });
-        latest.ok_or_else(|| {
-            Failure::new(Kind::NotFound, format!("there is no interrupted run in `{environment}`"))
-                .hint("`sojourn runs` lists all runs; without `--resume` a new one is started")
-        })?
-    };
-    if info.environment != environment {
-        return Err(Failure::new(
-            Kind::Usage,
-            format!(
-                "run `{}` is in the environment `{}`, but the agent file names `{environment}`",
-                info.id, info.environment
-            ),
-        )
-        .hint("resume it with the agent file that it was started with")
-        .into());
+/// The run that is to be resumed.
+struct Wanted<'a> {
+    environment: &'a str,
+    /// Its name; `None` for the latest one that can be resumed.
+    name: Option<&'a str>,
+    args: &'a Run,
+}
+
+impl Wanted<'_> {
+    /// Finds the run, which must be in the environment and not be over. With new budgets, a run that used its budgets up is
+    /// not over.
+    async fn find(&self, store: &Store) -> Result<RunInfo> {
+        let environment = self.environment;
+        let more = more(self.args)?.is_some();
+        let info = match self.name {
+            Some(name) => logbook::find_run(store, name).await?,
+            None => self.latest(store, more).await?,
+        };
+        if info.environment != environment {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!(
+                    "run `{}` is in the environment `{}`, but the agent file names `{environment}`",
+                    info.id, info.environment
+                ),
+            )
+            .hint("resume it with the agent file that it was started with")
+            .into());
+        }
+        if info.status == RunStatus::Finished && !more {
+            let (why, advice) = self.finished(store, &info).await?;
+            return Err(Failure::new(Kind::Usage, format!("{why}: there is nothing to resume"))
+                .hint(advice)
+                .into());
+        }
+        Ok(info)
     }
-    Ok(info)
+
+    /// The latest interrupted run of the environment; where the arguments give `more`, also one that used its budgets up.
+    async fn latest(&self, store: &Store, more: bool) -> Result<RunInfo> {
+        let environment = self.environment;
+        let runs = store.runs().await?.into_iter();
+        let here =
+            runs.filter(|run| run.environment == environment && !store.is_live(&run.id).unwrap_or(true));
+        let mut ended = None;
+        for run in here {
+            if run.status != RunStatus::Finished {
+                return Ok(run);
+            }
+            if ended.is_none()
+                && finish_reason(store, &run).await?.is_some_and(|reason| more_of(&reason).is_some())
+            {
+                if more {
+                    return Ok(run);
+                }
+                ended = Some(run);
+            }
+        }
+        let failure = Failure::new(Kind::NotFound, format!("there is no interrupted run in `{environment}`"));
+        match ended {
+            Some(run) => {
+                let (why, advice) = self.finished(store, &run).await?;
+                Err(failure.hint(format!("{why}; {advice}")).into())
+            }
+            None => Err(failure
+                .hint("`sojourn runs` lists all runs; without `--resume` a new one is started")
+                .into()),
+        }
+    }
+
+    /// Why a run is over, and what can be done.
+    async fn finished(&self, store: &Store, run: &RunInfo) -> Result<(String, String)> {
+        let (id, file) = (&run.id, self.args.agent.display());
+        let reason = finish_reason(store, run).await?;
+        let why =
+            reason.as_ref().map(|reason| format!(" ({})", logbook::reason_line(reason))).unwrap_or_default();
+        let option = reason.as_ref().and_then(more_of).unwrap_or("--time 10m");
+        let advice = format!(
+            "give it more with `sojourn run {file} --resume {id} {option}`, look at it with `sojourn replay {id}`, or start a new run"
+        );
+        Ok((format!("run `{id}` is finished{why}"), advice))
+    }
+}
+
+/// Why a run ended; `None` where its log does not say.
+async fn finish_reason(store: &Store, run: &RunInfo) -> Result<Option<FinishReason>> {
+    let query = RecordQuery { kinds: vec![RecordKind::Finish.as_str().to_owned()], ..RecordQuery::all() };
+    let Some(last) = store.records(&run.id, &query).await?.pop() else { return Ok(None) };
+    match LogRecord::require(store, &last).await? {
+        LogRecord::Effect(effect) => match *effect {
+            Effect::Finish { reason } => Ok(Some(reason)),
+            _ => Ok(None),
+        },
+        _ => Ok(None),
+    }
 }
 
 /// The result of a run.
