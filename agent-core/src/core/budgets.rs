@@ -96,6 +96,8 @@ impl Core {
             Phase::Reflecting { then: AfterReflection::NextEpisode { cause } } => {
                 vec![self.end_episode(cause)]
             }
+            // The state within the skill is not known here.
+            Phase::Acting { .. } => vec![self.end_episode("the time budget is used up".to_owned())],
             Phase::Comparing(comparison) => vec![self.edits(&comparison, Vec::new())],
             _ => Vec::new(),
         };

@@ -59,7 +59,8 @@ impl Phase {
         self.waits_for_the_controller()
             || matches!(
                 self,
-                Self::Exploring(_)
+                Self::Acting { .. }
+                    | Self::Exploring(_)
                     | Self::Surveying(_)
                     | Self::Trying(_)
                     | Self::Retesting { .. }

@@ -27,7 +27,7 @@ pub enum Clock {
         /// The times of its `tools_changed` records, by the index of the record after them.
         tools: BTreeMap<usize, i64>,
         /// The indices of its `out_of_time` records.
-        out_of_time: BTreeSet<usize>,
+        out_of_time: Arc<BTreeSet<usize>>,
     },
 }
 
@@ -97,12 +97,14 @@ impl Time {
         }
     }
 
-    /// The end of the run's time, which is at `deadline_ms`, for the effect that is answered by the record at `index`.
-    pub(super) fn limit(&mut self, index: usize, deadline_ms: Option<i64>) -> TimeLimit {
+    /// The end of the run's time, which is at `deadline_ms`, for a journal whose records `index` follows.
+    pub(super) fn limit(&mut self, index: RecordIndex, deadline_ms: Option<i64>) -> TimeLimit {
         let now_ms = self.now();
         match (&self.clock, deadline_ms) {
-            (Clock::Recorded { out_of_time, .. }, _) if out_of_time.contains(&index) => TimeLimit::Over,
-            (Clock::Recorded { .. }, _) | (_, None) => TimeLimit::None,
+            (Clock::Recorded { out_of_time, .. }, _) => {
+                TimeLimit::Recorded { out_of_time: Arc::clone(out_of_time), index }
+            }
+            (_, None) => TimeLimit::None,
             (Clock::Live(clock), Some(deadline_ms)) => {
                 let left_ms = deadline_ms.saturating_sub(now_ms);
                 let running_ms = clock.running_ms().saturating_add(left_ms);

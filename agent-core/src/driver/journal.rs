@@ -231,7 +231,7 @@ impl Journal {
         if self.replaying() || !self.writes() {
             return TimeLimit::None;
         }
-        self.clock.limit(self.index.now(), deadline_ms)
+        self.clock.limit(self.index.clone(), deadline_ms)
     }
 
     /// Before a live record: notes that the clock was set since the record before, if it was.

@@ -1,17 +1,22 @@
-//! The end of a run's time, for effects that take long: requests to the controller, exploration and trials.
+//! The end of a run's time, for effects that take long: requests to the controller, exploration, trials, and skills in the episode.
 //!
 //! The core decides about its budgets between two events only. An answer or a trial may take minutes, so the driver gives
 //! such an effect up when the time is over. It then records `out_of_time` in place of the result, and the core ends the run.
 
-use super::clock::TimeSource;
+use super::clock::{RecordIndex, TimeSource};
 use super::executor::ExecutorError;
 use super::observer::{LongWork, Notice, Observer, Silent};
 use sojourn_controller::Cancel;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How often a waiting effect looks at the clock, at least.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// A skill that runs in the episode may take this much longer than the run's time, in milliseconds: an episode in which a skill
+/// was cut off cannot be continued.
+const GRACE_MS: i64 = 10_000;
 
 /// The moment at which the run's time is over.
 #[derive(Clone, Default)]
@@ -21,8 +26,8 @@ pub(super) enum TimeLimit {
     None,
     /// When this clock has run for so many milliseconds.
     At { clock: Arc<dyn TimeSource>, running_ms: i64 },
-    /// It is over.
-    Over,
+    /// Where another log has a record that says so.
+    Recorded { out_of_time: Arc<BTreeSet<usize>>, index: RecordIndex },
 }
 
 impl TimeLimit {
@@ -31,7 +36,18 @@ impl TimeLimit {
         match self {
             Self::None => None,
             Self::At { clock, running_ms } => Some(running_ms.saturating_sub(clock.running_ms())),
-            Self::Over => Some(0),
+            Self::Recorded { out_of_time, index } if out_of_time.contains(&index.now()) => Some(0),
+            Self::Recorded { .. } => None,
+        }
+    }
+
+    /// The limit for what may take a little longer.
+    pub(super) fn with_grace(self) -> Self {
+        match self {
+            Self::At { clock, running_ms } => {
+                Self::At { clock, running_ms: running_ms.saturating_add(GRACE_MS) }
+            }
+            other => other,
         }
     }
 

@@ -128,6 +128,7 @@ impl RecordedRun {
                         this.answers.push((index, Recording { request, answer: Err(error) }));
                     }
                     Event::OutOfTime {} => {
+                        uncertain.settled(index);
                         this.out_of_time.insert(index);
                     }
                     Event::Recalled { memories, tools } => this.recalled.push((index, (memories, tools))),
@@ -164,7 +165,7 @@ impl RecordedRun {
         let mut own = self.times.clone();
         own.truncate(until.map_or(own.len(), |until| until + 1));
         let tools = self.tools.changes.iter().map(|change| (change.index, change.at_ms)).collect();
-        Clock::Recorded { own, tools, out_of_time: self.out_of_time.clone() }
+        Clock::Recorded { own, tools, out_of_time: Arc::new(self.out_of_time.clone()) }
     }
 
     /// The controller's answers after `position`, in order.
