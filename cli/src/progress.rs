@@ -198,7 +198,16 @@ mod tests {
             summary(&stats, "", 0)
         })
         .collect();
-        insta::assert_snapshot!(lines.join("\n"), @r"");
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        step 0, episode 1 (step 0), learning swim (thinking)
+        step 0, episode 1 (step 0), learning swim (exploring, episode 37 of 200)
+        step 0, episode 1 (step 0), learning swim (writing programs, round 2 of 4)
+        step 0, episode 1 (step 0), learning swim (trying programs, world 3 of 5)
+        step 0, episode 1 (step 0), learning swim (testing skills again, case 1 of 3)
+        step 0, episode 1 (step 0), learning swim (writing a reflex, round 1 of 2)
+        step 0, episode 1 (step 0), learning swim (trying a reflex, world 9 of 64)
+        step 0, episode 1 (step 0), learning swim (drawing lessons)
+        ");
     }
 
     #[test]

@@ -79,12 +79,13 @@ fn a_skill_is_learned_in_a_program_and_the_log_replays_without_it() {
 #[test]
 fn a_killed_run_continues_its_episode_in_a_deterministic_program() {
     let place = corridor("none");
-    let mut worker =
-        command(place.path(), &["run", "agent.toml", "--steps", "4000", "--time", "3m", "--unsupervised"])
-            .stderr(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+    // There is one task only, and the run is to live it until it is killed.
+    let run = ["run", "agent.toml", "--steps", "4000", "--time", "3m", "--unsupervised", "--set"];
+    let mut worker = command(place.path(), &[&run[..], &["run.uneventful_episodes=0"]].concat())
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     let begun = Instant::now();
     let count = || {
         let runs = sojourn(place.path(), &["runs", "--json"]);
