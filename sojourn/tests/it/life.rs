@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
-use crate::support::{endpoint, sojourn};
+use crate::support::{command, endpoint, sojourn};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -106,7 +106,10 @@ fn a_run_is_carried_out_listed_shown_and_verified() {
         "environment = \"crafter\"\nembedding = \"none\"\n[run]\ndeliberate = false\nlearning = false\n",
     )
     .unwrap();
-    let skilled = sojourn(place, &["run", "skills.toml", "--steps", "20", "--seed", "1", "--json"]);
+    let skilled = command(place, &["run", "skills.toml", "--steps", "20", "--seed", "1", "--json"])
+        .env("SOJOURN_MODELS", place.join("no-models"))
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&skilled.stderr).into_owned();
     assert!(skilled.status.success() && !said.contains("loading the model"), "{said}");
     let result: Value = serde_json::from_slice(&skilled.stdout).unwrap();
