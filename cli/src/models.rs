@@ -82,7 +82,9 @@ pub async fn controller(
                 None => default_name(models, ModelKind::Chat)?,
             };
             let path = match (find(models, &name, pull).await, loading) {
-                (Err(missing), Loading::WhenAsked) if models.path(&name).is_err_and(is_missing) => {
+                (Err(missing), Loading::WhenAsked)
+                    if models.path(&name).is_err_and(|error| is_missing(&error)) =>
+                {
                     return Ok(Arc::new(never_loaded(&name, &missing)));
                 }
                 (path, _) => path?,
@@ -97,7 +99,7 @@ pub async fn controller(
 }
 
 /// Whether a model is known but not on this machine.
-fn is_missing(error: ModelError) -> bool {
+fn is_missing(error: &ModelError) -> bool {
     matches!(error, ModelError::NotPulled { .. })
 }
 

@@ -34,10 +34,9 @@ impl TimeLimit {
     /// Milliseconds that are left; `None` without a limit.
     fn left_ms(&self) -> Option<i64> {
         match self {
-            Self::None => None,
             Self::At { clock, running_ms } => Some(running_ms.saturating_sub(clock.running_ms())),
             Self::Recorded { out_of_time, index } if out_of_time.contains(&index.now()) => Some(0),
-            Self::Recorded { .. } => None,
+            Self::None | Self::Recorded { .. } => None,
         }
     }
 

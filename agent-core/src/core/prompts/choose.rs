@@ -6,7 +6,7 @@ use crate::core::planner::Planner;
 use crate::model::Recalled;
 use serde_json::Value;
 use sojourn_controller::{Message, Part, Request, Role};
-use sojourn_skills::{LibraryState, TrialReport};
+use sojourn_skills::{Entry, LibraryState, TrialReport};
 use sojourn_tools::outside::quote;
 use sojourn_tools::{EnvironmentSpec, TaskSpec, signature};
 
@@ -71,29 +71,26 @@ pub(in crate::core) fn choose(choice: &Choice<'_>, seed: u64) -> Request {
 /// The line of a task that has a skill.
 fn known_task(choice: &Choice<'_>, task: &TaskSpec) -> String {
     let (signature, description) = (signature(&task.name, &task.parameters), &task.description);
-    let (successes, runs) = match choice.library.and_then(|library| library.active(&task.name)) {
-        Some(entry) => {
-            let usage = entry.total_usage();
-            let runs = usage.successes.saturating_add(usage.failures);
-            if runs == 0 {
-                let worlds = entry.report.as_ref().map_or(0, |report| report.worlds.len());
-                let passes = entry.report.as_ref().map_or(0, TrialReport::passes);
-                return prompt!(
-                    "choose",
-                    "unused_task",
-                    signature = signature,
-                    description = description,
-                    passes = passes,
-                    worlds = worlds,
-                );
-            }
-            (usage.successes, runs)
-        }
+    let entry = choice.library.and_then(|library| library.active(&task.name));
+    let usage = entry.map(Entry::total_usage);
+    let (successes, runs) = match &usage {
+        Some(usage) => (usage.successes, usage.successes.saturating_add(usage.failures)),
         None => {
             let record = choice.curriculum.record(&task.name);
             (record.successes, record.runs)
         }
     };
+    if usage.is_some() && runs == 0 {
+        let report = entry.and_then(|entry| entry.report.as_ref());
+        return prompt!(
+            "choose",
+            "unused_task",
+            signature = signature,
+            description = description,
+            passes = report.map_or(0, TrialReport::passes),
+            worlds = report.map_or(0, |report| report.worlds.len()),
+        );
+    }
     prompt!(
         "choose",
         "known_task",
