@@ -10,6 +10,9 @@ use sojourn_skills::grammar::Language;
 use sojourn_skills::{AdmissionRule, ReflexRule};
 use sojourn_tools::PolicyFile;
 
+/// The version of the rules by which this program's core decides.
+pub const CORE_RULES: u32 = 1;
+
 /// The settings of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -37,6 +40,11 @@ pub struct RunConfig {
     /// Default: without a limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub episode_tokens: Option<u64>,
+    /// The version of the rules by which the core decides, for logs that were recorded by earlier rules. In a log without
+    /// the key it is 0. From 1 on, the controller is told the uses of a skill in all runs.
+    #[schemars(skip)]
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rules: u32,
     /// Limits that end the run.
     pub budgets: Budgets,
     /// Prices of the controller's tokens per million, for `budgets.cost`; `cached` is 0 unless stated.
@@ -52,6 +60,14 @@ pub struct RunConfig {
     /// Default: false.
     #[serde(alias = "restless", skip_serializing_if = "std::ops::Not::not")]
     pub repeat_tasks: bool,
+    /// Episodes in a row without news after which a run that learns, without a list of `episodes`, does not go on as before:
+    /// no new skill, achievement, failure or death. Where every task has a skill, the run ends; otherwise the tasks that
+    /// were left for later are tried again at once. In a world whose tasks have episodes of their own, so many for each task.
+    /// 0 turns this off.
+    ///
+    /// Default: an agent file has 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uneventful_episodes: Option<u32>,
     /// How practice worlds are explored before a skill is written, in environments that allow it: `episodes` for one
     /// task (200; 0 turns exploration off), random `actions` in one episode at most (5; one action may be several
     /// calls), and the `successes` of a program that end exploration (4).
@@ -251,11 +267,25 @@ pub struct ActorConfig {
     pub reflex_limits: Option<Limits>,
 }
 
+impl RunConfig {
+    /// Whether the controller is asked as a matter of course. Without the library, deliberation or anything to write, it is
+    /// only asked in an episode in which there is nothing to do.
+    pub fn asks_the_controller(&self) -> bool {
+        let writes = self.actor.rounds > 0 || self.memory || self.reflexes.as_ref().is_some_and(|r| r.write);
+        !self.library || self.deliberate || (self.learning && writes)
+    }
+}
+
 impl ActorConfig {
     /// Limits of a reflex's tick.
     pub fn tick_limits(&self) -> Limits {
         self.reflex_limits.clone().unwrap_or_else(Limits::reflex)
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -280,6 +310,8 @@ impl Default for RunConfig {
             prices: None,
             instructions: None,
             repeat_tasks: false,
+            uneventful_episodes: None,
+            rules: CORE_RULES,
             actor: ActorConfig::default(),
             reflexes: None,
             explore: None,

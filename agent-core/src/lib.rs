@@ -20,17 +20,17 @@ pub mod log;
 mod model;
 
 pub use config::{
-    ActorConfig, Budgets, ConsolidationConfig, ExplorationConfig, Prices, ReflexConfig, RunConfig,
-    SettingOutOfRange, ToolUse,
+    ActorConfig, Budgets, CORE_RULES, ConsolidationConfig, ExplorationConfig, Prices, ReflexConfig,
+    RunConfig, SettingOutOfRange, ToolUse,
 };
 pub use core::curriculum::{Curriculum, Proposal, Situation, TaskRecord};
 pub use core::planner::{Planner, Total, held};
 pub use core::{Core, Totals, seeds};
 pub use driver::{
-    Approval, Approver, Clock, DriveError, Driver, DriverDeps, ExecutorError, Journal, JournalError, Noted,
-    Notice, Observer, Outcome, Provenance, RecordIndex, RecordedRun, Redactor, ReplayPosition, RunMemory,
-    RunningTime, Silent, SingleRun, StandaloneTrials, Texts, TimeSource, Tools, Unattended, Unredactable,
-    call_hash, now_ms, run_once,
+    Approval, Approver, Clock, DriveError, Driver, DriverDeps, ExecutorError, Journal, JournalError,
+    LongWork, Noted, Notice, Observer, Outcome, Provenance, RecordIndex, RecordedRun, Redactor,
+    ReplayPosition, RunMemory, RunningTime, Silent, SingleRun, StandaloneTrials, Texts, TimeSource, Tools,
+    Unattended, Unredactable, call_hash, now_ms, run_once,
 };
 pub use log::blobs::{inflate, is_forgotten, stored_and_read};
 pub use model::*;

@@ -15,6 +15,7 @@ pub mod environments;
 pub mod error;
 pub mod home;
 mod input;
+mod lazy_controller;
 pub mod logbook;
 pub mod models;
 pub mod output;
@@ -25,6 +26,7 @@ mod supervisor;
 pub mod table;
 mod telemetry;
 pub mod vectors;
+mod waiting;
 
 pub use sojourn_args as args;
 

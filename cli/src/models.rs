@@ -2,12 +2,17 @@
 
 use crate::agent_file::{AgentFile, ControllerKind};
 use crate::error::{Failure, Kind};
+use crate::lazy_controller::LazyController;
 use crate::output;
+use crate::waiting::Waiting;
 use anyhow::Result;
+use futures_util::FutureExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use sojourn_controller::models::{ModelError, ModelKind, Models, Progress};
 use sojourn_controller::openai::OpenAiOptions;
-use sojourn_controller::{Controller, Embedder, OpenAiController, ServedController};
+use sojourn_controller::{
+    Controller, ControllerError, Embedder, ModelInfo, OpenAiController, ServedController,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -30,11 +35,25 @@ pub fn default_name(models: &Models, kind: ModelKind) -> Result<String> {
         .ok_or_else(|| Failure::new(Kind::Failure, "the catalogue has no default model").into())
 }
 
+/// When a model that runs in this process is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loading {
+    /// At once.
+    Now,
+    /// When it is asked for the first time. Until then it may even be missing on this machine.
+    WhenAsked,
+}
+
 /// The controller that an agent file asks for.
 ///
 /// # Errors
 /// When the model is not on this machine (and `pull` is false), cannot be loaded, or the server is not configured.
-pub async fn controller(agent: &AgentFile, models: &Models, pull: bool) -> Result<Arc<dyn Controller>> {
+pub async fn controller(
+    agent: &AgentFile,
+    models: &Models,
+    pull: bool,
+    loading: Loading,
+) -> Result<Arc<dyn Controller>> {
     let settings = &agent.controller;
     match (settings.kind, &settings.base_url, &agent.model) {
         (ControllerKind::OpenAi, Some(base_url), Some(model)) => {
@@ -62,15 +81,44 @@ pub async fn controller(agent: &AgentFile, models: &Models, pull: bool) -> Resul
                 Some(name) => agent.resolve_model(name),
                 None => default_name(models, ModelKind::Chat)?,
             };
-            let path = find(models, &name, pull).await?;
+            let path = match (find(models, &name, pull).await, loading) {
+                (Err(missing), Loading::WhenAsked)
+                    if models.path(&name).is_err_and(|error| is_missing(&error)) =>
+                {
+                    return Ok(Arc::new(never_loaded(&name, &missing)));
+                }
+                (path, _) => path?,
+            };
             let draft = match &settings.draft_model {
                 Some(draft) => Some(find(models, &agent.resolve_model(draft), pull).await?),
                 None => None,
             };
-            output::note(format!("loading the model `{name}`"));
-            llama(&path, draft, agent).await
+            llama(&name, path, draft, agent, loading).await
         }
     }
+}
+
+/// Whether a model is known but not on this machine.
+fn is_missing(error: &ModelError) -> bool {
+    matches!(error, ModelError::NotPulled { .. })
+}
+
+/// The controller of a run that is not expected to ask it, for a model that is not on this machine.
+fn never_loaded(name: &str, missing: &anyhow::Error) -> LazyController {
+    let reason = format!("{missing}: fetch it with `sojourn models pull {name}`");
+    let model = ModelInfo {
+        name: name.to_owned(),
+        source: "not on this machine".to_owned(),
+        quantisation: None,
+        parameters: None,
+        context_tokens: None,
+        sha256: None,
+    };
+    let load = move || {
+        let reason = reason.clone();
+        async move { Err(ControllerError::Failed { reason }) }.boxed()
+    };
+    LazyController::new(model, Box::new(load))
 }
 
 /// The embedder that an agent file asks for, or the default one; `None` where it says "none".
@@ -169,7 +217,13 @@ fn show(bar: &ProgressBar, progress: Progress) {
 }
 
 #[cfg(feature = "llama")]
-async fn llama(path: &Path, draft: Option<PathBuf>, agent: &AgentFile) -> Result<Arc<dyn Controller>> {
+async fn llama(
+    name: &str,
+    path: PathBuf,
+    draft: Option<PathBuf>,
+    agent: &AgentFile,
+    loading: Loading,
+) -> Result<Arc<dyn Controller>> {
     use sojourn_controller::llama::{LlamaController, LlamaOptions};
     let settings = &agent.controller;
     let defaults = LlamaOptions::default();
@@ -185,7 +239,22 @@ async fn llama(path: &Path, draft: Option<PathBuf>, agent: &AgentFile) -> Result
         host_cache_mib: settings.host_cache_mib.unwrap_or(defaults.host_cache_mib),
         prefix_cache: settings.prefix_cache.then(prefixes_directory).flatten(),
     };
-    Ok(Arc::new(LlamaController::open(path, options).await?))
+    let loads = format!("loading the model `{name}`");
+    if loading == Loading::Now {
+        let _waiting = Waiting::on(&loads);
+        return Ok(Arc::new(LlamaController::open(path, options).await?));
+    }
+    let model = LlamaController::describe(&path)?;
+    let load = move || {
+        let (path, options, loads) = (path.clone(), options.clone(), loads.clone());
+        async move {
+            output::note(loads);
+            let controller: Arc<dyn Controller> = Arc::new(LlamaController::open(path, options).await?);
+            Ok(controller)
+        }
+        .boxed()
+    };
+    Ok(Arc::new(LazyController::new(model, Box::new(load))))
 }
 
 /// Opens the model at `path` for several runs.
@@ -225,7 +294,13 @@ async fn llama_embedder(path: &Path) -> Result<Arc<dyn Embedder>> {
 
 #[cfg(not(feature = "llama"))]
 #[allow(clippy::unused_async, reason = "the same signature as with the feature")]
-async fn llama(_path: &Path, _draft: Option<PathBuf>, _agent: &AgentFile) -> Result<Arc<dyn Controller>> {
+async fn llama(
+    _name: &str,
+    _path: PathBuf,
+    _draft: Option<PathBuf>,
+    _agent: &AgentFile,
+    _loading: Loading,
+) -> Result<Arc<dyn Controller>> {
     Err(without_llama("set `controller.kind = \"openai\"` in the agent file to use a server"))
 }
 

@@ -3,17 +3,22 @@
 use crate::run_stats::{Activity, RunStats};
 use crate::{duration, logbook, output};
 use indicatif::{ProgressBar, ProgressStyle};
-use sojourn_core::{Milestone, Notice, Observer, SkillEvent};
+use sojourn_core::{LongWork, Milestone, Notice, Observer, Purpose, SkillEvent};
 use sojourn_tools::outside::terminal;
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+/// Without a terminal, a line at least this often says what a run is busy with.
+const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
 /// Observes a run and shows its progress on stderr.
 pub struct Progress {
     stats: Mutex<RunStats>,
     begun: Instant,
     bar: Option<ProgressBar>,
+    /// When the last line was printed.
+    printed: Mutex<Instant>,
     /// The number of achievements of the environment.
     achievements: usize,
     /// A prefix of each line, which distinguishes runs that follow each other.
@@ -31,7 +36,9 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { stats: Mutex::default(), begun: Instant::now(), bar, achievements, label: label.to_owned() }
+        let begun = Instant::now();
+        let (stats, printed, label) = (Mutex::default(), Mutex::new(begun), label.to_owned());
+        Self { stats, begun, bar, printed, achievements, label }
     }
 
     /// The statistics up to now.
@@ -48,6 +55,7 @@ impl Progress {
     pub fn say(&self, text: &str) {
         let line =
             format!("{} {}{text}", duration::clock(self.begun.elapsed().as_millis() as i64), self.label);
+        *self.printed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         match &self.bar {
             Some(bar) => bar.suspend(|| output::note(line)),
             None => output::note(line),
@@ -61,6 +69,13 @@ impl Progress {
         }
     }
 
+    /// The line for a long phase in which nothing else was printed; only where lines are not redrawn.
+    fn overdue(&self, stats: &RunStats) -> Option<String> {
+        let quiet = self.printed.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+        let steps = stats.episodes.last().map_or(0, |episode| episode.steps);
+        (self.bar.is_none() && quiet >= LONGEST_SILENCE).then(|| summary(stats, "", steps))
+    }
+
     fn redraw(&self, stats: &RunStats) {
         if let Some(bar) = &self.bar {
             let status = status(stats, self.achievements, &self.label);
@@ -71,12 +86,12 @@ impl Progress {
 
 impl Observer for Progress {
     fn notice(&self, notice: &Notice<'_>) {
-        let news = {
+        let (news, overdue) = {
             let mut stats = self.stats();
             let known = stats.first.len();
             stats.note(notice);
             self.redraw(&stats);
-            stats.first.len() > known
+            (stats.first.len() > known, self.overdue(&stats))
         };
         match notice {
             Notice::Milestone { milestone, replayed: false } if !is_small(milestone) => {
@@ -85,7 +100,11 @@ impl Observer for Progress {
             Notice::Skill { event: SkillEvent::Stepped(step), replayed: false } if news => {
                 self.say(&format!("unlocked {} for the first time", step.unlocked.join(", ")));
             }
-            _ => {}
+            _ => {
+                if let Some(line) = overdue {
+                    self.say(&line);
+                }
+            }
         }
     }
 }
@@ -95,21 +114,50 @@ fn is_small(milestone: &Milestone) -> bool {
     matches!(milestone, Milestone::TaskDone { .. } | Milestone::TaskChosen { learning: false, .. })
 }
 
+/// The first of the redrawn lines: where the run is, and what it is busy with. `steps` are those of the episode.
+fn summary(stats: &RunStats, label: &str, steps: u64) -> String {
+    format!(
+        "{label}step {}, episode {} (step {steps}), {}{}",
+        stats.steps,
+        stats.episodes.len(),
+        stats.task.as_deref().unwrap_or("choosing a task"),
+        activity(stats.activity),
+    )
+}
+
+/// What the run is busy with, in brackets; empty while it acts.
+fn activity(activity: Activity) -> String {
+    let counted =
+        |what: &str, part: &str, number: usize, of: usize| format!(" ({what}, {part} {number} of {of})");
+    match activity {
+        Activity::Acting => String::new(),
+        Activity::Thinking { purpose, round } => {
+            let what = match purpose {
+                Purpose::Choose => "thinking",
+                Purpose::Write => "writing programs",
+                Purpose::WriteReflex => "writing a reflex",
+                Purpose::Reflect | Purpose::Consolidate | Purpose::Compare => "drawing lessons",
+            };
+            match round {
+                Some((number, of)) => counted(what, "round", number as usize, of as usize),
+                None => format!(" ({what})"),
+            }
+        }
+        Activity::Practising { part: None } => " (practising)".to_owned(),
+        Activity::Practising { part: Some((work, number, of)) } => match work {
+            LongWork::Exploration => counted("exploring", "episode", number, of),
+            LongWork::SkillTrials => counted("trying programs", "world", number, of),
+            LongWork::Cases => counted("testing skills again", "case", number, of),
+            LongWork::ReflexTrials => counted("trying a reflex", "world", number, of),
+        },
+    }
+}
+
 /// The redrawn lines.
 fn status(stats: &RunStats, achievements: usize, label: &str) -> String {
     let (steps, here) =
         stats.episodes.last().map_or((0, 0), |episode| (episode.steps, episode.unlocked.len()));
-    let activity = match stats.activity {
-        Activity::Acting => "",
-        Activity::Thinking => " (thinking)",
-        Activity::Practising => " (trying programs)",
-    };
-    let mut text = format!(
-        "{label}step {}, episode {} (step {steps}), {}{activity}",
-        stats.steps,
-        stats.episodes.len(),
-        stats.task.as_deref().unwrap_or("choosing a task"),
-    );
+    let mut text = summary(stats, label, steps);
     let _ = write!(
         text,
         "\n            achievements: {here} in this episode, {} of {achievements} in all; skills learned: {}",
@@ -125,6 +173,42 @@ fn status(stats: &RunStats, achievements: usize, label: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_long_phase_says_how_far_it_is() {
+        let mut stats = RunStats::default();
+        stats.note(&Notice::Episode { seed: 1 });
+        let chosen = Milestone::TaskChosen { task: "swim".to_owned(), learning: true };
+        stats.note(&Notice::Milestone { milestone: &chosen, replayed: false });
+        let asking = |purpose, round| Notice::AskingController { purpose, round };
+        let part = |work, number, of| Notice::Advanced { work, number, of };
+        let lines: Vec<String> = [
+            asking(Purpose::Choose, None),
+            part(LongWork::Exploration, 37, 200),
+            asking(Purpose::Write, Some((2, 4))),
+            part(LongWork::SkillTrials, 3, 5),
+            part(LongWork::Cases, 1, 3),
+            asking(Purpose::WriteReflex, Some((1, 2))),
+            part(LongWork::ReflexTrials, 9, 64),
+            asking(Purpose::Consolidate, None),
+        ]
+        .iter()
+        .map(|notice| {
+            stats.note(notice);
+            summary(&stats, "", 0)
+        })
+        .collect();
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        step 0, episode 1 (step 0), learning swim (thinking)
+        step 0, episode 1 (step 0), learning swim (exploring, episode 37 of 200)
+        step 0, episode 1 (step 0), learning swim (writing programs, round 2 of 4)
+        step 0, episode 1 (step 0), learning swim (trying programs, world 3 of 5)
+        step 0, episode 1 (step 0), learning swim (testing skills again, case 1 of 3)
+        step 0, episode 1 (step 0), learning swim (writing a reflex, round 1 of 2)
+        step 0, episode 1 (step 0), learning swim (trying a reflex, world 9 of 64)
+        step 0, episode 1 (step 0), learning swim (drawing lessons)
+        ");
+    }
 
     #[test]
     fn the_status_shows_steps_tasks_and_achievements() {

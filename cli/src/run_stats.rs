@@ -2,7 +2,7 @@
 
 use crate::logbook;
 use serde::Serialize;
-use sojourn_core::{Event, Milestone, Notice, SkillEvent};
+use sojourn_core::{Event, LongWork, Milestone, Notice, Purpose, SkillEvent};
 use sojourn_tools::{Ending, EndingKind};
 use std::collections::BTreeMap;
 
@@ -32,9 +32,17 @@ pub enum Activity {
     #[default]
     Acting,
     /// The model answers.
-    Thinking,
+    Thinking {
+        /// Why it was asked.
+        purpose: Purpose,
+        /// The round of writing, from 1, and the largest number of rounds.
+        round: Option<(u32, u32)>,
+    },
     /// Candidates run in practice worlds.
-    Practising,
+    Practising {
+        /// The part of the work that began last, and the largest number of parts.
+        part: Option<(LongWork, usize, usize)>,
+    },
 }
 
 /// The statistics of one episode.
@@ -86,8 +94,13 @@ impl RunStats {
                     self.generated.1 += reply.timing.decode_ms;
                 }
             }
-            Notice::AskingController { .. } => self.activity = Activity::Thinking,
-            Notice::Trials { .. } => self.activity = Activity::Practising,
+            Notice::AskingController { purpose, round } => {
+                self.activity = Activity::Thinking { purpose: *purpose, round: *round };
+            }
+            Notice::Trials { .. } => self.activity = Activity::Practising { part: None },
+            Notice::Advanced { work, number, of } => {
+                self.activity = Activity::Practising { part: Some((*work, *number, *of)) };
+            }
             Notice::Skill { event, .. } => {
                 self.activity = Activity::Acting;
                 if let SkillEvent::Stepped(step) = event {

@@ -7,7 +7,7 @@
 use crate::error::{Failure, Kind};
 use crate::home::Home;
 use crate::output;
-use crate::session::{Signals, StopSignal};
+use crate::session::{SAME_REQUEST, Signals, StopSignal};
 use anyhow::{Context as _, Result};
 use sojourn_memory::{RunId, Store};
 use std::process::{ExitCode, ExitStatus};
@@ -149,13 +149,16 @@ fn start(work: &Work, begun: bool) -> Result<Child> {
 /// Waits for the worker. Returns its exit status, and whether a signal had asked it to stop. Signals are passed on, except for
 /// Ctrl-C, which the worker, in the same process group, gets itself.
 async fn wait(child: &mut Child, signals: &mut Signals) -> Result<(ExitStatus, bool)> {
-    let mut stopping = false;
+    let mut stopping: Option<Instant> = None;
     loop {
         let asked = tokio::select! {
-            status = child.wait() => return Ok((status?, stopping)),
+            status = child.wait() => return Ok((status?, stopping.is_some())),
             asked = signals.recv() => asked,
         };
-        stopping = true;
+        if stopping.is_some_and(|first| first.elapsed() < SAME_REQUEST) {
+            continue;
+        }
+        stopping.get_or_insert_with(Instant::now);
         match asked {
             StopSignal::Interrupt => {
                 // SIGINT may have come to this process alone. A worker that stops already ignores SIGHUP.

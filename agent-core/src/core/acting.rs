@@ -45,6 +45,10 @@ impl Core {
         }
         self.totals.steps += u64::from(report.steps);
         self.episode.steps += u64::from(report.steps);
+        for unlocked in &report.unlocked {
+            self.news |= self.unlocked.insert(unlocked.task.clone());
+        }
+        self.news |= !verified || report.ended.as_ref().is_some_and(|ending| ending.kind == EndingKind::Died);
         self.episode.done.extend(report.unlocked.iter().map(|unlocked| unlocked.task.clone()));
 
         let mut effects = self.learn_from(call, &report, verified);

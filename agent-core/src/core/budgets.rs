@@ -1,5 +1,6 @@
 //! The run's use of steps, time, tokens, calls and money, and its limits.
 
+use super::acting::AfterReflection;
 use super::{Core, Phase};
 use crate::config::Budgets;
 use crate::model::{Effect, FinishReason};
@@ -31,6 +32,12 @@ impl Core {
     /// Milliseconds since the run's start, without the time between two processes.
     pub(super) fn elapsed_ms(&self) -> u64 {
         u64::try_from(self.now_ms.saturating_sub(self.started_ms).saturating_sub(self.paused_ms)).unwrap_or(0)
+    }
+
+    /// The time at which the time budget is used up, in milliseconds since 1970; `None` without such a budget.
+    pub(crate) fn deadline_ms(&self) -> Option<i64> {
+        let limit = i64::try_from(self.config.budgets.time_ms?).unwrap_or(i64::MAX);
+        Some(self.started_ms.saturating_add(self.paused_ms).saturating_add(limit))
     }
 
     /// The first budget that is used up.
@@ -78,6 +85,24 @@ impl Core {
                 + f64::from(usage.completion_tokens) * prices.completion;
             self.totals.cost += spent / 1e6;
         }
+    }
+
+    /// Ends the run where its time was over before an effect was answered. What was under way is given up; lessons that were
+    /// drawn already are kept.
+    pub(super) fn out_of_time(&mut self, phase: Phase) -> Vec<Effect> {
+        let mut effects = match phase {
+            // The death ends the episode, so that a resume starts the next one.
+            Phase::WritingReflex(draft) | Phase::TryingReflexes(draft) => vec![self.end_episode(draft.cause)],
+            Phase::Reflecting { then: AfterReflection::NextEpisode { cause } } => {
+                vec![self.end_episode(cause)]
+            }
+            // The state within the skill is not known here.
+            Phase::Acting { .. } => vec![self.end_episode("the time budget is used up".to_owned())],
+            Phase::Comparing(comparison) => vec![self.edits(&comparison, Vec::new())],
+            _ => Vec::new(),
+        };
+        effects.extend(self.finish(FinishReason::Time));
+        effects
     }
 
     /// Ends the run.

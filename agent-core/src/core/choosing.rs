@@ -118,6 +118,7 @@ impl Core {
             spec: &self.spec,
             planner: &self.planner,
             curriculum: &self.curriculum,
+            library: (self.config.rules >= 1).then_some(&self.library),
             observation: &self.episode.observation.text,
             memories: &memories,
             consultable: &consultable,
@@ -153,6 +154,7 @@ impl Core {
     fn settle(&mut self, proposal: &Proposal, args: Map<String, Value>) -> Vec<Effect> {
         let task = proposal.task().to_owned();
         let learning = matches!(proposal, Proposal::Learn(_));
+        self.news |= learning;
         let mut effects = vec![Effect::ReportMilestone {
             milestone: Milestone::TaskChosen { task: task.clone(), learning },
         }];
@@ -193,6 +195,7 @@ impl Core {
         if !self.spec.tools.iter().any(|tool| tool.effects.write) {
             return self.finish(FinishReason::Episodes);
         }
+        self.news = true;
         let seed = self.request_seed();
         let nudge = self.nudge.take();
         let consultable = self.consultable(&[]);

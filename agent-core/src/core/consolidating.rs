@@ -205,8 +205,15 @@ impl Core {
         self.consolidated(comparison, edits)
     }
 
-    /// Changes the memories and resumes the loop. Each new lesson is merged at most once.
+    /// Changes the memories and resumes the loop.
     pub(super) fn consolidated(&mut self, comparison: &Comparison, compared: Vec<Edit>) -> Vec<Effect> {
+        let mut effects = vec![self.edits(comparison, compared)];
+        effects.extend(self.resume(comparison.then));
+        effects
+    }
+
+    /// The change of the memories. Each new lesson is merged at most once.
+    pub(super) fn edits(&self, comparison: &Comparison, compared: Vec<Edit>) -> Effect {
         let untrusted = self.tainted();
         let mut edits: Vec<Edit> = comparison
             .lessons
@@ -227,9 +234,7 @@ impl Core {
             }
             edits.push(edit);
         }
-        let mut effects = vec![Effect::Consolidate { edits }];
-        effects.extend(self.resume(comparison.then));
-        effects
+        Effect::Consolidate { edits }
     }
 
     /// Resumes the loop after the lessons.

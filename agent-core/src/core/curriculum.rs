@@ -182,6 +182,11 @@ impl Curriculum {
         record.back_off_until = decision + (4 << record.failed_writes.min(6));
     }
 
+    /// Ends every back-off.
+    pub fn end_back_off(&mut self) {
+        self.tasks.values_mut().for_each(|record| record.back_off_until = 0);
+    }
+
     /// Ends the back-off after a skill for `task` was admitted.
     pub fn learned(&mut self, task: &str) {
         let record = self.tasks.entry(task.to_owned()).or_default();

@@ -39,7 +39,7 @@ use sojourn_memory::{EventSeq, MemoryId};
 use sojourn_skills::{Demotion, LibraryState};
 use sojourn_tools::EnvironmentSpec;
 use state::{Episode, Phase};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The state of a run.
 pub struct Core {
@@ -79,6 +79,12 @@ pub struct Core {
     consultations: Consultations,
     /// Whether the run was recorded elsewhere: its own settings are no words of the user.
     from_elsewhere: bool,
+    /// Whether the episode under way brought something new: a skill, an achievement, a failure or a death.
+    news: bool,
+    /// Number of episodes in a row that brought nothing new.
+    uneventful: u32,
+    /// Achievements that the run has unlocked.
+    unlocked: BTreeSet<String>,
     /// Wall-clock milliseconds at the run's start.
     started_ms: i64,
     /// Wall-clock milliseconds of the latest event.
@@ -117,6 +123,9 @@ impl Core {
             lessons_shown: Vec::new(),
             consultations,
             from_elsewhere: false,
+            news: false,
+            uneventful: 0,
+            unlocked: BTreeSet::new(),
             started_ms: 0,
             now_ms: 0,
             paused_ms: 0,
@@ -193,6 +202,7 @@ impl Core {
             (Phase::Comparing(comparison), Event::ControllerAnswered { reply }) => {
                 self.compared(&comparison, &reply)
             }
+            (phase, Event::OutOfTime {}) if phase.takes_long() => self.out_of_time(phase),
             (phase, Event::ControllerFailed { error }) => self.without_an_answer(phase, error),
             (phase, _) => {
                 self.phase = phase;
@@ -215,6 +225,15 @@ impl Core {
                 self.controller_failed(error, move |core| core.consolidated(&comparison, Vec::new()))
             }
             _ => self.controller_failed(error, Self::decide),
+        }
+    }
+
+    /// The round of writing under way, from 1, and the largest number of rounds.
+    pub(crate) fn round(&self) -> Option<(u32, u32)> {
+        match &self.phase {
+            Phase::Writing(draft) => Some((draft.round() + 1, self.config.actor.rounds)),
+            Phase::WritingReflex(draft) => Some((draft.round() + 1, self.config.reflexes.as_ref()?.rounds)),
+            _ => None,
         }
     }
 

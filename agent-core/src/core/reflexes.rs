@@ -33,6 +33,13 @@ pub(super) struct ReflexDraft {
     phase: TrialPhase,
 }
 
+impl ReflexDraft {
+    /// Rounds of writing so far.
+    pub(super) fn round(&self) -> u32 {
+        self.round
+    }
+}
+
 /// The two stages of a reflex's trials. They use different episodes, because the best of many candidates looks better in the
 /// episodes that it was chosen in than it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -244,6 +251,7 @@ impl Core {
             library.apply(change).ok()?;
         }
         self.library = library;
+        self.news = true;
         let mut effects: Vec<Effect> =
             changes.into_iter().map(|change| Effect::ChangeLibrary { change }).collect();
         effects.push(Effect::ReportMilestone {

@@ -57,6 +57,7 @@ impl Core {
     /// The first effects of a run that had finished and is resumed.
     pub fn reopen(&mut self, at_ms: i64) -> Vec<Effect> {
         self.now_ms = at_ms;
+        self.uneventful = 0;
         match self.phase {
             Phase::Finished if self.episode.over => self.reset(),
             Phase::Finished => self.decide(),

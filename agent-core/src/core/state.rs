@@ -54,6 +54,20 @@ pub(super) enum Phase {
 }
 
 impl Phase {
+    /// Whether the time budget may be used up before the event comes.
+    pub fn takes_long(&self) -> bool {
+        self.waits_for_the_controller()
+            || matches!(
+                self,
+                Self::Acting { .. }
+                    | Self::Exploring(_)
+                    | Self::Surveying(_)
+                    | Self::Trying(_)
+                    | Self::Retesting { .. }
+                    | Self::TryingReflexes(_)
+            )
+    }
+
     pub fn waits_for_the_controller(&self) -> bool {
         matches!(
             self,

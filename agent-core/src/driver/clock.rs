@@ -5,7 +5,8 @@
 //! process has run. Where the clock differs from that by a second, a `clock_changed` record says by how much, and times follow the
 //! clock from there on. Every duration of a run follows from its log, so a replay finds the same one.
 
-use std::collections::BTreeMap;
+use super::time_limit::TimeLimit;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -25,6 +26,8 @@ pub enum Clock {
         own: Vec<i64>,
         /// The times of its `tools_changed` records, by the index of the record after them.
         tools: BTreeMap<usize, i64>,
+        /// The indices of its `out_of_time` records.
+        out_of_time: Arc<BTreeSet<usize>>,
     },
 }
 
@@ -91,6 +94,22 @@ impl Time {
         match &self.clock {
             Clock::Live(_) => self.now(),
             Clock::Recorded { .. } => before_ms,
+        }
+    }
+
+    /// The end of the run's time, which is at `deadline_ms`, for a journal whose records `index` follows.
+    pub(super) fn limit(&mut self, index: RecordIndex, deadline_ms: Option<i64>) -> TimeLimit {
+        let now_ms = self.now();
+        match (&self.clock, deadline_ms) {
+            (Clock::Recorded { out_of_time, .. }, _) => {
+                TimeLimit::Recorded { out_of_time: Arc::clone(out_of_time), index }
+            }
+            (_, None) => TimeLimit::None,
+            (Clock::Live(clock), Some(deadline_ms)) => {
+                let left_ms = deadline_ms.saturating_sub(now_ms);
+                let running_ms = clock.running_ms().saturating_add(left_ms);
+                TimeLimit::At { clock: Arc::clone(clock), running_ms }
+            }
         }
     }
 

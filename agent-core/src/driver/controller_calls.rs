@@ -8,20 +8,33 @@ use tracing::Instrument as _;
 
 impl Driver {
     pub(super) async fn ask_controller(
-        &self,
+        &mut self,
         purpose: Purpose,
         mut request: Request,
     ) -> Result<Step, DriveError> {
-        let kinds = [RecordKind::ControllerAnswered, RecordKind::ControllerFailed];
+        let kinds = [RecordKind::ControllerAnswered, RecordKind::ControllerFailed, RecordKind::OutOfTime];
         if let Some(step) = self.recorded(&kinds).await? {
             return Ok(step);
         }
         // The intent is durable before the model is asked, so that its cost is always accounted for.
         self.commit().await?;
-        self.observer.notice(&Notice::AskingController { purpose });
+        let limit = self.time_limit().await?;
+        if limit.is_over() {
+            return self.in_time(Err(DriveError::OutOfTime)).await;
+        }
+        let round = self.core.round();
+        self.observer.notice(&Notice::AskingController { purpose, round });
         let span = spans::chat(&self.controller.model().name, purpose, &request);
         request.priority = purpose.priority();
-        let answer = self.controller.complete(&request, &self.cancel).instrument(span.clone()).await;
+        // A request that is dropped is given up by the controller.
+        let answer = tokio::select! {
+            answer = self.controller.complete(&request, &self.cancel).instrument(span.clone()) => answer,
+            () = limit.over() => {
+                let step = self.in_time(Err(DriveError::OutOfTime)).await?;
+                self.commit().await?;
+                return Ok(step);
+            }
+        };
         spans::answered(&span, &answer, &self.redactor);
         if self.cancel.is_cancelled() {
             return Err(DriveError::Interrupted);

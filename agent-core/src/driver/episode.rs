@@ -42,7 +42,11 @@ impl Driver {
         (environment, self.reflexes) = executor.into_parts()?;
         let observation = environment.observe().map_err(ExecutorError::from);
         self.environment = Some(environment);
-        let run = result?;
+        let run = match result {
+            Ok(run) => run,
+            Err(ExecutorError::OutOfTime) => return self.in_time(Err(DriveError::OutOfTime)).await,
+            Err(error) => return Err(error.into()),
+        };
         self.episode_step += u64::from(run.steps);
         let mut report = ActReport::of(run, observation?);
         if self.core.config().reflexes.is_none() || !died(&report) {
@@ -53,12 +57,14 @@ impl Driver {
 
     /// An executor that holds the run's environment and reflexes until they are taken back.
     async fn executor(&mut self) -> Result<SkillExecutor, DriveError> {
+        let limit = self.time_limit().await?.with_grace();
         let recorder = JournalRecorder {
             journal: Arc::clone(&self.journal),
             observer: Arc::clone(&self.observer),
             cancel: self.cancel.clone(),
             redactor: self.redactor.clone(),
             durable: !self.core.spec().deterministic,
+            limit,
         };
         let mut executor = SkillExecutor::new(
             self.sandbox.clone(),

@@ -4,6 +4,7 @@
 //! and results from outside are taken from them. After the last recorded record the run is live.
 
 use super::clock::{Clock, RecordIndex, RunningTime, Time, TimeSource as _};
+use super::time_limit::TimeLimit;
 use crate::log::ReadError;
 use crate::log::blobs::{Externalised, TooLarge, externalise, is_forgotten};
 use crate::model::{ControlRecord, LogRecord, Payload, RecordKind, TimedControl};
@@ -223,6 +224,14 @@ impl Journal {
         let pauses =
             |control: &mut TimedControl| !matches!(control.record, ControlRecord::ToolsChanged { .. });
         self.controls.extract_if(.., pauses).collect()
+    }
+
+    /// The end of the run's time, which is at `deadline_ms` by the times of records. There is none while records are replayed.
+    pub(super) fn time_limit(&mut self, deadline_ms: Option<i64>) -> TimeLimit {
+        if self.replaying() || !self.writes() {
+            return TimeLimit::None;
+        }
+        self.clock.limit(self.index.clone(), deadline_ms)
     }
 
     /// Before a live record: notes that the clock was set since the record before, if it was.

@@ -4,7 +4,8 @@ use super::executor::{ExecutorError, Recorder};
 use super::journal::{Journal, JournalError};
 use super::observer::{Notice, Observer};
 use super::redact::Redactor;
-use crate::model::{Payload as _, SkillEvent};
+use super::time_limit::TimeLimit;
+use crate::model::{Payload as _, RecordKind, SkillEvent};
 use async_trait::async_trait;
 use sojourn_controller::Cancel;
 use sojourn_memory::Durability;
@@ -19,6 +20,8 @@ pub(super) struct JournalRecorder {
     pub redactor: Redactor,
     /// Whether every event must be durable at once, because the environment cannot repeat it.
     pub durable: bool,
+    /// When a skill is cut off.
+    pub limit: TimeLimit,
 }
 
 #[async_trait]
@@ -31,11 +34,16 @@ impl Recorder for JournalRecorder {
         if self.durable && !noted.replayed {
             journal.commit(Durability::Effect).await?;
         }
+        let is_step = matches!(event, SkillEvent::Stepped(_));
+        let cut_off = is_step && noted.replayed && journal.peek(RecordKind::OutOfTime).await?.is_some();
         drop(journal);
         self.observer.notice(&Notice::Skill { event: &event, replayed: noted.replayed });
         // An interruption waits for the end of the step.
-        if self.cancel.is_cancelled() && matches!(event, SkillEvent::Stepped(_)) {
+        if is_step && self.cancel.is_cancelled() {
             return Err(ExecutorError::Interrupted);
+        }
+        if cut_off || (is_step && !noted.replayed && self.limit.is_over()) {
+            return Err(ExecutorError::OutOfTime);
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ mod redact;
 mod replay;
 mod run_memory;
 mod spans;
+mod time_limit;
 mod tool_calls;
 mod toolkit;
 mod trials;
@@ -25,7 +26,7 @@ mod trials;
 pub use clock::{Clock, RecordIndex, RunningTime, TimeSource};
 pub use executor::ExecutorError;
 pub use journal::{Journal, JournalError, Noted, now_ms};
-pub use observer::{Notice, Observer, Silent};
+pub use observer::{LongWork, Notice, Observer, Silent};
 pub use provenance::Provenance;
 pub use redact::{Redactor, Unredactable};
 pub use replay::{RecordedRun, ReplayPosition};
@@ -47,6 +48,7 @@ use sojourn_skills::{Library, LibraryError, SkillId};
 use sojourn_tools::Environment;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use time_limit::TimeLimit;
 use tokio::sync::Mutex;
 use toolkit::Toolkit;
 use tracing::Instrument as _;
@@ -146,6 +148,9 @@ pub enum DriveError {
     /// The user asked to stop.
     #[error("interrupted")]
     Interrupted,
+    /// The run's time was used up during an effect.
+    #[error("the time budget is used up")]
+    OutOfTime,
 }
 
 impl From<ExecutorError> for DriveError {
@@ -153,6 +158,7 @@ impl From<ExecutorError> for DriveError {
         match error {
             ExecutorError::Journal(error) => Self::Journal(error),
             ExecutorError::Interrupted => Self::Interrupted,
+            ExecutorError::OutOfTime => Self::OutOfTime,
             other => Self::Executor(other),
         }
     }
@@ -333,6 +339,23 @@ impl Driver {
         match record {
             LogRecord::Event(event) => Ok(Some(Step::Next { at_ms: noted.at_ms, event })),
             other => Err(DriveError::Unusable(format!("a `{}` record is no event", other.kind()))),
+        }
+    }
+
+    /// The end of the run's time, for the effect that is about to be carried out.
+    async fn time_limit(&mut self) -> Result<TimeLimit, DriveError> {
+        // A clock that was set since the last event moves the end.
+        let pauses = self.journal.lock().await.take_pauses();
+        self.apply_each(&pauses)?;
+        Ok(self.journal.lock().await.time_limit(self.core.deadline_ms()))
+    }
+
+    /// Logs the result of an effect, or that the time was over before there was one.
+    async fn in_time(&self, result: Result<Event, DriveError>) -> Result<Step, DriveError> {
+        match result {
+            Ok(event) => self.derived(event).await,
+            Err(DriveError::OutOfTime) => self.derived(Event::OutOfTime {}).await,
+            Err(error) => Err(error),
         }
     }
 

@@ -27,6 +27,8 @@ pub enum Notice<'a> {
     AskingController {
         /// The reason for the request.
         purpose: Purpose,
+        /// The round of writing, from 1, and the largest number of rounds; `None` for other requests.
+        round: Option<(u32, u32)>,
     },
     /// The controller answered or failed.
     ControllerAnswered {
@@ -42,6 +44,15 @@ pub enum Notice<'a> {
         /// Number of candidates; 0 while nothing is tried yet, only explored.
         candidates: usize,
     },
+    /// A part of long work in practice worlds begins.
+    Advanced {
+        /// The work.
+        work: LongWork,
+        /// The number of the part, from 1.
+        number: usize,
+        /// The largest number of parts.
+        of: usize,
+    },
     /// Something happened while a skill ran in the episode.
     Skill {
         /// The event.
@@ -49,6 +60,19 @@ pub enum Notice<'a> {
         /// Whether an earlier process recorded it.
         replayed: bool,
     },
+}
+
+/// Work in practice worlds that consists of many parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LongWork {
+    /// Exploration; a part is an episode.
+    Exploration,
+    /// Trials of candidates for a skill; a part is a world.
+    SkillTrials,
+    /// Trials of admitted skills in their cases; a part is a case.
+    Cases,
+    /// Trials of candidates for a reflex; a part is a world with all its episodes.
+    ReflexTrials,
 }
 
 /// Ignores every notice.

@@ -187,6 +187,8 @@ log_records! {
             /// One trial for each candidate, in the same order.
             trials: Vec<ReflexCandidateTrial>,
         },
+        /// The run's time was used up before the effect was answered. The effect was given up, and the run ends.
+        "out_of_time" => OutOfTime {},
         /// A skill or a tool was run in the episode.
         "acted" => Acted {
             /// The outcome.

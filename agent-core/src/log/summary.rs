@@ -213,6 +213,7 @@ fn event_line(event: &Event) -> String {
                 .collect();
             format!("episodes with the candidates: {}", gains.join(", "))
         }
+        Event::OutOfTime {} => "given up: the time budget is used up".to_owned(),
         Event::Acted { report } => acted_line(report),
     }
 }
@@ -309,6 +310,9 @@ pub fn reason_line(reason: &FinishReason) -> String {
         FinishReason::Steps => "the step budget is used up".to_owned(),
         FinishReason::Time => "the time budget is used up".to_owned(),
         FinishReason::Tokens => "the token budget is used up".to_owned(),
+        FinishReason::NothingNew { episodes } => {
+            format!("the agent can do every task, and the last {episodes} episodes brought nothing new")
+        }
         FinishReason::Episodes => "all episodes are over".to_owned(),
         FinishReason::ToolCalls => "the budget of tool calls is used up".to_owned(),
         FinishReason::Cost => "the cost budget is used up".to_owned(),

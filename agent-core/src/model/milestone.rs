@@ -102,6 +102,11 @@ pub enum FinishReason {
     Tokens,
     /// All requested episodes are over.
     Episodes,
+    /// Every task has a skill, and the last episodes brought nothing new.
+    NothingNew {
+        /// Number of such episodes in a row.
+        episodes: u32,
+    },
     /// The budget of tool calls is used up.
     ToolCalls,
     /// The cost budget is used up.

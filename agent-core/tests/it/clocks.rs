@@ -62,6 +62,42 @@ async fn a_clock_that_is_set_neither_shortens_nor_lengthens_a_run() {
     }
 }
 
+#[tokio::test]
+async fn a_skill_that_outlives_the_run_is_cut_off_and_a_resume_starts_another_episode() {
+    /// Each card takes five seconds.
+    struct SlowCards(Pile);
+
+    impl TimeSource for SlowCards {
+        fn wall_ms(&self) -> i64 {
+            1_700_000_000_000 + self.running_ms()
+        }
+
+        fn running_ms(&self) -> i64 {
+            self.0.drawn() as i64 * 5000
+        }
+    }
+
+    let mut lab = lab().await;
+    let pile = Pile::default();
+    lab.clock = Clock::Live(Arc::new(SlowCards(pile.clone())));
+    let (_home, store, records) = lab.first(&pile).await;
+    // Eight seconds, and ten for the skill under way. It needs four cards at least.
+    assert_eq!(pile.drawn(), 4);
+    let kinds: Vec<&str> = records.iter().rev().take(4).map(|record| record.kind.as_str()).collect();
+    assert_eq!(kinds, ["finish", "report_milestone", "out_of_time", "stepped"]);
+    lab.verify(&store).await;
+
+    let more = Some(Budgets { time_ms: Some(8000), ..Budgets::default() });
+    lab.resumed = ControlRecord::Resumed { budgets: more, policy: None, untrusted: false };
+    let (_home, copy, writer) = cut(&store, &records).await;
+    let outcome = lab.run(Table::new(pile.clone(), true, WRITES), &copy, records.clone(), Some(writer)).await;
+    assert_eq!(outcome, Outcome::Finished(FinishReason::Time));
+    assert_eq!(pile.drawn(), 8);
+    let all = copy.records(&records[0].run, &RecordQuery::all()).await.unwrap();
+    assert_eq!(count(&all, "episode_started"), 2);
+    lab.verify(&copy).await;
+}
+
 /// Wherever the first process died, also within a step.
 #[tokio::test]
 async fn the_time_between_two_processes_is_not_the_runs() {

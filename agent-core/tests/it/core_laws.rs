@@ -2,7 +2,8 @@
 //! asks for something that will be answered until it finishes.
 
 use super::whims::{
-    Whim, answer, core, drive, drive_in, lucky, memories, observation, pages, report, trials, whims,
+    Whim, answer, continue_by, core, core_in, drive, drive_in, lucky, memories, observation, pages, report,
+    trials, whims,
 };
 use proptest::prelude::*;
 use sojourn_core::{
@@ -52,6 +53,33 @@ proptest! {
                 Effect::Act { call, .. } => prop_assert!(is_in(&call.name, episode)),
                 _ => {}
             }
+        }
+    }
+
+    #[test]
+    fn a_run_that_is_out_of_time_ends_anywhere_and_can_go_on(whims in whims(), question in any::<bool>()) {
+        let config = RunConfig {
+            reflexes: Some(ReflexConfig::default()),
+            consolidation: Some(ConsolidationConfig { importance: 20.0, ..ConsolidationConfig::default() }),
+            explore: question.then(ExplorationConfig::default),
+            ..RunConfig::default()
+        };
+        let mut core = if question { core_in(pages(), config) } else { core(config) };
+        let first = core.start(0);
+        let (open, _) = continue_by(&mut core, first, &whims);
+        let short = matches!(
+            open.last(),
+            Some(Effect::StartEpisode { .. } | Effect::Recall { .. } | Effect::Finish { .. }) | None
+        );
+        let ended = core.apply(1_000_000, Event::OutOfTime {});
+        prop_assert_eq!(ended.is_empty(), short, "{:?}", open.last());
+        if !short {
+            let time = Effect::Finish { reason: FinishReason::Time };
+            prop_assert_eq!(ended.last(), Some(&time));
+            let next = core.reopen(1_000_001);
+            let goes_on = next.last().is_some_and(|effect| !matches!(effect, Effect::Finish { .. }));
+            prop_assert!(goes_on, "{:?}", next);
+            continue_by(&mut core, next, &lucky()[..60]);
         }
     }
 

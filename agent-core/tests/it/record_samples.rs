@@ -163,6 +163,7 @@ fn events() -> Vec<Event> {
         Event::CandidatesTried { trials: Vec::new() },
         Event::SkillsRetested { retests: Vec::new() },
         Event::ReflexesTried { trials: Vec::new() },
+        Event::OutOfTime {},
         Event::Acted {
             report: ActReport {
                 observation: observation(),

@@ -306,9 +306,15 @@ impl Lab {
 
 /// The first records as a process that was killed leaves them.
 pub async fn cut(store: &Store, records: &[Record]) -> (tempfile::TempDir, Store, Writer) {
+    cut_as(store, records, new_run()).await
+}
+
+/// As [`cut`], for the records of another run.
+pub async fn cut_as(store: &Store, records: &[Record], run: NewRun) -> (tempfile::TempDir, Store, Writer) {
     let home = tempfile::tempdir().unwrap();
     let copy = Store::open(home.path()).await.unwrap();
-    let mut writer = copy.create_run(new_run()).await.unwrap();
+    let id = run.id.clone();
+    let mut writer = copy.create_run(run).await.unwrap();
     for record in records {
         for blob in &record.blobs {
             writer.put_blob(&store.blob(blob).await.unwrap()).await.unwrap();
@@ -319,7 +325,7 @@ pub async fn cut(store: &Store, records: &[Record]) -> (tempfile::TempDir, Store
             .unwrap();
     }
     writer.close(sojourn_memory::RunStatus::Running).await.unwrap();
-    let writer = copy.resume_run(&new_run().id).await.unwrap();
+    let writer = copy.resume_run(&id).await.unwrap();
     (home, copy, writer)
 }
 

@@ -6,8 +6,8 @@
 use serde_json::{Map, Value, json};
 use sojourn_controller::{Completion, Finish, Reply, Timing, Usage};
 use sojourn_core::{
-    ActReport, AlikeTrial, CandidateTrial, Core, Effect, Event, Milestone, RunConfig, RunOrigin, Scrutiny,
-    SkillRetest, SkillUse, TrialPlan,
+    ActReport, AlikeTrial, CORE_RULES, CandidateTrial, Core, Effect, Event, Milestone, RunConfig, RunOrigin,
+    Scrutiny, SkillRetest, SkillUse, TrialPlan,
 };
 use sojourn_crafter::CrafterEnvironment;
 use sojourn_skills::{
@@ -374,4 +374,38 @@ fn a_task_is_not_charged_for_its_prerequisites() {
     }
     assert!(pickaxe.contains(&"/achievements/place_plant".to_owned()), "it costs a sapling");
     assert!(!wood.iter().any(|path| path == "/health" || path == "/food"), "what time takes is no effect");
+}
+
+/// The first question for a choice in a run that starts with this library.
+fn first_choice(library: LibraryState, rules: u32) -> String {
+    let config = RunConfig { memory: false, rules, ..RunConfig::default() };
+    let origin = RunOrigin { run: "test".parse().unwrap(), model: "test".into(), engine: ENGINE.into() };
+    let mut core = Core::new(config, spec(), library, origin);
+    core.start(0);
+    let started = Event::EpisodeStarted { seed: 1, observation: observation() };
+    match core.apply(0, started).pop() {
+        Some(Effect::AskController { request, .. }) => {
+            request.messages.iter().map(sojourn_controller::Message::text).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_chooser_is_told_how_often_a_skill_worked_in_all_runs() {
+    let mut library = wood();
+    let told = first_choice(library.clone(), CORE_RULES);
+    assert!(told.contains("You know how; it worked in 3 of 3 practice worlds."), "{told}");
+    let id = library.active("collect_wood").unwrap().id().clone();
+    for success in [true, false, true] {
+        let usage =
+            sojourn_skills::Use { context: "task".into(), success, died: false, steps: 5, error: None };
+        library.apply(&LibraryEvent::Used { id: id.clone(), usage }).unwrap();
+    }
+    let told = first_choice(library.clone(), CORE_RULES);
+    assert!(told.contains("You know how; it worked 2 of 3 times."), "{told}");
+    // A log that was recorded by the earlier rules replays with its own words.
+    assert!(first_choice(library, 0).contains("You know how; it worked 0 of 0 times."));
+    let old: RunConfig = serde_json::from_value(json!({"seed": 1})).unwrap();
+    assert_eq!(old.rules, 0);
 }

@@ -83,7 +83,7 @@ pub(super) fn core(config: RunConfig) -> Core {
     core_in(spec(), config)
 }
 
-fn core_in(spec: EnvironmentSpec, config: RunConfig) -> Core {
+pub(super) fn core_in(spec: EnvironmentSpec, config: RunConfig) -> Core {
     let origin = RunOrigin { run: "test".parse().unwrap(), model: "test".into(), engine: "test".into() };
     Core::new(config, spec, LibraryState::default(), origin)
 }
@@ -233,7 +233,16 @@ pub(super) fn drive(config: RunConfig, whims: &[Whim]) -> Vec<Effect> {
 
 pub(super) fn drive_in(spec: EnvironmentSpec, config: RunConfig, whims: &[Whim]) -> Vec<Effect> {
     let mut core = core_in(spec, config);
-    let mut effects = core.start(0);
+    let effects = core.start(0);
+    continue_by(&mut core, effects, whims).1
+}
+
+/// Answers the last of `effects` and what follows by whims; gives the effects that are not answered yet, and all of them.
+pub(super) fn continue_by(
+    core: &mut Core,
+    mut effects: Vec<Effect>,
+    whims: &[Whim],
+) -> (Vec<Effect>, Vec<Effect>) {
     let mut all = effects.clone();
     for (position, whim) in whims.iter().enumerate() {
         let Some(last) = effects.last() else { panic!("the core asked for nothing after {all:?}") };
@@ -257,7 +266,7 @@ pub(super) fn drive_in(spec: EnvironmentSpec, config: RunConfig, whims: &[Whim])
         effects = core.apply(position as i64 * 100, event);
         all.extend(effects.iter().cloned());
     }
-    all
+    (effects, all)
 }
 
 /// An endless supply of good luck, with a death now and then.

@@ -185,6 +185,8 @@ async fn measure(
     agent.run.episode_steps = args.steps;
     agent.run.episode_tokens = args.episode_tokens.or(agent.run.episode_tokens);
     agent.run.budgets = Budgets::default();
+    // Only learning writes, and only then a subject that does not deliberate needs the model.
+    agent.run.learning = args.learn_episodes.is_some() || args.learn_minutes.is_some();
     if args.no_reflex {
         reflexes.clear();
     }

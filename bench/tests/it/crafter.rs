@@ -64,6 +64,15 @@ async fn measuring_uses_the_library_and_leaves_it_as_it_is() {
     assert_eq!((&measured["episodes"], &measured["library_skills"]), (&json!(2), &json!(1)), "{measured}");
     assert!(measured["per_achievement"]["collect_wood"].as_f64().unwrap() > 0.0, "{measured}");
 
+    // Without deliberation nothing is asked, so the model need not even be on this machine.
+    place.write("skills.toml", "environment = \"crafter\"\nembedding = \"none\"\n");
+    let mut unasked =
+        place.command(&["crafter", "--agent", "skills.toml", "--no-deliberation", "--episodes", "2"]);
+    let unasked =
+        place.answer(&unasked.env("SOJOURN_MODELS", place.path().join("no-models")).output().unwrap());
+    assert!(unasked.is_ok() && !unasked.stderr.contains("loading the model"), "{unasked}");
+    assert!(unasked.stdout.contains("without deliberation; 1 skills; 2 episodes"), "{unasked}");
+
     assert_eq!(home.read_library().await.unwrap().unwrap().state(), &before);
     assert_eq!(
         home.store().await.unwrap().runs().await.unwrap().len(),

@@ -4,9 +4,13 @@ use super::{AgentFile, assign};
 use crate::environments;
 use crate::error::{Failure, Kind};
 use anyhow::Result;
+use sojourn_core::CORE_RULES;
 use sojourn_tools::EnvironmentRegistry;
 use std::path::Path;
 use toml::Table;
+
+/// `run.uneventful_episodes`, unless the agent file has it.
+const UNEVENTFUL_EPISODES: u32 = 5;
 
 impl AgentFile {
     /// Reads an agent file and applies `KEY=VALUE` overrides to it. Where there is no such file and `path` is the name of an
@@ -66,6 +70,8 @@ impl AgentFile {
         directory.clone_into(&mut agent.directory);
         agent.run.reflexes.get_or_insert_default();
         agent.run.explore.get_or_insert_default();
+        agent.run.uneventful_episodes.get_or_insert(UNEVENTFUL_EPISODES);
+        agent.run.rules = CORE_RULES;
         agent.apply_prices();
         agent.apply_limits(name)?;
         agent.apply_policy(name)?;

@@ -2,8 +2,9 @@ use crate::agent_file::{self, AgentFile};
 use crate::args::{Fork, Run};
 use crate::error::{Failure, Kind};
 use crate::home::Home;
+use crate::models::{self, Loading};
 use crate::session::{EffectiveConfig, RunContext, new_run};
-use crate::{logbook, models, output};
+use crate::{logbook, output};
 use anyhow::{Context as _, Result};
 use serde_json::json;
 use sojourn_controller::ModelInfo;
@@ -128,12 +129,11 @@ fn adjusted(config: &RunConfig, settings: &[String]) -> Result<RunConfig> {
     Ok(run.try_into()?)
 }
 
-/// The model that continues the run: the same one, unless the arguments may name another. Then it is loaded, because only a
-/// loaded model knows its description.
+/// The model that continues the run: the same one, unless the arguments may name another.
 async fn model(agent: &AgentFile, args: &Fork, before: &ModelInfo) -> Result<ModelInfo> {
     if args.model.is_none() && args.agent.is_none() {
         return Ok(before.clone());
     }
-    let controller = models::controller(agent, &models::open()?, false).await?;
+    let controller = models::controller(agent, &models::open()?, false, Loading::WhenAsked).await?;
     Ok(controller.model().clone())
 }

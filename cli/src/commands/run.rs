@@ -1,3 +1,5 @@
+mod resuming;
+
 use crate::agent_file::AgentFile;
 use crate::args::Run;
 use crate::error::{Failure, Kind};
@@ -8,10 +10,11 @@ use crate::session::{LibraryHandle, Models, Plan, RunContext, Session, Watch, ne
 use crate::supervisor::{self, Task, Work};
 use crate::{approver, duration, logbook, output, table};
 use anyhow::Result;
+use resuming::{Wanted, is_budget, more, more_of};
 use serde::Serialize;
 use sojourn_controller::Cancel;
-use sojourn_core::{Budgets, Core, FinishReason, Outcome, Tools, Totals};
-use sojourn_memory::{RunId, RunInfo, RunStatus, Store};
+use sojourn_core::{Core, FinishReason, Outcome, Tools, Totals};
+use sojourn_memory::RunId;
 use sojourn_skills::Origin;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -31,7 +34,10 @@ pub async fn run(home: Home, args: Run) -> Result<ExitCode> {
     agent.reflex_sources()?;
     let environment = agent.open_environment(home.environments()).await?.spec().name.clone();
     let run = match &args.resume {
-        Some(asked) => Some(find_resumable(&home.store().await?, &environment, asked.as_deref()).await?.id),
+        Some(asked) => {
+            let wanted = Wanted { environment: &environment, name: asked.as_deref(), args: &args };
+            Some(wanted.find(&home.store().await?).await?.id)
+        }
         None => None,
     };
     if args.unsupervised {
@@ -54,7 +60,8 @@ fn command_line(args: &Run) -> Vec<String> {
     if let Some(seed) = args.seed {
         line.extend(["--seed".to_owned(), seed.to_string()]);
     }
-    for assignment in &args.overrides {
+    let budgets = |assignment: &&String| args.resume.is_some() && is_budget(assignment);
+    for assignment in args.overrides.iter().filter(|assignment| !budgets(assignment)) {
         line.extend(["--set".to_owned(), assignment.clone()]);
     }
     if let Some(otlp) = &args.otlp {
@@ -76,6 +83,11 @@ fn budgets_of(args: &Run) -> Vec<String> {
     }
     if let Some(time) = args.time {
         line.extend(["--time".to_owned(), format!("{}ms", time.as_millis())]);
+    }
+    if args.resume.is_some() {
+        for assignment in args.overrides.iter().filter(|assignment| is_budget(assignment)) {
+            line.extend(["--set".to_owned(), assignment.clone()]);
+        }
     }
     line
 }
@@ -115,7 +127,7 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     let watch = Watch { observer: progress.clone(), cancel, redactor: redactor.clone() };
     let session = if let Some(info) = &resumed {
         let policy = agent.run.tools.as_ref().map(|tools| tools.policy.clone()).unwrap_or_default();
-        context.resume(info, environment, more(args), &policy, &models, watch).await?
+        context.resume(info, environment, more(args)?, &policy, &models, watch).await?
     } else {
         let library = LibraryHandle::OnDisk(Box::new(context.home.library().await?));
         let plan = Plan { config: agent.run.clone(), reflexes, library, title: None, run };
@@ -152,16 +164,6 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     Ok(conclude(&outcome, &run, args))
 }
 
-/// The new budgets of a resumed run, if there are any.
-fn more(args: &Run) -> Option<Budgets> {
-    let more = Budgets {
-        steps: args.steps,
-        time_ms: args.time.map(|time| time.as_millis() as u64),
-        ..Budgets::default()
-    };
-    (more != Budgets::default()).then_some(more)
-}
-
 /// Prints how to continue, and returns the exit code.
 fn conclude(outcome: &Outcome, run: &RunId, args: &Run) -> ExitCode {
     let resume = format!("`sojourn run {} --resume {run}`", args.agent.display());
@@ -174,6 +176,22 @@ fn conclude(outcome: &Outcome, run: &RunId, args: &Run) -> ExitCode {
             output::note(format!("paused: the agent repeated {what}; resume with {resume}"));
             ExitCode::from(Kind::Failure as u8)
         }
+        Outcome::Finished(reason @ FinishReason::NothingNew { .. }) => {
+            output::note(format!(
+                "ended: {}; add a task to the world, or live on with `--set run.uneventful_episodes=0`",
+                logbook::reason_line(reason)
+            ));
+            ExitCode::SUCCESS
+        }
+        Outcome::Finished(reason) if more_of(reason).is_some() => {
+            let option = more_of(reason).unwrap_or_default();
+            let resume = resume.trim_end_matches('`');
+            output::note(format!(
+                "{}; give the run more with {resume} {option}`",
+                logbook::reason_line(reason)
+            ));
+            ExitCode::SUCCESS
+        }
         Outcome::Finished(FinishReason::Controller { .. }) => ExitCode::from(Kind::Failure as u8),
         _ => ExitCode::SUCCESS,
     }
@@ -185,35 +203,6 @@ fn apply(agent: &mut AgentFile, args: &Run) {
     budgets.steps = args.steps.or(budgets.steps);
     budgets.time_ms = args.time.map(|time| time.as_millis() as u64).or(budgets.time_ms);
     agent.run.seed = args.seed.unwrap_or(agent.run.seed);
-}
-
-/// The run named `asked`, or the latest interrupted run in `environment`.
-async fn find_resumable(store: &Store, environment: &str, asked: Option<&str>) -> Result<RunInfo> {
-    let info = if let Some(name) = asked {
-        logbook::find_run(store, name).await?
-    } else {
-        let latest = store.runs().await?.into_iter().find(|run| {
-            run.environment == environment
-                && run.status != RunStatus::Finished
-                && !store.is_live(&run.id).unwrap_or(true)
-        });
-        latest.ok_or_else(|| {
-            Failure::new(Kind::NotFound, format!("there is no interrupted run in `{environment}`"))
-                .hint("`sojourn runs` lists all runs; without `--resume` a new one is started")
-        })?
-    };
-    if info.environment != environment {
-        return Err(Failure::new(
-            Kind::Usage,
-            format!(
-                "run `{}` is in the environment `{}`, but the agent file names `{environment}`",
-                info.id, info.environment
-            ),
-        )
-        .hint("resume it with the agent file that it was started with")
-        .into());
-    }
-    Ok(info)
 }
 
 /// The result of a run.

@@ -165,6 +165,7 @@ pub fn is_error(record: &LogRecord) -> bool {
             | Event::Recalled { .. }
             | Event::StartsObserved { .. }
             | Event::Explored { .. }
+            | Event::OutOfTime {}
             | Event::ControllerAnswered { .. } => false,
         },
         LogRecord::SkillEvent(event) => match &**event {

@@ -6,7 +6,7 @@ mod stop;
 
 pub use plan::{LibraryHandle, Models, Plan, Watch};
 pub use recorded::EffectiveConfig;
-pub use stop::{Signals, StopSignal, stop_on_ctrl_c};
+pub use stop::{SAME_REQUEST, Signals, StopSignal, stop_on_ctrl_c};
 
 use crate::environments;
 use crate::error::{Failure, Kind};

@@ -1,7 +1,7 @@
 //! What the caller of a run decides: its settings and library, its models, and who watches it.
 
 use crate::agent_file::AgentFile;
-use crate::models;
+use crate::models::{self, Loading};
 use crate::vectors::Vectors;
 use anyhow::Result;
 use sojourn_controller::{Cancel, Controller, Embedder};
@@ -64,7 +64,8 @@ pub struct Models {
 }
 
 impl Models {
-    /// Loads the models that an agent file asks for.
+    /// Loads the models that an agent file asks for; the controller's only when it is asked, where the file's run does not
+    /// ask as a matter of course.
     ///
     /// # Errors
     /// When a model is not on this machine or cannot be loaded.
@@ -73,8 +74,9 @@ impl Models {
         // The small model first: if it is missing, the error comes before the large one is loaded.
         let embedder = if agent.run.memory { models::embedder(agent, &models, pull).await? } else { None };
         let vectors = agent.memory.vectors.clone();
+        let loading = if agent.run.asks_the_controller() { Loading::Now } else { Loading::WhenAsked };
         Ok(Self {
-            controller: models::controller(agent, &models, pull).await?,
+            controller: models::controller(agent, &models, pull, loading).await?,
             embedder,
             vectors,
             tools: None,

@@ -2,14 +2,19 @@
 
 use crate::error::Kind;
 use sojourn_controller::Cancel;
+use std::task::{Context, Waker};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How long a process may take to stop in order. The log then has all but its last unfinished group of records.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Signals within this time after the first are the same request: `timeout` and terminals signal a whole group of processes,
+/// so this process gets a signal from them and from its supervisor.
+pub const SAME_REQUEST: Duration = Duration::from_secs(1);
+
 /// Cancels `cancel` at the first Ctrl-C or `kill`, or when the terminal is closed. Ends the process at the second Ctrl-C or
-/// `kill`, or after [`STOP_TIMEOUT`]. Signals have a thread of their own, because all others may be busy.
+/// `kill`, if that comes [`SAME_REQUEST`] later, or after [`STOP_TIMEOUT`]. Signals have a thread of their own, because all others may be busy.
 pub fn stop_on_ctrl_c(cancel: Cancel) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     let signals = {
@@ -22,7 +27,12 @@ pub fn stop_on_ctrl_c(cancel: Cancel) {
             signals.recv().await;
             crate::output::note("stopping after the step under way; press Ctrl-C again to stop at once");
             cancel.cancel();
-            let _ = tokio::time::timeout(STOP_TIMEOUT, signals.again()).await;
+            let again = async {
+                tokio::time::sleep(SAME_REQUEST).await;
+                signals.forget();
+                signals.again().await;
+            };
+            let _ = tokio::time::timeout(STOP_TIMEOUT, again).await;
             exit_at_once();
         });
     };
@@ -75,6 +85,15 @@ impl Signals {
             _ = interrupts.recv() => StopSignal::Interrupt,
             _ = terminations.recv() => StopSignal::Terminate,
             _ = hung_up => StopSignal::HangUp,
+        }
+    }
+
+    /// Forgets the requests that have come.
+    pub fn forget(&mut self) {
+        let mut context = Context::from_waker(Waker::noop());
+        let Self { interrupts, terminations, hangups } = self;
+        for signal in [Some(interrupts), Some(terminations), hangups.as_mut()].into_iter().flatten() {
+            while signal.poll_recv(&mut context).is_ready() {}
         }
     }
 

@@ -46,19 +46,23 @@ impl LoadedModel {
         let mut model = LlamaModel::load_from_file(backend, path, &params)
             .map_err(|_| unloadable("llama.cpp does not support its architecture, or the file is damaged"))?;
         let lora = options.lora.as_ref().map(|lora| adapter(&mut model, lora)).transpose()?;
-        let name = header.name().map_or_else(
-            || path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-            str::to_owned,
-        );
-        let info = ModelInfo {
-            name,
-            source: path.display().to_string(),
-            quantisation: header.quantisation().map(str::to_owned),
-            parameters: Some(header.parameters),
-            context_tokens: Some(model.n_ctx_train()),
-            sha256: None,
-        };
+        let info = ModelInfo { context_tokens: Some(model.n_ctx_train()), ..describe(path, &header) };
         Ok(Self { model: Arc::new(model), path: path.to_path_buf(), lora, backend, header, info })
+    }
+}
+
+/// What the header of the file at `path` says of the model.
+pub(super) fn describe(path: &Path, header: &Header) -> ModelInfo {
+    let name = header
+        .name()
+        .map_or_else(|| path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), str::to_owned);
+    ModelInfo {
+        name,
+        source: path.display().to_string(),
+        quantisation: header.quantisation().map(str::to_owned),
+        parameters: Some(header.parameters),
+        context_tokens: None,
+        sha256: None,
     }
 }
 

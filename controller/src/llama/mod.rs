@@ -83,6 +83,14 @@ impl LlamaController {
         Ok(controller)
     }
 
+    /// What the file at `path` says of its model, without loading it. The size of the context is not known then.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is no complete GGUF file.
+    pub fn describe(path: &Path) -> Result<ModelInfo, ControllerError> {
+        Ok(load::describe(path, &Header::read(path)?))
+    }
+
     /// The options in effect, with the chosen numbers of threads.
     pub fn options(&self) -> &LlamaOptions {
         &self.options

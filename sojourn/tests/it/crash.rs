@@ -99,6 +99,28 @@ fn a_killed_worker_is_restarted_and_resumes() {
     assert_eq!(runs(place).len(), 1);
 }
 
+/// `timeout` signals its child and then the whole group, so each process gets the signal several times at once.
+#[test]
+fn a_signal_that_comes_several_times_at_once_still_prints_the_summary_and_how_to_resume() {
+    for second in ["-TERM", "-INT"] {
+        let dir = place("");
+        let mut run = command(dir.path(), &["run", "agent.toml", "--seed", "1"]);
+        let supervisor = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        until("something was recorded", || records(dir.path()) > 20);
+        let worker = worker(supervisor.id()).expect("a worker");
+        let (one, other) = (supervisor.id(), worker);
+        // The second signals may find processes that have ended.
+        let kill = format!("kill -TERM {one} {other}; kill {second} {one} {other}; kill {second} {other}");
+        Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status().unwrap();
+        let output = supervisor.wait_with_output().unwrap();
+        let (said, shown) =
+            (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+        assert_eq!(output.status.code(), Some(130), "{said}");
+        assert!(shown.contains("skills learned") && shown.contains("interrupted: "), "{shown}{said}");
+        assert!(said.contains("interrupted; resume with `sojourn run agent.toml --resume "), "{said}");
+    }
+}
+
 #[test]
 fn a_run_killed_again_and_again_is_the_same_run() {
     let (dir, run) = recorded();

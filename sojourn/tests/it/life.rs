@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
-use crate::support::{endpoint, sojourn};
+use crate::support::{command, endpoint, sojourn};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -74,10 +74,46 @@ fn a_run_is_carried_out_listed_shown_and_verified() {
     let found = document(place, &["memory", "search", "collect_wood", "--json"]);
     assert!(!found["memories"].as_array().unwrap().is_empty());
 
-    // A finished run is not resumed.
+    // A finished run is not resumed, but it is said how to give it more.
     let refused = sojourn(place, &["run", "agent.toml", "--resume", run]);
     assert_eq!(refused.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("is finished: there is nothing to resume"));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        said.contains("is finished (the step budget is used up): there is nothing to resume")
+            && said.contains(&format!("`sojourn run agent.toml --resume {run} --steps 500`")),
+        "{said}"
+    );
+    let none = sojourn(place, &["run", "agent.toml", "--resume"]);
+    let said = String::from_utf8_lossy(&none.stderr).into_owned();
+    assert!(
+        said.contains("no interrupted run") && said.contains(&format!("--resume {run} --steps 500`")),
+        "{said}"
+    );
+
+    // With more of any budget it goes on, also without its name.
+    let more = sojourn(place, &["run", "agent.toml", "--resume", "--set", "run.budgets.steps=7", "--json"]);
+    let result: Value = serde_json::from_slice(&more.stdout).unwrap();
+    assert_eq!((&result["run"], &result["totals"]["steps"]), (&json!(run), &json!(67)), "{result}");
+    let said = String::from_utf8_lossy(&more.stderr).into_owned();
+    assert!(
+        said.contains(&format!("the step budget is used up; give the run more with `sojourn run agent.toml --resume {run} --steps 500`")),
+        "{said}"
+    );
+
+    // Without deliberation and writing a run does what it learned, and needs no model: none is here.
+    std::fs::write(
+        place.join("skills.toml"),
+        "environment = \"crafter\"\nembedding = \"none\"\n[run]\ndeliberate = false\nlearning = false\n",
+    )
+    .unwrap();
+    let skilled = command(place, &["run", "skills.toml", "--steps", "20", "--seed", "1", "--json"])
+        .env("SOJOURN_MODELS", place.join("no-models"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&skilled.stderr).into_owned();
+    assert!(skilled.status.success() && !said.contains("loading the model"), "{said}");
+    let result: Value = serde_json::from_slice(&skilled.stdout).unwrap();
+    assert_eq!(result["totals"]["steps"], 20, "{result}");
 }
 
 #[test]

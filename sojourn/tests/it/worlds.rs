@@ -48,10 +48,17 @@ fn said(output: &Output) -> String {
 #[test]
 fn a_skill_is_learned_in_a_program_and_the_log_replays_without_it() {
     let place = corridor("none");
-    let run = ["run", "agent.toml", "--steps", "60", "--time", "3m", "--seed", "1", "--json"];
+    let check = sojourn(place.path(), &["environments", "check", "agent.toml", "--steps", "20"]);
+    assert!(said(&check).contains("taking 20 random steps, twice"), "{}", said(&check));
+
+    let run = ["run", "agent.toml", "--steps", "600", "--time", "3m", "--seed", "1", "--json"];
     let output = sojourn(place.path(), &run);
     assert!(output.status.success(), "{}", said(&output));
     let result = document(&output);
+    // It has learned the only task, and does not live it until its steps are used up.
+    let outcome = result["outcome"].as_str().unwrap();
+    assert_eq!(outcome, "the agent can do every task, and the last 5 episodes brought nothing new");
+    assert!(said(&output).contains("--set run.uneventful_episodes=0"), "{}", said(&output));
     assert_eq!(result["achievements_possible"], 1, "{result}");
     assert!(result["achievements"].get("leave").is_some(), "{result}");
     assert_eq!(result["skills"][0]["name"], "leave", "{result}");
@@ -72,12 +79,13 @@ fn a_skill_is_learned_in_a_program_and_the_log_replays_without_it() {
 #[test]
 fn a_killed_run_continues_its_episode_in_a_deterministic_program() {
     let place = corridor("none");
-    let mut worker =
-        command(place.path(), &["run", "agent.toml", "--steps", "4000", "--time", "3m", "--unsupervised"])
-            .stderr(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+    // There is one task only, and the run is to live it until it is killed.
+    let run = ["run", "agent.toml", "--steps", "4000", "--time", "3m", "--unsupervised", "--set"];
+    let mut worker = command(place.path(), &[&run[..], &["run.uneventful_episodes=0"]].concat())
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     let begun = Instant::now();
     let count = || {
         let runs = sojourn(place.path(), &["runs", "--json"]);

@@ -6,14 +6,17 @@ use crate::core::planner::Planner;
 use crate::model::Recalled;
 use serde_json::Value;
 use sojourn_controller::{Message, Part, Request, Role};
+use sojourn_skills::{Entry, LibraryState, TrialReport};
 use sojourn_tools::outside::quote;
-use sojourn_tools::{EnvironmentSpec, signature};
+use sojourn_tools::{EnvironmentSpec, TaskSpec, signature};
 
 /// The input of a choice.
 pub(in crate::core) struct Choice<'a> {
     pub spec: &'a EnvironmentSpec,
     pub planner: &'a Planner,
     pub curriculum: &'a Curriculum,
+    /// The library, which has the uses of all runs; `None` where only those of this run are counted.
+    pub library: Option<&'a LibraryState>,
     /// The text of the present observation.
     pub observation: &'a str,
     /// Recalled memories, the best first.
@@ -47,18 +50,7 @@ pub(in crate::core) fn choose(choice: &Choice<'_>, seed: u64) -> Request {
     for proposal in choice.proposals {
         let Some(task) = choice.planner.task(proposal.task()) else { continue };
         let (line, parameters) = match proposal {
-            Proposal::Do(_) => {
-                let record = choice.curriculum.record(&task.name);
-                let line = prompt!(
-                    "choose",
-                    "known_task",
-                    signature = signature(&task.name, &task.parameters),
-                    description = task.description,
-                    successes = record.successes,
-                    runs = record.runs,
-                );
-                (line, task.parameters.as_slice())
-            }
+            Proposal::Do(_) => (known_task(choice, task), task.parameters.as_slice()),
             Proposal::Learn(_) => {
                 let line = prompt!("choose", "new_task", name = task.name, description = task.description);
                 (line, [].as_slice())
@@ -74,4 +66,37 @@ pub(in crate::core) fn choose(choice: &Choice<'_>, seed: u64) -> Request {
     parts.push(Part::new(user));
     let messages = vec![message(Role::System, system), Message { role: Role::User, parts }];
     request(messages, schema, seed, max_tokens)
+}
+
+/// The line of a task that has a skill.
+fn known_task(choice: &Choice<'_>, task: &TaskSpec) -> String {
+    let (signature, description) = (signature(&task.name, &task.parameters), &task.description);
+    let entry = choice.library.and_then(|library| library.active(&task.name));
+    let usage = entry.map(Entry::total_usage);
+    let (successes, runs) = match &usage {
+        Some(usage) => (usage.successes, usage.successes.saturating_add(usage.failures)),
+        None => {
+            let record = choice.curriculum.record(&task.name);
+            (record.successes, record.runs)
+        }
+    };
+    if usage.is_some() && runs == 0 {
+        let report = entry.and_then(|entry| entry.report.as_ref());
+        return prompt!(
+            "choose",
+            "unused_task",
+            signature = signature,
+            description = description,
+            passes = report.map_or(0, TrialReport::passes),
+            worlds = report.map_or(0, |report| report.worlds.len()),
+        );
+    }
+    prompt!(
+        "choose",
+        "known_task",
+        signature = signature,
+        description = description,
+        successes = successes,
+        runs = runs,
+    )
 }

@@ -67,6 +67,7 @@ impl Core {
             library.apply(change).ok()?;
         }
         self.library = library;
+        self.news = true;
         self.curriculum.learned(&task.name);
         self.demoted.remove(&task.name);
 

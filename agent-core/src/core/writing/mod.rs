@@ -39,6 +39,13 @@ pub(super) struct Draft {
     author: Author,
 }
 
+impl Draft {
+    /// Rounds of writing so far.
+    pub(super) fn round(&self) -> u32 {
+        self.round
+    }
+}
+
 /// Where the candidates under trial come from.
 enum Author {
     /// The controller wrote them.

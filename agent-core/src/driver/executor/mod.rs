@@ -79,6 +79,9 @@ pub enum ExecutorError {
     /// The run was interrupted. The current step was finished and recorded.
     #[error("interrupted")]
     Interrupted,
+    /// The run's time is used up.
+    #[error("the time budget is used up")]
+    OutOfTime,
     /// The environment is still held by a running skill.
     #[error("the environment is still in use")]
     Busy,

@@ -1,5 +1,6 @@
 //! Who records what happens while a skill runs.
 
+use super::super::time_limit::WorkWatch;
 use super::ExecutorError;
 use crate::model::SkillEvent;
 use async_trait::async_trait;
@@ -14,12 +15,12 @@ pub trait Recorder: Send {
     async fn record(&mut self, event: SkillEvent) -> Result<(), ExecutorError>;
 }
 
-/// Records nothing. Trials use it: only their verdict is logged.
-pub struct Unrecorded;
+/// Records nothing: of trials only the verdict is logged. Before each event it looks whether the trial may continue.
+pub struct Unrecorded(pub(in crate::driver) WorkWatch);
 
 #[async_trait]
 impl Recorder for Unrecorded {
     async fn record(&mut self, _event: SkillEvent) -> Result<(), ExecutorError> {
-        Ok(())
+        self.0.check()
     }
 }

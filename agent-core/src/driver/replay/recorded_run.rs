@@ -15,7 +15,7 @@ use crate::model::{ControlRecord, Effect, Event, LogRecord, Recalled, RecordKind
 use sojourn_controller::Recording;
 use sojourn_memory::{EventSeq, Record, Store};
 use sojourn_tools::{Environment, EnvironmentSpec};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Recalled memories, and the names of the tools that fit best.
@@ -30,6 +30,7 @@ pub struct RecordedRun {
     answers: Vec<(usize, Recording)>,
     recalled: Vec<(usize, RecalledWithTools)>,
     trial_results: BTreeMap<usize, LogRecord>,
+    out_of_time: BTreeSet<usize>,
     tools: Arc<RecordedTools>,
     trace: Vec<(usize, TraceEntry)>,
     uncertain: BTreeMap<EventSeq, usize>,
@@ -74,6 +75,7 @@ impl RecordedRun {
             answers: Vec::new(),
             recalled: Vec::new(),
             trial_results: BTreeMap::new(),
+            out_of_time: BTreeSet::new(),
             tools: Arc::default(),
             trace: Vec::new(),
             uncertain: BTreeMap::new(),
@@ -125,6 +127,10 @@ impl RecordedRun {
                         let request = std::mem::take(&mut request);
                         this.answers.push((index, Recording { request, answer: Err(error) }));
                     }
+                    Event::OutOfTime {} => {
+                        uncertain.settled(index);
+                        this.out_of_time.insert(index);
+                    }
                     Event::Recalled { memories, tools } => this.recalled.push((index, (memories, tools))),
                     Event::ToolAnswered { outcome, .. } => {
                         uncertain.record(index);
@@ -159,7 +165,7 @@ impl RecordedRun {
         let mut own = self.times.clone();
         own.truncate(until.map_or(own.len(), |until| until + 1));
         let tools = self.tools.changes.iter().map(|change| (change.index, change.at_ms)).collect();
-        Clock::Recorded { own, tools }
+        Clock::Recorded { own, tools, out_of_time: Arc::new(self.out_of_time.clone()) }
     }
 
     /// The controller's answers after `position`, in order.

@@ -2,6 +2,7 @@
 //! cases and trials on a person's command are made of attempts.
 
 use super::super::executor::{ExecutorError, LoadedSkill, SkillExecutor, SkillRun};
+use super::super::observer::LongWork;
 use super::TrialRunner;
 use crate::core::planner::Planner;
 use crate::model::as_javascript;
@@ -113,7 +114,9 @@ impl TrialRunner {
         mut environment: Box<dyn Environment>,
     ) -> Result<(Box<dyn Environment>, Vec<CaseResult>), ExecutorError> {
         let mut results = Vec::with_capacity(cases.len());
-        for case in cases {
+        for (index, case) in cases.iter().enumerate() {
+            self.watch.check()?;
+            self.watch.begin(LongWork::Cases, index + 1, cases.len());
             let (back, result) = self.case(subject, case, environment).await?;
             environment = back;
             results.push(result);

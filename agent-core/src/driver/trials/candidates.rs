@@ -1,6 +1,8 @@
 //! Trials of candidates for a skill: each runs in the same practice worlds from the same starting points.
 
 use super::super::executor::{ExecutorError, LiveReflex, LoadedSkill, SkillExecutor, SkillRun, Unrecorded};
+use super::super::observer::LongWork;
+use super::super::time_limit::WorkWatch;
 use super::super::toolkit::Toolkit;
 use super::attempt::{Subject, Tally};
 use crate::model::{AlikeTrial, CandidateTrial, Failure, Scrutiny, SkillRetest, TrialPlan, as_javascript};
@@ -23,6 +25,8 @@ pub struct TrialRunner {
     pub limits: Limits,
     /// Tools that do not belong to the environment.
     pub toolkit: Option<Toolkit>,
+    /// Stops the trials early, and learns how far they are.
+    pub(in crate::driver) watch: WorkWatch,
 }
 
 /// The starting point of a world: its prelude has been run.
@@ -62,6 +66,7 @@ impl TrialRunner {
     ) -> Result<Vec<CandidateTrial>, ExecutorError> {
         let mut programs = Vec::new();
         for source in &plan.candidates {
+            self.watch.check()?;
             programs.push(self.compile(&plan.task, source).await);
         }
         let mut trials: Vec<CandidateTrial> = programs
@@ -83,6 +88,8 @@ impl TrialRunner {
             if used == plan.worlds {
                 break;
             }
+            self.watch.check()?;
+            self.watch.begin(LongWork::SkillTrials, used + 1, plan.worlds);
             let (back, prepared) = self.prepare(plan, *seed, environment).await?;
             environment = back;
             let Some(prepared) = prepared else { continue };
@@ -261,7 +268,7 @@ impl TrialRunner {
             environment,
             library,
             reflexes,
-            Box::new(Unrecorded),
+            Box::new(Unrecorded(self.watch.clone())),
             self.limits.clone(),
         )?;
         Ok(match &self.toolkit {

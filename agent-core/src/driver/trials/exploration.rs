@@ -2,20 +2,41 @@
 
 use super::super::DriveError;
 use super::super::executor::{ExecutorError, LoadedSkill, SkillExecutor};
+use super::super::observer::LongWork;
 use super::TrialRunner;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
-use sojourn_controller::Cancel;
 use sojourn_sandbox::Program;
 use sojourn_synthesis::{CallResult, ExplorationError, PracticeWorld, RunResult};
 use sojourn_tools::{Environment, EnvironmentError, Grants, ToolCall};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A practice world with the skills and reflexes of the run.
 pub(super) struct ExploredWorld {
     runner: TrialRunner,
-    /// Stops the exploration before its next episode.
-    cancel: Cancel,
+    episodes: EpisodeCount,
     holder: Holder,
+}
+
+/// The episodes of an exploration so far, in all its worlds.
+#[derive(Clone)]
+pub(super) struct EpisodeCount {
+    begun: Arc<AtomicUsize>,
+    most: usize,
+}
+
+impl EpisodeCount {
+    /// No episode of at most `most`.
+    pub(super) fn new(most: usize) -> Self {
+        Self { begun: Arc::default(), most }
+    }
+
+    /// The number of the next episode. Repetitions of an episode, which shorten what was done in it, are not planned; the
+    /// number stays at the largest one.
+    fn next(&self) -> usize {
+        (self.begun.fetch_add(1, Ordering::Relaxed) + 1).min(self.most)
+    }
 }
 
 /// Who holds the world.
@@ -29,8 +50,8 @@ enum Holder {
 }
 
 impl ExploredWorld {
-    pub(super) fn new(world: Box<dyn Environment>, runner: TrialRunner, cancel: Cancel) -> Self {
-        Self { runner, cancel, holder: Holder::Idle(world) }
+    pub(super) fn new(world: Box<dyn Environment>, runner: TrialRunner, episodes: EpisodeCount) -> Self {
+        Self { runner, episodes, holder: Holder::Idle(world) }
     }
 
     fn executor(&mut self) -> Result<&mut SkillExecutor, ExecutorError> {
@@ -46,9 +67,8 @@ impl PracticeWorld for ExploredWorld {
     type Error = ExecutorError;
 
     async fn reset(&mut self, seed: u64) -> Result<Value, ExecutorError> {
-        if self.cancel.is_cancelled() {
-            return Err(ExecutorError::Interrupted);
-        }
+        self.runner.watch.check()?;
+        self.runner.watch.begin(LongWork::Exploration, self.episodes.next(), self.episodes.most);
         let mut world = match std::mem::replace(&mut self.holder, Holder::Gone) {
             Holder::Idle(world) => world,
             Holder::InEpisode(executor) => executor.into_environment()?,

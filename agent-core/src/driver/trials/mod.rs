@@ -16,10 +16,11 @@ pub use single_run::{SingleRun, run_once};
 pub use standalone::StandaloneTrials;
 
 use super::executor::{ExecutorError, LiveReflex};
+use super::time_limit::WorkWatch;
 use super::toolkit::Toolkit;
 use super::{DriveError, Driver, Notice, Step};
 use crate::model::{Event, ExplorationPlan, LogRecord, Payload as _, RecordKind, ReflexTrialPlan, TrialPlan};
-use exploration::ExploredWorld;
+use exploration::{EpisodeCount, ExploredWorld};
 use reflexes::ReflexTrialRunner;
 use sojourn_skills::SkillId;
 use sojourn_synthesis::{Explorer, Findings};
@@ -32,6 +33,10 @@ const EXPLORED_WORLDS: usize = 4;
 impl Driver {
     /// The result of a trial from the log, where it is recorded and need not be checked.
     async fn recorded_trial(&self, kind: RecordKind) -> Result<Option<Step>, DriveError> {
+        let out_of_time = self.journal.lock().await.peek(RecordKind::OutOfTime).await?;
+        if out_of_time.is_some() {
+            return self.recorded(&[RecordKind::OutOfTime]).await;
+        }
         // The answers of other tools in a trial are not logged, so such a trial cannot be repeated.
         let repeatable = self.core.spec().deterministic && self.toolkit.is_none();
         if repeatable && !self.journal.lock().await.trusts_trials() {
@@ -64,14 +69,24 @@ impl Driver {
         })
     }
 
-    pub(super) async fn observe_starts(&self, task: &str, seeds: &[u64]) -> Result<Step, DriveError> {
+    /// Watches the trials of the effect that is about to be carried out.
+    async fn work_watch(&mut self) -> Result<WorkWatch, DriveError> {
+        let time = self.time_limit().await?;
+        Ok(WorkWatch { cancel: self.cancel.clone(), time, observer: Arc::clone(&self.observer) })
+    }
+
+    pub(super) async fn observe_starts(&mut self, task: &str, seeds: &[u64]) -> Result<Step, DriveError> {
         if let Some(step) = self.recorded_trial(RecordKind::StartsObserved).await? {
             return Ok(step);
         }
+        let watch = self.work_watch().await?;
         let mut seen = Vec::new();
         if let Some(mut world) = self.environment()?.practice() {
             self.observer.notice(&Notice::Trials { task, candidates: 0 });
             for seed in seeds {
+                if let Err(stopped) = watch.check() {
+                    return self.in_time(Err(stopped.into())).await;
+                }
                 world.reset(*seed).await.map_err(ExecutorError::from)?;
                 let observation = world.observe().map_err(ExecutorError::from)?;
                 seen.push(observation.text);
@@ -80,14 +95,16 @@ impl Driver {
         self.derived(Event::StartsObserved { seen }).await
     }
 
-    pub(super) async fn explore(&self, plan: &ExplorationPlan) -> Result<Step, DriveError> {
+    pub(super) async fn explore(&mut self, plan: &ExplorationPlan) -> Result<Step, DriveError> {
         if let Some(step) = self.recorded_trial(RecordKind::Explored).await? {
             return Ok(step);
         }
+        let watch = self.work_watch().await?;
         let environment = self.environment()?;
         let spec = environment.spec();
         let practice = (0..EXPLORED_WORLDS).map_while(|_| environment.practice());
-        let world = |world| ExploredWorld::new(world, self.trial_runner(), self.cancel.clone());
+        let episodes = EpisodeCount::new(plan.seeds.len());
+        let world = |world| ExploredWorld::new(world, self.trial_runner(&watch), episodes.clone());
         let worlds: Vec<ExploredWorld> = practice.map(world).collect();
         let task = spec.tasks.iter().find(|task| task.name == plan.task);
         let (Some(task), Some(_), false) = (task, &spec.exploration, worlds.is_empty()) else {
@@ -95,28 +112,32 @@ impl Driver {
         };
         self.observer.notice(&Notice::Trials { task: &plan.task, candidates: 0 });
         let explorer = Explorer { environment: spec, task, plan, sandbox: self.sandbox.clone() };
-        let Findings { demonstrations, programs } = explorer.explore(worlds).await?;
-        self.derived(Event::Explored { demonstrations, programs }).await
+        let found = explorer.explore(worlds).await.map_err(DriveError::from);
+        let event =
+            found.map(|Findings { demonstrations, programs }| Event::Explored { demonstrations, programs });
+        self.in_time(event).await
     }
 
-    pub(super) async fn try_candidates(&self, plan: &TrialPlan) -> Result<Step, DriveError> {
+    pub(super) async fn try_candidates(&mut self, plan: &TrialPlan) -> Result<Step, DriveError> {
         if let Some(step) = self.recorded_trial(RecordKind::CandidatesTried).await? {
             return Ok(step);
         }
+        let watch = self.work_watch().await?;
         let world = self.practice_world()?;
         let task = self.core.spec().tasks.iter().find(|task| task.name == plan.task);
         let goal = task
             .map(|task| task.goal.clone())
             .ok_or_else(|| DriveError::Unusable(format!("no task `{}`", plan.task)))?;
         self.observer.notice(&Notice::Trials { task: &plan.task, candidates: plan.candidates.len() });
-        let trials = self.trial_runner().try_all(plan, &goal, world).await?;
-        self.derived(Event::CandidatesTried { trials }).await
+        let tried = self.trial_runner(&watch).try_all(plan, &goal, world).await;
+        self.in_time(tried.map(|trials| Event::CandidatesTried { trials }).map_err(DriveError::from)).await
     }
 
-    pub(super) async fn retest_skills(&self, skills: &[SkillId]) -> Result<Step, DriveError> {
+    pub(super) async fn retest_skills(&mut self, skills: &[SkillId]) -> Result<Step, DriveError> {
         if let Some(step) = self.recorded_trial(RecordKind::SkillsRetested).await? {
             return Ok(step);
         }
+        let watch = self.work_watch().await?;
         let world = self.practice_world()?;
         let mut subjects = Vec::new();
         for entry in skills.iter().filter_map(|id| self.core.library().entry(id)) {
@@ -124,14 +145,16 @@ impl Driver {
             self.observer.notice(&Notice::Trials { task: entry.name(), candidates: 1 });
             subjects.push((entry.id().clone(), skill.clone(), entry.cases()));
         }
-        let retests = self.trial_runner().retest(&subjects, world).await?;
-        self.derived(Event::SkillsRetested { retests }).await
+        let retested = self.trial_runner(&watch).retest(&subjects, world).await;
+        self.in_time(retested.map(|retests| Event::SkillsRetested { retests }).map_err(DriveError::from))
+            .await
     }
 
-    pub(super) async fn try_reflexes(&self, plan: &ReflexTrialPlan) -> Result<Step, DriveError> {
+    pub(super) async fn try_reflexes(&mut self, plan: &ReflexTrialPlan) -> Result<Step, DriveError> {
         if let Some(step) = self.recorded_trial(RecordKind::ReflexesTried).await? {
             return Ok(step);
         }
+        let watch = self.work_watch().await?;
         let world = self.practice_world()?;
         let runner = ReflexTrialRunner {
             sandbox: self.sandbox.clone(),
@@ -142,21 +165,22 @@ impl Driver {
             origin: self.core.origin().clone(),
             actor: self.core.config().actor.clone(),
             seed: self.core.config().seed,
-            cancel: self.cancel.clone(),
+            watch,
         };
         self.observer.notice(&Notice::Trials { task: &plan.name, candidates: plan.candidates.len() });
-        let trials = runner.try_all(plan, world).await?;
-        self.derived(Event::ReflexesTried { trials }).await
+        let tried = runner.try_all(plan, world).await;
+        self.in_time(tried.map(|trials| Event::ReflexesTried { trials })).await
     }
 
     /// A runner with the run's skills and reflexes as they are now.
-    fn trial_runner(&self) -> TrialRunner {
+    fn trial_runner(&self, watch: &WorkWatch) -> TrialRunner {
         TrialRunner {
             sandbox: self.sandbox.clone(),
             library: Arc::clone(&self.skills),
             reflexes: self.reflexes.iter().map(LiveReflex::rested).collect(),
             limits: self.core.config().actor.limits.clone(),
             toolkit: self.toolkit.as_ref().map(Toolkit::in_trial),
+            watch: watch.clone(),
         }
     }
 }

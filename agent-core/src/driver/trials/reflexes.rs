@@ -5,11 +5,12 @@
 
 use super::super::DriveError;
 use super::super::executor::{ExecutorError, LiveReflex, LoadedSkill, SkillExecutor, Unrecorded};
+use super::super::observer::LongWork;
+use super::super::time_limit::WorkWatch;
 use crate::config::{ActorConfig, Budgets, RunConfig};
 use crate::core::Core;
 use crate::model::{ActReport, Effect, Event, ReflexCandidateTrial, ReflexTrialPlan, RunOrigin};
 use serde_json::Value;
-use sojourn_controller::Cancel;
 use sojourn_sandbox::Sandbox;
 use sojourn_skills::{Arm, LibraryState, PairedEpisode, ReflexTrial, Wasm};
 use sojourn_tools::{EndingKind, Environment, EnvironmentSpec};
@@ -37,8 +38,8 @@ pub struct ReflexTrialRunner {
     pub actor: ActorConfig,
     /// The run's seed.
     pub seed: u64,
-    /// Stops the trials between two calls.
-    pub cancel: Cancel,
+    /// Stops the trials early, and learns how far they are.
+    pub(in crate::driver) watch: WorkWatch,
 }
 
 impl ReflexTrialRunner {
@@ -61,7 +62,9 @@ impl ReflexTrialRunner {
         if candidates.iter().all(Option::is_none) {
             return Ok(trials);
         }
-        for seed in &plan.seeds {
+        for (index, seed) in plan.seeds.iter().enumerate() {
+            self.watch.check()?;
+            self.watch.begin(LongWork::ReflexTrials, index + 1, plan.seeds.len());
             let (back, without) = self.run_episode(*seed, plan.steps, None, world).await?;
             world = back;
             for (reflex, trial) in candidates.iter().zip(&mut trials) {
@@ -145,14 +148,13 @@ impl ReflexTrialRunner {
                     let observation = world.observe().map_err(ExecutorError::from)?;
                     Event::EpisodeStarted { seed, observation }
                 }
-                Effect::Act { .. } if self.cancel.is_cancelled() => return Err(DriveError::Interrupted),
                 Effect::Act { call, max_steps } => {
                     let mut executor = SkillExecutor::new(
                         self.sandbox.clone(),
                         world,
                         Arc::clone(&self.skills),
                         reflexes,
-                        Box::new(Unrecorded),
+                        Box::new(Unrecorded(self.watch.clone())),
                         self.actor.limits.clone(),
                     )?;
                     executor.set_episode_step(u64::from(arm.steps)).await;

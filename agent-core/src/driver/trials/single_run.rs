@@ -3,6 +3,7 @@
 use super::super::DriveError;
 use super::super::executor::{ExecutorError, LiveReflex, LoadedSkill, SkillExecutor, SkillRun, Unrecorded};
 use super::super::loaded_skills::load_skills;
+use super::super::time_limit::WorkWatch;
 use crate::model::{CallTrace, Unlocked};
 use serde::Serialize;
 use serde_json::Value;
@@ -54,7 +55,7 @@ pub async fn run_once(
         environment,
         skills,
         reflexes,
-        Box::new(Unrecorded),
+        Box::new(Unrecorded(WorkWatch::idle())),
         Limits::default(),
     )?;
     let SkillRun { error, verified, before, after, steps, unlocked, trace, ended, .. } =

@@ -3,6 +3,7 @@
 use super::super::DriveError;
 use super::super::executor::{LiveReflex, LoadedSkill};
 use super::super::loaded_skills::load_skills;
+use super::super::time_limit::WorkWatch;
 use super::TrialRunner;
 use super::attempt::{MAX_STEPS, Subject, prelude};
 use super::reflexes::ReflexTrialRunner;
@@ -10,7 +11,6 @@ use crate::config::RunConfig;
 use crate::core::planner::Planner;
 use crate::core::{seeds, trial_calls};
 use crate::model::{ReflexSource, RunOrigin};
-use sojourn_controller::Cancel;
 use sojourn_memory::RunId;
 use sojourn_sandbox::{Limits, Program, Sandbox};
 use sojourn_skills::{
@@ -59,7 +59,14 @@ impl StandaloneTrials {
             let program = sandbox.load(&module).map_err(|error| broken(&name, &error))?;
             reflexes.push(LiveReflex::new(&name, sandbox.reflex(&program, &Limits::reflex()), 0));
         }
-        let runner = TrialRunner { sandbox, library: skills, reflexes, limits, toolkit: None };
+        let runner = TrialRunner {
+            sandbox,
+            library: skills,
+            reflexes,
+            limits,
+            toolkit: None,
+            watch: WorkWatch::idle(),
+        };
         Ok(Self { runner, library: library.clone() })
     }
 
@@ -175,7 +182,7 @@ impl StandaloneTrials {
             },
             actor: config.actor.clone(),
             seed,
-            cancel: Cancel::new(),
+            watch: WorkWatch::idle(),
         };
         let purpose = format!("admission of {}", manifest.name);
         let rule = config.reflexes.clone().unwrap_or_default();

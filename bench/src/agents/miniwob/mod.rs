@@ -128,6 +128,8 @@ async fn measure(
     agent.run.deliberate &= !args.no_deliberation;
     agent.run.episode_steps = args.max_steps;
     agent.run.budgets = Budgets::default();
+    // Only practice writes, and only then a subject that does not deliberate needs the model.
+    agent.run.learning = args.practice_episodes.is_some() || args.practice_minutes.is_some();
     agent.run.tasks = tasks.iter().map(|task| task.name.clone()).collect();
     let (subject, _) = Subject::of(home, agent, reflexes, cancel, tasks.len()).await?;
     let trial = Trial { subject: &subject, world, tasks, seeds, tabs: args.tabs };

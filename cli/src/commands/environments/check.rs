@@ -3,6 +3,7 @@
 use crate::agent_file::AgentFile;
 use crate::home::Home;
 use crate::output;
+use crate::waiting::Waiting;
 use anyhow::Result;
 use serde_json::{Value, json};
 use sojourn_core::seeds;
@@ -34,8 +35,10 @@ pub async fn check(home: &Home, name: &str, seed: u64, steps: u64, json: bool) -
         home.environments().open(name).await?
     };
     let spec = world.spec().clone();
-    let first = walk(world.as_mut(), seed, steps).await?;
-    let second = walk(world.as_mut(), seed, steps).await?;
+    let waiting = Waiting::on(&format!("taking {steps} random steps, twice"));
+    let first = walk(world.as_mut(), seed, steps, ("first", &waiting)).await?;
+    let second = walk(world.as_mut(), seed, steps, ("second", &waiting)).await?;
+    drop(waiting);
     let diverged = first.seen.iter().zip(&second.seen).position(|(one, other)| one != other);
     let longest = first.seen.iter().map(|(text, _)| text.chars().count()).max().unwrap_or_default();
     let rate = first.steps as f64 / first.seconds;
@@ -96,7 +99,9 @@ pub async fn check(home: &Home, name: &str, seed: u64, steps: u64, json: bool) -
     Ok(ExitCode::SUCCESS)
 }
 
-async fn walk(world: &mut dyn Environment, seed: u64, steps: u64) -> Result<Walk> {
+/// Takes random steps; `turn` is the name of the walk, and the line that shows how far it is.
+async fn walk(world: &mut dyn Environment, seed: u64, steps: u64, turn: (&str, &Waiting)) -> Result<Walk> {
+    let (which, waiting) = turn;
     let actions = world.spec().actions.clone();
     let mut walk = Walk::default();
     world.reset(seed).await?;
@@ -106,6 +111,7 @@ async fn walk(world: &mut dyn Environment, seed: u64, steps: u64) -> Result<Walk
     for step in 0..steps {
         let drawn = seeds::draw(seed, "check", step) % actions.len().max(1) as u64;
         let Some(action) = actions.get(drawn as usize) else { break };
+        waiting.show(|| format!("{which} random walk, step {} of {steps}", step + 1));
         let begun = Instant::now();
         let outcome = world.step(&Action(action.clone())).await?;
         walk.seconds += begun.elapsed().as_secs_f64();

@@ -55,6 +55,7 @@ fn passage(record: &LogRecord, episode: &mut u32) -> Option<String> {
             }
             Event::ControllerFailed { .. }
             | Event::ToolAnswered { .. }
+            | Event::OutOfTime {}
             | Event::StartsObserved { .. }
             | Event::Explored { .. }
             | Event::CandidatesTried { .. }

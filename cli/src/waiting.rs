@@ -1,0 +1,41 @@
+//! A line that moves while something takes long and nothing is known about how far it is.
+
+use crate::output;
+use indicatif::{ProgressBar, ProgressStyle};
+use sojourn_tools::outside::terminal;
+use std::time::Duration;
+
+/// Shows a moving line until it is dropped. Where stderr is no terminal, one line is printed at the beginning.
+pub struct Waiting(Option<ProgressBar>);
+
+impl Waiting {
+    /// Waits for what `text` says.
+    pub fn on(text: &str) -> Self {
+        if !output::is_watched() {
+            output::note(text);
+            return Self(None);
+        }
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise}  {msg}") {
+            bar.set_style(style);
+        }
+        bar.set_message(terminal::escaped(text).into_owned());
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self(Some(bar))
+    }
+
+    /// Changes the line on a terminal.
+    pub fn show(&self, text: impl FnOnce() -> String) {
+        if let Some(bar) = &self.0 {
+            bar.set_message(terminal::escaped(&text()).into_owned());
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
