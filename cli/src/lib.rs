@@ -25,6 +25,7 @@ mod supervisor;
 pub mod table;
 mod telemetry;
 pub mod vectors;
+mod worlds;
 
 pub use sojourn_args as args;
 
