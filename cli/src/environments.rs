@@ -102,6 +102,17 @@ impl EnvironmentChoice {
         }
     }
 
+    /// Checks that what the environment starts with can be reached: the start pages of a site.
+    ///
+    /// # Errors
+    /// When one of them cannot be reached.
+    pub async fn check_reachable(&self) -> Result<()> {
+        match self {
+            Self::Named(_) => Ok(()),
+            Self::Described(description) => Ok(description.settings().check_reachable().await?),
+        }
+    }
+
     /// The world, not reset yet. Programs are started in `directory`.
     ///
     /// # Errors

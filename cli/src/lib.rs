@@ -27,6 +27,7 @@ pub mod table;
 mod telemetry;
 pub mod vectors;
 mod waiting;
+mod worlds;
 
 pub use sojourn_args as args;
 

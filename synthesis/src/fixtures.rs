@@ -39,7 +39,7 @@ pub(crate) fn desk() -> EnvironmentSpec {
         recipes: vec![],
         examples: vec![],
         vitals: vec![],
-        question: Some(Question { path: JsonPointer::of(["wish"]), differs: String::new() }),
+        question: Some(Question { path: JsonPointer::of(["wish"]), differs: String::new(), fixed: false }),
         exploration: Some(ExplorationSpec {
             elements: JsonPointer::of(["desk", "things"]),
             kind: "kind".into(),

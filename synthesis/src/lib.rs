@@ -107,7 +107,7 @@
 //! #             ToolSpec { parameters: vec![door], ..ToolSpec::new("open", "opens a door") },
 //! #         ],
 //! #         controls: String::new(), tasks: vec![], recipes: vec![], examples: vec![], vitals: vec![],
-//! #         question: Some(Question { path: "/goal".parse().unwrap(), differs: String::new() }),
+//! #         question: Some(Question { path: "/goal".parse().unwrap(), differs: String::new(), fixed: false }),
 //! #         exploration: Some(ExplorationSpec {
 //! #             elements: "/elements".parse().unwrap(), kind: "kind".into(), label: "label".into(), groups: vec![],
 //! #             actions: vec![ActionTemplate { tool: "open".into(), args: vec![ArgumentSource::Element(vec![])], weight: 1 }],

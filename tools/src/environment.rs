@@ -108,6 +108,10 @@ pub struct Question {
     pub path: JsonPointer,
     /// One sentence for the author of a skill: what differs between two episodes of a task.
     pub differs: String,
+    /// Whether all episodes of a task have the same goal. Then an episode that starts like one already shown is not shown to
+    /// the author again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fixed: bool,
 }
 
 /// One step of the environment, by its name in [`EnvironmentSpec::actions`].

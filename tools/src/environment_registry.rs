@@ -115,6 +115,14 @@ pub trait DescribedEnvironment: Send + Sync {
         &[]
     }
 
+    /// Checks that the servers which an episode starts at can be reached. By default there are none.
+    ///
+    /// # Errors
+    /// One of them cannot be reached.
+    async fn check_reachable(&self) -> Result<(), EnvironmentUnavailable> {
+        Ok(())
+    }
+
     /// Opens the environment. Programs start in `directory`, the directory of the agent file. The caller resets the
     /// environment.
     ///
@@ -193,7 +201,9 @@ impl EnvironmentUnavailable {
     pub fn remedy(&self) -> String {
         match self {
             Self::Unknown { known, .. } => {
-                format!("known are {known}; the environment of an agent file is opened by naming the file")
+                format!(
+                    "known are {known}; the environment of an agent file is opened by naming the file, in `skills` and `mcp` with `--agent`"
+                )
             }
             Self::NotInstalled { remedy, .. }
             | Self::Invalid { remedy, .. }

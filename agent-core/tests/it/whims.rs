@@ -43,7 +43,7 @@ fn spec() -> EnvironmentSpec {
 /// A world whose episodes are each about another task, seen in them.
 pub(super) fn pages() -> EnvironmentSpec {
     let mut spec = spec();
-    spec.question = Some(Question { path: "/goal".parse().unwrap(), differs: String::new() });
+    spec.question = Some(Question { path: "/goal".parse().unwrap(), differs: String::new(), fixed: false });
     spec.recipes.clear();
     let modulus = spec.tasks.len() as u64;
     for (remainder, task) in (0..).zip(&mut spec.tasks) {

@@ -110,8 +110,8 @@ pub enum Command {
     Reflexes(Reflexes),
     /// Serve skills, memories and logs to other programs, by the Model Context Protocol.
     ///
-    /// The server uses standard input and output, or HTTP with `--http`. Active skills are tools; each call runs in a fresh
-    /// world. The tool `memory_search` recalls memories. Runs and their logs are resources.
+    /// The server uses standard input and output, or HTTP with `--http`. Active skills are tools, if
+    /// their environment has a name or is that of `--agent`; each call runs in a fresh world. The tool `memory_search` recalls memories. Runs and their logs are resources.
     Mcp(Mcp),
     /// List and call the tools of an agent; create and check tool plugins.
     #[command(subcommand)]
@@ -134,6 +134,9 @@ pub enum Command {
 /// `sojourn mcp`.
 #[derive(Debug, ClapArgs)]
 pub struct Mcp {
+    /// An agent file whose environment is not one with a name: skills of a site, a program or a server are served with it.
+    #[arg(long, value_name = "AGENT.TOML", value_hint = ValueHint::FilePath)]
+    pub agent: Option<PathBuf>,
     /// Serve over HTTP at this address.
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8808")]
     pub http: Option<SocketAddr>,

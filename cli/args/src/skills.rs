@@ -152,6 +152,10 @@ pub struct SkillRun {
     #[arg(long, value_name = "NAME")]
     pub environment: Option<String>,
 
+    /// The agent file that describes the environment: a site, a program, a server.
+    #[arg(long, value_name = "AGENT.TOML", value_hint = ValueHint::FilePath, conflicts_with = "environment")]
+    pub agent: Option<PathBuf>,
+
     /// The world's seed.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub seed: u64,
@@ -191,6 +195,10 @@ pub struct SkillTest {
     /// The environment of an imported draft, if it runs a program: naming it says that you trust it.
     #[arg(long, value_name = "NAME", requires = "admit")]
     pub environment: Option<String>,
+
+    /// The agent file that describes the environment: a site, a program, a server.
+    #[arg(long, value_name = "AGENT.TOML", value_hint = ValueHint::FilePath)]
+    pub agent: Option<PathBuf>,
 
     /// The seed of the fresh worlds.
     #[arg(long, default_value_t = 1, value_name = "N", requires = "admit")]

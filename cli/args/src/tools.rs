@@ -8,8 +8,8 @@ use std::path::PathBuf;
 pub enum Tools {
     /// List the tools of an agent: those of its environment and of its tool sources.
     List {
-        /// The agent file; without one, only an environment's tools are listed.
-        #[arg(value_name = "AGENT.TOML", value_hint = ValueHint::FilePath)]
+        /// An agent file, or a plugin's directory; without one, only an environment's tools are listed.
+        #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
         agent: Option<PathBuf>,
         /// The environment whose tools are listed without an agent file [default: the first built-in one].
         #[arg(long, value_name = "NAME", conflicts_with = "agent")]

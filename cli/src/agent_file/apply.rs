@@ -6,7 +6,7 @@ use crate::error::{Failure, Kind};
 use anyhow::Result;
 use sojourn_core::Prices;
 use sojourn_sandbox::{Limits, LimitsError};
-use sojourn_tools::{Policy, PolicyFile};
+use sojourn_tools::{EnvironmentSpec, Policy, PolicyFile};
 
 impl AgentFile {
     /// Copies `controller.price` into the run's settings, unless `run.prices` is set.
@@ -50,6 +50,22 @@ impl AgentFile {
         }
         self.run.tools.get_or_insert_default().policy = policy;
         Ok(())
+    }
+
+    /// Checks that the environment has the tasks that `run.tasks` names.
+    ///
+    /// # Errors
+    /// The first unknown task, with the nearest name.
+    pub fn check_tasks(&self, environment: &EnvironmentSpec) -> Result<(), Failure> {
+        let names = || environment.tasks.iter().map(|task| task.name.as_str());
+        let Some(unknown) = self.run.tasks.iter().find(|asked| names().all(|name| name != *asked)) else {
+            return Ok(());
+        };
+        let nearest = sojourn_tools::nearest(unknown, names());
+        let meant = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+        let text = format!("run.tasks: `{}` has no task `{unknown}`{meant}", environment.name);
+        let known = names().collect::<Vec<_>>().join(", ");
+        Err(Failure::new(Kind::Usage, text).hint(format!("its tasks are {known}")))
     }
 
     /// Checks that the keys of `[controller]` fit together.

@@ -15,6 +15,7 @@ pub use overrides::assign;
 use crate::approver;
 use crate::environments::EnvironmentChoice;
 use crate::error::{Failure, Kind};
+use crate::output;
 use crate::vectors::Vectors;
 use anyhow::Result;
 use schemars::JsonSchema;
@@ -28,6 +29,10 @@ use std::time::Duration;
 
 /// How long a tool source may take to list its tools before the run starts without it.
 const READY: Duration = Duration::from_secs(20);
+/// How long it may take where a person only waits for the tools: longer than the handshake of a server.
+const PATIENCE: Duration = Duration::from_secs(70);
+/// How long nothing is said about a source that has not listed its tools.
+const SILENT: Duration = Duration::from_secs(2);
 /// How long it may take where a person signs in first.
 const SIGNED_IN: Duration = Duration::from_mins(6);
 
@@ -224,6 +229,19 @@ impl AgentFile {
     /// # Errors
     /// When a source cannot be used as it is described. A source that cannot be reached is retried during the run.
     pub async fn toolbox(&self) -> Result<Option<Toolbox>> {
+        self.toolbox_within(READY).await
+    }
+
+    /// As [`toolbox`](Self::toolbox), for a person who waits for the tools: waits until every source has listed its tools or
+    /// failed, and says so on stderr.
+    ///
+    /// # Errors
+    /// As [`toolbox`](Self::toolbox).
+    pub async fn patient_toolbox(&self) -> Result<Option<Toolbox>> {
+        self.toolbox_within(PATIENCE).await
+    }
+
+    async fn toolbox_within(&self, ready: Duration) -> Result<Option<Toolbox>> {
         if self.tools.is_empty() {
             return Ok(None);
         }
@@ -237,12 +255,23 @@ impl AgentFile {
                 Failure::new(Kind::Usage, error.to_string())
                     .hint("the documentation of tools shows what each kind of source needs")
             })?;
-            let within =
-                if settings.wants_person() && approver::person().is_some() { SIGNED_IN } else { READY };
+            let within = if settings.wants_person() && approver::person().is_some() {
+                SIGNED_IN.max(ready)
+            } else {
+                ready
+            };
             waits.push(within);
             sources.push(source);
         }
-        let ready = sources.iter().zip(waits).map(|(source, within)| source.ready(within));
+        let ready = sources.iter().zip(waits).map(|(source, within)| async move {
+            let settled = source.ready(within);
+            tokio::pin!(settled);
+            if tokio::time::timeout(SILENT, &mut settled).await.is_err() {
+                let name = source.name();
+                output::note(format!("waiting up to {} s for the tools of `{name}`", within.as_secs()));
+                settled.await;
+            }
+        });
         futures_util::future::join_all(ready).await;
         Ok(Some(Toolbox::new(sources, CallLimits::default())))
     }

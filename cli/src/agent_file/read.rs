@@ -127,6 +127,17 @@ fn plain(message: &str) -> String {
     if !message.starts_with("unknown field") && !message.starts_with("unknown variant") {
         return message.replace('\n', "; ");
     }
+    if known == ["process", "mcp", "web"] {
+        let nearest = sojourn_tools::nearest(wrong, known.iter().copied());
+        let meant = nearest.map(|name| format!("; did you mean `{name}`?"));
+        return format!(
+            "unknown kind of environment `{wrong}`{}",
+            meant.unwrap_or_else(|| format!(
+                "; kinds are {}; an environment that has a name is written `environment = \"{wrong}\"`",
+                list(known)
+            ))
+        );
+    }
     match sojourn_tools::nearest(wrong, known.iter().copied()) {
         Some(nearest) => format!("unknown {what} `{wrong}`; did you mean `{nearest}`?"),
         None => format!("unknown {what} `{wrong}`; known are {}", list(known)),

@@ -32,7 +32,11 @@ pub async fn run(home: Home, args: Run) -> Result<ExitCode> {
     }
     let agent = AgentFile::read(home.environments(), &args.agent, &args.overrides)?;
     agent.reflex_sources()?;
-    let environment = agent.open_environment(home.environments()).await?.spec().name.clone();
+    agent.environment.check_reachable().await?;
+    let world = agent.open_environment(home.environments()).await?;
+    agent.check_tasks(world.spec())?;
+    let environment = world.spec().name.clone();
+    drop(world);
     let run = match &args.resume {
         Some(asked) => {
             let wanted = Wanted { environment: &environment, name: asked.as_deref(), args: &args };

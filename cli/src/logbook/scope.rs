@@ -68,6 +68,11 @@ impl Scope {
         }
     }
 
+    /// Names of the skills that the run has had so far.
+    pub fn skills(&self) -> impl Iterator<Item = &str> + Clone {
+        self.names.values().map(String::as_str)
+    }
+
     /// Whether this is the current task.
     pub fn in_task(&self, name: &str) -> bool {
         self.task.as_deref() == Some(name)

@@ -1,8 +1,12 @@
 """A plugin in Python that rolls dice. See tools/PROCESS.md for the protocol; it needs only the standard library."""
 
 import json
+import os
 import random
 import sys
+
+# The same seed rolls the same dice; the variable reaches a plugin whose source names it: env = ["DICE_SEED"].
+random.seed(os.environ.get("DICE_SEED"))
 
 TOOLS = [
     {

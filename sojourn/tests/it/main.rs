@@ -25,6 +25,7 @@ mod policy;
 mod record_samples;
 mod settings;
 mod skills;
+mod start;
 mod support;
 mod web;
 mod with_model;

@@ -42,6 +42,9 @@ async fn skills_memories_and_runs_are_served() {
     let done = call(&toolbox, "sj_collect_wood", json!({"n": 1, "seed": 3})).await;
     let value = done.value.unwrap();
     assert_eq!((&value["seed"], &value["result"]["verified"]), (&json!(3), &json!(true)), "{value}");
+    // One state, and what changed in it.
+    let state = &value["result"]["state"];
+    assert!(state.is_object() && value["result"].get("before").is_none(), "{value}");
     let bad = call(&toolbox, "sj_collect_wood", json!({"n": 100})).await;
     assert!(!bad.ok, "{bad:?}");
 

@@ -63,6 +63,17 @@ fn a_skill_is_learned_in_a_program_and_the_log_replays_without_it() {
     assert!(result["achievements"].get("leave").is_some(), "{result}");
     assert_eq!(result["skills"][0]["name"], "leave", "{result}");
 
+    // The skill's world has no name here: the agent file describes it.
+    let with = ["skills", "run", "leave", "--agent", "agent.toml", "--json"];
+    assert_eq!(document(&sojourn(place.path(), &with))["result"]["verified"], true);
+    assert!(!sojourn(place.path(), &["skills", "run", "leave", "--json"]).status.success());
+    let tested = sojourn(place.path(), &["skills", "test", "--all", "--agent", "agent.toml", "--json"]);
+    assert_eq!(document(&tested)[0]["name"], "leave", "{}", said(&tested));
+
+    let misspelt = sojourn(place.path(), &["log", "latest", "--skill", "leaves"]);
+    let expected = "error: no skill named `leaves`; did you mean `leave`?";
+    assert!(said(&misspelt).contains(expected), "{}", said(&misspelt));
+
     // Whatever becomes of the program, the log goes on telling what it was.
     std::fs::remove_file(place.path().join("agent.toml")).unwrap();
     let output = sojourn(place.path(), &["replay", "latest", "--verify"]);

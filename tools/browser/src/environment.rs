@@ -64,16 +64,17 @@ enum Call {
 }
 
 impl WebEnvironment {
-    /// An environment on `site`. The tools, actions, goal location and words of `spec` are replaced by those of
-    /// web pages.
+    /// An environment on `site`. The tools, actions and words of `spec` are replaced by those of web pages. A `spec` without
+    /// a question gets that of pages whose goal differs from episode to episode.
     pub fn new(mut spec: EnvironmentSpec, site: Box<dyn Site>, launcher: Arc<Launcher>) -> Self {
         spec.tools = tools();
         spec.actions = ACTIONS.map(str::to_owned).to_vec();
         // A replay takes the observations from the log and opens no page.
         spec.deterministic = false;
-        spec.question = Some(Question {
+        spec.question.get_or_insert_with(|| Question {
             path: JsonPointer::of(["goal"]),
             differs: "The words of the goal and the page differ each time.".to_owned(),
+            fixed: false,
         });
         spec.wording = wording();
         let files = launcher.settings.files;

@@ -14,11 +14,15 @@ use sojourn_tools::outside::address::AddressGrants;
 use sojourn_tools::outside::url::CanonicalUrl;
 use sojourn_tools::{
     Amount, Condition, DescribedEnvironment, Ending, EndingKind, Environment, EnvironmentSpec,
-    EnvironmentUnavailable, Example, ResidueClass, TaskSpec, Wording,
+    EnvironmentUnavailable, Example, Question, ResidueClass, TaskSpec, Wording,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// Time limit of the connection that shows whether a start page can be reached.
+const REACHED: Duration = Duration::from_secs(10);
 
 /// `[environment]` with `kind = "web"`.
 #[derive(Debug, Clone, PartialEq, Deserialize, schemars::JsonSchema)]
@@ -140,7 +144,12 @@ impl WebSettings {
             recipes: Vec::new(),
             examples: examples(),
             vitals: Vec::new(),
-            question: None,
+            // A task of a site has one goal.
+            question: Some(Question {
+                path: JsonPointer::of(["goal"]),
+                differs: "The goal is the same each time; the page may differ.".to_owned(),
+                fixed: true,
+            }),
             // Only the owner of a site knows what its buttons do.
             exploration: self.explore.then(crate::exploration),
             wording: Wording::default(),
@@ -169,6 +178,27 @@ impl WebSettings {
 
 #[async_trait]
 impl DescribedEnvironment for WebSettings {
+    async fn check_reachable(&self) -> Result<(), EnvironmentUnavailable> {
+        let starts = self.tasks.values().filter_map(|task| task.start.as_ref());
+        let mut checked = BTreeSet::new();
+        for start in starts.chain([&self.start]) {
+            // `open` reports a start page that is no URL.
+            let Some(host) = host(start).filter(|host| checked.insert(host.clone())) else { continue };
+            let reason = match tokio::time::timeout(REACHED, TcpStream::connect(&host)).await {
+                Ok(Ok(_)) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("no answer within {} s", REACHED.as_secs()),
+            };
+            return Err(EnvironmentUnavailable::Failed {
+                reason: format!("the start page `{start}` cannot be reached: {reason}"),
+                remedy: format!(
+                    "check that a server runs at {host}; `start` of the agent file names the page"
+                ),
+            });
+        }
+        Ok(())
+    }
+
     async fn open_in(&self, _directory: &Path) -> Result<Box<dyn Environment>, EnvironmentUnavailable> {
         crate::require(self.program.as_deref())?;
         match self.clone().open() {

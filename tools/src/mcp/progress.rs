@@ -4,7 +4,7 @@ use super::lenient::Waiting;
 use crate::CallProgress;
 use rmcp::RoleClient;
 use rmcp::model::{
-    ClientJsonRpcMessage, ClientRequest, GetMeta as _, ProgressNotificationParam, ProgressToken,
+    ClientJsonRpcMessage, ClientRequest, GetMeta as _, ProgressNotificationParam, ProgressToken, RequestId,
     RequestMetaObject, ServerJsonRpcMessage, ServerNotification,
 };
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
@@ -98,6 +98,42 @@ pub struct ProgressTransport<T> {
     pub progress: Progress,
     /// Records every request that is sent, so that its answer can be repaired.
     pub waiting: Waiting,
+    /// Finds the late answer of a slow server to a handshake that was given up.
+    pub handshake: Handshake,
+}
+
+/// The first request of a session, `server/discover`. rmcp gives it up after ten seconds and sends `initialize` instead. A
+/// server that takes longer to start answers both, and rmcp would take the late answer for a wrong one to `initialize`.
+#[derive(Default)]
+pub struct Handshake {
+    probe: Option<RequestId>,
+    given_up: Option<RequestId>,
+}
+
+impl Handshake {
+    /// Called before a request is sent.
+    fn sent(&mut self, message: &ClientJsonRpcMessage) {
+        let ClientJsonRpcMessage::Request(request) = message else { return };
+        match &request.request {
+            ClientRequest::DiscoverRequest(_) => self.probe = Some(request.id.clone()),
+            ClientRequest::InitializeRequest(_) => self.given_up = self.probe.take(),
+            _ => {}
+        }
+    }
+
+    /// Whether a message answers the handshake that was given up.
+    fn is_late(&mut self, message: &ServerJsonRpcMessage) -> bool {
+        let answered = match message {
+            ServerJsonRpcMessage::Response(response) => Some(&response.id),
+            ServerJsonRpcMessage::Error(error) => error.id.as_ref(),
+            _ => None,
+        };
+        let is_late = answered.is_some() && answered == self.given_up.as_ref();
+        if is_late {
+            self.given_up = None;
+        }
+        is_late
+    }
 }
 
 impl<T: Transport<RoleClient>> Transport<RoleClient> for ProgressTransport<T> {
@@ -111,11 +147,15 @@ impl<T: Transport<RoleClient>> Transport<RoleClient> for ProgressTransport<T> {
             self.progress.register_request(&mut request.request);
         }
         self.waiting.sent(&message);
+        self.handshake.sent(&message);
         self.transport.send(message)
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
-        let message = self.transport.receive().await?;
+        let mut message = self.transport.receive().await?;
+        while self.handshake.is_late(&message) {
+            message = self.transport.receive().await?;
+        }
         if let ServerJsonRpcMessage::Notification(notification) = &message
             && let ServerNotification::ProgressNotification(progress) = &notification.notification
         {
@@ -126,5 +166,32 @@ impl<T: Transport<RoleClient>> Transport<RoleClient> for ProgressTransport<T> {
 
     async fn close(&mut self) -> Result<(), T::Error> {
         self.transport.close().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_server_that_starts_slowly_answers_the_handshake_that_was_given_up_too() {
+        let request = |id: u32, method: &str, params: serde_json::Value| -> ClientJsonRpcMessage {
+            serde_json::from_value(json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))
+                .unwrap()
+        };
+        let answer = |id: u32| -> ServerJsonRpcMessage {
+            let error = json!({"code": -32601, "message": "Method not found"});
+            serde_json::from_value(json!({"jsonrpc": "2.0", "id": id, "error": error})).unwrap()
+        };
+        let client = json!({
+            "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "a", "version": "1"},
+        });
+        let mut handshake = Handshake::default();
+        handshake.sent(&request(0, "server/discover", json!({})));
+        assert!(!handshake.is_late(&answer(0)), "it was not given up yet");
+        handshake.sent(&request(1, "initialize", client));
+        assert!(handshake.is_late(&answer(0)));
+        assert!(!handshake.is_late(&answer(1)) && !handshake.is_late(&answer(0)));
     }
 }

@@ -32,6 +32,7 @@ fn questions() -> EnvironmentSpec {
         question: Some(Question {
             path: JsonPointer::of(["goal"]),
             differs: "The words differ each time.".into(),
+            fixed: false,
         }),
         examples: vec![Example {
             task: "sign. An example of what is seen when it starts:\ngoal: Sign as Ann.".into(),
@@ -266,6 +267,39 @@ fn writing_a_skill() {
     let free = ActorConfig { language: Language::JavaScript, ..ActorConfig::default() };
     insta::assert_snapshot!("write_questions", writing(&questions(), "send_form", &notes, &free));
     insta::assert_snapshot!("write_bare", writing(&bare(), "build", &[], &actor));
+}
+
+#[test]
+fn a_page_that_every_episode_starts_with_is_shown_once() {
+    let mut spec = questions();
+    let spec_question = spec.question.as_mut().unwrap();
+    spec_question.differs = "The goal is the same each time; the page may differ.".into();
+    let planner = Planner::new(&questions());
+    let other = ["goal: Buy.\npage: Shop\n", "goal: Buy.\npage: Sale\n", "goal: Buy.\npage: Sale\n"];
+    let other = other.map(str::to_owned);
+    let shown = |spec: &EnvironmentSpec| {
+        let writing = Writing {
+            spec,
+            planner: &planner,
+            task: planner.task("send_form").unwrap(),
+            first_observation: Some("goal: Buy.\npage: Shop\n"),
+            other_observations: &other,
+            demonstrations: &[],
+            skills: &[],
+            tools: &[],
+            notes: &[],
+            grammar: "start: /.*/".into(),
+        };
+        let text = sent(&write(&writing, &ActorConfig::default(), 1));
+        (text.matches("page: Shop").count(), text.matches("page: Sale").count())
+    };
+    assert_eq!(
+        shown(&spec),
+        (2, 2),
+        "logs of worlds that do not say so derive the prompt that they recorded"
+    );
+    spec.question.as_mut().unwrap().fixed = true;
+    assert_eq!(shown(&spec), (1, 1));
 }
 
 #[test]

@@ -118,8 +118,14 @@ fn push_task(text: &mut String, writing: &Writing<'_>) {
         observation = world.block(observation),
     );
     push_line(text, &task);
+    let question = writing.spec.question.as_ref();
+    let mut seen = vec![observation.trim_end()];
     for other in writing.other_observations {
         let other = other.trim_end();
+        if question.is_some_and(|question| question.fixed) && seen.contains(&other) {
+            continue;
+        }
+        seen.push(other);
         let mut shown: String = other.chars().take(OTHER_OBSERVATION).collect();
         if shown.len() < other.len() {
             shown.push_str(" …");
@@ -133,7 +139,7 @@ fn push_task(text: &mut String, writing: &Writing<'_>) {
         );
         push_line(text, &line);
     }
-    let differs = writing.spec.question.as_ref().map_or("", |question| question.differs.as_str());
+    let differs = question.map_or("", |question| question.differs.as_str());
     if !differs.is_empty() {
         push_line(text, differs);
     }

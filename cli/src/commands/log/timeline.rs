@@ -4,7 +4,7 @@ use crate::logbook::{self, Reading, Scope};
 use crate::{duration, output};
 use anyhow::Result;
 use serde_json::{Value, json};
-use sojourn_core::RecordKind;
+use sojourn_core::{LogRecord, RecordKind};
 use sojourn_memory::{EventSeq, Record, RecordQuery, RunStatus, Store};
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ pub async fn timeline(store: &Store, run: &str, args: &Log) -> Result<()> {
     query.to = args.to.map(EventSeq);
     let mut reading = Reading::new(store, &info, query).await?;
     let mut scope = Scope::default();
+    let (mut tasks, mut tools) = (Vec::new(), Vec::new());
     let mut shown = 0_u64;
     loop {
         // Checked before reading, so that records written before the run ended are still shown.
@@ -41,6 +42,10 @@ pub async fn timeline(store: &Store, run: &str, args: &Log) -> Result<()> {
                 Err(error) => (None, Some(error)),
             };
             scope.enter(content.as_ref());
+            if let Some(LogRecord::Started(started)) = &content {
+                tasks = started.environment.tasks.iter().map(|task| task.name.clone()).collect();
+                tools = started.environment.tools.iter().map(|tool| tool.name.clone()).collect();
+            }
             let wanted = record.seq.0 >= args.from
                 && (args.kinds.is_empty() || args.kinds.contains(&record.kind))
                 && args.task.as_deref().is_none_or(|task| scope.in_task(task))
@@ -74,10 +79,29 @@ pub async fn timeline(store: &Store, run: &str, args: &Log) -> Result<()> {
         }
         tokio::time::sleep(LOOK).await;
     }
+    if shown == 0 {
+        check_name("task", args.task.as_deref(), tasks.iter().map(String::as_str))?;
+        let tools = tools.iter().map(String::as_str);
+        check_name("skill", args.skill.as_deref(), scope.skills().chain(tools))?;
+    }
     if shown == 0 && !args.json {
         output::note("no record of this run matches");
     }
     Ok(())
+}
+
+/// Refuses a name that nothing in the run has.
+fn check_name<'a>(
+    what: &str,
+    asked: Option<&str>,
+    known: impl Iterator<Item = &'a str> + Clone,
+) -> Result<()> {
+    match asked {
+        Some(asked) if known.clone().all(|name| name != asked) => {
+            Err(Failure::unknown(what, asked, known).hint("no record of this run has that name").into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether no more records will be written.

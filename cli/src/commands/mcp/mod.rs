@@ -7,6 +7,7 @@ mod skills;
 
 use crate::args::Mcp;
 use crate::home::Home;
+use crate::worlds::Worlds;
 use crate::{embedding, error, session};
 use anyhow::Result;
 use rmcp::model::{
@@ -32,7 +33,8 @@ const MOST: u64 = 50;
 
 /// Serves until the client disconnects; over HTTP, until it is interrupted.
 pub async fn mcp(home: Home, args: Mcp) -> Result<()> {
-    let server = Server { home, sandbox: session::sandbox().await? };
+    let worlds = Worlds::of(&home, args.agent.as_deref()).await?;
+    let server = Server { home, sandbox: session::sandbox().await?, worlds };
     if let Some(address) = args.http {
         let place = http::Endpoint { address, token_env: args.token_env, hosts: args.allow_host };
         return http::serve(server, place).await;
@@ -51,6 +53,7 @@ pub async fn mcp(home: Home, args: Mcp) -> Result<()> {
 struct Server {
     home: Home,
     sandbox: Sandbox,
+    worlds: Worlds,
 }
 
 impl ServerHandler for Server {
@@ -72,7 +75,7 @@ impl ServerHandler for Server {
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let mut tools = vec![search_tool()];
-        tools.extend(skills::offered(&self.home).await.map_err(internal)?);
+        tools.extend(skills::offered(&self.home, &self.worlds).await.map_err(internal)?);
         Ok(ListToolsResult { tools, ..ListToolsResult::default() })
     }
 
@@ -85,7 +88,7 @@ impl ServerHandler for Server {
         let answer = if request.name == SEARCH {
             self.search(&args).await
         } else {
-            Box::pin(skills::call(&self.home, &self.sandbox, &request.name, args)).await
+            self.run_skill(&request.name, args).await
         };
         // An error of a call is a result for the caller, not an error of the protocol.
         Ok(CallToolResponse::Complete(match answer {
@@ -124,6 +127,10 @@ impl ServerHandler for Server {
 }
 
 impl Server {
+    async fn run_skill(&self, name: &str, args: Map<String, Value>) -> Result<Value> {
+        Box::pin(skills::call(&self.home, &self.sandbox, &self.worlds, name, args)).await
+    }
+
     async fn search(&self, args: &Map<String, Value>) -> Result<Value> {
         let text = args.get("query").and_then(Value::as_str).unwrap_or_default();
         anyhow::ensure!(!text.trim().is_empty(), "`query` is empty: give a text to search for");

@@ -2,10 +2,11 @@
 
 use super::{read_only, schema};
 use crate::home::Home;
+use crate::worlds::Worlds;
 use anyhow::{Context as _, Result};
 use rmcp::model::Tool;
 use serde_json::{Map, Value, json};
-use sojourn_core::run_once;
+use sojourn_core::{SingleRun, diff, run_once};
 use sojourn_sandbox::Sandbox;
 use sojourn_skills::LibraryState;
 use sojourn_tools::{ToolCall, arguments_schema, with_defaults};
@@ -19,8 +20,8 @@ async fn library(home: &Home) -> Result<LibraryState> {
     Ok(home.read_library().await?.map(|library| library.state().clone()).unwrap_or_default())
 }
 
-/// The active skills as tools.
-pub async fn offered(home: &Home) -> Result<Vec<Tool>> {
+/// The active skills whose world can be opened here, as tools.
+pub async fn offered(home: &Home, worlds: &Worlds) -> Result<Vec<Tool>> {
     let library = library(home).await?;
     let tool = |(name, entry): (&str, &sojourn_skills::Entry)| {
         let manifest = &entry.skill.manifest;
@@ -36,11 +37,18 @@ pub async fn offered(home: &Home) -> Result<Vec<Tool>> {
         );
         read_only(Tool::new(name.to_owned(), about, schema(input)))
     };
-    Ok(library.callables().map(|(name, entry)| tool((name, entry))).collect())
+    let callable = library.callables().filter(|(_, entry)| worlds.has(&entry.skill.manifest.environment));
+    Ok(callable.map(tool).collect())
 }
 
 /// Runs a skill in a fresh world, and returns its calls and the result.
-pub async fn call(home: &Home, sandbox: &Sandbox, name: &str, mut args: Map<String, Value>) -> Result<Value> {
+pub async fn call(
+    home: &Home,
+    sandbox: &Sandbox,
+    worlds: &Worlds,
+    name: &str,
+    mut args: Map<String, Value>,
+) -> Result<Value> {
     let library = library(home).await?;
     let entry = library.active(name).with_context(|| format!("there is no tool `{name}`"))?;
     let manifest = &entry.skill.manifest;
@@ -51,8 +59,17 @@ pub async fn call(home: &Home, sandbox: &Sandbox, name: &str, mut args: Map<Stri
     if let Err(error) = validator.validate(&Value::Object(args.clone())) {
         anyhow::bail!("bad arguments for `{name}`: {error}");
     }
-    let environment = home.environments().open(&manifest.environment).await?;
+    let environment = worlds.open(&manifest.environment).await?;
     let call = ToolCall { name: name.to_owned(), args };
     let done = Box::pin(run_once(sandbox, &library, environment, seed, &call, STEPS)).await?;
-    Ok(json!({"seed": seed, "result": done}))
+    let SingleRun { verified, error, steps, unlocked, trace, before, after, ended } = done;
+    // One state, with what changed, and not two states that a model would have to compare.
+    let changed = diff(&before, &after);
+    Ok(json!({
+        "seed": seed,
+        "result": {
+            "verified": verified, "error": error, "steps": steps, "unlocked": unlocked, "trace": trace,
+            "state": after, "changed": changed, "ended": ended,
+        },
+    }))
 }

@@ -5,6 +5,7 @@ use super::test::{SkillTester, case_line, progress};
 use crate::args::{SkillTest, Target};
 use crate::error::{Failure, Kind};
 use crate::home::Home;
+use crate::worlds::Worlds;
 use crate::{environments, output};
 use anyhow::Result;
 use serde::Serialize;
@@ -123,10 +124,12 @@ async fn attempt(home: &Home, library: &mut Library, id: &SkillId, args: &SkillT
     };
     say(&format!("{}, version {}", tried.name, tried.version));
     let unused = state.callees(entry).find(|name| state.active(name).is_none());
-    let mut tester = SkillTester::open(home, &state, !args.no_reflex).await?;
+    let worlds = Worlds::of(home, args.agent.as_deref()).await?;
     let manifest = &entry.skill.manifest;
     let trusted = manifest.origin != Origin::Imported
+        || worlds.own_name() == Some(manifest.environment.as_str())
         || environments::is_trusted(home.environments(), &manifest.environment, args.environment.as_deref())?;
+    let mut tester = SkillTester::open(worlds, &state, !args.no_reflex).await?;
     let event = match unused {
         Some(callee) => Err(format!("`{callee}`, which it calls, is not active")),
         None if !trusted => Err(format!(

@@ -5,6 +5,7 @@ use crate::args::Target;
 use crate::error::{Failure, Kind};
 use crate::home::Home;
 use crate::output;
+use crate::worlds::Worlds;
 use anyhow::Result;
 use serde_json::json;
 use sojourn_core::now_ms;
@@ -63,7 +64,7 @@ pub async fn merge(home: &Home, name: &str, into: &str, json: bool) -> Result<()
     let other = super::find(library.state(), &target(into))?.clone();
     let mut evidence = Vec::new();
     if !same_source(&one.skill, &other.skill) {
-        evidence = SkillTester::open(home, library.state(), true)
+        evidence = SkillTester::open(Worlds::of(home, None).await?, library.state(), true)
             .await?
             .cases(&one.skill, &other.cases(), |_, _| ())
             .await?;

@@ -1,6 +1,7 @@
 use crate::args::{SkillRun, Target};
 use crate::error::{Failure, Kind};
 use crate::home::Home;
+use crate::worlds::Worlds;
 use crate::{output, session};
 use anyhow::Result;
 use serde_json::{Map, Value, json};
@@ -15,8 +16,9 @@ pub async fn run(home: &Home, library: &LibraryState, args: SkillRun) -> Result<
     let manifest = &super::find(library, &target)?.skill.manifest;
     check_active(library, &args.name)?;
     let call = ToolCall { name: manifest.name.clone(), args: arguments(&manifest.parameters, &args.args)? };
-    let name = args.environment.as_deref().unwrap_or(&manifest.environment);
-    let environment = home.environments().open(name).await?;
+    let worlds = Worlds::of(home, args.agent.as_deref()).await?;
+    let name = args.environment.as_deref().or(worlds.own_name()).unwrap_or(&manifest.environment);
+    let environment = worlds.open(name).await?;
 
     let sandbox = session::sandbox().await?;
     let outcome = run_once(&sandbox, library, environment, args.seed, &call, args.steps).await?;

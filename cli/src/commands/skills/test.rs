@@ -4,21 +4,22 @@ use super::{admit, change};
 use crate::args::{SkillTest, Target};
 use crate::error::Kind;
 use crate::home::Home;
-use crate::{environments, output, session};
+use crate::worlds::Worlds;
+use crate::{output, session};
 use anyhow::Result;
 use serde::Serialize;
 use sojourn_core::{RunConfig, StandaloneTrials};
 use sojourn_skills::{
     Case, CaseResult, Entry, LibraryEvent, LibraryState, ReflexTrial, Skill, TrialReport, WorldResult,
 };
-use sojourn_tools::{Environment, EnvironmentRegistry, signature};
+use sojourn_tools::{Environment, signature};
 use std::process::ExitCode;
 
 /// Runs skills in worlds, one after the other, and reuses the environment.
 pub struct SkillTester {
     trials: StandaloneTrials,
     environment: Option<Box<dyn Environment>>,
-    environments: EnvironmentRegistry,
+    worlds: Worlds,
 }
 
 /// The test result of one version.
@@ -44,24 +45,23 @@ struct Line {
 }
 
 impl SkillTester {
-    /// Prepares the skills of a library, and the reflexes that come with their environment.
-    pub async fn open(home: &Home, state: &LibraryState, reflexes: bool) -> Result<Self> {
-        let environment = state.histories().flat_map(|(_, history)| &history.versions).next();
-        let more = match environment {
-            Some(entry) if reflexes => {
-                environments::reflexes(home.environments(), &entry.skill.manifest.environment)
-            }
+    /// Prepares the skills of a library, and the reflexes that come with the environment of `worlds` or of the first skill.
+    pub async fn open(worlds: Worlds, state: &LibraryState, reflexes: bool) -> Result<Self> {
+        let first = state.histories().flat_map(|(_, history)| &history.versions).next();
+        let first = first.map(|entry| entry.skill.manifest.environment.as_str());
+        let more = match worlds.own_name().or(first) {
+            Some(environment) if reflexes => worlds.reflexes(environment)?,
             _ => Vec::new(),
         };
         let limits = RunConfig::default().actor.limits;
         let trials = StandaloneTrials::new(session::sandbox().await?, state, reflexes, &more, limits).await?;
-        Ok(Self { trials, environment: None, environments: home.environments().clone() })
+        Ok(Self { trials, environment: None, worlds })
     }
 
     async fn world(&mut self, name: &str) -> Result<Box<dyn Environment>> {
         match self.environment.take() {
             Some(environment) if environment.spec().name == name => Ok(environment),
-            _ => Ok(self.environments.open(name).await?),
+            _ => self.worlds.open(name).await,
         }
     }
 
@@ -113,11 +113,17 @@ pub async fn test(home: &Home, args: &SkillTest) -> Result<ExitCode> {
     }
     let mut library = if args.renew { Some(change::open(home).await?) } else { home.read_library().await? };
     let state = library.as_ref().map(|library| library.state().clone()).unwrap_or_default();
+    let worlds = Worlds::of(home, args.agent.as_deref()).await?;
     let entries: Vec<&Entry> = match &args.name {
         Some(name) => vec![super::find(&state, &Target { name: name.clone(), version: args.version })?],
-        None => state.all_active().filter(|entry| !entry.is_reflex()).collect(),
+        None => {
+            let fits = |entry: &&Entry| {
+                worlds.own_name().is_none_or(|name| name == entry.skill.manifest.environment)
+            };
+            state.all_active().filter(|entry| !entry.is_reflex()).filter(fits).collect()
+        }
     };
-    let mut tester = SkillTester::open(home, &state, !args.no_reflex).await?;
+    let mut tester = SkillTester::open(worlds, &state, !args.no_reflex).await?;
     let mut reports = Vec::new();
     for entry in entries {
         if !args.json {

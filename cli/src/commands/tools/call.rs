@@ -33,7 +33,7 @@ pub async fn call(
     } else {
         let agent = AgentFile::read(home.environments(), path, &[])?;
         let policy = Policy::new(agent.run.tools.clone().unwrap_or_default().policy)?;
-        let toolbox = agent.toolbox().await?.ok_or_else(|| {
+        let toolbox = agent.patient_toolbox().await?.ok_or_else(|| {
             Failure::new(Kind::Usage, format!("`{}` names no tools", path.display()))
                 .hint(format!("add a table like [tools.notes], or name a directory with a `{FILE}`"))
         })?;

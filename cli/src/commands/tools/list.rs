@@ -1,3 +1,4 @@
+use super::manifest::{Manifest, NAME};
 use crate::agent_file::AgentFile;
 use crate::home::Home;
 use crate::{output, table};
@@ -7,7 +8,11 @@ use sojourn_tools::{Effects, EnvironmentProvider, Policy, PolicyVerdict, ToolSpe
 use std::path::Path;
 
 /// Lists the tools of an agent, and the decision of its policy on each.
-pub async fn list(home: &Home, agent: Option<&Path>, environment: Option<&str>, json: bool) -> Result<()> {
+pub async fn list(home: &Home, path: Option<&Path>, environment: Option<&str>, json: bool) -> Result<()> {
+    if let Some(directory) = path.filter(|path| path.is_dir()) {
+        return list_plugin(directory, json).await;
+    }
+    let agent = path;
     let agent = agent.map(|path| AgentFile::read(home.environments(), path, &[])).transpose()?;
     let first = home.environments().providers().next().map(EnvironmentProvider::name);
     let world = match &agent {
@@ -18,7 +23,7 @@ pub async fn list(home: &Home, agent: Option<&Path>, environment: Option<&str>, 
     let (mut others, mut notices) = (Vec::new(), Vec::new());
     let mut policy = Policy::default();
     if let Some(agent) = &agent
-        && let Some(toolbox) = agent.toolbox().await?
+        && let Some(toolbox) = agent.patient_toolbox().await?
     {
         let settings = agent.run.tools.clone().unwrap_or_default();
         policy = Policy::new(settings.policy)?;
@@ -35,15 +40,49 @@ pub async fn list(home: &Home, agent: Option<&Path>, environment: Option<&str>, 
             others.iter().map(|spec| json!({"tool": spec, "policy": verdict(spec)})).collect();
         return Ok(output::json(&json!({"environment": own, "sources": others, "notices": notices}))?);
     }
+    print(&own, &others, &policy)?;
+    for notice in notices {
+        output::note(notice);
+    }
+    Ok(())
+}
+
+/// Lists the tools of a plugin by the names that `tools call` takes, and the decision of a policy without rules on each.
+async fn list_plugin(directory: &Path, json: bool) -> Result<()> {
+    let (source, toolbox) = Manifest::read(directory)?.start(directory).await?;
+    let (specs, notices) = (toolbox.specs(), toolbox.refresh().notices);
+    source.close().await;
+    let policy = Policy::default();
+    if json {
+        let tools: Vec<_> = specs
+            .iter()
+            .map(|spec| json!({"tool": spec, "policy": policy.decide(spec, &Map::new(), false)}))
+            .collect();
+        return Ok(output::json(&json!({"environment": [], "sources": tools, "notices": notices}))?);
+    }
+    let prefix = format!("{NAME}_");
+    let unprefixed = specs.into_iter().map(|spec| ToolSpec {
+        name: spec.name.strip_prefix(&prefix).unwrap_or(&spec.name).to_owned(),
+        ..spec
+    });
+    print(&[], &unprefixed.collect::<Vec<_>>(), &policy)?;
+    for notice in notices {
+        output::note(notice);
+    }
+    Ok(())
+}
+
+/// Prints the tools of an environment and of tool sources.
+fn print(own: &[ToolSpec], others: &[ToolSpec], policy: &Policy) -> Result<()> {
     let mut table = table::new(["tool", "effects", "policy", "description"]);
     let row = |spec: &ToolSpec, verdict: &str| {
         let called = signature(&spec.name, &spec.parameters);
         [called, effects(spec.effects), verdict.to_owned(), spec.description.clone()]
     };
-    for spec in &own {
+    for spec in own {
         table.add_row(row(spec, "environment"));
     }
-    for spec in &others {
+    for spec in others {
         let verdict = match policy.decide(spec, &Map::new(), false).verdict {
             PolicyVerdict::Allow => "allow",
             PolicyVerdict::Ask => "ask",
@@ -51,11 +90,7 @@ pub async fn list(home: &Home, agent: Option<&Path>, environment: Option<&str>, 
         };
         table.add_row(row(spec, verdict));
     }
-    table::print(&table)?;
-    for notice in notices {
-        output::note(notice);
-    }
-    Ok(())
+    Ok(table::print(&table)?)
 }
 
 fn effects(effects: Effects) -> String {

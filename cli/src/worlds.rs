@@ -1,0 +1,69 @@
+//! The worlds in which skills are tried outside of a run: those with a name, and the one that an agent file describes.
+
+use crate::agent_file::AgentFile;
+use crate::environments;
+use crate::home::Home;
+use anyhow::Result;
+use sojourn_core::ReflexSource;
+use sojourn_tools::{Availability, Environment, EnvironmentRegistry};
+use std::path::Path;
+
+/// Opens worlds by the name that a skill's manifest has for its environment.
+#[derive(Clone)]
+pub struct Worlds {
+    registry: EnvironmentRegistry,
+    /// An agent file, and the name of its environment.
+    own: Option<(Box<AgentFile>, String)>,
+}
+
+impl Worlds {
+    /// The named environments, and the environment of the agent file `agent`.
+    ///
+    /// # Errors
+    /// When the agent file cannot be read, or its environment cannot be opened.
+    pub async fn of(home: &Home, agent: Option<&Path>) -> Result<Self> {
+        let registry = home.environments().clone();
+        let Some(path) = agent else { return Ok(Self { registry, own: None }) };
+        let agent = AgentFile::read(&registry, path, &[])?;
+        let name = agent.open_environment(&registry).await?.spec().name.clone();
+        Ok(Self { registry, own: Some((Box::new(agent), name)) })
+    }
+
+    /// The world `name`, not reset yet.
+    ///
+    /// # Errors
+    /// When no environment has that name, or it cannot be opened.
+    pub async fn open(&self, name: &str) -> Result<Box<dyn Environment>> {
+        match self.described(name) {
+            Some(agent) => agent.open_environment(&self.registry).await,
+            None => Ok(self.registry.open(name).await?),
+        }
+    }
+
+    /// The name of the agent file's environment.
+    pub fn own_name(&self) -> Option<&str> {
+        self.own.as_ref().map(|(_, name)| name.as_str())
+    }
+
+    /// Whether `name` is the agent file's environment, or a named one that is built in or installed.
+    pub fn has(&self, name: &str) -> bool {
+        let is_here = |availability| !matches!(availability, Availability::NotInstalled(_));
+        self.described(name).is_some()
+            || self.registry.get(name).is_some_and(|provider| provider.availability().is_ok_and(is_here))
+    }
+
+    /// The reflexes that the agent file names, or those that come with the environment `name`.
+    ///
+    /// # Errors
+    /// When a file of a reflex cannot be read.
+    pub fn reflexes(&self, name: &str) -> Result<Vec<ReflexSource>> {
+        match self.described(name) {
+            Some(agent) => agent.reflex_sources(),
+            None => Ok(environments::reflexes(&self.registry, name)),
+        }
+    }
+
+    fn described(&self, name: &str) -> Option<&AgentFile> {
+        self.own.as_ref().filter(|(_, own)| own == name).map(|(agent, _)| &**agent)
+    }
+}
