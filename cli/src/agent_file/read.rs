@@ -39,6 +39,7 @@ impl AgentFile {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn parse(text: &str, name: &str, directory: &Path, overrides: &[String]) -> Result<Self> {
+        let mut table: Table = toml::from_str(text).map_err(|error| located(&error, text, name))?;
         let mut agent: Self = match toml::from_str(text) {
             Ok(agent) if overrides.is_empty() => agent,
             // An override may provide a key that the file lacks.
@@ -46,7 +47,6 @@ impl AgentFile {
                 return Err(located(&error, text, name).into());
             }
             _ => {
-                let mut table: Table = toml::from_str(text).map_err(|error| located(&error, text, name))?;
                 for assignment in overrides {
                     assign(&mut table, assignment)?;
                     // Checked one by one, so that the error names the override it comes from.
@@ -60,12 +60,13 @@ impl AgentFile {
                         .into());
                     }
                 }
-                table.try_into().map_err(|error| located(&error, text, name))?
+                table.clone().try_into().map_err(|error| located(&error, text, name))?
             }
         };
         directory.clone_into(&mut agent.directory);
         agent.run.reflexes.get_or_insert_default();
         agent.run.explore.get_or_insert_default();
+        agent.apply_chat_defaults(&table);
         agent.apply_prices();
         agent.apply_limits(name)?;
         agent.apply_policy(name)?;
