@@ -45,7 +45,9 @@ impl Core {
         }
         self.totals.steps += u64::from(report.steps);
         self.episode.steps += u64::from(report.steps);
-        self.episode.done.extend(report.unlocked.iter().map(|unlocked| unlocked.task.clone()));
+        let unlocked = || report.unlocked.iter().map(|unlocked| unlocked.task.clone());
+        self.episode.done.extend(unlocked());
+        self.episode.achieved.extend(unlocked());
 
         let mut effects = self.learn_from(call, &report, verified);
         self.episode.observation = report.observation;

@@ -35,7 +35,7 @@ impl Core {
     pub(super) fn next_episode(&mut self, cause: String) -> Vec<Effect> {
         let ended = Milestone::EpisodeEnded {
             cause,
-            achievements: self.episode.done.len(),
+            achievements: self.episode.achieved.len(),
             steps: self.episode.steps,
         };
         self.totals.episodes += 1;

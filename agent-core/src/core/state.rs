@@ -74,8 +74,10 @@ pub(super) struct Episode {
     pub seed: u64,
     /// The latest observation.
     pub observation: Observation,
-    /// Tasks done in this episode.
+    /// Tasks done in this episode, since they all became available again last (`repeat_tasks`).
     pub done: BTreeSet<String>,
+    /// Tasks done in this episode.
+    pub achieved: BTreeSet<String>,
     /// Environment steps taken in it.
     pub steps: u64,
     /// Calls still to be made for the chosen task, the task's own last.
@@ -94,6 +96,7 @@ impl Episode {
             seed: 0,
             observation: Observation { text: String::new(), state: Value::Null },
             done: BTreeSet::new(),
+            achieved: BTreeSet::new(),
             steps: 0,
             plan: VecDeque::new(),
             repeated_at: None,
@@ -105,6 +108,7 @@ impl Episode {
     pub fn start(&mut self, seed: u64) {
         self.seed = seed;
         self.done.clear();
+        self.achieved.clear();
         self.plan.clear();
         self.steps = 0;
         self.repeated_at = None;
