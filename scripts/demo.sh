@@ -21,8 +21,8 @@ echo
 status=0
 "$sojourn" --home "$home" run "$agent" --pull --time "${minutes}m" || status=$?
 echo
-echo "What it has told itself after dying:"
-"$sojourn" --home "$home" memory search "killed by" --kind reflection -k 3
+echo "Lessons in words that it keeps of failures:"
+"$sojourn" --home "$home" memory search "killed by a zombie" --kind reflection -k 3
 echo
 "$sojourn" --home "$home" replay latest --svg "$home/demo.svg"
 exit "$status"

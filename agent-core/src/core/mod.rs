@@ -63,7 +63,7 @@ pub struct Core {
     explorations: u64,
     /// Failures of the controller in a row.
     controller_failures: u32,
-    /// Requests in a row that the controller refused to answer.
+    /// Requests in a row that the controller refused to answer; answers to requests for lessons do not count.
     refusals: u32,
     guard: Guard,
     /// The warning for the controller's next choice, after a repetition.

@@ -66,6 +66,11 @@ impl Phase {
                 | Self::Comparing(_)
         )
     }
+
+    /// Whether the request under way is about lessons.
+    pub fn draws_lessons(&self) -> bool {
+        matches!(self, Self::Reflecting { .. } | Self::Consolidating { .. } | Self::Comparing(_))
+    }
 }
 
 /// The episode under way.

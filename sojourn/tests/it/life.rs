@@ -156,7 +156,7 @@ fn a_run_is_drawn_as_one_picture() {
     let svg = std::fs::read_to_string(dir.path().join("run.svg")).unwrap();
     for part in [
         "episode 1 · world ",
-        "8 steps",
+        " steps · 1 achievement · ",
         "unlocked: collect_wood",
         "learned: collect_wood",
         "<title>collect_wood",

@@ -210,10 +210,10 @@ impl Episode {
     fn headline(&self, number: usize) -> String {
         let ending = self.ending.as_ref().map_or("not over", |(cause, _)| cause.as_str());
         format!(
-            "episode {number} · world {} · {} steps · {} achievements · {ending}",
+            "episode {number} · world {} · {} · {} · {ending}",
             self.seed,
-            self.steps,
-            self.achievements.len()
+            counted(self.steps, "step"),
+            counted(self.achievements.len() as u64, "achievement"),
         )
     }
 
@@ -295,6 +295,11 @@ impl Drawing {
         }
         self.y = top + BAR + ROW - 3.0;
     }
+}
+
+/// `1 step`, `2 steps`.
+fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The text in lines of at most [`LINE`] characters, broken between words where that is possible.
