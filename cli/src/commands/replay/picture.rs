@@ -128,17 +128,19 @@ impl Picture {
         let longest = self.episodes.iter().map(|episode| episode.steps).max().unwrap_or(0).max(1);
         let mut body = Drawing { y: MARGIN + ROW, svg: String::new() };
         body.text("font-size=\"15\" font-weight=\"bold\"", &self.title);
+        let mut used = BTreeSet::new();
         for (number, episode) in (1..).zip(&self.episodes) {
             body.y += ROW / 2.0;
             body.text("font-weight=\"bold\"", &episode.headline(number));
             body.bar(episode, longest, &colours);
-            for (style, note) in episode.notes() {
+            for (style, note) in episode.notes(&mut used) {
                 for line in wrapped(&note) {
                     body.text(style, &line);
                 }
             }
         }
         body.y += ROW / 2.0;
+        body.legend(&colours);
         if self.more > 0 {
             body.text("fill=\"#666\"", &format!("and {} more episodes", self.more));
         }
@@ -217,8 +219,8 @@ impl Episode {
         )
     }
 
-    /// The lines below the bar, each with its style.
-    fn notes(&self) -> Vec<(&'static str, String)> {
+    /// The lines below the bar, each with its style. `used` are the names that were called with success before.
+    fn notes<'e>(&'e self, used: &mut BTreeSet<&'e str>) -> Vec<(&'static str, String)> {
         let mut notes = Vec::new();
         if !self.unlocked.is_empty() {
             notes.push(("fill=\"#225\"", format!("unlocked: {}", self.unlocked.join(", "))));
@@ -226,17 +228,16 @@ impl Episode {
         if !self.learned.is_empty() {
             notes.push(("fill=\"#171\"", format!("learned: {}", self.learned.join(", "))));
         }
-        let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+        let (mut again, mut calls) = (BTreeSet::new(), 0);
         for call in self.calls.iter().filter(|call| !call.failed) {
-            *times.entry(call.name.as_str()).or_default() += 1;
+            if !used.insert(&call.name) {
+                again.insert(call.name.as_str());
+                calls += 1;
+            }
         }
-        let again: Vec<String> = times
-            .iter()
-            .filter(|(_, times)| **times > 1)
-            .map(|(name, times)| format!("{name} {times} times"))
-            .collect();
-        if !again.is_empty() {
-            notes.push(("fill=\"#666\"", format!("reused: {}", again.join(", "))));
+        if calls > 0 {
+            let (skills, calls) = (counted(again.len() as u64, "skill"), counted(calls, "call"));
+            notes.push(("fill=\"#666\"", format!("reused: {skills} in {calls}")));
         }
         for lesson in self.lessons.iter().take(NOTES) {
             notes.push(("fill=\"#a11\" font-style=\"italic\"", format!("lesson: {lesson}")));
@@ -295,6 +296,30 @@ impl Drawing {
         }
         self.y = top + BAR + ROW - 3.0;
     }
+
+    /// The colour of each name, in rows.
+    fn legend(&mut self, colours: &BTreeMap<&str, &'static str>) {
+        let mut x = MARGIN;
+        for (name, colour) in colours {
+            let width = name.chars().count().min(LINE) as f64 * CHARACTER + 32.0;
+            if x + width > MARGIN + WIDTH && x > MARGIN {
+                x = MARGIN;
+                self.y += ROW;
+            }
+            let (name, top) = (html::escaped(&name.chars().take(LINE).collect::<String>()), self.y - 10.0);
+            let _ = writeln!(
+                self.svg,
+                "<rect x=\"{x:.0}\" y=\"{top:.0}\" width=\"12\" height=\"12\" fill=\"{colour}\"/>\
+                 <text x=\"{:.0}\" y=\"{:.0}\" fill=\"#444\">{name}</text>",
+                x + 17.0,
+                self.y
+            );
+            x += width;
+        }
+        if !colours.is_empty() {
+            self.y += 1.5 * ROW;
+        }
+    }
 }
 
 /// `1 step`, `2 steps`.
@@ -326,7 +351,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_life_with_a_death_is_drawn() {
+    fn a_life_and_a_death_are_drawn() {
         let call = |name: &str, from, to, failed| Call { name: name.to_owned(), from, to, failed };
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
         let first = Episode {
