@@ -90,8 +90,8 @@ fn continuation<'t>(prefill: &str, text: &'t str) -> Option<&'t str> {
     if prefill.trim().is_empty() {
         return None;
     }
-    let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1));
-    lines.filter_map(|at| after(prefill, text.get(at..)?)).next()
+    let mut lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1));
+    lines.find_map(|at| after(prefill, text.get(at..)?))
 }
 
 /// The text after `prefill`, if `text` begins with it. White space is not compared.
