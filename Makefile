@@ -1,7 +1,7 @@
 # `make demo` and `make test` do everything; `make check` is what to run before every commit.
 # All build the same packages with the same profile and features, so that each is compiled once.
 
-DEMO_MINUTES ?= 10
+DEMO_MINUTES ?= 3
 DEMO_HOME ?= $(CURDIR)/runs/demo
 SOJOURN = $(or $(CARGO_TARGET_DIR),target)/debug/sojourn
 
@@ -9,7 +9,7 @@ SOJOURN = $(or $(CARGO_TARGET_DIR),target)/debug/sojourn
 
 demo: prerequisites
 	cargo build --bin sojourn
-	$(SOJOURN) --home $(DEMO_HOME) run examples/crafter/agent.toml --pull --time $(DEMO_MINUTES)m
+	DEMO_MINUTES=$(DEMO_MINUTES) scripts/demo.sh $(SOJOURN) $(DEMO_HOME)
 
 # Everything. Tests with a real model use the one that the product pulls (once, into the user's cache directory).
 test: prerequisites

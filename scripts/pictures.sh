@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes the pictures of the documentation again: recordings of `make demo` and of `sojourn replay`, and the graph of the
-# skills that the demo learned. Needs tmux and python3, and takes as long as the demo, `DEMO_MINUTES` (10).
+# Makes the pictures of the documentation again: recordings of an agent that learns from nothing and of `sojourn replay`, the
+# graph of the skills that it learned, and the picture of `make demo`. Needs tmux and python3, and takes as long as the run,
+# `DEMO_MINUTES` (10), and the demo, three minutes.
 #
 #     scripts/pictures.sh                       # builds first
 #     SOJOURN=path/to/sojourn scripts/pictures.sh
@@ -25,9 +26,10 @@ export PATH="$place:$PATH" SOJOURN_HOME="$place/home"
 sojourn models pull qwen2.5-coder-1.5b-instruct
 sojourn models pull all-minilm-l6-v2
 
-# What `make demo` does after the build, in a home of its own.
-scripts/record.py --out "$images/demo.svg" --title "make demo" --seconds $((minutes * 60 + 180)) -- \
+scripts/record.py --out "$images/demo.svg" --title "sojourn run examples/crafter/agent.toml" --seconds $((minutes * 60 + 180)) -- \
     sojourn run examples/crafter/agent.toml --time "${minutes}m"
 scripts/record.py --out "$images/replay.svg" --title "sojourn replay latest" --seconds 40 --rows 30 -- \
     sojourn replay latest --speed 16
 sojourn skills graph --format svg --output "$images/skills.svg"
+scripts/demo.sh "$place/sojourn" "$place/demo"
+cp "$place/demo/demo.svg" "$images/life.svg"

@@ -162,6 +162,8 @@ pub struct ReflexConfig {
     /// Rounds of writing for one death.
     pub rounds: u32,
     /// Tokens a candidate may have.
+    ///
+    /// Default: 200; 800 for a server of the kind `"openai"` that cannot sample by a grammar.
     pub max_tokens: u32,
     /// Practice episodes in which every candidate is tried.
     pub screening: u32,
@@ -241,11 +243,13 @@ pub struct ActorConfig {
     /// Sampling temperature for skills.
     pub temperature: f32,
     /// Tokens a candidate may have.
+    ///
+    /// Default: 240; 1200 for a server of the kind `"openai"` that cannot sample by a grammar.
     pub max_tokens: u32,
     /// The language of candidates: `"subset"`, with granted functions, known properties and counted loops only, or
     /// `"javascript"`, any JavaScript, for capable models.
     ///
-    /// Default: `"subset"`.
+    /// Default: `"subset"`; `"javascript"` for a server of the kind `"openai"` that cannot sample by a grammar.
     #[serde(skip_serializing_if = "is_subset")]
     pub language: Language,
     /// The rule by which a candidate is admitted.

@@ -95,6 +95,18 @@ impl Constraint {
         }
     }
 
+    /// The beginning of `text` after which the grammar allows nothing more, if `text` begins with a complete answer.
+    /// For a schema: the whole text.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub(crate) fn complete_beginning<'t>(&self, text: &'t str) -> Result<&'t str, CheckError> {
+        match self {
+            Self::JsonSchema(schema) => check_json(schema, text).map(|()| text),
+            Self::Lark(_) => self.lark_beginning(text),
+        }
+    }
+
     /// The grammar that llguidance samples by.
     ///
     /// JSON is written on one line, with a space after `,` and `:`. If white space were free, small models could
@@ -159,19 +171,31 @@ impl Constraint {
     }
 
     fn check_lark(&self, text: &str) -> Result<(), CheckError> {
+        let accepted = self.lark_beginning(text)?;
+        if accepted.len() == text.len() { Ok(()) } else { Err(ends_after(accepted)) }
+    }
+
+    fn lark_beginning<'t>(&self, text: &'t str) -> Result<&'t str, CheckError> {
         let bad = |reason: String| ControllerError::BadConstraint { reason };
-        let violation = |reason: String| Err(CheckError::Violation { reason });
         let mut matcher = self.compile()?;
         let tokens: Vec<TokenId> = text.bytes().map(TokenId::from).collect();
         let consumed = matcher.try_consume_tokens(&tokens).map_err(|error| bad(error.to_string()))?;
-        if consumed < tokens.len() {
-            let accepted = text.get(..consumed).unwrap_or_default();
-            return violation(format!("the grammar allows nothing more after `{}`", tail(accepted)));
-        }
+        let accepted = text.get(..consumed).unwrap_or_default();
         let complete =
             matcher.is_stopped() || matcher.is_accepting().map_err(|error| bad(error.to_string()))?;
-        if complete { Ok(()) } else { violation(format!("the grammar requires more after `{}`", tail(text))) }
+        match (complete, consumed < tokens.len()) {
+            (true, _) => Ok(accepted),
+            (false, true) => Err(ends_after(accepted)),
+            (false, false) => Err(CheckError::Violation {
+                reason: format!("the grammar requires more after `{}`", tail(text)),
+            }),
+        }
     }
+}
+
+/// The violation of a text that goes on after `accepted`.
+fn ends_after(accepted: &str) -> CheckError {
+    CheckError::Violation { reason: format!("the grammar allows nothing more after `{}`", tail(accepted)) }
 }
 
 fn check_json(schema: &Value, text: &str) -> Result<(), CheckError> {

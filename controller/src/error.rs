@@ -144,14 +144,6 @@ pub enum ControllerError {
         /// The error of reading the response, or the fault of its content.
         reason: String,
     },
-    /// All answers of the server violated the constraint.
-    #[error("the answer still violates its constraint after {attempts} attempts: {reason}")]
-    ConstraintViolated {
-        /// Number of attempts.
-        attempts: u32,
-        /// The rule that the last answer breaks, or why there is none.
-        reason: String,
-    },
     /// A recorded controller received another request than the recorded one.
     #[error(
         "request {position} differs from the recording: expected {}, got {got}",

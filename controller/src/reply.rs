@@ -33,6 +33,16 @@ impl Reply {
     pub fn complete(&self) -> impl Iterator<Item = &str> {
         self.candidates.iter().filter(|c| c.finish.is_whole()).map(|c| c.text.as_str())
     }
+
+    /// Why there is no answer, where the server gave none at all.
+    pub fn refusal(&self) -> Option<&str> {
+        let mut reason = None;
+        for candidate in &self.candidates {
+            let Finish::Refused(why) = &candidate.finish else { return None };
+            reason.get_or_insert(why.as_str());
+        }
+        reason
+    }
 }
 
 /// One answer.
@@ -72,6 +82,9 @@ pub enum Finish {
     Cancelled,
     /// The request's deadline passed.
     Deadline,
+    /// There is no answer, and the text is empty: the model refused, a filter cut it, or every attempt broke the
+    /// constraint. The reason is for people; it may quote what the server sent.
+    Refused(String),
 }
 
 impl Finish {

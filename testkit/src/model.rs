@@ -32,7 +32,7 @@ pub fn endpoint() -> String {
 /// The answer to one request; `None` if the request asks nothing.
 fn answer(body: &[u8]) -> Option<String> {
     let request: Value = serde_json::from_slice(body).ok()?;
-    let question = request["messages"].as_array()?.last()?.to_string();
+    let question = request["messages"].as_array()?.last()?["content"].as_str()?.to_owned();
     let schema = request.pointer("/response_format/json_schema/schema");
     let text = match schema {
         // Where the prompt demands it, the model calls each tool once.
@@ -45,10 +45,10 @@ fn answer(body: &[u8]) -> Option<String> {
         }
         Some(schema) => first(schema).to_string(),
         // A skill may call a tool that only reads.
-        None if question.contains("collect_wood") && question.contains("dice_roll(") => {
+        None if question.contains("function collect_wood(") && question.contains("dice_roll(") => {
             format!("  dice_roll(6);\n{COLLECT_WOOD}")
         }
-        None if question.contains("collect_wood") => COLLECT_WOOD.to_owned(),
+        None if question.contains("function collect_wood(") => COLLECT_WOOD.to_owned(),
         None if question.contains("function leave") || question.contains("Task: leave") => LEAVE.to_owned(),
         None if question.contains("function log_in(") => LOG_IN.to_owned(),
         None if question.contains("function find_plum(") => FIND_PLUM.to_owned(),
@@ -56,11 +56,18 @@ fn answer(body: &[u8]) -> Option<String> {
         None if question.contains("green_goal_square") => CROSS.to_owned(),
         None => IDLE.to_owned(),
     };
+    let text = if schema.is_none() { whole(&question, &text) } else { text };
     let count = request["n"].as_u64().unwrap_or(1);
     let choice = |index| json!({"index": index, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"});
     let choices: Vec<Value> = (0..count).map(choice).collect();
     let usage = json!({"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120});
     Some(json!({"choices": choices, "usage": usage}).to_string())
+}
+
+/// The body as chat models answer: the function that was asked for, in a code fence between words.
+fn whole(question: &str, body: &str) -> String {
+    let Some((_, head)) = question.split_once("It begins with:\n") else { return body.to_owned() };
+    format!("Here is the function:\n\n```javascript\n{head}\n{body}\n```\n\nIt stops by itself.")
 }
 
 /// A call of the first tool on offer that has not answered yet.

@@ -52,6 +52,11 @@ impl Core {
         self.episode.done.extend(report.unlocked.iter().map(|unlocked| unlocked.task.clone()));
 
         let mut effects = self.learn_from(call, &report, verified);
+        self.episode.achieved.extend(report.unlocked.iter().map(|unlocked| unlocked.task.clone()));
+        if self.config.repeat_tasks && verified {
+            // An achievement is unlocked once in an episode, so a repeated task would never be done.
+            self.episode.done.insert(call.name.clone());
+        }
         self.episode.observation = report.observation;
         self.moments = report.moments;
         if !verified {

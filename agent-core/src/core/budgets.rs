@@ -75,6 +75,12 @@ impl Core {
     /// Adds an answer's tokens, and their price, to the totals.
     pub(super) fn count(&mut self, reply: &Reply) {
         self.controller_failures = 0;
+        if reply.refusal().is_some() {
+            self.refusals = self.refusals.saturating_add(1);
+        } else if !self.phase.draws_lessons() {
+            // Lessons alone bring a run no further.
+            self.refusals = 0;
+        }
         let usage = &reply.usage;
         let read = usage.prompt_tokens.saturating_sub(usage.cached_tokens);
         self.totals.tokens = self.totals.tokens.saturating_add(u64::from(usage.completion_tokens));

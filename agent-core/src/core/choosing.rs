@@ -218,6 +218,8 @@ impl Core {
         self.consultations.settled();
         match args.remove("action") {
             Some(Value::String(name)) => self.act(ToolCall { name, args }),
+            // The request is repeated with another seed; `REFUSALS` bounds how often.
+            _ if reply.refusal().is_some() => self.decide(),
             _ => self.controller_failed("the answer was cut short".to_owned(), Self::decide),
         }
     }

@@ -63,7 +63,7 @@ impl Core {
     pub(super) fn end_episode(&mut self, cause: String) -> Effect {
         let ended = Milestone::EpisodeEnded {
             cause,
-            achievements: self.episode.done.len(),
+            achievements: self.episode.achieved.len(),
             steps: self.episode.steps,
         };
         self.totals.episodes += 1;

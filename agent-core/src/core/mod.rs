@@ -29,7 +29,7 @@ pub use budgets::Totals;
 pub(crate) use writing::trial_calls;
 
 use crate::config::RunConfig;
-use crate::model::{Effect, Event, Moment, RunOrigin};
+use crate::model::{Effect, Event, FinishReason, Moment, RunOrigin};
 use consolidating::Experiences;
 use consulting::Consultations;
 use curriculum::Curriculum;
@@ -40,6 +40,9 @@ use sojourn_skills::{Demotion, LibraryState};
 use sojourn_tools::EnvironmentSpec;
 use state::{Episode, Phase};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Requests in a row without a usable answer after which a run ends: a refused answer fails an attempt, not the run.
+const REFUSALS: u32 = 24;
 
 /// The state of a run.
 pub struct Core {
@@ -60,6 +63,8 @@ pub struct Core {
     explorations: u64,
     /// Failures of the controller in a row.
     controller_failures: u32,
+    /// Requests in a row that the controller refused to answer; answers to requests for lessons do not count.
+    refusals: u32,
     guard: Guard,
     /// The warning for the controller's next choice, after a repetition.
     nudge: Option<String>,
@@ -113,6 +118,7 @@ impl Core {
             requests: 0,
             explorations: 0,
             controller_failures: 0,
+            refusals: 0,
             guard: Guard::default(),
             nudge: None,
             moments: Vec::new(),
@@ -145,6 +151,12 @@ impl Core {
             && self.phase.waits_for_the_controller()
         {
             self.count(reply);
+            if let Some(reason) = reply.refusal()
+                && self.refusals >= REFUSALS
+            {
+                let error = format!("{REFUSALS} requests in a row had no usable answer; the last: {reason}");
+                return self.finish(FinishReason::Controller { error });
+            }
         }
         if let Event::Recalled { memories, .. } = &event
             && memories.iter().any(|memory| memory.untrusted)

@@ -116,7 +116,7 @@ impl Core {
             })
             .flatten()
             .collect();
-        let grammar = grammar::reflex_subset(&grammar::ReflexSpec {
+        let grammar = self.config.actor.language.reflex_grammar(&grammar::ReflexSpec {
             samples: &samples,
             actions: &self.spec.actions,
             words: &words,

@@ -46,6 +46,7 @@ impl Core {
             }
         }
         self.controller_failures = 0;
+        self.refusals = 0;
         self.guard = Guard::default();
     }
 

@@ -80,6 +80,11 @@ impl Phase {
                 | Self::Comparing(_)
         )
     }
+
+    /// Whether the request under way is about lessons.
+    pub fn draws_lessons(&self) -> bool {
+        matches!(self, Self::Reflecting { .. } | Self::Consolidating { .. } | Self::Comparing(_))
+    }
 }
 
 /// The episode under way.
@@ -88,8 +93,10 @@ pub(super) struct Episode {
     pub seed: u64,
     /// The latest observation.
     pub observation: Observation,
-    /// Tasks done in this episode.
+    /// Tasks done in this episode, since they all became available again last (`repeat_tasks`).
     pub done: BTreeSet<String>,
+    /// Tasks done in this episode.
+    pub achieved: BTreeSet<String>,
     /// Environment steps taken in it.
     pub steps: u64,
     /// Calls still to be made for the chosen task, the task's own last.
@@ -108,6 +115,7 @@ impl Episode {
             seed: 0,
             observation: Observation { text: String::new(), state: Value::Null },
             done: BTreeSet::new(),
+            achieved: BTreeSet::new(),
             steps: 0,
             plan: VecDeque::new(),
             repeated_at: None,
@@ -119,6 +127,7 @@ impl Episode {
     pub fn start(&mut self, seed: u64) {
         self.seed = seed;
         self.done.clear();
+        self.achieved.clear();
         self.plan.clear();
         self.steps = 0;
         self.repeated_at = None;

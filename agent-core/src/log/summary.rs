@@ -156,7 +156,10 @@ fn event_line(event: &Event) -> String {
             None => "no memories".to_owned(),
         },
         Event::ControllerAnswered { reply } => {
-            let text = reply.candidates.first().map(|candidate| short(&candidate.text)).unwrap_or_default();
+            let text = match reply.refusal() {
+                Some(reason) => format!("no usable answer: {}", short(reason)),
+                None => reply.candidates.first().map(|first| short(&first.text)).unwrap_or_default(),
+            };
             format!(
                 "{} + {} tokens in {:.1} s: {text}",
                 reply.usage.prompt_tokens.saturating_sub(reply.usage.cached_tokens),

@@ -179,6 +179,11 @@ pub struct Replay {
     #[arg(long, conflicts_with_all = ["verify", "rebuild", "json", "speed"])]
     pub step: bool,
 
+    /// Draw the run as one picture instead: its episodes, the skills that ran, what was unlocked, learned and died of.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath,
+          conflicts_with_all = ["verify", "rebuild", "json", "speed", "at", "step"])]
+    pub svg: Option<PathBuf>,
+
     /// Run the agent, its skills and its environment again with the recorded answers, and compare every record.
     #[arg(long)]
     pub verify: bool,

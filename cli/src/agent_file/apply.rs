@@ -6,9 +6,39 @@ use crate::error::{Failure, Kind};
 use anyhow::Result;
 use sojourn_core::Prices;
 use sojourn_sandbox::{Limits, LimitsError};
+use sojourn_skills::grammar::Language;
 use sojourn_tools::{EnvironmentSpec, Policy, PolicyFile};
+use toml::Table;
+
+/// Tokens of a skill and of a reflex from a server that does not constrain: it may comment its code.
+const CHAT_SKILL_TOKENS: u32 = 1200;
+const CHAT_REFLEX_TOKENS: u32 = 800;
 
 impl AgentFile {
+    /// Sets what suits a server that cannot sample by a grammar, unless `table`, the file as written, says otherwise:
+    /// whole functions in any JavaScript.
+    pub(super) fn apply_chat_defaults(&mut self, table: &Table) {
+        let settings = &self.controller;
+        if settings.kind != ControllerKind::OpenAi || settings.dialect.enforces_grammars() {
+            return;
+        }
+        let says = |path: [&str; 3]| {
+            let inner = path[..2].iter().try_fold(table, |table, key| table.get(*key)?.as_table());
+            inner.is_some_and(|inner| inner.contains_key(path[2]))
+        };
+        if !says(["run", "actor", "language"]) {
+            self.run.actor.language = Language::JavaScript;
+        }
+        if !says(["run", "actor", "max_tokens"]) {
+            self.run.actor.max_tokens = CHAT_SKILL_TOKENS;
+        }
+        if !says(["run", "reflexes", "max_tokens"])
+            && let Some(reflexes) = &mut self.run.reflexes
+        {
+            reflexes.max_tokens = CHAT_REFLEX_TOKENS;
+        }
+    }
+
     /// Copies `controller.price` into the run's settings, unless `run.prices` is set.
     pub(super) fn apply_prices(&mut self) {
         let Some(price) = self.controller.price else { return };

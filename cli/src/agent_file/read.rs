@@ -43,6 +43,7 @@ impl AgentFile {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn parse(text: &str, name: &str, directory: &Path, overrides: &[String]) -> Result<Self> {
+        let mut table: Table = toml::from_str(text).map_err(|error| located(&error, text, name))?;
         let mut agent: Self = match toml::from_str(text) {
             Ok(agent) if overrides.is_empty() => agent,
             // An override may provide a key that the file lacks.
@@ -50,7 +51,6 @@ impl AgentFile {
                 return Err(located(&error, text, name).into());
             }
             _ => {
-                let mut table: Table = toml::from_str(text).map_err(|error| located(&error, text, name))?;
                 for assignment in overrides {
                     assign(&mut table, assignment)?;
                     // Checked one by one, so that the error names the override it comes from.
@@ -64,7 +64,7 @@ impl AgentFile {
                         .into());
                     }
                 }
-                table.try_into().map_err(|error| located(&error, text, name))?
+                table.clone().try_into().map_err(|error| located(&error, text, name))?
             }
         };
         directory.clone_into(&mut agent.directory);
@@ -72,6 +72,7 @@ impl AgentFile {
         agent.run.explore.get_or_insert_default();
         agent.run.uneventful_episodes.get_or_insert(UNEVENTFUL_EPISODES);
         agent.run.rules = CORE_RULES;
+        agent.apply_chat_defaults(&table);
         agent.apply_prices();
         agent.apply_limits(name)?;
         agent.apply_policy(name)?;

@@ -5,6 +5,7 @@ use anyhow::Result;
 use sojourn_controller::openai::Price;
 use sojourn_core::{Prices, RunConfig};
 use sojourn_sandbox::Limits;
+use sojourn_skills::grammar::Language;
 use sojourn_tools::SourceSettings;
 use std::path::Path;
 
@@ -162,4 +163,20 @@ fn files_are_looked_for_beside_the_agent_file() {
     assert_eq!(agent.resolve_model("models/a.gguf"), "dir/models/a.gguf");
     assert_eq!(agent.resolve_model("/models/a.gguf"), "/models/a.gguf");
     assert_eq!(agent.resolve_model("qwen2.5-coder-1.5b-instruct"), "qwen2.5-coder-1.5b-instruct");
+}
+
+#[test]
+fn a_server_that_cannot_constrain_is_asked_for_whole_functions_in_javascript() {
+    let actor = |dialect: &str, more: &str, overrides: &[String]| {
+        let text = format!(
+            "environment = \"crafter\"\nmodel = \"m\"\n[controller]\nkind = \"openai\"\nbase_url = \"http://localhost/v1\"\n{dialect}\n{more}"
+        );
+        AgentFile::parse(&text, "agent.toml", Path::new(""), overrides).unwrap().run.actor
+    };
+    let chat = actor("", "", &[]);
+    assert_eq!((chat.language, chat.max_tokens), (Language::JavaScript, 1200));
+    let constrained = actor("dialect = \"llama_cpp\"", "", &[]);
+    assert_eq!((constrained.language, constrained.max_tokens), (Language::Subset, 240));
+    let said = actor("", "[run.actor]\nlanguage = \"subset\"", &["run.actor.max_tokens=300".to_owned()]);
+    assert_eq!((said.language, said.max_tokens), (Language::Subset, 300));
 }

@@ -4,7 +4,7 @@ use super::failure::{ErrorReporter, Failure, MAX_WAIT, ReadError};
 use super::rate_limit::RateLimiter;
 use super::response::PendingResponse;
 use super::stream::Shape;
-use super::wire::{Answer, Streaming, set_streaming};
+use super::wire::{Answer, Manners, SchemaForm, Streaming};
 use super::{Dialect, OpenAiOptions, stream};
 use crate::ControllerError;
 use crate::client::api_key;
@@ -25,9 +25,8 @@ pub(super) struct Endpoint {
     authorization: Option<HeaderValue>,
     errors: ErrorReporter,
     rate_limiter: RateLimiter,
-    dialect: Dialect,
-    /// How answers are streamed. It is reduced when the server rejects an option.
-    streaming: Mutex<Streaming>,
+    /// What the server was found to support.
+    manners: Mutex<Manners>,
     /// Longest pause without data from the server.
     silence: Duration,
     max_attempts: u32,
@@ -66,8 +65,11 @@ impl Endpoint {
             url,
             authorization,
             rate_limiter: RateLimiter::new(options),
-            dialect: options.dialect,
-            streaming: Mutex::new(if options.stream { Streaming::Counted } else { Streaming::Off }),
+            manners: Mutex::new(Manners {
+                streaming: if options.stream { Streaming::Counted } else { Streaming::Off },
+                schema: SchemaForm::Enforced,
+                reasons: options.dialect == Dialect::OpenAiReasoning,
+            }),
             silence: Duration::from_millis(options.timeout_ms),
             max_attempts: options.max_attempts.max(1),
             backoff: Duration::from_millis(options.backoff_ms),
@@ -78,24 +80,24 @@ impl Endpoint {
         &self.errors
     }
 
-    /// Posts `body` and reads the answer into `pending`. Retries while the server is busy or failing.
+    /// Asks for `request` in the form that the server supports, and reads the answer into `pending`. `body` writes the
+    /// request. Retries while the server is busy or failing.
     ///
     /// If the future is dropped, `pending` keeps what the last attempt received.
     pub(super) async fn ask(
         &self,
-        body: &mut Value,
+        body: impl Fn(Manners) -> Value,
         pending: &mut PendingResponse<'_>,
     ) -> Result<(), ControllerError> {
         let mut wait = self.backoff;
         let mut tried = 0;
         loop {
-            let streaming = self.streaming();
-            set_streaming(body, streaming, self.dialect);
-            let failure = match self.try_once(body, streaming, pending).await {
+            let manners = self.manners();
+            let failure = match self.try_once(&body(manners), manners.streaming, pending).await {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
-            if self.reduce_streaming(streaming, &failure) {
+            if self.reduce(manners, &failure) {
                 continue;
             }
             tried += 1;
@@ -161,23 +163,44 @@ impl Endpoint {
         pending.take_whole(answer).map_err(|reason| ReadError::Invalid(format!("{reason}: {text}")))
     }
 
-    fn streaming(&self) -> Streaming {
-        *self.streaming.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn manners(&self) -> Manners {
+        *self.manners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the server rejected a streaming option; if so, reduces the option for all later requests.
-    fn reduce_streaming(&self, asked: Streaming, failure: &Failure) -> bool {
+    fn change(&self, change: impl FnOnce(&mut Manners)) {
+        change(&mut self.manners.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// An answer broke its schema: later requests have the schema in the prompt too.
+    pub(super) fn schema_was_broken(&self) {
+        self.change(|manners| manners.schema = manners.schema.max(SchemaForm::Both));
+    }
+
+    /// The length limit cut an answer in its reasoning: later requests have room for the reasoning.
+    pub(super) fn reasoning_was_cut(&self) {
+        self.change(|manners| manners.reasons = true);
+    }
+
+    /// Whether the server rejected an option that it need not have; if so, leaves it out of all later requests.
+    fn reduce(&self, asked: Manners, failure: &Failure) -> bool {
         let (Failure::Retryable(error, _) | Failure::Permanent(error)) = failure;
-        let ControllerError::Refused { status: 400 | 422 | 501, reason, .. } = error else { return false };
-        let reason = reason.to_lowercase();
-        let less = match asked {
-            Streaming::Counted if reason.contains("stream_options") => Streaming::Plain,
-            Streaming::Counted | Streaming::Plain if reason.contains("stream") => Streaming::Off,
-            _ => return false,
+        let ControllerError::Refused { status: 400 | 422 | 500 | 501, reason, .. } = error else {
+            return false;
         };
-        tracing::info!(%error, ?less, "the endpoint does not support the requested streaming");
-        let mut streaming = self.streaming.lock().unwrap_or_else(PoisonError::into_inner);
-        *streaming = less.max(*streaming);
+        let reason = reason.to_lowercase();
+        let names = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+        if names(&["stream_options"]) && asked.streaming == Streaming::Counted {
+            self.change(|manners| manners.streaming = manners.streaming.max(Streaming::Plain));
+        } else if names(&["stream"]) && asked.streaming != Streaming::Off {
+            self.change(|manners| manners.streaming = Streaming::Off);
+        } else if names(&["response_format", "schema", "structured output"])
+            && asked.schema != SchemaForm::InWords
+        {
+            self.change(|manners| manners.schema = SchemaForm::InWords);
+        } else {
+            return false;
+        }
+        tracing::info!(%error, "the endpoint does not support an option; going on without it");
         true
     }
 }

@@ -1,8 +1,8 @@
 //! A controller for any server with an OpenAI-compatible endpoint (`POST …/chat/completions`).
 //!
 //! Servers enforce constraints to different degrees ([`Dialect`]). Every answer is therefore checked here;
-//! violating answers are requested again with another seed. Reasoning before an answer and a code fence around it are
-//! taken off; the reasoning is kept beside the answer, for the log.
+//! violating and refused answers are requested again with another seed, and end as [`Finish::Refused`]. Reasoning before
+//! an answer and a code fence around it are taken off; the reasoning is kept beside the answer, for the log.
 //!
 //! Answers are streamed if the server supports it. Streaming cuts answers at stop strings early and keeps
 //! partial answers at a deadline.
@@ -30,7 +30,7 @@ use endpoint::Endpoint;
 use response::{Outcome, PendingResponse};
 use std::time::Duration;
 
-/// Number of consecutive responses without a valid answer before the request fails.
+/// Number of consecutive responses without a valid answer before the missing answers count as refused.
 const ATTEMPTS: u32 = 3;
 
 /// A model behind a chat endpoint.
@@ -82,24 +82,30 @@ impl OpenAiController {
         let wanted = request.candidates as usize;
         let (mut attempt, mut failed_attempts) = (0, 0);
         let mut broken = String::new();
-        while gathered.good.len() < wanted {
-            if failed_attempts == ATTEMPTS {
-                let reason = self.endpoint.errors().quote(&broken);
-                return Err(ControllerError::ConstraintViolated { attempts: ATTEMPTS, reason });
-            }
+        while gathered.good.len() < wanted && failed_attempts < ATTEMPTS {
             let missing = (wanted - gathered.good.len()) as u32;
-            let mut body = wire::body(request, &self.options, missing, attempt);
             let pending = gathered.pending.insert(PendingResponse::new(request, missing));
-            self.endpoint.ask(&mut body, pending).await?;
+            let body = |manners| wire::body(request, &self.options, manners, missing, attempt);
             let had = gathered.good.len();
-            let outcomes = gathered.settle(self.options.price);
-            for outcome in outcomes.map_err(|reason| self.endpoint.errors().invalid(&reason))? {
+            match self.endpoint.ask(body, pending).await {
+                Ok(()) => {}
+                Err(error) => broken = filtered(error)?,
+            }
+            let reasons = self.endpoint.manners().reasons;
+            for outcome in gathered.settle(self.options.price) {
                 match outcome {
+                    Outcome::Answer(one) if !reasons && is_cut_in_reasoning(&one) => {
+                        self.endpoint.reasoning_was_cut();
+                        "the length limit cut the reasoning before an answer".clone_into(&mut broken);
+                    }
                     // An incomplete answer is returned as it is; its `finish` tells the caller.
                     Outcome::Answer(one) if one.finish != Finish::Complete => gathered.good.push(one),
-                    Outcome::Answer(mut one) => match accept(&request.constraint, &mut one) {
+                    Outcome::Answer(mut one) => match accept(request, &mut one) {
                         Ok(()) => gathered.good.push(one),
-                        Err(CheckError::Violation { reason }) => broken = reason,
+                        Err(CheckError::Violation { reason }) => {
+                            self.endpoint.schema_was_broken();
+                            broken = reason;
+                        }
                         Err(CheckError::Constraint(error)) => return Err(error),
                     },
                     Outcome::Broken(reason) => broken = reason,
@@ -108,7 +114,32 @@ impl OpenAiController {
             failed_attempts = if gathered.good.len() > had { 0 } else { failed_attempts + 1 };
             attempt += 1;
         }
+        if gathered.good.len() < wanted {
+            let reason = self.endpoint.errors().quote(&broken);
+            tracing::warn!(attempts = ATTEMPTS, %reason, "no usable answer from the endpoint");
+            let refused = Completion::new(String::new(), 0, Finish::Refused(reason));
+            gathered.good.resize(wanted, refused);
+        }
         Ok(())
+    }
+}
+
+/// Whether the length limit ended an answer before it began.
+fn is_cut_in_reasoning(one: &Completion) -> bool {
+    one.finish == Finish::Length && one.text.trim().is_empty() && one.reasoning.is_some()
+}
+
+/// The reason of an error that says that a content filter stopped this one request.
+fn filtered(error: ControllerError) -> Result<String, ControllerError> {
+    match error {
+        ControllerError::Refused { status: 400, reason, .. }
+            if ["content_filter", "content filter", "content management policy", "content policy"]
+                .iter()
+                .any(|word| reason.to_lowercase().contains(word)) =>
+        {
+            Ok(reason)
+        }
+        error => Err(error),
     }
 }
 
@@ -124,13 +155,13 @@ impl<'r> Gathered<'r> {
     }
 
     /// Accounts for the pending response, and returns its outcomes.
-    fn settle(&mut self, price: Option<Price>) -> Result<Vec<Outcome>, String> {
+    fn settle(&mut self, price: Option<Price>) -> Vec<Outcome> {
         match self.pending.take() {
             Some(pending) => {
                 self.count(&pending, price);
                 pending.outcomes()
             }
-            None => Ok(Vec::new()),
+            None => Vec::new(),
         }
     }
 
@@ -152,7 +183,7 @@ impl<'r> Gathered<'r> {
         if let Some(pending) = self.pending.take() {
             self.count(&pending, price);
             for mut one in pending.unfinished(finish) {
-                if one.finish == Finish::Complete && accept(&request.constraint, &mut one).is_err() {
+                if one.finish == Finish::Complete && accept(request, &mut one).is_err() {
                     one.finish = finish.clone();
                 }
                 self.good.push(one);

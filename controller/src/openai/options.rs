@@ -127,11 +127,13 @@ impl Price {
     }
 }
 
-/// Extensions of the common chat endpoint that a server supports.
+/// Extensions of the common chat endpoint that a server supports. Without them, a grammar is not sent: the answer is
+/// checked against it afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Dialect {
-    /// `response_format` with a JSON schema. Grammars and prefills become instructions in the prompt.
+    /// `response_format` with a JSON schema. A server without it gets the schema in the prompt. A prefill becomes the
+    /// request for a whole text that begins with it.
     #[default]
     OpenAi,
     /// Like [`OpenAi`](Self::OpenAi), for models with `max_completion_tokens` and without sampling
@@ -141,6 +143,13 @@ pub enum Dialect {
     LlamaCpp,
     /// `min_p`, prefill, and `structured_outputs` with a grammar (backend `guidance`).
     Vllm,
+}
+
+impl Dialect {
+    /// Whether the server samples by a grammar and continues a prefill.
+    pub fn enforces_grammars(self) -> bool {
+        matches!(self, Self::LlamaCpp | Self::Vllm)
+    }
 }
 
 #[cfg(test)]

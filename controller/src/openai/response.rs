@@ -183,15 +183,12 @@ impl<'r> PendingResponse<'r> {
         Timing { queue_ms: ms(self.asked_at, sent), prefill_ms: ms(sent, first), decode_ms: ms(first, now) }
     }
 
-    /// The outcomes of all answers, or the model's refusal.
-    pub(super) fn outcomes(self) -> Result<Vec<Outcome>, String> {
+    /// The outcomes of all answers.
+    pub(super) fn outcomes(self) -> Vec<Outcome> {
         let alone = self.choices.len() == 1;
         let reported = self.usage.filter(|_| alone).map(|usage| usage.completion_tokens);
-        if let Some(refused) = self.choices.values().find(|choice| !choice.refusal.is_empty()) {
-            return Err(format!("the model refused to answer: {}", refused.refusal));
-        }
         // The usage is reported for all answers together.
-        Ok(self.choices.into_values().map(|choice| choice.outcome(reported)).collect())
+        self.choices.into_values().map(|choice| choice.outcome(reported)).collect()
     }
 
     /// The requested answers so far. Unfinished ones end with `finish`.
@@ -250,6 +247,9 @@ impl Choice {
 
     /// `reported` is the length that the server reported.
     fn outcome(mut self, reported: Option<u32>) -> Outcome {
+        if !self.refusal.trim().is_empty() {
+            return Outcome::Broken(format!("the model refused to answer: {}", self.refusal.trim()));
+        }
         match self.finish() {
             Err(reason) => Outcome::Broken(reason),
             Ok(finish) => {
@@ -385,7 +385,7 @@ mod tests {
             let mut pending = PendingResponse::new(&request, 1);
             pending.take_whole(Answer::read(&json!({"choices": [choice]}).to_string()).unwrap()).unwrap();
             let expected = Completion::new("a".into(), 0, finish);
-            assert_eq!(pending.outcomes().unwrap(), [Outcome::Answer(expected)]);
+            assert_eq!(pending.outcomes(), [Outcome::Answer(expected)]);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::lenient::{self, Parts};
 use super::{Dialect, OpenAiOptions};
-use crate::{Constraint, Request, Usage};
+use crate::{Constraint, Request, Role, Usage};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -17,23 +17,57 @@ pub(super) enum Streaming {
     Off,
 }
 
-/// The request body for `candidates` answers, without streaming options. `attempt` varies the seed.
-pub(super) fn body(request: &Request, options: &OpenAiOptions, candidates: u32, attempt: u32) -> Value {
+/// How a JSON schema reaches the server. It only increases, by what the server does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum SchemaForm {
+    /// As `response_format`.
+    Enforced,
+    /// The same, and in the prompt: an answer broke the schema, so the server may ignore `response_format`.
+    Both,
+    /// In the prompt only: the server rejects `response_format`.
+    InWords,
+}
+
+/// What is known of a server beyond its dialect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Manners {
+    /// How answers are streamed. It is reduced when the server rejects an option.
+    pub(super) streaming: Streaming,
+    pub(super) schema: SchemaForm,
+    /// Whether answers need [`REASONING_TOKENS`] besides their own length.
+    pub(super) reasons: bool,
+}
+
+/// Tokens for the reasoning of a model whose reasoning counts towards the length of its answer.
+pub(super) const REASONING_TOKENS: u32 = 4096;
+
+/// The request body for `candidates` answers. `attempt` varies the seed.
+pub(super) fn body(
+    request: &Request,
+    options: &OpenAiOptions,
+    manners: Manners,
+    candidates: u32,
+    attempt: u32,
+) -> Value {
     let dialect = options.dialect;
-    let mut messages: Vec<Value> = request
-        .messages
-        .iter()
-        .map(|message| json!({"role": message.role.name(), "content": message.text()}))
-        .collect();
+    let mut messages: Vec<(&str, String)> =
+        request.messages.iter().map(|message| (message.role.name(), message.text())).collect();
     let mut fields = Map::new();
     fields.insert("model".into(), json!(options.model));
     fields.insert("n".into(), json!(candidates));
 
-    let mut in_words = Vec::new();
     match &request.constraint {
         Constraint::JsonSchema(schema) => {
-            let format = json!({"name": "answer", "strict": true, "schema": schema});
-            fields.insert("response_format".into(), json!({"type": "json_schema", "json_schema": format}));
+            if manners.schema != SchemaForm::InWords {
+                let format = json!({"name": "answer", "strict": true, "schema": schema});
+                fields
+                    .insert("response_format".into(), json!({"type": "json_schema", "json_schema": format}));
+            }
+            if manners.schema != SchemaForm::Enforced {
+                let words =
+                    format!("Answer with nothing but JSON that satisfies this JSON Schema:\n{schema}");
+                ask_for(&mut messages, &words);
+            }
         }
         Constraint::Lark(grammar) => match dialect {
             Dialect::LlamaCpp => {
@@ -42,34 +76,32 @@ pub(super) fn body(request: &Request, options: &OpenAiOptions, candidates: u32, 
             Dialect::Vllm => {
                 fields.insert("structured_outputs".into(), json!({"grammar": grammar}));
             }
-            Dialect::OpenAi | Dialect::OpenAiReasoning => in_words.push(format!(
-                "Answer with nothing but a text that the rule `start` of this Lark grammar describes:\n{grammar}"
-            )),
+            // No model reads a grammar well. The prompt says what to write, and the answer is checked.
+            Dialect::OpenAi | Dialect::OpenAiReasoning => {}
         },
     }
-    if !request.prefill.is_empty() {
-        match dialect {
-            Dialect::LlamaCpp | Dialect::Vllm => {
-                messages.push(json!({"role": "assistant", "content": request.prefill}));
-                fields.insert("add_generation_prompt".into(), json!(false));
-                fields.insert("continue_final_message".into(), json!(true));
-            }
-            Dialect::OpenAi | Dialect::OpenAiReasoning => in_words.push(format!(
-                "Your answer has already begun with the following text; write only what comes after it:\n{}",
-                request.prefill
-            )),
-        }
+    if !request.prefill.is_empty() && dialect.enforces_grammars() {
+        messages.push(("assistant", request.prefill.clone()));
+        fields.insert("add_generation_prompt".into(), json!(false));
+        fields.insert("continue_final_message".into(), json!(true));
+    } else if !request.prefill.is_empty() {
+        let words = format!(
+            "Answer with the whole text, from its beginning to its end, and nothing else. It begins with:\n{}",
+            request.prefill.trim_end()
+        );
+        ask_for(&mut messages, &words);
     }
-    if !in_words.is_empty() {
-        messages.push(json!({"role": "user", "content": in_words.join("\n\n")}));
-    }
+    let messages: Vec<Value> =
+        messages.into_iter().map(|(role, content)| json!({"role": role, "content": content})).collect();
     fields.insert("messages".into(), Value::Array(messages));
 
     let sampling = request.sampling;
+    let room = if manners.reasons { REASONING_TOKENS } else { 0 };
+    let max_tokens = request.max_tokens.saturating_add(room);
     if dialect == Dialect::OpenAiReasoning {
-        fields.insert("max_completion_tokens".into(), json!(request.max_tokens));
+        fields.insert("max_completion_tokens".into(), json!(max_tokens));
     } else {
-        fields.insert("max_tokens".into(), json!(request.max_tokens));
+        fields.insert("max_tokens".into(), json!(max_tokens));
         fields.insert("temperature".into(), json!(sampling.temperature));
         fields.insert("top_p".into(), json!(sampling.top_p));
     }
@@ -82,12 +114,23 @@ pub(super) fn body(request: &Request, options: &OpenAiOptions, candidates: u32, 
     if !request.stop.is_empty() {
         fields.insert("stop".into(), json!(request.stop));
     }
+    set_streaming(&mut fields, manners.streaming, dialect);
     Value::Object(fields)
 }
 
-/// Sets the streaming options in `body`.
-pub(super) fn set_streaming(body: &mut Value, streaming: Streaming, dialect: Dialect) {
-    let Value::Object(fields) = body else { return };
+/// Adds words to the last message of the user. Many chat templates refuse two messages of one role in a row.
+fn ask_for(messages: &mut Vec<(&str, String)>, words: &str) {
+    match messages.last_mut() {
+        Some((role, content)) if *role == Role::User.name() => {
+            content.truncate(content.trim_end().len());
+            content.push_str("\n\n");
+            content.push_str(words);
+        }
+        _ => messages.push((Role::User.name(), words.to_owned())),
+    }
+}
+
+fn set_streaming(fields: &mut Map<String, Value>, streaming: Streaming, dialect: Dialect) {
     fields.insert("stream".into(), json!(streaming != Streaming::Off));
     if streaming == Streaming::Counted {
         let mut options = json!({"include_usage": true});
@@ -96,8 +139,6 @@ pub(super) fn set_streaming(body: &mut Value, streaming: Streaming, dialect: Dia
             options["continuous_usage_stats"] = json!(true);
         }
         fields.insert("stream_options".into(), options);
-    } else {
-        fields.remove("stream_options");
     }
 }
 
@@ -212,6 +253,7 @@ impl Content {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Message;
 
     #[test]
     fn token_usage_is_parsed_leniently() {
@@ -230,16 +272,31 @@ mod tests {
         assert_eq!(usage(json!({"prompt_tokens": u64::MAX})), tokens(u32::MAX, 0, 0));
     }
 
+    fn sent(request: &Request, dialect: Dialect, schema: SchemaForm, streaming: Streaming) -> Value {
+        let options = OpenAiOptions { dialect, ..OpenAiOptions::new("http://localhost/v1", "m") };
+        body(request, &options, Manners { streaming, schema, reasons: false }, 1, 0)
+    }
+
     #[test]
     fn streaming_options_can_be_changed() {
         let request = Request::new(Vec::new(), Constraint::line(3), 5);
-        let options = OpenAiOptions::new("http://localhost/v1", "m");
-        let mut body = body(&request, &options, 1, 0);
-        set_streaming(&mut body, Streaming::Counted, Dialect::Vllm);
-        assert_eq!(body["stream_options"], json!({"include_usage": true, "continuous_usage_stats": true}));
-        set_streaming(&mut body, Streaming::Plain, Dialect::Vllm);
-        assert_eq!((&body["stream"], body.get("stream_options")), (&json!(true), None));
-        set_streaming(&mut body, Streaming::Off, Dialect::Vllm);
-        assert_eq!((&body["stream"], body.get("stream_options")), (&json!(false), None));
+        let sent = |streaming| sent(&request, Dialect::Vllm, SchemaForm::Enforced, streaming);
+        let counted = sent(Streaming::Counted);
+        assert_eq!(counted["stream_options"], json!({"include_usage": true, "continuous_usage_stats": true}));
+        let plain = sent(Streaming::Plain);
+        assert_eq!((&plain["stream"], plain.get("stream_options")), (&json!(true), None));
+        let off = sent(Streaming::Off);
+        assert_eq!((&off["stream"], off.get("stream_options")), (&json!(false), None));
+    }
+
+    #[test]
+    fn no_message_follows_one_of_the_same_role() {
+        let schema = Constraint::JsonSchema(json!({"type": "string"}));
+        let user = Request::new(vec![Message::system("a"), Message::user("b\n")], schema, 5);
+        let body = sent(&user, Dialect::OpenAi, SchemaForm::InWords, Streaming::Off);
+        let last = &body["messages"][1]["content"];
+        assert_eq!(body["messages"].as_array().unwrap().len(), 2, "{body}");
+        assert!(last.as_str().unwrap().starts_with("b\n\nAnswer with nothing but JSON"), "{last}");
+        assert_eq!(body.get("response_format"), None);
     }
 }

@@ -1,13 +1,52 @@
-use super::GrammarSpec;
 use super::javascript::with_fixed_counters;
 use super::node::{Grammar, Node, choice, name, repeat, seq, text};
+use super::{GrammarSpec, ReflexSpec, reflex_subset};
 use serde::{Deserialize, Serialize};
 
-/// Limits of a free program: number of lines, and characters of a line.
-const LINES: u32 = 80;
-const COLUMNS: u32 = 158;
-/// Printable ASCII.
-const PRINTABLE: &[(char, char)] = &[(' ', '~')];
+/// Longest string, template, comment or run of code between them, in characters. A longer run is several.
+const RUN: u32 = 1000;
+
+/// Every character beyond ASCII, in two ranges: surrogates are no characters.
+const BEFORE: (char, char) = ('\u{80}', '\u{d7ff}');
+const AFTER: (char, char) = ('\u{e000}', '\u{10ffff}');
+/// What stands between the parts that may hold a brace which opens or closes nothing.
+const CODE: &[(char, char)] = &[
+    ('\t', '\n'),
+    ('\r', '\r'),
+    (' ', '!'),
+    ('#', '&'),
+    ('(', '.'),
+    ('0', '_'),
+    ('a', 'z'),
+    ('|', '|'),
+    ('~', '~'),
+    BEFORE,
+    AFTER,
+];
+/// What may follow a slash that divides or begins a regular expression.
+const AFTER_SLASH: &[(char, char)] = &[
+    ('\t', '\n'),
+    ('\r', '\r'),
+    (' ', '!'),
+    ('#', '&'),
+    ('(', ')'),
+    ('+', '.'),
+    ('0', '_'),
+    ('a', 'z'),
+    ('|', '|'),
+    ('~', '~'),
+    BEFORE,
+    AFTER,
+];
+const ANY: &[(char, char)] = &[('\t', '\n'), ('\r', '\r'), (' ', '~'), BEFORE, AFTER];
+const ON_ONE_LINE: &[(char, char)] = &[('\t', '\t'), (' ', '~'), BEFORE, AFTER];
+const IN_DOUBLE_QUOTES: &[(char, char)] = &[('\t', '\t'), (' ', '!'), ('#', '['), (']', '~'), BEFORE, AFTER];
+const IN_SINGLE_QUOTES: &[(char, char)] = &[('\t', '\t'), (' ', '&'), ('(', '['), (']', '~'), BEFORE, AFTER];
+const IN_TEMPLATE: &[(char, char)] =
+    &[('\t', '\n'), ('\r', '\r'), (' ', '['), (']', '_'), ('a', '~'), BEFORE, AFTER];
+const NO_STAR: &[(char, char)] = &[('\t', '\n'), ('\r', '\r'), (' ', ')'), ('+', '~'), BEFORE, AFTER];
+const NO_STAR_OR_SLASH: &[(char, char)] =
+    &[('\t', '\n'), ('\r', '\r'), (' ', ')'), ('+', '.'), ('0', '~'), BEFORE, AFTER];
 
 /// The language in which a model writes skills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -30,14 +69,37 @@ impl Language {
             Self::JavaScript => free(),
         }
     }
+
+    /// Grammar of the rest of a reflex after `function NAME(state) {` and a line break, including its closing brace.
+    pub fn reflex_grammar(self, spec: &ReflexSpec<'_>) -> Grammar {
+        match self {
+            Self::Subset => reflex_subset(spec),
+            Self::JavaScript => free(),
+        }
+    }
 }
 
-/// Indented or empty lines, then the function's closing brace.
+/// Any text up to the brace that closes the function. Braces in strings, templates and comments do not count.
 fn free() -> Grammar {
     let mut grammar = Grammar { definitions: Vec::new() };
-    grammar.define("start", seq([repeat(name("LINE"), 1, LINES), text("}")]));
-    let indented = seq([text(" "), repeat(Node::Class(PRINTABLE), 0, COLUMNS), text("\n")]);
-    grammar.define("LINE", choice([text("\n"), indented]));
+    grammar.define("start", seq([name("body"), text("}")]));
+    grammar.define("body", choice([text(""), seq([name("body"), name("part")])]));
+    let block = seq([text("{"), name("body"), text("}")]);
+    let parts = ["CODE", "SLASH", "DOUBLE", "SINGLE", "TEMPLATE", "LINE_COMMENT", "COMMENT"].map(name);
+    grammar.define("part", choice(parts.into_iter().chain([block])));
+    grammar.define("CODE", repeat(Node::Class(CODE), 1, RUN));
+    grammar.define("SLASH", seq([text("/"), Node::Class(AFTER_SLASH)]));
+    let quoted = |mark: &str, inside: &'static [(char, char)], escaped: &'static [(char, char)]| {
+        let escape = seq([text("\\"), Node::Class(escaped)]);
+        seq([text(mark), repeat(choice([Node::Class(inside), escape]), 0, RUN), text(mark)])
+    };
+    grammar.define("DOUBLE", quoted("\"", IN_DOUBLE_QUOTES, ANY));
+    grammar.define("SINGLE", quoted("'", IN_SINGLE_QUOTES, ANY));
+    grammar.define("TEMPLATE", quoted("`", IN_TEMPLATE, ANY));
+    grammar.define("LINE_COMMENT", seq([text("//"), repeat(Node::Class(ON_ONE_LINE), 0, RUN), text("\n")]));
+    let stars = || repeat(text("*"), 1, RUN);
+    let inside = choice([Node::Class(NO_STAR), seq([stars(), Node::Class(NO_STAR_OR_SLASH)])]);
+    grammar.define("COMMENT", seq([text("/*"), repeat(inside, 0, RUN), stars(), text("/")]));
     grammar
 }
 

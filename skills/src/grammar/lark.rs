@@ -68,6 +68,8 @@ fn quote(text: &str) -> String {
 fn class(ranges: &[(char, char)], times: &str) -> String {
     let escaped = |c: char| match c {
         '\n' => "\\n".to_owned(),
+        '\r' => "\\r".to_owned(),
+        '\t' => "\\t".to_owned(),
         '\\' | '[' | ']' | '^' | '-' | '/' | '&' | '~' | '#' => format!("\\{c}"),
         c => c.to_string(),
     };

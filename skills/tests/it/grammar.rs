@@ -201,10 +201,20 @@ fn a_loop_counter_cannot_be_assigned() {
 fn free_javascript_is_limited_to_one_function() {
     let grammar = Language::JavaScript.grammar(&spec("wander", &["n"]));
     let mut checker = Checker::new(&grammar);
-    let body = "  const seen = [];\n  while (seen.length < n) {\n    seen.push(go_to(\"tree\") ?? `none`);\n  }\n\n  return seen;\n}";
-    assert!(checker.reach(body).1);
+    for body in [
+        "  const seen = [];\n  while (seen.length < n) {\n    seen.push(go_to(\"tree\") ?? `none`);\n  }\n\n  return seen;\n}",
+        "return 1; }",
+        "\n\tif (n) {\r\n\t\treturn {a: {b: []}};\n}\n}",
+        "  // don't stop at } — go on\n  /* nor } here: \"`' ** */ /** } **/ noop(1);\n}",
+        "  const a = \"}\\\"}\", b = '}\"', c = `}\n${n}\\``;\n}",
+        "  return n / 2 / 1 > 3 && /^[a-z]+$/.test(\"é}\");\n}",
+        "}",
+    ] {
+        let (taken, ends) = checker.reach(body);
+        assert!(ends, "stops after\n{taken}\nof\n{body}");
+    }
     assert_eq!(checker.reach("  return 1;\n}\nfunction more() {}").0, "  return 1;\n}");
-    assert!(!checker.reach("return 1;\n}").1, "a line that is not indented could close the function");
+    assert!(!checker.reach("  if (n) {\n  return 1;\n}").1, "a block is open");
     for seed in 0..20 {
         let text = grammar.sample(seed, 9);
         assert!(checker.reach(&text).1, "{text}");

@@ -4,7 +4,9 @@
 
 use crate::support::{command, endpoint, sojourn};
 use serde_json::{Value, json};
+use sojourn_testkit::serve;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What a command that must succeed prints.
 fn text(place: &Path, args: &[&str]) -> String {
@@ -126,4 +128,76 @@ fn a_model_that_cannot_be_reached_ends_the_run_with_a_failure() {
     assert_eq!(output.status.code(), Some(1));
     let result: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(result["outcome"].as_str().unwrap().contains("cannot reach"), "{result}");
+}
+
+/// A run with one task against a server without any constraint that refuses so many requests for a program, and answers
+/// every other request in prose. Returns the place and the run's result.
+fn with_a_refusing_server(refusals: usize) -> (tempfile::TempDir, Value) {
+    let asked = AtomicUsize::new(0);
+    let address = serve(move |request| {
+        let request: Value = serde_json::from_slice(&request.body).ok()?;
+        assert!(!request["messages"].to_string().contains("start: "), "a grammar was sent: {request}");
+        let question = request["messages"].as_array()?.last()?["content"].as_str()?;
+        let message = match question.split_once("It begins with:\n") {
+            Some(_) if asked.fetch_add(1, Ordering::Relaxed) < refusals => {
+                json!({"content": null, "refusal": "I do not write programs."})
+            }
+            Some((_, head)) => json!({"content": format!(
+                "```js\n{head}\nconst most = observe().inventory.wood + n; // don't stop early\n\
+                 while (observe().inventory.wood < most) {{\nif (go_to('tree')) interact(); else explore(10);\n}}\n}}\n```\nThat is all."
+            )}),
+            None => json!({"content": "I would rather not say."}),
+        };
+        let choices = json!([{"index": 0, "message": message, "finish_reason": "stop"}]);
+        Some(json!({"choices": choices}).to_string())
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let agent = format!(
+        "environment = \"crafter\"\nmodel = \"chat\"\nembedding = \"none\"\n\
+         [controller]\nkind = \"openai\"\nbase_url = \"{address}/v1\"\n\
+         [run]\ntasks = [\"collect_wood\"]\n[run.actor]\nrounds = 3\ncandidates = 1\n"
+    );
+    std::fs::write(dir.path().join("agent.toml"), agent).unwrap();
+    let output = sojourn(dir.path(), &["run", "agent.toml", "--steps", "8", "--seed", "1", "--json"]);
+    let result = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    (dir, result)
+}
+
+#[test]
+fn a_refused_answer_fails_an_attempt_and_not_the_run() {
+    // All attempts of the first round, and one of the second.
+    let (dir, result) = with_a_refusing_server(4);
+    assert_eq!(result["totals"]["steps"], 8, "{result}");
+    assert_eq!(result["skills"][0]["name"], "collect_wood", "{result}");
+    let log = text(dir.path(), &["log", "latest"]);
+    assert!(log.contains("no usable answer: the model refused to answer: I do not write programs."), "{log}");
+    let verdict = document(dir.path(), &["replay", "latest", "--verify", "--json"]);
+    assert_eq!(verdict["matched"], true, "{verdict}");
+}
+
+#[test]
+fn a_server_that_only_refuses_ends_the_run_after_many_attempts() {
+    let (dir, result) = with_a_refusing_server(usize::MAX);
+    let outcome = result["outcome"].as_str().unwrap();
+    assert!(outcome.contains("requests in a row had no usable answer"), "{outcome}");
+    let log = text(dir.path(), &["log", "latest"]);
+    assert!(log.matches("no usable answer").count() > 10, "{log}");
+}
+
+#[test]
+fn a_run_is_drawn_as_one_picture() {
+    let (dir, _) = with_a_refusing_server(0);
+    text(dir.path(), &["replay", "latest", "--svg", "run.svg"]);
+    let svg = std::fs::read_to_string(dir.path().join("run.svg")).unwrap();
+    for part in [
+        "episode 1 · world ",
+        " steps · 1 achievement · ",
+        "unlocked: collect_wood",
+        "learned: collect_wood",
+        "<title>collect_wood",
+    ] {
+        assert!(svg.contains(part), "no {part}: {svg}");
+    }
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{svg}");
 }

@@ -40,6 +40,32 @@ pub struct BoundedHtml {
     pub is_cut: bool,
 }
 
+/// `text` as the content of an element or of a quoted attribute, in HTML and in XML. Control characters are left out.
+pub fn escaped(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            '\n' | '\t' => html.push(character),
+            '\u{fffe}' | '\u{ffff}' => {}
+            other if other.is_control() => {}
+            other => push_escaped(&mut html, other),
+        }
+    }
+    html
+}
+
+fn push_escaped(html: &mut String, character: char) {
+    match character {
+        '&' => html.push_str("&amp;"),
+        '<' => html.push_str("&lt;"),
+        '>' => html.push_str("&gt;"),
+        '\0' => {}
+        other => html.push(other),
+    }
+}
+
 /// Reads `html` and writes it again within the bounds. It ends after `max_chars` characters of text, spaces not counted, or as
 /// soon as `wanted` says that its caller has given up.
 pub fn bounded(html: &str, max_chars: usize, wanted: &GiveUp) -> BoundedHtml {
@@ -111,13 +137,7 @@ impl State {
                     return;
                 }
             }
-            match character {
-                '&' => self.html.push_str("&amp;"),
-                '<' => self.html.push_str("&lt;"),
-                '>' => self.html.push_str("&gt;"),
-                '\0' => {}
-                other => self.html.push(other),
-            }
+            push_escaped(&mut self.html, character);
         }
     }
 
@@ -298,6 +318,11 @@ mod tests {
 
     fn written(html: &str) -> String {
         bounded(html, 1_000_000, &GiveUp::default()).html
+    }
+
+    #[test]
+    fn escaped_text_opens_no_tag_and_ends_no_attribute() {
+        assert_eq!(escaped("<a b=\"c\">'&\u{1b}[0m\n é"), "&lt;a b=&quot;c&quot;&gt;&#39;&amp;[0m\n é");
     }
 
     #[test]

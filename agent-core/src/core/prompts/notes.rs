@@ -216,6 +216,11 @@ pub(in crate::core) fn too_long_or_repeated() -> String {
     prompt!("notes", "too_long_or_repeated")
 }
 
+/// The note for a request that had no usable answer.
+pub(in crate::core) fn no_function(task: &str) -> String {
+    prompt!("notes", "no_function", task = task)
+}
+
 /// The note for a repair that fails cases of the version that it repairs.
 pub(in crate::core) fn regressed(task: &str, failed: usize, cases: usize) -> String {
     prompt!("notes", "regressed", task = task, failed = failed, cases = cases)

@@ -100,8 +100,11 @@ impl Core {
             }
         }
         if sources.is_empty() {
-            let note =
-                problem.map_or_else(notes::too_long_or_repeated, |problem| notes::cannot_run(&problem));
+            let note = match problem {
+                Some(problem) => notes::cannot_run(&problem),
+                None if reply.refusal().is_some() => notes::no_function(&task.name),
+                None => notes::too_long_or_repeated(),
+            };
             return self.next_round(draft, Some(note));
         }
         draft.tried.extend(sources.iter().cloned());

@@ -5,6 +5,7 @@ use crate::logbook::{Reading, purpose_name};
 use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
+use sojourn_controller::Finish;
 use sojourn_core::{Effect, Event, LogRecord, SkillEvent};
 use sojourn_memory::{EventSeq, Hash, Record, RecordQuery, RunInfo, Store};
 use std::io::Write;
@@ -107,8 +108,12 @@ impl Trace {
                         .candidates
                         .iter()
                         .map(|candidate| {
-                            let whole = if candidate.finish.is_whole() { "stop" } else { "length" };
-                            json!({"stringValue": whole})
+                            let reason = match candidate.finish {
+                                Finish::Complete | Finish::Stopped(_) => "stop",
+                                Finish::Refused(_) => "content_filter",
+                                Finish::Length | Finish::Cancelled | Finish::Deadline => "length",
+                            };
+                            json!({"stringValue": reason})
                         })
                         .collect();
                     self.end(record, OK, vec![

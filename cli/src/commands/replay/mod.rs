@@ -1,6 +1,7 @@
-//! `sojourn replay`: watches a run again, verifies it, and rebuilds its skills and memories.
+//! `sojourn replay`: watches a run again, draws it, verifies it, and rebuilds its skills and memories.
 
 mod film;
+mod picture;
 mod rebuild;
 mod screen;
 mod story;
@@ -11,7 +12,7 @@ use crate::args::Replay;
 use crate::error::{Failure, Kind};
 use crate::home::Home;
 use crate::{logbook, output};
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use std::io::{IsTerminal as _, stdin};
 use std::process::ExitCode;
 
@@ -27,6 +28,12 @@ pub async fn replay(home: Home, args: &Replay) -> Result<ExitCode> {
     let info = logbook::find_run(&store, &args.run).await?;
     if args.rebuild {
         return rebuild::rebuild(&home, &store, &info, args.json).await;
+    }
+    if let Some(path) = &args.svg {
+        let svg = picture::Picture::of(&store, &info).await?.to_svg();
+        std::fs::write(path, svg).with_context(|| format!("cannot write `{}`", path.display()))?;
+        output::note(format!("the run as a picture: {}", path.display()));
+        return Ok(ExitCode::SUCCESS);
     }
     let at = args.at.unwrap_or(1);
     if at == 0 || at > info.last_seq.0 {

@@ -1,7 +1,8 @@
 //! Requests, and answers without streaming.
 
 use super::server::{
-    ReceivedRequest, Server, choose, event, finish, hang, piece, say, stream, stream_of, texts,
+    JSON, ReceivedRequest, Server, answer, choose, event, finish, hang, piece, refused, say, stream,
+    stream_of, texts,
 };
 use serde_json::{Value, json};
 use sojourn_controller::openai::{Dialect, OpenAiOptions, Price};
@@ -57,11 +58,11 @@ async fn violating_and_missing_answers_are_requested_again() {
 }
 
 #[tokio::test]
-async fn server_that_always_violates_is_an_error() {
+async fn a_server_that_always_violates_has_no_answer() {
     let server = Server::start(vec![say(&["run"]), say(&["\"jump\""]), say(&["\"fly\""])]);
-    let error = server.ask(&choose()).await.unwrap_err();
-    let ControllerError::ConstraintViolated { attempts: 3, reason } = &error else { panic!("{error}") };
+    let reason = refused(&server).await;
     assert!(reason.contains("fly"), "{reason}");
+    assert_eq!(server.asked(), 3);
 }
 
 #[tokio::test]
@@ -84,9 +85,61 @@ async fn grammar_and_prefill_reach_every_dialect() {
             assert_eq!((&last["role"], &last["content"]), (&json!("assistant"), &json!("say: ")));
         } else {
             let words = last["content"].as_str().unwrap();
-            assert!(words.contains("start: \"a\"+") && words.contains("say: "), "{words}");
+            assert!(words.contains("the whole text") && words.ends_with("say:"), "{words}");
+            assert!(!body.to_string().contains("start: "), "a grammar was sent: {body}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_whole_function_is_taken_fenced_or_plain() {
+    let mut request = choose();
+    request.constraint = Constraint::Lark("start: /[^}]*\\}/".into());
+    request.prefill = "function walk(n) {\n".into();
+    for text in [
+        "function walk(n) {\n  go(n);\n}",
+        "```js\nfunction walk(n) {\n  go(n);\n}\n```",
+        "Sure:\n\n```javascript\nfunction walk (n)\n{\n  go(n);\n}\n```\n\nIt walks.",
+        "  go(n);\n}",
+    ] {
+        for act in [say(&[text]), stream_of(&[&text[..1], &text[1..9], &text[9..]])] {
+            let server = Server::start(vec![act]);
+            let reply = server.ask(&request).await.unwrap();
+            assert_eq!(texts(&reply)[0].trim(), "go(n);\n}", "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_response_format_gets_the_schema_in_words() {
+    let unavailable =
+        json!({"error": {"message": "This response_format type is unavailable now"}}).to_string();
+    let server = Server::start(vec![
+        answer(400, JSON, &unavailable),
+        say(&["```json\n\"eat\"\n```"]),
+        say(&["\"sleep\""]),
+    ]);
+    let controller = server.controller();
+    for expected in ["\"eat\"", "\"sleep\""] {
+        let reply = controller.complete(&choose(), &Cancel::new()).await.unwrap();
+        assert_eq!(texts(&reply), [expected]);
+    }
+    server.seen();
+    for _ in 0..2 {
+        let body = server.seen().body;
+        let words = body["messages"][0]["content"].as_str().unwrap();
+        assert!(words.contains("JSON Schema") && words.contains("\"sleep\""), "{words}");
+        assert_eq!(body.get("response_format"), None);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_ignores_the_schema_gets_it_in_words_too() {
+    let server = Server::start(vec![say(&["I eat."]), say(&["\"eat\""])]);
+    assert_eq!(texts(&server.ask(&choose()).await.unwrap()), ["\"eat\""]);
+    assert!(!server.seen().body["messages"].to_string().contains("JSON Schema"));
+    let body = server.seen().body;
+    assert!(body["messages"].to_string().contains("JSON Schema") && body.get("response_format").is_some());
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Faulty servers.
 
 use super::server::{
-    Act, JSON, Server, Step, answer, choose, event, finish, goodbye, hang, piece, say, stream, stream_of,
-    texts,
+    Act, JSON, Server, Step, answer, choose, event, finish, goodbye, hang, piece, refused, say, stream,
+    stream_of, texts,
 };
 use serde_json::json;
 use sojourn_controller::{Cancel, Controller, ControllerError, Finish};
@@ -23,10 +23,6 @@ async fn invalid_responses_are_errors_with_a_reason() {
         (answer(200, JSON, "{\"choices\": []}"), "no choices"),
         (answer(200, JSON, "{\"detail\": \"no such route\"}"), "no choices: {\"detail\": \"no such route\"}"),
         (answer(200, JSON, "[1, 2]"), "expected"),
-        (
-            answer(200, JSON, "{\"choices\": [{\"message\": {\"refusal\": \"no.\"}}]}"),
-            "the model refused to answer: no.",
-        ),
     ];
     for (act, part) in cases {
         let server = Server::start(vec![act]);
@@ -117,12 +113,6 @@ async fn invalid_streams_are_errors_with_a_reason() {
         (vec![event("null")], "null"),
         (vec![bytes(b"data: {\"choices\": [{\"delta\": {\"content\": \"\xff\xfe\"}}]}\n\n")], "utf8"),
         (vec![event("{}"), event("[DONE]")], "no choices"),
-        (
-            vec![event(
-                "{\"choices\": [{\"delta\": {\"refusal\": \"never.\"}, \"finish_reason\": \"stop\"}]}",
-            )],
-            "the model refused to answer: never.",
-        ),
     ] {
         let error = error(stream(steps)).await;
         assert!(matches!(error, ControllerError::InvalidResponse { .. }), "{error}");
@@ -214,6 +204,29 @@ async fn endless_response_is_cut_at_a_limit() {
 }
 
 #[tokio::test]
+async fn a_refused_answer_is_no_failure_of_the_server() {
+    let refusing =
+        json!({"choices": [{"message": {"content": null, "refusal": "no."}, "finish_reason": "stop"}]});
+    let whole = || answer(200, JSON, &refusing.to_string());
+    let streamed = || {
+        stream([event("{\"choices\": [{\"delta\": {\"refusal\": \"no.\"}, \"finish_reason\": \"stop\"}]}")])
+    };
+    let policy = json!({"error": {"message": "The prompt was filtered by our content management policy."}});
+    let filtered = || answer(400, JSON, &policy.to_string());
+    for (acts, part) in [
+        ([whole(), streamed(), whole()], "the model refused to answer: no."),
+        ([streamed(), whole(), filtered()], "content management policy"),
+        ([filtered(), filtered(), streamed()], "the model refused to answer: no."),
+    ] {
+        let reason = refused(&Server::start(acts.into())).await;
+        assert!(reason.contains(part), "{reason}");
+    }
+    // The model is asked again before its refusal counts.
+    let server = Server::start(vec![whole(), say(&["\"eat\""])]);
+    assert_eq!(texts(&server.ask(&choose()).await.unwrap()), ["\"eat\""]);
+}
+
+#[tokio::test]
 async fn answers_without_text_are_requested_again() {
     let call = json!({"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"name": "eat"}}]}}]});
     let called = || stream([event(&call.to_string()), finish(0, "tool_calls")].into_iter().chain(goodbye()));
@@ -229,8 +242,7 @@ async fn answers_without_text_are_requested_again() {
         ([called(), empty(), filtered()], "content filter"),
         ([called(), whole(), empty()], "the answer is empty"),
     ] {
-        let error = Server::start(acts.into()).ask(&choose()).await.unwrap_err();
-        let ControllerError::ConstraintViolated { reason, .. } = &error else { panic!("{error}") };
+        let reason = refused(&Server::start(acts.into())).await;
         assert!(reason.contains(part), "{reason}");
     }
 }
@@ -248,7 +260,7 @@ async fn api_key_is_sent_but_never_printed() {
             vec![answer(502, "", &format!("<title>{key}</title>"))],
             vec![answer(200, "content-type: text/plain\r\n", &key)],
             vec![answer(200, JSON, &format!("{{{key}"))],
-            vec![answer(200, JSON, &refusal)],
+            vec![answer(200, JSON, &refusal), answer(200, JSON, &refusal), answer(200, JSON, &refusal)],
             vec![stream([event(&format!("{{{key}"))])],
             vec![stream([event(&object)])],
             vec![say(&[&key]), say(&[&key]), say(&[&key])],
@@ -260,8 +272,9 @@ async fn api_key_is_sent_but_never_printed() {
         server.options.max_attempts = 1;
         let controller = server.controller();
         assert!(!format!("{controller:?}").contains(&key));
-        let error = controller.complete(&choose(), &Cancel::new()).await.unwrap_err();
-        assert!(!format!("{error} {error:?}").contains(&key), "{error:?}");
+        let outcome = controller.complete(&choose(), &Cancel::new()).await;
+        assert!(outcome.as_ref().map_or(true, |reply| reply.refusal().is_some()), "{outcome:?}");
+        assert!(!format!("{outcome:?}").contains(&key), "{outcome:?}");
         assert!(server.seen().head.contains(&format!("Bearer {key}")));
     }
 }

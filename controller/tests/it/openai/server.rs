@@ -244,3 +244,10 @@ pub fn choose() -> Request {
 pub fn texts(reply: &Reply) -> Vec<&str> {
     reply.candidates.iter().map(|one| one.text.as_str()).collect()
 }
+
+/// Why the server has no answer to [`choose`]. The reply's text is empty.
+pub async fn refused(server: &Server) -> String {
+    let reply = server.ask(&choose()).await.unwrap();
+    assert_eq!(texts(&reply), [""]);
+    reply.refusal().unwrap().to_owned()
+}

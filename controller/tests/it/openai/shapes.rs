@@ -1,10 +1,11 @@
 //! Answers in the many shapes that servers send.
 
 use super::server::{
-    Act, JSON, Server, Step, answer, choose, event, finish, goodbye, piece, stream, stream_of, texts, usage,
+    Act, JSON, Server, Step, answer, choose, event, finish, goodbye, piece, refused, stream, stream_of,
+    texts, usage,
 };
 use serde_json::{Value, json};
-use sojourn_controller::{Constraint, ControllerError, Finish, Reply};
+use sojourn_controller::{Constraint, Finish, Reply};
 
 /// The reply to a request for `"eat"` or `"sleep"`.
 async fn ask(act: Act) -> Reply {
@@ -142,12 +143,14 @@ async fn a_stop_string_in_the_reasoning_does_not_cut_the_answer() {
 async fn reasoning_without_an_answer_says_so() {
     let act = || stream_of(&["<think>hungry, so I "]);
     let server = Server::start(vec![act(), act(), act()]);
-    let error = server.ask(&choose()).await.unwrap_err();
-    let ControllerError::ConstraintViolated { reason, .. } = &error else { panic!("{error}") };
+    let reason = refused(&server).await;
     assert!(reason.contains("no answer after it"), "{reason}");
-    // An answer that is cut while the model still thinks is empty and incomplete.
-    let server = Server::start(vec![stream([piece("<think>hungry, so"), finish(0, "length")])]);
+    // An answer that is cut while the model still thinks gets room for its reasoning, and is then taken as it is.
+    let cut = || stream([piece("<think>hungry, so"), finish(0, "length")]);
+    let server = Server::start(vec![cut(), cut()]);
     let reply = server.ask(&choose()).await.unwrap();
+    let limits: Vec<Value> = (0..2).map(|_| server.seen().body["max_tokens"].clone()).collect();
+    assert_eq!(limits, [json!(16), json!(16 + 4096)]);
     assert_eq!((texts(&reply), &reply.candidates[0].finish), (vec![""], &Finish::Length));
     assert_eq!(reply.candidates[0].reasoning.as_deref(), Some("hungry, so"));
 }

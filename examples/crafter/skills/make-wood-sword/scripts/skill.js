@@ -1,0 +1,5 @@
+function make_wood_sword() {
+  if (observe().inventory.wood < 3) collect_wood(3 - observe().inventory.wood);
+  place_table();
+  make("wood_sword");
+}

@@ -1,0 +1,3 @@
+function place_plant() {
+  if (collect_sapling()) place("sapling");
+}

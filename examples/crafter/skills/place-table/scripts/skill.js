@@ -1,0 +1,4 @@
+function place_table() {
+  if (collect_wood(2) === false) return;
+  place("table");
+}
