@@ -206,7 +206,53 @@ fn decoded(text: &str) -> String {
         }
         bytes = once;
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    plain_spelling(&String::from_utf8_lossy(&without_overlong(&bytes)))
+}
+
+/// ASCII characters that are written with two bytes of invalid UTF-8, which some servers read, as themselves.
+fn without_overlong(bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let [first, others @ ..] = rest {
+        match rest {
+            [0xc0 | 0xc1, low @ 0x80..=0xbf, after @ ..] => {
+                plain.push((first & 1) << 6 | (low & 0x3f));
+                rest = after;
+            }
+            [0xe0, middle @ (0x80 | 0x81), low @ 0x80..=0xbf, after @ ..] => {
+                plain.push((middle & 1) << 6 | (low & 0x3f));
+                rest = after;
+            }
+            _ => {
+                plain.push(*first);
+                rest = others;
+            }
+        }
+    }
+    plain
+}
+
+/// The text with full-width characters, which some servers read as ASCII, and with `%u006c` as the characters they stand for.
+fn plain_spelling(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let unit = rest
+            .strip_prefix("%u")
+            .or_else(|| rest.strip_prefix("%U"))
+            .and_then(|digits| digits.get(..4))
+            .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+            .and_then(|digits| char::from_u32(u32::from_str_radix(digits, 16).ok()?));
+        let (read, length) = unit.map_or((character, character.len_utf8()), |unit| (unit, 6));
+        plain.push(match read {
+            '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(read) - 0xfee0).unwrap_or(read),
+            '\u{2024}' | '\u{fe52}' => '.',
+            '\u{2215}' => '/',
+            other => other,
+        });
+        rest = &rest[length..];
+    }
+    plain
 }
 
 /// The path without escapes, with slashes for backslashes, without empty segments, up to a NUL.
