@@ -239,10 +239,41 @@ impl CompiledRule {
                 match args.get(name).or(default_of(spec, name).as_ref()) {
                     None | Some(Value::Null) => self.rule.then != PolicyVerdict::Allow,
                     Some(Value::String(text)) => regex.is_match(text),
-                    Some(other) => regex.is_match(&other.to_string()),
+                    Some(other) if self.rule.then == PolicyVerdict::Allow => {
+                        regex.is_match(&other.to_string())
+                    }
+                    Some(other) => spellings(other).iter().any(|text| regex.is_match(text)),
                 }
             })
     }
+}
+
+/// What a tool may make of a value that is no string: its JSON text, each text and number in it, those of a list as one line,
+/// and whole numbers without a fraction or an exponent.
+fn spellings(value: &Value) -> Vec<String> {
+    let mut all = vec![value.to_string()];
+    let mut words = Vec::new();
+    let mut open = vec![value];
+    while let Some(next) = open.pop() {
+        match next {
+            Value::String(text) => words.push(text.clone()),
+            Value::Number(number) => {
+                words.push(number.to_string());
+                if let Some(number) = number.as_f64().filter(|number| number.fract() == 0.0) {
+                    all.push(format!("{number:.0}"));
+                }
+            }
+            Value::Array(items) => open.extend(items.iter().rev()),
+            Value::Object(fields) => {
+                all.extend(fields.keys().cloned());
+                open.extend(fields.values().rev());
+            }
+            other => words.push(other.to_string()),
+        }
+    }
+    all.push(words.join(" "));
+    all.extend(words);
+    all
 }
 
 /// The pattern for a whole value.
@@ -381,6 +412,26 @@ mod tests {
         ] {
             assert_eq!(verdict(&allow, &run, &args, false), decided, "{args}");
         }
+    }
+
+    #[test]
+    fn another_type_of_an_argument_does_not_lead_past_a_rule_that_denies() {
+        let run = tool("sh_run", Effects { write: true, ..Effects::default() });
+        for (pattern, value) in [
+            (".*rm .*", json!(["rm", "-r", "x"])),
+            ("production", json!(["production"])),
+            ("production", json!({"target": ["test", "production"]})),
+            ("production", json!({"production": true})),
+            ("[0-9]{4,}", json!(1e9)),
+            ("[0-9]{4,}", json!([5000.0])),
+        ] {
+            let args = json!({"command": value});
+            for then in [PolicyVerdict::Deny, PolicyVerdict::Ask] {
+                assert_eq!(verdict(&for_argument(pattern, then), &run, &args, false), then, "{args}");
+            }
+        }
+        let deny = for_argument("production", PolicyVerdict::Deny);
+        assert_eq!(verdict(&deny, &run, &json!({"command": ["test", 7]}), false), PolicyVerdict::Allow);
     }
 
     #[test]

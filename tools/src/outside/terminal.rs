@@ -51,8 +51,12 @@ pub fn is_unsafe(c: char) -> bool {
             // Invisible operators, isolates and deprecated formatting.
             | '\u{2060}'..='\u{206f}'
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-            // Tags: invisible copies of ASCII.
-            | '\u{e0000}'..='\u{e007f}')
+            // Letters that are blank: fillers, a joiner, inherent vowels.
+            | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}'
+            // Selectors of variants, but for those of emoji (fe0e, fe0f); invisible marks of music.
+            | '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{fe00}'..='\u{fe0d}' | '\u{1d173}'..='\u{1d17a}'
+            // Tags, invisible copies of ASCII, and further selectors, which can carry any bytes.
+            | '\u{e0000}'..='\u{e0fff}')
 }
 
 fn written(text: &str, keep: fn(char) -> bool, spell: fn(char, &mut String)) -> Cow<'_, str> {
@@ -75,6 +79,16 @@ fn written(text: &str, keep: fn(char) -> bool, spell: fn(char, &mut String)) -> 
 mod tests {
     use super::*;
     use serde_json::Value;
+
+    #[test]
+    fn letters_and_selectors_that_are_not_seen_are_spelt_out() {
+        for hidden in
+            "\u{34f}\u{115f}\u{2800}\u{3164}\u{ffa0}\u{fe00}\u{1d173}\u{e0001}\u{e0100}\u{e01ef}".chars()
+        {
+            assert_eq!(escaped(&format!("a{hidden}")), format!("a\\u{{{:x}}}", u32::from(hidden)));
+        }
+        assert_eq!(escaped("❤\u{fe0f} 한 ᄀ"), "❤\u{fe0f} 한 ᄀ");
+    }
 
     #[test]
     fn escape_sequences_are_spelt_out() {

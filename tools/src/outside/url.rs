@@ -153,6 +153,20 @@ fn escape(bytes: &[u8]) -> Option<u8> {
     }
 }
 
+/// The character of an escape of sixteen bits, such as `%u002e`, at the beginning of `bytes`.
+fn wide_escape(bytes: &[u8]) -> Option<char> {
+    match bytes {
+        [b'%', b'u' | b'U', digits @ ..] => {
+            let unit = digits
+                .get(..4)?
+                .iter()
+                .try_fold(0, |unit, byte| Some(unit << 4 | char::from(*byte).to_digit(16)?))?;
+            char::from_u32(unit)
+        }
+        _ => None,
+    }
+}
+
 fn push_escape(text: &mut String, byte: u8) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let digit = |at: u8| char::from(DIGITS[usize::from(at & 15)]);
@@ -180,7 +194,7 @@ fn resolve_dots(path: &str) -> String {
     format!("/{}", kept.join("/"))
 }
 
-/// `bytes` with each percent-encoded byte decoded.
+/// `bytes` with each percent-encoded byte decoded, and each `%u002e`, which some servers read as a character.
 pub(crate) fn decode_once(bytes: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
@@ -188,6 +202,9 @@ pub(crate) fn decode_once(bytes: &[u8]) -> Vec<u8> {
         if let Some(byte) = escape(rest) {
             decoded.push(byte);
             rest = &rest[3..];
+        } else if let Some(character) = wide_escape(rest) {
+            decoded.extend(character.encode_utf8(&mut [0; 4]).bytes());
+            rest = &rest[6..];
         } else {
             decoded.push(*first);
             rest = others;
@@ -206,7 +223,41 @@ fn decoded(text: &str) -> String {
         }
         bytes = once;
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    plain_spelling(&String::from_utf8_lossy(&without_overlong(&bytes)))
+}
+
+/// ASCII characters that are written with two bytes of invalid UTF-8, which some servers read, as themselves.
+fn without_overlong(bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let [first, others @ ..] = rest {
+        match rest {
+            [0xc0 | 0xc1, low @ 0x80..=0xbf, after @ ..] => {
+                plain.push((first & 1) << 6 | (low & 0x3f));
+                rest = after;
+            }
+            [0xe0, middle @ (0x80 | 0x81), low @ 0x80..=0xbf, after @ ..] => {
+                plain.push((middle & 1) << 6 | (low & 0x3f));
+                rest = after;
+            }
+            _ => {
+                plain.push(*first);
+                rest = others;
+            }
+        }
+    }
+    plain
+}
+
+/// The text with ASCII for full-width characters and their like, which some servers read so.
+fn plain_spelling(text: &str) -> String {
+    let plain = text.chars().map(|character| match character {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(character) - 0xfee0).unwrap_or(character),
+        '\u{2024}' | '\u{fe52}' => '.',
+        '\u{2215}' => '/',
+        other => other,
+    });
+    plain.collect()
 }
 
 /// The path without escapes, with slashes for backslashes, without empty segments, up to a NUL.

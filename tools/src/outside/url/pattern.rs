@@ -34,7 +34,7 @@ impl UrlPattern {
             Some((address, query)) => (address, Some(query)),
             None => (trimmed.split('#').next().unwrap_or_default(), None),
         };
-        let parameters = query.map(parameters).unwrap_or_default();
+        let parameters = query.map(|query| parameters(query, &['&'])).unwrap_or_default();
         let any = |path: String| Self {
             scheme: "*".to_owned(),
             host: "*".to_owned(),
@@ -77,11 +77,17 @@ impl UrlPattern {
     }
 
     /// Whether *some* server may take `url` for a resource that the pattern names. Use it to forbid.
+    ///
+    /// A pattern with `http` or `https` and the default port forbids both, because sites answer on both.
     pub fn touches(&self, url: &CanonicalUrl) -> bool {
-        let given = parameters(url.query().unwrap_or_default());
-        let has =
-            |wanted: &String| given.iter().any(|one| wildcard(&wanted.to_lowercase(), &one.to_lowercase()));
-        if !self.is_on_host_of(url) || !self.parameters.iter().all(has) {
+        let given = parameters(url.query().unwrap_or_default(), &['&', ';']);
+        let whole = parameters(url.query().unwrap_or_default(), &['&']);
+        let has = |wanted: &String| {
+            let (exact, loose) = (wanted.to_lowercase(), loose_parameter(wanted));
+            let mut all = given.iter().chain(&whole);
+            all.any(|one| wildcard(&exact, &one.to_lowercase()) || wildcard(&loose, &loose_parameter(one)))
+        };
+        if !self.is_on_site_of(url) || !self.parameters.iter().all(has) {
             return false;
         }
         let Some(path) = &self.path else { return true };
@@ -98,20 +104,30 @@ impl UrlPattern {
 
     /// Whether *every* server takes `url` for a resource that the pattern names. Use it to allow.
     pub fn covers(&self, url: &CanonicalUrl) -> bool {
-        let given = parameters(url.query().unwrap_or_default());
-        // Of a parameter that is given twice, some servers take the first and some the last.
-        let has = |wanted: &String| {
-            let name = |one: &str| one.split('=').next().unwrap_or_default().to_owned();
-            let mut same = given.iter().filter(|one| name(one) == name(wanted)).peekable();
+        let query = url.query().unwrap_or_default();
+        // Of a parameter that is given twice, some servers take the first and some the last; some divide at `;` too.
+        let has = |separators: &[char], wanted: &String| {
+            let given = parameters(query, separators);
+            let mut same = given.iter().filter(|one| is_same_name(one, wanted)).peekable();
             same.peek().is_some() && same.all(|one| wildcard(wanted, one))
         };
         let path = self.path.as_deref().unwrap_or("/");
         let loose = loose_path(path);
         self.is_on_host_of(url)
-            && self.parameters.iter().all(has)
+            && self.parameters.iter().all(|wanted| has(&['&'], wanted) && has(&['&', ';'], wanted))
             && wildcard(path, url.path())
             && wildcard(&loose, &decoded_path(url.path()))
             && wildcard(&without_parameters(&loose), &without_dots_and_parameters(url.path()))
+    }
+
+    /// As [`is_on_host_of`](Self::is_on_host_of), or on the default port of the other scheme.
+    fn is_on_site_of(&self, url: &CanonicalUrl) -> bool {
+        let is_default = |scheme: &str, port: u16| port == default_port(scheme);
+        let other = self.scheme != "*"
+            && self.port.is_none_or(|port| is_default(&self.scheme, port))
+            && is_default(url.scheme(), url.port())
+            && wildcard(&self.host, url.host());
+        other || self.is_on_host_of(url)
     }
 
     /// Whether the pattern names a resource with the scheme, host and port of `url`.
@@ -159,9 +175,30 @@ fn pattern_path(path: &str) -> String {
 }
 
 /// The parameters of a query, fully decoded.
-fn parameters(query: &str) -> Vec<String> {
-    let named = query.split('&').filter(|one| !one.is_empty());
+fn parameters(query: &str, separators: &[char]) -> Vec<String> {
+    let named = query.split(separators).filter(|one| !one.is_empty());
     named.map(|one| decoded(&one.replace('+', " "))).collect()
+}
+
+/// The name of a parameter as the loosest server reads it: without case, spaces around it, brackets (`x[]`), or what follows
+/// a NUL; dots and spaces are underscores.
+fn loose_name(parameter: &str) -> String {
+    let name = parameter.split('=').next().unwrap_or_default();
+    let name = name.split(['[', '\0']).next().unwrap_or_default();
+    name.trim().to_lowercase().replace(['.', ' '], "_")
+}
+
+/// A parameter with its [loose name](loose_name) and its value without case and spaces around it.
+fn loose_parameter(parameter: &str) -> String {
+    match parameter.split_once('=') {
+        Some((name, value)) => format!("{}={}", loose_name(name), value.trim().to_lowercase()),
+        None => loose_name(parameter),
+    }
+}
+
+/// Whether some server may take two parameters for values of one.
+fn is_same_name(one: &str, other: &str) -> bool {
+    loose_name(one) == loose_name(other)
 }
 
 /// Matches `*` with any text, and every other character with itself. Linear in the product of the lengths at worst.
@@ -251,6 +288,19 @@ mod tests {
             ("*delete*", "http://a.example/do?action=delete"),
             ("http://a.example/do?action=delete", "http://a.example/do?x=1&%61ction=Delete"),
             ("*", "http://a.example/"),
+            // Other separators and names of a parameter.
+            ("http://a.example/do?action=delete", "http://a.example/do?x=1;action=delete"),
+            ("http://a.example/do?action=delete", "http://a.example/do?+Action[]=%64elete"),
+            ("http://a.example/do?my_action=delete", "http://a.example/do?my.action=delete%20"),
+            // Overlong and full-width characters, and escapes of sixteen bits.
+            ("http://a.example/logout", "http://a.example/%c1%acogout"),
+            ("http://a.example/logout", "http://a.example/%e0%81%acogout"),
+            ("http://a.example/logout", "http://a.example/\u{ff4c}ogout"),
+            ("http://a.example/logout", "http://a.example/%u006cogout"),
+            ("http://a.example/logout", "http://a.example/%u006Cogout%u002f"),
+            // The other scheme of one site.
+            ("http://a.example/logout", "https://a.example/logout"),
+            ("https://a.example/logout", "http://a.example/logout"),
         ] {
             assert!(touches(pattern, url), "{pattern} {url}");
         }
@@ -279,6 +329,15 @@ mod tests {
         ] {
             assert_eq!(covers("http://a.example/orders/*", url), covered, "{url}");
         }
+        for path in
+            ["%c0%ae%c0%ae/delete", "%EF%BC%8E%EF%BC%8E/delete", "%u002e%u002e/delete", "%c0%ae./delete"]
+        {
+            assert!(
+                !covers("http://a.example/orders/*", &format!("http://a.example/orders/{path}")),
+                "{path}"
+            );
+        }
+        assert!(!touches("http://a.example:81/x", "https://a.example/x"));
         // A wildcard in the host stays in the host.
         assert!(covers("https://*.example.org/login", "https://www.example.org/login"));
         assert!(!covers("https://*.example.org/login", "https://evil.example/x.example.org/login"));
@@ -289,7 +348,16 @@ mod tests {
         assert!(!covers("http://a.example/login", "http://a.example/login/"));
         let action = "http://a.example/do?action=save";
         assert!(covers(action, "http://a.example/do?x=1&action=save"));
-        for query in ["", "?action=delete", "?action=save&action=delete", "?action=delete&%61ction=save"] {
+        for query in [
+            "",
+            "?action=delete",
+            "?action=save&action=delete",
+            "?action=delete&%61ction=save",
+            "?action=save&x=1;action=delete",
+            "?action=save&Action=delete",
+            "?action=save&action[]=delete",
+            "?action=save&+action=delete",
+        ] {
             assert!(!covers(action, &format!("http://a.example/do{query}")), "{query}");
         }
     }
