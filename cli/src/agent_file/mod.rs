@@ -264,8 +264,7 @@ impl AgentFile {
             sources.push(source);
         }
         let ready = sources.iter().zip(waits).map(|(source, within)| async move {
-            let settled = source.ready(within);
-            tokio::pin!(settled);
+            let mut settled = Box::pin(source.ready(within));
             if tokio::time::timeout(SILENT, &mut settled).await.is_err() {
                 let name = source.name();
                 output::note(format!("waiting up to {} s for the tools of `{name}`", within.as_secs()));

@@ -73,12 +73,11 @@ fn known_task(choice: &Choice<'_>, task: &TaskSpec) -> String {
     let (signature, description) = (signature(&task.name, &task.parameters), &task.description);
     let entry = choice.library.and_then(|library| library.active(&task.name));
     let usage = entry.map(Entry::total_usage);
-    let (successes, runs) = match &usage {
-        Some(usage) => (usage.successes, usage.successes.saturating_add(usage.failures)),
-        None => {
-            let record = choice.curriculum.record(&task.name);
-            (record.successes, record.runs)
-        }
+    let (successes, runs) = if let Some(usage) = &usage {
+        (usage.successes, usage.successes.saturating_add(usage.failures))
+    } else {
+        let record = choice.curriculum.record(&task.name);
+        (record.successes, record.runs)
     };
     if usage.is_some() && runs == 0 {
         let report = entry.and_then(|entry| entry.report.as_ref());

@@ -114,14 +114,12 @@ pub async fn test(home: &Home, args: &SkillTest) -> Result<ExitCode> {
     let mut library = if args.renew { Some(change::open(home).await?) } else { home.read_library().await? };
     let state = library.as_ref().map(|library| library.state().clone()).unwrap_or_default();
     let worlds = Worlds::of(home, args.agent.as_deref()).await?;
-    let entries: Vec<&Entry> = match &args.name {
-        Some(name) => vec![super::find(&state, &Target { name: name.clone(), version: args.version })?],
-        None => {
-            let fits = |entry: &&Entry| {
-                worlds.own_name().is_none_or(|name| name == entry.skill.manifest.environment)
-            };
-            state.all_active().filter(|entry| !entry.is_reflex()).filter(fits).collect()
-        }
+    let entries: Vec<&Entry> = if let Some(name) = &args.name {
+        vec![super::find(&state, &Target { name: name.clone(), version: args.version })?]
+    } else {
+        let fits =
+            |entry: &&Entry| worlds.own_name().is_none_or(|name| name == entry.skill.manifest.environment);
+        state.all_active().filter(|entry| !entry.is_reflex()).filter(fits).collect()
     };
     let mut tester = SkillTester::open(worlds, &state, !args.no_reflex).await?;
     let mut reports = Vec::new();
