@@ -53,7 +53,7 @@ impl Core {
 
         let mut effects = self.learn_from(call, &report, verified);
         self.episode.achieved.extend(report.unlocked.iter().map(|unlocked| unlocked.task.clone()));
-        if self.config.repeat_tasks && verified {
+        if self.config.rules >= 1 && self.config.repeat_tasks && verified {
             // An achievement is unlocked once in an episode, so a repeated task would never be done.
             self.episode.done.insert(call.name.clone());
         }

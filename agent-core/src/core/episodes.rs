@@ -63,7 +63,11 @@ impl Core {
     pub(super) fn end_episode(&mut self, cause: String) -> Effect {
         let ended = Milestone::EpisodeEnded {
             cause,
-            achievements: self.episode.achieved.len(),
+            achievements: if self.config.rules >= 1 {
+                self.episode.achieved.len()
+            } else {
+                self.episode.done.len()
+            },
             steps: self.episode.steps,
         };
         self.totals.episodes += 1;

@@ -67,13 +67,12 @@ proptest! {
         let mut core = if question { core_in(pages(), config) } else { core(config) };
         let first = core.start(0);
         let (open, _) = continue_by(&mut core, first, &whims);
-        let short = matches!(
-            open.last(),
-            Some(Effect::StartEpisode { .. } | Effect::Recall { .. } | Effect::Finish { .. }) | None
-        );
+        let short = matches!(open.last(), Some(Effect::StartEpisode { .. } | Effect::Finish { .. }) | None);
+        // Lessons are recalled on the way to a question to the controller, which may take long.
+        let perhaps_short = matches!(open.last(), Some(Effect::Recall { .. }));
         let ended = core.apply(1_000_000, Event::OutOfTime {});
-        prop_assert_eq!(ended.is_empty(), short, "{:?}", open.last());
-        if !short {
+        prop_assert!(perhaps_short || ended.is_empty() == short, "{:?}", open.last());
+        if !ended.is_empty() {
             let time = Effect::Finish { reason: FinishReason::Time };
             prop_assert_eq!(ended.last(), Some(&time));
             let next = core.reopen(1_000_001);

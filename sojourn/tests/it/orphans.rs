@@ -55,6 +55,14 @@ fn start(place: &Path, args: &[&str]) -> Running {
     let running = Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
     until("the plugin has started its processes", || pids(place).len() >= PROCESSES);
     assert!(pids(place).iter().all(|&pid| is_alive(pid)));
+    if args.first() == Some(&"run") {
+        // Plugins are started before the first record is written, and a run without a record is not resumed.
+        until("the run has a record", || {
+            let runs = sojourn(place, &["runs", "--json"]);
+            let runs: serde_json::Value = serde_json::from_slice(&runs.stdout).unwrap_or_default();
+            runs[0]["records"].as_u64() > Some(0)
+        });
+    }
     running
 }
 
@@ -86,12 +94,6 @@ fn a_plugin_and_its_detached_children_end_with_a_supervisor_that_is_killed() {
         let dir = place();
         let place = dir.path();
         let mut run = start(place, &["run", "agent.toml", "--seed", "1"]);
-        // Plugins are started before the first record is written, and a run without a record is not resumed.
-        until("the run has a record", || {
-            let runs = sojourn(place, &["runs", "--json"]);
-            let runs: serde_json::Value = serde_json::from_slice(&runs.stdout).unwrap_or_default();
-            runs[0]["records"].as_u64() > Some(0)
-        });
         send_signal(run.id(), signal);
         run.wait().unwrap();
         all_end(place, &format!("{signal:?} to a supervisor"));

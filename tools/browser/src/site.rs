@@ -176,13 +176,22 @@ impl WebSettings {
     }
 }
 
+impl WebSettings {
+    fn opened(&self) -> Result<WebEnvironment, EnvironmentUnavailable> {
+        self.clone().open().map_err(|reason| EnvironmentUnavailable::Invalid {
+            reason: format!("the environment cannot be used: {reason}"),
+            remedy: "`environment` of the agent file describes it; examples/web has one".to_owned(),
+        })
+    }
+}
+
 #[async_trait]
 impl DescribedEnvironment for WebSettings {
     async fn check_reachable(&self) -> Result<(), EnvironmentUnavailable> {
+        self.opened()?;
         let starts = self.tasks.values().filter_map(|task| task.start.as_ref());
         let mut checked = BTreeSet::new();
         for start in starts.chain([&self.start]) {
-            // `open` reports a start page that is no URL.
             let Some(host) = host(start).filter(|host| checked.insert(host.clone())) else { continue };
             let reason = match tokio::time::timeout(REACHED, TcpStream::connect(&host)).await {
                 Ok(Ok(_)) => continue,
@@ -201,13 +210,7 @@ impl DescribedEnvironment for WebSettings {
 
     async fn open_in(&self, _directory: &Path) -> Result<Box<dyn Environment>, EnvironmentUnavailable> {
         crate::require(self.program.as_deref())?;
-        match self.clone().open() {
-            Ok(world) => Ok(Box::new(world)),
-            Err(reason) => Err(EnvironmentUnavailable::Invalid {
-                reason: format!("the environment cannot be used: {reason}"),
-                remedy: "`environment` of the agent file describes it; examples/web has one".to_owned(),
-            }),
-        }
+        Ok(Box::new(self.opened()?))
     }
 }
 
