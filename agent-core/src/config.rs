@@ -41,7 +41,8 @@ pub struct RunConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub episode_tokens: Option<u64>,
     /// The version of the rules by which the core decides, for logs that were recorded by earlier rules. In a log without
-    /// the key it is 0. From 1 on, the controller is told the uses of a skill in all runs.
+    /// the key it is 0. From 1 on, the controller reads the uses of a skill in all runs, and with `repeat_tasks` a verified task
+    /// is done, also where its achievement was unlocked before in the episode.
     #[schemars(skip)]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rules: u32,
@@ -62,7 +63,8 @@ pub struct RunConfig {
     pub repeat_tasks: bool,
     /// Episodes in a row without news after which a run that learns, without a list of `episodes`, does not go on as before:
     /// no new skill, achievement, failure or death. Where every task has a skill, the run ends; otherwise the tasks that
-    /// were left for later are tried again at once. In a world whose tasks have episodes of their own, so many for each task.
+    /// were left for later are tried again at once. In a world whose tasks have episodes of their own, the limit is
+    /// this number for each such task.
     /// 0 turns this off.
     ///
     /// Default: an agent file has 5.

@@ -37,7 +37,7 @@ impl Core {
         episodes.map_or(seed, |episodes| episodes.at_or_before(seed))
     }
 
-    /// Whether so many episodes in a row brought nothing new that the run should not go on as before.
+    /// Whether `uneventful_episodes` in a row brought nothing new.
     fn is_uneventful(&self) -> bool {
         let config = &self.config;
         let most = config.uneventful_episodes.unwrap_or(0);

@@ -46,7 +46,7 @@ pub enum Notice<'a> {
     },
     /// A part of long work in practice worlds begins.
     Advanced {
-        /// The work.
+        /// What is explored or tried.
         work: LongWork,
         /// The number of the part, from 1.
         number: usize,

@@ -24,7 +24,7 @@ pub(super) enum TimeLimit {
     /// There is none: the run may take any time, or its records are replayed.
     #[default]
     None,
-    /// When this clock has run for so many milliseconds.
+    /// When this clock has run for `running_ms` milliseconds.
     At { clock: Arc<dyn TimeSource>, running_ms: i64 },
     /// Where another log has a record that says so.
     Recorded { out_of_time: Arc<BTreeSet<usize>>, index: RecordIndex },
@@ -75,7 +75,7 @@ pub(super) struct WorkWatch {
 }
 
 impl WorkWatch {
-    /// Stops nothing and reports to nobody.
+    /// For trials outside of a run: never stops them, and reports nothing.
     pub fn idle() -> Self {
         Self { cancel: Cancel::new(), time: TimeLimit::None, observer: Arc::new(Silent) }
     }

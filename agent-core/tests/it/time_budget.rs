@@ -42,7 +42,7 @@ impl TimeSource for Hand {
     }
 }
 
-/// A model that answers at once, or thinks until nobody waits any more.
+/// A model that answers at once, or thinks until its request is dropped.
 struct Model {
     info: ModelInfo,
     hand: Arc<Hand>,

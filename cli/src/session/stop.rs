@@ -14,7 +14,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 pub const SAME_REQUEST: Duration = Duration::from_secs(1);
 
 /// Cancels `cancel` at the first Ctrl-C or `kill`, or when the terminal is closed. Ends the process at the second Ctrl-C or
-/// `kill`, if that comes [`SAME_REQUEST`] later, or after [`STOP_TIMEOUT`]. Signals have a thread of their own, because all others may be busy.
+/// `kill`, if that comes [`SAME_REQUEST`] later, or after [`STOP_TIMEOUT`]. Signals have a thread of their own, because all
+/// others may be busy.
 pub fn stop_on_ctrl_c(cancel: Cancel) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     let signals = {

@@ -28,7 +28,7 @@ pub(super) enum SchemaForm {
     InWords,
 }
 
-/// What is known of a server beyond its dialect.
+/// Findings about one server that its dialect does not determine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Manners {
     /// How answers are streamed. It is reduced when the server rejects an option.

@@ -92,7 +92,7 @@ async fn free_javascript_compiles_or_fails_with_a_position() {
     for seed in 0..60 {
         let source = format!("function wander(n = 1) {{\n{}", grammar.sample(seed, 4 + (seed % 8) as u32));
         // The text contains arbitrary characters, so most of it is not JavaScript; the error must name a
-        // position. The engine knows none of the flags of a regular expression.
+        // position. The engine gives none for the flags of a regular expression.
         if let Err(error) = Compiled::from_source(&sandbox, "wander", &source).await {
             let error = error.to_string();
             let located = error.contains("line") || error.contains("invalid regular expression flags");

@@ -130,7 +130,7 @@ fn a_model_that_cannot_be_reached_ends_the_run_with_a_failure() {
     assert!(result["outcome"].as_str().unwrap().contains("cannot reach"), "{result}");
 }
 
-/// A run with one task against a server without any constraint that refuses so many requests for a program, and answers
+/// A run with one task against a server without any constraint that refuses the first `refusals` requests for a program, and answers
 /// every other request in prose. Returns the place and the run's result.
 fn with_a_refusing_server(refusals: usize) -> (tempfile::TempDir, Value) {
     let asked = AtomicUsize::new(0);

@@ -1,4 +1,4 @@
-//! What a person is told before anything is loaded: names that do not exist, a page that cannot be reached, a plugin's tools.
+//! What a person sees before a model is loaded: names that do not exist, a page that cannot be reached, a plugin's tools.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -10,7 +10,7 @@ fn dice() -> PathBuf {
 }
 
 #[test]
-fn what_an_agent_file_names_and_nobody_has() {
+fn an_agent_file_names_what_does_not_exist() {
     // A model is never loaded: there is none of this name.
     let model = "model = \"no-such-model\"\n";
     let site = "[environment]\nkind = \"web\"\nname = \"shop\"\nstart = \"http://127.0.0.1:1/\"\n\

@@ -94,18 +94,25 @@ impl Drop for ProgressSubscription {
 
 /// A transport that delivers progress notifications as they arrive: in order, and before the response.
 pub struct ProgressTransport<T> {
-    pub transport: T,
-    pub progress: Progress,
+    transport: T,
+    progress: Progress,
     /// Records every request that is sent, so that its answer can be repaired.
-    pub waiting: Waiting,
+    waiting: Waiting,
     /// Finds the late answer of a slow server to a handshake that was given up.
-    pub handshake: Handshake,
+    handshake: Handshake,
+}
+
+impl<T> ProgressTransport<T> {
+    /// The transport of a session that begins.
+    pub fn new(transport: T, progress: Progress, waiting: Waiting) -> Self {
+        Self { transport, progress, waiting, handshake: Handshake::default() }
+    }
 }
 
 /// The first request of a session, `server/discover`. rmcp gives it up after ten seconds and sends `initialize` instead. A
 /// server that takes longer to start answers both, and rmcp would take the late answer for a wrong one to `initialize`.
 #[derive(Default)]
-pub struct Handshake {
+struct Handshake {
     probe: Option<RequestId>,
     given_up: Option<RequestId>,
 }

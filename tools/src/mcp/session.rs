@@ -5,7 +5,7 @@ use super::handler::Client;
 use super::http::{self, HttpClient};
 use super::lenient::Waiting;
 use super::oauth::{Authorized, SIGN_IN_TIMEOUT, TokenManager};
-use super::progress::{Handshake, ProgressTransport};
+use super::progress::ProgressTransport;
 use super::stdout::StdoutReader;
 use crate::framing::MAX_MESSAGE_BYTES;
 use crate::subprocess::{ProcessTree, StderrLog, command};
@@ -78,18 +78,12 @@ impl Session {
             if let Some(tokens) = tokens {
                 let http = Authorized::new(http, Arc::clone(tokens));
                 let transport = StreamableHttpClientTransport::with_client(http, config);
-                let transport =
-                    ProgressTransport { transport, progress, waiting, handshake: Handshake::default() };
+                let transport = ProgressTransport::new(transport, progress, waiting);
                 serve(client, transport, lifecycle, HANDSHAKE + SIGN_IN_TIMEOUT).await
             } else {
                 let transport = StreamableHttpClientTransport::with_client(http, config);
-                serve(
-                    client,
-                    ProgressTransport { transport, progress, waiting, handshake: Handshake::default() },
-                    lifecycle,
-                    HANDSHAKE,
-                )
-                .await
+                serve(client, ProgressTransport::new(transport, progress, waiting), lifecycle, HANDSHAKE)
+                    .await
             }
         } else {
             let (started, stdin, stdout) = start(settings, directory, &stderr_log)?;
@@ -97,13 +91,7 @@ impl Session {
             let stdout = StdoutReader::new(stdout, stderr_log.clone(), waiting.clone());
             // A repaired line may be longer than the limit of what the server may write.
             let transport = AsyncRwTransport::new(stdout, stdin).with_max_line_length(2 * MAX_MESSAGE_BYTES);
-            serve(
-                client,
-                ProgressTransport { transport, progress, waiting, handshake: Handshake::default() },
-                lifecycle,
-                HANDSHAKE,
-            )
-            .await
+            serve(client, ProgressTransport::new(transport, progress, waiting), lifecycle, HANDSHAKE).await
         };
         match served {
             Ok(Ok(service)) => Ok(Self { service: Arc::new(service), stderr_log, _program: program }),

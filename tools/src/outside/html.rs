@@ -1,4 +1,4 @@
-//! HTML of bounded depth and size, made of HTML of any.
+//! HTML of bounded depth and size, made of HTML of any, and text escaped for HTML.
 //!
 //! Parsers take time that grows with the square of the depth, and renderers recurse. The tags are therefore read one by one
 //! and written again: well nested, no deeper than a parser can bear, and without what has no text. Text is never lost to the

@@ -29,7 +29,7 @@ const COLOURS: [&str; 12] = [
     "#d0c8a0", "#98f5e1", "#e0aaff",
 ];
 
-/// What is drawn of a run.
+/// The parts of a run that are drawn.
 #[derive(Debug, Default)]
 pub struct Picture {
     title: String,

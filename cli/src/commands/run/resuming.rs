@@ -17,8 +17,7 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// Finds the run, which must be in the environment and not be over. With new budgets, a run that used its budgets up is
-    /// not over.
+    /// Finds the run. It must be in the environment and unfinished; with new budgets, it may have used its budgets up.
     pub(super) async fn find(&self, store: &Store) -> Result<RunInfo> {
         let environment = self.environment;
         let more = more(self.args)?.is_some();
