@@ -94,20 +94,26 @@ impl Planner {
     }
 
     /// All prerequisites of `task`, each after its own.
+    ///
+    /// A world documents chains of any length, so nothing here recurses.
     pub fn closure(&self, task: &str) -> Vec<String> {
         let mut order = Vec::new();
-        let mut visiting = BTreeSet::from([task.to_owned()]);
-        self.visit(task, &mut visiting, &mut order);
-        order
-    }
-
-    fn visit(&self, task: &str, visiting: &mut BTreeSet<String>, order: &mut Vec<String>) {
-        for prerequisite in self.prerequisites(task) {
-            if visiting.insert(prerequisite.clone()) {
-                self.visit(&prerequisite, visiting, order);
-                order.push(prerequisite);
+        let mut visited = BTreeSet::from([task.to_owned()]);
+        let mut path = vec![(task.to_owned(), self.prerequisites(task).into_iter())];
+        while let Some((_, left)) = path.last_mut() {
+            match left.next() {
+                Some(prerequisite) => {
+                    if visited.insert(prerequisite.clone()) {
+                        let own = self.prerequisites(&prerequisite).into_iter();
+                        path.push((prerequisite, own));
+                    }
+                }
+                None => order.extend(path.pop().map(|(done, _)| done)),
             }
         }
+        // The task itself is done last.
+        order.pop();
+        order
     }
 
     /// Counters, as sorted JSON pointers, that a skill for `task` should leave alone: of things that use up ingredients and
@@ -138,31 +144,41 @@ impl Planner {
     /// The tasks that must run before `task` can start in `state`: the providers of lasting tools that are not held, in
     /// order. A skill gathers missing ingredients itself.
     pub fn missing_tools(&self, task: &str, state: &Value) -> Vec<String> {
+        enum Step<'a> {
+            /// Finds the tools that this task needs.
+            Visit(&'a str),
+            /// This task provides a tool, and what it needs was found.
+            Needed(&'a str),
+        }
         let mut order = Vec::new();
-        self.tools_of(task, state, &mut BTreeSet::new(), &mut order);
-        order
-    }
-
-    fn tools_of(&self, task: &str, state: &Value, seen: &mut BTreeSet<String>, order: &mut Vec<String>) {
-        if !seen.insert(task.to_owned()) {
-            return;
-        }
-        let Some(recipe) = self.recipes.get(task) else { return };
-        for item in &recipe.tools {
-            if held(state, item) == 0
-                && let Some(provider) = self.providers.get(item)
-            {
-                self.tools_of(provider, state, seen, order);
-                if !order.contains(provider) {
-                    order.push(provider.clone());
+        let mut seen = BTreeSet::new();
+        let mut listed = BTreeSet::new();
+        let mut steps = vec![Step::Visit(task)];
+        while let Some(step) = steps.pop() {
+            let task = match step {
+                Step::Visit(task) => task,
+                Step::Needed(provider) => {
+                    if listed.insert(provider) {
+                        order.push(provider.to_owned());
+                    }
+                    continue;
                 }
+            };
+            if !seen.insert(task) {
+                continue;
             }
+            let Some(recipe) = self.recipes.get(task) else { continue };
+            let tools = recipe.tools.iter().filter(|item| held(state, item) == 0);
+            let tools = tools.filter_map(|item| self.provider(item));
+            // The ingredients' own providers may need tools as well.
+            let ingredients = recipe.consumes.iter().map(|i| &i.item).chain(&recipe.nearby);
+            let ingredients = ingredients.filter_map(|item| self.provider(item));
+            let begun = steps.len();
+            steps.extend(tools.flat_map(|provider| [Step::Visit(provider), Step::Needed(provider)]));
+            steps.extend(ingredients.map(Step::Visit));
+            steps[begun..].reverse();
         }
-        // The ingredients' own providers may need tools as well.
-        let ingredients = recipe.consumes.iter().map(|i| &i.item).chain(&recipe.nearby);
-        for provider in ingredients.filter_map(|item| self.providers.get(item)) {
-            self.tools_of(provider, state, seen, order);
-        }
+        order
     }
 
     /// The items needed for `task` in all, with their purposes: its own ingredients and those of the things nearby.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sojourn_core::Planner;
 use sojourn_crafter::CrafterEnvironment;
-use sojourn_tools::Environment;
+use sojourn_tools::{Environment, Ingredient, Recipe};
 
 fn planner() -> Planner {
     Planner::new(CrafterEnvironment::new().spec())
@@ -46,6 +46,42 @@ fn tools_come_in_the_order_in_which_they_can_be_made() {
     ] {
         assert_eq!(planner().missing_tools(task, state), tools, "{task}");
     }
+}
+
+#[test]
+fn a_long_chain_of_recipes_does_not_exhaust_the_stack() {
+    const LINKS: usize = 100_000;
+    let one = |item: String| -> Vec<Ingredient> {
+        vec![serde_json::from_value(json!({"item": item, "count": 1})).unwrap()]
+    };
+    let chain = |needs: &dyn Fn(&mut Recipe, String)| {
+        let mut spec = CrafterEnvironment::new().spec().clone();
+        let recipe = spec.recipes[0].clone();
+        spec.recipes = (0..=LINKS)
+            .map(|n| {
+                let mut link = Recipe {
+                    task: format!("t{n}"),
+                    provides: one(format!("i{n}")),
+                    consumes: Vec::new(),
+                    tools: Vec::new(),
+                    nearby: Vec::new(),
+                    ..recipe.clone()
+                };
+                // The last link needs the first: a circle.
+                needs(&mut link, format!("i{}", (n + 1) % (LINKS + 1)));
+                link
+            })
+            .collect();
+        Planner::new(&spec)
+    };
+    let tools = chain(&|recipe, item| recipe.tools = vec![item]);
+    let needed = tools.missing_tools("t0", &Value::Null);
+    assert_eq!((needed[0].as_str(), needed.len()), ("t0", LINKS + 1));
+    let closure = tools.closure("t0");
+    assert_eq!((closure[0].as_str(), closure.len()), (format!("t{LINKS}").as_str(), LINKS));
+    let ingredients = chain(&|recipe, item| recipe.consumes = one(item));
+    assert!(ingredients.missing_tools("t0", &Value::Null).is_empty());
+    assert_eq!(ingredients.closure("t0").len(), LINKS);
 }
 
 #[test]

@@ -173,8 +173,11 @@ impl Outcome {
             LogRecord::Event(event) => match *event {
                 Event::EpisodeStarted { .. } => self.episodes += 1,
                 Event::ControllerAnswered { reply } => {
-                    self.tokens_read += u64::from(reply.usage.prompt_tokens - reply.usage.cached_tokens);
-                    self.tokens_written += u64::from(reply.usage.completion_tokens);
+                    // An imported log may name more cached tokens than tokens.
+                    let read = reply.usage.prompt_tokens.saturating_sub(reply.usage.cached_tokens);
+                    self.tokens_read = self.tokens_read.saturating_add(read.into());
+                    self.tokens_written =
+                        self.tokens_written.saturating_add(reply.usage.completion_tokens.into());
                 }
                 _ => {}
             },

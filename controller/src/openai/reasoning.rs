@@ -15,69 +15,72 @@ const MARKS: [(&str, &str); 11] = [
     ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
 ];
 
+/// The longest reasoning that is kept beside an answer, in bytes.
+const MAX_REASONING: usize = 256 << 10;
+
 /// Reads a text piece by piece, and gives the part of each piece that belongs to the answer.
 #[derive(Debug, Default)]
 pub(super) struct Splitter {
     state: State,
-    /// The model's reasoning, without its marks.
+    /// Text that may be the beginning of a mark.
+    held: String,
+    /// Length of the white space at the beginning of `held`, as far as it was read.
+    blank: usize,
+    /// The model's reasoning, without its marks, cut at [`MAX_REASONING`].
     pub(super) reasoning: String,
     /// Whether a block of reasoning has ended, so that white space before the answer is dropped.
     ended: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default, Clone, Copy)]
 enum State {
-    /// The text so far may be the beginning of an opening mark.
-    Start(String),
-    /// Inside of a block that ends at this mark; the text so far may be the beginning of the mark.
-    Inside(&'static str, String),
+    /// The text may begin with an opening mark.
+    #[default]
+    Start,
+    /// Inside of a block that ends at this mark.
+    Inside(&'static str),
     /// The answer has begun. Marks within it are part of it.
     Answer,
 }
 
-impl Default for State {
-    fn default() -> Self {
-        Self::Start(String::new())
-    }
-}
-
 impl Splitter {
-    /// Takes the next piece of the text, and returns the next piece of the answer.
+    /// Takes the next piece of the text, and returns the next piece of the answer. The work is linear in the length of all
+    /// pieces.
     pub(super) fn push(&mut self, piece: &str) -> String {
-        let mut piece = piece.to_owned();
+        self.held.push_str(piece);
+        let text = std::mem::take(&mut self.held);
+        let mut at = 0;
         loop {
-            match std::mem::take(&mut self.state) {
-                State::Answer => {
-                    self.state = State::Answer;
-                    return piece;
-                }
-                State::Start(held) => {
-                    let text = held + &piece;
-                    let begun = text.trim_start();
-                    let opening = MARKS.iter().find(|(open, _)| starts_with(begun, open));
-                    if let Some((open, close)) = opening {
-                        begun.get(open.len()..).unwrap_or_default().clone_into(&mut piece);
-                        self.state = State::Inside(close, String::new());
+            match self.state {
+                State::Answer => return tail(text, at),
+                State::Start => {
+                    let begun = text[at + self.blank..].trim_start();
+                    let start = text.len() - begun.len();
+                    if let Some((open, close)) = MARKS.iter().find(|(open, _)| starts_with(begun, open)) {
+                        at = start + open.len();
+                        self.blank = 0;
+                        self.state = State::Inside(close);
                     } else if MARKS.iter().any(|(open, _)| starts_with(open, begun)) {
-                        self.state = State::Start(text);
+                        self.blank = start - at;
+                        self.held = tail(text, at);
                         return String::new();
                     } else {
-                        piece = if self.ended { begun.to_owned() } else { text };
+                        at = if self.ended { start } else { at };
                         self.state = State::Answer;
                     }
                 }
-                State::Inside(close, held) => {
-                    let text = held + &piece;
-                    let Some(at) = find(&text, close) else {
-                        let keep = text.len() - overlap(&text, close);
-                        self.reasoning.push_str(&text[..keep]);
-                        self.state = State::Inside(close, text[keep..].to_owned());
+                State::Inside(close) => {
+                    let inside = &text[at..];
+                    let Some(length) = find(inside, close) else {
+                        let keep = inside.len() - overlap(inside, close);
+                        push_bounded(&mut self.reasoning, &inside[..keep]);
+                        self.held = tail(text, at + keep);
                         return String::new();
                     };
-                    self.reasoning.push_str(&text[..at]);
+                    push_bounded(&mut self.reasoning, &inside[..length]);
                     self.ended = true;
-                    text[at + close.len()..].clone_into(&mut piece);
-                    self.state = State::default();
+                    at += length + close.len();
+                    self.state = State::Start;
                 }
             }
         }
@@ -85,12 +88,16 @@ impl Splitter {
 
     /// The rest of the answer, at the end of the text.
     pub(super) fn finish(&mut self) -> String {
-        match std::mem::replace(&mut self.state, State::Answer) {
-            State::Start(held) if self.ended => held.trim_start().to_owned(),
-            State::Start(held) => held,
-            State::Inside(close, held) => {
-                self.reasoning.push_str(&held);
-                self.state = State::Inside(close, String::new());
+        match self.state {
+            State::Start => {
+                let rest = self.held().to_owned();
+                self.held.clear();
+                self.blank = 0;
+                self.state = State::Answer;
+                rest
+            }
+            State::Inside(_) => {
+                push_bounded(&mut self.reasoning, &std::mem::take(&mut self.held));
                 String::new()
             }
             State::Answer => String::new(),
@@ -99,12 +106,23 @@ impl Splitter {
 
     /// What [`finish`](Self::finish) would return now.
     pub(super) fn held(&self) -> &str {
-        match &self.state {
-            State::Start(held) if self.ended => held.trim_start(),
-            State::Start(held) => held,
+        match self.state {
+            State::Start if self.ended => self.held.trim_start(),
+            State::Start => &self.held,
             _ => "",
         }
     }
+}
+
+/// Appends as much of `more` as [`MAX_REASONING`] leaves room for.
+pub(super) fn push_bounded(text: &mut String, more: &str) {
+    let room = MAX_REASONING.saturating_sub(text.len());
+    text.push_str(&more[..more.floor_char_boundary(room)]);
+}
+
+/// The text from `at` on.
+fn tail(text: String, at: usize) -> String {
+    if at == 0 { text } else { text[at..].to_owned() }
 }
 
 /// The text after the last closing mark, and the text before it. Some chat templates put the opening mark into the
@@ -218,6 +236,30 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn white_space_in_many_pieces_and_many_blocks_take_linear_time() {
+        // Copying all of it for each piece or block would move 500 GB.
+        let mut splitter = Splitter::default();
+        for _ in 0..1_000_000 {
+            assert_eq!(splitter.push(" "), "");
+        }
+        assert_eq!(splitter.push("{}").len(), 1_000_002);
+        let mut splitter = Splitter::default();
+        assert_eq!(splitter.push(&("<think>a</think> ".repeat(100_000) + "{}")), "{}");
+        assert_eq!(splitter.reasoning.len(), 100_000);
+    }
+
+    #[test]
+    fn reasoning_without_an_end_is_cut() {
+        let mut splitter = Splitter::default();
+        splitter.push("<think>");
+        for _ in 0..100 {
+            assert_eq!(splitter.push(&"é".repeat(10_000)), "");
+        }
+        assert_eq!(splitter.reasoning.len(), MAX_REASONING);
+        assert_eq!(splitter.push("</think>{}"), "{}");
     }
 
     #[test]

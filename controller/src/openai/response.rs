@@ -1,13 +1,13 @@
 //! Collects the answers to one request while they arrive.
 
-use super::reasoning::Splitter;
+use super::reasoning::{Splitter, push_bounded};
 use super::wire::{Answer, Content};
 use crate::{Completion, Finish, Request, Timing, Usage};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// The longest reasoning that is kept beside an answer, in bytes.
-const MAX_REASONING: usize = 256 << 10;
+/// The longest refusal that an error repeats, in bytes.
+const MAX_REFUSAL: usize = 2000;
 
 /// What a server has sent in response to one request, and when.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ struct Choice {
     pieces: u32,
     refusal: String,
     called: bool,
-    /// Reasoning that the server has separated from the answer, cut at [`MAX_REASONING`].
+    /// Reasoning that the server has separated from the answer, of bounded length.
     reasoning: String,
     /// Takes reasoning out of the text itself.
     splitter: Splitter,
@@ -124,7 +124,7 @@ impl<'r> PendingResponse<'r> {
         if choice.end.is_some() {
             return;
         }
-        choice.refusal.push_str(&content.refusal);
+        push_bounded(&mut choice.refusal, &content.refusal);
         choice.called |= content.calls;
         push_bounded(&mut choice.reasoning, &content.reasoning);
         if !content.text.is_empty() || !content.reasoning.is_empty() {
@@ -248,7 +248,10 @@ impl Choice {
     /// `reported` is the length that the server reported.
     fn outcome(mut self, reported: Option<u32>) -> Outcome {
         if !self.refusal.trim().is_empty() {
-            return Outcome::Broken(format!("the model refused to answer: {}", self.refusal.trim()));
+            let refusal = self.refusal.trim();
+            let beginning = &refusal[..refusal.floor_char_boundary(MAX_REFUSAL)];
+            let more = if beginning.len() < refusal.len() { "…" } else { "" };
+            return Outcome::Broken(format!("the model refused to answer: {beginning}{more}"));
         }
         match self.finish() {
             Err(reason) => Outcome::Broken(reason),
@@ -285,12 +288,6 @@ impl Choice {
         let text = if known || !prefill.starts_with(&self.text) { self.text.clone() } else { String::new() };
         Completion { reasoning: self.thought(), ..Completion::new(text, self.pieces, finish) }
     }
-}
-
-/// Appends as much of `more` as [`MAX_REASONING`] leaves room for.
-fn push_bounded(text: &mut String, more: &str) {
-    let room = MAX_REASONING.saturating_sub(text.len());
-    text.push_str(&more[..more.floor_char_boundary(room)]);
 }
 
 #[cfg(test)]
@@ -344,6 +341,17 @@ mod tests {
             let read = pending.unfinished(&Finish::Cancelled).remove(0);
             prop_assert_eq!((read.text, read.finish), (expected.text, expected.finish));
         }
+    }
+
+    #[test]
+    fn a_long_refusal_is_cut() {
+        let long = "é".repeat(1 << 20);
+        let request = request("", &[]);
+        let mut pending = PendingResponse::new(&request, 1);
+        let refused = json!({"choices": [{"message": {"refusal": long}, "finish_reason": "stop"}]});
+        pending.take_whole(Answer::read(&refused.to_string()).unwrap()).unwrap();
+        let outcomes = pending.outcomes();
+        assert!(matches!(&outcomes[..], [Outcome::Broken(reason)] if reason.len() < 5000));
     }
 
     #[test]

@@ -66,7 +66,8 @@ impl Store {
     /// Removes everything that [`garbage`](Self::garbage) lists, and shrinks the database file (`VACUUM`).
     ///
     /// # Errors
-    /// [`Error::Collecting`] while any run is being written or another process collects garbage.
+    /// [`Error::Collecting`] while any run is being written or another process collects garbage. [`Error::Io`] if a head file
+    /// could not be removed: everything else was collected.
     pub async fn collect(&self, keep: &RetentionPolicy) -> Result<Collected, Error> {
         let Some(_lock) = CollectorLock::take(self.home())? else { return Err(Error::Collecting) };
         let mut connection = self.connection().await?;
@@ -89,15 +90,17 @@ impl Store {
         for no in &garbage.unreferenced {
             sqlx::query("DELETE FROM blobs WHERE no = ?").bind(no).execute(&mut *transaction).await?;
         }
+        heads::note_collected(self.home(), &garbage.runs)?;
         transaction.commit().await?;
-        for run in &garbage.runs {
-            heads::remove(self.home(), run)?;
-        }
+        let present = self.runs().await?.into_iter().map(|run| run.id).collect();
+        // A head file that cannot be removed keeps nothing else from being collected; the next collection tries again.
+        let removed = heads::remove_collected(self.home(), &present);
         if garbage.records + garbage.blobs > 0 {
             sqlx::query("VACUUM").execute(&mut connection).await?;
         }
         let after = database_size(&mut connection).await?;
         connection.close().await?;
+        removed?;
         Ok(Collected { garbage, freed: before.saturating_sub(after) })
     }
 }

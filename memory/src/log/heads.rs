@@ -7,12 +7,16 @@
 use super::{EventSeq, RunId};
 use crate::{Error, Hash, Store};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Size of a head file, in bytes. Every head fits, so a write replaces all of the file in one block.
 const FILE_BYTES: usize = 256;
+
+/// The file of a home that lists the runs which garbage collection removes.
+const COLLECTED: &str = "collected_runs.json";
 
 /// The last record of a run at some moment, and by its hash all records before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +89,56 @@ pub(super) fn remove(home: &Path, run: &RunId) -> Result<(), Error> {
     }
 }
 
+/// Notes the runs that are about to be removed. A run of this list that is not in the database was collected, even if the
+/// process ended before it removed the head file.
+pub(super) fn note_collected(home: &Path, runs: &[RunId]) -> Result<(), Error> {
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let mut all = collected(home)?;
+    all.extend(runs.iter().cloned());
+    let path = home.join(COLLECTED);
+    let io = |source| Error::Io { path: path.clone(), source };
+    let json = serde_json::to_vec(&all).map_err(|error| io(error.into()))?;
+    // Whole or not at all.
+    let mut file = tempfile::NamedTempFile::new_in(home).map_err(io)?;
+    file.write_all(&json).and_then(|()| file.as_file().sync_all()).map_err(io)?;
+    file.persist(&path).map_err(|error| io(error.error))?;
+    Ok(())
+}
+
+/// Removes the head files of the runs that were collected, all that can be removed, and then their list. `present` are the
+/// runs of the database: a collection that did not commit left them there.
+pub(super) fn remove_collected(home: &Path, present: &BTreeSet<RunId>) -> Result<(), Error> {
+    let mut failed = None;
+    for run in collected(home)?.difference(present) {
+        if let Err(error) = remove(home, run) {
+            failed.get_or_insert(error);
+        }
+    }
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let path = home.join(COLLECTED);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::Io { path, source: error }),
+        _ => Ok(()),
+    }
+}
+
+/// The runs of [`note_collected`], until their head files are removed.
+fn collected(home: &Path) -> Result<BTreeSet<RunId>, Error> {
+    let path = home.join(COLLECTED);
+    match fs::read(&path) {
+        Ok(json) => serde_json::from_slice(&json).map_err(|error| Error::Damaged {
+            place: format!("`{}`", path.display()),
+            what: format!("it is no list of runs: {error}"),
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+        Err(source) => Err(Error::Io { path, source }),
+    }
+}
+
 fn path(home: &Path, run: &RunId) -> PathBuf {
     home.join("heads").join(run.as_str())
 }
@@ -117,11 +171,12 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(source) => return Err(io(source)),
         };
+        let collected = collected(self.home())?;
         let mut vanished = Vec::new();
         for entry in entries {
             let name = entry.map_err(io)?.file_name();
             let Some(run) = name.to_str().and_then(|name| name.parse::<RunId>().ok()) else { continue };
-            if noted(self.home(), &run).is_ok_and(|head| head.is_none()) {
+            if collected.contains(&run) || noted(self.home(), &run).is_ok_and(|head| head.is_none()) {
                 continue;
             }
             if let Err(Error::NoSuchRun { .. }) = self.run_row(&run).await {

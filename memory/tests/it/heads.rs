@@ -3,7 +3,9 @@
 
 use crate::common::{home, raw, run_id};
 use serde_json::json;
-use sojourn_memory::{Error, EventSeq, FaultKind, Head, NewRun, RunStatus, Store};
+use sojourn_memory::{
+    Error, EventSeq, FaultKind, Head, ImportError, NewRun, RetentionPolicy, RunStatus, Store,
+};
 use std::path::Path;
 
 /// A run of `count` records.
@@ -119,4 +121,75 @@ async fn a_damaged_head_file_costs_no_records() {
     drop(store.resume_run(&run_id()).await.unwrap());
     let report = store.verify(&run_id(), |_, _| ()).await.unwrap();
     assert_eq!(report.known_to, Some(EventSeq(5)));
+}
+
+/// The lines of the run's export.
+async fn lines(store: &Store) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut export = store.export(&run_id(), None).await.unwrap();
+    while let Some(line) = export.next().await.unwrap() {
+        lines.push(serde_json::to_string(&line).unwrap());
+    }
+    lines
+}
+
+async fn import(store: &Store, lines: &[String]) -> Result<(), ImportError> {
+    let mut import = store.import().unwrap();
+    for line in lines {
+        import.line(line).await?;
+    }
+    import.finish().await.map(drop)
+}
+
+#[tokio::test]
+async fn an_import_does_not_replace_the_evidence_that_a_run_vanished() {
+    let home = home();
+    let store = Store::open(home.path()).await.unwrap();
+    written(&store, 3).await;
+    let short = lines(&store).await;
+    let mut writer = store.resume_run(&run_id()).await.unwrap();
+    writer.append("step", 9, json!({"n": 9}), vec![]).await.unwrap();
+    writer.close(RunStatus::Paused).await.unwrap();
+    let whole = lines(&store).await;
+    let mut database = raw(home.path()).await;
+    for sql in ["DELETE FROM records", "DELETE FROM runs"] {
+        sqlx::query(sql).execute(&mut database).await.unwrap();
+    }
+    // Records of its own, but not all.
+    let error = import(&store, &short).await.unwrap_err();
+    assert!(matches!(error, ImportError::Store(Error::Cut { known: EventSeq(4), .. })), "{error}");
+    // Other records under its id.
+    let elsewhere = crate::common::home();
+    let other = Store::open(elsewhere.path()).await.unwrap();
+    written(&other, 6).await;
+    let error = import(&store, &lines(&other).await).await.unwrap_err();
+    assert!(matches!(error, ImportError::Store(Error::Damaged { .. })), "{error}");
+    assert_eq!(store.vanished_runs().await.unwrap(), [run_id()]);
+    // The run itself may come back.
+    import(&store, &whole).await.unwrap();
+    assert_eq!(store.vanished_runs().await.unwrap(), []);
+    let report = store.verify(&run_id(), |_, _| ()).await.unwrap();
+    assert!(report.is_intact() && report.known_to == Some(EventSeq(4)), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_run_that_was_collected_did_not_vanish() {
+    let home = home();
+    let store = Store::open(home.path()).await.unwrap();
+    written(&store, 2).await;
+    store.resume_run(&run_id()).await.unwrap().close(RunStatus::Finished).await.unwrap();
+    let heads = home.path().join("heads");
+    let file = heads.join(run_id().as_str());
+    // The head file cannot be removed: the same state that a crash after the commit leaves.
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    let keep = RetentionPolicy { newest: Some(0), ..RetentionPolicy::default() };
+    assert!(matches!(store.collect(&keep).await, Err(Error::Io { .. })));
+    assert!(store.runs().await.unwrap().is_empty());
+    std::fs::remove_dir(&file).unwrap();
+    let head = format!(r#"{{"run":"{}","seq":1,"hash":"{}"}}"#, run_id(), "0".repeat(64));
+    std::fs::write(&file, head).unwrap();
+    assert_eq!(store.vanished_runs().await.unwrap(), []);
+    store.collect(&keep).await.unwrap();
+    assert!(!file.exists() && !home.path().join("collected_runs.json").exists());
 }

@@ -4,68 +4,132 @@
 //! rmcp decodes an answer as a whole, so answers are repaired before it sees them.
 
 use crate::outside::schema::allows_object;
-use rmcp::model::{ClientJsonRpcMessage, ClientRequest, ContentBlock, MetaObject, RequestId};
+use crate::outside::text::cut;
+use rmcp::model::{
+    ClientJsonRpcMessage, ClientNotification, ClientRequest, ContentBlock, MetaObject, RequestId,
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Key of `_meta` under which a repaired answer lists its omissions.
 const LEFT_OUT: &str = "sojourn/left_out";
-/// Limit on the text that shows a part of an unknown kind, in characters.
+/// Limit on the text that shows a part of an unknown kind, and on the message and data of an error, in characters.
 const MAX_UNKNOWN_CHARS: usize = 2000;
 /// Limit on the notes of one answer.
 const MAX_NOTES: usize = 20;
+/// Limit on one note, in characters.
+const MAX_NOTE_CHARS: usize = 500;
 /// Limit on the requests that wait for an answer. At the limit all of them are forgotten, and their answers are not repaired.
 const MAX_WAITING: usize = 1024;
 
-/// The methods of the requests that wait for an answer.
+/// The requests that wait for an answer.
 #[derive(Clone, Default)]
-pub struct Waiting(Arc<Mutex<HashMap<RequestId, String>>>);
+pub struct Waiting(Arc<Mutex<Requests>>);
+
+#[derive(Default)]
+struct Requests {
+    /// The methods of the requests that wait.
+    methods: HashMap<RequestId, String>,
+    /// Errors without an id, which answer some of `suspects`.
+    errors: Vec<Map<String, Value>>,
+    /// The requests that waited when the errors came, and still do.
+    suspects: HashSet<RequestId>,
+}
+
+impl Requests {
+    /// Takes a request out, because it has its answer or nobody waits for it any more.
+    fn remove(&mut self, id: &RequestId) -> Option<String> {
+        self.suspects.remove(id);
+        self.methods.remove(id)
+    }
+
+    /// Takes an error that names no request.
+    fn suspect(&mut self, error: Map<String, Value>) {
+        self.suspects.extend(self.methods.keys().cloned());
+        self.errors.push(error);
+    }
+
+    /// Lines that answer all suspects, as soon as there is an error for each of them.
+    fn settled(&mut self) -> Vec<Vec<u8>> {
+        if self.suspects.len() > self.errors.len() {
+            return Vec::new();
+        }
+        let answered = std::mem::take(&mut self.suspects).into_iter().zip(std::mem::take(&mut self.errors));
+        let mut lines = Vec::new();
+        for (id, mut error) in answered {
+            let (Some(method), Ok(given)) = (self.methods.remove(&id), serde_json::to_value(id)) else {
+                continue;
+            };
+            error.insert("id".to_owned(), given);
+            repair_message(&method, &mut error);
+            lines.extend(serde_json::to_vec(&error).ok());
+        }
+        lines
+    }
+}
 
 impl Waiting {
-    /// Records a message that is about to be sent, if it is a request.
+    /// Records a message that is about to be sent, if it is a request or gives one up.
     pub fn sent(&self, message: &ClientJsonRpcMessage) {
-        if let ClientJsonRpcMessage::Request(request) = message {
-            let mut waiting = self.lock();
-            if waiting.len() >= MAX_WAITING {
-                waiting.clear();
+        match message {
+            ClientJsonRpcMessage::Request(request) => {
+                let mut requests = self.lock();
+                if requests.methods.len() >= MAX_WAITING {
+                    *requests = Requests::default();
+                }
+                requests.methods.insert(request.id.clone(), request.request.method().to_owned());
             }
-            waiting.insert(request.id.clone(), request.request.method().to_owned());
+            ClientJsonRpcMessage::Notification(sent) => {
+                if let ClientNotification::CancelledNotification(cancelled) = &sent.notification
+                    && let Some(id) = &cancelled.params.request_id
+                {
+                    self.lock().remove(id);
+                }
+            }
+            _ => {}
         }
     }
 
-    /// A line of a server as rmcp can read it; `None` if it can be read as it is.
+    /// A line of a server as rmcp can read it, possibly followed by others; `None` if it can be read as it is.
+    ///
+    /// An error without an id is meant for one of the requests that wait. It answers the one that is left when the others
+    /// have their answers.
     pub fn repaired(&self, line: &[u8]) -> Option<Vec<u8>> {
         let mut message: Map<String, Value> = serde_json::from_slice(line).ok()?;
         if message.contains_key("method") {
             return None;
         }
         let id = message.get("id").cloned().unwrap_or(Value::Null);
+        let mut requests = self.lock();
         if id.is_null() && message.contains_key("error") {
-            // An error without an id can only be meant for the one request that waits.
-            let mut waiting = self.lock();
-            let mut ids = waiting.keys();
-            let (Some(only), None) = (ids.next().cloned(), ids.next()) else { return None };
-            let method = waiting.remove(&only)?;
-            drop(waiting);
-            message.insert("id".to_owned(), serde_json::to_value(only).ok()?);
-            repair_message(&method, &mut message);
-            return serde_json::to_vec(&message).ok();
+            requests.suspect(message);
+            let settled = requests.settled();
+            return (!settled.is_empty()).then(|| settled.join(&b'\n'));
         }
         let id: RequestId = serde_json::from_value(id).ok()?;
-        let method = self.lock().remove(&id)?;
-        repair_message(&method, &mut message).then(|| serde_json::to_vec(&message).ok())?
-    }
-
-    /// Forgets the request `id`, because it was answered in the server's place.
-    pub fn forget(&self, id: &Value) {
-        if let Ok(id) = serde_json::from_value::<RequestId>(id.clone()) {
-            self.lock().remove(&id);
+        let method = requests.remove(&id)?;
+        let mut lines = requests.settled();
+        drop(requests);
+        let repaired =
+            repair_message(&method, &mut message).then(|| serde_json::to_vec(&message).ok()).flatten();
+        if repaired.is_none() && lines.is_empty() {
+            return None;
         }
+        lines.insert(0, repaired.unwrap_or_else(|| line.to_owned()));
+        Some(lines.join(&b'\n'))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<RequestId, String>> {
+    /// Forgets the request `id`, because it was answered in the server's place. Returns further lines for rmcp.
+    pub fn forget(&self, id: &Value) -> Vec<Vec<u8>> {
+        let Ok(id) = serde_json::from_value::<RequestId>(id.clone()) else { return Vec::new() };
+        let mut requests = self.lock();
+        requests.remove(&id);
+        requests.settled()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Requests> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -91,6 +155,7 @@ pub fn repair_message(method: &str, message: &mut Map<String, Value>) -> bool {
     let Some(mut repaired) = repair(method, result, &mut notes) else { return false };
     if !notes.is_empty() {
         notes.truncate(MAX_NOTES);
+        let notes: Vec<String> = notes.iter().map(|note| cut(note, MAX_NOTE_CHARS)).collect();
         let meta = repaired.entry("_meta").or_insert_with(|| json!({}));
         meta[LEFT_OUT] = json!(notes);
     }
@@ -337,15 +402,17 @@ fn media_type(data: &str) -> Option<&'static str> {
 pub fn error_object(error: &Value) -> Value {
     let code = error.get("code").and_then(Value::as_i64).and_then(|code| i32::try_from(code).ok());
     let message = match error {
-        Value::String(text) => text.clone(),
+        Value::String(text) => cut(text, MAX_UNKNOWN_CHARS),
         other => match other.get("message") {
-            Some(Value::String(message)) => message.clone(),
-            _ => other.to_string().chars().take(MAX_UNKNOWN_CHARS).collect(),
+            Some(Value::String(message)) => cut(message, MAX_UNKNOWN_CHARS),
+            _ => cut(&other.to_string(), MAX_UNKNOWN_CHARS),
         },
     };
     let mut repaired = json!({"code": code.unwrap_or(-32603), "message": message});
     if let Some(data) = error.get("data") {
-        repaired["data"] = data.clone();
+        let text = data.to_string();
+        let fits = text.len() <= MAX_UNKNOWN_CHARS;
+        repaired["data"] = if fits { data.clone() } else { cut(&text, MAX_UNKNOWN_CHARS).into() };
     }
     repaired
 }
@@ -431,5 +498,47 @@ mod tests {
         assert_eq!(repaired["error"], json!({"code": -32603, "message": "no"}));
         assert!(waiting.repaired(line).is_none(), "the request has its answer");
         assert_eq!(error_object(&json!("no")), json!({"code": -32603, "message": "no"}));
+    }
+    #[test]
+    fn an_error_without_an_id_answers_the_request_that_is_left() {
+        let waiting = Waiting::default();
+        let send = |id: u32, method: &str| {
+            let request = json!({"jsonrpc": "2.0", "id": id, "method": method});
+            waiting.sent(&serde_json::from_value(request).unwrap());
+        };
+        let lines = |line: &[u8]| -> Vec<Value> {
+            let repaired = waiting.repaired(line).unwrap_or_default();
+            let lines = repaired.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+            lines.map(|line| serde_json::from_slice(line).unwrap()).collect()
+        };
+        let error = br#"{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"no"}}"#;
+        for id in 1..=4 {
+            send(id, "tools/list");
+        }
+        // Nobody waits for this one any more.
+        let cancelled =
+            json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 4}});
+        waiting.sent(&serde_json::from_value(cancelled).unwrap());
+        assert!(lines(error).is_empty());
+        // A request that is sent after the error is not meant.
+        send(5, "tools/list");
+        assert!(lines(br#"{"jsonrpc":"2.0","id":1,"result":{"tools":[]}}"#).is_empty());
+        let settled = lines(br#"{"jsonrpc":"2.0","id":3,"result":{"tools":[]}}"#);
+        assert_eq!(settled.iter().map(|line| &line["id"]).collect::<Vec<_>>(), [&json!(3), &json!(2)]);
+        assert_eq!(settled[1]["error"]["message"], "no");
+        assert_eq!(lines(error)[0]["id"], 5);
+    }
+
+    #[test]
+    fn a_long_error_or_note_is_cut() {
+        let long = "é".repeat(1 << 20);
+        for error in
+            [json!(long), json!({"message": long, "data": [long]}), json!({"code": 1, "data": {"a": long}})]
+        {
+            assert!(error_object(&error).to_string().len() < 20_000);
+        }
+        let tools = json!({"tools": [{"name": long}, {"name": long, "inputSchema": {"type": long}}]});
+        let (_, notes) = read("tools/list", &tools);
+        assert!(notes.len() == 2 && notes.iter().all(|note| note.len() < 2000));
     }
 }

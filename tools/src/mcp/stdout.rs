@@ -80,10 +80,12 @@ impl<R> StdoutReader<R> {
 
     fn refuse(&mut self, id: &Value, reason: &str) {
         self.noise.message();
-        self.waiting.forget(id);
+        let others = self.waiting.forget(id);
         let error = json!({"code": ErrorCode::INTERNAL_ERROR.0, "message": reason});
         let answer = json!({"jsonrpc": "2.0", "id": id, "error": error});
-        self.queue(answer.to_string().into_bytes());
+        let mut lines = vec![answer.to_string().into_bytes()];
+        lines.extend(others);
+        self.queue(lines.join(&b'\n'));
     }
 
     fn queue(&mut self, line: Vec<u8>) {

@@ -9,12 +9,13 @@ mod check;
 pub use check::check_export;
 
 use super::export::ExportLine;
-use super::heads::{Head, HeadFile};
+use super::heads::{Head, HeadFile, noted};
 use super::lock::RunLock;
+use super::reader::damaged;
 use super::run::{RunRow, insert};
 use super::writer::Queued;
-use super::{RunId, RunStatus};
-use crate::{BlobId, Error, Store, blobs};
+use super::{EventSeq, RunId, RunStatus};
+use crate::{BlobId, Error, Hash, Store, blobs};
 use check::{Accepted, Check, Checked};
 use sqlx::{Connection as _, SqliteConnection};
 use std::fs::File;
@@ -94,17 +95,24 @@ impl Importer {
     /// Writes the run and returns its id.
     ///
     /// # Errors
-    /// [`ImportError::Cut`] if the end line is missing.
+    /// [`ImportError::Cut`] if the end line is missing. [`Error::Cut`] and [`Error::Damaged`] if the home has a head of
+    /// this run, which vanished from it, and the export does not contain that head.
     pub async fn finish(self) -> Result<RunId, ImportError> {
         let Self { store, check, line, blobs, records } = self;
         let run = check.whole().ok_or(ImportError::Cut { line })?;
         let lock = RunLock::take(store.home(), &run.run.id).await?;
+        let head = Head { run: run.run.id.clone(), seq: run.last, hash: run.head };
+        // A head of this run, although the home does not have it: it vanished. Only its own records may come back.
+        let known = noted(store.home(), &head.run)?;
+        if let Some(known) = known.as_ref().filter(|known| known.seq > head.seq) {
+            return Err(Error::Cut { run: head.run, last: head.seq, known: known.seq }.into());
+        }
+        let mut head_file = HeadFile::open(store.home(), &head.run)?;
         let mut connection = store.connection().await?;
         write_blobs(&mut connection, blobs).await?;
-        write_run(&mut connection, &run, records).await?;
+        write_run(&mut connection, &run, known.as_ref(), records).await?;
         connection.close().await.map_err(Error::from)?;
-        let head = Head { run: run.run.id.clone(), seq: run.last, hash: run.head };
-        HeadFile::open(store.home(), &head.run)?.note(&head)?;
+        head_file.note(&head)?;
         drop(lock);
         Ok(run.run.id)
     }
@@ -135,9 +143,27 @@ async fn write_blobs(connection: &mut SqliteConnection, spool: Spool) -> Result<
     Ok(())
 }
 
-async fn write_run(connection: &mut SqliteConnection, run: &Checked, spool: Spool) -> Result<(), Error> {
+/// `known` is a head that the records must lead through.
+async fn write_run(
+    connection: &mut SqliteConnection,
+    run: &Checked,
+    known: Option<&Head>,
+    spool: Spool,
+) -> Result<(), Error> {
+    let leads_through = |seq: EventSeq, hash: Hash| match known {
+        Some(known) if known.seq == seq && known.hash != hash => {
+            let id = &run.run.id;
+            Err(damaged(
+                id,
+                seq,
+                format!("its hash is not the one in `heads/{id}`, of the run that vanished"),
+            ))
+        }
+        _ => Ok(()),
+    };
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let (no, mut head) = insert(&mut transaction, &run.run.new_run(), run.run.parent.as_ref()).await?;
+    leads_through(EventSeq(0), head)?;
     let mark = sqlx::query("INSERT INTO imported_runs VALUES (?)").bind(no);
     mark.execute(&mut *transaction).await?;
     let mut lines = spool.lines()?;
@@ -154,6 +180,7 @@ async fn write_run(connection: &mut SqliteConnection, run: &Checked, spool: Spoo
                 }
                 let record = exported.chained(&run.run.id, head);
                 head = record.hash;
+                leads_through(record.seq, head)?;
                 Queued::new(&record)?.insert(&mut transaction, no).await?;
             }
             ExportLine::Run(_) | ExportLine::End { .. } => {}
