@@ -1,4 +1,5 @@
 use crate::outside::json;
+use crate::schema::identifier;
 use crate::spec::with_defaults;
 use crate::{CallContext, Content, Tool, ToolCall, ToolError, ToolOutcome, ToolSource, ToolSpec};
 use serde_json::{Map, Value};
@@ -44,7 +45,7 @@ pub struct Toolbox {
 #[derive(Default)]
 struct ToolRegistry {
     entries: BTreeMap<String, Entry>,
-    /// Rejected tools, by source and name: duplicate names and invalid schemas. Each is reported once.
+    /// Rejected tools, by source and name: duplicate names, names of other sources and invalid schemas. Each is reported once.
     rejected: BTreeMap<String, String>,
     /// Notices of the first refresh, kept for the first caller of `refresh`.
     pending_notices: Vec<String>,
@@ -103,7 +104,8 @@ pub struct ValidatedCall {
 }
 
 impl Toolbox {
-    /// A toolbox with these sources. If two sources offer the same name, the first one wins.
+    /// A toolbox with these sources. A name that begins with the name of a source belongs to that source alone, with the
+    /// longest if several fit. If two sources offer the same name otherwise, the first one wins.
     pub fn new(sources: Vec<Arc<dyn ToolSource>>, limits: CallLimits) -> Self {
         let toolbox = Self { sources, limits, registry: Mutex::default() };
         let first = toolbox.refresh();
@@ -118,10 +120,21 @@ impl Toolbox {
             ToolChanges { notices: std::mem::take(&mut registry.pending_notices), ..ToolChanges::default() };
         let mut entries = BTreeMap::new();
         let mut rejected = BTreeMap::new();
-        for source in &self.sources {
+        let prefixes: Vec<String> = self.sources.iter().map(|source| identifier("", source.name())).collect();
+        for (source, prefix) in self.sources.iter().zip(&prefixes) {
             changes.notices.extend(source.notices());
             for tool in source.tools() {
                 let name = tool.spec().name.clone();
+                if let Some(owner) = owner_of(&name, &prefixes).filter(|owner| *owner != prefix) {
+                    rejected.insert(
+                        format!("{}/{name}", source.name()),
+                        format!(
+                            "`{name}` of `{}` is skipped: names that begin like this belong to the source `{owner}`",
+                            source.name()
+                        ),
+                    );
+                    continue;
+                }
                 if entries.contains_key(&name) {
                     rejected.insert(
                         format!("{}/{name}", source.name()),
@@ -195,6 +208,15 @@ impl Toolbox {
             source.close().await;
         }
     }
+}
+
+/// The source whose prefix the name has, the longest if there are several. A server chooses the names of its tools, and must
+/// not take those that rules of the policy mean for another source.
+fn owner_of<'a>(name: &str, prefixes: &'a [String]) -> Option<&'a String> {
+    let owns = |prefix: &&String| {
+        name.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    };
+    prefixes.iter().filter(owns).max_by_key(|prefix| prefix.len())
 }
 
 /// Limit on the violations that are looked at to find the arguments that should be left out.

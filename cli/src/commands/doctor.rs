@@ -25,6 +25,9 @@ struct Health {
     python3: Option<PathBuf>,
     node: Option<PathBuf>,
     chromium: Option<PathBuf>,
+    /// Why a browser has no network of its own; absent where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    no_own_network: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     speed: Option<Speed>,
 }
@@ -59,6 +62,7 @@ struct Speed {
 pub async fn doctor(home: &Home, args: Doctor) -> Result<()> {
     let models = models::open()?;
     let mut health = examine(home, &models);
+    health.no_own_network = sojourn_browser::check_own_network().await.err();
     if args.measure {
         health.speed = Some(measure(&models).await?);
     }
@@ -88,6 +92,7 @@ fn examine(home: &Home, models: &Models) -> Health {
         python3: find_program("python3"),
         node: find_program("node"),
         chromium: sojourn_browser::find_chromium(),
+        no_own_network: None,
         speed: None,
     }
 }
@@ -116,6 +121,13 @@ fn print(health: &Health) -> Result<()> {
             or_none(
                 path(&health.chromium),
                 "not found (only needed for web pages; on Debian and Ubuntu: apt-get install chromium)",
+            ),
+        ),
+        (
+            "network",
+            health.no_own_network.as_ref().map_or_else(
+                || "a browser gets one of its own, with the proxy only".to_owned(),
+                |reason| format!("a browser gets none of its own: {reason}"),
             ),
         ),
     ];

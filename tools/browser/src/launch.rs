@@ -10,8 +10,14 @@ use crate::profile::Profile;
 use crate::{BrowserError, Settings};
 use std::net::SocketAddr;
 use std::path::Path;
+#[cfg(target_os = "linux")]
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::process::Command;
 use tokio::task::JoinHandle;
+
+/// Whether this process has said that a browser has no network of its own.
+static WARNED: AtomicBool = AtomicBool::new(false);
 
 /// A browser that has opened its DevTools.
 pub(crate) struct Launched {
@@ -26,17 +32,26 @@ pub(crate) struct Launched {
 /// Starts `program`, whose traffic is subject to `rules`.
 ///
 /// # Errors
-/// The browser does not start.
+/// The browser does not start, or settings demand a network of its own that it cannot have.
 pub(crate) async fn launch(
     settings: &Settings,
     program: &Path,
     rules: ProxyRules,
 ) -> Result<Launched, BrowserError> {
-    if let Some(helper) = &settings.helper
-        && !needs_network_for_window(settings)
-        && let Some(launched) = in_own_network(helper, settings, program, rules.clone()).await?
-    {
-        return Ok(launched);
+    let reason = match own_network(settings).await {
+        Ok(network) => return network.launch(settings, program, rules).await,
+        Err(reason) => reason,
+    };
+    if settings.own_network {
+        return Err(BrowserError::Start(format!(
+            "`own_network` demands a network of its own, and it has none: {reason}"
+        )));
+    }
+    // Who registers no helper wants none.
+    if settings.helper.is_some() && !WARNED.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            "the browser has no network of its own, so only its flags and the proxy keep it from other hosts: {reason}"
+        );
     }
     let profile = profile()?;
     let proxy = NetworkProxy::open(rules).await.map_err(broken)?;
@@ -48,56 +63,87 @@ pub(crate) async fn launch(
     Ok(Launched { process, proxy, devtools, bridge: None })
 }
 
-/// The same in a network namespace, which only Linux has.
-#[cfg(not(target_os = "linux"))]
-async fn in_own_network(
-    _: &Helper,
-    _: &Settings,
-    _: &Path,
-    _: ProxyRules,
-) -> Result<Option<Launched>, BrowserError> {
-    Ok(None)
+/// Whether a browser of this program would start in a network of its own; the error says why it would not.
+///
+/// # Errors
+/// The system allows no network namespace, this is not Linux, or the program has not called `helper_main`.
+pub async fn check_own_network() -> Result<(), String> {
+    own_network(&Settings::default()).await.map(|_| ())
 }
 
-/// The same in a network namespace; `None` if the system allows none.
+/// A network for the browser; the error says why there is none. Each launch tries again: a full table of processes, a busy
+/// machine or a full disk is no reason to do without it for ever.
+async fn own_network(settings: &Settings) -> Result<Prepared, String> {
+    let helper = settings.helper.as_ref().ok_or("this program has registered no helper that makes one")?;
+    if needs_network_for_window(settings) {
+        return Err("its window is shown over the network".to_owned());
+    }
+    prepare(helper).await
+}
+
+#[cfg(not(target_os = "linux"))]
+struct Prepared;
+
+#[cfg(not(target_os = "linux"))]
+async fn prepare(_: &Helper) -> Result<Prepared, String> {
+    Err("only Linux has network namespaces".to_owned())
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Prepared {
+    async fn launch(self, _: &Settings, _: &Path, _: ProxyRules) -> Result<Launched, BrowserError> {
+        Err(BrowserError::Start("only Linux has network namespaces".to_owned()))
+    }
+}
+
+/// A helper in a network of its own, which waits to become the browser.
 #[cfg(target_os = "linux")]
-async fn in_own_network(
-    helper: &Helper,
-    settings: &Settings,
-    program: &Path,
-    rules: ProxyRules,
-) -> Result<Option<Launched>, BrowserError> {
-    let profile = profile()?;
+struct Prepared {
+    process: BrowserProcess,
+    directory: PathBuf,
+    network: OwnNetwork,
+}
+
+#[cfg(target_os = "linux")]
+async fn prepare(helper: &Helper) -> Result<Prepared, String> {
+    let profile = profile().map_err(|error| error.to_string())?;
     let directory = profile.path().to_owned();
-    let Some(mut preparation) = Preparation::new(helper, &directory) else { return Ok(None) };
+    let mut preparation = Preparation::new(helper, &directory)?;
     let command = std::mem::replace(&mut preparation.command, Command::new("unshare"));
     let environment = Preparation::environment(&directory);
-    let Ok(mut process) = BrowserProcess::spawn(command, profile, Some(environment)).await else {
-        return Ok(unavailable());
-    };
-    let Some(id) = process.id() else { return Ok(unavailable()) };
+    let started = BrowserProcess::spawn(command, profile, Some(environment)).await;
+    let mut process = started.map_err(|error| format!("`unshare` does not start: {error}"))?;
+    let id = process.id().ok_or("`unshare` ended at once")?;
     let network = tokio::select! {
-        network = preparation.sockets(id) => network,
-        () = process.ended() => Err(std::io::ErrorKind::PermissionDenied.into()),
+        network = preparation.sockets(id) => network.map_err(|error| error.to_string()),
+        () = process.ended() => Err("`unshare` could make no network namespace".to_owned()),
     };
-    let Ok(network) = network else { return Ok(unavailable()) };
-    let proxy = NetworkProxy::serve_on(network.proxy().map_err(broken)?, rules).map_err(broken)?;
-    // The proxy connects from outside, where neither its listener nor the DevTools can be reached.
-    proxy.protect_nothing();
-    let socket =
-        network.start(program, flags::arguments(settings, &directory, proxy.address(), is_sandboxed()))?;
-    let inside = process.devtools().await?;
-    let address = devtools_address(&inside)
-        .ok_or_else(|| BrowserError::Start(format!("its DevTools are at an unknown address: {inside}")))?;
-    let (outside, bridge) = socket.bridge(address).await.map_err(broken)?;
-    let devtools = inside.replacen(&address.to_string(), &outside.to_string(), 1);
-    Ok(Some(Launched { process, proxy, devtools, bridge: Some(bridge) }))
+    Ok(Prepared { network: network?, process, directory })
 }
 
 #[cfg(target_os = "linux")]
-fn unavailable() -> Option<Launched> {
-    OwnNetwork::unavailable();
-    None
+impl Prepared {
+    /// Lets the helper become the browser.
+    async fn launch(
+        self,
+        settings: &Settings,
+        program: &Path,
+        rules: ProxyRules,
+    ) -> Result<Launched, BrowserError> {
+        let Self { mut process, directory, network } = self;
+        let proxy = NetworkProxy::serve_on(network.proxy().map_err(broken)?, rules).map_err(broken)?;
+        // The proxy connects from outside, where neither its listener nor the DevTools can be reached.
+        proxy.protect_nothing();
+        let arguments = flags::arguments(settings, &directory, proxy.address(), is_sandboxed());
+        let socket = network.start(program, arguments)?;
+        let inside = process.devtools().await?;
+        let address = devtools_address(&inside).ok_or_else(|| {
+            BrowserError::Start(format!("its DevTools are at an unknown address: {inside}"))
+        })?;
+        let (outside, bridge) = socket.bridge(address).await.map_err(broken)?;
+        let devtools = inside.replacen(&address.to_string(), &outside.to_string(), 1);
+        Ok(Launched { process, proxy, devtools, bridge: Some(bridge) })
+    }
 }
 
 /// Whether the window is shown by a server that is reached over the network, such as an X server behind SSH.

@@ -53,6 +53,7 @@ pub use episode::{EpisodeGoal, EpisodeStatus, Site};
 pub use error::{BrowserError, GoneCause};
 pub use helper::{Helper, helper_main};
 pub use host_pattern::HostPattern;
+pub use launch::check_own_network;
 pub use launcher::Launcher;
 pub use page::Page;
 pub use page_actions::ActionOutcome;
@@ -77,6 +78,8 @@ pub struct Settings {
     /// The program that starts the browser in a network of its own, where the system allows one. Default: this program, if
     /// it calls [`helper_main`].
     pub helper: Option<Helper>,
+    /// Demands a network of its own: a browser that has none does not start. Default: false, and a warning says so.
+    pub own_network: bool,
     /// Allowed requests; `None` allows all.
     pub grants: Option<RequestGrants>,
     /// Allows pages from local files.
@@ -96,6 +99,7 @@ impl Default for Settings {
             hosts: Vec::new(),
             private_ranges: Vec::new(),
             helper: Helper::registered(),
+            own_network: false,
             grants: None,
             files: false,
             visible: false,

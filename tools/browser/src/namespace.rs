@@ -18,7 +18,6 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::copy_bidirectional;
 use tokio::net::TcpSocket;
@@ -33,9 +32,6 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 const DROP_RIGHTS: [&str; 3] = ["setpriv", "--ambient-caps=-all", "--"];
 /// Number of sockets that the helper hands over: the proxy's, and that of the DevTools.
 const SOCKETS: usize = 2;
-
-/// Set once a namespace could not be made: this system does not allow it.
-static UNAVAILABLE: AtomicBool = AtomicBool::new(false);
 
 /// Opens the sockets, hands them over, and replaces the process by the browser. Returns only if that is impossible.
 pub(crate) fn become_browser(socket: &Path) -> io::Error {
@@ -148,20 +144,25 @@ pub(crate) struct OwnNetwork {
 }
 
 impl Preparation {
-    /// Prepares the start of `helper`, which needs the variable of [`environment`](Self::environment). `None` where this system
-    /// allows no namespace.
-    pub fn new(helper: &Helper, profile: &Path) -> Option<Self> {
-        if UNAVAILABLE.load(Ordering::Relaxed) || !(is_superuser() || is_installed(DROP_RIGHTS[0])) {
-            return None;
+    /// Prepares the start of `helper`, which needs the variable of [`environment`](Self::environment).
+    ///
+    /// # Errors
+    /// A program is missing, or the socket cannot be made.
+    pub fn new(helper: &Helper, profile: &Path) -> Result<Self, String> {
+        let needed = if is_superuser() { &["unshare"][..] } else { &["unshare", DROP_RIGHTS[0]] };
+        if let Some(missing) = needed.iter().find(|program| !is_installed(program)) {
+            return Err(format!("the program `{missing}` (of util-linux) is not installed"));
         }
-        let listener = tokio::net::UnixListener::bind(profile.join(SOCKET)).ok()?;
+        let socket = profile.join(SOCKET);
+        let listener = tokio::net::UnixListener::bind(&socket)
+            .map_err(|error| format!("no socket can be made at {}: {error}", socket.display()))?;
         let mut command = Command::new("unshare");
         // The superuser needs no new user. Anybody else stays who they are, with rights over the new network only.
         if !is_superuser() {
             command.args(["--user", "--map-current-user", "--keep-caps"]);
         }
         command.args(["--net", "--"]).arg(&helper.program).args(&helper.arguments);
-        Some(Self { listener, command })
+        Ok(Self { listener, command })
     }
 
     /// The variable that the helper needs.
@@ -207,11 +208,6 @@ fn receive(parent: &UnixStream) -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 impl OwnNetwork {
-    /// Records that this system allows no namespace.
-    pub fn unavailable() {
-        UNAVAILABLE.store(true, Ordering::Relaxed);
-    }
-
     /// The listener of the proxy.
     pub fn proxy(&self) -> io::Result<tokio::net::TcpListener> {
         tokio::net::TcpListener::from_std(self.proxy.try_clone()?)

@@ -58,6 +58,10 @@ pub struct WebSettings {
     /// real and bounded by the same grants.
     #[serde(default)]
     pub explore: bool,
+    /// Demands that the browser runs in a network of its own, which holds nothing but the proxy (Linux with network namespaces);
+    /// elsewhere it does not start. Default: false, it is used where it can be.
+    #[serde(default)]
+    pub own_network: bool,
     /// Keeps cookies and storage between episodes. By default every episode starts signed out.
     #[serde(default)]
     pub keep_session: bool,
@@ -160,6 +164,7 @@ impl WebSettings {
             hosts,
             private_ranges: self.private_ranges.clone(),
             helper: Settings::default().helper,
+            own_network: self.own_network,
             grants: Some(RequestGrants::new(&self.send, &self.never)?),
             files: false,
             visible: self.visible,

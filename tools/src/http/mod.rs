@@ -1,5 +1,6 @@
 //! Single HTTP requests as tools, declared in the agent file.
 
+mod input;
 mod place;
 mod template;
 
@@ -12,7 +13,7 @@ use crate::{Content, Effects, FixedSource, FunctionTool, ToolOutcome, ToolSpec};
 use reqwest::{Client, Method};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use template::UrlTemplate;
@@ -36,7 +37,8 @@ pub struct HttpSettings {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub private_ranges: Vec<String>,
     /// JSON Schema of the arguments. Arguments that `url` does not mention form the query of a GET, or else
-    /// the JSON body.
+    /// the JSON body. Others than those that it declares are refused, in objects within arguments too, unless it says
+    /// `additionalProperties = true`. A placeholder of `url` that it leaves out is a required string.
     #[serde(default = "no_arguments")]
     pub input: Value,
     /// Request headers. `${NAME}` stands for an environment variable that `secrets` lists.
@@ -72,6 +74,8 @@ fn timeout_ms() -> u64 {
 struct HttpRequest {
     settings: HttpSettings,
     url: UrlTemplate,
+    /// Names of the arguments that may be sent; `None` if `input` allows others than it names.
+    declared: Option<BTreeSet<String>>,
     method: Method,
     hosts: AllowedHosts,
     client: Client,
@@ -83,9 +87,11 @@ impl HttpSettings {
     /// # Errors
     /// `hosts` is empty, `url` is not a template of an HTTP URL, the method is invalid, or a header uses a variable that
     /// `secrets` does not list.
-    pub fn open(self, name: &str) -> Result<FixedSource, String> {
+    pub fn open(mut self, name: &str) -> Result<FixedSource, String> {
         let hosts = AllowedHosts::new(&self.hosts, &self.private_ranges)?;
         let url = UrlTemplate::new(&self.url)?;
+        self.input = input::closed(&self.input, url.names());
+        let declared = input::declared(&self.input);
         let client = hosts.client(Duration::from_millis(self.timeout_ms), !self.secrets.is_empty())?;
         let method = Method::from_bytes(self.method.to_uppercase().as_bytes())
             .map_err(|_| format!("`{}` is not an HTTP method", self.method))?;
@@ -106,7 +112,7 @@ impl HttpSettings {
             timeout_ms: Some(self.timeout_ms.saturating_add(1000)),
             ..ToolSpec::new(identifier("", name), self.description.clone()).with_input(self.input.clone())
         };
-        let request = Arc::new(HttpRequest { settings: self, url, method, hosts, client });
+        let request = Arc::new(HttpRequest { settings: self, url, declared, method, hosts, client });
         let tool = FunctionTool::with_spec(spec, move |args, _| {
             let request = Arc::clone(&request);
             async move { request.send(&args).await }
@@ -117,6 +123,10 @@ impl HttpSettings {
 
 impl HttpRequest {
     async fn send(&self, args: &Map<String, Value>) -> Result<ToolOutcome, String> {
+        let undeclared = |name: &&String| self.declared.as_ref().is_some_and(|names| !names.contains(*name));
+        if let Some(name) = args.keys().find(undeclared) {
+            return Err(format!("the argument `{name}` is not one that `input` declares; leave it out"));
+        }
         let (mut url, rest) = self.url.expand(args)?;
         self.hosts.check(&url)?;
         let reads = self.method == Method::GET || self.method == Method::HEAD;

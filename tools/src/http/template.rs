@@ -151,7 +151,8 @@ impl UrlTemplate {
         Ok(())
     }
 
-    fn names(&self) -> impl Iterator<Item = &str> {
+    /// Names of the arguments that the URL needs.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         let query = self.query.iter().flatten().map(|(_, value)| value);
         let parts = std::iter::once(&self.host).chain(&self.segments).chain(query);
         parts.flatten().filter_map(|piece| match piece {

@@ -139,7 +139,10 @@ fn get_prompt_input(names: &[&str]) -> Value {
 fn as_tool(tool: &rmcp::model::Tool, input: Value, settings: &McpSettings) -> (String, ToolSpec, Operation) {
     let name = tool.name.to_string();
     let description = tool.description.as_deref().or(tool.title.as_deref()).unwrap_or_default();
-    let effects = settings.effects.get(&name).copied().unwrap_or_else(|| annotated_effects(tool));
+    let annotated = annotated_effects(tool);
+    // Arguments of a call leave this machine, whatever the server says.
+    let annotated = || Effects { network: settings.url.is_some() || annotated.network, ..annotated };
+    let effects = settings.effects.get(&name).copied().unwrap_or_else(annotated);
     let spec = ToolSpec::new(name.clone(), one_line(description)).with_input(input);
     (name.clone(), ToolSpec { effects, ..spec }, Operation::Tool(name))
 }

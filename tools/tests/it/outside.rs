@@ -90,10 +90,56 @@ async fn an_argument_that_would_leave_its_place_in_a_url_is_never_sent() {
             assert!(!outcome.ok && outcome.message.contains("`item`"), "{item:?}: {outcome:?}");
         }
     }
-    let again = call(&get, "it", json!({"item": "a", "tenant": "other"})).await;
-    assert!(!again.ok && again.message.contains("the URL sets itself"), "{again:?}");
     assert!(call(&delete, "it", json!({"item": "a/b?c&d"})).await.ok);
     assert_eq!(*seen.lock().unwrap(), ["DELETE /v1/p/items/a%2Fb%3Fc%26d?tenant=me HTTP/1.1"]);
+}
+
+#[tokio::test]
+async fn an_argument_that_the_input_does_not_declare_is_never_sent() {
+    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+    let heard = Arc::clone(&seen);
+    let server = raw_server(move |head| {
+        heard.lock().unwrap().push(head.lines().next().unwrap().to_owned());
+        page("200 OK", b"{}")
+    });
+    let item = json!({"properties": {"item": {"type": "string"}}});
+    let inputs = [
+        item.clone(),
+        json!({"type": "object", "properties": {"item": {"type": "string"}}, "required": ["item"]}),
+        json!({"type": "object"}),
+        json!({}),
+        json!({"allOf": [item]}),
+        json!({"anyOf": [item, {"required": ["admin"]}]}),
+        json!({"$ref": "#/$defs/item", "$defs": {"item": item, "admin": {"properties": {"admin": {}}}}}),
+        json!({"properties": {"item": {}}, "propertyNames": {"maxLength": 10}}),
+        json!({"properties": {"item": {}}, "not": {"required": ["other"]}}),
+    ];
+    let tool = |method: &str, input: &Value| {
+        open(&json!({
+            "kind": "http", "description": "", "method": method, "hosts": [server],
+            "url": format!("http://{server}/v1/{{item}}?tenant=me"), "input": input,
+        }))
+    };
+    for input in &inputs {
+        for method in ["GET", "POST"] {
+            let toolbox = tool(method, input);
+            let outcome = call(&toolbox, "it", json!({"item": "a", "admin": "true"})).await;
+            assert!(!outcome.ok && outcome.message.contains("admin"), "{input}: {outcome:?}");
+            assert!(call(&toolbox, "it", json!({"item": "a"})).await.ok, "{input}");
+        }
+    }
+    let nested = json!({"properties": {"item": {}, "user": {"type": "object", "properties": {"name": {}}}}});
+    let user = json!({"item": "a", "user": {"name": "x", "admin": true}});
+    assert!(!call(&tool("POST", &nested), "it", user).await.ok);
+    let plain = |line: &String| line.contains(" /v1/a?tenant=me ");
+    assert!(seen.lock().unwrap().iter().all(plain), "{:?}", seen.lock().unwrap());
+    let free = json!({"properties": {"item": {}}, "additionalProperties": true});
+    assert!(call(&tool("GET", &free), "it", json!({"item": "a", "n": 1})).await.ok);
+    assert_eq!(seen.lock().unwrap().last().unwrap(), "GET /v1/a?tenant=me&n=1 HTTP/1.1");
+    for name in ["tenant", "Tenant[]"] {
+        let again = call(&tool("GET", &free), "it", json!({"item": "a", name: "other"})).await;
+        assert!(!again.ok && again.message.contains("the URL sets itself"), "{again:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

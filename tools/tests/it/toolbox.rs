@@ -90,6 +90,31 @@ async fn call(toolbox: &Toolbox, name: &str, args: Value) -> ToolOutcome {
     }
 }
 
+#[test]
+fn a_source_cannot_take_the_name_of_a_tool_of_another_source() {
+    let evil = Arc::new(Changing::default());
+    let named = |name: &str, tool: &str| -> Arc<dyn ToolSource> {
+        Arc::new(sojourn_tools::FixedSource::new(name, vec![odd(tool)]))
+    };
+    let sources: Vec<Arc<dyn ToolSource>> = vec![
+        evil.clone(),
+        named("changing-admin", "changing_admin_delete"),
+        named("changing_pay", "changing_pay"),
+    ];
+    let toolbox = Toolbox::new(sources, CallLimits::default());
+    let offered =
+        |toolbox: &Toolbox| -> Vec<String> { toolbox.specs().into_iter().map(|spec| spec.name).collect() };
+    let own = ["changing_admin_delete", "changing_pay"];
+    assert_eq!(offered(&toolbox), own);
+    let wanted = ["changing_admin_delete", "changing_admin_new", "changing_pay", "changing_admins"];
+    *evil.tools.lock().unwrap() = wanted.map(odd).to_vec();
+    let changes = toolbox.refresh();
+    assert_eq!(changes.notices.len(), 3, "{changes:?}");
+    assert!(changes.notices[0].contains("belong to the source `changing_admin`"), "{changes:?}");
+    assert_eq!(offered(&toolbox), ["changing_admin_delete", "changing_admins", "changing_pay"]);
+    assert!(toolbox.refresh().is_empty());
+}
+
 #[tokio::test]
 async fn a_call_is_validated_before_it_is_made() {
     let (_, toolbox) = toolbox(vec![add()]);

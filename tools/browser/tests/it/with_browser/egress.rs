@@ -233,6 +233,29 @@ async fn in_a_network_of_its_own_a_browser_finds_only_the_proxy() {
 }
 
 #[tokio::test]
+async fn one_failure_does_not_take_the_network_of_its_own_from_later_browsers() {
+    let Some(program) = chromium() else { return };
+    let settings = Settings {
+        program: Some(program),
+        own_network: true,
+        helper: Some(helper_of_this_program()),
+        ..Settings::default()
+    };
+    let allowed = Chromium::start(&settings).await.is_ok_and(|browser| browser.has_own_network());
+    let broken = Settings { helper: Some(Helper::new("/bin/false", Vec::new())), ..settings.clone() };
+    let error = Chromium::start(&broken).await.err().unwrap().to_string();
+    assert!(error.contains("`own_network` demands a network of its own"), "{error}");
+    assert!(Chromium::start(&Settings { helper: None, ..settings.clone() }).await.is_err());
+    let without = Settings { own_network: false, ..broken };
+    assert!(!Chromium::start(&without).await.unwrap().has_own_network());
+    if !allowed {
+        sojourn_testkit::skipped("this system allows no network namespace");
+        return;
+    }
+    assert!(Chromium::start(&settings).await.unwrap().has_own_network(), "after a failure");
+}
+
+#[tokio::test]
 async fn no_spelling_and_no_feature_of_a_page_passes_the_rules_for_requests() {
     let Some(program) = chromium() else { return };
     let hostile = Hostile::start().await;
