@@ -1,18 +1,21 @@
 use crate::args::Reading;
 use crate::home::Home;
+use crate::logbook::{self, Came};
 use crate::{duration, output, table};
 use anyhow::Result;
 use serde_json::json;
 use sojourn_memory::{RunInfo, RunStatus, Store};
-use std::time::Duration;
 
 /// Lists the runs of a home.
 pub async fn runs(home: &Home, args: Reading) -> Result<()> {
     let store = home.store().await?;
     let runs = store.runs().await?;
     if args.json {
-        let runs: Vec<_> = runs.iter().map(|run| as_json(&store, run)).collect();
-        return Ok(output::json(&runs)?);
+        let mut documents = Vec::new();
+        for run in &runs {
+            documents.push(as_json(&store, run).await?);
+        }
+        return Ok(output::json(&documents)?);
     }
     if runs.is_empty() {
         output::note(format!(
@@ -22,17 +25,16 @@ pub async fn runs(home: &Home, args: Reading) -> Result<()> {
         return Ok(());
     }
     let mut table =
-        table::new(["run", "started (UTC)", "lasted", "status", "environment", "model", "records"]);
-    table::numbers(&mut table, [2, 6]);
+        table::new(["run (its start, UTC)", "ran", "status", "environment", "model", "what came of it"]);
+    table::numbers(&mut table, [1]);
     for run in &runs {
         table.add_row([
             run.id.to_string(),
-            duration::date(run.created_ms),
-            duration::show(lasted(run)),
+            duration::show(logbook::ran(&store, run).await?),
             standing(&store, run).to_owned(),
             run.environment.clone(),
             run.model.clone(),
-            run.last_seq.to_string(),
+            Came::of(&store, run).await?.words(),
         ]);
     }
     Ok(table::print(&table)?)
@@ -46,19 +48,19 @@ pub fn standing(store: &Store, run: &RunInfo) -> &'static str {
     }
 }
 
-fn lasted(run: &RunInfo) -> Duration {
-    Duration::from_millis(u64::try_from(run.last_at_ms.saturating_sub(run.created_ms)).unwrap_or(0))
-}
-
-fn as_json(store: &Store, run: &RunInfo) -> serde_json::Value {
-    json!({
+async fn as_json(store: &Store, run: &RunInfo) -> Result<serde_json::Value> {
+    let came = Came::of(store, run).await?;
+    Ok(json!({
         "run": run.id,
         "started_ms": run.created_ms,
-        "seconds": lasted(run).as_secs_f64(),
+        "seconds": logbook::ran(store, run).await?.as_secs_f64(),
         "status": standing(store, run),
         "environment": run.environment,
         "model": run.model,
         "title": run.title,
         "records": run.last_seq,
-    })
+        "achievements": came.achievements,
+        "skills": came.skills,
+        "reason": came.reason,
+    }))
 }
