@@ -16,9 +16,7 @@ pub fn new<'a>(columns: impl IntoIterator<Item = &'a str>) -> Table {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }
     table.set_header(columns.into_iter().collect::<Vec<_>>());
-    if let Some(first) = table.column_mut(0) {
-        first.set_constraint(ColumnConstraint::ContentWidth);
-    }
+    whole(&mut table, [0]);
     table
 }
 
@@ -31,32 +29,19 @@ pub fn numbers(table: &mut Table, columns: impl IntoIterator<Item = usize>) {
     }
 }
 
+/// The cells of these columns are never broken, however narrow the window is.
+pub fn whole(table: &mut Table, columns: impl IntoIterator<Item = usize>) {
+    for index in columns {
+        if let Some(column) = table.column_mut(index) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+}
+
 /// Prints a table.
 ///
 /// # Errors
 /// When stdout cannot be written.
 pub fn print(table: &Table) -> io::Result<()> {
     output::line(table.trim_fmt())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_stay_whole_at_80_columns() {
-        let mut table =
-            new(["run (its start, UTC)", "ran", "status", "environment", "model", "what came of it"]);
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_width(80);
-        numbers(&mut table, [1]);
-        let model = "Qwen2.5-Coder-1.5B-Instruct-Q4_K_M";
-        for (id, came) in [
-            ("20261123-175900-1a2b3c", "12 achievements, 3 skills; the time budget is used up"),
-            ("20261124-080000-4d5e6f", ""),
-        ] {
-            table.add_row([id, "11 min 33 s", "finished", "crafter", model, came]);
-        }
-        insta::assert_snapshot!(table.trim_fmt());
-    }
 }

@@ -24,11 +24,9 @@ pub async fn runs(home: &Home, args: Reading) -> Result<()> {
         ));
         return Ok(());
     }
-    let mut table =
-        table::new(["run (its start, UTC)", "ran", "status", "environment", "model", "what came of it"]);
-    table::numbers(&mut table, [1]);
+    let mut rows = Vec::new();
     for run in &runs {
-        table.add_row([
+        rows.push([
             run.id.to_string(),
             duration::show(logbook::ran(&store, run).await?),
             standing(&store, run).to_owned(),
@@ -37,7 +35,24 @@ pub async fn runs(home: &Home, args: Reading) -> Result<()> {
             Came::of(&store, run).await?.words(),
         ]);
     }
-    Ok(table::print(&table)?)
+    let width = if output::is_terminal() { table::new([""]).width() } else { None };
+    Ok(table::print(&listed(rows, width))?)
+}
+
+/// The runs as a table. In a narrow window the models make room for what came of the runs.
+fn listed(rows: Vec<[String; 6]>, width: Option<u16>) -> comfy_table::Table {
+    const WITH_MODELS: u16 = 110;
+    const MODEL: usize = 4;
+    let heads = ["run (its start, UTC)", "ran", "status", "environment", "model", "what came of it"];
+    let shown = |column: &usize| *column != MODEL || width.is_none_or(|width| width >= WITH_MODELS);
+    let columns: Vec<usize> = (0..heads.len()).filter(shown).collect();
+    let mut table = table::new(columns.iter().map(|&column| heads[column]));
+    table::numbers(&mut table, [1]);
+    table::whole(&mut table, [1, 2]);
+    for row in rows {
+        table.add_row(columns.iter().map(|&column| row[column].clone()));
+    }
+    table
 }
 
 /// The status of a run. A run that is marked as running but has no writer was cut off.
@@ -63,4 +78,25 @@ async fn as_json(store: &Store, run: &RunInfo) -> Result<serde_json::Value> {
         "skills": came.skills,
         "reason": came.reason,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listed;
+
+    #[test]
+    fn ids_stay_whole_at_80_columns() {
+        let row = |id: &str, came: &str| {
+            [id, "11 min 33 s", "finished", "crafter", "Qwen2.5-Coder-1.5B-Instruct-Q4_K_M", came]
+                .map(str::to_owned)
+        };
+        let rows = vec![
+            row("20261123-175900-1a2b", "12 achievements, 3 skills; the time budget is used up"),
+            row("20261124-080000-4d5e", ""),
+        ];
+        let mut table = listed(rows, Some(80));
+        table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+        table.set_width(80);
+        insta::assert_snapshot!(table.trim_fmt());
+    }
 }

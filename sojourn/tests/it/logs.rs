@@ -102,6 +102,13 @@ async fn a_damaged_run_is_found_and_its_beginning_saved() {
     assert!(saved["not_saved"][0].as_str().unwrap().starts_with("100"), "{saved}");
     assert_eq!(json(home.path(), &["log", "verify", fork, "--json"])["intact"], true);
     assert_eq!(json_lines(home.path(), &["log", fork, "--kind", "forked", "--json"]).len(), 1);
+    // The time between the recorded run and its fork is neither's.
+    let runs = json(home.path(), &["runs", "--json"]);
+    let ran = |id: &str| {
+        let run = runs.as_array().unwrap().iter().find(|run| run["run"] == id).unwrap();
+        run["seconds"].as_f64().unwrap()
+    };
+    assert!(ran(fork) > 0.0 && ran(fork) <= ran(damaged), "{runs}");
     // Nothing was taken from the damaged one.
     assert_eq!(json_lines(home.path(), &["log", damaged, "--kind", "started", "--json"]).len(), 1);
     assert_eq!(report["runs"][0]["run"], damaged);

@@ -76,13 +76,14 @@ pub fn lines(film: &Film, title: &str, standing: Standing, (width, height): (usi
     ];
     let Columns { left, right, room } = Columns::of(width, height);
     if standing.help {
-        let keys = HELP.iter().map(|(key, what)| cut(&format!("{key:<19} {what}"), width));
+        let keys = HELP.iter().map(|(key, what)| format!("{key:<19}{what}").chars().take(width).collect());
         out.extend(keys.chain(std::iter::repeat(String::new())).take(room));
         out.push("─".repeat(width));
         out.push(cut("? back · q quit", width));
         return out;
     }
-    let (world, mind) = (wrapped(&frame.view, left), visible(mind(frame, right), standing.scroll, room));
+    let (world, mind) =
+        (wrapped(&frame.view, left), visible(mind(frame, right), standing.scroll, (right, room)));
     for row in 0..room {
         let cell = |column: &[String]| column.get(row).cloned().unwrap_or_default();
         let (world, mind) = (cell(&world), cell(&mind));
@@ -120,14 +121,14 @@ pub fn depth(frame: &Frame, (width, height): (usize, usize)) -> (usize, usize) {
 }
 
 /// The rows of a column from `scroll` on. Where more follow, the last row says how many.
-fn visible(column: Vec<String>, scroll: usize, room: usize) -> Vec<String> {
+fn visible(column: Vec<String>, scroll: usize, (width, room): (usize, usize)) -> Vec<String> {
     let scroll = scroll.min(column.len().saturating_sub(room));
     let hidden = column.len().saturating_sub(scroll + room);
     let mut rows: Vec<String> = column.into_iter().skip(scroll).take(room).collect();
     if hidden > 0
         && let Some(last) = rows.last_mut()
     {
-        *last = format!("… {} more lines: ↓", hidden + 1);
+        *last = cut(&format!("… {} more lines: ↓", hidden + 1), width);
     }
     rows
 }
