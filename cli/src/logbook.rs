@@ -1,10 +1,15 @@
 //! The log as the commands read it: runs by name, and typed records one by one.
 
+mod came;
+mod names;
 mod scope;
 pub mod sides;
+mod teller;
 
-pub use scope::{Scope, is_error};
+pub use came::{Came, ran};
+pub use scope::Scope;
 pub use sojourn_core::log::summary::{acted_line, milestone_line, purpose_name, reason_line};
+pub use teller::Teller;
 
 use crate::error::{Failure, Kind};
 use anyhow::Result;

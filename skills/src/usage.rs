@@ -27,7 +27,7 @@ pub struct Usage {
     pub deaths: u32,
     /// Environment steps over all uses.
     pub steps: u64,
-    /// Error of the latest use that had one.
+    /// Error of the latest failed use that had one. A use whose goal ended the episode was stopped too, but did not fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
 }
@@ -39,7 +39,7 @@ impl Usage {
         *side = side.saturating_add(1);
         self.deaths = self.deaths.saturating_add(u32::from(one.died));
         self.steps = self.steps.saturating_add(u64::from(one.steps));
-        if one.error.is_some() {
+        if !one.success && one.error.is_some() {
             self.last_error.clone_from(&one.error);
         }
     }
@@ -210,6 +210,7 @@ mod tests {
         let mut usage = Usage::default();
         usage.add(&one(false, Some("stopped")));
         usage.add(&one(true, None));
+        usage.add(&one(true, Some("stopped: the episode is over: the goal is reached")));
         assert_eq!(usage.last_error.as_deref(), Some("stopped"));
     }
 }

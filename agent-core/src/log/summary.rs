@@ -2,8 +2,10 @@
 
 use super::{ControlRecord, Effect, Event, LogRecord, SkillEvent};
 use crate::model::{
-    ActReport, Demonstration, Edit, FinishReason, Milestone, Purpose, Started, ToolDecision, as_javascript,
+    ActReport, CandidateTrial, Demonstration, Edit, FinishReason, Milestone, Purpose, Started, StepRecord,
+    ToolDecision, as_javascript,
 };
+use sojourn_tools::{Ending, EndingKind, ToolOutcome};
 use std::fmt::Write as _;
 
 impl LogRecord {
@@ -188,14 +190,16 @@ fn event_line(event: &Event) -> String {
             }
         }
         Event::CandidatesTried { trials } => {
-            let passes: Vec<String> = trials
-                .iter()
-                .map(|trial| match trial.compile_error {
-                    Some(_) => "does not compile".to_owned(),
-                    None => format!("{}/{}", trial.report.passes(), trial.report.worlds.len()),
-                })
-                .collect();
-            format!("candidates verified in {}", passes.join(", "))
+            let passes = trials.iter().map(|trial| match trial.compile_error {
+                Some(_) => "does not compile".to_owned(),
+                None => format!("{}/{}", trial.report.passes(), trial.report.worlds.len()),
+            });
+            let line = format!("candidates verified in {}", passes.collect::<Vec<_>>().join(", "));
+            let failed = trials.iter().all(|trial| trial.report.passes() == 0);
+            match trials.iter().find_map(CandidateTrial::cause).filter(|_| failed) {
+                Some(cause) => format!("{line}: {}", short(&cause)),
+                None => line,
+            }
         }
         Event::SkillsRetested { retests } => {
             let results = || retests.iter().flat_map(|retest| &retest.results);
@@ -224,7 +228,10 @@ fn event_line(event: &Event) -> String {
 /// The outcome of a skill's run in the episode, in one line.
 pub fn acted_line(report: &ActReport) -> String {
     // Writing to a string cannot fail.
-    let mut line = format!("{} steps", report.steps);
+    let mut line = match report.skills.last() {
+        Some(skill) => format!("{}: {} steps", skill.name, report.steps),
+        None => format!("{} steps", report.steps),
+    };
     if report.reflex_steps > 0 {
         let _ = write!(line, " ({} by reflexes)", report.reflex_steps);
     }
@@ -232,35 +239,57 @@ pub fn acted_line(report: &ActReport) -> String {
         let names: Vec<&str> = report.unlocked.iter().map(|unlocked| unlocked.task.as_str()).collect();
         let _ = write!(line, "; unlocked {}", names.join(", "));
     }
-    if let Some(error) = &report.error {
+    if let Some(error) = report.error.as_ref().filter(|_| !report.finished()) {
         let _ = write!(line, "; {}", short(&error.to_string()));
     }
     if let Some(ending) = &report.ended {
-        let _ = write!(line, "; the episode is over: {}", ending.cause);
+        let _ = write!(line, "; {}", ending_words(ending));
     }
     line
+}
+
+/// How an episode ended.
+fn ending_words(ending: &Ending) -> String {
+    let what = match ending.kind {
+        EndingKind::Succeeded => "the goal is reached",
+        EndingKind::Died | EndingKind::TimeUp | EndingKind::Lost => "the episode is over",
+    };
+    format!("{what}: {}", ending.cause)
+}
+
+/// A step in one line, with the changes of the vitals, which only a reader of the records before it knows.
+pub fn step_line(step: &StepRecord, vitals: &[String]) -> String {
+    let mut line = step.action.0.clone();
+    if let Some(reflex) = &step.reflex {
+        let _ = write!(line, " by reflex {reflex}");
+    }
+    for change in vitals {
+        let _ = write!(line, ", {change}");
+    }
+    if !step.unlocked.is_empty() {
+        let _ = write!(line, ", unlocked {}", step.unlocked.join(", "));
+    }
+    if let Some(ending) = &step.ended {
+        let _ = write!(line, ", {}", ending_words(ending));
+    }
+    line
+}
+
+/// The end of a call in one line. `reached` is the ending of an episode whose goal was reached during it.
+pub fn returned_line(depth: u32, outcome: &ToolOutcome, reached: Option<&Ending>) -> String {
+    let indent = indent(depth);
+    match reached {
+        Some(ending) => format!("{indent}done: {}", ending_words(ending)),
+        None if outcome.ok => format!("{indent}done: {}", short(&outcome.message)),
+        None => format!("{indent}failed: {}", short(&outcome.message)),
+    }
 }
 
 fn skill_line(event: &SkillEvent) -> String {
     match event {
         SkillEvent::Called { depth, call } => format!("{}{}", indent(*depth), as_javascript(call)),
-        SkillEvent::Stepped(step) => {
-            let mut line = step.action.0.clone();
-            if let Some(reflex) = &step.reflex {
-                let _ = write!(line, " by reflex {reflex}");
-            }
-            if !step.unlocked.is_empty() {
-                let _ = write!(line, ", unlocked {}", step.unlocked.join(", "));
-            }
-            if let Some(ending) = &step.ended {
-                let _ = write!(line, ", the episode is over: {}", ending.cause);
-            }
-            line
-        }
-        SkillEvent::Returned { depth, outcome } => {
-            let verdict = if outcome.ok { "done" } else { "failed" };
-            format!("{}{verdict}: {}", indent(*depth), short(&outcome.message))
-        }
+        SkillEvent::Stepped(step) => step_line(step, &[]),
+        SkillEvent::Returned { depth, outcome } => returned_line(*depth, outcome, None),
     }
 }
 

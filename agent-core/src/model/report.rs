@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sojourn_sandbox::CallError;
-use sojourn_tools::{Ending, FailureKind, Need, Observation};
+use sojourn_tools::{Ending, EndingKind, FailureKind, Need, Observation};
 
 /// One call that a skill made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,6 +51,18 @@ pub struct ActReport {
     /// Set if the episode ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Ending>,
+}
+
+impl ActReport {
+    /// Whether the skill ended by itself. Where reaching the goal ends the episode, that counts as its own end.
+    pub fn finished(&self) -> bool {
+        let reached = || self.ended.as_ref().is_some_and(|ending| ending.kind == EndingKind::Succeeded);
+        match &self.error {
+            None => true,
+            Some(CallError::Stopped { .. }) => reached(),
+            Some(_) => false,
+        }
+    }
 }
 
 /// A state and the action taken in it.

@@ -107,6 +107,26 @@ pub struct CandidateTrial {
     pub alike: Vec<AlikeTrial>,
 }
 
+impl CandidateTrial {
+    /// Why it failed, on one line or several; `None` if it did not. The error comes first, then the last call that failed.
+    pub fn cause(&self) -> Option<String> {
+        if let Some(error) = &self.compile_error {
+            return Some(format!("does not compile: {error}"));
+        }
+        let failure = self.failure.as_ref()?;
+        let mut cause = match (&failure.error, failure.died) {
+            (Some(error), true) => format!("the agent died: {error}"),
+            (Some(error), false) => error.to_string(),
+            (None, true) => "the agent died".to_owned(),
+            (None, false) => "it returned, but the post-condition did not hold".to_owned(),
+        };
+        if let Some(call) = failure.trace.iter().rfind(|call| !call.ok) {
+            cause.push_str(&format!("\n  the last failed call: {}: {}", call.call, call.message));
+        }
+        Some(cause)
+    }
+}
+
 /// Candidates for a reflex, and the practice episodes that are run with each candidate and without it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReflexTrialPlan {

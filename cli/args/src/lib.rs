@@ -18,7 +18,7 @@ mod tests;
 mod tools;
 
 pub use environments::Environments;
-pub use log::{Diff, Export, Format as LogFormat, Log, LogCommand, Replay};
+pub use log::{Diff, Export, Format as LogFormat, Log, LogCommand, Outcome as LogOutcome, Replay};
 pub use memory::{Kind as MemoryKind, Knowledge, Memory, One as OneMemory, Search as MemorySearch};
 pub use models::{Doctor, Models, Serve};
 pub use reflexes::Reflexes;

@@ -33,6 +33,14 @@ pub struct Log {
     #[arg(long)]
     pub errors: bool,
 
+    /// Only the steps in which the agent died.
+    #[arg(long)]
+    pub deaths: bool,
+
+    /// Only ends of calls, skills and tasks with this outcome.
+    #[arg(long, value_enum, value_name = "OUTCOME")]
+    pub outcome: Option<Outcome>,
+
     /// The first record.
     #[arg(long, value_name = "SEQ", default_value_t = 1)]
     pub from: u64,
@@ -50,6 +58,17 @@ pub struct Log {
     pub json: bool,
 }
 
+/// What came of a call, a skill or a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Outcome {
+    /// It did what it was to do, or the goal of the episode was reached.
+    Done,
+    /// It did not, and the agent lives.
+    Failed,
+    /// The agent died.
+    Died,
+}
+
 /// The subcommands of `sojourn log`.
 #[derive(Debug, Subcommand)]
 pub enum LogCommand {
@@ -59,6 +78,9 @@ pub enum LogCommand {
         run: String,
         /// The record's number.
         seq: u64,
+        /// Print modules, states, grammars and equal candidates in full.
+        #[arg(long)]
+        full: bool,
         /// Print it as JSON.
         #[arg(long)]
         json: bool,

@@ -1,6 +1,7 @@
 use crate::args::Diff;
 use crate::home::Home;
 use crate::logbook::{self, Reading, sides};
+use crate::session::EffectiveConfig;
 use crate::{duration, output, table};
 use anyhow::Result;
 use serde::Serialize;
@@ -32,22 +33,36 @@ struct Divergence {
     right: Option<Record>,
 }
 
+/// How the first records of two runs differ.
+struct Beginnings {
+    /// Whether they are equal but for the runs' ids.
+    same: bool,
+    /// The differences apart from the settings.
+    lines: Vec<String>,
+}
+
 /// Compares two runs.
 pub async fn diff(home: &Home, args: &Diff) -> Result<()> {
     let store = home.store().await?;
     let left = logbook::find_run(&store, &args.left).await?;
     let right = logbook::find_run(&store, &args.right).await?;
+    let settings = [settings(&store, &left).await?, settings(&store, &right).await?];
+    let changed = sides::between(&settings[0], &settings[1]);
     let start = beginnings(&store, &left, &right).await?;
     let divergence = divergence(&store, &left, &right).await?;
     let outcomes = [outcome(&store, &left).await?, outcome(&store, &right).await?];
     if args.json {
-        return as_json(&store, [&left, &right], &start, divergence.as_ref(), &outcomes).await;
+        return as_json(&store, [&left, &right], &settings, &start, divergence.as_ref(), &outcomes).await;
     }
     output::line(format!("- {}", named(&left)))?;
     output::line(format!("+ {}", named(&right)))?;
-    if !start.is_empty() {
+    if !changed.is_empty() {
+        output::line("\ntheir settings differ:")?;
+        changed.iter().map(|line| shortened(line)).try_for_each(output::line)?;
+    }
+    if !start.lines.is_empty() {
         output::line("\nthey start from different things:")?;
-        start.iter().try_for_each(output::line)?;
+        start.lines.iter().try_for_each(output::line)?;
     }
     match &divergence {
         None => output::line("\nevery record after the first is the same")?,
@@ -65,19 +80,53 @@ fn named(run: &RunInfo) -> String {
     format!("{} ({}, {}{})", run.id, run.environment, run.model, fork.unwrap_or_default())
 }
 
-/// Differences between the first records: settings, model, library. The runs' ids are ignored.
-async fn beginnings(store: &Store, left: &RunInfo, right: &RunInfo) -> Result<Vec<String>> {
+/// The settings of a run at the end of its log, and its model. A fork shares the first record with its parent, so that its
+/// own settings are in a later one.
+async fn settings(store: &Store, run: &RunInfo) -> Result<Value> {
+    let query = RecordQuery::from(EventSeq(1)).to(EventSeq(1));
+    let Some(first) = store.records(&run.id, &query).await?.pop() else { return Ok(Value::Null) };
+    let Some(LogRecord::Started(started)) = LogRecord::read(store, &first).await? else {
+        return Ok(Value::Null);
+    };
+    let changing = [RecordKind::Forked, RecordKind::Resumed].map(RecordKind::as_str);
+    let records = store.records(&run.id, &RecordQuery::all().kinds(changing)).await?;
+    let effective = EffectiveConfig::of(store, &started, &records).await?;
+    let granted: Vec<Value> = records
+        .iter()
+        .filter_map(|record| {
+            let changes = record.payload.get("changes").unwrap_or(&record.payload);
+            changes.get("budgets").filter(|budgets| !budgets.is_null()).cloned()
+        })
+        .collect();
+    let mut settings = json!({"config": effective.config, "model": effective.model});
+    if let Some(fields) = settings.as_object_mut().filter(|_| !granted.is_empty()) {
+        fields.insert("budgets_added".to_owned(), granted.into());
+    }
+    Ok(settings)
+}
+
+/// Differences between the first records: environment, library, reflexes. The runs' ids are ignored, and so are the settings
+/// and the model, which may have changed since: see [`settings`].
+async fn beginnings(store: &Store, left: &RunInfo, right: &RunInfo) -> Result<Beginnings> {
     let mut payloads = Vec::new();
     for run in [left, right] {
         let query = RecordQuery::from(EventSeq(1)).to(EventSeq(1));
-        let Some(first) = store.records(&run.id, &query).await?.pop() else { return Ok(Vec::new()) };
+        let Some(first) = store.records(&run.id, &query).await?.pop() else {
+            return Ok(Beginnings { same: true, lines: Vec::new() });
+        };
         let mut payload = first.payload;
         if let Some(origin) = payload.get_mut("origin").and_then(Value::as_object_mut) {
             origin.remove("run");
         }
         payloads.push(payload);
     }
-    Ok(sides::between(&payloads[0], &payloads[1]).into_iter().map(|line| shortened(&line)).collect())
+    let same = payloads[0] == payloads[1];
+    for payload in payloads.iter_mut().filter_map(Value::as_object_mut) {
+        payload.remove("config");
+        payload.remove("model");
+    }
+    let lines = sides::between(&payloads[0], &payloads[1]);
+    Ok(Beginnings { same, lines: lines.iter().map(|line| shortened(line)).collect() })
 }
 
 fn shortened(line: &str) -> String {
@@ -156,7 +205,7 @@ async fn outcome(store: &Store, run: &RunInfo) -> Result<Outcome> {
     let mut reading = Reading::new(store, run, RecordQuery::all()).await?;
     let mut outcome = Outcome {
         records: run.last_seq.0,
-        seconds: run.last_at_ms.saturating_sub(run.created_ms).max(0) as f64 / 1000.0,
+        seconds: logbook::ran(store, run).await?.as_secs_f64(),
         ..Outcome::default()
     };
     while let Some((_, content)) = reading.next().await? {
@@ -207,7 +256,7 @@ fn summary(left: &RunInfo, right: &RunInfo, [here, there]: &[Outcome; 2]) -> Res
     let mut table = table::new(["", left.id.as_str(), right.id.as_str()]);
     table::numbers(&mut table, [1, 2]);
     let seconds = |outcome: &Outcome| duration::show(Duration::from_secs_f64(outcome.seconds));
-    table.add_row(["lasted".to_owned(), seconds(here), seconds(there)]);
+    table.add_row(["ran".to_owned(), seconds(here), seconds(there)]);
     #[allow(clippy::type_complexity, reason = "a table of names and what they count")]
     let counts: [(&str, fn(&Outcome) -> u64); 9] = [
         ("records", |o| o.records),
@@ -240,7 +289,8 @@ fn summary(left: &RunInfo, right: &RunInfo, [here, there]: &[Outcome; 2]) -> Res
 async fn as_json(
     store: &Store,
     runs: [&RunInfo; 2],
-    start: &[String],
+    settings: &[Value; 2],
+    start: &Beginnings,
     divergence: Option<&Divergence>,
     outcomes: &[Outcome; 2],
 ) -> Result<()> {
@@ -253,9 +303,12 @@ async fn as_json(
             });
         }
     }
+    let patch = |from, to| sojourn_core::diff(from, to).unwrap_or(Value::Null);
+    let [left, right] = settings;
     Ok(output::json(&json!({
         "runs": runs.map(|run| &run.id),
-        "same_start": start.is_empty(),
+        "changed_settings": [patch(right, left), patch(left, right)],
+        "same_start": start.same,
         "first_difference": divergence.map(|divergence| json!({"seq": divergence.seq, "records": records})),
         "outcomes": outcomes,
     }))?)

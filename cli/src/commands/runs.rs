@@ -1,18 +1,21 @@
 use crate::args::Reading;
 use crate::home::Home;
+use crate::logbook::{self, Came};
 use crate::{duration, output, table};
 use anyhow::Result;
 use serde_json::json;
 use sojourn_memory::{RunInfo, RunStatus, Store};
-use std::time::Duration;
 
 /// Lists the runs of a home.
 pub async fn runs(home: &Home, args: Reading) -> Result<()> {
     let store = home.store().await?;
     let runs = store.runs().await?;
     if args.json {
-        let runs: Vec<_> = runs.iter().map(|run| as_json(&store, run)).collect();
-        return Ok(output::json(&runs)?);
+        let mut documents = Vec::new();
+        for run in &runs {
+            documents.push(as_json(&store, run).await?);
+        }
+        return Ok(output::json(&documents)?);
     }
     if runs.is_empty() {
         output::note(format!(
@@ -21,21 +24,35 @@ pub async fn runs(home: &Home, args: Reading) -> Result<()> {
         ));
         return Ok(());
     }
-    let mut table =
-        table::new(["run", "started (UTC)", "lasted", "status", "environment", "model", "records"]);
-    table::numbers(&mut table, [2, 6]);
+    let mut rows = Vec::new();
     for run in &runs {
-        table.add_row([
+        rows.push([
             run.id.to_string(),
-            duration::date(run.created_ms),
-            duration::show(lasted(run)),
+            duration::show(logbook::ran(&store, run).await?),
             standing(&store, run).to_owned(),
             run.environment.clone(),
             run.model.clone(),
-            run.last_seq.to_string(),
+            Came::of(&store, run).await?.words(),
         ]);
     }
-    Ok(table::print(&table)?)
+    let width = if output::is_terminal() { table::new([""]).width() } else { None };
+    Ok(table::print(&listed(rows, width))?)
+}
+
+/// The runs as a table. In a narrow window the models make room for what came of the runs.
+fn listed(rows: Vec<[String; 6]>, width: Option<u16>) -> comfy_table::Table {
+    const WITH_MODELS: u16 = 110;
+    const MODEL: usize = 4;
+    let heads = ["run (its start, UTC)", "ran", "status", "environment", "model", "what came of it"];
+    let shown = |column: &usize| *column != MODEL || width.is_none_or(|width| width >= WITH_MODELS);
+    let columns: Vec<usize> = (0..heads.len()).filter(shown).collect();
+    let mut table = table::new(columns.iter().map(|&column| heads[column]));
+    table::numbers(&mut table, [1]);
+    table::whole(&mut table, [1, 2]);
+    for row in rows {
+        table.add_row(columns.iter().map(|&column| row[column].clone()));
+    }
+    table
 }
 
 /// The status of a run. A run that is marked as running but has no writer was cut off.
@@ -46,19 +63,40 @@ pub fn standing(store: &Store, run: &RunInfo) -> &'static str {
     }
 }
 
-fn lasted(run: &RunInfo) -> Duration {
-    Duration::from_millis(u64::try_from(run.last_at_ms.saturating_sub(run.created_ms)).unwrap_or(0))
-}
-
-fn as_json(store: &Store, run: &RunInfo) -> serde_json::Value {
-    json!({
+async fn as_json(store: &Store, run: &RunInfo) -> Result<serde_json::Value> {
+    let came = Came::of(store, run).await?;
+    Ok(json!({
         "run": run.id,
         "started_ms": run.created_ms,
-        "seconds": lasted(run).as_secs_f64(),
+        "seconds": logbook::ran(store, run).await?.as_secs_f64(),
         "status": standing(store, run),
         "environment": run.environment,
         "model": run.model,
         "title": run.title,
         "records": run.last_seq,
-    })
+        "achievements": came.achievements,
+        "skills": came.skills,
+        "reason": came.reason,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listed;
+
+    #[test]
+    fn ids_stay_whole_at_80_columns() {
+        let row = |id: &str, came: &str| {
+            [id, "11 min 33 s", "finished", "crafter", "Qwen2.5-Coder-1.5B-Instruct-Q4_K_M", came]
+                .map(str::to_owned)
+        };
+        let rows = vec![
+            row("20261123-175900-1a2b", "12 achievements, 3 skills; the time budget is used up"),
+            row("20261124-080000-4d5e", ""),
+        ];
+        let mut table = listed(rows, Some(80));
+        table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+        table.set_width(80);
+        insta::assert_snapshot!(table.trim_fmt());
+    }
 }

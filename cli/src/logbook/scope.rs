@@ -1,8 +1,7 @@
 //! Which records belong to a task or a skill, found while reading them in order.
 
+use super::names::SkillNames;
 use sojourn_core::{Effect, Event, LogRecord, Milestone, SkillEvent};
-use sojourn_skills::{LibraryEvent, SkillId};
-use std::collections::BTreeMap;
 
 /// The position of a reader in a run.
 #[derive(Debug, Default)]
@@ -17,8 +16,7 @@ pub struct Scope {
     calls: Vec<String>,
     /// The call that ends with this record.
     returned: Option<String>,
-    /// Names of skills by the ids of library events.
-    names: BTreeMap<SkillId, String>,
+    names: SkillNames,
     /// The task, skill or reflex that this record is about.
     about: Option<String>,
 }
@@ -32,6 +30,7 @@ impl Scope {
         self.returned = None;
         self.about = None;
         let Some(record) = record else { return };
+        self.names.learn(record);
         match record {
             LogRecord::Effect(effect) => self.effect(effect),
             LogRecord::SkillEvent(event) => match &**event {
@@ -58,13 +57,7 @@ impl Scope {
                 Event::CandidatesTried { .. } => self.about.clone_from(&self.task),
                 _ => {}
             },
-            LogRecord::Started(started) => {
-                for entry in started.library.all_active() {
-                    let manifest = &entry.skill.manifest;
-                    self.names.insert(manifest.id.clone(), manifest.name.clone());
-                }
-            }
-            LogRecord::ToolDecision(_) | LogRecord::ControlRecord(_) => {}
+            LogRecord::Started(_) | LogRecord::ToolDecision(_) | LogRecord::ControlRecord(_) => {}
         }
     }
 
@@ -91,7 +84,7 @@ impl Scope {
             Effect::Explore { plan } => self.about = Some(plan.task.clone()),
             Effect::TryCandidates { plan } => self.about = Some(plan.task.clone()),
             Effect::TryReflexes { plan } => self.about = Some(plan.name.clone()),
-            Effect::ChangeLibrary { change } => self.about = self.skill_of(change),
+            Effect::ChangeLibrary { change } => self.about = self.names.of(change),
             Effect::ReportMilestone { milestone } => self.milestone(milestone),
             Effect::AskController { .. }
             | Effect::RetestSkills { .. }
@@ -118,24 +111,10 @@ impl Scope {
             Milestone::ReflexGivenUp { .. } | Milestone::Nudged { .. } | Milestone::EpisodeEnded { .. } => {}
         }
     }
-
-    fn skill_of(&mut self, change: &LibraryEvent) -> Option<String> {
-        match change {
-            LibraryEvent::Drafted { skill } => {
-                let manifest = &skill.manifest;
-                self.names.insert(manifest.id.clone(), manifest.name.clone());
-                Some(manifest.name.clone())
-            }
-            LibraryEvent::RolledBack { name, .. }
-            | LibraryEvent::Merged { name, .. }
-            | LibraryEvent::Switched { name, .. } => Some(name.clone()),
-            LibraryEvent::SetAside { event, .. } => self.skill_of(event),
-            change => change.id().and_then(|id| self.names.get(id)).cloned(),
-        }
-    }
 }
 
-/// Whether a record reports a failure.
+/// Whether a record reports a failure. The end of a call at a reached goal does, unless the records before it are known: see
+/// [`Teller`](super::Teller).
 pub fn is_error(record: &LogRecord) -> bool {
     match record {
         LogRecord::Started(_) | LogRecord::ControlRecord(_) => false,
@@ -160,7 +139,7 @@ pub fn is_error(record: &LogRecord) -> bool {
         LogRecord::Event(event) => match &**event {
             Event::ControllerFailed { .. } => true,
             Event::ToolAnswered { outcome, .. } => !outcome.ok,
-            Event::Acted { report } => report.error.is_some(),
+            Event::Acted { report } => !report.finished(),
             Event::CandidatesTried { trials } => trials.iter().all(|trial| trial.report.passes() == 0),
             Event::SkillsRetested { retests } => {
                 retests.iter().flat_map(|retest| &retest.results).any(|one| one.reached && !one.passed)

@@ -123,6 +123,18 @@ pub struct Explanation {
     pub neighbours: f64,
 }
 
+impl Explanation {
+    /// The smallest cosine similarity that says something. With the sentence embeddings that this program uses, texts that have
+    /// nothing to do with each other are mostly below it.
+    pub const EVIDENT_COSINE: f32 = 0.2;
+
+    /// Whether anything speaks for the memory: the same text, a word in common, or a similar meaning. A score cannot tell,
+    /// because it compares the candidates with each other: the best of bad ones scores well.
+    pub fn is_evident(&self) -> bool {
+        self.exact || self.bm25 > 0.0 || self.cosine.is_some_and(|cosine| cosine >= Self::EVIDENT_COSINE)
+    }
+}
+
 /// Estimates the number of tokens in a text: one per four characters, rounded up.
 pub fn estimated_tokens(text: &str) -> usize {
     text.chars().count().div_ceil(4)
@@ -379,5 +391,32 @@ impl Spread {
     /// Distance from the mean in standard deviations; 0 if all values are equal.
     fn standardised(&self, number: f64) -> f64 {
         if self.deviation < 1e-9 { 0.0 } else { (number - self.mean) / self.deviation }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Explanation;
+
+    #[test]
+    fn a_memory_that_only_beats_worse_ones_has_no_evidence() {
+        let nothing = Explanation {
+            exact: false,
+            cosine: None,
+            bm25: 0.0,
+            recency: 1.0,
+            importance: 1.0,
+            neighbours: 0.5,
+        };
+        for (why, evident) in [
+            (nothing, false),
+            (Explanation { cosine: Some(0.1), ..nothing }, false),
+            (Explanation { cosine: Some(-0.3), ..nothing }, false),
+            (Explanation { cosine: Some(0.4), ..nothing }, true),
+            (Explanation { bm25: 0.7, ..nothing }, true),
+            (Explanation { exact: true, ..nothing }, true),
+        ] {
+            assert_eq!(why.is_evident(), evident, "{why:?}");
+        }
     }
 }

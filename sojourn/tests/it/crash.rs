@@ -204,6 +204,16 @@ fn a_fork_shares_a_prefix_and_diverges() {
         let verdict = document(place, &["replay", run, "--verify", "--json"]);
         assert_eq!(verdict["matched"], true, "{verdict}");
     }
+    // What was changed comes first, although both share the first record.
+    let told = String::from_utf8(sojourn(place, &["diff", &parent, fork]).stdout).unwrap();
+    let told: Vec<&str> = told.lines().skip(3).take(4).collect();
+    assert_eq!(told[0], "their settings differ:");
+    assert!(told[1..].iter().any(|line| line.trim() == "budgets_added"), "{told:?}");
+    let compared = document(place, &["diff", &parent, fork, "--json"]);
+    assert_eq!(compared["changed_settings"][1]["config"]["instructions"], "Prefer drinking.");
+    assert_eq!(compared["same_start"], true);
+    // The time before the fork was made is not the fork's.
+    assert!(own["seconds"].as_f64().unwrap() < 60.0, "{own}");
     // What a fork learns is not put into the library.
     assert_eq!(document(place, &["skills", "list", "--json"]), json!([]));
 }

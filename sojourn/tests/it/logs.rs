@@ -102,6 +102,13 @@ async fn a_damaged_run_is_found_and_its_beginning_saved() {
     assert!(saved["not_saved"][0].as_str().unwrap().starts_with("100"), "{saved}");
     assert_eq!(json(home.path(), &["log", "verify", fork, "--json"])["intact"], true);
     assert_eq!(json_lines(home.path(), &["log", fork, "--kind", "forked", "--json"]).len(), 1);
+    // The time between the recorded run and its fork is neither's.
+    let runs = json(home.path(), &["runs", "--json"]);
+    let ran = |id: &str| {
+        let run = runs.as_array().unwrap().iter().find(|run| run["run"] == id).unwrap();
+        run["seconds"].as_f64().unwrap()
+    };
+    assert!(ran(fork) > 0.0 && ran(fork) <= ran(damaged), "{runs}");
     // Nothing was taken from the damaged one.
     assert_eq!(json_lines(home.path(), &["log", damaged, "--kind", "started", "--json"]).len(), 1);
     assert_eq!(report["runs"][0]["run"], damaged);
@@ -225,4 +232,67 @@ fn the_story_begins_where_it_is_asked_to() {
     assert!(whole.ends_with(&end) && whole.len() > end.len(), "{end}");
     let beyond = sojourn(home.path(), &["replay", "latest", "--at", &(records + 1).to_string()]);
     assert_eq!(beyond.status.code(), Some(3));
+}
+
+#[test]
+fn lines_name_the_skill_and_the_cause() {
+    let home = home();
+    let log = |args: &[&str]| text(home.path(), &[&["log", "latest"], args].concat());
+    let all = log(&[]);
+    for said in [
+        "collect_wood: 7 steps; unlocked collect_wood",
+        "library: used collect_wood, done in 7 steps",
+        "candidates verified in 0/3: ",
+    ] {
+        assert!(all.contains(said), "{said}");
+    }
+    // A reader who starts later knows as much, and one who reads a kind alone.
+    let used = all.lines().find(|line| line.contains("library: used collect_wood")).unwrap();
+    let seq = used.split_whitespace().next().unwrap();
+    assert_eq!(log(&["--from", seq, "--to", seq]).trim_end(), used);
+    assert!(log(&["--kind", "change_library"]).lines().any(|line| line == used));
+}
+
+#[test]
+fn the_log_is_narrowed_to_outcomes() {
+    let home = home();
+    let count = |outcome: &str| {
+        let kept =
+            json_lines(home.path(), &["log", "latest", "--outcome", outcome, "--kind", "acted", "--json"]);
+        for record in &kept {
+            let report = &record["payload"]["report"];
+            let verified = report["skills"].as_array().unwrap().last().map(|skill| skill["verified"] == true);
+            match outcome {
+                "done" => assert!(verified != Some(false) && report["error"].is_null(), "{report}"),
+                "died" => assert_eq!(report["ended"]["kind"], "died"),
+                _ => assert!(report["ended"]["kind"] != "died"),
+            }
+        }
+        kept.len()
+    };
+    let acted = json_lines(home.path(), &["log", "latest", "--kind", "acted", "--json"]).len();
+    assert!(count("done") > 0);
+    assert_eq!(count("done") + count("failed") + count("died"), acted);
+    let deaths = json_lines(home.path(), &["log", "latest", "--deaths", "--json"]);
+    assert!(deaths.iter().all(|record| record["payload"]["ended"]["kind"] == "died"));
+}
+
+#[test]
+fn tried_candidates_are_shown_by_their_cause() {
+    let home = home();
+    let tried = json_lines(home.path(), &["log", "latest", "--kind", "candidates_tried", "--json"]);
+    let seq = tried[0]["seq"].to_string();
+    let told = text(home.path(), &["log", "show", "latest", &seq]);
+    let body = told.split_once("\n\n").unwrap().1;
+    insta::assert_snapshot!(body);
+    let full = text(home.path(), &["log", "show", "latest", &seq, "--full"]);
+    assert!(full.contains("0061736d") && full.len() > told.len());
+}
+
+#[test]
+fn runs_say_what_came_of_them() {
+    let home = home();
+    insta::assert_snapshot!(text(home.path(), &["runs"]));
+    let runs = json(home.path(), &["runs", "--json"]);
+    assert!(runs[0]["skills"].as_array().unwrap().contains(&"collect_wood".into()), "{runs}");
 }

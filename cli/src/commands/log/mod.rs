@@ -8,6 +8,7 @@ mod otlp;
 mod sft;
 mod show;
 mod timeline;
+mod tried;
 
 pub use check::checked;
 
@@ -23,8 +24,8 @@ pub async fn log(home: &Home, args: Log) -> Result<ExitCode> {
     match (&args.command, &args.run) {
         (None, Some(run)) => timeline::timeline(&store, run, &args).await?,
         (None, None) => {}
-        (Some(LogCommand::Show { run, seq, json }), _) => {
-            show::show(&store, run, EventSeq(*seq), *json).await?;
+        (Some(LogCommand::Show { run, seq, full, json }), _) => {
+            show::show(&store, run, EventSeq(*seq), *full, *json).await?;
         }
         (Some(LogCommand::Verify { run, heads, json }), _) => {
             return check::verify(&store, run.as_deref(), heads, *json).await;

@@ -1,4 +1,5 @@
 use super::timeline::as_json;
+use super::tried;
 use crate::logbook::{self, Reading};
 use crate::{duration, output};
 use anyhow::Result;
@@ -52,8 +53,8 @@ impl PartTokens {
     }
 }
 
-/// `log show`: prints one record; a request with its answer.
-pub async fn show(store: &Store, run: &str, seq: EventSeq, json: bool) -> Result<()> {
+/// `log show`: prints one record; a request with its answer. Unless `full`, what no person reads is folded.
+pub async fn show(store: &Store, run: &str, seq: EventSeq, full: bool, json: bool) -> Result<()> {
     let info = logbook::find_run(store, run).await?;
     let Some(record) = store.records(&info.id, &RecordQuery::from(seq).to(seq)).await?.pop() else {
         return Err(sojourn_memory::Error::NoSuchRecord { run: info.id, seq, last: info.last_seq }.into());
@@ -75,8 +76,15 @@ pub async fn show(store: &Store, run: &str, seq: EventSeq, json: bool) -> Result
     head(&record, &info)?;
     let mut text = String::new();
     match exchange {
-        Some(exchange) => exchange.tell(&mut text),
-        None => outline(&payload, 0, &mut text),
+        Some(exchange) => exchange.tell(full, &mut text),
+        None => match LogRecord::read(store, &record).await {
+            Ok(Some(LogRecord::Event(event))) if !full => match *event {
+                Event::CandidatesTried { trials } => tried::tell(&trials, &mut text),
+                _ => outline(&tried::folded(payload), 0, &mut text),
+            },
+            _ if full => outline(&payload, 0, &mut text),
+            _ => outline(&tried::folded(payload), 0, &mut text),
+        },
     }
     Ok(output::line(text.trim_end())?)
 }
@@ -209,7 +217,7 @@ impl Exchange {
     }
 
     /// Writing to a string cannot fail.
-    fn tell(&self, text: &mut String) {
+    fn tell(&self, full: bool, text: &mut String) {
         let request = &self.request;
         let _ = writeln!(
             text,
@@ -276,6 +284,7 @@ impl Exchange {
             None => {}
         }
         let constraint = serde_json::to_value(&request.constraint).unwrap_or_default();
+        let constraint = if full { constraint } else { tried::folded(constraint) };
         text.push_str("\n── constraint\n");
         outline(&constraint, 0, text);
     }

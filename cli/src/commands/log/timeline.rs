@@ -1,6 +1,6 @@
 use crate::args::Log;
 use crate::error::Failure;
-use crate::logbook::{self, Reading, Scope};
+use crate::logbook::{self, Reading, Scope, Teller};
 use crate::{duration, output};
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -22,10 +22,25 @@ pub async fn timeline(store: &Store, run: &str, args: &Log) -> Result<()> {
     }
     // Only a reader of all records knows which belong to a task or a skill.
     let selective = args.task.is_some() || args.skill.is_some();
+    // What a line says may rest on records before it.
+    let telling = !args.json || args.errors || args.outcome.is_some();
+    let told = || Teller::TELLING.map(RecordKind::as_str);
+    let mut teller = Teller::default();
     let mut query = if selective {
         RecordQuery::all()
     } else {
-        RecordQuery::from(EventSeq(args.from)).kinds(args.kinds.clone())
+        if telling && args.from > 1 {
+            let before = RecordQuery::all().to(EventSeq(args.from - 1)).kinds(told());
+            let mut reading = Reading::new(store, &info, before).await?;
+            while let Some((_, read)) = reading.next_of_any_content().await? {
+                teller.enter(read.ok().flatten().as_ref());
+            }
+        }
+        let mut kinds = args.kinds.clone();
+        if telling && !kinds.is_empty() {
+            kinds.extend(told().map(str::to_owned));
+        }
+        RecordQuery::from(EventSeq(args.from)).kinds(kinds)
     };
     query.to = args.to.map(EventSeq);
     let mut reading = Reading::new(store, &info, query).await?;
@@ -46,11 +61,18 @@ pub async fn timeline(store: &Store, run: &str, args: &Log) -> Result<()> {
                 tasks = started.environment.tasks.iter().map(|task| task.name.clone()).collect();
                 tools = started.environment.tools.iter().map(|tool| tool.name.clone()).collect();
             }
+            teller.enter(content.as_ref());
             let wanted = record.seq.0 >= args.from
                 && (args.kinds.is_empty() || args.kinds.contains(&record.kind))
                 && args.task.as_deref().is_none_or(|task| scope.in_task(task))
                 && args.skill.as_deref().is_none_or(|skill| scope.in_skill(skill))
-                && (!args.errors || unreadable.is_some() || content.as_ref().is_some_and(logbook::is_error));
+                && (!args.errors
+                    || unreadable.is_some()
+                    || content.as_ref().is_some_and(|record| teller.is_error(record)))
+                && (!args.deaths || content.as_ref().is_some_and(Teller::is_death))
+                && args.outcome.is_none_or(|wanted| {
+                    content.as_ref().and_then(|record| teller.outcome(record)) == Some(wanted)
+                });
             if !wanted {
                 continue;
             }
@@ -65,7 +87,7 @@ pub async fn timeline(store: &Store, run: &str, args: &Log) -> Result<()> {
                 let clock = duration::clock(record.at_ms.saturating_sub(info.created_ms));
                 let summary = match &unreadable {
                     Some(error) => error.to_string(),
-                    None => logbook::summary(content.as_ref()),
+                    None => teller.line(content.as_ref()),
                 };
                 output::line(format!(
                     "{:>6}  {clock}  {:<19}  {summary}",

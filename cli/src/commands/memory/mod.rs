@@ -74,7 +74,11 @@ pub async fn find(memories: &Memories, query: Query<'_>, explain: bool, json: bo
     let embedding = embedding::of_question(query.text).await?;
     let vectors = embedding.iter().map(|(model, vector)| (model.as_str(), vector.as_slice())).collect();
     let query = Query { vectors, now_ms: now_ms(), ..query };
-    let hits = memories.recall(&query).await?;
+    let mut hits = memories.recall(&query).await?;
+    // Without words, the newest memories are wanted.
+    if !query.text.trim().is_empty() {
+        hits.retain(|hit| hit.why.is_evident());
+    }
     if json {
         let how = if embedding.is_some() { "words and meaning" } else { "words" };
         return Ok(output::json(&json!({"query": query.text, "searched_by": how, "memories": hits}))?);
@@ -100,7 +104,7 @@ pub async fn find(memories: &Memories, query: Query<'_>, explain: bool, json: bo
 fn row(Hit { memory, score, .. }: &Hit) -> Vec<String> {
     vec![
         short(&memory.id),
-        format!("{score:.2}"),
+        hundredths(*score),
         memory.kind.as_str().to_owned(),
         duration::date(memory.event_time_ms),
         origin(memory),
@@ -111,14 +115,19 @@ fn row(Hit { memory, score, .. }: &Hit) -> Vec<String> {
 fn explained(Hit { memory, score, why }: &Hit) -> Vec<String> {
     vec![
         short(&memory.id),
-        if why.exact { "exact".to_owned() } else { format!("{score:.2}") },
-        why.cosine.map_or("-".to_owned(), |cosine| format!("{cosine:.2}")),
-        format!("{:.2}", why.bm25),
-        format!("{:.2}", why.neighbours),
-        format!("{:.2}", why.recency),
-        format!("{:.2}", why.importance),
+        if why.exact { "exact".to_owned() } else { hundredths(*score) },
+        why.cosine.map_or("-".to_owned(), |cosine| hundredths(cosine.into())),
+        hundredths(why.bm25),
+        hundredths(why.neighbours),
+        hundredths(why.recency),
+        hundredths(why.importance),
         memory.text.clone(),
     ]
+}
+
+/// A number to two digits after the point, never `-0.00`.
+fn hundredths(number: f64) -> String {
+    format!("{:.2}", (number * 100.0).round() / 100.0 + 0.0)
 }
 
 /// The origin of a memory: a record, a document, or a person.
@@ -158,4 +167,15 @@ async fn resolve(memories: &Memories, tenant: &Tenant, name: &str) -> Result<Mem
 /// The command that shows a source's record.
 fn place(run: &RunId, seq: sojourn_memory::EventSeq) -> String {
     format!("sojourn log show {run} {seq}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hundredths;
+
+    #[test]
+    fn zero_has_no_sign() {
+        let shown = [-0.001, -0.0, 0.0, -0.006, 1.568].map(hundredths);
+        assert_eq!(shown, ["0.00", "0.00", "0.00", "-0.01", "1.57"]);
+    }
 }

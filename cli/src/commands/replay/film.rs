@@ -1,16 +1,19 @@
 //! A run as a sequence of frames: for each record the view, the task, the decision and the memories.
 
-use crate::logbook::{self, Reading, milestone_line, purpose_name};
+use crate::logbook::{Reading, Teller, milestone_line, purpose_name};
 use anyhow::Result;
 use sojourn_core::{Effect, Event, LogRecord, Milestone, SkillEvent, as_javascript};
 use sojourn_memory::{RecordQuery, RunInfo, Store};
-use sojourn_tools::{Environment, EnvironmentRegistry};
+use sojourn_tools::{Ending, EndingKind, Environment, EnvironmentRegistry};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// The longest text that a frame keeps, in characters: more than a screen shows. A film has a frame for each record.
 const LONGEST: usize = 20_000;
 /// The most open calls that a frame keeps.
 const DEEPEST: usize = 64;
+/// The most steps that are shown at the end of an episode.
+const LAST_STEPS: usize = 8;
 
 /// The frames of a run.
 pub struct Film {
@@ -43,10 +46,14 @@ pub struct Frame {
     pub calls: Arc<[String]>,
     /// The memories recalled last.
     pub memories: Arc<[String]>,
+    /// How the episode ended: the cause, the last actions and the vitals; empty while it goes on.
+    pub ending: Arc<[String]>,
     /// Whether the record reports a failure.
     pub failure: bool,
     /// Whether the record unlocks an achievement.
     pub achievement: bool,
+    /// Whether the agent dies with the record.
+    pub death: bool,
 }
 
 /// Builds the frames record by record.
@@ -57,6 +64,9 @@ struct Camera {
     state: serde_json::Value,
     now: Frame,
     open: Vec<String>,
+    teller: Teller,
+    /// The latest steps of the episode, the latest last.
+    steps: VecDeque<String>,
 }
 
 impl Film {
@@ -71,9 +81,11 @@ impl Film {
         while let Some((record, content)) = reading.next().await? {
             camera.now.seq = record.seq.0;
             camera.now.at_ms = record.at_ms;
-            camera.now.line = format!("{}  {}", record.kind, logbook::summary(content.as_ref()));
-            camera.now.failure = content.as_ref().is_some_and(logbook::is_error);
+            camera.teller.enter(content.as_ref());
+            camera.now.line = format!("{}  {}", record.kind, camera.teller.line(content.as_ref()));
+            camera.now.failure = content.as_ref().is_some_and(|record| camera.teller.is_error(record));
             camera.now.achievement = false;
+            camera.now.death = content.as_ref().is_some_and(Teller::is_death);
             if let Some(content) = &content {
                 if let LogRecord::Started(started) = content {
                     camera.world = environments.in_process(&started.environment.name);
@@ -105,10 +117,19 @@ impl Camera {
             decision: nothing,
             calls: Arc::new([]),
             memories: Arc::new([]),
+            ending: Arc::new([]),
             failure: false,
             achievement: false,
+            death: false,
         };
-        Self { world: None, state: serde_json::Value::Null, now, open: Vec::new() }
+        Self {
+            world: None,
+            state: serde_json::Value::Null,
+            now,
+            open: Vec::new(),
+            teller: Teller::default(),
+            steps: VecDeque::new(),
+        }
     }
 
     async fn turn(&mut self, record: &LogRecord) {
@@ -116,7 +137,7 @@ impl Camera {
             LogRecord::Started(_) | LogRecord::ToolDecision(_) | LogRecord::ControlRecord(_) => {}
             LogRecord::Effect(effect) => self.effect(effect),
             LogRecord::Event(event) => self.event(event).await,
-            LogRecord::SkillEvent(event) => self.skill_event(event).await,
+            LogRecord::SkillEvent(event) => self.skill_event(record, event).await,
         }
     }
 
@@ -155,6 +176,8 @@ impl Camera {
             Event::EpisodeStarted { seed, observation } => {
                 self.now.episode += 1;
                 self.now.step = 0;
+                self.now.ending = Arc::new([]);
+                self.steps.clear();
                 self.open.clear();
                 self.now.calls = Arc::new([]);
                 self.now.view = shown(&observation.text).into();
@@ -190,7 +213,25 @@ impl Camera {
         }
     }
 
-    async fn skill_event(&mut self, event: &SkillEvent) {
+    /// The end of an episode: its cause, the vitals and the last steps.
+    fn ending(&self, ending: &Ending) -> Arc<[String]> {
+        let how = match ending.kind {
+            EndingKind::Died => "died",
+            EndingKind::Succeeded => "reached the goal",
+            EndingKind::TimeUp => "the time was up",
+            EndingKind::Lost => "the world was lost",
+        };
+        let vitals = self.teller.vitals();
+        let mut lines = vec![shown(&format!("{how}: {}", ending.cause))];
+        if !vitals.is_empty() {
+            lines.push(shown(&vitals.join(", ")));
+        }
+        lines.push("the last steps:".to_owned());
+        lines.extend(self.steps.iter().map(|step| format!("· {step}")));
+        lines.into()
+    }
+
+    async fn skill_event(&mut self, record: &LogRecord, event: &SkillEvent) {
         match event {
             SkillEvent::Called { depth, call } => {
                 self.open.truncate((*depth as usize).saturating_add(1).min(DEEPEST));
@@ -200,7 +241,8 @@ impl Camera {
             SkillEvent::Returned { depth, outcome } => {
                 self.open.truncate((*depth as usize).saturating_add(2));
                 let call = self.open.pop().unwrap_or_default();
-                let sign = if outcome.ok { "→" } else { "✗" };
+                let reached = self.teller.reached(outcome).is_some();
+                let sign = if outcome.ok || reached { "→" } else { "✗" };
                 let mut calls = self.open.clone();
                 calls.push(shown(&format!("{call} {sign} {}", outcome.message)));
                 self.now.calls = calls.into();
@@ -209,6 +251,13 @@ impl Camera {
                 self.now.step += 1;
                 self.now.achievement = !step.unlocked.is_empty();
                 step.apply(&mut self.state);
+                if self.steps.len() == LAST_STEPS {
+                    self.steps.pop_front();
+                }
+                self.steps.push_back(shown(&self.teller.line(Some(record))));
+                if let Some(ending) = &step.ended {
+                    self.now.ending = self.ending(ending);
+                }
                 let mut diverged = false;
                 if let Some(world) = &mut self.world {
                     let stepped = world.step(&step.action).await;

@@ -1,6 +1,6 @@
 //! A run as text, for files, pipes and screens without keys.
 
-use crate::logbook::{self, Reading};
+use crate::logbook::{Reading, Teller};
 use crate::{duration, output};
 use anyhow::Result;
 use serde_json::json;
@@ -14,12 +14,14 @@ const LONGEST: Duration = Duration::from_mins(1);
 /// Prints the passages of a run from the record `at` on; with a speed, as a multiple of real time.
 pub async fn tell(store: &Store, info: &RunInfo, at: u64, speed: Option<f64>, as_json: bool) -> Result<()> {
     let mut reading = Reading::new(store, info, RecordQuery::all()).await?;
+    let mut teller = Teller::default();
     let mut episode = 0;
     let mut last_ms = None;
     while let Some((record, content)) = reading.next().await? {
+        teller.enter(content.as_ref());
         let text = match &content {
-            Some(content) => passage(content, &mut episode),
-            None => Some(logbook::summary(None)),
+            Some(content) => passage(content, &teller, &mut episode),
+            None => Some(teller.line(None)),
         };
         let Some(text) = text.filter(|_| record.seq.0 >= at) else { continue };
         let waited = record.at_ms.saturating_sub(last_ms.replace(record.at_ms).unwrap_or(record.at_ms));
@@ -40,9 +42,10 @@ pub async fn tell(store: &Store, info: &RunInfo, at: u64, speed: Option<f64>, as
 }
 
 /// A record as a passage of text; `None` where it adds nothing.
-fn passage(record: &LogRecord, episode: &mut u32) -> Option<String> {
+fn passage(record: &LogRecord, teller: &Teller, episode: &mut u32) -> Option<String> {
+    let line = || teller.line(Some(record));
     Some(match record {
-        LogRecord::Started(_) | LogRecord::ToolDecision(_) | LogRecord::ControlRecord(_) => record.summary(),
+        LogRecord::Started(_) | LogRecord::ToolDecision(_) | LogRecord::ControlRecord(_) => line(),
         LogRecord::Event(event) => match &**event {
             Event::EpisodeStarted { seed, observation } => {
                 *episode += 1;
@@ -60,9 +63,9 @@ fn passage(record: &LogRecord, episode: &mut u32) -> Option<String> {
             | Event::Explored { .. }
             | Event::CandidatesTried { .. }
             | Event::SkillsRetested { .. }
-            | Event::ReflexesTried { .. } => record.summary(),
+            | Event::ReflexesTried { .. } => line(),
             Event::Acted { report } => {
-                format!("{}\n{}", logbook::acted_line(report), report.observation.text.trim_end())
+                format!("{}\n{}", line(), report.observation.text.trim_end())
             }
             Event::Recalled { memories, .. } if memories.is_empty() => return None,
             Event::Recalled { memories, .. } => {
@@ -78,7 +81,7 @@ fn passage(record: &LogRecord, episode: &mut u32) -> Option<String> {
             | Effect::Remember { .. }
             | Effect::Consolidate { .. }
             | Effect::ReportMilestone { .. }
-            | Effect::Finish { .. } => record.summary(),
+            | Effect::Finish { .. } => line(),
             Effect::StartEpisode { .. }
             | Effect::Recall { .. }
             | Effect::ObserveStarts { .. }
@@ -92,10 +95,14 @@ fn passage(record: &LogRecord, episode: &mut u32) -> Option<String> {
             }
         },
         LogRecord::SkillEvent(event) => match &**event {
+            SkillEvent::Returned { depth: 0, outcome } if teller.reached(outcome).is_some() => {
+                format!("  {}", line())
+            }
             SkillEvent::Returned { depth: 0, outcome } if !outcome.ok => {
                 format!("  failed: {}", outcome.message)
             }
-            SkillEvent::Called { depth: 0, .. } => format!("  {}", record.summary()),
+            SkillEvent::Stepped(step) if step.ended.is_some() => format!("  {}", line()),
+            SkillEvent::Called { depth: 0, .. } => format!("  {}", line()),
             _ => return None,
         },
     })

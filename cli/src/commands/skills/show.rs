@@ -59,7 +59,8 @@ pub fn show(state: &LibraryState, target: &Target, json: bool) -> Result<()> {
             field("", &format!("{context}: {} of {} succeeded", tally.successes, tally.uses()))?;
         }
     }
-    if let Some(error) = &usage.last_error {
+    // Libraries of earlier versions hold the stops of reached goals too.
+    if let Some(error) = usage.last_error.as_ref().filter(|_| usage.failures > 0) {
         field("last error", &error.replace('\n', "\n           "))?;
     }
     Ok(output::line(format!("\n{}", entry.skill.source.trim_end()))?)
