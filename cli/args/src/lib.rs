@@ -127,7 +127,7 @@ pub enum Command {
     /// Read, search and compare pictures.
     ///
     /// Prints the size of a picture, the text in it, where words stand, or what differs from another. Boxes are given as
-    /// X,Y WIDTHxHEIGHT in pixels from the top left. Reading and finding need the model `pp-ocrv6-small`. Exit code 1 says that
+    /// `X,Y WIDTHxHEIGHT` in pixels from the top left. Reading and finding need the model `pp-ocrv6-small`. Exit code 1 says that
     /// the words were not found, or that the pictures differ.
     See(See),
     /// Report what this machine has and what is missing.
