@@ -155,11 +155,20 @@ async fn find(models: &Models, name: &str, pull: bool) -> Result<PathBuf> {
     if pull { fetch(models, name).await } else { path(models, name) }
 }
 
-/// Fetches a model, with a progress bar.
+/// Fetches a model and those that it needs, with a progress bar.
 ///
 /// # Errors
 /// When no source has it, or the disk is full.
 pub async fn fetch(models: &Models, name: &str) -> Result<PathBuf> {
+    if let Ok(entry) = models.catalogue().get(name) {
+        for needed in &entry.with {
+            fetch_one(models, needed).await?;
+        }
+    }
+    fetch_one(models, name).await
+}
+
+async fn fetch_one(models: &Models, name: &str) -> Result<PathBuf> {
     if let Ok(path) = models.path(name) {
         return Ok(path);
     }

@@ -12,6 +12,7 @@ mod memory;
 mod models;
 mod reflexes;
 mod run;
+mod see;
 mod skills;
 #[cfg(test)]
 mod tests;
@@ -20,9 +21,10 @@ mod tools;
 pub use environments::Environments;
 pub use log::{Diff, Export, Format as LogFormat, Log, LogCommand, Outcome as LogOutcome, Replay};
 pub use memory::{Kind as MemoryKind, Knowledge, Memory, One as OneMemory, Search as MemorySearch};
-pub use models::{Doctor, Models, Serve};
+pub use models::{Doctor, ModelKind, ModelList, Models, Serve};
 pub use reflexes::Reflexes;
 pub use run::{Fork, Run, SimulateCrash};
+pub use see::See;
 pub use skills::{Format, Import, SkillRun, SkillTest, Skills, Target};
 pub use tools::{Lang, Tools};
 
@@ -122,6 +124,12 @@ pub enum Command {
     /// List, fetch and serve models.
     #[command(subcommand)]
     Models(Models),
+    /// Read, search and compare pictures.
+    ///
+    /// Prints the size of a picture, the text in it, where words stand, or what differs from another. Boxes are given as
+    /// `X,Y WIDTHxHEIGHT` in pixels from the top left. Reading and finding need the model `pp-ocrv6-small`. Exit code 1 says that
+    /// the words were not found, or that the pictures differ.
+    See(See),
     /// Report what this machine has and what is missing.
     Doctor(Doctor),
     /// Print a completion script for a shell.

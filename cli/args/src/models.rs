@@ -1,14 +1,13 @@
 //! `sojourn models` and `sojourn doctor`.
 
-use crate::Reading;
-use clap::{Args as ClapArgs, Subcommand};
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 
 /// `sojourn models`.
 #[derive(Debug, Subcommand)]
 pub enum Models {
     /// List the models of the catalogue, and which of them are on this machine.
-    List(Reading),
+    List(ModelList),
     /// Fetch a model; continues an interrupted fetch.
     Pull {
         /// A name from `sojourn models list`.
@@ -30,6 +29,29 @@ pub enum Models {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// `sojourn models list`.
+#[derive(Debug, Clone, Copy, ClapArgs)]
+pub struct ModelList {
+    /// Only the models for this.
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<ModelKind>,
+
+    /// Print one JSON document instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a model is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ModelKind {
+    /// The controller.
+    Chat,
+    /// Recall of memories by meaning.
+    Embedding,
+    /// Pictures.
+    Vision,
 }
 
 /// `sojourn models serve`.

@@ -14,6 +14,8 @@ mod reflexes;
 mod replay;
 mod run;
 mod runs;
+#[cfg(feature = "perception")]
+mod see;
 mod serve;
 mod simulate_crash;
 mod skills;
@@ -47,6 +49,18 @@ pub async fn dispatch(args: Args, environments: EnvironmentRegistry) -> Result<E
         Command::Environments(command) => return environments::environments(&home, command).await,
         Command::Mcp(args) => mcp::mcp(home, args).await?,
         Command::Models(command) => return models::models(command).await,
+        #[cfg(feature = "perception")]
+        Command::See(args) => return see::see(&args).await,
+        #[cfg(not(feature = "perception"))]
+        Command::See(_) => {
+            use crate::error::{Failure, Kind};
+            return Err(Failure::new(
+                Kind::Failure,
+                "this program was built without perception and cannot look at pictures",
+            )
+            .hint("build it with the feature `perception`")
+            .into());
+        }
         Command::Doctor(args) => doctor::doctor(&home, args).await?,
         Command::Completions { shell } => completions::completions(shell)?,
     }

@@ -1,5 +1,5 @@
 use super::serve;
-use crate::args::Models as Command;
+use crate::args::{ModelKind as Kind, Models as Command};
 use crate::{models, output, table};
 use anyhow::Result;
 use serde_json::json;
@@ -10,7 +10,16 @@ use std::process::ExitCode;
 pub async fn models(command: Command) -> Result<ExitCode> {
     let known = models::open()?;
     match command {
-        Command::List(args) => list(&known.list(), args.json)?,
+        Command::List(args) => {
+            let kind = args.kind.map(|kind| match kind {
+                Kind::Chat => ModelKind::Chat,
+                Kind::Embedding => ModelKind::Embedding,
+                Kind::Vision => ModelKind::Vision,
+            });
+            let mut models = known.list();
+            models.retain(|model| kind.is_none_or(|kind| model.entry.kind == kind));
+            list(&models, args.json)?;
+        }
         Command::Pull { name, json } => {
             let path = models::fetch(&known, &name).await?;
             answer(&name, &path, json)?;
@@ -39,6 +48,7 @@ fn list(models: &[ModelStatus], json: bool) -> Result<()> {
         let kind = match entry.kind {
             ModelKind::Chat => "chat",
             ModelKind::Embedding => "embedding",
+            ModelKind::Vision => "vision",
         };
         table.add_row([
             format!("{}{}", entry.name, if entry.default { " *" } else { "" }),
@@ -70,6 +80,7 @@ fn as_json(status: &ModelStatus) -> serde_json::Value {
         "default": entry.default,
         "summary": entry.summary,
         "context": entry.context,
+        "with": entry.with,
         "licence": entry.licence,
         "bytes": entry.asset.bytes,
         "sha256": entry.asset.sha256,

@@ -26,11 +26,15 @@ pub struct Entry {
     pub default: bool,
     /// Short description for the user.
     pub summary: String,
-    /// Size of its context, in tokens.
+    /// Size of its context, in tokens; 0 for a model that takes no text.
+    #[serde(default)]
     pub context: u32,
+    /// Names of the models that this one needs, and that are fetched with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub with: Vec<String>,
     /// Terms of use.
     pub licence: Licence,
-    /// The GGUF file. It has sources unless there is a [`conversion`](Entry::conversion).
+    /// The file: GGUF for models of text. It has sources unless there is a [`conversion`](Entry::conversion).
     #[serde(flatten)]
     pub asset: Asset,
     /// How to build the file, if nobody publishes it as GGUF.
@@ -46,6 +50,8 @@ pub enum ModelKind {
     Chat,
     /// Embedding: memory uses it.
     Embedding,
+    /// Pictures: perception uses it.
+    Vision,
 }
 
 /// Terms of use of a model.
@@ -199,6 +205,11 @@ impl Catalogue {
             if entry.default && !defaults.insert(entry.kind) {
                 return Err(format!("`{name}` is a second default of its kind"));
             }
+            if let Some(needed) =
+                entry.with.iter().find(|needed| !self.entries.iter().any(|e| e.name == **needed))
+            {
+                return Err(format!("`{name}` needs `{needed}`, which is not listed"));
+            }
             entry.check().map_err(|problem| format!("`{name}`: {problem}"))?;
         }
         Ok(())
@@ -306,6 +317,11 @@ mod tests {
             ("file = \"vocab.txt\"", "file = \"words.txt\"", "lacks `vocab.txt`"),
             ("name = \"gemma-3-270m\"", "name = \"smollm2-135m-instruct\"", "twice"),
             ("default = false", "default = true", "second default"),
+            (
+                "with = [\"pp-ocrv6-small-detector\"",
+                "with = [\"pp-ocr\"",
+                "needs `pp-ocr`, which is not listed",
+            ),
         ] {
             assert!(good.contains(from), "{from}");
             let error = Catalogue::parse(&good.replacen(from, to, 1)).unwrap_err().to_string();

@@ -1,0 +1,29 @@
+//! `sojourn see`.
+
+use clap::{ArgGroup, Args as ClapArgs, ValueHint};
+use std::path::PathBuf;
+
+/// `sojourn see`.
+#[derive(Debug, Clone, ClapArgs)]
+#[command(group = ArgGroup::new("what").args(["read", "find", "compare"]))]
+pub struct See {
+    /// The picture: PNG, JPEG, WebP, GIF or BMP; `-` for standard input.
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+
+    /// Print the lines of text in the picture, with their boxes.
+    #[arg(long)]
+    pub read: bool,
+
+    /// Print where words stand in the picture, in any case.
+    #[arg(long, value_name = "TEXT")]
+    pub find: Option<String>,
+
+    /// Print boxes around what differs in another picture of the same size.
+    #[arg(long, value_name = "OTHER", value_hint = ValueHint::FilePath)]
+    pub compare: Option<PathBuf>,
+
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}

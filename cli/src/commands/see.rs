@@ -1,0 +1,124 @@
+use crate::args::See;
+use crate::error::{Failure, Kind};
+use crate::{models, output};
+use anyhow::Result;
+use serde_json::json;
+use sojourn_controller::models::ModelKind;
+use sojourn_perception::{MAX_FILE_BYTES, Picture, PixelBox, Reader, ReaderFiles, compare, find};
+use sojourn_tools::outside::offload::offload;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long decoding and the networks may take.
+const WITHIN: Duration = Duration::from_mins(2);
+
+/// Looks at a picture.
+pub async fn see(args: &See) -> Result<ExitCode> {
+    let bytes = read(&args.file)?;
+    if let Some(other) = &args.compare {
+        return differences(args, bytes, other).await;
+    }
+    if !args.read && args.find.is_none() {
+        let picture = working(&args.file, move || Ok(Picture::decode(&bytes)?)).await?;
+        let (width, height) = (picture.width(), picture.height());
+        if args.json {
+            output::json(&json!({"width": width, "height": height}))?;
+        } else {
+            output::line(format!("{width}x{height} pixels"))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let files = reader_files()?;
+    let lines =
+        working(&args.file, move || Ok(Reader::open(&files)?.read(&Picture::decode(&bytes)?, &|| false)?))
+            .await?;
+    let Some(words) = &args.find else {
+        if args.json {
+            output::json(&json!({"lines": lines}))?;
+        } else {
+            for line in lines {
+                output::line(format!("{}\t{:.2}\t{}", place(line.area), line.confidence, line.text))?;
+            }
+        }
+        return Ok(ExitCode::SUCCESS);
+    };
+    let found = find(&lines, words);
+    if args.json {
+        output::json(&json!({"found": found}))?;
+    } else {
+        for found in &found {
+            output::line(format!("{}\t{:.2}\t{}", place(found.area), found.confidence, found.line))?;
+        }
+    }
+    Ok(if found.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn differences(args: &See, bytes: Vec<u8>, other: &Path) -> Result<ExitCode> {
+    let other_bytes = read(other)?;
+    let one = working(&args.file, move || Ok(Picture::decode(&bytes)?)).await?;
+    let other = working(other, move || Ok(Picture::decode(&other_bytes)?)).await?;
+    let comparison = working(&args.file, move || Ok(compare(&one, &other)?)).await?;
+    if args.json {
+        output::json(&comparison)?;
+    } else {
+        for area in &comparison.boxes {
+            output::line(place(*area))?;
+        }
+        output::note(format!("{:.2} % of the pixels differ", comparison.changed * 100.0));
+        if comparison.left_out > 0 {
+            output::note(format!("{} smaller boxes are not shown", comparison.left_out));
+        }
+    }
+    Ok(if comparison.boxes.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A box for people and scripts.
+fn place(PixelBox { x, y, width, height }: PixelBox) -> String {
+    format!("{x},{y} {width}x{height}")
+}
+
+/// The files of the default reader.
+fn reader_files() -> Result<ReaderFiles> {
+    let known = models::open()?;
+    let name = models::default_name(&known, ModelKind::Vision)?;
+    let part = |part: &str| -> Result<PathBuf> {
+        known.path(&format!("{name}{part}")).map_err(|_| {
+            Failure::new(Kind::NotFound, format!("the model `{name}` is not on this machine"))
+                .hint(format!("fetch it with `sojourn models pull {name}`"))
+                .into()
+        })
+    };
+    Ok(ReaderFiles { recogniser: part("")?, detector: part("-detector")?, dictionary: part("-dictionary")? })
+}
+
+/// The bytes of a file, of standard input for `-`; one more than the limit where there are more.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let limit = MAX_FILE_BYTES + 1;
+    let read = if path == Path::new("-") {
+        io::stdin().take(limit).read_to_end(&mut bytes)
+    } else {
+        File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
+    };
+    read.map_err(|error| {
+        let kind = if error.kind() == io::ErrorKind::NotFound { Kind::NotFound } else { Kind::Failure };
+        Failure::new(kind, format!("cannot read `{}`: {error}", path.display()))
+    })?;
+    Ok(bytes)
+}
+
+/// Runs work on a picture on a thread of its own.
+async fn working<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let what = format!("the picture `{}`", path.display());
+    let done = offload(&what, WITHIN, move |_| work()).await;
+    let done = done.map_err(|error| Failure::new(Kind::Failure, error.to_string()))?;
+    done.map_err(|error| {
+        Failure::new(Kind::Failure, format!("cannot look at `{}`: {error}", path.display())).into()
+    })
+}

@@ -1,0 +1,44 @@
+//! Seeing: pictures from outside as bounded pixels, their text with boxes, and what changed between two of them.
+//!
+//! - [`Picture::decode`] reads PNG, JPEG, WebP, GIF and BMP within limits.
+//! - [`Reader`] finds and recognises lines of text with two PP-OCR networks, which run in pure Rust.
+//! - [`find`] locates words among the lines; [`compare`] gives the boxes that differ between two pictures.
+//!
+//! Everything here computes on the calling thread and may take seconds. A caller on a runtime moves it to a thread of its own.
+//! A picture is known by its bytes, so it can be a blob of a log; boxes are pixels of the upright picture, from the top left.
+//!
+//! ```
+//! use sojourn_perception::{Picture, PictureError};
+//!
+//! assert_eq!(Picture::decode(b"no picture").unwrap_err(), PictureError::UnknownFormat);
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod compare;
+mod components;
+mod detect;
+mod find;
+mod picture;
+mod reader;
+mod recognise;
+
+pub use compare::{CompareError, Comparison, compare};
+pub use find::{Found, find};
+pub use picture::{MAX_FILE_BYTES, MAX_PIXELS, Picture, PictureError};
+pub use reader::{Line, Reader, ReaderError, ReaderFiles};
+
+use serde::{Deserialize, Serialize};
+
+/// A rectangle of pixels, from the top left of the upright picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PixelBox {
+    /// Left edge.
+    pub x: u32,
+    /// Top edge.
+    pub y: u32,
+    /// Width, at least 1.
+    pub width: u32,
+    /// Height, at least 1.
+    pub height: u32,
+}
