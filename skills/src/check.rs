@@ -111,6 +111,11 @@ pub fn static_check(
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
+/// Whether the source calls one of these functions.
+pub fn calls_any(source: &str, names: &[&str]) -> bool {
+    calls(&tokens(source)).into_iter().any(|(called, _)| names.contains(&called))
+}
+
 impl Problem {
     fn line(&self) -> usize {
         match self {
@@ -306,6 +311,17 @@ mod tests {
         ] {
             assert_eq!(problems(&format!("function get_wood() {{ {body} }}"), &[]), [""; 0], "{body}");
         }
+    }
+
+    #[test]
+    fn a_source_that_only_looks_calls_nothing_that_acts() {
+        let acting = ["interact", "collect_wood"];
+        assert!(!calls_any(
+            "function get_wood() {\n  // interact()\n  return observe().wood > 0;\n}",
+            &acting
+        ));
+        assert!(!calls_any("function get_wood() { return true; }", &acting));
+        assert!(calls_any("function get_wood() { if (observe().wood) interact(); }", &acting));
     }
 
     proptest::proptest! {

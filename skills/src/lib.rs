@@ -45,7 +45,7 @@ mod trial;
 mod usage;
 
 pub use case::{Case, CaseId, CaseResult, MAX_CASES, Setup, behaviour};
-pub use check::{Problem, static_check};
+pub use check::{Problem, calls_any, static_check};
 pub use duplicate::{SAME_CASES, same_behaviour, same_source};
 pub use event::{LibraryEvent, Status};
 pub use illegal::IllegalEvent;

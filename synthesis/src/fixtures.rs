@@ -54,6 +54,7 @@ pub(crate) fn desk() -> EnvironmentSpec {
                 ),
             ],
         }),
+        play: false,
         wording: Wording::default(),
         untrusted: false,
     }

@@ -10,6 +10,9 @@
 //!   argument in all demonstrations ("the element whose label the goal has in quotation marks"); repeated calls become loops. The
 //!   resulting JavaScript programs are run in further worlds, which shows which of them was meant.
 //!
+//! * `play` looks for sequences of calls in worlds that declare nothing but their tools: a [`Player`] goes back to the states
+//!   that it saw least and continues from there.
+//!
 //! The crate knows no model and no particular environment. An environment declares in its
 //! [`ExplorationSpec`](sojourn_tools::ExplorationSpec) which tools may be called at random, and which fields of its state describe
 //! elements. A state is read as a [`UiState`] once, at the border.
@@ -112,6 +115,7 @@
 //! #             elements: "/elements".parse().unwrap(), kind: "kind".into(), label: "label".into(), groups: vec![],
 //! #             actions: vec![ActionTemplate { tool: "open".into(), args: vec![ArgumentSource::Element(vec![])], weight: 1 }],
 //! #         }),
+//! #         play: false,
 //! #         wording: Wording::default(),
 //! #         untrusted: false,
 //! #     }
@@ -146,11 +150,13 @@ mod exploration;
 mod fixtures;
 mod javascript;
 mod plan;
+mod play;
 mod synthesis;
 mod ui;
 mod world;
 
 pub use exploration::Explorer;
 pub use plan::{DemonstratedCall, Demonstration, ExplorationPlan, Findings};
+pub use play::Player;
 pub use ui::{ElementId, Field, FieldValue, Group, LeftOut, UiElement, UiState, UiStateError};
 pub use world::{CallResult, ExplorationError, PracticeWorld, RunResult};

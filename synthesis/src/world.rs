@@ -20,6 +20,11 @@ pub trait PracticeWorld: Send {
     /// Makes one call to a tool of the environment in the episode under way.
     async fn call(&mut self, call: &ToolCall, max_steps: u32) -> Result<CallResult, Self::Error>;
 
+    /// The calls that the world says are possible now; empty where it does not say.
+    async fn available(&mut self) -> Result<Vec<ToolCall>, Self::Error> {
+        Ok(Vec::new())
+    }
+
     /// Begins the episode of `seed` and runs a program in it to its end, by the executor that also runs trials. The program may
     /// call the tools of the environment and the admitted skills in `granted`, and take `max_steps` environment steps.
     async fn run(

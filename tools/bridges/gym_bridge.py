@@ -23,6 +23,12 @@ FAMILIES = {"MiniGrid": "minigrid", "BabyAI": "minigrid", "ALE": "ale_py", "Mini
 LARGEST = 1000
 # Limit on the characters of a text, and on the depth of nested values, which JSON readers limit too.
 LONGEST, DEEPEST = 20_000, 30
+# A `Discrete` space with more actions than this becomes one action with a number; most numbers of one action.
+MOST_NAMES, MOST_AXES = 64, 32
+# Larger bounds of a number are no bounds.
+MOST_BOUND = 1e6
+# Random play by which a goal is chosen: episodes, and their steps together.
+PROBED_EPISODES, PROBED_STEPS = 10, 500
 # Rewards count within these bounds, so that their sum stays a number.
 MOST_REWARD = 1e12
 
@@ -45,9 +51,8 @@ def make(settings):
 
 
 def names_of(environment, given):
+    """The names of a `Discrete` space's actions, with their numbers."""
     space = environment.action_space
-    if not isinstance(space, gymnasium.spaces.Discrete):
-        sys.exit(f"only discrete action spaces are supported, not {space}")
     if given:
         names = given
     elif hasattr(getattr(environment.unwrapped, "actions", None), "__members__"):
@@ -59,6 +64,73 @@ def names_of(environment, given):
     if len(names) != space.n:
         sys.exit(f"the environment has {space.n} actions, but {len(names)} names were given")
     return {name: int(space.start) + number for number, name in enumerate(names)}
+
+
+def parts_of(space, name=""):
+    """The arguments of a space's only action `act`: names with JSON Schemas, and a function from arguments to an action."""
+    spaces = gymnasium.spaces
+    join = lambda part: f"{name}_{part}" if name else str(part)
+    if isinstance(space, spaces.Discrete):
+        own, low = name or "action", int(space.start)
+        schema = {"type": "integer", "minimum": low, "maximum": low + int(space.n) - 1}
+        return {own: schema}, lambda args: int(args[own])
+    if isinstance(space, (spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box)):
+        shape = space.shape
+        count = int(numpy.prod(shape))
+        if count > MOST_AXES:
+            sys.exit(f"an action has {count} numbers, and at most {MOST_AXES} are supported: {space}")
+        names = [join(f"axis_{number}") for number in range(count)]
+        if isinstance(space, spaces.Box):
+            kind = "integer" if numpy.issubdtype(space.dtype, numpy.integer) else "number"
+            low, high = space.low.ravel(), space.high.ravel()
+        elif isinstance(space, spaces.MultiBinary):
+            kind, low, high = "integer", numpy.zeros(count), numpy.ones(count)
+        else:
+            start = numpy.asarray(getattr(space, "start", numpy.zeros(shape, dtype=int))).ravel()
+            kind, low, high = "integer", start, start + space.nvec.ravel() - 1
+        as_json = int if kind == "integer" else float
+        schemas = {}
+        for own, least, most in zip(names, low, high):
+            schemas[own] = {"type": kind}
+            # A bound that no action comes near is none.
+            if abs(float(least)) < MOST_BOUND:
+                schemas[own]["minimum"] = as_json(least)
+            if abs(float(most)) < MOST_BOUND:
+                schemas[own]["maximum"] = as_json(most)
+
+        def array(args):
+            values = numpy.clip([args[own] for own in names], low, high)
+            return numpy.asarray(values, dtype=space.dtype).reshape(shape)
+
+        return schemas, array
+    if isinstance(space, spaces.Text):
+        own = name or "text"
+        schema = {"type": "string", "minLength": int(space.min_length), "maxLength": int(space.max_length)}
+        return {own: schema}, lambda args: args[own]
+    if isinstance(space, (spaces.Tuple, spaces.Dict)):
+        items = list(space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces))
+        schemas, readers = {}, []
+        for key, part in items:
+            more, reader = parts_of(part, join(re.sub(r"\W", "_", f"part_{key}" if isinstance(key, int) else str(key))))
+            if schemas.keys() & more.keys():
+                sys.exit(f"two parts of an action would get the same name: {', '.join(schemas.keys() & more.keys())}")
+            schemas |= more
+            readers.append((key, reader))
+        if isinstance(space, spaces.Tuple):
+            return schemas, lambda args: tuple(reader(args) for _, reader in readers)
+        return schemas, lambda args: {key: reader(args) for key, reader in readers}
+    sys.exit(f"actions of this kind are not supported: {space}")
+
+
+def named(schemas, read, given):
+    """The arguments under the names that the user gave."""
+    if not given:
+        return schemas, read
+    if len(given) != len(schemas):
+        sys.exit(f"an action has {len(schemas)} arguments ({', '.join(schemas)}), but {len(given)} names were given")
+    own = dict(zip(given, schemas))
+    return ({new: schemas[old] for new, old in own.items()},
+            lambda args: read({old: args[new] for new, old in own.items()}))
 
 
 def words(text):
@@ -204,9 +276,16 @@ class World:
     def __init__(self, settings):
         self.settings = settings
         self.environment = make(settings)
-        self.actions = names_of(self.environment, settings.get("actions"))
+        space, given = self.environment.action_space, settings.get("actions")
+        self.actions, self.schemas, self.read = {}, {}, None
+        if isinstance(space, gymnasium.spaces.Discrete) and (given or space.n <= MOST_NAMES):
+            self.actions = names_of(self.environment, given)
+        else:
+            self.schemas, self.read = named(*parts_of(space), given)
         self.steps, self.sum = 0, 0.0
         self.task = "succeed"
+        # The return that counts as success; without one a reward at the end does.
+        self.wanted = None
 
     def goal(self, is_grid):
         """The goal in words. A mission that is the same in every episode becomes the task itself."""
@@ -215,7 +294,34 @@ class World:
             mission = missions.pop()
             self.task = re.sub(r"\W+", "_", mission)[:60].strip("_")
             return mission
-        return "do what observe().mission says" if is_grid else "end the episode with a reward"
+        if is_grid:
+            return "do what observe().mission says"
+        self.wanted = self.wanted_return()
+        if self.wanted is None:
+            return "end the episode with a reward"
+        self.task = "reach_the_return"
+        return f"reach a return of {self.wanted:g}" + (" by the end of the episode" if self.wanted <= 0 else "")
+
+    def wanted_return(self):
+        """The return to reach, where a reward at the end is no goal: random play gets one in most episodes."""
+        threshold = getattr(self.environment.spec, "reward_threshold", None)
+        if threshold is not None and threshold <= 0:
+            return float(threshold)
+        space, steps, won, returns = self.environment.action_space, 0, 0, []
+        space.seed(0)
+        for seed in range(PROBED_EPISODES):
+            self.environment.reset(seed=seed)
+            total, over = 0.0, False
+            while not over and steps < PROBED_STEPS:
+                _, reward, terminated, truncated, _ = self.environment.step(space.sample())
+                (reward, _), steps = number(reward), steps + 1
+                total, over = total + reward, bool(numpy.any(terminated) or numpy.any(truncated))
+                won += bool(numpy.any(terminated)) and reward > 0
+            if over:
+                returns.append(total)
+        if not returns or won * 2 <= len(returns):
+            return None
+        return float(threshold) if threshold is not None else 2 * max(returns)
 
     def describe(self):
         kind = self.environment.unwrapped.__class__
@@ -231,7 +337,9 @@ class World:
             "about": sentences(sections["Description"]),
             "actions": [
                 {"name": name, "description": GRID_ACTIONS.get(name, "") if is_grid else ""} for name in self.actions
-            ],
+            ] if self.read is None else [{"name": "act", "description": "takes one step", "input": {
+                "type": "object", "properties": self.schemas, "required": list(self.schemas), "additionalProperties": False,
+            }}],
             "examples": [GRID_EXAMPLE] if is_grid else [],
             "controls": controls,
             "tasks": [{
@@ -242,11 +350,14 @@ class World:
             }],
         }}
 
-    def seen(self, observation, reward=0.0, terminated=False, truncated=False):
+    def seen(self, observation, reward=0.0, terminated=False, truncated=False, info=None):
         reward, note = number(reward)
         self.sum += reward
         terminated, truncated = bool(numpy.any(terminated)), bool(numpy.any(truncated))
-        success = terminated and reward > 0
+        if self.wanted is None:
+            success = terminated and reward > 0
+        else:
+            success = self.sum >= self.wanted and (self.wanted > 0 or terminated or truncated)
         if isinstance(observation, dict) and "image" in observation and "mission" in observation:
             text, state = grid(self.environment, observation)
         else:
@@ -256,31 +367,36 @@ class World:
             for name, value in observation.items() if isinstance(observation, dict) else [("observation", observation)]:
                 state[free(name, own | state)] = value
             text = "\n".join(f"{name}: {value}" for name, value in state.items())
+        info = plain(info or {})
+        if info:
+            state[free("info", state)] = info
         state |= {"reward": reward, "return": self.sum, "steps": self.steps, "success": success}
         if note:
             state["reward_note"] = note
             text += f"\nreward: {note}"
         cause = f"the episode ended with a reward of {round(reward, 3)}"
-        kind = "succeeded" if success else "died" if terminated else "time_up" if truncated else None
+        over = terminated or truncated
+        kind = "succeeded" if success and over else "died" if terminated else "time_up" if truncated else None
         return {"text": words(text), "state": state, "reward": reward, "unlocked": [self.task] if success else [],
                 "ended": {"kind": kind, "cause": cause} if kind else None}
 
     def reset(self, seed):
         self.steps, self.sum = 0, 0.0
         # The runtime's seeds have 64 bits, but some environments accept only 32.
-        observation, _ = self.environment.reset(seed=seed % 2**31)
-        return self.seen(observation)
+        observation, info = self.environment.reset(seed=seed % 2**31)
+        return self.seen(observation, info=info)
 
-    def step(self, action):
-        observation, reward, terminated, truncated, _ = self.environment.step(self.actions[action])
+    def step(self, action, args=None):
+        action = self.actions[action] if self.read is None else self.read(args or {})
+        observation, reward, terminated, truncated, info = self.environment.step(action)
         self.steps += 1
-        return self.seen(observation, reward, terminated, truncated)
+        return self.seen(observation, reward, terminated, truncated, info)
 
 
 def main():
     world = World(json.loads(sys.argv[1]))
     answers = {"describe": lambda _: world.describe(), "reset": lambda p: world.reset(p["seed"]),
-               "step": lambda p: world.step(p["action"])}
+               "step": lambda p: world.step(p["action"], p.get("args"))}
     for line in sys.stdin:
         request = json.loads(line)
         if request["method"] not in answers:

@@ -92,6 +92,10 @@ pub struct EnvironmentSpec {
     /// How the world may be explored at random, where that does no harm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exploration: Option<crate::ExplorationSpec>,
+    /// Whether any of its calls may be made at random in its practice worlds, which nothing outside notices. The loop
+    /// then plays there before the controller is asked, and acts step by step where no skill fits.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub play: bool,
     /// This world's words in the prompts for the controller.
     #[serde(default, skip_serializing_if = "Wording::is_empty")]
     pub wording: Wording,

@@ -5,7 +5,7 @@ use super::prompts::{self, memories};
 use super::{Core, Phase};
 use crate::model::{ActReport, Effect, FinishReason, LessonKind, Milestone, Purpose, SkillUse};
 use sojourn_controller::Reply;
-use sojourn_tools::{Ending, EndingKind, Need, ToolCall};
+use sojourn_tools::{Ending, EndingKind, FailureKind, Need, ToolCall};
 
 /// Importance, from 1 to 10, of the memory of a call that unlocked an achievement or ended the episode.
 const NOTABLE: f32 = 6.0;
@@ -69,8 +69,8 @@ impl Core {
                 self.nudge = Some(prompts::nudge(&what, times));
                 effects.push(Effect::ReportMilestone { milestone: Milestone::Nudged { what, times } });
             }
-            // In a world with a question another episode asks something else.
-            Repetition::Persistent { call: what } if self.spec.question.is_some() => {
+            // In a world with a question another episode asks something else; one that can be played in is not left unused.
+            Repetition::Persistent { call: what } if self.spec.question.is_some() || self.spec.play => {
                 self.guard = Guard::default();
                 effects.extend(self.next_episode(format!("{what} was done again and again")));
                 return effects;
@@ -92,11 +92,17 @@ impl Core {
         let died = report.ended.as_ref().is_some_and(|ending| ending.kind == EndingKind::Died);
         let mut effects = Vec::new();
         if self.planner.task(&call.name).is_some() {
-            self.curriculum.ran(&call.name, verified, report.steps);
-            self.learn_edges(&call.name, report);
+            // Steps that ran out say nothing about the skill.
+            let counts = verified || !self.was_cut_short(report);
+            if counts {
+                self.curriculum.ran(&call.name, verified, report.steps);
+                self.learn_edges(&call.name, report);
+            }
             let milestone = Milestone::TaskDone { task: call.name.clone(), verified, steps: report.steps };
             effects.push(Effect::ReportMilestone { milestone });
-            effects.extend(self.count_usage(report, died));
+            if counts {
+                effects.extend(self.count_usage(report, died));
+            }
         }
         if self.episode.plan.is_empty() || !verified {
             effects.extend(self.credit(verified && !died));
@@ -125,8 +131,16 @@ impl Core {
                 .goal
                 .holds(&self.episode.observation.state, &report.observation.state, &call.args)
                 .unwrap_or(false),
+            None if self.spec.play => report.error.is_none() && report.trace.iter().all(|call| call.ok),
             None => report.error.is_none(),
         }
+    }
+
+    /// Whether the end of the episode's or the run's steps stopped a call, not its own limit.
+    fn was_cut_short(&self, report: &ActReport) -> bool {
+        let exhausted =
+            report.trace.last().and_then(|call| call.failure) == Some(FailureKind::StepBudgetExhausted);
+        self.spec.play && exhausted && report.steps < self.config.actor.act_steps
     }
 
     /// Adds a prerequisite to the curriculum for each thing that a failed call lacked.

@@ -34,6 +34,11 @@ impl Core {
         if proposals.is_empty() && self.spec.question.is_some() {
             return self.without_a_skill();
         }
+        if proposals.is_empty() && self.spec.play && self.has_a_task_without_a_skill() {
+            // Each action is a decision, so a task that was given up becomes available again.
+            self.curriculum.decided();
+            return self.choose_action();
+        }
         if proposals.is_empty() && self.episode.steps > 0 {
             return self.next_episode("nothing was left to do".to_owned());
         }
@@ -87,6 +92,18 @@ impl Core {
             return self.next_episode("there is no skill for its task".to_owned());
         }
         self.choose_action()
+    }
+
+    /// Whether a task of the episode is neither done nor learned.
+    fn has_a_task_without_a_skill(&self) -> bool {
+        let skills = self.skills();
+        let only = &self.config.tasks;
+        self.planner.tasks().any(|task| {
+            task.is_in(self.episode.seed)
+                && (only.is_empty() || only.contains(&task.name))
+                && !self.episode.done.contains(&task.name)
+                && !skills.contains_key(&task.name)
+        })
     }
 
     fn proposals(&self) -> Vec<Proposal> {
@@ -202,7 +219,7 @@ impl Core {
         let choice = ActionChoice {
             spec: &self.spec,
             episode: self.episode.seed,
-            observation: &self.episode.observation.text,
+            observation: &self.episode.observation,
             consultable: &consultable,
             nudge: nudge.as_deref(),
         };

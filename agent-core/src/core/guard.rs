@@ -82,7 +82,7 @@ mod tests {
     }
 
     fn report() -> ActReport {
-        let observation = Observation { text: String::new(), state: Value::Null };
+        let observation = Observation::new("", Value::Null);
         ActReport {
             observation,
             error: None,

@@ -113,7 +113,7 @@ impl Episode {
         Self {
             index: 0,
             seed: 0,
-            observation: Observation { text: String::new(), state: Value::Null },
+            observation: Observation::new("", Value::Null),
             done: BTreeSet::new(),
             achieved: BTreeSet::new(),
             steps: 0,

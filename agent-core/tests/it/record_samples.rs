@@ -45,7 +45,7 @@ fn call() -> ToolCall {
 }
 
 fn observation() -> Observation {
-    Observation { text: "You see a tree.".into(), state: json!({"inventory": {"wood": 1}}) }
+    Observation::new("You see a tree.", json!({"inventory": {"wood": 1}}))
 }
 
 fn started() -> LogRecord {

@@ -92,6 +92,7 @@ impl Table {
             vitals: Vec::new(),
             question: None,
             exploration: None,
+            play: false,
             wording: Wording::default(),
             untrusted: true,
         };
@@ -124,7 +125,7 @@ impl Environment for Table {
 
     fn observe(&self) -> Result<Observation, EnvironmentError> {
         // Even a look is never the same twice.
-        Ok(Observation { text: format!("a card shines {}", chance()), state: self.state() })
+        Ok(Observation::new(format!("a card shines {}", chance()), self.state()))
     }
 
     fn begin(&mut self, call: &ToolCall) -> Result<(), EnvironmentError> {

@@ -73,7 +73,7 @@ fn core(untrusted: bool) -> Core {
 }
 
 fn dark() -> Observation {
-    Observation { text: "dark".into(), state: json!({"lit": 0}) }
+    Observation::new("dark", json!({"lit": 0}))
 }
 
 /// The memories of one call of the lamp.
@@ -86,7 +86,7 @@ fn remembered(core: &mut Core) -> Vec<bool> {
         Event::ControllerAnswered { reply: Reply::new(vec![answer], Usage::default(), Timing::default()) },
     );
     let report = ActReport {
-        observation: Observation { text: "lit".into(), state: json!({"lit": 1}) },
+        observation: Observation::new("lit", json!({"lit": 1})),
         error: None,
         steps: 1,
         reflex_steps: 0,

@@ -67,6 +67,7 @@ impl Lamp {
             vitals: Vec::new(),
             question: None,
             exploration: None,
+            play: false,
             wording: Wording::default(),
             untrusted: false,
         };
@@ -84,10 +85,7 @@ impl Environment for Lamp {
         Ok(())
     }
     fn observe(&self) -> Result<Observation, EnvironmentError> {
-        Ok(Observation {
-            text: format!("lit {} times{}", self.lit, self.shown),
-            state: json!({"lit": self.lit}),
-        })
+        Ok(Observation::new(format!("lit {} times{}", self.lit, self.shown), json!({"lit": self.lit})))
     }
     fn begin(&mut self, _call: &ToolCall) -> Result<(), EnvironmentError> {
         (self.called, self.acted) = (true, false);

@@ -27,7 +27,7 @@ fn task(name: &str) -> TaskSpec {
 }
 
 fn observation() -> Observation {
-    Observation { text: "grass".into(), state: json!({"inventory": {"wood": 0}, "health": 9}) }
+    Observation::new("grass", json!({"inventory": {"wood": 0}, "health": 9}))
 }
 
 fn world(seed: u64) -> WorldResult {

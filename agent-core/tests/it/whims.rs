@@ -90,7 +90,7 @@ pub(super) fn core_in(spec: EnvironmentSpec, config: RunConfig) -> Core {
 
 pub(super) fn observation(whim: &Whim) -> Observation {
     let wood = whim.choice % 10;
-    Observation { text: format!("wood {wood}"), state: json!({"inventory": {"wood": wood}, "health": 9}) }
+    Observation::new(format!("wood {wood}"), json!({"inventory": {"wood": wood}, "health": 9}))
 }
 
 fn reply(texts: Vec<String>) -> Reply {

@@ -12,7 +12,7 @@ const MOST_CREATURES: usize = 6;
 
 /// The present observation.
 pub(crate) fn observation(scene: Scene<'_>) -> Observation {
-    Observation { text: text(scene), state: state(scene) }
+    Observation::new(text(scene), state(scene))
 }
 
 /// The carried items, in the order of the game's inventory.

@@ -67,6 +67,7 @@ pub fn open(html: &Path) -> io::Result<WebEnvironment> {
         vitals: Vec::new(),
         question: None,
         exploration: Some(sojourn_browser::exploration()),
+        play: false,
         wording: Wording::default(),
         // The files of a package of a fixed version, without the network. Their goals stand for the user's words.
         untrusted: false,

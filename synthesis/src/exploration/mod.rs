@@ -14,6 +14,7 @@ use crate::synthesis::{Evaluator, Synthesizer};
 use crate::world::{ExplorationError, PracticeWorld};
 use episodes::Episodes;
 use experience::Experience;
+pub(crate) use random::Random;
 use reading::Reader;
 use sojourn_sandbox::{Program, Sandbox};
 use sojourn_tools::{EnvironmentSpec, TaskSpec};

@@ -231,7 +231,7 @@ impl Environment for WebEnvironment {
             let _ = writeln!(told, "last: {}", text("last"));
         }
         told.push_str(&render(&self.state));
-        Ok(Observation { text: told, state: Value::Object(self.state.clone()) })
+        Ok(Observation::new(told, Value::Object(self.state.clone())))
     }
 
     fn begin(&mut self, call: &ToolCall) -> Result<(), EnvironmentError> {

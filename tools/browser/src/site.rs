@@ -156,6 +156,7 @@ impl WebSettings {
             }),
             // Only the owner of a site knows what its buttons do.
             exploration: self.explore.then(crate::exploration),
+            play: false,
             wording: Wording::default(),
             untrusted: !self.trusted,
         };

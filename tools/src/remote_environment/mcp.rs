@@ -1,6 +1,6 @@
 //! An environment behind an MCP server with one tool for reset and one for step.
 
-use super::{Peer, PeerObservation, RemoteEnvironment, RemoteEnvironmentError};
+use super::{ActionOffer, Deed, Peer, PeerObservation, RemoteEnvironment, RemoteEnvironmentError};
 use crate::content::plain;
 use crate::mcp::{McpSettings, McpSource};
 use crate::{
@@ -56,13 +56,19 @@ pub struct McpEnvironmentSettings {
     /// Argument of the reset tool that takes the seed, if it has one.
     #[serde(default)]
     pub seed: Option<String>,
-    /// Name of the server's tool that carries out an action.
-    pub step: String,
+    /// Name of the server's tool that carries out one of `actions`.
+    #[serde(default)]
+    pub step: Option<String>,
     /// Argument of the step tool that takes the action.
     #[serde(default = "action")]
     pub action: String,
     /// Action names, optionally with the argument value for each.
+    #[serde(default)]
     pub actions: Actions,
+    /// Names of the server's tools that are actions themselves, with the arguments of their schemas; each returns an
+    /// observation as `step` does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<String>,
     /// Whether equal seeds and actions give equal states.
     #[serde(default)]
     pub deterministic: bool,
@@ -98,6 +104,12 @@ pub enum Actions {
     Values(BTreeMap<String, Value>),
 }
 
+impl Default for Actions {
+    fn default() -> Self {
+        Self::Names(Vec::new())
+    }
+}
+
 /// JSON pointers into a result; the field names follow Gymnasium.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -110,6 +122,8 @@ pub struct Pointers {
     pub terminated: JsonPointer,
     /// Location of the flag for an end by time limit.
     pub truncated: JsonPointer,
+    /// Location of the list of calls that are possible now: names of actions, or objects with `name` and `args`.
+    pub available: JsonPointer,
 }
 
 impl Default for Pointers {
@@ -119,6 +133,7 @@ impl Default for Pointers {
             reward: JsonPointer::of(["reward"]),
             terminated: JsonPointer::of(["terminated"]),
             truncated: JsonPointer::of(["truncated"]),
+            available: JsonPointer::of(["available"]),
         }
     }
 }
@@ -152,6 +167,7 @@ impl McpEnvironmentSettings {
             vitals: Vec::new(),
             question: None,
             exploration: None,
+            play: false,
             wording: self.wording.clone(),
             untrusted: !self.trusted,
         };
@@ -159,7 +175,12 @@ impl McpEnvironmentSettings {
             Actions::Names(names) => names.clone(),
             Actions::Values(values) => values.keys().cloned().collect(),
         };
-        let actions: Vec<(String, String)> = names.into_iter().map(|name| (name, String::new())).collect();
+        let names: Vec<ActionOffer> = names.iter().map(|name| name.as_str().into()).collect();
+        if !names.is_empty() && self.step.is_none() {
+            return Err(RemoteEnvironmentError(
+                "`actions` need `step`, the name of the server's tool that carries them out".to_owned(),
+            ));
+        }
         let deterministic = self.deterministic;
         let mut peer = McpPeer {
             settings: Arc::new(self),
@@ -168,7 +189,8 @@ impl McpEnvironmentSettings {
             tally: Tally::default(),
         };
         peer.start().await.map_err(RemoteEnvironmentError)?;
-        RemoteEnvironment::new(spec, &actions, deterministic, Box::new(peer))
+        let offers: Vec<ActionOffer> = names.into_iter().chain(peer.tool_offers()).collect();
+        RemoteEnvironment::new(spec, &offers, deterministic, Box::new(peer))
     }
 
     /// The argument value for `action`.
@@ -214,7 +236,9 @@ impl McpPeer {
             source.close().await;
             return Err(why);
         }
-        for name in [&self.settings.reset, &self.settings.step] {
+        let named =
+            std::iter::once(&self.settings.reset).chain(&self.settings.step).chain(&self.settings.tools);
+        for name in named {
             if source.tool(name).is_none() {
                 let offered: Vec<String> =
                     source.tools().iter().map(|tool| tool.spec().name.clone()).collect();
@@ -224,6 +248,20 @@ impl McpPeer {
         }
         self.source = Some(source);
         Ok(())
+    }
+
+    /// The server's tools that are actions.
+    fn tool_offers(&self) -> Vec<ActionOffer> {
+        let tool = |name: &String| self.source.as_ref()?.tool(name);
+        let offer = |name: &String| {
+            let spec = tool(name)?.spec().clone();
+            Some(ActionOffer {
+                name: name.clone(),
+                description: spec.description.clone(),
+                input: Some(spec.input_schema()),
+            })
+        };
+        self.settings.tools.iter().filter_map(offer).collect()
     }
 
     async fn call(&self, name: &str, args: Map<String, Value>) -> Result<Value, String> {
@@ -280,6 +318,7 @@ impl McpPeer {
             failed: None,
             ended: kind
                 .map(|kind| Ending { kind, cause: format!("the episode ended with a reward of {reward}") }),
+            available: pointers.available.find(result).and_then(Value::as_array).cloned(),
         }
     }
 }
@@ -299,10 +338,16 @@ impl Peer for McpPeer {
         Ok(self.observation(&result, false))
     }
 
-    async fn step(&mut self, action: &str) -> Result<PeerObservation, EnvironmentError> {
+    async fn step(&mut self, deed: &Deed) -> Result<PeerObservation, EnvironmentError> {
         let settings = Arc::clone(&self.settings);
-        let args = Map::from_iter([(settings.action.clone(), settings.value_of(action))]);
-        match self.call(&settings.step, args).await {
+        let (tool, args) = match (&deed.args, &settings.step) {
+            (Some(args), _) => (&deed.name, args.clone()),
+            (None, Some(step)) => {
+                (step, Map::from_iter([(settings.action.clone(), settings.value_of(&deed.name))]))
+            }
+            (None, None) => return Err(EnvironmentError::UnknownAction { name: deed.name.clone() }),
+        };
+        match self.call(tool, args).await {
             Ok(result) => Ok(self.observation(&result, true)),
             Err(cause) => {
                 // The next episode starts with a new connection.

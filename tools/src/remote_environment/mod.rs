@@ -1,6 +1,7 @@
 //! Environments in another process or on a server, reached through two operations: reset with a seed, and
 //! step with a named action.
 
+mod actions;
 mod mcp;
 mod process;
 
@@ -9,20 +10,18 @@ pub use process::ProcessEnvironmentSettings;
 
 use crate::content::plain;
 use crate::outside::json;
-use crate::schema::{RESERVED, identifier};
 use crate::{
-    Action, Effects, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix,
-    Observation, Parameter, ParameterKind, Progress, StepOutcome, ToolCall, ToolOutcome, ToolSpec,
-    with_defaults,
+    Action, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix, Observation,
+    Progress, StepOutcome, ToolCall, ToolOutcome, ToolSpec,
 };
+use actions::{ActionOffer, Actions, Deed, Repeated};
 use async_trait::async_trait;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Limit on the repetitions of an action in one call.
-const TIMES: i64 = 50;
+/// Limit on the calls that an observation offers as available; of more, the first ones count.
+const AVAILABLE: usize = 256;
 
 /// The settings of a remote environment are unusable, or the peer does not answer as it must.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +35,7 @@ trait Peer: Send + Sync {
     async fn reset(&mut self, seed: u64) -> Result<PeerObservation, EnvironmentError>;
 
     /// Carries out one of the spec's actions.
-    async fn step(&mut self, action: &str) -> Result<PeerObservation, EnvironmentError>;
+    async fn step(&mut self, deed: &Deed) -> Result<PeerObservation, EnvironmentError>;
 
     /// An independent peer with the same settings. It starts with its first reset.
     fn fork(&self) -> Box<dyn Peer>;
@@ -62,6 +61,9 @@ struct PeerObservation {
     /// Set on the last step.
     #[serde(default, deserialize_with = "ending")]
     ended: Option<Ending>,
+    /// The calls that are possible now: actions with their arguments, or texts. `None` where the peer does not say.
+    #[serde(default)]
+    available: Option<Vec<Value>>,
 }
 
 /// Accepts an ending with a cause, or its kind alone.
@@ -96,7 +98,7 @@ impl PeerObservation {
         self
     }
 
-    fn observation(&self) -> Observation {
+    fn observation(&self, actions: &Actions) -> Observation {
         let text = self.text.clone().unwrap_or_else(|| {
             let mut text = String::new();
             for (name, value) in &self.state {
@@ -105,81 +107,54 @@ impl PeerObservation {
             }
             text
         });
-        Observation { text, state: Value::Object(self.state.clone()) }
+        let offers = self.available.iter().flatten().take(AVAILABLE);
+        let available = offers.filter_map(|offer| actions.available(offer)).collect();
+        Observation { text, state: Value::Object(self.state.clone()), available }
     }
 }
 
 /// An environment whose steps a peer carries out.
 ///
-/// Each action becomes a tool of the same name with a repetition count: `forward(3)`. A replay takes all
+/// Each action becomes a tool of the same name: with the arguments of its JSON Schema, or with a repetition count,
+/// `forward(3)`. A replay takes all
 /// observations from the log and never steps the peer. After a crash, a deterministic peer is brought back to
 /// the interrupted state by repeating the actions.
 pub struct RemoteEnvironment {
     spec: EnvironmentSpec,
     /// Whether the peer says that equal seeds and actions give equal states.
     deterministic_peer: bool,
-    /// The peer's action for each tool.
-    actions: BTreeMap<String, String>,
+    actions: Actions,
     peer: Box<dyn Peer>,
     observed: Option<PeerObservation>,
     call: Option<Call>,
-}
-
-/// An action's name as a JavaScript identifier: `do` becomes `do_`.
-fn tool_name(action: &str) -> String {
-    let mut name = identifier("", action);
-    if RESERVED.contains(&name.as_str()) {
-        name.push('_');
-    }
-    name
 }
 
 /// The current call.
 enum Call {
     Look,
     Bad(String),
-    Act { action: String, left: i64, done: i64, failed: Option<String> },
+    Act { action: Action, left: i64, done: i64, failed: Option<String> },
 }
 
 impl RemoteEnvironment {
-    /// Wraps a peer. `spec` holds the peer's documentation; its `tools` are built here from `actions`, which
-    /// are pairs of name and description.
+    /// Wraps a peer. `spec` holds the peer's documentation; its `tools` are built here from `offers`.
     fn new(
         mut spec: EnvironmentSpec,
-        actions: &[(String, String)],
+        offers: &[ActionOffer],
         deterministic_peer: bool,
         peer: Box<dyn Peer>,
     ) -> Result<Self, RemoteEnvironmentError> {
-        if actions.is_empty() {
-            return Err(RemoteEnvironmentError("the environment has no actions".to_owned()));
-        }
-        let mut by_tool = BTreeMap::new();
+        let (actions, tools) = Actions::new(offers)?;
         // `observe` shows the state, so its description includes the controls.
         let look = ToolSpec::new("observe", format!("what is seen now. {}", spec.controls).trim().to_owned());
         spec.tools = vec![look];
-        spec.actions = Vec::new();
-        for (action, description) in actions {
-            let name = tool_name(action);
-            if name == "observe" || by_tool.insert(name.clone(), action.clone()).is_some() {
-                return Err(RemoteEnvironmentError(format!(
-                    "two actions would both get the tool name `{name}`"
-                )));
-            }
-            let description = if description.is_empty() { action } else { description };
-            spec.tools.push(ToolSpec {
-                parameters: vec![Parameter {
-                    name: "times".to_owned(),
-                    kind: ParameterKind::Integer { min: 1, max: TIMES },
-                    default: Some(1.into()),
-                }],
-                effects: Effects { write: true, ..Effects::default() },
-                ..ToolSpec::new(name, description.clone())
-            });
-            spec.actions.push(action.clone());
-        }
+        spec.tools.extend(tools);
+        spec.actions = actions.plain(offers).map(str::to_owned).collect();
+        // Practice is another process or connection, so what happens there does not matter.
+        spec.play = true;
         // The runtime must never step it a second time, whatever the peer claims.
         spec.deterministic = false;
-        Ok(Self { spec, deterministic_peer, actions: by_tool, peer, observed: None, call: None })
+        Ok(Self { spec, deterministic_peer, actions, peer, observed: None, call: None })
     }
 
     fn running(&self) -> Result<&PeerObservation, EnvironmentError> {
@@ -191,16 +166,11 @@ impl RemoteEnvironment {
         if call.name == "observe" {
             return Call::Look;
         }
-        let Some(action) = self.actions.get(&call.name) else {
-            return Call::Bad(format!("there is no `{}` here", call.name));
-        };
-        let parameters = self.spec.tools.iter().find(|tool| tool.name == call.name).map(|t| &t.parameters);
-        let args = with_defaults(parameters.map_or(&[], Vec::as_slice), call.args.clone());
-        match args.get("times").and_then(Value::as_i64) {
-            Some(left @ 1..=TIMES) if args.len() == 1 => {
-                Call::Act { action: action.clone(), left, done: 0, failed: None }
+        match self.actions.read(call) {
+            Ok(Repeated { deed, times }) => {
+                Call::Act { action: deed.action(), left: times, done: 0, failed: None }
             }
-            _ => Call::Bad(format!("`{}` takes a whole number of times, 1 to {TIMES}", call.name)),
+            Err(reason) => Call::Bad(reason),
         }
     }
 }
@@ -218,7 +188,8 @@ impl Environment for RemoteEnvironment {
     }
 
     fn observe(&self) -> Result<Observation, EnvironmentError> {
-        self.observed.as_ref().map(PeerObservation::observation).ok_or(EnvironmentError::NotRunning)
+        let observed = self.observed.as_ref().ok_or(EnvironmentError::NotRunning)?;
+        Ok(observed.observation(&self.actions))
     }
 
     fn begin(&mut self, call: &ToolCall) -> Result<(), EnvironmentError> {
@@ -234,8 +205,8 @@ impl Environment for RemoteEnvironment {
                 value: Some(Value::Object(self.running()?.state.clone())),
                 ..ToolOutcome::done("looked")
             },
-            Call::Act { action, left: 0, done, .. } => ToolOutcome::done(format!("{action} x {done}")),
-            Call::Act { action, .. } => return Ok(Progress::Act(Action(action.clone()))),
+            Call::Act { action, left: 0, done, .. } => ToolOutcome::done(format!("{} x {done}", action.0)),
+            Call::Act { action, .. } => return Ok(Progress::Act(action.clone())),
         };
         self.call = None;
         Ok(Progress::Done(outcome))
@@ -243,17 +214,17 @@ impl Environment for RemoteEnvironment {
 
     async fn step(&mut self, action: &Action) -> Result<StepOutcome, EnvironmentError> {
         self.running()?;
-        if !self.spec.actions.contains(&action.0) {
+        let Some(deed) = self.actions.deed(action) else {
             return Err(EnvironmentError::UnknownAction { name: action.0.clone() });
-        }
-        let stepped = self.peer.step(&action.0).await;
+        };
+        let stepped = self.peer.step(&deed).await;
         if stepped.is_err() {
             // The episode is lost, so its observation is dropped.
             (self.observed, self.call) = (None, None);
         }
         let seen = self.observed.insert(stepped?.bounded());
         if let Some(Call::Act { action: wanted, left, done, failed }) = &mut self.call
-            && *wanted == action.0
+            && wanted == action
         {
             (*left, *done) = (*left - 1, *done + 1);
             failed.clone_from(&seen.failed);

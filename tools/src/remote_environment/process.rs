@@ -1,7 +1,7 @@
 //! An environment in a child process: `reset` and `step` as JSON lines. [PROCESS.md](../../PROCESS.md)
 //! specifies the protocol.
 
-use super::{Peer, PeerObservation, RemoteEnvironment, RemoteEnvironmentError};
+use super::{ActionOffer, Deed, Peer, PeerObservation, RemoteEnvironment, RemoteEnvironmentError};
 use crate::outside::quote;
 use crate::process::{ProcessClient, RequestError};
 use crate::{EnvironmentError, EnvironmentSpec, Example, Recipe, TaskSpec, Wording};
@@ -34,14 +34,16 @@ pub struct ProcessEnvironmentSettings {
     pub trusted: bool,
 }
 
-/// Response to `describe`.
-#[derive(Deserialize)]
-struct Description {
-    environment: Option<World>,
-}
+/// Keys of the objects in a description that a log's readers share, and that accept more keys than these.
+const KEYS: [(&str, &[&str]); 3] = [
+    ("tasks", &["name", "description", "parameters", "goal", "achievement", "episodes"]),
+    ("recipes", &["task", "call", "target", "consumes", "tools", "nearby", "provides", "note"]),
+    ("examples", &["task", "source"]),
+];
 
 /// The environment's part of it: the fields of [`EnvironmentSpec`] that a program can know.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct World {
     name: String,
     #[serde(default)]
@@ -65,11 +67,25 @@ struct World {
     wording: Wording,
 }
 
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(untagged)]
-enum ActionOffer {
-    Name(String),
-    Described { name: String, description: String },
+impl World {
+    /// Reads the `environment` of a response to `describe`.
+    fn read(described: &Value) -> Result<Self, String> {
+        let world = Self::deserialize(described).map_err(|error| error.to_string())?;
+        for (list, known) in KEYS {
+            let items = described.get(list).and_then(Value::as_array).into_iter().flatten();
+            for (at, item) in items.enumerate() {
+                let keys = item.as_object().into_iter().flat_map(serde_json::Map::keys);
+                let unknown = keys.map(String::as_str).find(|key| !known.contains(key));
+                if let Some(key) = unknown {
+                    let known = known.join("`, `");
+                    return Err(format!(
+                        "`{list}[{at}]` has an unknown field `{key}`, expected one of `{known}`"
+                    ));
+                }
+            }
+        }
+        Ok(world)
+    }
 }
 
 impl ProcessEnvironmentSettings {
@@ -106,19 +122,12 @@ impl ProcessEnvironmentSettings {
             vitals: world.vitals,
             question: None,
             exploration: None,
+            play: false,
             wording: world.wording,
             untrusted,
         };
-        let actions: Vec<(String, String)> = world
-            .actions
-            .into_iter()
-            .map(|offer| match offer {
-                ActionOffer::Name(name) => (name, String::new()),
-                ActionOffer::Described { name, description } => (name, description),
-            })
-            .collect();
         peer.client = Some(Arc::clone(&client));
-        RemoteEnvironment::new(spec, &actions, world.deterministic, Box::new(peer)).map_err(broken)
+        RemoteEnvironment::new(spec, &world.actions, world.deterministic, Box::new(peer)).map_err(broken)
     }
 }
 
@@ -138,11 +147,12 @@ impl ProcessPeer {
             .await
             .map_err(|_| client.explain("it did not answer `describe` within a minute"))?
             .map_err(|error| error.to_string())?;
-        let description: Description = serde_json::from_value(answer)
-            .map_err(|error| client.explain(&format!("its `describe` response is not valid: {error}")))?;
-        let world = description
-            .environment
+        let described = answer
+            .get("environment")
+            .filter(|described| !described.is_null())
             .ok_or_else(|| client.explain("its `describe` response has no `environment`"))?;
+        let world = World::read(described)
+            .map_err(|error| client.explain(&format!("its `describe` response is not valid: {error}")))?;
         Ok((client, world))
     }
 
@@ -188,11 +198,58 @@ impl Peer for ProcessPeer {
         })
     }
 
-    async fn step(&mut self, action: &str) -> Result<PeerObservation, EnvironmentError> {
-        self.request("step", json!({"action": action})).await
+    async fn step(&mut self, deed: &Deed) -> Result<PeerObservation, EnvironmentError> {
+        let mut params = json!({"action": deed.name});
+        if let Some(args) = &deed.args {
+            params["args"] = Value::Object(args.clone());
+        }
+        self.request("step", params).await
     }
 
     fn fork(&self) -> Box<dyn Peer> {
         Box::new(Self { settings: self.settings.clone(), directory: self.directory.clone(), client: None })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_of_a_description_is_refused_by_its_name() {
+        let read = |world: Value| World::read(&world).map(|_| ()).unwrap_err();
+        let error = read(json!({"name": "w", "actions": ["a"], "acitons": []}));
+        assert!(error.starts_with("unknown field `acitons`, expected one of `name`, `version`"), "{error}");
+        let goal = json!({"equals": {"path": "/a", "value": 1}});
+        let task = json!({"name": "t", "description": "d", "goal": goal, "reward": 1});
+        let error = read(json!({"name": "w", "actions": ["a"], "tasks": [task]}));
+        assert!(
+            error.starts_with("`tasks[0]` has an unknown field `reward`, expected one of `name`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_keys_of_a_description_are_those_of_its_types() {
+        let parameter = json!({"name": "n", "kind": "text"});
+        let task = json!({"name": "t", "description": "d", "parameters": [parameter], "achievement": true,
+            "goal": {"equals": {"path": "/a", "value": 1}}, "episodes": {"modulus": 2, "remainder": 1}});
+        let item = json!({"item": "wood", "count": 1});
+        let recipe = json!({"task": "t", "call": "c()", "target": "tree", "consumes": [item], "tools": ["axe"],
+            "nearby": ["table"], "provides": [item], "note": "n"});
+        let example = json!({"task": "t", "source": "s"});
+        let world = json!({"name": "w", "actions": ["a"], "tasks": [task], "recipes": [recipe], "examples": [example]});
+        let read = World::read(&world).unwrap();
+        for (list, value) in [
+            ("tasks", json!(read.tasks)),
+            ("recipes", json!(read.recipes)),
+            ("examples", json!(read.examples)),
+        ] {
+            let (_, known) = KEYS.iter().find(|(name, _)| *name == list).unwrap();
+            let mut keys: Vec<&str> = value[0].as_object().unwrap().keys().map(String::as_str).collect();
+            let mut known = known.to_vec();
+            (keys.sort_unstable(), known.sort_unstable());
+            assert_eq!(keys, known);
+        }
     }
 }

@@ -83,6 +83,37 @@ async fn actions_become_tools_with_a_repetition_count() {
 }
 
 #[tokio::test]
+async fn actions_take_the_arguments_of_their_schema_and_possible_calls_are_bounded() {
+    let mut world = corridor("arguments", None).await.unwrap();
+    assert_eq!(world.spec().actions, ["wait"], "a reflex has no arguments");
+    assert!(world.spec().play);
+    world.reset(1).await.unwrap();
+    let right = call("go", &json!({"to": "right", "cells": 2}));
+    let (actions, outcome) = carry_out(&mut world, &right).await.unwrap();
+    assert!(outcome.unwrap().ok);
+    assert_eq!(actions, [r#"go {"to":"right","cells":2}"#]);
+    // A call by position passes `null` for what it leaves out.
+    carry_out(&mut world, &call("go", &json!({"to": "right", "cells": null}))).await.unwrap();
+    assert_eq!(world.observe().unwrap().state["cell"], 3);
+    let (actions, outcome) = carry_out(&mut world, &call("go", &json!({"to": "up"}))).await.unwrap();
+    let outcome = outcome.unwrap();
+    assert!(actions.is_empty() && !outcome.ok && outcome.message.contains("\"up\""), "{outcome:?}");
+    let available = world.observe().unwrap().available;
+    assert_eq!(available[..2], [call("go", &json!({"to": "right"})), call("wait", &json!({}))]);
+    assert!(available.len() <= 256 && available[2].name == "wait", "what is no call is left out");
+    let past = EpisodePrefix {
+        seed: 1,
+        actions: vec![Action(actions_text())],
+        state: json!({"cell": 2, "seed": 1}),
+    };
+    assert!(world.rejoin(&past).await.unwrap(), "a crash repeats actions with their arguments");
+}
+
+fn actions_text() -> String {
+    r#"go {"to":"right","cells":2}"#.to_owned()
+}
+
+#[tokio::test]
 async fn a_reflex_step_does_not_count_towards_the_call() {
     let mut world = corridor("none", None).await.unwrap();
     world.reset(1).await.unwrap();
@@ -127,6 +158,7 @@ async fn an_unusable_environment_reports_the_reason() {
         ("no-actions", "has no actions"),
         ("twice", "two actions would both get the tool name `go_on`"),
         ("nameless", "missing field `name`"),
+        ("unknown-key", "unknown field `inputs`, expected one of `name`, `description`, `input`"),
     ] {
         let Err(error) = corridor(fault, None).await else { panic!("{fault} was opened") };
         assert!(error.contains(part), "{fault}: {error}");

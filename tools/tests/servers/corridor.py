@@ -29,6 +29,12 @@ if FAULT == "no-actions":
     WORLD["actions"] = []
 if FAULT == "twice":
     WORLD["actions"] = ["go-on", "go_on"]
+if FAULT == "arguments":
+    WORLD["actions"] = ["wait", {"name": "go", "description": "goes", "input": {
+        "type": "object", "properties": {"to": {"enum": ["left", "right"]}, "cells": {"type": "integer", "minimum": 1, "default": 1}},
+        "required": ["to"], "additionalProperties": False}}]
+if FAULT == "unknown-key":
+    WORLD["actions"] = [{"name": "go", "inputs": {}}]
 if FAULT == "nameless":
     del WORLD["name"]
 
@@ -43,12 +49,19 @@ def seen(failed=None):
     ended = "succeeded" if unlocked else "time_up" if steps == 60 else None
     if FAULT == "cause" and ended:
         ended = {"kind": "died", "cause": "a door fell shut"}
-    return {"state": state, "reward": 1.0 if unlocked else 0.0, "unlocked": unlocked, "failed": failed, "ended": ended}
+    available = None
+    if FAULT == "arguments":
+        available = [{"name": "go", "args": {"to": "right"}}, "wait", "fly", {"name": "go", "args": {"to": "up"}}]
+        available += ["wait"] * 10_000
+    return {"available": available, "state": state, "reward": 1.0 if unlocked else 0.0, "unlocked": unlocked, "failed": failed, "ended": ended}
 
 
-def step(action):
+def step(action, args):
     global cell, steps
     steps += 1
+    if action == "go":
+        cell = max(0, min(5, cell + args["cells"] * (1 if args["to"] == "right" else -1)))
+        return seen()
     if cell == 2 and STARTS < 2:
         if FAULT == "exit":
             print("a wall came down", file=sys.stderr, flush=True)
@@ -78,7 +91,7 @@ for line in sys.stdin:
             cell, start, steps = 0, params["seed"], 0
             result = seen()
         elif method == "step":
-            result = step(params["action"])
+            result = step(params["action"], params.get("args"))
         else:
             continue
         answer = {"result": result}

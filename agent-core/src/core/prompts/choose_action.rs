@@ -1,18 +1,19 @@
 //! Choosing one tool call of the world, where no skill fits.
 
 use super::{Consultable, WorldText, message, option_schema, prompt, push_line, request, tools};
-use serde_json::Value;
+use crate::model::as_javascript;
+use serde_json::{Map, Value, json};
 use sojourn_controller::{Request, Role};
 use sojourn_tools::outside::quote;
-use sojourn_tools::{EnvironmentSpec, ToolSpec};
+use sojourn_tools::{EnvironmentSpec, Observation, ToolCall, ToolSpec};
 
 /// The input of a choice of one tool call.
 pub(in crate::core) struct ActionChoice<'a> {
     pub spec: &'a EnvironmentSpec,
     /// The episode's seed, which says what tasks are in it.
     pub episode: u64,
-    /// The text of the present observation.
-    pub observation: &'a str,
+    /// The present observation.
+    pub observation: &'a Observation,
     pub consultable: &'a Consultable,
     /// The warning after a repetition, if there was one.
     pub nudge: Option<&'a str>,
@@ -32,14 +33,60 @@ pub(in crate::core) fn choose_action(choice: &ActionChoice<'_>, seed: u64) -> Re
         system.push_str(&prompt!("choose_action", "goals", goals = quote::one_line(&goals.join("; "))));
     }
     let mut user = String::new();
-    let observation = WorldText::of(spec).block(observation);
+    let available = &observation.available;
+    let observation = WorldText::of(spec).block(&observation.text);
     push_line(&mut user, &prompt!("choose_action", "observation", observation = observation));
     consultable.append(&mut user);
     if let Some(nudge) = nudge {
         push_line(&mut user, nudge);
     }
-    let options: Vec<Value> =
-        acting.iter().map(|tool| option_schema("action", &tool.name, &tool.parameters)).collect();
+    // Where the world says what is possible now, the answer is one of these calls and nothing else.
+    let options: Vec<Value> = if available.is_empty() {
+        acting.iter().map(|tool| option_schema("action", &tool.name, &tool.parameters)).collect()
+    } else {
+        let calls: Vec<String> = available.iter().map(as_javascript).collect();
+        let calls = quote::one_line(&calls.join("; "));
+        push_line(&mut user, &prompt!("choose_action", "available", calls = calls));
+        available.iter().map(call_schema).collect()
+    };
     let (schema, max_tokens) = consultable.schema(options);
     request(vec![message(Role::System, system), message(Role::User, user)], schema, seed, max_tokens)
+}
+
+/// The schema of an answer that is this call.
+fn call_schema(call: &ToolCall) -> Value {
+    let mut properties = Map::from_iter([("action".to_owned(), json!({"const": call.name}))]);
+    properties.extend(call.args.iter().map(|(name, value)| (name.clone(), json!({"const": value}))));
+    let required: Vec<&String> = properties.keys().collect();
+    json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::prompts::tests::bare;
+
+    #[test]
+    fn a_world_that_says_what_is_possible_gets_one_of_these_calls() {
+        let spec = bare();
+        let args = Map::from_iter([("what".to_owned(), json!("lamp"))]);
+        let mut observation = Observation::new("A cellar.", json!({}));
+        observation.available = vec![
+            ToolCall { name: "take".to_owned(), args },
+            ToolCall { name: "look".to_owned(), args: Map::new() },
+        ];
+        let consultable = Consultable::default();
+        let choice = ActionChoice {
+            spec: &spec,
+            episode: 1,
+            observation: &observation,
+            consultable: &consultable,
+            nudge: None,
+        };
+        let request = serde_json::to_value(choose_action(&choice, 1)).unwrap();
+        let text = request.to_string();
+        assert!(text.contains(r#"Possible now: take(\"lamp\"); look()"#), "{text}");
+        assert!(text.contains(r#""action":{"const":"take"},"what":{"const":"lamp"}"#), "{text}");
+        assert!(!text.contains(r#"{"const":"times"}"#), "{text}");
+    }
 }

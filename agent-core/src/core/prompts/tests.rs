@@ -44,6 +44,7 @@ fn questions() -> EnvironmentSpec {
             Condition::AtLeast { path: JsonPointer::of(["success"]), value: Amount::Literal(1.0) },
         )],
         recipes: Vec::new(),
+        play: false,
         wording: Wording {
             seen: word("seen"),
             first_observation: word("An example of what is seen when it starts:"),
@@ -118,6 +119,7 @@ pub(super) fn bare() -> EnvironmentSpec {
         vitals: vec![JsonPointer::of(["health"])],
         question: None,
         exploration: None,
+        play: false,
         wording: Wording::default(),
         untrusted: false,
     }
@@ -211,7 +213,7 @@ fn choosing_an_action() {
         let choice = ActionChoice {
             spec: &spec,
             episode: 0,
-            observation: "nothing is nearby\n",
+            observation: &Observation::new("nothing is nearby\n", Value::Null),
             consultable: &consultable,
             nudge: None,
         };
@@ -444,7 +446,7 @@ fn lessons() {
 #[test]
 fn memories_of_what_happened() {
     let report = |ended| ActReport {
-        observation: Observation { text: String::new(), state: Value::Null },
+        observation: Observation::new("", Value::Null),
         error: None,
         steps: 3,
         reflex_steps: 0,
@@ -501,7 +503,7 @@ fn what_an_untrusted_world_shows_is_quoted() {
     let action = ActionChoice {
         spec: &spec,
         episode: 0,
-        observation: PLANTED,
+        observation: &Observation::new(PLANTED, Value::Null),
         consultable: &consultable,
         nudge: None,
     };

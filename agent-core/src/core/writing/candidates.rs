@@ -8,7 +8,7 @@ use crate::core::{Core, Phase};
 use crate::model::{Effect, Purpose, Recalled, TrialPlan};
 use serde_json::{Map, Value};
 use sojourn_controller::Reply;
-use sojourn_skills::{Callable, grammar, static_check};
+use sojourn_skills::{Callable, calls_any, grammar, static_check};
 use sojourn_tools::{Condition, Parameter, ParameterKind, TaskSpec, ToolSpec, function_head};
 
 /// Most notes shown in a round, the latest.
@@ -94,6 +94,11 @@ impl Core {
             if draft.tried.contains(&source) || sources.contains(&source) {
                 continue;
             }
+            // It could reach no goal, and a trial of it would teach nothing.
+            if self.spec.play && !self.acts(&source, &skills) {
+                problem = Some("it calls nothing that acts".to_owned());
+                continue;
+            }
             match static_check(&source, &task.name, &parameters, &callables) {
                 Ok(()) => sources.push(source),
                 Err(problems) => problem = problems.first().map(ToString::to_string),
@@ -114,6 +119,13 @@ impl Core {
         let plan = self.trial_plan(&task, sources, granted);
         self.phase = Phase::Trying(draft);
         vec![Effect::TryCandidates { plan }]
+    }
+
+    /// Whether a source calls a skill, or a tool of the world that changes something.
+    fn acts(&self, source: &str, skills: &[Callable]) -> bool {
+        let tools = self.spec.tools.iter().filter(|tool| tool.effects.write).map(|tool| tool.name.as_str());
+        let acting: Vec<&str> = tools.chain(skills.iter().map(|skill| skill.name.as_str())).collect();
+        calls_any(source, &acting)
     }
 
     /// The trials of candidates that may call the skills and tools `granted`.

@@ -68,8 +68,9 @@ impl Core {
             tools: Vec::new(),
             author: Author::Controller,
         };
-        match (&self.config.explore, &self.spec.exploration) {
-            (Some(limits), Some(_)) if limits.episodes > 0 => {
+        let explorable = self.spec.exploration.is_some() || self.plays(task);
+        match &self.config.explore {
+            Some(limits) if limits.episodes > 0 && explorable => {
                 self.explorations += 1;
                 let purpose = format!("{task}: explore {}", self.explorations);
                 let seeds = (0..u64::from(limits.episodes)).map(|i| self.practice_seed(task, &purpose, i));
@@ -88,6 +89,11 @@ impl Core {
             }
             _ => self.survey(draft),
         }
+    }
+
+    /// Whether the task is looked for at random: nobody documented how it is done.
+    fn plays(&self, task: &str) -> bool {
+        self.spec.play && self.spec.recipes.iter().all(|recipe| recipe.task != task)
     }
 
     /// Tries the programs that exploration found like any other candidates; without programs the controller writes some.

@@ -236,6 +236,14 @@ impl SkillExecutor {
         Ok((shared.environment, shared.reflexes))
     }
 
+    /// The calls that the environment says are possible now; empty where it does not say.
+    ///
+    /// # Errors
+    /// When the environment cannot be observed.
+    pub async fn available(&self) -> Result<Vec<ToolCall>, ExecutorError> {
+        Ok(self.shared.lock().await.environment.observe()?.available)
+    }
+
     /// From now on records changes of these counters, given as JSON pointers, unless a reflex causes them.
     pub async fn watch(&self, counters: &[JsonPointer]) {
         self.shared.lock().await.watched = counters.to_vec();

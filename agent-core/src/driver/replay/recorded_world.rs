@@ -81,7 +81,7 @@ impl Environment for RecordedWorld {
         match self.trace.iter().find(|entry| !entry.ends_call()) {
             Some(TraceEntry::Observed(observation)) => Ok(observation.clone()),
             // An observation that the log does not have; the state is known.
-            _ => Ok(Observation { text: String::new(), state: self.state.clone() }),
+            _ => Ok(Observation::new("", self.state.clone())),
         }
     }
 

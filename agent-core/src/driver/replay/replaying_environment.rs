@@ -160,10 +160,10 @@ impl Environment for ReplayingEnvironment {
         let observation = match (self.source, entry) {
             (Source::Recorded { .. }, Some(TraceEntry::Observed(observation))) => observation.clone(),
             (Source::Live, _) | (Source::Recorded { rejoined: true }, None) => self.environment.observe()?,
-            _ => Observation {
-                text: "The state is unknown: the process ended, and the environment with it.".to_owned(),
-                state: self.state.clone(),
-            },
+            _ => Observation::new(
+                "The state is unknown: the process ended, and the environment with it.",
+                self.state.clone(),
+            ),
         };
         *last = LastObservation { observation: Some(observation.clone()), stale: false };
         Ok(observation)

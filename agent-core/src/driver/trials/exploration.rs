@@ -85,6 +85,10 @@ impl PracticeWorld for ExploredWorld {
         Ok(CallResult { state: done.after, succeeded: done.verified, ended: done.ended.is_some() })
     }
 
+    async fn available(&mut self) -> Result<Vec<ToolCall>, ExecutorError> {
+        self.executor()?.available().await
+    }
+
     async fn run(
         &mut self,
         seed: u64,

@@ -23,7 +23,7 @@ use crate::model::{Event, ExplorationPlan, LogRecord, Payload as _, RecordKind, 
 use exploration::{EpisodeCount, ExploredWorld};
 use reflexes::ReflexTrialRunner;
 use sojourn_skills::SkillId;
-use sojourn_synthesis::{Explorer, Findings};
+use sojourn_synthesis::{Explorer, Findings, Player};
 use sojourn_tools::Environment;
 use std::sync::Arc;
 
@@ -107,14 +107,20 @@ impl Driver {
         let world = |world| ExploredWorld::new(world, self.trial_runner(&watch), episodes.clone());
         let worlds: Vec<ExploredWorld> = practice.map(world).collect();
         let task = spec.tasks.iter().find(|task| task.name == plan.task);
-        let (Some(task), Some(_), false) = (task, &spec.exploration, worlds.is_empty()) else {
+        let explorable = spec.exploration.is_some() || spec.play;
+        let (Some(task), true, false) = (task, explorable, worlds.is_empty()) else {
             return self.derived(Event::Explored { demonstrations: Vec::new(), programs: Vec::new() }).await;
         };
         self.observer.notice(&Notice::Trials { task: &plan.task, candidates: 0 });
-        let explorer = Explorer { environment: spec, task, plan, sandbox: self.sandbox.clone() };
-        let found = explorer.explore(worlds).await.map_err(DriveError::from);
-        let event =
-            found.map(|Findings { demonstrations, programs }| Event::Explored { demonstrations, programs });
+        let sandbox = self.sandbox.clone();
+        let found = if spec.exploration.is_some() {
+            Explorer { environment: spec, task, plan, sandbox }.explore(worlds).await
+        } else {
+            Player { environment: spec, task, plan, sandbox }.play(worlds).await
+        };
+        let event = found
+            .map(|Findings { demonstrations, programs }| Event::Explored { demonstrations, programs })
+            .map_err(DriveError::from);
         self.in_time(event).await
     }
 

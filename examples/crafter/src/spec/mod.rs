@@ -56,6 +56,7 @@ pub(crate) fn spec() -> EnvironmentSpec {
         vitals: vec![JsonPointer::of(["health"])],
         question: None,
         exploration: None,
+        play: false,
         wording: wording::wording(),
         untrusted: false,
     }
