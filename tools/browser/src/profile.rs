@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 
@@ -21,7 +21,9 @@ const LOCK: &str = "sojourn.lock";
 const ABANDONED_AFTER: Duration = Duration::from_hours(1);
 /// Time limit for killed processes to end. They end at once, unless the kernel waits for a disk.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pause between two looks at processes that were killed.
+/// Number of times a look at the running processes is repeated because one has yet to get its arguments.
+const LOOKS: usize = 50;
+/// Pause between two looks at processes.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// The profile of one browser. Dropping it kills every process that uses it, and deletes it.
@@ -110,19 +112,40 @@ fn delete(profile: &Path) {
 
 /// The running processes that have the path of `profile` among their arguments.
 pub(crate) fn processes_of(profile: &Path) -> Vec<Pid> {
-    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let mut found = look(profile);
+    for _ in 1..LOOKS {
+        if !found.starting {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+        found = look(profile);
+    }
+    found.processes
+}
+
+/// What one look at the running processes found.
+#[derive(Default)]
+struct Look {
+    processes: Vec<Pid>,
+    /// Whether a process has started its program and not got its arguments yet: nobody knows whose it is.
+    starting: bool,
+}
+
+fn look(profile: &Path) -> Look {
+    let mut look = Look::default();
     let wanted = profile.as_os_str().as_bytes();
-    let uses = |process: &PathBuf| {
-        fs::read(process.join("cmdline"))
-            .is_ok_and(|arguments| arguments.windows(wanted.len()).any(|window| window == wanted))
-    };
-    let found = processes.flatten().map(|entry| entry.path()).filter(|process| {
-        let is_process =
-            process.file_name().is_some_and(|name| name.as_bytes().iter().all(u8::is_ascii_digit));
-        is_process && uses(process)
-    });
-    let id = |process: PathBuf| Pid::from_raw(process.file_name()?.to_str()?.parse().ok()?);
-    found.filter_map(id).collect()
+    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let id = process.file_name().to_str().and_then(|name| Pid::from_raw(name.parse().ok()?));
+        let Some(id) = id else { continue };
+        let Ok(arguments) = fs::read(process.path().join("cmdline")) else { continue };
+        if arguments.windows(wanted.len()).any(|window| window == wanted) {
+            look.processes.push(id);
+        }
+        // Threads of the kernel and processes that have ended have no arguments and no program; other users' programs
+        // cannot be read.
+        look.starting |= arguments.is_empty() && fs::read_link(process.path().join("exe")).is_ok();
+    }
+    look
 }
 
 #[cfg(test)]
@@ -153,8 +176,15 @@ mod tests {
         fs::create_dir(&target).unwrap();
         std::os::unix::fs::symlink(&target, parent.path().join("sojourn-browser-link")).unwrap();
         sweep(parent.path());
+        let ended = (0..1000).find_map(|_| {
+            std::thread::sleep(PAUSE);
+            left.try_wait().unwrap()
+        });
+        if ended.is_none() {
+            left.kill().unwrap();
+        }
+        assert!(ended.is_some_and(|status| !status.success()), "the program was killed");
         assert!(!orphan.exists() && owned.exists() && other.exists() && young.exists() && target.exists());
-        assert!(!left.wait().unwrap().success(), "the program was killed");
         drop(lock);
         sweep(parent.path());
         assert!(!owned.exists());
