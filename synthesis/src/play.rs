@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use sojourn_sandbox::Sandbox;
 use sojourn_tools::{EnvironmentSpec, Parameter, ParameterKind, TaskSpec, ToolCall};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 /// Calls that an episode makes at random after it came back to a known state.
 const NEW_CALLS: usize = 8;
@@ -71,7 +72,10 @@ impl Clocks {
         let Some(fields) = state.as_object() else { return state.to_string() };
         let is_clock = |name: &String| self.calls > 0 && self.changed.get(name) == Some(&self.calls);
         let kept: BTreeMap<&String, &Value> = fields.iter().filter(|(name, _)| !is_clock(name)).collect();
-        kept.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
+        kept.iter().fold(String::new(), |mut key, (name, value)| {
+            let _ = writeln!(key, "{name}={value}");
+            key
+        })
     }
 }
 
@@ -158,14 +162,13 @@ impl Player<'_> {
                 let place = Place { way: way.clone(), visits: 0, tried: BTreeSet::new() };
                 places.insert(key.clone(), place);
             }
-            let call = match back.get(step) {
-                Some(call) => call.clone(),
-                None => {
-                    let offered = world.available().await.map_err(ExplorationError::World)?;
-                    let tried = places.get(&key).map(|place| &place.tried);
-                    let Some(call) = self.draw(&offered, tried, random) else { break };
-                    call
-                }
+            let call = if let Some(call) = back.get(step) {
+                call.clone()
+            } else {
+                let offered = world.available().await.map_err(ExplorationError::World)?;
+                let tried = places.get(&key).map(|place| &place.tried);
+                let Some(call) = self.draw(&offered, tried, random) else { break };
+                call
             };
             if let Some(place) = places.get_mut(&key) {
                 place.tried.insert(text(&call));
@@ -244,7 +247,7 @@ impl Player<'_> {
             while args.last().is_some_and(|last| last == "null") {
                 args.pop();
             }
-            source.push_str(&format!("  {}({});\n", call.name, args.join(", ")));
+            let _ = writeln!(source, "  {}({});", call.name, args.join(", "));
         }
         source.push_str("  return true;\n}");
         source

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use sojourn_primitives::JsonPointer;
 use sojourn_skills::{Case, CaseResult, ReflexTrial, Setup, SkillId, TrialReport, Wasm};
 use sojourn_tools::{Parameter, ToolCall};
+use std::fmt::Write as _;
 
 /// Candidates for one skill, and how to try them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -121,7 +122,7 @@ impl CandidateTrial {
             (None, false) => "it returned, but the post-condition did not hold".to_owned(),
         };
         if let Some(call) = failure.trace.iter().rfind(|call| !call.ok) {
-            cause.push_str(&format!("\n  the last failed call: {}: {}", call.call, call.message));
+            let _ = write!(cause, "\n  the last failed call: {}: {}", call.call, call.message);
         }
         Some(cause)
     }

@@ -12,7 +12,7 @@ fn live(config: RunConfig, unlearnable: &str) -> Vec<Effect> {
     let whim = Whim { choice: 1, lucky: true, steps: 5 };
     let observed = |wood: u64| {
         let text = format!("wood {wood}");
-        Observation { text, state: json!({"inventory": {"wood": wood}, "health": 9}) }
+        Observation::new(text, json!({"inventory": {"wood": wood}, "health": 9}))
     };
     let mut core = core(config);
     let mut effects = core.start(0);

@@ -38,6 +38,11 @@ impl SkillNames {
         }
     }
 
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &str> + Clone {
+        self.0.values().map(String::as_str)
+    }
+
     /// The name of the skill that a library event is about; `None` where no record brought it.
     pub fn of(&self, change: &LibraryEvent) -> Option<String> {
         match change {

@@ -63,7 +63,7 @@ impl Scope {
 
     /// Names of the skills that the run has had so far.
     pub fn skills(&self) -> impl Iterator<Item = &str> + Clone {
-        self.names.values().map(String::as_str)
+        self.names.all()
     }
 
     /// Whether this is the current task.

@@ -186,7 +186,7 @@ impl Actions {
     }
 
     /// Names of the actions without arguments, which a reflex may take.
-    pub fn plain<'a>(&self, offers: &'a [ActionOffer]) -> impl Iterator<Item = &'a str> {
+    pub fn plain(offers: &[ActionOffer]) -> impl Iterator<Item = &str> {
         offers.iter().filter(|offer| offer.input.is_none()).map(|offer| offer.name.as_str())
     }
 
@@ -263,7 +263,7 @@ mod tests {
         .unwrap()
     }
 
-    fn call(name: &str, args: Value) -> ToolCall {
+    fn call(name: &str, args: &Value) -> ToolCall {
         ToolCall { name: name.to_owned(), args: args.as_object().unwrap().clone() }
     }
 
@@ -272,15 +272,15 @@ mod tests {
         let (actions, tools) = Actions::new(&offers()).unwrap();
         let names: Vec<&str> = tools[1].parameters.iter().map(|parameter| parameter.name.as_str()).collect();
         assert_eq!((tools[0].name.as_str(), names.as_slice()), ("look_around", &["to", "fast"][..]));
-        let done = actions.read(&call("go", json!({"fast": null, "to": "north"}))).unwrap();
+        let done = actions.read(&call("go", &json!({"fast": null, "to": "north"}))).unwrap();
         let action = done.deed.action();
         assert_eq!(action.0, r#"go {"to":"north","fast":false}"#);
         assert_eq!(actions.deed(&action), Some(done.deed));
-        let look = actions.read(&call("look_around", json!({"times": 3}))).unwrap();
+        let look = actions.read(&call("look_around", &json!({"times": 3}))).unwrap();
         assert_eq!((look.deed.action().0.as_str(), look.times), ("look around", 3));
         assert_eq!(actions.deed(&look.deed.action()), Some(look.deed));
         for bad in [json!({}), json!({"to": "up"}), json!({"to": "north", "by": 1})] {
-            let error = actions.read(&call("go", bad)).map(|_| ()).unwrap_err();
+            let error = actions.read(&call("go", &bad)).map(|_| ()).unwrap_err();
             assert!(error.starts_with("`go` was called with wrong arguments: "), "{error}");
         }
         for text in ["go", "go {", "look around {}", "fly {}"] {
@@ -307,8 +307,8 @@ mod tests {
     fn available_calls_are_names_objects_or_the_text_of_the_only_action() {
         let (actions, _) = Actions::new(&offers()).unwrap();
         let north = json!({"name": "go", "args": {"to": "north"}});
-        assert_eq!(actions.available(&north), Some(call("go", json!({"to": "north"}))));
-        assert_eq!(actions.available(&json!("look around")), Some(call("look_around", json!({}))));
+        assert_eq!(actions.available(&north), Some(call("go", &json!({"to": "north"}))));
+        assert_eq!(actions.available(&json!("look around")), Some(call("look_around", &json!({}))));
         for wrong in [json!("go"), json!("take lamp"), json!({"name": "go", "args": []}), json!(3), json!({})]
         {
             assert_eq!(actions.available(&wrong), None, "{wrong}");
@@ -317,7 +317,7 @@ mod tests {
             json!({"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]});
         let (actions, _) =
             Actions::new(&[ActionOffer { input: Some(text), ..ActionOffer::from("command") }]).unwrap();
-        let take = call("command", json!({"text": "take lamp"}));
+        let take = call("command", &json!({"text": "take lamp"}));
         assert_eq!(actions.available(&json!("take lamp")), Some(take));
     }
 }

@@ -149,7 +149,7 @@ impl RemoteEnvironment {
         let look = ToolSpec::new("observe", format!("what is seen now. {}", spec.controls).trim().to_owned());
         spec.tools = vec![look];
         spec.tools.extend(tools);
-        spec.actions = actions.plain(offers).map(str::to_owned).collect();
+        spec.actions = Actions::plain(offers).map(str::to_owned).collect();
         // Practice is another process or connection, so what happens there does not matter.
         spec.play = true;
         // The runtime must never step it a second time, whatever the peer claims.

@@ -248,7 +248,8 @@ mod tests {
             let (_, known) = KEYS.iter().find(|(name, _)| *name == list).unwrap();
             let mut keys: Vec<&str> = value[0].as_object().unwrap().keys().map(String::as_str).collect();
             let mut known = known.to_vec();
-            (keys.sort_unstable(), known.sort_unstable());
+            keys.sort_unstable();
+            known.sort_unstable();
             assert_eq!(keys, known);
         }
     }
