@@ -102,13 +102,14 @@ pub async fn ran(store: &Store, info: &RunInfo) -> Result<Duration> {
     let mut paused_ms = 0_i64;
     for record in store.records(&info.id, &query).await? {
         let gap = match LogRecord::read(store, &record).await {
-            Ok(Some(LogRecord::ControlRecord(control))) => match *control {
-                ControlRecord::ClockChanged { by_ms } => by_ms,
-                _ => {
+            Ok(Some(LogRecord::ControlRecord(control))) => {
+                if let ControlRecord::ClockChanged { by_ms } = *control {
+                    by_ms
+                } else {
                     let before = at(record.seq.0.saturating_sub(1)).await?;
                     record.at_ms.saturating_sub(before.unwrap_or(record.at_ms))
                 }
-            },
+            }
             _ => 0,
         };
         paused_ms = paused_ms.saturating_add(gap);

@@ -90,9 +90,8 @@ fn pressed(film: &Film, standing: Standing, key: KeyCode, size: (usize, usize)) 
     let (deepest, room) = depth(&film.frames[standing.index], size);
     let scrolled = |scroll: usize| Standing { scroll: scroll.min(deepest), playing: false, ..standing };
     Some(match key {
-        KeyCode::Char('q') => return None,
         KeyCode::Char('?') | KeyCode::Esc if standing.help => Standing { help: false, ..standing },
-        KeyCode::Esc => return None,
+        KeyCode::Char('q') | KeyCode::Esc => return None,
         KeyCode::Char('?') => Standing { help: true, playing: false, ..standing },
         KeyCode::Char('g') => Standing { jump: Some(0), playing: false, ..standing },
         KeyCode::Char('d') => to(film.next(standing.index, |frame| frame.death).unwrap_or(last)),
