@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// How long a cancelled tool may take to stop before its task is aborted.
 const GRACE: Duration = Duration::from_millis(500);
+/// The longest time limit that a tool may have, whatever its source declares.
+const MAX_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// Limits on every call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -282,7 +284,7 @@ impl ValidatedCall {
     pub async fn try_run(self, context: CallContext) -> Result<ToolOutcome, ToolError> {
         let Self { tool, args, limits } = self;
         let name = tool.spec().name.clone();
-        let timeout = tool.spec().timeout_ms.map_or(limits.timeout, Duration::from_millis);
+        let timeout = tool.spec().timeout_ms.map_or(limits.timeout, Duration::from_millis).min(MAX_TIMEOUT);
         let cancel = context.cancel.clone();
         // A separate task contains panics.
         let mut task = tokio::spawn(async move { tool.call(&args, &context).await });

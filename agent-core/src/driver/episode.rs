@@ -64,7 +64,7 @@ impl Driver {
             cancel: self.cancel.clone(),
             redactor: self.redactor.clone(),
             durable: !self.core.spec().deterministic,
-            limit,
+            limit: limit.clone(),
         };
         let mut executor = SkillExecutor::new(
             self.sandbox.clone(),
@@ -76,7 +76,7 @@ impl Driver {
         )?;
         executor.set_episode_step(self.episode_step).await;
         if let Some(toolkit) = &self.toolkit {
-            executor.lend(toolkit.clone(), self.core.tainted()).await;
+            executor.lend(toolkit.within(limit), self.core.tainted()).await;
         }
         Ok(executor)
     }

@@ -45,6 +45,8 @@ pub struct Noted {
     pub at_ms: i64,
     /// Whether it was recorded before this process.
     pub replayed: bool,
+    /// Whether it was recorded in another home: what it says of the library and of memories changes nothing here.
+    pub foreign: bool,
 }
 
 /// Why the journal cannot continue.
@@ -89,12 +91,20 @@ impl Journal {
             controls: Vec::new(),
             crash: None,
             trusts_trials: false,
+            foreign_until: EventSeq(0),
             seq: EventSeq(0),
             at_ms: 0,
             index: RecordIndex::default(),
             trial_results: BTreeMap::new(),
             matched: 0,
         }
+    }
+
+    /// Records up to `last` were written in another home.
+    #[must_use]
+    pub fn with_foreign(mut self, last: EventSeq) -> Self {
+        self.foreign_until = last;
+        self
     }
 
     /// Takes the times of live records from `clock`.
@@ -200,13 +210,18 @@ impl Journal {
                 });
             }
             self.matched += 1;
-            return Ok(Noted { seq: record.seq, at_ms: record.at_ms, replayed: true });
+            return Ok(self.replayed(&record));
         }
         self.note_clock_change().await?;
         let at_ms = self.clock.own(self.index.now()).ok_or(JournalError::End)?;
         let noted = self.append(kind, at_ms, compact, &contents).await?;
         self.index.advance();
         Ok(noted)
+    }
+
+    fn replayed(&self, record: &Record) -> Noted {
+        let foreign = record.seq <= self.foreign_until;
+        Noted { seq: record.seq, at_ms: record.at_ms, replayed: true, foreign }
     }
 
     /// The control records at this place of the log. Where the recorded part ends, the pending one is written.
@@ -311,7 +326,7 @@ impl Journal {
             writer.commit(Durability::Effect).await?;
             crash();
         }
-        Ok(Noted { seq: record.seq, at_ms: record.at_ms, replayed: false })
+        Ok(Noted { seq: record.seq, at_ms: record.at_ms, replayed: false, foreign: false })
     }
 
     /// The recorded result at this place, which must be of one of these kinds; `None` after the recorded part.
@@ -332,7 +347,7 @@ impl Journal {
         }
         let decoded = LogRecord::require(&self.store, &record).await?;
         self.matched += 1;
-        Ok(Some((Noted { seq: record.seq, at_ms: record.at_ms, replayed: true }, decoded)))
+        Ok(Some((self.replayed(&record), decoded)))
     }
 
     /// The next record that is no control record, if it is of this kind. It stays in the journal.

@@ -5,6 +5,7 @@
 //! [`FailureKind::EffectUnknown`].
 
 use super::journal::{Journal, JournalError};
+use super::time_limit::TimeLimit;
 use super::{DriveError, Redactor, spans};
 use crate::model::{ControlRecord, RecordKind, TimedControl, ToolDecision};
 use async_trait::async_trait;
@@ -67,6 +68,8 @@ pub(super) struct Toolkit {
     specs: Arc<RwLock<BTreeMap<String, ToolSpec>>>,
     run: RunId,
     site: CallSite,
+    /// The end of the run's time, for calls in the run.
+    limit: TimeLimit,
 }
 
 /// The bounds of all calls. They only ever become stricter.
@@ -106,7 +109,14 @@ impl Toolkit {
         redactor: Redactor,
     ) -> Result<Self, DriveError> {
         let site = CallSite::Run { journal, cancel, redactor };
-        let toolkit = Self { tools, restrictions: Arc::default(), specs: Arc::default(), run, site };
+        let toolkit = Self {
+            tools,
+            restrictions: Arc::default(),
+            specs: Arc::default(),
+            run,
+            site,
+            limit: TimeLimit::None,
+        };
         toolkit.restrict(policy)?;
         Ok(toolkit)
     }
@@ -150,6 +160,11 @@ impl Toolkit {
     /// The same tools for trials.
     pub fn in_trial(&self) -> Self {
         Self { site: CallSite::Trial, ..self.clone() }
+    }
+
+    /// The same tools, whose calls are given up at the end of `limit`.
+    pub fn within(&self, limit: TimeLimit) -> Self {
+        Self { limit, ..self.clone() }
     }
 
     /// Takes over the tools as the core knows them.
@@ -262,6 +277,13 @@ impl Toolkit {
                 let _ = running.await;
                 Err(DriveError::Interrupted)
             }
+            () = self.limit.over() => {
+                token.cancel();
+                let _ = running.await;
+                let outcome = ToolOutcome::failed(format!("`{}` did not answer within the time of the run", call.name));
+                spans::returned(&span, &outcome);
+                Ok(outcome)
+            }
         }
     }
 
@@ -336,16 +358,20 @@ pub fn call_hash(spec: &ToolSpec, args: &Map<String, Value>) -> String {
     hex::encode(Sha256::digest(shown.to_string()))
 }
 
-/// The difference between the tools that the core knows and those of the toolbox; `None` where they are equal.
-pub(super) async fn change(known: &BTreeMap<String, ToolSpec>, toolbox: &Toolbox) -> Option<ControlRecord> {
-    let notices = toolbox.refresh().notices;
-    let now: BTreeMap<String, ToolSpec> =
-        toolbox.specs().into_iter().map(|spec| (spec.name.clone(), spec)).collect();
+/// The difference between the tools that the core knows and those of the toolbox, without secrets; `None` where they are equal.
+pub(super) async fn change(
+    known: &BTreeMap<String, ToolSpec>,
+    toolbox: &Toolbox,
+    redactor: &Redactor,
+) -> Result<Option<ControlRecord>, DriveError> {
+    let notices = redactor.any(toolbox.refresh().notices)?;
+    let specs = redactor.any(toolbox.specs())?;
+    let now: BTreeMap<String, ToolSpec> = specs.into_iter().map(|spec| (spec.name.clone(), spec)).collect();
     let vanished: Vec<String> = known.keys().filter(|name| !now.contains_key(*name)).cloned().collect();
     let appeared: Vec<ToolSpec> =
         now.into_values().filter(|spec| known.get(&spec.name) != Some(spec)).collect();
     if notices.is_empty() && vanished.is_empty() && appeared.is_empty() {
-        return None;
+        return Ok(None);
     }
     let mut unconstrained = BTreeMap::new();
     for spec in &appeared {
@@ -353,7 +379,7 @@ pub(super) async fn change(known: &BTreeMap<String, ToolSpec>, toolbox: &Toolbox
             unconstrained.insert(spec.name.clone(), reason.to_string());
         }
     }
-    Some(ControlRecord::ToolsChanged { appeared, unconstrained, vanished, notices })
+    Ok(Some(ControlRecord::ToolsChanged { appeared, unconstrained, vanished, notices }))
 }
 
 /// The indices of `texts`, those that share more words with the query first; of equals the earlier.

@@ -18,7 +18,7 @@ use sojourn_core::{
     Budgets, ControlRecord, Driver, DriverDeps, Journal, LOG_VERSION, Redactor, RunMemory, RunOrigin,
     Started, now_ms,
 };
-use sojourn_memory::{NewRun, RecordQuery, RunId, RunInfo, RunStatus, Store};
+use sojourn_memory::{EventSeq, NewRun, RecordQuery, RunId, RunInfo, RunStatus, Store};
 use sojourn_sandbox::{Sandbox, SandboxConfig, engine_sha256};
 use sojourn_tools::{Environment, PolicyFile};
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -162,8 +162,8 @@ impl RunContext {
             .into());
         }
         check_policy(policy, &watch.redactor)?;
-        let untrusted = self.store.is_imported(&info.id).await?
-            || (environment.spec().untrusted && !started.environment.untrusted);
+        let foreign = self.store.imported_until(&info.id).await?;
+        let untrusted = foreign.is_some() || (environment.spec().untrusted && !started.environment.untrusted);
         let resumed = ControlRecord::Resumed {
             budgets: more,
             policy: (!effective.policies.contains(policy)).then(|| Box::new(policy.clone())),
@@ -175,10 +175,15 @@ impl RunContext {
             sandbox: self.sandbox.clone(),
             journal: Journal::new(self.store.clone(), records, Some(writer))
                 .trusting_trials()
+                .with_foreign(foreign.unwrap_or(EventSeq(0)))
                 .with_pending_control(resumed),
             memory: self.memory(models, &started).await?,
-            // The skills that a fork learns stay in its log.
-            library: if effective.forked { None } else { Some(self.home.library().await?) },
+            // The skills of a fork, and of a run from elsewhere, stay in its log.
+            library: if effective.forked || foreign.is_some() {
+                None
+            } else {
+                Some(self.home.library().await?)
+            },
             tools: models.tools.clone(),
             observer: watch.observer,
             cancel: watch.cancel,
