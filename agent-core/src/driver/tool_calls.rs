@@ -26,7 +26,7 @@ impl Driver {
     }
 
     pub(super) async fn call_tool(&mut self, call: &ToolCall, untrusted: bool) -> Result<Step, DriveError> {
-        let limit = self.time_limit().await?.with_grace();
+        let limit = self.time_limit().await?;
         let Some(toolkit) = &self.toolkit else {
             return Err(DriveError::Unusable("this run has no tools of its own".to_owned()));
         };

@@ -122,10 +122,40 @@ fn resuming_an_imported_run_brings_none_of_its_lessons_into_the_home() {
     assert_eq!(skills, serde_json::json!([]), "no skill of the log is the home's");
     let kept: Value = serde_json::from_str(&run(there.path(), &memories)).unwrap();
     let own = lessons(&records(there.path())) - at_first;
-    assert_eq!(kept["memories"].as_u64().unwrap(), own as u64, "{kept}");
+    let kept: u64 = kept["memories"]["kinds"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
+    assert_eq!(kept, own as u64);
     // What came from elsewhere changes nothing in a second resume either.
     sojourn(there.path(), &["run", "agent.toml", "--resume", id, "--steps", "1", "--json"]);
     let verdict: Value =
         serde_json::from_str(&run(there.path(), &["replay", "latest", "--verify", "--json"])).unwrap();
+    assert_eq!(verdict["matched"], true, "{verdict}");
+}
+
+/// A program whose only tool never answers, whatever time its caller has.
+const SILENT: &str = r#"
+import json, sys
+for line in sys.stdin:
+    request = json.loads(line)
+    if request["method"] == "describe":
+        tool = {"name": "wait", "description": "waits", "timeout_ms": 9223372036854775808, "effects": {"read": True}}
+        print(json.dumps({"id": request["id"], "result": {"tools": [tool]}}), flush=True)
+"#;
+
+#[test]
+fn a_tool_that_never_answers_does_not_outlive_the_time_of_the_run() {
+    if !has("python3") {
+        return;
+    }
+    let place = place();
+    place.write("silent.py", SILENT);
+    let source = "[tools.silent]\nkind = \"process\"\ncommand = [\"python3\", \"silent.py\"]\n";
+    let text = agent("allow", "", None).replace("[[policy.rule]]", &format!("{source}[[policy.rule]]"));
+    std::fs::write(place.path().join("agent.toml"), text).unwrap();
+    run(place.path(), &["run", "agent.toml", "--time", "2s", "--json"]);
+    let log = run(place.path(), &["log", "latest", "--json"]);
+    assert!(log.contains("`silent_wait` did not answer within the time of the run"), "{log}");
+    assert!(log.contains("\"kind\":\"finish\""), "{log}");
+    let verdict: Value =
+        serde_json::from_str(&run(place.path(), &["replay", "latest", "--verify", "--json"])).unwrap();
     assert_eq!(verdict["matched"], true, "{verdict}");
 }
