@@ -137,7 +137,7 @@ import json, sys
 for line in sys.stdin:
     request = json.loads(line)
     if request["method"] == "describe":
-        tool = {"name": "wait", "description": "waits", "timeout_ms": 9223372036854775808, "effects": {"read": True}}
+        tool = {"name": "wait", "description": "waits", "timeout_ms": 9223372036854775808, "effects": {"write": False, "network": False, "irreversible": False, "idempotent": True}}
         print(json.dumps({"id": request["id"], "result": {"tools": [tool]}}), flush=True)
 "#;
 
