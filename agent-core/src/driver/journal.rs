@@ -27,6 +27,8 @@ pub struct Journal {
     crash: Option<(EventSeq, fn())>,
     /// Whether recorded results of trials are taken from the log instead of running the trials again.
     trusts_trials: bool,
+    /// The last record that was written in another home; 0 if there is none.
+    foreign_until: EventSeq,
     seq: EventSeq,
     at_ms: i64,
     /// Number of records so far, control records not counted.

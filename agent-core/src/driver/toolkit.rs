@@ -69,7 +69,7 @@ pub(super) struct Toolkit {
     run: RunId,
     site: CallSite,
     /// The end of the run's time, for calls in the run.
-    limit: TimeLimit,
+    limit: Arc<TimeLimit>,
 }
 
 /// The bounds of all calls. They only ever become stricter.
@@ -115,7 +115,7 @@ impl Toolkit {
             specs: Arc::default(),
             run,
             site,
-            limit: TimeLimit::None,
+            limit: Arc::default(),
         };
         toolkit.restrict(policy)?;
         Ok(toolkit)
@@ -164,7 +164,7 @@ impl Toolkit {
 
     /// The same tools, whose calls are given up at the end of `limit`.
     pub fn within(&self, limit: TimeLimit) -> Self {
-        Self { limit, ..self.clone() }
+        Self { limit: Arc::new(limit), ..self.clone() }
     }
 
     /// Takes over the tools as the core knows them.

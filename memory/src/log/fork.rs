@@ -9,6 +9,7 @@ use crate::memories::TOMBSTONE;
 use crate::{Error, Hash, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sqlx::Row as _;
 use sqlx::{Connection, SqliteConnection};
 
 /// Kind of the first record that a fork writes itself.

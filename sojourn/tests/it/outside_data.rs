@@ -139,7 +139,7 @@ fn the_name_of_a_world_in_a_log_is_never_taken_for_an_agent_file() {
         return;
     }
     let place = place();
-    place.write("hallway.py", &HALLWAY.replace("\"hallway\"", "\"shared/notes.toml\""));
+    place.write("hallway.py", HALLWAY.replace("\"hallway\"", "\"shared/notes.toml\""));
     place.write_agent("", "[environment]\nkind = \"process\"\ncommand = [\"python3\", \"hallway.py\"]\n");
     let run = place.json(&["run", "agent.toml", "--steps", "5"]);
     std::fs::create_dir(place.path().join("shared")).unwrap();
@@ -173,7 +173,7 @@ fn exports_for_other_programs_act_on_no_terminal() {
         return;
     }
     let place = place();
-    place.write("hallway.py", &HALLWAY.replace("\\x1b[31m", "\\u009b31m \\u202e"));
+    place.write("hallway.py", HALLWAY.replace("\\x1b[31m", "\\u009b31m \\u202e"));
     place.write_agent("", "[environment]\nkind = \"process\"\ncommand = [\"python3\", \"hallway.py\"]\n");
     place.text(&["run", "agent.toml", "--steps", "5"]);
     for format in ["jsonl", "otlp", "sft"] {
