@@ -28,7 +28,9 @@ pub struct Journal {
     /// Whether recorded results of trials are taken from the log instead of running the trials again.
     trusts_trials: bool,
     /// The last record that was written in another home; 0 if there is none.
-    foreign_until: EventSeq,
+    imported_until: EventSeq,
+    /// The last record that was copied from another run; 0 if there is none.
+    copied_until: EventSeq,
     seq: EventSeq,
     at_ms: i64,
     /// Number of records so far, control records not counted.
@@ -47,7 +49,8 @@ pub struct Noted {
     pub at_ms: i64,
     /// Whether it was recorded before this process.
     pub replayed: bool,
-    /// Whether it was recorded in another home: what it says of the library and of memories changes nothing here.
+    /// Whether it was recorded in another home or copied from another run: what it says of the library and of memories changes
+    /// nothing here, and nobody's approval in it counts.
     pub foreign: bool,
 }
 
@@ -93,7 +96,8 @@ impl Journal {
             controls: Vec::new(),
             crash: None,
             trusts_trials: false,
-            foreign_until: EventSeq(0),
+            imported_until: EventSeq(0),
+            copied_until: EventSeq(0),
             seq: EventSeq(0),
             at_ms: 0,
             index: RecordIndex::default(),
@@ -102,11 +106,16 @@ impl Journal {
         }
     }
 
-    /// Records up to `last` were written in another home.
+    /// Records up to `imported` were written in another home, and those up to `copied` by another run. 0: none.
     #[must_use]
-    pub fn with_foreign(mut self, last: EventSeq) -> Self {
-        self.foreign_until = last;
+    pub fn with_foreign(mut self, imported: EventSeq, copied: EventSeq) -> Self {
+        (self.imported_until, self.copied_until) = (imported, copied);
         self
+    }
+
+    /// Whether some records were written in another home.
+    pub fn is_imported(&self) -> bool {
+        self.imported_until > EventSeq(0)
     }
 
     /// Takes the times of live records from `clock`.
@@ -222,7 +231,7 @@ impl Journal {
     }
 
     fn replayed(&self, record: &Record) -> Noted {
-        let foreign = record.seq <= self.foreign_until;
+        let foreign = record.seq <= self.imported_until.max(self.copied_until);
         Noted { seq: record.seq, at_ms: record.at_ms, replayed: true, foreign }
     }
 

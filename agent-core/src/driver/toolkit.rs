@@ -87,7 +87,7 @@ enum CallSite {
     /// In the run: decisions and outcomes are logged.
     Run { journal: Arc<Mutex<Journal>>, cancel: Cancel, redactor: Redactor },
     /// In a trial: only tools that change nothing are called, and nobody is asked.
-    Trial,
+    Trial { redactor: Redactor },
 }
 
 /// A call that wants an answer.
@@ -159,7 +159,8 @@ impl Toolkit {
 
     /// The same tools for trials.
     pub fn in_trial(&self) -> Self {
-        Self { site: CallSite::Trial, ..self.clone() }
+        let (CallSite::Run { redactor, .. } | CallSite::Trial { redactor }) = &self.site;
+        Self { site: CallSite::Trial { redactor: redactor.clone() }, ..self.clone() }
     }
 
     /// The same tools, whose calls are given up at the end of `limit`.
@@ -191,7 +192,7 @@ impl Toolkit {
     /// The outcome of a call: from the log while it is recorded there, then from the tool, if the policy allows the call.
     pub async fn answer(&self, request: &ToolRequest<'_>) -> Result<ToolOutcome, DriveError> {
         match &self.site {
-            CallSite::Trial => Ok(self.call_in_trial(request.call).await),
+            CallSite::Trial { redactor } => Ok(self.call_in_trial(request.call, redactor).await),
             CallSite::Run { journal, cancel, redactor } => {
                 self.call_in_run(request, journal, cancel, redactor).await
             }
@@ -211,6 +212,7 @@ impl Toolkit {
         let repeated = recorded.is_some();
         // A resume at this very place may have brought another policy.
         self.heed(journal.lock().await.read_controls().await?)?;
+        let elsewhere = recorded.as_ref().is_some_and(|(noted, _)| noted.foreign);
         let (decision, now_ms, ready) = match recorded {
             Some((noted, record)) => {
                 let decision = ToolDecision::try_from(record).map_err(|kind| {
@@ -242,7 +244,9 @@ impl Toolkit {
         if !journal.lock().await.writes() {
             return Err(JournalError::End.into());
         }
-        let repeatable = self.spec(&call.name).is_some_and(|spec| spec.effects.repeatable());
+        // The log alone does not say that a call may be repeated: somebody else may have written it.
+        let repeatable = self.spec(&call.name).is_some_and(|spec| spec.effects.repeatable())
+            && ready.as_ref().is_some_and(|ready| ready.spec().effects.repeatable());
         if repeated && !repeatable {
             return Ok(ToolOutcome::failed_by(
                 FailureKind::EffectUnknown,
@@ -254,7 +258,7 @@ impl Toolkit {
         };
         if repeated {
             self.heed(journal.lock().await.read_controls().await?)?;
-            if let Some(refusal) = self.refused_since(&ready, &decision, request.untrusted) {
+            if let Some(refusal) = self.refused_since(&ready, &decision, request.untrusted, elsewhere) {
                 return Ok(denied(&refusal));
             }
         }
@@ -319,11 +323,21 @@ impl Toolkit {
         restrictions.policies.decide(ready.spec(), ready.args(), untrusted || restrictions.tainted)
     }
 
-    /// Why a call that was granted before a crash is not made after it; `None` where it may be made.
-    fn refused_since(&self, ready: &ValidatedCall, before: &ToolDecision, untrusted: bool) -> Option<String> {
+    /// Why a call that was granted before a crash is not made after it; `None` where it may be made. `elsewhere` says that it was
+    /// granted in another home or run.
+    fn refused_since(
+        &self,
+        ready: &ValidatedCall,
+        before: &ToolDecision,
+        untrusted: bool,
+        elsewhere: bool,
+    ) -> Option<String> {
         let Decision { verdict, by } = self.judge(ready, untrusted);
         let approved = before.shown.as_deref() == Some(call_hash(ready.spec(), ready.args()).as_str());
         match verdict {
+            PolicyVerdict::Ask if elsewhere => {
+                Some(format!("{by}: it was approved elsewhere, which does not count here"))
+            }
             // Another call than the one that a person saw.
             _ if before.shown.is_some() && !approved => {
                 Some("the call is not the one that was approved".to_owned())
@@ -335,7 +349,7 @@ impl Toolkit {
         }
     }
 
-    async fn call_in_trial(&self, call: &ToolCall) -> ToolOutcome {
+    async fn call_in_trial(&self, call: &ToolCall, redactor: &Redactor) -> ToolOutcome {
         let ready = match self.ready(call) {
             Ok(ready) => ready,
             Err(refusal) => return ToolOutcome::failed(refusal),
@@ -344,7 +358,8 @@ impl Toolkit {
         if !ready.spec().effects.changes_nothing() || decision.verdict != PolicyVerdict::Allow {
             return ToolOutcome::failed(format!("`{}` is not called in a trial", call.name));
         }
-        ready.run(CallContext::default()).await
+        let outcome = redactor.any(ready.run(CallContext::default()).await);
+        outcome.unwrap_or_else(|error| ToolOutcome::failed(error.to_string()))
     }
 }
 

@@ -181,3 +181,33 @@ fn exports_for_other_programs_act_on_no_terminal() {
         assert!(!text.contains(['\u{9b}', '\u{202e}', '\u{1b}']), "{format}");
     }
 }
+
+#[test]
+fn a_step_that_fails_costs_the_episode_and_not_the_run() {
+    if !sojourn_testkit::has("python3") {
+        return;
+    }
+    for fault in [
+        "print(json.dumps({\"id\": request[\"id\"], \"error\": {\"message\": \"no\"}}), flush=True); continue",
+        "result = seen() | {\"text\": \"x\" * (17 << 20)}",
+        "result = seen() | {\"state\": 7}",
+        "result = seen() | {\"state\": {\"x\": json.loads(\"[\" * 300 + \"]\" * 300)}}",
+        "sys.exit(3)",
+    ] {
+        let place = place();
+        let step = "        steps += 1;";
+        let faulty = format!("        if steps == 3:\n            steps += 1\n            {fault}\n{step}");
+        // The next life ends before its third step, and the run by its budget.
+        place.write("hallway.py", HALLWAY.replace(step, &faulty).replace("steps >= 20", "steps >= 12"));
+        place.write_agent(
+            "",
+            "[environment]\nkind = \"process\"\ncommand = [\"python3\", \"hallway.py\"]\n[run]\nlearning = false\n",
+        );
+        let run =
+            place.command(&["run", "agent.toml", "--steps", "8", "--time", "1m", "--json"]).output().unwrap();
+        assert!(run.status.success(), "{fault}: {}", String::from_utf8_lossy(&run.stderr));
+        let log = place.text(&["log", "latest", "--json"]);
+        assert!(log.matches("\"kind\":\"episode_started\"").count() > 1, "{fault}: the next episode started");
+        assert_eq!(place.json(&["replay", "latest", "--verify"])["matched"], true, "{fault}");
+    }
+}
