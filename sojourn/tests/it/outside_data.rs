@@ -188,7 +188,7 @@ fn a_step_that_fails_costs_the_episode_and_not_the_run() {
         return;
     }
     for fault in [
-        "print(json.dumps({\"id\": request[\"id\"], \"error\": {\"message\": \"no\"}}), flush=True); continue",
+        "print(json.dumps({\"id\": request[\"id\"], \"error\": \"no\"}), flush=True); continue",
         "result = seen() | {\"text\": \"x\" * (17 << 20)}",
         "result = seen() | {\"state\": 7}",
         "result = seen() | {\"state\": {\"x\": json.loads(\"[\" * 300 + \"]\" * 300)}}",
@@ -201,7 +201,7 @@ fn a_step_that_fails_costs_the_episode_and_not_the_run() {
         place.write("hallway.py", HALLWAY.replace(step, &faulty).replace("steps >= 20", "steps >= 12"));
         place.write_agent(
             "",
-            "[environment]\nkind = \"process\"\ncommand = [\"python3\", \"hallway.py\"]\n[run]\nlearning = false\n",
+            "[environment]\nkind = \"process\"\ncommand = [\"python3\", \"hallway.py\"]\n[run.actor]\nrounds = 0\n",
         );
         let run =
             place.command(&["run", "agent.toml", "--steps", "8", "--time", "1m", "--json"]).output().unwrap();
