@@ -28,7 +28,7 @@ impl Driver {
     /// From now on, no reflex that the run has so far acts.
     pub(super) fn disown_reflexes(&mut self) -> Result<(), DriveError> {
         self.given.clear();
-        let learned = self.core.library().reflexes().map(|entry| entry.skill.manifest.id.clone());
+        let learned = self.core.library().reflexes().into_iter().map(|entry| entry.skill.manifest.id.clone());
         self.disowned.extend(learned);
         self.load_library()
     }

@@ -175,7 +175,7 @@ impl RunContext {
             // Once: what the run learned here since then is this home's own.
             foreign: imported.is_some_and(|last| !has_since(last, RecordKind::Resumed)),
         };
-        let copied = of_kind(RecordKind::Forked).last().unwrap_or(EventSeq(0));
+        let copied = of_kind(RecordKind::Forked).next_back().unwrap_or(EventSeq(0));
         let deps = DriverDeps {
             environment,
             controller: Arc::clone(&models.controller),
