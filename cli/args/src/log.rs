@@ -210,6 +210,10 @@ pub struct Replay {
     #[arg(long)]
     pub verify: bool,
 
+    /// The time limit for `--verify` [default: none; 2m for a run from elsewhere].
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, requires = "verify")]
+    pub time: Option<Duration>,
+
     /// Rebuild the skill library and the memories from the log in a temporary directory, and compare them with those of
     /// the home.
     #[arg(long, conflicts_with = "verify")]
