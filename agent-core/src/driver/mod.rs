@@ -16,6 +16,7 @@ mod observer;
 mod provenance;
 mod redact;
 mod replay;
+mod run_media;
 mod run_memory;
 mod spans;
 mod time_limit;
@@ -40,6 +41,7 @@ use crate::model::{
 };
 use executor::{LiveReflex, LoadedSkill};
 use replay::ReplayingEnvironment;
+use run_media::RunMedia;
 use serde::Serialize;
 use sojourn_controller::{Cancel, Controller};
 use sojourn_memory::{Durability, RunId, RunStatus};
@@ -189,6 +191,8 @@ impl Driver {
         if !started.environment.deterministic {
             deps.environment = Box::new(ReplayingEnvironment::new(deps.environment, &deps.journal).await?);
         }
+        let media = Arc::new(RunMedia::new(deps.journal.store().clone(), deps.redactor.clone()));
+        deps.journal = deps.journal.with_media(Arc::clone(&media));
         let noted = deps.journal.note(&started).await?;
         let mut reflexes = Vec::new();
         let limits = started.config.actor.tick_limits();
@@ -209,6 +213,7 @@ impl Driver {
                 &settings.policy,
                 run.clone(),
                 Arc::clone(&journal),
+                media,
                 deps.cancel.clone(),
                 deps.redactor.clone(),
             )?),

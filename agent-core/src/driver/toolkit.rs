@@ -5,6 +5,7 @@
 //! [`FailureKind::EffectUnknown`].
 
 use super::journal::{Journal, JournalError};
+use super::run_media::RunMedia;
 use super::{DriveError, Redactor, spans};
 use crate::model::{ControlRecord, RecordKind, TimedControl, ToolDecision};
 use async_trait::async_trait;
@@ -13,8 +14,8 @@ use sha2::{Digest as _, Sha256};
 use sojourn_controller::{Cancel, Constraint};
 use sojourn_memory::{Durability, RunId};
 use sojourn_tools::{
-    CallContext, Decision, FailureKind, Policies, PolicyFile, PolicyVerdict, ToolCall, ToolOutcome, ToolSpec,
-    Toolbox, ValidatedCall,
+    CallContext, Decision, FailureKind, MediaInMemory, Policies, PolicyFile, PolicyVerdict, ToolCall,
+    ToolOutcome, ToolSpec, Toolbox, ValidatedCall,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -66,6 +67,7 @@ pub(super) struct Toolkit {
     /// The tools as the core knows them. In a replay there is no other source.
     specs: Arc<RwLock<BTreeMap<String, ToolSpec>>>,
     run: RunId,
+    media: Arc<RunMedia>,
     site: CallSite,
 }
 
@@ -83,8 +85,8 @@ struct Restrictions {
 enum CallSite {
     /// In the run: decisions and outcomes are logged.
     Run { journal: Arc<Mutex<Journal>>, cancel: Cancel, redactor: Redactor },
-    /// In a trial: only tools that change nothing are called, and nobody is asked.
-    Trial,
+    /// In a trial: only tools that change nothing are called, and nobody is asked. Media that they bring in is not logged.
+    Trial { media: Arc<MediaInMemory> },
 }
 
 /// A call that wants an answer.
@@ -102,11 +104,12 @@ impl Toolkit {
         policy: &PolicyFile,
         run: RunId,
         journal: Arc<Mutex<Journal>>,
+        media: Arc<RunMedia>,
         cancel: Cancel,
         redactor: Redactor,
     ) -> Result<Self, DriveError> {
         let site = CallSite::Run { journal, cancel, redactor };
-        let toolkit = Self { tools, restrictions: Arc::default(), specs: Arc::default(), run, site };
+        let toolkit = Self { tools, restrictions: Arc::default(), specs: Arc::default(), run, media, site };
         toolkit.restrict(policy)?;
         Ok(toolkit)
     }
@@ -149,7 +152,8 @@ impl Toolkit {
 
     /// The same tools for trials.
     pub fn in_trial(&self) -> Self {
-        Self { site: CallSite::Trial, ..self.clone() }
+        let media = Arc::new(MediaInMemory::over(self.media.clone()));
+        Self { site: CallSite::Trial { media }, ..self.clone() }
     }
 
     /// Takes over the tools as the core knows them.
@@ -176,7 +180,7 @@ impl Toolkit {
     /// The outcome of a call: from the log while it is recorded there, then from the tool, if the policy allows the call.
     pub async fn answer(&self, request: &ToolRequest<'_>) -> Result<ToolOutcome, DriveError> {
         match &self.site {
-            CallSite::Trial => Ok(self.call_in_trial(request.call).await),
+            CallSite::Trial { media } => Ok(self.call_in_trial(request.call, media).await),
             CallSite::Run { journal, cancel, redactor } => {
                 self.call_in_run(request, journal, cancel, redactor).await
             }
@@ -220,9 +224,11 @@ impl Toolkit {
         let answered = journal.lock().await.peek(request.answered_by).await?;
         if let Some(record) = answered {
             self.heed(journal.lock().await.read_controls().await?)?;
-            return record.outcome().cloned().ok_or_else(|| {
+            let outcome = record.outcome().cloned().ok_or_else(|| {
                 DriveError::Unusable(format!("the answer of `{}` cannot be read", call.name))
-            });
+            })?;
+            self.media.learn(&outcome);
+            return Ok(outcome);
         }
         if !journal.lock().await.writes() {
             return Err(JournalError::End.into());
@@ -244,7 +250,14 @@ impl Toolkit {
             }
         }
         let token = CancellationToken::new();
-        let context = CallContext { now_ms, idempotency_key: key, cancel: token.clone(), progress: None };
+        self.media.drop_unrecorded();
+        let context = CallContext {
+            now_ms,
+            idempotency_key: key,
+            cancel: token.clone(),
+            progress: None,
+            media: Some(self.media.clone()),
+        };
         let span = spans::tool(call, "function");
         let running = ready.run(context).instrument(span.clone());
         tokio::pin!(running);
@@ -313,7 +326,7 @@ impl Toolkit {
         }
     }
 
-    async fn call_in_trial(&self, call: &ToolCall) -> ToolOutcome {
+    async fn call_in_trial(&self, call: &ToolCall, media: &Arc<MediaInMemory>) -> ToolOutcome {
         let ready = match self.ready(call) {
             Ok(ready) => ready,
             Err(refusal) => return ToolOutcome::failed(refusal),
@@ -322,7 +335,7 @@ impl Toolkit {
         if !ready.spec().effects.changes_nothing() || decision.verdict != PolicyVerdict::Allow {
             return ToolOutcome::failed(format!("`{}` is not called in a trial", call.name));
         }
-        ready.run(CallContext::default()).await
+        ready.run(CallContext { media: Some(media.clone()), ..CallContext::default() }).await
     }
 }
 

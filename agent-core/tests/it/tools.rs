@@ -212,6 +212,8 @@ pub(super) struct Lab {
     /// The text that the lamp shows besides the number of times that it was lit.
     pub(super) shown: &'static str,
     pub(super) redactor: Redactor,
+    /// Sources of tools besides the bank.
+    pub(super) sources: Vec<Arc<dyn ToolSource>>,
     /// The record that a resume writes.
     pub(super) resumed: ControlRecord,
 }
@@ -251,6 +253,7 @@ impl Lab {
             approver: Arc::new(Unattended),
             shown: "",
             redactor: Redactor::default(),
+            sources: Vec::new(),
             resumed: ControlRecord::resumed(),
         }
     }
@@ -278,8 +281,9 @@ impl Lab {
         if resumed {
             journal = journal.with_pending_control(self.resumed.clone());
         }
-        let source: Arc<dyn ToolSource> = Arc::new(Counter(Arc::clone(&self.bank)));
-        let toolbox = Arc::new(Toolbox::new(vec![source], CallLimits::default()));
+        let mut sources: Vec<Arc<dyn ToolSource>> = vec![Arc::new(Counter(Arc::clone(&self.bank)))];
+        sources.extend(self.sources.iter().cloned());
+        let toolbox = Arc::new(Toolbox::new(sources, CallLimits::default()));
         let deps = DriverDeps {
             environment: Box::new(Lamp { shown: self.shown, ..Lamp::new() }),
             controller,
