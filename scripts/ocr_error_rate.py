@@ -108,7 +108,7 @@ def main():
                     count[2] += wrong
             print(f"\r{number + 1}/{PAGES} pages", end="", file=sys.stderr)
     print(file=sys.stderr)
-    for name, (lines, characters, wrong) in groups.items():
+    for name, (lines, characters, wrong) in sorted(groups.items()):
         print(f"{name:8} {lines:4} lines {characters:6} characters {100 * wrong / characters:6.2f} % wrong")
     for wrong, text_, read in sorted(worst, reverse=True)[:5]:
         print(f"  {wrong} wrong: {text_!r} was read as {read!r}")

@@ -1,5 +1,6 @@
 //! What sees, for `sojourn see` and for sources of tools of kind `see`.
 
+#[cfg(not(feature = "perception"))]
 use crate::error::{Failure, Kind};
 use anyhow::Result;
 use sojourn_tools::ToolSource;
@@ -7,24 +8,19 @@ use sojourn_tools::builtin::SeeSettings;
 use std::sync::Arc;
 
 #[cfg(feature = "perception")]
-pub use with_perception::reader_files;
+pub use with_perception::{reader_files, source};
 
-/// Opens a source of tools that see. The networks are loaded at the first call that needs them.
+/// A source of tools that see, in a program that cannot.
 ///
 /// # Errors
-/// When the model is unknown, is no reader or is not on this machine, or the program was built without perception.
-pub fn source(name: &str, settings: &SeeSettings) -> Result<Arc<dyn ToolSource>> {
-    #[cfg(feature = "perception")]
-    return with_perception::source(name, settings);
-    #[cfg(not(feature = "perception"))]
-    {
-        let _ = settings;
-        Err(absent(format!("tools.{name}: ")).into())
-    }
+/// Always.
+#[cfg(not(feature = "perception"))]
+pub fn source(name: &str, _settings: &SeeSettings) -> Result<Arc<dyn ToolSource>> {
+    Err(absent(format!("tools.{name}: ")).into())
 }
 
 /// The program was built without perception.
-#[cfg_attr(feature = "perception", allow(dead_code, reason = "for builds without"))]
+#[cfg(not(feature = "perception"))]
 pub fn absent(place: impl std::fmt::Display) -> Failure {
     Failure::new(
         Kind::Failure,
@@ -35,7 +31,8 @@ pub fn absent(place: impl std::fmt::Display) -> Failure {
 
 #[cfg(feature = "perception")]
 mod with_perception {
-    use super::{Arc, Failure, Kind, Result, SeeSettings, ToolSource};
+    use super::{Arc, Result, SeeSettings, ToolSource};
+    use crate::error::{Failure, Kind};
     use crate::models;
     use anyhow::Context as _;
     use sojourn_controller::models::ModelKind;
@@ -46,6 +43,10 @@ mod with_perception {
     /// Time limit of a call where the agent file gives none.
     const WITHIN: Duration = Duration::from_mins(2);
 
+    /// Opens a source of tools that see. The networks are loaded at the first call that needs them.
+    ///
+    /// # Errors
+    /// When the model is unknown, is no reader or is not on this machine.
     pub fn source(name: &str, settings: &SeeSettings) -> Result<Arc<dyn ToolSource>> {
         let files = reader_files(settings.model.as_deref()).with_context(|| format!("tools.{name}"))?;
         let within = settings.timeout_ms.map_or(WITHIN, Duration::from_millis);

@@ -4,7 +4,7 @@ use super::tools::{LIGHT, Lab, TRAP, cut, grants, library, new_run, policy, rule
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sojourn_core::{Outcome, RecordKind, Redactor};
-use sojourn_memory::{BlobId, RecordQuery};
+use sojourn_memory::{BlobId, RecordQuery, Store};
 use sojourn_tools::{
     CallContext, Content, Effects, FixedSource, FunctionTool, NoArguments, PolicyFile, PolicyVerdict, Tool,
     ToolOutcome, ToolSource,
@@ -128,7 +128,7 @@ async fn an_instruction_planted_in_a_picture_causes_no_irreversible_call() {
 async fn a_picture_of_another_run_or_with_a_secret_cannot_be_seen() {
     let (mut lab, read) = looking("the key is sesame-4711", PolicyFile::default());
     lab.redactor = Redactor::new([("KEY".to_owned(), "sesame-4711".to_owned())]);
-    let (_home, store, records) = lab.first().await;
+    let (_home, _store, records) = lab.first().await;
     let said = |what: &str| {
         records
             .iter()
@@ -136,12 +136,18 @@ async fn a_picture_of_another_run_or_with_a_secret_cannot_be_seen() {
     };
     assert!(said("it contains a declared secret") && said("in this run"));
     assert_eq!(read.load(Ordering::SeqCst), 0);
-    // The bytes are in the same log, but this run did not bring them in.
+    // The bytes are in the same store, but this run did not bring them in.
     let (mut lab, read) = looking("of another run", PolicyFile::default());
     lab.answers.remove(0);
+    let home = tempfile::tempdir().unwrap();
+    let store = Store::open(home.path()).await.unwrap();
     store.put_blob(&picture("of another run")).await.unwrap();
-    let (_, prompts) = lab.run().await;
-    assert!(prompts[1].contains("no tool has brought in a picture"), "{}", prompts[1]);
+    let writer = store.create_run(new_run()).await.unwrap();
+    lab.drive(&store, Vec::new(), Some(writer), lab.controller(0)).await;
+    let records = store.records(&new_run().id, &RecordQuery::all()).await.unwrap();
+    let answer = records.iter().find(|record| RecordKind::ToolAnswered.is(record)).unwrap();
+    let message = answer.payload["outcome"]["message"].as_str().unwrap();
+    assert!(message.contains("no tool has brought in a picture"), "{message}");
     assert_eq!(read.load(Ordering::SeqCst), 0);
 }
 

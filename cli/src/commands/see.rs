@@ -65,7 +65,7 @@ async fn differences(args: &See, bytes: Vec<u8>, other: &Path) -> Result<ExitCod
         output::json(&comparison)?;
     } else {
         for area in &comparison.boxes {
-            output::line(area)?;
+            output::line(area.to_string())?;
         }
         output::note(format!("{:.2} % of the pixels differ", comparison.changed * 100.0));
         if comparison.left_out > 0 {

@@ -8,6 +8,7 @@ use sojourn_tools::outside::offload::{GiveUp, offload};
 use sojourn_tools::schema::identifier;
 use sojourn_tools::{CallContext, Content, Effects, FixedSource, FunctionTool, Media, Tool, ToolOutcome};
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -147,7 +148,7 @@ impl Sight {
         context: &CallContext,
     ) -> Result<ToolOutcome, String> {
         let (media, bytes) = picture(&args.media, context).await?;
-        let found = find(&*self.lines(&media, bytes).await?, &args.text);
+        let found = find(&self.lines(&media, bytes).await?, &args.text);
         if found.is_empty() {
             let words: String = args.text.chars().take(80).collect();
             let handle = media.handle();
@@ -174,23 +175,23 @@ impl Sight {
         let (one, one_bytes) = picture(&args.a, context).await?;
         let (other, other_bytes) = picture(&args.b, context).await?;
         let key = format!("{} {}", one.blob, other.blob);
-        let comparison = match self.compared.get(&key) {
-            Some(known) => known,
-            None => {
-                let compared = self.work(&one, move |_, _| {
-                    let decode = |bytes: &Bytes| Picture::decode(bytes).map_err(|error| error.to_string());
-                    compare(&decode(&one_bytes)?, &decode(&other_bytes)?).map_err(|error| error.to_string())
-                });
-                self.compared.put(key, compared.await?)
-            }
+        let comparison = if let Some(known) = self.compared.get(&key) {
+            known
+        } else {
+            let compared = self.work(&one, move |_, _| {
+                let decode = |bytes: &Bytes| Picture::decode(bytes).map_err(|error| error.to_string());
+                compare(&decode(&one_bytes)?, &decode(&other_bytes)?).map_err(|error| error.to_string())
+            });
+            self.compared.put(key, compared.await?)
         };
         let boxes = &comparison.boxes;
         let mut text = match boxes.len() {
             0 => "nothing differs".to_owned(),
+            1 => format!("one box differs, {:.2} % of the pixels:", comparison.changed * 100.0),
             count => format!("{count} boxes differ, {:.2} % of the pixels:", comparison.changed * 100.0),
         };
         for area in boxes.iter().take(LISTED) {
-            text.push_str(&format!("\n{area}"));
+            let _ = write!(text, "\n{area}");
         }
         let value = serde_json::to_value(&*comparison).map_err(|error| error.to_string())?;
         Ok(outcome("", value, text, vec![one, other]))
@@ -215,11 +216,10 @@ impl Sight {
         media: &Media,
         work: impl FnOnce(&Self, &GiveUp) -> Result<T, String> + Send + 'static,
     ) -> Result<T, String> {
-        let handle = media.handle();
-        let sight = Arc::clone(self);
-        let done =
-            offload(&format!("the picture {handle}"), self.eyes.within, move |wanted| work(&sight, wanted));
-        done.await.map_err(|error| error.to_string())?.map_err(|reason| format!("{handle}: {reason}"))
+        let (handle, sight) = (media.handle(), Arc::clone(self));
+        let what = format!("the picture {handle}");
+        let done = offload(&what, self.eyes.within, move |wanted| work(&sight, wanted)).await;
+        done.map_err(|error| error.to_string())?.map_err(|reason| format!("{handle}: {reason}"))
     }
 
     /// The networks, loaded at the first use. A failure is tried again at the next.
@@ -284,7 +284,7 @@ mod tests {
         let args = json!({"a": clean.handle(), "b": dotted.handle()});
         for _ in 0..2 {
             let outcome = call(&toolbox, &store, "see_compare", args.clone()).await;
-            assert_eq!(outcome.to_text(), "1 boxes differ, 0.08 % of the pixels:\n10,20 1x1");
+            assert_eq!(outcome.to_text(), "one box differs, 0.08 % of the pixels:\n10,20 1x1");
             assert_eq!(outcome.value.unwrap()["boxes"], json!([{"x": 10, "y": 20, "width": 1, "height": 1}]));
             assert_eq!(outcome.about, [clean.clone(), dotted.clone()]);
         }

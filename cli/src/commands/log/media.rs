@@ -4,7 +4,7 @@ use crate::logbook::{self, Reading};
 use crate::{output, table};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
-use sojourn_core::RecordKind;
+use sojourn_core::{LogRecord, RecordKind};
 use sojourn_memory::{BlobId, EventSeq, RecordQuery, Store};
 use sojourn_tools::media::{Media, resolve};
 use std::io::{self, Write as _};
@@ -77,7 +77,7 @@ async fn shown(store: &Store, run: &str) -> Result<Vec<Shown>> {
     let mut reading = Reading::new(store, &info, RecordQuery::all().kinds(kinds)).await?;
     let mut shown: Vec<Shown> = Vec::new();
     while let Some((record, content)) = reading.next().await? {
-        let Some(outcome) = content.as_ref().and_then(|content| content.outcome()) else { continue };
+        let Some(outcome) = content.as_ref().and_then(LogRecord::outcome) else { continue };
         for media in outcome.media() {
             // A reference that the record has no blob for is not the run's own.
             let id = media.blob.parse::<BlobId>().ok().filter(|id| record.blobs.contains(id));
