@@ -13,6 +13,7 @@ pub mod duration;
 mod embedding;
 pub mod environments;
 pub mod error;
+mod eyes;
 pub mod home;
 mod input;
 mod lazy_controller;
