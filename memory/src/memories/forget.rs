@@ -20,6 +20,8 @@ use std::path::{Path, PathBuf};
 pub(crate) const TOMBSTONE: &str = r#"{"$forgotten":true}"#;
 /// Shorter texts are not searched for in other records, because they occur in many by chance.
 const MIN_NEEDLE_BYTES: usize = 12;
+/// Of a longer sentence only so many bytes are searched for, because quotations of it are cut.
+const MAX_NEEDLE_BYTES: usize = 120;
 /// Number of the last bytes of a picture that are searched for.
 const MEDIA_NEEDLE_BYTES: usize = 48;
 /// Number of rows read at once.
@@ -114,8 +116,17 @@ impl Store {
     }
 }
 
-/// The spellings in which the text can occur in files: plain, JSON, and JSON within JSON.
+/// What to look for: the text, and what a lesson says after the task that it begins with, because the model's reply and the prompts
+/// quote that alone. Of a long sentence the beginning is enough: quotations are cut.
 fn needles(text: &str) -> Vec<Vec<u8>> {
+    let said = text.split_once(": ").map(|(_, said)| &said[..said.floor_char_boundary(MAX_NEEDLE_BYTES)]);
+    let mut needles: Vec<Vec<u8>> = [Some(text), said].into_iter().flatten().flat_map(spellings).collect();
+    needles.dedup();
+    needles
+}
+
+/// The spellings in which the text can occur in files: plain, JSON, and JSON within JSON.
+fn spellings(text: &str) -> Vec<Vec<u8>> {
     let text = text.trim();
     if text.len() < MIN_NEEDLE_BYTES {
         return Vec::new();

@@ -261,7 +261,9 @@ async fn forgetting_deletes_every_copy_and_the_log_verifies() {
     writer.commit(Durability::Effect).await.unwrap();
     let index = EmbeddedVectors::open(&home.path().join("index"), [0; 16]);
     let memories = Memories::with_index(store.clone(), std::sync::Arc::new(index));
-    let id = memories.remember(&lesson(4, secret), &[embedding(1)]).await.unwrap().id;
+    // The log quotes the sentence without the task.
+    let id =
+        memories.remember(&lesson(4, &format!("collect_wood: {secret}")), &[embedding(1)]).await.unwrap().id;
     memories.remember(&lesson(5, "eat cows"), &[embedding(2)]).await.unwrap();
     let hashes = async || -> Vec<_> {
         let records = store.records(&run_id(), &RecordQuery::all()).await.unwrap();

@@ -19,7 +19,8 @@ def seen():
     odd = [None, {"$blob": "zz"}, {"$forgotten": True}, {"x": None, "$ref": "zz"}, -0.0, [None]][steps % 6]
     state = {"cell": cell, "target": odd, "deep": {"$blob": {"$$blob": odd}}}
     if steps % 2: state = dict(reversed(state.items()))
-    return {"text": "$blob \x1b[31m", "state": state, "unlocked": ["leave"] if out else [], "ended": "succeeded" if out else "time_up" if steps >= 20 else None}
+    deep = json.loads("[" * 115 + "]" * 115)
+    return {"available": ["left", {"name": "right", "args": {"times": deep}}], "text": "$blob \x1b[31m", "state": state, "unlocked": ["leave"] if out else [], "ended": "succeeded" if out else "time_up" if steps >= 20 else None}
 for line in sys.stdin:
     request = json.loads(line); method, params = request["method"], request.get("params") or {}
     if method == "describe": result = {"environment": WORLD}
