@@ -35,7 +35,7 @@ pub async fn log(home: &Home, args: Log) -> Result<ExitCode> {
             check::recover(&store, run, into.as_deref(), *json).await?;
         }
         (Some(LogCommand::Export(export)), _) => export::export(&store, export).await?,
-        (Some(LogCommand::Import { file, json }), _) => export::import(&store, file, *json).await?,
+        (Some(LogCommand::Import(args)), _) => export::import(&store, args).await?,
         (Some(LogCommand::Gc { keep, older_than, yes, json }), _) => {
             collect::collect(home, &store, *keep, *older_than, *yes, *json).await?;
         }
