@@ -259,6 +259,7 @@ impl McpPeer {
                 name: name.clone(),
                 description: spec.description.clone(),
                 input: Some(spec.input_schema()),
+                untrusted: !self.settings.trusted,
             })
         };
         self.settings.tools.iter().filter_map(offer).collect()

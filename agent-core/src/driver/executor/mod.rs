@@ -192,7 +192,7 @@ impl SkillExecutor {
         if let Some(reason) = tally.failed {
             return Err(reason);
         }
-        Ok(tally.into_run(error, verified, before, shared.state.clone()))
+        Ok(tally.into_run(error, verified, before, shared.state.clone(), shared.tainted))
     }
 
     /// Calls one tool of the environment directly, as an agent without skills does.
