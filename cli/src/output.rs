@@ -3,15 +3,42 @@
 //! Any text may hold names and words from outside, so nothing that a terminal would act on is printed as it is.
 
 use serde::Serialize;
+use serde_json::Value;
+use sojourn_core::Redactor;
 use sojourn_tools::outside::terminal;
+use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::{PoisonError, RwLock};
+
+/// What replaces the secrets of the agent files that were read.
+static REDACTORS: RwLock<Vec<Redactor>> = RwLock::new(Vec::new());
+
+/// From now on, the secrets of `redactor` are replaced in everything that is printed.
+pub fn hide(redactor: Redactor) {
+    if !redactor.is_empty() {
+        REDACTORS.write().unwrap_or_else(PoisonError::into_inner).push(redactor);
+    }
+}
+
+fn redacted(text: &str) -> Cow<'_, str> {
+    let redactors = REDACTORS.read().unwrap_or_else(PoisonError::into_inner);
+    redactors.iter().fold(Cow::Borrowed(text), |text, redactor| Cow::Owned(redactor.text(&text)))
+}
+
+fn redacted_value(value: &impl Serialize) -> serde_json::Result<Value> {
+    let mut value = serde_json::to_value(value)?;
+    for redactor in REDACTORS.read().unwrap_or_else(PoisonError::into_inner).iter() {
+        redactor.value(&mut value);
+    }
+    Ok(value)
+}
 
 /// Prints one line of the result, or several. Control characters are spelt out.
 ///
 /// # Errors
 /// When stdout cannot be written; [`io::ErrorKind::BrokenPipe`] when its reader has gone.
 pub fn line(text: impl AsRef<str>) -> io::Result<()> {
-    writeln!(io::stdout(), "{}", terminal::escaped(text.as_ref()))
+    writeln!(io::stdout(), "{}", terminal::escaped(&redacted(text.as_ref())))
 }
 
 /// Prints this program's own text, byte by byte.
@@ -29,7 +56,7 @@ pub fn verbatim(text: &str) -> io::Result<()> {
 /// # Errors
 /// When the value cannot be written as JSON.
 pub fn to_json_line(value: &impl Serialize) -> serde_json::Result<String> {
-    let json = serde_json::to_string(value)?;
+    let json = serde_json::to_string(&redacted_value(value)?)?;
     Ok(terminal::escaped_json(&json).into_owned())
 }
 
@@ -38,7 +65,7 @@ pub fn to_json_line(value: &impl Serialize) -> serde_json::Result<String> {
 /// # Errors
 /// As [`line`].
 pub fn json(value: &impl Serialize) -> io::Result<()> {
-    let json = serde_json::to_string_pretty(value)?;
+    let json = serde_json::to_string_pretty(&redacted_value(value)?)?;
     writeln!(io::stdout(), "{}", terminal::escaped_json(&json))
 }
 
@@ -52,7 +79,7 @@ pub fn json_line(value: &impl Serialize) -> io::Result<()> {
 
 /// Prints a line for the person at the terminal. A closed stderr is no error.
 pub fn note(text: impl AsRef<str>) {
-    let _ = writeln!(io::stderr(), "{}", terminal::escaped(text.as_ref()));
+    let _ = writeln!(io::stderr(), "{}", terminal::escaped(&redacted(text.as_ref())));
 }
 
 /// Whether stderr is a terminal.

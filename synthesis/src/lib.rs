@@ -10,7 +10,7 @@
 //!   argument in all demonstrations ("the element whose label the goal has in quotation marks"); repeated calls become loops. The
 //!   resulting JavaScript programs are run in further worlds, which shows which of them was meant.
 //!
-//! * `play` looks for sequences of calls in worlds that declare nothing but their tools: a [`Player`] goes back to the states
+//! * `play` looks for sequences of calls in worlds that declare nothing but their tools: a [`NoveltySearch`] goes back to the states
 //!   that it saw least and continues from there.
 //!
 //! The crate knows no model and no particular environment. An environment declares in its
@@ -157,6 +157,6 @@ mod world;
 
 pub use exploration::Explorer;
 pub use plan::{DemonstratedCall, Demonstration, ExplorationPlan, Findings};
-pub use play::Player;
+pub use play::NoveltySearch;
 pub use ui::{ElementId, Field, FieldValue, Group, LeftOut, UiElement, UiState, UiStateError};
 pub use world::{CallResult, ExplorationError, PracticeWorld, RunResult};

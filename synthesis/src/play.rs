@@ -1,6 +1,6 @@
 //! Playing in a world that declares nothing but its tools: random calls, then sequences that reached the goal.
 //!
-//! The player keeps the shortest way to each state that it saw. An episode goes back to a state from which little was tried, and
+//! The search keeps the shortest way to each state that it saw. An episode goes back to a state from which little was tried, and
 //! continues there at random (Ecoffet et al., "First return, then explore", Nature 590, 2021). A way that reaches the goal becomes
 //! a program, and other episodes show whether it holds there.
 
@@ -29,7 +29,7 @@ const PROGRAMS: usize = 6;
 const FOR_PROGRAMS: usize = 4;
 
 /// Plays in an environment for one task.
-pub struct Player<'a> {
+pub struct NoveltySearch<'a> {
     /// The environment.
     pub environment: &'a EnvironmentSpec,
     /// The task whose goal is to be reached.
@@ -79,7 +79,7 @@ impl Clocks {
     }
 }
 
-impl Player<'_> {
+impl NoveltySearch<'_> {
     /// Plays until a program has reached the goal again and again, or all episodes of the plan are over.
     ///
     /// # Errors
@@ -388,13 +388,14 @@ mod tests {
             known_skills: vec![],
         };
         let task = task();
-        let player = Player { environment: &environment, task: &task, plan: &plan, sandbox: SANDBOX.clone() };
-        let findings = player.play(vec![Corridor::default()]).await.unwrap();
+        let search =
+            NoveltySearch { environment: &environment, task: &task, plan: &plan, sandbox: SANDBOX.clone() };
+        let findings = search.play(vec![Corridor::default()]).await.unwrap();
         let go = "  go(\"east\");\n";
         let expected = format!("function work() {{\n{go}{go}  open();\n{go}{go}{go}  return true;\n}}");
         assert_eq!(findings.programs, [expected]);
         assert_eq!(
-            player.play(vec![Corridor::default()]).await.unwrap(),
+            search.play(vec![Corridor::default()]).await.unwrap(),
             findings,
             "seeds decide everything"
         );

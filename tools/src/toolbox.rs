@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// How long a cancelled tool may take to stop before its task is aborted.
 const GRACE: Duration = Duration::from_millis(500);
+/// The longest time limit that a tool may have, whatever its source declares.
+const MAX_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// Limits on every call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -317,7 +319,7 @@ impl ValidatedCall {
     pub async fn try_run(self, context: CallContext) -> Result<ToolOutcome, ToolError> {
         let Self { tool, spec, args, limits } = self;
         let name = spec.name;
-        let timeout = spec.timeout_ms.map_or(limits.timeout, Duration::from_millis);
+        let timeout = spec.timeout_ms.map_or(limits.timeout, Duration::from_millis).min(MAX_TIMEOUT);
         let cancel = context.cancel.clone();
         // A separate task contains panics.
         let mut task = tokio::spawn(async move { tool.call(&args, &context).await });

@@ -1,8 +1,8 @@
 //! Writes and checks the documentation. The work is done by tests of the `sojourn` binary, which know the command line and the types
 //! of the agent file, so that the other chores do not compile them.
 
+use crate::cargo;
 use anyhow::{Context as _, Result, ensure};
-use std::process::Command;
 
 /// Environment variable; `write` makes the tests write the generated pages.
 const VARIABLE: &str = "SOJOURN_DOCS";
@@ -26,8 +26,7 @@ pub fn run(mode: Mode) -> Result<()> {
 
 /// Runs tests of the whole workspace, because other selections would compile packages with other features.
 fn test(arguments: &[&str], value: &str) -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = cargo::command();
     command.args(["test", "--quiet", "--workspace"]).args(arguments).env(VARIABLE, value);
     let status = command.status().context("cannot start cargo")?;
     ensure!(status.success(), "the documentation has faults; the tests above list them");

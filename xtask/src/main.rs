@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 
+mod cargo;
 mod conformance;
 mod docs;
 mod engine;

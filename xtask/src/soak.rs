@@ -87,7 +87,7 @@ fn sojourn(home: &Path, words: &[&str]) -> Result<()> {
 }
 
 fn cargo(words: &[&str], variables: &[(&str, &str)]) -> Result<()> {
-    let mut command = Command::new("cargo");
+    let mut command = crate::cargo::command();
     command.args(words).envs(variables.iter().copied());
     let status = command.status().context("cannot start cargo")?;
     if status.success() { Ok(()) } else { bail!("`cargo {}` failed: {status}", words.join(" ")) }

@@ -57,14 +57,14 @@ impl Driver {
 
     /// An executor that holds the run's environment and reflexes until they are taken back.
     async fn executor(&mut self) -> Result<SkillExecutor, DriveError> {
-        let limit = self.time_limit().await?.with_grace();
+        let limit = self.time_limit().await?;
         let recorder = JournalRecorder {
             journal: Arc::clone(&self.journal),
             observer: Arc::clone(&self.observer),
             cancel: self.cancel.clone(),
             redactor: self.redactor.clone(),
             durable: !self.core.spec().deterministic,
-            limit,
+            limit: limit.clone().with_grace(),
         };
         let mut executor = SkillExecutor::new(
             self.sandbox.clone(),
@@ -76,7 +76,7 @@ impl Driver {
         )?;
         executor.set_episode_step(self.episode_step).await;
         if let Some(toolkit) = &self.toolkit {
-            executor.lend(toolkit.clone(), self.core.tainted()).await;
+            executor.lend(toolkit.within(limit), self.core.tainted()).await;
         }
         Ok(executor)
     }

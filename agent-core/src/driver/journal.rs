@@ -27,6 +27,10 @@ pub struct Journal {
     crash: Option<(EventSeq, fn())>,
     /// Whether recorded results of trials are taken from the log instead of running the trials again.
     trusts_trials: bool,
+    /// The last record that was written in another home; 0 if there is none.
+    imported_until: EventSeq,
+    /// The last record that was copied from another run; 0 if there is none.
+    copied_until: EventSeq,
     seq: EventSeq,
     at_ms: i64,
     /// Number of records so far, control records not counted.
@@ -45,6 +49,9 @@ pub struct Noted {
     pub at_ms: i64,
     /// Whether it was recorded before this process.
     pub replayed: bool,
+    /// Whether it was recorded in another home or copied from another run: what it says of the library and of memories changes
+    /// nothing here, and nobody's approval in it counts.
+    pub foreign: bool,
 }
 
 /// Why the journal cannot continue.
@@ -89,12 +96,26 @@ impl Journal {
             controls: Vec::new(),
             crash: None,
             trusts_trials: false,
+            imported_until: EventSeq(0),
+            copied_until: EventSeq(0),
             seq: EventSeq(0),
             at_ms: 0,
             index: RecordIndex::default(),
             trial_results: BTreeMap::new(),
             matched: 0,
         }
+    }
+
+    /// Records up to `imported` were written in another home, and those up to `copied` by another run. 0: none.
+    #[must_use]
+    pub fn with_foreign(mut self, imported: EventSeq, copied: EventSeq) -> Self {
+        (self.imported_until, self.copied_until) = (imported, copied);
+        self
+    }
+
+    /// Whether some records were written in another home.
+    pub fn is_imported(&self) -> bool {
+        self.imported_until > EventSeq(0)
     }
 
     /// Takes the times of live records from `clock`.
@@ -200,13 +221,18 @@ impl Journal {
                 });
             }
             self.matched += 1;
-            return Ok(Noted { seq: record.seq, at_ms: record.at_ms, replayed: true });
+            return Ok(self.replayed(&record));
         }
         self.note_clock_change().await?;
         let at_ms = self.clock.own(self.index.now()).ok_or(JournalError::End)?;
         let noted = self.append(kind, at_ms, compact, &contents).await?;
         self.index.advance();
         Ok(noted)
+    }
+
+    fn replayed(&self, record: &Record) -> Noted {
+        let foreign = record.seq <= self.imported_until.max(self.copied_until);
+        Noted { seq: record.seq, at_ms: record.at_ms, replayed: true, foreign }
     }
 
     /// The control records at this place of the log. Where the recorded part ends, the pending one is written.
@@ -311,7 +337,7 @@ impl Journal {
             writer.commit(Durability::Effect).await?;
             crash();
         }
-        Ok(Noted { seq: record.seq, at_ms: record.at_ms, replayed: false })
+        Ok(Noted { seq: record.seq, at_ms: record.at_ms, replayed: false, foreign: false })
     }
 
     /// The recorded result at this place, which must be of one of these kinds; `None` after the recorded part.
@@ -332,7 +358,7 @@ impl Journal {
         }
         let decoded = LogRecord::require(&self.store, &record).await?;
         self.matched += 1;
-        Ok(Some((Noted { seq: record.seq, at_ms: record.at_ms, replayed: true }, decoded)))
+        Ok(Some((self.replayed(&record), decoded)))
     }
 
     /// The next record that is no control record, if it is of this kind. It stays in the journal.

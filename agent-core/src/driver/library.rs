@@ -25,6 +25,14 @@ impl Driver {
         self.load_library()
     }
 
+    /// From now on, no reflex that the run has so far acts.
+    pub(super) fn disown_reflexes(&mut self) -> Result<(), DriveError> {
+        self.given.clear();
+        let learned = self.core.library().reflexes().into_iter().map(|entry| entry.skill.manifest.id.clone());
+        self.disowned.extend(learned);
+        self.load_library()
+    }
+
     /// Loads the skills and reflexes of the core's library that are not loaded yet.
     pub(super) fn load_library(&mut self) -> Result<(), DriveError> {
         self.skills = Arc::new(load_skills(&self.sandbox, self.core.library(), &mut self.programs)?);
@@ -32,6 +40,9 @@ impl Driver {
         self.reflexes.clone_from(&self.given);
         for entry in self.core.library().reflexes() {
             let manifest = &entry.skill.manifest;
+            if self.disowned.contains(&manifest.id) {
+                continue;
+            }
             let Kind::Reflex { cooldown, .. } = manifest.kind else { continue };
             let program = load_program(&self.sandbox, entry, &mut self.programs)?;
             let reflex = self.sandbox.reflex(&program, &self.core.config().actor.tick_limits());

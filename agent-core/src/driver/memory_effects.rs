@@ -28,6 +28,9 @@ impl Driver {
     }
 
     pub(super) async fn remember(&mut self, lesson: &NewLesson, noted: Noted) -> Result<(), DriveError> {
+        if noted.foreign {
+            return Ok(());
+        }
         // The intent is durable before memory has it, here and below.
         if self.memory.is_some() {
             self.commit().await?;
@@ -39,6 +42,9 @@ impl Driver {
     }
 
     pub(super) async fn consolidate(&mut self, edits: &[Edit], noted: Noted) -> Result<(), DriveError> {
+        if noted.foreign {
+            return Ok(());
+        }
         if self.memory.is_some() {
             self.commit().await?;
         }
@@ -54,7 +60,7 @@ impl Driver {
         helped: bool,
         noted: Noted,
     ) -> Result<(), DriveError> {
-        let Some(memory) = &self.memory else { return Ok(()) };
+        let Some(memory) = self.memory.as_ref().filter(|_| !noted.foreign) else { return Ok(()) };
         self.commit().await?;
         memory.credit(ids, helped, &self.run, noted).await
     }

@@ -15,6 +15,7 @@ mod memory_effects;
 mod observer;
 mod provenance;
 mod redact;
+mod redacted_environment;
 mod replay;
 mod run_memory;
 mod spans;
@@ -39,6 +40,7 @@ use crate::model::{
     ControlRecord, Effect, Event, FinishReason, LogRecord, RecordKind, Started, TimedControl,
 };
 use executor::{LiveReflex, LoadedSkill};
+use redacted_environment::RedactedEnvironment;
 use replay::ReplayingEnvironment;
 use serde::Serialize;
 use sojourn_controller::{Cancel, Controller};
@@ -46,7 +48,7 @@ use sojourn_memory::{Durability, RunId, RunStatus};
 use sojourn_sandbox::{Program, Sandbox};
 use sojourn_skills::{Library, LibraryError, SkillId};
 use sojourn_tools::Environment;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use time_limit::TimeLimit;
 use tokio::sync::Mutex;
@@ -73,6 +75,8 @@ pub struct Driver {
     reflexes: Vec<LiveReflex>,
     /// The reflexes that the run was started with.
     given: Vec<LiveReflex>,
+    /// Learned reflexes that do not act, because another home wrote them.
+    disowned: BTreeSet<SkillId>,
     programs: BTreeMap<SkillId, Program>,
     skills: Arc<BTreeMap<String, LoadedSkill>>,
     /// Tools that do not belong to the environment; `None` in a run without any.
@@ -187,6 +191,7 @@ impl Driver {
             )));
         }
         if !started.environment.deterministic {
+            deps.environment = RedactedEnvironment::wrap(deps.environment, &deps.redactor);
             deps.environment = Box::new(ReplayingEnvironment::new(deps.environment, &deps.journal).await?);
         }
         let noted = deps.journal.note(&started).await?;
@@ -229,6 +234,7 @@ impl Driver {
             run,
             reflexes: reflexes.clone(),
             given: reflexes,
+            disowned: BTreeSet::new(),
             programs: BTreeMap::new(),
             skills: Arc::default(),
             toolkit,
@@ -385,7 +391,12 @@ impl Driver {
                     self.library = None;
                     resumed_ms = Some(control.at_ms);
                 }
-                ControlRecord::Resumed { .. } => resumed_ms = Some(control.at_ms),
+                ControlRecord::Resumed { foreign, .. } => {
+                    resumed_ms = Some(control.at_ms);
+                    if *foreign {
+                        self.disown_reflexes()?;
+                    }
+                }
                 ControlRecord::ToolsChanged { .. } | ControlRecord::ClockChanged { .. } => {}
             }
         }

@@ -15,7 +15,8 @@ impl Driver {
             let mut journal = self.journal.lock().await;
             if !journal.replaying()
                 && journal.writes()
-                && let Some(change) = toolkit::change(self.core.tools(), toolbox).await
+                && let Some(change) =
+                    toolkit::change(self.core.tools(), toolbox, &toolkit, &self.redactor).await?
             {
                 journal.append_control(self.redactor.any(change)?).await?;
             }
@@ -25,10 +26,12 @@ impl Driver {
         Ok(resumed_later_ms.or(resumed_ms))
     }
 
-    pub(super) async fn call_tool(&self, call: &ToolCall, untrusted: bool) -> Result<Step, DriveError> {
+    pub(super) async fn call_tool(&mut self, call: &ToolCall, untrusted: bool) -> Result<Step, DriveError> {
+        let limit = self.time_limit().await?;
         let Some(toolkit) = &self.toolkit else {
             return Err(DriveError::Unusable("this run has no tools of its own".to_owned()));
         };
+        let toolkit = toolkit.within(limit);
         let request = ToolRequest { call, untrusted, answered_by: RecordKind::ToolAnswered };
         let outcome = toolkit.answer(&request).await?;
         let event = Event::ToolAnswered { outcome, trusted: toolkit.trusts(&call.name) };

@@ -5,6 +5,7 @@
 //! [`FailureKind::EffectUnknown`].
 
 use super::journal::{Journal, JournalError};
+use super::time_limit::TimeLimit;
 use super::{DriveError, Redactor, spans};
 use crate::model::{ControlRecord, RecordKind, TimedControl, ToolDecision};
 use async_trait::async_trait;
@@ -65,8 +66,11 @@ pub(super) struct Toolkit {
     restrictions: Arc<RwLock<Restrictions>>,
     /// The tools as the core knows them. In a replay there is no other source.
     specs: Arc<RwLock<BTreeMap<String, ToolSpec>>>,
-    run: RunId,
+    /// The run whose log has the calls. A fork is another one, whose calls are not those of its origin.
+    run: Arc<RwLock<RunId>>,
     site: CallSite,
+    /// The end of the run's time, for calls in the run.
+    limit: Arc<TimeLimit>,
 }
 
 /// The bounds of all calls. They only ever become stricter.
@@ -84,7 +88,7 @@ enum CallSite {
     /// In the run: decisions and outcomes are logged.
     Run { journal: Arc<Mutex<Journal>>, cancel: Cancel, redactor: Redactor },
     /// In a trial: only tools that change nothing are called, and nobody is asked.
-    Trial,
+    Trial { redactor: Redactor },
 }
 
 /// A call that wants an answer.
@@ -106,7 +110,14 @@ impl Toolkit {
         redactor: Redactor,
     ) -> Result<Self, DriveError> {
         let site = CallSite::Run { journal, cancel, redactor };
-        let toolkit = Self { tools, restrictions: Arc::default(), specs: Arc::default(), run, site };
+        let toolkit = Self {
+            tools,
+            restrictions: Arc::default(),
+            specs: Arc::default(),
+            run: Arc::new(RwLock::new(run)),
+            site,
+            limit: Arc::default(),
+        };
         toolkit.restrict(policy)?;
         Ok(toolkit)
     }
@@ -128,6 +139,7 @@ impl Toolkit {
                     self.restrictions_mut().tainted |= untrusted;
                 }
                 ControlRecord::Forked { changes, .. } => {
+                    self.run.write().unwrap_or_else(PoisonError::into_inner).clone_from(&changes.run);
                     let tools = changes.config.as_ref().and_then(|config| config.tools.as_ref());
                     if let Some(tools) = tools {
                         self.restrict(&tools.policy)?;
@@ -149,7 +161,13 @@ impl Toolkit {
 
     /// The same tools for trials.
     pub fn in_trial(&self) -> Self {
-        Self { site: CallSite::Trial, ..self.clone() }
+        let (CallSite::Run { redactor, .. } | CallSite::Trial { redactor }) = &self.site;
+        Self { site: CallSite::Trial { redactor: redactor.clone() }, ..self.clone() }
+    }
+
+    /// The same tools, whose calls are given up at the end of `limit`.
+    pub fn within(&self, limit: TimeLimit) -> Self {
+        Self { limit: Arc::new(limit), ..self.clone() }
     }
 
     /// Takes over the tools as the core knows them.
@@ -176,7 +194,7 @@ impl Toolkit {
     /// The outcome of a call: from the log while it is recorded there, then from the tool, if the policy allows the call.
     pub async fn answer(&self, request: &ToolRequest<'_>) -> Result<ToolOutcome, DriveError> {
         match &self.site {
-            CallSite::Trial => Ok(self.call_in_trial(request.call).await),
+            CallSite::Trial { redactor } => Ok(self.call_in_trial(request.call, redactor).await),
             CallSite::Run { journal, cancel, redactor } => {
                 self.call_in_run(request, journal, cancel, redactor).await
             }
@@ -191,11 +209,12 @@ impl Toolkit {
         redactor: &Redactor,
     ) -> Result<ToolOutcome, DriveError> {
         let call = request.call;
-        let key = format!("{}/{}", self.run, journal.lock().await.seq());
+        let seq = journal.lock().await.seq();
         let recorded = journal.lock().await.recall(&[RecordKind::ToolDecision]).await?;
         let repeated = recorded.is_some();
         // A resume at this very place may have brought another policy.
         self.heed(journal.lock().await.read_controls().await?)?;
+        let elsewhere = recorded.as_ref().is_some_and(|(noted, _)| noted.foreign);
         let (decision, now_ms, ready) = match recorded {
             Some((noted, record)) => {
                 let decision = ToolDecision::try_from(record).map_err(|kind| {
@@ -227,7 +246,9 @@ impl Toolkit {
         if !journal.lock().await.writes() {
             return Err(JournalError::End.into());
         }
-        let repeatable = self.spec(&call.name).is_some_and(|spec| spec.effects.repeatable());
+        // The log alone does not say that a call may be repeated: somebody else may have written it.
+        let repeatable = self.spec(&call.name).is_some_and(|spec| spec.effects.repeatable())
+            && ready.as_ref().is_some_and(|ready| ready.spec().effects.repeatable());
         if repeated && !repeatable {
             return Ok(ToolOutcome::failed_by(
                 FailureKind::EffectUnknown,
@@ -239,11 +260,12 @@ impl Toolkit {
         };
         if repeated {
             self.heed(journal.lock().await.read_controls().await?)?;
-            if let Some(refusal) = self.refused_since(&ready, &decision, request.untrusted) {
+            if let Some(refusal) = self.refused_since(&ready, &decision, request.untrusted, elsewhere) {
                 return Ok(denied(&refusal));
             }
         }
         let token = CancellationToken::new();
+        let key = format!("{}/{seq}", self.run.read().unwrap_or_else(PoisonError::into_inner));
         let context = CallContext { now_ms, idempotency_key: key, cancel: token.clone(), progress: None };
         let span = spans::tool(call, "function");
         let running = ready.run(context).instrument(span.clone());
@@ -261,6 +283,13 @@ impl Toolkit {
                 // The tool sees the cancellation and has the grace period of the toolbox to end.
                 let _ = running.await;
                 Err(DriveError::Interrupted)
+            }
+            () = self.limit.over() => {
+                token.cancel();
+                let _ = running.await;
+                let outcome = ToolOutcome::failed(format!("`{}` did not answer within the time of the run", call.name));
+                spans::returned(&span, &outcome);
+                Ok(outcome)
             }
         }
     }
@@ -297,11 +326,21 @@ impl Toolkit {
         restrictions.policies.decide(ready.spec(), ready.args(), untrusted || restrictions.tainted)
     }
 
-    /// Why a call that was granted before a crash is not made after it; `None` where it may be made.
-    fn refused_since(&self, ready: &ValidatedCall, before: &ToolDecision, untrusted: bool) -> Option<String> {
+    /// Why a call that was granted before a crash is not made after it; `None` where it may be made. `elsewhere` says that it was
+    /// granted in another home or run.
+    fn refused_since(
+        &self,
+        ready: &ValidatedCall,
+        before: &ToolDecision,
+        untrusted: bool,
+        elsewhere: bool,
+    ) -> Option<String> {
         let Decision { verdict, by } = self.judge(ready, untrusted);
         let approved = before.shown.as_deref() == Some(call_hash(ready.spec(), ready.args()).as_str());
         match verdict {
+            PolicyVerdict::Ask if elsewhere => {
+                Some(format!("{by}: it was approved elsewhere, which does not count here"))
+            }
             // Another call than the one that a person saw.
             _ if before.shown.is_some() && !approved => {
                 Some("the call is not the one that was approved".to_owned())
@@ -313,7 +352,7 @@ impl Toolkit {
         }
     }
 
-    async fn call_in_trial(&self, call: &ToolCall) -> ToolOutcome {
+    async fn call_in_trial(&self, call: &ToolCall, redactor: &Redactor) -> ToolOutcome {
         let ready = match self.ready(call) {
             Ok(ready) => ready,
             Err(refusal) => return ToolOutcome::failed(refusal),
@@ -322,7 +361,8 @@ impl Toolkit {
         if !ready.spec().effects.changes_nothing() || decision.verdict != PolicyVerdict::Allow {
             return ToolOutcome::failed(format!("`{}` is not called in a trial", call.name));
         }
-        ready.run(CallContext::default()).await
+        let outcome = redactor.any(ready.run(CallContext::default()).await);
+        outcome.unwrap_or_else(|error| ToolOutcome::failed(error.to_string()))
     }
 }
 
@@ -336,16 +376,26 @@ pub fn call_hash(spec: &ToolSpec, args: &Map<String, Value>) -> String {
     hex::encode(Sha256::digest(shown.to_string()))
 }
 
-/// The difference between the tools that the core knows and those of the toolbox; `None` where they are equal.
-pub(super) async fn change(known: &BTreeMap<String, ToolSpec>, toolbox: &Toolbox) -> Option<ControlRecord> {
-    let notices = toolbox.refresh().notices;
+/// The difference between the tools that the core knows and those of the toolbox, without secrets; `None` where they are equal.
+pub(super) async fn change(
+    known: &BTreeMap<String, ToolSpec>,
+    toolbox: &Toolbox,
+    toolkit: &Toolkit,
+    redactor: &Redactor,
+) -> Result<Option<ControlRecord>, DriveError> {
+    toolbox.hold_effects(known.values());
+    let notices = redactor.any(toolbox.refresh().notices)?;
+    let specs = redactor.any(toolbox.specs())?;
+    // The policy that trusts a tool's answers trusts its description.
+    let described =
+        |spec: ToolSpec| ToolSpec { untrusted: spec.untrusted && !toolkit.trusts(&spec.name), ..spec };
     let now: BTreeMap<String, ToolSpec> =
-        toolbox.specs().into_iter().map(|spec| (spec.name.clone(), spec)).collect();
+        specs.into_iter().map(|spec| (spec.name.clone(), described(spec))).collect();
     let vanished: Vec<String> = known.keys().filter(|name| !now.contains_key(*name)).cloned().collect();
     let appeared: Vec<ToolSpec> =
         now.into_values().filter(|spec| known.get(&spec.name) != Some(spec)).collect();
     if notices.is_empty() && vanished.is_empty() && appeared.is_empty() {
-        return None;
+        return Ok(None);
     }
     let mut unconstrained = BTreeMap::new();
     for spec in &appeared {
@@ -353,7 +403,7 @@ pub(super) async fn change(known: &BTreeMap<String, ToolSpec>, toolbox: &Toolbox
             unconstrained.insert(spec.name.clone(), reason.to_string());
         }
     }
-    Some(ControlRecord::ToolsChanged { appeared, unconstrained, vanished, notices })
+    Ok(Some(ControlRecord::ToolsChanged { appeared, unconstrained, vanished, notices }))
 }
 
 /// The indices of `texts`, those that share more words with the query first; of equals the earlier.

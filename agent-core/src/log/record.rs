@@ -230,6 +230,9 @@ log_records! {
             /// Whether the run was recorded elsewhere, or its world is not trusted any more: it is tainted from now on.
             #[serde(default, skip_serializing_if = "std::ops::Not::not")]
             untrusted: bool,
+            /// Whether another home wrote all records before: none of the reflexes in them acts from now on.
+            #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+            foreign: bool,
         },
         /// The records before this one were copied from another run; from here on this run goes its own way.
         "forked" => Forked {
@@ -307,7 +310,7 @@ pub struct TimedControl {
 impl ControlRecord {
     /// Another process resumed the run, and nothing else changed.
     pub fn resumed() -> Self {
-        Self::Resumed { budgets: None, policy: None, untrusted: false }
+        Self::Resumed { budgets: None, policy: None, untrusted: false, foreign: false }
     }
 }
 

@@ -36,12 +36,13 @@ fn started_line(started: &Started) -> String {
 
 fn control_line(record: &ControlRecord) -> String {
     match record {
-        ControlRecord::Resumed { budgets, policy, untrusted } => {
+        ControlRecord::Resumed { budgets, policy, untrusted, foreign } => {
             let mut line = "resumed by another process".to_owned();
             let changes = [
                 (budgets.is_some(), ", with other budgets"),
                 (policy.is_some(), ", under another policy too"),
                 (*untrusted, ", as a run from elsewhere"),
+                (*foreign, ", without its reflexes"),
             ];
             line.extend(changes.iter().filter(|(changed, _)| *changed).map(|(_, words)| *words));
             line

@@ -331,6 +331,7 @@ fn a_run_with_exhausted_steps_resumes_with_a_larger_budget() {
         budgets: Some(Budgets { steps: Some(7), ..Budgets::default() }),
         policy: None,
         untrusted: false,
+        foreign: false,
     };
     core.apply_control(&TimedControl { record, before_ms: 0, at_ms: 0 });
     effects = core.reopen(0);

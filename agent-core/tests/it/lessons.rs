@@ -27,7 +27,7 @@ impl Lab {
     fn noted(&mut self) -> Noted {
         self.seq += 1;
         let at_ms = i64::try_from(self.seq).unwrap() * 1000;
-        Noted { seq: EventSeq(self.seq), at_ms, replayed: false }
+        Noted { seq: EventSeq(self.seq), at_ms, replayed: false, foreign: false }
     }
 
     async fn consolidate(&mut self, edits: &[Edit]) {

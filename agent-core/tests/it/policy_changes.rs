@@ -33,7 +33,7 @@ async fn resumed_at_every_record(
 }
 
 fn under(policy: PolicyFile) -> ControlRecord {
-    ControlRecord::Resumed { budgets: None, policy: Some(Box::new(policy)), untrusted: false }
+    ControlRecord::Resumed { budgets: None, policy: Some(Box::new(policy)), untrusted: false, foreign: false }
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn a_run_from_elsewhere_is_tainted_from_the_resume_on() {
     let rules = vec![rule("bank_pay", PolicyVerdict::Allow, false)];
     let allows = PolicyFile { trusted: vec!["bank_*".into()], ..policy(rules) };
     let mut lab = Lab::new(allows, &[PAY, LIGHT]);
-    let elsewhere = ControlRecord::Resumed { budgets: None, policy: None, untrusted: true };
+    let elsewhere = ControlRecord::Resumed { budgets: None, policy: None, untrusted: true, foreign: false };
     resumed_at_every_record(&mut lab, elsewhere, |all, at, paid| {
         assert_eq!(paid, 0, "cut after record {at}");
         let resumed = all.iter().position(|record| RecordKind::Resumed.is(record)).unwrap();
@@ -110,6 +110,7 @@ async fn an_approval_holds_for_the_call_that_was_shown() {
     let (_home, store, mut records) = lab.first().await;
     let decided = records.iter().position(|record| RecordKind::ToolDecision.is(record)).unwrap();
     records.truncate(decided + 1);
+    let approved = records[decided].payload["shown"].clone();
     for (forged, reads) in [(false, 1), (true, 0)] {
         if forged {
             records[decided].payload["shown"] = "0".repeat(64).into();
@@ -119,4 +120,10 @@ async fn an_approval_holds_for_the_call_that_was_shown() {
         lab.drive(&copy, records.clone(), Some(writer), lab.controller(1)).await;
         assert_eq!(lab.reads(), reads, "forged: {forged}");
     }
+    records[decided].payload["shown"] = approved;
+    lab.foreign = true;
+    let (_scratch, copy, writer) = cut(&store, &records).await;
+    lab.bank.reads.store(0, Ordering::SeqCst);
+    lab.drive(&copy, records.clone(), Some(writer), lab.controller(1)).await;
+    assert_eq!(lab.reads(), 0, "an approval that was given elsewhere does not count here");
 }

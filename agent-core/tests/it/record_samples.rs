@@ -201,7 +201,12 @@ fn skill_events() -> Vec<SkillEvent> {
 fn controls() -> Vec<ControlRecord> {
     let parent = RunId::new(1, 1);
     vec![
-        ControlRecord::Resumed { budgets: None, policy: Some(Box::default()), untrusted: true },
+        ControlRecord::Resumed {
+            budgets: None,
+            policy: Some(Box::default()),
+            untrusted: true,
+            foreign: false,
+        },
         ControlRecord::Forked {
             forked_from: ForkPoint { run: parent, seq: EventSeq(5), hash: Hash::of(b"record") },
             changes: ForkChanges {

@@ -13,7 +13,7 @@ use sojourn_core::{
     Approval, Approver, Budgets, ControlRecord, Driver, DriverDeps, Journal, LOG_VERSION, Outcome,
     RecordKind, Redactor, RunConfig, RunOrigin, Silent, Started, ToolUse, Tools, Unattended,
 };
-use sojourn_memory::{NewRun, Record, RecordQuery, RunId, RunStatus, Store, Writer};
+use sojourn_memory::{EventSeq, NewRun, Record, RecordQuery, RunId, RunStatus, Store, Writer};
 use sojourn_sandbox::{Sandbox, SandboxConfig, engine_sha256};
 use sojourn_skills::{
     AdmissionRule, Compiled, Draft, Kind, LibraryEvent, LibraryState, Origin, TrialReport, WorldResult,
@@ -229,6 +229,8 @@ pub(super) struct Lab {
     pub(super) redactor: Redactor,
     /// The record that a resume writes.
     pub(super) resumed: ControlRecord,
+    /// Whether the records of a resumed run were copied from another one.
+    pub(super) foreign: bool,
 }
 
 impl Lab {
@@ -267,6 +269,7 @@ impl Lab {
             shown: "",
             redactor: Redactor::default(),
             resumed: ControlRecord::resumed(),
+            foreign: false,
         }
     }
 
@@ -291,7 +294,8 @@ impl Lab {
         let resumed = !records.is_empty() && live;
         let mut journal = Journal::new(store.clone(), records, writer);
         if resumed {
-            journal = journal.with_pending_control(self.resumed.clone());
+            let last = EventSeq(if self.foreign { journal.left().count() as u64 } else { 0 });
+            journal = journal.with_pending_control(self.resumed.clone()).with_foreign(EventSeq(0), last);
         }
         let source: Arc<dyn ToolSource> = Arc::new(Counter(Arc::clone(&self.bank)));
         let toolbox = Arc::new(Toolbox::new(vec![source], CallLimits::default()));

@@ -3,6 +3,7 @@
 use super::{AgentFile, assign};
 use crate::environments;
 use crate::error::{Failure, Kind};
+use crate::output;
 use anyhow::Result;
 use sojourn_core::CORE_RULES;
 use sojourn_tools::EnvironmentRegistry;
@@ -19,6 +20,13 @@ impl AgentFile {
     /// # Errors
     /// When the file cannot be read or says something that it may not say; the error names the place.
     pub fn read(registry: &EnvironmentRegistry, path: &Path, overrides: &[String]) -> Result<Self> {
+        let agent = Self::read_file(registry, path, overrides)?;
+        // What a program writes before there is a run may hold its secrets, and is printed.
+        output::hide(agent.redactor());
+        Ok(agent)
+    }
+
+    fn read_file(registry: &EnvironmentRegistry, path: &Path, overrides: &[String]) -> Result<Self> {
         let named = path.to_str().and_then(|name| Some((name, registry.get(name)?)));
         if let Some((name, provider)) = named
             && !path.exists()

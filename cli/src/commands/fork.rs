@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 use sojourn_controller::ModelInfo;
 use sojourn_core::{Budgets, ForkChanges, RunConfig, now_ms};
-use sojourn_memory::{EventSeq, NewRun, RecordQuery, RunStatus};
-use std::path::PathBuf;
+use sojourn_memory::{EventSeq, NewRun, RecordQuery, RunInfo, RunStatus, Store};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Makes a run from the first records of another one, and continues it.
@@ -30,7 +30,10 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
         .hint(format!("`sojourn log {}` lists them", parent.id))
         .into());
     }
-    let path = args.agent.clone().unwrap_or_else(|| PathBuf::from(&parent.environment));
+    let path = match &args.agent {
+        Some(path) => path.clone(),
+        None => own_environment(&home, &store, &parent).await?,
+    };
     let agent = agent(&home, &path, &args, &file)?;
     let environment = agent.open_environment(home.environments()).await?.spec().name.clone();
     if environment != parent.environment {
@@ -103,7 +106,26 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
     super::run::supervise(home, run, &resume).await
 }
 
-fn agent(home: &Home, path: &std::path::Path, args: &Fork, file: &[String]) -> Result<AgentFile> {
+/// The environment of the parent, where its name alone may open it. A log may say any name: it is never taken for a file, and a
+/// run from elsewhere does not choose code.
+async fn own_environment(home: &Home, store: &Store, parent: &RunInfo) -> Result<PathBuf> {
+    let name = &parent.environment;
+    let registry = home.environments();
+    let known = registry.get(name).is_some() && !Path::new(name).exists();
+    if known && (!registry.name_chooses_code(name)? || !store.is_imported(&parent.id).await?) {
+        return Ok(PathBuf::from(name));
+    }
+    let why = if known {
+        "which runs code that its name chooses, and was imported"
+    } else {
+        "which an agent file describes"
+    };
+    Err(Failure::new(Kind::Usage, format!("run `{}` is in the environment `{name}`, {why}", parent.id))
+        .hint("give the agent file with `--agent`")
+        .into())
+}
+
+fn agent(home: &Home, path: &Path, args: &Fork, file: &[String]) -> Result<AgentFile> {
     AgentFile::read(home.environments(), path, &with_model(file.to_vec(), args))
 }
 

@@ -15,10 +15,10 @@ use anyhow::Result;
 use recorded::same_world;
 use sojourn_controller::RecordedController;
 use sojourn_core::{
-    Budgets, ControlRecord, Driver, DriverDeps, Journal, LOG_VERSION, Redactor, RunMemory, RunOrigin,
-    Started, now_ms,
+    Budgets, ControlRecord, Driver, DriverDeps, Journal, LOG_VERSION, RecordKind, Redactor, RunMemory,
+    RunOrigin, Started, now_ms,
 };
-use sojourn_memory::{NewRun, RecordQuery, RunId, RunInfo, RunStatus, Store};
+use sojourn_memory::{EventSeq, NewRun, RecordQuery, RunId, RunInfo, RunStatus, Store};
 use sojourn_sandbox::{Sandbox, SandboxConfig, engine_sha256};
 use sojourn_tools::{Environment, PolicyFile};
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -162,23 +162,35 @@ impl RunContext {
             .into());
         }
         check_policy(policy, &watch.redactor)?;
-        let untrusted = self.store.is_imported(&info.id).await?
-            || (environment.spec().untrusted && !started.environment.untrusted);
+        let imported = self.store.imported_until(&info.id).await?;
+        let untrusted =
+            imported.is_some() || (environment.spec().untrusted && !started.environment.untrusted);
+        let of_kind =
+            |kind: RecordKind| records.iter().filter(move |record| kind.is(record)).map(|record| record.seq);
+        let has_since = |last: EventSeq, kind| of_kind(kind).any(|seq| seq > last);
         let resumed = ControlRecord::Resumed {
             budgets: more,
             policy: (!effective.policies.contains(policy)).then(|| Box::new(policy.clone())),
             untrusted,
+            // Once: what the run learned here since then is this home's own.
+            foreign: imported.is_some_and(|last| !has_since(last, RecordKind::Resumed)),
         };
+        let copied = of_kind(RecordKind::Forked).next_back().unwrap_or(EventSeq(0));
         let deps = DriverDeps {
             environment,
             controller: Arc::clone(&models.controller),
             sandbox: self.sandbox.clone(),
             journal: Journal::new(self.store.clone(), records, Some(writer))
                 .trusting_trials()
+                .with_foreign(imported.unwrap_or(EventSeq(0)), copied)
                 .with_pending_control(resumed),
             memory: self.memory(models, &started).await?,
-            // The skills that a fork learns stay in its log.
-            library: if effective.forked { None } else { Some(self.home.library().await?) },
+            // The skills of a fork, and of a run from elsewhere, stay in its log.
+            library: if effective.forked || imported.is_some() {
+                None
+            } else {
+                Some(self.home.library().await?)
+            },
             tools: models.tools.clone(),
             observer: watch.observer,
             cancel: watch.cancel,

@@ -9,6 +9,7 @@ use crate::memories::TOMBSTONE;
 use crate::{Error, Hash, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sqlx::Row as _;
 use sqlx::{Connection, SqliteConnection};
 
 /// Kind of the first record that a fork writes itself.
@@ -57,9 +58,10 @@ impl Store {
         let (no, genesis) = run::insert(&mut transaction, &new, Some(&branch)).await?;
         // A fork of an imported run counts as imported.
         sqlx::query(
-            "INSERT INTO imported_runs SELECT ? WHERE EXISTS (SELECT 1 FROM imported_runs WHERE run = ?)",
+            "INSERT INTO imported_runs (run, last) SELECT ?, min(last, ?) FROM imported_runs WHERE run = ?",
         )
         .bind(no)
+        .bind(at.0 as i64)
         .bind(origin.no)
         .execute(&mut *transaction)
         .await?;
@@ -96,9 +98,18 @@ impl Store {
     /// # Errors
     /// [`Error::NoSuchRun`], or the store cannot be read.
     pub async fn is_imported(&self, run: &RunId) -> Result<bool, Error> {
+        Ok(self.imported_until(run).await?.is_some())
+    }
+
+    /// The last record of the run that was written in another home; `None` for a run of this home.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRun`], or the store cannot be read.
+    pub async fn imported_until(&self, run: &RunId) -> Result<Option<EventSeq>, Error> {
         let row = self.run_row(run).await?;
-        let mark = sqlx::query("SELECT 1 FROM imported_runs WHERE run = ?").bind(row.no);
-        Ok(mark.fetch_optional(&self.pool).await?.is_some())
+        let mark = sqlx::query("SELECT last FROM imported_runs WHERE run = ?").bind(row.no);
+        let Some(mark) = mark.fetch_optional(&self.pool).await? else { return Ok(None) };
+        Ok(Some(EventSeq(u64::try_from(mark.try_get::<i64, _>(0)?).unwrap_or(0))))
     }
 }
 

@@ -132,3 +132,82 @@ fn heads_kept_elsewhere_tell_that_a_log_was_cut() {
     let gone = place.run(&["log", "verify", "--head", "gone.jsonl"]);
     assert!(gone.code == 1 && gone.stdout.contains("another-run  GONE"), "{gone}");
 }
+
+#[test]
+fn the_name_of_a_world_in_a_log_is_never_taken_for_an_agent_file() {
+    if !sojourn_testkit::has("python3") {
+        return;
+    }
+    let place = place();
+    place.write("hallway.py", HALLWAY.replace("\"hallway\"", "\"shared/notes.toml\""));
+    place.write_agent("", "[environment]\nkind = \"process\"\ncommand = [\"python3\", \"hallway.py\"]\n");
+    let run = place.json(&["run", "agent.toml", "--steps", "5"]);
+    std::fs::create_dir(place.path().join("shared")).unwrap();
+    let planted = "model = \"none\"\n[environment]\nkind = \"process\"\ncommand = [\"sh\", \"-c\", \"touch planted\"]\n";
+    place.write("shared/notes.toml", planted);
+    let said = place.complaint(&["fork", run["run"].as_str().unwrap(), "--at", "3", "--no-run"]);
+    assert!(said.contains("which an agent file describes") && said.contains("`--agent`"), "{said}");
+    let planted = ["planted", "shared/planted"].map(|name| place.path().join(name).exists());
+    assert_eq!(planted, [false, false], "the file was not opened");
+    place.text(&["fork", run["run"].as_str().unwrap(), "--at", "3", "--no-run", "--agent", "agent.toml"]);
+}
+
+#[test]
+fn a_secret_in_the_error_of_a_start_is_not_printed() {
+    let place = place();
+    let world = "echo \"cannot sign in with $WORLD_TOKEN\" >&2; exit 1";
+    place.write_agent(
+        "",
+        &format!("[environment]\nkind = \"process\"\nenv = [\"WORLD_TOKEN\"]\ncommand = [\"sh\", \"-c\", '{world}']\n"),
+    );
+    for args in [&["run", "agent.toml"][..], &["environments", "check", "agent.toml"]] {
+        let output = place.command(args).env("WORLD_TOKEN", "hunter2-of-the-world").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("cannot sign in with") && !said.contains("hunter2"), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn exports_for_other_programs_act_on_no_terminal() {
+    if !sojourn_testkit::has("python3") {
+        return;
+    }
+    let place = place();
+    place.write("hallway.py", HALLWAY.replace("\\x1b[31m", "\\u009b31m \\u202e"));
+    place.write_agent("", "[environment]\nkind = \"process\"\ncommand = [\"python3\", \"hallway.py\"]\n");
+    place.text(&["run", "agent.toml", "--steps", "5"]);
+    for format in ["jsonl", "otlp", "sft"] {
+        let text = place.text(&["log", "export", "latest", "--format", format]);
+        assert!(!text.contains(['\u{9b}', '\u{202e}', '\u{1b}']), "{format}");
+    }
+}
+
+#[test]
+fn a_step_that_fails_costs_the_episode_and_not_the_run() {
+    if !sojourn_testkit::has("python3") {
+        return;
+    }
+    for fault in [
+        "print(json.dumps({\"id\": request[\"id\"], \"error\": \"no\"}), flush=True); continue",
+        "result = seen() | {\"text\": \"x\" * (17 << 20)}",
+        "result = seen() | {\"state\": 7}",
+        "result = seen() | {\"state\": {\"x\": json.loads(\"[\" * 300 + \"]\" * 300)}}",
+        "sys.exit(3)",
+    ] {
+        let place = place();
+        let step = "        steps += 1;";
+        let faulty = format!("        if steps == 3:\n            steps += 1\n            {fault}\n{step}");
+        // The next life ends before its third step, and the run by its budget.
+        place.write("hallway.py", HALLWAY.replace(step, &faulty).replace("steps >= 20", "steps >= 12"));
+        place.write_agent(
+            "",
+            "[environment]\nkind = \"process\"\ncommand = [\"python3\", \"hallway.py\"]\n[run.actor]\nrounds = 0\n",
+        );
+        let run =
+            place.command(&["run", "agent.toml", "--steps", "8", "--time", "1m", "--json"]).output().unwrap();
+        assert!(run.status.success(), "{fault}: {}", String::from_utf8_lossy(&run.stderr));
+        let log = place.text(&["log", "latest", "--json"]);
+        assert!(log.matches("\"kind\":\"episode_started\"").count() > 1, "{fault}: the next episode started");
+        assert_eq!(place.json(&["replay", "latest", "--verify"])["matched"], true, "{fault}");
+    }
+}

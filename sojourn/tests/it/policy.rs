@@ -89,3 +89,73 @@ fn a_secret_that_is_too_short_is_warned_of_at_the_start() {
     assert!(said.contains("the secret `BIT`: it is too short"), "{said}");
     assert!(said.contains("the secret `PIN`: it is short"), "{said}");
 }
+
+#[test]
+fn resuming_an_imported_run_brings_none_of_its_lessons_into_the_home() {
+    let (here, there) = (place(), place());
+    let agent = format!(
+        "environment = \"crafter\"\nmodel = \"scripted\"\nembedding = \"none\"\n\
+         [controller]\nkind = \"openai\"\nbase_url = \"{}\"\n[run]\ntasks = [\"collect_wood\"]\n",
+        endpoint()
+    );
+    for place in [&here, &there] {
+        std::fs::write(place.path().join("agent.toml"), &agent).unwrap();
+    }
+    let result: Value = serde_json::from_str(&run(
+        here.path(),
+        &["run", "agent.toml", "--steps", "30", "--seed", "3", "--json"],
+    ))
+    .unwrap();
+    let id = result["run"].as_str().unwrap();
+    let lessons = |log: &[Value]| log.iter().filter(|record| record["kind"] == "remember").count();
+    let (memories, records_here) = (["memory", "stats", "--json"], records(here.path()));
+    let at_first = lessons(&records_here);
+    assert!(at_first > 0, "the run remembered something");
+    let export = here.path().join("run.jsonl");
+    run(here.path(), &["log", "export", "latest", "--out", export.to_str().unwrap()]);
+    run(there.path(), &["log", "import", export.to_str().unwrap()]);
+    let output = sojourn(there.path(), &["run", "agent.toml", "--resume", "--steps", "1"]);
+    assert_eq!(output.status.code(), Some(3), "an imported run is resumed only by its name");
+    let output = sojourn(there.path(), &["run", "agent.toml", "--resume", id, "--steps", "1", "--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let skills: Value = serde_json::from_str(&run(there.path(), &["skills", "list", "--json"])).unwrap();
+    assert_eq!(skills, serde_json::json!([]), "no skill of the log is the home's");
+    let kept: Value = serde_json::from_str(&run(there.path(), &memories)).unwrap();
+    let own = lessons(&records(there.path())) - at_first;
+    let kept: u64 = kept["memories"]["kinds"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
+    assert_eq!(kept, own as u64);
+    // What came from elsewhere changes nothing in a second resume either.
+    sojourn(there.path(), &["run", "agent.toml", "--resume", id, "--steps", "1", "--json"]);
+    let verdict: Value =
+        serde_json::from_str(&run(there.path(), &["replay", "latest", "--verify", "--json"])).unwrap();
+    assert_eq!(verdict["matched"], true, "{verdict}");
+}
+
+/// A program whose only tool never answers, whatever time its caller has.
+const SILENT: &str = r#"
+import json, sys
+for line in sys.stdin:
+    request = json.loads(line)
+    if request["method"] == "describe":
+        tool = {"name": "wait", "description": "waits", "timeout_ms": 9223372036854775808, "effects": {"write": False, "network": False, "irreversible": False, "idempotent": True}}
+        print(json.dumps({"id": request["id"], "result": {"tools": [tool]}}), flush=True)
+"#;
+
+#[test]
+fn a_tool_that_never_answers_does_not_outlive_the_time_of_the_run() {
+    if !has("python3") {
+        return;
+    }
+    let place = place();
+    place.write("silent.py", SILENT);
+    let source = "[tools.silent]\nkind = \"process\"\ncommand = [\"python3\", \"silent.py\"]\n";
+    let text = agent("allow", "", None).replace("[[policy.rule]]", &format!("{source}[[policy.rule]]"));
+    std::fs::write(place.path().join("agent.toml"), text).unwrap();
+    run(place.path(), &["run", "agent.toml", "--time", "2s", "--json"]);
+    let log = run(place.path(), &["log", "latest", "--json"]);
+    assert!(log.contains("`silent_wait` did not answer within the time of the run"), "{log}");
+    assert!(log.contains("\"kind\":\"finish\""), "{log}");
+    let verdict: Value =
+        serde_json::from_str(&run(place.path(), &["replay", "latest", "--verify", "--json"])).unwrap();
+    assert_eq!(verdict["matched"], true, "{verdict}");
+}

@@ -12,10 +12,10 @@ mod server;
 mod suite;
 mod verdict;
 
+use crate::cargo;
 use anyhow::{Result, bail};
 use server::Server;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use suite::Suite;
 
 /// Versions of the suite, with their requirements: the first tests the protocols with a handshake, the second the one without.
@@ -57,7 +57,7 @@ pub fn run(named: &[String]) -> Result<()> {
 /// Builds the client and the server; returns their paths.
 fn build() -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let status = cargo::command()
         .args(["build", "--workspace", "--example", "mcp_conformance_client"])
         .args(["--example", "mcp_conformance_server"])
         .current_dir(&root)

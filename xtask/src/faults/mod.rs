@@ -10,7 +10,6 @@ mod place;
 use anyhow::{Context as _, Result, bail};
 use place::Shim;
 use std::path::Path;
-use std::process::Command;
 
 /// A fault, and whether the invariants held.
 type Case = fn(&Shim) -> Result<()>;
@@ -32,7 +31,7 @@ pub fn run(names: &[String]) -> Result<()> {
     if let Some(name) = names.iter().find(|name| !CASES.iter().any(|(known, _)| known == name)) {
         bail!("no fault `{name}`: {}", CASES.map(|(known, _)| known).join(", "));
     }
-    let built = Command::new("cargo").args(["build", "--workspace", "--bin", "sojourn"]).status();
+    let built = crate::cargo::command().args(["build", "--workspace", "--bin", "sojourn"]).status();
     if !built.context("cannot start cargo")?.success() {
         bail!("the program cannot be built");
     }

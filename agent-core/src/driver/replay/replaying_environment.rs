@@ -65,8 +65,10 @@ impl ReplayingEnvironment {
         let source = match open_episode(&trace) {
             None => Source::Live,
             Some(past) => {
-                let rejoined =
-                    journal.writes() && environment.rejoin(&past).await.map_err(ExecutorError::from)?;
+                // What another home did is not done again in the world of this one.
+                let rejoined = journal.writes()
+                    && !journal.is_imported()
+                    && environment.rejoin(&past).await.map_err(ExecutorError::from)?;
                 Source::Recorded { rejoined }
             }
         };
@@ -160,10 +162,7 @@ impl Environment for ReplayingEnvironment {
         let observation = match (self.source, entry) {
             (Source::Recorded { .. }, Some(TraceEntry::Observed(observation))) => observation.clone(),
             (Source::Live, _) | (Source::Recorded { rejoined: true }, None) => self.environment.observe()?,
-            _ => Observation::new(
-                "The state is unknown: the process ended, and the environment with it.",
-                self.state.clone(),
-            ),
+            _ => Observation::new("The state is unknown: the environment was lost.", self.state.clone()),
         };
         *last = LastObservation { observation: Some(observation.clone()), stale: false };
         Ok(observation)
@@ -208,9 +207,13 @@ impl Environment for ReplayingEnvironment {
         self.invalidate();
         if !self.is_recorded() {
             self.go_live()?;
-            let outcome = self.environment.step(action).await?;
-            self.state.clone_from(&outcome.state);
-            return Ok(outcome);
+            let stepped = self.environment.step(action).await;
+            match &stepped {
+                Ok(outcome) => self.state.clone_from(&outcome.state),
+                Err(EnvironmentError::Lost { .. }) => (self.source, self.call) = (Source::Lost, None),
+                Err(_) => {}
+            }
+            return stepped;
         }
         let next = trace::step(&mut self.trace, &mut self.state, action);
         if matches!(next, Err(EnvironmentError::Lost { .. })) {

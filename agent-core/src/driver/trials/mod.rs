@@ -23,7 +23,7 @@ use crate::model::{Event, ExplorationPlan, LogRecord, Payload as _, RecordKind, 
 use exploration::{EpisodeCount, ExploredWorld};
 use reflexes::ReflexTrialRunner;
 use sojourn_skills::SkillId;
-use sojourn_synthesis::{Explorer, Findings, Player};
+use sojourn_synthesis::{Explorer, Findings, NoveltySearch};
 use sojourn_tools::Environment;
 use std::sync::Arc;
 
@@ -116,7 +116,7 @@ impl Driver {
         let found = if spec.exploration.is_some() {
             Explorer { environment: spec, task, plan, sandbox }.explore(worlds).await
         } else {
-            Player { environment: spec, task, plan, sandbox }.play(worlds).await
+            NoveltySearch { environment: spec, task, plan, sandbox }.play(worlds).await
         };
         let event = found
             .map(|Findings { demonstrations, programs }| Event::Explored { demonstrations, programs })

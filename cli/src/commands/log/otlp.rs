@@ -2,6 +2,7 @@
 //! OpenTelemetry's conventions for generative AI, in one OTLP/JSON document (an `ExportTraceServiceRequest`).
 
 use crate::logbook::{Reading, purpose_name};
+use crate::output;
 use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -75,8 +76,7 @@ pub async fn write(store: &Store, info: &RunInfo, to: Option<EventSeq>, out: &mu
         "resource": resource,
         "scopeSpans": [{"scope": scope, "spans": trace.closed}],
     }]});
-    serde_json::to_writer(&mut *out, &document)?;
-    out.write_all(b"\n")?;
+    writeln!(out, "{}", output::to_json_line(&document)?)?;
     Ok(count)
 }
 

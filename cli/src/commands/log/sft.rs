@@ -5,6 +5,7 @@
 //! conversations of an episode are in the same split, so that training never sees test data.
 
 use crate::logbook::Reading;
+use crate::output;
 use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -97,8 +98,7 @@ pub async fn write(store: &Store, info: &RunInfo, to: Option<EventSeq>, out: &mu
             continue;
         };
         if let Some(conversation) = reader.read(info, &record, &content) {
-            serde_json::to_writer(&mut *out, &conversation)?;
-            out.write_all(b"\n")?;
+            writeln!(out, "{}", output::to_json_line(&conversation)?)?;
             count += 1;
         }
     }

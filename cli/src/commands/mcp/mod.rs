@@ -168,6 +168,16 @@ fn read_only(mut tool: Tool) -> Tool {
     tool
 }
 
+/// Marks a tool as one that acts in the world of others.
+fn acting(mut tool: Tool) -> Tool {
+    let mut hints = rmcp::model::ToolAnnotations::default();
+    hints.read_only_hint = Some(false);
+    hints.destructive_hint = Some(true);
+    hints.open_world_hint = Some(true);
+    tool.annotations = Some(hints);
+    tool
+}
+
 fn schema(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(fields) => fields,

@@ -1,6 +1,6 @@
 //! Active skills as tools: each call runs in a fresh world.
 
-use super::{read_only, schema};
+use super::{acting, read_only, schema};
 use crate::home::Home;
 use crate::worlds::Worlds;
 use anyhow::{Context as _, Result};
@@ -35,7 +35,8 @@ pub async fn offered(home: &Home, worlds: &Worlds) -> Result<Vec<Tool>> {
             "{} (a learned skill, in a fresh world of {})",
             manifest.description, manifest.environment
         );
-        read_only(Tool::new(name.to_owned(), about, schema(input)))
+        let tool = Tool::new(name.to_owned(), about, schema(input));
+        if worlds.is_simulated(&manifest.environment) { read_only(tool) } else { acting(tool) }
     };
     let callable = library.callables().filter(|(_, entry)| worlds.has(&entry.skill.manifest.environment));
     Ok(callable.map(tool).collect())

@@ -31,7 +31,7 @@ pub async fn rebuild(home: &Home, store: &Store, info: &RunInfo, as_json: bool) 
     let environment = info.environment.clone();
     let provenance = Provenance { tenant: tenant.clone(), environment, run: info.id.clone() };
     while let Some((record, content)) = reading.next().await? {
-        let noted = Noted { seq: record.seq, at_ms: record.at_ms, replayed: true };
+        let noted = Noted { seq: record.seq, at_ms: record.at_ms, replayed: true, foreign: false };
         match content {
             Some(LogRecord::Started(started)) => library = Some(started.library),
             Some(LogRecord::Effect(effect)) => match *effect {

@@ -53,6 +53,10 @@ impl Wanted<'_> {
             runs.filter(|run| run.environment == environment && !store.is_live(&run.id).unwrap_or(true));
         let mut ended = None;
         for run in here {
+            // A run from elsewhere is resumed only where a person names it.
+            if store.is_imported(&run.id).await? {
+                continue;
+            }
             if run.status != RunStatus::Finished {
                 return Ok(run);
             }

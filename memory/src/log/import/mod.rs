@@ -221,8 +221,7 @@ async fn write_run(
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let (no, mut head) = insert(&mut transaction, &run.run.new_run(), run.run.parent.as_ref()).await?;
     leads_through(EventSeq(0), head)?;
-    let mark = sqlx::query("INSERT INTO imported_runs VALUES (?)").bind(no);
-    mark.execute(&mut *transaction).await?;
+    let mut last = EventSeq(0);
     let mut lines = spool.lines()?;
     while let Some(text) = lines.next()? {
         match parsed(&text)? {
@@ -236,13 +235,16 @@ async fn write_run(
                         .await?;
                 }
                 let record = exported.chained(&run.run.id, head);
-                head = record.hash;
+                (last, head) = (record.seq, record.hash);
                 leads_through(record.seq, head)?;
                 Queued::new(&record)?.insert(&mut transaction, no).await?;
             }
             ExportLine::Run(_) | ExportLine::End { .. } => {}
         }
     }
+    let mark =
+        sqlx::query("INSERT INTO imported_runs (run, last) VALUES (?, ?)").bind(no).bind(last.0 as i64);
+    mark.execute(&mut *transaction).await?;
     // No writer exists in this home, so the run cannot be `Running`.
     let status = if run.run.status == RunStatus::Running { RunStatus::Paused } else { run.run.status };
     sqlx::query("UPDATE runs SET last_seq = ?, last_at_ms = ?, head = ?, status = ? WHERE no = ?")

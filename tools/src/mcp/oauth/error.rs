@@ -42,6 +42,14 @@ pub enum SignInError {
         /// Issuer that the server names.
         found: String,
     },
+    /// The client has a secret, and the server names an authorization server elsewhere.
+    #[error(
+        "the server wants the client's secret to be sent to `{found}`; if that is right, say `issuer = \"{found}\"`"
+    )]
+    IssuerNotNamed {
+        /// Issuer that the server names.
+        found: String,
+    },
     /// The server still demands scopes that were granted.
     #[error("the server still demands the scopes `{scopes}` after they were granted")]
     ScopesRejected {

@@ -41,7 +41,8 @@ pub struct OAuthSettings {
     pub private_key_env: Option<String>,
     /// Signature algorithm of the private key.
     pub algorithm: Algorithm,
-    /// Issuer that the client is registered with. Its credentials are sent to no other.
+    /// Issuer that the client is registered with. Its credentials are sent to no other. Without it, a secret is sent only to the
+    /// origin of the server itself; `"*"` lets the server name any authorization server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
     /// HTTPS URL of a client metadata document, for servers that use one instead of registration.

@@ -16,6 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Mutex;
 
+/// The value of `issuer` that lets the server name any authorization server.
+const ANY_ISSUER: &str = "*";
+
 /// Client name in a registration.
 const NAME: &str = "Sojourn";
 /// Scope that requests a refresh token.
@@ -188,11 +191,18 @@ impl TokenManager {
             }
             Err(error) => return Err(error.into()),
         };
-        if let Some(expected) = &self.settings.issuer {
+        let expected = self.settings.issuer.as_deref();
+        if let Some(expected) = expected.filter(|expected| *expected != ANY_ISSUER) {
             let found = metadata.issuer.clone().unwrap_or_default();
             if found.trim_end_matches('/') != expected.trim_end_matches('/') {
-                return Err(SignInError::IssuerMismatch { expected: expected.clone(), found });
+                return Err(SignInError::IssuerMismatch { expected: expected.to_owned(), found });
             }
+        }
+        // The MCP server chose the authorization server. A secret goes to a place that its owner named, or to the server itself.
+        let has_secret = !self.settings.secrets().is_empty();
+        if expected.is_none() && has_secret && !same_origin(&metadata.token_endpoint, &self.url) {
+            let found = metadata.issuer.clone().unwrap_or_else(|| metadata.token_endpoint.clone());
+            return Err(SignInError::IssuerNotNamed { found });
         }
         manager.set_metadata(metadata.clone());
         Ok((manager, metadata))
@@ -390,4 +400,31 @@ async fn renew(state: &State) -> Result<bool, SignInError> {
 /// Loopback port in the redirect URI of a registration.
 fn port(registration: &Registration) -> Option<u16> {
     Url::parse(&registration.redirect_uri).ok()?.port()
+}
+
+/// Whether both are URLs of the same scheme, host and port.
+fn same_origin(one: &str, other: &str) -> bool {
+    let origin = |url: &str| Url::parse(url).map(|url| url.origin());
+    origin(one).is_ok_and(|one| one.is_tuple() && origin(other).is_ok_and(|other| one == other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same_origin;
+
+    #[test]
+    fn only_the_server_s_own_origin_gets_a_secret_without_being_named() {
+        let server = "https://mcp.example.org/mcp";
+        assert!(same_origin("https://mcp.example.org:443/token", server));
+        for other in [
+            "https://login.example.org/token",
+            "http://mcp.example.org/token",
+            "https://mcp.example.org:8443/",
+            "data:x",
+            "",
+        ] {
+            assert!(!same_origin(other, server), "{other}");
+        }
+        assert!(!same_origin("data:x", "data:x"));
+    }
 }
