@@ -110,7 +110,9 @@ fn close_children(fields: &mut Map<String, Value>, root: &Value, depth: usize) {
             }
             ("items" | "additionalProperties", item @ Value::Object(_)) => close_parts(item, root, depth + 1),
             ("items" | "prefixItems", Value::Array(items)) => {
-                items.iter_mut().for_each(|item| close_parts(item, root, depth + 1));
+                for item in items.iter_mut() {
+                    close_parts(item, root, depth + 1);
+                }
             }
             ("allOf" | "anyOf" | "oneOf", Value::Array(parts)) => {
                 let parts = parts.iter_mut().filter_map(Value::as_object_mut);

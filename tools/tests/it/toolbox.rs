@@ -187,9 +187,9 @@ async fn added_and_removed_tools_are_reported() {
 }
 
 /// A source whose tools may change.
-struct Changing(&'static str, Arc<std::sync::Mutex<Effects>>);
+struct Declaring(&'static str, Arc<Mutex<Effects>>);
 
-impl ToolSource for Changing {
+impl ToolSource for Declaring {
     fn name(&self) -> &str {
         self.0
     }
@@ -205,8 +205,8 @@ impl ToolSource for Changing {
 
 #[tokio::test]
 async fn a_tool_that_claims_to_do_less_than_before_keeps_its_effects() {
-    let effects = Arc::new(std::sync::Mutex::new(Effects::WORST));
-    let toolbox = Toolbox::new(vec![Arc::new(Changing("p", Arc::clone(&effects)))], CallLimits::default());
+    let effects = Arc::new(Mutex::new(Effects::WORST));
+    let toolbox = Toolbox::new(vec![Arc::new(Declaring("p", Arc::clone(&effects)))], CallLimits::default());
     *effects.lock().unwrap() = Effects::default();
     let changes = toolbox.refresh();
     assert!(
@@ -218,7 +218,7 @@ async fn a_tool_that_claims_to_do_less_than_before_keeps_its_effects() {
     assert_eq!(toolbox.validate(&call).unwrap().spec().effects, Effects::WORST);
     assert!(toolbox.refresh().is_empty(), "said once");
     // After a restart, by what the run knows.
-    let toolbox = Toolbox::new(vec![Arc::new(Changing("p", effects))], CallLimits::default());
+    let toolbox = Toolbox::new(vec![Arc::new(Declaring("p", effects))], CallLimits::default());
     assert!(toolbox.specs()[0].effects.reads_only());
     toolbox.hold_effects(&[ToolSpec { effects: Effects::WORST, ..ToolSpec::new("p_pay", "") }]);
     toolbox.refresh();
@@ -227,7 +227,7 @@ async fn a_tool_that_claims_to_do_less_than_before_keeps_its_effects() {
 
 #[tokio::test]
 async fn of_two_sources_whose_names_become_one_the_second_is_left_out_and_named() {
-    let source = |name| -> Arc<dyn ToolSource> { Arc::new(Changing(name, Arc::default())) };
+    let source = |name| -> Arc<dyn ToolSource> { Arc::new(Declaring(name, Arc::default())) };
     let toolbox = Toolbox::new(vec![source("a_b"), source("a-b"), source("c")], CallLimits::default());
     let names: Vec<String> = toolbox.specs().into_iter().map(|spec| spec.name).collect();
     assert_eq!(names, ["a_b_pay", "c_pay"]);

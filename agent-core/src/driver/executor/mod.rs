@@ -216,7 +216,7 @@ impl SkillExecutor {
             _ => None,
         };
         let verified = result.is_ok_and(|value| value != Value::Bool(false));
-        Ok(tally.into_run(error, verified, before, shared.state.clone()))
+        Ok(tally.into_run(error, verified, before, shared.state.clone(), shared.tainted))
     }
 
     /// Returns the environment.

@@ -145,9 +145,8 @@ fn escape_length(text: &[Byte], at: usize) -> Option<usize> {
     };
     let end = match byte(start) {
         Some(b'[') => csi_end(text, start + 1),
-        // A string: the text in it is not shown, but a secret may stand there, so only its beginning is left out.
-        Some(b']' | b'P' | b'X' | b'^' | b'_') => start + 1,
         Some(b'(' | b')' | b'*' | b'+' | b'#' | b'%') => (start + 2).min(text.len()),
+        // Also the beginning of a string (`ESC ]`): the text in it is not shown, but a secret may stand there.
         Some(0x20..0x7f) => start + 1,
         _ => start,
     };
@@ -166,10 +165,12 @@ fn quoted_printable(text: &[Byte]) -> Vec<Byte> {
     let mut out: Vec<Byte> = Vec::with_capacity(text.len());
     let mut at = 0;
     while at < text.len() {
-        let soft_break = [b"=\r\n".as_slice(), b"=\n"].iter().find(|bytes| starts_with(text, at, bytes));
+        let soft_break = [3, 2]
+            .into_iter()
+            .find(|&length| starts_with(text, at, if length == 3 { b"=\r\n" } else { b"=\n" }));
         let encoded = if text[at].0 == b'=' { hex(text, at + 1, 2) } else { None };
-        if let Some(bytes) = soft_break {
-            at += bytes.len();
+        if let Some(length) = soft_break {
+            at += length;
         } else if let Some(byte) = encoded.and_then(|byte| u8::try_from(byte).ok()) {
             out.push((byte, text[at].1, text[at + 2].2));
             at += 3;

@@ -240,7 +240,7 @@ impl Matcher {
         let longest = self.needles.iter().map(|needle| needle.bytes.len()).max().unwrap_or_default();
         let overlap = longest.saturating_mul(MAX_EXPANSION).saturating_add(MAX_EXPANSION);
         let size = MAX_PART.max(overlap.saturating_mul(2));
-        let mut next = Some(0);
+        let mut next = Some(0_usize);
         std::iter::from_fn(move || {
             let start = next?;
             let end = text.ceil_char_boundary(start.saturating_add(size).min(text.len()));

@@ -49,7 +49,7 @@ async fn frames_that_never_get_a_document_do_not_make_a_browser_count_as_dead() 
     // A tab of the same browser is opened while another waits for its page.
     let waits = server.url("/never");
     let other = tokio::spawn(async move { page.open(&waits).await.unwrap_err() });
-    let mut second = browser.page().await.unwrap();
+    let second = browser.page().await.unwrap();
     assert!(!second.is_gone());
     let error = other.await.unwrap();
     assert!(
