@@ -11,7 +11,7 @@ use sojourn_skills::{AdmissionRule, ReflexRule};
 use sojourn_tools::PolicyFile;
 
 /// The version of the rules by which this program's core decides.
-pub const CORE_RULES: u32 = 1;
+pub const CORE_RULES: u32 = 2;
 
 /// The settings of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -42,7 +42,7 @@ pub struct RunConfig {
     pub episode_tokens: Option<u64>,
     /// The version of the rules by which the core decides, for logs that were recorded by earlier rules. In a log without
     /// the key it is 0. From 1 on, the controller reads the uses of a skill in all runs, and with `repeat_tasks` a verified task
-    /// is done, also where its achievement was unlocked before in the episode.
+    /// is done, also where its achievement was unlocked before in the episode. From 2 on, prompts quote notices about tools.
     #[schemars(skip)]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rules: u32,

@@ -164,7 +164,7 @@ async fn size(store: &Store, info: &RunInfo) -> Result<Value> {
     let alone = Store::open(place.path()).await?;
     let empty = alone.size().await?;
     let mut lines = store.export(&info.id, None).await?;
-    let mut importer = alone.import()?;
+    let mut importer = alone.import(sojourn_memory::ImportLimits::default())?;
     while let Some(line) = lines.next().await? {
         importer.line(&serde_json::to_string(&line)?).await?;
     }

@@ -53,8 +53,8 @@ pub use error::Error;
 pub use hash::{BlobId, Hash};
 pub use log::{
     Collected, Durability, EXPORT_VERSION, EventSeq, ExportLine, ExportedRecord, ExportedRun, Exporter,
-    FORKED, Fault, FaultKind, ForkPoint, Garbage, Head, ImportError, Importer, NewRun, Record, RecordPages,
-    RecordQuery, RetentionPolicy, RunId, RunInfo, RunStatus, VerifyReport, Writer, check_export,
+    FORKED, Fault, FaultKind, ForkPoint, Garbage, Head, ImportError, ImportLimits, Importer, NewRun, Record,
+    RecordPages, RecordQuery, RetentionPolicy, RunId, RunInfo, RunStatus, VerifyReport, Writer, check_export,
 };
 #[cfg(feature = "qdrant")]
 pub use memories::QdrantVectors;

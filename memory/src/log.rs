@@ -28,7 +28,7 @@ pub use export::{EXPORT_VERSION, ExportLine, ExportedRecord, ExportedRun, Export
 pub use fork::{FORKED, ForkPoint};
 pub use heads::Head;
 pub use ids::{EventSeq, RunId};
-pub use import::{ImportError, Importer, check_export};
+pub use import::{ImportError, ImportLimits, Importer, check_export};
 pub use reader::{RecordPages, RecordQuery};
 pub use record::Record;
 pub use run::{NewRun, RunInfo, RunStatus};

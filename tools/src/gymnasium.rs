@@ -87,7 +87,7 @@ impl EnvironmentProvider for Gymnasium {
         let settings =
             ProcessEnvironmentSettings { command, env: Vec::new(), timeout_ms: None, trusted: false };
         let environment =
-            settings.open(&directory).await.map_err(|error| EnvironmentUnavailable::Failed {
+            settings.open_bridge(&directory).await.map_err(|error| EnvironmentUnavailable::Failed {
                 reason: format!("{name} cannot be opened: {error}"),
                 remedy: "packages with more environments: `sojourn environments install gym PACKAGE…`"
                     .to_owned(),

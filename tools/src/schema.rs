@@ -97,6 +97,45 @@ fn rebase(schema: &mut Value, root: &str) {
     }
 }
 
+/// The schema without texts for people (`title`, `description`, `examples`, `$comment`), at any depth.
+pub fn without_texts(mut schema: Value) -> Value {
+    strip(&mut schema, Place::Schema);
+    schema
+}
+
+/// What a value inside a schema is.
+#[derive(Clone, Copy)]
+enum Place {
+    Schema,
+    /// An object of schemas by name, whose keys are no keywords.
+    Names,
+}
+
+fn strip(value: &mut Value, place: Place) {
+    match (value, place) {
+        (Value::Object(fields), Place::Schema) => {
+            for text in ["title", "description", "examples", "example", "$comment"] {
+                fields.remove(text);
+            }
+            for (key, value) in fields.iter_mut() {
+                match key.as_str() {
+                    // These keywords contain data, not schemas.
+                    "enum" | "const" | "default" => {}
+                    "properties" | "patternProperties" | "$defs" | "definitions" | "dependentSchemas" => {
+                        strip(value, Place::Names);
+                    }
+                    _ => strip(value, Place::Schema),
+                }
+            }
+        }
+        (Value::Object(fields), Place::Names) => {
+            fields.values_mut().for_each(|value| strip(value, Place::Schema));
+        }
+        (Value::Array(items), _) => items.iter_mut().for_each(|item| strip(item, Place::Schema)),
+        _ => {}
+    }
+}
+
 /// Schema of an argument object without properties.
 pub(crate) fn no_arguments() -> Value {
     serde_json::json!({"type": "object", "properties": {}, "additionalProperties": false})

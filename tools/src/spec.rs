@@ -24,6 +24,9 @@ pub struct ToolSpec {
     /// Time limit of one call, in milliseconds. Default: the toolbox's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// Whether a server, a program or a world wrote the texts above. Prompts quote them, and showing them taints a run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untrusted: bool,
 }
 
 impl ToolSpec {
@@ -37,6 +40,7 @@ impl ToolSpec {
             input: None,
             returns: None,
             timeout_ms: None,
+            untrusted: false,
         }
     }
 
@@ -131,6 +135,17 @@ pub struct Effects {
 impl Effects {
     /// Assumed effects of a tool that declares none.
     pub const WORST: Self = Self { write: true, network: true, irreversible: true, idempotent: false };
+
+    /// The worst of both, effect by effect.
+    #[must_use]
+    pub fn stricter(self, other: Self) -> Self {
+        Self {
+            write: self.write || other.write,
+            network: self.network || other.network,
+            irreversible: self.irreversible || other.irreversible,
+            idempotent: self.idempotent && other.idempotent,
+        }
+    }
 
     /// Whether the tool only reads, without network access.
     pub fn reads_only(self) -> bool {
@@ -249,6 +264,10 @@ pub struct Example {
     pub task: String,
     /// The JavaScript that answers it.
     pub source: String,
+    /// Whether a world that is not trusted wrote it. Prompts then quote it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(skip)]
+    pub untrusted: bool,
 }
 
 impl Parameter {

@@ -2,7 +2,7 @@ use crate::media::{MAX_MEDIA_OF_A_RESULT, MediaError, MediaStore};
 use crate::outside::json;
 use crate::schema::identifier;
 use crate::spec::with_defaults;
-use crate::{CallContext, Content, Tool, ToolCall, ToolError, ToolOutcome, ToolSource, ToolSpec};
+use crate::{CallContext, Content, Effects, Tool, ToolCall, ToolError, ToolOutcome, ToolSource, ToolSpec};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
@@ -54,11 +54,15 @@ struct ToolRegistry {
     rejected: BTreeMap<String, String>,
     /// Notices of the first refresh, kept for the first caller of `refresh`.
     pending_notices: Vec<String>,
+    /// The strictest effects that the tool of a name has declared.
+    strictest: BTreeMap<String, Effects>,
 }
 
 #[derive(Clone)]
 struct Entry {
     tool: Arc<dyn Tool>,
+    /// The tool's description. Its effects are the strictest that were declared under its name.
+    spec: ToolSpec,
     validator: Arc<jsonschema::Validator>,
 }
 
@@ -104,6 +108,7 @@ pub enum Refusal {
 /// A call of an existing tool with valid arguments.
 pub struct ValidatedCall {
     tool: Arc<dyn Tool>,
+    spec: ToolSpec,
     args: Map<String, Value>,
     limits: CallLimits,
 }
@@ -123,11 +128,21 @@ impl Toolbox {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         let mut changes =
             ToolChanges { notices: std::mem::take(&mut registry.pending_notices), ..ToolChanges::default() };
-        let mut entries = BTreeMap::new();
+        let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
         let mut rejected = BTreeMap::new();
+        let mut strictest = std::mem::take(&mut registry.strictest);
         let prefixes: Vec<String> = self.sources.iter().map(|source| identifier("", source.name())).collect();
-        for (source, prefix) in self.sources.iter().zip(&prefixes) {
+        for (at, (source, prefix)) in self.sources.iter().zip(&prefixes).enumerate() {
             changes.notices.extend(source.notices());
+            if let Some(rival) = prefixes[..at].iter().position(|other| other == prefix) {
+                let rival = self.sources[rival].name();
+                let text = format!(
+                    "the source `{0}` is skipped: its tools would have the names of those of `{rival}`; rename it",
+                    source.name()
+                );
+                rejected.insert(format!("{at}/{}", source.name()), text);
+                continue;
+            }
             for tool in source.tools() {
                 let name = tool.spec().name.clone();
                 if let Some(owner) = owner_of(&name, &prefixes).filter(|owner| *owner != prefix) {
@@ -150,14 +165,25 @@ impl Toolbox {
                     );
                     continue;
                 }
-                match registry.entries.get(&name).filter(|entry| entry.tool.spec() == tool.spec()) {
+                let declared = tool.spec().effects;
+                let effects = *strictest
+                    .entry(name.clone())
+                    .and_modify(|known| *known = known.stricter(declared))
+                    .or_insert(declared);
+                if effects != declared {
+                    let text =
+                        format!("`{name}` says now that it does less than before; the stricter effects hold");
+                    rejected.insert(format!("{}/{name} effects", source.name()), text);
+                }
+                let spec = ToolSpec { effects, ..tool.spec().clone() };
+                match registry.entries.get(&name).filter(|entry| entry.spec == spec) {
                     Some(known) => {
-                        entries.insert(name, Entry { tool, validator: Arc::clone(&known.validator) });
+                        entries.insert(name, Entry { tool, spec, validator: Arc::clone(&known.validator) });
                     }
-                    None => match jsonschema::validator_for(&tool.spec().input_schema()) {
+                    None => match jsonschema::validator_for(&spec.input_schema()) {
                         Ok(validator) => {
-                            changes.appeared.push(tool.spec().clone());
-                            entries.insert(name, Entry { tool, validator: Arc::new(validator) });
+                            changes.appeared.push(spec.clone());
+                            entries.insert(name, Entry { tool, spec, validator: Arc::new(validator) });
                         }
                         Err(error) => {
                             rejected.insert(
@@ -176,14 +202,23 @@ impl Toolbox {
             registry.entries.keys().filter(|name| !entries.contains_key(*name)).cloned().collect();
         let new = rejected.iter().filter(|(key, text)| registry.rejected.get(*key) != Some(text));
         changes.notices.extend(new.map(|(_, text)| text.clone()));
-        *registry = ToolRegistry { entries, rejected, pending_notices: Vec::new() };
+        *registry = ToolRegistry { entries, rejected, pending_notices: Vec::new(), strictest };
         changes
+    }
+
+    /// Takes over the effects that tools declared earlier in a run: a tool of the same name never counts as doing less.
+    pub fn hold_effects<'a>(&self, known: impl IntoIterator<Item = &'a ToolSpec>) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        for spec in known {
+            let held = registry.strictest.entry(spec.name.clone()).or_insert(spec.effects);
+            *held = held.stricter(spec.effects);
+        }
     }
 
     /// Specs of the tools found by the last refresh, sorted by name.
     pub fn specs(&self) -> Vec<ToolSpec> {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        registry.entries.values().map(|entry| entry.tool.spec().clone()).collect()
+        registry.entries.values().map(|entry| entry.spec.clone()).collect()
     }
 
     /// Finds the tool, fills in defaults and validates the arguments.
@@ -196,7 +231,7 @@ impl Toolbox {
             let nearest = nearest(&call.name, registry.entries.keys().map(String::as_str));
             return Err(Refusal::Unknown { name: call.name.clone(), nearest });
         };
-        let spec = entry.tool.spec();
+        let spec = &entry.spec;
         let value = arguments(spec, &call.args, &entry.validator);
         if let Err(error) = entry.validator.validate(&value) {
             let at = error.instance_path().to_string();
@@ -204,7 +239,7 @@ impl Toolbox {
             return Err(Refusal::BadArguments { name: call.name.clone(), reason: format!("{place}{error}") });
         }
         let Value::Object(args) = value else { unreachable!("built as an object above") };
-        Ok(ValidatedCall { tool: Arc::clone(&entry.tool), args, limits: self.limits })
+        Ok(ValidatedCall { tool: Arc::clone(&entry.tool), spec: spec.clone(), args, limits: self.limits })
     }
 
     /// Stops everything that the sources started.
@@ -267,7 +302,7 @@ fn arguments(spec: &ToolSpec, given: &Map<String, Value>, validator: &jsonschema
 impl ValidatedCall {
     /// Spec of the called tool.
     pub fn spec(&self) -> &ToolSpec {
-        self.tool.spec()
+        &self.spec
     }
 
     /// Arguments, with defaults filled in.
@@ -285,9 +320,9 @@ impl ValidatedCall {
     /// # Errors
     /// The tool failed, exceeded its time limit, or the call was cancelled.
     pub async fn try_run(self, context: CallContext) -> Result<ToolOutcome, ToolError> {
-        let Self { tool, args, limits } = self;
-        let name = tool.spec().name.clone();
-        let timeout = tool.spec().timeout_ms.map_or(limits.timeout, Duration::from_millis).min(MAX_TIMEOUT);
+        let Self { tool, spec, args, limits } = self;
+        let name = spec.name;
+        let timeout = spec.timeout_ms.map_or(limits.timeout, Duration::from_millis).min(MAX_TIMEOUT);
         let cancel = context.cancel.clone();
         let media = context.media.clone();
         // A separate task contains panics.

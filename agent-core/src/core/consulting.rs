@@ -1,7 +1,7 @@
 //! Tools outside the world: which are on offer, and their answers.
 //!
 //! Before the controller settles on a task it may ask a few tools. Their answers come from outside: prompts quote them, and
-//! every later call carries a taint mark that the policy sees. An untrusted world, memories and skills that were made of text
+//! every later call carries a taint mark that the policy sees. Descriptions of tools that others wrote, an untrusted world, memories and skills that were made of text
 //! from outside, and a run from elsewhere taint the same way. A taint is never taken away.
 
 use super::curriculum::Proposal;
@@ -158,6 +158,13 @@ impl Core {
         }
     }
 
+    /// The descriptions of the tools of these names, for a prompt.
+    pub(super) fn show_tools(&mut self, names: &[String]) -> Vec<ToolSpec> {
+        let tools = self.tool_specs(names);
+        self.consultations.tainted |= tools.iter().any(|tool| tool.untrusted);
+        tools
+    }
+
     /// The descriptions of the tools of these names.
     pub(super) fn tool_specs(&self, names: &[String]) -> Vec<ToolSpec> {
         names.iter().filter_map(|name| self.consultations.tools.get(name)).cloned().collect()
@@ -173,10 +180,12 @@ impl Core {
                 picked.iter().filter_map(|name| known.tools.get(name)).take(most).cloned().collect()
             }
         };
+        let shows_untrusted = tools.iter().any(|tool| tool.untrusted);
         let unconstrained = known.unconstrained.keys().cloned().collect();
         let answers = known.answers.iter().map(|answer| (answer.call.clone(), answer.text.clone())).collect();
         let notices = std::mem::take(&mut self.consultations.notices).into();
-        Consultable { tools, unconstrained, answers, notices }
+        self.consultations.tainted |= shows_untrusted;
+        Consultable { tools, unconstrained, answers, notices, notices_quoted: self.config.rules >= 2 }
     }
 
     /// The tool call in the controller's answer, if it has one.

@@ -15,7 +15,8 @@ impl Driver {
             let mut journal = self.journal.lock().await;
             if !journal.replaying()
                 && journal.writes()
-                && let Some(change) = toolkit::change(self.core.tools(), toolbox, &self.redactor).await?
+                && let Some(change) =
+                    toolkit::change(self.core.tools(), toolbox, &toolkit, &self.redactor).await?
             {
                 journal.append_control(self.redactor.any(change)?).await?;
             }

@@ -67,8 +67,9 @@ pub(super) struct Toolkit {
     restrictions: Arc<RwLock<Restrictions>>,
     /// The tools as the core knows them. In a replay there is no other source.
     specs: Arc<RwLock<BTreeMap<String, ToolSpec>>>,
-    run: RunId,
     media: Arc<RunMedia>,
+    /// The run whose log has the calls. A fork is another one, whose calls are not those of its origin.
+    run: Arc<RwLock<RunId>>,
     site: CallSite,
     /// The end of the run's time, for calls in the run.
     limit: Arc<TimeLimit>,
@@ -116,8 +117,8 @@ impl Toolkit {
             tools,
             restrictions: Arc::default(),
             specs: Arc::default(),
-            run,
             media,
+            run: Arc::new(RwLock::new(run)),
             site,
             limit: Arc::default(),
         };
@@ -142,6 +143,7 @@ impl Toolkit {
                     self.restrictions_mut().tainted |= untrusted;
                 }
                 ControlRecord::Forked { changes, .. } => {
+                    self.run.write().unwrap_or_else(PoisonError::into_inner).clone_from(&changes.run);
                     let tools = changes.config.as_ref().and_then(|config| config.tools.as_ref());
                     if let Some(tools) = tools {
                         self.restrict(&tools.policy)?;
@@ -214,7 +216,7 @@ impl Toolkit {
         redactor: &Redactor,
     ) -> Result<ToolOutcome, DriveError> {
         let call = request.call;
-        let key = format!("{}/{}", self.run, journal.lock().await.seq());
+        let seq = journal.lock().await.seq();
         let recorded = journal.lock().await.recall(&[RecordKind::ToolDecision]).await?;
         let repeated = recorded.is_some();
         // A resume at this very place may have brought another policy.
@@ -272,6 +274,7 @@ impl Toolkit {
             }
         }
         let token = CancellationToken::new();
+        let key = format!("{}/{seq}", self.run.read().unwrap_or_else(PoisonError::into_inner));
         self.media.drop_unrecorded();
         let context = CallContext {
             now_ms,
@@ -399,11 +402,17 @@ pub fn call_hash(spec: &ToolSpec, args: &Map<String, Value>) -> String {
 pub(super) async fn change(
     known: &BTreeMap<String, ToolSpec>,
     toolbox: &Toolbox,
+    toolkit: &Toolkit,
     redactor: &Redactor,
 ) -> Result<Option<ControlRecord>, DriveError> {
+    toolbox.hold_effects(known.values());
     let notices = redactor.any(toolbox.refresh().notices)?;
     let specs = redactor.any(toolbox.specs())?;
-    let now: BTreeMap<String, ToolSpec> = specs.into_iter().map(|spec| (spec.name.clone(), spec)).collect();
+    // The policy that trusts a tool's answers trusts its description.
+    let described =
+        |spec: ToolSpec| ToolSpec { untrusted: spec.untrusted && !toolkit.trusts(&spec.name), ..spec };
+    let now: BTreeMap<String, ToolSpec> =
+        specs.into_iter().map(|spec| (spec.name.clone(), described(spec))).collect();
     let vanished: Vec<String> = known.keys().filter(|name| !now.contains_key(*name)).cloned().collect();
     let appeared: Vec<ToolSpec> =
         now.into_values().filter(|spec| known.get(&spec.name) != Some(spec)).collect();

@@ -106,6 +106,9 @@ pub struct CandidateTrial {
     /// Results in the cases of skills with the same post-condition.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alike: Vec<AlikeTrial>,
+    /// Whether content from outside may have influenced a trial: tools answered, or a skill that was made of such content ran.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untrusted: bool,
 }
 
 impl CandidateTrial {

@@ -245,6 +245,7 @@ fn practice(plan: &TrialPlan, regressed: usize) -> Vec<CandidateTrial> {
             report: TrialReport { regressions, ..report(plan, candidate) },
             failure: None,
             alike: alike.collect(),
+            untrusted: false,
         }
     };
     (0..plan.candidates.len()).map(trial).collect()

@@ -183,6 +183,7 @@ pub(super) fn trials(plan: &TrialPlan, whim: &Whim) -> Event {
         },
         failure: None,
         alike: Vec::new(),
+        untrusted: false,
     };
     Event::CandidatesTried { trials: vec![trial; plan.candidates.len()] }
 }

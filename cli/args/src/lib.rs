@@ -19,7 +19,9 @@ mod tests;
 mod tools;
 
 pub use environments::Environments;
-pub use log::{Diff, Export, Format as LogFormat, Log, LogCommand, Outcome as LogOutcome, Replay};
+pub use log::{
+    Diff, Export, Format as LogFormat, Import as LogImport, Log, LogCommand, Outcome as LogOutcome, Replay,
+};
 pub use memory::{Kind as MemoryKind, Knowledge, Memory, One as OneMemory, Search as MemorySearch};
 pub use models::{Doctor, ModelKind, ModelList, Models, Serve};
 pub use reflexes::Reflexes;

@@ -138,14 +138,7 @@ pub enum LogCommand {
     /// Export a run to a file for other homes or other programs.
     Export(Export),
     /// Import a run that `log export` wrote. Every hash is checked; all records are imported, or none.
-    Import {
-        /// The file; `-` is stdin.
-        #[arg(value_hint = ValueHint::FilePath)]
-        file: PathBuf,
-        /// Print one JSON document.
-        #[arg(long)]
-        json: bool,
-    },
+    Import(Import),
     /// List unreferenced data and, with `--keep` or `--older-than`, old runs; remove them with `--yes`.
     ///
     /// Runs are removed only when every given one of `--keep` and `--older-than` allows it, and never while they can be
@@ -258,4 +251,28 @@ fn speed(text: &str) -> Result<f64, String> {
     } else {
         Err("the speed must be greater than 0".to_owned())
     }
+}
+
+/// `sojourn log import`.
+#[derive(Debug, ClapArgs)]
+pub struct Import {
+    /// The file; `-` is stdin.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+
+    /// Refuse a larger file, in GiB. All of it waits in temporary files of the home until it is checked.
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub max_gib: u64,
+
+    /// Refuse a file of more lines.
+    #[arg(long, value_name = "N", default_value_t = 20_000_000)]
+    pub max_lines: u64,
+
+    /// Refuse a file of more blobs.
+    #[arg(long, value_name = "N", default_value_t = 2_000_000)]
+    pub max_blobs: u64,
+
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
 }

@@ -32,7 +32,7 @@ async fn exported(store: &Store, run: &RunId, to: Option<EventSeq>) -> Vec<Strin
 }
 
 async fn imported(store: &Store, lines: &[String]) -> Result<RunId, ImportError> {
-    let mut importer = store.import()?;
+    let mut importer = store.import(sojourn_memory::ImportLimits::default())?;
     for line in lines {
         importer.line(line).await?;
     }

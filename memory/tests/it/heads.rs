@@ -134,7 +134,7 @@ async fn lines(store: &Store) -> Vec<String> {
 }
 
 async fn import(store: &Store, lines: &[String]) -> Result<(), ImportError> {
-    let mut import = store.import().unwrap();
+    let mut import = store.import(sojourn_memory::ImportLimits::default()).unwrap();
     for line in lines {
         import.line(line).await?;
     }

@@ -3,7 +3,7 @@
 
 use crate::common::{home, run_id};
 use serde_json::json;
-use sojourn_memory::{Durability, NewRun, Record, RunId, RunStatus, Store};
+use sojourn_memory::{Durability, ImportLimits, NewRun, Record, RunId, RunStatus, Store};
 
 /// A run with one record at `at_ms`.
 async fn written(store: &Store, new: NewRun, at_ms: i64) -> Record {
@@ -29,7 +29,7 @@ async fn an_import_that_waits_for_its_input_blocks_no_writer() {
     let (here, there) = (Store::open(here.path()).await.unwrap(), Store::open(there.path()).await.unwrap());
     written(&here, NewRun::new(run_id(), "crafter", "model"), 1).await;
     let lines = exported(&here, &run_id()).await;
-    let mut importer = there.import().unwrap();
+    let mut importer = there.import(ImportLimits::default()).unwrap();
     for line in &lines[..lines.len() - 1] {
         importer.line(line).await.unwrap();
     }
@@ -58,7 +58,7 @@ async fn an_import_with_unusable_times_or_names_is_refused() {
         let from = Store::open(from.path()).await.unwrap();
         let new = NewRun { created_ms, ..NewRun::new(run_id(), environment, "model") };
         written(&from, new, at_ms).await;
-        let mut importer = store.import().unwrap();
+        let mut importer = store.import(ImportLimits::default()).unwrap();
         let mut refused = false;
         for line in exported(&from, &run_id()).await {
             refused = refused || importer.line(&line).await.is_err();
@@ -66,6 +66,43 @@ async fn an_import_with_unusable_times_or_names_is_refused() {
         assert!(refused, "{what} was accepted");
         assert!(store.runs().await.unwrap().is_empty());
     }
+}
+
+#[tokio::test]
+async fn an_export_that_is_larger_than_the_limits_is_refused_and_leaves_nothing() {
+    let (here, there) = (home(), home());
+    let there_path = there.path().to_owned();
+    let (here, there) = (Store::open(here.path()).await.unwrap(), Store::open(there.path()).await.unwrap());
+    written(&here, NewRun::new(run_id(), "crafter", "model"), 1).await;
+    let lines = exported(&here, &run_id()).await;
+    let bytes: u64 = lines.iter().map(|line| line.len() as u64 + 1).sum();
+    let all = ImportLimits { bytes, lines: lines.len() as u64, blobs: 1 };
+    let files = || std::fs::read_dir(&there_path).unwrap().count();
+    let before = files();
+    for (limits, said) in [
+        (ImportLimits { bytes: bytes - 1, ..all }, format!("the export has more than {} bytes", bytes - 1)),
+        (
+            ImportLimits { lines: all.lines - 1, ..all },
+            format!("line {}: the export has more than 3 lines", all.lines),
+        ),
+        (ImportLimits { blobs: 0, ..all }, "the export has more than 0 blobs".to_owned()),
+    ] {
+        let mut importer = there.import(limits).unwrap();
+        let mut refused = None;
+        for line in &lines {
+            refused = refused.or(importer.line(line).await.err());
+        }
+        let error = refused.expect("it was accepted").to_string();
+        assert!(error.contains(&said), "{error}");
+        drop(importer);
+        assert!(there.runs().await.unwrap().is_empty());
+        assert_eq!(files(), before);
+    }
+    let mut importer = there.import(all).unwrap();
+    for line in &lines {
+        importer.line(line).await.unwrap();
+    }
+    importer.finish().await.unwrap();
 }
 
 /// Its hash is right, so only the count shows that nothing is proven of its content.
@@ -76,7 +113,7 @@ async fn a_record_that_only_looks_forgotten_is_counted_as_one() {
     let mut writer = here.create_run(NewRun::new(run_id(), "crafter", "model")).await.unwrap();
     writer.append("step", 1, json!({"$forgotten": true}), vec![]).await.unwrap();
     writer.close(RunStatus::Finished).await.unwrap();
-    let mut importer = there.import().unwrap();
+    let mut importer = there.import(ImportLimits::default()).unwrap();
     for line in exported(&here, &run_id()).await {
         importer.line(&line).await.unwrap();
     }

@@ -170,3 +170,25 @@ fn a_shell_command_ends_with_what_it_left_in_the_background() {
     assert_eq!(pids(place).len(), 1, "{said}");
     all_end(place, "the command ended");
 }
+
+#[test]
+fn a_command_that_kills_its_reapers_leaves_nothing_behind() {
+    for victims in ["$PPID", "$outer", "$outer $PPID", "$PPID $outer"] {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path();
+        std::fs::write(
+            place.join("agent.toml"),
+            "environment = \"crafter\"\nmodel = \"none\"\nembedding = \"none\"\n[tools.sh]\nkind = \"shell\"\nenabled = true\n",
+        )
+        .unwrap();
+        let script = format!(
+            "setsid sh -c 'echo $$ >> {0}; sleep 600' >/dev/null 2>&1 </dev/null & until [ -s {0} ]; do sleep 0.1; done; \
+             outer=$(sed 's/.*) . \\([0-9]*\\) .*/\\1/' /proc/$PPID/stat); kill -9 {victims}; sleep 600",
+            shown(&place.join("pids"))
+        );
+        let args = serde_json::json!({ "command": script }).to_string();
+        sojourn(place, &["tools", "call", "agent.toml", "sh_run", &args, "--yes"]);
+        assert_eq!(pids(place).len(), 1, "{victims}");
+        all_end(place, victims);
+    }
+}

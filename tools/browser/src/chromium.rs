@@ -20,7 +20,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 /// Environment variable with the path of the browser.
@@ -63,7 +62,7 @@ pub fn require(program: Option<&Path>) -> Result<(), EnvironmentUnavailable> {
 
 /// A running browser with a temporary profile. Dropping it kills its processes and deletes the profile.
 pub struct Chromium {
-    browser: Arc<Mutex<Browser>>,
+    browser: Arc<Browser>,
     /// Set when the DevTools connection has closed.
     gone: Arc<AtomicBool>,
     handler: JoinHandle<()>,
@@ -71,6 +70,8 @@ pub struct Chromium {
     interceptor: Option<RequestInterceptor>,
     /// Time limit of one DevTools command.
     command_timeout: Duration,
+    /// Time limit of a navigation.
+    pub(crate) load_timeout: Duration,
     window: (u32, u32),
     /// Carries the DevTools out of the browser's own network, if it has one.
     bridge: Option<JoinHandle<()>>,
@@ -118,7 +119,7 @@ impl Chromium {
             .build()
             .map_err(BrowserError::Refused)?;
         browser.execute(deny).await?;
-        let browser = Arc::new(Mutex::new(browser));
+        let browser = Arc::new(browser);
         let interceptor = match &settings.grants {
             Some(grants) => Some(RequestInterceptor::open(&browser, grants.clone()).await?),
             None => None,
@@ -130,6 +131,7 @@ impl Chromium {
             network_proxy,
             interceptor,
             command_timeout: settings.command_timeout,
+            load_timeout: settings.load_timeout,
             window: settings.window,
             bridge,
             process,
@@ -142,14 +144,13 @@ impl Chromium {
     /// The browser has died.
     pub async fn page(self: &Arc<Self>) -> Result<Page, BrowserError> {
         let opened = async {
-            let browser = self.browser.lock().await;
             let context =
-                browser.execute(CreateBrowserContextParams::default()).await?.result.browser_context_id;
+                self.browser.execute(CreateBrowserContextParams::default()).await?.result.browser_context_id;
             let mut target = CreateTargetParams::new("about:blank");
             target.browser_context_id = Some(context.clone());
             target.width = Some(i64::from(self.window.0));
             target.height = Some(i64::from(self.window.1));
-            Ok::<_, BrowserError>((browser.new_page(target).await?, context))
+            Ok::<_, BrowserError>((self.browser.new_page(target).await?, context))
         };
         let (page, context) = self.timed(opened).await?;
         if self.has_own_network() {
@@ -165,9 +166,8 @@ impl Chromium {
         &self,
         context: chromiumoxide::cdp::browser_protocol::browser::BrowserContextId,
     ) {
-        let browser = self.browser.lock().await;
         // The browser may have died already, and the context with it.
-        let _ = browser.execute(DisposeBrowserContextParams::new(context)).await;
+        let _ = self.browser.execute(DisposeBrowserContextParams::new(context)).await;
     }
 
     /// Executes a command that concerns the browser and not one page.
@@ -175,13 +175,13 @@ impl Chromium {
         &self,
         command: C,
     ) -> Result<C::Response, BrowserError> {
-        self.timed(async { Ok(self.browser.lock().await.execute(command).await?.result) }).await
+        self.timed(async { Ok(self.browser.execute(command).await?.result) }).await
     }
 
     pub(crate) async fn listen<E: chromiumoxide::cdp::IntoEventKind + Unpin>(
         &self,
     ) -> Result<chromiumoxide::listeners::EventStream<E>, BrowserError> {
-        Ok(self.browser.lock().await.event_listener::<E>().await?)
+        Ok(self.browser.event_listener::<E>().await?)
     }
 
     /// Runs `work` with the time limit, and reports the browser's death as such.

@@ -50,20 +50,13 @@ enum Decision {
 
 impl RequestInterceptor {
     /// Installs the filter. From then on the browser sends only allowed requests.
-    pub async fn open(
-        browser: &Arc<tokio::sync::Mutex<Browser>>,
-        grants: RequestGrants,
-    ) -> Result<Self, BrowserError> {
+    pub async fn open(browser: &Arc<Browser>, grants: RequestGrants) -> Result<Self, BrowserError> {
         let state = Arc::new(Mutex::new(State::default()));
         let (answers, mut waiting) = mpsc::channel(MAX_PENDING);
         let mut tasks = JoinSet::new();
-        let mut paused = {
-            let browser = browser.lock().await;
-            let paused = browser.event_listener::<EventRequestPaused>().await?;
-            let everything = RequestPattern::builder().url_pattern("*").build();
-            browser.execute(EnableParams::builder().pattern(everything).build()).await?;
-            paused
-        };
+        let mut paused = browser.event_listener::<EventRequestPaused>().await?;
+        let everything = RequestPattern::builder().url_pattern("*").build();
+        browser.execute(EnableParams::builder().pattern(everything).build()).await?;
         let (own, kept) = (grants.clone(), Arc::clone(&state));
         tasks.spawn(async move {
             while let Some(event) = paused.next().await {
@@ -76,7 +69,6 @@ impl RequestInterceptor {
         let browser = Arc::clone(browser);
         tasks.spawn(async move {
             while let Some(answer) = waiting.recv().await {
-                let browser = browser.lock().await;
                 let stays = match &answer {
                     Decision::Stay(_) => true,
                     Decision::StayInTab(_, frame) => is_tab(&browser, frame).await,

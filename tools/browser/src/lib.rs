@@ -90,6 +90,8 @@ pub struct Settings {
     pub window: (u32, u32),
     /// Time limit of one DevTools command; beyond it the browser counts as dead.
     pub command_timeout: Duration,
+    /// Time limit of a navigation. Beyond it a page is used as far as it has come.
+    pub load_timeout: Duration,
 }
 
 impl Default for Settings {
@@ -105,6 +107,7 @@ impl Default for Settings {
             visible: false,
             window: (1000, 750),
             command_timeout: Duration::from_mins(1),
+            load_timeout: page::LOAD_TIMEOUT,
         }
     }
 }

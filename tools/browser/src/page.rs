@@ -5,9 +5,11 @@ use crate::page_events::{PageEvents, listen};
 use crate::site::host;
 use crate::view::View;
 use crate::{BrowserError, GoneCause};
-use chromiumoxide::cdp::browser_protocol::browser::BrowserContextId;
+use chromiumoxide::cdp::browser_protocol::browser::{BrowserContextId, GetVersionParams};
 use chromiumoxide::cdp::browser_protocol::emulation::SetDeviceMetricsOverrideParams;
-use chromiumoxide::cdp::browser_protocol::page::{FrameId, NavigateParams, NavigateReturns};
+use chromiumoxide::cdp::browser_protocol::page::{
+    FrameId, NavigateParams, NavigateReturns, StopLoadingParams,
+};
 use chromiumoxide::cdp::browser_protocol::target::{CloseTargetParams, GetTargetInfoParams};
 use chromiumoxide::cdp::js_protocol::runtime::ExecutionContextId;
 use chromiumoxide::page::ScreenshotParams;
@@ -22,6 +24,21 @@ pub(crate) const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a page must be unchanged to count as settled, and how long to wait for that at most, in
 /// milliseconds.
 const SETTLE_MS: (u32, u32) = (30, 1500);
+
+/// How often a navigation is looked at.
+const POLL: Duration = Duration::from_millis(50);
+/// How long a navigation waits for frames after the page itself has loaded.
+const FRAMES_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How a navigation went.
+enum Navigation {
+    /// The browser answered: every frame has loaded, or the page cannot be opened.
+    Answered(NavigateReturns),
+    /// The page has loaded, though not each of its frames.
+    Loaded,
+    /// It takes longer than the time limit, in a browser that is alive.
+    TimedOut,
+}
 
 /// A browser tab with its own browser context.
 pub struct Page {
@@ -99,7 +116,18 @@ impl Page {
         };
         self.world = None;
         match went {
-            Ok(done) => {
+            Ok(Navigation::TimedOut) => {
+                self.events.loading.store(false, Ordering::Release);
+                // A document that has come, but not as a whole, is used as it is.
+                if self.run_script("document.readyState").await? == "complete" {
+                    let _ = self.execute(StopLoadingParams::default()).await;
+                    let seconds = self.browser.load_timeout.as_secs_f64();
+                    return Err(failed(format!("there was no answer within {seconds} s")));
+                }
+                self.events.report("the page is still loading".to_owned());
+            }
+            Ok(Navigation::Loaded) => {}
+            Ok(Navigation::Answered(done)) => {
                 if let Some(reason) = done.error_text.filter(|reason| !reason.is_empty()) {
                     self.events.loading.store(false, Ordering::Release);
                     return Err(failed(self.with_refusals(reason)));
@@ -118,9 +146,41 @@ impl Page {
         }
     }
 
-    async fn navigate(&self, url: &str) -> Result<NavigateReturns, BrowserError> {
+    /// Navigates and waits until the document has loaded.
+    ///
+    /// The answer to the command comes when every frame has loaded a document. A frame that gets status 204 or a download never
+    /// does, and a server may be slow: neither means that the browser is dead.
+    async fn navigate(&self, url: &str) -> Result<Navigation, BrowserError> {
         self.begin_navigation();
-        self.execute(NavigateParams::new(url)).await
+        let begun = Instant::now();
+        let mut loaded: Option<Instant> = None;
+        let answer = self.execute(NavigateParams::new(url));
+        tokio::pin!(answer);
+        loop {
+            let asked = tokio::time::timeout(POLL, &mut answer).await;
+            let timed_out = match asked {
+                Ok(Ok(done)) => return Ok(Navigation::Answered(done)),
+                Ok(Err(BrowserError::Gone(GoneCause::Unresponsive))) => true,
+                Ok(Err(error)) => return Err(error),
+                Err(_) => begun.elapsed() > self.browser.load_timeout,
+            };
+            if timed_out {
+                // It says so itself if it is dead.
+                self.browser.execute(GetVersionParams::default()).await?;
+                return Ok(Navigation::TimedOut);
+            }
+            if self.is_gone() {
+                return Err(BrowserError::Gone(GoneCause::PageLost));
+            }
+            loaded = if self.events.loading.load(Ordering::Acquire) {
+                None
+            } else {
+                loaded.or(Some(Instant::now()))
+            };
+            if loaded.is_some_and(|loaded| loaded.elapsed() > FRAMES_TIMEOUT) {
+                return Ok(Navigation::Loaded);
+            }
+        }
     }
 
     fn with_refusals(&self, reason: String) -> String {

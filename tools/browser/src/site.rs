@@ -173,6 +173,7 @@ impl WebSettings {
             command_timeout: self
                 .timeout_ms
                 .map_or(Settings::default().command_timeout, Duration::from_millis),
+            load_timeout: Settings::default().load_timeout,
         };
         Ok(WebEnvironment::new(
             spec,
@@ -228,7 +229,11 @@ pub(crate) fn host(url: &str) -> Option<String> {
 
 /// Worked examples of skills on imaginary pages.
 pub(crate) fn examples() -> Vec<Example> {
-    let example = |task: &str, source: &str| Example { task: task.to_owned(), source: source.to_owned() };
+    let example = |task: &str, source: &str| Example {
+        task: task.to_owned(),
+        source: source.to_owned(),
+        untrusted: false,
+    };
     vec![
         example(
             "rename_file. An example of what is seen when it starts:\n\

@@ -122,7 +122,19 @@ impl Tool for Shell {
         };
         let words = format!("{}{}", String::from_utf8_lossy(&out), String::from_utf8_lossy(&err));
         let shown = vec![Content::text(truncate(words.trim_end(), 20_000))];
-        let message = if status.success() { String::new() } else { status.to_string() };
+        let invalid: usize = [&out, &err]
+            .iter()
+            .flat_map(|bytes| bytes.utf8_chunks())
+            .map(|chunk| chunk.invalid().len())
+            .sum();
+        let mut notes = Vec::new();
+        if !status.success() {
+            notes.push(status.to_string());
+        }
+        if invalid > 0 {
+            notes.push(format!("bytes of the output that are no UTF-8, shown as U+FFFD: {invalid}"));
+        }
+        let message = notes.join("; ");
         Ok(ToolOutcome { ok: status.success(), message, content: shown, ..ToolOutcome::default() })
     }
 }

@@ -76,6 +76,8 @@ struct HttpRequest {
     url: UrlTemplate,
     /// Names of the arguments that may be sent; `None` if `input` allows others than it names.
     declared: Option<BTreeSet<String>>,
+    /// Checks the objects within arguments; `None` if `input` is no usable schema, which the toolbox says.
+    strict: Option<jsonschema::Validator>,
     method: Method,
     hosts: AllowedHosts,
     client: Client,
@@ -92,6 +94,7 @@ impl HttpSettings {
         let url = UrlTemplate::new(&self.url)?;
         self.input = input::closed(&self.input, url.names());
         let declared = input::declared(&self.input);
+        let strict = jsonschema::validator_for(&input::strict(&self.input)).ok();
         let client = hosts.client(Duration::from_millis(self.timeout_ms), !self.secrets.is_empty())?;
         let method = Method::from_bytes(self.method.to_uppercase().as_bytes())
             .map_err(|_| format!("`{}` is not an HTTP method", self.method))?;
@@ -112,7 +115,7 @@ impl HttpSettings {
             timeout_ms: Some(self.timeout_ms.saturating_add(1000)),
             ..ToolSpec::new(identifier("", name), self.description.clone()).with_input(self.input.clone())
         };
-        let request = Arc::new(HttpRequest { settings: self, url, declared, method, hosts, client });
+        let request = Arc::new(HttpRequest { settings: self, url, declared, strict, method, hosts, client });
         let tool = FunctionTool::with_spec(spec, move |args, _| {
             let request = Arc::clone(&request);
             async move { request.send(&args).await }
@@ -126,6 +129,13 @@ impl HttpRequest {
         let undeclared = |name: &&String| self.declared.as_ref().is_some_and(|names| !names.contains(*name));
         if let Some(name) = args.keys().find(undeclared) {
             return Err(format!("the argument `{name}` is not one that `input` declares; leave it out"));
+        }
+        if let Some(strict) = &self.strict {
+            let all = Value::Object(args.clone());
+            if let Some(error) = strict.iter_errors(&all).next() {
+                let place = error.instance_path().to_string();
+                return Err(format!("the argument `{place}` is not as `input` declares it: {error}"));
+            }
         }
         let (mut url, rest) = self.url.expand(args)?;
         self.hosts.check(&url)?;

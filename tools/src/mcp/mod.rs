@@ -54,10 +54,14 @@ pub struct McpSettings {
     /// OAuth settings for `url`. Without them the client never signs in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oauth: Option<OAuthSettings>,
-    /// Effects of the server's tools, by the server's names. Other tools use the server's annotations;
-    /// without annotations the worst is assumed.
+    /// Effects of the server's tools, by the server's names. Of other tools the worst is assumed: they write, use the
+    /// network, and cannot be undone.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub effects: BTreeMap<String, Effects>,
+    /// Believes the server's annotations (`readOnlyHint`, `destructiveHint`, …) for tools that `effects` does not name. A
+    /// server that lies in them gets past a policy that decides by effects. Default: false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub trust_annotations: bool,
     /// Answer to the server's elicitation requests. `{ accept = { name = "Ada" } }` fills in these fields and
     /// the form's defaults for the others.
     pub elicitation: Elicitation,

@@ -84,7 +84,9 @@ pub async fn offered(
     // These operations only read; over HTTP they use the network.
     let effects = Effects { network: settings.url.is_some(), idempotent: true, ..Effects::default() };
     let mut add = |called: &str, about: &str, input: Option<Value>, operation: Operation| {
-        let spec = ToolSpec { effects, ..ToolSpec::new(called, about) };
+        // The server names its prompts.
+        let untrusted = matches!(operation, Operation::GetPrompt);
+        let spec = ToolSpec { effects, untrusted, ..ToolSpec::new(called, about) };
         let spec = match input {
             Some(input) => spec.with_input(input),
             None => spec,
@@ -139,12 +141,16 @@ fn get_prompt_input(names: &[&str]) -> Value {
 fn as_tool(tool: &rmcp::model::Tool, input: Value, settings: &McpSettings) -> (String, ToolSpec, Operation) {
     let name = tool.name.to_string();
     let description = tool.description.as_deref().or(tool.title.as_deref()).unwrap_or_default();
-    let annotated = annotated_effects(tool);
-    // Arguments of a call leave this machine, whatever the server says.
-    let annotated = || Effects { network: settings.url.is_some() || annotated.network, ..annotated };
-    let effects = settings.effects.get(&name).copied().unwrap_or_else(annotated);
+    let effects = settings.effects.get(&name).copied().unwrap_or_else(|| {
+        if !settings.trust_annotations {
+            return Effects::WORST;
+        }
+        let annotated = annotated_effects(tool);
+        // Arguments of a call leave this machine, whatever the server says.
+        Effects { network: settings.url.is_some() || annotated.network, ..annotated }
+    });
     let spec = ToolSpec::new(name.clone(), one_line(description)).with_input(input);
-    (name.clone(), ToolSpec { effects, ..spec }, Operation::Tool(name))
+    (name.clone(), ToolSpec { effects, untrusted: true, ..spec }, Operation::Tool(name))
 }
 
 /// What a server offers.
@@ -181,8 +187,7 @@ impl Offered {
     }
 }
 
-/// Effects by the server's annotations, which are not guaranteed: a policy that relies on them trusts the
-/// server.
+/// Effects by the server's annotations. Nothing guarantees them, so they count only where the agent file trusts them.
 fn annotated_effects(tool: &rmcp::model::Tool) -> Effects {
     let hints = tool.annotations.as_ref();
     let annotation = |hint: fn(&rmcp::model::ToolAnnotations) -> Option<bool>, otherwise| {

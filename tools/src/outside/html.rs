@@ -2,8 +2,8 @@
 //!
 //! Parsers take time that grows with the square of the depth, and renderers recurse. The tags are therefore read one by one
 //! and written again: well nested, no deeper than a parser can bear, and without what has no text. Text is never lost to the
-//! bound on depth, only structure. The time grows with the length, and with the square of the attributes of one tag, each of
-//! which the tokenizer compares with those before it.
+//! bound on depth, only structure. The tokenizer compares each attribute of a tag with those before it, so attributes beyond a
+//! limit are left out before it sees them: the time grows with the length alone.
 
 use super::offload::GiveUp;
 use html5ever::TokenizerResult;
@@ -13,6 +13,7 @@ use html5ever::tokenizer::{
     BufferQueue, CharacterTokens, EndTag, StartTag, Tag, TagToken, Token, TokenSink, TokenSinkResult,
     Tokenizer, TokenizerOpts,
 };
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -24,6 +25,8 @@ const MAX_INDENTS: usize = 10;
 const MAX_TABLES: usize = 3;
 /// Limit on the number of elements.
 const MAX_ELEMENTS: usize = 50_000;
+/// Limit on the attributes of one tag.
+const MAX_ATTRIBUTES: usize = 200;
 /// Limit on the length of an attribute, in bytes.
 const MAX_ATTRIBUTE_BYTES: usize = 2000;
 /// Limit on the columns and rows that a cell spans.
@@ -72,7 +75,8 @@ pub fn bounded(html: &str, max_chars: usize, wanted: &GiveUp) -> BoundedHtml {
     let sink = Writer(RefCell::new(State { max_chars, ..State::default() }));
     let tokenizer = Tokenizer::new(sink, TokenizerOpts::default());
     let queue = BufferQueue::default();
-    let mut rest = html;
+    let html = with_few_attributes(html, wanted);
+    let mut rest = html.as_ref();
     while !rest.is_empty() && !wanted.is_asked() && !tokenizer.sink.0.borrow().is_cut {
         let mut end = rest.len().min(PIECE_BYTES);
         while !rest.is_char_boundary(end) {
@@ -89,6 +93,78 @@ pub fn bounded(html: &str, max_chars: usize, wanted: &GiveUp) -> BoundedHtml {
     let mut state = tokenizer.sink.0.into_inner();
     state.close_to(0);
     BoundedHtml { html: state.html, is_cut: state.is_cut }
+}
+
+/// The page without the attributes of each tag beyond [`MAX_ATTRIBUTES`].
+fn with_few_attributes<'h>(html: &'h str, wanted: &GiveUp) -> Cow<'h, str> {
+    let bytes = html.as_bytes();
+    let mut kept = String::new();
+    let (mut at, mut copied) = (0, 0);
+    while let Some(start) = bytes.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b'<')) {
+        at += start + 1;
+        if wanted.is_asked() {
+            break;
+        }
+        if !bytes.get(at).is_some_and(u8::is_ascii_alphabetic) {
+            continue;
+        }
+        let (end, surplus) = tag_end(bytes, at);
+        if let Some(surplus) = surplus {
+            kept.push_str(&html[copied..surplus]);
+            copied = end;
+        }
+        at = raw_text_end(bytes, at, end);
+    }
+    if copied == 0 { Cow::Borrowed(html) } else { Cow::Owned(kept + &html[copied..]) }
+}
+
+/// Where the text of an element ends that has no tags in it, such as a script; otherwise the end of its tag.
+fn raw_text_end(bytes: &[u8], name: usize, tag_end: usize) -> usize {
+    let is_named = |raw: &&str| {
+        bytes[name..tag_end].get(..raw.len()).is_some_and(|found| found.eq_ignore_ascii_case(raw.as_bytes()))
+    };
+    let Some(raw) = ["script", "style", "textarea", "title"].into_iter().find(is_named) else {
+        return tag_end;
+    };
+    let closes = |rest: &[u8]| {
+        rest.starts_with(b"</")
+            && rest.get(2..2 + raw.len()).is_some_and(|name| name.eq_ignore_ascii_case(raw.as_bytes()))
+    };
+    (tag_end..bytes.len()).find(|at| closes(&bytes[*at..])).unwrap_or(bytes.len())
+}
+
+/// The end of a tag whose name begins at `at`: the position of its `>`, or the end of the page. Also the beginning of the first
+/// attribute that is one too many.
+fn tag_end(bytes: &[u8], mut at: usize) -> (usize, Option<usize>) {
+    let is_space = |byte: u8| byte.is_ascii_whitespace() || byte == b'/';
+    let skip = |at: usize, stop: &dyn Fn(u8) -> bool| {
+        bytes[at..].iter().position(|byte| stop(*byte)).map_or(bytes.len(), |length| at + length)
+    };
+    at = skip(at, &|byte| is_space(byte) || byte == b'>');
+    let (mut count, mut surplus) = (0, None);
+    loop {
+        at = skip(at, &|byte| !is_space(byte));
+        match bytes.get(at) {
+            None => return (bytes.len(), surplus),
+            Some(b'>') => return (at, surplus),
+            Some(_) => {}
+        }
+        count += 1;
+        if count > MAX_ATTRIBUTES && surplus.is_none() {
+            surplus = Some(at);
+        }
+        // A name may begin with `=`.
+        at = skip(at + 1, &|byte| is_space(byte) || matches!(byte, b'>' | b'='));
+        let value = skip(at, &|byte| !byte.is_ascii_whitespace());
+        if bytes.get(value) != Some(&b'=') {
+            continue;
+        }
+        at = skip(value + 1, &|byte| !byte.is_ascii_whitespace());
+        at = match bytes.get(at) {
+            Some(quote @ (b'"' | b'\'')) => (skip(at + 1, &|byte| byte == *quote) + 1).min(bytes.len()),
+            _ => skip(at, &|byte| byte.is_ascii_whitespace() || byte == b'>'),
+        };
+    }
 }
 
 /// Writes the tokens again.
@@ -323,6 +399,26 @@ mod tests {
     #[test]
     fn escaped_text_opens_no_tag_and_ends_no_attribute() {
         assert_eq!(escaped("<a b=\"c\">'&\u{1b}[0m\n é"), "&lt;a b=&quot;c&quot;&gt;&#39;&amp;[0m\n é");
+    }
+
+    #[test]
+    fn attributes_beyond_a_limit_are_left_out_and_nothing_else() {
+        let many =
+            |count: usize| (0..count).map(|n| format!(" a{n}='>{n}' b{n}")).collect::<Vec<_>>().concat();
+        let html =
+            format!("<p href='x'{0}>one</p><a href=\"y\"{0}>two</a> 1 < 2 <b{1}", many(100_000), many(300));
+        let begun = std::time::Instant::now();
+        let kept = with_few_attributes(&html, &GiveUp::default());
+        assert!(kept.len() < 10_000 && kept.ends_with(" b99 "), "{kept}");
+        assert_eq!(written(&html), "<p href=\"x\">one</p><a href=\"y\">two</a> 1 &lt; 2 ");
+        // Compared in pairs, these attributes take minutes.
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20));
+        for ordinary in ["<a href = 'x y' alt=z / b>t</a>", "<a ='>t", "<", "a <b", "<a b='c", "<a =x=y>"] {
+            assert!(
+                matches!(with_few_attributes(ordinary, &GiveUp::default()), Cow::Borrowed(_)),
+                "{ordinary}"
+            );
+        }
     }
 
     #[test]

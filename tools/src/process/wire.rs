@@ -133,6 +133,7 @@ impl Offer {
             effects,
             returns: self.returns,
             timeout_ms: self.timeout_ms.or(timeout_ms),
+            untrusted: true,
             ..ToolSpec::new(identifier, description).with_input(self.input)
         }
     }

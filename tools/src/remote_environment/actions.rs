@@ -21,6 +21,8 @@ pub(super) struct ActionOffer {
     pub description: String,
     /// JSON Schema of the argument object; `None` for an action without arguments.
     pub input: Option<Value>,
+    /// Whether the peer wrote these texts and is not trusted.
+    pub untrusted: bool,
 }
 
 impl From<&str> for ActionOffer {
@@ -57,7 +59,7 @@ impl<'de> Deserialize<'de> for ActionOffer {
                 let Described { name, description, input } =
                     Described::deserialize(MapAccessDeserializer::new(map))
                         .map_err(|error| A::Error::custom(format!("an action has an {error}")))?;
-                Ok(ActionOffer { name, description, input })
+                Ok(ActionOffer { name, description, input, untrusted: false })
             }
         }
         deserializer.deserialize_any(Either)
@@ -233,6 +235,7 @@ impl ActionOffer {
         let description = if self.description.is_empty() { &self.name } else { &self.description };
         let tool = ToolSpec {
             effects: Effects { write: true, ..Effects::default() },
+            untrusted: self.untrusted,
             ..ToolSpec::new(tool_name(&self.name), description.clone())
         };
         match &self.input {

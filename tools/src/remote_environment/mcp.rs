@@ -69,6 +69,10 @@ pub struct McpEnvironmentSettings {
     /// observation as `step` does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<String>,
+    /// Whether random calls may be made in practice episodes before a skill is written. Their effects on a server are as real as
+    /// any other. Default: true for a server that is started as a child process, false for a `url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explore: Option<bool>,
     /// Whether equal seeds and actions give equal states.
     #[serde(default)]
     pub deterministic: bool,
@@ -182,6 +186,8 @@ impl McpEnvironmentSettings {
             ));
         }
         let deterministic = self.deterministic;
+        // Every connection to a server reaches the same server.
+        let explores = self.explore.unwrap_or(self.url.is_none());
         let mut peer = McpPeer {
             settings: Arc::new(self),
             directory: directory.to_owned(),
@@ -190,7 +196,9 @@ impl McpEnvironmentSettings {
         };
         peer.start().await.map_err(RemoteEnvironmentError)?;
         let offers: Vec<ActionOffer> = names.into_iter().chain(peer.tool_offers()).collect();
-        RemoteEnvironment::new(spec, &offers, deterministic, Box::new(peer))
+        let mut environment = RemoteEnvironment::new(spec, &offers, deterministic, Box::new(peer))?;
+        environment.spec.play = explores;
+        Ok(environment)
     }
 
     /// The argument value for `action`.
@@ -259,6 +267,7 @@ impl McpPeer {
                 name: name.clone(),
                 description: spec.description.clone(),
                 input: Some(spec.input_schema()),
+                untrusted: !self.settings.trusted,
             })
         };
         self.settings.tools.iter().filter_map(offer).collect()

@@ -4,6 +4,7 @@
 mod actions;
 mod mcp;
 mod process;
+mod world_texts;
 
 pub use mcp::McpEnvironmentSettings;
 pub use process::ProcessEnvironmentSettings;

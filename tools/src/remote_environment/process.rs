@@ -1,6 +1,7 @@
 //! An environment in a child process: `reset` and `step` as JSON lines. [PROCESS.md](../../PROCESS.md)
 //! specifies the protocol.
 
+use super::world_texts::quoted;
 use super::{ActionOffer, Deed, Peer, PeerObservation, RemoteEnvironment, RemoteEnvironmentError};
 use crate::outside::quote;
 use crate::process::{ProcessClient, RequestError};
@@ -44,27 +45,27 @@ const KEYS: [(&str, &[&str]); 3] = [
 /// The environment's part of it: the fields of [`EnvironmentSpec`] that a program can know.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct World {
+pub(super) struct World {
     name: String,
     #[serde(default)]
     version: String,
     #[serde(default)]
-    about: String,
-    actions: Vec<ActionOffer>,
+    pub about: String,
+    pub actions: Vec<ActionOffer>,
     #[serde(default)]
     deterministic: bool,
     #[serde(default)]
-    controls: String,
+    pub controls: String,
     #[serde(default)]
-    tasks: Vec<TaskSpec>,
+    pub tasks: Vec<TaskSpec>,
     #[serde(default)]
-    recipes: Vec<Recipe>,
+    pub recipes: Vec<Recipe>,
     #[serde(default)]
-    examples: Vec<Example>,
+    pub examples: Vec<Example>,
     #[serde(default)]
     vitals: Vec<JsonPointer>,
     #[serde(default)]
-    wording: Wording,
+    pub wording: Wording,
 }
 
 impl World {
@@ -95,6 +96,22 @@ impl ProcessEnvironmentSettings {
     /// The program cannot be started, or its description is not valid. The message includes its standard
     /// error.
     pub async fn open(self, directory: &Path) -> Result<RemoteEnvironment, RemoteEnvironmentError> {
+        self.start(directory, false).await
+    }
+
+    /// As [`open`](Self::open), for a bridge that this program brings along: the tasks, actions and examples are its own.
+    pub(crate) async fn open_bridge(
+        self,
+        directory: &Path,
+    ) -> Result<RemoteEnvironment, RemoteEnvironmentError> {
+        self.start(directory, true).await
+    }
+
+    async fn start(
+        self,
+        directory: &Path,
+        is_own_bridge: bool,
+    ) -> Result<RemoteEnvironment, RemoteEnvironmentError> {
         if self.command.is_empty() {
             return Err(RemoteEnvironmentError("the environment needs a `command`".to_owned()));
         }
@@ -102,17 +119,13 @@ impl ProcessEnvironmentSettings {
         let mut peer = ProcessPeer { settings: self, directory: directory.to_owned(), client: None };
         let (client, world) = peer.start().await.map_err(RemoteEnvironmentError)?;
         let broken = |error: RemoteEnvironmentError| RemoteEnvironmentError(client.explain(&error.0));
+        // Only the program says what it is.
+        let world = if untrusted { quoted(world, is_own_bridge) } else { world };
         let spec = EnvironmentSpec {
             name: world.name,
             version: world.version,
             deterministic: false,
-            // Only the program says what it is.
-            about: match world.about {
-                about if untrusted && !about.is_empty() => {
-                    format!("The world says of itself: {}", quote::inline(&about))
-                }
-                about => about,
-            },
+            about: world.about,
             tools: Vec::new(),
             actions: Vec::new(),
             controls: quote::one_line(&world.controls),

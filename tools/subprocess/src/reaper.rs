@@ -1,15 +1,19 @@
-//! A small process between Sojourn and each program that it starts. It ends the program, and everything that the program
+//! Two small processes between Sojourn and each program that it starts. They end the program, and everything that the program
 //! started, when Sojourn is gone: by SIGKILL, by a closed terminal, or in any other way.
 //!
 //! ```text
-//! sojourn ── reaper ── program ── its children
-//!                └──── grandchildren whose parents have ended, in whatever session or process group
+//! sojourn ── reaper ── reaper ── program ── its children
+//!                         └───── grandchildren whose parents have ended, in whatever session or process group
 //! ```
 //!
-//! The reaper is this program itself, started again with [`STAGE`] set; [`enter`] is the first call of its `main`. On Linux the
+//! A reaper is this program itself, started again with [`STAGE`] set; [`enter`] is the first call of its `main`. On Linux a
 //! reaper is a child subreaper: a process below it that loses its parent becomes the reaper's child, so `setsid` and double forks
-//! do not hide it. The reaper waits on a handle of Sojourn's process. The program itself asks the kernel for SIGKILL when the
-//! reaper dies. On other systems the reaper ends the program's process group.
+//! do not hide it. The outer reaper waits on a handle of Sojourn's process, the inner one on a handle of the outer one. The
+//! program itself asks the kernel for SIGKILL when its reaper dies. On other systems there is one reaper, which ends the program's
+//! process group.
+//!
+//! A program runs as the same user as its reapers, so it can kill them. Where it kills one, the other ends everything. Where it
+//! kills both, Sojourn ends the processes that carry the [mark](MARK) of this tree in their environment.
 //!
 //! A program whose `main` does not call [`enter`], such as a test, starts programs without a reaper; dropping a
 //! [`ProcessTree`](crate::ProcessTree) then kills the process group.
@@ -23,12 +27,16 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
-/// Environment variable: `reap PARENT` for the reaper, `exec PARENT` for the process that becomes the program.
+/// Environment variable: `reap PARENT` for the outer reaper, `inner PARENT` for the inner one, `exec PARENT` for the process that
+/// becomes the program.
 const STAGE: &str = "SOJOURN_REAPER";
 /// Environment variable with the program's path; its arguments are in `SOJOURN_REAPER_ARG_0` and so on, so that a list of
 /// processes shows the program once.
 const PROGRAM: &str = "SOJOURN_REAPER_PROGRAM";
 const ARGUMENT: &str = "SOJOURN_REAPER_ARG_";
+/// Environment variable of a program and of all that it starts: the outer reaper's process id and the time of its start.
+#[cfg(target_os = "linux")]
+pub(crate) const MARK: &str = "SOJOURN_TREE";
 /// Name of the reaper in a list of processes.
 const NAME: &str = "reaper";
 /// How often the parent is looked for where the kernel does not report its end.
@@ -51,7 +59,8 @@ pub fn enter() -> Option<ExitCode> {
     let stage = stage.to_string_lossy().into_owned();
     let parent = |pid: &str| pid.parse().ok().and_then(Pid::from_raw);
     Some(match stage.split_once(' ').map(|(stage, pid)| (stage, parent(pid))) {
-        Some(("reap", Some(owner))) => reap(owner),
+        Some(("reap", Some(owner))) => reap(owner, if cfg!(target_os = "linux") { "inner" } else { "exec" }),
+        Some(("inner", Some(outer))) => reap(outer, "exec"),
         Some(("exec", Some(reaper))) => become_program(reaper),
         _ => complain(&format!("{STAGE} is set to `{stage}`; unset it")),
     })
@@ -99,8 +108,8 @@ pub fn variables(program: &Path) -> [(&'static str, OsString); 2] {
     [(STAGE, format!("reap {}", getpid().as_raw_nonzero()).into()), (PROGRAM, program.into())]
 }
 
-/// Starts the program, waits for its end, for that of `owner` or for a signal, and ends everything that is left.
-fn reap(owner: Pid) -> ExitCode {
+/// Starts the next stage, waits for its end, for that of `owner` or for a signal, and ends everything that is left.
+fn reap(owner: Pid, next: &str) -> ExitCode {
     #[cfg(target_os = "linux")]
     let subreaper = rustix::process::set_child_subreaper(Some(getpid()));
     #[cfg(target_os = "linux")]
@@ -111,12 +120,12 @@ fn reap(owner: Pid) -> ExitCode {
     let _ = std::fs::write("/proc/self/comm", NAME);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(watch(owner)),
+        Ok(runtime) => runtime.block_on(watch(owner, next)),
         Err(error) => complain(&format!("cannot start: {error}")),
     }
 }
 
-async fn watch(owner: Pid) -> ExitCode {
+async fn watch(owner: Pid, next: &str) -> ExitCode {
     let signals = (|| {
         let terminate = signal(SignalKind::terminate())?;
         // Signals that are not for the reaper must not end it.
@@ -128,7 +137,7 @@ async fn watch(owner: Pid) -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return complain(&format!("cannot wait for signals: {error}")),
     };
-    let program = match start() {
+    let program = match start(next) {
         Ok(program) => program,
         Err(error) => return complain(&format!("cannot start the program: {error}")),
     };
@@ -145,12 +154,18 @@ async fn watch(owner: Pid) -> ExitCode {
     }
 }
 
-/// Starts the process that becomes the program.
-fn start() -> std::io::Result<Pid> {
+/// Starts the process that becomes the program or the inner reaper.
+fn start(next: &str) -> std::io::Result<Pid> {
     let own = own_program().ok_or_else(|| std::io::Error::other("this program's file is unknown"))?;
     let mut command = Command::new(own);
     command.arg0(NAME).args(std::env::args_os().skip(1));
-    command.env(STAGE, format!("exec {}", getpid().as_raw_nonzero())).process_group(0);
+    command.env(STAGE, format!("{next} {}", getpid().as_raw_nonzero())).process_group(0);
+    #[cfg(target_os = "linux")]
+    if next == "inner"
+        && let Some(mark) = mark_of(getpid())
+    {
+        command.env(MARK, mark);
+    }
     Ok(Pid::from_child(&command.spawn()?))
 }
 
@@ -234,6 +249,40 @@ fn kill_descendants(program: Pid) {
             let _ = kill_process(pid, Signal::KILL);
         }
         while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The mark of the tree below this outer reaper: its process id and the time of its start, which no later process has both.
+#[cfg(target_os = "linux")]
+pub(crate) fn mark_of(outer: Pid) -> Option<String> {
+    let pid = outer.as_raw_nonzero();
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let end = stat.iter().rposition(|&byte| byte == b')')?;
+    // The 22nd field, of which two stand before the end of the name.
+    let started = std::str::from_utf8(&stat[end + 1..]).ok()?.split_whitespace().nth(19)?;
+    Some(format!("{pid}-{started}"))
+}
+
+/// Kills the processes that carry this mark, and those that appear meanwhile, after both reapers were killed.
+#[cfg(target_os = "linux")]
+pub(crate) fn kill_marked(mark: &str) {
+    let wanted = format!("{MARK}={mark}");
+    let begun = Instant::now();
+    loop {
+        let is_marked = |pid: &i32| {
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.split(|&byte| byte == 0).any(|variable| variable == wanted.as_bytes())
+        };
+        let processes = processes();
+        let found: Vec<Pid> =
+            processes.iter().map(|(pid, _)| *pid).filter(is_marked).filter_map(Pid::from_raw).collect();
+        if found.is_empty() || begun.elapsed() > KILL_TIMEOUT {
+            return;
+        }
+        for pid in found {
+            let _ = kill_process(pid, Signal::KILL);
+        }
         std::thread::sleep(Duration::from_millis(5));
     }
 }

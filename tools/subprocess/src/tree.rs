@@ -9,9 +9,10 @@ pub struct ProcessTree(Option<Root>);
 
 #[derive(Debug)]
 enum Root {
-    /// A reaper, which ends its whole tree when asked to. Linux: by a handle that no later process can have.
+    /// A reaper, which ends its whole tree when asked to. Linux: by a handle that no later process can have, and the mark of
+    /// the processes below it.
     #[cfg(target_os = "linux")]
-    Reaper(std::os::fd::OwnedFd),
+    Reaper(std::os::fd::OwnedFd, Option<String>),
     /// A reaper, by its process id.
     ReaperId(Pid),
     /// The leader of a process group.
@@ -28,7 +29,7 @@ impl ProcessTree {
             }
             #[cfg(target_os = "linux")]
             if let Ok(handle) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) {
-                return Root::Reaper(handle);
+                return Root::Reaper(handle, reaper::mark_of(pid));
             }
             Root::ReaperId(pid)
         });
@@ -41,7 +42,19 @@ impl Drop for ProcessTree {
         // The processes may have ended already.
         let _ = match &self.0 {
             #[cfg(target_os = "linux")]
-            Some(Root::Reaper(handle)) => rustix::process::pidfd_send_signal(handle, Signal::TERM),
+            Some(Root::Reaper(handle, mark)) => {
+                let mut watched = [rustix::event::PollFd::new(handle, rustix::event::PollFlags::IN)];
+                let now = rustix::time::Timespec::default();
+                let has_ended = rustix::event::poll(&mut watched, Some(&now)).is_ok_and(|ready| ready > 0);
+                match mark {
+                    // With its whole tree, unless the program killed both reapers.
+                    Some(mark) if has_ended => {
+                        reaper::kill_marked(mark);
+                        Ok(())
+                    }
+                    _ => rustix::process::pidfd_send_signal(handle, Signal::TERM),
+                }
+            }
             Some(Root::ReaperId(pid)) => kill_process(*pid, Signal::TERM),
             Some(Root::Group(leader)) => kill_process_group(*leader, Signal::KILL),
             None => Ok(()),

@@ -192,6 +192,8 @@ async fn a_shell_must_be_enabled_and_leaves_no_process_behind() {
     assert!(outcome.to_text().contains(place.path().canonicalize().unwrap().to_str().unwrap()));
     let much = call(&roomy, "it_run", json!({"command": "seq 1 100000"})).await;
     assert!(much.ok && much.to_text().starts_with("1\n2\n"), "{}", much.message);
+    let odd = call(&roomy, "it_run", json!({"command": r"printf 'a\377\376b'"})).await;
+    assert!(odd.ok && odd.message.contains("no UTF-8, shown as U+FFFD: 2"), "{odd:?}");
     let behind = call(&roomy, "it_run", json!({"command": "(sleep 30; touch late) & echo hi"})).await;
     assert_eq!((behind.ok, behind.to_text().as_str()), (true, "hi"));
     // What a call leaves behind after its time limit would touch a file once it is told to.

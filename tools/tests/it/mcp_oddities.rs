@@ -5,7 +5,7 @@
 use crate::common::{FOR_EVER, PATIENCE, faulty, first_notice, raw_server};
 use serde_json::{Value, json};
 use sojourn_tools::mcp::{McpSettings, McpSource};
-use sojourn_tools::{CallContext, CallLimits, ToolCall, ToolOutcome, ToolSource as _, Toolbox};
+use sojourn_tools::{CallContext, CallLimits, Effects, ToolCall, ToolOutcome, ToolSource as _, Toolbox};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -84,6 +84,24 @@ async fn names_that_would_become_one_call_their_own_tool() {
     // A tool of the server keeps its name before an operation of the protocol.
     assert_eq!(call(&toolbox, "x_list_resources", json!({})).await.to_text(), "list_resources {}");
     assert!(call(&toolbox, "x_resources_list", json!({})).await.to_text().contains("x://1"));
+}
+
+#[tokio::test]
+async fn annotations_count_only_where_the_agent_file_trusts_them() {
+    for trust_annotations in [false, true] {
+        let command = faulty("odd_mcp.py", "schemas");
+        let settings =
+            McpSettings { command, trust_annotations, timeout_ms: Some(FOR_EVER), ..McpSettings::default() };
+        let source = Arc::new(McpSource::open("x", settings, Path::new(".")).unwrap());
+        assert!(source.ready(PATIENCE).await, "{:?}", source.notices());
+        let tools = source.tools();
+        assert!(!tools.is_empty());
+        for spec in tools.iter().map(|tool| tool.spec()) {
+            assert!(spec.untrusted, "{}", spec.name);
+            assert_eq!(spec.effects.changes_nothing(), trust_annotations, "{}", spec.name);
+            assert_eq!(spec.effects == Effects::WORST, !trust_annotations, "{}", spec.name);
+        }
+    }
 }
 
 #[tokio::test]

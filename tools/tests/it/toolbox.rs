@@ -185,3 +185,56 @@ async fn added_and_removed_tools_are_reported() {
     assert!(notices.len() == 3 && notices[0] == "it does not start", "{notices:?}");
     assert!(late.refresh().is_empty(), "reported once");
 }
+
+/// A source whose tools may change.
+struct Declaring(&'static str, Arc<Mutex<Effects>>);
+
+impl ToolSource for Declaring {
+    fn name(&self) -> &str {
+        self.0
+    }
+
+    fn tools(&self) -> Vec<Arc<dyn Tool>> {
+        let spec = ToolSpec {
+            effects: *self.1.lock().unwrap(),
+            ..ToolSpec::new(format!("{}_pay", self.0.replace('-', "_")), "pays")
+        };
+        vec![Arc::new(Odd(spec))]
+    }
+}
+
+#[tokio::test]
+async fn a_tool_that_claims_to_do_less_than_before_keeps_its_effects() {
+    let effects = Arc::new(Mutex::new(Effects::WORST));
+    let toolbox = Toolbox::new(vec![Arc::new(Declaring("p", Arc::clone(&effects)))], CallLimits::default());
+    *effects.lock().unwrap() = Effects::default();
+    let changes = toolbox.refresh();
+    assert!(
+        changes.notices.iter().any(|notice| notice.contains("`p_pay` says now that it does less")),
+        "{changes:?}"
+    );
+    assert_eq!(toolbox.specs()[0].effects, Effects::WORST);
+    let call = ToolCall { name: "p_pay".into(), args: Map::new() };
+    assert_eq!(toolbox.validate(&call).unwrap().spec().effects, Effects::WORST);
+    assert!(toolbox.refresh().is_empty(), "said once");
+    // After a restart, by what the run knows.
+    let toolbox = Toolbox::new(vec![Arc::new(Declaring("p", effects))], CallLimits::default());
+    assert!(toolbox.specs()[0].effects.reads_only());
+    toolbox.hold_effects(&[ToolSpec { effects: Effects::WORST, ..ToolSpec::new("p_pay", "") }]);
+    toolbox.refresh();
+    assert_eq!(toolbox.specs()[0].effects, Effects::WORST);
+}
+
+#[tokio::test]
+async fn of_two_sources_whose_names_become_one_the_second_is_left_out_and_named() {
+    let source = |name| -> Arc<dyn ToolSource> { Arc::new(Declaring(name, Arc::default())) };
+    let toolbox = Toolbox::new(vec![source("a_b"), source("a-b"), source("c")], CallLimits::default());
+    let names: Vec<String> = toolbox.specs().into_iter().map(|spec| spec.name).collect();
+    assert_eq!(names, ["a_b_pay", "c_pay"]);
+    let notices = toolbox.refresh().notices;
+    assert_eq!(notices.len(), 1);
+    assert!(
+        notices[0].contains("the source `a-b` is skipped") && notices[0].contains("`a_b`"),
+        "{notices:?}"
+    );
+}

@@ -53,7 +53,11 @@ async fn actions_become_tools_with_a_repetition_count() {
     assert_eq!(tools, ["observe", "left", "right", "do_"], "`do` cannot be called in a script");
     assert_eq!(spec.actions, ["left", "right", "do"]);
     assert!(!spec.deterministic, "a replay does not need it");
-    assert_eq!(spec.tools[0].description, "what is seen now. cell is where you are.");
+    assert!(!spec.tools[0].untrusted && spec.tools[1].untrusted, "the program names its actions");
+    assert_eq!(
+        spec.tools[0].description,
+        r#"what is seen now. The world says of its controls: "cell is where you are.""#
+    );
     assert!(matches!(world.observe(), Err(EnvironmentError::NotRunning)));
 
     world.reset(7).await.unwrap();

@@ -45,8 +45,7 @@ pub(in crate::core) fn choose_action(choice: &ActionChoice<'_>, seed: u64) -> Re
         acting.iter().map(|tool| option_schema("action", &tool.name, &tool.parameters)).collect()
     } else {
         let calls: Vec<String> = available.iter().map(as_javascript).collect();
-        let calls = quote::one_line(&calls.join("; "));
-        push_line(&mut user, &prompt!("choose_action", "available", calls = calls));
+        push_line(&mut user, &WorldText::of(spec).available(&calls));
         available.iter().map(call_schema).collect()
     };
     let (schema, max_tokens) = consultable.schema(options);

@@ -29,18 +29,19 @@ pub(in crate::core) fn causal_note(
         return prompt!("notes", "not_javascript", error = error);
     }
     let Some(failure) = &trial.failure else { return prompt!("notes", "failed_in_most") };
+    let world = planner.world_text().or_outside(trial.untrusted);
     if let Some(question) = question {
-        return question_note(planner.world_text(), question, failure);
+        return question_note(world, question, failure);
     }
     let words = planner.words();
     let mut notes = Vec::new();
     if let Some(error) = &failure.error {
-        notes.push(error_note(planner.world_text(), error));
+        notes.push(error_note(world, error));
     }
     if failure.trace.is_empty() && failure.error.is_none() {
         notes.push(prompt!("notes", "no_call"));
     }
-    if let Some(note) = failure.trace.iter().rev().find_map(|call| call_note(planner, call)) {
+    if let Some(note) = failure.trace.iter().rev().find_map(|call| call_note(planner, world, call)) {
         notes.push(note);
     }
     if notes.is_empty()
@@ -116,11 +117,11 @@ fn error_note(world: WorldText, error: &CallError) -> String {
 }
 
 /// What a failed call lacked, and which skill brings it.
-fn call_note(planner: &Planner, failed: &CallTrace) -> Option<String> {
+fn call_note(planner: &Planner, world: WorldText, failed: &CallTrace) -> Option<String> {
     if failed.ok {
         return None;
     }
-    let (call, words, world) = (&failed.call, planner.words(), planner.world_text());
+    let (call, words) = (&failed.call, planner.words());
     let note = match failed.missing.first()? {
         Need::Item { item, count, have } => {
             let short = count.saturating_sub(*have);

@@ -1,8 +1,12 @@
 //! Texts of the world, of memories and of lessons in prompts: quoted where they come from outside.
 
-use super::prompt;
-use sojourn_tools::EnvironmentSpec;
+use super::{message, prompt};
+use sojourn_controller::{Message, Role};
 use sojourn_tools::outside::quote;
+use sojourn_tools::{EnvironmentSpec, Example};
+
+/// Limit on a name that is shown without quotation marks, in bytes.
+const MAX_NAME: usize = 40;
 
 /// How prompts show the texts of one world: as they are, or quoted where the world is not trusted.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +19,11 @@ pub(in crate::core) struct WorldText {
 impl WorldText {
     pub fn of(spec: &EnvironmentSpec) -> Self {
         Self { untrusted: spec.untrusted, states_goal: spec.question.is_some() }
+    }
+
+    /// The same, quoted too where other content from outside may be among the texts.
+    pub fn or_outside(self, untrusted: bool) -> Self {
+        Self { untrusted: self.untrusted || untrusted, ..self }
     }
 
     /// A text of several lines, without a line break at the end.
@@ -32,9 +41,36 @@ impl WorldText {
         if self.untrusted { quote::inline(text) } else { text.to_owned() }
     }
 
+    /// The calls that are possible now.
+    pub fn available(self, calls: &[String]) -> String {
+        if self.untrusted {
+            prompt!("choose_action", "available_outside", calls = quote::block(&calls.join("\n")))
+        } else {
+            prompt!("choose_action", "available", calls = quote::one_line(&calls.join("; ")))
+        }
+    }
+
     /// The line before inline texts that says what they are; `None` for a trusted world.
     pub fn inline_introduction(self) -> Option<String> {
         self.untrusted.then(|| prompt!("tools", "outside_inline"))
+    }
+}
+
+/// A name that others chose: as it is where it is an identifier of ordinary length, else quoted.
+pub(in crate::core) fn name_from_outside(name: &str) -> String {
+    let is_plain = !name.is_empty()
+        && name.len() <= MAX_NAME
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '$' | '-'));
+    if is_plain { name.to_owned() } else { quote::inline(name) }
+}
+
+/// A worked example: as the controller's own answer, or quoted where it comes from outside.
+pub(in crate::core) fn example(example: &Example, task: String) -> Vec<Message> {
+    if example.untrusted {
+        let quoted = quote::block(&format!("{}\n{}", example.task, example.source));
+        vec![message(Role::User, prompt!("tools", "example_from_outside", example = quoted))]
+    } else {
+        vec![message(Role::User, task), message(Role::Assistant, example.source.clone())]
     }
 }
 

@@ -1,19 +1,29 @@
 //! Lists of tools, their answers, memories and warnings inside other prompts.
 
-use super::outside::lesson;
+use super::outside::{lesson, name_from_outside};
 use super::{prompt, push_line};
 use crate::model::Recalled;
 use serde_json::{Map, Value, json};
 use sojourn_controller::Part;
 use sojourn_tools::outside::quote;
-use sojourn_tools::schema::embedded;
-use sojourn_tools::{ParameterKind, ToolSpec, signature};
+use sojourn_tools::outside::text::cut;
+use sojourn_tools::schema::{embedded, without_texts};
+use sojourn_tools::{Parameter, ParameterKind, ToolSpec, signature};
 use std::collections::BTreeSet;
 
 /// Most tokens of an answer that names an option with its arguments.
 const CHOICE_TOKENS: u32 = 48;
 /// Most tokens of an answer that may hold the arguments of a tool outside the world.
 const CONSULT_TOKENS: u32 = 256;
+
+/// Limit on the description of a tool whose texts others wrote, in characters.
+const MAX_DESCRIPTION: usize = 1000;
+/// Limits on such a tool's parameters, on the choices of one, and on the length of a choice in characters.
+const MAX_PARAMETERS: usize = 30;
+const MAX_CHOICES: usize = 30;
+const MAX_CHOICE: usize = 100;
+/// Limit on a default value in such a tool's signature, in bytes.
+const MAX_DEFAULT: usize = 200;
 
 /// Tools outside the world, as the controller sees them.
 #[derive(Debug, Default)]
@@ -26,12 +36,19 @@ pub(in crate::core) struct Consultable {
     pub answers: Vec<(String, String)>,
     /// What happened to tools since the controller was last asked.
     pub notices: Vec<String>,
+    /// Whether the notices are quoted, which logs of earlier rules lack.
+    pub notices_quoted: bool,
 }
 
 impl Consultable {
     pub(super) fn append(&self, text: &mut String) {
         for notice in &self.notices {
-            push_line(text, &prompt!("tools", "notice", notice = quote::one_line(notice)));
+            let line = if self.notices_quoted {
+                prompt!("tools", "notice_from_outside", notice = quote::inline(notice))
+            } else {
+                prompt!("tools", "notice", notice = quote::one_line(notice))
+            };
+            push_line(text, &line);
         }
         if !self.answers.is_empty() {
             push_line(text, &prompt!("tools", "answers"));
@@ -57,7 +74,10 @@ impl Consultable {
             let args = if self.unconstrained.contains(name) {
                 json!({"type": "object"})
             } else {
-                let (reference, definition) = embedded(name, &tool.input_schema());
+                let schema = tool.input_schema();
+                // Endpoints show the schema to their models.
+                let schema = if tool.untrusted { without_texts(schema) } else { schema };
+                let (reference, definition) = embedded(name, &schema);
                 definitions.insert(name.clone(), definition);
                 reference
             };
@@ -72,18 +92,42 @@ impl Consultable {
     }
 }
 
-/// One line for each tool, without a line break at the end.
+/// One line for each tool, without a line break at the end. Before them stands what quotation marks mean, if others wrote the
+/// texts of a tool.
 pub(super) fn lines<'a>(tools: impl IntoIterator<Item = &'a ToolSpec>) -> String {
-    let lines: Vec<String> = tools.into_iter().map(line).collect();
+    let mut lines = Vec::new();
+    let mut has_untrusted = false;
+    for tool in tools {
+        has_untrusted |= tool.untrusted;
+        lines.push(line(tool));
+    }
+    if has_untrusted {
+        lines.insert(0, prompt!("tools", "outside_inline"));
+    }
     lines.join("\n")
 }
 
 fn line(tool: &ToolSpec) -> String {
-    let signature = signature(&tool.name, &tool.parameters);
-    let mut line = prompt!("tools", "tool", signature = signature, description = tool.description);
-    for parameter in &tool.parameters {
+    let (parameters, description) = if tool.untrusted {
+        let shown = tool.parameters.iter().take(MAX_PARAMETERS).map(|parameter| Parameter {
+            name: name_from_outside(&parameter.name),
+            default: parameter.default.as_ref().map(shortened),
+            kind: match &parameter.kind {
+                ParameterKind::Choice(choices) => ParameterKind::Choice(
+                    choices.iter().take(MAX_CHOICES).map(|choice| cut(choice, MAX_CHOICE)).collect(),
+                ),
+                other => other.clone(),
+            },
+        });
+        (shown.collect(), quote::inline(&cut(&tool.description, MAX_DESCRIPTION)))
+    } else {
+        (tool.parameters.clone(), tool.description.clone())
+    };
+    let signature = signature(&tool.name, &parameters);
+    let mut line = prompt!("tools", "tool", signature = signature, description = description);
+    for parameter in &parameters {
         if let ParameterKind::Choice(choices) = &parameter.kind {
-            let quoted: Vec<String> = choices.iter().map(|choice| format!("\"{choice}\"")).collect();
+            let quoted: Vec<String> = choices.iter().map(|choice| quote::inline(choice)).collect();
             line.push(' ');
             line.push_str(&prompt!(
                 "tools",
@@ -95,6 +139,11 @@ fn line(tool: &ToolSpec) -> String {
     }
     // A description from elsewhere must not look like another line of the prompt.
     quote::one_line(&line)
+}
+
+/// A default as it is shown: one that is long is left out.
+fn shortened(default: &Value) -> Value {
+    if default.to_string().len() <= MAX_DEFAULT { default.clone() } else { "…".into() }
 }
 
 /// Recalled memories, as parts that a prompt which is too long can do without: the memory recalled last goes first.

@@ -27,6 +27,7 @@ impl Words {
         let neutral_example = || Example {
             task: prompt!("wording", "reflex_request", subject = subject),
             source: prompt!("wording", "reflex_source"),
+            untrusted: false,
         };
         Self {
             choice_advice: own

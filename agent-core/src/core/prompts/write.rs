@@ -1,6 +1,6 @@
 //! Writing a skill for a task.
 
-use super::{Decoding, WorldText, message, notes, program_request, prompt, push_line, tools};
+use super::{Decoding, WorldText, message, notes, outside, program_request, prompt, push_line, tools};
 use crate::config::ActorConfig;
 use crate::core::planner::Planner;
 use crate::model::{Demonstration, as_javascript};
@@ -49,8 +49,8 @@ pub(in crate::core) fn write(writing: &Writing<'_>, actor: &ActorConfig, seed: u
     }
     let mut messages = vec![message(Role::System, system)];
     for example in &spec.examples {
-        messages.push(message(Role::User, prompt!("write", "example", task = example.task)));
-        messages.push(message(Role::Assistant, example.source.clone()));
+        let task = prompt!("write", "example", task = example.task);
+        messages.extend(outside::example(example, task));
     }
     messages.push(message(Role::User, task_text(writing)));
     let decoding = Decoding {

@@ -1,5 +1,6 @@
 //! Writing a reflex after a death.
 
+use super::outside::{self, name_from_outside};
 use super::{Decoding, Words, WorldText, message, program_request, prompt, push_line};
 use crate::config::ReflexConfig;
 use crate::model::Moment;
@@ -8,6 +9,7 @@ use sojourn_controller::{Request, Role};
 use sojourn_primitives::JsonPointer;
 use sojourn_skills::ReflexFigures;
 use sojourn_tools::EnvironmentSpec;
+use sojourn_tools::outside::quote;
 use sojourn_tools::outside::terminal::escaped_json;
 
 /// Moments shown to the controller, the latest.
@@ -39,21 +41,23 @@ pub(in crate::core) fn write_reflex(
     seed: u64,
 ) -> Request {
     let ReflexWriting { spec, words, .. } = writing;
+    let actions: Vec<String> = if spec.untrusted {
+        spec.actions.iter().map(|name| name_from_outside(name)).collect()
+    } else {
+        spec.actions.clone()
+    };
     let system = prompt!(
         "write_reflex",
         "system",
         agent = words.agent,
         about = spec.about,
-        actions = spec.actions.join(", "),
+        actions = actions.join(", "),
         controls = spec.controls,
     );
     let example = &words.reflex_example;
-    let messages = vec![
-        message(Role::System, system),
-        message(Role::User, example.task.clone()),
-        message(Role::Assistant, example.source.clone()),
-        message(Role::User, request_text(writing)),
-    ];
+    let mut messages = vec![message(Role::System, system)];
+    messages.extend(outside::example(example, example.task.clone()));
+    messages.push(message(Role::User, request_text(writing)));
     let decoding =
         Decoding { candidates: config.candidates, temperature, max_tokens: config.max_tokens, seed };
     program_request(messages, reflex_head(writing.name), &writing.grammar, &decoding)
@@ -94,7 +98,8 @@ fn request_text(writing: &ReflexWriting<'_>) -> String {
     for (moment, next) in shown.iter().zip(shown.iter().skip(1).map(Some).chain([None])) {
         let state = relevant(&moment.state).to_string();
         let state = escaped_json(&state);
-        let mut line = prompt!("write_reflex", "moment", state = state, action = moment.action);
+        let mut line =
+            prompt!("write_reflex", "moment", state = state, action = quote::inline(&moment.action));
         line.push_str(&harm(&writing.spec.vitals, moment, next));
         push_line(&mut text, &line);
     }

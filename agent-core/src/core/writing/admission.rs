@@ -15,6 +15,10 @@ impl Core {
     /// Admits the best candidate that passed. Where none did, the controller writes: for the first time after an exploration,
     /// otherwise in the next round, with a causal note.
     pub(in crate::core) fn tried(&mut self, draft: Draft, trials: &[CandidateTrial]) -> Vec<Effect> {
+        // A skill that is admitted, a note and a lesson carry on what the trials were told.
+        if trials.iter().any(|trial| trial.untrusted) {
+            self.consultations.taint();
+        }
         let Some(task) = self.planner.task(&draft.task).cloned() else { return self.decide() };
         let candidates: Vec<Candidate<'_>> = draft
             .candidates

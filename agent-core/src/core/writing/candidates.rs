@@ -37,7 +37,7 @@ impl Core {
         let seed = self.request_seed();
         let callables = self.callable_skills(&task.name);
         let skills: Vec<_> = callables.iter().map(|c| (c.name.clone(), c.parameters.clone())).collect();
-        let tools = self.tool_specs(&draft.tools);
+        let tools = self.show_tools(&draft.tools);
         let notes = &draft.notes[draft.notes.len().saturating_sub(NOTES)..];
         let observation = &self.episode.observation.text;
         let writing = Writing {

@@ -192,7 +192,7 @@ impl SkillExecutor {
         if let Some(reason) = tally.failed {
             return Err(reason);
         }
-        Ok(tally.into_run(error, verified, before, shared.state.clone()))
+        Ok(tally.into_run(error, verified, before, shared.state.clone(), shared.tainted))
     }
 
     /// Calls one tool of the environment directly, as an agent without skills does.
@@ -216,7 +216,7 @@ impl SkillExecutor {
             _ => None,
         };
         let verified = result.is_ok_and(|value| value != Value::Bool(false));
-        Ok(tally.into_run(error, verified, before, shared.state.clone()))
+        Ok(tally.into_run(error, verified, before, shared.state.clone(), shared.tainted))
     }
 
     /// Returns the environment.

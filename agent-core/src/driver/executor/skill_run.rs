@@ -33,6 +33,8 @@ pub struct SkillRun {
     pub calls: u32,
     /// How many of them went to tools that do not belong to the environment.
     pub consulted: u32,
+    /// Whether content from outside may have influenced it: an answer that the policy does not trust, or a skill made of one.
+    pub from_outside: bool,
     /// The last moments, the latest last.
     pub moments: Vec<Moment>,
     /// The sum of the vitals' decreases, whatever they gained again.
@@ -82,6 +84,7 @@ impl Tally {
         verified: bool,
         before: Value,
         after: Value,
+        from_outside: bool,
     ) -> SkillRun {
         SkillRun {
             error,
@@ -95,6 +98,7 @@ impl Tally {
             trace: self.trace,
             calls: self.calls,
             consulted: self.consulted,
+            from_outside,
             moments: self.moments.into(),
             harm: self.harm,
             touched: self.touched.into_iter().collect(),

@@ -3,11 +3,14 @@
 //! Everything from outside is redacted before the core sees it and before it is recorded. So nothing that is derived from
 //! it, now or in a replay, can contain a secret.
 //!
-//! A secret is found as it is, as a number, in base64, in hexadecimal, percent-encoded, with the escapes of JSON and of markup, and
-//! broken over lines. A secret that is cut into several values, or encoded in another way, is not found. Where a type allows no
+//! A secret is found as it is, as a number, in base64, in hexadecimal, percent-encoded, with the escapes of JSON, of C and of markup,
+//! quoted-printable, in UTF-16, broken over lines, among colour codes, zero bytes and invisible characters, and as a dump of its bytes
+//! in numbers or letters that stand apart. A secret that is cut into several values, compressed, or encoded in another way, is not
+//! found. Where a type allows no
 //! marker, a text that is nothing but a secret stays: it is a word of this program, such as the name of a variant.
 
 mod decoding;
+mod dumps;
 mod needles;
 mod pass;
 
@@ -28,8 +31,13 @@ const MOST_TYPED: usize = 64;
 /// Hashes and modules have digits by chance; shorter forms of secrets are not looked for in them.
 const LONG_IN_ADDRESS: usize = 16;
 
-/// A search, and the number of obtained tokens that it knows.
-type CountedMatcher = (usize, Arc<Matcher>);
+/// Size of the parts in which a long text is searched, in bytes. The readings of a part take about a hundred times as much.
+const MAX_PART: usize = 1 << 18;
+/// The bytes of a text that may stand for one byte of a secret: `\\u0041`, a line of a dump, a colour code.
+const MAX_EXPANSION: usize = 32;
+
+/// A search, and the generation of the obtained tokens that it knows.
+type CountedMatcher = (u64, Arc<Matcher>);
 
 /// The secret values, each with the name that replaces it.
 #[derive(Clone, Default)]
@@ -144,11 +152,11 @@ impl Redactor {
         let learned = secrets::learned();
         let known = self.matcher.read().unwrap_or_else(PoisonError::into_inner).clone();
         match known {
-            Some((count, matcher)) if count == learned.len() => matcher,
+            Some((generation, matcher)) if generation == learned.generation => matcher,
             _ => {
-                let matcher = Arc::new(Matcher::new(self.secrets.iter().chain(learned.iter())));
+                let matcher = Arc::new(Matcher::new(self.secrets.iter().chain(learned.secrets.iter())));
                 let mut place = self.matcher.write().unwrap_or_else(PoisonError::into_inner);
-                *place = Some((learned.len(), Arc::clone(&matcher)));
+                *place = Some((learned.generation, Arc::clone(&matcher)));
                 matcher
             }
         }
@@ -189,17 +197,20 @@ impl Matcher {
         let address = is_address(text);
         let mut found: Vec<(usize, usize, usize)> = Vec::new();
         let markers = self.markers(text);
-        for reading in readings(text) {
-            for hit in search.find_overlapping_iter(&reading.bytes) {
-                let needle = &self.needles[hit.pattern().as_usize()];
-                if needle.word && !is_word(&reading.bytes, hit.start(), hit.end())
-                    || address && needle.bytes.len() < LONG_IN_ADDRESS
-                {
-                    continue;
-                }
-                let (start, end) = reading.origin(hit.start(), hit.end());
-                if !markers.iter().any(|(from, to)| *from <= start && end <= *to) {
-                    found.push((start, end, needle.secret));
+        for (offset, part) in self.parts(text) {
+            for reading in readings(part) {
+                for hit in search.find_overlapping_iter(&reading.bytes) {
+                    let needle = &self.needles[hit.pattern().as_usize()];
+                    if needle.word && !is_word(&reading.bytes, hit.start(), hit.end())
+                        || address && needle.bytes.len() < LONG_IN_ADDRESS
+                    {
+                        continue;
+                    }
+                    let (start, end) = reading.origin(hit.start(), hit.end());
+                    let (start, end) = (start + offset, end + offset);
+                    if !markers.iter().any(|(from, to)| *from <= start && end <= *to) {
+                        found.push((start, end, needle.secret));
+                    }
                 }
             }
         }
@@ -222,6 +233,20 @@ impl Matcher {
         }
         out.push_str(&text[done..]);
         Cow::Owned(out)
+    }
+
+    /// The text in parts of a bounded size, each with its position. They overlap, so that every form of a secret is whole in one.
+    fn parts<'t>(&self, text: &'t str) -> impl Iterator<Item = (usize, &'t str)> {
+        let longest = self.needles.iter().map(|needle| needle.bytes.len()).max().unwrap_or_default();
+        let overlap = longest.saturating_mul(MAX_EXPANSION).saturating_add(MAX_EXPANSION);
+        let size = MAX_PART.max(overlap.saturating_mul(2));
+        let mut next = Some(0_usize);
+        std::iter::from_fn(move || {
+            let start = next?;
+            let end = text.ceil_char_boundary(start.saturating_add(size).min(text.len()));
+            next = (end < text.len()).then(|| text.floor_char_boundary(end - overlap));
+            Some((start, &text[start..end]))
+        })
     }
 
     /// The marker of the secret that this number is, and whether it has many digits.

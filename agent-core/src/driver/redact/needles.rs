@@ -1,4 +1,4 @@
-//! The forms of a secret: as it is, in base64 and in hexadecimal.
+//! The forms of a secret: as it is, in base64 and in hexadecimal, also of its UTF-16.
 
 use super::decoding::readings;
 
@@ -27,13 +27,19 @@ pub(super) fn needles(value: &str, secret: usize) -> Vec<Needle> {
     for line in value.lines().map(str::trim).filter(|line| line.len() >= LONG_LINE) {
         forms.push(line.as_bytes().to_vec());
     }
-    forms.push(hex::encode(value).into_bytes());
-    forms.push(hex::encode_upper(value).into_bytes());
-    for alphabet in [STANDARD, URL_SAFE] {
-        if word {
-            forms.push(base64(value.as_bytes(), alphabet));
-        } else {
-            forms.extend((0..3).map(|shift| base64_inside(value.as_bytes(), shift, alphabet)));
+    let utf_16 = |bytes: fn(u16) -> [u8; 2]| value.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
+    let utf_16 = [utf_16(u16::to_le_bytes), utf_16(u16::to_be_bytes)];
+    // Texts whose zero bytes are left out are found as they are; others are not.
+    forms.extend(utf_16.iter().cloned());
+    for bytes in [value.as_bytes(), &utf_16[0], &utf_16[1]] {
+        forms.push(hex::encode(bytes).into_bytes());
+        forms.push(hex::encode_upper(bytes).into_bytes());
+        for alphabet in [STANDARD, URL_SAFE] {
+            if word {
+                forms.push(base64(bytes, alphabet));
+            } else {
+                forms.extend((0..3).map(|shift| base64_inside(bytes, shift, alphabet)));
+            }
         }
     }
     forms.sort_unstable();

@@ -53,6 +53,57 @@ fn an_encoded_secret_is_found() {
 }
 
 #[test]
+fn a_secret_among_what_a_terminal_does_not_show_or_in_a_dump_is_found() {
+    let redactor = one("hunter2-Correct!");
+    let utf_16 = |text: &str| text.chars().flat_map(|c| [c, '\0']).collect::<String>();
+    for text in [
+        "hun\u{1b}[1;31mter2\u{1b}[0m-Cor\u{1b}[Krect!",
+        "hunter2\\u001b[0m-Correct!",
+        r"hunter2\033[0m-Correct!",
+        "hunter2^[[0m-Correct!",
+        "hunter2\u{9b}1m-Correct!",
+        "h\u{8}hu\u{8}unter2-Correct!",
+        &utf_16("hunter2-Correct!"),
+        "hunter2\u{7}\u{202e}-\u{fe0f}Correct!",
+        "aHVudGVyMi1Db3JyZWN0IQ==",
+        "aAB1AG4AdABlAHIAMgAtAEMAbwByAHIAZQBjAHQAIQA=",
+        "680075006e0074006500720032002d0043006f0072007200650063007400210000",
+        "68756E746572322d436f727265637421",
+        "68 75 6e 74 65 72 32 2d 43 6f 72 72 65 63 74 21",
+        "68:75:6e:74:65:72:32:2d:43:6f:72:72:65:63:74:21",
+        "[0x68, 0x75, 0x6e, 0x74, 0x65, 0x72, 0x32, 0x2d, 0x43, 0x6f, 0x72, 0x72, 0x65, 0x63, 0x74, 0x21]",
+        "00000000: 6b65 793d 6875 6e74 6572 322d 436f 7272  key=hunter2-Corr\n00000010: 6563 7421 0a  ect!.",
+        "00000000  78 78 78 78 78 68 75 6e  74 65 72 32 2d 43 6f 72  |xxxxxhunter2-Cor|\n00000010  72 65 63 74 21 |rect!|",
+        "0000000 7568 746e 7265 2d32 6f43 7272 6365 2174\n",
+        "0000000 150 165 156 164 145 162 062 055 103 157 162 162 145 143 164 041\n",
+        "104 117 110 116 101 114 50 45 67 111 114 114 101 99 116 33",
+        "0000000   h   u   n   t   e   r   2   -   C   o   r   r   e   c   t   !\n",
+        r"\150\165\156\164\145\162\062\055\103\157\162\162\145\143\164\041",
+        "hunter2=2DCorr=\r\nect=21",
+    ] {
+        assert!(redactor.text(text).contains("[secret S]"), "{text:?}: {}", redactor.text(text));
+        let inside = Value::from(text).to_string();
+        assert!(redactor.text(&inside).contains("[secret S]"), "{inside}");
+    }
+    for text in
+        ["a b c d e f", "2026-11-29 10:20:30", "deadbeef", "1, 2, 3, 4, 5", "\u{1b}[1mhunter\u{1b}[0m"]
+    {
+        assert_eq!(redactor.text(text), text);
+    }
+}
+
+#[test]
+fn a_secret_is_found_at_every_place_of_a_long_text() {
+    let redactor = one("hunter2-Correct!");
+    for before in [MAX_PART - 20, MAX_PART - 1100, MAX_PART - 550, 2 * MAX_PART, 0] {
+        let text = format!("{}hunter2%2dCorrect!{}", "é ".repeat(before / 3), "x\n".repeat(MAX_PART));
+        let redacted = redactor.text(&text);
+        assert_eq!(redacted.matches("[secret S]").count(), 1, "{before}");
+        assert_eq!(redacted.len(), text.len() - "hunter2%2dCorrect!".len() + "[secret S]".len());
+    }
+}
+
+#[test]
 fn a_secret_that_is_a_number_is_found() {
     let redactor = one("0049123456");
     let value = |mut value: Value| {

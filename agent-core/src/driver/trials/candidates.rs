@@ -48,6 +48,7 @@ struct WorldTrial {
     result: WorldResult,
     behaviour: String,
     failure: Option<Failure>,
+    from_outside: bool,
 }
 
 impl TrialRunner {
@@ -77,6 +78,7 @@ impl TrialRunner {
                 report: TrialReport::default(),
                 failure: None,
                 alike: Vec::new(),
+                untrusted: false,
             })
             .collect();
         if programs.iter().all(Result::is_err) {
@@ -110,6 +112,7 @@ impl TrialRunner {
                     let (steps, behaviour) = (world.result.steps, Some(world.behaviour));
                     trial.report.cases.push(Case { setup, steps, behaviour });
                 }
+                trial.untrusted |= world.from_outside;
                 trial.report.worlds.push(world.result);
                 if trial.failure.is_none() {
                     trial.failure = world.failure;
@@ -239,11 +242,12 @@ impl TrialRunner {
         let mut executor = self.executor(environment)?;
         executor.watch(&plan.scrutiny.unrelated).await;
         let mut tally = Tally::new(seed, calls);
-        let mut failure = None;
+        let (mut failure, mut from_outside) = (None, false);
         for args in calls {
             let call = ToolCall { name: plan.task.clone(), args: args.clone() };
             let done = executor.run_loaded_skill(skill, &call, plan.max_steps, seed).await?;
             tally.add(&done);
+            from_outside |= done.from_outside;
             let over = done.ended.is_some();
             if !tally.result.passed() {
                 failure = Some(failure_of(&call, done));
@@ -254,7 +258,7 @@ impl TrialRunner {
         }
         let environment = executor.into_environment()?;
         let (result, behaviour) = tally.conclude();
-        Ok((environment, WorldTrial { result, behaviour, failure }))
+        Ok((environment, WorldTrial { result, behaviour, failure, from_outside }))
     }
 
     /// An executor with the runner's skills, reflexes and tools.

@@ -199,7 +199,7 @@ async fn fork(store: &Store, info: &RunInfo, intact: EventSeq) -> Result<RunId> 
 async fn copy(store: &Store, info: &RunInfo, intact: EventSeq, home: &Path) -> Result<RunId> {
     let target = Store::open(home).await.with_context(|| format!("cannot use `{}`", home.display()))?;
     let mut lines = store.export(&info.id, Some(intact)).await?;
-    let mut importer = target.import()?;
+    let mut importer = target.import(sojourn_memory::ImportLimits::NONE)?;
     while let Some(line) = lines.next().await? {
         importer.line(&serde_json::to_string(&line)?).await?;
     }

@@ -1,10 +1,10 @@
 use super::{otlp, sft};
-use crate::args::{Export, LogFormat as Format};
+use crate::args::{Export, LogFormat as Format, LogImport as Import};
 use crate::error::{Failure, Kind};
 use crate::{input, logbook, output};
 use anyhow::{Context as _, Result};
 use serde_json::json;
-use sojourn_memory::{EventSeq, ImportError, RunInfo, Store};
+use sojourn_memory::{EventSeq, ImportError, ImportLimits, RunInfo, Store};
 use sojourn_tools::outside::json::Lines;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -70,15 +70,21 @@ async fn written(
 }
 
 /// `log import`: adds a run to the home, all or nothing.
-pub async fn import(store: &Store, path: &Path, as_json: bool) -> Result<()> {
+pub async fn import(store: &Store, args: &Import) -> Result<()> {
+    let path = args.file.as_path();
+    let limits = ImportLimits {
+        bytes: args.max_gib.saturating_mul(1 << 30),
+        lines: args.max_lines,
+        blobs: args.max_blobs,
+    };
     let mut lines = Lines::new(input::open(path)?, LONGEST_LINE);
-    let mut importer = store.import()?;
+    let mut importer = store.import(limits)?;
     while let Some(line) = lines.next().map_err(|error| input::unreadable(path, &error))? {
         importer.line(line).await.map_err(|error| refused(path, error))?;
     }
     let run = importer.finish().await.map_err(|error| refused(path, error))?;
     let info = store.run(run.as_str()).await?;
-    if as_json {
+    if args.json {
         return Ok(output::json(&json!({"run": run, "records": info.last_seq}))?);
     }
     Ok(output::line(format!("took in run {run}: {} records", info.last_seq))?)
@@ -87,6 +93,12 @@ pub async fn import(store: &Store, path: &Path, as_json: bool) -> Result<()> {
 fn refused(path: &Path, error: ImportError) -> anyhow::Error {
     match error {
         ImportError::Store(error) => anyhow::Error::new(error),
+        error @ ImportError::Large { .. } => Failure::new(
+            Kind::Usage,
+            format!("`{}` was not taken in: {error}", path.display()),
+        )
+        .hint("nothing was changed; if you know the file, raise `--max-gib`, `--max-lines` or `--max-blobs`")
+        .into(),
         error => Failure::new(Kind::Failure, format!("`{}` was not taken in: {error}", path.display()))
             .hint("nothing was changed; export the run again where it is intact")
             .into(),

@@ -40,7 +40,7 @@ pub async fn log(home: &Home, args: Log) -> Result<ExitCode> {
             Some(handle) => media::write(&store, run, handle, out.as_deref()).await?,
             None => media::list(&store, run, *json).await?,
         },
-        (Some(LogCommand::Import { file, json }), _) => export::import(&store, file, *json).await?,
+        (Some(LogCommand::Import(args)), _) => export::import(&store, args).await?,
         (Some(LogCommand::Gc { keep, older_than, yes, json }), _) => {
             collect::collect(home, &store, *keep, *older_than, *yes, *json).await?;
         }

@@ -138,6 +138,7 @@ mod tests {
             report: serde_json::from_value(json!({"worlds": []})).unwrap(),
             failure: None,
             alike: Vec::new(),
+            untrusted: false,
         };
         let mut text = String::new();
         tell(

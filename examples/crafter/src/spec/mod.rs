@@ -64,7 +64,11 @@ pub(crate) fn spec() -> EnvironmentSpec {
 
 /// Examples with imaginary things: they show the pattern and solve no task.
 fn examples() -> Vec<Example> {
-    let example = |task: &str, source: &str| Example { task: task.to_owned(), source: source.to_owned() };
+    let example = |task: &str, source: &str| Example {
+        task: task.to_owned(),
+        source: source.to_owned(),
+        untrusted: false,
+    };
     vec![
         example(
             "collect n more berries.\nRequirements: interact() needs a bush in front of you. It gives 1 berry.\n\

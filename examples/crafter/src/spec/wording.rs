@@ -27,7 +27,11 @@ pub(super) fn wording() -> Wording {
         facing: word("in front of"),
         seen: word("seen"),
         search: word("look further"),
-        reflex_example: Some(Example { task: REFLEX_REQUEST.to_owned(), source: REFLEX_SOURCE.to_owned() }),
+        reflex_example: Some(Example {
+            task: REFLEX_REQUEST.to_owned(),
+            source: REFLEX_SOURCE.to_owned(),
+            untrusted: false,
+        }),
         ..Wording::default()
     }
 }

@@ -81,6 +81,11 @@ impl Check {
         self.run.as_ref()
     }
 
+    /// Number of blobs so far.
+    pub(super) fn blobs(&self) -> u64 {
+        self.blobs.len() as u64
+    }
+
     /// The whole run; `None` before the end line.
     pub(super) fn whole(self) -> Option<Checked> {
         self.run.filter(|_| self.ended)

@@ -41,9 +41,39 @@ pub enum ImportError {
         /// Number of the last line that was read.
         line: u64,
     },
+    /// The export is larger than this import may be.
+    #[error("line {line}: the export has more than {limit}")]
+    Large {
+        /// Number of the first line that is too many, from 1.
+        line: u64,
+        /// The limit with its unit: "16 GiB", "2000000 blobs".
+        limit: String,
+    },
     /// The store rejected the run.
     #[error("{0}")]
     Store(#[from] Error),
+}
+
+/// How large an export may be. Somebody else may have written it, and all of it waits on the home's disk until it is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImportLimits {
+    /// Bytes of all lines.
+    pub bytes: u64,
+    /// Number of lines.
+    pub lines: u64,
+    /// Number of blobs, whose ids are held in memory: about 50 bytes each.
+    pub blobs: u64,
+}
+
+impl ImportLimits {
+    /// No limits, for exports that this program makes itself.
+    pub const NONE: Self = Self { bytes: u64::MAX, lines: u64::MAX, blobs: u64::MAX };
+}
+
+impl Default for ImportLimits {
+    fn default() -> Self {
+        Self { bytes: 16 << 30, lines: 20_000_000, blobs: 2_000_000 }
+    }
 }
 
 /// Imports one run, line by line. Nothing is written before [`finish`](Self::finish).
@@ -51,17 +81,24 @@ pub enum ImportError {
 pub struct Importer {
     store: Store,
     check: Check,
+    limits: ImportLimits,
     /// Number of lines read.
     line: u64,
+    /// Bytes of the lines read, with their line feeds.
+    bytes: u64,
     blobs: Spool,
     records: Spool,
 }
 
 impl Store {
-    /// Starts an import.
-    pub fn import(&self) -> Result<Importer, Error> {
+    /// Starts an import of an export that is not larger than `limits`.
+    ///
+    /// # Errors
+    /// The home has no place for temporary files.
+    pub fn import(&self, limits: ImportLimits) -> Result<Importer, Error> {
         let (blobs, records) = (Spool::new(self)?, Spool::new(self)?);
-        Ok(Importer { store: self.clone(), check: Check::default(), line: 0, blobs, records })
+        let (store, check) = (self.clone(), Check::default());
+        Ok(Importer { store, check, limits, line: 0, bytes: 0, blobs, records })
     }
 }
 
@@ -69,11 +106,20 @@ impl Importer {
     /// Reads the next line. After an error the importer cannot continue.
     ///
     /// # Errors
-    /// [`ImportError::Line`] if the line is invalid, out of order or fails its hash; [`ImportError::Store`]
-    /// with [`Error::RunExists`] if the home has the run.
+    /// [`ImportError::Line`] if the line is invalid, out of order or fails its hash; [`ImportError::Large`] if the export is
+    /// larger than the limits allow; [`ImportError::Store`] with [`Error::RunExists`] if the home has the run.
     pub async fn line(&mut self, text: &str) -> Result<(), ImportError> {
         self.line += 1;
         let line = self.line;
+        self.bytes = self.bytes.saturating_add(text.len() as u64).saturating_add(1);
+        let large = |limit: String| Err(ImportError::Large { line, limit });
+        let ImportLimits { bytes, lines, blobs } = self.limits;
+        if self.bytes > bytes {
+            return large(format_bytes(bytes));
+        }
+        if line > lines {
+            return large(format!("{lines} lines"));
+        }
         match self.check.line(text).map_err(|what| ImportError::Line { line, what })? {
             Accepted::Run => {
                 let Some(Checked { run, .. }) = self.check.run_so_far() else { return Ok(()) };
@@ -89,6 +135,9 @@ impl Importer {
             Accepted::Blob(true) => self.blobs.keep(text)?,
             Accepted::End => {}
         }
+        if self.check.blobs() > blobs {
+            return large(format!("{blobs} blobs"));
+        }
         Ok(())
     }
 
@@ -98,7 +147,7 @@ impl Importer {
     /// [`ImportError::Cut`] if the end line is missing. [`Error::Cut`] and [`Error::Damaged`] if the home has a head of
     /// this run, which vanished from it, and the export does not contain that head.
     pub async fn finish(self) -> Result<RunId, ImportError> {
-        let Self { store, check, line, blobs, records } = self;
+        let Self { store, check, line, blobs, records, .. } = self;
         let run = check.whole().ok_or(ImportError::Cut { line })?;
         let lock = RunLock::take(store.home(), &run.run.id).await?;
         let head = Head { run: run.run.id.clone(), seq: run.last, hash: run.head };
@@ -116,6 +165,14 @@ impl Importer {
         drop(lock);
         Ok(run.run.id)
     }
+}
+
+/// The number in the largest binary unit that divides it.
+fn format_bytes(bytes: u64) -> String {
+    let unit = [(30, "GiB"), (20, "MiB"), (10, "KiB")]
+        .into_iter()
+        .find(|(shift, _)| bytes.trailing_zeros() >= *shift);
+    unit.map_or_else(|| format!("{bytes} bytes"), |(shift, unit)| format!("{} {unit}", bytes >> shift))
 }
 
 async fn write_blobs(connection: &mut SqliteConnection, spool: Spool) -> Result<(), Error> {

@@ -77,6 +77,10 @@ pub fn world(server: &Server, start: &str, success: &str, more: &Value) -> WebEn
 
 type Harm = Arc<Mutex<Vec<String>>>;
 
+/// A page with frames that never get a document.
+const FRAMES: &str =
+    "<title>Frames</title><p>Kept</p><iframe src='/nothing'></iframe><iframe src='/download'></iframe>";
+
 /// A server of test pages. It stops when dropped.
 pub struct Server {
     address: SocketAddr,
@@ -101,6 +105,9 @@ impl Server {
             .route("/worker.js", get(|| async { script("fetch('/delete', {method: 'POST'})") }))
             .route("/session", get(session))
             .route("/answer", get(slow))
+            .route("/nothing", get(|| async { StatusCode::NO_CONTENT }))
+            .route("/never", get(std::future::pending::<StatusCode>))
+            .route("/frames", get(|| page(FRAMES)))
             .route("/gone", get(|| async { Redirect::temporary("/delete") }))
             .route("/download", get(download))
             .route("/detour", post(|| async { Redirect::temporary("/delete") }))

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sojourn_browser::{BrowserError, Chromium, Page, RequestGrants, Settings, render};
 use sojourn_testkit::eventually;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The observation as text for the model.
 pub(super) async fn seen(page: &mut Page) -> String {
@@ -26,6 +27,35 @@ pub(super) async fn done(page: &mut Page, call: &str) -> String {
 
 pub(super) async fn value(page: &mut Page, expression: &str) -> Value {
     page.inspect(expression).await.unwrap()
+}
+
+#[tokio::test]
+async fn frames_that_never_get_a_document_do_not_make_a_browser_count_as_dead() {
+    let Some(program) = chromium() else { return };
+    let server = Server::start().await;
+    let settings = Settings {
+        program: Some(program),
+        hosts: vec![server.host()],
+        load_timeout: Duration::from_secs(3),
+        ..Settings::default()
+    };
+    let browser = Arc::new(Chromium::start(&settings).await.unwrap());
+    let mut page = browser.page().await.unwrap();
+    for _ in 0..2 {
+        page.open(&server.url("/frames")).await.unwrap();
+        assert!(seen(&mut page).await.contains("Kept"));
+    }
+    assert!(!page.is_gone());
+    // A tab of the same browser is opened while another waits for its page.
+    let waits = server.url("/never");
+    let other = tokio::spawn(async move { page.open(&waits).await.unwrap_err() });
+    let second = browser.page().await.unwrap();
+    assert!(!second.is_gone());
+    let error = other.await.unwrap();
+    assert!(
+        matches!(&error, BrowserError::Open { reason, .. } if reason.contains("no answer within")),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,81 @@
+//! The texts in the description of a world that is a program. Only the program says what it is, so each text of a world that
+//! is not trusted stands in quotation marks, or is a short word on one line.
+
+use super::process::World;
+use crate::outside::quote;
+use crate::outside::text::cut;
+use crate::{Recipe, Wording};
+
+/// Limit on a text that is quoted, in characters.
+const MAX_TEXT: usize = 2000;
+/// Limit on a word or phrase inside a sentence, in characters.
+const MAX_PHRASE: usize = 40;
+
+/// The description with every text quoted. Of a bridge that belongs to this program, only what it repeats of a world is.
+pub(super) fn quoted(mut world: World, is_own_bridge: bool) -> World {
+    if !world.about.is_empty() {
+        world.about = format!("The world says of itself: {}", text(&world.about));
+    }
+    if !world.controls.is_empty() {
+        world.controls = format!("The world says of its controls: {}", text(&world.controls));
+    }
+    if is_own_bridge {
+        return world;
+    }
+    for action in &mut world.actions {
+        action.untrusted = true;
+    }
+    for task in &mut world.tasks {
+        task.description = text(&task.description);
+    }
+    world.recipes.iter_mut().for_each(quote_recipe);
+    for example in &mut world.examples {
+        example.untrusted = true;
+    }
+    quote_wording(&mut world.wording);
+    world
+}
+
+fn text(text: &str) -> String {
+    quote::inline(&cut(text, MAX_TEXT))
+}
+
+/// Words of letters as they are; anything else, which could be an instruction, quoted.
+fn phrase(text: &str) -> String {
+    let is_plain = text.chars().all(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '\''));
+    if is_plain && text.chars().count() <= MAX_PHRASE { text.to_owned() } else { self::text(text) }
+}
+
+/// Names of things stay as they are: conditions and states use them too.
+fn quote_recipe(recipe: &mut Recipe) {
+    recipe.call = quote::one_line(&recipe.call);
+    if let Some(note) = &mut recipe.note {
+        *note = text(note);
+    }
+}
+
+fn quote_wording(wording: &mut Wording) {
+    let Wording {
+        agent,
+        choice_advice,
+        nearby,
+        facing,
+        seen,
+        search,
+        first_observation,
+        other_observation,
+        reflex_example,
+    } = wording;
+    for word in [agent, nearby, facing, seen, search].into_iter().flatten() {
+        *word = phrase(word);
+    }
+    for sentence in [first_observation, other_observation].into_iter().flatten() {
+        *sentence = text(sentence);
+    }
+    if let Some(advice) = choice_advice {
+        *advice = format!("The world advises: {}", text(advice));
+    }
+    if let Some(example) = reflex_example {
+        example.untrusted = true;
+    }
+}
