@@ -41,7 +41,7 @@ impl Driver {
         // The answers of other tools in a trial are not logged, so such a trial cannot be repeated.
         let repeatable = self.core.spec().deterministic && self.toolkit.is_none();
         if repeatable && !self.journal.lock().await.trusts_trials() {
-            let mut journal = self.journal.lock().await;
+            let journal = self.journal.lock().await;
             // A replay repeats what it can compare.
             if !journal.writes() && journal.peek(kind).await?.is_none() {
                 return Err(JournalError::End.into());

@@ -70,25 +70,20 @@ pub async fn verify(home: Home, args: &Replay) -> Result<ExitCode> {
     }
 }
 
-/// Awaits the replay on a thread of its own: practice that never ends does not yield.
-async fn in_time<T: Send + 'static>(
-    limit: Option<Duration>,
-    replay: impl Future<Output = T> + Send + 'static,
-) -> Result<T> {
-    let mut replay = tokio::spawn(replay);
-    let Some(limit) = limit else { return Ok(replay.await?) };
-    tokio::select! {
-        done = &mut replay => Ok(done?),
-        () = tokio::time::sleep(limit) => {
-            replay.abort();
-            Err(Failure::new(
-                Kind::Failure,
-                format!("the replay was not over after {}: it is not known whether all records match", duration::show(limit)),
-            )
-            .hint("give it more with `--time`; the hash chain is intact")
-            .into())
-        }
-    }
+/// Awaits the replay, at most for `limit`.
+async fn in_time<T>(limit: Option<Duration>, replay: impl Future<Output = T>) -> Result<T> {
+    let Some(limit) = limit else { return Ok(replay.await) };
+    let over = |_| {
+        Failure::new(
+            Kind::Failure,
+            format!(
+                "the replay was not over after {}: it is not known whether all records match",
+                duration::show(limit)
+            ),
+        )
+        .hint("give it more with `--time`; the hash chain is intact")
+    };
+    Ok(tokio::time::timeout(limit, replay).await.map_err(over)?)
 }
 
 fn broken(report: &VerifyReport, json: bool) -> Result<ExitCode> {
