@@ -1,6 +1,6 @@
 //! Asks the person at the terminal to approve calls of tools, and the questions that tools ask the user.
 
-use crate::output;
+use crate::{output, progress};
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 use sojourn_controller::Cancel;
@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
+use unicode_width::UnicodeWidthChar as _;
 
 /// Characters of one line of a question; longer lines are continued on the next.
 const WIDTH: usize = 100;
@@ -46,6 +47,7 @@ impl Person for AtTerminal {
     }
 
     fn show_page(&self, reason: &str, address: &str) -> bool {
+        let _pause = progress::pause();
         output::note(format!("{}: open this in a browser\n  {}", one_line(reason), one_line(address)));
         true
     }
@@ -102,7 +104,7 @@ fn question(spec: &ToolSpec, args: &Map<String, Value>) -> Result<Vec<String>, S
     let json = serde_json::to_string_pretty(args).unwrap_or_default();
     let mut lines: Vec<String> = Vec::new();
     for line in escaped_json(&json).split('\n') {
-        let characters: Vec<char> = line.chars().collect();
+        let characters: Vec<char> = line.chars().flat_map(seen).collect();
         lines.extend(characters.chunks(WIDTH).map(|part| part.iter().collect::<String>()));
     }
     if lines.len() > MOST_LINES {
@@ -130,9 +132,16 @@ fn question(spec: &ToolSpec, args: &Map<String, Value>) -> Result<Vec<String>, S
     Ok(shown)
 }
 
+/// The character, or its number where nobody sees it as itself: joiners, combining marks and other spaces than U+0020.
+fn seen(character: char) -> Vec<char> {
+    let plain = character == ' ' || (character.width().unwrap_or(0) > 0 && !character.is_whitespace());
+    if plain { vec![character] } else { character.escape_unicode().collect() }
+}
+
 /// Shows the pages, each after an answer to the one before, and returns the answer to the last. An answer to an earlier page
 /// other than an empty line ends the question with it.
 fn ask(pages: &[String]) -> io::Result<String> {
+    let _pause = progress::pause();
     let mut terminal = terminal()?;
     let mut answers = BufReader::new(terminal.try_clone()?);
     let mut answer = String::new();
@@ -168,6 +177,15 @@ mod tests {
         let pages = asked(&args).unwrap().concat();
         assert!(!pages.contains(|c: char| c != '\n' && is_unsafe(c)), "{pages}");
         assert!(pages.contains("`pay`") && pages.ends_with("[N]o: "));
+    }
+
+    #[test]
+    fn what_nobody_sees_as_itself_is_spelt_out() {
+        let pages =
+            asked(&json!({"to\u{200d}do": "a\u{a0}b\u{3000}c e\u{301} größer 日本"})).unwrap().concat();
+        for part in ["to\\u{200d}do", "a\\u{a0}b\\u{3000}c e\\u{301} größer 日本"] {
+            assert!(pages.contains(part), "{pages}");
+        }
     }
 
     #[test]

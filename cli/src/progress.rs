@@ -12,11 +12,61 @@ use std::time::{Duration, Instant};
 /// Without a terminal, a line at least this often says what a run is busy with.
 const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
+/// The redrawn lines of this process. A terminal has room for one bar, and a question has to be able to take it away.
+static BAR: Mutex<Bar> = Mutex::new(Bar::None);
+
+enum Bar {
+    None,
+    Shown(ProgressBar),
+    /// A person reads a question.
+    Paused {
+        elapsed: Duration,
+        message: String,
+    },
+}
+
+fn bar() -> MutexGuard<'static, Bar> {
+    BAR.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn shown(elapsed: Duration, message: String) -> Bar {
+    let bar = ProgressBar::new_spinner().with_elapsed(elapsed).with_message(message);
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise}  {msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    Bar::Shown(bar)
+}
+
+/// Keeps the redrawn lines away as long as it lives, so that they do not erase what else is on the terminal.
+pub struct Pause(());
+
+/// Removes the redrawn lines until the result is dropped.
+pub fn pause() -> Pause {
+    let mut bar = bar();
+    if let Bar::Shown(shown) = &*bar {
+        let (elapsed, message) = (shown.elapsed(), shown.message());
+        shown.finish_and_clear();
+        *bar = Bar::Paused { elapsed, message };
+    }
+    Pause(())
+}
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        let mut bar = bar();
+        if let Bar::Paused { elapsed, message } = &mut *bar {
+            *bar = shown(*elapsed, std::mem::take(message));
+        }
+    }
+}
+
 /// Observes a run and shows its progress on stderr.
 pub struct Progress {
     stats: Mutex<RunStats>,
     begun: Instant,
-    bar: Option<ProgressBar>,
+    /// Whether the progress is redrawn.
+    redrawn: bool,
     /// When the last line was printed.
     printed: Mutex<Instant>,
     /// The number of achievements of the environment.
@@ -28,17 +78,13 @@ pub struct Progress {
 impl Progress {
     /// Shows a run in an environment with this number of achievements.
     pub fn new(achievements: usize, label: &str) -> Self {
-        let bar = output::is_watched().then(|| {
-            let bar = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise}  {msg}") {
-                bar.set_style(style);
-            }
-            bar.enable_steady_tick(Duration::from_millis(200));
-            bar
-        });
+        let redrawn = output::is_watched();
+        if redrawn {
+            *bar() = shown(Duration::ZERO, String::new());
+        }
         let begun = Instant::now();
         let (stats, printed, label) = (Mutex::default(), Mutex::new(begun), label.to_owned());
-        Self { stats, begun, bar, printed, achievements, label }
+        Self { stats, begun, redrawn, printed, achievements, label }
     }
 
     /// The statistics up to now.
@@ -56,15 +102,15 @@ impl Progress {
         let line =
             format!("{} {}{text}", duration::clock(self.begun.elapsed().as_millis() as i64), self.label);
         *self.printed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        match &self.bar {
-            Some(bar) => bar.suspend(|| output::note(line)),
-            None => output::note(line),
+        match &*bar() {
+            Bar::Shown(bar) => bar.suspend(|| output::note(line)),
+            Bar::None | Bar::Paused { .. } => output::note(line),
         }
     }
 
     /// Removes the redrawn lines.
     pub fn finish(&self) {
-        if let Some(bar) = &self.bar {
+        if let Bar::Shown(bar) = std::mem::replace(&mut *bar(), Bar::None) {
             bar.finish_and_clear();
         }
     }
@@ -73,13 +119,19 @@ impl Progress {
     fn overdue(&self, stats: &RunStats) -> Option<String> {
         let quiet = self.printed.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
         let steps = stats.episodes.last().map_or(0, |episode| episode.steps);
-        (self.bar.is_none() && quiet >= LONGEST_SILENCE).then(|| summary(stats, "", steps))
+        (!self.redrawn && quiet >= LONGEST_SILENCE).then(|| summary(stats, "", steps))
     }
 
     fn redraw(&self, stats: &RunStats) {
-        if let Some(bar) = &self.bar {
-            let status = status(stats, self.achievements, &self.label);
-            bar.set_message(terminal::escaped(&status).into_owned());
+        if !self.redrawn {
+            return;
+        }
+        let status = status(stats, self.achievements, &self.label);
+        let status = terminal::escaped(&status).into_owned();
+        match &mut *bar() {
+            Bar::None => {}
+            Bar::Shown(bar) => bar.set_message(status),
+            Bar::Paused { message, .. } => *message = status,
         }
     }
 }

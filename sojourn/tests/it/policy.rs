@@ -159,3 +159,49 @@ fn a_tool_that_never_answers_does_not_outlive_the_time_of_the_run() {
         serde_json::from_str(&run(place.path(), &["replay", "latest", "--verify", "--json"])).unwrap();
     assert_eq!(verdict["matched"], true, "{verdict}");
 }
+
+/// Starts its arguments on a terminal of 24 lines of 80 characters, prints what comes within a second after the question, and says no.
+const AT_A_TERMINAL: &str = r#"
+import fcntl, os, pty, select, struct, sys, termios, time
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+seen, asked = b"", None
+while True:
+    ready, _, _ = select.select([terminal], [], [], 0.1)
+    try:
+        seen += os.read(terminal, 65536) if ready else b""
+    except OSError:
+        break
+    if asked is None and b"[N]o: " in seen:
+        asked = time.monotonic()
+        before, seen = seen.split(b"[N]o: ", 1)
+    if asked is not None and time.monotonic() - asked > 1:
+        print(repr(seen))
+        asked = float("inf")
+        os.write(terminal, b"n\n")
+os.waitpid(pid, 0)
+"#;
+
+#[test]
+fn the_progress_erases_nothing_of_a_question() {
+    if !has("python3") {
+        return;
+    }
+    let place = place();
+    std::fs::write(place.path().join("agent.toml"), agent("ask", "", None)).unwrap();
+    place.write("terminal.py", AT_A_TERMINAL);
+    let run = place.command(&["run", "agent.toml", "--steps", "2"]);
+    let mut command = std::process::Command::new("python3");
+    command.arg("terminal.py").arg(run.get_program()).args(run.get_args()).current_dir(place.path());
+    for (name, value) in run.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let output = command.env("TERM", "xterm-256color").output().unwrap();
+    let after = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(after.lines().next(), Some("b''"), "{after}{}", String::from_utf8_lossy(&output.stderr));
+}
