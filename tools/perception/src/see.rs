@@ -252,11 +252,11 @@ mod tests {
     use sojourn_tools::{CallLimits, MediaInMemory, MediaStore, ToolCall, Toolbox};
     use std::io::Cursor;
 
-    fn eyes(within: Duration) -> (Toolbox, Arc<MediaInMemory>) {
+    fn eyes() -> (Toolbox, Arc<MediaInMemory>) {
         let nowhere = std::path::PathBuf::from("/nowhere/at/all");
         let files =
             ReaderFiles { detector: nowhere.clone(), recogniser: nowhere.clone(), dictionary: nowhere };
-        let source = see("see", Eyes { files, within });
+        let source = see("see", Eyes { files, within: Duration::from_mins(1) });
         (Toolbox::new(vec![Arc::new(source)], CallLimits::default()), Arc::default())
     }
 
@@ -278,7 +278,7 @@ mod tests {
 
     #[tokio::test]
     async fn pictures_are_compared_by_their_handles() {
-        let (toolbox, store) = eyes(Duration::from_mins(1));
+        let (toolbox, store) = eyes();
         let keep = |dot| store.put(png(dot), "image/png", "camera").unwrap();
         let (clean, dotted) = (keep(false), keep(true));
         let args = json!({"a": clean.handle(), "b": dotted.handle()});
@@ -294,7 +294,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wrong_handle_a_sound_a_damaged_picture_and_a_missing_model_are_clear_failures() {
-        let (toolbox, store) = eyes(Duration::from_mins(1));
+        let (toolbox, store) = eyes();
         let read =
             async |handle: &str| call(&toolbox, &store, "see_read", json!({"media": handle})).await.message;
         assert!(read("photo.png").await.contains("`photo.png` is no handle"));
@@ -309,14 +309,5 @@ mod tests {
         );
         let whole = store.put(png(true), "", "camera").unwrap();
         assert!(read(&whole.handle()).await.contains("cannot read `/nowhere/at/all`"));
-    }
-
-    #[tokio::test]
-    async fn a_picture_that_takes_too_long_fails_its_own_call() {
-        let (toolbox, store) = eyes(Duration::ZERO);
-        let picture = store.put(png(true), "", "camera").unwrap();
-        let args = json!({"media": picture.handle()});
-        let message = call(&toolbox, &store, "see_read", args).await.message;
-        assert!(message.contains("could not be read within 0 s"), "{message}");
     }
 }

@@ -34,7 +34,6 @@ pub async fn list(store: &Store, run: &str, json: bool) -> Result<()> {
     }
     let mut table = table::new(["handle", "type", "size", "bytes", "record", "from"]);
     table::numbers(&mut table, [3, 4]);
-    table::whole(&mut table, [0]);
     for Shown { handle, media, seq, kept } in shown {
         let size = match (media.width, media.height, media.duration_ms) {
             (Some(width), Some(height), _) => format!("{width}×{height}"),
