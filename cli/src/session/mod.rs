@@ -6,7 +6,7 @@ mod stop;
 
 pub use plan::{LibraryHandle, Models, Plan, Watch};
 pub use recorded::EffectiveConfig;
-pub use stop::{SAME_REQUEST, Signals, StopSignal, stop_on_ctrl_c};
+pub use stop::{SAME_REQUEST, Signals, StopSignal, drop_soon, stop_on_ctrl_c};
 
 use crate::environments;
 use crate::error::{Failure, Kind};
@@ -166,7 +166,7 @@ impl RunContext {
             || (environment.spec().untrusted && !started.environment.untrusted);
         let resumed = ControlRecord::Resumed {
             budgets: more,
-            policy: (!effective.policies.contains(policy)).then(|| Box::new(policy.clone())),
+            policy: effective.misses(policy).then(|| Box::new(policy.clone())),
             untrusted,
         };
         let deps = DriverDeps {
