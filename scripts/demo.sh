@@ -13,7 +13,14 @@ echo "The agent of $agent, in $home."
 if [ ! -e "$home/library" ]; then
     echo "It begins with ten skills that the same model wrote in an earlier run. Each must pass a trial in fresh worlds again:"
     "$sojourn" --home "$home" skills import examples/crafter/skills >/dev/null
-    "$sojourn" --home "$home" skills test --all --admit | tail -n 1
+    status=0
+    tried=$("$sojourn" --home "$home" skills test --all --admit) || status=$?
+    if [ "$status" -ne 0 ]; then
+        printf '%s\n' "$tried"
+        echo "The trials failed; remove $home to try again." >&2
+        exit "$status"
+    fi
+    printf '%s\n' "$tried" | tail -n 1
 else
     echo "It goes on with what earlier demos learned; remove $home to start again."
 fi

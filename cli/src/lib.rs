@@ -9,6 +9,7 @@
 pub mod agent_file;
 mod approver;
 mod commands;
+mod completing;
 pub mod duration;
 mod embedding;
 pub mod environments;
@@ -42,6 +43,11 @@ use telemetry::Telemetry;
 pub fn main(environments: EnvironmentRegistry) -> ExitCode {
     if let Some(code) = sojourn_subprocess::reaper::enter() {
         return code;
+    }
+    match completing::answer(&environments) {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(error) => error.exit(),
     }
     let args = args::Args::parse();
     let otlp = args.otlp().map(str::to_owned);

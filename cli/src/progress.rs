@@ -6,11 +6,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sojourn_core::{LongWork, Milestone, Notice, Observer, Purpose, SkillEvent};
 use sojourn_tools::outside::terminal;
 use std::fmt::Write as _;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Without a terminal, a line at least this often says what a run is busy with.
 const LONGEST_SILENCE: Duration = Duration::from_secs(30);
+/// How often it is looked at whether such a line is due.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The redrawn lines of this process. A terminal has room for one bar, and a question has to be able to take it away.
 static BAR: Mutex<Bar> = Mutex::new(Bar::None);
@@ -71,20 +74,34 @@ pub struct Progress {
     printed: Mutex<Instant>,
     /// The number of achievements of the environment.
     achievements: usize,
+    /// Whether no further line is wanted.
+    finished: AtomicBool,
     /// A prefix of each line, which distinguishes runs that follow each other.
     label: String,
 }
 
 impl Progress {
-    /// Shows a run in an environment with this number of achievements.
-    pub fn new(achievements: usize, label: &str) -> Self {
+    /// Shows a run in an environment with this number of achievements, until it is dropped.
+    pub fn new(achievements: usize, label: &str) -> Arc<Self> {
         let redrawn = output::is_watched();
         if redrawn {
             *bar() = shown(Duration::ZERO, String::new());
         }
         let begun = Instant::now();
         let (stats, printed, label) = (Mutex::default(), Mutex::new(begun), label.to_owned());
-        Self { stats, begun, redrawn, printed, achievements, label }
+        let progress = Arc::new(Self {
+            stats,
+            begun,
+            redrawn,
+            printed,
+            achievements,
+            finished: AtomicBool::new(false),
+            label,
+        });
+        if !redrawn {
+            break_silence(&progress);
+        }
+        progress
     }
 
     /// The statistics up to now.
@@ -108,18 +125,21 @@ impl Progress {
         }
     }
 
-    /// Removes the redrawn lines.
+    /// Removes the redrawn lines, and prints none for long phases any more.
     pub fn finish(&self) {
+        self.finished.store(true, Ordering::Relaxed);
         if let Bar::Shown(bar) = std::mem::replace(&mut *bar(), Bar::None) {
             bar.finish_and_clear();
         }
     }
 
-    /// The line for a long phase in which nothing else was printed; only where lines are not redrawn.
-    fn overdue(&self, stats: &RunStats) -> Option<String> {
+    /// The line for a long phase in which nothing was printed for `longest`.
+    fn overdue(&self, longest: Duration) -> Option<String> {
         let quiet = self.printed.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
-        let steps = stats.episodes.last().map_or(0, |episode| episode.steps);
-        (!self.redrawn && quiet >= LONGEST_SILENCE).then(|| summary(stats, "", steps))
+        (quiet >= longest).then(|| {
+            let stats = self.stats();
+            summary(&stats, "", stats.episodes.last().map_or(0, |episode| episode.steps))
+        })
     }
 
     fn redraw(&self, stats: &RunStats) {
@@ -138,12 +158,12 @@ impl Progress {
 
 impl Observer for Progress {
     fn notice(&self, notice: &Notice<'_>) {
-        let (news, overdue) = {
+        let news = {
             let mut stats = self.stats();
             let known = stats.first.len();
             stats.note(notice);
             self.redraw(&stats);
-            (stats.first.len() > known, self.overdue(&stats))
+            stats.first.len() > known
         };
         match notice {
             Notice::Milestone { milestone, replayed: false } if !is_small(milestone) => {
@@ -152,13 +172,26 @@ impl Observer for Progress {
             Notice::Skill { event: SkillEvent::Stepped(step), replayed: false } if news => {
                 self.say(&format!("unlocked {} for the first time", step.unlocked.join(", ")));
             }
-            _ => {
-                if let Some(line) = overdue {
-                    self.say(&line);
-                }
-            }
+            _ => {}
         }
     }
+}
+
+/// Prints a line whenever nothing else was printed for [`LONGEST_SILENCE`], also while nothing advances: a model that reads a long
+/// prompt reports nothing.
+fn break_silence(progress: &Arc<Progress>) {
+    let progress = Arc::downgrade(progress);
+    let watch = move || {
+        while let Some(progress) = progress.upgrade().filter(|it| !it.finished.load(Ordering::Relaxed)) {
+            if let Some(line) = progress.overdue(LONGEST_SILENCE) {
+                progress.say(&line);
+            }
+            drop(progress);
+            std::thread::sleep(LOOK);
+        }
+    };
+    // Without the thread, milestones are still printed.
+    let _ = std::thread::Builder::new().name("progress".to_owned()).spawn(watch);
 }
 
 /// Milestones that are too frequent for a line of their own.
@@ -260,6 +293,21 @@ mod tests {
         step 0, episode 1 (step 0), learning swim (trying a reflex, world 9 of 64)
         step 0, episode 1 (step 0), learning swim (drawing lessons)
         ");
+    }
+
+    #[test]
+    fn a_phase_that_reports_nothing_is_not_silent() {
+        let progress = Progress::new(22, "");
+        let chosen = Milestone::TaskChosen { task: "swim".to_owned(), learning: true };
+        progress.notice(&Notice::Milestone { milestone: &chosen, replayed: true });
+        progress.notice(&Notice::AskingController { purpose: Purpose::Write, round: Some((1, 4)) });
+        assert_eq!(progress.overdue(Duration::from_hours(1)), None);
+        assert_eq!(
+            progress.overdue(Duration::ZERO).as_deref(),
+            Some("step 0, episode 0 (step 0), learning swim (writing programs, round 1 of 4)")
+        );
+        progress.say("something");
+        assert_eq!(progress.overdue(Duration::from_secs(20)), None);
     }
 
     #[test]

@@ -133,9 +133,18 @@ impl Task {
 fn start(work: &Work, begun: bool) -> Result<Child> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let mut command = Command::new(program);
+    // The worker prints commands that the user can copy.
+    if let Some(name) = std::env::args_os().next() {
+        command.arg0(name);
+    }
     match &work.task {
         Task::Run(home, run) => {
-            command.arg("--home").arg(home.path()).args(&work.args).arg("--worker").arg(run.as_str())
+            if std::env::args().any(|word| word == "--home" || word.starts_with("--home=")) {
+                command.arg("--home").arg(home.path());
+            } else {
+                command.env(HOME, home.path());
+            }
+            command.args(&work.args).arg("--worker").arg(run.as_str())
         }
         Task::Service(_) => command.args(&work.args).arg("--worker"),
     };
@@ -160,10 +169,10 @@ async fn wait(child: &mut Child, signals: &mut Signals) -> Result<(ExitStatus, b
         }
         stopping.get_or_insert_with(Instant::now);
         match asked {
-            StopSignal::Interrupt => {
-                // SIGINT may have come to this process alone. A worker that stops already ignores SIGHUP.
+            StopSignal::Interrupt | StopSignal::PassedOn => {
+                // SIGINT may have come to this process alone. A worker that stops already ignores SIGUSR1.
                 tokio::time::sleep(CTRL_C_DELAY).await;
-                pass_on(child, rustix::process::Signal::HUP);
+                pass_on(child, rustix::process::Signal::USR1);
             }
             StopSignal::Terminate => pass_on(child, rustix::process::Signal::TERM),
             StopSignal::HangUp => pass_on(child, rustix::process::Signal::HUP),
@@ -198,6 +207,9 @@ async fn last_seq(home: &Home, run: &RunId) -> u64 {
     let info = async { anyhow::Ok(Store::open(home.path()).await?.run(run.as_str()).await?) };
     info.await.map_or(0, |info| info.last_seq.0)
 }
+
+/// Environment variable with the home, as `--home`.
+const HOME: &str = "SOJOURN_HOME";
 
 /// Environment variable of a worker with its supervisor's process id.
 pub const SUPERVISOR: &str = "SOJOURN_SUPERVISOR";

@@ -2,6 +2,7 @@
 
 use crate::output;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle};
+use std::fmt::Write as _;
 use std::io;
 
 /// A line under the head and nothing else, so that rows can be cut and sorted by other programs.
@@ -38,10 +39,127 @@ pub fn whole(table: &mut Table, columns: impl IntoIterator<Item = usize>) {
     }
 }
 
+/// Columns that a text needs beside the other cells of its row.
+const TEXT_COLUMNS: usize = 40;
+
+/// Prints rows whose last cells are texts. Where a terminal leaves them too little room, each stands below its row.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn print_with_texts<const N: usize>(
+    columns: [&str; N],
+    right: &[usize],
+    rows: Vec<[String; N]>,
+) -> io::Result<()> {
+    let width = if output::is_terminal() { new([""]).width() } else { None };
+    output::line(with_texts(columns, right, rows, width.map(usize::from)))
+}
+
+fn with_texts<const N: usize>(
+    columns: [&str; N],
+    right: &[usize],
+    rows: Vec<[String; N]>,
+    width: Option<usize>,
+) -> String {
+    let row_table = |columns: &[&str]| {
+        let mut table = new(columns.iter().copied());
+        table.set_content_arrangement(ContentArrangement::Disabled);
+        numbers(&mut table, right.iter().copied());
+        table
+    };
+    let mut short = row_table(&columns[..N - 1]);
+    for row in &rows {
+        short.add_row(row[..N - 1].iter().map(|cell| cell.replace('\n', " ")));
+    }
+    let short = short.trim_fmt();
+    let used = short.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+    let longest = rows.iter().map(|row| row[N - 1].chars().count()).max().unwrap_or(0);
+    let Some(width) = width.filter(|width| used + longest.min(TEXT_COLUMNS) + 4 > *width) else {
+        let mut table = row_table(&columns);
+        if width.is_some() {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+            whole(&mut table, 0..N - 1);
+        }
+        rows.into_iter().for_each(|row| {
+            table.add_row(row);
+        });
+        return table.trim_fmt();
+    };
+    let mut shown = String::new();
+    let (head, below) = short.split_at(short.match_indices('\n').nth(1).map_or(short.len(), |(at, _)| at));
+    shown.push_str(head);
+    for (line, row) in below.trim_start_matches('\n').lines().zip(&rows) {
+        let _ = write!(shown, "\n{line}");
+        for part in wrapped(&row[N - 1], width.saturating_sub(5).max(20)) {
+            let _ = write!(shown, "\n     {part}");
+        }
+    }
+    shown
+}
+
+/// The words of a text in lines of at most `width` characters; a longer word is broken.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut used = 0;
+    for word in text.split_whitespace() {
+        let word: Vec<char> = word.chars().collect();
+        for (at, piece) in word.chunks(width).enumerate() {
+            match lines.last_mut() {
+                Some(line) if at == 0 && used + 1 + piece.len() <= width => {
+                    line.push(' ');
+                    line.extend(piece);
+                    used += 1 + piece.len();
+                }
+                _ => {
+                    lines.push(piece.iter().collect());
+                    used = piece.len();
+                }
+            }
+        }
+    }
+    lines
+}
+
 /// Prints a table.
 ///
 /// # Errors
 /// When stdout cannot be written.
 pub fn print(table: &Table) -> io::Result<()> {
     output::line(table.trim_fmt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_texts;
+
+    #[test]
+    fn a_text_that_has_no_room_beside_its_row_stands_below_it() {
+        let rows = || {
+            vec![
+                [
+                    "36fd594f",
+                    "7.32",
+                    "reflection",
+                    "2026-11-29 09:58",
+                    "20261129-095554-1ce9 585",
+                    "killed by a zombie: make a wood sword and a wood pickaxe before the night, and stay near what you built",
+                ],
+                ["e4d083ef", "16.08", "episode", "2026-11-29 09:57", "20261129-095554-1ce9 82", "eat_cow() failed."],
+            ]
+            .into_iter()
+            .map(|row| row.map(str::to_owned))
+            .collect()
+        };
+        let columns = ["id", "score", "kind", "when (UTC)", "origin", "memory"];
+        let narrow = with_texts(columns, &[1], rows(), Some(80));
+        assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
+        insta::assert_snapshot!(narrow, @"");
+        let beside = with_texts(columns, &[1], rows(), None);
+        assert_eq!(beside.lines().count(), 4, "{beside}");
+        let wide = with_texts(columns, &[1], rows(), Some(130));
+        assert!(
+            wide.lines().nth(2).unwrap_or_default().contains("20261129-095554-1ce9 585   killed by"),
+            "{wide}"
+        );
+    }
 }

@@ -2,8 +2,22 @@
 
 use crate::output;
 use indicatif::{ProgressBar, ProgressStyle};
+use sojourn_tools::ToolSource;
 use sojourn_tools::outside::terminal;
 use std::time::Duration;
+
+/// How long nothing is said about a source that has not listed its tools.
+const SILENT: Duration = Duration::from_secs(2);
+
+/// Waits until a source has listed its tools, at most for `within`, and says so on stderr. Returns whether it has.
+pub async fn for_tools(source: &dyn ToolSource, name: &str, within: Duration) -> bool {
+    let mut settled = Box::pin(source.ready(within));
+    if let Ok(ready) = tokio::time::timeout(SILENT, &mut settled).await {
+        return ready;
+    }
+    output::note(format!("waiting up to {} s for the tools of `{name}`", within.as_secs()));
+    settled.await
+}
 
 /// Shows a moving line until it is dropped. Where stderr is no terminal, one line is printed at the beginning.
 pub struct Waiting(Option<ProgressBar>);

@@ -29,6 +29,8 @@ impl Driver {
         // A request that is dropped is given up by the controller.
         let answer = tokio::select! {
             answer = self.controller.complete(&request, &self.cancel).instrument(span.clone()) => answer,
+            // A local model notices the cancellation only after the batch of tokens that it is reading.
+            () = self.cancel.cancelled() => return Err(DriveError::Interrupted),
             () = limit.over() => {
                 let step = self.in_time(Err(DriveError::OutOfTime)).await?;
                 self.commit().await?;

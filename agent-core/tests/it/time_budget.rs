@@ -123,6 +123,15 @@ impl Lab {
     }
 
     async fn drive(&self, controller: Arc<dyn Controller>, journal: Journal) -> Outcome {
+        self.drive_until(Cancel::new(), controller, journal).await
+    }
+
+    async fn drive_until(
+        &self,
+        cancel: Cancel,
+        controller: Arc<dyn Controller>,
+        journal: Journal,
+    ) -> Outcome {
         let deps = DriverDeps {
             environment: Box::new(CrafterEnvironment::default()),
             controller,
@@ -132,7 +141,7 @@ impl Lab {
             library: None,
             tools: None,
             observer: self.seen.clone(),
-            cancel: Cancel::new(),
+            cancel,
             redactor: Redactor::default(),
         };
         let (driver, started_ms) = Driver::new(self.started.clone(), deps).await.unwrap();
@@ -188,6 +197,34 @@ async fn the_time_of_a_run_ends_while_a_program_is_written_and_a_resume_goes_on(
     assert!(all.len() > first.len() + 3, "the resumed run did nothing");
     assert_eq!(last(&all, 3), ["ask_controller", "out_of_time", "finish"]);
     lab.verify(&store).await;
+}
+
+/// A model that never answers and does not see that its request was cancelled, as one that reads a long prompt.
+struct Busy(ModelInfo, Cancel);
+
+#[async_trait]
+impl Controller for Busy {
+    fn model(&self) -> &ModelInfo {
+        &self.0
+    }
+
+    async fn complete(&self, _request: &Request, _cancel: &Cancel) -> Result<Reply, ControllerError> {
+        self.1.cancel();
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_interrupted_does_not_wait_for_a_busy_model() {
+    let lab = Lab::new(0);
+    let home = tempfile::tempdir().unwrap();
+    let store = Store::open(home.path()).await.unwrap();
+    let writer = store.create_run(new_run()).await.unwrap();
+    let cancel = Cancel::new();
+    let busy = Arc::new(Busy(lab.started.model.clone(), cancel.clone()));
+    let outcome = lab.drive_until(cancel, busy, lab.journal(&store, Vec::new(), Some(writer))).await;
+    assert_eq!(outcome, Outcome::Interrupted);
+    assert_eq!(last(&records(&store).await, 1), ["ask_controller"]);
 }
 
 #[tokio::test]

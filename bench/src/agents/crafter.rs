@@ -281,19 +281,20 @@ fn print(report: &Report) -> Result<()> {
     };
     let time = |seconds: f64| duration::show(Duration::from_secs_f64(seconds));
     output::line(format!(
-        "\nmeasured here: {}{without}; {} skills; {episodes} episodes, seeds {} to {}",
+        "\nmeasured here: {}{without}; {}; {}, seeds {} to {}",
         report.policy,
-        report.library_skills,
+        output::counted(report.library_skills, "skill"),
+        output::counted(episodes, "episode"),
         report.seeds.first().copied().unwrap_or_default(),
         report.seeds.last().copied().unwrap_or_default()
     ))?;
     if let Some(learning) = &report.learning {
         output::line(format!(
-            "  learned before, from nothing: {} skills in {} ({} steps in {} episodes, {} + {} tokens)",
-            learning.skills.len(),
+            "  learned before, from nothing: {} in {} ({} in {}, {} + {} tokens)",
+            output::counted(learning.skills.len(), "skill"),
             time(learning.seconds),
-            learning.steps,
-            learning.episodes,
+            output::counted(learning.steps, "step"),
+            output::counted(learning.episodes, "episode"),
             learning.tokens.prompt,
             learning.tokens.generated
         ))?;

@@ -120,7 +120,7 @@ impl Subject {
         library: LibraryHandle,
         label: &str,
     ) -> Result<Option<(Core, RunStats)>> {
-        let progress = Arc::new(Progress::new(self.achievements, label));
+        let progress = Progress::new(self.achievements, label);
         let core = self.run(environment, config, library, progress.clone()).await;
         progress.finish();
         let stats = progress.stats().clone();

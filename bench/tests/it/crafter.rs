@@ -71,7 +71,7 @@ async fn measuring_uses_the_library_and_leaves_it_as_it_is() {
     let unasked =
         place.answer(&unasked.env("SOJOURN_MODELS", place.path().join("no-models")).output().unwrap());
     assert!(unasked.is_ok() && !unasked.stderr.contains("loading the model"), "{unasked}");
-    assert!(unasked.stdout.contains("without deliberation; 1 skills; 2 episodes"), "{unasked}");
+    assert!(unasked.stdout.contains("without deliberation; 1 skill; 2 episodes"), "{unasked}");
 
     assert_eq!(home.read_library().await.unwrap().unwrap().state(), &before);
     assert_eq!(

@@ -87,8 +87,16 @@ impl AgentFile {
     /// # Errors
     /// The first unknown task, with the nearest name.
     pub fn check_tasks(&self, environment: &EnvironmentSpec) -> Result<(), Failure> {
+        Self::check_task_names(&self.run.tasks, environment)
+    }
+
+    /// Checks that every one of `tasks` is a task of the environment.
+    ///
+    /// # Errors
+    /// The first unknown task, with the nearest name.
+    pub fn check_task_names(tasks: &[String], environment: &EnvironmentSpec) -> Result<(), Failure> {
         let names = || environment.tasks.iter().map(|task| task.name.as_str());
-        let Some(unknown) = self.run.tasks.iter().find(|asked| names().all(|name| name != *asked)) else {
+        let Some(unknown) = tasks.iter().find(|asked| names().all(|name| name != *asked)) else {
             return Ok(());
         };
         let nearest = sojourn_tools::nearest(unknown, names());

@@ -16,7 +16,7 @@ use crate::approver;
 use crate::environments::EnvironmentChoice;
 use crate::error::{Failure, Kind};
 use crate::vectors::Vectors;
-use crate::{eyes, output};
+use crate::{eyes, output, waiting};
 use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -31,8 +31,6 @@ use std::time::Duration;
 const READY: Duration = Duration::from_secs(20);
 /// How long it may take where a person only waits for the tools: longer than the handshake of a server.
 const PATIENCE: Duration = Duration::from_secs(70);
-/// How long nothing is said about a source that has not listed its tools.
-const SILENT: Duration = Duration::from_secs(2);
 /// How long it may take where a person signs in first.
 const SIGNED_IN: Duration = Duration::from_mins(6);
 
@@ -269,12 +267,7 @@ impl AgentFile {
             sources.push(source);
         }
         let ready = sources.iter().zip(waits).map(|(source, within)| async move {
-            let mut settled = Box::pin(source.ready(within));
-            if tokio::time::timeout(SILENT, &mut settled).await.is_err() {
-                let name = source.name();
-                output::note(format!("waiting up to {} s for the tools of `{name}`", within.as_secs()));
-                settled.await;
-            }
+            waiting::for_tools(source.as_ref(), source.name(), within).await;
         });
         futures_util::future::join_all(ready).await;
         Ok(Some(Toolbox::new(sources, CallLimits::default())))

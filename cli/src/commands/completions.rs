@@ -1,10 +1,8 @@
-use crate::output;
+use crate::{completing, output};
 use anyhow::Result;
 use clap_complete::Shell;
 
-/// Prints what a shell needs to complete this program's arguments.
+/// Prints what a shell needs to ask this program for completions.
 pub fn completions(shell: Shell) -> Result<()> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut crate::command(), "sojourn", &mut script);
-    Ok(output::verbatim(&String::from_utf8_lossy(&script))?)
+    Ok(output::verbatim(&completing::script(&shell.to_string())?)?)
 }

@@ -35,7 +35,11 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
         None => own_environment(&home, &store, &parent).await?,
     };
     let agent = agent(&home, &path, &args, &file)?;
-    let environment = agent.open_environment(home.environments()).await?.spec().name.clone();
+    if !args.no_run {
+        agent.environment.check_reachable().await?;
+    }
+    let world = agent.open_environment(home.environments()).await?;
+    let environment = world.spec().name.clone();
     if environment != parent.environment {
         return Err(Failure::new(
             Kind::Usage,
@@ -53,6 +57,8 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
     let started = context.started(&parent, prefix.first()).await?;
     let effective = EffectiveConfig::of(&context.store, &started, &prefix).await?;
     let mut config = adjusted(&effective.config, &settings)?;
+    AgentFile::check_task_names(&config.tasks, world.spec())?;
+    drop(world);
     if let Some(path) = &args.prompt_file {
         let text =
             std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
@@ -157,5 +163,8 @@ async fn model(agent: &AgentFile, args: &Fork, before: &ModelInfo) -> Result<Mod
         return Ok(before.clone());
     }
     let controller = models::controller(agent, &models::open()?, false, Loading::WhenAsked).await?;
-    Ok(controller.model().clone())
+    let model = controller.model();
+    // Of a model that is not loaded, less is known than the log says of it.
+    let same = model.name == before.name && model.sha256 == before.sha256;
+    Ok(if same { before.clone() } else { model.clone() })
 }

@@ -6,7 +6,9 @@ use crate::error::{Failure, Kind};
 use crate::home::Home;
 use crate::progress::Progress;
 use crate::run_stats::{First, RunStats};
-use crate::session::{LibraryHandle, Models, Plan, RunContext, Session, Watch, new_run, stop_on_ctrl_c};
+use crate::session::{
+    LibraryHandle, Models, Plan, RunContext, Session, Watch, drop_soon, new_run, stop_on_ctrl_c,
+};
 use crate::supervisor::{self, Task, Work};
 use crate::{approver, duration, logbook, output, table};
 use anyhow::Result;
@@ -116,7 +118,7 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     let mut models = Models::load(&agent, args.pull).await?;
     let context = RunContext::open(home, store).await?;
 
-    let progress = Arc::new(Progress::new(achievements, ""));
+    let progress = Progress::new(achievements, "");
     let cancel = Cancel::new();
     stop_on_ctrl_c(cancel.clone());
     if let Some(toolbox) = agent.toolbox().await? {
@@ -143,7 +145,8 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
         progress.say("replaying the recorded part first");
     }
     if let Some(tools) = &tools {
-        progress.say(&format!("{} tools besides the environment's", tools.toolbox.specs().len()));
+        let tools = output::counted(tools.toolbox.specs().len(), "tool");
+        progress.say(&format!("{tools} besides the environment's"));
     }
     let result = driver.run(started_ms).await;
     progress.finish();
@@ -153,8 +156,9 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     let (outcome, core) = result.map_err(|error| {
         anyhow::anyhow!(redactor.text(&error.to_string())).context(
             Failure::new(Kind::Failure, format!("run `{run}` failed")).hint(format!(
-                "the log is kept: `sojourn log {run}`; resume it with `sojourn run {} --resume {run}`",
-                args.agent.display()
+                "the log is kept: `{sojourn} log {run}`; resume it with `{sojourn} run {} --resume {run}`",
+                args.agent.display(),
+                sojourn = same_program()
             )),
         )
     })?;
@@ -165,12 +169,16 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     } else {
         result.print()?;
     }
-    Ok(conclude(&outcome, &run, args))
+    let code = conclude(&outcome, &run, args);
+    if matches!(outcome, Outcome::Interrupted) {
+        drop_soon(models).await;
+    }
+    Ok(code)
 }
 
 /// Prints how to continue, and returns the exit code.
 fn conclude(outcome: &Outcome, run: &RunId, args: &Run) -> ExitCode {
-    let resume = format!("`sojourn run {} --resume {run}`", args.agent.display());
+    let resume = format!("`{} run {} --resume {run}`", same_program(), args.agent.display());
     match outcome {
         Outcome::Interrupted => {
             output::note(format!("interrupted; resume with {resume}"));
@@ -287,7 +295,7 @@ impl RunResult {
             }
             table::print(&table)?;
         }
-        output::line(format!("\n{} skills learned", self.skills.len()))?;
+        output::line(format!("\n{} learned", output::counted(self.skills.len(), "skill")))?;
         if !self.skills.is_empty() {
             let mut table = table::new(["skill", "version", "status", "succeeded"]);
             table::numbers(&mut table, [1]);
@@ -303,10 +311,10 @@ impl RunResult {
             table::print(&table)?;
         }
         output::line(format!(
-            "\n{}: {} steps in {} episodes, {} + {} tokens (prompt + generated), {}",
+            "\n{}: {} in {}, {} + {} tokens (prompt + generated), {}",
             self.outcome,
-            self.totals.steps,
-            self.episodes,
+            output::counted(self.totals.steps, "step"),
+            output::counted(self.episodes, "episode"),
             self.totals.prompt_tokens,
             self.totals.tokens,
             duration::show(Duration::from_secs_f64(self.seconds))
@@ -319,10 +327,18 @@ impl RunResult {
     }
 }
 
-/// This program as it was called, with its `--home`, so that the printed commands can be copied.
+/// This program as the user called it, with the user's `--home`, so that the printed commands can be copied. A supervisor
+/// starts its worker under the same name.
 fn same_program() -> String {
     let mut words: Vec<String> = std::env::args().take(1).collect();
-    let home = std::env::args().skip_while(|word| word != "--home").take(2);
-    words.extend(home);
+    let mut rest = std::env::args().skip(1);
+    while let Some(word) = rest.next() {
+        if word == "--home" {
+            words.push(word);
+            words.extend(rest.next());
+        } else if word.starts_with("--home=") {
+            words.push(word);
+        }
+    }
     words.join(" ")
 }

@@ -3,6 +3,7 @@
 use super::names::SkillNames;
 use super::scope;
 use crate::args::LogOutcome;
+use crate::output;
 use serde_json::Value;
 use sojourn_core::log::summary::{returned_line, step_line};
 use sojourn_core::{Effect, Event, LogRecord, Milestone, RecordKind, SkillEvent};
@@ -198,7 +199,7 @@ fn used(usage: &Use) -> String {
         (false, true) => "done",
         (false, false) => "failed",
     };
-    format!(", {verdict} in {} steps", usage.steps)
+    format!(", {verdict} in {}", output::counted(usage.steps, "step"))
 }
 
 fn returned(record: &LogRecord) -> Option<&ToolOutcome> {

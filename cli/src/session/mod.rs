@@ -6,7 +6,7 @@ mod stop;
 
 pub use plan::{LibraryHandle, Models, Plan, Watch};
 pub use recorded::EffectiveConfig;
-pub use stop::{SAME_REQUEST, Signals, StopSignal, stop_on_ctrl_c};
+pub use stop::{SAME_REQUEST, Signals, StopSignal, drop_soon, stop_on_ctrl_c};
 
 use crate::environments;
 use crate::error::{Failure, Kind};
@@ -170,7 +170,7 @@ impl RunContext {
         let has_since = |last: EventSeq, kind| of_kind(kind).any(|seq| seq > last);
         let resumed = ControlRecord::Resumed {
             budgets: more,
-            policy: (!effective.policies.contains(policy)).then(|| Box::new(policy.clone())),
+            policy: effective.misses(policy).then(|| Box::new(policy.clone())),
             untrusted,
             // Once: what the run learned here since then is this home's own.
             foreign: imported.is_some_and(|last| !has_since(last, RecordKind::Resumed)),

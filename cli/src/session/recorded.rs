@@ -74,6 +74,12 @@ pub struct EffectiveConfig {
 }
 
 impl EffectiveConfig {
+    /// Whether `policy` is none of those that hold. A run without tools has none, and needs none.
+    pub fn misses(&self, policy: &PolicyFile) -> bool {
+        let none = self.policies.is_empty() && *policy == PolicyFile::default();
+        !none && !self.policies.contains(policy)
+    }
+
     /// The settings after `records` of a run that was started with `started`.
     ///
     /// # Errors

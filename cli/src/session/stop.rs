@@ -13,6 +13,17 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// so this process gets a signal from them and from its supervisor.
 pub const SAME_REQUEST: Duration = Duration::from_secs(1);
 
+/// How long what an interrupted run used may take to end. A local model first reads a batch of tokens to its end.
+const DROP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Drops what an interrupted run used. Ends the process where that takes longer than [`DROP_TIMEOUT`].
+pub async fn drop_soon(used: impl Send + 'static) {
+    let dropped = tokio::task::spawn_blocking(move || drop(used));
+    if tokio::time::timeout(DROP_TIMEOUT, dropped).await.is_err() {
+        exit_at_once();
+    }
+}
+
 /// Cancels `cancel` at the first Ctrl-C or `kill`, or when the terminal is closed. Ends the process at the second Ctrl-C or
 /// `kill`, if that comes [`SAME_REQUEST`] later, or after [`STOP_TIMEOUT`]. Signals have a thread of their own, because all
 /// others may be busy.
@@ -46,6 +57,8 @@ pub struct Signals {
     terminations: Signal,
     /// `None` where SIGHUP is ignored, as by `nohup`.
     hangups: Option<Signal>,
+    /// What a supervisor sends instead of SIGINT.
+    passed_on: Signal,
 }
 
 /// A request to stop.
@@ -57,6 +70,8 @@ pub enum StopSignal {
     Terminate,
     /// SIGHUP: the terminal was closed.
     HangUp,
+    /// SIGUSR1: the supervisor got a SIGINT, which may have come to this process too.
+    PassedOn,
 }
 
 impl Signals {
@@ -70,12 +85,13 @@ impl Signals {
             interrupts: signal(SignalKind::interrupt())?,
             terminations: signal(SignalKind::terminate())?,
             hangups,
+            passed_on: signal(SignalKind::user_defined1())?,
         })
     }
 
     /// The next request to stop. Dropping the future loses none.
     pub async fn recv(&mut self) -> StopSignal {
-        let Self { interrupts, terminations, hangups } = self;
+        let Self { interrupts, terminations, hangups, passed_on } = self;
         let hung_up = async {
             match hangups {
                 Some(hangups) => hangups.recv().await,
@@ -86,21 +102,25 @@ impl Signals {
             _ = interrupts.recv() => StopSignal::Interrupt,
             _ = terminations.recv() => StopSignal::Terminate,
             _ = hung_up => StopSignal::HangUp,
+            _ = passed_on.recv() => StopSignal::PassedOn,
         }
     }
 
     /// Forgets the requests that have come.
     pub fn forget(&mut self) {
         let mut context = Context::from_waker(Waker::noop());
-        let Self { interrupts, terminations, hangups } = self;
-        for signal in [Some(interrupts), Some(terminations), hangups.as_mut()].into_iter().flatten() {
+        let Self { interrupts, terminations, hangups, passed_on } = self;
+        for signal in
+            [Some(interrupts), Some(terminations), hangups.as_mut(), Some(passed_on)].into_iter().flatten()
+        {
             while signal.poll_recv(&mut context).is_ready() {}
         }
     }
 
-    /// The next request by a person. A closed terminal and a supervisor may both report the same hang-up.
+    /// The next request by a person. A closed terminal and a supervisor may both report the same hang-up, and a supervisor
+    /// passes on the Ctrl-C that came to this process too.
     async fn again(&mut self) {
-        while self.recv().await == StopSignal::HangUp {}
+        while matches!(self.recv().await, StopSignal::HangUp | StopSignal::PassedOn) {}
     }
 }
 

@@ -124,9 +124,9 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    /// The smallest cosine similarity that says something. With the sentence embeddings that this program uses, texts that have
-    /// nothing to do with each other are mostly below it.
-    pub const EVIDENT_COSINE: f32 = 0.2;
+    /// The smallest cosine similarity that says something. With all-MiniLM-L6-v2 over the memories of a run and two documents, the
+    /// best hits of 12 questions that make sense had 0.27 to 0.64. Of 12 that do not, one had 0.28 and the others at most 0.24.
+    pub const EVIDENT_COSINE: f32 = 0.25;
 
     /// Whether anything speaks for the memory: the same text, a word in common, or a similar meaning. A score cannot tell,
     /// because it compares the candidates with each other: the best of bad ones scores well.
@@ -410,9 +410,9 @@ mod tests {
         };
         for (why, evident) in [
             (nothing, false),
-            (Explanation { cosine: Some(0.1), ..nothing }, false),
+            (Explanation { cosine: Some(0.24), ..nothing }, false),
             (Explanation { cosine: Some(-0.3), ..nothing }, false),
-            (Explanation { cosine: Some(0.4), ..nothing }, true),
+            (Explanation { cosine: Some(0.27), ..nothing }, true),
             (Explanation { bm25: 0.7, ..nothing }, true),
             (Explanation { exact: true, ..nothing }, true),
         ] {

@@ -96,6 +96,34 @@ fn completions_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let answer = place.run(&["completions", shell]);
         assert_eq!(answer.code, 0);
-        assert!(answer.stdout.contains("sojourn"), "{shell}");
+        assert!(answer.stdout.contains("SOJOURN_COMPLETE"), "{shell}");
     }
+}
+
+#[test]
+fn the_shell_is_told_the_names_that_fit() {
+    let place = place();
+    let completed = |words: &[&str]| {
+        let index = (words.len() - 1).to_string();
+        let mut asked = vec!["--", "sojourn"];
+        asked.extend(&words[1..]);
+        let output = crate::support::command(place.path(), &[])
+            .env("SOJOURN_COMPLETE", "bash")
+            .env("_CLAP_COMPLETE_INDEX", index)
+            .env("_CLAP_IFS", "\n")
+            .args(asked)
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert_eq!(completed(&["sojourn", "models", "pull", "all-mini"]), "all-minilm-l6-v2");
+    assert_eq!(completed(&["sojourn", "log", "2"]), "", "there are no runs");
+    assert!(!place.path().join("home").exists(), "a completion makes no home");
+
+    std::fs::create_dir(place.path().join("home")).unwrap();
+    std::fs::write(place.path().join("home/sojourn.db"), crate::golden::log()).unwrap();
+    let run = place.json(&["runs"])[0]["run"].as_str().unwrap().to_owned();
+    assert_eq!(completed(&["sojourn", "log", "2"]), run);
+    assert_eq!(completed(&["sojourn", "fork", "lat"]), "latest");
+    assert_eq!(completed(&["sojourn", "log", "latest", "--task", "make_wood_s"]), "make_wood_sword");
 }

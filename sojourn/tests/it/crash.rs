@@ -61,6 +61,11 @@ fn launch(place: &Path) -> Child {
     run.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
+/// The program as these tests call it.
+fn program() -> String {
+    env!("CARGO_BIN_EXE_sojourn").to_owned()
+}
+
 fn send(signal: &str, pid: u32) {
     assert!(Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
 }
@@ -116,9 +121,32 @@ fn a_signal_that_comes_several_times_at_once_still_prints_the_summary_and_how_to
         let (said, shown) =
             (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
         assert_eq!(output.status.code(), Some(130), "{said}");
-        assert!(shown.contains("skills learned") && shown.contains("interrupted: "), "{shown}{said}");
-        assert!(said.contains("interrupted; resume with `sojourn run agent.toml --resume "), "{said}");
+        assert!(shown.contains("0 skills learned") && shown.contains("interrupted: "), "{shown}{said}");
+        // The command can be copied: it is this program, as it was called.
+        let again = format!("interrupted; resume with `{} run agent.toml --resume ", program());
+        assert!(said.contains(&again), "{said}");
     }
+}
+
+/// A program that starts a run in the background ignores SIGHUP, as `nohup` does, and may signal the supervisor alone.
+#[test]
+fn a_ctrl_c_to_the_supervisor_alone_stops_a_run_that_ignores_hangups() {
+    let dir = place("");
+    let program = program();
+    let home = dir.path().join("home");
+    let mut run = Command::new("sh");
+    // Background processes of a shell ignore SIGINT, so the shell becomes the program.
+    run.args(["-c", "trap '' HUP; exec \"$0\" --home \"$1\" run agent.toml --seed 1", &program]).arg(&home);
+    run.current_dir(dir.path()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let supervisor = run.spawn().unwrap();
+    until("something was recorded", || records(dir.path()) > 20);
+    send("-INT", supervisor.id());
+    let output = supervisor.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    let again = format!("resume with `{program} --home {} run agent.toml --resume ", home.display());
+    assert!(said.contains(&again), "{said}");
+    assert_eq!(runs(dir.path())[0]["status"], "paused");
 }
 
 #[test]
@@ -131,6 +159,18 @@ fn a_run_killed_again_and_again_is_the_same_run() {
     // The run itself was not touched.
     assert_eq!(runs(dir.path()).len(), 1);
     assert_eq!(document(dir.path(), &["replay", &run, "--verify", "--json"])["matched"], true);
+}
+
+#[test]
+fn a_fork_names_a_task_that_does_not_exist_before_it_is_made() {
+    let (dir, _) = recorded();
+    let args =
+        ["fork", "latest", "--at", "40", "--agent", "agent.toml", "--set", "run.tasks=[\"colect_wood\"]"];
+    let refused = sojourn(dir.path(), &args);
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(2), "{told}");
+    assert!(told.contains("has no task `colect_wood`; did you mean `collect_wood`?"), "{told}");
+    assert_eq!(runs(dir.path()).len(), 1, "no fork was made");
 }
 
 #[test]

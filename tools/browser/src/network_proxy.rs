@@ -175,7 +175,10 @@ impl ProxyState {
         let url = &request.url;
         let grants = self.rules.grants.as_ref();
         if let Some(why) = grants.and_then(|grants| grants.refusal_of(&request.method, url)) {
-            self.report(why.clone());
+            // What Chromium requests by itself is no news for the agent; a page's requests are refused before they come here.
+            if self.rules.hosts.iter().any(|pattern| pattern.allows(url.host(), url.port())) {
+                self.report(why.clone());
+            }
             return answer(&mut client, "403 Forbidden", &why).await;
         }
         let Some(body) = head.body_bytes() else {
@@ -406,5 +409,14 @@ mod tests {
         // The proxy is closed to the pages that it serves.
         let own = format!("CONNECT {} HTTP/1.1\r\n\r\n", proxy.address());
         assert!(exchange(&proxy, &own, "").await.starts_with("HTTP/1.1 403 "));
+    }
+
+    #[tokio::test]
+    async fn what_the_browser_sends_to_hosts_of_its_vendor_is_refused_in_silence() {
+        let (proxy, _, received) = behind(&[], &[]).await;
+        let request = "POST http://update.invalid/service HTTP/1.1\r\nHost: update.invalid\r\nContent-Length: 0\r\n\r\n";
+        assert!(exchange(&proxy, request, "").await.starts_with("HTTP/1.1 403"));
+        assert_eq!(proxy.take_messages(), Vec::<String>::new());
+        assert_eq!(text(&received), "");
     }
 }

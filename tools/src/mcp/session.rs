@@ -51,6 +51,12 @@ impl Session {
             Err(Failure::UnknownHandshake(_)) => {
                 Self::negotiate(settings, tokens, directory, client, ClientLifecycleMode::Initialize).await
             }
+            // A server of the newest protocol alone that took so long to start that the older handshake was tried.
+            Err(Failure::OnlyNewest(_)) => {
+                let preferred_versions = vec![ProtocolVersion::V_2026_07_28];
+                let only = ClientLifecycleMode::Discover { preferred_versions };
+                Self::negotiate(settings, tokens, directory, client, only).await
+            }
             outcome => outcome,
         }
         .map_err(Failure::into_reason)
@@ -102,10 +108,7 @@ impl Session {
                 if settings.oauth.is_none() && error.auth_challenge().is_some() {
                     reason.push_str("; set `oauth = {}` or `token_env`");
                 }
-                Err(match error {
-                    ClientInitializeError::ExpectedInitResult(_) => Failure::UnknownHandshake(reason),
-                    _ => Failure::Other(reason),
-                })
+                Err(Failure::of(&error, reason))
             }
             Err(_) => Err(Failure::Other(
                 stderr_log
@@ -196,13 +199,24 @@ fn causes(error: &(dyn std::error::Error + 'static)) -> String {
 enum Failure {
     /// The server did not understand the newest handshake, so an older one may work.
     UnknownHandshake(String),
+    /// The server did not answer the newest handshake in time and refused the older one.
+    OnlyNewest(String),
     Other(String),
 }
 
 impl Failure {
+    fn of(error: &ClientInitializeError, reason: String) -> Self {
+        match error {
+            ClientInitializeError::ExpectedInitResult(_) => Self::UnknownHandshake(reason),
+            // A server that refuses both handshakes fails with `LegacyFallbackFailed`.
+            ClientInitializeError::JsonRpcError(_) => Self::OnlyNewest(reason),
+            _ => Self::Other(reason),
+        }
+    }
+
     fn into_reason(self) -> String {
         match self {
-            Self::UnknownHandshake(reason) | Self::Other(reason) => reason,
+            Self::UnknownHandshake(reason) | Self::OnlyNewest(reason) | Self::Other(reason) => reason,
         }
     }
 }

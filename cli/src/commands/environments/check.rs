@@ -89,9 +89,9 @@ pub async fn check(home: &Home, name: &str, seed: u64, steps: u64, json: bool) -
     }
     let _ = writeln!(
         text,
-        "{} random steps, {rate:.0} a second: {} episodes, reward {:.2}, achievements: {}. The longest observation has {longest} characters.",
+        "{} random steps, {rate:.0} a second: {}, reward {:.2}, achievements: {}. The longest observation has {longest} characters.",
         first.steps,
-        first.episodes,
+        output::counted(first.episodes, "episode"),
         first.reward,
         if first.unlocked.is_empty() { "none".to_owned() } else { first.unlocked.join(", ") },
     );

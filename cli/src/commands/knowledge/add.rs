@@ -223,7 +223,7 @@ impl Batch<'_> {
         }
         if !options.json {
             for (uri, passages) in &gone {
-                output::line(format!("{uri}: gone, {} removed", counted(*passages, "passage")))?;
+                output::line(format!("{uri}: gone, {} removed", output::counted(*passages, "passage")))?;
             }
         }
         found.left_out_lines().into_iter().for_each(output::note);
@@ -263,7 +263,7 @@ fn failure(mut failed: Vec<(String, anyhow::Error)>, alone: bool, of: usize, kno
     if below == 0 || Path::new(&uri).exists() {
         return Err(error);
     }
-    let below = counted(below as u64, "document");
+    let below = output::counted(below as u64, "document");
     let hint = format!("{below} of it still known: `sojourn knowledge remove {uri}` removes what is known");
     Err(Failure::new(Kind::NotFound, format!("{error:#}")).hint(hint).into())
 }
@@ -279,13 +279,13 @@ fn summary(done: &[Done], gone: usize, found: &Found) -> String {
         }
     }
     let all = done.len() + gone + left_out + found.failed.len();
-    format!("{}: {}", counted(all as u64, "document"), parts.join(", "))
+    format!("{}: {}", output::counted(all as u64, "document"), parts.join(", "))
 }
 
 fn change_line(uri: &str, change: DocumentChange) -> String {
     match change {
         DocumentChange { added: 0, removed: 0, kept } => {
-            format!("{uri}: unchanged, {}", counted(kept, "passage"))
+            format!("{uri}: unchanged, {}", output::counted(kept, "passage"))
         }
         DocumentChange { added, kept, removed } => {
             let added =
@@ -293,9 +293,4 @@ fn change_line(uri: &str, change: DocumentChange) -> String {
             format!("{uri}: {added}, {kept} kept, {removed} removed")
         }
     }
-}
-
-/// A number of things: `1 passage`, `2 passages`.
-pub fn counted(count: u64, thing: &str) -> String {
-    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
 }

@@ -92,7 +92,7 @@ async fn remove(memories: &Memories, tenant: &Tenant, source: &str, json: bool) 
         let passages = memories.remove_document(tenant, name).await?.unwrap_or(0);
         all += passages;
         if !json {
-            output::line(format!("{name}: {} removed", add::counted(passages, "passage")))?;
+            output::line(format!("{name}: {} removed", output::counted(passages, "passage")))?;
         }
     }
     if json {

@@ -47,8 +47,10 @@ fn tell(garbage: &Garbage) -> Result<()> {
     }
     let Garbage { runs, records, blobs, bytes, .. } = garbage;
     Ok(output::line(format!(
-        "{} runs with {records} records, {blobs} blobs that nothing refers to: {}",
-        runs.len(),
+        "{} with {}, {} that nothing refers to: {}",
+        output::counted(runs.len(), "run"),
+        output::counted(*records, "record"),
+        output::counted(*blobs, "blob"),
         output::bytes(*bytes)
     ))?)
 }

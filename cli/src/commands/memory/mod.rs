@@ -8,7 +8,7 @@ use crate::args::{Memory as Command, MemorySearch};
 use crate::error::{Failure, Kind};
 use crate::home::Home;
 use crate::vectors::Vectors;
-use crate::{args, duration, embedding, output, table};
+use crate::{args, duration, embedding, logbook, output, table};
 use anyhow::Result;
 use serde_json::json;
 use sojourn_core::now_ms;
@@ -42,7 +42,7 @@ pub async fn memory(home: &Home, command: Command) -> Result<()> {
 async fn search(memories: &Memories, tenant: &Tenant, args: MemorySearch) -> Result<()> {
     let kinds: Vec<MemoryKind> = args.kinds.into_iter().map(memory_kind).collect();
     let run = match &args.run {
-        Some(name) => Some(memories.store().run(name).await?.id),
+        Some(name) => Some(logbook::find_run(memories.store(), name).await?.id),
         None => None,
     };
     let query = Query {
@@ -90,19 +90,17 @@ pub async fn find(memories: &Memories, query: Query<'_>, explain: bool, json: bo
         output::note("no memory matches");
         return Ok(());
     }
-    let mut table = if explain {
-        table::new(["id", "score", "cosine", "bm25", "neighbours", "recency", "importance", "memory"])
-    } else {
-        table::new(["id", "score", "kind", "when (UTC)", "origin", "memory"])
-    };
-    for hit in &hits {
-        table.add_row(if explain { explained(hit) } else { row(hit) });
+    if explain {
+        let columns = ["id", "score", "cosine", "bm25", "neighbours", "recency", "importance", "memory"];
+        let rows = hits.iter().map(explained).collect();
+        return Ok(table::print_with_texts(columns, &[1, 2, 3, 4, 5, 6], rows)?);
     }
-    Ok(table::print(&table)?)
+    let columns = ["id", "score", "kind", "when (UTC)", "origin", "memory"];
+    Ok(table::print_with_texts(columns, &[1], hits.iter().map(row).collect())?)
 }
 
-fn row(Hit { memory, score, .. }: &Hit) -> Vec<String> {
-    vec![
+fn row(Hit { memory, score, .. }: &Hit) -> [String; 6] {
+    [
         short(&memory.id),
         hundredths(*score),
         memory.kind.as_str().to_owned(),
@@ -112,8 +110,8 @@ fn row(Hit { memory, score, .. }: &Hit) -> Vec<String> {
     ]
 }
 
-fn explained(Hit { memory, score, why }: &Hit) -> Vec<String> {
-    vec![
+fn explained(Hit { memory, score, why }: &Hit) -> [String; 8] {
+    [
         short(&memory.id),
         if why.exact { "exact".to_owned() } else { hundredths(*score) },
         why.cosine.map_or("-".to_owned(), |cosine| hundredths(cosine.into())),

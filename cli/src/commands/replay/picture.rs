@@ -1,6 +1,7 @@
 //! A run as one picture: a bar for each episode, with the skills that ran, what was unlocked and learned, and how it ended.
 
 use crate::logbook::{Reading, reason_line};
+use crate::output::counted;
 use anyhow::Result;
 use sojourn_core::{Effect, Event, LessonKind, LogRecord, Milestone, SkillEvent};
 use sojourn_memory::{RecordQuery, RunInfo, Store};
@@ -320,11 +321,6 @@ impl Drawing {
             self.y += 1.5 * ROW;
         }
     }
-}
-
-/// `1 step`, `2 steps`.
-fn counted(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The text in lines of at most [`LINE`] characters, broken between words where that is possible.

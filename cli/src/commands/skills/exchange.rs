@@ -45,13 +45,25 @@ pub fn export(
     Ok(())
 }
 
-/// Imports skills as drafts: all of them, or none if one is invalid.
+/// Imports skills as drafts: all of them, or none if one is invalid. Names that the library has are left out.
 pub async fn import(home: &Home, args: &Import) -> Result<()> {
     let imported_skills = exchange::folders(&args.dir)?
         .iter()
         .map(|folder| exchange::read(folder, args.environment.as_deref()))
         .collect::<Result<Vec<ImportedSkill>, _>>()?;
     let mut state = super::state(home).await?;
+    let (known, imported_skills): (Vec<_>, Vec<_>) =
+        imported_skills.into_iter().partition(|imported| state.history(&imported.manifest.name).is_some());
+    let known: Vec<String> = known.into_iter().map(|imported| imported.manifest.name).collect();
+    if let ([name, ..], true) = (known.as_slice(), imported_skills.is_empty()) {
+        let text = match known.len() {
+            1 => format!("a skill named `{name}` already exists"),
+            _ => format!("nothing was imported: skills named `{}` already exist", known.join("`, `")),
+        };
+        return Err(Failure::new(Kind::Usage, text)
+            .hint(format!("`sojourn skills show {name}` shows it; rename the imported skill"))
+            .into());
+    }
     let sandbox = session::sandbox().await?;
     let names: BTreeSet<String> =
         imported_skills.iter().map(|imported| imported.manifest.name.clone()).collect();
@@ -71,7 +83,14 @@ pub async fn import(home: &Home, args: &Import) -> Result<()> {
     let drafts: Vec<String> = names.into_iter().collect();
     let (missing, unopened) = missing(home, &state, &events, args.environment.as_deref()).await?;
     if args.json {
-        return Ok(output::json(&json!({"drafts": drafts, "missing": missing, "not_opened": unopened}))?);
+        return Ok(output::json(
+            &json!({"drafts": drafts, "known": known, "missing": missing, "not_opened": unopened}),
+        )?);
+    }
+    for name in &known {
+        output::note(format!(
+            "not imported: a skill named `{name}` already exists; rename the imported one to have both"
+        ));
     }
     for environment in &unopened {
         output::note(format!(
@@ -140,8 +159,8 @@ async fn drafted(
         .into());
     }
     if state.history(&name).is_some() {
-        return Err(Failure::new(Kind::Usage, format!("a skill named `{name}` already exists"))
-            .hint(format!("`sojourn skills show {name}` shows it; rename the imported skill"))
+        return Err(Failure::new(Kind::Usage, format!("two of the folders hold a skill named `{name}`"))
+            .hint("import them one by one, with another name for one of them")
             .into());
     }
     let compiled = match module {

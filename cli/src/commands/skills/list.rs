@@ -23,13 +23,11 @@ pub fn list(state: &LibraryState, all: bool, json: bool, home: &Home) -> Result<
         ));
         return Ok(());
     }
-    let mut table =
-        table::new(["skill", "version", "status", "succeeded", "deaths", "steps/use", "description"]);
-    table::numbers(&mut table, [1, 4, 5]);
-    for entry in entries {
+    let columns = ["skill", "version", "status", "succeeded", "deaths", "steps/use", "description"];
+    let rows = entries.into_iter().map(|entry| {
         let (manifest, usage) = (&entry.skill.manifest, entry.total_usage());
         let uses = usage.uses();
-        table.add_row([
+        [
             signature(&manifest.name, &manifest.parameters),
             manifest.version.to_string(),
             standing(state, entry),
@@ -37,9 +35,9 @@ pub fn list(state: &LibraryState, all: bool, json: bool, home: &Home) -> Result<
             usage.deaths.to_string(),
             usage.mean_steps().map_or_else(|| "–".to_owned(), |steps| format!("{steps:.0}")),
             manifest.description.clone(),
-        ]);
-    }
-    table::print(&table)?;
+        ]
+    });
+    table::print_with_texts(columns, &[1, 4, 5], rows.collect())?;
     for (alias, name) in aliases(state) {
         output::line(format!("{alias} is an alias of {name}"))?;
     }

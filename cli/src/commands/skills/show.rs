@@ -47,11 +47,11 @@ pub fn show(state: &LibraryState, target: &Target, json: bool) -> Result<()> {
     field(
         "used",
         &format!(
-            "{} times, {} succeeded, {} deaths, {} steps",
-            usage.uses(),
+            "{}, {} succeeded, {}, {}",
+            output::counted(usage.uses(), "time"),
             usage.successes,
-            usage.deaths,
-            usage.steps
+            output::counted(usage.deaths, "death"),
+            output::counted(usage.steps, "step")
         ),
     )?;
     if entry.usage.len() > 1 {

@@ -216,10 +216,7 @@ fn conclude(reports: &[Tested], json: bool) -> Result<ExitCode> {
     if json {
         output::json(&reports)?;
     } else {
-        let skills = match reports.len() {
-            1 => "1 skill".to_owned(),
-            count => format!("{count} skills"),
-        };
+        let skills = output::counted(reports.len(), "skill");
         let more = if not_started > 0 { format!(", {not_started} not started") } else { String::new() };
         output::line(format!("{skills}: {passed} cases passed, {failed} failed{more}"))?;
         for tested in reports.iter().filter(|tested| tested.renewed) {

@@ -1,7 +1,7 @@
 //! `tool.toml`, a plugin's manifest: how the plugin is started, and examples of calls.
 
-use crate::approver;
 use crate::error::{Failure, Kind};
+use crate::{approver, waiting};
 use anyhow::Result;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -16,6 +16,8 @@ pub const FILE: &str = "tool.toml";
 pub const NAME: &str = "plugin";
 /// The time limit of a plugin's list of tools.
 const READY: Duration = Duration::from_secs(20);
+/// The same of a server of the Model Context Protocol: longer than its handshake.
+const SERVER_READY: Duration = Duration::from_secs(70);
 
 /// A plugin's manifest.
 pub struct Manifest {
@@ -75,7 +77,9 @@ impl Manifest {
         let source = self.source.open(NAME, &directory, approver::person(), None).map_err(|error| {
             Failure::new(Kind::Usage, format!("{}: {}", directory.join(FILE).display(), error.reason))
         })?;
-        if !source.ready(READY).await {
+        let within = if matches!(self.source, SourceSettings::Mcp(_)) { SERVER_READY } else { READY };
+        let name = directory.file_name().map_or(NAME.into(), |name| name.to_string_lossy());
+        if !waiting::for_tools(source.as_ref(), &name, within).await {
             let why = source.notices().into_iter().next().unwrap_or_else(|| "it prints nothing".to_owned());
             source.close().await;
             return Err(Failure::new(Kind::Failure, format!("the plugin does not start: {why}"))
