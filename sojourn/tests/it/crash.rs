@@ -4,6 +4,7 @@
 
 use crate::support::{command, endpoint, sojourn, worker};
 use serde_json::{Value, json};
+use sojourn_testkit::command_in;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -128,16 +129,15 @@ fn a_signal_that_comes_several_times_at_once_still_prints_the_summary_and_how_to
     }
 }
 
-/// A program that starts a run in the background ignores SIGHUP, as `nohup` does, and may signal the supervisor alone.
+/// `nohup` ignores SIGHUP, and `kill -INT` signals the supervisor alone.
 #[test]
 fn a_ctrl_c_to_the_supervisor_alone_stops_a_run_that_ignores_hangups() {
     let dir = place("");
     let program = program();
     let home = dir.path().join("home");
-    let mut run = Command::new("sh");
-    // Background processes of a shell ignore SIGINT, so the shell becomes the program.
-    run.args(["-c", "trap '' HUP; exec \"$0\" --home \"$1\" run agent.toml --seed 1", &program]).arg(&home);
-    run.current_dir(dir.path()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let script = "trap '' HUP; exec \"$0\" --home \"$1\" run agent.toml --seed 1";
+    let mut run = command_in(dir.path(), "sh".as_ref(), &["-c", script, &program, home.to_str().unwrap()]);
+    run.stdout(Stdio::null()).stderr(Stdio::piped());
     let supervisor = run.spawn().unwrap();
     until("something was recorded", || records(dir.path()) > 20);
     send("-INT", supervisor.id());
