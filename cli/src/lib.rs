@@ -13,6 +13,7 @@ pub mod duration;
 mod embedding;
 pub mod environments;
 pub mod error;
+mod eyes;
 pub mod home;
 mod input;
 mod lazy_controller;
@@ -34,6 +35,7 @@ pub use sojourn_args as args;
 use clap::{CommandFactory as _, Parser as _};
 use sojourn_tools::EnvironmentRegistry;
 use std::process::ExitCode;
+use std::time::Duration;
 use telemetry::Telemetry;
 
 /// Carries out what the command line of this process asks for. `environments` are those that can be named.
@@ -45,6 +47,9 @@ pub fn main(environments: EnvironmentRegistry) -> ExitCode {
     let otlp = args.otlp().map(str::to_owned);
     block_on(args.verbose, otlp.as_deref(), commands::dispatch(args, environments))
 }
+
+/// How long work in the background may take to end after a command.
+const SHUTDOWN: Duration = Duration::from_secs(10);
 
 /// Runs a command to its end: starts diagnostics on stderr (more with a higher `verbose`) and spans to the collector at
 /// `otlp`, and reports an error with its hint.
@@ -58,10 +63,12 @@ pub fn block_on(
         Err(error) => return error::report(&error),
     };
     let code = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => match runtime.block_on(command) {
-            Ok(code) => code,
-            Err(error) => error::report(&error),
-        },
+        Ok(runtime) => {
+            let code = runtime.block_on(command).unwrap_or_else(|error| error::report(&error));
+            // What was given up and does not yield is not waited for.
+            runtime.shutdown_timeout(SHUTDOWN);
+            code
+        }
         Err(error) => error::report(&anyhow::Error::new(error).context("cannot start the runtime")),
     };
     drop(telemetry);

@@ -5,6 +5,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -93,13 +94,23 @@ fn options(home: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
+/// Creates a directory and those above it, for this user alone: a log holds what pages and programs have shown. What exists stays as
+/// it is.
+fn create_private(directory: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
+}
+
 /// Serialises creation and migration of the database between processes.
 async fn lock_while_opening(home: &Path) -> Result<File, Error> {
     let locks = home.join("locks");
     let path = locks.join("open.lock");
     let lock = tokio::task::spawn_blocking(move || {
         let io = |source| Error::Io { path: path.clone(), source };
-        fs::create_dir_all(&locks).map_err(io)?;
+        create_private(&locks).map_err(io)?;
         let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
         file.lock().map_err(io)?;
         Ok(file)

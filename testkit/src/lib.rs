@@ -30,7 +30,7 @@ mod process;
 mod wait;
 
 pub use http::{Request, serve};
-pub use model::endpoint;
+pub use model::{answer, endpoint, reply};
 pub use place::{Answer, Place, command_in};
 pub use process::{Running, again, command, in_own_process, is_alive, send_signal};
 pub use wait::{PATIENCE, eventually, until};

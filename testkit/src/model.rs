@@ -30,7 +30,7 @@ pub fn endpoint() -> String {
 }
 
 /// The answer to one request; `None` if the request asks nothing.
-fn answer(body: &[u8]) -> Option<String> {
+pub fn answer(body: &[u8]) -> Option<String> {
     let request: Value = serde_json::from_slice(body).ok()?;
     let question = request["messages"].as_array()?.last()?["content"].as_str()?.to_owned();
     let schema = request.pointer("/response_format/json_schema/schema");
@@ -57,11 +57,15 @@ fn answer(body: &[u8]) -> Option<String> {
         None => IDLE.to_owned(),
     };
     let text = if schema.is_none() { whole(&question, &text) } else { text };
-    let count = request["n"].as_u64().unwrap_or(1);
+    Some(reply(&text, request["n"].as_u64().unwrap_or(1)))
+}
+
+/// A completion with `count` equal candidates, as a server answers.
+pub fn reply(text: &str, count: u64) -> String {
     let choice = |index| json!({"index": index, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"});
     let choices: Vec<Value> = (0..count).map(choice).collect();
     let usage = json!({"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120});
-    Some(json!({"choices": choices, "usage": usage}).to_string())
+    json!({"choices": choices, "usage": usage}).to_string()
 }
 
 /// The body as chat models answer: the function that was asked for, in a code fence between words.

@@ -1,3 +1,4 @@
+use crate::media::Media;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -10,14 +11,16 @@ pub enum Content {
         /// The text.
         text: String,
     },
-    /// An image.
+    /// A picture or a sound whose bytes the run keeps.
+    Media(Media),
+    /// An image whose bytes are not kept yet.
     Image {
         /// The image file, base64-encoded.
         data: String,
         /// Media type, such as "image/png".
         mime: String,
     },
-    /// An audio clip.
+    /// An audio clip whose bytes are not kept yet.
     Audio {
         /// The audio file, base64-encoded.
         data: String,
@@ -51,16 +54,18 @@ impl Content {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Text { text } => text.len(),
+            Self::Media(media) => media.blob.len() + media.mime.len() + media.source.len(),
             Self::Image { data, mime } | Self::Audio { data, mime } => data.len() + mime.len(),
             Self::ResourceLink { uri, name, .. } => uri.len() + name.len(),
         }
     }
 
-    /// The part as text. Images, audio and links appear as their type, size and address.
+    /// The part as text. Kept media appears with its handle; images, audio and links with their type, size and address.
     pub fn to_text(&self) -> String {
         let bytes = |data: &str| data.len() / 4 * 3;
         match self {
             Self::Text { text } => text.clone(),
+            Self::Media(media) => format!("[{media}]"),
             Self::Image { data, mime } => format!("[an image, {mime}, {} bytes]", bytes(data)),
             Self::Audio { data, mime } => format!("[audio, {mime}, {} bytes]", bytes(data)),
             Self::ResourceLink { uri, name, .. } => format!("[{name}: {uri}]"),

@@ -33,6 +33,7 @@ pub mod http;
 #[cfg(feature = "serve")]
 pub mod http_server;
 pub mod mcp;
+pub mod media;
 mod observation;
 pub mod outside;
 mod policy;
@@ -85,6 +86,7 @@ pub use exploration::{ActionTemplate, ArgumentSource, ExplorationSpec};
 pub use function::{FunctionTool, IntoOutcome, Json, NoArguments};
 pub use grants::Grants;
 pub use gymnasium::Gymnasium;
+pub use media::{Media, MediaError, MediaInMemory, MediaStore};
 pub use observation::Observation;
 pub use policy::{Decision, EffectKind, Policies, Policy, PolicyError, PolicyFile, PolicyVerdict, Rule};
 pub use remote_environment::{

@@ -1,7 +1,9 @@
 //! Tool sources as the agent file configures them.
 
 use crate::ToolSource;
-use crate::builtin::{FetchSettings, FilesSettings, HumanSettings, Person, ShellSettings, clock};
+use crate::builtin::{
+    FetchSettings, FilesSettings, HumanSettings, Person, SeeSettings, ShellSettings, clock,
+};
 use crate::http::HttpSettings;
 use crate::mcp::{Grant, McpSettings, McpSource, SignIn};
 use crate::process::{ProcessSettings, ProcessSource};
@@ -32,6 +34,8 @@ pub enum SourceSettings {
     Human(HumanSettings),
     /// Shell commands with the rights of the user, by the tool `NAME_run`. This is no sandbox.
     Shell(ShellSettings),
+    /// Text in pictures and changes between them, as the tools `NAME_read`, `NAME_find` and `NAME_compare`.
+    See(SeeSettings),
     /// The time of the log, by the tool `NAME_now`.
     Clock,
 }
@@ -63,7 +67,9 @@ impl SourceSettings {
             Self::Process(settings) => &settings.env,
             Self::Wasm(settings) => &settings.env,
             Self::Shell(settings) => &settings.env,
-            Self::Http(_) | Self::Files(_) | Self::Fetch(_) | Self::Human(_) | Self::Clock => &[],
+            Self::Http(_) | Self::Files(_) | Self::Fetch(_) | Self::Human(_) | Self::See(_) | Self::Clock => {
+                &[]
+            }
         }
     }
 
@@ -111,6 +117,8 @@ impl SourceSettings {
             Self::Shell(settings) => Arc::new(settings.open(name, directory).map_err(bad)?),
             Self::Human(settings) => Arc::new(settings.open(name, person)),
             Self::Clock => Arc::new(clock(name)),
+            // The networks that see are not in this crate: the program opens such a source itself.
+            Self::See(_) => return Err(bad("sources of kind `see` cannot be opened here".to_owned())),
         };
         Ok(source)
     }

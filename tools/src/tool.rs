@@ -1,5 +1,8 @@
+use crate::media::{Media, MediaError, MediaStore};
 use crate::{Content, ToolSpec};
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -29,6 +32,34 @@ pub struct CallContext {
     pub cancel: CancellationToken,
     /// Receives progress of a long call.
     pub progress: Option<Arc<dyn Fn(CallProgress) + Send + Sync>>,
+    /// Keeps pictures and sounds, and gives those that arguments name. `None` where nothing keeps them.
+    pub media: Option<Arc<dyn MediaStore>>,
+}
+
+impl CallContext {
+    /// Takes in a picture or a sound for the result of `tool`; `mime` is its claimed type.
+    ///
+    /// # Errors
+    /// The bytes are too many or none, or hold a secret.
+    pub fn keep(&self, bytes: Vec<u8>, mime: &str, tool: &str) -> Result<Content, MediaError> {
+        if let Some(store) = &self.media {
+            return store.put(bytes, mime, tool).map(Content::Media);
+        }
+        let (data, mime) = (STANDARD.encode(bytes), mime.to_owned());
+        let is_sound = mime.starts_with("audio/");
+        Ok(if is_sound { Content::Audio { data, mime } } else { Content::Image { data, mime } })
+    }
+
+    /// The media that a handle means, and its bytes.
+    ///
+    /// # Errors
+    /// The text is no handle, nothing fits, or the bytes are gone.
+    pub async fn media(&self, handle: &str) -> Result<(Media, Arc<[u8]>), MediaError> {
+        let store = self.media.as_ref().ok_or(MediaError::NotKept)?;
+        let media = store.find(handle)?;
+        let bytes = store.bytes(&media).await?;
+        Ok((media, bytes))
+    }
 }
 
 /// Progress of a call.
@@ -68,6 +99,9 @@ pub struct ToolOutcome {
     /// Content for display.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub content: Vec<Content>,
+    /// Kept media that the result was made from. The log keeps it with the result, and forgets it with the result.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub about: Vec<Media>,
     /// Cause of a failure that programs decide by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureKind>,
@@ -155,6 +189,15 @@ impl ToolOutcome {
     /// A success without a value.
     pub fn done(message: impl Into<String>) -> Self {
         Self { ok: true, message: message.into(), ..Self::default() }
+    }
+
+    /// Kept media that the outcome shows or was made from.
+    pub fn media(&self) -> impl Iterator<Item = &Media> {
+        let shown = self.content.iter().filter_map(|part| match part {
+            Content::Media(media) => Some(media),
+            _ => None,
+        });
+        shown.chain(&self.about)
     }
 
     /// A failure.

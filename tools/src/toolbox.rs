@@ -1,7 +1,10 @@
+use crate::media::{MAX_MEDIA_OF_A_RESULT, MediaError, MediaStore};
 use crate::outside::json;
 use crate::schema::identifier;
 use crate::spec::with_defaults;
 use crate::{CallContext, Content, Effects, Tool, ToolCall, ToolError, ToolOutcome, ToolSource, ToolSpec};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +20,7 @@ const MAX_TIMEOUT: Duration = Duration::from_hours(1);
 pub struct CallLimits {
     /// Time limit for tools that declare none.
     pub timeout: Duration,
-    /// Limit on the size of a result, in bytes. Images and audio count in base64.
+    /// Limit on the size of a result, in bytes. Kept media does not count; elsewhere images and audio count in base64.
     pub result_bytes: usize,
 }
 
@@ -321,6 +324,7 @@ impl ValidatedCall {
         let name = spec.name;
         let timeout = spec.timeout_ms.map_or(limits.timeout, Duration::from_millis).min(MAX_TIMEOUT);
         let cancel = context.cancel.clone();
+        let media = context.media.clone();
         // A separate task contains panics.
         let mut task = tokio::spawn(async move { tool.call(&args, &context).await });
         let stop = async {
@@ -341,11 +345,60 @@ impl ValidatedCall {
                 Err(error)
             }
         };
-        result.map(|outcome| outcome.bounded(limits.result_bytes))
+        let outcome = match (result?, media) {
+            (outcome, Some(media)) if outcome.has_media() => {
+                // Long texts are decoded and hashed.
+                let kept = tokio::task::spawn_blocking({
+                    let name = name.clone();
+                    move || outcome.with_media_kept(&*media, &name)
+                });
+                kept.await.map_err(|_| ToolError::Failed {
+                    name,
+                    reason: "its pictures could not be kept".to_owned(),
+                })?
+            }
+            (outcome, _) => outcome,
+        };
+        Ok(outcome.bounded(limits.result_bytes))
     }
 }
 
 impl ToolOutcome {
+    fn has_media(&self) -> bool {
+        let is_media = |part: &Content| {
+            matches!(part, Content::Media(_) | Content::Image { .. } | Content::Audio { .. })
+        };
+        !self.about.is_empty() || self.content.iter().any(is_media)
+    }
+
+    /// The outcome with the pictures and sounds of its content in `store`. Handles that a tool made up are taken out.
+    fn with_media_kept(mut self, store: &dyn MediaStore, tool: &str) -> Self {
+        let known = |media: &crate::Media| store.find(&format!("media:{}", media.blob));
+        self.about =
+            self.about.iter().take(MAX_MEDIA_OF_A_RESULT).filter_map(|media| known(media).ok()).collect();
+        let mut left = MAX_MEDIA_OF_A_RESULT;
+        let mut keep = |data: &str, mime: &str| {
+            left =
+                left.checked_sub(1).ok_or_else(|| format!("a result has at most {MAX_MEDIA_OF_A_RESULT}"))?;
+            let bytes = STANDARD.decode(data).map_err(|error| format!("its base64 is damaged: {error}"))?;
+            store.put(bytes, mime, tool).map_err(|error: MediaError| error.to_string())
+        };
+        let parts = self.content.into_iter().map(|part| {
+            let (what, kept) = match &part {
+                Content::Image { data, mime } => ("picture", keep(data, mime)),
+                Content::Audio { data, mime } => ("sound", keep(data, mime)),
+                Content::Media(media) => ("picture", known(media).map_err(|error| error.to_string())),
+                _ => return part,
+            };
+            match kept {
+                Ok(media) => Content::Media(media),
+                Err(reason) => Content::text(format!("[a {what} was left out: {reason}]")),
+            }
+        });
+        self.content = parts.collect();
+        self
+    }
+
     /// The outcome itself if it has at most `bytes` bytes; otherwise a failure with the beginning of its
     /// text. A value that nests too deep for the log is cut there. `null` is no value: the log could not tell the two apart.
     #[must_use]

@@ -4,6 +4,7 @@
 //! and results from outside are taken from them. After the last recorded record the run is live.
 
 use super::clock::{Clock, RecordIndex, RunningTime, Time, TimeSource as _};
+use super::run_media::RunMedia;
 use super::time_limit::TimeLimit;
 use crate::log::ReadError;
 use crate::log::blobs::{Externalised, TooLarge, externalise, is_forgotten};
@@ -11,6 +12,7 @@ use crate::model::{ControlRecord, LogRecord, Payload, RecordKind, TimedControl};
 use serde_json::Value;
 use sojourn_memory::{Durability, EventSeq, Record, RunStatus, Store, Writer};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// The log of one run, recorded part first.
 pub struct Journal {
@@ -38,6 +40,8 @@ pub struct Journal {
     /// Results of trials in another log, by the index of their record.
     trial_results: BTreeMap<usize, LogRecord>,
     matched: u64,
+    /// The bytes of pictures and sounds that records refer to.
+    media: Option<Arc<RunMedia>>,
 }
 
 /// A record that was appended, or compared with the recorded one.
@@ -103,6 +107,7 @@ impl Journal {
             index: RecordIndex::default(),
             trial_results: BTreeMap::new(),
             matched: 0,
+            media: None,
         }
     }
 
@@ -116,6 +121,13 @@ impl Journal {
     /// Whether some records were written in another home.
     pub fn is_imported(&self) -> bool {
         self.imported_until > EventSeq(0)
+    }
+
+    /// Takes the bytes of pictures and sounds that records refer to from `media`.
+    #[must_use]
+    pub(super) fn with_media(mut self, media: Arc<RunMedia>) -> Self {
+        self.media = Some(media);
+        self
     }
 
     /// Takes the times of live records from `clock`.
@@ -329,7 +341,25 @@ impl Journal {
                 blobs.push(id);
             }
         }
+        let media = self.media.as_ref().map(|media| media.blobs(kind, &payload)).unwrap_or_default();
+        for (id, bytes) in &media {
+            let there = match bytes {
+                Some(bytes) => writer.put_blob(bytes).await? == *id,
+                // It may have been forgotten since an earlier record showed it.
+                None => self.store.has_blob(id).await?,
+            };
+            if there && !blobs.contains(id) {
+                blobs.push(*id);
+            }
+        }
         let record = writer.append(kind.as_str(), at_ms, payload, blobs).await?;
+        if media.iter().any(|(_, bytes)| bytes.is_some()) {
+            // From here on the bytes are read from the log, so they leave the writer's buffer.
+            writer.commit(Durability::Effect).await?;
+            if let Some(kept) = &self.media {
+                kept.recorded(&media);
+            }
+        }
         (self.seq, self.at_ms) = (record.seq, record.at_ms);
         if let Some((seq, crash)) = self.crash
             && seq == record.seq

@@ -17,6 +17,7 @@ mod provenance;
 mod redact;
 mod redacted_environment;
 mod replay;
+mod run_media;
 mod run_memory;
 mod spans;
 mod time_limit;
@@ -42,6 +43,7 @@ use crate::model::{
 use executor::{LiveReflex, LoadedSkill};
 use redacted_environment::RedactedEnvironment;
 use replay::ReplayingEnvironment;
+use run_media::RunMedia;
 use serde::Serialize;
 use sojourn_controller::{Cancel, Controller};
 use sojourn_memory::{Durability, RunId, RunStatus};
@@ -194,6 +196,8 @@ impl Driver {
             deps.environment = RedactedEnvironment::wrap(deps.environment, &deps.redactor);
             deps.environment = Box::new(ReplayingEnvironment::new(deps.environment, &deps.journal).await?);
         }
+        let media = Arc::new(RunMedia::new(deps.journal.store().clone(), deps.redactor.clone()));
+        deps.journal = deps.journal.with_media(Arc::clone(&media));
         let noted = deps.journal.note(&started).await?;
         let mut reflexes = Vec::new();
         let limits = started.config.actor.tick_limits();
@@ -214,6 +218,7 @@ impl Driver {
                 &settings.policy,
                 run.clone(),
                 Arc::clone(&journal),
+                media,
                 deps.cancel.clone(),
                 deps.redactor.clone(),
             )?),

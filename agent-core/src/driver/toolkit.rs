@@ -5,6 +5,7 @@
 //! [`FailureKind::EffectUnknown`].
 
 use super::journal::{Journal, JournalError};
+use super::run_media::RunMedia;
 use super::time_limit::TimeLimit;
 use super::{DriveError, Redactor, spans};
 use crate::model::{ControlRecord, RecordKind, TimedControl, ToolDecision};
@@ -14,8 +15,8 @@ use sha2::{Digest as _, Sha256};
 use sojourn_controller::{Cancel, Constraint};
 use sojourn_memory::{Durability, RunId};
 use sojourn_tools::{
-    CallContext, Decision, FailureKind, Policies, PolicyFile, PolicyVerdict, ToolCall, ToolOutcome, ToolSpec,
-    Toolbox, ValidatedCall,
+    CallContext, Decision, FailureKind, MediaInMemory, Policies, PolicyFile, PolicyVerdict, ToolCall,
+    ToolOutcome, ToolSpec, Toolbox, ValidatedCall,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -66,6 +67,7 @@ pub(super) struct Toolkit {
     restrictions: Arc<RwLock<Restrictions>>,
     /// The tools as the core knows them. In a replay there is no other source.
     specs: Arc<RwLock<BTreeMap<String, ToolSpec>>>,
+    media: Arc<RunMedia>,
     /// The run whose log has the calls. A fork is another one, whose calls are not those of its origin.
     run: Arc<RwLock<RunId>>,
     site: CallSite,
@@ -87,8 +89,8 @@ struct Restrictions {
 enum CallSite {
     /// In the run: decisions and outcomes are logged.
     Run { journal: Arc<Mutex<Journal>>, cancel: Cancel, redactor: Redactor },
-    /// In a trial: only tools that change nothing are called, and nobody is asked.
-    Trial { redactor: Redactor },
+    /// In a trial: only tools that change nothing are called, and nobody is asked. Media that they bring in is not logged.
+    Trial { redactor: Redactor, media: Arc<MediaInMemory> },
 }
 
 /// A call that wants an answer.
@@ -106,6 +108,7 @@ impl Toolkit {
         policy: &PolicyFile,
         run: RunId,
         journal: Arc<Mutex<Journal>>,
+        media: Arc<RunMedia>,
         cancel: Cancel,
         redactor: Redactor,
     ) -> Result<Self, DriveError> {
@@ -114,6 +117,7 @@ impl Toolkit {
             tools,
             restrictions: Arc::default(),
             specs: Arc::default(),
+            media,
             run: Arc::new(RwLock::new(run)),
             site,
             limit: Arc::default(),
@@ -161,8 +165,9 @@ impl Toolkit {
 
     /// The same tools for trials.
     pub fn in_trial(&self) -> Self {
-        let (CallSite::Run { redactor, .. } | CallSite::Trial { redactor }) = &self.site;
-        Self { site: CallSite::Trial { redactor: redactor.clone() }, ..self.clone() }
+        let (CallSite::Run { redactor, .. } | CallSite::Trial { redactor, .. }) = &self.site;
+        let media = Arc::new(MediaInMemory::over(self.media.clone()));
+        Self { site: CallSite::Trial { redactor: redactor.clone(), media }, ..self.clone() }
     }
 
     /// The same tools, whose calls are given up at the end of `limit`.
@@ -194,7 +199,9 @@ impl Toolkit {
     /// The outcome of a call: from the log while it is recorded there, then from the tool, if the policy allows the call.
     pub async fn answer(&self, request: &ToolRequest<'_>) -> Result<ToolOutcome, DriveError> {
         match &self.site {
-            CallSite::Trial { redactor } => Ok(self.call_in_trial(request.call, redactor).await),
+            CallSite::Trial { redactor, media } => {
+                Ok(self.call_in_trial(request.call, redactor, media).await)
+            }
             CallSite::Run { journal, cancel, redactor } => {
                 self.call_in_run(request, journal, cancel, redactor).await
             }
@@ -239,9 +246,11 @@ impl Toolkit {
         let answered = journal.lock().await.peek(request.answered_by).await?;
         if let Some(record) = answered {
             self.heed(journal.lock().await.read_controls().await?)?;
-            return record.outcome().cloned().ok_or_else(|| {
+            let outcome = record.outcome().cloned().ok_or_else(|| {
                 DriveError::Unusable(format!("the answer of `{}` cannot be read", call.name))
-            });
+            })?;
+            self.media.learn(&outcome);
+            return Ok(outcome);
         }
         if !journal.lock().await.writes() {
             return Err(JournalError::End.into());
@@ -266,7 +275,14 @@ impl Toolkit {
         }
         let token = CancellationToken::new();
         let key = format!("{}/{seq}", self.run.read().unwrap_or_else(PoisonError::into_inner));
-        let context = CallContext { now_ms, idempotency_key: key, cancel: token.clone(), progress: None };
+        self.media.drop_unrecorded();
+        let context = CallContext {
+            now_ms,
+            idempotency_key: key,
+            cancel: token.clone(),
+            progress: None,
+            media: Some(self.media.clone()),
+        };
         let span = spans::tool(call, "function");
         let running = ready.run(context).instrument(span.clone());
         tokio::pin!(running);
@@ -352,7 +368,12 @@ impl Toolkit {
         }
     }
 
-    async fn call_in_trial(&self, call: &ToolCall, redactor: &Redactor) -> ToolOutcome {
+    async fn call_in_trial(
+        &self,
+        call: &ToolCall,
+        redactor: &Redactor,
+        media: &Arc<MediaInMemory>,
+    ) -> ToolOutcome {
         let ready = match self.ready(call) {
             Ok(ready) => ready,
             Err(refusal) => return ToolOutcome::failed(refusal),
@@ -361,7 +382,8 @@ impl Toolkit {
         if !ready.spec().effects.changes_nothing() || decision.verdict != PolicyVerdict::Allow {
             return ToolOutcome::failed(format!("`{}` is not called in a trial", call.name));
         }
-        let outcome = redactor.any(ready.run(CallContext::default()).await);
+        let context = CallContext { media: Some(media.clone()), ..CallContext::default() };
+        let outcome = redactor.any(ready.run(context).await);
         outcome.unwrap_or_else(|error| ToolOutcome::failed(error.to_string()))
     }
 }

@@ -10,6 +10,7 @@ mod clocks;
 mod core_laws;
 mod layers;
 mod lessons;
+mod media;
 mod plans;
 mod policy_changes;
 mod record_samples;

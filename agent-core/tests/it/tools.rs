@@ -227,6 +227,8 @@ pub(super) struct Lab {
     /// The text that the lamp shows besides the number of times that it was lit.
     pub(super) shown: &'static str,
     pub(super) redactor: Redactor,
+    /// Sources of tools besides the bank.
+    pub(super) sources: Vec<Arc<dyn ToolSource>>,
     /// The record that a resume writes.
     pub(super) resumed: ControlRecord,
     /// Whether the records of a resumed run were copied from another one.
@@ -268,6 +270,7 @@ impl Lab {
             approver: Arc::new(Unattended),
             shown: "",
             redactor: Redactor::default(),
+            sources: Vec::new(),
             resumed: ControlRecord::resumed(),
             foreign: false,
         }
@@ -297,8 +300,9 @@ impl Lab {
             let last = EventSeq(if self.foreign { journal.left().count() as u64 } else { 0 });
             journal = journal.with_pending_control(self.resumed.clone()).with_foreign(EventSeq(0), last);
         }
-        let source: Arc<dyn ToolSource> = Arc::new(Counter(Arc::clone(&self.bank)));
-        let toolbox = Arc::new(Toolbox::new(vec![source], CallLimits::default()));
+        let mut sources: Vec<Arc<dyn ToolSource>> = vec![Arc::new(Counter(Arc::clone(&self.bank)))];
+        sources.extend(self.sources.iter().cloned());
+        let toolbox = Arc::new(Toolbox::new(sources, CallLimits::default()));
         let deps = DriverDeps {
             environment: Box::new(Lamp { shown: self.shown, ..Lamp::new() }),
             controller,

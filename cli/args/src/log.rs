@@ -122,6 +122,19 @@ pub enum LogCommand {
         #[arg(long)]
         json: bool,
     },
+    /// List the pictures and sounds of a run, or write one of them to a file.
+    Media {
+        /// The run's id, a unique prefix of it, or `latest`.
+        run: String,
+        /// The handle of one picture or sound, to write its bytes.
+        handle: Option<String>,
+        /// The file, which is replaced atomically [default: stdout].
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "handle")]
+        out: Option<PathBuf>,
+        /// Print one JSON document.
+        #[arg(long, conflicts_with = "handle")]
+        json: bool,
+    },
     /// Export a run to a file for other homes or other programs.
     Export(Export),
     /// Import a run that `log export` wrote. Every hash is checked; all records are imported, or none.
@@ -202,6 +215,10 @@ pub struct Replay {
     /// Run the agent, its skills and its environment again with the recorded answers, and compare every record.
     #[arg(long)]
     pub verify: bool,
+
+    /// The time limit for `--verify` [default: none; 2m for a run from elsewhere].
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, requires = "verify")]
+    pub time: Option<Duration>,
 
     /// Rebuild the skill library and the memories from the log in a temporary directory, and compare them with those of
     /// the home.

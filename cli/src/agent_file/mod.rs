@@ -15,8 +15,8 @@ pub use overrides::assign;
 use crate::approver;
 use crate::environments::EnvironmentChoice;
 use crate::error::{Failure, Kind};
-use crate::output;
 use crate::vectors::Vectors;
+use crate::{eyes, output};
 use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -250,11 +250,16 @@ impl AgentFile {
             directories::ProjectDirs::from("", "", "sojourn").map(|dirs| dirs.data_dir().join("oauth"));
         let (mut sources, mut waits) = (Vec::with_capacity(self.tools.len()), Vec::new());
         for (name, settings) in &self.tools {
-            let opened = settings.open(name, &self.directory, approver::person(), tokens.clone());
-            let source = opened.map_err(|error| {
-                Failure::new(Kind::Usage, error.to_string())
-                    .hint("the documentation of tools shows what each kind of source needs")
-            })?;
+            let source = match settings {
+                SourceSettings::See(settings) => eyes::source(name, settings)?,
+                settings => {
+                    let opened = settings.open(name, &self.directory, approver::person(), tokens.clone());
+                    opened.map_err(|error| {
+                        Failure::new(Kind::Usage, error.to_string())
+                            .hint("the documentation of tools shows what each kind of source needs")
+                    })?
+                }
+            };
             let within = if settings.wants_person() && approver::person().is_some() {
                 SIGNED_IN.max(ready)
             } else {

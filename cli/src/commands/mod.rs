@@ -52,15 +52,7 @@ pub async fn dispatch(args: Args, environments: EnvironmentRegistry) -> Result<E
         #[cfg(feature = "perception")]
         Command::See(args) => return see::see(&args).await,
         #[cfg(not(feature = "perception"))]
-        Command::See(_) => {
-            use crate::error::{Failure, Kind};
-            return Err(Failure::new(
-                Kind::Failure,
-                "this program was built without perception and cannot look at pictures",
-            )
-            .hint("build it with the feature `perception`")
-            .into());
-        }
+        Command::See(_) => return Err(crate::eyes::absent("").into()),
         Command::Doctor(args) => doctor::doctor(&home, args).await?,
         Command::Completions { shell } => completions::completions(shell)?,
     }

@@ -1,14 +1,14 @@
 use crate::args::See;
 use crate::error::{Failure, Kind};
-use crate::{models, output};
+use crate::eyes::reader_files;
+use crate::output;
 use anyhow::Result;
 use serde_json::json;
-use sojourn_controller::models::ModelKind;
-use sojourn_perception::{MAX_FILE_BYTES, Picture, PixelBox, Reader, ReaderFiles, compare, find};
+use sojourn_perception::{MAX_FILE_BYTES, Picture, Reader, compare, find};
 use sojourn_tools::outside::offload::offload;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub async fn see(args: &See) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let files = reader_files()?;
+    let files = reader_files(None)?;
     let lines =
         working(&args.file, move || Ok(Reader::open(&files)?.read(&Picture::decode(&bytes)?, &|| false)?))
             .await?;
@@ -40,7 +40,7 @@ pub async fn see(args: &See) -> Result<ExitCode> {
             output::json(&json!({"lines": lines}))?;
         } else {
             for line in lines {
-                output::line(format!("{}\t{:.2}\t{}", place(line.area), line.confidence, line.text))?;
+                output::line(format!("{}\t{:.2}\t{}", line.area, line.confidence, line.text))?;
             }
         }
         return Ok(ExitCode::SUCCESS);
@@ -50,7 +50,7 @@ pub async fn see(args: &See) -> Result<ExitCode> {
         output::json(&json!({"found": found}))?;
     } else {
         for found in &found {
-            output::line(format!("{}\t{:.2}\t{}", place(found.area), found.confidence, found.line))?;
+            output::line(format!("{}\t{:.2}\t{}", found.area, found.confidence, found.line))?;
         }
     }
     Ok(if found.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -65,7 +65,7 @@ async fn differences(args: &See, bytes: Vec<u8>, other: &Path) -> Result<ExitCod
         output::json(&comparison)?;
     } else {
         for area in &comparison.boxes {
-            output::line(place(*area))?;
+            output::line(area.to_string())?;
         }
         output::note(format!("{:.2} % of the pixels differ", comparison.changed * 100.0));
         if comparison.left_out > 0 {
@@ -73,25 +73,6 @@ async fn differences(args: &See, bytes: Vec<u8>, other: &Path) -> Result<ExitCod
         }
     }
     Ok(if comparison.boxes.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// A box for people and scripts.
-fn place(PixelBox { x, y, width, height }: PixelBox) -> String {
-    format!("{x},{y} {width}x{height}")
-}
-
-/// The files of the default reader.
-fn reader_files() -> Result<ReaderFiles> {
-    let known = models::open()?;
-    let name = models::default_name(&known, ModelKind::Vision)?;
-    let part = |part: &str| -> Result<PathBuf> {
-        known.path(&format!("{name}{part}")).map_err(|_| {
-            Failure::new(Kind::NotFound, format!("the model `{name}` is not on this machine"))
-                .hint(format!("fetch it with `sojourn models pull {name}`"))
-                .into()
-        })
-    };
-    Ok(ReaderFiles { recogniser: part("")?, detector: part("-detector")?, dictionary: part("-dictionary")? })
 }
 
 /// The bytes of a file, of standard input for `-`; one more than the limit where there are more.

@@ -1,6 +1,7 @@
 //! The readers of outside data, each with inputs to start from.
 
 mod log;
+mod pictures;
 mod sandbox;
 mod tools;
 
@@ -31,6 +32,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "condition", share: 1.0, corpus: tools::conditions, run: tools::condition },
     Target { name: "javascript", share: 0.5, corpus: tools::programs, run: tools::javascript },
     Target { name: "gguf", share: 0.02, corpus: tools::models, run: tools::gguf },
+    Target { name: "media", share: 0.5, corpus: pictures::files, run: pictures::media },
+    Target { name: "picture", share: 0.005, corpus: pictures::files, run: pictures::picture },
     Target { name: "skill_folder", share: 0.01, corpus: tools::skills, run: tools::skill_folder },
     Target { name: "module", share: 0.002, corpus: sandbox::modules, run: sandbox::module },
     Target { name: "host", share: 0.001, corpus: sandbox::calls, run: sandbox::host },

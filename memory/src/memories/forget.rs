@@ -11,6 +11,7 @@ use crate::{Error, Store, compression};
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,10 @@ use std::path::{Path, PathBuf};
 pub(crate) const TOMBSTONE: &str = r#"{"$forgotten":true}"#;
 /// Shorter texts are not searched for in other records, because they occur in many by chance.
 const MIN_NEEDLE_BYTES: usize = 12;
+/// Of a longer sentence only so many bytes are searched for, because quotations of it are cut.
+const MAX_NEEDLE_BYTES: usize = 120;
+/// Number of the last bytes of a picture that are searched for.
+const MEDIA_NEEDLE_BYTES: usize = 48;
 /// Number of rows read at once.
 const PAGE: i64 = 512;
 
@@ -31,7 +36,7 @@ pub struct Forgotten {
     pub models: Vec<String>,
     /// Number of log records that became tombstones.
     pub records: u64,
-    /// Number of deleted blobs.
+    /// Number of deleted blobs: texts, pictures and sounds.
     pub blobs: u64,
     /// True if the index is a server that is unreachable. It deletes the vectors when it is reachable again.
     pub index_behind: bool,
@@ -43,8 +48,8 @@ pub struct Forgotten {
 
 impl Memories {
     /// Deletes a memory and every copy of its text: its row, keywords and vectors, the index files, log
-    /// records and blobs that quote it, and its attachment. Then searches every file of the home for the
-    /// text. Returns `None` if the memory does not exist.
+    /// records and blobs that quote it, the pictures and sounds of these records, and its attachment. Then
+    /// searches every file of the home for the text and for the pictures. Returns `None` if the memory does not exist.
     ///
     /// A text shorter than 12 bytes is deleted only from the memory and from the record it was made of.
     ///
@@ -62,9 +67,15 @@ impl Memories {
         .await?;
         let models = models.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
         delete(&mut transaction, id).await?;
-        let needles = needles(&memory.text);
-        let records = forget_records(&mut transaction, &memory, &needles).await?;
+        let mut needles = needles(&memory.text);
+        let (records, media) = forget_records(&mut transaction, &memory, &needles).await?;
         let mut blobs = forget_blobs(&mut transaction, &needles).await?;
+        for id in &media {
+            if let Some(needle) = forget_media(&mut transaction, id).await? {
+                needles.extend(needle);
+                blobs += 1;
+            }
+        }
         blobs += forget_attachment(&mut transaction, &memory).await?;
         transaction.commit().await?;
         self.sync().await?;
@@ -105,8 +116,17 @@ impl Store {
     }
 }
 
-/// The spellings in which the text can occur in files: plain, JSON, and JSON within JSON.
+/// What to look for: the text, and what a lesson says after the task that it begins with, because the model's reply and the prompts
+/// quote that alone. Of a long sentence the beginning is enough: quotations are cut.
 fn needles(text: &str) -> Vec<Vec<u8>> {
+    let said = text.split_once(": ").map(|(_, said)| &said[..said.floor_char_boundary(MAX_NEEDLE_BYTES)]);
+    let mut needles: Vec<Vec<u8>> = [Some(text), said].into_iter().flatten().flat_map(spellings).collect();
+    needles.dedup();
+    needles
+}
+
+/// The spellings in which the text can occur in files: plain, JSON, and JSON within JSON.
+fn spellings(text: &str) -> Vec<Vec<u8>> {
     let text = text.trim();
     if text.len() < MIN_NEEDLE_BYTES {
         return Vec::new();
@@ -151,18 +171,18 @@ async fn forget_records(
     connection: &mut SqliteConnection,
     memory: &Memory,
     needles: &[Vec<u8>],
-) -> Result<u64, Error> {
-    let mut forgotten = 0;
+) -> Result<(u64, BTreeSet<[u8; 32]>), Error> {
+    let (mut forgotten, mut media) = (0, BTreeSet::new());
     let mut after = 0_i64;
     loop {
         let rows = page(
             connection,
-            "SELECT place, records.run, seq, runs.id, CAST(payload AS BLOB), typeof(payload) FROM records \
+            "SELECT place, records.run, seq, runs.id, CAST(payload AS BLOB), typeof(payload), blobs FROM records \
              JOIN runs ON runs.no = records.run WHERE place > ? ORDER BY place LIMIT ?",
             after,
         )
         .await?;
-        let Some(last) = rows.last() else { return Ok(forgotten) };
+        let Some(last) = rows.last() else { return Ok((forgotten, media)) };
         after = last.try_get(0)?;
         for row in &rows {
             let place: i64 = row.try_get(0)?;
@@ -177,6 +197,8 @@ async fn forget_records(
             if !own && !holds(&payload, needles) {
                 continue;
             }
+            let (own_blobs, _) = row.try_get::<Option<&[u8]>, _>(6)?.unwrap_or_default().as_chunks::<32>();
+            media.extend(own_blobs.iter().filter(|id| is_media(&payload, id)));
             sqlx::query("UPDATE records SET payload = ? WHERE place = ?")
                 .bind(TOMBSTONE)
                 .bind(place)
@@ -190,6 +212,31 @@ async fn forget_records(
             forgotten += 1;
         }
     }
+}
+
+/// Whether a blob of a record is a picture or a sound: its payload puts other blobs back as texts, by `{"$blob": "…"}`.
+fn is_media(payload: &[u8], id: &[u8; 32]) -> bool {
+    let reference = format!("\"$blob\":\"{}\"", hex::encode(id));
+    !find_bytes(payload, reference.as_bytes())
+}
+
+/// Deletes a picture or a sound. Returns what its bytes are recognised by wherever they are stored, or `None` if they are not
+/// there.
+async fn forget_media(
+    connection: &mut SqliteConnection,
+    id: &[u8; 32],
+) -> Result<Option<Option<Vec<u8>>>, Error> {
+    let sql = "SELECT body FROM blobs WHERE id = ?";
+    let Some(row) = sqlx::query(sql).bind(id.as_slice()).fetch_optional(&mut *connection).await? else {
+        return Ok(None);
+    };
+    let body: &[u8] = row.try_get(0)?;
+    // The end of the content as it is stored; a monotonous one, such as padding, stands in other files too.
+    let end = &body[body.len().saturating_sub(MEDIA_NEEDLE_BYTES)..];
+    let distinct = end.iter().collect::<BTreeSet<_>>().len();
+    let needle = (distinct >= MIN_NEEDLE_BYTES).then(|| end.to_owned());
+    forget_blob(connection, id).await?;
+    Ok(Some(needle))
 }
 
 /// The rows of `sql` after the number `after`, at most [`PAGE`] of them.

@@ -242,11 +242,17 @@ async fn forgetting_deletes_every_copy_and_the_log_verifies() {
     let prompt = format!("Remember:\n- {secret}\n- eat cows\n").repeat(20);
     let blob = writer.put_blob(prompt.as_bytes()).await.unwrap();
     let other = writer.put_blob("nothing of it".repeat(100).as_bytes()).await.unwrap();
+    let seen = [b"\x89PNG\r\n\x1a\n".to_vec(), (0..=255).rev().collect()].concat();
+    let picture = writer.put_blob(&seen).await.unwrap();
     let reply = json!({"lesson": secret}).to_string();
     for (kind, payload, blobs) in [
         ("started", json!({"n": 0}), vec![]),
         ("think", json!({"prompt": {"$blob": blob.to_string()}}), vec![blob]),
-        ("thought", json!({"reply": reply, "padding": "x".repeat(2000)}), vec![other]),
+        (
+            "thought",
+            json!({"reply": reply, "padding": "x".repeat(2000), "more": {"$blob": other.to_string()}}),
+            vec![other, picture],
+        ),
         ("remember", json!({"text": secret}), vec![]),
         ("step", json!({"action": "noop"}), vec![]),
     ] {
@@ -255,7 +261,9 @@ async fn forgetting_deletes_every_copy_and_the_log_verifies() {
     writer.commit(Durability::Effect).await.unwrap();
     let index = EmbeddedVectors::open(&home.path().join("index"), [0; 16]);
     let memories = Memories::with_index(store.clone(), std::sync::Arc::new(index));
-    let id = memories.remember(&lesson(4, secret), &[embedding(1)]).await.unwrap().id;
+    // The log quotes the sentence without the task.
+    let id =
+        memories.remember(&lesson(4, &format!("collect_wood: {secret}")), &[embedding(1)]).await.unwrap().id;
     memories.remember(&lesson(5, "eat cows"), &[embedding(2)]).await.unwrap();
     let hashes = async || -> Vec<_> {
         let records = store.records(&run_id(), &RecordQuery::all()).await.unwrap();
@@ -264,14 +272,17 @@ async fn forgetting_deletes_every_copy_and_the_log_verifies() {
     let before = hashes().await;
 
     let forgotten = memories.forget(&owner(), &id).await.unwrap().unwrap();
-    assert_eq!((forgotten.records, forgotten.blobs), (2, 1));
+    assert_eq!((forgotten.records, forgotten.blobs), (2, 2));
     assert!(forgotten.residue.is_empty() && forgotten.files >= 2, "{forgotten:?}");
     assert_nowhere(home.path(), b"quetzalcoatl");
+    assert_nowhere(home.path(), &seen[200..]);
+    assert!(matches!(store.blob(&picture).await, Err(Error::ForgottenBlob { .. })));
+    store.blob(&other).await.unwrap();
     assert!(memories.was_forgotten(&id).await.unwrap());
     assert!(!memories.was_forgotten(&lesson(5, "").id()).await.unwrap());
     assert_eq!(hashes().await, before);
     let report = store.verify(&run_id(), |_, _| ()).await.unwrap();
-    assert!(report.is_intact() && report.records == 5 && report.forgotten == 3, "{report:?}");
+    assert!(report.is_intact() && report.records == 5 && report.forgotten == 4, "{report:?}");
     let records = store.records(&run_id(), &RecordQuery::all()).await.unwrap();
     assert_eq!(records[3].payload, json!({"$forgotten": true}));
     assert!(matches!(store.blob(&blob).await, Err(Error::ForgottenBlob { .. })));

@@ -374,3 +374,13 @@ async fn foreign_databases_are_left_unchanged() {
     .unwrap();
     assert!(matches!(Store::open(garbage.path()).await, Err(Error::Damaged { .. })));
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_new_home_is_its_user_s_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = tempfile::tempdir().unwrap();
+    let new = place.path().join("homes/new");
+    Store::open(&new).await.unwrap().close().await;
+    assert_eq!(std::fs::metadata(&new).unwrap().permissions().mode() & 0o777, 0o700);
+}

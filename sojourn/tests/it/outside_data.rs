@@ -11,7 +11,7 @@ use std::path::Path;
 /// A hallway whose state has members that come and go as `null`, and members that look like the log's own notation.
 const HALLWAY: &str = r#"
 import json, sys
-WORLD = {"name": "hallway", "version": "1", "about": "A hallway.", "actions": ["left", "right"],
+WORLD = {"name": "hallway", "version": "1", "about": "A hallway.", "actions": ["left", "right", {"name": "go", "input": {"type": "object", "properties": {"x": {}}}}],
          "tasks": [{"name": "leave", "description": "leave", "goal": {"at_least": {"path": "/cell", "value": 5}}, "achievement": True}]}
 cell = steps = 0
 def seen():
@@ -19,7 +19,8 @@ def seen():
     odd = [None, {"$blob": "zz"}, {"$forgotten": True}, {"x": None, "$ref": "zz"}, -0.0, [None]][steps % 6]
     state = {"cell": cell, "target": odd, "deep": {"$blob": {"$$blob": odd}}}
     if steps % 2: state = dict(reversed(state.items()))
-    return {"text": "$blob \x1b[31m", "state": state, "unlocked": ["leave"] if out else [], "ended": "succeeded" if out else "time_up" if steps >= 20 else None}
+    deep = json.loads("[" * 115 + "]" * 115)
+    return {"available": ["left", "right", {"name": "go", "args": {"x": deep}}], "text": "$blob \x1b[31m", "state": state, "unlocked": ["leave"] if out else [], "ended": "succeeded" if out else "time_up" if steps >= 20 else None}
 for line in sys.stdin:
     request = json.loads(line); method, params = request["method"], request.get("params") or {}
     if method == "describe": result = {"environment": WORLD}

@@ -19,6 +19,11 @@ fn checked(place: &Path, plugin: &Path) -> Value {
     serde_json::from_str(&out).unwrap()
 }
 
+/// Where the packages that components are made of stay compiled.
+fn components() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("components")
+}
+
 /// Builds a component; says so where Rust cannot.
 fn built(directory: &Path) -> bool {
     let _ = Command::new("rustup").args(["target", "add", "wasm32-wasip2"]).output();
@@ -26,7 +31,7 @@ fn built(directory: &Path) -> bool {
         .args(["build", "--release", "--target", "wasm32-wasip2"])
         .current_dir(directory)
         .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_TARGET_DIR")
+        .env("CARGO_TARGET_DIR", components())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
@@ -35,6 +40,12 @@ fn built(directory: &Path) -> bool {
         return false;
     }
     assert!(output.status.success(), "{said}");
+    let settings = std::fs::read_to_string(directory.join("tool.toml")).unwrap();
+    let settings: toml::Table = settings.parse().unwrap();
+    let component = Path::new(settings["component"].as_str().unwrap());
+    std::fs::create_dir_all(directory.join(component.parent().unwrap())).unwrap();
+    let built = components().join("wasm32-wasip2/release").join(component.file_name().unwrap());
+    std::fs::copy(built, directory.join(component)).unwrap();
     true
 }
 
@@ -86,8 +97,11 @@ fn new_plugins(place: &Path, templates: &[Template]) -> String {
         }
         for args in [test, build].into_iter().filter(|args| !args.is_empty()) {
             let mut run = Command::new(program);
-            let run =
-                run.args(args).current_dir(&plugin).env_remove("RUSTFLAGS").env_remove("CARGO_TARGET_DIR");
+            let run = run.args(args).current_dir(&plugin).env_remove("RUSTFLAGS");
+            let run = match lang {
+                "wasm" => run.env("CARGO_TARGET_DIR", components()),
+                _ => run.env_remove("CARGO_TARGET_DIR"),
+            };
             let done = run.output().unwrap();
             assert!(done.status.success(), "{lang}: {}", String::from_utf8_lossy(&done.stderr));
         }

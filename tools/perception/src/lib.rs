@@ -2,6 +2,7 @@
 //!
 //! - [`Picture::decode`] reads PNG, JPEG, WebP, GIF and BMP within limits.
 //! - [`Reader`] finds and recognises lines of text with two PP-OCR networks, which run in pure Rust.
+//! - [`see`] offers all of this as tools of an agent, which take pictures by their handles.
 //! - [`find`] locates words among the lines; [`compare`] gives the boxes that differ between two pictures.
 //!
 //! Everything here computes on the calling thread and may take seconds. A caller on a runtime moves it to a thread of its own.
@@ -22,13 +23,16 @@ mod find;
 mod picture;
 mod reader;
 mod recognise;
+mod see;
 
 pub use compare::{CompareError, Comparison, compare};
 pub use find::{Found, find};
 pub use picture::{MAX_FILE_BYTES, MAX_PIXELS, Picture, PictureError};
 pub use reader::{Line, Reader, ReaderError, ReaderFiles};
+pub use see::{Eyes, see};
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A rectangle of pixels, from the top left of the upright picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,4 +45,19 @@ pub struct PixelBox {
     pub width: u32,
     /// Height, at least 1.
     pub height: u32,
+}
+
+impl PixelBox {
+    /// The pixel in the middle: where to click.
+    pub fn middle(self) -> (u32, u32) {
+        (self.x + self.width / 2, self.y + self.height / 2)
+    }
+}
+
+/// `X,Y WIDTHxHEIGHT`
+impl fmt::Display for PixelBox {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { x, y, width, height } = self;
+        write!(formatter, "{x},{y} {width}x{height}")
+    }
 }

@@ -173,6 +173,34 @@ mod tests {
     }
 
     #[test]
+    fn an_animation_is_its_first_frame() {
+        let frame = |colour| image::Frame::new(image::RgbaImage::from_pixel(5, 4, image::Rgba(colour)));
+        let mut bytes = Vec::new();
+        let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);
+        encoder.encode_frames([frame([255, 0, 0, 255]), frame([0, 0, 255, 255])]).unwrap();
+        drop(encoder);
+        let picture = Picture::decode(&bytes).unwrap();
+        assert_eq!((picture.width(), picture.height(), picture.rgb.get_pixel(2, 2).0), (5, 4, [255, 0, 0]));
+    }
+
+    #[test]
+    fn the_four_inks_of_a_cmyk_picture_become_three_colours() {
+        let mut jpeg = b"\xff\xd8\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0\xff\xdb\0\x43\0".to_vec();
+        jpeg.extend([1; 64]);
+        // 8 × 8 pixels of four components, one block each.
+        jpeg.extend(b"\xff\xc0\0\x14\x08\0\x08\0\x08\x04\x01\x11\0\x02\x11\0\x03\x11\0\x04\x11\0");
+        for class in [0x00, 0x10] {
+            jpeg.extend([0xff, 0xc4, 0, 0x14, class, 1]);
+            jpeg.extend([0; 16]);
+        }
+        // Coefficients of 0, so every sample has the middle value.
+        jpeg.extend(b"\xff\xda\0\x0e\x04\x01\0\x02\0\x03\0\x04\0\0\x3f\0\0\xff\xd9");
+        let picture = Picture::decode(&jpeg).unwrap();
+        let [r, g, b] = picture.rgb.get_pixel(3, 3).0;
+        assert!(r == g && g == b && (56..=72).contains(&r), "{r} {g} {b}");
+    }
+
+    #[test]
     fn exif_rotation_is_applied() {
         let jpeg = encoded(&gradient(), ImageFormat::Jpeg);
         // An APP1 segment with the one tag 0x0112 (orientation) = 6: turn by 90 degrees clockwise.

@@ -1,7 +1,8 @@
 use super::file_search::search;
 use super::truncate;
+use crate::media::{MAX_MEDIA_BYTES, recognised};
 use crate::schema::identifier;
-use crate::{Effects, FixedSource, FunctionTool, Tool, ToolSpec};
+use crate::{CallContext, Content, Effects, FixedSource, FunctionTool, Tool, ToolSpec};
 use cap_std::fs::Dir;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -11,8 +12,10 @@ use std::sync::Arc;
 
 /// Limit on the text that one `read` returns, in characters.
 const READ: usize = 20_000;
-/// Limit on the size of a file that is opened, in bytes.
+/// Limit on the size of a text file that is opened, in bytes.
 const LARGEST: u64 = 10 << 20;
+/// The beginning of a file that shows what it is, in bytes.
+const HEAD: u64 = 64;
 /// Limit on the entries of one listing and on the matches of one search.
 pub(super) const LISTED: usize = 500;
 
@@ -56,14 +59,17 @@ impl FilesSettings {
             let spec =
                 ToolSpec { effects, ..ToolSpec::new(identifier(name, called), about).with_input(input) };
             let root = Arc::clone(&root);
-            Arc::new(FunctionTool::with_spec(spec, move |args, _| operation.run(Arc::clone(&root), args)))
+            let name = spec.name.clone();
+            Arc::new(FunctionTool::with_spec(spec, move |args, context| {
+                operation.run(Arc::clone(&root), args, context, name.clone())
+            }))
         };
         let mut tools = vec![
             tool(Operation::List, "list", "lists a directory", reads, object(json!({"path": path}), &[])),
             tool(
                 Operation::Read,
                 "read",
-                "reads a text file",
+                "reads a text file; of a picture or a sound it gives the handle",
                 reads,
                 object(json!({"path": text}), &["path"]),
             ),
@@ -90,17 +96,26 @@ impl FilesSettings {
 }
 
 impl Operation {
-    async fn run(self, root: Arc<Dir>, args: Map<String, Value>) -> Result<String, String> {
+    async fn run(
+        self,
+        root: Arc<Dir>,
+        args: Map<String, Value>,
+        context: CallContext,
+        tool: String,
+    ) -> Result<Content, String> {
         let text = |name: &str| args.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (path, words) = (text("path"), text("text"));
         // Dropping this future drops `alive`, and the search then stops.
         let alive = Arc::new(());
         let wanted = Arc::downgrade(&alive);
         let done = tokio::task::spawn_blocking(move || match self {
-            Self::List => list(&root, &path),
-            Self::Read => read(&root, &path).map(|text| truncate(&text, READ)),
-            Self::Search => search(&root, &path, &words, &|| wanted.strong_count() > 0),
-            Self::Write => write(&root, &path, &words),
+            Self::List => list(&root, &path).map(Content::text),
+            Self::Read => match read_any(&root, &path)? {
+                File::Text(text) => Ok(Content::text(truncate(&text, READ))),
+                File::Media(bytes, mime) => context.keep(bytes, mime, &tool).map_err(io::Error::other),
+            },
+            Self::Search => search(&root, &path, &words, &|| wanted.strong_count() > 0).map(Content::text),
+            Self::Write => write(&root, &path, &words).map(Content::text),
         });
         let done = done.await;
         drop(alive);
@@ -108,17 +123,42 @@ impl Operation {
     }
 }
 
+/// What a file holds.
+enum File {
+    Text(String),
+    /// The bytes of a picture or a sound, and their type.
+    Media(Vec<u8>, &'static str),
+}
+
 pub(super) fn read(root: &Dir, path: &str) -> io::Result<String> {
+    match read_any(root, path)? {
+        File::Text(text) => Ok(text),
+        File::Media(..) => Err(io::Error::other("this is not a text file")),
+    }
+}
+
+fn read_any(root: &Dir, path: &str) -> io::Result<File> {
     let about = root.metadata(path)?;
     regular(&about)?;
+    let mut file = root.open(path)?;
+    let mut bytes = Vec::new();
+    file.by_ref().take(HEAD).read_to_end(&mut bytes)?;
+    let mime = recognised(&bytes);
+    let limit = if mime.is_some() { MAX_MEDIA_BYTES as u64 } else { LARGEST };
     let size = about.len();
-    if size > LARGEST {
-        return Err(io::Error::other(format!("the file has {size} bytes; the limit is {LARGEST}")));
+    if size > limit {
+        return Err(io::Error::other(format!("the file has {size} bytes; the limit is {limit}")));
     }
     // The file may grow meanwhile.
-    let mut bytes = Vec::new();
-    root.open(path)?.take(LARGEST).read_to_end(&mut bytes)?;
-    String::from_utf8(bytes).map_err(|_| io::Error::other("this is not a text file"))
+    file.take(limit - bytes.len() as u64).read_to_end(&mut bytes)?;
+    // A text may begin like a picture: "GIF89a is a format".
+    let is_text = !bytes.contains(&0) && std::str::from_utf8(&bytes).is_ok();
+    match mime {
+        Some(mime) if !is_text => Ok(File::Media(bytes, mime)),
+        _ => String::from_utf8(bytes).map(File::Text).map_err(|_| {
+            io::Error::other("this is neither a text file nor a known kind of picture or sound")
+        }),
+    }
 }
 
 /// Refuses pipes and devices: opening one may block forever or have side effects.

@@ -5,12 +5,14 @@ mod fetch;
 mod file_search;
 mod files;
 mod human;
+mod see;
 mod shell;
 
 pub use clock::clock;
 pub use fetch::FetchSettings;
 pub use files::FilesSettings;
 pub use human::{HumanSettings, Person};
+pub use see::SeeSettings;
 pub use shell::ShellSettings;
 
 /// The first `chars` characters of `text`, with a note if any were cut.

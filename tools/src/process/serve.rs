@@ -133,6 +133,7 @@ async fn answer(
         idempotency_key: params.idempotency_key,
         cancel,
         progress: Some(Arc::new(progress)),
+        media: None,
     };
     match toolbox.validate(&ToolCall { name: params.tool, args: params.args }) {
         Ok(ready) => json!({"id": id, "result": ready.run(context).await}),

@@ -91,10 +91,14 @@ fn ending<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ending>, 
 }
 
 impl PeerObservation {
-    /// The observation with a state that the log can hold.
+    /// The observation with a state and calls that the log can hold.
     fn bounded(mut self) -> Self {
         for value in self.state.values_mut() {
             json::limit_depth(value, json::MAX_DEPTH - 1);
+        }
+        // In the log they are members of a list.
+        for offer in self.available.iter_mut().flatten() {
+            json::limit_depth(offer, json::MAX_DEPTH - 3);
         }
         self
     }

@@ -11,6 +11,7 @@ mod common;
 mod functions;
 mod mcp_faults;
 mod mcp_oddities;
+mod media;
 mod outside;
 mod process_faults;
 mod toolbox;

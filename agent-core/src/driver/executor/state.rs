@@ -11,8 +11,8 @@ use serde_json::Value;
 use sojourn_primitives::JsonPointer;
 use sojourn_sandbox::{Binding, HostError, StopCause};
 use sojourn_tools::{
-    Action, Ending, EndingKind, Environment, EnvironmentError, FailureKind, Progress, ToolCall, ToolOutcome,
-    nearest,
+    Action, Content, Ending, EndingKind, Environment, EnvironmentError, FailureKind, Progress, ToolCall,
+    ToolOutcome, nearest,
 };
 
 /// Calls kept at the beginning and at the end of a trace: those show what went wrong.
@@ -95,7 +95,7 @@ impl ExecutorState {
             (Some(value), true) => value.clone(),
             (_, false) => Value::Bool(false),
             (None, true) if outcome.content.is_empty() => Value::Bool(true),
-            (None, true) => Value::String(outcome.to_text()),
+            (None, true) => handles(&outcome).unwrap_or_else(|| Value::String(outcome.to_text())),
         };
         self.keep(SkillEvent::Returned { depth, outcome }).await?;
         Ok(value)
@@ -236,6 +236,16 @@ impl ExecutorState {
             self.tally.trace.remove(TRACE_HEAD);
         }
     }
+}
+
+/// The handles of an outcome that is nothing but media: one as a text, several as a list.
+fn handles(outcome: &ToolOutcome) -> Option<Value> {
+    let handle = |part: &Content| match part {
+        Content::Media(media) => Some(Value::String(media.handle())),
+        _ => None,
+    };
+    let mut handles: Vec<Value> = outcome.content.iter().map(handle).collect::<Option<_>>()?;
+    if handles.len() == 1 { handles.pop() } else { Some(Value::Array(handles)) }
 }
 
 /// The outcome of a call that was stopped.

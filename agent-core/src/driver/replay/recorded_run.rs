@@ -76,11 +76,11 @@ impl RecordedRun {
             recalled: Vec::new(),
             trial_results: BTreeMap::new(),
             out_of_time: BTreeSet::new(),
-            tools: Arc::default(),
+            tools: Arc::new(RecordedTools::new(store.clone())),
             trace: Vec::new(),
             uncertain: BTreeMap::new(),
         };
-        let mut tools = RecordedTools::default();
+        let mut tools = RecordedTools::new(store.clone());
         let mut uncertain = UncertainCalls::new(spec);
         let mut request = String::new();
         let mut own = Vec::with_capacity(records.len());

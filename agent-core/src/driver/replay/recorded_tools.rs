@@ -6,14 +6,16 @@ use super::recorded_run::ReplayPosition;
 use crate::model::{ControlRecord, ToolDecision};
 use async_trait::async_trait;
 use serde_json::{Map, Value};
+use sojourn_memory::Store;
 use sojourn_tools::{CallContext, CallLimits, Tool, ToolError, ToolOutcome, ToolSource, ToolSpec, Toolbox};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What a log has of tools, by record index.
-#[derive(Default)]
 pub(super) struct RecordedTools {
+    /// Where the bytes of their pictures and sounds are.
+    pub store: Store,
     pub changes: Vec<ToolChange>,
     pub decisions: BTreeMap<usize, ToolDecision>,
     /// Outcomes of calls, those of the environment's tools included.
@@ -55,6 +57,10 @@ struct RecordedTool {
 }
 
 impl RecordedTools {
+    pub fn new(store: Store) -> Self {
+        Self { store, changes: Vec::new(), decisions: BTreeMap::new(), outcomes: BTreeMap::new() }
+    }
+
     /// The tools and the approver of a process that began at `start`; `index` follows its journal.
     pub fn open(recorded: &Arc<Self>, start: ReplayPosition, index: &RecordIndex) -> Tools {
         let session = || Session {
@@ -122,11 +128,19 @@ impl Tool for RecordedTool {
     async fn call(
         &self,
         _args: &Map<String, Value>,
-        _context: &CallContext,
+        context: &CallContext,
     ) -> Result<ToolOutcome, ToolError> {
-        self.recorded.outcomes.get(&self.index.now()).cloned().ok_or_else(|| ToolError::Failed {
-            name: self.spec.name.clone(),
-            reason: "the log has no answer of this tool here".to_owned(),
-        })
+        let failed = |reason: String| ToolError::Failed { name: self.spec.name.clone(), reason };
+        let outcome = self.recorded.outcomes.get(&self.index.now()).cloned();
+        let outcome = outcome.ok_or_else(|| failed("the log has no answer of this tool here".to_owned()))?;
+        // The bytes were brought in by the call, so they are brought in again.
+        for media in outcome.media() {
+            if let (Some(kept), Ok(blob)) = (&context.media, media.blob.parse()) {
+                let bytes =
+                    self.recorded.store.blob(&blob).await.map_err(|error| failed(error.to_string()))?;
+                kept.put(bytes, &media.mime, &media.source).map_err(|error| failed(error.to_string()))?;
+            }
+        }
+        Ok(outcome)
     }
 }

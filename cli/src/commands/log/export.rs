@@ -25,8 +25,7 @@ pub async fn export(store: &Store, args: &Export) -> Result<()> {
         return Ok(out.flush()?);
     };
     let unwritable = || format!("cannot write `{}`", path.display());
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(directory).with_context(unwritable)?;
+    let mut file = beside(path).with_context(unwritable)?;
     let mut out = BufWriter::new(file.as_file_mut());
     let count = written(store, &info, args.format, to, &mut out).await?;
     out.flush().with_context(unwritable)?;
@@ -40,6 +39,12 @@ pub async fn export(store: &Store, args: &Export) -> Result<()> {
     };
     output::note(format!("wrote {count} {what} of run {} to `{}`", info.id, path.display()));
     Ok(())
+}
+
+/// A temporary file in the directory of `path`, to be renamed to it.
+pub(super) fn beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    tempfile::NamedTempFile::new_in(directory)
 }
 
 async fn written(

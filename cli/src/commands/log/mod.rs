@@ -4,6 +4,7 @@ mod check;
 mod collect;
 mod export;
 mod heads;
+mod media;
 mod otlp;
 mod sft;
 mod show;
@@ -35,6 +36,10 @@ pub async fn log(home: &Home, args: Log) -> Result<ExitCode> {
             check::recover(&store, run, into.as_deref(), *json).await?;
         }
         (Some(LogCommand::Export(export)), _) => export::export(&store, export).await?,
+        (Some(LogCommand::Media { run, handle, out, json }), _) => match handle {
+            Some(handle) => media::write(&store, run, handle, out.as_deref()).await?,
+            None => media::list(&store, run, *json).await?,
+        },
         (Some(LogCommand::Import(args)), _) => export::import(&store, args).await?,
         (Some(LogCommand::Gc { keep, older_than, yes, json }), _) => {
             collect::collect(home, &store, *keep, *older_than, *yes, *json).await?;

@@ -6,7 +6,7 @@ use crate::error::{Failure, Kind};
 use crate::home::Home;
 use crate::logbook::sides;
 use crate::session::{RunContext, Session, Watch, stop_on_ctrl_c};
-use crate::{logbook, output};
+use crate::{duration, logbook, output};
 use anyhow::Result;
 use serde_json::{Value, json};
 use sojourn_controller::Cancel;
@@ -14,7 +14,10 @@ use sojourn_core::{DriveError, JournalError, Outcome};
 use sojourn_memory::{RecordQuery, RunInfo, Store, VerifyReport};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Time limit for replaying a run from elsewhere: what it practises may take any time.
+const FOREIGN_LIMIT: Duration = Duration::from_mins(2);
 
 /// Checks the hash chain, then replays the core, the skills and the environment on the recorded answers.
 pub async fn verify(home: Home, args: &Replay) -> Result<ExitCode> {
@@ -25,17 +28,21 @@ pub async fn verify(home: Home, args: &Replay) -> Result<ExitCode> {
         return broken(&report, args.json);
     }
     let begun = Instant::now();
+    let imported = store.is_imported(&info.id).await?;
+    let limit = args.time.or(imported.then_some(FOREIGN_LIMIT));
     let context = RunContext::open(home, store.clone()).await?;
     let cancel = Cancel::new();
     stop_on_ctrl_c(cancel.clone());
     let watch = Watch::unguarded(Arc::new(sojourn_core::Silent), cancel);
     let verdict = match context.replay(&info, false, watch).await {
-        Ok((Session { driver, started_ms, .. }, recorded)) => match driver.run(started_ms).await {
-            Ok((Outcome::Interrupted, _)) => return Ok(ExitCode::from(Kind::Interrupted as u8)),
-            Ok((Outcome::Replayed { matched }, _)) => Ok(matched),
-            Ok((Outcome::Finished(_), _)) => Ok(recorded),
-            Err(error) => Err(error),
-        },
+        Ok((Session { driver, started_ms, .. }, recorded)) => {
+            match in_time(limit, driver.run(started_ms)).await? {
+                Ok((Outcome::Interrupted, _)) => return Ok(ExitCode::from(Kind::Interrupted as u8)),
+                Ok((Outcome::Replayed { matched }, _)) => Ok(matched),
+                Ok((Outcome::Finished(_), _)) => Ok(recorded),
+                Err(error) => Err(error),
+            }
+        }
         Err(error) => Err(error.downcast::<DriveError>()?),
     };
     match verdict {
@@ -61,6 +68,22 @@ pub async fn verify(home: Home, args: &Replay) -> Result<ExitCode> {
         }
         Err(error) => diverged(&store, &info, &error, args.json).await,
     }
+}
+
+/// Awaits the replay, at most for `limit`.
+async fn in_time<T>(limit: Option<Duration>, replay: impl Future<Output = T>) -> Result<T> {
+    let Some(limit) = limit else { return Ok(replay.await) };
+    let over = |_| {
+        Failure::new(
+            Kind::Failure,
+            format!(
+                "the replay was not over after {}: it is not known whether all records match",
+                duration::show(limit)
+            ),
+        )
+        .hint("give it more with `--time`; the hash chain is intact")
+    };
+    Ok(tokio::time::timeout(limit, replay).await.map_err(over)?)
 }
 
 fn broken(report: &VerifyReport, json: bool) -> Result<ExitCode> {

@@ -1,4 +1,5 @@
 //! Tests with a real model.
-#![cfg(feature = "llama")]
 
+mod see;
+#[cfg(feature = "llama")]
 mod serve;

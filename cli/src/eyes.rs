@@ -1,0 +1,88 @@
+//! What sees, for `sojourn see` and for sources of tools of kind `see`.
+
+#[cfg(not(feature = "perception"))]
+use crate::error::{Failure, Kind};
+use anyhow::Result;
+use sojourn_tools::ToolSource;
+use sojourn_tools::builtin::SeeSettings;
+use std::sync::Arc;
+
+#[cfg(feature = "perception")]
+pub use with_perception::{reader_files, source};
+
+/// A source of tools that see, in a program that cannot.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "perception"))]
+pub fn source(name: &str, _settings: &SeeSettings) -> Result<Arc<dyn ToolSource>> {
+    Err(absent(format!("tools.{name}: ")).into())
+}
+
+/// The program was built without perception.
+#[cfg(not(feature = "perception"))]
+pub fn absent(place: impl std::fmt::Display) -> Failure {
+    Failure::new(
+        Kind::Failure,
+        format!("{place}this program was built without perception and cannot look at pictures"),
+    )
+    .hint("build it with the feature `perception`")
+}
+
+#[cfg(feature = "perception")]
+mod with_perception {
+    use super::{Arc, Result, SeeSettings, ToolSource};
+    use crate::error::{Failure, Kind};
+    use crate::models;
+    use anyhow::Context as _;
+    use sojourn_controller::models::ModelKind;
+    use sojourn_perception::{Eyes, ReaderFiles, see};
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    /// Time limit of a call where the agent file gives none.
+    const WITHIN: Duration = Duration::from_mins(2);
+
+    /// Opens a source of tools that see. The networks are loaded at the first call that needs them.
+    ///
+    /// # Errors
+    /// When the model is unknown, is no reader or is not on this machine.
+    pub fn source(name: &str, settings: &SeeSettings) -> Result<Arc<dyn ToolSource>> {
+        let files = reader_files(settings.model.as_deref()).with_context(|| format!("tools.{name}"))?;
+        let within = settings.timeout_ms.map_or(WITHIN, Duration::from_millis);
+        Ok(Arc::new(see(name, Eyes { files, within })))
+    }
+
+    /// The files of a model that reads text, by default those of the default one.
+    ///
+    /// # Errors
+    /// When the model is unknown, is no reader, or is not on this machine.
+    pub fn reader_files(model: Option<&str>) -> Result<ReaderFiles> {
+        let known = models::open()?;
+        let name = match model {
+            Some(name) => {
+                let entry = known.catalogue().get(name)?;
+                if entry.kind != ModelKind::Vision || entry.with.is_empty() {
+                    let what = format!("the model `{name}` does not read text in pictures");
+                    return Err(Failure::new(Kind::Usage, what)
+                        .hint("`sojourn models list --kind vision` shows those that do")
+                        .into());
+                }
+                name.to_owned()
+            }
+            None => models::default_name(&known, ModelKind::Vision)?,
+        };
+        let part = |part: &str| -> Result<PathBuf> {
+            known.path(&format!("{name}{part}")).map_err(|_| {
+                Failure::new(Kind::NotFound, format!("the model `{name}` is not on this machine"))
+                    .hint(format!("fetch it with `sojourn models pull {name}`"))
+                    .into()
+            })
+        };
+        Ok(ReaderFiles {
+            recogniser: part("")?,
+            detector: part("-detector")?,
+            dictionary: part("-dictionary")?,
+        })
+    }
+}

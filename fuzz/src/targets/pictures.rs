@@ -1,0 +1,26 @@
+//! Readers of pictures and sounds.
+
+use sojourn_perception::Picture;
+use sojourn_tools::media::described;
+
+/// A PNG, a GIF, a BMP and a WAV, all small.
+pub fn files() -> Vec<Vec<u8>> {
+    let png = include_bytes!("../../../examples/documents/scans/letter.png").to_vec();
+    let gif = b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;".to_vec();
+    let mut bmp = b"BM".to_vec();
+    bmp.extend([58_u32, 0, 54, 40, 1, 1].map(u32::to_le_bytes).concat());
+    bmp.extend([1, 0, 24, 0]);
+    bmp.extend([0; 28]);
+    let mut wav = b"RIFF\x2c\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0".to_vec();
+    wav.extend([8000_u32, 16000].map(u32::to_le_bytes).concat());
+    wav.extend(b"\x02\0\x10\0data\x08\0\0\0\0\0\x01\0\x02\0\x03\0");
+    vec![png, gif, bmp, wav]
+}
+
+pub fn media(input: &[u8]) {
+    let _ = described(input, "image/png", "fuzzer").to_string();
+}
+
+pub fn picture(input: &[u8]) {
+    let _ = Picture::decode(input);
+}

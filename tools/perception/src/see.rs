@@ -1,0 +1,322 @@
+//! Seeing as tools: `NAME_read`, `NAME_find` and `NAME_compare`.
+
+use crate::{Comparison, Line, Picture, Reader, ReaderFiles, compare, find};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sojourn_tools::outside::offload::{GiveUp, offload};
+use sojourn_tools::schema::identifier;
+use sojourn_tools::{CallContext, Content, Effects, FixedSource, FunctionTool, Media, Tool, ToolOutcome};
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How much longer the toolbox waits than the work may take, so that the error says which work took too long.
+const GRACE: Duration = Duration::from_secs(5);
+/// Pictures and pairs of pictures whose results are kept.
+const KEPT_RESULTS: usize = 128;
+/// Boxes of a comparison that its text lists.
+const LISTED: usize = 20;
+
+/// What a source of tools that see works with.
+#[derive(Debug, Clone)]
+pub struct Eyes {
+    /// The networks that read text. They are loaded at the first call that needs them.
+    pub files: ReaderFiles,
+    /// Time limit of a call.
+    pub within: Duration,
+}
+
+/// Media by its handle.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ReadArguments {
+    /// Handle of the picture.
+    media: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FindArguments {
+    /// Handle of the picture.
+    media: String,
+    /// The words, in any case.
+    text: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CompareArguments {
+    /// Handle of the earlier picture.
+    a: String,
+    /// Handle of the later picture.
+    b: String,
+}
+
+/// The source `name` of tools that see. A result is kept by the content of its pictures, so a picture is read once.
+pub fn see(name: &str, eyes: Eyes) -> FixedSource {
+    let sight =
+        Arc::new(Sight { eyes, reader: Mutex::default(), read: Kept::default(), compared: Kept::default() });
+    let effects = Effects { idempotent: true, ..Effects::default() };
+    let limit = (sight.eyes.within + GRACE).as_millis().try_into().unwrap_or(u64::MAX);
+    let (reader, finder, comparer) = (Arc::clone(&sight), Arc::clone(&sight), sight);
+    let read = FunctionTool::new(
+        &identifier(name, "read"),
+        "reads the text in a picture, by its handle",
+        effects,
+        move |args: ReadArguments, context| {
+            let sight = Arc::clone(&reader);
+            async move { sight.read(&args, &context).await }
+        },
+    );
+    let find = FunctionTool::new(
+        &identifier(name, "find"),
+        "finds where a text stands in a picture, by its handle",
+        effects,
+        move |args: FindArguments, context| {
+            let sight = Arc::clone(&finder);
+            async move { sight.find(&args, &context).await }
+        },
+    );
+    let compare = FunctionTool::new(
+        &identifier(name, "compare"),
+        "shows what differs between two pictures of one size, by their handles",
+        effects,
+        move |args: CompareArguments, context| {
+            let sight = Arc::clone(&comparer);
+            async move { sight.compare(&args, &context).await }
+        },
+    );
+    let tools = [read, find, compare].map(|tool| Arc::new(tool.with_timeout_ms(limit)) as Arc<dyn Tool>);
+    FixedSource::new(name, tools.into())
+}
+
+/// The latest results, by the addresses of their pictures.
+struct Kept<T>(Mutex<VecDeque<(String, Arc<T>)>>);
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> Kept<T> {
+    fn get(&self, key: &str) -> Option<Arc<T>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().find(|(known, _)| known == key).map(|(_, result)| Arc::clone(result))
+    }
+
+    fn put(&self, key: String, result: T) -> Arc<T> {
+        let result = Arc::new(result);
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() == KEPT_RESULTS {
+            kept.pop_front();
+        }
+        kept.push_back((key, Arc::clone(&result)));
+        result
+    }
+}
+
+struct Sight {
+    eyes: Eyes,
+    reader: Mutex<Option<Arc<Reader>>>,
+    read: Kept<Vec<Line>>,
+    compared: Kept<Comparison>,
+}
+
+type Bytes = Arc<[u8]>;
+
+impl Sight {
+    async fn read(
+        self: &Arc<Self>,
+        args: &ReadArguments,
+        context: &CallContext,
+    ) -> Result<ToolOutcome, String> {
+        let (media, bytes) = picture(&args.media, context).await?;
+        let lines = self.lines(&media, bytes).await?;
+        let words: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
+        let text = words.join("\n");
+        let message = if lines.is_empty() { "no text was found" } else { "" };
+        let value = json!({"text": text, "lines": &*lines});
+        Ok(outcome(message, value, text, vec![media]))
+    }
+
+    async fn find(
+        self: &Arc<Self>,
+        args: &FindArguments,
+        context: &CallContext,
+    ) -> Result<ToolOutcome, String> {
+        let (media, bytes) = picture(&args.media, context).await?;
+        let found = find(&self.lines(&media, bytes).await?, &args.text);
+        if found.is_empty() {
+            let words: String = args.text.chars().take(80).collect();
+            let handle = media.handle();
+            let failed = ToolOutcome::failed(format!("`{words}` does not stand in {handle}"));
+            return Ok(ToolOutcome { about: vec![media], ..failed });
+        }
+        let shown: Vec<String> =
+            found.iter().map(|found| format!("{} in \"{}\"", found.area, found.line)).collect();
+        let matches: Vec<Value> = found
+            .iter()
+            .map(|found| {
+                let (x, y) = found.area.middle();
+                json!({"line": found.line, "box": found.area, "confidence": found.confidence, "middle": {"x": x, "y": y}})
+            })
+            .collect();
+        Ok(outcome("", json!({"matches": matches}), shown.join("\n"), vec![media]))
+    }
+
+    async fn compare(
+        self: &Arc<Self>,
+        args: &CompareArguments,
+        context: &CallContext,
+    ) -> Result<ToolOutcome, String> {
+        let (one, one_bytes) = picture(&args.a, context).await?;
+        let (other, other_bytes) = picture(&args.b, context).await?;
+        let key = format!("{} {}", one.blob, other.blob);
+        let comparison = if let Some(known) = self.compared.get(&key) {
+            known
+        } else {
+            let compared = self.work(&one, move |_, _| {
+                let decode = |bytes: &Bytes| Picture::decode(bytes).map_err(|error| error.to_string());
+                compare(&decode(&one_bytes)?, &decode(&other_bytes)?).map_err(|error| error.to_string())
+            });
+            self.compared.put(key, compared.await?)
+        };
+        let boxes = &comparison.boxes;
+        let mut text = match boxes.len() {
+            0 => "nothing differs".to_owned(),
+            1 => format!("one box differs, {:.2} % of the pixels:", comparison.changed * 100.0),
+            count => format!("{count} boxes differ, {:.2} % of the pixels:", comparison.changed * 100.0),
+        };
+        for area in boxes.iter().take(LISTED) {
+            let _ = write!(text, "\n{area}");
+        }
+        let value = serde_json::to_value(&*comparison).map_err(|error| error.to_string())?;
+        Ok(outcome("", value, text, vec![one, other]))
+    }
+
+    /// The lines of text in a picture.
+    async fn lines(self: &Arc<Self>, media: &Media, bytes: Bytes) -> Result<Arc<Vec<Line>>, String> {
+        if let Some(known) = self.read.get(&media.blob) {
+            return Ok(known);
+        }
+        let lines = self.work(media, move |sight, wanted| {
+            let picture = Picture::decode(&bytes).map_err(|error| error.to_string())?;
+            let reader = sight.reader()?;
+            reader.read(&picture, &|| wanted.is_asked()).map_err(|error| error.to_string())
+        });
+        Ok(self.read.put(media.blob.clone(), lines.await?))
+    }
+
+    /// Works on a picture on a thread of its own, within the time limit.
+    async fn work<T: Send + 'static>(
+        self: &Arc<Self>,
+        media: &Media,
+        work: impl FnOnce(&Self, &GiveUp) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, String> {
+        let (handle, sight) = (media.handle(), Arc::clone(self));
+        let what = format!("the picture {handle}");
+        let done = offload(&what, self.eyes.within, move |wanted| work(&sight, wanted)).await;
+        done.map_err(|error| error.to_string())?.map_err(|reason| format!("{handle}: {reason}"))
+    }
+
+    /// The networks, loaded at the first use. A failure is tried again at the next.
+    fn reader(&self) -> Result<Arc<Reader>, String> {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reader) = &*reader {
+            return Ok(Arc::clone(reader));
+        }
+        let opened = Arc::new(Reader::open(&self.eyes.files).map_err(|error| error.to_string())?);
+        *reader = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+}
+
+/// The picture that a handle means, and its bytes.
+async fn picture(handle: &str, context: &CallContext) -> Result<(Media, Bytes), String> {
+    let (media, bytes) = context.media(handle).await.map_err(|error| error.to_string())?;
+    if media.is_picture() { Ok((media, bytes)) } else { Err(format!("{media} is no picture")) }
+}
+
+fn outcome(message: &str, value: Value, text: String, about: Vec<Media>) -> ToolOutcome {
+    let content = if text.is_empty() { Vec::new() } else { vec![Content::text(text)] };
+    ToolOutcome { value: Some(value), content, about, ..ToolOutcome::done(message) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{ImageFormat, Rgb, RgbImage};
+    use sojourn_tools::{CallLimits, MediaInMemory, MediaStore, ToolCall, Toolbox};
+    use std::io::Cursor;
+
+    fn eyes(within: Duration) -> (Toolbox, Arc<MediaInMemory>) {
+        let nowhere = std::path::PathBuf::from("/nowhere/at/all");
+        let files =
+            ReaderFiles { detector: nowhere.clone(), recogniser: nowhere.clone(), dictionary: nowhere };
+        let source = see("see", Eyes { files, within });
+        (Toolbox::new(vec![Arc::new(source)], CallLimits::default()), Arc::default())
+    }
+
+    async fn call(toolbox: &Toolbox, store: &Arc<MediaInMemory>, name: &str, args: Value) -> ToolOutcome {
+        let Value::Object(args) = args else { panic!("not an object") };
+        let context = CallContext { media: Some(store.clone()), ..CallContext::default() };
+        toolbox.validate(&ToolCall { name: name.into(), args }).unwrap().run(context).await
+    }
+
+    fn png(dot: bool) -> Vec<u8> {
+        let mut picture = RgbImage::from_pixel(40, 30, Rgb([255; 3]));
+        if dot {
+            picture.put_pixel(10, 20, Rgb([0; 3]));
+        }
+        let mut bytes = Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
+        bytes.into_inner()
+    }
+
+    #[tokio::test]
+    async fn pictures_are_compared_by_their_handles() {
+        let (toolbox, store) = eyes(Duration::from_mins(1));
+        let keep = |dot| store.put(png(dot), "image/png", "camera").unwrap();
+        let (clean, dotted) = (keep(false), keep(true));
+        let args = json!({"a": clean.handle(), "b": dotted.handle()});
+        for _ in 0..2 {
+            let outcome = call(&toolbox, &store, "see_compare", args.clone()).await;
+            assert_eq!(outcome.to_text(), "one box differs, 0.08 % of the pixels:\n10,20 1x1");
+            assert_eq!(outcome.value.unwrap()["boxes"], json!([{"x": 10, "y": 20, "width": 1, "height": 1}]));
+            assert_eq!(outcome.about, [clean.clone(), dotted.clone()]);
+        }
+        let args = json!({"a": clean.handle(), "b": clean.handle()});
+        assert_eq!(call(&toolbox, &store, "see_compare", args).await.to_text(), "nothing differs");
+    }
+
+    #[tokio::test]
+    async fn a_wrong_handle_a_sound_a_damaged_picture_and_a_missing_model_are_clear_failures() {
+        let (toolbox, store) = eyes(Duration::from_mins(1));
+        let read =
+            async |handle: &str| call(&toolbox, &store, "see_read", json!({"media": handle})).await.message;
+        assert!(read("photo.png").await.contains("`photo.png` is no handle"));
+        assert!(read("media:0123456789abcdef").await.contains("no tool has brought in"));
+        let sound = store.put(b"OggS\0...".to_vec(), "image/png", "mic").unwrap();
+        assert!(read(&sound.handle()).await.ends_with("audio/ogg, 8 bytes is no picture"));
+        let damaged = store.put(png(true)[..40].to_vec(), "", "camera").unwrap();
+        let message = read(&damaged.handle()).await;
+        assert!(
+            message.starts_with(&format!("{}: the PNG file cannot be decoded", damaged.handle())),
+            "{message}"
+        );
+        let whole = store.put(png(true), "", "camera").unwrap();
+        assert!(read(&whole.handle()).await.contains("cannot read `/nowhere/at/all`"));
+    }
+
+    #[tokio::test]
+    async fn a_picture_that_takes_too_long_fails_its_own_call() {
+        let (toolbox, store) = eyes(Duration::ZERO);
+        let picture = store.put(png(true), "", "camera").unwrap();
+        let args = json!({"media": picture.handle()});
+        let message = call(&toolbox, &store, "see_read", args).await.message;
+        assert!(message.contains("could not be read within 0 s"), "{message}");
+    }
+}
