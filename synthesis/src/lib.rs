@@ -71,7 +71,7 @@
 //!
 //!     async fn call(&mut self, call: &ToolCall, _max_steps: u32) -> Result<CallResult, Self::Error> {
 //!         self.open(call.args["door"].as_str().unwrap_or_default());
-//!         Ok(CallResult { state: self.0.lock().unwrap().clone(), succeeded: true, ended: false })
+//!         Ok(CallResult { state: self.0.lock().unwrap().clone(), reward: 0.0, succeeded: true, ended: false })
 //!     }
 //!
 //!     async fn run(&mut self, seed: u64, program: &Program, _granted: &[String], _max_steps: u32)
@@ -116,6 +116,7 @@
 //! #             actions: vec![ActionTemplate { tool: "open".into(), args: vec![ArgumentSource::Element(vec![])], weight: 1 }],
 //! #         }),
 //! #         play: false,
+//! #         episode_steps: None,
 //! #         wording: Wording::default(),
 //! #         untrusted: false,
 //! #     }

@@ -64,6 +64,8 @@ struct World {
     #[serde(default)]
     vitals: Vec<JsonPointer>,
     #[serde(default)]
+    episode_steps: Option<u32>,
+    #[serde(default)]
     wording: Wording,
 }
 
@@ -123,6 +125,7 @@ impl ProcessEnvironmentSettings {
             question: None,
             exploration: None,
             play: false,
+            episode_steps: world.episode_steps,
             wording: world.wording,
             untrusted,
         };
