@@ -55,6 +55,7 @@ pub(crate) fn desk() -> EnvironmentSpec {
             ],
         }),
         play: false,
+        episode_steps: None,
         wording: Wording::default(),
         untrusted: false,
     }

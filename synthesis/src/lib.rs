@@ -10,7 +10,7 @@
 //!   argument in all demonstrations ("the element whose label the goal has in quotation marks"); repeated calls become loops. The
 //!   resulting JavaScript programs are run in further worlds, which shows which of them was meant.
 //!
-//! * `play` looks for sequences of calls in worlds that declare nothing but their tools: a [`NoveltySearch`] goes back to the states
+//! * `play` looks for sequences of calls in worlds that declare nothing but their tools: a [`StateExplorer`] goes back to the states
 //!   that it saw least and continues from there.
 //!
 //! The crate knows no model and no particular environment. An environment declares in its
@@ -71,7 +71,7 @@
 //!
 //!     async fn call(&mut self, call: &ToolCall, _max_steps: u32) -> Result<CallResult, Self::Error> {
 //!         self.open(call.args["door"].as_str().unwrap_or_default());
-//!         Ok(CallResult { state: self.0.lock().unwrap().clone(), succeeded: true, ended: false })
+//!         Ok(CallResult { state: self.0.lock().unwrap().clone(), reward: 0.0, succeeded: true, ended: false })
 //!     }
 //!
 //!     async fn run(&mut self, seed: u64, program: &Program, _granted: &[String], _max_steps: u32)
@@ -116,6 +116,7 @@
 //! #             actions: vec![ActionTemplate { tool: "open".into(), args: vec![ArgumentSource::Element(vec![])], weight: 1 }],
 //! #         }),
 //! #         play: false,
+//! #         episode_steps: None,
 //! #         wording: Wording::default(),
 //! #         untrusted: false,
 //! #     }
@@ -157,6 +158,6 @@ mod world;
 
 pub use exploration::Explorer;
 pub use plan::{DemonstratedCall, Demonstration, ExplorationPlan, Findings};
-pub use play::NoveltySearch;
+pub use play::StateExplorer;
 pub use ui::{ElementId, Field, FieldValue, Group, LeftOut, UiElement, UiState, UiStateError};
 pub use world::{CallResult, ExplorationError, PracticeWorld, RunResult};

@@ -41,6 +41,8 @@ pub trait PracticeWorld: Send {
 pub struct CallResult {
     /// The state after the call.
     pub state: Value,
+    /// The sum of the rewards of its steps.
+    pub reward: f64,
     /// Whether the tool did what it was asked for.
     pub succeeded: bool,
     /// Whether the episode ended.

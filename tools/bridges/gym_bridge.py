@@ -185,7 +185,19 @@ def number(reward):
     return value, f"the environment gave {shown or 'no number'}, which counts as {value}"
 
 
-def grid(environment, seen):
+def grid_names(environment):
+    """Names of the things in MiniGrid's room, doors in each of their states."""
+    from minigrid.core.constants import STATE_TO_IDX
+
+    names = set()
+    for thing in environment.unwrapped.grid.grid:
+        if thing is not None and thing.type not in ("wall", "floor"):
+            name = thing.type if thing.type in ("goal", "lava") else f"{thing.color}_{thing.type}"
+            names |= {f"{state}_{name}" for state in STATE_TO_IDX} if thing.type == "door" else {name}
+    return names
+
+
+def grid(environment, seen, known_names):
     """MiniGrid's view relative to the agent, decoded as the package's documentation specifies."""
     from minigrid.core.constants import IDX_TO_COLOR, IDX_TO_OBJECT, STATE_TO_IDX
 
@@ -214,6 +226,8 @@ def grid(environment, seen):
             known = near.get(key)
             if known is None or ahead + abs(right) < known["ahead"] + abs(known["right"]):
                 near[key] = {"ahead": ahead, "right": right}
+    # What the room had at first and is out of view is null: a skill can ask for it.
+    near = dict(sorted((dict.fromkeys(known_names) | near).items()))
     carrying = environment.unwrapped.carrying
     carries = f"{carrying.color}_{carrying.type}" if carrying else "nothing"
     front = front.replace(" ", "_")
@@ -231,7 +245,7 @@ GRID_ACTIONS = {
 }
 GRID_CONTROLS = (
     "front is what is directly in front: nothing, wall, goal, red_key…; carrying what is carried; mission what is to be "
-    "done. near.NAME is the nearest thing of that name in view, absent if there is none: near.NAME.ahead cells ahead and "
+    "done. near.NAME is the nearest thing of that name in view, null where it is out of view: near.NAME.ahead cells ahead and "
     "near.NAME.right cells to the right (negative: to the left). Names have colours and doors their state: near.goal, "
     "near.red_key, near.locked_red_door. Only what is ahead is in view. success is true once the mission is done."
 )
@@ -323,6 +337,11 @@ class World:
             return None
         return float(threshold) if threshold is not None else 2 * max(returns)
 
+    def longest(self):
+        """Steps after which an episode is cut off; `None` where nothing says so."""
+        steps = getattr(self.environment.spec, "max_episode_steps", None) or getattr(self.environment.unwrapped, "max_steps", None)
+        return steps if isinstance(steps, int) and 0 < steps < 2**31 else None
+
     def describe(self):
         kind = self.environment.unwrapped.__class__
         sections = documentation(kind)
@@ -342,6 +361,7 @@ class World:
             }}],
             "examples": [GRID_EXAMPLE] if is_grid else [],
             "controls": controls,
+            "episode_steps": self.longest(),
             "tasks": [{
                 "description": self.goal(is_grid),
                 "name": self.task,
@@ -359,7 +379,9 @@ class World:
         else:
             success = self.sum >= self.wanted and (self.wanted > 0 or terminated or truncated)
         if isinstance(observation, dict) and "image" in observation and "mission" in observation:
-            text, state = grid(self.environment, observation)
+            if not self.steps:
+                self.names = grid_names(self.environment)
+            text, state = grid(self.environment, observation, self.names)
         else:
             observation = plain(observation)
             # Parts of an observation that are called like what the bridge adds get a longer name.

@@ -96,6 +96,10 @@ pub struct EnvironmentSpec {
     /// then plays there before the controller is asked, and acts step by step where no skill fits.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub play: bool,
+    /// Steps after which every episode ends by itself, where the world says so. A call may take that many, at most
+    /// [`MOST_EPISODE_STEPS`], where the settings allow less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub episode_steps: Option<u32>,
     /// This world's words in the prompts for the controller.
     #[serde(default, skip_serializing_if = "Wording::is_empty")]
     pub wording: Wording,
@@ -104,6 +108,17 @@ pub struct EnvironmentSpec {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub untrusted: bool,
 }
+
+impl EnvironmentSpec {
+    /// The steps that a call may take where the settings allow `steps`: enough for an episode, which may have to be lived to its
+    /// end.
+    pub fn call_steps(&self, steps: u32) -> u32 {
+        steps.max(self.episode_steps.unwrap_or(0).min(MOST_EPISODE_STEPS))
+    }
+}
+
+/// Limit on the steps of a call that follow from [`EnvironmentSpec::episode_steps`].
+pub const MOST_EPISODE_STEPS: u32 = 1000;
 
 /// Where an episode states its own goal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -75,8 +75,8 @@ pub use allowed_hosts::AllowedHosts;
 pub use condition::{Amount, Condition, ConditionError};
 pub use content::Content;
 pub use environment::{
-    Action, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix, Progress,
-    Question, Snapshot, SpecOnlyEnvironment, StepOutcome,
+    Action, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix,
+    MOST_EPISODE_STEPS, Progress, Question, Snapshot, SpecOnlyEnvironment, StepOutcome,
 };
 pub use environment_registry::{
     Availability, BuiltInReflex, DescribedEnvironment, EnvironmentProvider, EnvironmentRegistry,

@@ -27,7 +27,8 @@ impl Core {
         let left = self.config.episode_steps.saturating_sub(self.episode.steps);
         let budget =
             self.config.budgets.steps.map_or(u64::MAX, |limit| limit.saturating_sub(self.totals.steps));
-        let max_steps = left.min(budget).min(u64::from(self.config.actor.act_steps));
+        let of_a_call = self.spec.call_steps(self.config.actor.act_steps);
+        let max_steps = left.min(budget).min(u64::from(of_a_call));
         let max_steps = u32::try_from(max_steps).unwrap_or(u32::MAX);
         self.phase = Phase::Acting { call: call.clone() };
         vec![Effect::Act { call, max_steps }]
@@ -140,7 +141,7 @@ impl Core {
     fn was_cut_short(&self, report: &ActReport) -> bool {
         let exhausted =
             report.trace.last().and_then(|call| call.failure) == Some(FailureKind::StepBudgetExhausted);
-        self.spec.play && exhausted && report.steps < self.config.actor.act_steps
+        self.spec.play && exhausted && report.steps < self.spec.call_steps(self.config.actor.act_steps)
     }
 
     /// Adds a prerequisite to the curriculum for each thing that a failed call lacked.

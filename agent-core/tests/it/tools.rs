@@ -68,6 +68,7 @@ impl Lamp {
             question: None,
             exploration: None,
             play: false,
+            episode_steps: None,
             wording: Wording::default(),
             untrusted: false,
         };

@@ -244,9 +244,10 @@ mod with_network {
         let lake = check("gym:FrozenLake-v1?is_slippery=false&actions=left,down,right,up");
         assert_eq!(lake["actions"], serde_json::json!(["left", "down", "right", "up"]));
         assert_eq!(lake["first"]["state"]["observation"], 0);
-        for (id, part) in
-            [("gym:Pendulum-v1", "only discrete action spaces are supported"), ("gym:No-v0", "doesn't exist")]
-        {
+        for (id, part) in [
+            ("gym:Pendulum-v1?actions=a,b", "1 arguments (axis_0), but 2 names"),
+            ("gym:No-v0", "doesn't exist"),
+        ] {
             let output = gym(place.path(), &["environments", "check", id]).output().unwrap();
             assert!(!output.status.success() && said(&output).contains(part), "{}", said(&output));
         }

@@ -172,6 +172,7 @@ impl McpEnvironmentSettings {
             question: None,
             exploration: None,
             play: false,
+            episode_steps: None,
             wording: self.wording.clone(),
             untrusted: !self.trusted,
         };

@@ -12,13 +12,14 @@ pub use process::ProcessEnvironmentSettings;
 use crate::content::plain;
 use crate::outside::json;
 use crate::{
-    Action, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix, Observation,
-    Progress, StepOutcome, ToolCall, ToolOutcome, ToolSpec,
+    Action, Amount, Condition, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec,
+    EpisodePrefix, Observation, Progress, StepOutcome, TaskSpec, ToolCall, ToolOutcome, ToolSpec,
 };
 use actions::{ActionOffer, Actions, Deed, Repeated};
 use async_trait::async_trait;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+use sojourn_primitives::JsonPointer;
 use std::fmt::Write as _;
 
 /// Limit on the calls that an observation offers as available; of more, the first ones count.
@@ -93,6 +94,10 @@ fn ending<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ending>, 
 impl PeerObservation {
     /// The observation with a state and calls that the log can hold.
     fn bounded(mut self) -> Self {
+        if let (true, Some(text)) = (self.state.is_empty(), &self.text) {
+            // A world that only talks: its words are all that a skill can read.
+            self.state.insert("text".to_owned(), text.as_str().into());
+        }
         for value in self.state.values_mut() {
             json::limit_depth(value, json::MAX_DEPTH - 1);
         }
@@ -132,7 +137,55 @@ pub struct RemoteEnvironment {
     peer: Box<dyn Peer>,
     observed: Option<PeerObservation>,
     call: Option<Call>,
+    /// The account of the episode, where the runtime sets the goal.
+    account: Option<Account>,
 }
+
+/// What an episode brought so far, in a world that documents no tasks.
+#[derive(Debug, Clone, Copy, Default)]
+struct Account {
+    /// The sum of the rewards.
+    total: f64,
+    /// Whether the goal was reached.
+    reached: bool,
+}
+
+impl Account {
+    /// Counts a step and shows the account in its state. Fields of the world's own come first.
+    fn count(&mut self, seen: &mut PeerObservation) {
+        if seen.reward.is_finite() {
+            self.total = (self.total + seen.reward).clamp(f64::MIN, f64::MAX);
+        }
+        let success = seen.ended.as_ref().is_some_and(|ending| ending.kind == EndingKind::Succeeded);
+        seen.state.entry("return").or_insert_with(|| self.total.into());
+        seen.state.entry("success").or_insert_with(|| success.into());
+        if !self.reached && (success || self.total > 0.0) {
+            self.reached = true;
+            seen.unlocked.push(SUCCEED.to_owned());
+        }
+    }
+}
+
+/// The goal in a world that documents no tasks.
+fn succeed() -> TaskSpec {
+    let path = |name: &str| JsonPointer::of([name]);
+    TaskSpec {
+        name: SUCCEED.to_owned(),
+        description: "get a reward, or end an episode with success".to_owned(),
+        parameters: Vec::new(),
+        goal: Condition::Any(vec![
+            Condition::Equals { path: path("success"), value: true.into() },
+            Condition::Increased { path: path("return"), by: Amount::Literal(LEAST_REWARD), cap: None },
+        ]),
+        achievement: true,
+        episodes: None,
+    }
+}
+
+/// Name of the task in a world that documents none.
+const SUCCEED: &str = "succeed";
+/// The least rise of the return that counts.
+const LEAST_REWARD: f64 = 1e-6;
 
 /// The current call.
 enum Call {
@@ -159,7 +212,11 @@ impl RemoteEnvironment {
         spec.play = true;
         // The runtime must never step it a second time, whatever the peer claims.
         spec.deterministic = false;
-        Ok(Self { spec, deterministic_peer, actions, peer, observed: None, call: None })
+        let account = spec.tasks.is_empty().then(Account::default);
+        if account.is_some() {
+            spec.tasks.push(succeed());
+        }
+        Ok(Self { spec, deterministic_peer, actions, peer, observed: None, call: None, account })
     }
 
     fn running(&self) -> Result<&PeerObservation, EnvironmentError> {
@@ -188,7 +245,12 @@ impl Environment for RemoteEnvironment {
 
     async fn reset(&mut self, seed: u64) -> Result<(), EnvironmentError> {
         (self.observed, self.call) = (None, None);
-        self.observed = Some(self.peer.reset(seed).await?.bounded());
+        self.account = self.account.map(|_| Account::default());
+        let mut seen = self.peer.reset(seed).await?.bounded();
+        if let Some(account) = &mut self.account {
+            account.count(&mut seen);
+        }
+        self.observed = Some(seen);
         Ok(())
     }
 
@@ -227,7 +289,11 @@ impl Environment for RemoteEnvironment {
             // The episode is lost, so its observation is dropped.
             (self.observed, self.call) = (None, None);
         }
-        let seen = self.observed.insert(stepped?.bounded());
+        let mut stepped = stepped?.bounded();
+        if let Some(account) = &mut self.account {
+            account.count(&mut stepped);
+        }
+        let seen = self.observed.insert(stepped);
         if let Some(Call::Act { action: wanted, left, done, failed }) = &mut self.call
             && wanted == action
         {
@@ -267,6 +333,7 @@ impl Environment for RemoteEnvironment {
             peer: self.peer.fork(),
             observed: None,
             call: None,
+            account: self.account.map(|_| Account::default()),
         }))
     }
 }

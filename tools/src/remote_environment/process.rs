@@ -65,6 +65,8 @@ pub(super) struct World {
     #[serde(default)]
     vitals: Vec<JsonPointer>,
     #[serde(default)]
+    episode_steps: Option<u32>,
+    #[serde(default)]
     pub wording: Wording,
 }
 
@@ -136,6 +138,7 @@ impl ProcessEnvironmentSettings {
             question: None,
             exploration: None,
             play: false,
+            episode_steps: world.episode_steps,
             wording: world.wording,
             untrusted,
         };

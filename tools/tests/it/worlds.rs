@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use crate::common::faulty;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sojourn_tools::{
     Action, EndingKind, Environment, EnvironmentError, EpisodePrefix, McpEnvironmentSettings,
     ProcessEnvironmentSettings, Progress, RemoteEnvironment, ToolCall, ToolOutcome,
@@ -111,6 +111,29 @@ async fn actions_take_the_arguments_of_their_schema_and_possible_calls_are_bound
         state: json!({"cell": 2, "seed": 1}),
     };
     assert!(world.rejoin(&past).await.unwrap(), "a crash repeats actions with their arguments");
+}
+
+#[tokio::test]
+async fn a_world_without_tasks_gets_one_and_its_rewards_are_added_up_in_the_state() {
+    let program = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/worlds/cellar.py");
+    let command = vec!["python3".to_owned(), program.display().to_string()];
+    let settings = ProcessEnvironmentSettings { command, env: Vec::new(), timeout_ms: None, trusted: false };
+    let mut world = settings.open(std::path::Path::new(".")).await.unwrap();
+    let task = world.spec().tasks[0].clone();
+    assert_eq!((task.name.as_str(), world.spec().tasks.len()), ("succeed", 1));
+    world.reset(1).await.unwrap();
+    let before = world.observe().unwrap().state;
+    assert_eq!((&before["return"], &before["success"]), (&json!(0.0), &json!(false)));
+    let ways = ["go north", "go east", "take lamp", "go west", "go down", "light lamp", "open chest"];
+    let mut last = None;
+    for way in ways {
+        assert!(!task.goal.holds(&before, &world.observe().unwrap().state, &Map::new()).unwrap(), "{way}");
+        let action = Action(format!("command {}", json!({"text": way})));
+        last = Some(world.step(&action).await.unwrap());
+    }
+    let last = last.unwrap();
+    assert_eq!((last.unlocked, &last.state["return"]), (vec!["succeed".to_owned()], &json!(1.0)));
+    assert!(task.goal.holds(&before, &last.state, &Map::new()).unwrap());
 }
 
 fn actions_text() -> String {

@@ -34,7 +34,8 @@ pub(in crate::core) fn choose_action(choice: &ActionChoice<'_>, seed: u64) -> Re
     }
     let mut user = String::new();
     let available = &observation.available;
-    let observation = WorldText::of(spec).block(&observation.text);
+    let world = WorldText::of(spec);
+    let observation = world.block(&observation.text);
     push_line(&mut user, &prompt!("choose_action", "observation", observation = observation));
     consultable.append(&mut user);
     if let Some(nudge) = nudge {
@@ -45,7 +46,7 @@ pub(in crate::core) fn choose_action(choice: &ActionChoice<'_>, seed: u64) -> Re
         acting.iter().map(|tool| option_schema("action", &tool.name, &tool.parameters)).collect()
     } else {
         let calls: Vec<String> = available.iter().map(as_javascript).collect();
-        push_line(&mut user, &WorldText::of(spec).available(&calls));
+        push_line(&mut user, &world.available(&calls));
         available.iter().map(call_schema).collect()
     };
     let (schema, max_tokens) = consultable.schema(options);
@@ -87,5 +88,12 @@ mod tests {
         assert!(text.contains(r#"Possible now: take(\"lamp\"); look()"#), "{text}");
         assert!(text.contains(r#""action":{"const":"take"},"what":{"const":"lamp"}"#), "{text}");
         assert!(!text.contains(r#"{"const":"times"}"#), "{text}");
+
+        // The world wrote these calls, so they are quoted where it is not trusted.
+        let spec = EnvironmentSpec { untrusted: true, ..bare() };
+        let request =
+            serde_json::to_value(choose_action(&ActionChoice { spec: &spec, ..choice }, 1)).unwrap();
+        let text = request.to_string();
+        assert!(text.contains(r#"Possible now: \"take(\\\"lamp\\\"); look()\"."#), "{text}");
     }
 }

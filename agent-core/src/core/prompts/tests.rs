@@ -46,6 +46,7 @@ fn questions() -> EnvironmentSpec {
         )],
         recipes: Vec::new(),
         play: false,
+        episode_steps: None,
         wording: Wording {
             seen: word("seen"),
             first_observation: word("An example of what is seen when it starts:"),
@@ -121,6 +122,7 @@ pub(super) fn bare() -> EnvironmentSpec {
         question: None,
         exploration: None,
         play: false,
+        episode_steps: None,
         wording: Wording::default(),
         untrusted: false,
     }

@@ -151,7 +151,7 @@ impl Core {
             needed: self.config.actor.admission.needed,
             prelude: prelude.into_iter().map(|name| self.call(name, Map::new())).collect(),
             calls: trial_calls(&task.parameters, &task.goal),
-            max_steps: self.config.actor.trial_steps,
+            max_steps: self.spec.call_steps(self.config.actor.trial_steps),
             scrutiny: self.scrutiny(task),
         }
     }

@@ -79,7 +79,7 @@ impl Core {
                     task: task.to_owned(),
                     seeds: seeds.collect(),
                     actions: limits.actions,
-                    steps: self.config.actor.trial_steps,
+                    steps: self.spec.call_steps(self.config.actor.trial_steps),
                     successes: limits.successes,
                     known_skills: skills.clone(),
                 };

@@ -21,6 +21,8 @@ pub struct SkillRun {
     pub after: Value,
     /// Environment steps taken.
     pub steps: u32,
+    /// The sum of their rewards.
+    pub reward: f64,
     /// Those that reflexes took.
     pub reflex_steps: u32,
     /// Achievements unlocked.
@@ -62,6 +64,7 @@ impl SkillRun {
 #[derive(Default)]
 pub(super) struct Tally {
     pub(super) steps: u32,
+    pub(super) reward: f64,
     pub(super) reflex_steps: u32,
     pub(super) harm: f64,
     pub(super) touched: BTreeSet<JsonPointer>,
@@ -92,6 +95,7 @@ impl Tally {
             before,
             after,
             steps: self.steps,
+            reward: self.reward,
             reflex_steps: self.reflex_steps,
             unlocked: self.unlocked,
             skills: self.skills,

@@ -150,6 +150,9 @@ impl ExecutorState {
         };
         self.episode_step += 1;
         self.tally.steps += 1;
+        // JSON has no other numbers.
+        let reward = if outcome.reward.is_finite() { outcome.reward } else { 0.0 };
+        self.tally.reward += reward;
         self.tally.reflex_steps += u32::from(reflex.is_some());
         let harm: f64 = self.vitals.iter().map(|path| loss(&self.state, &outcome.state, path)).sum();
         self.tally.harm = (self.tally.harm + harm).min(f64::MAX);
@@ -179,8 +182,7 @@ impl ExecutorState {
             reflex,
             change: patch,
             nulls,
-            // JSON has no other numbers.
-            reward: if outcome.reward.is_finite() { outcome.reward } else { 0.0 },
+            reward,
             unlocked: outcome.unlocked,
             ended: outcome.ended,
         };

@@ -82,7 +82,12 @@ impl PracticeWorld for ExploredWorld {
 
     async fn call(&mut self, call: &ToolCall, max_steps: u32) -> Result<CallResult, ExecutorError> {
         let done = self.executor()?.call_tool(call, max_steps).await?;
-        Ok(CallResult { state: done.after, succeeded: done.verified, ended: done.ended.is_some() })
+        Ok(CallResult {
+            state: done.after,
+            reward: done.reward,
+            succeeded: done.verified,
+            ended: done.ended.is_some(),
+        })
     }
 
     async fn available(&mut self) -> Result<Vec<ToolCall>, ExecutorError> {

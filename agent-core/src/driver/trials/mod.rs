@@ -24,7 +24,7 @@ use crate::model::{Event, ExplorationPlan, LogRecord, Payload as _, RecordKind, 
 use exploration::{EpisodeCount, ExploredWorld};
 use reflexes::ReflexTrialRunner;
 use sojourn_skills::SkillId;
-use sojourn_synthesis::{Explorer, Findings, NoveltySearch};
+use sojourn_synthesis::{Explorer, Findings, StateExplorer};
 use sojourn_tools::Environment;
 use std::sync::Arc;
 
@@ -122,7 +122,7 @@ impl Driver {
         let found = if spec.exploration.is_some() {
             Explorer { environment: spec, task, plan, sandbox }.explore(worlds).await
         } else {
-            NoveltySearch { environment: spec, task, plan, sandbox }.play(worlds).await
+            StateExplorer { environment: spec, task, plan, sandbox }.play(worlds).await
         };
         let event = found
             .map(|Findings { demonstrations, programs }| Event::Explored { demonstrations, programs })

@@ -1,0 +1,342 @@
+//! What came of the calls in each state, and what is best to do next.
+//!
+//! States with equal keys are one state. Their values are computed from how often each call led where (R-max: Brafman and
+//! Tennenholtz, JMLR 3, 2002): a call that was never made in a state counts as a chance of something new, so that an episode
+//! walks to the nearest place where little was tried; a known way to the goal is worth more than that.
+
+use super::features::{Features, Paths};
+use crate::exploration::Random;
+use sojourn_tools::ToolCall;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// States that are kept.
+const STATES: usize = 20_000;
+/// Worth of a goal that is one call further away.
+const DISCOUNT: f64 = 0.98;
+/// Worth of a call that was never made, if calls of its family always led to something new.
+const NEW: f64 = 0.5;
+/// Sweeps over all states at once, at most.
+const SWEEPS: usize = 60;
+/// Calls whose records are kept until it is clear which paths tell states apart.
+const EARLY: usize = 600;
+
+/// What came of one call in one state.
+#[derive(Debug, Default)]
+struct Tried {
+    times: u32,
+    goals: u32,
+    next: BTreeMap<usize, u32>,
+}
+
+#[derive(Debug)]
+struct Place {
+    features: Features,
+    /// Numbers of the calls that are possible here, as far as is known.
+    options: BTreeSet<usize>,
+    tried: BTreeMap<usize, Tried>,
+    /// How many calls of each family were never made here.
+    untried: BTreeMap<usize, usize>,
+    /// Worth of being here, chances of something new included.
+    hoped: f64,
+    /// Worth of being here by what is known.
+    known: f64,
+}
+
+/// What counts as worth.
+#[derive(Clone, Copy)]
+enum Worth {
+    /// Known ways to the goal.
+    Known,
+    /// Those, and calls that were never made.
+    Hoped,
+}
+
+/// How calls of one family turned out.
+#[derive(Debug, Default)]
+struct Family {
+    calls: u32,
+    /// Calls that changed the state.
+    changed: u32,
+}
+
+/// A call that was made, with the states around it.
+struct Transition {
+    before: Features,
+    options: Vec<usize>,
+    call: usize,
+    succeeded: bool,
+    after: Features,
+    after_options: Vec<usize>,
+    outcome: Outcome,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The goal was reached.
+    Goal,
+    /// The episode ended without it.
+    End,
+    /// The episode goes on.
+    On,
+}
+
+/// The states of a world and what is known of them.
+#[derive(Default)]
+pub(super) struct Experience {
+    pub(super) paths: Paths,
+    places: Vec<Place>,
+    by_key: BTreeMap<String, usize>,
+    calls: Vec<ToolCall>,
+    families: Vec<usize>,
+    by_text: BTreeMap<String, usize>,
+    by_family: BTreeMap<String, usize>,
+    family: Vec<Family>,
+    early: Vec<Transition>,
+    steps: usize,
+    /// Calls that led to a state that was never seen before.
+    news: usize,
+}
+
+/// What is best in a state.
+pub(super) struct Lesson<'a> {
+    pub(super) features: &'a Features,
+    /// Numbers of the calls that are equally good.
+    pub(super) best: BTreeSet<usize>,
+    /// How often the state was met.
+    pub(super) visits: u32,
+}
+
+impl Experience {
+    /// The number of a call.
+    pub(super) fn number(&mut self, call: &ToolCall) -> usize {
+        let text = format!("{} {}", call.name, serde_json::Value::Object(call.args.clone()));
+        if let Some(number) = self.by_text.get(&text) {
+            return *number;
+        }
+        let number = self.calls.len();
+        let next = self.family.len();
+        let family = *self.by_family.entry(super::calls::family(call)).or_insert(next);
+        if family == next {
+            self.family.push(Family::default());
+        }
+        self.by_text.insert(text, number);
+        self.calls.push(call.clone());
+        self.families.push(family);
+        number
+    }
+
+    pub(super) fn call(&self, number: usize) -> &ToolCall {
+        &self.calls[number]
+    }
+
+    /// All calls that were considered so far.
+    pub(super) fn calls(&self) -> &[ToolCall] {
+        &self.calls
+    }
+
+    /// The states that were met.
+    pub(super) fn states(&self) -> Vec<&Features> {
+        self.places.iter().map(|place| &place.features).collect()
+    }
+
+    /// Whether states hardly ever repeat, so that nothing is learned about them one by one.
+    pub(super) fn is_scattered(&self) -> bool {
+        self.steps >= 100 && self.news * 10 > self.steps * 6
+    }
+
+    /// The state's number, if it may be kept.
+    fn place(&mut self, features: &Features, options: &[usize]) -> Option<usize> {
+        let key = self.paths.key(features);
+        if let Some(place) = self.by_key.get(&key) {
+            let known = &mut self.places[*place];
+            for option in options {
+                if known.options.insert(*option) {
+                    *known.untried.entry(self.families[*option]).or_default() += 1;
+                }
+            }
+            return Some(*place);
+        }
+        let number = self.places.len();
+        if number >= STATES {
+            return None;
+        }
+        self.by_key.insert(key, number);
+        self.places.push(Place {
+            features: features.clone(),
+            options: BTreeSet::new(),
+            tried: BTreeMap::new(),
+            untried: BTreeMap::new(),
+            hoped: NEW,
+            known: 0.0,
+        });
+        self.place(features, options)
+    }
+
+    /// The call to make in a state; of equally good ones, any.
+    pub(super) fn choose(
+        &mut self,
+        features: &Features,
+        options: &[usize],
+        random: &mut Random,
+    ) -> Option<usize> {
+        let Some(place) = self.place(features, options) else { return random.one(options).copied() };
+        let place = &self.places[place];
+        // Calls that were possible here at another time may not be now.
+        let worth: Vec<(usize, f64)> =
+            options.iter().map(|call| (*call, self.worth(place, *call, Worth::Hoped))).collect();
+        let best = worth.iter().map(|(_, worth)| *worth).fold(f64::MIN, f64::max);
+        let best: Vec<usize> =
+            worth.into_iter().filter(|(_, worth)| best - worth < 1e-9).map(|(call, _)| call).collect();
+        random.one(&best).copied()
+    }
+
+    /// Notes what came of a call.
+    pub(super) fn add(
+        &mut self,
+        (before, options): (&Features, &[usize]),
+        (call, succeeded): (usize, bool),
+        (after, after_options): (&Features, &[usize]),
+        outcome: Outcome,
+    ) {
+        let transition = Transition {
+            before: before.clone(),
+            options: options.to_vec(),
+            call,
+            succeeded,
+            after: after.clone(),
+            after_options: after_options.to_vec(),
+            outcome,
+        };
+        self.learn(&transition);
+        if self.early.len() < EARLY {
+            self.early.push(transition);
+        }
+    }
+
+    fn learn(&mut self, transition: &Transition) {
+        let Some(from) = self.place(&transition.before, &transition.options) else { return };
+        let states = self.places.len();
+        let to = self.place(&transition.after, &transition.after_options);
+        self.steps += 1;
+        self.news += usize::from(self.places.len() > states);
+        let family = &mut self.family[self.families[transition.call]];
+        family.calls += 1;
+        family.changed += u32::from(transition.succeeded && to != Some(from));
+        let place = &mut self.places[from];
+        if !place.tried.contains_key(&transition.call) {
+            let family = self.families[transition.call];
+            place.untried.entry(family).and_modify(|left| *left = left.saturating_sub(1));
+        }
+        let tried = place.tried.entry(transition.call).or_default();
+        tried.times += 1;
+        match (transition.outcome, to) {
+            (Outcome::Goal, _) => tried.goals += 1,
+            (Outcome::On, Some(to)) => *tried.next.entry(to).or_default() += 1,
+            _ => {}
+        }
+        let value = self.best(&self.places[from], Worth::Hoped);
+        self.places[from].hoped = value;
+    }
+
+    /// Decides again what tells states apart, as long as that is cheap, and computes what each state is worth.
+    pub(super) fn review(&mut self) {
+        if self.early.len() < EARLY && self.paths.choose() {
+            self.places.clear();
+            self.by_key.clear();
+            self.family.iter_mut().for_each(|family| *family = Family::default());
+            (self.steps, self.news) = (0, 0);
+            let early = std::mem::take(&mut self.early);
+            early.iter().for_each(|transition| self.learn(transition));
+            self.early = early;
+        }
+        for _ in 0..SWEEPS {
+            let mut change: f64 = 0.0;
+            // Goals are reached late, so worth spreads from the latest states.
+            for number in (0..self.places.len()).rev() {
+                let hoped = self.best(&self.places[number], Worth::Hoped);
+                let known = self.best(&self.places[number], Worth::Known);
+                let place = &mut self.places[number];
+                change = change.max((place.hoped - hoped).abs()).max((place.known - known).abs());
+                (place.hoped, place.known) = (hoped, known);
+            }
+            if change < 1e-4 {
+                break;
+            }
+        }
+    }
+
+    /// Worth of the best call in a state.
+    fn best(&self, place: &Place, worth: Worth) -> f64 {
+        let tried = place.tried.values().map(|tried| self.worth_of(tried, worth)).fold(0.0, f64::max);
+        match worth {
+            Worth::Known => tried,
+            Worth::Hoped => {
+                let untried = place.untried.iter().filter(|(_, left)| **left > 0);
+                untried.map(|(family, _)| self.chance(*family)).fold(tried, f64::max)
+            }
+        }
+    }
+
+    /// Worth of a call of this family that was never made in a state.
+    fn chance(&self, family: usize) -> f64 {
+        let family = &self.family[family];
+        NEW * f64::from(family.changed + 1) / f64::from(family.calls + 2)
+    }
+
+    fn worth(&self, place: &Place, call: usize, worth: Worth) -> f64 {
+        match (place.tried.get(&call), worth) {
+            (Some(tried), _) => self.worth_of(tried, worth),
+            (None, Worth::Known) => 0.0,
+            (None, Worth::Hoped) => self.chance(self.families[call]),
+        }
+    }
+
+    fn worth_of(&self, tried: &Tried, worth: Worth) -> f64 {
+        let of = |place: &Place| match worth {
+            Worth::Known => place.known,
+            Worth::Hoped => place.hoped,
+        };
+        let next: f64 = tried.next.iter().map(|(to, times)| f64::from(*times) * of(&self.places[*to])).sum();
+        (f64::from(tried.goals) + DISCOUNT * next) / f64::from(tried.times)
+    }
+
+    /// What is best in each state from which a way to the goal is known.
+    pub(super) fn lessons(&self) -> Vec<Lesson<'_>> {
+        let known = self.places.iter().filter(|place| place.known > 1e-6);
+        let lesson = |place: &'_ Place| {
+            let worth = |call: &usize| self.worth(place, *call, Worth::Known);
+            let best = place.options.iter().map(worth).fold(f64::MIN, f64::max);
+            place.options.iter().copied().filter(|call| best - worth(call) < 1e-6).collect()
+        };
+        known
+            .map(|place| Lesson {
+                best: lesson(place),
+                features: &place.features,
+                visits: place.tried.values().map(|tried| tried.times).sum(),
+            })
+            .collect()
+    }
+
+    /// The shortest way from a state to the goal that is known and certain.
+    pub(super) fn way(&self, from: &Features, longest: usize) -> Option<Vec<usize>> {
+        let mut at = *self.by_key.get(&self.paths.key(from))?;
+        let mut way = Vec::new();
+        while way.len() < longest {
+            let place = &self.places[at];
+            let worth = |call: &usize| self.worth(place, *call, Worth::Known);
+            let call = place.options.iter().copied().max_by(|a, b| worth(a).total_cmp(&worth(b)))?;
+            let tried = place.tried.get(&call)?;
+            way.push(call);
+            if tried.goals == tried.times {
+                return Some(way);
+            }
+            let (to, times) = tried.next.iter().next()?;
+            if *times != tried.times {
+                return None;
+            }
+            at = *to;
+        }
+        None
+    }
+}

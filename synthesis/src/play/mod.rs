@@ -1,0 +1,338 @@
+//! Playing in a world that declares nothing but its tools: trying what was never tried, until a policy reaches the goal.
+//!
+//! Each episode walks to the nearest place where little was tried ([`experience`]), or to the goal once a way is known. What is
+//! known becomes programs: the calls one after the other, where episodes start alike; a decision tree over the fields of the
+//! state; a table of the states that were met. Where states never repeat, policies over their numbers are searched for
+//! ([`linear`]). Programs run in episodes that it did not play, and those that fail there are played next.
+
+mod calls;
+mod experience;
+mod features;
+mod linear;
+mod program;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use crate::exploration::Random;
+use crate::plan::{DemonstratedCall, Demonstration, ExplorationPlan, Findings};
+use crate::ui::UiState;
+use crate::world::{ExplorationError, PracticeWorld};
+use experience::{Experience, Outcome};
+use features::Features;
+use linear::{Linear, Search};
+use program::Programmer;
+use serde_json::{Map, Value};
+use sojourn_sandbox::Sandbox;
+use sojourn_tools::{EnvironmentSpec, TaskSpec, ToolCall};
+use std::collections::{BTreeSet, VecDeque};
+use tree::Tree;
+
+/// Episodes with one seed until the next one is played.
+const TRIES: usize = 16;
+/// Seeds in a row whose goal was reached at the first try, after which programs are written.
+const FLUENT: usize = 3;
+/// Solved seeds after which programs are written all the same.
+const SOLVED: usize = 6;
+/// Episodes that a program loses before it is given up.
+const LOST: usize = 2;
+/// Calls of a program without questions, at most.
+const LONGEST: usize = 60;
+/// Programs that are returned, at most.
+const RETURNED: usize = 6;
+/// The last episodes are for programs: as many as this part of the plan.
+const FOR_PROGRAMS: usize = 8;
+/// Calls after which worths are computed again within an episode.
+const REVIEWED: u32 = 64;
+
+/// Plays in an environment for one task.
+pub struct StateExplorer<'a> {
+    /// The environment.
+    pub environment: &'a EnvironmentSpec,
+    /// The task whose goal is to be reached.
+    pub task: &'a TaskSpec,
+    /// The limits. `actions` does not count here: an episode goes on until it ends or `steps` calls were made.
+    pub plan: &'a ExplorationPlan,
+    /// Compiles programs.
+    pub sandbox: Sandbox,
+}
+
+impl StateExplorer<'_> {
+    /// Plays until a program has reached the goal again and again, or all episodes of the plan are over.
+    ///
+    /// # Errors
+    /// When a world fails.
+    pub async fn play<W: PracticeWorld>(
+        &self,
+        mut worlds: Vec<W>,
+    ) -> Result<Findings, ExplorationError<W::Error>> {
+        let (Some(world), Some(&first)) = (worlds.first_mut(), self.plan.seeds.first()) else {
+            return Ok(Findings::default());
+        };
+        let game = Game {
+            explorer: self,
+            world,
+            random: Random::new(first),
+            experience: Experience::default(),
+            left: self.plan.seeds.len(),
+            seeds: self.plan.seeds.iter().copied(),
+            failed: VecDeque::new(),
+            start: None,
+            starts_alike: true,
+            known: BTreeSet::new(),
+            programs: Vec::new(),
+            demonstrations: Vec::new(),
+        };
+        game.play().await
+    }
+
+    fn reaches(&self, before: &Value, after: &Value) -> bool {
+        self.task.goal.holds(before, after, &Map::new()).unwrap_or(false)
+    }
+}
+
+/// A program that was tried.
+struct Tried {
+    source: String,
+    won: usize,
+    lost: usize,
+}
+
+/// An episode that was played.
+struct Episode {
+    reached: bool,
+    /// The sum of its rewards.
+    total: f64,
+    calls: Vec<ToolCall>,
+}
+
+/// Who chooses the calls of an episode.
+enum By<'a> {
+    /// What was experienced.
+    Experience,
+    /// A policy over numbers.
+    Policy(&'a Linear),
+}
+
+struct Game<'a, W> {
+    explorer: &'a StateExplorer<'a>,
+    world: &'a mut W,
+    random: Random,
+    experience: Experience,
+    /// Episodes left.
+    left: usize,
+    seeds: std::iter::Copied<std::slice::Iter<'a, u64>>,
+    /// Seeds in which a program failed.
+    failed: VecDeque<u64>,
+    /// The first state of the latest episode.
+    start: Option<Features>,
+    /// Whether all episodes so far began in the same state.
+    starts_alike: bool,
+    /// Sources that were tried.
+    known: BTreeSet<String>,
+    programs: Vec<Tried>,
+    demonstrations: Vec<Demonstration>,
+}
+
+impl<W: PracticeWorld> Game<'_, W> {
+    async fn play(mut self) -> Result<Findings, ExplorationError<W::Error>> {
+        let reserve = self.left / FOR_PROGRAMS;
+        let (mut tries, mut fluent, mut solved) = (0, 0, 0);
+        let mut seed = self.seeds.next();
+        while let Some(now) = seed {
+            if self.left <= reserve {
+                break;
+            }
+            tries += 1;
+            let episode = self.episode(now, &By::Experience).await?;
+            if self.experience.is_scattered() {
+                return self.search().await;
+            }
+            if !episode.reached {
+                if tries >= TRIES {
+                    (tries, fluent) = (0, 0);
+                    seed = self.next_seed();
+                }
+                continue;
+            }
+            self.demonstrate(now, episode.calls);
+            solved += 1;
+            fluent = if tries == 1 { fluent + 1 } else { 0 };
+            tries = 0;
+            if fluent >= FLUENT || solved % SOLVED == 0 {
+                if self.propose().await? {
+                    return Ok(self.found());
+                }
+                fluent = 0;
+            }
+            seed = self.next_seed();
+        }
+        if solved > 0 {
+            self.propose().await?;
+        }
+        Ok(self.found())
+    }
+
+    fn next_seed(&mut self) -> Option<u64> {
+        self.failed.pop_front().or_else(|| self.seeds.next())
+    }
+
+    fn demonstrate(&mut self, seed: u64, calls: Vec<ToolCall>) {
+        let steps = calls.into_iter().map(|call| DemonstratedCall { state: UiState::default(), call });
+        self.demonstrations.push(Demonstration { seed, steps: steps.collect() });
+    }
+
+    fn found(mut self) -> Findings {
+        self.programs.retain(|program| program.won > program.lost);
+        self.programs.sort_by_key(|program| program.lost as i64 - program.won as i64);
+        let programs = self.programs.into_iter().take(RETURNED).map(|program| program.source).collect();
+        // The shortest ones show best what is needed, and long ones would fill a prompt.
+        self.demonstrations.retain(|demonstration| demonstration.steps.len() <= LONGEST);
+        self.demonstrations.sort_by_key(|demonstration| demonstration.steps.len());
+        self.demonstrations.truncate(RETURNED);
+        Findings { demonstrations: self.demonstrations, programs }
+    }
+
+    /// Plays one episode.
+    async fn episode(&mut self, seed: u64, by: &By<'_>) -> Result<Episode, ExplorationError<W::Error>> {
+        self.left = self.left.saturating_sub(1);
+        let explorer = self.explorer;
+        let before = self.world.reset(seed).await.map_err(ExplorationError::World)?;
+        let mut features = self.experience.paths.read(&before);
+        if let Some(first) = &self.start {
+            let key = |features| self.experience.paths.key(features);
+            self.starts_alike &= key(first) == key(&features);
+        }
+        self.start = Some(features.clone());
+        let mut options = self.options(&features).await?;
+        let mut episode = Episode { reached: false, total: 0.0, calls: Vec::new() };
+        for step in 1..=explorer.plan.steps {
+            let chosen = match by {
+                By::Experience => self.experience.choose(&features, &options, &mut self.random),
+                By::Policy(policy) => Some(policy.call(&features)),
+            };
+            let Some(chosen) = chosen else { break };
+            let call = self.experience.call(chosen).clone();
+            let result =
+                self.world.call(&call, explorer.plan.steps).await.map_err(ExplorationError::World)?;
+            episode.calls.push(call);
+            episode.total += result.reward;
+            let after = self.experience.paths.read(&result.state);
+            self.experience.paths.observe(&features, &after, result.reward, episode.total);
+            episode.reached = explorer.reaches(&before, &result.state);
+            let outcome = match (episode.reached, result.ended) {
+                (true, _) => Outcome::Goal,
+                (false, true) => Outcome::End,
+                (false, false) => Outcome::On,
+            };
+            let next = if outcome == Outcome::On { self.options(&after).await? } else { Vec::new() };
+            if matches!(by, By::Experience) {
+                let made = (chosen, result.succeeded);
+                self.experience.add((&features, &options), made, (&after, &next), outcome);
+            }
+            if outcome != Outcome::On {
+                break;
+            }
+            (features, options) = (after, next);
+            if step % REVIEWED == 0 {
+                self.experience.review();
+            }
+        }
+        self.experience.review();
+        Ok(episode)
+    }
+
+    /// Numbers of the calls that may be made in a state.
+    async fn options(&mut self, features: &Features) -> Result<Vec<usize>, ExplorationError<W::Error>> {
+        let offered = self.world.available().await.map_err(ExplorationError::World)?;
+        let shown = self.experience.paths.texts(features);
+        let calls = calls::candidates(self.explorer.environment, &offered, &shown, &mut self.random);
+        Ok(calls.iter().map(|call| self.experience.number(call)).collect())
+    }
+
+    /// Writes programs from what is known and tries them. Returns whether one is confirmed.
+    async fn propose(&mut self) -> Result<bool, ExplorationError<W::Error>> {
+        let writer = self.writer();
+        let mut sources = Vec::new();
+        if self.starts_alike
+            && let Some(start) = &self.start
+            && let Some(way) = self.experience.way(start, LONGEST)
+        {
+            let way: Vec<ToolCall> = way.into_iter().map(|call| self.experience.call(call).clone()).collect();
+            sources.push(writer.way(&way));
+        }
+        if let Some(tree) = Tree::of(&self.experience.lessons(), &self.experience.paths) {
+            sources.extend(writer.tree(&self.experience, &tree));
+            // Where the tree says of every state what was learned of it, a table says no more.
+            if !self
+                .experience
+                .lessons()
+                .iter()
+                .all(|lesson| lesson.best.contains(&tree.call(lesson.features)))
+            {
+                sources.extend(writer.table(&self.experience, &tree));
+            }
+        }
+        for source in sources {
+            if self.confirm(source).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn writer(&self) -> Programmer<'_> {
+        let StateExplorer { environment, task, plan, .. } = self.explorer;
+        Programmer { environment, task, rounds: plan.steps }
+    }
+
+    /// Runs a program in twice as many other episodes as must succeed. Returns whether it reached the goal in all but one.
+    async fn confirm(&mut self, source: String) -> Result<bool, ExplorationError<W::Error>> {
+        if !self.known.insert(source.clone()) {
+            return Ok(false);
+        }
+        let explorer = self.explorer;
+        let Ok(program) = explorer.sandbox.compile_program(&explorer.task.name, &source).await else {
+            return Ok(false);
+        };
+        let runs = 2 * explorer.plan.successes;
+        let (mut won, mut lost) = (0, 0);
+        while won + lost < runs && lost < LOST && self.left > 0 {
+            let Some(seed) = self.seeds.next() else { break };
+            self.left -= 1;
+            let run = self.world.run(seed, &program, &[], explorer.plan.steps).await;
+            let run = run.map_err(ExplorationError::World)?;
+            if explorer.reaches(&run.before, &run.after) {
+                won += 1;
+            } else {
+                lost += 1;
+                self.failed.push_back(seed);
+            }
+        }
+        self.programs.push(Tried { source, won, lost });
+        Ok(won + lost == runs && lost < LOST)
+    }
+
+    /// Searches for a policy over numbers.
+    async fn search(mut self) -> Result<Findings, ExplorationError<W::Error>> {
+        let calls = self.experience.calls().len();
+        let states = self.experience.states();
+        let Some(mut search) = Search::new(&states, &self.experience.paths, calls, &mut self.random) else {
+            return Ok(self.found());
+        };
+        while self.left > 0 {
+            let Some(policy) = search.next(&mut self.random) else { break };
+            let Some(seed) = self.seeds.next() else { break };
+            let episode = self.episode(seed, &By::Policy(&policy)).await?;
+            search.scored(&policy, episode.total);
+            if episode.reached {
+                self.demonstrate(seed, episode.calls);
+                let source = self.writer().linear(&self.experience, &policy);
+                if self.confirm(source).await? {
+                    break;
+                }
+            }
+        }
+        Ok(self.found())
+    }
+}

@@ -1,0 +1,174 @@
+//! Programs that repeat what was found.
+
+use super::experience::Experience;
+use super::features::Path;
+use super::linear::Linear;
+use super::tree::Tree;
+use crate::javascript::{indented, quote};
+use serde_json::Value;
+use sojourn_primitives::JsonPointer;
+use sojourn_tools::{Amount, Condition, EnvironmentSpec, TaskSpec, ToolCall};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Entries of a table, at most.
+const ENTRIES: usize = 1500;
+/// Calls in a tree, at most.
+const LEAVES: usize = 160;
+
+/// Writes programs for one task of a world.
+pub(super) struct Programmer<'a> {
+    pub(super) environment: &'a EnvironmentSpec,
+    pub(super) task: &'a TaskSpec,
+    /// Rounds of a policy.
+    pub(super) rounds: u32,
+}
+
+impl Programmer<'_> {
+    /// The calls one after the other.
+    pub(super) fn way(&self, way: &[ToolCall]) -> String {
+        let mut source = self.head();
+        for call in way {
+            source.push_str(&indented(&self.call(call)));
+        }
+        source.push_str("  return true;\n}");
+        source
+    }
+
+    /// A loop that makes the tree's call in each state.
+    pub(super) fn tree(&self, experience: &Experience, tree: &Tree) -> Option<String> {
+        if tree.leaves() > LEAVES {
+            return None;
+        }
+        let body = tree.javascript(&experience.paths, 1, &|call| self.call(experience.call(call)));
+        Some(self.policy("", &body))
+    }
+
+    /// A loop that looks up the call for each state that was met; the tree decides where it was not.
+    pub(super) fn table(&self, experience: &Experience, tree: &Tree) -> Option<String> {
+        let paths: Vec<usize> = experience.paths.telling().collect();
+        let lessons = experience.lessons();
+        if lessons.len() > ENTRIES {
+            return None;
+        }
+        let (mut acts, mut entries) = (BTreeMap::new(), String::new());
+        for lesson in &lessons {
+            let key: Vec<Value> = paths
+                .iter()
+                .map(|path| match (experience.paths.path(*path), lesson.features.get(*path)) {
+                    (Some(path), value) if path.is_membership() => value.is_some().into(),
+                    (_, value) => value.map_or(Value::Null, super::features::Scalar::json),
+                })
+                .collect();
+            let Some(call) = lesson.best.first() else { continue };
+            let next = acts.len();
+            let act = *acts.entry(*call).or_insert(next);
+            let separator = if entries.is_empty() { "" } else { "," };
+            let _ = write!(entries, "{separator}{}:{act}", quote(&Value::from(key).to_string()));
+        }
+        let mut numbered: Vec<(usize, usize)> = acts.into_iter().map(|(call, act)| (act, call)).collect();
+        numbered.sort_unstable();
+        let acts: Vec<String> = numbered
+            .iter()
+            .map(|(_, call)| format!("() => {{ {} }}", self.call(experience.call(*call))))
+            .collect();
+        let known = format!(
+            "{}{}",
+            indented(&format!("const acts = [{}];", acts.join(", "))),
+            indented(&format!("const known = {{{entries}}};"))
+        );
+        let values: Vec<String> =
+            paths.iter().filter_map(|path| experience.paths.path(*path)).map(Path::javascript).collect();
+        let mut body =
+            indented(&format!("  const act = acts[known[JSON.stringify([{}])]];", values.join(", ")));
+        body.push_str(&indented("  if (act) {"));
+        body.push_str(&indented("    act();"));
+        body.push_str(&indented("  } else {"));
+        if tree.leaves() > LEAVES {
+            body.push_str(&indented("    acts[i % acts.length]();"));
+        } else {
+            body.push_str(&tree.javascript(&experience.paths, 2, &|call| self.call(experience.call(call))));
+        }
+        body.push_str(&indented("  }"));
+        Some(self.policy(&known, &body))
+    }
+
+    /// A loop that makes the call with the highest score.
+    pub(super) fn linear(&self, experience: &Experience, linear: &Linear) -> String {
+        self.policy("", &linear.javascript(&experience.paths, &|call| self.call(experience.call(call))))
+    }
+
+    fn policy(&self, constants: &str, body: &str) -> String {
+        let mut starts = Vec::new();
+        let goal = goal(&self.task.goal, &mut starts);
+        let mut source = self.head();
+        source.push_str(&indented(
+            "const at = (...names) => names.reduce((value, name) => value !== null && typeof value === \"object\" \
+             && name in value ? value[name] : undefined, observe());",
+        ));
+        starts.iter().for_each(|start| source.push_str(&indented(start)));
+        source.push_str(constants);
+        source.push_str(&indented(&format!("for (let i = 0; i < {}; i++) {{", self.rounds)));
+        source.push_str(&indented(&format!("  if ({goal}) return true;")));
+        source.push_str(body);
+        source.push_str("  }\n  return false;\n}");
+        source
+    }
+
+    fn head(&self) -> String {
+        let names: Vec<&str> = self.task.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+        format!("function {}({}) {{\n", self.task.name, names.join(", "))
+    }
+
+    /// A call as a statement.
+    fn call(&self, call: &ToolCall) -> String {
+        let tool = self.environment.tools.iter().find(|tool| tool.name == call.name);
+        let parameters = tool.map_or(&[][..], |tool| tool.parameters.as_slice());
+        let literal = |value: Option<&Value>| value.map_or_else(|| "null".to_owned(), Value::to_string);
+        let mut args: Vec<(&Value, String)> = parameters
+            .iter()
+            .map(|p| (p.default.as_ref().unwrap_or(&Value::Null), literal(call.args.get(&p.name))))
+            .collect();
+        // Defaults at the end need not be said.
+        while args.last().is_some_and(|(default, value)| value == "null" || *value == default.to_string()) {
+            args.pop();
+        }
+        let args: Vec<String> = args.into_iter().map(|(_, value)| value).collect();
+        format!("{}({});", call.name, args.join(", "))
+    }
+}
+
+fn at(path: &JsonPointer) -> String {
+    let names: Vec<String> = path.names().map(|name| quote(&name)).collect();
+    format!("at({})", names.join(", "))
+}
+
+/// The condition as an expression; `starts` gets the declarations of what it compares with. Arguments of the call are parameters.
+fn goal(condition: &Condition, starts: &mut Vec<String>) -> String {
+    let amount = |amount: &Amount| match amount {
+        Amount::Literal(number) => number.to_string(),
+        Amount::Param(name) => name.clone(),
+    };
+    let joined = |parts: &[Condition], sign: &str, none: &str, starts: &mut Vec<String>| {
+        let parts: Vec<String> = parts.iter().map(|part| goal(part, starts)).collect();
+        if parts.is_empty() { none.to_owned() } else { format!("({})", parts.join(sign)) }
+    };
+    match condition {
+        Condition::Increased { path, by, cap } => {
+            let name = format!("start{}", starts.len());
+            starts.push(format!("const {name} = Number({} || 0);", at(path)));
+            let target = format!("{name} + {}", amount(by));
+            let target = cap.map_or(target.clone(), |cap| format!("Math.min({cap}, {target})"));
+            let grew = cap.map_or_else(String::new, |cap| format!(" || {name} >= {cap}"));
+            format!("(Number({0} || 0) >= {target} && (Number({0} || 0) > {name}{grew}))", at(path))
+        }
+        Condition::AtLeast { path, value } => format!("Number({} || 0) >= {}", at(path), amount(value)),
+        Condition::Equals { path, value } if value.is_object() || value.is_array() => {
+            format!("JSON.stringify({}) === {}", at(path), quote(&value.to_string()))
+        }
+        Condition::Equals { path, value } => format!("{} === {value}", at(path)),
+        Condition::All(parts) => joined(parts, " && ", "true", starts),
+        Condition::Any(parts) => joined(parts, " || ", "false", starts),
+        Condition::Not(inner) => format!("!({})", goal(inner, starts)),
+    }
+}
