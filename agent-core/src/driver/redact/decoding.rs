@@ -98,9 +98,15 @@ fn may_be_encoded(text: &str) -> bool {
                 | 0xef
         )
     };
-    // Hexadecimal digits of both cases.
+    // Hexadecimal digits of one case are looked for as they are.
+    let is_mixed = |digits: &[u8]| {
+        digits.iter().any(u8::is_ascii_lowercase) && digits.iter().any(u8::is_ascii_uppercase)
+    };
     text.bytes().any(is_sign)
-        || text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+        || text
+            .as_bytes()
+            .split(|byte| !byte.is_ascii_hexdigit())
+            .any(|digits| digits.len() >= 8 && is_mixed(digits))
 }
 
 /// Without what a terminal does not show: colour codes, control characters other than blanks and line breaks, invisible

@@ -42,12 +42,11 @@ fn an_encoded_secret_is_found() {
         "eHhwL2Egc3Mid8O2cmQ/",
         "eHhwL2Egc3Mid8O2cmQ_",
         "cC9hIHNz\nInfDtnJkPw==",
-        "702f61207373227",
         "702f6120737322 77c3b672643f",
     ] {
-        let expected = !text.starts_with("702f");
-        assert_eq!(redactor.text(text).contains("[secret S]"), expected, "{text}");
+        assert!(redactor.text(text).contains("[secret S]"), "{text}");
     }
+    assert_eq!(redactor.text("702f61207373227"), "702f61207373227");
     assert!(redactor.text("702f612073732277c3b672643f").contains("[secret S]"));
     assert!(redactor.text("702F612073732277C3B672643F").contains("[secret S]"));
 }
