@@ -81,7 +81,7 @@ fn with_names(mut command: Command, path: &[String], environments: &EnvironmentR
 fn named(arg: &Arg, path: &[String]) -> Option<Named> {
     let group = path.get(1).map_or("", String::as_str);
     Some(match (arg.get_id().as_str(), group) {
-        ("run", _) if !arg.get_num_args().is_some_and(|values| values.max_values() == 0) => Named::Run,
+        ("run", _) if arg.get_num_args().is_none_or(|values| values.max_values() != 0) => Named::Run,
         ("resume" | "left" | "right", _) => Named::Run,
         ("task", _) => Named::Task,
         ("skill", _) | ("name" | "into", "skills" | "reflexes") => Named::Skill,
@@ -114,12 +114,7 @@ type Offered = Vec<(String, String)>;
 
 fn model_names() -> Option<Offered> {
     let models = models::open().ok()?.list();
-    Some(
-        models
-            .into_iter()
-            .map(|model| (model.entry.name.to_string(), model.entry.summary.to_string()))
-            .collect(),
-    )
+    Some(models.into_iter().map(|model| (model.entry.name.clone(), model.entry.summary.clone())).collect())
 }
 
 fn in_home(named: Named, environments: &EnvironmentRegistry) -> Option<Offered> {

@@ -80,9 +80,9 @@ fn with_texts<const N: usize>(
             table.set_content_arrangement(ContentArrangement::Dynamic);
             whole(&mut table, 0..N - 1);
         }
-        rows.into_iter().for_each(|row| {
+        for row in rows {
             table.add_row(row);
-        });
+        }
         return table.trim_fmt();
     };
     let mut shown = String::new();

@@ -284,7 +284,7 @@ fn print(report: &Report) -> Result<()> {
         "\nmeasured here: {}{without}; {}; {}, seeds {} to {}",
         report.policy,
         output::counted(report.library_skills, "skill"),
-        output::counted(episodes, "episode"),
+        output::counted(*episodes, "episode"),
         report.seeds.first().copied().unwrap_or_default(),
         report.seeds.last().copied().unwrap_or_default()
     ))?;

@@ -16,7 +16,7 @@ use crate::approver;
 use crate::environments::EnvironmentChoice;
 use crate::error::{Failure, Kind};
 use crate::vectors::Vectors;
-use crate::{eyes, output, waiting};
+use crate::{eyes, waiting};
 use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Deserialize;
