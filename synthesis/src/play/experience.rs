@@ -247,7 +247,9 @@ impl Experience {
             self.family.iter_mut().for_each(|family| *family = Family::default());
             (self.steps, self.news) = (0, 0);
             let early = std::mem::take(&mut self.early);
-            early.iter().for_each(|transition| self.learn(transition));
+            for transition in &early {
+                self.learn(transition);
+            }
             self.early = early;
         }
         for _ in 0..SWEEPS {

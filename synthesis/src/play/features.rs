@@ -124,14 +124,14 @@ impl Habit {
 #[derive(Debug, Default)]
 pub(super) struct Paths {
     numbers: BTreeMap<Path, usize>,
-    paths: Vec<Path>,
+    known: Vec<Path>,
     habits: Vec<Habit>,
     ignored: BTreeSet<usize>,
 }
 
 impl Paths {
     pub(super) fn path(&self, number: usize) -> Option<&Path> {
-        self.paths.get(number)
+        self.known.get(number)
     }
 
     /// Reads a state.
@@ -189,12 +189,12 @@ impl Paths {
         found: &mut BTreeMap<usize, Scalar>,
     ) {
         let path = Path { names: names.to_vec(), holds };
-        let next = self.paths.len();
+        let next = self.known.len();
         let number = match self.numbers.get(&path) {
             Some(number) => *number,
             None if next < PATHS => {
                 self.numbers.insert(path.clone(), next);
-                self.paths.push(path);
+                self.known.push(path);
                 self.habits.push(Habit::default());
                 next
             }
@@ -211,7 +211,7 @@ impl Paths {
             habit.is_message |= is.is_prose() && was.is_some_and(|was| was != is);
             let (Some(was), Some(is)) = (was.and_then(Scalar::number), is.number()) else { continue };
             habit.calls += 1;
-            if was != is {
+            if (was - is).abs() > 0.0 {
                 habit.changed += 1;
                 let amount = *habit.amount.get_or_insert(is - was);
                 habit.is_irregular |= (amount - (is - was)).abs() > 1e-9;
@@ -223,7 +223,7 @@ impl Paths {
 
     /// Decides again which paths are left out of what tells states apart. Returns whether that changed.
     pub(super) fn choose(&mut self) -> bool {
-        let numbers = 0..self.paths.len();
+        let numbers = 0..self.known.len();
         let mut ignored: BTreeSet<usize> =
             numbers.clone().filter(|path| self.habits[*path].is_account()).collect();
         // Where nothing else varies, a message is the state.
@@ -243,12 +243,12 @@ impl Paths {
 
     /// The paths that tell states apart and had different values, or were absent at times.
     pub(super) fn telling(&self) -> impl Iterator<Item = usize> {
-        (0..self.paths.len()).filter(|path| !self.is_ignored(*path))
+        (0..self.known.len()).filter(|path| !self.is_ignored(*path))
     }
 
     /// The texts in a state, those in lists included.
     pub(super) fn texts(&self, features: &Features) -> Vec<String> {
-        let text = |(path, value): (usize, &Scalar)| match (&self.paths[path].holds, value) {
+        let text = |(path, value): (usize, &Scalar)| match (&self.known[path].holds, value) {
             (Some(text), _) | (None, Scalar::Text(text)) => Some(text.clone()),
             _ => None,
         };

@@ -106,7 +106,9 @@ impl Programmer<'_> {
             "const at = (...names) => names.reduce((value, name) => value !== null && typeof value === \"object\" \
              && name in value ? value[name] : undefined, observe());",
         ));
-        starts.iter().for_each(|start| source.push_str(&indented(start)));
+        for start in &starts {
+            source.push_str(&indented(start));
+        }
         source.push_str(constants);
         source.push_str(&indented(&format!("for (let i = 0; i < {}; i++) {{", self.rounds)));
         source.push_str(&indented(&format!("  if ({goal}) return true;")));

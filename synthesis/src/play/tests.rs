@@ -1,13 +1,13 @@
 //! Worlds that are played in.
 
 use super::*;
-use sojourn_tools::{Parameter, ParameterKind};
 use crate::fixtures::{SANDBOX, desk, task};
 use crate::world::{CallResult, RunResult};
 use async_trait::async_trait;
 use serde_json::json;
 use sojourn_sandbox::{Binding, Host, HostError, Invocation, Limits, Program};
 use sojourn_tools::{Effects, ToolSpec};
+use sojourn_tools::{Parameter, ParameterKind};
 use std::sync::{Arc, Mutex};
 
 /// A corridor of six rooms with a door in the third, which `open` unlocks; the goal is in the last.
