@@ -1,7 +1,7 @@
 //! Policies over numbers, for worlds whose states hardly ever repeat: the call with the highest weighted sum.
 //!
 //! The search begins with one number that decides between two calls, goes on with two numbers, and then changes all weights at
-//! random and keeps what is no worse (Mania, Guy and Recht, "Simple random search", `NeurIPS` 2018, has how far that goes).
+//! random and keeps what is no worse (Mania, Guy and Recht, "Simple random search", 2018, has how far that goes).
 
 use super::features::{Features, Path, Paths, Scalar};
 use crate::exploration::Random;
