@@ -155,6 +155,10 @@ fn explain_memory(error: &sojourn_memory::Error) -> (Kind, Option<String>) {
             Kind::Failure,
             "a memory that the record quoted was forgotten: the run cannot be shown or replayed past it",
         ),
+        E::Damaged { .. } => (
+            Kind::Failure,
+            "`sojourn log verify` says what is intact, and `sojourn log recover RUN` makes a new run of a run's intact beginning",
+        ),
         E::DiskFull => (Kind::Failure, "free some space and resume; nothing recorded is lost"),
         E::ReadOnly => {
             (Kind::Failure, "check the permissions of the home directory, or choose another with `--home`")

@@ -22,6 +22,7 @@ mod allowed_hosts;
 pub mod builtin;
 mod condition;
 mod content;
+mod declared_effects;
 mod environment;
 mod environment_registry;
 mod exploration;

@@ -1,4 +1,4 @@
-use crate::Tool;
+use crate::{Effects, Tool, ToolSpec};
 use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,11 @@ pub trait ToolSource: Send + Sync {
 
     /// The tools offered now. Must be cheap: the runtime calls it before every decision.
     fn tools(&self) -> Vec<Arc<dyn Tool>>;
+
+    /// The strictest effects that the source has declared for `tool` so far, which may differ from those that it declares now.
+    fn declared_effects(&self, tool: &ToolSpec) -> Effects {
+        tool.effects
+    }
 
     /// Events since the last call, for the agent and the log: "the server died and is restarted".
     fn notices(&self) -> Vec<String> {

@@ -1,8 +1,9 @@
 //! Restarts the connection to a peer with exponential backoff, and publishes the peer's tools while it is
 //! connected.
 
+use crate::declared_effects::DeclaredEffects;
 use crate::outside::text::cut;
-use crate::{Tool, ToolSource};
+use crate::{Effects, Tool, ToolSource, ToolSpec};
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub struct Supervisor {
 #[derive(Default)]
 struct Now {
     tools: Vec<Arc<dyn Tool>>,
+    /// What the peer has declared since it was opened.
+    effects: DeclaredEffects,
     notices: Vec<String>,
 }
 
@@ -49,6 +52,10 @@ impl<S: Supervised> ToolSource for S {
 
     fn tools(&self) -> Vec<Arc<dyn Tool>> {
         self.supervisor().tools()
+    }
+
+    fn declared_effects(&self, tool: &ToolSpec) -> Effects {
+        self.supervisor().now().effects.declare(&tool.name, tool.effects)
     }
 
     fn notices(&self) -> Vec<String> {
@@ -99,7 +106,13 @@ impl Supervisor {
 
     /// Publishes the tools that the peer offers now.
     pub fn publish(&self, tools: Vec<Arc<dyn Tool>>) {
-        self.now().tools = tools;
+        let mut now = self.now();
+        for tool in &tools {
+            let ToolSpec { name, effects, .. } = tool.spec();
+            now.effects.declare(name, *effects);
+        }
+        now.tools = tools;
+        drop(now);
         let _ = self.known.send_replace(Some(true));
     }
 

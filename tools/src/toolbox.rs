@@ -1,8 +1,9 @@
+use crate::declared_effects::DeclaredEffects;
 use crate::media::{MAX_MEDIA_OF_A_RESULT, MediaError, MediaStore};
 use crate::outside::json;
 use crate::schema::identifier;
 use crate::spec::with_defaults;
-use crate::{CallContext, Content, Effects, Tool, ToolCall, ToolError, ToolOutcome, ToolSource, ToolSpec};
+use crate::{CallContext, Content, Tool, ToolCall, ToolError, ToolOutcome, ToolSource, ToolSpec};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
@@ -55,7 +56,7 @@ struct ToolRegistry {
     /// Notices of the first refresh, kept for the first caller of `refresh`.
     pending_notices: Vec<String>,
     /// The strictest effects that the tool of a name has declared.
-    strictest: BTreeMap<String, Effects>,
+    strictest: DeclaredEffects,
 }
 
 #[derive(Clone)]
@@ -166,10 +167,7 @@ impl Toolbox {
                     continue;
                 }
                 let declared = tool.spec().effects;
-                let effects = *strictest
-                    .entry(name.clone())
-                    .and_modify(|known| *known = known.stricter(declared))
-                    .or_insert(declared);
+                let effects = strictest.declare(&name, source.declared_effects(tool.spec()));
                 if effects != declared {
                     let text =
                         format!("`{name}` says now that it does less than before; the stricter effects hold");
@@ -210,8 +208,7 @@ impl Toolbox {
     pub fn hold_effects<'a>(&self, known: impl IntoIterator<Item = &'a ToolSpec>) {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         for spec in known {
-            let held = registry.strictest.entry(spec.name.clone()).or_insert(spec.effects);
-            *held = held.stricter(spec.effects);
+            registry.strictest.declare(&spec.name, spec.effects);
         }
     }
 

@@ -45,6 +45,8 @@ pub(super) enum ReadError {
     Ended,
     /// The server sent data for this long, but no part of an answer.
     Idle(Duration),
+    /// The server sent parts of an answer for this long, without an end.
+    Endless(Duration),
 }
 
 /// Creates errors about one endpoint.
@@ -93,6 +95,9 @@ impl ErrorReporter {
             ReadError::Ended => self.interrupted("the stream ended before the answer did"),
             ReadError::Idle(time) => {
                 self.interrupted(&format!("no part of an answer arrived for {} ms", time.as_millis()))
+            }
+            ReadError::Endless(time) => {
+                self.interrupted(&format!("the answer had no end after {} s", time.as_secs()))
             }
             ReadError::ErrorObject(error) => self.error_object(&error),
         }

@@ -19,7 +19,7 @@ pub struct OpenAiOptions {
     pub stream: bool,
     /// Longest pause without data before a request fails, in milliseconds.
     ///
-    /// A streamed answer may take any total time. A whole answer must start within this time. Data that is
+    /// A streamed answer may take a hundred times as long in total. A whole answer must start within this time. Data that is
     /// not part of an answer, such as keep-alive comments, is accepted for five times as long.
     #[serde(default = "OpenAiOptions::default_timeout_ms")]
     pub timeout_ms: u64,

@@ -16,6 +16,8 @@ const MAX_ANSWER: usize = 16 << 20;
 const MAX_REFUSAL: usize = 64 << 10;
 /// Data without part of an answer is accepted for this many times the limit of silence.
 const KEEPALIVE_FACTOR: u32 = 5;
+/// A streamed answer may take this many times the limit of silence.
+const TOTAL_FACTOR: u32 = 100;
 /// How long to wait for the token usage after the last answer has ended.
 const USAGE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait for the end of a stream, after which its connection can be reused.
@@ -124,7 +126,9 @@ pub(super) async fn events(
     pending: &mut PendingResponse<'_>,
     silence: Duration,
 ) -> Result<(), ReadError> {
-    match read_events(body, pending, silence.saturating_mul(KEEPALIVE_FACTOR)).await {
+    let total = silence.saturating_mul(TOTAL_FACTOR);
+    let read = timeout(total, read_events(body, pending, silence.saturating_mul(KEEPALIVE_FACTOR))).await;
+    match read.unwrap_or(Err(ReadError::Endless(total))) {
         // An error after the last answer does not invalidate it.
         Err(read_error) if !pending.is_finished() => Err(read_error),
         _ => pending.have_choices().map_err(ReadError::Invalid),
@@ -215,6 +219,20 @@ mod tests {
             assert!(result.is_ok(), "{size}: {result:?}");
             assert_eq!(texts, ["日本", "é"]);
         }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_drips_for_ever_ends() {
+        let piece = "data: {\"choices\": [{\"delta\": {\"content\": \"a\"}}]}\n\n";
+        let drip = stream::unfold((), move |()| async move {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            Some((Ok::<_, BodyError>(Bytes::from_static(piece.as_bytes())), ()))
+        });
+        let request = Request::new(vec![Message::user("?")], Constraint::line(9), 9);
+        let mut pending = PendingResponse::new(&request, 1);
+        pending.begin(true);
+        let result = events(drip.boxed(), &mut pending, Duration::from_millis(5)).await;
+        assert!(matches!(result, Err(ReadError::Endless(_) | ReadError::Idle(_))), "{result:?}");
     }
 
     #[tokio::test]
