@@ -98,7 +98,8 @@ fn a_run_is_carried_out_listed_shown_and_verified() {
     assert_eq!((&result["run"], &result["totals"]["steps"]), (&json!(run), &json!(67)), "{result}");
     let said = String::from_utf8_lossy(&more.stderr).into_owned();
     assert!(
-        said.contains(&format!("the step budget is used up; give the run more with `sojourn run agent.toml --resume {run} --steps 500`")),
+        said.contains("the step budget is used up; give the run more with `")
+            && said.contains(&format!("sojourn run agent.toml --resume {run} --steps 500`")),
         "{said}"
     );
 
