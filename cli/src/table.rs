@@ -153,7 +153,7 @@ mod tests {
         let columns = ["id", "score", "kind", "when (UTC)", "origin", "memory"];
         let narrow = with_texts(columns, &[1], rows(), Some(80));
         assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
-        insta::assert_snapshot!(narrow, @"");
+        insta::assert_snapshot!("narrow", narrow);
         let beside = with_texts(columns, &[1], rows(), None);
         assert_eq!(beside.lines().count(), 4, "{beside}");
         let wide = with_texts(columns, &[1], rows(), Some(130));
