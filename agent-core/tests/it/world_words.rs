@@ -71,6 +71,8 @@ fn nothing_here_names_what_only_one_kind_of_world_has() {
     let mut found = Vec::new();
     for path in all {
         let text = fs::read_to_string(&path).unwrap();
+        // Where programs are made of what was found, a decision tree grows.
+        let learns = path.components().any(|part| part.as_os_str() == "play");
         for (number, line) in (1..).zip(text.lines()) {
             // Types of the standard library are neither cells of a grid nor animals.
             let mut line = line.replace("std::cell", "");
@@ -79,7 +81,7 @@ fn nothing_here_names_what_only_one_kind_of_world_has() {
             }
             let line = line.to_lowercase();
             let mut words = line.split(|c: char| !c.is_alphanumeric());
-            let word = words.find(|word| WORDS.contains(word));
+            let word = words.find(|word| WORDS.contains(word) && !(learns && *word == "tree"));
             let phrase = PHRASES.into_iter().find(|phrase| line.contains(phrase));
             if let Some(word) = word.or(phrase) {
                 let file = path.strip_prefix(root).unwrap().display();

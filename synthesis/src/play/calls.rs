@@ -16,8 +16,6 @@ const NOUNS: usize = 16;
 /// What commands begin with in worlds that take sentences. Which of them mean something is found out.
 const VERBS: &str = "go take get drop open close use look examine read eat drink put push pull give talk ask attack \
     unlock light enter climb wait inventory wear turn help";
-/// What commands may name without having been told.
-const ALWAYS: &str = "north south east west up down";
 /// Words of a text that name nothing.
 const FILLERS: &str =
     "the and you are there here can see with this that from into not your its has have for was were nothing";
@@ -140,12 +138,12 @@ fn texts(shown: &[String]) -> Vec<Value> {
 
 /// Verbs, and verbs with a word that the state shows.
 fn commands(shown: &[String]) -> Vec<String> {
-    let mut nouns: Vec<String> = ALWAYS.split(' ').map(str::to_owned).collect();
+    let mut nouns: Vec<String> = Vec::new();
     for text in shown {
         for word in text.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '_') {
             let word = word.to_lowercase();
             let names = word.chars().count() > 2 && !FILLERS.split(' ').any(|filler| filler == word);
-            if names && !nouns.contains(&word) && nouns.len() < NOUNS + 6 {
+            if names && !nouns.contains(&word) && nouns.len() < NOUNS {
                 nouns.push(word);
             }
         }
