@@ -202,7 +202,7 @@ fn a_step_that_fails_costs_the_episode_and_not_the_run() {
         place.write("hallway.py", HALLWAY.replace(step, &faulty).replace("steps >= 20", "steps >= 12"));
         place.write_agent(
             "",
-            "[environment]\nkind = \"process\"\ncommand = [\"python3\", \"hallway.py\"]\n[run.actor]\nrounds = 0\n",
+            "[environment]\nkind = \"process\"\ncommand = [\"python3\", \"hallway.py\"]\n[run]\nlearning = false\n",
         );
         let run =
             place.command(&["run", "agent.toml", "--steps", "8", "--time", "1m", "--json"]).output().unwrap();
