@@ -11,7 +11,7 @@ use chromiumoxide::cdp::browser_protocol::network::{
 };
 use chromiumoxide::cdp::browser_protocol::page::{
     DialogType, EventFrameRequestedNavigation, EventFrameStartedLoading, EventFrameStoppedLoading,
-    EventJavascriptDialogOpening, FrameId, HandleJavaScriptDialogParams,
+    EventJavascriptDialogOpening, EventLoadEventFired, FrameId, HandleJavaScriptDialogParams,
 };
 use chromiumoxide::cdp::browser_protocol::target::EventTargetCreated;
 use futures_util::StreamExt as _;
@@ -136,6 +136,7 @@ impl Listeners {
         let mut starts = self.tab.event_listener::<EventFrameStartedLoading>().await?;
         let mut stops = self.tab.event_listener::<EventFrameStoppedLoading>().await?;
         let mut navigations = self.tab.event_listener::<EventFrameRequestedNavigation>().await?;
+        let mut loads = self.tab.event_listener::<EventLoadEventFired>().await?;
         let mut crashes = self.tab.event_listener::<EventTargetCrashed>().await?;
         let (kept, main) = (Arc::clone(&self.notes), self.frame.clone());
         self.tasks.spawn(async move {
@@ -146,6 +147,8 @@ impl Listeners {
                     Some(event) = navigations.next() => if event.frame_id == main { kept.loading.store(true, Ordering::Release) },
                     Some(event) = starts.next() => if event.frame_id == main { kept.loading.store(true, Ordering::Release) },
                     Some(event) = stops.next() => if event.frame_id == main { kept.loading.store(false, Ordering::Release) },
+                    // Where a frame never gets a document, the page never stops loading, but it has loaded.
+                    Some(_) = loads.next() => kept.loading.store(false, Ordering::Release),
                     Some(_) = crashes.next() => kept.crashed.store(true, Ordering::Release),
                     else => return,
                 }
