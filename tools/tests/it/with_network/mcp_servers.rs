@@ -53,7 +53,7 @@ async fn tools_of(server: &str, argument: &str) -> Option<(Arc<McpSource>, Toolb
     };
     let program = place.join(server).join("dist/index.js");
     let command = ["node", program.to_str().unwrap(), argument].map(str::to_owned).to_vec();
-    let settings = McpSettings { command, ..McpSettings::default() };
+    let settings = McpSettings { command, trust_annotations: true, ..McpSettings::default() };
     let source = Arc::new(McpSource::open("it", settings, Path::new(".")).unwrap());
     assert!(source.ready(PATIENCE).await, "{:?}", source.notices());
     let toolbox = Toolbox::new(vec![Arc::clone(&source) as Arc<dyn ToolSource>], CallLimits::default());
