@@ -71,7 +71,9 @@ impl Core {
                 effects.push(Effect::ReportMilestone { milestone: Milestone::Nudged { what, times } });
             }
             // In a world with a question another episode asks something else; one that can be played in is not left unused.
-            Repetition::Persistent { call: what } if self.spec.question.is_some() || self.spec.play => {
+            Repetition::Persistent { call: what }
+                if self.spec.question.is_some() || self.acts_step_by_step() =>
+            {
                 self.guard = Guard::default();
                 effects.extend(self.next_episode(format!("{what} was done again and again")));
                 return effects;

@@ -34,7 +34,7 @@ impl Core {
         if proposals.is_empty() && self.spec.question.is_some() {
             return self.without_a_skill();
         }
-        if proposals.is_empty() && self.spec.play && self.has_a_task_without_a_skill() {
+        if proposals.is_empty() && self.acts_step_by_step() && self.has_a_task_without_a_skill() {
             // Each action is a decision, so a task that was given up becomes available again.
             self.curriculum.decided();
             return self.choose_action();
@@ -92,6 +92,12 @@ impl Core {
             return self.next_episode("there is no skill for its task".to_owned());
         }
         self.choose_action()
+    }
+
+    /// Whether the controller chooses single calls where no skill fits, so that the world is not left unused until a task that was
+    /// given up is tried again. It does so in worlds that this program does not compute.
+    pub(super) fn acts_step_by_step(&self) -> bool {
+        self.spec.play || (self.config.rules >= 2 && self.config.deliberate && !self.spec.deterministic)
     }
 
     /// Whether a task of the episode is neither done nor learned.
