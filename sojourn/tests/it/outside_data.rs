@@ -196,10 +196,10 @@ fn a_step_that_fails_costs_the_episode_and_not_the_run() {
         "sys.exit(3)",
     ] {
         let place = place();
-        let step = "        steps += 1;";
-        let faulty = format!("        if steps == 3:\n            steps += 1\n            {fault}\n{step}");
-        // The next life ends before its third step, and the run by its budget.
-        place.write("hallway.py", HALLWAY.replace(step, &faulty).replace("steps >= 20", "steps >= 12"));
+        let step = "result = seen()\n    else: continue";
+        let faulty =
+            format!("result = seen()\n        if steps == 4:\n            {fault}\n    else: continue");
+        place.write("hallway.py", HALLWAY.replace(step, &faulty));
         place.write_agent(
             "",
             "[environment]\nkind = \"process\"\ncommand = [\"python3\", \"hallway.py\"]\n[run]\nlearning = false\n",
