@@ -45,7 +45,7 @@ async fn frames_that_never_get_a_document_do_not_make_a_browser_count_as_dead() 
         match page.open(&server.url("/frames")).await {
             Ok(()) => assert!(seen(&mut page).await.contains("Kept")),
             Err(BrowserError::Open { reason, .. }) => {
-                assert!(reason.contains("no answer within"), "{reason}")
+                assert!(reason.contains("no answer within"), "{reason}");
             }
             Err(error) => panic!("{error}"),
         }
