@@ -27,6 +27,19 @@ pub(crate) fn observed(pointer: &JsonPointer) -> String {
     pointer.names().fold("observe()".to_owned(), |object, name| member(&object, &name))
 }
 
+/// The helpers by which policies read fields of the state.
+///
+/// * `at(...names)`: the field there; `undefined` where there is none.
+/// * `hasAt(...names)`: whether there is a value there that has no parts; `null` is one.
+/// * `numberAt(...names)`: the number there; `NaN` for anything else, so that no comparison with it holds.
+/// * `listedAt(text, ...names)`: whether there is a list there that contains the text.
+pub(crate) const FIELDS: [&str; 4] = [
+    r#"const at = (...names) => names.reduce((value, name) => value !== null && typeof value === "object" && Object.keys(value).includes(name) ? value[name] : undefined, observe());"#,
+    r#"const hasAt = (...names) => { const value = at(...names); return value === null || (value !== undefined && typeof value !== "object"); };"#,
+    r#"const numberAt = (...names) => { const value = at(...names); return typeof value === "number" ? value : NaN; };"#,
+    r"const listedAt = (text, ...names) => { const value = at(...names); return Array.isArray(value) && value.includes(text); };",
+];
+
 /// Each helper with the text by which a program that uses it is recognised. All of them read the constant `goal`.
 ///
 /// * `said(text)`: whether the goal contains the text in whatever case; a colon at the end of the text does not count.

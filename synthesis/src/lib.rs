@@ -10,8 +10,8 @@
 //!   argument in all demonstrations ("the element whose label the goal has in quotation marks"); repeated calls become loops. The
 //!   resulting JavaScript programs are run in further worlds, which shows which of them was meant.
 //!
-//! * `play` looks for sequences of calls in worlds that declare nothing but their tools: a [`StateExplorer`] goes back to the states
-//!   that it saw least and continues from there.
+//! * `play/` needs nothing but the tools of a world: a [`StateExplorer`] tries what was never tried in the states that it knows, and
+//!   makes programs of the ways that reached the goal: sequences, decision trees, tables, weights of numbers.
 //!
 //! The crate knows no model and no particular environment. An environment declares in its
 //! [`ExplorationSpec`](sojourn_tools::ExplorationSpec) which tools may be called at random, and which fields of its state describe
@@ -25,6 +25,9 @@
 //! * To find out which expressions yield a demonstrated argument, their JavaScript is evaluated in the sandbox too: one compiled
 //!   function evaluates hundreds of expressions on a state. The code that proposes expressions only looks values up.
 //! * The random policy reads texts (numbers, calculations, mentions) by the same JavaScript helper functions.
+//!
+//! In `play/` a decision tree and the weights of a policy are used on both sides, because thousands of states are asked: by the code
+//! that makes them, and as JavaScript. `play/tests.rs` checks that both choose alike, whatever kinds of values a state has.
 //!
 //! The alternative, one evaluator in Rust for the selection of expressions, would be faster, and would say twice what a program
 //! means. `synthesis/tests.rs` checks the law that remains: a program does in the world where it was demonstrated what was

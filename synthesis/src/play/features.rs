@@ -25,14 +25,31 @@ pub(super) struct Path {
 }
 
 impl Path {
-    /// The feature as a JavaScript expression over the helper `at`: a value, or whether a list holds a text.
+    /// The feature as a JavaScript expression over the helpers [`FIELDS`](crate::javascript::FIELDS): a value, or whether a list
+    /// holds a text.
     pub(super) fn javascript(&self) -> String {
-        let names: Vec<String> = self.names.iter().map(|name| quote(name)).collect();
-        let value = format!("at({})", names.join(", "));
         match &self.holds {
-            None => value,
-            Some(text) => format!("({value} || []).includes({})", quote(text)),
+            None => format!("at({})", self.arguments()),
+            Some(text) => match self.arguments().as_str() {
+                "" => format!("listedAt({})", quote(text)),
+                names => format!("listedAt({}, {names})", quote(text)),
+            },
         }
+    }
+
+    /// Whether a state has the feature.
+    pub(super) fn presence(&self) -> String {
+        if self.is_membership() { self.javascript() } else { format!("hasAt({})", self.arguments()) }
+    }
+
+    /// The feature as a number, `NaN` where it is none.
+    pub(super) fn number(&self) -> String {
+        format!("numberAt({})", self.arguments())
+    }
+
+    fn arguments(&self) -> String {
+        let names: Vec<String> = self.names.iter().map(|name| quote(name)).collect();
+        names.join(", ")
     }
 
     /// Whether the feature is that a list holds a text.
@@ -294,7 +311,7 @@ mod tests {
         assert_ne!(paths.key(&features[3]), paths.key(&features[4]));
         let kept: Vec<String> =
             paths.telling().filter_map(|path| paths.path(path)).map(Path::javascript).collect();
-        assert_eq!(kept, [r#"at("at")"#, r#"(at("holds") || []).includes("lamp")"#]);
+        assert_eq!(kept, [r#"at("at")"#, r#"listedAt("lamp", "holds")"#]);
     }
 
     #[test]

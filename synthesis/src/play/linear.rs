@@ -31,7 +31,8 @@ impl Linear {
         let number = |path: &usize| features.get(*path).and_then(Scalar::number).unwrap_or(0.0);
         let numbers: Vec<f64> = self.paths.iter().map(number).collect();
         let score = |(_, weights, constant): &(usize, Vec<f64>, f64)| {
-            constant + weights.iter().zip(&numbers).map(|(weight, number)| weight * number).sum::<f64>()
+            // In the order in which the program adds.
+            weights.iter().zip(&numbers).fold(*constant, |sum, (weight, number)| sum + weight * number)
         };
         let mut best: Option<(f64, usize)> = None;
         for each in &self.calls {
@@ -48,7 +49,7 @@ impl Linear {
         for (at, (_, weights, constant)) in self.calls.iter().enumerate() {
             let mut sum = format!("{constant}");
             for (path, weight) in self.paths.iter().zip(weights).filter(|(_, weight)| **weight != 0.0) {
-                if let Some(value) = paths.path(*path).map(Path::javascript) {
+                if let Some(value) = paths.path(*path).map(Path::number) {
                     let _ = write!(sum, " + {weight} * ({value} || 0)");
                 }
             }

@@ -4,7 +4,7 @@ use super::experience::Experience;
 use super::features::Path;
 use super::linear::Linear;
 use super::tree::Tree;
-use crate::javascript::{indented, quote};
+use crate::javascript::{FIELDS, indented, quote};
 use serde_json::Value;
 use sojourn_primitives::JsonPointer;
 use sojourn_tools::{Amount, Condition, EnvironmentSpec, TaskSpec, ToolCall};
@@ -102,10 +102,9 @@ impl Programmer<'_> {
         let mut starts = Vec::new();
         let goal = goal(&self.task.goal, &mut starts);
         let mut source = self.head();
-        source.push_str(&indented(
-            "const at = (...names) => names.reduce((value, name) => value !== null && typeof value === \"object\" \
-             && name in value ? value[name] : undefined, observe());",
-        ));
+        for helper in FIELDS {
+            source.push_str(&indented(helper));
+        }
         for start in &starts {
             source.push_str(&indented(start));
         }
@@ -140,9 +139,15 @@ impl Programmer<'_> {
     }
 }
 
-fn at(path: &JsonPointer) -> String {
+fn names(path: &JsonPointer) -> String {
     let names: Vec<String> = path.names().map(|name| quote(&name)).collect();
-    format!("at({})", names.join(", "))
+    names.join(", ")
+}
+
+/// A field as conditions count it: `true` is 1, and what is no number 0.
+fn counter(path: &JsonPointer) -> String {
+    let names = names(path);
+    format!("(numberAt({names}) || Number(at({names}) === true))")
 }
 
 /// The condition as an expression; `starts` gets the declarations of what it compares with. Arguments of the call are parameters.
@@ -158,17 +163,17 @@ fn goal(condition: &Condition, starts: &mut Vec<String>) -> String {
     match condition {
         Condition::Increased { path, by, cap } => {
             let name = format!("start{}", starts.len());
-            starts.push(format!("const {name} = Number({} || 0);", at(path)));
+            starts.push(format!("const {name} = {};", counter(path)));
             let target = format!("{name} + {}", amount(by));
             let target = cap.map_or(target.clone(), |cap| format!("Math.min({cap}, {target})"));
             let grew = cap.map_or_else(String::new, |cap| format!(" || {name} >= {cap}"));
-            format!("(Number({0} || 0) >= {target} && (Number({0} || 0) > {name}{grew}))", at(path))
+            format!("({0} >= {target} && ({0} > {name}{grew}))", counter(path))
         }
-        Condition::AtLeast { path, value } => format!("Number({} || 0) >= {}", at(path), amount(value)),
+        Condition::AtLeast { path, value } => format!("{} >= {}", counter(path), amount(value)),
         Condition::Equals { path, value } if value.is_object() || value.is_array() => {
-            format!("JSON.stringify({}) === {}", at(path), quote(&value.to_string()))
+            format!("JSON.stringify(at({})) === {}", names(path), quote(&value.to_string()))
         }
-        Condition::Equals { path, value } => format!("{} === {value}", at(path)),
+        Condition::Equals { path, value } => format!("at({}) === {value}", names(path)),
         Condition::All(parts) => joined(parts, " && ", "true", starts),
         Condition::Any(parts) => joined(parts, " || ", "false", starts),
         Condition::Not(inner) => format!("!({})", goal(inner, starts)),

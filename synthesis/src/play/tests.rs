@@ -96,3 +96,94 @@ async fn a_way_that_no_short_random_walk_finds_is_found_from_known_places() {
     assert_eq!(findings.programs, [expected]);
     assert_eq!(explorer.play(vec![Corridor::default()]).await.unwrap(), findings, "seeds decide everything");
 }
+
+/// A world that shows one state and notes the first call.
+#[derive(Clone)]
+struct Still {
+    state: Value,
+    called: Arc<Mutex<Option<String>>>,
+}
+
+#[async_trait]
+impl Host for Still {
+    async fn call(&self, name: &str, _args: Map<String, Value>) -> Result<Value, HostError> {
+        if name == "observe" {
+            return Ok(self.state.clone());
+        }
+        self.called.lock().unwrap().get_or_insert_with(|| name.to_owned());
+        Ok(json!(true))
+    }
+}
+
+impl Still {
+    /// The call that a program makes first in this state.
+    async fn choice(state: &Value, source: &str) -> String {
+        let still = Self { state: state.clone(), called: Arc::default() };
+        let program = SANDBOX.compile_program("work", source).await.unwrap();
+        let calls = ["a", "b", "c"].map(|name| Binding::call(name, [""; 0]));
+        let bindings: Vec<Binding> = std::iter::once(Binding::live("observe")).chain(calls).collect();
+        let (limits, host) = (Limits::default(), Arc::new(still.clone()));
+        let invocation =
+            Invocation { args: &[], bindings: &bindings, host, limits: &limits, seed: 1, now_ms: 0 };
+        SANDBOX.call(&program, invocation).await.result.unwrap();
+        still.called.lock().unwrap().take().unwrap()
+    }
+}
+
+/// A state whose fields have any kind of value, or are absent.
+fn any_state(random: &mut Random) -> Value {
+    let values = [
+        json!(null),
+        json!(-2),
+        json!(0),
+        json!(1.5),
+        json!(3),
+        json!(true),
+        json!("3"),
+        json!("key"),
+        json!(["key"]),
+        json!(["door", "key"]),
+        json!({"at": 1}),
+    ];
+    let mut state = json!({});
+    for name in ["x", "y", "holds", "two words"] {
+        if random.below(5) > 0 {
+            state[name] = random.one(&values).unwrap().clone();
+        }
+    }
+    state
+}
+
+#[tokio::test]
+async fn a_program_chooses_what_the_tree_and_the_weights_that_it_was_made_of_choose() {
+    let mut random = Random::new(7);
+    let environment = desk();
+    let task = task();
+    let writer = Programmer { environment: &environment, task: &task, rounds: 1 };
+    for _ in 0..40 {
+        let mut experience = Experience::default();
+        let calls: Vec<usize> = ["a", "b", "c"]
+            .map(|name| experience.number(&ToolCall { name: name.into(), args: Map::new() }))
+            .into();
+        let states: Vec<Value> = (0..24).map(|_| any_state(&mut random)).collect();
+        let features: Vec<Features> = states.iter().map(|state| experience.paths.read(state)).collect();
+        let lessons: Vec<experience::Lesson<'_>> = features[..16]
+            .iter()
+            .map(|features| experience::Lesson { features, best: [random.below(3)].into(), visits: 1 })
+            .collect();
+        let tree = Tree::of(&lessons, &experience.paths).unwrap();
+        let from_tree = writer.tree(&experience, &tree).unwrap();
+        let seen: Vec<&Features> = features.iter().collect();
+        let weights = Search::new(&seen, &experience.paths, calls.len(), &mut random)
+            .and_then(|mut search| search.next(&mut random));
+        let from_weights = weights.map(|weights| (writer.linear(&experience, &weights), weights));
+        for (state, features) in states.iter().zip(&features).skip(12) {
+            let expected = &experience.call(tree.call(features)).name;
+            assert_eq!(&Still::choice(state, &from_tree).await, expected, "{state}\n{from_tree}");
+            if let Some((source, weights)) = &from_weights {
+                let expected = &experience.call(weights.call(features)).name;
+                assert_eq!(&Still::choice(state, source).await, expected, "{state}\n{source}");
+            }
+        }
+    }
+}

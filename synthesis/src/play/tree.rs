@@ -1,7 +1,7 @@
 //! A decision tree over features that says which call to make: what was learned of single states, for states never met.
 
 use super::experience::Lesson;
-use super::features::{Features, Paths, Scalar};
+use super::features::{Features, Path, Paths, Scalar};
 use crate::javascript::indented;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,13 +39,13 @@ impl Question {
     }
 
     fn javascript(&self, paths: &Paths) -> Option<String> {
-        let text = |path: &usize| paths.path(*path).map(super::features::Path::javascript);
+        let text = |path: &usize| paths.path(*path).map(Path::javascript);
+        let number = |path: &usize| paths.path(*path).map(Path::number);
         Some(match self {
-            Self::Has(path) if paths.path(*path)?.is_membership() => text(path)?,
-            Self::Has(path) => format!("{} !== undefined", text(path)?),
-            Self::AtMost(path, most) => format!("{} <= {}", text(path)?, Scalar::Number(*most).json()),
+            Self::Has(path) => paths.path(*path)?.presence(),
+            Self::AtMost(path, most) => format!("{} <= {}", number(path)?, Scalar::Number(*most).json()),
             Self::Is(path, value) => format!("{} === {}", text(path)?, value.json()),
-            Self::Less(a, b) => format!("{} < {}", text(a)?, text(b)?),
+            Self::Less(a, b) => format!("{} < {}", number(a)?, number(b)?),
         })
     }
 }
