@@ -42,7 +42,8 @@ pub struct RunConfig {
     pub episode_tokens: Option<u64>,
     /// The version of the rules by which the core decides, for logs that were recorded by earlier rules. In a log without
     /// the key it is 0. From 1 on, the controller reads the uses of a skill in all runs, and with `repeat_tasks` a verified task
-    /// is done, also where its achievement was unlocked before in the episode. From 2 on, prompts quote notices about tools.
+    /// is done, also where its achievement was unlocked before in the episode. From 2 on, prompts quote notices about tools, and
+    /// in worlds that this program does not compute the controller acts step by step where no skill fits.
     #[schemars(skip)]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rules: u32,

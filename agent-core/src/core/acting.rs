@@ -70,7 +70,7 @@ impl Core {
                 self.nudge = Some(prompts::nudge(&what, times));
                 effects.push(Effect::ReportMilestone { milestone: Milestone::Nudged { what, times } });
             }
-            // In a world with a question another episode asks something else; one that can be played in is not left unused.
+            // In a world with a question another episode asks something else; one in which single calls are chosen is not left unused.
             Repetition::Persistent { call: what }
                 if self.spec.question.is_some() || self.acts_step_by_step() =>
             {

@@ -1,8 +1,9 @@
 //! Tools outside the world: which are on offer, and their answers.
 //!
 //! Before the controller settles on a task it may ask a few tools. Their answers come from outside: prompts quote them, and
-//! every later call carries a taint mark that the policy sees. Descriptions of tools that others wrote, an untrusted world, memories and skills that were made of text
-//! from outside, and a run from elsewhere taint the same way. A taint is never taken away.
+//! every later call carries a taint mark that the policy sees. Descriptions of tools that others wrote, an untrusted world,
+//! memories and skills that were made of text from outside, and a run from elsewhere taint the same way. A taint is never
+//! taken away.
 
 use super::curriculum::Proposal;
 use super::prompts::Consultable;

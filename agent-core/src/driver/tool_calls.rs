@@ -18,7 +18,7 @@ impl Driver {
                 && let Some(change) =
                     toolkit::change(self.core.tools(), toolbox, &toolkit, &self.redactor).await?
             {
-                journal.append_control(self.redactor.any(change)?).await?;
+                journal.append_control(change).await?;
             }
         }
         let resumed_later_ms = self.apply_controls().await?;

@@ -91,7 +91,7 @@ impl Core {
         }
     }
 
-    /// Whether the task is looked for at random: nobody documented how it is done.
+    /// Whether play looks for a way to do the task: no recipe documents one.
     fn plays(&self, task: &str) -> bool {
         self.spec.play && self.spec.recipes.iter().all(|recipe| recipe.task != task)
     }
