@@ -46,8 +46,16 @@ pub fn line(text: impl AsRef<str>) -> io::Result<()> {
 /// # Errors
 /// As [`line`].
 pub fn verbatim(text: &str) -> io::Result<()> {
+    binary(text.as_bytes())
+}
+
+/// Prints the bytes of a picture or a sound. The caller makes sure that stdout is no terminal.
+///
+/// # Errors
+/// As [`line`].
+pub fn binary(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
+    out.write_all(bytes)?;
     out.flush()
 }
 

@@ -52,7 +52,7 @@ impl Worlds {
             || self.registry.get(name).is_some_and(|provider| provider.availability().is_ok_and(is_here))
     }
 
-    /// Whether the worlds of `name` are computed by this program, so that what happens in one of them matters to nobody.
+    /// Whether the worlds of `name` are computed by this program, so that what happens in one of them has no effect elsewhere.
     pub fn is_simulated(&self, name: &str) -> bool {
         self.described(name).is_none() && self.registry.in_process(name).is_some()
     }

@@ -127,7 +127,7 @@ pub(crate) fn processes_of(profile: &Path) -> Vec<Pid> {
 #[derive(Default)]
 struct Look {
     processes: Vec<Pid>,
-    /// Whether a process has started its program and not got its arguments yet: nobody knows whose it is.
+    /// Whether a process has started its program and not got its arguments yet, so that it is unknown which profile it uses.
     starting: bool,
 }
 

@@ -49,7 +49,7 @@ pub enum ReaderError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// What the system said.
         reason: String,
     },
     /// A file is no network of the kind that is needed.
@@ -57,7 +57,7 @@ pub enum ReaderError {
     NotANetwork {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// What the loader of networks said.
         reason: String,
     },
     /// A network failed on a picture, or is of another kind.
@@ -65,7 +65,7 @@ pub enum ReaderError {
     Failed {
         /// "detector" or "recogniser".
         which: &'static str,
-        /// Why.
+        /// What the engine said.
         reason: String,
     },
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use sojourn_core::{LogRecord, RecordKind};
 use sojourn_memory::{BlobId, EventSeq, RecordQuery, Store};
 use sojourn_tools::media::{Media, resolve};
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 
 /// Media of a run, where it was first shown.
@@ -58,7 +58,7 @@ pub async fn write(store: &Store, run: &str, handle: &str, out: Option<&Path>) -
                 .hint("name a file with `--out`, or redirect stdout")
                 .into());
         }
-        return Ok(io::stdout().write_all(&bytes)?);
+        return Ok(output::binary(&bytes)?);
     };
     let unwritable = || format!("cannot write `{}`", path.display());
     let mut file = beside(path).with_context(unwritable)?;
