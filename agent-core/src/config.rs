@@ -11,7 +11,7 @@ use sojourn_skills::{AdmissionRule, ReflexRule};
 use sojourn_tools::PolicyFile;
 
 /// The version of the rules by which this program's core decides.
-pub const CORE_RULES: u32 = 2;
+pub const CORE_RULES: u32 = 3;
 
 /// The settings of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -43,7 +43,8 @@ pub struct RunConfig {
     /// The version of the rules by which the core decides, for logs that were recorded by earlier rules. In a log without
     /// the key it is 0. From 1 on, the controller reads the uses of a skill in all runs, and with `repeat_tasks` a verified task
     /// is done, also where its achievement was unlocked before in the episode. From 2 on, prompts quote notices about tools, and
-    /// in worlds that this program does not compute the controller acts step by step where no skill fits.
+    /// in worlds that this program does not compute the controller acts step by step where no skill fits. From 3
+    /// on, tasks with equally many prerequisites are learned in the order of the environment, not of their names.
     #[schemars(skip)]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rules: u32,

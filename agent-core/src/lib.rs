@@ -24,13 +24,14 @@ pub use config::{
     RunConfig, SettingOutOfRange, ToolUse,
 };
 pub use core::curriculum::{Curriculum, Proposal, Situation, TaskRecord};
+pub use core::goals::{GoalMeaning, goal_meaning, goal_request};
 pub use core::planner::{Planner, Total, held};
 pub use core::{Core, Totals, seeds};
 pub use driver::{
     Approval, Approver, Clock, DriveError, Driver, DriverDeps, ExecutorError, Journal, JournalError,
     LongWork, Noted, Notice, Observer, Outcome, Provenance, RecordIndex, RecordedRun, Redactor,
-    ReplayPosition, RunMemory, RunningTime, Silent, SingleRun, StandaloneTrials, Texts, TimeSource, Tools,
-    Unattended, Unredactable, call_hash, now_ms, run_once,
+    ReplayPosition, RunMemory, RunningTime, Silent, SingleRun, StandaloneTrials, SurveyPlan, Texts,
+    TimeSource, Tools, Unattended, Unredactable, call_hash, now_ms, run_once, survey,
 };
 pub use log::blobs::{inflate, is_forgotten, stored_and_read};
 pub use model::*;

@@ -11,7 +11,7 @@ use sojourn_browser::WebSettings;
 use sojourn_core::ReflexSource;
 use sojourn_tools::{
     DescribedEnvironment, Environment, EnvironmentRegistry, EnvironmentSpec, McpEnvironmentSettings,
-    ProcessEnvironmentSettings, SpecOnlyEnvironment,
+    ProcessEnvironmentSettings, SpecOnlyEnvironment, WithGoals,
 };
 use std::fmt;
 use std::path::Path;
@@ -140,7 +140,10 @@ pub fn is_trusted(registry: &EnvironmentRegistry, name: &str, trusted: Option<&s
 
 /// The world of a recorded run: stepped again where this program contains it, else answered from the log.
 pub fn of_log(registry: &EnvironmentRegistry, spec: &EnvironmentSpec) -> Box<dyn Environment> {
-    registry.in_process(&spec.name).unwrap_or_else(|| Box::new(SpecOnlyEnvironment::new(spec.clone())))
+    match registry.in_process(&spec.name) {
+        Some(world) => WithGoals::as_recorded(world, spec),
+        None => Box::new(SpecOnlyEnvironment::new(spec.clone())),
+    }
 }
 
 /// The reflexes that come with an environment, in order of priority.

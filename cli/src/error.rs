@@ -43,6 +43,11 @@ impl Failure {
         Self::new(Kind::NotFound, format!("no {what} named `{name}`{meant}"))
     }
 
+    /// The hint, or nothing.
+    pub fn advice(&self) -> &str {
+        self.hint.as_deref().unwrap_or_default()
+    }
+
     /// Adds a hint: what the user can do.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {

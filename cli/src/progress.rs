@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sojourn_core::{LongWork, Milestone, Notice, Observer, Purpose, SkillEvent};
 use sojourn_tools::outside::terminal;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -73,7 +73,7 @@ pub struct Progress {
     /// When the last line was printed.
     printed: Mutex<Instant>,
     /// The number of achievements of the environment.
-    achievements: usize,
+    achievements: AtomicUsize,
     /// Whether no further line is wanted.
     finished: AtomicBool,
     /// A prefix of each line, which distinguishes runs that follow each other.
@@ -94,7 +94,7 @@ impl Progress {
             begun,
             redrawn,
             printed,
-            achievements,
+            achievements: AtomicUsize::new(achievements),
             finished: AtomicBool::new(false),
             label,
         });
@@ -102,6 +102,11 @@ impl Progress {
             break_silence(&progress);
         }
         progress
+    }
+
+    /// Sets the number of achievements of the environment, where it was not known at first.
+    pub fn of(&self, achievements: usize) {
+        self.achievements.store(achievements, Ordering::Relaxed);
     }
 
     /// The statistics up to now.
@@ -146,7 +151,7 @@ impl Progress {
         if !self.redrawn {
             return;
         }
-        let status = status(stats, self.achievements, &self.label);
+        let status = status(stats, self.achievements.load(Ordering::Relaxed), &self.label);
         let status = terminal::escaped(&status).into_owned();
         match &mut *bar() {
             Bar::None => {}

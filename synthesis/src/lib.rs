@@ -11,7 +11,9 @@
 //!   resulting JavaScript programs are run in further worlds, which shows which of them was meant.
 //!
 //! * `play/` needs nothing but the tools of a world: a [`StateExplorer`] tries what was never tried in the states that it knows, and
-//!   makes programs of the ways that reached the goal: sequences, decision trees, tables, weights of numbers.
+//!   makes programs of the ways that reached the goal: sequences, chains of questions, tables, weights of numbers.
+//!
+//! * `discovery/` plays without a goal and tells what calls change: fields, effects, and the tasks that can be made of them.
 //!
 //! The crate knows no model and no particular environment. An environment declares in its
 //! [`ExplorationSpec`](sojourn_tools::ExplorationSpec) which tools may be called at random, and which fields of its state describe
@@ -26,7 +28,7 @@
 //!   function evaluates hundreds of expressions on a state. The code that proposes expressions only looks values up.
 //! * The random policy reads texts (numbers, calculations, mentions) by the same JavaScript helper functions.
 //!
-//! In `play/` a decision tree and the weights of a policy are used on both sides, because thousands of states are asked: by the code
+//! In `play/` questions and the weights of a policy are used on both sides, because thousands of states are asked: by the code
 //! that makes them, and as JavaScript. `play/tests.rs` checks that both choose alike, whatever kinds of values a state has.
 //!
 //! The alternative, one evaluator in Rust for the selection of expressions, would be faster, and would say twice what a program
@@ -149,6 +151,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod discovery;
 mod exploration;
 #[cfg(test)]
 mod fixtures;
@@ -159,6 +162,7 @@ mod synthesis;
 mod ui;
 mod world;
 
+pub use discovery::{Change, Effect, FieldKind, StateField, Survey, identifier};
 pub use exploration::Explorer;
 pub use plan::{DemonstratedCall, Demonstration, ExplorationPlan, Findings};
 pub use play::StateExplorer;

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sojourn_primitives::JsonPointer;
+use std::fmt;
 
 /// A predicate over the states before and after a skill ran.
 ///
@@ -31,6 +32,13 @@ pub enum Condition {
         /// Location of the value.
         path: JsonPointer,
         /// Required value.
+        value: Value,
+    },
+    /// After the call, the list at `path` contains `value`.
+    Contains {
+        /// Location of the list.
+        path: JsonPointer,
+        /// Required member.
         value: Value,
     },
     /// Every inner condition holds.
@@ -112,6 +120,9 @@ impl Condition {
             }
             Self::AtLeast { path, value } => number(after, path) >= value.resolve(args)?,
             Self::Equals { path, value } => path.find(after) == Some(value),
+            Self::Contains { path, value } => {
+                path.find(after).and_then(Value::as_array).is_some_and(|list| list.contains(value))
+            }
             Self::All(parts) => {
                 for part in parts {
                     if !part.holds(before, after, args)? {
@@ -135,11 +146,55 @@ impl Condition {
     /// The JSON pointers that the condition reads, in order of appearance.
     pub fn paths(&self) -> Vec<&JsonPointer> {
         match self {
-            Self::Increased { path, .. } | Self::AtLeast { path, .. } | Self::Equals { path, .. } => {
-                vec![path]
-            }
+            Self::Increased { path, .. }
+            | Self::AtLeast { path, .. }
+            | Self::Equals { path, .. }
+            | Self::Contains { path, .. } => vec![path],
             Self::All(parts) | Self::Any(parts) => parts.iter().flat_map(Self::paths).collect(),
             Self::Not(inner) => inner.paths(),
+        }
+    }
+}
+
+/// The condition as a clause: `/inventory/wood rises by 1 and /door is "open"`.
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let joined = |f: &mut fmt::Formatter<'_>, parts: &[Self], word: &str, empty: &str| {
+            if parts.is_empty() {
+                return f.write_str(empty);
+            }
+            for (at, part) in parts.iter().enumerate() {
+                let before = if at == 0 { "" } else { word };
+                // Which parts belong together is said where it could be read otherwise.
+                match part {
+                    Self::All(inner) | Self::Any(inner) if inner.len() > 1 && parts.len() > 1 => {
+                        write!(f, "{before}({part})")?;
+                    }
+                    _ => write!(f, "{before}{part}")?,
+                }
+            }
+            Ok(())
+        };
+        match self {
+            Self::Increased { path, by, cap: None } => write!(f, "{path} rises by {by}"),
+            Self::Increased { path, by, cap: Some(cap) } => {
+                write!(f, "{path} rises by {by} or reaches {cap}")
+            }
+            Self::AtLeast { path, value } => write!(f, "{path} is at least {value}"),
+            Self::Equals { path, value } => write!(f, "{path} is {value}"),
+            Self::Contains { path, value } => write!(f, "{path} contains {value}"),
+            Self::All(parts) => joined(f, parts, " and ", "always"),
+            Self::Any(parts) => joined(f, parts, " or ", "never"),
+            Self::Not(inner) => write!(f, "not ({inner})"),
+        }
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Literal(value) => write!(f, "{value}"),
+            Self::Param(name) => f.write_str(name),
         }
     }
 }
@@ -193,6 +248,35 @@ mod tests {
         );
         let kept = json!({"equals": {"path": "/a~1b", "value": true}});
         assert_eq!(json!(serde_json::from_value::<Condition>(kept.clone()).unwrap()), kept);
+    }
+
+    #[test]
+    fn a_list_contains_a_value_or_is_no_list() {
+        let held = Condition::Contains { path: JsonPointer::of(["held"]), value: json!("key") };
+        for (state, expected) in [
+            (json!({"held": ["lamp", "key"]}), true),
+            (json!({"held": ["keys"]}), false),
+            (json!({"held": "key"}), false),
+            (json!({}), false),
+        ] {
+            assert_eq!(held.holds(&json!({}), &state, &Map::new()), Ok(expected), "{state}");
+        }
+    }
+
+    #[test]
+    fn a_condition_reads_as_a_clause() {
+        let open = Condition::Equals { path: JsonPointer::of(["door"]), value: json!("open") };
+        let rich = Condition::AtLeast { path: JsonPointer::of(["coins"]), value: Amount::Literal(3.0) };
+        let held = Condition::Contains { path: JsonPointer::of(["held"]), value: json!("key") };
+        let all = Condition::All(vec![
+            gained_wood(),
+            Condition::Any(vec![open, rich]),
+            Condition::Not(Box::new(held)),
+        ]);
+        assert_eq!(
+            all.to_string(),
+            "/inventory/wood rises by n or reaches 9 and (/door is \"open\" or /coins is at least 3) and not (/held contains \"key\")"
+        );
     }
 
     #[test]

@@ -115,7 +115,15 @@ impl EnvironmentSpec {
     pub fn call_steps(&self, steps: u32) -> u32 {
         steps.max(self.episode_steps.unwrap_or(0).min(MOST_EPISODE_STEPS))
     }
+
+    /// Whether the world says what can be achieved in it, beyond rewards and the end of an episode.
+    pub fn documents_tasks(&self) -> bool {
+        self.tasks.iter().any(|task| task.name != SUCCEED)
+    }
 }
+
+/// Name of the task in a world that documents none: to get a reward, or to end an episode with success.
+pub(crate) const SUCCEED: &str = "succeed";
 
 /// Limit on the steps of a call that follow from [`EnvironmentSpec::episode_steps`].
 pub const MOST_EPISODE_STEPS: u32 = 1000;

@@ -28,6 +28,7 @@ mod environment_registry;
 mod exploration;
 mod framing;
 mod function;
+mod goals;
 mod grants;
 mod gymnasium;
 pub mod http;
@@ -85,6 +86,7 @@ pub use environment_registry::{
 };
 pub use exploration::{ActionTemplate, ArgumentSource, ExplorationSpec};
 pub use function::{FunctionTool, IntoOutcome, Json, NoArguments};
+pub use goals::WithGoals;
 pub use grants::Grants;
 pub use gymnasium::Gymnasium;
 pub use media::{Media, MediaError, MediaInMemory, MediaStore};

@@ -121,6 +121,7 @@ impl Core {
             learning: self.config.learning,
             only: &self.config.tasks,
             seed: self.episode.seed,
+            in_order: self.config.rules >= 3,
         };
         self.curriculum.proposals(&situation, OPTIONS)
     }

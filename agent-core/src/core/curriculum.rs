@@ -60,6 +60,8 @@ pub struct Situation<'a> {
     pub only: &'a [String],
     /// The episode's seed.
     pub seed: u64,
+    /// Whether tasks with equally many prerequisites are learned in the order of the environment, not of their names.
+    pub in_order: bool,
 }
 
 impl Situation<'_> {
@@ -111,7 +113,7 @@ impl Curriculum {
 
     /// Tasks without a skill whose prerequisites all have one and that are not in back-off.
     fn learnable(&self, situation: &Situation<'_>) -> Vec<String> {
-        let mut names: Vec<(usize, &str)> = situation
+        let mut names: Vec<(usize, usize, &str)> = situation
             .planner
             .tasks()
             .filter(|task| situation.allows(task))
@@ -121,10 +123,13 @@ impl Curriculum {
             .filter(|name| {
                 self.prerequisites(situation.planner, name).iter().all(|p| situation.skills.contains_key(p))
             })
-            .map(|name| (self.effort(situation.planner, name), name))
+            .map(|name| {
+                let place = if situation.in_order { situation.planner.place(name) } else { 0 };
+                (self.effort(situation.planner, name), place, name)
+            })
             .collect();
         names.sort_unstable();
-        names.into_iter().map(|(_, name)| name.to_owned()).collect()
+        names.into_iter().map(|(_, _, name)| name.to_owned()).collect()
     }
 
     fn effort(&self, planner: &Planner, task: &str) -> usize {

@@ -15,6 +15,7 @@ mod consolidating;
 mod consulting;
 pub mod curriculum;
 mod episodes;
+pub mod goals;
 mod guard;
 pub mod planner;
 mod prompts;

@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone)]
 pub struct Planner {
     tasks: BTreeMap<String, TaskSpec>,
+    /// The tasks' places in the environment's list.
+    places: BTreeMap<String, usize>,
     recipes: BTreeMap<String, Recipe>,
     /// The task that provides an item or a thing.
     providers: BTreeMap<String, String>,
@@ -39,6 +41,7 @@ impl Planner {
     /// Indexes what the environment documents.
     pub fn new(spec: &EnvironmentSpec) -> Self {
         let tasks = spec.tasks.iter().map(|task| (task.name.clone(), task.clone())).collect();
+        let places = spec.tasks.iter().enumerate().map(|(place, task)| (task.name.clone(), place)).collect();
         let recipes: BTreeMap<_, _> =
             spec.recipes.iter().map(|recipe| (recipe.task.clone(), recipe.clone())).collect();
         let mut providers = BTreeMap::new();
@@ -47,7 +50,7 @@ impl Planner {
                 providers.entry(made.item.clone()).or_insert_with(|| recipe.task.clone());
             }
         }
-        Self { tasks, recipes, providers, words: Words::of(spec), world_text: WorldText::of(spec) }
+        Self { tasks, places, recipes, providers, words: Words::of(spec), world_text: WorldText::of(spec) }
     }
 
     /// The world's words in prompts.
@@ -68,6 +71,11 @@ impl Planner {
     /// The task of that name.
     pub fn task(&self, name: &str) -> Option<&TaskSpec> {
         self.tasks.get(name)
+    }
+
+    /// The task's place in the environment's list.
+    pub(in crate::core) fn place(&self, task: &str) -> usize {
+        self.places.get(task).copied().unwrap_or(usize::MAX)
     }
 
     /// All tasks, by name.

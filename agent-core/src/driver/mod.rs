@@ -34,7 +34,7 @@ pub use redact::{Redactor, Unredactable};
 pub use replay::{RecordedRun, ReplayPosition};
 pub use run_memory::{RunMemory, Texts};
 pub use toolkit::{Approval, Approver, Tools, Unattended, call_hash};
-pub use trials::{SingleRun, StandaloneTrials, run_once};
+pub use trials::{SingleRun, StandaloneTrials, SurveyPlan, run_once, survey};
 
 use crate::core::Core;
 use crate::model::{

@@ -7,6 +7,7 @@
 
 pub mod duration;
 mod environments;
+mod goals;
 mod log;
 mod memory;
 mod models;
@@ -19,6 +20,7 @@ mod tests;
 mod tools;
 
 pub use environments::Environments;
+pub use goals::{Goal, Look, World};
 pub use log::{
     Diff, Export, Format as LogFormat, Import as LogImport, Log, LogCommand, Outcome as LogOutcome, Replay,
 };
@@ -123,6 +125,12 @@ pub enum Command {
     /// List, install and check environments.
     #[command(subcommand)]
     Environments(Environments),
+    /// Show what a world is like, as an agent finds it out.
+    #[command(subcommand)]
+    World(World),
+    /// Show what goals in words mean in a world.
+    #[command(subcommand)]
+    Goal(Goal),
     /// List, fetch and serve models.
     #[command(subcommand)]
     Models(Models),

@@ -25,6 +25,10 @@ pub struct Run {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 
+    /// A goal in words, instead of those of the agent file. Repeatable. `sojourn goal check` shows what it means in the world.
+    #[arg(long = "goal", value_name = "TEXT", conflicts_with = "resume")]
+    pub goals: Vec<String>,
+
     /// Set a key of the agent file: `--set run.actor.candidates=8`. Repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,

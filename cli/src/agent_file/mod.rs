@@ -4,12 +4,14 @@
 
 mod apply;
 mod controller;
+mod goals;
 mod overrides;
 mod read;
 #[cfg(test)]
 mod tests;
 
 pub use controller::{ControllerKind, ControllerSettings};
+pub use goals::{Discover, Goal};
 pub use overrides::assign;
 
 use crate::approver;
@@ -55,6 +57,15 @@ pub struct AgentFile {
     ///
     /// Default: the catalogue's default embedding model. Example: `embedding = "all-minilm-l6-v2"`.
     pub embedding: Option<String>,
+    /// What the agent is to achieve, in words; each a text, or a table with `text`, `name` and `condition`. They come before the
+    /// tasks of the environment. `sojourn run --goal` replaces them for one run.
+    ///
+    /// Default: none. Example: `goals = ["open the door"]`.
+    #[serde(default)]
+    pub goals: Vec<Goal>,
+    /// How a world is looked at before a run, where it documents no tasks or a goal is only words.
+    #[serde(default)]
+    pub discover: Discover,
     /// JavaScript files of reflexes, in order of priority. The function in a file takes the state and returns the action
     /// to take before the agent acts, or `null`.
     ///

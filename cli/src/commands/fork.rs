@@ -57,6 +57,7 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
     let started = context.started(&parent, prefix.first()).await?;
     let effective = EffectiveConfig::of(&context.store, &started, &prefix).await?;
     let mut config = adjusted(&effective.config, &settings)?;
+    let world = sojourn_tools::WithGoals::as_recorded(world, &started.environment);
     AgentFile::check_task_names(&config.tasks, world.spec())?;
     drop(world);
     if let Some(path) = &args.prompt_file {
@@ -97,6 +98,7 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
     }
     output::note(format!("run {run}: a fork of {} after record {}", parent.id, args.at));
     let resume = Run {
+        goals: Vec::new(),
         agent: path,
         steps: None,
         time: None,

@@ -5,6 +5,7 @@ mod diff;
 mod doctor;
 mod environments;
 mod fork;
+mod goal;
 mod knowledge;
 mod log;
 mod mcp;
@@ -20,6 +21,7 @@ mod serve;
 mod simulate_crash;
 mod skills;
 mod tools;
+mod world;
 
 use crate::args::{Args, Command};
 use crate::home::Home;
@@ -47,6 +49,8 @@ pub async fn dispatch(args: Args, environments: EnvironmentRegistry) -> Result<E
         Command::Knowledge(command) => knowledge::knowledge(&home, command).await?,
         Command::Tools(command) => return tools::tools(&home, command).await,
         Command::Environments(command) => return environments::environments(&home, command).await,
+        Command::World(command) => return world::world(&home, command).await,
+        Command::Goal(command) => return goal::goal(&home, command).await,
         Command::Mcp(args) => mcp::mcp(home, args).await?,
         Command::Models(command) => return models::models(command).await,
         #[cfg(feature = "perception")]

@@ -3,6 +3,7 @@ mod resuming;
 use crate::agent_file::AgentFile;
 use crate::args::Run;
 use crate::error::{Failure, Kind};
+use crate::goals::{self, Prepared, Scout};
 use crate::home::Home;
 use crate::progress::Progress;
 use crate::run_stats::{First, RunStats};
@@ -32,11 +33,15 @@ pub async fn run(home: Home, args: Run) -> Result<ExitCode> {
         let run = worker.parse()?;
         return Box::pin(carry_out(home, &args, Some(run))).await;
     }
-    let agent = AgentFile::read(home.environments(), &args.agent, &args.overrides)?;
+    let mut agent = AgentFile::read(home.environments(), &args.agent, &args.overrides)?;
+    agent.with_goals(&args.goals);
     agent.reflex_sources()?;
     agent.environment.check_reachable().await?;
     let world = agent.open_environment(home.environments()).await?;
-    agent.check_tasks(world.spec())?;
+    // Goals and discovered tasks get their names later.
+    if agent.goals.is_empty() && (world.spec().documents_tasks() || !world.spec().play) {
+        agent.check_tasks(world.spec())?;
+    }
     let environment = world.spec().name.clone();
     drop(world);
     let run = match &args.resume {
@@ -73,6 +78,9 @@ fn command_line(args: &Run) -> Vec<String> {
     if let Some(otlp) = &args.otlp {
         line.extend(["--otlp".to_owned(), otlp.clone()]);
     }
+    for goal in &args.goals {
+        line.extend(["--goal".to_owned(), goal.clone()]);
+    }
     line.extend(args.pull.then(|| "--pull".to_owned()));
     line.extend(args.json.then(|| "--json".to_owned()));
     if args.resume.is_some() {
@@ -102,8 +110,8 @@ fn budgets_of(args: &Run) -> Vec<String> {
 async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCode> {
     let mut agent = AgentFile::read(home.environments(), &args.agent, &args.overrides)?;
     apply(&mut agent, args);
+    agent.with_goals(&args.goals);
     let environment = agent.open_environment(home.environments()).await?;
-    let achievements = environment.spec().tasks.iter().filter(|task| task.achievement).count();
     let reflexes = agent.reflex_sources()?;
     let store = home.store().await?;
     let resumed = match &run {
@@ -118,7 +126,7 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     let mut models = Models::load(&agent, args.pull).await?;
     let context = RunContext::open(home, store).await?;
 
-    let progress = Progress::new(achievements, "");
+    let progress = Progress::new(0, "");
     let cancel = Cancel::new();
     stop_on_ctrl_c(cancel.clone());
     if let Some(toolbox) = agent.toolbox().await? {
@@ -135,11 +143,31 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
         let policy = agent.run.tools.as_ref().map(|tools| tools.policy.clone()).unwrap_or_default();
         context.resume(info, environment, more(args)?, &policy, &models, watch).await?
     } else {
-        let library = LibraryHandle::OnDisk(Box::new(context.home.library().await?));
+        let library = context.home.library().await?;
+        let scout = Scout {
+            agent: &agent,
+            sandbox: &context.sandbox,
+            observer: progress.clone(),
+            cancel: watch.cancel.clone(),
+            seed: agent.run.seed,
+        };
+        let controller = models.controller.as_ref();
+        let Prepared { environment, notes, only } =
+            goals::prepare(&scout, environment, library.state(), controller).await?;
+        for note in notes {
+            progress.say(&redactor.text(&note));
+        }
+        if agent.run.tasks.is_empty() {
+            agent.run.tasks = only;
+        }
+        agent.check_tasks(environment.spec())?;
+        let library = LibraryHandle::OnDisk(Box::new(library));
         let plan = Plan { config: agent.run.clone(), reflexes, library, title: None, run };
         context.begin(environment, plan, &models, watch).await?
     };
     let Session { run, started, driver, started_ms } = session;
+    let achievements = started.environment.tasks.iter().filter(|task| task.achievement).count();
+    progress.of(achievements);
     progress.say(&format!("run {run}: {} with {}", started.environment.name, models.controller.model().name));
     if resumed.is_some() {
         progress.say("replaying the recorded part first");

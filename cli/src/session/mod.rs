@@ -20,7 +20,7 @@ use sojourn_core::{
 };
 use sojourn_memory::{EventSeq, NewRun, RecordQuery, RunId, RunInfo, RunStatus, Store};
 use sojourn_sandbox::{Sandbox, SandboxConfig, engine_sha256};
-use sojourn_tools::{Environment, PolicyFile};
+use sojourn_tools::{Environment, PolicyFile, WithGoals};
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
 
@@ -149,6 +149,7 @@ impl RunContext {
         let started = self.started(info, records.first()).await?;
         let effective = EffectiveConfig::of(&self.store, &started, &records).await?;
         same_world(info, &started.environment, environment.spec())?;
+        let environment = WithGoals::as_recorded(environment, &started.environment);
         let model = models.controller.model();
         if model.name != effective.model.name {
             return Err(Failure::new(

@@ -15,6 +15,8 @@ const STATES: usize = 20_000;
 const DISCOUNT: f64 = 0.98;
 /// Worth of a call that was never made, if calls of its family always led to something new.
 const NEW: f64 = 0.5;
+/// For each so many states, worths are computed one call later.
+const PLACES_A_CALL: u32 = 64;
 /// Sweeps over all states at once, at most.
 const SWEEPS: usize = 60;
 /// Calls whose records are kept until it is clear which paths tell states apart.
@@ -181,7 +183,6 @@ impl Experience {
         random: &mut Random,
     ) -> Option<usize> {
         let Some(place) = self.place(features, options) else { return random.one(options).copied() };
-        let place = &self.places[place];
         // Calls that were possible here at another time may not be now.
         let worth: Vec<(usize, f64)> =
             options.iter().map(|call| (*call, self.worth(place, *call, Worth::Hoped))).collect();
@@ -235,8 +236,12 @@ impl Experience {
             (Outcome::On, Some(to)) => *tried.next.entry(to).or_default() += 1,
             _ => {}
         }
-        let value = self.best(&self.places[from], Worth::Hoped);
-        self.places[from].hoped = value;
+        self.places[from].hoped = self.best(from, Worth::Hoped);
+    }
+
+    /// Whether what states are worth should be computed again after this many calls: the oftener, the cheaper it is.
+    pub(super) fn is_due(&self, step: u32) -> bool {
+        step % (self.places.len() as u32 / PLACES_A_CALL + 1).clamp(4, 64) == 0
     }
 
     /// Decides again what tells states apart, as long as that is cheap, and computes what each state is worth.
@@ -252,12 +257,18 @@ impl Experience {
             }
             self.early = early;
         }
+        // From nothing: what places promise each other in a circle would fade a little with each sweep only.
+        for number in 0..self.places.len() {
+            let untried = self.untried(number);
+            let place = &mut self.places[number];
+            (place.hoped, place.known) = (untried, 0.0);
+        }
         for _ in 0..SWEEPS {
             let mut change: f64 = 0.0;
             // Goals are reached late, so worth spreads from the latest states.
             for number in (0..self.places.len()).rev() {
-                let hoped = self.best(&self.places[number], Worth::Hoped);
-                let known = self.best(&self.places[number], Worth::Known);
+                let hoped = self.best(number, Worth::Hoped);
+                let known = self.best(number, Worth::Known);
                 let place = &mut self.places[number];
                 change = change.max((place.hoped - hoped).abs()).max((place.known - known).abs());
                 (place.hoped, place.known) = (hoped, known);
@@ -269,15 +280,19 @@ impl Experience {
     }
 
     /// Worth of the best call in a state.
-    fn best(&self, place: &Place, worth: Worth) -> f64 {
-        let tried = place.tried.values().map(|tried| self.worth_of(tried, worth)).fold(0.0, f64::max);
+    fn best(&self, place: usize, worth: Worth) -> f64 {
+        let tried = self.places[place].tried.values();
+        let tried = tried.map(|tried| self.worth_of(place, tried, worth)).fold(0.0, f64::max);
         match worth {
             Worth::Known => tried,
-            Worth::Hoped => {
-                let untried = place.untried.iter().filter(|(_, left)| **left > 0);
-                untried.map(|(family, _)| self.chance(*family)).fold(tried, f64::max)
-            }
+            Worth::Hoped => tried.max(self.untried(place)),
         }
+    }
+
+    /// Worth of the best call that was never made in a state.
+    fn untried(&self, place: usize) -> f64 {
+        let untried = self.places[place].untried.iter().filter(|(_, left)| **left > 0);
+        untried.map(|(family, _)| self.chance(*family)).fold(0.0, f64::max)
     }
 
     /// Worth of a call of this family that was never made in a state.
@@ -286,36 +301,38 @@ impl Experience {
         NEW * f64::from(family.changed + 1) / f64::from(family.calls + 2)
     }
 
-    fn worth(&self, place: &Place, call: usize, worth: Worth) -> f64 {
-        match (place.tried.get(&call), worth) {
-            (Some(tried), _) => self.worth_of(tried, worth),
+    fn worth(&self, place: usize, call: usize, worth: Worth) -> f64 {
+        match (self.places[place].tried.get(&call), worth) {
+            (Some(tried), _) => self.worth_of(place, tried, worth),
             (None, Worth::Known) => 0.0,
             (None, Worth::Hoped) => self.chance(self.families[call]),
         }
     }
 
-    fn worth_of(&self, tried: &Tried, worth: Worth) -> f64 {
+    /// Worth of a call that was made in `place`, if it is made until it leads somewhere else.
+    fn worth_of(&self, place: usize, tried: &Tried, worth: Worth) -> f64 {
         let of = |place: &Place| match worth {
             Worth::Known => place.known,
             Worth::Hoped => place.hoped,
         };
-        let next: f64 = tried.next.iter().map(|(to, times)| f64::from(*times) * of(&self.places[*to])).sum();
-        (f64::from(tried.goals) + DISCOUNT * next) / f64::from(tried.times)
+        let elsewhere = tried.next.iter().filter(|(to, _)| **to != place);
+        let next: f64 = elsewhere.map(|(to, times)| f64::from(*times) * of(&self.places[*to])).sum();
+        let stayed = f64::from(tried.next.get(&place).copied().unwrap_or(0));
+        (f64::from(tried.goals) + DISCOUNT * next) / (f64::from(tried.times) - DISCOUNT * stayed)
     }
 
     /// What is best in each state from which a way to the goal is known.
     pub(super) fn lessons(&self) -> Vec<Lesson<'_>> {
-        let known = self.places.iter().filter(|place| place.known > 1e-6);
-        let lesson = |place: &'_ Place| {
-            let worth = |call: &usize| self.worth(place, *call, Worth::Known);
-            let best = place.options.iter().map(worth).fold(f64::MIN, f64::max);
-            place.options.iter().copied().filter(|call| best - worth(call) < 1e-6).collect()
-        };
+        let known = self.places.iter().enumerate().filter(|(_, place)| place.known > 1e-6);
         known
-            .map(|place| Lesson {
-                best: lesson(place),
-                features: &place.features,
-                visits: place.tried.values().map(|tried| tried.times).sum(),
+            .map(|(number, place)| {
+                let worth = |call: &usize| self.worth(number, *call, Worth::Known);
+                let best = place.options.iter().map(worth).fold(f64::MIN, f64::max);
+                Lesson {
+                    best: place.options.iter().copied().filter(|call| best - worth(call) < 1e-6).collect(),
+                    features: &place.features,
+                    visits: place.tried.values().map(|tried| tried.times).sum(),
+                }
             })
             .collect()
     }
@@ -326,7 +343,7 @@ impl Experience {
         let mut way = Vec::new();
         while way.len() < longest {
             let place = &self.places[at];
-            let worth = |call: &usize| self.worth(place, *call, Worth::Known);
+            let worth = |call: &usize| self.worth(at, *call, Worth::Known);
             let call = place.options.iter().copied().max_by(|a, b| worth(a).total_cmp(&worth(b)))?;
             let tried = place.tried.get(&call)?;
             way.push(call);

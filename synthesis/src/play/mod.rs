@@ -14,6 +14,7 @@ mod program;
 mod tests;
 mod tree;
 
+use crate::discovery::{Survey, Surveyor};
 use crate::exploration::Random;
 use crate::plan::{DemonstratedCall, Demonstration, ExplorationPlan, Findings};
 use crate::ui::UiState;
@@ -32,6 +33,8 @@ use tree::Tree;
 const TRIES: usize = 16;
 /// Seeds in a row whose goal was reached at the first try, after which programs are written.
 const FLUENT: usize = 3;
+/// Episodes of a survey with one seed.
+const SURVEYED: usize = 4;
 /// Solved seeds after which programs are written all the same.
 const SOLVED: usize = 6;
 /// Episodes that a program loses before it is given up.
@@ -42,8 +45,6 @@ const LONGEST: usize = 60;
 const RETURNED: usize = 6;
 /// The last episodes are for programs: as many as this part of the plan.
 const FOR_PROGRAMS: usize = 8;
-/// Calls after which worths are computed again within an episode.
-const REVIEWED: u32 = 64;
 
 /// Plays in an environment for one task.
 pub struct StateExplorer<'a> {
@@ -66,10 +67,42 @@ impl StateExplorer<'_> {
         &self,
         mut worlds: Vec<W>,
     ) -> Result<Findings, ExplorationError<W::Error>> {
-        let (Some(world), Some(&first)) = (worlds.first_mut(), self.plan.seeds.first()) else {
-            return Ok(Findings::default());
-        };
-        let game = Game {
+        match self.game(&mut worlds) {
+            Some(game) => game.play().await,
+            None => Ok(Findings::default()),
+        }
+    }
+
+    /// Plays the episodes of the plan towards what was never tried, without regard to the task's goal, and tells what calls
+    /// changed. When `enough` says so of the calls so far, no further episode begins.
+    ///
+    /// # Errors
+    /// When a world fails.
+    pub async fn survey<W: PracticeWorld>(
+        &self,
+        mut worlds: Vec<W>,
+        enough: impl Fn(usize) -> bool + Send,
+    ) -> Result<Survey, ExplorationError<W::Error>> {
+        let Some(mut game) = self.game(&mut worlds) else { return Ok(Survey::default()) };
+        game.surveyor = Some(Surveyor::default());
+        let mut tries = 0;
+        let mut seed = game.seeds.next();
+        while let Some(now) = seed
+            && game.left > 0
+            && !game.surveyor.as_ref().is_some_and(|surveyor| enough(surveyor.calls()))
+        {
+            game.episode(now, &By::Experience).await?;
+            tries += 1;
+            if tries % SURVEYED == 0 {
+                seed = game.seeds.next();
+            }
+        }
+        Ok(game.surveyor.unwrap_or_default().conclude())
+    }
+
+    fn game<'a, W: PracticeWorld>(&'a self, worlds: &'a mut [W]) -> Option<Game<'a, W>> {
+        let (world, &first) = (worlds.first_mut()?, self.plan.seeds.first()?);
+        Some(Game {
             explorer: self,
             world,
             random: Random::new(first),
@@ -82,8 +115,8 @@ impl StateExplorer<'_> {
             known: BTreeSet::new(),
             programs: Vec::new(),
             demonstrations: Vec::new(),
-        };
-        game.play().await
+            surveyor: None,
+        })
     }
 
     fn reaches(&self, before: &Value, after: &Value) -> bool {
@@ -132,6 +165,8 @@ struct Game<'a, W> {
     known: BTreeSet<String>,
     programs: Vec<Tried>,
     demonstrations: Vec<Demonstration>,
+    /// Notes what changes; while it does, no episode ends at the goal.
+    surveyor: Option<Surveyor>,
 }
 
 impl<W: PracticeWorld> Game<'_, W> {
@@ -198,6 +233,10 @@ impl<W: PracticeWorld> Game<'_, W> {
         self.left = self.left.saturating_sub(1);
         let explorer = self.explorer;
         let before = self.world.reset(seed).await.map_err(ExplorationError::World)?;
+        if let Some(surveyor) = &mut self.surveyor {
+            surveyor.begin(&before);
+        }
+        let mut state = before.clone();
         let mut features = self.experience.paths.read(&before);
         if let Some(first) = &self.start {
             let key = |features| self.experience.paths.key(features);
@@ -215,11 +254,14 @@ impl<W: PracticeWorld> Game<'_, W> {
             let call = self.experience.call(chosen).clone();
             let result =
                 self.world.call(&call, explorer.plan.steps).await.map_err(ExplorationError::World)?;
+            if let Some(surveyor) = &mut self.surveyor {
+                surveyor.see(&state, &call, &result.state);
+            }
             episode.calls.push(call);
             episode.total += result.reward;
             let after = self.experience.paths.read(&result.state);
             self.experience.paths.observe(&features, &after, result.reward, episode.total);
-            episode.reached = explorer.reaches(&before, &result.state);
+            episode.reached = self.surveyor.is_none() && explorer.reaches(&before, &result.state);
             let outcome = match (episode.reached, result.ended) {
                 (true, _) => Outcome::Goal,
                 (false, true) => Outcome::End,
@@ -233,8 +275,8 @@ impl<W: PracticeWorld> Game<'_, W> {
             if outcome != Outcome::On {
                 break;
             }
-            (features, options) = (after, next);
-            if step % REVIEWED == 0 {
+            (features, options, state) = (after, next, result.state);
+            if self.experience.is_due(step) {
                 self.experience.review();
             }
         }

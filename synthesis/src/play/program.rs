@@ -174,6 +174,13 @@ fn goal(condition: &Condition, starts: &mut Vec<String>) -> String {
             format!("JSON.stringify(at({})) === {}", names(path), quote(&value.to_string()))
         }
         Condition::Equals { path, value } => format!("at({}) === {value}", names(path)),
+        Condition::Contains { path, value } => {
+            let list = format!("(at({}) || [])", names(path));
+            format!(
+                "(Array.isArray{list} && {list}.some((item) => JSON.stringify(item) === {}))",
+                quote(&value.to_string())
+            )
+        }
         Condition::All(parts) => joined(parts, " && ", "true", starts),
         Condition::Any(parts) => joined(parts, " || ", "false", starts),
         Condition::Not(inner) => format!("!({})", goal(inner, starts)),

@@ -2,6 +2,7 @@
 
 use super::{ActionOffer, Deed, Peer, PeerObservation, RemoteEnvironment, RemoteEnvironmentError};
 use crate::content::plain;
+use crate::environment::SUCCEED;
 use crate::mcp::{McpSettings, McpSource};
 use crate::{
     CallContext, Condition, Ending, EndingKind, EnvironmentError, EnvironmentSpec, TaskSpec, ToolSource as _,
@@ -150,7 +151,7 @@ impl McpEnvironmentSettings {
     /// The server cannot be reached, or lacks one of the tools.
     pub async fn open(self, directory: &Path) -> Result<RemoteEnvironment, RemoteEnvironmentError> {
         let success = TaskSpec {
-            name: "succeed".to_owned(),
+            name: SUCCEED.to_owned(),
             description: "end the episode with a reward".to_owned(),
             parameters: Vec::new(),
             goal: Condition::Equals { path: JsonPointer::of(["success"]), value: true.into() },
@@ -324,7 +325,7 @@ impl McpPeer {
             text: Some(text),
             state: state.as_object().cloned().unwrap_or_default(),
             reward,
-            unlocked: if achieved { vec!["succeed".to_owned()] } else { Vec::new() },
+            unlocked: if achieved { vec![SUCCEED.to_owned()] } else { Vec::new() },
             failed: None,
             ended: kind
                 .map(|kind| Ending { kind, cause: format!("the episode ended with a reward of {reward}") }),

@@ -10,6 +10,7 @@ pub use mcp::McpEnvironmentSettings;
 pub use process::ProcessEnvironmentSettings;
 
 use crate::content::plain;
+use crate::environment::SUCCEED;
 use crate::outside::json;
 use crate::{
     Action, Amount, Condition, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec,
@@ -182,8 +183,6 @@ fn succeed() -> TaskSpec {
     }
 }
 
-/// Name of the task in a world that documents none.
-const SUCCEED: &str = "succeed";
 /// The least rise of the return that counts.
 const LEAST_REWARD: f64 = 1e-6;
 

@@ -7,6 +7,7 @@ mod choose;
 mod choose_action;
 mod compare;
 mod consolidate;
+pub(super) mod goal;
 pub(super) mod memories;
 pub(super) mod notes;
 pub(super) mod outside;

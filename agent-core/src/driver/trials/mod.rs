@@ -10,10 +10,12 @@ mod exploration;
 mod reflexes;
 mod single_run;
 mod standalone;
+mod survey;
 
 pub(super) use candidates::TrialRunner;
 pub use single_run::{SingleRun, run_once};
 pub use standalone::StandaloneTrials;
+pub use survey::{SurveyPlan, survey};
 
 use super::executor::{ExecutorError, LiveReflex};
 use super::journal::JournalError;

@@ -1,0 +1,56 @@
+//! `sojourn goal` and `sojourn world`.
+
+use clap::{Args as ClapArgs, Subcommand, ValueHint};
+use std::path::PathBuf;
+
+/// `sojourn goal`.
+#[derive(Debug, Subcommand)]
+pub enum Goal {
+    /// Show by which condition the program will see that the goals of an agent are reached.
+    ///
+    /// The goals are those of the agent file, or those of `--goal`. Where one is only words, the model says which field of the
+    /// world's state shows it, after the program has looked around there. Exit code 1 says that a goal means nothing there.
+    Check {
+        /// The agent file.
+        #[arg(value_name = "AGENT.TOML", value_hint = ValueHint::FilePath)]
+        agent: PathBuf,
+        /// A goal in words, instead of those of the agent file. Repeatable.
+        #[arg(long = "goal", value_name = "TEXT")]
+        goals: Vec<String>,
+        /// How the world is looked at.
+        #[command(flatten)]
+        look: Look,
+        /// Fetch the model first, where it is not on this machine.
+        #[arg(long)]
+        pull: bool,
+    },
+}
+
+/// `sojourn world`.
+#[derive(Debug, Subcommand)]
+pub enum World {
+    /// Play in a practice world without a goal, and show what can be found out: the fields of the state, what calls change, and the
+    /// tasks that an agent makes of that where the world documents none.
+    Show {
+        /// The environment's name, or an agent file that describes one.
+        #[arg(value_name = "NAME|AGENT.TOML", value_hint = ValueHint::FilePath)]
+        environment: String,
+        /// How the world is looked at.
+        #[command(flatten)]
+        look: Look,
+    },
+}
+
+/// How a world is looked at.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Look {
+    /// The seed of the practice worlds.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Set a key of the agent file: `--set discover.episodes=100`. Repeatable.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,108 @@
+//! `sojourn goal`: what goals in words mean in a world.
+
+use crate::agent_file::AgentFile;
+use crate::args::Goal as Command;
+use crate::error::{Failure, Kind};
+use crate::goals::{Scout, Understood};
+use crate::home::Home;
+use crate::progress::Progress;
+use crate::session::{Models, sandbox, stop_on_ctrl_c};
+use crate::{output, table};
+use anyhow::Result;
+use serde_json::{Value, json};
+use sojourn_controller::Cancel;
+use sojourn_synthesis::Survey;
+use std::process::ExitCode;
+
+/// Carries out a command on goals.
+pub async fn goal(home: &Home, command: Command) -> Result<ExitCode> {
+    let Command::Check { agent: path, goals, look, pull } = command;
+    let mut agent = AgentFile::read(home.environments(), &path, &look.overrides)?;
+    agent.with_goals(&goals);
+    if agent.goals.is_empty() {
+        return Err(Failure::new(Kind::Usage, format!("`{}` has no goals", path.display()))
+            .hint("say one with `--goal \"open the door\"`, or write `goals = [\"open the door\"]` into it")
+            .into());
+    }
+    let mut world = agent.open_environment(home.environments()).await?;
+    let spec = world.spec().clone();
+    let models = Models::load(&agent, pull).await?;
+    let cancel = Cancel::new();
+    stop_on_ctrl_c(cancel.clone());
+    let sandbox = sandbox().await?;
+    let progress = Progress::new(0, "");
+    let scout =
+        Scout { agent: &agent, sandbox: &sandbox, observer: progress.clone(), cancel, seed: look.seed };
+    let survey = scout.look_around(world.as_mut()).await?;
+    let mut understood = Vec::new();
+    for goal in &agent.goals {
+        understood.push(scout.understand(goal, &spec, &survey, models.controller.as_ref()).await?);
+    }
+    progress.finish();
+    let all = understood.iter().all(|each| each.task.is_some());
+    if look.json {
+        let goals: Vec<Value> = understood.iter().map(|each| document(each, &survey)).collect();
+        output::json(&json!({"environment": spec.name, "episodes": survey.episodes, "goals": goals}))?;
+    } else {
+        let mut rows = table::new(["goal", "is reached when", "reached by chance"]);
+        for Understood { goal, task } in &understood {
+            let (when, chance) = match task {
+                Some(task) => (task.goal.to_string(), by_chance(&survey, task)),
+                None => ("nothing in the state shows it".to_owned(), String::new()),
+            };
+            rows.add_row([goal.text.clone(), when, chance]);
+        }
+        table::print(&rows)?;
+        for Understood { goal, task } in &understood {
+            match task {
+                None => output::note(scout.meaningless(goal, &spec, &survey).advice()),
+                Some(task) if goal.condition.is_none() && !spec.tasks.contains(task) => {
+                    let condition = json!(task.goal);
+                    output::line(format!(
+                        "\n# to keep this meaning, or to change it, in the agent file\n[[goals]]\ntext = {}\ncondition = {}",
+                        json!(goal.text),
+                        inline_toml(&condition)
+                    ))?;
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn document(understood: &Understood, survey: &Survey) -> Value {
+    let Understood { goal, task } = understood;
+    json!({
+        "text": goal.text,
+        "task": task.as_ref().map(|task| &task.name),
+        "condition": task.as_ref().map(|task| &task.goal),
+        "when": task.as_ref().map(|task| task.goal.to_string()),
+        "reached_in_episodes": task.as_ref().and_then(|task| survey.change(&task.goal)).map(|change| change.episodes),
+    })
+}
+
+fn by_chance(survey: &Survey, task: &sojourn_tools::TaskSpec) -> String {
+    match survey.change(&task.goal) {
+        Some(change) => format!("in {} of {} episodes", change.episodes, survey.episodes),
+        None if survey.calls > 0 => "never".to_owned(),
+        None => "not tried".to_owned(),
+    }
+}
+
+/// JSON as an inline value of TOML.
+fn inline_toml(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let fields: Vec<String> =
+                fields.iter().map(|(name, value)| format!("{name} = {}", inline_toml(value))).collect();
+            format!("{{ {} }}", fields.join(", "))
+        }
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(inline_toml).collect();
+            format!("[{}]", items.join(", "))
+        }
+        // A text of JSON is one of TOML, and so are numbers and truth values.
+        other => other.to_string(),
+    }
+}

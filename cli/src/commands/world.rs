@@ -1,0 +1,123 @@
+//! `sojourn world`: what a world is like, as an agent finds it out.
+
+use crate::agent_file::AgentFile;
+use crate::args::World as Command;
+use crate::goals::Scout;
+use crate::home::Home;
+use crate::progress::Progress;
+use crate::session::{sandbox, stop_on_ctrl_c};
+use crate::{output, table};
+use anyhow::Result;
+use serde_json::{Value, json};
+use sojourn_controller::Cancel;
+use sojourn_synthesis::{Change, FieldKind, StateField, Survey};
+use sojourn_tools::EnvironmentSpec;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Values of a field that are shown.
+const VALUES: usize = 6;
+
+/// Carries out a command on worlds.
+pub async fn world(home: &Home, command: Command) -> Result<ExitCode> {
+    let Command::Show { environment, look } = command;
+    let path = Path::new(&environment);
+    let agent = if path.is_file() {
+        AgentFile::read(home.environments(), path, &look.overrides)?
+    } else {
+        let text = format!("environment = {}", json!(environment));
+        AgentFile::parse(&text, &environment, Path::new(""), &look.overrides)?
+    };
+    let mut world = agent.open_environment(home.environments()).await?;
+    let spec = world.spec().clone();
+    let cancel = Cancel::new();
+    stop_on_ctrl_c(cancel.clone());
+    let sandbox = sandbox().await?;
+    let progress = Progress::new(0, "");
+    let scout =
+        Scout { agent: &agent, sandbox: &sandbox, observer: progress.clone(), cancel, seed: look.seed };
+    let survey = scout.look_around(world.as_mut()).await?;
+    progress.finish();
+    let documented: BTreeSet<_> = spec.tasks.iter().flat_map(|task| task.goal.paths()).collect();
+    let found = survey.tasks(&documented, agent.discover.tasks);
+    if look.json {
+        output::json(&json!({
+            "environment": spec.name, "version": spec.version, "documented": spec.documents_tasks(),
+            "survey": survey, "tasks": spec.tasks, "discovered": found,
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    print_fields(&spec, &survey)?;
+    print_changes(&survey, survey.discoveries(&documented))?;
+    let mut rows = table::new(["task", "is done when", "from"]);
+    for task in &spec.tasks {
+        rows.add_row([task.name.clone(), task.goal.to_string(), "the world".to_owned()]);
+    }
+    for task in found.iter().filter(|_| !spec.documents_tasks()) {
+        rows.add_row([task.name.clone(), task.goal.to_string(), "found out".to_owned()]);
+    }
+    output::line("")?;
+    table::print(&rows)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_fields(spec: &EnvironmentSpec, survey: &Survey) -> Result<()> {
+    if survey.calls == 0 {
+        output::note(format!("calls are not made at random in `{}`: this is one first state", spec.name));
+    } else {
+        output::line(format!(
+            "{} {}: {} calls in {}\n",
+            spec.name,
+            spec.version,
+            survey.calls,
+            output::counted(survey.episodes, "episode")
+        ))?;
+    }
+    let mut rows = table::new(["field", "values"]);
+    for StateField { path, kind } in &survey.fields {
+        rows.add_row([path.to_string(), values(kind)]);
+    }
+    Ok(table::print(&rows)?)
+}
+
+fn values(kind: &FieldKind) -> String {
+    let list = |values: Vec<String>, more: bool| {
+        let rest = if more || values.len() > VALUES { ", …" } else { "" };
+        format!("{}{rest}", values.iter().take(VALUES).cloned().collect::<Vec<_>>().join(", "))
+    };
+    match kind {
+        FieldKind::Number { min, max } if min == max => min.to_string(),
+        FieldKind::Number { min, max } => format!("{min} to {max}"),
+        FieldKind::Value { values, more } if values.is_empty() && *more => "texts".to_owned(),
+        FieldKind::Value { values, more } => list(values.iter().map(Value::to_string).collect(), *more),
+        FieldKind::List { members, more } => {
+            format!(
+                "a list: {}",
+                list(members.iter().map(|member| json!(member).to_string()).collect(), *more)
+            )
+        }
+    }
+}
+
+fn print_changes<'a>(survey: &Survey, changes: impl Iterator<Item = &'a Change>) -> Result<()> {
+    let mut rows = table::new(["what can be brought about", "episodes", "times", "after"]);
+    table::numbers(&mut rows, [1, 2]);
+    let mut any = false;
+    for change in changes {
+        any = true;
+        let after: Vec<String> =
+            change.calls.iter().map(|(call, times)| format!("{call} {times}x")).collect();
+        rows.add_row([
+            change.effect.condition().to_string(),
+            format!("{} of {}", change.episodes, survey.episodes),
+            change.times.to_string(),
+            after.join(", "),
+        ]);
+    }
+    if any {
+        output::line("")?;
+        table::print(&rows)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! Before a run: looking around in the world, what goals in words mean there, and the tasks that were discovered.
+
+use crate::agent_file::{AgentFile, Discover, Goal};
+use crate::error::{Failure, Kind};
+use anyhow::{Context as _, Result};
+use sojourn_controller::{Cancel, Controller};
+use sojourn_core::{
+    DriveError, GoalMeaning, Observer, Planner, SurveyPlan, goal_meaning, goal_request, seeds, survey,
+};
+use sojourn_sandbox::Sandbox;
+use sojourn_skills::LibraryState;
+use sojourn_synthesis::Survey;
+use sojourn_tools::{Environment, EnvironmentSpec, TaskSpec, WithGoals};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Calls in all episodes of a survey after which no further one begins.
+const CALLS: usize = 6000;
+/// How often the model is asked for a condition that does not hold before anything is done.
+const ASKED: u64 = 3;
+/// Things that can be measured in a world, which an error names.
+const NAMED: usize = 6;
+
+/// What looks around and understands.
+pub struct Scout<'a> {
+    /// The agent.
+    pub agent: &'a AgentFile,
+    /// Runs what is played.
+    pub sandbox: &'a Sandbox,
+    /// Shows how far it is.
+    pub observer: Arc<dyn Observer>,
+    /// Stops it.
+    pub cancel: Cancel,
+    /// The seed of the practice worlds.
+    pub seed: u64,
+}
+
+/// A goal with what it means.
+pub struct Understood {
+    /// The goal.
+    pub goal: Goal,
+    /// Its task: one of the environment's own, or one under its own condition. `None` where nothing shows it.
+    pub task: Option<TaskSpec>,
+}
+
+impl Scout<'_> {
+    /// Plays without a goal. Where that is not possible, the survey holds the first state of one episode.
+    ///
+    /// # Errors
+    /// When the world fails or a person interrupts.
+    pub async fn look_around(&self, world: &mut dyn Environment) -> Result<Survey> {
+        let Discover { episodes, seconds, .. } = self.agent.discover;
+        let time = Duration::from_secs(seconds);
+        let plan = SurveyPlan { seed: self.seed, episodes, calls: CALLS, time };
+        let seen = survey(world, self.sandbox, plan, Arc::clone(&self.observer), self.cancel.clone()).await;
+        match seen {
+            Ok(survey) if survey.episodes > 0 => return Ok(survey),
+            Ok(_) => {}
+            Err(DriveError::Interrupted) => {
+                return Err(Failure::new(Kind::Interrupted, "interrupted while looking around").into());
+            }
+            Err(error) => return Err(error).context("looking around in the world failed"),
+        }
+        world.reset(self.seed).await?;
+        Ok(Survey::of_starts([world.observe()?.state]))
+    }
+
+    /// What a goal means in a world.
+    ///
+    /// # Errors
+    /// When the model cannot be asked.
+    pub async fn understand(
+        &self,
+        goal: &Goal,
+        spec: &EnvironmentSpec,
+        survey: &Survey,
+        controller: &dyn Controller,
+    ) -> Result<Understood> {
+        let understood = |task| Ok(Understood { goal: goal.clone(), task });
+        if let Some(condition) = &goal.condition {
+            return understood(Some(goal.task(condition.clone())));
+        }
+        for attempt in 0..ASKED {
+            let seed = seeds::draw(self.seed, "goal", attempt);
+            let mut request = goal_request(spec, survey, &goal.text, seed);
+            if attempt > 0 {
+                request.sampling.temperature = 0.8;
+            }
+            let reply = controller
+                .complete(&request, &self.cancel)
+                .await
+                .with_context(|| format!("the model could not say what `{}` means", goal.text))?;
+            match goal_meaning(&reply) {
+                GoalMeaning::Task(name) => {
+                    return understood(spec.tasks.iter().find(|task| task.name == name).cloned());
+                }
+                GoalMeaning::Condition(condition) if !survey.always_holds(&condition) => {
+                    return understood(Some(goal.task(condition)));
+                }
+                GoalMeaning::Condition(_) => {}
+                GoalMeaning::Nothing => return understood(None),
+            }
+        }
+        understood(None)
+    }
+
+    /// The error for a goal that nothing shows, with what can be measured in the world.
+    pub fn meaningless(&self, goal: &Goal, spec: &EnvironmentSpec, survey: &Survey) -> Failure {
+        let measurable: Vec<String> = measurable(spec, survey).take(NAMED).collect();
+        let text = format!("the goal `{}`: nothing in the state of `{}` shows it", goal.text, spec.name);
+        Failure::new(Kind::Failure, text).hint(if measurable.is_empty() {
+            "its state has no field that changes; give the goal a `condition` in the agent file".to_owned()
+        } else {
+            format!(
+                "what can be measured there: {}; or give the goal a `condition` in the agent file",
+                measurable.join("; ")
+            )
+        })
+    }
+}
+
+/// What can be measured in a world, the nearest to a task first.
+fn measurable<'a>(spec: &'a EnvironmentSpec, survey: &'a Survey) -> impl Iterator<Item = String> + 'a {
+    let tasks = spec.tasks.iter().map(|task| format!("{} ({})", task.name, task.goal));
+    let effects = survey.changes.iter().map(|change| change.effect.condition().to_string());
+    tasks.chain(effects)
+}
+
+/// The world of a new run: with the user's goals before its own tasks, or with tasks that were discovered after them.
+pub struct Prepared {
+    /// The world.
+    pub environment: Box<dyn Environment>,
+    /// What a person should be told, one sentence each.
+    pub notes: Vec<String>,
+    /// The tasks that the run may propose, where the goals decide that.
+    pub only: Vec<String>,
+}
+
+/// Looks around where that is needed, and gives the world its goals and tasks.
+///
+/// # Errors
+/// When the world fails, the model cannot be asked, or a goal means nothing in the world.
+pub async fn prepare(
+    scout: &Scout<'_>,
+    mut environment: Box<dyn Environment>,
+    library: &LibraryState,
+    controller: &dyn Controller,
+) -> Result<Prepared> {
+    let agent = scout.agent;
+    let spec = environment.spec().clone();
+    let in_words = agent.goals.iter().any(|goal| goal.condition.is_none());
+    let discovers = !spec.documents_tasks() && agent.goals.is_empty() && agent.discover.tasks > 0;
+    let (mut notes, mut only) = (Vec::new(), Vec::new());
+    let mut seen = Survey::default();
+    if agent.discover.episodes > 0 && (in_words || (discovers && spec.play)) {
+        seen = scout.look_around(environment.as_mut()).await?;
+        notes.push(format!(
+            "looked around: {} calls in {}, {} fields",
+            seen.calls,
+            crate::output::counted(seen.episodes, "episode"),
+            seen.fields.len()
+        ));
+    } else if in_words {
+        environment.reset(scout.seed).await?;
+        seen = Survey::of_starts([environment.observe()?.state]);
+    }
+    let mut goals = Vec::new();
+    for goal in &agent.goals {
+        let Some(task) = scout.understand(goal, &spec, &seen, controller).await?.task else {
+            return Err(scout.meaningless(goal, &spec, &seen).into());
+        };
+        notes.push(format!("the goal `{}` is reached when {}", goal.text, task.goal));
+        if spec.tasks.contains(&task) {
+            let planner = Planner::new(&spec);
+            only.extend(planner.closure(&task.name));
+            only.push(task.name);
+        } else {
+            goals.push(task);
+        }
+    }
+    if !only.is_empty() {
+        only.extend(goals.iter().map(|goal| goal.name.clone()));
+    }
+    let mut last = Vec::new();
+    if discovers {
+        last = remembered(library, &spec.name);
+        let known: BTreeSet<_> = spec.tasks.iter().chain(&last).flat_map(|task| task.goal.paths()).collect();
+        let found = seen.tasks(&known, agent.discover.tasks.saturating_sub(last.len()));
+        drop(known);
+        last.extend(found);
+        if !last.is_empty() {
+            let names: Vec<&str> = last.iter().map(|task| task.name.as_str()).collect();
+            notes.push(format!("found out what can be done: {}", names.join(", ")));
+        }
+    }
+    Ok(Prepared { environment: WithGoals::wrap(environment, goals, last), notes, only })
+}
+
+/// The tasks of skills that earlier runs learned in this world.
+fn remembered(library: &LibraryState, environment: &str) -> Vec<TaskSpec> {
+    library
+        .all_active()
+        .filter(|entry| !entry.is_reflex() && entry.skill.manifest.environment == environment)
+        .filter_map(|entry| {
+            let manifest = &entry.skill.manifest;
+            let goal = manifest.postcondition.clone().filter(|_| manifest.parameters.is_empty())?;
+            Some(TaskSpec {
+                name: manifest.name.clone(),
+                description: manifest.description.clone(),
+                parameters: Vec::new(),
+                goal,
+                achievement: true,
+                episodes: None,
+            })
+        })
+        .collect()
+}
