@@ -24,7 +24,7 @@ pub use config::{
     RunConfig, SettingOutOfRange, ToolUse,
 };
 pub use core::curriculum::{Curriculum, Proposal, Situation, TaskRecord};
-pub use core::goals::{GoalMeaning, goal_meaning, goal_request};
+pub use core::goals::{GoalMeaning, GoalQuestion};
 pub use core::planner::{Planner, Total, held};
 pub use core::{Core, Totals, seeds};
 pub use driver::{

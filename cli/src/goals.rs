@@ -4,9 +4,7 @@ use crate::agent_file::{AgentFile, Discover, Goal};
 use crate::error::{Failure, Kind};
 use anyhow::{Context as _, Result};
 use sojourn_controller::{Cancel, Controller};
-use sojourn_core::{
-    DriveError, GoalMeaning, Observer, Planner, SurveyPlan, goal_meaning, goal_request, seeds, survey,
-};
+use sojourn_core::{DriveError, GoalMeaning, GoalQuestion, Observer, Planner, SurveyPlan, seeds, survey};
 use sojourn_sandbox::Sandbox;
 use sojourn_skills::LibraryState;
 use sojourn_synthesis::Survey;
@@ -17,7 +15,7 @@ use std::time::Duration;
 
 /// Calls in all episodes of a survey after which no further one begins.
 const CALLS: usize = 6000;
-/// How often the model is asked for a condition that does not hold before anything is done.
+/// How often the model is asked what a goal means, each time with the choices in another order, until two answers agree.
 const ASKED: u64 = 3;
 /// Things that can be measured in a world, which an error names.
 const NAMED: usize = 6;
@@ -81,28 +79,34 @@ impl Scout<'_> {
         if let Some(condition) = &goal.condition {
             return understood(Some(goal.task(condition.clone())));
         }
+        let question = GoalQuestion::new(spec, survey, &goal.text);
+        if !question.has_choices() {
+            return understood(None);
+        }
+        let mut meant: Vec<(GoalMeaning, usize)> = Vec::new();
         for attempt in 0..ASKED {
-            let seed = seeds::draw(self.seed, "goal", attempt);
-            let mut request = goal_request(spec, survey, &goal.text, seed);
-            if attempt > 0 {
-                request.sampling.temperature = 0.8;
-            }
+            let request = question.request(seeds::draw(self.seed, "goal", attempt));
             let reply = controller
                 .complete(&request, &self.cancel)
                 .await
                 .with_context(|| format!("the model could not say what `{}` means", goal.text))?;
-            match goal_meaning(&reply) {
-                GoalMeaning::Task(name) => {
-                    return understood(spec.tasks.iter().find(|task| task.name == name).cloned());
-                }
-                GoalMeaning::Condition(condition) if !survey.always_holds(&condition) => {
-                    return understood(Some(goal.task(condition)));
-                }
-                GoalMeaning::Condition(_) => {}
-                GoalMeaning::Nothing => return understood(None),
+            let meaning = question.meaning(seeds::draw(self.seed, "goal", attempt), &reply);
+            match meant.iter_mut().find(|(known, _)| *known == meaning) {
+                Some((_, times)) => *times += 1,
+                None => meant.push((meaning, 1)),
+            }
+            if meant.iter().any(|(_, times)| *times > 1) {
+                break;
             }
         }
-        understood(None)
+        let most = meant.iter().map(|(_, times)| *times).max().unwrap_or(0);
+        match meant.into_iter().find(|(_, times)| *times == most).map(|(meaning, _)| meaning) {
+            Some(GoalMeaning::Task(name)) => {
+                understood(spec.tasks.iter().find(|task| task.name == name).cloned())
+            }
+            Some(GoalMeaning::Condition(condition)) => understood(Some(goal.task(condition))),
+            Some(GoalMeaning::Nothing) | None => understood(None),
+        }
     }
 
     /// The error for a goal that nothing shows, with what can be measured in the world.

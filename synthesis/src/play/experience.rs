@@ -35,8 +35,10 @@ struct Place {
     features: Features,
     /// Numbers of the calls that are possible here, as far as is known.
     options: BTreeSet<usize>,
+    /// Those that were possible when it was met last.
+    offered: Vec<usize>,
     tried: BTreeMap<usize, Tried>,
-    /// How many calls of each family were never made here.
+    /// How many of these calls of each family were never made here.
     untried: BTreeMap<usize, usize>,
     /// Worth of being here, chances of something new included.
     hoped: f64,
@@ -152,8 +154,12 @@ impl Experience {
         let key = self.paths.key(features);
         if let Some(place) = self.by_key.get(&key) {
             let known = &mut self.places[*place];
-            for option in options {
-                if known.options.insert(*option) {
+            // What was possible at another time may not be now, and promises nothing.
+            if known.offered != options {
+                known.offered = options.to_vec();
+                known.options.extend(options);
+                known.untried.clear();
+                for option in options.iter().filter(|option| !known.tried.contains_key(option)) {
                     *known.untried.entry(self.families[*option]).or_default() += 1;
                 }
             }
@@ -167,6 +173,7 @@ impl Experience {
         self.places.push(Place {
             features: features.clone(),
             options: BTreeSet::new(),
+            offered: Vec::new(),
             tried: BTreeMap::new(),
             untried: BTreeMap::new(),
             hoped: NEW,
@@ -225,7 +232,7 @@ impl Experience {
         family.calls += 1;
         family.changed += u32::from(transition.succeeded && to != Some(from));
         let place = &mut self.places[from];
-        if !place.tried.contains_key(&transition.call) {
+        if !place.tried.contains_key(&transition.call) && place.offered.contains(&transition.call) {
             let family = self.families[transition.call];
             place.untried.entry(family).and_modify(|left| *left = left.saturating_sub(1));
         }
