@@ -83,6 +83,7 @@ impl Scout<'_> {
         if !question.has_choices() {
             return understood(None);
         }
+        let enough = if question.is_a_guess() { ASKED as usize } else { 2 };
         let mut meant: Vec<(GoalMeaning, usize)> = Vec::new();
         for attempt in 0..ASKED {
             let request = question.request(seeds::draw(self.seed, "goal", attempt));
@@ -95,11 +96,14 @@ impl Scout<'_> {
                 Some((_, times)) => *times += 1,
                 None => meant.push((meaning, 1)),
             }
-            if meant.iter().any(|(_, times)| *times > 1) {
+            if meant.iter().any(|(_, times)| *times >= enough) {
                 break;
             }
         }
         let most = meant.iter().map(|(_, times)| *times).max().unwrap_or(0);
+        if most < enough && question.is_a_guess() {
+            return understood(None);
+        }
         match meant.into_iter().find(|(_, times)| *times == most).map(|(meaning, _)| meaning) {
             Some(GoalMeaning::Task(name)) => {
                 understood(spec.tasks.iter().find(|task| task.name == name).cloned())

@@ -192,9 +192,7 @@ impl Surveyor {
                 continue;
             }
             changed.insert(path);
-            // Falling to nothing, or from true to false, is the end of something.
-            let is_end = value.is_null() || **value == Value::Bool(false);
-            if !is_end && !value.as_str().is_some_and(|text| text.is_empty() || is_prose(text)) {
+            if !value.is_null() && !value.as_str().is_some_and(|text| text.is_empty() || is_prose(text)) {
                 effects.push(Effect::Becomes { path: path.clone(), value: (*value).clone() });
             }
         }

@@ -120,6 +120,12 @@ impl GoalQuestion {
         !self.choices.is_empty()
     }
 
+    /// Whether no choice shares a word with the goal, so that an answer is a guess.
+    pub fn is_a_guess(&self) -> bool {
+        let wanted = words(&self.goal);
+        self.choices.iter().all(|(_, line)| shared(&wanted, &words(line)) == 0)
+    }
+
     fn order(&self, attempt: u64) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.choices.len()).collect();
         let mut random = SplitMix64::new(attempt);

@@ -1,5 +1,7 @@
 //! Tests with a real model.
 
+#[cfg(feature = "llama")]
+mod goals;
 mod see;
 #[cfg(feature = "llama")]
 mod serve;
