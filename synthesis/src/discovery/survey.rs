@@ -68,6 +68,8 @@ pub struct Change {
     pub at_start: bool,
     /// The calls after which it happened most often, as JavaScript, with how often.
     pub calls: Vec<(String, usize)>,
+    /// Whether it is the reward of the call, or the sum of the episode's rewards: an account of goals, and none itself.
+    pub is_account: bool,
     /// Whether it follows some calls much more often than others; `false` also where that cannot be said yet.
     pub is_caused: bool,
 }
@@ -133,6 +135,9 @@ struct Count {
     times: usize,
     episodes: BTreeSet<usize>,
     soonest: usize,
+    /// How often the number was not the reward of the call, and not the sum of the rewards.
+    not_reward: usize,
+    not_return: usize,
     by_call: BTreeMap<String, usize>,
 }
 
@@ -143,6 +148,8 @@ pub(crate) struct Surveyor {
     calls: usize,
     /// Calls of the episode under way.
     step: usize,
+    /// The sum of its rewards.
+    total: f64,
     fields: Fields,
     counts: BTreeMap<(JsonPointer, String), Count>,
     changed: BTreeMap<JsonPointer, usize>,
@@ -154,7 +161,7 @@ impl Surveyor {
     /// Notes the first state of an episode.
     pub(crate) fn begin(&mut self, state: &Value) {
         self.episodes += 1;
-        self.step = 0;
+        (self.step, self.total) = (0, 0.0);
         self.fields.note(&Reading::of(state));
         if !self.starts.contains(state) {
             self.starts.push(state.clone());
@@ -167,10 +174,11 @@ impl Surveyor {
     }
 
     /// Notes what came of a call.
-    pub(crate) fn see(&mut self, before: &Value, call: &ToolCall, after: &Value) {
+    pub(crate) fn see(&mut self, before: &Value, call: &ToolCall, after: &Value, reward: f64) {
         let (was, is) = (Reading::of(before), Reading::of(after));
         self.calls += 1;
         self.step += 1;
+        self.total += reward;
         self.fields.note(&is);
         let name = as_javascript(call);
         *self.made.entry(name.clone()).or_default() += 1;
@@ -211,35 +219,46 @@ impl Surveyor {
             *self.changed.entry(path.clone()).or_default() += 1;
         }
         for effect in effects {
-            self.count(effect, &name);
+            let number = is.numbers.get(effect.path()).copied();
+            let differs = |from: f64| number.is_none_or(|number| (number - from).abs() > 1e-6);
+            let (not_reward, not_return) = (differs(reward), differs(self.total));
+            if let Some(count) = self.count(effect, &name) {
+                count.not_reward += usize::from(not_reward);
+                count.not_return += usize::from(not_return);
+            }
         }
     }
 
-    fn count(&mut self, effect: Effect, call: &str) {
+    fn count(&mut self, effect: Effect, call: &str) -> Option<&mut Count> {
         let key = effect.key();
         if !self.counts.contains_key(&key) && self.counts.len() >= EFFECTS {
-            return;
+            return None;
         }
+        let step = self.step;
         let count = self.counts.entry(key).or_insert_with(|| Count {
             effect: effect.clone(),
             times: 0,
             episodes: BTreeSet::new(),
             soonest: usize::MAX,
+            not_reward: 0,
+            not_return: 0,
             by_call: BTreeMap::new(),
         });
         if let (Effect::Rises { by: least, .. }, Effect::Rises { by, .. }) = (&mut count.effect, &effect) {
             *least = least.min(*by);
         }
         count.times += 1;
-        count.soonest = count.soonest.min(self.step);
+        count.soonest = count.soonest.min(step);
         count.episodes.insert(self.episodes);
         *count.by_call.entry(call.to_owned()).or_default() += 1;
+        Some(count)
     }
 
     pub(crate) fn conclude(self) -> Survey {
         let Self { episodes, calls, fields, counts, changed, made, starts, .. } = self;
         let change = |count: Count| {
-            let Count { effect, times, episodes, soonest, by_call } = count;
+            let is_account = count.not_reward == 0 || count.not_return == 0;
+            let Count { effect, times, episodes, soonest, by_call, .. } = count;
             let rate = times as f64 / calls.max(1) as f64;
             let is_caused = by_call.iter().any(|(call, often)| {
                 let tried = made.get(call).copied().unwrap_or(1).max(1);
@@ -260,6 +279,7 @@ impl Surveyor {
                 field_changes,
                 at_start,
                 calls: by_call,
+                is_account,
                 is_caused,
             }
         };

@@ -24,7 +24,10 @@ impl Survey {
                 let rare = change.field_changes * AMBIENT <= self.calls;
                 // What happened once or twice may be luck, and may be what matters: it is cheap to try.
                 let caused = change.is_caused || change.times <= 2;
-                rare && caused && !change.at_start && !documented.contains(change.effect.path())
+                rare && caused
+                    && !change.is_account
+                    && !change.at_start
+                    && !documented.contains(change.effect.path())
             })
             .collect();
         found.sort_by_key(|change| (std::cmp::Reverse(change.episodes), change.soonest));

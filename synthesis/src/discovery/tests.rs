@@ -8,7 +8,7 @@ fn call(name: &str) -> ToolCall {
     ToolCall { name: name.to_owned(), args: Map::new() }
 }
 
-/// A room in which walking changes the place, taking gets the key from place 3, opening needs the key, and a clock ticks.
+/// A room in which walking changes the place, taking gets the key, opening needs it and is rewarded, and a clock ticks.
 fn walked() -> Survey {
     let mut surveyor = Surveyor::default();
     for episode in 0..4 {
@@ -31,7 +31,9 @@ fn walked() -> Survey {
                 }
                 _ => {}
             }
-            surveyor.see(&before, &call(name), &state);
+            let reward = f64::from(u8::from(state["door"] != before["door"]));
+            state["score"] = json!(before["score"].as_f64().unwrap_or(0.0) + reward);
+            surveyor.see(&before, &call(name), &state, reward);
         }
     }
     surveyor.conclude()

@@ -255,7 +255,7 @@ impl<W: PracticeWorld> Game<'_, W> {
             let result =
                 self.world.call(&call, explorer.plan.steps).await.map_err(ExplorationError::World)?;
             if let Some(surveyor) = &mut self.surveyor {
-                surveyor.see(&state, &call, &result.state);
+                surveyor.see(&state, &call, &result.state, result.reward);
             }
             episode.calls.push(call);
             episode.total += result.reward;

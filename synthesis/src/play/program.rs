@@ -8,13 +8,16 @@ use crate::javascript::{FIELDS, indented, quote};
 use serde_json::Value;
 use sojourn_primitives::JsonPointer;
 use sojourn_tools::{Amount, Condition, EnvironmentSpec, TaskSpec, ToolCall};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// Entries of a table, at most.
 const ENTRIES: usize = 1500;
 /// Calls in a tree, at most.
 const LEAVES: usize = 160;
+
+/// Visits of one state in one run, after which a policy does something else there.
+const PATIENCE: u32 = 3;
 
 /// Writes programs for one task of a world.
 pub(super) struct Programmer<'a> {
@@ -40,8 +43,10 @@ impl Programmer<'_> {
         if tree.leaves() > LEAVES {
             return None;
         }
-        let body = tree.javascript(&experience.paths, 1, &|call| self.call(experience.call(call)));
-        Some(self.policy("", &body))
+        let acts: BTreeSet<usize> = experience.lessons().into_iter().flat_map(|lesson| lesson.best).collect();
+        let acts = self.acts(experience, acts.into_iter());
+        let body = tree.javascript(&experience.paths, 2, &|call| self.call(experience.call(call)));
+        Some(self.policy(&acts, &unless_stuck(&body)))
     }
 
     /// A loop that looks up the call for each state that was met; the tree decides where it was not.
@@ -68,29 +73,29 @@ impl Programmer<'_> {
         }
         let mut numbered: Vec<(usize, usize)> = acts.into_iter().map(|(call, act)| (act, call)).collect();
         numbered.sort_unstable();
-        let acts: Vec<String> = numbered
-            .iter()
-            .map(|(_, call)| format!("() => {{ {} }}", self.call(experience.call(*call))))
-            .collect();
-        let known = format!(
-            "{}{}",
-            indented(&format!("const acts = [{}];", acts.join(", "))),
-            indented(&format!("const known = {{{entries}}};"))
-        );
+        let acts = self.acts(experience, numbered.into_iter().map(|(_, call)| call));
+        let known = format!("{acts}{}", indented(&format!("const known = {{{entries}}};")));
         let values: Vec<String> =
             paths.iter().filter_map(|path| experience.paths.path(*path)).map(Path::javascript).collect();
         let mut body =
-            indented(&format!("  const act = acts[known[JSON.stringify([{}])]];", values.join(", ")));
-        body.push_str(&indented("  if (act) {"));
-        body.push_str(&indented("    act();"));
-        body.push_str(&indented("  } else {"));
+            indented(&format!("    const act = acts[known[JSON.stringify([{}])]];", values.join(", ")));
+        body.push_str(&indented("    if (act) {"));
+        body.push_str(&indented("      act();"));
+        body.push_str(&indented("    } else {"));
         if tree.leaves() > LEAVES {
-            body.push_str(&indented("    acts[i % acts.length]();"));
+            body.push_str(&indented("      acts[i % acts.length]();"));
         } else {
-            body.push_str(&tree.javascript(&experience.paths, 2, &|call| self.call(experience.call(call))));
+            body.push_str(&tree.javascript(&experience.paths, 3, &|call| self.call(experience.call(call))));
         }
-        body.push_str(&indented("  }"));
-        Some(self.policy(&known, &body))
+        body.push_str(&indented("    }"));
+        Some(self.policy(&known, &unless_stuck(&body)))
+    }
+
+    /// The declaration of a list of functions, each of which makes one of the calls.
+    fn acts(&self, experience: &Experience, calls: impl Iterator<Item = usize>) -> String {
+        let acts = calls.map(|call| format!("() => {{ {} }}", self.call(experience.call(call))));
+        let acts: Vec<String> = acts.collect();
+        indented(&format!("const acts = [{}];", acts.join(", "))) + &indented("const visits = {};")
     }
 
     /// A loop that makes the call with the highest score.
@@ -137,6 +142,19 @@ impl Programmer<'_> {
         let args: Vec<String> = args.into_iter().map(|(_, value)| value).collect();
         format!("{}({});", call.name, args.join(", "))
     }
+}
+
+/// The body of a loop that does something else where the same state has come back again and again: what was learned of other
+/// states is wrong there.
+fn unless_stuck(body: &str) -> String {
+    let mut text = indented("  const here = JSON.stringify(observe());");
+    text.push_str(&indented("  visits[here] = (visits[here] || 0) + 1;"));
+    text.push_str(&indented(&format!("  if (visits[here] > {PATIENCE}) {{")));
+    text.push_str(&indented("    acts[(i + visits[here]) % acts.length]();"));
+    text.push_str(&indented("  } else {"));
+    text.push_str(body);
+    text.push_str(&indented("  }"));
+    text
 }
 
 fn names(path: &JsonPointer) -> String {
