@@ -1,0 +1,49 @@
+//! The state of agents that nobody watches: schedules and their due times, approvals that wait, messages to people, heartbeats.
+//!
+//! None of this is part of a run's log. The daemon, the runs and the commands of a person are separate processes that meet in
+//! these tables; every change of state is one statement that names the state before it, so two processes never both win.
+
+mod approvals;
+mod heartbeats;
+mod outbox;
+mod schedules;
+
+pub use approvals::{ApprovalId, ApprovalState, AskedCall, NewApproval, OnTimeout, PendingApproval};
+pub use heartbeats::Heartbeat;
+pub use outbox::{Message, NewMessage};
+pub use schedules::{Arguments, Due, Job, JobState, Missed, NewSchedule, Overlap, Schedule, Timing};
+
+use crate::Error;
+
+/// The error for a stored word that is none of the known ones.
+fn unknown(place: &str, word: &str) -> Error {
+    Error::Damaged { place: place.to_owned(), what: format!("`{word}` is unknown") }
+}
+
+/// Declares an enum whose variants have one word each, in the database and in output.
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        pub enum $name {
+            $($(#[$doc])* #[serde(rename = $word)] $variant,)+
+        }
+
+        impl $name {
+            /// The word in the database and in output.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+
+            pub(super) fn of(word: &str) -> Result<Self, crate::Error> {
+                match word {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(super::unknown(stringify!($name), word)),
+                }
+            }
+        }
+    };
+}
+use words;
