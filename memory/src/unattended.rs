@@ -14,10 +14,27 @@ pub use outbox::{Message, NewMessage};
 pub use schedules::{Arguments, Due, Job, JobState, Missed, NewSchedule, Overlap, Schedule, Timing};
 
 use crate::Error;
+use sqlx::SqliteConnection;
 
 /// The error for a stored word that is none of the known ones.
 fn unknown(place: &str, word: &str) -> Error {
     Error::Damaged { place: place.to_owned(), what: format!("`{word}` is unknown") }
+}
+
+/// Deletes questions, messages and reports that hold one of these texts. A run that waits for such a question asks again.
+pub(crate) async fn forget(connection: &mut SqliteConnection, needles: &[Vec<u8>]) -> Result<(), Error> {
+    const HOLDERS: [&str; 4] = [
+        "DELETE FROM approvals WHERE instr(CAST(call AS BLOB), ?)",
+        "DELETE FROM outbox WHERE instr(CAST(body AS BLOB), ?)",
+        "DELETE FROM heartbeats WHERE instr(CAST(report AS BLOB), ?)",
+        "UPDATE jobs SET why = NULL WHERE instr(CAST(why AS BLOB), ?)",
+    ];
+    for needle in needles {
+        for sql in HOLDERS {
+            sqlx::query(sql).bind(needle.as_slice()).execute(&mut *connection).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Declares an enum whose variants have one word each, in the database and in output.

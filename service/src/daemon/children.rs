@@ -7,6 +7,7 @@ use std::io;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 
@@ -39,6 +40,10 @@ struct Running {
     last_lines: Arc<Mutex<VecDeque<String>>>,
     /// Whether it was asked to stop.
     stopping: bool,
+    name: String,
+    run: RunId,
+    /// The time of its last report, and when this process saw it first. The clock stands while the computer sleeps.
+    reported: (Option<i64>, Instant),
 }
 
 /// A process that has ended.
@@ -64,7 +69,7 @@ impl Children {
         self.running.contains_key(&job)
     }
 
-    /// Starts the process of a job, in a process group of its own: a Ctrl-C is for the daemon, which tells its runs.
+    /// Starts the process of a job. It leads a session of its own soon: a Ctrl-C is for the daemon, which tells its runs.
     pub fn start(&mut self, job: i64, start: &Start<'_>) -> io::Result<()> {
         let mut command = Command::new(start.program);
         command.arg("--home").arg(start.home).arg("run").arg(start.agent).args(&start.arguments.always);
@@ -78,7 +83,6 @@ impl Children {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            .process_group(0)
             .kill_on_drop(true);
         let mut child = command.spawn()?;
         let last_lines = Arc::default();
@@ -86,7 +90,9 @@ impl Children {
             let lines = Arc::clone(&last_lines);
             tokio::spawn(pass_on(stderr, start.name.to_owned(), Arc::clone(&self.host), lines));
         }
-        self.running.insert(job, Running { child, last_lines, stopping: false });
+        let (name, run) = (start.name.to_owned(), start.run.clone());
+        let reported = (None, Instant::now());
+        self.running.insert(job, Running { child, last_lines, stopping: false, name, run, reported });
         Ok(())
     }
 
@@ -100,6 +106,28 @@ impl Children {
                 let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
             }
         }
+    }
+
+    /// Kills the processes whose last report, by `beat`, has not changed for `hung_after`. Returns their labels and runs.
+    pub fn silent_for(
+        &mut self,
+        hung_after: Duration,
+        beat: impl Fn(&RunId) -> Option<i64>,
+    ) -> Vec<(String, RunId)> {
+        let mut killed = Vec::new();
+        for running in self.running.values_mut() {
+            let last = beat(&running.run);
+            if last != running.reported.0 {
+                running.reported = (last, Instant::now());
+            }
+            if running.reported.1.elapsed() >= hung_after {
+                // It may have ended by itself.
+                let _ = running.child.start_kill();
+                running.reported.1 = Instant::now();
+                killed.push((running.name.clone(), running.run.clone()));
+            }
+        }
+        killed
     }
 
     /// Kills what is left.

@@ -38,6 +38,8 @@ pub struct Settings {
     pub keep_free: u64,
     /// How long runs may take to finish their step when the daemon stops.
     pub stop_within: Duration,
+    /// A run's process that reports nothing for this long hangs: it is killed and started again.
+    pub hung_after: Duration,
 }
 
 /// What the daemon needs of the program that it is a part of.
@@ -129,6 +131,7 @@ impl Daemon {
     async fn look(&mut self) -> Result<(), Error> {
         let now_ms = now_ms();
         self.settle_exits(now_ms).await?;
+        self.kill_hung().await?;
         self.time_out_approvals(now_ms).await?;
         let schedules = self.store.schedules().await?;
         for schedule in &schedules {
@@ -235,6 +238,22 @@ impl Daemon {
         if let Err(error) = self.children.start(job.no, &start) {
             let why = format!("cannot start `{}`: {error}", self.settings.program.display());
             self.died(job, schedule, &why, now_ms).await?;
+        }
+        Ok(())
+    }
+
+    /// Kills the processes that have reported nothing for too long. Their runs are resumed as after any death.
+    async fn kill_hung(&mut self) -> Result<(), Error> {
+        if self.children.len() == 0 {
+            return Ok(());
+        }
+        let beats = self.store.heartbeats().await?;
+        let beat = |run: &RunId| beats.iter().find(|beat| beat.run == *run).map(|beat| beat.at_ms);
+        for (name, run) in self.children.silent_for(self.settings.hung_after, beat) {
+            self.host.say(&format!(
+                "[{name}] the process of run `{run}` has reported nothing for {} s: killing it",
+                self.settings.hung_after.as_secs()
+            ));
         }
         Ok(())
     }

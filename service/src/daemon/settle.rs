@@ -39,7 +39,8 @@ impl Daemon {
         let info = self.store.run(job.run.as_str()).await.ok();
         let status = info.as_ref().map(|info| info.status);
         let (state, why) = match exited.status.code() {
-            Some(INTERRUPTED | WAITING) if exited.stopping => return Ok(()),
+            // It finished its step, or had not begun: it goes on when it may.
+            Some(INTERRUPTED | WAITING) | None if exited.stopping => return Ok(()),
             Some(WAITING) => {
                 self.host.say(&format!(
                     "[{name}] run `{}` waits for an approval: `sojourn approvals list`",
