@@ -93,11 +93,26 @@ pub struct RunConfig {
     /// Default: no such lessons, and no credit for memories.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consolidation: Option<ConsolidationConfig>,
+    /// When a run that gets nowhere is helped, and paused at last: `after_ms` without progress the controller is told, after twice
+    /// that time the task is left for another one, after three times the run is paused with a report. Progress is a task that was
+    /// done, an achievement, or an admitted skill or reflex. A model that does not answer counts too.
+    ///
+    /// Default: never. Example: `stuck = { after_ms = 1_800_000 }`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stuck: Option<StuckConfig>,
     /// Tools that do not belong to the environment, and how they may be used.
     ///
     /// Default: none; an agent file with `tools` has the values of the table below.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tools: Option<ToolUse>,
+}
+
+/// When a run that makes no progress is helped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StuckConfig {
+    /// Milliseconds of the run without progress before each of the three steps.
+    pub after_ms: u64,
 }
 
 /// The extent of exploration before a skill is written.
@@ -324,6 +339,7 @@ impl Default for RunConfig {
             reflexes: None,
             explore: None,
             consolidation: None,
+            stuck: None,
         }
     }
 }

@@ -21,7 +21,7 @@ mod model;
 
 pub use config::{
     ActorConfig, Budgets, CORE_RULES, ConsolidationConfig, ExplorationConfig, Prices, ReflexConfig,
-    RunConfig, SettingOutOfRange, ToolUse,
+    RunConfig, SettingOutOfRange, StuckConfig, ToolUse,
 };
 pub use core::curriculum::{Curriculum, Proposal, Situation, TaskRecord};
 pub use core::goals::{GoalMeaning, GoalQuestion};
@@ -29,7 +29,7 @@ pub use core::planner::{Planner, Total, held};
 pub use core::{Core, Totals, seeds};
 pub use driver::{
     Approval, Approver, Clock, DriveError, Driver, DriverDeps, ExecutorError, Journal, JournalError,
-    LongWork, Noted, Notice, Observer, Outcome, Provenance, RecordIndex, RecordedRun, Redactor,
+    LongWork, Noted, Notice, Observer, Outcome, Provenance, Question, RecordIndex, RecordedRun, Redactor,
     ReplayPosition, RunMemory, RunningTime, Silent, SingleRun, StandaloneTrials, SurveyPlan, Texts,
     TimeSource, Tools, Unattended, Unredactable, call_hash, now_ms, run_once, survey,
 };

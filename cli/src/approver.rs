@@ -1,10 +1,14 @@
 //! Asks the person at the terminal to approve calls of tools, and the questions that tools ask the user.
 
+mod kept;
+
+pub use kept::Kept;
+
 use crate::{output, progress};
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 use sojourn_controller::Cancel;
-use sojourn_core::{Approval, Approver, Unattended, call_hash};
+use sojourn_core::{Approval, Approver, Question, Unattended, call_hash};
 use sojourn_tools::ToolSpec;
 use sojourn_tools::builtin::Person;
 use sojourn_tools::outside::terminal::{escaped, escaped_json, one_line};
@@ -12,6 +16,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use unicode_width::UnicodeWidthChar as _;
 
@@ -21,6 +26,19 @@ const WIDTH: usize = 100;
 const PAGE: usize = 40;
 /// Limit on the lines of arguments of one question. A call with more is refused, because no person would read it all.
 const MOST_LINES: usize = 1000;
+
+/// Whether this process asks nobody at the terminal, even if it has one.
+static NOBODY_IS_THERE: AtomicBool = AtomicBool::new(false);
+
+/// From now on, nobody is asked at the terminal.
+pub fn ask_nobody() {
+    NOBODY_IS_THERE.store(true, Ordering::Relaxed);
+}
+
+/// Whether somebody can be asked at the terminal.
+pub fn somebody_is_there() -> bool {
+    terminal().is_ok()
+}
 
 /// An approver that asks at the terminal; one that denies everything where there is none.
 pub fn approver(cancel: Cancel) -> Arc<dyn Approver> {
@@ -55,6 +73,9 @@ impl Person for AtTerminal {
 
 /// The controlling terminal of this process; a service has none.
 fn terminal() -> io::Result<File> {
+    if NOBODY_IS_THERE.load(Ordering::Relaxed) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
     OpenOptions::new().read(true).write(true).open("/dev/tty")
 }
 
@@ -66,32 +87,34 @@ struct Terminal {
 
 #[async_trait]
 impl Approver for Terminal {
-    async fn approve(&self, spec: &ToolSpec, args: &Map<String, Value>) -> Approval {
+    async fn approve(&self, question: &Question<'_>) -> Option<Approval> {
+        let Question { spec, args, .. } = question;
         let always = || self.always.lock().unwrap_or_else(PoisonError::into_inner);
         let shown = call_hash(spec, args);
         if always().contains(&shown) {
-            return Approval { granted: true, by: "the user, who said always".to_owned() };
+            return Some(Approval::new(true, "the user, who said always"));
         }
-        let pages = match question(spec, args) {
+        let pages = match pages(spec, args) {
             Ok(pages) => pages,
             Err(refusal) => {
                 output::note(format!("`{}` was not called: {refusal}", spec.name));
-                return Approval { granted: false, by: refusal };
+                return Some(Approval::new(false, refusal));
             }
         };
         let asked = tokio::task::spawn_blocking(move || ask(&pages));
         let answer = tokio::select! {
             answer = asked => answer.ok().and_then(Result::ok).unwrap_or_default(),
-            () = self.cancel.cancelled() => return Approval { granted: false, by: "the run was stopped".to_owned() },
+            // A resume asks again.
+            () = self.cancel.cancelled() => return None,
         };
-        match answer.trim().to_lowercase().as_str() {
-            "y" | "yes" => Approval { granted: true, by: "the user".to_owned() },
+        Some(match answer.trim().to_lowercase().as_str() {
+            "y" | "yes" => Approval::new(true, "the user"),
             "a" | "always" => {
                 always().insert(shown);
-                Approval { granted: true, by: "the user, who said always".to_owned() }
+                Approval::new(true, "the user, who said always")
             }
-            _ => Approval { granted: false, by: "the user said no".to_owned() },
-        }
+            _ => Approval::new(false, "the user said no"),
+        })
     }
 }
 
@@ -100,19 +123,8 @@ impl Approver for Terminal {
 ///
 /// # Errors
 /// The call is too long for anybody to read.
-fn question(spec: &ToolSpec, args: &Map<String, Value>) -> Result<Vec<String>, String> {
-    let json = serde_json::to_string_pretty(args).unwrap_or_default();
-    let mut lines: Vec<String> = Vec::new();
-    for line in escaped_json(&json).split('\n') {
-        let characters: Vec<char> = line.chars().flat_map(seen).collect();
-        lines.extend(characters.chunks(WIDTH).map(|part| part.iter().collect::<String>()));
-    }
-    if lines.len() > MOST_LINES {
-        return Err(format!(
-            "its arguments have {} bytes, too many to be read and approved by a person",
-            json.len()
-        ));
-    }
+fn pages(spec: &ToolSpec, args: &Map<String, Value>) -> Result<Vec<String>, String> {
+    let lines = shown_lines(args)?;
     let pages = lines.len().div_ceil(PAGE).max(1);
     let mut shown: Vec<String> = Vec::with_capacity(pages);
     for (number, page) in (1..).zip(lines.chunks(PAGE)) {
@@ -130,6 +142,26 @@ fn question(spec: &ToolSpec, args: &Map<String, Value>) -> Result<Vec<String>, S
         shown.push(text);
     }
     Ok(shown)
+}
+
+/// All arguments, in lines that show every character as itself or by its number.
+///
+/// # Errors
+/// They are too long for anybody to read.
+pub fn shown_lines(args: &Map<String, Value>) -> Result<Vec<String>, String> {
+    let json = serde_json::to_string_pretty(args).unwrap_or_default();
+    let mut lines: Vec<String> = Vec::new();
+    for line in escaped_json(&json).split('\n') {
+        let characters: Vec<char> = line.chars().flat_map(seen).collect();
+        lines.extend(characters.chunks(WIDTH).map(|part| part.iter().collect::<String>()));
+    }
+    if lines.len() > MOST_LINES {
+        return Err(format!(
+            "its arguments have {} bytes, too many to be read and approved by a person",
+            json.len()
+        ));
+    }
+    Ok(lines)
 }
 
 /// The character, or its number where nobody sees it as itself: joiners, combining marks and other spaces than U+0020.
@@ -168,7 +200,7 @@ mod tests {
     use sojourn_tools::outside::terminal::is_unsafe;
 
     fn asked(args: &Value) -> Result<Vec<String>, String> {
-        question(&ToolSpec::new("pay", ""), args.as_object().unwrap())
+        pages(&ToolSpec::new("pay", ""), args.as_object().unwrap())
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub enum Kind {
     Usage = 2,
     /// A named thing does not exist.
     NotFound = 3,
+    /// A run is paused until a person answers.
+    Waiting = 75,
     /// The user stopped the command.
     Interrupted = 130,
 }
@@ -133,6 +135,9 @@ fn explain_memory(error: &sojourn_memory::Error) -> (Kind, Option<String>) {
         E::NoSuchRecord { run, .. } => {
             return (Kind::NotFound, Some(format!("`sojourn log {run}` lists its records")));
         }
+        E::NoSuchSchedule { .. } => (Kind::NotFound, "`sojourn schedule list` lists the schedules"),
+        E::ScheduleExists { .. } => (Kind::Usage, "name this one with `--name`, or remove the other"),
+        E::NoSuchApproval { .. } => (Kind::NotFound, "`sojourn approvals list --all` lists them"),
         E::BadRunId { .. } => (Kind::Usage, "`sojourn runs` lists all runs"),
         E::Locked { run } => {
             return (

@@ -28,6 +28,7 @@ pub mod session;
 mod supervisor;
 pub mod table;
 mod telemetry;
+mod unattended;
 pub mod vectors;
 mod waiting;
 mod worlds;

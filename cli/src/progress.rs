@@ -207,12 +207,16 @@ fn is_small(milestone: &Milestone) -> bool {
 /// The first of the redrawn lines: where the run is, and what it is busy with. `steps` are those of the episode.
 fn summary(stats: &RunStats, label: &str, steps: u64) -> String {
     format!(
-        "{label}step {}, episode {} (step {steps}), {}{}",
+        "{label}step {}, episode {} (step {steps}), {}",
         stats.steps,
         stats.episodes.len(),
-        stats.task.as_deref().unwrap_or("choosing a task"),
-        activity(stats.activity),
+        busy_with(stats),
     )
+}
+
+/// The task of a run, and what it is busy with.
+pub fn busy_with(stats: &RunStats) -> String {
+    format!("{}{}", stats.task.as_deref().unwrap_or("choosing a task"), activity(stats.activity))
 }
 
 /// What the run is busy with, in brackets; empty while it acts.

@@ -101,6 +101,7 @@ impl RunStats {
             Notice::Advanced { work, number, of } => {
                 self.activity = Activity::Practising { part: Some((*work, *number, *of)) };
             }
+            Notice::BudgetNearlyUsed { .. } => {}
             Notice::Skill { event, .. } => {
                 self.activity = Activity::Acting;
                 if let SkillEvent::Stepped(step) = event {
@@ -148,7 +149,8 @@ impl RunStats {
             | Milestone::SkillMerged { .. }
             | Milestone::SkillRetested { .. }
             | Milestone::ReflexGivenUp { .. }
-            | Milestone::Nudged { .. } => {}
+            | Milestone::Nudged { .. }
+            | Milestone::NoProgress { .. } => {}
         }
     }
 }

@@ -74,6 +74,26 @@ pub enum Error {
         /// The id that is taken.
         run: RunId,
     },
+    /// Another schedule has this name.
+    #[error("there is a schedule `{name}` already")]
+    ScheduleExists {
+        /// The name that is taken.
+        name: String,
+    },
+    /// No schedule has this name.
+    #[error("no schedule `{name}`{}", nearest.as_ref().map(|name| format!("; did you mean `{name}`?")).unwrap_or_default())]
+    NoSuchSchedule {
+        /// The name that the caller gave, cut to 80 characters.
+        name: String,
+        /// The most similar name (Jaro-Winkler), if one is similar enough.
+        nearest: Option<String>,
+    },
+    /// No question has this id.
+    #[error("no approval `{id}`")]
+    NoSuchApproval {
+        /// The id that the caller gave, cut to 80 characters.
+        id: String,
+    },
     /// The sequence number is past the end of the run, or 0.
     #[error("run `{run}` has no record {seq}; the last one is {last}")]
     NoSuchRecord {

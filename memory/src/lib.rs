@@ -7,6 +7,8 @@
 //! - **Blobs.** Large payloads are stored once, under the SHA-256 of their content ([`BlobId`]).
 //! - **Memory.** [`Memories`] keeps short texts with the records they come from, and finds them by embedding
 //!   and by keyword. Both indexes are derived from the tables and can be rebuilt at any time.
+//! - **Unattended.** Schedules and their due times, approvals that wait for a person, and messages to people: what a daemon, its
+//!   runs and a person's commands share.
 //!
 //! The log is the source of truth: everything else in Sojourn can be recomputed from it.
 //!
@@ -35,6 +37,7 @@ mod log;
 mod memories;
 mod schema;
 mod store;
+mod unattended;
 
 /// Private readers of stored bytes, for the fuzzer.
 #[doc(hidden)]
@@ -66,3 +69,7 @@ pub use memories::{
     VectorQuery, VectorSpace, VectorStore, conformance, estimated_tokens,
 };
 pub use store::Store;
+pub use unattended::{
+    ApprovalId, ApprovalState, Arguments, AskedCall, Due, Heartbeat, Job, JobState, Message, Missed,
+    NewApproval, NewMessage, NewSchedule, OnTimeout, Overlap, PendingApproval, Schedule, Timing,
+};

@@ -29,7 +29,7 @@ mod place;
 mod process;
 mod wait;
 
-pub use http::{Request, serve};
+pub use http::{Received, Request, serve, serve_raw};
 pub use model::{answer, endpoint, reply};
 pub use place::{Answer, Place, command_in};
 pub use process::{Running, again, command, in_own_process, is_alive, send_signal};

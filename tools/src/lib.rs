@@ -51,6 +51,7 @@ mod subprocess;
 mod supervision;
 mod tool;
 mod toolbox;
+mod unanswered;
 pub mod wasm;
 mod wording;
 
@@ -104,4 +105,5 @@ pub use spec::{
 };
 pub use tool::{CallContext, CallProgress, FailureKind, Need, Tool, ToolCall, ToolError, ToolOutcome};
 pub use toolbox::{CallLimits, Refusal, ToolChanges, Toolbox, ValidatedCall, nearest};
+pub use unanswered::{TimeoutAnswer, Unanswered};
 pub use wording::Wording;

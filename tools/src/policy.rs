@@ -1,4 +1,4 @@
-use crate::{Effects, ToolSpec};
+use crate::{Effects, TimeoutAnswer, ToolSpec, Unanswered};
 use globset::{Glob, GlobMatcher};
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,23 @@ pub struct PolicyFile {
     /// Patterns of tool names whose output counts as the user's own words. `*` is a wildcard.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusted: Vec<String>,
+    /// What becomes of a call that is asked about where nobody is at a terminal: `"deny"`; `"wait"`, the run waits for
+    /// `sojourn approvals allow` or `deny`, for days and through restarts; `"continue"`, the call is not made now, the run goes on
+    /// with other things, and is told when it is answered.
+    ///
+    /// Default: `"deny"`. Example: `unanswered = "wait"`.
+    #[serde(default, skip_serializing_if = "Unanswered::is_deny")]
+    pub unanswered: Unanswered,
+    /// Milliseconds after which such a call is answered by `on_timeout`.
+    ///
+    /// Default: never. Example: `timeout_ms = 86_400_000`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// The answer after `timeout_ms`: `"deny"` or `"allow"`. A call that cannot be undone is denied all the same.
+    ///
+    /// Default: `"deny"`.
+    #[serde(default, skip_serializing_if = "TimeoutAnswer::is_deny")]
+    pub on_timeout: TimeoutAnswer,
     /// Rules in order of precedence.
     #[serde(default, rename = "rule", skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,

@@ -34,10 +34,31 @@ impl Core {
         u64::try_from(self.now_ms.saturating_sub(self.started_ms).saturating_sub(self.paused_ms)).unwrap_or(0)
     }
 
-    /// The time at which the time budget is used up, in milliseconds since 1970; `None` without such a budget.
+    /// The time at which the effect under way is given up, in milliseconds since 1970: the time budget is used up, or the run is
+    /// stuck. `None` where neither can happen.
     pub(crate) fn deadline_ms(&self) -> Option<i64> {
-        let limit = i64::try_from(self.config.budgets.time_ms?).unwrap_or(i64::MAX);
+        let stuck = self.stuck_at_ms().filter(|_| Self::may_be_stuck_in(&self.phase));
+        let limit = self.config.budgets.time_ms.into_iter().chain(stuck).min()?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         Some(self.started_ms.saturating_add(self.paused_ms).saturating_add(limit))
+    }
+
+    /// The budget of which the largest share is used, and the share: 1 is all of it. `None` without budgets.
+    pub fn used_budget(&self) -> Option<(&'static str, f64)> {
+        let Budgets { steps, time_ms, tokens, tool_calls, cost } = self.config.budgets;
+        let used = self.totals;
+        let share =
+            |used: f64, limit: Option<f64>| limit.map(|limit| if limit > 0.0 { used / limit } else { 1.0 });
+        let count = |used: u64, limit: Option<u64>| share(used as f64, limit.map(|limit| limit as f64));
+        let shares = [
+            ("steps", count(used.steps, steps)),
+            ("time", count(self.elapsed_ms(), time_ms)),
+            ("tokens", count(used.tokens, tokens)),
+            ("tool calls", count(used.tool_calls, tool_calls)),
+            ("cost", share(used.cost, cost)),
+        ];
+        let shares = shares.into_iter().filter_map(|(name, share)| Some((name, share?)));
+        shares.max_by(|one, other| one.1.total_cmp(&other.1))
     }
 
     /// The first budget that is used up.
@@ -93,7 +114,7 @@ impl Core {
         }
     }
 
-    /// Ends the run where its time was over before an effect was answered. What was under way is given up; lessons that were
+    /// Ends the run where its time was over, or it was stuck, before an effect was answered. What was under way is given up; lessons that were
     /// drawn already are kept.
     pub(super) fn out_of_time(&mut self, phase: Phase) -> Vec<Effect> {
         let mut effects = match phase {
@@ -107,7 +128,10 @@ impl Core {
             Phase::Comparing(comparison) => vec![self.edits(&comparison, Vec::new())],
             _ => Vec::new(),
         };
-        effects.extend(self.finish(FinishReason::Time));
+        let is_over = self.config.budgets.time_ms.is_some_and(|limit| self.elapsed_ms() >= limit);
+        let reason =
+            if self.config.stuck.is_none() || is_over { FinishReason::Time } else { self.stuck_reason() };
+        effects.extend(self.finish(reason));
         effects
     }
 

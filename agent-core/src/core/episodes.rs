@@ -93,6 +93,14 @@ impl Core {
         if let Some(reason) = self.over_budget() {
             return self.finish(reason);
         }
+        let (mut effects, is_over) = self.unstick();
+        if !is_over {
+            effects.extend(self.next_decision());
+        }
+        effects
+    }
+
+    fn next_decision(&mut self) -> Vec<Effect> {
         if self.episode.steps >= self.config.episode_steps {
             return self.next_episode("time is up".to_owned());
         }

@@ -23,6 +23,7 @@ mod reflexes;
 mod resuming;
 pub mod seeds;
 mod state;
+mod stuck;
 mod upkeep;
 mod writing;
 
@@ -41,6 +42,7 @@ use sojourn_skills::{Demotion, LibraryState};
 use sojourn_tools::EnvironmentSpec;
 use state::{Episode, Phase};
 use std::collections::{BTreeMap, BTreeSet};
+use stuck::Progress;
 
 /// Requests in a row without a usable answer after which a run ends: a refused answer fails an attempt, not the run.
 const REFUSALS: u32 = 24;
@@ -91,6 +93,8 @@ pub struct Core {
     uneventful: u32,
     /// Achievements that the run has unlocked.
     unlocked: BTreeSet<String>,
+    /// What happened since the last progress.
+    progress: Progress,
     /// Wall-clock milliseconds at the run's start.
     started_ms: i64,
     /// Wall-clock milliseconds of the latest event.
@@ -133,6 +137,7 @@ impl Core {
             news: false,
             uneventful: 0,
             unlocked: BTreeSet::new(),
+            progress: Progress::default(),
             started_ms: 0,
             now_ms: 0,
             paused_ms: 0,
@@ -148,6 +153,13 @@ impl Core {
     /// The effects of `event`, which happened at `at_ms`. An event that the present phase does not wait for has none.
     pub fn apply(&mut self, at_ms: i64, event: Event) -> Vec<Effect> {
         self.now_ms = at_ms;
+        let unlocked = Self::unlocks(&event);
+        let effects = self.transition(event);
+        self.watch_progress(unlocked, &effects);
+        effects
+    }
+
+    fn transition(&mut self, event: Event) -> Vec<Effect> {
         if let Event::ControllerAnswered { reply } = &event
             && self.phase.waits_for_the_controller()
         {

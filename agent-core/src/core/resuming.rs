@@ -48,6 +48,7 @@ impl Core {
         self.controller_failures = 0;
         self.refusals = 0;
         self.guard = Guard::default();
+        self.made_progress();
     }
 
     /// Adds time that is not the run's. It is negative where the clock was set back.

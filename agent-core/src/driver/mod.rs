@@ -33,7 +33,7 @@ pub use provenance::Provenance;
 pub use redact::{Redactor, Unredactable};
 pub use replay::{RecordedRun, ReplayPosition};
 pub use run_memory::{RunMemory, Texts};
-pub use toolkit::{Approval, Approver, Tools, Unattended, call_hash};
+pub use toolkit::{Approval, Approver, Question, Tools, Unattended, call_hash};
 pub use trials::{SingleRun, StandaloneTrials, SurveyPlan, run_once, survey};
 
 use crate::core::Core;
@@ -84,7 +84,12 @@ pub struct Driver {
     /// Tools that do not belong to the environment; `None` in a run without any.
     toolkit: Option<Toolkit>,
     episode_step: u64,
+    /// Whether a budget was nearly used up at the last event.
+    budget_is_near: bool,
 }
+
+/// The share of a budget from which on it is nearly used up.
+const NEARLY_USED: f64 = 0.8;
 
 /// What [`Driver::new`] needs from outside.
 pub struct DriverDeps {
@@ -244,6 +249,7 @@ impl Driver {
             skills: Arc::default(),
             toolkit,
             episode_step: 0,
+            budget_is_near: false,
         };
         driver.load_library()?;
         Ok((driver, noted.at_ms))
@@ -273,6 +279,7 @@ impl Driver {
                     }
                     self.core.at_record(self.journal.lock().await.seq());
                     effects = self.core.apply(at_ms, *event);
+                    self.watch_budget().await;
                 }
                 Ok(Step::Finished(reason)) => match self.apply_controls().await {
                     // A later process resumed the finished run. The first decision already knows that process's tools, as it
@@ -294,6 +301,17 @@ impl Driver {
         };
         self.close(&result).await?;
         Ok((result?, self.core))
+    }
+
+    /// Reports once that a budget is nearly used up. A budget that was extended is reported again.
+    async fn watch_budget(&mut self) {
+        let Some((budget, share)) = self.core.used_budget() else { return };
+        let is_near = share >= NEARLY_USED;
+        let news = is_near && !std::mem::replace(&mut self.budget_is_near, is_near);
+        self.budget_is_near = is_near;
+        if news && !self.journal.lock().await.replaying() {
+            self.observer.notice(&Notice::BudgetNearlyUsed { budget, share });
+        }
     }
 
     /// Logs each effect and carries it out. The last one is answered or ends the run.
@@ -411,9 +429,10 @@ impl Driver {
     /// Makes the log durable and writes the run's status.
     async fn close(&mut self, result: &Result<Outcome, DriveError>) -> Result<(), DriveError> {
         let status = match result {
-            Ok(Outcome::Finished(FinishReason::Repetition { .. }) | Outcome::Interrupted) => {
-                RunStatus::Paused
-            }
+            Ok(
+                Outcome::Finished(FinishReason::Repetition { .. } | FinishReason::Stuck { .. })
+                | Outcome::Interrupted,
+            ) => RunStatus::Paused,
             Ok(Outcome::Finished(_) | Outcome::Replayed { .. }) => RunStatus::Finished,
             Err(_) => RunStatus::Failed,
         };

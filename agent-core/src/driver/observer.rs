@@ -53,6 +53,13 @@ pub enum Notice<'a> {
         /// The largest number of parts.
         of: usize,
     },
+    /// 80 % of a budget are used up.
+    BudgetNearlyUsed {
+        /// The budget: "steps".
+        budget: &'static str,
+        /// The share that is used; 1 is all of it.
+        share: f64,
+    },
     /// Something happened while a skill ran in the episode.
     Skill {
         /// The event.

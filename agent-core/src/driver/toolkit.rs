@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use sojourn_controller::{Cancel, Constraint};
-use sojourn_memory::{Durability, RunId};
+use sojourn_memory::{Durability, EventSeq, RunId};
 use sojourn_tools::{
     CallContext, Decision, FailureKind, MediaInMemory, Policies, PolicyFile, PolicyVerdict, ToolCall,
     ToolOutcome, ToolSpec, Toolbox, ValidatedCall,
@@ -27,8 +27,29 @@ use tracing::Instrument as _;
 /// Decides where a policy asks a person.
 #[async_trait]
 pub trait Approver: Send + Sync {
-    /// Decides whether `spec` may be called with exactly these `args`. A person must have seen all of them.
-    async fn approve(&self, spec: &ToolSpec, args: &Map<String, Value>) -> Approval;
+    /// Decides about a call. A person must have seen all of its arguments. `None` pauses the run before the call: nothing is
+    /// decided, and a resume asks again.
+    async fn approve(&self, question: &Question<'_>) -> Option<Approval>;
+
+    /// Messages for the controller since the last call, such as an answer that came later than the call could wait.
+    async fn notices(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// A call that a policy asks a person about.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// The run that wants to make the call.
+    pub run: RunId,
+    /// The last record before the question. It is durable.
+    pub seq: EventSeq,
+    /// The tool.
+    pub spec: &'a ToolSpec,
+    /// All arguments.
+    pub args: &'a Map<String, Value>,
+    /// What asks: "rule 2".
+    pub reason: &'a str,
 }
 
 /// The answer of an [`Approver`].
@@ -38,6 +59,15 @@ pub struct Approval {
     pub granted: bool,
     /// Who decided: "the user".
     pub by: String,
+    /// The kept question that was answered, if it was one.
+    pub approval: Option<String>,
+}
+
+impl Approval {
+    /// An answer that was given at once.
+    pub fn new(granted: bool, by: impl Into<String>) -> Self {
+        Self { granted, by: by.into(), approval: None }
+    }
 }
 
 /// Denies every call that a person would have to approve.
@@ -46,8 +76,8 @@ pub struct Unattended;
 
 #[async_trait]
 impl Approver for Unattended {
-    async fn approve(&self, _spec: &ToolSpec, _args: &Map<String, Value>) -> Approval {
-        Approval { granted: false, by: "nobody was there to ask".to_owned() }
+    async fn approve(&self, _question: &Question<'_>) -> Option<Approval> {
+        Some(Approval::new(false, "nobody was there to ask"))
     }
 }
 
@@ -231,7 +261,7 @@ impl Toolkit {
             }
             None if !journal.lock().await.writes() => return Err(JournalError::End.into()),
             None => {
-                let (decision, ready) = self.decide(call, request.untrusted).await;
+                let (decision, ready) = self.decide(call, request.untrusted, journal).await?;
                 let decision = redactor.any(decision)?;
                 let mut journal = journal.lock().await;
                 let noted = journal.note(&decision).await?;
@@ -318,22 +348,43 @@ impl Toolkit {
     }
 
     /// The decision of the policy, or of the person that the policy asks.
-    async fn decide(&self, call: &ToolCall, untrusted: bool) -> (ToolDecision, Option<ValidatedCall>) {
-        let decided = |granted, by, shown| ToolDecision { tool: call.name.clone(), granted, by, shown };
+    async fn decide(
+        &self,
+        call: &ToolCall,
+        untrusted: bool,
+        journal: &Mutex<Journal>,
+    ) -> Result<(ToolDecision, Option<ValidatedCall>), DriveError> {
+        let decided = |granted, by, shown, approval| ToolDecision {
+            tool: call.name.clone(),
+            granted,
+            by,
+            shown,
+            approval,
+        };
         let ready = match self.ready(call) {
             Ok(ready) => ready,
-            Err(refusal) => return (decided(false, refusal, None), None),
+            Err(refusal) => return Ok((decided(false, refusal, None, None), None)),
         };
         let decision = self.judge(&ready, untrusted);
         let decided = match (decision.verdict, &self.tools) {
-            (PolicyVerdict::Allow, _) => decided(true, decision.by, None),
+            (PolicyVerdict::Allow, _) => decided(true, decision.by, None, None),
             (PolicyVerdict::Ask, Some(tools)) => {
-                let Approval { granted, by } = tools.approver.approve(ready.spec(), ready.args()).await;
-                decided(granted, by, Some(call_hash(ready.spec(), ready.args())))
+                let seq = {
+                    let mut journal = journal.lock().await;
+                    // What led to the question can be read while it waits.
+                    journal.commit(Durability::Effect).await?;
+                    journal.seq()
+                };
+                let run = self.run.read().unwrap_or_else(PoisonError::into_inner).clone();
+                let (spec, args) = (ready.spec(), ready.args());
+                let question = Question { run, seq, spec, args, reason: &decision.by };
+                let answer = tools.approver.approve(&question).await;
+                let Approval { granted, by, approval } = answer.ok_or(DriveError::Interrupted)?;
+                decided(granted, by, Some(call_hash(spec, args)), approval)
             }
-            (PolicyVerdict::Deny | PolicyVerdict::Ask, _) => decided(false, decision.by, None),
+            (PolicyVerdict::Deny | PolicyVerdict::Ask, _) => decided(false, decision.by, None, None),
         };
-        (decided, Some(ready))
+        Ok((decided, Some(ready)))
     }
 
     /// The decision of the policies.
@@ -406,7 +457,11 @@ pub(super) async fn change(
     redactor: &Redactor,
 ) -> Result<Option<ControlRecord>, DriveError> {
     toolbox.hold_effects(known.values());
-    let notices = redactor.any(toolbox.refresh().notices)?;
+    let mut notices = toolbox.refresh().notices;
+    if let Some(tools) = &toolkit.tools {
+        notices.extend(tools.approver.notices().await);
+    }
+    let notices = redactor.any(notices)?;
     let specs = redactor.any(toolbox.specs())?;
     // The policy that trusts a tool's answers trusts its description.
     let described =

@@ -331,6 +331,13 @@ pub fn milestone_line(milestone: &Milestone) -> String {
         Milestone::Nudged { what, times } => {
             format!("did {what} {times} times in a row without a change; the controller was told")
         }
+        Milestone::NoProgress { quiet_ms, left } => {
+            let then = match left {
+                Some(task) => format!("{task} is left for another task"),
+                None => "the controller was told".to_owned(),
+            };
+            format!("no progress for {}; {then}", minutes(*quiet_ms))
+        }
         Milestone::EpisodeEnded { cause, achievements, steps } => {
             format!("episode over after {steps} steps with {achievements} achievements: {cause}")
         }
@@ -350,9 +357,19 @@ pub fn reason_line(reason: &FinishReason) -> String {
         FinishReason::ToolCalls => "the budget of tool calls is used up".to_owned(),
         FinishReason::Cost => "the cost budget is used up".to_owned(),
         FinishReason::Repetition { what } => format!("the agent repeated {what} without a change"),
+        FinishReason::Stuck { quiet_ms, tried } => {
+            format!("no progress for {}; since then it tried {tried}", minutes(*quiet_ms))
+        }
         FinishReason::Controller { error } => {
             format!("the controller failed several times in a row: {error}")
         }
+    }
+}
+
+fn minutes(milliseconds: u64) -> String {
+    match milliseconds / 1000 {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds / 60),
     }
 }
 

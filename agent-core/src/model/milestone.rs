@@ -79,6 +79,14 @@ pub enum Milestone {
         /// Number of repetitions in a row.
         times: u32,
     },
+    /// The run has made no progress for a time. The controller was told; after the second time its task was left too.
+    NoProgress {
+        /// The time, in milliseconds.
+        quiet_ms: u64,
+        /// The task that was left for another one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left: Option<String>,
+    },
     /// An episode ended.
     EpisodeEnded {
         /// How.
@@ -115,6 +123,13 @@ pub enum FinishReason {
     Repetition {
         /// The repeated call.
         what: String,
+    },
+    /// The run made no progress, also after a nudge and with another task. It can be resumed.
+    Stuck {
+        /// The time since the last progress, in milliseconds.
+        quiet_ms: u64,
+        /// The tasks that were chosen since then, with their numbers.
+        tried: String,
     },
     /// The controller failed several times in a row.
     Controller {

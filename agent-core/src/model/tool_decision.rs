@@ -12,4 +12,8 @@ pub struct ToolDecision {
     /// Where a person decided: the SHA-256 (hex) of the call as it was shown. Only this call may be made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown: Option<String>,
+    /// The kept question that the answer belongs to, where the person was asked in another process. It is answered once, so one
+    /// decision of a run names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<String>,
 }

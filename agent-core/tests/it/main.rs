@@ -17,6 +17,7 @@ mod record_samples;
 mod records;
 mod replaying_environment;
 mod secrets_in_records;
+mod stuck;
 mod taint;
 mod time_budget;
 mod tools;

@@ -62,7 +62,13 @@ fn started() -> LogRecord {
 
 fn decision() -> LogRecord {
     let (tool, by) = ("bank_pay".into(), "rule 1".into());
-    LogRecord::ToolDecision(Box::new(ToolDecision { tool, granted: true, by, shown: Some("5e".into()) }))
+    LogRecord::ToolDecision(Box::new(ToolDecision {
+        tool,
+        granted: true,
+        by,
+        shown: Some("5e".into()),
+        approval: None,
+    }))
 }
 
 fn effects() -> Vec<Effect> {

@@ -11,10 +11,12 @@ use sojourn_controller::{
 use sojourn_core::{
     Budgets, Clock, ControlRecord, Driver, DriverDeps, FinishReason, ForkChanges, Journal, LOG_VERSION,
     LongWork, Notice, Observer, Outcome, RecordedRun, Redactor, ReplayPosition, RunConfig, RunOrigin,
-    Started, TimeSource,
+    Started, StuckConfig, TimeSource,
 };
 use sojourn_crafter::CrafterEnvironment;
-use sojourn_memory::{EventSeq, ForkPoint, Hash, NewRun, Record, RecordQuery, RunId, Store, Writer};
+use sojourn_memory::{
+    EventSeq, ForkPoint, Hash, NewRun, Record, RecordQuery, RunId, RunStatus, Store, Writer,
+};
 use sojourn_sandbox::{Sandbox, SandboxConfig, engine_sha256};
 use sojourn_skills::LibraryState;
 use sojourn_tools::Environment as _;
@@ -197,6 +199,26 @@ async fn the_time_of_a_run_ends_while_a_program_is_written_and_a_resume_goes_on(
     assert!(all.len() > first.len() + 3, "the resumed run did nothing");
     assert_eq!(last(&all, 3), ["ask_controller", "out_of_time", "finish"]);
     lab.verify(&store).await;
+}
+
+#[tokio::test]
+async fn a_model_that_does_not_answer_pauses_a_run_that_must_not_be_stuck() {
+    let mut lab = Lab::new(0);
+    lab.started.config.budgets = Budgets::default();
+    lab.started.config.stuck = Some(StuckConfig { after_ms: BUDGET_MS / 3 });
+    let home = tempfile::tempdir().unwrap();
+    let store = Store::open(home.path()).await.unwrap();
+    let writer = store.create_run(new_run()).await.unwrap();
+    let outcome = lab.drive(lab.model(false), lab.journal(&store, Vec::new(), Some(writer))).await;
+    let Outcome::Finished(FinishReason::Stuck { quiet_ms, tried }) = outcome else { panic!("{outcome:?}") };
+    assert!(quiet_ms >= BUDGET_MS / 3 * 3 && tried == "collect_wood ×1", "{quiet_ms} {tried}");
+    assert_eq!(store.run(new_run().id.as_str()).await.unwrap().status, RunStatus::Paused);
+
+    let all = records(&store).await;
+    assert_eq!(last(&all, 3), ["ask_controller", "out_of_time", "finish"]);
+    let recorded = Arc::new(RecordedController::new(lab.started.model.clone(), []));
+    let replayed = lab.drive(recorded, Journal::new(store.clone(), all, None)).await;
+    assert_eq!(replayed, Outcome::Finished(FinishReason::Stuck { quiet_ms, tried }));
 }
 
 /// A model that never answers and does not see that its request was cancelled, as one that reads a long prompt.

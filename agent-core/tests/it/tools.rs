@@ -10,7 +10,7 @@ use sojourn_controller::{
     Timing, Usage,
 };
 use sojourn_core::{
-    Approval, Approver, Budgets, ControlRecord, Driver, DriverDeps, Journal, LOG_VERSION, Outcome,
+    Approval, Approver, Budgets, ControlRecord, Driver, DriverDeps, Journal, LOG_VERSION, Outcome, Question,
     RecordKind, Redactor, RunConfig, RunOrigin, Silent, Started, ToolUse, Tools, Unattended,
 };
 use sojourn_memory::{EventSeq, NewRun, Record, RecordQuery, RunId, RunStatus, Store, Writer};
@@ -209,8 +209,8 @@ pub(super) struct Willing;
 
 #[async_trait]
 impl Approver for Willing {
-    async fn approve(&self, _spec: &ToolSpec, _args: &Map<String, Value>) -> Approval {
-        Approval { granted: true, by: "the user".into() }
+    async fn approve(&self, _question: &Question<'_>) -> Option<Approval> {
+        Some(Approval::new(true, "the user"))
     }
 }
 

@@ -18,6 +18,7 @@ mod skills;
 #[cfg(test)]
 mod tests;
 mod tools;
+mod unattended;
 
 pub use environments::Environments;
 pub use goals::{Goal, Look, World};
@@ -31,6 +32,7 @@ pub use run::{Fork, Run, SimulateCrash};
 pub use see::See;
 pub use skills::{Format, Import, SkillRun, SkillTest, Skills, Target};
 pub use tools::{Lang, Tools};
+pub use unattended::{Approvals, Missed, Overlap, Schedule, ScheduleAdd, Up};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
@@ -64,7 +66,9 @@ impl Args {
     /// The collector that spans are sent to. The worker sends them, not its supervisor.
     pub fn otlp(&self) -> Option<&str> {
         match &self.command {
-            Command::Run(run) if run.worker.is_some() || run.unsupervised => run.otlp.as_deref(),
+            Command::Run(run) if run.worker.is_some() || run.scheduled.is_some() || run.unsupervised => {
+                run.otlp.as_deref()
+            }
             _ => None,
         }
     }
@@ -79,6 +83,19 @@ pub enum Command {
     /// loses at most the last few records. A supervisor restarts the worker process that carries out the run when the
     /// worker is killed, runs out of memory or aborts in native code.
     Run(Run),
+    /// Keep scheduled agents alive: the daemon that starts their runs, until it is stopped.
+    ///
+    /// A due run is recorded before it starts, and a run whose process died is resumed. SIGTERM and Ctrl-C let every run finish its
+    /// step; the next `sojourn up` resumes them. SIGHUP reads the schedules again.
+    Up(Up),
+    /// Say when agents run: add, list, pause and remove schedules; what became of each due time.
+    #[command(subcommand)]
+    Schedule(Schedule),
+    /// List and answer the calls that wait for a person.
+    #[command(subcommand)]
+    Approvals(Approvals),
+    /// Show the runs under way: on what, steps and tokens per second, memory.
+    Ps(Reading),
     /// Fork a run: a new run with the records of another up to one, which continues on its own from there.
     ///
     /// The original run is not changed. The skills that a fork learns stay in its log; the skill library does not get them.

@@ -54,6 +54,18 @@ pub struct Run {
     #[arg(long)]
     pub unsupervised: bool,
 
+    /// Ask nobody at the terminal: what the policy asks is answered as `policy.unanswered` says.
+    #[arg(long)]
+    pub unattended: bool,
+
+    /// Internal: act as the process that the daemon starts or resumes this run with.
+    #[arg(long, value_name = "RUN", hide = true, conflicts_with_all = ["resume", "worker"])]
+    pub scheduled: Option<String>,
+
+    /// Internal: how long such a process waits for an approval before it pauses the run.
+    #[arg(long, value_name = "TIME", hide = true, default_value = "10m", value_parser = duration::parse)]
+    pub release_after: Duration,
+
     /// Internal: act as the worker that starts or resumes this run.
     #[arg(long, value_name = "RUN", hide = true)]
     pub worker: Option<String>,

@@ -8,6 +8,11 @@ fn help_of_every_command() {
     for command in [
         &[][..],
         &["run"],
+        &["up"],
+        &["schedule"],
+        &["schedule", "add"],
+        &["schedule", "history"],
+        &["approvals"],
         &["runs"],
         &["log"],
         &["log", "show"],

@@ -24,6 +24,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use sojourn_core::{Redactor, ReflexSource, RunConfig};
 use sojourn_sandbox::LimitSettings;
+use sojourn_service::notify::NotifySettings;
 use sojourn_tools::{CallLimits, Environment, EnvironmentRegistry, PolicyFile, SourceSettings, Toolbox};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -91,6 +92,9 @@ pub struct AgentFile {
     /// Default: what only reads is allowed, everything else is asked about. Example: `policy = "policy.toml"`.
     #[serde(default)]
     pub policy: Option<PolicyPlace>,
+    /// Who is told what, while nobody watches.
+    #[serde(default)]
+    pub notify: NotifySettings,
     /// How the controller's model is run.
     #[serde(default)]
     pub controller: ControllerSettings,
@@ -219,7 +223,9 @@ impl AgentFile {
 
     /// Names of variables that are declared as secrets.
     fn secret_names(&self) -> impl Iterator<Item = &str> {
-        let names = self.secrets.iter().chain(&self.controller.api_key_env).map(String::as_str);
+        let webhook = self.notify.webhook.as_ref().and_then(|webhook| webhook.secret_env.as_ref());
+        let names =
+            self.secrets.iter().chain(&self.controller.api_key_env).chain(webhook).map(String::as_str);
         names.chain(self.environment.secret()).chain(self.tools.values().flat_map(SourceSettings::secrets))
     }
 

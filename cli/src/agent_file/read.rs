@@ -85,6 +85,10 @@ impl AgentFile {
         agent.apply_limits(name)?;
         agent.apply_policy(name)?;
         agent.check_controller(name)?;
+        agent
+            .notify
+            .check()
+            .map_err(|error| Failure::new(Kind::Usage, format!("{name}: notify: {error}")))?;
         Ok(agent)
     }
 }

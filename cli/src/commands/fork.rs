@@ -12,6 +12,7 @@ use sojourn_core::{Budgets, ForkChanges, RunConfig, now_ms};
 use sojourn_memory::{EventSeq, NewRun, RecordQuery, RunInfo, RunStatus, Store};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Makes a run from the first records of another one, and continues it.
 pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
@@ -108,6 +109,9 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
         pull: false,
         json: args.json,
         unsupervised: false,
+        unattended: false,
+        scheduled: None,
+        release_after: Duration::ZERO,
         worker: None,
         otlp: None,
     };

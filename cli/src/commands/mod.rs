@@ -1,5 +1,6 @@
 //! One module for each command.
 
+mod approvals;
 mod completions;
 mod diff;
 mod doctor;
@@ -11,16 +12,19 @@ mod log;
 mod mcp;
 mod memory;
 mod models;
+mod ps;
 mod reflexes;
 mod replay;
 mod run;
 mod runs;
+mod schedule;
 #[cfg(feature = "perception")]
 mod see;
 mod serve;
 mod simulate_crash;
 mod skills;
 mod tools;
+mod up;
 mod world;
 
 use crate::args::{Args, Command};
@@ -37,6 +41,10 @@ pub async fn dispatch(args: Args, environments: EnvironmentRegistry) -> Result<E
     let home = Home::find(args.home, environments)?;
     match args.command {
         Command::Run(args) => return Box::pin(run::run(home, args)).await,
+        Command::Up(args) => return Box::pin(up::up(&home, args)).await,
+        Command::Schedule(command) => schedule::schedule(&home, command).await?,
+        Command::Approvals(command) => approvals::approvals(&home, command).await?,
+        Command::Ps(args) => ps::ps(&home, args).await?,
         Command::Fork(args) => return fork::fork(home, args).await,
         Command::SimulateCrash(args) => return simulate_crash::simulate_crash(home, args).await,
         Command::Log(args) => return log::log(&home, args).await,

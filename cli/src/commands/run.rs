@@ -1,6 +1,7 @@
 mod resuming;
 
 use crate::agent_file::AgentFile;
+use crate::approver::Kept;
 use crate::args::Run;
 use crate::error::{Failure, Kind};
 use crate::goals::{self, Prepared, Scout};
@@ -11,14 +12,21 @@ use crate::session::{
     LibraryHandle, Models, Plan, RunContext, Session, Watch, drop_soon, new_run, stop_on_ctrl_c,
 };
 use crate::supervisor::{self, Task, Work};
+use crate::unattended::told::Telling;
+use crate::unattended::{AgentKey, Heart};
 use crate::{approver, duration, logbook, output, table};
 use anyhow::Result;
+pub use resuming::finish_reason;
 use resuming::{Wanted, is_budget, more, more_of};
 use serde::Serialize;
+use serde_json::Value;
 use sojourn_controller::Cancel;
-use sojourn_core::{Core, FinishReason, Outcome, Tools, Totals};
+use sojourn_core::{Core, FinishReason, Observer, Outcome, Tools, Totals, now_ms};
 use sojourn_memory::RunId;
+use sojourn_service::live::Report;
+use sojourn_service::notify::EventKind;
 use sojourn_skills::Origin;
+use sojourn_tools::Unanswered;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -28,22 +36,25 @@ use std::time::Duration;
 ///
 /// The agent file, the environment and the run to resume are checked before a worker starts.
 pub async fn run(home: Home, args: Run) -> Result<ExitCode> {
+    if args.unattended || args.scheduled.is_some() {
+        approver::ask_nobody();
+    }
+    if let Some(run) = &args.scheduled {
+        supervisor::follow_supervisor();
+        // A Ctrl-C at the daemon's terminal is the daemon's. A process that leads its session already has none.
+        let _ = rustix::process::setsid();
+        let run: RunId = run.parse()?;
+        if home.store().await?.run(run.as_str()).await.is_err() {
+            check(&home, &args).await?;
+        }
+        return Box::pin(carry_out(home, &args, Some(run))).await;
+    }
     if let Some(worker) = &args.worker {
         supervisor::follow_supervisor();
         let run = worker.parse()?;
         return Box::pin(carry_out(home, &args, Some(run))).await;
     }
-    let mut agent = AgentFile::read(home.environments(), &args.agent, &args.overrides)?;
-    agent.with_goals(&args.goals);
-    agent.reflex_sources()?;
-    agent.environment.check_reachable().await?;
-    let world = agent.open_environment(home.environments()).await?;
-    // Goals and discovered tasks get their names later.
-    if agent.goals.is_empty() && (world.spec().documents_tasks() || !world.spec().play) {
-        agent.check_tasks(world.spec())?;
-    }
-    let environment = world.spec().name.clone();
-    drop(world);
+    let environment = check(&home, &args).await?;
     let run = match &args.resume {
         Some(asked) => {
             let wanted = Wanted { environment: &environment, name: asked.as_deref(), args: &args };
@@ -56,6 +67,20 @@ pub async fn run(home: Home, args: Run) -> Result<ExitCode> {
     }
     let run = run.unwrap_or_else(new_run);
     supervise(home, run, &args).await
+}
+
+/// Checks the agent file and that its environment can be reached; returns the environment's name.
+async fn check(home: &Home, args: &Run) -> Result<String> {
+    let mut agent = AgentFile::read(home.environments(), &args.agent, &args.overrides)?;
+    agent.with_goals(&args.goals);
+    agent.reflex_sources()?;
+    agent.environment.check_reachable().await?;
+    let world = agent.open_environment(home.environments()).await?;
+    // Goals and discovered tasks get their names later.
+    if agent.goals.is_empty() && (world.spec().documents_tasks() || !world.spec().play) {
+        agent.check_tasks(world.spec())?;
+    }
+    Ok(world.spec().name.clone())
 }
 
 /// Starts or resumes a run under a supervisor.
@@ -83,6 +108,7 @@ fn command_line(args: &Run) -> Vec<String> {
     }
     line.extend(args.pull.then(|| "--pull".to_owned()));
     line.extend(args.json.then(|| "--json".to_owned()));
+    line.extend(args.unattended.then(|| "--unattended".to_owned()));
     if args.resume.is_some() {
         line.push("--resume".to_owned());
     }
@@ -123,24 +149,43 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
         },
         None => None,
     };
+    let run = run.unwrap_or_else(new_run);
     let mut models = Models::load(&agent, args.pull).await?;
     let context = RunContext::open(home, store).await?;
 
     let progress = Progress::new(0, "");
     let cancel = Cancel::new();
     stop_on_ctrl_c(cancel.clone());
+    let redactor = agent.redactor();
+    let key = AgentKey::new(&args.agent, &args.overrides);
+    let telling = Telling::begin(&context.home, &context.store, &agent, &key, &run, &redactor);
+    let policy = agent.run.tools.as_ref().map(|tools| tools.policy.clone()).unwrap_or_default();
+    let mut kept = None;
     if let Some(toolbox) = agent.toolbox().await? {
-        models.tools =
-            Some(Tools { toolbox: Arc::new(toolbox), approver: approver::approver(cancel.clone()) });
+        let approver = if policy.unanswered == Unanswered::Deny || approver::somebody_is_there() {
+            approver::approver(cancel.clone())
+        } else {
+            let (store, teller) = (context.store.clone(), telling.as_ref().map(|it| it.teller().clone()));
+            let approver = Kept::new(store, run.clone(), &policy, redactor.clone(), cancel.clone())
+                .telling(teller)
+                .releasing_after(args.scheduled.is_some().then_some(args.release_after));
+            let approver = Arc::new(approver);
+            kept = Some(Arc::clone(&approver));
+            approver
+        };
+        models.tools = Some(Tools { toolbox: Arc::new(toolbox), approver });
     }
     let tools = models.tools.clone();
-    let redactor = agent.redactor();
     for warning in agent.secret_warnings(&redactor) {
         output::note(format!("warning: {warning}"));
     }
-    let watch = Watch { observer: progress.clone(), cancel, redactor: redactor.clone() };
+    let observer: Arc<dyn Observer> = match &telling {
+        Some(telling) => telling.observer(progress.clone()),
+        None => progress.clone(),
+    };
+    let watch = Watch { observer, cancel, redactor: redactor.clone() };
+    let store = context.store.clone();
     let session = if let Some(info) = &resumed {
-        let policy = agent.run.tools.as_ref().map(|tools| tools.policy.clone()).unwrap_or_default();
         context.resume(info, environment, more(args)?, &policy, &models, watch).await?
     } else {
         let library = context.home.library().await?;
@@ -162,7 +207,7 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
         }
         agent.check_tasks(environment.spec())?;
         let library = LibraryHandle::OnDisk(Box::new(library));
-        let plan = Plan { config: agent.run.clone(), reflexes, library, title: None, run };
+        let plan = Plan { config: agent.run.clone(), reflexes, library, title: None, run: Some(run) };
         context.begin(environment, plan, &models, watch).await?
     };
     let Session { run, started, driver, started_ms } = session;
@@ -176,8 +221,26 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
         let tools = output::counted(tools.toolbox.specs().len(), "tool");
         progress.say(&format!("{tools} besides the environment's"));
     }
+    let about = Report {
+        agent: redactor.text(&key.agent),
+        environment: started.environment.name.clone(),
+        model: models.controller.model().name.clone(),
+        since_ms: now_ms(),
+        ..Report::default()
+    };
+    let heart = Heart::begin(&store, &run, progress.clone(), about);
     let result = driver.run(started_ms).await;
+    heart.stop().await;
     progress.finish();
+    if let Some(telling) = telling {
+        match &result {
+            Ok((outcome, _)) => telling.teller().tell_end(outcome),
+            // The daemon tries again, and tells when it gives up.
+            Err(_) if args.scheduled.is_some() => {}
+            Err(error) => telling.teller().tell(EventKind::Failed, &error.to_string(), Value::Null),
+        }
+        telling.finish().await;
+    }
     if let Some(tools) = &tools {
         tools.toolbox.close().await;
     }
@@ -197,7 +260,13 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     } else {
         result.print()?;
     }
-    let code = conclude(&outcome, &run, args);
+    let code = match &kept {
+        Some(kept) if kept.has_released() && matches!(outcome, Outcome::Interrupted) => {
+            output::note("paused: a call waits for an approval; `sojourn approvals list` shows it");
+            ExitCode::from(Kind::Waiting as u8)
+        }
+        _ => conclude(&outcome, &run, args),
+    };
     if matches!(outcome, Outcome::Interrupted) {
         drop_soon(models).await;
     }
@@ -214,6 +283,10 @@ fn conclude(outcome: &Outcome, run: &RunId, args: &Run) -> ExitCode {
         }
         Outcome::Finished(FinishReason::Repetition { what }) => {
             output::note(format!("paused: the agent repeated {what}; resume with {resume}"));
+            ExitCode::from(Kind::Failure as u8)
+        }
+        Outcome::Finished(reason @ FinishReason::Stuck { .. }) => {
+            output::note(format!("paused: {}; resume with {resume}", logbook::reason_line(reason)));
             ExitCode::from(Kind::Failure as u8)
         }
         Outcome::Finished(reason @ FinishReason::NothingNew { .. }) => {

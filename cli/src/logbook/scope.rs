@@ -108,7 +108,10 @@ impl Scope {
             | Milestone::SkillRetested { skill, .. } => {
                 self.about = Some(skill.clone());
             }
-            Milestone::ReflexGivenUp { .. } | Milestone::Nudged { .. } | Milestone::EpisodeEnded { .. } => {}
+            Milestone::ReflexGivenUp { .. }
+            | Milestone::Nudged { .. }
+            | Milestone::NoProgress { .. }
+            | Milestone::EpisodeEnded { .. } => {}
         }
     }
 }
@@ -125,7 +128,8 @@ pub fn is_error(record: &LogRecord) -> bool {
                 Milestone::SkillGivenUp { .. }
                 | Milestone::SkillDemoted { .. }
                 | Milestone::ReflexGivenUp { .. }
-                | Milestone::Nudged { .. } => true,
+                | Milestone::Nudged { .. }
+                | Milestone::NoProgress { .. } => true,
                 Milestone::TaskChosen { .. }
                 | Milestone::SkillAdmitted { .. }
                 | Milestone::SkillMerged { .. }

@@ -7,7 +7,7 @@
 use super::store::Memories;
 use super::tables::{delete, find};
 use super::{Memory, MemoryId, Tenant};
-use crate::{Error, Store, compression};
+use crate::{Error, Store, compression, unattended};
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
@@ -48,7 +48,8 @@ pub struct Forgotten {
 
 impl Memories {
     /// Deletes a memory and every copy of its text: its row, keywords and vectors, the index files, log
-    /// records and blobs that quote it, the pictures and sounds of these records, and its attachment. Then
+    /// records and blobs that quote it, the pictures and sounds of these records, its attachment, and questions and messages to
+    /// people that quote it. Then
     /// searches every file of the home for the text and for the pictures. Returns `None` if the memory does not exist.
     ///
     /// A text shorter than 12 bytes is deleted only from the memory and from the record it was made of.
@@ -77,6 +78,7 @@ impl Memories {
             }
         }
         blobs += forget_attachment(&mut transaction, &memory).await?;
+        unattended::forget(&mut transaction, &needles).await?;
         transaction.commit().await?;
         self.sync().await?;
         let index_behind = match self.index().await?.purge().await {

@@ -19,4 +19,5 @@ mod machine;
 mod memories;
 #[cfg(feature = "qdrant")]
 mod qdrant;
+mod unattended;
 mod words;

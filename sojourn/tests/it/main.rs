@@ -28,6 +28,7 @@ mod settings;
 mod skills;
 mod start;
 mod support;
+mod unattended;
 mod web;
 mod with_model;
 mod worlds;

@@ -29,7 +29,7 @@ pub(super) use consolidate::consolidate;
 pub(super) use outside::WorldText;
 pub(super) use reflect::{reflect_on_death, reflect_on_giving_up};
 use template::prompt;
-pub(super) use tools::{Consultable, nudge};
+pub(super) use tools::{Consultable, nudge, stuck};
 pub(super) use words::Words;
 pub(super) use write::{Writing, demonstration, write};
 pub(super) use write_reflex::{ReflexWriting, did_not_help, did_nothing, reflex_head, write_reflex};

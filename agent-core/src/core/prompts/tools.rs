@@ -165,3 +165,11 @@ pub(super) fn memories(memories: &[Recalled]) -> Vec<Part> {
 pub(in crate::core) fn nudge(call: &str, times: u32) -> String {
     prompt!("tools", "nudge", call = call, times = times)
 }
+
+/// The warning after a time without progress.
+pub(in crate::core) fn stuck(task: Option<&str>, minutes: u64) -> String {
+    match task {
+        Some(task) => prompt!("tools", "stuck", task = task, minutes = minutes),
+        None => prompt!("tools", "stuck_without_a_task", minutes = minutes),
+    }
+}

@@ -1,7 +1,7 @@
 //! Tools answered from a log: which there were, what was decided, and what they answered.
 
 use super::super::clock::RecordIndex;
-use super::super::toolkit::{Approval, Approver, Tools};
+use super::super::toolkit::{Approval, Approver, Question, Tools};
 use super::recorded_run::ReplayPosition;
 use crate::model::{ControlRecord, ToolDecision};
 use async_trait::async_trait;
@@ -111,11 +111,14 @@ impl ToolSource for Session {
 
 #[async_trait]
 impl Approver for Session {
-    async fn approve(&self, spec: &ToolSpec, _args: &Map<String, Value>) -> Approval {
-        match self.recorded.decisions.get(&self.index.now()).filter(|decision| decision.tool == spec.name) {
-            Some(decision) => Approval { granted: decision.granted, by: decision.by.clone() },
-            None => Approval { granted: false, by: "the log has no decision here".to_owned() },
-        }
+    async fn approve(&self, question: &Question<'_>) -> Option<Approval> {
+        let decision = self.recorded.decisions.get(&self.index.now());
+        Some(match decision.filter(|decision| decision.tool == question.spec.name) {
+            Some(ToolDecision { granted, by, approval, .. }) => {
+                Approval { granted: *granted, by: by.clone(), approval: approval.clone() }
+            }
+            None => Approval::new(false, "the log has no decision here"),
+        })
     }
 }
 

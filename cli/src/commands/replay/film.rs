@@ -165,7 +165,8 @@ impl Camera {
                 | Milestone::SkillRetested { .. }
                 | Milestone::ReflexAdmitted { .. }
                 | Milestone::ReflexGivenUp { .. }
-                | Milestone::Nudged { .. } => {}
+                | Milestone::Nudged { .. }
+                | Milestone::NoProgress { .. } => {}
             },
             _ => {}
         }

@@ -96,7 +96,7 @@ impl Wanted<'_> {
 }
 
 /// Why a run ended; `None` where its log does not say.
-async fn finish_reason(store: &Store, run: &RunInfo) -> Result<Option<FinishReason>> {
+pub async fn finish_reason(store: &Store, run: &RunInfo) -> Result<Option<FinishReason>> {
     let query = RecordQuery { kinds: vec![RecordKind::Finish.as_str().to_owned()], ..RecordQuery::all() };
     let Some(last) = store.records(&run.id, &query).await?.pop() else { return Ok(None) };
     match LogRecord::require(store, &last).await? {
@@ -142,6 +142,7 @@ pub(super) fn more_of(reason: &FinishReason) -> Option<&'static str> {
         FinishReason::Episodes
         | FinishReason::NothingNew { .. }
         | FinishReason::Repetition { .. }
+        | FinishReason::Stuck { .. }
         | FinishReason::Controller { .. } => None,
     }
 }

@@ -6,7 +6,8 @@ use crate::{approver, output};
 use anyhow::Result;
 use serde_json::{Map, Value};
 use sojourn_controller::Cancel;
-use sojourn_core::now_ms;
+use sojourn_core::{Question, now_ms};
+use sojourn_memory::EventSeq;
 use sojourn_tools::schema::identifier;
 use sojourn_tools::{CallContext, Policy, PolicyVerdict, ToolCall};
 use std::path::Path;
@@ -60,7 +61,11 @@ pub async fn call(
         PolicyVerdict::Allow => true,
         PolicyVerdict::Ask if yes => true,
         PolicyVerdict::Ask => {
-            approver::approver(Cancel::new()).approve(ready.spec(), ready.args()).await.granted
+            let (run, seq) = ("by-hand".parse()?, EventSeq(0));
+            let (spec, args) = (ready.spec(), ready.args());
+            let question = Question { run, seq, spec, args, reason: &decision.by };
+            let answer = approver::approver(Cancel::new()).approve(&question).await;
+            answer.is_some_and(|answer| answer.granted)
         }
         PolicyVerdict::Deny => false,
     };

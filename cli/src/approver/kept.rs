@@ -1,0 +1,258 @@
+//! Keeps the calls that a policy asks about until a person answers in another process: `sojourn approvals allow`.
+//!
+//! A question belongs to a run and to one call with all its arguments, by the hash of what is shown. It is answered once, and its
+//! answer is used once: the decision in the log names the question. A process that dies between the answer and that record finds
+//! the answer again.
+
+use super::shown_lines;
+use crate::output;
+use crate::unattended::told::Teller;
+use async_trait::async_trait;
+use serde_json::json;
+use sojourn_controller::Cancel;
+use sojourn_core::{Approval, Approver, LogRecord, Question, RecordKind, Redactor, call_hash};
+use sojourn_memory::{
+    ApprovalId, ApprovalState, AskedCall, NewApproval, OnTimeout, PendingApproval, RecordQuery, RunId, Store,
+};
+use sojourn_service::notify::EventKind;
+use sojourn_service::now_ms;
+use sojourn_tools::{PolicyFile, TimeoutAnswer, Unanswered};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often an answer is looked for.
+const LOOK: Duration = Duration::from_millis(500);
+/// Limit on the answers of a run that are read at once.
+const MOST: u32 = 1000;
+
+/// An approver that keeps its questions.
+pub struct Kept {
+    store: Store,
+    cancel: Cancel,
+    redactor: Redactor,
+    settings: Settings,
+    teller: Option<Teller>,
+    /// How long this process waits before it pauses the run; `None`: until there is an answer.
+    release_after: Option<Duration>,
+    /// Whether this process has paused the run to wait.
+    released: AtomicBool,
+    later: Mutex<Later>,
+}
+
+/// What the policy says about questions that nobody answers.
+struct Settings {
+    unanswered: Unanswered,
+    timeout_ms: Option<i64>,
+    on_timeout: TimeoutAnswer,
+}
+
+/// Questions that the run did not wait for.
+#[derive(Default)]
+struct Later {
+    /// The run, once it has asked.
+    run: Option<RunId>,
+    /// Answers that the controller knows.
+    announced: BTreeSet<ApprovalId>,
+    looked: Option<Instant>,
+}
+
+impl Kept {
+    /// An approver for one run, whose answers are in `store`.
+    pub fn new(store: Store, run: RunId, policy: &PolicyFile, redactor: Redactor, cancel: Cancel) -> Self {
+        let timeout_ms = policy.timeout_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
+        let settings = Settings { unanswered: policy.unanswered, timeout_ms, on_timeout: policy.on_timeout };
+        Self {
+            store,
+            cancel,
+            redactor,
+            settings,
+            teller: None,
+            release_after: None,
+            released: AtomicBool::new(false),
+            later: Mutex::new(Later { run: Some(run), ..Later::default() }),
+        }
+    }
+
+    /// Tells people of each question.
+    #[must_use]
+    pub fn telling(self, teller: Option<Teller>) -> Self {
+        Self { teller, ..self }
+    }
+
+    /// Pauses the run where nobody answers for this long, so that no process waits for days.
+    #[must_use]
+    pub fn releasing_after(self, release_after: Option<Duration>) -> Self {
+        Self { release_after, ..self }
+    }
+
+    /// Whether the run was paused because it waits for an answer.
+    pub fn has_released(&self) -> bool {
+        self.released.load(Ordering::Relaxed)
+    }
+
+    /// The latest question about this call whose answer was not used; a new one where there is none.
+    async fn kept_question(
+        &self,
+        question: &Question<'_>,
+        hash: &str,
+    ) -> Result<PendingApproval, anyhow::Error> {
+        let used = self.used(&question.run).await?;
+        let known = self.store.approvals_of_call(&question.run, hash).await?;
+        let unused = known.into_iter().rfind(|known| !used.contains(known.id.as_str()));
+        if let Some(unused) = unused {
+            return Ok(unused);
+        }
+        let spec = question.spec;
+        let now_ms = now_ms();
+        let is_allowed = self.settings.on_timeout == TimeoutAnswer::Allow && !spec.effects.irreversible;
+        let asked = self
+            .store
+            .ask(NewApproval {
+                run: question.run.clone(),
+                seq: question.seq,
+                hash: hash.to_owned(),
+                call: AskedCall {
+                    tool: spec.name.clone(),
+                    description: self.redactor.text(&spec.description),
+                    effects: serde_json::to_value(spec.effects)?,
+                    args: question.args.clone(),
+                },
+                reason: question.reason.to_owned(),
+                asked_ms: now_ms,
+                expires_ms: self.settings.timeout_ms.map(|after| now_ms.saturating_add(after)),
+                on_timeout: if is_allowed { OnTimeout::Allow } else { OnTimeout::Deny },
+            })
+            .await?;
+        let text = format!(
+            "`{}` waits for an approval: `sojourn approvals show {}`, then `allow` or `deny`",
+            spec.name, asked.id
+        );
+        output::note(&text);
+        if let Some(teller) = &self.teller {
+            teller.tell(EventKind::Asked, &text, json!({"approval": asked.id, "tool": spec.name}));
+        }
+        Ok(asked)
+    }
+
+    /// The questions whose answers decisions of the run have used.
+    async fn used(&self, run: &RunId) -> Result<BTreeSet<String>, anyhow::Error> {
+        let query =
+            RecordQuery { kinds: vec![RecordKind::ToolDecision.as_str().to_owned()], ..RecordQuery::all() };
+        let mut used = BTreeSet::new();
+        for record in self.store.records(run, &query).await? {
+            if let Some(LogRecord::ToolDecision(decision)) = LogRecord::read(&self.store, &record).await? {
+                used.extend(decision.approval);
+            }
+        }
+        Ok(used)
+    }
+
+    /// The question again, answered by its time-out where that is over.
+    async fn look_again(&self, known: &PendingApproval) -> Result<PendingApproval, anyhow::Error> {
+        if known.state == ApprovalState::Pending && known.asked.expires_ms.is_some_and(|at| at <= now_ms()) {
+            let granted = known.asked.on_timeout == OnTimeout::Allow;
+            self.store.answer_approval(&known.id, granted, "the time-out", now_ms()).await?;
+        }
+        Ok(self.store.approval(&known.id).await?)
+    }
+
+    async fn answer(&self, question: &Question<'_>) -> Result<Option<Approval>, anyhow::Error> {
+        if let Err(refusal) = shown_lines(question.args) {
+            return Ok(Some(Approval::new(false, refusal)));
+        }
+        if self.redactor.any(question.args.clone()).is_ok_and(|redacted| redacted != *question.args) {
+            return Ok(Some(Approval::new(
+                false,
+                "its arguments hold a secret, which is not kept for an approval",
+            )));
+        }
+        let hash = call_hash(question.spec, question.args);
+        let mut known = self.kept_question(question, &hash).await?;
+        let since = Instant::now();
+        loop {
+            known = self.look_again(&known).await?;
+            let by = known.answered_by.as_deref().unwrap_or("nobody");
+            let granted = match known.state {
+                ApprovalState::Allowed => true,
+                ApprovalState::Denied => false,
+                ApprovalState::Pending if self.settings.unanswered == Unanswered::Continue => {
+                    let why = format!("it waits for an approval ({}); go on with other things", known.id);
+                    return Ok(Some(Approval::new(false, why)));
+                }
+                ApprovalState::Pending => {
+                    if self.release_after.is_some_and(|after| since.elapsed() >= after) {
+                        self.released.store(true, Ordering::Relaxed);
+                        self.cancel.cancel();
+                        return Ok(None);
+                    }
+                    tokio::select! {
+                        () = tokio::time::sleep(LOOK) => continue,
+                        () = self.cancel.cancelled() => return Ok(None),
+                    }
+                }
+            };
+            self.later.lock().unwrap_or_else(PoisonError::into_inner).announced.insert(known.id.clone());
+            let answer = if granted { "allowed" } else { "denied" };
+            return Ok(Some(Approval {
+                granted,
+                by: format!("{by}, who {answer} it ({})", known.id),
+                approval: Some(known.id.to_string()),
+            }));
+        }
+    }
+
+    async fn news(&self) -> Result<Vec<String>, anyhow::Error> {
+        let run = {
+            let mut later = self.later.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.settings.unanswered != Unanswered::Continue
+                || later.looked.is_some_and(|looked| looked.elapsed() < LOOK)
+            {
+                return Ok(Vec::new());
+            }
+            later.looked = Some(Instant::now());
+            later.run.clone()
+        };
+        let Some(run) = run else { return Ok(Vec::new()) };
+        let all = self.store.approvals(Some(&run), true, MOST).await?;
+        let is_new = |known: &&PendingApproval| {
+            let later = self.later.lock().unwrap_or_else(PoisonError::into_inner);
+            known.state != ApprovalState::Pending && !later.announced.contains(&known.id)
+        };
+        let answered: Vec<&PendingApproval> = all.iter().filter(is_new).collect();
+        if answered.is_empty() {
+            return Ok(Vec::new());
+        }
+        let used = self.used(&run).await?;
+        let mut later = self.later.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut news = Vec::new();
+        for known in answered {
+            if later.announced.insert(known.id.clone()) && !used.contains(known.id.as_str()) {
+                let tool = &known.asked.call.tool;
+                news.push(match known.state {
+                    ApprovalState::Allowed => format!("the call of {tool} that waited for an approval is allowed now: make it again if it still helps"),
+                    _ => format!("the call of {tool} that waited for an approval was denied"),
+                });
+            }
+        }
+        Ok(news)
+    }
+}
+
+#[async_trait]
+impl Approver for Kept {
+    async fn approve(&self, question: &Question<'_>) -> Option<Approval> {
+        self.answer(question).await.unwrap_or_else(|error| {
+            // Without the home nobody can answer, and no call is made that nobody allowed.
+            Some(Approval::new(false, format!("the question could not be kept: {error}")))
+        })
+    }
+
+    async fn notices(&self) -> Vec<String> {
+        self.news().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot look for answers");
+            Vec::new()
+        })
+    }
+}

@@ -1,0 +1,182 @@
+//! `sojourn up`: the daemon.
+
+use crate::agent_file::AgentFile;
+use crate::args::Up;
+use crate::commands::run::finish_reason;
+use crate::error::{Failure, Kind};
+use crate::home::Home;
+use crate::unattended::{AgentChannels, AgentKey};
+use crate::{logbook, output, session};
+use anyhow::{Context as _, Result};
+use async_trait::async_trait;
+use serde_json::json;
+use sojourn_memory::{RunId, Schedule, Store, Timing};
+use sojourn_service::metrics::{self, Vitals};
+use sojourn_service::notify::{self, Channels as _, Courier, EventKind, News};
+use sojourn_service::timing;
+use sojourn_service::{Daemon, DaemonLock, Host, LockError, Settings, Unit, now_ms};
+use sojourn_tools::http_server;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Runs the daemon until it is stopped, or writes the unit that does.
+///
+/// # Errors
+/// Another daemon serves the home, the address is in use or not one of this computer, or the home cannot be used.
+pub async fn up(home: &Home, args: Up) -> Result<ExitCode> {
+    if args.http.is_some_and(|address| !address.ip().is_loopback()) {
+        return Err(Failure::new(
+            Kind::Usage,
+            "`--http` serves this computer only, and that is no address of it",
+        )
+        .hint("use 127.0.0.1; a server in front of it can serve others")
+        .into());
+    }
+    if args.install {
+        install(home, &args)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let store = home.store().await?;
+    let _lock = DaemonLock::take(home.path()).map_err(|error| match error {
+        LockError::Taken { .. } => Failure::new(Kind::Failure, error.to_string())
+            .hint("`sojourn ps` shows what it does; schedules are added to it with `sojourn schedule add`"),
+        LockError::Io { .. } => Failure::new(Kind::Failure, error.to_string()),
+    })?;
+    let vitals = Vitals::new();
+    let stopped = CancellationToken::new();
+    if let Some(address) = args.http {
+        let listener = tokio::net::TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {address}"))?;
+        let address = listener.local_addr()?;
+        output::note(format!("metrics at http://{address}/metrics, health at http://{address}/healthz"));
+        let router = metrics::router(store.clone(), vitals.clone());
+        let stopped = stopped.clone();
+        tokio::spawn(http_server::serve(listener, router, async move { stopped.cancelled().await }));
+    }
+    let schedules = store.schedules().await?.len();
+    output::note(format!(
+        "serving `{}`: {}; Ctrl-C stops it",
+        home.path().display(),
+        output::counted(schedules, "schedule")
+    ));
+    let channels = Arc::new(AgentChannels(home.environments().clone()));
+    let courier = Courier::new(store.clone(), None, channels);
+    let settings = Settings {
+        program: std::env::current_exe().context("cannot find this program's own file")?,
+        most_runs: usize::from(args.runs),
+        keep_free: args.keep_free,
+        stop_within: args.stop_within,
+        hung_after: args.hung_after,
+    };
+    let host = Arc::new(CommandLine { home: home.clone() });
+    let ended = Daemon::new(settings, store, host, vitals).run(courier).await;
+    stopped.cancel();
+    ended?;
+    output::note("stopped; the next `sojourn up` resumes what is not finished");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The program around the daemon.
+struct CommandLine {
+    home: Home,
+}
+
+#[async_trait]
+impl Host for CommandLine {
+    fn say(&self, line: &str) {
+        // The journal of systemd has times of its own.
+        if std::env::var_os("JOURNAL_STREAM").is_some() {
+            return output::note(line);
+        }
+        let now_ms = now_ms();
+        output::note(format!("{} {line}", timing::show(&Timing::AtMs(now_ms), now_ms)));
+    }
+
+    fn new_run(&self) -> RunId {
+        session::new_run()
+    }
+
+    async fn reason(&self, store: &Store, run: &RunId) -> Option<String> {
+        let info = store.run(run.as_str()).await.ok()?;
+        let reason = finish_reason(store, &info).await.ok()??;
+        Some(logbook::reason_line(&reason))
+    }
+
+    async fn gave_up(&self, store: &Store, schedule: &Schedule, run: &RunId, why: &str) {
+        let key = key_of(schedule);
+        // Where the agent file cannot be read, it names nobody.
+        let Ok(addressees) = AgentChannels(self.home.environments().clone()).of(&key.text()) else { return };
+        let Ok(agent) = AgentFile::read(self.home.environments(), &PathBuf::from(&key.agent), &key.overrides)
+        else {
+            return;
+        };
+        let redactor = agent.redactor();
+        let news = News {
+            event: EventKind::Failed,
+            run: run.clone(),
+            agent: redactor.text(&key.agent),
+            at_ms: now_ms(),
+            text: redactor.text(&format!("schedule `{}`: {why}", schedule.settings.name)),
+            data: json!({"schedule": schedule.settings.name}),
+        };
+        if let Err(error) = notify::post(store, &addressees.settings, &key.text(), &news).await {
+            output::note(format!("a message could not be kept: {error}"));
+        }
+    }
+}
+
+/// The agent file of a schedule, with its overrides.
+fn key_of(schedule: &Schedule) -> AgentKey {
+    let arguments = &schedule.settings.arguments;
+    let words: Vec<&String> = arguments.always.iter().chain(&arguments.first).collect();
+    let overrides = words.windows(2).filter(|pair| pair[0] == "--set").map(|pair| pair[1].clone()).collect();
+    AgentKey { agent: schedule.settings.agent.clone(), overrides }
+}
+
+/// Writes the systemd user unit, or prints it where there is no systemd.
+fn install(home: &Home, args: &Up) -> Result<()> {
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let path = std::path::absolute(home.path())?;
+    let mut arguments = Vec::new();
+    let mut set = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
+    set("--runs", args.runs.to_string());
+    set("--keep-free", args.keep_free.to_string());
+    set("--stop-within", format!("{}s", args.stop_within.as_secs()));
+    set("--hung-after", format!("{}s", args.hung_after.as_secs()));
+    if let Some(address) = args.http {
+        set("--http", address.to_string());
+    }
+    let stop_seconds = args.stop_within.as_secs();
+    let text = Unit { program: &program, home: &path, arguments: &arguments, stop_seconds }.text();
+    let systemd = sojourn_subprocess::find("systemctl".as_ref(), Path::new("/")).is_ok();
+    let directory = directories::BaseDirs::new().map(|dirs| dirs.config_dir().join("systemd/user"));
+    let Some(directory) = directory.filter(|_| systemd) else {
+        output::verbatim(&text)?;
+        output::note("there is no systemd here; this is the unit for a computer that has it");
+        return Ok(());
+    };
+    let file = directory.join("sojourn.service");
+    match std::fs::read_to_string(&file) {
+        Ok(known) if known != text => {
+            return Err(Failure::new(
+                Kind::Failure,
+                format!("`{}` exists and says something else", file.display()),
+            )
+            .hint("remove it, or change it by hand")
+            .into());
+        }
+        _ => {}
+    }
+    std::fs::create_dir_all(&directory)
+        .and_then(|()| std::fs::write(&file, &text))
+        .with_context(|| format!("cannot write `{}`", file.display()))?;
+    output::line(format!("wrote {}", file.display()))?;
+    output::note(
+        "start it now and at every login: systemctl --user daemon-reload && systemctl --user enable --now sojourn\n\
+         without a login too: loginctl enable-linger",
+    );
+    Ok(())
+}

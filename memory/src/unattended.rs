@@ -1,0 +1,66 @@
+//! The state of agents that nobody watches: schedules and their due times, approvals that wait, messages to people, heartbeats.
+//!
+//! None of this is part of a run's log. The daemon, the runs and the commands of a person are separate processes that meet in
+//! these tables; every change of state is one statement that names the state before it, so two processes never both win.
+
+mod approvals;
+mod heartbeats;
+mod outbox;
+mod schedules;
+
+pub use approvals::{ApprovalId, ApprovalState, AskedCall, NewApproval, OnTimeout, PendingApproval};
+pub use heartbeats::Heartbeat;
+pub use outbox::{Message, NewMessage};
+pub use schedules::{Arguments, Due, Job, JobState, Missed, NewSchedule, Overlap, Schedule, Timing};
+
+use crate::Error;
+use sqlx::SqliteConnection;
+
+/// The error for a stored word that is none of the known ones.
+fn unknown(place: &str, word: &str) -> Error {
+    Error::Damaged { place: place.to_owned(), what: format!("`{word}` is unknown") }
+}
+
+/// Deletes questions, messages and reports that hold one of these texts. A run that waits for such a question asks again.
+pub(crate) async fn forget(connection: &mut SqliteConnection, needles: &[Vec<u8>]) -> Result<(), Error> {
+    const HOLDERS: [&str; 4] = [
+        "DELETE FROM approvals WHERE instr(CAST(call AS BLOB), ?)",
+        "DELETE FROM outbox WHERE instr(CAST(body AS BLOB), ?)",
+        "DELETE FROM heartbeats WHERE instr(CAST(report AS BLOB), ?)",
+        "UPDATE jobs SET why = NULL WHERE instr(CAST(why AS BLOB), ?)",
+    ];
+    for needle in needles {
+        for sql in HOLDERS {
+            sqlx::query(sql).bind(needle.as_slice()).execute(&mut *connection).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Declares an enum whose variants have one word each, in the database and in output.
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        pub enum $name {
+            $($(#[$doc])* #[serde(rename = $word)] $variant,)+
+        }
+
+        impl $name {
+            /// The word in the database and in output.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+
+            pub(super) fn of(word: &str) -> Result<Self, crate::Error> {
+                match word {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(super::unknown(stringify!($name), word)),
+                }
+            }
+        }
+    };
+}
+use words;

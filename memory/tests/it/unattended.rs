@@ -1,0 +1,126 @@
+//! What a daemon, its runs and a person's commands share: two processes never both win, and nothing is done twice.
+
+use serde_json::{Map, json};
+use sojourn_memory::{
+    ApprovalState, Arguments, AskedCall, Due, Error, EventSeq, JobState, Memories, MemoryKind, Missed,
+    NewApproval, NewMemory, NewSchedule, OnTimeout, Overlap, PendingApproval, RunId, Store, Tenant, Timing,
+};
+
+async fn store() -> (tempfile::TempDir, Store) {
+    let home = tempfile::tempdir().unwrap();
+    let store = Store::open(home.path()).await.unwrap();
+    (home, store)
+}
+
+fn new(name: &str) -> NewSchedule {
+    NewSchedule {
+        name: name.to_owned(),
+        agent: "agent.toml".to_owned(),
+        arguments: Arguments::default(),
+        timing: Timing::EveryMs(1000),
+        missed: Missed::Run,
+        overlap: Overlap::Refuse,
+        created_ms: 0,
+    }
+}
+
+fn run(name: &str) -> RunId {
+    name.parse().unwrap()
+}
+
+fn due(due_ms: i64) -> Due {
+    Due { due_ms, missed: 0, run: run(&format!("run-{due_ms}")), state: JobState::Due, why: None }
+}
+
+#[tokio::test]
+async fn a_due_time_is_recorded_once_whoever_is_first() {
+    let (_home, store) = store().await;
+    let schedule = store.add_schedule(new("a")).await.unwrap();
+    assert!(store.record_due(&schedule, 1000, &[due(1000)], 1000).await.unwrap());
+    assert!(!store.record_due(&schedule, 1000, &[due(1000)], 1000).await.unwrap(), "by an older reading");
+    let jobs = store.open_jobs().await.unwrap();
+    assert_eq!(jobs.len(), 1);
+
+    // A settled job is not started, and its end is the first one.
+    assert!(store.start_job(jobs[0].no, 1001).await.unwrap());
+    store.end_job(jobs[0].no, JobState::Finished, "done", 1002).await.unwrap();
+    store.end_job(jobs[0].no, JobState::Failed, "again", 1003).await.unwrap();
+    assert!(!store.start_job(jobs[0].no, 1004).await.unwrap());
+    let settled = store.jobs(None, 10).await.unwrap().remove(0);
+    assert_eq!(
+        (settled.state, settled.why.as_deref(), settled.ended_ms),
+        (JobState::Finished, Some("done"), Some(1002))
+    );
+}
+
+#[tokio::test]
+async fn a_schedule_that_was_paused_or_removed_meanwhile_records_nothing() {
+    let (_home, store) = store().await;
+    let read = store.add_schedule(new("a")).await.unwrap();
+    store.pause_schedule("a", true, 500).await.unwrap();
+    assert!(!store.record_due(&read, 1000, &[due(1000)], 1000).await.unwrap());
+    store.pause_schedule("a", false, 7000).await.unwrap();
+    let resumed = store.schedules().await.unwrap().remove(0);
+    assert_eq!(resumed.seen_ms, 7000, "due times during the pause are not missed");
+    assert!(store.record_due(&resumed, 8000, &[due(8000)], 8000).await.unwrap());
+
+    store.remove_schedule("a", 8001).await.unwrap();
+    assert_eq!(store.jobs(None, 10).await.unwrap()[0].state, JobState::Cancelled);
+    assert!(matches!(store.remove_schedule("a", 8002).await, Err(Error::NoSuchSchedule { .. })));
+    assert!(store.add_schedule(new("a")).await.is_ok(), "its name is free again");
+    assert!(matches!(store.add_schedule(new("a")).await, Err(Error::ScheduleExists { .. })));
+}
+
+async fn ask(store: &Store, text: &str) -> PendingApproval {
+    let args: Map<_, _> = [("text".to_owned(), json!(text))].into_iter().collect();
+    let call = AskedCall { tool: "send".into(), description: String::new(), effects: json!({}), args };
+    let hash = format!("{:064x}", text.len());
+    let new = NewApproval {
+        run: run("run-1"),
+        seq: EventSeq(7),
+        hash,
+        call,
+        reason: "rule 1".into(),
+        asked_ms: 1,
+        expires_ms: None,
+        on_timeout: OnTimeout::Deny,
+    };
+    store.ask(new).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_question_is_answered_once_and_by_its_whole_name() {
+    let (_home, store) = store().await;
+    let asked = ask(&store, "hello").await;
+    assert_eq!(store.approval(&asked.id).await.unwrap(), asked);
+    assert!(store.answer_approval(&asked.id, false, "a person", 2).await.unwrap());
+    assert!(!store.answer_approval(&asked.id, true, "the time-out", 3).await.unwrap());
+    let answered = store.approval(&asked.id).await.unwrap();
+    assert_eq!((answered.state, answered.answered_by.as_deref()), (ApprovalState::Denied, Some("a person")));
+
+    let another = format!("a{}-ffffff", asked.id.as_str()[1..].split('-').next().unwrap());
+    let another = another.parse().unwrap();
+    assert!(matches!(
+        store.answer_approval(&another, true, "a person", 4).await,
+        Err(Error::NoSuchApproval { .. })
+    ));
+    for bad in ["", "17", "a-", "ax-1", &"a1-".repeat(100)] {
+        assert!(bad.parse::<sojourn_memory::ApprovalId>().is_err(), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_forgotten_is_in_no_question_either() {
+    let (_home, store) = store().await;
+    let text = "the door's code is \"4711\" in Lisbon";
+    let kept = ask(&store, "another text").await;
+    ask(&store, text).await;
+    let tenant = Tenant::new("t").unwrap();
+    let memories = Memories::new(store.clone());
+    let memory = NewMemory::new(tenant.clone(), MemoryKind::Fact, text);
+    let id = memories.remember(&memory, &[]).await.unwrap().id;
+    let forgotten = memories.forget(&tenant, &id).await.unwrap().unwrap();
+    assert_eq!(forgotten.residue, Vec::<std::path::PathBuf>::new());
+    let left = store.approvals(None, true, 10).await.unwrap();
+    assert_eq!(left.iter().map(|one| &one.id).collect::<Vec<_>>(), [&kept.id]);
+}

@@ -1,0 +1,187 @@
+//! The processes of runs.
+
+use super::Host;
+use sojourn_memory::{Arguments, RunId};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
+
+/// Limit on one line of a run's process, in bytes; longer ones are cut.
+const LONGEST_LINE: u64 = 4096;
+/// Lines of a process that are kept to explain its end.
+const LAST_LINES: usize = 4;
+
+/// What a process is started with.
+pub(super) struct Start<'a> {
+    pub program: &'a Path,
+    pub home: &'a Path,
+    pub agent: &'a str,
+    pub arguments: &'a Arguments,
+    pub run: &'a RunId,
+    /// Whether the run has a log already.
+    pub begun: bool,
+    /// The schedule, which the process's lines are labelled with.
+    pub name: &'a str,
+}
+
+/// The processes, by the number of their job.
+pub(super) struct Children {
+    host: Arc<dyn Host>,
+    running: BTreeMap<i64, Running>,
+}
+
+struct Running {
+    child: Child,
+    last_lines: Arc<Mutex<VecDeque<String>>>,
+    /// Whether it was asked to stop.
+    stopping: bool,
+    name: String,
+    run: RunId,
+    /// The time of its last report, and when this process saw it first. The clock stands while the computer sleeps.
+    reported: (Option<i64>, Instant),
+}
+
+/// A process that has ended.
+pub(super) struct Exited {
+    pub job: i64,
+    pub status: ExitStatus,
+    /// Whether the daemon asked it to stop.
+    pub stopping: bool,
+    /// What it said last.
+    pub last_words: String,
+}
+
+impl Children {
+    pub fn new(host: Arc<dyn Host>) -> Self {
+        Self { host, running: BTreeMap::new() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.running.len()
+    }
+
+    pub fn has(&self, job: i64) -> bool {
+        self.running.contains_key(&job)
+    }
+
+    /// Starts the process of a job. It leads a session of its own soon: a Ctrl-C is for the daemon, which tells its runs.
+    pub fn start(&mut self, job: i64, start: &Start<'_>) -> io::Result<()> {
+        let mut command = Command::new(start.program);
+        command.arg("--home").arg(start.home).arg("run").arg(start.agent).args(&start.arguments.always);
+        if !start.begun {
+            command.args(&start.arguments.first);
+        }
+        command
+            .arg("--scheduled")
+            .arg(start.run.as_str())
+            .env("SOJOURN_SUPERVISOR", std::process::id().to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command.spawn()?;
+        let last_lines = Arc::default();
+        if let Some(stderr) = child.stderr.take() {
+            let lines = Arc::clone(&last_lines);
+            tokio::spawn(pass_on(stderr, start.name.to_owned(), Arc::clone(&self.host), lines));
+        }
+        let (name, run) = (start.name.to_owned(), start.run.clone());
+        let reported = (None, Instant::now());
+        self.running.insert(job, Running { child, last_lines, stopping: false, name, run, reported });
+        Ok(())
+    }
+
+    /// Asks every process to stop after its step. Asking twice would stop it at once, so each is asked once.
+    pub fn terminate(&mut self) {
+        for running in self.running.values_mut().filter(|running| !running.stopping) {
+            running.stopping = true;
+            let id = running.child.id().and_then(|id| i32::try_from(id).ok());
+            if let Some(id) = id.and_then(rustix::process::Pid::from_raw) {
+                // It may have ended by itself.
+                let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+            }
+        }
+    }
+
+    /// Kills the processes whose last report, by `beat`, has not changed for `hung_after`. Returns their labels and runs.
+    pub fn silent_for(
+        &mut self,
+        hung_after: Duration,
+        beat: impl Fn(&RunId) -> Option<i64>,
+    ) -> Vec<(String, RunId)> {
+        let mut killed = Vec::new();
+        for running in self.running.values_mut() {
+            let last = beat(&running.run);
+            if last != running.reported.0 {
+                running.reported = (last, Instant::now());
+            }
+            if running.reported.1.elapsed() >= hung_after {
+                // It may have ended by itself.
+                let _ = running.child.start_kill();
+                running.reported.1 = Instant::now();
+                killed.push((running.name.clone(), running.run.clone()));
+            }
+        }
+        killed
+    }
+
+    /// Kills what is left.
+    pub async fn kill(&mut self) {
+        for running in self.running.values_mut() {
+            let _ = running.child.kill().await;
+        }
+        self.running.clear();
+    }
+
+    /// The processes that have ended since the last call.
+    pub fn exited(&mut self) -> Vec<Exited> {
+        let mut exited = Vec::new();
+        self.running.retain(|job, running| match running.child.try_wait() {
+            Ok(Some(status)) => {
+                let lines = running.last_lines.lock().unwrap_or_else(PoisonError::into_inner);
+                let last_words = lines.iter().map(String::as_str).collect::<Vec<_>>().join("; ");
+                exited.push(Exited { job: *job, status, stopping: running.stopping, last_words });
+                false
+            }
+            _ => true,
+        });
+        exited
+    }
+
+    pub fn forget_exited(&mut self) {
+        self.exited();
+    }
+}
+
+/// Passes the lines of a process on, and keeps the last ones.
+async fn pass_on(
+    stderr: ChildStderr,
+    name: String,
+    host: Arc<dyn Host>,
+    last_lines: Arc<Mutex<VecDeque<String>>>,
+) {
+    let mut reader = BufReader::new(stderr);
+    loop {
+        let mut line = Vec::new();
+        match (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let line = String::from_utf8_lossy(&line);
+        let line = line.trim_end();
+        if line.is_empty() {
+            continue;
+        }
+        host.say(&format!("[{name}] {line}"));
+        let mut kept = last_lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() == LAST_LINES {
+            kept.pop_front();
+        }
+        kept.push_back(line.to_owned());
+    }
+}

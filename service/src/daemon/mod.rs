@@ -1,0 +1,305 @@
+//! The daemon: records what is due, starts the runs, keeps them alive, and stops in order.
+//!
+//! The daemon itself has no state: everything that matters is in the home's tables before it happens. A daemon that is killed at
+//! any moment and started again finds due times that were recorded and never started, and runs whose processes are gone, and goes
+//! on with both. A run's process ends with the daemon, in order where it can, because it asked the kernel for SIGTERM at that
+//! moment; so no second process ever writes to a run.
+
+mod children;
+mod settle;
+
+use crate::dues::{self, Standing};
+use crate::metrics::Vitals;
+use crate::notify::Courier;
+use crate::{disk, timing};
+use async_trait::async_trait;
+use children::{Children, Start};
+pub use settle::WAITING;
+use sojourn_memory::{ApprovalState, Error, Job, JobState, OnTimeout, Overlap, RunId, Schedule, Store};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How often the daemon looks at schedules and runs, at least.
+const TICK: Duration = Duration::from_secs(1);
+/// Limit on the approvals that one look answers by their time-out.
+const TIMED_OUT_AT_ONCE: u32 = 1000;
+
+/// How a daemon works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// This program; it is started for every run.
+    pub program: PathBuf,
+    /// Limit on the runs at the same time.
+    pub most_runs: usize,
+    /// Bytes of the disk that stay free: with less, runs pause.
+    pub keep_free: u64,
+    /// How long runs may take to finish their step when the daemon stops.
+    pub stop_within: Duration,
+    /// A run's process that reports nothing for this long hangs: it is killed and started again.
+    pub hung_after: Duration,
+}
+
+/// What the daemon needs of the program that it is a part of.
+#[async_trait]
+pub trait Host: Send + Sync {
+    /// Tells the person who watches, if somebody does.
+    fn say(&self, line: &str);
+
+    /// An id for a run that is due now.
+    fn new_run(&self) -> RunId;
+
+    /// Why a run ended or paused, in words; `None` where its log does not say.
+    async fn reason(&self, store: &Store, run: &RunId) -> Option<String>;
+
+    /// Tells the people whom an agent file names that a run was given up. Must not wait for them.
+    async fn gave_up(&self, store: &Store, schedule: &Schedule, run: &RunId, why: &str);
+}
+
+/// The daemon of a home.
+pub struct Daemon {
+    settings: Settings,
+    store: Store,
+    host: Arc<dyn Host>,
+    children: Children,
+    vitals: Vitals,
+    disk: disk::DiskGuard,
+    /// Schedules whose timing could not be used, so that each is complained about once.
+    broken: BTreeMap<i64, String>,
+}
+
+/// Milliseconds since 1970.
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Daemon {
+    /// A daemon for the home of `store`. The caller holds the home's [`DaemonLock`](crate::DaemonLock).
+    pub fn new(settings: Settings, store: Store, host: Arc<dyn Host>, vitals: Vitals) -> Self {
+        let children = Children::new(Arc::clone(&host));
+        let (disk, broken) = (disk::DiskGuard::default(), BTreeMap::new());
+        Self { settings, store, host, children, vitals, disk, broken }
+    }
+
+    /// Works until SIGTERM or Ctrl-C, then stops the runs and returns. `courier` delivers messages meanwhile.
+    ///
+    /// # Errors
+    /// The home cannot be read or written, other than for a moment.
+    pub async fn run(mut self, courier: Courier) -> Result<(), Error> {
+        let io = |source| Error::Io { path: "the signals of this process".into(), source };
+        let mut terminations = signal(SignalKind::terminate()).map_err(io)?;
+        let mut interrupts = signal(SignalKind::interrupt()).map_err(io)?;
+        let mut reloads = signal(SignalKind::hangup()).map_err(io)?;
+        let mut exits = signal(SignalKind::child()).map_err(io)?;
+        let courier = tokio::spawn(courier.run());
+        loop {
+            // A home that is locked or full for a moment is no reason to leave the runs alone.
+            match self.look().await {
+                Ok(()) => self.vitals.looked(now_ms()),
+                Err(error @ (Error::Busy | Error::DiskFull)) => {
+                    self.host.say(&format!("{error}; trying again"));
+                }
+                Err(error) => {
+                    self.stop().await;
+                    return Err(error);
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(TICK) => {}
+                _ = exits.recv() => {}
+                _ = reloads.recv() => self.reload().await?,
+                _ = terminations.recv() => break,
+                _ = interrupts.recv() => break,
+            }
+        }
+        courier.abort();
+        self.stop().await;
+        Ok(())
+    }
+
+    async fn reload(&mut self) -> Result<(), Error> {
+        self.broken.clear();
+        let schedules = self.store.schedules().await?;
+        self.host.say(&format!("read the schedules again: {}", schedules.len()));
+        Ok(())
+    }
+
+    /// One look at everything.
+    async fn look(&mut self) -> Result<(), Error> {
+        let now_ms = now_ms();
+        self.settle_exits(now_ms).await?;
+        self.kill_hung().await?;
+        self.time_out_approvals(now_ms).await?;
+        let schedules = self.store.schedules().await?;
+        for schedule in &schedules {
+            self.record(schedule, now_ms).await?;
+        }
+        let free = disk::free(self.store.home()).unwrap_or(u64::MAX);
+        let was_low = self.vitals.disk_is_low();
+        let is_low = self.disk.look(free, self.settings.keep_free);
+        self.vitals.disk(free, is_low);
+        if is_low {
+            if !was_low {
+                self.host.say(&format!(
+                    "pausing all runs: {} MB of the disk are free, and {} MB must stay free",
+                    free / 1_000_000,
+                    self.settings.keep_free / 1_000_000
+                ));
+            }
+            self.children.terminate();
+            return Ok(());
+        }
+        if was_low {
+            self.host.say("there is room on the disk again: the runs go on");
+        }
+        self.start(now_ms).await
+    }
+
+    /// Records what is due of a schedule.
+    async fn record(&mut self, schedule: &Schedule, now_ms: i64) -> Result<(), Error> {
+        let open = self.store.open_jobs().await?;
+        let of_it = || open.iter().filter(|job| job.schedule == schedule.no);
+        let standing = Standing {
+            active: of_it().filter(|job| job.state != JobState::Due).count(),
+            queued: of_it().filter(|job| job.state == JobState::Due).count(),
+        };
+        let plan = match dues::plan(schedule, standing, now_ms, || self.host.new_run()) {
+            Ok(plan) => plan,
+            Err(error) => {
+                let (name, text) = (&schedule.settings.name, error.to_string());
+                if self.broken.insert(schedule.no, text.clone()).as_ref() != Some(&text) {
+                    self.host.say(&format!("schedule `{name}` cannot be used: {text}"));
+                }
+                return Ok(());
+            }
+        };
+        let Some(plan) = plan else { return Ok(()) };
+        if self.store.record_due(schedule, plan.seen_ms, &plan.dues, now_ms).await? {
+            for due in &plan.dues {
+                let at = timing::show(&schedule.settings.timing, due.due_ms);
+                let missed =
+                    if due.missed > 0 { format!(", and for {} before", due.missed) } else { String::new() };
+                let what = match &due.why {
+                    Some(why) => format!("{} ({why})", due.state.as_str()),
+                    None => format!("run `{}`", due.run),
+                };
+                self.host.say(&format!("[{}] due {at}{missed}: {what}", schedule.settings.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts what can be started.
+    async fn start(&mut self, now_ms: i64) -> Result<(), Error> {
+        let open = self.store.open_jobs().await?;
+        for job in &open {
+            if self.children.len() >= self.settings.most_runs {
+                break;
+            }
+            if self.children.has(job.no) || job.not_before_ms > now_ms {
+                continue;
+            }
+            // A process that a killed daemon left behind finishes its step first.
+            if self.store.is_live(&job.run)? {
+                continue;
+            }
+            let schedule = self.store.schedule_by_number(job.schedule).await?;
+            if job.state == JobState::Due && !may_begin(job, &schedule, &open) {
+                continue;
+            }
+            if job.state == JobState::Waiting
+                && !self.store.approvals(Some(&job.run), false, 1).await?.is_empty()
+            {
+                continue;
+            }
+            self.start_one(job, &schedule, now_ms).await?;
+        }
+        Ok(())
+    }
+
+    async fn start_one(&mut self, job: &Job, schedule: &Schedule, now_ms: i64) -> Result<(), Error> {
+        // The run exists where an earlier process wrote its first record.
+        let begun = self.store.run(job.run.as_str()).await.is_ok();
+        if !self.store.start_job(job.no, now_ms).await? {
+            return Ok(());
+        }
+        let start = Start {
+            program: &self.settings.program,
+            home: self.store.home(),
+            agent: &schedule.settings.agent,
+            arguments: &schedule.settings.arguments,
+            run: &job.run,
+            begun,
+            name: &schedule.settings.name,
+        };
+        if let Err(error) = self.children.start(job.no, &start) {
+            let why = format!("cannot start `{}`: {error}", self.settings.program.display());
+            self.died(job, schedule, &why, now_ms).await?;
+        }
+        Ok(())
+    }
+
+    /// Kills the processes that have reported nothing for too long. Their runs are resumed as after any death.
+    async fn kill_hung(&mut self) -> Result<(), Error> {
+        if self.children.len() == 0 {
+            return Ok(());
+        }
+        let beats = self.store.heartbeats().await?;
+        let beat = |run: &RunId| beats.iter().find(|beat| beat.run == *run).map(|beat| beat.at_ms);
+        for (name, run) in self.children.silent_for(self.settings.hung_after, beat) {
+            self.host.say(&format!(
+                "[{name}] the process of run `{run}` has reported nothing for {} s: killing it",
+                self.settings.hung_after.as_secs()
+            ));
+        }
+        Ok(())
+    }
+
+    /// Answers the approvals whose time is over as their agent files say.
+    async fn time_out_approvals(&self, now_ms: i64) -> Result<(), Error> {
+        for approval in self.store.approvals(None, false, TIMED_OUT_AT_ONCE).await? {
+            debug_assert_eq!(approval.state, ApprovalState::Pending);
+            if approval.asked.expires_ms.is_some_and(|expires| expires <= now_ms) {
+                let granted = approval.asked.on_timeout == OnTimeout::Allow;
+                if self.store.answer_approval(&approval.id, granted, "the time-out", now_ms).await? {
+                    let answer = if granted { "allowed" } else { "denied" };
+                    self.host.say(&format!("approval {} was {answer} by its time-out", approval.id));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops the runs: each finishes its step. Those that take too long are killed, and lose at most their last records.
+    async fn stop(&mut self) {
+        if self.children.len() > 0 {
+            self.host.say(&format!("stopping {} after their steps", counted(self.children.len())));
+        }
+        self.children.terminate();
+        let until = Instant::now() + self.settings.stop_within;
+        while self.children.len() > 0 && Instant::now() < until {
+            self.children.forget_exited();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        if self.children.len() > 0 {
+            self.host.say(&format!("killing {} that did not stop in time", counted(self.children.len())));
+            self.children.kill().await;
+        }
+    }
+}
+
+fn counted(runs: usize) -> String {
+    if runs == 1 { "1 run".to_owned() } else { format!("{runs} runs") }
+}
+
+/// Whether the run of a due time may begin beside the other open ones of its schedule.
+fn may_begin(job: &Job, schedule: &Schedule, open: &[Job]) -> bool {
+    schedule.settings.overlap == Overlap::Allow
+        || open
+            .iter()
+            .filter(|other| other.schedule == job.schedule && other.no != job.no)
+            .all(|other| other.state == JobState::Due && (other.due_ms, other.no) > (job.due_ms, job.no))
+}

@@ -1,0 +1,114 @@
+//! What follows the end of a run's process.
+
+use super::{Daemon, children::Exited};
+use sojourn_memory::{Error, EventSeq, Job, JobState, RunStatus, Schedule};
+use std::os::unix::process::ExitStatusExt as _;
+
+/// Deaths in a row without a new record after which a run is given up.
+const DEATHS: u32 = 3;
+/// The pause before a run is started again doubles with each such death.
+const FIRST_PAUSE_MS: i64 = 1000;
+/// The exit code of a run that a person or a signal stopped.
+const INTERRUPTED: i32 = 130;
+/// The exit code of a run that is paused until a person answers.
+pub const WAITING: i32 = 75;
+/// The exit code of a Rust program that panicked, and that of a run that failed: both may go well the next time.
+const PANICKED: i32 = 101;
+const FAILED: i32 = 1;
+
+impl Daemon {
+    pub(super) async fn settle_exits(&mut self, now_ms: i64) -> Result<(), Error> {
+        for exited in self.children.exited() {
+            let Some(job) = self.store.open_jobs().await?.into_iter().find(|job| job.no == exited.job) else {
+                continue;
+            };
+            let schedule = self.store.schedule_by_number(job.schedule).await?;
+            self.settle(&job, &schedule, &exited, now_ms).await?;
+        }
+        Ok(())
+    }
+
+    async fn settle(
+        &mut self,
+        job: &Job,
+        schedule: &Schedule,
+        exited: &Exited,
+        now_ms: i64,
+    ) -> Result<(), Error> {
+        let name = &schedule.settings.name;
+        let info = self.store.run(job.run.as_str()).await.ok();
+        let status = info.as_ref().map(|info| info.status);
+        let (state, why) = match exited.status.code() {
+            // It finished its step, or had not begun: it goes on when it may.
+            Some(INTERRUPTED | WAITING) | None if exited.stopping => return Ok(()),
+            Some(WAITING) => {
+                self.host.say(&format!(
+                    "[{name}] run `{}` waits for an approval: `sojourn approvals list`",
+                    job.run
+                ));
+                return self.store.job_waits(job.no, "it waits for an approval").await;
+            }
+            Some(INTERRUPTED) => (JobState::Paused, Some("somebody stopped its process".to_owned())),
+            Some(0) => (JobState::Finished, self.host.reason(&self.store, &job.run).await),
+            Some(FAILED) if status == Some(RunStatus::Paused) => {
+                (JobState::Paused, self.host.reason(&self.store, &job.run).await)
+            }
+            Some(FAILED) if status == Some(RunStatus::Finished) => {
+                (JobState::Failed, self.host.reason(&self.store, &job.run).await)
+            }
+            Some(FAILED | PANICKED) | None => {
+                let how = match exited.status.signal() {
+                    Some(9) => "it was killed (by a user, or because memory ran out)".to_owned(),
+                    Some(signal) => format!("it was ended by signal {signal}"),
+                    None => said(exited, "it failed"),
+                };
+                return self.died(job, schedule, &how, now_ms).await;
+            }
+            Some(code) => {
+                // The command line or the agent file is wrong: another attempt would say the same.
+                (JobState::Failed, Some(said(exited, &format!("its process ended with exit code {code}"))))
+            }
+        };
+        let why = why.unwrap_or_default();
+        self.host.say(&format!("[{name}] run `{}` {}: {why}", job.run, state.as_str()));
+        self.store.end_job(job.no, state, &why, now_ms).await?;
+        if state == JobState::Failed {
+            self.host.gave_up(&self.store, schedule, &job.run, &why).await;
+        }
+        Ok(())
+    }
+
+    /// A process ended before its run did: the run is started again after a pause, or given up.
+    pub(super) async fn died(
+        &self,
+        job: &Job,
+        schedule: &Schedule,
+        how: &str,
+        now_ms: i64,
+    ) -> Result<(), Error> {
+        let name = &schedule.settings.name;
+        let last_seq = self.store.run(job.run.as_str()).await.map_or(EventSeq(0), |info| info.last_seq);
+        let deaths = if job.deaths > 0 && job.last_seq == last_seq { job.deaths + 1 } else { 1 };
+        if deaths >= DEATHS {
+            let why = format!(
+                "gave up: its process died {DEATHS} times after record {last_seq}; the last time {how}"
+            );
+            self.host.say(&format!("[{name}] run `{}`: {why}", job.run));
+            self.store.end_job(job.no, JobState::Failed, &why, now_ms).await?;
+            self.host.gave_up(&self.store, schedule, &job.run, &why).await;
+            return Ok(());
+        }
+        let pause_ms = FIRST_PAUSE_MS << (deaths - 1);
+        self.host.say(&format!(
+            "[{name}] the process of run `{}` died after record {last_seq}: {how}; starting it again in {} s",
+            job.run,
+            pause_ms / 1000
+        ));
+        self.store.job_died(job.no, (deaths, last_seq), now_ms.saturating_add(pause_ms), how).await
+    }
+}
+
+/// What a process said last, else `otherwise`.
+fn said(exited: &Exited, otherwise: &str) -> String {
+    if exited.last_words.is_empty() { otherwise.to_owned() } else { exited.last_words.clone() }
+}

@@ -1,0 +1,26 @@
+//! Agents that nobody watches.
+//!
+//! - [`timing`] says when a schedule is due, and [`dues`] what is recorded of it: pure functions of the clock.
+//! - [`Daemon`] records due times, starts their runs as processes, keeps them alive through deaths and restarts, and stops them in
+//!   order. One daemon serves a home ([`DaemonLock`]).
+//! - [`notify`] tells people: a message is kept before it is delivered, and delivered at least once.
+//! - [`live`] and [`metrics`] show what is under way.
+//!
+//! All state is in the home's store ([`sojourn_memory`]); the run itself is carried out by the program that the daemon starts,
+//! which this crate does not know.
+
+#![forbid(unsafe_code)]
+
+mod daemon;
+mod disk;
+pub mod dues;
+pub mod live;
+mod lock;
+pub mod metrics;
+pub mod notify;
+pub mod timing;
+mod unit;
+
+pub use daemon::{Daemon, Host, Settings, WAITING, now_ms};
+pub use lock::{DaemonLock, LockError};
+pub use unit::Unit;

@@ -1,0 +1,364 @@
+//! Agents that nobody watches: the daemon, its runs and a person's commands as separate processes, some of which are killed.
+
+#![cfg(target_os = "linux")]
+
+use crate::support::place;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use sojourn_memory::{Arguments, Missed, NewSchedule, Overlap, Store, Timing};
+use sojourn_testkit::{Place, Received, Running, has, is_alive, send_signal, serve_raw, until};
+use std::io::{Read as _, Write as _};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+
+/// A daemon for the place's home, and what it says in the file `up.log`.
+fn up(place: &Place, args: &[&str]) -> Running {
+    let log = std::fs::File::options().create(true).append(true).open(place.path().join("up.log")).unwrap();
+    let mut command = place.command(&[&["up"], args].concat());
+    Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log))
+}
+
+fn said(place: &Place) -> String {
+    std::fs::read_to_string(place.path().join("up.log")).unwrap_or_default()
+}
+
+/// The recorded due times, the newest first.
+fn history(place: &Place) -> Vec<Value> {
+    place.json(&["schedule", "history"]).as_array().unwrap().clone()
+}
+
+fn states(place: &Place, schedule: &str) -> Vec<String> {
+    let of_it =
+        |due: &Value| (due["schedule"] == schedule).then(|| due["state"].as_str().unwrap().to_owned());
+    history(place).iter().filter_map(of_it).collect()
+}
+
+/// Records of the newest run; 0 before there is one.
+fn records(place: &Place) -> u64 {
+    place.json(&["runs"])[0]["records"].as_u64().unwrap_or(0)
+}
+
+fn live(place: &Place) -> Option<Value> {
+    place.json(&["ps"])["runs"].get(0).cloned()
+}
+
+/// Asks a daemon to stop; it must do so in order.
+fn stop(mut daemon: Running) {
+    send_signal(daemon.id(), Signal::TERM);
+    assert_eq!(daemon.wait().unwrap().code(), Some(0));
+}
+
+/// A page of the daemon's server.
+fn page(place: &Place, path: &str) -> String {
+    let said = said(place);
+    let address = said.rsplit_once("metrics at http://").unwrap().1.split('/').next().unwrap();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn a_scheduled_run_survives_the_daemon_and_its_own_process_and_people_are_told() {
+    let place = place();
+    let told: Arc<Mutex<Vec<Value>>> = Arc::default();
+    let kept = Arc::clone(&told);
+    let hook = serve_raw(move |request: Received| {
+        kept.lock().unwrap().push(serde_json::from_slice(&request.body).unwrap());
+        (200, String::new())
+    });
+    place.write_agent("environment = \"crafter\"", &format!("[notify]\nwebhook = {{ url = \"{hook}\" }}\n"));
+    let added =
+        place.json(&["schedule", "add", "agent.toml", "--at", "now", "--steps", "1500", "--name", "life"]);
+    assert_eq!(added["schedule"], "life");
+
+    // The daemon is killed: its run ends with it, in order, and the next daemon resumes it.
+    let mut daemon = up(&place, &["--http", "127.0.0.1:0"]);
+    until("the run is reported", || live(&place).is_some() && records(&place) > 20);
+    let metrics = page(&place, "/metrics");
+    assert!(
+        metrics.contains("sojourn_runs 1\n") && metrics.contains("sojourn_run_memory_bytes{run="),
+        "{metrics}"
+    );
+    assert!(page(&place, "/healthz").ends_with("ok\n"));
+    let second = place.run(&["up"]);
+    assert!(
+        second.code == 1 && second.stderr.contains("a daemon serves this home already: process"),
+        "{second}"
+    );
+    let process = u32::try_from(live(&place).unwrap()["process"].as_u64().unwrap()).unwrap();
+    send_signal(daemon.id(), Signal::KILL);
+    daemon.wait().unwrap();
+    until("the run's process has ended", || !is_alive(process));
+    assert_eq!(states(&place, "life"), ["running"], "the next daemon knows of it");
+
+    // The run's process hangs: it is killed and started again.
+    let before = records(&place);
+    let daemon = up(&place, &["--hung-after", "8s"]);
+    until("the run goes on", || records(&place) > before && live(&place).is_some());
+    let process = u32::try_from(live(&place).unwrap()["process"].as_u64().unwrap()).unwrap();
+    send_signal(process, Signal::STOP);
+    until("the run is finished", || states(&place, "life") == ["finished"]);
+    let last = &history(&place)[0];
+    assert!(last["starts"].as_u64().unwrap() >= 3, "{last}");
+    assert!(last["why"].as_str().unwrap().contains("the step budget is used up"), "{last}");
+    stop(daemon);
+
+    // It is one run, as if nothing had happened.
+    let run = last["run"].as_str().unwrap();
+    assert_eq!(place.json(&["runs"]).as_array().unwrap().len(), 1);
+    let verdict = place.json(&["replay", run, "--verify"]);
+    assert_eq!(verdict["matched"], true, "{verdict}");
+    let events: Vec<Value> = told.lock().unwrap().iter().map(|news| news["event"].clone()).collect();
+    for event in ["goal", "budget", "finished"] {
+        assert!(events.iter().any(|told| *told == event), "{event}: {events:?}");
+    }
+    assert_eq!(events.iter().filter(|told| **told == "finished").count(), 1, "{events:?}");
+}
+
+#[test]
+fn what_was_recorded_and_not_started_is_started_by_the_next_daemon() {
+    let place = place();
+    place.write_agent("environment = \"crafter\"", "");
+    let add = |name: &str, overlap: &str| {
+        let when = ["--every", "1s", "--steps", "3", "--overlap", overlap, "--name", name];
+        place.text(&[&["schedule", "add", "agent.toml"], &when[..]].concat());
+    };
+    add("refusing", "refuse");
+    add("queueing", "queue");
+    // The disk is too full for any run: due times are recorded, and nothing starts. Then the daemon is killed.
+    let mut daemon = up(&place, &["--keep-free", "900000TiB", "--http", "127.0.0.1:0"]);
+    until("several are due", || states(&place, "queueing").len() >= 3);
+    assert!(said(&place).contains("pausing all runs"), "{}", said(&place));
+    assert!(page(&place, "/healthz").contains("503"), "a daemon that starts nothing is not healthy");
+    send_signal(daemon.id(), Signal::KILL);
+    daemon.wait().unwrap();
+    let refusing = states(&place, "refusing");
+    assert_eq!(refusing.last().unwrap(), "due");
+    assert!(refusing.iter().rev().skip(1).all(|state| state == "refused"), "{refusing:?}");
+    assert!(states(&place, "queueing").iter().all(|state| state == "due"));
+    assert_eq!(place.json(&["runs"]), json!([]), "nothing has started");
+
+    place.text(&["schedule", "pause", "refusing"]);
+    place.text(&["schedule", "pause", "queueing"]);
+    let queued = states(&place, "queueing").len();
+    let daemon = up(&place, &["--runs", "1"]);
+    send_signal(daemon.id(), Signal::HUP);
+    until("SIGHUP is heard", || said(&place).contains("read the schedules again: 2"));
+    until("all have run", || {
+        let all = [states(&place, "refusing"), states(&place, "queueing")].concat();
+        all.iter().filter(|state| *state == "finished").count() == queued + 1
+    });
+    stop(daemon);
+    assert_eq!(place.json(&["runs"]).as_array().unwrap().len(), queued + 1, "each has run once");
+    let mut runs: Vec<Value> = history(&place).into_iter().filter(|due| due["state"] == "finished").collect();
+    runs.sort_by_key(|due| due["started_ms"].as_i64());
+    for pair in runs.windows(2) {
+        assert!(pair[0]["ended_ms"].as_i64() <= pair[1]["started_ms"].as_i64(), "one at a time: {pair:?}");
+    }
+
+    place.text(&["schedule", "remove", "refusing"]);
+    assert!(!states(&place, "refusing").is_empty(), "its history stays");
+    let unknown = place.run(&["schedule", "pause", "queuing"]);
+    assert!(unknown.code == 3 && unknown.stderr.contains("did you mean `queueing`?"), "{unknown}");
+}
+
+#[test]
+fn due_times_that_nobody_was_there_for_are_made_up_for_or_left_out_and_never_lost() {
+    let place = place();
+    place.write_agent("environment = \"crafter\"", "");
+    // The schedules were made five and a half hours ago, and no daemon has run since then.
+    let created_ms = sojourn_core::now_ms() - 5 * 3_600_000 - 1_800_000;
+    let agent = place.path().join("agent.toml").display().to_string();
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let store = Store::open(place.path().join("home")).await.unwrap();
+        for (name, missed) in [("makes-up", Missed::Run), ("skips", Missed::Skip)] {
+            let new = NewSchedule {
+                name: name.to_owned(),
+                agent: agent.clone(),
+                arguments: Arguments { always: vec![], first: vec!["--steps".into(), "2".into()] },
+                timing: Timing::EveryMs(3_600_000),
+                missed,
+                overlap: Overlap::Refuse,
+                created_ms,
+            };
+            store.add_schedule(new).await.unwrap();
+        }
+        store.close().await;
+    });
+    let daemon = up(&place, &[]);
+    until("both are settled", || {
+        states(&place, "makes-up") == ["finished"] && !states(&place, "skips").is_empty()
+    });
+    stop(daemon);
+    let of = |name: &str| history(&place).into_iter().find(|due| due["schedule"] == name).unwrap();
+    assert_eq!(of("makes-up")["missed_before"], 4, "one run for five due times");
+    assert_eq!((&of("skips")["state"], &of("skips")["missed_before"]), (&json!("skipped"), &json!(4)));
+    assert_eq!(of("skips")["due_ms"], created_ms + 5 * 3_600_000);
+    assert_eq!(place.json(&["runs"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn an_agent_that_cannot_run_is_settled_with_its_own_words() {
+    let place = place();
+    place.write_agent("environment = \"crafter\"", "");
+    place.text(&["schedule", "add", "agent.toml", "--at", "now", "--name", "broken"]);
+    place.write("agent.toml", "environment = \"crafter\"\nmodle = \"x\"\n");
+    let daemon = up(&place, &[]);
+    until("it is settled", || states(&place, "broken") == ["failed"]);
+    stop(daemon);
+    let why = history(&place)[0]["why"].as_str().unwrap().to_owned();
+    assert!(why.contains("unknown key `modle`; did you mean `model`?"), "{why}");
+}
+
+#[test]
+fn what_a_schedule_cannot_do_is_said_when_it_is_added() {
+    let place = place();
+    place.write_agent("environment = \"crafter\"", "");
+    let add = |when: &[&str]| place.complaint(&[&["schedule", "add", "agent.toml"], when].concat());
+    let complaints = [
+        add(&["--cron", "61 * * * *"]),
+        add(&["--cron", "0 8 * * *", "--zone", "Europe/Berlinn"]),
+        add(&["--at", "2020-01-01 08:00", "--zone", "UTC"]),
+        add(&["--every", "10ms"]),
+        add(&["--every", "6h", "--name", "two words"]),
+        add(&["--every", "6h", "--set", "run.actor.candidate=8"]),
+    ];
+    insta::assert_snapshot!(complaints.join("\n"));
+    place.text(&[
+        "schedule",
+        "add",
+        "agent.toml",
+        "--cron",
+        "0 8 * * mon-fri",
+        "--zone",
+        "Europe/Berlin",
+        "--name",
+        "daily",
+    ]);
+    let twice = add(&["--every", "6h", "--name", "daily"]);
+    assert!(twice.contains("there is a schedule `daily` already"), "{twice}");
+    let listed = place.text(&["schedule", "list"]);
+    assert!(listed.contains("0 8 * * mon-fri (Europe/Berlin)") && listed.contains("08:00:00 +0"), "{listed}");
+}
+
+/// An agent whose model calls a tool that its policy asks about.
+fn asking(place: &Place, policy: &str) {
+    let dice = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/plugins/python/dice.py");
+    place.write_agent(
+        "environment = \"crafter\"",
+        &format!(
+            "[run]\ninstructions = \"Ask every tool.\"\nlibrary = false\nmemory = false\n\
+             [tools.dice]\nkind = \"process\"\ncommand = [\"python3\", {:?}]\n\
+             [policy]\n{policy}\n[[policy.rule]]\ntool = \"*\"\nthen = \"ask\"\n",
+            dice.to_str().unwrap()
+        ),
+    );
+}
+
+fn pending(place: &Place) -> Vec<Value> {
+    place.json(&["approvals", "list"]).as_array().unwrap().clone()
+}
+
+/// The decisions of the newest run.
+fn decisions(place: &Place) -> Vec<Value> {
+    let of = place.json_lines(&["log", "latest", "--kind", "tool_decision"]);
+    of.iter().map(|record| record["payload"].clone()).collect()
+}
+
+#[test]
+fn an_approval_waits_through_a_restart_and_is_given_by_another_process() {
+    if !has("python3") {
+        return;
+    }
+    let place = place();
+    asking(&place, "unanswered = \"wait\"");
+    place.text(&["schedule", "add", "agent.toml", "--at", "now", "--steps", "3", "--name", "asker"]);
+    let mut daemon = up(&place, &[]);
+    until("it asks", || pending(&place).len() == 1);
+    let asked = pending(&place)[0].clone();
+    assert!(decisions(&place).is_empty(), "nothing is decided while it waits");
+    send_signal(daemon.id(), Signal::KILL);
+    daemon.wait().unwrap();
+
+    // After the restart the same question is still the only one, and it is shown whole.
+    let daemon = up(&place, &[]);
+    until("the run is resumed", || live(&place).is_some());
+    let id = asked["approval"].as_str().unwrap();
+    let shown = place.text(&["approvals", "show", id]);
+    assert!(shown.contains("wants to call `dice_roll`") && shown.contains("what led to it:"), "{shown}");
+    let wrong = format!("{}-000000", id.split('-').next().unwrap());
+    assert!(
+        place.run(&["approvals", "allow", &wrong]).stderr.contains("no approval"),
+        "an answer names the call"
+    );
+    assert!(place.text(&["approvals", "allow", id]).contains("allowed the call of `dice_roll`"));
+    let again = place.run(&["approvals", "deny", id]);
+    assert!(again.code == 1 && again.stderr.contains("was allowed before, by a person"), "{again}");
+
+    until("the run has made the call", || !decisions(&place).is_empty());
+    let first = decisions(&place)[0].clone();
+    assert_eq!((&first["granted"], &first["approval"]), (&json!(true), &json!(id)));
+    assert_eq!(first["shown"], asked["shown"], "what was approved is what was shown");
+    // Every further call asks again: an answer counts once.
+    until("the run is finished", || {
+        for more in pending(&place) {
+            place.run(&["approvals", "deny", more["approval"].as_str().unwrap()]);
+        }
+        states(&place, "asker") == ["finished"]
+    });
+    stop(daemon);
+    let named: Vec<Value> = decisions(&place).iter().map(|decision| decision["approval"].clone()).collect();
+    assert_eq!(named.iter().filter(|name| **name == id).count(), 1, "{named:?}");
+    let verdict = place.json(&["replay", "latest", "--verify"]);
+    assert_eq!(verdict["matched"], true, "{verdict}");
+}
+
+#[test]
+fn a_run_that_waits_for_long_is_paused_and_one_that_need_not_wait_goes_on() {
+    if !has("python3") {
+        return;
+    }
+    let place = place();
+    asking(&place, "unanswered = \"wait\"");
+    let run = ["run", "agent.toml", "--steps", "3", "--scheduled", "waits", "--release-after", "100ms"];
+    let paused = place.run(&run);
+    assert!(paused.code == 75 && paused.stderr.contains("paused: a call waits for an approval"), "{paused}");
+    assert_eq!(place.json(&["runs"])[0]["status"], "paused");
+    let id = pending(&place)[0]["approval"].as_str().unwrap().to_owned();
+    let denied = place.text(&["approvals", "deny", &id]);
+    assert!(denied.contains("denied the call"), "{denied}");
+    let paused = place.run(&run);
+    let decided = decisions(&place);
+    assert_eq!((&decided[0]["granted"], &decided[0]["approval"]), (&json!(false), &json!(id)), "{paused}");
+
+    // A time-out has a declared answer, and `continue` waits for nobody.
+    asking(&place, "unanswered = \"wait\"\ntimeout_ms = 1\non_timeout = \"allow\"");
+    place.run(&["run", "agent.toml", "--steps", "2", "--unattended"]);
+    let decided = decisions(&place);
+    assert!(decided[0]["by"].as_str().unwrap().starts_with("the time-out, who allowed it"), "{decided:?}");
+
+    asking(&place, "unanswered = \"continue\"");
+    let output = place.run(&["run", "agent.toml", "--steps", "2", "--unattended", "--json"]);
+    let decided = decisions(&place);
+    assert!(decided[0]["by"].as_str().unwrap().contains("go on with other things"), "{output} {decided:?}");
+    assert!(!pending(&place).is_empty(), "the question is kept");
+    assert_eq!(place.json(&["replay", "latest", "--verify"])["matched"], true);
+}
+
+#[test]
+fn the_unit_is_printed_where_there_is_no_systemd() {
+    let place = place();
+    let mut command = place.command(&["up", "--install", "--runs", "2"]);
+    let answer = place.answer(&command.env("PATH", "/nowhere").output().unwrap());
+    assert!(answer.is_ok() && answer.stderr.contains("there is no systemd here"), "{answer}");
+    for line in
+        ["ExecStart=", " --home [PLACE]/home up --runs 2 ", "KillMode=mixed", "WantedBy=default.target"]
+    {
+        assert!(answer.stdout.contains(line), "no {line}: {answer}");
+    }
+    let refused = place.complaint(&["up", "--http", "0.0.0.0:8810"]);
+    assert!(refused.contains("serves this computer only"), "{refused}");
+}
