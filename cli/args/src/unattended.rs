@@ -26,7 +26,7 @@ pub struct Up {
     pub hung_after: Duration,
 
     /// Serve `/metrics` (Prometheus) and `/healthz` at this address of this computer.
-    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8810")]
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8811")]
     pub http: Option<SocketAddr>,
 
     /// Write a systemd user unit that runs the daemon with these options, instead of running it. Where there is no systemd, the

@@ -359,6 +359,6 @@ fn the_unit_is_printed_where_there_is_no_systemd() {
     {
         assert!(answer.stdout.contains(line), "no {line}: {answer}");
     }
-    let refused = place.complaint(&["up", "--http", "0.0.0.0:8810"]);
+    let refused = place.complaint(&["up", "--http", "0.0.0.0:8811"]);
     assert!(refused.contains("serves this computer only"), "{refused}");
 }
