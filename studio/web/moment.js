@@ -185,6 +185,10 @@ export class Moment {
 
   drawMind(detail) {
     const frame = this.decision;
+    // What a record is about stands first.
+    const isAbout = detail.exchange || (detail.payload && (detail.kind === "recalled" || detail.kind === "candidates_tried"));
+    if (isAbout) this.world.before(this.mind);
+    else this.doing.after(this.mind);
     if (detail.exchange) {
       fill(this.mind, exchange(detail.exchange));
     } else if (detail.kind === "recalled" && detail.payload) {

@@ -73,7 +73,7 @@ async function drawSkill(place, name, go) {
     const version = versions[shown];
     const { manifest, usage } = version;
     const rows = [
-      ["author", version.author], ["written", date(manifest.created_ms)], ["world", manifest.environment],
+      ["author", authorOf(version)], ["written", date(manifest.created_ms)], ["world", manifest.environment],
       ["calls", version.calls_skills.length || manifest.calls?.length ? [links(version.calls_skills), version.calls_skills.length && manifest.calls?.length ? "; " : "", (manifest.calls ?? []).filter((one) => !version.calls_skills.includes(one)).join(", ")] : "nothing"],
       ["called by", version.called_by.length ? links(version.called_by) : "nobody"],
       ["used", `${counted(usage.successes + usage.failures, "time")}, ${count(usage.successes)} succeeded, ${counted(usage.deaths, "death")}, ${counted(usage.steps, "step")}`],
@@ -129,6 +129,12 @@ async function drawSkill(place, name, go) {
   h("div", { class: "card" }, body),
   h("section", { class: "card", "aria-label": "History" }, h("h3", {}, "History"), h("ol", { class: "history" }, skill.history.map((line) =>
     h("li", {}, h("span", { class: "note" }, date(line.at_ms)), line.version ? ` version ${line.version}: ` : " ", line.event, line.origin && originOf(line.origin))))));
+}
+
+/** The author, as a link to the request that the skill was written in answer to. */
+function authorOf({ author, manifest }) {
+  const place = manifest.origin?.model ?? manifest.origin?.exploration;
+  return place?.run ? h("a", { href: `#/run/${encodeURIComponent(place.run)}?seq=${place.seq}` }, author) : author;
 }
 
 /** A run and record as a link. */

@@ -5,6 +5,7 @@ use crate::{CallOutcome, Teller, purpose_name};
 use serde::Serialize;
 use sojourn_core::log::summary::short;
 use sojourn_core::{Effect, Event, LogRecord, Milestone, Purpose, SkillEvent, as_javascript};
+use sojourn_skills::LibraryEvent;
 use sojourn_tools::EndingKind;
 use std::ops::RangeInclusive;
 
@@ -169,7 +170,17 @@ impl Groups {
                 self.close(2, seq);
             }
             Effect::ReportMilestone { milestone } => self.milestone(seq, at_ms, milestone),
+            Effect::ChangeLibrary {
+                change: LibraryEvent::Admitted { .. } | LibraryEvent::ReflexAdmitted { .. },
+            } => self.admitted(),
             _ => {}
+        }
+    }
+
+    /// The request whose candidates were tried brought something.
+    fn admitted(&mut self) {
+        if let Some(index) = self.open[2] {
+            self.all[index].outcome = Some(CallOutcome::Done);
         }
     }
 
@@ -234,10 +245,9 @@ impl Groups {
                 self.end(2, short(error), Some(CallOutcome::Failed));
                 self.close(2, seq);
             }
-            Event::CandidatesTried { trials } => {
-                let passed = trials.iter().any(|trial| trial.report.passes() > 0);
-                let outcome = if passed { CallOutcome::Done } else { CallOutcome::Failed };
-                self.end(2, short(&line()), Some(outcome));
+            Event::CandidatesTried { .. } => {
+                // Passing somewhere is not enough: what is admitted is done, see `effect`.
+                self.end(2, short(&line()), Some(CallOutcome::Failed));
             }
             Event::ReflexesTried { .. } => self.end(2, short(&line()), None),
             Event::Explored { programs, .. } => {

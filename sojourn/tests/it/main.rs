@@ -26,6 +26,7 @@ mod record_samples;
 mod settings;
 mod skills;
 mod start;
+mod studio;
 mod support;
 mod web;
 mod with_model;
