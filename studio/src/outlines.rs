@@ -15,6 +15,8 @@ const MOST_RUNS: usize = 12;
 const BATCH: usize = 400;
 /// How long a request waits for an outline that is being read. Then it gets what is there.
 const PATIENCE: Duration = Duration::from_millis(300);
+/// A request does not wait for more records than this.
+const FAR: u64 = 5000;
 
 /// A run that is looked at.
 #[derive(Default)]
@@ -25,8 +27,6 @@ pub struct Watched {
     pub teller: tokio::sync::Mutex<Option<(u64, Teller)>>,
     /// The camera of the scrubber, and the record that it takes next.
     pub camera: tokio::sync::Mutex<Option<(u64, Camera)>>,
-    /// What came of the run.
-    pub came: tokio::sync::Mutex<Came>,
     reading: AtomicBool,
     grown: Notify,
     failure: Mutex<Option<String>>,
@@ -34,12 +34,16 @@ pub struct Watched {
 
 /// The runs that are looked at, with the time of the last look.
 #[derive(Default)]
-pub struct Outlines(Mutex<(u64, HashMap<RunId, (u64, Arc<Watched>)>)>);
+pub struct Outlines {
+    watched: Mutex<(u64, HashMap<RunId, (u64, Arc<Watched>)>)>,
+    /// What came of runs, which is little for each.
+    came: Mutex<HashMap<RunId, Arc<tokio::sync::Mutex<Came>>>>,
+}
 
 impl Outlines {
     /// What is kept of a run.
     pub fn watched(&self, run: &RunId) -> Arc<Watched> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         kept.0 += 1;
         let now = kept.0;
         let entry = kept.1.entry(run.clone()).or_default();
@@ -53,21 +57,30 @@ impl Outlines {
         watched
     }
 
+    /// What came of a run, as far as it was read.
+    pub fn came(&self, run: &RunId) -> Arc<tokio::sync::Mutex<Came>> {
+        let mut came = self.came.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(came.entry(run.clone()).or_default())
+    }
+
     /// What is kept of a run, with its outline read as far as the log goes, or as far as it is read within a moment.
     ///
     /// # Errors
     /// When the run cannot be read.
     pub async fn current(&self, store: &Store, info: &RunInfo) -> Result<Arc<Watched>, StudioError> {
         let watched = self.watched(&info.id);
-        let is_behind = watched.outline.read().await.len() < info.last_seq.0;
-        if is_behind {
+        let known = watched.outline.read().await.len();
+        if known < info.last_seq.0 {
             if !watched.reading.swap(true, Ordering::AcqRel) {
                 tokio::spawn(read(Arc::clone(&watched), store.clone(), info.clone()));
             }
+            // Of a long log, the beginning is enough for now.
+            let wanted = info.last_seq.0.min(known + FAR);
             let there = async {
                 loop {
                     let grown = watched.grown.notified();
-                    if watched.outline.read().await.len() >= info.last_seq.0
+                    if (known > 0 && info.last_seq.0 - known > FAR)
+                        || watched.outline.read().await.len() >= wanted
                         || !watched.reading.load(Ordering::Acquire)
                     {
                         return;

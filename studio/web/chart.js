@@ -86,7 +86,7 @@ export function lineChart({ title, x, y, lines, steps = true, file }) {
     for (const [px, py] of line.points) table.push([px, ...shown.map((_, other) => (other === index ? py : null))]);
   }
   fill(place, all.length ? svg : h("p", { class: "empty" }, "There is nothing to draw yet."));
-  return h("figure", { class: "chart" }, h("figcaption", {}, h("h3", {}, title),
+  return h("figure", { class: "chart" }, h("figcaption", {}, h("h2", {}, title),
     h("div", { class: "buttons" },
       h("button", { type: "button", class: "small", onclick: () => download(`${file}.svg`, "image/svg+xml", new XMLSerializer().serializeToString(drawing())) }, "SVG"),
       h("button", { type: "button", class: "small", onclick: () => download(`${file}.csv`, "text/csv", csv(table)) }, "CSV"))),

@@ -75,8 +75,8 @@ export function say(text, isError = false) {
   setTimeout(() => note.remove(), isError ? 9000 : 5000);
 }
 
-/** A dialog that asks before something is done; `act` does it and may fail. */
-export function ask({ title, body, button, danger = false, act }) {
+/** A dialog that asks before something is done; `act` does it and may fail. Without it, the dialog only tells. */
+export function ask({ title, body, button, danger = false, act = null }) {
   const problem = h("p", { class: "problem", role: "alert" });
   const yes = h("button", { class: danger ? "primary danger" : "primary", type: "submit" }, button);
   const dialog = h("dialog", { class: "ask", "aria-label": title },
@@ -85,7 +85,7 @@ export function ask({ title, body, button, danger = false, act }) {
         event.preventDefault();
         yes.disabled = true;
         try {
-          await act(new FormData(event.target));
+          await act?.(new FormData(event.target));
           dialog.close();
         } catch (error) {
           fill(problem, error.message);
@@ -93,7 +93,7 @@ export function ask({ title, body, button, danger = false, act }) {
         }
       },
     }, h("h2", {}, title), body, problem,
-    h("div", { class: "buttons" }, h("button", { type: "button", onclick: () => dialog.close() }, "Cancel"), yes)));
+    h("div", { class: "buttons" }, act && h("button", { type: "button", onclick: () => dialog.close() }, "Cancel"), yes)));
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();

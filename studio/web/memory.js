@@ -2,7 +2,7 @@
 
 import { ask, debounced, fill, h, say } from "./dom.js";
 import { count, counted, cut, date } from "./format.js";
-import { get, post } from "./source.js";
+import { get, post, query } from "./source.js";
 
 const MEMORY_KINDS = ["reflection", "episode", "fact", "knowledge", "skill"];
 
@@ -34,7 +34,7 @@ export async function memoryPage(place, { id, go, text = "", kind = "" }) {
   }
 
   function item({ memory, score, why }, isFound) {
-    const link = `#/memory/${encodeURIComponent(memory.id)}`;
+    const link = `#/memory/${encodeURIComponent(memory.id)}${query({ q: search.value.trim(), kind: kinds.value })}`;
     const reasons = why.exact ? ["quoted exactly"] : [
       why.cosine !== null && why.cosine !== undefined && `meaning ${why.cosine.toFixed(2)}`, why.bm25 > 0 && `words ${why.bm25.toFixed(2)}`,
       why.neighbours > 0 && `neighbours ${why.neighbours.toFixed(2)}`, `recency ${why.recency.toFixed(2)}`, `importance ${why.importance.toFixed(2)}`].filter(Boolean);
@@ -49,6 +49,7 @@ export async function memoryPage(place, { id, go, text = "", kind = "" }) {
   fill(place, h("div", { class: "page memory" }, h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, "Memory"), h("div", { class: "filters" }, search, kinds, note)),
     h("div", { class: "panes" }, h("section", { class: "left scroll", "aria-label": "Memories" }, list), detail)));
   await look();
+  list.querySelector(".chosen")?.scrollIntoView({ block: "nearest" });
   if (id) await drawMemory(detail, id, go);
 }
 

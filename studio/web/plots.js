@@ -39,8 +39,8 @@ function tasksOf({ tasks }, name) {
   const entries = Object.entries(tasks ?? {});
   if (entries.length === 0) return null;
   const most = Math.max(...entries.map(([, [done, failed]]) => done + failed));
-  return h("figure", { class: "chart" }, h("figcaption", {}, h("h3", {}, `Tasks: ${name}`)),
-    h("table", { class: "bars" }, h("thead", {}, h("tr", {}, ["task", "done", "failed", ""].map((head) => h("th", { scope: "col" }, head)))),
+  return h("figure", { class: "chart" }, h("figcaption", {}, h("h2", {}, `Tasks: ${name}`)),
+    h("table", { class: "bars" }, h("thead", {}, h("tr", {}, ["task", "done", "failed", "share"].map((head) => h("th", { scope: "col" }, head)))),
       h("tbody", {}, entries.map(([task, [done, failed]]) => {
         const good = h("span", { class: "bar good" });
         const bad = h("span", { class: "bar bad" });
@@ -53,7 +53,7 @@ function tasksOf({ tasks }, name) {
 
 function firstsOf({ achievements }, name) {
   if (!achievements?.length) return null;
-  return h("figure", { class: "chart" }, h("figcaption", {}, h("h3", {}, `First achievements: ${name}`)),
+  return h("figure", { class: "chart" }, h("figcaption", {}, h("h2", {}, `First achievements: ${name}`)),
     h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ["achievement", "step", "episode", "record"].map((head) => h("th", { scope: "col" }, head)))),
       h("tbody", {}, achievements.map((first) => h("tr", {}, h("th", { scope: "row" }, first.name), h("td", { class: "number" }, count(first.steps)),
         h("td", { class: "number" }, count(first.episode)), h("td", { class: "number" }, count(first.seq))))))));

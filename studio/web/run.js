@@ -144,7 +144,7 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
   }
 
   function help() {
-    ask({ title: "Keys", body: [h("dl", { class: "keys" }, KEYS.map(([key, words]) => h("div", {}, h("dt", {}, key.split(" ").map((one_) => h("kbd", {}, one_))), h("dd", {}, words)))), legend()], button: "Close", act: async () => {} });
+    ask({ title: "Keys", body: [h("dl", { class: "keys" }, KEYS.map(([key, words]) => h("div", {}, h("dt", {}, key.split(" ").map((one_) => h("kbd", {}, one_))), h("dd", {}, words)))), legend()], button: "Close" });
   }
 
   let allOpen = false;

@@ -2,16 +2,16 @@
 
 import { ask, fill, h, say } from "./dom.js";
 import { count, counted, date } from "./format.js";
-import { get, post } from "./source.js";
+import { get, post, query } from "./source.js";
 import { tree, worlds } from "./moment.js";
 
 /** The page of the library, with one skill beside it. */
-export async function skillsPage(place, { name, go }) {
+export async function skillsPage(place, { name, go, text = "", status: wanted = "" }) {
   const { skills } = await get("/skills", { limit: 2000 });
   const detail = h("section", { class: "right", "aria-label": "Skill" });
   const list = h("tbody", {});
-  const state = { text: "", status: "" };
-  const search = h("input", { type: "search", "aria-label": "Filter the skills", placeholder: "Filter", oninput: () => {
+  const state = { text: text.toLowerCase(), status: wanted };
+  const search = h("input", { type: "search", "aria-label": "Filter the skills", placeholder: "Filter", value: text, oninput: () => {
     state.text = search.value.toLowerCase();
     draw();
   } });
@@ -24,7 +24,7 @@ export async function skillsPage(place, { name, go }) {
     const matches = skills.filter((skill) => (!state.status || skill.status.includes(state.status))
       && (!state.text || `${skill.name} ${skill.description} ${skill.environment}`.toLowerCase().includes(state.text)));
     fill(list, matches.map((skill) => {
-      const link = `#/skills/${encodeURIComponent(skill.name)}`;
+      const link = `#/skills/${encodeURIComponent(skill.name)}${query({ q: state.text, status: state.status })}`;
       return h("tr", { class: skill.name === name ? "chosen" : null, onclick: (event) => { if (!event.target.closest("a")) go(link); } },
         h("td", {}, h("a", { href: link, "aria-current": skill.name === name ? "true" : null }, skill.name), skill.alias && h("span", { class: "note" }, `alias of ${skill.alias}`),
           h("span", { class: "note clip" }, skill.description)),
@@ -38,7 +38,9 @@ export async function skillsPage(place, { name, go }) {
     skills.length === 0 ? h("p", { class: "empty" }, "This home's library has no skills yet. Runs put the skills here that they learn.")
       : h("div", { class: "panes" }, h("section", { class: "left scroll", "aria-label": "Library" }, h("table", { class: "list" },
         h("thead", {}, h("tr", {}, [["skill"], ["status"], ["version", true], ["succeeded", true], ["trial", true]].map(([head, isNumber]) => h("th", { scope: "col", class: isNumber ? "number" : null }, head)))), list)), detail)));
+  status.value = state.status;
   draw();
+  list.querySelector(".chosen")?.scrollIntoView({ block: "nearest" });
   if (name) await drawSkill(detail, name, go);
   else if (skills.length) fill(detail, h("p", { class: "empty" }, "Choose a skill."));
 }

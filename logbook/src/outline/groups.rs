@@ -43,9 +43,9 @@ pub struct Group {
     /// Time of the last record.
     pub until_ms: i64,
     /// What it is: `episode 3`, `learning collect_wood`, `go_to("tree")`.
-    pub title: String,
+    pub title: Box<str>,
     /// What came of it, in words; empty while that is open.
-    pub end: String,
+    pub end: Box<str>,
     /// What came of it; `None` where that is open or makes no sense.
     pub outcome: Option<CallOutcome>,
     /// Environment steps.
@@ -289,8 +289,8 @@ impl Groups {
             last: u64::MAX,
             at_ms,
             until_ms: at_ms,
-            title,
-            end: String::new(),
+            title: title.into(),
+            end: Box::default(),
             outcome: None,
             steps: 0,
             failures: 0,
@@ -302,7 +302,7 @@ impl Groups {
     fn end(&mut self, level: usize, end: String, outcome: Option<CallOutcome>) {
         if let Some(index) = self.open[level] {
             let group = &mut self.all[index];
-            group.end = end;
+            group.end = end.into();
             group.outcome = outcome.or(group.outcome);
         }
     }

@@ -76,7 +76,7 @@ impl Outline {
     /// When the store fails. A damaged record is no error.
     pub async fn read_on(&mut self, store: &Store, info: &RunInfo, limit: usize) -> Result<bool, ReadError> {
         let from = EventSeq(self.len() + 1);
-        let mut reading = Reading::new(store, info, RecordQuery::from(from)).await?;
+        let mut reading = Reading::new(store, info, RecordQuery::from(from)).await?.without_texts();
         for _ in 0..limit {
             let Some(entry) = reading.next_intact().await? else { return Ok(false) };
             match entry {

@@ -72,8 +72,8 @@ pub async fn list(state: Shared, headers: HeaderMap, uri: Uri) -> Answer {
 pub async fn summary(state: Shared, Path(run): Path<String>, headers: HeaderMap) -> Answer {
     let store = &state.studio.store;
     let info = store.run(&run).await?;
-    let watched = state.outlines.watched(&info.id);
-    let mut came = watched.came.lock().await;
+    let came = state.outlines.came(&info.id);
+    let mut came = came.lock().await;
     let failure = came.read_on(store, &info).await.err().map(|error| error.to_string());
     let seconds = ran(store, &info).await.map(|time| time.as_secs_f64()).unwrap_or(0.0);
     let first = RecordQuery::from(EventSeq(1)).to(EventSeq(1));
