@@ -237,12 +237,12 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
         head(now);
         if (now.read > state.read) {
           state.read = now.read;
-          await timeline.grow(now.read);
+          await timeline.grow(now.read, now.groups);
           if (!strip.range) await strip.load(now.read);
         }
         if (now.read < now.run.records && !now.sampled) {
           again = true;
-          await new Promise((after) => setTimeout(after, 150));
+          await new Promise((after) => setTimeout(after, 500));
         }
       } while (again && !state.closed);
     } catch (error) {

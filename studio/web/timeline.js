@@ -9,6 +9,8 @@ const ROW = 28;
 /** Browsers place nothing below some ten million pixels: above this height, the scroll bar stands for more than it shows. */
 const TALLEST = 6_000_000;
 const MARGIN = 10;
+/** Up to so many groups, all are fetched at once. */
+const SMALL = 3000;
 
 const GLYPHS = [
   [FLAG.damaged, "⚠", "damaged", "damaged"], [FLAG.deaths, "✖", "death", "the agent died"],
@@ -63,29 +65,57 @@ export class Timeline {
   }
 
   close() {
+    this.closed = true;
     this.size.disconnect();
   }
 
-  /** Learns the groups of the upper levels, and shows the run. */
+  /** Learns the groups: all of a short run, the first episodes of a long one; and shows the run. */
   async load(one) {
     this.records = one.read;
     this.cache.total = one.read;
-    const isSmall = one.groups <= 3000;
-    const { groups } = await this.source.groups({ to_level: isSmall ? 2 : 0, limit: 5000 });
-    this.groups = groups;
-    this.isSmall = isSmall;
+    const isSmall = one.groups <= SMALL;
+    const { groups, total } = await this.source.groups({ to_level: isSmall ? 2 : 0, limit: isSmall ? 5000 : 1000 });
+    this.merge(groups, isSmall);
     const episodes = groups.filter((group) => group.level === 0);
     if (episodes.length <= 3) for (const group of groups) if (group.level <= 1) this.open.add(groupKey(group));
     this.flatten();
+    if (total > groups.length) this.loadRest();
+  }
+
+  /** Learns the other episodes of a long run, a page at a time. */
+  async loadRest() {
+    for (;;) {
+      const last = this.groups.findLast((group) => group.level === 0);
+      const { groups, total } = await this.source.groups({ first: last.first + 1, to_level: 0, limit: 5000 });
+      if (this.closed || groups.length === 0) return;
+      this.merge(groups);
+      this.flatten();
+      if (total <= groups.length) return;
+    }
+  }
+
+  /** Adds groups, and replaces those that are known. `whole` says that the groups in these episodes are among them. */
+  merge(groups, whole = false) {
+    const all = new Map(this.groups.map((group) => [groupKey(group), group]));
+    for (const group of groups) {
+      all.set(groupKey(group), group);
+      if (whole && group.level === 0) this.loaded.add(groupKey(group));
+    }
+    this.groups = [...all.values()].sort((one, other) => one.first - other.first || one.level - other.level);
   }
 
   /** Learns what is new: `read` records, and the groups from the last episode on. */
-  async grow(read) {
+  async grow(read, groupCount) {
     const atEnd = this.isAtEnd();
-    const episodes = this.groups.filter((group) => group.level === 0);
-    const from = episodes.length ? episodes[episodes.length - 1].first : 1;
-    const { groups } = await this.source.groups({ first: from, to_level: 2, limit: 5000 });
-    this.groups = [...this.groups.filter((group) => group.first < from), ...groups];
+    const last = this.groups.findLast((group) => group.level === 0);
+    const isSmall = groupCount <= SMALL;
+    const { groups } = await this.source.groups({ first: last?.first ?? 1, to_level: isSmall ? 2 : 0, limit: 5000 });
+    if (this.closed) return;
+    this.merge(groups, isSmall);
+    if (!isSmall && last && this.open.has(groupKey(last))) {
+      this.loaded.delete(groupKey(last));
+      await this.learn(groups.find((group) => groupKey(group) === groupKey(last)) ?? last);
+    }
     this.records = read;
     this.cache.total = read;
     this.flatten();
@@ -223,12 +253,10 @@ export class Timeline {
   /** Fetches the groups in an episode, if they are not there yet. */
   async learn(episode) {
     const key = groupKey(episode);
-    if (this.isSmall || episode.level !== 0 || this.loaded.has(key)) return;
+    if (episode.level !== 0 || this.loaded.has(key)) return;
     this.loaded.add(key);
     const { groups } = await this.source.groups({ first: episode.first, last: episode.last, from_level: 1, limit: 5000 });
-    const known = new Set(this.groups.map(groupKey));
-    const all = [...this.groups, ...groups.filter((group) => !known.has(groupKey(group)))];
-    this.groups = all.sort((one, other) => one.first - other.first || one.level - other.level);
+    this.merge(groups);
   }
 
   async toggle(group, isOpen) {
@@ -245,7 +273,8 @@ export class Timeline {
 
   async toggleAll(isOpen) {
     if (!isOpen) this.open.clear();
-    else for (const group of this.groups) this.open.add(groupKey(group));
+    else for (const group of this.groups.slice(0, SMALL)) this.open.add(groupKey(group));
+    if (isOpen) await Promise.all(this.groups.filter((group) => group.level === 0).slice(0, 20).map((group) => this.learn(group)));
     this.flatten();
   }
 

@@ -197,3 +197,30 @@ async fn hostile_content_is_shown_as_text_and_does_nothing() {
     assert_eq!(page.evaluate("window.harmed === undefined").await.unwrap(), true);
     assert_eq!(page.evaluate("document.querySelectorAll('img').length").await.unwrap(), 0);
 }
+
+/// Makes the pictures of the book: `cargo test -p sojourn --test it studio::with_browser::pictures -- --ignored`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "writes the pictures of the book"]
+async fn pictures() {
+    let place = super::with_golden_run();
+    let studio = Studio::start(place.path());
+    let browser = browser(vec![studio.host.clone()]).await.unwrap();
+    let mut page = browser.page().await.unwrap();
+    page.open(&format!("http://{}/?token={}", studio.host, studio.token)).await.unwrap();
+    for (name, address, shown) in [
+        ("run", "#/run/2026?seq=66", "document.querySelector('.changes') !== null"),
+        ("request", "#/run/2026?seq=47", "document.querySelectorAll('.mind .part').length > 1"),
+        ("plots", "#/plots", "document.querySelectorAll('.chart svg path').length >= 3"),
+    ] {
+        page.evaluate(&format!("location.hash = '{address}'")).await.unwrap();
+        shows(&page, shown).await;
+        page.settle().await.unwrap();
+        let picture = page.screenshot().await.unwrap();
+        assert!(picture.len() < 300_000, "{name} has {} bytes", picture.len());
+        std::fs::write(
+            sojourn_testkit::markdown::root().join(format!("docs/src/images/studio-{name}.png")),
+            picture,
+        )
+        .unwrap();
+    }
+}
