@@ -32,27 +32,34 @@ pub struct Watched {
     failure: Mutex<Option<String>>,
 }
 
-/// The runs that are looked at, with the time of the last look.
+/// The runs that are looked at.
 #[derive(Default)]
 pub struct Outlines {
-    watched: Mutex<(u64, HashMap<RunId, (u64, Arc<Watched>)>)>,
+    watched: Mutex<Looks>,
     /// What came of runs, which is little for each.
     came: Mutex<HashMap<RunId, Arc<tokio::sync::Mutex<Came>>>>,
 }
 
+/// What is kept of runs, each with the number of the last look at it.
+#[derive(Default)]
+struct Looks {
+    number: u64,
+    runs: HashMap<RunId, (u64, Arc<Watched>)>,
+}
+
 impl Outlines {
     /// What is kept of a run.
-    pub fn watched(&self, run: &RunId) -> Arc<Watched> {
+    fn watched(&self, run: &RunId) -> Arc<Watched> {
         let mut kept = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.0 += 1;
-        let now = kept.0;
-        let entry = kept.1.entry(run.clone()).or_default();
+        kept.number += 1;
+        let now = kept.number;
+        let entry = kept.runs.entry(run.clone()).or_default();
         entry.0 = now;
         let watched = Arc::clone(&entry.1);
-        if kept.1.len() > MOST_RUNS
-            && let Some(oldest) = kept.1.iter().min_by_key(|(_, (at, _))| *at).map(|(run, _)| run.clone())
+        if kept.runs.len() > MOST_RUNS
+            && let Some(oldest) = kept.runs.iter().min_by_key(|(_, (at, _))| *at).map(|(run, _)| run.clone())
         {
-            kept.1.remove(&oldest);
+            kept.runs.remove(&oldest);
         }
         watched
     }

@@ -284,9 +284,10 @@ mod tests {
         for line in script.lines() {
             let words: Vec<&str> =
                 line.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '$').collect();
-            let name = match words[..] {
-                ["async", "function", name, ..] | ["function" | "const" | "let" | "class", name, ..] => name,
-                _ => continue,
+            let (["async", "function", name, ..] | ["function" | "const" | "let" | "class", name, ..]) =
+                words[..]
+            else {
+                continue;
             };
             assert!(names.insert(name.to_owned()), "`{name}` is declared twice: {line}");
         }

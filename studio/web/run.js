@@ -242,7 +242,7 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
         }
         if (now.read < now.run.records && !now.sampled) {
           again = true;
-          await new Promise((after) => setTimeout(after, 500));
+          await new Promise((after) => setTimeout(after, 1000));
         }
       } while (again && !state.closed);
     } catch (error) {

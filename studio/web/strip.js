@@ -8,6 +8,8 @@ const LANES = [
   ["achievements", "★", 10], ["skills", "◆", 22], ["lessons", "✎", 34], ["deaths", "✖", 46],
 ];
 
+const EMPTY = { failures: 0, achievements: 0, deaths: 0, lessons: 0, skills: 0, damaged: 0 };
+
 export class Strip {
   /** `seek(seq)` is called when the reader points at a place. */
   constructor({ source, seek }) {
@@ -43,7 +45,8 @@ export class Strip {
     this.slider.max = String(Math.max(first, last));
     const wanted = Math.min(480, Math.max(60, Math.floor((this.drawing.clientWidth || 800) / 4)));
     const { buckets } = await this.source.buckets({ first, last, limit: wanted });
-    this.buckets = buckets;
+    // What is nought is not sent.
+    this.buckets = buckets.map((bucket) => ({ ...EMPTY, ...bucket }));
     this.wide.hidden = !this.range;
     this.draw();
     this.mark(this.at);

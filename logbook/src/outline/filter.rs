@@ -64,17 +64,28 @@ pub struct Bucket {
     /// The last record.
     pub last: u64,
     /// Failures.
+    #[serde(skip_serializing_if = "is_none")]
     pub failures: u32,
     /// Achievements that the run did not have before.
+    #[serde(skip_serializing_if = "is_none")]
     pub achievements: u32,
     /// Deaths.
+    #[serde(skip_serializing_if = "is_none")]
     pub deaths: u32,
     /// Lessons.
+    #[serde(skip_serializing_if = "is_none")]
     pub lessons: u32,
     /// Skills and reflexes that were admitted.
+    #[serde(skip_serializing_if = "is_none")]
     pub skills: u32,
     /// Records that cannot be read.
+    #[serde(skip_serializing_if = "is_none")]
     pub damaged: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+pub(super) fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 pub(super) fn buckets(flags: &[u8], first: u64, last: u64, count: usize) -> Vec<Bucket> {

@@ -1,5 +1,6 @@
 //! Records in groups: episodes, tasks in them, and the attempts of a task.
 
+use super::filter::is_none;
 use super::flag;
 use crate::{CallOutcome, Teller, purpose_name};
 use serde::Serialize;
@@ -47,12 +48,16 @@ pub struct Group {
     /// What came of it, in words; empty while that is open.
     pub end: Box<str>,
     /// What came of it; `None` where that is open or makes no sense.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<CallOutcome>,
     /// Environment steps.
+    #[serde(skip_serializing_if = "is_none")]
     pub steps: u32,
     /// Records that report a failure.
+    #[serde(skip_serializing_if = "is_none")]
     pub failures: u32,
     /// Achievements that the run did not have before.
+    #[serde(skip_serializing_if = "is_none")]
     pub achievements: u32,
 }
 

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use tempfile::TempDir;
 
-async fn home() -> TempDir {
+fn home() -> TempDir {
     let home = tempfile::tempdir().unwrap();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sojourn/tests/fixtures/golden_v1.db.zst");
     let log = zstd::decode_all(std::fs::read(file).unwrap().as_slice()).unwrap();
@@ -26,7 +26,7 @@ async fn golden(home: &TempDir) -> (Store, RunInfo) {
 
 #[tokio::test]
 async fn records_are_grouped_by_episode_task_and_attempt() {
-    let home = home().await;
+    let home = home();
     let (store, info) = golden(&home).await;
     let mut outline = Outline::default();
     while outline.read_on(&store, &info, 100).await.unwrap() {}
@@ -64,7 +64,7 @@ async fn records_are_grouped_by_episode_task_and_attempt() {
 
 #[tokio::test]
 async fn a_damaged_record_hides_no_other() {
-    let home = home().await;
+    let home = home();
     let url = format!("sqlite://{}", home.path().join("sojourn.db").display());
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
     for statement in [

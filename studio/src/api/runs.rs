@@ -75,7 +75,7 @@ pub async fn summary(state: Shared, Path(run): Path<String>, headers: HeaderMap)
     let came = state.outlines.came(&info.id);
     let mut came = came.lock().await;
     let failure = came.read_on(store, &info).await.err().map(|error| error.to_string());
-    let seconds = ran(store, &info).await.map(|time| time.as_secs_f64()).unwrap_or(0.0);
+    let seconds = ran(store, &info).await.map_or(0.0, |time| time.as_secs_f64());
     let first = RecordQuery::from(EventSeq(1)).to(EventSeq(1));
     let started = store.records(&info.id, &first).await.unwrap_or_default();
     let budgets = started.first().and_then(|record| record.payload.pointer("/config/budgets"));
