@@ -65,6 +65,11 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// What the user can do about an error.
+pub fn hint(error: &anyhow::Error) -> Option<String> {
+    explain(error).1
+}
+
 /// Prints an error and its hint; returns the exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     if is_broken_pipe(error) {

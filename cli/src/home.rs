@@ -75,7 +75,8 @@ impl Home {
         Ok(Tenant::new(TENANT)?)
     }
 
-    fn library_path(&self) -> PathBuf {
+    /// The path of the skill library.
+    pub fn library_path(&self) -> PathBuf {
         self.path.join("library")
     }
 }

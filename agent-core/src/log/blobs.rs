@@ -61,6 +61,15 @@ pub async fn inflate(store: &Store, record: &Record) -> Result<Value, ReadError>
     put_back(record.payload.clone(), &texts).map_err(|address| missing(seq, &address))
 }
 
+/// The payload of a record without its blobs: the texts in them are empty. Nothing is read for it.
+pub(crate) fn without_blobs(record: &Record) -> Value {
+    let mut references = BTreeMap::new();
+    count_references(&record.payload, &mut references);
+    let texts = references.into_keys().map(|address| (address.to_owned(), String::new())).collect();
+    // Every reference has a text, so none is missing.
+    put_back(record.payload.clone(), &texts).unwrap_or_default()
+}
+
 /// Whether a record was emptied because it quoted a forgotten memory.
 pub fn is_forgotten(payload: &Value) -> bool {
     let Value::Object(fields) = payload else { return false };

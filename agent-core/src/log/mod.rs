@@ -130,6 +130,22 @@ impl LogRecord {
         }
     }
 
+    /// Reads a record without its blobs: texts of more than 240 bytes are empty. For readers who look at what happened and not at
+    /// what was said; `None` where the content was forgotten.
+    ///
+    /// # Errors
+    /// When the kind is unknown or the payload has another shape.
+    pub fn read_without_blobs(record: &Record) -> Result<Option<Self>, ReadError> {
+        let kind = RecordKind::of(record)?;
+        if blobs::is_forgotten(&record.payload) {
+            return Ok(None);
+        }
+        match Self::decode(kind, blobs::without_blobs(record)) {
+            Ok(decoded) => Ok(Some(decoded)),
+            Err(error) => Err(ReadError::Unreadable { seq: record.seq, reason: error.to_string() }),
+        }
+    }
+
     /// Reads the payload of a record whose content must still be there.
     ///
     /// # Errors

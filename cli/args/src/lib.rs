@@ -15,6 +15,7 @@ mod reflexes;
 mod run;
 mod see;
 mod skills;
+mod studio;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -31,6 +32,7 @@ pub use reflexes::Reflexes;
 pub use run::{Fork, Run, SimulateCrash};
 pub use see::See;
 pub use skills::{Format, Import, SkillRun, SkillTest, Skills, Target};
+pub use studio::{Report, Studio};
 pub use tools::{Lang, Tools};
 pub use unattended::{Approvals, Missed, Overlap, Schedule, ScheduleAdd, Up};
 
@@ -117,6 +119,15 @@ pub enum Command {
     Log(Log),
     /// Replay a run: to watch it, or to verify that it happens again exactly as recorded.
     Replay(Replay),
+    /// Open the studio: a web page to watch runs live, to see what an agent knew and decided, and to fork it.
+    ///
+    /// It is served on this machine alone, and prints the address to open. The address holds an access token; the browser keeps
+    /// it in a cookie from then on. Nothing is fetched from elsewhere.
+    Studio(Studio),
+    /// Write a run into one HTML file that needs no server: its timeline, a scrubber and plots.
+    ///
+    /// The file has at most 10 MiB. Of a longer run it holds what stands out and a sample of the rest, and says so.
+    Report(Report),
     /// Compare two runs: where they diverge, and the results of each.
     Diff(Diff),
     /// Search, correct and forget memories.

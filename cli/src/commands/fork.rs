@@ -9,15 +9,63 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 use sojourn_controller::ModelInfo;
 use sojourn_core::{Budgets, ForkChanges, RunConfig, now_ms};
-use sojourn_memory::{EventSeq, NewRun, RecordQuery, RunInfo, RunStatus, Store};
+use sojourn_memory::{EventSeq, NewRun, RecordQuery, RunId, RunInfo, RunStatus, Store};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 /// Makes a run from the first records of another one, and continues it.
 pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
-    let (settings, file): (Vec<_>, Vec<_>) =
-        args.overrides.iter().cloned().partition(|assignment| assignment.trim_start().starts_with("run."));
+    let Forked { home, run, parent, agent } = make(home, &args).await?;
+    if args.no_run {
+        if args.json {
+            output::json(&json!({"run": run, "parent": parent, "at": args.at}))?;
+        } else {
+            output::line(run.to_string())?;
+            output::note(format!("continue it with `sojourn run {} --resume {run}`", agent.display()));
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::note(format!("run {run}: a fork of {parent} after record {}", args.at));
+    let resume = Run {
+        goals: Vec::new(),
+        agent,
+        steps: None,
+        time: None,
+        seed: None,
+        overrides: with_model(of_file(&args), &args),
+        resume: Some(Some(run.to_string())),
+        pull: false,
+        json: args.json,
+        unsupervised: false,
+        unattended: false,
+        scheduled: None,
+        release_after: Duration::ZERO,
+        worker: None,
+        otlp: None,
+    };
+    super::run::supervise(home, run, &resume).await
+}
+
+/// A fork that does not run yet.
+pub struct Forked {
+    /// Its home.
+    pub home: Home,
+    /// Its id.
+    pub run: RunId,
+    /// The run that it was made from.
+    pub parent: RunId,
+    /// The agent file that continues it, or the name of its environment.
+    pub agent: PathBuf,
+}
+
+/// Makes a run from the first records of another one.
+///
+/// # Errors
+/// When there is no such record, the settings are wrong, or the agent file is of another environment.
+pub async fn make(home: Home, args: &Fork) -> Result<Forked> {
+    let settings: Vec<String> = args.overrides.iter().filter(|one| is_of_run(one)).cloned().collect();
+    let file = of_file(args);
     let store = home.store().await?;
     let parent = logbook::find_run(&store, &args.run).await?;
     if args.at == 0 || args.at > parent.last_seq.0 {
@@ -35,7 +83,7 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
         Some(path) => path.clone(),
         None => own_environment(&home, &store, &parent).await?,
     };
-    let agent = agent(&home, &path, &args, &file)?;
+    let agent = agent(&home, &path, args, &file)?;
     if !args.no_run {
         agent.environment.check_reachable().await?;
     }
@@ -66,7 +114,7 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
             std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
         config.instructions = Some(text.trim().to_owned());
     }
-    let model = model(&agent, &args, &effective.model).await?;
+    let model = model(&agent, args, &effective.model).await?;
     let more = Budgets {
         steps: args.steps,
         time_ms: args.time.map(|time| time.as_millis() as u64),
@@ -88,34 +136,17 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
     let writer = context.store.fork_run(&parent.id, EventSeq(args.at), new, changes).await?;
     writer.close(RunStatus::Paused).await?;
     let RunContext { home, .. } = context;
-    if args.no_run {
-        if args.json {
-            output::json(&json!({"run": run, "parent": parent.id, "at": args.at}))?;
-        } else {
-            output::line(run.to_string())?;
-            output::note(format!("continue it with `sojourn run {} --resume {run}`", path.display()));
-        }
-        return Ok(ExitCode::SUCCESS);
-    }
-    output::note(format!("run {run}: a fork of {} after record {}", parent.id, args.at));
-    let resume = Run {
-        goals: Vec::new(),
-        agent: path,
-        steps: None,
-        time: None,
-        seed: None,
-        overrides: with_model(file, &args),
-        resume: Some(Some(run.to_string())),
-        pull: false,
-        json: args.json,
-        unsupervised: false,
-        unattended: false,
-        scheduled: None,
-        release_after: Duration::ZERO,
-        worker: None,
-        otlp: None,
-    };
-    super::run::supervise(home, run, &resume).await
+    Ok(Forked { home, run, parent: parent.id, agent: path })
+}
+
+/// Whether `--set` is about the run, and not about the agent file.
+fn is_of_run(assignment: &str) -> bool {
+    assignment.trim_start().starts_with("run.")
+}
+
+/// What `--set` says about the agent file.
+fn of_file(args: &Fork) -> Vec<String> {
+    args.overrides.iter().filter(|one| !is_of_run(one)).cloned().collect()
 }
 
 /// The environment of the parent, where its name alone may open it. A log may say any name: it is never taken for a file, and a

@@ -23,6 +23,7 @@ mod see;
 mod serve;
 mod simulate_crash;
 mod skills;
+mod studio;
 mod tools;
 mod up;
 mod world;
@@ -52,6 +53,8 @@ pub async fn dispatch(args: Args, environments: EnvironmentRegistry) -> Result<E
         Command::Skills(command) => return skills::skills(home, command).await,
         Command::Reflexes(command) => reflexes::reflexes(&home, command).await?,
         Command::Runs(args) => runs::runs(&home, args).await?,
+        Command::Studio(args) => studio::studio(home, args).await?,
+        Command::Report(args) => studio::report(&home, &args).await?,
         Command::Diff(args) => diff::diff(&home, &args).await?,
         Command::Memory(command) => memory::memory(&home, command).await?,
         Command::Knowledge(command) => knowledge::knowledge(&home, command).await?,

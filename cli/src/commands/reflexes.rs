@@ -1,7 +1,8 @@
-use super::skills::{as_json, change, field, find, heading, state};
+use super::skills::{change, field, find, heading, state};
 use crate::args::{Reflexes, Target};
 use crate::error::{Failure, Kind};
 use crate::home::Home;
+use crate::logbook::skills::as_json;
 use crate::{output, table};
 use anyhow::Result;
 use sojourn_skills::{Entry, History, Kind as SkillKind, LibraryEvent, LibraryState};

@@ -1,10 +1,10 @@
 use crate::args::Reading;
 use crate::home::Home;
-use crate::logbook::{self, Came};
+use crate::logbook::{self, Came, standing};
 use crate::{duration, output, table};
 use anyhow::Result;
 use serde_json::json;
-use sojourn_memory::{RunInfo, RunStatus, Store};
+use sojourn_memory::{RunInfo, Store};
 
 /// Lists the runs of a home.
 pub async fn runs(home: &Home, args: Reading) -> Result<()> {
@@ -53,14 +53,6 @@ fn listed(rows: Vec<[String; 6]>, width: Option<u16>) -> comfy_table::Table {
         table.add_row(columns.iter().map(|&column| row[column].clone()));
     }
     table
-}
-
-/// The status of a run. A run that is marked as running but has no writer was cut off.
-pub fn standing(store: &Store, run: &RunInfo) -> &'static str {
-    match run.status {
-        RunStatus::Running if !store.is_live(&run.id).unwrap_or(true) => "cut off",
-        status => status.as_str(),
-    }
 }
 
 async fn as_json(store: &Store, run: &RunInfo) -> Result<serde_json::Value> {

@@ -1,7 +1,10 @@
-//! Stopping a run by Ctrl-C, by `kill`, or by closing its terminal.
+//! Stopping a run by Ctrl-C, by `kill`, by closing its terminal, or from another process.
 
-use crate::error::Kind;
+use crate::error::{Failure, Kind};
+use anyhow::Result;
+use rustix::process::{Pid, kill_process};
 use sojourn_controller::Cancel;
+use sojourn_memory::{RunId, Store};
 use std::task::{Context, Waker};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -49,6 +52,20 @@ pub fn stop_on_ctrl_c(cancel: Cancel) {
         });
     };
     let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(watch);
+}
+
+/// Asks the process that writes a run to stop, as `kill` and Ctrl-C do.
+///
+/// # Errors
+/// When no process writes the run, or it may not be signalled.
+pub fn ask_to_stop(store: &Store, run: &RunId) -> Result<()> {
+    let writer = store.writer_process(run)?.filter(|writer| *writer != std::process::id());
+    let Some(process) = writer.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) else {
+        return Err(Failure::new(Kind::NotFound, format!("no process runs `{run}` at the moment")).into());
+    };
+    kill_process(process, rustix::process::Signal::TERM).map_err(|error| {
+        Failure::new(Kind::Failure, format!("cannot stop process {process} of run `{run}`: {error}")).into()
+    })
 }
 
 /// The signals that ask a process to stop.

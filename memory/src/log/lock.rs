@@ -1,13 +1,14 @@
 use super::RunId;
 use crate::Error;
 use std::fs::{self, File, TryLockError};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Exclusive right to write one run. The operating system releases the lock when the process ends.
 #[derive(Debug)]
 pub(super) struct RunLock {
-    _file: File,
+    file: File,
     /// A shared lock that keeps garbage collection out while a run is written.
     _shared: File,
 }
@@ -37,7 +38,7 @@ impl RunLock {
     pub(super) async fn take(home: &Path, run: &RunId) -> Result<Self, Error> {
         const ATTEMPTS: u32 = 5;
         for attempt in 1..=ATTEMPTS {
-            match Self::try_take(home, run) {
+            match Self::try_take(home, run).map(Self::signed) {
                 // [`Self::is_taken`] holds the lock for a moment.
                 Err(Error::Locked { .. } | Error::Collecting) if attempt < ATTEMPTS => {
                     tokio::time::sleep(Duration::from_millis(10)).await;
@@ -60,6 +61,26 @@ impl RunLock {
         }
     }
 
+    /// Process id of the writer that holds the lock at this moment; `None` where nobody does, or where the writer is of a version
+    /// that did not write its id.
+    pub(super) fn holder(home: &Path, run: &RunId) -> Result<Option<u32>, Error> {
+        if !Self::is_taken(home, run)? {
+            return Ok(None);
+        }
+        let path = path(home, run);
+        let text = fs::read_to_string(&path).map_err(|source| Error::Io { path, source })?;
+        Ok(text.trim().parse().ok())
+    }
+
+    /// Writes this process's id into the file, so that another process can ask this one to stop. On a full disk the file stays
+    /// empty: a run can be resumed there too.
+    fn signed(mut self) -> Self {
+        if self.file.set_len(0).is_ok() {
+            let _ = writeln!(self.file, "{}", std::process::id());
+        }
+        self
+    }
+
     fn try_take(home: &Path, run: &RunId) -> Result<Self, Error> {
         let path = path(home, run);
         let file = open(&path)?;
@@ -71,7 +92,7 @@ impl RunLock {
         let path = collector(home);
         let shared = open(&path)?;
         match shared.try_lock_shared() {
-            Ok(()) => Ok(Self { _file: file, _shared: shared }),
+            Ok(()) => Ok(Self { file, _shared: shared }),
             Err(TryLockError::WouldBlock) => Err(Error::Collecting),
             Err(TryLockError::Error(source)) => Err(Error::Io { path, source }),
         }

@@ -210,6 +210,11 @@ impl Store {
         RunLock::is_taken(self.home(), id)
     }
 
+    /// Process id of the writer that has the run open at this moment; `None` where there is none, or where it did not say.
+    pub fn writer_process(&self, id: &RunId) -> Result<Option<u32>, Error> {
+        RunLock::holder(self.home(), id)
+    }
+
     /// Lists all runs, newest first.
     pub async fn runs(&self) -> Result<Vec<RunInfo>, Error> {
         let rows =

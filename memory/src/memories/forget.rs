@@ -67,18 +67,7 @@ impl Memories {
         .fetch_all(&mut *transaction)
         .await?;
         let models = models.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-        delete(&mut transaction, id).await?;
-        let mut needles = needles(&memory.text);
-        let (records, media) = forget_records(&mut transaction, &memory, &needles).await?;
-        let mut blobs = forget_blobs(&mut transaction, &needles).await?;
-        for id in &media {
-            if let Some(needle) = forget_media(&mut transaction, id).await? {
-                needles.extend(needle);
-                blobs += 1;
-            }
-        }
-        blobs += forget_attachment(&mut transaction, &memory).await?;
-        unattended::forget(&mut transaction, &needles).await?;
+        let Erased { records, blobs, needles } = erase(&mut transaction, &memory).await?;
         transaction.commit().await?;
         self.sync().await?;
         let index_behind = match self.index().await?.purge().await {
@@ -96,12 +85,50 @@ impl Memories {
         Ok(Some(Forgotten { id: *id, models, records, blobs, index_behind, files, residue }))
     }
 
+    /// What [`forget`](Self::forget) would remove, found by doing it in a transaction that is rolled back: numbers of log records and
+    /// blobs. `None` if the memory does not exist. Writers wait meanwhile, as they do for `forget`.
+    ///
+    /// # Errors
+    /// Any error of the store.
+    pub async fn would_forget(&self, tenant: &Tenant, id: &MemoryId) -> Result<Option<(u64, u64)>, Error> {
+        let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let Some(memory) = find(&mut transaction, tenant, id).await? else { return Ok(None) };
+        let Erased { records, blobs, .. } = erase(&mut transaction, &memory).await?;
+        transaction.rollback().await?;
+        Ok(Some((records, blobs)))
+    }
+
     /// Whether a memory with this id existed and was forgotten.
     pub async fn was_forgotten(&self, id: &MemoryId) -> Result<bool, Error> {
         let found =
             sqlx::query("SELECT 1 FROM memory_tombstones WHERE id = ?").bind(id.as_bytes().as_slice());
         Ok(found.fetch_optional(&self.store.pool).await?.is_some())
     }
+}
+
+/// What was erased from the database.
+struct Erased {
+    records: u64,
+    blobs: u64,
+    /// What must not be found in any file afterwards.
+    needles: Vec<Vec<u8>>,
+}
+
+/// Deletes a memory and its copies from the database.
+async fn erase(transaction: &mut SqliteConnection, memory: &Memory) -> Result<Erased, Error> {
+    delete(transaction, &memory.id).await?;
+    let mut needles = needles(&memory.text);
+    let (records, media) = forget_records(transaction, memory, &needles).await?;
+    let mut blobs = forget_blobs(transaction, &needles).await?;
+    for id in &media {
+        if let Some(needle) = forget_media(transaction, id).await? {
+            needles.extend(needle);
+            blobs += 1;
+        }
+    }
+    blobs += forget_attachment(transaction, memory).await?;
+    unattended::forget(transaction, &needles).await?;
+    Ok(Erased { records, blobs, needles })
 }
 
 impl Store {

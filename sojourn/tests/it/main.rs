@@ -27,6 +27,7 @@ mod record_samples;
 mod settings;
 mod skills;
 mod start;
+mod studio;
 mod support;
 mod unattended;
 mod web;

@@ -1,6 +1,6 @@
-use crate::args::Log;
+use crate::args::{Log, LogOutcome};
 use crate::error::Failure;
-use crate::logbook::{self, Reading, Scope, Teller};
+use crate::logbook::{self, CallOutcome, Reading, Scope, Teller};
 use crate::{duration, output};
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -71,7 +71,7 @@ pub async fn timeline(store: &Store, run: &str, args: &Log) -> Result<()> {
                     || content.as_ref().is_some_and(|record| teller.is_error(record)))
                 && (!args.deaths || content.as_ref().is_some_and(Teller::is_death))
                 && args.outcome.is_none_or(|wanted| {
-                    content.as_ref().and_then(|record| teller.outcome(record)) == Some(wanted)
+                    content.as_ref().and_then(|record| teller.outcome(record)) == Some(outcome(wanted))
                 });
             if !wanted {
                 continue;
@@ -110,6 +110,14 @@ pub async fn timeline(store: &Store, run: &str, args: &Log) -> Result<()> {
         output::note("no record of this run matches");
     }
     Ok(())
+}
+
+fn outcome(asked: LogOutcome) -> CallOutcome {
+    match asked {
+        LogOutcome::Done => CallOutcome::Done,
+        LogOutcome::Failed => CallOutcome::Failed,
+        LogOutcome::Died => CallOutcome::Died,
+    }
 }
 
 /// Refuses a name that nothing in the run has.

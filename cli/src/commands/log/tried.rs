@@ -1,42 +1,17 @@
-//! What `log show` says of tried candidates, and how it folds what no person reads.
+//! What `log show` says of tried candidates.
 
-use serde_json::Value;
+use crate::logbook::size;
 use sojourn_core::log::summary::short;
 use sojourn_core::{CandidateTrial, Failure};
 use std::fmt::Write as _;
 
-/// The longest module, state or grammar that is printed as it is, in bytes.
+/// The longest state that is printed as it is, in bytes.
 const LONGEST: usize = 400;
-/// The members that hold modules, states and grammars.
-const FOLDED: [&str; 7] = ["wasm", "state", "before", "after", "lark", "json_schema", "schema"];
-
-/// The value with long modules, states and grammars replaced by their lengths.
-pub fn folded(value: Value) -> Value {
-    match value {
-        Value::Object(fields) => Value::Object(
-            fields
-                .into_iter()
-                .map(|(key, value)| {
-                    let bytes = if FOLDED.contains(&key.as_str()) { size(&value) } else { 0 };
-                    let value = if bytes > LONGEST { Value::String(fold(bytes)) } else { folded(value) };
-                    (key, value)
-                })
-                .collect(),
-        ),
-        Value::Array(items) => Value::Array(items.into_iter().map(folded).collect()),
-        leaf => leaf,
-    }
-}
-
-fn size(value: &Value) -> usize {
-    match value {
-        Value::String(text) => text.len(),
-        other => other.to_string().len(),
-    }
-}
+/// How a folded value is shown.
+pub const FOLDED: &str = "; --full";
 
 fn fold(bytes: usize) -> String {
-    format!("… ({bytes} bytes; --full)")
+    format!("… ({bytes} bytes{FOLDED})")
 }
 
 /// Tells what came of candidates: the cause first, then the worlds; candidates with the same results once.
@@ -128,6 +103,7 @@ fn worlds(trial: &CandidateTrial, text: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logbook::folded;
     use serde_json::json;
 
     #[test]
@@ -151,7 +127,8 @@ mod tests {
     #[test]
     fn modules_and_states_are_folded() {
         let long = "0061736d".repeat(100);
-        let told = folded(json!({"trials": [{"wasm": long, "source": long, "before": {"health": 9}}]}));
+        let told =
+            folded(json!({"trials": [{"wasm": long, "source": long, "before": {"health": 9}}]}), FOLDED);
         let expected = json!({"wasm": "… (800 bytes; --full)", "source": long, "before": {"health": 9}});
         assert_eq!(told["trials"][0], expected);
     }

@@ -36,17 +36,27 @@ pub(super) async fn serve(server: Server, place: Endpoint) -> Result<()> {
 
 /// The token in the environment variable, or a new one, which is printed.
 pub fn token(place: &Endpoint) -> Result<String> {
+    let (token, is_new) = chosen_token(place)?;
+    if is_new {
+        output::note(format!("access token: {token}"));
+    }
+    Ok(token)
+}
+
+/// The token in the environment variable, or a new one, and whether it is new.
+///
+/// # Errors
+/// When the token is too short, or none is set and other machines reach the address.
+pub fn chosen_token(place: &Endpoint) -> Result<(String, bool)> {
     match std::env::var(&place.token_env) {
-        Ok(token) if token.len() >= 16 => Ok(token),
+        Ok(token) if token.len() >= 16 => Ok((token, false)),
         Ok(_) => Err(Failure::new(Kind::Usage, format!("the token in {} is too short", place.token_env))
             .hint("use at least 16 characters: openssl rand -hex 16")
             .into()),
         Err(_) if place.address.ip().is_loopback() => {
             let mut bytes = [0; 16];
             getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
-            let token = hex::encode(bytes);
-            output::note(format!("access token: {token}"));
-            Ok(token)
+            Ok((hex::encode(bytes), true))
         }
         Err(_) => Err(Failure::new(
             Kind::Usage,

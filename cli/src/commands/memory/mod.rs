@@ -71,19 +71,13 @@ fn memory_kind(kind: args::MemoryKind) -> MemoryKind {
 /// # Errors
 /// When the store or the model fails.
 pub async fn find(memories: &Memories, query: Query<'_>, explain: bool, json: bool) -> Result<()> {
-    let embedding = embedding::of_question(query.text).await?;
-    let vectors = embedding.iter().map(|(model, vector)| (model.as_str(), vector.as_slice())).collect();
-    let query = Query { vectors, now_ms: now_ms(), ..query };
-    let mut hits = memories.recall(&query).await?;
-    // Without words, the newest memories are wanted.
-    if !query.text.trim().is_empty() {
-        hits.retain(|hit| hit.why.is_evident());
-    }
+    let text = query.text;
+    let (hits, by_meaning) = recall(memories, query).await?;
     if json {
-        let how = if embedding.is_some() { "words and meaning" } else { "words" };
-        return Ok(output::json(&json!({"query": query.text, "searched_by": how, "memories": hits}))?);
+        let how = if by_meaning { "words and meaning" } else { "words" };
+        return Ok(output::json(&json!({"query": text, "searched_by": how, "memories": hits}))?);
     }
-    if embedding.is_none() {
+    if !by_meaning {
         output::note("note: searching by words only, because the embedding model is not on this machine");
     }
     if hits.is_empty() {
@@ -97,6 +91,22 @@ pub async fn find(memories: &Memories, query: Query<'_>, explain: bool, json: bo
     }
     let columns = ["id", "score", "kind", "when (UTC)", "origin", "memory"];
     Ok(table::print_with_texts(columns, &[1], hits.iter().map(row).collect())?)
+}
+
+/// Recalls by words and, where the embedding model is on this machine, by meaning; and whether it was.
+///
+/// # Errors
+/// When the store or the model fails.
+pub async fn recall(memories: &Memories, query: Query<'_>) -> Result<(Vec<Hit>, bool)> {
+    let embedding = embedding::of_question(query.text).await?;
+    let vectors = embedding.iter().map(|(model, vector)| (model.as_str(), vector.as_slice())).collect();
+    let query = Query { vectors, now_ms: now_ms(), ..query };
+    let mut hits = memories.recall(&query).await?;
+    // Without words, the newest memories are wanted.
+    if !query.text.trim().is_empty() {
+        hits.retain(|hit| hit.why.is_evident());
+    }
+    Ok((hits, embedding.is_some()))
 }
 
 fn row(Hit { memory, score, .. }: &Hit) -> [String; 6] {

@@ -1,9 +1,10 @@
 use super::{origin, place, resolve};
 use crate::args::OneMemory;
-use crate::{duration, embedding, error, logbook, output, table};
+use crate::logbook::memories::{Origin, origins, successors};
+use crate::{duration, embedding, output, table};
 use anyhow::Result;
 use serde_json::json;
-use sojourn_memory::{Memories, Memory, RecordQuery, Source, Tenant};
+use sojourn_memory::{Memories, Memory, Tenant};
 
 /// Prints one memory in full.
 pub async fn show(memories: &Memories, tenant: &Tenant, args: &OneMemory) -> Result<()> {
@@ -40,36 +41,9 @@ fn lines(memory: &Memory) -> Vec<(&'static str, String)> {
 /// Prints the records that a memory was made from, and its successors.
 pub async fn why(memories: &Memories, tenant: &Tenant, args: &OneMemory) -> Result<()> {
     let memory = resolve(memories, tenant, &args.id).await?;
-    let mut sources = Vec::new();
-    for Source { run, seq } in &memory.sources {
-        let query = RecordQuery::from(*seq).to(*seq);
-        let (kind, says) = match memories.store().records(run, &query).await {
-            Ok(records) => match records.first() {
-                Some(record) => {
-                    let says = match logbook::line(memories.store(), record).await {
-                        Ok(line) => line,
-                        Err(error) => error::chain(&error),
-                    };
-                    (record.kind.clone(), says)
-                }
-                None => ("-".to_owned(), "the log does not contain it".to_owned()),
-            },
-            Err(error) => ("-".to_owned(), error.to_string()),
-        };
-        sources.push((run, *seq, kind, says));
-    }
-    let mut later = Vec::new();
-    let mut next = memory.superseded_by;
-    while let Some(id) = next.filter(|id| later.iter().all(|other: &Memory| other.id != *id)) {
-        let Some(newer) = memories.get(tenant, &id).await? else { break };
-        next = newer.superseded_by;
-        later.push(newer);
-    }
+    let sources = origins(memories, &memory).await;
+    let later = successors(memories, tenant, &memory).await?;
     if args.json {
-        let sources: Vec<_> = sources
-            .iter()
-            .map(|(run, seq, kind, says)| json!({"run": run, "seq": seq, "kind": kind, "says": says}))
-            .collect();
         return Ok(output::json(&json!({"memory": memory, "sources": sources, "replaced_by": later}))?);
     }
     output::line(&memory.text)?;
@@ -77,7 +51,7 @@ pub async fn why(memories: &Memories, tenant: &Tenant, args: &OneMemory) -> Resu
         output::line(format!("\nfrom {}", origin(&memory)))?;
     } else {
         output::line("\nmade from")?;
-        for (run, seq, kind, says) in &sources {
+        for Origin { run, seq, kind, says } in &sources {
             output::line(format!("  {kind}: {says}\n    {}", place(run, *seq)))?;
         }
     }

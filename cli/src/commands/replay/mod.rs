@@ -1,6 +1,5 @@
 //! `sojourn replay`: watches a run again, draws it, verifies it, and rebuilds its skills and memories.
 
-mod film;
 mod picture;
 mod rebuild;
 mod screen;
@@ -41,7 +40,7 @@ pub async fn replay(home: Home, args: &Replay) -> Result<ExitCode> {
         return Err(sojourn_memory::Error::NoSuchRecord { run: info.id, seq, last }.into());
     }
     if !args.json && output::is_terminal() && stdin().is_terminal() {
-        let film = film::Film::of(&store, &info, home.environments()).await?;
+        let film = logbook::Film::of(&store, &info, home.environments()).await?;
         let pace = (!args.step).then(|| args.speed.unwrap_or(SPEED));
         let title = format!("{} · {}", info.id, info.environment);
         tokio::task::spawn_blocking(move || viewer::show(&film, &title, at, pace)).await??;

@@ -1,7 +1,7 @@
 //! A frame as lines of a given width: the environment on the left, the agent on the right.
 
-use super::film::{Film, Frame};
 use crate::duration;
+use crate::logbook::{Film, Frame};
 use sojourn_tools::outside::terminal;
 
 /// The state of the viewer.

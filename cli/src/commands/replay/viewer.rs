@@ -1,7 +1,7 @@
 //! The interactive viewer of a film.
 
-use super::film::Film;
 use super::screen::{Standing, depth, lines};
+use crate::logbook::Film;
 use anyhow::Result;
 use crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use crossterm::{cursor, execute, queue, style, terminal};
@@ -160,7 +160,7 @@ mod tests {
     fn a_number_is_typed_to_jump_to_a_record() {
         let mut film = film();
         for seq in [42, 142] {
-            let frame = super::super::film::Frame { seq, ..film.frames[0].clone() };
+            let frame = crate::logbook::Frame { seq, ..film.frames[0].clone() };
             film.frames.push(frame);
         }
         let press = |standing, key| pressed(&film, standing, key, (72, 20)).unwrap();

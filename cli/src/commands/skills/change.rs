@@ -13,10 +13,16 @@ use sojourn_skills::{Entry, History, Library, LibraryEvent, LibraryState, Status
 
 /// Deactivates a version.
 pub async fn retire(home: &Home, target: &Target, reason: String, json: bool) -> Result<()> {
+    let (library, title) = retired(home, target, reason).await?;
+    tell(&library, &target.name, &format!("retired {title}"), json)
+}
+
+/// The library without this version in use, and the version's name for people.
+pub async fn retired(home: &Home, target: &Target, reason: String) -> Result<(Library, String)> {
     let mut library = open(home).await?;
     let (id, title) = named(library.state(), target)?;
     record(&mut library, &LibraryEvent::Retired { id, reason }).await?;
-    tell(&library, &target.name, &format!("retired {title}"), json)
+    Ok((library, title))
 }
 
 /// Makes a retired version a draft again.
@@ -42,9 +48,15 @@ pub async fn unretire(home: &Home, target: &Target, json: bool) -> Result<()> {
 
 /// Activates an earlier admitted version.
 pub async fn roll_back(home: &Home, name: String, to: Option<u32>, json: bool) -> Result<()> {
+    let (library, to) = rolled_back(home, &name, to).await?;
+    tell(&library, &name, &format!("version {to} of {name} is active again"), json)
+}
+
+/// The library with an earlier admitted version in use, and its number.
+pub async fn rolled_back(home: &Home, name: &str, to: Option<u32>) -> Result<(Library, u32)> {
     let mut library = open(home).await?;
-    super::find(library.state(), &Target { name: name.clone(), version: to })?;
-    let before = library.state().history(&name).and_then(|history| {
+    super::find(library.state(), &Target { name: name.to_owned(), version: to })?;
+    let before = library.state().history(name).and_then(|history| {
         let admitted = history.versions.iter().filter(|entry| entry.status == Status::Admitted);
         admitted.rev().nth(1).map(|entry| entry.skill.manifest.version)
     });
@@ -52,8 +64,8 @@ pub async fn roll_back(home: &Home, name: String, to: Option<u32>, json: bool) -
         Failure::new(Kind::NotFound, format!("`{name}` has no earlier admitted version"))
             .hint(format!("`sojourn skills history {name}` shows the versions"))
     })?;
-    record(&mut library, &LibraryEvent::RolledBack { name: name.clone(), to }).await?;
-    tell(&library, &name, &format!("version {to} of {name} is active again"), json)
+    record(&mut library, &LibraryEvent::RolledBack { name: name.to_owned(), to }).await?;
+    Ok((library, to))
 }
 
 /// Makes a skill an alias of another one that passes its cases.

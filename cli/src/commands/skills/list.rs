@@ -1,5 +1,5 @@
-use super::show::as_json;
 use crate::home::Home;
+use crate::logbook::skills::{aliases, as_json, standing};
 use crate::{output, table};
 use anyhow::Result;
 use sojourn_skills::{Entry, LibraryState};
@@ -42,22 +42,4 @@ pub fn list(state: &LibraryState, all: bool, json: bool, home: &Home) -> Result<
         output::line(format!("{alias} is an alias of {name}"))?;
     }
     Ok(())
-}
-
-/// The status of a version, and whether it must be tested again.
-pub fn standing(state: &LibraryState, entry: &Entry) -> String {
-    let active = state.active(&entry.skill.manifest.name).is_some_and(|active| active.id() == entry.id());
-    match state.stale_callee(entry) {
-        Some(_) if active => format!("{}, stale", entry.status),
-        _ => entry.status.to_string(),
-    }
-}
-
-/// The aliases and the names that they stand for.
-pub fn aliases(state: &LibraryState) -> Vec<(&str, &str)> {
-    state
-        .histories()
-        .filter(|(_, history)| history.alias.is_some())
-        .map(|(name, _)| (name, state.resolve(name)))
-        .collect()
 }

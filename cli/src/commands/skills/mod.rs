@@ -12,7 +12,7 @@ mod show;
 mod svg;
 mod test;
 
-pub use show::{as_json, field, heading};
+pub use show::{field, heading};
 
 use crate::args::{Skills, Target};
 use crate::error::{Failure, Kind};

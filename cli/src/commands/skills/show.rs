@@ -1,9 +1,8 @@
-use super::list::{aliases, standing};
 use crate::args::Target;
+use crate::logbook::skills::{aliases, as_json, author, standing};
 use crate::{duration, output};
 use anyhow::Result;
-use serde_json::json;
-use sojourn_skills::{Code, Entry, LibraryState, Origin};
+use sojourn_skills::{Code, Entry, LibraryState};
 use sojourn_tools::{arguments_schema, signature};
 
 /// Shows one version in full.
@@ -98,44 +97,4 @@ pub fn field(name: &str, value: &str) -> Result<()> {
         return Ok(());
     }
     Ok(output::line(format!("{name:<10} {value}"))?)
-}
-
-/// The author of a skill.
-fn author(origin: &Origin) -> String {
-    match origin {
-        Origin::Model { model, run, seq } => format!("{model} in run {run} (request {seq})"),
-        Origin::Exploration { run, seq } => format!("exploration {seq} of run {run}"),
-        Origin::Human => "a person".to_owned(),
-        Origin::Imported => "another library".to_owned(),
-        Origin::Builtin => "Sojourn".to_owned(),
-    }
-}
-
-/// One version as JSON.
-pub fn as_json(entry: &Entry, state: &LibraryState) -> serde_json::Value {
-    let manifest = &entry.skill.manifest;
-    let names = |entries: Vec<&Entry>| -> Vec<String> {
-        entries.into_iter().map(|entry| entry.skill.manifest.name.clone()).collect()
-    };
-    let cases: Vec<_> = entry
-        .cases()
-        .into_iter()
-        .map(|case| json!({"id": case.id(), "setup": case.setup, "steps": case.steps, "behaviour": case.behaviour}))
-        .collect();
-    json!({
-        "manifest": manifest,
-        "status": entry.status,
-        "active": state.active(&manifest.name).is_some_and(|active| active.id() == entry.id()),
-        "aliases": aliases(state).into_iter().filter(|(_, name)| *name == manifest.name).map(|(alias, _)| alias).collect::<Vec<_>>(),
-        "stale": state.stale_callee(entry),
-        "calls_skills": state.callees(entry).collect::<Vec<_>>(),
-        "called_by": names(state.callers(&manifest.name).collect()),
-        "schema": arguments_schema(&manifest.parameters),
-        "usage": entry.total_usage(),
-        "usage_by_context": entry.usage,
-        "trial": entry.report,
-        "reflex_trial": entry.trial,
-        "cases": cases,
-        "source": entry.skill.source,
-    })
 }

@@ -5,7 +5,7 @@ use sojourn_skills::{LibraryEvent, SkillId};
 use std::collections::BTreeMap;
 
 /// The names of the skills that the records so far brought.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct SkillNames(BTreeMap<SkillId, String>);
 
 impl SkillNames {

@@ -1,9 +1,8 @@
 //! Records in words, read in order: with the names, the vitals and the goals that the records before them told.
 
-use super::names::SkillNames;
-use super::scope;
-use crate::args::LogOutcome;
-use crate::output;
+use crate::names::SkillNames;
+use crate::scope;
+use serde::Serialize;
 use serde_json::Value;
 use sojourn_core::log::summary::{returned_line, step_line};
 use sojourn_core::{Effect, Event, LogRecord, Milestone, RecordKind, SkillEvent};
@@ -11,8 +10,20 @@ use sojourn_primitives::JsonPointer;
 use sojourn_skills::{LibraryEvent, Use};
 use sojourn_tools::{Ending, EndingKind, FailureKind, ToolOutcome};
 
+/// What came of a call, a skill or a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallOutcome {
+    /// It did what it was for.
+    Done,
+    /// It did not.
+    Failed,
+    /// The agent died in it.
+    Died,
+}
+
 /// The position of a reader who puts the records of a run into words.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Teller {
     names: SkillNames,
     vitals: Vec<JsonPointer>,
@@ -36,6 +47,17 @@ impl Teller {
         RecordKind::Stepped,
         RecordKind::Acted,
     ];
+
+    /// A reader who knows the names and vitals that this one knows, and stands before an episode: to read from any record on.
+    #[must_use]
+    pub fn rewound(&self) -> Self {
+        Self { names: self.names.clone(), vitals: self.vitals.clone(), ..Self::default() }
+    }
+
+    /// The state of the world after the record that was entered last.
+    pub fn state(&self) -> &Value {
+        &self.state
+    }
 
     /// Moves to the next record, which is `None` where its content was forgotten.
     pub fn enter(&mut self, record: Option<&LogRecord>) {
@@ -71,7 +93,7 @@ impl Teller {
 
     /// The record that was entered last, in one line.
     pub fn line(&self, record: Option<&LogRecord>) -> String {
-        let Some(record) = record else { return super::summary(None) };
+        let Some(record) = record else { return crate::summary(None) };
         match record {
             LogRecord::SkillEvent(event) => match &**event {
                 SkillEvent::Stepped(step) => step_line(step, &self.changes),
@@ -110,12 +132,12 @@ impl Teller {
     }
 
     /// What came of the call, the skill or the task whose end was entered last; `None` for other records.
-    pub fn outcome(&self, record: &LogRecord) -> Option<LogOutcome> {
-        let of = |done: bool| if done { LogOutcome::Done } else { LogOutcome::Failed };
+    pub fn outcome(&self, record: &LogRecord) -> Option<CallOutcome> {
+        let of = |done: bool| if done { CallOutcome::Done } else { CallOutcome::Failed };
         if let Some(outcome) = returned(record) {
             let over = outcome.failure == Some(FailureKind::EpisodeOver);
             return Some(if over && self.ended_as(EndingKind::Died) {
-                LogOutcome::Died
+                CallOutcome::Died
             } else {
                 of(outcome.ok || self.reached(outcome).is_some())
             });
@@ -130,8 +152,8 @@ impl Teller {
                         None => report.trace.last().is_none_or(|call| call.ok),
                     };
                     Some(match ending {
-                        Some(EndingKind::Died) => LogOutcome::Died,
-                        Some(EndingKind::Succeeded) if report.finished() => LogOutcome::Done,
+                        Some(EndingKind::Died) => CallOutcome::Died,
+                        Some(EndingKind::Succeeded) if report.finished() => CallOutcome::Done,
                         _ => of(report.finished() && held),
                     })
                 }
@@ -199,7 +221,12 @@ fn used(usage: &Use) -> String {
         (false, true) => "done",
         (false, false) => "failed",
     };
-    format!(", {verdict} in {}", output::counted(usage.steps, "step"))
+    format!(", {verdict} in {}", counted(usage.steps, "step"))
+}
+
+/// `1 step`, `2 steps`
+fn counted(count: u32, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
 }
 
 fn returned(record: &LogRecord) -> Option<&ToolOutcome> {
@@ -273,8 +300,8 @@ mod tests {
     #[test]
     fn a_reached_goal_is_no_failure_and_a_death_is() {
         for (kind, line, error, outcome) in [
-            (EndingKind::Succeeded, "  done: the goal is reached: solved", false, LogOutcome::Done),
-            (EndingKind::Died, "  failed: the episode is over: solved", true, LogOutcome::Died),
+            (EndingKind::Succeeded, "  done: the goal is reached: solved", false, CallOutcome::Done),
+            (EndingKind::Died, "  failed: the episode is over: solved", true, CallOutcome::Died),
         ] {
             let mut teller = at_the_start();
             let last = step("do", json!({"health": 0}), Some(Ending { kind, cause: "solved".to_owned() }));

@@ -1,6 +1,6 @@
 //! Which records belong to a task or a skill, found while reading them in order.
 
-use super::names::SkillNames;
+use crate::names::SkillNames;
 use sojourn_core::{Effect, Event, LogRecord, Milestone, SkillEvent};
 
 /// The position of a reader in a run.
@@ -117,7 +117,7 @@ impl Scope {
 }
 
 /// Whether a record reports a failure. The end of a call at a reached goal does, unless the records before it are known: see
-/// [`Teller`](super::Teller).
+/// [`Teller`](crate::Teller).
 pub fn is_error(record: &LogRecord) -> bool {
     match record {
         LogRecord::Started(_) | LogRecord::ControlRecord(_) => false,

@@ -1,9 +1,9 @@
 //! A run as a sequence of frames: for each record the view, the task, the decision and the memories.
 
-use crate::logbook::{Reading, Teller, milestone_line, purpose_name};
-use anyhow::Result;
+use crate::{ReadError, Reading, Teller, milestone_line, purpose_name};
+use serde::Serialize;
 use sojourn_core::{Effect, Event, LogRecord, Milestone, SkillEvent, as_javascript};
-use sojourn_memory::{RecordQuery, RunInfo, Store};
+use sojourn_memory::{Record, RecordQuery, RunInfo, Store};
 use sojourn_tools::{Ending, EndingKind, Environment, EnvironmentRegistry};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub struct Film {
 }
 
 /// One record with the state of the agent and its environment.
-#[derive(Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Frame {
     /// The record's sequence number.
     pub seq: u64,
@@ -56,8 +56,8 @@ pub struct Frame {
     pub death: bool,
 }
 
-/// Builds the frames record by record.
-struct Camera {
+/// Builds the frames record by record, from the start of the run or of any episode.
+pub struct Camera {
     /// The environment, stepped along with the log to show every step; `None` where it is not built in or has diverged.
     world: Option<Box<dyn Environment>>,
     /// The state according to the log.
@@ -74,25 +74,19 @@ impl Film {
     ///
     /// # Errors
     /// When the run cannot be read.
-    pub async fn of(store: &Store, info: &RunInfo, environments: &EnvironmentRegistry) -> Result<Self> {
+    pub async fn of(
+        store: &Store,
+        info: &RunInfo,
+        environments: &EnvironmentRegistry,
+    ) -> Result<Self, ReadError> {
         let mut reading = Reading::new(store, info, RecordQuery::all()).await?;
         let mut camera = Camera::new();
         let mut frames = Vec::new();
         while let Some((record, content)) = reading.next().await? {
-            camera.now.seq = record.seq.0;
-            camera.now.at_ms = record.at_ms;
-            camera.teller.enter(content.as_ref());
-            camera.now.line = format!("{}  {}", record.kind, camera.teller.line(content.as_ref()));
-            camera.now.failure = content.as_ref().is_some_and(|record| camera.teller.is_error(record));
-            camera.now.achievement = false;
-            camera.now.death = content.as_ref().is_some_and(Teller::is_death);
-            if let Some(content) = &content {
-                if let LogRecord::Started(started) = content {
-                    camera.world = environments.in_process(&started.environment.name);
-                }
-                camera.turn(content).await;
+            if let Some(LogRecord::Started(started)) = &content {
+                camera.world = environments.in_process(&started.environment.name);
             }
-            frames.push(camera.now.clone());
+            frames.push(camera.take(&record, content.as_ref()).await);
         }
         Ok(Self { frames, begun_ms: info.created_ms })
     }
@@ -103,8 +97,48 @@ impl Film {
     }
 }
 
+impl Default for Camera {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Camera {
-    fn new() -> Self {
+    /// A camera before the first record of an episode: with the names and vitals that `teller` knows, the number of the episode
+    /// before, and the world, where it can be executed again.
+    pub fn before_episode(teller: Teller, episode: u64, world: Option<Box<dyn Environment>>) -> Self {
+        let mut camera = Self::new();
+        camera.now.episode = episode;
+        Self { world, teller, ..camera }
+    }
+
+    /// Shows what was decided before the episode: the requests, answers and recalls that came last.
+    pub async fn recollect(&mut self, content: &LogRecord) {
+        self.turn(content).await;
+    }
+
+    /// The frame of the next record.
+    pub async fn take(&mut self, record: &Record, content: Option<&LogRecord>) -> Frame {
+        self.now.seq = record.seq.0;
+        self.now.at_ms = record.at_ms;
+        self.teller.enter(content);
+        self.now.line = format!("{}  {}", record.kind, self.teller.line(content));
+        self.now.failure = content.is_some_and(|record| self.teller.is_error(record));
+        self.now.achievement = false;
+        self.now.death = content.is_some_and(Teller::is_death);
+        if let Some(content) = content {
+            self.turn(content).await;
+        }
+        self.now.clone()
+    }
+
+    /// The state of the world after the record that was taken last.
+    pub fn state(&self) -> &serde_json::Value {
+        &self.state
+    }
+
+    /// A camera in the state before the first record.
+    pub fn new() -> Self {
         let nothing: Arc<str> = "".into();
         let now = Frame {
             seq: 0,

@@ -1,0 +1,85 @@
+//! Actions. Each is the code of a command.
+
+use super::{Answer, Shared, body};
+use crate::StudioError;
+use crate::json::answer;
+use axum::body::Bytes;
+use axum::extract::Path;
+use axum::http::HeaderMap;
+use serde::Deserialize;
+use serde_json::json;
+use sojourn_memory::{EventSeq, MemoryId};
+
+/// `POST /runs/{run}/stop`
+pub async fn stop(state: Shared, Path(run): Path<String>, headers: HeaderMap) -> Answer {
+    let info = state.studio.store.run(&run).await?;
+    state.studio.commands.stop(&info.id).await?;
+    answer(&headers, &json!({"run": info.id, "asked": true}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fork {
+    at: u64,
+    #[serde(default)]
+    settings: Vec<String>,
+}
+
+/// `POST /runs/{run}/fork`
+pub async fn fork(state: Shared, Path(run): Path<String>, headers: HeaderMap, bytes: Bytes) -> Answer {
+    let Fork { at, settings } = body(&bytes)?;
+    let info = state.studio.store.run(&run).await?;
+    let fork = state.studio.commands.fork(&info.id, EventSeq(at), settings).await?;
+    answer(&headers, &json!({"run": fork, "parent": info.id, "at": at}))
+}
+
+/// `POST /memories/{id}/forget`
+pub async fn forget(state: Shared, Path(id): Path<String>, headers: HeaderMap) -> Answer {
+    let id: MemoryId = id.parse().map_err(|_| StudioError::Bad(format!("`{id}` is no id of a memory")))?;
+    match state.studio.commands.forget(&id).await? {
+        Some(forgotten) => answer(&headers, &forgotten),
+        None => Err(StudioError::NotFound(format!("there is no memory `{id}`: it may have been forgotten"))),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pin {
+    pinned: bool,
+}
+
+/// `POST /memories/{id}/pin`
+pub async fn pin(state: Shared, Path(id): Path<String>, headers: HeaderMap, bytes: Bytes) -> Answer {
+    let Pin { pinned } = body(&bytes)?;
+    let parsed: MemoryId =
+        id.parse().map_err(|_| StudioError::Bad(format!("`{id}` is no id of a memory")))?;
+    state.studio.commands.pin(&parsed, pinned).await?;
+    answer(&headers, &json!({"id": id, "pinned": pinned}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Retire {
+    version: u32,
+    reason: String,
+}
+
+/// `POST /skills/{name}/retire`
+pub async fn retire(state: Shared, Path(name): Path<String>, headers: HeaderMap, bytes: Bytes) -> Answer {
+    let Retire { version, reason } = body(&bytes)?;
+    state.studio.commands.retire(&name, version, &reason).await?;
+    answer(&headers, &json!({"name": name, "retired": version}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RollBack {
+    to: u32,
+}
+
+/// `POST /skills/{name}/rollback`
+pub async fn roll_back(state: Shared, Path(name): Path<String>, headers: HeaderMap, bytes: Bytes) -> Answer {
+    let RollBack { to } = body(&bytes)?;
+    state.studio.commands.roll_back(&name, to).await?;
+    answer(&headers, &json!({"name": name, "active": to}))
+}

@@ -1,0 +1,135 @@
+//! Runs: the list, what came of one, and how it grew.
+
+use super::{Answer, Shared};
+use crate::App;
+use crate::json::answer;
+use crate::query::Query;
+use axum::extract::Path;
+use axum::http::{HeaderMap, Uri};
+use serde::Serialize;
+use serde_json::json;
+use sojourn_core::RecordKind;
+use sojourn_logbook::{ran, standing};
+use sojourn_memory::{EventSeq, RecordQuery, RunInfo};
+use std::collections::BTreeMap;
+
+/// A run as the list has it.
+#[derive(Serialize)]
+struct Listed<'a> {
+    run: &'a str,
+    title: Option<&'a str>,
+    status: &'static str,
+    live: bool,
+    environment: &'a str,
+    model: &'a str,
+    created_ms: i64,
+    last_at_ms: i64,
+    records: u64,
+    parent: Option<(&'a str, u64)>,
+}
+
+fn listed<'a>(app: &App, info: &'a RunInfo) -> Listed<'a> {
+    let store = &app.studio.store;
+    Listed {
+        run: info.id.as_str(),
+        title: info.title.as_deref(),
+        status: standing(store, info),
+        live: store.is_live(&info.id).unwrap_or(false),
+        environment: &info.environment,
+        model: &info.model,
+        created_ms: info.created_ms,
+        last_at_ms: info.last_at_ms,
+        records: info.last_seq.0,
+        parent: info.parent.as_ref().map(|(run, seq)| (run.as_str(), seq.0)),
+    }
+}
+
+/// `GET /home`
+pub async fn home(state: Shared, headers: HeaderMap) -> Answer {
+    let store = &state.studio.store;
+    let kinds: Vec<&str> = RecordKind::ALL.iter().map(|kind| kind.as_str()).collect();
+    answer(
+        &headers,
+        &json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "home": store.home().display().to_string(),
+            "kinds": kinds,
+        }),
+    )
+}
+
+/// `GET /runs`
+pub async fn list(state: Shared, headers: HeaderMap, uri: Uri) -> Answer {
+    let query = Query::of(&uri);
+    let (offset, limit) = (query.number("offset", 0)?, query.limit(200, 1000)?);
+    let runs = state.studio.store.runs().await?;
+    let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+    let page: Vec<Listed> = runs.iter().skip(offset).take(limit).map(|info| listed(&state, info)).collect();
+    answer(&headers, &json!({"total": runs.len(), "offset": offset, "runs": page}))
+}
+
+/// `GET /runs/{run}/summary`
+pub async fn summary(state: Shared, Path(run): Path<String>, headers: HeaderMap) -> Answer {
+    let store = &state.studio.store;
+    let info = store.run(&run).await?;
+    let came = state.outlines.came(&info.id);
+    let mut came = came.lock().await;
+    let failure = came.read_on(store, &info).await.err().map(|error| error.to_string());
+    let seconds = ran(store, &info).await.map_or(0.0, |time| time.as_secs_f64());
+    let first = RecordQuery::from(EventSeq(1)).to(EventSeq(1));
+    let started = store.records(&info.id, &first).await.unwrap_or_default();
+    let budgets = started.first().and_then(|record| record.payload.pointer("/config/budgets"));
+    answer(
+        &headers,
+        &json!({
+            "run": listed(&state, &info),
+            "came": *came,
+            "seconds": seconds,
+            "budgets": budgets,
+            "failure": failure,
+        }),
+    )
+}
+
+/// `GET /runs/{run}`
+pub async fn one(state: Shared, Path(run): Path<String>, headers: HeaderMap) -> Answer {
+    let info = state.studio.store.run(&run).await?;
+    let watched = state.outlines.current(&state.studio.store, &info).await?;
+    let outline = watched.outline.read().await;
+    let (damage, damaged) = outline.damage();
+    let tasks: BTreeMap<&str, (u64, u64)> = outline.tasks().collect();
+    answer(
+        &headers,
+        &json!({
+            "run": listed(&state, &info),
+            "read": outline.len(),
+            "started": outline.title(),
+            "groups": outline.group_count(),
+            "totals": outline.series().last(),
+            "achievements": outline.firsts(),
+            "skills": outline.admitted(),
+            "tasks": tasks,
+            "damage": damage,
+            "damaged": damaged,
+        }),
+    )
+}
+
+/// `GET /runs/{run}/series`
+pub async fn series(state: Shared, Path(run): Path<String>, headers: HeaderMap) -> Answer {
+    let info = state.studio.store.run(&run).await?;
+    let watched = state.outlines.current(&state.studio.store, &info).await?;
+    let outline = watched.outline.read().await;
+    let tasks: BTreeMap<&str, (u64, u64)> = outline.tasks().collect();
+    answer(
+        &headers,
+        &json!({
+            "run": listed(&state, &info),
+            "read": outline.len(),
+            "points": outline.series(),
+            "achievements": outline.firsts(),
+            "skills": outline.admitted(),
+            "tasks": tasks,
+        }),
+    )
+}

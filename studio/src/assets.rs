@@ -1,0 +1,77 @@
+//! The page: HTML, styles and modules, embedded in the program.
+
+use crate::App;
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
+
+/// A file of the page.
+#[derive(Clone, Copy)]
+pub struct Asset {
+    /// Its path on the server.
+    pub path: &'static str,
+    media_type: &'static str,
+    /// Its content.
+    pub text: &'static str,
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+/// The modules, each after those that it imports: a report has them in this order in one script.
+pub const MODULES: [Asset; 13] = [
+    module("/dom.js", include_str!("../web/dom.js")),
+    module("/format.js", include_str!("../web/format.js")),
+    module("/source.js", include_str!("../web/source.js")),
+    module("/rows.js", include_str!("../web/rows.js")),
+    module("/timeline.js", include_str!("../web/timeline.js")),
+    module("/strip.js", include_str!("../web/strip.js")),
+    module("/moment.js", include_str!("../web/moment.js")),
+    module("/chart.js", include_str!("../web/chart.js")),
+    module("/plots.js", include_str!("../web/plots.js")),
+    module("/run.js", include_str!("../web/run.js")),
+    module("/runs.js", include_str!("../web/runs.js")),
+    module("/skills.js", include_str!("../web/skills.js")),
+    module("/memory.js", include_str!("../web/memory.js")),
+];
+
+/// The module that starts the studio.
+const APP: Asset = module("/app.js", include_str!("../web/app.js"));
+/// The styles.
+pub const STYLE: Asset =
+    Asset { path: "/style.css", media_type: CSS, text: include_str!("../web/style.css") };
+const INDEX: Asset = Asset { path: "/", media_type: HTML, text: include_str!("../web/index.html") };
+const ICON: Asset = Asset { path: "/icon.svg", media_type: SVG, text: include_str!("../web/icon.svg") };
+
+const fn module(path: &'static str, text: &'static str) -> Asset {
+    Asset { path, media_type: JAVASCRIPT, text }
+}
+
+/// The routes of the page.
+pub fn router() -> Router<Arc<App>> {
+    let assets = MODULES.into_iter().chain([APP, STYLE, INDEX, ICON]);
+    assets.fold(Router::new(), |router, asset| {
+        router.route(asset.path, get(move |headers: HeaderMap| async move { answer(&headers, &asset) }))
+    })
+}
+
+fn answer(headers: &HeaderMap, asset: &Asset) -> Response {
+    let tag = format!("\"{}\"", hex::encode(&Sha256::digest(asset.text)[..12]));
+    // The first page sets the cookie, so it is never answered from a cache.
+    let kept = if asset.path == "/" { "no-store" } else { "private, no-cache" };
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    if kept != "no-store" && known == Some(tag.as_str()) {
+        return (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response();
+    }
+    let head = [
+        (header::CONTENT_TYPE, asset.media_type),
+        (header::CACHE_CONTROL, kept),
+        (header::ETAG, tag.as_str()),
+    ];
+    (head, asset.text).into_response()
+}

@@ -1,0 +1,53 @@
+// Rows of records, fetched a page at a time and kept while they are near.
+
+const PAGE = 100;
+const MOST_PAGES = 120;
+
+/** The records of a run that match `{only, kinds}`, by their place among the matches. */
+export class RowCache {
+  constructor(source, filter, arrived) {
+    this.source = source;
+    this.filter = filter;
+    this.arrived = arrived;
+    this.pages = new Map();
+    this.total = 0;
+  }
+
+  /** The row at a place; undefined until it has arrived. */
+  at(place) {
+    const number = Math.floor(place / PAGE);
+    const page = this.pages.get(number);
+    if (!page) {
+      this.load(number);
+      return undefined;
+    }
+    const row = page.rows?.[place % PAGE];
+    if (!row && page.rows && page.rows.length < PAGE && place < this.total && !page.loading) this.load(number);
+    return row;
+  }
+
+  /** Learns the number of records. */
+  async count() {
+    const { total } = await this.source.records({ ...this.filter, offset: 0, limit: 1 });
+    this.total = total;
+    return total;
+  }
+
+  async load(number) {
+    const before = this.pages.get(number);
+    const page = { rows: before?.rows ?? null, loading: true };
+    this.pages.delete(number);
+    this.pages.set(number, page);
+    try {
+      const { records, total } = await this.source.records({ ...this.filter, offset: number * PAGE, limit: PAGE });
+      page.rows = records;
+      this.total = Math.max(this.total, total);
+    } catch (error) {
+      page.rows ??= [];
+      page.failure = error.message;
+    }
+    page.loading = false;
+    if (this.pages.size > MOST_PAGES) this.pages.delete(this.pages.keys().next().value);
+    this.arrived();
+  }
+}

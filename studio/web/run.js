@@ -1,0 +1,267 @@
+// A run: the strip, the timeline and the moment, which keep in step.
+
+import { ask, debounced, fill, h, isTyping, say } from "./dom.js";
+import { count, counted, span } from "./format.js";
+import { FLAG_WORDS, ServerRun, post } from "./source.js";
+import { Timeline, legend } from "./timeline.js";
+import { Strip } from "./strip.js";
+import { Moment } from "./moment.js";
+import { axisChoice, figures } from "./plots.js";
+
+const KEYS = [
+  ["↑ ↓", "one line up or down"], ["← →", "close or open a group"], ["space", "play or pause"], ["n p", "next or previous record"],
+  ["f F", "next or previous failure"], ["a A", "next or previous achievement"], ["d D", "next or previous death"],
+  ["g", "go to a record by its number"], ["/", "search"], ["e", "open or close all groups"], ["?", "these keys"],
+];
+
+/** The page of a run. Returns what ends it. */
+export async function runPage(place, { source, seq: wanted, kinds = [], remember = () => {} }) {
+  const one = await source.one();
+  const started = one.run.created_ms;
+  const state = { read: one.read, records: one.run.records, seq: 0, filter: {}, closed: false };
+
+  const select = (seq) => seek(seq, { from: "timeline" });
+  const timeline = new Timeline({ source, started, select });
+  const strip = new Strip({ source, seek: (seq) => seek(seq, { from: "strip" }) });
+  const moment = new Moment({ source, started, seek: (seq, how) => seek(seq, { from: "moment", ...how }), fork: source.canAct ? forkHere : null });
+
+  async function seek(seq, { from, scrub = false } = {}) {
+    if (!seq || state.closed) return;
+    state.seq = seq;
+    const episode = timeline.groups.findLast((group) => group.level === 0 && group.first <= seq);
+    await moment.cover(episode && seq <= episode.last ? episode : null, state.read);
+    strip.mark(seq);
+    const shown = moment.show(seq);
+    if (from !== "timeline") await timeline.reveal(seq, { block: scrub ? "nearest" : "center" });
+    await shown;
+    remember(seq);
+  }
+
+  async function jump(only, back = false) {
+    moment.stop();
+    const { seq } = await source.next({ after: state.seq, only, back });
+    if (seq) await seek(seq, { from: "key" });
+    else say(`There is no ${back ? "earlier" : "later"} ${FLAG_WORDS[only]}.`);
+  }
+
+  function forkHere(seq) {
+    const field = h("textarea", { name: "settings", rows: "3", spellcheck: "false", placeholder: "run.actor.candidates=8" });
+    ask({
+      title: `Fork after record ${count(seq)}`,
+      body: [h("p", {}, "A new run begins with the records up to this one and goes its own way. This run is not changed."),
+        h("label", {}, "Changed settings, one a line (as in ", h("code", {}, "--set"), ")", field)],
+      button: "Fork",
+      act: async (form) => {
+        const settings = String(form.get("settings")).split("\n").map((line) => line.trim()).filter(Boolean);
+        const { run } = await post(`${source.path}/fork`, { at: seq, settings });
+        say(`Run ${run} is a fork of this one. It is paused: \`sojourn run AGENT.TOML --resume ${run}\` continues it.`);
+        location.hash = `#/run/${encodeURIComponent(run)}?seq=${seq}`;
+      },
+    });
+  }
+
+  function stopRun() {
+    ask({
+      title: "Stop this run?", body: h("p", {}, "The step under way is finished, as after Ctrl-C. The run can be resumed."), button: "Stop",
+      act: async () => {
+        await post(`${source.path}/stop`);
+        say("The run was asked to stop.");
+      },
+    });
+  }
+
+  // The head.
+
+  const status = h("span", { class: "status" });
+  const numbers = h("dl", { class: "numbers" });
+  const reading = h("p", { class: "reading", role: "status" });
+  const damage = h("div", { class: "damage" });
+  const stop = source.canAct ? h("button", { type: "button", hidden: true, onclick: stopRun }, "Stop") : null;
+
+  function head(now) {
+    const { run, totals } = now;
+    fill(status, run.live ? h("span", { class: "dot live" }) : null, run.live ? "running" : run.status);
+    status.className = `status s-${run.live ? "running" : run.status.replace(" ", "-")}`;
+    if (stop) stop.hidden = !run.live;
+    const pairs = [
+      ["records", count(run.records)], ["episodes", count(totals?.episodes ?? 0)], ["steps", count(totals?.steps ?? 0)],
+      ["achievements", count(now.achievements.length)], ["skills", count(totals?.skills ?? 0)], ["deaths", count(totals?.deaths ?? 0)],
+      ["tokens written", count(totals?.written_tokens ?? 0)], ["from first to last", span((run.last_at_ms - run.created_ms) / 1000)],
+    ];
+    if (totals?.cost_usd > 0) pairs.push(["cost", `${totals.cost_usd.toFixed(4)} $`]);
+    fill(numbers, pairs.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+    fill(reading, now.read < run.records && !now.sampled ? `reading the log: ${count(now.read)} of ${count(run.records)} records` : "");
+    fill(damage, now.damaged > 0 && h("details", { class: "problem" },
+      h("summary", {}, `${counted(now.damaged, "record")} of this log cannot be read. All others are shown.`),
+      h("ul", {}, now.damage.map((defect) => h("li", {}, `record ${defect.seq}: ${defect.reason}`)))),
+    now.sampled && (now.sampled.records < now.sampled.of || now.sampled.lines_only > 0 || now.sampled.frames < now.sampled.records) && h("p", { class: "note sampled" },
+      `This report holds ${count(now.sampled.records)} of ${count(now.sampled.of)} records, the world at ${count(now.sampled.frames)} of them, and ${count(now.sampled.details)} requests and trials in full${now.sampled.lines_only ? ` (${count(now.sampled.lines_only)} in one line)` : ""}.`));
+  }
+
+  // Filters and search.
+
+  const only = h("select", { "aria-label": "Show only", onchange: refilter }, h("option", { value: "" }, "all records"),
+    Object.keys(FLAG_WORDS).map((name) => h("option", { value: name }, `only ${name}`)));
+  const kind = kinds.length ? h("select", { "aria-label": "Kind of record", onchange: refilter }, h("option", { value: "" }, "all kinds"),
+    kinds.map((name) => h("option", { value: name }, name))) : null;
+  const found = h("span", { class: "note", role: "status" });
+  const search = h("input", { type: "search", "aria-label": "Search in the run", placeholder: "Search  /", oninput: debounced(250, () => find()) });
+  let searches = 0;
+
+  async function refilter() {
+    searches += 1;
+    search.value = "";
+    state.filter = { only: only.value, kinds: kind?.value ?? "" };
+    await timeline.filter(state.filter);
+    fill(found, timeline.matches ? counted(timeline.matches.total, "match").replace("matchs", "matches") : "");
+    if (!timeline.matches && state.seq) await timeline.reveal(state.seq, { block: "center" });
+  }
+
+  async function find() {
+    searches += 1;
+    const mine = searches;
+    const text = search.value.trim();
+    if (!text) return refilter();
+    const matches = [];
+    let after = 0;
+    for (;;) {
+      const answer = await source.search({ q: text, after, limit: 200, ...state.filter });
+      if (mine !== searches || state.closed) return undefined;
+      matches.push(...answer.records);
+      after = answer.searched;
+      timeline.found(matches);
+      const where = answer.over ? "" : ` so far, ${Math.round((after / Math.max(1, state.records)) * 100)} % searched`;
+      fill(found, `${matches.length} found${where}`);
+      if (answer.over || matches.length >= 2000) return undefined;
+    }
+  }
+
+  function goTo() {
+    ask({
+      title: "Go to a record", body: h("label", {}, "Its number", h("input", { name: "seq", type: "number", min: "1", max: String(state.records), required: true })), button: "Go",
+      act: async (form) => seek(Math.min(Number(form.get("seq")), state.read), { from: "key" }),
+    });
+  }
+
+  function help() {
+    ask({ title: "Keys", body: [h("dl", { class: "keys" }, KEYS.map(([key, words]) => h("div", {}, h("dt", {}, key.split(" ").map((one_) => h("kbd", {}, one_))), h("dd", {}, words)))), legend()], button: "Close" });
+  }
+
+  let allOpen = false;
+  const actions = {
+    " ": () => moment.toggle(), n: () => moment.step(1), p: () => moment.step(-1), f: () => jump("failures"), F: () => jump("failures", true),
+    a: () => jump("achievements"), A: () => jump("achievements", true), d: () => jump("deaths"), D: () => jump("deaths", true), g: goTo,
+    "/": () => search.focus(), "?": help, e: () => timeline.toggleAll((allOpen = !allOpen)),
+  };
+  const pressed = (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (isTyping(event)) {
+      if (event.key === "Escape") event.target.blur();
+      return;
+    }
+    // A button that is pressed by the space bar means itself.
+    if (event.key === " " && event.target.closest?.("button, summary, a")) return;
+    const action = actions[event.key];
+    if (!action) return;
+    event.preventDefault();
+    action();
+  };
+  document.addEventListener("keydown", pressed);
+
+  // The page.
+
+  const charts = h("div", { class: "charts" });
+  let axis = "steps";
+  const plot = async () => fill(charts, figures([await source.series()], axis));
+  const panes = { timeline: "Timeline", plots: "Plots" };
+  const tabs = h("div", { class: "tabs", role: "tablist", "aria-label": "Views of the run" }, Object.entries(panes).map(([name, label]) =>
+    h("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": `pane-${name}`, "aria-selected": String(name === "timeline"), tabindex: name === "timeline" ? "0" : "-1",
+      onclick: () => turn(name), onkeydown: (event) => {
+        if (event.key === "ArrowRight" || event.key === "ArrowLeft") turn(name === "timeline" ? "plots" : "timeline").focus();
+      } }, label)));
+
+  function turn(name) {
+    for (const each of Object.keys(panes)) {
+      const isIt = each === name;
+      place.querySelector(`#pane-${each}`).hidden = !isIt;
+      const tab = place.querySelector(`#tab-${each}`);
+      tab.setAttribute("aria-selected", String(isIt));
+      tab.tabIndex = isIt ? 0 : -1;
+    }
+    if (name === "plots") plot();
+    else timeline.draw();
+    return place.querySelector(`#tab-${name}`);
+  }
+
+  fill(place, h("div", { class: "page run" },
+    h("div", { class: "page-head" },
+      h("div", { class: "run-title" }, h("h1", { tabindex: "-1" }, one.run.title || one.run.run), status,
+        h("span", { class: "note" }, [one.run.title && one.run.run, one.run.environment, one.run.model].filter(Boolean).join(" · ")),
+        one.run.parent && h("span", { class: "note" }, "fork of ", h("a", { href: `#/run/${encodeURIComponent(one.run.parent[0])}?seq=${one.run.parent[1]}` }, one.run.parent[0]), ` after record ${one.run.parent[1]}`)),
+      h("div", { class: "buttons" }, stop, h("button", { type: "button", class: "small", onclick: help }, "Keys ", h("kbd", {}, "?")))),
+    numbers, damage, reading, strip.view, tabs,
+    h("div", { id: "pane-timeline", role: "tabpanel", "aria-labelledby": "tab-timeline", class: "panes" },
+      h("section", { class: "left", "aria-label": "Timeline" },
+        h("div", { class: "filters" }, search, only, kind,
+          h("span", { class: "jumps" },
+            h("button", { type: "button", class: "small", title: "Next failure (f)", onclick: () => jump("failures") }, "! next failure"),
+            h("button", { type: "button", class: "small", title: "Next achievement (a)", onclick: () => jump("achievements") }, "★ next achievement")), found),
+        timeline.view),
+      h("section", { class: "right", "aria-label": "Moment" }, moment.view)),
+    h("div", { id: "pane-plots", role: "tabpanel", "aria-labelledby": "tab-plots", class: "plots", hidden: true },
+      axisChoice(axis, (to) => {
+        axis = to;
+        plot();
+      }), charts)));
+
+  head(one);
+  await Promise.all([timeline.load(one), strip.load(one.read)]);
+  await seek(Math.min(wanted || 1, Math.max(1, one.read)), { from: wanted ? "address" : "start" });
+
+  // Growing.
+
+  let busy = false;
+  let again = false;
+  async function grow() {
+    if (busy) {
+      again = true;
+      return;
+    }
+    busy = true;
+    try {
+      do {
+        again = false;
+        const now = await source.one();
+        if (state.closed) return;
+        state.records = now.run.records;
+        head(now);
+        if (now.read > state.read) {
+          state.read = now.read;
+          await timeline.grow(now.read, now.groups);
+          if (!strip.range) await strip.load(now.read);
+        }
+        if (now.read < now.run.records && !now.sampled) {
+          again = true;
+          await new Promise((after) => setTimeout(after, 1000));
+        }
+      } while (again && !state.closed);
+    } catch (error) {
+      fill(reading, `the server does not answer: ${error.message}`);
+    } finally {
+      busy = false;
+    }
+  }
+  const unfollow = source.follow(() => grow());
+
+  return () => {
+    state.closed = true;
+    unfollow();
+    document.removeEventListener("keydown", pressed);
+    timeline.close();
+    strip.close();
+    moment.close();
+  };
+}
+
+/** The run of a name on the server. */
+export const serverRun = (name) => new ServerRun(name);
