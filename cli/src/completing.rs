@@ -17,6 +17,9 @@ const VARIABLE: &str = "SOJOURN_COMPLETE";
 /// The latest runs, whose tasks are offered.
 const RUNS_WITH_TASKS: usize = 20;
 
+/// Limit on the approvals that are offered.
+const MOST_APPROVALS: u32 = 100;
+
 /// What an argument names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Named {
@@ -25,6 +28,8 @@ enum Named {
     Skill,
     Model,
     Environment,
+    Schedule,
+    Approval,
 }
 
 /// Answers the shell where it asks for completions; returns whether it did.
@@ -87,6 +92,8 @@ fn named(arg: &Arg, path: &[String]) -> Option<Named> {
         ("skill", _) | ("name" | "into", "skills" | "reflexes") => Named::Skill,
         ("model", _) | ("name", "models") => Named::Model,
         ("environment", _) => Named::Environment,
+        ("schedule", "schedule") => Named::Schedule,
+        ("approval", "approvals") => Named::Approval,
         _ => return None,
     })
 }
@@ -100,7 +107,9 @@ fn candidates(named: Named, typed: &OsStr, environments: &EnvironmentRegistry) -
             let names = environments.providers().map(EnvironmentProvider::name);
             Some(names.map(|name| (name.to_owned(), String::new())).collect())
         }
-        Named::Run | Named::Task | Named::Skill => in_home(named, environments),
+        Named::Run | Named::Task | Named::Skill | Named::Schedule | Named::Approval => {
+            in_home(named, environments)
+        }
     };
     let fits = |(value, _): &(String, String)| value.starts_with(typed.as_ref());
     let candidate = |(value, help): (String, String)| {
@@ -132,6 +141,14 @@ fn in_home(named: Named, environments: &EnvironmentRegistry) -> Option<Offered> 
                 Some(names.collect())
             }
             Named::Task => tasks(&home).await,
+            Named::Schedule => {
+                let schedules = home.store().await.ok()?.schedules().await.ok()?;
+                Some(schedules.into_iter().map(|one| (one.settings.name, one.settings.agent)).collect())
+            }
+            Named::Approval => {
+                let waiting = home.store().await.ok()?.approvals(None, false, MOST_APPROVALS).await.ok()?;
+                Some(waiting.into_iter().map(|one| (one.id.to_string(), one.asked.call.tool)).collect())
+            }
             _ => runs(&home).await,
         }
     })

@@ -6,6 +6,8 @@ import { clock, count, counted, cut, date, span } from "./format.js";
 const CHUNK = 100;
 const MOST_FRAMES = 1500;
 const SPEEDS = [2, 4, 8, 16, 32];
+/** Kinds of records of which the payload is all there is to see. */
+const UNFOLDED = new Set(["started", "resumed", "forked", "tools_changed", "clock_changed", "tool_decision", "change_library", "consolidate", "explored", "skills_retested", "reflexes_tried"]);
 
 /** A value as a tree that is unfolded piece by piece. */
 export function tree(value, depth = 0) {
@@ -214,6 +216,11 @@ export class Moment {
         if (raw.open && !body.firstChild) body.append(tree(detail.payload));
       },
     }, h("summary", {}, "Payload"), body);
+    // What has nothing else to show is unfolded.
+    if (UNFOLDED.has(detail.kind) && detail.payload) {
+      raw.open = true;
+      if (!body.firstChild) body.append(tree(detail.payload));
+    }
     fill(this.record, h("h3", {}, "Record"),
       detail.unreadable && h("p", { class: "problem" }, `This record cannot be read whole: ${detail.unreadable}`),
       h("p", { class: "kindline" }, h("span", { class: "kind" }, detail.kind), detail.line && h("span", {}, ` ${detail.line}`),

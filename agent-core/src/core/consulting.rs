@@ -186,7 +186,14 @@ impl Core {
         let answers = known.answers.iter().map(|answer| (answer.call.clone(), answer.text.clone())).collect();
         let notices = std::mem::take(&mut self.consultations.notices).into();
         self.consultations.tainted |= shows_untrusted;
-        Consultable { tools, unconstrained, answers, notices, notices_quoted: self.config.rules >= 2 }
+        Consultable {
+            tools,
+            unconstrained,
+            answers,
+            notices,
+            notices_quoted: self.config.rules >= 2,
+            tools_last: self.config.rules >= 3,
+        }
     }
 
     /// The tool call in the controller's answer, if it has one.

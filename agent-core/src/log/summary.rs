@@ -221,7 +221,7 @@ fn event_line(event: &Event) -> String {
                 .collect();
             format!("episodes with the candidates: {}", gains.join(", "))
         }
-        Event::OutOfTime {} => "given up: the time budget is used up".to_owned(),
+        Event::OutOfTime {} => "given up: its time was over".to_owned(),
         Event::Acted { report } => acted_line(report),
     }
 }

@@ -387,9 +387,9 @@ pub(super) fn grants(records: &[Record]) -> Vec<(String, bool, String)> {
 async fn an_answer_is_quoted_and_the_decision_stands_before_it_in_the_log() {
     let lab = Lab::new(PolicyFile::default(), &[READ, LIGHT]);
     let (records, prompts) = lab.run().await;
-    assert!(
-        prompts[0].contains("Tools you may ask first:\n- bank_pay(): bank_pay\n- bank_read(): bank_read")
-    );
+    assert!(prompts[0].contains(
+        "Tools that you may call before you choose:\n- bank_pay(): bank_pay\n- bank_read(): bank_read"
+    ));
     assert!(prompts[1].contains("bank_read():\n> Balance: 12.\n"), "{}", prompts[1]);
     let kinds: Vec<&str> = records.iter().map(|record| record.kind.as_str()).collect();
     let asked = kinds.iter().position(|kind| *kind == "call_tool").unwrap();
@@ -439,7 +439,8 @@ async fn a_planted_instruction_causes_no_irreversible_call() {
 async fn the_controller_must_choose_a_task_after_a_few_tool_calls() {
     let lab = Lab::new(PolicyFile::default(), &[READ, READ, READ, LIGHT]);
     let (_, prompts) = lab.run().await;
-    let offered: Vec<bool> = prompts.iter().map(|prompt| prompt.contains("Tools you may ask")).collect();
+    let offered: Vec<bool> =
+        prompts.iter().map(|prompt| prompt.contains("Tools that you may call")).collect();
     assert_eq!(offered[..8], [true, true, true, false, true, true, true, false]);
 }
 

@@ -25,7 +25,7 @@ pub struct Up {
     #[arg(long, value_name = "TIME", default_value = "30m", value_parser = duration::parse)]
     pub hung_after: Duration,
 
-    /// Serve `/metrics` (Prometheus) and `/healthz` at this address of this computer.
+    /// Serve `/metrics` (Prometheus) and `/healthz` at this address of this computer; without one, at 127.0.0.1:8811.
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8811")]
     pub http: Option<SocketAddr>,
 

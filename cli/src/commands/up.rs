@@ -56,12 +56,6 @@ pub async fn up(home: &Home, args: Up) -> Result<ExitCode> {
         let stopped = stopped.clone();
         tokio::spawn(http_server::serve(listener, router, async move { stopped.cancelled().await }));
     }
-    let schedules = store.schedules().await?.len();
-    output::note(format!(
-        "serving `{}`: {}; Ctrl-C stops it",
-        home.path().display(),
-        output::counted(schedules, "schedule")
-    ));
     let channels = Arc::new(AgentChannels(home.environments().clone()));
     let courier = Courier::new(store.clone(), None, channels);
     let settings = Settings {

@@ -95,6 +95,12 @@ impl Daemon {
         let mut reloads = signal(SignalKind::hangup()).map_err(io)?;
         let mut exits = signal(SignalKind::child()).map_err(io)?;
         let courier = tokio::spawn(courier.run());
+        let schedules = self.store.schedules().await?.len();
+        self.host.say(&format!(
+            "serving `{}`: {schedules} schedule{}; Ctrl-C stops it",
+            self.store.home().display(),
+            if schedules == 1 { "" } else { "s" }
+        ));
         loop {
             // A home that is locked or full for a moment is no reason to leave the runs alone.
             match self.look().await {

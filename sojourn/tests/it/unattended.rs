@@ -19,6 +19,14 @@ fn up(place: &Place, args: &[&str]) -> Running {
     Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log))
 }
 
+/// The same, once it listens to signals.
+fn up_and_listening(place: &Place, args: &[&str]) -> Running {
+    let before = said(place).matches("serving `").count();
+    let daemon = up(place, args);
+    until("the daemon serves", || said(place).matches("serving `").count() > before);
+    daemon
+}
+
 fn said(place: &Place) -> String {
     std::fs::read_to_string(place.path().join("up.log")).unwrap_or_default()
 }
@@ -71,7 +79,7 @@ fn a_scheduled_run_survives_the_daemon_and_its_own_process_and_people_are_told()
     });
     place.write_agent("environment = \"crafter\"", &format!("[notify]\nwebhook = {{ url = \"{hook}\" }}\n"));
     let added =
-        place.json(&["schedule", "add", "agent.toml", "--at", "now", "--steps", "1500", "--name", "life"]);
+        place.json(&["schedule", "add", "agent.toml", "--at", "now", "--steps", "800", "--name", "life"]);
     assert_eq!(added["schedule"], "life");
 
     // The daemon is killed: its run ends with it, in order, and the next daemon resumes it.
@@ -144,7 +152,7 @@ fn what_was_recorded_and_not_started_is_started_by_the_next_daemon() {
     place.text(&["schedule", "pause", "refusing"]);
     place.text(&["schedule", "pause", "queueing"]);
     let queued = states(&place, "queueing").len();
-    let daemon = up(&place, &["--runs", "1"]);
+    let daemon = up_and_listening(&place, &["--runs", "1"]);
     send_signal(daemon.id(), Signal::HUP);
     until("SIGHUP is heard", || said(&place).contains("read the schedules again: 2"));
     until("all have run", || {

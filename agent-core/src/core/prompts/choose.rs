@@ -30,13 +30,12 @@ pub(in crate::core) struct Choice<'a> {
 /// Asks for one of the proposals, with the arguments of its skill.
 pub(in crate::core) fn choose(choice: &Choice<'_>, seed: u64) -> Request {
     let words = choice.planner.words();
-    let system = prompt!(
-        "choose",
-        "system",
-        about = choice.spec.about,
-        agent = words.agent,
-        choice_advice = words.choice_advice,
-    );
+    let (about, agent, choice_advice) = (&choice.spec.about, &words.agent, &words.choice_advice);
+    let system = if choice.consultable.offers_last() {
+        prompt!("choose", "system_with_tools", about = about, agent = agent, choice_advice = choice_advice)
+    } else {
+        prompt!("choose", "system", about = about, agent = agent, choice_advice = choice_advice)
+    };
     let mut now = String::new();
     let observation = WorldText::of(choice.spec).block(choice.observation);
     push_line(&mut now, &prompt!("choose", "observation", observation = observation));
@@ -60,6 +59,7 @@ pub(in crate::core) fn choose(choice: &Choice<'_>, seed: u64) -> Request {
         push_line(&mut user, &quote::one_line(&line));
         options.push(option_schema("task", &task.name, parameters));
     }
+    choice.consultable.append_last(&mut user);
     let (schema, max_tokens) = choice.consultable.schema(options);
     let mut parts = vec![Part::new(now)];
     parts.extend(tools::memories(choice.memories));

@@ -49,6 +49,7 @@ pub(in crate::core) fn choose_action(choice: &ActionChoice<'_>, seed: u64) -> Re
         push_line(&mut user, &world.available(&calls));
         available.iter().map(call_schema).collect()
     };
+    consultable.append_last(&mut user);
     let (schema, max_tokens) = consultable.schema(options);
     request(vec![message(Role::System, system), message(Role::User, user)], schema, seed, max_tokens)
 }

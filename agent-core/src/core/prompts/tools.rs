@@ -38,6 +38,8 @@ pub(in crate::core) struct Consultable {
     pub notices: Vec<String>,
     /// Whether the notices are quoted, which logs of earlier rules lack.
     pub notices_quoted: bool,
+    /// Whether the tools on offer stand last, which logs of earlier rules lack.
+    pub tools_last: bool,
 }
 
 impl Consultable {
@@ -57,8 +59,21 @@ impl Consultable {
                 push_line(text, &quote::block(words));
             }
         }
-        if !self.tools.is_empty() {
+        if !self.tools.is_empty() && !self.tools_last {
             push_line(text, &prompt!("tools", "offer"));
+            push_line(text, &lines(&self.tools));
+        }
+    }
+
+    /// Whether tools are offered as something to choose besides the options.
+    pub(super) fn offers_last(&self) -> bool {
+        !self.tools.is_empty() && self.tools_last
+    }
+
+    /// The tools on offer, after everything else.
+    pub(super) fn append_last(&self, text: &mut String) {
+        if self.offers_last() {
+            push_line(text, &prompt!("tools", "offer_last"));
             push_line(text, &lines(&self.tools));
         }
     }
