@@ -222,14 +222,14 @@ impl Surveyor {
             let number = is.numbers.get(effect.path()).copied();
             let differs = |from: f64| number.is_none_or(|number| (number - from).abs() > 1e-6);
             let (not_reward, not_return) = (differs(reward), differs(self.total));
-            if let Some(count) = self.count(effect, &name) {
+            if let Some(count) = self.count(&effect, &name) {
                 count.not_reward += usize::from(not_reward);
                 count.not_return += usize::from(not_return);
             }
         }
     }
 
-    fn count(&mut self, effect: Effect, call: &str) -> Option<&mut Count> {
+    fn count(&mut self, effect: &Effect, call: &str) -> Option<&mut Count> {
         let key = effect.key();
         if !self.counts.contains_key(&key) && self.counts.len() >= EFFECTS {
             return None;
@@ -244,7 +244,7 @@ impl Surveyor {
             not_return: 0,
             by_call: BTreeMap::new(),
         });
-        if let (Effect::Rises { by: least, .. }, Effect::Rises { by, .. }) = (&mut count.effect, &effect) {
+        if let (Effect::Rises { by: least, .. }, Effect::Rises { by, .. }) = (&mut count.effect, effect) {
             *least = least.min(*by);
         }
         count.times += 1;

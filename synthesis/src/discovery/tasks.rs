@@ -3,6 +3,7 @@
 use super::survey::{Change, Effect, Survey};
 use sojourn_primitives::{JsonPointer, RESERVED};
 use sojourn_tools::TaskSpec;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// A field that changes in more than one of so many calls is where the agent is, or a clock: no task is made of it.
@@ -51,7 +52,7 @@ impl Survey {
 impl Effect {
     /// The task to bring it about. Equal effects give equal names, so that a skill is found again in later runs.
     pub fn task(&self) -> TaskSpec {
-        let place = || self.path().names().map(|name| name.into_owned()).collect::<Vec<_>>().join(" ");
+        let place = || self.path().names().map(Cow::into_owned).collect::<Vec<_>>().join(" ");
         let (name, description) = match self {
             Self::Rises { .. } => {
                 (format!("raise {}", place()), format!("make the number `{}` rise", place()))

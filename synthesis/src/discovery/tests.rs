@@ -27,7 +27,7 @@ fn walked() -> Survey {
                 "back" => state["at"] = json!(before["at"].as_i64().unwrap() - 1),
                 "take" if step > 10 && before["held"] == json!([]) => state["held"] = json!(["key"]),
                 "open" if before["held"] == json!(["key"]) && before["door"] == "locked" => {
-                    state["door"] = json!("open")
+                    state["door"] = json!("open");
                 }
                 _ => {}
             }

@@ -248,7 +248,7 @@ impl Experience {
 
     /// Whether what states are worth should be computed again after this many calls: the oftener, the cheaper it is.
     pub(super) fn is_due(&self, step: u32) -> bool {
-        step % (self.places.len() as u32 / PLACES_A_CALL + 1).clamp(4, 64) == 0
+        step.is_multiple_of((self.places.len() as u32 / PLACES_A_CALL + 1).clamp(4, 64))
     }
 
     /// Decides again what tells states apart, as long as that is cheap, and computes what each state is worth.

@@ -6,10 +6,11 @@
 use super::{WorldText, message, prompt, push_line, request, tools};
 use serde_json::{Value, json};
 use sojourn_controller::{Reply, Request, Role, Sampling};
-use sojourn_primitives::{JsonPointer, SplitMix64};
+use sojourn_primitives::SplitMix64;
 use sojourn_synthesis::{FieldKind, StateField, Survey};
 use sojourn_tools::outside::quote;
 use sojourn_tools::{Amount, Condition, EnvironmentSpec};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// Lines that the controller chooses from, at most.
@@ -179,7 +180,7 @@ fn can_change(field: &StateField, survey: &Survey) -> bool {
 fn line(condition: &Condition, survey: &Survey) -> String {
     let mut text = condition.to_string();
     for path in condition.paths() {
-        let dotted: Vec<String> = JsonPointer::names(path).map(|name| name.into_owned()).collect();
+        let dotted: Vec<String> = path.names().map(Cow::into_owned).collect();
         text = text.replacen(path.as_str(), &dotted.join("."), 1);
     }
     match survey.change(condition).and_then(|change| change.calls.first()) {
