@@ -26,6 +26,15 @@ export class RowCache {
     return row;
   }
 
+  /** The place of a record among the rows that are here; -1 where it is not among them. */
+  placeOf(seq) {
+    for (const [number, page] of this.pages) {
+      const index = page.rows?.findIndex((row) => row.seq === seq) ?? -1;
+      if (index >= 0) return number * PAGE + index;
+    }
+    return -1;
+  }
+
   /** Learns the number of records. */
   async count() {
     const { total } = await this.source.records({ ...this.filter, offset: 0, limit: 1 });

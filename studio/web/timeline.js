@@ -138,7 +138,9 @@ export class Timeline {
 
   /** Shows the records that a search found. */
   found(records) {
-    this.matches = { total: records.length, at: (place) => records[place] };
+    this.matches = {
+      total: records.length, at: (place) => records[place], placeOf: (seq) => records.findIndex((row) => row.seq === seq),
+    };
     this.flatten();
   }
 
@@ -219,12 +221,7 @@ export class Timeline {
         if (place >= 0 && place < segment.count) return segment.start + place;
       }
     }
-    if (this.matches && !key) {
-      for (let place = 0; place < Math.min(this.matches.total, 5000); place += 1) {
-        if (this.matches.at(place)?.seq === seq) return place;
-      }
-    }
-    return -1;
+    return this.matches && !key ? this.matches.placeOf(seq) : -1;
   }
 
   /** Shows a record: opens the groups that it is in, and scrolls to it. */

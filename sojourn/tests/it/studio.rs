@@ -57,12 +57,13 @@ impl Studio {
     /// Sends a request with exactly these headers.
     fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let mut stream = TcpStream::connect(&self.host).unwrap();
-        let mut request =
-            format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+        let length = body.len();
+        write!(stream, "{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {length}\r\n")
+            .unwrap();
         for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
+            write!(stream, "{name}: {value}\r\n").unwrap();
         }
-        write!(stream, "{request}\r\n{body}").unwrap();
+        write!(stream, "\r\n{body}").unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
         let answer = String::from_utf8(answer).unwrap();
@@ -90,6 +91,21 @@ fn with_golden_run() -> sojourn_testkit::Place {
     let place = place();
     place.write("home/sojourn.db", golden::log());
     place
+}
+
+/// Imports a skill that says this of itself and in its source.
+fn import_skill(place: &sojourn_testkit::Place, says: &str) {
+    let manifest = json!({
+        "format": 1, "name": "get_wood", "description": says, "kind": "skill", "environment": "crafter", "parameters": [],
+        "postcondition": {"increased": {"path": "/inventory/wood", "by": {"literal": 1.0}}},
+    });
+    place.write("in/get-wood/SKILL.md", "---\nname: get-wood\ndescription: for the test\n---\n");
+    place.write(
+        "in/get-wood/scripts/skill.js",
+        format!("function get_wood() {{\n  // {says}\n  noop(1);\n}}\n"),
+    );
+    place.write("in/get-wood/manifest.json", manifest.to_string());
+    place.text(&["skills", "import", "in"]);
 }
 
 #[test]
@@ -243,6 +259,20 @@ fn actions_do_what_the_commands_do() {
     assert_eq!(studio.post(&format!("/api/runs/{run}/fork"), &json!({"at": 0})).status, 409);
     let idle = studio.post(&format!("/api/runs/{run}/stop"), &json!({}));
     assert!(idle.status == 409 && idle.body.contains("no process runs"), "{}", idle.body);
+
+    import_skill(&place, "gets wood");
+    let skill = studio.get("/api/skills/get_wood").json();
+    assert_eq!(
+        (&skill["versions"][0]["status"], &skill["history"][0]["event"]),
+        (&json!("draft"), &json!("drafted"))
+    );
+    let retire = |version: u32| {
+        studio.post("/api/skills/get_wood/retire", &json!({"version": version, "reason": "it does nothing"}))
+    };
+    assert_eq!(retire(1).status, 200);
+    assert_eq!(retire(7).status, 409);
+    let history = place.text(&["skills", "history", "get_wood"]);
+    assert!(history.contains("retired: it does nothing"), "{history}");
 
     let memories = studio.get("/api/memories?q=Learned%20collect_wood").json();
     let id = memories["found"]["memories"][0]["memory"]["id"].as_str().unwrap().to_owned();

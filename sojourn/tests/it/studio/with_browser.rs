@@ -67,18 +67,7 @@ async fn hostile() -> Place {
         NewMemory::new(Tenant::new("local").unwrap(), MemoryKind::Reflection, format!("harmless {HOSTILE}"));
     memories.remember(&memory, &[]).await.unwrap();
     store.close().await;
-    let folder = "in/get-wood";
-    place.write(&format!("{folder}/SKILL.md"), "---\nname: get-wood\ndescription: for the test\n---\n");
-    place.write(
-        &format!("{folder}/scripts/skill.js"),
-        format!("function get_wood() {{\n  // {HOSTILE}\n  noop(1);\n}}\n"),
-    );
-    let manifest = json!({
-        "format": 1, "name": "get_wood", "description": HOSTILE, "kind": "skill", "environment": "crafter", "parameters": [],
-        "postcondition": {"increased": {"path": "/inventory/wood", "by": {"literal": 1.0}}},
-    });
-    place.write(&format!("{folder}/manifest.json"), manifest.to_string());
-    place.text(&["skills", "import", "in"]);
+    super::import_skill(&place, HOSTILE);
     place
 }
 
