@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+/// Limit on the settled due times of a schedule that are kept.
+const MOST_KEPT: i64 = 10_000;
+
 /// When an agent is started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -355,6 +358,14 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         }
+        sqlx::query(
+            "DELETE FROM jobs WHERE schedule = ?1 AND ended_ms IS NOT NULL AND no < \
+             (SELECT no FROM jobs WHERE schedule = ?1 ORDER BY no DESC LIMIT 1 OFFSET ?2)",
+        )
+        .bind(schedule.no)
+        .bind(MOST_KEPT)
+        .execute(&mut *transaction)
+        .await?;
         transaction.commit().await?;
         Ok(true)
     }

@@ -20,10 +20,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How often the daemon looks at schedules and runs, at least.
 const TICK: Duration = Duration::from_secs(1);
+/// Signals within this time are one request to stop.
+const SAME_REQUEST: Duration = Duration::from_secs(1);
 /// Limit on the approvals that one look answers by their time-out.
 const TIMED_OUT_AT_ONCE: u32 = 1000;
 
@@ -109,7 +111,7 @@ impl Daemon {
                     self.host.say(&format!("{error}; trying again"));
                 }
                 Err(error) => {
-                    self.stop().await;
+                    self.stop(&mut interrupts, &mut terminations).await;
                     return Err(error);
                 }
             }
@@ -122,7 +124,7 @@ impl Daemon {
             }
         }
         courier.abort();
-        self.stop().await;
+        self.stop(&mut interrupts, &mut terminations).await;
         Ok(())
     }
 
@@ -279,19 +281,28 @@ impl Daemon {
         Ok(())
     }
 
-    /// Stops the runs: each finishes its step. Those that take too long are killed, and lose at most their last records.
-    async fn stop(&mut self) {
+    /// Stops the runs: each finishes its step. Those that take too long, or are still there when the user asks again, are killed
+    /// and lose at most their last records.
+    async fn stop(&mut self, interrupts: &mut Signal, terminations: &mut Signal) {
         if self.children.len() > 0 {
             self.host.say(&format!("stopping {} after their steps", counted(self.children.len())));
         }
         self.children.terminate();
-        let until = Instant::now() + self.settings.stop_within;
-        while self.children.len() > 0 && Instant::now() < until {
+        let since = Instant::now();
+        while self.children.len() > 0 && since.elapsed() < self.settings.stop_within {
             self.children.forget_exited();
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            let asked = tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(50)) => false,
+                _ = interrupts.recv() => true,
+                _ = terminations.recv() => true,
+            };
+            // A terminal or a service manager may signal more than once for one request.
+            if asked && since.elapsed() > SAME_REQUEST {
+                break;
+            }
         }
         if self.children.len() > 0 {
-            self.host.say(&format!("killing {} that did not stop in time", counted(self.children.len())));
+            self.host.say(&format!("killing {} that did not stop", counted(self.children.len())));
             self.children.kill().await;
         }
     }
