@@ -112,20 +112,20 @@ impl Scout<'_> {
             Some(GoalMeaning::Nothing) | None => understood(None),
         }
     }
+}
 
-    /// The error for a goal that nothing shows, with what can be measured in the world.
-    pub fn meaningless(&self, goal: &Goal, spec: &EnvironmentSpec, survey: &Survey) -> Failure {
-        let measurable: Vec<String> = measurable(spec, survey).take(NAMED).collect();
-        let text = format!("the goal `{}`: nothing in the state of `{}` shows it", goal.text, spec.name);
-        Failure::new(Kind::Failure, text).hint(if measurable.is_empty() {
-            "its state has no field that changes; give the goal a `condition` in the agent file".to_owned()
-        } else {
-            format!(
-                "what can be measured there: {}; or give the goal a `condition` in the agent file",
-                measurable.join("; ")
-            )
-        })
-    }
+/// The error for a goal that nothing shows, with what can be measured in the world.
+pub fn meaningless(goal: &Goal, spec: &EnvironmentSpec, survey: &Survey) -> Failure {
+    let measurable: Vec<String> = measurable(spec, survey).take(NAMED).collect();
+    let text = format!("the goal `{}`: nothing in the state of `{}` shows it", goal.text, spec.name);
+    Failure::new(Kind::Failure, text).hint(if measurable.is_empty() {
+        "its state has no field that changes; give the goal a `condition` in the agent file".to_owned()
+    } else {
+        format!(
+            "what can be measured there: {}; or give the goal a `condition` in the agent file",
+            measurable.join("; ")
+        )
+    })
 }
 
 /// What can be measured in a world, the nearest to a task first.
@@ -176,7 +176,7 @@ pub async fn prepare(
     let mut goals = Vec::new();
     for goal in &agent.goals {
         let Some(task) = scout.understand(goal, &spec, &seen, controller).await?.task else {
-            return Err(scout.meaningless(goal, &spec, &seen).into());
+            return Err(meaningless(goal, &spec, &seen).into());
         };
         notes.push(format!("the goal `{}` is reached when {}", goal.text, task.goal));
         if spec.tasks.contains(&task) {

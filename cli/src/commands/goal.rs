@@ -3,7 +3,7 @@
 use crate::agent_file::AgentFile;
 use crate::args::Goal as Command;
 use crate::error::{Failure, Kind};
-use crate::goals::{Scout, Understood};
+use crate::goals::{Scout, Understood, meaningless};
 use crate::home::Home;
 use crate::progress::Progress;
 use crate::session::{Models, sandbox, stop_on_ctrl_c};
@@ -55,7 +55,7 @@ pub async fn goal(home: &Home, command: Command) -> Result<ExitCode> {
         table::print(&rows)?;
         for Understood { goal, task } in &understood {
             match task {
-                None => output::note(scout.meaningless(goal, &spec, &survey).advice()),
+                None => output::note(meaningless(goal, &spec, &survey).advice()),
                 Some(task) if goal.condition.is_none() && !spec.tasks.contains(task) => {
                     let condition = json!(task.goal);
                     output::line(format!(

@@ -87,7 +87,7 @@ fn values(kind: &FieldKind) -> String {
         format!("{}{rest}", values.iter().take(VALUES).cloned().collect::<Vec<_>>().join(", "))
     };
     match kind {
-        FieldKind::Number { min, max } if min == max => min.to_string(),
+        FieldKind::Number { min, max } if min >= max => min.to_string(),
         FieldKind::Number { min, max } => format!("{min} to {max}"),
         FieldKind::Value { values, more } if values.is_empty() && *more => "texts".to_owned(),
         FieldKind::Value { values, more } => list(values.iter().map(Value::to_string).collect(), *more),

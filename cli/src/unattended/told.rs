@@ -154,11 +154,9 @@ impl Observer for Told {
             Notice::Milestone {
                 milestone: Milestone::TaskDone { task, verified: true, steps },
                 replayed,
-            } => {
-                if seen.goals.insert(task.clone()) && !replayed {
-                    let text = format!("{task} was done for the first time");
-                    self.teller.tell(EventKind::Goal, &text, json!({"task": task, "steps": steps}));
-                }
+            } if seen.goals.insert(task.clone()) && !replayed => {
+                let text = format!("{task} was done for the first time");
+                self.teller.tell(EventKind::Goal, &text, json!({"task": task, "steps": steps}));
             }
             Notice::BudgetNearlyUsed { budget, share } => {
                 let text = format!("{:.0} % of the budget are used up: {budget}", share * 100.0);
