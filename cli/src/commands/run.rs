@@ -37,6 +37,7 @@ pub async fn run(home: Home, args: Run) -> Result<ExitCode> {
     agent.environment.check_reachable().await?;
     let world = agent.open_environment(home.environments()).await?;
     agent.check_tasks(world.spec())?;
+    agent.check_actions(world.as_ref())?;
     let environment = world.spec().name.clone();
     drop(world);
     let run = match &args.resume {
@@ -104,6 +105,8 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     apply(&mut agent, args);
     let environment = agent.open_environment(home.environments()).await?;
     let achievements = environment.spec().tasks.iter().filter(|task| task.achievement).count();
+    agent.check_actions(environment.as_ref())?;
+    let practised = environment.spec().practice;
     let reflexes = agent.reflex_sources()?;
     let store = home.store().await?;
     let resumed = match &run {
@@ -143,6 +146,9 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     progress.say(&format!("run {run}: {} with {}", started.environment.name, models.controller.model().name));
     if resumed.is_some() {
         progress.say("replaying the recorded part first");
+    }
+    if started.config.learning && !practised && resumed.is_none() {
+        progress.say("no skills are learned here: trials need `practice = true` in [environment]");
     }
     if let Some(tools) = &tools {
         let tools = output::counted(tools.toolbox.specs().len(), "tool");
