@@ -552,6 +552,8 @@ mod tests {
 
     #[test]
     fn rules_reach_the_actions_of_a_world_and_the_default_does_not() {
+        use ActionRuling::{Asked, Denied, Free};
+        use PolicyVerdict::{Allow, Ask, Deny};
         let save = tool("save", Effects { write: true, ..Effects::default() });
         let with = |rules: Vec<Rule>| {
             let default = Some(PolicyVerdict::Deny);
@@ -561,8 +563,6 @@ mod tests {
             args: [("to".to_owned(), pattern.to_owned())].into(),
             ..rule("s*", then)
         };
-        use ActionRuling::{Asked, Denied, Free};
-        use PolicyVerdict::{Allow, Ask, Deny};
         for (rules, ruling, to_a) in [
             (vec![], Free, None),
             (vec![rule("other", Deny)], Free, None),
