@@ -7,6 +7,7 @@ use clap_complete::env::{CompleteEnv, Shells};
 use clap_complete::{ArgValueCompleter, CompletionCandidate};
 use sojourn_core::LogRecord;
 use sojourn_memory::{EventSeq, RecordQuery};
+use sojourn_tools::outside::terminal;
 use sojourn_tools::{EnvironmentProvider, EnvironmentRegistry};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -111,11 +112,19 @@ fn candidates(named: Named, typed: &OsStr, environments: &EnvironmentRegistry) -
             in_home(named, environments)
         }
     };
-    let fits = |(value, _): &(String, String)| value.starts_with(typed.as_ref());
+    let fits = |(value, _): &(String, String)| value.starts_with(typed.as_ref()) && is_plain(value);
     let candidate = |(value, help): (String, String)| {
+        let help = terminal::one_line(&help).into_owned();
         CompletionCandidate::new(value).help((!help.is_empty()).then(|| help.into()))
     };
     offered.unwrap_or_default().into_iter().filter(fits).map(candidate).collect()
+}
+
+/// Whether a shell takes a value for itself and nothing else. It stands on the command line as it is, and the log of a run from
+/// elsewhere may call a task `$(rm -r ~)`.
+fn is_plain(value: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || "_-.:/@+,=".contains(c);
+    !value.starts_with('-') && value.chars().all(plain)
 }
 
 /// Names with what helps to tell them apart.
@@ -211,6 +220,19 @@ mod tests {
         }
         command.get_subcommands().for_each(|below| collect(below, path, completed));
         path.pop();
+    }
+
+    #[test]
+    fn a_name_from_outside_is_no_command_for_the_shell() {
+        for plain in ["collect_wood", "gym:CartPole-v1", "20261129-100444-e23b", "木を集める", "model@2.1"]
+        {
+            assert!(is_plain(plain), "{plain}");
+        }
+        for other in
+            ["t;$(touch x)", "`id`", "a b", "a\nb", "--home", "*", "~x", "a\u{1b}[2J", "'", "a|b", "\u{202e}"]
+        {
+            assert!(!is_plain(other), "{other}");
+        }
     }
 
     #[test]

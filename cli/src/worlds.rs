@@ -72,3 +72,49 @@ impl Worlds {
         self.own.as_ref().filter(|(_, own)| own == name).map(|(agent, _)| &**agent)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_trait::async_trait;
+    use sojourn_tools::{EnvironmentProvider, EnvironmentUnavailable, SpecOnlyEnvironment};
+
+    /// A world that this program computes.
+    struct Toy;
+
+    #[async_trait]
+    impl EnvironmentProvider for Toy {
+        fn name(&self) -> &'static str {
+            "toy"
+        }
+
+        fn description(&self) -> &'static str {
+            "a toy"
+        }
+
+        fn in_process(&self) -> Option<Box<dyn Environment>> {
+            let spec = serde_json::json!({
+                "name": "toy", "version": "", "deterministic": true, "about": "", "tools": [], "actions": [], "tasks": [],
+                "recipes": [], "examples": [], "vitals": [],
+            });
+            Some(Box::new(SpecOnlyEnvironment::new(serde_json::from_value(spec).ok()?)))
+        }
+
+        async fn open(&self, _name: &str) -> Result<Box<dyn Environment>, EnvironmentUnavailable> {
+            panic!("nobody opens it")
+        }
+    }
+
+    /// Clients of `sojourn mcp` are told that a skill only reads, where its world is simulated.
+    #[test]
+    fn a_world_that_an_agent_file_describes_is_not_taken_for_a_simulated_one() {
+        let registry = EnvironmentRegistry::new().with(Toy);
+        let described = "environment = { kind = \"process\", command = [\"toy\"] }\n";
+        let agent = AgentFile::parse(described, "agent.toml", Path::new(""), &[]).unwrap();
+        let named = Worlds { registry: registry.clone(), own: None };
+        assert!(named.is_simulated("toy") && !named.is_simulated("office"));
+        // The program may call its world by any name.
+        let own = Worlds { registry, own: Some((Box::new(agent), "toy".to_owned())) };
+        assert!(!own.is_simulated("toy"));
+    }
+}

@@ -55,6 +55,7 @@ pub(crate) fn desk() -> EnvironmentSpec {
             ],
         }),
         play: false,
+        practice: true,
         episode_steps: None,
         wording: Wording::default(),
         untrusted: false,

@@ -121,6 +121,7 @@
 //! #             actions: vec![ActionTemplate { tool: "open".into(), args: vec![ArgumentSource::Element(vec![])], weight: 1 }],
 //! #         }),
 //! #         play: false,
+//! #         practice: true,
 //! #         episode_steps: None,
 //! #         wording: Wording::default(),
 //! #         untrusted: false,

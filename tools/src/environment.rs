@@ -33,6 +33,18 @@ pub trait Environment: Send {
     /// Carries out one action, which is one step of the environment.
     async fn step(&mut self, action: &Action) -> Result<StepOutcome, EnvironmentError>;
 
+    /// The world's own name of the action that the tool `name` of the spec carries out, where it differs: `do` for the tool `do_`.
+    fn own_name(&self, name: &str) -> Option<&str> {
+        let _ = name;
+        None
+    }
+
+    /// Whether a reflex may take the action now. A policy may deny it.
+    fn permits(&self, action: &Action) -> bool {
+        let _ = action;
+        true
+    }
+
     /// The complete state as bytes, or `None` if the environment has no snapshots.
     fn snapshot(&self) -> Option<Snapshot> {
         None
@@ -96,6 +108,10 @@ pub struct EnvironmentSpec {
     /// then plays there before the controller is asked, and acts step by step where no skill fits.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub play: bool,
+    /// Whether skills may be tried in practice worlds, because nothing outside notices or the user allows it. Otherwise no skill
+    /// is learned, and the controller acts step by step.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub practice: bool,
     /// Steps after which every episode ends by itself, where the world says so. A call may take that many, at most
     /// [`MOST_EPISODE_STEPS`], where the settings allow less.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,6 +123,15 @@ pub struct EnvironmentSpec {
     /// tainted. False only for worlds that this program computes itself, and for those that the agent file trusts.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub untrusted: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 impl EnvironmentSpec {

@@ -108,6 +108,14 @@ impl Environment for WithGoals {
         Ok(outcome)
     }
 
+    fn own_name(&self, name: &str) -> Option<&str> {
+        self.inner.own_name(name)
+    }
+
+    fn permits(&self, action: &Action) -> bool {
+        self.inner.permits(action)
+    }
+
     fn snapshot(&self) -> Option<Snapshot> {
         self.inner.snapshot()
     }

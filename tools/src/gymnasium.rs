@@ -84,8 +84,7 @@ impl EnvironmentProvider for Gymnasium {
         // Isolated, and not in the working directory: nothing that happens to be there is imported.
         let python = python_in(&directory).display().to_string();
         let command = vec![python, "-I".to_owned(), bridge.display().to_string(), settings];
-        let settings =
-            ProcessEnvironmentSettings { command, env: Vec::new(), timeout_ms: None, trusted: false };
+        let settings = ProcessEnvironmentSettings { command, ..ProcessEnvironmentSettings::default() };
         let environment =
             settings.open_bridge(&directory).await.map_err(|error| EnvironmentUnavailable::Failed {
                 reason: format!("{name} cannot be opened: {error}"),

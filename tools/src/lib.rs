@@ -38,6 +38,7 @@ pub mod mcp;
 pub mod media;
 mod observation;
 pub mod outside;
+mod policed_environment;
 mod policy;
 pub mod process;
 pub mod python;
@@ -92,7 +93,10 @@ pub use grants::Grants;
 pub use gymnasium::Gymnasium;
 pub use media::{Media, MediaError, MediaInMemory, MediaStore};
 pub use observation::Observation;
-pub use policy::{Decision, EffectKind, Policies, Policy, PolicyError, PolicyFile, PolicyVerdict, Rule};
+pub use policed_environment::{ActionRules, PolicedEnvironment};
+pub use policy::{
+    ActionRuling, Decision, EffectKind, Policies, Policy, PolicyError, PolicyFile, PolicyVerdict, Rule,
+};
 pub use remote_environment::{
     McpEnvironmentSettings, ProcessEnvironmentSettings, RemoteEnvironment, RemoteEnvironmentError,
 };

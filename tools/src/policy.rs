@@ -1,8 +1,9 @@
-use crate::{Effects, TimeoutAnswer, ToolSpec, Unanswered};
+use crate::{ActionRules, Effects, TimeoutAnswer, ToolSpec, Unanswered};
 use globset::{Glob, GlobMatcher};
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Decides which tool calls are allowed: the first rule that matches a call applies.
@@ -122,6 +123,20 @@ pub struct PolicyError {
     pub reason: String,
 }
 
+/// Said of a rule that the run was not started with.
+const ADDED: &str = " (in a policy that was added when the run was resumed or forked)";
+
+/// What a policy says of a world's own action, whatever its arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActionRuling {
+    /// Some calls of it are made.
+    Free,
+    /// This rule, counted from 1, denies every call of it.
+    Denied(usize),
+    /// This rule, counted from 1, wants a person to be asked about it, which is not possible.
+    Asked(usize),
+}
+
 /// Several policies that hold at the same time, such as those of a run's log and of a tightened agent file.
 #[derive(Debug, Clone, Default)]
 pub struct Policies(Vec<(PolicyFile, Policy)>);
@@ -144,13 +159,32 @@ impl Policies {
         !self.0.is_empty() && self.0.iter().all(|(_, policy)| policy.trusts(name))
     }
 
+    /// Why a call of a world's own action is refused; `None` where no policy has a rule against it.
+    pub fn refuses_action(
+        &self,
+        spec: &ToolSpec,
+        own_name: Option<&str>,
+        args: &Map<String, Value>,
+    ) -> Option<String> {
+        let mut refusals = self.0.iter().enumerate().filter_map(|(place, (_, policy))| {
+            let Decision { verdict, by } = policy.decide_action(spec, own_name, args)?;
+            let by = if place > 0 { format!("{by}{ADDED}") } else { by };
+            match verdict {
+                PolicyVerdict::Allow => None,
+                PolicyVerdict::Ask => Some(format!("{by}: nobody is asked about a world's own actions")),
+                PolicyVerdict::Deny => Some(by),
+            }
+        });
+        refusals.next()
+    }
+
     /// The strictest decision of all policies, and the default one without a policy.
     pub fn decide(&self, spec: &ToolSpec, args: &Map<String, Value>, untrusted: bool) -> Decision {
         let mut strictest: Option<Decision> = None;
         for (place, (_, policy)) in self.0.iter().enumerate() {
             let mut decision = policy.decide(spec, args, untrusted);
             if place > 0 {
-                decision.by.push_str(" (in a policy that was added when the run was resumed or forked)");
+                decision.by.push_str(ADDED);
             }
             if strictest.as_ref().is_none_or(|before| decision.verdict > before.verdict) {
                 strictest = Some(decision);
@@ -244,14 +278,64 @@ impl Policy {
         }
         Decision { verdict, by: by.to_owned() }
     }
+
+    /// The decision about a call of a world's own action: that of the first rule that matches it. Without one the action is taken,
+    /// because the agent is there to act in its world: neither the policy's default nor taint holds for it. A rule may have the
+    /// name of its tool or the world's own name of it.
+    pub fn decide_action(
+        &self,
+        spec: &ToolSpec,
+        own_name: Option<&str>,
+        args: &Map<String, Value>,
+    ) -> Option<Decision> {
+        let specs = by_both_names(spec, own_name);
+        let matches = |rule: &CompiledRule| specs.iter().any(|spec| rule.matches(spec, args));
+        let (place, matching) = self.rules.iter().enumerate().find(|(_, rule)| matches(rule))?;
+        Some(Decision { verdict: matching.rule.then, by: format!("rule {}", place + 1) })
+    }
+
+    /// What the policy says of every call of a world's own action.
+    pub fn ruling_on_action(&self, spec: &ToolSpec, own_name: Option<&str>) -> ActionRuling {
+        let specs = by_both_names(spec, own_name);
+        let concerns = |rule: &CompiledRule| specs.iter().any(|spec| rule.concerns(spec));
+        let mut some_are_free = false;
+        for (place, compiled) in self.rules.iter().enumerate().filter(|(_, rule)| concerns(rule)) {
+            match compiled.rule.then {
+                PolicyVerdict::Ask => return ActionRuling::Asked(place + 1),
+                PolicyVerdict::Deny if compiled.args.is_empty() && !some_are_free => {
+                    return ActionRuling::Denied(place + 1);
+                }
+                PolicyVerdict::Allow => some_are_free = true,
+                PolicyVerdict::Deny => {}
+            }
+            if compiled.args.is_empty() {
+                break;
+            }
+        }
+        ActionRuling::Free
+    }
+}
+
+impl ActionRules for Policies {
+    fn refusal(&self, spec: &ToolSpec, own_name: Option<&str>, args: &Map<String, Value>) -> Option<String> {
+        self.refuses_action(spec, own_name, args)
+    }
+}
+
+fn by_both_names<'a>(spec: &'a ToolSpec, own_name: Option<&str>) -> Vec<Cow<'a, ToolSpec>> {
+    let renamed = own_name.map(|name| Cow::Owned(ToolSpec { name: name.to_owned(), ..spec.clone() }));
+    std::iter::once(Cow::Borrowed(spec)).chain(renamed).collect()
 }
 
 impl CompiledRule {
-    fn matches(&self, spec: &ToolSpec, args: &Map<String, Value>) -> bool {
+    /// Whether it matches calls of the tool, with some arguments at least.
+    fn concerns(&self, spec: &ToolSpec) -> bool {
         let named = self.tool.as_ref().is_none_or(|glob| glob.is_match(&spec.name));
-        let kind = self.rule.effect.is_none_or(|kind| kind.of(spec.effects));
-        named
-            && kind
+        named && self.rule.effect.is_none_or(|kind| kind.of(spec.effects))
+    }
+
+    fn matches(&self, spec: &ToolSpec, args: &Map<String, Value>) -> bool {
+        self.concerns(spec)
             && self.args.iter().all(|(name, regex)| {
                 match args.get(name).or(default_of(spec, name).as_ref()) {
                     None | Some(Value::Null) => self.rule.then != PolicyVerdict::Allow,
@@ -481,6 +565,41 @@ mod tests {
         policies.add(&file(PolicyVerdict::Deny)).unwrap();
         policies.add(&PolicyFile::default()).unwrap();
         assert_eq!((decide(&policies), policies.trusts("save")), (PolicyVerdict::Deny, false));
+    }
+
+    #[test]
+    fn rules_reach_the_actions_of_a_world_and_the_default_does_not() {
+        use ActionRuling::{Asked, Denied, Free};
+        use PolicyVerdict::{Allow, Ask, Deny};
+        let save = tool("save", Effects { write: true, ..Effects::default() });
+        let with = |rules: Vec<Rule>| {
+            let default = Some(PolicyVerdict::Deny);
+            Policy::new(PolicyFile { default, rules, ..PolicyFile::default() }).unwrap()
+        };
+        let to = |pattern: &str, then| Rule {
+            args: [("to".to_owned(), pattern.to_owned())].into(),
+            ..rule("s*", then)
+        };
+        for (rules, ruling, to_a) in [
+            (vec![], Free, None),
+            (vec![rule("other", Deny)], Free, None),
+            (vec![rule("s*", Deny)], Denied(1), Some(Deny)),
+            (vec![rule("save", Allow), rule("*", Deny)], Free, Some(Allow)),
+            (vec![to("a", Allow), rule("*", Deny)], Free, Some(Allow)),
+            (vec![to("b", Deny), rule("*", Deny)], Denied(2), Some(Deny)),
+            (vec![to("b", Deny)], Free, None),
+            (vec![to("b", Deny), rule("*", Ask)], Asked(2), Some(Ask)),
+        ] {
+            let policy = with(rules.clone());
+            assert_eq!(policy.ruling_on_action(&save, None), ruling, "{rules:?}");
+            let decided = policy.decide_action(&save, None, json!({"to": "a"}).as_object().unwrap());
+            assert_eq!(decided.map(|decision| decision.verdict), to_a, "{rules:?}");
+        }
+        let mut policies = Policies::default();
+        policies.add(&PolicyFile { rules: vec![rule("save", Allow)], ..PolicyFile::default() }).unwrap();
+        policies.add(&PolicyFile { rules: vec![rule("save", Ask)], ..PolicyFile::default() }).unwrap();
+        let refused = policies.refuses_action(&save, None, &Map::new()).unwrap();
+        assert!(refused.contains("nobody is asked"), "{refused}");
     }
 
     #[test]

@@ -85,13 +85,18 @@ impl Core {
         if !self.planner.tasks().any(undone) {
             return self.next_episode("nothing was left to do".to_owned());
         }
-        if self.config.learning && self.planner.tasks().any(|task| !task.is_in(seed)) {
+        if self.learns() && self.planner.tasks().any(|task| !task.is_in(seed)) {
             return self.next_episode("its task is left for later".to_owned());
         }
         if !self.config.deliberate && self.config.library {
             return self.next_episode("there is no skill for its task".to_owned());
         }
         self.choose_action()
+    }
+
+    /// Whether skills and reflexes are written: the run wants to learn, and its world allows the trials that decide about them.
+    pub(super) fn learns(&self) -> bool {
+        self.config.learning && self.spec.practice
     }
 
     /// Whether the controller chooses single calls where no skill fits, so that the world is not left unused until a task that was
@@ -118,7 +123,7 @@ impl Core {
             planner: &self.planner,
             skills: &skills,
             done: &self.episode.done,
-            learning: self.config.learning,
+            learning: self.learns(),
             only: &self.config.tasks,
             seed: self.episode.seed,
             in_order: self.config.rules >= 3,

@@ -59,7 +59,7 @@ impl Core {
         };
         let attempts = self.reflex_attempts.get(&cause).copied().unwrap_or(0);
         let written = self.library.reflexes().len();
-        if !self.config.learning
+        if !self.learns()
             || moments.is_empty()
             || attempts >= config.attempts
             || written >= config.most

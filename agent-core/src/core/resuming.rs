@@ -39,6 +39,10 @@ impl Core {
                 self.now_ms = control.at_ms;
                 return;
             }
+            ControlRecord::TrialCall { .. } => {
+                self.totals.tool_calls = self.totals.tool_calls.saturating_add(1);
+                return;
+            }
             ControlRecord::ToolsChanged { appeared, unconstrained, vanished, notices } => {
                 self.now_ms = control.at_ms;
                 self.consultations.changed(appeared, unconstrained, vanished, notices);

@@ -45,7 +45,7 @@ impl Core {
                 changes.push(Effect::ChangeLibrary { change });
             }
         }
-        if self.config.learning
+        if self.learns()
             && let Some(name) = report.skills.last().map(|used| used.name.clone())
             && let Some(entry) = self.library.active(&name)
             && let Some(reason) = entry.should_demote(&DemotionRule::default())
@@ -125,7 +125,7 @@ impl Core {
 
     /// Tests skills again whose callees are not the versions that they were tried with.
     pub(super) fn retest_callers(&mut self) -> Option<Vec<Effect>> {
-        if !self.config.learning || !self.config.library {
+        if !self.learns() || !self.config.library {
             return None;
         }
         let active = |name: &str| self.library.active(name).is_some();

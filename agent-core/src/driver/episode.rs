@@ -63,6 +63,7 @@ impl Driver {
             observer: Arc::clone(&self.observer),
             cancel: self.cancel.clone(),
             redactor: self.redactor.clone(),
+            restrictions: self.restrictions.clone(),
             durable: !self.core.spec().deterministic,
             limit: limit.clone().with_grace(),
         };

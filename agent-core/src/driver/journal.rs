@@ -4,6 +4,7 @@
 //! and results from outside are taken from them. After the last recorded record the run is live.
 
 use super::clock::{Clock, RecordIndex, RunningTime, Time, TimeSource as _};
+use super::replay::RecordedRun;
 use super::run_media::RunMedia;
 use super::time_limit::TimeLimit;
 use crate::log::ReadError;
@@ -39,6 +40,8 @@ pub struct Journal {
     index: RecordIndex,
     /// Results of trials in another log, by the index of their record.
     trial_results: BTreeMap<usize, LogRecord>,
+    /// Calls of tools in trials in another log, by the index of the record after them.
+    trial_calls: BTreeMap<usize, Vec<ControlRecord>>,
     matched: u64,
     /// The bytes of pictures and sounds that records refer to.
     media: Option<Arc<RunMedia>>,
@@ -106,6 +109,7 @@ impl Journal {
             at_ms: 0,
             index: RecordIndex::default(),
             trial_results: BTreeMap::new(),
+            trial_calls: BTreeMap::new(),
             matched: 0,
             media: None,
         }
@@ -152,11 +156,24 @@ impl Journal {
         self
     }
 
-    /// Takes results of trials from another log, by the index of their record, where trials cannot run here.
+    /// Takes results of trials, and the calls of tools in them, from another log, where trials cannot run here.
     #[must_use]
-    pub fn with_trial_results(mut self, results: BTreeMap<usize, LogRecord>) -> Self {
-        self.trial_results = results;
+    pub fn with_trials_of(mut self, recorded: &RecordedRun) -> Self {
+        self.trial_results = recorded.trial_results();
+        self.trial_calls = recorded.trial_calls();
         self
+    }
+
+    /// Writes the calls of tools that another log has before the result of the trial at this place. Only valid after the recorded
+    /// part.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn repeat_trial_calls(&mut self) -> Result<(), JournalError> {
+        for call in self.trial_calls.remove(&self.index.now()).unwrap_or_default() {
+            self.append_control(call).await?;
+        }
+        Ok(())
     }
 
     /// The result of a trial that another log has at this index. Only valid after the recorded part.
@@ -420,7 +437,8 @@ impl Journal {
             ControlRecord::ToolsChanged { .. } => self.clock.tools(self.index.now(), before_ms),
             ControlRecord::Resumed { .. }
             | ControlRecord::Forked { .. }
-            | ControlRecord::ClockChanged { .. } => self.clock.between(before_ms),
+            | ControlRecord::ClockChanged { .. }
+            | ControlRecord::TrialCall { .. } => self.clock.between(before_ms),
         };
         let noted = self.append(control.kind(), at_ms, compact, &contents).await?;
         self.controls.push(TimedControl { record: control, before_ms, at_ms: noted.at_ms });

@@ -4,6 +4,7 @@ use super::executor::{ExecutorError, Recorder};
 use super::journal::{Journal, JournalError};
 use super::observer::{Notice, Observer};
 use super::redact::Redactor;
+use super::restrictions::Restrictions;
 use super::time_limit::TimeLimit;
 use crate::model::{Payload as _, RecordKind, SkillEvent};
 use async_trait::async_trait;
@@ -18,6 +19,8 @@ pub(super) struct JournalRecorder {
     pub observer: Arc<dyn Observer>,
     pub cancel: Cancel,
     pub redactor: Redactor,
+    /// A process that resumes the run within a skill may bring a stricter policy.
+    pub restrictions: Restrictions,
     /// Whether every event must be durable at once, because the environment cannot repeat it.
     pub durable: bool,
     /// When a skill is cut off.
@@ -31,6 +34,8 @@ impl Recorder for JournalRecorder {
         let payload = event.to_payload().map_err(JournalError::from)?;
         let mut journal = self.journal.lock().await;
         let noted = journal.note_payload(event.kind(), &payload).await?;
+        let controls = journal.read_controls().await?;
+        self.restrictions.heed(controls).map_err(|error| ExecutorError::Tools(error.to_string()))?;
         if self.durable && !noted.replayed {
             journal.commit(Durability::Effect).await?;
         }

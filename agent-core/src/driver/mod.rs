@@ -17,6 +17,7 @@ mod provenance;
 mod redact;
 mod redacted_environment;
 mod replay;
+mod restrictions;
 mod run_media;
 mod run_memory;
 mod spans;
@@ -43,13 +44,14 @@ use crate::model::{
 use executor::{LiveReflex, LoadedSkill};
 use redacted_environment::RedactedEnvironment;
 use replay::ReplayingEnvironment;
+use restrictions::Restrictions;
 use run_media::RunMedia;
 use serde::Serialize;
 use sojourn_controller::{Cancel, Controller};
 use sojourn_memory::{Durability, RunId, RunStatus};
 use sojourn_sandbox::{Program, Sandbox};
 use sojourn_skills::{Library, LibraryError, SkillId};
-use sojourn_tools::Environment;
+use sojourn_tools::{Environment, PolicedEnvironment};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use time_limit::TimeLimit;
@@ -83,6 +85,8 @@ pub struct Driver {
     skills: Arc<BTreeMap<String, LoadedSkill>>,
     /// Tools that do not belong to the environment; `None` in a run without any.
     toolkit: Option<Toolkit>,
+    /// The policies that bound the calls of tools, and the actions of a world that other programs compute.
+    restrictions: Restrictions,
     episode_step: u64,
     /// Whether a budget was nearly used up at the last event.
     budget_is_near: bool,
@@ -197,7 +201,12 @@ impl Driver {
                 &engine[..12]
             )));
         }
+        let restrictions = Restrictions::default();
+        if let Some(settings) = &started.config.tools {
+            restrictions.restrict(&settings.policy)?;
+        }
         if !started.environment.deterministic {
+            deps.environment = PolicedEnvironment::wrap(deps.environment, Arc::new(restrictions.clone()));
             deps.environment = RedactedEnvironment::wrap(deps.environment, &deps.redactor);
             deps.environment = Box::new(ReplayingEnvironment::new(deps.environment, &deps.journal).await?);
         }
@@ -217,18 +226,17 @@ impl Driver {
         }
         let run = started.origin.run.clone();
         let journal = Arc::new(Mutex::new(deps.journal));
-        let toolkit = match &started.config.tools {
-            Some(settings) => Some(Toolkit::new(
+        let toolkit = started.config.tools.as_ref().map(|_| {
+            Toolkit::new(
                 deps.tools,
-                &settings.policy,
+                restrictions.clone(),
                 run.clone(),
                 Arc::clone(&journal),
                 media,
                 deps.cancel.clone(),
                 deps.redactor.clone(),
-            )?),
-            None => None,
-        };
+            )
+        });
         let core = Core::new(started.config, started.environment, started.library, started.origin);
         let mut driver = Self {
             core,
@@ -248,6 +256,7 @@ impl Driver {
             programs: BTreeMap::new(),
             skills: Arc::default(),
             toolkit,
+            restrictions,
             episode_step: 0,
             budget_is_near: false,
         };
@@ -325,6 +334,8 @@ impl Driver {
                 return Err(DriveError::Interrupted);
             }
             let noted = self.journal.lock().await.note(&effect).await?;
+            // The log says that another process resumes the run before that process does anything.
+            self.journal.lock().await.read_controls().await?;
             match effect {
                 Effect::ChangeLibrary { change } => self.change_library(&change, noted).await?,
                 Effect::Remember { memory } => self.remember(&memory, noted).await?,
@@ -373,7 +384,7 @@ impl Driver {
 
     /// The end of the run's time, for the effect that is about to be carried out.
     async fn time_limit(&mut self) -> Result<TimeLimit, DriveError> {
-        // A clock that was set since the last event moves the end.
+        // A pause or a clock that was set since the last event moves the end.
         let pauses = self.journal.lock().await.take_pauses();
         self.apply_each(&pauses)?;
         Ok(self.journal.lock().await.time_limit(self.core.deadline_ms()))
@@ -402,6 +413,7 @@ impl Driver {
     /// Applies control records in their order. Returns the time of the last resume or fork among them.
     fn apply_each(&mut self, controls: &[TimedControl]) -> Result<Option<i64>, DriveError> {
         let mut resumed_ms = None;
+        self.restrictions.heed(controls)?;
         if let Some(toolkit) = &self.toolkit {
             toolkit.heed(controls)?;
         }
@@ -420,7 +432,9 @@ impl Driver {
                         self.disown_reflexes()?;
                     }
                 }
-                ControlRecord::ToolsChanged { .. } | ControlRecord::ClockChanged { .. } => {}
+                ControlRecord::ToolsChanged { .. }
+                | ControlRecord::ClockChanged { .. }
+                | ControlRecord::TrialCall { .. } => {}
             }
         }
         Ok(resumed_ms)

@@ -75,6 +75,14 @@ impl Environment for RedactedEnvironment {
         self.redacted(stepped)
     }
 
+    fn own_name(&self, name: &str) -> Option<&str> {
+        self.environment.own_name(name)
+    }
+
+    fn permits(&self, action: &Action) -> bool {
+        self.environment.permits(action)
+    }
+
     fn snapshot(&self) -> Option<Snapshot> {
         self.environment.snapshot()
     }

@@ -5,6 +5,7 @@
 //! [`FailureKind::EffectUnknown`].
 
 use super::journal::{Journal, JournalError};
+use super::restrictions::Restrictions;
 use super::run_media::RunMedia;
 use super::time_limit::TimeLimit;
 use super::{DriveError, Redactor, spans};
@@ -15,11 +16,12 @@ use sha2::{Digest as _, Sha256};
 use sojourn_controller::{Cancel, Constraint};
 use sojourn_memory::{Durability, EventSeq, RunId};
 use sojourn_tools::{
-    CallContext, Decision, FailureKind, MediaInMemory, Policies, PolicyFile, PolicyVerdict, ToolCall,
-    ToolOutcome, ToolSpec, Toolbox, ValidatedCall,
+    CallContext, Decision, FailureKind, MediaInMemory, PolicyVerdict, ToolCall, ToolOutcome, ToolSpec,
+    Toolbox, ValidatedCall,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -94,7 +96,7 @@ pub struct Tools {
 #[derive(Clone)]
 pub(super) struct Toolkit {
     tools: Option<Tools>,
-    restrictions: Arc<RwLock<Restrictions>>,
+    restrictions: Restrictions,
     /// The tools as the core knows them. In a replay there is no other source.
     specs: Arc<RwLock<BTreeMap<String, ToolSpec>>>,
     media: Arc<RunMedia>,
@@ -105,22 +107,21 @@ pub(super) struct Toolkit {
     limit: Arc<TimeLimit>,
 }
 
-/// The bounds of all calls. They only ever become stricter.
-#[derive(Default)]
-struct Restrictions {
-    /// The policy that the run was started with, and those that were added when it was resumed or forked.
-    policies: Policies,
-    /// Whether the run was recorded elsewhere, so that content from outside may have caused every call.
-    tainted: bool,
-}
-
 /// Where calls are made.
 #[derive(Clone)]
 enum CallSite {
     /// In the run: decisions and outcomes are logged.
     Run { journal: Arc<Mutex<Journal>>, cancel: Cancel, redactor: Redactor },
-    /// In a trial: only tools that change nothing are called, and nobody is asked. Media that they bring in is not logged.
-    Trial { redactor: Redactor, media: Arc<MediaInMemory> },
+    /// In a trial: only tools that change nothing are called, and nobody is asked. Each call is a control record before it is made;
+    /// answers and media that they bring in are not logged.
+    Trial {
+        journal: Arc<Mutex<Journal>>,
+        cancel: Cancel,
+        redactor: Redactor,
+        media: Arc<MediaInMemory>,
+        /// The calls that the run's budget still allows, shared by all worlds of the trial.
+        left: Arc<AtomicU64>,
+    },
 }
 
 /// A call that wants an answer.
@@ -135,69 +136,47 @@ pub(super) struct ToolRequest<'a> {
 impl Toolkit {
     pub fn new(
         tools: Option<Tools>,
-        policy: &PolicyFile,
+        restrictions: Restrictions,
         run: RunId,
         journal: Arc<Mutex<Journal>>,
         media: Arc<RunMedia>,
         cancel: Cancel,
         redactor: Redactor,
-    ) -> Result<Self, DriveError> {
+    ) -> Self {
         let site = CallSite::Run { journal, cancel, redactor };
-        let toolkit = Self {
+        Self {
             tools,
-            restrictions: Arc::default(),
+            restrictions,
             specs: Arc::default(),
             media,
             run: Arc::new(RwLock::new(run)),
             site,
             limit: Arc::default(),
-        };
-        toolkit.restrict(policy)?;
-        Ok(toolkit)
+        }
     }
 
-    /// Adds a policy: from now on the strictest decides.
-    fn restrict(&self, policy: &PolicyFile) -> Result<(), DriveError> {
-        let added = self.restrictions_mut().policies.add(policy);
-        added.map(|_| ()).map_err(|error| DriveError::Unusable(format!("policy: {error}")))
-    }
-
-    /// Takes over what control records say about policies. Doing so again changes nothing.
+    /// Takes over what control records say about policies and the run. Doing so again changes nothing.
     pub fn heed(&self, controls: &[TimedControl]) -> Result<(), DriveError> {
         for control in controls {
-            match &control.record {
-                ControlRecord::Resumed { policy, untrusted, .. } => {
-                    if let Some(policy) = policy {
-                        self.restrict(policy)?;
-                    }
-                    self.restrictions_mut().tainted |= untrusted;
-                }
-                ControlRecord::Forked { changes, .. } => {
-                    self.run.write().unwrap_or_else(PoisonError::into_inner).clone_from(&changes.run);
-                    let tools = changes.config.as_ref().and_then(|config| config.tools.as_ref());
-                    if let Some(tools) = tools {
-                        self.restrict(&tools.policy)?;
-                    }
-                }
-                _ => {}
+            if let ControlRecord::Forked { changes, .. } = &control.record {
+                self.run.write().unwrap_or_else(PoisonError::into_inner).clone_from(&changes.run);
             }
         }
-        Ok(())
+        self.restrictions.heed(controls)
     }
 
-    fn restrictions(&self) -> RwLockReadGuard<'_, Restrictions> {
-        self.restrictions.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn restrictions_mut(&self) -> RwLockWriteGuard<'_, Restrictions> {
-        self.restrictions.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The same tools for trials.
-    pub fn in_trial(&self) -> Self {
-        let (CallSite::Run { redactor, .. } | CallSite::Trial { redactor, .. }) = &self.site;
-        let media = Arc::new(MediaInMemory::over(self.media.clone()));
-        Self { site: CallSite::Trial { redactor: redactor.clone(), media }, ..self.clone() }
+    /// The same tools for trials, which may make at most `calls` calls; `None`: any number.
+    pub fn in_trial(&self, calls: Option<u64>) -> Self {
+        let (CallSite::Run { journal, cancel, redactor } | CallSite::Trial { journal, cancel, redactor, .. }) =
+            &self.site;
+        let site = CallSite::Trial {
+            journal: Arc::clone(journal),
+            cancel: cancel.clone(),
+            redactor: redactor.clone(),
+            media: Arc::new(MediaInMemory::over(self.media.clone())),
+            left: Arc::new(AtomicU64::new(calls.unwrap_or(u64::MAX))),
+        };
+        Self { site, ..self.clone() }
     }
 
     /// The same tools, whose calls are given up at the end of `limit`.
@@ -218,7 +197,7 @@ impl Toolkit {
 
     /// Whether the policy trusts a tool's content like the user's own words.
     pub fn trusts(&self, name: &str) -> bool {
-        self.restrictions().policies.trusts(name)
+        self.restrictions.trusts(name)
     }
 
     /// The tools as they are now; `None` in a replay.
@@ -229,9 +208,7 @@ impl Toolkit {
     /// The outcome of a call: from the log while it is recorded there, then from the tool, if the policy allows the call.
     pub async fn answer(&self, request: &ToolRequest<'_>) -> Result<ToolOutcome, DriveError> {
         match &self.site {
-            CallSite::Trial { redactor, media } => {
-                Ok(self.call_in_trial(request.call, redactor, media).await)
-            }
+            CallSite::Trial { .. } => self.call_in_trial(request.call).await,
             CallSite::Run { journal, cancel, redactor } => {
                 self.call_in_run(request, journal, cancel, redactor).await
             }
@@ -389,8 +366,7 @@ impl Toolkit {
 
     /// The decision of the policies.
     fn judge(&self, ready: &ValidatedCall, untrusted: bool) -> Decision {
-        let restrictions = self.restrictions();
-        restrictions.policies.decide(ready.spec(), ready.args(), untrusted || restrictions.tainted)
+        self.restrictions.judge(ready.spec(), ready.args(), untrusted)
     }
 
     /// Why a call that was granted before a crash is not made after it; `None` where it may be made. `elsewhere` says that it was
@@ -419,23 +395,47 @@ impl Toolkit {
         }
     }
 
-    async fn call_in_trial(
-        &self,
-        call: &ToolCall,
-        redactor: &Redactor,
-        media: &Arc<MediaInMemory>,
-    ) -> ToolOutcome {
+    async fn call_in_trial(&self, call: &ToolCall) -> Result<ToolOutcome, DriveError> {
+        let CallSite::Trial { journal, cancel, redactor, media, left } = &self.site else {
+            return Ok(ToolOutcome::failed(format!("`{}` is not called in a trial", call.name)));
+        };
         let ready = match self.ready(call) {
             Ok(ready) => ready,
-            Err(refusal) => return ToolOutcome::failed(refusal),
+            Err(refusal) => return Ok(ToolOutcome::failed(refusal)),
         };
         let decision = self.judge(&ready, true);
         if !ready.spec().effects.changes_nothing() || decision.verdict != PolicyVerdict::Allow {
-            return ToolOutcome::failed(format!("`{}` is not called in a trial", call.name));
+            return Ok(ToolOutcome::failed(format!("`{}` is not called in a trial", call.name)));
         }
-        let context = CallContext { media: Some(media.clone()), ..CallContext::default() };
-        let outcome = redactor.any(ready.run(context).await);
-        outcome.unwrap_or_else(|error| ToolOutcome::failed(error.to_string()))
+        let one_less = |left: u64| left.checked_sub(1);
+        if left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_err() {
+            return Ok(ToolOutcome::failed("the run's budget of tool calls is used up"));
+        }
+        let record = ControlRecord::TrialCall { call: redactor.any(call.clone())?, by: decision.by };
+        {
+            let mut journal = journal.lock().await;
+            journal.append_control(record).await?;
+            journal.commit(Durability::Effect).await?;
+        }
+        let token = CancellationToken::new();
+        let context =
+            CallContext { media: Some(media.clone()), cancel: token.clone(), ..CallContext::default() };
+        let running = ready.run(context);
+        tokio::pin!(running);
+        let outcome = tokio::select! {
+            outcome = &mut running => redactor.any(outcome),
+            () = cancel.cancelled() => {
+                token.cancel();
+                let _ = running.await;
+                return Err(DriveError::Interrupted);
+            }
+            () = self.limit.over() => {
+                token.cancel();
+                let _ = running.await;
+                return Err(DriveError::OutOfTime);
+            }
+        };
+        Ok(outcome.unwrap_or_else(|error| ToolOutcome::failed(error.to_string())))
     }
 }
 

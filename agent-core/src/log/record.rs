@@ -263,6 +263,14 @@ log_records! {
             /// What the clock shows now, less what it would show if it had run on, in milliseconds.
             by_ms: i64,
         },
+        /// A program under trial is about to call a tool that does not belong to the environment. Its answer is not recorded; a
+        /// replay takes the results of such trials from the log.
+        "trial_call" => TrialCall {
+            /// The call.
+            call: ToolCall,
+            /// Why it is allowed: "rule 2", "the default for calls that only read".
+            by: String,
+        },
     }
 
     single {

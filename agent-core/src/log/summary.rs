@@ -59,6 +59,9 @@ fn control_line(record: &ControlRecord) -> String {
         ControlRecord::ClockChanged { by_ms } => {
             format!("the clock was set, or this computer slept: {:+.1} s", *by_ms as f64 / 1000.0)
         }
+        ControlRecord::TrialCall { call, by } => {
+            format!("in a trial: {}, allowed: {by}", as_javascript(call))
+        }
         ControlRecord::ToolsChanged { appeared, vanished, notices, unconstrained } => {
             let names: Vec<&str> = appeared.iter().map(|spec| spec.name.as_str()).collect();
             let vanished: Vec<&str> = vanished.iter().map(String::as_str).collect();

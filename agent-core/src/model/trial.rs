@@ -90,7 +90,7 @@ pub struct SkillRetest {
 }
 
 /// Results of one candidate.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CandidateTrial {
     /// The error of the compiler, if it did not compile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -147,7 +147,7 @@ pub struct ReflexTrialPlan {
 }
 
 /// Results of one candidate for a reflex.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReflexCandidateTrial {
     /// The error of the compiler, if it did not compile.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -53,7 +53,7 @@ async fn a_clock_that_is_set_neither_shortens_nor_lengthens_a_run() {
         lab.clock = clock(&pile, set_ms);
         let (_home, store, records) = lab.first(&pile).await;
         // The budget is looked at between two skills, of which each may draw twenty cards.
-        assert!((8..40).contains(&pile.drawn()), "{name}: {} cards", pile.drawn());
+        assert!((6..40).contains(&pile.drawn()), "{name}: {} cards", pile.drawn());
         let finished = records.iter().rfind(|record| record.kind == "finish").unwrap();
         assert!(finished.payload.to_string().contains("time"), "{name}: {}", finished.payload);
         assert!(count(&records, "clock_changed") >= changes, "{name}");
@@ -121,7 +121,9 @@ async fn not_counted_before(control: ControlRecord) {
     let (_home, store, records) = lab.first(&pile).await;
     let offsets: [fn(i64) -> i64; 2] = [|_| 10 * HOUR_MS, |_| -HOUR_MS];
     for set_ms in offsets {
-        for end in (2..records.len()).step_by(5) {
+        // Also directly after the record of an intent: then nothing else has told the process how long the pause was.
+        let intends = |end: &usize| end % 5 == 2 || records[end - 1].kind == "act";
+        for end in (2..records.len()).filter(intends) {
             let (_home, copy, writer) = cut(&store, &records[..end]).await;
             let pile = Pile::standing(1000, count(&records[..end], "stepped"));
             lab.clock = clock(&pile, set_ms);
@@ -129,14 +131,7 @@ async fn not_counted_before(control: ControlRecord) {
             let table = Table::new(pile.clone(), true, WRITES);
             let outcome = lab.run(table, &copy, past, Some(writer)).await;
             let in_time = matches!(outcome, Outcome::Finished(FinishReason::Time));
-            let drawn = count(&records[..end], "stepped");
-            let ran_ms = records[end - 1].at_ms - records[0].at_ms;
-            assert!(
-                in_time && (8..60).contains(&pile.drawn()),
-                "after {end} records with {drawn} cards in {ran_ms} ms, the clock set by {} ms: {outcome:?}, {} cards",
-                set_ms(0),
-                pile.drawn()
-            );
+            assert!(in_time && (8..60).contains(&pile.drawn()), "after {end}: {outcome:?}, {}", pile.drawn());
         }
     }
 }

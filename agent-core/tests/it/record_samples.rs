@@ -227,5 +227,9 @@ fn controls() -> Vec<ControlRecord> {
             notices: vec!["the bank has moved".into()],
         },
         ControlRecord::ClockChanged { by_ms: -3_600_000 },
+        ControlRecord::TrialCall {
+            call: ToolCall { name: "maps_find".into(), args: Map::new() },
+            by: "rule 2".into(),
+        },
     ]
 }

@@ -93,6 +93,7 @@ impl Table {
             question: None,
             exploration: None,
             play: false,
+            practice: true,
             episode_steps: None,
             wording: Wording::default(),
             untrusted: true,

@@ -68,6 +68,7 @@ impl Lamp {
             question: None,
             exploration: None,
             play: false,
+            practice: true,
             episode_steps: None,
             wording: Wording::default(),
             untrusted: false,
@@ -103,6 +104,9 @@ impl Environment for Lamp {
         self.acted = true;
         self.lit += 1;
         Ok(StepOutcome { state: json!({"lit": self.lit}), reward: 0.0, unlocked: Vec::new(), ended: None })
+    }
+    fn practice(&self) -> Option<Box<dyn Environment>> {
+        Some(Box::new(Self { shown: self.shown, ..Self::new() }))
     }
 }
 

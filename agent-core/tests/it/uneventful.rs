@@ -2,19 +2,22 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use super::whims::{Whim, answer, core, report, trials};
+use super::whims::{Whim, answer, core, core_in, drive_in, report, spec, trials};
 use serde_json::json;
-use sojourn_core::{Effect, Event, FinishReason, Milestone, RunConfig};
+use sojourn_core::{Core, Effect, Event, FinishReason, Milestone, RunConfig};
 use sojourn_tools::Observation;
 
 /// Lives by good luck, except that no candidate for `unlearnable` passes. At most 400 events.
 fn live(config: RunConfig, unlearnable: &str) -> Vec<Effect> {
+    live_in(core(config), unlearnable)
+}
+
+fn live_in(mut core: Core, unlearnable: &str) -> Vec<Effect> {
     let whim = Whim { choice: 1, lucky: true, steps: 5 };
     let observed = |wood: u64| {
         let text = format!("wood {wood}");
         Observation::new(text, json!({"inventory": {"wood": wood}, "health": 9}))
     };
-    let mut core = core(config);
     let mut effects = core.start(0);
     let mut all = effects.clone();
     for number in 1..400 {
@@ -92,4 +95,37 @@ fn where_all_else_is_learned_a_task_that_was_left_for_later_is_tried_again() {
     let before = live(RunConfig { uneventful_episodes: None, ..config(&tasks) }, "collect_drink");
     let (now, before) = (attempts(&now, "collect_drink"), attempts(&before, "collect_drink"));
     assert!(now > before && before > 0, "{now} attempts, {before} without the setting");
+}
+
+#[test]
+fn a_world_that_must_not_be_practised_in_is_acted_in_step_by_step() {
+    let mut spec = super::whims::pages();
+    (spec.deterministic, spec.practice) = (false, false);
+    let config = RunConfig { memory: false, ..RunConfig::default() };
+    let effects = drive_in(spec, config, &vec![Whim { choice: 1, lucky: true, steps: 5 }; 60]);
+    let tried = |effect: &Effect| {
+        matches!(
+            effect,
+            Effect::Explore { .. }
+                | Effect::ObserveStarts { .. }
+                | Effect::TryCandidates { .. }
+                | Effect::RetestSkills { .. }
+                | Effect::TryReflexes { .. }
+        )
+    };
+    assert!(!effects.iter().any(tried), "something was practised");
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Act { .. })), "nothing was done");
+}
+
+#[test]
+fn a_world_of_others_that_nobody_explores_is_not_left_unused() {
+    let acts = |rules| {
+        let mut spec = spec();
+        spec.deterministic = false;
+        let config = RunConfig { rules, deliberate: true, ..config(&["collect_wood"]) };
+        let effects = live_in(core_in(spec, config), "collect_wood");
+        effects.iter().filter(|effect| matches!(effect, Effect::Act { .. })).count()
+    };
+    assert_eq!(acts(1), 0, "logs of earlier rules");
+    assert!(acts(2) > 0, "no action was chosen where no skill could be learned");
 }

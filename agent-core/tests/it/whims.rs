@@ -36,7 +36,7 @@ pub(super) fn whims() -> impl Strategy<Value = Vec<Whim>> {
     prop::collection::vec(whim, 1..120)
 }
 
-fn spec() -> EnvironmentSpec {
+pub(super) fn spec() -> EnvironmentSpec {
     CrafterEnvironment::default().spec().clone()
 }
 

@@ -197,10 +197,8 @@ async fn measure(
     let (library, learning) = if args.learn_episodes.is_some() || args.learn_minutes.is_some() {
         let episodes =
             (0..args.learn_episodes.unwrap_or(0)).map(|index| subject.learning_seed(index)).collect();
-        match subject
-            .learn(home.environments().open(ENVIRONMENT).await?, episodes, args.learn_minutes)
-            .await?
-        {
+        let world = home.environments().open(ENVIRONMENT).await?;
+        match Box::pin(subject.learn(world, episodes, args.learn_minutes)).await? {
             Some((library, learning)) => (library, Some(learning)),
             None => return Ok(None),
         }

@@ -26,9 +26,9 @@ pub enum Environments {
         /// The episode's seed.
         #[arg(long, default_value_t = 0)]
         seed: u64,
-        /// The number of steps.
-        #[arg(long, default_value_t = 200)]
-        steps: u64,
+        /// The number of steps. Default: 200; 0 in a world that trials may not be made in.
+        #[arg(long)]
+        steps: Option<u64>,
         /// Print one JSON document.
         #[arg(long)]
         json: bool,

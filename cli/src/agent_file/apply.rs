@@ -7,7 +7,7 @@ use anyhow::Result;
 use sojourn_core::Prices;
 use sojourn_sandbox::{Limits, LimitsError};
 use sojourn_skills::grammar::Language;
-use sojourn_tools::{EnvironmentSpec, Policy, PolicyFile};
+use sojourn_tools::{ActionRuling, Environment, EnvironmentSpec, Policy, PolicyFile, ToolSpec};
 use toml::Table;
 
 /// Tokens of a skill and of a reflex from a server that does not constrain: it may comment its code.
@@ -88,6 +88,53 @@ impl AgentFile {
     /// The first unknown task, with the nearest name.
     pub fn check_tasks(&self, environment: &EnvironmentSpec) -> Result<(), Failure> {
         Self::check_task_names(&self.run.tasks, environment)
+    }
+
+    /// Checks what the policy says of the environment's own actions: it may deny them, but nobody is asked about them, and one at
+    /// least must be left.
+    ///
+    /// # Errors
+    /// A rule asks about an action, or all actions are denied.
+    pub fn check_actions(&self, world: &dyn Environment) -> Result<(), Failure> {
+        let environment = world.spec();
+        let Some(tools) = self.run.tools.as_ref().filter(|_| !environment.deterministic) else {
+            return Ok(());
+        };
+        let bad = |text: String, hint: &str| Err(Failure::new(Kind::Usage, text).hint(hint));
+        let policy = match Policy::new(tools.policy.clone()) {
+            Ok(policy) => policy,
+            Err(error) => {
+                return bad(format!("policy: {error}"), "`sojourn tools list` shows what it decides");
+            }
+        };
+        let name = &environment.name;
+        let actions = environment.tools.iter().filter(|tool| tool.effects.write);
+        let rulings: Vec<(&ToolSpec, ActionRuling)> = actions
+            .map(|action| (action, policy.ruling_on_action(action, world.own_name(&action.name))))
+            .collect();
+        for (action, ruling) in &rulings {
+            if let ActionRuling::Asked(rule) = ruling {
+                let text = format!(
+                    "policy: rule {rule} asks about `{}`, an action of the environment `{name}`: nobody is asked about those",
+                    action.name
+                );
+                return bad(text, "deny the action, or allow it by a rule before that one");
+            }
+        }
+        let denied = |(action, ruling): &(&ToolSpec, ActionRuling)| match ruling {
+            ActionRuling::Denied(rule) => Some((action.name.clone(), *rule)),
+            ActionRuling::Free | ActionRuling::Asked(_) => None,
+        };
+        let denied: Option<Vec<(String, usize)>> = rulings.iter().map(denied).collect();
+        match denied.as_deref() {
+            Some([(action, rule), ..]) => bad(
+                format!("policy: rule {rule} leaves no action of the environment `{name}` that may be taken"),
+                &format!(
+                    "before it, allow what the agent may do there: tool = \"{action}\", then = \"allow\""
+                ),
+            ),
+            _ => Ok(()),
+        }
     }
 
     /// Checks that every one of `tasks` is a task of the environment.

@@ -25,9 +25,13 @@ use serde::Deserialize;
 use sojourn_core::{Redactor, ReflexSource, RunConfig};
 use sojourn_sandbox::LimitSettings;
 use sojourn_service::notify::NotifySettings;
-use sojourn_tools::{CallLimits, Environment, EnvironmentRegistry, PolicyFile, SourceSettings, Toolbox};
+use sojourn_tools::{
+    CallLimits, Environment, EnvironmentRegistry, PolicedEnvironment, Policies, PolicyFile, SourceSettings,
+    Toolbox,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a tool source may take to list its tools before the run starts without it.
@@ -181,7 +185,12 @@ impl AgentFile {
     /// # Errors
     /// When no environment has that name, or it cannot be reached.
     pub async fn open_environment(&self, registry: &EnvironmentRegistry) -> Result<Box<dyn Environment>> {
-        self.environment.open(registry, &self.directory).await
+        let environment = self.environment.open(registry, &self.directory).await?;
+        let mut policies = Policies::default();
+        if let Some(tools) = &self.run.tools {
+            policies.add(&tools.policy)?;
+        }
+        Ok(PolicedEnvironment::wrap(environment, Arc::new(policies)))
     }
 
     /// The reflexes' sources; each is named after its file.

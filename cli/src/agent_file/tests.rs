@@ -6,7 +6,7 @@ use sojourn_controller::openai::Price;
 use sojourn_core::{Prices, RunConfig};
 use sojourn_sandbox::Limits;
 use sojourn_skills::grammar::Language;
-use sojourn_tools::SourceSettings;
+use sojourn_tools::{Effects, EnvironmentSpec, SourceSettings, SpecOnlyEnvironment, ToolSpec};
 use std::path::Path;
 
 fn parse(text: &str, overrides: &[&str]) -> Result<AgentFile, String> {
@@ -98,6 +98,44 @@ fn tools_and_their_policy_are_read_and_checked() {
         let error = parse(&format!("environment = \"crafter\"\n{text}"), &[]).unwrap_err();
         assert!(error.contains(part), "{error}");
     }
+}
+
+#[test]
+fn a_policy_that_leaves_nothing_to_do_in_a_world_is_refused_at_the_start() {
+    let action = |name: &str| ToolSpec {
+        effects: Effects { write: true, ..Effects::default() },
+        ..ToolSpec::new(name, "")
+    };
+    let spec = |deterministic| EnvironmentSpec {
+        name: "office".to_owned(),
+        deterministic,
+        tools: vec![ToolSpec::new("observe", ""), action("file"), action("send_mail")],
+        ..unknown_world()
+    };
+    let check = |rules: &str, deterministic: bool| {
+        let agent = parse(&format!("environment = \"crafter\"\n{rules}"), &[]).unwrap();
+        agent
+            .check_actions(&SpecOnlyEnvironment::new(spec(deterministic)))
+            .map_err(|failure| failure.to_string())
+    };
+    let rule = |tool: &str, then: &str| format!("[[policy.rule]]\ntool = {tool:?}\nthen = {then:?}\n");
+    assert_eq!(check("", false), Ok(()));
+    assert_eq!(check(&rule("send_*", "deny"), false), Ok(()), "the other action is left");
+    assert_eq!(check(&rule("*", "deny"), true), Ok(()), "nothing real happens in this world");
+    let nothing = check(&rule("*", "deny"), false).unwrap_err();
+    assert!(nothing.contains("rule 1 leaves no action of the environment `office`"), "{nothing}");
+    assert_eq!(check(&(rule("file", "allow") + &rule("*", "deny")), false), Ok(()));
+    let asked = check(&rule("send_mail", "ask"), false).unwrap_err();
+    assert!(asked.contains("rule 1 asks about `send_mail`"), "{asked}");
+}
+
+/// A world without anything.
+fn unknown_world() -> EnvironmentSpec {
+    serde_json::from_value(serde_json::json!({
+        "name": "", "version": "", "deterministic": false, "about": "", "tools": [], "actions": [], "tasks": [],
+        "recipes": [], "examples": [], "vitals": [],
+    }))
+    .unwrap()
 }
 
 #[test]

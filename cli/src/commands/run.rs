@@ -80,6 +80,7 @@ async fn check(home: &Home, args: &Run) -> Result<String> {
     if agent.goals.is_empty() && (world.spec().documents_tasks() || !world.spec().play) {
         agent.check_tasks(world.spec())?;
     }
+    agent.check_actions(world.as_ref())?;
     Ok(world.spec().name.clone())
 }
 
@@ -138,6 +139,8 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     apply(&mut agent, args);
     agent.with_goals(&args.goals);
     let environment = agent.open_environment(home.environments()).await?;
+    agent.check_actions(environment.as_ref())?;
+    let practised = environment.spec().practice;
     let reflexes = agent.reflex_sources()?;
     let store = home.store().await?;
     let resumed = match &run {
@@ -216,6 +219,9 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     progress.say(&format!("run {run}: {} with {}", started.environment.name, models.controller.model().name));
     if resumed.is_some() {
         progress.say("replaying the recorded part first");
+    }
+    if started.config.learning && !practised && resumed.is_none() {
+        progress.say("no skills are learned here: trials need `practice = true` in [environment]");
     }
     if let Some(tools) = &tools {
         let tools = output::counted(tools.toolbox.specs().len(), "tool");

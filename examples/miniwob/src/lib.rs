@@ -68,6 +68,7 @@ pub fn open(html: &Path) -> io::Result<WebEnvironment> {
         question: None,
         exploration: Some(sojourn_browser::exploration()),
         play: false,
+        practice: true,
         episode_steps: None,
         wording: Wording::default(),
         // The files of a package of a fixed version, without the network. Their goals stand for the user's words.

@@ -108,6 +108,15 @@ fn the_golden_run_is_replayed() {
     assert!(records > 200, "the golden log has only {records} records");
 }
 
+#[test]
+fn a_replay_that_takes_longer_than_it_may_ends_and_says_so() {
+    let home = home();
+    let (run, _) = recorded(home.path());
+    let output = sojourn(home.path(), &["replay", &run, "--verify", "--time", "1ms"]);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && message.contains("the replay was not over after"), "{message}");
+}
+
 #[tokio::test]
 async fn every_prefix_of_the_golden_run_is_replayed() {
     let home = home();

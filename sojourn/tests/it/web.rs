@@ -80,6 +80,33 @@ mod with_browser {
     }
 
     #[test]
+    fn programs_of_the_working_directory_are_not_run_for_a_browser() {
+        use std::os::unix::fs::PermissionsExt as _;
+        if !can_browse() {
+            return;
+        }
+        let site = Site::start();
+        let place = site.agent();
+        let names =
+            ["sh", "unshare", "setpriv", "grep", "sleep", "chromium", "chromium-browser", "google-chrome"];
+        for name in names {
+            place.write(
+                name,
+                format!("#!/bin/sh\necho {name} >> ran\nPATH=/usr/bin:/bin exec {name} \"$@\"\n"),
+            );
+            let mode = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(place.path().join(name), mode).unwrap();
+        }
+        let mut check = place.command(&["environments", "check", "agent.toml", "--steps", "1"]);
+        // An empty entry is the working directory.
+        check.env("PATH", format!(":.:{}", std::env::var("PATH").unwrap()));
+        let check = place.answer(&check.output().unwrap());
+        assert!(check.is_ok(), "{check}");
+        let ran = std::fs::read_to_string(place.path().join("ran")).unwrap_or_default();
+        assert_eq!(ran, "", "programs of the working directory ran");
+    }
+
+    #[test]
     fn the_example_learns_its_tasks_and_its_log_needs_no_browser() {
         if !can_browse() {
             return;

@@ -3,7 +3,7 @@
 use crate::BrowserError;
 use crate::profile::Profile;
 use rustix::process::{Pid, Signal, kill_process_group};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -15,8 +15,7 @@ const START_TIMEOUT: Duration = Duration::from_mins(2);
 const MAX_LINES: usize = 1000;
 const MAX_LINE_BYTES: u64 = 4096;
 /// Environment variables that the browser sees: no secrets of its owner.
-const VISIBLE: [&str; 12] = [
-    "PATH",
+const VISIBLE: [&str; 11] = [
     "HOME",
     "LANG",
     "LC_ALL",
@@ -70,7 +69,7 @@ pub(crate) struct BrowserProcess {
 }
 
 impl BrowserProcess {
-    /// Starts `command`, a browser that uses `profile`, or a helper that becomes one. It sees `variable` besides [`VISIBLE`].
+    /// Starts `command`, a browser that uses `profile`, or a helper that becomes one. It sees `PATH` and `variable` besides [`VISIBLE`].
     ///
     /// # Errors
     /// The program cannot be started.
@@ -88,6 +87,8 @@ impl BrowserProcess {
                 command.env(name, value);
             }
         }
+        // It may be a script that starts other programs.
+        command.env("PATH", sojourn_subprocess::search_path());
         command.envs(variable);
         let mut child = command.spawn().map_err(|error| BrowserError::Start(error.to_string()))?;
         let stderr = child.stderr.take();
@@ -151,7 +152,8 @@ impl Drop for BrowserProcess {
 
 /// Starts the watchdog of a profile, before anything uses the profile.
 async fn watchdog(profile: &Profile) -> Option<Child> {
-    let mut command = Command::new("sh");
+    let mut command = Command::new(sojourn_subprocess::find("sh".as_ref(), Path::new("")).ok()?);
+    command.env("PATH", sojourn_subprocess::search_path());
     command.args(["-c", WATCHDOG, "sojourn-browser-watchdog"]);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
     let mut watchdog = command.spawn().ok()?;

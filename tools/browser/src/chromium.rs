@@ -37,10 +37,8 @@ pub fn find_chromium() -> Option<PathBuf> {
     if let Some(said) = std::env::var_os(PROGRAM_VARIABLE) {
         return Some(PathBuf::from(said)).filter(|program| program.is_file());
     }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let directories: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    let named = NAMES.iter().flat_map(|name| directories.iter().map(move |directory| directory.join(name)));
-    named.chain(PATHS.iter().map(PathBuf::from)).find(|program| program.is_file())
+    let named = NAMES.iter().find_map(|name| sojourn_subprocess::find(name.as_ref(), Path::new("")).ok());
+    named.or_else(|| PATHS.iter().map(PathBuf::from).find(|program| program.is_file()))
 }
 
 /// Checks that a browser is installed: at `program`, or where [`find_chromium`] looks.

@@ -149,14 +149,14 @@ impl Preparation {
     /// # Errors
     /// A program is missing, or the socket cannot be made.
     pub fn new(helper: &Helper, profile: &Path) -> Result<Self, String> {
-        let needed = if is_superuser() { &["unshare"][..] } else { &["unshare", DROP_RIGHTS[0]] };
-        if let Some(missing) = needed.iter().find(|program| !is_installed(program)) {
-            return Err(format!("the program `{missing}` (of util-linux) is not installed"));
+        let unshare = installed("unshare")?;
+        if !is_superuser() {
+            installed(DROP_RIGHTS[0])?;
         }
         let socket = profile.join(SOCKET);
         let listener = tokio::net::UnixListener::bind(&socket)
             .map_err(|error| format!("no socket can be made at {}: {error}", socket.display()))?;
-        let mut command = Command::new("unshare");
+        let mut command = Command::new(unshare);
         // The superuser needs no new user. Anybody else stays who they are, with rights over the new network only.
         if !is_superuser() {
             command.args(["--user", "--map-current-user", "--keep-caps"]);
@@ -216,8 +216,11 @@ impl OwnNetwork {
     /// Lets the helper become the browser.
     pub fn start(mut self, program: &Path, arguments: Vec<String>) -> Result<Devtools, BrowserError> {
         // The rights in the namespace were for the helper only.
-        let before = if is_superuser() { &[][..] } else { &DROP_RIGHTS[..] };
-        let mut command: Vec<String> = before.iter().map(|&word| word.to_owned()).collect();
+        let mut command = Vec::new();
+        if !is_superuser() {
+            command.push(installed(DROP_RIGHTS[0]).map_err(BrowserError::Start)?.display().to_string());
+            command.extend(DROP_RIGHTS[1..].iter().map(|&word| word.to_owned()));
+        }
         command.push(program.display().to_string());
         command.extend(arguments);
         let line = format!("{}\n", serde_json::Value::from(command));
@@ -230,10 +233,10 @@ fn is_superuser() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Whether a program is in the search path.
-fn is_installed(name: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|directory| directory.join(name).is_file())
+/// The path of a program of util-linux; never one of the working directory.
+fn installed(name: &str) -> Result<PathBuf, String> {
+    sojourn_subprocess::find(name.as_ref(), Path::new(""))
+        .map_err(|_| format!("the program `{name}` (of util-linux) is not installed"))
 }
 
 /// A socket in the browser's network, for its DevTools.

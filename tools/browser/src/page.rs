@@ -8,7 +8,7 @@ use crate::{BrowserError, GoneCause};
 use chromiumoxide::cdp::browser_protocol::browser::{BrowserContextId, GetVersionParams};
 use chromiumoxide::cdp::browser_protocol::emulation::SetDeviceMetricsOverrideParams;
 use chromiumoxide::cdp::browser_protocol::page::{
-    FrameId, NavigateParams, NavigateReturns, StopLoadingParams,
+    FrameId, GetNavigationHistoryParams, NavigateParams, NavigateReturns, StopLoadingParams,
 };
 use chromiumoxide::cdp::browser_protocol::target::{CloseTargetParams, GetTargetInfoParams};
 use chromiumoxide::cdp::js_protocol::runtime::ExecutionContextId;
@@ -30,6 +30,15 @@ const POLL: Duration = Duration::from_millis(50);
 /// How long a navigation waits for frames after the page itself has loaded.
 const FRAMES_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// Takes all frames out of the document. Properties of the document may be named elements of the page, hence the prototypes.
+const REMOVE_FRAMES: &str = "(() => { const all = (root, kind) => kind.prototype.querySelectorAll.call(root, '*'); \
+    const visit = (elements) => { for (const element of elements) { \
+    const root = Object.getOwnPropertyDescriptor(Element.prototype, 'shadowRoot').get.call(element); \
+    if (root) visit(all(root, DocumentFragment)); \
+    if (element instanceof HTMLIFrameElement || element instanceof HTMLFrameElement || \
+    element instanceof HTMLObjectElement || element instanceof HTMLEmbedElement) Element.prototype.remove.call(element); \
+    } }; visit(all(document, Document)); })()";
+
 /// How a navigation went.
 enum Navigation {
     /// The browser answered: every frame has loaded, or the page cannot be opened.
@@ -50,6 +59,8 @@ pub struct Page {
     pub(crate) world: Option<ExecutionContextId>,
     /// CSS selector of elements to ignore; may be empty.
     pub(crate) ignored: String,
+    /// Whether the browser has not answered the last navigation: some frame has no document yet.
+    unanswered: bool,
     events: Arc<PageEvents>,
     _listeners: JoinSet<()>,
 }
@@ -71,6 +82,7 @@ impl Page {
             frame,
             world: None,
             ignored: String::new(),
+            unanswered: false,
             events,
             _listeners: listeners,
         })
@@ -102,12 +114,14 @@ impl Page {
     /// The URL is refused or does not answer, or the browser has died.
     pub async fn open(&mut self, url: &str) -> Result<(), BrowserError> {
         let failed = |reason: String| BrowserError::Open { url: url.to_owned(), reason };
+        if let Some(why) = self.browser.interceptor().and_then(|interceptor| interceptor.refusal(url)) {
+            return Err(failed(why));
+        }
+        self.leave_frames().await;
+        let before = self.history_entry().await?;
         let went = match self.browser.interceptor() {
             None => self.navigate(url).await,
             Some(interceptor) => {
-                if let Some(why) = interceptor.refusal(url) {
-                    return Err(failed(why));
-                }
                 interceptor.opening(&self.frame, true);
                 let went = self.navigate(url).await;
                 interceptor.opening(&self.frame, false);
@@ -115,9 +129,14 @@ impl Page {
             }
         };
         self.world = None;
+        self.unanswered = matches!(went, Ok(Navigation::Loaded | Navigation::TimedOut));
         match went {
             Ok(Navigation::TimedOut) => {
                 self.events.loading.store(false, Ordering::Release);
+                // A page that is about to be replaced answers nothing.
+                if self.history_entry().await? == before {
+                    let _ = self.execute(StopLoadingParams::default()).await;
+                }
                 // A document that has come, but not as a whole, is used as it is.
                 if self.run_script("document.readyState").await? == "complete" {
                     let _ = self.execute(StopLoadingParams::default()).await;
@@ -143,6 +162,21 @@ impl Page {
         match host(url).and_then(|host| self.browser.connection_refusal(&host)) {
             Some(why) => Err(failed(why)),
             None => Ok(()),
+        }
+    }
+
+    /// The id of the page's entry in the tab's history. The browser knows it, whatever the page does.
+    async fn history_entry(&self) -> Result<Option<i64>, BrowserError> {
+        let history = self.execute(GetNavigationHistoryParams::default()).await?;
+        let current = usize::try_from(history.current_index).unwrap_or_default();
+        Ok(history.entries.get(current).map(|entry| entry.id))
+    }
+
+    /// Takes the frames out of the page that is left, where one of them never got a document: the client of the browser's protocol
+    /// sends no navigation before the one before it has ended.
+    async fn leave_frames(&mut self) {
+        if std::mem::take(&mut self.unanswered) && self.run_script(REMOVE_FRAMES).await.is_ok() {
+            let _ = self.execute(StopLoadingParams::default()).await;
         }
     }
 

@@ -157,6 +157,7 @@ impl WebSettings {
             // Only the owner of a site knows what its buttons do.
             exploration: self.explore.then(crate::exploration),
             play: false,
+            practice: self.practice,
             episode_steps: None,
             wording: Wording::default(),
             untrusted: !self.trusted,

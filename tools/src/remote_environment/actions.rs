@@ -143,6 +143,11 @@ impl Actions {
         Ok((Self { by_tool }, tools))
     }
 
+    /// The peer's name of the action behind a tool.
+    pub fn own_name(&self, tool: &str) -> Option<&str> {
+        self.by_tool.get(tool).map(|entry| entry.name.as_str())
+    }
+
     /// Parses a call; the error says what is wrong with it.
     pub fn read(&self, call: &ToolCall) -> Result<Repeated, String> {
         let Some(entry) = self.by_tool.get(&call.name) else {

@@ -1,6 +1,6 @@
 //! An environment behind an MCP server with one tool for reset and one for step.
 
-use super::{ActionOffer, Deed, Peer, PeerObservation, RemoteEnvironment, RemoteEnvironmentError};
+use super::{ActionOffer, Deed, Peer, PeerObservation, Practice, RemoteEnvironment, RemoteEnvironmentError};
 use crate::content::plain;
 use crate::environment::SUCCEED;
 use crate::mcp::{McpSettings, McpSource};
@@ -70,8 +70,13 @@ pub struct McpEnvironmentSettings {
     /// observation as `step` does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<String>,
-    /// Whether random calls may be made in practice episodes before a skill is written. Their effects on a server are as real as
-    /// any other. Default: true for a server that is started as a child process, false for a `url`.
+    /// Allows trials of skills in practice episodes. Every connection to a server reaches the same server, so their effects are as
+    /// real as any other; without them no skill is learned. Default: true for a server that is started as a child process, false
+    /// for a `url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub practice: Option<bool>,
+    /// Allows random calls in practice episodes before a skill is written. Requires `practice`. Default: true for a server that is
+    /// started as a child process, false for a `url`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explore: Option<bool>,
     /// Whether equal seeds and actions give equal states.
@@ -173,6 +178,7 @@ impl McpEnvironmentSettings {
             question: None,
             exploration: None,
             play: false,
+            practice: false,
             episode_steps: None,
             wording: self.wording.clone(),
             untrusted: !self.trusted,
@@ -188,8 +194,7 @@ impl McpEnvironmentSettings {
             ));
         }
         let deterministic = self.deterministic;
-        // Every connection to a server reaches the same server.
-        let explores = self.explore.unwrap_or(self.url.is_none());
+        let practice = Practice::of(self.practice, self.explore, self.url.is_none())?;
         let mut peer = McpPeer {
             settings: Arc::new(self),
             directory: directory.to_owned(),
@@ -198,9 +203,7 @@ impl McpEnvironmentSettings {
         };
         peer.start().await.map_err(RemoteEnvironmentError)?;
         let offers: Vec<ActionOffer> = names.into_iter().chain(peer.tool_offers()).collect();
-        let mut environment = RemoteEnvironment::new(spec, &offers, deterministic, Box::new(peer))?;
-        environment.spec.play = explores;
-        Ok(environment)
+        RemoteEnvironment::new(spec, practice, &offers, deterministic, Box::new(peer))
     }
 
     /// The argument value for `action`.

@@ -31,6 +31,34 @@ const AVAILABLE: usize = 256;
 #[error("{0}")]
 pub struct RemoteEnvironmentError(String);
 
+/// What may be done in further worlds of the peer, apart from the run's own episodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Practice {
+    /// Trials of skills.
+    trials: bool,
+    /// Random calls.
+    random: bool,
+}
+
+impl Practice {
+    /// From the keys `practice` and `explore` of an agent file. `isolated` says whether another world of the peer is a process of
+    /// its own, where what happens matters to nobody.
+    fn of(
+        practice: Option<bool>,
+        explore: Option<bool>,
+        isolated: bool,
+    ) -> Result<Self, RemoteEnvironmentError> {
+        let trials = practice.unwrap_or(isolated);
+        if explore == Some(true) && !trials {
+            return Err(RemoteEnvironmentError(
+                "`explore` needs `practice = true`: a world is explored only where trials are allowed"
+                    .to_owned(),
+            ));
+        }
+        Ok(Self { trials, random: explore.unwrap_or(trials && isolated) })
+    }
+}
+
 /// The process or server that runs the environment.
 #[async_trait]
 trait Peer: Send + Sync {
@@ -197,6 +225,7 @@ impl RemoteEnvironment {
     /// Wraps a peer. `spec` holds the peer's documentation; its `tools` are built here from `offers`.
     fn new(
         mut spec: EnvironmentSpec,
+        practice: Practice,
         offers: &[ActionOffer],
         deterministic_peer: bool,
         peer: Box<dyn Peer>,
@@ -207,8 +236,7 @@ impl RemoteEnvironment {
         spec.tools = vec![look];
         spec.tools.extend(tools);
         spec.actions = Actions::plain(offers).map(str::to_owned).collect();
-        // Practice is another process or connection, so what happens there does not matter.
-        spec.play = true;
+        (spec.practice, spec.play) = (practice.trials, practice.random);
         // The runtime must never step it a second time, whatever the peer claims.
         spec.deterministic = false;
         let account = spec.tasks.is_empty().then(Account::default);
@@ -256,6 +284,10 @@ impl Environment for RemoteEnvironment {
     fn observe(&self) -> Result<Observation, EnvironmentError> {
         let observed = self.observed.as_ref().ok_or(EnvironmentError::NotRunning)?;
         Ok(observed.observation(&self.actions))
+    }
+
+    fn own_name(&self, name: &str) -> Option<&str> {
+        self.actions.own_name(name).filter(|own| *own != name)
     }
 
     fn begin(&mut self, call: &ToolCall) -> Result<(), EnvironmentError> {
@@ -325,6 +357,9 @@ impl Environment for RemoteEnvironment {
     }
 
     fn practice(&self) -> Option<Box<dyn Environment>> {
+        if !self.spec.practice {
+            return None;
+        }
         Some(Box::new(Self {
             spec: self.spec.clone(),
             deterministic_peer: self.deterministic_peer,

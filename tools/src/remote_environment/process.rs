@@ -2,7 +2,7 @@
 //! specifies the protocol.
 
 use super::world_texts::quoted;
-use super::{ActionOffer, Deed, Peer, PeerObservation, RemoteEnvironment, RemoteEnvironmentError};
+use super::{ActionOffer, Deed, Peer, PeerObservation, Practice, RemoteEnvironment, RemoteEnvironmentError};
 use crate::outside::quote;
 use crate::process::{ProcessClient, RequestError};
 use crate::{EnvironmentError, EnvironmentSpec, Example, Recipe, TaskSpec, Wording};
@@ -18,7 +18,7 @@ use std::time::Duration;
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// `[environment]` with `kind = "process"`: a program as an environment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProcessEnvironmentSettings {
     /// Program and arguments.
@@ -29,6 +29,13 @@ pub struct ProcessEnvironmentSettings {
     /// Time limit of a reset or a step, in milliseconds. Default one minute.
     #[serde(default)]
     pub timeout_ms: Option<u64>,
+    /// Allows trials of skills in practice episodes, each in a process of its own; without them no skill is learned. Say false for
+    /// a program that acts on something outside of it. Default: true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub practice: Option<bool>,
+    /// Allows random calls in practice episodes before a skill is written. Requires `practice`. Default: true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explore: Option<bool>,
     /// Trusts what the world shows like your own words: prompts do not quote it, and it does not taint the run. Only
     /// for a world that shows nothing from elsewhere. Default: false.
     #[serde(default)]
@@ -118,6 +125,7 @@ impl ProcessEnvironmentSettings {
             return Err(RemoteEnvironmentError("the environment needs a `command`".to_owned()));
         }
         let untrusted = !self.trusted;
+        let practice = Practice::of(self.practice, self.explore, true)?;
         let mut peer = ProcessPeer { settings: self, directory: directory.to_owned(), client: None };
         let (client, world) = peer.start().await.map_err(RemoteEnvironmentError)?;
         let broken = |error: RemoteEnvironmentError| RemoteEnvironmentError(client.explain(&error.0));
@@ -138,12 +146,14 @@ impl ProcessEnvironmentSettings {
             question: None,
             exploration: None,
             play: false,
+            practice: false,
             episode_steps: world.episode_steps,
             wording: world.wording,
             untrusted,
         };
         peer.client = Some(Arc::clone(&client));
-        RemoteEnvironment::new(spec, &world.actions, world.deterministic, Box::new(peer)).map_err(broken)
+        RemoteEnvironment::new(spec, practice, &world.actions, world.deterministic, Box::new(peer))
+            .map_err(broken)
     }
 }
 

@@ -5,8 +5,9 @@
 use crate::common::faulty;
 use serde_json::{Map, Value, json};
 use sojourn_tools::{
-    Action, EndingKind, Environment, EnvironmentError, EpisodePrefix, McpEnvironmentSettings,
-    ProcessEnvironmentSettings, Progress, RemoteEnvironment, ToolCall, ToolOutcome,
+    Action, EndingKind, Environment, EnvironmentError, EpisodePrefix, FailureKind, McpEnvironmentSettings,
+    PolicedEnvironment, Policies, ProcessEnvironmentSettings, Progress, RemoteEnvironment, ToolCall,
+    ToolOutcome,
 };
 use std::path::Path;
 
@@ -15,8 +16,11 @@ use std::path::Path;
 async fn corridor(fault: &str, starts: Option<&Path>) -> Result<RemoteEnvironment, String> {
     let mut command = faulty("corridor.py", fault);
     command.extend(starts.map(|path| path.to_str().unwrap().to_owned()));
-    let world =
-        ProcessEnvironmentSettings { command, env: Vec::new(), timeout_ms: Some(10_000), trusted: false };
+    let world = ProcessEnvironmentSettings {
+        command,
+        timeout_ms: Some(10_000),
+        ..ProcessEnvironmentSettings::default()
+    };
     world.open(Path::new("")).await.map_err(|error| error.to_string())
 }
 
@@ -117,7 +121,7 @@ async fn actions_take_the_arguments_of_their_schema_and_possible_calls_are_bound
 async fn a_world_without_tasks_gets_one_and_its_rewards_are_added_up_in_the_state() {
     let program = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/worlds/cellar.py");
     let command = vec!["python3".to_owned(), program.display().to_string()];
-    let settings = ProcessEnvironmentSettings { command, env: Vec::new(), timeout_ms: None, trusted: false };
+    let settings = ProcessEnvironmentSettings { command, ..ProcessEnvironmentSettings::default() };
     let mut world = settings.open(std::path::Path::new(".")).await.unwrap();
     let task = world.spec().tasks[0].clone();
     assert_eq!((task.name.as_str(), world.spec().tasks.len()), ("succeed", 1));
@@ -192,9 +196,7 @@ async fn an_unusable_environment_reports_the_reason() {
     }
     let world = ProcessEnvironmentSettings {
         command: vec!["/no/such/program".into()],
-        env: Vec::new(),
-        timeout_ms: None,
-        trusted: false,
+        ..ProcessEnvironmentSettings::default()
     };
     let Err(error) = world.open(Path::new("")).await else { panic!("it was opened") };
     assert!(error.to_string().contains("cannot start `/no/such/program`"), "{error}");
@@ -237,6 +239,61 @@ async fn practice_uses_another_process() {
     assert_eq!(std::fs::read_to_string(&starts).unwrap().len(), 2);
     assert_eq!(world.observe().unwrap().state["cell"], 0);
     assert_eq!(practice.observe().unwrap().state["cell"], 1);
+}
+
+#[tokio::test]
+async fn trials_in_a_world_that_is_not_a_process_of_its_own_need_the_users_word() {
+    let open = async |more: Value| {
+        let mut settings = json!({"command": faulty("corridor.py", "none")});
+        settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let settings: ProcessEnvironmentSettings = serde_json::from_value(settings).unwrap();
+        settings.open(Path::new("")).await.map_err(|error| error.to_string())
+    };
+    for (more, practice, play) in [
+        (json!({}), true, true),
+        (json!({"explore": false}), true, false),
+        (json!({"practice": false}), false, false),
+    ] {
+        let world = open(more.clone()).await.unwrap();
+        let spec = world.spec();
+        assert_eq!((spec.practice, spec.play), (practice, play), "{more}");
+        assert_eq!(world.practice().is_some(), practice, "{more}");
+    }
+    let Err(error) = open(json!({"practice": false, "explore": true})).await else { panic!("it was opened") };
+    assert!(error.contains("`explore` needs `practice = true`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_denied_action_takes_no_step_in_the_world_or_in_practice() {
+    let rule = json!({"rule": [
+        {"tool": "right", "args": {"times": "1"}, "then": "allow"},
+        {"tool": "right", "then": "deny"},
+        {"tool": "do", "then": "deny"},
+    ]});
+    let mut policies = Policies::default();
+    policies.add(&serde_json::from_value(rule).unwrap()).unwrap();
+    let world: Box<dyn Environment> = Box::new(corridor("none", None).await.unwrap());
+    let world = PolicedEnvironment::wrap(world, std::sync::Arc::new(policies));
+    let practice = world.practice().unwrap();
+    for mut world in [world, practice] {
+        world.reset(1).await.unwrap();
+        let (actions, outcome) =
+            carry_out(world.as_mut(), &call("right", &json!({"times": 3}))).await.unwrap();
+        let outcome = outcome.unwrap();
+        assert_eq!((actions.len(), outcome.failure), (0, Some(FailureKind::Denied)), "{}", outcome.message);
+        assert!(world.permits(&Action("right".to_owned())), "once, as a reflex does");
+        // The world's own name of it is `do`, which is no name in a script.
+        let (actions, outcome) = carry_out(world.as_mut(), &call("do_", &json!({}))).await.unwrap();
+        assert_eq!((actions.len(), outcome.unwrap().failure), (0, Some(FailureKind::Denied)));
+        assert!(!world.permits(&Action("do".to_owned())));
+        let (_, seen) = carry_out(world.as_mut(), &call("observe", &json!({}))).await.unwrap();
+        assert_eq!(seen.unwrap().value.unwrap()["cell"], 0);
+        let (actions, _) = carry_out(world.as_mut(), &call("right", &json!({"times": 1}))).await.unwrap();
+        assert_eq!(actions, ["right"]);
+        let actions = vec![Action("do".to_owned())];
+        let again = EpisodePrefix { seed: 1, actions, state: json!({"cell": 1, "seed": 1}) };
+        assert!(!world.rejoin(&again).await.unwrap(), "what is denied now was done again");
+    }
 }
 
 fn server(more: &Value) -> McpEnvironmentSettings {

@@ -164,9 +164,11 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) -> Result<()> {
     Ok(())
 }
 
-/// Checks that a run that failed says why in words, one of which is in `words`.
+/// Checks that a run that failed says why in words, one of which is in `words`: as an error, or in the summary of a run that ended.
 pub fn says(output: &Output, words: &[&str]) -> Result<()> {
-    let said = String::from_utf8_lossy(&output.stderr).to_lowercase();
+    let streams =
+        [&output.stderr, &output.stdout].map(|stream| String::from_utf8_lossy(stream).to_lowercase());
+    let said = streams.join("\n");
     ensure!(!said.contains("panicked"), "it panicked: {said}");
     if output.status.success() || words.iter().any(|word| said.contains(word)) {
         return Ok(());

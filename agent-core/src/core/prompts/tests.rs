@@ -46,6 +46,7 @@ fn questions() -> EnvironmentSpec {
         )],
         recipes: Vec::new(),
         play: false,
+        practice: true,
         episode_steps: None,
         wording: Wording {
             seen: word("seen"),
@@ -122,6 +123,7 @@ pub(super) fn bare() -> EnvironmentSpec {
         question: None,
         exploration: None,
         play: false,
+        practice: true,
         episode_steps: None,
         wording: Wording::default(),
         untrusted: false,

@@ -83,6 +83,7 @@ impl ExecutorState {
                 self.tally.failed = Some(match error {
                     DriveError::Journal(error) => ExecutorError::Journal(error),
                     DriveError::Interrupted => ExecutorError::Interrupted,
+                    DriveError::OutOfTime => ExecutorError::OutOfTime,
                     other => ExecutorError::Tools(other.to_string()),
                 });
                 return Err(HostError::Stop { cause: StopCause::HostFailed, reason });
@@ -129,7 +130,7 @@ impl ExecutorState {
                 }
             }
             let Some((action, reflex)) = wanted else { return Ok(()) };
-            if !self.environment.spec().actions.contains(&action.0) {
+            if !self.environment.spec().actions.contains(&action.0) || !self.environment.permits(&action) {
                 return Ok(());
             }
             self.step(action, Some(reflex)).await?;

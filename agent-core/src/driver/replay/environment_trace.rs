@@ -208,6 +208,15 @@ pub(super) fn step(
     }
 }
 
+/// Whether a reflex took the action here, or was kept from finishing it. Where it did neither, a policy denied the action.
+pub(super) fn acted_by_reflex(trace: &VecDeque<TraceEntry>, action: &Action) -> bool {
+    match trace.front() {
+        Some(TraceEntry::Stepped(step)) => step.reflex.is_some() && step.action == *action,
+        Some(TraceEntry::Stopped | TraceEntry::Lost { .. }) | None => true,
+        _ => false,
+    }
+}
+
 /// The loss of the environment, if the trace has it here.
 fn lost(trace: &mut VecDeque<TraceEntry>) -> Option<EnvironmentError> {
     let Some(TraceEntry::Lost { cause }) = trace.front() else { return None };

@@ -30,6 +30,7 @@ pub struct RecordedRun {
     answers: Vec<(usize, Recording)>,
     recalled: Vec<(usize, RecalledWithTools)>,
     trial_results: BTreeMap<usize, LogRecord>,
+    trial_calls: BTreeMap<usize, Vec<ControlRecord>>,
     out_of_time: BTreeSet<usize>,
     tools: Arc<RecordedTools>,
     trace: Vec<(usize, TraceEntry)>,
@@ -75,6 +76,7 @@ impl RecordedRun {
             answers: Vec::new(),
             recalled: Vec::new(),
             trial_results: BTreeMap::new(),
+            trial_calls: BTreeMap::new(),
             out_of_time: BTreeSet::new(),
             tools: Arc::new(RecordedTools::new(store.clone())),
             trace: Vec::new(),
@@ -99,6 +101,10 @@ impl RecordedRun {
                     uncertain.control(&control);
                     if let ControlRecord::ClockChanged { by_ms } = *control {
                         set_ms = set_ms.saturating_add(by_ms);
+                    }
+                    if matches!(*control, ControlRecord::TrialCall { .. }) {
+                        this.trial_calls.entry(index).or_default().push(*control);
+                        continue;
                     }
                     tools.changes.extend(ToolChange::of(*control, index, at_ms));
                     continue;
@@ -183,6 +189,11 @@ impl RecordedRun {
     /// The results of trials, by record index.
     pub fn trial_results(&self) -> BTreeMap<usize, LogRecord> {
         self.trial_results.clone()
+    }
+
+    /// The calls of tools in trials, by the index of the record after them.
+    pub fn trial_calls(&self) -> BTreeMap<usize, Vec<ControlRecord>> {
+        self.trial_calls.clone()
     }
 
     /// The tools that do not belong to the environment, and their approver, for a process that began at `position`.

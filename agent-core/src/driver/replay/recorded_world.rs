@@ -113,6 +113,10 @@ impl Environment for RecordedWorld {
         trace::step(&mut self.trace, &mut self.state, action)
     }
 
+    fn permits(&self, action: &Action) -> bool {
+        trace::acted_by_reflex(&self.trace, action)
+    }
+
     async fn rejoin(&mut self, past: &EpisodePrefix) -> Result<bool, EnvironmentError> {
         Ok(!self.lost && self.state == past.state)
     }

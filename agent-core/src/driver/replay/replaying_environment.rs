@@ -222,6 +222,18 @@ impl Environment for ReplayingEnvironment {
         next
     }
 
+    fn own_name(&self, name: &str) -> Option<&str> {
+        self.environment.own_name(name)
+    }
+
+    fn permits(&self, action: &Action) -> bool {
+        if self.is_recorded() {
+            trace::acted_by_reflex(&self.trace, action)
+        } else {
+            self.environment.permits(action)
+        }
+    }
+
     fn practice(&self) -> Option<Box<dyn Environment>> {
         self.environment.practice()
     }

@@ -2,7 +2,7 @@
 
 use crate::model::{ControlRecord, SkillEvent, ToolDecision};
 use sojourn_memory::EventSeq;
-use sojourn_tools::{Effects, EnvironmentSpec};
+use sojourn_tools::{Effects, EnvironmentSpec, FailureKind};
 use std::collections::BTreeMap;
 
 /// Follows the records of a run from the first to the last.
@@ -68,6 +68,11 @@ impl<'a> UncertainCalls<'a> {
     }
 
     pub fn skill_event(&mut self, seq: EventSeq, index: usize, event: &SkillEvent) {
+        // A call that a policy denied was never made.
+        if matches!(event, SkillEvent::Returned { outcome, .. } if outcome.failure == Some(FailureKind::Denied))
+        {
+            self.open.clear();
+        }
         // A reflex acts again before the outcome of the call is wanted.
         if !matches!(event, SkillEvent::Stepped(step) if step.reflex.is_some()) {
             self.record(index);

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Runs trials of skills.
+#[derive(Clone)]
 pub struct TrialRunner {
     /// Runs the skills.
     pub sandbox: Sandbox,

@@ -20,9 +20,11 @@ pub use survey::{SurveyPlan, survey};
 use super::executor::{ExecutorError, LiveReflex};
 use super::journal::JournalError;
 use super::time_limit::WorkWatch;
-use super::toolkit::Toolkit;
 use super::{DriveError, Driver, Notice, Step};
-use crate::model::{Event, ExplorationPlan, LogRecord, Payload as _, RecordKind, ReflexTrialPlan, TrialPlan};
+use crate::model::{
+    CandidateTrial, Event, ExplorationPlan, LogRecord, Payload as _, RecordKind, ReflexCandidateTrial,
+    ReflexTrialPlan, TrialPlan,
+};
 use exploration::{EpisodeCount, ExploredWorld};
 use reflexes::ReflexTrialRunner;
 use sojourn_skills::SkillId;
@@ -54,27 +56,20 @@ impl Driver {
             return Ok(Some(step));
         }
         // A crash replay has neither the world nor the tools for trials that cannot be repeated.
+        self.journal.lock().await.repeat_trial_calls().await?;
         let result = self.journal.lock().await.trial_result().cloned();
         match result {
             Some(LogRecord::Event(event)) if !repeatable && event.kind() == kind => {
                 Ok(Some(self.derived(*event).await?))
             }
+            // A replay has neither.
+            _ if !self.journal.lock().await.writes() => Err(JournalError::End.into()),
             _ => Ok(None),
         }
     }
 
     fn environment(&self) -> Result<&dyn Environment, DriveError> {
         Ok(self.environment.as_deref().ok_or(ExecutorError::Busy)?)
-    }
-
-    /// A practice world.
-    fn practice_world(&self) -> Result<Box<dyn Environment>, DriveError> {
-        self.environment()?.practice().ok_or_else(|| {
-            let name = &self.core.spec().name;
-            DriveError::Unusable(format!(
-                "the environment `{name}` has no practice worlds: nothing can be tried in it"
-            ))
-        })
     }
 
     /// Watches the trials of the effect that is about to be carried out.
@@ -112,7 +107,8 @@ impl Driver {
         let spec = environment.spec();
         let practice = (0..EXPLORED_WORLDS).map_while(|_| environment.practice());
         let episodes = EpisodeCount::new(plan.seeds.len());
-        let world = |world| ExploredWorld::new(world, self.trial_runner(&watch), episodes.clone());
+        let runner = self.trial_runner(&watch);
+        let world = |world| ExploredWorld::new(world, runner.clone(), episodes.clone());
         let worlds: Vec<ExploredWorld> = practice.map(world).collect();
         let task = spec.tasks.iter().find(|task| task.name == plan.task);
         let explorable = spec.exploration.is_some() || spec.play;
@@ -137,7 +133,14 @@ impl Driver {
             return Ok(step);
         }
         let watch = self.work_watch().await?;
-        let world = self.practice_world()?;
+        if let Err(stopped) = watch.check() {
+            return self.in_time(Err(stopped.into())).await;
+        }
+        let Some(world) = self.environment()?.practice() else {
+            // The user has taken it back since the run was started: no candidate is admitted without trials.
+            let trials = vec![CandidateTrial::default(); plan.candidates.len()];
+            return self.derived(Event::CandidatesTried { trials }).await;
+        };
         let task = self.core.spec().tasks.iter().find(|task| task.name == plan.task);
         let goal = task
             .map(|task| task.goal.clone())
@@ -152,7 +155,12 @@ impl Driver {
             return Ok(step);
         }
         let watch = self.work_watch().await?;
-        let world = self.practice_world()?;
+        if let Err(stopped) = watch.check() {
+            return self.in_time(Err(stopped.into())).await;
+        }
+        let Some(world) = self.environment()?.practice() else {
+            return self.derived(Event::SkillsRetested { retests: Vec::new() }).await;
+        };
         let mut subjects = Vec::new();
         for entry in skills.iter().filter_map(|id| self.core.library().entry(id)) {
             let Some(skill) = self.skills.get(entry.name()) else { continue };
@@ -169,7 +177,13 @@ impl Driver {
             return Ok(step);
         }
         let watch = self.work_watch().await?;
-        let world = self.practice_world()?;
+        if let Err(stopped) = watch.check() {
+            return self.in_time(Err(stopped.into())).await;
+        }
+        let Some(world) = self.environment()?.practice() else {
+            let trials = vec![ReflexCandidateTrial::default(); plan.candidates.len()];
+            return self.derived(Event::ReflexesTried { trials }).await;
+        };
         let runner = ReflexTrialRunner {
             sandbox: self.sandbox.clone(),
             skills: Arc::clone(&self.skills),
@@ -193,7 +207,11 @@ impl Driver {
             library: Arc::clone(&self.skills),
             reflexes: self.reflexes.iter().map(LiveReflex::rested).collect(),
             limits: self.core.config().actor.limits.clone(),
-            toolkit: self.toolkit.as_ref().map(Toolkit::in_trial),
+            toolkit: self.toolkit.as_ref().map(|toolkit| {
+                let most = self.core.config().budgets.tool_calls;
+                let left = most.map(|most| most.saturating_sub(self.core.totals().tool_calls));
+                toolkit.in_trial(left).within(watch.time.clone())
+            }),
             watch: watch.clone(),
         }
     }

@@ -43,7 +43,8 @@ pub async fn survey(
     cancel: Cancel,
 ) -> Result<Survey, DriveError> {
     let spec = environment.spec();
-    let Some(world) = environment.practice().filter(|_| spec.play || spec.deterministic) else {
+    let Some(world) = environment.practice().filter(|_| spec.practice && (spec.play || spec.deterministic))
+    else {
         return Ok(Survey::default());
     };
     let watch = WorkWatch { cancel, time: TimeLimit::None, observer };

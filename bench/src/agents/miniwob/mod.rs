@@ -147,7 +147,8 @@ async fn measure(
         };
         let episodes = (0..args.practice_episodes.unwrap_or(0)).map(turn).collect();
         let tab = another(world)?;
-        let Some((library, learning)) = subject.learn(tab, episodes, args.practice_minutes).await? else {
+        let Some((library, learning)) = Box::pin(subject.learn(tab, episodes, args.practice_minutes)).await?
+        else {
             return Ok(None);
         };
         practice = Some(learning);

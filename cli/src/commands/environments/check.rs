@@ -13,6 +13,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
+/// Default number of steps.
+const STEPS: u64 = 200;
+
 /// The results of one random walk.
 #[derive(Default)]
 struct Walk {
@@ -26,7 +29,7 @@ struct Walk {
 }
 
 /// Prints what the environment offers, the results of a random walk, and whether repeating the walk gives the same.
-pub async fn check(home: &Home, name: &str, seed: u64, steps: u64, json: bool) -> Result<ExitCode> {
+pub async fn check(home: &Home, name: &str, seed: u64, steps: Option<u64>, json: bool) -> Result<ExitCode> {
     let path = Path::new(name);
     let mut world = if path.is_file() {
         let agent = AgentFile::read(home.environments(), path, &[])?;
@@ -35,6 +38,13 @@ pub async fn check(home: &Home, name: &str, seed: u64, steps: u64, json: bool) -
         home.environments().open(name).await?
     };
     let spec = world.spec().clone();
+    // Where trials need the user's word, so do random steps.
+    let steps = steps.unwrap_or(if spec.practice { STEPS } else { 0 });
+    if steps == 0 && !spec.practice {
+        output::note(
+            "no random steps are taken in a world without `practice = true`; `--steps N` takes some",
+        );
+    }
     let waiting = Waiting::on(&format!("taking {steps} random steps, twice"));
     let first = walk(world.as_mut(), seed, steps, ("first", &waiting)).await?;
     let second = walk(world.as_mut(), seed, steps, ("second", &waiting)).await?;
@@ -102,7 +112,8 @@ pub async fn check(home: &Home, name: &str, seed: u64, steps: u64, json: bool) -
 /// Takes random steps; `turn` is the name of the walk, and the line that shows how far it is.
 async fn walk(world: &mut dyn Environment, seed: u64, steps: u64, turn: (&str, &Waiting)) -> Result<Walk> {
     let (which, waiting) = turn;
-    let actions = world.spec().actions.clone();
+    let mut actions = world.spec().actions.clone();
+    actions.retain(|action| world.permits(&Action(action.clone())));
     let mut walk = Walk::default();
     world.reset(seed).await?;
     walk.episodes = 1;

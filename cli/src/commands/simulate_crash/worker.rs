@@ -47,7 +47,7 @@ pub async fn work(home: &Home, args: &SimulateCrash, scratch: &Path) -> Result<E
             .with_recorded(recorded.recalled(position));
     let mut journal = Journal::new(store.clone(), records, Some(writer))
         .with_clock(recorded.clock(args.until))
-        .with_trial_results(recorded.trial_results());
+        .with_trials_of(&recorded);
     let tools = started.config.tools.is_some().then(|| recorded.tools(position, &journal.record_index()));
     if resumed {
         // As every resume does.

@@ -4,7 +4,7 @@ use crate::home::Home;
 use crate::{output, table};
 use anyhow::Result;
 use serde_json::{Map, json};
-use sojourn_tools::{Effects, EnvironmentProvider, Policy, PolicyVerdict, ToolSpec, signature};
+use sojourn_tools::{ActionRuling, Effects, EnvironmentProvider, Policy, PolicyVerdict, ToolSpec, signature};
 use std::path::Path;
 
 /// Lists the tools of an agent, and the decision of its policy on each.
@@ -21,12 +21,11 @@ pub async fn list(home: &Home, path: Option<&Path>, environment: Option<&str>, j
     };
     let own = world.spec().tools.clone();
     let (mut others, mut notices) = (Vec::new(), Vec::new());
-    let mut policy = Policy::default();
+    let settings = agent.as_ref().and_then(|agent| agent.run.tools.clone()).unwrap_or_default();
+    let policy = Policy::new(settings.policy)?;
     if let Some(agent) = &agent
         && let Some(toolbox) = agent.patient_toolbox().await?
     {
-        let settings = agent.run.tools.clone().unwrap_or_default();
-        policy = Policy::new(settings.policy)?;
         others = toolbox.specs();
         notices = toolbox.refresh().notices;
         toolbox.close().await;
@@ -40,7 +39,13 @@ pub async fn list(home: &Home, path: Option<&Path>, environment: Option<&str>, j
             others.iter().map(|spec| json!({"tool": spec, "policy": verdict(spec)})).collect();
         return Ok(output::json(&json!({"environment": own, "sources": others, "notices": notices}))?);
     }
-    print(&own, &others, &policy)?;
+    // Rules reach the actions of worlds that other programs compute.
+    let is_denied = |spec: &ToolSpec| {
+        let ruling = policy.ruling_on_action(spec, world.own_name(&spec.name));
+        !world.spec().deterministic && spec.name != "observe" && matches!(ruling, ActionRuling::Denied(_))
+    };
+    let own = own.iter().map(|spec| (spec, if is_denied(spec) { "deny" } else { "environment" }));
+    print(&own.collect::<Vec<_>>(), &others, &policy)?;
     for notice in notices {
         output::note(notice);
     }
@@ -73,14 +78,14 @@ async fn list_plugin(directory: &Path, json: bool) -> Result<()> {
 }
 
 /// Prints the tools of an environment and of tool sources.
-fn print(own: &[ToolSpec], others: &[ToolSpec], policy: &Policy) -> Result<()> {
+fn print(own: &[(&ToolSpec, &str)], others: &[ToolSpec], policy: &Policy) -> Result<()> {
     let mut table = table::new(["tool", "effects", "policy", "description"]);
     let row = |spec: &ToolSpec, verdict: &str| {
         let called = signature(&spec.name, &spec.parameters);
         [called, effects(spec.effects), verdict.to_owned(), spec.description.clone()]
     };
-    for spec in own {
-        table.add_row(row(spec, "environment"));
+    for (spec, verdict) in own {
+        table.add_row(row(spec, verdict));
     }
     for spec in others {
         let verdict = match policy.decide(spec, &Map::new(), false).verdict {

@@ -57,6 +57,7 @@ pub(crate) fn spec() -> EnvironmentSpec {
         question: None,
         exploration: None,
         play: false,
+        practice: true,
         episode_steps: None,
         wording: wording::wording(),
         untrusted: false,

@@ -1,0 +1,124 @@
+use crate::{
+    Action, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix, FailureKind, Observation,
+    Progress, Snapshot, StepOutcome, ToolCall, ToolOutcome, ToolSpec,
+};
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// The tool of every world that only shows its state.
+const LOOK: &str = "observe";
+
+/// Decides about a world's own actions.
+pub trait ActionRules: Send + Sync {
+    /// Why a call of the action `spec`, which the world may call by another name, is refused with `args`; `None` where it may be
+    /// made.
+    fn refusal(&self, spec: &ToolSpec, own_name: Option<&str>, args: &Map<String, Value>) -> Option<String>;
+}
+
+/// A world whose own actions a policy may deny: of programs, servers and pages, whose effects are real.
+///
+/// A call that is denied takes no action; its outcome says [`FailureKind::Denied`]. Practice worlds obey the same rules.
+pub struct PolicedEnvironment {
+    environment: Box<dyn Environment>,
+    rules: Arc<dyn ActionRules>,
+    /// Why the current call is refused.
+    refused: Option<String>,
+}
+
+impl PolicedEnvironment {
+    /// Wraps a world that other programs compute. A deterministic one, in which nothing real happens, is returned as it is.
+    pub fn wrap(environment: Box<dyn Environment>, rules: Arc<dyn ActionRules>) -> Box<dyn Environment> {
+        if environment.spec().deterministic {
+            return environment;
+        }
+        Box::new(Self { environment, rules, refused: None })
+    }
+
+    /// Whether the action of a step is denied.
+    fn denies(&self, action: &Action) -> bool {
+        // `go`, `say {"text": "hello"}`, `click("Next")`. A rule about arguments matches those that are not known.
+        let (own_name, args) = match action.0.split_once(' ') {
+            Some((name, args)) if args.starts_with('{') => {
+                (name, serde_json::from_str(args).unwrap_or_default())
+            }
+            _ => (action.0.split('(').next().unwrap_or_default(), Map::new()),
+        };
+        let tool = self.spec().tools.iter().find(|tool| self.own_name(&tool.name) == Some(own_name));
+        let name = tool.map_or(own_name, |tool| tool.name.as_str());
+        self.refusal(name, &args).is_some()
+    }
+
+    fn refusal(&self, name: &str, args: &Map<String, Value>) -> Option<String> {
+        if name == LOOK {
+            return None;
+        }
+        match self.spec().tools.iter().find(|tool| tool.name == name) {
+            Some(spec) => self.rules.refusal(spec, self.own_name(name), args),
+            None => self.rules.refusal(&ToolSpec::new(name, ""), None, args),
+        }
+    }
+}
+
+#[async_trait]
+impl Environment for PolicedEnvironment {
+    fn spec(&self) -> &EnvironmentSpec {
+        self.environment.spec()
+    }
+
+    async fn reset(&mut self, seed: u64) -> Result<(), EnvironmentError> {
+        self.refused = None;
+        self.environment.reset(seed).await
+    }
+
+    fn observe(&self) -> Result<Observation, EnvironmentError> {
+        self.environment.observe()
+    }
+
+    fn own_name(&self, name: &str) -> Option<&str> {
+        self.environment.own_name(name)
+    }
+
+    fn begin(&mut self, call: &ToolCall) -> Result<(), EnvironmentError> {
+        self.refused = self.refusal(&call.name, &call.args);
+        self.environment.begin(call)
+    }
+
+    fn advance(&mut self) -> Result<Progress, EnvironmentError> {
+        match self.refused.take() {
+            Some(reason) => Ok(Progress::Done(ToolOutcome::failed_by(
+                FailureKind::Denied,
+                format!("not called: {reason}"),
+            ))),
+            None => self.environment.advance(),
+        }
+    }
+
+    async fn step(&mut self, action: &Action) -> Result<StepOutcome, EnvironmentError> {
+        self.environment.step(action).await
+    }
+
+    fn permits(&self, action: &Action) -> bool {
+        !self.denies(action) && self.environment.permits(action)
+    }
+
+    fn snapshot(&self) -> Option<Snapshot> {
+        self.environment.snapshot()
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), EnvironmentError> {
+        self.environment.restore(snapshot)
+    }
+
+    async fn rejoin(&mut self, past: &EpisodePrefix) -> Result<bool, EnvironmentError> {
+        // A policy that was tightened since then holds for actions that are taken again.
+        if past.actions.iter().any(|action| self.denies(action)) {
+            return Ok(false);
+        }
+        self.environment.rejoin(past).await
+    }
+
+    fn practice(&self) -> Option<Box<dyn Environment>> {
+        Some(Self::wrap(self.environment.practice()?, Arc::clone(&self.rules)))
+    }
+}
