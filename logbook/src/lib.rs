@@ -36,7 +36,7 @@ pub use teller::{CallOutcome, Teller};
 use serde_json::Value;
 use sojourn_core::{LogRecord, RecordKind, inflate};
 use sojourn_memory::{Error, EventSeq, Record, RecordPages, RecordQuery, RunInfo, Store};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Records that are fetched at once.
 const PAGE: usize = 512;
@@ -50,8 +50,10 @@ pub struct Reading {
     ready: VecDeque<Record>,
     /// The sequence number that the next record has at least.
     position: EventSeq,
-    /// Whether long texts are wanted.
-    with_texts: bool,
+    /// The records whose long texts are wanted; `None` for all.
+    texts_of: Option<BTreeSet<u64>>,
+    /// The kinds of records whose long texts are wanted in any case.
+    text_kinds: &'static [RecordKind],
     /// Up to here records are fetched one by one, because one of them is damaged.
     damaged_to: EventSeq,
 }
@@ -85,19 +87,22 @@ impl Reading {
             pages,
             ready: VecDeque::new(),
             position,
-            with_texts: true,
+            texts_of: None,
+            text_kinds: &[],
             damaged_to: EventSeq(0),
         })
     }
 
-    /// Leaves out long texts, except those of answers: reading a run is several times as fast.
+    /// Leaves out long texts, except those of these records and kinds: reading a run is several times as fast.
     #[must_use]
-    pub fn without_texts(self) -> Self {
-        Self { with_texts: false, ..self }
+    pub fn without_texts_except(self, records: BTreeSet<u64>, kinds: &'static [RecordKind]) -> Self {
+        Self { texts_of: Some(records), text_kinds: kinds, ..self }
     }
 
     async fn content(&self, record: &Record) -> Result<Option<LogRecord>, ReadError> {
-        if self.with_texts || RecordKind::ControllerAnswered.is(record) {
+        let is_wanted = self.texts_of.as_ref().is_none_or(|records| records.contains(&record.seq.0))
+            || self.text_kinds.iter().any(|kind| kind.is(record));
+        if is_wanted {
             LogRecord::read(&self.store, record).await
         } else {
             LogRecord::read_without_blobs(record)

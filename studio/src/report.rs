@@ -21,6 +21,8 @@ const MOST_GROUPS: usize = 8_000;
 /// Shares of the size: rows and frames together, and what requests and trials say in full.
 const FRAME_BYTES: usize = 5 << 20;
 const DETAIL_BYTES: usize = 3 << 20;
+/// Kinds of records that say what the world and the controller said last, also where a report leaves them out.
+const SEEN: [RecordKind; 3] = [RecordKind::EpisodeStarted, RecordKind::Acted, RecordKind::ControllerAnswered];
 /// The script that shows a report, after the modules.
 const SCRIPT: &str = include_str!("../web/report.js");
 
@@ -76,7 +78,8 @@ pub async fn write(studio: &Studio, info: &RunInfo, mut out: impl Write) -> Resu
     let (mut rows, mut frames) = (Vec::new(), BTreeMap::new());
     let (mut texts, mut bytes) = (Texts::default(), 0);
     let mut full: Vec<u64> = Vec::new();
-    let mut reading = Reading::new(store, info, RecordQuery::all()).await?;
+    let mut reading =
+        Reading::new(store, info, RecordQuery::all()).await?.without_texts_except(kept.clone(), &SEEN);
     while let Some(entry) = reading.next_intact().await? {
         match entry {
             Entry::Damaged { seq, reason } => {

@@ -18,6 +18,7 @@ use serde::Serialize;
 use series::Series;
 use sojourn_core::{Effect, Event, LogRecord, Milestone, RecordKind, SkillEvent};
 use sojourn_memory::{EventSeq, RecordQuery, RunInfo, Store};
+use std::collections::BTreeSet;
 
 /// What a record is, in bits.
 pub mod flag {
@@ -76,7 +77,9 @@ impl Outline {
     /// When the store fails. A damaged record is no error.
     pub async fn read_on(&mut self, store: &Store, info: &RunInfo, limit: usize) -> Result<bool, ReadError> {
         let from = EventSeq(self.len() + 1);
-        let mut reading = Reading::new(store, info, RecordQuery::from(from)).await?.without_texts();
+        let mut reading = Reading::new(store, info, RecordQuery::from(from))
+            .await?
+            .without_texts_except(BTreeSet::new(), &[RecordKind::ControllerAnswered]);
         for _ in 0..limit {
             let Some(entry) = reading.next_intact().await? else { return Ok(false) };
             match entry {

@@ -195,6 +195,7 @@ async fn pictures() {
     let studio = Studio::start(place.path());
     let browser = browser(vec![studio.host.clone()]).await.unwrap();
     let mut page = browser.page().await.unwrap();
+    page.resize(1280, 860).await.unwrap();
     page.open(&format!("http://{}/?token={}", studio.host, studio.token)).await.unwrap();
     for (name, address, shown) in [
         ("run", "#/run/2026?seq=66", "document.querySelector('.changes') !== null"),
