@@ -42,6 +42,8 @@ pub struct Journal {
     trial_results: BTreeMap<usize, LogRecord>,
     /// Calls of tools in trials in another log, by the index of the record after them.
     trial_calls: BTreeMap<usize, Vec<ControlRecord>>,
+    /// How many such calls were read before the record of this index.
+    trial_calls_read: (usize, usize),
     matched: u64,
     /// The bytes of pictures and sounds that records refer to.
     media: Option<Arc<RunMedia>>,
@@ -110,6 +112,7 @@ impl Journal {
             index: RecordIndex::default(),
             trial_results: BTreeMap::new(),
             trial_calls: BTreeMap::new(),
+            trial_calls_read: (0, 0),
             matched: 0,
             media: None,
         }
@@ -170,7 +173,9 @@ impl Journal {
     /// # Errors
     /// A failure of the store.
     pub async fn repeat_trial_calls(&mut self) -> Result<(), JournalError> {
-        for call in self.trial_calls.remove(&self.index.now()).unwrap_or_default() {
+        let index = self.index.now();
+        let read = if self.trial_calls_read.0 == index { self.trial_calls_read.1 } else { 0 };
+        for call in self.trial_calls.remove(&index).unwrap_or_default().into_iter().skip(read) {
             self.append_control(call).await?;
         }
         Ok(())
@@ -322,6 +327,10 @@ impl Journal {
                 && let Some(Err(error)) = changes.config.as_ref().map(|config| config.check_bounds())
             {
                 return Err(ReadError::Unreadable { seq: record.seq, reason: error.to_string() }.into());
+            }
+            if matches!(*control, ControlRecord::TrialCall { .. }) {
+                let (index, read) = (self.index.now(), self.trial_calls_read);
+                self.trial_calls_read = (index, if read.0 == index { read.1 + 1 } else { 1 });
             }
             self.matched += 1;
             self.controls.push(TimedControl { record: *control, before_ms, at_ms: record.at_ms });

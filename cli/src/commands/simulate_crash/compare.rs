@@ -100,6 +100,10 @@ fn first_difference(source: &[Record], replayed: &[Record]) -> Option<String> {
 }
 
 fn same(one: &Record, other: &Record) -> bool {
+    // The trial itself is not repeated, so its calls have no times of their own.
+    if RecordKind::TrialCall.is(one) && RecordKind::TrialCall.is(other) {
+        return one.payload == other.payload;
+    }
     (&one.kind, &one.payload, one.at_ms) == (&other.kind, &other.payload, other.at_ms)
 }
 
