@@ -168,8 +168,9 @@ pub(in crate::core) fn nudge(call: &str, times: u32) -> String {
 
 /// The warning after a time without progress.
 pub(in crate::core) fn stuck(task: Option<&str>, minutes: u64) -> String {
-    match task {
-        Some(task) => prompt!("tools", "stuck", task = task, minutes = minutes),
-        None => prompt!("tools", "stuck_without_a_task", minutes = minutes),
+    if let Some(task) = task {
+        prompt!("tools", "stuck", task = task, minutes = minutes)
+    } else {
+        prompt!("tools", "stuck_without_a_task", minutes = minutes)
     }
 }
