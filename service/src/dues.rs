@@ -102,11 +102,10 @@ mod tests {
         Schedule { no: 1, settings, seen_ms: 0, paused: false }
     }
 
-    fn planned(
-        schedule: &Schedule,
-        standing: Standing,
-        now_ms: i64,
-    ) -> Option<(i64, Vec<(i64, u32, JobState)>)> {
+    /// What is recorded: the time up to which, and of each due time its time, those that it stands for, and its state.
+    type Recorded = (i64, Vec<(i64, u32, JobState)>);
+
+    fn planned(schedule: &Schedule, standing: Standing, now_ms: i64) -> Option<Recorded> {
         let plan = plan(schedule, standing, now_ms, || RunId::new(0, 0)).unwrap()?;
         Some((plan.seen_ms, plan.dues.iter().map(|due| (due.due_ms, due.missed, due.state)).collect()))
     }

@@ -44,7 +44,9 @@ pub async fn dispatch(args: Args, environments: EnvironmentRegistry) -> Result<E
         Command::Approvals(command) => approvals::approvals(&home, command).await?,
         Command::Ps(args) => ps::ps(&home, args).await?,
         Command::Fork(args) => return fork::fork(home, args).await,
-        Command::SimulateCrash(args) => return simulate_crash::simulate_crash(home, args).await,
+        Command::SimulateCrash(args) => {
+            return Box::pin(simulate_crash::simulate_crash(home, args)).await;
+        }
         Command::Log(args) => return log::log(&home, args).await,
         Command::Replay(args) => return Box::pin(replay::replay(home, &args)).await,
         Command::Skills(command) => return skills::skills(home, command).await,

@@ -11,6 +11,7 @@ use sojourn_memory::{Arguments, Job, Missed, NewSchedule, Overlap, Schedule, Sto
 use sojourn_service::timing::{self, TimingError};
 use sojourn_service::{DaemonLock, now_ms};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -198,8 +199,8 @@ async fn history(store: &Store, name: Option<&str>, limit: u32, json: bool) -> R
     let jobs = store.jobs(only.as_ref().map(|schedule| schedule.no), limit).await?;
     let mut schedules: BTreeMap<i64, Schedule> = BTreeMap::new();
     for job in &jobs {
-        if !schedules.contains_key(&job.schedule) {
-            schedules.insert(job.schedule, store.schedule_by_number(job.schedule).await?);
+        if let Entry::Vacant(entry) = schedules.entry(job.schedule) {
+            entry.insert(store.schedule_by_number(job.schedule).await?);
         }
     }
     let of = |job: &Job| schedules.get(&job.schedule);

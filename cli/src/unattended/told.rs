@@ -151,11 +151,10 @@ impl Observer for Told {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         match notice {
             Notice::Episode { .. } => seen.episodes += 1,
-            Notice::Milestone {
-                milestone: Milestone::TaskDone { task, verified: true, steps },
-                replayed,
-            } => {
-                if seen.goals.insert(task.clone()) && !replayed {
+            Notice::Milestone { milestone, replayed } => {
+                let Milestone::TaskDone { task, verified: true, steps } = milestone else { return };
+                let is_first = seen.goals.insert(task.clone());
+                if is_first && !replayed {
                     let text = format!("{task} was done for the first time");
                     self.teller.tell(EventKind::Goal, &text, json!({"task": task, "steps": steps}));
                 }
