@@ -355,7 +355,7 @@ fn a_run_that_waits_for_long_is_paused_and_one_that_need_not_wait_goes_on() {
     let id = pending(&place).last().unwrap()["approval"].as_str().unwrap().to_owned();
     // The agent is told of the answer, and makes the call then.
     place.text(&["approvals", "allow", &id]);
-    place.run(&["run", "agent.toml", "--resume", "--steps", "2", "--unattended"]);
+    place.run(&["run", "agent.toml", "--resume", "--steps", "40", "--unattended"]);
     let changes = place.text(&["log", "latest", "--kind", "tools_changed", "--json"]);
     assert!(changes.contains("is allowed now: make it again"), "{changes}");
     let granted: Vec<Value> = decisions(&place).into_iter().filter(|one| one["granted"] == true).collect();
