@@ -10,9 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
+use tokio::task::JoinHandle;
 
 /// Limit on one line of a run's process, in bytes; longer ones are cut.
 const LONGEST_LINE: u64 = 4096;
+/// How long the last words of a process that has ended are waited for. What it started may keep its stderr open.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Lines of a process that are kept to explain its end.
 const LAST_LINES: usize = 4;
 
@@ -38,6 +41,10 @@ pub(super) struct Children {
 struct Running {
     child: Child,
     last_lines: Arc<Mutex<VecDeque<String>>>,
+    /// Reads what it says, to the end. `None` where it says nothing.
+    reader: Option<JoinHandle<()>>,
+    /// When it was first seen to have ended.
+    ended: Option<Instant>,
     /// Whether it was asked to stop.
     stopping: bool,
     name: String,
@@ -86,13 +93,15 @@ impl Children {
             .kill_on_drop(true);
         let mut child = command.spawn()?;
         let last_lines = Arc::default();
-        if let Some(stderr) = child.stderr.take() {
+        let reader = child.stderr.take().map(|stderr| {
             let lines = Arc::clone(&last_lines);
-            tokio::spawn(pass_on(stderr, start.name.to_owned(), Arc::clone(&self.host), lines));
-        }
+            tokio::spawn(pass_on(stderr, start.name.to_owned(), Arc::clone(&self.host), lines))
+        });
         let (name, run) = (start.name.to_owned(), start.run.clone());
         let reported = (None, Instant::now());
-        self.running.insert(job, Running { child, last_lines, stopping: false, name, run, reported });
+        let running =
+            Running { child, last_lines, reader, ended: None, stopping: false, name, run, reported };
+        self.running.insert(job, running);
         Ok(())
     }
 
@@ -138,11 +147,16 @@ impl Children {
         self.running.clear();
     }
 
-    /// The processes that have ended since the last call.
+    /// The processes that have ended since the last call, and whose last words are read.
     pub fn exited(&mut self) -> Vec<Exited> {
         let mut exited = Vec::new();
         self.running.retain(|job, running| match running.child.try_wait() {
             Ok(Some(status)) => {
+                let ended = *running.ended.get_or_insert_with(Instant::now);
+                let has_said_all = running.reader.as_ref().is_none_or(JoinHandle::is_finished);
+                if !has_said_all && ended.elapsed() < LAST_WORDS {
+                    return true;
+                }
                 let lines = running.last_lines.lock().unwrap_or_else(PoisonError::into_inner);
                 let last_words = lines.iter().map(String::as_str).collect::<Vec<_>>().join("; ");
                 exited.push(Exited { job: *job, status, stopping: running.stopping, last_words });
