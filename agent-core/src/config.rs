@@ -45,7 +45,7 @@ pub struct RunConfig {
     /// is done, also where its achievement was unlocked before in the episode. From 2 on, prompts quote notices about tools, and
     /// in worlds that this program does not compute the controller acts step by step where no skill fits. From 3
     /// on, tasks with equally many prerequisites are learned in the order of the environment, not of their names, and tools
-    /// on offer stand after the options.
+    /// on offer stand after the options until one has answered in the episode.
     #[schemars(skip)]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rules: u32,

@@ -183,16 +183,18 @@ impl Core {
         };
         let shows_untrusted = tools.iter().any(|tool| tool.untrusted);
         let unconstrained = known.unconstrained.keys().cloned().collect();
-        let answers = known.answers.iter().map(|answer| (answer.call.clone(), answer.text.clone())).collect();
+        let answers: Vec<(String, String)> =
+            known.answers.iter().map(|answer| (answer.call.clone(), answer.text.clone())).collect();
         let notices = std::mem::take(&mut self.consultations.notices).into();
         self.consultations.tainted |= shows_untrusted;
         Consultable {
             tools,
             unconstrained,
+            // What stands last is what small models choose: after an answer, that should be a task again.
+            tools_last: self.config.rules >= 3 && answers.is_empty(),
             answers,
             notices,
             notices_quoted: self.config.rules >= 2,
-            tools_last: self.config.rules >= 3,
         }
     }
 

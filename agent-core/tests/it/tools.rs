@@ -443,8 +443,13 @@ async fn a_planted_instruction_causes_no_irreversible_call() {
 async fn the_controller_must_choose_a_task_after_a_few_tool_calls() {
     let lab = Lab::new(PolicyFile::default(), &[READ, READ, READ, LIGHT]);
     let (_, prompts) = lab.run().await;
-    let offered: Vec<bool> =
-        prompts.iter().map(|prompt| prompt.contains("Tools that you may call")).collect();
+    let offered: Vec<bool> = prompts
+        .iter()
+        .map(|prompt| {
+            prompt.contains("Tools that you may call before you choose:")
+                || prompt.contains("Tools you may ask first:")
+        })
+        .collect();
     assert_eq!(offered[..8], [true, true, true, false, true, true, true, false]);
 }
 
