@@ -38,11 +38,13 @@ impl PolicedEnvironment {
     /// Whether the action of a step is denied.
     fn denies(&self, action: &Action) -> bool {
         // `go`, `say {"text": "hello"}`, `click("Next")`. A rule about arguments matches those that are not known.
-        let (own_name, args) = match action.0.split_once(' ') {
-            Some((name, args)) if args.starts_with('{') => {
-                (name, serde_json::from_str(args).unwrap_or_default())
-            }
-            _ => (action.0.split('(').next().unwrap_or_default(), Map::new()),
+        let text = action.0.as_str();
+        // The arguments of a page's action stand in parentheses and may contain braces.
+        let given = text.find(" {").filter(|_| text.ends_with('}')).and_then(|at| text.split_at_checked(at));
+        let (own_name, args) = match given {
+            _ if self.spec().actions.iter().any(|plain| plain == text) => (text, Map::new()),
+            Some((name, args)) => (name, serde_json::from_str(args).unwrap_or_default()),
+            None => (text.split('(').next().unwrap_or_default(), Map::new()),
         };
         let tool = self.spec().tools.iter().find(|tool| self.own_name(&tool.name) == Some(own_name));
         let name = tool.map_or(own_name, |tool| tool.name.as_str());
@@ -85,7 +87,7 @@ impl Environment for PolicedEnvironment {
     }
 
     fn advance(&mut self) -> Result<Progress, EnvironmentError> {
-        match self.refused.take() {
+        match &self.refused {
             Some(reason) => Ok(Progress::Done(ToolOutcome::failed_by(
                 FailureKind::Denied,
                 format!("not called: {reason}"),
@@ -120,5 +122,35 @@ impl Environment for PolicedEnvironment {
 
     fn practice(&self) -> Option<Box<dyn Environment>> {
         Some(Self::wrap(self.environment.practice()?, Arc::clone(&self.rules)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Policies, SpecOnlyEnvironment};
+    use serde_json::json;
+
+    #[test]
+    fn an_action_is_known_by_its_whole_name_whatever_is_in_it() {
+        let spec = json!({
+            "name": "hall", "version": "1", "deterministic": false, "about": "A hall.", "tools": [], "recipes": [],
+            "actions": ["move(1)", "wait"], "tasks": [], "examples": [], "vitals": [],
+        });
+        let world = Box::new(SpecOnlyEnvironment::new(serde_json::from_value(spec).unwrap()));
+        let mut policies = Policies::default();
+        let rules = ["move(1)", "look at"].map(|tool| json!({"tool": tool, "then": "deny"}));
+        policies.add(&serde_json::from_value(json!({"rule": rules})).unwrap()).unwrap();
+        let world = PolicedEnvironment::wrap(world, Arc::new(policies));
+        for (action, permitted) in [
+            ("move(1)", false),
+            (r#"look at {"x":1}"#, false),
+            ("look at", false),
+            ("move(2)", true),
+            ("wait", true),
+            (r#"look {"at":1}"#, true),
+        ] {
+            assert_eq!(world.permits(&Action(action.to_owned())), permitted, "{action}");
+        }
     }
 }

@@ -1,9 +1,12 @@
-use crate::{ActionRules, Effects, TimeoutAnswer, ToolSpec, Unanswered};
+mod actions;
+
+pub use actions::ActionRuling;
+
+use crate::{Effects, TimeoutAnswer, ToolSpec, Unanswered};
 use globset::{Glob, GlobMatcher};
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Decides which tool calls are allowed: the first rule that matches a call applies.
@@ -28,7 +31,7 @@ pub struct PolicyFile {
     /// Patterns of tool names whose output counts as the user's own words. `*` is a wildcard.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusted: Vec<String>,
-    /// What becomes of a call that is asked about where nobody is at a terminal: `"deny"`; `"wait"`, the run waits for
+    /// What happens to a call that the policy asks about where no person is at a terminal: `"deny"`; `"wait"`, the run waits for
     /// `sojourn approvals allow` or `deny`, for days and through restarts; `"continue"`, the call is not made now, the run goes on
     /// with other things, and is told when it is answered.
     ///
@@ -123,19 +126,8 @@ pub struct PolicyError {
     pub reason: String,
 }
 
-/// Said of a rule that the run was not started with.
+/// Suffix of a decision by a policy that was added after the start.
 const ADDED: &str = " (in a policy that was added when the run was resumed or forked)";
-
-/// What a policy says of a world's own action, whatever its arguments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ActionRuling {
-    /// Some calls of it are made.
-    Free,
-    /// This rule, counted from 1, denies every call of it.
-    Denied(usize),
-    /// This rule, counted from 1, wants a person to be asked about it, which is not possible.
-    Asked(usize),
-}
 
 /// Several policies that hold at the same time, such as those of a run's log and of a tightened agent file.
 #[derive(Debug, Clone, Default)]
@@ -157,25 +149,6 @@ impl Policies {
     /// Whether every policy trusts output of the tool `name`. Without a policy nothing is trusted.
     pub fn trusts(&self, name: &str) -> bool {
         !self.0.is_empty() && self.0.iter().all(|(_, policy)| policy.trusts(name))
-    }
-
-    /// Why a call of a world's own action is refused; `None` where no policy has a rule against it.
-    pub fn refuses_action(
-        &self,
-        spec: &ToolSpec,
-        own_name: Option<&str>,
-        args: &Map<String, Value>,
-    ) -> Option<String> {
-        let mut refusals = self.0.iter().enumerate().filter_map(|(place, (_, policy))| {
-            let Decision { verdict, by } = policy.decide_action(spec, own_name, args)?;
-            let by = if place > 0 { format!("{by}{ADDED}") } else { by };
-            match verdict {
-                PolicyVerdict::Allow => None,
-                PolicyVerdict::Ask => Some(format!("{by}: nobody is asked about a world's own actions")),
-                PolicyVerdict::Deny => Some(by),
-            }
-        });
-        refusals.next()
     }
 
     /// The strictest decision of all policies, and the default one without a policy.
@@ -248,13 +221,8 @@ impl Policy {
     /// call.
     pub fn decide(&self, spec: &ToolSpec, args: &Map<String, Value>, untrusted: bool) -> Decision {
         let tainted = untrusted && spec.effects.irreversible;
-        for (place, compiled) in self.rules.iter().enumerate() {
-            if !compiled.matches(spec, args) {
-                continue;
-            }
-            let by = format!("rule {}", place + 1);
-            return if tainted && compiled.rule.then == PolicyVerdict::Allow && !compiled.rule.after_untrusted
-            {
+        if let Some((rule, by)) = self.first_match(spec, None, args) {
+            return if tainted && rule.then == PolicyVerdict::Allow && !rule.after_untrusted {
                 Decision {
                     verdict: PolicyVerdict::Deny,
                     by: format!(
@@ -262,7 +230,7 @@ impl Policy {
                     ),
                 }
             } else {
-                Decision { verdict: compiled.rule.then, by }
+                Decision { verdict: rule.then, by }
             };
         }
         let (verdict, by) = match self.default {
@@ -279,63 +247,29 @@ impl Policy {
         Decision { verdict, by: by.to_owned() }
     }
 
-    /// The decision about a call of a world's own action: that of the first rule that matches it. Without one the action is taken,
-    /// because the agent is there to act in its world: neither the policy's default nor taint holds for it. A rule may have the
-    /// name of its tool or the world's own name of it.
-    pub fn decide_action(
+    /// The first rule that matches a call, and its name: "rule 2".
+    fn first_match(
         &self,
         spec: &ToolSpec,
         own_name: Option<&str>,
         args: &Map<String, Value>,
-    ) -> Option<Decision> {
-        let specs = by_both_names(spec, own_name);
-        let matches = |rule: &CompiledRule| specs.iter().any(|spec| rule.matches(spec, args));
-        let (place, matching) = self.rules.iter().enumerate().find(|(_, rule)| matches(rule))?;
-        Some(Decision { verdict: matching.rule.then, by: format!("rule {}", place + 1) })
+    ) -> Option<(&Rule, String)> {
+        let matches = |(_, rule): &(usize, &CompiledRule)| rule.matches(spec, own_name, args);
+        let (place, found) = self.rules.iter().enumerate().find(matches)?;
+        Some((&found.rule, format!("rule {}", place + 1)))
     }
-
-    /// What the policy says of every call of a world's own action.
-    pub fn ruling_on_action(&self, spec: &ToolSpec, own_name: Option<&str>) -> ActionRuling {
-        let specs = by_both_names(spec, own_name);
-        let concerns = |rule: &CompiledRule| specs.iter().any(|spec| rule.concerns(spec));
-        let mut some_are_free = false;
-        for (place, compiled) in self.rules.iter().enumerate().filter(|(_, rule)| concerns(rule)) {
-            match compiled.rule.then {
-                PolicyVerdict::Ask => return ActionRuling::Asked(place + 1),
-                PolicyVerdict::Deny if compiled.args.is_empty() && !some_are_free => {
-                    return ActionRuling::Denied(place + 1);
-                }
-                PolicyVerdict::Allow => some_are_free = true,
-                PolicyVerdict::Deny => {}
-            }
-            if compiled.args.is_empty() {
-                break;
-            }
-        }
-        ActionRuling::Free
-    }
-}
-
-impl ActionRules for Policies {
-    fn refusal(&self, spec: &ToolSpec, own_name: Option<&str>, args: &Map<String, Value>) -> Option<String> {
-        self.refuses_action(spec, own_name, args)
-    }
-}
-
-fn by_both_names<'a>(spec: &'a ToolSpec, own_name: Option<&str>) -> Vec<Cow<'a, ToolSpec>> {
-    let renamed = own_name.map(|name| Cow::Owned(ToolSpec { name: name.to_owned(), ..spec.clone() }));
-    std::iter::once(Cow::Borrowed(spec)).chain(renamed).collect()
 }
 
 impl CompiledRule {
-    /// Whether it matches calls of the tool, with some arguments at least.
-    fn concerns(&self, spec: &ToolSpec) -> bool {
-        let named = self.tool.as_ref().is_none_or(|glob| glob.is_match(&spec.name));
-        named && self.rule.effect.is_none_or(|kind| kind.of(spec.effects))
+    /// Whether it matches calls of the tool, by its name or the world's own name of it, with some arguments at least.
+    fn concerns(&self, spec: &ToolSpec, own_name: Option<&str>) -> bool {
+        let is_named =
+            |glob: &GlobMatcher| glob.is_match(&spec.name) || own_name.is_some_and(|own| glob.is_match(own));
+        self.tool.as_ref().is_none_or(is_named) && self.rule.effect.is_none_or(|kind| kind.of(spec.effects))
     }
 
-    fn matches(&self, spec: &ToolSpec, args: &Map<String, Value>) -> bool {
-        self.concerns(spec)
+    fn matches(&self, spec: &ToolSpec, own_name: Option<&str>, args: &Map<String, Value>) -> bool {
+        self.concerns(spec, own_name)
             && self.args.iter().all(|(name, regex)| {
                 match args.get(name).or(default_of(spec, name).as_ref()) {
                     None | Some(Value::Null) => self.rule.then != PolicyVerdict::Allow,
@@ -408,11 +342,11 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn tool(name: &str, effects: Effects) -> ToolSpec {
+    pub(super) fn tool(name: &str, effects: Effects) -> ToolSpec {
         ToolSpec { effects, ..ToolSpec::new(name, "") }
     }
 
-    fn rule(tool: &str, then: PolicyVerdict) -> Rule {
+    pub(super) fn rule(tool: &str, then: PolicyVerdict) -> Rule {
         Rule { tool: Some(tool.into()), effect: None, args: BTreeMap::new(), then, after_untrusted: false }
     }
 
@@ -565,41 +499,6 @@ mod tests {
         policies.add(&file(PolicyVerdict::Deny)).unwrap();
         policies.add(&PolicyFile::default()).unwrap();
         assert_eq!((decide(&policies), policies.trusts("save")), (PolicyVerdict::Deny, false));
-    }
-
-    #[test]
-    fn rules_reach_the_actions_of_a_world_and_the_default_does_not() {
-        use ActionRuling::{Asked, Denied, Free};
-        use PolicyVerdict::{Allow, Ask, Deny};
-        let save = tool("save", Effects { write: true, ..Effects::default() });
-        let with = |rules: Vec<Rule>| {
-            let default = Some(PolicyVerdict::Deny);
-            Policy::new(PolicyFile { default, rules, ..PolicyFile::default() }).unwrap()
-        };
-        let to = |pattern: &str, then| Rule {
-            args: [("to".to_owned(), pattern.to_owned())].into(),
-            ..rule("s*", then)
-        };
-        for (rules, ruling, to_a) in [
-            (vec![], Free, None),
-            (vec![rule("other", Deny)], Free, None),
-            (vec![rule("s*", Deny)], Denied(1), Some(Deny)),
-            (vec![rule("save", Allow), rule("*", Deny)], Free, Some(Allow)),
-            (vec![to("a", Allow), rule("*", Deny)], Free, Some(Allow)),
-            (vec![to("b", Deny), rule("*", Deny)], Denied(2), Some(Deny)),
-            (vec![to("b", Deny)], Free, None),
-            (vec![to("b", Deny), rule("*", Ask)], Asked(2), Some(Ask)),
-        ] {
-            let policy = with(rules.clone());
-            assert_eq!(policy.ruling_on_action(&save, None), ruling, "{rules:?}");
-            let decided = policy.decide_action(&save, None, json!({"to": "a"}).as_object().unwrap());
-            assert_eq!(decided.map(|decision| decision.verdict), to_a, "{rules:?}");
-        }
-        let mut policies = Policies::default();
-        policies.add(&PolicyFile { rules: vec![rule("save", Allow)], ..PolicyFile::default() }).unwrap();
-        policies.add(&PolicyFile { rules: vec![rule("save", Ask)], ..PolicyFile::default() }).unwrap();
-        let refused = policies.refuses_action(&save, None, &Map::new()).unwrap();
-        assert!(refused.contains("nobody is asked"), "{refused}");
     }
 
     #[test]

@@ -278,8 +278,9 @@ impl Journal {
         Ok(std::mem::take(&mut self.controls))
     }
 
-    /// Takes the control records that were passed and say that time was not the run's, in their order. They concern the time of the
-    /// event after them; changes of tools wait for [`take_controls`](Self::take_controls).
+    /// Takes the control records that were passed, in their order, except changes of tools, which wait for
+    /// [`take_controls`](Self::take_controls). They concern the event after them: pauses move its time, and calls in an interrupted
+    /// trial count for its budget.
     pub fn take_pauses(&mut self) -> Vec<TimedControl> {
         let pauses =
             |control: &mut TimedControl| !matches!(control.record, ControlRecord::ToolsChanged { .. });

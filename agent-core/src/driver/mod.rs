@@ -316,9 +316,8 @@ impl Driver {
     async fn watch_budget(&mut self) {
         let Some((budget, share)) = self.core.used_budget() else { return };
         let is_near = share >= NEARLY_USED;
-        let news = is_near && !std::mem::replace(&mut self.budget_is_near, is_near);
-        self.budget_is_near = is_near;
-        if news && !self.journal.lock().await.replaying() {
+        let was_near = std::mem::replace(&mut self.budget_is_near, is_near);
+        if is_near && !was_near && !self.journal.lock().await.replaying() {
             self.observer.notice(&Notice::BudgetNearlyUsed { budget, share });
         }
     }
@@ -413,9 +412,9 @@ impl Driver {
     /// Applies control records in their order. Returns the time of the last resume or fork among them.
     fn apply_each(&mut self, controls: &[TimedControl]) -> Result<Option<i64>, DriveError> {
         let mut resumed_ms = None;
-        self.restrictions.heed(controls)?;
-        if let Some(toolkit) = &self.toolkit {
-            toolkit.heed(controls)?;
+        match &self.toolkit {
+            Some(toolkit) => toolkit.heed(controls)?,
+            None => self.restrictions.heed(controls)?,
         }
         for control in controls {
             self.core.apply_control(control);

@@ -69,6 +69,6 @@ impl Restrictions {
 
 impl ActionRules for Restrictions {
     fn refusal(&self, spec: &ToolSpec, own_name: Option<&str>, args: &Map<String, Value>) -> Option<String> {
-        self.read().policies.refuses_action(spec, own_name, args)
+        self.read().policies.refusal(spec, own_name, args)
     }
 }

@@ -292,29 +292,35 @@ impl Toolkit {
         };
         let span = spans::tool(call, "function");
         let running = ready.run(context).instrument(span.clone());
-        tokio::pin!(running);
-        tokio::select! {
-            outcome = &mut running => {
+        let outcome = match self.finish(running, &token, cancel).await? {
+            Some(outcome) => {
                 // Only the driver states the kind of a failure; a tool's answer comes from outside.
                 let outcome = redactor.any(ToolOutcome { failure: None, ..outcome });
-                let outcome = outcome.unwrap_or_else(|error| ToolOutcome::failed(error.to_string()));
-                spans::returned(&span, &outcome);
-                Ok(outcome)
+                outcome.unwrap_or_else(|error| ToolOutcome::failed(error.to_string()))
             }
-            () = cancel.cancelled() => {
-                token.cancel();
-                // The tool sees the cancellation and has the grace period of the toolbox to end.
-                let _ = running.await;
-                Err(DriveError::Interrupted)
-            }
-            () = self.limit.over() => {
-                token.cancel();
-                let _ = running.await;
-                let outcome = ToolOutcome::failed(format!("`{}` did not answer within the time of the run", call.name));
-                spans::returned(&span, &outcome);
-                Ok(outcome)
-            }
-        }
+            None => ToolOutcome::failed(format!("`{}` did not answer within the time of the run", call.name)),
+        };
+        spans::returned(&span, &outcome);
+        Ok(outcome)
+    }
+
+    /// Waits for a call; `None` where the run's time is over first. A call that is given up is cancelled.
+    async fn finish(
+        &self,
+        running: impl Future<Output = ToolOutcome>,
+        token: &CancellationToken,
+        cancel: &Cancel,
+    ) -> Result<Option<ToolOutcome>, DriveError> {
+        tokio::pin!(running);
+        let given_up = tokio::select! {
+            outcome = &mut running => return Ok(Some(outcome)),
+            () = cancel.cancelled() => Err(DriveError::Interrupted),
+            () = self.limit.over() => Ok(None),
+        };
+        token.cancel();
+        // The tool sees the cancellation and has the grace period of the toolbox to end.
+        let _ = running.await;
+        given_up
     }
 
     fn ready(&self, call: &ToolCall) -> Result<ValidatedCall, String> {
@@ -420,22 +426,8 @@ impl Toolkit {
         let token = CancellationToken::new();
         let context =
             CallContext { media: Some(media.clone()), cancel: token.clone(), ..CallContext::default() };
-        let running = ready.run(context);
-        tokio::pin!(running);
-        let outcome = tokio::select! {
-            outcome = &mut running => redactor.any(outcome),
-            () = cancel.cancelled() => {
-                token.cancel();
-                let _ = running.await;
-                return Err(DriveError::Interrupted);
-            }
-            () = self.limit.over() => {
-                token.cancel();
-                let _ = running.await;
-                return Err(DriveError::OutOfTime);
-            }
-        };
-        Ok(outcome.unwrap_or_else(|error| ToolOutcome::failed(error.to_string())))
+        let outcome = self.finish(ready.run(context), &token, cancel).await?.ok_or(DriveError::OutOfTime)?;
+        Ok(redactor.any(outcome).unwrap_or_else(|error| ToolOutcome::failed(error.to_string())))
     }
 }
 

@@ -339,7 +339,7 @@ pub fn milestone_line(milestone: &Milestone) -> String {
                 Some(task) => format!("{task} is left for another task"),
                 None => "the controller was told".to_owned(),
             };
-            format!("no progress for {}; {then}", minutes(*quiet_ms))
+            format!("no progress for {}; {then}", duration(*quiet_ms))
         }
         Milestone::EpisodeEnded { cause, achievements, steps } => {
             format!("episode over after {steps} steps with {achievements} achievements: {cause}")
@@ -361,7 +361,7 @@ pub fn reason_line(reason: &FinishReason) -> String {
         FinishReason::Cost => "the cost budget is used up".to_owned(),
         FinishReason::Repetition { what } => format!("the agent repeated {what} without a change"),
         FinishReason::Stuck { quiet_ms, tried } => {
-            format!("no progress for {}; since then it tried {tried}", minutes(*quiet_ms))
+            format!("no progress for {}; since then it tried {tried}", duration(*quiet_ms))
         }
         FinishReason::Controller { error } => {
             format!("the controller failed several times in a row: {error}")
@@ -369,7 +369,8 @@ pub fn reason_line(reason: &FinishReason) -> String {
     }
 }
 
-fn minutes(milliseconds: u64) -> String {
+/// A time in seconds below two minutes, else in minutes.
+fn duration(milliseconds: u64) -> String {
     match milliseconds / 1000 {
         seconds @ 0..120 => format!("{seconds} s"),
         seconds => format!("{} min", seconds / 60),

@@ -21,6 +21,7 @@ mod stuck;
 mod taint;
 mod time_budget;
 mod tools;
+mod tools_lab;
 mod trial_calls;
 mod uneventful;
 mod upkeep;

@@ -1,6 +1,6 @@
 //! Pictures that tools bring into a run: blobs of the log, handles everywhere else, and no reason to trust what they show.
 
-use super::tools::{LIGHT, Lab, TRAP, cut, grants, library, new_run, policy, rule};
+use super::tools_lab::{LIGHT, Lab, TRAP, cut, grants, library, new_run, policy, rule};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sojourn_core::{Outcome, RecordKind, Redactor};

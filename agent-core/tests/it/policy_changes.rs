@@ -1,6 +1,6 @@
 //! A policy that is tightened between two processes of a run.
 
-use super::tools::{LIGHT, Lab, PAY, READ, Willing, cut, grants, new_run, policy, rule};
+use super::tools_lab::{LIGHT, Lab, PAY, READ, Willing, cut, grants, new_run, policy, rule};
 use sojourn_core::{ControlRecord, Outcome, RecordKind};
 use sojourn_memory::{Record, RecordQuery};
 use sojourn_tools::{PolicyFile, PolicyVerdict};

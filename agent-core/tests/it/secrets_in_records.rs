@@ -1,6 +1,6 @@
 //! Secrets in the texts of worlds and tools do not reach the records of a run.
 
-use super::tools::{LIGHT, Lab, READ, policy};
+use super::tools_lab::{LIGHT, Lab, READ, policy};
 use sojourn_core::Redactor;
 use sojourn_memory::Record;
 

@@ -1,4 +1,4 @@
-//! A run that gets nowhere is told so, then given another task, and paused at last.
+//! A run without progress: the controller is warned, gets another task, and the run is paused at last.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

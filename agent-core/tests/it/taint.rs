@@ -1,6 +1,6 @@
 //! Content from outside taints the run that it reaches, and what is made in it.
 
-use super::tools::{LIGHT, Lab, READ, TRAP, grants, library, policy, rule};
+use super::tools_lab::{LIGHT, Lab, READ, TRAP, grants, library, policy, rule};
 use super::whims::{self, Whim};
 use serde_json::{Value, json};
 use sojourn_controller::{Completion, Finish, Reply, Timing, Usage};

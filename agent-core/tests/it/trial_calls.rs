@@ -1,6 +1,6 @@
 //! Tools that programs under trial call.
 
-use super::tools::{Lab, grants, new_run};
+use super::tools_lab::{Lab, grants, new_run};
 use sojourn_core::{Outcome, RecordKind};
 use sojourn_memory::{Record, RecordQuery};
 use sojourn_skills::grammar::Language;

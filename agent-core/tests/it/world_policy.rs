@@ -1,7 +1,7 @@
 //! Rules of the policy about the actions of a world that other programs compute.
 
 use super::replaying_environment::{Lab, Pile, Table, WRITES, count, cut};
-use super::tools::{policy, rule};
+use super::tools_lab::{policy, rule};
 use sojourn_core::{Budgets, ControlRecord, ReflexSource, ToolUse};
 use sojourn_memory::{Record, RecordQuery};
 use sojourn_tools::PolicyVerdict;
@@ -78,6 +78,7 @@ async fn reflexes_of_a_run_from_elsewhere_act_no_more() {
     for end in (2..records.len() - 1).filter(between) {
         let (all, _) = resumed(&lab, &store, &records, end).await;
         let since = all.iter().skip_while(|record| record.kind != "resumed");
+        assert!(since.clone().next().is_some(), "after {end}: no record says that it was resumed");
         assert_eq!(since.clone().filter(by_reflex).count(), 0, "after {end}");
     }
 }

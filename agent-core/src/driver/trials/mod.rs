@@ -62,7 +62,7 @@ impl Driver {
             Some(LogRecord::Event(event)) if !repeatable && event.kind() == kind => {
                 Ok(Some(self.derived(*event).await?))
             }
-            // A replay has neither.
+            // Without a writer no trial runs.
             _ if !self.journal.lock().await.writes() => Err(JournalError::End.into()),
             _ => Ok(None),
         }
@@ -137,7 +137,7 @@ impl Driver {
             return self.in_time(Err(stopped.into())).await;
         }
         let Some(world) = self.environment()?.practice() else {
-            // The user has taken it back since the run was started: no candidate is admitted without trials.
+            // The agent file forbids practice since the run was started. Without trials no candidate is admitted.
             let trials = vec![CandidateTrial::default(); plan.candidates.len()];
             return self.derived(Event::CandidatesTried { trials }).await;
         };

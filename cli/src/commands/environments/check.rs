@@ -51,7 +51,7 @@ pub async fn check(home: &Home, name: &str, seed: u64, steps: Option<u64>, json:
     drop(waiting);
     let diverged = first.seen.iter().zip(&second.seen).position(|(one, other)| one != other);
     let longest = first.seen.iter().map(|(text, _)| text.chars().count()).max().unwrap_or_default();
-    let rate = first.steps as f64 / first.seconds;
+    let rate = if first.steps == 0 { 0.0 } else { first.steps as f64 / first.seconds };
     if json {
         output::json(&json!({
             "name": spec.name, "version": spec.version, "about": spec.about,
