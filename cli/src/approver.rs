@@ -27,10 +27,10 @@ const PAGE: usize = 40;
 /// Limit on the lines of arguments of one question. A call with more is refused, because no person would read it all.
 const MOST_LINES: usize = 1000;
 
-/// Whether this process asks nobody at the terminal, even if it has one.
+/// Whether this process puts no question at the terminal, even if it has one.
 static NOBODY_IS_THERE: AtomicBool = AtomicBool::new(false);
 
-/// From now on, nobody is asked at the terminal.
+/// From now on, no question is put at the terminal.
 pub fn ask_nobody() {
     NOBODY_IS_THERE.store(true, Ordering::Relaxed);
 }

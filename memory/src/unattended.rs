@@ -1,4 +1,4 @@
-//! The state of agents that nobody watches: schedules and their due times, approvals that wait, messages to people, heartbeats.
+//! The state of unattended agents: schedules and their due times, approvals that wait, messages to people, heartbeats.
 //!
 //! None of this is part of a run's log. The daemon, the runs and the commands of a person are separate processes that meet in
 //! these tables; every change of state is one statement that names the state before it, so two processes never both win.

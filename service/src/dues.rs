@@ -1,4 +1,4 @@
-//! Which due times of a schedule are recorded now, and how: a pure function of the schedule, the clock and what is under way.
+//! Which due times of a schedule are recorded now, and how: a pure function of the schedule, the clock and the runs under way.
 
 use crate::timing::{self, Occurrences, TimingError};
 use sojourn_memory::{Due, JobState, Missed, Overlap, RunId, Schedule};
@@ -19,7 +19,7 @@ pub struct Standing {
     pub queued: usize,
 }
 
-/// What is to be recorded.
+/// The due times to record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// Every due time up to this one is in `dues`, or stands behind one of them.

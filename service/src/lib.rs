@@ -1,10 +1,10 @@
-//! Agents that nobody watches.
+//! Unattended agents.
 //!
-//! - [`timing`] says when a schedule is due, and [`dues`] what is recorded of it: pure functions of the clock.
+//! - [`timing`] computes when a schedule is due, and [`dues`] which due times are recorded: pure functions of the clock.
 //! - [`Daemon`] records due times, starts their runs as processes, keeps them alive through deaths and restarts, and stops them in
 //!   order. One daemon serves a home ([`DaemonLock`]).
 //! - [`notify`] tells people: a message is kept before it is delivered, and delivered at least once.
-//! - [`live`] and [`metrics`] show what is under way.
+//! - [`live`] and [`metrics`] show the runs under way.
 //!
 //! All state is in the home's store ([`sojourn_memory`]); the run itself is carried out by the program that the daemon starts,
 //! which this crate does not know.

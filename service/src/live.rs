@@ -7,9 +7,9 @@ use sojourn_memory::{Error, Heartbeat, RunId, Store};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Report {
-    /// The agent file.
+    /// The agent file as an absolute path, or the name of an environment; secrets are replaced.
     pub agent: String,
-    /// The environment.
+    /// The environment's name.
     pub environment: String,
     /// The controller's model.
     pub model: String,
@@ -32,7 +32,7 @@ pub struct Report {
 /// A run whose process is alive.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LiveRun {
-    /// The run.
+    /// The id of the run, which holds its lock.
     pub run: RunId,
     /// Its process.
     pub process: u32,

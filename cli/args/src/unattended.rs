@@ -1,4 +1,4 @@
-//! `sojourn up`, `schedule`, `approvals` and `ps`: agents that nobody watches.
+//! `sojourn up`, `schedule`, `approvals` and `ps`: unattended agents.
 
 use crate::duration;
 use clap::{ArgGroup, Args as ClapArgs, Subcommand, ValueEnum, ValueHint};

@@ -20,13 +20,18 @@ impl AgentFile {
     /// # Errors
     /// When the file cannot be read or says something that it may not say; the error names the place.
     pub fn read(registry: &EnvironmentRegistry, path: &Path, overrides: &[String]) -> Result<Self> {
-        let agent = Self::read_file(registry, path, overrides)?;
+        let agent = Self::read_quietly(registry, path, overrides)?;
         // What a program writes before there is a run may hold its secrets, and is printed.
         output::hide(agent.redactor());
         Ok(agent)
     }
 
-    fn read_file(registry: &EnvironmentRegistry, path: &Path, overrides: &[String]) -> Result<Self> {
+    /// As [`read`](Self::read), without hiding its secrets in the output of this process: for a process that reads files again and
+    /// again, and prints nothing that comes from them.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_quietly(registry: &EnvironmentRegistry, path: &Path, overrides: &[String]) -> Result<Self> {
         let named = path.to_str().and_then(|name| Some((name, registry.get(name)?)));
         if let Some((name, provider)) = named
             && !path.exists()

@@ -38,10 +38,11 @@ pub struct Kept {
     release_after: Option<Duration>,
     /// Whether this process has paused the run to wait.
     released: AtomicBool,
+    run: RunId,
     later: Mutex<Later>,
 }
 
-/// What the policy says about questions that nobody answers.
+/// What the policy says about unanswered questions.
 struct Settings {
     unanswered: Unanswered,
     timeout_ms: Option<i64>,
@@ -51,8 +52,6 @@ struct Settings {
 /// Questions that the run did not wait for.
 #[derive(Default)]
 struct Later {
-    /// The run, once it has asked.
-    run: Option<RunId>,
     /// Answers that the controller knows.
     announced: BTreeSet<ApprovalId>,
     looked: Option<Instant>,
@@ -71,7 +70,8 @@ impl Kept {
             teller: None,
             release_after: None,
             released: AtomicBool::new(false),
-            later: Mutex::new(Later { run: Some(run), ..Later::default() }),
+            run,
+            later: Mutex::default(),
         }
     }
 
@@ -81,7 +81,7 @@ impl Kept {
         Self { teller, ..self }
     }
 
-    /// Pauses the run where nobody answers for this long, so that no process waits for days.
+    /// Pauses the run when a question has no answer for this long, so that no process waits for days.
     #[must_use]
     pub fn releasing_after(self, release_after: Option<Duration>) -> Self {
         Self { release_after, ..self }
@@ -204,7 +204,7 @@ impl Kept {
     }
 
     async fn news(&self) -> Result<Vec<String>, anyhow::Error> {
-        let run = {
+        {
             let mut later = self.later.lock().unwrap_or_else(PoisonError::into_inner);
             if self.settings.unanswered != Unanswered::Continue
                 || later.looked.is_some_and(|looked| looked.elapsed() < LOOK)
@@ -212,10 +212,8 @@ impl Kept {
                 return Ok(Vec::new());
             }
             later.looked = Some(Instant::now());
-            later.run.clone()
-        };
-        let Some(run) = run else { return Ok(Vec::new()) };
-        let all = self.store.approvals(Some(&run), true, MOST).await?;
+        }
+        let all = self.store.approvals(Some(&self.run), true, MOST).await?;
         let is_new = |known: &&PendingApproval| {
             let later = self.later.lock().unwrap_or_else(PoisonError::into_inner);
             known.state != ApprovalState::Pending && !later.announced.contains(&known.id)
@@ -224,7 +222,7 @@ impl Kept {
         if answered.is_empty() {
             return Ok(Vec::new());
         }
-        let used = self.used(&run).await?;
+        let used = self.used(&self.run).await?;
         let mut later = self.later.lock().unwrap_or_else(PoisonError::into_inner);
         let mut news = Vec::new();
         for known in answered {
@@ -244,7 +242,7 @@ impl Kept {
 impl Approver for Kept {
     async fn approve(&self, question: &Question<'_>) -> Option<Approval> {
         self.answer(question).await.unwrap_or_else(|error| {
-            // Without the home nobody can answer, and no call is made that nobody allowed.
+            // Without the home no answer can arrive, and a call without an answer is not made.
             Some(Approval::new(false, format!("the question could not be kept: {error}")))
         })
     }

@@ -27,18 +27,15 @@ pub async fn ps(home: &Home, args: Reading) -> Result<()> {
         }
     }
     let daemon = DaemonLock::holder(home.path());
-    let open: Vec<Job> = store
-        .open_jobs()
-        .await?
-        .into_iter()
-        .filter(|job| live.iter().all(|live| live.run != job.run))
-        .collect();
-    if args.json {
-        let mut waiting: Vec<Value> = Vec::new();
-        for job in &open {
-            let schedule = store.schedule_by_number(job.schedule).await?;
-            waiting.push(job_json(job, Some(schedule.settings.name)));
+    let mut open: Vec<(Job, String)> = Vec::new();
+    for job in store.open_jobs().await? {
+        if live.iter().all(|live| live.run != job.run) {
+            let name = store.schedule_by_number(job.schedule).await?.settings.name;
+            open.push((job, name));
         }
+    }
+    if args.json {
+        let waiting: Vec<Value> = open.iter().map(|(job, name)| job_json(job, Some(name.clone()))).collect();
         return Ok(output::json(&json!({"daemon": daemon, "runs": live, "open": waiting}))?);
     }
     if live.is_empty() && open.is_empty() {
@@ -76,10 +73,9 @@ pub async fn ps(home: &Home, args: Reading) -> Result<()> {
         ];
         table::print_with_texts(columns, &[1, 3, 4, 5, 6, 7, 8], rows.collect())?;
     }
-    for job in &open {
-        let schedule = store.schedule_by_number(job.schedule).await?;
+    for (job, name) in &open {
         let why = job.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
-        output::line(format!("{} [{}] {}{why}", job.run, schedule.settings.name, job.state.as_str()))?;
+        output::line(format!("{} [{}] {}{why}", job.run, name, job.state.as_str()))?;
     }
     match daemon {
         Some(process) => output::note(format!("the daemon is process {process}")),

@@ -44,7 +44,7 @@ pub async fn schedule(home: &Home, command: args::Schedule) -> Result<()> {
 
 async fn add(home: &Home, store: &Store, args: &ScheduleAdd) -> Result<()> {
     let now_ms = now_ms();
-    // What is wrong with the agent is said now, and not at night.
+    // Errors of the agent file are reported now, and not when the run is due.
     let agent = AgentFile::read(home.environments(), &args.agent, &args.overrides)?;
     agent.reflex_sources()?;
     let bad = |error: TimingError| Failure::new(Kind::Usage, error.to_string());
@@ -251,7 +251,7 @@ fn next_ms(schedule: &Schedule) -> Result<Option<i64>, TimingError> {
     if schedule.paused {
         return Ok(None);
     }
-    // A due time that nobody has recorded is due now.
+    // A due time that was not recorded yet is due now.
     timing::next(&schedule.settings.timing, schedule.settings.created_ms, schedule.seen_ms)
 }
 

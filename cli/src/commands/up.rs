@@ -12,11 +12,11 @@ use async_trait::async_trait;
 use serde_json::json;
 use sojourn_memory::{RunId, Schedule, Store, Timing};
 use sojourn_service::metrics::{self, Vitals};
-use sojourn_service::notify::{self, Channels as _, Courier, EventKind, News};
+use sojourn_service::notify::{self, Courier, EventKind, News};
 use sojourn_service::timing;
 use sojourn_service::{Daemon, DaemonLock, Host, LockError, Settings, Unit, now_ms};
 use sojourn_tools::http_server;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -101,10 +101,9 @@ impl Host for CommandLine {
 
     async fn gave_up(&self, store: &Store, schedule: &Schedule, run: &RunId, why: &str) {
         let key = key_of(schedule);
-        // Where the agent file cannot be read, it names nobody.
-        let Ok(addressees) = AgentChannels(self.home.environments().clone()).of(&key.text()) else { return };
-        let Ok(agent) = AgentFile::read(self.home.environments(), &PathBuf::from(&key.agent), &key.overrides)
-        else {
+        // An agent file that cannot be read names no recipient.
+        let registry = self.home.environments();
+        let Ok(agent) = AgentFile::read_quietly(registry, Path::new(&key.agent), &key.overrides) else {
             return;
         };
         let redactor = agent.redactor();
@@ -116,7 +115,7 @@ impl Host for CommandLine {
             text: redactor.text(&format!("schedule `{}`: {why}", schedule.settings.name)),
             data: json!({"schedule": schedule.settings.name}),
         };
-        if let Err(error) = notify::post(store, &addressees.settings, &key.text(), &news).await {
+        if let Err(error) = notify::post(store, &agent.notify, &key.text(), &news).await {
             output::note(format!("a message could not be kept: {error}"));
         }
     }
@@ -138,8 +137,8 @@ fn install(home: &Home, args: &Up) -> Result<()> {
     let mut set = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
     set("--runs", args.runs.to_string());
     set("--keep-free", args.keep_free.to_string());
-    set("--stop-within", format!("{}s", args.stop_within.as_secs()));
-    set("--hung-after", format!("{}s", args.hung_after.as_secs()));
+    set("--stop-within", format!("{}ms", args.stop_within.as_millis()));
+    set("--hung-after", format!("{}ms", args.hung_after.as_millis()));
     if let Some(address) = args.http {
         set("--http", address.to_string());
     }
@@ -153,16 +152,13 @@ fn install(home: &Home, args: &Up) -> Result<()> {
         return Ok(());
     };
     let file = directory.join("sojourn.service");
-    match std::fs::read_to_string(&file) {
-        Ok(known) if known != text => {
-            return Err(Failure::new(
-                Kind::Failure,
-                format!("`{}` exists and says something else", file.display()),
-            )
-            .hint("remove it, or change it by hand")
-            .into());
-        }
-        _ => {}
+    if std::fs::read(&file).is_ok_and(|known| known != text.as_bytes()) {
+        return Err(Failure::new(
+            Kind::Failure,
+            format!("`{}` exists and says something else", file.display()),
+        )
+        .hint("remove it, or change it by hand")
+        .into());
     }
     std::fs::create_dir_all(&directory)
         .and_then(|()| std::fs::write(&file, &text))

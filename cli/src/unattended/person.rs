@@ -1,11 +1,11 @@
-//! Which people are told, by an agent file that is read again when a message is delivered.
+//! The recipients of messages, from an agent file that is read again when a message is delivered.
 
 use crate::agent_file::AgentFile;
 use crate::error;
 use serde::{Deserialize, Serialize};
 use sojourn_service::notify::{Addressees, Channels};
 use sojourn_tools::EnvironmentRegistry;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// An agent file with its overrides, as a message keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ pub struct AgentChannels(pub EnvironmentRegistry);
 impl Channels for AgentChannels {
     fn of(&self, key: &str) -> Result<Addressees, String> {
         let key: AgentKey = serde_json::from_str(key).map_err(|error| error.to_string())?;
-        let agent = AgentFile::read(&self.0, &PathBuf::from(&key.agent), &key.overrides)
+        let agent = AgentFile::read_quietly(&self.0, Path::new(&key.agent), &key.overrides)
             .map_err(|error| error::chain(&error))?;
         let directory = std::path::absolute(&agent.directory).map_err(|error| error.to_string())?;
         Ok(Addressees { settings: agent.notify, directory })

@@ -75,7 +75,7 @@ pub struct Telling {
 }
 
 impl Telling {
-    /// Begins; `None` where the agent file names nobody.
+    /// Begins; `None` where the agent file names no recipient.
     pub fn begin(
         home: &Home,
         store: &Store,
@@ -108,8 +108,9 @@ impl Telling {
     /// Waits a few seconds until what was told is kept and delivered.
     pub async fn finish(self) {
         let (done, kept) = oneshot::channel();
-        if self.teller.orders.try_send(Order::Finish(done)).is_ok() {
-            let _ = tokio::time::timeout(KEEP_WITHIN, kept).await;
+        let all = async { self.teller.orders.send(Order::Finish(done)).await.is_ok() && kept.await.is_ok() };
+        if !tokio::time::timeout(KEEP_WITHIN, all).await.unwrap_or(false) {
+            tracing::warn!("the last messages of the run were not kept in time");
         }
         self.delivering.abort();
         self.keeping.abort();
@@ -126,6 +127,7 @@ async fn keep(store: Store, settings: NotifySettings, key: String, mut orders: m
                 Err(error) => tracing::warn!(%error, "a message to people could not be kept"),
             },
             Order::Finish(done) => {
+                // The end of the run may have stopped waiting.
                 let _ = done.send(());
             }
         }

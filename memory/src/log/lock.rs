@@ -55,14 +55,19 @@ impl RunLock {
             return Ok(false);
         }
         match Self::try_take(home, run) {
-            Ok(_) | Err(Error::Collecting) => Ok(false),
+            Ok(lock) => {
+                // The writer that left its id is gone, and the system may give the id to another process.
+                let _ = lock.file.set_len(0);
+                Ok(false)
+            }
+            Err(Error::Collecting) => Ok(false),
             Err(Error::Locked { .. }) => Ok(true),
             Err(error) => Err(error),
         }
     }
 
-    /// Process id of the writer that holds the lock at this moment; `None` where nobody does, or where the writer is of a version
-    /// that did not write its id.
+    /// Process id of the writer that holds the lock at this moment; `None` when no process holds it, or when
+    /// an older version that writes no id does.
     pub(super) fn holder(home: &Path, run: &RunId) -> Result<Option<u32>, Error> {
         if !Self::is_taken(home, run)? {
             return Ok(None);

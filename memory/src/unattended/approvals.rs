@@ -51,7 +51,7 @@ impl FromStr for ApprovalId {
 words! {
     /// The state of a question.
     ApprovalState {
-        /// Nobody has answered.
+        /// There is no answer yet.
         Pending = "pending",
         /// The call may be made, once.
         Allowed = "allowed",
@@ -61,7 +61,7 @@ words! {
 }
 
 words! {
-    /// The answer of a question that nobody answered in time.
+    /// The answer that a question gets when its time is over.
     OnTimeout {
         /// The call may not be made.
         Deny = "deny",
@@ -92,7 +92,7 @@ pub struct NewApproval {
     pub seq: EventSeq,
     /// The hash of the call as it is shown, in hexadecimal.
     pub hash: String,
-    /// The call.
+    /// The call with all its arguments, as `approvals show` prints it.
     pub call: AskedCall,
     /// Why a person is asked: the rule of the policy.
     pub reason: String,
@@ -109,9 +109,9 @@ pub struct NewApproval {
 pub struct PendingApproval {
     /// Its name.
     pub id: ApprovalId,
-    /// The question.
+    /// The question, and how it is answered after its time-out.
     pub asked: NewApproval,
-    /// Its state.
+    /// Pending until the first answer; never changed after that.
     pub state: ApprovalState,
     /// When it was answered, in milliseconds since 1970.
     pub answered_ms: Option<i64>,

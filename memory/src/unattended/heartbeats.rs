@@ -11,7 +11,7 @@ pub struct Heartbeat {
     pub process: u32,
     /// When, in milliseconds since 1970.
     pub at_ms: i64,
-    /// The report.
+    /// A `Report` of `sojourn-service`, as JSON.
     pub report: Value,
 }
 

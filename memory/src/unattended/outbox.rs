@@ -109,7 +109,7 @@ impl Store {
         .bind(now_ms)
         .execute(&self.pool)
         .await?;
-        Ok(())
+        if next_ms.is_none() { self.prune_messages().await } else { Ok(()) }
     }
 
     /// Notes that a message was delivered, and forgets old settled ones.
@@ -119,6 +119,11 @@ impl Store {
             .bind(now_ms)
             .execute(&self.pool)
             .await?;
+        self.prune_messages().await
+    }
+
+    /// Deletes the oldest settled messages.
+    async fn prune_messages(&self) -> Result<(), Error> {
         sqlx::query(
             "DELETE FROM outbox WHERE ended_ms IS NOT NULL \
              AND no <= (SELECT max(no) FROM outbox) - ?1",

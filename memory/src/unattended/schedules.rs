@@ -345,7 +345,8 @@ impl Store {
         for due in dues {
             sqlx::query(
                 "INSERT INTO jobs (schedule, due_ms, run, state, missed, recorded_ms, ended_ms, why) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+                 ON CONFLICT (schedule, due_ms) DO NOTHING",
             )
             .bind(schedule.no)
             .bind(due.due_ms)

@@ -3,7 +3,8 @@
 use serde_json::{Map, json};
 use sojourn_memory::{
     ApprovalState, Arguments, AskedCall, Due, Error, EventSeq, JobState, Memories, MemoryKind, Missed,
-    NewApproval, NewMemory, NewSchedule, OnTimeout, Overlap, PendingApproval, RunId, Store, Tenant, Timing,
+    NewApproval, NewMemory, NewMessage, NewSchedule, OnTimeout, Overlap, PendingApproval, RunId, Store,
+    Tenant, Timing,
 };
 
 async fn store() -> (tempfile::TempDir, Store) {
@@ -51,6 +52,18 @@ async fn a_due_time_is_recorded_once_whoever_is_first() {
         (settled.state, settled.why.as_deref(), settled.ended_ms),
         (JobState::Finished, Some("done"), Some(1002))
     );
+}
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_records_no_due_time_twice() {
+    let (_home, store) = store().await;
+    let schedule = store.add_schedule(new("a")).await.unwrap();
+    assert!(store.record_due(&schedule, 1000, &[due(1000)], 1000).await.unwrap());
+    let ahead = store.schedule("a").await.unwrap();
+    assert!(store.record_due(&ahead, 500, &[], 500).await.unwrap());
+    let back = store.schedule("a").await.unwrap();
+    assert!(store.record_due(&back, 1000, &[due(1000)], 1000).await.unwrap());
+    assert_eq!(store.jobs(None, 10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -123,4 +136,23 @@ async fn what_is_forgotten_is_in_no_question_either() {
     assert_eq!(forgotten.residue, Vec::<std::path::PathBuf>::new());
     let left = store.approvals(None, true, 10).await.unwrap();
     assert_eq!(left.iter().map(|one| &one.id).collect::<Vec<_>>(), [&kept.id]);
+}
+
+#[tokio::test]
+async fn messages_that_were_given_up_do_not_pile_up() {
+    let (_home, store) = store().await;
+    for number in 0..1010 {
+        let message = NewMessage {
+            run: run("run-1"),
+            agent: "agent.toml".to_owned(),
+            channel: "webhook".to_owned(),
+            event: "goal".to_owned(),
+            body: "{}".to_owned(),
+            at_ms: number,
+        };
+        assert!(store.post(&message).await.unwrap());
+        let taken = store.take_message(None, 2000, 0).await.unwrap().unwrap();
+        store.message_failed(taken.no, "gone", None, 2000).await.unwrap();
+    }
+    assert_eq!(store.message_counts().await.unwrap(), (0, 0, 1000));
 }

@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::task::JoinHandle;
 
-/// Limit on one line of a run's process, in bytes; longer ones are cut.
+/// Limit on one line of a run's process, in bytes; longer ones are passed on in parts.
 const LONGEST_LINE: u64 = 4096;
 /// How long the last words of a process that has ended are waited for. What it started may keep its stderr open.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -76,7 +76,7 @@ impl Children {
         self.running.contains_key(&job)
     }
 
-    /// Starts the process of a job. It leads a session of its own soon: a Ctrl-C is for the daemon, which tells its runs.
+    /// Starts the process of a job. The process leads its own session, so a Ctrl-C at the terminal reaches only the daemon.
     pub fn start(&mut self, job: i64, start: &Start<'_>) -> io::Result<()> {
         let mut command = Command::new(start.program);
         command.arg("--home").arg(start.home).arg("run").arg(start.agent).args(&start.arguments.always);
@@ -118,7 +118,7 @@ impl Children {
     }
 
     /// Kills the processes whose last report, by `beat`, has not changed for `hung_after`. Returns their labels and runs.
-    pub fn silent_for(
+    pub fn kill_silent(
         &mut self,
         hung_after: Duration,
         beat: impl Fn(&RunId) -> Option<i64>,
@@ -139,7 +139,7 @@ impl Children {
         killed
     }
 
-    /// Kills what is left.
+    /// Kills the processes that are left.
     pub async fn kill(&mut self) {
         for running in self.running.values_mut() {
             let _ = running.child.kill().await;

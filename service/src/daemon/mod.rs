@@ -1,4 +1,4 @@
-//! The daemon: records what is due, starts the runs, keeps them alive, and stops in order.
+//! The daemon: records due times, starts the runs, keeps them alive, and stops in order.
 //!
 //! The daemon itself has no state: everything that matters is in the home's tables before it happens. A daemon that is killed at
 //! any moment and started again finds due times that were recorded and never started, and runs whose processes are gone, and goes
@@ -15,7 +15,7 @@ use crate::{disk, timing};
 use async_trait::async_trait;
 use children::{Children, Start};
 pub use settle::WAITING;
-use sojourn_memory::{ApprovalState, Error, Job, JobState, OnTimeout, Overlap, RunId, Schedule, Store};
+use sojourn_memory::{Error, Job, JobState, OnTimeout, Overlap, RunId, RunInfo, Schedule, Store};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -111,6 +111,7 @@ impl Daemon {
                     self.host.say(&format!("{error}; trying again"));
                 }
                 Err(error) => {
+                    courier.abort();
                     self.stop(&mut interrupts, &mut terminations).await;
                     return Err(error);
                 }
@@ -118,7 +119,7 @@ impl Daemon {
             tokio::select! {
                 () = tokio::time::sleep(TICK) => {}
                 _ = exits.recv() => {}
-                _ = reloads.recv() => self.reload().await?,
+                _ = reloads.recv() => self.reload().await,
                 _ = terminations.recv() => break,
                 _ = interrupts.recv() => break,
             }
@@ -128,23 +129,35 @@ impl Daemon {
         Ok(())
     }
 
-    async fn reload(&mut self) -> Result<(), Error> {
+    async fn reload(&mut self) {
         self.broken.clear();
-        let schedules = self.store.schedules().await?;
-        self.host.say(&format!("read the schedules again: {}", schedules.len()));
-        Ok(())
+        match self.store.schedules().await {
+            Ok(schedules) => self.host.say(&format!("read the schedules again: {}", schedules.len())),
+            Err(error) => self.host.say(&format!("cannot read the schedules again: {error}")),
+        }
     }
 
-    /// One look at everything.
+    /// The run, once its process has written the first record.
+    pub(super) async fn begun(&self, run: &RunId) -> Result<Option<RunInfo>, Error> {
+        match self.store.run(run.as_str()).await {
+            Ok(info) => Ok(Some(info)),
+            Err(Error::NoSuchRun { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Settles ended processes, records due times, and starts the runs that may start. Runs at least once a second.
     async fn look(&mut self) -> Result<(), Error> {
         let now_ms = now_ms();
         self.settle_exits(now_ms).await?;
         self.kill_hung().await?;
         self.time_out_approvals(now_ms).await?;
         let schedules = self.store.schedules().await?;
+        let open = self.store.open_jobs().await?;
         for schedule in &schedules {
-            self.record(schedule, now_ms).await?;
+            self.record(schedule, &open, now_ms).await?;
         }
+        // Where the system cannot say how much is free, runs are not paused.
         let free = disk::free(self.store.home()).unwrap_or(u64::MAX);
         let was_low = self.vitals.disk_is_low();
         let is_low = self.disk.look(free, self.settings.keep_free);
@@ -166,9 +179,8 @@ impl Daemon {
         self.start(now_ms).await
     }
 
-    /// Records what is due of a schedule.
-    async fn record(&mut self, schedule: &Schedule, now_ms: i64) -> Result<(), Error> {
-        let open = self.store.open_jobs().await?;
+    /// Records the due times of a schedule.
+    async fn record(&mut self, schedule: &Schedule, open: &[Job], now_ms: i64) -> Result<(), Error> {
         let of_it = || open.iter().filter(|job| job.schedule == schedule.no);
         let standing = Standing {
             active: of_it().filter(|job| job.state != JobState::Due).count(),
@@ -229,8 +241,7 @@ impl Daemon {
     }
 
     async fn start_one(&mut self, job: &Job, schedule: &Schedule, now_ms: i64) -> Result<(), Error> {
-        // The run exists where an earlier process wrote its first record.
-        let begun = self.store.run(job.run.as_str()).await.is_ok();
+        let begun = self.begun(&job.run).await?.is_some();
         if !self.store.start_job(job.no, now_ms).await? {
             return Ok(());
         }
@@ -257,7 +268,7 @@ impl Daemon {
         }
         let beats = self.store.heartbeats().await?;
         let beat = |run: &RunId| beats.iter().find(|beat| beat.run == *run).map(|beat| beat.at_ms);
-        for (name, run) in self.children.silent_for(self.settings.hung_after, beat) {
+        for (name, run) in self.children.kill_silent(self.settings.hung_after, beat) {
             self.host.say(&format!(
                 "[{name}] the process of run `{run}` has reported nothing for {} s: killing it",
                 self.settings.hung_after.as_secs()
@@ -269,7 +280,6 @@ impl Daemon {
     /// Answers the approvals whose time is over as their agent files say.
     async fn time_out_approvals(&self, now_ms: i64) -> Result<(), Error> {
         for approval in self.store.approvals(None, false, TIMED_OUT_AT_ONCE).await? {
-            debug_assert_eq!(approval.state, ApprovalState::Pending);
             if approval.asked.expires_ms.is_some_and(|expires| expires <= now_ms) {
                 let granted = approval.asked.on_timeout == OnTimeout::Allow;
                 if self.store.answer_approval(&approval.id, granted, "the time-out", now_ms).await? {

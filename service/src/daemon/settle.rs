@@ -36,8 +36,7 @@ impl Daemon {
         now_ms: i64,
     ) -> Result<(), Error> {
         let name = &schedule.settings.name;
-        let info = self.store.run(job.run.as_str()).await.ok();
-        let status = info.as_ref().map(|info| info.status);
+        let status = self.begun(&job.run).await?.map(|info| info.status);
         let (state, why) = match exited.status.code() {
             // It finished its step, or had not begun: it goes on when it may.
             Some(INTERRUPTED | WAITING) | None if exited.stopping => return Ok(()),
@@ -87,8 +86,9 @@ impl Daemon {
         now_ms: i64,
     ) -> Result<(), Error> {
         let name = &schedule.settings.name;
-        let last_seq = self.store.run(job.run.as_str()).await.map_or(EventSeq(0), |info| info.last_seq);
-        let deaths = if job.deaths > 0 && job.last_seq == last_seq { job.deaths + 1 } else { 1 };
+        let last_seq = self.begun(&job.run).await?.map_or(EventSeq(0), |info| info.last_seq);
+        let deaths =
+            if job.deaths > 0 && job.last_seq == last_seq { job.deaths.saturating_add(1) } else { 1 };
         if deaths >= DEATHS {
             let why = format!(
                 "gave up: its process died {DEATHS} times after record {last_seq}; the last time {how}"

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// Attempts before a message is given up. The pause after the first is two seconds and doubles: an hour in all.
+/// Attempts before a message is given up. The pause after the first is two seconds and doubles: 68 minutes in all.
 const MOST_ATTEMPTS: u32 = 12;
 const FIRST_PAUSE_MS: i64 = 2000;
 /// How long a message belongs to the process that tries to deliver it: longer than any attempt takes.
@@ -60,7 +60,7 @@ impl Courier {
         }
     }
 
-    /// Delivers what is due now, for at most `within`. What fails, or takes longer, is left to another courier.
+    /// Delivers the messages that are due now, for at most `within`. Messages that fail, or take longer, stay for another courier.
     pub async fn drain(self, within: Duration) {
         let work = async {
             let mut under_way = JoinSet::new();
@@ -102,7 +102,9 @@ impl Courier {
         let now_ms = now_ms();
         let (failure, again) = match result {
             Ok(()) => return self.store.message_delivered(message.no, now_ms).await,
-            Err(Undelivered::ForNow(failure)) => (failure, message.attempts + 1 < MOST_ATTEMPTS),
+            Err(Undelivered::ForNow(failure)) => {
+                (failure, message.attempts.saturating_add(1) < MOST_ATTEMPTS)
+            }
             Err(Undelivered::ForEver(failure)) => (failure, false),
         };
         tracing::warn!(event = %message.new.event, channel = %message.new.channel, %failure, again, "a message was not delivered");

@@ -2,7 +2,7 @@
 //!
 //! A message is a row of the home's outbox, one for each channel, before anybody tries to deliver it. The process of the run
 //! delivers what it can; what is left when it ends, and what failed, the daemon or the next run delivers. So a message is
-//! delivered at least once, or given up after twelve attempts within an hour, and nothing waits for it.
+//! delivered at least once, or given up after twelve attempts within about 70 minutes, and nothing waits for it.
 
 mod command;
 mod courier;
@@ -24,11 +24,11 @@ use std::path::PathBuf;
 pub struct Addressees {
     /// The table `[notify]`.
     pub settings: NotifySettings,
-    /// The directory.
+    /// Absolute; relative paths of `command` start here.
     pub directory: PathBuf,
 }
 
-/// What people are told. It must hold no secret.
+/// The text for people. It must hold no secret.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct News {
     /// What happened.

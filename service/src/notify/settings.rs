@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sojourn_tools::AllowedHosts;
 
-/// The table `[notify]`: who is told what, while nobody watches.
+/// The table `[notify]`: recipients of messages about unattended runs.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NotifySettings {
@@ -110,7 +110,7 @@ impl NotifySettings {
     /// Checks what can be checked before there is a message.
     ///
     /// # Errors
-    /// What is wrong, after the name of the table.
+    /// The defect, as the rest of a sentence that begins with the name of the table.
     pub fn check(&self) -> Result<(), String> {
         match &self.webhook {
             Some(webhook) => webhook.hosts().map(|_| ()).map_err(|error| format!("webhook: {error}")),

@@ -57,7 +57,9 @@ pub(super) async fn deliver(
     match status.as_u16() {
         200..=299 => Ok(()),
         // Gone: the specification's way to unsubscribe.
-        410 => Err(Undelivered::ForEver("the webhook answered 410: nobody wants messages there".to_owned())),
+        410 => {
+            Err(Undelivered::ForEver("the webhook answered 410: the receiver has unsubscribed".to_owned()))
+        }
         code => Err(Undelivered::ForNow(format!("the webhook answered {code}"))),
     }
 }

@@ -1,4 +1,4 @@
-//! Agents that nobody watches: the daemon, its runs and a person's commands as separate processes, some of which are killed.
+//! Unattended agents: the daemon, its runs and a person's commands as separate processes, some of which are killed.
 
 #![cfg(target_os = "linux")]
 
@@ -342,7 +342,7 @@ fn a_run_that_waits_for_long_is_paused_and_one_that_need_not_wait_goes_on() {
     let decided = decisions(&place);
     assert_eq!((&decided[0]["granted"], &decided[0]["approval"]), (&json!(false), &json!(id)), "{paused}");
 
-    // A time-out has a declared answer, and `continue` waits for nobody.
+    // A time-out has a declared answer, and `continue` does not wait.
     asking(&place, "unanswered = \"wait\"\ntimeout_ms = 1\non_timeout = \"allow\"");
     place.run(&["run", "agent.toml", "--steps", "2", "--unattended"]);
     let decided = decisions(&place);
@@ -353,7 +353,7 @@ fn a_run_that_waits_for_long_is_paused_and_one_that_need_not_wait_goes_on() {
     let decided = decisions(&place);
     assert!(decided[0]["by"].as_str().unwrap().contains("go on with other things"), "{output} {decided:?}");
     let id = pending(&place).last().unwrap()["approval"].as_str().unwrap().to_owned();
-    // The agent is told of the answer.
+    // The controller reads the answer.
     place.text(&["approvals", "allow", &id]);
     place.run(&["run", "agent.toml", "--resume", "--steps", "2", "--unattended"]);
     let changes = place.text(&["log", "latest", "--kind", "tools_changed", "--json"]);
