@@ -1,4 +1,4 @@
-//! Values without what no person reads.
+//! Payloads for display: long modules, states and grammars become their lengths.
 
 use serde_json::Value;
 

@@ -6,9 +6,9 @@ use sojourn_memory::{Error, EventSeq, Memories, Memory, RecordQuery, RunId, Sour
 /// A record that a memory was made from.
 #[derive(Debug, Clone, Serialize)]
 pub struct Origin {
-    /// The run.
+    /// Id of the run that wrote the record.
     pub run: RunId,
-    /// The record.
+    /// Number of the record in the run.
     pub seq: EventSeq,
     /// The kind of the record; `-` where it cannot be read.
     pub kind: String,

@@ -69,16 +69,17 @@ impl Access {
             Some((name, port)) if !port.contains(']') => (name, port.parse().ok()),
             _ => (host, Some(80)),
         };
+        // A server in front of this one has its own port.
+        if self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            return true;
+        }
         if port != Some(self.address.port()) {
             return false;
         }
         let literal = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
         match literal.parse::<IpAddr>() {
-            Ok(ip) => ip == self.address.ip() || (self.address.ip().is_unspecified() || ip.is_loopback()),
-            Err(_) => {
-                name.eq_ignore_ascii_case("localhost")
-                    || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
-            }
+            Ok(ip) => ip == self.address.ip() || self.address.ip().is_unspecified() || ip.is_loopback(),
+            Err(_) => name.eq_ignore_ascii_case("localhost"),
         }
     }
 
@@ -160,7 +161,7 @@ fn refusal(access: &Access, request: &Request) -> Result<Knows, (StatusCode, &'s
     }
     let reads = request.method() == Method::GET || request.method() == Method::HEAD;
     match text(headers, &header::ORIGIN) {
-        Some(origin) if origin != format!("http://{host}") => {
+        Some(origin) if !matches!(origin.split_once("://"), Some(("http" | "https", of)) if of == host) => {
             return Err((StatusCode::FORBIDDEN, "requests from other pages are refused"));
         }
         None if !reads && text(headers, &header::AUTHORIZATION).is_none() => {
@@ -192,9 +193,15 @@ mod tests {
     fn only_names_of_this_machine_are_hosts() {
         let local =
             Access::new("secret", "127.0.0.1:8810".parse().unwrap(), vec!["studio.example".to_owned()]);
-        for host in
-            ["127.0.0.1:8810", "localhost:8810", "[::1]:8810", "LOCALHOST:8810", "studio.example:8810"]
-        {
+        for host in [
+            "127.0.0.1:8810",
+            "localhost:8810",
+            "[::1]:8810",
+            "LOCALHOST:8810",
+            "studio.example:8810",
+            "studio.example",
+            "studio.example:443",
+        ] {
             assert!(local.is_own_host(host), "{host}");
         }
         for host in [

@@ -1,11 +1,11 @@
 //! The page: HTML, styles and modules, embedded in the program.
 
 use crate::App;
+use crate::json::tagged;
 use axum::Router;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
 /// A file of the page.
@@ -61,17 +61,10 @@ pub fn router() -> Router<Arc<App>> {
 }
 
 fn answer(headers: &HeaderMap, asset: &Asset) -> Response {
-    let tag = format!("\"{}\"", hex::encode(&Sha256::digest(asset.text)[..12]));
-    // The first page sets the cookie, so it is never answered from a cache.
-    let kept = if asset.path == "/" { "no-store" } else { "private, no-cache" };
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    if kept != "no-store" && known == Some(tag.as_str()) {
-        return (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response();
+    if asset.path == "/" {
+        // The first page sets the cookie, so it is never answered from a cache.
+        let head = [(header::CONTENT_TYPE, asset.media_type), (header::CACHE_CONTROL, "no-store")];
+        return (head, asset.text).into_response();
     }
-    let head = [
-        (header::CONTENT_TYPE, asset.media_type),
-        (header::CACHE_CONTROL, kept),
-        (header::ETAG, tag.as_str()),
-    ];
-    (head, asset.text).into_response()
+    tagged(headers, asset.media_type, asset.text)
 }

@@ -1,7 +1,7 @@
 //! Outlines of runs, kept while runs are looked at, and read on where runs grow.
 
 use crate::StudioError;
-use sojourn_logbook::{Came, Camera, Outline, Teller};
+use sojourn_logbook::{Came, Camera, Outline, ReadError, Teller};
 use sojourn_memory::{RunId, RunInfo, Store};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use tokio::sync::{Notify, RwLock};
 const MOST_RUNS: usize = 12;
 /// Records that are read before others may look at the outline.
 const BATCH: usize = 400;
-/// How long a request waits for an outline that is being read. Then it gets what is there.
+/// How long a request waits for an outline that is being read. Then it gets the part that was read.
 const PATIENCE: Duration = Duration::from_millis(300);
 /// A request does not wait for more records than this.
 const FAR: u64 = 5000;
@@ -29,7 +29,7 @@ pub struct Watched {
     pub camera: tokio::sync::Mutex<Option<(u64, Camera)>>,
     reading: AtomicBool,
     grown: Notify,
-    failure: Mutex<Option<String>>,
+    failure: Mutex<Option<ReadError>>,
 }
 
 /// The runs that are looked at.
@@ -40,7 +40,7 @@ pub struct Outlines {
     came: Mutex<HashMap<RunId, Arc<tokio::sync::Mutex<Came>>>>,
 }
 
-/// What is kept of runs, each with the number of the last look at it.
+/// Cached outlines of runs, each with the number of the last look at it.
 #[derive(Default)]
 struct Looks {
     number: u64,
@@ -48,7 +48,7 @@ struct Looks {
 }
 
 impl Outlines {
-    /// What is kept of a run.
+    /// The cached outline of a run.
     fn watched(&self, run: &RunId) -> Arc<Watched> {
         let mut kept = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         kept.number += 1;
@@ -70,7 +70,7 @@ impl Outlines {
         Arc::clone(came.entry(run.clone()).or_default())
     }
 
-    /// What is kept of a run, with its outline read as far as the log goes, or as far as it is read within a moment.
+    /// The cache entry of a run, with its outline read as far as the log goes, or as far as it is read within a moment.
     ///
     /// # Errors
     /// When the run cannot be read.
@@ -99,7 +99,7 @@ impl Outlines {
         }
         let failure = watched.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
         match failure {
-            Some(reason) => Err(StudioError::NotFound(reason)),
+            Some(error) => Err(error.into()),
             None => Ok(watched),
         }
     }
@@ -114,7 +114,7 @@ async fn read(watched: Arc<Watched>, store: Store, info: RunInfo) {
             Ok(true) => tokio::task::yield_now().await,
             Ok(false) => break,
             Err(error) => {
-                *watched.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+                *watched.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 break;
             }
         }

@@ -113,6 +113,9 @@ pub async fn write(studio: &Studio, info: &RunInfo, mut out: impl Write) -> Resu
             break;
         }
         let mut value = detail(store, info, *seq).await?;
+        if value.to_string().len() > DETAIL_BYTES {
+            continue;
+        }
         pack_exchange(&mut value, &mut texts);
         detail_bytes += value.to_string().len();
         details.insert(*seq, value);
@@ -125,7 +128,6 @@ pub async fn write(studio: &Studio, info: &RunInfo, mut out: impl Write) -> Resu
         lines_only: full.len() - details.len(),
     };
     let (damage, damaged) = outline.damage();
-    let tasks: BTreeMap<&str, (u64, u64)> = outline.tasks().collect();
     let data = json!({
         "run": {
             "run": info.id, "title": info.title, "status": info.status.as_str(), "live": false,
@@ -136,7 +138,7 @@ pub async fn write(studio: &Studio, info: &RunInfo, mut out: impl Write) -> Resu
         "points": outline.series(),
         "achievements": outline.firsts(),
         "skills": outline.admitted(),
-        "tasks": tasks,
+        "tasks": outline.tasks(),
         "damage": damage,
         "damaged": damaged,
         "groups": groups,
@@ -152,10 +154,12 @@ pub async fn write(studio: &Studio, info: &RunInfo, mut out: impl Write) -> Resu
 
 /// The groups of a report: all, or where there are too many, only those of the upper levels.
 fn groups(outline: &Outline) -> Vec<Group> {
-    let levels = [2, 1, 0].map(|level| outline.groups(1, u64::MAX, 0..=level));
-    let [_, _, mut episodes] = levels.clone();
-    episodes.truncate(MOST_GROUPS);
-    levels.into_iter().find(|groups| groups.len() <= MOST_GROUPS).unwrap_or(episodes)
+    let down_to = |level: u8| outline.groups(1, u64::MAX, 0..=level);
+    [2, 1].into_iter().map(down_to).find(|groups| groups.len() <= MOST_GROUPS).unwrap_or_else(|| {
+        let mut episodes = down_to(0);
+        episodes.truncate(MOST_GROUPS);
+        episodes
+    })
 }
 
 /// The records of a report: all; where there are too many, first what stands out, then what is no step of a skill, then every so

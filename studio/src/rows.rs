@@ -11,7 +11,7 @@ use sojourn_tools::EnvironmentRegistry;
 /// A record in one line.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
-    /// The record.
+    /// Number of the record.
     pub seq: u64,
     /// Milliseconds since 1970.
     pub at_ms: i64,
@@ -68,13 +68,17 @@ pub async fn rows(
                     Row { seq: record.seq.0, at_ms: record.at_ms, kind: record.kind, line, flags }
                 }
             };
-            // What is missing has a row too.
+            // Missing records have rows too.
             while position < row.seq {
                 rows.push(damaged(position, "the record is missing".to_owned()));
                 position += 1;
             }
             position = row.seq + 1;
             rows.push(row);
+        }
+        while position <= last {
+            rows.push(damaged(position, "the record is missing".to_owned()));
+            position += 1;
         }
     }
     *kept = Some((position, teller));

@@ -69,7 +69,7 @@ async function show() {
       ends = await runPage(place, { source: serverRun(name), seq: Number(query.get("seq")) || 0, kinds, remember });
     } else if (page === "skills") await skillsPage(place, { name, go, text: query.get("q") ?? "", status: query.get("status") ?? "" });
     else if (page === "memory") await memoryPage(place, { id: name, go, text: query.get("q") ?? "", kind: query.get("kind") ?? "" });
-    else if (page === "plots") await plotsPage(place, { runs: (query.get("runs") ?? "").split(",").filter(Boolean).map(decodeURIComponent), go });
+    else if (page === "plots") await plotsPage(place, { runs: (query.get("runs") ?? "").split(",").filter(Boolean), go });
     else fill(place, h("p", { class: "empty" }, "There is no such page."));
     if (mine !== turn) ends?.();
     else close = ends ?? (() => {});

@@ -31,7 +31,7 @@ function append(node, children) {
   }
 }
 
-/** Replaces what is in a node. */
+/** Replaces the children of a node. */
 export function fill(node, ...children) {
   node.replaceChildren();
   append(node, children);

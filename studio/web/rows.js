@@ -22,7 +22,7 @@ export class RowCache {
       return undefined;
     }
     const row = page.rows?.[place % PAGE];
-    if (!row && page.rows && page.rows.length < PAGE && place < this.total && !page.loading) this.load(number);
+    if (!row && page.rows && page.rows.length < PAGE && place < this.total && !page.loading && !page.failure) this.load(number);
     return row;
   }
 
@@ -54,6 +54,8 @@ export class RowCache {
     } catch (error) {
       page.rows ??= [];
       page.failure = error.message;
+      // It is asked for again a little later.
+      setTimeout(() => { page.failure = null; }, 3000);
     }
     page.loading = false;
     if (this.pages.size > MOST_PAGES) this.pages.delete(this.pages.keys().next().value);

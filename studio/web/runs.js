@@ -98,6 +98,8 @@ export async function runsPage(place, { go }) {
   draw();
 
   async function learn() {
+    if (state.learning) return;
+    state.learning = true;
     for (const run of runs.slice(0, 200)) {
       if (state.closed) return;
       const known = summaries.get(run.run);
@@ -109,6 +111,7 @@ export async function runsPage(place, { go }) {
       }
       drawSoon();
     }
+    state.learning = false;
   }
   let soon = 0;
   const drawSoon = () => {

@@ -77,7 +77,7 @@ async function drawSkill(place, name, go) {
     const rows = [
       ["author", authorOf(version)], ["written", date(manifest.created_ms)], ["world", manifest.environment],
       ["calls", version.calls_skills.length || manifest.calls?.length ? [links(version.calls_skills), version.calls_skills.length && manifest.calls?.length ? "; " : "", (manifest.calls ?? []).filter((one) => !version.calls_skills.includes(one)).join(", ")] : "nothing"],
-      ["called by", version.called_by.length ? links(version.called_by) : "nobody"],
+      ["called by", version.called_by.length ? links(version.called_by) : "no skill"],
       ["used", `${counted(usage.successes + usage.failures, "time")}, ${count(usage.successes)} succeeded, ${counted(usage.deaths, "death")}, ${counted(usage.steps, "step")}`],
       usage.last_error && usage.failures > 0 && ["last error", usage.last_error], version.stale && ["stale", `${version.stale}, which it calls, is not the version it was tested with`],
       skill.aliases.length > 0 && ["also called", skill.aliases.join(", ")], ["id", h("code", { class: "hash" }, manifest.id)],

@@ -45,7 +45,7 @@ export class Strip {
     this.slider.max = String(Math.max(first, last));
     const wanted = Math.min(480, Math.max(60, Math.floor((this.drawing.clientWidth || 800) / 4)));
     const { buckets } = await this.source.buckets({ first, last, limit: wanted });
-    // What is nought is not sent.
+    // Zeros are not sent.
     this.buckets = buckets.map((bucket) => ({ ...EMPTY, ...bucket }));
     this.wide.hidden = !this.range;
     this.draw();

@@ -104,7 +104,7 @@ export class Timeline {
     this.groups = [...all.values()].sort((one, other) => one.first - other.first || one.level - other.level);
   }
 
-  /** Learns what is new: `read` records, and the groups from the last episode on. */
+  /** Adds new records: `read` records, and the groups from the last episode on. */
   async grow(read, groupCount) {
     const atEnd = this.isAtEnd();
     const last = this.groups.findLast((group) => group.level === 0);

@@ -23,7 +23,7 @@ pub struct Studio {
 pub struct Report {
     /// The run's id, or a unique prefix of it, or `latest`.
     pub run: String,
-    /// The file.
+    /// Write the report to this HTML file, replacing an existing one.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub out: PathBuf,
     /// Print one JSON document: what the file holds.

@@ -91,6 +91,10 @@ fn refused(error: anyhow::Error) -> Refused {
 #[async_trait]
 impl Commands for OfHome {
     async fn find_memories(&self, query: &MemoryQuery) -> Result<Found, Refused> {
+        let is_known = |kind: &&str| MemoryKind::ALL.iter().any(|one| one.as_str() == *kind);
+        if let Some(kind) = query.kind.as_deref().filter(|kind| !is_known(kind)) {
+            return Err(Refused { message: format!("no kind of memory is called `{kind}`"), hint: None });
+        }
         let kinds: Vec<MemoryKind> =
             MemoryKind::ALL.into_iter().filter(|kind| Some(kind.as_str()) == query.kind.as_deref()).collect();
         let wanted = Query {

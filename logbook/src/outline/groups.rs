@@ -31,7 +31,7 @@ pub enum GroupKind {
 pub struct Group {
     /// What they belong to.
     pub kind: GroupKind,
-    /// 0 for episodes, 1 for tasks, 2 for what is in them.
+    /// 0 for episodes, 1 for tasks, 2 for attempts and calls in them.
     pub level: u8,
     /// The number of its episode, from 1; 0 before the first.
     pub episode: u64,

@@ -18,7 +18,7 @@ use serde::Serialize;
 use series::Series;
 use sojourn_core::{Effect, Event, LogRecord, Milestone, RecordKind, SkillEvent};
 use sojourn_memory::{EventSeq, RecordQuery, RunInfo, Store};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a record is, in bits.
 pub mod flag {
@@ -46,7 +46,7 @@ const MOST_DAMAGE: usize = 100;
 /// A record that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Damage {
-    /// The record.
+    /// Number of the record.
     pub seq: u64,
     /// Its defect.
     pub reason: String,
@@ -145,7 +145,7 @@ impl Outline {
     }
 
     /// How often each task was done and failed, by its name.
-    pub fn tasks(&self) -> impl Iterator<Item = (&str, (u64, u64))> {
+    pub fn tasks(&self) -> &BTreeMap<String, (u64, u64)> {
         self.series.tasks()
     }
 

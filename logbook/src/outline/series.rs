@@ -13,7 +13,7 @@ const APART: u64 = 64;
 /// The totals of a run after a record.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct SeriesPoint {
-    /// The record.
+    /// Number of the record after which these are the totals.
     pub seq: u64,
     /// Its time, milliseconds since 1970.
     pub at_ms: i64,
@@ -48,7 +48,7 @@ pub struct SeriesPoint {
 pub struct First {
     /// The achievement or skill.
     pub name: String,
-    /// The record.
+    /// Number of the record in which it happened.
     pub seq: u64,
     /// Environment steps until then.
     pub steps: u64,
@@ -127,8 +127,8 @@ impl Series {
         &self.admitted
     }
 
-    pub(super) fn tasks(&self) -> impl Iterator<Item = (&str, (u64, u64))> {
-        self.tasks.iter().map(|(name, counts)| (name.as_str(), *counts))
+    pub(super) fn tasks(&self) -> &BTreeMap<String, (u64, u64)> {
+        &self.tasks
     }
 
     fn first(&self, name: &str) -> First {

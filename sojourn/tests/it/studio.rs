@@ -1,4 +1,4 @@
-//! The studio over HTTP: who is answered, what is answered, and what its actions do.
+//! The studio over HTTP: access, lists and actions.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -176,6 +176,8 @@ fn lists_are_paged_and_say_how_many_there_are() {
     let lines: Vec<&str> =
         page["records"].as_array().unwrap().iter().map(|row| row["line"].as_str().unwrap()).collect();
     assert_eq!(lines, ["collect_wood(1) within 60 steps", "go_to(\"tree\")", "move_up"]);
+    let beyond = of_run(&format!("/records?offset={}", u64::MAX)).json();
+    assert_eq!((&beyond["total"], &beyond["records"]), (records, &json!([])));
     assert_eq!(of_run("/records?limit=100000").json()["records"].as_array().unwrap().len(), 500);
     let failures = of_run("/records?only=failures&limit=2").json();
     assert_eq!(failures["records"][0]["seq"], 14);

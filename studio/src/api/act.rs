@@ -1,14 +1,14 @@
 //! Actions. Each is the code of a command.
 
+use super::memories::{missing, parsed};
 use super::{Answer, Shared, body};
-use crate::StudioError;
 use crate::json::answer;
 use axum::body::Bytes;
 use axum::extract::Path;
 use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde_json::json;
-use sojourn_memory::{EventSeq, MemoryId};
+use sojourn_memory::EventSeq;
 
 /// `POST /runs/{run}/stop`
 pub async fn stop(state: Shared, Path(run): Path<String>, headers: HeaderMap) -> Answer {
@@ -35,10 +35,9 @@ pub async fn fork(state: Shared, Path(run): Path<String>, headers: HeaderMap, by
 
 /// `POST /memories/{id}/forget`
 pub async fn forget(state: Shared, Path(id): Path<String>, headers: HeaderMap) -> Answer {
-    let id: MemoryId = id.parse().map_err(|_| StudioError::Bad(format!("`{id}` is no id of a memory")))?;
-    match state.studio.commands.forget(&id).await? {
+    match state.studio.commands.forget(&parsed(&id)?).await? {
         Some(forgotten) => answer(&headers, &forgotten),
-        None => Err(StudioError::NotFound(format!("there is no memory `{id}`: it may have been forgotten"))),
+        None => Err(missing(id)),
     }
 }
 
@@ -51,9 +50,7 @@ struct Pin {
 /// `POST /memories/{id}/pin`
 pub async fn pin(state: Shared, Path(id): Path<String>, headers: HeaderMap, bytes: Bytes) -> Answer {
     let Pin { pinned } = body(&bytes)?;
-    let parsed: MemoryId =
-        id.parse().map_err(|_| StudioError::Bad(format!("`{id}` is no id of a memory")))?;
-    state.studio.commands.pin(&parsed, pinned).await?;
+    state.studio.commands.pin(&parsed(&id)?, pinned).await?;
     answer(&headers, &json!({"id": id, "pinned": pinned}))
 }
 

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, Uri};
 use serde_json::json;
 use sojourn_logbook::memories::{origins, successors};
 use sojourn_memory::MemoryId;
+use std::fmt::Display;
 
 /// `GET /memories`
 pub async fn find(state: Shared, headers: HeaderMap, uri: Uri) -> Answer {
@@ -28,15 +29,21 @@ pub async fn find(state: Shared, headers: HeaderMap, uri: Uri) -> Answer {
     answer(&headers, &json!({"found": found, "kinds": stats.kinds, "changes": stats.now}))
 }
 
-fn parsed(id: &str) -> Result<MemoryId, StudioError> {
+/// The id in a path.
+pub(super) fn parsed(id: &str) -> Result<MemoryId, StudioError> {
     id.parse().map_err(|_| StudioError::Bad(format!("`{id}` is no id of a memory")))
+}
+
+/// The error for a memory that is not there.
+pub(super) fn missing(id: impl Display) -> StudioError {
+    StudioError::NotFound(format!("there is no memory `{id}`: it may have been forgotten"))
 }
 
 /// `GET /memories/{id}`
 pub async fn one(state: Shared, Path(id): Path<String>, headers: HeaderMap) -> Answer {
     let (memories, tenant) = (&state.studio.memories, &state.studio.tenant);
     let Some(memory) = memories.get(tenant, &parsed(&id)?).await? else {
-        return Err(StudioError::NotFound(format!("there is no memory `{id}`: it may have been forgotten")));
+        return Err(missing(id));
     };
     let sources = origins(memories, &memory).await;
     let replaced_by = successors(memories, tenant, &memory).await?;
@@ -46,8 +53,6 @@ pub async fn one(state: Shared, Path(id): Path<String>, headers: HeaderMap) -> A
 /// `GET /memories/{id}/forget`
 pub async fn would_forget(state: Shared, Path(id): Path<String>, headers: HeaderMap) -> Answer {
     let removed = state.studio.memories.would_forget(&state.studio.tenant, &parsed(&id)?).await?;
-    let Some((records, blobs)) = removed else {
-        return Err(StudioError::NotFound(format!("there is no memory `{id}`: it may have been forgotten")));
-    };
+    let Some((records, blobs)) = removed else { return Err(missing(id)) };
     answer(&headers, &json!({"id": id, "records": records, "blobs": blobs}))
 }

@@ -1,8 +1,8 @@
-//! Records of a run: groups, buckets, rows, one record in full, the next of a sort, search, and frames.
+//! Records of a run: groups, buckets, rows, one record in full, the next that matches, search, and frames.
 
 use super::{Answer, Shared};
 use crate::StudioError;
-use crate::json::{LONGEST_PAYLOAD, answer};
+use crate::json::answer;
 use crate::query::Query;
 use crate::rows::{frames as film, rows};
 use axum::extract::Path;
@@ -13,6 +13,8 @@ use sojourn_logbook::{Entry, Exchange, Reading, folded, size, whole};
 use sojourn_memory::{EventSeq, Record, RecordQuery, RunInfo, Store};
 use std::time::{Duration, Instant};
 
+/// The longest payload of a record that is sent whole, in bytes.
+const LONGEST_PAYLOAD: usize = 8 << 20;
 /// How long one request searches. The next one goes on from there.
 const SEARCH: Duration = Duration::from_millis(400);
 /// The most characters of a search.
@@ -58,7 +60,7 @@ pub async fn list(state: Shared, Path(run): Path<String>, headers: HeaderMap, ur
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         if filter.is_all() {
             let last = outline.len();
-            (last, (offset as u64 + 1..=last).take(limit).collect::<Vec<_>>())
+            (last, ((offset as u64).saturating_add(1)..=last).take(limit).collect::<Vec<_>>())
         } else {
             let total = outline.matching(filter).count() as u64;
             (total, outline.matching(filter).skip(offset).take(limit).collect())
@@ -107,11 +109,7 @@ pub async fn search(state: Shared, Path(run): Path<String>, headers: HeaderMap, 
             }
         };
         searched = seq;
-        let wanted = || {
-            let outline = watched.outline.try_read();
-            filter.is_all() || outline.is_ok_and(|outline| outline.matching_one(filter, seq))
-        };
-        if matches && wanted() {
+        if matches && (filter.is_all() || watched.outline.read().await.matching_one(filter, seq)) {
             found.push(seq);
         }
     }
@@ -119,7 +117,7 @@ pub async fn search(state: Shared, Path(run): Path<String>, headers: HeaderMap, 
     answer(&headers, &json!({"searched": searched, "over": is_over, "records": records}))
 }
 
-/// Whether a record has all words in its kind, its line or its payload.
+/// Whether a record has all words in its kind or its payload.
 async fn holds(store: &Store, record: &Record, is_readable: bool, words: &[String]) -> bool {
     let payload = if is_readable { whole(store, record).await.ok() } else { None };
     let mut text = format!("{} ", record.kind);

@@ -11,7 +11,6 @@ use serde_json::json;
 use sojourn_core::RecordKind;
 use sojourn_logbook::{ran, standing};
 use sojourn_memory::{EventSeq, RecordQuery, RunInfo};
-use std::collections::BTreeMap;
 
 /// A run as the list has it.
 #[derive(Serialize)]
@@ -97,7 +96,6 @@ pub async fn one(state: Shared, Path(run): Path<String>, headers: HeaderMap) -> 
     let watched = state.outlines.current(&state.studio.store, &info).await?;
     let outline = watched.outline.read().await;
     let (damage, damaged) = outline.damage();
-    let tasks: BTreeMap<&str, (u64, u64)> = outline.tasks().collect();
     answer(
         &headers,
         &json!({
@@ -108,7 +106,7 @@ pub async fn one(state: Shared, Path(run): Path<String>, headers: HeaderMap) -> 
             "totals": outline.series().last(),
             "achievements": outline.firsts(),
             "skills": outline.admitted(),
-            "tasks": tasks,
+            "tasks": outline.tasks(),
             "damage": damage,
             "damaged": damaged,
         }),
@@ -120,7 +118,6 @@ pub async fn series(state: Shared, Path(run): Path<String>, headers: HeaderMap) 
     let info = state.studio.store.run(&run).await?;
     let watched = state.outlines.current(&state.studio.store, &info).await?;
     let outline = watched.outline.read().await;
-    let tasks: BTreeMap<&str, (u64, u64)> = outline.tasks().collect();
     answer(
         &headers,
         &json!({
@@ -129,7 +126,7 @@ pub async fn series(state: Shared, Path(run): Path<String>, headers: HeaderMap) 
             "points": outline.series(),
             "achievements": outline.firsts(),
             "skills": outline.admitted(),
-            "tasks": tasks,
+            "tasks": outline.tasks(),
         }),
     )
 }
