@@ -2,6 +2,9 @@
 
 use crate::agent_file::{AgentFile, Discover, Goal};
 use crate::error::{Failure, Kind};
+use crate::output;
+use crate::progress::Progress;
+use crate::session::{sandbox, stop_on_ctrl_c};
 use anyhow::{Context as _, Result};
 use sojourn_controller::{Cancel, Controller};
 use sojourn_core::{DriveError, GoalMeaning, GoalQuestion, Observer, Planner, SurveyPlan, seeds, survey};
@@ -24,8 +27,8 @@ const NAMED: usize = 6;
 pub struct Scout<'a> {
     /// The agent.
     pub agent: &'a AgentFile,
-    /// Runs what is played.
-    pub sandbox: &'a Sandbox,
+    /// Runs the episodes.
+    pub sandbox: Sandbox,
     /// Shows how far it is.
     pub observer: Arc<dyn Observer>,
     /// Stops it.
@@ -42,7 +45,19 @@ pub struct Understood {
     pub task: Option<TaskSpec>,
 }
 
-impl Scout<'_> {
+impl<'a> Scout<'a> {
+    /// For a command of its own: with a sandbox, a line that moves, and Ctrl-C.
+    ///
+    /// # Errors
+    /// When the sandbox's engine cannot be loaded.
+    pub async fn of_command(agent: &'a AgentFile, seed: u64) -> Result<(Self, Arc<Progress>)> {
+        let cancel = Cancel::new();
+        stop_on_ctrl_c(cancel.clone());
+        let sandbox = sandbox().await?;
+        let progress = Progress::new(0, "");
+        Ok((Self { agent, sandbox, observer: progress.clone(), cancel, seed }, progress))
+    }
+
     /// Plays without a goal. Where that is not possible, the survey holds the first state of one episode.
     ///
     /// # Errors
@@ -51,7 +66,7 @@ impl Scout<'_> {
         let Discover { episodes, seconds, .. } = self.agent.discover;
         let time = Duration::from_secs(seconds);
         let plan = SurveyPlan { seed: self.seed, episodes, calls: CALLS, time };
-        let seen = survey(world, self.sandbox, plan, Arc::clone(&self.observer), self.cancel.clone()).await;
+        let seen = survey(world, &self.sandbox, plan, Arc::clone(&self.observer), self.cancel.clone()).await;
         match seen {
             Ok(survey) if survey.episodes > 0 => return Ok(survey),
             Ok(_) => {}
@@ -161,17 +176,17 @@ pub async fn prepare(
     let discovers = !spec.documents_tasks() && agent.goals.is_empty() && agent.discover.tasks > 0;
     let (mut notes, mut only) = (Vec::new(), Vec::new());
     let mut seen = Survey::default();
-    if agent.discover.episodes > 0 && (in_words || (discovers && spec.play)) {
+    let looks = agent.discover.episodes > 0;
+    if in_words || (discovers && looks && spec.play) {
         seen = scout.look_around(environment.as_mut()).await?;
+    }
+    if looks && seen.episodes > 0 {
         notes.push(format!(
             "looked around: {} calls in {}, {} fields",
             seen.calls,
-            crate::output::counted(seen.episodes, "episode"),
+            output::counted(seen.episodes, "episode"),
             seen.fields.len()
         ));
-    } else if in_words {
-        environment.reset(scout.seed).await?;
-        seen = Survey::of_starts([environment.observe()?.state]);
     }
     let mut goals = Vec::new();
     for goal in &agent.goals {

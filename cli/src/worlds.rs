@@ -105,7 +105,7 @@ mod tests {
         }
     }
 
-    /// Clients of `sojourn mcp` are told that a skill only reads, where its world is simulated.
+    /// `sojourn mcp` declares a skill read-only where its world is simulated.
     #[test]
     fn a_world_that_an_agent_file_describes_is_not_taken_for_a_simulated_one() {
         let registry = EnvironmentRegistry::new().with(Toy);

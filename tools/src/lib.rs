@@ -107,7 +107,9 @@ pub use spec::{
     Effects, Example, Ingredient, Parameter, ParameterKind, Recipe, ResidueClass, ResultKind, TaskSpec,
     ToolSpec, arguments_schema, function_head, recipes_by_task, signature, with_defaults,
 };
-pub use tool::{CallContext, CallProgress, FailureKind, Need, Tool, ToolCall, ToolError, ToolOutcome};
+pub use tool::{
+    CallContext, CallProgress, FailureKind, Need, Tool, ToolCall, ToolError, ToolOutcome, as_javascript,
+};
 pub use toolbox::{CallLimits, Refusal, ToolChanges, Toolbox, ValidatedCall, nearest};
 pub use unanswered::{TimeoutAnswer, Unanswered};
 pub use wording::Wording;

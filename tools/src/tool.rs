@@ -1,4 +1,5 @@
 use crate::media::{Media, MediaError, MediaStore};
+use crate::outside::terminal::escaped_json;
 use crate::{Content, ToolSpec};
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -81,6 +82,13 @@ pub struct ToolCall {
     /// Arguments by name.
     #[serde(default)]
     pub args: Map<String, Value>,
+}
+
+/// The call as JavaScript source on one line: `open("door", 2)`. Arguments stand in the order in which the call has them.
+pub fn as_javascript(call: &ToolCall) -> String {
+    let args: Vec<String> =
+        call.args.values().map(|value| escaped_json(&value.to_string()).into_owned()).collect();
+    format!("{}({})", call.name, args.join(", "))
 }
 
 /// Result of a call. A failure at the task is an outcome, not an error.

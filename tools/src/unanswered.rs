@@ -1,8 +1,8 @@
-//! What a policy says for calls that it asks about while nobody is there.
+//! A policy's answer to questions that no person answers.
 
 use serde::{Deserialize, Serialize};
 
-/// What becomes of a call that is asked about while nobody is there.
+/// What happens to a call that the policy asks about while no person is at the terminal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Unanswered {
@@ -22,7 +22,7 @@ impl Unanswered {
     }
 }
 
-/// The answer of a question that nobody answered in time.
+/// The answer that a question gets when its time is over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TimeoutAnswer {

@@ -57,7 +57,7 @@ impl Core {
         matches!(event, Event::Acted { report } if !report.unlocked.is_empty())
     }
 
-    /// Counts from now on.
+    /// Restarts the time without progress.
     pub(super) fn made_progress(&mut self) {
         let task = self.progress.task.take();
         self.progress = Progress { at_ms: self.elapsed_ms(), task, ..Progress::default() };

@@ -1,6 +1,5 @@
 //! Plain data that the core, the driver and the log share. Nothing here has behaviour beyond reading itself.
 
-mod call;
 mod lesson;
 mod milestone;
 mod purpose;
@@ -14,7 +13,6 @@ mod trial;
 pub use crate::log::{
     ControlRecord, Effect, Event, ForkChanges, LogRecord, Payload, RecordKind, SkillEvent, TimedControl,
 };
-pub use call::as_javascript;
 pub use lesson::{Edit, LessonKind, NewLesson, Recalled};
 pub use milestone::{FinishReason, Milestone};
 pub use purpose::Purpose;
@@ -22,6 +20,7 @@ pub use report::{ActReport, CallTrace, Failure, Moment, SkillUse, Unlocked};
 pub use sojourn_synthesis::{
     DemonstratedCall, Demonstration, ElementId, ExplorationPlan, UiElement, UiState,
 };
+pub use sojourn_tools::as_javascript;
 pub use started::{LOG_VERSION, ReflexSource, RunOrigin, Started};
 pub use state_change::{StateChange, diff};
 pub use step::StepRecord;

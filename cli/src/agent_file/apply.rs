@@ -90,7 +90,7 @@ impl AgentFile {
         Self::check_task_names(&self.run.tasks, environment)
     }
 
-    /// Checks what the policy says of the environment's own actions: it may deny them, but nobody is asked about them, and one at
+    /// Checks what the policy says of the environment's own actions: it may deny them, but no rule may ask about them, and one at
     /// least must be left.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use std::fmt;
 /// A goal of the user's, in words.
 #[derive(Debug, Clone, PartialEq, JsonSchema)]
 pub struct Goal {
-    /// What is wanted, in the user's words.
+    /// The goal, in the user's words.
     pub text: String,
     /// Name of the task that the goal becomes, and of the skill for it: an identifier.
     ///

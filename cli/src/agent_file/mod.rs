@@ -96,7 +96,7 @@ pub struct AgentFile {
     /// Default: what only reads is allowed, everything else is asked about. Example: `policy = "policy.toml"`.
     #[serde(default)]
     pub policy: Option<PolicyPlace>,
-    /// Who is told what, while nobody watches.
+    /// Recipients of messages about unattended runs.
     #[serde(default)]
     pub notify: NotifySettings,
     /// How the controller's model is run.

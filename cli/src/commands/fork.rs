@@ -49,9 +49,9 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
 
 /// A fork that does not run yet.
 pub struct Forked {
-    /// Its home.
+    /// The home that holds it.
     pub home: Home,
-    /// Its id.
+    /// Id of the new run.
     pub run: RunId,
     /// The run that it was made from.
     pub parent: RunId,

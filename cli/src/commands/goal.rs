@@ -5,12 +5,10 @@ use crate::args::Goal as Command;
 use crate::error::{Failure, Kind};
 use crate::goals::{Scout, Understood, meaningless};
 use crate::home::Home;
-use crate::progress::Progress;
-use crate::session::{Models, sandbox, stop_on_ctrl_c};
+use crate::session::Models;
 use crate::{output, table};
 use anyhow::Result;
 use serde_json::{Value, json};
-use sojourn_controller::Cancel;
 use sojourn_synthesis::Survey;
 use std::process::ExitCode;
 
@@ -27,12 +25,7 @@ pub async fn goal(home: &Home, command: Command) -> Result<ExitCode> {
     let mut world = agent.open_environment(home.environments()).await?;
     let spec = world.spec().clone();
     let models = Models::load(&agent, pull).await?;
-    let cancel = Cancel::new();
-    stop_on_ctrl_c(cancel.clone());
-    let sandbox = sandbox().await?;
-    let progress = Progress::new(0, "");
-    let scout =
-        Scout { agent: &agent, sandbox: &sandbox, observer: progress.clone(), cancel, seed: look.seed };
+    let (scout, progress) = Scout::of_command(&agent, look.seed).await?;
     let survey = scout.look_around(world.as_mut()).await?;
     let mut understood = Vec::new();
     for goal in &agent.goals {
@@ -57,11 +50,10 @@ pub async fn goal(home: &Home, command: Command) -> Result<ExitCode> {
             match task {
                 None => output::note(meaningless(goal, &spec, &survey).advice()),
                 Some(task) if goal.condition.is_none() && !spec.tasks.contains(task) => {
-                    let condition = json!(task.goal);
                     output::line(format!(
                         "\n# to keep this meaning, or to change it, in the agent file\n[[goals]]\ntext = {}\ncondition = {}",
                         json!(goal.text),
-                        inline_toml(&condition)
+                        toml::Value::try_from(&task.goal)?
                     ))?;
                 }
                 Some(_) => {}
@@ -87,22 +79,5 @@ fn by_chance(survey: &Survey, task: &sojourn_tools::TaskSpec) -> String {
         Some(change) => format!("in {} of {} episodes", change.episodes, survey.episodes),
         None if survey.calls > 0 => "never".to_owned(),
         None => "not tried".to_owned(),
-    }
-}
-
-/// JSON as an inline value of TOML.
-fn inline_toml(value: &Value) -> String {
-    match value {
-        Value::Object(fields) => {
-            let fields: Vec<String> =
-                fields.iter().map(|(name, value)| format!("{name} = {}", inline_toml(value))).collect();
-            format!("{{ {} }}", fields.join(", "))
-        }
-        Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(inline_toml).collect();
-            format!("[{}]", items.join(", "))
-        }
-        // A text of JSON is one of TOML, and so are numbers and truth values.
-        other => other.to_string(),
     }
 }

@@ -194,7 +194,7 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
         let library = context.home.library().await?;
         let scout = Scout {
             agent: &agent,
-            sandbox: &context.sandbox,
+            sandbox: context.sandbox.clone(),
             observer: progress.clone(),
             cancel: watch.cancel.clone(),
             seed: agent.run.seed,

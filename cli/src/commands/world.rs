@@ -4,12 +4,9 @@ use crate::agent_file::AgentFile;
 use crate::args::World as Command;
 use crate::goals::Scout;
 use crate::home::Home;
-use crate::progress::Progress;
-use crate::session::{sandbox, stop_on_ctrl_c};
 use crate::{output, table};
 use anyhow::Result;
 use serde_json::{Value, json};
-use sojourn_controller::Cancel;
 use sojourn_synthesis::{Change, FieldKind, StateField, Survey};
 use sojourn_tools::EnvironmentSpec;
 use std::collections::BTreeSet;
@@ -31,12 +28,7 @@ pub async fn world(home: &Home, command: Command) -> Result<ExitCode> {
     };
     let mut world = agent.open_environment(home.environments()).await?;
     let spec = world.spec().clone();
-    let cancel = Cancel::new();
-    stop_on_ctrl_c(cancel.clone());
-    let sandbox = sandbox().await?;
-    let progress = Progress::new(0, "");
-    let scout =
-        Scout { agent: &agent, sandbox: &sandbox, observer: progress.clone(), cancel, seed: look.seed };
+    let (scout, progress) = Scout::of_command(&agent, look.seed).await?;
     let survey = scout.look_around(world.as_mut()).await?;
     progress.finish();
     let documented: BTreeSet<_> = spec.tasks.iter().flat_map(|task| task.goal.paths()).collect();

@@ -1,4 +1,4 @@
-//! Goals in words, and what is found out in a world that says nothing of itself.
+//! Goals in words, and discovery in a world that documents nothing.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

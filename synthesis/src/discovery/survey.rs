@@ -4,7 +4,7 @@ use super::fields::{Fields, Reading, StateField, is_prose};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sojourn_primitives::JsonPointer;
-use sojourn_tools::{Amount, Condition, ToolCall};
+use sojourn_tools::{Amount, Condition, ToolCall, as_javascript};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Different effects that are counted.
@@ -141,7 +141,7 @@ struct Count {
     by_call: BTreeMap<String, usize>,
 }
 
-/// Collects what is seen.
+/// Counts the changes that calls bring about.
 #[derive(Debug, Default)]
 pub(crate) struct Surveyor {
     episodes: usize,
@@ -287,9 +287,4 @@ impl Surveyor {
         changes.sort_by_key(|change| change.times);
         Survey { episodes, calls, fields: fields.into_fields(), changes, starts }
     }
-}
-
-fn as_javascript(call: &ToolCall) -> String {
-    let args: Vec<String> = call.args.values().map(Value::to_string).collect();
-    format!("{}({})", call.name, args.join(", "))
 }

@@ -162,7 +162,7 @@ fn names(path: &JsonPointer) -> String {
     names.join(", ")
 }
 
-/// A field as conditions count it: `true` is 1, and what is no number 0.
+/// A field as conditions count it: `true` is 1, and any other value that is no number is 0.
 fn counter(path: &JsonPointer) -> String {
     let names = names(path);
     format!("(numberAt({names}) || Number(at({names}) === true))")

@@ -42,7 +42,7 @@ struct Practice {
 
 impl Practice {
     /// From the keys `practice` and `explore` of an agent file. `isolated` says whether another world of the peer is a process of
-    /// its own, where what happens matters to nobody.
+    /// its own, without effects elsewhere.
     fn of(
         practice: Option<bool>,
         explore: Option<bool>,
