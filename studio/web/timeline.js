@@ -1,6 +1,6 @@
 // The timeline: records in groups, of which only those in sight are in the page.
 
-import { fill, h } from "./dom.js";
+import { h } from "./dom.js";
 import { clock, count, counted, cut, span } from "./format.js";
 import { FLAG } from "./source.js";
 import { RowCache } from "./rows.js";
@@ -8,7 +8,10 @@ import { RowCache } from "./rows.js";
 const ROW = 28;
 /** Browsers place nothing below some ten million pixels: above this height, the scroll bar stands for more than it shows. */
 const TALLEST = 6_000_000;
-const MARGIN = 10;
+/** Lines above and below those in sight that are in the page too. */
+const MARGIN = 6;
+/** The width of the narrowest letters, in pixels: what cannot be in sight is not laid out. */
+const NARROWEST = 6.5;
 /** Up to so many groups, all are fetched at once. */
 const SMALL = 3000;
 
@@ -60,7 +63,16 @@ export class Timeline {
       ondblclick: (event) => this.clicked(event, true),
     }, this.space);
     this.view.addEventListener("wheel", (event) => this.wheeled(event), { passive: false });
-    this.size = new ResizeObserver(() => this.draw());
+    // Sizes are kept: to ask for them while lines change would lay the page out in the middle of a frame.
+    this.shown = 600;
+    this.letters = 200;
+    this.size = new ResizeObserver(() => {
+      this.shown = this.view.clientHeight || 600;
+      const letters = Math.ceil(this.view.clientWidth / NARROWEST);
+      const isWider = letters > this.letters;
+      this.letters = Math.max(60, letters);
+      this.draw(isWider);
+    });
     this.size.observe(this.view);
   }
 
@@ -244,7 +256,7 @@ export class Timeline {
       this.cursor = index;
       this.toIndex(index, block);
     }
-    this.draw(true);
+    this.draw();
   }
 
   /** Fetches the groups in an episode, if they are not there yet. */
@@ -278,10 +290,9 @@ export class Timeline {
   // Scrolling.
 
   scale() {
-    const shown = this.view.clientHeight;
     const height = Math.min(this.total * ROW, TALLEST);
-    const room = Math.max(1, height - shown);
-    return Math.max(0, this.total * ROW - shown) / room;
+    const room = Math.max(1, height - this.shown);
+    return Math.max(0, this.total * ROW - this.shown) / room;
   }
 
   /** The offset of the top of the view, in pixels of the whole list. */
@@ -291,7 +302,7 @@ export class Timeline {
 
   setTop(top) {
     const scale = this.scale() || 1;
-    const bounded = Math.max(0, Math.min(top, this.total * ROW - this.view.clientHeight));
+    const bounded = Math.max(0, Math.min(top, this.total * ROW - this.shown));
     const scroll = Math.round(bounded / scale);
     this.shift = scale > 1 ? bounded - scroll * scale : 0;
     this.placed = scroll;
@@ -316,11 +327,11 @@ export class Timeline {
   }
 
   isAtEnd() {
-    return this.top() + this.view.clientHeight >= this.total * ROW - ROW;
+    return this.top() + this.shown >= this.total * ROW - ROW;
   }
 
   toIndex(index, block) {
-    const [top, shown] = [this.top(), this.view.clientHeight];
+    const [top, shown] = [this.top(), this.shown];
     const at = index * ROW;
     if (block === "center") this.setTop(at - shown / 2);
     else if (at < top) this.setTop(at);
@@ -330,34 +341,47 @@ export class Timeline {
   // Drawing.
 
   draw(anew = false) {
-    const shown = this.view.clientHeight || 600;
     const top = this.top();
     const first = Math.max(0, Math.floor(top / ROW) - MARGIN);
-    const last = Math.min(this.total - 1, Math.ceil((top + shown) / ROW) + MARGIN);
+    const last = Math.min(this.total - 1, Math.ceil((top + this.shown) / ROW) + MARGIN);
     // Where the scroll bar stands for more than it shows, lines are placed around the place that is seen.
     const base = this.total * ROW > TALLEST ? this.view.scrollTop - top : 0;
     for (const [index, node] of this.nodes) {
-      if (anew || index < first || index > last || !node.arrived) {
+      if (anew || index < first || index > last || (!node.arrived && this.lineAt(index)?.row)) {
         node.element.remove();
         this.nodes.delete(index);
       }
     }
+    const fresh = document.createDocumentFragment();
     for (let index = first; index <= last; index += 1) {
       let node = this.nodes.get(index);
       if (!node) {
         const line = this.lineAt(index);
         if (!line) continue;
-        node = { element: this.drawn(line, index), arrived: line.kind === "group" || Boolean(line.row) };
+        node = { element: this.drawn(line, index), arrived: line.kind === "group" || Boolean(line.row), at: null, isCursor: null };
         this.nodes.set(index, node);
-        this.space.append(node.element);
+        fresh.append(node.element);
       }
-      node.element.style.transform = `translateY(${base + index * ROW}px)`;
+      // What has not changed is not touched: the browser would look at it again.
+      const at = Math.round(base + index * ROW);
+      if (node.at !== at) {
+        node.at = at;
+        node.element.style.top = `${at}px`;
+      }
       const isCursor = index === this.cursor;
-      node.element.classList.toggle("cursor", isCursor);
-      node.element.setAttribute("aria-selected", String(isCursor));
+      if (node.isCursor !== isCursor) {
+        node.isCursor = isCursor;
+        node.element.classList.toggle("cursor", isCursor);
+        node.element.setAttribute("aria-selected", String(isCursor));
+      }
     }
-    if (this.nodes.has(this.cursor)) this.view.setAttribute("aria-activedescendant", `line-${this.cursor}`);
-    else this.view.removeAttribute("aria-activedescendant");
+    if (fresh.firstChild) this.space.append(fresh);
+    const active = this.nodes.has(this.cursor) ? `line-${this.cursor}` : null;
+    if (active !== this.active) {
+      this.active = active;
+      if (active) this.view.setAttribute("aria-activedescendant", active);
+      else this.view.removeAttribute("aria-activedescendant");
+    }
   }
 
   drawn(line, index) {
@@ -371,7 +395,7 @@ export class Timeline {
       h("span", { role: "gridcell", class: "time" }, row.at_ms ? clock(row.at_ms - this.started) : ""),
       h("span", { role: "gridcell", class: "glyph", title: glyph?.[3] }, glyph ? glyph[1] : "", glyph && h("span", { class: "unseen" }, glyph[3])),
       h("span", { role: "gridcell", class: `kind k-${/^[a-z_]+$/.test(row.kind) ? row.kind : "other"}` }, row.kind),
-      h("span", { role: "gridcell", class: "text" }, cut(row.line, 400)));
+      h("span", { role: "gridcell", class: "text" }, cut(row.line, this.letters)));
     element.style.setProperty("--depth", line.depth);
     return element;
   }
@@ -423,7 +447,7 @@ export class Timeline {
 
   pressed(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const page = Math.max(1, Math.floor(this.view.clientHeight / ROW) - 1);
+    const page = Math.max(1, Math.floor(this.shown / ROW) - 1);
     const line = this.lineAt(this.cursor);
     const moves = {
       ArrowDown: () => this.choose(this.cursor + 1), ArrowUp: () => this.choose(this.cursor - 1),
@@ -459,9 +483,4 @@ export class Timeline {
 export function legend() {
   return h("ul", { class: "legend" }, GLYPHS.map(([, sign, name, words]) =>
     h("li", {}, h("span", { class: `glyph is-${name}`, "aria-hidden": "true" }, sign), words)));
-}
-
-/** Says that there is nothing. */
-export function emptyNote(place, text) {
-  return fill(place, h("p", { class: "empty" }, text));
 }
