@@ -1,6 +1,6 @@
 // The studio: which page is shown, by the address.
 
-import { fill, h } from "./dom.js";
+import { debounced, fill, h } from "./dom.js";
 import { ServerRun, get } from "./source.js";
 import { runsPage } from "./runs.js";
 import { runPage } from "./run.js";
@@ -50,6 +50,7 @@ function parsed() {
 async function show() {
   turn += 1;
   const mine = turn;
+  let address = location.hash;
   close();
   close = () => {};
   const { words: [page = "runs", name], query } = parsed();
@@ -65,9 +66,13 @@ async function show() {
     if (page === "runs") ends = await runsPage(place, { go });
     else if (page === "run" && name) {
       kinds ??= (await get("/home")).kinds;
-      const remember = (seq) => {
-        if (mine === turn) history.replaceState(null, "", `#/run/${encodeURIComponent(name)}?seq=${seq}`);
-      };
+      // Browsers refuse an address that changes with every frame.
+      const remember = debounced(300, (seq) => {
+        // Another address may have been asked for already.
+        if (mine !== turn || location.hash !== address) return;
+        history.replaceState(null, "", `#/run/${encodeURIComponent(name)}?seq=${seq}`);
+        address = location.hash;
+      });
       ends = await runPage(place, { source: new ServerRun(name), seq: Number(query.get("seq")) || 0, kinds, remember });
     } else if (page === "skills") await skillsPage(place, { name, go, text: query.get("q") ?? "", status: query.get("status") ?? "" });
     else if (page === "memory") await memoryPage(place, { id: name, go, text: query.get("q") ?? "", kind: query.get("kind") ?? "" });

@@ -65,12 +65,15 @@ export async function comparePage(place, { runs }) {
     const at = sharedUntil(sides[0].one.run, sides[1].one.run);
     fill(shared, at ? [`Both begin with the same ${counted(at, "record")}. What stands here is what came after them.`] : "These runs share no beginning: all of each stands here.");
     fill(heads, h("td", {}), sides.map(({ one }) => h("th", { scope: "col", class: "number" }, cut(one.run.title || one.run.run, 40))));
+    // Up to there both are the same: the point that is nearest counts for both.
+    const nearest = sides.map((side) => side.series.points.findLast((point) => point.seq <= at)).filter(Boolean);
+    const before = nearest.sort((one, other) => other.seq - one.seq)[0] ?? {};
     for (const side of sides) {
-      const points = side.series.points;
-      const before = points.findLast((point) => point.seq <= at) ?? {};
+      const { points } = side.series;
       const last = points[points.length - 1] ?? {};
+      const first = points.find((point) => point.seq > at) ?? last;
       side.since = (value) => Math.max(0, (value(last) ?? 0) - (value(before) ?? 0));
-      side.seconds = at && last.at_ms ? (last.at_ms - (before.at_ms ?? last.at_ms)) / 1000 : (last.at_ms - points[0]?.at_ms) / 1000;
+      side.seconds = (last.at_ms - first.at_ms) / 1000;
       side.gained = side.series.achievements.filter((first) => first.seq > at);
     }
     fill(table, ROWS.map(([name, value]) => {

@@ -30,8 +30,7 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
   async function seek(seq, { from, scrub = false } = {}) {
     if (!seq || state.closed) return;
     state.seq = seq;
-    const episode = timeline.groups.findLast((group) => group.level === 0 && group.first <= seq);
-    await moment.cover(episode && seq <= episode.last ? episode : null, state.read);
+    await moment.cover(timeline.episodeOf(seq), state.read);
     strip.mark(seq);
     const shown = moment.show(seq);
     if (from !== "timeline") await timeline.reveal(seq, { block: scrub ? "nearest" : "center" });
@@ -46,7 +45,9 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
     else say(`There is no ${back ? "earlier" : "later"} ${FLAG_WORDS[only]}.`);
   }
 
-  const forkHere = (seq) => forkRun(latest, seq);
+  function forkHere(seq) {
+    return forkRun(latest, seq);
+  }
 
   // The head.
 

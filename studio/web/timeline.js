@@ -91,7 +91,7 @@ export class Timeline {
     const episodes = groups.filter((group) => group.level === 0);
     if (episodes.length <= 3) for (const group of groups) if (group.level <= 1) this.open.add(groupKey(group));
     this.flatten();
-    if (total > groups.length) this.loadRest();
+    if (total > groups.length) this.rest = this.loadRest();
   }
 
   /** Learns the other episodes of a long run, a page at a time. */
@@ -225,29 +225,69 @@ export class Timeline {
     return { kind: "row", depth: segment.depth, row, seq: row?.seq ?? null };
   }
 
+  /** The segment that holds a record or its group, found by halving: segments are in the order of their records. */
+  segmentOf(seq) {
+    const place = this.source.position(seq);
+    const begin = (segment) => (segment.kind === "group" ? this.source.position(segment.group.first) : segment.place);
+    let [low, high] = [0, this.segments.length - 1];
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (begin(this.segments[middle]) <= place) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
   indexOf({ seq, key }) {
-    for (const segment of this.segments) {
+    if (this.matches) return key ? -1 : this.matches.placeOf(seq);
+    // A group stands in the line before its first record, and groups that begin together stand together.
+    for (let number = this.segmentOf(seq); number >= 0; number -= 1) {
+      const segment = this.segments[number];
       if (segment.kind === "group" && key === groupKey(segment.group)) return segment.start;
       if (segment.kind === "rows" && !key) {
         const place = this.source.position(seq) - segment.place;
-        if (place >= 0 && place < segment.count) return segment.start + place;
+        return place >= 0 && place < segment.count ? segment.start + place : -1;
       }
+      if (segment.kind === "group" && (!key || segment.group.first < seq)) return -1;
     }
-    return this.matches && !key ? this.matches.placeOf(seq) : -1;
+    return -1;
+  }
+
+  /** The place among the groups of the last one that begins at or before a record; -1 where there is none. */
+  groupBefore(seq) {
+    let [low, high] = [-1, this.groups.length - 1];
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.groups[middle].first <= seq) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  /** The episode that holds a record. */
+  episodeOf(seq) {
+    for (let index = this.groupBefore(seq); index >= 0; index -= 1) {
+      const group = this.groups[index];
+      if (group.level === 0) return seq <= group.last ? group : null;
+    }
+    return null;
   }
 
   /** Shows a record: opens the groups that it is in, and scrolls to it. */
   async reveal(seq, { block = "nearest" } = {}) {
     this.chosen = { seq };
     if (!this.matches) {
-      const episode = this.groups.find((group) => group.level === 0 && seq >= group.first && seq <= group.last);
+      if (!this.episodeOf(seq)) await this.rest;
+      const episode = this.episodeOf(seq);
       if (episode) await this.learn(episode);
       let opened = false;
-      for (const group of this.groups) {
-        if (seq >= group.first && seq <= group.last && !this.open.has(groupKey(group))) {
+      for (let index = this.groupBefore(seq); index >= 0; index -= 1) {
+        const group = this.groups[index];
+        if (seq <= group.last && !this.open.has(groupKey(group))) {
           this.open.add(groupKey(group));
           opened = true;
         }
+        if (group.level === 0) break;
       }
       if (opened) this.flatten();
     }

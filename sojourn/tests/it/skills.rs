@@ -8,7 +8,7 @@ use sojourn_testkit::Place;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub const COLLECT_WOOD: &str = r#"function collect_wood(n = 1) {
+const COLLECT_WOOD: &str = r#"function collect_wood(n = 1) {
   const target = observe().inventory.wood + n;
   for (let i = 0; i < 40 && observe().inventory.wood < target; i++) {
     if (go_to("tree")) interact();
@@ -25,7 +25,7 @@ const PLACE_TABLE: &str = r#"function place_table() {
 "#;
 
 /// A skill's folder as another library exports it, which promises what `change` makes of the usual.
-pub fn folder(place: &Place, name: &str, source: &str, change: impl Fn(&mut Value)) -> PathBuf {
+fn folder(place: &Place, name: &str, source: &str, change: impl Fn(&mut Value)) -> PathBuf {
     let title = name.replace('_', "-");
     let folder = place.path().join("in").join(&title);
     std::fs::create_dir_all(folder.join("scripts")).unwrap();

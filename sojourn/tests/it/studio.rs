@@ -5,11 +5,12 @@
 mod with_browser;
 
 use crate::golden;
-use crate::skills::{self, COLLECT_WOOD};
+use crate::skills;
 use crate::support::{command, place};
 use crate::unattended;
 use serde_json::{Value, json};
-use sojourn_testkit::{Running, has, until};
+use sojourn_skills::{AdmissionRule, Library, LibraryEvent, SkillId, Use};
+use sojourn_testkit::{Place, Running, has, until};
 use sqlx::{Connection as _, SqliteConnection};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -89,14 +90,14 @@ impl Studio {
 }
 
 /// A place with the golden run in its home.
-fn with_golden_run() -> sojourn_testkit::Place {
+fn with_golden_run() -> Place {
     let place = place();
     place.write("home/sojourn.db", golden::log());
     place
 }
 
 /// Imports a skill that says this of itself and in its source.
-fn import_skill(place: &sojourn_testkit::Place, says: &str) {
+fn import_skill(place: &Place, says: &str) {
     let manifest = json!({
         "format": 1, "name": "get_wood", "description": says, "kind": "skill", "environment": "crafter", "parameters": [],
         "postcondition": {"increased": {"path": "/inventory/wood", "by": {"literal": 1.0}}},
@@ -311,18 +312,45 @@ fn actions_do_what_the_commands_do() {
     assert!(verdict.is_ok(), "{verdict}");
 }
 
-#[test]
-fn a_skill_is_rolled_back_from_the_page_and_the_graph_says_who_calls_it() {
-    let place = skills::learned();
-    skills::folder(&place, "collect_wood", &COLLECT_WOOD.replace("explore(10)", "explore(12)"), |_| ());
-    place.text(&["skills", "import", "in"]);
-    place.text(&["skills", "test", "collect_wood", "--admit"]);
+/// A home with two skills, one of which calls the other; of the called one a second version is in use, and failed twice.
+async fn with_two_versions() -> Place {
+    let place = tokio::task::spawn_blocking(skills::learned).await.unwrap();
+    let mut library = Library::open(&place.path().join("home/library")).await.unwrap();
+    let first = library.state().active("collect_wood").unwrap().clone();
+    let mut second = (*first.skill).clone();
+    second.source.push_str("// and no better\n");
+    let manifest = &mut second.manifest;
+    manifest.id = SkillId::of(&manifest.name, &second.source, &manifest.parameters, &manifest.engine);
+    manifest.version = 2;
+    let id = manifest.id.clone();
+    let (report, rule) = (first.report.unwrap(), AdmissionRule::default());
+    let failed = Use { context: "wood".into(), success: false, died: false, steps: 9, error: None };
+    let used = LibraryEvent::Used { id: id.clone(), usage: failed };
+    for event in [
+        LibraryEvent::Drafted { skill: Box::new(second) },
+        LibraryEvent::TrialStarted { id: id.clone() },
+        LibraryEvent::Admitted { id, report, rule },
+        used.clone(),
+        used,
+    ] {
+        library.apply(&event, 1_790_000_000_000).await.unwrap();
+    }
+    place
+}
+
+#[tokio::test]
+async fn a_skill_is_rolled_back_from_the_page_which_says_since_when_it_fails_and_who_calls_it() {
+    let place = with_two_versions().await;
     let studio = Studio::start(place.path());
     let calls = studio.get("/api/skill-calls").json();
     assert_eq!(calls["edges"], json!([{"caller": "place_table", "callee": "collect_wood"}]));
+    let listed = studio.get("/api/skills").json();
+    let failing = &listed["skills"][0]["failing"];
+    assert_eq!((&failing["failures"], &failing["version"]), (&json!(2), &json!(2)), "{listed}");
+    let of_it = || studio.get("/api/skills/collect_wood").json();
+    assert_eq!(of_it()["uses"][1]["context"], "wood");
     let active = || -> Vec<Value> {
-        let skill = studio.get("/api/skills/collect_wood").json();
-        skill["versions"].as_array().unwrap().iter().map(|version| version["active"].clone()).collect()
+        of_it()["versions"].as_array().unwrap().iter().map(|version| version["active"].clone()).collect()
     };
     assert_eq!(active(), [false, true]);
     let roll_back = |to: u32| studio.post("/api/skills/collect_wood/rollback", &json!({"to": to}));
