@@ -100,13 +100,7 @@ pub fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// A number of things: `1 skill`, `2 skills`.
-pub fn counted(count: impl TryInto<u64>, thing: &str) -> String {
-    match count.try_into().unwrap_or(u64::MAX) {
-        1 => format!("1 {thing}"),
-        count => format!("{count} {thing}s"),
-    }
-}
+pub use sojourn_logbook::counted;
 
 /// `1.1 GB`, `25 MB`: decimal units, as disks and downloads are measured.
 pub fn bytes(count: u64) -> String {

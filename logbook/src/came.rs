@@ -1,6 +1,6 @@
 //! What came of a run, from a few of its records.
 
-use crate::{ReadError, reason_line};
+use crate::{ReadError, counted, reason_line};
 use serde::Serialize;
 use serde_json::Value;
 use sojourn_core::{ControlRecord, Effect, LogRecord, Milestone, RecordKind};
@@ -139,13 +139,9 @@ impl Came {
 
     /// `3 achievements, 1 skill; the step budget is used up`
     pub fn words(&self) -> String {
-        let counted = |count: usize, what: &str| match count {
-            0 => None,
-            1 => Some(format!("1 {what}")),
-            _ => Some(format!("{count} {what}s")),
-        };
-        let counts = [counted(self.achievements.len(), "achievement"), counted(self.skills.len(), "skill")];
-        let counts = counts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        let counts = [(self.achievements.len(), "achievement"), (self.skills.len(), "skill")];
+        let some = counts.into_iter().filter(|(count, _)| *count > 0);
+        let counts = some.map(|(count, thing)| counted(count, thing)).collect::<Vec<_>>().join(", ");
         [Some(counts).filter(|counts| !counts.is_empty()), self.reason.clone()]
             .into_iter()
             .flatten()

@@ -1,7 +1,7 @@
 //! Records in words, read in order: with the names, the vitals and the goals that the records before them told.
 
 use crate::names::SkillNames;
-use crate::scope;
+use crate::{counted, scope};
 use serde::Serialize;
 use serde_json::Value;
 use sojourn_core::log::summary::{returned_line, step_line};
@@ -222,11 +222,6 @@ fn used(usage: &Use) -> String {
         (false, false) => "failed",
     };
     format!(", {verdict} in {}", counted(usage.steps, "step"))
-}
-
-/// `1 step`, `2 steps`
-fn counted(count: u32, thing: &str) -> String {
-    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
 }
 
 fn returned(record: &LogRecord) -> Option<&ToolOutcome> {

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use sojourn_memory::{EventSeq, Forgotten, Hit, MemoryId, RunId};
+use serde_json::Value;
+use sojourn_memory::{EventSeq, Forgotten, Hit, Memory, MemoryId, RunId};
 
 /// What to look for in the memories.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -26,6 +27,77 @@ pub struct Found {
     pub memories: Vec<Hit>,
 }
 
+/// An agent that a run may be started with.
+#[derive(Debug, Clone, Serialize)]
+pub struct Agent {
+    /// The agent file as an absolute path, or the name of an environment.
+    pub name: String,
+    /// The environment, where it has a name.
+    pub environment: Option<String>,
+    /// The controller's model, where the file names one.
+    pub model: Option<String>,
+    /// Its goals in words.
+    pub goals: Vec<String>,
+}
+
+/// What a run may use from now on.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WantedMore {
+    /// Environment steps.
+    pub steps: Option<u64>,
+    /// Minutes.
+    pub minutes: Option<u64>,
+}
+
+/// A run that is to be started.
+#[derive(Debug, Clone, Default)]
+pub struct NewStart {
+    /// One of the [`agents`](Commands::agents), by its name.
+    pub agent: String,
+    /// Goals in words, instead of those of the agent file.
+    pub goals: Vec<String>,
+    /// Changed settings: `run.KEY=VALUE`.
+    pub settings: Vec<String>,
+    /// The seed of every random choice.
+    pub seed: Option<u64>,
+    /// Its budgets.
+    pub more: WantedMore,
+}
+
+/// What differs in a fork.
+#[derive(Debug, Clone, Default)]
+pub struct NewFork {
+    /// Changed settings: `run.KEY=VALUE`.
+    pub settings: Vec<String>,
+    /// The text that begins every request to the controller; `None` where it stays as it is.
+    pub prompt: Option<String>,
+    /// A title for lists.
+    pub title: Option<String>,
+    /// The agent that continues it; `None` for the built-in one of the run's environment.
+    pub agent: Option<String>,
+    /// What it may use besides.
+    pub more: WantedMore,
+}
+
+/// A call that waits, or waited, for a person.
+#[derive(Debug, Clone, Serialize)]
+pub struct Approval {
+    /// As `sojourn approvals show --json` has it; in lists without the arguments.
+    #[serde(flatten)]
+    pub asked: Value,
+    /// All arguments, in lines that show every character as itself or by its number; empty in lists.
+    pub lines: Vec<String>,
+    /// Why the arguments cannot be shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
+    /// The last records before the question, one line each; empty in lists.
+    pub led_to_it: Vec<String>,
+    /// What becomes of the run after an answer, where no process runs it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
 /// Why a command did nothing, for people.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
@@ -45,14 +117,35 @@ pub trait Commands: Send + Sync {
     /// As `sojourn memory forget`; `None` where there is no such memory.
     async fn forget(&self, id: &MemoryId) -> Result<Option<Forgotten>, Refused>;
 
-    /// As `sojourn memory pin` and `unpin`.
-    async fn pin(&self, id: &MemoryId, pinned: bool) -> Result<(), Refused>;
+    /// As `sojourn memory pin` and `unpin`; false where there is no such memory.
+    async fn pin(&self, id: &MemoryId, pinned: bool) -> Result<bool, Refused>;
 
-    /// As `sojourn fork RUN --at SEQ --no-run`, with `--set` for each of `settings`; returns the new run.
-    async fn fork(&self, run: &RunId, at: EventSeq, settings: Vec<String>) -> Result<RunId, Refused>;
+    /// As `sojourn memory edit`; returns the memory that replaces it.
+    async fn edit(&self, id: &MemoryId, text: &str) -> Result<Memory, Refused>;
+
+    /// As `sojourn fork RUN --at SEQ --no-run`; returns the new run.
+    async fn fork(&self, run: &RunId, at: EventSeq, wanted: NewFork) -> Result<RunId, Refused>;
+
+    /// The agents that runs may be started with.
+    async fn agents(&self) -> Result<Vec<Agent>, Refused>;
+
+    /// As `sojourn run AGENT`, in a process of its own; returns the run.
+    async fn start(&self, wanted: NewStart) -> Result<RunId, Refused>;
+
+    /// As `sojourn run AGENT --resume RUN`, in a process of its own.
+    async fn resume(&self, run: &RunId, agent: &str, more: WantedMore) -> Result<(), Refused>;
 
     /// As Ctrl-C at the run's terminal: the step under way is finished, and the run can be resumed.
     async fn stop(&self, run: &RunId) -> Result<(), Refused>;
+
+    /// As `sojourn approvals list`, of one run or of all, the newest first; with `answered` also those that have an answer.
+    async fn approvals(&self, run: Option<&RunId>, answered: bool) -> Result<Vec<Approval>, Refused>;
+
+    /// As `sojourn approvals show`.
+    async fn approval(&self, id: &str) -> Result<Approval, Refused>;
+
+    /// As `sojourn approvals allow` and `deny`.
+    async fn answer(&self, id: &str, granted: bool) -> Result<Approval, Refused>;
 
     /// As `sojourn skills retire NAME --reason …`.
     async fn retire(&self, name: &str, version: u32, reason: &str) -> Result<(), Refused>;

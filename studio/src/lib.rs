@@ -20,7 +20,7 @@ mod query;
 pub mod report;
 mod rows;
 
-pub use commands::{Commands, Found, MemoryQuery, Refused};
+pub use commands::{Agent, Approval, Commands, Found, MemoryQuery, NewFork, NewStart, Refused, WantedMore};
 pub use error::StudioError;
 
 use access::Access;

@@ -1,18 +1,21 @@
 //! Outlines of runs, kept while runs are looked at, and read on where runs grow.
+//!
+//! No lock is held while the log is read: a batch of records is read first, then entered.
 
 use crate::StudioError;
-use sojourn_logbook::{Came, Camera, Outline, ReadError, Teller};
+use sojourn_logbook::{Batch, Came, Camera, Outline, ReadError, Teller};
 use sojourn_memory::{RunId, RunInfo, Store};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::time::Duration;
-use tokio::sync::{Notify, RwLock};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 /// The most runs whose outlines are kept.
 const MOST_RUNS: usize = 12;
-/// Records that are read before others may look at the outline.
-const BATCH: usize = 400;
+/// Records that are read at once: as many as the store fetches.
+const BATCH: usize = 512;
 /// How long a request waits for an outline that is being read. Then it gets the part that was read.
 const PATIENCE: Duration = Duration::from_millis(300);
 /// A request does not wait for more records than this.
@@ -21,15 +24,51 @@ const FAR: u64 = 5000;
 /// A run that is looked at.
 #[derive(Default)]
 pub struct Watched {
-    /// The outline as far as it was read.
-    pub outline: RwLock<Outline>,
-    /// The reader of rows, and the record that it reads next.
-    pub teller: tokio::sync::Mutex<Option<(u64, Teller)>>,
+    outline: RwLock<Outline>,
+    /// The reader of rows, and the record that it reads next. A request takes it out while it reads; another one, meanwhile, makes
+    /// its own.
+    teller: Mutex<Option<(u64, Teller)>>,
     /// The camera of the scrubber, and the record that it takes next.
-    pub camera: tokio::sync::Mutex<Option<(u64, Camera)>>,
+    camera: Mutex<Option<(u64, Camera)>>,
     reading: AtomicBool,
     grown: Notify,
     failure: Mutex<Option<ReadError>>,
+}
+
+impl Watched {
+    /// A run with its outline read to the end.
+    pub fn of(outline: Outline) -> Self {
+        Self { outline: RwLock::new(outline), ..Self::default() }
+    }
+
+    /// The outline as far as it was read.
+    pub fn outline(&self) -> RwLockReadGuard<'_, Outline> {
+        self.outline.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes out the reader of rows.
+    pub fn take_teller(&self) -> Option<(u64, Teller)> {
+        locked(&self.teller).take()
+    }
+
+    /// Keeps the reader of rows for the next request.
+    pub fn keep_teller(&self, position: u64, teller: Teller) {
+        *locked(&self.teller) = Some((position, teller));
+    }
+
+    /// Takes out the camera, if it stands before record `from`.
+    pub fn take_camera(&self, from: u64) -> Option<(u64, Camera)> {
+        locked(&self.camera).take().filter(|(position, _)| *position == from)
+    }
+
+    /// Keeps the camera for the next request.
+    pub fn keep_camera(&self, position: u64, camera: Camera) {
+        *locked(&self.camera) = Some((position, camera));
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The runs that are looked at.
@@ -38,6 +77,8 @@ pub struct Outlines {
     watched: Mutex<Looks>,
     /// What came of runs, which is little for each.
     came: Mutex<HashMap<RunId, Arc<tokio::sync::Mutex<Came>>>>,
+    /// The tasks that read logs. They end with this.
+    readers: Mutex<JoinSet<()>>,
 }
 
 /// Cached outlines of runs, each with the number of the last look at it.
@@ -50,7 +91,7 @@ struct Looks {
 impl Outlines {
     /// The cached outline of a run.
     fn watched(&self, run: &RunId) -> Arc<Watched> {
-        let mut kept = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = locked(&self.watched);
         kept.number += 1;
         let now = kept.number;
         let entry = kept.runs.entry(run.clone()).or_default();
@@ -66,8 +107,7 @@ impl Outlines {
 
     /// What came of a run, as far as it was read.
     pub fn came(&self, run: &RunId) -> Arc<tokio::sync::Mutex<Came>> {
-        let mut came = self.came.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(came.entry(run.clone()).or_default())
+        Arc::clone(locked(&self.came).entry(run.clone()).or_default())
     }
 
     /// The cache entry of a run, with its outline read as far as the log goes, or as far as it is read within a moment.
@@ -76,10 +116,12 @@ impl Outlines {
     /// When the run cannot be read.
     pub async fn current(&self, store: &Store, info: &RunInfo) -> Result<Arc<Watched>, StudioError> {
         let watched = self.watched(&info.id);
-        let known = watched.outline.read().await.len();
+        let known = watched.outline().len();
         if known < info.last_seq.0 {
             if !watched.reading.swap(true, Ordering::AcqRel) {
-                tokio::spawn(read(Arc::clone(&watched), store.clone(), info.clone()));
+                let mut readers = locked(&self.readers);
+                while readers.try_join_next().is_some() {}
+                readers.spawn(read(Arc::downgrade(&watched), store.clone(), info.clone()));
             }
             // Of a long log, the beginning is enough for now.
             let wanted = info.last_seq.0.min(known + FAR);
@@ -87,7 +129,7 @@ impl Outlines {
                 loop {
                     let grown = watched.grown.notified();
                     if (known > 0 && info.last_seq.0 - known > FAR)
-                        || watched.outline.read().await.len() >= wanted
+                        || watched.outline().len() >= wanted
                         || !watched.reading.load(Ordering::Acquire)
                     {
                         return;
@@ -97,7 +139,7 @@ impl Outlines {
             };
             let _ = tokio::time::timeout(PATIENCE, there).await;
         }
-        let failure = watched.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let failure = locked(&watched.failure).take();
         match failure {
             Some(error) => Err(error.into()),
             None => Ok(watched),
@@ -105,20 +147,30 @@ impl Outlines {
     }
 }
 
-/// Reads a run to its end, a batch at a time.
-async fn read(watched: Arc<Watched>, store: Store, info: RunInfo) {
+/// Reads a run to its end, a batch at a time, as long as its outline is kept.
+async fn read(watched: Weak<Watched>, store: Store, info: RunInfo) {
     loop {
-        let read = watched.outline.write().await.read_on(&store, &info, BATCH).await;
-        watched.grown.notify_waiters();
-        match read {
-            Ok(true) => tokio::task::yield_now().await,
-            Ok(false) => break,
-            Err(error) => {
-                *watched.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                break;
+        let Some(from) = watched.upgrade().map(|watched| watched.outline().len()) else { return };
+        let batch = Batch::read(&store, &info, from, BATCH).await;
+        let Some(watched) = watched.upgrade() else { return };
+        let more = match batch {
+            Ok(batch) => {
+                let more = batch.has_more();
+                watched.outline.write().unwrap_or_else(PoisonError::into_inner).add(batch);
+                more
             }
+            Err(error) => {
+                *locked(&watched.failure) = Some(error);
+                false
+            }
+        };
+        if !more {
+            watched.reading.store(false, Ordering::Release);
         }
+        watched.grown.notify_waiters();
+        if !more {
+            return;
+        }
+        tokio::task::yield_now().await;
     }
-    watched.reading.store(false, Ordering::Release);
-    watched.grown.notify_waiters();
 }

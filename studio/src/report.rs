@@ -2,13 +2,15 @@
 
 use crate::api::detail;
 use crate::assets::{MODULES, STYLE};
+use crate::outlines::Watched;
+use crate::rows::{Row, before_episode, rows};
 use crate::{Studio, StudioError};
 use base64::Engine as _;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use sojourn_core::{LogRecord, RecordKind};
-use sojourn_logbook::{Camera, Entry, Frame, Group, Outline, Reading};
-use sojourn_memory::{RecordQuery, RunInfo};
+use sojourn_core::RecordKind;
+use sojourn_logbook::{Entry, Frame, Group, Outline, Reading, flag};
+use sojourn_memory::{EventSeq, RecordQuery, RunInfo};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write;
 
@@ -18,11 +20,20 @@ pub const LARGEST: usize = 10 << 20;
 const MOST_RECORDS: usize = 20_000;
 /// The most groups that a report has.
 const MOST_GROUPS: usize = 8_000;
-/// Shares of the size: rows and frames together, and what requests and trials say in full.
-const FRAME_BYTES: usize = 5 << 20;
-const DETAIL_BYTES: usize = 3 << 20;
+/// The most records that the camera takes: the world of a built-in environment is stepped along with each of them.
+const MOST_FILMED: u64 = 100_000;
+/// Records before a death or an achievement that are kept too: what led to it.
+const LED_TO_IT: u64 = 8;
+/// The longest line of a record, in characters: more than a window shows.
+const LONGEST_LINE: usize = 400;
+/// Shares, in percent, of the bytes that the rest of the file leaves: rows, and frames with their texts. Requests and trials in
+/// full get what is left.
+const ROW_SHARE: usize = 35;
+const FRAME_SHARE: usize = 35;
 /// Kinds of records that say what the world and the controller said last, also where a report leaves them out.
 const SEEN: [RecordKind; 3] = [RecordKind::EpisodeStarted, RecordKind::Acted, RecordKind::ControllerAnswered];
+/// Rows outside of the film that are read at once.
+const ROWS_AT_ONCE: usize = 1000;
 /// The script that shows a report, after the modules.
 const SCRIPT: &str = include_str!("../web/report.js");
 
@@ -55,15 +66,75 @@ impl Texts {
             return *number;
         }
         let number = self.all.len();
-        // In JSON a line feed or a quotation mark takes two bytes.
-        self.bytes += text.len() + text.len() / 8 + 4;
+        self.bytes += weight(&json!(text));
         self.all.push(text.to_owned());
         self.known.insert(text.to_owned(), number);
         number
     }
 }
 
-/// Writes the report of a run; returns what it left out.
+/// The bytes that a value takes in the file, with the comma after it.
+fn weight(value: &Value) -> usize {
+    let text = value.to_string();
+    // `<` becomes `\u003c`.
+    text.len() + 5 * text.bytes().filter(|byte| *byte == b'<').count() + 1
+}
+
+/// The part of a report that grows with its run.
+#[derive(Default)]
+struct Content {
+    rows: BTreeMap<u64, Value>,
+    frames: BTreeMap<u64, Value>,
+    details: BTreeMap<u64, Value>,
+    texts: Texts,
+    row_bytes: usize,
+    frame_bytes: usize,
+    /// Records that are shown in full, where there is room.
+    full: Vec<u64>,
+}
+
+impl Content {
+    fn add_row(&mut self, row: &Row, room: usize) {
+        let line: String = row.line.chars().take(LONGEST_LINE).collect();
+        let value = json!([row.seq, row.at_ms, row.kind, line, row.flags]);
+        let bytes = weight(&value);
+        if self.row_bytes + bytes <= room {
+            self.row_bytes += bytes;
+            self.rows.insert(row.seq, value);
+        }
+    }
+
+    fn add_frame(&mut self, frame: &Frame, room: usize) {
+        if self.frame_bytes + self.texts.bytes < room {
+            let value = packed(frame, &mut self.texts);
+            // The key is a number in quotation marks.
+            self.frame_bytes += weight(&value) + 12;
+            self.frames.insert(frame.seq, value);
+        }
+    }
+
+    async fn add_details(&mut self, studio: &Studio, info: &RunInfo, room: usize) -> Result<(), StudioError> {
+        let before = self.texts.bytes;
+        let mut bytes = 0;
+        for seq in self.full.iter().filter(|seq| self.rows.contains_key(seq)) {
+            if bytes + self.texts.bytes - before >= room {
+                break;
+            }
+            let mut value = detail(&studio.store, info, *seq).await?;
+            // Its texts may be new ones, so that all of it must fit.
+            if bytes + self.texts.bytes - before + weight(&value) > room {
+                continue;
+            }
+            pack_exchange(&mut value, &mut self.texts);
+            bytes += weight(&value) + 12;
+            self.details.insert(*seq, value);
+        }
+        Ok(())
+    }
+}
+
+/// Writes the report of a run; returns what it left out. Time and memory are bounded: of a long run, the camera takes only the
+/// episodes in which most happened, and other records are read by their numbers.
 ///
 /// # Errors
 /// When the run cannot be read or `out` cannot be written.
@@ -71,64 +142,10 @@ pub async fn write(studio: &Studio, info: &RunInfo, mut out: impl Write) -> Resu
     let store = &studio.store;
     let mut outline = Outline::default();
     while outline.read_on(store, info, 4096).await? {}
-    let groups = groups(&outline);
     let kept = kept(&outline);
-    let world = outline.environment().and_then(|name| studio.environments.in_process(name));
-    let mut camera = Camera::before_episode(outline.teller(), 0, world);
-    let (mut rows, mut frames) = (Vec::new(), BTreeMap::new());
-    let (mut texts, mut bytes) = (Texts::default(), 0);
-    let mut full: Vec<u64> = Vec::new();
-    let mut reading =
-        Reading::new(store, info, RecordQuery::all()).await?.without_texts_except(kept.clone(), &SEEN);
-    while let Some(entry) = reading.next_intact().await? {
-        match entry {
-            Entry::Damaged { seq, reason } => {
-                rows.push(json!([seq, 0, "damaged", reason, outline.flags(seq.0)]));
-            }
-            Entry::Record(record, content) => {
-                let seq = record.seq.0;
-                let reason = content.as_ref().err().map(ToString::to_string);
-                let content = content.ok().flatten();
-                let frame = camera.take(&record, content.as_ref()).await;
-                if !kept.contains(&seq) {
-                    continue;
-                }
-                let line = reason.unwrap_or_else(|| line(&frame, &record.kind));
-                rows.push(json!([seq, record.at_ms, record.kind, line, outline.flags(seq)]));
-                if bytes + texts.bytes < FRAME_BYTES {
-                    let frame = packed(&frame, &mut texts);
-                    bytes += frame.to_string().len() + 8;
-                    frames.insert(seq, frame);
-                }
-                if content.as_ref().is_some_and(is_told_in_full) {
-                    full.push(seq);
-                }
-            }
-        }
-    }
-    let before = texts.bytes;
-    let (mut details, mut detail_bytes) = (BTreeMap::new(), 0);
-    for seq in &full {
-        if detail_bytes + texts.bytes - before > DETAIL_BYTES {
-            break;
-        }
-        let mut value = detail(store, info, *seq).await?;
-        if value.to_string().len() > DETAIL_BYTES {
-            continue;
-        }
-        pack_exchange(&mut value, &mut texts);
-        detail_bytes += value.to_string().len();
-        details.insert(*seq, value);
-    }
-    let sampled = Sampled {
-        records: rows.len(),
-        of: outline.len(),
-        frames: frames.len(),
-        details: details.len(),
-        lines_only: full.len() - details.len(),
-    };
+    let stretches = filmed(&outline, MOST_FILMED);
     let (damage, damaged) = outline.damage();
-    let data = json!({
+    let mut data = json!({
         "run": {
             "run": info.id, "title": info.title, "status": info.status.as_str(), "live": false,
             "environment": info.environment, "model": info.model, "created_ms": info.created_ms,
@@ -141,15 +158,136 @@ pub async fn write(studio: &Studio, info: &RunInfo, mut out: impl Write) -> Resu
         "tasks": outline.tasks(),
         "damage": damage,
         "damaged": damaged,
-        "groups": groups,
-        "rows": rows,
-        "frames": frames,
-        "details": details,
-        "texts": texts.all,
-        "sampled": sampled,
+        "groups": groups(&outline),
     });
+    let fixed = page(&info.id.to_string(), &data).len() + (16 << 10);
+    let room = LARGEST.saturating_sub(fixed);
+    let (row_room, frame_room) = (room / 100 * ROW_SHARE, room / 100 * FRAME_SHARE);
+
+    let watched = Watched::of(outline);
+    let mut content = Content::default();
+    for &(first, last) in &stretches {
+        film(studio, info, &watched, (first, last), &kept, |row, frame, is_full| {
+            content.add_row(row, row_room);
+            if let Some(frame) = frame {
+                content.add_frame(frame, frame_room);
+            }
+            if is_full {
+                content.full.push(row.seq);
+            }
+        })
+        .await?;
+    }
+    let is_filmed = |seq: u64| stretches.iter().any(|(first, last)| (*first..=*last).contains(&seq));
+    let others: Vec<u64> = kept.iter().copied().filter(|seq| !is_filmed(*seq)).collect();
+    for part in others.chunks(ROWS_AT_ONCE) {
+        for row in rows(store, info, &watched, part).await? {
+            if row.kind.parse().is_ok_and(is_told_in_full) {
+                content.full.push(row.seq);
+            }
+            content.add_row(&row, row_room);
+        }
+    }
+    let used = content.row_bytes + content.frame_bytes + content.texts.bytes;
+    content.full.sort_unstable();
+    content.full.dedup();
+    content.add_details(studio, info, room.saturating_sub(used)).await?;
+
+    let Content { rows, frames, details, texts, full, .. } = content;
+    let sampled = Sampled {
+        records: rows.len(),
+        of: watched.outline().len(),
+        frames: frames.len(),
+        details: details.len(),
+        lines_only: full.len() - details.len(),
+    };
+    data["rows"] = rows.into_values().collect();
+    data["frames"] = serde_json::to_value(frames)?;
+    data["details"] = serde_json::to_value(details)?;
+    data["texts"] = json!(texts.all);
+    data["sampled"] = serde_json::to_value(sampled)?;
     out.write_all(page(&info.id.to_string(), &data).as_bytes())?;
     Ok(sampled)
+}
+
+/// Takes the records `first..=last` with the camera; `add` gets the row and the frame of those that are kept, and whether the
+/// record is shown in full.
+async fn film(
+    studio: &Studio,
+    info: &RunInfo,
+    watched: &Watched,
+    (first, last): (u64, u64),
+    kept: &BTreeSet<u64>,
+    mut add: impl FnMut(&Row, Option<&Frame>, bool),
+) -> Result<(), StudioError> {
+    let (_, mut camera) = before_episode(&studio.store, info, &studio.environments, watched, first).await?;
+    let query = RecordQuery::from(EventSeq(first)).to(EventSeq(last));
+    let texts_of = kept.range(first..=last).copied().collect();
+    let reading = Reading::new(&studio.store, info, query).await?;
+    let mut reading = reading.without_texts_except(texts_of, &SEEN);
+    while let Some(entry) = reading.next_intact().await? {
+        match entry {
+            Entry::Damaged { seq, reason } => add(&Row::damaged(seq.0, reason), None, false),
+            Entry::Record(record, content) => {
+                let seq = record.seq.0;
+                let reason = content.as_ref().err().map(ToString::to_string);
+                let content = content.ok().flatten();
+                let frame = camera.take(&record, content.as_ref()).await;
+                if kept.contains(&seq) {
+                    let line = reason.unwrap_or_else(|| line(&frame, &record.kind));
+                    let is_full = content.as_ref().is_some_and(|content| is_told_in_full(content.kind()));
+                    let flags = watched.outline().flags(seq);
+                    let row = Row { seq, at_ms: record.at_ms, kind: record.kind, line, flags };
+                    add(&row, Some(&frame), is_full);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The stretches of a run that the camera takes, in order, with at most `most` records together: all of a short run. Of a long one
+/// the end, then the episodes in which most was gained, learned and lost.
+fn filmed(outline: &Outline, most: u64) -> Vec<(u64, u64)> {
+    let all = outline.len();
+    if all <= most {
+        return if all == 0 { Vec::new() } else { vec![(1, all)] };
+    }
+    let mut beginnings: Vec<u64> =
+        outline.groups(1, u64::MAX, 0..=0).into_iter().map(|episode| episode.first).collect();
+    beginnings.retain(|first| *first > 1);
+    beginnings.insert(0, 1);
+    let mut episodes: Vec<(u64, (u64, u64))> = Vec::with_capacity(beginnings.len());
+    for (index, first) in beginnings.iter().enumerate() {
+        let last = beginnings.get(index + 1).map_or(all, |next| next - 1);
+        let worth = |flags: u8| {
+            let has = |bit: u8, worth: u64| if flags & bit == 0 { 0 } else { worth };
+            has(flag::ACHIEVEMENT, 100) + has(flag::SKILL, 50) + has(flag::DEATH, 10) + has(flag::LESSON, 2)
+        };
+        let worth: u64 = (*first..=last).map(|seq| worth(outline.flags(seq))).sum();
+        episodes.push((if last == all { u64::MAX } else { worth }, (*first, last)));
+    }
+    episodes.sort_by_key(|(worth, (first, _))| (std::cmp::Reverse(*worth), *first));
+    let mut room = most;
+    let mut chosen = Vec::new();
+    for (_, (first, last)) in episodes {
+        if room == 0 {
+            break;
+        }
+        let records = (last - first + 1).min(room);
+        room -= records;
+        chosen.push((first, first + records - 1));
+    }
+    chosen.sort_unstable();
+    // One camera goes on from an episode to the next.
+    let mut stretches: Vec<(u64, u64)> = Vec::new();
+    for (first, last) in chosen {
+        match stretches.last_mut() {
+            Some(before) if before.1 + 1 == first => before.1 = last,
+            _ => stretches.push((first, last)),
+        }
+    }
+    stretches
 }
 
 /// The groups of a report: all, or where there are too many, only those of the upper levels.
@@ -162,8 +300,8 @@ fn groups(outline: &Outline) -> Vec<Group> {
     })
 }
 
-/// The records of a report: all; where there are too many, first what stands out, then what is no step of a skill, then every so
-/// many steps.
+/// The records of a report: all; where there are too many, first what stands out, then what led to a death or an achievement,
+/// then what is no step of a skill, then every so many steps.
 fn kept(outline: &Outline) -> BTreeSet<u64> {
     let all = outline.len();
     if all <= MOST_RECORDS as u64 {
@@ -175,25 +313,36 @@ fn kept(outline: &Outline) -> BTreeSet<u64> {
             Some(RecordKind::Stepped | RecordKind::Called | RecordKind::Returned | RecordKind::ChangeLibrary)
         )
     };
+    let turning = flag::DEATH | flag::ACHIEVEMENT;
+    let led_to_it: BTreeSet<u64> = (1..=all)
+        .filter(|seq| outline.flags(*seq) & turning != 0)
+        .take(MOST_RECORDS)
+        .flat_map(|seq| seq.saturating_sub(LED_TO_IT).max(1)..seq)
+        .collect();
     let mut kept = BTreeSet::new();
-    let classes: [&dyn Fn(u64) -> bool; 3] =
-        [&|seq| outline.flags(seq) & !sojourn_logbook::flag::REFLEX != 0, &|seq| !is_step(seq), &|_| true];
+    let classes: [&dyn Fn(u64) -> bool; 5] = [
+        &|seq| outline.flags(seq) & (turning | flag::SKILL | flag::DAMAGED) != 0,
+        &|seq| led_to_it.contains(&seq),
+        &|seq| outline.flags(seq) & !flag::REFLEX != 0,
+        &|seq| !is_step(seq),
+        &|_| true,
+    ];
     for class in classes {
-        let wanted: Vec<u64> = (1..=all).filter(|seq| !kept.contains(seq) && class(*seq)).collect();
         let room = MOST_RECORDS.saturating_sub(kept.len());
-        let apart = wanted.len().div_ceil(room.max(1)).max(1);
         if room == 0 {
             break;
         }
+        let wanted: Vec<u64> = (1..=all).filter(|seq| !kept.contains(seq) && class(*seq)).collect();
+        let apart = wanted.len().div_ceil(room).max(1);
         kept.extend(wanted.into_iter().step_by(apart));
     }
     kept
 }
 
 /// Requests, answers and trials are shown in full.
-fn is_told_in_full(record: &LogRecord) -> bool {
+fn is_told_in_full(kind: RecordKind) -> bool {
     matches!(
-        record.kind(),
+        kind,
         RecordKind::ControllerAnswered
             | RecordKind::ControllerFailed
             | RecordKind::CandidatesTried

@@ -33,9 +33,8 @@ pub async fn rows(
     watched: &Watched,
     seqs: &[u64],
 ) -> Result<Vec<Row>, StudioError> {
-    let outline = watched.outline.read().await;
-    let mut kept = watched.teller.lock().await;
-    let (mut position, mut teller) = kept.take().unwrap_or_else(|| (0, outline.teller()));
+    let kept = watched.take_teller();
+    let (mut position, mut teller) = kept.unwrap_or_else(|| (0, watched.outline().teller()));
     let mut rows = Vec::with_capacity(seqs.len());
     let mut rest = seqs;
     while let Some(&first) = rest.first() {
@@ -43,9 +42,9 @@ pub async fn rows(
         let (run, after) = rest.split_at(together);
         rest = after;
         if position != first {
-            let anchor = outline.anchor(first.saturating_sub(1));
+            let anchor = watched.outline().anchor(first.saturating_sub(1));
             if position < anchor || position > first {
-                teller = outline.teller();
+                teller = watched.outline().teller();
                 position = anchor;
             }
             tell(store, info, &mut teller, position, first - 1).await?;
@@ -56,7 +55,7 @@ pub async fn rows(
         position = first;
         while let Some(entry) = reading.next_intact().await? {
             let row = match entry {
-                Entry::Damaged { seq, reason } => damaged(seq.0, reason),
+                Entry::Damaged { seq, reason } => Row::damaged(seq.0, reason),
                 Entry::Record(record, content) => {
                     let (content, unreadable) = match content {
                         Ok(content) => (content, None),
@@ -64,29 +63,32 @@ pub async fn rows(
                     };
                     teller.enter(content.as_ref());
                     let line = unreadable.unwrap_or_else(|| teller.line(content.as_ref()));
-                    let flags = outline.flags(record.seq.0);
+                    let flags = watched.outline().flags(record.seq.0);
                     Row { seq: record.seq.0, at_ms: record.at_ms, kind: record.kind, line, flags }
                 }
             };
             // Missing records have rows too.
             while position < row.seq {
-                rows.push(damaged(position, "the record is missing".to_owned()));
+                rows.push(Row::damaged(position, "the record is missing".to_owned()));
                 position += 1;
             }
             position = row.seq + 1;
             rows.push(row);
         }
         while position <= last {
-            rows.push(damaged(position, "the record is missing".to_owned()));
+            rows.push(Row::damaged(position, "the record is missing".to_owned()));
             position += 1;
         }
     }
-    *kept = Some((position, teller));
+    watched.keep_teller(position, teller);
     Ok(rows)
 }
 
-fn damaged(seq: u64, reason: String) -> Row {
-    Row { seq, at_ms: 0, kind: "damaged".to_owned(), line: reason, flags: flag::DAMAGED }
+impl Row {
+    /// The row of a record that cannot be read.
+    pub fn damaged(seq: u64, reason: String) -> Self {
+        Self { seq, at_ms: 0, kind: "damaged".to_owned(), line: reason, flags: flag::DAMAGED }
+    }
 }
 
 /// Enters the records from `from` to `to` that tell something about later ones.
@@ -121,13 +123,9 @@ pub async fn frames(
     watched: &Watched,
     (from, to): (u64, u64),
 ) -> Result<(Vec<Frame>, serde_json::Value), StudioError> {
-    let mut kept = watched.camera.lock().await;
-    let (mut position, mut camera) = match kept.take() {
-        Some((position, camera)) if position == from => (position, camera),
-        _ => {
-            let outline = watched.outline.read().await;
-            before_episode(store, info, environments, &outline, from).await?
-        }
+    let (mut position, mut camera) = match watched.take_camera(from) {
+        Some(kept) => kept,
+        None => before_episode(store, info, environments, watched, from).await?,
     };
     let query = RecordQuery::from(EventSeq(position)).to(EventSeq(to));
     let mut reading = Reading::new(store, info, query).await?;
@@ -141,28 +139,22 @@ pub async fn frames(
         }
     }
     let state = camera.state().clone();
-    *kept = Some((position, camera));
+    watched.keep_camera(position, camera);
     Ok((frames, state))
 }
 
 /// A camera at the beginning of the episode that holds `seq`, and the record that it takes next.
-async fn before_episode(
+///
+/// # Errors
+/// When the run cannot be read.
+pub async fn before_episode(
     store: &Store,
     info: &RunInfo,
     environments: &EnvironmentRegistry,
-    outline: &Outline,
+    watched: &Watched,
     seq: u64,
 ) -> Result<(u64, Camera), StudioError> {
-    let world = || outline.environment().and_then(|name| environments.in_process(name));
-    let Some(episode) = outline.episode_at(seq) else {
-        return Ok((1, Camera::before_episode(outline.teller(), 0, world())));
-    };
-    let before = episode.episode.saturating_sub(1);
-    let mut camera = Camera::before_episode(outline.teller(), before, world());
-    let kinds = [RecordKind::Recalled, RecordKind::AskController, RecordKind::ControllerAnswered];
-    let mut earlier: Vec<u64> =
-        kinds.into_iter().filter_map(|kind| outline.last_before(episode.first, kind)).collect();
-    earlier.sort_unstable();
+    let (first, mut camera, earlier) = start_of_episode(&watched.outline(), environments, seq);
     for seq in earlier {
         let query = RecordQuery::from(EventSeq(seq)).to(EventSeq(seq));
         for record in store.records(&info.id, &query).await.unwrap_or_default() {
@@ -171,5 +163,24 @@ async fn before_episode(
             }
         }
     }
-    Ok((episode.first, camera))
+    Ok((first, camera))
+}
+
+/// The first record of the episode that holds `seq`, a camera before it, and the records that say what was decided before.
+fn start_of_episode(
+    outline: &Outline,
+    environments: &EnvironmentRegistry,
+    seq: u64,
+) -> (u64, Camera, Vec<u64>) {
+    let world = || outline.environment().and_then(|name| environments.in_process(name));
+    let Some(episode) = outline.episode_at(seq) else {
+        return (1, Camera::before_episode(outline.teller(), 0, world()), Vec::new());
+    };
+    let before = episode.episode.saturating_sub(1);
+    let camera = Camera::before_episode(outline.teller(), before, world());
+    let kinds = [RecordKind::Recalled, RecordKind::AskController, RecordKind::ControllerAnswered];
+    let mut earlier: Vec<u64> =
+        kinds.into_iter().filter_map(|kind| outline.last_before(episode.first, kind)).collect();
+    earlier.sort_unstable();
+    (episode.first, camera, earlier)
 }

@@ -28,6 +28,40 @@ export function ticks(most, wanted = 5) {
 
 const short = (number) => (Math.abs(number) >= 1e6 ? `${number / 1e6} M` : Math.abs(number) >= 1e4 ? `${number / 1e3} k` : String(number));
 
+/** A drawing of this module as PNG, drawn again on a canvas: twice as many pixels as units. */
+function png(svg) {
+  const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
+  const canvas = h("canvas", { width: width * 2, height: height * 2 });
+  const pen = canvas.getContext("2d");
+  pen.scale(2, 2);
+  const number = (node, name) => Number(node.getAttribute(name) ?? 0);
+  for (const node of svg.children) {
+    const [fill_, stroke] = [node.getAttribute("fill"), node.getAttribute("stroke")];
+    pen.lineWidth = number(node, "stroke-width") || 1;
+    pen.setLineDash((node.getAttribute("stroke-dasharray") ?? "").split(" ").filter(Boolean).map(Number));
+    pen.lineJoin = "round";
+    pen.fillStyle = fill_ ?? "#000000";
+    pen.strokeStyle = stroke ?? "#000000";
+    if (node.tagName === "rect") pen.fillRect(0, 0, width, height);
+    else if (node.tagName === "path") pen.stroke(new Path2D(node.getAttribute("d")));
+    else if (node.tagName === "line") {
+      pen.beginPath();
+      pen.moveTo(number(node, "x1"), number(node, "y1"));
+      pen.lineTo(number(node, "x2"), number(node, "y2"));
+      pen.stroke();
+    } else if (node.tagName === "text") {
+      pen.save();
+      pen.translate(number(node, "x"), number(node, "y"));
+      if (node.getAttribute("transform")) pen.rotate(-Math.PI / 2);
+      pen.font = `${number(node, "font-size")}px ${node.getAttribute("font-family")}`;
+      pen.textAlign = { middle: "center", end: "right" }[node.getAttribute("text-anchor")] ?? "left";
+      pen.fillText(node.textContent, 0, 0);
+      pen.restore();
+    }
+  }
+  return new Promise((made) => canvas.toBlob(made, "image/png"));
+}
+
 /** A chart of lines: `{ title, x, y, lines: [{ name, points: [[x, y]] }], steps }`. Returns an element with ways to save it. */
 export function lineChart({ title, x, y, lines, steps = true, file }) {
   const [width, height, left, right, top, bottom] = [720, 320, 58, 16, 16, 46];
@@ -88,6 +122,7 @@ export function lineChart({ title, x, y, lines, steps = true, file }) {
   fill(place, all.length ? svg : h("p", { class: "empty" }, "There is nothing to draw yet."));
   return h("figure", { class: "chart" }, h("figcaption", {}, h("h2", {}, title),
     h("div", { class: "buttons" },
+      h("button", { type: "button", class: "small", onclick: async () => download(`${file}.png`, "image/png", await png(drawing())) }, "PNG"),
       h("button", { type: "button", class: "small", onclick: () => download(`${file}.svg`, "image/svg+xml", new XMLSerializer().serializeToString(drawing())) }, "SVG"),
       h("button", { type: "button", class: "small", onclick: () => download(`${file}.csv`, "text/csv", csv(table)) }, "CSV"))),
   place, words);

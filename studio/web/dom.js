@@ -48,8 +48,8 @@ export function debounced(ms, what) {
 }
 
 /** Gives the reader a file. */
-export function download(name, type, text) {
-  const url = URL.createObjectURL(new Blob([text], { type }));
+export function download(name, type, content) {
+  const url = URL.createObjectURL(new Blob([content], { type }));
   const link = h("a", { href: url, download: name });
   document.body.append(link);
   link.click();
@@ -84,11 +84,13 @@ export function ask({ title, body, button, danger = false, act = null }) {
       onsubmit: async (event) => {
         event.preventDefault();
         yes.disabled = true;
+        fill(yes, "Working…");
         try {
           await act?.(new FormData(event.target));
           dialog.close();
         } catch (error) {
           fill(problem, error.message);
+          fill(yes, button);
           yes.disabled = false;
         }
       },

@@ -7,9 +7,10 @@ export function count(number) {
   return Math.round(number).toLocaleString("en-US").replaceAll(",", "\u202f");
 }
 
-/** `1 step`, `2 steps`. */
+/** `1 step`, `2 steps`, `2 matches`, `2 memories`. */
 export function counted(number, thing) {
-  return `${count(number)} ${thing}${number === 1 ? "" : "s"}`;
+  const many = () => (/(ch|sh|s|x)$/.test(thing) ? `${thing}es` : /[^aeiou]y$/.test(thing) ? `${thing.slice(0, -1)}ies` : `${thing}s`);
+  return `${count(number)} ${number === 1 ? thing : many()}`;
 }
 
 /** `5.4 s`, `11 min 33 s`, `3 h 04 min`. */

@@ -29,7 +29,7 @@ export async function memoryPage(place, { id, go, text = "", kind = "" }) {
     if (mine !== looks) return;
     const { found, kinds: counts } = answer;
     const total = Object.values(counts).reduce((sum, one) => sum + one, 0);
-    fill(note, search.value.trim() ? `${counted(found.memories.length, "match").replace("matchs", "matches")} by ${found.searched_by}` : `the newest of ${counted(total, "memory").replace("memorys", "memories")}`);
+    fill(note, search.value.trim() ? `${counted(found.memories.length, "match")} by ${found.searched_by}` : `the newest of ${counted(total, "memory")}`);
     fill(list, found.memories.length === 0 ? h("li", { class: "empty" }, total === 0 ? "This home has no memories yet." : "No memory matches.") : found.memories.map((hit) => item(hit, search.value.trim() !== "")));
   }
 
@@ -72,7 +72,7 @@ async function drawMemory(place, id, go) {
   fill(place, h("header", { class: "moment-head" }, h("h2", { tabindex: "-1" }, memory.kind === "reflection" ? "Lesson" : "Memory")),
     h("div", { class: "card" }, h("blockquote", {}, memory.text), h("dl", { class: "facts" }, facts.map(([head, value]) => h("div", {}, h("dt", {}, head), h("dd", {}, value)))),
       h("div", { class: "buttons" },
-        h("button", { type: "button", onclick: pin }, memory.pinned ? "Unpin" : "Pin"), h("button", { type: "button", class: "danger", onclick: forget }, "Forget…"))),
+        h("button", { type: "button", onclick: pin }, memory.pinned ? "Unpin" : "Pin"), h("button", { type: "button", onclick: edit }, "Edit…"), h("button", { type: "button", class: "danger", onclick: forget }, "Forget…"))),
     h("section", { class: "card", "aria-label": "Origin" }, h("h3", {}, "Made from"), sources.length === 0 ? h("p", { class: "note" }, memory.document ? `the document ${memory.document}` : "no record of a run")
       : h("ul", { class: "history" }, sources.map((origin) => h("li", {}, h("a", { href: `#/run/${encodeURIComponent(origin.run)}?seq=${origin.seq}` }, `${origin.run}, record ${origin.seq}`), ` ${origin.kind}: ${origin.says}`)))),
     later.length > 0 && h("section", { class: "card", "aria-label": "Replaced by" }, h("h3", {}, "Replaced by"), later.map((newer) => h("p", {}, h("a", { href: `#/memory/${encodeURIComponent(newer.id)}` }, newer.text)))));
@@ -84,6 +84,19 @@ async function drawMemory(place, id, go) {
     } catch (error) {
       say(error.message, true);
     }
+  }
+
+  function edit() {
+    ask({
+      title: "Edit this memory", button: "Replace it",
+      body: [h("p", {}, "A memory with the new text replaces this one, which is kept and recalled no more."),
+        h("label", {}, "Text", h("textarea", { name: "text", rows: "6", required: true, value: memory.text }))],
+      act: async (form) => {
+        const { id: newer } = await post(`${path}/edit`, { text: String(form.get("text")) });
+        say("The memory was replaced.");
+        go(`#/memory/${encodeURIComponent(newer)}`, newer === id);
+      },
+    });
   }
 
   async function forget() {

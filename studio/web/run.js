@@ -2,7 +2,8 @@
 
 import { ask, debounced, fill, h, isTyping, say } from "./dom.js";
 import { count, counted, span } from "./format.js";
-import { FLAG_WORDS, ServerRun, post } from "./source.js";
+import { FLAG_WORDS, get } from "./source.js";
+import { forkRun, runButtons, runLink } from "./act.js";
 import { Timeline, legend } from "./timeline.js";
 import { Strip } from "./strip.js";
 import { Moment } from "./moment.js";
@@ -18,6 +19,7 @@ const KEYS = [
 export async function runPage(place, { source, seq: wanted, kinds = [], remember = () => {} }) {
   const one = await source.one();
   const started = one.run.created_ms;
+  let latest = one.run;
   const state = { read: one.read, records: one.run.records, seq: 0, filter: {}, closed: false };
 
   const select = (seq) => seek(seq, { from: "timeline" });
@@ -28,8 +30,7 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
   async function seek(seq, { from, scrub = false } = {}) {
     if (!seq || state.closed) return;
     state.seq = seq;
-    const episode = timeline.groups.findLast((group) => group.level === 0 && group.first <= seq);
-    await moment.cover(episode && seq <= episode.last ? episode : null, state.read);
+    await moment.cover(timeline.episodeOf(seq), state.read);
     strip.mark(seq);
     const shown = moment.show(seq);
     if (from !== "timeline") await timeline.reveal(seq, { block: scrub ? "nearest" : "center" });
@@ -45,29 +46,7 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
   }
 
   function forkHere(seq) {
-    const field = h("textarea", { name: "settings", rows: "3", spellcheck: "false", placeholder: "run.actor.candidates=8" });
-    ask({
-      title: `Fork after record ${count(seq)}`,
-      body: [h("p", {}, "A new run begins with the records up to this one and goes its own way. This run is not changed."),
-        h("label", {}, "Changed settings, one a line (as in ", h("code", {}, "--set"), ")", field)],
-      button: "Fork",
-      act: async (form) => {
-        const settings = String(form.get("settings")).split("\n").map((line) => line.trim()).filter(Boolean);
-        const { run } = await post(`${source.path}/fork`, { at: seq, settings });
-        say(`Run ${run} is a fork of this one. It is paused: \`sojourn run AGENT.TOML --resume ${run}\` continues it.`);
-        location.hash = `#/run/${encodeURIComponent(run)}?seq=${seq}`;
-      },
-    });
-  }
-
-  function stopRun() {
-    ask({
-      title: "Stop this run?", body: h("p", {}, "The step under way is finished, as after Ctrl-C. The run can be resumed."), button: "Stop",
-      act: async () => {
-        await post(`${source.path}/stop`);
-        say("The run was asked to stop.");
-      },
-    });
+    return forkRun(latest, seq);
   }
 
   // The head.
@@ -76,13 +55,15 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
   const numbers = h("dl", { class: "numbers" });
   const reading = h("p", { class: "reading", role: "status" });
   const damage = h("div", { class: "damage" });
-  const stop = source.canAct ? h("button", { type: "button", hidden: true, onclick: stopRun }, "Stop") : null;
+  const buttons = source.canAct ? runButtons(() => grow()) : null;
+  const waiting = h("div", { class: "waits", role: "status" });
 
   function head(now) {
     const { run, totals } = now;
     fill(status, run.live ? h("span", { class: "dot live" }) : null, run.live ? "running" : run.status);
     status.className = `status s-${run.live ? "running" : run.status.replace(" ", "-")}`;
-    if (stop) stop.hidden = !run.live;
+    latest = run;
+    buttons?.update(run);
     const pairs = [
       ["records", count(run.records)], ["episodes", count(totals?.episodes ?? 0)], ["steps", count(totals?.steps ?? 0)],
       ["achievements", count(now.achievements.length)], ["skills", count(totals?.skills ?? 0)], ["deaths", count(totals?.deaths ?? 0)],
@@ -113,7 +94,7 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
     search.value = "";
     state.filter = { only: only.value, kinds: kind?.value ?? "" };
     await timeline.filter(state.filter);
-    fill(found, timeline.matches ? counted(timeline.matches.total, "match").replace("matchs", "matches") : "");
+    fill(found, timeline.matches ? counted(timeline.matches.total, "match") : "");
     if (!timeline.matches && state.seq) await timeline.reveal(state.seq, { block: "center" });
   }
 
@@ -197,9 +178,9 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
     h("div", { class: "page-head" },
       h("div", { class: "run-title" }, h("h1", { tabindex: "-1" }, one.run.title || one.run.run), status,
         h("span", { class: "note" }, [one.run.title && one.run.run, one.run.environment, one.run.model].filter(Boolean).join(" · ")),
-        one.run.parent && h("span", { class: "note" }, "fork of ", h("a", { href: `#/run/${encodeURIComponent(one.run.parent[0])}?seq=${one.run.parent[1]}` }, one.run.parent[0]), ` after record ${one.run.parent[1]}`)),
-      h("div", { class: "buttons" }, stop, h("button", { type: "button", class: "small", onclick: help }, "Keys ", h("kbd", {}, "?")))),
-    numbers, damage, reading, strip.view, tabs,
+        one.run.parent && h("span", { class: "note" }, "fork of ", h("a", { href: runLink(one.run.parent[0], one.run.parent[1]) }, one.run.parent[0]), ` after record ${one.run.parent[1]}`)),
+      h("div", { class: "buttons" }, buttons?.place, one.run.parent && h("a", { class: "button", href: `#/compare?runs=${encodeURIComponent(one.run.parent[0])},${encodeURIComponent(one.run.run)}` }, "Beside its parent"), h("button", { type: "button", class: "small", onclick: help }, "Keys ", h("kbd", {}, "?")))),
+    waiting, numbers, damage, reading, strip.view, tabs,
     h("div", { id: "pane-timeline", role: "tabpanel", "aria-labelledby": "tab-timeline", class: "panes" },
       h("section", { class: "left", "aria-label": "Timeline" },
         h("div", { class: "filters" }, search, only, kind,
@@ -253,15 +234,22 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
   }
   const unfollow = source.follow(() => grow());
 
+  // Calls of this run that wait for a person.
+
+  async function lookForCalls() {
+    const { approvals } = await get("/approvals", { run: source.name });
+    if (!state.closed) fill(waiting, approvals.map((call) => h("p", {}, h("b", {}, `May it call ${call.tool}?`), " ", h("a", { href: `#/approvals/${encodeURIComponent(call.approval)}` }, "Look and answer"))));
+  }
+  const calls = source.canAct ? setInterval(() => lookForCalls().catch(() => {}), 2000) : 0;
+  if (source.canAct) lookForCalls().catch(() => {});
+
   return () => {
     state.closed = true;
     unfollow();
+    clearInterval(calls);
     document.removeEventListener("keydown", pressed);
     timeline.close();
     strip.close();
     moment.close();
   };
 }
-
-/** The run of a name on the server. */
-export const serverRun = (name) => new ServerRun(name);

@@ -4,6 +4,7 @@ import { fill, h } from "./dom.js";
 import { count, counted, date, span } from "./format.js";
 import { get } from "./source.js";
 import { spark } from "./chart.js";
+import { startRun } from "./act.js";
 
 const COLUMNS = [
   ["run", "Run", (run) => run.title || run.run], ["status", "Status", (run) => run.status], ["environment", "World", (run) => run.environment],
@@ -23,6 +24,7 @@ export async function runsPage(place, { go }) {
   const heads = new Map();
   const note = h("p", { class: "note", role: "status" });
   const compare = h("button", { type: "button", hidden: true, onclick: () => go(`#/plots?runs=${chosen().map(encodeURIComponent).join(",")}`) }, "Compare");
+  const beside = h("button", { type: "button", hidden: true, onclick: () => go(`#/compare?runs=${chosen().map(encodeURIComponent).join(",")}`) }, "Side by side");
   const search = h("input", { type: "search", "aria-label": "Filter the runs", placeholder: "Filter  /", oninput: () => {
     state.text = search.value.toLowerCase();
     draw();
@@ -66,7 +68,8 @@ export async function runsPage(place, { go }) {
       h("td", { class: "narrow" }, h("input", { type: "checkbox", value: run.run, "aria-label": `Compare ${run.run}`, onchange: () => {
         const picked = chosen().length;
         compare.hidden = picked < 1;
-        fill(compare, picked > 1 ? `Compare ${picked} runs` : "Plot this run");
+        beside.hidden = picked !== 2;
+        fill(compare, picked > 1 ? `Plot ${picked} runs` : "Plot this run");
       } })),
       h("td", { class: "run-cell" }, h("a", { href: link }, run.title || run.run), run.title && h("span", { class: "note" }, run.run),
         run.parent && h("span", { class: "note" }, `fork of ${run.parent[0]}`), sum?.failure && h("span", { class: "problem" }, sum.failure)),
@@ -91,9 +94,9 @@ export async function runsPage(place, { go }) {
   }
 
   fill(place, h("div", { class: "page runs" }, h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, "Runs"),
-    h("div", { class: "filters" }, search, status, compare, note)),
+    h("div", { class: "filters" }, search, status, compare, beside, note, h("button", { type: "button", class: "primary", onclick: startRun }, "Start a run…"))),
   runs.length === 0
-    ? h("p", { class: "empty" }, "There are no runs here yet. ", h("code", {}, "sojourn run crafter"), " starts one.")
+    ? h("p", { class: "empty" }, "There are no runs here yet. ", h("code", {}, "sojourn run crafter"), " starts one, and so does the button above.")
     : h("div", { class: "scroll" }, h("table", { class: "list runs-list" }, h("thead", {}, head), body))));
   draw();
 

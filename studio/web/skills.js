@@ -4,10 +4,13 @@ import { ask, fill, h, say } from "./dom.js";
 import { count, counted, date } from "./format.js";
 import { get, post, query } from "./source.js";
 import { tree, worlds } from "./moment.js";
+import { lineChart } from "./chart.js";
+import { callGraph, connected } from "./graph.js";
+import { runLink } from "./act.js";
 
 /** The page of the library, with one skill beside it. */
 export async function skillsPage(place, { name, go, text = "", status: wanted = "" }) {
-  const { skills } = await get("/skills", { limit: 2000 });
+  const [{ skills }, calls] = await Promise.all([get("/skills", { limit: 2000 }), get("/skill-calls")]);
   const detail = h("section", { class: "right", "aria-label": "Skill" });
   const list = h("tbody", {});
   const state = { text: text.toLowerCase(), status: wanted };
@@ -28,7 +31,7 @@ export async function skillsPage(place, { name, go, text = "", status: wanted = 
       return h("tr", { class: skill.name === name ? "chosen" : null, onclick: (event) => { if (!event.target.closest("a")) go(link); } },
         h("td", {}, h("a", { href: link, "aria-current": skill.name === name ? "true" : null }, skill.name), skill.alias && h("span", { class: "note" }, `alias of ${skill.alias}`),
           h("span", { class: "note clip" }, skill.description)),
-        h("td", {}, statusOf(skill.status), skill.reflex && h("span", { class: "tag reflex" }, "reflex"), skill.untrusted && h("span", { class: "tag failure" }, "from outside")),
+        h("td", {}, statusOf(skill.status), skill.reflex && h("span", { class: "tag reflex" }, "reflex"), skill.untrusted && h("span", { class: "tag failure" }, "from outside"), failingSince(skill.failing)),
         h("td", { class: "number" }, `${skill.version} of ${skill.versions}`), h("td", { class: "number" }, skill.uses ? `${skill.successes} of ${skill.uses}` : "–"),
         h("td", { class: "number" }, skill.trial ? `${skill.trial[0]} of ${skill.trial[1]}` : "–"));
     }));
@@ -41,13 +44,45 @@ export async function skillsPage(place, { name, go, text = "", status: wanted = 
   status.value = state.status;
   draw();
   list.querySelector(".chosen")?.scrollIntoView({ block: "nearest" });
-  if (name) await drawSkill(detail, name, go);
-  else if (skills.length) fill(detail, h("p", { class: "empty" }, "Choose a skill."));
+  if (name) await drawSkill(detail, name, calls, go);
+  else if (skills.length) fill(detail, h("section", { class: "card", "aria-label": "Calls" }, h("h2", {}, "Who calls whom"), callGraph(calls)));
+}
+
+/** Since when a skill fails, where its latest uses did. */
+function failingSince(failing) {
+  if (!failing) return null;
+  const words = `! ${counted(failing.failures, "failure")} since ${date(failing.since_ms)}`;
+  const [run, seq] = (failing.origin ?? "").split("/");
+  if (!/^\d+$/.test(seq ?? "") || run === "user") return h("span", { class: "tag failure" }, words);
+  return h("a", { class: "tag failure", href: runLink(run, seq), title: `version ${failing.version}: the first of these failures` }, words);
+}
+
+/** How often a skill succeeded in each context, over its uses, and since when it fails there. */
+function usesOf({ name, uses, used }) {
+  if (!uses.length) return null;
+  const contexts = new Map();
+  uses.forEach((use, index) => {
+    const one = contexts.get(use.context) ?? { name: use.context, points: [], lately: [], done: 0, all: 0, failing: null, last: null };
+    contexts.set(use.context, one);
+    one.lately = [...one.lately, use.success].slice(-10);
+    one.points.push([used - uses.length + index + 1, (one.lately.filter(Boolean).length / one.lately.length) * 100]);
+    one.all += 1;
+    one.done += use.success ? 1 : 0;
+    if (use.success) [one.last, one.failing] = [use, null];
+    else one.failing ??= { failures: 0, since_ms: use.at_ms, origin: use.origin, version: use.version };
+    if (one.failing) one.failing.failures += 1;
+  });
+  const list = [...contexts.values()];
+  return [h("h3", {}, "Success by context"),
+    h("div", { class: "scroll" }, h("table", { class: "worlds" }, h("thead", {}, h("tr", {}, ["context", "succeeded", "last success", "now"].map((head) => h("th", { scope: "col" }, head)))),
+      h("tbody", {}, list.map((one) => h("tr", {}, h("th", { scope: "row" }, one.name), h("td", {}, `${one.done} of ${one.all}`),
+        h("td", {}, one.last ? [date(one.last.at_ms), originOf(one.last.origin ?? "")] : "never"), h("td", {}, failingSince(one.failing) ?? "✓ succeeds")))))),
+    used > 1 && lineChart({ title: "Success over its uses", x: "use", y: "percent of the last 10 in that context", lines: list, file: `${name}-success` })];
 }
 
 const statusOf = (status) => h("span", { class: `status s-${status.split(",")[0]}` }, status);
 
-async function drawSkill(place, name, go) {
+async function drawSkill(place, name, calls, go) {
   let skill;
   try {
     skill = await get(`/skills/${encodeURIComponent(name)}`);
@@ -82,16 +117,14 @@ async function drawSkill(place, name, go) {
       usage.last_error && usage.failures > 0 && ["last error", usage.last_error], version.stale && ["stale", `${version.stale}, which it calls, is not the version it was tested with`],
       skill.aliases.length > 0 && ["also called", skill.aliases.join(", ")], ["id", h("code", { class: "hash" }, manifest.id)],
     ].filter(Boolean);
-    const contexts = Object.entries(version.usage_by_context);
     fill(body,
       h("p", { class: "signature" }, h("code", {}, version.signature)), h("p", {}, manifest.description),
       h("dl", { class: "facts" }, rows.map(([head, value]) => h("div", {}, h("dt", {}, head), h("dd", {}, value)))),
+      usesOf(skill),
       h("h3", {}, other === null || other === shown ? "Source" : `Source: version ${versions[other].manifest.version} → ${manifest.version}`),
       other === null || other === shown ? source(version.source) : difference(versions[other].source, version.source),
       version.trial && [h("h3", {}, "The trial that earned its place"), worlds(version.trial.worlds)],
       version.reflex_trial && [h("h3", {}, "Episodes with it and without it"), pairs(version.reflex_trial.episodes)],
-      contexts.length > 0 && [h("h3", {}, "Success by context"), h("table", {}, h("tbody", {}, contexts.map(([context, tally]) => h("tr", {},
-        h("th", { scope: "row" }, context), h("td", { class: "number" }, `${tally.successes} of ${tally.successes + tally.failures}`)))))],
       version.cases.length > 0 && h("details", {}, h("summary", {}, `${counted(version.cases.length, "case")} that it must keep passing: `, h("code", {}, `sojourn skills test ${skill.name}`)), tree(version.cases)),
       (manifest.precondition || manifest.postcondition) && h("details", {}, h("summary", {}, "Conditions"), tree({ before: manifest.precondition ?? null, after: manifest.postcondition ?? null })),
       h("div", { class: "buttons" },
@@ -125,10 +158,11 @@ async function drawSkill(place, name, go) {
     });
   }
 
+  const near = connected(calls, skill.name);
   draw();
   fill(place, h("header", { class: "moment-head" }, h("h2", { tabindex: "-1" }, skill.name),
     h("div", { class: "filters" }, h("label", { class: "choice", for: "version" }, "version ", pick), versions.length > 1 && h("label", { class: "choice", for: "against" }, "compared with ", against))),
-  h("div", { class: "card" }, body),
+  h("div", { class: "card" }, body), near.edges.length > 0 && h("section", { class: "card", "aria-label": "Calls" }, h("h3", {}, "Who calls whom"), callGraph(near, skill.name)),
   h("section", { class: "card", "aria-label": "History" }, h("h3", {}, "History"), h("ol", { class: "history" }, skill.history.map((line) =>
     h("li", {}, h("span", { class: "note" }, date(line.at_ms)), line.version ? ` version ${line.version}: ` : " ", line.event, line.origin && originOf(line.origin))))));
 }

@@ -118,10 +118,9 @@ export class Strip {
     if (!this.buckets) return;
     const width = this.drawing.clientWidth || 800;
     this.drawing.setAttribute("viewBox", `0 0 ${width} ${STRIP_HEIGHT}`);
-    const most = Math.max(1, ...this.buckets.map((bucket) => bucket.failures / (bucket.last - bucket.first + 1)));
     const bars = this.buckets.filter((bucket) => bucket.failures > 0 || bucket.damaged > 0).map((bucket) => {
       const [left, right] = [this.place(bucket.first - 0.5), this.place(bucket.last + 0.5)];
-      const share = bucket.failures / (bucket.last - bucket.first + 1) / most;
+      const share = bucket.failures / (bucket.last - bucket.first + 1);
       const height = bucket.damaged ? STRIP_HEIGHT : 4 + share * (STRIP_HEIGHT - 8);
       return s("rect", { class: bucket.damaged ? "is-damaged" : "is-failure", x: left, y: STRIP_HEIGHT - height, width: Math.max(1, right - left - 0.5), height });
     });

@@ -1,6 +1,6 @@
 // The timeline: records in groups, of which only those in sight are in the page.
 
-import { fill, h } from "./dom.js";
+import { h } from "./dom.js";
 import { clock, count, counted, cut, span } from "./format.js";
 import { FLAG } from "./source.js";
 import { RowCache } from "./rows.js";
@@ -8,7 +8,10 @@ import { RowCache } from "./rows.js";
 const ROW = 28;
 /** Browsers place nothing below some ten million pixels: above this height, the scroll bar stands for more than it shows. */
 const TALLEST = 6_000_000;
-const MARGIN = 10;
+/** Lines above and below those in sight that are in the page too. */
+const MARGIN = 6;
+/** The width of the narrowest letters, in pixels: what cannot be in sight is not laid out. */
+const NARROWEST = 6.5;
 /** Up to so many groups, all are fetched at once. */
 const SMALL = 3000;
 
@@ -60,7 +63,16 @@ export class Timeline {
       ondblclick: (event) => this.clicked(event, true),
     }, this.space);
     this.view.addEventListener("wheel", (event) => this.wheeled(event), { passive: false });
-    this.size = new ResizeObserver(() => this.draw());
+    // Sizes are kept: to ask for them while lines change would lay the page out in the middle of a frame.
+    this.shown = 600;
+    this.letters = 200;
+    this.size = new ResizeObserver(() => {
+      this.shown = this.view.clientHeight || 600;
+      const letters = Math.ceil(this.view.clientWidth / NARROWEST);
+      const isWider = letters > this.letters;
+      this.letters = Math.max(60, letters);
+      this.draw(isWider);
+    });
     this.size.observe(this.view);
   }
 
@@ -79,7 +91,7 @@ export class Timeline {
     const episodes = groups.filter((group) => group.level === 0);
     if (episodes.length <= 3) for (const group of groups) if (group.level <= 1) this.open.add(groupKey(group));
     this.flatten();
-    if (total > groups.length) this.loadRest();
+    if (total > groups.length) this.rest = this.loadRest();
   }
 
   /** Learns the other episodes of a long run, a page at a time. */
@@ -213,29 +225,69 @@ export class Timeline {
     return { kind: "row", depth: segment.depth, row, seq: row?.seq ?? null };
   }
 
+  /** The segment that holds a record or its group, found by halving: segments are in the order of their records. */
+  segmentOf(seq) {
+    const place = this.source.position(seq);
+    const begin = (segment) => (segment.kind === "group" ? this.source.position(segment.group.first) : segment.place);
+    let [low, high] = [0, this.segments.length - 1];
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (begin(this.segments[middle]) <= place) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
   indexOf({ seq, key }) {
-    for (const segment of this.segments) {
+    if (this.matches) return key ? -1 : this.matches.placeOf(seq);
+    // A group stands in the line before its first record, and groups that begin together stand together.
+    for (let number = this.segmentOf(seq); number >= 0; number -= 1) {
+      const segment = this.segments[number];
       if (segment.kind === "group" && key === groupKey(segment.group)) return segment.start;
       if (segment.kind === "rows" && !key) {
         const place = this.source.position(seq) - segment.place;
-        if (place >= 0 && place < segment.count) return segment.start + place;
+        return place >= 0 && place < segment.count ? segment.start + place : -1;
       }
+      if (segment.kind === "group" && (!key || segment.group.first < seq)) return -1;
     }
-    return this.matches && !key ? this.matches.placeOf(seq) : -1;
+    return -1;
+  }
+
+  /** The place among the groups of the last one that begins at or before a record; -1 where there is none. */
+  groupBefore(seq) {
+    let [low, high] = [-1, this.groups.length - 1];
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.groups[middle].first <= seq) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  /** The episode that holds a record. */
+  episodeOf(seq) {
+    for (let index = this.groupBefore(seq); index >= 0; index -= 1) {
+      const group = this.groups[index];
+      if (group.level === 0) return seq <= group.last ? group : null;
+    }
+    return null;
   }
 
   /** Shows a record: opens the groups that it is in, and scrolls to it. */
   async reveal(seq, { block = "nearest" } = {}) {
     this.chosen = { seq };
     if (!this.matches) {
-      const episode = this.groups.find((group) => group.level === 0 && seq >= group.first && seq <= group.last);
+      if (!this.episodeOf(seq)) await this.rest;
+      const episode = this.episodeOf(seq);
       if (episode) await this.learn(episode);
       let opened = false;
-      for (const group of this.groups) {
-        if (seq >= group.first && seq <= group.last && !this.open.has(groupKey(group))) {
+      for (let index = this.groupBefore(seq); index >= 0; index -= 1) {
+        const group = this.groups[index];
+        if (seq <= group.last && !this.open.has(groupKey(group))) {
           this.open.add(groupKey(group));
           opened = true;
         }
+        if (group.level === 0) break;
       }
       if (opened) this.flatten();
     }
@@ -244,7 +296,7 @@ export class Timeline {
       this.cursor = index;
       this.toIndex(index, block);
     }
-    this.draw(true);
+    this.draw();
   }
 
   /** Fetches the groups in an episode, if they are not there yet. */
@@ -278,10 +330,9 @@ export class Timeline {
   // Scrolling.
 
   scale() {
-    const shown = this.view.clientHeight;
     const height = Math.min(this.total * ROW, TALLEST);
-    const room = Math.max(1, height - shown);
-    return Math.max(0, this.total * ROW - shown) / room;
+    const room = Math.max(1, height - this.shown);
+    return Math.max(0, this.total * ROW - this.shown) / room;
   }
 
   /** The offset of the top of the view, in pixels of the whole list. */
@@ -291,7 +342,7 @@ export class Timeline {
 
   setTop(top) {
     const scale = this.scale() || 1;
-    const bounded = Math.max(0, Math.min(top, this.total * ROW - this.view.clientHeight));
+    const bounded = Math.max(0, Math.min(top, this.total * ROW - this.shown));
     const scroll = Math.round(bounded / scale);
     this.shift = scale > 1 ? bounded - scroll * scale : 0;
     this.placed = scroll;
@@ -316,11 +367,11 @@ export class Timeline {
   }
 
   isAtEnd() {
-    return this.top() + this.view.clientHeight >= this.total * ROW - ROW;
+    return this.top() + this.shown >= this.total * ROW - ROW;
   }
 
   toIndex(index, block) {
-    const [top, shown] = [this.top(), this.view.clientHeight];
+    const [top, shown] = [this.top(), this.shown];
     const at = index * ROW;
     if (block === "center") this.setTop(at - shown / 2);
     else if (at < top) this.setTop(at);
@@ -330,34 +381,47 @@ export class Timeline {
   // Drawing.
 
   draw(anew = false) {
-    const shown = this.view.clientHeight || 600;
     const top = this.top();
     const first = Math.max(0, Math.floor(top / ROW) - MARGIN);
-    const last = Math.min(this.total - 1, Math.ceil((top + shown) / ROW) + MARGIN);
+    const last = Math.min(this.total - 1, Math.ceil((top + this.shown) / ROW) + MARGIN);
     // Where the scroll bar stands for more than it shows, lines are placed around the place that is seen.
     const base = this.total * ROW > TALLEST ? this.view.scrollTop - top : 0;
     for (const [index, node] of this.nodes) {
-      if (anew || index < first || index > last || !node.arrived) {
+      if (anew || index < first || index > last || (!node.arrived && this.lineAt(index)?.row)) {
         node.element.remove();
         this.nodes.delete(index);
       }
     }
+    const fresh = document.createDocumentFragment();
     for (let index = first; index <= last; index += 1) {
       let node = this.nodes.get(index);
       if (!node) {
         const line = this.lineAt(index);
         if (!line) continue;
-        node = { element: this.drawn(line, index), arrived: line.kind === "group" || Boolean(line.row) };
+        node = { element: this.drawn(line, index), arrived: line.kind === "group" || Boolean(line.row), at: null, isCursor: null };
         this.nodes.set(index, node);
-        this.space.append(node.element);
+        fresh.append(node.element);
       }
-      node.element.style.transform = `translateY(${base + index * ROW}px)`;
+      // What has not changed is not touched: the browser would look at it again.
+      const at = Math.round(base + index * ROW);
+      if (node.at !== at) {
+        node.at = at;
+        node.element.style.top = `${at}px`;
+      }
       const isCursor = index === this.cursor;
-      node.element.classList.toggle("cursor", isCursor);
-      node.element.setAttribute("aria-selected", String(isCursor));
+      if (node.isCursor !== isCursor) {
+        node.isCursor = isCursor;
+        node.element.classList.toggle("cursor", isCursor);
+        node.element.setAttribute("aria-selected", String(isCursor));
+      }
     }
-    if (this.nodes.has(this.cursor)) this.view.setAttribute("aria-activedescendant", `line-${this.cursor}`);
-    else this.view.removeAttribute("aria-activedescendant");
+    if (fresh.firstChild) this.space.append(fresh);
+    const active = this.nodes.has(this.cursor) ? `line-${this.cursor}` : null;
+    if (active !== this.active) {
+      this.active = active;
+      if (active) this.view.setAttribute("aria-activedescendant", active);
+      else this.view.removeAttribute("aria-activedescendant");
+    }
   }
 
   drawn(line, index) {
@@ -371,7 +435,7 @@ export class Timeline {
       h("span", { role: "gridcell", class: "time" }, row.at_ms ? clock(row.at_ms - this.started) : ""),
       h("span", { role: "gridcell", class: "glyph", title: glyph?.[3] }, glyph ? glyph[1] : "", glyph && h("span", { class: "unseen" }, glyph[3])),
       h("span", { role: "gridcell", class: `kind k-${/^[a-z_]+$/.test(row.kind) ? row.kind : "other"}` }, row.kind),
-      h("span", { role: "gridcell", class: "text" }, cut(row.line, 400)));
+      h("span", { role: "gridcell", class: "text" }, cut(row.line, this.letters)));
     element.style.setProperty("--depth", line.depth);
     return element;
   }
@@ -423,7 +487,7 @@ export class Timeline {
 
   pressed(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const page = Math.max(1, Math.floor(this.view.clientHeight / ROW) - 1);
+    const page = Math.max(1, Math.floor(this.shown / ROW) - 1);
     const line = this.lineAt(this.cursor);
     const moves = {
       ArrowDown: () => this.choose(this.cursor + 1), ArrowUp: () => this.choose(this.cursor - 1),
@@ -459,9 +523,4 @@ export class Timeline {
 export function legend() {
   return h("ul", { class: "legend" }, GLYPHS.map(([, sign, name, words]) =>
     h("li", {}, h("span", { class: `glyph is-${name}`, "aria-hidden": "true" }, sign), words)));
-}
-
-/** Says that there is nothing. */
-export function emptyNote(place, text) {
-  return fill(place, h("p", { class: "empty" }, text));
 }

@@ -20,7 +20,7 @@ impl Core {
                 }
             }
             ControlRecord::Forked { changes, .. } => {
-                let ForkChanges { run, config, budgets, model } = changes;
+                let ForkChanges { run, config, budgets, model, by: _ } = changes;
                 self.pause(control.at_ms.saturating_sub(control.before_ms));
                 self.now_ms = control.at_ms;
                 if let Some(config) = config {

@@ -233,6 +233,9 @@ log_records! {
             /// Whether another home wrote all records before: none of the reflexes in them acts from now on.
             #[serde(default, skip_serializing_if = "std::ops::Not::not")]
             foreign: bool,
+            /// Who resumed it, where that was not a person at a terminal or a supervisor.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            by: Option<String>,
         },
         /// The records before this one were copied from another run; from here on this run goes its own way.
         "forked" => Forked {
@@ -295,12 +298,15 @@ pub struct ForkChanges {
     /// The controller's model from now on; `None` where it stays the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<Box<ModelInfo>>,
+    /// Who made the fork, where that was not a person at a terminal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 impl ForkChanges {
     /// A fork that changes nothing but the id.
     pub fn new(run: RunId) -> Self {
-        Self { run, config: None, budgets: None, model: None }
+        Self { run, config: None, budgets: None, model: None, by: None }
     }
 }
 
@@ -318,7 +324,7 @@ pub struct TimedControl {
 impl ControlRecord {
     /// Another process resumed the run, and nothing else changed.
     pub fn resumed() -> Self {
-        Self::Resumed { budgets: None, policy: None, untrusted: false, foreign: false }
+        Self::Resumed { budgets: None, policy: None, untrusted: false, foreign: false, by: None }
     }
 }
 

@@ -36,8 +36,8 @@ fn started_line(started: &Started) -> String {
 
 fn control_line(record: &ControlRecord) -> String {
     match record {
-        ControlRecord::Resumed { budgets, policy, untrusted, foreign } => {
-            let mut line = "resumed by another process".to_owned();
+        ControlRecord::Resumed { budgets, policy, untrusted, foreign, by } => {
+            let mut line = format!("resumed by {}", by.as_deref().unwrap_or("another process"));
             let changes = [
                 (budgets.is_some(), ", with other budgets"),
                 (policy.is_some(), ", under another policy too"),

@@ -24,6 +24,9 @@ pub struct Started {
     pub reflexes: Vec<ReflexSource>,
     /// The origin that skills written in this run get.
     pub origin: RunOrigin,
+    /// Who started the run, where that was not a person at a terminal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// The origin of skills written in a run.

@@ -57,6 +57,7 @@ fn started() -> LogRecord {
         library: LibraryState::default(),
         reflexes: Vec::new(),
         origin: RunOrigin { run: "run".parse().unwrap(), model: "scripted".into(), engine: "engine".into() },
+        by: None,
     }))
 }
 
@@ -212,6 +213,7 @@ fn controls() -> Vec<ControlRecord> {
             policy: Some(Box::default()),
             untrusted: true,
             foreign: false,
+            by: None,
         },
         ControlRecord::Forked {
             forked_from: ForkPoint { run: parent, seq: EventSeq(5), hash: Hash::of(b"record") },

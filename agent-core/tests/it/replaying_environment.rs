@@ -250,6 +250,7 @@ impl Lab {
                 model: "none".into(),
                 engine: engine_sha256().into(),
             },
+            by: None,
         };
         Self { sandbox, effects, started, clock: Clock::default(), resumed: ControlRecord::resumed() }
     }

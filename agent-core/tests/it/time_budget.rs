@@ -109,6 +109,7 @@ impl Lab {
             environment: CrafterEnvironment::default().spec().clone(),
             reflexes: Vec::new(),
             origin: RunOrigin { run: new_run().id, model: "scripted".into(), engine: engine_sha256().into() },
+            by: None,
         };
         let hand = Arc::new(Hand::default());
         hand.per_reading.store(per_reading_ms, Ordering::SeqCst);
@@ -191,7 +192,8 @@ async fn the_time_of_a_run_ends_while_a_program_is_written_and_a_resume_goes_on(
     // With more time the program is asked for again, and again the time holds.
     let writer = store.resume_run(&new_run().id).await.unwrap();
     let more = Some(Budgets { time_ms: Some(BUDGET_MS), ..Budgets::default() });
-    let resumed = ControlRecord::Resumed { budgets: more, policy: None, untrusted: false, foreign: false };
+    let resumed =
+        ControlRecord::Resumed { budgets: more, policy: None, untrusted: false, foreign: false, by: None };
     let journal = lab.journal(&store, first.clone(), Some(writer)).with_pending_control(resumed);
     let outcome = lab.drive(lab.model(false), journal).await;
     assert_eq!(outcome, Outcome::Finished(FinishReason::Time));

@@ -262,6 +262,7 @@ impl Lab {
                 model: "none".into(),
                 engine: engine_sha256().into(),
             },
+            by: None,
         };
         let bank = Arc::new(Bank::default());
         *bank.says.lock().unwrap() = "Balance: 12.".into();

@@ -69,6 +69,14 @@ pub struct Run {
     /// Internal: act as the worker that starts or resumes this run.
     #[arg(long, value_name = "RUN", hide = true)]
     pub worker: Option<String>,
+
+    /// Internal: the id of the new run.
+    #[arg(long, value_name = "RUN", hide = true, conflicts_with = "resume")]
+    pub id: Option<String>,
+
+    /// Internal: who starts or resumes the run, for its log.
+    #[arg(long, value_name = "TEXT", hide = true)]
+    pub by: Option<String>,
 }
 
 /// `sojourn fork`.

@@ -16,6 +16,10 @@ pub struct Studio {
     /// A host name that requests may be addressed to, besides localhost. Repeatable.
     #[arg(long, value_name = "HOST")]
     pub allow_host: Vec<String>,
+    /// An agent that may be started from the page, besides the agent files in this directory and the named environments.
+    /// Repeatable.
+    #[arg(long, value_name = "AGENT.TOML", value_hint = ValueHint::FilePath)]
+    pub agent: Vec<PathBuf>,
 }
 
 /// `sojourn report`.

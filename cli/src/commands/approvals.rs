@@ -15,7 +15,7 @@ use sojourn_tools::{Effects, ToolSpec};
 use std::time::Duration;
 
 /// Limit on the answered questions that are listed.
-const MOST: u32 = 1000;
+pub const MOST: u32 = 1000;
 /// Records that are shown of what led to a call.
 const LED_TO_IT: u64 = 12;
 
@@ -33,12 +33,17 @@ pub async fn approvals(home: &Home, command: Approvals) -> Result<()> {
     }
 }
 
-async fn find(store: &Store, name: &str) -> Result<PendingApproval> {
+/// The question of that name.
+///
+/// # Errors
+/// There is none.
+pub async fn find(store: &Store, name: &str) -> Result<PendingApproval> {
     let id: ApprovalId = name.parse()?;
     Ok(store.approval(&id).await?)
 }
 
-fn as_json(approval: &PendingApproval) -> Value {
+/// A question as `sojourn approvals --json` prints it.
+pub fn as_json(approval: &PendingApproval) -> Value {
     let asked = &approval.asked;
     json!({
         "approval": approval.id,
@@ -142,7 +147,10 @@ async fn show(store: &Store, approval: &PendingApproval, json: bool) -> Result<(
 }
 
 /// The last records before the question, one line each.
-async fn led_to_it(store: &Store, approval: &PendingApproval) -> Result<Vec<String>> {
+///
+/// # Errors
+/// The run cannot be read.
+pub async fn led_to_it(store: &Store, approval: &PendingApproval) -> Result<Vec<String>> {
     let asked = &approval.asked;
     let info = store.run(asked.run.as_str()).await?;
     let from = EventSeq(asked.seq.0.saturating_sub(LED_TO_IT - 1).max(1));
@@ -161,7 +169,17 @@ fn effects(approval: &PendingApproval) -> Result<Effects> {
     Ok(serde_json::from_value(approval.asked.call.effects.clone())?)
 }
 
-async fn answer(home: &Home, store: &Store, name: &str, granted: bool, json: bool) -> Result<()> {
+/// Answers a question; returns it as it is now, and what becomes of the run where no process runs it.
+///
+/// # Errors
+/// The approval is unknown, damaged, or was answered before.
+pub async fn answered(
+    home: &Home,
+    store: &Store,
+    name: &str,
+    granted: bool,
+    by: &str,
+) -> Result<(PendingApproval, Option<String>)> {
     let approval = find(store, name).await?;
     let asked = &approval.asked;
     // What is approved is what is shown: the hash that the run compares with its call is that of the row as it is now.
@@ -173,7 +191,7 @@ async fn answer(home: &Home, store: &Store, name: &str, granted: bool, json: boo
         )
         .into());
     }
-    if !store.answer_approval(&approval.id, granted, "a person", now_ms()).await? {
+    if !store.answer_approval(&approval.id, granted, by, now_ms()).await? {
         let now = store.approval(&approval.id).await?;
         return Err(Failure::new(
             Kind::Failure,
@@ -188,17 +206,27 @@ async fn answer(home: &Home, store: &Store, name: &str, granted: bool, json: boo
         .into());
     }
     let now = store.approval(&approval.id).await?;
+    if store.is_live(&asked.run)? {
+        return Ok((now, None));
+    }
+    let is_scheduled = store.open_jobs().await?.iter().any(|job| job.run == asked.run);
+    let next = match (is_scheduled, DaemonLock::holder(home.path())) {
+        (true, Some(_)) => "the daemon resumes the run".to_owned(),
+        (true, None) => "the run goes on with the next `sojourn up`".to_owned(),
+        (false, _) => format!("the run is paused: `sojourn run AGENT.TOML --resume {}`", asked.run),
+    };
+    Ok((now, Some(next)))
+}
+
+async fn answer(home: &Home, store: &Store, name: &str, granted: bool, json: bool) -> Result<()> {
+    let (now, next) = answered(home, store, name, granted, "a person").await?;
     if json {
         return Ok(output::json(&as_json(&now))?);
     }
+    let asked = &now.asked;
     output::line(format!("{} the call of `{}` in run {}", now.state.as_str(), asked.call.tool, asked.run))?;
-    if !store.is_live(&asked.run)? {
-        let is_scheduled = store.open_jobs().await?.iter().any(|job| job.run == asked.run);
-        output::note(match (is_scheduled, DaemonLock::holder(home.path())) {
-            (true, Some(_)) => "the daemon resumes the run".to_owned(),
-            (true, None) => "the run goes on with the next `sojourn up`".to_owned(),
-            (false, _) => format!("the run is paused: `sojourn run AGENT.TOML --resume {}`", asked.run),
-        });
+    if let Some(next) = next {
+        output::note(next);
     }
     Ok(())
 }

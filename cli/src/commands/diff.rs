@@ -118,6 +118,9 @@ async fn beginnings(store: &Store, left: &RunInfo, right: &RunInfo) -> Result<Be
         if let Some(origin) = payload.get_mut("origin").and_then(Value::as_object_mut) {
             origin.remove("run");
         }
+        if let Some(fields) = payload.as_object_mut() {
+            fields.remove("by");
+        }
         payloads.push(payload);
     }
     let same = payloads[0] == payloads[1];

@@ -16,7 +16,8 @@ use std::time::Duration;
 
 /// Makes a run from the first records of another one, and continues it.
 pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
-    let Forked { home, run, parent, agent } = make(home, &args).await?;
+    let prompt = args.prompt_file.as_deref().map(prompt).transpose()?;
+    let Forked { home, run, parent, agent } = make(home, &args, prompt, None).await?;
     if args.no_run {
         if args.json {
             output::json(&json!({"run": run, "parent": parent, "at": args.at}))?;
@@ -43,6 +44,8 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
         release_after: Duration::ZERO,
         worker: None,
         otlp: None,
+        id: None,
+        by: None,
     };
     super::run::supervise(home, run, &resume).await
 }
@@ -59,11 +62,17 @@ pub struct Forked {
     pub agent: PathBuf,
 }
 
-/// Makes a run from the first records of another one.
+/// The text of a prompt file.
+fn prompt(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
+}
+
+/// Makes a run from the first records of another one. `prompt` begins every request to the controller from there on; `by` is who
+/// makes the fork, where that is not a person at a terminal.
 ///
 /// # Errors
 /// When there is no such record, the settings are wrong, or the agent file is of another environment.
-pub async fn make(home: Home, args: &Fork) -> Result<Forked> {
+pub async fn make(home: Home, args: &Fork, prompt: Option<String>, by: Option<&str>) -> Result<Forked> {
     let settings: Vec<String> = args.overrides.iter().filter(|one| is_of_run(one)).cloned().collect();
     let file = of_file(args);
     let store = home.store().await?;
@@ -109,10 +118,8 @@ pub async fn make(home: Home, args: &Fork) -> Result<Forked> {
     let world = sojourn_tools::WithGoals::as_recorded(world, &started.environment);
     AgentFile::check_task_names(&config.tasks, world.spec())?;
     drop(world);
-    if let Some(path) = &args.prompt_file {
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-        config.instructions = Some(text.trim().to_owned());
+    if let Some(prompt) = prompt {
+        config.instructions = Some(prompt.trim().to_owned()).filter(|prompt| !prompt.is_empty());
     }
     let model = model(&agent, args, &effective.model).await?;
     let more = Budgets {
@@ -126,6 +133,7 @@ pub async fn make(home: Home, args: &Fork) -> Result<Forked> {
         config: Some(Box::new(config)),
         budgets: (more != Budgets::default()).then_some(more),
         model: Some(Box::new(model.clone())),
+        by: by.map(str::to_owned),
     };
     let new = NewRun {
         created_ms: now_ms(),

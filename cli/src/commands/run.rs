@@ -1,3 +1,4 @@
+pub mod launch;
 mod resuming;
 
 use crate::agent_file::AgentFile;
@@ -65,7 +66,8 @@ pub async fn run(home: Home, args: Run) -> Result<ExitCode> {
     if args.unsupervised {
         return Box::pin(carry_out(home, &args, run)).await;
     }
-    let run = run.unwrap_or_else(new_run);
+    let chosen = args.id.as_deref().map(str::parse).transpose()?;
+    let run = run.or(chosen).unwrap_or_else(new_run);
     supervise(home, run, &args).await
 }
 
@@ -124,6 +126,10 @@ fn budgets_of(args: &Run) -> Vec<String> {
     }
     if let Some(time) = args.time {
         line.extend(["--time".to_owned(), format!("{}ms", time.as_millis())]);
+    }
+    // A worker that a supervisor starts again is resumed by nobody else.
+    if let Some(by) = &args.by {
+        line.extend(["--by".to_owned(), by.clone()]);
     }
     if args.resume.is_some() {
         for assignment in args.overrides.iter().filter(|assignment| is_budget(assignment)) {
@@ -186,7 +192,7 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
         Some(telling) => telling.observer(progress.clone()),
         None => progress.clone(),
     };
-    let watch = Watch { observer, cancel, redactor: redactor.clone() };
+    let watch = Watch { observer, cancel, redactor: redactor.clone(), by: args.by.clone() };
     let store = context.store.clone();
     let session = if let Some(info) = &resumed {
         context.resume(info, environment, more(args)?, &policy, &models, watch).await?

@@ -89,6 +89,7 @@ impl RunContext {
                 engine: engine_sha256().to_owned(),
             },
             model,
+            by: watch.by,
         };
         // The user wrote the settings: they may contain a secret.
         if let Some(tools) = &started.config.tools {
@@ -175,6 +176,7 @@ impl RunContext {
             untrusted,
             // Once: what the run learned here since then is this home's own.
             foreign: imported.is_some_and(|last| !has_since(last, RecordKind::Resumed)),
+            by: watch.by,
         };
         let copied = of_kind(RecordKind::Forked).next_back().unwrap_or(EventSeq(0));
         let deps = DriverDeps {

@@ -41,12 +41,14 @@ pub struct Watch {
     pub cancel: Cancel,
     /// Replaces secrets in everything that enters the log.
     pub redactor: Redactor,
+    /// Who starts or resumes the run, for its log; `None` for a person at a terminal.
+    pub by: Option<String>,
 }
 
 impl Watch {
     /// A watch for runs without secrets.
     pub fn unguarded(observer: Arc<dyn Observer>, cancel: Cancel) -> Self {
-        Self { observer, cancel, redactor: Redactor::default() }
+        Self { observer, cancel, redactor: Redactor::default(), by: None }
     }
 }
 

@@ -8,7 +8,9 @@ use sojourn_core::log::summary::short;
 use sojourn_core::{Effect, Event, LogRecord, Milestone, Purpose, SkillEvent, as_javascript};
 use sojourn_skills::LibraryEvent;
 use sojourn_tools::EndingKind;
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 /// What the records of a group belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -44,9 +46,9 @@ pub struct Group {
     /// Time of the last record.
     pub until_ms: i64,
     /// What it is: `episode 3`, `learning collect_wood`, `go_to("tree")`.
-    pub title: Box<str>,
+    pub title: Arc<str>,
     /// What came of it, in words; empty while that is open.
-    pub end: Box<str>,
+    pub end: Arc<str>,
     /// What came of it; `None` where that is open or makes no sense.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<CallOutcome>,
@@ -76,9 +78,25 @@ pub(super) struct Groups {
     round: u32,
     /// The purpose of the open request.
     purpose: Option<Purpose>,
+    /// Titles and ends that groups have, each once: in a long run they come again and again.
+    words: HashSet<Arc<str>>,
 }
 
+/// The most titles and ends that are looked up.
+const MOST_WORDS: usize = 50_000;
+
 impl Groups {
+    fn shared(&mut self, text: String) -> Arc<str> {
+        if let Some(known) = self.words.get(text.as_str()) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = text.into();
+        if self.words.len() < MOST_WORDS {
+            self.words.insert(Arc::clone(&new));
+        }
+        new
+    }
+
     pub(super) fn count(&self) -> usize {
         self.all.len()
     }
@@ -287,6 +305,7 @@ impl Groups {
 
     fn begin(&mut self, level: u8, kind: GroupKind, first: u64, at_ms: i64, title: String) {
         self.open[usize::from(level)] = Some(self.all.len());
+        let (title, end) = (self.shared(title), self.shared(String::new()));
         self.all.push(Group {
             kind,
             level,
@@ -295,8 +314,8 @@ impl Groups {
             last: u64::MAX,
             at_ms,
             until_ms: at_ms,
-            title: title.into(),
-            end: Box::default(),
+            title,
+            end,
             outcome: None,
             steps: 0,
             failures: 0,
@@ -307,8 +326,9 @@ impl Groups {
     /// Says what came of the open group of a level; an episode keeps the outcome that its last step told.
     fn end(&mut self, level: usize, end: String, outcome: Option<CallOutcome>) {
         if let Some(index) = self.open[level] {
+            let end = self.shared(end);
             let group = &mut self.all[index];
-            group.end = end.into();
+            group.end = end;
             group.outcome = outcome.or(group.outcome);
         }
     }

@@ -70,18 +70,52 @@ pub struct Outline {
     title: String,
 }
 
+/// Records that were read and are not in an outline yet.
+pub struct Batch {
+    entries: Vec<Entry>,
+    has_more: bool,
+}
+
+impl Batch {
+    /// Reads at most `limit` records after record `after`.
+    ///
+    /// # Errors
+    /// When the store fails. A damaged record is no error.
+    pub async fn read(store: &Store, info: &RunInfo, after: u64, limit: usize) -> Result<Self, ReadError> {
+        let mut reading = Reading::new(store, info, RecordQuery::from(EventSeq(after + 1)))
+            .await?
+            .without_texts_except(BTreeSet::new(), &[RecordKind::ControllerAnswered]);
+        let mut entries = Vec::new();
+        while entries.len() < limit {
+            let Some(entry) = reading.next_intact().await? else {
+                return Ok(Self { entries, has_more: false });
+            };
+            entries.push(entry);
+        }
+        Ok(Self { entries, has_more: true })
+    }
+
+    /// Whether there may be more records after these.
+    pub fn has_more(&self) -> bool {
+        self.has_more
+    }
+}
+
 impl Outline {
     /// Reads at most `limit` records that were written since; returns whether there may be more.
     ///
     /// # Errors
-    /// When the store fails. A damaged record is no error.
+    /// As [`Batch::read`].
     pub async fn read_on(&mut self, store: &Store, info: &RunInfo, limit: usize) -> Result<bool, ReadError> {
-        let from = EventSeq(self.len() + 1);
-        let mut reading = Reading::new(store, info, RecordQuery::from(from))
-            .await?
-            .without_texts_except(BTreeSet::new(), &[RecordKind::ControllerAnswered]);
-        for _ in 0..limit {
-            let Some(entry) = reading.next_intact().await? else { return Ok(false) };
+        let batch = Batch::read(store, info, self.len(), limit).await?;
+        let more = batch.has_more;
+        self.add(batch);
+        Ok(more)
+    }
+
+    /// Adds the records that follow those of the outline.
+    pub fn add(&mut self, batch: Batch) {
+        for entry in batch.entries {
             match entry {
                 Entry::Record(record, content) => {
                     self.fill(record.seq.0);
@@ -101,7 +135,6 @@ impl Outline {
                 }
             }
         }
-        Ok(true)
     }
 
     /// Number of records that were read, which is the sequence number of the last one.

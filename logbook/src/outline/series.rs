@@ -2,7 +2,7 @@
 
 use super::flag;
 use serde::Serialize;
-use sojourn_core::{Effect, Event, LogRecord, Milestone, Purpose, SkillEvent};
+use sojourn_core::{ControlRecord, Effect, Event, LogRecord, Milestone, Purpose, SkillEvent};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most points that are kept; beyond that every second one is dropped, except where something was gained.
@@ -111,7 +111,9 @@ impl Series {
             LogRecord::Started(_) | LogRecord::ToolDecision(_) | LogRecord::ControlRecord(_) => {}
         }
         let gained = (self.now.achievements, self.now.skills) != (before.achievements, before.skills);
-        self.keep(gained);
+        // Whoever compares two forks wants the totals where they part.
+        let parts = matches!(record, LogRecord::ControlRecord(control) if matches!(**control, ControlRecord::Forked { .. }));
+        self.keep(gained || parts);
         flags
     }
 

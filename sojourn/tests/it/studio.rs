@@ -5,9 +5,12 @@
 mod with_browser;
 
 use crate::golden;
+use crate::skills;
 use crate::support::{command, place};
+use crate::unattended;
 use serde_json::{Value, json};
-use sojourn_testkit::{Running, until};
+use sojourn_skills::{AdmissionRule, Library, LibraryEvent, SkillId, Use};
+use sojourn_testkit::{Place, Running, has, until};
 use sqlx::{Connection as _, SqliteConnection};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -87,14 +90,14 @@ impl Studio {
 }
 
 /// A place with the golden run in its home.
-fn with_golden_run() -> sojourn_testkit::Place {
+fn with_golden_run() -> Place {
     let place = place();
     place.write("home/sojourn.db", golden::log());
     place
 }
 
 /// Imports a skill that says this of itself and in its source.
-fn import_skill(place: &sojourn_testkit::Place, says: &str) {
+fn import_skill(place: &Place, says: &str) {
     let manifest = json!({
         "format": 1, "name": "get_wood", "description": says, "kind": "skill", "environment": "crafter", "parameters": [],
         "postcondition": {"increased": {"path": "/inventory/wood", "by": {"literal": 1.0}}},
@@ -259,6 +262,17 @@ fn actions_do_what_the_commands_do() {
         .post(&format!("/api/runs/{run}/fork"), &json!({"at": 60, "settings": ["run.no_such_thing=2"]}));
     assert_eq!(wrong.status, 409, "{}", wrong.body);
     assert_eq!(studio.post(&format!("/api/runs/{run}/fork"), &json!({"at": 0})).status, 409);
+    let program = ["environment={kind=\"process\",command=[\"touch\",\"made\"]}"];
+    let elsewhere = studio.post(&format!("/api/runs/{run}/fork"), &json!({"at": 60, "settings": program}));
+    assert!(elsewhere.status == 409 && !place.path().join("made").exists(), "{}", elsewhere.body);
+    let prompt = json!({"at": 60, "prompt": "Drink first.", "title": "thirsty", "steps": 7});
+    let thirsty = studio.post(&format!("/api/runs/{run}/fork"), &prompt).json()["run"].clone();
+    let forked = studio.get(&format!("/api/runs/{}/records/61", thirsty.as_str().unwrap())).json();
+    let changes = &forked["payload"]["changes"];
+    assert_eq!(
+        (&changes["config"]["instructions"], &changes["budgets"]["steps"], &changes["by"]),
+        (&json!("Drink first."), &json!(7), &json!("a person in the studio"))
+    );
     let idle = studio.post(&format!("/api/runs/{run}/stop"), &json!({}));
     assert!(idle.status == 409 && idle.body.contains("no process runs"), "{}", idle.body);
 
@@ -284,8 +298,148 @@ fn actions_do_what_the_commands_do() {
     let forgotten = studio.post(&format!("/api/memories/{id}/forget"), &json!({})).json();
     assert_eq!((&forgotten["records"], &forgotten["blobs"]), (&would["records"], &would["blobs"]));
     assert_eq!(studio.get(&format!("/api/memories/{id}")).status, 404);
+    assert_eq!(studio.post(&format!("/api/memories/{id}/pin"), &json!({"pinned": true})).status, 404);
+
+    let id = memories["found"]["memories"][1]["memory"]["id"].as_str().unwrap().to_owned();
+    let of_it = format!("/api/memories/{id}");
+    assert_eq!(studio.post(&format!("{of_it}/pin"), &json!({"pinned": true})).status, 200);
+    assert_eq!(studio.get(&of_it).json()["memory"]["pinned"], true);
+    assert_eq!(studio.post(&format!("{of_it}/edit"), &json!({"text": " "})).status, 409);
+    let edited = studio.post(&format!("{of_it}/edit"), &json!({"text": "Trees give wood."})).json();
+    assert_eq!((&edited["text"], &edited["pinned"]), (&json!("Trees give wood."), &json!(true)));
+    assert_eq!(studio.get(&of_it).json()["replaced_by"][0]["id"], edited["id"]);
     let verdict = place.run(&["log", "verify", &run]);
     assert!(verdict.is_ok(), "{verdict}");
+}
+
+/// A home with two skills, one of which calls the other; of the called one a second version is in use, and failed twice.
+async fn with_two_versions() -> Place {
+    let place = tokio::task::spawn_blocking(skills::learned).await.unwrap();
+    let mut library = Library::open(&place.path().join("home/library")).await.unwrap();
+    let first = library.state().active("collect_wood").unwrap().clone();
+    let mut second = (*first.skill).clone();
+    second.source.push_str("// and no better\n");
+    let manifest = &mut second.manifest;
+    manifest.id = SkillId::of(&manifest.name, &second.source, &manifest.parameters, &manifest.engine);
+    manifest.version = 2;
+    let id = manifest.id.clone();
+    let (report, rule) = (first.report.unwrap(), AdmissionRule::default());
+    let failed = Use { context: "wood".into(), success: false, died: false, steps: 9, error: None };
+    let used = LibraryEvent::Used { id: id.clone(), usage: failed };
+    for event in [
+        LibraryEvent::Drafted { skill: Box::new(second) },
+        LibraryEvent::TrialStarted { id: id.clone() },
+        LibraryEvent::Admitted { id, report, rule },
+        used.clone(),
+        used,
+    ] {
+        library.apply(&event, 1_790_000_000_000).await.unwrap();
+    }
+    place
+}
+
+#[tokio::test]
+async fn a_skill_is_rolled_back_from_the_page_which_says_since_when_it_fails_and_who_calls_it() {
+    let place = with_two_versions().await;
+    let studio = Studio::start(place.path());
+    let calls = studio.get("/api/skill-calls").json();
+    assert_eq!(calls["edges"], json!([{"caller": "place_table", "callee": "collect_wood"}]));
+    let listed = studio.get("/api/skills").json();
+    let failing = &listed["skills"][0]["failing"];
+    assert_eq!((&failing["failures"], &failing["version"]), (&json!(2), &json!(2)), "{listed}");
+    let of_it = || studio.get("/api/skills/collect_wood").json();
+    assert_eq!(of_it()["uses"][1]["context"], "wood");
+    let active = || -> Vec<Value> {
+        of_it()["versions"].as_array().unwrap().iter().map(|version| version["active"].clone()).collect()
+    };
+    assert_eq!(active(), [false, true]);
+    let roll_back = |to: u32| studio.post("/api/skills/collect_wood/rollback", &json!({"to": to}));
+    assert_eq!(roll_back(9).status, 409);
+    assert_eq!(roll_back(1).status, 200);
+    assert_eq!(active(), [true, false]);
+    let history = place.text(&["skills", "history", "collect_wood"]);
+    assert!(history.contains("rolled back to version 1"), "{history}");
+}
+
+#[test]
+fn a_run_is_started_paused_and_resumed_from_the_page_and_its_log_says_by_whom() {
+    let place = place();
+    place.write_agent("environment = \"crafter\"", "[run]\nepisode_steps = 60\n");
+    place.write("notes.toml", "title = \"no agent\"\n");
+    let studio = Studio::start(place.path());
+    let agents = studio.get("/api/agents").json();
+    let names: Vec<&str> =
+        agents["agents"].as_array().unwrap().iter().map(|agent| agent["name"].as_str().unwrap()).collect();
+    assert!(names[0].ends_with("/agent.toml") && names.contains(&"crafter"), "{names:?}");
+    assert!(!names.iter().any(|name| name.ends_with("notes.toml")), "{names:?}");
+
+    // What a request says is never a path, and chooses no program.
+    for (body, part) in [
+        (json!({"agent": "/etc/hostname"}), "no agent named"),
+        (json!({"agent": names[0], "settings": ["environment=\"miniwob\""]}), "begin with `run.`"),
+        (json!({"agent": names[0], "settings": ["run.no_such_thing=1"]}), "no_such_thing"),
+    ] {
+        let refused = studio.post("/api/runs", &body);
+        assert!(refused.status == 409 && refused.body.contains(part), "{}", refused.body);
+    }
+
+    let begun = studio.post("/api/runs", &json!({"agent": names[0], "seed": 1, "steps": 4000}));
+    let run = begun.json()["run"].as_str().unwrap().to_owned();
+    let of_run = |path: &str| studio.get(&format!("/api/runs/{run}{path}")).json();
+    let records = || of_run("")["run"]["records"].as_u64().unwrap();
+    until("it goes on", || records() > 10);
+    let paused = || {
+        assert_eq!(studio.post(&format!("/api/runs/{run}/stop"), &json!({})).status, 200);
+        until("it is paused", || of_run("")["run"]["status"] == "paused");
+    };
+    paused();
+    assert_eq!(of_run("/records/1")["payload"]["by"], "a person in the studio");
+
+    let before = records();
+    let resume = || studio.post(&format!("/api/runs/{run}/resume"), &json!({"agent": names[0]}));
+    assert_eq!(resume().status, 200);
+    let twice = resume();
+    assert!(twice.status == 409 && twice.body.contains("runs `"), "{}", twice.body);
+    until("it goes on again", || records() > before + 5);
+    paused();
+    let resumed = of_run("/records?kinds=resumed");
+    assert_eq!(resumed["records"][0]["line"], "resumed by a person in the studio");
+    assert_eq!(place.json(&["replay", &run, "--verify"])["matched"], true);
+}
+
+#[test]
+fn a_call_that_waits_is_shown_whole_and_answered_from_the_page() {
+    if !has("python3") {
+        return;
+    }
+    let place = place();
+    unattended::asking(&place, "unanswered = \"wait\"");
+    let studio = Studio::start(place.path());
+    let agent = place.path().canonicalize().unwrap().join("agent.toml");
+    let begun = studio.post("/api/runs", &json!({"agent": agent, "steps": 1})).json();
+    let run = begun["run"].as_str().unwrap();
+    let waiting = || studio.get(&format!("/api/approvals?run={run}")).json()["approvals"].clone();
+    until("it asks", || !waiting().as_array().unwrap().is_empty());
+    let id = waiting()[0]["approval"].as_str().unwrap().to_owned();
+    let shown = studio.get(&format!("/api/approvals/{id}")).json();
+    assert_eq!((&shown["tool"], &shown["state"]), (&json!("dice_roll"), &json!("pending")));
+    assert!(shown["lines"].to_string().contains("sides"), "{shown}");
+    assert!(!shown["led_to_it"].as_array().unwrap().is_empty());
+
+    let answer =
+        |id: &str, allow: bool| studio.post(&format!("/api/approvals/{id}"), &json!({"allow": allow}));
+    assert_eq!(answer("a1-000000", true).status, 409, "an answer names the call");
+    assert_eq!(answer(&id, true).json()["answered_by"], "a person in the studio");
+    assert_eq!(answer(&id, false).status, 409, "an answer counts once");
+    until("the run has finished", || {
+        for more in waiting().as_array().unwrap() {
+            answer(more["approval"].as_str().unwrap(), false);
+        }
+        studio.get(&format!("/api/runs/{run}")).json()["run"]["live"] == false
+    });
+    let decided = unattended::decisions(&place);
+    assert_eq!((&decided[0]["granted"], &decided[0]["approval"]), (&json!(true), &json!(id)));
+    assert!(decided[0]["by"].as_str().unwrap().starts_with("a person in the studio, who allowed it"));
 }
 
 #[test]

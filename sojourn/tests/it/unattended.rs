@@ -253,7 +253,7 @@ fn what_a_schedule_cannot_do_is_said_when_it_is_added() {
 }
 
 /// An agent whose model calls a tool that its policy asks about.
-fn asking(place: &Place, policy: &str) {
+pub fn asking(place: &Place, policy: &str) {
     let dice = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/plugins/python/dice.py");
     place.write_agent(
         "environment = \"crafter\"",
@@ -271,7 +271,7 @@ fn pending(place: &Place) -> Vec<Value> {
 }
 
 /// The decisions of the newest run.
-fn decisions(place: &Place) -> Vec<Value> {
+pub fn decisions(place: &Place) -> Vec<Value> {
     let of = place.json_lines(&["log", "latest", "--kind", "tool_decision"]);
     of.iter().map(|record| record["payload"].clone()).collect()
 }

@@ -3,6 +3,7 @@
 use super::memories::{missing, parsed};
 use super::{Answer, Shared, body};
 use crate::json::answer;
+use crate::{NewFork, NewStart, WantedMore};
 use axum::body::Bytes;
 use axum::extract::Path;
 use axum::http::HeaderMap;
@@ -19,18 +20,73 @@ pub async fn stop(state: Shared, Path(run): Path<String>, headers: HeaderMap) ->
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Start {
+    agent: String,
+    #[serde(default)]
+    goals: Vec<String>,
+    #[serde(default)]
+    settings: Vec<String>,
+    seed: Option<u64>,
+    steps: Option<u64>,
+    minutes: Option<u64>,
+}
+
+/// `POST /runs`
+pub async fn start(state: Shared, headers: HeaderMap, bytes: Bytes) -> Answer {
+    let Start { agent, goals, settings, seed, steps, minutes } = body(&bytes)?;
+    let wanted = NewStart { agent, goals, settings, seed, more: WantedMore { steps, minutes } };
+    let run = state.studio.commands.start(wanted).await?;
+    answer(&headers, &json!({"run": run}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Resume {
+    agent: String,
+    steps: Option<u64>,
+    minutes: Option<u64>,
+}
+
+/// `POST /runs/{run}/resume`
+pub async fn resume(state: Shared, Path(run): Path<String>, headers: HeaderMap, bytes: Bytes) -> Answer {
+    let Resume { agent, steps, minutes } = body(&bytes)?;
+    let info = state.studio.store.run(&run).await?;
+    state.studio.commands.resume(&info.id, &agent, WantedMore { steps, minutes }).await?;
+    answer(&headers, &json!({"run": info.id}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Fork {
     at: u64,
     #[serde(default)]
     settings: Vec<String>,
+    prompt: Option<String>,
+    title: Option<String>,
+    agent: Option<String>,
+    steps: Option<u64>,
+    minutes: Option<u64>,
 }
 
 /// `POST /runs/{run}/fork`
 pub async fn fork(state: Shared, Path(run): Path<String>, headers: HeaderMap, bytes: Bytes) -> Answer {
-    let Fork { at, settings } = body(&bytes)?;
+    let Fork { at, settings, prompt, title, agent, steps, minutes } = body(&bytes)?;
     let info = state.studio.store.run(&run).await?;
-    let fork = state.studio.commands.fork(&info.id, EventSeq(at), settings).await?;
+    let wanted = NewFork { settings, prompt, title, agent, more: WantedMore { steps, minutes } };
+    let fork = state.studio.commands.fork(&info.id, EventSeq(at), wanted).await?;
     answer(&headers, &json!({"run": fork, "parent": info.id, "at": at}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answered {
+    allow: bool,
+}
+
+/// `POST /approvals/{id}`
+pub async fn approve(state: Shared, Path(id): Path<String>, headers: HeaderMap, bytes: Bytes) -> Answer {
+    let Answered { allow } = body(&bytes)?;
+    answer(&headers, &state.studio.commands.answer(&id, allow).await?)
 }
 
 /// `POST /memories/{id}/forget`
@@ -50,8 +106,23 @@ struct Pin {
 /// `POST /memories/{id}/pin`
 pub async fn pin(state: Shared, Path(id): Path<String>, headers: HeaderMap, bytes: Bytes) -> Answer {
     let Pin { pinned } = body(&bytes)?;
-    state.studio.commands.pin(&parsed(&id)?, pinned).await?;
+    if !state.studio.commands.pin(&parsed(&id)?, pinned).await? {
+        return Err(missing(id));
+    }
     answer(&headers, &json!({"id": id, "pinned": pinned}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edit {
+    text: String,
+}
+
+/// `POST /memories/{id}/edit`
+pub async fn edit(state: Shared, Path(id): Path<String>, headers: HeaderMap, bytes: Bytes) -> Answer {
+    let Edit { text } = body(&bytes)?;
+    let memory = state.studio.commands.edit(&parsed(&id)?, &text).await?;
+    answer(&headers, &memory)
 }
 
 #[derive(Deserialize)]

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The interval at which the log is looked at.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// `GET /runs/{run}/events`: an event when the run has more records or another status. The first one says how it is now.
 pub async fn events(

@@ -1,6 +1,7 @@
 //! The API: JSON over HTTP, paged everywhere. `docs/src/studio-api.md` describes it.
 
 mod act;
+mod approvals;
 mod live;
 mod memories;
 mod records;
@@ -25,7 +26,10 @@ type Answer = Result<Response, StudioError>;
 pub fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/home", get(runs::home))
-        .route("/runs", get(runs::list))
+        .route("/agents", get(approvals::agents))
+        .route("/approvals", get(approvals::list))
+        .route("/approvals/{id}", get(approvals::one).post(act::approve))
+        .route("/runs", get(runs::list).post(act::start))
         .route("/runs/{run}", get(runs::one))
         .route("/runs/{run}/summary", get(runs::summary))
         .route("/runs/{run}/series", get(runs::series))
@@ -38,8 +42,10 @@ pub fn router() -> Router<Arc<App>> {
         .route("/runs/{run}/frames", get(records::frames))
         .route("/runs/{run}/events", get(live::events))
         .route("/runs/{run}/stop", post(act::stop))
+        .route("/runs/{run}/resume", post(act::resume))
         .route("/runs/{run}/fork", post(act::fork))
         .route("/skills", get(skills::list))
+        .route("/skill-calls", get(skills::calls))
         .route("/skills/{name}", get(skills::one))
         .route("/skills/{name}/retire", post(act::retire))
         .route("/skills/{name}/rollback", post(act::roll_back))
@@ -47,6 +53,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/memories/{id}", get(memories::one))
         .route("/memories/{id}/forget", get(memories::would_forget).post(act::forget))
         .route("/memories/{id}/pin", post(act::pin))
+        .route("/memories/{id}/edit", post(act::edit))
         .fallback(nothing)
 }
 

@@ -30,7 +30,7 @@ pub async fn groups(state: Shared, Path(run): Path<String>, headers: HeaderMap, 
     let limit = query.limit(2000, 5000)?;
     let info = state.studio.store.run(&run).await?;
     let watched = state.outlines.current(&state.studio.store, &info).await?;
-    let outline = watched.outline.read().await;
+    let outline = watched.outline();
     let mut groups = outline.groups(first, last, levels);
     let total = groups.len();
     groups.truncate(limit);
@@ -44,7 +44,7 @@ pub async fn buckets(state: Shared, Path(run): Path<String>, headers: HeaderMap,
     let count = query.limit(240, 2000)?;
     let info = state.studio.store.run(&run).await?;
     let watched = state.outlines.current(&state.studio.store, &info).await?;
-    let outline = watched.outline.read().await;
+    let outline = watched.outline();
     answer(&headers, &json!({"read": outline.len(), "buckets": outline.buckets(first, last, count)}))
 }
 
@@ -56,7 +56,7 @@ pub async fn list(state: Shared, Path(run): Path<String>, headers: HeaderMap, ur
     let info = store.run(&run).await?;
     let watched = state.outlines.current(store, &info).await?;
     let (total, seqs) = {
-        let outline = watched.outline.read().await;
+        let outline = watched.outline();
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         if filter.is_all() {
             let last = outline.len();
@@ -76,7 +76,7 @@ pub async fn next(state: Shared, Path(run): Path<String>, headers: HeaderMap, ur
     let (after, filter) = (query.number("after", 0)?, query.filter()?);
     let info = state.studio.store.run(&run).await?;
     let watched = state.outlines.current(&state.studio.store, &info).await?;
-    let outline = watched.outline.read().await;
+    let outline = watched.outline();
     let found = outline.next(filter, after, query.text("back").is_some());
     answer(&headers, &json!({"seq": found}))
 }
@@ -109,7 +109,7 @@ pub async fn search(state: Shared, Path(run): Path<String>, headers: HeaderMap, 
             }
         };
         searched = seq;
-        if matches && (filter.is_all() || watched.outline.read().await.matching_one(filter, seq)) {
+        if matches && (filter.is_all() || watched.outline().matching_one(filter, seq)) {
             found.push(seq);
         }
     }

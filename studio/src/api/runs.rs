@@ -94,7 +94,7 @@ pub async fn summary(state: Shared, Path(run): Path<String>, headers: HeaderMap)
 pub async fn one(state: Shared, Path(run): Path<String>, headers: HeaderMap) -> Answer {
     let info = state.studio.store.run(&run).await?;
     let watched = state.outlines.current(&state.studio.store, &info).await?;
-    let outline = watched.outline.read().await;
+    let outline = watched.outline();
     let (damage, damaged) = outline.damage();
     answer(
         &headers,
@@ -117,7 +117,7 @@ pub async fn one(state: Shared, Path(run): Path<String>, headers: HeaderMap) -> 
 pub async fn series(state: Shared, Path(run): Path<String>, headers: HeaderMap) -> Answer {
     let info = state.studio.store.run(&run).await?;
     let watched = state.outlines.current(&state.studio.store, &info).await?;
-    let outline = watched.outline.read().await;
+    let outline = watched.outline();
     answer(
         &headers,
         &json!({

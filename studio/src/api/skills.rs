@@ -8,8 +8,12 @@ use axum::extract::Path;
 use axum::http::{HeaderMap, Uri};
 use serde_json::{Value, json};
 use sojourn_logbook::skills::{aliases, as_json, author, history, standing};
+use sojourn_logbook::{Failing, SkillGraph, failing, uses};
 use sojourn_skills::{History, Library, LibraryError, LibraryState};
 use sojourn_tools::signature;
+
+/// The most uses of one skill that are sent: the latest.
+const MOST_USES: usize = 2000;
 
 async fn library(app: &App) -> Result<Option<Library>, StudioError> {
     match Library::open_read_only(&app.studio.library).await {
@@ -28,17 +32,22 @@ pub async fn list(state: Shared, headers: HeaderMap, uri: Uri) -> Answer {
     let skills = library.as_ref().map_or(&empty, |library| library.state());
     let total = skills.histories().count();
     let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+    let records = match &library {
+        Some(library) => library.records().await?,
+        None => Vec::new(),
+    };
+    let failing = failing(skills, &records);
     let page: Vec<Value> = skills
         .histories()
         .skip(offset)
         .take(limit)
-        .filter_map(|(name, history)| row(skills, name, history))
+        .filter_map(|(name, history)| row(skills, name, history, failing.get(name)))
         .collect();
     answer(&headers, &json!({"total": total, "offset": offset, "skills": page}))
 }
 
 /// A skill in a line of the list: its active version, or its latest.
-fn row(state: &LibraryState, name: &str, history: &History) -> Option<Value> {
+fn row(state: &LibraryState, name: &str, history: &History, failing: Option<&Failing>) -> Option<Value> {
     let entry = history.active().or(history.versions.last())?;
     let (manifest, usage) = (&entry.skill.manifest, entry.total_usage());
     Some(json!({
@@ -58,8 +67,16 @@ fn row(state: &LibraryState, name: &str, history: &History) -> Option<Value> {
         "successes": usage.successes,
         "deaths": usage.deaths,
         "mean_steps": usage.mean_steps(),
+        "failing": failing,
         "trial": entry.report.as_ref().map(|report| (report.passes(), report.worlds.len())),
     }))
+}
+
+/// `GET /skill-calls`
+pub async fn calls(state: Shared, headers: HeaderMap) -> Answer {
+    let library = library(&state).await?;
+    let empty = LibraryState::default();
+    answer(&headers, &SkillGraph::of(library.as_ref().map_or(&empty, |library| library.state())))
 }
 
 /// `GET /skills/{name}`
@@ -78,8 +95,16 @@ pub async fn one(state: Shared, Path(name): Path<String>, headers: HeaderMap) ->
             version
         })
         .collect();
-    let history = history(skills, &library.records().await?, &name);
+    let records = library.records().await?;
+    let history = history(skills, &records, &name);
+    let mut uses = uses(skills, &records, &name);
+    let used = uses.len();
+    uses.drain(..used.saturating_sub(MOST_USES));
     let also: Vec<&str> =
         aliases(skills).into_iter().filter(|(_, other)| *other == name).map(|(alias, _)| alias).collect();
-    answer(&headers, &json!({"name": name, "aliases": also, "versions": versions, "history": history}))
+    answer(
+        &headers,
+        &json!({"name": name, "aliases": also, "versions": versions, "history": history,
+            "uses": uses, "used": used}),
+    )
 }

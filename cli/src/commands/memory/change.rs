@@ -5,20 +5,29 @@ use crate::{embedding, output, table};
 use anyhow::Result;
 use serde_json::json;
 use sojourn_core::now_ms;
-use sojourn_memory::{Memories, Tenant};
+use sojourn_memory::{Memories, Memory, MemoryId, Tenant};
 use std::io::{IsTerminal as _, Write as _};
 
 /// Replaces the text of a memory.
 pub async fn edit(memories: &Memories, tenant: &Tenant, id: &str, text: &str, json: bool) -> Result<()> {
     let old = resolve(memories, tenant, id).await?;
-    let Some(new) = memories.edit(tenant, &old.id, text, now_ms(), &[]).await? else {
-        return Err(Failure::new(Kind::NotFound, format!("memory `{id}` was forgotten meanwhile")).into());
-    };
-    embedding::embed_missing(memories, tenant).await?;
+    let new = edited(memories, tenant, &old.id, text).await?;
     if json {
         return Ok(output::json(&new)?);
     }
     Ok(output::line(format!("{} replaces {}", new.id, old.id))?)
+}
+
+/// The memory that replaces another one, with another text.
+///
+/// # Errors
+/// When there is no such memory any more, or the store fails.
+pub async fn edited(memories: &Memories, tenant: &Tenant, id: &MemoryId, text: &str) -> Result<Memory> {
+    let Some(new) = memories.edit(tenant, id, text, now_ms(), &[]).await? else {
+        return Err(Failure::new(Kind::NotFound, format!("memory `{id}` was forgotten meanwhile")).into());
+    };
+    embedding::embed_missing(memories, tenant).await?;
+    Ok(new)
 }
 
 /// Exempts a memory from expiry, or ends the exemption.

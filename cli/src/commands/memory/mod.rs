@@ -1,6 +1,6 @@
 //! `sojourn memory`: searching, correcting and forgetting memories.
 
-mod change;
+pub mod change;
 mod show;
 mod transfer;
 

@@ -4,7 +4,7 @@
 //! longest chain of callees, calls that skip columns routed through them, and each column ordered by the mean
 //! position of its neighbours.
 
-use super::graph::Graph;
+use crate::logbook::SkillGraph;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -32,7 +32,7 @@ struct Layout {
 }
 
 /// The graph as an SVG document.
-pub fn draw(graph: &Graph) -> String {
+pub fn draw(graph: &SkillGraph) -> String {
     let mut layout = Layout::new(graph);
     layout.order();
     let widths: Vec<f64> = layout.columns.iter().map(|column| width(graph, column)).collect();
@@ -96,7 +96,7 @@ pub fn draw(graph: &Graph) -> String {
     svg
 }
 
-fn width(graph: &Graph, column: &[Place]) -> f64 {
+fn width(graph: &SkillGraph, column: &[Place]) -> f64 {
     let characters = column.iter().map(|place| match place {
         Place::Skill(number) => graph.nodes[*number].label().chars().count(),
         Place::Bend(..) => 0,
@@ -105,7 +105,7 @@ fn width(graph: &Graph, column: &[Place]) -> f64 {
 }
 
 impl Layout {
-    fn new(graph: &Graph) -> Self {
+    fn new(graph: &SkillGraph) -> Self {
         let depth = depths(graph);
         let last = depth.iter().copied().max().unwrap_or(0);
         // The caller with the longest chain is leftmost.
@@ -163,7 +163,7 @@ impl Layout {
 }
 
 /// The longest chain of callees below each skill. The library has no cycles; the bound would end the loop if it had.
-fn depths(graph: &Graph) -> Vec<usize> {
+fn depths(graph: &SkillGraph) -> Vec<usize> {
     let mut depth = vec![0; graph.nodes.len()];
     for _ in 0..graph.nodes.len() {
         let mut changed = false;

@@ -6,10 +6,18 @@ use crate::record_samples;
 use crate::support::place;
 use serde_json::{Value, json};
 use sojourn_browser::{Chromium, Page, PageAction, Settings, find_chromium};
-use sojourn_memory::{Memories, MemoryKind, NewMemory, NewRun, RunId, RunStatus, Store, Tenant};
+use sojourn_core::call_hash;
+use sojourn_memory::{
+    AskedCall, EventSeq, Memories, MemoryKind, NewApproval, NewMemory, NewRun, OnTimeout, RunId, RunStatus,
+    Store, Tenant,
+};
 use sojourn_testkit::{Place, eventually, skipped};
+use sojourn_tools::{Effects, ToolSpec};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+/// The package that looks for what is hard to use without seeing or pointing.
+const AXE: &str = "axe-core@4.14.1";
 /// What a page, a skill or a memory might say.
 const HOSTILE: &str = "<img src=x onerror=\"window.harmed=1\"><script>window.harmed=1</script>\u{202e}";
 
@@ -66,9 +74,161 @@ async fn hostile() -> Place {
     let memory =
         NewMemory::new(Tenant::new("local").unwrap(), MemoryKind::Reflection, format!("harmless {HOSTILE}"));
     memories.remember(&memory, &[]).await.unwrap();
+    ask(&store, HOSTILE).await;
     store.close().await;
     super::import_skill(&place, HOSTILE);
     place
+}
+
+/// A call of the first run that waits for a person, whose tool says this of itself.
+async fn ask(store: &Store, says: &str) -> String {
+    let run = store.runs().await.unwrap().pop().unwrap();
+    let call = AskedCall {
+        tool: says.to_owned(),
+        description: says.to_owned(),
+        effects: json!({"irreversible": true}),
+        args: serde_json::Map::from_iter([(says.to_owned(), json!(says))]),
+    };
+    let spec =
+        ToolSpec { effects: Effects { irreversible: true, ..Effects::default() }, ..ToolSpec::new(says, "") };
+    let new = NewApproval {
+        hash: call_hash(&spec, &call.args),
+        call: AskedCall { effects: serde_json::to_value(spec.effects).unwrap(), ..call },
+        run: run.id,
+        seq: EventSeq(5),
+        reason: says.to_owned(),
+        asked_ms: 1_790_000_000_000,
+        expires_ms: None,
+        on_timeout: OnTimeout::Deny,
+    };
+    store.ask(new).await.unwrap().id.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fork_is_made_and_a_call_is_denied_by_hand() {
+    if find_chromium().is_none() {
+        return skipped("no Chromium is on this machine");
+    }
+    let place = super::with_golden_run();
+    let store = Store::open(place.path().join("home")).await.unwrap();
+    let asked = ask(&store, "send_form").await;
+    store.close().await;
+    let studio = Studio::start(place.path());
+    let Some(browser) = browser(vec![studio.host.clone()]).await else { return };
+    let mut page = browser.page().await.unwrap();
+    page.open(&format!("http://{}/?token={}", studio.host, studio.token)).await.unwrap();
+    shows(&page, "document.querySelector('.badge')?.textContent.startsWith('1')").await;
+
+    page.evaluate("location.hash = '#/run/2026?seq=60'").await.unwrap();
+    shows(&page, "document.querySelector('.waits a')?.textContent === 'Look and answer'").await;
+    shows(&page, "document.querySelector('.raw .buttons button') !== null").await;
+    page.evaluate("document.querySelector('.raw .buttons button').click()").await.unwrap();
+    shows(&page, "document.querySelector('dialog [name=prompt]') !== null").await;
+    page.evaluate(
+        "document.querySelector('dialog [name=prompt]').value = 'Drink first.'; document.querySelector('dialog [name=go]').checked = false; \
+         document.querySelector('dialog [type=submit]').click()",
+    )
+    .await
+    .unwrap();
+    // Both futures, and what differs.
+    shows(&page, "document.querySelectorAll('.columns > section').length === 2").await;
+    shows(&page, "document.querySelector('.columns .changes')?.textContent.includes('Drink first.')").await;
+    shows(&page, "document.querySelectorAll('.futures')[0].children.length > 20").await;
+    shows(&page, "document.querySelectorAll('.futures')[1].textContent === 'nothing yet'").await;
+
+    page.evaluate("document.querySelector('nav a[href=\"#/approvals\"]').click()").await.unwrap();
+    shows(&page, "document.querySelector('.memory-list a')?.textContent === 'send_form'").await;
+    page.evaluate("document.querySelector('.memory-list a').click()").await.unwrap();
+    shows(&page, "document.querySelector('.view')?.textContent.includes('\"send_form\": \"send_form\"')")
+        .await;
+    shows(&page, "document.querySelector('.right .problem').textContent.includes('cannot be undone')").await;
+    page.evaluate("document.querySelector('.right button.danger').click()").await.unwrap();
+    shows(&page, "document.querySelector('.right h2').textContent === 'It was denied'").await;
+    let answered = studio.get(&format!("/api/approvals/{asked}")).json();
+    assert_eq!(
+        (&answered["state"], &answered["answered_by"]),
+        (&json!("denied"), &json!("a person in the studio"))
+    );
+}
+
+/// axe-core, which looks for what people who cannot see or point would stumble over; `None` where npm cannot fetch it.
+fn axe() -> Option<String> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
+    let place = cache.join("sojourn/npm/axe");
+    std::fs::create_dir_all(&place).ok()?;
+    let script = place.join("node_modules/axe-core/axe.min.js");
+    if !script.exists() {
+        let mut npm = std::process::Command::new("npm");
+        npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefer-offline", "--prefix"]);
+        npm.arg(&place).arg(AXE).output().ok()?;
+    }
+    std::fs::read_to_string(script).ok()
+}
+
+/// A studio with something on each page: the golden run and a fork of it, skills of which one fails, a call that waits.
+struct Rich {
+    _place: Place,
+    studio: Studio,
+    run: String,
+    fork: String,
+    asked: String,
+}
+
+async fn rich() -> Rich {
+    let place = super::with_two_versions().await;
+    // The library of one home, the runs of another.
+    for name in ["sojourn.db", "sojourn.db-wal", "sojourn.db-shm"] {
+        let _ = std::fs::remove_file(place.path().join("home").join(name));
+    }
+    place.write("home/sojourn.db", golden::log());
+    let store = Store::open(place.path().join("home")).await.unwrap();
+    let asked = ask(&store, "send_form").await;
+    store.close().await;
+    let studio = Studio::start(place.path());
+    let run = studio.get("/api/runs").json()["runs"][0]["run"].as_str().unwrap().to_owned();
+    let wanted = json!({"at": 60, "prompt": "Drink first.", "title": "drink first"});
+    let fork =
+        studio.post(&format!("/api/runs/{run}/fork"), &wanted).json()["run"].as_str().unwrap().to_owned();
+    Rich { _place: place, studio, run, fork, asked }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn axe_finds_no_serious_violation_on_any_page() {
+    if find_chromium().is_none() {
+        return skipped("no Chromium is on this machine");
+    }
+    let Some(axe) = axe() else { return skipped("npm cannot fetch axe-core") };
+    let Rich { _place, studio, run, fork, asked } = rich().await;
+    let Some(browser) = browser(vec![studio.host.clone()]).await else { return };
+    let mut page = browser.page().await.unwrap();
+    page.open(&format!("http://{}/?token={}", studio.host, studio.token)).await.unwrap();
+    page.evaluate(&format!("{axe}; 0")).await.unwrap();
+    let compared = format!("#/compare?runs={run},{fork}");
+    let approval = format!("#/approvals/{asked}");
+    let request = format!("#/run/{run}?seq=47");
+    for (address, there) in [
+        ("#/runs", "document.querySelectorAll('.spark').length === 2"),
+        (request.as_str(), "document.querySelectorAll('.mind .part').length > 1"),
+        ("#/skills", "document.querySelector('.graph svg') !== null"),
+        ("#/skills/collect_wood", "document.querySelector('.right .chart svg') !== null"),
+        ("#/memory", "document.querySelector('.memory-list a') !== null"),
+        ("#/plots", "document.querySelectorAll('.chart svg path').length >= 3"),
+        (approval.as_str(), "document.querySelector('.right .view') !== null"),
+        (compared.as_str(), "document.querySelectorAll('.futures')[0]?.children.length > 20"),
+    ] {
+        page.evaluate(&format!("location.hash = '{address}'")).await.unwrap();
+        shows(&page, there).await;
+        let found = page
+            .evaluate(
+                "axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations \
+                 .filter(({ impact }) => impact === 'serious' || impact === 'critical') \
+                 .map(({ id, nodes }) => [id, ...nodes.slice(0, 3).map((node) => node.html.slice(0, 200))]))",
+            )
+            .await
+            .unwrap();
+        assert_eq!(found, json!([]), "{address}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -175,6 +335,12 @@ async fn hostile_content_is_shown_as_text_and_does_nothing() {
     shows(&page, &has_text(".source")).await;
     page.evaluate("location.hash = '#/memory?q=harmless'").await.unwrap();
     shows(&page, &has_text(".memory-list")).await;
+    page.evaluate("location.hash = '#/approvals'").await.unwrap();
+    shows(&page, &has_text(".memory-list")).await;
+    page.evaluate("document.querySelector('.memory-list a').click()").await.unwrap();
+    shows(&page, &has_text(".view")).await;
+    page.evaluate(&format!("location.hash = '#/compare?runs={run},2026'")).await.unwrap();
+    shows(&page, &has_text(".columns")).await;
     page.evaluate(&format!("location.hash = '#/plots?runs={run}'")).await.unwrap();
     shows(&page, &has_text(".chart")).await;
     assert_eq!(page.evaluate("window.harmed === undefined").await.unwrap(), true);
@@ -191,16 +357,23 @@ async fn hostile_content_is_shown_as_text_and_does_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "writes the pictures of the book"]
 async fn pictures() {
-    let place = super::with_golden_run();
-    let studio = Studio::start(place.path());
+    let Rich { _place, studio, run, fork, asked } = rich().await;
     let browser = browser(vec![studio.host.clone()]).await.unwrap();
     let mut page = browser.page().await.unwrap();
     page.resize(1280, 860).await.unwrap();
     page.open(&format!("http://{}/?token={}", studio.host, studio.token)).await.unwrap();
+    let of_run = |seq: u64| format!("#/run/{run}?seq={seq}");
+    let (compared, approval) = (format!("#/compare?runs={run},{fork}"), format!("#/approvals/{asked}"));
     for (name, address, shown) in [
-        ("run", "#/run/2026?seq=66", "document.querySelector('.changes') !== null"),
-        ("request", "#/run/2026?seq=47", "document.querySelectorAll('.mind .part').length > 1"),
-        ("plots", "#/plots", "document.querySelectorAll('.chart svg path').length >= 3"),
+        ("runs", "#/runs", "document.querySelectorAll('.spark').length === 2"),
+        ("run", &of_run(66), "document.querySelector('.changes') !== null"),
+        ("request", &of_run(47), "document.querySelectorAll('.mind .part').length > 1"),
+        ("skills", "#/skills", "document.querySelector('.graph svg') !== null"),
+        ("skill", "#/skills/collect_wood", "document.querySelector('.right .chart svg') !== null"),
+        ("memory", "#/memory?q=wood", "document.querySelector('.memory-list a') !== null"),
+        ("plots", &format!("#/plots?runs={run}"), "document.querySelectorAll('.chart svg path').length >= 3"),
+        ("approval", &approval, "document.querySelector('.right .view') !== null"),
+        ("compare", &compared, "document.querySelectorAll('.futures')[0]?.children.length > 20"),
     ] {
         page.evaluate(&format!("location.hash = '{address}'")).await.unwrap();
         shows(&page, shown).await;

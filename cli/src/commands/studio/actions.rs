@@ -1,0 +1,232 @@
+//! What the page may do, each by the code of a command.
+
+use super::agents::Agents;
+use crate::approver::shown_lines;
+use crate::args::{Fork, Run, Target};
+use crate::commands::run::launch::launch;
+use crate::commands::{approvals, fork, memory, skills};
+use crate::error::{self, Failure, Kind};
+use crate::home::Home;
+use crate::session;
+use anyhow::Result;
+use async_trait::async_trait;
+use sojourn_memory::{
+    EventSeq, Forgotten, Memories, Memory, MemoryId, MemoryKind, PendingApproval, Query, RunId, Tenant,
+};
+use sojourn_studio::{Agent, Approval, Commands, Found, MemoryQuery, NewFork, NewStart, Refused, WantedMore};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Who acts, as the log names it.
+const BY: &str = "a person in the studio";
+/// The longest text of a memory and of instructions, in bytes.
+const LONGEST: usize = 64 << 10;
+
+/// The commands of a home.
+pub struct OfHome {
+    pub home: Home,
+    pub memories: Memories,
+    pub tenant: Tenant,
+    pub agents: Agents,
+}
+
+/// An error as the studio tells it.
+#[allow(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
+fn refused(error: anyhow::Error) -> Refused {
+    Refused { message: error::chain(&error), hint: error::hint(&error) }
+}
+
+/// Refuses settings that are not about the run: others choose programs and servers, which only a file on this machine may.
+fn of_run(settings: &[String]) -> Result<()> {
+    match settings.iter().find(|setting| !setting.trim_start().starts_with("run.")) {
+        None => Ok(()),
+        Some(other) => Err(Failure::new(
+            Kind::Usage,
+            format!(
+                "`{other}` is no setting of a run: on the page, only keys that begin with `run.` are set"
+            ),
+        )
+        .hint("write other keys into the agent file")
+        .into()),
+    }
+}
+
+fn short_enough(text: &str, what: &str) -> Result<()> {
+    if text.len() <= LONGEST {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Usage, format!("{what} has {} bytes; {LONGEST} are the most", text.len())).into())
+}
+
+impl OfHome {
+    /// The arguments of `sojourn run`.
+    fn run(agent: PathBuf, more: &WantedMore) -> Run {
+        Run {
+            agent,
+            steps: more.steps,
+            time: more.minutes.map(|minutes| Duration::from_secs(minutes.saturating_mul(60))),
+            seed: None,
+            goals: Vec::new(),
+            overrides: Vec::new(),
+            resume: None,
+            pull: false,
+            json: false,
+            otlp: None,
+            unsupervised: false,
+            unattended: true,
+            scheduled: None,
+            release_after: Duration::ZERO,
+            worker: None,
+            id: None,
+            by: Some(BY.to_owned()),
+        }
+    }
+
+    async fn start_run(&self, wanted: NewStart) -> Result<RunId> {
+        let NewStart { agent, goals, settings, seed, more } = wanted;
+        of_run(&settings)?;
+        let agent = self.agents.find(&agent)?;
+        let run = Run { goals, overrides: settings, seed, ..Self::run(agent, &more) };
+        Box::pin(launch(&self.home, run)).await
+    }
+
+    async fn resume_run(&self, run: &RunId, agent: &str, more: &WantedMore) -> Result<()> {
+        let agent = self.agents.find(agent)?;
+        let resume = Run { resume: Some(Some(run.to_string())), ..Self::run(agent, more) };
+        Box::pin(launch(&self.home, resume)).await?;
+        Ok(())
+    }
+
+    async fn fork_run(&self, run: &RunId, at: EventSeq, wanted: NewFork) -> Result<RunId> {
+        let NewFork { settings, prompt, title, agent, more } = wanted;
+        of_run(&settings)?;
+        short_enough(prompt.as_deref().unwrap_or_default(), "the text")?;
+        let args = Fork {
+            run: run.to_string(),
+            at: at.0,
+            agent: agent.as_deref().map(|agent| self.agents.find(agent)).transpose()?,
+            overrides: settings,
+            model: None,
+            prompt_file: None,
+            steps: more.steps,
+            time: more.minutes.map(|minutes| Duration::from_secs(minutes.saturating_mul(60))),
+            title,
+            no_run: true,
+            json: false,
+        };
+        Ok(fork::make(self.home.clone(), &args, prompt, Some(BY)).await?.run)
+    }
+
+    async fn shown(&self, approval: &PendingApproval, in_full: bool) -> Approval {
+        let lines = if in_full { shown_lines(&approval.asked.call.args) } else { Ok(Vec::new()) };
+        let (lines, unreadable) = match lines {
+            Ok(lines) => (lines, None),
+            Err(reason) => (Vec::new(), Some(reason)),
+        };
+        let led_to_it = if in_full {
+            approvals::led_to_it(self.memories.store(), approval).await.unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        let mut asked = approvals::as_json(approval);
+        if let Some(fields) = asked.as_object_mut().filter(|_| !in_full) {
+            fields.remove("args");
+        }
+        Approval { asked, lines, unreadable, led_to_it, next: None }
+    }
+}
+
+#[async_trait]
+impl Commands for OfHome {
+    async fn find_memories(&self, query: &MemoryQuery) -> Result<Found, Refused> {
+        let is_known = |kind: &&str| MemoryKind::ALL.iter().any(|one| one.as_str() == *kind);
+        if let Some(kind) = query.kind.as_deref().filter(|kind| !is_known(kind)) {
+            return Err(Refused { message: format!("no kind of memory is called `{kind}`"), hint: None });
+        }
+        let kinds: Vec<MemoryKind> =
+            MemoryKind::ALL.into_iter().filter(|kind| Some(kind.as_str()) == query.kind.as_deref()).collect();
+        let wanted = Query {
+            k: query.limit,
+            kinds: &kinds,
+            run: query.run.as_ref(),
+            token_budget: usize::MAX,
+            ..Query::new(&self.tenant, &query.text)
+        };
+        let (memories, by_meaning) = memory::recall(&self.memories, wanted).await.map_err(refused)?;
+        let searched_by = if by_meaning { "words and meaning" } else { "words" };
+        Ok(Found { searched_by, memories })
+    }
+
+    async fn forget(&self, id: &MemoryId) -> Result<Option<Forgotten>, Refused> {
+        self.memories.forget(&self.tenant, id).await.map_err(|error| refused(error.into()))
+    }
+
+    async fn pin(&self, id: &MemoryId, pinned: bool) -> Result<bool, Refused> {
+        self.memories.pin(&self.tenant, id, pinned).await.map_err(|error| refused(error.into()))
+    }
+
+    async fn edit(&self, id: &MemoryId, text: &str) -> Result<Memory, Refused> {
+        let edited = async {
+            short_enough(text, "the text")?;
+            if text.trim().is_empty() {
+                return Err(Failure::new(Kind::Usage, "a memory without a text says nothing")
+                    .hint("forget it instead")
+                    .into());
+            }
+            memory::change::edited(&self.memories, &self.tenant, id, text.trim()).await
+        };
+        edited.await.map_err(refused)
+    }
+
+    async fn fork(&self, run: &RunId, at: EventSeq, wanted: NewFork) -> Result<RunId, Refused> {
+        self.fork_run(run, at, wanted).await.map_err(refused)
+    }
+
+    async fn agents(&self) -> Result<Vec<Agent>, Refused> {
+        Ok(self.agents.all())
+    }
+
+    async fn start(&self, wanted: NewStart) -> Result<RunId, Refused> {
+        self.start_run(wanted).await.map_err(refused)
+    }
+
+    async fn resume(&self, run: &RunId, agent: &str, more: WantedMore) -> Result<(), Refused> {
+        self.resume_run(run, agent, &more).await.map_err(refused)
+    }
+
+    async fn stop(&self, run: &RunId) -> Result<(), Refused> {
+        session::ask_to_stop(self.memories.store(), run).map_err(refused)
+    }
+
+    async fn approvals(&self, run: Option<&RunId>, answered: bool) -> Result<Vec<Approval>, Refused> {
+        let store = self.memories.store();
+        let found = store.approvals(run, answered, approvals::MOST).await;
+        let mut all = Vec::new();
+        for approval in found.map_err(|error| refused(error.into()))? {
+            all.push(self.shown(&approval, false).await);
+        }
+        Ok(all)
+    }
+
+    async fn approval(&self, id: &str) -> Result<Approval, Refused> {
+        let found = approvals::find(self.memories.store(), id).await.map_err(refused)?;
+        Ok(self.shown(&found, true).await)
+    }
+
+    async fn answer(&self, id: &str, granted: bool) -> Result<Approval, Refused> {
+        let answered = approvals::answered(&self.home, self.memories.store(), id, granted, BY);
+        let (now, next) = answered.await.map_err(refused)?;
+        Ok(Approval { next, ..self.shown(&now, true).await })
+    }
+
+    async fn retire(&self, name: &str, version: u32, reason: &str) -> Result<(), Refused> {
+        let target = Target { name: name.to_owned(), version: Some(version) };
+        skills::change::retired(&self.home, &target, reason.to_owned()).await.map_err(refused)?;
+        Ok(())
+    }
+
+    async fn roll_back(&self, name: &str, to: u32) -> Result<(), Refused> {
+        skills::change::rolled_back(&self.home, name, Some(to)).await.map_err(refused)?;
+        Ok(())
+    }
+}

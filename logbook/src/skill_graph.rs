@@ -1,0 +1,86 @@
+//! The call graph of the skills of a library.
+
+use serde::Serialize;
+use sojourn_skills::LibraryState;
+use std::collections::BTreeMap;
+
+/// The active skills and their calls.
+#[derive(Debug, Serialize)]
+pub struct SkillGraph {
+    /// The skills, sorted by name.
+    pub nodes: Vec<SkillNode>,
+    /// Caller and callee as positions among the nodes.
+    #[serde(skip)]
+    pub edges: Vec<(usize, usize)>,
+    /// Caller and callee by name.
+    #[serde(rename = "edges")]
+    pub named: Vec<SkillCall>,
+}
+
+/// One active skill.
+#[derive(Debug, Serialize)]
+pub struct SkillNode {
+    /// The skill's name.
+    pub name: String,
+    /// The active version.
+    pub version: u32,
+    /// The number of successful uses.
+    pub successes: u32,
+    /// The number of uses.
+    pub uses: u32,
+    /// Whether a callee changed since the skill was tested.
+    pub stale: bool,
+    /// Whether it is a reflex.
+    pub reflex: bool,
+}
+
+/// A call of one skill by another, by their names.
+#[derive(Debug, Serialize)]
+pub struct SkillCall {
+    /// The skill that calls.
+    pub caller: String,
+    /// The skill that is called.
+    pub callee: String,
+}
+
+impl SkillGraph {
+    /// The graph of the active skills.
+    pub fn of(state: &LibraryState) -> Self {
+        let nodes: Vec<SkillNode> = state
+            .all_active()
+            .map(|entry| {
+                let usage = entry.total_usage();
+                SkillNode {
+                    name: entry.name().to_owned(),
+                    version: entry.skill.manifest.version,
+                    successes: usage.successes,
+                    uses: usage.uses(),
+                    stale: state.stale_callee(entry).is_some(),
+                    reflex: entry.is_reflex(),
+                }
+            })
+            .collect();
+        let at: BTreeMap<&str, usize> =
+            nodes.iter().enumerate().map(|(at, node)| (node.name.as_str(), at)).collect();
+        let mut edges = Vec::new();
+        for (caller, entry) in state.all_active().enumerate() {
+            for callee in state.callees(entry).filter_map(|name| at.get(state.resolve(name))) {
+                edges.push((caller, *callee));
+            }
+        }
+        edges.dedup();
+        let name = |at: usize| nodes[at].name.clone();
+        let named =
+            edges.iter().map(|&(from, to)| SkillCall { caller: name(from), callee: name(to) }).collect();
+        Self { nodes, edges, named }
+    }
+}
+
+impl SkillNode {
+    /// `collect_wood v2, 7 of 9`.
+    pub fn label(&self) -> String {
+        let used =
+            if self.uses > 0 { format!(", {} of {}", self.successes, self.uses) } else { String::new() };
+        format!("{} v{}{used}", self.name, self.version)
+    }
+}

@@ -1,0 +1,82 @@
+//! The uses of skills over time: in which context, with which result, and since when a skill fails.
+
+use serde::Serialize;
+use sojourn_skills::{LibraryEvent, LibraryState, RecordedEvent};
+use std::collections::BTreeMap;
+
+/// One use of a skill.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SkillUse {
+    /// Milliseconds since 1970.
+    pub at_ms: u64,
+    /// The version that was used.
+    pub version: u32,
+    /// The context: the name of a task, or another label.
+    pub context: String,
+    /// Whether the post-condition held afterwards.
+    pub success: bool,
+    /// Whether the agent died during the use.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub died: bool,
+    /// Environment steps.
+    pub steps: u32,
+    /// Why it stopped, where it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The run and record, as `RUN/SEQ`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+}
+
+/// Failures of a skill without a success after them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Failing {
+    /// The number of the failures.
+    pub failures: u32,
+    /// Time of the first of them, in milliseconds since 1970.
+    pub since_ms: u64,
+    /// The run and record of the first of them.
+    pub origin: Option<String>,
+    /// The version that failed first.
+    pub version: u32,
+}
+
+/// The uses of a skill in order, of all its versions.
+pub fn uses(state: &LibraryState, records: &[RecordedEvent], name: &str) -> Vec<SkillUse> {
+    all_uses(state, records).filter(|(used, _)| *used == name).map(|(_, one)| one).collect()
+}
+
+/// The skills whose latest uses failed, by name.
+pub fn failing(state: &LibraryState, records: &[RecordedEvent]) -> BTreeMap<String, Failing> {
+    let mut failing: BTreeMap<String, Failing> = BTreeMap::new();
+    for (name, SkillUse { at_ms, version, success, origin, .. }) in all_uses(state, records) {
+        if success {
+            failing.remove(name);
+        } else {
+            let first = Failing { failures: 0, since_ms: at_ms, origin, version };
+            failing.entry(name.to_owned()).or_insert(first).failures += 1;
+        }
+    }
+    failing
+}
+
+fn all_uses<'a>(
+    state: &'a LibraryState,
+    records: &'a [RecordedEvent],
+) -> impl Iterator<Item = (&'a str, SkillUse)> {
+    records.iter().filter_map(|record| {
+        let LibraryEvent::Used { id, usage } = &record.event else { return None };
+        let manifest = &state.entry(id)?.skill.manifest;
+        let one = SkillUse {
+            at_ms: record.at_ms,
+            version: manifest.version,
+            context: usage.context.clone(),
+            success: usage.success,
+            died: usage.died,
+            steps: usage.steps,
+            error: usage.error.clone(),
+            origin: record.source.clone(),
+        };
+        Some((manifest.name.as_str(), one))
+    })
+}
