@@ -22,7 +22,7 @@ use crate::{eyes, waiting};
 use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use sojourn_core::{Redactor, ReflexSource, RunConfig};
+use sojourn_core::{RedactedEnvironment, Redactor, ReflexSource, RunConfig};
 use sojourn_sandbox::LimitSettings;
 use sojourn_service::notify::NotifySettings;
 use sojourn_tools::{
@@ -180,7 +180,7 @@ pub fn schema() -> serde_json::Value {
 }
 
 impl AgentFile {
-    /// The world of this agent, not reset yet.
+    /// The world of this agent, not reset yet, under its policy and without its secrets.
     ///
     /// # Errors
     /// When no environment has that name, or it cannot be reached.
@@ -190,7 +190,9 @@ impl AgentFile {
         if let Some(tools) = &self.run.tools {
             policies.add(&tools.policy)?;
         }
-        Ok(PolicedEnvironment::wrap(environment, Arc::new(policies)))
+        let environment = PolicedEnvironment::wrap(environment, Arc::new(policies));
+        // A world is looked at before there is a run, too.
+        Ok(RedactedEnvironment::wrap(environment, &self.redactor()))
     }
 
     /// The reflexes' sources; each is named after its file.
