@@ -15,7 +15,7 @@ use crate::{disk, timing};
 use async_trait::async_trait;
 use children::{Children, Start};
 pub use settle::WAITING;
-use sojourn_memory::{Error, Job, JobState, OnTimeout, Overlap, RunId, RunInfo, Schedule, Store};
+use sojourn_memory::{BY_TIMEOUT, Error, Job, JobState, OnTimeout, Overlap, RunId, RunInfo, Schedule, Store};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -279,13 +279,11 @@ impl Daemon {
 
     /// Answers the approvals whose time is over as their agent files say.
     async fn time_out_approvals(&self, now_ms: i64) -> Result<(), Error> {
-        for approval in self.store.approvals(None, false, TIMED_OUT_AT_ONCE).await? {
-            if approval.asked.expires_ms.is_some_and(|expires| expires <= now_ms) {
-                let granted = approval.asked.on_timeout == OnTimeout::Allow;
-                if self.store.answer_approval(&approval.id, granted, "the time-out", now_ms).await? {
-                    let answer = if granted { "allowed" } else { "denied" };
-                    self.host.say(&format!("approval {} was {answer} by its time-out", approval.id));
-                }
+        for approval in self.store.expired_approvals(now_ms, TIMED_OUT_AT_ONCE).await? {
+            let granted = approval.asked.on_timeout == OnTimeout::Allow;
+            if self.store.answer_approval(&approval.id, granted, BY_TIMEOUT, now_ms).await? {
+                let answer = if granted { "allowed" } else { "denied" };
+                self.host.say(&format!("approval {} was {answer} by its time-out", approval.id));
             }
         }
         Ok(())
