@@ -149,6 +149,7 @@ pub async fn write(studio: &Studio, info: &RunInfo, mut out: impl Write) -> Resu
         "sampled": sampled,
     });
     out.write_all(page(&info.id.to_string(), &data).as_bytes())?;
+    out.flush()?;
     Ok(sampled)
 }
 

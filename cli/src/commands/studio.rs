@@ -1,5 +1,6 @@
 //! `sojourn studio` and `sojourn report`: the page, and a run as one file.
 
+use super::log::export::beside;
 use super::mcp::http::{Endpoint, chosen_token};
 use super::{fork, memory, skills};
 use crate::args::{Fork, Report, Studio as StudioArgs, Target};
@@ -49,10 +50,9 @@ pub async fn report(home: &Home, args: &Report) -> Result<()> {
     let studio = open(home).await?;
     let info = logbook::find_run(&studio.store, &args.run).await?;
     let unwritable = || format!("cannot write `{}`", args.out.display());
-    let partial = args.out.with_extension("part");
-    let file = std::fs::File::create(&partial).with_context(unwritable)?;
-    let held = report::write(&studio, &info, BufWriter::new(file)).await?;
-    std::fs::rename(&partial, &args.out).with_context(unwritable)?;
+    let mut file = beside(&args.out).with_context(unwritable)?;
+    let held = report::write(&studio, &info, BufWriter::new(file.as_file_mut())).await?;
+    file.persist(&args.out).with_context(unwritable)?;
     if args.json {
         return Ok(output::json(&held)?);
     }

@@ -42,7 +42,7 @@ pub async fn export(store: &Store, args: &Export) -> Result<()> {
 }
 
 /// A temporary file in the directory of `path`, to be renamed to it.
-pub(super) fn beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
+pub(in crate::commands) fn beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     tempfile::NamedTempFile::new_in(directory)
 }

@@ -2,7 +2,7 @@
 
 mod check;
 mod collect;
-mod export;
+pub(super) mod export;
 mod heads;
 mod media;
 mod otlp;
