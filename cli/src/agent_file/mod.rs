@@ -232,6 +232,22 @@ impl AgentFile {
         uncovered.map(|(name, instead)| format!("the secret `{name}`: {instead}")).collect()
     }
 
+    /// The sources whose tools could change the agent file `file` itself, and with it what later runs may do; one sentence each.
+    pub fn write_warnings(&self, file: &Path) -> Vec<String> {
+        let Ok(file) = std::fs::canonicalize(file) else { return Vec::new() };
+        let warning = |(name, settings): (&String, &SourceSettings)| {
+            let SourceSettings::Files(files) = settings else { return None };
+            let root = std::fs::canonicalize(self.directory.join(&files.root)).ok()?;
+            (files.write && file.starts_with(root)).then(|| {
+                format!(
+                    "`{name}_write` can change `{}`, which says what the agent may do: give `tools.{name}` a directory without it",
+                    file.display()
+                )
+            })
+        };
+        self.tools.iter().filter_map(warning).collect()
+    }
+
     /// Names of variables that are declared as secrets.
     fn secret_names(&self) -> impl Iterator<Item = &str> {
         let webhook = self.notify.webhook.as_ref().and_then(|webhook| webhook.secret_env.as_ref());

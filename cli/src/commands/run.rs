@@ -179,7 +179,7 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
         models.tools = Some(Tools { toolbox: Arc::new(toolbox), approver });
     }
     let tools = models.tools.clone();
-    for warning in agent.secret_warnings(&redactor) {
+    for warning in agent.secret_warnings(&redactor).into_iter().chain(agent.write_warnings(&args.agent)) {
         output::note(format!("warning: {warning}"));
     }
     let observer: Arc<dyn Observer> = match &telling {
