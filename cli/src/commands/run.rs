@@ -22,7 +22,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sojourn_controller::Cancel;
 use sojourn_core::{Core, FinishReason, Observer, Outcome, Tools, Totals, now_ms};
-use sojourn_memory::RunId;
+use sojourn_memory::{EventSeq, RunId};
 use sojourn_service::live::Report;
 use sojourn_service::notify::EventKind;
 use sojourn_skills::Origin;
@@ -146,6 +146,7 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     let resumed = match &run {
         // A worker that died before the first record starts the run again, under the same id.
         Some(run) => match store.run(run.as_str()).await {
+            Ok(info) if info.last_seq == EventSeq(0) && info.parent.is_none() => None,
             Ok(info) => Some(info),
             Err(_) if args.resume.is_none() => None,
             Err(error) => return Err(error.into()),
