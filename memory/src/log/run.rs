@@ -202,7 +202,7 @@ impl Store {
              AND NOT EXISTS (SELECT 1 FROM records WHERE records.run = runs.no)",
         )
         .bind(new.id.as_str())
-        .execute(&mut *connection)
+        .execute(&mut connection)
         .await?;
         insert(&mut connection, &new, None).await?;
         Writer::new(self.clone(), connection, lock, &new.id).await
