@@ -11,6 +11,8 @@ use sojourn_core::{DriveError, GoalMeaning, GoalQuestion, Observer, Planner, Sur
 use sojourn_sandbox::Sandbox;
 use sojourn_skills::LibraryState;
 use sojourn_synthesis::Survey;
+use sojourn_tools::outside::quote;
+use sojourn_tools::outside::text::cut;
 use sojourn_tools::{Environment, EnvironmentSpec, TaskSpec, WithGoals};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,6 +24,9 @@ const CALLS: usize = 6000;
 const ASKED: u64 = 3;
 /// Things that can be measured in a world, which an error names.
 const NAMED: usize = 6;
+
+/// Limit on the description of a task that was discovered, in characters.
+const MOST_CHARACTERS: usize = 400;
 
 /// What looks around and understands.
 pub struct Scout<'a> {
@@ -98,10 +103,12 @@ impl<'a> Scout<'a> {
         if !question.has_choices() {
             return understood(None);
         }
+        let redactor = self.agent.redactor();
         let enough = if question.is_a_guess() { ASKED as usize } else { 2 };
         let mut meant: Vec<(GoalMeaning, usize)> = Vec::new();
         for attempt in 0..ASKED {
-            let request = question.request(seeds::draw(self.seed, "goal", attempt));
+            // No record has passed the redaction yet.
+            let request = redactor.any(question.request(seeds::draw(self.seed, "goal", attempt)))?;
             let reply = controller
                 .complete(&request, &self.cancel)
                 .await
@@ -207,11 +214,17 @@ pub async fn prepare(
     }
     let mut last = Vec::new();
     if discovers {
-        last = remembered(library, &spec.name);
+        last = remembered(library, &spec);
         let known: BTreeSet<_> = spec.tasks.iter().chain(&last).flat_map(|task| task.goal.paths()).collect();
         let found = seen.tasks(&known, agent.discover.tasks.saturating_sub(last.len()));
         drop(known);
         last.extend(found);
+        if spec.untrusted {
+            // The world's own words: names and values of its state.
+            for task in &mut last {
+                task.description = quote::inline_once(&cut(&task.description, MOST_CHARACTERS));
+            }
+        }
         if !last.is_empty() {
             let names: Vec<&str> = last.iter().map(|task| task.name.as_str()).collect();
             notes.push(format!("found out what can be done: {}", names.join(", ")));
@@ -220,11 +233,12 @@ pub async fn prepare(
     Ok(Prepared { environment: WithGoals::wrap(environment, goals, last), notes, only })
 }
 
-/// The tasks of skills that earlier runs learned in this world.
-fn remembered(library: &LibraryState, environment: &str) -> Vec<TaskSpec> {
+/// The tasks of skills that earlier runs learned in this world. In a trusted world, the words of a skill from outside are no task.
+fn remembered(library: &LibraryState, world: &EnvironmentSpec) -> Vec<TaskSpec> {
     library
         .all_active()
-        .filter(|entry| !entry.is_reflex() && entry.skill.manifest.environment == environment)
+        .filter(|entry| !entry.is_reflex() && entry.skill.manifest.environment == world.name)
+        .filter(|entry| world.untrusted || !entry.skill.manifest.is_untrusted())
         .filter_map(|entry| {
             let manifest = &entry.skill.manifest;
             let goal = manifest.postcondition.clone().filter(|_| manifest.parameters.is_empty())?;

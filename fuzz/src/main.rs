@@ -1,4 +1,4 @@
-//! Fuzzes every reader of outside data: `cargo run -p sojourn-fuzz -- [TARGET…] [--executions N] [--seed N]`.
+//! Fuzzes every reader of outside data: `cargo run -p sojourn-fuzz -- [TARGET…] [--executions N] [--minutes N] [--seed N]`.
 //!
 //! Each execution mutates an entry of the target's corpus and hands it to the reader. The input depends on the seed, the target
 //! and the number of the execution alone, so that every failure can be repeated. A failure is a panic, an execution that lasts
@@ -34,6 +34,9 @@ struct Args {
     /// Executions of all targets together. Slow targets get a smaller share.
     #[arg(long, default_value_t = 1_000_000)]
     executions: u64,
+    /// Minutes after which no further execution begins; each target has its share of them.
+    #[arg(long)]
+    minutes: Option<u64>,
     /// The seed of the mutations.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -70,7 +73,8 @@ fn run(args: &Args) -> Result<()> {
     for target in chosen {
         let count = (args.executions as f64 * target.share / shares).ceil() as u64;
         let begun = Instant::now();
-        fuzz(target, count, args.seed)?;
+        let time = args.minutes.map(|minutes| Duration::from_mins(minutes).mul_f64(target.share / shares));
+        let count = fuzz(target, count, args.seed, time.map(|time| begun + time))?;
         all += count;
         let seconds = begun.elapsed().as_secs_f64();
         println!("{:<16} {count:>10} executions in {seconds:>6.1} s", target.name);
@@ -98,8 +102,8 @@ struct Running {
     input: Mutex<Vec<u8>>,
 }
 
-/// Executes a target on every processor.
-fn fuzz(target: &Target, count: u64, seed: u64) -> Result<()> {
+/// Executes a target on every processor, `count` times or until the time is over. Returns how often.
+fn fuzz(target: &Target, count: u64, seed: u64, until: Option<Instant>) -> Result<u64> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let corpus = (target.corpus)();
     ensure!(!corpus.is_empty(), "`{}` has no corpus", target.name);
@@ -112,6 +116,7 @@ fn fuzz(target: &Target, count: u64, seed: u64) -> Result<()> {
                 scope.spawn(move || {
                     (first..count)
                         .step_by(threads as usize)
+                        .take_while(|_| until.is_none_or(|until| Instant::now() < until))
                         .try_for_each(|number| execute(target, corpus, seed, number, running))
                 })
             })
@@ -121,7 +126,8 @@ fn fuzz(target: &Target, count: u64, seed: u64) -> Result<()> {
             Ok(result) => result,
             Err(_) => bail!("a thread of the fuzzer ended"),
         })
-    })
+    })?;
+    Ok(running.iter().map(|one| one.done.load(Ordering::SeqCst)).sum())
 }
 
 fn execute(target: &Target, corpus: &[Vec<u8>], seed: u64, number: u64, running: &Running) -> Result<()> {

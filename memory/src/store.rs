@@ -107,7 +107,8 @@ fn create_private(directory: &Path) -> io::Result<()> {
 /// Serialises creation and migration of the database between processes.
 async fn lock_while_opening(home: &Path) -> Result<File, Error> {
     let locks = home.join("locks");
-    let path = locks.join("open.lock");
+    // Not `.lock`, as those of runs: a run may have any name.
+    let path = locks.join("home.open");
     let lock = tokio::task::spawn_blocking(move || {
         let io = |source| Error::Io { path: path.clone(), source };
         create_private(&locks).map_err(io)?;

@@ -8,7 +8,9 @@ mod heartbeats;
 mod outbox;
 mod schedules;
 
-pub use approvals::{ApprovalId, ApprovalState, AskedCall, NewApproval, OnTimeout, PendingApproval};
+pub use approvals::{
+    ApprovalId, ApprovalState, AskedCall, BY_TIMEOUT, NewApproval, OnTimeout, PendingApproval,
+};
 pub use heartbeats::Heartbeat;
 pub use outbox::{Message, NewMessage};
 pub use schedules::{Arguments, Due, Job, JobState, Missed, NewSchedule, Overlap, Schedule, Timing};

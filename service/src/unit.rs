@@ -52,6 +52,8 @@ fn quoted(path: &Path) -> String {
 /// A word of a command line of systemd. A percent sign and a dollar sign would be replaced, and quotes and backslashes read.
 fn word(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
+    // A line break would begin another setting.
+    let escaped = escaped.replace('\n', "\\n").replace('\r', "\\r");
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-:=%$".contains(c);
     if !escaped.is_empty() && escaped.chars().all(is_plain) { escaped } else { format!("\"{escaped}\"") }
 }
@@ -59,6 +61,14 @@ fn word(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_break_in_a_path_begins_no_setting() {
+        let home = Path::new("/home/ada\nExecStartPost=/bin/evil\r");
+        let unit = Unit { program: Path::new("/sojourn"), home, arguments: &[], stop_seconds: 1 };
+        let start = "ExecStart=/sojourn --home \"/home/ada\\nExecStartPost=/bin/evil\\r\" up\n";
+        assert!(unit.text().contains(start), "{}", unit.text());
+    }
 
     #[test]
     fn words_reach_the_program_as_they_are() {

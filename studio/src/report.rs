@@ -207,6 +207,7 @@ pub async fn write(studio: &Studio, info: &RunInfo, mut out: impl Write) -> Resu
     data["texts"] = json!(texts.all);
     data["sampled"] = serde_json::to_value(sampled)?;
     out.write_all(page(&info.id.to_string(), &data).as_bytes())?;
+    out.flush()?;
     Ok(sampled)
 }
 

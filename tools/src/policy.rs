@@ -2,6 +2,7 @@ mod actions;
 
 pub use actions::ActionRuling;
 
+use crate::outside::url::{destinations, names};
 use crate::{Effects, TimeoutAnswer, ToolSpec, Unanswered};
 use globset::{Glob, GlobMatcher};
 use regex::{Regex, RegexBuilder};
@@ -68,6 +69,9 @@ pub struct Rule {
     ///
     /// A rule that denies or asks matches whatever it cannot rule out: `.` matches line breaks too, and an argument
     /// that is absent or null matches. In a rule that allows, neither matches.
+    ///
+    /// Another spelling of a path or an address leads past no rule: a rule that denies or asks also sees what `./a`, `b/../a` or
+    /// `HTTPS://HOST/%61` name, and a rule that allows must match what `a/../b` leads to as well.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub args: BTreeMap<String, String>,
     /// Decision for matching calls.
@@ -273,19 +277,24 @@ impl CompiledRule {
             && self.args.iter().all(|(name, regex)| {
                 match args.get(name).or(default_of(spec, name).as_ref()) {
                     None | Some(Value::Null) => self.rule.then != PolicyVerdict::Allow,
-                    Some(Value::String(text)) => regex.is_match(text),
-                    Some(other) if self.rule.then == PolicyVerdict::Allow => {
-                        regex.is_match(&other.to_string())
+                    Some(given) if self.rule.then == PolicyVerdict::Allow => {
+                        let text = given.as_str().map_or_else(|| given.to_string(), str::to_owned);
+                        regex.is_match(&text) && destinations(&text).iter().all(|name| regex.is_match(name))
                     }
-                    Some(other) => spellings(other).iter().any(|text| regex.is_match(text)),
+                    Some(given) => {
+                        spellings(given).iter().flat_map(|text| names(text)).any(|name| regex.is_match(&name))
+                    }
                 }
             })
     }
 }
 
-/// What a tool may make of a value that is no string: its JSON text, each text and number in it, those of a list as one line,
-/// and whole numbers without a fraction or an exponent.
+/// What a tool may make of a value: a string is itself; of another value, its JSON text, each text and number in it, those of a
+/// list as one line, and whole numbers without a fraction or an exponent.
 fn spellings(value: &Value) -> Vec<String> {
+    if let Value::String(text) = value {
+        return vec![text.clone()];
+    }
     let mut all = vec![value.to_string()];
     let mut words = Vec::new();
     let mut open = vec![value];
@@ -467,6 +476,44 @@ mod tests {
         }
         let deny = for_argument("production", PolicyVerdict::Deny);
         assert_eq!(verdict(&deny, &run, &json!({"command": ["test", 7]}), false), PolicyVerdict::Allow);
+    }
+
+    #[test]
+    fn another_spelling_of_a_path_or_an_address_leads_past_no_rule() {
+        let read = tool("files_read", Effects::default());
+        let with = |pattern: &str, then, default| {
+            let rule = Rule { args: [("command".into(), pattern.into())].into(), ..rule("*", then) };
+            let file = PolicyFile { default: Some(default), rules: vec![rule], ..PolicyFile::default() };
+            Policy::new(file).unwrap()
+        };
+        use PolicyVerdict::{Allow, Ask, Deny};
+        let secret =
+            [json!("./secret/a"), json!("x/../secret/a"), json!("secret//a"), json!(["x/../secret/a"])];
+        let admin =
+            ["HTTPS://x.example/admin", "https://x.example/%61dmin", "https://x.example/public/../admin"];
+        for then in [Deny, Ask] {
+            for value in &secret {
+                let args = json!({"command": value});
+                assert_eq!(verdict(&with("secret/.*", then, Allow), &read, &args, false), then, "{args}");
+            }
+            for address in admin {
+                let rule = with("https://x\\.example/admin.*", then, Allow);
+                assert_eq!(verdict(&rule, &read, &json!({"command": address}), false), then, "{address}");
+            }
+        }
+        let public = with("public/.*", Allow, Deny);
+        let pages = with("https://x\\.example/public/.*", Allow, Deny);
+        for (policy, text, decided) in [
+            (&public, "public/a", Allow),
+            (&public, "public/../public/a", Allow),
+            (&public, "public/../secret/a", Deny),
+            (&public, "public/a/../../secret", Deny),
+            (&pages, "https://x.example/public/a?to=../b", Allow),
+            (&pages, "https://x.example/public/../admin", Deny),
+            (&pages, "https://x.example/public/%2e%2e/admin", Deny),
+        ] {
+            assert_eq!(verdict(policy, &read, &json!({"command": text}), false), decided, "{text}");
+        }
     }
 
     #[test]

@@ -18,9 +18,10 @@ chores:
   conformance [SCENARIO...]   run the Model Context Protocol's own suite against our client and our server; needs npm
   docs [--check]              write the generated pages of the book and check all pages; with --check only check
   faults [NAME...]            run the program on full and failing disks, with jumping clocks, stopped, with slow servers; needs cc
-  soak [--home HOME] [--run RUN] [--cases N] [--executions N]
+  soak [--home HOME] [--run RUN] [--cases N] [--executions N] [--minutes N]
                               fuzz every reader of outside data (10 million executions), kill a run after every record, test the
-                              log's properties with many cases, and run all faults; takes an hour
+                              log's properties with many cases, and run all faults; takes an hour, or with --minutes that long for
+                              the fuzzing and fewer kills and cases
   tidy                        check that no test and no snapshot was forgotten";
 
 fn main() -> Result<()> {

@@ -11,29 +11,38 @@ const RECORDS: u64 = 500;
 /// Default number of cases for each property.
 const CASES: &str = "2000";
 const PROPERTIES: [&str; 6] = ["machine::", "log::", "damage::", "carry::", "arbitrary::", "core_laws::"];
+/// Number of records at which a bounded soak kills its run, about.
+const KILLS: u64 = 50;
 /// Default number of executions of all readers of outside data together.
 const EXECUTIONS: &str = "10000000";
 
-/// Runs the soak test; `words` are `--home HOME`, `--run RUN`, `--cases N`, `--executions N`.
+/// Runs the soak test; `words` are `--home HOME`, `--run RUN`, `--cases N`, `--executions N`, `--minutes N`.
+///
+/// With `--minutes` it is bounded: the readers are fuzzed for that long, the run is killed at about [`KILLS`] of its records, and
+/// without `--cases` the properties have as many cases as in CI.
 ///
 /// # Errors
 /// When a word is unknown, or a resumed run differs from the recorded one.
 pub fn run(words: &[String]) -> Result<()> {
-    let (mut home, mut run, mut cases) = (None, "latest".to_owned(), CASES.to_owned());
+    let (mut home, mut run, mut cases) = (None, "latest".to_owned(), None);
     let mut executions = EXECUTIONS.to_owned();
+    let mut minutes = None;
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let value = words.next().with_context(|| format!("`{word}` needs a value"))?.clone();
         match word.as_str() {
             "--home" => home = Some(PathBuf::from(value)),
             "--run" => run = value,
-            "--cases" => cases = value,
+            "--cases" => cases = Some(value),
             "--executions" => executions = value,
-            other => bail!("unknown option `{other}`: --home, --run, --cases or --executions"),
+            "--minutes" => minutes = Some(value),
+            other => bail!("unknown option `{other}`: --home, --run, --cases, --executions or --minutes"),
         }
     }
     // First, because it needs no model.
-    cargo(&["run", "--package", "sojourn-fuzz", "--", "--executions", &executions], &[])?;
+    let mut fuzz = vec!["run", "--package", "sojourn-fuzz", "--", "--executions", &executions];
+    fuzz.extend(minutes.iter().flat_map(|minutes| ["--minutes", minutes]));
+    cargo(&fuzz, &[])?;
     cargo(&["build", "--workspace", "--bin", "sojourn"], &[])?;
     let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/soak");
     let home = match home {
@@ -46,10 +55,13 @@ pub fn run(words: &[String]) -> Result<()> {
             "run `{run}` has {records} records: give one with at least {RECORDS} (`--home HOME --run RUN`)"
         );
     }
-    sojourn(&home, &["simulate-crash", &run, "--every", "1"])?;
+    let every = if minutes.is_some() { (records / KILLS).max(1) } else { 1 };
+    sojourn(&home, &["simulate-crash", &run, "--every", &every.to_string()])?;
     let mut test = vec!["test", "--workspace", "--test", "it", "--"];
     test.extend(PROPERTIES);
-    cargo(&test, &[("PROPTEST_CASES", &cases)])?;
+    let cases = cases.or_else(|| minutes.is_none().then(|| CASES.to_owned()));
+    let cases: Vec<(&str, &str)> = cases.iter().map(|cases| ("PROPTEST_CASES", cases.as_str())).collect();
+    cargo(&test, &cases)?;
     crate::faults::run(&[])
 }
 

@@ -32,6 +32,7 @@ pub use journal::{Journal, JournalError, Noted, now_ms};
 pub use observer::{LongWork, Notice, Observer, Silent};
 pub use provenance::Provenance;
 pub use redact::{Redactor, Unredactable};
+pub use redacted_environment::RedactedEnvironment;
 pub use replay::{RecordedRun, ReplayPosition};
 pub use run_memory::{RunMemory, Texts};
 pub use toolkit::{Approval, Approver, Question, Tools, Unattended, call_hash};
@@ -42,7 +43,6 @@ use crate::model::{
     ControlRecord, Effect, Event, FinishReason, LogRecord, RecordKind, Started, TimedControl,
 };
 use executor::{LiveReflex, LoadedSkill};
-use redacted_environment::RedactedEnvironment;
 use replay::ReplayingEnvironment;
 use restrictions::Restrictions;
 use run_media::RunMedia;

@@ -22,7 +22,7 @@ use crate::{eyes, waiting};
 use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use sojourn_core::{Redactor, ReflexSource, RunConfig};
+use sojourn_core::{RedactedEnvironment, Redactor, ReflexSource, RunConfig};
 use sojourn_sandbox::LimitSettings;
 use sojourn_service::notify::NotifySettings;
 use sojourn_tools::{
@@ -180,7 +180,7 @@ pub fn schema() -> serde_json::Value {
 }
 
 impl AgentFile {
-    /// The world of this agent, not reset yet.
+    /// The world of this agent, not reset yet, under its policy and without its secrets.
     ///
     /// # Errors
     /// When no environment has that name, or it cannot be reached.
@@ -190,7 +190,9 @@ impl AgentFile {
         if let Some(tools) = &self.run.tools {
             policies.add(&tools.policy)?;
         }
-        Ok(PolicedEnvironment::wrap(environment, Arc::new(policies)))
+        let environment = PolicedEnvironment::wrap(environment, Arc::new(policies));
+        // A world is looked at before there is a run, too.
+        Ok(RedactedEnvironment::wrap(environment, &self.redactor()))
     }
 
     /// The reflexes' sources; each is named after its file.
@@ -228,6 +230,22 @@ impl AgentFile {
         let declared: BTreeSet<&str> = self.secret_names().collect();
         let uncovered = redactor.uncovered().into_iter().filter(|(name, _)| declared.contains(name));
         uncovered.map(|(name, instead)| format!("the secret `{name}`: {instead}")).collect()
+    }
+
+    /// The sources whose tools could change the agent file `file` itself, and with it what later runs may do; one sentence each.
+    pub fn write_warnings(&self, file: &Path) -> Vec<String> {
+        let Ok(file) = std::fs::canonicalize(file) else { return Vec::new() };
+        let warning = |(name, settings): (&String, &SourceSettings)| {
+            let SourceSettings::Files(files) = settings else { return None };
+            let root = std::fs::canonicalize(self.directory.join(&files.root)).ok()?;
+            (files.write && file.starts_with(root)).then(|| {
+                format!(
+                    "`{name}_write` can change `{}`, which says what the agent may do: give `tools.{name}` a directory without it",
+                    file.display()
+                )
+            })
+        };
+        self.tools.iter().filter_map(warning).collect()
     }
 
     /// Names of variables that are declared as secrets.

@@ -218,3 +218,19 @@ fn a_server_that_cannot_constrain_is_asked_for_whole_functions_in_javascript() {
     let said = actor("", "[run.actor]\nlanguage = \"subset\"", &["run.actor.max_tokens=300".to_owned()]);
     assert_eq!((said.language, said.max_tokens), (Language::Subset, 300));
 }
+
+#[test]
+fn a_directory_that_may_be_written_and_holds_the_agent_file_is_warned_of() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::create_dir(place.path().join("notes")).unwrap();
+    let file = place.path().join("agent.toml");
+    for (root, write, is_warned_of) in [(".", true, true), ("notes", true, false), (".", false, false)] {
+        let tools = format!("[tools.n]\nkind = \"files\"\nroot = \"{root}\"\nwrite = {write}\n");
+        let text = format!("environment = \"crafter\"\n{tools}");
+        std::fs::write(&file, &text).unwrap();
+        let agent = AgentFile::parse(&text, "agent.toml", place.path(), &[]).unwrap();
+        let warned =
+            agent.write_warnings(&file).iter().any(|warning| warning.contains("`n_write` can change"));
+        assert_eq!(warned, is_warned_of, "{tools}");
+    }
+}

@@ -12,11 +12,13 @@ use serde_json::json;
 use sojourn_controller::Cancel;
 use sojourn_core::{Approval, Approver, LogRecord, Question, RecordKind, Redactor, call_hash};
 use sojourn_memory::{
-    ApprovalId, ApprovalState, AskedCall, NewApproval, OnTimeout, PendingApproval, RecordQuery, RunId, Store,
+    ApprovalId, ApprovalState, AskedCall, BY_TIMEOUT, NewApproval, OnTimeout, PendingApproval, RecordQuery,
+    RunId, Store,
 };
 use sojourn_service::notify::EventKind;
 use sojourn_service::now_ms;
-use sojourn_tools::{PolicyFile, TimeoutAnswer, Unanswered};
+use sojourn_tools::outside::text::cut;
+use sojourn_tools::{PolicyFile, TimeoutAnswer, ToolSpec, Unanswered};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -24,6 +26,8 @@ use std::time::{Duration, Instant};
 
 /// How often an answer is looked for.
 const LOOK: Duration = Duration::from_millis(500);
+/// Limit on a tool's description that is kept with a question, in characters.
+const MAX_DESCRIPTION: usize = 2000;
 /// Limit on the answers of a run that are read at once.
 const MOST: u32 = 1000;
 
@@ -92,21 +96,25 @@ impl Kept {
         self.released.load(Ordering::Relaxed)
     }
 
+    /// Whether a call of this tool may be made because nobody answered in time.
+    fn allows_by_timeout(&self, spec: &ToolSpec) -> bool {
+        self.settings.on_timeout == TimeoutAnswer::Allow && !spec.effects.irreversible
+    }
+
     /// The latest question about this call whose answer was not used; a new one where there is none.
     async fn kept_question(
         &self,
         question: &Question<'_>,
         hash: &str,
     ) -> Result<PendingApproval, anyhow::Error> {
-        let used = self.used(&question.run).await?;
         let known = self.store.approvals_of_call(&question.run, hash).await?;
+        let used = self.used(&question.run, &known).await?;
         let unused = known.into_iter().rfind(|known| !used.contains(known.id.as_str()));
         if let Some(unused) = unused {
             return Ok(unused);
         }
         let spec = question.spec;
         let now_ms = now_ms();
-        let is_allowed = self.settings.on_timeout == TimeoutAnswer::Allow && !spec.effects.irreversible;
         let asked = self
             .store
             .ask(NewApproval {
@@ -115,14 +123,14 @@ impl Kept {
                 hash: hash.to_owned(),
                 call: AskedCall {
                     tool: spec.name.clone(),
-                    description: self.redactor.text(&spec.description),
+                    description: cut(&self.redactor.text(&spec.description), MAX_DESCRIPTION),
                     effects: serde_json::to_value(spec.effects)?,
                     args: question.args.clone(),
                 },
                 reason: question.reason.to_owned(),
                 asked_ms: now_ms,
                 expires_ms: self.settings.timeout_ms.map(|after| now_ms.saturating_add(after)),
-                on_timeout: if is_allowed { OnTimeout::Allow } else { OnTimeout::Deny },
+                on_timeout: if self.allows_by_timeout(spec) { OnTimeout::Allow } else { OnTimeout::Deny },
             })
             .await?;
         let text = format!(
@@ -136,11 +144,11 @@ impl Kept {
         Ok(asked)
     }
 
-    /// The questions whose answers decisions of the run have used.
-    async fn used(&self, run: &RunId) -> Result<BTreeSet<String>, anyhow::Error> {
-        let query =
-            RecordQuery { kinds: vec![RecordKind::ToolDecision.as_str().to_owned()], ..RecordQuery::all() };
+    /// The questions whose answers decisions of the run have used; of `known`, which a decision follows and does not precede.
+    async fn used(&self, run: &RunId, known: &[PendingApproval]) -> Result<BTreeSet<String>, anyhow::Error> {
         let mut used = BTreeSet::new();
+        let Some(first) = known.iter().map(|known| known.asked.seq).min() else { return Ok(used) };
+        let query = RecordQuery::from(first).kinds([RecordKind::ToolDecision.as_str()]);
         for record in self.store.records(run, &query).await? {
             if let Some(LogRecord::ToolDecision(decision)) = LogRecord::read(&self.store, &record).await? {
                 used.extend(decision.approval);
@@ -153,7 +161,7 @@ impl Kept {
     async fn look_again(&self, known: &PendingApproval) -> Result<PendingApproval, anyhow::Error> {
         if known.state == ApprovalState::Pending && known.asked.expires_ms.is_some_and(|at| at <= now_ms()) {
             let granted = known.asked.on_timeout == OnTimeout::Allow;
-            self.store.answer_approval(&known.id, granted, "the time-out", now_ms()).await?;
+            self.store.answer_approval(&known.id, granted, BY_TIMEOUT, now_ms()).await?;
         }
         Ok(self.store.approval(&known.id).await?)
     }
@@ -175,6 +183,17 @@ impl Kept {
             known = self.look_again(&known).await?;
             let by = known.answered_by.as_deref().unwrap_or("nobody");
             let granted = match known.state {
+                // The question was kept under an earlier policy; the stricter of both decides.
+                ApprovalState::Allowed if by == BY_TIMEOUT && !self.allows_by_timeout(question.spec) => {
+                    return Ok(Some(Approval {
+                        granted: false,
+                        by: format!(
+                            "{by} allowed it ({}), and the policy does not allow that any more",
+                            known.id
+                        ),
+                        approval: Some(known.id.to_string()),
+                    }));
+                }
                 ApprovalState::Allowed => true,
                 ApprovalState::Denied => false,
                 ApprovalState::Pending if self.settings.unanswered == Unanswered::Continue => {
@@ -222,7 +241,7 @@ impl Kept {
         if answered.is_empty() {
             return Ok(Vec::new());
         }
-        let used = self.used(&self.run).await?;
+        let used = self.used(&self.run, &all).await?;
         let mut later = self.later.lock().unwrap_or_else(PoisonError::into_inner);
         let mut news = Vec::new();
         for known in answered {

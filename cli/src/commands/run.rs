@@ -23,7 +23,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sojourn_controller::Cancel;
 use sojourn_core::{Core, FinishReason, Observer, Outcome, Tools, Totals, now_ms};
-use sojourn_memory::RunId;
+use sojourn_memory::{EventSeq, RunId};
 use sojourn_service::live::Report;
 use sojourn_service::notify::EventKind;
 use sojourn_skills::Origin;
@@ -152,6 +152,7 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     let resumed = match &run {
         // A worker that died before the first record starts the run again, under the same id.
         Some(run) => match store.run(run.as_str()).await {
+            Ok(info) if info.last_seq == EventSeq(0) && info.parent.is_none() => None,
             Ok(info) => Some(info),
             Err(_) if args.resume.is_none() => None,
             Err(error) => return Err(error.into()),
@@ -185,7 +186,7 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
         models.tools = Some(Tools { toolbox: Arc::new(toolbox), approver });
     }
     let tools = models.tools.clone();
-    for warning in agent.secret_warnings(&redactor) {
+    for warning in agent.secret_warnings(&redactor).into_iter().chain(agent.write_warnings(&args.agent)) {
         output::note(format!("warning: {warning}"));
     }
     let observer: Arc<dyn Observer> = match &telling {

@@ -101,7 +101,7 @@ impl RunContext {
             title: plan.title,
             ..NewRun::new(run.clone(), &started.environment.name, &started.model.name)
         };
-        let writer = self.store.create_run(new).await?;
+        let writer = self.store.start_run(new).await?;
         let deps = DriverDeps {
             environment,
             controller: Arc::clone(&models.controller),

@@ -11,6 +11,7 @@ use sojourn_memory::{RunId, Store};
 use sojourn_service::notify::{self, Courier, EventKind, News, NotifySettings};
 use sojourn_service::now_ms;
 use sojourn_tools::EndingKind;
+use sojourn_tools::outside::text::cut;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,6 +23,19 @@ const QUEUE: usize = 64;
 /// How long the end of a run may wait until its messages are kept, and until they are delivered. The rest is the daemon's.
 const KEEP_WITHIN: Duration = Duration::from_secs(5);
 const DELIVER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Limit on a text of a message, in characters: a world or a tool wrote parts of it.
+const MOST_CHARACTERS: usize = 2000;
+
+/// Cuts the texts of a message's data.
+fn shorten(data: &mut Value) {
+    match data {
+        Value::String(text) if text.len() > MOST_CHARACTERS => *text = cut(text, MOST_CHARACTERS),
+        Value::Array(items) => items.iter_mut().for_each(shorten),
+        Value::Object(fields) => fields.values_mut().for_each(shorten),
+        _ => {}
+    }
+}
 
 enum Order {
     Keep(News),
@@ -41,12 +55,13 @@ impl Teller {
     /// Tells that something happened.
     pub fn tell(&self, event: EventKind, text: &str, mut data: Value) {
         self.redactor.value(&mut data);
+        shorten(&mut data);
         let news = News {
             event,
             run: self.run.clone(),
             agent: self.redactor.text(&self.agent),
             at_ms: now_ms(),
-            text: self.redactor.text(text),
+            text: cut(&self.redactor.text(text), MOST_CHARACTERS),
             data,
         };
         if self.orders.try_send(Order::Keep(news)).is_err() {

@@ -46,11 +46,12 @@ impl Filter {
 
     pub(super) fn next(self, kinds: &[u8], flags: &[u8], seq: u64, backwards: bool) -> Option<u64> {
         let matches = |index: &usize| self.matches(kinds[*index], flags[*index]);
-        let at = usize::try_from(seq).ok()?.min(kinds.len());
+        // The record `seq` has the index `seq - 1`.
+        let at = usize::try_from(seq).unwrap_or(usize::MAX);
         let found = if backwards {
-            (0..at.saturating_sub(1)).rev().find(matches)
+            (0..at.saturating_sub(1).min(kinds.len())).rev().find(matches)
         } else {
-            (at..kinds.len()).find(matches)
+            (at.min(kinds.len())..kinds.len()).find(matches)
         };
         found.map(|index| index as u64 + 1)
     }
@@ -143,6 +144,12 @@ mod tests {
         assert_eq!(
             [next(9, true), next(3, true), next(2, true), next(0, true)],
             [Some(3), Some(2), None, None]
+        );
+        let last = |seq| Filter::default().next(&kinds, &flags, seq, true);
+        assert_eq!(
+            [last(4), last(5), last(u64::MAX)],
+            [Some(3), Some(4), Some(4)],
+            "also from beyond the end"
         );
         assert_eq!(Filter::default().all(&kinds, &flags).count(), 4);
         let nothing = Filter::default().kinds(["thought"]);

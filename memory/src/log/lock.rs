@@ -112,7 +112,7 @@ fn open(path: &Path) -> Result<File, Error> {
     File::options().create(true).truncate(false).write(true).open(path).map_err(io)
 }
 
-/// Run ids contain no dot, so no run's lock file can have this name.
+/// A run's lock file ends in `.lock`, whatever its id is; no other lock of a home may.
 fn collector(home: &Path) -> PathBuf {
     home.join("locks").join("collector.gc")
 }

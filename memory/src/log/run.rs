@@ -189,6 +189,25 @@ impl Store {
         Writer::new(self.clone(), connection, lock, &new.id).await
     }
 
+    /// As [`create_run`](Self::create_run), in the place of a run of that id that was cut off before its first record: nothing
+    /// happened in it.
+    ///
+    /// # Errors
+    /// [`Error::RunExists`] where the run has a record, or is a fork.
+    pub async fn start_run(&self, new: NewRun) -> Result<Writer, Error> {
+        let lock = RunLock::take(self.home(), &new.id).await?;
+        let mut connection = self.connection().await?;
+        sqlx::query(
+            "DELETE FROM runs WHERE id = ? AND parent_run IS NULL \
+             AND NOT EXISTS (SELECT 1 FROM records WHERE records.run = runs.no)",
+        )
+        .bind(new.id.as_str())
+        .execute(&mut connection)
+        .await?;
+        insert(&mut connection, &new, None).await?;
+        Writer::new(self.clone(), connection, lock, &new.id).await
+    }
+
     /// Opens an existing run for writing, and sets its status to `Running`.
     ///
     /// # Errors

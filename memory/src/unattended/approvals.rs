@@ -48,6 +48,9 @@ impl FromStr for ApprovalId {
     }
 }
 
+/// Who answers a question whose time is over.
+pub const BY_TIMEOUT: &str = "the time-out";
+
 words! {
     /// The state of a question.
     ApprovalState {
@@ -194,6 +197,26 @@ impl Store {
         )
         .bind(run.map(RunId::as_str))
         .bind(answered)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(approval).collect()
+    }
+
+    /// The number of questions of all runs without an answer.
+    pub async fn count_pending_approvals(&self) -> Result<u64, Error> {
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM approvals WHERE state = 'pending'")
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// The questions without an answer whose time is over, the earliest first: `limit` at most.
+    pub async fn expired_approvals(&self, now_ms: i64, limit: u32) -> Result<Vec<PendingApproval>, Error> {
+        let rows = sqlx::query(
+            "SELECT * FROM approvals WHERE state = 'pending' AND expires_ms <= ? ORDER BY expires_ms, no LIMIT ?",
+        )
+        .bind(now_ms)
         .bind(limit)
         .fetch_all(&self.pool)
         .await?;

@@ -189,6 +189,27 @@ async fn queries_select_by_sequence_and_kind() {
 }
 
 #[tokio::test]
+async fn a_run_that_was_cut_off_before_its_first_record_is_started_again() {
+    let home = home();
+    let store = Store::open(home.path()).await.unwrap();
+    let new = || NewRun::new(run_id(), "crafter", "model");
+    drop(store.create_run(new()).await.unwrap());
+    let mut writer = store.start_run(new()).await.unwrap();
+    assert!(
+        matches!(store.start_run(new()).await, Err(Error::Locked { .. })),
+        "another process may be about to write"
+    );
+    writer.append("step", 0, json!(1), vec![]).await.unwrap();
+    writer.commit(Durability::Effect).await.unwrap();
+    drop(writer);
+    assert!(
+        matches!(store.start_run(new()).await, Err(Error::RunExists { .. })),
+        "nothing that happened is lost"
+    );
+    assert_eq!(store.runs().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn run_has_at_most_one_writer() {
     let home = home();
     let store = Store::open(home.path()).await.unwrap();

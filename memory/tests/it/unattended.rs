@@ -2,9 +2,9 @@
 
 use serde_json::{Map, json};
 use sojourn_memory::{
-    ApprovalState, Arguments, AskedCall, Due, Error, EventSeq, JobState, Memories, MemoryKind, Missed,
-    NewApproval, NewMemory, NewMessage, NewSchedule, OnTimeout, Overlap, PendingApproval, RunId, Store,
-    Tenant, Timing,
+    ApprovalId, ApprovalState, Arguments, AskedCall, Due, Error, EventSeq, JobState, Memories, MemoryKind,
+    Missed, NewApproval, NewMemory, NewMessage, NewRun, NewSchedule, OnTimeout, Overlap, PendingApproval,
+    RunId, Store, Tenant, Timing,
 };
 
 async fn store() -> (tempfile::TempDir, Store) {
@@ -85,6 +85,10 @@ async fn a_schedule_that_was_paused_or_removed_meanwhile_records_nothing() {
 }
 
 async fn ask(store: &Store, text: &str) -> PendingApproval {
+    ask_until(store, text, None).await
+}
+
+async fn ask_until(store: &Store, text: &str, expires_ms: Option<i64>) -> PendingApproval {
     let args: Map<_, _> = [("text".to_owned(), json!(text))].into_iter().collect();
     let call = AskedCall { tool: "send".into(), description: String::new(), effects: json!({}), args };
     let hash = format!("{:064x}", text.len());
@@ -95,7 +99,7 @@ async fn ask(store: &Store, text: &str) -> PendingApproval {
         call,
         reason: "rule 1".into(),
         asked_ms: 1,
-        expires_ms: None,
+        expires_ms,
         on_timeout: OnTimeout::Deny,
     };
     store.ask(new).await.unwrap()
@@ -120,6 +124,36 @@ async fn a_question_is_answered_once_and_by_its_whole_name() {
     for bad in ["", "17", "a-", "ax-1", &"a1-".repeat(100)] {
         assert!(bad.parse::<sojourn_memory::ApprovalId>().is_err(), "{bad}");
     }
+}
+
+#[tokio::test]
+async fn questions_without_a_time_do_not_hide_those_whose_time_is_over() {
+    let (_home, store) = store().await;
+    let late = ask_until(&store, "late", Some(20)).await;
+    let early = ask_until(&store, "early", Some(10)).await;
+    for number in 0..5 {
+        ask(&store, &"x".repeat(number)).await;
+    }
+    let expired = async |now_ms, limit| -> Vec<ApprovalId> {
+        store.expired_approvals(now_ms, limit).await.unwrap().into_iter().map(|one| one.id).collect()
+    };
+    assert_eq!(expired(9, 3).await, []);
+    assert_eq!(expired(20, 1).await, [early.id.clone()]);
+    assert_eq!(expired(20, 3).await, [early.id.clone(), late.id]);
+    assert_eq!(store.count_pending_approvals().await.unwrap(), 7);
+    assert!(store.answer_approval(&early.id, true, "a person", 2).await.unwrap());
+    assert_eq!(store.count_pending_approvals().await.unwrap(), 6);
+}
+
+#[tokio::test]
+async fn a_run_of_any_name_keeps_no_home_from_being_opened() {
+    let (home, store) = store().await;
+    let mut writers = Vec::new();
+    for name in ["open", "home", "daemon", "collector"] {
+        writers.push(store.create_run(NewRun::new(run(name), "", "")).await.unwrap());
+    }
+    let opened = tokio::time::timeout(std::time::Duration::from_secs(60), Store::open(home.path())).await;
+    assert!(opened.is_ok_and(|opened| opened.is_ok()), "a run's lock is taken for that of opening");
 }
 
 #[tokio::test]

@@ -15,8 +15,8 @@ use crate::{disk, timing};
 use async_trait::async_trait;
 use children::{Children, Start};
 pub use settle::WAITING;
-use sojourn_memory::{Error, Job, JobState, OnTimeout, Overlap, RunId, RunInfo, Schedule, Store};
-use std::collections::BTreeMap;
+use sojourn_memory::{BY_TIMEOUT, Error, Job, JobState, OnTimeout, Overlap, RunId, RunInfo, Schedule, Store};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -68,8 +68,8 @@ pub struct Daemon {
     children: Children,
     vitals: Vitals,
     disk: disk::DiskGuard,
-    /// Schedules whose timing could not be used, so that each is complained about once.
-    broken: BTreeMap<i64, String>,
+    /// Schedules whose timing could not be used. Each is complained about once, and left alone until the next SIGHUP.
+    broken: BTreeSet<i64>,
 }
 
 /// Milliseconds since 1970.
@@ -82,7 +82,7 @@ impl Daemon {
     /// A daemon for the home of `store`. The caller holds the home's [`DaemonLock`](crate::DaemonLock).
     pub fn new(settings: Settings, store: Store, host: Arc<dyn Host>, vitals: Vitals) -> Self {
         let children = Children::new(Arc::clone(&host));
-        let (disk, broken) = (disk::DiskGuard::default(), BTreeMap::new());
+        let (disk, broken) = (disk::DiskGuard::default(), BTreeSet::new());
         Self { settings, store, host, children, vitals, disk, broken }
     }
 
@@ -181,6 +181,10 @@ impl Daemon {
 
     /// Records the due times of a schedule.
     async fn record(&mut self, schedule: &Schedule, open: &[Job], now_ms: i64) -> Result<(), Error> {
+        // To find that a pattern has no further date takes a while, so it is not looked for every second.
+        if self.broken.contains(&schedule.no) {
+            return Ok(());
+        }
         let of_it = || open.iter().filter(|job| job.schedule == schedule.no);
         let standing = Standing {
             active: of_it().filter(|job| job.state != JobState::Due).count(),
@@ -189,10 +193,8 @@ impl Daemon {
         let plan = match dues::plan(schedule, standing, now_ms, || self.host.new_run()) {
             Ok(plan) => plan,
             Err(error) => {
-                let (name, text) = (&schedule.settings.name, error.to_string());
-                if self.broken.insert(schedule.no, text.clone()).as_ref() != Some(&text) {
-                    self.host.say(&format!("schedule `{name}` cannot be used: {text}"));
-                }
+                self.broken.insert(schedule.no);
+                self.host.say(&format!("schedule `{}` cannot be used: {error}", schedule.settings.name));
                 return Ok(());
             }
         };
@@ -279,13 +281,11 @@ impl Daemon {
 
     /// Answers the approvals whose time is over as their agent files say.
     async fn time_out_approvals(&self, now_ms: i64) -> Result<(), Error> {
-        for approval in self.store.approvals(None, false, TIMED_OUT_AT_ONCE).await? {
-            if approval.asked.expires_ms.is_some_and(|expires| expires <= now_ms) {
-                let granted = approval.asked.on_timeout == OnTimeout::Allow;
-                if self.store.answer_approval(&approval.id, granted, "the time-out", now_ms).await? {
-                    let answer = if granted { "allowed" } else { "denied" };
-                    self.host.say(&format!("approval {} was {answer} by its time-out", approval.id));
-                }
+        for approval in self.store.expired_approvals(now_ms, TIMED_OUT_AT_ONCE).await? {
+            let granted = approval.asked.on_timeout == OnTimeout::Allow;
+            if self.store.answer_approval(&approval.id, granted, BY_TIMEOUT, now_ms).await? {
+                let answer = if granted { "allowed" } else { "denied" };
+                self.host.say(&format!("approval {} was {answer} by its time-out", approval.id));
             }
         }
         Ok(())

@@ -473,6 +473,7 @@ fn a_live_run_is_followed_and_stopped() {
 #[test]
 fn a_report_is_one_file_that_asks_for_nothing() {
     let place = with_golden_run();
+    place.write("run.part", "a file of the user's");
     let held = place.json(&["report", "latest", "--out", "run.html"]);
     let records = &place.json(&["runs"])[0]["records"];
     assert_eq!((&held["records"], &held["of"]), (records, records));
@@ -482,5 +483,12 @@ fn a_report_is_one_file_that_asks_for_nothing() {
     for outside in ["src=\"", "href=\"http", "@import", "url("] {
         assert!(!html.contains(outside), "{outside}");
     }
-    assert!(!place.path().join("run.part").exists());
+    assert_eq!(std::fs::read_to_string(place.path().join("run.part")).unwrap(), "a file of the user's");
+    assert_eq!(
+        std::fs::read_dir(place.path())
+            .unwrap()
+            .filter(|entry| { entry.as_ref().unwrap().file_name().to_string_lossy().starts_with(".tmp") })
+            .count(),
+        0
+    );
 }

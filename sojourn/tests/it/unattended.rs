@@ -361,6 +361,28 @@ fn a_run_that_waits_for_long_is_paused_and_one_that_need_not_wait_goes_on() {
     assert_eq!(place.json(&["replay", "latest", "--verify"])["matched"], true);
 }
 
+/// A policy that is tightened while a question waits holds for its time-out too.
+#[test]
+fn a_time_out_that_allows_no_more_allows_no_question_that_is_kept() {
+    if !has("python3") {
+        return;
+    }
+    let place = place();
+    let waits = "unanswered = \"wait\"\ntimeout_ms = 4000\non_timeout = ";
+    let run = ["run", "agent.toml", "--steps", "3", "--scheduled", "waits", "--release-after", "100ms"];
+    asking(&place, &format!("{waits}\"allow\""));
+    let paused = place.run(&run);
+    assert_eq!((paused.code, pending(&place).len()), (75, 1), "{paused}");
+    asking(&place, &format!("{waits}\"deny\""));
+    until("the first call is decided", || {
+        place.run(&run);
+        !decisions(&place).is_empty()
+    });
+    let first = decisions(&place)[0].clone();
+    assert_eq!(first["granted"], false, "{first}");
+    assert!(first["by"].as_str().unwrap().contains("the policy does not allow that any more"), "{first}");
+}
+
 #[test]
 fn the_unit_is_printed_where_there_is_no_systemd() {
     let place = place();

@@ -46,6 +46,15 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
+fn the_largest_seed_ends_no_random_walk() {
+    let place = corridor("none");
+    let seed = u64::MAX.to_string();
+    let check = ["environments", "check", "agent.toml", "--steps", "400", "--seed", &seed, "--json"];
+    let checked = sojourn(place.path(), &check);
+    assert!(document(&checked)["episodes"].as_u64().unwrap() > 2, "{}", said(&checked));
+}
+
+#[test]
 fn a_skill_is_learned_in_a_program_and_the_log_replays_without_it() {
     let place = corridor("none");
     let check = sojourn(place.path(), &["environments", "check", "agent.toml", "--steps", "20"]);

@@ -29,6 +29,12 @@ pub fn inline(text: &str) -> String {
     serde_json::Value::from(line).to_string()
 }
 
+/// The text as [`inline`] quotes it, also where it is such a quotation already.
+pub fn inline_once(text: &str) -> String {
+    let is_quoted = serde_json::from_str::<String>(text).is_ok_and(|quoted| inline(&quoted) == text);
+    if is_quoted { text.to_owned() } else { inline(text) }
+}
+
 /// The text on one line: line breaks are spaces, other control characters and invisible ones are spelt out.
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
@@ -71,6 +77,9 @@ mod tests {
         );
         assert_eq!(inline("say \"yes\"\nOptions:"), r#""say \"yes\" Options:""#);
         assert_eq!(block(""), "> ");
+        assert_eq!(inline_once("say \"yes\""), inline("say \"yes\""));
+        assert_eq!(inline_once(&inline("say \"yes\"")), inline("say \"yes\""));
+        assert_eq!(inline_once("\"a\" b"), inline("\"a\" b"));
     }
 
     proptest! {

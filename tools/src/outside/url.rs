@@ -5,8 +5,10 @@
 //! path that some server may have. A rule that forbids applies where any reading matches ([`UrlPattern::touches`]), a rule
 //! that allows where every reading does ([`UrlPattern::covers`]).
 
+mod names;
 mod pattern;
 
+pub use names::{destinations, names};
 pub use pattern::UrlPattern;
 
 use reqwest::Url;

@@ -12,6 +12,8 @@ pub use process::ProcessEnvironmentSettings;
 use crate::content::plain;
 use crate::environment::SUCCEED;
 use crate::outside::json;
+use crate::outside::quote;
+use crate::outside::text::cut;
 use crate::{
     Action, Amount, Condition, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec,
     EpisodePrefix, Observation, Progress, StepOutcome, TaskSpec, ToolCall, ToolOutcome, ToolSpec,
@@ -25,6 +27,14 @@ use std::fmt::Write as _;
 
 /// Limit on the calls that an observation offers as available; of more, the first ones count.
 const AVAILABLE: usize = 256;
+/// Limit on the text of an observation, in characters: it stands in every prompt. Skills read the state, which is whole.
+const MAX_TEXT: usize = 1 << 16;
+/// Limit on the reason of a failure or an end, in characters.
+const MAX_REASON: usize = 1000;
+/// Limit on the achievements of one step.
+const MAX_UNLOCKED: usize = 256;
+/// Limit on the name of a world or an achievement, in characters.
+const MAX_NAME: usize = 200;
 
 /// The settings of a remote environment are unusable, or the peer does not answer as it must.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -120,12 +130,29 @@ fn ending<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ending>, 
     }))
 }
 
+/// Cuts a text to a number of characters.
+fn shorten(text: &mut String, most: usize) {
+    if text.len() > most {
+        *text = cut(text, most);
+    }
+}
+
 impl PeerObservation {
-    /// The observation with a state and calls that the log can hold.
+    /// The observation with a state and calls that the log can hold, and with texts that people and models can read.
     fn bounded(mut self) -> Self {
         if let (true, Some(text)) = (self.state.is_empty(), &self.text) {
             // A world that only talks: its words are all that a skill can read.
             self.state.insert("text".to_owned(), text.as_str().into());
+        }
+        for text in self.text.iter_mut() {
+            shorten(text, MAX_TEXT);
+        }
+        for text in self.failed.iter_mut().chain(self.ended.iter_mut().map(|ending| &mut ending.cause)) {
+            shorten(text, MAX_REASON);
+        }
+        self.unlocked.truncate(MAX_UNLOCKED);
+        for name in &mut self.unlocked {
+            shorten(name, MAX_NAME);
         }
         for value in self.state.values_mut() {
             json::limit_depth(value, json::MAX_DEPTH - 1);
@@ -143,7 +170,11 @@ impl PeerObservation {
             for (name, value) in &self.state {
                 // Writing to a string cannot fail.
                 let _ = writeln!(text, "{name}: {}", plain(value));
+                if text.len() > 4 * MAX_TEXT {
+                    break;
+                }
             }
+            shorten(&mut text, MAX_TEXT);
             text
         });
         let offers = self.available.iter().flatten().take(AVAILABLE);
@@ -230,6 +261,13 @@ impl RemoteEnvironment {
         deterministic_peer: bool,
         peer: Box<dyn Peer>,
     ) -> Result<Self, RemoteEnvironmentError> {
+        let is_name = |name: &str| name.chars().count() <= MAX_NAME && !name.contains(char::is_control);
+        if !is_name(&spec.name) || !is_name(&spec.version) {
+            return Err(RemoteEnvironmentError(format!(
+                "the name and the version of an environment must be one line of at most {MAX_NAME} characters, not {}",
+                quote::inline(&cut(&spec.name, MAX_NAME))
+            )));
+        }
         let (actions, tools) = Actions::new(offers)?;
         // `observe` shows the state, so its description includes the controls.
         let look = ToolSpec::new("observe", format!("what is seen now. {}", spec.controls).trim().to_owned());
@@ -369,5 +407,42 @@ impl Environment for RemoteEnvironment {
             call: None,
             account: self.account.map(|_| Account::default()),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn seen(observation: Value) -> PeerObservation {
+        serde_json::from_value::<PeerObservation>(observation).unwrap().bounded()
+    }
+
+    #[test]
+    fn a_world_that_talks_without_end_is_cut_for_people_and_prompts_and_not_for_skills() {
+        let long = "x".repeat(1 << 20);
+        let ended = json!({"kind": "died", "cause": long});
+        let names = vec![long.as_str(); 1000];
+        let step =
+            json!({"state": {"a": long}, "text": long, "failed": long, "ended": ended, "unlocked": names});
+        let step = seen(step);
+        let chars = |text: &str| text.chars().count();
+        assert!(chars(&step.failed.as_ref().unwrap()[..]) <= MAX_REASON + 1);
+        assert!(chars(&step.ended.as_ref().unwrap().cause) <= MAX_REASON + 1);
+        assert!(
+            step.unlocked.len() == MAX_UNLOCKED
+                && step.unlocked.iter().all(|name| chars(name) <= MAX_NAME + 1)
+        );
+        let (actions, _) = Actions::new(&[]).unwrap();
+        assert!(chars(&step.observation(&actions).text) <= MAX_TEXT + 1);
+        assert_eq!(step.state["a"].as_str().map(str::len), Some(long.len()), "skills read the state");
+        // The text that is made of a state, and a state that is made of the text.
+        let made = seen(json!({"state": {"a": long, "b": long}}));
+        assert!(chars(&made.observation(&actions).text) <= MAX_TEXT + 1);
+        assert_eq!(seen(json!({"text": long})).state["text"].as_str().map(str::len), Some(long.len()));
+        let short = seen(json!({"state": {"a": 1}, "failed": "a wall", "unlocked": ["b"]}));
+        assert_eq!(short.observation(&actions).text, "a: 1\n");
+        assert_eq!((short.failed.as_deref(), short.unlocked), (Some("a wall"), vec!["b".to_owned()]));
     }
 }

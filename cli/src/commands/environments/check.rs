@@ -132,8 +132,8 @@ async fn walk(world: &mut dyn Environment, seed: u64, steps: u64, turn: (&str, &
         let observation = world.observe()?;
         walk.seen.push((observation.text, observation.state));
         if outcome.ended.is_some() && step + 1 < steps {
+            world.reset(seed.wrapping_add(walk.episodes)).await?;
             walk.episodes += 1;
-            world.reset(seed + walk.episodes - 1).await?;
         }
     }
     Ok(walk)
