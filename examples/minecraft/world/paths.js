@@ -24,6 +24,10 @@ class GoalReach extends goals.Goal {
   }
 
   isEnd(node) {
+    const [dx, dy, dz] = [node.x - this.place.x, node.y - this.place.y, node.z - this.place.z];
+    // Beside, below or above it: what lies between has been dug on the way.
+    const sideways = Math.abs(dx) + Math.abs(dz);
+    if ((sideways === 1 && (dy === 0 || dy === -1)) || (sideways === 0 && (dy === 1 || dy === -2))) return true;
     const eye = new Vec3(node.x + 0.5, node.y + EYES, node.z + 0.5);
     const way = this.centre.minus(eye);
     if (way.norm() > REACH) return false;

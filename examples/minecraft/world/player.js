@@ -44,6 +44,7 @@ class Player {
     });
     await bot.waitForChunksToLoad();
     bot.pathfinder.setMovements(new Paths(bot));
+    placeAboveJump(bot);
     bot.pathfinder.thinkTimeout = 2000;
     bot.pathfinder.searchRadius = 120;
     return new Player(bot);
@@ -79,6 +80,19 @@ class Player {
   nearestCreature(kind, distance = 48) {
     return this.creatures().find((one) => one.entity.name === kind && one.distance <= distance)?.entity;
   }
+}
+
+/** Lets a block be placed under the feet only when a jump has lifted them above it: a server refuses it before. */
+function placeAboveJump(bot) {
+  const { placeBlock } = bot;
+  bot.placeBlock = async (against, face) => {
+    const at = against.position.plus(face);
+    const { position } = bot.entity;
+    const inside = () => Math.abs(position.x - at.x - 0.5) < 0.8 && Math.abs(position.z - at.z - 0.5) < 0.8
+      && bot.entity.position.y < at.y + 1 && bot.entity.position.y > at.y - 1;
+    for (let tick = 0; tick < 10 && inside(); tick++) await new Promise((resolve) => { setTimeout(resolve, TICK_MS); });
+    return placeBlock(against, face);
+  };
 }
 
 /** One action under way: it ends in time, and when the player is hurt, dies or loses the server. */

@@ -55,7 +55,10 @@ async function mineBlock(run, player, { block: name, count }) {
     if (player.isFull() && !bot.inventory.items().some((one) => one.name === item && one.count < one.stackSize)) {
       throw new Failure(`${only()}the inventory is full`);
     }
-    const place = player.blocks(name, 24).find((position) => !unreachable.has(`${position}`));
+    // What lies below is a shaft to climb out of.
+    const effort = ({ x, y, z }) => Math.hypot(x - here.x, z - here.z) + Math.abs(y - here.y) * (y < here.y ? 2 : 1);
+    const here = bot.entity.position;
+    const [place] = player.blocks(name, 48).filter((position) => !unreachable.has(`${position}`)).sort((a, b) => effort(a) - effort(b));
     if (place === undefined) {
       throw new Failure(`${only()}${unreachable.size > 0 ? `no ${name} can be reached` : `no ${name} within ${SIGHT} blocks`}`);
     }

@@ -13,6 +13,8 @@ const PLACES = { oak_sapling: 'oak_sapling' };
 const NEEDS_GROUND = ['oak_sapling', 'torch'];
 // A dig may be announced this many milliseconds early: the last tick is under way.
 const TOLERANCE = 60;
+// Blocks that a jumping player may be higher than the last message said.
+const JUMP = 0.6;
 
 class Hands {
   constructor({ player, serv, ground, knowledge, windows, body, mobs, stores }) {
@@ -120,8 +122,9 @@ class Hands {
   /** Whether a block there would be inside a player or creature. */
   inTheWay(at) {
     const bodies = [this.player, ...this.mobs.all];
-    return bodies.some(({ position }) => Math.abs(position.x - at.x - 0.5) < 0.8 && Math.abs(position.z - at.z - 0.5) < 0.8
-      && position.y < at.y + 1 && position.y + 1.8 > at.y);
+    // The server hears of a jump a moment late.
+    return bodies.some(({ position }) => Math.abs(position.x - at.x - 0.5) < 0.75 && Math.abs(position.z - at.z - 0.5) < 0.75
+      && position.y + JUMP < at.y + 1 && position.y + 1.8 > at.y);
   }
 
   use() {
