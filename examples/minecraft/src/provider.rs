@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 pub(crate) const NAME: &str = "minecraft";
 /// The lock file as it was when all packages had been installed.
 const INSTALLED: &str = "installed-lock.json";
-/// Data of another edition of the game: three quarters of the packages' size, and never read.
-const UNUSED: &str = "node_modules/minecraft-data/minecraft-data/data/bedrock";
+/// Data of another edition of the game, three quarters of the packages' size: of its folders only one is read.
+const OTHER_EDITION: &str = "node_modules/minecraft-data/minecraft-data/data/bedrock";
+const READ: &str = "common";
 /// Time limit of a call, in milliseconds. The actions limit themselves in game time, which on a server is real time.
 const TIMEOUT_MS: u64 = 15 * 60 * 1000;
 /// The packages.
@@ -79,10 +80,7 @@ impl EnvironmentProvider for MinecraftProvider {
         let and_node = if with_node { ", and a Node.js for it," } else { "" };
         progress(format!("installing mineflayer and flying-squid{and_node} in {}", directory.display()));
         node::install_packages(&directory, with_node).await?;
-        match std::fs::remove_dir_all(directory.join(UNUSED)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(written(error)),
-            _ => {}
-        }
+        remove_unused(&directory.join(OTHER_EDITION)).map_err(written)?;
         world_files::replace(&directory.join(INSTALLED), world_files::LOCK).map_err(written)?;
         Ok(directory)
     }
@@ -114,6 +112,16 @@ impl EnvironmentProvider for MinecraftProvider {
 
 fn is_installed(directory: &Path) -> bool {
     std::fs::read_to_string(directory.join(INSTALLED)).is_ok_and(|lock| lock == world_files::LOCK)
+}
+
+fn remove_unused(edition: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(edition)? {
+        let entry = entry?;
+        if entry.file_name() != READ && entry.file_type()?.is_dir() {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn not_written(directory: &Path, error: &std::io::Error) -> EnvironmentUnavailable {

@@ -52,6 +52,11 @@ class ManualClock {
     this.timers.clear();
     this.now = EPOCH;
     this.calls = 0;
+    this.draw(seed);
+  }
+
+  /** Lets random numbers begin anew. */
+  draw(seed) {
     Math.random = randomNumbers(seed);
   }
 
@@ -112,6 +117,8 @@ class SystemClock {
   install() {}
 
   restart() {}
+
+  draw() {}
 
   get now() {
     return REAL.Date.now();

@@ -11,6 +11,7 @@ const { Body } = require('./rules/body');
 const { Mobs } = require('./rules/mobs');
 const { PlayerWindows, Stores } = require('./rules/windows');
 const { Knowledge } = require('./rules/knowledge');
+const { randomNumbers } = require('./clock');
 const { Vec3 } = require('vec3');
 
 const VERSION = '1.16.5';
@@ -29,6 +30,12 @@ function withoutConsole(run) {
   }
 }
 
+/** Lets every player be new. The server would look for a file, and time would pass while the disk answers. */
+function withoutSavedPlayers() {
+  const saved = require('flying-squid/src/lib/playerDat');
+  saved.read = async (_, spawnPoint) => ({ player: { ...saved.playerDefaults, position: spawnPoint.clone() }, inventory: [] });
+}
+
 class SmallWorld {
   /** A new world. `ready` is fulfilled when players can connect. */
   constructor(seed) {
@@ -38,6 +45,7 @@ class SmallWorld {
       'everybody-op': false, 'player-list-text': { header: { text: '' }, footer: { text: '' } }, kickTimeout: 1e9, logging: false,
       noConsoleOutput: true, hideErrors: true,
     }));
+    withoutSavedPlayers();
     this.serv = serv;
     // With a debug function the server leaves the process's own error handlers alone.
     serv.debug = () => {};
@@ -47,13 +55,15 @@ class SmallWorld {
     serv.playSound = () => {};
     this.land = new Land(serv.registry, seed);
     this.knowledge = new Knowledge(serv.registry);
-    this.ground = new Ground(serv);
+    // Numbers of its own: libraries draw some of theirs when they are loaded.
+    this.random = randomNumbers(seed);
+    this.ground = new Ground(serv, this.random);
     const makeItem = (name, count) => {
       const Item = require('prismarine-item')(serv.registry);
       return new Item(serv.registry.itemsByName[name].id, count);
     };
     this.stores = new Stores(makeItem);
-    this.mobs = new Mobs(serv, this.ground, (item, count, at) => this.ground.drop(item, count, at));
+    this.mobs = new Mobs(serv, this.ground, (item, count, at) => this.ground.drop(item, count, at), this.random);
     this.fresh = [];
     serv.overworld.chunkGenerator = (cx, cz) => {
       this.fresh.push([cx, cz]);
@@ -80,10 +90,10 @@ class SmallWorld {
 
   join(player) {
     const { ground, knowledge, mobs, serv, stores } = this;
-    const throwItem = (item, count) => ground.drop(item, count, player.position.offset(2 * (Math.random() - 0.5), 1.3, 2));
+    const throwItem = (item, count) => ground.drop(item, count, player.position.offset(2 * (this.random() - 0.5), 1.3, 2));
     const windows = new PlayerWindows(player, serv.registry, stores, throwItem);
     const body = new Body(player, (at) => ground.name(at), knowledge);
-    const hands = new Hands({ player, serv, ground, knowledge, windows, body, mobs, stores });
+    const hands = new Hands({ player, serv, ground, knowledge, windows, body, mobs, stores, random: this.random });
     Object.assign(this, { player, windows, body, hands });
     player.on('spawned', () => { this.entered = true; });
     player.on('disconnected', () => { if (this.player === player) Object.assign(this, { player: null, entered: false }); });

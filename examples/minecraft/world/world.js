@@ -20,6 +20,7 @@ class World {
     this.leave();
     this.clock.restart(seed);
     this.player = await this.clock.until(this.server ? this.visit() : this.begin(seed % 2 ** 31));
+    this.clock.draw(seed);
     this.done = Object.fromEntries(documents.counted().map((name) => [name, 0]));
     this.unlocked = new Set();
     const now = this.state();

@@ -8,9 +8,10 @@ const [PICK_UP, ROT] = [10, 6000];
 const PICK_UP_DISTANCE = 1.5;
 
 class Ground {
-  constructor(serv) {
+  constructor(serv, random) {
     this.serv = serv;
     this.registry = serv.registry;
+    this.random = random;
     this.things = new Map();
   }
 
@@ -73,7 +74,7 @@ class Ground {
   /** Lets an item fall to the ground. */
   drop(name, count, position) {
     const id = this.registry.itemsByName[name].id;
-    const velocity = new Vec3((Math.random() - 0.5) * 1.5, 2, (Math.random() - 0.5) * 1.5);
+    const velocity = new Vec3((this.random() - 0.5) * 1.5, 2, (this.random() - 0.5) * 1.5);
     const entity = this.serv.spawnObject(this.registry.entitiesByName.item.id, this.serv.overworld, position, {
       velocity, itemId: id, itemCount: count,
     });

@@ -17,8 +17,9 @@ const TOLERANCE = 60;
 const JUMP = 0.6;
 
 class Hands {
-  constructor({ player, serv, ground, knowledge, windows, body, mobs, stores }) {
-    Object.assign(this, { player, serv, ground, knowledge, windows, body, mobs, stores });
+  constructor(parts) {
+    const { player, serv, ground, knowledge, windows, body, mobs, stores, random } = parts;
+    Object.assign(this, { player, serv, ground, knowledge, windows, body, mobs, stores, random });
     this.digging = null;
     const client = player._client;
     const take = (packet, handler) => {
@@ -70,7 +71,7 @@ class Hands {
     const done = begun?.position.equals(position) && Date.now() - begun.start + TOLERANCE >= begun.time;
     if (!done || !block.diggable) return this.answer(position, block, 2, false);
     this.body.exhaust(0.005);
-    const drops = this.knowledge.drops(block.name, this.held()?.name, Math.random);
+    const drops = this.knowledge.drops(block.name, this.held()?.name, this.random);
     const stored = this.stores.remove(position).map((item) => [item.name, item.count]);
     this.ground.set(position, 'air');
     this.answer(position, null, 2, true);

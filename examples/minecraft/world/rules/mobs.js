@@ -22,10 +22,11 @@ const EVERY = 4;
 
 class Mobs {
   /** `world` knows the ground: `ground(x, y, z)`, the y to stand on near a height, or null. */
-  constructor(serv, world, drop) {
+  constructor(serv, world, drop, random) {
     this.serv = serv;
     this.world = world;
     this.drop = drop;
+    this.random = random;
     this.all = new Set();
   }
 
@@ -51,10 +52,10 @@ class Mobs {
   /** A herd, on the grass of a chunk that a player sees for the first time. */
   herd(cx, cz) {
     const animals = [...this.all].filter((mob) => ANIMALS.includes(mob.kind)).length;
-    if (animals >= MOST_ANIMALS || Math.random() > 0.2) return;
-    const kind = ANIMALS[Math.floor(Math.random() * ANIMALS.length)];
-    for (let i = 0; i < 2 + Math.floor(Math.random() * 2); i++) {
-      const [x, z] = [cx * 16 + Math.floor(Math.random() * 16), cz * 16 + Math.floor(Math.random() * 16)];
+    if (animals >= MOST_ANIMALS || this.random() > 0.2) return;
+    const kind = ANIMALS[Math.floor(this.random() * ANIMALS.length)];
+    for (let i = 0; i < 2 + Math.floor(this.random() * 2); i++) {
+      const [x, z] = [cx * 16 + Math.floor(this.random() * 16), cz * 16 + Math.floor(this.random() * 16)];
       const y = this.world.surface(x, z);
       if (y !== null) this.spawn(kind, new Vec3(x + 0.5, y, z + 0.5));
     }
@@ -74,9 +75,9 @@ class Mobs {
 
   prowl(player) {
     const zombies = [...this.all].filter((mob) => mob.kind === 'zombie').length;
-    if (zombies >= MOST_ZOMBIES || Math.random() > 0.3) return;
-    const angle = Math.random() * 2 * Math.PI;
-    const distance = 20 + Math.random() * 12;
+    if (zombies >= MOST_ZOMBIES || this.random() > 0.3) return;
+    const angle = this.random() * 2 * Math.PI;
+    const distance = 20 + this.random() * 12;
     const x = Math.floor(player.position.x + Math.cos(angle) * distance);
     const z = Math.floor(player.position.z + Math.sin(angle) * distance);
     const y = this.world.surface(x, z);
@@ -84,7 +85,7 @@ class Mobs {
   }
 
   graze(mob) {
-    if (mob.way === null && Math.random() < 0.02) mob.way = { angle: Math.random() * 2 * Math.PI, left: 10 };
+    if (mob.way === null && this.random() < 0.02) mob.way = { angle: this.random() * 2 * Math.PI, left: 10 };
     if (mob.way === null) return;
     mob.way.left -= 1;
     if (!this.walk(mob, Math.cos(mob.way.angle), Math.sin(mob.way.angle)) || mob.way.left <= 0) mob.way = null;
@@ -117,12 +118,12 @@ class Mobs {
     if (!this.all.has(mob) || count - mob.hitAt < 10) return;
     mob.hitAt = count;
     mob.health -= damage;
-    const flee = Math.random() * 2 * Math.PI;
+    const flee = this.random() * 2 * Math.PI;
     if (mob.kind !== 'zombie') mob.way = { angle: flee, left: 8 };
     this.serv._writeAll('entity_status', { entityId: mob.id, entityStatus: mob.health > 0 ? 2 : 3 });
     if (mob.health > 0) return;
     for (const [item, least, most] of KINDS[mob.kind].drops) {
-      const number = least + Math.floor(Math.random() * (most - least + 1));
+      const number = least + Math.floor(this.random() * (most - least + 1));
       if (number > 0) this.drop(item, number, mob.position.offset(0, 0.3, 0));
     }
     this.remove(mob);
