@@ -4,7 +4,7 @@ use std::io::Result;
 use std::path::{Path, PathBuf};
 
 /// The names of the files below `world/`, with their texts.
-const FILES: [(&str, &str); 24] = [
+const FILES: [(&str, &str); 25] = [
     ("main.js", include_str!("../world/main.js")),
     ("world.js", include_str!("../world/world.js")),
     ("describe.js", include_str!("../world/describe.js")),
@@ -12,6 +12,7 @@ const FILES: [(&str, &str); 24] = [
     ("observe.js", include_str!("../world/observe.js")),
     ("player.js", include_str!("../world/player.js")),
     ("paths.js", include_str!("../world/paths.js")),
+    ("sight.js", include_str!("../world/sight.js")),
     ("clock.js", include_str!("../world/clock.js")),
     ("pipe.js", include_str!("../world/pipe.js")),
     ("server.js", include_str!("../world/server.js")),

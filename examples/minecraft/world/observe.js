@@ -3,6 +3,7 @@
 // time, health, hunger, position, equipment, inventory, blocks and creatures nearby, and chests.
 
 const { SIGHT, HOSTILE } = require('./player');
+const { Sight } = require('./sight');
 
 // Kinds of blocks of which the state says where the nearest one is.
 const SEEN = [
@@ -30,17 +31,18 @@ function state(player, achievements) {
   const here = bot.entity.position;
   const inventory = Object.fromEntries(COUNTED.map((name) => [name, 0]));
   for (const item of bot.inventory.items()) inventory[item.name] = (inventory[item.name] ?? 0) + item.count;
-  const seen = {};
-  for (const name of SEEN) {
-    const [place] = player.blocks(name);
-    seen[name] = place ? relative(place.offset(0.5, 0, 0.5), here) : null;
-  }
+  player.sight ??= new Sight(bot, SEEN, SIGHT);
+  const found = player.sight.look();
+  const seen = Object.fromEntries(SEEN.map((name) => {
+    const place = found.get(name);
+    return [name, place ? relative(place.offset(0.5, 0, 0.5), here) : null];
+  }));
   const creatures = player.creatures().filter(({ distance }) => distance <= SIGHT).slice(0, 8)
     .map(({ entity }) => ({ kind: entity.name, hostile: HOSTILE.includes(entity.name), ...relative(entity.position, here) }));
   const { x, y, z } = here.floored();
   return {
     health: Math.round(bot.health), food: bot.food, breath: Math.min(20, bot.oxygenLevel ?? 20),
-    position: { x, y, z }, biome: bot.blockAt(here)?.biome?.name || 'unknown', time: phase(bot.time.timeOfDay ?? 0),
+    position: { x, y, z }, biome: player.biome(), time: phase(bot.time.timeOfDay ?? 0),
     in_water: bot.blockAt(here)?.name === 'water', held: bot.heldItem?.name ?? 'nothing',
     armor: [5, 6, 7, 8].map((slot) => bot.inventory.slots[slot]?.name).filter(Boolean),
     free_slots: bot.inventory.emptySlotCount(), inventory, seen, creatures, chest: player.chest ?? {}, achievements: { ...achievements },

@@ -2,6 +2,7 @@
 // The player: a mineflayer bot, and what every action needs of it.
 
 const mineflayer = require('mineflayer');
+const minecraftData = require('minecraft-data');
 const { pathfinder, goals } = require('mineflayer-pathfinder');
 const { Paths } = require('./paths');
 const { Knowledge } = require('./rules/knowledge');
@@ -75,6 +76,12 @@ class Player {
     const others = Object.values(bot.entities).filter((one) => one !== bot.entity && one.name !== 'item' && one.position);
     const near = others.map((entity) => ({ entity, distance: entity.position.distanceTo(here) }));
     return near.filter(({ distance }) => distance <= 48).sort((a, b) => a.distance - b.distance);
+  }
+
+  /** The name of the biome. A server may send numbers without names. */
+  biome() {
+    const biome = this.bot.blockAt(this.bot.entity.position)?.biome;
+    return biome?.name || minecraftData(this.bot.version).biomes[biome?.id]?.name || 'unknown';
   }
 
   nearestCreature(kind, distance = 48) {

@@ -57,7 +57,7 @@ const ACTIONS = {
   },
   go_to: {
     description: 'walk next to the nearest block or creature of this kind within 32 blocks.',
-    input: { thing: choice([...BLOCKS, ...MOBS, 'water']) }, optional: [], ticks: () => 1300, run: move.goTo,
+    input: { thing: { type: 'string' } }, optional: [], ticks: () => 1300, run: move.goTo,
   },
   go_to_place: {
     description: 'walk to a place.',
@@ -66,7 +66,7 @@ const ACTIONS = {
   },
   equip: {
     description: 'take this in your hand, or put armour on.',
-    input: { item: choice([...CRAFTS, ...PLACES]) }, optional: [], ticks: () => 200, run: move.equip,
+    input: { item: { type: 'string' } }, optional: [], ticks: () => 200, run: move.equip,
   },
   use_chest: {
     description: 'put count of an item into the nearest chest, take it out, or look what is in it.',
