@@ -4,7 +4,7 @@ use std::io::Result;
 use std::path::{Path, PathBuf};
 
 /// The names of the files below `world/`, with their texts.
-const FILES: [(&str, &str); 25] = [
+const FILES: [(&str, &str); 26] = [
     ("main.js", include_str!("../world/main.js")),
     ("world.js", include_str!("../world/world.js")),
     ("describe.js", include_str!("../world/describe.js")),
@@ -13,6 +13,7 @@ const FILES: [(&str, &str); 25] = [
     ("player.js", include_str!("../world/player.js")),
     ("paths.js", include_str!("../world/paths.js")),
     ("sight.js", include_str!("../world/sight.js")),
+    ("serve.js", include_str!("../world/serve.js")),
     ("clock.js", include_str!("../world/clock.js")),
     ("pipe.js", include_str!("../world/pipe.js")),
     ("server.js", include_str!("../world/server.js")),

@@ -13,8 +13,8 @@ const CRAFTED = [
   'stone_sword', 'stone_axe', 'stone_shovel', 'furnace', 'chest', 'torch', 'iron_pickaxe', 'iron_sword', 'iron_axe', 'bucket', 'shield',
   'iron_chestplate', 'diamond_pickaxe', 'diamond_sword',
 ];
-// Crafted things of which one wants several.
-const COUNTED = ['oak_planks', 'stick', 'torch'];
+// Crafted things that are materials: one wants several, and other recipes use them up.
+const MATERIALS = ['oak_planks', 'stick', 'torch'];
 const PLACED = ['crafting_table', 'furnace', 'chest'];
 const SMELTED = ['iron_ore', 'sand', 'oak_log', 'gold_ore', 'beef', 'porkchop', 'mutton', 'chicken'];
 const HUNTED = { cow: 'beef', pig: 'porkchop', sheep: 'mutton', chicken: 'chicken' };
@@ -22,6 +22,9 @@ const HUNTED = { cow: 'beef', pig: 'porkchop', sheep: 'mutton', chicken: 'chicke
 const DEEP = 'it lies deep below the ground; explore_until digs down to look for it';
 
 const NUMBER = { name: 'n', kind: { integer: { min: 1, max: 64 } }, default: 1 };
+
+/** The task that brings an item about. Materials are collected, however they are made: that is the word of the planner's lines. */
+const taskOf = (item) => (CRAFTED.includes(item) && !MATERIALS.includes(item) ? `craft_${item}` : `collect_${item}`);
 
 /** A thing that stands in the world, apart from the item of its name. */
 const standing = (name) => `placed_${name}`;
@@ -42,14 +45,14 @@ function happened(name, description) {
 /** The documented tasks, the simplest first. */
 function tasks() {
   return [
-    ...MINED.map(([item]) => gained(`collect_${item}`, `collect n more ${item}`, item, true)),
-    ...CRAFTED.map((item) => (COUNTED.includes(item)
-      ? gained(`craft_${item}`, `craft n more ${item}`, item, true) : gained(`craft_${item}`, `craft ${article(words(item))}`, item, false))),
+    ...MINED.map(([item]) => gained(taskOf(item), `collect n more ${item}`, item, true)),
+    ...CRAFTED.map((item) => (MATERIALS.includes(item)
+      ? gained(taskOf(item), `craft n more ${item}`, item, true) : gained(taskOf(item), `craft ${article(words(item))}`, item, false))),
     ...PLACED.map((item) => happened(`place_${item}`, `place ${article(words(item))}`)),
-    ...SMELTED.map((item) => gained(`smelt_${SMELTING[item]}`, `smelt n more ${SMELTING[item]}`, SMELTING[item], true)),
+    ...SMELTED.map((item) => gained(taskOf(SMELTING[item]), `smelt n more ${SMELTING[item]}`, SMELTING[item], true)),
     ...Object.entries(HUNTED).map(([mob, meat]) => gained(`hunt_${mob}`, `kill ${article(mob)} for its ${meat}`, meat, false)),
     happened('kill_zombie', 'kill a zombie'),
-    happened('eat', 'eat something when you are hungry'),
+    happened('eat_food', 'eat something when you are hungry'),
   ];
 }
 
@@ -60,7 +63,7 @@ function recipes(knowledge) {
     const tool = knowledge.leastTool(block);
     const deep = block.endsWith('_ore') && block !== 'coal_ore';
     return {
-      task: `collect_${name}`, call: `mine_block("${block}")`, target: block, tools: tool ? [tool] : [], provides: [item(name, 1)],
+      task: taskOf(name), call: `mine_block("${block}")`, target: block, tools: tool ? [tool] : [], provides: [item(name, 1)],
       note: `Find it with explore_until("${block}")${deep ? `; ${DEEP}` : ''}.`,
     };
   });
@@ -69,7 +72,7 @@ function recipes(knowledge) {
       .filter((one) => Object.keys(knowledge.ingredients(one)).every((used) => !/(spruce|birch|jungle|acacia|dark_oak|crimson|warped|blackstone|charcoal|bamboo)/.test(used)));
     const made = recipe.result.count;
     return {
-      task: `craft_${name}`, call: COUNTED.includes(name) ? `craft_item("${name}", n)` : `craft_item("${name}")`,
+      task: taskOf(name), call: MATERIALS.includes(name) ? `craft_item("${name}", n)` : `craft_item("${name}")`,
       consumes: Object.entries(knowledge.ingredients(recipe)).map(([used, count]) => item(used, count)),
       nearby: recipe.requiresTable ? [standing('crafting_table')] : [], provides: [item(name, made)],
       ...(made > 1 ? { note: `That makes ${made} ${name}.` } : {}),
@@ -79,7 +82,7 @@ function recipes(knowledge) {
     task: `place_${name}`, call: `place_item("${name}")`, consumes: [item(name, 1)], provides: [item(standing(name), 1)],
   }));
   const smelted = SMELTED.map((name) => ({
-    task: `smelt_${SMELTING[name]}`, call: `smelt_item("${name}", n)`,
+    task: taskOf(SMELTING[name]), call: `smelt_item("${name}", n)`,
     consumes: name === 'oak_log' ? [item('oak_log', 1), item('oak_planks', 1)] : [item(name, 1), item('coal', 1)],
     nearby: [standing('furnace')], provides: [item(SMELTING[name], 1)],
     note: name === 'oak_log' ? 'n planks burn long enough for n.' : '1 coal burns long enough for 8.',
@@ -90,7 +93,7 @@ function recipes(knowledge) {
   return [
     ...mined, ...crafted, ...placed, ...smelted, ...hunted,
     { task: 'kill_zombie', call: 'kill_mob("zombie")', target: 'zombie', note: 'Zombies come at night; wait(30) waits 30 seconds.' },
-    { task: 'eat', call: 'eat()', consumes: [item('cooked_beef', 1)], note: 'eat() works only when food is below 20.' },
+    { task: 'eat_food', call: 'eat()', consumes: [item('cooked_beef', 1)], note: 'eat() works only when food is below 20.' },
   ];
 }
 
@@ -106,7 +109,7 @@ const EXAMPLES = [
   {
     task: 'craft n more twine.\nRequirements: craft_item("twine", n) needs 1 reed in the inventory (used up). That makes 2 twine.\nPlan: collect '
       + 'until you have 1 reed; then craft_item("twine", n).\nSkills you can call: collect_reed(n).',
-    source: 'function craft_twine(n = 1) {\n  const needed = Math.ceil(n / 2);\n'
+    source: 'function collect_twine(n = 1) {\n  const needed = Math.ceil(n / 2);\n'
       + '  if (observe().inventory.reed < needed) collect_reed(needed - observe().inventory.reed);\n  craft_item("twine", n);\n}',
   },
   {
@@ -131,7 +134,7 @@ const WORDING = {
 
 /** Names of the tasks that a state counts under `achievements`. */
 function counted() {
-  return tasks().map((task) => task.name).filter((name) => name.startsWith('place_') || ['kill_zombie', 'eat'].includes(name));
+  return tasks().map((task) => task.name).filter((name) => name.startsWith('place_') || ['kill_zombie', 'eat_food'].includes(name));
 }
 
 module.exports = { tasks, recipes, counted, EXAMPLES, WORDING };

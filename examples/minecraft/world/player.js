@@ -114,7 +114,7 @@ class Run {
     this.alarm.catch(() => {});
     this.timer = setTimeout(() => this.stop(`gave up after ${Math.round(ticks / 20)} s`), ticks * TICK_MS);
     this.onHealth = () => {
-      if (this.health - this.bot.health >= ALARM) this.stop('stopped: you were hurt');
+      if (this.bot.health > 0 && this.health - this.bot.health >= ALARM) this.stop('stopped: you were hurt');
     };
     this.onEnd = () => this.stop(player.ended?.cause ?? 'the player is gone');
     this.bot.on('health', this.onHealth);

@@ -37,10 +37,13 @@ function withoutSavedPlayers() {
 }
 
 class SmallWorld {
-  /** A new world. `ready` is fulfilled when players can connect. */
-  constructor(seed) {
+  /**
+   * A new world. `ready` is fulfilled when players can connect: within the process, or with a `port` to that port of this
+   * computer's own address.
+   */
+  constructor(seed, port = null) {
     const serv = withoutConsole(() => require('flying-squid').createMCServer({
-      Server: PipeServer, version: VERSION, 'online-mode': false, motd: 'Sojourn', 'max-players': 4, gameMode: 0, difficulty: 1,
+      ...(port === null ? { Server: PipeServer } : { host: '127.0.0.1', port }), version: VERSION, 'online-mode': false, motd: 'Sojourn', 'max-players': 4, gameMode: 0, difficulty: 1,
       generation: { name: 'empty', options: { seed: 1 } }, plugins: {}, 'view-distance': VIEW, 'max-entities': 400,
       'everybody-op': false, 'player-list-text': { header: { text: '' }, footer: { text: '' } }, kickTimeout: 1e9, logging: false,
       noConsoleOutput: true, hideErrors: true,
@@ -65,6 +68,7 @@ class SmallWorld {
     this.stores = new Stores(makeItem);
     this.mobs = new Mobs(serv, this.ground, (item, count, at) => this.ground.drop(item, count, at), this.random);
     this.fresh = [];
+    this.guests = new Set();
     serv.overworld.chunkGenerator = (cx, cz) => {
       this.fresh.push([cx, cz]);
       return this.land.chunk(cx, cz);
@@ -89,27 +93,34 @@ class SmallWorld {
   }
 
   join(player) {
-    const { ground, knowledge, mobs, serv, stores } = this;
-    const throwItem = (item, count) => ground.drop(item, count, player.position.offset(2 * (this.random() - 0.5), 1.3, 2));
+    const { ground, knowledge, mobs, serv, stores, random } = this;
+    const throwItem = (item, count) => ground.drop(item, count, player.position.offset(2 * (random() - 0.5), 1.3, 2));
     const windows = new PlayerWindows(player, serv.registry, stores, throwItem);
     const body = new Body(player, (at) => ground.name(at), knowledge);
-    const hands = new Hands({ player, serv, ground, knowledge, windows, body, mobs, stores, random: this.random });
-    Object.assign(this, { player, windows, body, hands });
-    player.on('spawned', () => { this.entered = true; });
-    player.on('disconnected', () => { if (this.player === player) Object.assign(this, { player: null, entered: false }); });
+    const hands = new Hands({ player, serv, ground, knowledge, windows, body, mobs, stores, random });
+    const guest = { player, windows, body, hands };
+    player.on('spawned', () => this.guests.add(guest));
+    player.on('disconnected', () => this.guests.delete(guest));
   }
 
   tick(count) {
-    const { body, ground, mobs, player, stores, windows } = this;
-    if (player && this.entered) {
+    const { ground, guests, mobs, stores } = this;
+    for (const { player, windows, body } of guests) {
       body.tick();
       ground.tick(player, windows);
-      mobs.tick(count, player, body);
-      for (const [cx, cz] of this.fresh.splice(0)) mobs.herd(cx, cz);
     }
+    mobs.tick(count, [...guests]);
+    for (const [cx, cz] of this.fresh.splice(0)) mobs.herd(cx, cz);
     for (const furnace of stores.furnaces.values()) {
-      for (const slot of furnace.tick()) if (windows?.shows(furnace)) windows.show(slot);
+      const changed = furnace.tick();
+      for (const { windows } of guests) if (windows.shows(furnace)) for (const slot of changed) windows.show(slot);
     }
+  }
+
+  /** Why the last player was hurt last. */
+  cause() {
+    const [guest] = [...this.guests].reverse();
+    return guest?.body.cause ?? null;
   }
 
   /** Ends the world. */

@@ -39,7 +39,7 @@ class World {
       setTimeout(() => client.emit('connect'), 50);
     };
     const player = await Player.join({ connect, version: VERSION, checkTimeoutInterval: 1e9 });
-    player.cause = () => small.body.cause;
+    player.cause = () => small.cause();
     return player;
   }
 
@@ -48,7 +48,7 @@ class World {
     const { host, port } = this.server;
     try {
       return await Promise.race([
-        Player.join({ host, port, version: this.version ?? false }),
+        Player.join({ host, port, version: this.version ?? false, respawn: true }),
         new Promise((_, reject) => { setTimeout(() => reject(new Error('it does not answer within 30 s')), 30000).unref(); }),
       ]);
     } catch (error) {
@@ -98,7 +98,7 @@ class World {
 
   /** Counts what no number in the inventory shows. */
   count(name, args) {
-    const done = { place_item: `place_${args?.item}`, kill_mob: `kill_${args?.mob}`, eat: 'eat' }[name];
+    const done = { place_item: `place_${args?.item}`, kill_mob: `kill_${args?.mob}`, eat: 'eat_food' }[name];
     if (this.done[done] !== undefined) this.done[done] += 1;
   }
 

@@ -61,16 +61,19 @@ class Mobs {
     }
   }
 
-  tick(count, player, body) {
-    if (count % EVERY !== 0 || !player) return;
+  /** Lets the creatures live near the players, who have bodies. */
+  tick(count, guests) {
+    if (count % EVERY !== 0 || guests.length === 0) return;
     for (const mob of [...this.all]) {
-      const distance = mob.position.distanceTo(player.position);
+      const distances = guests.map(({ player }) => mob.position.distanceTo(player.position));
+      const distance = Math.min(...distances);
+      const { player, body } = guests[distances.indexOf(distance)];
       if (mob.kind === 'zombie' && (distance > GONE || !this.isNight())) this.remove(mob);
       else if (mob.kind === 'zombie') this.hunt(mob, player, body, distance, count);
       else if (distance > GONE * 2) this.remove(mob);
       else if (distance < AWAKE) this.graze(mob);
     }
-    if (this.isNight() && count % 100 === 0) this.prowl(player);
+    if (this.isNight() && count % 100 === 0) for (const { player } of guests) this.prowl(player);
   }
 
   prowl(player) {

@@ -204,8 +204,8 @@ test('the documents agree with the data of the game', () => {
   const recipes = documents.recipes(knowledge);
   assert.deepEqual(new Set(recipes.map((recipe) => recipe.task)), tasks);
   const of = (task) => recipes.find((recipe) => recipe.task === task);
-  assert.deepEqual(of('craft_oak_planks').consumes, [{ item: 'oak_log', count: 1 }]);
-  assert.deepEqual(of('craft_stick').provides, [{ item: 'stick', count: 4 }]);
+  assert.deepEqual(of('collect_oak_planks').consumes, [{ item: 'oak_log', count: 1 }]);
+  assert.deepEqual(of('collect_stick').provides, [{ item: 'stick', count: 4 }]);
   assert.deepEqual(of('craft_iron_pickaxe').consumes, [{ item: 'iron_ingot', count: 3 }, { item: 'stick', count: 2 }]);
   assert.deepEqual(of('craft_stone_pickaxe').nearby, ['placed_crafting_table']);
   assert.deepEqual(of('collect_iron_ore').tools, ['stone_pickaxe']);
