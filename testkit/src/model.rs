@@ -3,6 +3,13 @@
 use crate::serve;
 use serde_json::{Map, Value, json};
 
+/// A skill for Minecraft's first task.
+const FELL_TREES: &str = "  for (let i = 0; i < 3; i++) {
+    if (mine_block(\"oak_log\", n)) return;
+    explore_until(\"oak_log\");
+  }
+}";
+
 /// A program that collects wood, as a model might write it.
 const COLLECT_WOOD: &str = r#"  const target = observe().inventory.wood + n;
   for (let i = 0; i < 40 && observe().inventory.wood < target; i++) {
@@ -49,6 +56,7 @@ pub fn answer(body: &[u8]) -> Option<String> {
             format!("  dice_roll(6);\n{COLLECT_WOOD}")
         }
         None if question.contains("function collect_wood(") => COLLECT_WOOD.to_owned(),
+        None if question.contains("function collect_oak_log(") => FELL_TREES.to_owned(),
         None if question.contains("function leave") || question.contains("Task: leave") => LEAVE.to_owned(),
         None if question.contains("function log_in(") => LOG_IN.to_owned(),
         None if question.contains("function find_plum(") => FIND_PLUM.to_owned(),

@@ -11,7 +11,7 @@ pub enum Environments {
         #[arg(long)]
         json: bool,
     },
-    /// Install an environment whose files are not part of this program: `gym`, `miniwob`.
+    /// Install an environment whose files are not part of this program: `gym`, `minecraft`, `miniwob`.
     Install {
         /// A name from `sojourn environments list`, without `:ID`.
         name: String,

@@ -17,6 +17,7 @@ mod life;
 mod logs;
 mod mcp;
 mod memory;
+mod minecraft;
 mod orphans;
 mod otlp;
 mod outside_data;
