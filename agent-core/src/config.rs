@@ -49,6 +49,11 @@ pub struct RunConfig {
     #[schemars(skip)]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rules: u32,
+    /// Which pictures of the world are kept, where the world has any: `"off"`, `"episode"`, the first and the last of each
+    /// episode, or `"step"`, also one after each step. Equal ones are kept once, and `budgets.frame_bytes` bounds them. In a
+    /// run with declared secrets there are none of worlds that other programs compute: a picture may show a secret.
+    #[serde(skip_serializing_if = "FrameRate::is_off")]
+    pub frames: FrameRate,
     /// Limits that end the run.
     pub budgets: Budgets,
     /// Prices of the controller's tokens per million, for `budgets.cost`; `cached` is 0 unless stated.
@@ -237,6 +242,31 @@ pub struct Budgets {
     /// Money, in the currency of the run's `prices`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<f64>,
+    /// Bytes of the different pictures that `frames` keeps; then no more are taken, and the run goes on.
+    ///
+    /// Default: 268435456, which is 256 MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frame_bytes: Option<u64>,
+}
+
+/// Which pictures of the world a run keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FrameRate {
+    /// None.
+    #[default]
+    Off,
+    /// The first and the last of each episode.
+    Episode,
+    /// The first of each episode, and one after each step.
+    Step,
+}
+
+impl FrameRate {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_off(&self) -> bool {
+        *self == Self::Off
+    }
 }
 
 /// Prices of a remote model's tokens, each per million tokens and in one currency.
@@ -329,6 +359,7 @@ impl Default for RunConfig {
             memory: true,
             deliberate: true,
             episode_tokens: None,
+            frames: FrameRate::Off,
             tools: None,
             budgets: Budgets::default(),
             prices: None,

@@ -20,8 +20,8 @@ pub mod log;
 mod model;
 
 pub use config::{
-    ActorConfig, Budgets, CORE_RULES, ConsolidationConfig, ExplorationConfig, Prices, ReflexConfig,
-    RunConfig, SettingOutOfRange, StuckConfig, ToolUse,
+    ActorConfig, Budgets, CORE_RULES, ConsolidationConfig, ExplorationConfig, FrameRate, Prices,
+    ReflexConfig, RunConfig, SettingOutOfRange, StuckConfig, ToolUse,
 };
 pub use core::curriculum::{Curriculum, Proposal, Situation, TaskRecord};
 pub use core::goals::{GoalMeaning, GoalQuestion};

@@ -24,7 +24,7 @@ pub fn source(name: &str, _settings: &SeeSettings) -> Result<Arc<dyn ToolSource>
 pub fn absent(place: impl std::fmt::Display) -> Failure {
     Failure::new(
         Kind::Failure,
-        format!("{place}this program was built without perception and cannot look at pictures"),
+        format!("{place}this program was built without perception and can neither see nor hear"),
     )
     .hint("build it with the feature `perception`")
 }

@@ -11,6 +11,7 @@ mod approver;
 mod commands;
 mod completing;
 pub mod duration;
+mod ears;
 mod embedding;
 pub mod environments;
 pub mod error;

@@ -2,9 +2,9 @@
 
 use crate::{ReadError, Reading, Teller, milestone_line, purpose_name};
 use serde::Serialize;
-use sojourn_core::{Effect, Event, LogRecord, Milestone, SkillEvent, as_javascript};
+use sojourn_core::{ControlRecord, Effect, Event, LogRecord, Milestone, SkillEvent, as_javascript};
 use sojourn_memory::{Record, RecordQuery, RunInfo, Store};
-use sojourn_tools::{Ending, EndingKind, Environment, EnvironmentRegistry};
+use sojourn_tools::{Ending, EndingKind, Environment, EnvironmentRegistry, Media};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -48,6 +48,9 @@ pub struct Frame {
     pub memories: Arc<[String]>,
     /// How the episode ended: the cause, the last actions and the vitals; empty while it goes on.
     pub ending: Arc<[String]>,
+    /// The latest picture of the world; `None` where the episode has none yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub picture: Option<Arc<Media>>,
     /// Whether the record reports a failure.
     pub failure: bool,
     /// Whether the record unlocks an achievement.
@@ -152,6 +155,7 @@ impl Camera {
             calls: Arc::new([]),
             memories: Arc::new([]),
             ending: Arc::new([]),
+            picture: None,
             failure: false,
             achievement: false,
             death: false,
@@ -168,7 +172,12 @@ impl Camera {
 
     async fn turn(&mut self, record: &LogRecord) {
         match record {
-            LogRecord::Started(_) | LogRecord::ToolDecision(_) | LogRecord::ControlRecord(_) => {}
+            LogRecord::Started(_) | LogRecord::ToolDecision(_) => {}
+            LogRecord::ControlRecord(control) => {
+                if let ControlRecord::FrameTaken { frame } = &**control {
+                    self.now.picture = Some(Arc::new(frame.clone()));
+                }
+            }
             LogRecord::Effect(effect) => self.effect(effect),
             LogRecord::Event(event) => self.event(event).await,
             LogRecord::SkillEvent(event) => self.skill_event(record, event).await,
@@ -211,6 +220,7 @@ impl Camera {
             Event::EpisodeStarted { seed, observation } => {
                 self.now.episode += 1;
                 self.now.step = 0;
+                self.now.picture = None;
                 self.now.ending = Arc::new([]);
                 self.steps.clear();
                 self.open.clear();

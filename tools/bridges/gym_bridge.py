@@ -3,12 +3,15 @@
 Settings: {"name": "gym:MiniGrid-Empty-5x5-v0", "id": "MiniGrid-Empty-5x5-v0", "make": {...}, "actions": [...] or null}.
 """
 
+import base64
 import importlib
 import inspect
 import json
 import os
 import re
+import struct
 import sys
+import zlib
 
 # Environments may print to standard output, so the protocol uses a copy of it.
 OUT = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -34,7 +37,15 @@ MOST_REWARD = 1e12
 
 
 def make(settings):
-    name, options = settings["id"], settings["make"]
+    environment = make_as_asked(settings["id"], settings["make"])
+    if "render_mode" in settings["make"] or "rgb_array" not in (environment.metadata or {}).get("render_modes", []):
+        return environment
+    # It draws only when it is asked for a picture.
+    environment.close()
+    return make_as_asked(settings["id"], settings["make"] | {"render_mode": "rgb_array"})
+
+
+def make_as_asked(name, options):
     try:
         return gymnasium.make(name, **options)
     except gymnasium.error.NameNotFound:
@@ -362,6 +373,7 @@ class World:
             "examples": [GRID_EXAMPLE] if is_grid else [],
             "controls": controls,
             "episode_steps": self.longest(),
+            "frames": self.environment.render_mode == "rgb_array",
             "tasks": [{
                 "description": self.goal(is_grid),
                 "name": self.task,
@@ -415,10 +427,24 @@ class World:
         return self.seen(observation, reward, terminated, truncated, info)
 
 
+    def frame(self):
+        return {"mime": "image/png", "data": base64.b64encode(png(self.environment.render())).decode()}
+
+
+def png(pixels):
+    """A picture of height × width × 3 bytes as a PNG file."""
+    pixels = numpy.ascontiguousarray(pixels, dtype=numpy.uint8)
+    height, width, _ = pixels.shape
+    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows, 6)) + chunk(b"IEND", b"")
+
+
 def main():
     world = World(json.loads(sys.argv[1]))
     answers = {"describe": lambda _: world.describe(), "reset": lambda p: world.reset(p["seed"]),
-               "step": lambda p: world.step(p["action"], p.get("args"))}
+               "step": lambda p: world.step(p["action"], p.get("args")), "frame": lambda _: world.frame()}
     for line in sys.stdin:
         request = json.loads(line)
         if request["method"] not in answers:

@@ -45,6 +45,12 @@ pub trait Environment: Send {
         true
     }
 
+    /// The present picture of the world, for people and for perception; `None` where there is none. Taking it changes nothing
+    /// in the world. The runtime asks after a reset and after steps, as often as `run.frames` says.
+    async fn frame(&mut self) -> Option<Frame> {
+        None
+    }
+
     /// The complete state as bytes, or `None` if the environment has no snapshots.
     fn snapshot(&self) -> Option<Snapshot> {
         None
@@ -194,6 +200,15 @@ pub struct StepOutcome {
     /// Set on the last step of the episode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Ending>,
+}
+
+/// A picture of a world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// The file: PNG, JPEG, WebP, GIF or BMP.
+    pub bytes: Vec<u8>,
+    /// Its claimed media type: "image/png". What the bytes show counts more.
+    pub mime: String,
 }
 
 /// How an episode ended.

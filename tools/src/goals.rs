@@ -1,8 +1,8 @@
 //! Goals of the user, and tasks that were discovered, beside those that a world documents.
 
 use crate::{
-    Action, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix, Observation, Progress, Snapshot,
-    StepOutcome, TaskSpec, ToolCall,
+    Action, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix, Frame, Observation, Progress,
+    Snapshot, StepOutcome, TaskSpec, ToolCall,
 };
 use async_trait::async_trait;
 use serde_json::{Map, Value};
@@ -114,6 +114,10 @@ impl Environment for WithGoals {
 
     fn permits(&self, action: &Action) -> bool {
         self.inner.permits(action)
+    }
+
+    async fn frame(&mut self) -> Option<Frame> {
+        self.inner.frame().await
     }
 
     fn snapshot(&self) -> Option<Snapshot> {

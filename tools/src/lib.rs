@@ -79,7 +79,7 @@ pub use allowed_hosts::AllowedHosts;
 pub use condition::{Amount, Condition, ConditionError};
 pub use content::Content;
 pub use environment::{
-    Action, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix,
+    Action, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix, Frame,
     MOST_EPISODE_STEPS, Progress, Question, Snapshot, SpecOnlyEnvironment, StepOutcome,
 };
 pub use environment_registry::{

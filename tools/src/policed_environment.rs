@@ -1,5 +1,5 @@
 use crate::{
-    Action, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix, FailureKind, Observation,
+    Action, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix, FailureKind, Frame, Observation,
     Progress, Snapshot, StepOutcome, ToolCall, ToolOutcome, ToolSpec,
 };
 use async_trait::async_trait;
@@ -102,6 +102,10 @@ impl Environment for PolicedEnvironment {
 
     fn permits(&self, action: &Action) -> bool {
         !self.denies(action) && self.environment.permits(action)
+    }
+
+    async fn frame(&mut self) -> Option<Frame> {
+        self.environment.frame().await
     }
 
     fn snapshot(&self) -> Option<Snapshot> {

@@ -2,7 +2,7 @@
 
 use crate::ToolSource;
 use crate::builtin::{
-    FetchSettings, FilesSettings, HumanSettings, Person, SeeSettings, ShellSettings, clock,
+    FetchSettings, FilesSettings, HearSettings, HumanSettings, Person, SeeSettings, ShellSettings, clock,
 };
 use crate::http::HttpSettings;
 use crate::mcp::{Grant, McpSettings, McpSource, SignIn};
@@ -36,6 +36,8 @@ pub enum SourceSettings {
     Shell(ShellSettings),
     /// Text in pictures and changes between them, as the tools `NAME_read`, `NAME_find` and `NAME_compare`.
     See(SeeSettings),
+    /// Speech in sounds, as the tools `NAME_transcribe` and `NAME_speech`.
+    Hear(HearSettings),
     /// The time of the log, by the tool `NAME_now`.
     Clock,
 }
@@ -67,9 +69,13 @@ impl SourceSettings {
             Self::Process(settings) => &settings.env,
             Self::Wasm(settings) => &settings.env,
             Self::Shell(settings) => &settings.env,
-            Self::Http(_) | Self::Files(_) | Self::Fetch(_) | Self::Human(_) | Self::See(_) | Self::Clock => {
-                &[]
-            }
+            Self::Http(_)
+            | Self::Files(_)
+            | Self::Fetch(_)
+            | Self::Human(_)
+            | Self::See(_)
+            | Self::Hear(_)
+            | Self::Clock => &[],
         }
     }
 
@@ -117,8 +123,9 @@ impl SourceSettings {
             Self::Shell(settings) => Arc::new(settings.open(name, directory).map_err(bad)?),
             Self::Human(settings) => Arc::new(settings.open(name, person)),
             Self::Clock => Arc::new(clock(name)),
-            // The networks that see are not in this crate: the program opens such a source itself.
+            // The networks that see and hear are not in this crate: the program opens such a source itself.
             Self::See(_) => return Err(bad("sources of kind `see` cannot be opened here".to_owned())),
+            Self::Hear(_) => return Err(bad("sources of kind `hear` cannot be opened here".to_owned())),
         };
         Ok(source)
     }

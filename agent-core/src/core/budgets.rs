@@ -45,7 +45,7 @@ impl Core {
 
     /// The budget of which the largest share is used, and the share: 1 is all of it. `None` without budgets.
     pub fn used_budget(&self) -> Option<(&'static str, f64)> {
-        let Budgets { steps, time_ms, tokens, tool_calls, cost } = self.config.budgets;
+        let Budgets { steps, time_ms, tokens, tool_calls, cost, .. } = self.config.budgets;
         let used = self.totals;
         let share =
             |used: f64, limit: Option<f64>| limit.map(|limit| if limit > 0.0 { used / limit } else { 1.0 });
@@ -63,7 +63,7 @@ impl Core {
 
     /// The first budget that is used up.
     pub(super) fn over_budget(&self) -> Option<FinishReason> {
-        let Budgets { steps, time_ms, tokens, tool_calls, cost } = self.config.budgets;
+        let Budgets { steps, time_ms, tokens, tool_calls, cost, .. } = self.config.budgets;
         let elapsed = self.elapsed_ms();
         if steps.is_some_and(|limit| self.totals.steps >= limit) {
             Some(FinishReason::Steps)
@@ -82,7 +82,7 @@ impl Core {
 
     /// The budgets after a grant of `more` on top of what is used; what `more` leaves out stays.
     pub(super) fn extended_budgets(&self, more: Budgets) -> Budgets {
-        let Budgets { steps, time_ms, tokens, tool_calls, cost } = self.config.budgets;
+        let Budgets { steps, time_ms, tokens, tool_calls, cost, .. } = self.config.budgets;
         let used = self.totals;
         Budgets {
             steps: more.steps.map(|more| used.steps.saturating_add(more)).or(steps),
@@ -90,6 +90,7 @@ impl Core {
             tokens: more.tokens.map(|more| used.tokens.saturating_add(more)).or(tokens),
             tool_calls: more.tool_calls.map(|more| used.tool_calls.saturating_add(more)).or(tool_calls),
             cost: more.cost.map(|more| used.cost + more).or(cost),
+            frame_bytes: more.frame_bytes.or(self.config.budgets.frame_bytes),
         }
     }
 

@@ -39,6 +39,7 @@ impl Core {
                 self.now_ms = control.at_ms;
                 return;
             }
+            ControlRecord::FrameTaken { .. } => return,
             ControlRecord::TrialCall { .. } => {
                 self.totals.tool_calls = self.totals.tool_calls.saturating_add(1);
                 return;

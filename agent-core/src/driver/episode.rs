@@ -1,6 +1,7 @@
 //! The run's episodes: their start, and the skills and tools that are run in them.
 
 use super::executor::{ExecutorError, LiveReflex, SkillExecutor, SkillRun};
+use super::frames::{FrameMoment, FrameSettings};
 use super::journal_recorder::JournalRecorder;
 use super::observer::Notice;
 use super::{DriveError, Driver, Step, spans};
@@ -11,13 +12,25 @@ use tracing::Instrument as _;
 
 impl Driver {
     pub(super) async fn start_episode(&mut self, seed: u64) -> Result<Step, DriveError> {
+        self.take_frame(FrameMoment::End).await?;
         let environment = self.environment.as_mut().ok_or(ExecutorError::Busy)?;
         environment.reset(seed).await.map_err(ExecutorError::from)?;
         let observation = environment.observe().map_err(ExecutorError::from)?;
         self.episode_step = 0;
         self.reflexes = self.reflexes.iter().map(LiveReflex::rested).collect();
         self.observer.notice(&Notice::Episode { seed });
-        self.derived(Event::EpisodeStarted { seed, observation }).await
+        let started = self.derived(Event::EpisodeStarted { seed, observation }).await?;
+        self.take_frame(FrameMoment::Start).await?;
+        Ok(started)
+    }
+
+    /// Takes a picture of the world, if one is due.
+    pub(super) async fn take_frame(&mut self, moment: FrameMoment) -> Result<(), DriveError> {
+        let settings = FrameSettings::of(self.core.config());
+        match &mut self.environment {
+            Some(environment) => Ok(self.frames.take(settings, environment.as_mut(), moment).await?),
+            None => Ok(()),
+        }
     }
 
     /// Runs a skill of the library, or a tool of the environment where there is no skill of that name.
@@ -66,6 +79,8 @@ impl Driver {
             restrictions: self.restrictions.clone(),
             durable: !self.core.spec().deterministic,
             limit: limit.clone().with_grace(),
+            frames: Arc::clone(&self.frames),
+            frame_settings: FrameSettings::of(self.core.config()),
         };
         let mut executor = SkillExecutor::new(
             self.sandbox.clone(),

@@ -334,6 +334,11 @@ impl Journal {
                 self.trial_calls_read = (index, if read.0 == index { read.1 + 1 } else { 1 });
             }
             self.matched += 1;
+            if let ControlRecord::FrameTaken { frame } = &*control {
+                // The loop does not know of pictures.
+                self.media.iter().for_each(|media| media.learn_frame(frame));
+                continue;
+            }
             self.controls.push(TimedControl { record: *control, before_ms, at_ms: record.at_ms });
         }
         if self.recorded.is_empty()
@@ -381,8 +386,11 @@ impl Journal {
         }
         let record = writer.append(kind.as_str(), at_ms, payload, blobs).await?;
         if media.iter().any(|(_, bytes)| bytes.is_some()) {
-            // From here on the bytes are read from the log, so they leave the writer's buffer.
-            writer.commit(Durability::Effect).await?;
+            // From here on the bytes are read from the log, so they leave the writer's buffer. Pictures of the world need not
+            // survive a crash, and everything is committed before a tool can ask for one.
+            if kind != RecordKind::FrameTaken {
+                writer.commit(Durability::Effect).await?;
+            }
             if let Some(kept) = &self.media {
                 kept.recorded(&media);
             }
@@ -448,9 +456,13 @@ impl Journal {
             ControlRecord::Resumed { .. }
             | ControlRecord::Forked { .. }
             | ControlRecord::ClockChanged { .. }
+            | ControlRecord::FrameTaken { .. }
             | ControlRecord::TrialCall { .. } => self.clock.between(before_ms),
         };
         let noted = self.append(control.kind(), at_ms, compact, &contents).await?;
+        if matches!(control, ControlRecord::FrameTaken { .. }) {
+            return Ok(());
+        }
         self.controls.push(TimedControl { record: control, before_ms, at_ms: noted.at_ms });
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Writes the events of a running skill to the journal.
 
 use super::executor::{ExecutorError, Recorder};
+use super::frames::{FrameMoment, FrameSettings, Frames};
 use super::journal::{Journal, JournalError};
 use super::observer::{Notice, Observer};
 use super::redact::Redactor;
@@ -10,6 +11,7 @@ use crate::model::{Payload as _, RecordKind, SkillEvent};
 use async_trait::async_trait;
 use sojourn_controller::Cancel;
 use sojourn_memory::Durability;
+use sojourn_tools::Environment;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
@@ -25,6 +27,10 @@ pub(super) struct JournalRecorder {
     pub durable: bool,
     /// When a skill is cut off.
     pub limit: TimeLimit,
+    /// Pictures of the world.
+    pub frames: Arc<Frames>,
+    /// How often they are taken.
+    pub frame_settings: FrameSettings,
 }
 
 #[async_trait]
@@ -51,5 +57,10 @@ impl Recorder for JournalRecorder {
             return Err(ExecutorError::OutOfTime);
         }
         Ok(())
+    }
+
+    async fn frame(&mut self, environment: &mut dyn Environment, ended: bool) -> Result<(), ExecutorError> {
+        let moment = if ended { FrameMoment::End } else { FrameMoment::Step };
+        Ok(self.frames.take(self.frame_settings, environment, moment).await?)
     }
 }

@@ -7,6 +7,7 @@ mod clock;
 mod controller_calls;
 mod episode;
 mod executor;
+mod frames;
 mod journal;
 mod journal_recorder;
 mod library;
@@ -43,6 +44,7 @@ use crate::model::{
     ControlRecord, Effect, Event, FinishReason, LogRecord, RecordKind, Started, TimedControl,
 };
 use executor::{LiveReflex, LoadedSkill};
+use frames::{FrameMoment, Frames};
 use replay::ReplayingEnvironment;
 use restrictions::Restrictions;
 use run_media::RunMedia;
@@ -87,6 +89,8 @@ pub struct Driver {
     toolkit: Option<Toolkit>,
     /// The policies that bound the calls of tools, and the actions of a world that other programs compute.
     restrictions: Restrictions,
+    /// Pictures of the world.
+    frames: Arc<Frames>,
     episode_step: u64,
     /// Whether a budget was nearly used up at the last event.
     budget_is_near: bool,
@@ -226,6 +230,12 @@ impl Driver {
         }
         let run = started.origin.run.clone();
         let journal = Arc::new(Mutex::new(deps.journal));
+        let frames = Frames::new(
+            Arc::clone(&journal),
+            Arc::clone(&media),
+            Arc::clone(&deps.observer),
+            &started.environment.name,
+        );
         let toolkit = started.config.tools.as_ref().map(|_| {
             Toolkit::new(
                 deps.tools,
@@ -257,6 +267,7 @@ impl Driver {
             skills: Arc::default(),
             toolkit,
             restrictions,
+            frames: Arc::new(frames),
             episode_step: 0,
             budget_is_near: false,
         };
@@ -331,6 +342,9 @@ impl Driver {
             }
             if self.cancel.is_cancelled() {
                 return Err(DriveError::Interrupted);
+            }
+            if matches!(effect, Effect::Finish { .. }) {
+                self.take_frame(FrameMoment::End).await?;
             }
             let noted = self.journal.lock().await.note(&effect).await?;
             // The log says that another process resumes the run before that process does anything.
@@ -433,6 +447,7 @@ impl Driver {
                 }
                 ControlRecord::ToolsChanged { .. }
                 | ControlRecord::ClockChanged { .. }
+                | ControlRecord::FrameTaken { .. }
                 | ControlRecord::TrialCall { .. } => {}
             }
         }

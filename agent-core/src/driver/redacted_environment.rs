@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sojourn_tools::{
-    Action, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix, Observation, Progress, Snapshot,
-    StepOutcome, ToolCall,
+    Action, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix, Frame, Observation, Progress,
+    Snapshot, StepOutcome, ToolCall,
 };
 
 /// Replaces secrets in everything that an environment shows. Its specification stays as it is: names in it belong to its actions.
@@ -81,6 +81,11 @@ impl Environment for RedactedEnvironment {
 
     fn permits(&self, action: &Action) -> bool {
         self.environment.permits(action)
+    }
+
+    async fn frame(&mut self) -> Option<Frame> {
+        // A picture may show a secret, and cannot be changed as a text can.
+        None
     }
 
     fn snapshot(&self) -> Option<Snapshot> {

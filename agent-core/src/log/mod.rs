@@ -17,7 +17,7 @@ pub use record::{
 use serde::Serialize;
 use serde_json::Value;
 use sojourn_memory::{EventSeq, Record, Store};
-use sojourn_tools::{FailureKind, ToolOutcome};
+use sojourn_tools::{FailureKind, Media, ToolOutcome};
 
 /// The field that tells the variants of a payload's enum apart in memory. The log stores it as the record's kind.
 const TAG: &str = "kind";
@@ -152,6 +152,17 @@ impl LogRecord {
     /// Those of [`read`](Self::read), and [`ReadError::Forgotten`].
     pub async fn require(store: &Store, record: &Record) -> Result<Self, ReadError> {
         Self::read(store, record).await?.ok_or(ReadError::Forgotten { seq: record.seq })
+    }
+
+    /// The pictures and sounds that the record shows: those of an outcome, or a picture of the world.
+    pub fn media(&self) -> Vec<&Media> {
+        match self {
+            Self::ControlRecord(control) => match &**control {
+                ControlRecord::FrameTaken { frame } => vec![frame],
+                _ => Vec::new(),
+            },
+            _ => self.outcome().map(|outcome| outcome.media().collect()).unwrap_or_default(),
+        }
     }
 
     /// The outcome of a call; `None` in a record that has none.

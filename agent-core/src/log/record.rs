@@ -17,7 +17,7 @@ use serde_json::Value;
 use sojourn_controller::{ModelInfo, Reply, Request};
 use sojourn_memory::{ForkPoint, MemoryId, RunId};
 use sojourn_skills::{LibraryEvent, SkillId};
-use sojourn_tools::{Observation, PolicyFile, ToolCall, ToolOutcome, ToolSpec};
+use sojourn_tools::{Media, Observation, PolicyFile, ToolCall, ToolOutcome, ToolSpec};
 use std::collections::BTreeMap;
 
 log_records! {
@@ -265,6 +265,11 @@ log_records! {
         "clock_changed" => ClockChanged {
             /// What the clock shows now, less what it would show if it had run on, in milliseconds.
             by_ms: i64,
+        },
+        /// A picture of the world was taken, after the record before this one. A replay takes none.
+        "frame_taken" => FrameTaken {
+            /// The picture. Its bytes are a blob of this record.
+            frame: Media,
         },
         /// A program under trial is about to call a tool that does not belong to the environment. Its answer is not recorded; a
         /// replay takes the results of such trials from the log.

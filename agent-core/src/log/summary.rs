@@ -59,6 +59,7 @@ fn control_line(record: &ControlRecord) -> String {
         ControlRecord::ClockChanged { by_ms } => {
             format!("the clock was set, or this computer slept: {:+.1} s", *by_ms as f64 / 1000.0)
         }
+        ControlRecord::FrameTaken { frame } => format!("a picture of the world: {frame}"),
         ControlRecord::TrialCall { call, by } => {
             format!("in a trial: {}, allowed: {by}", as_javascript(call))
         }

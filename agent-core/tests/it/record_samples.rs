@@ -10,7 +10,7 @@ use sojourn_core::{
 use sojourn_crafter::CrafterEnvironment;
 use sojourn_memory::{EventSeq, ForkPoint, Hash, RunId};
 use sojourn_skills::{LibraryEvent, LibraryState};
-use sojourn_tools::{Action, Environment as _, Observation, ToolCall, ToolOutcome, ToolSpec};
+use sojourn_tools::{Action, Environment as _, Media, Observation, ToolCall, ToolOutcome, ToolSpec};
 use std::collections::BTreeMap;
 
 /// Records of all kinds, the first one first.
@@ -229,6 +229,17 @@ fn controls() -> Vec<ControlRecord> {
             notices: vec!["the bank has moved".into()],
         },
         ControlRecord::ClockChanged { by_ms: -3_600_000 },
+        ControlRecord::FrameTaken {
+            frame: Media {
+                blob: "0123456789abcdef".repeat(4),
+                mime: "image/png".into(),
+                bytes: 900,
+                width: Some(288),
+                height: Some(288),
+                duration_ms: None,
+                source: "hall".into(),
+            },
+        },
         ControlRecord::TrialCall {
             call: ToolCall { name: "maps_find".into(), args: Map::new() },
             by: "rule 2".into(),

@@ -19,7 +19,7 @@ use sojourn_skills::{
 };
 use sojourn_tools::{
     Action, Amount, CallContext, CallLimits, Condition, Content, Effects, Environment, EnvironmentError,
-    EnvironmentSpec, Observation, Parameter, ParameterKind, PolicyFile, PolicyVerdict, Progress, Rule,
+    EnvironmentSpec, Frame, Observation, Parameter, ParameterKind, PolicyFile, PolicyVerdict, Progress, Rule,
     StepOutcome, TaskSpec, Tool, ToolCall, ToolError, ToolOutcome, ToolSource, ToolSpec, Toolbox, Wording,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -103,6 +103,12 @@ impl Environment for Lamp {
         self.acted = true;
         self.lit += 1;
         Ok(StepOutcome { state: json!({"lit": self.lit}), reward: 0.0, unlocked: Vec::new(), ended: None })
+    }
+    async fn frame(&mut self) -> Option<Frame> {
+        // Bright or dark: it looks the same again after two steps.
+        let bytes =
+            [b"GIF89a\x03\0\x02\0\0\0\0;", &[b'0' + u8::try_from(self.lit % 2).unwrap()][..]].concat();
+        Some(Frame { bytes, mime: "image/png".into() })
     }
     fn practice(&self) -> Option<Box<dyn Environment>> {
         Some(Box::new(Self { shown: self.shown, ..Self::new() }))

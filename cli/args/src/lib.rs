@@ -8,6 +8,7 @@
 pub mod duration;
 mod environments;
 mod goals;
+mod hear;
 mod log;
 mod memory;
 mod models;
@@ -23,6 +24,7 @@ mod unattended;
 
 pub use environments::Environments;
 pub use goals::{Goal, Look, World};
+pub use hear::Hear;
 pub use log::{
     Diff, Export, Format as LogFormat, Import as LogImport, Log, LogCommand, Outcome as LogOutcome, Replay,
 };
@@ -168,6 +170,11 @@ pub enum Command {
     /// `X,Y WIDTHxHEIGHT` in pixels from the top left. Reading and finding need the model `pp-ocrv6-small`. Exit code 1 says that
     /// the words were not found, or that the pictures differ.
     See(See),
+    /// Listen to a sound: write down what is said, or find when somebody speaks.
+    ///
+    /// Prints a line for each span of speech as it is heard: its beginning and end and its words. The words need the model
+    /// `whisper-tiny.en`, which knows English; larger ones can be given. Exit code 1 says that no speech was heard.
+    Hear(Hear),
     /// Report what this machine has and what is missing.
     Doctor(Doctor),
     /// Print a completion script for a shell.

@@ -52,6 +52,8 @@ pub enum ModelKind {
     Embedding,
     /// Pictures.
     Vision,
+    /// Sounds.
+    Speech,
 }
 
 /// `sojourn models serve`.

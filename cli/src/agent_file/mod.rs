@@ -18,7 +18,7 @@ use crate::approver;
 use crate::environments::EnvironmentChoice;
 use crate::error::{Failure, Kind};
 use crate::vectors::Vectors;
-use crate::{eyes, waiting};
+use crate::{ears, eyes, waiting};
 use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -294,6 +294,7 @@ impl AgentFile {
         for (name, settings) in &self.tools {
             let source = match settings {
                 SourceSettings::See(settings) => eyes::source(name, settings)?,
+                SourceSettings::Hear(settings) => ears::source(name, settings)?,
                 settings => {
                     let opened = settings.open(name, &self.directory, approver::person(), tokens.clone());
                     opened.map_err(|error| {

@@ -7,6 +7,8 @@ mod doctor;
 mod environments;
 mod fork;
 mod goal;
+#[cfg(feature = "perception")]
+mod hear;
 mod knowledge;
 mod log;
 mod mcp;
@@ -66,8 +68,10 @@ pub async fn dispatch(args: Args, environments: EnvironmentRegistry) -> Result<E
         Command::Models(command) => return models::models(command).await,
         #[cfg(feature = "perception")]
         Command::See(args) => return see::see(&args).await,
+        #[cfg(feature = "perception")]
+        Command::Hear(args) => return hear::hear(&args).await,
         #[cfg(not(feature = "perception"))]
-        Command::See(_) => return Err(crate::eyes::absent("").into()),
+        Command::See(_) | Command::Hear(_) => return Err(crate::eyes::absent("").into()),
         Command::Doctor(args) => doctor::doctor(&home, args).await?,
         Command::Completions { shell } => completions::completions(shell)?,
     }

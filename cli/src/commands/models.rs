@@ -15,6 +15,7 @@ pub async fn models(command: Command) -> Result<ExitCode> {
                 Kind::Chat => ModelKind::Chat,
                 Kind::Embedding => ModelKind::Embedding,
                 Kind::Vision => ModelKind::Vision,
+                Kind::Speech => ModelKind::Speech,
             });
             let mut models = known.list();
             models.retain(|model| kind.is_none_or(|kind| model.entry.kind == kind));
@@ -49,6 +50,7 @@ fn list(models: &[ModelStatus], json: bool) -> Result<()> {
             ModelKind::Chat => "chat",
             ModelKind::Embedding => "embedding",
             ModelKind::Vision => "vision",
+            ModelKind::Speech => "speech",
         };
         table.add_row([
             format!("{}{}", entry.name, if entry.default { " *" } else { "" }),

@@ -52,6 +52,8 @@ pub enum ModelKind {
     Embedding,
     /// Pictures: perception uses it.
     Vision,
+    /// Sounds: perception uses it.
+    Speech,
 }
 
 /// Terms of use of a model.

@@ -1,12 +1,13 @@
 use crate::game::{Achievement, Direction, Game, Harm, Item, Material, Move, Player};
 use crate::observe;
 use crate::path;
+use crate::picture;
 use crate::routine::{Call, Effect, Next};
 use crate::sight::{Scene, Sight};
 use crate::{snapshot, spec};
 use async_trait::async_trait;
 use sojourn_tools::{
-    Action, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec, Observation, Progress,
+    Action, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec, Frame, Observation, Progress,
     Snapshot, StepOutcome, ToolCall,
 };
 use std::sync::Arc;
@@ -180,6 +181,10 @@ impl Environment for CrafterEnvironment {
         let action = Move::named(&action.0)
             .ok_or_else(|| EnvironmentError::UnknownAction { name: action.0.clone() })?;
         Ok(episode.step(action))
+    }
+
+    async fn frame(&mut self) -> Option<Frame> {
+        picture::frame(self.episode.as_ref()?.scene())
     }
 
     fn snapshot(&self) -> Option<Snapshot> {

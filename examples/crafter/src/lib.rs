@@ -30,6 +30,7 @@ pub mod game;
 mod environment;
 mod observe;
 mod path;
+mod picture;
 mod provider;
 mod routine;
 mod sight;

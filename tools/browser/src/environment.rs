@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use sojourn_primitives::JsonPointer;
 use sojourn_tools::{
-    Action, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix, Observation, Progress, Question,
-    StepOutcome, ToolCall, ToolOutcome, Wording,
+    Action, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix, Frame, Observation, Progress,
+    Question, StepOutcome, ToolCall, ToolOutcome, Wording,
 };
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -296,6 +296,11 @@ impl Environment for WebEnvironment {
             unlocked: status.unlocked,
             ended: status.ended,
         })
+    }
+
+    async fn frame(&mut self) -> Option<Frame> {
+        let page = &self.tab.as_ref()?.page;
+        Some(Frame { bytes: page.screenshot().await.ok()?, mime: "image/png".to_owned() })
     }
 
     async fn rejoin(&mut self, past: &EpisodePrefix) -> Result<bool, EnvironmentError> {

@@ -1,9 +1,12 @@
-//! Seeing: pictures from outside as bounded pixels, their text with boxes, and what changed between two of them.
+//! Seeing: pictures from outside as bounded pixels, their text with boxes, and what changed between two of them. Hearing: sounds
+//! piece by piece, when somebody speaks in them, and the words.
 //!
 //! - [`Picture::decode`] reads PNG, JPEG, WebP, GIF and BMP within limits.
 //! - [`Reader`] finds and recognises lines of text with two PP-OCR networks, which run in pure Rust.
 //! - [`see`] offers all of this as tools of an agent, which take pictures by their handles.
 //! - [`find`] locates words among the lines; [`compare`] gives the boxes that differ between two pictures.
+//! - [`SoundReader`] decodes WAV, FLAC, MP3 and Ogg Vorbis; [`Ears`] find speech in it with one network and write it down with
+//!   another. [`hear`](hear()) offers both as tools.
 //!
 //! Everything here computes on the calling thread and may take seconds. A caller on a runtime moves it to a thread of its own.
 //! A picture is known by its bytes, so it can be a blob of a log; boxes are pixels of the upright picture, from the top left.
@@ -20,6 +23,8 @@ mod compare;
 mod components;
 mod detect;
 mod find;
+mod hear;
+mod kept;
 mod picture;
 mod reader;
 mod recognise;
@@ -27,6 +32,7 @@ mod see;
 
 pub use compare::{CompareError, Comparison, compare};
 pub use find::{Found, find};
+pub use hear::{EarError, EarFiles, Ears, Hearing, MAX_SECONDS, Segment, SoundError, SoundReader, hear};
 pub use picture::{MAX_FILE_BYTES, MAX_PIXELS, Picture, PictureError};
 pub use reader::{Line, Reader, ReaderError, ReaderFiles};
 pub use see::{Eyes, see};

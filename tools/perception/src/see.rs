@@ -1,5 +1,6 @@
 //! Seeing as tools: `NAME_read`, `NAME_find` and `NAME_compare`.
 
+use crate::kept::Kept;
 use crate::{Comparison, Line, Picture, Reader, ReaderFiles, compare, find};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -7,15 +8,12 @@ use serde_json::{Value, json};
 use sojourn_tools::outside::offload::{GiveUp, offload};
 use sojourn_tools::schema::identifier;
 use sojourn_tools::{CallContext, Content, Effects, FixedSource, FunctionTool, Media, Tool, ToolOutcome};
-use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How much longer the toolbox waits than the work may take, so that the error says which work took too long.
 const GRACE: Duration = Duration::from_secs(5);
-/// Pictures and pairs of pictures whose results are kept.
-const KEPT_RESULTS: usize = 128;
 /// Boxes of a comparison that its text lists.
 const LISTED: usize = 20;
 
@@ -90,32 +88,6 @@ pub fn see(name: &str, eyes: Eyes) -> FixedSource {
     );
     let tools = [read, find, compare].map(|tool| Arc::new(tool.with_timeout_ms(limit)) as Arc<dyn Tool>);
     FixedSource::new(name, tools.into())
-}
-
-/// The latest results, by the addresses of their pictures.
-struct Kept<T>(Mutex<VecDeque<(String, Arc<T>)>>);
-
-impl<T> Default for Kept<T> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
-impl<T> Kept<T> {
-    fn get(&self, key: &str) -> Option<Arc<T>> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().find(|(known, _)| known == key).map(|(_, result)| Arc::clone(result))
-    }
-
-    fn put(&self, key: String, result: T) -> Arc<T> {
-        let result = Arc::new(result);
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() == KEPT_RESULTS {
-            kept.pop_front();
-        }
-        kept.push_back((key, Arc::clone(&result)));
-        result
-    }
 }
 
 struct Sight {

@@ -17,6 +17,11 @@ pub trait MediaStore: Send + Sync {
     /// The text is no handle, or none or several fit.
     fn find(&self, handle: &str) -> Result<Media, MediaError>;
 
+    /// The latest picture of the run's world; `None` where none was taken.
+    fn frame(&self) -> Option<Media> {
+        None
+    }
+
     /// The bytes of media that [`find`](Self::find) gave.
     ///
     /// # Errors
@@ -74,6 +79,10 @@ impl MediaStore for MediaInMemory {
             (Err(MediaError::Unknown { .. }), Some(beneath)) => beneath.find(handle),
             (found, _) => found.cloned(),
         }
+    }
+
+    fn frame(&self) -> Option<Media> {
+        self.beneath.as_ref()?.frame()
     }
 
     async fn bytes(&self, media: &Media) -> Result<Arc<[u8]>, MediaError> {

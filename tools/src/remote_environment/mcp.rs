@@ -1,12 +1,14 @@
 //! An environment behind an MCP server with one tool for reset and one for step.
 
-use super::{ActionOffer, Deed, Peer, PeerObservation, Practice, RemoteEnvironment, RemoteEnvironmentError};
+use super::{
+    ActionOffer, Deed, Peer, PeerObservation, Practice, RemoteEnvironment, RemoteEnvironmentError, picture,
+};
 use crate::content::plain;
 use crate::environment::SUCCEED;
 use crate::mcp::{McpSettings, McpSource};
 use crate::{
-    CallContext, Condition, Ending, EndingKind, EnvironmentError, EnvironmentSpec, TaskSpec, ToolSource as _,
-    Wording,
+    CallContext, Condition, Content, Ending, EndingKind, EnvironmentError, EnvironmentSpec, Frame, TaskSpec,
+    ToolSource as _, Wording,
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -70,6 +72,9 @@ pub struct McpEnvironmentSettings {
     /// observation as `step` does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<String>,
+    /// Name of the server's tool that returns a picture of the world, called without arguments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<String>,
     /// Allows trials of skills in practice episodes. Every connection to a server reaches the same server, so their effects are as
     /// real as any other; without them no skill is learned. Default: true for a server that is started as a child process, false
     /// for a `url`.
@@ -249,8 +254,10 @@ impl McpPeer {
             source.close().await;
             return Err(why);
         }
-        let named =
-            std::iter::once(&self.settings.reset).chain(&self.settings.step).chain(&self.settings.tools);
+        let named = std::iter::once(&self.settings.reset)
+            .chain(&self.settings.step)
+            .chain(&self.settings.tools)
+            .chain(&self.settings.frame);
         for name in named {
             if source.tool(name).is_none() {
                 let offered: Vec<String> =
@@ -371,6 +378,17 @@ impl Peer for McpPeer {
                 Err(EnvironmentError::Lost { cause })
             }
         }
+    }
+
+    async fn frame(&mut self) -> Option<Frame> {
+        let tool = self.source.as_ref()?.tool(self.settings.frame.as_ref()?)?;
+        let timeout = self.settings.timeout_ms.map_or(TIMEOUT, Duration::from_millis);
+        let context = CallContext::default();
+        let called = tokio::time::timeout(timeout, tool.call(&Map::new(), &context)).await.ok()?.ok()?;
+        called.content.iter().find_map(|part| match part {
+            Content::Image { data, mime } => picture(data, Some(mime)),
+            _ => None,
+        })
     }
 
     fn fork(&self) -> Box<dyn Peer> {

@@ -11,15 +11,18 @@ pub use process::ProcessEnvironmentSettings;
 
 use crate::content::plain;
 use crate::environment::SUCCEED;
+use crate::media::MAX_MEDIA_BYTES;
 use crate::outside::json;
 use crate::outside::quote;
 use crate::outside::text::cut;
 use crate::{
     Action, Amount, Condition, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec,
-    EpisodePrefix, Observation, Progress, StepOutcome, TaskSpec, ToolCall, ToolOutcome, ToolSpec,
+    EpisodePrefix, Frame, Observation, Progress, StepOutcome, TaskSpec, ToolCall, ToolOutcome, ToolSpec,
 };
 use actions::{ActionOffer, Actions, Deed, Repeated};
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use sojourn_primitives::JsonPointer;
@@ -78,8 +81,21 @@ trait Peer: Send + Sync {
     /// Carries out one of the spec's actions.
     async fn step(&mut self, deed: &Deed) -> Result<PeerObservation, EnvironmentError>;
 
+    /// The present picture of the world; `None` where the peer has none, or did not give it.
+    async fn frame(&mut self) -> Option<Frame> {
+        None
+    }
+
     /// An independent peer with the same settings. It starts with its first reset.
     fn fork(&self) -> Box<dyn Peer>;
+}
+
+/// A picture that a peer gives in base64.
+fn picture(data: &str, mime: Option<&str>) -> Option<Frame> {
+    if data.len() > MAX_MEDIA_BYTES / 3 * 4 + 4 {
+        return None;
+    }
+    Some(Frame { bytes: STANDARD.decode(data).ok()?, mime: mime.unwrap_or_default().to_owned() })
 }
 
 /// What a peer returns from reset and step.
@@ -378,6 +394,11 @@ impl Environment for RemoteEnvironment {
             unlocked: seen.unlocked.clone(),
             ended: seen.ended.clone(),
         })
+    }
+
+    async fn frame(&mut self) -> Option<Frame> {
+        self.observed.as_ref()?;
+        self.peer.frame().await
     }
 
     async fn rejoin(&mut self, past: &EpisodePrefix) -> Result<bool, EnvironmentError> {

@@ -2,10 +2,12 @@
 //! specifies the protocol.
 
 use super::world_texts::quoted;
-use super::{ActionOffer, Deed, Peer, PeerObservation, Practice, RemoteEnvironment, RemoteEnvironmentError};
+use super::{
+    ActionOffer, Deed, Peer, PeerObservation, Practice, RemoteEnvironment, RemoteEnvironmentError, picture,
+};
 use crate::outside::quote;
 use crate::process::{ProcessClient, RequestError};
-use crate::{EnvironmentError, EnvironmentSpec, Example, Recipe, TaskSpec, Wording};
+use crate::{EnvironmentError, EnvironmentSpec, Example, Frame, Recipe, TaskSpec, Wording};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -75,6 +77,9 @@ pub(super) struct World {
     episode_steps: Option<u32>,
     #[serde(default)]
     pub wording: Wording,
+    /// Whether it answers `frame` with a picture.
+    #[serde(default)]
+    frames: bool,
 }
 
 impl World {
@@ -126,8 +131,10 @@ impl ProcessEnvironmentSettings {
         }
         let untrusted = !self.trusted;
         let practice = Practice::of(self.practice, self.explore, true)?;
-        let mut peer = ProcessPeer { settings: self, directory: directory.to_owned(), client: None };
+        let mut peer =
+            ProcessPeer { settings: self, directory: directory.to_owned(), client: None, frames: false };
         let (client, world) = peer.start().await.map_err(RemoteEnvironmentError)?;
+        peer.frames = world.frames;
         let broken = |error: RemoteEnvironmentError| RemoteEnvironmentError(client.explain(&error.0));
         // Only the program says what it is.
         let world = if untrusted { quoted(world, is_own_bridge) } else { world };
@@ -163,6 +170,8 @@ struct ProcessPeer {
     directory: PathBuf,
     /// The running process; `None` after a failure.
     client: Option<Arc<ProcessClient>>,
+    /// Whether the program gives pictures.
+    frames: bool,
 }
 
 impl ProcessPeer {
@@ -232,8 +241,21 @@ impl Peer for ProcessPeer {
         self.request("step", params).await
     }
 
+    async fn frame(&mut self) -> Option<Frame> {
+        let client = self.client.as_ref().filter(|_| self.frames)?;
+        let timeout = self.settings.timeout_ms.map_or(TIMEOUT, Duration::from_millis);
+        let answer =
+            tokio::time::timeout(timeout, client.request("frame", Value::Null, None)).await.ok()?.ok()?;
+        picture(answer.get("data")?.as_str()?, answer.get("mime").and_then(Value::as_str))
+    }
+
     fn fork(&self) -> Box<dyn Peer> {
-        Box::new(Self { settings: self.settings.clone(), directory: self.directory.clone(), client: None })
+        Box::new(Self {
+            settings: self.settings.clone(),
+            directory: self.directory.clone(),
+            client: None,
+            frames: self.frames,
+        })
     }
 }
 

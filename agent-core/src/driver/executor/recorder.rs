@@ -4,6 +4,7 @@ use super::super::time_limit::WorkWatch;
 use super::ExecutorError;
 use crate::model::SkillEvent;
 use async_trait::async_trait;
+use sojourn_tools::Environment;
 
 /// Records what happens while a skill runs, in order.
 #[async_trait]
@@ -13,6 +14,15 @@ pub trait Recorder: Send {
     /// # Errors
     /// When it cannot be recorded, or differs from the recorded one. The executor then stops the skill at once.
     async fn record(&mut self, event: SkillEvent) -> Result<(), ExecutorError>;
+
+    /// Takes a picture of the world after a step, where pictures are kept. `ended` says whether the episode is over.
+    ///
+    /// # Errors
+    /// When it cannot be recorded.
+    async fn frame(&mut self, environment: &mut dyn Environment, ended: bool) -> Result<(), ExecutorError> {
+        let _ = (environment, ended);
+        Ok(())
+    }
 }
 
 /// Records nothing: of trials only the verdict is logged. Before each event it looks whether the trial may continue.

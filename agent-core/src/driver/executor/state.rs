@@ -188,6 +188,10 @@ impl ExecutorState {
             ended: outcome.ended,
         };
         self.keep(SkillEvent::Stepped(record)).await?;
+        let ended = self.tally.ended.is_some();
+        if let Err(failed) = self.recorder.frame(self.environment.as_mut(), ended).await {
+            return Err(self.stop(failed));
+        }
         self.check_running()
     }
 
@@ -215,11 +219,13 @@ impl ExecutorState {
         if let Some(failed) = &self.tally.failed {
             return Err(HostError::Stop { cause: StopCause::HostFailed, reason: failed.to_string() });
         }
-        self.recorder.record(event).await.map_err(|failed| {
-            let reason = failed.to_string();
-            self.tally.failed = Some(failed);
-            HostError::Stop { cause: StopCause::HostFailed, reason }
-        })
+        self.recorder.record(event).await.map_err(|failed| self.stop(failed))
+    }
+
+    fn stop(&mut self, failed: ExecutorError) -> HostError {
+        let reason = failed.to_string();
+        self.tally.failed = Some(failed);
+        HostError::Stop { cause: StopCause::HostFailed, reason }
     }
 
     pub(super) fn trace(&mut self, depth: u32, call: &ToolCall, outcome: &ToolOutcome) {

@@ -12,8 +12,8 @@ use crate::log::ReadError;
 use async_trait::async_trait;
 use serde_json::Value;
 use sojourn_tools::{
-    Action, Environment, EnvironmentError, EnvironmentSpec, FailureKind, Observation, Progress, StepOutcome,
-    ToolCall, ToolOutcome,
+    Action, Environment, EnvironmentError, EnvironmentSpec, FailureKind, Frame, Observation, Progress,
+    StepOutcome, ToolCall, ToolOutcome,
 };
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -220,6 +220,11 @@ impl Environment for ReplayingEnvironment {
             self.call = None;
         }
         next
+    }
+
+    async fn frame(&mut self) -> Option<Frame> {
+        // The pictures of the recorded part are in the log.
+        if self.source == Source::Live { self.environment.frame().await } else { None }
     }
 
     fn own_name(&self, name: &str) -> Option<&str> {

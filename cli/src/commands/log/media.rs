@@ -29,7 +29,7 @@ pub async fn list(store: &Store, run: &str, json: bool) -> Result<()> {
         return Ok(output::json(&shown)?);
     }
     if shown.is_empty() {
-        output::note("no tool has brought in a picture or a sound");
+        output::note("the run has no pictures and no sounds");
         return Ok(());
     }
     let mut table = table::new(["handle", "type", "size", "bytes", "record", "from"]);
@@ -72,12 +72,12 @@ pub async fn write(store: &Store, run: &str, handle: &str, out: Option<&Path>) -
 /// The media of a run in the order of arrival.
 async fn shown(store: &Store, run: &str) -> Result<Vec<Shown>> {
     let info = logbook::find_run(store, run).await?;
-    let kinds = [RecordKind::ToolAnswered, RecordKind::Returned].map(RecordKind::as_str);
+    let kinds =
+        [RecordKind::ToolAnswered, RecordKind::Returned, RecordKind::FrameTaken].map(RecordKind::as_str);
     let mut reading = Reading::new(store, &info, RecordQuery::all().kinds(kinds)).await?;
     let mut shown: Vec<Shown> = Vec::new();
     while let Some((record, content)) = reading.next().await? {
-        let Some(outcome) = content.as_ref().and_then(LogRecord::outcome) else { continue };
-        for media in outcome.media() {
+        for media in content.iter().flat_map(LogRecord::media) {
             // A reference that the record has no blob for is not the run's own.
             let id = media.blob.parse::<BlobId>().ok().filter(|id| record.blobs.contains(id));
             let Some(id) = id.filter(|_| shown.iter().all(|known| known.media.blob != media.blob)) else {

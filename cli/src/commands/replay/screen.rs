@@ -144,6 +144,8 @@ fn mind(frame: &Frame, width: usize) -> Vec<String> {
         }
     };
     section("ending", frame.ending.iter().flat_map(|line| wrapped(line, width)).collect());
+    let picture = frame.picture.as_ref().map(|picture| wrapped(&picture.to_string(), width));
+    section("picture", picture.unwrap_or_default());
     section("task", wrapped(&frame.task, width));
     let calls = frame.calls.iter().enumerate();
     section(

@@ -18,6 +18,7 @@ pub async fn whole(scratch: &Path, run: &RunId, source: &[Record], crashes: usiz
     if resumed != crashes {
         return Ok(Some(format!("it was killed {crashes} times and resumed {resumed} times")));
     }
+    let source = &without_frames(source);
     if let Some(difference) = first_difference(source, &replayed) {
         return Ok(Some(difference));
     }
@@ -51,6 +52,7 @@ pub async fn diverging(
 ) -> Result<Option<String>> {
     let store = Store::open(scratch).await?;
     let (replayed, _) = replayed(&store, run).await?;
+    let source = &without_frames(source);
     let own = source.iter().enumerate().filter(|(_, record)| !is_control(record));
     let Some((index, record)) = own.clone().nth(divergence) else {
         return Ok(Some(format!("it has no record with the index {divergence}")));
@@ -74,6 +76,14 @@ pub async fn diverging(
 
 fn is_control(record: &Record) -> bool {
     record.kind.parse().is_ok_and(RecordKind::is_control)
+}
+
+/// The records without pictures of the world: nobody draws a recorded world.
+fn without_frames(records: &[Record]) -> Vec<Record> {
+    let (frames, others): (Vec<&Record>, Vec<&Record>) =
+        records.iter().partition(|record| RecordKind::FrameTaken.is(record));
+    let frames: Vec<EventSeq> = frames.iter().map(|record| record.seq).collect();
+    others.into_iter().map(|record| without(&frames, record.clone())).collect()
 }
 
 /// The records without those of resumes, and the number of resumes.
@@ -107,14 +117,14 @@ fn same(one: &Record, other: &Record) -> bool {
     (&one.kind, &one.payload, one.at_ms) == (&other.kind, &other.payload, other.at_ms)
 }
 
-/// The record as it would be without the resumes: lessons cite other records by their numbers.
-fn without(resumes: &[EventSeq], mut record: Record) -> Record {
+/// The record as it would be without some others: lessons cite records by their numbers.
+fn without(others: &[EventSeq], mut record: Record) -> Record {
     let edits = record.payload.get_mut("edits").and_then(Value::as_array_mut);
     for edit in edits.into_iter().flatten() {
         let sources = edit.get_mut("sources").and_then(Value::as_array_mut);
         for source in sources.into_iter().flatten() {
             if let Some(seq) = source.as_u64() {
-                *source = json!(seq - resumes.iter().filter(|resume| resume.0 < seq).count() as u64);
+                *source = json!(seq - others.iter().filter(|other| other.0 < seq).count() as u64);
             }
         }
     }
