@@ -28,3 +28,4 @@ mod upkeep;
 mod whims;
 mod world_policy;
 mod world_words;
+mod writing;
