@@ -11,7 +11,7 @@ use sojourn_skills::{AdmissionRule, ReflexRule};
 use sojourn_tools::PolicyFile;
 
 /// The version of the rules by which this program's core decides.
-pub const CORE_RULES: u32 = 3;
+pub const CORE_RULES: u32 = 4;
 
 /// The settings of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -45,7 +45,9 @@ pub struct RunConfig {
     /// is done, also where its achievement was unlocked before in the episode. From 2 on, prompts quote notices about tools, and
     /// in worlds that this program does not compute the controller acts step by step where no skill fits. From 3
     /// on, tasks with equally many prerequisites are learned in the order of the environment, not of their names, and tools
-    /// on offer stand after the options until one has answered in the episode.
+    /// on offer stand after the options until one has answered in the episode. From 4 on, the first round of writing asks for
+    /// one candidate, a task is left for later after two rounds in which none passed in any world, and programs that recipes
+    /// give are tried.
     #[schemars(skip)]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rules: u32,
@@ -286,9 +288,15 @@ pub struct Prices {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ActorConfig {
-    /// Candidates decoded at once from one shared prefix.
+    /// Whether programs printed from the environment's recipe of a task are tried before the controller writes any.
+    ///
+    /// Default: false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub follow_recipes: bool,
+    /// Candidates decoded at once from one shared prefix. The first round asks for one, because it often suffices.
     pub candidates: u32,
-    /// Rounds of writing before a task is left for later; VOYAGER's number is 4. 0 turns writing off.
+    /// Rounds of writing before a task is left for later, 2 where no candidate passed in any world; VOYAGER's number is 4.
+    /// 0 turns writing off.
     pub rounds: u32,
     /// Sampling temperature for skills.
     pub temperature: f32,
@@ -379,6 +387,7 @@ impl Default for RunConfig {
 impl Default for ActorConfig {
     fn default() -> Self {
         Self {
+            follow_recipes: false,
             candidates: 4,
             rounds: 4,
             temperature: 0.8,

@@ -27,6 +27,7 @@ pub fn aliases(state: &LibraryState) -> Vec<(&str, &str)> {
 pub fn author(origin: &Origin) -> String {
     match origin {
         Origin::Model { model, run, seq } => format!("{model} in run {run} (request {seq})"),
+        Origin::Recipe { run } => format!("a recipe, in run {run}"),
         Origin::Exploration { run, seq } => format!("exploration {seq} of run {run}"),
         Origin::Human => "a person".to_owned(),
         Origin::Imported => "another library".to_owned(),

@@ -48,6 +48,11 @@ pub enum Origin {
         /// Number of the exploration in the run, from 1.
         seq: u64,
     },
+    /// Printed from the way to do the task that the environment documents.
+    Recipe {
+        /// Id of the run.
+        run: String,
+    },
     /// A person.
     Human,
     /// Another library.

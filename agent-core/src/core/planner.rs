@@ -141,6 +141,13 @@ impl Planner {
         counters.into_iter().collect()
     }
 
+    /// Whether recipes name a thing of this kind as one to act on or to have nearby.
+    pub(in crate::core) fn is_thing(&self, name: &str) -> bool {
+        self.recipes.values().any(|recipe| {
+            recipe.target.as_deref() == Some(name) || recipe.nearby.iter().any(|thing| thing == name)
+        })
+    }
+
     /// Counters of what `task` provides.
     fn counters(&self, task: &str) -> BTreeSet<JsonPointer> {
         let goal = self.tasks.get(task).map(|task| task.goal.paths()).unwrap_or_default();

@@ -305,7 +305,7 @@ pub fn milestone_line(milestone: &Milestone) -> String {
         Milestone::TaskChosen { task, learning: false } => format!("doing {task}"),
         Milestone::SkillAdmitted { skill, verified: (passed, tried), steps, rounds } => {
             let how = match rounds {
-                0 => "by exploration".to_owned(),
+                0 => "without the model".to_owned(),
                 1 => "after 1 round".to_owned(),
                 _ => format!("after {rounds} rounds"),
             };

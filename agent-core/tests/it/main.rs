@@ -29,3 +29,4 @@ mod upkeep;
 mod whims;
 mod world_policy;
 mod world_words;
+mod writing;

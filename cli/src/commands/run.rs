@@ -365,7 +365,7 @@ impl RunResult {
         possible: usize,
     ) -> Self {
         let learned = core.library().histories().flat_map(|(_, history)| &history.versions).filter(|entry| {
-            matches!(&entry.skill.manifest.origin, Origin::Model { run: origin, .. } | Origin::Exploration { run: origin, .. } if *origin == run.as_str())
+            matches!(&entry.skill.manifest.origin, Origin::Model { run: origin, .. } | Origin::Exploration { run: origin, .. } | Origin::Recipe { run: origin } if *origin == run.as_str())
         });
         let skills = learned.map(|entry| {
             let usage = entry.total_usage();

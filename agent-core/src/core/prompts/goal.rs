@@ -17,6 +17,8 @@ use std::collections::BTreeSet;
 const LINES: usize = 24;
 /// Characters of a goal that are read.
 const GOAL: usize = 400;
+/// Letters of words that say nothing by themselves, at most.
+const SHORT: usize = 2;
 /// Letters that two words share at their beginnings to count as the same word in another form.
 const STEM: usize = 4;
 
@@ -189,11 +191,14 @@ fn line(condition: &Condition, survey: &Survey) -> String {
     }
 }
 
-/// Words in small letters.
+/// Words in small letters, and numbers. Short words say nothing: "a" would make every goal fit every line with an "a".
 fn words(text: &str) -> BTreeSet<String> {
     text.split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
         .map(str::to_lowercase)
+        .filter(|word| {
+            let number = !word.is_empty() && word.chars().all(char::is_numeric);
+            number || (word.chars().count() > SHORT && word != "the")
+        })
         .collect()
 }
 
@@ -249,6 +254,14 @@ mod tests {
         let question = GoalQuestion::new(&bare_without_tasks(), &surveyed(), "have 5 coins");
         let lines: Vec<&str> = question.choices.iter().take(2).map(|(_, line)| line.as_str()).collect();
         assert_eq!(lines, ["coins is at least 5", "coins rises by 5"]);
+    }
+
+    #[test]
+    fn a_goal_that_shares_only_a_short_word_with_the_choices_is_a_guess() {
+        let guess = |goal: &str| GoalQuestion::new(&bare_without_tasks(), &surveyed(), goal).is_a_guess();
+        assert!(guess("bake a cake by the fire; it is at the door"));
+        assert!(!guess("open the gate"));
+        assert!(!guess("have 1"), "numbers are words");
     }
 
     #[test]

@@ -263,6 +263,7 @@ fn writing(spec: &EnvironmentSpec, task: &str, notes: &[String], actor: &ActorCo
             grammar: "start: /.*/".into(),
         },
         actor,
+        4,
         1,
     );
     sent(&request)
@@ -299,7 +300,7 @@ fn a_page_that_every_episode_starts_with_is_shown_once() {
             notes: &[],
             grammar: "start: /.*/".into(),
         };
-        let text = sent(&write(&writing, &ActorConfig::default(), 1));
+        let text = sent(&write(&writing, &ActorConfig::default(), 4, 1));
         (text.matches("page: Shop").count(), text.matches("page: Sale").count())
     };
     assert_eq!(

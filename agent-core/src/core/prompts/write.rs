@@ -35,8 +35,13 @@ pub(in crate::core) struct Writing<'a> {
     pub grammar: String,
 }
 
-/// Asks for several candidates of one skill: the rest of a function whose head is given.
-pub(in crate::core) fn write(writing: &Writing<'_>, actor: &ActorConfig, seed: u64) -> Request {
+/// Asks for `candidates` of one skill: the rest of a function whose head is given.
+pub(in crate::core) fn write(
+    writing: &Writing<'_>,
+    actor: &ActorConfig,
+    candidates: u32,
+    seed: u64,
+) -> Request {
     let spec = writing.spec;
     let mut system = prompt!("write", "system", about = spec.about, tools = tools::lines(&spec.tools));
     match actor.language {
@@ -53,12 +58,8 @@ pub(in crate::core) fn write(writing: &Writing<'_>, actor: &ActorConfig, seed: u
         messages.extend(outside::example(example, task));
     }
     messages.push(message(Role::User, task_text(writing)));
-    let decoding = Decoding {
-        candidates: actor.candidates,
-        temperature: actor.temperature,
-        max_tokens: actor.max_tokens,
-        seed,
-    };
+    let decoding =
+        Decoding { candidates, temperature: actor.temperature, max_tokens: actor.max_tokens, seed };
     program_request(
         messages,
         function_head(&writing.task.name, &writing.task.parameters),

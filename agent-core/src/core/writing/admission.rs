@@ -14,7 +14,7 @@ const LEARNED: f32 = 5.0;
 impl Core {
     /// Admits the best candidate that passed. Where none did, the controller writes: for the first time after an exploration,
     /// otherwise in the next round, with a causal note.
-    pub(in crate::core) fn tried(&mut self, draft: Draft, trials: &[CandidateTrial]) -> Vec<Effect> {
+    pub(in crate::core) fn tried(&mut self, mut draft: Draft, trials: &[CandidateTrial]) -> Vec<Effect> {
         // A skill that is admitted, a note and a lesson carry on what the trials were told.
         if trials.iter().any(|trial| trial.untrusted) {
             self.consultations.taint();
@@ -33,10 +33,12 @@ impl Core {
                 return effects;
             }
         }
-        if matches!(draft.author, Author::Exploration { .. }) {
-            // The controller wrote none of them, so a note about them would teach it nothing.
-            return self.survey(draft);
+        // Where the controller wrote none of them, a note about them would teach it nothing.
+        match draft.author {
+            Author::Exploration { .. } | Author::Recipe => return self.follow_recipe(draft),
+            Author::Controller => {}
         }
+        draft.promising |= trials.iter().any(|trial| trial.report.passes() > 0);
         // The note is about the candidate that came closest.
         let closest = best_of(&candidates).and_then(|closest| trials.get(closest)).or(trials.first());
         let note = closest.map(|trial| match regressions(trial) {
@@ -83,7 +85,7 @@ impl Core {
                 verified: (trial.report.passes(), trial.report.worlds.len()),
                 steps: trial.report.mean_steps().unwrap_or(0.0),
                 rounds: match draft.author {
-                    Author::Exploration { .. } => 0,
+                    Author::Exploration { .. } | Author::Recipe => 0,
                     Author::Controller => draft.round + 1,
                 },
             },
@@ -112,6 +114,7 @@ impl Core {
             postcondition: Some(task.goal.clone()),
             origin: match draft.author {
                 Author::Exploration { .. } => Origin::Exploration { run, seq: self.explorations },
+                Author::Recipe => Origin::Recipe { run },
                 Author::Controller => {
                     Origin::Model { model: self.origin.model.clone(), run, seq: self.requests }
                 }

@@ -52,12 +52,16 @@ impl Core {
             notes,
             grammar: self.body_grammar(&task, callables, &tools),
         };
-        let request = prompts::write(&writing, &self.config.actor, seed);
+        let candidates = match draft.round {
+            0 if self.config.rules >= 4 => 1,
+            _ => self.config.actor.candidates,
+        };
+        let request = prompts::write(&writing, &self.config.actor, candidates, seed);
         self.think(Purpose::Write, request, Phase::Writing(draft))
     }
 
     /// The skills that a skill for `task` may call: those of its prerequisites.
-    fn callable_skills(&self, task: &str) -> Vec<Callable> {
+    pub(super) fn callable_skills(&self, task: &str) -> Vec<Callable> {
         self.planner
             .closure(task)
             .iter()

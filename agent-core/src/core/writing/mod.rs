@@ -2,6 +2,7 @@
 
 mod admission;
 mod candidates;
+mod recipes;
 
 pub(crate) use candidates::trial_calls;
 
@@ -16,6 +17,8 @@ const OTHER_EPISODES: u64 = 2;
 const DEMONSTRATIONS: usize = 2;
 /// Lessons looked up before a skill is written.
 const LESSONS: usize = 2;
+/// Rounds after which a task is left for later if no candidate passed in any world.
+const HOPELESS: u32 = 2;
 /// Most skills of other tasks that are tried on a task.
 const RELATED_SKILLS: usize = 16;
 
@@ -36,6 +39,8 @@ pub(super) struct Draft {
     candidates: Vec<String>,
     /// Names of the tools outside the world that it may call.
     tools: Vec<String>,
+    /// Whether a candidate of the controller passed in some world.
+    promising: bool,
     author: Author,
 }
 
@@ -50,6 +55,8 @@ impl Draft {
 enum Author {
     /// The controller wrote them.
     Controller,
+    /// They were printed from the recipe.
+    Recipe,
     /// Exploration found them; they may call these skills of other tasks.
     Exploration { skills: Vec<String> },
 }
@@ -66,6 +73,7 @@ impl Core {
             tried: Vec::new(),
             candidates: Vec::new(),
             tools: Vec::new(),
+            promising: false,
             author: Author::Controller,
         };
         let explorable = self.spec.exploration.is_some() || self.plays(task);
@@ -87,7 +95,7 @@ impl Core {
                 self.phase = Phase::Exploring(draft);
                 vec![Effect::Explore { plan }]
             }
-            _ => self.survey(draft),
+            _ => self.follow_recipe(draft),
         }
     }
 
@@ -186,6 +194,9 @@ impl Core {
     pub(super) fn next_round(&mut self, mut draft: Draft, note: Option<String>) -> Vec<Effect> {
         draft.notes.extend(note.filter(|note| !draft.notes.contains(note)));
         draft.round += 1;
+        if self.config.rules >= 4 && draft.round >= HOPELESS && !draft.promising {
+            return self.give_up(&draft);
+        }
         if draft.round < self.config.actor.rounds && self.over_budget().is_none() {
             return self.write(draft, &[], &[]);
         }

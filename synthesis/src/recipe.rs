@@ -1,0 +1,307 @@
+//! Programs printed from a documented way to do a task, without a model.
+//!
+//! A recipe says what is collected and which call completes the task. It leaves open how a thing is found, what is done where
+//! there is none, and how one waits. The programs try each call that could do so, and trials decide among them.
+
+use crate::javascript::{observed, quote};
+use sojourn_primitives::JsonPointer;
+use sojourn_tools::{Amount, Condition, Parameter, ParameterKind, TaskSpec, ToolSpec, function_head};
+use std::fmt::Write;
+
+/// Programs for one task, at most.
+const PROGRAMS: usize = 8;
+/// Times that the last call is tried.
+const TRIES: u32 = 5;
+/// Rounds of a loop, at most.
+const ROUNDS: u32 = 40;
+
+/// A documented way to do a task, with the skills that provide what it needs.
+#[derive(Debug, Clone)]
+pub struct RecipePlan<'a> {
+    /// The task.
+    pub task: &'a TaskSpec,
+    /// The call that completes it, as JavaScript.
+    pub call: &'a str,
+    /// The kind of thing that the call acts on.
+    pub target: Option<&'a str>,
+    /// The skill that brings about a target, where one does.
+    pub target_provider: Option<String>,
+    /// The items that must be held, with their providers.
+    pub items: Vec<PlannedItem>,
+    /// The things that must be nearby, with the skills that bring them about.
+    pub nearby: Vec<(String, String)>,
+    /// Where the state lists the things that are nearby, if it does.
+    pub surroundings: Option<JsonPointer>,
+}
+
+/// A number of an item that must be held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedItem {
+    /// Where the state shows how many are held.
+    pub held: JsonPointer,
+    /// How many are needed.
+    pub count: u32,
+    /// The skill that provides it.
+    pub provider: String,
+    /// Whether the skill takes a number of items.
+    pub counted: bool,
+}
+
+impl RecipePlan<'_> {
+    /// Sources of programs that follow the plan with the world's tools, the simplest first; none where no tool leads to the
+    /// target.
+    pub fn programs(&self, tools: &[ToolSpec]) -> Vec<String> {
+        let mut programs = Vec::new();
+        for ending in self.endings(tools) {
+            let head = function_head(&self.task.name, &self.task.parameters);
+            let source = format!("{head}{}{ending}}}", self.beginning());
+            if !programs.contains(&source) {
+                programs.push(source);
+            }
+        }
+        programs.truncate(PROGRAMS);
+        programs
+    }
+
+    /// Collects the items, then brings about what must be nearby.
+    fn beginning(&self) -> String {
+        let mut text = String::new();
+        for PlannedItem { held, count, provider, counted } in &self.items {
+            let held = observed(held);
+            let line = if *counted {
+                format!("  if ({held} < {count}) {provider}({count} - {held});\n")
+            } else {
+                format!("  for (let i = 0; i < {ROUNDS} && {held} < {count}; i++) {provider}();\n")
+            };
+            text.push_str(&line);
+        }
+        for (thing, provider) in &self.nearby {
+            let _ = match &self.surroundings {
+                Some(list) => {
+                    writeln!(text, "  if (!{}.includes({})) {provider}();", observed(list), quote(thing))
+                }
+                None => writeln!(text, "  {provider}();"),
+            };
+        }
+        text
+    }
+
+    /// The last part of a program, in each way that the tools allow.
+    fn endings(&self, tools: &[ToolSpec]) -> Vec<String> {
+        let call = self.call;
+        let pauses: Vec<String> = pauses(tools).into_iter().filter(|pause| pause != call).collect();
+        let Some(target) = self.target else {
+            if !self.items.is_empty() || !self.nearby.is_empty() {
+                let plain = std::iter::once(format!("  return {call};\n"));
+                let again = pauses.iter().map(|pause| {
+                    format!(
+                        "  for (let i = 0; i < {TRIES}; i++) {{\n    if ({call}) return true;\n    {pause};\n  }}\n  return false;\n"
+                    )
+                });
+                return plain.chain(again).collect();
+            }
+            let plain = std::iter::once(format!("{call};"));
+            let waiting = pauses.iter().map(|pause| format!("if (!{call}) {pause};"));
+            return plain.chain(waiting).map(|round| self.repeat(&round)).collect();
+        };
+        let mut endings = Vec::new();
+        for find in finders(tools, target) {
+            match &self.target_provider {
+                Some(provider) => {
+                    let plain = std::iter::once(format!("{call};"));
+                    let waiting = pauses.iter().map(|pause| format!("{{ if (!{call}) {pause}; }}"));
+                    let rounds = plain
+                        .chain(waiting)
+                        .map(|round| format!("if ({find}) {round}\n    else {provider}();"));
+                    endings.extend(rounds.map(|round| self.repeat(&round)));
+                }
+                None => {
+                    let rounds = pauses.iter().map(|pause| format!("if ({find}) {call};\n    else {pause};"));
+                    endings.extend(rounds.map(|round| self.repeat(&round)));
+                }
+            }
+        }
+        endings
+    }
+
+    /// Rounds until the goal is reached, where a comparison of numbers shows that it is.
+    fn repeat(&self, round: &str) -> String {
+        let Condition::Increased { path, by, cap } = &self.task.goal else {
+            return format!("  for (let i = 0; i < {ROUNDS}; i++) {{\n    {round}\n  }}\n");
+        };
+        let shown = observed(path);
+        let by = match by {
+            Amount::Literal(number) => number.to_string(),
+            Amount::Param(name) => name.clone(),
+        };
+        let wanted = match cap {
+            Some(cap) => format!("Math.min({shown} + {by}, {cap})"),
+            None => format!("{shown} + {by}"),
+        };
+        format!(
+            "  const wanted = {wanted};\n  for (let i = 0; i < {ROUNDS} && {shown} < wanted; i++) {{\n    {round}\n  }}\n"
+        )
+    }
+}
+
+/// Calls that may lead to a thing of the kind: tools that can be told its name and need nothing else.
+fn finders(tools: &[ToolSpec], target: &str) -> Vec<String> {
+    let names = |parameter: &Parameter| match &parameter.kind {
+        ParameterKind::Choice(choices) => choices.iter().any(|choice| choice == target),
+        _ => false,
+    };
+    let acting = tools.iter().filter(|tool| tool.effects.write);
+    let finding = acting.filter(|tool| match tool.parameters.split_first() {
+        Some((first, rest)) => names(first) && rest.iter().all(|parameter| parameter.default.is_some()),
+        None => false,
+    });
+    finding.map(|tool| format!("{}({})", tool.name, quote(target))).collect()
+}
+
+/// Calls that may help where nothing can be done now: tools that need no argument, also with the largest number that they take.
+fn pauses(tools: &[ToolSpec]) -> Vec<String> {
+    let mut pauses = Vec::new();
+    let acting = tools.iter().filter(|tool| tool.effects.write);
+    for tool in acting.filter(|tool| tool.parameters.iter().all(|parameter| parameter.default.is_some())) {
+        pauses.push(format!("{}()", tool.name));
+        if let [Parameter { kind: ParameterKind::Integer { max, .. }, .. }] = tool.parameters.as_slice() {
+            pauses.push(format!("{}({max})", tool.name));
+        }
+    }
+    pauses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use sojourn_tools::Effects;
+
+    fn tools() -> Vec<ToolSpec> {
+        let tool = |name: &str, parameters: Vec<Parameter>| ToolSpec {
+            parameters,
+            effects: Effects { write: true, ..Effects::default() },
+            ..ToolSpec::new(name, "")
+        };
+        let kind = ParameterKind::Choice(vec!["bush".to_owned(), "well".to_owned()]);
+        let number = ParameterKind::Integer { min: 1, max: 60 };
+        vec![
+            ToolSpec::new("observe", ""),
+            tool("reach", vec![Parameter { name: "kind".to_owned(), kind, default: None }]),
+            tool("roam", vec![Parameter { name: "n".to_owned(), kind: number, default: Some(json!(10)) }]),
+            tool("pick", vec![]),
+        ]
+    }
+
+    fn task(name: &str, parameters: Vec<Parameter>, goal: Condition) -> TaskSpec {
+        TaskSpec {
+            name: name.to_owned(),
+            description: String::new(),
+            parameters,
+            goal,
+            achievement: true,
+            episodes: None,
+        }
+    }
+
+    #[test]
+    fn a_thing_is_found_acted_on_and_looked_for_with_each_call_that_could() {
+        let kind = ParameterKind::Integer { min: 1, max: 9 };
+        let n = Parameter { name: "n".to_owned(), kind, default: Some(json!(1)) };
+        let path = JsonPointer::of(["inventory", "berry"]);
+        let goal = Condition::Increased { path, by: Amount::Param("n".to_owned()), cap: Some(9.0) };
+        let task = task("collect_berry", vec![n], goal);
+        let plan = RecipePlan {
+            task: &task,
+            call: "pick()",
+            target: Some("bush"),
+            target_provider: None,
+            items: vec![],
+            nearby: vec![],
+            surroundings: None,
+        };
+        insta::assert_snapshot!(plan.programs(&tools()).join("\n\n"), @r#"
+        function collect_berry(n = 1) {
+          const wanted = Math.min(observe().inventory.berry + n, 9);
+          for (let i = 0; i < 40 && observe().inventory.berry < wanted; i++) {
+            if (reach("bush")) pick();
+            else roam();
+          }
+        }
+
+        function collect_berry(n = 1) {
+          const wanted = Math.min(observe().inventory.berry + n, 9);
+          for (let i = 0; i < 40 && observe().inventory.berry < wanted; i++) {
+            if (reach("bush")) pick();
+            else roam(60);
+          }
+        }
+        "#);
+        let unknown = RecipePlan { target: Some("moon"), ..plan };
+        assert!(unknown.programs(&tools()).is_empty());
+    }
+
+    #[test]
+    fn items_are_collected_by_their_providers_before_the_call() {
+        let goal = Condition::Increased {
+            path: JsonPointer::of(["achievements", "tie_rope"]),
+            by: Amount::Literal(1.0),
+            cap: None,
+        };
+        let task = task("tie_rope", vec![], goal);
+        let item = |name: &str, count: u32, counted: bool| PlannedItem {
+            held: JsonPointer::of(["inventory", name]),
+            count,
+            provider: format!("collect_{name}"),
+            counted,
+        };
+        let plan = RecipePlan {
+            task: &task,
+            call: "make(\"rope\")",
+            target: None,
+            target_provider: None,
+            items: vec![item("reed", 4, true), item("wax", 1, false)],
+            nearby: vec![("loom".to_owned(), "place_loom".to_owned())],
+            surroundings: None,
+        };
+        insta::assert_snapshot!(plan.programs(&tools())[0], @r#"
+        function tie_rope() {
+          if (observe().inventory.reed < 4) collect_reed(4 - observe().inventory.reed);
+          for (let i = 0; i < 40 && observe().inventory.wax < 1; i++) collect_wax();
+          place_loom();
+          return make("rope");
+        }
+        "#);
+        let surroundings = Some(JsonPointer::of(["near"]));
+        let guarded = RecipePlan { surroundings, items: vec![], ..plan.clone() };
+        insta::assert_snapshot!(guarded.programs(&tools())[1], @r#"
+        function tie_rope() {
+          if (!observe().near.includes("loom")) place_loom();
+          for (let i = 0; i < 5; i++) {
+            if (make("rope")) return true;
+            roam();
+          }
+          return false;
+        }
+        "#);
+        let bare = RecipePlan { items: vec![], nearby: vec![], call: "pick()", ..plan.clone() };
+        insta::assert_snapshot!(bare.programs(&tools())[1], @r"
+        function tie_rope() {
+          const wanted = observe().achievements.tie_rope + 1;
+          for (let i = 0; i < 40 && observe().achievements.tie_rope < wanted; i++) {
+            if (!pick()) roam();
+          }
+        }
+        ");
+        let grown = RecipePlan { target: Some("bush"), target_provider: Some("plant".to_owned()), ..bare };
+        insta::assert_snapshot!(grown.programs(&tools())[1], @r#"
+        function tie_rope() {
+          const wanted = observe().achievements.tie_rope + 1;
+          for (let i = 0; i < 40 && observe().achievements.tie_rope < wanted; i++) {
+            if (reach("bush")) { if (!pick()) roam(); }
+            else plant();
+          }
+        }
+        "#);
+    }
+}
