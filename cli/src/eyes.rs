@@ -8,7 +8,7 @@ use sojourn_tools::builtin::SeeSettings;
 use std::sync::Arc;
 
 #[cfg(feature = "perception")]
-pub use with_perception::{reader_files, source};
+pub use with_perception::{encoder_file, reader_files, source};
 
 /// A source of tools that see, in a program that cannot.
 ///
@@ -50,7 +50,26 @@ mod with_perception {
     pub fn source(name: &str, settings: &SeeSettings) -> Result<Arc<dyn ToolSource>> {
         let files = reader_files(settings.model.as_deref()).with_context(|| format!("tools.{name}"))?;
         let within = settings.timeout_ms.map_or(WITHIN, Duration::from_millis);
-        Ok(Arc::new(see(name, Eyes { files, within })))
+        let encoder = settings.encoder.as_deref().map(encoder_file).transpose();
+        let encoder = encoder.with_context(|| format!("tools.{name}"))?;
+        Ok(Arc::new(see(name, Eyes { files, encoder, within })))
+    }
+
+    /// The file of a model that compares what pictures show: a name of the catalogue, or a path.
+    ///
+    /// # Errors
+    /// When the model is unknown, is for something else, or is not on this machine.
+    pub fn encoder_file(model: &str) -> Result<PathBuf> {
+        let known = models::open()?;
+        if let Ok(entry) = known.catalogue().get(model)
+            && entry.kind != ModelKind::Vision
+        {
+            let what = format!("the model `{model}` does not look at pictures");
+            return Err(Failure::new(Kind::Usage, what)
+                .hint("`sojourn models list --kind vision` shows those that do")
+                .into());
+        }
+        models::path(&known, model)
     }
 
     /// The files of a model that reads text, by default those of the default one.

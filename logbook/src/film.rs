@@ -50,13 +50,23 @@ pub struct Frame {
     pub ending: Arc<[String]>,
     /// The latest picture of the world; `None` where the episode has none yet.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub picture: Option<Arc<Media>>,
+    pub picture: Option<Arc<Picture>>,
     /// Whether the record reports a failure.
     pub failure: bool,
     /// Whether the record unlocks an achievement.
     pub achievement: bool,
     /// Whether the agent dies with the record.
     pub death: bool,
+}
+
+/// A picture of the world, and the record that shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Picture {
+    /// The record's sequence number.
+    pub seq: u64,
+    /// The picture.
+    #[serde(flatten)]
+    pub media: Media,
 }
 
 /// Builds the frames record by record, from the start of the run or of any episode.
@@ -175,7 +185,7 @@ impl Camera {
             LogRecord::Started(_) | LogRecord::ToolDecision(_) => {}
             LogRecord::ControlRecord(control) => {
                 if let ControlRecord::FrameTaken { frame } = &**control {
-                    self.now.picture = Some(Arc::new(frame.clone()));
+                    self.now.picture = Some(Arc::new(Picture { seq: self.now.seq, media: frame.clone() }));
                 }
             }
             LogRecord::Effect(effect) => self.effect(effect),

@@ -150,6 +150,7 @@ export class Moment {
     fill(this.world, h("h3", {}, "World"),
       frame.isEarlier && h("p", { class: "note" }, `as of record ${frame.seq}: this report has no later one`),
       frame.ending.length > 0 && h("div", { class: "ending" }, frame.ending.map((line) => h("p", {}, line))),
+      this.picture(frame.picture),
       frame.view ? h("pre", { class: "view" }, frame.view) : h("p", { class: "note" }, "nothing was observed yet"), changed);
     fill(this.doing,
       frame.task || frame.calls.length ? h("h3", {}, "Doing") : null,
@@ -160,6 +161,15 @@ export class Moment {
         return item;
       })));
     this.decision = frame;
+  }
+
+  /** The latest picture of the world, where it is at hand. */
+  picture(picture) {
+    if (!picture) return null;
+    const handle = `media:${picture.blob.slice(0, 16)}`;
+    const src = this.source.picture?.(picture);
+    return src ? h("img", { class: "picture", src, alt: `the world as of record ${picture.seq}: ${handle}`, title: handle })
+      : h("p", { class: "note" }, `picture ${handle}`);
   }
 
   /** What the last step changed in the text of the world: lines that are new. */

@@ -57,6 +57,8 @@ export class ServerRun {
   }
 
   one() { return get(this.path); }
+  /** Where the picture is that a record shows. */
+  picture({ seq, blob }) { return `/api${this.path}/records/${seq}/media/${encodeURIComponent(blob)}`; }
   series() { return get(`${this.path}/series`); }
   groups(values) { return get(`${this.path}/groups`, values); }
   buckets(values) { return get(`${this.path}/buckets`, values); }

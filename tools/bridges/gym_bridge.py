@@ -38,7 +38,8 @@ MOST_REWARD = 1e12
 
 def make(settings):
     environment = make_as_asked(settings["id"], settings["make"])
-    if "render_mode" in settings["make"] or "rgb_array" not in (environment.metadata or {}).get("render_modes", []):
+    modes = (getattr(environment, "metadata", None) or {}).get("render_modes", [])
+    if "render_mode" in settings["make"] or "rgb_array" not in modes:
         return environment
     # It draws only when it is asked for a picture.
     environment.close()
@@ -373,7 +374,7 @@ class World:
             "examples": [GRID_EXAMPLE] if is_grid else [],
             "controls": controls,
             "episode_steps": self.longest(),
-            "frames": self.environment.render_mode == "rgb_array",
+            "frames": getattr(self.environment, "render_mode", None) == "rgb_array",
             "tasks": [{
                 "description": self.goal(is_grid),
                 "name": self.task,

@@ -34,7 +34,8 @@ pub enum SourceSettings {
     Human(HumanSettings),
     /// Shell commands with the rights of the user, by the tool `NAME_run`. This is no sandbox.
     Shell(ShellSettings),
-    /// Text in pictures and changes between them, as the tools `NAME_read`, `NAME_find` and `NAME_compare`.
+    /// Text in pictures and changes between them, as the tools `NAME_read`, `NAME_find` and `NAME_compare`; the latest picture of
+    /// the world by `NAME_look`; with an `encoder` `NAME_similar` and `NAME_recognise`.
     See(SeeSettings),
     /// Speech in sounds, as the tools `NAME_transcribe` and `NAME_speech`.
     Hear(HearSettings),

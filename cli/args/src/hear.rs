@@ -14,7 +14,7 @@ pub struct Hear {
     #[arg(long, conflicts_with = "model")]
     pub speech: bool,
 
-    /// The model that writes down: a name of `sojourn models list --kind speech`, or a folder with a Whisper model as CTranslate2
+    /// The model that writes down: a name of `sojourn models list --kind speech`, or a folder with a Whisper model as `CTranslate2`
     /// stores it [default: whisper-tiny.en].
     #[arg(long, value_name = "MODEL", value_hint = ValueHint::DirPath)]
     pub model: Option<String>,

@@ -166,8 +166,9 @@ pub enum Command {
     Models(Models),
     /// Read, search and compare pictures.
     ///
-    /// Prints the size of a picture, the text in it, where words stand, or what differs from another. Boxes are given as
-    /// `X,Y WIDTHxHEIGHT` in pixels from the top left. Reading and finding need the model `pp-ocrv6-small`. Exit code 1 says that
+    /// Prints the size of a picture, the text in it, where words stand, or what differs from another, or how similar another is. Boxes are given as
+    /// `X,Y WIDTHxHEIGHT` in pixels from the top left. Reading and finding need the model `pp-ocrv6-small`, and
+    /// similarity needs `dinov2-small`. Exit code 1 says that
     /// the words were not found, or that the pictures differ.
     See(See),
     /// Listen to a sound: write down what is said, or find when somebody speaks.

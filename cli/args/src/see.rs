@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// `sojourn see`.
 #[derive(Debug, Clone, ClapArgs)]
-#[command(group = ArgGroup::new("what").args(["read", "find", "compare"]))]
+#[command(group = ArgGroup::new("what").args(["read", "find", "compare", "similar"]))]
 pub struct See {
     /// The picture: PNG, JPEG, WebP, GIF or BMP; `-` for standard input.
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -22,6 +22,10 @@ pub struct See {
     /// Print boxes around what differs in another picture of the same size.
     #[arg(long, value_name = "OTHER", value_hint = ValueHint::FilePath)]
     pub compare: Option<PathBuf>,
+
+    /// Print how similar another picture is in what it shows, from -1 to 1.
+    #[arg(long, value_name = "OTHER", value_hint = ValueHint::FilePath)]
+    pub similar: Option<PathBuf>,
 
     /// Print one JSON document.
     #[arg(long)]

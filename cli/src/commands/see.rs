@@ -1,10 +1,10 @@
 use crate::args::See;
 use crate::error::{Failure, Kind};
-use crate::eyes::reader_files;
+use crate::eyes::{encoder_file, reader_files};
 use crate::output;
 use anyhow::Result;
 use serde_json::json;
-use sojourn_perception::{MAX_FILE_BYTES, Picture, Reader, compare, find};
+use sojourn_perception::{Encoder, MAX_FILE_BYTES, Picture, Reader, compare, find, similarity};
 use sojourn_tools::outside::offload::offload;
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,6 +12,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// The model that compares what pictures show.
+const ENCODER: &str = "dinov2-small";
 /// How long decoding and the networks may take.
 const WITHIN: Duration = Duration::from_mins(2);
 
@@ -20,6 +22,9 @@ pub async fn see(args: &See) -> Result<ExitCode> {
     let bytes = read(&args.file)?;
     if let Some(other) = &args.compare {
         return differences(args, bytes, other).await;
+    }
+    if let Some(other) = &args.similar {
+        return similarity_to(args, bytes, other).await;
     }
     if !args.read && args.find.is_none() {
         let picture = working(&args.file, move || Ok(Picture::decode(&bytes)?)).await?;
@@ -54,6 +59,23 @@ pub async fn see(args: &See) -> Result<ExitCode> {
         }
     }
     Ok(if found.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn similarity_to(args: &See, bytes: Vec<u8>, other: &Path) -> Result<ExitCode> {
+    let encoder = encoder_file(ENCODER)?;
+    let other_bytes = read(other)?;
+    let other = working(other, move || Ok(Picture::decode(&other_bytes)?)).await?;
+    let similar = working(&args.file, move || {
+        let (encoder, one) = (Encoder::open(&encoder)?, Picture::decode(&bytes)?);
+        Ok(similarity(&encoder.features(&one)?, &encoder.features(&other)?))
+    });
+    let similar = similar.await?;
+    if args.json {
+        output::json(&json!({"similarity": similar}))?;
+    } else {
+        output::line(format!("{similar:.3}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn differences(args: &See, bytes: Vec<u8>, other: &Path) -> Result<ExitCode> {

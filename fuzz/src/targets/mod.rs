@@ -34,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "gguf", share: 0.02, corpus: tools::models, run: tools::gguf },
     Target { name: "media", share: 0.5, corpus: pictures::files, run: pictures::media },
     Target { name: "picture", share: 0.005, corpus: pictures::files, run: pictures::picture },
+    Target { name: "sound", share: 0.01, corpus: pictures::sounds, run: pictures::sound },
     Target { name: "skill_folder", share: 0.01, corpus: tools::skills, run: tools::skill_folder },
     Target { name: "module", share: 0.002, corpus: sandbox::modules, run: sandbox::module },
     Target { name: "host", share: 0.001, corpus: sandbox::calls, run: sandbox::host },

@@ -10,6 +10,7 @@ mod cli;
 mod crash;
 mod crash_replay;
 mod docs;
+mod frames;
 mod goals;
 mod golden;
 mod knowledge;

@@ -37,6 +37,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/runs/{run}/buckets", get(records::buckets))
         .route("/runs/{run}/records", get(records::list))
         .route("/runs/{run}/records/{seq}", get(records::one))
+        .route("/runs/{run}/records/{seq}/media/{address}", get(records::media))
         .route("/runs/{run}/next", get(records::next))
         .route("/runs/{run}/search", get(records::search))
         .route("/runs/{run}/frames", get(records::frames))

@@ -6,11 +6,13 @@ use crate::json::answer;
 use crate::query::Query;
 use crate::rows::{frames as film, rows};
 use axum::extract::Path;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, Uri, header};
+use axum::response::IntoResponse as _;
 use serde_json::{Value, json};
 use sojourn_core::{LogRecord, RecordKind};
 use sojourn_logbook::{Entry, Exchange, Reading, folded, size, whole};
-use sojourn_memory::{EventSeq, Record, RecordQuery, RunInfo, Store};
+use sojourn_memory::{BlobId, EventSeq, Record, RecordQuery, RunInfo, Store};
+use sojourn_tools::media::recognised;
 use std::time::{Duration, Instant};
 
 /// The longest payload of a record that is sent whole, in bytes.
@@ -157,6 +159,22 @@ pub async fn one(state: Shared, Path((run, seq)): Path<(String, u64)>, headers: 
     let store = &state.studio.store;
     let info = store.run(&run).await?;
     answer(&headers, &detail(store, &info, seq).await?)
+}
+
+/// `GET /runs/{run}/records/{seq}/media/{address}`
+pub async fn media(state: Shared, Path((run, seq, address)): Path<(String, u64, String)>) -> Answer {
+    let store = &state.studio.store;
+    let info = store.run(&run).await?;
+    let query = RecordQuery::from(EventSeq(seq)).to(EventSeq(seq));
+    let record = store.records(&info.id, &query).await?.pop();
+    let id = address.parse::<BlobId>().ok();
+    // Only what the record itself has: no address opens a blob of another run.
+    let id = id.filter(|id| record.is_some_and(|record| record.blobs.contains(id)));
+    let missing = || StudioError::NotFound("the record has no such picture or sound".to_owned());
+    let bytes = store.blob(&id.ok_or_else(missing)?).await?;
+    let kind = recognised(&bytes).ok_or_else(missing)?;
+    let kept = (header::CACHE_CONTROL, "private, max-age=31536000, immutable");
+    Ok(([(header::CONTENT_TYPE, kind), kept], bytes).into_response())
 }
 
 /// One record with all that belongs to it.

@@ -5,6 +5,7 @@
 //! - [`Reader`] finds and recognises lines of text with two PP-OCR networks, which run in pure Rust.
 //! - [`see`] offers all of this as tools of an agent, which take pictures by their handles.
 //! - [`find`] locates words among the lines; [`compare`] gives the boxes that differ between two pictures.
+//! - [`Encoder`] turns pictures into vectors, by which similar ones are [`recognised`].
 //! - [`SoundReader`] decodes WAV, FLAC, MP3 and Ogg Vorbis; [`Ears`] find speech in it with one network and write it down with
 //!   another. [`hear`](hear()) offers both as tools.
 //!
@@ -22,6 +23,7 @@
 mod compare;
 mod components;
 mod detect;
+mod features;
 mod find;
 mod hear;
 mod kept;
@@ -31,6 +33,7 @@ mod recognise;
 mod see;
 
 pub use compare::{CompareError, Comparison, compare};
+pub use features::{Encoder, EncoderError, recognised, similarity};
 pub use find::{Found, find};
 pub use hear::{EarError, EarFiles, Ears, Hearing, MAX_SECONDS, Segment, SoundError, SoundReader, hear};
 pub use picture::{MAX_FILE_BYTES, MAX_PIXELS, Picture, PictureError};

@@ -1,19 +1,26 @@
-//! Seeing as tools: `NAME_read`, `NAME_find` and `NAME_compare`.
+//! Seeing as tools: `NAME_look`, `NAME_read`, `NAME_find` and `NAME_compare`, and with an encoder `NAME_similar` and `NAME_recognise`.
 
 use crate::kept::Kept;
-use crate::{Comparison, Line, Picture, Reader, ReaderFiles, compare, find};
+use crate::{Comparison, Encoder, Line, Picture, Reader, ReaderFiles, compare, find, recognised, similarity};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sojourn_tools::media::MAX_MEDIA_OF_A_RESULT;
 use sojourn_tools::outside::offload::{GiveUp, offload};
 use sojourn_tools::schema::identifier;
-use sojourn_tools::{CallContext, Content, Effects, FixedSource, FunctionTool, Media, Tool, ToolOutcome};
+use sojourn_tools::{
+    CallContext, Content, Effects, FixedSource, FunctionTool, Media, NoArguments, Tool, ToolOutcome,
+};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How much longer the toolbox waits than the work may take, so that the error says which work took too long.
 const GRACE: Duration = Duration::from_secs(5);
+/// Limit on the examples of one recognition.
+const MAX_EXAMPLES: usize = 256;
 /// Boxes of a comparison that its text lists.
 const LISTED: usize = 20;
 
@@ -22,6 +29,8 @@ const LISTED: usize = 20;
 pub struct Eyes {
     /// The networks that read text. They are loaded at the first call that needs them.
     pub files: ReaderFiles,
+    /// The network that compares what pictures show; without one these tools are not offered. It is loaded at the first call.
+    pub encoder: Option<PathBuf>,
     /// Time limit of a call.
     pub within: Duration,
 }
@@ -52,49 +61,68 @@ struct CompareArguments {
     b: String,
 }
 
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RecogniseArguments {
+    /// Handle of the picture.
+    media: String,
+    /// What it may be: labels, each with handles of example pictures.
+    examples: BTreeMap<String, Vec<String>>,
+}
+
 /// The source `name` of tools that see. A result is kept by the content of its pictures, so a picture is read once.
 pub fn see(name: &str, eyes: Eyes) -> FixedSource {
-    let sight =
-        Arc::new(Sight { eyes, reader: Mutex::default(), read: Kept::default(), compared: Kept::default() });
-    let effects = Effects { idempotent: true, ..Effects::default() };
+    let offers_similarity = eyes.encoder.is_some();
+    let sight = Arc::new(Sight {
+        eyes,
+        reader: Mutex::default(),
+        encoder: Mutex::default(),
+        read: Kept::default(),
+        compared: Kept::default(),
+        encoded: Kept::default(),
+    });
     let limit = (sight.eyes.within + GRACE).as_millis().try_into().unwrap_or(u64::MAX);
-    let (reader, finder, comparer) = (Arc::clone(&sight), Arc::clone(&sight), sight);
-    let read = FunctionTool::new(
-        &identifier(name, "read"),
-        "reads the text in a picture, by its handle",
-        effects,
-        move |args: ReadArguments, context| {
-            let sight = Arc::clone(&reader);
-            async move { sight.read(&args, &context).await }
-        },
+    let mut tools = Vec::new();
+    // Each tool calls the method of its name.
+    macro_rules! offer {
+        ($method:ident, $Arguments:ty, $about:literal) => {
+            let own = Arc::clone(&sight);
+            let call = move |args: $Arguments, context: CallContext| {
+                let sight = Arc::clone(&own);
+                async move { sight.$method(&args, &context).await }
+            };
+            let effects = Effects { idempotent: true, ..Effects::default() };
+            let tool = FunctionTool::new(&identifier(name, stringify!($method)), $about, effects, call);
+            tools.push(Arc::new(tool.with_timeout_ms(limit)) as Arc<dyn Tool>);
+        };
+    }
+    offer!(read, ReadArguments, "reads the text in a picture, by its handle");
+    offer!(find, FindArguments, "finds where a text stands in a picture, by its handle");
+    offer!(
+        compare,
+        CompareArguments,
+        "shows what differs between two pictures of one size, by their handles"
     );
-    let find = FunctionTool::new(
-        &identifier(name, "find"),
-        "finds where a text stands in a picture, by its handle",
-        effects,
-        move |args: FindArguments, context| {
-            let sight = Arc::clone(&finder);
-            async move { sight.find(&args, &context).await }
-        },
-    );
-    let compare = FunctionTool::new(
-        &identifier(name, "compare"),
-        "shows what differs between two pictures of one size, by their handles",
-        effects,
-        move |args: CompareArguments, context| {
-            let sight = Arc::clone(&comparer);
-            async move { sight.compare(&args, &context).await }
-        },
-    );
-    let tools = [read, find, compare].map(|tool| Arc::new(tool.with_timeout_ms(limit)) as Arc<dyn Tool>);
-    FixedSource::new(name, tools.into())
+    offer!(look, NoArguments, "gives the handle of the latest picture of the world");
+    if offers_similarity {
+        offer!(
+            similar,
+            CompareArguments,
+            "says how similar two pictures are in what they show, from -1 to 1"
+        );
+        offer!(recognise, RecogniseArguments, "says which label a picture fits best, by examples of each");
+    }
+    FixedSource::new(name, tools)
 }
 
 struct Sight {
     eyes: Eyes,
     reader: Mutex<Option<Arc<Reader>>>,
+    encoder: Mutex<Option<Arc<Encoder>>>,
     read: Kept<Vec<Line>>,
     compared: Kept<Comparison>,
+    /// Features.
+    encoded: Kept<Vec<f32>>,
 }
 
 type Bytes = Arc<[u8]>;
@@ -169,6 +197,89 @@ impl Sight {
         Ok(outcome("", value, text, vec![one, other]))
     }
 
+    async fn look(self: &Arc<Self>, _: &NoArguments, context: &CallContext) -> Result<ToolOutcome, String> {
+        let frame = context.media.as_ref().and_then(|media| media.frame());
+        let frame = frame.ok_or("there is no picture of the world; `run.frames = \"step\"` takes them")?;
+        let value = json!(frame.handle());
+        Ok(ToolOutcome { value: Some(value), content: vec![Content::Media(frame)], ..ToolOutcome::done("") })
+    }
+
+    async fn similar(
+        self: &Arc<Self>,
+        args: &CompareArguments,
+        context: &CallContext,
+    ) -> Result<ToolOutcome, String> {
+        let (one, one_features) = self.features(&args.a, context).await?;
+        let (other, other_features) = self.features(&args.b, context).await?;
+        let cosine = similarity(&one_features, &other_features);
+        Ok(outcome("", json!(cosine), format!("{cosine:.3}"), vec![one, other]))
+    }
+
+    async fn recognise(
+        self: &Arc<Self>,
+        args: &RecogniseArguments,
+        context: &CallContext,
+    ) -> Result<ToolOutcome, String> {
+        let count: usize = args.examples.values().map(Vec::len).sum();
+        if count == 0 {
+            return Err("there are no examples: give at least one picture for each label".to_owned());
+        }
+        if count > MAX_EXAMPLES {
+            return Err(format!("there are {count} examples; the limit is {MAX_EXAMPLES}"));
+        }
+        let (media, features) = self.features(&args.media, context).await?;
+        let (mut about, mut known) = (vec![media], Vec::with_capacity(args.examples.len()));
+        for (label, handles) in &args.examples {
+            let mut examples = Vec::with_capacity(handles.len());
+            for handle in handles {
+                let (media, features) = self.features(handle, context).await?;
+                if about.len() < MAX_MEDIA_OF_A_RESULT && !about.contains(&media) {
+                    about.push(media);
+                }
+                examples.push(features);
+            }
+            known.push((label.as_str(), examples));
+        }
+        let borrowed =
+            known.iter().map(|(label, all)| (*label, all.iter().map(|one| one.as_slice()).collect()));
+        let found = recognised(&features, borrowed);
+        let text: Vec<String> = found.iter().map(|(label, score)| format!("{label}: {score:.3}")).collect();
+        let labels: Vec<Value> =
+            found.iter().map(|(label, score)| json!({"label": label, "similarity": score})).collect();
+        let value = json!({"label": found.first().map(|(label, _)| *label), "labels": labels});
+        Ok(outcome("", value, text.join("\n"), about))
+    }
+
+    /// The features of a picture by its handle.
+    async fn features(
+        self: &Arc<Self>,
+        handle: &str,
+        context: &CallContext,
+    ) -> Result<(Media, Arc<Vec<f32>>), String> {
+        let (media, bytes) = picture(handle, context).await?;
+        if let Some(known) = self.encoded.get(&media.blob) {
+            return Ok((media, known));
+        }
+        let features = self.work(&media, move |sight, _| {
+            let picture = Picture::decode(&bytes).map_err(|error| error.to_string())?;
+            sight.encoder()?.features(&picture).map_err(|error| error.to_string())
+        });
+        let features = self.encoded.put(media.blob.clone(), features.await?);
+        Ok((media, features))
+    }
+
+    /// The network, loaded at the first use. A failure is tried again at the next.
+    fn encoder(&self) -> Result<Arc<Encoder>, String> {
+        let mut encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(encoder) = &*encoder {
+            return Ok(Arc::clone(encoder));
+        }
+        let path = self.eyes.encoder.as_ref().ok_or("no encoder is set")?;
+        let opened = Arc::new(Encoder::open(path).map_err(|error| error.to_string())?);
+        *encoder = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+
     /// The lines of text in a picture.
     async fn lines(self: &Arc<Self>, media: &Media, bytes: Bytes) -> Result<Arc<Vec<Line>>, String> {
         if let Some(known) = self.read.get(&media.blob) {
@@ -228,7 +339,8 @@ mod tests {
         let nowhere = std::path::PathBuf::from("/nowhere/at/all");
         let files =
             ReaderFiles { detector: nowhere.clone(), recogniser: nowhere.clone(), dictionary: nowhere };
-        let source = see("see", Eyes { files, within: Duration::from_mins(1) });
+        let source =
+            see("see", Eyes { files, encoder: Some("/nowhere/else".into()), within: Duration::from_mins(1) });
         (Toolbox::new(vec![Arc::new(source)], CallLimits::default()), Arc::default())
     }
 
@@ -281,5 +393,13 @@ mod tests {
         );
         let whole = store.put(png(true), "", "camera").unwrap();
         assert!(read(&whole.handle()).await.contains("cannot read `/nowhere/at/all`"));
+        let message = call(&toolbox, &store, "see_look", json!({})).await.message;
+        assert!(message.contains("`run.frames = \"step\"`"), "{message}");
+        let examples = |examples: Value| json!({"media": whole.handle(), "examples": examples});
+        let message = call(&toolbox, &store, "see_recognise", examples(json!({"a": []}))).await.message;
+        assert!(message.contains("no examples"), "{message}");
+        let message =
+            call(&toolbox, &store, "see_recognise", examples(json!({"a": [whole.handle()]}))).await.message;
+        assert!(message.contains("cannot read `/nowhere/else`"), "{message}");
     }
 }

@@ -81,10 +81,6 @@ impl MediaStore for MediaInMemory {
         }
     }
 
-    fn frame(&self) -> Option<Media> {
-        self.beneath.as_ref()?.frame()
-    }
-
     async fn bytes(&self, media: &Media) -> Result<Arc<[u8]>, MediaError> {
         let own = {
             let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);

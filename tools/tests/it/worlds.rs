@@ -333,6 +333,27 @@ async fn a_server_with_reset_and_step_tools_is_an_environment() {
 }
 
 #[tokio::test]
+async fn a_program_and_a_server_give_pictures_of_their_world() {
+    let mut program = corridor("pictures", None).await.unwrap();
+    let mut server = server(&json!({"frame": "render"})).open(Path::new("")).await.unwrap();
+    for world in [&mut program, &mut server] {
+        assert_eq!(world.frame().await, None, "there is no episode yet");
+        world.reset(2).await.unwrap();
+        let first = world.frame().await.unwrap();
+        assert_eq!((&first.bytes[..], first.mime.as_str()), (&b"GIF89a0"[..], "image/gif"));
+        world.step(&Action("right".to_owned())).await.unwrap();
+        assert_eq!(world.frame().await.unwrap().bytes, b"GIF89a1");
+    }
+    // A picture that fails ends nothing, and a world that has none is not asked.
+    for fault in ["no-picture", "none"] {
+        let mut world = corridor(fault, None).await.unwrap();
+        world.reset(2).await.unwrap();
+        assert_eq!(world.frame().await, None, "{fault}");
+        world.step(&Action("right".to_owned())).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn dropping_an_environment_ends_its_process() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("pid");

@@ -1,5 +1,6 @@
 """A world of the tests: a corridor, six cells long, with the way out at its end. The first argument is a fault."""
 
+import base64
 import json
 import sys
 import time
@@ -33,6 +34,8 @@ if FAULT == "arguments":
     WORLD["actions"] = ["wait", {"name": "go", "description": "goes", "input": {
         "type": "object", "properties": {"to": {"enum": ["left", "right"]}, "cells": {"type": "integer", "minimum": 1, "default": 1}},
         "required": ["to"], "additionalProperties": False}}]
+if FAULT in ("pictures", "no-picture"):
+    WORLD["frames"] = True
 if FAULT == "unknown-key":
     WORLD["actions"] = [{"name": "go", "inputs": {}}]
 if FAULT == "nameless":
@@ -92,6 +95,10 @@ for line in sys.stdin:
             result = seen()
         elif method == "step":
             result = step(params["action"], params.get("args"))
+        elif method == "frame" and FAULT == "pictures":
+            result = {"mime": "image/gif", "data": base64.b64encode(b"GIF89a%d" % cell).decode()}
+        elif method == "frame":
+            raise ValueError("the lamp is out")
         else:
             continue
         answer = {"result": result}

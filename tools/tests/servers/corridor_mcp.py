@@ -1,5 +1,6 @@
 """The same corridor as an MCP server with a tool that resets and one that steps, as Gymnasium tells its results."""
 
+import base64
 import json
 import os
 import sys
@@ -13,6 +14,7 @@ TOOLS = [
     {"name": "reset-env", "inputSchema": {"type": "object", "properties": {"seed": {"type": "integer"}}}},
     {"name": "step-env", "inputSchema": {"type": "object", "properties": {"action": {"type": "integer"}}, "required": ["action"]}},
 ]
+TOOLS.append({"name": "render", "inputSchema": {"type": "object"}})
 cell = 0
 
 
@@ -46,6 +48,11 @@ for line in sys.stdin:
     elif method == "tools/list":
         result = {"tools": TOOLS}
     elif method == "tools/call":
+        if request["params"]["name"] == "render":
+            picture = {"type": "image", "mimeType": "image/gif", "data": base64.b64encode(b"GIF89a%d" % cell).decode()}
+            answer = {"jsonrpc": "2.0", "id": request["id"], "result": {"content": [picture]}}
+            print(json.dumps(answer), flush=True)
+            continue
         told_now = call(request["params"]["name"], request["params"].get("arguments", {}))
         result = {"content": [{"type": "text", "text": json.dumps(told_now)}]}
     else:

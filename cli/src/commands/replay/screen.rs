@@ -144,7 +144,7 @@ fn mind(frame: &Frame, width: usize) -> Vec<String> {
         }
     };
     section("ending", frame.ending.iter().flat_map(|line| wrapped(line, width)).collect());
-    let picture = frame.picture.as_ref().map(|picture| wrapped(&picture.to_string(), width));
+    let picture = frame.picture.as_ref().map(|picture| wrapped(&picture.media.to_string(), width));
     section("picture", picture.unwrap_or_default());
     section("task", wrapped(&frame.task, width));
     let calls = frame.calls.iter().enumerate();

@@ -4,7 +4,7 @@ use super::TENANT;
 use anyhow::Result;
 use serde_json::{Value, json};
 use sojourn_core::{Effect, LogRecord, RecordKind};
-use sojourn_memory::{EventSeq, Memories, Record, RecordQuery, RunId, Store, Tenant};
+use sojourn_memory::{Memories, Record, RecordQuery, RunId, Store, Tenant};
 use std::path::Path;
 
 /// Compares a replay that ran to its end with the recorded run. Returns the first difference.
@@ -78,21 +78,17 @@ fn is_control(record: &Record) -> bool {
     record.kind.parse().is_ok_and(RecordKind::is_control)
 }
 
-/// The records without pictures of the world: nobody draws a recorded world.
+/// The records without pictures of the world: a process that dies may lose one, and nobody draws a recorded world.
 fn without_frames(records: &[Record]) -> Vec<Record> {
-    let (frames, others): (Vec<&Record>, Vec<&Record>) =
-        records.iter().partition(|record| RecordKind::FrameTaken.is(record));
-    let frames: Vec<EventSeq> = frames.iter().map(|record| record.seq).collect();
-    others.into_iter().map(|record| without(&frames, record.clone())).collect()
+    without(|record| RecordKind::FrameTaken.is(record), records)
 }
 
-/// The records without those of resumes, and the number of resumes.
+/// The records without pictures and those of resumes, and the number of resumes.
 async fn replayed(store: &Store, run: &RunId) -> Result<(Vec<Record>, usize)> {
     let records = store.records(run, &RecordQuery::all()).await?;
-    let (resumes, records): (Vec<Record>, Vec<Record>) =
-        records.into_iter().partition(|record| RecordKind::Resumed.is(record));
-    let resumes: Vec<EventSeq> = resumes.iter().map(|record| record.seq).collect();
-    Ok((records.into_iter().map(|record| without(&resumes, record)).collect(), resumes.len()))
+    let resumes = records.iter().filter(|record| RecordKind::Resumed.is(record)).count();
+    let left_out = |record: &Record| RecordKind::Resumed.is(record) || RecordKind::FrameTaken.is(record);
+    Ok((without(left_out, &records), resumes))
 }
 
 /// The first record of `source` that is missing or differs in the replay.
@@ -117,16 +113,17 @@ fn same(one: &Record, other: &Record) -> bool {
     (&one.kind, &one.payload, one.at_ms) == (&other.kind, &other.payload, other.at_ms)
 }
 
-/// The record as it would be without some others: lessons cite records by their numbers.
-fn without(others: &[EventSeq], mut record: Record) -> Record {
-    let edits = record.payload.get_mut("edits").and_then(Value::as_array_mut);
-    for edit in edits.into_iter().flatten() {
+/// The records without some, as they would be then: lessons cite records by their numbers.
+fn without(left_out: impl Fn(&Record) -> bool, records: &[Record]) -> Vec<Record> {
+    let (gone, mut records): (Vec<Record>, Vec<Record>) = records.iter().cloned().partition(left_out);
+    let payloads = records.iter_mut().map(|record| &mut record.payload);
+    for edit in payloads.filter_map(|payload| payload.get_mut("edits")?.as_array_mut()).flatten() {
         let sources = edit.get_mut("sources").and_then(Value::as_array_mut);
         for source in sources.into_iter().flatten() {
             if let Some(seq) = source.as_u64() {
-                *source = json!(seq - others.iter().filter(|other| other.0 < seq).count() as u64);
+                *source = json!(seq - gone.iter().filter(|gone| gone.seq.0 < seq).count() as u64);
             }
         }
     }
-    record
+    records
 }

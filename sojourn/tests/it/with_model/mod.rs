@@ -2,6 +2,7 @@
 
 #[cfg(feature = "llama")]
 mod goals;
+mod hear;
 mod see;
 #[cfg(feature = "llama")]
 mod serve;

@@ -29,7 +29,7 @@ const LONGEST_LOOP: usize = 12;
 pub struct EarFiles {
     /// The network that hears speech: Silero VAD for whole sequences at 16 kHz, ONNX.
     pub voice: PathBuf,
-    /// The network that writes down: a Whisper model in the format of CTranslate2 (`model.bin`).
+    /// The network that writes down: a Whisper model in the format of `CTranslate2` (`model.bin`).
     pub writer: PathBuf,
     /// Its tokens: one a line, or a JSON list.
     pub vocabulary: PathBuf,

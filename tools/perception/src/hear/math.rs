@@ -91,7 +91,7 @@ pub(super) fn gelu(values: &mut [f32]) {
 fn erf(x: f32) -> f32 {
     let t = (1.0 + 0.327_591_1 * x.abs()).recip();
     let sum =
-        t * (0.254_829_6 + t * (-0.284_496_74 + t * (1.421_413_7 + t * (-1.453_152 + t * 1.061_405_4))));
+        t * (0.254_829_6 + t * (-0.284_496_72 + t * (1.421_413_8 + t * (-1.453_152_1 + t * 1.061_405_4))));
     (1.0 - sum * (-x * x).exp()).copysign(x)
 }
 
@@ -122,7 +122,7 @@ mod tests {
         }
         let mut rows = [0.0, 0.0, f32::NEG_INFINITY, 1000.0];
         softmax(&mut rows, 2);
-        assert_eq!(rows, [0.5, 0.5, 0.0, 1.0]);
+        assert_eq!(rows.to_vec(), [0.5, 0.5, 0.0, 1.0]);
         let rows = normalised(&[1.0, 3.0], &[1.0, 2.0], &[0.0, 1.0]);
         assert!((rows[0] + 1.0).abs() < 1e-4 && (rows[1] - 3.0).abs() < 1e-4, "{rows:?}");
     }

@@ -35,7 +35,8 @@ impl Resampler {
         self.taken += input.len() as u64;
         if self.phases.is_empty() {
             self.given += input.len() as u64;
-            return out.extend_from_slice(input);
+            out.extend_from_slice(input);
+            return;
         }
         self.buffer.extend_from_slice(input);
         self.give(out, u64::MAX);

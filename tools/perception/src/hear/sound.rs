@@ -3,6 +3,7 @@ use std::fs::File;
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
+use symphonia::core::codecs::CodecParameters;
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
@@ -86,7 +87,7 @@ impl SoundReader {
             .map_err(|error| SoundError::UnknownFormat(error.to_string()))?;
         let undecodable = |reason: &str| SoundError::Undecodable(reason.to_owned());
         let track = format.default_track(TrackType::Audio).ok_or_else(|| undecodable("it has no track"))?;
-        let params = track.codec_params.as_ref().and_then(|params| params.audio());
+        let params = track.codec_params.as_ref().and_then(CodecParameters::audio);
         let params = params.ok_or_else(|| undecodable("its track is no sound"))?;
         let decoder = symphonia::default::get_codecs()
             .make_audio_decoder(params, &AudioDecoderOptions::default())

@@ -1,4 +1,4 @@
-//! The weights of a Whisper model as CTranslate2 stores them in `model.bin`: named arrays of 16- or 32-bit floats.
+//! The weights of a Whisper model as `CTranslate2` stores them in `model.bin`: named arrays of 16- or 32-bit floats.
 
 use std::collections::BTreeMap;
 
