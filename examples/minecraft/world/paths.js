@@ -9,6 +9,22 @@ const REACH = 4.5;
 // Digging a block costs about three steps. A search that counts each block of the distance so dares to dig straight to a deep place.
 const HASTE = 3;
 
+/** A place at a height. */
+class GoalDepth extends goals.Goal {
+  constructor(y) {
+    super();
+    this.y = y;
+  }
+
+  heuristic(node) {
+    return HASTE * Math.abs(node.y - this.y);
+  }
+
+  isEnd(node) {
+    return node.y === this.y;
+  }
+}
+
 /** A place from which a side of a block is seen and within reach. */
 class GoalReach extends goals.Goal {
   constructor(place, world) {
@@ -107,4 +123,4 @@ class Paths extends Movements {
   }
 }
 
-module.exports = { Paths, GoalReach };
+module.exports = { Paths, GoalReach, GoalDepth };

@@ -89,16 +89,19 @@ class Player {
   }
 }
 
-/** Lets a block be placed under the feet only when a jump has lifted them above it: a server refuses it before. */
+/**
+ * Lets a block be placed under the feet when a jump has lifted them above it, since a server refuses it before, and looks there at
+ * once, since a slow turn of the head takes as long as the jump.
+ */
 function placeAboveJump(bot) {
-  const { placeBlock } = bot;
   bot.placeBlock = async (against, face) => {
     const at = against.position.plus(face);
-    const { position } = bot.entity;
-    const inside = () => Math.abs(position.x - at.x - 0.5) < 0.8 && Math.abs(position.z - at.z - 0.5) < 0.8
-      && bot.entity.position.y < at.y + 1 && bot.entity.position.y > at.y - 1;
+    const inside = () => {
+      const { x, y, z } = bot.entity.position;
+      return Math.abs(x - at.x - 0.5) < 0.8 && Math.abs(z - at.z - 0.5) < 0.8 && y < at.y + 1 && y > at.y - 1;
+    };
     for (let tick = 0; tick < 10 && inside(); tick++) await new Promise((resolve) => { setTimeout(resolve, TICK_MS); });
-    return placeBlock(against, face);
+    return bot._placeBlockWithOptions(against, face, { swingArm: 'right', forceLook: true });
   };
 }
 

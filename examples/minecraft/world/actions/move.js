@@ -2,8 +2,9 @@
 // Walking, exploring, fleeing, and care for oneself.
 
 const { Failure, goals, SIGHT, HOSTILE } = require('../player');
+const { GoalDepth } = require('../paths');
 
-const { GoalNear, GoalNearXZ, GoalXZ, GoalY } = goals;
+const { GoalNear, GoalNearXZ, GoalXZ } = goals;
 
 // Below this height the deep ores lie.
 const DEEP = 12;
@@ -37,7 +38,7 @@ async function exploreUntil(run, player, { thing, seconds }) {
   const { bot } = player;
   const until = Date.now() + seconds * 1000;
   if (thing.endsWith('_ore') && find(player, thing) === undefined && bot.entity.position.y > DEEP + 2) {
-    await run.walk(new GoalY(DEEP), 1200).catch((error) => { if (run.stopped) throw error; });
+    await run.walk(new GoalDepth(DEEP), 1200).catch((error) => { if (run.stopped) throw error; });
   }
   let blocked = 0;
   while (find(player, thing) === undefined) {

@@ -112,6 +112,8 @@ class Hands {
     const solid = this.serv.registry.blocksByName[name]?.boundingBox === 'block';
     const allowed = item && this.serv.registry.blocksByName[name] && REPLACEABLE.includes(there)
       && !(solid && this.inTheWay(at)) && !(NEEDS_GROUND.includes(name) && !this.ground.solid(at.offset(0, -1, 0)));
+    // As the game does: first the block that was clicked, then the one beside it.
+    this.ground.show(against);
     if (!allowed || !this.takeHeld(item)) {
       this.ground.show(at);
       this.windows.resend();
