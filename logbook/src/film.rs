@@ -48,12 +48,26 @@ pub struct Frame {
     pub memories: Arc<[String]>,
     /// How the episode ended: the cause, the last actions and the vitals; empty while it goes on.
     pub ending: Arc<[String]>,
+    /// The picture that a tool returned last in the episode.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub picture: Option<Picture>,
     /// Whether the record reports a failure.
     pub failure: bool,
     /// Whether the record unlocks an achievement.
     pub achievement: bool,
     /// Whether the agent dies with the record.
     pub death: bool,
+}
+
+/// A picture that a record shows: its bytes are a blob of the record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Picture {
+    /// The record's sequence number.
+    pub seq: u64,
+    /// Address of the bytes.
+    pub blob: String,
+    /// The tool that brought it in.
+    pub source: String,
 }
 
 /// Builds the frames record by record, from the start of the run or of any episode.
@@ -128,6 +142,12 @@ impl Camera {
         self.now.death = content.is_some_and(Teller::is_death);
         if let Some(content) = content {
             self.turn(content).await;
+            if let Some(picture) =
+                content.outcome().and_then(|outcome| outcome.media().find(|it| it.is_picture()))
+            {
+                let (blob, source) = (picture.blob.clone(), picture.source.clone());
+                self.now.picture = Some(Picture { seq: record.seq.0, blob, source });
+            }
         }
         self.now.clone()
     }
@@ -152,6 +172,7 @@ impl Camera {
             calls: Arc::new([]),
             memories: Arc::new([]),
             ending: Arc::new([]),
+            picture: None,
             failure: false,
             achievement: false,
             death: false,
@@ -211,6 +232,7 @@ impl Camera {
             Event::EpisodeStarted { seed, observation } => {
                 self.now.episode += 1;
                 self.now.step = 0;
+                self.now.picture = None;
                 self.now.ending = Arc::new([]);
                 self.steps.clear();
                 self.open.clear();

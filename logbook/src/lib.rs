@@ -29,7 +29,7 @@ mod words;
 
 pub use came::{Came, CurvePoint, ran, standing};
 pub use exchange::{Exchange, PartTokens};
-pub use film::{Camera, Film, Frame};
+pub use film::{Camera, Film, Frame, Picture};
 pub use fold::{folded, size};
 pub use outline::{Batch, Bucket, Damage, Filter, Group, GroupKind, Outline, SeriesPoint, flag};
 pub use reading::{Entry, Reading, line, summary, whole};

@@ -150,6 +150,7 @@ export class Moment {
     fill(this.world, h("h3", {}, "World"),
       frame.isEarlier && h("p", { class: "note" }, `as of record ${frame.seq}: this report has no later one`),
       frame.ending.length > 0 && h("div", { class: "ending" }, frame.ending.map((line) => h("p", {}, line))),
+      this.pictured(frame),
       frame.view ? h("pre", { class: "view" }, frame.view) : h("p", { class: "note" }, "nothing was observed yet"), changed);
     fill(this.doing,
       frame.task || frame.calls.length ? h("h3", {}, "Doing") : null,
@@ -160,6 +161,19 @@ export class Moment {
         return item;
       })));
     this.decision = frame;
+  }
+
+  /** The picture that a tool returned last. */
+  pictured({ picture, seq }) {
+    const address = picture && this.source.picture?.(picture);
+    if (!address) return null;
+    // The same picture is not fetched and laid out again while others are scrubbed through.
+    if (this.picture?.address !== address) {
+      const image = h("img", { src: address, alt: `what ${picture.source} returned in record ${picture.seq}`, onerror: () => image.remove() });
+      this.picture = { address, image };
+    }
+    return h("figure", { class: "pictured" }, this.picture.image,
+      h("figcaption", { class: "note" }, picture.seq === seq ? `from ${picture.source}` : `from ${picture.source}, as of record ${count(picture.seq)}`));
   }
 
   /** What the last step changed in the text of the world: lines that are new. */

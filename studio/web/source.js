@@ -66,6 +66,8 @@ export class ServerRun {
   record(seq) { return get(`${this.path}/records/${seq}`); }
   frames(from, to) { return get(`${this.path}/frames`, { from, to }); }
 
+  picture({ seq, blob }) { return `/api${this.path}/records/${seq}/media/${encodeURIComponent(blob)}`; }
+
   /** The position of a record among all of them, from 0. */
   position(seq) { return seq - 1; }
 

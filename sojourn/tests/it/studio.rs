@@ -9,8 +9,11 @@ use crate::skills;
 use crate::support::{command, place};
 use crate::unattended;
 use serde_json::{Value, json};
+use sojourn_memory::{NewRun, RunId, RunStatus, Store};
 use sojourn_skills::{AdmissionRule, Library, LibraryEvent, SkillId, Use};
 use sojourn_testkit::{Place, Running, has, until};
+use sojourn_tools::media::described;
+use sojourn_tools::{Content, ToolOutcome};
 use sqlx::{Connection as _, SqliteConnection};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -69,7 +72,7 @@ impl Studio {
         write!(stream, "\r\n{body}").unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
-        let answer = String::from_utf8(answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer).into_owned();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         Answer { status, head: head.to_owned(), body: body.to_owned() }
@@ -243,6 +246,42 @@ async fn a_damaged_log_shows_what_is_intact() {
     assert_eq!(kinds, ["stepped", "damaged", "stepped"]);
     assert!(of_run("/records/60")["unreadable"].as_str().unwrap().contains("not JSON"));
     assert_eq!(of_run("/frames?from=59&to=61")["frames"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_picture_that_a_tool_returned_is_shown_and_what_may_hold_a_script_is_not() {
+    let place = place();
+    let store = Store::open(place.path().join("home")).await.unwrap();
+    let mut writer = store.create_run(NewRun::new(RunId::new(1, 1), "crafter", "none")).await.unwrap();
+    let observation = json!({"text": "a field", "state": {}});
+    writer
+        .append("episode_started", 1, json!({"seed": 1, "observation": observation}), Vec::new())
+        .await
+        .unwrap();
+    let png: &[u8] = b"\x89PNG\r\n\x1a\n and so on";
+    let mut blobs = Vec::new();
+    for (bytes, mime) in [(png, "image/png"), (b"<svg onload='harm()'/>", "image/svg+xml")] {
+        let media = described(bytes, mime, "camera");
+        blobs.push(media.blob.clone());
+        let outcome = ToolOutcome { content: vec![Content::Media(media)], ..ToolOutcome::done("seen") };
+        let blob = writer.put_blob(bytes).await.unwrap();
+        writer.append("tool_answered", 2, json!({"outcome": outcome}), vec![blob]).await.unwrap();
+    }
+    writer.close(RunStatus::Finished).await.unwrap();
+    store.close().await;
+    let studio = Studio::start(place.path());
+    let run = "/api/runs/19700101-000000-0001";
+    let frames = studio.get(&format!("{run}/frames?from=1&to=2")).json();
+    assert_eq!(
+        (&frames["frames"][0]["picture"], &frames["frames"][1]["picture"]),
+        (&Value::Null, &json!({"seq": 2, "blob": blobs[0], "source": "camera"}))
+    );
+    let picture = |seq: u64, blob: &str| studio.get(&format!("{run}/records/{seq}/media/{blob}"));
+    let shown = picture(2, &blobs[0]);
+    assert_eq!((shown.status, shown.header("content-type")), (200, Some("image/png")));
+    for (seq, blob) in [(3, &blobs[1]), (1, &blobs[0]), (3, &blobs[0]), (99, &blobs[0])] {
+        assert_eq!(picture(seq, blob).status, 404, "{seq}");
+    }
 }
 
 #[test]

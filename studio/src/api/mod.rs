@@ -3,6 +3,7 @@
 mod act;
 mod approvals;
 mod live;
+mod media;
 mod memories;
 mod records;
 mod runs;
@@ -37,6 +38,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/runs/{run}/buckets", get(records::buckets))
         .route("/runs/{run}/records", get(records::list))
         .route("/runs/{run}/records/{seq}", get(records::one))
+        .route("/runs/{run}/records/{seq}/media/{blob}", get(media::picture))
         .route("/runs/{run}/next", get(records::next))
         .route("/runs/{run}/search", get(records::search))
         .route("/runs/{run}/frames", get(records::frames))
