@@ -20,6 +20,7 @@ mod memory;
 mod orphans;
 mod otlp;
 mod outside_data;
+mod own_worlds;
 mod plugins;
 mod policy;
 #[path = "../../../agent-core/tests/it/record_samples.rs"]
