@@ -188,6 +188,7 @@ pub async fn prepare(
             seen.fields.len()
         ));
     }
+    notes.extend(failing(&seen)?);
     let mut goals = Vec::new();
     for goal in &agent.goals {
         let Some(task) = scout.understand(goal, &spec, &seen, controller).await?.task else {
@@ -220,11 +221,32 @@ pub async fn prepare(
     Ok(Prepared { environment: WithGoals::wrap(environment, goals, last), notes, only })
 }
 
+/// What a person should be told of a world that failed while it was looked at.
+///
+/// # Errors
+/// When it failed in every episode before the second call: no agent can do anything there.
+pub fn failing(seen: &Survey) -> Result<Option<String>> {
+    let Some(why) = seen.failure.as_ref().filter(|_| seen.failed > 0) else { return Ok(None) };
+    if seen.failed >= seen.episodes && seen.calls <= seen.episodes {
+        return Err(Failure::new(
+            Kind::Failure,
+            format!("the world fails at the first call of every episode: {why}"),
+        )
+        .hint("`sojourn environments check AGENT.TOML` plays it alone")
+        .into());
+    }
+    Ok(Some(format!(
+        "the world failed in {} of {}: {why}",
+        seen.failed,
+        output::counted(seen.episodes, "episode")
+    )))
+}
+
 /// The tasks of skills that earlier runs learned in this world.
 fn remembered(library: &LibraryState, environment: &str) -> Vec<TaskSpec> {
     library
         .all_active()
-        .filter(|entry| !entry.is_reflex() && entry.skill.manifest.environment == environment)
+        .filter(|entry| !entry.is_reflex() && entry.environment() == environment)
         .filter_map(|entry| {
             let manifest = &entry.skill.manifest;
             let goal = manifest.postcondition.clone().filter(|_| manifest.parameters.is_empty())?;
