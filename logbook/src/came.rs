@@ -146,7 +146,10 @@ impl Came {
         };
         let counts = [counted(self.achievements.len(), "achievement"), counted(self.skills.len(), "skill")];
         let counts = counts.into_iter().flatten().collect::<Vec<_>>().join(", ");
-        [Some(counts).filter(|counts| !counts.is_empty()), self.reason.clone()]
+        // A reason may quote what a server answered: lines of it are one here.
+        let reason =
+            self.reason.as_ref().map(|reason| reason.split_whitespace().collect::<Vec<_>>().join(" "));
+        [Some(counts).filter(|counts| !counts.is_empty()), reason]
             .into_iter()
             .flatten()
             .collect::<Vec<_>>()
